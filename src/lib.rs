@@ -24,4 +24,9 @@
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`units`] | durations and rates as people type and read them |
 
+pub mod cli;
+pub mod clock;
+pub mod escape;
+pub mod ndjson;
 pub mod record;
+pub mod units;

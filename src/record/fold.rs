@@ -102,7 +102,9 @@ mod tests {
     }
 
     fn job(status: &str) -> Record {
-        record(&format!(r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"a","run":"r"}},"status":{status}}}"#))
+        record(&format!(
+            r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"a","run":"r"}},"status":{status}}}"#
+        ))
     }
 
     #[test]

@@ -254,7 +254,12 @@ mod tests {
 
     #[test]
     fn other_kinds_versions_and_plain_objects_are_not_ours() {
-        for line in [r#"{"a":1}"#, r#"{"apiVersion":"stress/v2","kind":"Job"}"#, r#"{"apiVersion":"stress/v1","kind":"Pod"}"#, r#"{"apiVersion":null,"kind":7}"#] {
+        for line in [
+            r#"{"a":1}"#,
+            r#"{"apiVersion":"stress/v2","kind":"Job"}"#,
+            r#"{"apiVersion":"stress/v1","kind":"Pod"}"#,
+            r#"{"apiVersion":null,"kind":7}"#,
+        ] {
             assert!(matches!(Record::parse(line), Ok(Parsed::Other)), "{line}");
         }
     }
