@@ -27,6 +27,9 @@
 pub mod cli;
 pub mod clock;
 pub mod escape;
+pub mod http;
 pub mod ndjson;
+pub mod profile;
 pub mod record;
+pub mod slots;
 pub mod units;
