@@ -32,4 +32,5 @@ pub mod ndjson;
 pub mod profile;
 pub mod record;
 pub mod slots;
+pub mod tools;
 pub mod units;

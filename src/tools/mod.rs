@@ -1,1 +1,3 @@
-//! The tools.
+//! The tools, one module each: `Args`, `run`, private helpers. No tool imports another.
+
+pub mod stage_fixtures;
