@@ -1,3 +1,4 @@
 //! The tools, one module each: `Args`, `run`, private helpers. No tool imports another.
 
 pub mod stage_fixtures;
+pub mod submit_jobs;
