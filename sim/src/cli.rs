@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::options::Options;
@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
 
 fn run(options: Options, command: &[OsString]) -> std::io::Result<u8> {
     // Signals are caught before the first address is announced, so that nobody can stop a half-started stand-in.
-    let mut signals = Signals::new([SIGCHLD, SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM])?;
     let sim = Sim::start(options)?;
     crate::complain(&format!("target {} (seed {})", sim.url(), sim.seed()));
     crate::complain(&format!("logs {}", sim.logs().display()));

@@ -224,9 +224,18 @@ fn delay_makes_every_answer_slow() {
         rig.get(path);
         assert!(start.elapsed() >= Duration::from_millis(150), "{path}");
     }
-    let start = Instant::now();
-    rig.submit(1);
-    assert!(start.elapsed() >= Duration::from_millis(150));
+    std::thread::scope(|scope| {
+        for n in 1..=3 {
+            let rig = &rig;
+            scope.spawn(move || {
+                let start = Instant::now();
+                rig.submit(n);
+                assert!(start.elapsed() >= Duration::from_millis(150));
+            });
+        }
+    });
+    // Each was still being answered when the last one came.
+    assert_eq!(rig.stats().peak_posts, 3);
 }
 
 #[test]

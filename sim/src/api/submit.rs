@@ -24,12 +24,25 @@ pub(super) async fn submit(
     body: Bytes,
 ) -> Response {
     let post = pipeline.open_post();
+    let mut response = answer_post(&pipeline, post.ordinal, &connection, &headers, &body).await;
+    // It stays open while the answer is delayed on its way out.
+    response.extensions_mut().insert(Arc::new(post));
+    response
+}
+
+async fn answer_post(
+    pipeline: &Pipeline,
+    post: u64,
+    connection: &Connection,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Response {
     let faults = &pipeline.options.faults;
-    if let Some(fault) = fault::first_status(&faults.refuse, pipeline.dice, Kind::Refuse, post.ordinal) {
+    if let Some(fault) = fault::first_status(&faults.refuse, pipeline.dice, Kind::Refuse, post) {
         pipeline.count(|counts| counts.refused += 1);
         return answer::refusal(fault.status, fault.retry_after);
     }
-    let submission = match read(&pipeline, &headers, &body) {
+    let submission = match read(pipeline, headers, body) {
         Ok(submission) => submission,
         Err(refused) => {
             pipeline.count(|counts| counts.invalid += 1);
@@ -42,7 +55,7 @@ pub(super) async fn submit(
         Intake::Full => return answer::refusal(503, Some(1)),
     };
 
-    let strikes = |flags, kind| fault::any(flags, pipeline.dice, kind, post.ordinal);
+    let strikes = |flags, kind| fault::any(flags, pipeline.dice, kind, post);
     if strikes(&faults.no_answer, Kind::NoAnswer) {
         return future::pending().await;
     }

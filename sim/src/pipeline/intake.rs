@@ -1,5 +1,7 @@
 //! The HTTP API's side of the pipeline: taking jobs in, and showing them.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use chrono::TimeDelta;
 
@@ -35,25 +37,25 @@ pub(crate) enum Intake {
 }
 
 /// A POST that is being answered; counted as open until dropped.
-pub(crate) struct OpenPost<'a> {
-    pipeline: &'a Pipeline,
+pub(crate) struct OpenPost {
+    pipeline: Arc<Pipeline>,
     /// Its place among all POSTs, from 1.
     pub(crate) ordinal: u64,
 }
 
-impl Drop for OpenPost<'_> {
+impl Drop for OpenPost {
     fn drop(&mut self) {
         self.pipeline.world().posts_open -= 1;
     }
 }
 
 impl Pipeline {
-    pub(crate) fn open_post(&self) -> OpenPost<'_> {
+    pub(crate) fn open_post(self: &Arc<Self>) -> OpenPost {
         let mut world = self.world();
         world.posts_open += 1;
         world.counts.posts += 1;
         world.counts.peak_posts = world.counts.peak_posts.max(world.posts_open);
-        OpenPost { pipeline: self, ordinal: world.counts.posts }
+        OpenPost { pipeline: Arc::clone(self), ordinal: world.counts.posts }
     }
 
     pub(crate) fn accept(&self, submission: Submission) -> Intake {
