@@ -1,1 +1,49 @@
-//! A stand-in pipeline.
+//! A stand-in for the asynchronous job pipeline that `stress-suite` tests: an honest miniature, with faults on demand.
+//!
+//! ```text
+//! POST /jobs/audio ─▶ api ─▶ pipeline (jobs, one queue per stage) ◀─▶ workers: gpu (arbiter, batches), io
+//! GET /jobs/{id}   ◀─ api ◀─┘                                          └─▶ logs, one file per worker
+//! ```
+//!
+//! - [`Options`]: every knob, as flags and as a struct; [`Faults`] within it is what goes wrong on purpose.
+//! - [`Sim`]: a running stand-in. Tests start many in one process.
+//! - [`cli`]: what the binary does: serve in the foreground, or run a command against a stand-in of its own.
+//!
+//! ```
+//! let options = pipeline_sim::Options::from_flags(["--time-scale", "0.01", "--fail", "l2:3"])?;
+//! let sim = pipeline_sim::Sim::start(options)?;
+//! assert!(sim.url().starts_with("http://127.0.0.1:"));
+//! assert_eq!(sim.stats().posts, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod api;
+pub mod cli;
+mod clock;
+mod dice;
+mod fault;
+mod job;
+mod log;
+mod options;
+mod pipeline;
+mod server;
+mod sim;
+mod stage;
+mod stats;
+mod trace;
+mod units;
+mod workers;
+mod wrap;
+
+pub use fault::{StageFault, StageTime, StatusFault, StatusWord, Which};
+pub use options::{Faults, Options, StageShape};
+pub use sim::Sim;
+pub use stage::Stage;
+pub use stats::{JobStats, Stats};
+
+/// One line on stderr, for what goes wrong where nobody can be told by a return value.
+pub(crate) fn complain(message: &str) {
+    use std::io::Write;
+    // With stderr gone as well there is nobody left to tell.
+    let _unheard = writeln!(std::io::stderr(), "pipeline-sim: {message}");
+}

@@ -1,0 +1,74 @@
+//! What the binary does: serve in the foreground, or run a command against a stand-in of its own.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::options::Options;
+use crate::sim::Sim;
+use crate::wrap;
+
+/// A stand-in for the pipeline under test: the job API, a GPU worker and an IO worker, with faults on demand.
+///
+/// With a COMMAND it serves on free loopback ports, runs the command with their addresses in its environment (TARGET, LOGS), and ends
+/// as the command ends. Without one it serves on the ports of the real target until Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(name = "pipeline-sim", version, max_term_width = 100, args_override_self = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+
+    /// Command to run against the stand-in
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  pipeline-sim --time-scale 0.1                 serve on 127.0.0.1:8000, ten times as fast
+  pipeline-sim --fail l2:3 -- bash              a shell whose $TARGET fails its third job at l2
+  pipeline-sim -- make soak JOBS=20             a soak run against a stand-in of its own
+  pipeline-sim --refuse 429:10%:1 --seed 7 -- make ramp
+
+Exit codes:
+  with a COMMAND, its own; 128 and the signal's number if a signal ended it;
+  127 if it was not found, 126 if it could not be started
+  0    served until Ctrl-C or SIGTERM
+  2    usage error
+  74   an address could not be bound, or a file not written";
+
+/// Exit code of an address or a file that is not to be had.
+const IO_ERROR: u8 = 74;
+
+/// Runs the program: parses the arguments, serves, and says with what to exit.
+pub fn main() -> ExitCode {
+    let Cli { mut options, command } = Cli::parse();
+    if command.is_empty() {
+        options.listen.get_or_insert(SocketAddr::from(([127, 0, 0, 1], 8000)));
+    }
+    match run(options, &command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            crate::complain(&error.to_string());
+            ExitCode::from(IO_ERROR)
+        }
+    }
+}
+
+fn run(options: Options, command: &[OsString]) -> std::io::Result<u8> {
+    // Signals are caught before the first address is announced, so that nobody can stop a half-started stand-in.
+    let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM])?;
+    let sim = Sim::start(options)?;
+    crate::complain(&format!("target {} (seed {})", sim.url(), sim.seed()));
+    crate::complain(&format!("logs {}", sim.logs().display()));
+    if command.is_empty() {
+        signals.forever().find(|signal| *signal != SIGCHLD);
+        Ok(0)
+    } else {
+        wrap::run(command, &sim, &mut signals)
+    }
+}

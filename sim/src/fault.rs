@@ -1,0 +1,208 @@
+//! Faults on demand: what goes wrong, and for whom.
+
+use std::str::FromStr;
+
+use crate::dice::{Dice, Purpose};
+use crate::stage::Stage;
+
+/// Whom a fault strikes: certain ordinals (the n-th job or request, from 1), or a share of them by seeded chance.
+///
+/// Written `3`, `3,5` or `10%`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Which {
+    /// These ordinals, from 1.
+    Nth(Vec<u64>),
+    /// This share of all, 0 to 1.
+    Share(f64),
+}
+
+/// A fault of one stage, written `STAGE:WHICH`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageFault {
+    /// The stage that goes wrong.
+    pub stage: Stage,
+    /// The jobs it goes wrong for, by the order in which they were accepted.
+    pub which: Which,
+}
+
+/// An error status given instead of an answer, written `STATUS:WHICH[:RETRY_AFTER_SECONDS]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusFault {
+    /// The HTTP status, 400 to 599.
+    pub status: u16,
+    /// The requests it strikes, by the order in which they arrived.
+    pub which: Which,
+    /// Seconds for the `Retry-After` header; none: no header.
+    pub retry_after: Option<u64>,
+}
+
+/// A status word spelt otherwise on the wire, written `done=completed`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusWord {
+    /// The pipeline's own word: queued, running, done or failed.
+    pub word: String,
+    /// What is sent in its place.
+    pub sent: String,
+}
+
+/// A stage's time set by hand, written `l2=2s`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageTime {
+    /// The stage.
+    pub stage: Stage,
+    /// Seconds before size, jitter and `--time-scale` have their say.
+    pub seconds: f64,
+}
+
+/// Kinds of fault, so that two flags with the same percentage strike independently.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Fail,
+    Flaky,
+    Hang,
+    Drop,
+    Lose,
+    SameId,
+    NoAnswer,
+    Refuse,
+    PollStatus,
+    CutPost,
+    Cut,
+    Garble,
+    Stale,
+}
+
+impl Which {
+    /// Whether the fault strikes ordinal `n`; `salt` tells apart several flags of one kind.
+    fn strikes(&self, dice: Dice, kind: Kind, salt: u64, n: u64) -> bool {
+        match self {
+            Self::Nth(ordinals) => ordinals.contains(&n),
+            Self::Share(share) => dice.unit(Purpose::Fault, [kind as u64, salt, n]) < *share,
+        }
+    }
+}
+
+/// Whether any of the flags of one kind strikes ordinal `n`.
+pub(crate) fn any(flags: &[Which], dice: Dice, kind: Kind, n: u64) -> bool {
+    (0..).zip(flags).any(|(salt, which)| which.strikes(dice, kind, salt, n))
+}
+
+/// Whether any of the stage flags of one kind strikes this stage of job `n`.
+pub(crate) fn any_stage(flags: &[StageFault], dice: Dice, kind: Kind, stage: Stage, n: u64) -> bool {
+    (0..).zip(flags).any(|(salt, fault)| fault.stage == stage && fault.which.strikes(dice, kind, salt, n))
+}
+
+/// The first of the status flags that strikes request `n`.
+pub(crate) fn first_status(flags: &[StatusFault], dice: Dice, kind: Kind, n: u64) -> Option<&StatusFault> {
+    (0..).zip(flags).find(|(salt, fault)| fault.which.strikes(dice, kind, *salt, n)).map(|(_, fault)| fault)
+}
+
+impl FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(percent) = text.strip_suffix('%') {
+            return match percent.parse::<f64>() {
+                Ok(value) if (0.0..=100.0).contains(&value) => Ok(Self::Share(value / 100.0)),
+                _ => Err(format!("'{text}' is not a percentage from 0% to 100%")),
+            };
+        }
+        let ordinals = text.split(',').map(|part| match part.parse() {
+            Ok(0) | Err(_) => Err(format!("'{text}' is not 3, nor 3,5, nor 10%: ordinals count from 1")),
+            Ok(n) => Ok(n),
+        });
+        Ok(Self::Nth(ordinals.collect::<Result<_, _>>()?))
+    }
+}
+
+impl FromStr for StageFault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (stage, which) = text.split_once(':').ok_or_else(|| format!("'{text}' is not STAGE:WHICH, as in l2:3"))?;
+        Ok(Self { stage: stage.parse()?, which: which.parse()? })
+    }
+}
+
+impl FromStr for StatusFault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.splitn(3, ':');
+        let (Some(status), Some(which)) = (parts.next(), parts.next()) else {
+            return Err(format!("'{text}' is not STATUS:WHICH[:RETRY_AFTER_SECONDS], as in 429:2:1"));
+        };
+        let Ok(status @ 400..=599) = status.parse() else {
+            return Err(format!("'{status}' is not an error status from 400 to 599"));
+        };
+        let retry_after = parts
+            .next()
+            .map(|seconds| seconds.parse().map_err(|_| format!("'{seconds}' is not a whole number of seconds")))
+            .transpose()?;
+        Ok(Self { status, which: which.parse()?, retry_after })
+    }
+}
+
+impl FromStr for StatusWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((word @ ("queued" | "running" | "done" | "failed"), sent)) => {
+                Ok(Self { word: word.to_owned(), sent: sent.to_owned() })
+            }
+            _ => Err(format!("'{text}' is not WORD=SENT, where WORD is queued, running, done or failed")),
+        }
+    }
+}
+
+impl FromStr for StageTime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (stage, time) =
+            text.split_once('=').ok_or_else(|| format!("'{text}' is not STAGE=DURATION, as in l2=2s"))?;
+        Ok(Self { stage: stage.parse()?, seconds: crate::units::duration(time)?.as_secs_f64() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_the_help_shows() {
+        assert_eq!("3".parse(), Ok(Which::Nth(vec![3])));
+        assert_eq!("3,5".parse(), Ok(Which::Nth(vec![3, 5])));
+        assert_eq!("10%".parse(), Ok(Which::Share(0.1)));
+        let expected = StageFault { stage: Stage::SummarizeL1, which: Which::Nth(vec![2]) };
+        assert_eq!("summarize_l1:2".parse(), Ok(expected));
+        let expected = StatusFault { status: 429, which: Which::Share(0.5), retry_after: Some(7) };
+        assert_eq!("429:50%:7".parse(), Ok(expected));
+        assert_eq!("503:1".parse::<StatusFault>().unwrap().retry_after, None);
+    }
+
+    #[test]
+    fn refuses_what_means_nothing() {
+        for text in ["", "0", "3,", "-1", "x", "101%", "%", "nan%"] {
+            assert!(text.parse::<Which>().is_err(), "{text}");
+        }
+        for text in ["l2", "l9:1", ":1", "l2:"] {
+            assert!(text.parse::<StageFault>().is_err(), "{text}");
+        }
+        for text in ["200:1", "429", "429:1:soon", "x:1"] {
+            assert!(text.parse::<StatusFault>().is_err(), "{text}");
+        }
+        assert!("finished=x".parse::<StatusWord>().is_err() && "l2=2".parse::<StageTime>().is_err());
+    }
+
+    #[test]
+    fn two_flags_of_one_share_strike_independently() {
+        let dice = Dice::new(3);
+        let half = Which::Share(0.5);
+        let differ = (1..=100)
+            .filter(|n| half.strikes(dice, Kind::Fail, 0, *n) != half.strikes(dice, Kind::Fail, 1, *n))
+            .count();
+        assert!((25..75).contains(&differ), "{differ}");
+    }
+}

@@ -1,0 +1,283 @@
+//! One job: what is known of it, and the document that a poll is answered with.
+
+use axum::body::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::clock::rfc3339;
+use crate::fault::StatusWord;
+use crate::options::StageShape;
+use crate::stage::Stage;
+use crate::trace::TraceParent;
+
+/// Where a job, or one of its stages, stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    Queued,
+    Running,
+    Done,
+    Failed,
+}
+
+/// How documents are written: the form of a stage, and words spelt otherwise.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) shape: StageShape,
+    pub(crate) words: Vec<StatusWord>,
+}
+
+/// One job of the pipeline.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Its place in the order of acceptance, from 1.
+    pub(crate) ordinal: u64,
+    pub(crate) id: String,
+    pub(crate) source: String,
+    pub(crate) session: String,
+    /// Size of the audio file.
+    pub(crate) bytes: u64,
+    pub(crate) status: Status,
+    pub(crate) error: Option<String>,
+    pub(crate) stages: [Option<StageState>; 8],
+    /// How many inputs of the joining stage have arrived.
+    pub(crate) joined: u8,
+    pub(crate) polls: u64,
+    pub(crate) key: Option<String>,
+    pub(crate) parent: Option<TraceParent>,
+    /// Added to every time in the document.
+    pub(crate) shift: TimeDelta,
+    created: String,
+    started: Option<String>,
+    finished: Option<String>,
+    /// The document as last written; dropped by every change, so that polls between two changes cost one clone of a pointer.
+    rendered: Option<Bytes>,
+}
+
+/// One stage of one job.
+#[derive(Debug)]
+pub(crate) struct StageState {
+    status: Status,
+    attempt: u32,
+    queued: String,
+    started: Option<String>,
+    finished: Option<String>,
+}
+
+impl Status {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(crate) const fn ended(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+}
+
+impl Wire {
+    /// The word sent for a status.
+    pub(crate) fn word(&self, status: Status) -> &str {
+        let word = status.word();
+        self.words.iter().find(|spelling| spelling.word == word).map_or(word, |spelling| &spelling.sent)
+    }
+}
+
+impl Job {
+    pub(crate) fn new(
+        ordinal: u64,
+        id: String,
+        source: String,
+        bytes: u64,
+        now: DateTime<Utc>,
+        shift: TimeDelta,
+    ) -> Self {
+        Self {
+            ordinal,
+            id,
+            session: session_id(&source),
+            source,
+            bytes,
+            status: Status::Queued,
+            error: None,
+            stages: Default::default(),
+            joined: 0,
+            polls: 0,
+            key: None,
+            parent: None,
+            shift,
+            created: rfc3339(now + shift),
+            started: None,
+            finished: None,
+            rendered: None,
+        }
+    }
+
+    pub(crate) fn queue_stage(&mut self, stage: Stage, attempt: u32, now: DateTime<Utc>) {
+        self.rendered = None;
+        self.stages[stage.index()] = Some(StageState {
+            status: Status::Queued,
+            attempt,
+            queued: rfc3339(now + self.shift),
+            started: None,
+            finished: None,
+        });
+    }
+
+    pub(crate) fn start_stage(&mut self, stage: Stage, now: DateTime<Utc>) {
+        self.rendered = None;
+        let at = rfc3339(now + self.shift);
+        if self.status == Status::Queued {
+            self.status = Status::Running;
+            self.started = Some(at.clone());
+        }
+        if let Some(state) = &mut self.stages[stage.index()] {
+            state.status = Status::Running;
+            state.started = Some(at);
+        }
+    }
+
+    pub(crate) fn end_stage(&mut self, stage: Stage, status: Status, now: DateTime<Utc>) {
+        self.rendered = None;
+        if let Some(state) = &mut self.stages[stage.index()] {
+            state.status = status;
+            state.finished = Some(rfc3339(now + self.shift));
+        }
+    }
+
+    pub(crate) fn end(&mut self, status: Status, error: Option<String>, now: DateTime<Utc>) {
+        self.rendered = None;
+        self.status = status;
+        self.error = error;
+        self.finished = Some(rfc3339(now + self.shift));
+    }
+
+    /// The document that `GET /jobs/{id}` answers.
+    pub(crate) fn document(&mut self, wire: &Wire) -> Bytes {
+        if let Some(rendered) = &self.rendered {
+            return rendered.clone();
+        }
+        let rendered = Bytes::from(json(&Document {
+            job_id: &self.id,
+            status: wire.word(self.status),
+            source: &self.source,
+            session_id: &self.session,
+            created_at: &self.created,
+            started_at: self.started.as_deref(),
+            finished_at: self.finished.as_deref(),
+            error: self.error.as_deref(),
+            attempts: self.stages.iter().flatten().map(|stage| stage.attempt).max().unwrap_or(0),
+            stage_states: Stages { job: self, wire },
+        }));
+        self.rendered = Some(rendered.clone());
+        rendered
+    }
+
+    /// The row that `GET /jobs/{id}/result` answers once the job is done.
+    pub(crate) fn result(&self, wire: &Wire) -> Vec<u8> {
+        json(&serde_json::json!({
+            "job_id": self.id,
+            "session_id": self.session,
+            "source": self.source,
+            "status": wire.word(self.status),
+            "finished_at": self.finished,
+            "summary": format!("Summary of {} bytes of audio.", self.bytes),
+        }))
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    job_id: &'a str,
+    status: &'a str,
+    source: &'a str,
+    session_id: &'a str,
+    created_at: &'a str,
+    started_at: Option<&'a str>,
+    finished_at: Option<&'a str>,
+    error: Option<&'a str>,
+    attempts: u32,
+    stage_states: Stages<'a>,
+}
+
+#[derive(Serialize)]
+struct StageDocument<'a> {
+    state: &'a str,
+    attempt: u32,
+    queued_at: &'a str,
+    started_at: Option<&'a str>,
+    finished_at: Option<&'a str>,
+}
+
+/// `stage_states`: the stages that were reached, in pipeline order.
+struct Stages<'a> {
+    job: &'a Job,
+    wire: &'a Wire,
+}
+
+impl Serialize for Stages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for stage in Stage::ALL {
+            let Some(state) = &self.job.stages[stage.index()] else { continue };
+            let word = self.wire.word(state.status);
+            match self.wire.shape {
+                StageShape::String => map.serialize_entry(stage.name(), word)?,
+                StageShape::Object => map.serialize_entry(
+                    stage.name(),
+                    &StageDocument {
+                        state: word,
+                        attempt: state.attempt,
+                        queued_at: &state.queued,
+                        started_at: state.started.as_deref(),
+                        finished_at: state.finished.as_deref(),
+                    },
+                )?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// A session id is a function of the source alone (64-bit FNV-1a, in hexadecimal), so that a repeated source collapses.
+pub(crate) fn session_id(source: &str) -> String {
+    let hash = source
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+    format!("{hash:016x}")
+}
+
+/// JSON text of a value whose maps have string keys and whose numbers are integers.
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("strings, integers and string-keyed maps always serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIRE: Wire = Wire { shape: StageShape::String, words: Vec::new() };
+
+    #[test]
+    fn a_document_is_written_anew_only_after_a_change() {
+        let now = Utc::now();
+        let mut job = Job::new(1, "a1".into(), "/data/a.webm".into(), 5, now, TimeDelta::zero());
+        let first = job.document(&WIRE);
+        assert_eq!(first.as_ptr(), job.document(&WIRE).as_ptr());
+        job.queue_stage(Stage::Whisper, 1, now);
+        job.start_stage(Stage::Whisper, now);
+        let text = String::from_utf8(job.document(&WIRE).to_vec()).unwrap();
+        assert!(text.contains(r#""status":"running""#), "{text}");
+        assert!(text.ends_with(r#""attempts":1,"stage_states":{"whisper":"running"}}"#), "{text}");
+    }
+
+    #[test]
+    fn the_session_depends_on_the_source_alone() {
+        assert_eq!(session_id("/data/a.webm"), session_id("/data/a.webm"));
+        assert_ne!(session_id("/data/a.webm"), session_id("/data/b.webm"));
+        assert_eq!(session_id(""), "cbf29ce484222325");
+    }
+}

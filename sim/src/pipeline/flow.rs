@@ -1,0 +1,164 @@
+//! The workers' side of the pipeline: publishing, taking, and what a finished message leads to.
+
+use std::time::Duration;
+
+use super::{Message, Pipeline, World};
+use crate::dice::Purpose;
+use crate::fault::{self, Kind};
+use crate::job::Status;
+use crate::stage::{Stage, Worker};
+
+/// Share by which a stage's time varies from job to job.
+const JITTER: f64 = 0.15;
+
+/// How much longer a request takes for each other one that runs beside it on the GPU.
+const CONTENTION: f64 = 0.08;
+
+/// Audio of this many bytes counts as one unit of size; twice the units add [`GROWTH`] to a stage's time.
+const SIZE_UNIT: f64 = 65_536.0;
+const GROWTH: f64 = 0.1;
+
+/// How the handling of a message will go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Done,
+    Raise,
+    /// It never ends; the worker goes on without it.
+    Hang,
+}
+
+/// The handling of one message: how long, and how it ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Handling {
+    pub(crate) time: Duration,
+    pub(crate) ending: Ending,
+}
+
+impl Pipeline {
+    /// Scales seconds of the pipeline to real time.
+    pub(crate) fn scaled(&self, seconds: f64) -> Duration {
+        // A factor beyond any use saturates instead of panicking.
+        Duration::try_from_secs_f64(seconds * self.options.time_scale).unwrap_or(Duration::MAX)
+    }
+
+    /// Puts a stage's first message on its queue, once all its inputs are there.
+    pub(super) fn publish(&self, world: &mut World, index: usize, stage: Stage) {
+        let job = &mut world.jobs[index];
+        if stage.inputs() > 1 {
+            job.joined += 1;
+            if job.joined < stage.inputs() {
+                return;
+            }
+        }
+        if fault::any_stage(&self.options.faults.drop, self.dice, Kind::Drop, stage, job.ordinal) {
+            self.advance(world, index, stage);
+        } else {
+            self.enqueue(world, Message { job: index, stage, attempt: 1 });
+        }
+    }
+
+    fn enqueue(&self, world: &mut World, message: Message) {
+        world.jobs[message.job].queue_stage(message.stage, message.attempt, self.clock.now());
+        world.queues[message.stage.index()].push_back(message);
+        self.bell(message.stage.worker()).notify_one();
+    }
+
+    /// Follows a finished stage: to the next ones, or to the end of the job.
+    fn advance(&self, world: &mut World, index: usize, stage: Stage) {
+        for next in stage.next() {
+            self.publish(world, index, *next);
+        }
+        if stage.next().is_empty() {
+            world.jobs[index].end(Status::Done, None, self.clock.now());
+            world.counts.done += 1;
+            world.counts.unfinished -= 1;
+        }
+    }
+
+    /// The stage furthest down the pipeline that has messages for this worker.
+    pub(crate) fn furthest(&self, worker: Worker) -> Option<Stage> {
+        let world = self.world();
+        let mut stages = Stage::ALL.into_iter().rev();
+        stages.find(|stage| stage.worker() == worker && !world.queues[stage.index()].is_empty())
+    }
+
+    /// How many messages are ready on a stage's queue.
+    pub(crate) fn ready(&self, stage: Stage) -> usize {
+        self.world().queues[stage.index()].len()
+    }
+
+    pub(crate) fn take(&self, stage: Stage) -> Option<Message> {
+        self.world().queues[stage.index()].pop_front()
+    }
+
+    /// Begins a message in a batch of `crowd`.
+    pub(crate) fn begin(&self, message: Message, crowd: usize) -> Handling {
+        let mut world = self.world();
+        world.counts.largest_batch = world.counts.largest_batch.max(crowd);
+        let job = &mut world.jobs[message.job];
+        job.start_stage(message.stage, self.clock.now());
+
+        let (ordinal, stage, attempt) = (job.ordinal, message.stage, message.attempt);
+        let faults = &self.options.faults;
+        let strikes = |flags, kind| fault::any_stage(flags, self.dice, kind, stage, ordinal);
+        let ending = if strikes(&faults.hang, Kind::Hang) {
+            Ending::Hang
+        } else if strikes(&faults.fail, Kind::Fail) || attempt == 1 && strikes(&faults.flaky, Kind::Flaky) {
+            Ending::Raise
+        } else {
+            Ending::Done
+        };
+
+        let by_hand = self.options.stage_time.iter().rfind(|time| time.stage == stage);
+        let seconds = by_hand.map_or(stage.seconds(), |time| time.seconds);
+        let size = 1.0 + GROWTH * (1.0 + job.bytes as f64 / SIZE_UNIT).log2();
+        let crowded = 1.0 + CONTENTION * (crowd.saturating_sub(1)) as f64;
+        let key = [ordinal, stage as u64, u64::from(attempt)];
+        let jitter = self.dice.jitter(Purpose::StageTime, key, JITTER);
+        let whole = self.scaled(seconds * size * crowded * jitter);
+        // What raises does so half way.
+        let time = if ending == Ending::Raise { whole / 2 } else { whole };
+        Handling { time, ending }
+    }
+
+    /// Ends a message that did not hang: on to the next stage, to another attempt, or to the dead letters.
+    pub(crate) fn finish(&self, message: Message, handling: Handling) {
+        let Message { job: index, stage, attempt } = message;
+        let now = self.clock.now();
+        let mut guard = self.world();
+        let world = &mut *guard;
+        let id = world.jobs[index].id.clone();
+        let what = format!("job={id} stage={stage} attempt={attempt}");
+        // The other branch of a job that has failed meanwhile still runs, but leads nowhere.
+        let alive = !world.jobs[index].status.ended();
+        if handling.ending == Ending::Done {
+            world.jobs[index].end_stage(stage, Status::Done, now);
+            if alive {
+                self.advance(world, index, stage);
+            }
+            drop(guard);
+            let seconds = handling.time.as_secs_f64();
+            self.logs.info(stage.worker(), &format!("{what} done in {seconds:.3}s"));
+            return;
+        }
+
+        let error = format!("injected fault: {stage} of job {id} raised at attempt {attempt}");
+        world.jobs[index].end_stage(stage, Status::Failed, now);
+        let last = attempt >= self.options.max_attempts;
+        if last {
+            world.counts.dead_letters += 1;
+            if alive {
+                let text = format!("{stage} failed after {attempt} attempts: RuntimeError: {error}");
+                world.jobs[index].end(Status::Failed, Some(text), now);
+                world.counts.failed += 1;
+                world.counts.unfinished -= 1;
+            }
+        } else if alive {
+            world.counts.retries += 1;
+            self.enqueue(world, Message { attempt: attempt + 1, ..message });
+        }
+        drop(guard);
+        let then = if last { "dead-lettered" } else { "published again" };
+        self.logs.exception(stage.worker(), &format!("{what} failed, {then}"), &error);
+    }
+}

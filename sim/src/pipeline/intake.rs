@@ -1,0 +1,139 @@
+//! The HTTP API's side of the pipeline: taking jobs in, and showing them.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use chrono::TimeDelta;
+
+use super::{Pipeline, World};
+use crate::dice::Purpose;
+use crate::fault::{self, Kind};
+use crate::job::{Job, session_id};
+use crate::stage::Stage;
+use crate::trace::TraceParent;
+
+/// How far back `--stale` dates a job.
+const STALE: TimeDelta = TimeDelta::hours(-1);
+
+/// A POST that passed validation.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) source: String,
+    /// Size of the audio file.
+    pub(crate) bytes: u64,
+    pub(crate) key: Option<String>,
+    pub(crate) parent: Option<TraceParent>,
+}
+
+/// What became of a submission.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Intake {
+    /// A new job, the n-th accepted; the id is the one to answer with.
+    Accepted { id: String, status: String, ordinal: u64 },
+    /// A job that was there already.
+    Known { id: String, status: String },
+    /// As many jobs are unfinished as `--capacity` allows.
+    Full,
+}
+
+/// A POST that is being answered; counted as open until dropped.
+pub(crate) struct OpenPost {
+    pipeline: Arc<Pipeline>,
+    /// Its place among all POSTs, from 1.
+    pub(crate) ordinal: u64,
+}
+
+impl Drop for OpenPost {
+    fn drop(&mut self) {
+        self.pipeline.world().posts_open -= 1;
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn open_post(self: &Arc<Self>) -> OpenPost {
+        let mut world = self.world();
+        world.posts_open += 1;
+        world.counts.posts += 1;
+        world.counts.peak_posts = world.counts.peak_posts.max(world.posts_open);
+        OpenPost { pipeline: Arc::clone(self), ordinal: world.counts.posts }
+    }
+
+    pub(crate) fn accept(&self, submission: Submission) -> Intake {
+        let faults = &self.options.faults;
+        let now = self.clock.now();
+        let mut guard = self.world();
+        let world = &mut *guard;
+
+        let repeated = submission.key.as_ref().and_then(|key| world.by_key.get(key)).copied();
+        if let Some(index) = repeated {
+            world.counts.repeated += 1;
+            return self.known(world, index);
+        }
+        let session = session_id(&submission.source);
+        let unfinished = world.by_session.get(&session).copied();
+        if let Some(index) = unfinished.filter(|index| !world.jobs[*index].status.ended()) {
+            world.counts.collapsed += 1;
+            if let Some(key) = submission.key {
+                world.by_key.insert(key, index);
+            }
+            return self.known(world, index);
+        }
+        if faults.capacity.is_some_and(|capacity| world.counts.unfinished >= capacity) {
+            world.counts.refused += 1;
+            return Intake::Full;
+        }
+
+        world.counts.accepted += 1;
+        world.counts.unfinished += 1;
+        world.counts.peak_unfinished = world.counts.peak_unfinished.max(world.counts.unfinished);
+        let ordinal = world.counts.accepted;
+        let index = world.jobs.len();
+        let id = format!("{:032x}", self.dice.wide(Purpose::JobId, [ordinal, 0, 0]));
+        let stale = fault::any(&faults.stale, self.dice, Kind::Stale, ordinal);
+        let shift = if stale { STALE } else { TimeDelta::zero() };
+        let mut job = Job::new(ordinal, id.clone(), submission.source, submission.bytes, now, shift);
+        job.key = submission.key;
+        job.parent = submission.parent;
+        let status = self.wire.word(job.status).to_owned();
+
+        if !fault::any(&faults.lose, self.dice, Kind::Lose, ordinal) {
+            world.by_id.insert(id.clone(), index);
+        }
+        world.by_session.insert(session, index);
+        if let Some(key) = &job.key {
+            world.by_key.insert(key.clone(), index);
+        }
+        let answered = if fault::any(&faults.same_id, self.dice, Kind::SameId, ordinal) {
+            world.jobs.last().map_or(id, |before| before.id.clone())
+        } else {
+            id
+        };
+        world.jobs.push(job);
+        self.publish(world, index, Stage::Whisper);
+        Intake::Accepted { id: answered, status, ordinal }
+    }
+
+    fn known(&self, world: &World, index: usize) -> Intake {
+        let job = &world.jobs[index];
+        Intake::Known { id: job.id.clone(), status: self.wire.word(job.status).to_owned() }
+    }
+
+    /// Counts a poll; returns its place among all polls, from 1, and the job's document unless the id is unknown.
+    pub(crate) fn poll(&self, id: &str) -> (u64, Option<Bytes>) {
+        let mut guard = self.world();
+        let world = &mut *guard;
+        world.counts.polls += 1;
+        let document = world.by_id.get(id).map(|index| {
+            let job = &mut world.jobs[*index];
+            job.polls += 1;
+            job.document(&self.wire)
+        });
+        (world.counts.polls, document)
+    }
+
+    /// Shows a job to `look`; none for an unknown id.
+    pub(crate) fn look<T>(&self, id: &str, look: impl FnOnce(&Job) -> T) -> Option<T> {
+        let world = self.world();
+        world.by_id.get(id).map(|index| look(&world.jobs[*index]))
+    }
+}

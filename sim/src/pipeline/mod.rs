@@ -1,0 +1,114 @@
+//! The pipeline's state under one lock: jobs, queues and counts.
+//!
+//! Nothing awaits while the lock is held, and no file is touched. [`intake`] is what the HTTP API does with it, [`flow`] what the
+//! workers do.
+
+mod flow;
+mod intake;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::dice::Dice;
+use crate::job::{Job, Wire};
+use crate::log::Logs;
+use crate::options::Options;
+use crate::stage::Worker;
+use crate::stats::{JobStats, Stats};
+
+pub(crate) use flow::Ending;
+pub(crate) use intake::{Intake, Submission};
+
+/// A message on a stage's queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Message {
+    /// Index into the jobs.
+    pub(crate) job: usize,
+    pub(crate) stage: crate::stage::Stage,
+    /// From 1.
+    pub(crate) attempt: u32,
+}
+
+/// The whole pipeline.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) options: Options,
+    pub(crate) dice: Dice,
+    pub(crate) clock: Clock,
+    pub(crate) logs: Logs,
+    pub(crate) wire: Wire,
+    world: Mutex<World>,
+    gpu: Notify,
+    io: Notify,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    jobs: Vec<Job>,
+    by_id: HashMap<String, usize>,
+    by_session: HashMap<String, usize>,
+    by_key: HashMap<String, usize>,
+    queues: [VecDeque<Message>; 8],
+    posts_open: usize,
+    /// The counts; its `jobs` stay empty until somebody asks.
+    counts: Stats,
+}
+
+impl Pipeline {
+    pub(crate) fn new(options: Options, logs: Logs, clock: Clock, seed: u64) -> Self {
+        Self {
+            dice: Dice::new(seed),
+            clock,
+            logs,
+            wire: Wire { shape: options.stage_shape, words: options.faults.status_word.clone() },
+            world: Mutex::default(),
+            gpu: Notify::new(),
+            io: Notify::new(),
+            options,
+        }
+    }
+
+    /// A panic elsewhere leaves counts at worst one short, so a poisoned lock is taken over.
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bell(&self, worker: Worker) -> &Notify {
+        match worker {
+            Worker::Gpu => &self.gpu,
+            Worker::Io => &self.io,
+        }
+    }
+
+    /// Waits until something was published for this worker since it last waited.
+    pub(crate) async fn wait(&self, worker: Worker) {
+        self.bell(worker).notified().await;
+    }
+
+    /// Whether `--die-after` has been reached: nothing more is answered.
+    pub(crate) fn is_doomed(&self) -> bool {
+        let die_after = self.options.faults.die_after;
+        die_after.is_some_and(|last| self.world().counts.accepted >= last)
+    }
+
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Stats)) {
+        change(&mut self.world().counts);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let world = self.world();
+        let jobs = world.jobs.iter().map(|job| JobStats {
+            id: job.id.clone(),
+            source: job.source.clone(),
+            session_id: job.session.clone(),
+            status: job.status.word(),
+            polls: job.polls,
+            idempotency_key: job.key.clone(),
+            trace_id: job.parent.map(|parent| format!("{:032x}", parent.trace)),
+        });
+        Stats { jobs: jobs.collect(), ..world.counts.clone() }
+    }
+}

@@ -1,0 +1,185 @@
+//! The pipeline's shape: its stages, who works on them, what follows what, and how long each takes.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One stage of the pipeline, in pipeline order.
+///
+/// ```text
+/// whisper → l1 ─┬→ decide → l2 → summarize_l2 ─┐
+///               └→ summarize_l1 ───────────────┴→ l0 → persist
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Speech to text.
+    Whisper,
+    /// First pass of the language model over the transcript.
+    L1,
+    /// Decides what the second pass looks at.
+    Decide,
+    /// Summary of the first pass.
+    SummarizeL1,
+    /// Second pass.
+    L2,
+    /// Summary of the second pass.
+    SummarizeL2,
+    /// Joins both summaries; fires once, when both are there.
+    L0,
+    /// Writes the finished row.
+    Persist,
+}
+
+/// A worker process of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Worker {
+    /// Owns whisper and every language-model stage.
+    Gpu,
+    /// Owns persist.
+    Io,
+}
+
+/// Who holds the GPU's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Tenant {
+    /// The speech model.
+    Whisper,
+    /// The language model.
+    Llm,
+}
+
+impl Stage {
+    /// Every stage, in pipeline order.
+    pub const ALL: [Self; 8] = [
+        Self::Whisper,
+        Self::L1,
+        Self::Decide,
+        Self::SummarizeL1,
+        Self::L2,
+        Self::SummarizeL2,
+        Self::L0,
+        Self::Persist,
+    ];
+
+    /// The name used in job documents, logs, spans and flags.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Whisper => "whisper",
+            Self::L1 => "l1",
+            Self::Decide => "decide",
+            Self::SummarizeL1 => "summarize_l1",
+            Self::L2 => "l2",
+            Self::SummarizeL2 => "summarize_l2",
+            Self::L0 => "l0",
+            Self::Persist => "persist",
+        }
+    }
+
+    /// The stage's place in [`Stage::ALL`].
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The stages that a finished stage publishes to.
+    pub(crate) const fn next(self) -> &'static [Self] {
+        match self {
+            Self::Whisper => &[Self::L1],
+            Self::L1 => &[Self::Decide, Self::SummarizeL1],
+            Self::Decide => &[Self::L2],
+            Self::L2 => &[Self::SummarizeL2],
+            Self::SummarizeL1 | Self::SummarizeL2 => &[Self::L0],
+            Self::L0 => &[Self::Persist],
+            Self::Persist => &[],
+        }
+    }
+
+    /// How many stages must have finished before this one fires.
+    pub(crate) const fn inputs(self) -> u8 {
+        if matches!(self, Self::L0) { 2 } else { 1 }
+    }
+
+    pub(crate) const fn worker(self) -> Worker {
+        if matches!(self, Self::Persist) { Worker::Io } else { Worker::Gpu }
+    }
+
+    /// The tenant that must be resident while this stage runs; none for a stage that needs no GPU.
+    pub(crate) const fn tenant(self) -> Option<Tenant> {
+        match self {
+            Self::Persist => None,
+            Self::Whisper => Some(Tenant::Whisper),
+            _ => Some(Tenant::Llm),
+        }
+    }
+
+    /// Seconds that the stage takes for a small file, alone on the GPU.
+    pub(crate) const fn seconds(self) -> f64 {
+        match self {
+            Self::Whisper => 4.0,
+            Self::L1 => 3.0,
+            Self::Decide => 0.8,
+            Self::SummarizeL1 | Self::SummarizeL2 => 2.0,
+            Self::L2 => 3.5,
+            Self::L0 => 1.5,
+            Self::Persist => 0.2,
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|stage| stage.name() == text)
+            .ok_or_else(|| format!("no stage is called '{text}': {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}
+
+impl Worker {
+    /// The service name, which also names the log file.
+    pub(crate) const fn service(self) -> &'static str {
+        match self {
+            Self::Gpu => "autorag-gpu-worker",
+            Self::Io => "autorag-io-worker",
+        }
+    }
+}
+
+impl Tenant {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Whisper => "whisper",
+            Self::Llm => "llm",
+        }
+    }
+
+    /// The word for a tenancy, counting an empty GPU as one.
+    pub(crate) const fn word(tenant: Option<Self>) -> &'static str {
+        match tenant {
+            None => "none",
+            Some(tenant) => tenant.name(),
+        }
+    }
+
+    /// Seconds to load this tenant's model into an empty GPU.
+    pub(crate) const fn load_seconds(self) -> f64 {
+        match self {
+            Self::Whisper => 1.2,
+            Self::Llm => 2.0,
+        }
+    }
+
+    /// Seconds to move this tenant's model out.
+    pub(crate) const fn unload_seconds(self) -> f64 {
+        match self {
+            Self::Whisper => 0.2,
+            Self::Llm => 0.4,
+        }
+    }
+}
