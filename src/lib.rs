@@ -28,6 +28,7 @@ pub mod cli;
 pub mod clock;
 pub mod escape;
 pub mod http;
+pub mod input;
 pub mod ndjson;
 pub mod profile;
 pub mod record;

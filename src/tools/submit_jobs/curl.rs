@@ -6,6 +6,7 @@ use super::post::Post;
 use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
 use crate::http::{BaseUrl, shell_quoted};
+use crate::input::plain_lines;
 use crate::ndjson::{Account, Line, Reader};
 use crate::record::{Job, JobSpec, Kind, Metadata, job_name};
 
@@ -44,7 +45,7 @@ fn first_job(
 ) -> Result<Option<Job>, Failure> {
     let failed = |error: std::io::Error| Failure::io("stdin", &error);
     if args.lines {
-        let line = std::io::BufRead::lines(stdin).find(|line| !line.as_ref().is_ok_and(String::is_empty));
+        let line = plain_lines(stdin).next();
         let job = |source| Job {
             metadata: Metadata { name: job_name("line", 1, 0), run: "dry-run".to_owned(), ..Metadata::default() },
             spec: JobSpec { source, ..JobSpec::default() },

@@ -5,7 +5,6 @@
 
 mod admission;
 mod curl;
-mod input;
 mod post;
 mod session;
 

@@ -9,12 +9,12 @@ use ureq::http::Method;
 
 use super::Args;
 use super::admission::{Admission, Answer};
-use super::input::{self, Input, Permits};
 use super::post::{Post, Posted, collapsed};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{BaseUrl, Client, Connections, Exchange};
-use crate::ndjson::{Account, Line, Read, Writer};
+use crate::input::{self, Input, Permits};
+use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::Profile;
 use crate::record::{
     Aborted, Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, RunSpec, RunStatus, Timestamp, job_name,
@@ -32,7 +32,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Something that happened.
 enum Event {
-    Input(Input),
+    Line(Input<Read>),
+    Source(Input<String>),
     Slots(std::io::Result<slots::Event>),
     Posted { worker: usize, record: Record, posted: Box<Posted> },
     Stop,
@@ -57,7 +58,11 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     hear_slots(args, &io, &events)?;
     session.check_health();
     let (to, stop) = (events.clone(), events);
-    let permits = input::read(io.stdin, args.lines, move |input| drop(to.send(Event::Input(input))))?;
+    let permits = if args.lines {
+        input::spawn(io.stdin, input::plain_lines, move |source| drop(to.send(Event::Source(source))))?
+    } else {
+        input::spawn(io.stdin, Reader::stdin, move |line| drop(to.send(Event::Line(line))))?
+    };
     io.stop.on_stop(move || drop(stop.send(Event::Stop)));
     let mut out = Writer::new(io.stdout);
     session.serve(&happened, &permits, &mut out)?;
@@ -254,13 +259,15 @@ impl<'a> Session<'a> {
 
     fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
         match event {
-            Event::Input(Input::End) => self.input_ended = true,
-            Event::Input(Input::Failed(error)) => return Err(Failure::io("stdin", &error)),
-            Event::Input(Input::Source(source)) => {
+            Event::Line(Input::End) | Event::Source(Input::End) => self.input_ended = true,
+            Event::Line(Input::Failed(error)) | Event::Source(Input::Failed(error)) => {
+                return Err(Failure::io("stdin", &error));
+            }
+            Event::Source(Input::Item(source)) => {
                 let record = self.job_of_line(source)?;
                 self.admit(record, permits, out)?;
             }
-            Event::Input(Input::Line(read)) => self.hear_line(read, permits, out)?,
+            Event::Line(Input::Item(read)) => self.hear_line(read, permits, out)?,
             Event::Slots(event) => self.hear_slot(event)?,
             Event::Posted { worker, record, posted } => self.hear_answer(worker, record, *posted, out)?,
             Event::Stop => {
