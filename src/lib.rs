@@ -24,6 +24,7 @@
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`units`] | durations and rates as people type and read them |
 
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod escape;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::record::Timestamp;
+
 /// Reads a duration such as `250ms`, `30s`, `1.5m`, `2h` or `1m30s`. A bare number has no unit and is refused.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let refused = || format!("`{text}` is not a duration: write a number and ms, s, m or h, such as 30s or 1m30s");
@@ -46,6 +48,42 @@ pub fn rate(text: &str) -> Result<f64, String> {
     };
     let rate = number.parse::<f64>().map_err(|_| refused())? / scale;
     if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(refused()) }
+}
+
+/// A moment as people type it: `now`, `-5m` (that long ago), RFC 3339, or Unix seconds. Kept as typed until the run's
+/// clock is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// At this time.
+    At(Timestamp),
+    /// This long before now.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// Reads what was typed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let refused =
+            || format!("`{text}` is not a time: write Unix seconds, RFC 3339 such as 2026-05-20T22:30:00Z, -5m or now");
+        if text == "now" {
+            return Ok(Self::Ago(Duration::ZERO));
+        }
+        if let Ok(seconds) = text.parse::<f64>() {
+            return Timestamp::from_seconds(seconds).map(Self::At).ok_or_else(refused);
+        }
+        match text.strip_prefix('-') {
+            Some(ago) => duration(ago).map(Self::Ago).map_err(|_| refused()),
+            None => text.parse().map(Self::At).map_err(|_| refused()),
+        }
+    }
+
+    /// The time that is meant, if it is `now` now.
+    pub fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(ago) => now.shifted(-ago.as_secs_f64()),
+        }
+    }
 }
 
 /// Seconds as a person reads them: `320 µs`, `85 ms`, `1.23 s`, `2 m 05 s`, `1 h 02 m`.
@@ -95,6 +133,19 @@ mod tests {
         assert!((rate("30/m").unwrap() - 0.5).abs() < 1e-12);
         for bad in ["5", "0/s", "-1/s", "NaN/s", "5/d", "inf/s"] {
             assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn moments_are_read_as_people_type_them() {
+        let now = Timestamp::from_seconds(1000.0).unwrap();
+        let read = |text| Moment::parse(text).map(|moment| moment.resolve(now).seconds());
+        assert_eq!(read("now"), Ok(1000.0));
+        assert_eq!(read("-5m"), Ok(700.0));
+        assert_eq!(read("12.5"), Ok(12.5));
+        assert_eq!(read("1970-01-01T00:00:10Z"), Ok(10.0));
+        for bad in ["", "soon", "-5", "5m", "-inf", "2026-05-20"] {
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 

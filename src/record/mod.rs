@@ -31,7 +31,7 @@ pub use fold::{Fold, job_name};
 pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom};
 use raw::RawObject;
 pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
-pub use run::{Aborted, ClockAnchor, ClockOffset, Polling, Run, RunSpec, RunStatus, Shard, StageSpec};
+pub use run::{Aborted, ClockAnchor, ClockOffset, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window};
 pub use time::Timestamp;
 
 /// The contract's version, in every record's `apiVersion`.

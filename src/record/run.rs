@@ -118,6 +118,18 @@ pub struct RunStatus {
     /// Why not all jobs were submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted: Option<Aborted>,
+    /// From the first `submittedAt` to the last `endedAt`: what the captures were made for, before any padding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+/// A stretch of time, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// Where it begins.
+    pub start: Timestamp,
+    /// Where it ends.
+    pub end: Timestamp,
 }
 
 /// A moment on two clocks of one host.

@@ -1,4 +1,5 @@
 //! The tools, one module each: `Args`, `run`, private helpers. No tool imports another.
 
+pub mod poll_jobs;
 pub mod stage_fixtures;
 pub mod submit_jobs;
