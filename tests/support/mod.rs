@@ -1,4 +1,5 @@
 //! What the integration tests share: tools run in process on text, and the binaries' places.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
 
 use std::io::{self, BufReader, Cursor, Write};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use serde_json::Value;
-use stress_suite::cli::{Console, Exit, Io, Outcome, Stop};
+use stress_suite::cli::{Console, Io, Outcome, Stop};
 
 /// What a tool run in process did.
 pub struct Ran {
@@ -71,8 +72,8 @@ pub fn tool_until<A: Parser>(
     stdin: Box<dyn io::Read + Send>,
     stop: Stop,
 ) -> Ran {
-    let args = A::try_parse_from(std::iter::once("tool").chain(argv.iter().copied()));
-    let args = args.unwrap_or_else(|error| panic!("{argv:?}: {error}"));
+    let parsed = A::try_parse_from(std::iter::once("tool").chain(argv.iter().copied()));
+    let parsed = parsed.unwrap_or_else(|error| panic!("{argv:?}: {error}"));
     let (mut stdout, stderr) = (Shared::default(), Shared::default());
     let io = Io {
         stdin: Box::new(BufReader::new(stdin)),
@@ -82,17 +83,13 @@ pub fn tool_until<A: Parser>(
         console: Console::new("tool", Box::new(stderr.clone()), false),
         stop,
     };
-    let (exit, message) = match run(args, io) {
+    let (exit, message) = match run(parsed, io) {
         Ok(exit) => (exit, String::new()),
         Err(failure) => {
             (failure.exit(), failure.message().map(|message| format!("tool: {message}\n")).unwrap_or_default())
         }
     };
-    Ran { code: code(exit), stdout: stdout.text(), stderr: stderr.text() + &message }
-}
-
-fn code(exit: Exit) -> i32 {
-    exit.code()
+    Ran { code: exit.code(), stdout: stdout.text(), stderr: stderr.text() + &message }
 }
 
 /// The directory of the binaries that were built with this test.
@@ -150,8 +147,8 @@ impl Target {
     /// Polls `records` from it.
     pub fn poll(&self, argv: &[&str], records: &str) -> Ran {
         let url = self.url();
-        let argv: Vec<_> =
-            ["--target", &url, "--min-interval", "5ms"].into_iter().chain(argv.iter().copied()).collect();
+        let quick = if argv.contains(&"--min-interval") { &[][..] } else { &["--min-interval", "5ms"] };
+        let argv: Vec<_> = ["--target", &url].iter().chain(quick).chain(argv).copied().collect();
         tool(stress_suite::tools::poll_jobs::run, &argv, records)
     }
 }

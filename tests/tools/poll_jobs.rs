@@ -124,9 +124,8 @@ fn a_saved_stream_can_be_polled_later_and_what_has_ended_is_not_asked_for() {
     let again = target.poll(&[], &ran.stdout);
     assert_eq!(target.sim.stats().polls, polls, "the stream itself tells how its jobs ended");
     assert_eq!(again.last("soak-001"), ran.last("soak-001"));
-    let submitted: String =
-        ran.stdout.lines().filter(|line| line.contains("Submitted")).map(|line| format!("{line}\n")).collect();
-    let late = target.poll(&[], &submitted);
+    let submitted: Vec<_> = ran.stdout.lines().filter(|line| line.contains("Submitted")).collect();
+    let late = target.poll(&[], &submitted.join("\n"));
     assert_eq!(late.phases("soak-001"), ["Submitted", "Succeeded"]);
 }
 

@@ -79,11 +79,10 @@ fn an_unhealthy_or_absent_target_gets_nothing_and_every_record_is_handed_on() {
 #[test]
 fn a_target_that_dies_is_given_up_after_three_jobs_in_a_row() {
     let target = Target::start(&["--die-after", "2"]);
-    let ran = target.submit(&["--max-posts", "3"], &target.stage(9));
+    let ran = target.submit(&["--max-posts", "3"], &target.stage(30));
     assert_eq!(ran.code, 69, "{}", ran.stderr);
-    let phases: Vec<_> = (1..=9).map(|number| ran.phases(&format!("soak-{number:03}")).pop().unwrap()).collect();
+    let phases: Vec<_> = (1..=30).map(|number| ran.phases(&format!("soak-{number:03}")).pop().unwrap()).collect();
     let count = |phase: &str| phases.iter().filter(|one| *one == phase).count();
-    assert_eq!(phases.len(), 9);
     assert!(count("Staged") > 0 && count("Rejected") >= 3, "{phases:?}");
     assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "TargetGone");
 }
