@@ -22,11 +22,14 @@
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
 //! | [`escape`] | text from targets made safe for Markdown, CSV and the terminal |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
+//! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`units`] | durations and rates as people type and read them |
 
 pub mod cli;
 pub mod clock;
 pub mod escape;
+pub mod figures;
 pub mod ndjson;
 pub mod record;
+pub mod tools;
 pub mod units;

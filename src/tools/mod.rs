@@ -1,1 +1,3 @@
 //! The tools.
+
+pub mod render_report;
