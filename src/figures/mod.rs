@@ -171,27 +171,29 @@ impl Figures {
         put("successRate", self.success.map(SuccessRate::rate));
         put("successRateLow", self.success.map(|rate| rate.low));
         put("successRateHigh", self.success.map(|rate| rate.high));
-        let mut distribution = |prefix: &str, of: Option<Distribution>| {
-            let Some(of) = of else { return };
-            put(&format!("{prefix}Count"), Some(of.count as f64));
-            let parts = [
-                ("Mean", Some(of.mean)),
-                ("Median", Some(of.p50)),
-                ("Max", Some(of.max)),
-                ("P95", of.p95),
-                ("P99", of.p99),
-            ];
-            for (name, measured) in parts {
-                put(&format!("{prefix}{name}Seconds"), measured.map(|m| m.seconds));
-                put(&format!("{prefix}{name}ErrorSeconds"), measured.map(Measured::error));
-            }
-        };
-        distribution("endToEnd", self.end_to_end);
+        if let Some(whole) = self.end_to_end {
+            put_distribution("endToEnd", whole, &mut put);
+            put("endToEndMedianErrorSeconds", Some(whole.p50.error()));
+            put("endToEndMaxErrorSeconds", Some(whole.max.error()));
+        }
         for stage in &self.stages {
-            distribution(&format!("stages.{}.wait", stage.name), stage.wait);
-            distribution(&format!("stages.{}.work", stage.name), stage.work);
+            for (part, of) in [("wait", stage.wait), ("work", stage.work)] {
+                if let Some(of) = of {
+                    put_distribution(&format!("stages.{}.{part}", stage.name), of, &mut put);
+                }
+            }
         }
         by_name
+    }
+}
+
+fn put_distribution(prefix: &str, of: Distribution, put: &mut impl FnMut(&str, Option<f64>)) {
+    put(&format!("{prefix}Count"), Some(of.count as f64));
+    put(&format!("{prefix}MeanErrorSeconds"), Some(of.mean.error()));
+    let parts =
+        [("Mean", Some(of.mean)), ("Median", Some(of.p50)), ("Max", Some(of.max)), ("P95", of.p95), ("P99", of.p99)];
+    for (name, measured) in parts {
+        put(&format!("{prefix}{name}Seconds"), measured.map(|measured| measured.seconds));
     }
 }
 

@@ -114,11 +114,11 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         let fates: Vec<String> = bad.iter().map(|entry| fate(entry)).collect();
         let mut cause = format!("{} of {asked} jobs did not succeed: {}", bad.len(), listed(&fates));
         if !open.is_empty() {
-            cause = format!("{cause}; {} have no known end", open.len());
+            cause = format!("{cause}; {} no known end", of(open.len(), asked, "has", "have"));
         }
         (Verdict::Failed, with_abort(cause, account))
     } else if !open.is_empty() {
-        let cause = format!("{} of {asked} jobs have no known end: {}", open.len(), by_outcome(account));
+        let cause = format!("{} no known end: {}", of(open.len(), asked, "has", "have"), by_outcome(account));
         (Verdict::Incomplete, with_abort(cause, account))
     } else if let Some(why) = &account.uncertain {
         (Verdict::Incomplete, why.clone())
@@ -137,6 +137,11 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     }
     let jobs = account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect() }
+}
+
+/// `1 of 12 jobs has`, `2 of 12 jobs have`.
+fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
+    format!("{count} of {asked} jobs {}", if count == 1 { one } else { many })
 }
 
 /// What became of a job that did not succeed: `soak-003 failed at l2 (RuntimeError: …)`.
@@ -203,11 +208,13 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     }
     let complete = asked - jobs.len() as u64;
     let (verdict, cause) = if !lacking.is_empty() {
-        (Verdict::Failed, format!("{} of {asked} jobs lack a required stage: {}", lacking.len(), listed(&lacking)))
+        (
+            Verdict::Failed,
+            format!("{} a required stage: {}", of(lacking.len(), asked, "lacks", "lack"), listed(&lacking)),
+        )
     } else if !open.is_empty() {
-        let cause =
-            format!("{} of {asked} jobs have not shown every stage and have no end: {}", open.len(), listed(&open));
-        (Verdict::Incomplete, cause)
+        let have = of(open.len(), asked, "has", "have");
+        (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))
     } else if let Some(why) = &account.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {

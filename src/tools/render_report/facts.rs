@@ -1,5 +1,5 @@
-//! The headline figures in words, as the page and the summary on the terminal both say them. Unescaped: the stage names
-//! in them are the target's.
+//! The headline figures in words, as the page and the summary on the terminal both say them. The names
+//! in them are anybody's: each is made safe by the function that the caller gives.
 
 use crate::figures::Figures;
 use crate::figures::account::Outcome;
@@ -8,13 +8,16 @@ use crate::figures::listed;
 use crate::figures::load::Load;
 use crate::units;
 
+/// Makes a name safe for where it will be shown.
+pub(super) type Safe = fn(&str) -> String;
+
 /// The figures that the first screen shows, each with its label.
-pub(super) fn facts(figures: &Figures) -> Vec<(&'static str, String)> {
+pub(super) fn facts(figures: &Figures, safe: Safe) -> Vec<(&'static str, String)> {
     vec![
         ("Load", load(&figures.load)),
         ("Throughput", throughput(&figures.load)),
         ("End to end", end_to_end(figures)),
-        ("Limiting stage", limiting(figures)),
+        ("Limiting stage", limiting(figures, safe)),
         ("Success rate", figures.success.map_or_else(|| "no job came to an end".to_owned(), SuccessRate::text)),
     ]
 }
@@ -89,17 +92,17 @@ fn end_to_end(figures: &Figures) -> String {
     }
 }
 
-fn limiting(figures: &Figures) -> String {
+fn limiting(figures: &Figures, safe: Safe) -> String {
     match &figures.limiting {
-        Some(limiting) => format!("{}: {}", limiting.stage, limiting.text()),
+        Some(limiting) => format!("{}: {}", safe(&limiting.stage), limiting.text()),
         None => "not known: no stage has times".to_owned(),
     }
 }
 
 /// Who is not among those that succeeded: `failed: a, b; lost: c`. None where all are.
-pub(super) fn others(figures: &Figures) -> Option<String> {
+pub(super) fn others(figures: &Figures, safe: Safe) -> Option<String> {
     let parts = Outcome::ALL[1..].iter().filter_map(|outcome| {
-        let names: Vec<String> = figures.account.with(*outcome).map(|entry| entry.name.clone()).collect();
+        let names: Vec<String> = figures.account.with(*outcome).map(|entry| safe(&entry.name)).collect();
         (!names.is_empty()).then(|| format!("{outcome}: {}", listed(&names)))
     });
     let parts: Vec<String> = parts.collect();

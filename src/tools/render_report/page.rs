@@ -29,12 +29,22 @@ const BAR: f64 = 40.0;
 struct Page(String);
 
 impl Page {
+    /// One empty line between what is there and what comes.
+    fn gap(&mut self) {
+        self.0.truncate(self.0.trim_end_matches('\n').len());
+        if !self.0.is_empty() {
+            self.0.push_str("\n\n");
+        }
+    }
+
     fn heading(&mut self, text: &str) {
-        let _ = write!(self.0, "\n## {text}\n\n");
+        self.gap();
+        let _ = write!(self.0, "## {text}\n\n");
     }
 
     fn paragraph(&mut self, text: &str) {
-        let _ = write!(self.0, "{text}\n\n");
+        self.gap();
+        let _ = writeln!(self.0, "{text}");
     }
 
     fn item(&mut self, text: &str) {
@@ -42,6 +52,7 @@ impl Page {
     }
 
     fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+        self.gap();
         // Columns of numbers read best aligned to the right; they are those whose head ends in `>`.
         let names: Vec<&str> = head.iter().map(|name| name.trim_end_matches('>')).collect();
         let rules: Vec<&str> = head.iter().map(|name| if name.ends_with('>') { "---:" } else { "---" }).collect();
@@ -68,13 +79,13 @@ pub(super) fn page(report: &Report, figures: &Figures, written: &[String]) -> St
 fn first_screen(page: &mut Page, report: &Report, figures: &Figures) {
     let name = markdown(&title(report, figures));
     let status = &report.status;
-    let _ = write!(page.0, "# {}: {name}\n\n", status.verdict);
+    let _ = writeln!(page.0, "# {}: {name}", status.verdict);
     page.paragraph(&format!("**{}**: {}.", status.verdict, markdown(status.cause.trim_end_matches('.'))));
     page.paragraph(&conservation_line(&status.conservation));
-    if let Some(others) = facts::others(figures) {
-        page.paragraph(&format!("Not succeeded: {}.", markdown(&others)));
+    if let Some(others) = facts::others(figures, markdown) {
+        page.paragraph(&format!("Not succeeded: {others}."));
     }
-    let rows = facts::facts(figures).into_iter().map(|(label, text)| vec![label.to_owned(), markdown(&text)]);
+    let rows = facts::facts(figures, markdown).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
     page.table(&["Figure", "Value"], rows);
     failures(page, figures);
     if !status.doubts.is_empty() {
@@ -114,7 +125,7 @@ fn failures(page: &mut Page, figures: &Figures) {
     });
     page.table(&["Job", "Ended", "Stage", "Reason", "Message"], rows);
     if bad.len() > FIRST_FAILURES {
-        page.paragraph(&format!("\n{} more are in [jobs.csv](jobs.csv).", bad.len() - FIRST_FAILURES));
+        page.paragraph(&format!("{} more are in [jobs.csv](jobs.csv).", bad.len() - FIRST_FAILURES));
     }
 }
 
@@ -132,7 +143,7 @@ fn criteria(page: &mut Page, report: &Report) {
     });
     page.table(&["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way"], rows);
     if report.status.verdict == Verdict::Incomplete {
-        page.paragraph("\nIncomplete is not a pass: nothing is known to be wrong, and something is not known.");
+        page.paragraph("Incomplete is not a pass: nothing is known to be wrong, and something is not known.");
     }
 }
 
@@ -155,7 +166,7 @@ fn stages(page: &mut Page, figures: &Figures) {
         return;
     }
     page.table(&["Stage", "Part", "Count>", "Mean>", "p50>", "Max>", "p95>", "p99>", "Mean's error>", "Times"], rows);
-    page.paragraph("\np95 needs 20 samples and p99 needs 100; a dash means too few.");
+    page.paragraph("p95 needs 20 samples and p99 needs 100; a dash means too few.");
 }
 
 fn distribution(of: &Distribution) -> Vec<String> {
@@ -167,7 +178,7 @@ fn distribution(of: &Distribution) -> Vec<String> {
         seconds(Some(of.max)),
         seconds(of.p95),
         seconds(of.p99),
-        format!("± {}", units::seconds(of.mean.error())),
+        if of.mean.error() < 5e-7 { "none".to_owned() } else { format!("± {}", units::seconds(of.mean.error())) },
     ]
 }
 
@@ -205,9 +216,9 @@ fn jobs(page: &mut Page, figures: &Figures) {
     });
     page.table(&["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason"], rows);
     match jobs.len().saturating_sub(LISTED_JOBS) {
-        0 => page.paragraph("\nWorst first. In brackets: how far the truth may lie from the figure."),
+        0 => page.paragraph("Worst first. In brackets: how far the truth may lie from the figure."),
         more => page.paragraph(&format!(
-            "\nWorst first; {more} more are in [jobs.csv](jobs.csv). In brackets: how far the truth may lie from the figure."
+            "Worst first; {more} more are in [jobs.csv](jobs.csv). In brackets: how far the truth may lie from the figure."
         )),
     }
 }
@@ -267,7 +278,7 @@ fn run(page: &mut Page, figures: &Figures) {
         rows,
     );
     if runs.len() > LISTED_JOBS {
-        page.paragraph(&format!("\n{} more are in [{2}]({2}){1}", runs.len() - LISTED_JOBS, ".", files::MANIFEST));
+        page.paragraph(&format!("{} more are in [{2}]({2}){1}", runs.len() - LISTED_JOBS, ".", files::MANIFEST));
     }
 }
 

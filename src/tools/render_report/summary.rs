@@ -19,18 +19,18 @@ pub(super) fn summary(report: &Report, figures: &Figures, page: &Path) -> String
     let title = super::page::title(report, figures);
     let mut lines =
         vec![format!("{}: {}: {}", terminal(&title), status.verdict, terminal(&start(&status.cause, WIDE)))];
-    let mut put = |label: &str, text: &str| lines.push(format!("  {label:<15}{}", terminal(&start(text, WIDE))));
+    let mut put = |label: &str, text: &str| lines.push(format!("  {label:<15}{text}"));
     put("Jobs", &conservation_line(&status.conservation));
-    for (label, text) in facts::facts(figures) {
+    for (label, text) in facts::facts(figures, terminal) {
         put(label, &text);
     }
     for doubt in status.doubts.iter().take(DOUBTS) {
-        put("Doubtful", doubt);
+        put("Doubtful", &terminal(&start(doubt, WIDE)));
     }
     if status.doubts.len() > DOUBTS {
         put("Doubtful", &format!("and {} more, see the report", status.doubts.len() - DOUBTS));
     }
-    put("Report", &page.display().to_string());
+    put("Report", &terminal(&page.display().to_string()));
     lines.push(String::new());
     lines.join("\n")
 }
