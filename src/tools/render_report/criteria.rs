@@ -218,7 +218,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     } else if let Some(why) = &account.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {
-        (Verdict::Passed, format!("all {asked} finished every required stage"))
+        (Verdict::Passed, format!("all {asked} jobs finished every required stage"))
     };
     Finding { verdict, actual: format!("{complete} of {asked} jobs show them all"), cause, jobs }
 }

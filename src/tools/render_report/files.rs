@@ -27,12 +27,12 @@ pub(super) const DESCRIBED: [(&str, &str); 7] = [
     (RECORDS, "the stream itself, from which all others can be made again"),
 ];
 
-/// The names alone.
+/// The names alone, the stream first: it is what tells a scenario's directory.
 pub(super) const OURS: [&str; 7] = {
     let mut names = [""; 7];
     let mut index = 0;
     while index < names.len() {
-        names[index] = DESCRIBED[index].0;
+        names[index] = DESCRIBED[DESCRIBED.len() - 1 - index].0;
         index += 1;
     }
     names
