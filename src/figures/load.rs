@@ -1,8 +1,9 @@
 //! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
 
-use super::account::{Account, Outcome};
+use super::account::Account;
 use super::distribution::quantile;
 use super::journey::Journey;
+use super::outcome::Outcome;
 use crate::record::Timestamp;
 
 /// Into how many equal parts the window is cut to show the load over time.

@@ -9,15 +9,17 @@ pub mod distribution;
 pub mod interval;
 pub mod journey;
 pub mod load;
+pub mod outcome;
 pub mod stages;
 
 use std::collections::BTreeMap;
 
-use account::{Account, Outcome};
+use account::Account;
 use distribution::{Distribution, Measured};
 use interval::SuccessRate;
 use journey::Journey;
 use load::Load;
+use outcome::Outcome;
 use stages::{Limiting, StageFigures};
 
 use crate::record::{Fold, StagePhase};

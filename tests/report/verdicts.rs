@@ -1,7 +1,7 @@
 //! Each criterion's three verdicts, the conservation line, and the sentence that says why.
 
 use crate::support::{RUN, good, job, judged, succeeded};
-use stress_suite::figures::account::conservation_line;
+use stress_suite::figures::outcome::conservation_line;
 use stress_suite::record::Verdict;
 
 fn with(status: &str) -> Vec<String> {

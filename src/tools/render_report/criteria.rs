@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::cli::Failure;
 use crate::escape;
-use crate::figures::account::{Account, Entry, Outcome, count};
+use crate::figures::account::{Account, Entry};
+use crate::figures::outcome::{Outcome, count};
 use crate::figures::{Figures, listed};
 use crate::record::{CaptureResult, Criterion, Fold, Kind, Logs, StagePhase, Verdict};
 
@@ -152,7 +153,8 @@ fn fate(entry: &Entry) -> String {
         _ => String::new(),
     };
     let why = match outcome {
-        Outcome::Failed | Outcome::Rejected => entry.message.as_ref().or(entry.reason.as_ref()),
+        Outcome::Failed | Outcome::Rejected | Outcome::TimedOut => entry.message.as_ref().or(entry.reason.as_ref()),
+        // That its id was forgotten is all there is to say of a lost one.
         _ => None,
     };
     let why = why.map(|why| format!(" ({})", escape::start(why, QUOTED))).unwrap_or_default();

@@ -2,10 +2,10 @@
 //! in them are anybody's: each is made safe by the function that the caller gives.
 
 use crate::figures::Figures;
-use crate::figures::account::Outcome;
 use crate::figures::interval::SuccessRate;
 use crate::figures::listed;
 use crate::figures::load::Load;
+use crate::figures::outcome::Outcome;
 use crate::units;
 
 /// Makes a name safe for where it will be shown.

@@ -89,13 +89,16 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
 }
 
 fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
-    let Io { stdin, stdout, console, stop, .. } = io;
+    let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
     let intake = if replay {
         let intake = intake::replay(out, &console)?;
         files::check_writable(out)?;
         intake
     } else {
         let mut records = intake::create(out)?;
+        if stdin_is_terminal {
+            console.say("reading records from the terminal; Ctrl-D ends them");
+        }
         intake::receive(stdin, &mut records, asked, &console)
     };
     let Intake { fold, broken, failed } = intake;

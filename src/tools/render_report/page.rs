@@ -10,9 +10,10 @@ use super::facts;
 use super::files;
 use crate::escape::{self, markdown};
 use crate::figures::Figures;
-use crate::figures::account::{Entry, Outcome, conservation_line};
+use crate::figures::account::Entry;
 use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::journey::Journey;
+use crate::figures::outcome::{Outcome, conservation_line};
 use crate::record::{Report, Run, Verdict};
 use crate::units;
 

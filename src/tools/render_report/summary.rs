@@ -5,7 +5,7 @@ use std::path::Path;
 use super::facts;
 use crate::escape::{start, terminal};
 use crate::figures::Figures;
-use crate::figures::account::conservation_line;
+use crate::figures::outcome::conservation_line;
 use crate::record::Report;
 
 /// How many characters of the cause, and of a doubt, the screen shows.
