@@ -53,8 +53,8 @@ fn a_ramp_that_breaks_after_a_level_passed_did_its_work() {
         ramp(&[("4", "Succeeded"), ("8", "Failed")]),
         (
             0,
-            "**Passed**: the ramp breaks at level 8\\: 30 of 30 jobs did not succeed\\: soak-001 failed, soak-002 failed, \
-             soak-003 failed, soak-004 failed, soak-005 failed and 25 more; passed before it\\: 4; not run\\: 16."
+            "**Passed**: the ramp breaks at level 8\\: 30 of 30 jobs did not succeed\\: soak-001, soak-002, soak-003, \
+             soak-004, soak-005 and 25 more failed; passed before it\\: 4; not run\\: 16."
                 .to_owned()
         )
     );

@@ -3,7 +3,7 @@
 //! Each is a row of [`CRITERIA`]: a name, what it expects, and a function of the figures. A criterion passes only on
 //! evidence; where there is none it is `Incomplete`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::Failure;
 use crate::escape;
@@ -88,11 +88,8 @@ pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgeme
         findings.push((name.clone(), expected, finding));
     }
     let verdict = findings.iter().map(|(_, _, finding)| finding.verdict).max().unwrap_or_default();
-    let mut said = BTreeSet::new();
-    let causes = findings.iter().filter(|(_, _, finding)| finding.verdict == verdict);
-    let causes: Vec<&str> =
-        causes.map(|(_, _, finding)| finding.cause.as_str()).filter(|cause| said.insert(*cause)).collect();
-    let cause = causes.join("; ");
+    let worst = findings.iter().map(|(_, _, finding)| finding).filter(|finding| finding.verdict == verdict);
+    let cause = joined(worst);
     let criterion = |(name, expected, finding): (String, &str, Finding)| Criterion {
         name,
         verdict: finding.verdict,
@@ -101,6 +98,20 @@ pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgeme
         jobs: finding.jobs,
     };
     Judgement { verdict, cause, criteria: findings.into_iter().map(criterion).collect() }
+}
+
+/// The causes in one sentence. One that only speaks of jobs that were named before adds nothing: a job that was never
+/// submitted shows no stages either.
+fn joined<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
+    let (mut causes, mut named) = (Vec::new(), BTreeSet::new());
+    for finding in findings {
+        let known = !finding.jobs.is_empty() && finding.jobs.iter().all(|job| named.contains(job));
+        if !known && !causes.contains(&finding.cause.as_str()) {
+            causes.push(finding.cause.as_str());
+        }
+        named.extend(&finding.jobs);
+    }
+    causes.join("; ")
 }
 
 fn all_done(evidence: &Evidence<'_>) -> Finding {
@@ -112,8 +123,8 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     let (bad, open): (Vec<&Entry>, Vec<&Entry>) =
         account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let (verdict, cause) = if !bad.is_empty() {
-        let fates: Vec<String> = bad.iter().map(|entry| fate(entry)).collect();
-        let mut cause = format!("{} of {asked} jobs did not succeed: {}", bad.len(), listed(&fates));
+        let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
+        let mut cause = format!("{} of {asked} jobs did not succeed: {}", bad.len(), shared(fates));
         if !open.is_empty() {
             cause = format!("{cause}; {} no known end", of(open.len(), asked, "has", "have"));
         }
@@ -145,11 +156,25 @@ fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
     format!("{count} of {asked} jobs {}", if count == 1 { one } else { many })
 }
 
-/// What became of a job that did not succeed: `soak-003 failed at l2 (RuntimeError: …)`.
+/// Jobs and what is said of them, where what is the same for several is said once: `a, b timed out, c lost`.
+fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
+    let (mut order, mut groups) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
+    for (name, what) in said {
+        let names = groups.entry(what.clone()).or_default();
+        if names.is_empty() {
+            order.push(what);
+        }
+        names.push(name);
+    }
+    let group = |what: &String| format!("{} {what}", listed(&groups[what]));
+    listed(&order.iter().map(group).collect::<Vec<_>>())
+}
+
+/// What became of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
 fn fate(entry: &Entry) -> String {
-    let Entry { name, outcome, .. } = entry;
+    let outcome = entry.outcome;
     let place = match entry.failed_stage() {
-        Some(stage) if *outcome == Outcome::Failed => format!(" at {stage}"),
+        Some(stage) if outcome == Outcome::Failed => format!(" at {stage}"),
         _ => String::new(),
     };
     let why = match outcome {
@@ -158,7 +183,7 @@ fn fate(entry: &Entry) -> String {
         _ => None,
     };
     let why = why.map(|why| format!(" ({})", escape::start(why, QUOTED))).unwrap_or_default();
-    format!("{name} {outcome}{place}{why}")
+    format!("{outcome}{place}{why}")
 }
 
 /// The jobs without a known end: `2 not submitted (a, b), 1 missing (c)`.
@@ -203,17 +228,15 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         // Whoever ended shows no more stages, and whoever was refused never will.
         let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
         if final_word && !missing.is_empty() {
-            lacking.push(format!("{} ({}) without {}", entry.name, entry.outcome, listed(&missing)));
+            lacking.push((entry.name.clone(), format!("({}) without {}", entry.outcome, listed(&missing))));
         } else {
             open.push(entry.name.clone());
         }
     }
     let complete = asked - jobs.len() as u64;
     let (verdict, cause) = if !lacking.is_empty() {
-        (
-            Verdict::Failed,
-            format!("{} a required stage: {}", of(lacking.len(), asked, "lacks", "lack"), listed(&lacking)),
-        )
+        let lack = of(lacking.len(), asked, "lacks", "lack");
+        (Verdict::Failed, format!("{lack} a required stage: {}", shared(lacking)))
     } else if !open.is_empty() {
         let have = of(open.len(), asked, "has", "have");
         (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))

@@ -97,7 +97,7 @@ pub(super) fn run(directory: &Path, io: Io<'_>) -> Outcome {
     console.show(&format!(
         "{}: {verdict}: {}\n  Report         {}\n",
         terminal(&name),
-        terminal(&start(&cause, CAUSE)),
+        terminal(&start(&cause, 2 * CAUSE)),
         terminal(&written.display().to_string())
     ));
     let exit = exit_of(verdict, false, shelf.failed() || !whole);

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use super::CAUSE;
 use super::scan::Scenario;
+use crate::escape::start;
 use crate::figures::listed;
 use crate::record::Verdict;
 
@@ -144,11 +146,11 @@ impl<'a> Ramp<'a> {
                 format!("level {name} was not run, though no level before it stopped the ramp; {before}{rest}")
             }
             (Some(scenario), Some(Verdict::Failed)) => {
-                format!("the ramp breaks at level {name}: {}; {before}{rest}", scenario.cause())
+                format!("the ramp breaks at level {name}: {}; {before}{rest}", start(&scenario.cause(), CAUSE))
             }
             (Some(scenario), _) => format!(
                 "the ramp stopped at level {name}, which is Incomplete and so no breaking point: {}; {before}{rest}",
-                scenario.cause()
+                start(&scenario.cause(), CAUSE)
             ),
         }
     }
