@@ -59,6 +59,9 @@ fn without_jobs_or_without_a_run_nothing_passes() {
     assert_eq!(judged(&[], &["--subset"]).code, 4);
     let ran = judged(&good()[1..], &[]);
     assert_eq!((ran.code, ran.cause().as_str()), (4, "no Run says how many jobs were asked for"));
+    let countless = RUN.replace(r#","jobs":3"#, "").replace("r1", "r2");
+    let ran = judged(&[good(), vec![countless]].concat(), &[]);
+    assert_eq!((ran.code, ran.cause().as_str()), (4, "a Run of r2 does not say how many jobs it was asked for"));
     assert_eq!(judged(&good()[1..], &["--subset"]).code, 0);
     assert_eq!(judged(&good()[..2], &["--subset"]).code, 0, "with --subset the others are not asked for");
 }
