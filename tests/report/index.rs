@@ -160,6 +160,23 @@ fn a_scenario_that_was_never_judged_is_shown_as_such() {
 }
 
 #[test]
+fn a_scenario_that_never_began_is_no_pass() {
+    let root = tempfile::tempdir().unwrap();
+    soak(&root.path().join("ab"), &good());
+    std::fs::create_dir_all(root.path().join("soak")).unwrap();
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("its directory was made, and nothing was ever written into it"), "{page}");
+
+    let root = tempfile::tempdir().unwrap();
+    level(root.path(), "4", "4 8", 8, "Succeeded");
+    std::fs::create_dir_all(root.path().join("by-concurrency/lvl-08")).unwrap();
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("| 8 | not run |"), "a level of the ramp, not a scenario of its own: {page}");
+}
+
+#[test]
 fn an_index_over_nothing_or_over_a_scenario_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let shown = root.path().display();

@@ -1,7 +1,7 @@
 //! `--index`: one page over the finished scenarios below a directory.
 //!
-//! A scenario is a directory with a `report.json`; one that has only a `records.ndjson` was begun and never judged, and
-//! counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
+//! A scenario is a directory with a `report.json`; one that has only a `records.ndjson`, or nothing, was begun and never
+//! judged, and counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
 
 mod ramp;
 mod scan;
