@@ -186,7 +186,7 @@ fn of_all(name: &str, ramps: &[Ramp<'_>], others: &[&Scenario], place: &Path) ->
         .collect();
     let cause = match not_passed.len() {
         0 if rows.len() == 1 => "the one scenario passed".to_owned(),
-        0 => format!("all {} scenarios passed", rows.len()),
+        0 => format!("{0} of {0} scenarios passed", rows.len()),
         count => format!("{count} of {} scenarios did not pass: {}", rows.len(), crate::figures::listed(&not_passed)),
     };
     let mut page = format!("# {verdict}: {}\n\n**{verdict}**: {}.\n\n", markdown(name), markdown(&cause));
