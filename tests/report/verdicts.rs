@@ -152,7 +152,10 @@ fn what_follows_from_a_cause_is_not_said_again() {
     let staged = r#"{"phase":"Staged"}"#;
     let ran = judged(&with(staged), &["--expect", "all-done,all-stages"]);
     assert_eq!(ran.cause(), "1 of 3 jobs has no known end: 1 not submitted (soak-003)");
-    let mut lines = with(r#"{"phase":"Failed"}"#);
+    let mut lines = with(r#"{"phase":"Failed","jobId":"7"}"#);
+    let log = logs("io", r#"{"result":"ok","lines":3,"exceptions":[{"firstLine":"ValueError: no","jobId":"7"}]}"#);
+    let ran = judged(&[lines.clone(), vec![log]].concat(), &["--expect", "all-done,no-exceptions"]);
+    assert!(ran.cause().ends_with("; 1 exception in the worker logs: io: ValueError: no"), "{}", ran.cause());
     lines[2] = job("soak-002", r#"{"phase":"Succeeded","stages":[{"name":"whisper","phase":"Done"}]}"#);
     let ran = judged(&lines, &["--expect", "all-done,all-stages"]);
     assert_eq!(

@@ -43,12 +43,15 @@ struct Finding {
     /// What made the verdict, for the sentence.
     cause: String,
     jobs: Vec<String>,
+    /// The cause tells nothing of a job that another criterion has named: one that was never submitted shows no stages
+    /// either.
+    follows: bool,
 }
 
 impl Finding {
     fn incomplete(why: impl Into<String>) -> Self {
         let why = why.into();
-        Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new() }
+        Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new(), follows: false }
     }
 }
 
@@ -100,12 +103,11 @@ pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgeme
     Judgement { verdict, cause, criteria: findings.into_iter().map(criterion).collect() }
 }
 
-/// The causes in one sentence. One that only speaks of jobs that were named before adds nothing: a job that was never
-/// submitted shows no stages either.
+/// The causes in one sentence, without those that only follow from what was said before.
 fn joined<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
     let (mut causes, mut named) = (Vec::new(), BTreeSet::new());
     for finding in findings {
-        let known = !finding.jobs.is_empty() && finding.jobs.iter().all(|job| named.contains(job));
+        let known = finding.follows && !finding.jobs.is_empty() && finding.jobs.iter().all(|job| named.contains(job));
         if !known && !causes.contains(&finding.cause.as_str()) {
             causes.push(finding.cause.as_str());
         }
@@ -148,7 +150,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         actual = format!("{actual}, but {cause}");
     }
     let jobs = account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
-    Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect() }
+    Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 
 /// `1 of 12 jobs has`, `2 of 12 jobs have`.
@@ -245,7 +247,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     } else {
         (Verdict::Passed, format!("all {asked} jobs finished every required stage"))
     };
-    Finding { verdict, actual: format!("{complete} of {asked} jobs show them all"), cause, jobs }
+    Finding { verdict, actual: format!("{complete} of {asked} jobs show them all"), cause, jobs, follows: true }
 }
 
 fn shows(entry: &Entry, name: &str) -> bool {
@@ -277,6 +279,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
             actual: counted.clone(),
             cause: format!("{counted} in the worker logs: {}", listed(&said)),
             jobs,
+            follows: false,
         };
     }
     let short: Vec<String> = logs.iter().filter_map(shortcoming).collect();
@@ -285,7 +288,13 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     }
     let lines: u64 = logs.iter().filter_map(|log| log.status.lines).sum();
     let actual = format!("none in {lines} lines of {} logs", logs.len());
-    Finding { verdict: Verdict::Passed, cause: "no exception in the worker logs".to_owned(), actual, jobs: Vec::new() }
+    Finding {
+        verdict: Verdict::Passed,
+        cause: "no exception in the worker logs".to_owned(),
+        actual,
+        jobs: Vec::new(),
+        follows: false,
+    }
 }
 
 fn service(log: &Logs) -> &str {
