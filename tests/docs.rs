@@ -185,7 +185,7 @@ fn console(file: &str) {
                 Some(command) => steps.push((command.to_owned(), String::new())),
                 None => match steps.last_mut() {
                     Some((command, _)) if command.ends_with('\\') => {
-                        *command += &format!("\n{}", line.trim_start_matches("> "))
+                        *command += &format!("\n{}", line.trim_start_matches("> "));
                     }
                     Some((_, output)) => *output += &format!("{line}\n"),
                     None => panic!("{file} line {number}: output before the first command"),
