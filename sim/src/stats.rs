@@ -56,6 +56,6 @@ pub struct JobStats {
     pub polls: u64,
     /// The `Idempotency-Key` of its POST.
     pub idempotency_key: Option<String>,
-    /// The trace id of its POST's `traceparent`, as 32 hexadecimal digits.
-    pub trace_id: Option<String>,
+    /// Its trace id as 32 hexadecimal digits: that of its POST's `traceparent`, or one of its own.
+    pub trace_id: String,
 }

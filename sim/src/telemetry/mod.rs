@@ -1,0 +1,8 @@
+//! What the pipeline tells about itself: metrics per service, and spans.
+
+pub(crate) mod metrics;
+pub(crate) mod otlp;
+pub(crate) mod spans;
+
+pub(crate) use metrics::{Metrics, Service};
+pub(crate) use spans::{Recorder, Span, TagValue};
