@@ -104,6 +104,10 @@ pub struct Observe {
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub jaeger_page: usize,
 
+    /// Also export spans by OTLP/HTTP, as JSON, to URL/v1/traces
+    #[arg(long, value_name = "URL", value_parser = units::http_url)]
+    pub otlp: Option<String>,
+
     /// Time from the end of a span until it can be found
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration)]
     pub span_delay: Duration,
@@ -129,6 +133,7 @@ impl Default for Observe {
             jaeger_listen: None,
             jaeger_api: JaegerApi::Both,
             jaeger_page: 1000,
+            otlp: None,
             span_delay: Duration::from_millis(200),
         }
     }

@@ -17,7 +17,7 @@ use crate::pipeline::Pipeline;
 use crate::prometheus::Prometheus;
 use crate::server::Door;
 use crate::stats::Stats;
-use crate::telemetry::Recorder;
+use crate::telemetry::{Exporter, Recorder};
 use crate::{api, jaeger, prometheus, workers};
 
 /// A stand-in pipeline, serving on loopback from a thread of its own until it is dropped.
@@ -60,7 +60,8 @@ impl Sim {
         let (logs, private) = log_directory(options.logs.as_deref())?;
         let clock = Clock::new(options.faults.clock_offset);
         let writers = Logs::open(&logs, clock)?;
-        let recorder = Recorder::new(options.observe.span_delay, None);
+        let exporter = options.observe.otlp.as_deref().map(Exporter::start).transpose()?;
+        let recorder = Recorder::new(options.observe.span_delay, exporter);
         let pipeline = Arc::new(Pipeline::new(options, writers, clock, seed, recorder));
 
         let (stop, stopped) = oneshot::channel();
@@ -121,6 +122,7 @@ impl Drop for Sim {
         {
             crate::complain("the serving thread panicked");
         }
+        self.pipeline.recorder.finish_export();
     }
 }
 

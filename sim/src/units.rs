@@ -31,6 +31,11 @@ pub(crate) fn offset(text: &str) -> Result<TimeDelta, String> {
     Ok(TimeDelta::microseconds((seconds(text)? * 1e6).round() as i64))
 }
 
+/// Reads an address of plain HTTP, which is all that the exporter speaks.
+pub(crate) fn http_url(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") { Ok(text.to_owned()) } else { Err(format!("'{text}' does not begin with http://")) }
+}
+
 /// Reads a factor: finite and not negative.
 pub(crate) fn factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

@@ -48,6 +48,14 @@ pub(crate) fn router(pipeline: Arc<Pipeline>) -> Router {
         .with_state(Arc::new(Jaeger { pipeline, page }))
 }
 
+/// Answers away from the thread that serves and works: a page of a thousand traces must not hold up the pipeline.
+async fn away(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(answer).await {
+        Ok(answer) => answer,
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
 fn json(status: StatusCode, body: &Value) -> Response {
     (status, [("content-type", "application/json")], body.to_string()).into_response()
 }

@@ -1,6 +1,6 @@
 //! Finding traces, as Jaeger's memory store does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Jaeger;
@@ -24,17 +24,13 @@ pub(super) struct Search<'a> {
 impl Jaeger {
     /// Whole traces, the most recent first by the start of their last span, at most a page of them.
     pub(super) fn search(&self, search: &Search<'_>) -> Vec<Trace> {
-        let mut traces: BTreeMap<u128, Trace> = BTreeMap::new();
-        for span in self.pipeline.recorder.visible() {
-            traces.entry(span.trace).or_default().push(span);
-        }
-        let matches = |span: &Arc<Span>| {
+        let matches = |span: &Span| {
             span.service == search.service
                 && (search.operation.is_empty() || span.name == search.operation)
                 && (search.start..=search.end).contains(&span.start_micros())
         };
-        let mut found: Vec<Trace> =
-            traces.into_values().filter(|trace| trace.iter().any(matches)).map(sorted).collect();
+        let traces = self.pipeline.recorder.traces_with(matches);
+        let mut found: Vec<Trace> = traces.into_iter().map(sorted).collect();
         found.sort_by_key(|trace| std::cmp::Reverse(trace.last().map(|span| span.start)));
         found.truncate(search.limit.min(self.page));
         found
@@ -48,7 +44,7 @@ impl Jaeger {
 
     /// The services that have visible spans.
     pub(super) fn services(&self) -> BTreeSet<&'static str> {
-        self.pipeline.recorder.visible().iter().map(|span| span.service).collect()
+        self.pipeline.recorder.services()
     }
 }
 

@@ -12,7 +12,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::search::{Search, Trace, trace_id};
-use super::{Jaeger, json};
+use super::{Jaeger, away, json};
 use crate::params::Params;
 use crate::telemetry::{Span, TagValue};
 
@@ -41,8 +41,12 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     };
     // The memory store takes a limit of nothing for no limit.
     let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let found = jaeger.search(&Search { service, operation: params.get("operation"), start, end, limit });
-    json(StatusCode::OK, &envelope(&found, &[]))
+    let (service, operation) = (service.to_owned(), params.get("operation").to_owned());
+    away(move || {
+        let found = jaeger.search(&Search { service: &service, operation: &operation, start, end, limit });
+        json(StatusCode::OK, &envelope(&found, &[]))
+    })
+    .await
 }
 
 /// `start` and `end` in microseconds, by default the last two days, and `limit`.

@@ -9,7 +9,7 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::search::{Search, Trace, trace_id};
-use super::{Jaeger, json};
+use super::{Jaeger, away, json};
 use crate::params::Params;
 use crate::telemetry::otlp::resource_spans;
 
@@ -37,8 +37,9 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
         Some(Ok(depth)) if depth > 0 => depth,
         Some(_) => return malformed("malformed parameter query.num_traces: it is no number above 0"),
     };
-    let operation = params.either(["query.operation_name", "query.operationName"]);
-    found(&jaeger.search(&Search { service, operation, start, end, limit }))
+    let operation = params.either(["query.operation_name", "query.operationName"]).to_owned();
+    let service = service.to_owned();
+    away(move || found(&jaeger.search(&Search { service: &service, operation: &operation, start, end, limit }))).await
 }
 
 /// The window in microseconds; both ends are required.

@@ -1,11 +1,12 @@
 //! Spans: recorded when they end, visible to queries a little later.
 
-use std::collections::HashMap;
-use std::sync::mpsc::Sender;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+
+use super::export::Exporter;
 
 /// One ended span.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +45,7 @@ pub(crate) enum TagValue {
 pub(crate) struct Recorder {
     delay: Duration,
     kept: Mutex<Kept>,
-    export: Option<Sender<Arc<Span>>>,
+    export: Mutex<Option<Exporter>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,8 +79,8 @@ impl SpanKind {
 
 impl Recorder {
     /// Spans become visible `delay` after they were recorded; each also goes to `export`.
-    pub(crate) fn new(delay: Duration, export: Option<Sender<Arc<Span>>>) -> Self {
-        Self { delay, kept: Mutex::default(), export }
+    pub(crate) fn new(delay: Duration, export: Option<Exporter>) -> Self {
+        Self { delay, kept: Mutex::default(), export: Mutex::new(export) }
     }
 
     /// Every change is complete before the lock is let go, so a poisoned one is taken over.
@@ -89,32 +90,51 @@ impl Recorder {
 
     pub(crate) fn record(&self, span: Span) {
         let span = Arc::new(span);
-        if let Some(export) = &self.export
-            && export.send(Arc::clone(&span)).is_err()
-        {
+        let export = self.export.lock().unwrap_or_else(PoisonError::into_inner);
+        if export.as_ref().is_some_and(|export| !export.send(&span)) {
             crate::complain("the span exporter has stopped: a span is not exported");
         }
+        drop(export);
         let mut kept = self.kept();
         let index = kept.spans.len();
         kept.by_trace.entry(span.trace).or_default().push(index);
         kept.spans.push((Instant::now() + self.delay, span));
     }
 
-    /// Every span that has become visible.
-    pub(crate) fn visible(&self) -> Vec<Arc<Span>> {
-        let now = Instant::now();
+    /// Ends the export, once everything recorded so far has been sent or given up.
+    pub(crate) fn finish_export(&self) {
+        drop(self.export.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The services that have visible spans.
+    pub(crate) fn services(&self) -> BTreeSet<&'static str> {
+        self.kept().visible().map(|span| span.service).collect()
+    }
+
+    /// The whole visible part of each trace that has a visible span like that.
+    pub(crate) fn traces_with(&self, matches: impl Fn(&Span) -> bool) -> Vec<Vec<Arc<Span>>> {
         let kept = self.kept();
-        // They become visible in the order in which they were recorded.
-        let seen = kept.spans.partition_point(|(at, _)| *at <= now);
-        kept.spans[..seen].iter().map(|(_, span)| Arc::clone(span)).collect()
+        let traces: BTreeSet<u128> = kept.visible().filter(|span| matches(span)).map(|span| span.trace).collect();
+        traces.into_iter().map(|trace| kept.of_trace(trace)).collect()
     }
 
     /// The visible spans of one trace.
     pub(crate) fn of_trace(&self, trace: u128) -> Vec<Arc<Span>> {
+        self.kept().of_trace(trace)
+    }
+}
+
+impl Kept {
+    /// Spans become visible in the order in which they were recorded.
+    fn visible(&self) -> impl Iterator<Item = &Arc<Span>> {
         let now = Instant::now();
-        let kept = self.kept();
-        let indices = kept.by_trace.get(&trace).into_iter().flatten();
-        let spans = indices.map(|index| &kept.spans[*index]).filter(|(at, _)| *at <= now);
+        self.spans.iter().take_while(move |(at, _)| *at <= now).map(|(_, span)| span)
+    }
+
+    fn of_trace(&self, trace: u128) -> Vec<Arc<Span>> {
+        let now = Instant::now();
+        let indices = self.by_trace.get(&trace).into_iter().flatten();
+        let spans = indices.map(|index| &self.spans[*index]).filter(|(at, _)| *at <= now);
         spans.map(|(_, span)| Arc::clone(span)).collect()
     }
 }
