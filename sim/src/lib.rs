@@ -18,6 +18,7 @@
 //! ```
 
 mod api;
+mod broker;
 pub mod cli;
 mod clock;
 mod dice;

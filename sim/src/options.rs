@@ -108,6 +108,11 @@ pub struct Observe {
     #[arg(long, value_name = "URL", value_parser = units::http_url)]
     pub otlp: Option<String>,
 
+    /// Run the stage queues on this RabbitMQ
+    #[cfg(feature = "amqp")]
+    #[arg(long, value_name = "amqp://HOST:PORT", env = "PIPELINE_SIM_AMQP", hide_env_values = true)]
+    pub amqp: Option<String>,
+
     /// Time from the end of a span until it can be found
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration)]
     pub span_delay: Duration,
@@ -134,6 +139,8 @@ impl Default for Observe {
             jaeger_api: JaegerApi::Both,
             jaeger_page: 1000,
             otlp: None,
+            #[cfg(feature = "amqp")]
+            amqp: None,
             span_delay: Duration::from_millis(200),
         }
     }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+use crate::broker::{Broker, Courier};
 use crate::clock::Clock;
 use crate::log::Logs;
 use crate::options::Options;
@@ -61,8 +62,9 @@ impl Sim {
         let clock = Clock::new(options.faults.clock_offset);
         let writers = Logs::open(&logs, clock)?;
         let exporter = options.observe.otlp.as_deref().map(Exporter::start).transpose()?;
+        let (broker, courier) = runtime.block_on(Broker::connect(&options))?;
         let recorder = Recorder::new(options.observe.span_delay, exporter);
-        let pipeline = Arc::new(Pipeline::new(options, writers, clock, seed, recorder));
+        let pipeline = Arc::new(Pipeline::new(options, writers, clock, seed, recorder, broker));
 
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&pipeline);
@@ -71,7 +73,7 @@ impl Sim {
                 tokio::select! {
                     // Either a word or the end of the sender means stop.
                     _stop = stopped => {}
-                    () = run(served, doors, addresses) => {}
+                    () = run(served, doors, addresses, courier) => {}
                 }
             });
         })?;
@@ -149,7 +151,7 @@ impl Doors {
 }
 
 /// Serves and works until dropped. All but the job API go on after `--die-after`, as separate processes would.
-async fn run(pipeline: Arc<Pipeline>, doors: Doors, addresses: Addresses) {
+async fn run(pipeline: Arc<Pipeline>, doors: Doors, addresses: Addresses, courier: Courier) {
     let instance = addresses.metrics.to_string();
     let interval = pipeline.options.observe.scrape_interval;
     let prom = Arc::new(Prometheus::new(Arc::clone(&pipeline), instance, interval));
@@ -161,6 +163,7 @@ async fn run(pipeline: Arc<Pipeline>, doors: Doors, addresses: Addresses) {
         doors.prometheus.serve(prometheus::router(Arc::clone(&prom)), unseen),
         doors.jaeger.serve(jaeger::router(Arc::clone(&pipeline)), unseen),
         prom.scrape_forever(),
+        courier.run(Arc::clone(&pipeline)),
         workers::gpu(Arc::clone(&pipeline)),
         workers::io(Arc::clone(&pipeline)),
     );

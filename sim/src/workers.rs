@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::broker::Receipt;
 use crate::dice::Purpose;
 use crate::pipeline::{Ending, Message, Pipeline, Switch};
 use crate::stage::{Stage, Tenant, Worker};
@@ -96,8 +97,8 @@ async fn drain(pipeline: &Arc<Pipeline>, stage: Stage, parallel: usize) {
     loop {
         while left > 0 && running.len() < parallel {
             left -= 1;
-            let Some(message) = pipeline.take(stage) else { break };
-            running.spawn(handle(Arc::clone(pipeline), message, crowd));
+            let Some((message, receipt)) = pipeline.take(stage).await else { break };
+            running.spawn(handle(Arc::clone(pipeline), message, receipt, crowd));
         }
         match running.join_next().await {
             None => return,
@@ -110,11 +111,11 @@ async fn drain(pipeline: &Arc<Pipeline>, stage: Stage, parallel: usize) {
     }
 }
 
-async fn handle(pipeline: Arc<Pipeline>, message: Message, crowd: usize) {
+async fn handle(pipeline: Arc<Pipeline>, message: Message, receipt: Receipt, crowd: usize) {
     let handling = pipeline.begin(message, crowd);
     if handling.ending != Ending::Hang {
         // A stage scaled to nothing still yields, so that polls are answered between two of them.
         sleep(handling.time.max(Duration::from_micros(1))).await;
-        pipeline.finish(message, handling);
+        receipt.settle(pipeline.finish(message, handling)).await;
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Message, Pipeline, World};
+use crate::broker::{Receipt, Settlement};
 use crate::dice::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::Status;
@@ -59,9 +60,22 @@ impl Pipeline {
     }
 
     fn enqueue(&self, world: &mut World, message: Message) {
-        world.jobs[message.job].queue_stage(message.stage, message.attempt, self.clock.now());
+        let job = &mut world.jobs[message.job];
+        job.queue_stage(message.stage, message.attempt, self.clock.now());
+        if self.broker.publish(message, &job.id, job.trace) {
+            self.make_ready(world, message);
+        }
+    }
+
+    fn make_ready(&self, world: &mut World, message: Message) {
         world.queues[message.stage.index()].push_back(message);
         self.bell(message.stage.worker()).notify_one();
+    }
+
+    /// The broker has confirmed a message: it can be fetched.
+    #[cfg(feature = "amqp")]
+    pub(crate) fn arrived(&self, message: Message) {
+        self.make_ready(&mut self.world(), message);
     }
 
     /// Follows a finished stage: to the next ones, or to the end of the job.
@@ -94,8 +108,15 @@ impl Pipeline {
         self.world().queues[stage.index()].len()
     }
 
-    pub(crate) fn take(&self, stage: Stage) -> Option<Message> {
-        self.world().queues[stage.index()].pop_front()
+    /// Takes the next message off a stage's queue.
+    pub(crate) async fn take(&self, stage: Stage) -> Option<(Message, Receipt)> {
+        let (message, id) = {
+            let mut world = self.world();
+            let message = world.queues[stage.index()].pop_front()?;
+            (message, world.jobs[message.job].id.clone())
+        };
+        let receipt = self.broker.fetch(message, &id).await?;
+        Some((message, receipt))
     }
 
     /// Begins a message in a batch of `crowd`.
@@ -130,7 +151,7 @@ impl Pipeline {
     }
 
     /// Ends a message that did not hang: on to the next stage, to another attempt, or to the dead letters.
-    pub(crate) fn finish(&self, message: Message, handling: Handling) {
+    pub(crate) fn finish(&self, message: Message, handling: Handling) -> Settlement {
         let Message { job: index, stage, attempt, .. } = message;
         let took = handling.began.elapsed();
         self.metrics.worked(stage, took);
@@ -152,7 +173,7 @@ impl Pipeline {
             drop(guard);
             let seconds = took.as_secs_f64();
             self.logs.info(stage.worker(), &format!("{what} done in {seconds:.3}s"));
-            return;
+            return Settlement::Acknowledged;
         }
 
         let error = format!("injected fault: {stage} of job {id} raised at attempt {attempt}");
@@ -179,5 +200,6 @@ impl Pipeline {
             (false, false) => "given up, as the job has failed",
         };
         self.logs.exception(stage.worker(), &format!("{what} failed, {then}"), &error);
+        if last { Settlement::Rejected } else { Settlement::Acknowledged }
     }
 }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::job::{Job, Wire};
@@ -50,6 +51,7 @@ pub(crate) struct Pipeline {
     pub(crate) wire: Wire,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Recorder,
+    broker: Broker,
     world: Mutex<World>,
     gpu: Notify,
     io: Notify,
@@ -68,7 +70,14 @@ struct World {
 }
 
 impl Pipeline {
-    pub(crate) fn new(options: Options, logs: Logs, clock: Clock, seed: u64, recorder: Recorder) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        logs: Logs,
+        clock: Clock,
+        seed: u64,
+        recorder: Recorder,
+        broker: Broker,
+    ) -> Self {
         Self {
             dice: Dice::new(seed),
             clock,
@@ -76,6 +85,7 @@ impl Pipeline {
             wire: Wire { shape: options.stage_shape, words: options.faults.status_word.clone() },
             metrics: Metrics::new(),
             recorder,
+            broker,
             world: Mutex::default(),
             gpu: Notify::new(),
             io: Notify::new(),
