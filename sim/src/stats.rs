@@ -56,6 +56,8 @@ pub struct JobStats {
     pub polls: u64,
     /// The `Idempotency-Key` of its POST.
     pub idempotency_key: Option<String>,
-    /// Its trace id as 32 hexadecimal digits: that of its POST's `traceparent`, or one of its own.
-    pub trace_id: String,
+    /// The trace id of its POST's `traceparent`, as 32 hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// The trace that its spans are in: the one above, or one of its own.
+    pub trace: String,
 }

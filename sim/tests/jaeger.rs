@@ -78,7 +78,7 @@ fn one_job_is_one_trace_under_the_id_it_was_posted_with() {
 fn each_attempt_is_a_span_and_a_failed_one_says_so() {
     let rig = rig(&["--fail", "l1:1"]);
     rig.ended(&rig.submit(1));
-    let spans = spans(&rig, &rig.stats().jobs[0].trace_id);
+    let spans = spans(&rig, &rig.stats().jobs[0].trace);
     let l1: Vec<&Value> = spans.iter().filter(|span| span["operationName"] == "autorag.stage.l1").collect();
     let attempts: Vec<Value> = l1.iter().map(|span| tag(span, "stage.attempt")).collect();
     assert_eq!(attempts, [1, 2, 3]);
@@ -101,13 +101,13 @@ fn a_page_is_the_newest_traces_and_bisection_finds_the_rest() {
     for n in 1..=30 {
         rig.ended(&rig.submit(n));
     }
-    let all: BTreeSet<String> = rig.stats().jobs.into_iter().map(|job| job.trace_id).collect();
+    let all: BTreeSet<String> = rig.stats().jobs.into_iter().map(|job| job.trace).collect();
     let search = |from: i64, to: i64| {
         rig.jaeger(&format!("/api/traces?service=autorag-api&start={from}&end={to}&limit=1000")).json()
     };
     let end = Utc::now().timestamp_micros();
     let newest = ids(&search(0, end));
-    let last: BTreeSet<String> = rig.stats().jobs[26..].iter().map(|job| job.trace_id.clone()).collect();
+    let last: BTreeSet<String> = rig.stats().jobs[26..].iter().map(|job| job.trace.clone()).collect();
     assert_eq!(newest, last);
     let mut found = BTreeSet::new();
     let mut windows = vec![(end - 60_000_000, end)];
@@ -126,7 +126,7 @@ fn a_page_is_the_newest_traces_and_bisection_finds_the_rest() {
 fn search_finds_by_the_start_of_a_span_of_the_service() {
     let rig = rig(&[]);
     rig.ended(&rig.submit(1));
-    let spans = spans(&rig, &rig.stats().jobs[0].trace_id);
+    let spans = spans(&rig, &rig.stats().jobs[0].trace);
     let persist = spans.iter().find(|span| span["operationName"] == "autorag.stage.persist").unwrap();
     let at = persist["startTime"].as_i64().unwrap();
     let found = |from: i64, to: i64| {
@@ -156,7 +156,7 @@ fn the_older_search_answers_errors_as_json_under_plain_text() {
 fn traces_can_be_asked_for_by_their_ids() {
     let rig = rig(&[]);
     rig.ended(&rig.submit(1));
-    let trace = rig.stats().jobs[0].trace_id.clone();
+    let trace = rig.stats().jobs[0].trace.clone();
     let answer = rig.jaeger(&format!("/api/traces?traceID={trace}&traceID={TRACE}"));
     assert_eq!(answer.status, 200);
     assert_eq!(ids(&answer.json()), BTreeSet::from([trace]));
@@ -181,12 +181,12 @@ fn the_newer_search_answers_otlp() {
     assert_eq!(services, ["autorag-api", "autorag-gpu-worker", "autorag-io-worker"]);
     let spans: Vec<&Value> =
         resources.iter().flat_map(|one| one["scopeSpans"][0]["spans"].as_array().unwrap()).collect();
-    assert!(spans.iter().all(|span| span["traceId"] == json!(rig.stats().jobs[0].trace_id)));
+    assert!(spans.iter().all(|span| span["traceId"] == json!(rig.stats().jobs[0].trace)));
     let l2: Vec<&&Value> = spans.iter().filter(|span| span["name"] == "autorag.stage.l2").collect();
     assert_eq!((&l2[0]["status"]["code"], &l2[1]["status"]), (&json!(2), &json!({})));
     let begin: u128 = l2[0]["startTimeUnixNano"].as_str().unwrap().parse().unwrap();
     assert!(begin <= l2[0]["endTimeUnixNano"].as_str().unwrap().parse().unwrap());
-    let by_id = rig.jaeger(&format!("/api/v3/traces/{}", rig.stats().jobs[0].trace_id)).json();
+    let by_id = rig.jaeger(&format!("/api/v3/traces/{}", rig.stats().jobs[0].trace)).json();
     assert_eq!(by_id, json);
 
     let none = rig.jaeger(&format!("/api/v3/traces?query.service_name=nobody&{}", window(start, now)));
@@ -218,7 +218,7 @@ fn an_old_and_a_new_server_lack_each_others_search() {
             assert!(answer.header("content-type").unwrap().starts_with("text/plain"));
         }
         rig.ended(&rig.submit(1));
-        assert!(!spans(&rig, &rig.stats().jobs[0].trace_id).is_empty(), "{api}");
+        assert!(!spans(&rig, &rig.stats().jobs[0].trace).is_empty(), "{api}");
     }
 }
 
@@ -226,7 +226,7 @@ fn an_old_and_a_new_server_lack_each_others_search() {
 fn spans_are_found_only_after_their_delay() {
     let rig = Rig::new(&["--span-delay", "300ms"]);
     rig.submit(1);
-    let path = format!("/api/traces/{}", rig.stats().jobs[0].trace_id);
+    let path = format!("/api/traces/{}", rig.stats().jobs[0].trace);
     assert_eq!(rig.jaeger(&path).status, 404);
     until(|| (rig.jaeger(&path).status == 200).then_some(()));
 }
@@ -237,8 +237,8 @@ fn lose_trace_loses_one_jobs_spans() {
     rig.ended(&rig.submit(1));
     rig.ended(&rig.submit(2));
     let jobs = rig.stats().jobs;
-    assert_eq!(rig.jaeger(&format!("/api/traces/{}", jobs[0].trace_id)).status, 404);
-    assert_eq!(ids(&rig.jaeger("/api/traces?service=autorag-api").json()), BTreeSet::from([jobs[1].trace_id.clone()]));
+    assert_eq!(rig.jaeger(&format!("/api/traces/{}", jobs[0].trace)).status, 404);
+    assert_eq!(ids(&rig.jaeger("/api/traces?service=autorag-api").json()), BTreeSet::from([jobs[1].trace.clone()]));
 }
 
 #[test]

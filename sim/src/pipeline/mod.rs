@@ -134,7 +134,8 @@ impl Pipeline {
             status: job.status.word(),
             polls: job.polls,
             idempotency_key: job.key.clone(),
-            trace_id: format!("{:032x}", job.trace),
+            trace_id: job.parent.map(|parent| format!("{:032x}", parent.trace)),
+            trace: format!("{:032x}", job.trace),
         });
         Stats { jobs: jobs.collect(), ..world.counts.clone() }
     }
