@@ -1,1 +1,48 @@
-//! The crate map.
+//! stress-suite: small Unix tools that stress-test an asynchronous job pipeline and keep the evidence.
+//!
+//! The tools exchange one record a line (NDJSON) over stdin and stdout; the pipe is the control loop and the run
+//! directory is the record:
+//!
+//! ```text
+//! stage-fixtures ─► submit-jobs ─► poll-jobs ─► capture-logs ─► capture-prom ─► capture-jaeger ─► render-report
+//!        Run, Job       ▲   Submitted   │ ended         Logs          Series          Traces           Report
+//!                       └──── slots ◄───┘                                                        + run directory
+//! ```
+//!
+//! Dependencies point one way: `src/bin` → [`tools`] → everything else. A tool never imports another tool; what two
+//! tools need lives in one of the shared modules:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`record`] | the contract: the envelope, one type per kind, folding |
+//! | [`ndjson`] | reading and writing lines of records |
+//! | [`cli`] | what every tool's `main` does: arguments, signals, diagnostics, exit codes |
+//! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
+//! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
+//! | [`profile`] | a target's profile: paths, pointers, status words, stages |
+//! | [`escape`] | text from targets made safe for Markdown, CSV and the terminal |
+//! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
+//! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
+//! | [`target`] | which target, through which profile: arguments that two tools share |
+//! | [`runs`] | the Runs that pass through a tool |
+//! | [`input`] | a thread that reads standard input |
+//! | [`workers`] | a pool of threads that block on HTTP |
+//! | [`capture`] | the window of a capture, and when it is soft |
+//! | [`units`] | durations and rates as people type and read them |
+
+pub mod capture;
+pub mod cli;
+pub mod clock;
+pub mod escape;
+pub mod figures;
+pub mod http;
+pub mod input;
+pub mod ndjson;
+pub mod profile;
+pub mod record;
+pub mod runs;
+pub mod slots;
+pub mod target;
+pub mod tools;
+pub mod units;
+pub mod workers;

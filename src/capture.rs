@@ -1,0 +1,206 @@
+//! What the captures share: the stream that they pass on, the window that they learn from it, and when they are soft.
+//!
+//! A capture hands on each line at once and learns from the Jobs which window to ask for. Only at the end of input is the
+//! window known. Inside a run (a Run or a Job was read) a capture is soft: what is missing is said and recorded, and the
+//! exit is 0. Alone it is hard.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::{Exit, Failure, Io};
+use crate::clock::Clock;
+use crate::ndjson::{Account, Line, Reader, Writer};
+use crate::record::{ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window};
+use crate::runs::Runs;
+use crate::units::{self, Moment};
+
+/// The window of a capture.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Window")]
+pub struct WindowArgs {
+    /// Begin the window here: Unix seconds, RFC 3339, -5m or now; by default the first submission in the stream
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    pub start: Option<Moment>,
+    /// End the window here; by default the last end in the stream
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    pub end: Option<Moment>,
+    /// Widen the window by this much on both sides
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration)]
+    pub pad: Duration,
+    /// Wait for the backend to catch up, at the most until this long after the window's end
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
+    pub settle: Duration,
+}
+
+/// What a capture knows when its input has ended.
+#[derive(Debug)]
+pub struct Passed {
+    /// Whether a Run or a Job was read: then the capture is soft.
+    pub in_run: bool,
+    /// The run's id and labels, for the records that the capture makes; without a name.
+    pub metadata: Metadata,
+    /// The last word on each record that was read.
+    pub fold: Fold,
+    /// The true window, before padding; none where neither the stream nor the flags tell one.
+    pub window: Option<Window>,
+    /// The run's clock.
+    pub clock: Clock,
+    /// The target's clock minus the harness's, as the run measured it.
+    pub offset: Option<ClockOffset>,
+    runs: Runs,
+    broken: bool,
+}
+
+/// Hands on every line of standard input and learns from it. `tool` is added to the Runs' tools.
+///
+/// Where a person sits at standard input and the window is given by flags there is nothing to wait for, and nothing is read.
+pub fn pass(io: &mut Io<'_>, args: &WindowArgs) -> Result<Passed, Failure> {
+    let stdin = std::mem::replace(&mut io.stdin, Box::new(std::io::empty()));
+    let mut passed = Passed {
+        in_run: false,
+        metadata: Metadata::default(),
+        fold: Fold::default(),
+        window: None,
+        clock: Clock::system(),
+        offset: None,
+        runs: Runs::default(),
+        broken: false,
+    };
+    if !(io.stdin_is_terminal && args.start.is_some()) {
+        let mut account = Account::default();
+        let mut out = Writer::new(io.stdout);
+        for read in Reader::stdin(stdin) {
+            let read = read.map_err(|error| Failure::io("stdin", &error))?;
+            match account.take(read, &io.console) {
+                Some(Line::Record(record)) => passed.hear(record, io.console.tool(), &mut out)?,
+                Some(other) => out.line(&other)?,
+                None => {}
+            }
+        }
+        account.close(&io.console);
+        passed.broken = account.broken() > 0;
+    }
+    passed.window = passed.resolve(args)?;
+    Ok(passed)
+}
+
+impl Passed {
+    fn hear(&mut self, record: Record, tool: &str, out: &mut Writer<'_>) -> Result<(), Failure> {
+        if matches!(record.kind(), Kind::Run | Kind::Job) {
+            if !self.in_run {
+                self.metadata = record.read::<Outline>().map_err(|error| Failure::usage(error.to_string()))?.metadata;
+                self.metadata.name.clear();
+            }
+            self.in_run = true;
+        }
+        if record.kind() == Kind::Run {
+            let (run, clock) = self.runs.pass(record.clone(), tool, &RunSpec::default(), self.clock.now(), out)?;
+            if let Some(clock) = clock {
+                self.clock = clock;
+            }
+            self.offset = run.status.clock_offset.or(self.offset);
+        } else {
+            out.record(&record)?;
+        }
+        self.fold.add(record);
+        Ok(())
+    }
+
+    /// The jobs of the stream, as they stood last.
+    pub fn jobs(&self) -> impl Iterator<Item = Job> {
+        self.fold.jobs()
+    }
+
+    fn resolve(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
+        let now = self.clock.now();
+        let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
+        for job in self.fold.jobs() {
+            let Some(submitted) = job.status.submitted_at else { continue };
+            first = Some(first.map_or(submitted, |first| first.min(submitted)));
+            // A job whose end was not seen was in flight until the last that is known of it, and perhaps still is.
+            let ended = job.status.ended_at.or(job.status.observed_at).unwrap_or(submitted);
+            last = Some(last.map_or(ended, |last| last.max(ended)));
+        }
+        let start = args.start.map(|moment| moment.resolve(now)).or(first);
+        let end = args.end.map(|moment| moment.resolve(now)).or(last).or_else(|| args.start.map(|_| now));
+        match (start, end) {
+            (Some(start), Some(end)) if end < start => Err(Failure::usage(format!(
+                "the window ends ({end}) before it begins ({start}): look at --start and --end"
+            ))),
+            (Some(start), Some(end)) => Ok(Some(Window { start, end })),
+            _ => Ok(None),
+        }
+    }
+
+    /// The last words: the capture's records, and the Runs again with the window. Gives the exit of a capture that did
+    /// what it could.
+    pub fn close(mut self, records: &[Record], io: &mut Io<'_>) -> Result<Exit, Failure> {
+        let mut out = Writer::new(io.stdout);
+        for record in records {
+            out.record(record)?;
+        }
+        let status = RunStatus { observed_at: Some(self.clock.now()), window: self.window, ..RunStatus::default() };
+        self.runs.again(&status, &mut out)?;
+        Ok(io.stop.exit_or(if self.broken { Exit::BrokenInput } else { Exit::Done }))
+    }
+
+    /// How long it is until `settle` after the window's end; nothing where that has passed.
+    pub fn left_to_settle(&self, settle: Duration) -> Duration {
+        let until = self.window.map_or(0.0, |window| window.end.since(self.clock.now())) + settle.as_secs_f64();
+        Duration::try_from_secs_f64(until.max(0.0)).unwrap_or_default()
+    }
+}
+
+/// `window`, wider by `pad` on both sides.
+pub fn padded(window: Window, pad: Duration) -> Window {
+    Window { start: window.start.shifted(-pad.as_secs_f64()), end: window.end.plus(pad) }
+}
+
+#[derive(serde::Deserialize)]
+struct Outline {
+    metadata: Metadata,
+}
+
+/// A file name for `name`, which came from a profile, a flag or a server: letters, digits, `.`, `_` and `-` stay, every
+/// other byte is percent-encoded, and it never begins with a dot. Different names give different file names.
+pub fn file_name(name: &str) -> String {
+    let mut safe = String::with_capacity(name.len());
+    for (index, byte) in name.bytes().enumerate() {
+        let plain = byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && index > 0);
+        if plain {
+            safe.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(safe, "%{byte:02X}");
+        }
+    }
+    if safe.is_empty() { "%".to_owned() } else { safe }
+}
+
+/// Makes `dir` and what leads to it, and proves that a file can be written there.
+pub fn writable_dir(dir: &Path) -> Result<PathBuf, Failure> {
+    let failed = |error: &std::io::Error| Failure::io(&format!("{}: cannot write there", dir.display()), error);
+    std::fs::create_dir_all(dir).map_err(|error| failed(&error))?;
+    tempfile::Builder::new().prefix(".probe-").tempfile_in(dir).map_err(|error| failed(&error))?;
+    Ok(dir.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_file_names_that_stay_where_they_are() {
+        for (name, file) in [
+            ("autorag-api", "autorag-api"),
+            ("../x", "%2E.%2Fx"),
+            ("a b", "a%20b"),
+            (".hidden", "%2Ehidden"),
+            ("", "%"),
+            ("%", "%25"),
+        ] {
+            assert_eq!(file_name(name), file);
+        }
+    }
+}

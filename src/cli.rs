@@ -1,0 +1,394 @@
+//! What every tool's `main` does: arguments, signals, diagnostics on stderr, exit codes.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for `render-report` and `compare-runs`: Passed |
+//! | 2 | usage error |
+//! | 3 | verdict Failed |
+//! | 4 | verdict Incomplete |
+//! | 65 | broken input lines |
+//! | 69 | the target is unreachable or unhealthy |
+//! | 74 | reading or writing failed |
+//! | 130, 143 | ended by the signal itself |
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::os::fd::BorrowedFd;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use clap::error::ErrorKind;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::escape;
+
+/// How a tool ended that did what it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or Passed.
+    Done,
+    /// The command line cannot be used.
+    Usage,
+    /// Verdict Failed.
+    Failed,
+    /// Verdict Incomplete.
+    Incomplete,
+    /// Lines of the input were broken.
+    BrokenInput,
+    /// The target is unreachable or unhealthy.
+    Unreachable,
+    /// Reading or writing failed.
+    InputOutput,
+    /// A signal asked for the end.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The process's exit status, as a shell shows it.
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::Done => 0,
+            Self::Usage => 2,
+            Self::Failed => 3,
+            Self::Incomplete => 4,
+            Self::BrokenInput => 65,
+            Self::Unreachable => 69,
+            Self::InputOutput => 74,
+            Self::Signal(number) => 128 + number,
+        }
+    }
+}
+
+/// Why a tool could not do what it was asked.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: Option<String>,
+}
+
+impl Failure {
+    /// The command line, a profile or another file that the user wrote cannot be used.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, message: Some(message.into()) }
+    }
+
+    /// The target is unreachable or unhealthy.
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Unreachable, message: Some(message.into()) }
+    }
+
+    /// Reading or writing failed; `what` names the file, and what was done with it.
+    pub fn io(what: &str, error: &io::Error) -> Self {
+        Self::input_output(format!("{what}: {error}"))
+    }
+
+    /// Reading or writing failed, in words of one's own.
+    pub fn input_output(message: impl Into<String>) -> Self {
+        Self { exit: Exit::InputOutput, message: Some(message.into()) }
+    }
+
+    /// Writing to a pipe failed. Where its reader has gone that is a quiet end, for the reader had enough.
+    pub fn output(what: &str, error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self { exit: Exit::Done, message: None }
+        } else {
+            Self::io(what, error)
+        }
+    }
+
+    /// The exit that it leads to.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// The line for stderr; none for a quiet end.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+}
+
+/// What a tool's `run` gives back.
+pub type Outcome = Result<Exit, Failure>;
+
+/// What a tool reads from and writes to.
+pub struct Io<'a> {
+    /// Standard input. Owned, so that a thread can read it.
+    pub stdin: Box<dyn BufRead + Send>,
+    /// Whether a person sits at standard input.
+    pub stdin_is_terminal: bool,
+    /// Standard output: records or the report, nothing else. Holds nothing back.
+    pub stdout: &'a mut dyn Write,
+    /// Standard output's descriptor, to see its reader go; none in tests.
+    pub stdout_fd: Option<BorrowedFd<'static>>,
+    /// Standard error.
+    pub console: Console,
+    /// Tells when a signal asked for the end.
+    pub stop: Stop,
+}
+
+impl std::fmt::Debug for Io<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Io").field("console", &self.console).field("stop", &self.stop).finish_non_exhaustive()
+    }
+}
+
+/// Standard error: lines that begin with the tool's name, and one line of progress on a terminal.
+#[derive(Clone, Debug)]
+pub struct Console {
+    tool: &'static str,
+    sink: Arc<Mutex<Sink>>,
+}
+
+struct Sink {
+    out: Box<dyn Write + Send>,
+    terminal: bool,
+    progress: bool,
+    last_progress: Option<Instant>,
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink").field("terminal", &self.terminal).finish_non_exhaustive()
+    }
+}
+
+/// How often progress is redrawn on a terminal.
+const REDRAW: Duration = Duration::from_millis(200);
+/// How often progress is said where stderr is not a terminal.
+const RETELL: Duration = Duration::from_secs(30);
+
+impl Console {
+    /// Writes to `out` in the name of `tool`.
+    pub fn new(tool: &'static str, out: Box<dyn Write + Send>, terminal: bool) -> Self {
+        let sink = Sink { out, terminal, progress: false, last_progress: None };
+        Self { tool, sink: Arc::new(Mutex::new(sink)) }
+    }
+
+    /// The tool's name.
+    pub fn tool(&self) -> &'static str {
+        self.tool
+    }
+
+    /// Says one line. Control characters in it are spelt out.
+    pub fn say(&self, message: &str) {
+        let mut sink = self.sink();
+        sink.erase();
+        let line = format!("{}: {}\n", self.tool, escape::terminal(message));
+        // Where stderr itself cannot be written there is nobody left to tell.
+        let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
+    }
+
+    /// Writes lines as they are, without the tool's name: a summary for whoever looks at the terminal.
+    pub fn show(&self, lines: &str) {
+        let mut sink = self.sink();
+        sink.erase();
+        let _ = sink.out.write_all(lines.as_bytes()).and_then(|()| sink.out.flush());
+    }
+
+    /// Shows how far the work has come: one line that is redrawn on a terminal, elsewhere a plain line now and then.
+    /// `text` is only made where it will be shown.
+    pub fn progress(&self, text: impl FnOnce() -> String) {
+        let mut sink = self.sink();
+        let every = if sink.terminal { REDRAW } else { RETELL };
+        match sink.last_progress {
+            Some(last) if last.elapsed() < every => return,
+            // Elsewhere than on a terminal the first line waits: a short run needs none.
+            None if !sink.terminal => {
+                sink.last_progress = Some(Instant::now());
+                return;
+            }
+            _ => sink.last_progress = Some(Instant::now()),
+        }
+        let text = escape::terminal(&text());
+        let line = if sink.terminal {
+            sink.progress = true;
+            format!("\r\x1b[K{}: {}", self.tool, escape::start(&text, 150))
+        } else {
+            format!("{}: {text}\n", self.tool)
+        };
+        let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
+    }
+
+    /// Takes the line of progress away.
+    pub fn clear_progress(&self) {
+        self.sink().erase();
+    }
+
+    fn sink(&self) -> MutexGuard<'_, Sink> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink {
+    fn erase(&mut self) {
+        if std::mem::take(&mut self.progress) {
+            let _ = self.out.write_all(b"\r\x1b[K").and_then(|()| self.out.flush());
+        }
+    }
+}
+
+/// Tells when a signal asked for the end. The first one is for the tool to obey in its own way; the second one quits.
+#[derive(Clone, Default)]
+pub struct Stop {
+    inner: Arc<StopInner>,
+}
+
+#[derive(Default)]
+struct StopInner {
+    signal: AtomicI32,
+    listeners: Mutex<Vec<Box<dyn Fn() + Send>>>,
+}
+
+impl Stop {
+    /// The signal that asked for the end.
+    pub fn signal(&self) -> Option<i32> {
+        Some(self.inner.signal.load(Ordering::SeqCst)).filter(|number| *number != 0)
+    }
+
+    /// Calls `listener` when the signal comes, from another thread; at once where it has come already.
+    pub fn on_stop(&self, listener: impl Fn() + Send + 'static) {
+        let mut listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.signal().is_some() {
+            listener();
+        }
+        listeners.push(Box::new(listener));
+    }
+
+    /// Does what the arrival of `signal` does.
+    pub fn trigger(&self, signal: i32) {
+        let listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.signal.store(signal, Ordering::SeqCst);
+        for listener in listeners.iter() {
+            listener();
+        }
+    }
+
+    /// The exit of a tool whose work ended with `otherwise`, unless a signal had asked for the end.
+    pub fn exit_or(&self, otherwise: Exit) -> Exit {
+        self.signal().map_or(otherwise, Exit::Signal)
+    }
+}
+
+impl std::fmt::Debug for Stop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Stop").field(&self.signal()).finish()
+    }
+}
+
+/// What the first SIGINT or SIGTERM does to a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSignal {
+    /// It ends at once, as any program does.
+    Die,
+    /// It sees [`Stop`] and finishes in order; a second signal ends it at once.
+    Finish,
+}
+
+/// Runs a tool as a process: reads the command line as `A`, calls `run`, says what went wrong and gives the exit code.
+pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) -> Outcome) -> ExitCode {
+    let command = A::command();
+    // The name lives as long as the process; a tool has one.
+    let tool: &'static str = Box::leak(command.get_name().to_owned().into_boxed_str());
+    let console = Console::new(tool, Box::new(io::stderr()), io::stderr().is_terminal());
+    let outcome = arguments(&console).and_then(|args| match args {
+        Some(args) => with_stdio(args, on_signal, &console, run),
+        None => Ok(Exit::Done),
+    });
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                console.say(message);
+            }
+            failure.exit()
+        }
+    };
+    console.clear_progress();
+    if let Exit::Signal(number) = exit {
+        // Ends the process by the signal itself, so that a shell or make sees what really happened.
+        if let Err(error) = signal_hook::low_level::emulate_default_handler(number) {
+            console.say(&format!("signal {number}: {error}"));
+        }
+    }
+    ExitCode::from(u8::try_from(exit.code()).unwrap_or(u8::MAX))
+}
+
+/// The command line; none where help or the version was asked for and has been shown.
+fn arguments<A: clap::Parser>(console: &Console) -> Result<Option<A>, Failure> {
+    let error = match A::try_parse() {
+        Ok(args) => return Ok(Some(args)),
+        Err(error) => error,
+    };
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return error.print().map(|()| None).map_err(|error| Failure::output("stdout", &error));
+    }
+    Err(Failure::usage(format!("{} (see {} --help)", one_line(&error.to_string()), console.tool())))
+}
+
+/// clap's message without its usage lines, on one line.
+fn one_line(message: &str) -> String {
+    let paragraphs =
+        message.split("\n\n").filter(|text| !text.starts_with("Usage:") && !text.starts_with("For more information"));
+    let lines = paragraphs.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("; ").trim_start_matches("error: ").to_owned()
+}
+
+fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOnce(A, Io<'_>) -> Outcome) -> Outcome {
+    let stop = Stop::default();
+    if on_signal == OnSignal::Finish {
+        watch_signals(&stop).map_err(|error| Failure::io("signal handlers", &error))?;
+    }
+    let stdout_fd = rustix::stdio::stdout();
+    // A file of one's own writes at once what it is given; the standard library's stdout would hold back part of a line.
+    let mut stdout = stdout_fd.try_clone_to_owned().map(File::from).map_err(|error| Failure::io("stdout", &error))?;
+    let stdin = io::stdin();
+    let io = Io {
+        stdin_is_terminal: stdin.is_terminal(),
+        stdin: Box::new(BufReader::with_capacity(64 * 1024, stdin)),
+        stdout: &mut stdout,
+        stdout_fd: Some(stdout_fd),
+        console: console.clone(),
+        stop,
+    };
+    run(args, io)
+}
+
+fn watch_signals(stop: &Stop) -> io::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    let stop = stop.clone();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for number in signals.forever() {
+            if stop.signal().is_some() {
+                // The second one: whoever sends it wants the end now. If even that fails the process goes on as it was.
+                let _ = signal_hook::low_level::emulate_default_handler(number);
+            }
+            stop.trigger(number);
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_errors_are_one_line() {
+        let text = "error: the following required arguments were not provided:\n  --out <DIR>\n\nUsage: x --out <DIR>\n\nFor more information, try '--help'.\n";
+        assert_eq!(one_line(text), "the following required arguments were not provided: --out <DIR>");
+    }
+
+    #[test]
+    fn a_listener_that_comes_late_is_called_all_the_same() {
+        let (stop, heard) = (Stop::default(), Arc::new(AtomicI32::new(0)));
+        stop.trigger(SIGINT);
+        let count = heard.clone();
+        stop.on_stop(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        });
+        assert_eq!((stop.signal(), heard.load(Ordering::SeqCst)), (Some(SIGINT), 1));
+        assert_eq!(stop.exit_or(Exit::Done).code(), 130);
+    }
+}

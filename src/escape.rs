@@ -1,0 +1,108 @@
+//! Text from targets, traces and logs, made safe for where it is shown.
+//!
+//! Such text is hostile: it may hold a terminal's control sequences, a spreadsheet's formula, Markdown, or HTML.
+
+use std::fmt::Write;
+
+/// For a terminal: control characters and those that reorder text are spelt out, line breaks become spaces.
+pub fn terminal(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => safe.push(' '),
+            c if c.is_control() || reorders(c) => {
+                // Writing to a String cannot fail.
+                let _ = write!(safe, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// For Markdown, inside a table cell as well: everything that could be markup is escaped, one line.
+pub fn markdown(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in terminal(text).chars() {
+        match character {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '!' | '|' | '~' | '@' | ':' => {
+                safe.push('\\');
+                safe.push(character);
+            }
+            c => safe.push(c),
+        }
+    }
+    // At the beginning of a line a list or a rule could start.
+    if safe.starts_with(['-', '+', '=']) || safe.starts_with(|c: char| c.is_ascii_digit()) && safe.contains(['.', ')'])
+    {
+        safe = escape_line_start(&safe);
+    }
+    safe
+}
+
+fn escape_line_start(text: &str) -> String {
+    let digits = text.chars().take_while(char::is_ascii_digit).count();
+    let (head, tail) = text.split_at(digits);
+    match tail.chars().next() {
+        Some('.' | '-' | '+' | '=') if digits > 0 && tail.starts_with(". ") || digits == 0 => format!("{head}\\{tail}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// For a cell of a CSV file (quoting is the writer's work): what a spreadsheet would take for a formula gets a quote
+/// before it, as OWASP advises.
+pub fn csv(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err() {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// The start of `text`, at most `limit` characters, with an ellipsis where more followed.
+pub fn start(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Unicode's bidirectional controls and other characters that hide what a line really says.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_get_no_control_characters() {
+        assert_eq!(terminal("a\x1b[31mb\nc\u{202e}"), "a\\u{1b}[31mb c\\u{202e}");
+    }
+
+    #[test]
+    fn markdown_gets_no_markup() {
+        assert_eq!(markdown("<b>|`x`|[a](b)"), "&lt;b&gt;\\|\\`x\\`\\|\\[a\\]\\(b\\)");
+        assert_eq!(markdown("- item"), "\\- item");
+        assert_eq!(markdown("1. item"), "1\\. item");
+        assert_eq!(markdown("1.5 s"), "1.5 s");
+        assert_eq!(markdown("a\nb"), "a b");
+    }
+
+    #[test]
+    fn spreadsheets_get_no_formulas() {
+        assert_eq!(csv("=1+1"), "'=1+1");
+        assert_eq!(csv("-0.5"), "-0.5");
+        assert_eq!(csv("@x"), "'@x");
+    }
+
+    #[test]
+    fn starts_are_cut_between_characters() {
+        assert_eq!(start("äöü", 2), "äö…");
+        assert_eq!(start("äö", 2), "äö");
+    }
+}

@@ -1,0 +1,190 @@
+//! What a target's answer says, read by its profile's pointers.
+
+use serde_json::value::RawValue;
+
+use super::{Profile, StagesAt, Times};
+use crate::record::raw::{elements, members, pointer, scalar};
+use crate::record::{ServerTimes, StagePhase, Timestamp};
+
+/// What a status word means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Accepted and not begun.
+    Waiting,
+    /// Being worked on.
+    Running,
+    /// Ended well.
+    Done,
+    /// Ended badly.
+    Failed,
+    /// A word that the profile does not name.
+    Unnamed,
+}
+
+impl From<Word> for StagePhase {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Waiting => Self::Waiting,
+            Word::Running => Self::Running,
+            Word::Done => Self::Done,
+            Word::Failed => Self::Failed,
+            Word::Unnamed => Self::Unnamed,
+        }
+    }
+}
+
+/// The status that an answer gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A word, and what it means.
+    Status(Word, String),
+    /// The body is JSON and none of the pointers finds a string or a number in it.
+    NoStatus,
+    /// The body is not JSON.
+    NotJson,
+}
+
+/// What one poll's answer says of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// Its status.
+    pub seen: Seen,
+    /// The error's text, where there is one.
+    pub message: Option<String>,
+    /// The job's own times.
+    pub times: ServerTimes,
+    /// Its stages in the answer's order.
+    pub stages: Vec<StageSeen>,
+}
+
+/// What one poll's answer says of a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageSeen {
+    /// The stage's name.
+    pub name: String,
+    /// Its state word, where there is one.
+    pub state: Option<String>,
+    /// What that means.
+    pub phase: StagePhase,
+    /// The attempt.
+    pub attempt: Option<u64>,
+    /// Its times.
+    pub times: ServerTimes,
+}
+
+impl Profile {
+    /// What `body`, the answer to a poll, says.
+    pub fn observe(&self, body: &str) -> Observation {
+        let poll = &self.poll;
+        let seen = match first(body, &poll.status) {
+            Some(word) => Seen::Status(poll.words.meaning(&word), word),
+            None if serde_json::from_str::<&RawValue>(body).is_ok() => Seen::NoStatus,
+            None => Seen::NotJson,
+        };
+        Observation {
+            seen,
+            message: first(body, &poll.message),
+            times: times(body, &poll.times),
+            stages: poll.stages.as_ref().map(|at| stages(body, at)).unwrap_or_default(),
+        }
+    }
+
+    /// The job's id in `body`, the answer to a submission.
+    pub fn job_id(&self, body: &str) -> Option<String> {
+        first(body, &self.submit.id).filter(|id| !id.is_empty())
+    }
+}
+
+/// The first string or number that one of `pointers` finds.
+fn first(body: &str, pointers: &[String]) -> Option<String> {
+    pointers.iter().find_map(|at| pointer(body, at).and_then(scalar))
+}
+
+fn times(body: &str, at: &Times) -> ServerTimes {
+    let time = |pointers: &[String]| first(body, pointers).and_then(|text| server_time(&text));
+    ServerTimes { queued_at: time(&at.queued), started_at: time(&at.started), ended_at: time(&at.ended) }
+}
+
+/// A time as servers spell it: RFC 3339, with or without its zone (then UTC), or Unix time in seconds or milliseconds.
+fn server_time(text: &str) -> Option<Timestamp> {
+    /// 5138-11-16 in seconds, 1973-03-03 in milliseconds: what lies beyond is milliseconds.
+    const MILLISECONDS_FROM: f64 = 1e11;
+    if let Ok(number) = text.parse::<f64>() {
+        return Timestamp::from_seconds(if number >= MILLISECONDS_FROM { number / 1e3 } else { number });
+    }
+    let spelt = text.replacen(' ', "T", 1);
+    spelt.parse().or_else(|_| format!("{spelt}Z").parse()).ok()
+}
+
+fn stages(body: &str, at: &StagesAt) -> Vec<StageSeen> {
+    let Some(found) = at.at.iter().find_map(|place| pointer(body, place)) else { return Vec::new() };
+    if let Some(by_name) = members(found) {
+        return by_name.into_iter().map(|(name, raw)| stage(name, raw, at)).collect();
+    }
+    let items = elements(found).unwrap_or_default();
+    items.into_iter().filter_map(|raw| Some(stage(first(raw.get(), &at.name)?, raw, at))).collect()
+}
+
+fn stage(name: String, raw: &RawValue, at: &StagesAt) -> StageSeen {
+    let text = raw.get();
+    // A stage is its state word, or an object that holds it.
+    let state = scalar(raw).or_else(|| first(text, &at.state));
+    let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word).into());
+    let attempt = first(text, &at.attempt).and_then(|number| number.parse().ok());
+    StageSeen { name, state, phase, attempt, times: times(text, &at.times) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observe(body: &str) -> Observation {
+        Profile::load(None).unwrap().observe(body)
+    }
+
+    #[test]
+    fn both_documented_stage_shapes_are_read() {
+        let words = observe(r#"{"status":"running","stage_states":{"whisper":"done","l1":"running"}}"#);
+        assert_eq!(words.seen, Seen::Status(Word::Running, "running".into()));
+        assert_eq!(words.stages[0].phase, StagePhase::Done);
+        assert_eq!(words.stages[1].name, "l1");
+        let objects = observe(
+            r#"{"status":"done","stage_states":{"whisper":{"state":"done","attempt":2,"started_at":"2026-05-20T22:30:00Z","finished_at":1779316201.5}}}"#,
+        );
+        let whisper = &objects.stages[0];
+        assert_eq!((whisper.attempt, whisper.phase), (Some(2), StagePhase::Done));
+        assert_eq!(whisper.times.ended_at.unwrap().since(whisper.times.started_at.unwrap()).to_string(), "1.5");
+        let array = observe(r#"{"status":"done","stages":[{"name":"l2","status":"failed"},{"status":"nameless"}]}"#);
+        assert_eq!((array.stages.len(), array.stages[0].phase), (1, StagePhase::Failed));
+    }
+
+    #[test]
+    fn an_unknown_word_no_word_and_no_json_are_told_apart() {
+        assert_eq!(observe(r#"{"status":"archived"}"#).seen, Seen::Status(Word::Unnamed, "archived".into()));
+        assert_eq!(observe(r#"{"status":null}"#).seen, Seen::NoStatus);
+        assert_eq!(observe("{\"status\":\"do").seen, Seen::NotJson);
+    }
+
+    #[test]
+    fn ids_are_strings_with_all_their_digits() {
+        let profile = Profile::load(None).unwrap();
+        assert_eq!(profile.job_id(r#"{"job_id":12345678901234567890123}"#).unwrap(), "12345678901234567890123");
+        assert_eq!(profile.job_id(r#"{"job_id":""}"#), None);
+        assert_eq!(profile.job_id(r#"{"job_id":null,"id":"x"}"#).unwrap(), "x");
+    }
+
+    #[test]
+    fn times_of_servers_are_read_in_their_spellings() {
+        let expected = Some("2026-05-20T22:30:00.250000Z".to_owned());
+        for text in [
+            "2026-05-20T22:30:00.25Z",
+            "2026-05-21 00:30:00.25+02:00",
+            "2026-05-20T22:30:00.250000",
+            "1779316200.25",
+            "1779316200250",
+        ] {
+            assert_eq!(server_time(text).map(|time| time.to_string()), expected, "{text}");
+        }
+        assert_eq!(server_time("soon"), None);
+    }
+}

@@ -1,0 +1,364 @@
+//! A target's profile: everything that the tools know about one submit-and-poll API, in one TOML file.
+//!
+//! Nothing in the code knows a particular target. The default profile, `profiles/autorag.toml`, is built into the tools;
+//! `--profile FILE` points them at any other. docs/profile.md describes the keys.
+
+mod answer;
+mod template;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+pub use answer::{Observation, Seen, StageSeen, Word};
+pub use template::{Place, Values, fill};
+
+use crate::cli::Failure;
+use crate::record::StageSpec;
+
+/// The profile that is built in.
+const DEFAULT: &str = include_str!("../../profiles/autorag.toml");
+
+/// One target.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// What it is called in records and messages.
+    pub name: String,
+    /// Its base URL where `--target` does not say another.
+    pub target: String,
+    /// How to see that it is up.
+    pub health: Health,
+    /// How a job is submitted.
+    pub submit: Submit,
+    /// How a job is followed.
+    pub poll: Poll,
+    /// The stages of the pipeline, in its order.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+}
+
+/// How to see that the target is up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Path below the base URL.
+    pub path: String,
+    /// The HTTP statuses that mean healthy.
+    #[serde(default = "ok")]
+    pub accepted: Vec<u16>,
+    /// What to type to start the target, for the message that says it is not there.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+/// How a job is submitted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// The HTTP method.
+    #[serde(default = "post")]
+    pub method: String,
+    /// Path below the base URL; a template.
+    pub path: String,
+    /// The HTTP statuses that mean accepted.
+    #[serde(default = "accepted")]
+    pub accepted: Vec<u16>,
+    /// Headers of the submission; values are templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The JSON body; strings in it are templates. None sends no body.
+    #[serde(default)]
+    pub body: Option<toml::Value>,
+    /// JSON pointers at which the job's id may stand in the answer.
+    pub id: Vec<String>,
+}
+
+/// How a job is followed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Poll {
+    /// Path below the base URL; a template that names `{id}`.
+    pub path: String,
+    /// Headers of the poll; values are templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The HTTP statuses that mean: no such job.
+    #[serde(default = "not_found")]
+    pub unknown: Vec<u16>,
+    /// JSON pointers at which the job's status word may stand.
+    pub status: Vec<String>,
+    /// What the status words mean.
+    pub words: Words,
+    /// JSON pointers at which an error's text may stand.
+    #[serde(default)]
+    pub message: Vec<String>,
+    /// Where the job's own times may stand.
+    #[serde(default)]
+    pub times: Times,
+    /// Where its stages may stand.
+    #[serde(default)]
+    pub stages: Option<StagesAt>,
+}
+
+/// What status words mean.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Words {
+    /// Accepted and not begun.
+    pub waiting: Vec<String>,
+    /// Being worked on.
+    pub running: Vec<String>,
+    /// Ended well.
+    pub done: Vec<String>,
+    /// Ended badly.
+    pub failed: Vec<String>,
+}
+
+impl Words {
+    /// What `word` means.
+    pub fn meaning(&self, word: &str) -> Word {
+        let has = |list: &[String]| list.iter().any(|known| known == word);
+        match () {
+            () if has(&self.done) => Word::Done,
+            () if has(&self.failed) => Word::Failed,
+            () if has(&self.running) => Word::Running,
+            () if has(&self.waiting) => Word::Waiting,
+            () => Word::Unnamed,
+        }
+    }
+}
+
+/// JSON pointers to times: RFC 3339 strings, or Unix times in seconds or milliseconds.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Times {
+    /// Put into a queue.
+    pub queued: Vec<String>,
+    /// Begun.
+    pub started: Vec<String>,
+    /// Ended.
+    pub ended: Vec<String>,
+}
+
+/// Where a job's stages stand in the answer: an object by name or an array.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StagesAt {
+    /// JSON pointers to the object or array.
+    pub at: Vec<String>,
+    /// In an array's element: pointers to the name.
+    #[serde(default)]
+    pub name: Vec<String>,
+    /// In a stage that is an object: pointers to its state word.
+    #[serde(default)]
+    pub state: Vec<String>,
+    /// In a stage that is an object: pointers to the attempt.
+    #[serde(default)]
+    pub attempt: Vec<String>,
+    /// What the state words mean.
+    pub words: Words,
+    /// In a stage that is an object: pointers to its times.
+    #[serde(default)]
+    pub times: Times,
+}
+
+/// One stage of the pipeline.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// The stages whose end it waits for.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// Whether every job must show it.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+fn ok() -> Vec<u16> {
+    vec![200]
+}
+fn accepted() -> Vec<u16> {
+    vec![200, 201, 202]
+}
+fn not_found() -> Vec<u16> {
+    vec![404]
+}
+fn post() -> String {
+    "POST".to_owned()
+}
+fn yes() -> bool {
+    true
+}
+
+impl Profile {
+    /// The profile in `file`, or the default one.
+    pub fn load(file: Option<&Path>) -> Result<Self, Failure> {
+        let Some(file) = file else {
+            return Self::parse(DEFAULT).map_err(|error| Failure::usage(format!("the built-in profile: {error}")));
+        };
+        let named = |error: &dyn std::fmt::Display| Failure::usage(format!("--profile {}: {error}", file.display()));
+        let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+        Self::parse(&text).map_err(|error| named(&error))
+    }
+
+    /// Reads a profile; the error names the line or the key.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let profile: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            format!("{place}{}", error.message())
+        })?;
+        profile.check()?;
+        Ok(profile)
+    }
+
+    /// The stages as the Run record states them.
+    pub fn stage_specs(&self) -> Vec<StageSpec> {
+        let spec = |stage: &Stage| StageSpec {
+            name: stage.name.clone(),
+            after: stage.after.clone(),
+            required: stage.required,
+        };
+        self.stages.iter().map(spec).collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self { health, submit, poll, .. } = self;
+        for (key, path) in [("health.path", &health.path), ("submit.path", &submit.path), ("poll.path", &poll.path)] {
+            if !path.starts_with('/') {
+                return Err(format!("{key} = \"{path}\": a path begins with `/`"));
+            }
+        }
+        for (key, template, id_is_known) in self.templates() {
+            template::check(template, id_is_known).map_err(|error| format!("{key}: {error}"))?;
+        }
+        if !poll.path.contains("{id}") {
+            return Err(format!("poll.path = \"{}\": it must name {{id}}", poll.path));
+        }
+        for (key, pointer) in self.pointers() {
+            if !pointer.is_empty() && !pointer.starts_with('/') {
+                return Err(format!("{key}: \"{pointer}\" is not a JSON pointer: it begins with `/`"));
+            }
+        }
+        for (key, empty) in [
+            ("submit.id", submit.id.is_empty()),
+            ("submit.accepted", submit.accepted.is_empty()),
+            ("poll.status", poll.status.is_empty()),
+            ("poll.words.done", poll.words.done.is_empty()),
+            ("health.accepted", health.accepted.is_empty()),
+        ] {
+            if empty {
+                return Err(format!("{key} is empty"));
+            }
+        }
+        if ureq::http::Method::from_bytes(submit.method.as_bytes()).is_err() {
+            return Err(format!("submit.method = \"{}\" is not an HTTP method", submit.method));
+        }
+        if let Some(body) = &submit.body {
+            template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
+        }
+        self.check_stages()
+    }
+
+    /// Stages stand in pipeline order: each waits only for stages before it.
+    fn check_stages(&self) -> Result<(), String> {
+        let mut before = BTreeSet::new();
+        for stage in &self.stages {
+            if let Some(unknown) = stage.after.iter().find(|name| !before.contains(name.as_str())) {
+                return Err(format!("stages: {} waits for {unknown}, which does not stand before it", stage.name));
+            }
+            if stage.name.is_empty() || !before.insert(stage.name.as_str()) {
+                return Err(format!("stages: the name `{}` is empty or stands twice", stage.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn templates(&self) -> Vec<(String, &str, bool)> {
+        let mut templates = vec![
+            ("submit.path".to_owned(), self.submit.path.as_str(), false),
+            ("poll.path".to_owned(), &self.poll.path, true),
+        ];
+        templates.extend(
+            self.submit.headers.iter().map(|(name, value)| (format!("submit.headers.{name}"), value.as_str(), false)),
+        );
+        templates.extend(
+            self.poll.headers.iter().map(|(name, value)| (format!("poll.headers.{name}"), value.as_str(), true)),
+        );
+        templates
+    }
+
+    /// Every pointer with the key it stands at.
+    pub fn pointers(&self) -> Vec<(&'static str, &str)> {
+        let poll = &self.poll;
+        let mut lists = vec![
+            ("submit.id", &self.submit.id),
+            ("poll.status", &poll.status),
+            ("poll.message", &poll.message),
+            ("poll.times.queued", &poll.times.queued),
+            ("poll.times.started", &poll.times.started),
+            ("poll.times.ended", &poll.times.ended),
+        ];
+        if let Some(stages) = &poll.stages {
+            lists.extend([
+                ("poll.stages.at", &stages.at),
+                ("poll.stages.name", &stages.name),
+                ("poll.stages.state", &stages.state),
+                ("poll.stages.attempt", &stages.attempt),
+                ("poll.stages.times.queued", &stages.times.queued),
+                ("poll.stages.times.started", &stages.times.started),
+                ("poll.stages.times.ended", &stages.times.ended),
+            ]);
+        }
+        lists.into_iter().flat_map(|(key, list)| list.iter().map(move |pointer| (key, pointer.as_str()))).collect()
+    }
+
+    /// The JSON body of a submission; none where the profile sends none.
+    pub fn body(&self, values: &Values<'_>) -> Result<Option<String>, String> {
+        self.submit.body.as_ref().map(|body| template::body(body, values).map(|json| json.to_string())).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_profile_is_whole() {
+        let profile = Profile::load(None).unwrap();
+        let required: Vec<_> =
+            profile.stages.iter().filter(|stage| stage.required).map(|stage| stage.name.as_str()).collect();
+        assert_eq!(required, ["whisper", "l1", "decide", "summarize_l1", "l2", "summarize_l2", "l0"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (from, to, said) in [
+            ("path = \"/health\"", "path = \"health\"", "health.path"),
+            ("[health]", "[health]\nport = 3", "line 8: unknown field `port`"),
+            ("accepted = [202]", "acepted = [202]", "unknown field `acepted`"),
+            ("path = \"/jobs/{id}\"", "path = \"/jobs\"", "{id}"),
+            ("id = [\"/job_id\"", "id = [\"job_id\"", "submit.id"),
+            ("{run}/{name}", "{run}/{nmae}", "{nmae}"),
+            ("source = \"{source}\"", "source = \"{soruce}\"", "submit.body"),
+            ("after = [\"l2\"]", "after = [\"l9\"]", "summarize_l2 waits for l9"),
+            ("method = \"POST\"", "method = \"P T\"", "submit.method"),
+            ("done = [\"done\"]\nfailed = [\"failed\"]\n", "failed = [\"failed\"]\n", "poll.words.done is empty"),
+        ] {
+            assert!(DEFAULT.contains(from), "{from}");
+            let error = Profile::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(said), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_a_usage_error() {
+        let failure = Profile::load(Some(Path::new("no/such.toml"))).unwrap_err();
+        assert_eq!(failure.exit().code(), 2);
+        assert!(failure.message().unwrap().starts_with("--profile no/such.toml: "));
+    }
+}

@@ -1,0 +1,198 @@
+//! `Series`, `Traces` and `Logs`: what the captures brought from the pipeline's own observability, and what they missed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Metadata, Timestamp};
+
+/// How a capture ended. Anything but `ok` is named in the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptureResult {
+    /// Whole, as far as the source can tell.
+    Ok,
+    /// The source answered and had nothing.
+    Empty,
+    /// Something came, and something is known or suspected to be missing.
+    Partial,
+    /// Nothing usable came.
+    #[default]
+    Error,
+}
+
+/// One named query against Prometheus over the window. Made by `capture-prom`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Series {
+    /// Which query of which run.
+    pub metadata: Metadata,
+    /// What was asked.
+    #[serde(default)]
+    pub spec: SeriesSpec,
+    /// What came.
+    #[serde(default)]
+    pub status: SeriesStatus,
+}
+
+/// What was asked of Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SeriesSpec {
+    /// The PromQL.
+    pub query: String,
+    /// First point asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Timestamp>,
+    /// Last point asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<Timestamp>,
+    /// Distance between points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_seconds: Option<f64>,
+}
+
+/// What came from Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SeriesStatus {
+    /// How it ended.
+    pub result: CaptureResult,
+    /// Why it is not `ok`, as one documented CamelCase word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it is not `ok`, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When this record was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Timestamp>,
+    /// The envelope's file, relative to the run directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// How many series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<u64>,
+    /// How many samples in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u64>,
+    /// Warnings of the server, verbatim.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// The traces of one service over the window. Made by `capture-jaeger`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Traces {
+    /// Which service of which run.
+    pub metadata: Metadata,
+    /// What was asked.
+    #[serde(default)]
+    pub spec: WindowSpec,
+    /// What came.
+    #[serde(default)]
+    pub status: TracesStatus,
+}
+
+/// A service and a window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WindowSpec {
+    /// The service.
+    pub service: String,
+    /// Where the window begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Timestamp>,
+    /// Where it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<Timestamp>,
+}
+
+/// What came from Jaeger.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TracesStatus {
+    /// How it ended.
+    pub result: CaptureResult,
+    /// Why it is not `ok`, as one documented CamelCase word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it is not `ok`, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When this record was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Timestamp>,
+    /// The traces' file, relative to the run directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// How many traces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<u64>,
+    /// How many spans in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spans: Option<u64>,
+    /// How many jobs have their trace among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs_matched: Option<u64>,
+    /// Trace ids of jobs that are nowhere to be found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Which API answered: `v3` or `v1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+}
+
+/// The logs of one service over the window. Made by `capture-logs`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Logs {
+    /// Which service of which run.
+    pub metadata: Metadata,
+    /// What was asked.
+    #[serde(default)]
+    pub spec: WindowSpec,
+    /// What came.
+    #[serde(default)]
+    pub status: LogsStatus,
+}
+
+/// What came from a service's log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LogsStatus {
+    /// How it ended.
+    pub result: CaptureResult,
+    /// Why it is not `ok`, as one documented CamelCase word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it is not `ok`, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When this record was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Timestamp>,
+    /// The log's file, relative to the run directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// How many lines lie in the window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+    /// The exceptions among them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
+}
+
+/// One exception found in a log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Exception {
+    /// Its first line.
+    pub first_line: String,
+    /// When it was logged, where the line says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// The id of the job that the text carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// The whole text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
+}

@@ -1,0 +1,240 @@
+//! `Job`: one piece of work, from the file that is staged for it to the end that was seen.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Metadata, Timestamp};
+
+/// One job. Made by `stage-fixtures` or by hand; `submit-jobs` and `poll-jobs` add what they observe.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Job {
+    /// Which job of which run.
+    pub metadata: Metadata,
+    /// What was asked.
+    #[serde(default)]
+    pub spec: JobSpec,
+    /// What was observed.
+    #[serde(default)]
+    pub status: JobStatus,
+}
+
+/// What is submitted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobSpec {
+    /// The source string as the worker sees it: a path or a URL.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Where the file was staged, as the harness sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The size of the staged file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// What was observed of a job. Absent means not observed. Times are by the harness's clock unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobStatus {
+    /// How far the job is known to have come.
+    pub phase: Phase,
+    /// Why it went wrong, as one documented CamelCase word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it went wrong, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When this record was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Timestamp>,
+    /// The id that the target gave, as a string.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// The W3C trace id that the submission carried: 32 hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// The HTTP status that answered the submission.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// When the open model's schedule wanted it submitted; latency counts from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// Just before the submission was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submitted_at: Option<Timestamp>,
+    /// Just after its answer came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted_at: Option<Timestamp>,
+    /// The last poll that still saw it running.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_ended_at: Option<Timestamp>,
+    /// The poll that saw the end; the end lies between `notEndedAt` and this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    /// From `dueAt`, or else `submittedAt`, to `endedAt`: at most `durationErrorSeconds` too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// `endedAt` minus `notEndedAt`: what polling cannot know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_error_seconds: Option<f64>,
+    /// What following it cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub polls: Option<Polls>,
+    /// The last status word that the target said, verbatim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_status: Option<String>,
+    /// The server's own times of the job, by the server's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_times: Option<ServerTimes>,
+    /// What is doubtful about it, as documented CamelCase words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// The stages that the target told of, in its order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+    /// The last body that the target sent, verbatim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// How many polls followed a job, and how many of them brought nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Polls {
+    /// Polls sent.
+    pub sent: u64,
+    /// Polls without a usable answer: transport errors, refusals, bodies that are not JSON.
+    pub failed: u64,
+}
+
+/// Times by the server's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServerTimes {
+    /// When it was put into its queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Timestamp>,
+    /// When work on it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl ServerTimes {
+    /// Whether the server gave none of them.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One stage of one job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Stage {
+    /// The stage's name, as the target calls it.
+    pub name: String,
+    /// What the target said of it, verbatim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// What the profile makes of that word.
+    pub phase: StagePhase,
+    /// The attempt that the target counted, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u64>,
+    /// Whose times these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times_from: Option<TimesFrom>,
+    /// When it was put into its queue; only a server knows that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<Timestamp>,
+    /// By polls: the last poll that saw it not yet started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_started_at: Option<Timestamp>,
+    /// By the server: the start. By polls: the first poll that saw it started or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// By polls: the last poll that saw it not yet ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_ended_at: Option<Timestamp>,
+    /// By the server: the end. By polls: the first poll that saw it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// Whose clock and whose knowledge a stage's times are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TimesFrom {
+    /// The server gave them, by its own clock.
+    Server,
+    /// They were seen from outside, by the harness's clock, as intervals between polls.
+    Polls,
+}
+
+/// What a profile makes of the word that a target uses for a stage's state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StagePhase {
+    /// Not begun.
+    Waiting,
+    /// Being worked on.
+    Running,
+    /// Ended well.
+    Done,
+    /// Ended badly.
+    Failed,
+    /// A word that the profile does not name.
+    #[default]
+    Unnamed,
+}
+
+/// How far a job is known to have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Its file is in place; nothing was sent.
+    #[default]
+    Staged,
+    /// The target took it and gave an id.
+    Submitted,
+    /// Still not ended at the deadline.
+    TimedOut,
+    /// The target no longer knows its id.
+    Lost,
+    /// The submission was sent and no usable answer came: it may run.
+    Unknown,
+    /// The harness was stopped while it was running.
+    Interrupted,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Refused: it surely does not run.
+    Rejected,
+}
+
+impl Phase {
+    /// How much a phase says; of two records of one job the one that says more wins.
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Staged => 0,
+            Self::Submitted => 1,
+            Self::TimedOut | Self::Lost | Self::Unknown | Self::Interrupted => 2,
+            Self::Succeeded | Self::Failed | Self::Rejected => 3,
+        }
+    }
+
+    /// Whether nothing more will be heard of the job in this run.
+    pub const fn is_terminal(self) -> bool {
+        self.rank() >= 2
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

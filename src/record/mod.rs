@@ -1,0 +1,278 @@
+//! The record contract: one envelope, one type per kind, one way to fold a stream of them.
+//!
+//! A line is one resource, shaped as Kubernetes shapes its objects:
+//!
+//! ```json
+//! {"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"soak-001","run":"2026-05-20T22-30-00Z"},"spec":{},"status":{}}
+//! ```
+//!
+//! A [`Record`] keeps the exact text of its line. Tools read the parts they know as types ([`Job`], [`Run`] …), write
+//! their own keys over it with [`Record::update_spec`] and [`Record::update_status`], and hand the rest on unchanged.
+
+mod captures;
+mod fold;
+mod job;
+pub mod raw;
+mod report;
+mod run;
+mod time;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use captures::{
+    CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, Traces, TracesStatus, WindowSpec,
+};
+pub use fold::{Fold, job_name};
+pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom};
+use raw::RawObject;
+pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
+pub use run::{Aborted, ClockAnchor, ClockOffset, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window};
+pub use time::Timestamp;
+
+/// The contract's version, in every record's `apiVersion`.
+pub const API_VERSION: &str = "stress/v1";
+
+/// Which resource of which run a record speaks of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Metadata {
+    /// Unique among the records of its kind in its run, shards included.
+    pub name: String,
+    /// The run's id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub run: String,
+    /// Whatever else tells it apart: `scenario`, `level`, a leg's setting.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The kinds of this contract's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// What a run was asked to do.
+    Run,
+    /// One job.
+    Job,
+    /// One captured query.
+    Series,
+    /// One service's traces.
+    Traces,
+    /// One service's logs.
+    Logs,
+    /// The verdict.
+    Report,
+}
+
+impl Kind {
+    /// All of them, in the order in which a stream usually shows them.
+    pub const ALL: [Self; 6] = [Self::Run, Self::Job, Self::Series, Self::Traces, Self::Logs, Self::Report];
+
+    /// The kind that `word` names.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// As it is spelt in a record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "Run",
+            Self::Job => "Job",
+            Self::Series => "Series",
+            Self::Traces => "Traces",
+            Self::Logs => "Logs",
+            Self::Report => "Report",
+        }
+    }
+}
+
+/// What tells one resource from another: two records with equal keys speak of the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// The run's id; empty where a record made by hand names none.
+    pub run: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One record of a known kind, with the exact text of its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    key: Key,
+    text: String,
+}
+
+/// Why a line that is a JSON object of this contract's version cannot be used.
+#[derive(Debug)]
+pub struct Malformed(String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// What a JSON object turned out to be.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A record of a kind that this version knows, whose known fields have the right types.
+    Record(Record),
+    /// A JSON object of another kind, another version or no contract at all: not ours to judge.
+    Other,
+}
+
+impl Record {
+    /// Reads one line. `Err` where the line is not JSON, or says that it is one of our kinds and is not.
+    pub fn parse(line: &str) -> Result<Parsed, Malformed> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Header {
+            api_version: Option<Box<serde_json::value::RawValue>>,
+            kind: Option<Box<serde_json::value::RawValue>>,
+        }
+        let header: Header = serde_json::from_str(line).map_err(|error| malformed(&error))?;
+        let word = |raw: Option<Box<serde_json::value::RawValue>>| raw.and_then(|raw| raw::scalar(&raw));
+        if word(header.api_version).as_deref() != Some(API_VERSION) {
+            return Ok(Parsed::Other);
+        }
+        let Some(kind) = word(header.kind).and_then(|kind| Kind::of(&kind)) else {
+            return Ok(Parsed::Other);
+        };
+        let metadata = match kind {
+            Kind::Run => read::<Run>(line)?.metadata,
+            Kind::Job => read::<Job>(line)?.metadata,
+            Kind::Series => read::<Series>(line)?.metadata,
+            Kind::Traces => read::<Traces>(line)?.metadata,
+            Kind::Logs => read::<Logs>(line)?.metadata,
+            Kind::Report => read::<Report>(line)?.metadata,
+        };
+        if metadata.name.is_empty() {
+            return Err(Malformed(format!("a {} without metadata.name", kind.as_str())));
+        }
+        let key = Key { kind, run: metadata.run, name: metadata.name };
+        Ok(Parsed::Record(Self { key, text: line.to_owned() }))
+    }
+
+    /// A new record of `kind` whose parts are those that `resource` serializes to.
+    pub fn new(kind: Kind, resource: &impl Serialize) -> Result<Self, Malformed> {
+        let mut object = RawObject::parse(&format!(r#"{{"apiVersion":"{API_VERSION}","kind":"{}"}}"#, kind.as_str()))
+            .map_err(|error| malformed(&error))?;
+        object.overlay(RawObject::of(resource).map_err(|error| malformed(&error))?);
+        match Self::parse(&object.text())? {
+            Parsed::Record(record) => Ok(record),
+            Parsed::Other => Err(Malformed("not a record of this version".to_owned())),
+        }
+    }
+
+    /// What tells it from others.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        self.key.kind
+    }
+
+    /// The line, without its end.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The record as the type of its kind, or any other type that its JSON fits.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
+        read(&self.text)
+    }
+
+    /// Writes the keys of `patch` over those of `status`, after taking `stale` ones out. Everything else stays as spelt.
+    pub fn update_status(&mut self, patch: &impl Serialize, stale: &[&str]) -> Result<(), Malformed> {
+        self.update("status", patch, stale)
+    }
+
+    /// Writes the keys of `patch` over those of `spec`. Everything else stays as spelt.
+    pub fn update_spec(&mut self, patch: &impl Serialize) -> Result<(), Malformed> {
+        self.update("spec", patch, &[])
+    }
+
+    fn update(&mut self, part: &str, patch: &impl Serialize, stale: &[&str]) -> Result<(), Malformed> {
+        let edit = || -> serde_json::Result<String> {
+            let mut object = RawObject::parse(&self.text)?;
+            let mut inner = match object.get(part) {
+                Some(raw) => RawObject::parse(raw.get())?,
+                None => RawObject::default(),
+            };
+            for key in stale {
+                inner.remove(key);
+            }
+            inner.overlay(RawObject::of(patch)?);
+            object.set(part, inner.into_raw()?)?;
+            Ok(object.text())
+        };
+        self.text = edit().map_err(|error| malformed(&error))?;
+        Ok(())
+    }
+}
+
+fn read<T: DeserializeOwned>(line: &str) -> Result<T, Malformed> {
+    serde_json::from_str(line).map_err(|error| malformed(&error))
+}
+
+/// serde names a place as "at line 1 column 7"; every record is one line, so only the column tells anything.
+fn malformed(error: &serde_json::Error) -> Malformed {
+    Malformed(error.to_string().replace("at line 1 column", "at column"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(line: &str) -> Record {
+        match Record::parse(line).unwrap() {
+            Parsed::Record(record) => record,
+            Parsed::Other => panic!("not ours: {line}"),
+        }
+    }
+
+    #[test]
+    fn an_update_touches_only_the_keys_that_it_names() {
+        let line = r#"{"apiVersion":"stress/v1","x":1.10,"kind":"Job","metadata":{"name":"a","y":12345678901234567890123},"status":{"reason":"Old","z":1e400,"phase":"Staged"},"\u0077":[ 1 ]}"#;
+        let mut job = record(line);
+        let patch = JobStatus { phase: Phase::Submitted, ..JobStatus::default() };
+        job.update_status(&patch, &["reason"]).unwrap();
+        assert_eq!(
+            job.text(),
+            r#"{"apiVersion":"stress/v1","x":1.10,"kind":"Job","metadata":{"name":"a","y":12345678901234567890123},"status":{"z":1e400,"phase":"Submitted"},"\u0077":[ 1 ]}"#
+        );
+    }
+
+    #[test]
+    fn other_kinds_versions_and_plain_objects_are_not_ours() {
+        for line in [
+            r#"{"a":1}"#,
+            r#"{"apiVersion":"stress/v2","kind":"Job"}"#,
+            r#"{"apiVersion":"stress/v1","kind":"Pod"}"#,
+            r#"{"apiVersion":null,"kind":7}"#,
+        ] {
+            assert!(matches!(Record::parse(line), Ok(Parsed::Other)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_ours_with_wrong_fields_is_malformed() {
+        for line in [
+            r#"{"apiVersion":"stress/v1","kind":"Job"}"#,
+            r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":""}}"#,
+            r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"a"},"status":{"phase":"Dancing"}}"#,
+            r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"a"},"status":{"endedAt":"yesterday"}}"#,
+        ] {
+            assert!(Record::parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! JSON objects whose unknown parts keep their exact text.
+//!
+//! A tool must hand on what it does not know byte for byte: `1.10` stays `1.10`, a 23-digit integer keeps its digits,
+//! keys keep their order and their escapes. A parsed tree cannot promise that, so an object is kept as a list of
+//! members whose keys and values are the original text.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+/// A JSON object as a list of members in their original order and spelling.
+#[derive(Clone, Debug, Default)]
+pub struct RawObject {
+    members: Vec<(Box<RawValue>, Box<RawValue>)>,
+}
+
+impl RawObject {
+    /// Parses one JSON object; white space between members is not kept, everything else is.
+    pub fn parse(text: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(text)
+    }
+
+    /// The members that `value` serializes to. Fields that are `None` are expected to be skipped by their type.
+    pub fn of(value: &impl Serialize) -> serde_json::Result<Self> {
+        Self::parse(&serde_json::to_string(value)?)
+    }
+
+    /// The value of `key`; the last one where the key stands more than once, as every JSON reader in use takes it.
+    pub fn get(&self, key: &str) -> Option<&RawValue> {
+        self.members.iter().rev().find(|(k, _)| key_is(k, key)).map(|(_, value)| value.as_ref())
+    }
+
+    /// The string that stands at `key`, unescaped; none where the value is not a string.
+    pub fn get_str(&self, key: &str) -> Option<String> {
+        self.get(key).and_then(|raw| serde_json::from_str(raw.get()).ok())
+    }
+
+    /// Puts `value` at `key`: in its old place where the key is there already, else at the end.
+    pub fn set(&mut self, key: &str, value: Box<RawValue>) -> serde_json::Result<()> {
+        if let Some(member) = self.members.iter_mut().rev().find(|(k, _)| key_is(k, key)) {
+            member.1 = value;
+        } else {
+            self.members.push((serde_json::value::to_raw_value(key)?, value));
+        }
+        Ok(())
+    }
+
+    /// Takes `key` out, wherever it stands.
+    pub fn remove(&mut self, key: &str) {
+        self.members.retain(|(k, _)| !key_is(k, key));
+    }
+
+    /// Puts every member of `other` over this object's.
+    pub fn overlay(&mut self, other: Self) {
+        for (key, value) in other.members {
+            let same = |k: &RawValue| k.get() == key.get() || unescaped(k) == unescaped(&key);
+            match self.members.iter_mut().rev().find(|(k, _)| same(k)) {
+                Some(member) => member.1 = value,
+                None => self.members.push((key, value)),
+            }
+        }
+    }
+
+    /// The object as JSON text on one line, unless a value that was kept holds line breaks itself.
+    pub fn text(&self) -> String {
+        let length: usize = self.members.iter().map(|(k, v)| k.get().len() + v.get().len() + 2).sum();
+        let mut text = String::with_capacity(length + 2);
+        text.push('{');
+        for (index, (key, value)) in self.members.iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            text.push_str(key.get());
+            text.push(':');
+            text.push_str(value.get());
+        }
+        text.push('}');
+        text
+    }
+
+    /// The object as a raw value, to be set as a member of another.
+    pub fn into_raw(self) -> serde_json::Result<Box<RawValue>> {
+        RawValue::from_string(self.text())
+    }
+
+    /// The object read as `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(&self.text())
+    }
+}
+
+fn unescaped(key: &RawValue) -> Option<String> {
+    serde_json::from_str(key.get()).ok()
+}
+
+fn key_is(raw: &RawValue, key: &str) -> bool {
+    let text = raw.get();
+    let plain = text.len() == key.len() + 2 && text[1..text.len() - 1] == *key;
+    plain || (text.contains('\\') && unescaped(raw).as_deref() == Some(key))
+}
+
+impl<'de> Deserialize<'de> for RawObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = RawObject;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry::<Box<RawValue>, Box<RawValue>>()? {
+                    members.push(member);
+                }
+                Ok(RawObject { members })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// What stands at a JSON pointer (RFC 6901) in `text`, as its exact text: so an id of 23 digits keeps them all.
+///
+/// None where nothing stands there or where `text` is not JSON. The empty pointer is the whole text.
+pub fn pointer<'a>(text: &'a str, pointer: &str) -> Option<&'a RawValue> {
+    let mut at: &RawValue = serde_json::from_str(text).ok()?;
+    if pointer.is_empty() {
+        return Some(at);
+    }
+    for token in pointer.strip_prefix('/')?.split('/') {
+        at = child(at, &token.replace("~1", "/").replace("~0", "~"))?;
+    }
+    Some(at)
+}
+
+fn child<'a>(at: &'a RawValue, token: &str) -> Option<&'a RawValue> {
+    match at.get().as_bytes().first()? {
+        b'{' => members(at)?.into_iter().rev().find(|(key, _)| key == token).map(|(_, value)| value),
+        b'[' => elements(at)?.into_iter().nth(token.parse().ok()?),
+        _ => None,
+    }
+}
+
+/// The members of the object `at`, keys unescaped; none where it is not an object.
+pub fn members(at: &RawValue) -> Option<Vec<(String, &RawValue)>> {
+    struct Members;
+    impl<'de> Visitor<'de> for Members {
+        type Value = Vec<(String, &'de RawValue)>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Vec::new();
+            while let Some(member) = map.next_entry()? {
+                members.push(member);
+            }
+            Ok(members)
+        }
+    }
+    serde_json::Deserializer::from_str(at.get()).deserialize_map(Members).ok()
+}
+
+/// The elements of the array `at`; none where it is not an array.
+pub fn elements(at: &RawValue) -> Option<Vec<&RawValue>> {
+    struct Elements;
+    impl<'de> Visitor<'de> for Elements {
+        type Value = Vec<&'de RawValue>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON array")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut elements = Vec::new();
+            while let Some(element) = seq.next_element()? {
+                elements.push(element);
+            }
+            Ok(elements)
+        }
+    }
+    serde_json::Deserializer::from_str(at.get()).deserialize_seq(Elements).ok()
+}
+
+/// A scalar as text: a string unescaped, a number as it is spelt; none for null, booleans, arrays and objects.
+pub fn scalar(raw: &RawValue) -> Option<String> {
+    match raw.get().as_bytes().first()? {
+        b'"' => serde_json::from_str(raw.get()).ok(),
+        b'-' | b'0'..=b'9' => Some(raw.get().to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_order_spelling_and_escapes() {
+        let text = r#"{"b":1.10,"\u0061":12345678901234567890123,"c":1e400,"d": { "x" : 1 }}"#;
+        let object = RawObject::parse(text).unwrap();
+        assert_eq!(object.text(), r#"{"b":1.10,"\u0061":12345678901234567890123,"c":1e400,"d":{ "x" : 1 }}"#);
+        assert_eq!(object.get("a").unwrap().get(), "12345678901234567890123");
+    }
+
+    #[test]
+    fn setting_replaces_in_place_and_adds_at_the_end() {
+        let mut object = RawObject::parse(r#"{"a":1,"b":2}"#).unwrap();
+        object.overlay(RawObject::parse(r#"{"\u0061":3,"c":4}"#).unwrap());
+        object.remove("b");
+        assert_eq!(object.text(), r#"{"a":3,"c":4}"#);
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts() {
+        assert_eq!(RawObject::parse(r#"{"a":1,"a":2}"#).unwrap().get("a").unwrap().get(), "2");
+    }
+
+    #[test]
+    fn pointers_reach_into_objects_and_arrays_and_keep_digits() {
+        let text = r#"{"a/b":[{"id":12345678901234567890123}],"m~n":"x"}"#;
+        assert_eq!(pointer(text, "/a~1b/0/id").and_then(scalar).unwrap(), "12345678901234567890123");
+        assert_eq!(pointer(text, "/m~0n").and_then(scalar).unwrap(), "x");
+        assert_eq!(pointer(text, "").unwrap().get(), text);
+        for absent in ["/a~1b/1", "/a~1b/x", "/nope", "no-slash", "/m~0n/0"] {
+            assert!(pointer(text, absent).is_none(), "{absent}");
+        }
+        assert!(pointer("not json", "/a").is_none());
+    }
+}

@@ -1,0 +1,121 @@
+//! `Report`: the verdict on a run. Made by `render-report`, on stdout and as `report.json`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Metadata;
+
+/// The verdict on one run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Which run.
+    pub metadata: Metadata,
+    /// What was asked.
+    #[serde(default)]
+    pub spec: ReportSpec,
+    /// What was found.
+    #[serde(default)]
+    pub status: ReportStatus,
+}
+
+/// What the report was asked to judge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReportSpec {
+    /// The criteria, by name.
+    pub expect: Vec<String>,
+    /// Whether only the jobs in the stream were judged, not those that the Run asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub subset: bool,
+}
+
+/// What the report found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReportStatus {
+    /// The worst verdict of all criteria.
+    pub verdict: Verdict,
+    /// The verdict's cause in one sentence.
+    pub cause: String,
+    /// Each criterion, with what was expected and what was seen.
+    pub criteria: Vec<Criterion>,
+    /// Where every job that was asked for has gone.
+    pub conservation: Conservation,
+    /// The figures of the run by name, each in the unit that its name ends in.
+    pub figures: BTreeMap<String, f64>,
+    /// The stage that limits, where that can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limiting_stage: Option<String>,
+    /// What is missing or doubtful, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
+    /// The files written beside the report, relative to the run directory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+}
+
+/// What is known about a criterion, or about a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Verdict {
+    /// It holds.
+    Passed,
+    /// No data, or not known. Not a pass.
+    #[default]
+    Incomplete,
+    /// Something is known to be wrong.
+    Failed,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// One criterion and its verdict.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Criterion {
+    /// As it was asked for: `all-done`.
+    pub name: String,
+    /// What is known.
+    pub verdict: Verdict,
+    /// What was expected.
+    pub expected: String,
+    /// What was seen.
+    pub actual: String,
+    /// The jobs that keep it from passing, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<String>,
+}
+
+/// Where every job has gone. `asked` is the sum of all the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Conservation {
+    /// Jobs that the run was asked for.
+    pub asked: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Ended badly.
+    pub failed: u64,
+    /// Not ended at the deadline.
+    pub timed_out: u64,
+    /// Forgotten by the target.
+    pub lost: u64,
+    /// Sent, and no usable answer came.
+    pub unknown: u64,
+    /// Running when the harness was stopped.
+    pub interrupted: u64,
+    /// Refused.
+    pub rejected: u64,
+    /// Submitted was the last that was heard.
+    pub unfinished: u64,
+    /// Staged was the last that was heard.
+    pub not_submitted: u64,
+    /// Never heard of.
+    pub missing: u64,
+}

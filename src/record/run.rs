@@ -1,0 +1,189 @@
+//! `Run`: what a whole run was asked to do, and what the tools say about it. The first line of every stream.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Metadata, Timestamp};
+
+/// One run, or one shard's share of it. Made by `stage-fixtures`; each tool that it passes adds what it was told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// Which run; a shard's name ends in its index.
+    pub metadata: Metadata,
+    /// What was asked.
+    #[serde(default)]
+    pub spec: RunSpec,
+    /// What was observed.
+    #[serde(default)]
+    pub status: RunStatus,
+}
+
+/// What was asked of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunSpec {
+    /// `soak`, `ramp`, `ab`, or whatever a user calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// What the names of its jobs begin with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// How many jobs the whole run has, all shards together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<u64>,
+    /// Which share of them this Run speaks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The base URL of the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The name of the target's profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The stages that the profile names, in pipeline order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageSpec>,
+    /// Closed model: how many jobs may be in flight, from submission to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u64>,
+    /// Burst: how many submissions may be under way at once; ended jobs are not waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_posts: Option<u64>,
+    /// Open model: submissions a second, on a fixed schedule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_second: Option<f64>,
+    /// How long after its submission a job is given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<f64>,
+    /// How long an id may be unknown to the target before its job counts as lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost_after_seconds: Option<f64>,
+    /// The interval between two polls of a job, as a fraction of its age.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+    /// The criteria that the report was asked to judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Vec<String>>,
+    /// Whether the report was asked to judge only the jobs that were in its stream.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub subset: bool,
+}
+
+/// One of `count` shares of a run, counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Shard {
+    /// Which share, from 0.
+    pub index: u64,
+    /// How many shares there are.
+    pub count: u64,
+}
+
+/// One stage of the target's pipeline, as its profile describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StageSpec {
+    /// Its name.
+    pub name: String,
+    /// The stages whose end it waits for; none for the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// Whether every job must show it.
+    pub required: bool,
+}
+
+/// What was observed of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunStatus {
+    /// When this record was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_at: Option<Timestamp>,
+    /// When staging began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// Which tools it passed, with their versions.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tools: BTreeMap<String, String>,
+    /// The clock that all tools on one host share; see [`crate::clock`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockAnchor>,
+    /// How far the wall clock had moved against that clock when polling ended, where that is more than 50 ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_stepped_seconds: Option<f64>,
+    /// The target's clock minus the harness's, as its `Date` headers tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_offset: Option<ClockOffset>,
+    /// What polling cost and how punctual it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub polling: Option<Polling>,
+    /// Why not all jobs were submitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aborted: Option<Aborted>,
+    /// From the first `submittedAt` to the last `endedAt`: what the captures were made for, before any padding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+}
+
+/// A stretch of time, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Window {
+    /// Where it begins.
+    pub start: Timestamp,
+    /// Where it ends.
+    pub end: Timestamp,
+}
+
+/// A moment on two clocks of one host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockAnchor {
+    /// Which boot of which host: only there do the seconds below mean anything.
+    pub boot_id: String,
+    /// Seconds since boot.
+    pub boot_seconds: f64,
+    /// The wall clock at the same moment, in seconds since the Unix epoch.
+    pub unix_seconds: f64,
+}
+
+/// The target's clock minus the harness's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockOffset {
+    /// The best estimate.
+    pub seconds: f64,
+    /// How far the truth may lie from it, either way.
+    pub bound_seconds: f64,
+}
+
+/// What polling cost and how punctual it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Polling {
+    /// Polls sent.
+    pub sent: u64,
+    /// Polls without a usable answer.
+    pub failed: u64,
+    /// 99 % of the polls were sent at most this long after they were due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_p99_seconds: Option<f64>,
+    /// The latest poll.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late_max_seconds: Option<f64>,
+    /// How many HTTP threads it took.
+    pub threads: u64,
+}
+
+/// Why a tool stopped before its work was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Aborted {
+    /// Which tool.
+    pub by: String,
+    /// Why, as one documented CamelCase word.
+    pub reason: String,
+    /// Why, as a sentence.
+    pub message: String,
+    /// When.
+    pub at: Timestamp,
+}

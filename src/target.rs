@@ -1,0 +1,34 @@
+//! Which target, through which profile: the arguments that `submit-jobs` and `poll-jobs` share.
+
+use std::path::PathBuf;
+
+use crate::cli::Failure;
+use crate::http::{BaseUrl, HttpArgs};
+use crate::profile::Profile;
+
+/// Which target, and how to reach it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TargetArgs {
+    /// The target's base URL; by default the one in the Run record, else the profile's
+    #[arg(long, value_name = "URL", env = "TARGET")]
+    pub target: Option<String>,
+    /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// How to reach it.
+    #[command(flatten)]
+    pub http: HttpArgs,
+}
+
+impl TargetArgs {
+    /// The profile that was asked for.
+    pub fn profile(&self) -> Result<Profile, Failure> {
+        Profile::load(self.profile.as_deref())
+    }
+
+    /// The base URL that was asked for; none where the flag and the environment are silent or empty.
+    pub fn base_url(&self) -> Result<Option<BaseUrl>, Failure> {
+        let given = self.target.as_deref().filter(|url| !url.trim().is_empty());
+        given.map(|url| BaseUrl::parse(url, "--target")).transpose()
+    }
+}

@@ -1,0 +1,6 @@
+//! The tools, one module each: `Args`, `run`, private helpers. No tool imports another.
+
+pub mod poll_jobs;
+pub mod render_report;
+pub mod stage_fixtures;
+pub mod submit_jobs;

@@ -1,0 +1,77 @@
+//! `--explain ID`: one poll of one job, and what each pointer of the profile finds in its answer.
+
+use std::fmt::Write as _;
+
+use ureq::http::Method;
+
+use super::Args;
+use crate::cli::{Exit, Failure, Io, Outcome};
+use crate::clock::Clock;
+use crate::escape;
+use crate::http::{BaseUrl, Connections};
+use crate::profile::{Place, Profile, Seen, Values, fill};
+use crate::record::raw::pointer;
+
+/// Prints the explanation.
+pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
+    let profile = args.target.profile()?;
+    let base = match args.target.base_url()? {
+        Some(base) => base,
+        None => BaseUrl::parse(&profile.target, "the profile's target")?,
+    };
+    let url = base.join(&fill(&profile.poll.path, &Values { id, ..Values::default() }, Place::Path));
+    let exchange = args.target.http.client(Connections::Fresh)?.exchange();
+    let answer = exchange.send(&Method::GET, &url, &[], None, &Clock::system());
+    let answer = answer.map_err(|trouble| Failure::unreachable(format!("GET {url}: {trouble}")))?;
+    let mut text = format!("GET {url}\nHTTP {}", answer.status);
+    if profile.poll.unknown.contains(&answer.status) {
+        text.push_str(", which the profile takes for: no such job");
+    }
+    text.push_str("\n\n");
+    describe(&profile, &answer.body, &mut text);
+    let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
+    written.map(|()| Exit::Done).map_err(|error| Failure::output("stdout", &error))
+}
+
+fn describe(profile: &Profile, body: &str, text: &mut String) {
+    let observation = profile.observe(body);
+    // Writing to a String cannot fail.
+    let _ = match &observation.seen {
+        Seen::Status(word, said) => writeln!(text, "status: \"{}\", which means {word:?}", escape::terminal(said)),
+        Seen::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
+        Seen::NotJson => writeln!(text, "status: the body is not JSON"),
+    };
+    for (key, at) in profile.pointers().into_iter().filter(|(key, _)| !is_of_a_stage(key)) {
+        let found = pointer(body, at).map_or("nothing".to_owned(), |raw| shown(raw.get()));
+        let _ = writeln!(text, "  {key:<24} {at:<20} {found}");
+    }
+    let _ = writeln!(text, "stages: {}", observation.stages.len());
+    for stage in &observation.stages {
+        let said =
+            stage.state.as_deref().map_or("no state word".to_owned(), |word| format!("\"{}\"", escape::terminal(word)));
+        let times =
+            [("queued", stage.times.queued_at), ("started", stage.times.started_at), ("ended", stage.times.ended_at)];
+        let _ = write!(text, "  {:<24} {said} which means {:?}", escape::terminal(&stage.name), stage.phase);
+        for (name, time) in times.into_iter().filter_map(|(name, time)| time.map(|time| (name, time))) {
+            let _ = write!(text, ", {name} {time}");
+        }
+        text.push('\n');
+    }
+    for missing in profile
+        .stages
+        .iter()
+        .filter(|stage| stage.required && !observation.stages.iter().any(|seen| seen.name == stage.name))
+    {
+        let _ = writeln!(text, "  {:<24} not there", missing.name);
+    }
+    let _ = writeln!(text, "\nbody:\n{}", escape::terminal(body));
+}
+
+/// Pointers that start at a stage, not at the body.
+fn is_of_a_stage(key: &str) -> bool {
+    key.starts_with("poll.stages.") && key != "poll.stages.at"
+}
+
+fn shown(raw: &str) -> String {
+    escape::start(&escape::terminal(raw), 60)
+}

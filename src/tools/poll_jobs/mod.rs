@@ -1,0 +1,85 @@
+//! `poll-jobs`: follows submitted jobs to their end and says how each ended.
+//!
+//! A submitted job is handed on at once and again when it ended, so the ids of jobs in flight are on record whatever dies.
+//! The next poll of a job is due after a fraction of its age, so the number of polls grows with the logarithm of the job's
+//! duration, and the end is known to that fraction.
+
+mod explain;
+mod follow;
+mod schedule;
+mod session;
+mod stages;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{Failure, Io, Outcome};
+use crate::target::TargetArgs;
+use crate::units;
+
+/// Follow submitted jobs to their end.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "poll-jobs", version, after_help = HELP)]
+pub struct Args {
+    /// Which target.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The FIFO by which `submit-jobs --slots` hears that a job has ended; made if it is not there
+    #[arg(long, value_name = "FIFO")]
+    pub slots: Option<PathBuf>,
+    /// Know a job's end to this fraction of its age
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = fraction, help_heading = "Polling")]
+    pub precision: f64,
+    /// Never poll a job more often than this
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = units::positive_duration, help_heading = "Polling")]
+    pub min_interval: Duration,
+    /// Never poll a job less often than this
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Polling")]
+    pub max_interval: Duration,
+    /// Give a job up this long after its submission: `TimedOut`
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = units::positive_duration, help_heading = "Polling")]
+    pub deadline: Duration,
+    /// Give a job up once its id has been unknown to the target for this long: `Lost`
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, help_heading = "Polling")]
+    pub lost_after: Duration,
+    /// Poll the job with this id once, show what each pointer of the profile finds in the answer, and end
+    #[arg(long, value_name = "ID")]
+    pub explain: Option<String>,
+}
+
+const HELP: &str = "\
+Input:
+  Run and Job records from submit-jobs or from a file; jobs that are not Submitted are handed on untouched
+
+Output:
+  every record that was read; each Submitted job at once and again when it ended: phase Succeeded, Failed,
+  TimedOut, Lost or Interrupted, with its stages and the target's last body
+
+Examples:
+  stage-fixtures | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
+  poll-jobs < submitted.ndjson | jq -r '[.metadata.name, .status.phase] | @tsv'
+  poll-jobs --explain 379bb927167ee2d4963d9f27a2bc5a0b
+
+Exit codes:
+  0    done; a job that failed is data, not an error
+  2    usage error
+  65   broken input lines
+  69   --explain: the target is unreachable
+  74   reading or writing failed
+  130  ended by Ctrl-C, 143 by SIGTERM, after jobs in flight are written as Interrupted";
+
+/// Runs the tool.
+pub fn run(args: Args, io: Io<'_>) -> Outcome {
+    if args.min_interval > args.max_interval {
+        return Err(Failure::usage("--min-interval is more than --max-interval"));
+    }
+    match &args.explain {
+        Some(id) => explain::run(&args, id, io),
+        None => session::run(&args, io),
+    }
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| (0.001..=1.0).contains(value));
+    value.ok_or_else(|| format!("`{text}` is not a fraction from 0.001 to 1"))
+}

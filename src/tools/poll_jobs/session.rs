@@ -1,0 +1,407 @@
+//! A session of polling: one loop that keeps the timers, hears every answer, and is the only one to write.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use ureq::http::Method;
+
+use super::Args;
+use super::follow::{Followed, Limits, Next, Polled};
+use super::schedule::{Intervals, Jitter, Timers};
+use super::stages::Names;
+use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
+use crate::clock::{Clock, OffsetBounds, micro};
+use crate::http::{BaseUrl, Client, Connections};
+use crate::input::{self, Input, Permits};
+use crate::ndjson::{Account, Line, Read, Reader, Writer};
+use crate::profile::{Place, Profile, Values, fill};
+use crate::record::{Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
+use crate::runs::Runs;
+use crate::slots::Giver;
+use crate::workers::Workers;
+
+/// Enough for ten thousand polls a second at 50 ms each; the pool grows only as far as it must.
+const MOST_THREADS: usize = 512;
+/// How far the wall clock may drift against the run's before that is worth a word.
+const STEP: f64 = 0.05;
+/// How often owed slots are tried again, and progress is looked at.
+const TICK: Duration = Duration::from_millis(200);
+
+enum Event {
+    Line(Input<Read>),
+    Polled { worker: usize, job: usize, late: Duration, polled: Box<Polled> },
+    Stop,
+}
+
+struct Task {
+    job: usize,
+    due: Instant,
+    url: Arc<str>,
+    clock: Clock,
+}
+
+/// Runs the tool.
+pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
+    let profile = args.target.profile()?;
+    let client = args.target.http.client(Connections::Kept)?;
+    let (events, happened) = channel();
+    let mut session = Session::new(args, profile, client, &io, events.clone())?;
+    let (to, stop) = (events.clone(), events);
+    let permits = input::spawn(io.stdin, Reader::stdin, move |line| drop(to.send(Event::Line(line))))?;
+    io.stop.on_stop(move || drop(stop.send(Event::Stop)));
+    let mut out = Writer::new(io.stdout);
+    session.serve(&happened, &permits, &mut out)?;
+    session.close(&mut out)
+}
+
+struct Session<'a> {
+    args: &'a Args,
+    profile: Profile,
+    limits: Limits,
+    intervals: Intervals,
+    base: Option<BaseUrl>,
+    console: Console,
+    stop: Stop,
+    clock: Clock,
+    workers: Workers<Task, (usize, Duration, Polled)>,
+    giver: Option<Giver>,
+    account: Account,
+    offset: OffsetBounds,
+    runs: Runs,
+    names: Names,
+    jitter: Jitter,
+    timers: Timers,
+    /// Due, and waiting for a thread.
+    ready: VecDeque<(Instant, usize)>,
+    followed: HashMap<usize, Followed>,
+    by_key: HashMap<Key, usize>,
+    next_job: usize,
+    tally: Tally,
+    input_ended: bool,
+    in_trouble: bool,
+}
+
+/// What the progress line and the Run's last words tell.
+struct Tally {
+    started: Instant,
+    done: u64,
+    failed: u64,
+    given_up: u64,
+    polls: Polling,
+    late: Histogram<u64>,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        args: &'a Args,
+        profile: Profile,
+        client: Client,
+        io: &Io<'_>,
+        events: Sender<Event>,
+    ) -> Result<Self, Failure> {
+        let headers: Vec<_> = profile
+            .poll
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value, &Values::default(), Place::Text)))
+            .collect();
+        let make = move || -> Box<dyn FnMut(Task) -> (usize, Duration, Polled)> {
+            let (exchange, headers) = (client.exchange(), headers.clone());
+            Box::new(move |task: Task| {
+                let late = task.due.elapsed();
+                let sent = task.clock.now();
+                let outcome = exchange.send(&Method::GET, &task.url, &headers, None, &task.clock);
+                (task.job, late, Polled { outcome, sent, received: task.clock.now() })
+            })
+        };
+        let deliver = move |worker, (job, late, polled)| {
+            // Nobody listens after the session's end.
+            drop(events.send(Event::Polled { worker, job, late, polled: Box::new(polled) }));
+        };
+        let mut seed = [0; 4];
+        getrandom::fill(&mut seed).map_err(|error| Failure::input_output(format!("no random numbers: {error}")))?;
+        let late = Histogram::new(2).map_err(|error| Failure::input_output(format!("a histogram: {error}")))?;
+        Ok(Self {
+            args,
+            limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
+            intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
+            base: args.target.base_url()?,
+            profile,
+            console: io.console.clone(),
+            stop: io.stop.clone(),
+            clock: Clock::system(),
+            workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
+            giver: args.slots.as_deref().map(Giver::open).transpose()?,
+            account: Account::default(),
+            offset: OffsetBounds::default(),
+            runs: Runs::default(),
+            names: Names::default(),
+            jitter: Jitter::seeded(u32::from_ne_bytes(seed)),
+            timers: Timers::default(),
+            ready: VecDeque::new(),
+            followed: HashMap::new(),
+            by_key: HashMap::new(),
+            next_job: 0,
+            tally: Tally { started: Instant::now(), done: 0, failed: 0, given_up: 0, polls: Polling::default(), late },
+            input_ended: false,
+            in_trouble: false,
+        })
+    }
+
+    fn serve(&mut self, happened: &Receiver<Event>, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
+        while !(self.input_ended && self.followed.is_empty()) {
+            self.send_what_is_due()?;
+            self.tell_progress();
+            let tick = Instant::now() + TICK;
+            let wake = self.timers.next_due().map_or(tick, |due| due.min(tick));
+            match happened.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+                Ok(event) => self.hear(event, permits, out)?,
+                Err(RecvTimeoutError::Timeout) => self.settle_slots()?,
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            // What has come meanwhile is heard before anything is sent: an answer frees a thread.
+            while let Ok(event) = happened.try_recv() {
+                self.hear(event, permits, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_what_is_due(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
+        while let Some(due) = self.timers.take_due(now) {
+            self.ready.push_back(due);
+        }
+        while let Some(&(due, job)) = self.ready.front() {
+            if let Some(followed) = self.followed.get(&job) {
+                let task = Task { job, due, url: followed.url.clone(), clock: self.clock.clone() };
+                if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
+                    return Ok(());
+                }
+            }
+            self.ready.pop_front();
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
+        match event {
+            Event::Line(Input::End) => self.input_ended = true,
+            Event::Line(Input::Failed(error)) => return Err(Failure::io("stdin", &error)),
+            Event::Line(Input::Item(read)) => {
+                permits.give();
+                match self.account.take(read, &self.console) {
+                    Some(Line::Record(record)) if record.kind() == Kind::Job => self.hear_job(record, out)?,
+                    Some(Line::Record(record)) if record.kind() == Kind::Run => self.hear_run(record, out)?,
+                    Some(line) => out.line(&line)?,
+                    None => {}
+                }
+            }
+            Event::Polled { worker, job, late, polled } => {
+                self.workers.done(worker);
+                self.hear_answer(job, late, *polled, out)?;
+            }
+            Event::Stop => {
+                let jobs: Vec<_> = self.followed.keys().copied().collect();
+                for job in jobs {
+                    self.end(job, Phase::Interrupted, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_run(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
+        let spec = RunSpec {
+            deadline_seconds: Some(self.args.deadline.as_secs_f64()),
+            lost_after_seconds: Some(self.args.lost_after.as_secs_f64()),
+            precision: Some(self.args.precision),
+            ..RunSpec::default()
+        };
+        let (run, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
+        if let Some(clock) = clock {
+            self.clock = clock;
+        }
+        if let Some(offset) = run.status.clock_offset {
+            self.offset = OffsetBounds::from_offset(offset);
+        }
+        if let (None, Some(target)) = (&self.base, &run.spec.target) {
+            self.base = Some(BaseUrl::parse(target, "the Run's spec.target")?);
+        }
+        if let Some(name) = run.spec.profile.filter(|name| *name != self.profile.name) {
+            let own = &self.profile.name;
+            self.console.say(&format!(
+                "the jobs were submitted through the profile {name} and are polled through {own}: is --profile missing?"
+            ));
+        }
+        Ok(())
+    }
+
+    fn hear_job(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
+        let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
+        out.record(&record)?;
+        let known = self.by_key.get(record.key()).copied();
+        if job.status.phase.rank() == 3 {
+            // A saved stream goes on to tell how a job ended that is being followed: no need to ask.
+            if known.is_some_and(|number| self.followed.remove(&number).is_some()) {
+                self.free_slot()?;
+            }
+            return Ok(());
+        }
+        if job.status.phase != Phase::Submitted || known.is_some() {
+            return Ok(());
+        }
+        let Some(id) = job.status.job_id.clone() else {
+            self.console
+                .say(&format!("{}: Submitted, and has no status.jobId: it cannot be followed", job.metadata.name));
+            return Ok(());
+        };
+        let number = self.next_job;
+        self.next_job += 1;
+        self.by_key.insert(record.key().clone(), number);
+        let path = fill(&self.profile.poll.path, &values(&job, &id), Place::Path);
+        let url = self.base()?.join(&path);
+        let followed = Followed::new(record, &job, url, self.clock.now());
+        let first = self.interval(followed.age(self.clock.now()));
+        self.followed.insert(number, followed);
+        if self.stop.signal().is_some() {
+            return self.end(number, Phase::Interrupted, out);
+        }
+        self.timers.set(Instant::now() + first, number);
+        Ok(())
+    }
+
+    fn base(&mut self) -> Result<&BaseUrl, Failure> {
+        if self.base.is_none() {
+            self.base = Some(BaseUrl::parse(&self.profile.target, "the profile's target")?);
+        }
+        self.base.as_ref().ok_or_else(|| Failure::usage("no target"))
+    }
+
+    fn interval(&mut self, age: f64) -> Duration {
+        let random = self.jitter.next();
+        self.intervals.next(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX / 2), random)
+    }
+
+    fn hear_answer(&mut self, job: usize, late: Duration, polled: Polled, out: &mut Writer<'_>) -> Result<(), Failure> {
+        self.tally.polls.sent += 1;
+        // The histogram grows by itself; a value that it cannot hold would be a poll that is centuries late.
+        let _ = self.tally.late.record(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
+        if let Ok(answer) = &polled.outcome
+            && let Some(date) = answer.date
+        {
+            self.offset.observe(date, polled.sent, polled.received);
+        }
+        // A job that was given up meanwhile: its answer comes too late.
+        let Some(followed) = self.followed.get_mut(&job) else { return Ok(()) };
+        let failed_before = followed.polls().failed;
+        let next = followed.hear(polled, &self.profile, &mut self.names, self.limits);
+        self.tally.polls.failed += followed.polls().failed - failed_before;
+        let (url, trouble) = (followed.url.clone(), followed.trouble().map(str::to_owned));
+        self.tell_trouble(&url, trouble.as_deref());
+        let wait = match next {
+            Next::Ended(phase) => return self.end(job, phase, out),
+            Next::Again { not_before } => not_before.unwrap_or_default(),
+            Next::Tell { record, what } => {
+                self.console.say(&format!("{}: {what}", record.key().name));
+                out.record(&record)?;
+                Duration::ZERO
+            }
+        };
+        self.set_timer(job, wait);
+        Ok(())
+    }
+
+    fn set_timer(&mut self, job: usize, not_before: Duration) {
+        let Some(age) = self.followed.get(&job).map(|followed| followed.age(self.clock.now())) else { return };
+        let left = Duration::try_from_secs_f64(self.limits.deadline.as_secs_f64() - age).unwrap_or_default();
+        let wait = self.interval(age).max(not_before).min(left);
+        self.timers.set(Instant::now() + wait, job);
+    }
+
+    /// Says once that polls fail, and once that they do no longer.
+    fn tell_trouble(&mut self, url: &str, trouble: Option<&str>) {
+        match trouble {
+            Some(trouble) if !self.in_trouble => {
+                self.in_trouble = true;
+                self.console.say(&format!("GET {url}: {trouble}; polling goes on"));
+            }
+            None if self.in_trouble => {
+                self.in_trouble = false;
+                self.console.say("polls are answered again");
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, job: usize, phase: Phase, out: &mut Writer<'_>) -> Result<(), Failure> {
+        let Some(followed) = self.followed.remove(&job) else { return Ok(()) };
+        match phase {
+            Phase::Succeeded => self.tally.done += 1,
+            Phase::Failed => self.tally.failed += 1,
+            _ => self.tally.given_up += 1,
+        }
+        let ended = followed.ended(phase, self.clock.now(), &self.profile, self.limits, self.offset.offset());
+        out.record(&ended.map_err(|error| Failure::usage(error.to_string()))?)?;
+        self.free_slot()
+    }
+
+    fn free_slot(&mut self) -> Result<(), Failure> {
+        let Some(giver) = &mut self.giver else { return Ok(()) };
+        giver.free_one().map_err(|error| Failure::io("--slots", &error))
+    }
+
+    fn settle_slots(&mut self) -> Result<(), Failure> {
+        match &mut self.giver {
+            Some(giver) if giver.owes() => giver.settle().map_err(|error| Failure::io("--slots", &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_progress(&self) {
+        self.console.progress(|| {
+            let mut stages = BTreeMap::new();
+            for name in self.followed.values().flat_map(Followed::stages_running) {
+                *stages.entry(name.to_string()).or_insert(0) += 1;
+            }
+            let stages: Vec<_> = stages.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+            let (tally, elapsed) =
+                (&self.tally, crate::units::seconds(self.tally.started.elapsed().as_secs_f64().round()));
+            let given_up = if tally.given_up > 0 { format!(", {} given up", tally.given_up) } else { String::new() };
+            format!(
+                "{} done, {} failed{given_up}, {} running [{}], {elapsed}",
+                tally.done,
+                tally.failed,
+                self.followed.len(),
+                stages.join(", ")
+            )
+        });
+    }
+
+    fn close(mut self, out: &mut Writer<'_>) -> Outcome {
+        let polling = (self.tally.polls.sent > 0).then(|| Polling {
+            late_p99_seconds: Some(micro(self.tally.late.value_at_quantile(0.99) as f64 / 1e6)),
+            late_max_seconds: Some(micro(self.tally.late.max() as f64 / 1e6)),
+            threads: self.workers.threads() as u64,
+            ..self.tally.polls
+        });
+        let status = RunStatus {
+            observed_at: Some(self.clock.now()),
+            clock_offset: self.offset.offset(),
+            clock_stepped_seconds: Some(micro(self.clock.wall_step())).filter(|step| step.abs() > STEP),
+            polling,
+            ..RunStatus::default()
+        };
+        self.runs.again(&status, out)?;
+        self.account.close(&self.console);
+        let exit = if self.account.broken() > 0 { Exit::BrokenInput } else { Exit::Done };
+        Ok(self.stop.exit_or(exit))
+    }
+}
+
+fn values<'a>(job: &'a Job, id: &'a str) -> Values<'a> {
+    Values { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, id }
+}

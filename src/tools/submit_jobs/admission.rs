@@ -1,0 +1,128 @@
+//! When the next job may be submitted: the three models of load.
+
+use std::time::{Duration, Instant};
+
+use super::Args;
+use crate::record::RunSpec;
+
+/// A model of load and where it stands.
+#[derive(Clone, Debug)]
+pub(super) enum Admission {
+    /// So many free slots; a job holds one from its submission to its end.
+    Closed { free: usize },
+    /// So many more submissions may be under way.
+    Burst { free: usize },
+    /// The `sent`-th submission is due at `sent / rate` after the first.
+    Open { rate: f64, sent: u64, first: Option<Instant> },
+}
+
+/// The model's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Now; in the open model it was due that long ago.
+    Now { late: Duration },
+    /// At that moment.
+    At(Instant),
+    /// Once something ends.
+    Later,
+}
+
+impl Admission {
+    pub(super) fn of(args: &Args) -> Self {
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        match (args.concurrency, args.rate) {
+            (Some(slots), _) => Self::Closed { free: count(slots) },
+            (None, Some(rate)) => Self::Open { rate, sent: 0, first: None },
+            (None, None) => Self::Burst { free: count(args.max_posts.unwrap_or(1)) },
+        }
+    }
+
+    /// What the Run record is to say of the load.
+    pub(super) fn describe(args: &Args, spec: &mut RunSpec) {
+        spec.concurrency = args.concurrency;
+        spec.rate_per_second = args.rate;
+        spec.max_posts = (args.concurrency.is_none() && args.rate.is_none()).then_some(args.max_posts.unwrap_or(1));
+    }
+
+    /// Whether a job that is there may be submitted.
+    pub(super) fn ask(&mut self, now: Instant) -> Answer {
+        match self {
+            Self::Closed { free } | Self::Burst { free } if *free > 0 => Answer::Now { late: Duration::ZERO },
+            Self::Closed { .. } | Self::Burst { .. } => Answer::Later,
+            Self::Open { rate, sent, first } => {
+                let due = *first.get_or_insert(now) + Duration::from_secs_f64(*sent as f64 / *rate);
+                now.checked_duration_since(due).map_or(Answer::At(due), |late| Answer::Now { late })
+            }
+        }
+    }
+
+    /// Takes note of a submission.
+    pub(super) fn submitted(&mut self) {
+        match self {
+            Self::Closed { free } | Self::Burst { free } => *free -= 1,
+            Self::Open { sent, .. } => *sent += 1,
+        }
+    }
+
+    /// Takes note of a submission's answer; `runs` tells whether a job is in flight now.
+    pub(super) fn answered(&mut self, runs: bool) {
+        match self {
+            Self::Closed { free } if !runs => *free += 1,
+            Self::Burst { free } => *free += 1,
+            Self::Closed { .. } | Self::Open { .. } => {}
+        }
+    }
+
+    /// Takes note of jobs that ended.
+    pub(super) fn freed(&mut self, slots: usize) {
+        if let Self::Closed { free } = self {
+            *free += slots;
+        }
+    }
+
+    /// Whether the schedule is fixed, so that a job has a moment at which it is due.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_open_schedule_does_not_slip() {
+        let start = Instant::now();
+        let mut open = Admission::Open { rate: 10.0, sent: 0, first: None };
+        assert_eq!(open.ask(start), Answer::Now { late: Duration::ZERO });
+        open.submitted();
+        assert_eq!(open.ask(start), Answer::At(start + Duration::from_millis(100)));
+        // Whatever held it up, the next one is still due at its own time.
+        let late = start + Duration::from_millis(350);
+        assert_eq!(open.ask(late), Answer::Now { late: Duration::from_millis(250) });
+        open.submitted();
+        assert_eq!(open.ask(late), Answer::Now { late: Duration::from_millis(150) });
+    }
+
+    #[test]
+    fn the_closed_model_holds_a_slot_until_the_job_ends() {
+        let mut closed = Admission::Closed { free: 1 };
+        closed.submitted();
+        closed.answered(true);
+        assert_eq!(closed.ask(Instant::now()), Answer::Later);
+        closed.freed(1);
+        closed.submitted();
+        closed.answered(false);
+        assert!(matches!(closed.ask(Instant::now()), Answer::Now { .. }));
+    }
+
+    #[test]
+    fn the_burst_holds_a_place_until_the_answer() {
+        let mut burst = Admission::Burst { free: 1 };
+        burst.submitted();
+        burst.freed(1);
+        assert_eq!(burst.ask(Instant::now()), Answer::Later);
+        burst.answered(true);
+        assert!(matches!(burst.ask(Instant::now()), Answer::Now { .. }));
+    }
+}

@@ -1,0 +1,65 @@
+//! `--dry-run`: the request of the first job, as a curl command that a person can run.
+
+use std::fmt::Write as _;
+
+use super::post::Post;
+use super::{Args, Failure, Io, Outcome};
+use crate::cli::Exit;
+use crate::http::{BaseUrl, shell_quoted};
+use crate::input::plain_lines;
+use crate::ndjson::{Account, Line, Reader};
+use crate::record::{Job, JobSpec, Kind, Metadata, job_name};
+
+/// Prints the command. No secret is part of it: it names the file or the variable instead.
+pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
+    let profile = args.target.profile()?;
+    let base = match args.target.base_url()? {
+        Some(base) => base,
+        None => BaseUrl::parse(&profile.target, "the profile's target")?,
+    };
+    let Some(job) = first_job(args, io.stdin, &io.console)? else {
+        return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
+    };
+    let post = Post::of(&profile, &base, &job)?;
+    let mut command = format!("curl -i -X {} {}", post.method, shell_quoted(&post.url));
+    for argument in args.target.http.curl_arguments() {
+        // Writing to a String cannot fail.
+        let _ = write!(command, " \\\n  {argument}");
+    }
+    let json = post.body.is_some().then(|| ("content-type".to_owned(), "application/json".to_owned()));
+    for (name, value) in json.iter().chain(&post.headers) {
+        let _ = write!(command, " \\\n  -H {}", shell_quoted(&format!("{name}: {value}")));
+    }
+    if let Some(body) = &post.body {
+        let _ = write!(command, " \\\n  --data-raw {}", shell_quoted(body));
+    }
+    command.push('\n');
+    let written = io.stdout.write_all(command.as_bytes()).and_then(|()| io.stdout.flush());
+    written.map(|()| Exit::Done).map_err(|error| Failure::output("stdout", &error))
+}
+
+fn first_job(
+    args: &Args,
+    stdin: Box<dyn std::io::BufRead + Send>,
+    console: &crate::cli::Console,
+) -> Result<Option<Job>, Failure> {
+    let failed = |error: std::io::Error| Failure::io("stdin", &error);
+    if args.lines {
+        let line = plain_lines(stdin).next();
+        let job = |source| Job {
+            metadata: Metadata { name: job_name("line", 1, 0), run: "dry-run".to_owned(), ..Metadata::default() },
+            spec: JobSpec { source, ..JobSpec::default() },
+            ..Job::default()
+        };
+        return Ok(line.transpose().map_err(failed)?.map(job));
+    }
+    let mut account = Account::default();
+    for read in Reader::stdin(stdin) {
+        if let Some(Line::Record(record)) = account.take(read.map_err(failed)?, console)
+            && record.kind() == Kind::Job
+        {
+            return record.read().map(Some).map_err(|error| Failure::usage(error.to_string()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,146 @@
+//! One submission: the request that a profile makes of a job, and what its answer means.
+
+use std::time::Duration;
+
+use ureq::http::Method;
+
+use crate::cli::{Failure, Stop};
+use crate::clock::Clock;
+use crate::escape;
+use crate::http::{Answer, BaseUrl, Exchange, Trouble};
+use crate::profile::{Place, Profile, Values, fill};
+use crate::record::{Job, JobStatus, Phase, Timestamp};
+
+/// Waits before the second and the third try of a connection.
+const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+
+/// A request, whole.
+#[derive(Clone, Debug)]
+pub(super) struct Post {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<String>,
+    pub(super) trace_id: String,
+}
+
+/// What came of a submission.
+#[derive(Debug)]
+pub(super) struct Posted {
+    /// What is to be written over the job's status.
+    pub(super) status: JobStatus,
+    /// The server's date with the moments around the exchange, where an answer came.
+    pub(super) date: Option<(Timestamp, Timestamp, Timestamp)>,
+}
+
+impl Post {
+    /// The request that submits `job`, with a fresh W3C trace context.
+    pub(super) fn of(profile: &Profile, base: &BaseUrl, job: &Job) -> Result<Self, Failure> {
+        let values =
+            Values { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, ..Values::default() };
+        let failed = |error: getrandom::Error| Failure::input_output(format!("no random numbers: {error}"));
+        let (mut trace, mut span) = ([0; 16], [0; 8]);
+        getrandom::fill(&mut trace).and_then(|()| getrandom::fill(&mut span)).map_err(failed)?;
+        let trace_id = format!("{:032x}", u128::from_be_bytes(trace));
+        let span_id = format!("{:016x}", u64::from_be_bytes(span));
+        let mut headers: Vec<_> = profile
+            .submit
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value, &values, Place::Text)))
+            .collect();
+        // https://www.w3.org/TR/trace-context/: version 00, flags 01 (sampled).
+        headers.push(("traceparent".to_owned(), format!("00-{trace_id}-{span_id}-01")));
+        Ok(Self {
+            method: Method::from_bytes(profile.submit.method.as_bytes())
+                .map_err(|error| Failure::usage(error.to_string()))?,
+            url: base.join(&fill(&profile.submit.path, &values, Place::Path)),
+            headers,
+            body: profile.body(&values).map_err(Failure::usage)?,
+            trace_id,
+        })
+    }
+
+    /// Sends it. A connection that was never made is tried again; a request that may have arrived never is.
+    pub(super) fn send(&self, exchange: &Exchange, profile: &Profile, clock: &Clock, stop: &Stop) -> Posted {
+        let mut waits = BACKOFF.into_iter();
+        loop {
+            let sent = clock.now();
+            let outcome = exchange.send(&self.method, &self.url, &self.headers, self.body.as_deref(), clock);
+            let received = clock.now();
+            let again = matches!(outcome, Err(Trouble::NotConnected(_))) && stop.signal().is_none();
+            if let (true, Some(wait)) = (again, waits.next()) {
+                std::thread::sleep(wait);
+                continue;
+            }
+            let date = outcome.as_ref().ok().and_then(|answer| answer.date).map(|date| (date, sent, received));
+            let status = JobStatus {
+                trace_id: Some(self.trace_id.clone()),
+                submitted_at: Some(sent),
+                observed_at: Some(received),
+                ..self.judge(outcome, profile, received)
+            };
+            return Posted { status, date };
+        }
+    }
+
+    fn judge(&self, outcome: Result<Answer, Trouble>, profile: &Profile, received: Timestamp) -> JobStatus {
+        let place = format!("{} {}", self.method, self.url);
+        let ended = |phase: Phase, reason: &str, message: String| JobStatus {
+            phase,
+            reason: Some(reason.to_owned()),
+            message: Some(message),
+            ended_at: (phase == Phase::Rejected).then_some(received),
+            ..JobStatus::default()
+        };
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(Trouble::NotConnected(what)) => {
+                return ended(Phase::Rejected, "NotConnected", format!("{place}: {what}, {} times", BACKOFF.len() + 1));
+            }
+            Err(Trouble::Invalid(what)) => return ended(Phase::Rejected, "InvalidRequest", format!("{place}: {what}")),
+            Err(Trouble::NoAnswer(what)) => {
+                return ended(Phase::Unknown, "NoAnswer", format!("{place}: {what}; it may run"));
+            }
+            Err(cut @ Trouble::Cut(status, _)) => {
+                let unknown = ended(Phase::Unknown, "AnswerCut", format!("{place}: {cut}; it may run"));
+                return JobStatus { http_status: Some(status), ..unknown };
+            }
+        };
+        let told = |status: JobStatus| JobStatus {
+            http_status: Some(answer.status),
+            accepted_at: Some(received),
+            body: Some(answer.body.clone()),
+            ..status
+        };
+        if !profile.submit.accepted.contains(&answer.status) {
+            return told(ended(Phase::Rejected, "Refused", format!("{place}: {}", answer.summary())));
+        }
+        match profile.job_id(&answer.body) {
+            None => told(ended(
+                Phase::Unknown,
+                "NoJobId",
+                format!("{place}: no id at {} in {}; it may run", profile.submit.id.join(", "), answer.summary()),
+            )),
+            Some(id) => JobStatus {
+                phase: Phase::Submitted,
+                job_id: Some(id),
+                http_status: Some(answer.status),
+                accepted_at: Some(received),
+                ..JobStatus::default()
+            },
+        }
+    }
+}
+
+/// The status of a job whose id the target had already given to another one.
+pub(super) fn collapsed(status: JobStatus, other: &str) -> JobStatus {
+    let id = status.job_id.as_deref().map(|id| escape::start(id, 100)).unwrap_or_default();
+    JobStatus {
+        phase: Phase::Failed,
+        reason: Some("Collapsed".to_owned()),
+        message: Some(format!("the target answered the id {id}, which it had given to {other}")),
+        ended_at: status.accepted_at,
+        ..status
+    }
+}

@@ -1,0 +1,431 @@
+//! A session of submitting: one loop that hears of everything that happens and is the only one to write.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use ureq::http::Method;
+
+use super::Args;
+use super::admission::{Admission, Answer};
+use super::post::{Post, Posted, collapsed};
+use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
+use crate::clock::{Clock, OffsetBounds};
+use crate::http::{BaseUrl, Client, Connections, Exchange};
+use crate::input::{self, Input, Permits};
+use crate::ndjson::{Account, Line, Read, Reader, Writer};
+use crate::profile::Profile;
+use crate::record::{
+    Aborted, Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, RunSpec, RunStatus, Timestamp, job_name,
+};
+use crate::runs::{Runs, write_status};
+use crate::slots;
+use crate::workers::Workers;
+
+/// So many connections in a row that could not be made mean that the target has gone.
+const GONE_AFTER: usize = 3;
+/// The open model must never wait for a thread while the system has one.
+const MOST_THREADS: usize = 10_000;
+/// How long input may be silent, once a signal asked for the end, before the rest is given up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Something that happened.
+enum Event {
+    Line(Input<Read>),
+    Source(Input<String>),
+    Slots(std::io::Result<slots::Event>),
+    Posted { worker: usize, record: Record, posted: Box<Posted> },
+    Stop,
+}
+
+struct Task {
+    record: Record,
+    post: Post,
+    clock: Clock,
+}
+
+/// Runs the tool.
+pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
+    let profile = Arc::new(args.target.profile()?);
+    let base = match args.target.base_url()? {
+        Some(base) => base,
+        None => BaseUrl::parse(&profile.target, "the profile's target")?,
+    };
+    let client = args.target.http.client(Connections::Fresh)?;
+    let (events, happened) = channel();
+    let mut session = Session::new(args, profile, base, client, &io, events.clone());
+    hear_slots(args, &io, &events)?;
+    session.check_health();
+    let (to, stop) = (events.clone(), events);
+    let permits = if args.lines {
+        input::spawn(io.stdin, input::plain_lines, move |source| drop(to.send(Event::Source(source))))?
+    } else {
+        input::spawn(io.stdin, Reader::stdin, move |line| drop(to.send(Event::Line(line))))?
+    };
+    io.stop.on_stop(move || drop(stop.send(Event::Stop)));
+    let mut out = Writer::new(io.stdout);
+    session.serve(&happened, &permits, &mut out)?;
+    session.close(&mut out)
+}
+
+/// Waits for slots in a thread of its own.
+fn hear_slots(args: &Args, io: &Io<'_>, events: &Sender<Event>) -> Result<(), Failure> {
+    let Some(path) = &args.slots else { return Ok(()) };
+    let (mut taker, output, events) = (slots::Taker::open(path, args.slots_timeout)?, io.stdout_fd, events.clone());
+    let hear = move || {
+        loop {
+            let event = taker.wait(output);
+            let last = !matches!(event, Ok(slots::Event::Freed(_)));
+            if events.send(Event::Slots(event)).is_err() || last {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("slots".to_owned())
+        .spawn(hear)
+        .map_err(|error| Failure::io("a thread", &error))?;
+    Ok(())
+}
+
+struct Session<'a> {
+    args: &'a Args,
+    profile: Arc<Profile>,
+    base: BaseUrl,
+    console: Console,
+    stop: Stop,
+    clock: Clock,
+    health: Exchange,
+    workers: Workers<Task, (Record, Posted)>,
+    admission: Admission,
+    account: Account,
+    offset: OffsetBounds,
+    runs: Runs,
+    waiting: VecDeque<(Record, Job)>,
+    submitted: HashSet<(String, String)>,
+    sources: HashSet<String>,
+    ids: HashMap<String, String>,
+    lines_run: String,
+    lines: u64,
+    under_way: usize,
+    handed_on: u64,
+    unconnected: usize,
+    input_ended: bool,
+    aborted: Option<(Exit, Aborted)>,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        args: &'a Args,
+        profile: Arc<Profile>,
+        base: BaseUrl,
+        client: Client,
+        io: &Io<'_>,
+        events: Sender<Event>,
+    ) -> Self {
+        let (clock, stop) = (Clock::system(), io.stop.clone());
+        let health = client.exchange();
+        let (of_profile, of_stop) = (profile.clone(), stop.clone());
+        let make = move || -> Box<dyn FnMut(Task) -> (Record, Posted)> {
+            let (exchange, profile, stop) = (client.exchange(), of_profile.clone(), of_stop.clone());
+            Box::new(move |task: Task| {
+                let posted = task.post.send(&exchange, &profile, &task.clock, &stop);
+                (task.record, posted)
+            })
+        };
+        let deliver = move |worker, (record, posted)| {
+            // Nobody listens after the session's end.
+            drop(events.send(Event::Posted { worker, record, posted: Box::new(posted) }));
+        };
+        Self {
+            args,
+            profile,
+            base,
+            console: io.console.clone(),
+            stop,
+            lines_run: clock.now().file_name(),
+            clock,
+            health,
+            workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
+            admission: Admission::of(args),
+            account: Account::default(),
+            offset: OffsetBounds::default(),
+            runs: Runs::default(),
+            waiting: VecDeque::new(),
+            submitted: HashSet::new(),
+            sources: HashSet::new(),
+            ids: HashMap::new(),
+            lines: 0,
+            under_way: 0,
+            handed_on: 0,
+            unconnected: 0,
+            input_ended: false,
+            aborted: None,
+        }
+    }
+
+    /// Asks the target whether it is well; where it is not, nothing will be submitted.
+    fn check_health(&mut self) {
+        let url = self.base.join(&self.profile.health.path);
+        let sent = self.clock.now();
+        let problem = match self.health.send(&Method::GET, &url, &[], None, &self.clock) {
+            Ok(answer) => {
+                if let Some(date) = answer.date {
+                    self.offset.observe(date, sent, self.clock.now());
+                }
+                if self.profile.health.accepted.contains(&answer.status) {
+                    return;
+                }
+                answer.summary()
+            }
+            Err(trouble) => trouble.to_string(),
+        };
+        let hint = self.profile.health.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        self.abort(Exit::Unreachable, "TargetUnhealthy", format!("GET {url}: {problem}{hint}"));
+    }
+
+    /// Nothing more will be submitted; the first reason is the one that counts.
+    fn abort(&mut self, exit: Exit, reason: &str, message: String) {
+        if self.aborted.is_some() {
+            return;
+        }
+        if !matches!(exit, Exit::Signal(_)) {
+            self.console.say(&message);
+        }
+        let by = self.console.tool().to_owned();
+        self.aborted = Some((exit, Aborted { by, reason: reason.to_owned(), message, at: self.clock.now() }));
+    }
+
+    fn serve(&mut self, happened: &Receiver<Event>, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
+        loop {
+            let due = self.submit(permits, out)?;
+            if self.under_way == 0 && self.waiting.is_empty() && self.input_ended {
+                return Ok(());
+            }
+            let stopping = self.stop.signal().is_some();
+            let wake = if stopping && !self.input_ended { Some(Instant::now() + LAST_WORDS) } else { due };
+            let event = match wake {
+                None => happened.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(moment) => happened.recv_timeout(moment.saturating_duration_since(Instant::now())),
+            };
+            match event {
+                Ok(event) => self.hear(event, permits, out)?,
+                Err(RecvTimeoutError::Timeout) if stopping => self.input_ended = true,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// Submits what may be submitted now. Gives the moment at which to look again, where the model knows one.
+    fn submit(&mut self, permits: &Permits, out: &mut Writer<'_>) -> Result<Option<Instant>, Failure> {
+        while let Some((record, _)) = self.waiting.front() {
+            if self.aborted.is_some() {
+                out.record(record)?;
+                self.waiting.pop_front();
+                permits.give();
+                continue;
+            }
+            let late = match self.admission.ask(Instant::now()) {
+                Answer::Now { late } => late,
+                Answer::At(moment) => return Ok(Some(moment)),
+                Answer::Later => return Ok(None),
+            };
+            if !self.workers.has_room() {
+                return Ok(None);
+            }
+            let Some((mut record, job)) = self.waiting.pop_front() else { break };
+            permits.give();
+            if self.admission.is_open() {
+                let due_at = Some(self.clock.now().shifted(-late.as_secs_f64()));
+                write_status(&mut record, &DueAt { due_at })?;
+            }
+            let post = Post::of(&self.profile, &self.base, &job)?;
+            match self.workers.give(Task { record, post, clock: self.clock.clone() }) {
+                Ok(None) => {}
+                // The system had no thread left after all: the job goes back and waits for one.
+                Ok(Some(task)) => {
+                    self.waiting.push_front((task.record, job));
+                    return Ok(None);
+                }
+                Err(error) => return Err(Failure::io("a thread", &error)),
+            }
+            self.admission.submitted();
+            self.under_way += 1;
+        }
+        Ok(None)
+    }
+
+    fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
+        match event {
+            Event::Line(Input::End) | Event::Source(Input::End) => self.input_ended = true,
+            Event::Line(Input::Failed(error)) | Event::Source(Input::Failed(error)) => {
+                return Err(Failure::io("stdin", &error));
+            }
+            Event::Source(Input::Item(source)) => {
+                let record = self.job_of_line(source)?;
+                self.admit(record, permits, out)?;
+            }
+            Event::Line(Input::Item(read)) => self.hear_line(read, permits, out)?,
+            Event::Slots(event) => self.hear_slot(event)?,
+            Event::Posted { worker, record, posted } => self.hear_answer(worker, record, *posted, out)?,
+            Event::Stop => {
+                let signal = self.stop.signal().unwrap_or_default();
+                self.abort(Exit::Signal(signal), "Interrupted", "a signal asked for the end".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_line(&mut self, read: Read, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
+        match self.account.take(read, &self.console) {
+            Some(Line::Record(record)) if record.kind() == Kind::Job => return self.admit(record, permits, out),
+            Some(Line::Record(record)) if record.kind() == Kind::Run => self.hear_run(record, out)?,
+            Some(line) => out.line(&line)?,
+            None => {}
+        }
+        permits.give();
+        Ok(())
+    }
+
+    fn hear_slot(&mut self, event: std::io::Result<slots::Event>) -> Result<(), Failure> {
+        let slots = self.args.slots.as_deref().unwrap_or_else(|| std::path::Path::new("")).display().to_string();
+        match event.map_err(|error| Failure::io(&format!("--slots {slots}"), &error))? {
+            slots::Event::Freed(count) => self.admission.freed(count),
+            // Nobody reads what is written: a quiet end, as for any broken pipe.
+            slots::Event::OutputGone => return Err(Failure::output("stdout", &std::io::ErrorKind::BrokenPipe.into())),
+            slots::Event::WriterGone => {
+                self.abort(
+                    Exit::InputOutput,
+                    "PollerGone",
+                    format!("--slots {slots}: poll-jobs is gone, nobody tells when a job ends"),
+                );
+            }
+            slots::Event::NoWriter => {
+                let waited = crate::units::seconds(self.args.slots_timeout.as_secs_f64());
+                let what = format!(
+                    "--slots {slots}: no poll-jobs opened it within {waited}: pipe into `poll-jobs --slots {slots}`"
+                );
+                self.abort(Exit::InputOutput, "NoPoller", what);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_run(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
+        let mut spec = RunSpec {
+            target: Some(self.base.as_str().to_owned()),
+            profile: Some(self.profile.name.clone()),
+            stages: self.profile.stage_specs(),
+            ..RunSpec::default()
+        };
+        Admission::describe(self.args, &mut spec);
+        let (_, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
+        if let Some(clock) = clock {
+            self.clock = clock;
+        }
+        Ok(())
+    }
+
+    fn job_of_line(&mut self, source: String) -> Result<Record, Failure> {
+        self.lines += 1;
+        let metadata =
+            Metadata { name: job_name("line", self.lines, 0), run: self.lines_run.clone(), ..Metadata::default() };
+        let job = Job { metadata, spec: JobSpec { source, ..JobSpec::default() }, status: JobStatus::default() };
+        Record::new(Kind::Job, &job).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// Puts a job into the queue, or hands it on where there is nothing to submit.
+    fn admit(&mut self, mut record: Record, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
+        let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
+        let name = (job.metadata.run.clone(), job.metadata.name.clone());
+        if job.status.phase != Phase::Staged || self.submitted.contains(&name) {
+            self.handed_on += 1;
+            permits.give();
+            return out.record(&record);
+        }
+        self.submitted.insert(name);
+        if job.spec.source.is_empty() {
+            permits.give();
+            let status = JobStatus {
+                phase: Phase::Rejected,
+                reason: Some("NoSource".to_owned()),
+                message: Some("the record has no spec.source".to_owned()),
+                observed_at: Some(self.clock.now()),
+                ..JobStatus::default()
+            };
+            write_status(&mut record, &status)?;
+            return out.record(&record);
+        }
+        if !self.sources.insert(job.spec.source.clone()) {
+            self.console.say(&format!(
+                "{}: an earlier job has the same source; the target may collapse the two",
+                job.metadata.name
+            ));
+        }
+        self.waiting.push_back((record, job));
+        Ok(())
+    }
+
+    fn hear_answer(
+        &mut self,
+        worker: usize,
+        mut record: Record,
+        posted: Posted,
+        out: &mut Writer<'_>,
+    ) -> Result<(), Failure> {
+        self.workers.done(worker);
+        self.under_way -= 1;
+        if let Some((date, sent, received)) = posted.date {
+            self.offset.observe(date, sent, received);
+        }
+        let mut status = posted.status;
+        if let (Phase::Submitted, Some(id)) = (status.phase, &status.job_id) {
+            let name = &record.key().name;
+            if let Some(other) = self.ids.get(id).cloned() {
+                status = collapsed(status, &other);
+            } else {
+                self.ids.insert(id.clone(), name.clone());
+            }
+        }
+        self.admission.answered(status.phase == Phase::Submitted);
+        self.unconnected = if status.reason.as_deref() == Some("NotConnected") { self.unconnected + 1 } else { 0 };
+        if self.unconnected == GONE_AFTER {
+            let message = format!(
+                "{}; {GONE_AFTER} jobs in a row: the target is gone",
+                status.message.as_deref().unwrap_or_default()
+            );
+            self.abort(Exit::Unreachable, "TargetGone", message);
+        }
+        write_status(&mut record, &status)?;
+        out.record(&record)
+    }
+
+    /// The last words: the Runs again, with the offset of the clocks and why not all was submitted.
+    fn close(&mut self, out: &mut Writer<'_>) -> Outcome {
+        let (exit, aborted) = self.aborted.take().map_or((None, None), |(exit, aborted)| (Some(exit), Some(aborted)));
+        let status = RunStatus {
+            observed_at: Some(self.clock.now()),
+            clock_offset: self.offset.offset(),
+            aborted,
+            ..RunStatus::default()
+        };
+        self.runs.again(&status, out)?;
+        self.account.close(&self.console);
+        if self.handed_on > 0 {
+            self.console.say(&format!("{} jobs had been submitted before: handed on untouched", self.handed_on));
+        }
+        Ok(match exit {
+            Some(exit) => exit,
+            None if self.account.broken() > 0 => Exit::BrokenInput,
+            None => Exit::Done,
+        })
+    }
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DueAt {
+    due_at: Option<Timestamp>,
+}

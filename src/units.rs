@@ -1,0 +1,157 @@
+//! Durations and rates as people type and read them: `30s`, `1m30s`, `250ms`, `5/s`.
+
+use std::time::Duration;
+
+use crate::record::Timestamp;
+
+/// Reads a duration such as `250ms`, `30s`, `1.5m`, `2h` or `1m30s`. A bare number has no unit and is refused.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("`{text}` is not a duration: write a number and ms, s, m or h, such as 30s or 1m30s");
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(refused());
+    }
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(refused)?;
+        let unit_length = rest[digits..].find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len() - digits);
+        let (number, tail) = rest.split_at(digits);
+        let (unit, tail) = tail.split_at(unit_length);
+        let scale = match unit {
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(refused()),
+        };
+        seconds += number.parse::<f64>().map_err(|_| refused())? * scale;
+        rest = tail;
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| refused())
+}
+
+/// Like [`duration`], but refuses zero where it would mean nothing.
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    duration(text)
+        .and_then(|value| if value.is_zero() { Err(format!("`{text}` must be more than zero")) } else { Ok(value) })
+}
+
+/// Reads a rate such as `5/s`, `30/m` or `100/h`; the answer is in events a second.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let refused = || format!("`{text}` is not a rate: write a number and /s, /m or /h, such as 5/s");
+    let (number, unit) = text.trim().split_once('/').ok_or_else(refused)?;
+    let scale = match unit {
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(refused()),
+    };
+    let rate = number.parse::<f64>().map_err(|_| refused())? / scale;
+    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(refused()) }
+}
+
+/// A moment as people type it: `now`, `-5m` (that long ago), RFC 3339, or Unix seconds. Kept as typed until the run's
+/// clock is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// At this time.
+    At(Timestamp),
+    /// This long before now.
+    Ago(Duration),
+}
+
+impl Moment {
+    /// Reads what was typed.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let refused =
+            || format!("`{text}` is not a time: write Unix seconds, RFC 3339 such as 2026-05-20T22:30:00Z, -5m or now");
+        if text == "now" {
+            return Ok(Self::Ago(Duration::ZERO));
+        }
+        if let Ok(seconds) = text.parse::<f64>() {
+            return Timestamp::from_seconds(seconds).map(Self::At).ok_or_else(refused);
+        }
+        match text.strip_prefix('-') {
+            Some(ago) => duration(ago).map(Self::Ago).map_err(|_| refused()),
+            None => text.parse().map(Self::At).map_err(|_| refused()),
+        }
+    }
+
+    /// The time that is meant, if it is `now` now.
+    pub fn resolve(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::Ago(ago) => now.shifted(-ago.as_secs_f64()),
+        }
+    }
+}
+
+/// Seconds as a person reads them: `320 µs`, `85 ms`, `1.23 s`, `2 m 05 s`, `1 h 02 m`.
+pub fn seconds(value: f64) -> String {
+    let magnitude = value.abs();
+    if !value.is_finite() {
+        "unknown".to_owned()
+    } else if magnitude == 0.0 {
+        "0 s".to_owned()
+    } else if magnitude < 0.001 {
+        format!("{:.0} µs", value * 1e6)
+    } else if magnitude < 0.9995 {
+        format!("{:.0} ms", value * 1e3)
+    } else if magnitude < 9.995 {
+        format!("{value:.2} s")
+    } else if magnitude < 59.95 {
+        format!("{value:.1} s")
+    } else {
+        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+        let whole = magnitude.round() as i64;
+        let sign = if value < 0.0 { "-" } else { "" };
+        if whole < 3600 {
+            format!("{sign}{} m {:02} s", whole / 60, whole % 60)
+        } else {
+            format!("{sign}{} h {:02} m", whole / 3600, whole % 3600 / 60)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("1m30s").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(duration("1.5h").unwrap(), Duration::from_secs(5400));
+        for bad in ["", "30", "s", "1x", "-1s", "1e3s", "1s2", "1.2.3s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn rates_need_a_unit_and_a_sense() {
+        assert!((rate("30/m").unwrap() - 0.5).abs() < 1e-12);
+        for bad in ["5", "0/s", "-1/s", "NaN/s", "5/d", "inf/s"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn moments_are_read_as_people_type_them() {
+        let now = Timestamp::from_seconds(1000.0).unwrap();
+        let read = |text| Moment::parse(text).map(|moment| moment.resolve(now).seconds());
+        assert_eq!(read("now"), Ok(1000.0));
+        assert_eq!(read("-5m"), Ok(700.0));
+        assert_eq!(read("12.5"), Ok(12.5));
+        assert_eq!(read("1970-01-01T00:00:10Z"), Ok(10.0));
+        for bad in ["", "soon", "-5", "5m", "-inf", "2026-05-20"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn seconds_read_well() {
+        let read: Vec<_> = [0.0, 0.000_32, 0.085, 0.9996, 1.234, 12.34, 125.0, 3725.0, -0.5].map(seconds).to_vec();
+        assert_eq!(read, ["0 s", "320 µs", "85 ms", "1.00 s", "1.23 s", "12.3 s", "2 m 05 s", "1 h 02 m", "-500 ms"]);
+    }
+}
