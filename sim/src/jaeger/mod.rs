@@ -13,7 +13,6 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::Value;
 
 use crate::options::JaegerApi;
 use crate::pipeline::Pipeline;
@@ -56,6 +55,6 @@ async fn away(answer: impl FnOnce() -> Response + Send + 'static) -> Response {
     }
 }
 
-fn json(status: StatusCode, body: &Value) -> Response {
-    (status, [("content-type", "application/json")], body.to_string()).into_response()
+fn json(status: StatusCode, body: String) -> Response {
+    (status, [("content-type", "application/json")], body).into_response()
 }

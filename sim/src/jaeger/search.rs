@@ -29,11 +29,8 @@ impl Jaeger {
                 && (search.operation.is_empty() || span.name == search.operation)
                 && (search.start..=search.end).contains(&span.start_micros())
         };
-        let traces = self.pipeline.recorder.traces_with(matches);
-        let mut found: Vec<Trace> = traces.into_iter().map(sorted).collect();
-        found.sort_by_key(|trace| std::cmp::Reverse(trace.last().map(|span| span.start)));
-        found.truncate(search.limit.min(self.page));
-        found
+        let limit = search.limit.min(self.page);
+        self.pipeline.recorder.newest_with(limit, matches).into_iter().map(sorted).collect()
     }
 
     /// One trace; none for an id that has no visible span.

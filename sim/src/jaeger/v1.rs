@@ -1,6 +1,6 @@
 //! The older API: `/api/services`, `/api/traces`, `/api/traces/{id}`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::search::{Search, Trace, trace_id};
 use super::{Jaeger, away, json};
 use crate::params::Params;
-use crate::telemetry::{Span, TagValue};
+use crate::telemetry::{Service, Span, TagValue};
 
 /// Traces in an answer where no limit is asked for.
 const DEFAULT_LIMIT: i32 = 100;
@@ -22,7 +22,7 @@ const DEFAULT_LIMIT: i32 = 100;
 pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
     let services = jaeger.services();
     let total = services.len();
-    json(StatusCode::OK, &json!({"data": services, "total": total, "limit": 0, "offset": 0, "errors": null}))
+    json(StatusCode::OK, json!({"data": services, "total": total, "limit": 0, "offset": 0, "errors": null}).to_string())
 }
 
 pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
@@ -44,7 +44,7 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     let (service, operation) = (service.to_owned(), params.get("operation").to_owned());
     away(move || {
         let found = jaeger.search(&Search { service: &service, operation: &operation, start, end, limit });
-        json(StatusCode::OK, &envelope(&found, &[]))
+        json(StatusCode::OK, envelope(&found, &[]))
     })
     .await
 }
@@ -67,7 +67,7 @@ pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<Stri
     match trace_id(&id) {
         None => refused(&format!("cannot parse trace ID: {id}")),
         Some(number) => match jaeger.trace(number) {
-            Some(trace) => json(StatusCode::OK, &envelope(&[trace], &[])),
+            Some(trace) => json(StatusCode::OK, envelope(&[trace], &[])),
             None => error(StatusCode::NOT_FOUND, "trace not found"),
         },
     }
@@ -84,14 +84,14 @@ fn by_ids(jaeger: &Jaeger, ids: &[&str]) -> Response {
             },
         }
     }
-    json(StatusCode::OK, &envelope(&found, &missing))
+    json(StatusCode::OK, envelope(&found, &missing))
 }
 
 /// `total` and `limit` say nothing, as in Jaeger.
-fn envelope(traces: &[Trace], errors: &[Value]) -> Value {
-    let data: Vec<Value> = traces.iter().map(trace).collect();
+fn envelope(traces: &[Trace], errors: &[Value]) -> String {
+    let data = traces.iter().map(trace).collect::<Vec<_>>().join(",");
     let errors = if errors.is_empty() { Value::Null } else { Value::from(errors) };
-    json!({"data": data, "total": 0, "limit": 0, "offset": 0, "errors": errors})
+    format!(r#"{{"data":[{data}],"total":0,"limit":0,"offset":0,"errors":{errors}}}"#)
 }
 
 fn refused(message: &str) -> Response {
@@ -105,24 +105,23 @@ fn error(status: StatusCode, message: &str) -> Response {
     (status, [("content-type", "text/plain; charset=utf-8")], format!("{body}\n")).into_response()
 }
 
-fn trace(spans: &Trace) -> Value {
-    let mut processes: BTreeMap<&str, String> = BTreeMap::new();
-    for span in spans {
-        let next = format!("p{}", processes.len() + 1);
-        processes.entry(span.service).or_insert(next);
-    }
+fn trace(spans: &Trace) -> String {
     let id = spans.first().map_or(0, |span| span.trace);
-    let spans: Vec<Value> = spans.iter().map(|one| span(one, &processes[one.service])).collect();
-    let described = processes.iter().map(|(service, id)| (id.clone(), json!({"serviceName": service, "tags": []})));
-    json!({
-        "traceID": format!("{id:032x}"),
-        "spans": spans,
-        "processes": described.collect::<serde_json::Map<_, _>>(),
-        "warnings": null,
-    })
+    let services: BTreeSet<&str> = spans.iter().map(|span| span.service).collect();
+    let processes = services.into_iter().map(|service| (process(service), json!({"serviceName": service, "tags": []})));
+    let processes = Value::Object(processes.collect());
+    let spans: Vec<&str> =
+        spans.iter().map(|one| one.text.jaeger.get_or_init(|| span(one).to_string()).as_str()).collect();
+    format!(r#"{{"traceID":"{id:032x}","spans":[{}],"processes":{processes},"warnings":null}}"#, spans.join(","))
 }
 
-fn span(span: &Span, process: &str) -> Value {
+/// The id of a service's process, the same in every trace.
+fn process(service: &str) -> String {
+    let place = Service::ALL.into_iter().position(|known| known.name() == service);
+    format!("p{}", place.map_or(0, |place| place + 1))
+}
+
+fn span(span: &Span) -> Value {
     let id = format!("{:032x}", span.trace);
     let parent =
         span.parent.map(|parent| json!({"refType": "CHILD_OF", "traceID": id, "spanID": format!("{parent:016x}")}));
@@ -142,7 +141,7 @@ fn span(span: &Span, process: &str) -> Value {
         "duration": span.duration_micros(),
         "tags": tags,
         "logs": [],
-        "processID": process,
+        "processID": process(span.service),
         "warnings": null,
     })
 }

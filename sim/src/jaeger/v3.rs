@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use chrono::DateTime;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::search::{Search, Trace, trace_id};
 use super::{Jaeger, away, json};
@@ -17,7 +17,7 @@ use crate::telemetry::otlp::resource_spans;
 const DEFAULT_DEPTH: usize = 100;
 
 pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
-    json(StatusCode::OK, &json!({"services": jaeger.services()}))
+    json(StatusCode::OK, json!({"services": jaeger.services()}).to_string())
 }
 
 pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
@@ -65,8 +65,8 @@ fn found(traces: &[Trace]) -> Response {
     if traces.is_empty() {
         return error(StatusCode::NOT_FOUND, "No traces found");
     }
-    let spans: Vec<Value> = traces.iter().flat_map(|trace| resource_spans(trace)).collect();
-    json(StatusCode::OK, &json!({"result": {"resourceSpans": spans}}))
+    let spans = resource_spans(traces.iter().map(Vec::as_slice));
+    json(StatusCode::OK, format!("{{\"result\":{{\"resourceSpans\":{spans}}}}}"))
 }
 
 fn malformed(message: &str) -> Response {
@@ -74,5 +74,5 @@ fn malformed(message: &str) -> Response {
 }
 
 fn error(status: StatusCode, message: &str) -> Response {
-    json(status, &json!({"error": {"httpCode": status.as_u16(), "message": message}}))
+    json(status, json!({"error": {"httpCode": status.as_u16(), "message": message}}).to_string())
 }

@@ -12,7 +12,7 @@ use crate::dice::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::Job;
 use crate::stage::{Stage, Tenant, Worker};
-use crate::telemetry::spans::SpanKind;
+use crate::telemetry::spans::{SpanKind, SpanText};
 use crate::telemetry::{Service, Span, TagValue};
 
 /// Stands for the submit span where others have a stage.
@@ -64,6 +64,7 @@ impl Pipeline {
                 ("job.source_kind", TagValue::Text("path".to_owned())),
             ],
             error: None,
+            text: SpanText::default(),
         };
         self.record(job.ordinal, span);
     }
@@ -87,6 +88,7 @@ impl Pipeline {
                 ("messaging.destination.name", TagValue::Text(stage.queue().to_owned())),
             ],
             error,
+            text: SpanText::default(),
         };
         self.record(job.ordinal, span);
     }
@@ -110,6 +112,7 @@ impl Pipeline {
             duration,
             tags: vec![("gpu.tenant", TagValue::Text(Tenant::word(tenant).to_owned()))],
             error: None,
+            text: SpanText::default(),
         };
         let Switch { from, to, start, unload, load, .. } = switch;
         if from.is_some() {

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use std::{io, iter};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use ureq::Agent;
 
 use super::otlp::resource_spans;
@@ -87,7 +87,7 @@ impl Collector {
 
     /// Sends a batch, again where the collector may take it later.
     fn send(&self, batch: &[Arc<Span>]) -> Result<(), String> {
-        let body = json!({"resourceSpans": resource_spans(batch)}).to_string();
+        let body = format!("{{\"resourceSpans\":{}}}", resource_spans([batch]));
         let mut pause = PAUSE;
         for attempt in 1.. {
             match self.post(&body) {

@@ -6,23 +6,26 @@ use serde_json::{Value, json};
 
 use super::spans::{Span, TagValue};
 
-/// The entries of `resourceSpans`, one per service; ids in hexadecimal, times in nanoseconds as strings.
-pub(crate) fn resource_spans(spans: &[Arc<Span>]) -> Vec<Value> {
-    let mut spans = spans.to_vec();
-    // Stable: within a service the spans stay in their order.
-    spans.sort_by_key(|span| span.service);
-    spans.chunk_by(|one, next| one.service == next.service).map(resource).collect()
+/// The array `resourceSpans`, an entry per trace and service; ids in hexadecimal, times in nanoseconds as strings.
+pub(crate) fn resource_spans<'a>(traces: impl IntoIterator<Item = &'a [Arc<Span>]>) -> String {
+    let entries = traces.into_iter().flat_map(|trace| {
+        let mut spans = trace.to_vec();
+        // Stable: within a service the spans stay in their order.
+        spans.sort_by_key(|span| span.service);
+        spans.chunk_by(|one, next| one.service == next.service).map(resource).collect::<Vec<_>>()
+    });
+    format!("[{}]", entries.collect::<Vec<_>>().join(","))
 }
 
-fn resource(spans: &[Arc<Span>]) -> Value {
+fn resource(spans: &[Arc<Span>]) -> String {
     let service = spans.first().map_or("", |span| span.service);
-    json!({
-        "resource": {"attributes": [attribute("service.name", &TagValue::Text(service.to_owned()))]},
-        "scopeSpans": [{
-            "scope": {"name": "autorag"},
-            "spans": spans.iter().map(|span| one(span)).collect::<Vec<_>>(),
-        }],
-    })
+    let service = attribute("service.name", &TagValue::Text(service.to_owned()));
+    let spans: Vec<&str> =
+        spans.iter().map(|span| span.text.otlp.get_or_init(|| one(span).to_string()).as_str()).collect();
+    format!(
+        r#"{{"resource":{{"attributes":[{service}]}},"scopeSpans":[{{"scope":{{"name":"autorag"}},"spans":[{}]}}]}}"#,
+        spans.join(",")
+    )
 }
 
 fn one(span: &Span) -> Value {

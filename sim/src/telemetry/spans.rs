@@ -1,7 +1,8 @@
 //! Spans: recorded when they end, visible to queries a little later.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -23,6 +24,14 @@ pub(crate) struct Span {
     pub(crate) tags: Vec<(&'static str, TagValue)>,
     /// What went wrong; an error status in either shape.
     pub(crate) error: Option<String>,
+    pub(crate) text: SpanText,
+}
+
+/// A span as JSON in either shape, once somebody asked for it: a search that bisects asks for the same spans again and again.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct SpanText {
+    pub(crate) jaeger: OnceLock<String>,
+    pub(crate) otlp: OnceLock<String>,
 }
 
 /// The part a span plays, as OpenTelemetry numbers it.
@@ -111,16 +120,21 @@ impl Recorder {
         self.kept().visible().map(|span| span.service).collect()
     }
 
-    /// The whole visible part of each trace that has a visible span like that.
-    pub(crate) fn traces_with(&self, matches: impl Fn(&Span) -> bool) -> Vec<Vec<Arc<Span>>> {
+    /// The whole visible part of traces that have a visible span like that: the most recent ones by the start of their last span, at
+    /// most `limit` of them.
+    pub(crate) fn newest_with(&self, limit: usize, matches: impl Fn(&Span) -> bool) -> Vec<Vec<Arc<Span>>> {
         let kept = self.kept();
-        let traces: BTreeSet<u128> = kept.visible().filter(|span| matches(span)).map(|span| span.trace).collect();
-        traces.into_iter().map(|trace| kept.of_trace(trace)).collect()
+        let traces: HashSet<u128> = kept.visible().filter(|span| matches(span)).map(|span| span.trace).collect();
+        let newest = |trace: &u128| kept.of_trace(*trace).map(|span| span.start).max();
+        let mut traces: Vec<_> = traces.into_iter().map(|trace| (Reverse(newest(&trace)), trace)).collect();
+        traces.sort_unstable();
+        traces.truncate(limit);
+        traces.into_iter().map(|(_, trace)| kept.of_trace(trace).cloned().collect()).collect()
     }
 
     /// The visible spans of one trace.
     pub(crate) fn of_trace(&self, trace: u128) -> Vec<Arc<Span>> {
-        self.kept().of_trace(trace)
+        self.kept().of_trace(trace).cloned().collect()
     }
 }
 
@@ -131,10 +145,9 @@ impl Kept {
         self.spans.iter().take_while(move |(at, _)| *at <= now).map(|(_, span)| span)
     }
 
-    fn of_trace(&self, trace: u128) -> Vec<Arc<Span>> {
+    fn of_trace(&self, trace: u128) -> impl Iterator<Item = &Arc<Span>> {
         let now = Instant::now();
         let indices = self.by_trace.get(&trace).into_iter().flatten();
-        let spans = indices.map(|index| &self.spans[*index]).filter(|(at, _)| *at <= now);
-        spans.map(|(_, span)| Arc::clone(span)).collect()
+        indices.map(|index| &self.spans[*index]).filter(move |(at, _)| *at <= now).map(|(_, span)| span)
     }
 }
