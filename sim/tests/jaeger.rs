@@ -224,7 +224,7 @@ fn an_old_and_a_new_server_lack_each_others_search() {
 
 #[test]
 fn spans_are_found_only_after_their_delay() {
-    let rig = Rig::new(&["--span-delay", "300ms"]);
+    let rig = Rig::new(&["--span-delay", "1500ms"]);
     rig.submit(1);
     let path = format!("/api/traces/{}", rig.stats().jobs[0].trace);
     assert_eq!(rig.jaeger(&path).status, 404);

@@ -163,7 +163,7 @@ fn foreground() -> (Child, BufReader<ChildStderr>, String) {
 fn in_the_foreground_it_serves_until_a_signal_and_ends_cleanly() {
     for signal in [Signal::INT, Signal::TERM] {
         let (mut child, _stderr, url) = foreground();
-        assert_eq!(common::agent().get(format!("{url}/health")).call().unwrap().status(), 200);
+        assert_eq!(common::agent(common::PATIENCE).get(format!("{url}/health")).call().unwrap().status(), 200);
         let served = pid(&child);
         kill_process(served, signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0));
