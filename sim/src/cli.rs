@@ -23,7 +23,7 @@ struct Cli {
     options: Options,
 
     /// Command to run against the stand-in
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Arguments")]
     command: Vec<OsString>,
 }
 
