@@ -18,25 +18,30 @@
 //! ```
 
 mod api;
+mod broker;
 pub mod cli;
 mod clock;
 mod dice;
 mod fault;
+mod jaeger;
 mod job;
 mod log;
 mod options;
+mod params;
 mod pipeline;
+mod prometheus;
 mod server;
 mod sim;
 mod stage;
 mod stats;
+mod telemetry;
 mod trace;
 mod units;
 mod workers;
 mod wrap;
 
 pub use fault::{StageFault, StageTime, StatusFault, StatusWord, Which};
-pub use options::{Faults, Options, StageShape};
+pub use options::{Faults, JaegerApi, Observe, Options, StageShape};
 pub use sim::Sim;
 pub use stage::Stage;
 pub use stats::{JobStats, Stats};

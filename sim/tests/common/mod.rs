@@ -46,6 +46,16 @@ impl Rig {
         self.data.path()
     }
 
+    /// Asks the Prometheus query API.
+    pub(crate) fn prometheus(&self, path: &str) -> Answer {
+        take_apart(self.agent.get(format!("{}{path}", self.sim.prometheus_url())).call().unwrap()).unwrap()
+    }
+
+    /// Asks the Jaeger query API.
+    pub(crate) fn jaeger(&self, path: &str) -> Answer {
+        take_apart(self.agent.get(format!("{}{path}", self.sim.jaeger_url())).call().unwrap()).unwrap()
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.try_get(path).unwrap()
     }
@@ -148,7 +158,7 @@ pub(crate) fn agent() -> Agent {
         .into()
 }
 
-fn take_apart(response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
+pub(crate) fn take_apart(response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let (parts, mut body) = response.into_parts();
     let head = Response::from_parts(parts, ());
     Ok(Answer { status: head.status().as_u16(), body: body.read_to_string()?, head })
