@@ -5,6 +5,7 @@
 
 mod answer;
 mod evidence;
+mod queries;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
 pub use evidence::LogsAt;
+pub use queries::{Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
@@ -42,6 +44,9 @@ pub struct Profile {
     /// Where its workers' logs are found.
     #[serde(default)]
     pub logs: LogsAt,
+    /// What the target's metrics are asked.
+    #[serde(default)]
+    pub prometheus: Prometheus,
 }
 
 /// How to see that the target is up.
@@ -267,6 +272,7 @@ impl Profile {
             template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
         }
         self.logs.check()?;
+        self.prometheus.check()?;
         self.check_stages()
     }
 
