@@ -15,7 +15,7 @@ use jaeger_server::{Answer, HANG, Parameters, Server, Span, http, no_such_page, 
 use serde_json::{Value, json};
 use stress_suite::cli::Stop;
 use stress_suite::tools::capture_jaeger;
-use support::{Ran, tool, tool_until};
+use support::{Ran, Target, tool, tool_until};
 use tempfile::TempDir;
 
 /// 2026-05-20T22:30:00Z.
@@ -56,7 +56,7 @@ impl Rig {
 
     fn run(&self, more: &[&str], stdin: &str) -> Ran {
         let out = self.out.path().display().to_string();
-        let common = ["--jaeger", self.server.url(), "--out", &out, "--flush", "0s", "--timeout", "5s"];
+        let common = ["--jaeger", self.server.url(), "--out", &out, "--flush", "0s"];
         tool(capture_jaeger::run, &[&common[..], more].concat(), stdin)
     }
 
@@ -398,4 +398,45 @@ fn off_is_said_and_refused_is_soft_in_a_run() {
     assert!(status.get("missing").is_none(), "what was not asked for is not missing");
     assert!(std::fs::read_dir(Path::new(&dir).join("jaeger")).unwrap().next().is_none());
     assert_eq!(tool(capture_jaeger::run, &["--jaeger", &url, "--out", &dir, "--require"], &run).code, 69);
+}
+
+#[test]
+fn the_whole_trace_of_every_job_comes_from_the_stand_in() {
+    // The second server answers with five traces at the most, whatever it is asked for, and does not say so.
+    for (api, page) in [("v1", "5"), ("v3", "500")] {
+        let target = Target::start(&["--jaeger-api", api, "--jaeger-page", "5"]);
+        let polled = target.poll(&[], &target.submit(&["--max-posts", "4"], &target.stage(12)).stdout).stdout;
+        let (out, url) = (target.dir.path().join("run"), target.sim.jaeger_url());
+        let argv = ["--jaeger", &url, "--out", out.to_str().unwrap(), "--page", page, "--flush", "0s"];
+        let ran = tool(capture_jaeger::run, &argv, &polled);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{api}");
+        for service in ["autorag-api", "autorag-gpu-worker", "autorag-io-worker"] {
+            let status = status(&ran, service);
+            assert_eq!(
+                (&status["result"], &status["api"], &status["jobsMatched"], &status["incompleteTraces"]),
+                (&json!("ok"), &json!(api), &json!(12), &json!(0)),
+                "{status}"
+            );
+            let file = std::fs::read_to_string(out.join("jaeger").join(format!("{service}.json"))).unwrap();
+            let (ids, spans) = held(&file);
+            assert_eq!((ids.len(), json!(spans)), (12, status["spans"].clone()));
+            // Submitted, eight stages, and what the GPU took.
+            assert!(spans >= 12 * 9, "{spans}");
+        }
+        assert!(ran.last("soak")["status"]["window"]["start"].is_string());
+    }
+}
+
+#[test]
+fn a_job_whose_trace_got_lost_is_named() {
+    let target = Target::start(&["--lose-trace", "2"]);
+    let polled = target.poll(&[], &target.submit(&["--max-posts", "1"], &target.stage(3)).stdout);
+    let lost = polled.last("soak-002")["status"]["traceId"].clone();
+    let (out, url) = (target.dir.path().join("run"), target.sim.jaeger_url());
+    let argv = ["--jaeger", &url, "--out", out.to_str().unwrap(), "--flush", "0s"];
+    let status = status(&tool(capture_jaeger::run, &argv, &polled.stdout), "autorag-api");
+    assert_eq!(
+        (&status["reason"], &status["missing"], &status["jobsMatched"]),
+        (&json!("MissingTraces"), &json!([lost]), &json!(2))
+    );
 }

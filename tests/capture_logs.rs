@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use stress_suite::tools::capture_logs;
-use support::{Ran, tool};
+use support::{Ran, Target, tool};
 use tempfile::TempDir;
 
 const GPU: &str = "autorag-gpu-worker";
@@ -219,4 +219,28 @@ fn the_clock_of_the_workers_moves_the_window() {
     let ran = rig.run(&[], &ahead);
     assert_eq!(status_of(&ran, GPU)["result"], "ok");
     assert_eq!(status_of(&ran, IO)["result"], "empty");
+}
+
+#[test]
+fn a_stage_that_fails_at_the_stand_in_is_one_exception_of_its_job() {
+    let target = Target::start(&["--fail", "l2:2"]);
+    let polled = target.poll(&[], &target.submit(&["--max-posts", "1"], &target.stage(3)).stdout);
+    let failed = polled.last("soak-002")["status"].clone();
+    assert_eq!(failed["phase"], "Failed");
+    let (out, logs) = (target.dir.path().join("run"), target.sim.logs().to_owned());
+    let argv = ["--out", out.to_str().unwrap(), "--logs", logs.to_str().unwrap()];
+    let ran = tool(capture_logs::run, &argv, &polled.stdout);
+    let gpu = status_of(&ran, GPU);
+    assert_eq!(gpu["result"], "ok", "{gpu}");
+    let exceptions = gpu["exceptions"].as_array().unwrap();
+    assert!(
+        !exceptions.is_empty() && exceptions.iter().all(|exception| exception["jobId"] == failed["jobId"]),
+        "{gpu}"
+    );
+    assert!(
+        exceptions.iter().all(|exception| exception["traceback"].as_str().unwrap().contains("RuntimeError: ")),
+        "{gpu}"
+    );
+    let io = status_of(&ran, IO);
+    assert_eq!((&io["result"], &io["exceptionsFound"]), (&json!("ok"), &json!(0)), "{io}");
 }

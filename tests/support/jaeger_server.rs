@@ -1,6 +1,6 @@
 //! A small Jaeger query server over a store that the test fills: enforces limits, and misbehaves on demand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -100,7 +100,7 @@ fn serve(stream: TcpStream, answer: &AnyAnswer, store: &Mutex<Vec<Span>>, log: &
         .map(|(key, value)| (decoded(key), decoded(value)))
         .collect();
     log.lock().unwrap().push(target.clone());
-    let bytes = answer(path, &parameters, &store.lock().unwrap().clone());
+    let bytes = answer(path, &parameters, &store.lock().unwrap());
     if bytes == HANG {
         // Until the client gives up and closes.
         let _ = reader.read_line(&mut header);
@@ -186,15 +186,16 @@ pub fn v3(path: &str, parameters: &Parameters, spans: &[Span], most: usize) -> V
 
 /// Whole traces in which a span of the service starts in the window, the newest `limit` of them.
 fn search(spans: &[Span], service: &str, (start, end): (i64, i64), limit: usize) -> Vec<Vec<Span>> {
-    let mut traces: BTreeMap<&str, Vec<Span>> = BTreeMap::new();
-    for span in spans {
-        traces.entry(&span.trace).or_default().push(span.clone());
+    let matches = |span: &&Span| span.service == service && (start..=end).contains(&span.start);
+    let ids: BTreeSet<&str> = spans.iter().filter(matches).map(|span| span.trace.as_str()).collect();
+    let mut traces: BTreeMap<&str, Vec<&Span>> = BTreeMap::new();
+    for span in spans.iter().filter(|span| ids.contains(span.trace.as_str())) {
+        traces.entry(&span.trace).or_default().push(span);
     }
-    let matches = |span: &Span| span.service == service && (start..=end).contains(&span.start);
-    let mut found: Vec<Vec<Span>> = traces.into_values().filter(|trace| trace.iter().any(matches)).collect();
+    let mut found: Vec<Vec<&Span>> = traces.into_values().collect();
     found.sort_by_key(|trace| std::cmp::Reverse(trace.iter().map(|span| span.start).max()));
     found.truncate(limit);
-    found
+    found.into_iter().map(|trace| trace.into_iter().cloned().collect()).collect()
 }
 
 fn services(spans: &[Span]) -> Vec<&str> {
