@@ -53,6 +53,8 @@ POLL_FLAGS ?=
 SIM_FLAGS ?=
 ## Cargo profile to build with: release or dev
 CARGO_PROFILE ?= release
+## The cargo to build with; `CARGO=true` takes the binaries as they are
+CARGO ?= cargo
 ## Where the binaries are
 BIN ?= target/$(CARGO_PROFILE:dev=debug)
 ## Where `make install` puts the tools
@@ -84,7 +86,7 @@ with_tools = PATH="$(abspath $(BIN)):$$PATH"
 ##@ Scenarios
 .PHONY: demo
 demo: build ## Run the whole suite against the stand-in pipeline, on free loopback ports
-	$(with_tools)
+	@$(with_tools)
 	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 $(SIM_FLAGS) -- \
 	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)'
 # By another name, so that `make -n demo` prints the line instead of running it.
@@ -92,13 +94,13 @@ submake = $(MAKE) --no-print-directory
 
 .PHONY: soak
 soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
-	$(with_tools); $(no_slots)
+	@$(with_tools); $(no_slots)
 	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect=all-done,all-stages
 	$(pipe)
 
 .PHONY: ramp
 ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass
-	$(with_tools); $(no_slots); $(go_on)
+	@$(with_tools); $(no_slots); $(go_on)
 	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
 	for concurrency in $(LEVELS); do
 	  level=$$(printf 'lvl-%02d' "$$concurrency")
@@ -112,19 +114,19 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 
 .PHONY: suite
 suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run's report
-	$(with_tools); $(go_on)
+	@$(with_tools); $(go_on)
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
 	render-report --index '$(OUT)' > /dev/null
 
 .PHONY: sim
 sim: build ## Run the stand-in pipeline in the foreground, on the ports of the real target
-	exec $(BIN)/pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' $(SIM_FLAGS)
+	@exec $(BIN)/pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' $(SIM_FLAGS)
 
 .PHONY: report
 report: build ## Render the reports of RUN again from its records, without load
-	$(with_tools)
-	find -H '$(RUN)' -name records.ndjson -printf '%h\n' | sort | while read -r dir; do
+	@$(with_tools)
+	@find -H '$(RUN)' -name records.ndjson -printf '%h\n' | sort | while read -r dir; do
 	  render-report --replay --out "$$dir" > /dev/null || [[ $$? == [34] ]]
 	done
 	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
@@ -140,7 +142,7 @@ run-dir:
 ##@ Building and testing
 .PHONY: build
 build: ## Build the tools and the stand-in
-	@cargo build --quiet --locked --workspace --bins --profile $(CARGO_PROFILE)
+	@$(CARGO) build --quiet --locked --workspace --bins --profile $(CARGO_PROFILE)
 
 .PHONY: install
 install: build ## Put the tools and the stand-in below PREFIX
@@ -149,26 +151,26 @@ install: build ## Put the tools and the stand-in below PREFIX
 
 .PHONY: check
 check: ## Format, lints and documentation, with warnings as errors
-	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
 
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
 	./scripts/need jq
-	cargo test --locked --workspace --quiet
+	$(CARGO) test --locked --workspace --quiet
 
 .PHONY: bench
 bench: ## Show speed and memory as figures; nothing passes or fails
-	cargo bench --locked --workspace --quiet
+	$(CARGO) bench --locked --workspace --quiet
 
 .PHONY: docs
 docs: ## Write the generated documentation anew: docs/tools.md and docs/schema/
-	UPDATE_DOCS=1 cargo test --locked --quiet --test docs
+	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test docs
 
 .PHONY: clean
 clean: ## Remove what was built; runs and staged files stay
-	cargo clean
+	$(CARGO) clean
 
 .PHONY: help
 help: ## Show this help

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! POST /jobs/audio ─▶ api ─▶ pipeline (jobs, one queue per stage) ◀─▶ workers: gpu (arbiter, batches), io
-//! GET /jobs/{id}   ◀─ api ◀─┘                                          └─▶ logs, one file per worker
+//! GET /jobs/{id}   ◀─ api ◀─┘  │          └─▶ broker: in memory, or a RabbitMQ     └─▶ logs, a file per worker
+//!                              └─▶ telemetry: metrics ─▶ prometheus (scrapes, query API)
+//!                                             spans ───▶ jaeger (query API in both shapes), OTLP export
 //! ```
 //!
 //! - [`Options`]: every knob, as flags and as a struct; [`Faults`] within it is what goes wrong on purpose.

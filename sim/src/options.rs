@@ -45,7 +45,7 @@ pub struct Options {
     pub stage_time: Vec<StageTime>,
 
     /// Language-model requests that run at once within a batch
-    #[arg(long, value_name = "N", env = "OLLAMA_NUM_PARALLEL", default_value = "8",
+    #[arg(long, value_name = "N", env = "OLLAMA_NUM_PARALLEL", hide_env_values = true, default_value = "8",
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub num_parallel: usize,
 

@@ -192,9 +192,13 @@ fn the_newer_search_answers_otlp() {
     let none = rig.jaeger(&format!("/api/v3/traces?query.service_name=nobody&{}", window(start, now)));
     assert_eq!(none.status, 404);
     assert_eq!(none.json(), json!({"error": {"httpCode": 404, "message": "No traces found"}}));
-    let camel =
-        "query.serviceName=autorag-api&query.startTimeMin=2000-01-01T00:00:00Z&query.startTimeMax=2100-01-01T00:00:00Z";
+    let camel = "query.serviceName=autorag-api&query.startTimeMin=2000-01-01T00:00:00Z&query.startTimeMax=2100-01-01T00:00:00Z&query.searchDepth=5";
     assert_eq!(rig.jaeger(&format!("/api/v3/traces?{camel}")).status, 200);
+    let window = window(start, now).replace("&query.num_traces=10", "");
+    let deep = rig.jaeger(&format!("/api/v3/traces?query.service_name=autorag-api&{window}"));
+    let message = "search depth must be greater than 0 and less than max traces";
+    assert_eq!((deep.status, deep.json()), (500, json!({"error": {"httpCode": 500, "message": message}})));
+    assert!(deep.header("content-type").unwrap().starts_with("text/plain"));
     for bad in [
         "",
         "query.service_name=x",
@@ -224,7 +228,7 @@ fn an_old_and_a_new_server_lack_each_others_search() {
 
 #[test]
 fn spans_are_found_only_after_their_delay() {
-    let rig = Rig::new(&["--span-delay", "300ms"]);
+    let rig = Rig::new(&["--span-delay", "1500ms"]);
     rig.submit(1);
     let path = format!("/api/traces/{}", rig.stats().jobs[0].trace);
     assert_eq!(rig.jaeger(&path).status, 404);

@@ -163,7 +163,7 @@ fn foreground() -> (Child, BufReader<ChildStderr>, String) {
 fn in_the_foreground_it_serves_until_a_signal_and_ends_cleanly() {
     for signal in [Signal::INT, Signal::TERM] {
         let (mut child, _stderr, url) = foreground();
-        assert_eq!(common::agent().get(format!("{url}/health")).call().unwrap().status(), 200);
+        assert_eq!(common::agent(common::PATIENCE).get(format!("{url}/health")).call().unwrap().status(), 200);
         let served = pid(&child);
         kill_process(served, signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -179,7 +179,8 @@ fn errors_are_one_line_and_their_exit_code() {
     assert_eq!(taken.status.code(), Some(74));
     let text = String::from_utf8(taken.stderr).unwrap();
     assert!(text.starts_with("pipeline-sim: listening on 127.0.0.1:") && text.lines().count() == 1, "{text}");
-    child.kill().unwrap();
+    // A gentle end, so that its private logs are removed.
+    kill_process(pid(&child), Signal::TERM).unwrap();
     child.wait().unwrap();
 
     let usage = sim().args(["--fail", "l9:1"]).output().unwrap();

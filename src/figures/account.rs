@@ -171,9 +171,15 @@ impl Account {
     }
 
     fn enter_unasked(&mut self, heard: BTreeMap<(String, String), Job>, subset: bool) {
-        let counted = self.plans.iter().any(|plan| plan.prefix.is_some() && plan.jobs.is_some());
-        if !counted && !subset {
-            let why = "no Run says how many jobs were asked for".to_owned();
+        let is_counted = |plan: &Plan| plan.prefix.is_some() && plan.jobs.is_some();
+        let counted = self.plans.iter().any(is_counted);
+        let uncounted = self.plans.iter().find(|plan| !is_counted(plan)).map(|plan| plan.run.clone());
+        let why = match uncounted {
+            _ if !counted => Some("no Run says how many jobs were asked for".to_owned()),
+            Some(run) => Some(format!("a Run of {run} does not say how many jobs it was asked for")),
+            None => None,
+        };
+        if let Some(why) = why.filter(|_| !subset) {
             self.doubts.push(why.clone());
             self.uncertain.get_or_insert(why);
         }

@@ -9,7 +9,6 @@ use super::account::{Account, Plan};
 use super::distribution::{Distribution, Measured};
 use super::journey::{Moment, not_negative};
 use crate::record::{Job, Stage, StagePhase, TimesFrom, Timestamp};
-use crate::units;
 
 /// Servers round their times, so a wait may come out as this much less than nothing (seconds).
 const ROUNDING: f64 = 0.001;
@@ -54,6 +53,10 @@ fn wait_by_server(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Measu
     let started = stage.started_at?;
     if let Some(queued) = stage.queued_at {
         return Some(Measured::exact(started.since(queued)));
+    }
+    if stage.attempt.is_some_and(|attempt| attempt > 1) {
+        // The start may be that of the last attempt, and what lies before it is work as well as waiting.
+        return None;
     }
     let spec = plan?.stages.iter().find(|spec| spec.name == stage.name)?;
     if spec.after.is_empty() {
@@ -218,8 +221,7 @@ impl Limiting {
 
     /// What makes it the one, without its name: `jobs waited 8.20 s for it against 2.10 s of work, on average`.
     pub fn text(&self) -> String {
-        let mean =
-            |part: Option<Measured>| part.map_or_else(|| "an unknown time".to_owned(), |m| units::seconds(m.seconds));
+        let mean = |part: Option<Measured>| part.map_or_else(|| "an unknown time".to_owned(), Measured::text);
         match (self.by_wait, self.wait) {
             (true, _) => {
                 format!("jobs waited {} for it against {} of work, on average", mean(self.wait), mean(self.work))
@@ -273,6 +275,8 @@ mod tests {
         assert!((exact(found[1].wait) - 1.0).abs() < 1e-9);
         assert!((exact(found[2].wait) - 1.5).abs() < 1e-9);
         assert!((exact(found[1].work) - 7.0).abs() < 1e-9);
+        let retried = stages.replace(r#""name":"b","#, r#""name":"b","attempt":2,"#);
+        assert!(times(&retried, None)[1].wait.is_none(), "what came before the last attempt was not all waiting");
         let offset = ClockOffset { seconds: 8.0, bound_seconds: 0.25 };
         assert_eq!(times(&stages, Some(offset))[0].wait, Some(Measured { seconds: 2.0, low: 1.75, high: 2.25 }));
     }

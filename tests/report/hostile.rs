@@ -61,3 +61,17 @@ fn an_index_is_no_safer_place_for_it() {
     assert_tame(&std::fs::read_to_string(scratch.path().join("report.md")).unwrap());
     assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
 }
+
+#[test]
+fn neither_are_the_labels_of_a_ramp() {
+    let scratch = Scratch::new();
+    let labels = format!(r#""labels":{{"scenario":"ramp","level":"{NASTY}","levels":"4 <b> {NASTY}"}}"#);
+    let run = good()[0].replace(r#""labels":{"scenario":"soak"}"#, &labels);
+    scratch.report(&[vec![run], good()[1..].to_vec()].concat(), &[]);
+    let ran = tool(&["--index", &scratch.path().display().to_string()], std::io::empty());
+    assert_eq!(ran.code, 4, "level 4 was not run");
+    let page = std::fs::read_to_string(scratch.path().join("report.md")).unwrap();
+    assert_tame(&page);
+    assert!(page.contains("| &lt;b&gt; | not run |"), "{page}");
+    assert!(!page.contains("<b>") && !ran.stderr.contains('\u{1b}'), "{page}{}", ran.stderr);
+}

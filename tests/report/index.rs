@@ -53,8 +53,8 @@ fn a_ramp_that_breaks_after_a_level_passed_did_its_work() {
         ramp(&[("4", "Succeeded"), ("8", "Failed")]),
         (
             0,
-            "**Passed**: the ramp breaks at level 8\\: 30 of 30 jobs did not succeed\\: soak-001 failed, soak-002 failed, \
-             soak-003 failed, soak-004 failed, soak-005 failed and 25 more; passed before it\\: 4; not run\\: 16."
+            "**Passed**: the ramp breaks at level 8\\: 30 of 30 jobs did not succeed\\: soak-001, soak-002, soak-003, \
+             soak-004, soak-005 and 25 more failed; passed before it\\: 4; not run\\: 16."
                 .to_owned()
         )
     );
@@ -157,6 +157,23 @@ fn a_scenario_that_was_never_judged_is_shown_as_such() {
     let (ran, page) = index(root.path());
     assert_eq!(ran.code, 4);
     assert!(page.contains("it was begun and has no report; render-report --replay makes it"), "{page}");
+}
+
+#[test]
+fn a_scenario_that_never_began_is_no_pass() {
+    let root = tempfile::tempdir().unwrap();
+    soak(&root.path().join("ab"), &good());
+    std::fs::create_dir_all(root.path().join("soak")).unwrap();
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("its directory was made, and nothing was ever written into it"), "{page}");
+
+    let root = tempfile::tempdir().unwrap();
+    level(root.path(), "4", "4 8", 8, "Succeeded");
+    std::fs::create_dir_all(root.path().join("by-concurrency/lvl-08")).unwrap();
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("| 8 | not run |"), "a level of the ramp, not a scenario of its own: {page}");
 }
 
 #[test]

@@ -24,6 +24,13 @@ fn a_job_that_ended_badly_fails_the_run_and_is_named_with_its_stage() {
     let ran = judged(&with(failed), &[]);
     assert_eq!(ran.code, 3);
     assert_eq!(ran.cause(), "1 of 3 jobs did not succeed: soak-003 failed at l0 (RuntimeError: out of memory)");
+    let mut lines = with(r#"{"phase":"TimedOut","message":"not ended within 4.00 s"}"#);
+    lines[1] = job("soak-001", r#"{"phase":"TimedOut","message":"not ended within 4.00 s"}"#);
+    lines[2] = job("soak-002", r#"{"phase":"Lost"}"#);
+    assert_eq!(
+        judged(&lines, &[]).cause(),
+        "3 of 3 jobs did not succeed: soak-001, soak-003 timed out (not ended within 4.00 s), soak-002 lost"
+    );
     for (phase, word) in [("TimedOut", "timed out"), ("Lost", "lost"), ("Rejected", "rejected")] {
         let ran = judged(&with(&format!(r#"{{"phase":"{phase}"}}"#)), &[]);
         assert_eq!((ran.code, ran.cause()), (3, format!("1 of 3 jobs did not succeed: soak-003 {word}")));
@@ -52,6 +59,9 @@ fn without_jobs_or_without_a_run_nothing_passes() {
     assert_eq!(judged(&[], &["--subset"]).code, 4);
     let ran = judged(&good()[1..], &[]);
     assert_eq!((ran.code, ran.cause().as_str()), (4, "no Run says how many jobs were asked for"));
+    let countless = RUN.replace(r#","jobs":3"#, "").replace("r1", "r2");
+    let ran = judged(&[good(), vec![countless]].concat(), &[]);
+    assert_eq!((ran.code, ran.cause().as_str()), (4, "a Run of r2 does not say how many jobs it was asked for"));
     assert_eq!(judged(&good()[1..], &["--subset"]).code, 0);
     assert_eq!(judged(&good()[..2], &["--subset"]).code, 0, "with --subset the others are not asked for");
 }
@@ -135,6 +145,24 @@ fn the_worst_criterion_is_the_verdict() {
         [("no-exceptions", Verdict::Incomplete), ("all-done", Verdict::Failed), ("all-stages", Verdict::Incomplete)]
     );
     assert_eq!((ran.code, report.status.cause.as_str()), (3, "1 of 3 jobs did not succeed: soak-003 lost"));
+}
+
+#[test]
+fn what_follows_from_a_cause_is_not_said_again() {
+    let staged = r#"{"phase":"Staged"}"#;
+    let ran = judged(&with(staged), &["--expect", "all-done,all-stages"]);
+    assert_eq!(ran.cause(), "1 of 3 jobs has no known end: 1 not submitted (soak-003)");
+    let mut lines = with(r#"{"phase":"Failed","jobId":"7"}"#);
+    let log = logs("io", r#"{"result":"ok","lines":3,"exceptions":[{"firstLine":"ValueError: no","jobId":"7"}]}"#);
+    let ran = judged(&[lines.clone(), vec![log]].concat(), &["--expect", "all-done,no-exceptions"]);
+    assert!(ran.cause().ends_with("; 1 exception in the worker logs: io: ValueError: no"), "{}", ran.cause());
+    lines[2] = job("soak-002", r#"{"phase":"Succeeded","stages":[{"name":"whisper","phase":"Done"}]}"#);
+    let ran = judged(&lines, &["--expect", "all-done,all-stages"]);
+    assert_eq!(
+        ran.cause(),
+        "1 of 3 jobs did not succeed: soak-003 failed; 2 of 3 jobs lack a required stage: soak-002 (succeeded) without \
+         l0, soak-003 (failed) without whisper, l0"
+    );
 }
 
 #[test]

@@ -21,8 +21,8 @@ const DEFAULT_LIMIT: i32 = 100;
 
 pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
     let services = jaeger.services();
-    let total = services.len();
-    json(StatusCode::OK, json!({"data": services, "total": total, "limit": 0, "offset": 0, "errors": null}).to_string())
+    let (total, data) = (services.len(), json!(services));
+    json(StatusCode::OK, format!(r#"{{"data":{data},"total":{total},"limit":0,"offset":0,"errors":null}}"#))
 }
 
 pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
@@ -101,7 +101,7 @@ fn refused(message: &str) -> Response {
 /// Jaeger's errors are JSON under the name of plain text.
 fn error(status: StatusCode, message: &str) -> Response {
     let error = json!({"code": status.as_u16(), "msg": message});
-    let body = json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": [error]});
+    let body = format!(r#"{{"data":null,"total":0,"limit":0,"offset":0,"errors":[{error}]}}"#);
     (status, [("content-type", "text/plain; charset=utf-8")], format!("{body}\n")).into_response()
 }
 
@@ -126,6 +126,7 @@ fn span(span: &Span) -> Value {
     let parent =
         span.parent.map(|parent| json!({"refType": "CHILD_OF", "traceID": id, "spanID": format!("{parent:016x}")}));
     let mut tags: Vec<Value> = span.tags.iter().map(|(key, value)| tag(key, value)).collect();
+    tags.push(json!({"key": "otel.scope.name", "type": "string", "value": "autorag"}));
     tags.push(json!({"key": "span.kind", "type": "string", "value": span.kind.word()}));
     if let Some(message) = &span.error {
         tags.push(json!({"key": "error", "type": "bool", "value": true}));

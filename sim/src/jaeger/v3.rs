@@ -1,23 +1,22 @@
 //! The newer API: `/api/v3/services`, `/api/v3/traces`, `/api/v3/traces/{id}`, answering OTLP.
+//!
+//! As in Jaeger 1.76 every answer is JSON under the name of plain text, and a search without a depth is a server error.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 use serde_json::json;
 
 use super::search::{Search, Trace, trace_id};
-use super::{Jaeger, away, json};
+use super::{Jaeger, away};
 use crate::params::Params;
 use crate::telemetry::otlp::resource_spans;
 
-/// Traces in an answer where no depth is asked for.
-const DEFAULT_DEPTH: usize = 100;
-
 pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
-    json(StatusCode::OK, json!({"services": jaeger.services()}).to_string())
+    plain(StatusCode::OK, json!({"services": jaeger.services()}).to_string())
 }
 
 pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
@@ -32,10 +31,13 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     }
     let names = [["query.num_traces", "query.searchDepth"], ["query.search_depth", "query.numTraces"]];
     let depth = names.into_iter().map(|names| params.either(names)).find(|text| !text.is_empty());
-    let limit = match depth.map(str::parse) {
-        None => DEFAULT_DEPTH,
-        Some(Ok(depth)) if depth > 0 => depth,
-        Some(_) => return malformed("malformed parameter query.num_traces: it is no number above 0"),
+    let limit = match depth.unwrap_or("0").parse() {
+        Ok(0) => {
+            let message = "search depth must be greater than 0 and less than max traces";
+            return error(StatusCode::INTERNAL_SERVER_ERROR, message);
+        }
+        Ok(depth) => depth,
+        Err(_) => return malformed("malformed parameter query.num_traces"),
     };
     let operation = params.either(["query.operation_name", "query.operationName"]).to_owned();
     let service = service.to_owned();
@@ -44,13 +46,16 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
 
 /// The window in microseconds; both ends are required.
 fn window(params: &Params) -> Result<(i64, i64), String> {
+    let (start, end) = (["query.start_time_min", "query.startTimeMin"], ["query.start_time_max", "query.startTimeMax"]);
+    if params.either(start).is_empty() || params.either(end).is_empty() {
+        return Err("query.start_time_min and query.start_time_max are required".to_owned());
+    }
     let time = |names: [&str; 2]| {
         let text = params.either(names);
         let time = DateTime::parse_from_rfc3339(text);
         time.map(|time| time.timestamp_micros()).map_err(|_| format!("malformed parameter {}: '{text}'", names[0]))
     };
-    let start = time(["query.start_time_min", "query.startTimeMin"])?;
-    Ok((start, time(["query.start_time_max", "query.startTimeMax"])?))
+    Ok((time(start)?, time(end)?))
 }
 
 pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<String>) -> Response {
@@ -66,7 +71,7 @@ fn found(traces: &[Trace]) -> Response {
         return error(StatusCode::NOT_FOUND, "No traces found");
     }
     let spans = resource_spans(traces.iter().map(Vec::as_slice));
-    json(StatusCode::OK, format!("{{\"result\":{{\"resourceSpans\":{spans}}}}}"))
+    plain(StatusCode::OK, format!("{{\"result\":{{\"resourceSpans\":{spans}}}}}"))
 }
 
 fn malformed(message: &str) -> Response {
@@ -74,5 +79,9 @@ fn malformed(message: &str) -> Response {
 }
 
 fn error(status: StatusCode, message: &str) -> Response {
-    json(status, json!({"error": {"httpCode": status.as_u16(), "message": message}}).to_string())
+    plain(status, format!("{}\n", json!({"error": {"httpCode": status.as_u16(), "message": message}})))
+}
+
+fn plain(status: StatusCode, body: String) -> Response {
+    (status, [("content-type", "text/plain; charset=utf-8")], body).into_response()
 }

@@ -35,7 +35,7 @@ impl Rig {
         let mut options = Options::from_flags(["--time-scale", "0.002"].iter().chain(flags).copied()).unwrap();
         data.path().clone_into(&mut options.data);
         change(&mut options);
-        Self { sim: Sim::start(options).unwrap(), agent: agent(), data }
+        Self { sim: Sim::start(options).unwrap(), agent: agent(PATIENCE), data }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -148,14 +148,12 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A client that takes no status for an error and no proxy from the environment, and gives up on an answer after two seconds.
-pub(crate) fn agent() -> Agent {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .proxy(None)
-        .timeout_recv_response(Some(Duration::from_secs(2)))
-        .build()
-        .into()
+/// How long an answer may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client that takes no status for an error and no proxy from the environment.
+pub(crate) fn agent(patience: Duration) -> Agent {
+    Agent::config_builder().http_status_as_error(false).proxy(None).timeout_recv_response(Some(patience)).build().into()
 }
 
 pub(crate) fn take_apart(response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {

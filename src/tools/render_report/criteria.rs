@@ -3,7 +3,7 @@
 //! Each is a row of [`CRITERIA`]: a name, what it expects, and a function of the figures. A criterion passes only on
 //! evidence; where there is none it is `Incomplete`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::Failure;
 use crate::escape;
@@ -43,12 +43,15 @@ struct Finding {
     /// What made the verdict, for the sentence.
     cause: String,
     jobs: Vec<String>,
+    /// The cause tells nothing of a job that another criterion has named: one that was never submitted shows no stages
+    /// either.
+    follows: bool,
 }
 
 impl Finding {
     fn incomplete(why: impl Into<String>) -> Self {
         let why = why.into();
-        Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new() }
+        Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new(), follows: false }
     }
 }
 
@@ -88,11 +91,8 @@ pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgeme
         findings.push((name.clone(), expected, finding));
     }
     let verdict = findings.iter().map(|(_, _, finding)| finding.verdict).max().unwrap_or_default();
-    let mut said = BTreeSet::new();
-    let causes = findings.iter().filter(|(_, _, finding)| finding.verdict == verdict);
-    let causes: Vec<&str> =
-        causes.map(|(_, _, finding)| finding.cause.as_str()).filter(|cause| said.insert(*cause)).collect();
-    let cause = causes.join("; ");
+    let worst = findings.iter().map(|(_, _, finding)| finding).filter(|finding| finding.verdict == verdict);
+    let cause = joined(worst);
     let criterion = |(name, expected, finding): (String, &str, Finding)| Criterion {
         name,
         verdict: finding.verdict,
@@ -101,6 +101,19 @@ pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgeme
         jobs: finding.jobs,
     };
     Judgement { verdict, cause, criteria: findings.into_iter().map(criterion).collect() }
+}
+
+/// The causes in one sentence, without those that only follow from what was said before.
+fn joined<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
+    let (mut causes, mut named) = (Vec::new(), BTreeSet::new());
+    for finding in findings {
+        let known = finding.follows && !finding.jobs.is_empty() && finding.jobs.iter().all(|job| named.contains(job));
+        if !known && !causes.contains(&finding.cause.as_str()) {
+            causes.push(finding.cause.as_str());
+        }
+        named.extend(&finding.jobs);
+    }
+    causes.join("; ")
 }
 
 fn all_done(evidence: &Evidence<'_>) -> Finding {
@@ -112,8 +125,8 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     let (bad, open): (Vec<&Entry>, Vec<&Entry>) =
         account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let (verdict, cause) = if !bad.is_empty() {
-        let fates: Vec<String> = bad.iter().map(|entry| fate(entry)).collect();
-        let mut cause = format!("{} of {asked} jobs did not succeed: {}", bad.len(), listed(&fates));
+        let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
+        let mut cause = format!("{} of {asked} jobs did not succeed: {}", bad.len(), shared(fates));
         if !open.is_empty() {
             cause = format!("{cause}; {} no known end", of(open.len(), asked, "has", "have"));
         }
@@ -137,7 +150,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         actual = format!("{actual}, but {cause}");
     }
     let jobs = account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
-    Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect() }
+    Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 
 /// `1 of 12 jobs has`, `2 of 12 jobs have`.
@@ -145,11 +158,25 @@ fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
     format!("{count} of {asked} jobs {}", if count == 1 { one } else { many })
 }
 
-/// What became of a job that did not succeed: `soak-003 failed at l2 (RuntimeError: …)`.
+/// Jobs and what is said of them, where what is the same for several is said once: `a, b timed out, c lost`.
+fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
+    let (mut order, mut groups) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
+    for (name, what) in said {
+        let names = groups.entry(what.clone()).or_default();
+        if names.is_empty() {
+            order.push(what);
+        }
+        names.push(name);
+    }
+    let group = |what: &String| format!("{} {what}", listed(&groups[what]));
+    listed(&order.iter().map(group).collect::<Vec<_>>())
+}
+
+/// What became of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
 fn fate(entry: &Entry) -> String {
-    let Entry { name, outcome, .. } = entry;
+    let outcome = entry.outcome;
     let place = match entry.failed_stage() {
-        Some(stage) if *outcome == Outcome::Failed => format!(" at {stage}"),
+        Some(stage) if outcome == Outcome::Failed => format!(" at {stage}"),
         _ => String::new(),
     };
     let why = match outcome {
@@ -158,7 +185,7 @@ fn fate(entry: &Entry) -> String {
         _ => None,
     };
     let why = why.map(|why| format!(" ({})", escape::start(why, QUOTED))).unwrap_or_default();
-    format!("{name} {outcome}{place}{why}")
+    format!("{outcome}{place}{why}")
 }
 
 /// The jobs without a known end: `2 not submitted (a, b), 1 missing (c)`.
@@ -203,17 +230,15 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         // Whoever ended shows no more stages, and whoever was refused never will.
         let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
         if final_word && !missing.is_empty() {
-            lacking.push(format!("{} ({}) without {}", entry.name, entry.outcome, listed(&missing)));
+            lacking.push((entry.name.clone(), format!("({}) without {}", entry.outcome, listed(&missing))));
         } else {
             open.push(entry.name.clone());
         }
     }
     let complete = asked - jobs.len() as u64;
     let (verdict, cause) = if !lacking.is_empty() {
-        (
-            Verdict::Failed,
-            format!("{} a required stage: {}", of(lacking.len(), asked, "lacks", "lack"), listed(&lacking)),
-        )
+        let lack = of(lacking.len(), asked, "lacks", "lack");
+        (Verdict::Failed, format!("{lack} a required stage: {}", shared(lacking)))
     } else if !open.is_empty() {
         let have = of(open.len(), asked, "has", "have");
         (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))
@@ -222,7 +247,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     } else {
         (Verdict::Passed, format!("all {asked} jobs finished every required stage"))
     };
-    Finding { verdict, actual: format!("{complete} of {asked} jobs show them all"), cause, jobs }
+    Finding { verdict, actual: format!("{complete} of {asked} jobs show them all"), cause, jobs, follows: true }
 }
 
 fn shows(entry: &Entry, name: &str) -> bool {
@@ -254,6 +279,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
             actual: counted.clone(),
             cause: format!("{counted} in the worker logs: {}", listed(&said)),
             jobs,
+            follows: false,
         };
     }
     let short: Vec<String> = logs.iter().filter_map(shortcoming).collect();
@@ -262,7 +288,13 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     }
     let lines: u64 = logs.iter().filter_map(|log| log.status.lines).sum();
     let actual = format!("none in {lines} lines of {} logs", logs.len());
-    Finding { verdict: Verdict::Passed, cause: "no exception in the worker logs".to_owned(), actual, jobs: Vec::new() }
+    Finding {
+        verdict: Verdict::Passed,
+        cause: "no exception in the worker logs".to_owned(),
+        actual,
+        jobs: Vec::new(),
+        follows: false,
+    }
 }
 
 fn service(log: &Logs) -> &str {

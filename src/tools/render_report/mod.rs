@@ -20,38 +20,42 @@ use intake::Intake;
 
 const AFTER_HELP: &str = "\
 Input:
-  Records, one a line, on stdin: the stream of the whole pipe, or several put together in any order. With --replay the
-  records.ndjson of --out; with --index neither.
+  Records, one a line, on stdin: the stream of the whole pipe, or several put together in any
+  order. With --replay the records.ndjson of --out; with --index neither.
 
 Output:
-  The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as it arrives), report.md,
-  report.json, jobs.csv, stages.csv, jobs.json, manifest.json. A directory that holds any of them is refused.
-  With --index: report.md and index.json in that directory, and the content of index.json on stdout.
+  The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
+  it arrives), report.md, report.json, jobs.csv, stages.csv, jobs.json, manifest.json. A directory
+  that holds any of them is refused.
+  With --index: report.md and index.json in that directory, and the content of index.json on
+  stdout.
 
 Criteria:
-  all-done       every job that was asked for succeeded (this one where --expect is not given and no Run names any)
+  all-done       every job that was asked for succeeded
   all-stages     every job finished every stage that the profile requires
   no-exceptions  no exception in the worker logs that were captured
-  A criterion is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is the verdict.
-  What was asked is kept on the Run record, so --replay needs neither --expect nor --subset again. Where the stream has
-  no Run it cannot be kept: give them again.
+  Each is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is
+  the verdict. Without --expect it is what the Run record names, else all-done. What was asked is
+  kept on the Run record, so --replay needs neither --expect nor --subset again; a stream without
+  a Run cannot keep it.
 
 Examples:
-  stage-fixtures --jobs 12 | submit-jobs --max-posts 4 | poll-jobs | render-report --out runs/a --expect all-done
+  stage-fixtures --jobs 12 | submit-jobs --max-posts 4 | poll-jobs | render-report --out runs/a
   cat pod-*.ndjson | render-report --out runs/b --expect all-done,all-stages
-  jq -c 'select(.metadata.name == \"soak-003\")' runs/a/records.ndjson | render-report --out runs/c --subset
+  grep soak-003 runs/a/records.ndjson | render-report --out runs/c --subset
   render-report --out runs/a --replay
   render-report --index runs/ramp
 
 Exit codes:
-  0   Passed
-  2   usage error; nothing was read
-  3   Failed
-  4   Incomplete
-  65  Passed, but lines of the input were broken and dropped
-  74  reading or writing failed; this comes before any verdict
+  0         Passed
+  2         usage error; nothing was read
+  3         Failed
+  4         Incomplete
+  65        Passed, but lines of the input were broken and dropped
+  74        reading or writing failed; this comes before any verdict
   130, 143  a signal came while reading: the report was written on what there was
-  --index: the worst verdict below; a ramp counts as Passed if a level passed and then all did, or one Failed";
+  With --index the worst verdict below counts; a ramp is Passed if a level passed and then all
+  did, or one Failed; it is Failed if the first level Failed, else Incomplete.";
 
 /// Judges a run from its records and writes its report; or indexes finished ones.
 #[derive(Debug, Clone, Default, clap::Parser)]

@@ -1,7 +1,7 @@
 //! `--index`: one page over the finished scenarios below a directory.
 //!
-//! A scenario is a directory with a `report.json`; one that has only a `records.ndjson` was begun and never judged, and
-//! counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
+//! A scenario is a directory with a `report.json`; one that has only a `records.ndjson`, or nothing, was begun and never
+//! judged, and counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
 
 mod ramp;
 mod scan;
@@ -97,7 +97,7 @@ pub(super) fn run(directory: &Path, io: Io<'_>) -> Outcome {
     console.show(&format!(
         "{}: {verdict}: {}\n  Report         {}\n",
         terminal(&name),
-        terminal(&start(&cause, CAUSE)),
+        terminal(&start(&cause, 2 * CAUSE)),
         terminal(&written.display().to_string())
     ));
     let exit = exit_of(verdict, false, shelf.failed() || !whole);
@@ -186,7 +186,7 @@ fn of_all(name: &str, ramps: &[Ramp<'_>], others: &[&Scenario], place: &Path) ->
         .collect();
     let cause = match not_passed.len() {
         0 if rows.len() == 1 => "the one scenario passed".to_owned(),
-        0 => format!("all {} scenarios passed", rows.len()),
+        0 => format!("{0} of {0} scenarios passed", rows.len()),
         count => format!("{count} of {} scenarios did not pass: {}", rows.len(), crate::figures::listed(&not_passed)),
     };
     let mut page = format!("# {verdict}: {}\n\n**{verdict}**: {}.\n\n", markdown(name), markdown(&cause));

@@ -3,9 +3,11 @@
 //! Each level's Run carries the labels `scenario=ramp`, `level=8`, and `levels=4 8 16 24`: what the whole ramp was asked
 //! for, so that levels which were never begun are known too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::CAUSE;
 use super::scan::Scenario;
+use crate::escape::start;
 use crate::figures::listed;
 use crate::record::Verdict;
 
@@ -55,17 +57,30 @@ enum End<'r, 'a> {
 /// Tells the levels of ramps from other scenarios, and puts together those that lie in one directory.
 pub(super) fn split(scenarios: &[Scenario]) -> (Vec<Ramp<'_>>, Vec<&Scenario>) {
     let mut ramps: BTreeMap<String, Vec<&Scenario>> = BTreeMap::new();
-    let mut others = Vec::new();
-    for scenario in scenarios {
-        if scenario.label("scenario") == Some("ramp") && scenario.label("level").is_some() {
-            let parent = scenario.path.rsplit_once('/').map_or("", |(parent, _)| parent);
-            let path = if parent == LEVELS { "" } else { parent.strip_suffix(&format!("/{LEVELS}")).unwrap_or(parent) };
-            ramps.entry(path.to_owned()).or_default().push(scenario);
-        } else {
-            others.push(scenario);
-        }
+    let (levels, mut others): (Vec<&Scenario>, Vec<&Scenario>) = scenarios
+        .iter()
+        .partition(|scenario| scenario.label("scenario") == Some("ramp") && scenario.label("level").is_some());
+    let beside: BTreeSet<&str> = levels.iter().map(|level| parent(level)).collect();
+    for level in levels {
+        ramps.entry(home(level).to_owned()).or_default().push(level);
     }
+    // A level that never began has no labels; the ramp knows from the others' that it was asked for.
+    others.retain(|scenario| !(scenario.bare && beside.contains(parent(scenario))));
     (ramps.into_iter().map(|(path, levels)| Ramp::of(path, &levels)).collect(), others)
+}
+
+fn parent(scenario: &Scenario) -> &str {
+    scenario.path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// The directory of the ramp that a level lies in.
+fn home(level: &Scenario) -> &str {
+    let parent = parent(level);
+    match parent.strip_suffix(LEVELS) {
+        Some("") => "",
+        Some(above) => above.strip_suffix('/').unwrap_or(parent),
+        None => parent,
+    }
 }
 
 impl<'a> Ramp<'a> {
@@ -144,11 +159,11 @@ impl<'a> Ramp<'a> {
                 format!("level {name} was not run, though no level before it stopped the ramp; {before}{rest}")
             }
             (Some(scenario), Some(Verdict::Failed)) => {
-                format!("the ramp breaks at level {name}: {}; {before}{rest}", scenario.cause())
+                format!("the ramp breaks at level {name}: {}; {before}{rest}", start(&scenario.cause(), CAUSE))
             }
             (Some(scenario), _) => format!(
                 "the ramp stopped at level {name}, which is Incomplete and so no breaking point: {}; {before}{rest}",
-                scenario.cause()
+                start(&scenario.cause(), CAUSE)
             ),
         }
     }

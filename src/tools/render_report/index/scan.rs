@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use walkdir::WalkDir;
@@ -21,6 +21,8 @@ pub(super) struct Scenario {
     pub(super) report: Option<Report>,
     /// Its Runs, as its manifest has them.
     pub(super) runs: Vec<Run>,
+    /// It holds no records at all: whatever was to write them never began.
+    pub(super) bare: bool,
     /// Why it has no report.
     trouble: String,
 }
@@ -72,25 +74,47 @@ pub(super) fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
                 continue;
             }
         };
-        let is_scenario =
-            entry.file_type().is_dir() && [REPORT, RECORDS].iter().any(|n| entry.path().join(n).is_file());
-        if is_scenario {
+        if !entry.file_type().is_dir() {
+            continue;
+        }
+        if [REPORT, RECORDS].iter().any(|name| entry.path().join(name).is_file()) {
             scenarios.push(read(place, entry.path()));
             walk.skip_current_dir();
+        } else if is_bare(entry.path()) {
+            scenarios.push(bare(place, entry.path()));
         }
     }
     (scenarios, whole)
 }
 
+/// Whether a directory holds nothing but perhaps a FIFO: it was made for a scenario that then did not begin. One that
+/// cannot be read is not; the walk says so.
+fn is_bare(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .all(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir() && !kind.is_file() && !kind.is_symlink()))
+    })
+}
+
+fn bare(place: &Path, directory: &Path) -> Scenario {
+    let trouble = "its directory was made, and nothing was ever written into it".to_owned();
+    Scenario { path: relative(place, directory), report: None, runs: Vec::new(), bare: true, trouble }
+}
+
 fn read(place: &Path, directory: &Path) -> Scenario {
-    let relative: PathBuf = directory.strip_prefix(place).unwrap_or(directory).components().collect();
-    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
     let (report, trouble) = match report(&directory.join(REPORT)) {
         Ok(Some(report)) => (Some(report), String::new()),
         Ok(None) => (None, "it was begun and has no report; render-report --replay makes it".to_owned()),
         Err(error) => (None, format!("{REPORT}: {error}")),
     };
-    Scenario { path: parts.join("/"), report, runs: runs(&directory.join(MANIFEST)), trouble }
+    let runs = runs(&directory.join(MANIFEST));
+    Scenario { path: relative(place, directory), report, runs, bare: false, trouble }
+}
+
+fn relative(place: &Path, directory: &Path) -> String {
+    let parts = directory.strip_prefix(place).unwrap_or(directory).iter();
+    parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 fn report(path: &Path) -> io::Result<Option<Report>> {
