@@ -219,8 +219,8 @@ fn faults_are_named_and_nothing_half_written() {
     let hang: Answer = |_, _, _| HANG.to_vec();
     for (answer, reason, said) in [
         (html, "NoApi", "HTML page"),
-        (login, "NotJaeger", "HTTP 302 to /login: is a login asked for?"),
-        (cut, "Cut", "then the answer broke off"),
+        (login, "Redirected", "HTTP 302 to /login: is a login asked for?"),
+        (cut, "AnswerCut", "then the answer broke off"),
         (torn, "NotJaeger", "not a v3 answer: EOF"),
         (broken, "ServerError", "search depth must be greater than 0"),
         (hang, "NoAnswer", "no answer within 300 ms"),
@@ -347,7 +347,7 @@ fn counts_that_never_stand_still_are_named() {
     let status = status(&ran, "api");
     assert_eq!(
         (ran.code, &status["result"], &status["reason"]),
-        (69, &json!("partial"), &json!("Unsettled")),
+        (69, &json!("partial"), &json!("NotSettled")),
         "{status}"
     );
     let once = rig.run(&[&WINDOW[..], &["--service", "api", "--settle", "0s"]].concat(), "");
@@ -377,7 +377,7 @@ fn a_signal_ends_the_waiting_and_what_there_is_is_written() {
     let ran = tool_until(capture_jaeger::run, &argv, Box::new(Cursor::new("")), stop);
     assert_eq!(
         (ran.code, &status(&ran, "api")["traces"], &status(&ran, "api")["reason"]),
-        (130, &json!(3), &json!("Unsettled"))
+        (130, &json!(3), &json!("NotSettled"))
     );
     assert_eq!(held(&rig.file("api")).0.len(), 3);
 }

@@ -226,23 +226,26 @@ impl Jaeger {
                 404 if api == Api::V1 && v1::read(&words, "").is_ok() => Ok(Answered::Nothing),
                 404 | 405 | 501 => Ok(Answered::NoSuch(format!("{shown}: {said}"))),
                 300..400 => {
-                    Err(fault("NotJaeger", format!("{said}: is a login asked for? (see --header-file)"), false))
+                    Err(fault("Redirected", format!("{said}: is a login asked for? (see --header-file)"), false))
                 }
-                401 | 403 => {
-                    Err(fault("Refused", format!("{said} (credentials go into --header-file or --token-env)"), false))
-                }
+                401 | 403 => Err(fault(
+                    "Unauthorized",
+                    format!("{said} (credentials go into --header-file or --token-env)"),
+                    false,
+                )),
                 // A store that imitates the older API may refuse any path that it does not know.
                 400 if self.api.is_none() && api == Api::V3 && !words.trim_start().starts_with('{') => {
                     Ok(Answered::NoSuch(format!("{shown}: {said}")))
                 }
-                429 | 500.. => Err(fault("ServerError", said, true)),
+                429 => Err(fault("Overloaded", said, true)),
+                500.. => Err(fault("ServerError", said, true)),
                 _ => Err(fault("Refused", said, false)),
             };
         }
         let mut bytes = Vec::new();
         let status = answer.status;
         let read = (&mut answer).take(BODY_LIMIT).read_to_end(&mut bytes);
-        read.map_err(|error| fault("Cut", format!("HTTP {status}, then the answer broke off: {error}"), true))?;
+        read.map_err(|error| fault("AnswerCut", format!("HTTP {status}, then the answer broke off: {error}"), true))?;
         if bytes.len() as u64 >= BODY_LIMIT {
             return Err(fault("TooLarge", "the answer is larger than 512 MiB: use a smaller --page".to_owned(), false));
         }

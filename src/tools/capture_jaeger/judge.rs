@@ -100,7 +100,7 @@ fn shortcomings(
         short.push(("Overfull", message));
     }
     if session.unsettled && searched.fault.is_none() {
-        short.push(("Unsettled", format!("the counts did not stand still in {} sweeps", session.passes)));
+        short.push(("NotSettled", format!("the counts did not stand still in {} sweeps", session.passes)));
     }
     if traces == 0 && searched.fault.is_none() {
         let names = known.map(|names| match names {

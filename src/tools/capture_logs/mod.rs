@@ -63,8 +63,8 @@ Input:
 Output:
   every record that was read, then one Logs record per service: result ok, empty, partial or error, with the
   exceptions found (Python tracebacks, grave records, Rust panics, Java stack traces), each counted once.
-  A line without a time belongs to the record before it. A log that is not whole bears a reason: NoLog, NoLines,
-  NoTimes, NoWindow, CommandFailed, ReadFailed, Waived
+  A line without a time belongs to the record before it. A log that is not whole bears a reason, which
+  docs/records.md explains.
 
 Examples:
   poll-jobs < submitted.ndjson | capture-logs --out stress-runs/a/soak | render-report --out stress-runs/a/soak
