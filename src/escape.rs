@@ -20,36 +20,33 @@ pub fn terminal(text: &str) -> String {
     safe
 }
 
-/// For Markdown, inside a table cell as well: everything that could be markup is escaped, one line.
+/// For Markdown, inside a table cell as well: everything that could be markup, or that a renderer would make a link or a
+/// mention of by itself, is escaped; one line.
 pub fn markdown(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in terminal(text).chars() {
+    let shown = terminal(text);
+    let mut safe = String::with_capacity(shown.len());
+    for (index, character) in shown.char_indices() {
+        let rest = &shown[index..];
         match character {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '!' | '|' | '~' | '@' | ':' => {
-                safe.push('\\');
-                safe.push(character);
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '@' | '#' => safe.extend(['\\', character]),
+            ':' if rest.starts_with("://") => safe.push_str("\\:"),
+            '.' if ends_in_www(&safe) => safe.push_str("\\."),
+            // At the beginning of a line these make a list, a rule or a heading of what stands there or above.
+            '-' | '+' | '=' if index == 0 => safe.extend(['\\', character]),
+            '.' | ')' if safe.bytes().all(|byte| byte.is_ascii_digit()) && rest[1..].starts_with(' ') => {
+                safe.extend(['\\', character]);
             }
             c => safe.push(c),
         }
     }
-    // At the beginning of a line a list or a rule could start.
-    if safe.starts_with(['-', '+', '=']) || safe.starts_with(|c: char| c.is_ascii_digit()) && safe.contains(['.', ')'])
-    {
-        safe = escape_line_start(&safe);
-    }
     safe
 }
 
-fn escape_line_start(text: &str) -> String {
-    let digits = text.chars().take_while(char::is_ascii_digit).count();
-    let (head, tail) = text.split_at(digits);
-    match tail.chars().next() {
-        Some('.' | '-' | '+' | '=') if digits > 0 && tail.starts_with(". ") || digits == 0 => format!("{head}\\{tail}"),
-        _ => text.to_owned(),
-    }
+fn ends_in_www(text: &str) -> bool {
+    text.len() >= 3 && text.as_bytes()[text.len() - 3..].eq_ignore_ascii_case(b"www")
 }
 
 /// For a cell of a CSV file (quoting is the writer's work): what a spreadsheet would take for a formula gets a quote
@@ -86,7 +83,8 @@ mod tests {
 
     #[test]
     fn markdown_gets_no_markup() {
-        assert_eq!(markdown("<b>|`x`|[a](b)"), "&lt;b&gt;\\|\\`x\\`\\|\\[a\\]\\(b\\)");
+        assert_eq!(markdown("<b>|`x`|[a](b)"), "&lt;b&gt;\\|\\`x\\`\\|\\[a\\](b)");
+        assert_eq!(markdown("http://h www.h @me #1: x"), "http\\://h www\\.h \\@me \\#1: x");
         assert_eq!(markdown("- item"), "\\- item");
         assert_eq!(markdown("1. item"), "1\\. item");
         assert_eq!(markdown("1.5 s"), "1.5 s");

@@ -22,12 +22,19 @@
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
 //! | [`escape`] | text from targets made safe for Markdown, CSV and the terminal |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
+//! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
+//! | [`target`] | which target, through which profile: arguments that two tools share |
+//! | [`runs`] | the Runs that pass through a tool |
+//! | [`input`] | a thread that reads standard input |
+//! | [`workers`] | a pool of threads that block on HTTP |
+//! | [`capture`] | the window of a capture, and when it is soft |
 //! | [`units`] | durations and rates as people type and read them |
 
 pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod escape;
+pub mod figures;
 pub mod http;
 pub mod input;
 pub mod ndjson;

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::{Job, Key, Kind, Record, Run, Timestamp};
+use serde_json::value::RawValue;
+
+use super::{Job, Key, Kind, Phase, Record, Run, Timestamp};
 
 /// How much a record says; compared in the order of the fields, the text last.
 type Standing = (u8, Option<Timestamp>);
@@ -69,7 +71,7 @@ fn standing(record: &Record) -> Standing {
     #[derive(serde::Deserialize, Default)]
     #[serde(rename_all = "camelCase", default)]
     struct Observed {
-        phase: super::Phase,
+        phase: Option<Box<RawValue>>,
         observed_at: Option<Timestamp>,
     }
     #[derive(serde::Deserialize)]
@@ -77,8 +79,11 @@ fn standing(record: &Record) -> Standing {
         #[serde(default)]
         status: Observed,
     }
-    let rank = |observed: &Observed| if record.kind() == Kind::Job { observed.phase.rank() } else { 0 };
-    record.read::<Outline>().map_or((0, None), |outline| (rank(&outline.status), outline.status.observed_at))
+    let Ok(Outline { status }) = record.read() else { return (0, None) };
+    // Only a job's phase is ours to rank: what another kind calls by that name may be any JSON.
+    let phase = status.phase.filter(|_| record.kind() == Kind::Job);
+    let rank = phase.and_then(|raw| serde_json::from_str::<Phase>(raw.get()).ok()).map_or(0, Phase::rank);
+    (rank, status.observed_at)
 }
 
 /// The name of the `number`-th job (from 1) of `jobs`: as many digits as the last one needs, at least three.
@@ -112,7 +117,7 @@ mod tests {
         let mut fold = Fold::default();
         fold.add(job(r#"{"phase":"Succeeded","observedAt":"2026-01-01T00:00:00Z"}"#));
         fold.add(job(r#"{"phase":"TimedOut","observedAt":"2026-01-01T00:00:09Z"}"#));
-        assert_eq!(fold.jobs().next().unwrap().status.phase, super::super::Phase::Succeeded);
+        assert_eq!(fold.jobs().next().unwrap().status.phase, Phase::Succeeded);
     }
 
     #[test]
@@ -121,7 +126,20 @@ mod tests {
         fold.add(job(r#"{"phase":"Lost","observedAt":"2026-01-01T00:00:09Z"}"#));
         fold.add(job(r#"{"phase":"Interrupted","observedAt":"2026-01-01T00:00:01Z"}"#));
         fold.add(job(r#"{"phase":"Unknown"}"#));
-        assert_eq!(fold.jobs().next().unwrap().status.phase, super::super::Phase::Lost);
+        assert_eq!(fold.jobs().next().unwrap().status.phase, Phase::Lost);
+    }
+
+    #[test]
+    fn what_another_kind_calls_a_phase_does_not_hide_its_time() {
+        let series = |time: &str, phase: &str| {
+            record(&format!(
+                r#"{{"apiVersion":"stress/v1","kind":"Series","metadata":{{"name":"a"}},"status":{{"phase":{phase},"observedAt":"2026-01-01T00:00:0{time}Z","file":"{time}"}}}}"#
+            ))
+        };
+        let mut fold = Fold::default();
+        fold.add(series("1", r#""Zebra""#));
+        fold.add(series("2", r#"{"word":"Apple"}"#));
+        assert!(fold.records().next().unwrap().text().contains(r#""file":"2""#));
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub struct RunSpec {
     /// The criteria that the report was asked to judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Vec<String>>,
+    /// Whether the report was asked to judge only the jobs that were in its stream.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub subset: bool,
 }
 
 /// One of `count` shares of a run, counted from 0.

@@ -2,5 +2,6 @@
 
 pub mod capture_prom;
 pub mod poll_jobs;
+pub mod render_report;
 pub mod stage_fixtures;
 pub mod submit_jobs;

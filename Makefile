@@ -1,0 +1,177 @@
+# The suite: each scenario is one pipe of the tools. `make help` lists targets and variables; `make -n soak` shows the pipe.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+# A recipe is one script, so that a pipe may go over several lines, here and in what `make -n` prints.
+.ONESHELL:
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+# Scenarios share one target: nothing may run beside anything else, whatever -j says.
+.NOTPARALLEL:
+
+##@ What to run against
+## Base URL of the target; empty: the profile's
+TARGET ?=
+## The target's profile (see docs/profile.md); empty: AutoRAG's audio pipeline
+PROFILE ?=
+## Where the workers' shared directory lies; fixtures are staged below it
+DATA ?= .stack-data
+## Where the workers see that directory
+WORKER_ROOT ?= /data
+## Directory of media to stage
+FIXTURES ?= fixtures
+
+##@ How much of it
+## Jobs of the soak
+JOBS ?= 12
+## Jobs in flight during the soak
+CONCURRENCY ?= 4
+## Jobs in flight, level by level, in the ramp
+LEVELS ?= 4 8 16 24
+## Jobs of each level of the ramp: a number, or 2x for twice the level
+RAMP_JOBS ?= 8
+
+##@ Where it goes
+## The run's id
+RUN_ID ?= $(shell date -u +%Y-%m-%dT%H-%M-%SZ)
+# Without this line the clock would be read anew at each use.
+RUN_ID := $(RUN_ID)
+export RUN_ID
+## The run directory
+OUT ?= stress-runs/$(RUN_ID)
+## The run directory that `make report` renders again
+RUN ?= stress-runs/latest
+## The repository whose state is recorded in the run's .git-sha
+REPO ?= .
+
+##@ How the tools are called
+## More flags for submit-jobs, such as --header-file FILE
+SUBMIT_FLAGS ?=
+## More flags for poll-jobs, such as --deadline 10m
+POLL_FLAGS ?=
+## Flags for the stand-in, such as --fail l2:3
+SIM_FLAGS ?=
+## Cargo profile to build with: release or dev
+CARGO_PROFILE ?= release
+## The cargo to build with; `CARGO=true` takes the binaries as they are
+CARGO ?= cargo
+## Where the binaries are
+BIN ?= target/$(CARGO_PROFILE:dev=debug)
+## Where `make install` puts the tools
+PREFIX ?= /usr/local
+## Prepended to PREFIX, for packagers
+DESTDIR ?=
+
+TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
+
+TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
+target_flags = $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)')
+
+# The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which.
+# The directory is made before anything is submitted: one that exists is refused, not mixed.
+define pipe
+mkdir "$$dir" &&
+stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" "$${labels[@]}" $(stage_flags) |
+submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" $(SUBMIT_FLAGS) |
+poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
+render-report --out "$$dir" --expect "$$expect" > /dev/null
+endef
+stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
+target_flags = $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)')
+# After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
+go_on = stopped=; trap 'stopped=1' INT TERM
+no_slots = trap 'rm -f "$$dir/slots"' EXIT
+with_tools = PATH="$(abspath $(BIN)):$$PATH"
+
+##@ Scenarios
+.PHONY: demo
+demo: build ## Run the whole suite against the stand-in pipeline, on free loopback ports
+	@$(with_tools)
+	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 $(SIM_FLAGS) -- \
+	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)'
+# By another name, so that `make -n demo` prints the line instead of running it.
+submake = $(MAKE) --no-print-directory
+
+.PHONY: soak
+soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
+	@$(with_tools); $(no_slots)
+	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect=all-done,all-stages
+	$(pipe)
+
+.PHONY: ramp
+ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass
+	@$(with_tools); $(no_slots); $(go_on)
+	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
+	for concurrency in $(LEVELS); do
+	  level=$$(printf 'lvl-%02d' "$$concurrency")
+	  dir="$(OUT)/ramp/by-concurrency/$$level" prefix="ramp-$$level" expect=all-done jobs='$(RAMP_JOBS)'
+	  [[ $$jobs != *x ]] || jobs=$$(( $${jobs%x} * concurrency ))
+	  labels=(--scenario ramp --label "level=$$concurrency" --label 'levels=$(LEVELS)')
+	  { $(pipe); } || break
+	  rm -f "$$dir/slots"
+	done
+	render-report --index '$(OUT)/ramp' > /dev/null
+
+.PHONY: suite
+suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run's report
+	@$(with_tools); $(go_on)
+	$(MAKE) --no-print-directory soak || true
+	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
+	render-report --index '$(OUT)' > /dev/null
+
+.PHONY: sim
+sim: build ## Run the stand-in pipeline in the foreground, on the ports of the real target
+	@exec $(BIN)/pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' $(SIM_FLAGS)
+
+.PHONY: report
+report: build ## Render the reports of RUN again from its records, without load
+	@$(with_tools)
+	@find -H '$(RUN)' -name records.ndjson -printf '%h\n' | sort | while read -r dir; do
+	  render-report --replay --out "$$dir" > /dev/null || [[ $$? == [34] ]]
+	done
+	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
+	render-report --index '$(RUN)' > /dev/null
+
+# Everything that belongs to a run and to none of its scenarios.
+.PHONY: run-dir
+run-dir:
+	@mkdir -p '$(OUT)'
+	git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
+	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn "$$(basename '$(OUT)')" stress-runs/latest
+
+##@ Building and testing
+.PHONY: build
+build: ## Build the tools and the stand-in
+	@$(CARGO) build --quiet --locked --workspace --bins --profile $(CARGO_PROFILE)
+
+.PHONY: install
+install: build ## Put the tools and the stand-in below PREFIX
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 755 $(addprefix $(BIN)/,$(TOOLS) pipeline-sim) '$(DESTDIR)$(PREFIX)/bin'
+
+.PHONY: check
+check: ## Format, lints and documentation, with warnings as errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
+
+.PHONY: test
+test: check ## Everything that `check` does, and all tests
+	./scripts/need jq
+	$(CARGO) test --locked --workspace --quiet
+
+.PHONY: bench
+bench: ## Show speed and memory as figures; nothing passes or fails
+	$(CARGO) bench --locked --workspace --quiet
+
+.PHONY: docs
+docs: ## Write the generated documentation anew: docs/tools.md and docs/schema/
+	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test docs
+
+.PHONY: clean
+clean: ## Remove what was built; runs and staged files stay
+	$(CARGO) clean
+
+.PHONY: help
+help: ## Show this help
+	@awk -f scripts/help.awk $(MAKEFILE_LIST)

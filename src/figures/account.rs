@@ -1,0 +1,265 @@
+//! The account of a run: which jobs were asked for, and where each of them has gone.
+//!
+//! The jobs asked for follow from the Runs alone (prefix and number), so that a job nobody ever spoke of is missing by
+//! name. Runs of one run id and one prefix are shards of one run.
+
+use std::collections::BTreeMap;
+
+use super::listed;
+use super::outcome::Outcome;
+use crate::record::{Aborted, ClockOffset, Conservation, Fold, Job, Run, StagePhase, StageSpec, job_name};
+
+/// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
+const NAMEABLE: u64 = 1_000_000;
+
+/// One job of the account.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The run's id.
+    pub run: String,
+    /// The job's name.
+    pub name: String,
+    /// Where it has gone.
+    pub outcome: Outcome,
+    /// The last word on it; none where it is missing.
+    pub job: Option<Job>,
+    /// Why it did not succeed, as one word.
+    pub reason: Option<String>,
+    /// Why it did not succeed, as a sentence.
+    pub message: Option<String>,
+    /// The plan that it belongs to, by its place in [`Account::plans`].
+    pub plan: Option<usize>,
+}
+
+impl Entry {
+    /// The stage at which it failed, where the target said so.
+    pub fn failed_stage(&self) -> Option<&str> {
+        let stages = &self.job.as_ref()?.status.stages;
+        stages.iter().find(|stage| stage.phase == StagePhase::Failed).map(|stage| stage.name.as_str())
+    }
+}
+
+/// One run as its Runs describe it: all shards together.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The run's id.
+    pub run: String,
+    /// What the names of its jobs begin with.
+    pub prefix: Option<String>,
+    /// How many jobs were asked for; the largest number where the shards disagree.
+    pub jobs: Option<u64>,
+    /// The Runs: one for each shard that spoke.
+    pub runs: Vec<Run>,
+    /// The stages of the target's pipeline.
+    pub stages: Vec<StageSpec>,
+    /// The target's clock minus the harness's, wide enough for every shard's host.
+    pub offset: Option<ClockOffset>,
+}
+
+/// Every job of a stream and every job that it should have had.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// The runs that were asked for.
+    pub plans: Vec<Plan>,
+    /// The jobs, by run and name.
+    pub entries: Vec<Entry>,
+    /// The sums.
+    pub conservation: Conservation,
+    /// Why the number of jobs asked for is not certain: then nothing can pass on it.
+    pub uncertain: Option<String>,
+    /// What is doubtful, a sentence each.
+    pub doubts: Vec<String>,
+}
+
+impl Account {
+    /// The account of what `fold` holds. With `subset` only the jobs that are there count.
+    pub fn of(fold: &Fold, subset: bool) -> Self {
+        let mut account = Self::default();
+        account.read_plans(fold);
+        let mut heard: BTreeMap<(String, String), Job> =
+            fold.jobs().map(|job| ((job.metadata.run.clone(), job.metadata.name.clone()), job)).collect();
+        account.enter_asked(&mut heard, subset);
+        account.enter_unasked(heard, subset);
+        account.entries.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
+        account.collapse();
+        if subset {
+            // What the whole run was asked for is not judged then.
+            account.uncertain = None;
+        }
+        account.conservation = sums(&account.entries);
+        account
+    }
+
+    /// The entries that went to `outcome`.
+    pub fn with(&self, outcome: Outcome) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.outcome == outcome)
+    }
+
+    /// The plan of `entry`.
+    pub fn plan(&self, entry: &Entry) -> Option<&Plan> {
+        entry.plan.and_then(|index| self.plans.get(index))
+    }
+
+    /// Why tools stopped before their work was done.
+    pub fn aborted(&self) -> impl Iterator<Item = &Aborted> {
+        self.runs().filter_map(|run| run.status.aborted.as_ref())
+    }
+
+    /// All Runs, by run, prefix and name.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.plans.iter().flat_map(|plan| &plan.runs)
+    }
+
+    fn read_plans(&mut self, fold: &Fold) {
+        let mut plans: BTreeMap<(String, Option<String>), Vec<Run>> = BTreeMap::new();
+        for run in fold.runs() {
+            plans.entry((run.metadata.run.clone(), run.spec.prefix.clone())).or_default().push(run);
+        }
+        for ((run, prefix), runs) in plans {
+            let jobs = runs.iter().filter_map(|run| run.spec.jobs).max();
+            let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
+            let plan =
+                Plan { offset: common_offset(&runs), stages: stages.unwrap_or_default(), run, prefix, jobs, runs };
+            self.check(&plan);
+            self.plans.push(plan);
+        }
+    }
+
+    fn check(&mut self, plan: &Plan) {
+        let name = plan.prefix.as_deref().unwrap_or(&plan.run);
+        let mut told: Vec<u64> = plan.runs.iter().filter_map(|run| run.spec.jobs).collect();
+        told.sort_unstable();
+        told.dedup();
+        if let [first, .., last] = told[..] {
+            let doubt = format!("the shards of {name} disagree on how many jobs it has: from {first} to {last}");
+            self.uncertain.get_or_insert_with(|| doubt.clone());
+            self.doubts.push(doubt);
+        }
+        if let Some(jobs) = plan.jobs.filter(|jobs| *jobs > NAMEABLE) {
+            let doubt = format!("{name} asks for {jobs} jobs, more than the {NAMEABLE} that a report names");
+            self.uncertain.get_or_insert_with(|| doubt.clone());
+            self.doubts.push(doubt);
+        }
+        let shards: Vec<_> = plan.runs.iter().filter_map(|run| run.spec.shard).collect();
+        let Some(count) = shards.iter().map(|shard| shard.count).max() else { return };
+        if shards.iter().any(|shard| shard.count != count) {
+            self.doubts.push(format!("the shards of {name} disagree on how many shards there are"));
+        }
+        let silent: Vec<String> = (0..count.min(NAMEABLE))
+            .filter(|index| !shards.iter().any(|shard| shard.index == *index))
+            .map(|index| format!("{index}/{count}"))
+            .collect();
+        if !silent.is_empty() {
+            self.doubts
+                .push(format!("of the shards of {name}, counted from 0, these never spoke: {}", listed(&silent)));
+        }
+    }
+
+    fn enter_asked(&mut self, heard: &mut BTreeMap<(String, String), Job>, subset: bool) {
+        for (index, plan) in self.plans.iter().enumerate() {
+            let (Some(prefix), Some(jobs)) = (&plan.prefix, plan.jobs.filter(|jobs| *jobs <= NAMEABLE)) else {
+                continue;
+            };
+            for number in 1..=jobs {
+                let key = (plan.run.clone(), job_name(prefix, number, jobs));
+                let job = heard.remove(&key);
+                if job.is_some() || !subset {
+                    self.entries.push(entry(key, job, Some(index)));
+                }
+            }
+        }
+    }
+
+    fn enter_unasked(&mut self, heard: BTreeMap<(String, String), Job>, subset: bool) {
+        let is_counted = |plan: &Plan| plan.prefix.is_some() && plan.jobs.is_some();
+        let counted = self.plans.iter().any(is_counted);
+        let uncounted = self.plans.iter().find(|plan| !is_counted(plan)).map(|plan| plan.run.clone());
+        let why = match uncounted {
+            _ if !counted => Some("no Run says how many jobs were asked for".to_owned()),
+            Some(run) => Some(format!("a Run of {run} does not say how many jobs it was asked for")),
+            None => None,
+        };
+        if let Some(why) = why.filter(|_| !subset) {
+            self.doubts.push(why.clone());
+            self.uncertain.get_or_insert(why);
+        }
+        let strangers: Vec<String> = heard.keys().map(|(_, name)| name.clone()).collect();
+        if counted && !subset && !strangers.is_empty() {
+            let (verb, whom) = if strangers.len() == 1 { ("job is", "it") } else { ("jobs are", "them") };
+            let count = strangers.len();
+            self.doubts
+                .push(format!("{count} {verb} in the stream though no Run asked for {whom}: {}", listed(&strangers)));
+        }
+        for (key, job) in heard {
+            // Its run's clock and stages hold for it, if there is only one plan it can be of.
+            let mut plans = self.plans.iter().enumerate().filter(|(_, plan)| plan.run == key.0).map(|(index, _)| index);
+            let plan = plans.next().filter(|_| plans.next().is_none());
+            self.entries.push(entry(key, Some(job), plan));
+        }
+    }
+
+    /// Shards cannot know each other's ids: of two jobs with one id the one that was accepted later never ran on its own.
+    fn collapse(&mut self) {
+        let mut holders: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_ref());
+            if let Some(id) = id.filter(|_| entry.reason.as_deref() != Some("Collapsed")) {
+                holders.entry((entry.run.clone(), id.clone())).or_default().push(index);
+            }
+        }
+        for ((_, id), mut indices) in holders {
+            let accepted = |index: &usize| {
+                let entry = &self.entries[*index];
+                let at = entry.job.as_ref().and_then(|job| job.status.accepted_at.or(job.status.submitted_at));
+                (at.is_none(), at, entry.name.clone())
+            };
+            indices.sort_by_key(accepted);
+            let first = self.entries[indices[0]].name.clone();
+            for index in indices.into_iter().skip(1) {
+                let entry = &mut self.entries[index];
+                entry.outcome = Outcome::Failed;
+                entry.reason = Some("Collapsed".to_owned());
+                entry.message = Some(format!("the target gave it the id {id}, which it had given to {first}"));
+            }
+        }
+    }
+}
+
+fn entry((run, name): (String, String), job: Option<Job>, plan: Option<usize>) -> Entry {
+    let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::of(job.status.phase));
+    let (reason, message) =
+        job.as_ref().map_or((None, None), |job| (job.status.reason.clone(), job.status.message.clone()));
+    Entry { run, name, outcome, job, reason, message, plan }
+}
+
+/// Each shard's host has a clock of its own, and a job does not say whose it was.
+fn common_offset(runs: &[Run]) -> Option<ClockOffset> {
+    let relevant = runs.iter().filter(|run| run.status.aborted.is_none() || run.status.clock_offset.is_some());
+    let offsets: Option<Vec<ClockOffset>> = relevant.map(|run| run.status.clock_offset).collect();
+    let offsets = offsets.filter(|offsets| !offsets.is_empty())?;
+    if let [only] = offsets[..] {
+        return Some(only);
+    }
+    let low = offsets.iter().map(|offset| offset.seconds - offset.bound_seconds).fold(f64::INFINITY, f64::min);
+    let high = offsets.iter().map(|offset| offset.seconds + offset.bound_seconds).fold(f64::NEG_INFINITY, f64::max);
+    Some(ClockOffset { seconds: f64::midpoint(low, high), bound_seconds: (high - low) / 2.0 })
+}
+
+fn sums(entries: &[Entry]) -> Conservation {
+    let mut sums = Conservation { asked: entries.len() as u64, ..Conservation::default() };
+    for entry in entries {
+        *match entry.outcome {
+            Outcome::Succeeded => &mut sums.succeeded,
+            Outcome::Failed => &mut sums.failed,
+            Outcome::TimedOut => &mut sums.timed_out,
+            Outcome::Lost => &mut sums.lost,
+            Outcome::Unknown => &mut sums.unknown,
+            Outcome::Interrupted => &mut sums.interrupted,
+            Outcome::Rejected => &mut sums.rejected,
+            Outcome::Unfinished => &mut sums.unfinished,
+            Outcome::NotSubmitted => &mut sums.not_submitted,
+            Outcome::Missing => &mut sums.missing,
+        } += 1;
+    }
+    sums
+}

@@ -1,0 +1,230 @@
+//! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
+
+use super::account::Account;
+use super::distribution::quantile;
+use super::journey::Journey;
+use super::outcome::Outcome;
+use crate::record::Timestamp;
+
+/// Into how many equal parts the window is cut to show the load over time.
+const SLICES: i64 = 12;
+
+/// What the run was asked to put on the target; sums over its shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// How many jobs.
+    pub jobs: u64,
+    /// Closed model: how many may be in flight.
+    pub concurrency: Option<u64>,
+    /// Burst: how many submissions may be under way.
+    pub max_posts: Option<u64>,
+    /// Open model: submissions a second.
+    pub rate_per_second: Option<f64>,
+}
+
+impl Asked {
+    /// How many jobs can be in flight at most: a level with fewer jobs than its concurrency cannot reach it.
+    pub fn reachable(&self) -> Option<u64> {
+        self.concurrency.map(|concurrency| concurrency.min(self.jobs))
+    }
+}
+
+/// A part of the window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slice {
+    /// Where it begins.
+    pub from: Timestamp,
+    /// Jobs in flight, averaged over its time.
+    pub mean: f64,
+    /// The most that were in flight at once.
+    pub peak: u64,
+}
+
+/// The lag of an open model's schedule, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lag {
+    /// The median.
+    pub p50: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// What was asked of the harness and what it reached.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Load {
+    /// What was asked.
+    pub asked: Asked,
+    /// The most jobs in flight at once.
+    pub peak: u64,
+    /// Jobs in flight, averaged over the time from the first submission to the last.
+    pub mean_while_submitting: Option<f64>,
+    /// The first `submittedAt`.
+    pub first_submitted: Option<Timestamp>,
+    /// The last `submittedAt`.
+    pub last_submitted: Option<Timestamp>,
+    /// The last end that was seen.
+    pub last_end: Option<Timestamp>,
+    /// The load over time.
+    pub slices: Vec<Slice>,
+    /// The lag of the schedule.
+    pub lag: Option<Lag>,
+    /// Submissions a second that were reached.
+    pub rate_reached: Option<f64>,
+    /// How many jobs succeeded.
+    pub succeeded: u64,
+}
+
+impl Load {
+    /// The load of `account`, whose entries went the ways of `journeys`.
+    pub fn of(account: &Account, journeys: &[Journey]) -> Self {
+        let mut load = Self { asked: asked(account), succeeded: account.conservation.succeeded, ..Self::default() };
+        let jobs = || account.entries.iter().filter_map(|entry| entry.job.as_ref());
+        let submitted = || jobs().filter_map(|job| job.status.submitted_at);
+        (load.first_submitted, load.last_submitted) = (submitted().min(), submitted().max());
+        let ends = journeys.iter().filter_map(|journey| Some(journey.end?.at));
+        load.last_end = ends.max();
+        load.find_rate(submitted().count());
+        let mut lags: Vec<f64> = journeys.iter().filter_map(|journey| journey.lag_seconds).collect();
+        lags.sort_by(f64::total_cmp);
+        load.lag = quantile(&lags, 0.5).zip(lags.last().copied()).map(|(p50, max)| Lag { p50, max });
+        load.find_concurrency(&in_flight(account, journeys));
+        load
+    }
+
+    /// From the first submission to the last end, in seconds.
+    pub fn window_seconds(&self) -> Option<f64> {
+        self.last_end.zip(self.first_submitted).map(|(end, start)| end.since(start)).filter(|seconds| *seconds > 0.0)
+    }
+
+    /// Jobs that succeeded, a minute, over the window.
+    pub fn jobs_per_minute(&self) -> Option<f64> {
+        self.window_seconds().map(|seconds| self.succeeded as f64 * 60.0 / seconds)
+    }
+
+    fn find_rate(&mut self, submitted: usize) {
+        let between = self.last_submitted.zip(self.first_submitted).map(|(last, first)| last.since(first));
+        // n submissions have n - 1 distances between them.
+        self.rate_reached = between.filter(|s| *s > 0.0).map(|seconds| (submitted.saturating_sub(1)) as f64 / seconds);
+    }
+
+    fn find_concurrency(&mut self, spans: &[(Timestamp, Timestamp)]) {
+        let steps = steps(spans);
+        self.peak = peak(&steps, i64::MIN, i64::MAX);
+        let (Some(first), Some(last)) = (self.first_submitted, self.last_submitted) else { return };
+        self.mean_while_submitting = mean(&steps, first.micros(), last.micros());
+        let Some(end) = steps.last().map(|step| step.0) else { return };
+        let (start, length) = (first.micros(), end - first.micros());
+        let edge = |index: i64| start + length / SLICES * index + length % SLICES * index / SLICES;
+        self.slices = (0..SLICES)
+            .filter_map(|index| {
+                let (from, to) = (edge(index), edge(index + 1));
+                let mean = mean(&steps, from, to)?;
+                Some(Slice { from: Timestamp::from_micros(from), mean, peak: peak(&steps, from, to) })
+            })
+            .collect();
+    }
+}
+
+fn asked(account: &Account) -> Asked {
+    let sum =
+        |values: Vec<u64>| (!values.is_empty()).then(|| values.iter().fold(0, |sum: u64, v| sum.saturating_add(*v)));
+    let rates: Vec<f64> = account.runs().filter_map(|run| run.spec.rate_per_second).collect();
+    Asked {
+        jobs: account.conservation.asked,
+        concurrency: sum(account.runs().filter_map(|run| run.spec.concurrency).collect()),
+        max_posts: sum(account.runs().filter_map(|run| run.spec.max_posts).collect()),
+        rate_per_second: (!rates.is_empty()).then(|| rates.iter().sum()),
+    }
+}
+
+/// From when to when each submitted job was in flight.
+fn in_flight(account: &Account, journeys: &[Journey]) -> Vec<(Timestamp, Timestamp)> {
+    let known = |entry: &super::account::Entry| {
+        let status = &entry.job.as_ref()?.status;
+        [status.ended_at, status.not_ended_at, status.accepted_at, status.submitted_at, status.observed_at]
+            .into_iter()
+            .flatten()
+            .max()
+    };
+    // A job of which nothing more was heard was in flight until the last that was heard of any.
+    let last = account.entries.iter().filter_map(known).max();
+    let spans = account.entries.iter().zip(journeys).filter_map(|(entry, journey)| {
+        let status = &entry.job.as_ref()?.status;
+        let start = status.submitted_at?;
+        let never_ran = entry.outcome == Outcome::Rejected || entry.reason.as_deref() == Some("Collapsed");
+        let end = journey.end.map(|end| end.at).or(status.ended_at);
+        let end = end.or(if never_ran { status.accepted_at.or(Some(start)) } else { None });
+        let end = end.or(if status.phase.is_terminal() { status.observed_at } else { None }).or(last)?;
+        // A span without any length would end before it begins.
+        Some((start, end.max(Timestamp::from_micros(start.micros().saturating_add(1)))))
+    });
+    spans.collect()
+}
+
+/// How many were in flight from each moment on, in microseconds.
+fn steps(spans: &[(Timestamp, Timestamp)]) -> Vec<(i64, u64)> {
+    let mut starts: Vec<i64> = spans.iter().map(|span| span.0.micros()).collect();
+    let mut ends: Vec<i64> = spans.iter().map(|span| span.1.micros()).collect();
+    starts.sort_unstable();
+    ends.sort_unstable();
+    let mut moments: Vec<i64> = starts.iter().chain(&ends).copied().collect();
+    moments.sort_unstable();
+    moments.dedup();
+    let (mut begun, mut ended) = (0, 0);
+    let level = |moment: i64| {
+        begun += starts[begun..].partition_point(|start| *start <= moment);
+        ended += ends[ended..].partition_point(|end| *end <= moment);
+        (moment, (begun - ended) as u64)
+    };
+    moments.into_iter().map(level).collect()
+}
+
+/// The time-weighted mean level from `from` to `to`; none where no time passes.
+fn mean(steps: &[(i64, u64)], from: i64, to: i64) -> Option<f64> {
+    let length = to.checked_sub(from).filter(|length| *length > 0)?;
+    let mut area = 0.0;
+    for (index, (start, level)) in steps.iter().enumerate() {
+        let end = steps.get(index + 1).map_or(i64::MAX, |next| next.0);
+        let (start, end) = ((*start).max(from), end.min(to));
+        if end > start {
+            area += (end - start) as f64 * *level as f64;
+        }
+    }
+    Some(area / length as f64)
+}
+
+/// The highest level that was reached after `from` began and before `to`.
+fn peak(steps: &[(i64, u64)], from: i64, to: i64) -> u64 {
+    let before = steps.partition_point(|step| step.0 <= from).saturating_sub(1);
+    steps[before..].iter().take_while(|step| step.0 < to).map(|step| step.1).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_seconds(1e9 + seconds).unwrap()
+    }
+
+    #[test]
+    fn the_level_is_weighted_with_time() {
+        // One job from 0 to 10, a second from 5 to 10, a third that begins when both end.
+        let steps = steps(&[(at(0.0), at(10.0)), (at(5.0), at(10.0)), (at(10.0), at(12.0))]);
+        assert_eq!(peak(&steps, i64::MIN, i64::MAX), 2, "an end frees its place before the next begins");
+        assert_eq!(mean(&steps, at(0.0).micros(), at(10.0).micros()), Some(1.5));
+        assert_eq!(mean(&steps, at(0.0).micros(), at(0.0).micros()), None);
+        assert_eq!(peak(&steps, at(0.0).micros(), at(5.0).micros()), 1);
+        assert_eq!(peak(&steps, at(6.0).micros(), at(9.0).micros()), 2);
+        assert_eq!(peak(&[], 0, 1), 0);
+    }
+
+    #[test]
+    fn slices_cover_the_window() {
+        let mut load = Load { first_submitted: Some(at(0.0)), last_submitted: Some(at(6.0)), ..Load::default() };
+        load.find_concurrency(&[(at(0.0), at(12.0)), (at(6.0), at(12.0))]);
+        let levels: Vec<_> = load.slices.iter().map(|slice| (slice.mean, slice.peak)).collect();
+        assert_eq!(levels, [[(1.0, 1); 6], [(2.0, 2); 6]].concat());
+        assert_eq!(load.mean_while_submitting, Some(1.0));
+    }
+}

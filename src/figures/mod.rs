@@ -1,0 +1,209 @@
+//! Figures that follow from a folded stream: where every job has gone, how long things took and how certain that is,
+//! what load was reached.
+//!
+//! Everything here is a function of the records alone: no clock is asked and no file is read, so the same stream always
+//! gives the same figures.
+
+pub mod account;
+pub mod distribution;
+pub mod interval;
+pub mod journey;
+pub mod load;
+pub mod outcome;
+pub mod stages;
+
+use std::collections::BTreeMap;
+
+use account::Account;
+use distribution::{Distribution, Measured};
+use interval::SuccessRate;
+use journey::Journey;
+use load::Load;
+use outcome::Outcome;
+use stages::{Limiting, StageFigures};
+
+use crate::record::{Fold, StagePhase};
+use crate::units;
+
+/// How many names a sentence lists before it counts the rest.
+const LISTED: usize = 5;
+
+/// All figures of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Where every job has gone.
+    pub account: Account,
+    /// The ways of the account's entries, in their order.
+    pub journeys: Vec<Journey>,
+    /// The load.
+    pub load: Load,
+    /// The stages, in pipeline order.
+    pub stages: Vec<StageFigures>,
+    /// The stage that limits.
+    pub limiting: Option<Limiting>,
+    /// End to end, of the jobs that succeeded.
+    pub end_to_end: Option<Distribution>,
+    /// How many succeeded of those that came to a good or bad end, and what that says.
+    pub success: Option<SuccessRate>,
+    /// What is doubtful, a sentence each.
+    pub doubts: Vec<String>,
+}
+
+impl Figures {
+    /// The figures of what `fold` holds. With `subset` only the jobs that are there count.
+    pub fn of(fold: &Fold, subset: bool) -> Self {
+        let account = Account::of(fold, subset);
+        let way = |entry: &account::Entry| {
+            let offset = account.plan(entry).and_then(|plan| plan.offset);
+            entry.job.as_ref().map(|job| Journey::of(job, offset)).unwrap_or_default()
+        };
+        let journeys: Vec<Journey> = account.entries.iter().map(way).collect();
+        let stages = stages::stages(&account);
+        let ended: Vec<Measured> = account
+            .entries
+            .iter()
+            .zip(&journeys)
+            .filter(|(entry, _)| entry.outcome == Outcome::Succeeded)
+            .filter_map(|(_, journey)| journey.end_to_end)
+            .collect();
+        let bad = account.entries.iter().filter(|entry| entry.outcome.is_bad()).count() as u64;
+        let succeeded = account.conservation.succeeded;
+        let mut figures = Self {
+            load: Load::of(&account, &journeys),
+            limiting: Limiting::of(&stages),
+            end_to_end: Distribution::of(&ended),
+            success: SuccessRate::of(succeeded, succeeded + bad),
+            doubts: account.doubts.clone(),
+            account,
+            journeys,
+            stages,
+        };
+        figures.doubt_runs();
+        figures.doubt_times();
+        figures.doubt_words();
+        figures
+    }
+
+    fn doubt_runs(&mut self) {
+        let mut doubts = Vec::new();
+        for run in self.account.runs() {
+            if let Some(aborted) = &run.status.aborted {
+                doubts.push(format!(
+                    "{} stopped at {} UTC before its work was done: {} ({})",
+                    aborted.by,
+                    aborted.at.time_of_day(),
+                    aborted.message,
+                    aborted.reason
+                ));
+            }
+            if let Some(step) = run.status.clock_stepped_seconds {
+                let step = units::seconds(step);
+                doubts.push(format!(
+                    "the wall clock moved by {step} while {} ran; durations are not touched by that",
+                    run.metadata.name
+                ));
+            }
+        }
+        self.doubts.append(&mut doubts);
+    }
+
+    fn doubt_times(&mut self) {
+        let named = |which: fn(&Journey) -> bool| -> Vec<String> {
+            let pairs = self.account.entries.iter().zip(&self.journeys);
+            pairs.filter(|(_, journey)| which(journey)).map(|(entry, _)| entry.name.clone()).collect()
+        };
+        let (contradicted, backwards) = (named(|journey| journey.contradicted), named(|journey| journey.backwards));
+        let mut doubts = Vec::new();
+        if !contradicted.is_empty() {
+            doubts.push(format!(
+                "the server's time of the end lies outside of what the polls saw, so the polls count: {}",
+                listed(&contradicted)
+            ));
+        }
+        if !backwards.is_empty() {
+            doubts.push(format!("ended before they began, so they have no duration: {}", listed(&backwards)));
+        }
+        for stage in self.stages.iter().filter(|stage| !stage.backwards.is_empty()) {
+            let jobs = listed(&stage.backwards);
+            doubts.push(format!("times of stage {} run backwards and were left out: {jobs}", stage.name));
+        }
+        self.doubts.append(&mut doubts);
+    }
+
+    /// What the tools flagged, and words that the profile does not name.
+    fn doubt_words(&mut self) {
+        let mut flags: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let mut words: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+        for (entry, job) in self.account.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?))) {
+            for flag in &job.status.flags {
+                flags.entry(flag).or_default().push(entry.name.clone());
+            }
+            for stage in job.status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed) {
+                let word = stage.state.as_deref().unwrap_or("nothing");
+                words.entry((&stage.name, word)).or_default().push(entry.name.clone());
+            }
+        }
+        let flags = flags.into_iter().map(|(flag, jobs)| format!("flagged {flag}: {}", listed(&jobs)));
+        let words = words.into_iter().map(|((stage, word), jobs)| {
+            format!("the profile does not name the state \"{word}\" of stage {stage}: {}", listed(&jobs))
+        });
+        let mut doubts: Vec<String> = flags.chain(words).collect();
+        self.doubts.append(&mut doubts);
+    }
+
+    /// The numbers by name, each in the unit that its name ends in, as a Report record carries them.
+    pub fn by_name(&self) -> BTreeMap<String, f64> {
+        let mut by_name = BTreeMap::new();
+        let mut put = |name: &str, value: Option<f64>| {
+            if let Some(value) = value.filter(|value| value.is_finite()) {
+                by_name.insert(name.to_owned(), crate::clock::micro(value));
+            }
+        };
+        let load = &self.load;
+        put("jobsPerMinute", load.jobs_per_minute());
+        put("windowSeconds", load.window_seconds());
+        put("peakConcurrency", load.first_submitted.map(|_| load.peak as f64));
+        put("meanConcurrency", load.mean_while_submitting);
+        put("askedConcurrency", load.asked.concurrency.map(|n| n as f64));
+        put("reachableConcurrency", load.asked.reachable().map(|n| n as f64));
+        put("askedRatePerSecond", load.asked.rate_per_second);
+        put("reachedRatePerSecond", load.rate_reached);
+        put("lagMedianSeconds", load.lag.map(|lag| lag.p50));
+        put("lagMaxSeconds", load.lag.map(|lag| lag.max));
+        put("successRate", self.success.map(SuccessRate::rate));
+        put("successRateLow", self.success.map(|rate| rate.low));
+        put("successRateHigh", self.success.map(|rate| rate.high));
+        if let Some(whole) = self.end_to_end {
+            put_distribution("endToEnd", whole, &mut put);
+            put("endToEndMedianErrorSeconds", Some(whole.p50.error()));
+            put("endToEndMaxErrorSeconds", Some(whole.max.error()));
+        }
+        for stage in &self.stages {
+            for (part, of) in [("wait", stage.wait), ("work", stage.work)] {
+                if let Some(of) = of {
+                    put_distribution(&format!("stages.{}.{part}", stage.name), of, &mut put);
+                }
+            }
+        }
+        by_name
+    }
+}
+
+fn put_distribution(prefix: &str, of: Distribution, put: &mut impl FnMut(&str, Option<f64>)) {
+    put(&format!("{prefix}Count"), Some(of.count as f64));
+    put(&format!("{prefix}MeanErrorSeconds"), Some(of.mean.error()));
+    let parts =
+        [("Mean", Some(of.mean)), ("Median", Some(of.p50)), ("Max", Some(of.max)), ("P95", of.p95), ("P99", of.p99)];
+    for (name, measured) in parts {
+        put(&format!("{prefix}{name}Seconds"), measured.map(|measured| measured.seconds));
+    }
+}
+
+/// The first few of `names`, and how many more there are: `a, b, c, d, e and 7 more`.
+pub fn listed(names: &[String]) -> String {
+    let (first, rest) = names.split_at(names.len().min(LISTED));
+    match rest.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}

@@ -1,0 +1,116 @@
+//! Where a job has gone, and the line on which every job is somewhere.
+
+use std::fmt;
+
+use crate::record::{Conservation, Phase};
+
+/// Where a job has gone, in the order of the conservation line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Not ended at the deadline.
+    TimedOut,
+    /// Forgotten by the target.
+    Lost,
+    /// Sent, and no usable answer came.
+    Unknown,
+    /// Running when the harness was stopped.
+    Interrupted,
+    /// Refused.
+    Rejected,
+    /// Submitted was the last that was heard.
+    Unfinished,
+    /// Staged was the last that was heard.
+    NotSubmitted,
+    /// Never heard of.
+    Missing,
+}
+
+impl Outcome {
+    /// All of them, in the order of the conservation line.
+    pub const ALL: [Self; 10] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::TimedOut,
+        Self::Lost,
+        Self::Unknown,
+        Self::Interrupted,
+        Self::Rejected,
+        Self::Unfinished,
+        Self::NotSubmitted,
+        Self::Missing,
+    ];
+
+    /// What a phase, as the last that was heard of a job, means for it.
+    pub const fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::Staged => Self::NotSubmitted,
+            Phase::Submitted => Self::Unfinished,
+            Phase::TimedOut => Self::TimedOut,
+            Phase::Lost => Self::Lost,
+            Phase::Unknown => Self::Unknown,
+            Phase::Interrupted => Self::Interrupted,
+            Phase::Succeeded => Self::Succeeded,
+            Phase::Failed => Self::Failed,
+            Phase::Rejected => Self::Rejected,
+        }
+    }
+
+    /// Whether it is known that the job did not succeed.
+    pub const fn is_bad(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Lost | Self::Rejected)
+    }
+
+    /// As a sentence says it: `timed out`.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed out",
+            Self::Lost => "lost",
+            Self::Unknown => "unknown",
+            Self::Interrupted => "interrupted",
+            Self::Rejected => "rejected",
+            Self::Unfinished => "unfinished",
+            Self::NotSubmitted => "not submitted",
+            Self::Missing => "missing",
+        }
+    }
+
+    /// As a column says it: `TimedOut`.
+    pub fn column(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// How many jobs of `sums` went to `outcome`.
+pub const fn count(sums: &Conservation, outcome: Outcome) -> u64 {
+    match outcome {
+        Outcome::Succeeded => sums.succeeded,
+        Outcome::Failed => sums.failed,
+        Outcome::TimedOut => sums.timed_out,
+        Outcome::Lost => sums.lost,
+        Outcome::Unknown => sums.unknown,
+        Outcome::Interrupted => sums.interrupted,
+        Outcome::Rejected => sums.rejected,
+        Outcome::Unfinished => sums.unfinished,
+        Outcome::NotSubmitted => sums.not_submitted,
+        Outcome::Missing => sums.missing,
+    }
+}
+
+/// The conservation line: `12 asked = 10 succeeded + 1 failed + …`, every term in its place.
+pub fn conservation_line(sums: &Conservation) -> String {
+    let terms: Vec<String> =
+        Outcome::ALL.iter().map(|outcome| format!("{} {outcome}", count(sums, *outcome))).collect();
+    format!("{} asked = {}", sums.asked, terms.join(" + "))
+}

@@ -1,0 +1,315 @@
+//! The criteria that a run is judged by.
+//!
+//! Each is a row of [`CRITERIA`]: a name, what it expects, and a function of the figures. A criterion passes only on
+//! evidence; where there is none it is `Incomplete`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cli::Failure;
+use crate::escape;
+use crate::figures::account::{Account, Entry};
+use crate::figures::outcome::{Outcome, count};
+use crate::figures::{Figures, listed};
+use crate::record::{CaptureResult, Criterion, Fold, Kind, Logs, StagePhase, Verdict};
+
+/// What a run is judged by where nothing else was asked for.
+pub(super) const DEFAULT: &str = "all-done";
+
+/// How many characters of a target's message a sentence quotes.
+const QUOTED: usize = 80;
+
+struct Rule {
+    name: &'static str,
+    expected: &'static str,
+    judge: fn(&Evidence<'_>) -> Finding,
+}
+
+const CRITERIA: &[Rule] = &[
+    Rule { name: DEFAULT, expected: "every job that was asked for succeeded", judge: all_done },
+    Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
+    Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
+];
+
+struct Evidence<'a> {
+    figures: &'a Figures,
+    logs: Vec<Logs>,
+}
+
+/// What a criterion's function found.
+struct Finding {
+    verdict: Verdict,
+    /// What was seen, for the table.
+    actual: String,
+    /// What made the verdict, for the sentence.
+    cause: String,
+    jobs: Vec<String>,
+    /// The cause tells nothing of a job that another criterion has named: one that was never submitted shows no stages
+    /// either.
+    follows: bool,
+}
+
+impl Finding {
+    fn incomplete(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new(), follows: false }
+    }
+}
+
+/// The verdict on a run.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    pub(super) verdict: Verdict,
+    pub(super) cause: String,
+    pub(super) criteria: Vec<Criterion>,
+}
+
+/// The names of a `--expect` list, once each; a usage error where one is not known.
+pub(super) fn checked(names: &[String]) -> Result<Vec<String>, Failure> {
+    let mut checked: Vec<String> = Vec::new();
+    for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        if !CRITERIA.iter().any(|rule| rule.name == name) {
+            let known: Vec<&str> = CRITERIA.iter().map(|rule| rule.name).collect();
+            let known = known.join(", ");
+            return Err(Failure::usage(format!("--expect {name}: no such criterion; there are {known}")));
+        }
+        if !checked.iter().any(|held| held == name) {
+            checked.push(name.to_owned());
+        }
+    }
+    Ok(checked)
+}
+
+/// Judges by the criteria `names`. One that this version does not know is `Incomplete`, never passed over.
+pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgement {
+    let evidence = Evidence { figures, logs: fold.of_kind(Kind::Logs).collect() };
+    let mut findings = Vec::new();
+    for name in names {
+        let (expected, finding) = match CRITERIA.iter().find(|rule| rule.name == name) {
+            Some(rule) => (rule.expected, (rule.judge)(&evidence)),
+            None => ("not known to this version", Finding::incomplete(format!("{name} is not a known criterion"))),
+        };
+        findings.push((name.clone(), expected, finding));
+    }
+    let verdict = findings.iter().map(|(_, _, finding)| finding.verdict).max().unwrap_or_default();
+    let worst = findings.iter().map(|(_, _, finding)| finding).filter(|finding| finding.verdict == verdict);
+    let cause = joined(worst);
+    let criterion = |(name, expected, finding): (String, &str, Finding)| Criterion {
+        name,
+        verdict: finding.verdict,
+        expected: expected.to_owned(),
+        actual: finding.actual,
+        jobs: finding.jobs,
+    };
+    Judgement { verdict, cause, criteria: findings.into_iter().map(criterion).collect() }
+}
+
+/// The causes in one sentence, without those that only follow from what was said before.
+fn joined<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
+    let (mut causes, mut named) = (Vec::new(), BTreeSet::new());
+    for finding in findings {
+        let known = finding.follows && !finding.jobs.is_empty() && finding.jobs.iter().all(|job| named.contains(job));
+        if !known && !causes.contains(&finding.cause.as_str()) {
+            causes.push(finding.cause.as_str());
+        }
+        named.extend(&finding.jobs);
+    }
+    causes.join("; ")
+}
+
+fn all_done(evidence: &Evidence<'_>) -> Finding {
+    let account = &evidence.figures.account;
+    let asked = account.conservation.asked;
+    if asked == 0 {
+        return Finding::incomplete(with_abort("there are no jobs".to_owned(), account));
+    }
+    let (bad, open): (Vec<&Entry>, Vec<&Entry>) =
+        account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
+    let (verdict, cause) = if !bad.is_empty() {
+        let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
+        let mut cause = format!("{} of {asked} jobs did not succeed: {}", bad.len(), shared(fates));
+        if !open.is_empty() {
+            cause = format!("{cause}; {} no known end", of(open.len(), asked, "has", "have"));
+        }
+        (Verdict::Failed, with_abort(cause, account))
+    } else if !open.is_empty() {
+        let cause = format!("{} no known end: {}", of(open.len(), asked, "has", "have"), by_outcome(account));
+        (Verdict::Incomplete, with_abort(cause, account))
+    } else if let Some(why) = &account.uncertain {
+        (Verdict::Incomplete, why.clone())
+    } else {
+        (Verdict::Passed, format!("{asked} of {asked} jobs succeeded"))
+    };
+    let mut actual = format!("{} of {asked} succeeded", account.conservation.succeeded);
+    for outcome in &Outcome::ALL[1..] {
+        match count(&account.conservation, *outcome) {
+            0 => {}
+            jobs => actual = format!("{actual}, {jobs} {outcome}"),
+        }
+    }
+    if verdict == Verdict::Incomplete && open.is_empty() {
+        actual = format!("{actual}, but {cause}");
+    }
+    let jobs = account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
+    Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
+}
+
+/// `1 of 12 jobs has`, `2 of 12 jobs have`.
+fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
+    format!("{count} of {asked} jobs {}", if count == 1 { one } else { many })
+}
+
+/// Jobs and what is said of them, where what is the same for several is said once: `a, b timed out, c lost`.
+fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
+    let (mut order, mut groups) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
+    for (name, what) in said {
+        let names = groups.entry(what.clone()).or_default();
+        if names.is_empty() {
+            order.push(what);
+        }
+        names.push(name);
+    }
+    let group = |what: &String| format!("{} {what}", listed(&groups[what]));
+    listed(&order.iter().map(group).collect::<Vec<_>>())
+}
+
+/// What became of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
+fn fate(entry: &Entry) -> String {
+    let outcome = entry.outcome;
+    let place = match entry.failed_stage() {
+        Some(stage) if outcome == Outcome::Failed => format!(" at {stage}"),
+        _ => String::new(),
+    };
+    let why = match outcome {
+        Outcome::Failed | Outcome::Rejected | Outcome::TimedOut => entry.message.as_ref().or(entry.reason.as_ref()),
+        // That its id was forgotten is all there is to say of a lost one.
+        _ => None,
+    };
+    let why = why.map(|why| format!(" ({})", escape::start(why, QUOTED))).unwrap_or_default();
+    format!("{outcome}{place}{why}")
+}
+
+/// The jobs without a known end: `2 not submitted (a, b), 1 missing (c)`.
+fn by_outcome(account: &Account) -> String {
+    let parts = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Succeeded && !outcome.is_bad());
+    let parts = parts.filter_map(|outcome| {
+        let names: Vec<String> = account.with(outcome).map(|entry| entry.name.clone()).collect();
+        (!names.is_empty()).then(|| format!("{} {outcome} ({})", names.len(), listed(&names)))
+    });
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn with_abort(cause: String, account: &Account) -> String {
+    match account.aborted().next() {
+        Some(aborted) => format!("{cause}; {} stopped: {}", aborted.by, escape::start(&aborted.message, 2 * QUOTED)),
+        None => cause,
+    }
+}
+
+fn all_stages(evidence: &Evidence<'_>) -> Finding {
+    let account = &evidence.figures.account;
+    let asked = account.conservation.asked;
+    if asked == 0 {
+        return Finding::incomplete("there are no jobs");
+    }
+    let required = |entry: &Entry| -> Vec<String> {
+        let stages = account.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
+        stages.iter().filter(|stage| stage.required).map(|stage| stage.name.clone()).collect()
+    };
+    if account.entries.iter().all(|entry| required(entry).is_empty()) {
+        return Finding::incomplete("no Run names the stages that are required");
+    }
+    let (mut lacking, mut open) = (Vec::new(), Vec::new());
+    let mut jobs = Vec::new();
+    for entry in &account.entries {
+        let required = required(entry);
+        let missing: Vec<String> = required.iter().filter(|stage| !shows(entry, stage)).cloned().collect();
+        if !required.is_empty() && missing.is_empty() {
+            continue;
+        }
+        jobs.push(entry.name.clone());
+        // Whoever ended shows no more stages, and whoever was refused never will.
+        let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
+        if final_word && !missing.is_empty() {
+            lacking.push((entry.name.clone(), format!("({}) without {}", entry.outcome, listed(&missing))));
+        } else {
+            open.push(entry.name.clone());
+        }
+    }
+    let complete = asked - jobs.len() as u64;
+    let (verdict, cause) = if !lacking.is_empty() {
+        let lack = of(lacking.len(), asked, "lacks", "lack");
+        (Verdict::Failed, format!("{lack} a required stage: {}", shared(lacking)))
+    } else if !open.is_empty() {
+        let have = of(open.len(), asked, "has", "have");
+        (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))
+    } else if let Some(why) = &account.uncertain {
+        (Verdict::Incomplete, why.clone())
+    } else {
+        (Verdict::Passed, format!("all {asked} jobs finished every required stage"))
+    };
+    Finding { verdict, actual: format!("{complete} of {asked} jobs show them all"), cause, jobs, follows: true }
+}
+
+fn shows(entry: &Entry, name: &str) -> bool {
+    let stages = entry.job.as_ref().map(|job| job.status.stages.as_slice()).unwrap_or_default();
+    stages.iter().any(|stage| stage.name == name && stage.phase == StagePhase::Done)
+}
+
+fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
+    let logs = &evidence.logs;
+    if logs.is_empty() {
+        return Finding::incomplete("no worker log was captured");
+    }
+    let exceptions =
+        logs.iter().flat_map(|log| log.status.exceptions.iter().map(|exception| (service(log), exception)));
+    let said: Vec<String> = exceptions
+        .clone()
+        .map(|(service, exception)| format!("{service}: {}", escape::start(&exception.first_line, QUOTED)))
+        .collect();
+    if !said.is_empty() {
+        let ids: BTreeSet<&str> = exceptions.filter_map(|(_, exception)| exception.job_id.as_deref()).collect();
+        let of_job = |entry: &&Entry| {
+            let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_deref());
+            id.is_some_and(|id| ids.contains(id))
+        };
+        let jobs = evidence.figures.account.entries.iter().filter(of_job).map(|entry| entry.name.clone()).collect();
+        let counted = if said.len() == 1 { "1 exception".to_owned() } else { format!("{} exceptions", said.len()) };
+        return Finding {
+            verdict: Verdict::Failed,
+            actual: counted.clone(),
+            cause: format!("{counted} in the worker logs: {}", listed(&said)),
+            jobs,
+            follows: false,
+        };
+    }
+    let short: Vec<String> = logs.iter().filter_map(shortcoming).collect();
+    if !short.is_empty() {
+        return Finding::incomplete(format!("the worker logs are not whole: {}", listed(&short)));
+    }
+    let lines: u64 = logs.iter().filter_map(|log| log.status.lines).sum();
+    let actual = format!("none in {lines} lines of {} logs", logs.len());
+    Finding {
+        verdict: Verdict::Passed,
+        cause: "no exception in the worker logs".to_owned(),
+        actual,
+        jobs: Vec::new(),
+        follows: false,
+    }
+}
+
+fn service(log: &Logs) -> &str {
+    if log.spec.service.is_empty() { &log.metadata.name } else { &log.spec.service }
+}
+
+/// Why a log proves nothing: it did not come whole, or there is not one line in it.
+fn shortcoming(log: &Logs) -> Option<String> {
+    let what = match (log.status.result, log.status.lines) {
+        (CaptureResult::Ok, None | Some(1..)) => return None,
+        (CaptureResult::Ok | CaptureResult::Empty, _) => "no lines",
+        (CaptureResult::Partial, _) => "a part of it",
+        (CaptureResult::Error, _) => "nothing usable",
+    };
+    let why = log.status.message.as_ref().or(log.status.reason.as_ref());
+    let why = why.map(|why| format!(", {}", escape::start(why, QUOTED))).unwrap_or_default();
+    Some(format!("{} ({what}{why})", service(log)))
+}

@@ -1,0 +1,110 @@
+//! The headline figures in words, as the page and the summary on the terminal both say them. The names
+//! in them are anybody's: each is made safe by the function that the caller gives.
+
+use crate::figures::Figures;
+use crate::figures::interval::SuccessRate;
+use crate::figures::listed;
+use crate::figures::load::Load;
+use crate::figures::outcome::Outcome;
+use crate::units;
+
+/// Makes a name safe for where it will be shown.
+pub(super) type Safe = fn(&str) -> String;
+
+/// The figures that the first screen shows, each with its label.
+pub(super) fn facts(figures: &Figures, safe: Safe) -> Vec<(&'static str, String)> {
+    vec![
+        ("Load", load(&figures.load)),
+        ("Throughput", throughput(&figures.load)),
+        ("End to end", end_to_end(figures)),
+        ("Limiting stage", limiting(figures, safe)),
+        ("Success rate", figures.success.map_or_else(|| "no job came to an end".to_owned(), SuccessRate::text)),
+    ]
+}
+
+fn load(load: &Load) -> String {
+    let asked = &load.asked;
+    let jobs = jobs(asked.jobs);
+    let mut text = match (asked.concurrency, asked.max_posts, asked.rate_per_second) {
+        (Some(concurrency), _, _) => format!("asked: concurrency {concurrency}, {jobs}"),
+        (_, Some(posts), _) => format!("asked: {jobs} at once, at most {posts} submissions at a time"),
+        (_, _, Some(rate)) => format!("asked: {} jobs/s, {jobs}", decimal(rate)),
+        _ => format!("asked: {jobs}"),
+    };
+    if load.first_submitted.is_none() {
+        return format!("{text}; nothing was submitted");
+    }
+    text = format!("{text}; reached: peak {}", load.peak);
+    if let Some(mean) = load.mean_while_submitting {
+        text = format!("{text}, mean {mean:.1} in flight from the first submission to the last");
+    }
+    if asked.rate_per_second.is_some()
+        && let Some(rate) = load.rate_reached
+    {
+        text = format!("{text}, {} jobs/s", decimal(rate));
+    }
+    if let Some(lag) = load.lag {
+        text = format!(
+            "{text}; submissions lagged behind the schedule by {} (median), {} at most",
+            units::seconds(lag.p50),
+            units::seconds(lag.max)
+        );
+    }
+    match (asked.concurrency, asked.reachable()) {
+        (Some(concurrency), Some(reachable)) if reachable < concurrency => {
+            format!("{text}; {concurrency} could not be reached: there were only {jobs}")
+        }
+        (Some(concurrency), _) if load.peak < concurrency => format!("{text}; {concurrency} was never reached"),
+        _ => text,
+    }
+}
+
+fn jobs(count: u64) -> String {
+    if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
+}
+
+fn throughput(load: &Load) -> String {
+    match (load.jobs_per_minute(), load.window_seconds()) {
+        (Some(rate), Some(window)) => format!(
+            "{} jobs/min: {} succeeded in {}, from the first submission to the last end",
+            decimal(rate),
+            load.succeeded,
+            units::seconds(window)
+        ),
+        _ => "not known: no end was seen".to_owned(),
+    }
+}
+
+/// A rate with about three digits.
+pub(super) fn decimal(value: f64) -> String {
+    match value {
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 || v == 0.0 => format!("{v:.1}"),
+        v if v >= 1.0 => format!("{v:.2}"),
+        v => format!("{v:.3}"),
+    }
+}
+
+fn end_to_end(figures: &Figures) -> String {
+    match figures.end_to_end {
+        Some(of) => format!("median {}, max {}, of {} that succeeded", of.p50.text(), of.max.text(), of.count),
+        None => "not known: no job is known to have succeeded".to_owned(),
+    }
+}
+
+fn limiting(figures: &Figures, safe: Safe) -> String {
+    match &figures.limiting {
+        Some(limiting) => format!("{}: {}", safe(&limiting.stage), limiting.text()),
+        None => "not known: no stage has times".to_owned(),
+    }
+}
+
+/// Who is not among those that succeeded: `failed: a, b; lost: c`. None where all are.
+pub(super) fn others(figures: &Figures, safe: Safe) -> Option<String> {
+    let parts = Outcome::ALL[1..].iter().filter_map(|outcome| {
+        let names: Vec<String> = figures.account.with(*outcome).map(|entry| safe(&entry.name)).collect();
+        (!names.is_empty()).then(|| format!("{outcome}: {}", listed(&names)))
+    });
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}

@@ -1,0 +1,210 @@
+//! `--index`: one page over the finished scenarios below a directory.
+//!
+//! A scenario is a directory with a `report.json`; one that has only a `records.ndjson`, or nothing, was begun and never
+//! judged, and counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
+
+mod ramp;
+mod scan;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::files;
+use super::intake::RECORDS;
+use super::page::link;
+use super::{exit_of, facts, said};
+use crate::cli::{Failure, Io, Outcome};
+use crate::escape::{markdown, start, terminal};
+use crate::record::{API_VERSION, Verdict};
+use crate::units;
+use ramp::Ramp;
+use scan::Scenario;
+
+/// What programs read of an index. Not `report.json`, so that nobody takes an index for a scenario.
+const INDEX: &str = "index.json";
+/// How many characters of a cause a row of the page, or a line on the terminal, shows.
+const CAUSE: usize = 240;
+
+/// The content of `index.json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Name,
+    status: Status,
+}
+
+#[derive(Debug, Serialize)]
+struct Name {
+    name: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    verdict: Verdict,
+    cause: String,
+    /// The level that Failed, where the directory is a ramp and one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaking_point: Option<String>,
+    parts: Vec<Part>,
+}
+
+/// A scenario, or a level of a ramp, or a ramp as a whole.
+#[derive(Debug, Serialize)]
+struct Part {
+    /// Relative to the index, `/` between its parts; empty for a level that was not run.
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<String>,
+    verdict: Verdict,
+    cause: String,
+}
+
+/// Indexes what lies below `directory`.
+pub(super) fn run(directory: &Path, io: Io<'_>) -> Outcome {
+    let Io { stdout, console, stop, .. } = io;
+    let shown = directory.display().to_string();
+    let place = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
+    if let Some(name) = [RECORDS, files::REPORT].iter().find(|name| place.join(name).exists()) {
+        return Err(Failure::usage(format!(
+            "--index {shown}: it holds {name}: it is a scenario itself, name its parent"
+        )));
+    }
+    let (scenarios, whole) = scan::scan(&place, &console);
+    if scenarios.is_empty() {
+        console.say(&format!("{shown}: there is no scenario below it, nothing to index"));
+        return Ok(exit_of(Verdict::Incomplete, false, !whole));
+    }
+    let name = place.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());
+    let (ramps, others) = ramp::split(&scenarios);
+    let (page, status) = match (&ramps[..], &others[..]) {
+        ([ramp], []) => of_ramp(ramp),
+        _ => of_all(&name, &ramps, &others, &place),
+    };
+    let (verdict, cause) = (status.verdict, status.cause.clone());
+    let index = Index { api_version: API_VERSION, kind: "Index", metadata: Name { name: name.clone() }, status };
+    let mut text = serde_json::to_string(&index).map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
+    text.push('\n');
+
+    let mut shelf = files::Shelf::new(&place, &console);
+    shelf.put(files::PAGE, Ok(page.into_bytes()));
+    shelf.put(INDEX, Ok(text.clone().into_bytes()));
+    let written = directory.join(files::PAGE);
+    console.show(&format!(
+        "{}: {verdict}: {}\n  Report         {}\n",
+        terminal(&name),
+        terminal(&start(&cause, 2 * CAUSE)),
+        terminal(&written.display().to_string())
+    ));
+    let exit = exit_of(verdict, false, shelf.failed() || !whole);
+    let written = stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error));
+    said(written).map(|()| stop.exit_or(exit))
+}
+
+/// The page of a directory that is one ramp.
+fn of_ramp(ramp: &Ramp<'_>) -> (String, Status) {
+    let (verdict, cause) = (ramp.verdict(), ramp.cause());
+    let mut page = format!("# {verdict}: ramp\n\n**{verdict}**: {}.\n\n", markdown(cause.trim_end_matches('.')));
+    // Writing to a string cannot fail; so below.
+    let _ = writeln!(
+        page,
+        "Breaking point: {}.\n",
+        ramp.breaking_point().map_or_else(|| "not found".to_owned(), |l| format!("level {}", markdown(l)))
+    );
+    page.push_str("| Level | Verdict | Jobs | Peak in flight | Jobs/min | Median | Max | Not succeeded |\n");
+    page.push_str("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    for level in &ramp.levels {
+        let Some(scenario) = level.scenario else {
+            let _ = writeln!(page, "| {} | not run | – | – | – | – | – | – |", markdown(&level.name));
+            continue;
+        };
+        let cells = [
+            link(&level.name, &report_of(scenario)),
+            format!("**{}**", scenario.verdict()),
+            scenario.asked().map_or_else(dash, |jobs| jobs.to_string()),
+            scenario.figure("peakConcurrency").map_or_else(dash, |peak| format!("{peak:.0}")),
+            scenario.figure("jobsPerMinute").map_or_else(dash, facts::decimal),
+            scenario.figure("endToEndMedianSeconds").map_or_else(dash, units::seconds),
+            scenario.figure("endToEndMaxSeconds").map_or_else(dash, units::seconds),
+            scenario.not_succeeded().map_or_else(dash, |jobs| jobs.to_string()),
+        ];
+        let _ = writeln!(page, "| {} |", cells.join(" | "));
+    }
+    page.push_str("\nMedian and max are end to end, of the jobs that succeeded.\n");
+    for note in ramp.same_loads() {
+        let _ = write!(page, "\n- {}\n", markdown(&note));
+    }
+    let parts = ramp.levels.iter().map(|level| Part {
+        path: level.scenario.map(|scenario| scenario.path.clone()).unwrap_or_default(),
+        level: Some(level.name.clone()),
+        verdict: level.scenario.map(Scenario::verdict).unwrap_or_default(),
+        cause: level.scenario.map_or_else(|| "not run".to_owned(), Scenario::cause),
+    });
+    let breaking_point = ramp.breaking_point().map(str::to_owned);
+    (page, Status { verdict, cause, breaking_point, parts: parts.collect() })
+}
+
+/// The page of a directory with scenarios of several sorts.
+fn of_all(name: &str, ramps: &[Ramp<'_>], others: &[&Scenario], place: &Path) -> (String, Status) {
+    let mut rows: Vec<(Part, String)> = Vec::new();
+    for scenario in others {
+        let part =
+            Part { path: scenario.path.clone(), level: None, verdict: scenario.verdict(), cause: scenario.cause() };
+        let cells = [
+            link(&scenario.path, &report_of(scenario)),
+            format!("**{}**", part.verdict),
+            scenario.asked().map_or_else(dash, |jobs| jobs.to_string()),
+            scenario.figure("jobsPerMinute").map_or_else(dash, facts::decimal),
+            scenario.figure("endToEndMedianSeconds").map_or_else(dash, units::seconds),
+            scenario.figure("endToEndMaxSeconds").map_or_else(dash, units::seconds),
+            markdown(&start(&part.cause, CAUSE)),
+        ];
+        rows.push((part, cells.join(" | ")));
+    }
+    for ramp in ramps {
+        let part = Part { path: ramp.path.clone(), level: None, verdict: ramp.verdict(), cause: ramp.cause() };
+        let page = [ramp.path.as_str(), files::PAGE].join("/");
+        let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
+        // Its page is another index, which may not have been made yet.
+        let first =
+            if !ramp.path.is_empty() && place.join(&page).exists() { link(label, &page) } else { markdown(label) };
+        let jobs = ramp.levels.iter().filter_map(|level| level.scenario?.asked()).sum::<u64>();
+        let cells =
+            format!("{first} | **{}** | {jobs} | – | – | – | {}", part.verdict, markdown(&start(&part.cause, CAUSE)));
+        rows.push((part, cells));
+    }
+    rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    let verdict = rows.iter().map(|(part, _)| part.verdict).max().unwrap_or_default();
+    let not_passed: Vec<String> = rows
+        .iter()
+        .filter(|(part, _)| part.verdict != Verdict::Passed)
+        .map(|(part, _)| format!("{} is {}", part.path, part.verdict))
+        .collect();
+    let cause = match not_passed.len() {
+        0 if rows.len() == 1 => "the one scenario passed".to_owned(),
+        0 => format!("{0} of {0} scenarios passed", rows.len()),
+        count => format!("{count} of {} scenarios did not pass: {}", rows.len(), crate::figures::listed(&not_passed)),
+    };
+    let mut page = format!("# {verdict}: {}\n\n**{verdict}**: {}.\n\n", markdown(name), markdown(&cause));
+    page.push_str("| Scenario | Verdict | Jobs | Jobs/min | Median | Max | Why |\n");
+    page.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- |\n");
+    for (_, cells) in &rows {
+        let _ = writeln!(page, "| {cells} |");
+    }
+    page.push_str("\nMedian and max are end to end, of the jobs that succeeded.\n");
+    let parts = rows.into_iter().map(|(part, _)| part).collect();
+    (page, Status { verdict, cause, breaking_point: None, parts })
+}
+
+/// The page of a scenario; its directory where it has none.
+fn report_of(scenario: &Scenario) -> String {
+    if scenario.report.is_some() { format!("{}/{}", scenario.path, files::PAGE) } else { format!("{}/", scenario.path) }
+}
+
+fn dash() -> String {
+    "–".to_owned()
+}

@@ -1,0 +1,144 @@
+//! Finding scenarios and reading what they say of themselves.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use walkdir::WalkDir;
+
+use crate::cli::Console;
+use crate::record::{Kind, Parsed, Record, Report, Run, Verdict};
+use crate::tools::render_report::files::{MANIFEST, REPORT};
+use crate::tools::render_report::intake::RECORDS;
+
+/// One scenario's directory.
+#[derive(Debug)]
+pub(super) struct Scenario {
+    /// Relative to the index, `/` between its parts.
+    pub(super) path: String,
+    /// Its report; none where there is none that can be read.
+    pub(super) report: Option<Report>,
+    /// Its Runs, as its manifest has them.
+    pub(super) runs: Vec<Run>,
+    /// It holds no records at all: whatever was to write them never began.
+    pub(super) bare: bool,
+    /// Why it has no report.
+    trouble: String,
+}
+
+impl Scenario {
+    /// Its verdict; one that was never judged is not known.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.report.as_ref().map(|report| report.status.verdict).unwrap_or_default()
+    }
+
+    /// Its verdict's cause.
+    pub(super) fn cause(&self) -> String {
+        self.report.as_ref().map_or_else(|| self.trouble.clone(), |report| report.status.cause.clone())
+    }
+
+    /// A label of its Run.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        let labels = self.runs.iter().map(|run| &run.metadata).chain(self.report.iter().map(|report| &report.metadata));
+        labels.filter_map(|metadata| metadata.labels.get(name)).map(String::as_str).next()
+    }
+
+    /// How many jobs were asked for.
+    pub(super) fn asked(&self) -> Option<u64> {
+        self.report.as_ref().map(|report| report.status.conservation.asked)
+    }
+
+    /// How many of them did not succeed, or are not known to have.
+    pub(super) fn not_succeeded(&self) -> Option<u64> {
+        let sums = self.report.as_ref()?.status.conservation;
+        Some(sums.asked.saturating_sub(sums.succeeded))
+    }
+
+    /// A figure of its report.
+    pub(super) fn figure(&self, name: &str) -> Option<f64> {
+        self.report.as_ref()?.status.figures.get(name).copied()
+    }
+}
+
+/// The scenarios below `place`, by path, and whether every directory could be read.
+pub(super) fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
+    let (mut scenarios, mut whole) = (Vec::new(), true);
+    let mut walk = WalkDir::new(place).min_depth(1).sort_by_file_name().into_iter();
+    while let Some(found) = walk.next() {
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(error) => {
+                console.say(&error.to_string());
+                whole = false;
+                continue;
+            }
+        };
+        if !entry.file_type().is_dir() {
+            continue;
+        }
+        if [REPORT, RECORDS].iter().any(|name| entry.path().join(name).is_file()) {
+            scenarios.push(read(place, entry.path()));
+            walk.skip_current_dir();
+        } else if is_bare(entry.path()) {
+            scenarios.push(bare(place, entry.path()));
+        }
+    }
+    (scenarios, whole)
+}
+
+/// Whether a directory holds nothing but perhaps a FIFO: it was made for a scenario that then did not begin. One that
+/// cannot be read is not; the walk says so.
+fn is_bare(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .all(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir() && !kind.is_file() && !kind.is_symlink()))
+    })
+}
+
+fn bare(place: &Path, directory: &Path) -> Scenario {
+    let trouble = "its directory was made, and nothing was ever written into it".to_owned();
+    Scenario { path: relative(place, directory), report: None, runs: Vec::new(), bare: true, trouble }
+}
+
+fn read(place: &Path, directory: &Path) -> Scenario {
+    let (report, trouble) = match report(&directory.join(REPORT)) {
+        Ok(Some(report)) => (Some(report), String::new()),
+        Ok(None) => (None, "it was begun and has no report; render-report --replay makes it".to_owned()),
+        Err(error) => (None, format!("{REPORT}: {error}")),
+    };
+    let runs = runs(&directory.join(MANIFEST));
+    Scenario { path: relative(place, directory), report, runs, bare: false, trouble }
+}
+
+fn relative(place: &Path, directory: &Path) -> String {
+    let parts = directory.strip_prefix(place).unwrap_or(directory).iter();
+    parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+fn report(path: &Path) -> io::Result<Option<Report>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match Record::parse(text.trim()).map_err(io::Error::other)? {
+        Parsed::Record(record) if record.kind() == Kind::Report => record.read().map(Some).map_err(io::Error::other),
+        _ => Err(io::Error::other("not a Report record")),
+    }
+}
+
+/// The Runs of a manifest. Where it is missing or broken the labels of the Report, which are the Run's, must do.
+fn runs(path: &Path) -> Vec<Run> {
+    #[derive(Deserialize)]
+    struct List {
+        items: Vec<Run>,
+    }
+    let Ok(text) = fs::read_to_string(path) else { return Vec::new() };
+    match Record::parse(text.trim()) {
+        Ok(Parsed::Record(record)) => record.read().into_iter().collect(),
+        Ok(Parsed::Other) => serde_json::from_str::<List>(&text).map(|list| list.items).unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
+}

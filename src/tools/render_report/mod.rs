@@ -1,0 +1,203 @@
+//! `render-report`: judges a run from its records and writes the run directory; or indexes finished scenarios.
+
+mod captures;
+mod criteria;
+mod facts;
+mod files;
+mod index;
+mod intake;
+mod page;
+mod summary;
+mod tables;
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Exit, Failure, Io, Outcome};
+use crate::figures::Figures;
+use crate::ndjson::Writer;
+use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
+use intake::Intake;
+
+const AFTER_HELP: &str = "\
+Input:
+  Records, one a line, on stdin: the stream of the whole pipe, or several put together in any
+  order. With --replay the records.ndjson of --out; with --index neither.
+
+Output:
+  The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
+  it arrives), report.md, report.json, jobs.csv, stages.csv, jobs.json, manifest.json. A directory
+  that holds any of them is refused.
+  With --index: report.md and index.json in that directory, and the content of index.json on
+  stdout.
+
+Criteria:
+  all-done       every job that was asked for succeeded
+  all-stages     every job finished every stage that the profile requires
+  no-exceptions  no exception in the worker logs that were captured
+  Each is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is
+  the verdict. Without --expect it is what the Run record names, else all-done. What was asked is
+  kept on the Run record, so --replay needs neither --expect nor --subset again; a stream without
+  a Run cannot keep it.
+
+Examples:
+  stage-fixtures --jobs 12 | submit-jobs --max-posts 4 | poll-jobs | render-report --out runs/a
+  cat pod-*.ndjson | render-report --out runs/b --expect all-done,all-stages
+  grep soak-003 runs/a/records.ndjson | render-report --out runs/c --subset
+  render-report --out runs/a --replay
+  render-report --index runs/ramp
+
+Exit codes:
+  0         Passed
+  2         usage error; nothing was read
+  3         Failed
+  4         Incomplete
+  65        Passed, but lines of the input were broken and dropped
+  74        reading or writing failed; this comes before any verdict
+  130, 143  a signal came while reading: the report was written on what there was
+  With --index the worst verdict below counts; a ramp is Passed if a level passed and then all
+  did, or one Failed; it is Failed if the first level Failed, else Incomplete.";
+
+/// Judges a run from its records and writes its report; or indexes finished ones.
+#[derive(Debug, Clone, Default, clap::Parser)]
+#[command(name = "render-report", version, after_help = AFTER_HELP)]
+pub struct Args {
+    /// The scenario's directory; it is made, and must not hold a scenario yet
+    #[arg(long, value_name = "DIR", required_unless_present = "index", conflicts_with = "index")]
+    pub out: Option<PathBuf>,
+    /// What to judge by, separated by commas: all-done, all-stages, no-exceptions; may be given again
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "index")]
+    pub expect: Vec<String>,
+    /// Judge only the jobs that are in the stream, not those that a Run asked for
+    #[arg(long, conflicts_with = "index")]
+    pub subset: bool,
+    /// Make the report of --out again from its records.ndjson, reading no stdin
+    #[arg(long, conflicts_with = "index")]
+    pub replay: bool,
+    /// Index the finished scenarios below this directory
+    #[arg(long, value_name = "DIR")]
+    pub index: Option<PathBuf>,
+}
+
+/// Runs the tool.
+pub fn run(args: Args, io: Io<'_>) -> Outcome {
+    match (args.index, args.out) {
+        (Some(directory), _) => index::run(&directory, io),
+        (None, Some(out)) => {
+            let expect = criteria::checked(&args.expect)?;
+            let asked =
+                RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
+            report(&out, &asked, args.replay, io)
+        }
+        (None, None) => Err(Failure::usage("--out DIR or --index DIR is needed")),
+    }
+}
+
+fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
+    let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
+    let intake = if replay {
+        let intake = intake::replay(out, &console)?;
+        files::check_writable(out)?;
+        intake
+    } else {
+        let mut records = intake::create(out)?;
+        if stdin_is_terminal {
+            console.say("reading records from the terminal; Ctrl-D ends them");
+        }
+        intake::receive(stdin, &mut records, asked, &console)
+    };
+    let Intake { fold, broken, failed } = intake;
+    let spec = settle(asked, &fold);
+    let figures = Figures::of(&fold, spec.subset);
+    let judgement = criteria::judge(&spec.expect, &figures, &fold);
+    let captures = captures::captures(&fold);
+    let mut report = Report {
+        metadata: identity(&figures),
+        spec,
+        status: ReportStatus {
+            verdict: judgement.verdict,
+            cause: judgement.cause,
+            criteria: judgement.criteria,
+            conservation: figures.account.conservation,
+            figures: figures.by_name(),
+            limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
+            doubts: [figures.doubts.clone(), captures.doubts].concat(),
+            files: Vec::new(),
+        },
+    };
+
+    let mut shelf = files::Shelf::new(out, &console);
+    shelf.holds(intake::RECORDS);
+    shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
+    shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
+    shelf.put("jobs.csv", tables::jobs(&figures));
+    shelf.put("stages.csv", tables::stages(&figures));
+    for file in captures.files {
+        shelf.holds(&file);
+    }
+    // The page names itself and report.json, which are written once it is made.
+    let named = [shelf.written(), &[files::PAGE.to_owned(), files::REPORT.to_owned()]].concat();
+    shelf.put(files::PAGE, Ok(page::page(&report, &figures, &named).into_bytes()));
+    report.status.files = [shelf.written(), &[files::REPORT.to_owned()]].concat();
+    let record = Record::new(Kind::Report, &report)
+        .map_err(|error| Failure::input_output(format!("{}: {error}", files::REPORT)))?;
+    shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
+    let failed = failed || shelf.failed();
+
+    console.show(&summary::summary(&report, &figures, &out.join(files::PAGE)));
+    let verdict = exit_of(report.status.verdict, broken, failed);
+    said(Writer::new(stdout).record(&record)).map(|()| stop.exit_or(verdict))
+}
+
+/// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.
+fn settle(asked: &RunSpec, fold: &Fold) -> ReportSpec {
+    let mut expect = asked.expect.clone().unwrap_or_default();
+    let runs: Vec<Run> = fold.runs().collect();
+    if expect.is_empty() {
+        for name in runs.iter().filter_map(|run| run.spec.expect.as_ref()).flatten() {
+            if !expect.contains(name) {
+                expect.push(name.clone());
+            }
+        }
+    }
+    if expect.is_empty() {
+        expect.push(criteria::DEFAULT.to_owned());
+    }
+    ReportSpec { expect, subset: asked.subset || runs.iter().any(|run| run.spec.subset) }
+}
+
+/// The Run's own name and labels; of several shards what they have in common.
+fn identity(figures: &Figures) -> Metadata {
+    let runs: Vec<&Run> = figures.account.runs().collect();
+    let Some((first, others)) = runs.split_first() else {
+        let run = figures.account.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
+        return Metadata { name: "report".to_owned(), run, ..Metadata::default() };
+    };
+    let mut metadata = first.metadata.clone();
+    if !others.is_empty() {
+        let names = [&first.spec.prefix, &first.spec.scenario, &Some(first.metadata.run.clone())];
+        let name = names.into_iter().flatten().find(|name| !name.is_empty());
+        metadata.name = name.cloned().unwrap_or_else(|| "report".to_owned());
+        metadata.labels.retain(|label, value| others.iter().all(|run| run.metadata.labels.get(label) == Some(value)));
+    }
+    metadata
+}
+
+/// What was not read or written comes first, for then the verdict itself may rest on a part; broken lines come last,
+/// for a verdict other than Passed says more than they do.
+fn exit_of(verdict: Verdict, broken: bool, failed: bool) -> Exit {
+    match verdict {
+        _ if failed => Exit::InputOutput,
+        Verdict::Failed => Exit::Failed,
+        Verdict::Incomplete => Exit::Incomplete,
+        Verdict::Passed if broken => Exit::BrokenInput,
+        Verdict::Passed => Exit::Done,
+    }
+}
+
+/// A reader of stdout that has gone does not turn a verdict into a pass: the exit stays what it is.
+fn said(written: Result<(), Failure>) -> Result<(), Failure> {
+    match written {
+        Err(failure) if failure.message().is_none() => Ok(()),
+        other => other,
+    }
+}

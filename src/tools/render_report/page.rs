@@ -1,0 +1,316 @@
+//! `report.md`: a first screen to be pasted to a team, and the evidence below it.
+//!
+//! Whatever a record said goes through [`escape::markdown`]. Times are UTC; no clock is asked, so that the same records
+//! always make the same page.
+
+use std::cmp::Reverse;
+use std::fmt::Write;
+
+use super::facts;
+use super::files;
+use crate::escape::{self, markdown};
+use crate::figures::Figures;
+use crate::figures::account::Entry;
+use crate::figures::distribution::{Distribution, Measured};
+use crate::figures::journey::Journey;
+use crate::figures::outcome::{Outcome, conservation_line};
+use crate::record::{Report, Run, Verdict};
+use crate::units;
+
+/// How many jobs the page lists; `jobs.csv` has them all.
+const LISTED_JOBS: usize = 50;
+/// How many failures the first screen shows.
+const FIRST_FAILURES: usize = 5;
+/// How many characters of a message a cell shows.
+const MESSAGE: usize = 160;
+/// How long the longest bar of the load over time is.
+const BAR: f64 = 40.0;
+
+/// A page in the making. Writing to a string cannot fail, so what `write!` gives back is dropped.
+struct Page(String);
+
+impl Page {
+    /// One empty line between what is there and what comes.
+    fn gap(&mut self) {
+        self.0.truncate(self.0.trim_end_matches('\n').len());
+        if !self.0.is_empty() {
+            self.0.push_str("\n\n");
+        }
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.gap();
+        let _ = write!(self.0, "## {text}\n\n");
+    }
+
+    fn paragraph(&mut self, text: &str) {
+        self.gap();
+        let _ = writeln!(self.0, "{text}");
+    }
+
+    fn item(&mut self, text: &str) {
+        let _ = writeln!(self.0, "- {text}");
+    }
+
+    fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+        self.gap();
+        // Columns of numbers read best aligned to the right; they are those whose head ends in `>`.
+        let names: Vec<&str> = head.iter().map(|name| name.trim_end_matches('>')).collect();
+        let rules: Vec<&str> = head.iter().map(|name| if name.ends_with('>') { "---:" } else { "---" }).collect();
+        let _ = writeln!(self.0, "| {} |\n| {} |", names.join(" | "), rules.join(" | "));
+        for row in rows {
+            let _ = writeln!(self.0, "| {} |", row.join(" | "));
+        }
+    }
+}
+
+/// The page of `report`. `written` are the files beside it.
+pub(super) fn page(report: &Report, figures: &Figures, written: &[String]) -> String {
+    let mut page = Page(String::new());
+    first_screen(&mut page, report, figures);
+    criteria(&mut page, report);
+    stages(&mut page, figures);
+    jobs(&mut page, figures);
+    concurrency(&mut page, figures);
+    run(&mut page, figures);
+    list_files(&mut page, written);
+    page.0
+}
+
+fn first_screen(page: &mut Page, report: &Report, figures: &Figures) {
+    let name = markdown(&title(report, figures));
+    let status = &report.status;
+    let _ = writeln!(page.0, "# {}: {name}", status.verdict);
+    page.paragraph(&format!("**{}**: {}.", status.verdict, markdown(status.cause.trim_end_matches('.'))));
+    page.paragraph(&conservation_line(&status.conservation));
+    if let Some(others) = facts::others(figures, markdown) {
+        page.paragraph(&format!("Not succeeded: {others}."));
+    }
+    let rows = facts::facts(figures, markdown).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
+    page.table(&["Figure", "Value"], rows);
+    failures(page, figures);
+    if !status.doubts.is_empty() {
+        page.heading("Missing or doubtful");
+        for doubt in &status.doubts {
+            page.item(&markdown(doubt));
+        }
+    }
+}
+
+/// What the run is called.
+pub(super) fn title(report: &Report, figures: &Figures) -> String {
+    let run = figures.account.runs().next();
+    let scenario =
+        run.and_then(|run| run.spec.scenario.clone().or_else(|| run.metadata.labels.get("scenario").cloned()));
+    let name = scenario.unwrap_or_else(|| report.metadata.name.clone());
+    match report.metadata.labels.get("level") {
+        Some(level) => format!("{name}, level {level}"),
+        None => name,
+    }
+}
+
+fn failures(page: &mut Page, figures: &Figures) {
+    // One that may run is no failure yet, but why nobody knows belongs here too.
+    let told = |entry: &&Entry| entry.outcome.is_bad() || entry.outcome == Outcome::Unknown;
+    let bad: Vec<&Entry> = figures.account.entries.iter().filter(told).collect();
+    if bad.is_empty() {
+        return;
+    }
+    page.heading("First failures");
+    let rows = bad.iter().take(FIRST_FAILURES).map(|entry| {
+        vec![
+            markdown(&entry.name),
+            entry.outcome.to_string(),
+            entry.failed_stage().map_or_else(dash, markdown),
+            entry.reason.as_deref().map_or_else(dash, markdown),
+            entry.message.as_deref().map_or_else(dash, |message| markdown(&escape::start(message, MESSAGE))),
+        ]
+    });
+    page.table(&["Job", "Ended", "Stage", "Reason", "Message"], rows);
+    if bad.len() > FIRST_FAILURES {
+        page.paragraph(&format!("{} more are in [jobs.csv](jobs.csv).", bad.len() - FIRST_FAILURES));
+    }
+}
+
+fn criteria(page: &mut Page, report: &Report) {
+    page.heading("Criteria");
+    let rows = report.status.criteria.iter().map(|criterion| {
+        let jobs = crate::figures::listed(&criterion.jobs);
+        vec![
+            markdown(&criterion.name),
+            format!("**{}**", criterion.verdict),
+            markdown(&criterion.expected),
+            markdown(&criterion.actual),
+            if jobs.is_empty() { dash() } else { markdown(&jobs) },
+        ]
+    });
+    page.table(&["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way"], rows);
+    if report.status.verdict == Verdict::Incomplete {
+        page.paragraph("Incomplete is not a pass: nothing is known to be wrong, and something is not known.");
+    }
+}
+
+fn stages(page: &mut Page, figures: &Figures) {
+    let seen = figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some());
+    let rows: Vec<Vec<String>> = seen
+        .flat_map(|stage| {
+            [("wait", stage.wait), ("work", stage.work)].into_iter().filter_map(|(what, of)| {
+                let of = of?;
+                let mut row = vec![markdown(&stage.name), what.to_owned()];
+                row.extend(distribution(&of));
+                row.push(stage.times_from().to_owned());
+                Some(row)
+            })
+        })
+        .collect();
+    page.heading("Stages");
+    if rows.is_empty() {
+        page.paragraph("No stage has times: the target gave none, and polls saw none begin and end.");
+        return;
+    }
+    page.table(&["Stage", "Part", "Count>", "Mean>", "p50>", "Max>", "p95>", "p99>", "Mean's error>", "Times"], rows);
+    page.paragraph("p95 needs 20 samples and p99 needs 100; a dash means too few.");
+}
+
+fn distribution(of: &Distribution) -> Vec<String> {
+    let seconds = |measured: Option<Measured>| measured.map_or_else(dash, |measured| units::seconds(measured.seconds));
+    vec![
+        of.count.to_string(),
+        seconds(Some(of.mean)),
+        seconds(Some(of.p50)),
+        seconds(Some(of.max)),
+        seconds(of.p95),
+        seconds(of.p99),
+        if of.mean.error() < 5e-7 { "none".to_owned() } else { format!("± {}", units::seconds(of.mean.error())) },
+    ]
+}
+
+fn jobs(page: &mut Page, figures: &Figures) {
+    let mut jobs: Vec<(&Entry, &Journey)> = figures.account.entries.iter().zip(&figures.journeys).collect();
+    // Worst first: who is known to have failed, who is not known, then the slowest.
+    jobs.sort_by_cached_key(|(entry, journey)| {
+        let group = match entry.outcome {
+            outcome if outcome.is_bad() => 0,
+            Outcome::Succeeded => 2,
+            _ => 1,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+        let slowness = journey.end_to_end.map(|whole| (whole.seconds * 1e6) as i64);
+        (group, if group == 2 { Reverse(slowness) } else { Reverse(None) })
+    });
+    page.heading("Jobs");
+    if jobs.is_empty() {
+        page.paragraph("None.");
+        return;
+    }
+    let rows = jobs.iter().take(LISTED_JOBS).map(|(entry, journey)| {
+        let measured = |part: Option<Measured>| part.map_or_else(dash, Measured::text);
+        let polls = entry.job.as_ref().and_then(|job| job.status.polls);
+        vec![
+            markdown(&entry.name),
+            entry.outcome.to_string(),
+            journey.submit_seconds.map_or_else(dash, units::seconds),
+            measured(journey.queue),
+            measured(journey.run),
+            measured(journey.end_to_end),
+            polls.map_or_else(dash, |polls| polls.sent.to_string()),
+            entry.reason.as_deref().map_or_else(dash, markdown),
+        ]
+    });
+    page.table(&["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason"], rows);
+    match jobs.len().saturating_sub(LISTED_JOBS) {
+        0 => page.paragraph("Worst first. In brackets: how far the truth may lie from the figure."),
+        more => page.paragraph(&format!(
+            "Worst first; {more} more are in [jobs.csv](jobs.csv). In brackets: how far the truth may lie from the figure."
+        )),
+    }
+}
+
+fn concurrency(page: &mut Page, figures: &Figures) {
+    let slices = &figures.load.slices;
+    if slices.is_empty() {
+        return;
+    }
+    page.heading("Jobs in flight over time");
+    let top = slices.iter().map(|slice| slice.mean).fold(0.0, f64::max);
+    let mut chart = "UTC             mean   peak\n".to_owned();
+    for slice in slices {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the longest bar")]
+        let bar = if top > 0.0 { (slice.mean / top * BAR).round() as usize } else { 0 };
+        let line = format!("{}  {:6.1} {:6}  {}", slice.from.time_of_day(), slice.mean, slice.peak, "#".repeat(bar));
+        let _ = writeln!(chart, "{}", line.trim_end());
+    }
+    page.paragraph(&format!("```text\n{chart}```"));
+}
+
+fn run(page: &mut Page, figures: &Figures) {
+    let runs: Vec<&Run> = figures.account.runs().collect();
+    if runs.is_empty() {
+        return;
+    }
+    page.heading("Run");
+    let rows = runs.iter().take(LISTED_JOBS).map(|run| {
+        let (spec, status) = (&run.spec, &run.status);
+        let offset = status.clock_offset.map_or_else(dash, |offset| {
+            Measured::within(
+                offset.seconds,
+                offset.seconds - offset.bound_seconds,
+                offset.seconds + offset.bound_seconds,
+            )
+            .text()
+        });
+        let polls = status.polling.map_or_else(dash, |polling| match polling.late_p99_seconds {
+            Some(late) => {
+                format!("{} ({} failed), 99 % at most {} late", polling.sent, polling.failed, units::seconds(late))
+            }
+            None => format!("{} ({} failed)", polling.sent, polling.failed),
+        });
+        vec![
+            markdown(&run.metadata.name),
+            markdown(&run.metadata.run),
+            status.started_at.map_or_else(dash, |time| markdown(&time.to_string())),
+            spec.target.as_deref().map_or_else(dash, markdown),
+            spec.profile.as_deref().map_or_else(dash, markdown),
+            spec.deadline_seconds.map_or_else(dash, units::seconds),
+            offset,
+            polls,
+        ]
+    });
+    page.table(
+        &["Name", "Run", "Started (UTC)", "Target", "Profile", "Deadline>", "Target's clock is ahead by>", "Polls"],
+        rows,
+    );
+    if runs.len() > LISTED_JOBS {
+        page.paragraph(&format!("{} more are in [{2}]({2}){1}", runs.len() - LISTED_JOBS, ".", files::MANIFEST));
+    }
+}
+
+fn list_files(page: &mut Page, written: &[String]) {
+    page.heading("The files");
+    for (name, what) in files::DESCRIBED {
+        if written.iter().any(|held| held == name) {
+            page.item(&format!("[{name}]({name}): {what}"));
+        }
+    }
+    for name in written.iter().filter(|name| !files::OURS.contains(&name.as_str())) {
+        page.item(&format!("captured: {}", link(name, name)));
+    }
+}
+
+/// A link to `path` that shows `text`; both may be anybody's.
+pub(super) fn link(text: &str, path: &str) -> String {
+    let mut target = String::new();
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => target.push(char::from(byte)),
+            _ => {
+                let _ = write!(target, "%{byte:02X}");
+            }
+        }
+    }
+    format!("[{}]({target})", markdown(text))
+}
+
+fn dash() -> String {
+    "–".to_owned()
+}

@@ -1,0 +1,36 @@
+//! The summary on the terminal: one screen, plain text.
+
+use std::path::Path;
+
+use super::facts;
+use crate::escape::{start, terminal};
+use crate::figures::Figures;
+use crate::figures::outcome::conservation_line;
+use crate::record::Report;
+
+/// How many characters of the cause, and of a doubt, the screen shows.
+const WIDE: usize = 400;
+/// How many doubts the screen shows.
+const DOUBTS: usize = 5;
+
+/// The lines. `page` is where the report for people lies.
+pub(super) fn summary(report: &Report, figures: &Figures, page: &Path) -> String {
+    let status = &report.status;
+    let title = super::page::title(report, figures);
+    let mut lines =
+        vec![format!("{}: {}: {}", terminal(&title), status.verdict, terminal(&start(&status.cause, WIDE)))];
+    let mut put = |label: &str, text: &str| lines.push(format!("  {label:<15}{text}"));
+    put("Jobs", &conservation_line(&status.conservation));
+    for (label, text) in facts::facts(figures, terminal) {
+        put(label, &text);
+    }
+    for doubt in status.doubts.iter().take(DOUBTS) {
+        put("Doubtful", &terminal(&start(doubt, WIDE)));
+    }
+    if status.doubts.len() > DOUBTS {
+        put("Doubtful", &format!("and {} more, see the report", status.doubts.len() - DOUBTS));
+    }
+    put("Report", &terminal(&page.display().to_string()));
+    lines.push(String::new());
+    lines.join("\n")
+}

@@ -1,0 +1,147 @@
+//! `jobs.csv` and `stages.csv`: a row for every job and for every stage of a job.
+//!
+//! Seconds have a column of their own for the error: the truth lies at most that far from the value, either way. Empty
+//! means not observed.
+
+use std::io;
+
+use crate::escape;
+use crate::figures::Figures;
+use crate::figures::distribution::Measured;
+use crate::figures::stages::StageTimes;
+use crate::record::{JobStatus, TimesFrom, Timestamp};
+
+const JOBS: [&str; 21] = [
+    "run",
+    "name",
+    "phase",
+    "reason",
+    "message",
+    "jobId",
+    "traceId",
+    "dueAt",
+    "submittedAt",
+    "acceptedAt",
+    "endedAt",
+    "submitSeconds",
+    "queueSeconds",
+    "queueErrorSeconds",
+    "runSeconds",
+    "runErrorSeconds",
+    "endToEndSeconds",
+    "endToEndErrorSeconds",
+    "polls",
+    "pollsFailed",
+    "flags",
+];
+
+const STAGES: [&str; 14] = [
+    "run",
+    "job",
+    "stage",
+    "phase",
+    "state",
+    "attempt",
+    "timesFrom",
+    "queuedAt",
+    "startedAt",
+    "endedAt",
+    "waitSeconds",
+    "waitErrorSeconds",
+    "workSeconds",
+    "workErrorSeconds",
+];
+
+/// One row per job of the account; one that was never heard of has only its name and its phase.
+pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(JOBS)?;
+    let unheard = JobStatus::default();
+    for (entry, journey) in figures.account.entries.iter().zip(&figures.journeys) {
+        let status = entry.job.as_ref().map_or(&unheard, |job| &job.status);
+        // Where the server's clock narrowed the end down, that is the better time of it.
+        let ended = journey.end.map(|end| end.at).or(status.ended_at);
+        table.write_record([
+            text(Some(&entry.run)),
+            text(Some(&entry.name)),
+            entry.outcome.column(),
+            text(entry.reason.as_ref()),
+            text(entry.message.as_ref()),
+            text(status.job_id.as_ref()),
+            text(status.trace_id.as_ref()),
+            time(status.due_at),
+            time(status.submitted_at),
+            time(status.accepted_at),
+            time(ended),
+            number(journey.submit_seconds),
+            value(journey.queue),
+            error(journey.queue),
+            value(journey.run),
+            error(journey.run),
+            value(journey.end_to_end),
+            error(journey.end_to_end),
+            status.polls.map(|polls| polls.sent.to_string()).unwrap_or_default(),
+            status.polls.map(|polls| polls.failed.to_string()).unwrap_or_default(),
+            text(Some(&status.flags.join(" "))),
+        ])?;
+    }
+    finish(table)
+}
+
+/// One row per stage that a job told of.
+pub(super) fn stages(figures: &Figures) -> io::Result<Vec<u8>> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(STAGES)?;
+    for entry in &figures.account.entries {
+        let Some(job) = &entry.job else { continue };
+        for stage in &job.status.stages {
+            let times = StageTimes::of(job, stage, figures.account.plan(entry));
+            let whose = match stage.times_from {
+                Some(TimesFrom::Server) => "server",
+                Some(TimesFrom::Polls) => "polls",
+                None => "",
+            };
+            table.write_record([
+                text(Some(&entry.run)),
+                text(Some(&entry.name)),
+                text(Some(&stage.name)),
+                format!("{:?}", stage.phase),
+                text(stage.state.as_ref()),
+                stage.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
+                whose.to_owned(),
+                time(stage.queued_at),
+                time(stage.started_at),
+                time(stage.ended_at),
+                value(times.wait),
+                error(times.wait),
+                value(times.work),
+                error(times.work),
+            ])?;
+        }
+    }
+    finish(table)
+}
+
+fn finish(table: csv::Writer<Vec<u8>>) -> io::Result<Vec<u8>> {
+    table.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+fn text(text: Option<&String>) -> String {
+    text.map(|text| escape::csv(text)).unwrap_or_default()
+}
+
+fn time(time: Option<Timestamp>) -> String {
+    time.map(|time| time.to_string()).unwrap_or_default()
+}
+
+fn value(measured: Option<Measured>) -> String {
+    number(measured.map(|measured| measured.seconds))
+}
+
+fn error(measured: Option<Measured>) -> String {
+    number(measured.map(Measured::error))
+}
+
+fn number(seconds: Option<f64>) -> String {
+    seconds.map(|seconds| format!("{seconds:.6}")).unwrap_or_default()
+}

@@ -1,0 +1,72 @@
+//! Kill -9 of any one tool: nothing hangs, no half-written file, the ids known so far are on record, and a report that is
+//! made again names the rest.
+
+use crate::shell::{Shell, lines_with, wait_until};
+
+fn kill(victim: &str) {
+    let shell = Shell::new(&["--hang", "l1:4,5"]);
+    // Each tool's pid is that of the subshell which it replaces.
+    let running = shell.start(&format!(
+        r#"mkdir out
+start() {{ echo $BASHPID > "$1.pid"; exec "$@"; }}
+(start stage-fixtures --from $FIXTURES --into data/fixtures --jobs 8 --run r1; sleep 60) |
+(start submit-jobs --concurrency 2 --slots out/slots) |
+(start poll-jobs --slots out/slots --min-interval 5ms --deadline 3s) |
+(start render-report --out out) > /dev/null
+echo "${{PIPESTATUS[@]}}"; [[ -f {victim}.pid ]]"#
+    ));
+    let records = shell.path("out/records.ndjson");
+    wait_until("the fifth submission", || lines_with(&records, "Submitted") >= 5);
+    let pid = shell.read(&format!("{victim}.pid")).trim().to_owned();
+    let killed = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+    assert!(killed.success(), "{victim} had gone already");
+    let done = running.finish();
+    assert!(done.stdout.contains("137"), "{victim}: {}{}", done.stdout, done.stderr);
+
+    assert!(lines_with(&records, "Submitted") >= 5, "the ids of jobs in flight are on record");
+    let half = std::fs::read_dir(shell.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with('.') || name.contains("tmp")
+    });
+    assert_eq!(half.count(), 0, "{victim}: no half-written file");
+    let again = shell.run("render-report --replay --out out > /dev/null");
+    assert!([3, 4].contains(&again.code), "{victim}: {}", again.stderr);
+    assert_eq!(shell.counted("out", "asked"), 8);
+    assert_ne!(shell.json("out/report.json")["status"]["verdict"], "Passed");
+}
+
+#[test]
+fn of_submit_jobs() {
+    kill("submit-jobs");
+}
+
+#[test]
+fn of_poll_jobs() {
+    kill("poll-jobs");
+}
+
+#[test]
+fn of_render_report() {
+    kill("render-report");
+}
+
+#[test]
+fn of_stage_fixtures() {
+    let shell = Shell::new(&[]);
+    // It is held up by a reader that does not read, so that it is certain to be alive.
+    let running = shell.start(
+        r#"mkdir out; mkfifo gate
+(echo $BASHPID > stage.pid; exec stage-fixtures --from $FIXTURES --into data/fixtures --jobs 5000 --run r1) |
+(read -r _ < gate; submit-jobs --max-posts 8) | poll-jobs --min-interval 5ms | render-report --out out > /dev/null
+echo "${PIPESTATUS[@]}""#,
+    );
+    wait_until("a full pipe", || shell.path("data/fixtures/soak/0100.webm").exists());
+    let pid = shell.read("stage.pid").trim().to_owned();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    std::fs::write(shell.path("gate"), "go\n").unwrap();
+    let done = running.finish();
+    assert_eq!(done.stdout, "137 0 0 4\n", "{}", done.stderr);
+    assert_eq!(shell.counted("out", "asked"), 5000);
+    assert!(shell.counted("out", "missing") > 4000 && shell.counted("out", "succeeded") > 50);
+    assert_eq!(shell.json("out/report.json")["status"]["verdict"], "Incomplete");
+}

@@ -1,0 +1,13 @@
+//! The tools as processes, in a real bash: pipes, signals, sudden deaths, exit codes, the Makefile.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod deaths;
+mod endings;
+mod faults;
+mod makefile;
+mod shards;
+mod shell;
+mod signals;

@@ -1,0 +1,104 @@
+//! The Makefile: the scenarios' directories and exit codes, and that nothing is left running.
+
+use rustix::process::Signal;
+
+use crate::shell::{Done, Shell, lines_with, wait_until};
+use crate::support::root;
+
+/// `make` in the repository, with the binaries that were built for the tests and everything it writes elsewhere.
+fn make(shell: &Shell, arguments: &str) -> String {
+    let dir = shell.target.dir.path().display();
+    format!(
+        "make --no-print-directory -C {} CARGO=true BIN=$(dirname $(command -v poll-jobs)) DATA={dir}/data OUT={dir}/run TARGET=$TARGET POLL_FLAGS='--min-interval 5ms --deadline 20s' {arguments}",
+        root().display()
+    )
+}
+
+fn run(shell: &Shell, arguments: &str) -> Done {
+    shell.run(&make(shell, arguments))
+}
+
+#[test]
+fn a_suite_writes_the_layout_of_the_specification() {
+    let shell = Shell::new(&[]);
+    let done = run(&shell, "suite LEVELS='2 4' RAMP_JOBS=2x JOBS=4");
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    for file in [
+        "report.md",
+        ".git-sha",
+        "soak/jobs.json",
+        "soak/manifest.json",
+        "soak/report.md",
+        "ramp/report.md",
+        "ramp/by-concurrency/lvl-02/jobs.json",
+        "ramp/by-concurrency/lvl-04/report.md",
+    ] {
+        assert!(shell.path("run").join(file).is_file(), "{file}\n{}", done.stderr);
+    }
+    assert!(!shell.path("run/soak/slots").exists());
+    assert_eq!(shell.json("run/ramp/by-concurrency/lvl-04/report.json")["status"]["conservation"]["asked"], 8);
+    let sha = shell.read("run/.git-sha");
+    assert!(sha.trim().len() >= 7, "{sha}");
+    let again = run(&shell, "soak");
+    assert_ne!(again.code, 0, "a scenario directory that exists is refused");
+    assert_eq!(shell.target.sim.stats().posts, 4 + 4 + 8, "and nothing was submitted");
+    let page = shell.read("run/report.md");
+    let report = run(&shell, &format!("report RUN={}", shell.path("run").display()));
+    assert_eq!((report.code, shell.read("run/report.md")), (0, page), "{}", report.stderr);
+}
+
+#[test]
+fn a_ramp_stops_at_the_first_level_that_does_not_pass() {
+    let shell = Shell::new(&["--capacity", "5"]);
+    let done = run(&shell, "ramp LEVELS='2 4 8 16' RAMP_JOBS=2x");
+    assert_eq!(done.code, 0, "it found the breaking point after levels that passed: {}", done.stderr);
+    assert!(shell.path("run/ramp/by-concurrency/lvl-08/report.json").is_file());
+    assert!(!shell.path("run/ramp/by-concurrency/lvl-16").exists());
+    let page = shell.read("run/ramp/report.md");
+    assert!(page.contains("Breaking point: level 8"), "{page}");
+    assert!(page.contains("16"), "the level that was not run is named: {page}");
+}
+
+#[test]
+fn a_failing_soak_gives_make_a_non_zero_exit_after_its_report() {
+    let shell = Shell::new(&["--fail", "l1:1"]);
+    let done = run(&shell, "soak JOBS=3");
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert_eq!(shell.json("run/soak/report.json")["status"]["verdict"], "Failed");
+}
+
+#[test]
+fn ctrl_c_in_a_soak_leaves_a_report_and_ends_make_by_the_signal() {
+    let shell = Shell::new(&["--hang", "l1:1,2,3,4"]);
+    let running = shell.start(&format!("exec {}", make(&shell, "suite")));
+    let records = shell.path("run/soak/records.ndjson");
+    wait_until("four jobs in flight", || lines_with(&records, "Submitted") == 4);
+    running.signal(Signal::INT);
+    let done = running.finish();
+    assert_eq!(done.code, 130, "{}{}", done.stdout, done.stderr);
+    assert_eq!(shell.counted("run/soak", "interrupted"), 4);
+    assert!(shell.path("run/report.md").is_file(), "{}", done.stderr);
+    assert!(!shell.path("run/ramp").exists(), "nothing new begins after Ctrl-C");
+}
+
+#[test]
+fn dry_runs_and_help_show_what_there_is() {
+    let shell = Shell::new(&[]);
+    let done = run(&shell, "-n soak");
+    assert!(
+        done.stdout.contains("submit-jobs --target") && done.stdout.contains("|\nrender-report --out"),
+        "{}",
+        done.stdout
+    );
+    assert_eq!(shell.target.sim.stats().posts, 0);
+    let help = run(&shell, "help").stdout;
+    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    for line in makefile.lines().filter(|line| !line.starts_with(['\t', '#'])) {
+        if let Some((name, _)) = line.split_once(" ?=") {
+            assert!(help.contains(&format!("\n  {name} ")), "{name} in\n{help}");
+        }
+        if let Some((target, _)) = line.split_once(':').filter(|(name, _)| line.contains("##") && !name.contains(' ')) {
+            assert!(help.contains(&format!("  make {target} ")), "{target} in\n{help}");
+        }
+    }
+}

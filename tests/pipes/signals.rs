@@ -1,0 +1,37 @@
+//! Ctrl-C and SIGTERM: every tool finishes in order, and make ends by the signal.
+
+use rustix::process::Signal;
+
+use crate::shell::{Shell, lines_with, wait_until};
+
+#[test]
+fn ctrl_c_reaches_the_whole_pipe_and_the_report_is_written() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let shell = Shell::new(&["--hang", "l1:1,2,3"]);
+        let running = shell.start("JOBS=9 run out; exit");
+        let records = shell.path("out/records.ndjson");
+        wait_until("three jobs in flight", || lines_with(&records, "Submitted") == 3);
+        running.signal(signal);
+        let done = running.finish();
+        assert_eq!(done.code, code, "{}", done.stderr);
+        assert_eq!(shell.counted("out", "interrupted"), 3);
+        assert_eq!(shell.counted("out", "notSubmitted") + shell.counted("out", "missing"), 6);
+        let jobs = shell.json("out/jobs.json");
+        let ids = jobs["items"].as_array().unwrap().iter().filter(|job| job["status"]["phase"] == "Interrupted");
+        assert!(ids.map(|job| &job["status"]["jobId"]).all(serde_json::Value::is_string));
+        assert_eq!(shell.json("out/report.json")["status"]["verdict"], "Incomplete");
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_quits() {
+    let shell = Shell::new(&["--no-answer", "1,2,3"]);
+    let running = shell.start("SUBMIT='--timeout 60s' run out; exit");
+    wait_until("three submissions", || shell.target.sim.stats().posts == 3);
+    running.signal(Signal::INT);
+    // The first one is waited out by submit-jobs, whose POST may still be answered; it says so by its silence.
+    wait_until("the first signal", || lines_with(&shell.path("out/records.ndjson"), "Staged") > 0);
+    running.signal(Signal::INT);
+    let done = running.finish();
+    assert_eq!(done.code, 130, "{}", done.stderr);
+}

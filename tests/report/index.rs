@@ -1,0 +1,190 @@
+//! `--index`: the page over several scenarios, and a ramp in each way that it can go.
+
+use std::path::Path;
+
+use crate::support::{RUN, Ran, good, job, text, tool};
+
+/// Reports on one level of a ramp below `root`, with `jobs` jobs that end in `phase`.
+fn level(root: &Path, name: &str, levels: &str, jobs: u64, phase: &str) {
+    let run = RUN
+        .replace(
+            r#""labels":{"scenario":"soak"}"#,
+            &format!(r#""labels":{{"scenario":"ramp","level":"{name}","levels":"{levels}"}}"#),
+        )
+        .replace(r#""jobs":3"#, &format!(r#""jobs":{jobs}"#))
+        .replace(r#""concurrency":2"#, &format!(r#""concurrency":{name}"#));
+    let jobs = (1..=jobs).map(|number| {
+        let status = format!(
+            r#"{{"phase":"{phase}","submittedAt":"2026-05-20T22:30:0{}Z","notEndedAt":"2026-05-20T22:31:00Z","endedAt":"2026-05-20T22:31:00Z"}}"#,
+            number % 10
+        );
+        job(&format!("soak-{number:03}"), &status)
+    });
+    let lines: Vec<String> = [run].into_iter().chain(jobs).collect();
+    let out = root.join(format!("by-concurrency/lvl-{name:0>2}")).display().to_string();
+    tool(&["--out", &out], std::io::Cursor::new(text(&lines)));
+}
+
+fn soak(out: &Path, lines: &[String]) {
+    tool(&["--out", &out.display().to_string()], std::io::Cursor::new(text(lines)));
+}
+
+fn index(root: &Path) -> (Ran, String) {
+    let ran = tool(&["--index", &root.display().to_string()], std::io::empty());
+    let page = std::fs::read_to_string(root.join("report.md")).unwrap_or_default();
+    (ran, page)
+}
+
+/// The cause on the page of a ramp whose levels ended so, and the exit code.
+fn ramp(levels: &[(&str, &str)]) -> (i32, String) {
+    let root = tempfile::tempdir().unwrap();
+    for (name, phase) in levels {
+        level(root.path(), name, "4 8 16", 30, phase);
+    }
+    let (ran, page) = index(root.path());
+    let json = std::fs::read_to_string(root.path().join("index.json")).unwrap();
+    assert_eq!(json, ran.stdout);
+    (ran.code, page.lines().nth(2).unwrap().to_owned())
+}
+
+#[test]
+fn a_ramp_that_breaks_after_a_level_passed_did_its_work() {
+    assert_eq!(
+        ramp(&[("4", "Succeeded"), ("8", "Failed")]),
+        (
+            0,
+            "**Passed**: the ramp breaks at level 8\\: 30 of 30 jobs did not succeed\\: soak-001, soak-002, soak-003, \
+             soak-004, soak-005 and 25 more failed; passed before it\\: 4; not run\\: 16."
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_ramp_whose_every_level_passed_found_no_breaking_point() {
+    assert_eq!(
+        ramp(&[("4", "Succeeded"), ("8", "Succeeded"), ("16", "Succeeded")]),
+        (0, "**Passed**: all 3 levels passed, up to 16\\: no breaking point was found.".to_owned())
+    );
+}
+
+#[test]
+fn a_ramp_whose_first_level_failed_is_failed() {
+    let (code, cause) = ramp(&[("4", "Lost")]);
+    assert!(code == 3 && cause.starts_with("**Failed**: the ramp breaks at level 4\\:"), "{code} {cause}");
+    assert!(cause.ends_with("no level passed before it; not run\\: 8, 16."), "{cause}");
+}
+
+#[test]
+fn an_incomplete_level_stops_a_ramp_and_is_no_breaking_point() {
+    let (code, cause) = ramp(&[("4", "Succeeded"), ("8", "Interrupted")]);
+    let start = "**Incomplete**: the ramp stopped at level 8, which is Incomplete and so no breaking point\\:";
+    assert!(code == 4 && cause.starts_with(start), "{code} {cause}");
+}
+
+#[test]
+fn a_ramp_that_nobody_stopped_and_that_is_not_finished_is_incomplete() {
+    let (code, cause) = ramp(&[("4", "Succeeded")]);
+    assert_eq!(code, 4);
+    assert_eq!(
+        cause,
+        "**Incomplete**: level 8 was not run, though no level before it stopped the ramp; passed before it\\: 4; not run\\: 16."
+    );
+}
+
+#[test]
+fn the_page_of_a_ramp_has_a_row_for_each_level_and_says_which_were_the_same_load() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["4", "8", "16"] {
+        level(root.path(), name, "4 8 16 24", 8, "Succeeded");
+    }
+    level(root.path(), "24", "4 8 16 24", 8, "TimedOut");
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 0);
+    let (_, rest) = page.split_once("\n\n").unwrap();
+    let (_, rest) = rest.split_once("\n\n").unwrap();
+    assert_eq!(
+        rest,
+        "\
+Breaking point: level 24.
+
+| Level | Verdict | Jobs | Peak in flight | Jobs/min | Median | Max | Not succeeded |
+| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| [4](by-concurrency/lvl-04/report.md) | **Passed** | 8 | 8 | 8.14 | 55.5 s | 59.0 s | 0 |
+| [8](by-concurrency/lvl-08/report.md) | **Passed** | 8 | 8 | 8.14 | 55.5 s | 59.0 s | 0 |
+| [16](by-concurrency/lvl-16/report.md) | **Passed** | 8 | 8 | 8.14 | 55.5 s | 59.0 s | 0 |
+| [24](by-concurrency/lvl-24/report.md) | **Failed** | 8 | 8 | – | – | – | 8 |
+
+Median and max are end to end, of the jobs that succeeded.
+
+- Levels 8, 16, 24 were the same load: with so few jobs none of them could have more than 8 in flight
+"
+        .replace("load:", "load\\:")
+    );
+    let first = ran.stdout;
+    assert_eq!(index(root.path()).0.stdout, first, "an index can be made again over the old one");
+}
+
+#[test]
+fn the_top_of_a_run_is_as_bad_as_the_worst_below_it() {
+    let root = tempfile::tempdir().unwrap();
+    soak(&root.path().join("soak"), &good());
+    level(&root.path().join("ramp"), "4", "4 8", 8, "Succeeded");
+    level(&root.path().join("ramp"), "8", "4 8", 8, "Failed");
+    index(&root.path().join("ramp"));
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 0, "a ramp that found its breaking point is no failure: {page}");
+    assert!(page.contains("| [ramp](ramp/report.md) | **Passed** |"), "{page}");
+    assert!(
+        page.contains("| [soak](soak/report.md) | **Passed** | 3 | 13.8 | 6.00 s | 8.00 s | 3 of 3 jobs succeeded |"),
+        "{page}"
+    );
+
+    soak(&root.path().join("ab/np-8"), &good()[..3]);
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("**Incomplete**: 1 of 3 scenarios did not pass\\: ab/np-8 is Incomplete."), "{page}");
+    std::fs::write(root.path().join("soak/report.json"), "{torn").unwrap();
+    let (_, page) = index(root.path());
+    assert!(page.contains("2 of 3 scenarios did not pass\\: ab/np-8 is Incomplete, soak is Incomplete."), "{page}");
+}
+
+#[test]
+fn a_scenario_that_was_never_judged_is_shown_as_such() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("soak")).unwrap();
+    std::fs::write(root.path().join("soak/records.ndjson"), text(&good())).unwrap();
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("it was begun and has no report; render-report --replay makes it"), "{page}");
+}
+
+#[test]
+fn a_scenario_that_never_began_is_no_pass() {
+    let root = tempfile::tempdir().unwrap();
+    soak(&root.path().join("ab"), &good());
+    std::fs::create_dir_all(root.path().join("soak")).unwrap();
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("its directory was made, and nothing was ever written into it"), "{page}");
+
+    let root = tempfile::tempdir().unwrap();
+    level(root.path(), "4", "4 8", 8, "Succeeded");
+    std::fs::create_dir_all(root.path().join("by-concurrency/lvl-08")).unwrap();
+    let (ran, page) = index(root.path());
+    assert_eq!(ran.code, 4);
+    assert!(page.contains("| 8 | not run |"), "a level of the ramp, not a scenario of its own: {page}");
+}
+
+#[test]
+fn an_index_over_nothing_or_over_a_scenario_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let shown = root.path().display();
+    let (ran, page) = index(root.path());
+    assert_eq!((ran.code, page.as_str()), (4, ""));
+    assert_eq!(ran.stderr, format!("render-report: {shown}: there is no scenario below it, nothing to index\n"));
+    soak(&root.path().join("soak"), &good());
+    let ran = index(&root.path().join("soak")).0;
+    assert!(ran.code == 2 && ran.stderr.contains("is a scenario itself"), "{}", ran.stderr);
+    assert_eq!(index(&root.path().join("nowhere")).0.code, 74);
+}

@@ -1,0 +1,97 @@
+//! Shards: streams of several machines put together are one run.
+
+use crate::support::{Scratch, judged};
+use proptest::prelude::*;
+
+/// A run of four jobs in two shards; each shard has its Run, submits its jobs and hears of their ends.
+fn shard(index: u64) -> Vec<String> {
+    let run = format!(
+        r#"{{"apiVersion":"stress/v1","kind":"Run","metadata":{{"name":"soak-{index}","run":"r1","labels":{{"scenario":"soak","pod":"{index}"}}}},"spec":{{"prefix":"soak","jobs":4,"shard":{{"index":{index},"count":2}},"concurrency":2}}}}"#
+    );
+    let job = |name: u64, phase: &str, second: u64| {
+        format!(
+            r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"soak-00{name}","run":"r1"}},"status":{{"phase":"{phase}","jobId":"id-{name}","observedAt":"2026-05-20T22:30:0{second}Z","submittedAt":"2026-05-20T22:30:01Z","acceptedAt":"2026-05-20T22:30:02Z","endedAt":"2026-05-20T22:30:0{second}Z"}}}}"#
+        )
+    };
+    let (first, second) = (index * 2 + 1, index * 2 + 2);
+    vec![
+        run,
+        job(first, "Submitted", 2),
+        job(second, "Submitted", 2),
+        job(first, "Succeeded", 5 + index),
+        job(second, "Succeeded", 6 + index),
+    ]
+}
+
+const DERIVED: [&str; 6] = ["report.md", "report.json", "jobs.json", "manifest.json", "jobs.csv", "stages.csv"];
+
+#[test]
+fn shards_are_one_run() {
+    let ran = judged(&[shard(0), shard(1)].concat(), &[]);
+    let report = ran.report();
+    assert_eq!((ran.code, report.status.cause.as_str()), (0, "4 of 4 jobs succeeded"));
+    assert_eq!(report.metadata.name, "soak");
+    assert_eq!(report.metadata.labels.keys().collect::<Vec<_>>(), ["scenario"], "labels that differ are not the run's");
+    assert!((report.status.figures["askedConcurrency"] - 4.0).abs() < 1e-9, "each shard brings its own places");
+}
+
+#[test]
+fn a_shard_that_never_spoke_is_named_and_so_are_its_jobs() {
+    let ran = judged(&shard(0), &[]);
+    assert_eq!(ran.code, 4);
+    assert_eq!(ran.cause(), "2 of 4 jobs have no known end: 2 missing (soak-003, soak-004)");
+    assert_eq!(ran.report().status.doubts, ["of the shards of soak, counted from 0, these never spoke: 1/2"]);
+}
+
+#[test]
+fn shards_that_disagree_on_the_number_of_jobs_pass_nothing() {
+    let second: Vec<String> = shard(1).iter().map(|line| line.replace(r#""jobs":4"#, r#""jobs":3"#)).collect();
+    let ran = judged(&[shard(0), second].concat(), &[]);
+    assert_eq!(ran.code, 4);
+    assert_eq!(ran.cause(), "the shards of soak disagree on how many jobs it has: from 3 to 4");
+}
+
+#[test]
+fn of_two_jobs_with_one_id_the_later_one_collapsed() {
+    let second: Vec<String> = shard(1)
+        .iter()
+        .map(|line| {
+            line.replace("id-3", "id-1")
+                .replace(r#""acceptedAt":"2026-05-20T22:30:02Z""#, r#""acceptedAt":"2026-05-20T22:30:03Z""#)
+        })
+        .collect();
+    let ran = judged(&[second, shard(0)].concat(), &[]);
+    assert_eq!(ran.code, 3);
+    assert_eq!(
+        ran.cause(),
+        "1 of 4 jobs did not succeed: soak-003 failed (the target gave it the id id-1, which it had given to soak-001)"
+    );
+    // Where the submitter saw it the other one is the one that ran.
+    let marked: Vec<String> = shard(0)
+        .iter()
+        .map(|line| {
+            line.replace("id-2", "id-1").replace(
+                r#""name":"soak-002","run":"r1"},"status":{"phase":"Succeeded""#,
+                r#""name":"soak-002","run":"r1"},"status":{"reason":"Collapsed","phase":"Failed""#,
+            )
+        })
+        .collect();
+    let ran = judged(&[marked, shard(1)].concat(), &[]);
+    assert_eq!(ran.cause(), "1 of 4 jobs did not succeed: soak-002 failed (Collapsed)");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn the_order_of_lines_and_their_repetition_change_nothing(
+        order in Just([shard(0), shard(1), shard(0)].concat()).prop_shuffle()
+    ) {
+        let (straight, shuffled) = (Scratch::new(), Scratch::new());
+        let first = straight.report(&[shard(0), shard(1)].concat(), &[]);
+        let second = shuffled.report(&order, &[]);
+        prop_assert_eq!(first.stdout, second.stdout);
+        for name in DERIVED {
+            prop_assert_eq!(straight.read(name), shuffled.read(name), "{}", name);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the integration tests share: tools run in process on text, and the binaries' places.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
+
+use std::io::{self, BufReader, Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use clap::Parser;
+use serde_json::Value;
+use stress_suite::cli::{Console, Io, Outcome, Stop};
+
+/// What a tool run in process did.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    /// Every line on stderr, and the one that a failure ends with.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Every line of stdout as JSON.
+    pub fn records(&self) -> Vec<Value> {
+        self.stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    /// The last record of the job or run of this name.
+    pub fn last(&self, name: &str) -> Value {
+        let found = self.records().into_iter().rfind(|record| record["metadata"]["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in:\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// The phases that the job of this name went through.
+    pub fn phases(&self, name: &str) -> Vec<String> {
+        let records = self.records().into_iter().filter(|record| record["metadata"]["name"] == name);
+        records.map(|record| record["status"]["phase"].as_str().unwrap_or("?").to_owned()).collect()
+    }
+}
+
+/// A sink that the test can read after the tool has written to it.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a tool in this process on `stdin`, with the command line `argv` (without the tool's name).
+pub fn tool<A: Parser>(run: fn(A, Io<'_>) -> Outcome, argv: &[&str], stdin: &str) -> Ran {
+    tool_until(run, argv, Box::new(Cursor::new(stdin.to_owned())), Stop::default())
+}
+
+/// As [`tool`], with an input that may end later and a signal that may come.
+pub fn tool_until<A: Parser>(
+    run: fn(A, Io<'_>) -> Outcome,
+    argv: &[&str],
+    stdin: Box<dyn io::Read + Send>,
+    stop: Stop,
+) -> Ran {
+    let parsed = A::try_parse_from(std::iter::once("tool").chain(argv.iter().copied()));
+    let parsed = parsed.unwrap_or_else(|error| panic!("{argv:?}: {error}"));
+    let (mut stdout, stderr) = (Shared::default(), Shared::default());
+    let io = Io {
+        stdin: Box::new(BufReader::new(stdin)),
+        stdin_is_terminal: false,
+        stdout: &mut stdout,
+        stdout_fd: None,
+        console: Console::new("tool", Box::new(stderr.clone()), false),
+        stop,
+    };
+    let (exit, message) = match run(parsed, io) {
+        Ok(exit) => (exit, String::new()),
+        Err(failure) => {
+            (failure.exit(), failure.message().map(|message| format!("tool: {message}\n")).unwrap_or_default())
+        }
+    };
+    Ran { code: exit.code(), stdout: stdout.text(), stderr: stderr.text() + &message }
+}
+
+/// The directory of the binaries that were built with this test.
+pub fn bin() -> PathBuf {
+    let dir = Path::new(env!("CARGO_BIN_EXE_poll-jobs")).parent().unwrap().to_owned();
+    assert!(
+        dir.join("pipeline-sim").is_file(),
+        "pipeline-sim is not built: run `cargo test --workspace`, or `make test`"
+    );
+    dir
+}
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A stand-in with the faults that `flags` name, fast, and a directory of its own for staged files.
+pub struct Target {
+    pub sim: pipeline_sim::Sim,
+    pub dir: tempfile::TempDir,
+}
+
+impl Target {
+    pub fn start(flags: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let scale = ["--time-scale", "0.01", "--seed", "7", "--data", data.to_str().unwrap()];
+        let options = pipeline_sim::Options::from_flags(scale.into_iter().chain(flags.iter().copied())).unwrap();
+        Self { sim: pipeline_sim::Sim::start(options).unwrap(), dir }
+    }
+
+    pub fn url(&self) -> String {
+        self.sim.url()
+    }
+
+    /// Stages `jobs` of the repository's fixtures and gives the records.
+    pub fn stage(&self, jobs: u32) -> String {
+        let into = self.dir.path().join("data/fixtures");
+        let (jobs, from) = (jobs.to_string(), root().join("fixtures"));
+        let argv =
+            ["--from", from.to_str().unwrap(), "--into", into.to_str().unwrap(), "--jobs", &jobs, "--run", "run-1"];
+        let ran = tool(stress_suite::tools::stage_fixtures::run, &argv, "");
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stdout
+    }
+
+    /// Submits `records` to it.
+    pub fn submit(&self, argv: &[&str], records: &str) -> Ran {
+        let url = self.url();
+        let argv: Vec<_> = ["--target", &url].into_iter().chain(argv.iter().copied()).collect();
+        tool(stress_suite::tools::submit_jobs::run, &argv, records)
+    }
+
+    /// Polls `records` from it.
+    pub fn poll(&self, argv: &[&str], records: &str) -> Ran {
+        let url = self.url();
+        let quick = if argv.contains(&"--min-interval") { &[][..] } else { &["--min-interval", "5ms"] };
+        let argv: Vec<_> = ["--target", &url].iter().chain(quick).chain(argv).copied().collect();
+        tool(stress_suite::tools::poll_jobs::run, &argv, records)
+    }
+}

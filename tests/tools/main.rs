@@ -1,0 +1,9 @@
+//! Each tool in process, against a real stand-in on a loopback port.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod poll_jobs;
+mod stage_fixtures;
+mod submit_jobs;

@@ -1,0 +1,217 @@
+//! `submit-jobs`: what each answer of a target makes of a job, and that every record is handed on.
+
+use std::fs;
+
+use stress_suite::cli::Stop;
+use stress_suite::tools::submit_jobs::run;
+
+use crate::support::{Target, tool, tool_until};
+
+#[test]
+fn every_job_is_submitted_once_with_its_own_trace_and_key() {
+    let target = Target::start(&[]);
+    let ran = target.submit(&["--max-posts", "3"], &target.stage(5));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let stats = target.sim.stats();
+    assert_eq!((stats.posts, stats.accepted), (5, 5));
+    assert!(stats.peak_posts <= 3);
+    for job in &stats.jobs {
+        let record = ran.records().into_iter().find(|record| record["status"]["jobId"] == job.id.as_str()).unwrap();
+        assert_eq!(record["spec"]["source"], job.source.as_str());
+        assert_eq!(record["status"]["traceId"].as_str(), job.trace_id.as_deref());
+        let key = format!("run-1/{}", record["metadata"]["name"].as_str().unwrap());
+        assert_eq!(job.idempotency_key.as_deref(), Some(key.as_str()));
+    }
+    let run = ran.last("soak");
+    assert_eq!((&run["spec"]["maxPosts"], &run["spec"]["profile"]), (&3.into(), &"autorag".into()));
+    assert!(run["status"]["clockOffset"]["boundSeconds"].as_f64().unwrap() < 1.0);
+    assert_eq!(run["spec"]["stages"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn a_refusal_no_answer_a_cut_answer_and_a_repeated_id_are_told_apart() {
+    let target = Target::start(&["--refuse", "503:2:1", "--no-answer", "3", "--cut-post", "4", "--same-id", "4"]);
+    let ran = target.submit(&["--timeout", "1s"], &target.stage(6));
+    assert_eq!(ran.code, 0, "what jobs do is data");
+    let told = |name: &str| {
+        let status = ran.last(name)["status"].clone();
+        (
+            status["phase"].as_str().unwrap().to_owned(),
+            status["reason"].as_str().unwrap_or("").to_owned(),
+            status["message"].to_string(),
+        )
+    };
+    assert_eq!(told("soak-001").0, "Submitted");
+    let (phase, reason, message) = told("soak-002");
+    assert_eq!((phase.as_str(), reason.as_str()), ("Rejected", "Refused"));
+    assert!(message.contains("HTTP 503"), "{message}");
+    let (phase, reason, message) = told("soak-003");
+    assert_eq!((phase.as_str(), reason.as_str()), ("Unknown", "NoAnswer"));
+    assert!(message.contains("no answer within 1.00 s; it may run"), "{message}");
+    assert_eq!((told("soak-004").0.as_str(), told("soak-004").1.as_str()), ("Unknown", "AnswerCut"));
+    assert_eq!(target.sim.stats().posts, 6, "nothing was sent twice");
+}
+
+#[test]
+fn an_id_that_another_job_has_is_a_collapse() {
+    let target = Target::start(&["--same-id", "2"]);
+    let ran = target.submit(&[], &target.stage(3));
+    let status = ran.last("soak-002")["status"].clone();
+    assert_eq!((&status["phase"], &status["reason"]), (&"Failed".into(), &"Collapsed".into()));
+    assert!(status["message"].as_str().unwrap().contains("soak-001"));
+}
+
+#[test]
+fn an_unhealthy_or_absent_target_gets_nothing_and_every_record_is_handed_on() {
+    let target = Target::start(&["--unhealthy"]);
+    let staged = target.stage(2);
+    for (url, said) in [(target.url(), "HTTP 503"), ("http://127.0.0.1:9".to_owned(), "connection refused")] {
+        let ran = tool(run, &["--target", &url], &staged);
+        assert_eq!(ran.code, 69);
+        assert!(ran.stderr.contains(said) && ran.stderr.contains("make sim"), "{}", ran.stderr);
+        assert_eq!(ran.stderr.lines().count(), 1);
+        assert_eq!(ran.phases("soak-002"), ["Staged"]);
+        assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "TargetUnhealthy");
+    }
+    assert_eq!(target.sim.stats().posts, 0);
+}
+
+#[test]
+fn a_target_that_dies_is_given_up_after_three_jobs_in_a_row() {
+    let target = Target::start(&["--die-after", "2"]);
+    let ran = target.submit(&["--max-posts", "3"], &target.stage(30));
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    let phases: Vec<_> = (1..=30).map(|number| ran.phases(&format!("soak-{number:03}")).pop().unwrap()).collect();
+    let count = |phase: &str| phases.iter().filter(|one| *one == phase).count();
+    assert!(count("Staged") > 0 && count("Rejected") >= 3, "{phases:?}");
+    assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "TargetGone");
+}
+
+#[test]
+fn jobs_that_were_submitted_before_are_handed_on_untouched() {
+    let target = Target::start(&[]);
+    let first = target.submit(&[], &target.stage(2));
+    let again = target.submit(&[], &first.stdout);
+    assert_eq!(target.sim.stats().posts, 2);
+    assert!(again.stderr.contains("2 jobs had been submitted before"), "{}", again.stderr);
+    assert_eq!(again.last("soak-001"), first.last("soak-001"));
+    // Twice the same Staged record is one job.
+    let staged = target.stage(1);
+    target.submit(&[], &format!("{staged}{staged}"));
+    assert_eq!(target.sim.stats().posts, 3);
+}
+
+#[test]
+fn the_open_schedule_is_kept_by_a_slow_target_and_lag_is_on_record() {
+    let target = Target::start(&["--delay", "300ms"]);
+    let ran = target.submit(&["--rate", "50/s"], &target.stage(6));
+    let times: Vec<(f64, f64)> = (1..=6)
+        .map(|number| {
+            let status = ran.last(&format!("soak-{number:03}"))["status"].clone();
+            let seconds =
+                |key: &str| status[key].as_str().unwrap().parse::<stress_suite::record::Timestamp>().unwrap().seconds();
+            (seconds("dueAt"), seconds("submittedAt"))
+        })
+        .collect();
+    for pair in times.windows(2) {
+        assert!((pair[1].0 - pair[0].0 - 0.02).abs() < 0.002, "the schedule is fixed: {times:?}");
+    }
+    assert!(times.iter().all(|(due, submitted)| submitted >= due), "{times:?}");
+    // Had each waited for the one before, the last would have been sent 1.5 s after the first.
+    assert!(times[5].1 - times[0].1 < 1.0, "{times:?}");
+    assert_eq!(ran.last("soak")["spec"]["ratePerSecond"], 50.0);
+}
+
+#[test]
+fn plain_lines_are_sources() {
+    let target = Target::start(&[]);
+    target.stage(2);
+    let ran = target.submit(&["--lines"], "/data/fixtures/soak/001.webm\n\n/data/fixtures/soak/002.webm\r\n");
+    let sources: Vec<_> =
+        ran.records().iter().map(|record| record["spec"]["source"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(sources, ["/data/fixtures/soak/001.webm", "/data/fixtures/soak/002.webm"]);
+    assert_eq!(ran.phases("line-002"), ["Submitted"]);
+}
+
+#[test]
+fn a_dry_run_prints_a_curl_command_and_sends_nothing() {
+    let target = Target::start(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = dir.path().join("headers");
+    fs::write(&secrets, "X-Api-Key: s3cret\n").unwrap();
+    let ran = target.submit(&["--dry-run", "--header-file", secrets.to_str().unwrap()], &target.stage(2));
+    assert_eq!((ran.code, target.sim.stats().posts), (0, 0));
+    assert!(ran.stdout.starts_with(&format!("curl -i -X POST '{}/jobs/audio'", target.url())), "{}", ran.stdout);
+    for part in [
+        "Idempotency-Key: run-1/soak-001",
+        "traceparent: 00-",
+        r#"--data-raw '{"source":"/data/fixtures/soak/001.webm"}'"#,
+    ] {
+        assert!(ran.stdout.contains(part), "{part} in {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains("s3cret"));
+    let none = target.submit(&["--dry-run"], "");
+    assert_eq!(none.code, 2);
+    assert!(none.stderr.contains("no Job on stdin"), "{}", none.stderr);
+}
+
+#[test]
+fn broken_lines_are_named_and_cost_the_exit_code_and_nothing_else() {
+    let target = Target::start(&[]);
+    let staged = target.stage(2);
+    let ran = target.submit(&[], &format!("hello\n{{\"kind\":\n{staged}{{\n  \"a\": 1\n}}\n"));
+    assert_eq!(ran.code, 65);
+    assert!(ran.stderr.contains("line 2: EOF") && ran.stderr.contains("jq -c"), "{}", ran.stderr);
+    assert_eq!(target.sim.stats().accepted, 2);
+}
+
+#[test]
+fn a_job_without_a_source_is_rejected_and_accounted_for() {
+    let target = Target::start(&[]);
+    let ran = target.submit(&[], "{\"apiVersion\":\"stress/v1\",\"kind\":\"Job\",\"metadata\":{\"name\":\"a\"}}\n");
+    assert_eq!(ran.last("a")["status"]["reason"], "NoSource");
+}
+
+#[test]
+fn concurrency_without_slots_and_slots_without_concurrency_are_usage_errors() {
+    let ran = tool(run, &["--concurrency", "4"], "");
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("submit-jobs --concurrency 4 --slots FIFO | poll-jobs --slots FIFO"), "{}", ran.stderr);
+    assert_eq!(tool(run, &["--slots", "x"], "").code, 2);
+}
+
+#[test]
+fn without_a_poller_it_gives_up_and_hands_the_rest_on() {
+    let target = Target::start(&[]);
+    let slots = target.dir.path().join("slots");
+    let argv = ["--concurrency", "2", "--slots", slots.to_str().unwrap(), "--slots-timeout", "200ms"];
+    let ran = target.submit(&argv, &target.stage(5));
+    assert_eq!(ran.code, 74);
+    assert!(ran.stderr.contains("no poll-jobs opened it within 200 ms"), "{}", ran.stderr);
+    assert_eq!(target.sim.stats().posts, 2);
+    assert_eq!(ran.phases("soak-005"), ["Staged"]);
+    assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "NoPoller");
+}
+
+#[test]
+fn a_signal_stops_submitting_and_hands_the_rest_on() {
+    let target = Target::start(&["--delay", "100ms"]);
+    let (staged, stop) = (target.stage(40), Stop::default());
+    let (trigger, url) = (stop.clone(), target.url());
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while target.sim.stats().posts < 3 {
+                std::thread::yield_now();
+            }
+            trigger.trigger(2);
+        });
+        tool_until(run, &["--target", &url], Box::new(std::io::Cursor::new(staged)), stop)
+    });
+    assert_eq!(ran.code, 130);
+    let posts = target.sim.stats().posts;
+    assert!((3..40).contains(&posts), "{posts}");
+    assert_eq!(ran.phases("soak-040"), ["Staged"]);
+    assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "Interrupted");
+    let submitted = ran.records().iter().filter(|record| record["status"]["phase"] == "Submitted").count();
+    assert_eq!(submitted as u64, posts, "the id of every submission is on record");
+}
