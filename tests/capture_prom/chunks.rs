@@ -1,6 +1,7 @@
 //! Windows that do not fit into one answer.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -37,10 +38,10 @@ fn evaluated(series: &[Made], origin: i64, start: i64, end: i64, step: i64) -> S
         }
         let mut text = format!(r#"{{"metric":{labels}"#);
         if !values.is_empty() {
-            text += &format!(r#","values":[{}]"#, values.join(","));
+            write!(text, r#","values":[{}]"#, values.join(",")).unwrap();
         }
         if !histograms.is_empty() {
-            text += &format!(r#","histograms":[{}]"#, histograms.join(","));
+            write!(text, r#","histograms":[{}]"#, histograms.join(",")).unwrap();
         }
         if !values.is_empty() || !histograms.is_empty() {
             result.push(text + "}");

@@ -131,11 +131,10 @@ fn a_server_that_starts_is_not_ready_and_one_without_that_page_is() {
     assert_eq!((done.result(NAMES[0]), done.code), (("error", "NotReady"), 69));
     let hosted = Server::new(|request| match &*request.path {
         path if !path.starts_with("/prometheus/") => Reply::of(404, "no such page"),
-        "/prometheus/api/v1/query_range" => Reply::json(envelope(ONE)),
         "/prometheus/api/v1/query" if request.value("query") == "vector(1)" => {
             Reply::json(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#)
         }
-        "/prometheus/api/v1/query" => Reply::json(envelope(ONE)),
+        "/prometheus/api/v1/query_range" | "/prometheus/api/v1/query" => Reply::json(envelope(ONE)),
         _ => Reply::of(404, "no such page"),
     });
     let url = format!("{}/prometheus/", hosted.url());
