@@ -1,22 +1,22 @@
 //! `capture-prom` against servers that answer as real ones were seen to answer, and as none should.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chunks;
 mod results;
 mod server;
 mod settling;
+mod standin;
+#[path = "../support/mod.rs"]
+mod support;
 mod whole;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
-use clap::Parser;
 use serde_json::Value;
-use stress_suite::cli::{Console, Io, Stop};
-use stress_suite::tools::capture_prom::{self, Args};
+use stress_suite::cli::Stop;
+use stress_suite::tools::capture_prom;
 use tempfile::TempDir;
 
 use server::{Reply, Request};
@@ -102,19 +102,6 @@ pub(crate) fn listing(dir: &Path) -> Vec<String> {
     names
 }
 
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Runs the tool on `stdin` with `flags`, in a directory of its own.
 pub(crate) fn capture(flags: &[&str], stdin: &str) -> Done {
     capture_until(flags, stdin, &Stop::default())
@@ -129,33 +116,12 @@ pub(crate) fn bare(flags: &[&str], stdin: &str) -> Done {
 
 pub(crate) fn capture_until(flags: &[&str], stdin: &str, stop: &Stop) -> Done {
     let dir = tempfile::tempdir().unwrap();
-    let head = ["capture-prom", "--out", dir.path().to_str().unwrap()];
-    let args = Args::try_parse_from(head.iter().chain(flags)).unwrap();
-    let (mut stdout, stderr) = (Vec::new(), Shared::default());
-    let io = Io {
-        stdin: Box::new(std::io::Cursor::new(stdin.to_owned().into_bytes())),
-        stdin_is_terminal: false,
-        stdout: &mut stdout,
-        stdout_fd: None,
-        console: Console::new("capture-prom", Box::new(stderr.clone()), false),
-        stop: stop.clone(),
-    };
-    let outcome = capture_prom::run(args, io);
-    let mut stderr = String::from_utf8(stderr.0.lock().unwrap().clone()).unwrap();
-    let code = match outcome {
-        Ok(exit) => exit.code(),
-        Err(failure) => {
-            stderr += failure.message().unwrap_or_default();
-            failure.exit().code()
-        }
-    };
-    let stdout = String::from_utf8(stdout).unwrap();
-    let records = stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let series = records
-        .filter(|record| record["kind"] == "Series")
-        .map(|record| (record["metadata"]["name"].as_str().unwrap().to_owned(), record))
-        .collect();
-    Done { code, series, stdout, stderr, dir }
+    let argv = [&["--out", dir.path().to_str().unwrap()], flags].concat();
+    let stdin = Box::new(std::io::Cursor::new(stdin.to_owned()));
+    let ran = support::tool_until(capture_prom::run, &argv, stdin, stop.clone());
+    let series = ran.records().into_iter().filter(|record| record["kind"] == "Series");
+    let series = series.map(|record| (record["metadata"]["name"].as_str().unwrap().to_owned(), record)).collect();
+    Done { code: ran.code, series, stdout: ran.stdout, stderr: ran.stderr, dir }
 }
 
 /// What every healthy server answers besides queries: it is ready, and scraped its one target a while after the window.

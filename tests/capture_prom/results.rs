@@ -90,7 +90,7 @@ fn refusals_name_the_status_the_servers_words_and_what_to_try() {
         for word in words {
             assert!(done.message("q").contains(word), "{word}: {}", done.message("q"));
         }
-        assert!(done.stderr.contains("capture-prom: q: error, "), "{}", done.stderr);
+        assert!(done.stderr.contains("q: error, "), "{}", done.stderr);
         assert_eq!(done.code, 4);
         assert_eq!(done.files(), ["up.json", "up.raw.json"], "nothing that is not an answer is kept");
     }
