@@ -214,13 +214,11 @@ impl Jaeger {
             fault(reason, trouble.to_string(), false)
         })?;
         if !(200..300).contains(&answer.status) {
-            let (status, summary) = (answer.status, answer.summary(""));
+            let status = answer.status;
+            let to = answer.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
             let words = answer.start(2000);
-            let said = if words.trim().is_empty() {
-                summary
-            } else {
-                format!("{summary}: {}", escape::start(words.trim(), 300))
-            };
+            let colon = if words.trim().is_empty() { "" } else { ": " };
+            let said = format!("HTTP {status}{to}{colon}{}", escape::start(words.trim(), 300));
             return match status {
                 404 if api == Api::V3 && v3::not_found(&words).is_some() => Ok(Answered::Nothing),
                 404 if api == Api::V1 && v1::read(&words, "").is_ok() => Ok(Answered::Nothing),
