@@ -4,6 +4,8 @@
 //! `--profile FILE` points them at any other. docs/profile.md describes the keys.
 
 mod answer;
+mod evidence;
+mod queries;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +14,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
+pub use evidence::{JaegerAt, LogsAt};
+pub use queries::{Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
@@ -37,6 +41,15 @@ pub struct Profile {
     /// The stages of the pipeline, in its order.
     #[serde(default)]
     pub stages: Vec<Stage>,
+    /// Where its workers' logs are found.
+    #[serde(default)]
+    pub logs: LogsAt,
+    /// Where its traces are found.
+    #[serde(default)]
+    pub jaeger: JaegerAt,
+    /// What the target's metrics are asked.
+    #[serde(default)]
+    pub prometheus: Prometheus,
 }
 
 /// How to see that the target is up.
@@ -261,6 +274,9 @@ impl Profile {
         if let Some(body) = &submit.body {
             template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
         }
+        self.logs.check()?;
+        self.jaeger.check()?;
+        self.prometheus.check()?;
         self.check_stages()
     }
 
