@@ -191,9 +191,22 @@ pub struct TracesStatus {
     /// Trace ids of jobs that are nowhere to be found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// How many of the traces no search had brought, only asking for a job's trace by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_by_id: Option<u64>,
+    /// How many of the traces have spans whose parent is not among them, or were cut by the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete_traces: Option<u64>,
     /// Which API answered: `v3` or `v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    /// What was asked for: spans `raw`, as they were reported, or `adjusted` where the server refuses raw ones. Servers
+    /// before 1.65 give adjusted ones whatever is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<String>,
+    /// How many requests it took, for all services together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
 }
 
 /// The logs of one service over the window. Made by `capture-logs`.
@@ -227,10 +240,22 @@ pub struct LogsStatus {
     /// The log's file, relative to the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Whether the user said by name that this log shall not be asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub waived: bool,
     /// How many lines lie in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
-    /// The exceptions among them.
+    /// The earliest time that a line in the window carries, by the worker's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<Timestamp>,
+    /// The latest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Timestamp>,
+    /// How many exceptions there are in the window; more than are listed where there are very many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exceptions_found: Option<u64>,
+    /// The exceptions, the first thousand of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
 }
@@ -239,15 +264,15 @@ pub struct LogsStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exception {
-    /// Its first line.
+    /// Its first line; of a traceback that stands alone the line that names the exception, for its first says nothing.
     pub first_line: String,
-    /// When it was logged, where the line says so.
+    /// When it was logged, where the line says so, by the worker's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The id of the job that the text carries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
-    /// The whole text.
+    /// The whole text without colours and container prefixes, where it is more than the first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceback: Option<String>,
 }
