@@ -14,8 +14,8 @@ use crate::wrap;
 
 /// A stand-in for the pipeline under test: the job API, a GPU worker and an IO worker, with faults on demand.
 ///
-/// With a COMMAND it serves on free loopback ports, runs the command with their addresses in its environment (TARGET, LOGS), and ends
-/// as the command ends. Without one it serves on the ports of the real target until Ctrl-C.
+/// With a COMMAND it serves on free loopback ports, runs the command with their addresses in its environment, and ends as the command
+/// ends. Without one it serves on the ports of the real target until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "pipeline-sim", version, max_term_width = 100, args_override_self = true, after_help = AFTER_HELP)]
 struct Cli {
@@ -23,7 +23,7 @@ struct Cli {
     options: Options,
 
     /// Command to run against the stand-in
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Arguments")]
     command: Vec<OsString>,
 }
 
@@ -33,6 +33,13 @@ Examples:
   pipeline-sim --fail l2:3 -- bash              a shell whose $TARGET fails its third job at l2
   pipeline-sim -- make soak JOBS=20             a soak run against a stand-in of its own
   pipeline-sim --refuse 429:10%:1 --seed 7 -- make ramp
+
+Environment of the COMMAND:
+  TARGET       the job API
+  LOGS         the directory of the worker logs
+  PROM_URL     the Prometheus query API
+  JAEGER_URL   the Jaeger query API
+  METRICS_URL  the services' metrics, under /SERVICE/metrics
 
 Exit codes:
   with a COMMAND, its own; 128 and the signal's number if a signal ended it;
@@ -48,7 +55,11 @@ const IO_ERROR: u8 = 74;
 pub fn main() -> ExitCode {
     let Cli { mut options, command } = Cli::parse();
     if command.is_empty() {
-        options.listen.get_or_insert(SocketAddr::from(([127, 0, 0, 1], 8000)));
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        options.listen.get_or_insert(loopback(8000));
+        options.observe.metrics_listen.get_or_insert(loopback(9464));
+        options.observe.prom_listen.get_or_insert(loopback(9090));
+        options.observe.jaeger_listen.get_or_insert(loopback(16686));
     }
     match run(options, &command) {
         Ok(code) => ExitCode::from(code),
@@ -64,6 +75,9 @@ fn run(options: Options, command: &[OsString]) -> std::io::Result<u8> {
     let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM])?;
     let sim = Sim::start(options)?;
     crate::complain(&format!("target {} (seed {})", sim.url(), sim.seed()));
+    crate::complain(&format!("metrics {}/SERVICE/metrics", sim.metrics_url()));
+    crate::complain(&format!("prometheus {}", sim.prometheus_url()));
+    crate::complain(&format!("jaeger {}", sim.jaeger_url()));
     crate::complain(&format!("logs {}", sim.logs().display()));
     if command.is_empty() {
         signals.forever().find(|signal| *signal != SIGCHLD);

@@ -13,6 +13,8 @@ pub(crate) struct Dice {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     JobId,
+    TraceId,
+    SpanId,
     StageTime,
     SwitchTime,
     Fault,
@@ -37,6 +39,11 @@ impl Dice {
         self.generator(purpose, key).u128(..)
     }
 
+    /// A number of 64 random bits, never zero: zero is no span id.
+    pub(crate) fn id(self, purpose: Purpose, key: [u64; 3]) -> u64 {
+        self.generator(purpose, key).u64(1..)
+    }
+
     /// A number in 0..1.
     pub(crate) fn unit(self, purpose: Purpose, key: [u64; 3]) -> f64 {
         self.generator(purpose, key).f64()
@@ -58,7 +65,7 @@ mod tests {
         assert_eq!(draw(7, [1, 2, 3]), draw(7, [1, 2, 3]));
         assert_ne!(draw(7, [1, 2, 3]), draw(8, [1, 2, 3]));
         assert_ne!(draw(7, [1, 2, 3]), draw(7, [2, 1, 3]));
-        assert_ne!(draw(7, [1, 0, 0]), Dice::new(7).wide(Purpose::Fault, [1, 0, 0]));
+        assert_ne!(draw(7, [1, 0, 0]), Dice::new(7).wide(Purpose::TraceId, [1, 0, 0]));
     }
 
     #[test]

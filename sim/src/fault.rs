@@ -70,6 +70,7 @@ pub(crate) enum Kind {
     Cut,
     Garble,
     Stale,
+    LoseTrace,
 }
 
 impl Which {

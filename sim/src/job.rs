@@ -43,7 +43,9 @@ pub(crate) struct Job {
     pub(crate) joined: u8,
     pub(crate) polls: u64,
     pub(crate) key: Option<String>,
+    /// The `traceparent` of its POST.
     pub(crate) parent: Option<TraceParent>,
+    pub(crate) trace: u128,
     /// Added to every time in the document.
     pub(crate) shift: TimeDelta,
     created: String,
@@ -108,6 +110,7 @@ impl Job {
             polls: 0,
             key: None,
             parent: None,
+            trace: 0,
             shift,
             created: rfc3339(now + shift),
             started: None,

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! POST /jobs/audio ─▶ api ─▶ pipeline (jobs, one queue per stage) ◀─▶ workers: gpu (arbiter, batches), io
-//! GET /jobs/{id}   ◀─ api ◀─┘                                          └─▶ logs, one file per worker
+//! GET /jobs/{id}   ◀─ api ◀─┘  │          └─▶ broker: in memory, or a RabbitMQ     └─▶ logs, a file per worker
+//!                              └─▶ telemetry: metrics ─▶ prometheus (scrapes, query API)
+//!                                             spans ───▶ jaeger (query API in both shapes), OTLP export
 //! ```
 //!
 //! - [`Options`]: every knob, as flags and as a struct; [`Faults`] within it is what goes wrong on purpose.
@@ -18,25 +20,30 @@
 //! ```
 
 mod api;
+mod broker;
 pub mod cli;
 mod clock;
 mod dice;
 mod fault;
+mod jaeger;
 mod job;
 mod log;
 mod options;
+mod params;
 mod pipeline;
+mod prometheus;
 mod server;
 mod sim;
 mod stage;
 mod stats;
+mod telemetry;
 mod trace;
 mod units;
 mod workers;
 mod wrap;
 
 pub use fault::{StageFault, StageTime, StatusFault, StatusWord, Which};
-pub use options::{Faults, Options, StageShape};
+pub use options::{Faults, JaegerApi, Observe, Options, StageShape};
 pub use sim::Sim;
 pub use stage::Stage;
 pub use stats::{JobStats, Stats};

@@ -45,7 +45,7 @@ pub struct Options {
     pub stage_time: Vec<StageTime>,
 
     /// Language-model requests that run at once within a batch
-    #[arg(long, value_name = "N", env = "OLLAMA_NUM_PARALLEL", default_value = "8",
+    #[arg(long, value_name = "N", env = "OLLAMA_NUM_PARALLEL", hide_env_values = true, default_value = "8",
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
     pub num_parallel: usize,
 
@@ -56,6 +56,10 @@ pub struct Options {
     /// Form of a stage in the job document
     #[arg(long, value_name = "SHAPE", default_value = "object")]
     pub stage_shape: StageShape,
+
+    /// What the stand-in shows of itself.
+    #[command(flatten)]
+    pub observe: Observe,
 
     /// What goes wrong on purpose.
     #[command(flatten)]
@@ -69,6 +73,77 @@ pub enum StageShape {
     Object,
     /// `"done"`
     String,
+}
+
+/// What the stand-in shows of itself: metrics, a Prometheus query API over its own scrapes, a Jaeger query API over its own spans.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Observability")]
+pub struct Observe {
+    /// Address of the services' /SERVICE/metrics [default: a free loopback port with a COMMAND, else 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// Address of the Prometheus query API [default: a free loopback port with a COMMAND, else 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub prom_listen: Option<SocketAddr>,
+
+    /// Time between two scrapes of every service
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::interval)]
+    pub scrape_interval: Duration,
+
+    /// Address of the Jaeger query API [default: a free loopback port with a COMMAND, else 127.0.0.1:16686]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub jaeger_listen: Option<SocketAddr>,
+
+    /// The API that Jaeger has: v1 as old servers, v3 as new ones
+    #[arg(long, value_name = "API", default_value = "both")]
+    pub jaeger_api: JaegerApi,
+
+    /// Most traces in one answer of Jaeger, whatever limit is asked for
+    #[arg(long, value_name = "N", default_value = "1000",
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub jaeger_page: usize,
+
+    /// Also export spans by OTLP/HTTP, as JSON, to URL/v1/traces
+    #[arg(long, value_name = "URL", value_parser = units::http_url)]
+    pub otlp: Option<String>,
+
+    /// Run the stage queues on this RabbitMQ
+    #[cfg(feature = "amqp")]
+    #[arg(long, value_name = "amqp://HOST:PORT", env = "PIPELINE_SIM_AMQP", hide_env_values = true)]
+    pub amqp: Option<String>,
+
+    /// Time from the end of a span until it can be found
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration)]
+    pub span_delay: Duration,
+}
+
+/// Which of Jaeger's query APIs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JaegerApi {
+    /// Search under /api/traces only
+    V1,
+    /// Search under /api/v3/traces only
+    V3,
+    /// Both
+    Both,
+}
+
+impl Default for Observe {
+    fn default() -> Self {
+        Self {
+            metrics_listen: None,
+            prom_listen: None,
+            scrape_interval: Duration::from_secs(1),
+            jaeger_listen: None,
+            jaeger_api: JaegerApi::Both,
+            jaeger_page: 1000,
+            otlp: None,
+            #[cfg(feature = "amqp")]
+            amqp: None,
+            span_delay: Duration::from_millis(200),
+        }
+    }
 }
 
 /// What goes wrong on purpose.
@@ -127,6 +202,18 @@ pub struct Faults {
     #[arg(long, value_name = "WHICH")]
     pub garble: Vec<Which>,
 
+    /// The n-th accepted job's spans never arrive
+    #[arg(long, value_name = "WHICH")]
+    pub lose_trace: Vec<Which>,
+
+    /// Nobody listens where Prometheus should be
+    #[arg(long)]
+    pub prom_down: bool,
+
+    /// Nobody listens where Jaeger should be
+    #[arg(long)]
+    pub jaeger_down: bool,
+
     /// Refuse (503, Retry-After: 1) while N jobs are unfinished
     #[arg(long, value_name = "N")]
     pub capacity: Option<usize>,
@@ -166,6 +253,7 @@ impl Default for Options {
             num_parallel: 8,
             max_attempts: 3,
             stage_shape: StageShape::Object,
+            observe: Observe::default(),
             faults: Faults::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! One listener and its connections.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,10 +12,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
+
+/// Connections that may wait to be accepted: a burst of POSTs is not to be refused by accident.
+const BACKLOG: u32 = 1024;
 
 /// What handlers may know and say about the connection that a request came by.
 #[derive(Debug, Default)]
@@ -23,10 +27,50 @@ pub(crate) struct Connection {
     pub(crate) last_answer: AtomicBool,
 }
 
-/// Serves until a connection has given its last answer; then the listener and all other connections are dropped.
-///
-/// `opened` is called for each connection.
-pub(crate) async fn serve(listener: TcpListener, router: Router, opened: impl Fn()) {
+/// A bound address: with a listener behind it, or with nobody, so that connections are refused and the port is still ours.
+#[derive(Debug)]
+pub(crate) enum Door {
+    Open(TcpListener),
+    Shut(TcpSocket),
+}
+
+impl Door {
+    /// Binds an address, or a free port of 127.0.0.1.
+    pub(crate) fn open(address: Option<SocketAddr>) -> io::Result<Self> {
+        Self::new(address, true)
+    }
+
+    pub(crate) fn new(address: Option<SocketAddr>, open: bool) -> io::Result<Self> {
+        let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let bound = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A port that was served a moment ago can be had again at once; one that is shut is shared with nobody.
+            socket.set_reuseaddr(open)?;
+            socket.bind(address)?;
+            if open { socket.listen(BACKLOG).map(Self::Open) } else { Ok(Self::Shut(socket)) }
+        };
+        bound().map_err(|error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}")))
+    }
+
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Open(listener) => listener.local_addr(),
+            Self::Shut(socket) => socket.local_addr(),
+        }
+    }
+
+    /// Serves until a connection has given its last answer; then the listener and all other connections are dropped.
+    ///
+    /// `opened` is called for each connection.
+    pub(crate) async fn serve(self, router: Router, opened: impl Fn()) {
+        match self {
+            Self::Open(listener) => serve(listener, router, opened).await,
+            Self::Shut(_held) => std::future::pending().await,
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, opened: impl Fn()) {
     let death = Arc::new(Notify::new());
     let mut connections = JoinSet::new();
     loop {
@@ -62,14 +106,4 @@ async fn converse(stream: TcpStream, router: Router, death: Arc<Notify>) {
     if connection.last_answer.load(Ordering::Relaxed) {
         death.notify_one();
     }
-}
-
-/// Binds before anything is served, so that the port is known and a failure names the address.
-pub(crate) fn bind(address: std::net::SocketAddr) -> io::Result<std::net::TcpListener> {
-    let bind = || {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    bind().map_err(|error: io::Error| io::Error::new(error.kind(), format!("listening on {address}: {error}")))
 }

@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+use crate::broker::{Broker, Courier};
 use crate::clock::Clock;
 use crate::log::Logs;
 use crate::options::Options;
 use crate::pipeline::Pipeline;
+use crate::prometheus::Prometheus;
+use crate::server::Door;
 use crate::stats::Stats;
-use crate::{api, server, workers};
+use crate::telemetry::{Exporter, Recorder};
+use crate::{api, jaeger, prometheus, workers};
 
 /// A stand-in pipeline, serving on loopback from a thread of its own until it is dropped.
 #[derive(Debug)]
 pub struct Sim {
-    address: SocketAddr,
+    addresses: Addresses,
     logs: PathBuf,
     pipeline: Arc<Pipeline>,
     seed: u64,
@@ -30,42 +34,70 @@ pub struct Sim {
     _private: Option<TempDir>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Addresses {
+    api: SocketAddr,
+    metrics: SocketAddr,
+    prometheus: SocketAddr,
+    jaeger: SocketAddr,
+}
+
+struct Doors {
+    api: Door,
+    metrics: Door,
+    prometheus: Door,
+    jaeger: Door,
+}
+
 impl Sim {
-    /// Binds `options.listen`, or a free port of 127.0.0.1, and starts to serve.
+    /// Binds the addresses that the options name, free ports of 127.0.0.1 for the others, and starts to serve.
     ///
-    /// Errors: the address is taken, or the log directory cannot be made; the message names which.
+    /// Errors: an address is taken, or the log directory cannot be made; the message names which.
     pub fn start(options: Options) -> io::Result<Self> {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
-        let listener = server::bind(options.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))))?;
-        let address = listener.local_addr()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let doors = Doors::bind(&runtime, &options)?;
+        let addresses = doors.addresses()?;
         let (logs, private) = log_directory(options.logs.as_deref())?;
         let clock = Clock::new(options.faults.clock_offset);
         let writers = Logs::open(&logs, clock)?;
-        let pipeline = Arc::new(Pipeline::new(options, writers, clock, seed));
+        let exporter = options.observe.otlp.as_deref().map(Exporter::start).transpose()?;
+        let (broker, courier) = runtime.block_on(Broker::connect(&options))?;
+        let recorder = Recorder::new(options.observe.span_delay, exporter);
+        let pipeline = Arc::new(Pipeline::new(options, writers, clock, seed, recorder, broker));
 
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = {
-            let _inside = runtime.enter();
-            TcpListener::from_std(listener)?
-        };
         let (stop, stopped) = oneshot::channel();
         let served = Arc::clone(&pipeline);
         let thread = std::thread::Builder::new().name("pipeline-sim".to_owned()).spawn(move || {
             runtime.block_on(async {
-                let tasks = run(served, listener);
                 tokio::select! {
                     // Either a word or the end of the sender means stop.
                     _stop = stopped => {}
-                    () = tasks => {}
+                    () = run(served, doors, addresses, courier) => {}
                 }
             });
         })?;
-        Ok(Self { address, logs, pipeline, seed, stop: Some(stop), thread: Some(thread), _private: private })
+        Ok(Self { addresses, logs, pipeline, seed, stop: Some(stop), thread: Some(thread), _private: private })
     }
 
     /// Where the job API is: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.addresses.api)
+    }
+
+    /// Where the services expose their metrics, each under `/<service>/metrics`.
+    pub fn metrics_url(&self) -> String {
+        format!("http://{}", self.addresses.metrics)
+    }
+
+    /// Where the Prometheus query API is, or would be but for `--prom-down`.
+    pub fn prometheus_url(&self) -> String {
+        format!("http://{}", self.addresses.prometheus)
+    }
+
+    /// Where the Jaeger query API is, or would be but for `--jaeger-down`.
+    pub fn jaeger_url(&self) -> String {
+        format!("http://{}", self.addresses.jaeger)
     }
 
     /// The directory of the worker logs, one `<service>.log` per worker.
@@ -92,14 +124,49 @@ impl Drop for Sim {
         {
             crate::complain("the serving thread panicked");
         }
+        self.pipeline.recorder.finish_export();
     }
 }
 
-/// Serves and works until dropped. The workers go on after `--die-after`, as a broker's would.
-async fn run(pipeline: Arc<Pipeline>, listener: TcpListener) {
-    let router = api::router(Arc::clone(&pipeline));
-    let serving = server::serve(listener, router, || pipeline.count(|counts| counts.connections += 1));
-    tokio::join!(serving, workers::gpu(Arc::clone(&pipeline)), workers::io(Arc::clone(&pipeline)));
+impl Doors {
+    fn bind(runtime: &Runtime, options: &Options) -> io::Result<Self> {
+        let _inside = runtime.enter();
+        let (observe, faults) = (&options.observe, &options.faults);
+        Ok(Self {
+            api: Door::open(options.listen)?,
+            metrics: Door::open(observe.metrics_listen)?,
+            prometheus: Door::new(observe.prom_listen, !faults.prom_down)?,
+            jaeger: Door::new(observe.jaeger_listen, !faults.jaeger_down)?,
+        })
+    }
+
+    fn addresses(&self) -> io::Result<Addresses> {
+        Ok(Addresses {
+            api: self.api.address()?,
+            metrics: self.metrics.address()?,
+            prometheus: self.prometheus.address()?,
+            jaeger: self.jaeger.address()?,
+        })
+    }
+}
+
+/// Serves and works until dropped. All but the job API go on after `--die-after`, as separate processes would.
+async fn run(pipeline: Arc<Pipeline>, doors: Doors, addresses: Addresses, courier: Courier) {
+    let instance = addresses.metrics.to_string();
+    let interval = pipeline.options.observe.scrape_interval;
+    let prom = Arc::new(Prometheus::new(Arc::clone(&pipeline), instance, interval));
+    let unseen = || {};
+    let connected = || pipeline.count(|counts| counts.connections += 1);
+    tokio::join!(
+        doors.api.serve(api::router(Arc::clone(&pipeline)), connected),
+        doors.metrics.serve(prometheus::metrics_router(Arc::clone(&prom)), unseen),
+        doors.prometheus.serve(prometheus::router(Arc::clone(&prom)), unseen),
+        doors.jaeger.serve(jaeger::router(Arc::clone(&pipeline)), unseen),
+        prom.scrape_forever(),
+        courier.run(Arc::clone(&pipeline)),
+        workers::gpu(Arc::clone(&pipeline)),
+        workers::io(Arc::clone(&pipeline)),
+    );
 }
 
 fn log_directory(asked: Option<&Path>) -> io::Result<(PathBuf, Option<TempDir>)> {

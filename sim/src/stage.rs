@@ -74,6 +74,20 @@ impl Stage {
         }
     }
 
+    /// The broker queue that its messages lie on.
+    pub(crate) const fn queue(self) -> &'static str {
+        match self {
+            Self::Whisper => "stage.whisper",
+            Self::L1 => "stage.l1",
+            Self::Decide => "stage.decide",
+            Self::SummarizeL1 => "stage.summarize_l1",
+            Self::L2 => "stage.l2",
+            Self::SummarizeL2 => "stage.summarize_l2",
+            Self::L0 => "stage.l0",
+            Self::Persist => "stage.persist",
+        }
+    }
+
     /// The stage's place in [`Stage::ALL`].
     pub(crate) const fn index(self) -> usize {
         self as usize

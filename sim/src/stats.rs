@@ -58,4 +58,6 @@ pub struct JobStats {
     pub idempotency_key: Option<String>,
     /// The trace id of its POST's `traceparent`, as 32 hexadecimal digits.
     pub trace_id: Option<String>,
+    /// The trace that its spans are in: the one above, or one of its own.
+    pub trace: String,
 }

@@ -16,10 +16,24 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+/// Reads a duration to be waited again and again: a millisecond at least.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_millis(1) {
+        return Err(format!("'{text}' is less than a millisecond"));
+    }
+    Ok(interval)
+}
+
 /// Reads a duration that may be negative, to the microsecond.
 pub(crate) fn offset(text: &str) -> Result<TimeDelta, String> {
     #[expect(clippy::cast_possible_truncation, reason = "seconds() bounds the value far below i64")]
     Ok(TimeDelta::microseconds((seconds(text)? * 1e6).round() as i64))
+}
+
+/// Reads an address of plain HTTP, which is all that the exporter speaks.
+pub(crate) fn http_url(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") { Ok(text.to_owned()) } else { Err(format!("'{text}' does not begin with http://")) }
 }
 
 /// Reads a factor: finite and not negative.

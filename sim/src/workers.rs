@@ -7,8 +7,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::broker::Receipt;
 use crate::dice::Purpose;
-use crate::pipeline::{Ending, Message, Pipeline};
+use crate::pipeline::{Ending, Message, Pipeline, Switch};
 use crate::stage::{Stage, Tenant, Worker};
 
 /// Pipeline seconds after which an idle GPU is emptied.
@@ -35,7 +36,7 @@ pub(crate) async fn gpu(pipeline: Arc<Pipeline>) {
     let mut arbiter = Arbiter { resident: None, since: Instant::now(), switches: 0 };
     loop {
         if let Some(stage) = pipeline.furthest(Worker::Gpu) {
-            arbiter.acquire(&pipeline, stage.tenant()).await;
+            arbiter.acquire(&pipeline, stage.tenant(), pipeline.front(stage)).await;
             let parallel = match stage {
                 Stage::Whisper => 1,
                 _ => pipeline.options.num_parallel,
@@ -44,7 +45,7 @@ pub(crate) async fn gpu(pipeline: Arc<Pipeline>) {
         } else if arbiter.resident.is_none() {
             pipeline.wait(Worker::Gpu).await;
         } else if timeout(pipeline.scaled(IDLE_SECONDS), pipeline.wait(Worker::Gpu)).await.is_err() {
-            arbiter.acquire(&pipeline, None).await;
+            arbiter.acquire(&pipeline, None, None).await;
         }
     }
 }
@@ -57,7 +58,8 @@ struct Arbiter {
 }
 
 impl Arbiter {
-    async fn acquire(&mut self, pipeline: &Pipeline, wanted: Option<Tenant>) {
+    /// Makes a tenant resident, on behalf of the message that needs it.
+    async fn acquire(&mut self, pipeline: &Pipeline, wanted: Option<Tenant>, wanting: Option<Message>) {
         if self.resident == wanted {
             return;
         }
@@ -67,8 +69,17 @@ impl Arbiter {
         let jitter = pipeline.dice.jitter(Purpose::SwitchTime, [self.switches, 0, 0], SWITCH_JITTER);
         let unload = self.resident.map_or(0.0, Tenant::unload_seconds) * jitter;
         let load = wanted.map_or(0.0, Tenant::load_seconds) * jitter;
+        let (start, began) = (pipeline.clock.now(), Instant::now());
         sleep(pipeline.scaled(unload)).await;
+        let unload = began.elapsed();
         sleep(pipeline.scaled(load)).await;
+        let load = began.elapsed().saturating_sub(unload);
+        pipeline.metrics.switched(self.resident, wanted, held);
+        if let Some(message) = wanting {
+            let ordinal = self.switches;
+            let switch = Switch { ordinal, from: self.resident, to: wanted, start, unload, load };
+            pipeline.trace_switch(switch, message);
+        }
         self.resident = wanted;
         self.since = Instant::now();
         pipeline.count(|counts| counts.switches += 1);
@@ -86,8 +97,8 @@ async fn drain(pipeline: &Arc<Pipeline>, stage: Stage, parallel: usize) {
     loop {
         while left > 0 && running.len() < parallel {
             left -= 1;
-            let Some(message) = pipeline.take(stage) else { break };
-            running.spawn(handle(Arc::clone(pipeline), message, crowd));
+            let Some((message, receipt)) = pipeline.take(stage).await else { break };
+            running.spawn(handle(Arc::clone(pipeline), message, receipt, crowd));
         }
         match running.join_next().await {
             None => return,
@@ -100,11 +111,11 @@ async fn drain(pipeline: &Arc<Pipeline>, stage: Stage, parallel: usize) {
     }
 }
 
-async fn handle(pipeline: Arc<Pipeline>, message: Message, crowd: usize) {
+async fn handle(pipeline: Arc<Pipeline>, message: Message, receipt: Receipt, crowd: usize) {
     let handling = pipeline.begin(message, crowd);
     if handling.ending != Ending::Hang {
         // A stage scaled to nothing still yields, so that polls are answered between two of them.
         sleep(handling.time.max(Duration::from_micros(1))).await;
-        pipeline.finish(message, handling);
+        receipt.settle(pipeline.finish(message, handling)).await;
     }
 }

@@ -18,7 +18,14 @@ pub(crate) fn run(command: &[OsString], sim: &Sim, signals: &mut Signals) -> io:
     let Some((program, arguments)) = command.split_first() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command"));
     };
-    let started = Command::new(program).args(arguments).env("TARGET", sim.url()).env("LOGS", sim.logs()).spawn();
+    let started = Command::new(program)
+        .args(arguments)
+        .env("TARGET", sim.url())
+        .env("LOGS", sim.logs())
+        .env("PROM_URL", sim.prometheus_url())
+        .env("JAEGER_URL", sim.jaeger_url())
+        .env("METRICS_URL", sim.metrics_url())
+        .spawn();
     match started {
         Ok(mut child) => outlive(&mut child, signals).map(code),
         Err(error) => {

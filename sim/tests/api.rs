@@ -195,5 +195,5 @@ fn dropping_it_stops_it_and_removes_its_private_logs() {
     assert!(logs.join("autorag-gpu-worker.log").is_file());
     drop(rig);
     assert!(!logs.exists());
-    assert!(common::agent().get(format!("{url}/health")).call().is_err());
+    assert!(common::agent(common::PATIENCE).get(format!("{url}/health")).call().is_err());
 }

@@ -123,8 +123,10 @@ fn stale_dates_the_job_an_hour_back() {
 
 #[test]
 fn no_answer_accepts_and_says_nothing() {
-    let rig = Rig::new(&["--no-answer", "1"]);
+    let mut rig = Rig::new(&["--no-answer", "1"]);
+    let patient = std::mem::replace(&mut rig.agent, common::agent(Duration::from_secs(1)));
     let silence = rig.try_post(&source(1), &[]);
+    rig.agent = patient;
     assert!(matches!(silence, Err(ureq::Error::Timeout(_))), "{:?}", silence.err());
     until(|| (rig.stats().done == 1).then_some(()));
     rig.submit(2);
@@ -218,11 +220,11 @@ fn poll_status_answers_polls_with_errors() {
 
 #[test]
 fn delay_makes_every_answer_slow() {
-    let rig = Rig::new(&["--delay", "150ms"]);
+    let rig = Rig::new(&["--delay", "300ms"]);
     for path in ["/health", "/jobs/none"] {
         let start = Instant::now();
         rig.get(path);
-        assert!(start.elapsed() >= Duration::from_millis(150), "{path}");
+        assert!(start.elapsed() >= Duration::from_millis(300), "{path}");
     }
     std::thread::scope(|scope| {
         for n in 1..=3 {
@@ -230,7 +232,7 @@ fn delay_makes_every_answer_slow() {
             scope.spawn(move || {
                 let start = Instant::now();
                 rig.submit(n);
-                assert!(start.elapsed() >= Duration::from_millis(150));
+                assert!(start.elapsed() >= Duration::from_millis(300));
             });
         }
     });

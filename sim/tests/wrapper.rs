@@ -91,6 +91,19 @@ fn the_command_finds_the_target_and_the_logs() {
 }
 
 #[test]
+fn the_command_finds_the_observability() {
+    let script = r#"for url in "$PROM_URL/-/ready" "$JAEGER_URL/api/services" "$METRICS_URL/rabbitmq/metrics"; do
+        address=${url#http://}
+        port=${address%%/*}
+        exec 3<>"/dev/tcp/127.0.0.1/${port##*:}"
+        printf 'GET /%s HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n' "${address#*/}" >&3
+        cat <&3 | head -n 1
+    done"#;
+    let output = wrapped(script);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "HTTP/1.1 200 OK\r\n".repeat(3));
+}
+
+#[test]
 fn stdin_and_stdout_are_the_commands_alone() {
     let mut command = sim();
     command.args(["--", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -135,7 +148,9 @@ fn a_sigint_to_itself_alone_is_outlived() {
 }
 
 /// A stand-in in the foreground, with the lines it announces itself by.
-fn foreground(flags: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
+fn foreground() -> (Child, BufReader<ChildStderr>, String) {
+    let flags = ["--listen", "--metrics-listen", "--prom-listen", "--jaeger-listen"];
+    let flags = flags.into_iter().flat_map(|flag| [flag, "127.0.0.1:0"]);
     let mut child = sim().args(flags).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -147,8 +162,8 @@ fn foreground(flags: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
 #[test]
 fn in_the_foreground_it_serves_until_a_signal_and_ends_cleanly() {
     for signal in [Signal::INT, Signal::TERM] {
-        let (mut child, _stderr, url) = foreground(&["--listen", "127.0.0.1:0"]);
-        assert_eq!(common::agent().get(format!("{url}/health")).call().unwrap().status(), 200);
+        let (mut child, _stderr, url) = foreground();
+        assert_eq!(common::agent(common::PATIENCE).get(format!("{url}/health")).call().unwrap().status(), 200);
         let served = pid(&child);
         kill_process(served, signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -158,8 +173,9 @@ fn in_the_foreground_it_serves_until_a_signal_and_ends_cleanly() {
 
 #[test]
 fn errors_are_one_line_and_their_exit_code() {
-    let (mut child, _stderr, url) = foreground(&["--listen", "127.0.0.1:0"]);
-    let taken = sim().args(["--listen", url.trim_start_matches("http://")]).output().unwrap();
+    let (mut child, _stderr, url) = foreground();
+    let taken =
+        sim().args(["--prom-listen", "127.0.0.1:0", "--listen", url.trim_start_matches("http://")]).output().unwrap();
     assert_eq!(taken.status.code(), Some(74));
     let text = String::from_utf8(taken.stderr).unwrap();
     assert!(text.starts_with("pipeline-sim: listening on 127.0.0.1:") && text.lines().count() == 1, "{text}");

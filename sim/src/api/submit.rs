@@ -3,6 +3,7 @@
 use std::future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -73,6 +74,7 @@ async fn answer_post(
 }
 
 fn read(pipeline: &Pipeline, headers: &HeaderMap, body: &[u8]) -> Result<Submission, Box<Response>> {
+    let received = Instant::now();
     let source = read_source(body).map_err(|detail| {
         let body = crate::job::json(&json!({ "detail": [detail] }));
         Box::new(answer::json(StatusCode::UNPROCESSABLE_ENTITY, body))
@@ -85,6 +87,7 @@ fn read(pipeline: &Pipeline, headers: &HeaderMap, body: &[u8]) -> Result<Submiss
         bytes,
         key: header("idempotency-key").map(str::to_owned),
         parent: header("traceparent").and_then(TraceParent::parse),
+        received,
     })
 }
 

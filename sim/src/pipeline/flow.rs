@@ -1,8 +1,9 @@
 //! The workers' side of the pipeline: publishing, taking, and what a finished message leads to.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Message, Pipeline, World};
+use crate::broker::{Receipt, Settlement};
 use crate::dice::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::Status;
@@ -32,6 +33,7 @@ pub(crate) enum Ending {
 pub(crate) struct Handling {
     pub(crate) time: Duration,
     pub(crate) ending: Ending,
+    began: Instant,
 }
 
 impl Pipeline {
@@ -42,7 +44,7 @@ impl Pipeline {
     }
 
     /// Puts a stage's first message on its queue, once all its inputs are there.
-    pub(super) fn publish(&self, world: &mut World, index: usize, stage: Stage) {
+    pub(super) fn publish(&self, world: &mut World, index: usize, stage: Stage, parent: u64) {
         let job = &mut world.jobs[index];
         if stage.inputs() > 1 {
             job.joined += 1;
@@ -51,25 +53,39 @@ impl Pipeline {
             }
         }
         if fault::any_stage(&self.options.faults.drop, self.dice, Kind::Drop, stage, job.ordinal) {
-            self.advance(world, index, stage);
+            self.advance(world, index, stage, parent);
         } else {
-            self.enqueue(world, Message { job: index, stage, attempt: 1 });
+            self.enqueue(world, Message { job: index, stage, attempt: 1, parent, published: Instant::now() });
         }
     }
 
     fn enqueue(&self, world: &mut World, message: Message) {
-        world.jobs[message.job].queue_stage(message.stage, message.attempt, self.clock.now());
+        let job = &mut world.jobs[message.job];
+        job.queue_stage(message.stage, message.attempt, self.clock.now());
+        if self.broker.publish(message, &job.id, job.trace) {
+            self.make_ready(world, message);
+        }
+    }
+
+    fn make_ready(&self, world: &mut World, message: Message) {
         world.queues[message.stage.index()].push_back(message);
         self.bell(message.stage.worker()).notify_one();
     }
 
+    /// The broker has confirmed a message: it can be fetched.
+    #[cfg(feature = "amqp")]
+    pub(crate) fn arrived(&self, message: Message) {
+        self.make_ready(&mut self.world(), message);
+    }
+
     /// Follows a finished stage: to the next ones, or to the end of the job.
-    fn advance(&self, world: &mut World, index: usize, stage: Stage) {
+    fn advance(&self, world: &mut World, index: usize, stage: Stage, parent: u64) {
         for next in stage.next() {
-            self.publish(world, index, *next);
+            self.publish(world, index, *next, parent);
         }
         if stage.next().is_empty() {
             world.jobs[index].end(Status::Done, None, self.clock.now());
+            self.metrics.completed(stage.worker(), Status::Done.word());
             world.counts.done += 1;
             world.counts.unfinished -= 1;
         }
@@ -82,17 +98,30 @@ impl Pipeline {
         stages.find(|stage| stage.worker() == worker && !world.queues[stage.index()].is_empty())
     }
 
+    /// The message that would be taken next from a stage's queue.
+    pub(crate) fn front(&self, stage: Stage) -> Option<Message> {
+        self.world().queues[stage.index()].front().copied()
+    }
+
     /// How many messages are ready on a stage's queue.
     pub(crate) fn ready(&self, stage: Stage) -> usize {
         self.world().queues[stage.index()].len()
     }
 
-    pub(crate) fn take(&self, stage: Stage) -> Option<Message> {
-        self.world().queues[stage.index()].pop_front()
+    /// Takes the next message off a stage's queue.
+    pub(crate) async fn take(&self, stage: Stage) -> Option<(Message, Receipt)> {
+        let (message, id) = {
+            let mut world = self.world();
+            let message = world.queues[stage.index()].pop_front()?;
+            (message, world.jobs[message.job].id.clone())
+        };
+        let receipt = self.broker.fetch(message, &id).await?;
+        Some((message, receipt))
     }
 
     /// Begins a message in a batch of `crowd`.
     pub(crate) fn begin(&self, message: Message, crowd: usize) -> Handling {
+        self.metrics.waited(message.stage, message.published.elapsed());
         let mut world = self.world();
         world.counts.largest_batch = world.counts.largest_batch.max(crowd);
         let job = &mut world.jobs[message.job];
@@ -118,12 +147,14 @@ impl Pipeline {
         let whole = self.scaled(seconds * size * crowded * jitter);
         // What raises does so half way.
         let time = if ending == Ending::Raise { whole / 2 } else { whole };
-        Handling { time, ending }
+        Handling { time, ending, began: Instant::now() }
     }
 
     /// Ends a message that did not hang: on to the next stage, to another attempt, or to the dead letters.
-    pub(crate) fn finish(&self, message: Message, handling: Handling) {
-        let Message { job: index, stage, attempt } = message;
+    pub(crate) fn finish(&self, message: Message, handling: Handling) -> Settlement {
+        let Message { job: index, stage, attempt, .. } = message;
+        let took = handling.began.elapsed();
+        self.metrics.worked(stage, took);
         let now = self.clock.now();
         let mut guard = self.world();
         let world = &mut *guard;
@@ -133,32 +164,42 @@ impl Pipeline {
         let alive = !world.jobs[index].status.ended();
         if handling.ending == Ending::Done {
             world.jobs[index].end_stage(stage, Status::Done, now);
+            let job = &world.jobs[index];
+            let span = self.stage_span(job.ordinal, stage, attempt);
+            self.trace_stage(job, message, took, None);
             if alive {
-                self.advance(world, index, stage);
+                self.advance(world, index, stage, span);
             }
             drop(guard);
-            let seconds = handling.time.as_secs_f64();
+            let seconds = took.as_secs_f64();
             self.logs.info(stage.worker(), &format!("{what} done in {seconds:.3}s"));
-            return;
+            return Settlement::Acknowledged;
         }
 
         let error = format!("injected fault: {stage} of job {id} raised at attempt {attempt}");
         world.jobs[index].end_stage(stage, Status::Failed, now);
+        self.trace_stage(&world.jobs[index], message, took, Some(error.clone()));
         let last = attempt >= self.options.max_attempts;
         if last {
             world.counts.dead_letters += 1;
             if alive {
                 let text = format!("{stage} failed after {attempt} attempts: RuntimeError: {error}");
                 world.jobs[index].end(Status::Failed, Some(text), now);
+                self.metrics.completed(stage.worker(), Status::Failed.word());
                 world.counts.failed += 1;
                 world.counts.unfinished -= 1;
             }
         } else if alive {
             world.counts.retries += 1;
-            self.enqueue(world, Message { attempt: attempt + 1, ..message });
+            self.enqueue(world, Message { attempt: attempt + 1, published: Instant::now(), ..message });
         }
         drop(guard);
-        let then = if last { "dead-lettered" } else { "published again" };
+        let then = match (last, alive) {
+            (true, _) => "dead-lettered",
+            (false, true) => "published again",
+            (false, false) => "given up, as the job has failed",
+        };
         self.logs.exception(stage.worker(), &format!("{what} failed, {then}"), &error);
+        if last { Settlement::Rejected } else { Settlement::Acknowledged }
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP API's side of the pipeline: taking jobs in, and showing them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use chrono::TimeDelta;
@@ -23,6 +24,7 @@ pub(crate) struct Submission {
     pub(crate) bytes: u64,
     pub(crate) key: Option<String>,
     pub(crate) parent: Option<TraceParent>,
+    pub(crate) received: Instant,
 }
 
 /// What became of a submission.
@@ -94,6 +96,8 @@ impl Pipeline {
         let mut job = Job::new(ordinal, id.clone(), submission.source, submission.bytes, now, shift);
         job.key = submission.key;
         job.parent = submission.parent;
+        job.trace =
+            submission.parent.map_or_else(|| self.dice.wide(Purpose::TraceId, [ordinal, 0, 0]), |parent| parent.trace);
         let status = self.wire.word(job.status).to_owned();
 
         if !fault::any(&faults.lose, self.dice, Kind::Lose, ordinal) {
@@ -108,8 +112,10 @@ impl Pipeline {
         } else {
             id
         };
+        self.metrics.submitted();
+        self.trace_submit(&job, submission.received);
         world.jobs.push(job);
-        self.publish(world, index, Stage::Whisper);
+        self.publish(world, index, Stage::Whisper, self.submit_span(ordinal));
         Intake::Accepted { id: answered, status, ordinal }
     }
 

@@ -1,16 +1,20 @@
 //! The pipeline's state under one lock: jobs, queues and counts.
 //!
 //! Nothing awaits while the lock is held, and no file is touched. [`intake`] is what the HTTP API does with it, [`flow`] what the
-//! workers do.
+//! workers do, [`traces`] what both leave behind.
 
 mod flow;
 mod intake;
+mod traces;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::broker::Broker;
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::job::{Job, Wire};
@@ -18,9 +22,11 @@ use crate::log::Logs;
 use crate::options::Options;
 use crate::stage::Worker;
 use crate::stats::{JobStats, Stats};
+use crate::telemetry::{Metrics, Recorder, Service};
 
 pub(crate) use flow::Ending;
 pub(crate) use intake::{Intake, Submission};
+pub(crate) use traces::Switch;
 
 /// A message on a stage's queue.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +36,9 @@ pub(crate) struct Message {
     pub(crate) stage: crate::stage::Stage,
     /// From 1.
     pub(crate) attempt: u32,
+    /// The span that published it.
+    pub(crate) parent: u64,
+    pub(crate) published: Instant,
 }
 
 /// The whole pipeline.
@@ -40,6 +49,9 @@ pub(crate) struct Pipeline {
     pub(crate) clock: Clock,
     pub(crate) logs: Logs,
     pub(crate) wire: Wire,
+    pub(crate) metrics: Metrics,
+    pub(crate) recorder: Recorder,
+    broker: Broker,
     world: Mutex<World>,
     gpu: Notify,
     io: Notify,
@@ -58,12 +70,22 @@ struct World {
 }
 
 impl Pipeline {
-    pub(crate) fn new(options: Options, logs: Logs, clock: Clock, seed: u64) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        logs: Logs,
+        clock: Clock,
+        seed: u64,
+        recorder: Recorder,
+        broker: Broker,
+    ) -> Self {
         Self {
             dice: Dice::new(seed),
             clock,
             logs,
             wire: Wire { shape: options.stage_shape, words: options.faults.status_word.clone() },
+            metrics: Metrics::new(),
+            recorder,
+            broker,
             world: Mutex::default(),
             gpu: Notify::new(),
             io: Notify::new(),
@@ -94,6 +116,11 @@ impl Pipeline {
         die_after.is_some_and(|last| self.world().counts.accepted >= last)
     }
 
+    /// A service's metrics as they stand, in OpenMetrics text.
+    pub(crate) fn expose(&self, service: Service) -> Result<String, fmt::Error> {
+        self.metrics.expose(service, |stage| self.ready(stage))
+    }
+
     pub(crate) fn count(&self, change: impl FnOnce(&mut Stats)) {
         change(&mut self.world().counts);
     }
@@ -108,6 +135,7 @@ impl Pipeline {
             polls: job.polls,
             idempotency_key: job.key.clone(),
             trace_id: job.parent.map(|parent| format!("{:032x}", parent.trace)),
+            trace: format!("{:032x}", job.trace),
         });
         Stats { jobs: jobs.collect(), ..world.counts.clone() }
     }

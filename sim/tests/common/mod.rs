@@ -35,7 +35,7 @@ impl Rig {
         let mut options = Options::from_flags(["--time-scale", "0.002"].iter().chain(flags).copied()).unwrap();
         data.path().clone_into(&mut options.data);
         change(&mut options);
-        Self { sim: Sim::start(options).unwrap(), agent: agent(), data }
+        Self { sim: Sim::start(options).unwrap(), agent: agent(PATIENCE), data }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -44,6 +44,16 @@ impl Rig {
 
     pub(crate) fn data(&self) -> &Path {
         self.data.path()
+    }
+
+    /// Asks the Prometheus query API.
+    pub(crate) fn prometheus(&self, path: &str) -> Answer {
+        take_apart(self.agent.get(format!("{}{path}", self.sim.prometheus_url())).call().unwrap()).unwrap()
+    }
+
+    /// Asks the Jaeger query API.
+    pub(crate) fn jaeger(&self, path: &str) -> Answer {
+        take_apart(self.agent.get(format!("{}{path}", self.sim.jaeger_url())).call().unwrap()).unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -138,17 +148,15 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A client that takes no status for an error and no proxy from the environment, and gives up on an answer after two seconds.
-pub(crate) fn agent() -> Agent {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        .proxy(None)
-        .timeout_recv_response(Some(Duration::from_secs(2)))
-        .build()
-        .into()
+/// How long an answer may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client that takes no status for an error and no proxy from the environment.
+pub(crate) fn agent(patience: Duration) -> Agent {
+    Agent::config_builder().http_status_as_error(false).proxy(None).timeout_recv_response(Some(patience)).build().into()
 }
 
-fn take_apart(response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
+pub(crate) fn take_apart(response: Response<ureq::Body>) -> Result<Answer, ureq::Error> {
     let (parts, mut body) = response.into_parts();
     let head = Response::from_parts(parts, ());
     Ok(Answer { status: head.status().as_u16(), body: body.read_to_string()?, head })

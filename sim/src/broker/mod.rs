@@ -1,0 +1,116 @@
+//! Where stage messages lie: in memory, or with the feature `amqp` on a real RabbitMQ.
+//!
+//! The pipeline keeps its own account of what is ready on each queue, in the order of publication, and schedules by that. In memory
+//! this account is all there is. Over AMQP a message enters it when the broker has confirmed it, and leaves it when it is fetched.
+
+#[cfg(feature = "amqp")]
+mod amqp;
+
+use std::future;
+use std::io;
+use std::sync::Arc;
+
+use crate::options::Options;
+use crate::pipeline::{Message, Pipeline};
+
+/// The pipeline's end of the queues.
+#[derive(Debug)]
+pub(crate) enum Broker {
+    Memory,
+    #[cfg(feature = "amqp")]
+    Amqp(amqp::Queues),
+}
+
+/// Carries what was published to the broker; nothing to do in memory.
+#[derive(Debug)]
+pub(crate) enum Courier {
+    Memory,
+    #[cfg(feature = "amqp")]
+    Amqp(Box<amqp::Publisher>),
+}
+
+/// A fetched message's hold on the broker, until it is settled.
+#[derive(Debug)]
+pub(crate) enum Receipt {
+    Memory,
+    #[cfg(feature = "amqp")]
+    Amqp(amqp::Receipt),
+}
+
+/// What becomes of a message that was handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// It is done with: finished, or published again as another attempt.
+    Acknowledged,
+    /// It goes to the dead letters.
+    Rejected,
+}
+
+impl Broker {
+    /// Connects to the broker that the options name, and declares the queues there.
+    #[cfg_attr(not(feature = "amqp"), expect(clippy::unused_async, reason = "only AMQP has to wait"))]
+    pub(crate) async fn connect(options: &Options) -> io::Result<(Self, Courier)> {
+        #[cfg(feature = "amqp")]
+        if let Some(url) = &options.observe.amqp {
+            let (queues, publisher) = amqp::connect(url).await?;
+            return Ok((Self::Amqp(queues), Courier::Amqp(Box::new(publisher))));
+        }
+        let _ = options;
+        Ok((Self::Memory, Courier::Memory))
+    }
+
+    /// Publishes a message; true if it is ready at once, false if the courier will say when it is.
+    pub(crate) fn publish(&self, message: Message, job_id: &str, trace: u128) -> bool {
+        match self {
+            Self::Memory => {
+                let _ = (message, job_id, trace);
+                true
+            }
+            #[cfg(feature = "amqp")]
+            Self::Amqp(queues) => {
+                queues.publish(message, job_id, trace);
+                false
+            }
+        }
+    }
+
+    /// Fetches from the broker the message that is next by the pipeline's account; none, and a complaint, if it is not there.
+    #[cfg_attr(not(feature = "amqp"), expect(clippy::unused_async, reason = "only AMQP has to wait"))]
+    pub(crate) async fn fetch(&self, message: Message, job_id: &str) -> Option<Receipt> {
+        match self {
+            Self::Memory => {
+                let _ = (message, job_id);
+                Some(Receipt::Memory)
+            }
+            #[cfg(feature = "amqp")]
+            Self::Amqp(queues) => queues.fetch(message, job_id).await.map(Receipt::Amqp),
+        }
+    }
+}
+
+impl Courier {
+    /// Carries messages for as long as the pipeline runs.
+    pub(crate) async fn run(self, pipeline: Arc<Pipeline>) {
+        match self {
+            Self::Memory => {
+                drop(pipeline);
+                future::pending::<()>().await;
+            }
+            #[cfg(feature = "amqp")]
+            Self::Amqp(publisher) => publisher.run(pipeline).await,
+        }
+    }
+}
+
+impl Receipt {
+    #[cfg_attr(not(feature = "amqp"), expect(clippy::unused_async, reason = "only AMQP has to wait"))]
+    pub(crate) async fn settle(self, settlement: Settlement) {
+        match self {
+            Self::Memory => {
+                let _ = settlement;
+            }
+            #[cfg(feature = "amqp")]
+            Self::Amqp(receipt) => receipt.settle(settlement).await,
+        }
+    }
+}

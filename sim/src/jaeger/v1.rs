@@ -1,0 +1,155 @@
+//! The older API: `/api/services`, `/api/traces`, `/api/traces/{id}`.
+
+use std::collections::BTreeSet;
+use std::num::ParseIntError;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::search::{Search, Trace, trace_id};
+use super::{Jaeger, away, json};
+use crate::params::Params;
+use crate::telemetry::{Service, Span, TagValue};
+
+/// Traces in an answer where no limit is asked for.
+const DEFAULT_LIMIT: i32 = 100;
+
+pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
+    let services = jaeger.services();
+    let (total, data) = (services.len(), json!(services));
+    json(StatusCode::OK, format!(r#"{{"data":{data},"total":{total},"limit":0,"offset":0,"errors":null}}"#))
+}
+
+pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
+    let params = Params::read(&uri, &headers, b"");
+    let ids: Vec<&str> = params.all("traceID").collect();
+    if !ids.is_empty() {
+        return by_ids(&jaeger, &ids);
+    }
+    let service = params.get("service");
+    if service.is_empty() {
+        return refused("parameter 'service' is required");
+    }
+    let (start, end, limit) = match window(&params) {
+        Ok(window) => window,
+        Err(message) => return refused(&message),
+    };
+    // The memory store takes a limit of nothing for no limit.
+    let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let (service, operation) = (service.to_owned(), params.get("operation").to_owned());
+    away(move || {
+        let found = jaeger.search(&Search { service: &service, operation: &operation, start, end, limit });
+        json(StatusCode::OK, envelope(&found, &[]))
+    })
+    .await
+}
+
+/// `start` and `end` in microseconds, by default the last two days, and `limit`.
+fn window(params: &Params) -> Result<(i64, i64, i32), String> {
+    fn number<T: FromStr<Err = ParseIntError>>(params: &Params, name: &str, default: T) -> Result<T, String> {
+        match params.get(name) {
+            "" => Ok(default),
+            text => text.parse().map_err(|error| format!("unable to parse param '{name}': {error}")),
+        }
+    }
+    let now = Utc::now();
+    let start = number(params, "start", (now - TimeDelta::days(2)).timestamp_micros())?;
+    let end = number(params, "end", now.timestamp_micros())?;
+    Ok((start, end, number(params, "limit", DEFAULT_LIMIT)?))
+}
+
+pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<String>) -> Response {
+    match trace_id(&id) {
+        None => refused(&format!("cannot parse trace ID: {id}")),
+        Some(number) => match jaeger.trace(number) {
+            Some(trace) => json(StatusCode::OK, envelope(&[trace], &[])),
+            None => error(StatusCode::NOT_FOUND, "trace not found"),
+        },
+    }
+}
+
+fn by_ids(jaeger: &Jaeger, ids: &[&str]) -> Response {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for id in ids {
+        match trace_id(id) {
+            None => return refused(&format!("cannot parse trace ID: {id}")),
+            Some(number) => match jaeger.trace(number) {
+                Some(trace) => found.push(trace),
+                None => missing.push(json!({"code": 404, "msg": "trace not found", "traceID": id})),
+            },
+        }
+    }
+    json(StatusCode::OK, envelope(&found, &missing))
+}
+
+/// `total` and `limit` say nothing, as in Jaeger.
+fn envelope(traces: &[Trace], errors: &[Value]) -> String {
+    let data = traces.iter().map(trace).collect::<Vec<_>>().join(",");
+    let errors = if errors.is_empty() { Value::Null } else { Value::from(errors) };
+    format!(r#"{{"data":[{data}],"total":0,"limit":0,"offset":0,"errors":{errors}}}"#)
+}
+
+fn refused(message: &str) -> Response {
+    error(StatusCode::BAD_REQUEST, message)
+}
+
+/// Jaeger's errors are JSON under the name of plain text.
+fn error(status: StatusCode, message: &str) -> Response {
+    let error = json!({"code": status.as_u16(), "msg": message});
+    let body = format!(r#"{{"data":null,"total":0,"limit":0,"offset":0,"errors":[{error}]}}"#);
+    (status, [("content-type", "text/plain; charset=utf-8")], format!("{body}\n")).into_response()
+}
+
+fn trace(spans: &Trace) -> String {
+    let id = spans.first().map_or(0, |span| span.trace);
+    let services: BTreeSet<&str> = spans.iter().map(|span| span.service).collect();
+    let processes = services.into_iter().map(|service| (process(service), json!({"serviceName": service, "tags": []})));
+    let processes = Value::Object(processes.collect());
+    let spans: Vec<&str> =
+        spans.iter().map(|one| one.text.jaeger.get_or_init(|| span(one).to_string()).as_str()).collect();
+    format!(r#"{{"traceID":"{id:032x}","spans":[{}],"processes":{processes},"warnings":null}}"#, spans.join(","))
+}
+
+/// The id of a service's process, the same in every trace.
+fn process(service: &str) -> String {
+    let place = Service::ALL.into_iter().position(|known| known.name() == service);
+    format!("p{}", place.map_or(0, |place| place + 1))
+}
+
+fn span(span: &Span) -> Value {
+    let id = format!("{:032x}", span.trace);
+    let parent =
+        span.parent.map(|parent| json!({"refType": "CHILD_OF", "traceID": id, "spanID": format!("{parent:016x}")}));
+    let mut tags: Vec<Value> = span.tags.iter().map(|(key, value)| tag(key, value)).collect();
+    tags.push(json!({"key": "otel.scope.name", "type": "string", "value": "autorag"}));
+    tags.push(json!({"key": "span.kind", "type": "string", "value": span.kind.word()}));
+    if let Some(message) = &span.error {
+        tags.push(json!({"key": "error", "type": "bool", "value": true}));
+        tags.push(json!({"key": "otel.status_code", "type": "string", "value": "ERROR"}));
+        tags.push(json!({"key": "otel.status_description", "type": "string", "value": message}));
+    }
+    json!({
+        "traceID": id,
+        "spanID": format!("{:016x}", span.id),
+        "operationName": span.name,
+        "references": parent.into_iter().collect::<Vec<_>>(),
+        "startTime": span.start_micros(),
+        "duration": span.duration_micros(),
+        "tags": tags,
+        "logs": [],
+        "processID": process(span.service),
+        "warnings": null,
+    })
+}
+
+fn tag(key: &str, value: &TagValue) -> Value {
+    match value {
+        TagValue::Text(text) => json!({"key": key, "type": "string", "value": text}),
+        TagValue::Int(number) => json!({"key": key, "type": "int64", "value": number}),
+    }
+}

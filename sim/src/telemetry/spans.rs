@@ -1,0 +1,153 @@
+//! Spans: recorded when they end, visible to queries a little later.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::export::Exporter;
+
+/// One ended span.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) trace: u128,
+    pub(crate) id: u64,
+    pub(crate) parent: Option<u64>,
+    pub(crate) name: String,
+    pub(crate) service: &'static str,
+    pub(crate) kind: SpanKind,
+    /// By the server's own clock.
+    pub(crate) start: DateTime<Utc>,
+    pub(crate) duration: Duration,
+    pub(crate) tags: Vec<(&'static str, TagValue)>,
+    /// What went wrong; an error status in either shape.
+    pub(crate) error: Option<String>,
+    pub(crate) text: SpanText,
+}
+
+/// A span as JSON in either shape, once somebody asked for it: a search that bisects asks for the same spans again and again.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct SpanText {
+    pub(crate) jaeger: OnceLock<String>,
+    pub(crate) otlp: OnceLock<String>,
+}
+
+/// The part a span plays, as OpenTelemetry numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SpanKind {
+    Internal = 1,
+    Server = 2,
+    Consumer = 5,
+}
+
+/// A tag's value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum TagValue {
+    Text(String),
+    Int(i64),
+}
+
+/// Where ended spans go: into memory, and to an exporter if there is one.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    delay: Duration,
+    kept: Mutex<Kept>,
+    export: Mutex<Option<Exporter>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// In the order in which they ended.
+    spans: Vec<(Instant, Arc<Span>)>,
+    by_trace: HashMap<u128, Vec<usize>>,
+}
+
+impl Span {
+    /// Start in microseconds since the epoch, the unit of Jaeger's older API and of every search.
+    pub(crate) fn start_micros(&self) -> i64 {
+        self.start.timestamp_micros()
+    }
+
+    pub(crate) fn duration_micros(&self) -> u64 {
+        u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl SpanKind {
+    /// The word of the `span.kind` tag.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Server => "server",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
+impl Recorder {
+    /// Spans become visible `delay` after they were recorded; each also goes to `export`.
+    pub(crate) fn new(delay: Duration, export: Option<Exporter>) -> Self {
+        Self { delay, kept: Mutex::default(), export: Mutex::new(export) }
+    }
+
+    /// Every change is complete before the lock is let go, so a poisoned one is taken over.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn record(&self, span: Span) {
+        let span = Arc::new(span);
+        let export = self.export.lock().unwrap_or_else(PoisonError::into_inner);
+        if export.as_ref().is_some_and(|export| !export.send(&span)) {
+            crate::complain("the span exporter has stopped: a span is not exported");
+        }
+        drop(export);
+        let mut kept = self.kept();
+        let index = kept.spans.len();
+        kept.by_trace.entry(span.trace).or_default().push(index);
+        kept.spans.push((Instant::now() + self.delay, span));
+    }
+
+    /// Ends the export, once everything recorded so far has been sent or given up.
+    pub(crate) fn finish_export(&self) {
+        drop(self.export.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// The services that have visible spans.
+    pub(crate) fn services(&self) -> BTreeSet<&'static str> {
+        self.kept().visible().map(|span| span.service).collect()
+    }
+
+    /// The whole visible part of traces that have a visible span like that: the most recent ones by the start of their last span, at
+    /// most `limit` of them.
+    pub(crate) fn newest_with(&self, limit: usize, matches: impl Fn(&Span) -> bool) -> Vec<Vec<Arc<Span>>> {
+        let kept = self.kept();
+        let traces: HashSet<u128> = kept.visible().filter(|span| matches(span)).map(|span| span.trace).collect();
+        let newest = |trace: &u128| kept.of_trace(*trace).map(|span| span.start).max();
+        let mut traces: Vec<_> = traces.into_iter().map(|trace| (Reverse(newest(&trace)), trace)).collect();
+        traces.sort_unstable();
+        traces.truncate(limit);
+        traces.into_iter().map(|(_, trace)| kept.of_trace(trace).cloned().collect()).collect()
+    }
+
+    /// The visible spans of one trace.
+    pub(crate) fn of_trace(&self, trace: u128) -> Vec<Arc<Span>> {
+        self.kept().of_trace(trace).cloned().collect()
+    }
+}
+
+impl Kept {
+    /// Spans become visible in the order in which they were recorded.
+    fn visible(&self) -> impl Iterator<Item = &Arc<Span>> {
+        let now = Instant::now();
+        self.spans.iter().take_while(move |(at, _)| *at <= now).map(|(_, span)| span)
+    }
+
+    fn of_trace(&self, trace: u128) -> impl Iterator<Item = &Arc<Span>> {
+        let now = Instant::now();
+        let indices = self.by_trace.get(&trace).into_iter().flatten();
+        indices.map(|index| &self.spans[*index]).filter(move |(at, _)| *at <= now).map(|(_, span)| span)
+    }
+}
