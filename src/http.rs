@@ -4,6 +4,8 @@
 //! costs a thread a request), an agent for each thread (the pool of a shared one is a lock), small buffers, no proxy
 //! (a load test measures the target, not a proxy that the environment happens to name).
 
+mod stream;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::clock::{self, Clock};
 use crate::escape;
 use crate::record::Timestamp;
 use crate::units;
+
+pub use stream::{FORM, Streamed, base64, form};
 
 /// Bodies beyond this are an error, so that a target cannot fill the memory.
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;
@@ -271,6 +275,12 @@ pub struct Exchange {
 }
 
 impl Client {
+    /// Sends `name: value` with every request, in place of what was sent so far under that name.
+    pub fn insert_header(&mut self, name: HeaderName, mut value: HeaderValue, secret: bool) {
+        value.set_sensitive(secret);
+        self.headers.insert(name, value);
+    }
+
     /// An agent for one thread.
     pub fn exchange(&self) -> Exchange {
         Exchange { agent: self.config.new_agent(), headers: self.headers.clone(), timeout: self.timeout }

@@ -4,6 +4,7 @@
 //! `--profile FILE` points them at any other. docs/profile.md describes the keys.
 
 mod answer;
+mod queries;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
+pub use queries::{Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
@@ -37,6 +39,9 @@ pub struct Profile {
     /// The stages of the pipeline, in its order.
     #[serde(default)]
     pub stages: Vec<Stage>,
+    /// What the target's metrics are asked.
+    #[serde(default)]
+    pub prometheus: Prometheus,
 }
 
 /// How to see that the target is up.
@@ -261,6 +266,7 @@ impl Profile {
         if let Some(body) = &submit.body {
             template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
         }
+        self.prometheus.check()?;
         self.check_stages()
     }
 

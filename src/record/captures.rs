@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Metadata, Timestamp};
+use super::{ClockOffset, Metadata, Timestamp, Window};
 
 /// How a capture ended. Anything but `ok` is named in the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,12 @@ pub struct Series {
 pub struct SeriesSpec {
     /// The PromQL.
     pub query: String,
+    /// The base URL of the Prometheus that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The true window; `start` and `end` lie around it, by the padding and on the grid of the step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// First point asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Timestamp>,
@@ -48,6 +54,9 @@ pub struct SeriesSpec {
     /// Distance between points.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_seconds: Option<f64>,
+    /// How many points of a series that makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points: Option<u64>,
 }
 
 /// What came from Prometheus.
@@ -71,12 +80,58 @@ pub struct SeriesStatus {
     /// How many series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<u64>,
-    /// How many samples in all.
+    /// How many samples in all, native histograms included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
+    /// How many of them are not a number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_a_number: Option<u64>,
+    /// How many of them are infinite.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infinite: Option<u64>,
+    /// How many of them are native histograms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native_histograms: Option<u64>,
+    /// The time of the earliest sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_sample_at: Option<Timestamp>,
+    /// The time of the latest sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sample_at: Option<Timestamp>,
+    /// The metric names that the query matched; at most 20 of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<String>,
+    /// The server's own envelopes, in order, where `file` was joined from several; relative to the run directory.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<String>,
+    /// The file of the samples as they were scraped, where the query is a plain selector; relative to the run directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_file: Option<String>,
+    /// How many samples that file holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw_samples: Option<u64>,
+    /// The same as a table (CSV); relative to the run directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// Warnings of the server, verbatim.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Remarks of the server about the query, verbatim.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub infos: Vec<String>,
+    /// What the server's last scrapes were told by: `targets`, `up`, or `waiting` where nothing tells and the settling
+    /// time was waited out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_by: Option<String>,
+    /// The earliest of the active targets' last scrapes, by the server's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scraped_until: Option<Timestamp>,
+    /// The server's clock minus the harness's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_offset: Option<ClockOffset>,
+    /// Metric names that the server knows and that resemble a query which found nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near_names: Vec<String>,
 }
 
 /// The traces of one service over the window. Made by `capture-jaeger`.

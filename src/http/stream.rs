@@ -1,0 +1,152 @@
+//! Answers that are read as they arrive, and bodies as HTML forms send them.
+
+use std::fmt::Write as _;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use ureq::BodyReader;
+use ureq::http::Method;
+
+use super::{Exchange, Trouble};
+use crate::clock::{self, Clock};
+use crate::record::Timestamp;
+
+/// The content type of a body that [`form`] makes.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
+/// An answer whose body is still to be read, by its [`Read`], without any limit to its size.
+///
+/// Errors of reading say in words what happened to the connection; they mean that the body did not come whole.
+pub struct Streamed {
+    /// The HTTP status.
+    pub status: u16,
+    /// The server's `Content-Type`.
+    pub content_type: Option<String>,
+    /// The server's `Date`.
+    pub date: Option<Timestamp>,
+    /// How long `Retry-After` asks to wait.
+    pub retry_after: Option<Duration>,
+    /// Where a redirect points.
+    pub location: Option<String>,
+    body: BodyReader<'static>,
+    exchange: Exchange,
+}
+
+impl std::fmt::Debug for Streamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streamed").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    /// Sends a request and gives the answer as soon as its headers are there. `extra` headers replace the client's of the
+    /// same name. The body may take as long as it likes, so long as no single wait for more of it exceeds the timeout.
+    pub fn open(
+        &self,
+        method: &Method,
+        url: &str,
+        extra: &[(String, String)],
+        body: Option<&str>,
+        clock: &Clock,
+    ) -> Result<Streamed, Trouble> {
+        let request = self.request(method, url, extra, body)?;
+        let request = self.agent.configure_request(request);
+        let request = request.timeout_recv_body(None).timeout_per_read(Some(self.timeout)).build();
+        let response = self.agent.run(request).map_err(|error| self.trouble(&error))?;
+        let (parts, body) = response.into_parts();
+        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let date = text("date").and_then(clock::http_date);
+        Ok(Streamed {
+            status: parts.status.as_u16(),
+            content_type: text("content-type").map(str::to_owned),
+            date,
+            retry_after: text("retry-after").and_then(|value| clock::retry_after(value, date, clock.now())),
+            location: text("location").map(str::to_owned),
+            body: body.into_with_config().limit(u64::MAX).reader(),
+            exchange: self.clone(),
+        })
+    }
+}
+
+impl Streamed {
+    /// The first `limit` bytes of the body, as text; shorter where the body ends or breaks off before.
+    pub fn start(self, limit: u64) -> String {
+        let mut bytes = Vec::new();
+        // What came before a break is what there is to be shown; that it broke says nothing about why it was refused.
+        let _ = self.take(limit).read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Read for Streamed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.body.read(buffer).map_err(|error| {
+            let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
+            let words = match cause {
+                Some(ureq::Error::Timeout(ureq::Timeout::PerRead)) => {
+                    format!("nothing more came for {}", crate::units::seconds(self.exchange.timeout.as_secs_f64()))
+                }
+                Some(cause) => self.exchange.describe(cause),
+                None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+                None => error.to_string(),
+            };
+            io::Error::new(error.kind(), words)
+        })
+    }
+}
+
+/// A form's body (WHATWG URL, section 5.2) of `pairs`, in their order.
+pub fn form(pairs: &[(&str, &str)]) -> String {
+    let mut body = String::new();
+    for (key, value) in pairs {
+        if !body.is_empty() {
+            body.push('&');
+        }
+        encode(key, &mut body);
+        body.push('=');
+        encode(value, &mut body);
+    }
+    body
+}
+
+fn encode(text: &str, into: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => into.push(char::from(byte)),
+            b' ' => into.push('+'),
+            // Writing to a String cannot fail.
+            _ => drop(write!(into, "%{byte:02X}")),
+        }
+    }
+}
+
+/// `text` in Base64 (RFC 4648, section 4), as basic authentication wants it.
+pub fn base64(text: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(text.len().div_ceil(3) * 4);
+    for group in text.chunks(3) {
+        let bits = group.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - group.len()));
+        for place in 0..4 {
+            let digit = if place <= group.len() { DIGITS[bits >> (18 - 6 * place) & 63] } else { b'=' };
+            out.push(char::from(digit));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_survive_what_promql_holds() {
+        let body = form(&[("query", r#"{a=~"x+.*",b!="é&="}"#), ("step", "5 s")]);
+        assert_eq!(body, "query=%7Ba%3D%7E%22x%2B.*%22%2Cb%21%3D%22%C3%A9%26%3D%22%7D&step=5+s");
+    }
+
+    #[test]
+    fn base64_agrees_with_the_test_vectors_of_its_rfc() {
+        let read = ["", "f", "fo", "foo", "foob", "fooba", "foobar"].map(|text| base64(text.as_bytes()));
+        assert_eq!(read, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"]);
+    }
+}

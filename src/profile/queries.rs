@@ -1,0 +1,40 @@
+//! What `capture-prom` asks a Prometheus about one target.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+/// The Prometheus that watches the target, and what to ask it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prometheus {
+    /// Its base URL where `--prometheus` does not say another; without either the capture is off.
+    pub url: Option<String>,
+    /// The queries, each of which becomes one file.
+    pub queries: Vec<Query>,
+}
+
+/// One named query.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// The name of the record and, made safe, of the file.
+    pub name: String,
+    /// The PromQL.
+    pub query: String,
+}
+
+impl Prometheus {
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for Query { name, query } in &self.queries {
+            if name.is_empty() || !names.insert(name) {
+                return Err(format!("prometheus.queries: the name `{name}` is empty or stands twice"));
+            }
+            if query.trim().is_empty() {
+                return Err(format!("prometheus.queries: the query `{name}` is empty"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! What is said of each query and of the capture as a whole.
+
+use serde::Deserialize;
+
+use super::fetch::Captured;
+use super::grid::Grid;
+use super::near;
+use super::server::{Problem, Server};
+use crate::cli::Exit;
+use crate::http::form;
+use crate::profile::Query;
+use crate::record::{CaptureResult, SeriesStatus, Timestamp};
+
+/// The exit of a capture that stands for itself.
+pub(super) fn verdict(results: &[CaptureResult]) -> Exit {
+    let all = |wanted: CaptureResult| results.iter().all(|result| *result == wanted);
+    match () {
+        () if all(CaptureResult::Ok) => Exit::Done,
+        () if all(CaptureResult::Error) => Exit::Unreachable,
+        () => Exit::Incomplete,
+    }
+}
+
+/// A server that does not answer is one thing, whatever its silence was.
+pub(super) fn unreachable(problem: Problem) -> Problem {
+    if problem.is_silence() { Problem { reason: "Unreachable", ..problem } } else { problem }
+}
+
+pub(super) fn status(result: CaptureResult, problems: &[Problem]) -> SeriesStatus {
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    SeriesStatus {
+        result,
+        reason: problems.first().map(|problem| problem.reason.to_owned()),
+        message: (!messages.is_empty()).then(|| messages.join("; ")),
+        ..SeriesStatus::default()
+    }
+}
+
+/// What is said of a query that was answered.
+pub(super) fn captured_status(captured: Captured, doubts: &[Problem]) -> SeriesStatus {
+    let Captured { summary, file, chunks, raw, table, mut problems } = captured;
+    if summary.is_partial {
+        problems.push(Problem::new("IsPartial", "the server says that parts of it did not answer (isPartial)"));
+    }
+    if !summary.warnings.is_empty() {
+        let start: String = crate::escape::start(&summary.warnings.join("; "), 300);
+        problems.push(Problem::new("Warnings", format!("the server warns: {start}")));
+    }
+    problems.extend_from_slice(doubts);
+    let result = if summary.series == 0 {
+        problems.insert(0, Problem::new("NoSeries", "the server has no such series in the window"));
+        CaptureResult::Empty
+    } else if problems.is_empty() {
+        CaptureResult::Ok
+    } else {
+        CaptureResult::Partial
+    };
+    let time = |seconds: f64| Timestamp::from_seconds(seconds);
+    let (raw_file, raw_samples) = raw.unzip();
+    SeriesStatus {
+        file: Some(file),
+        series: Some(summary.series),
+        samples: Some(summary.samples),
+        not_a_number: Some(summary.not_a_number),
+        infinite: Some(summary.infinite),
+        native_histograms: Some(summary.native_histograms),
+        first_sample_at: summary.covered.and_then(|(first, _)| time(first)),
+        last_sample_at: summary.covered.and_then(|(_, last)| time(last)),
+        families: summary.families.into_iter().collect(),
+        chunks,
+        raw_file,
+        raw_samples,
+        table,
+        warnings: summary.warnings,
+        infos: summary.infos,
+        ..status(result, &problems)
+    }
+}
+
+/// The names of all metrics that the server knows around the window, or why it does not tell.
+pub(super) fn all_names(server: &mut Server, grid: Grid) -> Result<Vec<String>, String> {
+    #[derive(Deserialize)]
+    struct Names(Vec<String>);
+    let [start, end, _] = grid.parameters();
+    let range = form(&[("start", &start.1), ("end", &end.1)]);
+    let names = server.data::<Names>(&format!("/api/v1/label/__name__/values?{range}"));
+    names.map(|Names(names)| names).map_err(|problem| problem.message)
+}
+
+/// Adds to an empty query's status which names the server has instead.
+pub(super) fn suggest(status: &mut SeriesStatus, query: &Query, names: Result<&[String], &String>) {
+    let hint = match names {
+        Ok([]) => "it has no series at all there: is this the right server and the right window?".to_owned(),
+        Ok(names) => {
+            status.near_names = near::names(&query.query, names);
+            match status.near_names.as_slice() {
+                [] => format!("none of its {} metric names resembles the query", names.len()),
+                near => format!("it has {}", near.join(", ")),
+            }
+        }
+        Err(why) => format!("it does not tell its metric names: {why}"),
+    };
+    if let Some(message) = &mut status.message {
+        message.push_str("; ");
+        message.push_str(&hint);
+    }
+}

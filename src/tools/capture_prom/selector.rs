@@ -1,0 +1,70 @@
+//! Which queries are plain selectors: those whose raw samples can be asked for with a range behind them.
+
+/// Whether `query` is a metric name, matchers in braces, or both, and nothing else.
+pub(super) fn is_plain(query: &str) -> bool {
+    let query = query.trim();
+    let name_ends = query.find(|c: char| !is_name(c)).unwrap_or(query.len());
+    let (name, rest) = query.split_at(name_ends);
+    let named = !name.is_empty();
+    if name.starts_with(|c: char| c.is_ascii_digit()) || ["nan", "inf"].contains(&name.to_ascii_lowercase().as_str()) {
+        return false;
+    }
+    let rest = rest.trim_start();
+    if rest.is_empty() {
+        return named;
+    }
+    rest.strip_prefix('{').and_then(closing_brace).is_some_and(|after| after.trim().is_empty())
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == ':'
+}
+
+/// What follows the brace that closes the matchers in `text`; none where it does not close.
+fn closing_brace(text: &str) -> Option<&str> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, character) in text.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            // In backquotes a backslash is a backslash.
+            Some(mark) if character == '\\' && mark != '`' => escaped = true,
+            Some(mark) if character == mark => quote = None,
+            None if character == '}' => return text.get(at + 1..),
+            None if "\"'`".contains(character) => quote = Some(character),
+            Some(_) | None => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_are_told_from_expressions() {
+        for plain in
+            ["up", " up{job=\"a\"} ", "{__name__=~\"x|y}\"}", "a:b {c='}', d=`\\`}", "{\"stage.duration\"}", "up{}"]
+        {
+            assert!(is_plain(plain), "{plain}");
+        }
+        for other in [
+            "",
+            "rate(up[1m])",
+            "up[5m]",
+            "up offset 5m",
+            "up + up",
+            "sum by (x) (up)",
+            "1",
+            "NaN",
+            "{a=\"}\"",
+            "up{} > 1",
+            "\"text\"",
+            "-up",
+            "up @ 5",
+        ] {
+            assert!(!is_plain(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The Prometheus that is asked: how it is called, and what its refusals mean.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::http::Method;
+
+use crate::cli::Stop;
+use crate::clock::{Clock, OffsetBounds};
+use crate::escape;
+use crate::http::{Answer, BaseUrl, Exchange, FORM, Streamed, Trouble, form};
+use crate::record::{ClockOffset, Timestamp};
+
+/// Wait before a query that got no answer is sent once more.
+const BACKOFF: Duration = Duration::from_millis(500);
+/// A `Retry-After` beyond this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How much of a refusal is read.
+const WORDS: u64 = 64 * 1024;
+/// What makes servers that could answer in part, from caches or from thinned-out data answer whole: the first two are
+/// VictoriaMetrics', the others Thanos'. Prometheus ignores them all.
+const WHOLE: [(&str, &str); 4] =
+    [("nocache", "1"), ("latency_offset", "1ms"), ("partial_response", "false"), ("dedup", "true")];
+
+/// Why something that was asked for did not come, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// One word for the record.
+    pub(super) reason: &'static str,
+    /// A sentence for a person.
+    pub(super) message: String,
+    /// Whether asking for less may help: the server understood the request and would not do that much.
+    pub(super) too_much: bool,
+}
+
+impl Problem {
+    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), too_much: false }
+    }
+
+    /// Whether nobody answered at all, so that the server itself is in doubt.
+    pub(super) fn is_silence(&self) -> bool {
+        ["Unreachable", "NoAnswer", "AnswerCut"].contains(&self.reason)
+    }
+}
+
+/// One Prometheus.
+#[derive(Debug)]
+pub(super) struct Server {
+    base: BaseUrl,
+    exchange: Exchange,
+    clock: Clock,
+    bounds: OffsetBounds,
+    stop: Stop,
+}
+
+/// An answer of the API that fits into memory.
+#[derive(Debug, Deserialize)]
+struct Small<T> {
+    status: String,
+    data: Option<T>,
+}
+
+impl Server {
+    pub(super) fn new(base: BaseUrl, exchange: Exchange, clock: Clock, stop: Stop) -> Self {
+        Self { base, exchange, clock, bounds: OffsetBounds::default(), stop }
+    }
+
+    /// The server's clock minus ours, as its dates tell so far.
+    pub(super) fn offset(&self) -> Option<ClockOffset> {
+        self.bounds.offset()
+    }
+
+    /// The time on the server's clock, as far as it is known to differ from ours.
+    pub(super) fn now(&self) -> Timestamp {
+        let differs = |offset: &ClockOffset| offset.seconds.abs() > offset.bound_seconds;
+        self.clock.now().shifted(self.offset().filter(differs).map_or(0.0, |offset| offset.seconds))
+    }
+
+    /// Whether the server is there and answers queries.
+    pub(super) fn ready(&mut self) -> Result<(), Problem> {
+        let url = self.base.join("/-/ready");
+        let ready = self.get(&url)?;
+        if ready.status == 200 {
+            return Ok(());
+        }
+        // Hosted ones have no such page, and answer queries all the same.
+        let probe = self.ask("/api/v1/query", &[("query", "vector(1)")]);
+        match probe.and_then(|answer| small::<serde::de::IgnoredAny>(&answer)) {
+            Ok(_) => Ok(()),
+            Err(problem) if ready.status == 503 => Err(Problem::new(
+                "NotReady",
+                format!("GET {url}: {}; the query vector(1): {}", ready.summary(), problem.message),
+            )),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// GETs a small page.
+    fn get(&mut self, url: &str) -> Result<Answer, Problem> {
+        let sent = self.clock.now();
+        let answer = self.exchange.send(&Method::GET, url, &[], None, &self.clock);
+        let answer = answer.map_err(|trouble| silence("GET", url, &trouble))?;
+        self.note(answer.date, sent);
+        Ok(answer)
+    }
+
+    /// The data of a small answer to a GET.
+    pub(super) fn data<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Problem> {
+        let url = self.base.join(path);
+        self.get(&url).and_then(|answer| small(&answer))
+    }
+
+    /// The data of an instant query whose answer is small.
+    pub(super) fn instant<T: DeserializeOwned>(&mut self, query: &str) -> Result<T, Problem> {
+        self.ask("/api/v1/query", &[("query", query)]).and_then(|answer| small(&answer))
+    }
+
+    /// A POST whose answer is small.
+    fn ask(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Problem> {
+        let (url, body) = (self.base.join(path), form(&[parameters, &WHOLE].concat()));
+        let sent = self.clock.now();
+        let answer = self.exchange.send(&Method::POST, &url, &content_type(), Some(&body), &self.clock);
+        let answer = answer.map_err(|trouble| silence("POST", &url, &trouble))?;
+        self.note(answer.date, sent);
+        Ok(answer)
+    }
+
+    /// POSTs a query whose answer may be of any size. A query changes nothing, so one that got no answer is sent once more.
+    pub(super) fn query(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Streamed, Problem> {
+        let (url, body) = (self.base.join(path), form(&[parameters, &WHOLE].concat()));
+        let mut again = true;
+        loop {
+            let sent = self.clock.now();
+            let answer = self.exchange.open(&Method::POST, &url, &content_type(), Some(&body), &self.clock);
+            let again = std::mem::take(&mut again) && self.stop.signal().is_none();
+            let wait = match answer {
+                Ok(answer) if answer.status == 200 => {
+                    self.note(answer.date, sent);
+                    return Ok(answer);
+                }
+                Ok(answer) => match answer.retry_after.filter(|wait| again && *wait <= PATIENCE) {
+                    Some(wait) => wait,
+                    None => return Err(refusal(answer)),
+                },
+                Err(Trouble::NotConnected(_) | Trouble::NoAnswer(_)) if again => BACKOFF,
+                Err(trouble) => return Err(silence("POST", &url, &trouble)),
+            };
+            std::thread::sleep(wait);
+        }
+    }
+
+    fn note(&mut self, date: Option<Timestamp>, sent: Timestamp) {
+        if let Some(date) = date {
+            self.bounds.observe(date, sent, self.clock.now());
+        }
+    }
+}
+
+fn content_type() -> [(String, String); 1] {
+    [("content-type".to_owned(), FORM.to_owned())]
+}
+
+fn silence(method: &str, url: &str, trouble: &Trouble) -> Problem {
+    let (reason, hint) = match trouble {
+        Trouble::NotConnected(_) => ("Unreachable", "; is Prometheus up, and is --prometheus its address?"),
+        Trouble::NoAnswer(_) => ("NoAnswer", "; a longer --timeout may help"),
+        Trouble::Cut(..) => ("AnswerCut", ""),
+        Trouble::Invalid(_) => ("InvalidRequest", ""),
+    };
+    Problem::new(reason, format!("{method} {url}: {trouble}{hint}"))
+}
+
+fn small<T: DeserializeOwned>(answer: &Answer) -> Result<T, Problem> {
+    if answer.status != 200 {
+        return Err(refused(answer.status, answer.location.as_deref(), &answer.body));
+    }
+    match serde_json::from_str::<Small<T>>(&answer.body) {
+        Ok(Small { status, data: Some(data) }) if status == "success" => Ok(data),
+        _ => Err(foreign(&answer.body)),
+    }
+}
+
+/// What a 200 is that is not Prometheus' answer.
+pub(super) fn foreign(body: &str) -> Problem {
+    let looks = if body.trim_start().starts_with('<') { "an HTML page, perhaps a login" } else { "something else" };
+    let start = escape::start(body.trim(), 120);
+    Problem::new("NotPrometheus", format!("not a Prometheus answer but {looks}: {start}; is --prometheus its address?"))
+}
+
+/// What an answer with another status than 200 means.
+fn refusal(answer: Streamed) -> Problem {
+    let (status, location) = (answer.status, answer.location.clone());
+    refused(status, location.as_deref(), &answer.start(WORDS))
+}
+
+fn refused(status: u16, location: Option<&str>, body: &str) -> Problem {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Refusal {
+        error_type: String,
+        error: String,
+    }
+    let said: Refusal = serde_json::from_str(body).unwrap_or_default();
+    let words = if said.error.is_empty() { body.trim() } else { &said.error };
+    let kind = &said.error_type;
+    // By the status and the type of the error: the words change from version to version.
+    let (reason, hint) = match status {
+        300..=399 => ("Redirected", "it may want a login: look at --header-file, --token-env and --user-env"),
+        400 if kind == "bad_data" || kind.is_empty() => ("BadQuery", "look at the query and at --step"),
+        401 | 403 => ("Unauthorized", "look at --header-file, --token-env, --user-env and --tenant"),
+        404 => ("NotFound", "if the API stands below a path, add that to --prometheus, such as /prometheus"),
+        422 => ("QueryFailed", "a longer --step, a shorter window or a narrower query asks for less"),
+        429 => ("Overloaded", "try again when the server has less to do"),
+        503 if kind == "timeout" => ("QueryTimeout", "a longer --step or a narrower query asks for less"),
+        502..=504 => ("Unavailable", "the server, or what stands before it, is not up to it now"),
+        _ => ("Refused", "the server's log may say more"),
+    };
+    let to = location.map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
+    let kind = if kind.is_empty() { String::new() } else { format!(" {}", escape::start(kind, 50)) };
+    let words = if words.is_empty() { String::new() } else { format!(": {}", escape::start(words, 500)) };
+    Problem {
+        too_much: status == 400 || status == 422,
+        ..Problem::new(reason, format!("HTTP {status}{to}{kind}{words}; {hint}"))
+    }
+}
+
+/// What a 200 says whose own status is not success.
+pub(super) fn failed(error_type: Option<&str>, error: Option<&str>) -> Problem {
+    let (kind, words) = (error_type.unwrap_or("an error"), error.unwrap_or("without a word"));
+    Problem::new(
+        "QueryFailed",
+        format!("HTTP 200 that says {}: {}", escape::start(kind, 50), escape::start(words, 500)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_apart_by_status_and_type_and_keep_the_servers_words() {
+        let body = r#"{"status":"error","errorType":"bad_data","error":"1:8: parse error: unclosed left parenthesis"}"#;
+        let problem = refused(400, None, body);
+        assert_eq!((problem.reason, problem.too_much), ("BadQuery", true));
+        assert_eq!(
+            problem.message,
+            "HTTP 400 bad_data: 1:8: parse error: unclosed left parenthesis; look at the query and at --step"
+        );
+        for (status, body, reason) in [
+            (422, r#"{"errorType":"execution"}"#, "QueryFailed"),
+            (503, r#"{"errorType":"timeout"}"#, "QueryTimeout"),
+            (503, "Service Unavailable", "Unavailable"),
+            (302, "", "Redirected"),
+            (401, "no", "Unauthorized"),
+            (404, "404 page not found", "NotFound"),
+            (418, "", "Refused"),
+        ] {
+            assert_eq!(refused(status, None, body).reason, reason, "{status} {body}");
+        }
+        assert!(refused(302, Some("http://login"), "").message.starts_with("HTTP 302 to http://login; "));
+        assert!(foreign(" <!DOCTYPE html>").message.contains("login"));
+    }
+}

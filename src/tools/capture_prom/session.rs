@@ -1,0 +1,250 @@
+//! From the stream's end to the last record: the window, the waiting, each query, and what is said of it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::fetch::{Asking, Extras, Trouble};
+use super::files::{DIRECTORY, Files};
+use super::grid::Grid;
+use super::judge::{all_names, captured_status, status, suggest, unreachable, verdict};
+use super::server::{Problem, Server};
+use super::settle::{Settled, settle};
+use super::{Args, Format};
+use crate::capture::{self, Passed, padded};
+use crate::cli::{Exit, Failure, Io, Outcome};
+use crate::http::BaseUrl;
+use crate::ndjson::Writer;
+use crate::profile::{Profile, Query};
+use crate::record::{CaptureResult, Kind, Metadata, Record, Series, SeriesSpec, SeriesStatus, Window};
+
+/// More points than this are a mistake in the window or the step: a thousand chunks.
+const POINTS: u64 = 11_000_000;
+/// Longer names would not fit a file's name once they are made safe.
+const NAME: usize = 60;
+
+/// Runs the tool.
+pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
+    let profile = Profile::load(args.profile.as_deref())?;
+    let queries = queries(args, &profile)?;
+    let given = args.prometheus.as_deref().or(profile.prometheus.url.as_deref()).unwrap_or_default().trim();
+    let base = (!given.is_empty()).then(|| BaseUrl::parse(given, "--prometheus")).transpose()?;
+    let client = args.client()?;
+    let dir = capture::writable_dir(&args.out.join(DIRECTORY))?;
+    let passed = capture::pass(&mut io, &args.window)?;
+    let hard = args.require || !passed.in_run;
+    let off = base.is_none();
+    let mut session = Session { args, dir, passed, window: None, server_url: None, results: Vec::new() };
+    match base {
+        None => {
+            io.console.say("off, for --prometheus and PROM_URL are empty: nothing is captured");
+            session.none(&queries, &Problem::new("Off", "no Prometheus was named"), &mut io)?;
+        }
+        Some(base) => {
+            session.server_url = Some(base.as_str().to_owned());
+            match session.passed.window {
+                Some(window) => {
+                    session.window = Some(window);
+                    let clock = session.passed.clock.clone();
+                    let mut server = Server::new(base, client.exchange(), clock, io.stop.clone());
+                    session.all(&queries, window, &mut server, &mut io)?;
+                }
+                None if hard && !session.passed.in_run => {
+                    return Err(Failure::usage("which window? give --start and --end, or pipe Job records in"));
+                }
+                None => {
+                    let problem = Problem::new("NoWindow", "no job was submitted, so there is no window to ask for");
+                    io.console.say(&problem.message);
+                    session.none(&queries, &problem, &mut io)?;
+                }
+            }
+        }
+    }
+    let results = session.results;
+    let exit = session.passed.close(&[], &mut io)?;
+    Ok(if exit == Exit::Done && hard && !off { verdict(&results) } else { exit })
+}
+
+/// The profile's queries and those of the command line. Each name makes files of its own.
+fn queries(args: &Args, profile: &Profile) -> Result<Vec<Query>, Failure> {
+    let queries: Vec<Query> = profile.prometheus.queries.iter().chain(&args.queries).cloned().collect();
+    let mut names = BTreeSet::new();
+    for Query { name, .. } in &queries {
+        let refused = |why: &str| Err(Failure::usage(format!("the query name `{name}` {why}")));
+        if !names.insert(name) {
+            return refused("stands twice (--query and the profile's queries share their names)");
+        }
+        if name.len() > NAME {
+            return refused(&format!("is longer than {NAME} bytes"));
+        }
+        if name.strip_suffix(".raw").is_some() || name.contains(".chunk-") {
+            return refused("would make files that belong to another query");
+        }
+    }
+    if queries.is_empty() {
+        return Err(Failure::usage("the profile names no queries: give some by --query NAME=PROMQL"));
+    }
+    Ok(queries)
+}
+
+struct Session<'a> {
+    args: &'a Args,
+    dir: PathBuf,
+    passed: Passed,
+    window: Option<Window>,
+    server_url: Option<String>,
+    results: Vec<CaptureResult>,
+}
+
+impl Session<'_> {
+    /// Asks everything.
+    fn all(&mut self, queries: &[Query], window: Window, server: &mut Server, io: &mut Io<'_>) -> Result<(), Failure> {
+        if let Err(problem) = server.ready() {
+            io.console.say(&problem.message);
+            return self.none(queries, &unreachable(problem), io);
+        }
+        let wanted = Grid::around(padded(window, self.args.window.pad), self.args.step);
+        let left = self.passed.left_to_settle(self.args.window.settle);
+        let settled = settle(server, io, window.end, wanted.end(), left);
+        let (grid, doubts) = match self.plan(window, &settled, server) {
+            Ok(plan) => plan,
+            Err(problem) => {
+                io.console.say(&problem.message);
+                return self.none(queries, &problem, io);
+            }
+        };
+        for doubt in &doubts {
+            io.console.say(&doubt.message);
+        }
+        let mut names = None;
+        let mut gone = None;
+        for (index, query) in queries.iter().enumerate() {
+            if let Some(problem) = &gone {
+                self.none(&queries[index..], problem, io)?;
+                break;
+            }
+            let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
+            let files = Files::new(&self.dir, &query.name);
+            let asking = Asking { server, console: &io.console, files, query, grid };
+            let mut status = match asking.capture(extras) {
+                Ok(captured) => captured_status(captured, &doubts),
+                Err(Trouble::Failure(failure)) => return Err(failure),
+                Err(Trouble::Problem(problem)) => {
+                    if problem.is_silence() {
+                        gone = server.ready().err().map(unreachable);
+                    }
+                    status(CaptureResult::Error, &[problem])
+                }
+            };
+            if status.result == CaptureResult::Empty {
+                let names = names.get_or_insert_with(|| all_names(server, grid));
+                suggest(&mut status, query, names.as_deref());
+            }
+            status.settled_by = Some(settled.by.to_owned());
+            status.scraped_until = settled.scraped_until;
+            status.clock_offset = server.offset();
+            self.emit(query, Some(grid), status, io)?;
+        }
+        Ok(())
+    }
+
+    /// The grid to ask for, and what is doubtful about all of it.
+    ///
+    /// The padding never reaches beyond the last scrape: points there would repeat an older value.
+    fn plan(&self, window: Window, settled: &Settled, server: &Server) -> Result<(Grid, Vec<Problem>), Problem> {
+        let (pad, step) = (self.args.window.pad, self.args.step);
+        let (mut asked, now) = (padded(window, pad), server.now());
+        let offset = server.offset();
+        let bound = offset.map_or(0.0, |offset| offset.bound_seconds);
+        let mut doubts: Vec<Problem> = settled.problem.iter().cloned().collect();
+        let horizon = settled.scraped_until.map_or(now, |scraped| scraped.min(now));
+        if horizon < asked.end {
+            asked.end = window.end.max(horizon.shifted(-step.as_secs_f64()));
+        }
+        if window.end.since(now) > bound {
+            doubts.push(Problem::new(
+                "FutureWindow",
+                format!("the window ends at {}, and on the server's clock it is {now}", window.end),
+            ));
+            asked.end = now;
+        }
+        let shifted = offset.filter(|offset| offset.seconds.abs() - offset.bound_seconds > pad.as_secs_f64());
+        if let (Some(offset), true) = (shifted, self.passed.in_run) {
+            let side = if offset.seconds > 0.0 { "ahead of" } else { "behind" };
+            doubts.push(Problem::new(
+                "ClockOffset",
+                format!(
+                    "the server's clock is {} {side} ours, more than the padding, so the window's samples are stamped outside of what is asked; set the clocks or give --pad {:.0}s",
+                    crate::units::seconds(offset.seconds.abs()),
+                    (offset.seconds.abs() + offset.bound_seconds).ceil() + pad.as_secs_f64(),
+                ),
+            ));
+        }
+        if asked.end < asked.start {
+            return Err(doubts.pop().unwrap_or_else(|| Problem::new("FutureWindow", "the window has not begun")));
+        }
+        let grid = Grid::around(asked, step);
+        if grid.points() > POINTS {
+            let message =
+                format!("{} points of a series are more than {POINTS}: look at --start and --step", grid.points());
+            return Err(Problem::new("TooManyPoints", message));
+        }
+        Ok((grid, doubts))
+    }
+
+    /// Says of all `queries` that nothing came.
+    fn none(&mut self, queries: &[Query], problem: &Problem, io: &mut Io<'_>) -> Result<(), Failure> {
+        for query in queries {
+            self.emit_quietly(query, None, status(CaptureResult::Error, std::slice::from_ref(problem)), io)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a query's record and says on stderr what a person should know of it.
+    fn emit(
+        &mut self,
+        query: &Query,
+        grid: Option<Grid>,
+        status: SeriesStatus,
+        io: &mut Io<'_>,
+    ) -> Result<(), Failure> {
+        io.console.clear_progress();
+        if let (Some(reason), Some(message)) = (&status.reason, &status.message) {
+            let result = format!("{:?}", status.result).to_lowercase();
+            io.console.say(&format!("{}: {result}, {reason}: {message}", query.name));
+        }
+        if status.families.len() > 1 {
+            io.console.say(&format!(
+                "{}: the query matches several metrics: {}",
+                query.name,
+                status.families.join(", ")
+            ));
+        }
+        self.emit_quietly(query, grid, status, io)
+    }
+
+    fn emit_quietly(
+        &mut self,
+        query: &Query,
+        grid: Option<Grid>,
+        mut status: SeriesStatus,
+        io: &mut Io<'_>,
+    ) -> Result<(), Failure> {
+        self.results.push(status.result);
+        status.observed_at = Some(self.passed.clock.now());
+        let series = Series {
+            metadata: Metadata { name: query.name.clone(), ..self.passed.metadata.clone() },
+            spec: SeriesSpec {
+                query: query.query.clone(),
+                server: self.server_url.clone(),
+                window: self.window,
+                start: grid.map(Grid::start),
+                end: grid.map(Grid::end),
+                step_seconds: grid.map(Grid::step_seconds).or(Some(self.args.step.as_secs_f64())),
+                points: grid.map(Grid::points),
+            },
+            status,
+        };
+        let record = Record::new(Kind::Series, &series).map_err(|error| Failure::usage(error.to_string()))?;
+        Writer::new(io.stdout).record(&record)
+    }
+}

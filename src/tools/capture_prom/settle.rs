@@ -1,0 +1,216 @@
+//! Waiting until the server has scraped past the window's end.
+//!
+//! A point that is asked for before the scrape that belongs to it is answered with an older value, and the true one takes its
+//! place later. So nothing is asked before every active target was scraped after the last point, or the settling time is over.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::server::{Problem, Server};
+use crate::cli::{Console, Io};
+use crate::escape;
+use crate::record::Timestamp;
+use crate::units;
+
+/// How often the server is asked.
+const EVERY: Duration = Duration::from_millis(500);
+/// How many targets a message names.
+const NAMED: usize = 3;
+
+/// What is known of the server's scrapes when the waiting has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Settled {
+    /// What told it: `targets`, `up` or `waiting`.
+    pub(super) by: &'static str,
+    /// The earliest of the last scrapes, by the server's clock.
+    pub(super) scraped_until: Option<Timestamp>,
+    /// Why the end of the window is in doubt.
+    pub(super) problem: Option<Problem>,
+}
+
+/// The last scrape of one target.
+#[derive(Clone, Debug)]
+struct Scrape {
+    target: String,
+    at: Timestamp,
+    /// Why the target is down.
+    down: Option<String>,
+}
+
+/// Where the last scrapes can be learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Targets,
+    Up,
+    Nothing,
+}
+
+/// Waits until all scrapes are past `until`, or `left` is over, or a signal comes. In doubt is the window's end only where
+/// some scrape is not past `needed`, which is that end without padding.
+pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until: Timestamp, left: Duration) -> Settled {
+    let deadline = Instant::now() + left;
+    let (wake, woken) = mpsc::channel();
+    io.stop.on_stop(move || {
+        // The receiver is gone once the waiting has ended, and that is fine.
+        let _ = wake.send(());
+    });
+    let mut source = Source::Targets;
+    loop {
+        let scrapes = last_scrapes(server, &mut source, &io.console);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let seen = scrapes.as_deref().unwrap_or_default();
+        // Where nothing tells when the server has caught up the whole settling time is given to it.
+        let passed = !seen.is_empty() && seen.iter().all(|scrape| scrape.at > until);
+        let stopped = io.stop.signal().is_some();
+        if passed || left.is_zero() || stopped {
+            io.console.clear_progress();
+            tell_down(seen, &io.console);
+            return judged(source, scrapes, needed, stopped && !left.is_zero());
+        }
+        io.console.progress(|| {
+            let behind = seen.iter().filter(|scrape| scrape.at <= until).count();
+            let what = match seen.len() {
+                0 => "for the server to catch up".to_owned(),
+                all => format!("for the scrapes of {behind} of {all} targets"),
+            };
+            format!("waiting {what}, at the most {}", units::seconds(left.as_secs_f64().ceil()))
+        });
+        // Woken early by a signal, in vain by the time that is over; both are looked at above.
+        let _ = woken.recv_timeout(left.min(EVERY));
+    }
+}
+
+fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timestamp, stopped: bool) -> Settled {
+    let by = match source {
+        Source::Targets => "targets",
+        Source::Up => "up",
+        Source::Nothing => "waiting",
+    };
+    let doubt = |message: String| Some(Problem::new("NotSettled", message));
+    let scrapes = match scrapes {
+        Ok(scrapes) => scrapes,
+        Err(problem) => return Settled { by, scraped_until: None, problem: doubt(problem.message) },
+    };
+    let behind: Vec<&Scrape> = scrapes.iter().filter(|scrape| scrape.at <= needed).collect();
+    let problem = if !behind.is_empty() {
+        let shown = behind.iter().take(NAMED);
+        let shown: Vec<String> = shown.map(|scrape| format!("{} at {}", scrape.target, last(scrape.at))).collect();
+        let more = if behind.len() > NAMED { " and others" } else { "" };
+        doubt(format!(
+            "the window ends at {needed}, and the last scrapes were before that: {}{more}; a longer --settle may help",
+            shown.join(", ")
+        ))
+    } else if source == Source::Nothing && stopped {
+        doubt("the waiting for the server to catch up was cut short by a signal".to_owned())
+    } else {
+        None
+    };
+    Settled { by, scraped_until: scrapes.iter().map(|scrape| scrape.at).min(), problem }
+}
+
+/// Prometheus spells "never" as the year 1.
+fn last(at: Timestamp) -> String {
+    if at.micros() <= 0 { "no time".to_owned() } else { at.to_string() }
+}
+
+/// A target that is down is scraped all the same, in vain: its series have a gap that nothing else would explain.
+fn tell_down(scrapes: &[Scrape], console: &Console) {
+    let down: Vec<String> = scrapes
+        .iter()
+        .filter_map(|scrape| scrape.down.as_ref().map(|why| format!("{} ({why})", scrape.target)))
+        .collect();
+    if !down.is_empty() {
+        let more = if down.len() > NAMED { " and others" } else { "" };
+        let shown = down[..down.len().min(NAMED)].join(", ");
+        console.say(&format!("{} of {} targets are down: {shown}{more}", down.len(), scrapes.len()));
+    }
+}
+
+/// The last scrapes, from the first source that tells them; falls back to the next one for good.
+fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> Result<Vec<Scrape>, Problem> {
+    if *source == Source::Targets {
+        match targets(server) {
+            Ok(scrapes) if !scrapes.is_empty() => return Ok(scrapes),
+            Ok(_) => console.say("the server has no targets: looking at the samples of up"),
+            Err(problem) if problem.is_silence() => return Err(problem),
+            Err(problem) => {
+                console.say(&format!("no list of targets ({}): looking at the samples of up", problem.message));
+            }
+        }
+        *source = Source::Up;
+    }
+    if *source == Source::Up {
+        match up(server) {
+            Ok(scrapes) if !scrapes.is_empty() => return Ok(scrapes),
+            Ok(_) => {}
+            Err(problem) if problem.is_silence() => return Err(problem),
+            Err(problem) => console.say(&format!("the query timestamp(up): {}", problem.message)),
+        }
+        console.say("nothing tells how far the server has come: waiting until --settle is over");
+        *source = Source::Nothing;
+    }
+    Ok(Vec::new())
+}
+
+fn targets(server: &mut Server) -> Result<Vec<Scrape>, Problem> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Targets {
+        active_targets: Vec<Target>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Target {
+        #[serde(default)]
+        labels: Labels,
+        #[serde(default)]
+        scrape_url: String,
+        last_scrape: Timestamp,
+        #[serde(default)]
+        health: String,
+        #[serde(default)]
+        last_error: String,
+    }
+    let Targets { active_targets } = server.data("/api/v1/targets?state=active")?;
+    let scrape = |target: Target| Scrape {
+        target: target.labels.name().unwrap_or_else(|| escape::start(&target.scrape_url, 80)),
+        at: target.last_scrape,
+        down: (target.health == "down").then(|| escape::start(&target.last_error, 120)),
+    };
+    Ok(active_targets.into_iter().map(scrape).collect())
+}
+
+/// The labels that name a target.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    job: String,
+    instance: String,
+}
+
+impl Labels {
+    fn name(&self) -> Option<String> {
+        let both = format!("{} {}", self.job, self.instance);
+        (!self.instance.is_empty()).then(|| escape::start(both.trim(), 80))
+    }
+}
+
+fn up(server: &mut Server) -> Result<Vec<Scrape>, Problem> {
+    #[derive(Deserialize)]
+    struct Vector {
+        result: Vec<Sample>,
+    }
+    #[derive(Deserialize)]
+    struct Sample {
+        metric: Labels,
+        value: (f64, String),
+    }
+    let Vector { result } = server.instant("timestamp(up)")?;
+    let scrape = |sample: Sample| {
+        let at = sample.value.1.parse().ok().and_then(Timestamp::from_seconds)?;
+        Some(Scrape { target: sample.metric.name().unwrap_or_default(), at, down: None })
+    };
+    Ok(result.into_iter().filter_map(scrape).collect())
+}
