@@ -4,6 +4,7 @@
 //! `--profile FILE` points them at any other. docs/profile.md describes the keys.
 
 mod answer;
+mod evidence;
 mod queries;
 mod template;
 
@@ -13,6 +14,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
+pub use evidence::LogsAt;
 pub use queries::{Prometheus, Query};
 pub use template::{Place, Values, fill};
 
@@ -39,6 +41,9 @@ pub struct Profile {
     /// The stages of the pipeline, in its order.
     #[serde(default)]
     pub stages: Vec<Stage>,
+    /// Where its workers' logs are found.
+    #[serde(default)]
+    pub logs: LogsAt,
     /// What the target's metrics are asked.
     #[serde(default)]
     pub prometheus: Prometheus,
@@ -266,6 +271,7 @@ impl Profile {
         if let Some(body) = &submit.body {
             template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
         }
+        self.logs.check()?;
         self.prometheus.check()?;
         self.check_stages()
     }

@@ -227,10 +227,22 @@ pub struct LogsStatus {
     /// The log's file, relative to the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Whether the user said by name that this log shall not be asked for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub waived: bool,
     /// How many lines lie in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
-    /// The exceptions among them.
+    /// The earliest time that a line in the window carries, by the worker's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<Timestamp>,
+    /// The latest one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_at: Option<Timestamp>,
+    /// How many exceptions there are in the window; more than are listed where there are very many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exceptions_found: Option<u64>,
+    /// The exceptions, the first thousand of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
 }
@@ -239,15 +251,15 @@ pub struct LogsStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exception {
-    /// Its first line.
+    /// Its first line; of a traceback that stands alone the line that names the exception, for its first says nothing.
     pub first_line: String,
-    /// When it was logged, where the line says so.
+    /// When it was logged, where the line says so, by the worker's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The id of the job that the text carries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
-    /// The whole text.
+    /// The whole text without colours and container prefixes, where it is more than the first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceback: Option<String>,
 }

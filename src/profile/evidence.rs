@@ -1,0 +1,82 @@
+//! The sections of a profile that say where a target's own observability is found.
+
+use serde::Deserialize;
+
+/// The words that stand for something in `logs.command`.
+const WORDS: [&str; 3] = ["{start}", "{end}", "{service}"];
+
+/// Where the workers' logs are found.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogsAt {
+    /// The services whose logs are looked at.
+    pub services: Vec<String>,
+    /// The command that prints one service's log, as an argument vector; no shell is between. `{start}`, `{end}` (RFC 3339,
+    /// UTC) and `{service}` are replaced in it.
+    pub command: Vec<String>,
+}
+
+impl LogsAt {
+    /// The command for one service and a window whose ends are given as they shall be spelt; none where the profile has none.
+    pub fn argv(&self, service: &str, start: &str, end: &str) -> Option<Vec<String>> {
+        let fill = |word: &String| {
+            // The service comes last, so that a name with braces in it is not filled in itself.
+            word.replace("{start}", start).replace("{end}", end).replace("{service}", service)
+        };
+        (!self.command.is_empty()).then(|| self.command.iter().map(fill).collect())
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        named("logs.services", &self.services)?;
+        for word in &self.command {
+            let mut rest = word.as_str();
+            while let Some(open) = rest.find('{') {
+                rest = &rest[open..];
+                let Some(close) = rest.find('}') else { break };
+                let inner = &rest[1..close];
+                let looks_like_one = !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_lowercase());
+                if looks_like_one && !WORDS.contains(&&rest[..=close]) {
+                    return Err(format!(
+                        "logs.command: nothing stands for {{{inner}}}; known are {{start}}, {{end}}, {{service}}"
+                    ));
+                }
+                rest = &rest[1..];
+            }
+        }
+        if self.command.first().is_some_and(String::is_empty) {
+            return Err("logs.command: the program's name is empty".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Refuses names that are empty or stand twice.
+fn named(key: &str, names: &[String]) -> Result<(), String> {
+    let wrong = names.iter().enumerate().find(|(index, name)| name.is_empty() || names[..*index].contains(name));
+    wrong.map_or(Ok(()), |(_, name)| Err(format!("{key}: the name `{name}` is empty or stands twice")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logs(command: &[&str]) -> LogsAt {
+        LogsAt { services: vec!["w".into()], command: command.iter().map(|word| (*word).to_owned()).collect() }
+    }
+
+    #[test]
+    fn words_of_the_command_are_filled_in_and_others_refused() {
+        let at = logs(&["tool", "--since={start}", "{service}", "--format={{.Name}}"]);
+        at.check().unwrap();
+        assert_eq!(at.argv("{end}", "A", "B").unwrap(), ["tool", "--since=A", "{end}", "--format={{.Name}}"]);
+        assert!(logs(&[]).argv("w", "A", "B").is_none());
+        assert!(logs(&["tool", "{sevice}"]).check().unwrap_err().contains("{sevice}"));
+        assert!(logs(&[""]).check().is_err());
+    }
+
+    #[test]
+    fn services_have_names_of_their_own() {
+        let twice = LogsAt { services: vec!["a".into(), "a".into()], command: vec![] };
+        assert!(twice.check().unwrap_err().contains("logs.services"));
+    }
+}

@@ -1,0 +1,221 @@
+//! `capture-logs` as a whole: files and commands in, records and files out, soft in a run and hard alone.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "support/tool.rs"]
+mod tool;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use stress_suite::tools::capture_logs;
+use tempfile::TempDir;
+use tool::{Ran, ran};
+
+const GPU: &str = "autorag-gpu-worker";
+const IO: &str = "autorag-io-worker";
+
+/// A Run and two jobs from 22:30:00 to 22:30:30.
+const STREAM: &str = concat!(
+    r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"soak","run":"r","labels":{"scenario":"soak"}},"status":{"clockOffset":{"seconds":0,"boundSeconds":0}}}"#,
+    "\n",
+    r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"soak-001","run":"r"},"spec":{"source":"/a"},"status":{"phase":"Succeeded","jobId":"c0ffee00c0de","submittedAt":"2026-05-20T22:30:00Z","endedAt":"2026-05-20T22:30:20Z"}}"#,
+    "\n",
+    r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"soak-002","run":"r"},"spec":{"source":"/b"},"status":{"phase":"Failed","jobId":"379bb927167e","submittedAt":"2026-05-20T22:30:01Z","endedAt":"2026-05-20T22:30:30Z"}}"#,
+    "\n",
+);
+
+const GPU_LOG: &str = "\
+2026-05-20 22:00:00,000 ERROR autorag.worker job=old stage=l1 failed
+2026-05-20 22:30:01,000 INFO autorag.worker job=c0ffee00c0de stage=l1 done
+2026-05-20 22:30:02,000 ERROR autorag.worker job=379bb927167e stage=l2 failed
+Traceback (most recent call last):
+  File \"/app/x.py\", line 1, in run
+RuntimeError: out of memory
+";
+const IO_LOG: &str = "2026-05-20 22:30:20,000 INFO autorag.worker job=c0ffee00c0de stage=persist done\n";
+
+struct Rig {
+    dir: TempDir,
+}
+
+impl Rig {
+    fn new(logs: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("from")).unwrap();
+        for (service, text) in logs {
+            fs::write(dir.path().join("from").join(format!("{service}.log")), text).unwrap();
+        }
+        Self { dir }
+    }
+
+    fn out(&self) -> String {
+        self.dir.path().join("out").display().to_string()
+    }
+
+    fn run(&self, more: &[&str], stdin: &str) -> Ran {
+        let (out, from) = (self.out(), self.dir.path().join("from").display().to_string());
+        ran(capture_logs::run, &[&["--out", &out, "--logs", &from], more].concat(), stdin)
+    }
+
+    /// Runs with a profile whose `[logs]` command is this script.
+    fn command(&self, script: &str, more: &[&str]) -> Ran {
+        let command = toml::Value::from(vec!["sh", "-c", script, "sh", "{service}", "{start}", "{end}"]);
+        let profile = include_str!("../profiles/autorag.toml");
+        let before = profile.lines().take_while(|line| !line.starts_with("[logs]")).collect::<Vec<_>>().join("\n");
+        let file = self.dir.path().join("p.toml");
+        fs::write(&file, format!("{before}\n[logs]\nservices = [\"{GPU}\"]\ncommand = {command}\n")).unwrap();
+        let (out, file) = (self.out(), file.display().to_string());
+        ran(capture_logs::run, &[&["--out", &out, "--profile", &file, "--logs", ""], more].concat(), STREAM)
+    }
+
+    fn kept(&self, service: &str) -> String {
+        fs::read_to_string(Path::new(&self.out()).join("logs").join(format!("{service}.log"))).unwrap()
+    }
+
+    fn files(&self) -> usize {
+        fs::read_dir(Path::new(&self.out()).join("logs")).unwrap().count()
+    }
+}
+
+#[test]
+fn a_run_gets_its_window_its_exception_and_its_job() {
+    let rig = Rig::new(&[(GPU, GPU_LOG), (IO, IO_LOG)]);
+    let ran = rig.run(&[], STREAM);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, "tool: autorag-gpu-worker: 1 exception\n"));
+    let mut status = ran.status("Logs", GPU).clone();
+    assert!(status.as_object_mut().unwrap().remove("observedAt").is_some());
+    let first = "2026-05-20 22:30:02,000 ERROR autorag.worker job=379bb927167e stage=l2 failed";
+    assert_eq!(
+        status,
+        json!({
+            "result": "ok",
+            "file": "logs/autorag-gpu-worker.log",
+            "lines": 5,
+            "firstAt": "2026-05-20T22:30:01.000000Z",
+            "lastAt": "2026-05-20T22:30:02.000000Z",
+            "exceptionsFound": 1,
+            "exceptions": [{
+                "firstLine": first,
+                "at": "2026-05-20T22:30:02.000000Z",
+                "jobId": "379bb927167e",
+                "traceback": format!("{first}\nTraceback (most recent call last):\n  File \"/app/x.py\", line 1, in run\nRuntimeError: out of memory"),
+            }],
+        })
+    );
+    assert_eq!(ran.status("Logs", IO)["result"], "ok");
+    assert_eq!(rig.kept(GPU), GPU_LOG.split_once('\n').unwrap().1);
+    let record = ran.of("Logs")[0];
+    assert_eq!(record["metadata"], json!({"name": GPU, "run": "r", "labels": {"scenario": "soak"}}));
+    assert_eq!(record["spec"]["start"], "2026-05-20T22:29:50.000000Z");
+    assert_eq!(record["spec"]["end"], "2026-05-20T22:30:40.000000Z");
+    assert!(ran.status("Run", "soak")["tools"]["tool"].is_string());
+}
+
+#[test]
+fn a_missing_log_is_an_error_and_one_without_a_line_in_the_window_is_empty() {
+    let rig = Rig::new(&[(IO, "2026-05-20 20:30:20,000 INFO w x\n")]);
+    let ran = rig.run(&[], STREAM);
+    assert_eq!(ran.code, 0, "soft in a run");
+    assert_eq!(
+        (&ran.status("Logs", GPU)["result"], &ran.status("Logs", GPU)["reason"]),
+        (&json!("error"), &json!("NoLog"))
+    );
+    let io = ran.status("Logs", IO);
+    assert_eq!((&io["result"], &io["reason"], &io["lines"]), (&json!("empty"), &json!("NoLines"), &json!(0)));
+    assert!(io["message"].as_str().unwrap().contains("--log-utc-offset"), "{io}");
+    assert!(ran.stderr.contains("autorag-gpu-worker.log: No such file"), "{}", ran.stderr);
+    assert_eq!(rig.files(), 0, "nothing half-written");
+
+    assert_eq!(rig.run(&["--require"], STREAM).code, 69);
+    // Those lines lie in the window where the workers live two hours west of Greenwich.
+    assert_eq!(rig.run(&["--log-utc-offset", "-02:00"], STREAM).status("Logs", IO)["result"], "ok");
+}
+
+#[test]
+fn alone_it_is_hard_and_needs_a_window() {
+    let rig = Rig::new(&[(GPU, GPU_LOG), (IO, IO_LOG)]);
+    let window = ["--start", "2026-05-20T22:30:00Z", "--end", "2026-05-20T22:31:00Z"];
+    let alone = rig.run(&window, "");
+    assert_eq!((alone.code, alone.records.len()), (0, 2));
+    assert_eq!(alone.status("Logs", GPU)["exceptions"][0].get("jobId"), None, "no run, no ids");
+    assert_eq!(rig.run(&[&window[..], &["--service", "other"]].concat(), "").code, 69);
+    let without = rig.run(&[], "");
+    assert_eq!((without.code, without.stderr.contains("--start")), (2, true), "{}", without.stderr);
+}
+
+#[test]
+fn logs_are_waived_by_name_only() {
+    let rig = Rig::new(&[]);
+    let (out, off) = (rig.out(), ["--logs", "off"]);
+    let ran_off = ran(capture_logs::run, &[&["--out", &out], &off[..]].concat(), STREAM);
+    assert_eq!(ran_off.code, 0);
+    for service in [GPU, IO] {
+        let status = ran_off.status("Logs", service);
+        assert_eq!(
+            (&status["waived"], &status["reason"], &status["result"]),
+            (&json!(true), &json!("Waived"), &json!("empty"))
+        );
+    }
+    let both = ran(capture_logs::run, &["--out", &out, "--logs", "off", "--require"], STREAM);
+    assert_eq!(both.code, 2);
+}
+
+#[test]
+fn the_profiles_command_is_asked_for_each_service_and_its_window() {
+    let rig = Rig::new(&[]);
+    let ran =
+        rig.command("echo \"$1 | $2 INFO asked for $1 from $2 to $3\"; echo \"$1 | $2 ERROR c0ffee00c0de\" >&2", &[]);
+    let status = ran.status("Logs", GPU);
+    assert_eq!((&status["result"], &status["lines"]), (&json!("ok"), &json!(2)), "{status}");
+    assert_eq!(status["exceptions"][0]["jobId"], "c0ffee00c0de");
+    assert!(
+        rig.kept(GPU)
+            .contains("asked for autorag-gpu-worker from 2026-05-20T22:29:50.000000Z to 2026-05-20T22:30:40.000000Z")
+    );
+}
+
+#[test]
+fn a_command_that_fails_is_never_a_log() {
+    let rig = Rig::new(&[]);
+    let ran = rig.command("echo 'no such service: x' >&2; exit 1", &[]);
+    let status = ran.status("Logs", GPU);
+    assert_eq!((&status["result"], &status["reason"]), (&json!("error"), &json!("CommandFailed")));
+    assert_eq!(status["message"], "`sh`: exit status: 1: no such service: x");
+
+    let ran = rig.command("echo '2026-05-20 22:30:01,000 INFO w'; exec sleep 1000", &["--timeout", "100ms"]);
+    let status = ran.status("Logs", GPU);
+    assert_eq!((&status["result"], &status["message"]), (&json!("partial"), &json!("`sh`: not done after 100 ms")));
+
+    let ran = rig.command("true", &[]);
+    assert_eq!(ran.status("Logs", GPU)["reason"], "NoLines");
+}
+
+#[test]
+fn a_run_in_which_nothing_was_submitted_has_no_window_and_says_so() {
+    let rig = Rig::new(&[(GPU, GPU_LOG)]);
+    let run = STREAM.lines().next().unwrap();
+    let ran = rig.run(&[], &format!("{run}\n"));
+    assert_eq!((ran.code, &ran.status("Logs", GPU)["reason"]), (0, &json!("NoWindow")));
+}
+
+#[test]
+fn a_log_without_times_is_kept_whole_and_proves_nothing() {
+    let rig = Rig::new(&[(GPU, "a\nb\n"), (IO, IO_LOG)]);
+    let ran = rig.run(&[], STREAM);
+    let status = ran.status("Logs", GPU);
+    assert_eq!(
+        (&status["result"], &status["reason"], &status["lines"]),
+        (&json!("partial"), &json!("NoTimes"), &json!(2))
+    );
+    assert_eq!(rig.kept(GPU), "a\nb\n");
+}
+
+#[test]
+fn the_clock_of_the_workers_moves_the_window() {
+    let rig = Rig::new(&[(GPU, "2026-05-20 22:40:00,000 INFO w\n"), (IO, IO_LOG)]);
+    let ahead = STREAM.replace(r#""seconds":0,"#, r#""seconds":600,"#);
+    let ran = rig.run(&[], &ahead);
+    assert_eq!(ran.status("Logs", GPU)["result"], "ok");
+    assert_eq!(ran.status("Logs", IO)["result"], "empty");
+}
