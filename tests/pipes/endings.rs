@@ -26,13 +26,13 @@ fn the_whole_pipe_ends_well_and_leaves_every_file() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let shell = Shell::new(&[]);
     let done = shell.run(
-        r#"stage-fixtures --from $FIXTURES --into data/fixtures --jobs 3000 | head -1 > /dev/null; echo ${PIPESTATUS[@]}
+        r"stage-fixtures --from $FIXTURES --into data/fixtures --jobs 3000 | head -1 > /dev/null; echo ${PIPESTATUS[@]}
 stage-fixtures --from $FIXTURES --into data/fixtures --jobs 20 > staged
 submit-jobs < staged | head -1 > /dev/null; echo ${PIPESTATUS[@]}
 submit-jobs --concurrency 2 --slots slots < staged | head -1 > /dev/null; echo ${PIPESTATUS[@]}
 submit-jobs < staged > submitted
 poll-jobs --min-interval 5ms < submitted | head -1 > /dev/null; echo ${PIPESTATUS[@]}
-render-report --out out < submitted | true; echo ${PIPESTATUS[@]}"#,
+render-report --out out < submitted | true; echo ${PIPESTATUS[@]}",
     );
     assert_eq!(done.stdout, "0 0\n0 0\n0 0\n0 0\n4 0\n", "{}", done.stderr);
     assert!(!done.stderr.contains("panicked") && !done.stderr.contains("pipe"), "{}", done.stderr);

@@ -1,5 +1,6 @@
 //! The tools as processes, in a real bash: pipes, signals, sudden deaths, exit codes, the Makefile.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,22 +2,22 @@
 
 use crate::shell::Shell;
 
-const SHARDS: &str = r#"
+const SHARDS: &str = r"
 for index in 0 1 2 3 4 5 6 7; do
   stage-fixtures --from $FIXTURES --into data/fixtures --jobs 20 --run r1 --shard $index/8 |
   submit-jobs --max-posts 2 | poll-jobs --min-interval 5ms > shard-$index
 done
-"#;
+";
 
 #[test]
 fn add_up_to_one_run_in_any_order() {
     let shell = Shell::new(&[]);
     let done = shell.run(&format!(
-        r#"{SHARDS}
+        r"{SHARDS}
 cat shard-[0-7] | render-report --out forward --expect all-done,all-stages > /dev/null || exit
 cat shard-[0-7] | tac | render-report --out backward --expect all-done,all-stages > /dev/null || exit
 cat shard-[0-7] shard-3 | sort -R | render-report --out mixed --expect all-done,all-stages > /dev/null || exit
-cat shard-[0124567] | render-report --out short --expect all-done > /dev/null"#
+cat shard-[0124567] | render-report --out short --expect all-done > /dev/null"
     ));
     assert_eq!(done.code, 4, "only the last, whose third shard is not there, is Incomplete: {}", done.stderr);
     assert_eq!((shell.counted("forward", "asked"), shell.counted("forward", "succeeded")), (20, 20));
@@ -35,7 +35,7 @@ cat shard-[0124567] | render-report --out short --expect all-done > /dev/null"#
 fn a_run_is_rendered_alike_twice() {
     let shell = Shell::new(&["--fail", "l2:2"]);
     let done = shell.run(
-        r#"run out; rm out/slots; cp -r out first; render-report --replay --out out > again; echo $?; cmp again out.report"#,
+        r"run out; rm out/slots; cp -r out first; render-report --replay --out out > again; echo $?; cmp again out.report",
     );
     assert_eq!(done.stdout, "3\n", "{}", done.stderr);
     for file in ["report.json", "report.md", "jobs.json", "jobs.csv", "stages.csv", "manifest.json", "records.ndjson"] {

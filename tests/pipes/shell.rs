@@ -17,7 +17,7 @@ use crate::support::{Target, bin, root};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The pipe of the README, for a target in `$TARGET`; `$1` is the run directory, more flags in variables.
-pub const PIPE: &str = r#"
+pub(crate) const PIPE: &str = r#"
 run() {
   mkdir -p "$1"
   stage-fixtures --from "$FIXTURES" --into data/fixtures --jobs "${JOBS:-6}" --run r1 ${STAGE:-} |
@@ -28,43 +28,43 @@ run() {
 "#;
 
 /// What a script did.
-pub struct Done {
+pub(crate) struct Done {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
 /// A directory to run scripts in, and the stand-in that they run against.
-pub struct Shell {
+pub(crate) struct Shell {
     pub target: Target,
 }
 
 impl Shell {
     /// With a stand-in that has the faults that `flags` name.
-    pub fn new(flags: &[&str]) -> Self {
+    pub(crate) fn new(flags: &[&str]) -> Self {
         Self { target: Target::start(flags) }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.target.dir.path().join(name)
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// The JSON file `name`.
-    pub fn json(&self, name: &str) -> Value {
+    pub(crate) fn json(&self, name: &str) -> Value {
         serde_json::from_str(&self.read(name)).unwrap()
     }
 
     /// The number that the report in `dir` gives for one term of the conservation line.
-    pub fn counted(&self, dir: &str, term: &str) -> u64 {
+    pub(crate) fn counted(&self, dir: &str, term: &str) -> u64 {
         self.json(&format!("{dir}/report.json"))["status"]["conservation"][term].as_u64().unwrap()
     }
 
     /// The script as a process, in a process group of its own.
-    pub fn start(&self, script: &str) -> Running {
+    pub(crate) fn start(&self, script: &str) -> Running {
         let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
         let child = Command::new("bash")
             .args(["-c", &format!("set -o pipefail\n{PIPE}\n{script}")])
@@ -84,13 +84,13 @@ impl Shell {
     }
 
     /// Runs the script to its end.
-    pub fn run(&self, script: &str) -> Done {
+    pub(crate) fn run(&self, script: &str) -> Done {
         self.start(script).finish()
     }
 }
 
 /// A script that is running.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
 }
 
@@ -100,12 +100,12 @@ impl Running {
     }
 
     /// Sends `signal` to the whole group, as a terminal does.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process_group(self.group(), signal).unwrap();
     }
 
     /// Waits for the end, reading both outputs meanwhile. A script that hangs is killed and fails the test.
-    pub fn finish(mut self) -> Done {
+    pub(crate) fn finish(mut self) -> Done {
         let (sender, receiver) = channel();
         let outputs: [Box<dyn Read + Send>; 2] =
             [Box::new(self.child.stdout.take().unwrap()), Box::new(self.child.stderr.take().unwrap())];
@@ -120,12 +120,11 @@ impl Running {
         let mut texts = [String::new(), String::new()];
         let start = Instant::now();
         for _ in 0..2 {
-            match receiver.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
-                Ok((index, text)) => texts[index] = text,
-                Err(_) => {
-                    self.signal(Signal::KILL);
-                    panic!("the script hangs");
-                }
+            if let Ok((index, text)) = receiver.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
+                texts[index] = text;
+            } else {
+                self.signal(Signal::KILL);
+                panic!("the script hangs");
             }
         }
         let status = self.child.wait().unwrap();
@@ -136,7 +135,7 @@ impl Running {
 }
 
 /// Waits until `condition` holds; it failing to come is the test's failure.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
@@ -145,6 +144,6 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// How many lines the file has that hold `text`; none where it is not there yet.
-pub fn lines_with(path: &Path, text: &str) -> usize {
+pub(crate) fn lines_with(path: &Path, text: &str) -> usize {
     fs::read_to_string(path).map_or(0, |content| content.lines().filter(|line| line.contains(text)).count())
 }

@@ -1,0 +1,262 @@
+//! The documentation is true: what is generated is not stale, every example parses or runs, and a real run's records fit
+//! the schemas. `make docs` writes the generated parts anew.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Value, json};
+use stress_suite::record::{Job, Kind, Logs, Parsed, Record, Report, Run, Series, Traces};
+use stress_suite::tools::render_report;
+use support::{Target, bin, root, tool};
+
+/// Compares `text` with the file, or writes it where the user asked for that.
+fn is_current(file: &str, text: &str) {
+    let path = root().join(file);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    let held = fs::read_to_string(&path).unwrap_or_default();
+    assert!(held == text, "{file} is stale: run `make docs` and look at the change");
+}
+
+fn schema_of<T: JsonSchema>(kind: Kind) -> Value {
+    let mut schema = SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>().to_value();
+    let properties = schema["properties"].as_object_mut().unwrap();
+    properties.insert("apiVersion".to_owned(), json!({"const": "stress/v1"}));
+    properties.insert("kind".to_owned(), json!({"const": kind.as_str()}));
+    let required = schema["required"].as_array_mut().unwrap();
+    required.extend([json!("apiVersion"), json!("kind")]);
+    schema["title"] = json!(kind.as_str());
+    schema
+}
+
+fn schemas() -> BTreeMap<&'static str, Value> {
+    Kind::ALL
+        .into_iter()
+        .map(|kind| {
+            let schema = match kind {
+                Kind::Run => schema_of::<Run>(kind),
+                Kind::Job => schema_of::<Job>(kind),
+                Kind::Series => schema_of::<Series>(kind),
+                Kind::Traces => schema_of::<Traces>(kind),
+                Kind::Logs => schema_of::<Logs>(kind),
+                Kind::Report => schema_of::<Report>(kind),
+            };
+            (kind.as_str(), schema)
+        })
+        .collect()
+}
+
+#[test]
+fn the_schemas_are_those_of_the_types() {
+    for (kind, schema) in schemas() {
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        is_current(&format!("docs/schema/{}.json", kind.to_lowercase()), &text);
+    }
+}
+
+#[test]
+fn the_records_of_a_real_run_fit_the_schemas() {
+    let target = Target::start(&["--fail", "l2:2", "--refuse", "503:4", "--lose", "1"]);
+    let submitted = target.submit(&["--max-posts", "2"], &target.stage(6));
+    let polled = target.poll(&["--lost-after", "100ms"], &submitted.stdout);
+    let out = target.dir.path().join("out");
+    let rendered = tool(render_report::run, &["--out", out.to_str().unwrap()], &polled.stdout);
+    let schemas: BTreeMap<_, _> =
+        schemas().into_iter().map(|(kind, schema)| (kind, jsonschema::validator_for(&schema).unwrap())).collect();
+    let mut kinds = BTreeMap::<String, usize>::new();
+    for line in [target.stage(6), polled.stdout, rendered.stdout].join("").lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let kind = record["kind"].as_str().unwrap();
+        let errors: Vec<_> = schemas[kind].iter_errors(&record).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}\n{line}");
+        *kinds.entry(kind.to_owned()).or_default() += 1;
+    }
+    assert!(kinds["Job"] >= 16 && kinds["Run"] >= 3 && kinds["Report"] == 1, "{kinds:?}");
+    let broken = json!({"apiVersion": "stress/v1", "kind": "Job", "metadata": {}, "status": {"phase": "Dancing"}});
+    assert!(!schemas["Job"].is_valid(&broken), "a schema that takes anything proves nothing");
+}
+
+/// The fenced blocks of `text` whose language is `language`, with the number of their first line.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<(usize, Vec<&'a str>)> {
+    let (mut found, mut open) = (Vec::new(), None::<(usize, Vec<&str>)>);
+    for (number, line) in text.lines().enumerate() {
+        match (&mut open, line.trim_start().strip_prefix("```")) {
+            (None, Some(tag)) if tag == language => open = Some((number + 2, Vec::new())),
+            // A block of another language: its lines are nobody's.
+            (None, Some(tag)) if !tag.is_empty() => open = Some((0, Vec::new())),
+            (Some(_), Some(_)) => found.extend(open.take().filter(|(number, _)| *number > 0)),
+            (Some((_, lines)), None) => lines.push(line),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_example_record_is_one() {
+    let text = fs::read_to_string(root().join("docs/records.md")).unwrap();
+    let mut kinds = Vec::new();
+    for (number, lines) in blocks(&text, "json") {
+        for line in lines {
+            match Record::parse(line) {
+                Ok(Parsed::Record(record)) => kinds.push(record.kind()),
+                other => panic!("docs/records.md line {number}: {other:?}: {line}"),
+            }
+        }
+    }
+    for kind in Kind::ALL {
+        assert!(kinds.contains(&kind), "docs/records.md has no example of {}", kind.as_str());
+    }
+}
+
+#[test]
+fn every_reason_and_flag_in_the_code_is_documented() {
+    let text = fs::read_to_string(root().join("docs/records.md")).unwrap();
+    for word in words_of_the_code() {
+        assert!(text.contains(&format!("`{word}`")), "docs/records.md does not say what `{word}` means");
+    }
+}
+
+/// CamelCase words in quotes that the tools write into `reason` and `flags`.
+fn words_of_the_code() -> Vec<String> {
+    let mut words = Vec::new();
+    for entry in walkdir::WalkDir::new(root().join("src/tools")) {
+        let path = entry.unwrap().into_path();
+        if path.extension().is_none_or(|ext| ext != "rs") {
+            continue;
+        }
+        let code = fs::read_to_string(&path).unwrap();
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        for word in code.split('"').skip(1).step_by(2) {
+            let camel = word.chars().skip(1).any(char::is_uppercase) && word.chars().all(char::is_alphabetic);
+            if camel && word.starts_with(char::is_uppercase) && word.chars().any(char::is_lowercase) {
+                words.push(word.to_owned());
+            }
+        }
+    }
+    words.sort();
+    words.dedup();
+    assert!(words.iter().any(|word| word == "Collapsed") || words.len() > 5, "{words:?}");
+    words
+}
+
+#[test]
+fn the_tools_page_is_what_help_prints() {
+    let mut page = "# The tools\n\nWhat each tool's `--help` prints. Written by `make docs`.\n".to_owned();
+    let mut names: Vec<_> = fs::read_dir(root().join("src/bin"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names.push("pipeline-sim".to_owned());
+    for name in names {
+        let help = Command::new(bin().join(&name)).arg("--help").env_clear().output().unwrap();
+        assert!(help.status.success());
+        let text = String::from_utf8(help.stdout).unwrap();
+        for part in ["Examples:", "Exit codes:"] {
+            assert!(text.contains(part), "{name} --help has no `{part}`");
+        }
+        let lines: Vec<_> = text.lines().map(str::trim_end).collect();
+        page += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim());
+    }
+    is_current("docs/tools.md", &page);
+}
+
+/// Runs each `$ command` of the console blocks in `file` in a real bash, in a directory as a reader would have it, and
+/// compares what it prints with what stands below it.
+fn console(file: &str) {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let mut ran = 0;
+    for (number, lines) in blocks(&text, "console") {
+        let target = Target::start(&[]);
+        target.stage(1);
+        link_project(target.dir.path());
+        let mut steps: Vec<(String, String)> = Vec::new();
+        for line in lines {
+            match line.strip_prefix("$ ") {
+                Some(command) => steps.push((command.to_owned(), String::new())),
+                None => match steps.last_mut() {
+                    Some((command, _)) if command.ends_with('\\') => {
+                        *command += &format!("\n{}", line.trim_start_matches("> "));
+                    }
+                    Some((_, output)) => *output += &format!("{line}\n"),
+                    None => panic!("{file} line {number}: output before the first command"),
+                },
+            }
+        }
+        for (command, expected) in steps {
+            let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
+            let done = Command::new("bash")
+                .args(["-c", &format!("set -o pipefail; {command}")])
+                .current_dir(target.dir.path())
+                .env_clear()
+                .env("PATH", path)
+                .env("TARGET", target.url())
+                .output()
+                .unwrap();
+            let printed = String::from_utf8_lossy(&done.stdout);
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(done.status.success(), "{file} line {number}: `{command}`: {printed}{said}");
+            assert_eq!(printed, expected, "{file} line {number}: `{command}`: {said}");
+            ran += 1;
+        }
+    }
+    assert!(ran > 0, "{file} has no console block");
+}
+
+/// What a reader finds at the root of the project, read-only, beside the staged files.
+fn link_project(dir: &Path) {
+    for name in ["fixtures", "profiles"] {
+        std::os::unix::fs::symlink(root().join(name), dir.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(dir.join("data"), dir.join(".stack-data")).unwrap();
+}
+
+#[test]
+fn the_readme_runs_as_written() {
+    console("README.md");
+}
+
+#[test]
+fn the_profile_page_runs_as_written_and_names_every_key() {
+    console("docs/profile.md");
+    let page = fs::read_to_string(root().join("docs/profile.md")).unwrap();
+    let profile = fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
+    let keys = profile.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.trim());
+    for key in keys.filter(|key| !key.starts_with('#') && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
+        let named = [format!("`{key}`"), format!(".{key}`"), format!("{key} =")];
+        assert!(named.iter().any(|name| page.contains(name.as_str())), "docs/profile.md does not name {key}");
+    }
+    for (_, lines) in blocks(&page, "toml") {
+        let text = lines.join("\n");
+        if text.contains("[submit]") {
+            stress_suite::profile::Profile::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        }
+    }
+}
+
+#[test]
+fn no_file_names_a_machine_or_leaves_a_mark_of_unfinished_work() {
+    let files = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
+    if !files.status.success() {
+        assert!(std::env::var_os("CI").is_none(), "not a git checkout");
+        return;
+    }
+    let forbidden = [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["todo", "!("].concat(), ["/ro", "ot/"].concat()];
+    for name in
+        String::from_utf8(files.stdout).unwrap().split('\0').filter(|name| !name.is_empty() && *name != "Cargo.lock")
+    {
+        let Ok(text) = fs::read_to_string(root().join(name)) else { continue };
+        for word in &forbidden {
+            assert!(!text.contains(word.as_str()), "{name} contains {word}");
+        }
+    }
+}
