@@ -1,0 +1,9 @@
+//! The tools against a real Prometheus, RabbitMQ and Jaeger. `make test-real` installs these, builds and runs this.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod http;
+mod stack;
+mod supervision;
