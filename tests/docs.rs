@@ -232,7 +232,7 @@ fn the_profile_page_runs_as_written_and_names_every_key() {
     let profile = fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
     let keys = profile.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.trim());
     for key in keys.filter(|key| !key.starts_with('#') && key.chars().all(|c| c.is_ascii_lowercase() || c == '_')) {
-        let named = [format!("`{key}`"), format!(".{key}`"), format!("{key} =")];
+        let named = [format!("`{key}`"), format!(".{key}`"), format!("{key} ="), format!("{{{key}}}")];
         assert!(named.iter().any(|name| page.contains(name.as_str())), "docs/profile.md does not name {key}");
     }
     for (_, lines) in blocks(&page, "toml") {

@@ -52,7 +52,9 @@ struct Doors {
 impl Sim {
     /// Binds the addresses that the options name, free ports of 127.0.0.1 for the others, and starts to serve.
     ///
-    /// Errors: an address is taken, or the log directory cannot be made; the message names which.
+    /// Not to be called from asynchronous code: it blocks until all of that is done.
+    ///
+    /// Errors: an address is taken, the log directory cannot be made, or the broker is not there; the message names which.
     pub fn start(options: Options) -> io::Result<Self> {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -46,6 +46,18 @@ fn fail_exhausts_the_attempts_and_fails_the_job() {
 }
 
 #[test]
+fn a_job_that_fails_in_both_branches_fails_once() {
+    let rig = Rig::new(&["--fail", "summarize_l1:1", "--fail", "decide:1", "--max-attempts", "1"]);
+    let id = rig.submit(1);
+    let job = rig.until(&id, |job| {
+        ["summarize_l1", "decide"].iter().all(|stage| job["stage_states"][stage]["state"] == "failed")
+    });
+    assert_eq!((&job["status"], job["stage_states"].get("l2")), (&json!("failed"), None), "{job}");
+    let stats = rig.stats();
+    assert_eq!((stats.failed, stats.unfinished, stats.dead_letters), (1, 0, 2));
+}
+
+#[test]
 fn a_failing_stage_logs_its_whole_traceback_with_the_jobs_id() {
     let rig = Rig::new(&["--fail", "l1:1"]);
     let id = rig.submit(1);

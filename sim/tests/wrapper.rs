@@ -179,7 +179,8 @@ fn errors_are_one_line_and_their_exit_code() {
     assert_eq!(taken.status.code(), Some(74));
     let text = String::from_utf8(taken.stderr).unwrap();
     assert!(text.starts_with("pipeline-sim: listening on 127.0.0.1:") && text.lines().count() == 1, "{text}");
-    child.kill().unwrap();
+    // A gentle end, so that its private logs are removed.
+    kill_process(pid(&child), Signal::TERM).unwrap();
     child.wait().unwrap();
 
     let usage = sim().args(["--fail", "l9:1"]).output().unwrap();

@@ -48,24 +48,21 @@ pub(crate) enum Settlement {
 
 impl Broker {
     /// Connects to the broker that the options name, and declares the queues there.
-    #[cfg_attr(not(feature = "amqp"), expect(clippy::unused_async, reason = "only AMQP has to wait"))]
+    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
     pub(crate) async fn connect(options: &Options) -> io::Result<(Self, Courier)> {
         #[cfg(feature = "amqp")]
         if let Some(url) = &options.observe.amqp {
             let (queues, publisher) = amqp::connect(url).await?;
             return Ok((Self::Amqp(queues), Courier::Amqp(Box::new(publisher))));
         }
-        let _ = options;
         Ok((Self::Memory, Courier::Memory))
     }
 
     /// Publishes a message; true if it is ready at once, false if the courier will say when it is.
+    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, reason = "AMQP needs them"))]
     pub(crate) fn publish(&self, message: Message, job_id: &str, trace: u128) -> bool {
         match self {
-            Self::Memory => {
-                let _ = (message, job_id, trace);
-                true
-            }
+            Self::Memory => true,
             #[cfg(feature = "amqp")]
             Self::Amqp(queues) => {
                 queues.publish(message, job_id, trace);
@@ -75,13 +72,10 @@ impl Broker {
     }
 
     /// Fetches from the broker the message that is next by the pipeline's account; none, and a complaint, if it is not there.
-    #[cfg_attr(not(feature = "amqp"), expect(clippy::unused_async, reason = "only AMQP has to wait"))]
+    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
     pub(crate) async fn fetch(&self, message: Message, job_id: &str) -> Option<Receipt> {
         match self {
-            Self::Memory => {
-                let _ = (message, job_id);
-                Some(Receipt::Memory)
-            }
+            Self::Memory => Some(Receipt::Memory),
             #[cfg(feature = "amqp")]
             Self::Amqp(queues) => queues.fetch(message, job_id).await.map(Receipt::Amqp),
         }
@@ -90,12 +84,10 @@ impl Broker {
 
 impl Courier {
     /// Carries messages for as long as the pipeline runs.
+    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, reason = "AMQP needs them"))]
     pub(crate) async fn run(self, pipeline: Arc<Pipeline>) {
         match self {
-            Self::Memory => {
-                drop(pipeline);
-                future::pending::<()>().await;
-            }
+            Self::Memory => future::pending::<()>().await,
             #[cfg(feature = "amqp")]
             Self::Amqp(publisher) => publisher.run(pipeline).await,
         }
@@ -103,12 +95,10 @@ impl Courier {
 }
 
 impl Receipt {
-    #[cfg_attr(not(feature = "amqp"), expect(clippy::unused_async, reason = "only AMQP has to wait"))]
+    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
     pub(crate) async fn settle(self, settlement: Settlement) {
         match self {
-            Self::Memory => {
-                let _ = settlement;
-            }
+            Self::Memory => {}
             #[cfg(feature = "amqp")]
             Self::Amqp(receipt) => receipt.settle(settlement).await,
         }

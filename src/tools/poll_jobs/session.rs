@@ -346,7 +346,8 @@ impl<'a> Session<'a> {
         }
         let ended = followed.ended(phase, self.clock.now(), &self.profile, self.limits, self.offset.offset());
         out.record(&ended.map_err(|error| Failure::usage(error.to_string()))?)?;
-        self.free_slot()
+        // A slot that Ctrl-C frees would be taken by a submit-jobs that has not heard of the signal yet.
+        if phase == Phase::Interrupted { Ok(()) } else { self.free_slot() }
     }
 
     fn free_slot(&mut self) -> Result<(), Failure> {
