@@ -1,0 +1,169 @@
+//! A Prometheus that a test makes up: a small HTTP server whose answers are a function of the request.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The form in the body.
+    pub(crate) form: BTreeMap<String, String>,
+}
+
+impl Request {
+    pub(crate) fn value(&self, key: &str) -> &str {
+        self.form.get(key).map_or("", String::as_str)
+    }
+
+    /// A time or a step of the form, in milliseconds.
+    pub(crate) fn ms(&self, key: &str) -> i64 {
+        let seconds: f64 = self.value(key).parse().unwrap();
+        format!("{:.0}", seconds * 1e3).parse().unwrap()
+    }
+}
+
+/// What is answered.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// A status, further headers, and a body.
+    Whole(u16, Vec<(&'static str, String)>, String),
+    /// A 200 whose body ends before the length that was announced.
+    Cut(String),
+    /// Nothing, until the client gives up.
+    Hang,
+}
+
+impl Reply {
+    pub(crate) fn json(body: impl Into<String>) -> Self {
+        Self::of(200, body)
+    }
+
+    pub(crate) fn of(status: u16, body: impl Into<String>) -> Self {
+        Self::Whole(status, vec![("Content-Type", "application/json".to_owned())], body.into())
+    }
+}
+
+type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
+
+/// The server. It ends with the value.
+pub(crate) struct Server {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<Request>>>,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(crate) fn new(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, handler) = (listener.local_addr().unwrap(), Arc::new(handler));
+        let (seen, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (seen_there, ended_there) = (seen.clone(), ended.clone());
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if ended_there.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (handler, seen): (Arc<Handler>, _) = (handler.clone(), seen_there.clone());
+                std::thread::spawn(move || serve(stream, &*handler, &seen));
+            }
+        });
+        Self { address, seen, ended, thread: Some(thread) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What was asked so far.
+    pub(crate) fn seen(&self) -> Vec<Request> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // Wakes the thread; where even that fails there is nothing to wait for.
+        if TcpStream::connect(self.address).is_ok()
+            && let Some(thread) = self.thread.take()
+        {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// Serves one connection. The client may leave at any moment, which is the test's business and not the server's.
+fn serve(stream: TcpStream, handler: &Handler, seen: &Mutex<Vec<Request>>) {
+    let Ok(writer) = stream.try_clone() else { return };
+    let (mut reader, mut writer) = (BufReader::new(stream), writer);
+    while let Some(request) = read(&mut reader) {
+        seen.lock().unwrap().push(request.clone());
+        let sent = match handler(&request) {
+            Reply::Hang => {
+                // Until the client closes its side.
+                let _ = reader.read_to_end(&mut Vec::new());
+                return;
+            }
+            Reply::Cut(body) => {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + 1000);
+                let _ = writer.write_all(head.as_bytes());
+                return;
+            }
+            Reply::Whole(status, headers, body) => {
+                let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
+                for (name, value) in headers {
+                    head += &format!("{name}: {value}\r\n");
+                }
+                writer.write_all(format!("{head}\r\n{body}").as_bytes())
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+fn read(reader: &mut impl BufRead) -> Option<Request> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let body = String::from_utf8(body).unwrap();
+    let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+    let form = pairs.map(|(key, value)| (decoded(key), decoded(value))).collect();
+    Some(Request { method, path, headers, form })
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = String::from_utf8(vec![rest.next().unwrap(), rest.next().unwrap()]).unwrap();
+                u8::from_str_radix(&digits, 16).unwrap()
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).unwrap()
+}
