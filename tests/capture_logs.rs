@@ -1,16 +1,15 @@
 //! `capture-logs` as a whole: files and commands in, records and files out, soft in a run and hard alone.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
-#[path = "support/tool.rs"]
-mod tool;
+mod support;
 
 use std::fs;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stress_suite::tools::capture_logs;
+use support::{Ran, Target, tool};
 use tempfile::TempDir;
-use tool::{Ran, ran};
 
 const GPU: &str = "autorag-gpu-worker";
 const IO: &str = "autorag-io-worker";
@@ -35,6 +34,11 @@ RuntimeError: out of memory
 ";
 const IO_LOG: &str = "2026-05-20 22:30:20,000 INFO autorag.worker job=c0ffee00c0de stage=persist done\n";
 
+/// The status of the last record of that service.
+fn status_of(ran: &Ran, service: &str) -> Value {
+    ran.last(service)["status"].clone()
+}
+
 struct Rig {
     dir: TempDir,
 }
@@ -55,7 +59,7 @@ impl Rig {
 
     fn run(&self, more: &[&str], stdin: &str) -> Ran {
         let (out, from) = (self.out(), self.dir.path().join("from").display().to_string());
-        ran(capture_logs::run, &[&["--out", &out, "--logs", &from], more].concat(), stdin)
+        tool(capture_logs::run, &[&["--out", &out, "--logs", &from], more].concat(), stdin)
     }
 
     /// Runs with a profile whose `[logs]` command is this script.
@@ -66,7 +70,7 @@ impl Rig {
         let file = self.dir.path().join("p.toml");
         fs::write(&file, format!("{before}\n[logs]\nservices = [\"{GPU}\"]\ncommand = {command}\n")).unwrap();
         let (out, file) = (self.out(), file.display().to_string());
-        ran(capture_logs::run, &[&["--out", &out, "--profile", &file, "--logs", ""], more].concat(), STREAM)
+        tool(capture_logs::run, &[&["--out", &out, "--profile", &file, "--logs", ""], more].concat(), STREAM)
     }
 
     fn kept(&self, service: &str) -> String {
@@ -83,7 +87,7 @@ fn a_run_gets_its_window_its_exception_and_its_job() {
     let rig = Rig::new(&[(GPU, GPU_LOG), (IO, IO_LOG)]);
     let ran = rig.run(&[], STREAM);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, "tool: autorag-gpu-worker: 1 exception\n"));
-    let mut status = ran.status("Logs", GPU).clone();
+    let mut status = status_of(&ran, GPU);
     assert!(status.as_object_mut().unwrap().remove("observedAt").is_some());
     let first = "2026-05-20 22:30:02,000 ERROR autorag.worker job=379bb927167e stage=l2 failed";
     assert_eq!(
@@ -103,13 +107,13 @@ fn a_run_gets_its_window_its_exception_and_its_job() {
             }],
         })
     );
-    assert_eq!(ran.status("Logs", IO)["result"], "ok");
+    assert_eq!(status_of(&ran, IO)["result"], "ok");
     assert_eq!(rig.kept(GPU), GPU_LOG.split_once('\n').unwrap().1);
-    let record = ran.of("Logs")[0];
+    let record = &ran.records().into_iter().find(|record| record["kind"] == "Logs").unwrap();
     assert_eq!(record["metadata"], json!({"name": GPU, "run": "r", "labels": {"scenario": "soak"}}));
     assert_eq!(record["spec"]["start"], "2026-05-20T22:29:50.000000Z");
     assert_eq!(record["spec"]["end"], "2026-05-20T22:30:40.000000Z");
-    assert!(ran.status("Run", "soak")["tools"]["tool"].is_string());
+    assert!(ran.last("soak")["status"]["tools"]["tool"].is_string());
 }
 
 #[test]
@@ -117,11 +121,8 @@ fn a_missing_log_is_an_error_and_one_without_a_line_in_the_window_is_empty() {
     let rig = Rig::new(&[(IO, "2026-05-20 20:30:20,000 INFO w x\n")]);
     let ran = rig.run(&[], STREAM);
     assert_eq!(ran.code, 0, "soft in a run");
-    assert_eq!(
-        (&ran.status("Logs", GPU)["result"], &ran.status("Logs", GPU)["reason"]),
-        (&json!("error"), &json!("NoLog"))
-    );
-    let io = ran.status("Logs", IO);
+    assert_eq!((&status_of(&ran, GPU)["result"], &status_of(&ran, GPU)["reason"]), (&json!("error"), &json!("NoLog")));
+    let io = status_of(&ran, IO);
     assert_eq!((&io["result"], &io["reason"], &io["lines"]), (&json!("empty"), &json!("NoLines"), &json!(0)));
     assert!(io["message"].as_str().unwrap().contains("--log-utc-offset"), "{io}");
     assert!(ran.stderr.contains("autorag-gpu-worker.log: No such file"), "{}", ran.stderr);
@@ -129,7 +130,7 @@ fn a_missing_log_is_an_error_and_one_without_a_line_in_the_window_is_empty() {
 
     assert_eq!(rig.run(&["--require"], STREAM).code, 69);
     // Those lines lie in the window where the workers live two hours west of Greenwich.
-    assert_eq!(rig.run(&["--log-utc-offset", "-02:00"], STREAM).status("Logs", IO)["result"], "ok");
+    assert_eq!(status_of(&rig.run(&["--log-utc-offset", "-02:00"], STREAM), IO)["result"], "ok");
 }
 
 #[test]
@@ -137,8 +138,8 @@ fn alone_it_is_hard_and_needs_a_window() {
     let rig = Rig::new(&[(GPU, GPU_LOG), (IO, IO_LOG)]);
     let window = ["--start", "2026-05-20T22:30:00Z", "--end", "2026-05-20T22:31:00Z"];
     let alone = rig.run(&window, "");
-    assert_eq!((alone.code, alone.records.len()), (0, 2));
-    assert_eq!(alone.status("Logs", GPU)["exceptions"][0].get("jobId"), None, "no run, no ids");
+    assert_eq!((alone.code, alone.records().len()), (0, 2));
+    assert_eq!(status_of(&alone, GPU)["exceptions"][0].get("jobId"), None, "no run, no ids");
     assert_eq!(rig.run(&[&window[..], &["--service", "other"]].concat(), "").code, 69);
     let without = rig.run(&[], "");
     assert_eq!((without.code, without.stderr.contains("--start")), (2, true), "{}", without.stderr);
@@ -148,16 +149,16 @@ fn alone_it_is_hard_and_needs_a_window() {
 fn logs_are_waived_by_name_only() {
     let rig = Rig::new(&[]);
     let (out, off) = (rig.out(), ["--logs", "off"]);
-    let ran_off = ran(capture_logs::run, &[&["--out", &out], &off[..]].concat(), STREAM);
+    let ran_off = tool(capture_logs::run, &[&["--out", &out], &off[..]].concat(), STREAM);
     assert_eq!(ran_off.code, 0);
     for service in [GPU, IO] {
-        let status = ran_off.status("Logs", service);
+        let status = status_of(&ran_off, service);
         assert_eq!(
             (&status["waived"], &status["reason"], &status["result"]),
             (&json!(true), &json!("Waived"), &json!("empty"))
         );
     }
-    let both = ran(capture_logs::run, &["--out", &out, "--logs", "off", "--require"], STREAM);
+    let both = tool(capture_logs::run, &["--out", &out, "--logs", "off", "--require"], STREAM);
     assert_eq!(both.code, 2);
 }
 
@@ -166,7 +167,7 @@ fn the_profiles_command_is_asked_for_each_service_and_its_window() {
     let rig = Rig::new(&[]);
     let ran =
         rig.command("echo \"$1 | $2 INFO asked for $1 from $2 to $3\"; echo \"$1 | $2 ERROR c0ffee00c0de\" >&2", &[]);
-    let status = ran.status("Logs", GPU);
+    let status = status_of(&ran, GPU);
     assert_eq!((&status["result"], &status["lines"]), (&json!("ok"), &json!(2)), "{status}");
     assert_eq!(status["exceptions"][0]["jobId"], "c0ffee00c0de");
     assert!(
@@ -179,16 +180,16 @@ fn the_profiles_command_is_asked_for_each_service_and_its_window() {
 fn a_command_that_fails_is_never_a_log() {
     let rig = Rig::new(&[]);
     let ran = rig.command("echo 'no such service: x' >&2; exit 1", &[]);
-    let status = ran.status("Logs", GPU);
+    let status = status_of(&ran, GPU);
     assert_eq!((&status["result"], &status["reason"]), (&json!("error"), &json!("CommandFailed")));
     assert_eq!(status["message"], "`sh`: exit status: 1: no such service: x");
 
     let ran = rig.command("echo '2026-05-20 22:30:01,000 INFO w'; exec sleep 1000", &["--timeout", "100ms"]);
-    let status = ran.status("Logs", GPU);
+    let status = status_of(&ran, GPU);
     assert_eq!((&status["result"], &status["message"]), (&json!("partial"), &json!("`sh`: not done after 100 ms")));
 
     let ran = rig.command("true", &[]);
-    assert_eq!(ran.status("Logs", GPU)["reason"], "NoLines");
+    assert_eq!(status_of(&ran, GPU)["reason"], "NoLines");
 }
 
 #[test]
@@ -196,14 +197,14 @@ fn a_run_in_which_nothing_was_submitted_has_no_window_and_says_so() {
     let rig = Rig::new(&[(GPU, GPU_LOG)]);
     let run = STREAM.lines().next().unwrap();
     let ran = rig.run(&[], &format!("{run}\n"));
-    assert_eq!((ran.code, &ran.status("Logs", GPU)["reason"]), (0, &json!("NoWindow")));
+    assert_eq!((ran.code, &status_of(&ran, GPU)["reason"]), (0, &json!("NoWindow")));
 }
 
 #[test]
 fn a_log_without_times_is_kept_whole_and_proves_nothing() {
     let rig = Rig::new(&[(GPU, "a\nb\n"), (IO, IO_LOG)]);
     let ran = rig.run(&[], STREAM);
-    let status = ran.status("Logs", GPU);
+    let status = status_of(&ran, GPU);
     assert_eq!(
         (&status["result"], &status["reason"], &status["lines"]),
         (&json!("partial"), &json!("NoTimes"), &json!(2))
@@ -216,6 +217,30 @@ fn the_clock_of_the_workers_moves_the_window() {
     let rig = Rig::new(&[(GPU, "2026-05-20 22:40:00,000 INFO w\n"), (IO, IO_LOG)]);
     let ahead = STREAM.replace(r#""seconds":0,"#, r#""seconds":600,"#);
     let ran = rig.run(&[], &ahead);
-    assert_eq!(ran.status("Logs", GPU)["result"], "ok");
-    assert_eq!(ran.status("Logs", IO)["result"], "empty");
+    assert_eq!(status_of(&ran, GPU)["result"], "ok");
+    assert_eq!(status_of(&ran, IO)["result"], "empty");
+}
+
+#[test]
+fn a_stage_that_fails_at_the_stand_in_is_one_exception_of_its_job() {
+    let target = Target::start(&["--fail", "l2:2"]);
+    let polled = target.poll(&[], &target.submit(&["--max-posts", "1"], &target.stage(3)).stdout);
+    let failed = polled.last("soak-002")["status"].clone();
+    assert_eq!(failed["phase"], "Failed");
+    let (out, logs) = (target.dir.path().join("run"), target.sim.logs().to_owned());
+    let argv = ["--out", out.to_str().unwrap(), "--logs", logs.to_str().unwrap()];
+    let ran = tool(capture_logs::run, &argv, &polled.stdout);
+    let gpu = status_of(&ran, GPU);
+    assert_eq!(gpu["result"], "ok", "{gpu}");
+    let exceptions = gpu["exceptions"].as_array().unwrap();
+    assert!(
+        !exceptions.is_empty() && exceptions.iter().all(|exception| exception["jobId"] == failed["jobId"]),
+        "{gpu}"
+    );
+    assert!(
+        exceptions.iter().all(|exception| exception["traceback"].as_str().unwrap().contains("RuntimeError: ")),
+        "{gpu}"
+    );
+    let io = status_of(&ran, IO);
+    assert_eq!((&io["result"], &io["exceptionsFound"]), (&json!("ok"), &json!(0)), "{io}");
 }

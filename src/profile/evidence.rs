@@ -1,5 +1,7 @@
 //! The sections of a profile that say where a target's own observability is found.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 /// The words that stand for something in `logs.command`.
@@ -47,6 +49,35 @@ impl LogsAt {
             return Err("logs.command: the program's name is empty".to_owned());
         }
         Ok(())
+    }
+}
+
+/// Where the target's traces are found.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JaegerAt {
+    /// The query address where `--jaeger` does not say another; without either the capture is off.
+    pub url: Option<String>,
+    /// The services whose traces are captured.
+    pub services: Vec<String>,
+    /// The span tag that carries the job's id, for targets that do not keep the trace id of the submission.
+    pub job_tag: Option<String>,
+    /// How long after their end spans may still be on their way to Jaeger: the exporter's batch delay and a little more.
+    pub flush_seconds: f64,
+}
+
+impl JaegerAt {
+    /// `flush_seconds` as a duration.
+    pub fn flush(&self) -> Duration {
+        // `check` has refused what has no such form.
+        Duration::try_from_secs_f64(self.flush_seconds).unwrap_or_default()
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if Duration::try_from_secs_f64(self.flush_seconds).is_err() {
+            return Err(format!("jaeger.flush_seconds = {}: not a number of seconds", self.flush_seconds));
+        }
+        named("jaeger.services", &self.services)
     }
 }
 

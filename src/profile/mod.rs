@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
-pub use evidence::LogsAt;
+pub use evidence::{JaegerAt, LogsAt};
 pub use queries::{Prometheus, Query};
 pub use template::{Place, Values, fill};
 
@@ -44,6 +44,9 @@ pub struct Profile {
     /// Where its workers' logs are found.
     #[serde(default)]
     pub logs: LogsAt,
+    /// Where its traces are found.
+    #[serde(default)]
+    pub jaeger: JaegerAt,
     /// What the target's metrics are asked.
     #[serde(default)]
     pub prometheus: Prometheus,
@@ -272,6 +275,7 @@ impl Profile {
             template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
         }
         self.logs.check()?;
+        self.jaeger.check()?;
         self.prometheus.check()?;
         self.check_stages()
     }

@@ -191,9 +191,22 @@ pub struct TracesStatus {
     /// Trace ids of jobs that are nowhere to be found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// How many of the traces no search had brought, only asking for a job's trace by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_by_id: Option<u64>,
+    /// How many of the traces have spans whose parent is not among them, or were cut by the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete_traces: Option<u64>,
     /// Which API answered: `v3` or `v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    /// What was asked for: spans `raw`, as they were reported, or `adjusted` where the server refuses raw ones. Servers
+    /// before 1.65 give adjusted ones whatever is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<String>,
+    /// How many requests it took, for all services together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
 }
 
 /// The logs of one service over the window. Made by `capture-logs`.

@@ -56,6 +56,9 @@ pub struct JobStatus {
     /// The W3C trace id that the submission carried: 32 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// The W3C span id that the submission carried, which is the parent of the target's first span: 16 hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<String>,
     /// The HTTP status that answered the submission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,

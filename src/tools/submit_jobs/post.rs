@@ -22,6 +22,7 @@ pub(super) struct Post {
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Option<String>,
     pub(super) trace_id: String,
+    span_id: String,
 }
 
 /// What came of a submission.
@@ -58,6 +59,7 @@ impl Post {
             headers,
             body: profile.body(&values).map_err(Failure::usage)?,
             trace_id,
+            span_id,
         })
     }
 
@@ -76,6 +78,7 @@ impl Post {
             let date = outcome.as_ref().ok().and_then(|answer| answer.date).map(|date| (date, sent, received));
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
+                span_id: Some(self.span_id.clone()),
                 submitted_at: Some(sent),
                 observed_at: Some(received),
                 ..self.judge(outcome, profile, received)

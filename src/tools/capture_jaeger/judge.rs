@@ -1,0 +1,130 @@
+//! What the records say of a capture: whole, or what is short of it and why.
+
+use std::path::Path;
+
+use super::files;
+use super::model::Submission;
+use super::session::{Searched, Session};
+use crate::capture;
+use crate::cli::Failure;
+use crate::escape;
+use crate::record::{CaptureResult, Timestamp, TracesStatus};
+
+/// How many names a message lists.
+const LISTED: usize = 3;
+
+/// Writes the file of each service into `dir`, which is called `jaeger` in records, and gives the services' statuses.
+pub(super) fn statuses(
+    session: &mut Session<'_>,
+    services: &[String],
+    dir: &Path,
+) -> Result<Vec<TracesStatus>, Failure> {
+    let is_empty = |service: &String| session.store.of(service).next().is_none();
+    let known = if services.iter().any(is_empty) { session.jaeger.services() } else { None };
+    services
+        .iter()
+        .zip(&session.searched)
+        .map(|(service, searched)| status(session, service, searched, known.as_deref(), dir))
+        .collect()
+}
+
+fn status(
+    session: &Session<'_>,
+    service: &str,
+    searched: &Searched,
+    known: Option<&[String]>,
+    dir: &Path,
+) -> Result<TracesStatus, Failure> {
+    let (submissions, found) = (session.submissions(), session.found());
+    let (mut traces, mut spans, mut incomplete, mut by_id) = (0, 0, 0, 0);
+    for (id, trace) in session.store.of(service) {
+        traces += 1;
+        spans += trace.spans.len() as u64;
+        by_id += u64::from(session.by_id.contains(id));
+        incomplete += u64::from(trace.is_incomplete(submissions.get(id).copied().unwrap_or(Submission::None)));
+    }
+    let is_its = |id: &str| session.store.traces.get(id).is_some_and(|trace| trace.has(service));
+    let matched = found.iter().filter(|ids| ids.iter().any(|id| is_its(id))).count() as u64;
+
+    let mut status = TracesStatus {
+        traces: Some(traces),
+        spans: Some(spans),
+        jobs_matched: Some(matched),
+        missing: session.missing.clone(),
+        found_by_id: Some(by_id).filter(|count| *count > 0),
+        incomplete_traces: Some(incomplete),
+        api: session.jaeger.api().map(|api| api.as_str().to_owned()),
+        values: session.jaeger.api().map(|_| if session.jaeger.raw() { "raw" } else { "adjusted" }.to_owned()),
+        requests: Some(session.jaeger.requests()),
+        ..TracesStatus::default()
+    };
+    let short = shortcomings(session, service, searched, known, (traces, incomplete));
+    status.result = match (traces, &searched.fault) {
+        (0, Some(_)) => CaptureResult::Error,
+        (0, None) => CaptureResult::Empty,
+        _ if short.is_empty() => CaptureResult::Ok,
+        _ => CaptureResult::Partial,
+    };
+    status.reason = short.first().map(|(reason, _)| (*reason).to_owned());
+    status.message =
+        (!short.is_empty()).then(|| short.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; "));
+    if let (Some(api), true) = (session.jaeger.api(), status.result != CaptureResult::Error) {
+        let name = format!("{}.json", capture::file_name(service));
+        let path = dir.join(&name);
+        files::write(&path, api, session.store.of(service).map(|(_, trace)| trace))
+            .map_err(|error| Failure::io(&path.display().to_string(), &error))?;
+        status.file = Some(format!("jaeger/{name}"));
+    }
+    Ok(status)
+}
+
+/// What is short, with its reason, the gravest first.
+fn shortcomings(
+    session: &Session<'_>,
+    service: &str,
+    searched: &Searched,
+    known: Option<&[String]>,
+    (traces, incomplete): (u64, u64),
+) -> Vec<(&'static str, String)> {
+    let mut short = Vec::new();
+    if let Some(fault) = &searched.fault {
+        short.push((fault.reason, fault.message.clone()));
+    }
+    if !searched.overfull.is_empty() {
+        let at = searched.overfull.iter().map(|micros| Timestamp::from_micros(*micros).to_string());
+        let message = format!(
+            "more traces than can be told apart begin in one microsecond, {}: an answer held {}; use a larger --page",
+            listed(at),
+            session.full()
+        );
+        short.push(("Overfull", message));
+    }
+    if session.unsettled && searched.fault.is_none() {
+        short.push(("Unsettled", format!("the counts did not stand still in {} sweeps", session.passes)));
+    }
+    if traces == 0 && searched.fault.is_none() {
+        let names = known.map(|names| match names {
+            [] => "; Jaeger knows no service at all".to_owned(),
+            _ if names.iter().any(|name| name == service) => String::new(),
+            _ => format!("; Jaeger knows {}", listed(names.iter().map(|name| escape::start(name, 80)))),
+        });
+        short.push(("NoTraces", format!("no trace in the window{}", names.unwrap_or_default())));
+    }
+    if !session.missing.is_empty() {
+        let (missing, expected) = (&session.missing, session.expected.len());
+        let message =
+            format!("{} of {expected} jobs have no trace: {}", missing.len(), listed(missing.iter().cloned()));
+        short.push(("MissingTraces", message));
+    }
+    if incomplete > 0 {
+        short.push(("IncompleteTraces", format!("{incomplete} of {traces} traces lack spans")));
+    }
+    short
+}
+
+/// The first few, and how many more there are.
+fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(LISTED);
+    let first = names.take(LISTED).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{first} and {more} more") } else { first }
+}
