@@ -56,7 +56,7 @@ fn nothing_survives_a_test_run_that_is_killed() {
         .unwrap();
     let lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
     let ready = lines.take_while(|line| !line.starts_with("test result")).any(|line| line.ends_with(READY));
-    let seen = family::descendants(run.id());
+    let seen = family::whole(run.id());
     run.kill().unwrap();
     run.wait().unwrap();
     assert!(ready, "the stack did not start");

@@ -48,19 +48,19 @@ fn read(pid: u32) -> Option<Entry> {
     Some(Entry { member: Member { pid, command, started }, parent, state: (*fields.first()?).to_owned() })
 }
 
-/// Everything that descends from `ancestor`, without it.
-pub fn descendants(ancestor: u32) -> Vec<Member> {
+/// The process and everything that descends from it.
+pub fn whole(ancestor: u32) -> Vec<Member> {
     let names = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let all: BTreeMap<u32, Entry> = pids.filter_map(|pid| Some((pid, read(pid)?))).collect();
     let descends = |mut pid: u32| {
-        while let Some(entry) = all.get(&pid) {
-            if entry.parent == ancestor {
-                return true;
+        loop {
+            match all.get(&pid) {
+                _ if pid == ancestor => return true,
+                Some(entry) => pid = entry.parent,
+                None => return false,
             }
-            pid = entry.parent;
         }
-        false
     };
     all.values().filter(|entry| descends(entry.member.pid)).map(|entry| entry.member.clone()).collect()
 }

@@ -75,10 +75,7 @@ impl Process {
 
     /// The process and all that it has started.
     pub fn members(&self) -> Vec<Member> {
-        let mut members = family::descendants(std::process::id());
-        let below = family::descendants(self.child.id());
-        members.retain(|member| member.pid == self.child.id() || below.contains(member));
-        members
+        family::whole(self.child.id())
     }
 
     /// Asks the group to end, and makes it where it does not. True if nothing of it is left, nor of what left the group.
