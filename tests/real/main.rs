@@ -6,5 +6,8 @@
 mod support;
 
 mod http;
+mod scenario;
+mod shell;
+mod spans;
 mod stack;
 mod supervision;

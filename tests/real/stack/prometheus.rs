@@ -80,26 +80,21 @@ impl Prometheus {
         });
     }
 
-    /// The matrix that it answers to a range query, with the times as Unix seconds.
-    pub fn range(&self, query: &str, start: f64, end: f64, step: f64) -> Value {
-        let form = [
-            ("query", query),
-            ("start", &format!("{start:.3}")),
-            ("end", &format!("{end:.3}")),
-            ("step", &step.to_string()),
-        ];
-        self.answer("query_range", &form)
+    /// Its answer to a range query, to the byte; times in seconds since the epoch.
+    pub fn range(&self, query: &str, start: f64, end: f64, step: f64) -> String {
+        let [start, end] = [start, end].map(|time| format!("{time:.3}"));
+        self.answer("query_range", &[("query", query), ("start", &start), ("end", &end), ("step", &step.to_string())])
     }
 
-    /// The matrix or vector that it answers to a query at one moment.
-    pub fn instant(&self, query: &str, time: f64) -> Value {
+    /// Its answer to a query at one moment, to the byte.
+    pub fn instant(&self, query: &str, time: f64) -> String {
         self.answer("query", &[("query", query), ("time", &format!("{time:.3}"))])
     }
 
-    fn answer(&self, endpoint: &str, form: &[(&str, &str)]) -> Value {
-        let answer = http::post_form(&format!("{}/api/v1/{endpoint}", self.url()), form).json();
-        assert_eq!(answer["status"], "success", "{answer}");
-        answer["data"]["result"].clone()
+    fn answer(&self, endpoint: &str, form: &[(&str, &str)]) -> String {
+        let answer = http::post_form(&format!("{}/api/v1/{endpoint}", self.url()), form);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.text
     }
 }
 
