@@ -11,3 +11,5 @@ mod shell;
 mod spans;
 mod stack;
 mod supervision;
+mod traces;
+mod window;

@@ -70,6 +70,13 @@ impl Jaeger {
         (answer.status != 404).then(|| answer.json()["data"][0].clone())
     }
 
+    /// The traces of one service that one search gives, of all times.
+    pub fn search(&self, service: &str, limit: usize) -> Vec<Value> {
+        let query = format!("service={service}&start=0&limit={limit}");
+        let answer = http::get(&format!("{}/api/traces?{query}", self.url())).unwrap().json();
+        answer["data"].as_array().cloned().unwrap_or_default()
+    }
+
     /// What it makes of a document in OTLP's JSON form: the traces that its UI would show after an upload.
     pub fn transform(&self, document: &str) -> Vec<Value> {
         let answer = http::post_json(&format!("{}/api/transform", self.url()), document).unwrap();
