@@ -113,10 +113,10 @@ pub struct SeriesStatus {
     /// The same as a table (CSV); relative to the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// Warnings of the server, verbatim.
+    /// Warnings of the server in its own words, at most 2,000 characters of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Remarks of the server about the query, verbatim.
+    /// Remarks of the server about the query, likewise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub infos: Vec<String>,
     /// What the server's last scrapes were told by: `targets`, `up`, or `waiting` where nothing tells and the settling

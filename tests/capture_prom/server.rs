@@ -36,6 +36,10 @@ pub(crate) enum Reply {
     Whole(u16, Vec<(&'static str, String)>, String),
     /// A 200 whose body ends before the length that was announced.
     Cut(String),
+    /// The beginning of a 200 and nothing more, until the client gives up.
+    Stall(String),
+    /// The end of the connection.
+    Close,
     /// Nothing, until the client gives up.
     Hang,
 }
@@ -107,11 +111,16 @@ fn serve(stream: TcpStream, handler: &Handler, seen: &Mutex<Vec<Request>>) {
     while let Some(request) = read(&mut reader) {
         seen.lock().unwrap().push(request.clone());
         let sent = match handler(&request) {
-            Reply::Hang => {
+            hung @ (Reply::Hang | Reply::Stall(_)) => {
+                if let Reply::Stall(body) = hung {
+                    let _ =
+                        writer.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{body}").as_bytes());
+                }
                 // Until the client closes its side.
                 let _ = reader.read_to_end(&mut Vec::new());
                 return;
             }
+            Reply::Close => return,
             Reply::Cut(body) => {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + 1000);
                 let _ = writer.write_all(head.as_bytes());

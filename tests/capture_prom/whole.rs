@@ -184,3 +184,72 @@ fn secrets_reach_the_server_and_nothing_else() {
     assert_eq!(wrong.status.code(), Some(69));
     assert!(String::from_utf8(wrong.stdout).unwrap().contains(r#""reason":"Unauthorized""#));
 }
+
+#[test]
+fn an_answer_may_be_larger_than_any_that_is_held() {
+    let points: Vec<String> =
+        (0..5000).map(|point| format!(r#"[{},"{point}.123456"]"#, 1_700_000_000 + point)).collect();
+    let points = points.join(",");
+    let series: Vec<String> =
+        (0..100).map(|one| format!(r#"{{"metric":{{"x":"{one}"}},"values":[{points}]}}"#)).collect();
+    let body = envelope(&series.join(","));
+    assert!(body.len() > 11 << 20, "larger than what is read of a target's answer: {}", body.len());
+    let sent = body.clone();
+    let server = answering(move |_| Reply::json(sent.clone()));
+    let flags = ["--prometheus", &server.url(), "--query", "a=a", "--no-raw", "--step", "1s"];
+    let done = bare(&[&flags[..], &["--start", "1700000000", "--end", "1700005000"]].concat(), "");
+    assert_eq!((done.result("a"), done.status("a", "samples")), (("ok", ""), &json!(500_000)), "{}", done.stderr);
+    assert!(done.file("prometheus/a.json") == body);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_said_before_anything_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("prometheus"), "in the way").unwrap();
+    let out = ["--out", dir.path().to_str().unwrap(), "--prometheus", "http://127.0.0.1:9"];
+    let ran = crate::support::tool(stress_suite::tools::capture_prom::run, &out, JOB);
+    assert!(ran.code == 74 && ran.stderr.contains("prometheus: cannot write there"), "{}", ran.stderr);
+    assert!(ran.stdout.is_empty());
+}
+
+/// What exporters make of OpenTelemetry's names, and which file each belongs into.
+#[test]
+fn each_file_gets_what_its_name_says_whatever_the_exporter_made_of_it() {
+    let profile = stress_suite::profile::Profile::load(None).unwrap();
+    let files: Vec<(String, regex::Regex)> = profile
+        .prometheus
+        .queries
+        .into_iter()
+        .map(|query| {
+            let pattern = query.query.strip_prefix("{__name__=~\"").unwrap().strip_suffix("\"}").unwrap();
+            // Prometheus anchors at both ends.
+            (query.name, regex::Regex::new(&format!("^(?:{pattern})$")).unwrap())
+        })
+        .collect();
+    assert_eq!(files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), NAMES);
+    for (metric, file) in [
+        ("autorag_stage_duration_seconds_bucket", "stage_duration_bucket"),
+        ("stage_duration_milliseconds_bucket", "stage_duration_bucket"),
+        ("autorag.stage.duration_bucket", "stage_duration_bucket"),
+        ("stage_duration_count", "stage_duration_count"),
+        ("autorag_stage_duration_seconds_sum", "stage_duration_sum"),
+        ("autorag_queue_wait_seconds_bucket", "queue_wait_bucket"),
+        ("queue_wait_time_seconds_count", "queue_wait_count"),
+        ("autorag.queue.wait_sum", "queue_wait_sum"),
+        ("autorag_gpu_tenancy_seconds_bucket", "gpu_tenancy_bucket"),
+        ("autorag_gpu_tenancy_transitions_total", "gpu_tenancy_transitions"),
+        ("gpu.tenancy.transitions", "gpu_tenancy_transitions"),
+        ("autorag_jobs_completed_total", "jobs_completed"),
+        ("jobs.completed", "jobs_completed"),
+        ("rabbitmq_queue_messages_ready", "rabbitmq_queue_ready"),
+        ("rabbitmq_detailed_queue_messages_ready", "rabbitmq_queue_ready"),
+    ] {
+        let taken: Vec<_> = files.iter().filter(|(_, regex)| regex.is_match(metric)).map(|(name, _)| name).collect();
+        assert_eq!(taken, [file], "{metric}");
+    }
+    for stranger in
+        ["backstage_duration_seconds_bucket", "stage_duration_seconds", "rabbitmq_queue_messages_ready_bytes"]
+    {
+        assert!(!files.iter().any(|(_, regex)| regex.is_match(stranger)), "{stranger}");
+    }
+}

@@ -92,10 +92,11 @@ pub(super) fn suggest(status: &mut SeriesStatus, query: &Query, names: Result<&[
     let hint = match names {
         Ok([]) => "it has no series at all there: is this the right server and the right window?".to_owned(),
         Ok(names) => {
-            status.near_names = near::names(&query.query, names);
+            let near = near::names(&query.query, names);
+            status.near_names = near.iter().map(|name| crate::escape::start(name, 200)).collect();
             match status.near_names.as_slice() {
                 [] => format!("none of its {} metric names resembles the query", names.len()),
-                near => format!("it has {}", near.join(", ")),
+                near => format!("the nearest that it has: {}", near.join(", ")),
             }
         }
         Err(why) => format!("it does not tell its metric names: {why}"),

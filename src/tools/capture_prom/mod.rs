@@ -80,21 +80,21 @@ pub enum Format {
 
 const HELP: &str = "\
 Input:
-  Run and Job records from poll-jobs; the window is their first submission to their last end. At a prompt
-  --start and --end tell it
+  Run and Job records from poll-jobs; the window is their first submission to their last end.
+  At a prompt --start and --end tell it
 
 Output:
-  every record that was read; one Series record for each query: result ok, empty, partial or error
-  DIR/prometheus/NAME.json           the server's own answer (query_range), over the padded window
-  DIR/prometheus/NAME.raw.json       the samples behind it as they were scraped, for plain selectors
-  DIR/prometheus/NAME.chunk-001.json the server's own answers where the window took more than one; NAME.json
-                                     is then made of them
-  DIR/prometheus/NAME.csv            with --format csv
+  every record that was read; one Series record a query: result ok, empty, partial or error
+  DIR/prometheus/NAME.json            the server's own answer over the padded window
+  DIR/prometheus/NAME.raw.json        the samples behind it as scraped, for plain selectors
+  DIR/prometheus/NAME.chunk-001.json  the server's own answers where the window took several;
+                                      NAME.json is then joined from them
+  DIR/prometheus/NAME.csv             with --format csv
 
 Examples:
-  poll-jobs --slots slots < submitted.ndjson | capture-prom --out run | render-report --out run
+  poll-jobs < submitted.ndjson | capture-prom --out run > captured.ndjson
   capture-prom --start -5m --out adhoc < /dev/null
-  capture-prom --start 2026-05-20T22:30:00Z --end 2026-05-20T22:40:00Z --query 'load=node_load1' --out adhoc < /dev/null
+  capture-prom --start -1h --end -30m --query 'load=node_load1' --out adhoc < /dev/null
 
 Exit codes:
   0    done; inside a run also where something did not come, unless --require is given
@@ -103,7 +103,7 @@ Exit codes:
   65   broken input lines
   69   alone or with --require: Prometheus is unreachable, or answered no query
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM; the first one ends the waiting and what there is is captured";
+  130  ended by Ctrl-C, 143 by SIGTERM; the first ends the waiting, and what there is is captured";
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {

@@ -1,5 +1,6 @@
 //! The Prometheus that is asked: how it is called, and what its refusals mean.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -147,8 +148,19 @@ impl Server {
                 Err(Trouble::NotConnected(_) | Trouble::NoAnswer(_)) if again => BACKOFF,
                 Err(trouble) => return Err(silence("POST", &url, &trouble)),
             };
-            std::thread::sleep(wait);
+            self.pause(wait);
         }
+    }
+
+    /// Waits, unless a signal comes.
+    fn pause(&self, wait: Duration) {
+        let (wake, woken) = mpsc::channel();
+        self.stop.on_stop(move || {
+            // The receiver is gone once the waiting has ended, and that is fine.
+            let _ = wake.send(());
+        });
+        // Either is a reason to go on.
+        let _ = woken.recv_timeout(wait);
     }
 
     fn note(&mut self, date: Option<Timestamp>, sent: Timestamp) {

@@ -142,6 +142,7 @@ impl Session<'_> {
             status.settled_by = Some(settled.by.to_owned());
             status.scraped_until = settled.scraped_until;
             status.clock_offset = server.offset();
+            tell(query, &status, &doubts, io);
             self.emit(query, Some(grid), status, io)?;
         }
         Ok(())
@@ -194,35 +195,13 @@ impl Session<'_> {
     /// Says of all `queries` that nothing came.
     fn none(&mut self, queries: &[Query], problem: &Problem, io: &mut Io<'_>) -> Result<(), Failure> {
         for query in queries {
-            self.emit_quietly(query, None, status(CaptureResult::Error, std::slice::from_ref(problem)), io)?;
+            self.emit(query, None, status(CaptureResult::Error, std::slice::from_ref(problem)), io)?;
         }
         Ok(())
     }
 
-    /// Writes a query's record and says on stderr what a person should know of it.
+    /// Writes a query's record.
     fn emit(
-        &mut self,
-        query: &Query,
-        grid: Option<Grid>,
-        status: SeriesStatus,
-        io: &mut Io<'_>,
-    ) -> Result<(), Failure> {
-        io.console.clear_progress();
-        if let (Some(reason), Some(message)) = (&status.reason, &status.message) {
-            let result = format!("{:?}", status.result).to_lowercase();
-            io.console.say(&format!("{}: {result}, {reason}: {message}", query.name));
-        }
-        if status.families.len() > 1 {
-            io.console.say(&format!(
-                "{}: the query matches several metrics: {}",
-                query.name,
-                status.families.join(", ")
-            ));
-        }
-        self.emit_quietly(query, grid, status, io)
-    }
-
-    fn emit_quietly(
         &mut self,
         query: &Query,
         grid: Option<Grid>,
@@ -246,5 +225,20 @@ impl Session<'_> {
         };
         let record = Record::new(Kind::Series, &series).map_err(|error| Failure::usage(error.to_string()))?;
         Writer::new(io.stdout).record(&record)
+    }
+}
+
+/// Says on stderr what a person should know of a query. What is doubtful about all of them was said already.
+fn tell(query: &Query, status: &SeriesStatus, doubts: &[Problem], io: &Io<'_>) {
+    io.console.clear_progress();
+    if let (Some(reason), Some(message)) = (&status.reason, &status.message)
+        && !doubts.iter().any(|doubt| doubt.reason == reason)
+    {
+        let result = format!("{:?}", status.result).to_lowercase();
+        io.console.say(&format!("{}: {result}, {reason}: {message}", query.name));
+    }
+    if status.families.len() > 1 {
+        let names = status.families.join(", ");
+        io.console.say(&format!("{}: the query matches several metrics: {names}", query.name));
     }
 }

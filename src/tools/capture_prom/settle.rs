@@ -148,7 +148,7 @@ fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> 
             Err(problem) if problem.is_silence() => return Err(problem),
             Err(problem) => console.say(&format!("the query timestamp(up): {}", problem.message)),
         }
-        console.say("nothing tells how far the server has come: waiting until --settle is over");
+        console.say("nothing tells how far the server has come: trusting that it has caught up when --settle is over");
         *source = Source::Nothing;
     }
     Ok(Vec::new())

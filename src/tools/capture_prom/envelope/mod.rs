@@ -15,12 +15,16 @@ use serde::de::DeserializeSeed;
 pub(super) use meter::Meter;
 use meter::Metered;
 
+use crate::escape;
+
 /// More bytes than this in one label set, sample or message are no answer but an attack on the memory.
 const ELEMENT_LIMIT: u64 = 1024 * 1024;
 /// How many metric names are remembered.
 const FAMILIES: usize = 20;
 /// How many warnings and how many infos are remembered; Prometheus sends ten of each at the most.
 const NOTES: usize = 100;
+/// How many characters of a name or a note are remembered.
+const CHARACTERS: usize = 2000;
 
 /// What an answer says besides its samples, and how many of those there are.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +75,7 @@ impl Summary {
 
     fn family(&mut self, name: String) {
         if self.families.len() < FAMILIES {
-            self.families.insert(name);
+            self.families.insert(escape::start(&name, CHARACTERS));
         }
     }
 }
@@ -79,6 +83,7 @@ impl Summary {
 /// Adds those of `more` that are not among `notes` yet, while there is room.
 pub(super) fn add_notes(notes: &mut Vec<String>, more: Vec<String>) {
     for note in more {
+        let note = escape::start(&note, CHARACTERS);
         if notes.len() < NOTES && !notes.contains(&note) {
             notes.push(note);
         }
