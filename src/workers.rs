@@ -60,9 +60,14 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
         self.tasks.len()
     }
 
+    /// Whether a task would be taken now by a worker that is there.
+    pub fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
     /// Whether a task would be taken now.
     pub fn has_room(&self) -> bool {
-        !self.idle.is_empty() || self.tasks.len() < self.limit
+        self.has_idle() || self.tasks.len() < self.limit
     }
 
     fn start(&mut self) -> io::Result<usize> {

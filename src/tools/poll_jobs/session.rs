@@ -27,6 +27,9 @@ use crate::workers::Workers;
 const MOST_THREADS: usize = 512;
 /// How far the wall clock may drift against the run's before that is worth a word.
 const STEP: f64 = 0.05;
+/// A poll may wait so long for a thread before another one is started, and threads are started no faster than this: a
+/// moment in which much is due at once passes, and a target that is saturated is not helped by more threads.
+const GROWTH: Duration = Duration::from_millis(1);
 /// How often owed slots are tried again, and progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -76,6 +79,7 @@ struct Session<'a> {
     timers: Timers,
     /// Due, and waiting for a thread.
     ready: VecDeque<(Instant, usize)>,
+    grown_at: Instant,
     followed: HashMap<usize, Followed>,
     by_key: HashMap<Key, usize>,
     next_job: usize,
@@ -142,6 +146,7 @@ impl<'a> Session<'a> {
             jitter: Jitter::seeded(u32::from_ne_bytes(seed)),
             timers: Timers::default(),
             ready: VecDeque::new(),
+            grown_at: Instant::now(),
             followed: HashMap::new(),
             by_key: HashMap::new(),
             next_job: 0,
@@ -155,7 +160,7 @@ impl<'a> Session<'a> {
         while !(self.input_ended && self.followed.is_empty()) {
             self.send_what_is_due()?;
             self.tell_progress();
-            let tick = Instant::now() + TICK;
+            let tick = Instant::now() + if self.ready.is_empty() { TICK } else { GROWTH };
             let wake = self.timers.next_due().map_or(tick, |due| due.min(tick));
             match happened.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(event) => self.hear(event, permits, out)?,
@@ -177,6 +182,12 @@ impl<'a> Session<'a> {
         }
         while let Some(&(due, job)) = self.ready.front() {
             if let Some(followed) = self.followed.get(&job) {
+                if !self.workers.has_idle() {
+                    if due.elapsed() < GROWTH || self.grown_at.elapsed() < GROWTH {
+                        return Ok(());
+                    }
+                    self.grown_at = Instant::now();
+                }
                 let task = Task { job, due, url: followed.url.clone(), clock: self.clock.clone() };
                 if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
                     return Ok(());
@@ -265,7 +276,7 @@ impl<'a> Session<'a> {
         let path = fill(&self.profile.poll.path, &values(&job, &id), Place::Path);
         let url = self.base()?.join(&path);
         let followed = Followed::new(record, &job, url, self.clock.now());
-        let first = self.interval(followed.age(self.clock.now()));
+        let first = self.first_wait(followed.age(self.clock.now()));
         self.followed.insert(number, followed);
         if self.stop.signal().is_some() {
             return self.end(number, Phase::Interrupted, out);
@@ -284,6 +295,13 @@ impl<'a> Session<'a> {
     fn interval(&mut self, age: f64) -> Duration {
         let random = self.jitter.next();
         self.intervals.next(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX / 2), random)
+    }
+
+    /// Anywhere within the first interval: a saved stream brings thousands of jobs in one moment, and they must not be due
+    /// in one moment too.
+    fn first_wait(&mut self, age: f64) -> Duration {
+        let share = f64::from(self.jitter.next()) / f64::from(u32::MAX);
+        self.interval(age).mul_f64(share)
     }
 
     fn hear_answer(&mut self, job: usize, late: Duration, polled: Polled, out: &mut Writer<'_>) -> Result<(), Failure> {
