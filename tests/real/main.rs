@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod broker;
 mod http;
 mod scenario;
 mod shell;

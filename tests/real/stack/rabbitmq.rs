@@ -35,7 +35,8 @@ impl RabbitMq {
         mapper.until("it listens", |_| TcpStream::connect(epmd).ok());
 
         fs::write(at("enabled_plugins"), include_str!("../../../stack/enabled_plugins")).unwrap();
-        let ports = format!("prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {}\n", metrics.port());
+        // Of two lines with the same key the later one counts.
+        let ports = format!("listeners.tcp.1 = {amqp}\nprometheus.tcp.port = {}\n", metrics.port());
         fs::write(at("rabbitmq.conf"), include_str!("../../../stack/rabbitmq.conf").to_owned() + &ports).unwrap();
         fs::write(at("empty.conf"), "").unwrap();
         let mut broker = Process::start("rabbitmq", Path::new(SERVER), dir.path(), |command| {
@@ -49,8 +50,6 @@ impl RabbitMq {
                 .env("RABBITMQ_CONFIG_FILE", at("rabbitmq.conf"))
                 .env("RABBITMQ_CONF_ENV_FILE", at("empty.conf"))
                 .env("RABBITMQ_PID_FILE", at("pid"))
-                .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-                .env("RABBITMQ_NODE_PORT", amqp.port().to_string())
                 .env("RABBITMQ_DIST_PORT", distribution.port().to_string())
                 .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}")
                 .env("ERL_EPMD_ADDRESS", "127.0.0.1")
