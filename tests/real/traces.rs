@@ -88,6 +88,7 @@ fn three_thousand_traces_are_captured_whole_in_pages_of_a_hundred() {
         for (record, (service, _)) in records.iter().zip(SERVICES) {
             let status = &record["status"];
             assert_eq!((&status["result"], &status["traces"]), (&"ok".into(), &TRACES.into()), "{record}");
+            assert!(status["requests"].as_u64() > Some(TRACES / PAGE as u64), "no page holds more: {record}");
             // Every trace has a span of every service, so each file holds all of them.
             let file = shell.read(format!("{api}/jaeger/{service}.json"));
             let traces = if api == "v3" {

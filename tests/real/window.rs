@@ -69,7 +69,7 @@ fn thirty_hours_at_five_seconds_are_captured_whole() {
         // Its Display would be some megabytes.
         assert!(values(&shell, name) == expected, "{name} is not whole");
         let mut raw = values(&shell, &format!("{name}.raw"));
-        raw.retain(|point| (start..=end).contains(&point[0].as_f64().map_or(0, |time| time as u64)));
+        raw.retain(|point| point[0].as_f64().is_some_and(|time| (start as f64..=end as f64).contains(&time)));
         assert!(raw.iter().map(numbers).eq(expected.iter().map(numbers)), "{name}.raw is not whole");
     }
 }
