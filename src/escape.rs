@@ -32,6 +32,7 @@ pub fn markdown(text: &str) -> String {
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '@' | '#' => safe.extend(['\\', character]),
+            '(' if safe.ends_with(']') => safe.push_str("\\("),
             ':' if rest.starts_with("://") => safe.push_str("\\:"),
             '.' if ends_in_www(&safe) => safe.push_str("\\."),
             // At the beginning of a line these make a list, a rule or a heading of what stands there or above.
@@ -83,7 +84,7 @@ mod tests {
 
     #[test]
     fn markdown_gets_no_markup() {
-        assert_eq!(markdown("<b>|`x`|[a](b)"), "&lt;b&gt;\\|\\`x\\`\\|\\[a\\](b)");
+        assert_eq!(markdown("<b>|`x`|[a](b)"), "&lt;b&gt;\\|\\`x\\`\\|\\[a\\]\\(b)");
         assert_eq!(markdown("http://h www.h @me #1: x"), "http\\://h www\\.h \\@me \\#1: x");
         assert_eq!(markdown("- item"), "\\- item");
         assert_eq!(markdown("1. item"), "1\\. item");

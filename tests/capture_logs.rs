@@ -177,6 +177,19 @@ fn the_profiles_command_is_asked_for_each_service_and_its_window() {
 }
 
 #[test]
+fn a_profile_without_logs_does_not_break_the_pipe() {
+    let rig = Rig::new(&[]);
+    let profile = include_str!("../profiles/autorag.toml");
+    let without = profile.lines().take_while(|line| !line.starts_with("[logs]")).collect::<Vec<_>>().join("\n");
+    let file = rig.dir.path().join("p.toml");
+    fs::write(&file, without).unwrap();
+    let (out, file) = (rig.out(), file.display().to_string());
+    let ran = tool(capture_logs::run, &["--out", &out, "--profile", &file, "--logs", ""], STREAM);
+    assert_eq!((ran.code, ran.records().len()), (0, 4), "the Run, two Jobs, the Run with its window");
+    assert!(ran.stderr.contains("names no services"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_command_that_fails_is_never_a_log() {
     let rig = Rig::new(&[]);
     let ran = rig.command("echo 'no such service: x' >&2; exit 1", &[]);

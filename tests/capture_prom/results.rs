@@ -206,4 +206,8 @@ fn without_a_window_there_is_nothing_to_ask() {
     let done = capture(&["--prometheus", &server.url()], run);
     assert_eq!((done.code, done.result(NAMES[0])), (0, ("error", "NoWindow")));
     assert!(server.seen().is_empty());
+    let ages = capture(&["--prometheus", &server.url(), "--start", "0", "--end", "1700000000"], "");
+    assert_eq!((ages.code, ages.result(NAMES[0])), (4, ("error", "TooManyPoints")), "{}", ages.stderr);
+    let required = capture(&["--prometheus", &server.url(), "--require"], run);
+    assert_eq!(required.code, 4);
 }

@@ -14,7 +14,7 @@ fn the_first_screen_is_what_one_would_paste() {
         "\
 # Failed: soak
 
-**Failed**: 1 of 3 jobs did not succeed\\: soak-003 failed at whisper \\(RuntimeError\\: no\\).
+**Failed**: 1 of 3 jobs did not succeed: soak-003 failed at whisper (RuntimeError: no).
 
 3 asked = 2 succeeded + 1 failed + 0 timed out + 0 lost + 0 unknown + 0 interrupted + 0 rejected + 0 unfinished + 0 not \
 submitted + 0 missing
@@ -33,7 +33,7 @@ Not succeeded: failed: soak-003.
 
 | Job | Ended | Stage | Reason | Message |
 | --- | --- | --- | --- | --- |
-| soak-003 | failed | whisper | TargetFailed | RuntimeError\\: no |
+| soak-003 | failed | whisper | TargetFailed | RuntimeError: no |
 
 "
     );

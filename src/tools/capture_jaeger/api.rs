@@ -214,35 +214,36 @@ impl Jaeger {
             fault(reason, trouble.to_string(), false)
         })?;
         if !(200..300).contains(&answer.status) {
-            let (status, summary) = (answer.status, answer.summary(""));
+            let status = answer.status;
+            let to = answer.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
             let words = answer.start(2000);
-            let said = if words.trim().is_empty() {
-                summary
-            } else {
-                format!("{summary}: {}", escape::start(words.trim(), 300))
-            };
+            let colon = if words.trim().is_empty() { "" } else { ": " };
+            let said = format!("HTTP {status}{to}{colon}{}", escape::start(words.trim(), 300));
             return match status {
                 404 if api == Api::V3 && v3::not_found(&words).is_some() => Ok(Answered::Nothing),
                 404 if api == Api::V1 && v1::read(&words, "").is_ok() => Ok(Answered::Nothing),
                 404 | 405 | 501 => Ok(Answered::NoSuch(format!("{shown}: {said}"))),
                 300..400 => {
-                    Err(fault("NotJaeger", format!("{said}: is a login asked for? (see --header-file)"), false))
+                    Err(fault("Redirected", format!("{said}: is a login asked for? (see --header-file)"), false))
                 }
-                401 | 403 => {
-                    Err(fault("Refused", format!("{said} (credentials go into --header-file or --token-env)"), false))
-                }
+                401 | 403 => Err(fault(
+                    "Unauthorized",
+                    format!("{said} (credentials go into --header-file or --token-env)"),
+                    false,
+                )),
                 // A store that imitates the older API may refuse any path that it does not know.
                 400 if self.api.is_none() && api == Api::V3 && !words.trim_start().starts_with('{') => {
                     Ok(Answered::NoSuch(format!("{shown}: {said}")))
                 }
-                429 | 500.. => Err(fault("ServerError", said, true)),
+                429 => Err(fault("Overloaded", said, true)),
+                500.. => Err(fault("ServerError", said, true)),
                 _ => Err(fault("Refused", said, false)),
             };
         }
         let mut bytes = Vec::new();
         let status = answer.status;
         let read = (&mut answer).take(BODY_LIMIT).read_to_end(&mut bytes);
-        read.map_err(|error| fault("Cut", format!("HTTP {status}, then the answer broke off: {error}"), true))?;
+        read.map_err(|error| fault("AnswerCut", format!("HTTP {status}, then the answer broke off: {error}"), true))?;
         if bytes.len() as u64 >= BODY_LIMIT {
             return Err(fault("TooLarge", "the answer is larger than 512 MiB: use a smaller --page".to_owned(), false));
         }

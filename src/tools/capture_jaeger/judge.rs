@@ -100,7 +100,8 @@ fn shortcomings(
         short.push(("Overfull", message));
     }
     if session.unsettled && searched.fault.is_none() {
-        short.push(("Unsettled", format!("the counts did not stand still in {} sweeps", session.passes)));
+        let message = format!("more may come: sweep {}, the last, was too early or still brought more", session.passes);
+        short.push(("NotSettled", message));
     }
     if traces == 0 && searched.fault.is_none() {
         let names = known.map(|names| match names {

@@ -85,8 +85,7 @@ Input:
 
 Output:
   every record that was read, then one Traces record per service: result ok, empty, partial or error. What is
-  not whole bears a reason: Unreachable, NoAnswer, NoApi, NotJaeger, Refused, ServerError, Cut, TooLarge, Overfull,
-  Unsettled, MissingTraces, IncompleteTraces, NoTraces, NoWindow, Off
+  not whole bears a reason, which docs/records.md explains
 
 Examples:
   poll-jobs < submitted.ndjson | capture-jaeger --out stress-runs/a/soak | render-report --out stress-runs/a/soak
@@ -124,7 +123,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let statuses = match (base, passed.window) {
         (None, _) => {
             io.console.say("no traces are captured: the Jaeger address is empty");
-            services.iter().map(|_| short("Off", CaptureResult::Empty, "the Jaeger address is empty")).collect()
+            services.iter().map(|_| short("Off", CaptureResult::Error, "the Jaeger address is empty")).collect()
         }
         (_, None) => {
             services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect::<Vec<_>>()

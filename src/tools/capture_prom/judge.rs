@@ -11,13 +11,18 @@ use crate::http::form;
 use crate::profile::Query;
 use crate::record::{CaptureResult, SeriesStatus, Timestamp};
 
-/// The exit of a capture that stands for itself.
-pub(super) fn verdict(results: &[CaptureResult]) -> Exit {
-    let all = |wanted: CaptureResult| results.iter().all(|result| *result == wanted);
-    match () {
-        () if all(CaptureResult::Ok) => Exit::Done,
-        () if all(CaptureResult::Error) => Exit::Unreachable,
-        () => Exit::Incomplete,
+/// Reasons of an error that say nothing about the server: it was not asked.
+const NOT_ASKED: [&str; 3] = ["NoWindow", "FutureWindow", "TooManyPoints"];
+
+/// The exit of a capture that stands for itself, by how each query ended.
+pub(super) fn verdict(ended: &[(CaptureResult, Option<String>)]) -> Exit {
+    let asked_in_vain = |reason: &Option<String>| reason.as_deref().is_none_or(|reason| !NOT_ASKED.contains(&reason));
+    if ended.iter().all(|(result, _)| *result == CaptureResult::Ok) {
+        Exit::Done
+    } else if ended.iter().all(|(result, reason)| *result == CaptureResult::Error && asked_in_vain(reason)) {
+        Exit::Unreachable
+    } else {
+        Exit::Incomplete
     }
 }
 

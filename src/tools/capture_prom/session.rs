@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
     let off = base.is_none();
-    let mut session = Session { args, dir, passed, window: None, server_url: None, results: Vec::new() };
+    let mut session = Session { args, dir, passed, window: None, server_url: None, ended: Vec::new() };
     match base {
         None => {
             io.console.say("off, for --prometheus and PROM_URL are empty: nothing is captured");
@@ -59,9 +59,9 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
             }
         }
     }
-    let results = session.results;
+    let ended = session.ended;
     let exit = session.passed.close(&[], &mut io)?;
-    Ok(if exit == Exit::Done && hard && !off { verdict(&results) } else { exit })
+    Ok(if exit == Exit::Done && hard && !off { verdict(&ended) } else { exit })
 }
 
 /// The profile's queries and those of the command line. Each name makes files of its own.
@@ -92,7 +92,8 @@ struct Session<'a> {
     passed: Passed,
     window: Option<Window>,
     server_url: Option<String>,
-    results: Vec<CaptureResult>,
+    /// How each query ended, and why.
+    ended: Vec<(CaptureResult, Option<String>)>,
 }
 
 impl Session<'_> {
@@ -208,7 +209,7 @@ impl Session<'_> {
         mut status: SeriesStatus,
         io: &mut Io<'_>,
     ) -> Result<(), Failure> {
-        self.results.push(status.result);
+        self.ended.push((status.result, status.reason.clone()));
         status.observed_at = Some(self.passed.clock.now());
         let series = Series {
             metadata: Metadata { name: query.name.clone(), ..self.passed.metadata.clone() },

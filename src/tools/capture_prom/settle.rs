@@ -50,7 +50,8 @@ enum Source {
 /// Waits until all scrapes are past `until`, or `left` is over, or a signal comes. In doubt is the window's end only where
 /// some scrape is not past `needed`, which is that end without padding.
 pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until: Timestamp, left: Duration) -> Settled {
-    let deadline = Instant::now() + left;
+    // A month is as good as for ever, and no clock overflows with it.
+    let deadline = Instant::now() + left.min(Duration::from_secs(30 * 24 * 3600));
     let (wake, woken) = mpsc::channel();
     io.stop.on_stop(move || {
         // The receiver is gone once the waiting has ended, and that is fine.

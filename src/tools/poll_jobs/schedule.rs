@@ -64,6 +64,51 @@ impl Timers {
     }
 }
 
+/// How soon to look again while polls wait for a thread.
+pub(super) const HELD_UP: Duration = Duration::from_millis(2);
+
+/// How many threads the polls need: rate times latency, by Little's law, and as much again twice for what comes in bursts.
+///
+/// More would not help: where the target, or this machine, is saturated, threads only add to the load. A target that has
+/// stopped answering tells no latency; then every poll that is due gets a thread.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    began: Instant,
+    waited: f64,
+    /// Threads that the answers of the last window kept busy.
+    busy: f64,
+    last_answer: Instant,
+}
+
+impl Pace {
+    const WINDOW: Duration = Duration::from_millis(200);
+    const SILENCE: Duration = Duration::from_millis(50);
+    const ROOM: f64 = 3.0;
+    const AT_LEAST: f64 = 8.0;
+
+    pub(super) fn new(now: Instant) -> Self {
+        Self { began: now, waited: 0.0, busy: 0.0, last_answer: now }
+    }
+
+    /// Takes note of an answer that took so many seconds.
+    pub(super) fn note(&mut self, seconds: f64, now: Instant) {
+        self.last_answer = now;
+        self.waited += seconds.max(0.0);
+        let window = now.duration_since(self.began);
+        if window >= Self::WINDOW {
+            // rate × latency = answers / window × waited / answers
+            self.busy = self.waited / window.as_secs_f64();
+            (self.began, self.waited) = (now, 0.0);
+        }
+    }
+
+    /// Whether a poll that is due should get a thread beside the `threads` that are all busy.
+    pub(super) fn wants_more_than(&self, threads: usize, now: Instant) -> bool {
+        (threads as f64) < Self::AT_LEAST + Self::ROOM * self.busy
+            || now.duration_since(self.last_answer) > Self::SILENCE
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +138,21 @@ mod tests {
         // Ten times the duration costs about ln(10) / ln(1.05) = 47 polls more, as long as no clamp binds.
         let more = polls(150.0) - polls(15.0);
         assert!((45..=50).contains(&more), "{more}");
+    }
+
+    #[test]
+    fn threads_follow_rate_and_latency() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert!(pace.wants_more_than(7, start) && !pace.wants_more_than(8, start));
+        // A hundred answers in a fifth of a second, 20 ms each: ten threads were busy.
+        for _ in 0..100 {
+            pace.note(0.02, start + Pace::WINDOW);
+        }
+        let now = start + Pace::WINDOW;
+        assert!(pace.wants_more_than(37, now) && !pace.wants_more_than(38, now));
+        // Silence: nobody knows how long an answer takes, so nobody shall wait for another's.
+        assert!(pace.wants_more_than(400, now + 2 * Pace::SILENCE));
     }
 
     #[test]

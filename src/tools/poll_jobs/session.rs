@@ -10,7 +10,7 @@ use ureq::http::Method;
 
 use super::Args;
 use super::follow::{Followed, Limits, Next, Polled};
-use super::schedule::{Intervals, Jitter, Timers};
+use super::schedule::{HELD_UP, Intervals, Jitter, Pace, Timers};
 use super::stages::Names;
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
@@ -27,9 +27,6 @@ use crate::workers::Workers;
 const MOST_THREADS: usize = 512;
 /// How far the wall clock may drift against the run's before that is worth a word.
 const STEP: f64 = 0.05;
-/// A poll may wait so long for a thread before another one is started, and threads are started no faster than this: a
-/// moment in which much is due at once passes, and a target that is saturated is not helped by more threads.
-const GROWTH: Duration = Duration::from_millis(1);
 /// How often owed slots are tried again, and progress is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -79,7 +76,7 @@ struct Session<'a> {
     timers: Timers,
     /// Due, and waiting for a thread.
     ready: VecDeque<(Instant, usize)>,
-    grown_at: Instant,
+    pace: Pace,
     followed: HashMap<usize, Followed>,
     by_key: HashMap<Key, usize>,
     next_job: usize,
@@ -146,7 +143,7 @@ impl<'a> Session<'a> {
             jitter: Jitter::seeded(u32::from_ne_bytes(seed)),
             timers: Timers::default(),
             ready: VecDeque::new(),
-            grown_at: Instant::now(),
+            pace: Pace::new(Instant::now()),
             followed: HashMap::new(),
             by_key: HashMap::new(),
             next_job: 0,
@@ -160,7 +157,7 @@ impl<'a> Session<'a> {
         while !(self.input_ended && self.followed.is_empty()) {
             self.send_what_is_due()?;
             self.tell_progress();
-            let tick = Instant::now() + if self.ready.is_empty() { TICK } else { GROWTH };
+            let tick = Instant::now() + if self.ready.is_empty() { TICK } else { HELD_UP };
             let wake = self.timers.next_due().map_or(tick, |due| due.min(tick));
             match happened.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(event) => self.hear(event, permits, out)?,
@@ -182,11 +179,8 @@ impl<'a> Session<'a> {
         }
         while let Some(&(due, job)) = self.ready.front() {
             if let Some(followed) = self.followed.get(&job) {
-                if !self.workers.has_idle() {
-                    if due.elapsed() < GROWTH || self.grown_at.elapsed() < GROWTH {
-                        return Ok(());
-                    }
-                    self.grown_at = Instant::now();
+                if !self.workers.has_idle() && !self.pace.wants_more_than(self.workers.threads(), Instant::now()) {
+                    return Ok(());
                 }
                 let task = Task { job, due, url: followed.url.clone(), clock: self.clock.clone() };
                 if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
@@ -306,6 +300,7 @@ impl<'a> Session<'a> {
 
     fn hear_answer(&mut self, job: usize, late: Duration, polled: Polled, out: &mut Writer<'_>) -> Result<(), Failure> {
         self.tally.polls.sent += 1;
+        self.pace.note(polled.received.since(polled.sent), Instant::now());
         // The histogram grows by itself; a value that it cannot hold would be a poll that is centuries late.
         let _ = self.tally.late.record(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
         if let Ok(answer) = &polled.outcome
