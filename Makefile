@@ -14,6 +14,12 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 TARGET ?=
 ## The target's profile (see docs/profile.md); empty: AutoRAG's audio pipeline
 PROFILE ?=
+## Base URL of its Prometheus; empty: off
+PROM_URL ?= http://localhost:9090
+## Base URL of its Jaeger; empty: off
+JAEGER_URL ?= http://localhost:16686
+## Where the workers' logs are: a directory, or off to waive them; empty: the profile's command prints them
+LOGS ?=
 ## Where the workers' shared directory lies; fixtures are staged below it
 DATA ?= .stack-data
 ## Where the workers see that directory
@@ -49,6 +55,12 @@ REPO ?= .
 SUBMIT_FLAGS ?=
 ## More flags for poll-jobs, such as --deadline 10m
 POLL_FLAGS ?=
+## More flags for all three captures, such as --pad 30s or --settle 2m
+CAPTURE_FLAGS ?=
+## More flags for capture-prom, such as --step 1s
+PROM_FLAGS ?=
+## More flags for capture-jaeger, such as --page 100
+JAEGER_FLAGS ?=
 ## Flags for the stand-in, such as --fail l2:3
 SIM_FLAGS ?=
 ## Cargo profile to build with: release or dev
@@ -65,7 +77,8 @@ DESTDIR ?=
 TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
 
 TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
-target_flags = $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)')
+profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
+target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
 # The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which.
 # The directory is made before anything is submitted: one that exists is refused, not mixed.
@@ -74,10 +87,14 @@ mkdir "$$dir" &&
 stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" "$${labels[@]}" $(stage_flags) |
 submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" $(SUBMIT_FLAGS) |
 poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
+capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
+capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
+capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) |
 render-report --out "$$dir" --expect "$$expect" > /dev/null
 endef
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
-target_flags = $(if $(TARGET),--target '$(TARGET)') $(if $(PROFILE),--profile '$(PROFILE)')
+profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
+target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 # After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
 go_on = stopped=; trap 'stopped=1' INT TERM
 no_slots = trap 'rm -f "$$dir/slots"' EXIT
@@ -87,15 +104,16 @@ with_tools = PATH="$(abspath $(BIN)):$$PATH"
 .PHONY: demo
 demo: build ## Run the whole suite against the stand-in pipeline, on free loopback ports
 	@$(with_tools)
-	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 $(SIM_FLAGS) -- \
-	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)'
+	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
+	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
+	  CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)'
 # By another name, so that `make -n demo` prints the line instead of running it.
 submake = $(MAKE) --no-print-directory
 
 .PHONY: soak
 soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
 	@$(with_tools); $(no_slots)
-	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect=all-done,all-stages
+	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect=all-done,all-stages,no-exceptions
 	$(pipe)
 
 .PHONY: ramp
@@ -158,7 +176,7 @@ check: ## Format, lints and documentation, with warnings as errors
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
 	./scripts/need jq
-	$(CARGO) test --locked --workspace --quiet
+	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.
 real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp

@@ -11,7 +11,9 @@ use std::time::Duration;
 use crate::cli::{Exit, Failure, Io};
 use crate::clock::Clock;
 use crate::ndjson::{Account, Line, Reader, Writer};
-use crate::record::{ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window};
+use crate::record::{
+    CaptureResult, ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window,
+};
 use crate::runs::Runs;
 use crate::units::{self, Moment};
 
@@ -149,6 +151,22 @@ impl Passed {
     pub fn left_to_settle(&self, settle: Duration) -> Duration {
         let until = self.window.map_or(0.0, |window| window.end.since(self.clock.now())) + settle.as_secs_f64();
         Duration::try_from_secs_f64(until.max(0.0)).unwrap_or_default()
+    }
+}
+
+/// Reasons of an error that say nothing about the server: it was not asked.
+const NOT_ASKED: [&str; 3] = ["NoWindow", "FutureWindow", "TooManyPoints"];
+
+/// The exit of a capture that stands for itself, by the result and the reason of each of its parts: 0 where all came whole,
+/// 69 where the source gave nothing at all, else 4.
+pub fn verdict(ended: &[(CaptureResult, Option<String>)]) -> Exit {
+    let asked_in_vain = |reason: &Option<String>| reason.as_deref().is_none_or(|reason| !NOT_ASKED.contains(&reason));
+    if ended.iter().all(|(result, _)| *result == CaptureResult::Ok) {
+        Exit::Done
+    } else if ended.iter().all(|(result, reason)| *result == CaptureResult::Error && asked_in_vain(reason)) {
+        Exit::Unreachable
+    } else {
+        Exit::Incomplete
     }
 }
 

@@ -42,7 +42,7 @@ fn every_job_is_checked_and_what_no_search_brought_is_asked_for_by_id() {
             rig.server.asked.lock().unwrap().iter().all(|asked| !asked.contains("..")),
             "an id that is none was asked for"
         );
-        assert_eq!(rig.run(&["--service", "api", "--require"], &stream).code, 69);
+        assert_eq!(rig.run(&["--service", "api", "--require"], &stream).code, 4);
     }
 }
 

@@ -26,7 +26,7 @@ fn counts_that_never_stand_still_are_named() {
     let status = status(&ran, "api");
     assert_eq!(
         (ran.code, &status["result"], &status["reason"]),
-        (69, &json!("partial"), &json!("NotSettled")),
+        (4, &json!("partial"), &json!("NotSettled")),
         "{status}"
     );
     let once = rig.run(&[&WINDOW[..], &["--service", "api", "--settle", "0s"]].concat(), "");

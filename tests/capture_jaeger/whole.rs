@@ -37,7 +37,7 @@ fn a_microsecond_fuller_than_a_page_is_a_loud_failure() {
     spans.extend((0..12).map(|index| span(1000 + index, 1, None, "api", START + SECOND)));
     let rig = Rig::new(spans, |path, parameters, spans| v1(path, parameters, spans, 1000));
     let ran = rig.alone(&["--page", "10"]);
-    assert_eq!(ran.code, 69);
+    assert_eq!(ran.code, 4);
     let status = status(&ran, "api");
     assert_eq!((&status["result"], &status["reason"]), (&json!("partial"), &json!("Overfull")), "{status}");
     assert!(status["message"].as_str().unwrap().contains("2026-05-20T22:30:01.000000Z"), "{status}");
@@ -62,7 +62,7 @@ fn nothing_found_is_empty_and_says_what_jaeger_knows() {
         });
         let ran = rig.run(&[&WINDOW[..], &["--service", "autorag-api"]].concat(), "");
         let status = status(&ran, "autorag-api");
-        assert_eq!((ran.code, &status["result"], &status["traces"]), (69, &json!("empty"), &json!(0)));
+        assert_eq!((ran.code, &status["result"], &status["traces"]), (4, &json!("empty"), &json!(0)));
         assert_eq!(status["message"], "no trace in the window; Jaeger knows api, worker");
         assert_eq!(held(&rig.file("autorag-api")).1, 0);
     }

@@ -38,7 +38,7 @@ pub struct Args {
     /// The Jaeger query server's base URL, path prefix included; by default the profile's; empty is off
     #[arg(long, value_name = "URL", env = "JAEGER_URL")]
     pub jaeger: Option<String>,
-    /// The run directory; traces go to DIR/jaeger/<service>.json, which the Jaeger UI opens by upload
+    /// The run directory; traces go to DIR/jaeger/SERVICE.json, which the Jaeger UI opens by upload
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
@@ -57,7 +57,7 @@ pub struct Args {
     /// by default the profile's
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     pub flush: Option<Duration>,
-    /// Exit 69 where the traces of a service are not whole, also inside a run
+    /// Fail where the traces of a service are not whole, also inside a run
     #[arg(long)]
     pub require: bool,
     /// Which window.
@@ -94,8 +94,9 @@ Examples:
 Exit codes:
   0    done; inside a run also where traces are missing, which the records say
   2    usage error
+  4    alone, or with --require: the traces of a service are not whole
   65   broken input lines
-  69   alone, or with --require: the traces of a service are not whole
+  69   alone, or with --require: Jaeger is unreachable, or gave nothing usable
   74   reading or writing failed
   130  ended by Ctrl-C, 143 by SIGTERM, after what there was is written";
 
@@ -144,17 +145,19 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     };
 
     let mut records = Vec::with_capacity(services.len());
-    let mut whole = true;
+    let mut ended = Vec::with_capacity(services.len());
     for (service, status) in services.iter().zip(statuses) {
         let off = status.reason.as_deref() == Some("Off");
         if let Some(message) = status.message.as_ref().filter(|_| !off) {
             io.console.say(&format!("{service}: {message}"));
         }
-        whole &= off || status.result == CaptureResult::Ok;
+        if !off {
+            ended.push((status.result, status.reason.clone()));
+        }
         records.push(record(service, status, &passed, &args)?);
     }
     let exit = passed.close(&records, &mut io)?;
-    Ok(if hard && !whole && exit == Exit::Done { Exit::Unreachable } else { exit })
+    Ok(if hard && exit == Exit::Done { capture::verdict(&ended) } else { exit })
 }
 
 /// The server that was asked for; none where that is off.

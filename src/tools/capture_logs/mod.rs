@@ -30,13 +30,13 @@ use sift::Sieve;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-logs", version, after_help = HELP)]
 pub struct Args {
-    /// The run directory; logs go to DIR/logs/<service>.log
+    /// The run directory; logs go to DIR/logs/SERVICE.log
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// Read DIR/<service>.log instead of running the profile's command; `off` waives the logs by name
+    /// Read DIR/SERVICE.log instead of running the profile's command; `off` waives the logs by name
     #[arg(long, value_name = "DIR|off", env = "LOGS")]
     pub logs: Option<String>,
     /// Look at this service's log instead of the profile's; may be repeated
@@ -48,7 +48,7 @@ pub struct Args {
     /// End the profile's command after this long
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
     pub timeout: Duration,
-    /// Exit 69 where a log is not whole, also inside a run
+    /// Fail where a log is not whole, also inside a run
     #[arg(long)]
     pub require: bool,
     /// Which window.
@@ -74,8 +74,9 @@ Examples:
 Exit codes:
   0    done; inside a run also where logs are missing, which the records say
   2    usage error
+  4    alone, or with --require: a log is not whole
   65   broken input lines
-  69   alone, or with --require: a log is not whole
+  69   alone, or with --require: no log could be read
   74   reading or writing failed
   130  ended by Ctrl-C, 143 by SIGTERM, after the logs were captured";
 
@@ -109,7 +110,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
 
     let jobs = JobIds::of(passed.jobs());
     let mut records = Vec::with_capacity(services.len());
-    let mut whole = true;
+    let mut ended = Vec::with_capacity(services.len());
     for service in &services {
         let status = match (&place, passed.window) {
             (None, _) => waived(),
@@ -124,11 +125,13 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if let Some(line) = service::told(service, &status) {
             io.console.say(&line);
         }
-        whole &= status.result == CaptureResult::Ok || status.waived;
+        if !status.waived {
+            ended.push((status.result, status.reason.clone()));
+        }
         records.push(record(service, status, &passed, &args)?);
     }
     let exit = passed.close(&records, &mut io)?;
-    Ok(if hard && !whole && exit == Exit::Done { Exit::Unreachable } else { exit })
+    Ok(if hard && exit == Exit::Done { capture::verdict(&ended) } else { exit })
 }
 
 /// Where the logs are read; none where they are waived.

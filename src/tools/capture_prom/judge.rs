@@ -6,25 +6,9 @@ use super::fetch::Captured;
 use super::grid::Grid;
 use super::near;
 use super::server::{Problem, Server};
-use crate::cli::Exit;
 use crate::http::form;
 use crate::profile::Query;
 use crate::record::{CaptureResult, SeriesStatus, Timestamp};
-
-/// Reasons of an error that say nothing about the server: it was not asked.
-const NOT_ASKED: [&str; 3] = ["NoWindow", "FutureWindow", "TooManyPoints"];
-
-/// The exit of a capture that stands for itself, by how each query ended.
-pub(super) fn verdict(ended: &[(CaptureResult, Option<String>)]) -> Exit {
-    let asked_in_vain = |reason: &Option<String>| reason.as_deref().is_none_or(|reason| !NOT_ASKED.contains(&reason));
-    if ended.iter().all(|(result, _)| *result == CaptureResult::Ok) {
-        Exit::Done
-    } else if ended.iter().all(|(result, reason)| *result == CaptureResult::Error && asked_in_vain(reason)) {
-        Exit::Unreachable
-    } else {
-        Exit::Incomplete
-    }
-}
 
 /// A server that does not answer is one thing, whatever its silence was.
 pub(super) fn unreachable(problem: Problem) -> Problem {

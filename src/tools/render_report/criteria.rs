@@ -260,6 +260,11 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     if logs.is_empty() {
         return Finding::incomplete("no worker log was captured");
     }
+    if logs.iter().all(|log| log.status.waived) {
+        let actual = "waived: the logs were not looked at, as was asked for".to_owned();
+        let cause = "the worker logs were waived".to_owned();
+        return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
+    }
     let exceptions =
         logs.iter().flat_map(|log| log.status.exceptions.iter().map(|exception| (service(log), exception)));
     let said: Vec<String> = exceptions
