@@ -9,7 +9,6 @@ use ureq::http::Method;
 
 use super::{Exchange, Trouble};
 use crate::clock::{self, Clock};
-use crate::escape;
 use crate::record::Timestamp;
 
 /// The content type of a body that [`form`] makes.
@@ -76,14 +75,6 @@ impl Streamed {
         // What came before a break is what there is to be shown; that it broke says nothing about why it was refused.
         let _ = self.take(limit).read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// The status, where it redirects to, and `words`, which are the start of the body, for a message.
-    pub fn summary(&self, words: &str) -> String {
-        let redirect = self.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
-        let words = escape::start(words.trim(), 300);
-        let colon = if words.is_empty() { "" } else { ": " };
-        format!("HTTP {}{redirect}{colon}{words}", self.status)
     }
 }
 
