@@ -13,6 +13,9 @@ use crate::units;
 
 /// ureq's own buffers are sixteen times this, for each connection.
 const BUFFER: usize = 8 * 1024;
+/// A connection that was idle for longer is not used again: common servers close theirs after 5 s, and a request that is sent
+/// in that moment fails for no fault of the target.
+const IDLE_AGE: Duration = Duration::from_secs(4);
 /// Headers whose values are secrets, which a process list would show.
 const SECRET_HEADERS: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"];
@@ -60,6 +63,7 @@ impl HttpArgs {
             .output_buffer_size(BUFFER)
             .max_idle_connections(idle)
             .max_idle_connections_per_host(idle)
+            .max_idle_age(IDLE_AGE)
             .user_agent(concat!("stress-suite/", env!("CARGO_PKG_VERSION")))
             .tls_config(self.tls()?)
             .build();
