@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use super::distribution::Distribution;
 use super::stages::StageFigures;
 use super::{listed, put_mean};
+use crate::escape::start;
 use crate::units;
 
+/// How many characters of a stage's name a sentence shows.
+const NAME: usize = 80;
 /// A disagreement from this on is doubtful, as a part of the largest mean.
 const DOUBTFUL: f64 = 0.1;
 
@@ -131,11 +134,8 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
         if !was_heard {
             continue;
         }
-        let silent: Vec<String> = all
-            .iter()
-            .filter(|one| theirs(one).is_none() && documents(one).is_some())
-            .map(|one| one.stage.clone())
-            .collect();
+        let silent: Vec<String> =
+            all.iter().filter(|one| theirs(one).is_none() && documents(one).is_some()).map(shown).collect();
         if all.iter().all(|one| theirs(one).is_none()) {
             doubts.push(format!("the {who} tell of no stage at all"));
         } else if !silent.is_empty() {
@@ -143,7 +143,7 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
         }
         let counted = |one: &Witnessed| {
             let (theirs, documents) = (theirs(one)?.count, documents(one)?.count);
-            (theirs != documents).then(|| format!("{} {theirs} against {documents}", one.stage))
+            (theirs != documents).then(|| format!("{} {theirs} against {documents}", shown(one)))
         };
         let other: Vec<String> = all.iter().filter_map(counted).collect();
         if !other.is_empty() {
@@ -154,13 +154,18 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
         let spread = one.spread()?;
         let known = one.documents.map_or(0.0, |mean| mean.error);
         let far = spread.ratio > DOUBTFUL && spread.seconds > known;
-        far.then(|| format!("{} by {} ({:.0} %)", one.stage, units::seconds(spread.seconds), spread.ratio * 100.0))
+        far.then(|| format!("{} by {} ({:.0} %)", shown(one), units::seconds(spread.seconds), spread.ratio * 100.0))
     };
     let apart: Vec<String> = all.iter().filter_map(apart).collect();
     if !apart.is_empty() {
         doubts.push(format!("the witnesses of how long stages took disagree: {}", listed(&apart)));
     }
     doubts
+}
+
+/// A stage's name in a sentence: those that only captures know are a server's words.
+fn shown(one: &Witnessed) -> String {
+    start(&one.stage, NAME)
 }
 
 /// The figures by name. What the documents say is among the figures of the stages.

@@ -13,10 +13,12 @@ use crate::figures::Figures;
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::listed;
 use crate::figures::witnesses::{self, Heard, Mean, Means, Witnessed};
-use crate::record::{Fold, Kind, Series, Timestamp, Traces};
+use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp, Traces};
 
 /// How many names of one sort become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
+/// Stands between the values of several labels: `none→whisper`.
+const ARROW: &str = "→";
 
 /// How long one tenant held the GPU, of the tenancies that ended in the window.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +84,7 @@ impl Observed {
             put(&format!("gpu.{tenant}.tenancyCount"), tenancy.count);
             if let Some(seconds) = tenancy.seconds {
                 put(&format!("gpu.{tenant}.tenancySeconds"), seconds);
+                put(&format!("gpu.{tenant}.tenancyMeanSeconds"), seconds / tenancy.count);
             }
             put(&format!("gpu.{tenant}.tenancyLowSeconds"), tenancy.bounds.low);
             if let Some(high) = tenancy.bounds.high {
@@ -92,7 +95,7 @@ impl Observed {
             put("gpu.transitions", self.transitions.values().sum());
         }
         for (way, count) in self.transitions.iter().take(NAMES) {
-            put(&format!("gpu.transitions.{way}"), *count);
+            put(&format!("gpu.transitions.{}", way.replace(ARROW, ".")), *count);
         }
         for (queue, depth) in self.depths.iter().take(NAMES) {
             put(&format!("queues.{queue}.readyMax"), depth.ready);
@@ -138,7 +141,16 @@ impl Reading<'_> {
         let more = found.count();
         let status = &record.status;
         let raw = status.raw_file.as_ref().filter(|_| samples);
-        let file = raw.or(status.file.as_ref()).filter(|file| is_inside(file))?.clone();
+        let Some(file) = raw.or(status.file.as_ref()).cloned() else {
+            if status.result == CaptureResult::Ok {
+                self.doubt(format!("no figures are made of {name}: its record names no file"));
+            }
+            return None;
+        };
+        if !is_inside(&file) {
+            self.doubt(format!("no figures are made of {name}: its record names a file outside of the run directory"));
+            return None;
+        }
         if status.series == Some(0) {
             return None;
         }
@@ -186,8 +198,9 @@ impl Reading<'_> {
         let (born, resets) = grown.fold((0, 0), |(born, resets), one| (born + one.born, resets + one.resets));
         self.told.born += born;
         if resets > 0 {
+            let often = if resets == 1 { "once".to_owned() } else { format!("{resets} times") };
             self.doubt(format!(
-                "counters of {name} began again in the window, {resets} times: what they counted just before is lost"
+                "counters of {name} began again in the window, {often}: what they counted just before is lost"
             ));
         }
     }
@@ -196,6 +209,10 @@ impl Reading<'_> {
     fn means(&mut self, name: &str) -> Option<Means> {
         let sums = self.growth(&format!("{name}_sum"), true);
         let counts = self.growth(&format!("{name}_count"), false);
+        if sums.is_some() != counts.is_some() {
+            let (here, lacking) = if sums.is_some() { ("sum", "count") } else { ("count", "sum") };
+            self.doubt(format!("no means are made of {name}_{here}, for {name}_{lacking} is not there"));
+        }
         let (sums, counts) = sums.zip(counts)?;
         let mean = |(stage, count): (String, Growth)| {
             let sum = sums.get(&stage)?.value;
@@ -238,7 +255,7 @@ impl Reading<'_> {
 }
 
 fn joined(key: &[String]) -> String {
-    key.join("→")
+    key.join(ARROW)
 }
 
 /// The window's beginning by the server's clock: nothing of the run came before it. Where the capture began later, that.

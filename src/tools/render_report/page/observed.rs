@@ -74,12 +74,7 @@ fn mean(of: Option<Mean>) -> [String; 2] {
 }
 
 fn apart(spread: Option<Spread>) -> String {
-    spread.map_or_else(dash, |spread| format!("{} ({:.1} %)", millis(spread.seconds), spread.ratio * 100.0))
-}
-
-/// Milliseconds with the digits that a small difference needs.
-fn millis(seconds: f64) -> String {
-    if seconds < 0.0995 { format!("{:.2} ms", seconds * 1e3) } else { format!("{:.0} ms", seconds * 1e3) }
+    spread.map_or_else(dash, |spread| format!("{} ({:.1} %)", units::seconds(spread.seconds), spread.ratio * 100.0))
 }
 
 fn gpu(page: &mut Page, observed: &Observed) {
