@@ -176,7 +176,7 @@ check: ## Format, lints and documentation, with warnings as errors
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
 	./scripts/need jq
-	$(CARGO) test --locked --workspace --quiet
+	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 .PHONY: bench
 bench: ## Show speed and memory as figures; nothing passes or fails

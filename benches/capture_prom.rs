@@ -29,6 +29,7 @@ fn main() {
     let shapes = [
         Shape { name: "one answer, 11,000 points a series", steps: 10_999, chunks: 1, points: 11_000, flags: &[] },
         Shape { name: "one answer, 10 points a series", steps: 1000, chunks: 1, points: 10, flags: &[] },
+        Shape { name: "five chunks of 100,000 short series, joined", steps: 54_999, chunks: 5, points: 10, flags: &[] },
         Shape { name: "five chunks, joined", steps: 54_999, chunks: 5, points: 11_000, flags: &[] },
         Shape {
             name: "one answer, and a table of it",

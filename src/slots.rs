@@ -151,6 +151,29 @@ impl Taker {
     }
 }
 
+/// Waits for events at the FIFO `path`, where there is one, in a thread of its own, until one is the last or `tell` wants no
+/// more.
+pub fn listen(
+    path: Option<&Path>,
+    patience: Duration,
+    output: Option<BorrowedFd<'static>>,
+    tell: impl Fn(io::Result<Event>) -> bool + Send + 'static,
+) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    let mut taker = Taker::open(path, patience)?;
+    let hear = move || {
+        loop {
+            let event = taker.wait(output);
+            let last = !matches!(event, Ok(Event::Freed(_)));
+            if !tell(event) || last {
+                return;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("slots".to_owned()).spawn(hear);
+    thread.map(drop).map_err(|error| Failure::io("a thread", &error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::Read as _;
 
-use ureq::http::Method;
+use crate::http::Method;
 
 use super::model::Trace;
 use super::{v1, v3};

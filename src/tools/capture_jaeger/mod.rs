@@ -38,7 +38,7 @@ pub struct Args {
     /// The Jaeger query server's base URL, path prefix included; by default the profile's; empty is off
     #[arg(long, value_name = "URL", env = "JAEGER_URL")]
     pub jaeger: Option<String>,
-    /// The run directory; traces go to DIR/jaeger/<service>.json, which the Jaeger UI opens by upload
+    /// The run directory; traces go to DIR/jaeger/SERVICE.json, which the Jaeger UI opens by upload
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)

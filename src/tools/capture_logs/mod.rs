@@ -30,13 +30,13 @@ use sift::Sieve;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-logs", version, after_help = HELP)]
 pub struct Args {
-    /// The run directory; logs go to DIR/logs/<service>.log
+    /// The run directory; logs go to DIR/logs/SERVICE.log
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// Read DIR/<service>.log instead of running the profile's command; `off` waives the logs by name
+    /// Read DIR/SERVICE.log instead of running the profile's command; `off` waives the logs by name
     #[arg(long, value_name = "DIR|off", env = "LOGS")]
     pub logs: Option<String>,
     /// Look at this service's log instead of the profile's; may be repeated

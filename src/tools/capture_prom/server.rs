@@ -3,9 +3,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::http::Method;
 
 use crate::cli::Stop;
 use crate::clock::{Clock, OffsetBounds};

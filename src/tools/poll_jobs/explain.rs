@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ureq::http::Method;
+use crate::http::Method;
 
 use super::Args;
 use crate::cli::{Exit, Failure, Io, Outcome};

@@ -9,6 +9,7 @@ mod follow;
 mod schedule;
 mod session;
 mod stages;
+mod tally;
 
 use std::path::PathBuf;
 use std::time::Duration;

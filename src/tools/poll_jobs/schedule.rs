@@ -151,7 +151,7 @@ mod tests {
         }
         pace.note(0.02, start + Pace::WINDOW);
         let now = start + Pace::WINDOW;
-        assert!(pace.wants_more_than(37, now) && !pace.wants_more_than(38, now));
+        assert!(pace.wants_more_than(36, now) && !pace.wants_more_than(40, now));
         // Silence: nobody knows how long an answer takes, so nobody shall wait for another's.
         assert!(pace.wants_more_than(400, now + 2 * Pace::SILENCE));
     }

@@ -1,24 +1,24 @@
 //! A session of polling: one loop that keeps the timers, hears every answer, and is the only one to write.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-use ureq::http::Method;
+use crate::http::Method;
 
 use super::Args;
 use super::follow::{Followed, Limits, Next, Polled};
 use super::schedule::{HELD_UP, Intervals, Jitter, Pace, Timers};
 use super::stages::Names;
+use super::tally::Tally;
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::{Place, Profile, Values, fill};
-use crate::record::{Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
+use crate::record::{Job, Key, Kind, Phase, Record, RunSpec, RunStatus};
 use crate::runs::Runs;
 use crate::slots::Giver;
 use crate::workers::Workers;
@@ -85,16 +85,6 @@ struct Session<'a> {
     in_trouble: bool,
 }
 
-/// What the progress line and the Run's last words tell.
-struct Tally {
-    started: Instant,
-    done: u64,
-    failed: u64,
-    given_up: u64,
-    polls: Polling,
-    late: Histogram<u64>,
-}
-
 impl<'a> Session<'a> {
     fn new(
         args: &'a Args,
@@ -124,7 +114,6 @@ impl<'a> Session<'a> {
         };
         let mut seed = [0; 4];
         getrandom::fill(&mut seed).map_err(|error| Failure::input_output(format!("no random numbers: {error}")))?;
-        let late = Histogram::new(2).map_err(|error| Failure::input_output(format!("a histogram: {error}")))?;
         Ok(Self {
             args,
             limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
@@ -147,7 +136,7 @@ impl<'a> Session<'a> {
             followed: HashMap::new(),
             by_key: HashMap::new(),
             next_job: 0,
-            tally: Tally { started: Instant::now(), done: 0, failed: 0, given_up: 0, polls: Polling::default(), late },
+            tally: Tally::new()?,
             input_ended: false,
             in_trouble: false,
         })
@@ -299,10 +288,8 @@ impl<'a> Session<'a> {
     }
 
     fn hear_answer(&mut self, job: usize, late: Duration, polled: Polled, out: &mut Writer<'_>) -> Result<(), Failure> {
-        self.tally.polls.sent += 1;
+        self.tally.note(late);
         self.pace.note(polled.received.since(polled.sent), Instant::now());
-        // The histogram grows by itself; a value that it cannot hold would be a poll that is centuries late.
-        let _ = self.tally.late.record(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
         if let Ok(answer) = &polled.outcome
             && let Some(date) = answer.date
         {
@@ -352,11 +339,7 @@ impl<'a> Session<'a> {
 
     fn end(&mut self, job: usize, phase: Phase, out: &mut Writer<'_>) -> Result<(), Failure> {
         let Some(followed) = self.followed.remove(&job) else { return Ok(()) };
-        match phase {
-            Phase::Succeeded => self.tally.done += 1,
-            Phase::Failed => self.tally.failed += 1,
-            _ => self.tally.given_up += 1,
-        }
+        self.tally.ended(phase);
         let ended = followed.ended(phase, self.clock.now(), &self.profile, self.limits, self.offset.offset());
         out.record(&ended.map_err(|error| Failure::usage(error.to_string()))?)?;
         // A slot that Ctrl-C frees would be taken by a submit-jobs that has not heard of the signal yet.
@@ -376,32 +359,11 @@ impl<'a> Session<'a> {
     }
 
     fn tell_progress(&self) {
-        self.console.progress(|| {
-            let mut stages = BTreeMap::new();
-            for name in self.followed.values().flat_map(Followed::stages_running) {
-                *stages.entry(name.to_string()).or_insert(0) += 1;
-            }
-            let stages: Vec<_> = stages.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
-            let (tally, elapsed) =
-                (&self.tally, crate::units::seconds(self.tally.started.elapsed().as_secs_f64().round()));
-            let given_up = if tally.given_up > 0 { format!(", {} given up", tally.given_up) } else { String::new() };
-            format!(
-                "{} done, {} failed{given_up}, {} running [{}], {elapsed}",
-                tally.done,
-                tally.failed,
-                self.followed.len(),
-                stages.join(", ")
-            )
-        });
+        self.console.progress(|| self.tally.line(self.followed.values()));
     }
 
     fn close(mut self, out: &mut Writer<'_>) -> Outcome {
-        let polling = (self.tally.polls.sent > 0).then(|| Polling {
-            late_p99_seconds: Some(micro(self.tally.late.value_at_quantile(0.99) as f64 / 1e6)),
-            late_max_seconds: Some(micro(self.tally.late.max() as f64 / 1e6)),
-            threads: self.workers.threads() as u64,
-            ..self.tally.polls
-        });
+        let polling = self.tally.polling(self.workers.threads());
         let status = RunStatus {
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::lines;
 use super::post::Post;
 use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
 use crate::http::{BaseUrl, shell_quoted};
 use crate::input::plain_lines;
 use crate::ndjson::{Account, Line, Reader};
-use crate::record::{Job, JobSpec, Kind, Metadata, job_name};
+use crate::record::{Job, Kind};
 
 /// Prints the command. No secret is part of it: it names the file or the variable instead.
 pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
@@ -46,12 +47,7 @@ fn first_job(
     let failed = |error: std::io::Error| Failure::io("stdin", &error);
     if args.lines {
         let line = plain_lines(stdin).next();
-        let job = |source| Job {
-            metadata: Metadata { name: job_name("line", 1, 0), run: "dry-run".to_owned(), ..Metadata::default() },
-            spec: JobSpec { source, ..JobSpec::default() },
-            ..Job::default()
-        };
-        return Ok(line.transpose().map_err(failed)?.map(job));
+        return Ok(line.transpose().map_err(failed)?.map(|source| lines::job("dry-run", 1, source)));
     }
     let mut account = Account::default();
     for read in Reader::stdin(stdin) {

@@ -5,6 +5,8 @@
 
 mod admission;
 mod curl;
+mod health;
+mod lines;
 mod post;
 mod session;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ureq::http::Method;
+use crate::http::Method;
 
 use crate::cli::{Failure, Stop};
 use crate::clock::Clock;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use ureq::http::Method;
-
 use super::Args;
 use super::admission::{Admission, Answer};
+use super::health;
+use super::lines;
 use super::post::{Post, Posted, collapsed};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
@@ -16,9 +16,7 @@ use crate::http::{BaseUrl, Client, Connections, Exchange};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{
-    Aborted, Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, RunSpec, RunStatus, Timestamp, job_name,
-};
+use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Record, RunSpec, RunStatus, Timestamp};
 use crate::runs::{Runs, write_status};
 use crate::slots;
 use crate::workers::Workers;
@@ -53,10 +51,14 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
         None => BaseUrl::parse(&profile.target, "the profile's target")?,
     };
     let client = args.target.http.client(Connections::Fresh)?;
+    let exchange = client.exchange();
     let (events, happened) = channel();
     let mut session = Session::new(args, profile, base, client, &io, events.clone());
-    hear_slots(args, &io, &events)?;
-    session.check_health();
+    let tell = events.clone();
+    slots::listen(args.slots.as_deref(), args.slots_timeout, io.stdout_fd, move |event| {
+        tell.send(Event::Slots(event)).is_ok()
+    })?;
+    session.check_health(&exchange);
     let (to, stop) = (events.clone(), events);
     let permits = if args.lines {
         input::spawn(io.stdin, input::plain_lines, move |source| drop(to.send(Event::Source(source))))?
@@ -69,26 +71,6 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     session.close(&mut out)
 }
 
-/// Waits for slots in a thread of its own.
-fn hear_slots(args: &Args, io: &Io<'_>, events: &Sender<Event>) -> Result<(), Failure> {
-    let Some(path) = &args.slots else { return Ok(()) };
-    let (mut taker, output, events) = (slots::Taker::open(path, args.slots_timeout)?, io.stdout_fd, events.clone());
-    let hear = move || {
-        loop {
-            let event = taker.wait(output);
-            let last = !matches!(event, Ok(slots::Event::Freed(_)));
-            if events.send(Event::Slots(event)).is_err() || last {
-                return;
-            }
-        }
-    };
-    std::thread::Builder::new()
-        .name("slots".to_owned())
-        .spawn(hear)
-        .map_err(|error| Failure::io("a thread", &error))?;
-    Ok(())
-}
-
 struct Session<'a> {
     args: &'a Args,
     profile: Arc<Profile>,
@@ -96,7 +78,6 @@ struct Session<'a> {
     console: Console,
     stop: Stop,
     clock: Clock,
-    health: Exchange,
     workers: Workers<Task, (Record, Posted)>,
     admission: Admission,
     account: Account,
@@ -125,7 +106,6 @@ impl<'a> Session<'a> {
         events: Sender<Event>,
     ) -> Self {
         let (clock, stop) = (Clock::system(), io.stop.clone());
-        let health = client.exchange();
         let (of_profile, of_stop) = (profile.clone(), stop.clone());
         let make = move || -> Box<dyn FnMut(Task) -> (Record, Posted)> {
             let (exchange, profile, stop) = (client.exchange(), of_profile.clone(), of_stop.clone());
@@ -146,7 +126,6 @@ impl<'a> Session<'a> {
             stop,
             lines_run: clock.now().file_name(),
             clock,
-            health,
             workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
             admission: Admission::of(args),
             account: Account::default(),
@@ -166,23 +145,10 @@ impl<'a> Session<'a> {
     }
 
     /// Asks the target whether it is well; where it is not, nothing will be submitted.
-    fn check_health(&mut self) {
-        let url = self.base.join(&self.profile.health.path);
-        let sent = self.clock.now();
-        let problem = match self.health.send(&Method::GET, &url, &[], None, &self.clock) {
-            Ok(answer) => {
-                if let Some(date) = answer.date {
-                    self.offset.observe(date, sent, self.clock.now());
-                }
-                if self.profile.health.accepted.contains(&answer.status) {
-                    return;
-                }
-                answer.summary()
-            }
-            Err(trouble) => trouble.to_string(),
-        };
-        let hint = self.profile.health.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        self.abort(Exit::Unreachable, "TargetUnhealthy", format!("GET {url}: {problem}{hint}"));
+    fn check_health(&mut self, exchange: &Exchange) {
+        if let Err(message) = health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
+            self.abort(Exit::Unreachable, "TargetUnhealthy", message);
+        }
     }
 
     /// Nothing more will be submitted; the first reason is the one that counts.
@@ -264,7 +230,9 @@ impl<'a> Session<'a> {
                 return Err(Failure::io("stdin", &error));
             }
             Event::Source(Input::Item(source)) => {
-                let record = self.job_of_line(source)?;
+                self.lines += 1;
+                let job = lines::job(&self.lines_run, self.lines, source);
+                let record = Record::new(Kind::Job, &job).map_err(|error| Failure::usage(error.to_string()))?;
                 self.admit(record, permits, out)?;
             }
             Event::Line(Input::Item(read)) => self.hear_line(read, permits, out)?,
@@ -326,14 +294,6 @@ impl<'a> Session<'a> {
             self.clock = clock;
         }
         Ok(())
-    }
-
-    fn job_of_line(&mut self, source: String) -> Result<Record, Failure> {
-        self.lines += 1;
-        let metadata =
-            Metadata { name: job_name("line", self.lines, 0), run: self.lines_run.clone(), ..Metadata::default() };
-        let job = Job { metadata, spec: JobSpec { source, ..JobSpec::default() }, status: JobStatus::default() };
-        Record::new(Kind::Job, &job).map_err(|error| Failure::usage(error.to_string()))
     }
 
     /// Puts a job into the queue, or hands it on where there is nothing to submit.

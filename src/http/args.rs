@@ -1,0 +1,199 @@
+//! How to reach an HTTP server: the flags that every tool that speaks HTTP shares, and the agents that they make.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::{HeaderMap, HeaderName, HeaderValue};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+use super::{Client, Connections};
+use crate::cli::Failure;
+use crate::units;
+
+/// ureq's own buffers are sixteen times this, for each connection.
+const BUFFER: usize = 8 * 1024;
+/// Headers whose values are secrets, which a process list would show.
+const SECRET_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"];
+
+/// How to reach an HTTP server.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "HTTP")]
+pub struct HttpArgs {
+    /// Give up a phase of a request (connecting, sending, waiting for the answer, reading it) after this long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::positive_duration)]
+    pub timeout: Duration,
+    /// Send this header with every request; may be repeated. Not for secrets: they go into --header-file
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// Send the headers in this file, one `Name: value` a line; the place for secrets
+    #[arg(long, value_name = "FILE")]
+    pub header_file: Option<PathBuf>,
+    /// Send `Authorization: Bearer` with the token in the environment variable of this name
+    #[arg(long, value_name = "VARIABLE")]
+    pub token_env: Option<String>,
+    /// Trust the certificate authorities in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// Do not check the server's certificate
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+impl HttpArgs {
+    /// A maker of agents. Reads the files and the environment variable that the arguments name.
+    pub fn client(&self, connections: Connections) -> Result<Client, Failure> {
+        let (timeout, idle) = (Some(self.timeout), usize::from(connections == Connections::Kept));
+        let config = Agent::config_builder()
+            .timeout_connect(timeout)
+            .timeout_send_request(timeout)
+            .timeout_send_body(timeout)
+            .timeout_recv_response(timeout)
+            .timeout_recv_body(timeout)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .no_delay(true)
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
+            .max_idle_connections(idle)
+            .max_idle_connections_per_host(idle)
+            .user_agent(concat!("stress-suite/", env!("CARGO_PKG_VERSION")))
+            .tls_config(self.tls()?)
+            .build();
+        Ok(Client { config, headers: self.header_map()?, timeout: self.timeout })
+    }
+
+    fn tls(&self) -> Result<TlsConfig, Failure> {
+        let roots = match &self.cacert {
+            None => RootCerts::PlatformVerifier,
+            Some(file) => RootCerts::new_with_certs(&certificates(file)?),
+        };
+        Ok(TlsConfig::builder().root_certs(roots).disable_verification(self.insecure).build())
+    }
+
+    fn header_map(&self) -> Result<HeaderMap, Failure> {
+        let mut map = HeaderMap::new();
+        for line in &self.headers {
+            let (name, value) = header(line).map_err(|error| Failure::usage(format!("--header: {error}")))?;
+            if SECRET_HEADERS.contains(&name.as_str()) {
+                return Err(Failure::usage(format!(
+                    "--header: the process list would show the value of {name}: put the line into a file and name it with --header-file"
+                )));
+            }
+            map.append(name, value);
+        }
+        if let Some(file) = &self.header_file {
+            let named = |number: usize, error: &dyn std::fmt::Display| {
+                Failure::usage(format!("--header-file {} line {number}: {error}", file.display()))
+            };
+            let text = std::fs::read_to_string(file).map_err(|error| named(0, &error))?;
+            for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+                let (name, value) = header(line).map_err(|error| named(index + 1, &error))?;
+                map.append(name, value);
+            }
+        }
+        if let Some(variable) = &self.token_env {
+            let refused =
+                |what: &str| Failure::usage(format!("--token-env: the environment variable {variable} {what}"));
+            let token = std::env::var(variable).map_err(|_| refused("is not set"))?;
+            let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
+            let mut value = value.map_err(|_| refused("holds characters that a header cannot carry"))?;
+            value.set_sensitive(true);
+            map.insert(ureq::http::header::AUTHORIZATION, value);
+        }
+        Ok(map)
+    }
+
+    /// These headers as arguments of curl, without showing a secret.
+    pub fn curl_arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> = self.headers.iter().map(|line| format!("-H {}", shell_quoted(line))).collect();
+        arguments.extend(
+            self.header_file.iter().map(|file| format!("-H {}", shell_quoted(&format!("@{}", file.display())))),
+        );
+        arguments.extend(self.token_env.iter().map(|variable| format!("-H \"Authorization: Bearer ${{{variable}}}\"")));
+        arguments
+            .extend(self.cacert.iter().map(|file| format!("--cacert {}", shell_quoted(&file.display().to_string()))));
+        arguments.extend(self.insecure.then(|| "--insecure".to_owned()));
+        arguments
+    }
+}
+
+/// `text` as one word of a POSIX shell.
+pub fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The value is never part of the error: it may be a secret.
+fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = line.split_once(':').ok_or("a header is written `Name: value`")?;
+    let name =
+        HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| "the name is not a header's name".to_owned())?;
+    let value =
+        HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of {name} cannot be sent in a header"))?;
+    Ok((name, value))
+}
+
+fn certificates(file: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Failure> {
+    let named = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| named(&error))?;
+    let mut found = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| named(&error))? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() { Err(named(&"no certificate in it")) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::http::{Method, Trouble};
+
+    fn args() -> HttpArgs {
+        HttpArgs {
+            timeout: Duration::from_secs(1),
+            headers: vec![],
+            header_file: None,
+            token_env: None,
+            cacert: None,
+            insecure: false,
+        }
+    }
+
+    fn refused(args: &HttpArgs) -> String {
+        args.client(Connections::Kept).unwrap_err().message().unwrap().to_owned()
+    }
+
+    #[test]
+    fn secrets_do_not_belong_on_the_command_line_nor_into_messages() {
+        assert!(
+            refused(&HttpArgs { headers: vec!["authorization: s3cret".into()], ..args() }).contains("--header-file")
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "X-A: 1\n\nbad name: s3cret\n").unwrap();
+        let message = refused(&HttpArgs { header_file: Some(file.path().to_owned()), ..args() });
+        assert!(message.contains("line 3") && !message.contains("s3cret"), "{message}");
+        assert!(
+            refused(&HttpArgs { token_env: Some("NO_SUCH_VARIABLE_HERE".into()), ..args() }).contains("is not set")
+        );
+    }
+
+    #[test]
+    fn a_refused_connection_is_known_never_to_have_been_made() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let exchange = args().client(Connections::Fresh).unwrap().exchange();
+        let trouble =
+            exchange.send(&Method::GET, &format!("http://127.0.0.1:{port}/"), &[], None, &Clock::system()).unwrap_err();
+        assert_eq!(trouble, Trouble::NotConnected("connection refused".to_owned()));
+    }
+
+    #[test]
+    fn shell_words_are_quoted() {
+        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
+    }
+}

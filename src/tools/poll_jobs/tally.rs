@@ -1,0 +1,69 @@
+//! What the progress line and the Run's last words tell: how the jobs ended, and what polling them cost.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::follow::Followed;
+use crate::cli::Failure;
+use crate::clock::micro;
+use crate::record::{Phase, Polling};
+use crate::units;
+
+/// The counts of one session.
+pub(super) struct Tally {
+    started: Instant,
+    done: u64,
+    failed: u64,
+    given_up: u64,
+    pub(super) polls: Polling,
+    late: Histogram<u64>,
+}
+
+impl Tally {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let late = Histogram::new(2).map_err(|error| Failure::input_output(format!("a histogram: {error}")))?;
+        Ok(Self { started: Instant::now(), done: 0, failed: 0, given_up: 0, polls: Polling::default(), late })
+    }
+
+    /// Takes note of a poll that was sent so long after it was due.
+    pub(super) fn note(&mut self, late: Duration) {
+        self.polls.sent += 1;
+        // The histogram grows by itself; a value that it cannot hold would be a poll that is centuries late.
+        let _ = self.late.record(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Takes note of a job's end.
+    pub(super) fn ended(&mut self, phase: Phase) {
+        match phase {
+            Phase::Succeeded => self.done += 1,
+            Phase::Failed => self.failed += 1,
+            _ => self.given_up += 1,
+        }
+    }
+
+    /// What polling cost; none where no poll was sent.
+    pub(super) fn polling(&self, threads: usize) -> Option<Polling> {
+        let seconds = |microseconds: u64| Some(micro(microseconds as f64 / 1e6));
+        (self.polls.sent > 0).then(|| Polling {
+            late_p99_seconds: seconds(self.late.value_at_quantile(0.99)),
+            late_max_seconds: seconds(self.late.max()),
+            threads: threads as u64,
+            ..self.polls
+        })
+    }
+
+    /// The progress line, with the stages that the jobs in flight are in.
+    pub(super) fn line<'a>(&self, in_flight: impl ExactSizeIterator<Item = &'a Followed>) -> String {
+        let (running, mut stages) = (in_flight.len(), BTreeMap::<String, usize>::new());
+        for name in in_flight.flat_map(Followed::stages_running) {
+            *stages.entry(name.to_string()).or_default() += 1;
+        }
+        let stages: Vec<_> = stages.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let given_up = if self.given_up > 0 { format!(", {} given up", self.given_up) } else { String::new() };
+        let elapsed = units::seconds(self.started.elapsed().as_secs_f64().round());
+        let Self { done, failed, .. } = self;
+        format!("{done} done, {failed} failed{given_up}, {running} running [{}], {elapsed}", stages.join(", "))
+    }
+}

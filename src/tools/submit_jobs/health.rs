@@ -1,0 +1,31 @@
+//! Whether the target is well, asked once before anything is submitted.
+
+use crate::clock::{Clock, OffsetBounds};
+use crate::http::{BaseUrl, Exchange, Method};
+use crate::profile::Profile;
+
+/// Asks for the health path. The error is the line that says what is wrong and how to start the target.
+pub(super) fn check(
+    exchange: &Exchange,
+    base: &BaseUrl,
+    profile: &Profile,
+    clock: &Clock,
+    offset: &mut OffsetBounds,
+) -> Result<(), String> {
+    let url = base.join(&profile.health.path);
+    let sent = clock.now();
+    let problem = match exchange.send(&Method::GET, &url, &[], None, clock) {
+        Ok(answer) => {
+            if let Some(date) = answer.date {
+                offset.observe(date, sent, clock.now());
+            }
+            if profile.health.accepted.contains(&answer.status) {
+                return Ok(());
+            }
+            answer.summary()
+        }
+        Err(trouble) => trouble.to_string(),
+    };
+    let hint = profile.health.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Err(format!("GET {url}: {problem}{hint}"))
+}
