@@ -29,6 +29,21 @@ impl Series {
     }
 }
 
+/// Puts the samples as they were scraped in place of the points that were evaluated at steps, which show each sample late.
+/// Points before a series' first sample stay: they tell of samples that lie before the stretch that was asked for.
+pub fn spliced(steps: Vec<Series>, samples: Vec<Series>) -> Vec<Series> {
+    let mut by_labels: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>> =
+        steps.into_iter().map(|series| (series.labels, series.points)).collect();
+    for Series { labels, points } in samples {
+        let held = by_labels.entry(labels).or_default();
+        if let Some((first, _)) = points.first() {
+            held.retain(|(at, _)| at < first);
+            held.extend(points);
+        }
+    }
+    by_labels.into_iter().map(|(labels, points)| Series { labels, points }).collect()
+}
+
 /// How much counters grew, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Growth {
@@ -156,6 +171,20 @@ mod tests {
 
     fn by(labels: &[&str]) -> Vec<String> {
         labels.iter().map(|label| (*label).to_owned()).collect()
+    }
+
+    #[test]
+    fn samples_take_the_place_of_steps_and_steps_tell_what_was_before() {
+        let (a, b, c) = ([("s", "a")], [("s", "b")], [("s", "c")]);
+        let steps = vec![series(&a, &[(0.0, 1.0), (5.0, 1.0), (10.0, 4.0)]), series(&b, &[(5.0, 2.0)])];
+        let samples = vec![series(&a, &[(4.0, 1.0), (8.0, 4.0), (12.0, 5.0)]), series(&c, &[(6.0, 3.0)])];
+        let all = spliced(steps, samples);
+        let expected = [
+            series(&a, &[(0.0, 1.0), (4.0, 1.0), (8.0, 4.0), (12.0, 5.0)]),
+            series(&b, &[(5.0, 2.0)]),
+            series(&c, &[(6.0, 3.0)]),
+        ];
+        assert_eq!(all, expected);
     }
 
     #[test]

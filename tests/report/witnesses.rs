@@ -27,7 +27,7 @@ fn reported(flags: &[&str], jobs: u32) -> (std::collections::BTreeMap<String, f6
 
 #[test]
 fn documents_spans_and_histograms_agree_on_a_run() {
-    let (figures, doubts) = reported(&[], 6);
+    let (figures, doubts) = reported(&["--jaeger-api", "v3"], 6);
     for stage in ["whisper", "l1", "decide", "summarize_l1", "l2", "summarize_l2", "l0", "persist"] {
         for count in ["workCount", "spansCount", "histogramCount", "queueWaitCount"] {
             assert!((figures[&format!("stages.{stage}.{count}")] - 6.0).abs() < 1e-9, "{stage} {count}: {figures:?}");
@@ -49,7 +49,7 @@ fn documents_spans_and_histograms_agree_on_a_run() {
 
 #[test]
 fn attempts_that_failed_are_seen_by_spans_and_histograms_only() {
-    let (figures, doubts) = reported(&["--flaky", "l2:2"], 3);
+    let (figures, doubts) = reported(&["--flaky", "l2:2", "--jaeger-api", "v1"], 3);
     assert!((figures["stages.l2.workCount"] - 3.0).abs() < 1e-9, "{figures:?}");
     assert!(figures["stages.l2.spansCount"] > 3.0, "{figures:?}");
     assert!((figures["stages.l2.spansCount"] - figures["stages.l2.histogramCount"]).abs() < 1e-9, "{figures:?}");

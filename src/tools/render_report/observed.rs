@@ -134,20 +134,19 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// The record and the series of the query `name`; none where nothing came of it, which is said where the captures
     /// are, or where what came cannot be used, which is said here.
-    fn series(&mut self, name: &str, samples: bool) -> Option<(Series, Vec<counters::Series>)> {
+    fn series(&mut self, name: &str) -> Option<(Series, Vec<counters::Series>)> {
         let fold = self.fold;
         let mut found = fold.of_kind::<Series>(Kind::Series).filter(|series| series.metadata.name == name);
         let record = found.next()?;
         let more = found.count();
         let status = &record.status;
-        let raw = status.raw_file.as_ref().filter(|_| samples);
-        let Some(file) = raw.or(status.file.as_ref()).cloned() else {
+        let Some(file) = status.file.clone() else {
             if status.result == CaptureResult::Ok {
                 self.doubt(format!("no figures are made of {name}: its record names no file"));
             }
             return None;
         };
-        if !is_inside(&file) {
+        if ![Some(&file), status.raw_file.as_ref()].into_iter().flatten().all(|file| is_inside(file)) {
             self.doubt(format!("no figures are made of {name}: its record names a file outside of the run directory"));
             return None;
         }
@@ -166,13 +165,10 @@ impl Reading<'_> {
             let families = listed(&status.families);
             self.doubt(format!("{name} matches several metrics, which are added together: {families}"));
         }
-        let series = match envelope::read(self.directory, &file) {
-            Ok(series) => series,
-            Err(why) => {
-                self.doubt(why);
-                return None;
-            }
-        };
+        let mut series = self.read(&file)?;
+        if let Some(samples) = status.raw_file.as_ref().and_then(|raw| self.read(raw)) {
+            series = counters::spliced(series, samples);
+        }
         let without = series.iter().filter(|one| one.key(&record.spec.by).is_none()).count();
         if without > 0 {
             let labels = record.spec.by.join(", ");
@@ -182,13 +178,17 @@ impl Reading<'_> {
         Some((record, series))
     }
 
+    fn read(&mut self, file: &str) -> Option<Vec<counters::Series>> {
+        envelope::read(self.directory, file).map_err(|why| self.doubt(why)).ok()
+    }
+
     fn doubt(&mut self, doubt: String) {
         self.told.doubts.push(doubt);
     }
 
     /// How much the counters of the query `name` grew.
     fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
-        let (record, series) = self.series(name, false)?;
+        let (record, series) = self.series(name)?;
         let grown = counters::growth(&series, &record.spec.by, from(&record), duration);
         self.note(name, grown.values());
         Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
@@ -224,7 +224,7 @@ impl Reading<'_> {
     }
 
     fn tenancies(&mut self) {
-        let Some((record, series)) = self.series("gpu_tenancy_bucket", false) else { return };
+        let Some((record, series)) = self.series("gpu_tenancy_bucket") else { return };
         let buckets = counters::bucketed(&series, &record.spec.by, from(&record));
         self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
         let sums = self.growth("gpu_tenancy_sum", true);
@@ -241,7 +241,7 @@ impl Reading<'_> {
     }
 
     fn depths(&mut self) {
-        let Some((record, series)) = self.series("rabbitmq_queue_ready", true) else { return };
+        let Some((record, series)) = self.series("rabbitmq_queue_ready") else { return };
         let highest = counters::highest(&series, &record.spec.by, from(&record), to(&record));
         for (key, (at, ready)) in highest {
             if let Some(at) = Timestamp::from_seconds(at) {

@@ -15,15 +15,20 @@ const NAME: usize = 80;
 pub(super) fn observed(page: &mut Page, observed: &Observed) {
     durations(page, &observed.stages);
     waits(page, &observed.stages);
-    if observed.born > 0 {
+    gpu(page, observed);
+    counting(page, observed);
+    queues(page, observed);
+}
+
+fn counting(page: &mut Page, observed: &Observed) {
+    let of_stages = observed.stages.iter().any(|one| one.histograms.or(one.queued).is_some());
+    if of_stages || !observed.tenancies.is_empty() || !observed.transitions.is_empty() {
         page.paragraph(&format!(
-            "Histograms: from the last sample before the window to the last one captured. Counters without a sample \
-             before the window count from zero, as counters begin ({} of them).",
+            "Histograms and counters are taken from the last sample before the window to the last one captured. {} of \
+             them had no sample before the window and count from zero, as counters begin.",
             observed.born
         ));
     }
-    gpu(page, observed);
-    queues(page, observed);
 }
 
 fn durations(page: &mut Page, stages: &[Witnessed]) {
