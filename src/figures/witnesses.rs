@@ -136,7 +136,8 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
         }
         let silent: Vec<String> =
             all.iter().filter(|one| theirs(one).is_none() && documents(one).is_some()).map(shown).collect();
-        if all.iter().all(|one| theirs(one).is_none()) {
+        // Where nobody speaks of stages, nobody is silent about them.
+        if !all.is_empty() && all.iter().all(|one| theirs(one).is_none()) {
             doubts.push(format!("the {who} tell of no stage at all"));
         } else if !silent.is_empty() {
             doubts.push(format!("the {who} do not tell of every stage that the jobs did: {}", listed(&silent)));

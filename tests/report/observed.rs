@@ -313,6 +313,30 @@ fn one_reason_is_said_once_however_many_captures_it_befell() {
 }
 
 #[test]
+fn missing_traces_are_named_once() {
+    let lost = |service: &str, message: &str| {
+        let status =
+            format!(r#""result":"partial","reason":"MissingTraces","message":"{message}","missing":["4bf92f35"],"#);
+        traces(service, "").replace(r#""result":"ok","#, &status)
+    };
+    let all = [good(), vec![lost("api", "1 of 3 jobs have no trace: 4bf92f35"), lost("gpu", "other words")]].concat();
+    let scratch = Scratch::new();
+    assert_eq!(
+        doubts(&scratch.report(&all, &[]))[..1],
+        ["2 captures of traces are not whole (api, gpu), the first of them: 1 of 3 jobs have no trace: 4bf92f35"]
+    );
+    let unsaid = [good(), vec![lost("api", "other words"), lost("gpu", "other words")]].concat();
+    let scratch = Scratch::new();
+    assert_eq!(
+        doubts(&scratch.report(&unsaid, &[]))[..2],
+        [
+            "2 captures of traces are not whole (api, gpu): other words",
+            "1 trace of a job is missing from api, gpu: 4bf92f35"
+        ]
+    );
+}
+
+#[test]
 fn the_captures_table_says_what_was_asked_and_came() {
     let scratch = Scratch::new();
     let partial = r#"{"result":"partial","reason":"NotSettled","message":"the last scrape | was early","file":"prometheus/a.json","series":3,"samples":90}"#;

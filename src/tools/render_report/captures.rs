@@ -67,7 +67,10 @@ pub(super) fn captures(fold: &Fold) -> Captures {
             message: status.message.as_ref(),
             waived: false,
         };
-        let row = captures.take("series", &metadata, &ended, (spec.start, spec.end), status.file);
+        // What was not asked at all has the window that it would have been asked for.
+        let start = spec.start.or(spec.window.map(|window| window.start));
+        let end = spec.end.or(spec.window.map(|window| window.end));
+        let row = captures.take("series", &metadata, &ended, (start, end), status.file);
         (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
         captures.files.extend(others.filter(|file| is_inside(file)));
@@ -104,8 +107,15 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     }
     captures.doubts = captures.short.iter().map(Short::sentence).collect();
     for (ids, names) in missing {
-        let (count, names, ids) = (ids.len(), listed(&names), listed(&ids));
-        captures.doubts.push(format!("{count} traces of jobs are missing from {names}: {ids}"));
+        let is_said = |doubt: &String| ids.first().is_some_and(|id| doubt.contains(id.as_str()));
+        if !captures.doubts.iter().any(is_said) {
+            let what = if ids.len() == 1 {
+                "1 trace of a job is".to_owned()
+            } else {
+                format!("{} traces of jobs are", ids.len())
+            };
+            captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
+        }
     }
     captures
 }

@@ -24,7 +24,8 @@ use observed::Observed;
 const AFTER_HELP: &str = "\
 Input:
   Records, one a line, on stdin: the stream of the whole pipe, or several put together in any
-  order. With --replay the records.ndjson of --out; with --index neither.
+  order. With --replay the records.ndjson of --out; with --index neither. The metrics that the
+  records name are read in --out: what is absent or broken there is said, and has no figures.
 
 Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
