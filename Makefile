@@ -178,12 +178,24 @@ test: check ## Everything that `check` does, and all tests
 	./scripts/need jq
 	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
+# With the stand-in's queues on a real broker, which nothing else needs.
+real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp
+.PHONY: test-real
+test-real: ## Test against a real Prometheus, RabbitMQ and Jaeger, which stack/install puts on this machine
+	@STRESS_SUITE_JAEGER=$$(./stack/install); export STRESS_SUITE_JAEGER
+	[[ $$STRESS_SUITE_JAEGER ]] || { printf 'test-real: left out\n'; exit 0; }
+	$(CARGO) clippy $(real_stack) --all-targets -- -D warnings
+	$(CARGO) build $(real_stack) --quiet --bins
+	$(CARGO) test $(real_stack) --quiet --test real
+
 .PHONY: bench
 bench: ## Show speed and memory as figures; nothing passes or fails
 	$(CARGO) bench --locked --workspace --quiet
 
 .PHONY: docs
 docs: ## Write the generated documentation anew: docs/tools.md and docs/schema/
+	# The stand-in's help is documented too, and `make test-real` leaves one behind that has a flag more.
+	$(CARGO) build --locked --workspace --quiet --bins
 	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test docs
 
 .PHONY: clean

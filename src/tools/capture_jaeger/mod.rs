@@ -127,6 +127,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             services.iter().map(|_| short("Off", CaptureResult::Error, "the Jaeger address is empty")).collect()
         }
         (_, None) => {
+            io.console.say("no job was submitted, so there is no window to ask for");
             services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect::<Vec<_>>()
         }
         (Some(base), Some(window)) => {
@@ -148,7 +149,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let mut ended = Vec::with_capacity(services.len());
     for (service, status) in services.iter().zip(statuses) {
         let off = status.reason.as_deref() == Some("Off");
-        if let Some(message) = status.message.as_ref().filter(|_| !off) {
+        if let Some(message) = status.message.as_ref().filter(|_| !off && passed.window.is_some()) {
             io.console.say(&format!("{service}: {message}"));
         }
         if !off {

@@ -108,6 +108,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         settle(place, &services, passed.left_to_settle(args.window.settle), &io);
     }
 
+    if place.is_some() && passed.window.is_none() {
+        io.console.say("no job was submitted, so there is no window to look at");
+    }
     let jobs = JobIds::of(passed.jobs());
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());
@@ -122,7 +125,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
                 service::capture(service, place, &sieve, &dir)?
             }
         };
-        if let Some(line) = service::told(service, &status) {
+        if let Some(line) = service::told(service, &status).filter(|_| passed.window.is_some()) {
             io.console.say(&line);
         }
         if !status.waived {

@@ -1,0 +1,16 @@
+//! The tools against a real Prometheus, RabbitMQ and Jaeger. `make test-real` installs these, builds and runs this.
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod broker;
+mod http;
+mod scenario;
+mod shell;
+mod spans;
+mod stack;
+mod supervision;
+mod traces;
+mod window;
