@@ -5,12 +5,14 @@
 //! gives the same figures.
 
 pub mod account;
+pub mod counters;
 pub mod distribution;
 pub mod interval;
 pub mod journey;
 pub mod load;
 pub mod outcome;
 pub mod stages;
+pub mod witnesses;
 
 use std::collections::BTreeMap;
 
@@ -196,6 +198,14 @@ fn put_distribution(prefix: &str, of: Distribution, put: &mut impl FnMut(&str, O
         [("Mean", Some(of.mean)), ("Median", Some(of.p50)), ("Max", Some(of.max)), ("P95", of.p95), ("P99", of.p99)];
     for (name, measured) in parts {
         put(&format!("{prefix}{name}Seconds"), measured.map(|measured| measured.seconds));
+    }
+}
+
+/// A mean that one witness told, as figures.
+pub(crate) fn put_mean(prefix: &str, of: Option<witnesses::Mean>, put: &mut impl FnMut(&str, f64)) {
+    if let Some(of) = of {
+        put(&format!("{prefix}Count"), of.count as f64);
+        put(&format!("{prefix}MeanSeconds"), of.seconds);
     }
 }
 

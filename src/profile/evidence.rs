@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 /// The words that stand for something in `logs.command`.
 const WORDS: [&str; 3] = ["{start}", "{end}", "{service}"];
+/// What stands for the stage's name in `jaeger.stage_span`.
+const STAGE: &str = "{stage}";
 
 /// Where the workers' logs are found.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -62,6 +64,8 @@ pub struct JaegerAt {
     pub services: Vec<String>,
     /// The span tag that carries the job's id, for targets that do not keep the trace id of the submission.
     pub job_tag: Option<String>,
+    /// What the span of a stage is called, `{stage}` standing for the stage's name.
+    pub stage_span: Option<String>,
     /// How long after their end spans may still be on their way to Jaeger: the exporter's batch delay and a little more.
     pub flush_seconds: f64,
 }
@@ -73,9 +77,20 @@ impl JaegerAt {
         Duration::try_from_secs_f64(self.flush_seconds).unwrap_or_default()
     }
 
+    /// The stage whose span is called `name`.
+    pub fn stage_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let (before, after) = self.stage_span.as_deref()?.split_once(STAGE)?;
+        name.strip_prefix(before)?.strip_suffix(after).filter(|stage| !stage.is_empty())
+    }
+
     pub(super) fn check(&self) -> Result<(), String> {
         if Duration::try_from_secs_f64(self.flush_seconds).is_err() {
             return Err(format!("jaeger.flush_seconds = {}: not a number of seconds", self.flush_seconds));
+        }
+        if let Some(pattern) = &self.stage_span
+            && pattern.matches(STAGE).count() != 1
+        {
+            return Err(format!("jaeger.stage_span = \"{pattern}\": it must name {STAGE} once"));
         }
         named("jaeger.services", &self.services)
     }
@@ -103,6 +118,19 @@ mod tests {
         assert!(logs(&[]).argv("w", "A", "B").is_none());
         assert!(logs(&["tool", "{sevice}"]).check().unwrap_err().contains("{sevice}"));
         assert!(logs(&[""]).check().is_err());
+    }
+
+    #[test]
+    fn a_span_tells_its_stage_by_its_name() {
+        let at = |pattern: &str| JaegerAt { stage_span: Some(pattern.into()), ..JaegerAt::default() };
+        assert_eq!(at("x.{stage}.run").stage_of("x.l1.run"), Some("l1"));
+        for other in ["x..run", "x.run", "y.l1.run", "x.l1"] {
+            assert_eq!(at("x.{stage}.run").stage_of(other), None, "{other}");
+        }
+        assert_eq!(JaegerAt::default().stage_of("l1"), None);
+        for wrong in ["stage", "{stage}{stage}"] {
+            assert!(at(wrong).check().unwrap_err().contains("jaeger.stage_span"), "{wrong}");
+        }
     }
 
     #[test]

@@ -22,12 +22,15 @@ pub struct Query {
     pub name: String,
     /// The PromQL.
     pub query: String,
+    /// The labels that tell its series apart where the report adds them up, such as the one that names the stage.
+    #[serde(default)]
+    pub by: Vec<String>,
 }
 
 impl Prometheus {
     pub(super) fn check(&self) -> Result<(), String> {
         let mut names = BTreeSet::new();
-        for Query { name, query } in &self.queries {
+        for Query { name, query, .. } in &self.queries {
             if name.is_empty() || !names.insert(name) {
                 return Err(format!("prometheus.queries: the name `{name}` is empty or stands twice"));
             }

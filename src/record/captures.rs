@@ -39,6 +39,9 @@ pub struct Series {
 pub struct SeriesSpec {
     /// The PromQL.
     pub query: String,
+    /// The labels by which the report adds up its series, as the profile names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
     /// The base URL of the Prometheus that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
@@ -188,6 +191,10 @@ pub struct TracesStatus {
     /// How many jobs have their trace among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs_matched: Option<u64>,
+    /// What the service's own spans in the traces of the run's jobs say of the stages; of all traces where there are no
+    /// jobs. Empty where the profile does not tell how a stage's span is named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageSpans>,
     /// Trace ids of jobs that are nowhere to be found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -207,6 +214,18 @@ pub struct TracesStatus {
     /// How many requests it took, for all services together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
+}
+
+/// The spans of one stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StageSpans {
+    /// The stage's name.
+    pub name: String,
+    /// How many spans: one an attempt.
+    pub count: u64,
+    /// How long they took on average.
+    pub mean_seconds: f64,
 }
 
 /// The logs of one service over the window. Made by `capture-logs`.

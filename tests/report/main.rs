@@ -6,7 +6,11 @@ mod directory;
 mod figures;
 mod hostile;
 mod index;
+mod observed;
 mod process;
 mod shards;
+#[path = "../support/mod.rs"]
+mod standin;
 mod support;
 mod verdicts;
+mod witnesses;

@@ -1,5 +1,6 @@
 //! What the records say of a capture: whole, or what is short of it and why.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::files;
@@ -8,15 +9,19 @@ use super::session::{Searched, Session};
 use crate::capture;
 use crate::cli::Failure;
 use crate::escape;
-use crate::record::{CaptureResult, Timestamp, TracesStatus};
+use crate::profile::JaegerAt;
+use crate::record::{CaptureResult, StageSpans, Timestamp, TracesStatus};
 
 /// How many names a message lists.
 const LISTED: usize = 3;
+/// How many stages a record tells of: span names are the server's, and a record is a line.
+const STAGES: usize = 200;
 
 /// Writes the file of each service into `dir`, which is called `jaeger` in records, and gives the services' statuses.
 pub(super) fn statuses(
     session: &mut Session<'_>,
     services: &[String],
+    profile: &JaegerAt,
     dir: &Path,
 ) -> Result<Vec<TracesStatus>, Failure> {
     let is_empty = |service: &String| session.store.of(service).next().is_none();
@@ -24,7 +29,11 @@ pub(super) fn statuses(
     services
         .iter()
         .zip(&session.searched)
-        .map(|(service, searched)| status(session, service, searched, known.as_deref(), dir))
+        .map(|(service, searched)| {
+            let mut status = status(session, service, searched, known.as_deref(), dir)?;
+            status.stages = stages(session, service, profile);
+            Ok(status)
+        })
         .collect()
 }
 
@@ -76,6 +85,35 @@ fn status(
         status.file = Some(format!("jaeger/{name}"));
     }
     Ok(status)
+}
+
+/// What the service's spans in the traces of the jobs say of the stages, by name; of all traces where there are no jobs.
+/// Only its own spans: one trace stands in the files of several services.
+fn stages(session: &Session<'_>, service: &str, profile: &JaegerAt) -> Vec<StageSpans> {
+    let found = session.found();
+    let of_jobs: BTreeSet<&str> = found.iter().flatten().copied().collect();
+    let mut stages: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
+    for (id, trace) in session.store.of(service) {
+        if !session.expected.is_empty() && !of_jobs.contains(id) {
+            continue;
+        }
+        for span in trace.spans.iter().filter(|span| *span.service == *service) {
+            if let (Some(stage), Some(seconds)) = (profile.stage_of(&span.name), span.seconds) {
+                let (count, sum) = stages.entry(stage).or_default();
+                *count += 1;
+                *sum += seconds;
+            }
+        }
+    }
+    stages
+        .into_iter()
+        .take(STAGES)
+        .map(|(stage, (count, sum))| StageSpans {
+            name: stage.to_owned(),
+            count,
+            mean_seconds: crate::clock::micro(sum / count as f64),
+        })
+        .collect()
 }
 
 /// What is short, with its reason, the gravest first.

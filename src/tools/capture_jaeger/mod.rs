@@ -141,7 +141,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
             let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
             session.capture(&passed, args.window.settle, flush, &io.stop);
-            judge::statuses(&mut session, &services, &dir)?
+            judge::statuses(&mut session, &services, &profile.jaeger, &dir)?
         }
     };
 

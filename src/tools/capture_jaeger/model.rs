@@ -22,8 +22,12 @@ pub(super) struct Span {
     pub(super) service: Arc<str>,
     /// The span's kind as the server spells it, where the API tells it with the span.
     pub(super) kind: String,
+    /// What it is called.
+    pub(super) name: String,
     /// When it began, in microseconds since the epoch.
     pub(super) start: i64,
+    /// How long it took, in seconds; none where the server does not tell.
+    pub(super) seconds: Option<f64>,
     /// The job id in the profile's tag.
     pub(super) job: Option<String>,
     /// Its own text, where spans and not whole traces are what the server sends.
@@ -154,7 +158,17 @@ mod tests {
 
     fn span(id: &str, parent: Option<&str>) -> Span {
         let (parent, service) = (parent.map(str::to_owned), "s".into());
-        Span { id: id.into(), parent, service, kind: String::new(), start: 0, job: None, raw: None }
+        Span {
+            id: id.into(),
+            parent,
+            service,
+            kind: String::new(),
+            name: String::new(),
+            start: 0,
+            seconds: None,
+            job: None,
+            raw: None,
+        }
     }
 
     #[test]

@@ -54,6 +54,11 @@ struct OneSpan<'a> {
     references: Option<Vec<Reference>>,
     #[serde(default)]
     start_time: i64,
+    /// Microseconds; some servers write a fraction.
+    #[serde(default)]
+    duration: Option<f64>,
+    #[serde(default)]
+    operation_name: String,
     #[serde(borrow, default)]
     tags: Option<Vec<Tag<'a>>>,
     #[serde(rename = "processID", default)]
@@ -122,6 +127,8 @@ fn one(raw: &RawValue, tag: &str) -> Result<(String, Trace), String> {
         service: services.get(span.process.as_str()).cloned().unwrap_or_default(),
         kind: String::new(),
         start: span.start_time,
+        seconds: span.duration.map(|micros| micros / 1e6),
+        name: span.operation_name,
         job: span.tags.unwrap_or_default().iter().find(|held| held.key == tag).and_then(|held| raw::scalar(held.value)),
         raw: None,
         id: span.id,

@@ -73,6 +73,10 @@ struct OneSpan<'a> {
     #[serde(borrow, default)]
     start_time_unix_nano: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    end_time_unix_nano: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     attributes: Option<Vec<Attribute<'a>>>,
 }
 
@@ -134,7 +138,8 @@ fn one(raw: &RawValue, tag: &str, traces: &mut BTreeMap<String, Trace>) -> serde
         let spans: OneScope<'_> = serde_json::from_str(scope.get())?;
         for raw in spans.spans.unwrap_or_default() {
             let span: OneSpan<'_> = serde_json::from_str(raw.get())?;
-            let nanos = span.start_time_unix_nano.and_then(raw::scalar).and_then(|nanos| nanos.parse::<i64>().ok());
+            let read = |time: Option<&RawValue>| time.and_then(raw::scalar).and_then(|nanos| nanos.parse::<i64>().ok());
+            let (nanos, end) = (read(span.start_time_unix_nano), read(span.end_time_unix_nano));
             let trace = traces.entry(canonical(&span.trace_id)).or_default();
             trace.cut |= raw.get().contains(super::CUT);
             trace.spans.push(Span {
@@ -145,7 +150,9 @@ fn one(raw: &RawValue, tag: &str, traces: &mut BTreeMap<String, Trace>) -> serde
                     .map(Cow::into_owned),
                 service: service.clone(),
                 kind: span.kind.map(|kind| kind.get().to_owned()).unwrap_or_default(),
+                name: span.name.map(Cow::into_owned).unwrap_or_default(),
                 start: nanos.unwrap_or_default() / 1000,
+                seconds: nanos.zip(end).and_then(|(start, end)| Some(end.checked_sub(start)? as f64 / 1e9)),
                 job: attribute(&span.attributes.unwrap_or_default(), tag),
                 raw: Some((context.clone(), raw.to_owned())),
             });

@@ -215,6 +215,7 @@ impl Session<'_> {
             metadata: Metadata { name: query.name.clone(), ..self.passed.metadata.clone() },
             spec: SeriesSpec {
                 query: query.query.clone(),
+                by: query.by.clone(),
                 server: self.server_url.clone(),
                 window: self.window,
                 start: grid.map(Grid::start),

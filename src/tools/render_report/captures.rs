@@ -3,61 +3,217 @@
 use std::path::{Component, Path};
 
 use crate::figures::listed;
-use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Series, Traces};
+use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Series, Timestamp, Traces};
 
-/// What is short, a sentence each, and the files that are there.
+/// What is short, a sentence each; the files that are there; and what was asked and came, a row each.
 #[derive(Debug, Default)]
 pub(super) struct Captures {
     pub(super) doubts: Vec<String>,
     pub(super) files: Vec<String>,
+    pub(super) rows: Vec<Row>,
+    short: Vec<Short>,
+}
+
+/// One capture.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// `series`, `traces` or `logs`.
+    pub(super) what: &'static str,
+    pub(super) name: String,
+    /// The query or the service.
+    pub(super) asked: String,
+    /// What was asked for, padding included.
+    pub(super) window: (Option<Timestamp>, Option<Timestamp>),
+    pub(super) step_seconds: Option<f64>,
+    /// How it ended, in a word.
+    pub(super) result: &'static str,
+    /// What came, in numbers.
+    pub(super) came: String,
+    /// The file, if it lies in the run directory.
+    pub(super) file: Option<String>,
+    /// Why it is short, if it is.
+    pub(super) why: Option<String>,
+}
+
+/// A capture that did not come whole; those with the same reason are told of together.
+#[derive(Debug)]
+struct Short {
+    what: &'static str,
+    names: Vec<String>,
+    /// `is empty`, said of one, and of several.
+    said: (&'static str, &'static str),
+    reason: Option<String>,
+    why: Option<String>,
+    /// Whether every one of them says the same.
+    alike: bool,
+}
+
+/// What a capture of any kind says of its end.
+struct Ended<'a> {
+    result: CaptureResult,
+    reason: Option<&'a String>,
+    message: Option<&'a String>,
+    waived: bool,
 }
 
 /// The captures that `fold` tells of.
 pub(super) fn captures(fold: &Fold) -> Captures {
     let mut captures = Captures::default();
-    for Series { metadata, status, .. } in fold.of_kind(Kind::Series) {
-        let why = status.message.or(status.reason);
-        captures.take("series", &metadata, status.result, why.as_deref(), status.file);
+    for Series { metadata, spec, status } in fold.of_kind(Kind::Series) {
+        let came = [counted(status.series, "series"), counted(status.samples, "samples")];
+        let ended = Ended {
+            result: status.result,
+            reason: status.reason.as_ref(),
+            message: status.message.as_ref(),
+            waived: false,
+        };
+        // What was not asked at all has the window that it would have been asked for.
+        let start = spec.start.or(spec.window.map(|window| window.start));
+        let end = spec.end.or(spec.window.map(|window| window.end));
+        let row = captures.take("series", &metadata, &ended, (start, end), status.file);
+        (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
+        let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
+        captures.files.extend(others.filter(|file| is_inside(file)));
     }
-    for Traces { metadata, status, .. } in fold.of_kind(Kind::Traces) {
-        let why = status.message.or(status.reason);
-        captures.take("traces", &metadata, status.result, why.as_deref(), status.file);
+    let mut missing: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+    for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
+        let came = [counted(status.traces, "traces"), counted(status.spans, "spans")];
+        let ended = Ended {
+            result: status.result,
+            reason: status.reason.as_ref(),
+            message: status.message.as_ref(),
+            waived: false,
+        };
+        let row = captures.take("traces", &metadata, &ended, (spec.start, spec.end), status.file);
+        (row.asked, row.came) = (spec.service, together(&came));
         if !status.missing.is_empty() {
-            let (count, ids) = (status.missing.len(), listed(&status.missing));
-            captures.doubts.push(format!("{count} traces of jobs are missing from {}: {ids}", metadata.name));
+            match missing.iter_mut().find(|(ids, _)| *ids == status.missing) {
+                Some((_, names)) => names.push(metadata.name),
+                None => missing.push((status.missing, vec![metadata.name])),
+            }
         }
     }
-    for Logs { metadata, status, .. } in fold.of_kind(Kind::Logs) {
-        let why = status.message.or(status.reason);
-        captures.take("logs", &metadata, status.result, why.as_deref(), status.file);
+    for Logs { metadata, spec, status } in fold.of_kind(Kind::Logs) {
+        let found = status.exceptions_found.or_else(|| Some(status.exceptions.len() as u64).filter(|count| *count > 0));
+        let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
+        let ended = Ended {
+            result: status.result,
+            reason: status.reason.as_ref(),
+            message: status.message.as_ref(),
+            waived: status.waived,
+        };
+        let row = captures.take("logs", &metadata, &ended, (spec.start, spec.end), status.file);
+        (row.asked, row.came) = (spec.service, together(&came));
+    }
+    captures.doubts = captures.short.iter().map(Short::sentence).collect();
+    for (ids, names) in missing {
+        let is_said = |doubt: &String| ids.first().is_some_and(|id| doubt.contains(id.as_str()));
+        if !captures.doubts.iter().any(is_said) {
+            let what = if ids.len() == 1 {
+                "1 trace of a job is".to_owned()
+            } else {
+                format!("{} traces of jobs are", ids.len())
+            };
+            captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
+        }
     }
     captures
 }
 
+fn counted(count: Option<u64>, what: &str) -> Option<String> {
+    count.map(|count| format!("{count} {what}"))
+}
+
+fn together(parts: &[Option<String>]) -> String {
+    parts.iter().flatten().cloned().collect::<Vec<_>>().join(", ")
+}
+
 impl Captures {
+    /// Takes in how one ended, and gives its row to be filled.
     fn take(
         &mut self,
-        what: &str,
+        what: &'static str,
         metadata: &Metadata,
-        result: CaptureResult,
-        why: Option<&str>,
+        ended: &Ended<'_>,
+        window: (Option<Timestamp>, Option<Timestamp>),
         file: Option<String>,
-    ) {
-        let word = match result {
-            CaptureResult::Ok => None,
-            CaptureResult::Empty => Some("is empty"),
-            CaptureResult::Partial => Some("is not whole"),
-            CaptureResult::Error => Some("failed"),
+    ) -> &mut Row {
+        let off = ended.reason.is_some_and(|reason| reason == "Off");
+        let (result, said) = match ended.result {
+            CaptureResult::Ok => ("ok", None),
+            _ if ended.waived => ("waived", Some(("was waived", "were waived"))),
+            _ if off => ("off", Some(("was off", "were off"))),
+            CaptureResult::Empty => ("empty", Some(("is empty", "are empty"))),
+            CaptureResult::Partial => ("partial", Some(("is not whole", "are not whole"))),
+            CaptureResult::Error => ("error", Some(("failed", "failed"))),
         };
-        if let Some(word) = word {
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            self.doubts.push(format!("the capture of {what} {} {word}{why}", metadata.name));
+        let why = ended.message.or(ended.reason).cloned();
+        if let Some(said) = said {
+            self.short(what, &metadata.name, said, ended.reason, why.as_ref());
         }
-        self.files.extend(file.filter(|file| is_inside(file)));
+        let file = file.filter(|file| is_inside(file));
+        self.files.extend(file.clone());
+        self.rows.push(Row {
+            what,
+            name: metadata.name.clone(),
+            asked: String::new(),
+            window,
+            step_seconds: None,
+            result,
+            came: String::new(),
+            file,
+            why: why.filter(|_| said.is_some()),
+        });
+        let last = self.rows.len() - 1;
+        &mut self.rows[last]
+    }
+
+    fn short(
+        &mut self,
+        what: &'static str,
+        name: &str,
+        said: (&'static str, &'static str),
+        reason: Option<&String>,
+        why: Option<&String>,
+    ) {
+        let same = |short: &&mut Short| {
+            let akin = if reason.is_some() { short.reason.as_ref() == reason } else { short.why.as_ref() == why };
+            (short.what, short.said) == (what, said) && akin
+        };
+        match self.short.iter_mut().find(same) {
+            Some(short) => {
+                short.names.push(name.to_owned());
+                short.alike &= short.why.as_ref() == why;
+            }
+            None => self.short.push(Short {
+                what,
+                names: vec![name.to_owned()],
+                said,
+                reason: reason.cloned(),
+                why: why.cloned(),
+                alike: true,
+            }),
+        }
+    }
+}
+
+impl Short {
+    fn sentence(&self) -> String {
+        let why = match (&self.why, self.alike) {
+            (None, _) => String::new(),
+            (Some(why), true) => format!(": {why}"),
+            (Some(why), false) => format!(", the first of them: {why}"),
+        };
+        match self.names.as_slice() {
+            [only] => format!("the capture of {} {only} {}{why}", self.what, self.said.0),
+            names => {
+                format!("{} captures of {} {} ({}){why}", names.len(), self.what, self.said.1, listed(names))
+            }
+        }
     }
 }
 
 /// Whether a path that a record names lies inside the run directory.
-fn is_inside(file: &str) -> bool {
+pub(super) fn is_inside(file: &str) -> bool {
     !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)))
 }

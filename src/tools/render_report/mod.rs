@@ -2,10 +2,12 @@
 
 mod captures;
 mod criteria;
+mod envelope;
 mod facts;
 mod files;
 mod index;
 mod intake;
+mod observed;
 mod page;
 mod summary;
 mod tables;
@@ -17,11 +19,13 @@ use crate::figures::Figures;
 use crate::ndjson::Writer;
 use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
 use intake::Intake;
+use observed::Observed;
 
 const AFTER_HELP: &str = "\
 Input:
   Records, one a line, on stdin: the stream of the whole pipe, or several put together in any
-  order. With --replay the records.ndjson of --out; with --index neither.
+  order. With --replay the records.ndjson of --out; with --index neither. The metrics that the
+  records name are read in --out: what is absent or broken there is said, and has no figures.
 
 Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
@@ -110,6 +114,7 @@ fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
     let figures = Figures::of(&fold, spec.subset);
     let judgement = criteria::judge(&spec.expect, &figures, &fold);
     let captures = captures::captures(&fold);
+    let observed = Observed::of(&fold, &figures, out);
     let mut report = Report {
         metadata: identity(&figures),
         spec,
@@ -118,9 +123,9 @@ fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
             cause: judgement.cause,
             criteria: judgement.criteria,
             conservation: figures.account.conservation,
-            figures: figures.by_name(),
+            figures: figures.by_name().into_iter().chain(observed.by_name()).collect(),
             limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
-            doubts: [figures.doubts.clone(), captures.doubts].concat(),
+            doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
             files: Vec::new(),
         },
     };
@@ -131,12 +136,12 @@ fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
     shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
     shelf.put("jobs.csv", tables::jobs(&figures));
     shelf.put("stages.csv", tables::stages(&figures));
-    for file in captures.files {
-        shelf.holds(&file);
+    for file in &captures.files {
+        shelf.holds(file);
     }
     // The page names itself and report.json, which are written once it is made.
     let named = [shelf.written(), &[files::PAGE.to_owned(), files::REPORT.to_owned()]].concat();
-    shelf.put(files::PAGE, Ok(page::page(&report, &figures, &named).into_bytes()));
+    shelf.put(files::PAGE, Ok(page::page(&report, &figures, &observed, &captures, &named).into_bytes()));
     report.status.files = [shelf.written(), &[files::REPORT.to_owned()]].concat();
     let record = Record::new(Kind::Report, &report)
         .map_err(|error| Failure::input_output(format!("{}: {error}", files::REPORT)))?;

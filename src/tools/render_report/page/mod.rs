@@ -3,11 +3,15 @@
 //! Whatever a record said goes through [`escape::markdown`]. Times are UTC; no clock is asked, so that the same records
 //! always make the same page.
 
+mod observed;
+
 use std::cmp::Reverse;
 use std::fmt::Write;
 
+use super::captures::Captures;
 use super::facts;
 use super::files;
+use super::observed::Observed;
 use crate::escape::{self, markdown};
 use crate::figures::Figures;
 use crate::figures::account::Entry;
@@ -17,7 +21,7 @@ use crate::figures::outcome::{Outcome, conservation_line};
 use crate::record::{Report, Run, Verdict};
 use crate::units;
 
-/// How many jobs the page lists; `jobs.csv` has them all.
+/// How many jobs, captures or files the page lists; the files beside it have them all.
 const LISTED_JOBS: usize = 50;
 /// How many failures the first screen shows.
 const FIRST_FAILURES: usize = 5;
@@ -65,14 +69,22 @@ impl Page {
 }
 
 /// The page of `report`. `written` are the files beside it.
-pub(super) fn page(report: &Report, figures: &Figures, written: &[String]) -> String {
+pub(super) fn page(
+    report: &Report,
+    figures: &Figures,
+    observed: &Observed,
+    captures: &Captures,
+    written: &[String],
+) -> String {
     let mut page = Page(String::new());
     first_screen(&mut page, report, figures);
     criteria(&mut page, report);
     stages(&mut page, figures);
+    observed::observed(&mut page, observed);
     jobs(&mut page, figures);
     concurrency(&mut page, figures);
     run(&mut page, figures);
+    observed::captures(&mut page, &captures.rows);
     list_files(&mut page, written);
     page.0
 }
@@ -292,8 +304,13 @@ fn list_files(page: &mut Page, written: &[String]) {
             page.item(&format!("[{name}]({name}): {what}"));
         }
     }
-    for name in written.iter().filter(|name| !files::OURS.contains(&name.as_str())) {
+    let captured: Vec<&String> = written.iter().filter(|name| !files::OURS.contains(&name.as_str())).collect();
+    for name in captured.iter().take(LISTED_JOBS) {
         page.item(&format!("captured: {}", link(name, name)));
+    }
+    if captured.len() > LISTED_JOBS {
+        let more = captured.len() - LISTED_JOBS;
+        page.item(&format!("{more} more that were captured are listed in [{0}]({0})", files::REPORT));
     }
 }
 

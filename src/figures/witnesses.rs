@@ -1,0 +1,241 @@
+//! Three witnesses of how long stages took and two of how long jobs waited for them: the job documents, the spans, the
+//! histograms. They are shown side by side, for each can be wrong in a way of its own: documents may tell only a stage's
+//! last attempt, spans may be dropped on their way, counters may be scraped late or begin again.
+
+use std::collections::BTreeMap;
+
+use super::distribution::Distribution;
+use super::stages::StageFigures;
+use super::{listed, put_mean};
+use crate::escape::start;
+use crate::units;
+
+/// How many characters of a stage's name a sentence shows.
+const NAME: usize = 80;
+/// A disagreement from this on is doubtful, as a part of the largest mean.
+const DOUBTFUL: f64 = 0.1;
+
+/// What one witness says of one stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mean {
+    /// How many events it counted.
+    pub count: u64,
+    /// How long they took on average.
+    pub seconds: f64,
+    /// How far the truth may lie from that, as far as the witness knows.
+    pub error: f64,
+}
+
+impl Mean {
+    fn of(distribution: Distribution) -> Self {
+        let Distribution { count, mean, .. } = distribution;
+        Self { count: count as u64, seconds: mean.seconds, error: mean.error() }
+    }
+}
+
+/// How far witnesses are apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spread {
+    /// The largest mean less the smallest.
+    pub seconds: f64,
+    /// The same as a part of the largest mean.
+    pub ratio: f64,
+}
+
+/// What all witnesses say of one stage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Witnessed {
+    /// The stage.
+    pub stage: String,
+    /// How long it took by the job documents.
+    pub documents: Option<Mean>,
+    /// How long it took by the spans.
+    pub spans: Option<Mean>,
+    /// How long it took by the histograms.
+    pub histograms: Option<Mean>,
+    /// How long jobs waited for it by the job documents.
+    pub waited: Option<Mean>,
+    /// How long messages lay on its queue by the histograms.
+    pub queued: Option<Mean>,
+}
+
+impl Witnessed {
+    /// How far those who tell of the stage's duration are apart; none where fewer than two do.
+    pub fn spread(&self) -> Option<Spread> {
+        spread(&[self.documents, self.spans, self.histograms])
+    }
+
+    /// The same for the wait.
+    pub fn wait_spread(&self) -> Option<Spread> {
+        spread(&[self.waited, self.queued])
+    }
+}
+
+fn spread(means: &[Option<Mean>]) -> Option<Spread> {
+    let told: Vec<f64> = means.iter().flatten().map(|mean| mean.seconds).collect();
+    if told.len() < 2 {
+        return None;
+    }
+    let largest = told.iter().copied().fold(f64::MIN, f64::max);
+    let seconds = largest - told.iter().copied().fold(f64::MAX, f64::min);
+    Some(Spread { seconds, ratio: if largest > 0.0 { seconds / largest } else { 0.0 } })
+}
+
+/// Means by stage.
+pub type Means = BTreeMap<String, Mean>;
+
+/// What the captures say of stages; a witness that was not heard is absent, one that knew nothing is empty.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Durations by the spans.
+    pub spans: Option<Means>,
+    /// Durations by the histograms.
+    pub histograms: Option<Means>,
+    /// Waits by the histograms.
+    pub queued: Option<Means>,
+}
+
+/// Puts the witnesses together: first the stages of the documents in their order, then those that only captures know.
+pub fn side_by_side(stages: &[StageFigures], heard: &Heard) -> Vec<Witnessed> {
+    let mut all: Vec<Witnessed> = stages
+        .iter()
+        .map(|stage| Witnessed {
+            stage: stage.name.clone(),
+            documents: stage.work.map(Mean::of),
+            waited: stage.wait.map(Mean::of),
+            ..Witnessed::default()
+        })
+        .collect();
+    let captured = [&heard.spans, &heard.histograms, &heard.queued];
+    for name in captured.into_iter().flatten().flat_map(BTreeMap::keys) {
+        if !all.iter().any(|held| held.stage == *name) {
+            all.push(Witnessed { stage: name.clone(), ..Witnessed::default() });
+        }
+    }
+    for one in &mut all {
+        let of = |means: &Option<Means>| means.as_ref().and_then(|means| means.get(&one.stage)).copied();
+        (one.spans, one.histograms, one.queued) = (of(&heard.spans), of(&heard.histograms), of(&heard.queued));
+    }
+    all.retain(|one| *one != Witnessed { stage: one.stage.clone(), ..Witnessed::default() });
+    all
+}
+
+type Part = fn(&Witnessed) -> Option<Mean>;
+
+/// What is doubtful about the witnesses: silence where others speak, other counts than the documents', disagreement.
+pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let captured: [(&str, bool, Part, Part); 3] = [
+        ("spans", heard.spans.is_some(), |one| one.spans, |one| one.documents),
+        ("histograms of stage durations", heard.histograms.is_some(), |one| one.histograms, |one| one.documents),
+        ("histograms of queue waits", heard.queued.is_some(), |one| one.queued, |one| one.waited),
+    ];
+    for (who, was_heard, theirs, documents) in captured {
+        if !was_heard {
+            continue;
+        }
+        let silent: Vec<String> =
+            all.iter().filter(|one| theirs(one).is_none() && documents(one).is_some()).map(shown).collect();
+        // Where nobody speaks of stages, nobody is silent about them.
+        if !all.is_empty() && all.iter().all(|one| theirs(one).is_none()) {
+            doubts.push(format!("the {who} tell of no stage at all"));
+        } else if !silent.is_empty() {
+            doubts.push(format!("the {who} do not tell of every stage that the jobs did: {}", listed(&silent)));
+        }
+        let counted = |one: &Witnessed| {
+            let (theirs, documents) = (theirs(one)?.count, documents(one)?.count);
+            (theirs != documents).then(|| format!("{} {theirs} against {documents}", shown(one)))
+        };
+        let other: Vec<String> = all.iter().filter_map(counted).collect();
+        if !other.is_empty() {
+            doubts.push(format!("the {who} count other events than the job documents: {}", listed(&other)));
+        }
+    }
+    let apart = |one: &Witnessed| {
+        let spread = one.spread()?;
+        let known = one.documents.map_or(0.0, |mean| mean.error);
+        let far = spread.ratio > DOUBTFUL && spread.seconds > known;
+        far.then(|| format!("{} by {} ({:.0} %)", shown(one), units::seconds(spread.seconds), spread.ratio * 100.0))
+    };
+    let apart: Vec<String> = all.iter().filter_map(apart).collect();
+    if !apart.is_empty() {
+        doubts.push(format!("the witnesses of how long stages took disagree: {}", listed(&apart)));
+    }
+    doubts
+}
+
+/// A stage's name in a sentence: those that only captures know are a server's words.
+fn shown(one: &Witnessed) -> String {
+    start(&one.stage, NAME)
+}
+
+/// The figures by name. What the documents say is among the figures of the stages.
+pub fn by_name(all: &[Witnessed], put: &mut impl FnMut(&str, f64)) {
+    for one in all {
+        let prefix = format!("stages.{}", one.stage);
+        put_mean(&format!("{prefix}.spans"), one.spans, put);
+        put_mean(&format!("{prefix}.histogram"), one.histograms, put);
+        put_mean(&format!("{prefix}.queueWait"), one.queued, put);
+        if let Some(spread) = one.spread() {
+            put(&format!("{prefix}.witnessSpreadSeconds"), spread.seconds);
+            put(&format!("{prefix}.witnessSpreadRatio"), spread.ratio);
+        }
+    }
+    let spreads: Vec<Spread> = all.iter().filter_map(Witnessed::spread).collect();
+    if !spreads.is_empty() {
+        put("witnessSpreadMaxSeconds", spreads.iter().map(|spread| spread.seconds).fold(0.0, f64::max));
+        put("witnessSpreadMaxRatio", spreads.iter().map(|spread| spread.ratio).fold(0.0, f64::max));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mean(count: u64, seconds: f64) -> Mean {
+        Mean { count, seconds, error: 0.0 }
+    }
+
+    fn means(of: &[(&str, u64, f64)]) -> Means {
+        let mean = |(name, count, seconds): &(&str, u64, f64)| {
+            ((*name).to_owned(), Mean { count: *count, seconds: *seconds, error: 0.0 })
+        };
+        of.iter().map(mean).collect()
+    }
+
+    #[test]
+    fn the_spread_is_between_the_largest_and_the_smallest_of_two_at_least() {
+        let mut one = Witnessed { spans: Some(mean(3, 1.5)), histograms: Some(mean(3, 2.0)), ..Witnessed::default() };
+        assert_eq!(one.spread(), Some(Spread { seconds: 0.5, ratio: 0.25 }));
+        one.documents = Some(mean(3, 1.0));
+        assert_eq!(one.spread(), Some(Spread { seconds: 1.0, ratio: 0.5 }));
+        assert_eq!(Witnessed { spans: Some(mean(3, 1.5)), ..Witnessed::default() }.spread(), None);
+        assert_eq!(one.wait_spread(), None);
+    }
+
+    #[test]
+    fn silence_other_counts_and_disagreement_are_doubtful() {
+        let stage = |name: &str| StageFigures {
+            name: name.to_owned(),
+            work: Distribution::of(&[super::super::distribution::Measured::exact(1.0)]),
+            ..StageFigures::default()
+        };
+        let heard = Heard {
+            spans: Some(means(&[("a", 2, 1.0), ("x", 1, 5.0)])),
+            histograms: Some(means(&[("a", 1, 1.0), ("b", 1, 2.0)])),
+            queued: Some(Means::new()),
+        };
+        let all = side_by_side(&[stage("a"), stage("b"), StageFigures::default()], &heard);
+        assert_eq!(all.iter().map(|one| one.stage.as_str()).collect::<Vec<_>>(), ["a", "b", "x"]);
+        assert_eq!(
+            doubts(&all, &heard),
+            [
+                "the spans do not tell of every stage that the jobs did: b",
+                "the spans count other events than the job documents: a 2 against 1",
+                "the histograms of queue waits tell of no stage at all",
+                "the witnesses of how long stages took disagree: b by 1.00 s (50 %)",
+            ]
+        );
+        assert!(doubts(&all, &Heard::default()).len() == 1, "who was not asked cannot be silent");
+    }
+}

@@ -1,0 +1,276 @@
+//! What the captures tell of the pipeline: how long stages took by spans and histograms, how long messages lay on queues,
+//! who held the GPU, how deep the queues were.
+//!
+//! The queries are found by the names of the specification (`stage_duration_sum` and so on), the labels by what their
+//! records say. Whatever is not there is a doubt, never a zero.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::captures::is_inside;
+use super::envelope;
+use crate::figures::Figures;
+use crate::figures::counters::{self, Bucketed, Growth};
+use crate::figures::listed;
+use crate::figures::witnesses::{self, Heard, Mean, Means, Witnessed};
+use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp, Traces};
+
+/// How many names of one sort become figures: label values are the target's, and could be endless.
+const NAMES: usize = 200;
+/// Stands between the values of several labels: `none→whisper`.
+const ARROW: &str = "→";
+
+/// How long one tenant held the GPU, of the tenancies that ended in the window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tenancy {
+    /// How many there were.
+    pub(super) count: f64,
+    /// Their sum in seconds, where the histogram's sum was captured.
+    pub(super) seconds: Option<f64>,
+    /// What the buckets say of it.
+    pub(super) bounds: Bucketed,
+}
+
+/// The highest depth of a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Depth {
+    pub(super) ready: f64,
+    /// When it was first seen, by Prometheus' clock.
+    pub(super) at: Timestamp,
+}
+
+/// All that they tell.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    pub(super) stages: Vec<Witnessed>,
+    /// How many counters had no sample before the window and were counted from zero.
+    pub(super) born: usize,
+    /// By tenant.
+    pub(super) tenancies: BTreeMap<String, Tenancy>,
+    /// How often the GPU passed from one to another, by the labels' values in the order of `by`.
+    pub(super) transitions: BTreeMap<String, f64>,
+    /// By queue.
+    pub(super) depths: BTreeMap<String, Depth>,
+    pub(super) doubts: Vec<String>,
+}
+
+impl Observed {
+    /// What the captures of `fold` tell, whose files lie in `directory`.
+    pub(super) fn of(fold: &Fold, figures: &Figures, directory: &Path) -> Self {
+        let mut reading = Reading { fold, directory, told: Self::default() };
+        let histograms = reading.means("stage_duration");
+        let queued = reading.means("queue_wait");
+        reading.tenancies();
+        reading.transitions();
+        reading.depths();
+        let mut told = reading.told;
+        let heard = Heard { spans: spans(fold), histograms, queued };
+        told.stages = witnesses::side_by_side(&figures.stages, &heard);
+        told.doubts.extend(witnesses::doubts(&told.stages, &heard));
+        told.stages.truncate(NAMES);
+        told
+    }
+
+    /// The figures by name.
+    pub(super) fn by_name(&self) -> BTreeMap<String, f64> {
+        let mut by_name = BTreeMap::new();
+        let mut put = |name: &str, value: f64| {
+            if value.is_finite() {
+                by_name.insert(name.to_owned(), crate::clock::micro(value));
+            }
+        };
+        witnesses::by_name(&self.stages, &mut put);
+        for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
+            put(&format!("gpu.{tenant}.tenancyCount"), tenancy.count);
+            if let Some(seconds) = tenancy.seconds {
+                put(&format!("gpu.{tenant}.tenancySeconds"), seconds);
+                put(&format!("gpu.{tenant}.tenancyMeanSeconds"), seconds / tenancy.count);
+            }
+            put(&format!("gpu.{tenant}.tenancyLowSeconds"), tenancy.bounds.low);
+            if let Some(high) = tenancy.bounds.high {
+                put(&format!("gpu.{tenant}.tenancyHighSeconds"), high);
+            }
+        }
+        if !self.transitions.is_empty() {
+            put("gpu.transitions", self.transitions.values().sum());
+        }
+        for (way, count) in self.transitions.iter().take(NAMES) {
+            put(&format!("gpu.transitions.{}", way.replace(ARROW, ".")), *count);
+        }
+        for (queue, depth) in self.depths.iter().take(NAMES) {
+            put(&format!("queues.{queue}.readyMax"), depth.ready);
+        }
+        if let Some(deepest) = self.depths.values().map(|depth| depth.ready).reduce(f64::max) {
+            put("queuesReadyMax", deepest);
+        }
+        by_name
+    }
+}
+
+/// What the spans tell, of all services together; none where no traces came.
+fn spans(fold: &Fold) -> Option<Means> {
+    let mut heard = false;
+    let mut sums: BTreeMap<String, (u64, f64)> = BTreeMap::new();
+    for Traces { status, .. } in fold.of_kind(Kind::Traces) {
+        heard |= status.traces.is_some_and(|traces| traces > 0);
+        for stage in status.stages {
+            let (count, sum) = sums.entry(stage.name).or_default();
+            *count += stage.count;
+            *sum += stage.mean_seconds * stage.count as f64;
+        }
+    }
+    let mean = |(name, (count, sum)): (String, (u64, f64))| {
+        (count > 0).then(|| (name, Mean { count, seconds: sum / count as f64, error: 0.0 }))
+    };
+    heard.then(|| sums.into_iter().filter_map(mean).collect())
+}
+
+struct Reading<'a> {
+    fold: &'a Fold,
+    directory: &'a Path,
+    told: Observed,
+}
+
+impl Reading<'_> {
+    /// The record and the series of the query `name`; none where nothing came of it, which is said where the captures
+    /// are, or where what came cannot be used, which is said here.
+    fn series(&mut self, name: &str) -> Option<(Series, Vec<counters::Series>)> {
+        let fold = self.fold;
+        let mut found = fold.of_kind::<Series>(Kind::Series).filter(|series| series.metadata.name == name);
+        let record = found.next()?;
+        let more = found.count();
+        let status = &record.status;
+        let Some(file) = status.file.clone() else {
+            if status.result == CaptureResult::Ok {
+                self.doubt(format!("no figures are made of {name}: its record names no file"));
+            }
+            return None;
+        };
+        if ![Some(&file), status.raw_file.as_ref()].into_iter().flatten().all(|file| is_inside(file)) {
+            self.doubt(format!("no figures are made of {name}: its record names a file outside of the run directory"));
+            return None;
+        }
+        if status.series == Some(0) {
+            return None;
+        }
+        if more > 0 {
+            self.doubt(format!("{name} was captured {} times, and no figures are made of several captures", more + 1));
+            return None;
+        }
+        if record.spec.by.is_empty() {
+            self.doubt(format!("no figures are made of {name}: its record names no labels to add it up by"));
+            return None;
+        }
+        if status.families.len() > 1 {
+            let families = listed(&status.families);
+            self.doubt(format!("{name} matches several metrics, which are added together: {families}"));
+        }
+        let mut series = self.read(&file)?;
+        if let Some(samples) = status.raw_file.as_ref().and_then(|raw| self.read(raw)) {
+            series = counters::spliced(series, samples);
+        }
+        let without = series.iter().filter(|one| one.key(&record.spec.by).is_none()).count();
+        if without > 0 {
+            let labels = record.spec.by.join(", ");
+            let all = series.len();
+            self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
+        }
+        Some((record, series))
+    }
+
+    fn read(&mut self, file: &str) -> Option<Vec<counters::Series>> {
+        envelope::read(self.directory, file).map_err(|why| self.doubt(why)).ok()
+    }
+
+    fn doubt(&mut self, doubt: String) {
+        self.told.doubts.push(doubt);
+    }
+
+    /// How much the counters of the query `name` grew.
+    fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
+        let (record, series) = self.series(name)?;
+        let grown = counters::growth(&series, &record.spec.by, from(&record), duration);
+        self.note(name, grown.values());
+        Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
+    }
+
+    fn note<'a>(&mut self, name: &str, grown: impl Iterator<Item = &'a Growth>) {
+        let (born, resets) = grown.fold((0, 0), |(born, resets), one| (born + one.born, resets + one.resets));
+        self.told.born += born;
+        if resets > 0 {
+            let often = if resets == 1 { "once".to_owned() } else { format!("{resets} times") };
+            self.doubt(format!(
+                "counters of {name} began again in the window, {often}: what they counted just before is lost"
+            ));
+        }
+    }
+
+    /// The means of the histogram whose sum and count the queries `<name>_sum` and `<name>_count` are.
+    fn means(&mut self, name: &str) -> Option<Means> {
+        let sums = self.growth(&format!("{name}_sum"), true);
+        let counts = self.growth(&format!("{name}_count"), false);
+        if sums.is_some() != counts.is_some() {
+            let (here, lacking) = if sums.is_some() { ("sum", "count") } else { ("count", "sum") };
+            self.doubt(format!("no means are made of {name}_{here}, for {name}_{lacking} is not there"));
+        }
+        let (sums, counts) = sums.zip(counts)?;
+        let mean = |(stage, count): (String, Growth)| {
+            let sum = sums.get(&stage)?.value;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
+            let whole = count.value.round() as u64;
+            (whole > 0).then(|| (stage, Mean { count: whole, seconds: sum / count.value, error: 0.0 }))
+        };
+        Some(counts.into_iter().filter_map(mean).take(NAMES).collect())
+    }
+
+    fn tenancies(&mut self) {
+        let Some((record, series)) = self.series("gpu_tenancy_bucket") else { return };
+        let buckets = counters::bucketed(&series, &record.spec.by, from(&record));
+        self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
+        let sums = self.growth("gpu_tenancy_sum", true);
+        for (key, bounds) in buckets {
+            let tenant = joined(&key);
+            let seconds = sums.as_ref().and_then(|sums| sums.get(&tenant)).map(|sum| sum.value);
+            self.told.tenancies.insert(tenant, Tenancy { count: bounds.count, seconds, bounds });
+        }
+    }
+
+    fn transitions(&mut self) {
+        let Some(grown) = self.growth("gpu_tenancy_transitions", false) else { return };
+        self.told.transitions = grown.into_iter().map(|(way, growth)| (way, growth.value)).collect();
+    }
+
+    fn depths(&mut self) {
+        let Some((record, series)) = self.series("rabbitmq_queue_ready") else { return };
+        let highest = counters::highest(&series, &record.spec.by, from(&record), to(&record));
+        for (key, (at, ready)) in highest {
+            if let Some(at) = Timestamp::from_seconds(at) {
+                self.told.depths.insert(joined(&key), Depth { ready, at });
+            }
+        }
+        if self.told.depths.is_empty() {
+            self.doubt("no queue's depth was sampled in the window".to_owned());
+        }
+    }
+}
+
+fn joined(key: &[String]) -> String {
+    key.join(ARROW)
+}
+
+/// The window's beginning by the server's clock: nothing of the run came before it. Where the capture began later, that.
+fn from(record: &Series) -> f64 {
+    let start = record.spec.window.map(|window| window.start.seconds() + bounded(record, -1.0));
+    let first = record.spec.start.map(Timestamp::seconds);
+    [start, first].into_iter().flatten().reduce(f64::max).unwrap_or(f64::MIN)
+}
+
+/// The window's end by the server's clock: nothing of the run came after it.
+fn to(record: &Series) -> f64 {
+    record.spec.window.map_or(f64::MAX, |window| window.end.seconds() + bounded(record, 1.0))
+}
+
+/// The offset of the server's clock, with its bound to that side.
+fn bounded(record: &Series, side: f64) -> f64 {
+    record.status.clock_offset.map_or(0.0, |offset| offset.seconds + side * offset.bound_seconds)
+}

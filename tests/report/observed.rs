@@ -1,0 +1,365 @@
+//! What the report makes of captures: literal Series and Traces records, and small envelopes beside them.
+
+use crate::support::{Ran, Scratch, good, job, tool};
+
+/// 2026-05-20T22:30:00Z.
+const EPOCH: f64 = 1_779_316_200.0;
+
+/// A Series record of that name with these labels and this status, over the window of `good`.
+fn series(name: &str, by: &str, status: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"stress/v1","kind":"Series","metadata":{{"name":"{name}","run":"r1"}},"spec":{{"query":"{name}{{}}","by":[{by}],"window":{{"start":"2026-05-20T22:30:01Z","end":"2026-05-20T22:30:14Z"}},"start":"2026-05-20T22:29:50Z","end":"2026-05-20T22:30:25Z","stepSeconds":5}},"status":{status}}}"#
+    )
+}
+
+/// A query that came whole, with its file.
+fn whole(scratch: &Scratch, name: &str, by: &str, result: &str) -> String {
+    let envelope = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#);
+    write(scratch, &format!("prometheus/{name}.json"), &envelope);
+    series(name, by, &format!(r#"{{"result":"ok","file":"prometheus/{name}.json","series":2,"samples":6}}"#))
+}
+
+fn write(scratch: &Scratch, name: &str, text: &str) {
+    let path = scratch.out().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// A series of an envelope; times count from 22:30.
+fn points(labels: &str, points: &[(f64, f64)]) -> String {
+    let values: Vec<String> = points.iter().map(|(at, value)| format!(r#"[{:.3},"{value}"]"#, EPOCH + at)).collect();
+    format!(r#"{{"metric":{{{labels}}},"values":[{}]}}"#, values.join(","))
+}
+
+fn traces(service: &str, stages: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"stress/v1","kind":"Traces","metadata":{{"name":"{service}","run":"r1"}},"spec":{{"service":"{service}","start":"2026-05-20T22:29:51Z","end":"2026-05-20T22:30:24Z"}},"status":{{"result":"ok","file":"jaeger/{service}.json","traces":3,"spans":9,"stages":[{stages}]}}}}"#
+    )
+}
+
+const STAGE: &str = r#""stage""#;
+
+/// The counters of the stages: whisper counted before the window, l0 began in it.
+fn stages(scratch: &Scratch) -> Vec<String> {
+    let label = |stage: &str| format!(r#""__name__":"x_seconds","stage":"{stage}""#);
+    let of = |whisper: &[(f64, f64)], l0: &[(f64, f64)]| {
+        [points(&label("whisper"), whisper), points(&label("l0"), l0)].join(",")
+    };
+    let durations = of(&[(-10.0, 40.0), (0.0, 50.0), (5.0, 51.0), (25.0, 53.1)], &[(10.0, 4.0), (25.0, 11.2)]);
+    let counts = of(&[(-10.0, 90.0), (0.0, 100.0), (25.0, 103.0)], &[(10.0, 1.0), (25.0, 3.0)]);
+    vec![
+        whole(scratch, "stage_duration_sum", STAGE, &durations),
+        whole(scratch, "stage_duration_count", STAGE, &counts),
+        whole(scratch, "queue_wait_sum", STAGE, &durations),
+        whole(scratch, "queue_wait_count", STAGE, &counts),
+    ]
+}
+
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!("## {heading}\n\n")).unwrap_or_else(|| panic!("no {heading}:\n{page}"));
+    rest.split("\n## ").next().unwrap()
+}
+
+fn table<'a>(page: &'a str, heading: &str) -> &'a str {
+    section(page, heading).split("\n\n").find(|part| part.starts_with('|')).unwrap().trim_end()
+}
+
+fn doubts(ran: &Ran) -> Vec<String> {
+    ran.report().status.doubts
+}
+
+#[test]
+fn three_witnesses_stand_side_by_side() {
+    let scratch = Scratch::new();
+    let spans = [
+        traces("api", ""),
+        traces("gpu", r#"{"name":"whisper","count":2,"meanSeconds":1.01},{"name":"l0","count":3,"meanSeconds":3.74}"#),
+        traces("io", r#"{"name":"whisper","count":1,"meanSeconds":1.04}"#),
+    ];
+    let ran = scratch.report(&[good(), stages(&scratch), spans.to_vec()].concat(), &[]);
+    let page = scratch.read("report.md");
+    assert_eq!(
+        table(&page, "How long stages took, by three witnesses"),
+        "\
+| Stage | Jobs | Mean by job documents | Spans | Mean by spans | Counted | Mean by histograms | Largest difference |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| whisper | 3 | 1.00 s | 3 | 1.02 s | 3 | 1.03 s | 33 ms (3.2 %) |
+| l0 | 3 | 3.73 s | 3 | 3.74 s | 3 | 3.73 s | 7 ms (0.2 %) |"
+    );
+    assert_eq!(
+        table(&page, "How long jobs waited, by two witnesses"),
+        "\
+| Stage | Jobs | Mean wait by job documents | Counted | Mean queue wait by histograms | Difference |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| whisper | 3 | 1.00 s | 3 | 1.03 s | 33 ms (3.2 %) |
+| l0 | 3 | 500 ms | 3 | 3.73 s | 3.23 s (86.6 %) |"
+    );
+    assert!(
+        page.contains(" 4 of them had no sample before the window and count from zero, as counters begin.\n"),
+        "{page}"
+    );
+    assert_eq!(doubts(&ran), Vec::<String>::new());
+    let figures = ran.report().status.figures;
+    for (name, value) in [
+        ("stages.whisper.spansMeanSeconds", 1.02),
+        ("stages.whisper.histogramCount", 3.0),
+        ("stages.whisper.histogramMeanSeconds", 3.1 / 3.0),
+        ("stages.whisper.witnessSpreadSeconds", 0.1 / 3.0),
+        ("stages.l0.queueWaitMeanSeconds", 11.2 / 3.0),
+        ("witnessSpreadMaxRatio", 0.1 / 3.1),
+    ] {
+        assert!((figures[name] - value).abs() < 1e-5, "{name}: {}", figures[name]);
+    }
+}
+
+#[test]
+fn the_same_page_is_made_again_from_the_records_and_their_files() {
+    let scratch = Scratch::new();
+    let lines =
+        [good(), stages(&scratch), vec![traces("gpu", r#"{"name":"l0","count":3,"meanSeconds":3.7}"#)]].concat();
+    scratch.report(&lines, &[]);
+    let before = ["report.md", "report.json"].map(|name| scratch.read(name));
+    assert!(before[0].contains("by three witnesses"));
+    let out = scratch.out().display().to_string();
+    tool(&["--out", &out, "--replay"], std::io::empty());
+    assert_eq!(["report.md", "report.json"].map(|name| scratch.read(name)), before);
+}
+
+#[test]
+fn silence_other_counts_resets_and_disagreement_are_doubtful() {
+    let scratch = Scratch::new();
+    let label = r#""__name__":"x_milliseconds","stage":"whisper""#;
+    let lines = [
+        whole(&scratch, "stage_duration_sum", STAGE, &points(label, &[(0.0, 9e3), (5.0, 5e2), (25.0, 8e3)])),
+        whole(&scratch, "stage_duration_count", STAGE, &points(label, &[(0.0, 9.0), (5.0, 1.0), (25.0, 4.0)])),
+        traces("gpu", ""),
+    ];
+    let ran = scratch.report(&[good(), lines.to_vec()].concat(), &[]);
+    assert_eq!(ran.code, 0, "doubts change no verdict");
+    assert_eq!(
+        doubts(&ran),
+        [
+            "counters of stage_duration_sum began again in the window, once: what they counted just before is lost",
+            "counters of stage_duration_count began again in the window, once: what they counted just before is lost",
+            "the spans tell of no stage at all",
+            "the histograms of stage durations do not tell of every stage that the jobs did: l0",
+            "the histograms of stage durations count other events than the job documents: whisper 4 against 3",
+            "the witnesses of how long stages took disagree: whisper by 1.00 s (50 %)",
+        ]
+    );
+    assert!(!ran.report().status.figures.contains_key("stages.l0.histogramMeanSeconds"), "what is missing is no zero");
+}
+
+#[test]
+fn samples_as_they_were_scraped_are_the_better_baseline() {
+    let scratch = Scratch::new();
+    let label = r#""stage":"whisper""#;
+    // The step before the window still shows what was scraped earlier; an event of somebody before us is in neither figure.
+    let lines = ["stage_duration_sum", "stage_duration_count"].map(|name| {
+        let steps = points(label, &[(-5.0, 7.0), (0.0, 7.0), (5.0, 9.0), (25.0, 11.0)]);
+        let line = whole(&scratch, name, STAGE, &steps);
+        let raw = points(label, &[(0.5, 8.0), (6.0, 9.0), (24.0, 11.0)]);
+        let raw = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{raw}]}}}}"#);
+        write(&scratch, &format!("prometheus/{name}.raw.json"), &raw);
+        line.replace(r#","series":2"#, &format!(r#","rawFile":"prometheus/{name}.raw.json","series":2"#))
+    });
+    let figures = scratch.report(&[good(), lines.to_vec()].concat(), &[]).report().status.figures;
+    assert!((figures["stages.whisper.histogramCount"] - 3.0).abs() < 1e-9, "{figures:?}");
+}
+
+#[test]
+fn a_sum_without_its_count_gives_no_means() {
+    let scratch = Scratch::new();
+    let lines = [good(), stages(&scratch)[..1].to_vec()].concat();
+    let ran = scratch.report(&lines, &[]);
+    assert_eq!(doubts(&ran), ["no means are made of stage_duration_sum, for stage_duration_count is not there"]);
+    assert!(!scratch.read("report.md").contains("three witnesses"));
+}
+
+#[test]
+fn files_that_are_absent_or_broken_are_doubts() {
+    let scratch = Scratch::new();
+    let broken = whole(&scratch, "stage_duration_sum", STAGE, "");
+    write(&scratch, "prometheus/stage_duration_sum.json", r#"{"status":"success","data":{"resultType":"matrix","resu"#);
+    let absent = whole(&scratch, "stage_duration_count", STAGE, "");
+    std::fs::remove_file(scratch.out().join("prometheus/stage_duration_count.json")).unwrap();
+    let directory = whole(&scratch, "queue_wait_sum", STAGE, "");
+    std::fs::remove_file(scratch.out().join("prometheus/queue_wait_sum.json")).unwrap();
+    std::fs::create_dir(scratch.out().join("prometheus/queue_wait_sum.json")).unwrap();
+    let word = whole(&scratch, "queue_wait_count", STAGE, r#"{"metric":{"stage":"l0"},"values":[[1,"many"]]}"#);
+    let native = whole(&scratch, "gpu_tenancy_bucket", r#""tenant""#, r#"{"metric":{},"histograms":[[1,{}]]}"#);
+    let unlabelled = whole(&scratch, "gpu_tenancy_transitions", "", &points("", &[(5.0, 1.0)]));
+    let outside = series("rabbitmq_queue_ready", r#""queue""#, r#"{"result":"ok","file":"../x.json","series":1}"#);
+    let ran =
+        scratch.report(&[good(), vec![broken, absent, directory, word, native, unlabelled, outside]].concat(), &[]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(
+        doubts(&ran),
+        [
+            "prometheus/stage_duration_sum.json is not an envelope of Prometheus: EOF while parsing a string at line 1 column 55",
+            "prometheus/stage_duration_count.json cannot be read: No such file or directory (os error 2)",
+            "prometheus/queue_wait_sum.json is not a file",
+            "prometheus/queue_wait_count.json holds a value that is no number",
+            "prometheus/gpu_tenancy_bucket.json holds native histograms, and figures are made of plain samples only",
+            "no figures are made of gpu_tenancy_transitions: its record names no labels to add it up by",
+            "no figures are made of rabbitmq_queue_ready: its record names a file outside of the run directory",
+        ]
+    );
+}
+
+#[test]
+fn the_gpu_and_the_queues_are_told_of() {
+    let scratch = Scratch::new();
+    let bucket = |tenant: &str, le: &str, value: f64| {
+        points(&format!(r#""tenant":"{tenant}","le":"{le}""#), &[(0.0, 0.0), (25.0, value)])
+    };
+    let buckets = [
+        bucket("llm", "1", 1.0),
+        bucket("llm", "2.5", 3.0),
+        bucket("llm", "+Inf", 3.0),
+        bucket("whisper", "2.5", 0.0),
+        bucket("whisper", "+Inf", 2.0),
+    ];
+    let sums = points(r#""tenant":"whisper""#, &[(0.0, 0.0), (25.0, 9.0)]);
+    let way = |from: &str, to: &str, count: f64| {
+        points(&format!(r#""from":"{from}","to":"{to}""#), &[(0.0, 4.0), (25.0, 4.0 + count)])
+    };
+    let depth = |queue: &str, values: &[(f64, f64)]| points(&format!(r#""queue":"{queue}""#), values);
+    let depths = [
+        depth("stage.l1", &[(-5.0, 50.0), (2.0, 3.0), (7.0, 8.0), (9.0, 8.0), (20.0, 70.0)]),
+        depth("a|b", &[(2.0, 0.0)]),
+    ];
+    let lines = [
+        whole(&scratch, "gpu_tenancy_bucket", r#""tenant""#, &buckets.join(",")),
+        whole(&scratch, "gpu_tenancy_sum", r#""tenant""#, &sums),
+        whole(
+            &scratch,
+            "gpu_tenancy_transitions",
+            r#""from","to""#,
+            &[way("llm", "whisper", 2.0), way("none", "whisper", 1.0)].join(","),
+        ),
+        whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &depths.join(",")),
+    ];
+    let ran = scratch.report(&[good(), lines.to_vec()].concat(), &[]);
+    let page = scratch.read("report.md");
+    assert_eq!(
+        table(&page, "Who held the GPU"),
+        "\
+| Tenant | Tenancies | Time in all | Mean |
+| --- | ---: | ---: | ---: |
+| llm | 3 | 2.00 s to 6.00 s | 667 ms to 2.00 s |
+| whisper | 2 | 9.00 s | 4.50 s |"
+    );
+    assert!(page.contains("Transitions: 3 in all: llm→whisper 2, none→whisper 1.\n"), "{page}");
+    assert_eq!(
+        table(&page, "Highest queue depth"),
+        "\
+| Queue | Messages ready | First seen (UTC, Prometheus' clock) |
+| --- | ---: | --- |
+| a\\|b | 0 | – |
+| stage.l1 | 8 | 22:30:07.000 |"
+    );
+    let figures = ran.report().status.figures;
+    for (name, value) in [
+        ("gpu.llm.tenancyCount", 3.0),
+        ("gpu.llm.tenancyLowSeconds", 2.0),
+        ("gpu.llm.tenancyHighSeconds", 6.0),
+        ("gpu.whisper.tenancyMeanSeconds", 4.5),
+        ("gpu.transitions", 3.0),
+        ("gpu.transitions.llm.whisper", 2.0),
+        ("queues.stage.l1.readyMax", 8.0),
+        ("queuesReadyMax", 8.0),
+    ] {
+        assert!((figures[name] - value).abs() < 1e-9, "{name}: {}", figures[name]);
+    }
+    assert!(!figures.contains_key("gpu.whisper.tenancyHighSeconds"), "nobody knows how long the longest was");
+}
+
+#[test]
+fn one_reason_is_said_once_however_many_captures_it_befell() {
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let lines = |status: &str| names.map(|name| series(name, STAGE, status)).to_vec();
+    let scratch = Scratch::new();
+    let failed = lines(r#"{"result":"error","reason":"Unreachable","message":"no connection"}"#);
+    let ran = scratch.report(&[good(), failed].concat(), &[]);
+    assert_eq!(doubts(&ran), ["7 captures of series failed (a, b, c, d, e and 2 more): no connection"]);
+
+    let off = lines(r#"{"result":"error","reason":"Off","message":"no Prometheus was named"}"#);
+    let waived = r#"{"apiVersion":"stress/v1","kind":"Logs","metadata":{"name":"gpu","run":"r1"},"spec":{"service":"gpu"},"status":{"result":"empty","reason":"Waived","message":"as was asked","waived":true}}"#;
+    let mut lines = [good(), off].concat();
+    lines.push(waived.to_owned());
+    let scratch = Scratch::new();
+    let ran = scratch.report(&lines, &[]);
+    assert_eq!(
+        doubts(&ran),
+        [
+            "7 captures of series were off (a, b, c, d, e and 2 more): no Prometheus was named",
+            "the capture of logs gpu was waived: as was asked"
+        ]
+    );
+    let page = scratch.read("report.md");
+    assert!(section(&page, "Captures").starts_with("No capture was made of: traces.\n"), "{page}");
+    assert!(
+        table(&page, "Captures").contains("| logs | gpu | gpu | – | – | **waived** | – | as was asked |"),
+        "{page}"
+    );
+
+    let scratch = Scratch::new();
+    let empty = |name: &str| {
+        series(name, STAGE, &format!(r#"{{"result":"empty","reason":"NoSeries","message":"no {name}","series":0}}"#))
+    };
+    let ran = scratch.report(&[good(), vec![empty("a"), empty("b")]].concat(), &[]);
+    assert_eq!(doubts(&ran), ["2 captures of series are empty (a, b), the first of them: no a"]);
+}
+
+#[test]
+fn missing_traces_are_named_once() {
+    let lost = |service: &str, message: &str| {
+        let status =
+            format!(r#""result":"partial","reason":"MissingTraces","message":"{message}","missing":["4bf92f35"],"#);
+        traces(service, "").replace(r#""result":"ok","#, &status)
+    };
+    let all = [good(), vec![lost("api", "1 of 3 jobs have no trace: 4bf92f35"), lost("gpu", "other words")]].concat();
+    let scratch = Scratch::new();
+    assert_eq!(
+        doubts(&scratch.report(&all, &[]))[..1],
+        ["2 captures of traces are not whole (api, gpu), the first of them: 1 of 3 jobs have no trace: 4bf92f35"]
+    );
+    let unsaid = [good(), vec![lost("api", "other words"), lost("gpu", "other words")]].concat();
+    let scratch = Scratch::new();
+    assert_eq!(
+        doubts(&scratch.report(&unsaid, &[]))[..2],
+        [
+            "2 captures of traces are not whole (api, gpu): other words",
+            "1 trace of a job is missing from api, gpu: 4bf92f35"
+        ]
+    );
+}
+
+#[test]
+fn the_captures_table_says_what_was_asked_and_came() {
+    let scratch = Scratch::new();
+    let partial = r#"{"result":"partial","reason":"NotSettled","message":"the last scrape | was early","file":"prometheus/a.json","series":3,"samples":90}"#;
+    let logs = r#"{"apiVersion":"stress/v1","kind":"Logs","metadata":{"name":"gpu","run":"r1"},"spec":{"service":"gpu"},"status":{"result":"ok","lines":480,"exceptionsFound":0,"file":"logs/gpu.log"}}"#;
+    scratch.report(&[good(), vec![series("a", STAGE, partial), traces("gpu", ""), logs.to_owned()]].concat(), &[]);
+    assert_eq!(
+        table(&scratch.read("report.md"), "Captures"),
+        "\
+| What | Name | Asked | Window (UTC) | Step | Result | Came | What is short, and why |
+| --- | --- | --- | --- | ---: | --- | --- | --- |
+| series | [a](prometheus/a.json) | a{} | 22:29:50.000 – 22:30:25.000 | 5.00 s | **partial** | 3 series, 90 samples | the last scrape \\| was early |
+| traces | [gpu](jaeger/gpu.json) | gpu | 22:29:51.000 – 22:30:24.000 | – | **ok** | 3 traces, 9 spans | – |
+| logs | [gpu](logs/gpu.log) | gpu | – | – | **ok** | 480 lines, 0 exceptions | – |"
+    );
+}
+
+#[test]
+fn a_stage_that_only_captures_know_is_shown_and_made_safe() {
+    let scratch = Scratch::new();
+    let stage = format!(r#"{{"name":"[x](http://e) {}","count":1,"meanSeconds":1}}"#, "y".repeat(200));
+    let waiting = job("soak-001", r#"{"phase":"Staged"}"#);
+    scratch.report(&[vec![waiting], vec![traces("gpu", &stage)]].concat(), &[]);
+    let page = scratch.read("report.md");
+    let table = table(&page, "How long stages took, by three witnesses");
+    assert!(table.contains("| \\[x\\]\\(http\\://e) yyy") && table.contains("y… | – | – | 1 | 1.00 s |"), "{table}");
+}
