@@ -75,8 +75,6 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
-
-TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
 profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
 target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
@@ -93,11 +91,10 @@ capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE
 render-report --out "$$dir" --expect "$$expect" > /dev/null
 endef
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
-profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
-target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
+refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
 # After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
 go_on = stopped=; trap 'stopped=1' INT TERM
-no_slots = trap 'rm -f "$$dir/slots"' EXIT
+no_slots = dir=; trap '[[ ! -p $$dir/slots ]] || rm "$$dir/slots"' EXIT
 with_tools = PATH="$(abspath $(BIN)):$$PATH"
 
 ##@ Scenarios
@@ -119,6 +116,12 @@ soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show
 .PHONY: ramp
 ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass
 	@$(with_tools); $(no_slots); $(go_on)
+	levels=' '
+	for concurrency in $(LEVELS); do
+	  [[ $$concurrency =~ ^[1-9][0-9]*$$ && $$levels != *" $$concurrency "* ]] || $(call refuse,LEVELS: $$concurrency is no number from 1 up or stands twice)
+	  levels+="$$concurrency "
+	done
+	[[ $$levels != ' ' ]] || $(call refuse,LEVELS is empty)
 	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
 	for concurrency in $(LEVELS); do
 	  level=$$(printf 'lvl-%02d' "$$concurrency")
@@ -133,9 +136,12 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 .PHONY: suite
 suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run's report
 	@$(with_tools); $(go_on)
+	for scenario in soak ramp; do
+	  [[ ! -e '$(OUT)'/$$scenario ]] || $(call refuse,$(OUT)/$$scenario is there already: name another OUT)
+	done
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
-	render-report --index '$(OUT)' > /dev/null
+	render-report --index '$(OUT)' --planned soak,ramp > /dev/null
 
 .PHONY: sim
 sim: build ## Run the stand-in pipeline in the foreground, on the ports of the real target
@@ -154,7 +160,7 @@ report: build ## Render the reports of RUN again from its records, without load
 .PHONY: run-dir
 run-dir:
 	@mkdir -p '$(OUT)'
-	git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
+	[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
 	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn "$$(basename '$(OUT)')" stress-runs/latest
 
 ##@ Building and testing

@@ -32,10 +32,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The stage at which it failed, where the target said so.
+    /// The stage at which it failed, where the target said so; else the one in which it was last seen, for a job that never
+    /// came to an end.
     pub fn failed_stage(&self) -> Option<&str> {
         let stages = &self.job.as_ref()?.status.stages;
-        stages.iter().find(|stage| stage.phase == StagePhase::Failed).map(|stage| stage.name.as_str())
+        let in_phase = |phase| stages.iter().rev().find(|stage| stage.phase == phase).map(|stage| stage.name.as_str());
+        let open = matches!(self.outcome, Outcome::TimedOut | Outcome::Lost | Outcome::Interrupted);
+        in_phase(StagePhase::Failed).or_else(|| in_phase(StagePhase::Running).filter(|_| open))
     }
 }
 

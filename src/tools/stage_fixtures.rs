@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "fixtures")]
     pub from: PathBuf,
     /// Take only files with this extension
-    #[arg(long, value_name = "EXT", default_value = "webm")]
+    #[arg(long, value_name = "EXT", default_value = "webm", value_parser = extension)]
     pub ext: String,
     /// How many jobs the whole run has
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=9_999_999))]
@@ -263,4 +263,8 @@ fn label(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is not a label: write KEY=VALUE")),
     }
+}
+
+fn extension(text: &str) -> Result<String, String> {
+    name(text.trim_start_matches('.')).map_err(|error| format!("`{text}` is no extension: {error}"))
 }

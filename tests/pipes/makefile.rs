@@ -45,6 +45,9 @@ fn a_suite_writes_the_layout_of_the_specification() {
     let again = run(&shell, "soak");
     assert_ne!(again.code, 0, "a scenario directory that exists is refused");
     assert_eq!(shell.target.sim.stats().posts, 4 + 4 + 8, "and nothing was submitted");
+    let whole = run(&shell, "suite TARGET=http://127.0.0.1:9");
+    assert_eq!(whole.code, 2, "and so is a suite over another: {}", whole.stderr);
+    assert!(whole.stderr.contains("run/soak is there already"), "{}", whole.stderr);
     let page = shell.read("run/report.md");
     let report = run(&shell, &format!("report RUN={}", shell.path("run").display()));
     assert_eq!((report.code, shell.read("run/report.md")), (0, page), "{}", report.stderr);
@@ -82,6 +85,20 @@ fn ctrl_c_in_a_soak_leaves_a_report_and_ends_make_by_the_signal() {
     assert_eq!(shell.counted("run/soak", "interrupted"), 4);
     assert!(shell.path("run/report.md").is_file(), "{}", done.stderr);
     assert!(!shell.path("run/ramp").exists(), "nothing new begins after Ctrl-C");
+    let index = shell.json("run/index.json");
+    assert_eq!(index["status"]["verdict"], "Incomplete", "what was planned and not run is no pass");
+    assert!(index["status"]["parts"].to_string().contains("it was planned and not run"), "{index}");
+}
+
+#[test]
+fn levels_that_make_no_ramp_are_refused_before_anything_runs() {
+    let shell = Shell::new(&[]);
+    for levels in ["2 2", "0 4", "x", ""] {
+        let done = run(&shell, &format!("ramp LEVELS='{levels}'"));
+        assert_eq!(done.code, 2, "{levels}: {}", done.stderr);
+        assert!(done.stderr.contains("make: LEVELS"), "{levels}: {}", done.stderr);
+    }
+    assert!(!shell.path("run/ramp").exists());
 }
 
 #[test]

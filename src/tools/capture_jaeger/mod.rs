@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
     /// Capture this service instead of the profile's; may be repeated
-    #[arg(long = "service", value_name = "NAME")]
+    #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub services: Vec<String>,
     /// Ask for this many traces at once; an answer with as many is cut in two
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = page)]

@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR|off", env = "LOGS")]
     pub logs: Option<String>,
     /// Look at this service's log instead of the profile's; may be repeated
-    #[arg(long = "service", value_name = "NAME")]
+    #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub services: Vec<String>,
     /// What the logs' times are ahead of UTC, where they name no zone
     #[arg(long, value_name = "OFFSET", default_value = "+00:00", value_parser = stamp::offset, allow_hyphen_values = true)]

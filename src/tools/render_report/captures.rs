@@ -56,6 +56,17 @@ struct Ended<'a> {
     waived: bool,
 }
 
+/// The captures that a Run passed and that left no record: whatever they were doing, they did not come to its end.
+fn silent(fold: &Fold) -> Vec<String> {
+    let kinds = [("capture-logs", Kind::Logs), ("capture-prom", Kind::Series), ("capture-jaeger", Kind::Traces)];
+    let took_part = |tool: &str| fold.runs().any(|run| run.status.tools.contains_key(tool));
+    let silent =
+        kinds.iter().filter(|(tool, kind)| took_part(tool) && !fold.records().any(|record| record.kind() == *kind));
+    silent
+        .map(|(tool, _)| format!("{tool} took part and left no record: it was ended before its work was done"))
+        .collect()
+}
+
 /// The captures that `fold` tells of.
 pub(super) fn captures(fold: &Fold) -> Captures {
     let mut captures = Captures::default();
@@ -117,6 +128,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
     }
+    captures.doubts.extend(silent(fold));
     captures
 }
 

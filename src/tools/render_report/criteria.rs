@@ -177,7 +177,8 @@ fn fate(entry: &Entry) -> String {
     let outcome = entry.outcome;
     let place = match entry.failed_stage() {
         Some(stage) if outcome == Outcome::Failed => format!(" at {stage}"),
-        _ => String::new(),
+        Some(stage) => format!(" in {stage}"),
+        None => String::new(),
     };
     let why = match outcome {
         Outcome::Failed | Outcome::Rejected | Outcome::TimedOut => entry.message.as_ref().or(entry.reason.as_ref()),

@@ -80,13 +80,19 @@ pub struct Args {
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR")]
     pub index: Option<PathBuf>,
+    /// With --index: the scenarios that were to be run, by their directories; one that is not there makes it Incomplete
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "index")]
+    pub planned: Vec<String>,
 }
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     match (args.index, args.out) {
-        (Some(directory), _) => index::run(&directory, io),
+        (Some(directory), _) => index::run(&directory, args.planned, io),
         (None, Some(out)) => {
+            if !args.expect.is_empty() && args.expect.iter().all(|name| name.trim().is_empty()) {
+                return Err(Failure::usage("--expect names no criterion"));
+            }
             let expect = criteria::checked(&args.expect)?;
             let asked =
                 RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };

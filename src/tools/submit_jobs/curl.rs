@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use ureq::http::HeaderValue;
+
 use super::lines;
 use super::post::Post;
 use super::{Args, Failure, Io, Outcome};
@@ -22,6 +24,10 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
     let post = Post::of(&profile, &base, &job)?;
+    // What could not be sent is not printed either: a header with a line break in it would be another header.
+    if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {
+        return Err(Failure::usage(format!("--dry-run: a header cannot carry the value of {name}")));
+    }
     let mut command = format!("curl -i -X {} {}", post.method, shell_quoted(&post.url));
     for argument in args.target.http.curl_arguments() {
         // Writing to a String cannot fail.

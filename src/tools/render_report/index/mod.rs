@@ -9,7 +9,7 @@ mod scan;
 use std::fmt::Write;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::files;
 use super::intake::RECORDS;
@@ -34,7 +34,16 @@ struct Index {
     api_version: &'static str,
     kind: &'static str,
     metadata: Name,
+    spec: Spec,
     status: Status,
+}
+
+/// What was asked for. It is kept, so that an index that is made again knows it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Spec {
+    /// The scenarios that were to be run, by their directories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    planned: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,8 +73,8 @@ struct Part {
     cause: String,
 }
 
-/// Indexes what lies below `directory`.
-pub(super) fn run(directory: &Path, io: Io<'_>) -> Outcome {
+/// Indexes what lies below `directory`. A scenario that was `planned` and is not there is Incomplete.
+pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome {
     let Io { stdout, console, stop, .. } = io;
     let shown = directory.display().to_string();
     let place = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
@@ -74,7 +83,14 @@ pub(super) fn run(directory: &Path, io: Io<'_>) -> Outcome {
             "--index {shown}: it holds {name}: it is a scenario itself, name its parent"
         )));
     }
-    let (scenarios, whole) = scan::scan(&place, &console);
+    let (mut scenarios, whole) = scan::scan(&place, &console);
+    let planned = if planned.is_empty() { planned_before(&place) } else { planned };
+    for name in &planned {
+        let below = format!("{name}/");
+        if !scenarios.iter().any(|scenario| scenario.path == *name || scenario.path.starts_with(&below)) {
+            scenarios.push(Scenario::not_run(name));
+        }
+    }
     if scenarios.is_empty() {
         console.say(&format!("{shown}: there is no scenario below it, nothing to index"));
         return Ok(exit_of(Verdict::Incomplete, false, !whole));
@@ -86,7 +102,13 @@ pub(super) fn run(directory: &Path, io: Io<'_>) -> Outcome {
         _ => of_all(&name, &ramps, &others, &place),
     };
     let (verdict, cause) = (status.verdict, status.cause.clone());
-    let index = Index { api_version: API_VERSION, kind: "Index", metadata: Name { name: name.clone() }, status };
+    let index = Index {
+        api_version: API_VERSION,
+        kind: "Index",
+        metadata: Name { name: name.clone() },
+        spec: Spec { planned },
+        status,
+    };
     let mut text = serde_json::to_string(&index).map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
     text.push('\n');
 
@@ -103,6 +125,18 @@ pub(super) fn run(directory: &Path, io: Io<'_>) -> Outcome {
     let exit = exit_of(verdict, false, shelf.failed() || !whole);
     let written = stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error));
     said(written).map(|()| stop.exit_or(exit))
+}
+
+/// What an index that was made before was told.
+fn planned_before(place: &Path) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Before {
+        #[serde(default)]
+        spec: Spec,
+    }
+    // Where there is none, or another program's file of that name, nothing was planned.
+    let text = std::fs::read_to_string(place.join(INDEX)).unwrap_or_default();
+    serde_json::from_str::<Before>(&text).map(|before| before.spec.planned).unwrap_or_default()
 }
 
 /// The page of a directory that is one ramp.
@@ -155,7 +189,11 @@ fn of_all(name: &str, ramps: &[Ramp<'_>], others: &[&Scenario], place: &Path) ->
         let part =
             Part { path: scenario.path.clone(), level: None, verdict: scenario.verdict(), cause: scenario.cause() };
         let cells = [
-            link(&scenario.path, &report_of(scenario)),
+            if place.join(&scenario.path).exists() {
+                link(&scenario.path, &report_of(scenario))
+            } else {
+                markdown(&scenario.path)
+            },
             format!("**{}**", part.verdict),
             scenario.asked().map_or_else(dash, |jobs| jobs.to_string()),
             scenario.figure("jobsPerMinute").map_or_else(dash, facts::decimal),
@@ -182,7 +220,10 @@ fn of_all(name: &str, ramps: &[Ramp<'_>], others: &[&Scenario], place: &Path) ->
     let not_passed: Vec<String> = rows
         .iter()
         .filter(|(part, _)| part.verdict != Verdict::Passed)
-        .map(|(part, _)| format!("{} is {}", part.path, part.verdict))
+        .map(|(part, _)| {
+            let name = if part.path.is_empty() { "the ramp" } else { &part.path };
+            format!("{name} is {}", part.verdict)
+        })
         .collect();
     let cause = match not_passed.len() {
         0 if rows.len() == 1 => "the one scenario passed".to_owned(),

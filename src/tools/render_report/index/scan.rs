@@ -8,9 +8,15 @@ use serde::Deserialize;
 use walkdir::WalkDir;
 
 use crate::cli::Console;
-use crate::record::{Kind, Parsed, Record, Report, Run, Verdict};
+use crate::ndjson::{Line, Read, Reader};
+use crate::record::{Fold, Kind, Parsed, Record, Report, Run, Verdict};
 use crate::tools::render_report::files::{MANIFEST, REPORT};
 use crate::tools::render_report::intake::RECORDS;
+
+/// What the captures call their directories, which are no scenarios whatever is in them.
+const CAPTURES: [&str; 3] = ["jaeger", "logs", "prometheus"];
+/// The Run stands on the first line of a stream; how far to look for it.
+const FIRST_LINES: usize = 20;
 
 /// One scenario's directory.
 #[derive(Debug)]
@@ -28,6 +34,12 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
+    /// One that was asked for and is not there.
+    pub(super) fn not_run(path: &str) -> Self {
+        let trouble = "it was planned and not run".to_owned();
+        Self { path: path.to_owned(), report: None, runs: Vec::new(), bare: true, trouble }
+    }
+
     /// Its verdict; one that was never judged is not known.
     pub(super) fn verdict(&self) -> Verdict {
         self.report.as_ref().map(|report| report.status.verdict).unwrap_or_default()
@@ -80,6 +92,8 @@ pub(super) fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
         if [REPORT, RECORDS].iter().any(|name| entry.path().join(name).is_file()) {
             scenarios.push(read(place, entry.path()));
             walk.skip_current_dir();
+        } else if CAPTURES.iter().any(|name| entry.file_name() == *name) {
+            walk.skip_current_dir();
         } else if is_bare(entry.path()) {
             scenarios.push(bare(place, entry.path()));
         }
@@ -108,7 +122,10 @@ fn read(place: &Path, directory: &Path) -> Scenario {
         Ok(None) => (None, "it was begun and has no report; render-report --replay makes it".to_owned()),
         Err(error) => (None, format!("{REPORT}: {error}")),
     };
-    let runs = runs(&directory.join(MANIFEST));
+    let mut runs = runs(&directory.join(MANIFEST));
+    if runs.is_empty() {
+        runs = first_runs(&directory.join(RECORDS));
+    }
     Scenario { path: relative(place, directory), report, runs, bare: false, trouble }
 }
 
@@ -141,4 +158,19 @@ fn runs(path: &Path) -> Vec<Run> {
         Ok(Parsed::Other) => serde_json::from_str::<List>(&text).map(|list| list.items).unwrap_or_default(),
         Err(_) => Vec::new(),
     }
+}
+
+/// The Runs at the beginning of a stream that nobody has judged.
+fn first_runs(path: &Path) -> Vec<Run> {
+    let Ok(file) = fs::File::open(path) else { return Vec::new() };
+    let lines = Reader::named(io::BufReader::new(file), RECORDS).take(FIRST_LINES);
+    let mut fold = Fold::default();
+    for read in lines.flatten() {
+        if let Read::Line(Line::Record(record)) = read
+            && record.kind() == Kind::Run
+        {
+            fold.add(record);
+        }
+    }
+    fold.runs().collect()
 }
