@@ -134,6 +134,22 @@ fn a_missing_log_is_an_error_and_one_without_a_line_in_the_window_is_empty() {
 }
 
 #[test]
+fn exceptions_behind_a_time_of_their_own_are_found_among_other_records() {
+    let log = "2026-05-20T22:30:20Z ERROR worker gave up\n\
+               2026-05-20T22:30:21Z thread 'main' panicked at src/main.rs:1:1:\n\
+               oops\n\
+               2026-05-20T22:30:22Z INFO worker goes on\n\
+               2026-05-20T22:30:23Z Traceback (most recent call last):\n  File \"x.py\", line 1, in f\nValueError: v\n\
+               2026-05-20T22:30:24Z level=error msg=\"disk\"\n";
+    let rig = Rig::new(&[(GPU, log), (IO, IO_LOG)]);
+    let found = status_of(&rig.run(&[], STREAM), GPU)["exceptions"].clone();
+    let first: Vec<_> = found.as_array().unwrap().iter().map(|one| one["firstLine"].as_str().unwrap()).collect();
+    assert_eq!(first.len(), 4, "{first:?}");
+    assert!(first[0].contains("gave up") && first[1].contains("panicked at"), "{first:?}");
+    assert!(first[2].contains("ValueError: v") && first[3].contains("level=error"), "{first:?}");
+}
+
+#[test]
 fn alone_it_is_hard_and_needs_a_window() {
     let rig = Rig::new(&[(GPU, GPU_LOG), (IO, IO_LOG)]);
     let window = ["--start", "2026-05-20T22:30:00Z", "--end", "2026-05-20T22:31:00Z"];

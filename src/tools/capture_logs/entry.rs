@@ -133,6 +133,10 @@ fn logfmt(text: &str, offset: i32) -> Option<(Option<Timestamp>, Option<Level>)>
 
 /// The level among the first words after the time.
 fn level_after(text: &str) -> Option<Level> {
+    let field = ["level=", "lvl="].iter().find_map(|key| text.trim_start().strip_prefix(key));
+    if let Some(word) = field {
+        return any_level(first_word(word.trim_start_matches('"')).0);
+    }
     let mut rest = text;
     for index in 0..WORDS_BEFORE_LEVEL {
         let (word, behind) = first_word(rest.trim_start_matches(|c: char| !c.is_alphanumeric()));
@@ -198,6 +202,7 @@ mod tests {
             ("2026-05-20T22:30:01.123Z\terror\tsrc/x.go:1\ttext", Level::Grave),
             ("time=\"2026-05-20T22:30:01Z\" level=fatal msg=x", Level::Grave),
             ("[2026-05-20T22:30:01Z ERROR app] text", Level::Grave),
+            ("2026-05-20T22:30:01Z level=error msg=x", Level::Grave),
             ("ERROR 2026-05-20 22:30:01,123 text", Level::Grave),
             ("worker-1  | 2026-05-20T22:30:01.000000001Z 2026-05-21 00:30:01,1 ERROR x", Level::Grave),
             ("{\"time\":\"2026-05-20T22:30:01Z\",\"level\":\"error\",\"msg\":\"x\"}", Level::Grave),

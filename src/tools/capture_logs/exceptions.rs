@@ -9,6 +9,7 @@ use crate::record::{Exception, Timestamp};
 
 use super::entry::{Entry, Level};
 use super::job_ids::JobIds;
+use super::stamp;
 
 /// How many exceptions are listed; more are only counted.
 const LISTED: usize = 1000;
@@ -112,6 +113,9 @@ impl<'a> Finder<'a> {
             if let (Some(open), Some(trace)) = (&mut self.open, trace) {
                 trace.lines().for_each(|line| open.push(line));
             }
+        } else if let Some(said) = behind_time(first).filter(|said| begins_by_itself(look(said))) {
+            // A worker whose every line bears a time: what stands behind it is what begins an exception.
+            self.go_on(said);
         } else {
             self.remember(first, entry.level == Level::Warning);
         }
@@ -261,6 +265,16 @@ fn next(part: Part, look: Look, has_records: bool) -> Next {
         (P::Group | P::Named | P::Chain, _) if has_records => P::Named,
         _ => return Next::None,
     })
+}
+
+/// The text behind the time with which a line begins.
+fn behind_time(line: &str) -> Option<&str> {
+    stamp::at_start(line, 0).map(|stamp| line[stamp.length..].trim_start())
+}
+
+/// Whether a line that looks so is the first of an exception, whatever stood before it.
+fn begins_by_itself(look: Look) -> bool {
+    matches!(look, Look::Traceback | Look::Group | Look::Panic | Look::Crash)
 }
 
 fn look(line: &str) -> Look {
