@@ -138,11 +138,6 @@ impl Account {
         None
     }
 
-    /// Lines that were not records at all.
-    pub fn foreign(&self) -> u64 {
-        self.foreign
-    }
-
     /// Lines that were broken.
     pub fn broken(&self) -> u64 {
         self.broken

@@ -45,11 +45,6 @@ impl Runs {
         }
         Ok(())
     }
-
-    /// Whether none has passed.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
-    }
 }
 
 /// Writes the keys of `status` over the record's.
