@@ -49,6 +49,7 @@ pub struct Interval {
 
 impl Interval {
     /// The interval that reaches further by `by` on both sides.
+    #[must_use]
     pub fn widened(self, by: f64) -> Self {
         Self { low: self.low - by, high: self.high + by }
     }
