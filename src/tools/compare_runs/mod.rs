@@ -187,7 +187,12 @@ fn placed(place: &Path, groups: &[Group]) -> PathBuf {
         groups.iter().flat_map(|group| &group.runs).filter_map(|run| run.place.parent()).collect();
     parents.dedup();
     match parents[..] {
-        [only] if only.file_name().is_some_and(|name| name == LEGS) => only.to_owned(),
+        [only] if only.file_name().is_some_and(|name| name == LEGS) => {
+            // As the user would name it, where that can be told.
+            let named = groups.iter().flat_map(|group| &group.runs).find_map(|run| Path::new(&run.directory).parent());
+            let same = |named: &&Path| named.canonicalize().is_ok_and(|named| named == only);
+            named.filter(same).unwrap_or(only).to_owned()
+        }
         _ => place.to_owned(),
     }
 }

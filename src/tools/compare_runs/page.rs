@@ -38,7 +38,7 @@ fn first_sentence(against: &Against) -> String {
     let head = match against.word {
         Some(word) => capital(words(word)),
         None if against.no_claim.is_empty() => "Not decided".to_owned(),
-        None => "Described, nothing claimed".to_owned(),
+        None => "Described".to_owned(),
     };
     format!("**{head}**: {}.", markdown(&against.sentence))
 }
