@@ -171,3 +171,11 @@ fn what_tools_flagged_and_captures_missed_is_doubtful() {
     assert!(report.status.files.contains(&"prometheus/queue_wait.json".to_owned()));
     assert!(!report.status.files.iter().any(|file| file.contains("passwd")));
 }
+
+#[test]
+fn the_window_s_end_has_the_error_of_the_last_end() {
+    let figures = judged(&good(), &[]).report().status.figures;
+    // The last poll that saw the last job running was 0.2 s before the one that saw it ended.
+    assert!((figures["windowErrorSeconds"] - 0.2).abs() < 1e-9 && (figures["windowSeconds"] - 13.0).abs() < 1e-9);
+    assert!(!judged(&[RUN.to_owned()], &[]).report().status.figures.contains_key("windowErrorSeconds"));
+}

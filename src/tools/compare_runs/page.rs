@@ -36,6 +36,7 @@ pub(super) fn page(comparison: &Comparison, report: impl Fn(&str) -> Option<Stri
 
 fn first_sentence(against: &Against) -> String {
     let head = match against.word {
+        Some(Word::NoDifference) => "Not told apart".to_owned(),
         Some(word) => capital(words(word)),
         None if against.no_claim.is_empty() => "Not decided".to_owned(),
         None => "Described".to_owned(),
