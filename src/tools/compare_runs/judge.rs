@@ -107,11 +107,10 @@ fn drift(reference: &Group, other: &Group) -> Option<String> {
 fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option<(Difference, Option<f64>)> {
     let (a, b) = (row.cells.first()?, row.cells.get(index)?);
     let (mean, reference) = (b.mean?, a.mean?);
-    let error = larger(a, b);
+    let error = hidden(a, b, 1.0).map(micro);
     let (ours, theirs) = (legs(a), legs(b));
     let shifts = Shifts::of(&ours, &theirs).filter(|_| may_claim);
     let tested = shifts.zip(error).and_then(|(shifts, error)| {
-        // Polling and scraping err in one direction, each leg by its own amount: together by no more than the larger mean.
         let interval = shifts.interval(LEVEL)?.widened(error);
         let (low, high) = (micro(interval.low), micro(interval.high));
         let test = Test { p_higher: micro(shifts.p_higher()), p_lower: micro(shifts.p_lower()), low, high };
@@ -130,9 +129,12 @@ fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option
     Some((found, tested.map(|(_, attained)| attained)))
 }
 
-/// The larger of two errors, where both are known.
-pub(super) fn larger(a: &Cell, b: &Cell) -> Option<f64> {
-    a.error.zip(b.error).map(|(a, b)| a.max(b))
+/// How far the difference of `b` from `factor` times `a` may be off, either way, for polling or scraping alone. Where both err
+/// in one direction, as late sightings do, that is the larger error of the two; where they err in both, their sum.
+pub(super) fn hidden(a: &Cell, b: &Cell, factor: f64) -> Option<f64> {
+    let sides = |cell: &Cell| Some((cell.mean? - cell.low?, cell.high? - cell.mean?));
+    let ((a_less, a_more), (b_less, b_more)) = (sides(a)?, sides(b)?);
+    Some((b_less + factor * a_more).max(b_more + factor * a_less))
 }
 
 pub(super) fn legs(cell: &Cell) -> Vec<f64> {
