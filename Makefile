@@ -47,7 +47,7 @@ export RUN_ID
 OUT ?= stress-runs/$(RUN_ID)
 ## The run directory that `make report` renders again
 RUN ?= stress-runs/latest
-## A finished leg for `make compare`, with B; empty: the newest legs of each setting under stress-runs/
+## A finished leg for `make compare`, with B; empty: the legs of OUT, or else the newest under stress-runs/
 A ?=
 ## The leg to compare it with
 B ?=
@@ -163,9 +163,10 @@ report: build ## Render the reports of RUN again from its records, without load
 	render-report --index '$(RUN)' > /dev/null
 
 .PHONY: compare
-compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
+compare: build ## Compare the newest A/B legs of each setting, those of OUT if it has any, or A=DIR with B=DIR
 	@$(with_tools)
-	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under stress-runs)
+	under=stress-runs; [[ ! -d '$(OUT)/ab' ]] || under='$(OUT)/ab'
+	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under "$$under")
 
 # Everything that belongs to a run and to none of its scenarios.
 .PHONY: run-dir
