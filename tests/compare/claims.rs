@@ -158,6 +158,10 @@ fn an_error_that_is_not_known_is_not_none() {
     legs[0] = legs[0].clone().without("endToEndMedianErrorSeconds");
     let comparison = compared(legs);
     assert_eq!(word(&comparison, MEDIAN), "");
+    assert_eq!(
+        row(&comparison, MEDIAN)["differences"][0]["tenPercent"],
+        json!({"message": "not known, for how far the figures may be off is not"})
+    );
     let why = row(&comparison, MEDIAN)["missing"][0].as_str().unwrap();
     assert!(why.contains("the report of np-8.1 does not say how far it may be off"), "{why}");
     assert!(sentence(&comparison).ends_with("; not known: end to end, median"), "{}", sentence(&comparison));
@@ -261,4 +265,16 @@ fn each_other_setting_is_compared_with_the_first() {
     assert_eq!(against[0]["word"], "Worse");
     assert!(against[1]["sentence"].as_str().unwrap().contains("np-8.1, np-8.2, np-8.3 ran one after the other"));
     assert_eq!(row(&comparison, MEDIAN)["differences"][1]["difference"], json!(-4.9));
+}
+
+#[test]
+fn four_legs_of_each_attain_less_than_the_level_and_say_so() {
+    let legs = |name: &str, first: u64, median: f64| -> Vec<Leg> {
+        (0..4).map(|at| leg(&format!("{name}.{at}"), 2 * at + first, median + at as f64 / 10.0)).collect()
+    };
+    let shelf = crate::legs::Shelf::of([legs("np-8", 0, 20.0), legs("np-4", 1, 25.0)].concat());
+    let against = &shelf.json(&[])["status"]["against"][0];
+    // Three of 70 splits in either direction.
+    assert_eq!((&against["word"], &against["confidencePercent"]), (&json!("Worse"), &json!(91.428_571)));
+    assert!(shelf.compare(&[]).stdout.contains("| 91.4 % interval |"), "rounded down");
 }

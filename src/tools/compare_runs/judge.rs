@@ -116,7 +116,7 @@ fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option
         let test = Test { p_higher: micro(shifts.p_higher()), p_lower: micro(shifts.p_lower()), low, high };
         Some((test, shifts.attained(LEVEL)))
     });
-    let ten = needed(&ours, &theirs, WANTED * reference, error.unwrap_or_default(), LEVEL, LEAST_LEGS);
+    let ten = error.map(|error| needed(&ours, &theirs, WANTED * reference, error, LEVEL, LEAST_LEGS));
     let found = Difference {
         setting: other.name.clone(),
         difference: micro(mean - reference),
@@ -151,7 +151,11 @@ fn word(better: Better, test: Test) -> Word {
     }
 }
 
-fn ten_percent(needed: Needed, reference: f64) -> TenPercent {
+fn ten_percent(needed: Option<Needed>, reference: f64) -> TenPercent {
+    let Some(needed) = needed else {
+        let message = "not known, for how far the figures may be off is not".to_owned();
+        return TenPercent { legs: None, message };
+    };
     let (legs, message) = match needed {
         _ if reference == 0.0 => (None, "the reference is 0, and so is a tenth of it".to_owned()),
         Needed::Each(count) => (Some(count as u64), format!("{count} legs of each")),
