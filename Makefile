@@ -47,6 +47,12 @@ export RUN_ID
 OUT ?= stress-runs/$(RUN_ID)
 ## The run directory that `make report` renders again
 RUN ?= stress-runs/latest
+## A finished leg for `make compare`, with B; empty: the newest legs of each setting under stress-runs/
+A ?=
+## The leg to compare it with
+B ?=
+## What fails `make compare`: the percentage, such as 5%, by which a headline figure is worse; empty: nothing
+FAIL_IF_WORSE ?=
 ## The repository whose state is recorded in the run's .git-sha
 REPO ?= .
 
@@ -155,6 +161,11 @@ report: build ## Render the reports of RUN again from its records, without load
 	done
 	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
 	render-report --index '$(RUN)' > /dev/null
+
+.PHONY: compare
+compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
+	@$(with_tools)
+	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under stress-runs)
 
 # Everything that belongs to a run and to none of its scenarios.
 .PHONY: run-dir

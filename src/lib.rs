@@ -28,6 +28,9 @@
 //! | [`input`] | a thread that reads standard input |
 //! | [`workers`] | a pool of threads that block on HTTP |
 //! | [`capture`] | the window of a capture, and when it is soft |
+//! | [`scenario`] | finished scenarios on disk: finding and reading them |
+//! | [`statistics`] | exact comparison of two small sets of figures |
+//! | [`page`] | a Markdown page in the making |
 //! | [`units`] | durations and rates as people type and read them |
 
 pub mod capture;
@@ -38,10 +41,13 @@ pub mod figures;
 pub mod http;
 pub mod input;
 pub mod ndjson;
+pub mod page;
 pub mod profile;
 pub mod record;
 pub mod runs;
+pub mod scenario;
 pub mod slots;
+pub mod statistics;
 pub mod target;
 pub mod tools;
 pub mod units;

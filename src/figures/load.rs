@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::distribution::quantile;
-use super::journey::Journey;
+use super::journey::{Journey, Moment};
 use super::outcome::Outcome;
 use crate::record::Timestamp;
 
@@ -64,6 +64,8 @@ pub struct Load {
     pub last_submitted: Option<Timestamp>,
     /// The last end that was seen.
     pub last_end: Option<Timestamp>,
+    /// How far the true last end may lie from that, in seconds.
+    pub last_end_error: Option<f64>,
     /// The load over time.
     pub slices: Vec<Slice>,
     /// The lag of the schedule.
@@ -81,8 +83,13 @@ impl Load {
         let jobs = || account.entries.iter().filter_map(|entry| entry.job.as_ref());
         let submitted = || jobs().filter_map(|job| job.status.submitted_at);
         (load.first_submitted, load.last_submitted) = (submitted().min(), submitted().max());
-        let ends = journeys.iter().filter_map(|journey| Some(journey.end?.at));
-        load.last_end = ends.max();
+        let last =
+            |part: fn(&Moment) -> Timestamp| journeys.iter().filter_map(|journey| journey.end.as_ref()).map(part).max();
+        load.last_end = last(|end| end.at);
+        load.last_end_error = load.last_end.and_then(|at| {
+            let (low, high) = (last(|end| end.low)?, last(|end| end.high)?);
+            Some(high.since(at).max(at.since(low)))
+        });
         load.find_rate(submitted().count());
         let mut lags: Vec<f64> = journeys.iter().filter_map(|journey| journey.lag_seconds).collect();
         lags.sort_by(f64::total_cmp);

@@ -1,20 +1,13 @@
 //! The files of a run directory: each is written under a temporary name and renamed, so that none is ever half there.
 
-use std::fs::Permissions;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::Path;
 
-use super::intake::{RECORDS, texts};
+use super::intake::texts;
 use crate::cli::{Console, Failure};
 use crate::record::{API_VERSION, Fold, Kind};
-
-/// The final Run record.
-pub(super) const MANIFEST: &str = "manifest.json";
-/// The Report record. Written last: where it is, the scenario is finished.
-pub(super) const REPORT: &str = "report.json";
-/// The report for people.
-pub(super) const PAGE: &str = "report.md";
+pub(super) use crate::scenario::{MANIFEST, PAGE, REPORT};
+use crate::scenario::{RECORDS, replace};
 
 /// Every file that makes a directory a scenario's, with what it is.
 pub(super) const DESCRIBED: [(&str, &str); 7] = [
@@ -37,18 +30,6 @@ pub(super) const OURS: [&str; 7] = {
     }
     names
 };
-
-/// Puts `bytes` into `name` in `directory`, whole or not at all.
-pub(super) fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        // As any program creates a file; the user's mask takes its share away.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
-    file.write_all(bytes)?;
-    file.persist(directory.join(name)).map_err(|error| error.error)?;
-    Ok(())
-}
 
 /// Checks that `directory` can be written, before any work is done for it.
 pub(super) fn check_writable(directory: &Path) -> Result<(), Failure> {

@@ -45,6 +45,8 @@ pub(super) struct Observed {
     pub(super) stages: Vec<Witnessed>,
     /// How many counters had no sample before the window and were counted from zero.
     pub(super) born: usize,
+    /// The widest distance between two points of each query in the window, in seconds.
+    pub(super) gaps: BTreeMap<String, f64>,
     /// By tenant.
     pub(super) tenancies: BTreeMap<String, Tenancy>,
     /// How often the GPU passed from one to another, by the labels' values in the order of `by`.
@@ -80,6 +82,9 @@ impl Observed {
             }
         };
         witnesses::by_name(&self.stages, &mut put);
+        for (query, gap) in &self.gaps {
+            put(&format!("samples.{query}.widestGapSeconds"), *gap);
+        }
         for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
             put(&format!("gpu.{tenant}.tenancyCount"), tenancy.count);
             if let Some(seconds) = tenancy.seconds {
@@ -174,6 +179,9 @@ impl Reading<'_> {
             let labels = record.spec.by.join(", ");
             let all = series.len();
             self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
+        }
+        if let Some(gap) = counters::widest_gap(&series, from(&record), to(&record)) {
+            self.told.gaps.insert(name.to_owned(), gap);
         }
         Some((record, series))
     }

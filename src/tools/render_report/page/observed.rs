@@ -1,8 +1,9 @@
 //! The sections that rest on the captures: witnesses side by side, the GPU, the queues, and the captures themselves.
 
-use super::{LISTED_JOBS, MESSAGE, Page, dash, link};
+use super::{LISTED_JOBS, MESSAGE};
 use crate::escape::{self, markdown};
 use crate::figures::witnesses::{Mean, Spread, Witnessed};
+use crate::page::{Page, dash, link};
 use crate::record::Timestamp;
 use crate::tools::render_report::captures::Row;
 use crate::tools::render_report::observed::{Depth, Observed, Tenancy};
