@@ -2,7 +2,10 @@
 
 use std::io::Read;
 
+use clap::CommandFactory;
 use stress_suite::record::{Criterion, Verdict};
+
+use stress_suite::tools::render_report::Args;
 
 use crate::support::{RUN, Ran, Scratch, good, job, judged, succeeded, tool};
 
@@ -232,6 +235,33 @@ fn what_cannot_be_judged_is_refused_before_anything_is_read_or_made() {
         }
     }
     assert!(!scratch.out().exists());
+}
+
+/// The words of `text` between `open` and `close` that are comparisons.
+fn comparisons<'a>(text: &'a str, open: &'a str, close: &'a str) -> Vec<&'a str> {
+    let quoted = text.split(open).skip(1).filter_map(|rest| rest.split(close).next());
+    quoted.filter(|word| word.contains(['<', '>']) && word.len() > 2 && !word.contains(' ')).collect()
+}
+
+#[test]
+fn what_help_and_the_documentation_show_can_be_asked_for() {
+    let help = Args::command().render_long_help().to_string();
+    let page = std::fs::read_to_string("docs/thresholds.md").unwrap();
+    let shown = [comparisons(&help, "'", "'"), comparisons(&page, "`e2e", "`")].concat();
+    assert!(shown.len() > 12, "{shown:?}");
+    for expect in shown {
+        let expect = if expect.starts_with('.') { format!("e2e{expect}") } else { expect.to_owned() };
+        let ran = tool(&["--check", "--expect", &expect], Untouched);
+        assert_eq!(ran.code, 0, "{expect}: {}", ran.stderr);
+    }
+    let (_, criteria) = help.split_once("Criteria:\n").unwrap();
+    let (criteria, _) = criteria.split_once("  STAT is").unwrap();
+    let names = criteria
+        .lines()
+        .filter(|line| !line.contains("and comparisons"))
+        .map(|line| line.split_whitespace().next().unwrap());
+    let unsaid: Vec<&str> = names.filter(|name| !page.contains(&format!("| `{name}` |"))).collect();
+    assert_eq!(unsaid, Vec::<&str>::new(), "docs/thresholds.md does not say what these are");
 }
 
 #[test]

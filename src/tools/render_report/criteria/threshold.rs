@@ -201,6 +201,8 @@ fn value(figure: &Figure, typed: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> (Figure, Operator, f64) {
@@ -265,6 +267,20 @@ mod tests {
             assert_eq!(operator.holds(within(2.1, f64::INFINITY), 2.0), above, "{operator:?}");
             assert_eq!(operator.holds(within(2.0, 2.0), 2.0), at, "{operator:?}");
             assert_eq!(operator.holds(within(1.0, 3.0), 2.0), None, "{operator:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>(), name in "[a-z.<>=]{0,12}", value in "[<>=0-9a-z%/. ]{0,8}") {
+            let _ = Threshold::parse(&text);
+            let _ = Threshold::parse(&format!("{name}{value}"));
+        }
+
+        #[test]
+        fn any_name_can_stand_in_the_middle(name in "[^,]{1,20}", seconds in 0..1000u32) {
+            let parsed = Threshold::parse(&format!("wait.{name}.max<={seconds}s"));
+            prop_assert_eq!(parsed.map(|it| it.figure), Ok(Figure::Time(Times::Wait(name), Statistic::Max)));
         }
     }
 }
