@@ -20,7 +20,7 @@
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
-//! | [`escape`] | text from targets made safe for Markdown, CSV and the terminal |
+//! | [`escape`] | text from targets made safe for Markdown, CSV, XML and the terminal |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`target`] | which target, through which profile: arguments that two tools share |

@@ -5,6 +5,7 @@
 //! gives the same figures.
 
 pub mod account;
+pub mod bounds;
 pub mod counters;
 pub mod distribution;
 pub mod interval;

@@ -123,7 +123,7 @@ fn queues(page: &mut Page, observed: &Observed) {
         return;
     }
     page.heading("Highest queue depth");
-    let rows = observed.depths.iter().take(LISTED_JOBS).map(|(queue, Depth { ready, at })| {
+    let rows = observed.depths.iter().take(LISTED_JOBS).map(|(queue, Depth { ready, at, .. })| {
         // A queue that was never seen filled was not deepest at any time.
         let when = if *ready > 0.0 { at.time_of_day() } else { dash() };
         vec![name(queue), count(*ready), when]
