@@ -19,7 +19,7 @@ pub use queries::{Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
-use crate::record::StageSpec;
+use crate::record::{StageSpec, raw};
 
 /// The profile that is built in.
 const DEFAULT: &str = include_str!("../../profiles/autorag.toml");
@@ -64,6 +64,20 @@ pub struct Health {
     /// What to type to start the target, for the message that says it is not there.
     #[serde(default)]
     pub hint: Option<String>,
+    /// By the name of a label that says the same of a run: JSON pointers at which the answer may tell a setting.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Vec<String>>,
+}
+
+impl Health {
+    /// The settings that `body`, an answer, tells, by name. What it does not tell is not there.
+    pub fn told(&self, body: &str) -> BTreeMap<String, String> {
+        let text = |raw: &serde_json::value::RawValue| {
+            raw::scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned()))
+        };
+        let find = |pointers: &Vec<String>| pointers.iter().find_map(|at| raw::pointer(body, at).and_then(text));
+        self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?))).collect()
+    }
 }
 
 /// How a job is submitted.
@@ -257,6 +271,14 @@ impl Profile {
                 return Err(format!("{key}: \"{pointer}\" is not a JSON pointer: it begins with `/`"));
             }
         }
+        for (name, pointers) in &health.settings {
+            if name.is_empty() || pointers.is_empty() {
+                return Err(format!("health.settings.{name}: name a label, and at least one JSON pointer"));
+            }
+            if let Some(wrong) = pointers.iter().find(|pointer| !pointer.starts_with('/')) {
+                return Err(format!("health.settings.{name}: \"{wrong}\" is not a JSON pointer: it begins with `/`"));
+            }
+        }
         for (key, empty) in [
             ("submit.id", submit.id.is_empty()),
             ("submit.accepted", submit.accepted.is_empty()),
@@ -358,6 +380,8 @@ mod tests {
             ("[health]", "[health]\nport = 3", "line 8: unknown field `port`"),
             ("accepted = [202]", "acepted = [202]", "unknown field `acepted`"),
             ("path = \"/jobs/{id}\"", "path = \"/jobs\"", "{id}"),
+            ("num_parallel = [\"/", "num_parallel = [\"", "health.settings.num_parallel: \"num_parallel\""),
+            ("[prometheus.idle]\nquery = '{", "[prometheus.idle]\nquery = 'sum({", "prometheus.idle.query"),
             ("id = [\"/job_id\"", "id = [\"job_id\"", "submit.id"),
             ("{run}/{name}", "{run}/{nmae}", "{nmae}"),
             ("source = \"{source}\"", "source = \"{soruce}\"", "submit.body"),

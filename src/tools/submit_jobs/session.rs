@@ -1,6 +1,6 @@
 //! A session of submitting: one loop that hears of everything that happens and is the only one to write.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -10,13 +10,16 @@ use super::admission::{Admission, Answer};
 use super::health;
 use super::lines;
 use super::post::{Post, Posted, collapsed};
+use super::warmup::{Held, Warmup};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{BaseUrl, Client, Connections, Exchange};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Record, RunSpec, RunStatus, Timestamp};
+use crate::record::{
+    Aborted, Job, JobStatus, Kind, Phase, Record, Run, RunSpec, RunStatus, Timestamp, differences,
+};
 use crate::runs::{Runs, write_status};
 use crate::slots;
 use crate::workers::Workers;
@@ -80,6 +83,9 @@ struct Session<'a> {
     clock: Clock,
     workers: Workers<Task, (Record, Posted)>,
     admission: Admission,
+    warmup: Warmup,
+    /// What the target's health answer told of its settings.
+    settings: BTreeMap<String, String>,
     account: Account,
     offset: OffsetBounds,
     runs: Runs,
@@ -128,6 +134,8 @@ impl<'a> Session<'a> {
             clock,
             workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
             admission: Admission::of(args),
+            warmup: Warmup::new(args.rest),
+            settings: BTreeMap::new(),
             account: Account::default(),
             offset: OffsetBounds::default(),
             runs: Runs::default(),
@@ -146,8 +154,9 @@ impl<'a> Session<'a> {
 
     /// Asks the target whether it is well; where it is not, nothing will be submitted.
     fn check_health(&mut self, exchange: &Exchange) {
-        if let Err(message) = health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
-            self.abort(Exit::Unreachable, "TargetUnhealthy", message);
+        match health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
+            Ok(settings) => self.settings = settings,
+            Err(message) => self.abort(Exit::Unreachable, "TargetUnhealthy", message),
         }
     }
 
@@ -186,14 +195,22 @@ impl<'a> Session<'a> {
 
     /// Submits what may be submitted now. Gives the moment at which to look again, where the model knows one.
     fn submit(&mut self, permits: &Permits, out: &mut Writer<'_>) -> Result<Option<Instant>, Failure> {
-        while let Some((record, _)) = self.waiting.front() {
+        while let Some((record, job)) = self.waiting.front() {
             if self.aborted.is_some() {
                 out.record(record)?;
                 self.waiting.pop_front();
                 permits.give();
                 continue;
             }
-            let late = match self.admission.ask(Instant::now()) {
+            let now = Instant::now();
+            if !job.is_warmup() {
+                match self.warmup.holds(&self.admission, now) {
+                    Held::No => {}
+                    Held::Until(moment) => return Ok(Some(moment)),
+                    Held::UntilAnEnd => return Ok(None),
+                }
+            }
+            let late = match self.admission.ask(now) {
                 Answer::Now { late } => late,
                 Answer::At(moment) => return Ok(Some(moment)),
                 Answer::Later => return Ok(None),
@@ -207,7 +224,7 @@ impl<'a> Session<'a> {
                 let due_at = Some(self.clock.now().shifted(-late.as_secs_f64()));
                 write_status(&mut record, &DueAt { due_at })?;
             }
-            let post = Post::of(&self.profile, &self.base, &job)?;
+            let (post, is_warmup) = (Post::of(&self.profile, &self.base, &job)?, job.is_warmup());
             match self.workers.give(Task { record, post, clock: self.clock.clone() }) {
                 Ok(None) => {}
                 // The system had no thread left after all: the job goes back and waits for one.
@@ -218,6 +235,9 @@ impl<'a> Session<'a> {
                 Err(error) => return Err(Failure::io("a thread", &error)),
             }
             self.admission.submitted();
+            if is_warmup {
+                self.warmup.submitted();
+            }
             self.under_way += 1;
         }
         Ok(None)
@@ -289,11 +309,28 @@ impl<'a> Session<'a> {
             ..RunSpec::default()
         };
         Admission::describe(self.args, &mut spec);
+        let Run { metadata, spec: asked, .. } = record.read().map_err(|error| Failure::usage(error.to_string()))?;
+        if asked.warmup.is_some() {
+            self.needs_slots();
+            spec.rest_seconds = Some(self.args.rest.as_secs_f64());
+        }
+        for difference in differences(&metadata.labels, &self.settings) {
+            self.console.say(&difference);
+        }
         let (_, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
         if let Some(clock) = clock {
             self.clock = clock;
         }
         Ok(())
+    }
+
+    /// Warm-up jobs that nobody hears end cannot be kept apart from the counted ones.
+    fn needs_slots(&mut self) {
+        if !self.admission.is_closed() {
+            let message = "only the closed model hears when warm-up jobs have ended: type `submit-jobs --concurrency N --slots FIFO | \
+                 poll-jobs --slots FIFO`, or stage without --warmup";
+            self.abort(Exit::Usage, "NoSlots", message.to_owned());
+        }
     }
 
     /// Puts a job into the queue, or hands it on where there is nothing to submit.
@@ -306,6 +343,9 @@ impl<'a> Session<'a> {
             return out.record(&record);
         }
         self.submitted.insert(name);
+        if job.is_warmup() {
+            self.needs_slots();
+        }
         if job.spec.source.is_empty() {
             permits.give();
             let status = JobStatus {
@@ -368,6 +408,7 @@ impl<'a> Session<'a> {
         let status = RunStatus {
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
+            settings: std::mem::take(&mut self.settings),
             aborted,
             ..RunStatus::default()
         };
