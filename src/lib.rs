@@ -20,6 +20,7 @@
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
+//! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
 //! | [`escape`] | text from targets made safe for Markdown, CSV and the terminal |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
@@ -39,6 +40,7 @@ pub mod http;
 pub mod input;
 pub mod ndjson;
 pub mod profile;
+pub mod prometheus;
 pub mod record;
 pub mod runs;
 pub mod slots;

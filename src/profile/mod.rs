@@ -15,14 +15,18 @@ use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
 pub use evidence::{JaegerAt, LogsAt};
-pub use queries::{Prometheus, Query};
+pub use queries::{IdleAt, Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
+use crate::escape;
 use crate::record::{StageSpec, raw};
 
 /// The profile that is built in.
 const DEFAULT: &str = include_str!("../../profiles/autorag.toml");
+
+/// How many characters of a setting that a target tells are kept.
+const TOLD: usize = 200;
 
 /// One target.
 #[derive(Clone, Debug, Deserialize)]
@@ -75,7 +79,9 @@ impl Health {
         let text = |raw: &serde_json::value::RawValue| {
             raw::scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned()))
         };
-        let find = |pointers: &Vec<String>| pointers.iter().find_map(|at| raw::pointer(body, at).and_then(text));
+        let find = |pointers: &Vec<String>| {
+            pointers.iter().find_map(|at| raw::pointer(body, at).and_then(text)).map(|told| escape::start(&told, TOLD))
+        };
         self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?))).collect()
     }
 }

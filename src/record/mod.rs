@@ -32,7 +32,9 @@ pub use fold::{Fold, job_name, warmup_prefix};
 pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom, WARMUP};
 use raw::RawObject;
 pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
-pub use run::{Aborted, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window, differences};
+pub use run::{
+    Aborted, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window, differences,
+};
 pub use time::Timestamp;
 
 /// The contract's version, in every record's `apiVersion`.

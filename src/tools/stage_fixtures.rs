@@ -13,8 +13,8 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::ndjson::Writer;
 use crate::record::{
-    Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, Run, RunSpec, RunStatus, Shard, Timestamp, WARMUP, job_name,
-    warmup_prefix,
+    Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, Run, RunSpec, RunStatus, Shard, Timestamp, WARMUP,
+    job_name, warmup_prefix,
 };
 
 /// Stage one media file per job and emit the jobs as records.

@@ -17,9 +17,7 @@ use crate::http::{BaseUrl, Client, Connections, Exchange};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{
-    Aborted, Job, JobStatus, Kind, Phase, Record, Run, RunSpec, RunStatus, Timestamp, differences,
-};
+use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Record, Run, RunSpec, RunStatus, Timestamp, differences};
 use crate::runs::{Runs, write_status};
 use crate::slots;
 use crate::workers::Workers;
