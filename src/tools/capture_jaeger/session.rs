@@ -239,8 +239,11 @@ fn listen(stop: &Stop) -> Receiver<()> {
     stopped
 }
 
-/// A job that the target took, and that carried a trace id.
+/// A counted job that the target took, and that carried a trace id.
 fn expected(job: Job) -> Option<Expected> {
+    if job.is_warmup() {
+        return None;
+    }
     let trace = job.status.trace_id?;
     job.status.job_id.as_ref()?;
     Some(Expected { canonical: canonical(&trace), trace, job: job.status.job_id, span: job.status.span_id })
