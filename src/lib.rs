@@ -4,9 +4,9 @@
 //! directory is the record:
 //!
 //! ```text
-//! stage-fixtures ─► submit-jobs ─► poll-jobs ─► capture-logs ─► capture-prom ─► capture-jaeger ─► render-report
-//!        Run, Job       ▲   Submitted   │ ended         Logs          Series          Traces           Report
-//!                       └──── slots ◄───┘                                                        + run directory
+//! stage-fixtures ─► await-idle ─► submit-jobs ─► poll-jobs ─► capture-logs ─► capture-prom ─► capture-jaeger ─► render-report
+//!        Run, Job     when idle        ▲   Submitted   │ ended         Logs          Series          Traces           Report
+//!                                      └──── slots ◄───┘                                                        + run directory
 //! ```
 //!
 //! Dependencies point one way: `src/bin` → [`tools`] → everything else. A tool never imports another tool; what two

@@ -5,6 +5,7 @@
 
 mod answer;
 mod evidence;
+mod health;
 mod queries;
 mod template;
 
@@ -15,18 +16,15 @@ use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
 pub use evidence::{JaegerAt, LogsAt};
+pub use health::Health;
 pub use queries::{IdleAt, Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
-use crate::escape;
-use crate::record::{StageSpec, raw};
+use crate::record::StageSpec;
 
 /// The profile that is built in.
 const DEFAULT: &str = include_str!("../../profiles/autorag.toml");
-
-/// How many characters of a setting that a target tells are kept.
-const TOLD: usize = 200;
 
 /// One target.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,36 +52,6 @@ pub struct Profile {
     /// What the target's metrics are asked.
     #[serde(default)]
     pub prometheus: Prometheus,
-}
-
-/// How to see that the target is up.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Health {
-    /// Path below the base URL.
-    pub path: String,
-    /// The HTTP statuses that mean healthy.
-    #[serde(default = "ok")]
-    pub accepted: Vec<u16>,
-    /// What to type to start the target, for the message that says it is not there.
-    #[serde(default)]
-    pub hint: Option<String>,
-    /// By the name of a label that says the same of a run: JSON pointers at which the answer may tell a setting.
-    #[serde(default)]
-    pub settings: BTreeMap<String, Vec<String>>,
-}
-
-impl Health {
-    /// The settings that `body`, an answer, tells, by name. What it does not tell is not there.
-    pub fn told(&self, body: &str) -> BTreeMap<String, String> {
-        let text = |raw: &serde_json::value::RawValue| {
-            raw::scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned()))
-        };
-        let find = |pointers: &Vec<String>| {
-            pointers.iter().find_map(|at| raw::pointer(body, at).and_then(text)).map(|told| escape::start(&told, TOLD))
-        };
-        self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?))).collect()
-    }
 }
 
 /// How a job is submitted.
@@ -211,9 +179,6 @@ pub struct Stage {
     pub required: bool,
 }
 
-fn ok() -> Vec<u16> {
-    vec![200]
-}
 fn accepted() -> Vec<u16> {
     vec![200, 201, 202]
 }
@@ -277,14 +242,7 @@ impl Profile {
                 return Err(format!("{key}: \"{pointer}\" is not a JSON pointer: it begins with `/`"));
             }
         }
-        for (name, pointers) in &health.settings {
-            if name.is_empty() || pointers.is_empty() {
-                return Err(format!("health.settings.{name}: name a label, and at least one JSON pointer"));
-            }
-            if let Some(wrong) = pointers.iter().find(|pointer| !pointer.starts_with('/')) {
-                return Err(format!("health.settings.{name}: \"{wrong}\" is not a JSON pointer: it begins with `/`"));
-            }
-        }
+        health.check()?;
         for (key, empty) in [
             ("submit.id", submit.id.is_empty()),
             ("submit.accepted", submit.accepted.is_empty()),

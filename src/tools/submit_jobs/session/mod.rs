@@ -1,5 +1,7 @@
 //! A session of submitting: one loop that hears of everything that happens and is the only one to write.
 
+mod intake;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,9 +17,9 @@ use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{BaseUrl, Client, Connections, Exchange};
 use crate::input::{self, Input, Permits};
-use crate::ndjson::{Account, Line, Read, Reader, Writer};
+use crate::ndjson::{Account, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Record, Run, RunSpec, RunStatus, Timestamp, differences};
+use crate::record::{Aborted, Job, Kind, Phase, Record, RunStatus, Timestamp};
 use crate::runs::{Runs, write_status};
 use crate::slots;
 use crate::workers::Workers;
@@ -264,17 +266,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn hear_line(&mut self, read: Read, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
-        match self.account.take(read, &self.console) {
-            Some(Line::Record(record)) if record.kind() == Kind::Job => return self.admit(record, permits, out),
-            Some(Line::Record(record)) if record.kind() == Kind::Run => self.hear_run(record, out)?,
-            Some(line) => out.line(&line)?,
-            None => {}
-        }
-        permits.give();
-        Ok(())
-    }
-
     fn hear_slot(&mut self, event: std::io::Result<slots::Event>) -> Result<(), Failure> {
         let slots = self.args.slots.as_deref().unwrap_or_else(|| std::path::Path::new("")).display().to_string();
         match event.map_err(|error| Failure::io(&format!("--slots {slots}"), &error))? {
@@ -296,73 +287,6 @@ impl<'a> Session<'a> {
                 self.abort(Exit::InputOutput, "NoPoller", what);
             }
         }
-        Ok(())
-    }
-
-    fn hear_run(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let mut spec = RunSpec {
-            target: Some(self.base.as_str().to_owned()),
-            profile: Some(self.profile.name.clone()),
-            stages: self.profile.stage_specs(),
-            ..RunSpec::default()
-        };
-        Admission::describe(self.args, &mut spec);
-        let Run { metadata, spec: asked, .. } = record.read().map_err(|error| Failure::usage(error.to_string()))?;
-        if asked.warmup.is_some() {
-            self.needs_slots();
-            spec.rest_seconds = Some(self.args.rest.as_secs_f64());
-        }
-        for difference in differences(&metadata.labels, &self.settings) {
-            self.console.say(&difference);
-        }
-        let (_, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
-        if let Some(clock) = clock {
-            self.clock = clock;
-        }
-        Ok(())
-    }
-
-    /// Warm-up jobs that nobody hears end cannot be kept apart from the counted ones.
-    fn needs_slots(&mut self) {
-        if !self.admission.is_closed() {
-            let message = "only the closed model hears when warm-up jobs have ended: type `submit-jobs --concurrency N --slots FIFO | \
-                 poll-jobs --slots FIFO`, or stage without --warmup";
-            self.abort(Exit::Usage, "NoSlots", message.to_owned());
-        }
-    }
-
-    /// Puts a job into the queue, or hands it on where there is nothing to submit.
-    fn admit(&mut self, mut record: Record, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
-        let name = (job.metadata.run.clone(), job.metadata.name.clone());
-        if job.status.phase != Phase::Staged || self.submitted.contains(&name) {
-            self.handed_on += 1;
-            permits.give();
-            return out.record(&record);
-        }
-        self.submitted.insert(name);
-        if job.is_warmup() {
-            self.needs_slots();
-        }
-        if job.spec.source.is_empty() {
-            permits.give();
-            let status = JobStatus {
-                phase: Phase::Rejected,
-                reason: Some("NoSource".to_owned()),
-                message: Some("the record has no spec.source".to_owned()),
-                observed_at: Some(self.clock.now()),
-                ..JobStatus::default()
-            };
-            write_status(&mut record, &status)?;
-            return out.record(&record);
-        }
-        if !self.sources.insert(job.spec.source.clone()) {
-            self.console.say(&format!(
-                "{}: an earlier job has the same source; the target may collapse the two",
-                job.metadata.name
-            ));
-        }
-        self.waiting.push_back((record, job));
         Ok(())
     }
 
