@@ -61,7 +61,9 @@ export RUN_ID
 OUT ?= stress-runs/$(RUN_ID)
 ## The run directory that `make report` renders again
 RUN ?= stress-runs/latest
-## A finished leg for `make compare`, with B; empty: the newest legs of each setting under stress-runs/
+## Where `make compare` looks for the newest legs of each setting
+LEGS ?= stress-runs
+## A finished leg for `make compare`, with B, in place of the newest ones
 A ?=
 ## The leg to compare it with
 B ?=
@@ -144,7 +146,7 @@ demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, 
 	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
 	    CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)' || true
 	done
-	[[ $$stopped || ! -x '$(BIN)/compare-runs' ]] || $(submake) compare A='$(OUT)/ab/np-8.1 $(OUT)/ab/np-8.2 $(OUT)/ab/np-8.3' B='$(OUT)/ab/np-4.1 $(OUT)/ab/np-4.2 $(OUT)/ab/np-4.3'
+	[[ $$stopped ]] || $(submake) compare LEGS='$(OUT)'
 
 # By another name, so that `make -n demo` prints the line instead of running it.
 submake = $(MAKE) --no-print-directory
@@ -225,7 +227,7 @@ report: build ## Render the reports of RUN again from its records, without load
 .PHONY: compare
 compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
 	@$(with_tools)
-	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under stress-runs)
+	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under '$(LEGS)')
 
 # Everything that belongs to a run and to none of its scenarios.
 .PHONY: run-dir
