@@ -117,6 +117,7 @@ fn a_job_without_a_figure_may_lie_anywhere() {
     assert_eq!(verdict, Verdict::Passed, "{actual}");
     assert_eq!(actual, "5.70 s (+0 s / −200 ms) of 11 jobs; 1 has none, so it lies between 5.45 s and 5.75 s");
     assert_eq!(found(&failed, "e2e.p50>20s").0, Verdict::Failed);
+    assert_eq!(found(&failed, "stage.whisper.p50<3s"), (Verdict::Passed, "1.00 s of 11 jobs; 1 has none".to_owned()));
     let (verdict, actual) = found(&failed, "e2e.max<20s");
     assert_eq!(verdict, Verdict::Incomplete);
     assert_eq!(actual, "6.20 s (+0 s / −200 ms) of 11 jobs; 1 has none, so it is at least 6.00 s: not certain enough");
@@ -134,6 +135,7 @@ fn a_job_that_was_given_up_took_at_least_its_age() {
     let (verdict, actual) = found(&lines, "e2e.max<20s");
     assert_eq!(verdict, Verdict::Failed);
     assert_eq!(actual, "6.00 s (+0 s / −200 ms) of 2 jobs; 1 has none, so it is at least 10 m 00 s");
+    assert_eq!(only(&judged(&lines, &["--expect", "e2e.max<20s"])).jobs, ["soak-003"]);
     assert_eq!(found(&lines, "e2e.mean<3m").0, Verdict::Failed);
     assert_eq!(found(&lines, "e2e.max>9m").0, Verdict::Passed);
 }
