@@ -2,6 +2,7 @@
 
 use super::threshold::{Figure, Threshold, Times};
 use super::{Evidence, Finding};
+use crate::escape::start;
 use crate::figures::account::Entry;
 use crate::figures::bounds::{Bounds, Samples, Statistic};
 use crate::figures::distribution::Measured;
@@ -14,6 +15,8 @@ use crate::record::Verdict;
 use crate::tools::render_report::facts::decimal;
 use crate::units;
 
+/// How many characters of a name or a message that a server gave a sentence quotes.
+const QUOTED: usize = 120;
 /// The query whose growth the transitions are.
 const TRANSITIONS: &str = "gpu_tenancy_transitions";
 /// The query whose highest samples the depths are.
@@ -252,7 +255,7 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
     whole(DEPTHS, evidence)?;
     let depths = &evidence.observed.depths;
     let Some(depth) = depths.get(queue) else {
-        let seen: Vec<String> = depths.keys().cloned().collect();
+        let seen: Vec<String> = depths.keys().map(|name| start(name, QUOTED)).collect();
         return Err(if seen.is_empty() {
             "no queue was sampled in the window".to_owned()
         } else {
@@ -286,6 +289,6 @@ fn whole(name: &str, evidence: &Evidence<'_>) -> Result<(), String> {
     match (row.said, &row.why) {
         (None, _) => Ok(()),
         (Some(said), None) => Err(format!("the capture of {name} {said}")),
-        (Some(said), Some(why)) => Err(format!("the capture of {name} {said}: {why}")),
+        (Some(said), Some(why)) => Err(format!("the capture of {name} {said}: {}", start(why, QUOTED))),
     }
 }
