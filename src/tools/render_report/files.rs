@@ -16,9 +16,16 @@ pub(super) const REPORT: &str = "report.json";
 /// The report for people.
 pub(super) const PAGE: &str = "report.md";
 
+/// The same with drawings.
+pub(super) const HTML: &str = "report.html";
+/// The same without what the target said.
+pub(super) const REDACTED: &str = "report.redacted.html";
+
 /// Every file that makes a directory a scenario's, with what it is.
-pub(super) const DESCRIBED: [(&str, &str); 7] = [
-    (PAGE, "this report"),
+pub(super) const DESCRIBED: [(&str, &str); 9] = [
+    (PAGE, "the report"),
+    (HTML, "the same with drawings, for a browser"),
+    (REDACTED, "the same without what the target said, to be sent"),
     (REPORT, "the Report record: verdict, criteria, figures"),
     ("jobs.csv", "one row per job"),
     ("stages.csv", "one row per job and stage"),
@@ -28,8 +35,8 @@ pub(super) const DESCRIBED: [(&str, &str); 7] = [
 ];
 
 /// The names alone, the stream first: it is what tells a scenario's directory.
-pub(super) const OURS: [&str; 7] = {
-    let mut names = [""; 7];
+pub(super) const OURS: [&str; 9] = {
+    let mut names = [""; 9];
     let mut index = 0;
     while index < names.len() {
         names[index] = DESCRIBED[DESCRIBED.len() - 1 - index].0;
