@@ -64,6 +64,8 @@ pub struct Load {
     pub last_submitted: Option<Timestamp>,
     /// The last end that was seen.
     pub last_end: Option<Timestamp>,
+    /// How many jobs were in flight from each moment on at which that changed.
+    pub levels: Vec<(Timestamp, u64)>,
     /// The load over time.
     pub slices: Vec<Slice>,
     /// The lag of the schedule.
@@ -110,6 +112,7 @@ impl Load {
     fn find_concurrency(&mut self, spans: &[(Timestamp, Timestamp)]) {
         let steps = steps(spans);
         self.peak = peak(&steps, i64::MIN, i64::MAX);
+        self.levels = steps.iter().map(|(at, level)| (Timestamp::from_micros(*at), *level)).collect();
         let (Some(first), Some(last)) = (self.first_submitted, self.last_submitted) else { return };
         self.mean_while_submitting = mean(&steps, first.micros(), last.micros());
         let Some(end) = steps.last().map(|step| step.0) else { return };

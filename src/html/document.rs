@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn text_and_graphics_stand_out_in_light_and_in_dark() {
-        let (light, dark) = (colours(":root {"), colours("prefers-color-scheme: dark"));
+        let (light, dark) = (colours(":root {"), colours("prefers-color-scheme: dark) { :root {"));
         assert_eq!(light.keys().collect::<Vec<_>>(), dark.keys().collect::<Vec<_>>());
         for (theme, of) in [("light", light), ("dark", dark)] {
             let mut compared = 0;

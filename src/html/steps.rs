@@ -26,6 +26,26 @@ pub fn stretches(samples: &[(f64, f64)], gap: f64) -> Vec<Stretch> {
     found
 }
 
+/// The part of a stretch between two moments: what held at the first is moved there, and what held last is drawn on to the second
+/// where the stretch goes on beyond it.
+pub fn clipped(stretch: &[(f64, f64)], (low, high): (f64, f64)) -> Stretch {
+    let before = stretch.iter().rev().find(|point| point.0 < low).map(|point| (low, point.1));
+    let within = stretch.iter().filter(|point| (low..=high).contains(&point.0)).copied();
+    let mut part: Stretch = before.into_iter().chain(within).collect();
+    if let Some(&(_, last)) = part.last().filter(|_| stretch.last().is_some_and(|point| point.0 > high)) {
+        part.push((high, last));
+    }
+    if part.len() == 1 && part[0].0 <= low { Stretch::new() } else { part }
+}
+
+/// The area between the line and the coordinate `base`, as the `d` of a path.
+pub fn area(stretch: &[(f64, f64)], x: &Scale, y: &Scale, base: f64) -> String {
+    match stretch.first() {
+        Some(first) => format!("{}V{}H{}Z", path(stretch, x, y), number(base), number(x.at(first.0))),
+        None => String::new(),
+    }
+}
+
 /// The line as the `d` of a path. Of the points of one pixel column only the first, the lowest, the highest and the last are
 /// drawn (M4: Jugel and others, "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014), which looks the same.
 pub fn path(stretch: &[(f64, f64)], x: &Scale, y: &Scale) -> String {
@@ -63,6 +83,17 @@ mod tests {
     fn gaps_are_gaps() {
         let samples = [(0.0, 1.0), (1.0, 2.0), (5.0, 3.0), (6.0, f64::NAN), (7.0, 4.0)];
         assert_eq!(stretches(&samples, 2.0), [vec![(0.0, 1.0), (1.0, 2.0)], vec![(5.0, 3.0)], vec![(7.0, 4.0)]]);
+    }
+
+    #[test]
+    fn what_held_at_the_edges_is_drawn_up_to_them() {
+        let stretch = [(-5.0, 9.0), (-1.0, 1.0), (2.0, 3.0), (8.0, 4.0)];
+        assert_eq!(clipped(&stretch, (0.0, 6.0)), [(0.0, 1.0), (2.0, 3.0), (6.0, 3.0)]);
+        assert_eq!(clipped(&stretch, (-9.0, 8.0)), stretch);
+        assert_eq!(clipped(&stretch, (9.0, 10.0)), []);
+        let (x, y) = (Scale::new((0.0, 6.0), (0.0, 60.0)), Scale::new((0.0, 5.0), (50.0, 0.0)));
+        assert_eq!(area(&clipped(&stretch, (0.0, 6.0)), &x, &y, 50.0), "M0 40H20V20H60V50H0Z");
+        assert_eq!(area(&[], &x, &y, 50.0), "");
     }
 
     #[test]

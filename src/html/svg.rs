@@ -40,6 +40,11 @@ impl Svg {
         Self { width, height, body: String::new() }
     }
 
+    /// Gives it its height once that is known.
+    pub fn grow(&mut self, height: f64) {
+        self.height = height;
+    }
+
     /// A rectangle from (`x`, `y`), at least as wide as can be seen.
     pub fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
         let (width, height) = (width.max(0.5), height.max(0.5));

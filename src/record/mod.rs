@@ -25,8 +25,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use captures::{
-    CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, StageSpans, Traces, TracesStatus,
-    WindowSpec,
+    CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, StageSpans, Tenancy, Traces,
+    TracesStatus, WindowSpec,
 };
 pub use fold::{Fold, job_name};
 pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom};

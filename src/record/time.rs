@@ -74,6 +74,11 @@ impl Timestamp {
         self.date_time().format("%Y-%m-%d %H:%M").to_string()
     }
 
+    /// The date: `2026-05-20`.
+    pub fn date(self) -> String {
+        self.date_time().format("%Y-%m-%d").to_string()
+    }
+
     /// The time of day to the millisecond, for reports whose date is said elsewhere: `22:30:00.123`.
     pub fn time_of_day(self) -> String {
         self.date_time().format("%H:%M:%S%.3f").to_string()

@@ -11,6 +11,7 @@ mod intake;
 mod observed;
 mod page;
 mod redact;
+mod sampled;
 mod summary;
 mod tables;
 

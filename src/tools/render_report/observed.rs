@@ -9,11 +9,12 @@ use std::path::Path;
 
 use super::captures::is_inside;
 use super::envelope;
+use super::sampled::Sampled;
 use crate::figures::Figures;
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::listed;
 use crate::figures::witnesses::{self, Heard, Mean, Means, Witnessed};
-use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp, Traces};
+use crate::record::{CaptureResult, Fold, Kind, Series, Tenancy as TenancySpan, Timestamp, Traces};
 
 /// How many names of one sort become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
@@ -39,6 +40,15 @@ pub(super) struct Depth {
     pub(super) at: Timestamp,
 }
 
+/// Who held the GPU, by the spans of one service.
+#[derive(Clone, Debug)]
+pub(super) struct Holds {
+    pub(super) service: String,
+    pub(super) tenancies: Vec<TenancySpan>,
+    /// How many more there were.
+    pub(super) left_out: u64,
+}
+
 /// All that they tell.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
@@ -51,6 +61,10 @@ pub(super) struct Observed {
     pub(super) transitions: BTreeMap<String, f64>,
     /// By queue.
     pub(super) depths: BTreeMap<String, Depth>,
+    /// Who held the GPU when, by the spans: a lane for each service that tells.
+    pub(super) holds: Vec<Holds>,
+    /// The same and the transitions over time.
+    pub(super) sampled: Sampled,
     pub(super) doubts: Vec<String>,
 }
 
@@ -66,6 +80,7 @@ impl Observed {
         let mut told = reading.told;
         let heard = Heard { spans: spans(fold), histograms, queued };
         told.stages = witnesses::side_by_side(&figures.stages, &heard);
+        told.holds = holds(fold);
         told.doubts.extend(witnesses::doubts(&told.stages, &heard));
         told.stages.truncate(NAMES);
         told
@@ -123,6 +138,15 @@ fn spans(fold: &Fold) -> Option<Means> {
         (count > 0).then(|| (name, Mean { count, seconds: sum / count as f64, error: 0.0 }))
     };
     heard.then(|| sums.into_iter().filter_map(mean).collect())
+}
+
+fn holds(fold: &Fold) -> Vec<Holds> {
+    let of = |traces: Traces| Holds {
+        service: traces.spec.service,
+        left_out: traces.status.tenancies_left_out.unwrap_or_default(),
+        tenancies: traces.status.tenancies,
+    };
+    fold.of_kind(Kind::Traces).map(of).filter(|holds| !holds.tenancies.is_empty()).collect()
 }
 
 struct Reading<'a> {
@@ -236,12 +260,17 @@ impl Reading<'_> {
     }
 
     fn transitions(&mut self) {
-        let Some(grown) = self.growth("gpu_tenancy_transitions", false) else { return };
-        self.told.transitions = grown.into_iter().map(|(way, growth)| (way, growth.value)).collect();
+        const QUERY: &str = "gpu_tenancy_transitions";
+        let Some((record, series)) = self.series(QUERY) else { return };
+        let grown = counters::growth(&series, &record.spec.by, from(&record), false);
+        self.note(QUERY, grown.values());
+        self.told.transitions = grown.into_iter().map(|(way, growth)| (joined(&way), growth.value)).collect();
+        self.told.sampled.take_passings(&record, &series, joined);
     }
 
     fn depths(&mut self) {
         let Some((record, series)) = self.series("rabbitmq_queue_ready") else { return };
+        self.told.sampled.take_queues(&record, &series, joined);
         let highest = counters::highest(&series, &record.spec.by, from(&record), to(&record));
         for (key, (at, ready)) in highest {
             if let Some(at) = Timestamp::from_seconds(at) {

@@ -9,7 +9,7 @@ use crate::html::block;
 use crate::html::svg::number;
 use crate::record::{Conservation, Verdict};
 use crate::tools::render_report::facts;
-use crate::tools::render_report::page::{self, Page, Pen};
+use crate::tools::render_report::page::{self, Page};
 
 /// How many doubts are shown before the rest is folded away.
 const DOUBTS: usize = 6;
@@ -37,11 +37,11 @@ pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
     );
     text += &bar(&status.conservation);
     let _ = writeln!(text, "<p class=\"sum\">{}</p>", faded(&conservation_line(&status.conservation)));
-    if let Some(others) = facts::others(scene.figures, Pen::Html.escape()) {
+    if let Some(others) = facts::others(scene.figures, scene.pen().escape()) {
         let _ = writeln!(text, "<p>Not succeeded: {others}.</p>");
     }
     text += &figures(scene);
-    let mut failures = Page::html(2);
+    let mut failures = Page::html(scene.pen(), 2);
     page::failures(&mut failures, scene.figures);
     let failures = failures.into_text();
     if !failures.is_empty() {

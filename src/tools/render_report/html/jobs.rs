@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Scene, in_file};
+use super::Scene;
 use crate::escape;
 use crate::figures::account::Entry;
 use crate::html::block;
@@ -16,7 +16,7 @@ const TEXT: usize = 1000;
 const BODIES: usize = 600_000;
 
 pub(super) fn section(scene: &Scene<'_>) -> String {
-    let mut sheet = Page::section();
+    let mut sheet = Page::section(scene.pen());
     page::jobs(&mut sheet, scene.figures);
     let jobs = page::worst_first(scene.figures);
     let mut text = sheet.into_text();
@@ -29,7 +29,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
         text += &details(scene, entry, &mut left);
     }
     if jobs.len() > LISTED_JOBS {
-        let all = in_file(scene, "jobs.json");
+        let all = scene.pen().link("jobs.json", "jobs.json");
         let _ = writeln!(text, "<p>{} more are in {all}.</p>", jobs.len() - LISTED_JOBS);
     }
     text
@@ -97,7 +97,7 @@ fn trace(scene: &Scene<'_>, id: &str) -> String {
 
 /// The body as it came, as far as there is room for it.
 fn verbatim(scene: &Scene<'_>, body: &str, left: &mut usize) -> String {
-    let all = in_file(scene, "jobs.json");
+    let all = scene.pen().link("jobs.json", "jobs.json");
     let markup = escape::html_lines(&escape::start(body, BODY));
     if markup.len() > *left {
         return format!("<p>The body is in {all}: the bodies above have taken the room that there is.</p>\n");

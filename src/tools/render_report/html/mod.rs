@@ -5,10 +5,11 @@
 
 mod first;
 mod jobs;
+mod timeline;
 
 use super::captures::Captures;
 use super::observed::Observed;
-use super::page::{self, Page};
+use super::page::{self, Page, Pen};
 use crate::escape;
 use crate::figures::Figures;
 use crate::html::document::{Document, Section};
@@ -30,11 +31,18 @@ pub(super) struct Scene<'a> {
     pub(super) redacted: bool,
 }
 
+impl Scene<'_> {
+    fn pen(&self) -> Pen {
+        if self.redacted { Pen::Sent } else { Pen::Html }
+    }
+}
+
 /// The file.
 pub(super) fn page(scene: &Scene<'_>) -> String {
     let section = |id, title, body| Section { id, title, body };
     let name = page::title(scene.report, scene.figures);
     let sections = vec![
+        section("timeline", "Timeline", timeline::section(scene)),
         section("jobs", "Jobs", jobs::section(scene)),
         section("evidence", "Criteria, run and files", evidence(scene)),
     ];
@@ -74,16 +82,11 @@ fn footer(scene: &Scene<'_>) -> String {
 }
 
 fn evidence(scene: &Scene<'_>) -> String {
-    let mut sheet = Page::html(3);
+    let mut sheet = Page::new(scene.pen());
     page::criteria(&mut sheet, scene.report);
     page::run(&mut sheet, scene.figures);
     if !scene.redacted {
         page::list_files(&mut sheet, scene.written);
     }
     sheet.into_text()
-}
-
-/// What a page says of files that lie beside it; one that is sent has none.
-fn in_file(scene: &Scene<'_>, name: &str) -> String {
-    if scene.redacted { format!("{name} of the run") } else { crate::html::block::link(name, name) }
 }

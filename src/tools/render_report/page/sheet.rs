@@ -10,6 +10,8 @@ use crate::html::block;
 pub(in crate::tools::render_report) enum Pen {
     Markdown,
     Html,
+    /// HTML that is sent without the files beside it: nothing is linked.
+    Sent,
 }
 
 impl Pen {
@@ -17,7 +19,7 @@ impl Pen {
     pub(in crate::tools::render_report) fn safe(self, text: &str) -> String {
         match self {
             Self::Markdown => escape::markdown(text),
-            Self::Html => escape::html(text),
+            Self::Html | Self::Sent => escape::html(text),
         }
     }
 
@@ -25,7 +27,7 @@ impl Pen {
     pub(in crate::tools::render_report) fn escape(self) -> fn(&str) -> String {
         match self {
             Self::Markdown => escape::markdown,
-            Self::Html => escape::html,
+            Self::Html | Self::Sent => escape::html,
         }
     }
 
@@ -33,7 +35,7 @@ impl Pen {
     pub(in crate::tools::render_report) fn strong(self, word: &str) -> String {
         match self {
             Self::Markdown => format!("**{word}**"),
-            Self::Html => format!("<strong>{word}</strong>"),
+            Self::Html | Self::Sent => format!("<strong>{word}</strong>"),
         }
     }
 
@@ -42,6 +44,7 @@ impl Pen {
         match self {
             Self::Markdown => format!("[{}]({})", escape::markdown(text), escape::url_path(path, true)),
             Self::Html => block::link(text, path),
+            Self::Sent => escape::html(text),
         }
     }
 }
@@ -66,13 +69,13 @@ impl Page {
     }
 
     /// One in HTML whose headings are of this level.
-    pub(in crate::tools::render_report) fn html(level: u8) -> Self {
-        Self { level, ..Self::new(Pen::Html) }
+    pub(in crate::tools::render_report) fn html(pen: Pen, level: u8) -> Self {
+        Self { level, ..Self::new(pen) }
     }
 
     /// One in HTML for a section that bears the first heading itself.
-    pub(in crate::tools::render_report) fn section() -> Self {
-        Self { silent: true, ..Self::html(3) }
+    pub(in crate::tools::render_report) fn section(pen: Pen) -> Self {
+        Self { silent: true, ..Self::new(pen) }
     }
 
     /// What was written.
@@ -93,7 +96,7 @@ impl Page {
     }
 
     fn end_list(&mut self) {
-        if std::mem::take(&mut self.listing) && self.pen == Pen::Html {
+        if std::mem::take(&mut self.listing) && self.pen != Pen::Markdown {
             self.text.push_str("</ul>\n");
         }
     }
@@ -112,7 +115,7 @@ impl Page {
         }
         let _ = match self.pen {
             Pen::Markdown => write!(self.text, "## {text}\n\n"),
-            Pen::Html => writeln!(self.text, "<h{0}>{1}</h{0}>", self.level, escape::html(text)),
+            Pen::Html | Pen::Sent => writeln!(self.text, "<h{0}>{1}</h{0}>", self.level, escape::html(text)),
         };
     }
 
@@ -121,7 +124,7 @@ impl Page {
         self.gap();
         let _ = match self.pen {
             Pen::Markdown => writeln!(self.text, "{text}"),
-            Pen::Html => writeln!(self.text, "<p>{text}</p>"),
+            Pen::Html | Pen::Sent => writeln!(self.text, "<p>{text}</p>"),
         };
     }
 
@@ -129,7 +132,7 @@ impl Page {
     pub(in crate::tools::render_report) fn item(&mut self, text: &str) {
         let _ = match self.pen {
             Pen::Markdown => writeln!(self.text, "- {text}"),
-            Pen::Html => {
+            Pen::Html | Pen::Sent => {
                 let open = if self.listing { "" } else { "<ul>\n" };
                 writeln!(self.text, "{open}<li>{text}</li>")
             }
@@ -144,7 +147,7 @@ impl Page {
         rows: impl IntoIterator<Item = Vec<String>>,
     ) {
         self.gap();
-        if self.pen == Pen::Html {
+        if self.pen != Pen::Markdown {
             self.text.push_str(&block::table(&self.heading, head, rows));
             return;
         }
@@ -160,7 +163,7 @@ impl Page {
     pub(in crate::tools::render_report) fn fixed(&mut self, lines: &str) {
         let text = match self.pen {
             Pen::Markdown => format!("```text\n{lines}```\n"),
-            Pen::Html => format!("<pre>{}</pre>\n", escape::html_lines(lines)),
+            Pen::Html | Pen::Sent => format!("<pre>{}</pre>\n", escape::html_lines(lines)),
         };
         self.raw(&text);
     }
