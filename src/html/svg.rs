@@ -40,9 +40,9 @@ impl Svg {
         Self { width, height, body: String::new() }
     }
 
-    /// Gives it its height once that is known.
-    pub fn grow(&mut self, height: f64) {
-        self.height = height;
+    /// Puts `other` over what is drawn so far; both have the same coordinates.
+    pub fn put(&mut self, other: &Self) {
+        self.body.push_str(&other.body);
     }
 
     /// A rectangle from (`x`, `y`), at least as wide as can be seen.
@@ -106,7 +106,11 @@ impl Svg {
         for tick in ticks {
             let at = x.at(*tick);
             self.line("grid", (at, top), (at, bottom));
-            let anchor = if at > right - 16.0 { Anchor::End } else { Anchor::Middle };
+            let anchor = match at {
+                at if at > right - 16.0 => Anchor::End,
+                at if at < 16.0 => Anchor::Start,
+                _ => Anchor::Middle,
+            };
             self.text("tick", (at, bottom + 14.0), anchor, &label(*tick));
         }
     }

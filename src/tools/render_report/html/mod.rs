@@ -5,7 +5,10 @@
 
 mod first;
 mod jobs;
+mod spread;
 mod timeline;
+mod went;
+mod witnesses;
 
 use super::captures::Captures;
 use super::observed::Observed;
@@ -43,6 +46,10 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
     let name = page::title(scene.report, scene.figures);
     let sections = vec![
         section("timeline", "Timeline", timeline::section(scene)),
+        section("went", "Where the time went", went::section(scene)),
+        section("distributions", "Distributions", spread::section(scene)),
+        section("witnesses", "Three witnesses, the GPU and the queues", witnesses::section(scene)),
+        section("captures", "Captures", captures(scene)),
         section("jobs", "Jobs", jobs::section(scene)),
         section("evidence", "Criteria, run and files", evidence(scene)),
     ];
@@ -79,6 +86,12 @@ fn footer(scene: &Scene<'_>) -> String {
     } else {
         made
     }
+}
+
+fn captures(scene: &Scene<'_>) -> String {
+    let mut sheet = Page::section(scene.pen());
+    page::captures(&mut sheet, &scene.captures.rows);
+    sheet.into_text()
 }
 
 fn evidence(scene: &Scene<'_>) -> String {

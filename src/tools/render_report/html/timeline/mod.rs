@@ -7,7 +7,6 @@ use std::fmt::Write;
 
 use super::Scene;
 use crate::escape;
-use crate::figures::distribution::Measured;
 use crate::figures::load::Load;
 use crate::figures::track::Track;
 use crate::html::block;
@@ -21,7 +20,7 @@ use rows::Row;
 /// The drawing's width, and where the axis of time begins and ends in it.
 const WIDTH: f64 = 1140.0;
 const LEFT: f64 = 150.0;
-const RIGHT: f64 = 1060.0;
+const RIGHT: f64 = 1036.0;
 /// How wide a character of the labels is, at the most that fonts make of it.
 const CHARACTER: f64 = 6.9;
 
@@ -70,16 +69,18 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     y = around::queues(&mut svg, &axis, &scene.observed.sampled, y);
     y = rows::draw(&mut svg, scene, &axis, &rows, y);
     y = around::gpu(&mut svg, &axis, scene.observed, offset, y);
-    svg.axis(&axis.x, &ticks, (16.0, y + 4.0), time_label);
-    svg.text("tick", (0.0, y + 18.0), Anchor::Start, "since the first submission");
-    svg.grow(y + 26.0);
+    // The grid lies below everything else, and its height is known only now.
+    let mut whole = Svg::new(WIDTH, y + 26.0);
+    whole.axis(&axis.x, &ticks, (16.0, y + 4.0), time_label);
+    whole.text("tick", (0.0, y + 18.0), Anchor::Start, "since the first submission");
+    whole.put(&svg);
 
     let mut text = format!(
         "<p class=\"note\">{}</p>\n",
         escape::html(&clocks(zero, offset, tracks.iter().map(|(_, track)| track)))
     );
     text += &block::legend(&legend(scene));
-    text += &svg.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), length));
+    text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), length));
     for note in notes(scene, &rows, tracks.len(), offset) {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
     }
@@ -100,8 +101,9 @@ fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterato
     let elsewhere: usize = tracks.map(|track| track.elsewhere).sum();
     let moved = match offset {
         Some(ClockOffset { seconds, bound_seconds }) => {
-            let ahead = Measured::within(seconds, seconds - bound_seconds, seconds + bound_seconds).text();
-            format!("The target's clock is ahead of it by {ahead}, and the target's times are moved by that.")
+            let side = if seconds < 0.0 { "behind" } else { "ahead of" };
+            let (apart, bound) = (units::seconds(seconds.abs()), units::seconds(bound_seconds));
+            format!("The target's clock is {apart} (± {bound}) {side} it, and the target's times are moved by that.")
         }
         None => "No single offset between the target's clock and the harness's is known.".to_owned(),
     };
