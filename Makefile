@@ -61,6 +61,8 @@ CAPTURE_FLAGS ?=
 PROM_FLAGS ?=
 ## More flags for capture-jaeger, such as --page 100
 JAEGER_FLAGS ?=
+## More flags for render-report, such as --redact or --jaeger-ui URL
+REPORT_FLAGS ?=
 ## Flags for the stand-in, such as --fail l2:3
 SIM_FLAGS ?=
 ## Cargo profile to build with: release or dev
@@ -88,7 +90,7 @@ poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
 capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) |
-render-report --out "$$dir" --expect "$$expect" > /dev/null
+render-report --out "$$dir" --expect "$$expect" $(REPORT_FLAGS) > /dev/null
 endef
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
@@ -151,7 +153,7 @@ sim: build ## Run the stand-in pipeline in the foreground, on the ports of the r
 report: build ## Render the reports of RUN again from its records, without load
 	@$(with_tools)
 	@find -H '$(RUN)' -name records.ndjson -printf '%h\n' | sort | while read -r dir; do
-	  render-report --replay --out "$$dir" > /dev/null || [[ $$? == [34] ]]
+	  render-report --replay --out "$$dir" $(REPORT_FLAGS) > /dev/null || [[ $$? == [34] ]]
 	done
 	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
 	render-report --index '$(RUN)' > /dev/null

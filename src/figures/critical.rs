@@ -100,3 +100,73 @@ fn latest<'a>(job: &'a Job, stage: &Stage, names: &[String]) -> Option<&'a Stage
     let before = super::stages::predecessors(job, names, whose)?;
     before.into_iter().max_by_key(|stage| stage.ended_at.unwrap_or(Timestamp::from_micros(i64::MIN)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Figures;
+    use super::*;
+    use crate::record::{Fold, Parsed, Record};
+
+    fn path(jobs: &[(&str, &str)]) -> Result<CriticalPath, String> {
+        let run = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"s","run":"r"},"spec":{"prefix":"s","jobs":2,"stages":[{"name":"a","required":true},{"name":"b","after":["a"],"required":true},{"name":"c","after":["a"],"required":true},{"name":"d","after":["b","c"],"required":true}]},"status":{"clockOffset":{"seconds":60,"boundSeconds":0.5}}}"#;
+        let job = |(name, stages): &(&str, &str)| {
+            format!(
+                r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"{name}","run":"r"}},"status":{{"phase":"Succeeded","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:01Z","endedAt":"2026-01-01T00:00:30Z","stages":[{stages}]}}}}"#
+            )
+        };
+        let mut fold = Fold::default();
+        for line in [run.to_owned()].into_iter().chain(jobs.iter().map(job)) {
+            match Record::parse(&line).unwrap() {
+                Parsed::Record(record) => fold.add(record),
+                Parsed::Other => panic!("not ours: {line}"),
+            }
+        }
+        let figures = Figures::of(&fold, false);
+        CriticalPath::of(&figures.account, &figures.journeys)
+    }
+
+    fn stage(name: &str, more: &str, start: u32, end: u32) -> String {
+        format!(
+            r#"{{"name":"{name}","phase":"Done","timesFrom":"server",{more}"startedAt":"2026-01-01T00:01:{start:02}Z","endedAt":"2026-01-01T00:01:{end:02}Z"}}"#
+        )
+    }
+
+    #[test]
+    fn it_goes_along_the_latest_ends_and_adds_up() {
+        let stages = [
+            stage("a", "", 3, 5),
+            stage("b", "", 6, 8),
+            // Its second attempt was queued at 12, after one that failed.
+            stage("c", r#""attempt":2,"queuedAt":"2026-01-01T00:01:12Z","#, 14, 20),
+            stage("d", "", 22, 27),
+        ];
+        let path = path(&[("s-001", &stages.join(","))]).unwrap();
+        let told: Vec<_> = path
+            .steps
+            .iter()
+            .map(|step| {
+                let wait = step.wait.map(|wait| wait.seconds);
+                (step.stage.as_str(), step.after.as_deref(), step.before, wait, step.work.seconds)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", None, 0.0, Some(2.0), 2.0),
+                ("c", Some("a"), 7.0, Some(2.0), 6.0),
+                ("d", Some("c"), 0.0, Some(2.0), 5.0)
+            ]
+        );
+        // One second until it was accepted, and three from the last stage to the end.
+        assert_eq!((path.whole.seconds, path.rest), (30.0, 4.0));
+    }
+
+    #[test]
+    fn what_is_not_known_is_said() {
+        assert_eq!(path(&[]), Err("No job is known to have succeeded, so none was the slowest.".to_owned()));
+        assert_eq!(path(&[("s-001", "")]), Err("The slowest job, s-001, has no times of stages.".to_owned()));
+        let lacks = [stage("a", "", 3, 5), stage("d", "", 22, 27)].join(",");
+        let said = "The slowest job, s-001, does not tell on one clock when the stages before d ended.";
+        assert_eq!(path(&[("s-001", &lacks)]), Err(said.to_owned()));
+    }
+}

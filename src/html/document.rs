@@ -144,6 +144,9 @@ mod tests {
                 // Names stand on these bars in the page's own ground colour.
                 at_least(4.5, &format!("hue-{hue}"), "bg");
             }
+            for tenant in ["tenant-0", "tenant-1"] {
+                at_least(4.5, tenant, "bg");
+            }
             for band in ["good", "bad", "open"] {
                 at_least(4.5, "on-band", band);
             }

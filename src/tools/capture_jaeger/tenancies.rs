@@ -74,7 +74,9 @@ mod tests {
         }
     }
 
-    fn told(spans: Vec<Span>) -> (Vec<(String, i64, i64, i64, Option<i64>)>, Option<u64>) {
+    type Row = (String, i64, i64, i64, Option<i64>);
+
+    fn told(spans: Vec<Span>) -> (Vec<Row>, Option<u64>) {
         let profile = JaegerAt {
             gpu_acquire_span: Some("take".into()),
             gpu_release_span: Some("drop".into()),

@@ -38,7 +38,9 @@ impl Sampled {
     pub(super) fn take_queues(&mut self, record: &Series, series: &[counters::Series], name: fn(&[String]) -> String) {
         let offset = self.offset(record);
         for (key, mut samples) in counters::highest_over_time(series, &record.spec.by) {
-            samples.iter_mut().for_each(|sample| sample.0 -= offset);
+            for sample in &mut samples {
+                sample.0 -= offset;
+            }
             self.queues.push(Queue { name: name(&key), samples });
         }
         let top =

@@ -23,6 +23,9 @@ const RIGHT: f64 = 1000.0;
 const ROW: f64 = 26.0;
 const RADIUS: f64 = 3.2;
 
+/// The wait or the work.
+type Part = fn(&StageTimes) -> Option<Measured>;
+
 /// One row: the samples with the names of their jobs, and their figures.
 struct Strip<'a> {
     label: String,
@@ -93,7 +96,6 @@ fn of_stages<'a>(scene: &Scene<'a>) -> Vec<Strip<'a>> {
         }
         let hue = hue(scene, &stage.name);
         let name = escape::start(&stage.name, 18);
-        type Part = fn(&StageTimes) -> Option<Measured>;
         let parts: [(&str, Option<Distribution>, Part, String); 2] = [
             ("wait", stage.wait, |times| times.wait, "ring".to_owned()),
             ("work", stage.work, |times| times.work, "disc".to_owned()),

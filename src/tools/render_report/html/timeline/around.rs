@@ -26,7 +26,7 @@ const GAP: f64 = 3.0;
 
 /// Each of these draws from `top` on and gives where it ended.
 pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f64 {
-    let asked = load.asked.concurrency.map_or(0, |concurrency| concurrency);
+    let asked = load.asked.concurrency.unwrap_or_default();
     let high = load.peak.max(asked).max(1) as f64;
     let (y0, y1) = (top + 20.0 + FLIGHT, top + 20.0);
     svg.text("strong", (0.0, top + 12.0), Anchor::Start, "Jobs in flight");
@@ -38,13 +38,17 @@ pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f6
     svg.line("base", (LEFT, y0), (RIGHT, y0));
     svg.text("tick", (LEFT - 8.0, y0 + 4.0), Anchor::End, "0");
     svg.text("tick", (LEFT - 8.0, y1 + 4.0), Anchor::End, &count_label(high));
-    svg.text("quiet", (RIGHT + 8.0, y.at(load.peak as f64) + 4.0), Anchor::Start, &format!("peak {}", load.peak));
+    let (at_peak, at_asked) = (y.at(load.peak as f64), y.at(asked as f64));
     if asked > 0 {
-        let at = y.at(asked as f64);
-        svg.line("limit", (LEFT, at), (RIGHT, at));
-        if asked != load.peak {
-            svg.text("quiet", (RIGHT + 8.0, at + 4.0), Anchor::Start, &format!("asked {asked}"));
-        }
+        svg.line("limit", (LEFT, at_asked), (RIGHT, at_asked));
+    }
+    let peak = format!("peak {}", load.peak);
+    if asked > 0 && asked != load.peak && (at_asked - at_peak).abs() >= 12.0 {
+        svg.text("quiet", (RIGHT + 8.0, at_peak + 4.0), Anchor::Start, &peak);
+        svg.text("quiet", (RIGHT + 8.0, at_asked + 4.0), Anchor::Start, &format!("asked {asked}"));
+    } else {
+        let both = if asked > 0 { format!("{peak} of {asked}") } else { peak };
+        svg.text("quiet", (RIGHT + 8.0, at_peak + 4.0), Anchor::Start, &both);
     }
     y0 + 14.0
 }
@@ -98,9 +102,10 @@ pub(super) fn queues(svg: &mut Svg, axis: &Axis, sampled: &Sampled, top: f64) ->
     base - QUEUE + 14.0
 }
 
-pub(super) fn queue_note(sampled: &Sampled) -> Option<String> {
+/// What the lines of the queues rest on.
+pub(super) fn queue_note(sampled: &Sampled) -> String {
     if sampled.queues.is_empty() {
-        return Some("How deep the queues were was not captured.".to_owned());
+        return "How deep the queues were was not captured.".to_owned();
     }
     let mut text = "Queue depths are messages ready, as Prometheus sampled them, all on one scale; where samples are missing there \
                     is a gap, and a queue that was empty at each sample is not drawn."
@@ -111,7 +116,7 @@ pub(super) fn queue_note(sampled: &Sampled) -> Option<String> {
     if sampled.adrift {
         text += " How far Prometheus' clock is from the harness's is not known: its samples stand where its own clock says.";
     }
-    Some(text)
+    text
 }
 
 pub(super) fn gpu(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Option<ClockOffset>, top: f64) -> f64 {
@@ -123,22 +128,19 @@ pub(super) fn gpu(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Optio
     }
     svg.text("strong", (0.0, top + 12.0), Anchor::Start, "GPU");
     let mut y = top + 18.0;
-    match by_spans {
-        Some(offset) => {
-            let mut tenants: Vec<Option<String>> = Vec::new();
-            for holds in lanes {
-                svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.service, LEFT - 8.0));
-                lane(svg, axis, holds, offset, &mut tenants, y);
-                y += LANE + 4.0;
-            }
-        }
-        None => {
-            svg.text("", (0.0, y + 13.0), Anchor::Start, "transitions");
-            for passing in passings.iter().take(TENANCIES) {
-                passed(svg, axis, passing, y);
-            }
+    if let Some(offset) = by_spans {
+        let mut tenants: Vec<Option<String>> = Vec::new();
+        for holds in lanes {
+            svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.service, LEFT - 8.0));
+            lane(svg, axis, holds, offset, &mut tenants, y);
             y += LANE + 4.0;
         }
+    } else {
+        svg.text("", (0.0, y + 13.0), Anchor::Start, "transitions");
+        for passing in passings.iter().take(TENANCIES) {
+            passed(svg, axis, passing, y);
+        }
+        y += LANE + 4.0;
     }
     y + 4.0
 }

@@ -159,7 +159,7 @@ fn notes(scene: &Scene<'_>, rows: &[Row<'_>], tracks: usize, offset: Option<Cloc
             rows::WORST
         ));
     }
-    notes.extend(around::queue_note(&scene.observed.sampled));
+    notes.push(around::queue_note(&scene.observed.sampled));
     notes.push(around::gpu_note(scene.observed, offset));
     notes
 }

@@ -73,7 +73,7 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track }: &Row
     };
     let (from, to) = (axis.at(track.submitted), axis.at(track.ended.map_or(track.heard, |end| end.at)));
     svg.titled(&told, |svg| {
-        svg.rect("rail", (from, middle - 2.0), (to - from, 4.0));
+        svg.rect("rail", (from, middle - 1.5), ((to - from).max(1.5), 3.0));
         if let Some(end) = track.ended {
             uncertain(svg, axis, (end.low, end.high), (middle - 3.0, 6.0));
         }
@@ -116,23 +116,23 @@ fn piece(
 ) {
     let Placed { queued, started, ended, failed, by_polls, .. } = stage;
     // Both ends of a server's stage carry the same error, which is said above the drawing.
-    let (begin, begun) = if *by_polls { (started.low, started.high) } else { (started.at, started.at) };
-    let (end, over) = match ended {
+    let (start_low, start_high) = if *by_polls { (started.low, started.high) } else { (started.at, started.at) };
+    let (end_low, end_high) = match ended {
         Some(ended) if *by_polls => (ended.low, ended.high),
         Some(ended) => (ended.at, ended.at),
-        None => (heard.max(begun), heard.max(begun)),
+        None => (heard.max(start_high), heard.max(start_high)),
     };
     if let Some(queued) = queued {
-        let (from, to) = (axis.at(if *by_polls { queued.high } else { queued.at }), axis.at(begin));
+        let (from, to) = (axis.at(if *by_polls { queued.high } else { queued.at }), axis.at(start_low));
         if to > from {
             svg.rect(&format!("wait-{hue}"), (from, y), (to - from, height));
         }
     }
     if *by_polls {
-        uncertain(svg, axis, (begin, begun.min(over)), (y, height));
-        uncertain(svg, axis, (end.max(begun), over), (y, height));
+        uncertain(svg, axis, (start_low, start_high.min(end_high)), (y, height));
+        uncertain(svg, axis, (end_low.max(start_high), end_high), (y, height));
     }
-    let (from, to) = (axis.at(begun), axis.at(end));
+    let (from, to) = (axis.at(start_high), axis.at(end_low));
     if to >= from {
         svg.rect(&format!("hue-{hue}"), (from, y), (to - from, height));
         let label = to - from - 6.0;
