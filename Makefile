@@ -85,6 +85,8 @@ CAPTURE_FLAGS ?=
 PROM_FLAGS ?=
 ## More flags for capture-jaeger, such as --page 100
 JAEGER_FLAGS ?=
+## More flags for render-report, such as --redact or --jaeger-ui URL
+REPORT_FLAGS ?=
 ## Flags for the stand-in, such as --fail l2:3
 SIM_FLAGS ?=
 ## Cargo profile to build with: release or dev
@@ -114,7 +116,7 @@ poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
 capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) |
-render-report --out "$$dir" $(criteria) > /dev/null
+render-report --out "$$dir" $(criteria) $(REPORT_FLAGS) > /dev/null
 endef
 criteria = --expect "$$expect" $(more_criteria)
 more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
@@ -219,7 +221,7 @@ sim: build ## Run the stand-in pipeline in the foreground, on the ports of the r
 report: build ## Render the reports of RUN again from its records, without load
 	@$(with_tools)
 	@find -H '$(RUN)' -name records.ndjson -printf '%h\n' | sort | while read -r dir; do
-	  render-report --replay --out "$$dir" > /dev/null || [[ $$? == [34] ]]
+	  render-report --replay --out "$$dir" $(REPORT_FLAGS) > /dev/null || [[ $$? == [34] ]]
 	done
 	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
 	render-report --index '$(RUN)' > /dev/null

@@ -11,6 +11,7 @@ mod judge;
 mod model;
 mod session;
 mod sweep;
+mod tenancies;
 mod v1;
 mod v3;
 
@@ -26,6 +27,7 @@ use crate::units;
 
 pub use api::Api;
 use api::Jaeger;
+use model::Tags;
 use session::Session;
 
 /// What a server's warning says on a trace that it cut (`max_trace_size` in Jaeger from 2.16 on).
@@ -136,8 +138,8 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
                 Choice::V3 => Some(Api::V3),
                 Choice::V1 => Some(Api::V1),
             };
-            let tag = profile.jaeger.job_tag.clone().unwrap_or_default();
-            let jaeger = Jaeger::new(exchange, base, passed.clock.clone(), tag, api);
+            let tags = Tags::of(&profile.jaeger);
+            let jaeger = Jaeger::new(exchange, base, passed.clock.clone(), tags, api);
             let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
             let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
             session.capture(&passed, args.window.settle, flush, &io.stop);
