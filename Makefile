@@ -189,7 +189,7 @@ test: check ## Everything that `check` does, and all tests
 # With the stand-in's queues on a real broker, which nothing else needs.
 real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp
 .PHONY: test-real
-test-real: ## Test against a real Prometheus, RabbitMQ and Jaeger, which stack/install puts on this machine
+test-real: ## Test against a real Prometheus, RabbitMQ, Jaeger and Flower, which stack/install puts on this machine
 	@STRESS_SUITE_JAEGER=$$(./stack/install); export STRESS_SUITE_JAEGER
 	[[ $$STRESS_SUITE_JAEGER ]] || { printf 'test-real: left out\n'; exit 0; }
 	$(CARGO) clippy $(real_stack) --all-targets -- -D warnings

@@ -16,10 +16,10 @@ app = Celery("tasks", broker=os.environ["BROKER_URL"], backend=os.environ["RESUL
 app.conf.update(
     # Without it Flower knows nothing of a task until a worker takes it: a job that waits would be unknown (404).
     task_send_sent_event=True,
-    # Events that Flower has not fetched are thrown away after this many seconds. At the default of 5 a Flower that is busy
-    # for longer never hears that a task ended.
+    # Events that Flower has not fetched are thrown away after this many seconds. At the default of 5 a Flower that is
+    # busy for longer never hears that a task ended.
     event_queue_ttl=300,
-    # A worker takes no more tasks than it has processes, so that waiting tasks wait in RabbitMQ, where they can be counted.
+    # A worker takes no more tasks than it has processes, so that tasks wait in RabbitMQ, where they can be counted.
     worker_prefetch_multiplier=1,
     task_acks_late=True,
 )

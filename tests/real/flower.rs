@@ -199,9 +199,21 @@ fn tasks_that_fail_are_named_and_the_password_stays_secret() {
     assert_eq!(alive(members), Vec::new());
 }
 
+/// The block of the example's page that is to be typed in a shell beside it.
+fn typed() -> String {
+    let page = fs::read_to_string(root().join("examples/flower/README.md")).unwrap();
+    let block = page.split("```sh\n").find(|block| block.contains("curl ")).unwrap();
+    block.split("```").next().unwrap().to_owned()
+}
+
 #[test]
-fn nothing_outlives_a_start_that_is_killed() {
-    let mut flower = Flower::start(&[], "");
+fn the_page_is_true_and_nothing_outlives_a_start_that_is_killed() {
+    let here = "cd \"$DIR\"; ln -s \"$ROOT/fixtures\" fixtures; PATH=$TOOLS:$PATH";
+    let mut flower = Flower::start(&[], &format!("{here}\n{}", typed()));
+    let said = flower.process.log();
+    for expected in ["\"task-id\": \"", "404 Not Found", "\"phase\": \"Done\"", "\"SUCCESS\", which means Done"] {
+        assert!(said.contains(expected), "{expected} in:\n{said}");
+    }
     let members = flower.process.members();
     flower.process.signal(Signal::KILL);
     flower.process.ended();
