@@ -116,7 +116,7 @@ class Stack:
         }
         if self.options.auth:
             flag = f"--header-file '{self.directory / 'headers'}'"
-            addresses |= {"SUBMIT_FLAGS": flag, "POLL_FLAGS": flag}
+            addresses |= {"IDLE_FLAGS": flag, "SUBMIT_FLAGS": flag, "POLL_FLAGS": flag}
         return addresses
 
     def stop(self):
