@@ -116,6 +116,8 @@ fn soak_and_ramp_pass_and_count_what_flower_counts() {
         assert_eq!(all, ["queuedAt", "startedAt", "endedAt"].map(|name| stage[name].as_str().unwrap()), "{job}");
         assert_eq!(job["status"]["targetStatus"], "SUCCESS");
     }
+    let idle = &flower.json("run/soak/manifest.json")["status"]["idle"];
+    assert_eq!(idle["idle"], true, "{idle}");
     every_query_brought_something(&flower, &stream);
     let log = flower.read("run/soak/logs/celery-worker.log");
     assert_eq!(log.lines().filter(|line| line.contains(" succeeded in ")).count(), 12, "{log}");
