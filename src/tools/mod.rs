@@ -1,5 +1,6 @@
 //! The tools, one module each: `Args`, `run`, private helpers. No tool imports another.
 
+pub mod await_idle;
 pub mod capture_jaeger;
 pub mod capture_logs;
 pub mod capture_prom;

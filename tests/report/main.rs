@@ -5,12 +5,16 @@
 mod directory;
 mod figures;
 mod hostile;
+mod html;
 mod index;
+mod junit;
 mod observed;
+mod observed_thresholds;
 mod process;
 mod shards;
 #[path = "../support/mod.rs"]
 mod standin;
 mod support;
+mod thresholds;
 mod verdicts;
 mod witnesses;

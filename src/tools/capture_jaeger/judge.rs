@@ -6,6 +6,7 @@ use std::path::Path;
 use super::files;
 use super::model::Submission;
 use super::session::{Searched, Session};
+use super::tenancies;
 use crate::capture;
 use crate::cli::Failure;
 use crate::escape;
@@ -32,6 +33,7 @@ pub(super) fn statuses(
         .map(|(service, searched)| {
             let mut status = status(session, service, searched, known.as_deref(), dir)?;
             status.stages = stages(session, service, profile);
+            (status.tenancies, status.tenancies_left_out) = tenancies::of(session.store.of(service), service, profile);
             Ok(status)
         })
         .collect()
@@ -94,7 +96,8 @@ fn stages(session: &Session<'_>, service: &str, profile: &JaegerAt) -> Vec<Stage
     let of_jobs: BTreeSet<&str> = found.iter().flatten().copied().collect();
     let mut stages: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
     for (id, trace) in session.store.of(service) {
-        if !session.expected.is_empty() && !of_jobs.contains(id) {
+        let has_jobs = !session.expected.is_empty() || !session.warmup.is_empty();
+        if has_jobs && !of_jobs.contains(id) {
             continue;
         }
         for span in trace.spans.iter().filter(|span| *span.service == *service) {

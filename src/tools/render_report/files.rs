@@ -1,6 +1,6 @@
 //! The files of a run directory: each is written under a temporary name and renamed, so that none is ever half there.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::intake::texts;
@@ -9,10 +9,21 @@ use crate::record::{API_VERSION, Fold, Kind};
 pub(super) use crate::scenario::{MANIFEST, PAGE, REPORT};
 use crate::scenario::{RECORDS, replace};
 
+/// The criteria for CI systems.
+pub(super) const JUNIT: &str = "junit.xml";
+
+/// The same with drawings.
+pub(super) const HTML: &str = "report.html";
+/// The same without what the target said.
+pub(super) const REDACTED: &str = "report.redacted.html";
+
 /// Every file that makes a directory a scenario's, with what it is.
-pub(super) const DESCRIBED: [(&str, &str); 7] = [
-    (PAGE, "this report"),
+pub(super) const DESCRIBED: &[(&str, &str)] = &[
+    (PAGE, "the report"),
+    (HTML, "the same with drawings, for a browser"),
+    (REDACTED, "the same without what the target said, to be sent"),
     (REPORT, "the Report record: verdict, criteria, figures"),
+    (JUNIT, "the criteria, as CI systems read them"),
     ("jobs.csv", "one row per job"),
     ("stages.csv", "one row per job and stage"),
     ("jobs.json", "the last record of every job, as it came"),
@@ -21,8 +32,8 @@ pub(super) const DESCRIBED: [(&str, &str); 7] = [
 ];
 
 /// The names alone, the stream first: it is what tells a scenario's directory.
-pub(super) const OURS: [&str; 7] = {
-    let mut names = [""; 7];
+pub(super) const OURS: [&str; DESCRIBED.len()] = {
+    let mut names = [""; DESCRIBED.len()];
     let mut index = 0;
     while index < names.len() {
         names[index] = DESCRIBED[DESCRIBED.len() - 1 - index].0;
@@ -33,7 +44,9 @@ pub(super) const OURS: [&str; 7] = {
 
 /// Checks that `directory` can be written, before any work is done for it.
 pub(super) fn check_writable(directory: &Path) -> Result<(), Failure> {
-    tempfile::tempfile_in(directory).map(drop).map_err(|error| Failure::io(&directory.display().to_string(), &error))
+    // A file without a name, which is gone when it is closed. A disk that is full still gives empty ones.
+    let written = tempfile::tempfile_in(directory).and_then(|mut file| file.write_all(&[0; 4096]));
+    written.map_err(|error| Failure::io(&format!("{}: cannot write there", directory.display()), &error))
 }
 
 /// What a tool wrote into a directory, and whether all of it went well.
