@@ -244,12 +244,24 @@ fn a_target_that_contradicts_a_label_forbids_a_claim_and_one_that_was_busy_is_do
     let comparison = compared(legs.clone());
     assert_eq!(word(&comparison, MEDIAN), "Worse");
     assert_eq!(comparison["status"]["doubts"], json!(["np-8.1 started when the target was not idle"]));
-    legs[2].run["status"]["settings"]["num_parallel"] = json!(4);
+    legs[2].run["status"]["settings"]["num_parallel"] = json!("4");
     let comparison = compared(legs);
     assert_eq!(word(&comparison, MEDIAN), "");
-    let told = "np-8.3: num_parallel is 4 by the target and 8 by the label";
+    let told = "np-8.3: labelled num_parallel=8, but the target says that its num_parallel is 4";
     assert!(sentence(&comparison).ends_with(told), "{}", sentence(&comparison));
     assert!(comparison["status"]["doubts"].as_array().unwrap().contains(&json!(told)));
+}
+
+#[test]
+fn legs_that_were_not_warmed_up_alike_are_doubtful() {
+    let mut legs = slower();
+    for leg in legs.iter_mut().take(3) {
+        leg.run["spec"]["warmup"] = json!(2);
+    }
+    assert_eq!(
+        compared(legs)["status"]["doubts"],
+        json!(["np-8.1, np-8.2, np-8.3 ran after a warm-up, np-4.1, np-4.2, np-4.3 without one"])
+    );
 }
 
 #[test]
