@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::captures::Captures;
 use crate::cli::Failure;
 use crate::escape;
 use crate::figures::account::{Account, Entry};
@@ -14,6 +15,9 @@ use crate::record::{CaptureResult, Criterion, Fold, Kind, Logs, StagePhase, Verd
 
 /// What a run is judged by where nothing else was asked for.
 pub(super) const DEFAULT: &str = "all-done";
+
+/// What a window without jobs is judged by where nothing else was asked for.
+pub(super) const CAPTURED: &str = "captured";
 
 /// How many characters of a target's message a sentence quotes.
 const QUOTED: usize = 80;
@@ -27,12 +31,14 @@ struct Rule {
 const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every job that was asked for succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
+    Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
 ];
 
 struct Evidence<'a> {
     figures: &'a Figures,
     logs: Vec<Logs>,
+    captures: &'a Captures,
 }
 
 /// What a criterion's function found.
@@ -80,8 +86,8 @@ pub(super) fn checked(names: &[String]) -> Result<Vec<String>, Failure> {
 }
 
 /// Judges by the criteria `names`. One that this version does not know is `Incomplete`, never passed over.
-pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgement {
-    let evidence = Evidence { figures, logs: fold.of_kind(Kind::Logs).collect() };
+pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold, captures: &Captures) -> Judgement {
+    let evidence = Evidence { figures, logs: fold.of_kind(Kind::Logs).collect(), captures };
     let mut findings = Vec::new();
     for name in names {
         let (expected, finding) = match CRITERIA.iter().find(|rule| rule.name == name) {
@@ -254,6 +260,26 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
 fn shows(entry: &Entry, name: &str) -> bool {
     let stages = entry.job.as_ref().map(|job| job.status.stages.as_slice()).unwrap_or_default();
     stages.iter().any(|stage| stage.name == name && stage.phase == StagePhase::Done)
+}
+
+fn captured(evidence: &Evidence<'_>) -> Finding {
+    let rows = &evidence.captures.rows;
+    let whole = rows.iter().filter(|row| row.result == "ok").count();
+    let short = rows.iter().filter(|row| !["ok", "waived"].contains(&row.result));
+    let short: Vec<String> = short.map(|row| format!("{} {} ({})", row.what, row.name, row.result)).collect();
+    let actual = format!("{whole} of {} came whole", rows.len());
+    let cause = if !short.is_empty() {
+        format!("{actual}, and not: {}", listed(&short))
+    } else if let Some(part) = evidence.captures.parts.first() {
+        part.clone()
+    } else if whole == 0 {
+        "nothing was captured".to_owned()
+    } else {
+        let cause =
+            if whole == 1 { "the capture came whole".to_owned() } else { format!("all {whole} captures came whole") };
+        return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
+    };
+    Finding { actual, ..Finding::incomplete(cause) }
 }
 
 fn no_exceptions(evidence: &Evidence<'_>) -> Finding {

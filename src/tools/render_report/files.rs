@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::intake::{RECORDS, texts};
-use crate::cli::{Console, Failure};
+use crate::cli::{Console, Failure, cause};
 use crate::record::{API_VERSION, Fold, Kind};
 
 /// The final Run record.
@@ -74,7 +74,7 @@ impl<'a> Shelf<'a> {
         match bytes.and_then(|bytes| replace(self.directory, name, &bytes)) {
             Ok(()) => self.written.push(name.to_owned()),
             Err(error) => {
-                self.console.say(&format!("{}: {error}", self.directory.join(name).display()));
+                self.console.say(&format!("{}: {}", self.directory.join(name).display(), cause(&error)));
                 self.failed = true;
             }
         }

@@ -7,6 +7,7 @@ mod facts;
 mod files;
 mod index;
 mod intake;
+mod ledger;
 mod observed;
 mod page;
 mod summary;
@@ -19,42 +20,47 @@ use crate::figures::Figures;
 use crate::ndjson::Writer;
 use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
 use intake::Intake;
+use ledger::Ledger;
 use observed::Observed;
 
 const AFTER_HELP: &str = "\
 Input:
   Records, one a line, on stdin: the stream of the whole pipe, or several put together in any
-  order. With --replay the records.ndjson of --out; with --index neither. The metrics that the
-  records name are read in --out: what is absent or broken there is said, and has no figures.
+  order. With --append the records.ndjson of --out before them; with --replay that alone; with
+  --index neither. The metrics that the records name are read in --out: what is absent or broken
+  there is said, and has no figures.
 
 Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
   it arrives), report.md, report.json, jobs.csv, stages.csv, jobs.json, manifest.json. A directory
-  that holds any of them is refused.
+  that holds any of them is refused. Where no record came at all nothing is left behind. Records
+  that the disk had no room for are written to stdout, before the Report.
   With --index: report.md and index.json in that directory, and the content of index.json on
   stdout.
 
 Criteria:
   all-done       every job that was asked for succeeded
   all-stages     every job finished every stage that the profile requires
+  captured       every capture came whole, or was waived by name
   no-exceptions  no exception in the worker logs that were captured
   Each is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is
-  the verdict. Without --expect it is what the Run record names, else all-done. What was asked is
-  kept on the Run record, so --replay needs neither --expect nor --subset again; a stream without
-  a Run cannot keep it.
+  the verdict. Without --expect it is what the Run record names, else all-done, or captured where
+  there are captures alone. What was asked is kept on the Run record, so --replay and --append need
+  neither --expect nor --subset again; a stream without a Run cannot keep it.
 
 Examples:
   stage-fixtures --jobs 12 | submit-jobs --max-posts 4 | poll-jobs | render-report --out runs/a
   cat pod-*.ndjson | render-report --out runs/b --expect all-done,all-stages
   grep soak-003 runs/a/records.ndjson | render-report --out runs/c --subset
   render-report --out runs/a --replay
+  poll-jobs --resume < runs/a/records.ndjson | render-report --out runs/a --append
   render-report --index runs/ramp
 
 Exit codes:
   0         Passed
   2         usage error; nothing was read
   3         Failed
-  4         Incomplete
+  4         Incomplete, or no record came
   65        Passed, but lines of the input were broken and dropped
   74        reading or writing failed; this comes before any verdict
   130, 143  a signal came while reading: the report was written on what there was
@@ -68,7 +74,7 @@ pub struct Args {
     /// The scenario's directory; it is made, and must not hold a scenario yet
     #[arg(long, value_name = "DIR", required_unless_present = "index", conflicts_with = "index")]
     pub out: Option<PathBuf>,
-    /// What to judge by, separated by commas: all-done, all-stages, no-exceptions; may be given again
+    /// What to judge by, separated by commas: all-done, all-stages, captured, no-exceptions; may be given again
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "index")]
     pub expect: Vec<String>,
     /// Judge only the jobs that are in the stream, not those that a Run asked for
@@ -77,6 +83,9 @@ pub struct Args {
     /// Make the report of --out again from its records.ndjson, reading no stdin
     #[arg(long, conflicts_with = "index")]
     pub replay: bool,
+    /// Add what is new in the stream to the records.ndjson of --out, and make its report again
+    #[arg(long, conflicts_with_all = ["index", "replay"])]
+    pub append: bool,
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR")]
     pub index: Option<PathBuf>,
@@ -85,8 +94,24 @@ pub struct Args {
     pub planned: Vec<String>,
 }
 
+/// Where the records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// From stdin, into a new directory.
+    Create,
+    /// From the directory, then from stdin.
+    Append,
+    /// From the directory alone.
+    Replay,
+}
+
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
+    let mode = match (args.append, args.replay) {
+        (true, _) => Mode::Append,
+        (_, true) => Mode::Replay,
+        _ => Mode::Create,
+    };
     match (args.index, args.out) {
         (Some(directory), _) => index::run(&directory, args.planned, io),
         (None, Some(out)) => {
@@ -96,30 +121,42 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             let expect = criteria::checked(&args.expect)?;
             let asked =
                 RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
-            report(&out, &asked, args.replay, io)
+            report(&out, &asked, mode, io)
         }
         (None, None) => Err(Failure::usage("--out DIR or --index DIR is needed")),
     }
 }
 
-fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
+fn report(out: &Path, asked: &RunSpec, mode: Mode, io: Io<'_>) -> Outcome {
+    let mut left = Vec::new();
     let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
-    let intake = if replay {
+    let intake = if mode == Mode::Replay {
         let intake = intake::replay(out, &console)?;
         files::check_writable(out)?;
         intake
     } else {
-        let mut records = intake::create(out)?;
+        let (mut ledger, held) = if mode == Mode::Append {
+            files::check_writable(out)?;
+            Ledger::open(out, &console)?
+        } else {
+            (Ledger::create(out)?, Intake::default())
+        };
         if stdin_is_terminal {
             console.say("reading records from the terminal; Ctrl-D ends them");
         }
-        intake::receive(stdin, &mut records, asked, &console)
+        let intake = intake::receive(stdin, held, &mut ledger, asked, &console);
+        if intake.nothing {
+            return ledger.forget(&console);
+        }
+        left = ledger.close(&console);
+        intake
     };
-    let Intake { fold, broken, failed } = intake;
+    let Intake { fold, broken, failed, .. } = intake;
+    let failed = failed || !left.is_empty();
     let spec = settle(asked, &fold);
     let figures = Figures::of(&fold, spec.subset);
-    let judgement = criteria::judge(&spec.expect, &figures, &fold);
     let captures = captures::captures(&fold);
+    let judgement = criteria::judge(&spec.expect, &figures, &fold, &captures);
     let observed = Observed::of(&fold, &figures, out);
     let mut report = Report {
         metadata: identity(&figures),
@@ -156,7 +193,9 @@ fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
 
     console.show(&summary::summary(&report, &figures, &out.join(files::PAGE)));
     let verdict = exit_of(report.status.verdict, broken, failed);
-    said(Writer::new(stdout).record(&record)).map(|()| stop.exit_or(verdict))
+    let mut writer = Writer::new(stdout);
+    left.iter().try_for_each(|line| said(writer.line(line)))?;
+    said(writer.record(&record)).map(|()| stop.exit_or(verdict))
 }
 
 /// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.
@@ -171,7 +210,10 @@ fn settle(asked: &RunSpec, fold: &Fold) -> ReportSpec {
         }
     }
     if expect.is_empty() {
-        expect.push(criteria::DEFAULT.to_owned());
+        let has = |kind| fold.records().any(|record| record.kind() == kind);
+        let without_jobs = !has(Kind::Run) && !has(Kind::Job);
+        let captures = [Kind::Series, Kind::Traces, Kind::Logs].into_iter().any(has);
+        expect.push(if without_jobs && captures { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());
     }
     ReportSpec { expect, subset: asked.subset || runs.iter().any(|run| run.spec.subset) }
 }
