@@ -115,6 +115,9 @@ pub struct RunStatus {
     /// The target's clock minus the harness's, as its `Date` headers tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<ClockOffset>,
+    /// When its jobs were followed again after it had come to an end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resumed_at: Vec<Timestamp>,
     /// What polling cost and how punctual it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,

@@ -54,11 +54,13 @@ fn status(
 ) -> TracesStatus {
     let (submissions, found) = (session.submissions(), session.found());
     let (mut traces, mut spans, mut incomplete, mut by_id) = (0, 0, 0, 0);
+    // Without jobs nobody knows which traces a harness began, and a root that nobody reports is no sign of loss.
+    let of_others = if session.expected.is_empty() { Submission::Unknown } else { Submission::None };
     for (id, trace) in session.store.of(service) {
         traces += 1;
         spans += trace.spans.len() as u64;
         by_id += u64::from(session.by_id.contains(id));
-        incomplete += u64::from(trace.is_incomplete(submissions.get(id).copied().unwrap_or(Submission::None)));
+        incomplete += u64::from(trace.is_incomplete(submissions.get(id).copied().unwrap_or(of_others)));
     }
     let is_its = |id: &str| session.store.traces.get(id).is_some_and(|trace| trace.has(service));
     let matched = found.iter().filter(|ids| ids.iter().any(|id| is_its(id))).count() as u64;

@@ -60,6 +60,9 @@ pub struct Args {
     /// Fail where the traces of a service are not whole, also inside a run
     #[arg(long)]
     pub require: bool,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
     /// Which window.
     #[command(flatten)]
     pub window: WindowArgs,
@@ -106,6 +109,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let services = if args.services.is_empty() { profile.jaeger.services.clone() } else { args.services.clone() };
     let base = base(&args, &profile)?;
     let exchange = args.http.client(Connections::Kept)?.exchange();
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let dir = capture::writable_dir(&args.out.join("jaeger"))?;
 
     let passed = capture::pass(&mut io, &args.window)?;

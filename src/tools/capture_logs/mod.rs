@@ -51,6 +51,9 @@ pub struct Args {
     /// Fail where a log is not whole, also inside a run
     #[arg(long)]
     pub require: bool,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
     /// Which window.
     #[command(flatten)]
     pub window: WindowArgs,
@@ -90,6 +93,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let services = if args.services.is_empty() { profile.logs.services.clone() } else { args.services.clone() };
     // A profile without logs must not break the pipe that it stands in.
     let place = if services.is_empty() { None } else { place(&args, &profile)? };
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let dir = capture::writable_dir(&args.out.join("logs"))?;
 
     let passed = capture::pass(&mut io, &args.window)?;

@@ -29,6 +29,9 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let given = args.prometheus.as_deref().or(profile.prometheus.url.as_deref()).unwrap_or_default().trim();
     let base = (!given.is_empty()).then(|| BaseUrl::parse(given, "--prometheus")).transpose()?;
     let client = args.client()?;
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let dir = capture::writable_dir(&args.out.join(DIRECTORY))?;
     let passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;

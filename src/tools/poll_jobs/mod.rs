@@ -50,6 +50,9 @@ pub struct Args {
     /// Poll the job with this id once, show what each pointer of the profile finds in the answer, and end
     #[arg(long, value_name = "ID")]
     pub explain: Option<String>,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
 }
 
 const HELP: &str = "\

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::figures::listed;
-use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Series, Timestamp, Traces, Window};
+use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Record, Series, Timestamp, Traces, Window};
 
 /// What is short, a sentence each; the files that are there; and what was asked and came, a row each.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub(super) struct Captures {
     pub(super) rows: Vec<Row>,
     /// The true windows of all of them together, before any padding.
     pub(super) window: Option<Window>,
+    /// There are captures alone: a window without jobs.
+    pub(super) alone: bool,
     /// What can only be a part, though each capture of it may be whole, a sentence each.
     pub(super) parts: Vec<String>,
     short: Vec<Short>,
@@ -139,6 +141,8 @@ pub(super) fn captures(fold: &Fold) -> Captures {
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
     }
+    let told = |record: &Record| matches!(record.kind(), Kind::Run | Kind::Job);
+    captures.alone = !captures.rows.is_empty() && !fold.records().any(told);
     captures.parts.extend(captures.early());
     captures.parts.extend(silent(fold));
     captures.doubts.extend_from_slice(&captures.parts);

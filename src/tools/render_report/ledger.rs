@@ -38,10 +38,7 @@ impl Ledger {
         let missing = |place: &&Path| !place.as_os_str().is_empty() && place.symlink_metadata().is_err();
         let made: Vec<PathBuf> = out.ancestors().take_while(missing).map(Path::to_owned).collect();
         fs::create_dir_all(out).map_err(|error| failed(&error))?;
-        let taken = super::files::OURS.iter().find(|name| out.join(name).symlink_metadata().is_ok());
-        if let Some(name) = taken {
-            return Err(occupied(out, name));
-        }
+        refuse_taken(out)?;
         let path = out.join(RECORDS);
         let opened = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = opened.map_err(|error| match error.kind() {
@@ -145,6 +142,21 @@ impl Ledger {
         console.say(&format!("not one record came in: there is nothing to report, and nothing is kept in {out}"));
         Ok(Exit::Incomplete)
     }
+}
+
+/// Whether the `records.ndjson` of `out` could be made, or be added to, as far as can be told without doing it.
+pub(super) fn check(out: &Path, create: bool) -> Result<(), Failure> {
+    if create {
+        refuse_taken(out)?;
+    }
+    let there = out.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    super::files::check_writable(there)
+}
+
+/// What holds a scenario already is refused.
+fn refuse_taken(out: &Path) -> Result<(), Failure> {
+    let taken = super::files::OURS.iter().find(|name| out.join(name).symlink_metadata().is_ok());
+    taken.map_or(Ok(()), |name| Err(occupied(out, name)))
 }
 
 fn occupied(out: &Path, name: &str) -> Failure {

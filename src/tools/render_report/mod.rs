@@ -92,6 +92,9 @@ pub struct Args {
     /// With --index: the scenarios that were to be run, by their directories; one that is not there makes it Incomplete
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "index")]
     pub planned: Vec<String>,
+    /// Check the command line and whether --out can be written, and end: nothing is read or kept
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Where the records come from.
@@ -113,6 +116,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         _ => Mode::Create,
     };
     match (args.index, args.out) {
+        (Some(_), _) if args.check => Ok(Exit::Done),
         (Some(directory), _) => index::run(&directory, args.planned, io),
         (None, Some(out)) => {
             if !args.expect.is_empty() && args.expect.iter().all(|name| name.trim().is_empty()) {
@@ -121,6 +125,9 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             let expect = criteria::checked(&args.expect)?;
             let asked =
                 RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
+            if args.check {
+                return ledger::check(&out, mode == Mode::Create).map(|()| Exit::Done);
+            }
             report(&out, &asked, mode, io)
         }
         (None, None) => Err(Failure::usage("--out DIR or --index DIR is needed")),
@@ -153,13 +160,17 @@ fn report(out: &Path, asked: &RunSpec, mode: Mode, io: Io<'_>) -> Outcome {
     };
     let Intake { fold, broken, failed, .. } = intake;
     let failed = failed || !left.is_empty();
-    let spec = settle(asked, &fold);
-    let figures = Figures::of(&fold, spec.subset);
     let captures = captures::captures(&fold);
+    let spec = settle(asked, &fold, captures.alone);
+    let mut figures = Figures::of(&fold, spec.subset);
+    if captures.alone {
+        // Nobody asked for jobs, so nobody misses a word on them.
+        figures.doubts.clear();
+    }
     let judgement = criteria::judge(&spec.expect, &figures, &fold, &captures);
     let observed = Observed::of(&fold, &figures, out);
     let mut report = Report {
-        metadata: identity(&figures),
+        metadata: identity(&figures, captures.alone),
         spec,
         status: ReportStatus {
             verdict: judgement.verdict,
@@ -175,10 +186,12 @@ fn report(out: &Path, asked: &RunSpec, mode: Mode, io: Io<'_>) -> Outcome {
 
     let mut shelf = files::Shelf::new(out, &console);
     shelf.holds(intake::RECORDS);
-    shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
-    shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
-    shelf.put("jobs.csv", tables::jobs(&figures));
-    shelf.put("stages.csv", tables::stages(&figures));
+    if !captures.alone {
+        shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
+        shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
+        shelf.put("jobs.csv", tables::jobs(&figures));
+        shelf.put("stages.csv", tables::stages(&figures));
+    }
     for file in &captures.files {
         shelf.holds(file);
     }
@@ -191,7 +204,7 @@ fn report(out: &Path, asked: &RunSpec, mode: Mode, io: Io<'_>) -> Outcome {
     shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
     let failed = failed || shelf.failed();
 
-    console.show(&summary::summary(&report, &figures, &out.join(files::PAGE)));
+    console.show(&summary::summary(&report, &figures, &captures, &out.join(files::PAGE)));
     let verdict = exit_of(report.status.verdict, broken, failed);
     let mut writer = Writer::new(stdout);
     left.iter().try_for_each(|line| said(writer.line(line)))?;
@@ -199,7 +212,7 @@ fn report(out: &Path, asked: &RunSpec, mode: Mode, io: Io<'_>) -> Outcome {
 }
 
 /// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.
-fn settle(asked: &RunSpec, fold: &Fold) -> ReportSpec {
+fn settle(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec {
     let mut expect = asked.expect.clone().unwrap_or_default();
     let runs: Vec<Run> = fold.runs().collect();
     if expect.is_empty() {
@@ -210,20 +223,18 @@ fn settle(asked: &RunSpec, fold: &Fold) -> ReportSpec {
         }
     }
     if expect.is_empty() {
-        let has = |kind| fold.records().any(|record| record.kind() == kind);
-        let without_jobs = !has(Kind::Run) && !has(Kind::Job);
-        let captures = [Kind::Series, Kind::Traces, Kind::Logs].into_iter().any(has);
-        expect.push(if without_jobs && captures { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());
+        expect.push(if captures_alone { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());
     }
     ReportSpec { expect, subset: asked.subset || runs.iter().any(|run| run.spec.subset) }
 }
 
 /// The Run's own name and labels; of several shards what they have in common.
-fn identity(figures: &Figures) -> Metadata {
+fn identity(figures: &Figures, captures_alone: bool) -> Metadata {
     let runs: Vec<&Run> = figures.account.runs().collect();
     let Some((first, others)) = runs.split_first() else {
         let run = figures.account.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
-        return Metadata { name: "report".to_owned(), run, ..Metadata::default() };
+        let name = if captures_alone { "capture" } else { "report" };
+        return Metadata { name: name.to_owned(), run, ..Metadata::default() };
     };
     let mut metadata = first.metadata.clone();
     if !others.is_empty() {

@@ -49,6 +49,9 @@ struct Task {
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
     let client = args.target.http.client(Connections::Kept)?;
+    if args.check {
+        return args.target.base_url().map(|_| Exit::Done);
+    }
     let (events, happened) = channel();
     let mut session = Session::new(args, profile, client, &io, events.clone())?;
     let (to, stop) = (events.clone(), events);

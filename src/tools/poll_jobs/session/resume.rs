@@ -3,7 +3,7 @@
 use super::Session;
 use crate::cli::Failure;
 use crate::ndjson::Writer;
-use crate::record::{Fold, Job, Kind, Polling, Record};
+use crate::record::{Fold, Job, Kind, Polling, Record, RunStatus};
 use crate::tools::poll_jobs::follow::Followed;
 
 impl Session<'_> {
@@ -19,6 +19,7 @@ impl Session<'_> {
         if let (Some(spent), None) = (costs.next(), costs.next()) {
             self.spent = spent;
         }
+        let mut resumed_at: Vec<_> = ledger.runs().flat_map(|run| run.status.resumed_at).collect();
         for record in ledger.records() {
             match record.kind() {
                 // Where nothing is left to do there is nothing to add either.
@@ -27,7 +28,8 @@ impl Session<'_> {
                 _ => out.record(record)?,
             }
         }
-        Ok(())
+        resumed_at.push(self.clock.now());
+        self.runs.again(&RunStatus { resumed_at, ..RunStatus::default() }, out)
     }
 
     fn hear_again(&mut self, record: &Record, out: &mut Writer<'_>) -> Result<(), Failure> {

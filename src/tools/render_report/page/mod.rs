@@ -77,11 +77,15 @@ pub(super) fn page(
     written: &[String],
 ) -> String {
     let mut page = Page(String::new());
-    first_screen(&mut page, report, figures);
+    first_screen(&mut page, report, figures, captures);
     criteria(&mut page, report);
-    stages(&mut page, figures);
+    if !captures.alone {
+        stages(&mut page, figures);
+    }
     observed::observed(&mut page, observed);
-    jobs(&mut page, figures);
+    if !captures.alone {
+        jobs(&mut page, figures);
+    }
     concurrency(&mut page, figures);
     run(&mut page, figures);
     observed::captures(&mut page, &captures.rows);
@@ -89,16 +93,18 @@ pub(super) fn page(
     page.0
 }
 
-fn first_screen(page: &mut Page, report: &Report, figures: &Figures) {
+fn first_screen(page: &mut Page, report: &Report, figures: &Figures, captures: &Captures) {
     let name = markdown(&title(report, figures));
     let status = &report.status;
     let _ = writeln!(page.0, "# {}: {name}", status.verdict);
     page.paragraph(&format!("**{}**: {}.", status.verdict, markdown(status.cause.trim_end_matches('.'))));
-    page.paragraph(&conservation_line(&status.conservation));
+    if !captures.alone {
+        page.paragraph(&conservation_line(&status.conservation));
+    }
     if let Some(others) = facts::others(figures, markdown) {
         page.paragraph(&format!("Not succeeded: {others}."));
     }
-    let rows = facts::facts(figures, markdown).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
+    let rows = facts::facts(figures, captures, markdown).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
     page.table(&["Figure", "Value"], rows);
     failures(page, figures);
     if !status.doubts.is_empty() {
@@ -292,6 +298,14 @@ fn run(page: &mut Page, figures: &Figures) {
         &["Name", "Run", "Started (UTC)", "Target", "Profile", "Deadline>", "Target's clock is ahead by>", "Polls"],
         rows,
     );
+    let resumed: std::collections::BTreeSet<_> = runs.iter().flat_map(|run| &run.status.resumed_at).collect();
+    if !resumed.is_empty() {
+        let times: Vec<String> = resumed.into_iter().map(|at| markdown(&at.to_string())).collect();
+        page.paragraph(&format!(
+            "Jobs were followed again from {} on; what ended in between is known to lie between two polls, as all ends are.",
+            crate::figures::listed(&times)
+        ));
+    }
     if runs.len() > LISTED_JOBS {
         page.paragraph(&format!("{} more are in [{2}]({2}){1}", runs.len() - LISTED_JOBS, ".", files::MANIFEST));
     }
