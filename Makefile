@@ -92,7 +92,7 @@ stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" "$${labels[
 submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" $(SUBMIT_FLAGS) "$$@" |
 poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) "$$@" |
 $(captures) |
-render-report --out "$$dir" --expect "$$expect" "$$@" > /dev/null
+render-report --out "$$dir" --quiet --expect "$$expect" "$$@"
 }
 endef
 define captures
@@ -196,7 +196,7 @@ capture: build ## Capture and report on a window without jobs: make capture STAR
 	[[ $${end:-now} != now ]] || end=$$(date +%s)
 	capture() {
 	$(captures) |
-	render-report --out "$$dir" --expect captured "$${check[@]}" > /dev/null
+	render-report --out "$$dir" --quiet --expect captured "$${check[@]}"
 	}
 	[[ ! -e '$(OUT)' || ! $$(ls -A '$(OUT)') ]] || $(call refuse,$(OUT) holds something already: name another OUT)
 	dir='$(OUT)' check=(--check)
@@ -213,7 +213,7 @@ resume: build ## Follow again what RUN left without a verdict, capture and repor
 	  found=yes
 	  poll-jobs --resume $(target_flags) $(POLL_FLAGS) < "$$dir/records.ndjson" |
 	  $(captures) |
-	  render-report --append --out "$$dir" > /dev/null && verdict=0 || verdict=$$?
+	  render-report --append --out "$$dir" --quiet && verdict=0 || verdict=$$?
 	  [[ $$verdict == [034] ]] || failed=$$verdict
 	done < <(find -H "$$run" -name records.ndjson -printf '%h\n' | sort)
 	[[ $$found ]] || $(call refuse,RUN=$(RUN): there are no records below it)

@@ -111,8 +111,10 @@ impl Failure {
 
 /// What went wrong with a file, without the temporary name under which it was to be written: that name is nobody's.
 pub fn cause(error: &io::Error) -> String {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    inner.filter(|inner| inner.is::<io::Error>()).map_or_else(|| error.to_string(), ToString::to_string)
+    let text = error.to_string();
+    // tempfile puts the name behind the cause, and gives no other way to the cause alone.
+    let end = if error.get_ref().is_some() { text.find(" at path \"") } else { None };
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 /// What a tool's `run` gives back.

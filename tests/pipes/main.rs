@@ -5,10 +5,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backends;
+mod clock;
 mod deaths;
+mod disk;
 mod endings;
 mod faults;
 mod makefile;
+mod proxy;
+mod resume;
 mod shards;
 mod shell;
 mod signals;

@@ -5,5 +5,6 @@
 mod support;
 
 mod poll_jobs;
+mod resume;
 mod stage_fixtures;
 mod submit_jobs;

@@ -165,9 +165,14 @@ impl Captures {
             self.window
                 .map_or(window, |held| Window { start: held.start.min(window.start), end: held.end.max(window.end) }),
         );
-        if file.is_some() && self.last_end.is_some_and(|last| window.end < last) {
+        if file.is_some() && self.ends_early(window) {
             self.early.push(name.to_owned());
         }
+    }
+
+    /// Whether what was captured over `window` ends before the last job did.
+    pub(super) fn ends_early(&self, window: Window) -> bool {
+        self.last_end.is_some_and(|last| window.end < last)
     }
 
     /// What is to be said where a run was resumed and could not be captured again.

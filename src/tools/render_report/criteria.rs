@@ -314,7 +314,9 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
             follows: false,
         };
     }
-    let short: Vec<String> = logs.iter().filter_map(shortcoming).collect();
+    let early = logs.iter().filter(|log| log.spec.window.is_some_and(|window| evidence.captures.ends_early(window)));
+    let early = early.map(|log| format!("{} (it ends before the last job did)", service(log)));
+    let short: Vec<String> = logs.iter().filter_map(shortcoming).chain(early).collect();
     if !short.is_empty() {
         return Finding::incomplete(format!("the worker logs are not whole: {}", listed(&short)));
     }

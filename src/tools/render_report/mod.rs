@@ -86,6 +86,9 @@ pub struct Args {
     /// Add what is new in the stream to the records.ndjson of --out, and make its report again
     #[arg(long, conflicts_with_all = ["index", "replay"])]
     pub append: bool,
+    /// Write to stdout only what has no room on disk: the Report is in report.json
+    #[arg(long, conflicts_with = "index")]
+    pub quiet: bool,
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR")]
     pub index: Option<PathBuf>,
@@ -128,13 +131,13 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             if args.check {
                 return ledger::check(&out, mode == Mode::Create).map(|()| Exit::Done);
             }
-            report(&out, &asked, mode, io)
+            report(&out, &asked, mode, args.quiet, io)
         }
         (None, None) => Err(Failure::usage("--out DIR or --index DIR is needed")),
     }
 }
 
-fn report(out: &Path, asked: &RunSpec, mode: Mode, io: Io<'_>) -> Outcome {
+fn report(out: &Path, asked: &RunSpec, mode: Mode, quiet: bool, io: Io<'_>) -> Outcome {
     let mut left = Vec::new();
     let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
     let intake = if mode == Mode::Replay {
@@ -208,7 +211,10 @@ fn report(out: &Path, asked: &RunSpec, mode: Mode, io: Io<'_>) -> Outcome {
     let verdict = exit_of(report.status.verdict, broken, failed);
     let mut writer = Writer::new(stdout);
     left.iter().try_for_each(|line| said(writer.line(line)))?;
-    said(writer.record(&record)).map(|()| stop.exit_or(verdict))
+    if !(quiet && shelf.written().iter().any(|name| name == files::REPORT)) {
+        said(writer.record(&record))?;
+    }
+    Ok(stop.exit_or(verdict))
 }
 
 /// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.
