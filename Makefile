@@ -261,7 +261,7 @@ check: ## Format, lints and documentation, with warnings as errors
 
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
-	./scripts/need jq
+	./scripts/need jq faketime
 	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.

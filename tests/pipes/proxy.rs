@@ -95,7 +95,7 @@ impl State {
             // Either side may close at any time; then that is all.
             let _ = copy(&mut answers, &mut back);
         });
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = [0; 8 * 1024];
         while let Ok(count @ 1..) = client.read(&mut bytes) {
             if bytes[..count].starts_with(self.counted.as_bytes()) {
                 let seen = self.seen.fetch_add(1, Ordering::SeqCst);

@@ -136,7 +136,7 @@ fn what_cannot_work_is_said_before_anything_is_read() {
     assert_eq!(ran.code, 2);
     assert_eq!(
         ran.stderr,
-        "render-report: --expect all-don: no such criterion; there are all-done, all-stages, no-exceptions\n"
+        "render-report: --expect all-don: no such criterion; there are all-done, all-stages, captured, no-exceptions\n"
     );
     assert!(!scratch.out().exists());
 

@@ -70,6 +70,7 @@ Exit codes:
 /// Judges a run from its records and writes its report; or indexes finished ones.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "render-report", version, after_help = AFTER_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// The scenario's directory; it is made, and must not hold a scenario yet
     #[arg(long, value_name = "DIR", required_unless_present = "index", conflicts_with = "index")]
