@@ -54,8 +54,14 @@ fn status(
 ) -> TracesStatus {
     let (submissions, found) = (session.submissions(), session.found());
     let (mut traces, mut spans, mut incomplete, mut by_id) = (0, 0, 0, 0);
-    // Without jobs nobody knows which traces a harness began, and a root that nobody reports is no sign of loss.
-    let of_others = if session.expected.is_empty() { Submission::Unknown } else { Submission::None };
+    // Without jobs nobody knows which traces a harness began. Where every one of them lacks its root and nothing else, their
+    // client reports none; where only some do, those were lost.
+    let rootless = session.expected.is_empty()
+        && session
+            .store
+            .of(service)
+            .all(|(_, trace)| trace.is_incomplete(Submission::None) && !trace.is_incomplete(Submission::Unknown));
+    let of_others = if rootless { Submission::Unknown } else { Submission::None };
     for (id, trace) in session.store.of(service) {
         traces += 1;
         spans += trace.spans.len() as u64;

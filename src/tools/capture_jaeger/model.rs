@@ -86,7 +86,7 @@ impl Trace {
 pub(super) enum Submission<'a> {
     /// The trace is not one of a job.
     None,
-    /// It is a job's, and the record does not say the span; or there are no jobs, and it may be anybody's.
+    /// It is a job's, and the record does not say the span; or there are no jobs, and a client began it that reports no spans.
     Unknown,
     /// Its id.
     Span(&'a str),
