@@ -6,7 +6,7 @@ use crate::shell::{Done, Shell, lines_with, wait_until};
 use crate::support::root;
 
 /// `make` in the repository, with the binaries that were built for the tests and everything it writes elsewhere.
-fn make(shell: &Shell, arguments: &str) -> String {
+pub(crate) fn make(shell: &Shell, arguments: &str) -> String {
     let dir = shell.target.dir.path().display();
     format!(
         "make --no-print-directory -C {} CARGO=true BIN=$(dirname $(command -v poll-jobs)) DATA={dir}/data OUT={dir}/run TARGET=$TARGET PROM_URL={} JAEGER_URL={} LOGS={} POLL_FLAGS='--min-interval 5ms --deadline 20s' CAPTURE_FLAGS='--pad 0s --settle 5s' PROM_FLAGS='--step 100ms' JAEGER_FLAGS='--flush 0s' {arguments}",

@@ -13,4 +13,5 @@ mod shards;
 mod standin;
 mod support;
 mod verdicts;
+mod warmup;
 mod witnesses;
