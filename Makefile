@@ -63,7 +63,7 @@ RUN ?= stress-runs/latest
 REPO ?= .
 
 ##@ How the tools are called
-## More flags for await-idle, such as --header-file FILE
+## More flags for await-idle, such as --header-file FILE, or --prom-header-file FILE for its Prometheus
 IDLE_FLAGS ?=
 ## More flags for submit-jobs, such as --header-file FILE
 SUBMIT_FLAGS ?=

@@ -157,7 +157,7 @@ fn paths_that_are_not_there_and_unusable_addresses_are_usage_errors() {
     for (argv, said) in [
         (["--earlier", "no/such/place"], "--earlier no/such/place: No such file"),
         (["--prometheus", "ftp://x"], "--prometheus"),
-        (["--prom-header-file", "no/such"], "--header-file no/such"),
+        (["--prom-header-file", "no/such"], "--prom-header-file no/such"),
     ] {
         let ran = tool(run, &argv, "");
         assert_eq!(ran.code, 2, "{argv:?}: {}", ran.stderr);

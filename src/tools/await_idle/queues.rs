@@ -80,7 +80,11 @@ impl Queues {
             token_env: None,
             ..args.target.http.clone()
         };
-        let exchange = http.client(Connections::Kept)?.exchange();
+        // A file that cannot be used is named by its own flag.
+        let client = http.client(Connections::Kept).map_err(|failure| {
+            Failure::usage(failure.message().unwrap_or_default().replacen("--header-file", "--prom-header-file", 1))
+        })?;
+        let exchange = client.exchange();
         let (stop, query) = (io.stop.clone(), idle.query.trim().to_owned());
         Ok(Ok(Self { base, exchange, stop, query, server: None, seen: false }))
     }
