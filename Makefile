@@ -132,7 +132,7 @@ demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, 
 	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
 	    CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)' || true
 	done
-	[[ $$stopped || ! -x '$(BIN)/compare-runs' ]] || $(submake) compare A='$(OUT)/ab/np-8.1 $(OUT)/ab/np-8.2 $(OUT)/ab/np-8.3' B='$(OUT)/ab/np-4.1 $(OUT)/ab/np-4.2 $(OUT)/ab/np-4.3'
+	[[ $$stopped || ! -x '$(BIN)/compare-runs' ]] || compare-runs --out '$(OUT)/ab' '$(OUT)'/ab/np-8.* '$(OUT)'/ab/np-4.*
 
 # By another name, so that `make -n demo` prints the line instead of running it.
 submake = $(MAKE) --no-print-directory

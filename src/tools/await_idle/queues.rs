@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Connections, Exchange, HttpArgs};
 use crate::profile::Profile;
-use crate::prometheus::{Problem, Server};
+use crate::prometheus::{CREDENTIALS, Problem, Server};
 use crate::record::{ClockOffset, Timestamp};
 
 /// How far back samples are asked for: Prometheus' own lookback, so that every living series has one.
@@ -102,7 +102,7 @@ impl Queues {
                 self.seen = true;
                 judged(&living, &sampled, latest(since, server.offset()))
             }
-            Err(problem) => Look::Unseen(problem.message),
+            Err(problem) => Look::Unseen(problem.message.replace(CREDENTIALS, "look at --prom-header-file")),
         };
         match look {
             Look::Unseen(why) if self.seen => Look::Pending(why),
