@@ -128,7 +128,7 @@ demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, 
 	@$(with_tools); $(go_on)
 	for leg in 8.1 4.1 4.2 8.2 8.3 4.3; do
 	  [[ ! $$stopped ]] || break
-	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
+	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --stage-time whisper=400ms --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
 	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
 	    CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)' || true
 	done
