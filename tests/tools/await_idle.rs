@@ -23,8 +23,15 @@ fn await_idle(target: &Target, argv: &[&str]) -> Ran {
     tool(run, &argv, &target.stage(2))
 }
 
+/// A target whose queues were scraped once at least, unless nobody is there to be asked.
 fn quick(flags: &[&str]) -> Target {
-    Target::start(&[flags, &["--scrape-interval", "50ms"]].concat())
+    let target = Target::start(&[flags, &["--scrape-interval", "50ms"]].concat());
+    let url = format!("{}/api/v1/query?query=rabbitmq_detailed_queue_messages_unacked", target.sim.prometheus_url());
+    let scraped = || ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap().contains("stage.persist");
+    while !flags.contains(&"--prom-down") && !scraped() {
+        std::thread::yield_now();
+    }
+    target
 }
 
 #[test]
