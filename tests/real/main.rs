@@ -7,6 +7,7 @@ mod support;
 
 mod broker;
 mod http;
+mod idle;
 mod scenario;
 mod shell;
 mod spans;
