@@ -5,6 +5,7 @@
 mod directory;
 mod figures;
 mod hostile;
+mod html;
 mod index;
 mod junit;
 mod observed;
@@ -16,4 +17,5 @@ mod standin;
 mod support;
 mod thresholds;
 mod verdicts;
+mod window;
 mod witnesses;
