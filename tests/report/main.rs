@@ -6,12 +6,15 @@ mod directory;
 mod figures;
 mod hostile;
 mod index;
+mod junit;
 mod observed;
+mod observed_thresholds;
 mod process;
 mod shards;
 #[path = "../support/mod.rs"]
 mod standin;
 mod support;
+mod thresholds;
 mod verdicts;
 mod window;
 mod witnesses;

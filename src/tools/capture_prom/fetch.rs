@@ -9,12 +9,11 @@ use super::envelope::{self, Listener, Summary, Unreadable, add_notes};
 use super::files::{Copying, Files, recorded};
 use super::grid::Grid;
 use super::join::Index;
-use super::selector;
-use super::server::{self, Problem, Server};
 use super::table;
 use crate::capture::NOT_WRITTEN;
 use crate::cli::{Console, Failure};
 use crate::profile::Query;
+use crate::prometheus::{self, Problem, Server};
 
 /// Prometheus answers at most 11,000 points a series, give or take one.
 const POINTS: u64 = 11_000;
@@ -85,7 +84,7 @@ impl Asking<'_> {
         // Beside an envelope that is kept, what else cannot be written is a shortfall of it.
         if extras.raw
             && captured.summary.series > 0
-            && selector::is_plain(&self.query.query)
+            && prometheus::is_plain(&self.query.query)
             && let Err(failure) = self.raw(&mut captured)
         {
             captured.problems.insert(0, not_written(failure)?);
@@ -245,7 +244,7 @@ impl Asking<'_> {
                 let message = format!("{} came instead of a matrix", crate::escape::start(other, 50));
                 Err(Problem::new("Malformed", message).into())
             }
-            (Some(_), _) => Err(server::failed(summary.error_type.as_deref(), summary.error.as_deref()).into()),
+            (Some(_), _) => Err(prometheus::failed(summary.error_type.as_deref(), summary.error.as_deref()).into()),
             (None, _) => Err(unreadable(&file, "it has no status")?.into()),
         }
     }
@@ -268,7 +267,7 @@ fn unreadable(file: &NamedTempFile, why: &str) -> Result<Problem, Failure> {
     if start.trim_start().starts_with("{\"status\"") {
         Ok(Problem::new("Malformed", format!("the answer cannot be understood: {why}")))
     } else {
-        Ok(server::foreign(&start))
+        Ok(prometheus::foreign(&start))
     }
 }
 

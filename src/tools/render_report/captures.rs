@@ -15,7 +15,7 @@ pub(super) struct Captures {
     pub(super) window: Option<Window>,
     /// There are captures alone: a window without jobs.
     pub(super) alone: bool,
-    /// What can only be a part, though each capture of it may be whole, a sentence each.
+    /// What can only be a part though each capture of it may be whole, or took part and left no record, a sentence each.
     pub(super) parts: Vec<String>,
     short: Vec<Short>,
     /// Those that end before the last job did.
@@ -36,6 +36,8 @@ pub(super) struct Row {
     pub(super) step_seconds: Option<f64>,
     /// How it ended, in a word.
     pub(super) result: &'static str,
+    /// What is said of it where it is short: `is empty`.
+    pub(super) said: Option<&'static str>,
     /// What came, in numbers.
     pub(super) came: String,
     /// The file, if it lies in the run directory.
@@ -60,8 +62,8 @@ struct Short {
 /// What a capture of any kind says of its end.
 struct Ended<'a> {
     result: CaptureResult,
-    reason: Option<&'a String>,
-    message: Option<&'a String>,
+    reason: &'a Option<String>,
+    message: &'a Option<String>,
     waived: bool,
 }
 
@@ -82,12 +84,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     let mut captures = Captures { last_end, ..Captures::default() };
     for Series { metadata, spec, status } in fold.of_kind(Kind::Series) {
         let came = [counted(status.series, "series"), counted(status.samples, "samples")];
-        let ended = Ended {
-            result: status.result,
-            reason: status.reason.as_ref(),
-            message: status.message.as_ref(),
-            waived: false,
-        };
+        let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         // What was not asked at all has the window that it would have been asked for.
         let start = spec.start.or(spec.window.map(|window| window.start));
         let end = spec.end.or(spec.window.map(|window| window.end));
@@ -100,12 +97,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     let mut missing: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
         let came = [counted(status.traces, "traces"), counted(status.spans, "spans")];
-        let ended = Ended {
-            result: status.result,
-            reason: status.reason.as_ref(),
-            message: status.message.as_ref(),
-            waived: false,
-        };
+        let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         captures.covers(&metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("traces", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
@@ -119,12 +111,8 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     for Logs { metadata, spec, status } in fold.of_kind(Kind::Logs) {
         let found = status.exceptions_found.or_else(|| Some(status.exceptions.len() as u64).filter(|count| *count > 0));
         let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
-        let ended = Ended {
-            result: status.result,
-            reason: status.reason.as_ref(),
-            message: status.message.as_ref(),
-            waived: status.waived,
-        };
+        let (reason, message) = (&status.reason, &status.message);
+        let ended = Ended { result: status.result, reason, message, waived: status.waived };
         captures.covers(&metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("logs", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
@@ -194,7 +182,7 @@ impl Captures {
         window: (Option<Timestamp>, Option<Timestamp>),
         file: Option<String>,
     ) -> &mut Row {
-        let off = ended.reason.is_some_and(|reason| reason == "Off");
+        let off = ended.reason.as_ref().is_some_and(|reason| reason == "Off");
         let (result, said) = match ended.result {
             CaptureResult::Ok => ("ok", None),
             _ if ended.waived => ("waived", Some(("was waived", "were waived"))),
@@ -203,9 +191,9 @@ impl Captures {
             CaptureResult::Partial => ("partial", Some(("is not whole", "are not whole"))),
             CaptureResult::Error => ("error", Some(("failed", "failed"))),
         };
-        let why = ended.message.or(ended.reason).cloned();
+        let why = ended.message.as_ref().or(ended.reason.as_ref()).cloned();
         if let Some(said) = said {
-            self.short(what, &metadata.name, said, ended.reason, why.as_ref());
+            self.short(what, &metadata.name, said, ended.reason.as_ref(), why.as_ref());
         }
         let file = file.filter(|file| is_inside(file));
         self.files.extend(file.clone());
@@ -216,6 +204,7 @@ impl Captures {
             window,
             step_seconds: None,
             result,
+            said: said.map(|said| said.0),
             came: String::new(),
             file,
             why: why.filter(|_| said.is_some()),

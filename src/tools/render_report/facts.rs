@@ -3,11 +3,13 @@
 
 use super::captures::Captures;
 use crate::figures::Figures;
+use crate::figures::account::Entry;
 use crate::figures::interval::SuccessRate;
 use crate::figures::listed;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
 use crate::units;
+pub(super) use crate::units::decimal;
 
 /// Makes a name safe for where it will be shown.
 pub(super) type Safe = fn(&str) -> String;
@@ -17,13 +19,26 @@ pub(super) fn facts(figures: &Figures, captures: &Captures, safe: Safe) -> Vec<(
     if captures.alone {
         return of_window(captures);
     }
-    vec![
+    let mut facts = vec![
         ("Load", load(&figures.load)),
         ("Throughput", throughput(&figures.load)),
         ("End to end", end_to_end(figures)),
         ("Limiting stage", limiting(figures, safe)),
         ("Success rate", figures.success.map_or_else(|| "no job came to an end".to_owned(), SuccessRate::text)),
-    ]
+    ];
+    facts.extend(warmup(&figures.account.warmups).map(|text| ("Warm-up", text)));
+    facts
+}
+
+/// How the jobs ended that ran before the counted ones.
+fn warmup(entries: &[Entry]) -> Option<String> {
+    let ended = Outcome::ALL.into_iter().filter_map(|outcome| {
+        let count = entries.iter().filter(|entry| entry.outcome == outcome).count();
+        (count > 0).then(|| format!("{count} {outcome}"))
+    });
+    let ended = ended.collect::<Vec<_>>().join(", ");
+    let jobs = jobs(entries.len() as u64);
+    (!entries.is_empty()).then(|| format!("{jobs} before the counted ones: {ended}; left out of every figure"))
 }
 
 /// What there is to say of a window without jobs.
@@ -88,16 +103,6 @@ fn throughput(load: &Load) -> String {
             units::seconds(window)
         ),
         _ => "not known: no end was seen".to_owned(),
-    }
-}
-
-/// A rate with about three digits.
-pub(super) fn decimal(value: f64) -> String {
-    match value {
-        v if v >= 100.0 => format!("{v:.0}"),
-        v if v >= 10.0 || v == 0.0 => format!("{v:.1}"),
-        v if v >= 1.0 => format!("{v:.2}"),
-        v => format!("{v:.3}"),
     }
 }
 

@@ -5,13 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::ledger::Ledger;
-
 use crate::cli::{Console, Failure};
 use crate::ndjson::{Account, Line, Reader};
 use crate::record::{Fold, Kind, Record, RunSpec};
-
-/// The stream itself, in the run directory.
-pub(super) const RECORDS: &str = "records.ndjson";
+pub(super) use crate::scenario::RECORDS;
 
 /// What was read.
 #[derive(Debug, Default)]
