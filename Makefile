@@ -153,7 +153,8 @@ define tidy
 made=
 trap tidy EXIT
 tidy() {
-if [[ $$made ]]; then rm -f "$$dir/slots"; find "$$dir" -type d -empty -delete; fi
+if [[ $$made ]]; then rm -f "$$dir/slots"; fi
+if [[ $$made && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
 if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
   printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
 fi
@@ -317,7 +318,7 @@ compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=D
 run-dir:
 	@mkdir -p '$(OUT)'
 	[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
-	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn "$$(basename '$(OUT)')" stress-runs/latest
+	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn '$(patsubst stress-runs/%,%,$(OUT))' stress-runs/latest
 
 ##@ Building and testing
 .PHONY: build
