@@ -160,7 +160,7 @@ fn a_check_reads_sends_and_writes_nothing() {
         r#"for tool in "stage-fixtures --from $FIXTURES --into data/x" await-idle "submit-jobs --concurrency 1 --slots slots" \
   "poll-jobs --slots slots" "capture-logs --out out --logs off" "capture-prom --out out" "capture-jaeger --out out" \
   "render-report --out out"; do
-  echo '{' | $tool --check || echo "$tool: $?"
+  $tool --check <<< '{' || echo "$tool: $?"
   $tool --check --no-such-flag 2>> errors && echo "$tool: accepted"
 done; ls"#,
     );
