@@ -124,6 +124,8 @@ $(captures) |
 render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPORT_FLAGS) "$$@"
 }
 endef
+# What is refused is refused before anything is there.
+run_pipe = pipe --check && mkdir "$$dir" && made=yes && pipe
 define captures
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@" |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
@@ -153,7 +155,8 @@ define tidy
 made=
 trap tidy EXIT
 tidy() {
-if [[ $$made ]]; then rm -f "$$dir/slots"; find "$$dir" -type d -empty -delete; fi
+if [[ $$made ]]; then rm -f "$$dir/slots"; fi
+if [[ $$made && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
 if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
   printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
 fi
@@ -191,7 +194,7 @@ soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show
 	$(tidy)
 	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
-	pipe --check && mkdir "$$dir" && made=yes && pipe
+	$(run_pipe)
 
 .PHONY: ramp
 ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass
@@ -223,11 +226,11 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
 	@$(with_tools)
 	$(tidy)
-	$(leg); mkdir -p '$(OUT)/ab'
+	$(leg)
 	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
 	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
 	$(pipe)
-	pipe --check && mkdir "$$dir" && made=yes && pipe
+	pipe --check && mkdir -p '$(OUT)/ab' && mkdir "$$dir" && made=yes && pipe
 
 # The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
 define leg
@@ -316,7 +319,7 @@ compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=D
 run-dir:
 	@mkdir -p '$(OUT)'
 	[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
-	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn "$$(basename '$(OUT)')" stress-runs/latest
+	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn '$(patsubst stress-runs/%,%,$(OUT))' stress-runs/latest
 
 ##@ Building and testing
 .PHONY: build

@@ -183,7 +183,8 @@ fn dry_runs_and_help_show_what_there_is() {
     );
     let expected = run(&shell, "-n soak EXPECT='e2e.p50<20s'").stdout;
     assert!(
-        expected.contains(r#"render-report --check --out "$dir" --expect "$expect" --expect 'e2e.p50<20s'"#),
+        expected.contains(r#"render-report --out "$dir" --quiet --expect "$expect" --expect 'e2e.p50<20s'"#)
+            && expected.contains("pipe --check && mkdir"),
         "{expected}"
     );
     assert_eq!(shell.target.sim.stats().posts, 0);
