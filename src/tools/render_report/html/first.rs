@@ -89,8 +89,8 @@ fn bar(sums: &Conservation) -> String {
     let from = from.max(BAR);
     let line = escape::html(&conservation_line(sums));
     format!(
-        "<svg class=\"conservation\" role=\"img\" aria-labelledby=\"sum-t\" viewBox=\"0 0 {} 12\" \
-         preserveAspectRatio=\"none\"><title id=\"sum-t\">{line}</title>{shapes}</svg>\n",
+        "<svg class=\"conservation\" role=\"img\" aria-labelledby=\"sum-t sum-d\" viewBox=\"0 0 {} 12\" \
+         preserveAspectRatio=\"none\"><title id=\"sum-t\">Where the jobs went</title><desc id=\"sum-d\">{line}</desc>{shapes}</svg>\n",
         number(from)
     )
 }

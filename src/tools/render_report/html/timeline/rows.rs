@@ -78,8 +78,7 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track }: &Row
             uncertain(svg, axis, (end.low, end.high), (middle - 3.0, 6.0));
         }
     });
-    let stages: Vec<&Placed> =
-        track.stages.iter().filter(|stage| axis.seconds(stage.started.high) >= 0.0).take(STAGES).collect();
+    let stages: Vec<&Placed> = track.stages.iter().filter(|stage| is_on(axis, stage)).take(STAGES).collect();
     for (stage, lane, lanes) in lanes(&stages, track.heard) {
         let height = BAR / lanes as f64;
         let place = (y + height * lane as f64, (height - if lanes > 1 { 1.0 } else { 0.0 }).max(1.0));
@@ -92,6 +91,12 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track }: &Row
     } else if let Some(end) = track.ended {
         svg.text("quiet", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &units::seconds(end.at.since(track.submitted)));
     }
+}
+
+/// Whether any of the stage lies on the axis.
+pub(super) fn is_on(axis: &Axis, stage: &Placed) -> bool {
+    let ended = stage.ended.map_or(stage.started.high, |end| end.high);
+    axis.seconds(ended) >= 0.0 && axis.seconds(stage.started.low) <= axis.length()
 }
 
 fn said(job: &str, stage: &Placed) -> String {
