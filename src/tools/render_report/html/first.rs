@@ -116,7 +116,7 @@ fn figures(scene: &Scene<'_>) -> String {
 }
 
 /// Numbers stay with their units, and brackets in one piece, where lines are short.
-fn tied(text: &str) -> String {
+pub(super) fn tied(text: &str) -> String {
     let mut tied = String::with_capacity(text.len());
     let mut brackets = 0;
     for character in text.chars() {

@@ -6,6 +6,7 @@ mod rows;
 use std::fmt::Write;
 
 use super::Scene;
+use super::first::tied;
 use crate::escape;
 use crate::figures::load::Load;
 use crate::figures::track::Track;
@@ -78,7 +79,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
 
     let mut text = format!(
         "<p class=\"note\">{}</p>\n",
-        escape::html(&clocks(zero, offset, tracks.iter().map(|(_, track)| track)))
+        escape::html(&tied(&clocks(zero, offset, tracks.iter().map(|(_, track)| track))))
     );
     text += &block::legend(&legend(scene));
     text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), length));

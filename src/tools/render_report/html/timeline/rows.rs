@@ -85,7 +85,10 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track, whole 
     svg.titled(&told, |svg| {
         for (from, to) in uncovered(track, &stages) {
             let (from, to) = (axis.at(from), axis.at(to));
-            svg.rect("rail", (from, middle - 1.5), ((to - from).max(1.5), 3.0));
+            // What is shorter than a pixel is seen only where it is all there is of a job.
+            if to - from >= 1.0 || stages.is_empty() {
+                svg.rect("rail", (from, middle - 1.5), ((to - from).max(1.5), 3.0));
+            }
         }
         if let Some(end) = track.ended {
             uncertain(svg, axis, (end.low, end.high), (middle - 3.0, 6.0));
