@@ -86,8 +86,10 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track, whole 
         for (from, to) in uncovered(track, &stages) {
             let (from, to) = (axis.at(from), axis.at(to));
             // What is shorter than a pixel is seen only where it is all there is of a job.
-            if to - from >= 1.0 || stages.is_empty() {
-                svg.rect("rail", (from, middle - 1.5), ((to - from).max(1.5), 3.0));
+            if to - from >= 1.0 {
+                svg.rect("rail", (from, middle - 1.5), (to - from, 3.0));
+            } else if stages.is_empty() {
+                svg.rect(if bad { "bad" } else { "rail" }, (from, middle - 5.0), (3.0, 10.0));
             }
         }
         if let Some(end) = track.ended {
