@@ -32,10 +32,26 @@ FIXTURES ?= fixtures
 JOBS ?= 12
 ## Jobs in flight during the soak
 CONCURRENCY ?= 4
+## What the soak and a leg are judged by; where a profile names no stages, leave out all-stages
+SOAK_EXPECT ?= all-done,all-stages,no-exceptions
+## Jobs that warm the target up before the counted ones, in the soak, each level and each leg
+WARMUP ?= 0
+## How long the target rests after them, so that its metrics tell the two apart: longer than they take to Prometheus
+WARMUP_REST ?= 15s
+## How long the soak, a level or a leg waits for the target to be idle before it goes on with a mark
+IDLE_LIMIT ?= 2m
 ## Jobs in flight, level by level, in the ramp
 LEVELS ?= 4 8 16 24
 ## Jobs of each level of the ramp: a number, or 2x for twice the level
 RAMP_JOBS ?= 8
+## More to judge by, beside each scenario's own: criteria and comparisons, such as e2e.p50<20s,throughput>30/min
+EXPECT ?=
+## Setting of a leg of the A/B: the OLLAMA_NUM_PARALLEL that the target was started with
+NP ?=
+## Setting of a leg, where it is another one: a name, or a label as key=value
+SETTING ?=
+## Number of a leg, where its setting is run several times: 1, 2, 3
+LEG ?=
 
 ##@ Where it goes
 ## The run's id
@@ -47,10 +63,20 @@ export RUN_ID
 OUT ?= stress-runs/$(RUN_ID)
 ## The run directory that `make report` renders again
 RUN ?= stress-runs/latest
+## Where `make compare` looks for the newest legs of each setting
+LEGS ?= stress-runs
+## A finished leg for `make compare`, with B, in place of the newest ones
+A ?=
+## The leg to compare it with
+B ?=
+## What fails `make compare`: the percentage, such as 5%, by which a headline figure is worse; empty: nothing
+FAIL_IF_WORSE ?=
 ## The repository whose state is recorded in the run's .git-sha
 REPO ?= .
 
 ##@ How the tools are called
+## More flags for await-idle, such as --header-file FILE
+IDLE_FLAGS ?=
 ## More flags for submit-jobs, such as --header-file FILE
 SUBMIT_FLAGS ?=
 ## More flags for poll-jobs, such as --deadline 10m
@@ -81,18 +107,24 @@ profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
 target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
 # The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which.
-# The directory is made before anything is submitted: one that exists is refused, not mixed.
+# The criteria are checked and the directory is made before anything is submitted: one that exists is refused, not mixed.
 define pipe
+$(check_criteria) --out "$$dir" $(criteria) &&
 mkdir "$$dir" &&
-stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" "$${labels[@]}" $(stage_flags) |
-submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" $(SUBMIT_FLAGS) |
+stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) |
+await-idle $(target_flags) --prometheus '$(PROM_URL)' --earlier '$(OUT)' --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) |
+submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) |
 poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
 capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) |
-render-report --out "$$dir" --expect "$$expect" $(REPORT_FLAGS) > /dev/null
+render-report --out "$$dir" $(criteria) $(REPORT_FLAGS) > /dev/null
 endef
+criteria = --expect "$$expect" $(more_criteria)
+more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
+check_criteria = render-report --check
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
+comma := ,
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
 # After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
 go_on = stopped=; trap 'stopped=1' INT TERM
@@ -106,13 +138,27 @@ demo: build ## Run the whole suite against the stand-in pipeline, on free loopba
 	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
 	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
 	  CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)'
+
+# Each leg has a stand-in of its own, as each leg of a real A/B has a server of its own. In this order neither setting has the
+# earlier or the later legs.
+.PHONY: demo-ab
+demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, in turn, and their comparison
+	@$(with_tools); $(go_on)
+	for leg in 8.1 4.1 4.2 8.2 8.3 4.3; do
+	  [[ ! $$stopped ]] || break
+	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
+	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
+	    CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)' || true
+	done
+	[[ $$stopped ]] || $(submake) compare LEGS='$(OUT)'
+
 # By another name, so that `make -n demo` prints the line instead of running it.
 submake = $(MAKE) --no-print-directory
 
 .PHONY: soak
 soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
 	@$(with_tools); $(no_slots)
-	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect=all-done,all-stages,no-exceptions
+	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
 
 .PHONY: ramp
@@ -124,6 +170,7 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 	  levels+="$$concurrency "
 	done
 	[[ $$levels != ' ' ]] || $(call refuse,LEVELS is empty)
+	$(check_criteria) --out '$(OUT)/ramp' $(more_criteria)
 	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
 	for concurrency in $(LEVELS); do
 	  level=$$(printf 'lvl-%02d' "$$concurrency")
@@ -135,12 +182,35 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 	done
 	render-report --index '$(OUT)/ramp' > /dev/null
 
+.PHONY: ab
+ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
+	@$(with_tools); $(no_slots)
+	$(leg); mkdir -p '$(OUT)/ab'
+	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
+	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
+	$(pipe)
+
+# The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
+define leg
+setting=$(if $(NP),'num_parallel=$(NP)','$(SETTING)')
+leg=$$(printf '%s' "$${setting/#num_parallel=/np-}" | tr =. -_)$(if $(LEG),'.$(LEG)')
+[[ $$setting == *=* ]] && label=$$setting || label="setting=$$setting"
+endef
+.PHONY: leg-named
+leg-named:
+	@[[ -n '$(NP)$(SETTING)' ]] || $(call refuse,which leg? say what the target was started with$(comma) such as NP=8)
+	[[ -z '$(NP)' || -z '$(SETTING)' ]] || $(call refuse,NP=$(NP) and SETTING=$(SETTING): name one of them)
+	[[ '$(NP)' =~ ^([1-9][0-9]*)?$$ ]] || $(call refuse,NP=$(NP) is no number from 1 up)
+	[[ '$(LEG)' =~ ^([1-9][0-9]*)?$$ ]] || $(call refuse,LEG=$(LEG) is no number from 1 up)
+	[[ '$(SETTING)' =~ ^([A-Za-z0-9][A-Za-z0-9_-]*(=[A-Za-z0-9_.-]+)?)?$$ ]] || $(call refuse,SETTING=$(SETTING) is no name and no key=value)
+
 .PHONY: suite
 suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run's report
 	@$(with_tools); $(go_on)
 	for scenario in soak ramp; do
 	  [[ ! -e '$(OUT)'/$$scenario ]] || $(call refuse,$(OUT)/$$scenario is there already: name another OUT)
 	done
+	$(check_criteria) $(more_criteria)
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
 	render-report --index '$(OUT)' --planned soak,ramp > /dev/null
@@ -157,6 +227,11 @@ report: build ## Render the reports of RUN again from its records, without load
 	done
 	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
 	render-report --index '$(RUN)' > /dev/null
+
+.PHONY: compare
+compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
+	@$(with_tools)
+	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under '$(LEGS)')
 
 # Everything that belongs to a run and to none of its scenarios.
 .PHONY: run-dir
@@ -189,7 +264,7 @@ test: check ## Everything that `check` does, and all tests
 # With the stand-in's queues on a real broker, which nothing else needs.
 real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp
 .PHONY: test-real
-test-real: ## Test against a real Prometheus, RabbitMQ and Jaeger, which stack/install puts on this machine
+test-real: ## Test against a real Prometheus, RabbitMQ, Jaeger and Flower, which stack/install puts on this machine
 	@STRESS_SUITE_JAEGER=$$(./stack/install); export STRESS_SUITE_JAEGER
 	[[ $$STRESS_SUITE_JAEGER ]] || { printf 'test-real: left out\n'; exit 0; }
 	$(CARGO) clippy $(real_stack) --all-targets -- -D warnings

@@ -4,9 +4,11 @@
 //! window known. Inside a run (a Run or a Job was read) a capture is soft: what is missing is said and recorded, and the
 //! exit is 0. Alone it is hard.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cli::{Exit, Failure, Io};
 use crate::clock::Clock;
@@ -16,6 +18,9 @@ use crate::record::{
 };
 use crate::runs::Runs;
 use crate::units::{self, Moment};
+
+/// What is not plain in a file's name.
+const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// The window of a capture.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,6 +55,9 @@ pub struct Passed {
     pub clock: Clock,
     /// The target's clock minus the harness's, as the run measured it.
     pub offset: Option<ClockOffset>,
+    /// There is nothing to ask for, since the profile names nothing. The Run says so, lest it look as if the capture had
+    /// been ended before its work was done.
+    pub nothing_asked: bool,
     runs: Runs,
     broken: bool,
 }
@@ -66,6 +74,7 @@ pub fn pass(io: &mut Io<'_>, args: &WindowArgs) -> Result<Passed, Failure> {
         window: None,
         clock: Clock::system(),
         offset: None,
+        nothing_asked: false,
         runs: Runs::default(),
         broken: false,
     };
@@ -109,7 +118,7 @@ impl Passed {
         Ok(())
     }
 
-    /// The jobs of the stream, as they stood last.
+    /// The jobs of the stream, warm-up jobs among them, as they stood last.
     pub fn jobs(&self) -> impl Iterator<Item = Job> {
         self.fold.jobs()
     }
@@ -117,7 +126,8 @@ impl Passed {
     fn resolve(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
         let now = self.clock.now();
         let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
-        for job in self.fold.jobs() {
+        // What the warm-up did lies before the window, so that no figure begins with it.
+        for job in self.fold.jobs().filter(|job| !job.is_warmup()) {
             let Some(submitted) = job.status.submitted_at else { continue };
             first = Some(first.map_or(submitted, |first| first.min(submitted)));
             // A job whose end was not seen was in flight until the last that is known of it, and perhaps still is.
@@ -142,7 +152,17 @@ impl Passed {
         for record in records {
             out.record(record)?;
         }
-        let status = RunStatus { observed_at: Some(self.clock.now()), window: self.window, ..RunStatus::default() };
+        let mut unasked = BTreeSet::new();
+        if self.nothing_asked {
+            unasked = self.fold.runs().flat_map(|run| run.status.unasked).collect();
+            unasked.insert(io.console.tool().to_owned());
+        }
+        let status = RunStatus {
+            observed_at: Some(self.clock.now()),
+            window: self.window,
+            unasked: unasked.into_iter().collect(),
+            ..RunStatus::default()
+        };
         self.runs.again(&status, &mut out)?;
         Ok(io.stop.exit_or(if self.broken { Exit::BrokenInput } else { Exit::Done }))
     }
@@ -183,17 +203,12 @@ struct Outline {
 /// A file name for `name`, which came from a profile, a flag or a server: letters, digits, `.`, `_` and `-` stay, every
 /// other byte is percent-encoded, and it never begins with a dot. Different names give different file names.
 pub fn file_name(name: &str) -> String {
-    let mut safe = String::with_capacity(name.len());
-    for (index, byte) in name.bytes().enumerate() {
-        let plain = byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && index > 0);
-        if plain {
-            safe.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(safe, "%{byte:02X}");
-        }
+    let safe: String = utf8_percent_encode(name, UNSAFE).collect();
+    match safe.strip_prefix('.') {
+        _ if safe.is_empty() => "%".to_owned(),
+        Some(rest) => format!("%2E{rest}"),
+        None => safe,
     }
-    if safe.is_empty() { "%".to_owned() } else { safe }
 }
 
 /// Makes `dir` and what leads to it, and proves that a file can be written there.

@@ -4,9 +4,9 @@
 //! directory is the record:
 //!
 //! ```text
-//! stage-fixtures ─► submit-jobs ─► poll-jobs ─► capture-logs ─► capture-prom ─► capture-jaeger ─► render-report
-//!        Run, Job       ▲   Submitted   │ ended         Logs          Series          Traces           Report
-//!                       └──── slots ◄───┘                                                        + run directory
+//! stage-fixtures ─► await-idle ─► submit-jobs ─► poll-jobs ─► capture-logs ─► capture-prom ─► capture-jaeger ─► render-report
+//!        Run, Job     when idle        ▲   Submitted   │ ended         Logs          Series          Traces           Report
+//!                                      └──── slots ◄───┘                                                        + run directory
 //! ```
 //!
 //! Dependencies point one way: `src/bin` → [`tools`] → everything else. A tool never imports another tool; what two
@@ -20,7 +20,8 @@
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
-//! | [`escape`] | text from targets made safe for Markdown, CSV and the terminal |
+//! | [`escape`] | text from targets made safe for Markdown, HTML, CSV, XML and the terminal |
+//! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
 //! | [`html`] | pages for people: the shell, tables, charts as inline SVG |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
@@ -29,6 +30,9 @@
 //! | [`input`] | a thread that reads standard input |
 //! | [`workers`] | a pool of threads that block on HTTP |
 //! | [`capture`] | the window of a capture, and when it is soft |
+//! | [`scenario`] | finished scenarios on disk: finding and reading them |
+//! | [`statistics`] | exact comparison of two small sets of figures |
+//! | [`page`] | a Markdown page in the making |
 //! | [`units`] | durations and rates as people type and read them |
 
 pub mod capture;
@@ -40,10 +44,14 @@ pub mod html;
 pub mod http;
 pub mod input;
 pub mod ndjson;
+pub mod page;
 pub mod profile;
+pub mod prometheus;
 pub mod record;
 pub mod runs;
+pub mod scenario;
 pub mod slots;
+pub mod statistics;
 pub mod target;
 pub mod tools;
 pub mod units;

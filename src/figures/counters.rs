@@ -160,6 +160,17 @@ pub fn highest(series: &[Series], by: &[String], from: f64, to: f64) -> BTreeMap
     highest
 }
 
+/// The widest distance between two successive points of one series that touches the time between `from` and `to`: what
+/// happened and was over within it is not seen. None where no series has two such points.
+pub fn widest_gap(series: &[Series], from: f64, to: f64) -> Option<f64> {
+    let pairs = series.iter().flat_map(|one| one.points.windows(2));
+    let gaps = pairs.filter_map(|pair| match pair {
+        [(start, _), (end, _)] if *end > from && *start < to => Some(end - start),
+        _ => None,
+    });
+    gaps.filter(|gap| *gap > 0.0).reduce(f64::max)
+}
+
 /// The points of each gauge over time, by the labels `by`; of several series with the same labels at each moment the highest of
 /// what they last showed. Series without one of the labels are left out.
 pub fn highest_over_time(series: &[Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<(f64, f64)>> {
@@ -271,6 +282,17 @@ mod tests {
         ];
         let found = highest(&all, &by(&["queue"]), 5.0, 30.0);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), [(by(&["a"]), (20.0, 4.0))]);
+    }
+
+    #[test]
+    fn the_widest_gap_is_that_of_the_window() {
+        let all = [
+            series(&[], &[(0.0, 1.0), (30.0, 1.0), (35.0, 2.0), (38.0, 2.0), (60.0, 2.0), (120.0, 2.0)]),
+            series(&[], &[(40.0, 1.0)]),
+        ];
+        assert_eq!(widest_gap(&all, 31.0, 38.0), Some(5.0));
+        assert_eq!(widest_gap(&all, 31.0, 39.0), Some(22.0));
+        assert_eq!(widest_gap(&all[1..], 0.0, 100.0), None);
     }
 
     #[test]

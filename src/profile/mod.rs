@@ -5,6 +5,7 @@
 
 mod answer;
 mod evidence;
+mod health;
 mod queries;
 mod template;
 
@@ -15,7 +16,8 @@ use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
 pub use evidence::{JaegerAt, LogsAt};
-pub use queries::{Prometheus, Query};
+pub use health::Health;
+pub use queries::{IdleAt, Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
@@ -50,20 +52,6 @@ pub struct Profile {
     /// What the target's metrics are asked.
     #[serde(default)]
     pub prometheus: Prometheus,
-}
-
-/// How to see that the target is up.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Health {
-    /// Path below the base URL.
-    pub path: String,
-    /// The HTTP statuses that mean healthy.
-    #[serde(default = "ok")]
-    pub accepted: Vec<u16>,
-    /// What to type to start the target, for the message that says it is not there.
-    #[serde(default)]
-    pub hint: Option<String>,
 }
 
 /// How a job is submitted.
@@ -155,13 +143,16 @@ pub struct Times {
     pub ended: Vec<String>,
 }
 
-/// Where a job's stages stand in the answer: an object by name or an array.
+/// Where a job's stages stand in the answer: an object by name, an array, or an object that is the only one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StagesAt {
-    /// JSON pointers to the object or array.
+    /// JSON pointers to the object or array; the empty one points to the whole answer.
     pub at: Vec<String>,
-    /// In an array's element: pointers to the name.
+    /// What they point to is one stage, and not an object of stages by name.
+    #[serde(default)]
+    pub one: bool,
+    /// In an array's element, or in the one stage: pointers to the name.
     #[serde(default)]
     pub name: Vec<String>,
     /// In a stage that is an object: pointers to its state word.
@@ -191,9 +182,6 @@ pub struct Stage {
     pub required: bool,
 }
 
-fn ok() -> Vec<u16> {
-    vec![200]
-}
 fn accepted() -> Vec<u16> {
     vec![200, 201, 202]
 }
@@ -257,6 +245,10 @@ impl Profile {
                 return Err(format!("{key}: \"{pointer}\" is not a JSON pointer: it begins with `/`"));
             }
         }
+        if poll.stages.as_ref().is_some_and(|stages| stages.one && stages.name.is_empty()) {
+            return Err("poll.stages.one: poll.stages.name must say where the stage's name stands".to_owned());
+        }
+        health.check()?;
         for (key, empty) in [
             ("submit.id", submit.id.is_empty()),
             ("submit.accepted", submit.accepted.is_empty()),
@@ -358,10 +350,13 @@ mod tests {
             ("[health]", "[health]\nport = 3", "line 8: unknown field `port`"),
             ("accepted = [202]", "acepted = [202]", "unknown field `acepted`"),
             ("path = \"/jobs/{id}\"", "path = \"/jobs\"", "{id}"),
+            ("num_parallel = [\"/", "num_parallel = [\"", "health.settings.num_parallel: \"num_parallel\""),
+            ("[prometheus.idle]\nquery = '{", "[prometheus.idle]\nquery = 'sum({", "prometheus.idle.query"),
             ("id = [\"/job_id\"", "id = [\"job_id\"", "submit.id"),
             ("{run}/{name}", "{run}/{nmae}", "{nmae}"),
             ("source = \"{source}\"", "source = \"{soruce}\"", "submit.body"),
             ("after = [\"l2\"]", "after = [\"l9\"]", "summarize_l2 waits for l9"),
+            ("name = [\"/name\", \"/stage\"]", "one = true", "poll.stages.one"),
             ("method = \"POST\"", "method = \"P T\"", "submit.method"),
             ("done = [\"done\"]\nfailed = [\"failed\"]\n", "failed = [\"failed\"]\n", "poll.words.done is empty"),
         ] {

@@ -10,6 +10,7 @@
 //! their own keys over it with [`Record::update_spec`] and [`Record::update_status`], and hand the rest on unchanged.
 
 mod captures;
+mod comparison;
 mod fold;
 mod job;
 pub mod raw;
@@ -28,11 +29,17 @@ pub use captures::{
     CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, StageSpans, Tenancy, Traces,
     TracesStatus, WindowSpec,
 };
-pub use fold::{Fold, job_name};
-pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom};
+pub use comparison::{
+    Against, Better, Cell, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
+    TenPercent, Test, Unit, Word,
+};
+pub use fold::{Fold, job_name, warmup_prefix};
+pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom, WARMUP};
 use raw::RawObject;
 pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
-pub use run::{Aborted, ClockAnchor, ClockOffset, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window};
+pub use run::{
+    Aborted, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window, differences,
+};
 pub use time::Timestamp;
 
 /// The contract's version, in every record's `apiVersion`.

@@ -17,7 +17,7 @@ fn make(shell: &Shell, arguments: &str) -> String {
     )
 }
 
-fn run(shell: &Shell, arguments: &str) -> Done {
+pub(crate) fn run(shell: &Shell, arguments: &str) -> Done {
     shell.run(&make(shell, arguments))
 }
 
@@ -73,6 +73,36 @@ fn a_failing_soak_gives_make_a_non_zero_exit_after_its_report() {
     assert_eq!(shell.json("run/soak/report.json")["status"]["verdict"], "Failed");
 }
 
+/// A profile that names no stages, metrics, logs or traces.
+const BARE: &str = r#"
+name = "bare"
+target = "http://localhost:1"
+health.path = "/health"
+submit = { path = "/jobs/audio", id = ["/job_id"], body = { source = "{source}" } }
+poll.path = "/jobs/{id}"
+poll.status = ["/status"]
+poll.words = { waiting = ["queued"], running = ["running"], done = ["done"], failed = ["failed"] }
+"#;
+
+#[test]
+fn what_a_profile_does_not_name_is_not_asked_for_and_no_pass_unless_it_is_left_out_by_name() {
+    let shell = Shell::new(&[]);
+    std::fs::write(shell.path("bare.toml"), BARE).unwrap();
+    let bare = format!("soak JOBS=3 PROFILE={}", shell.path("bare.toml").display());
+    let done = run(&shell, &format!("{bare} SOAK_EXPECT=all-done"));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let status = &shell.json("run/soak/report.json")["status"];
+    assert_eq!(status["verdict"], "Passed", "{status}");
+    assert!(!status["doubts"].to_string().contains("capture"), "nothing was asked, and nothing is missing: {status}");
+    let unasked = &shell.json("run/soak/manifest.json")["status"]["unasked"];
+    assert_eq!(unasked.to_string(), r#"["capture-jaeger","capture-logs","capture-prom"]"#);
+    let whole = run(&shell, &format!("{bare} OUT={}", shell.path("whole").display()));
+    assert_eq!(whole.code, 2, "{}", whole.stderr);
+    let status = &shell.json("whole/soak/report.json")["status"];
+    assert_eq!(status["verdict"], "Incomplete");
+    assert!(status["cause"].as_str().unwrap().contains("no Run names the stages"), "{status}");
+}
+
 #[test]
 fn ctrl_c_in_a_soak_leaves_a_report_and_ends_make_by_the_signal() {
     let shell = Shell::new(&["--hang", "l1:1,2,3,4"]);
@@ -101,6 +131,47 @@ fn levels_that_make_no_ramp_are_refused_before_anything_runs() {
     assert!(!shell.path("run/ramp").exists());
 }
 
+fn criteria(shell: &Shell, dir: &str) -> Vec<String> {
+    let report = shell.json(&format!("{dir}/report.json"));
+    let criteria = report["status"]["criteria"].as_array().unwrap();
+    criteria.iter().map(|criterion| criterion["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn expect_adds_to_what_a_scenario_is_judged_by() {
+    let shell = Shell::new(&[]);
+    let done = run(&shell, "suite JOBS=3 LEVELS=2 RAMP_JOBS=2 EXPECT='e2e.max < 1h, throughput>1/h'");
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let own = ["all-done", "all-stages", "no-exceptions", "e2e.max < 1h", "throughput>1/h"];
+    assert_eq!(criteria(&shell, "run/soak"), own);
+    assert_eq!(criteria(&shell, "run/ramp/by-concurrency/lvl-02"), ["all-done", "e2e.max < 1h", "throughput>1/h"]);
+    assert!(shell.read("run/soak/junit.xml").contains(r#"name="e2e.max &lt; 1h""#));
+    let again = run(&shell, &format!("report RUN={}", shell.path("run").display()));
+    assert_eq!((again.code, criteria(&shell, "run/soak").len()), (0, own.len()), "{}", again.stderr);
+
+    let done = run(&shell, &format!("soak JOBS=3 EXPECT='e2e.max<1ms' OUT={}", shell.path("slow").display()));
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert_eq!(shell.json("slow/soak/report.json")["status"]["verdict"], "Failed");
+    assert!(done.stderr.contains("Failed: e2e.max<1ms does not hold: "), "{}", done.stderr);
+}
+
+#[test]
+fn an_expectation_that_cannot_be_judged_is_refused_before_the_first_job() {
+    let shell = Shell::new(&[]);
+    for scenario in ["soak", "ramp", "suite"] {
+        let done = run(&shell, &format!("{scenario} EXPECT='e2e.p50<20s,stage.l9.mean<3s'"));
+        assert_eq!(done.code, 2, "{scenario}: {}", done.stderr);
+        assert_eq!(
+            done.stderr.matches("no such stage; the stages of the profile autorag are: ").count(),
+            1,
+            "{scenario}"
+        );
+        let left = std::fs::read_dir(shell.path("run")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), [".git-sha"], "{scenario} began nothing");
+    }
+    assert_eq!(shell.target.sim.stats().posts, 0);
+}
+
 #[test]
 fn dry_runs_and_help_show_what_there_is() {
     let shell = Shell::new(&[]);
@@ -109,6 +180,11 @@ fn dry_runs_and_help_show_what_there_is() {
         done.stdout.contains("submit-jobs --target") && done.stdout.contains("|\nrender-report --out"),
         "{}",
         done.stdout
+    );
+    let expected = run(&shell, "-n soak EXPECT='e2e.p50<20s'").stdout;
+    assert!(
+        expected.contains(r#"render-report --check --out "$dir" --expect "$expect" --expect 'e2e.p50<20s'"#),
+        "{expected}"
     );
     assert_eq!(shell.target.sim.stats().posts, 0);
     let help = run(&shell, "help").stdout;

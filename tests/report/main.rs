@@ -7,11 +7,14 @@ mod figures;
 mod hostile;
 mod html;
 mod index;
+mod junit;
 mod observed;
+mod observed_thresholds;
 mod process;
 mod shards;
 #[path = "../support/mod.rs"]
 mod standin;
 mod support;
+mod thresholds;
 mod verdicts;
 mod witnesses;

@@ -110,7 +110,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let exchange = args.http.client(Connections::Kept)?.exchange();
     let dir = capture::writable_dir(&args.out.join("jaeger"))?;
 
-    let passed = capture::pass(&mut io, &args.window)?;
+    let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
     if services.is_empty() {
         let what = format!("the profile {} names no services whose traces to capture", profile.name);
@@ -118,12 +118,14 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             return Err(Failure::usage(format!("{what}: use --service")));
         }
         io.console.say(&what);
+        passed.nothing_asked = true;
     }
     if passed.window.is_none() && !passed.in_run {
         return Err(Failure::usage("no window: the input has no submitted job, and there is no --start"));
     }
 
     let statuses = match (base, passed.window) {
+        _ if passed.nothing_asked => Vec::new(),
         (None, _) => {
             io.console.say("no traces are captured: the Jaeger address is empty");
             services.iter().map(|_| short("Off", CaptureResult::Error, "the Jaeger address is empty")).collect()

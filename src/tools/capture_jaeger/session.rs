@@ -44,6 +44,8 @@ pub(super) struct Session<'a> {
     pub(super) store: Store,
     pub(super) searched: Vec<Searched>,
     pub(super) expected: Vec<Expected>,
+    /// Warm-up jobs: no trace of theirs must be found, and the padding reaches into them.
+    pub(super) warmup: Vec<Expected>,
     /// Trace ids of jobs that were looked for everywhere.
     pub(super) missing: Vec<String>,
     /// Canonical ids of traces that only asking by id brought.
@@ -71,11 +73,13 @@ impl<'a> Session<'a> {
         let window = padded(window, args.window.pad);
         // The spans' times are by the target's clock, and how far that is from ours is only known within bounds.
         let offset = passed.offset.unwrap_or_default();
+        let (warmup, counted): (Vec<Job>, Vec<Job>) = passed.jobs().partition(Job::is_warmup);
         Self {
             jaeger,
             store: Store::default(),
             searched: services.iter().map(|_| Searched::default()).collect(),
-            expected: passed.jobs().filter_map(expected).collect(),
+            expected: counted.into_iter().filter_map(expected).collect(),
+            warmup: warmup.into_iter().filter_map(expected).collect(),
             missing: Vec::new(),
             by_id: BTreeSet::new(),
             passes: 0,
@@ -225,6 +229,7 @@ impl<'a> Session<'a> {
     pub(super) fn submissions(&self) -> HashMap<&str, Submission<'_>> {
         self.expected
             .iter()
+            .chain(&self.warmup)
             .map(|expected| (expected.canonical.as_str(), Submission::of(expected.span.as_deref())))
             .collect()
     }

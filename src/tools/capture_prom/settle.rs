@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::server::{Problem, Server};
 use crate::cli::{Console, Io};
 use crate::escape;
+use crate::prometheus::{Problem, Server};
 use crate::record::Timestamp;
 use crate::units;
 

@@ -2,24 +2,39 @@
 //! in them are anybody's: each is made safe by the function that the caller gives.
 
 use crate::figures::Figures;
+use crate::figures::account::Entry;
 use crate::figures::interval::SuccessRate;
 use crate::figures::listed;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
 use crate::units;
+pub(super) use crate::units::decimal;
 
 /// Makes a name safe for where it will be shown.
 pub(super) type Safe = fn(&str) -> String;
 
 /// The figures that the first screen shows, each with its label.
 pub(super) fn facts(figures: &Figures, safe: Safe) -> Vec<(&'static str, String)> {
-    vec![
+    let mut facts = vec![
         ("Load", load(&figures.load)),
         ("Throughput", throughput(&figures.load)),
         ("End to end", end_to_end(figures)),
         ("Limiting stage", limiting(figures, safe)),
         ("Success rate", figures.success.map_or_else(|| "no job came to an end".to_owned(), SuccessRate::text)),
-    ]
+    ];
+    facts.extend(warmup(&figures.account.warmups).map(|text| ("Warm-up", text)));
+    facts
+}
+
+/// How the jobs ended that ran before the counted ones.
+fn warmup(entries: &[Entry]) -> Option<String> {
+    let ended = Outcome::ALL.into_iter().filter_map(|outcome| {
+        let count = entries.iter().filter(|entry| entry.outcome == outcome).count();
+        (count > 0).then(|| format!("{count} {outcome}"))
+    });
+    let ended = ended.collect::<Vec<_>>().join(", ");
+    let jobs = jobs(entries.len() as u64);
+    (!entries.is_empty()).then(|| format!("{jobs} before the counted ones: {ended}; left out of every figure"))
 }
 
 /// A figure's text as what it says first and what follows: `197 jobs/min` and `12 succeeded in 3.65 s, …`.
@@ -81,16 +96,6 @@ fn throughput(load: &Load) -> String {
             units::seconds(window)
         ),
         _ => "not known: no end was seen".to_owned(),
-    }
-}
-
-/// A rate with about three digits.
-pub(super) fn decimal(value: f64) -> String {
-    match value {
-        v if v >= 100.0 => format!("{v:.0}"),
-        v if v >= 10.0 || v == 0.0 => format!("{v:.1}"),
-        v if v >= 1.0 => format!("{v:.2}"),
-        v => format!("{v:.3}"),
     }
 }
 

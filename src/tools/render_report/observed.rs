@@ -11,6 +11,7 @@ use super::captures::is_inside;
 use super::envelope;
 use super::sampled::Sampled;
 use crate::figures::Figures;
+use crate::figures::bounds::{self, Bounds, Density};
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::listed;
 use crate::figures::witnesses::{self, Heard, Mean, Means, Witnessed};
@@ -38,6 +39,8 @@ pub(super) struct Depth {
     pub(super) ready: f64,
     /// When it was first seen, by Prometheus' clock.
     pub(super) at: Timestamp,
+    /// How densely it was sampled: between two samples it may have been deeper.
+    pub(super) density: Density,
 }
 
 /// Who held the GPU, by the spans of one service.
@@ -55,10 +58,14 @@ pub(super) struct Observed {
     pub(super) stages: Vec<Witnessed>,
     /// How many counters had no sample before the window and were counted from zero.
     pub(super) born: usize,
+    /// The widest distance between two points of each query in the window, in seconds.
+    pub(super) gaps: BTreeMap<String, f64>,
     /// By tenant.
     pub(super) tenancies: BTreeMap<String, Tenancy>,
     /// How often the GPU passed from one to another, by the labels' values in the order of `by`.
     pub(super) transitions: BTreeMap<String, f64>,
+    /// Between what the number of all transitions lies; none where there are none to count.
+    pub(super) transitions_within: Option<Bounds>,
     /// By queue.
     pub(super) depths: BTreeMap<String, Depth>,
     /// Who held the GPU when, by the spans: a lane for each service that tells.
@@ -71,7 +78,8 @@ pub(super) struct Observed {
 impl Observed {
     /// What the captures of `fold` tell, whose files lie in `directory`.
     pub(super) fn of(fold: &Fold, figures: &Figures, directory: &Path) -> Self {
-        let mut reading = Reading { fold, directory, told: Self::default() };
+        let mut reading =
+            Reading { fold, directory, warm_until: warm_until(figures), mixed: false, told: Self::default() };
         let histograms = reading.means("stage_duration");
         let queued = reading.means("queue_wait");
         reading.tenancies();
@@ -95,6 +103,9 @@ impl Observed {
             }
         };
         witnesses::by_name(&self.stages, &mut put);
+        for (query, gap) in &self.gaps {
+            put(&format!("samples.{query}.widestGapSeconds"), *gap);
+        }
         for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
             put(&format!("gpu.{tenant}.tenancyCount"), tenancy.count);
             if let Some(seconds) = tenancy.seconds {
@@ -140,6 +151,12 @@ fn spans(fold: &Fold) -> Option<Means> {
     heard.then(|| sums.into_iter().filter_map(mean).collect())
 }
 
+/// When the last warm-up job was seen to end, or was last heard of.
+fn warm_until(figures: &Figures) -> Option<f64> {
+    let status = figures.account.warmups.iter().filter_map(|entry| entry.job.as_ref()).map(|job| &job.status);
+    status.filter_map(|status| status.ended_at.or(status.observed_at)).max().map(Timestamp::seconds)
+}
+
 fn holds(fold: &Fold) -> Vec<Holds> {
     let of = |traces: Traces| Holds {
         service: traces.spec.service,
@@ -152,6 +169,10 @@ fn holds(fold: &Fold) -> Vec<Holds> {
 struct Reading<'a> {
     fold: &'a Fold,
     directory: &'a Path,
+    /// When the warm-up was over, by the harness's clock.
+    warm_until: Option<f64>,
+    /// It has been said that counters may hold some of the warm-up.
+    mixed: bool,
     told: Observed,
 }
 
@@ -199,6 +220,9 @@ impl Reading<'_> {
             let all = series.len();
             self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
         }
+        if let Some(gap) = counters::widest_gap(&series, from(&record), to(&record)) {
+            self.told.gaps.insert(name.to_owned(), gap);
+        }
         Some((record, series))
     }
 
@@ -213,9 +237,25 @@ impl Reading<'_> {
     /// How much the counters of the query `name` grew.
     fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
         let (record, series) = self.series(name)?;
+        self.look_for_warmup(&record, &series);
         let grown = counters::growth(&series, &record.spec.by, from(&record), duration);
         self.note(name, grown.values());
         Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
+    }
+
+    /// What counters grew by begins at the last sample before the window. Only one that was scraped after the warm-up keeps
+    /// the two apart.
+    fn look_for_warmup(&mut self, record: &Series, series: &[counters::Series]) {
+        let Some(warm_until) = self.warm_until.filter(|_| !self.mixed) else { return };
+        let between = (warm_until + bounded(record, 1.0))..=from(record);
+        if !series.iter().any(|one| one.points.iter().any(|(at, _)| between.contains(at))) {
+            self.mixed = true;
+            self.doubt(format!(
+                "histograms and counters may hold some of the warm-up: no sample of {} was scraped between its end and the \
+                 window's beginning; a longer rest (submit-jobs --rest), or wider padding of the capture, tells them apart",
+                record.metadata.name
+            ));
+        }
     }
 
     fn note<'a>(&mut self, name: &str, grown: impl Iterator<Item = &'a Growth>) {
@@ -249,6 +289,7 @@ impl Reading<'_> {
 
     fn tenancies(&mut self) {
         let Some((record, series)) = self.series("gpu_tenancy_bucket") else { return };
+        self.look_for_warmup(&record, &series);
         let buckets = counters::bucketed(&series, &record.spec.by, from(&record));
         self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
         let sums = self.growth("gpu_tenancy_sum", true);
@@ -260,21 +301,27 @@ impl Reading<'_> {
     }
 
     fn transitions(&mut self) {
-        const QUERY: &str = "gpu_tenancy_transitions";
-        let Some((record, series)) = self.series(QUERY) else { return };
+        let Some((record, series)) = self.series("gpu_tenancy_transitions") else { return };
         let grown = counters::growth(&series, &record.spec.by, from(&record), false);
-        self.note(QUERY, grown.values());
-        self.told.transitions = grown.into_iter().map(|(way, growth)| (joined(&way), growth.value)).collect();
-        self.told.sampled.take_passings(&record, &series, joined);
+        self.note("gpu_tenancy_transitions", grown.values());
+        self.told.transitions = grown.into_iter().map(|(key, growth)| (joined(&key), growth.value)).collect();
+        let labelled: Vec<_> = series.into_iter().filter(|one| one.key(&record.spec.by).is_some()).collect();
+        // Points that were evaluated at steps show samples late, so what lies inside is only certain of samples.
+        let inside = record.status.raw_file.as_ref().and(record.spec.window).map_or((f64::MAX, f64::MIN), |window| {
+            (window.start.seconds() + bounded(&record, 1.0), window.end.seconds() + bounded(&record, -1.0))
+        });
+        self.told.transitions_within = bounds::growth(&labelled, from(&record), inside);
+        self.told.sampled.take_passings(&record, &labelled, joined);
     }
 
     fn depths(&mut self) {
         let Some((record, series)) = self.series("rabbitmq_queue_ready") else { return };
         self.told.sampled.take_queues(&record, &series, joined);
-        let highest = counters::highest(&series, &record.spec.by, from(&record), to(&record));
-        for (key, (at, ready)) in highest {
-            if let Some(at) = Timestamp::from_seconds(at) {
-                self.told.depths.insert(joined(&key), Depth { ready, at });
+        let (by, from, to) = (&record.spec.by, from(&record), to(&record));
+        for (key, (at, ready)) in counters::highest(&series, by, from, to) {
+            let density = bounds::density(&series, by, &key, from, to);
+            if let Some((at, density)) = Timestamp::from_seconds(at).zip(density) {
+                self.told.depths.insert(joined(&key), Depth { ready, at, density });
             }
         }
         if self.told.depths.is_empty() {

@@ -4,7 +4,6 @@
 //! always make the same page.
 
 mod observed;
-mod sheet;
 
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -14,15 +13,16 @@ use super::facts;
 use super::files;
 use super::observed::Observed;
 use crate::escape;
-use crate::figures::Figures;
 use crate::figures::account::Entry;
 use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::journey::Journey;
 use crate::figures::outcome::{Outcome, conservation_line};
-use crate::record::{Report, Run, Verdict};
+use crate::figures::{Figures, listed};
+use crate::page::dash;
+pub(super) use crate::page::{Page, Pen, link};
+use crate::record::{Idle, Report, Run, Verdict};
 use crate::units;
 pub(super) use observed::{captures, counting, durations, gpu, queues, waits};
-pub(super) use sheet::{Page, Pen};
 
 /// How many jobs, captures or files the page lists; the files beside it have them all.
 pub(super) const LISTED_JOBS: usize = 50;
@@ -58,7 +58,7 @@ fn first_screen(page: &mut Page, report: &Report, figures: &Figures) {
     let pen = page.pen;
     let name = pen.safe(&title(report, figures));
     let status = &report.status;
-    page.raw(&format!("# {}: {name}\n", status.verdict));
+    page.title(&format!("{}: {name}", status.verdict));
     let verdict = pen.strong(&status.verdict.to_string());
     page.paragraph(&format!("{verdict}: {}.", pen.safe(status.cause.trim_end_matches('.'))));
     page.paragraph(&conservation_line(&status.conservation));
@@ -270,9 +270,37 @@ pub(super) fn run(page: &mut Page, figures: &Figures) {
         &["Name", "Run", "Started (UTC)", "Target", "Profile", "Deadline>", "Target's clock is ahead by>", "Polls"],
         rows,
     );
+    for run in runs.iter().take(LISTED_JOBS) {
+        if let Some(idle) = &run.status.idle {
+            page.paragraph(&page.pen.safe(&began(&run.metadata.name, idle)));
+        }
+        if !run.status.settings.is_empty() {
+            let told = run.status.settings.iter().map(|(name, value)| format!("{name}={value}"));
+            let told = listed(&told.collect::<Vec<_>>());
+            page.paragraph(
+                &page.pen.safe(&format!("The target told of its settings before {}: {told}.", run.metadata.name)),
+            );
+        }
+    }
     if runs.len() > LISTED_JOBS {
         let manifest = pen.link(files::MANIFEST, files::MANIFEST);
         page.paragraph(&format!("{} more are in {manifest}.", runs.len() - LISTED_JOBS));
+    }
+}
+
+/// What was seen of the target before the first job.
+fn began(name: &str, idle: &Idle) -> String {
+    let waited = units::seconds(idle.waited_seconds);
+    match (idle.idle, &idle.busy, &idle.unseen) {
+        (Some(true), _, _) => format!("{name} began on an idle target, after {waited} of waiting for that to be seen."),
+        (Some(false), busy, _) => {
+            let busy = busy.as_deref().unwrap_or("what it had to do was not told");
+            format!("{name} began on a target that was not idle after {waited}: {busy}.")
+        }
+        (None, busy, unseen) => {
+            let why: Vec<&str> = [busy, unseen].into_iter().flatten().map(String::as_str).collect();
+            format!("Whether {name} began on an idle target is not known: {}.", why.join("; "))
+        }
     }
 }
 
@@ -293,13 +321,4 @@ pub(super) fn list_files(page: &mut Page, written: &[String]) {
         let report = pen.link(files::REPORT, files::REPORT);
         page.item(&format!("{more} more that were captured are listed in {report}"));
     }
-}
-
-/// A link in Markdown to `path` that shows `text`; both may be anybody's.
-pub(super) fn link(text: &str, path: &str) -> String {
-    Pen::Markdown.link(text, path)
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }

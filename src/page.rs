@@ -1,4 +1,5 @@
-//! What a report is written on: the same headings, sentences and tables as Markdown or as HTML.
+//! What a report is written on: the same headings, sentences and tables as Markdown or as HTML. What goes into it is markup
+//! already: text from anybody goes through [`Pen::safe`] first.
 
 use std::fmt::Write;
 
@@ -7,8 +8,10 @@ use crate::html::block;
 
 /// The language that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tools::render_report) enum Pen {
+pub enum Pen {
+    /// Markdown.
     Markdown,
+    /// HTML beside the files that it links.
     Html,
     /// HTML that is sent without the files beside it: nothing is linked.
     Sent,
@@ -16,7 +19,7 @@ pub(in crate::tools::render_report) enum Pen {
 
 impl Pen {
     /// Anybody's text, made safe.
-    pub(in crate::tools::render_report) fn safe(self, text: &str) -> String {
+    pub fn safe(self, text: &str) -> String {
         match self {
             Self::Markdown => escape::markdown(text),
             Self::Html | Self::Sent => escape::html(text),
@@ -24,7 +27,7 @@ impl Pen {
     }
 
     /// Anybody's text, made safe, for where a text from elsewhere takes a function.
-    pub(in crate::tools::render_report) fn escape(self) -> fn(&str) -> String {
+    pub fn escape(self) -> fn(&str) -> String {
         match self {
             Self::Markdown => escape::markdown,
             Self::Html | Self::Sent => escape::html,
@@ -32,7 +35,7 @@ impl Pen {
     }
 
     /// A word of ours that stands out.
-    pub(in crate::tools::render_report) fn strong(self, word: &str) -> String {
+    pub fn strong(self, word: &str) -> String {
         match self {
             Self::Markdown => format!("**{word}**"),
             Self::Html | Self::Sent => format!("<strong>{word}</strong>"),
@@ -40,7 +43,7 @@ impl Pen {
     }
 
     /// A link to the file `path` that shows `text`; both may be anybody's.
-    pub(in crate::tools::render_report) fn link(self, text: &str, path: &str) -> String {
+    pub fn link(self, text: &str, path: &str) -> String {
         match self {
             Self::Markdown => format!("[{}]({})", escape::markdown(text), escape::url_path(path, true)),
             Self::Html => block::link(text, path),
@@ -51,8 +54,9 @@ impl Pen {
 
 /// A page in the making. Writing to a string cannot fail, so what `write!` gives back is dropped.
 #[derive(Debug)]
-pub(in crate::tools::render_report) struct Page {
-    pub(in crate::tools::render_report) pen: Pen,
+pub struct Page {
+    /// The language that it is written in.
+    pub pen: Pen,
     text: String,
     /// The heading above what comes next, which names tables.
     heading: String,
@@ -64,22 +68,23 @@ pub(in crate::tools::render_report) struct Page {
 }
 
 impl Page {
-    pub(in crate::tools::render_report) fn new(pen: Pen) -> Self {
+    /// One with nothing on it.
+    pub fn new(pen: Pen) -> Self {
         Self { pen, text: String::new(), heading: String::new(), level: 3, silent: false, listing: false }
     }
 
     /// One in HTML whose headings are of this level.
-    pub(in crate::tools::render_report) fn html(pen: Pen, level: u8) -> Self {
+    pub fn html(pen: Pen, level: u8) -> Self {
         Self { level, ..Self::new(pen) }
     }
 
     /// One in HTML for a section that bears the first heading itself.
-    pub(in crate::tools::render_report) fn section(pen: Pen) -> Self {
+    pub fn section(pen: Pen) -> Self {
         Self { silent: true, ..Self::new(pen) }
     }
 
     /// What was written.
-    pub(in crate::tools::render_report) fn into_text(mut self) -> String {
+    pub fn into_text(mut self) -> String {
         self.end_list();
         self.text
     }
@@ -101,13 +106,21 @@ impl Page {
         }
     }
 
+    /// The page's title, which stands first; markup. A document in HTML bears its own.
+    pub fn title(&mut self, text: &str) {
+        if self.pen == Pen::Markdown {
+            self.raw(&format!("# {text}\n"));
+        }
+    }
+
     /// Markup as it is.
-    pub(in crate::tools::render_report) fn raw(&mut self, markup: &str) {
+    pub fn raw(&mut self, markup: &str) {
         self.gap();
         self.text.push_str(markup);
     }
 
-    pub(in crate::tools::render_report) fn heading(&mut self, text: &str) {
+    /// The heading of a section.
+    pub fn heading(&mut self, text: &str) {
         self.gap();
         text.clone_into(&mut self.heading);
         if std::mem::take(&mut self.silent) {
@@ -120,7 +133,7 @@ impl Page {
     }
 
     /// A paragraph of markup.
-    pub(in crate::tools::render_report) fn paragraph(&mut self, text: &str) {
+    pub fn paragraph(&mut self, text: &str) {
         self.gap();
         let _ = match self.pen {
             Pen::Markdown => writeln!(self.text, "{text}"),
@@ -129,7 +142,7 @@ impl Page {
     }
 
     /// An item of a list, as markup.
-    pub(in crate::tools::render_report) fn item(&mut self, text: &str) {
+    pub fn item(&mut self, text: &str) {
         let _ = match self.pen {
             Pen::Markdown => writeln!(self.text, "- {text}"),
             Pen::Html | Pen::Sent => {
@@ -141,11 +154,7 @@ impl Page {
     }
 
     /// Columns of numbers read best aligned to the right; they are those whose head ends in `>`.
-    pub(in crate::tools::render_report) fn table(
-        &mut self,
-        head: &[&str],
-        rows: impl IntoIterator<Item = Vec<String>>,
-    ) {
+    pub fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         self.gap();
         if self.pen != Pen::Markdown {
             self.text.push_str(&block::table(&self.heading, head, rows));
@@ -160,11 +169,21 @@ impl Page {
     }
 
     /// A block of fixed width; none of it is anybody's.
-    pub(in crate::tools::render_report) fn fixed(&mut self, lines: &str) {
+    pub fn fixed(&mut self, lines: &str) {
         let text = match self.pen {
             Pen::Markdown => format!("```text\n{lines}```\n"),
             Pen::Html | Pen::Sent => format!("<pre>{}</pre>\n", escape::html_lines(lines)),
         };
         self.raw(&text);
     }
+}
+
+/// A link in Markdown to `path` that shows `text`; both may be anybody's.
+pub fn link(text: &str, path: &str) -> String {
+    Pen::Markdown.link(text, path)
+}
+
+/// What stands where there is no figure.
+pub fn dash() -> String {
+    "–".to_owned()
 }
