@@ -13,6 +13,8 @@ use crate::tools::render_report::page::{self, Page};
 
 /// How many doubts are shown before the rest is folded away.
 const DOUBTS: usize = 6;
+/// The figures whose first part is shown large.
+const CARDS: [&str; 4] = ["Throughput", "End to end", "Limiting stage", "Success rate"];
 /// How wide the bar is drawn; it is stretched to the page.
 const BAR: f64 = 1000.0;
 
@@ -100,8 +102,8 @@ fn figures(scene: &Scene<'_>) -> String {
     let mut cards = String::new();
     for (label, text) in facts::facts(scene.figures, str::to_owned) {
         let label_markup = escape::html(label);
-        // What was asked and what was reached belong together in one sentence.
-        if label == "Load" {
+        // What was asked and what was reached belong together in one sentence; so does what the warm-up did.
+        if !CARDS.contains(&label) {
             let _ = writeln!(wide, "<div class=\"wide\"><dt>{label_markup}</dt><dd>{}</dd></div>", escape::html(&text));
         } else {
             let (lead, rest) = facts::lead(&text);
