@@ -102,16 +102,16 @@ fn figures(scene: &Scene<'_>) -> String {
     let mut cards = String::new();
     for (label, text) in facts::facts(scene.figures, str::to_owned) {
         let label_markup = escape::html(label);
-        // What was asked and what was reached belong together in one sentence; so does what the warm-up did.
-        if !CARDS.contains(&label) {
-            let _ = writeln!(wide, "<div class=\"wide\"><dt>{label_markup}</dt><dd>{}</dd></div>", escape::html(&text));
-        } else {
+        if CARDS.contains(&label) {
             let (lead, rest) = facts::lead(&text);
             let (lead, rest) = (escape::html(&tied(lead)), escape::html(rest));
             let _ = writeln!(
                 cards,
                 "<div><dt>{label_markup}</dt><dd><span class=\"lead\">{lead}</span><span class=\"rest\">{rest}</span></dd></div>"
             );
+        } else {
+            // What was asked and what was reached belong together in one sentence; so does what the warm-up did.
+            let _ = writeln!(wide, "<div class=\"wide\"><dt>{label_markup}</dt><dd>{}</dd></div>", escape::html(&text));
         }
     }
     format!("<dl class=\"facts\">\n{cards}{wide}</dl>\n")
