@@ -17,4 +17,6 @@ mod standin;
 mod support;
 mod thresholds;
 mod verdicts;
+mod window;
+mod warmup;
 mod witnesses;

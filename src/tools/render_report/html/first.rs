@@ -100,7 +100,7 @@ fn bar(sums: &Conservation) -> String {
 fn figures(scene: &Scene<'_>) -> String {
     let mut wide = String::new();
     let mut cards = String::new();
-    for (label, text) in facts::facts(scene.figures, str::to_owned) {
+    for (label, text) in facts::facts(scene.figures, scene.captures, str::to_owned) {
         let label_markup = escape::html(label);
         if CARDS.contains(&label) {
             let (lead, rest) = facts::lead(&text);
