@@ -32,6 +32,8 @@ FIXTURES ?= fixtures
 JOBS ?= 12
 ## Jobs in flight during the soak
 CONCURRENCY ?= 4
+## What the soak and a leg are judged by; where a profile names no stages, leave out all-stages
+SOAK_EXPECT ?= all-done,all-stages,no-exceptions
 ## Jobs that warm the target up before the counted ones, in the soak, each level and each leg
 WARMUP ?= 0
 ## How long the target rests after them, so that its metrics tell the two apart: longer than they take to Prometheus
@@ -91,6 +93,8 @@ CAPTURE_FLAGS ?=
 PROM_FLAGS ?=
 ## More flags for capture-jaeger, such as --page 100
 JAEGER_FLAGS ?=
+## More flags for render-report, such as --redact or --jaeger-ui URL
+REPORT_FLAGS ?=
 ## Flags for the stand-in, such as --fail l2:3
 SIM_FLAGS ?=
 ## Cargo profile to build with: release or dev
@@ -117,11 +121,9 @@ await-idle $(target_flags) --prometheus '$(PROM_URL)' --earlier '$(OUT)' --limit
 submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) "$$@" |
 poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) "$$@" |
 $(captures) |
-render-report --out "$$dir" --quiet $(criteria) "$$@"
+render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPORT_FLAGS) "$$@"
 }
 endef
-# What is refused is refused before anything is there.
-run_pipe = pipe --check && mkdir "$$dir" && made=yes && pipe
 define captures
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@" |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
@@ -139,9 +141,7 @@ for place in "$$run/ramp" "$$run" "$$run/.." "$$run/../.." "$$run/../../.."; do
 done
 }
 endef
-criteria = --expect "$$expect" $(more_criteria)
 more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
-check_criteria = render-report --check
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
 comma := ,
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
@@ -190,9 +190,9 @@ submake = $(MAKE) --no-print-directory
 soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
 	@$(with_tools)
 	$(tidy)
-	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect=all-done,all-stages,no-exceptions
+	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
-	$(run_pipe)
+	pipe --check && mkdir "$$dir" && made=yes && pipe
 
 .PHONY: ramp
 ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass
@@ -212,7 +212,6 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 	  level; pipe --check
 	done
 	[[ $$levels != ' ' ]] || $(call refuse,LEVELS is empty)
-	$(check_criteria) --out '$(OUT)/ramp' $(more_criteria)
 	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
 	for concurrency in $(LEVELS); do
 	  level
@@ -225,11 +224,11 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
 	@$(with_tools)
 	$(tidy)
-	$(leg)
-	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect=all-done,all-stages,no-exceptions
+	$(leg); mkdir -p '$(OUT)/ab'
+	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
 	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
 	$(pipe)
-	pipe --check && mkdir -p '$(OUT)/ab' && mkdir "$$dir" && made=yes && pipe
+	pipe --check && mkdir "$$dir" && made=yes && pipe
 
 # The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
 define leg
@@ -251,8 +250,8 @@ suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run'
 	for scenario in soak ramp; do
 	  [[ ! -e '$(OUT)'/$$scenario ]] || $(call refuse,$(OUT)/$$scenario is there already: name another OUT)
 	done
-	$(check_criteria) $(more_criteria)
 	$(tidy)
+	render-report --check $(more_criteria)
 	export SUITE_RUNS=yes
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
@@ -285,7 +284,7 @@ resume: build ## Follow again what RUN left without a verdict, capture and repor
 	  found=yes
 	  poll-jobs --resume $(target_flags) $(POLL_FLAGS) < "$$dir/records.ndjson" |
 	  $(captures) |
-	  render-report --append --out "$$dir" --quiet && verdict=0 || verdict=$$?
+	  render-report --append --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 || verdict=$$?
 	  [[ $$verdict == [034] ]] || failed=$$verdict
 	done < <(find -H "$$run" -name records.ndjson -printf '%h\n' | sort)
 	[[ $$found ]] || $(call refuse,RUN=$(RUN): there are no records below it)
@@ -302,7 +301,7 @@ report: build ## Render the reports of RUN again from its records, without load
 	$(indexes)
 	run='$(RUN)' verdict=0
 	while read -r dir; do
-	  render-report --replay --out "$$dir" > /dev/null && verdict=0 || verdict=$$?
+	  render-report --replay --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 || verdict=$$?
 	  [[ $$verdict == [034] ]] || exit $$verdict
 	done < <(find -H "$$run" -name records.ndjson -printf '%h\n' | sort)
 	indexes
@@ -344,7 +343,7 @@ test: check ## Everything that `check` does, and all tests
 # With the stand-in's queues on a real broker, which nothing else needs.
 real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp
 .PHONY: test-real
-test-real: ## Test against a real Prometheus, RabbitMQ and Jaeger, which stack/install puts on this machine
+test-real: ## Test against a real Prometheus, RabbitMQ, Jaeger and Flower, which stack/install puts on this machine
 	@STRESS_SUITE_JAEGER=$$(./stack/install); export STRESS_SUITE_JAEGER
 	[[ $$STRESS_SUITE_JAEGER ]] || { printf 'test-real: left out\n'; exit 0; }
 	$(CARGO) clippy $(real_stack) --all-targets -- -D warnings

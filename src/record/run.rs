@@ -137,18 +137,21 @@ pub struct RunStatus {
     /// The target's clock minus the harness's, as its `Date` headers tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<ClockOffset>,
-    /// When its jobs were followed again after it had come to an end.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resumed_at: Vec<Timestamp>,
     /// Whether the target had nothing to do before the first job of this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
     /// What the target's health answer says of its own settings, by the names of the labels that say the same of the run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// When its jobs were followed again after it had come to an end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resumed_at: Vec<Timestamp>,
     /// What polling cost and how punctual it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
+    /// Captures that it passed and for which the profile names nothing to ask for: they leave no record of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unasked: Vec<String>,
     /// Why not all jobs were submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted: Option<Aborted>,

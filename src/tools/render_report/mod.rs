@@ -5,12 +5,15 @@ mod criteria;
 mod envelope;
 mod facts;
 mod files;
+mod html;
 mod index;
 mod intake;
 mod junit;
 mod ledger;
 mod observed;
 mod page;
+mod redact;
+mod sampled;
 mod summary;
 mod tables;
 
@@ -18,9 +21,11 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::figures::Figures;
+use crate::http::BaseUrl;
 use crate::ndjson::Writer;
 use crate::profile::Profile;
 use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
+use captures::Captures;
 use criteria::Evidence;
 use intake::Intake;
 use ledger::Ledger;
@@ -35,9 +40,13 @@ Input:
 
 Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
-  it arrives), report.md, report.json, junit.xml, jobs.csv, stages.csv, jobs.json, manifest.json.
-  A directory that holds any of them is refused. Where no record came at all nothing is left behind.
-  Records that the disk had no room for are written to stdout, before the Report.
+  it arrives), report.md, report.html, report.json, junit.xml, jobs.csv, stages.csv, jobs.json,
+  manifest.json. A directory that holds any of them is refused. Where no record came at all nothing
+  is left behind. Records that the disk had no room for are written to stdout, before the Report.
+  report.html is one file that needs nothing beside it; with --redact there is a report.redacted.html
+  as well, the one file to send: without bodies, sources, addresses, messages, status words, log
+  lines and tracebacks of the target. Names of jobs, stages, queues and services, ids, reasons and
+  queries stay in it.
   With --index: report.md and index.json in that directory, and the content of index.json on
   stdout.
 
@@ -71,6 +80,7 @@ Examples:
   submit-jobs ... | poll-jobs | render-report --out runs/d --expect 'all-done,e2e.p95<30s'
   render-report --check --expect 'stage.l2.mean<3s' --out runs/e
   render-report --out runs/a --replay
+  render-report --out runs/a --replay --redact --jaeger-ui http://localhost:16686
   poll-jobs --resume < runs/a/records.ndjson | render-report --out runs/a --append
   render-report --index runs/ramp
 
@@ -99,9 +109,6 @@ pub struct Args {
     /// The profile whose stages --expect may name; AutoRAG's audio pipeline by default (see docs/profile.md)
     #[arg(long, value_name = "FILE", conflicts_with = "index")]
     pub profile: Option<PathBuf>,
-    /// Only check --expect, and that --out could be made and holds no scenario; reads and writes nothing
-    #[arg(long, conflicts_with_all = ["index", "replay"])]
-    pub check: bool,
     /// Judge only the jobs that are in the stream, not those that a Run asked for
     #[arg(long, conflicts_with = "index")]
     pub subset: bool,
@@ -114,12 +121,21 @@ pub struct Args {
     /// Write to stdout only what has no room on disk: the Report is in report.json
     #[arg(long, conflicts_with = "index")]
     pub quiet: bool,
+    /// Also write report.redacted.html, which may be sent; it touches no other file
+    #[arg(long, conflicts_with = "index")]
+    pub redact: bool,
+    /// Link the traces in report.html to the Jaeger UI at this address
+    #[arg(long, value_name = "URL", env = "JAEGER_UI", conflicts_with = "index")]
+    pub jaeger_ui: Option<String>,
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR")]
     pub index: Option<PathBuf>,
     /// With --index: the scenarios that were to be run, by their directories; one that is not there makes it Incomplete
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "index")]
     pub planned: Vec<String>,
+    /// Check the command line and whether --out can be written, and end: nothing is read or kept
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Where the records come from.
@@ -140,34 +156,43 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         (_, true) => Mode::Replay,
         _ => Mode::Create,
     };
-    match (args.index, args.out) {
-        (Some(directory), _) => index::run(&directory, args.planned, io),
-        (None, out) => {
-            // A run that was reported has its stages on its Run; the default profile may not be its own.
-            let profile =
-                (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
-            let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
-            match out {
-                out if args.check => ledger::check(out.as_deref(), mode),
-                Some(out) => {
-                    let expect = (!expect.is_empty()).then_some(expect);
-                    report(&out, &RunSpec { expect, subset: args.subset, ..RunSpec::default() }, mode, args.quiet, io)
-                }
-                None => Err(Failure::usage("--out DIR or --index DIR is needed")),
-            }
-        }
+    if let Some(directory) = &args.index {
+        return if args.check { Ok(Exit::Done) } else { index::run(directory, args.planned, io) };
     }
+    // A run that is there already has its stages on its Run; the default profile may not be its own.
+    let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
+    let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
+    // An address that is empty, as make passes on what was not set, is none.
+    let ui = args.jaeger_ui.filter(|url| !url.trim().is_empty());
+    let jaeger_ui = ui.map(|url| BaseUrl::parse(&url, "--jaeger-ui")).transpose()?;
+    let Some(out) = args.out else {
+        // With --check there is then no directory to look at.
+        return if args.check { Ok(Exit::Done) } else { Err(Failure::usage("--out DIR or --index DIR is needed")) };
+    };
+    if args.check {
+        return ledger::check(&out, mode == Mode::Create).map(|()| Exit::Done);
+    }
+    let asked = RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
+    report(&out, &asked, &How { mode, quiet: args.quiet, redact: args.redact, jaeger_ui }, io)
 }
 
-fn report(out: &Path, asked: &RunSpec, mode: Mode, quiet: bool, io: Io<'_>) -> Outcome {
+/// How the report shall be made.
+struct How {
+    mode: Mode,
+    quiet: bool,
+    redact: bool,
+    jaeger_ui: Option<BaseUrl>,
+}
+
+fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
     let mut left = Vec::new();
     let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
-    let intake = if mode == Mode::Replay {
+    let intake = if how.mode == Mode::Replay {
         let intake = intake::replay(out, &console)?;
         files::check_writable(out)?;
         intake
     } else {
-        let (mut ledger, held) = if mode == Mode::Append {
+        let (mut ledger, held) = if how.mode == Mode::Append {
             files::check_writable(out)?;
             Ledger::open(out, &console)?
         } else {
@@ -184,60 +209,89 @@ fn report(out: &Path, asked: &RunSpec, mode: Mode, quiet: bool, io: Io<'_>) -> O
         intake
     };
     let Intake { fold, broken, failed, .. } = intake;
-    let failed = failed || !left.is_empty();
-    let captures = captures::captures(&fold);
-    let spec = settle(asked, &fold, captures.alone);
-    let mut figures = Figures::of(&fold, spec.subset);
-    if captures.alone {
-        // Nobody asked for jobs, so nobody misses a word on them.
-        figures.doubts.clear();
-    }
-    let observed = Observed::of(&fold, &figures, out);
-    let judgement = criteria::judge(&spec.expect, &Evidence::of(&fold, &figures, &observed, &captures));
-    let mut report = Report {
-        metadata: identity(&figures, captures.alone),
-        spec,
-        status: ReportStatus {
-            verdict: judgement.verdict,
-            cause: judgement.cause,
-            criteria: judgement.criteria,
-            conservation: figures.account.conservation,
-            figures: figures.by_name().into_iter().chain(observed.by_name()).collect(),
-            limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
-            doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
-            files: Vec::new(),
-        },
-    };
+    let seen = Seen::of(&fold, asked, out);
 
     let mut shelf = files::Shelf::new(out, &console);
     shelf.holds(intake::RECORDS);
-    if !captures.alone {
+    if !seen.captures.alone {
         shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
         shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
-        shelf.put("jobs.csv", tables::jobs(&figures));
-        shelf.put("stages.csv", tables::stages(&figures));
+        shelf.put("jobs.csv", tables::jobs(&seen.figures));
+        shelf.put("stages.csv", tables::stages(&seen.figures));
     }
-    shelf.put(files::JUNIT, junit::junit(&report, &figures));
-    for file in &captures.files {
+    shelf.put(files::JUNIT, junit::junit(&seen.report, &seen.figures));
+    for file in &seen.captures.files {
         shelf.holds(file);
     }
-    // The page names itself and report.json, which are written once it is made.
-    let named = [shelf.written(), &[files::PAGE.to_owned(), files::REPORT.to_owned()]].concat();
-    shelf.put(files::PAGE, Ok(page::page(&report, &figures, &observed, &captures, &named).into_bytes()));
+    // The pages name themselves and report.json, which are written once they are made.
+    let pages = [files::PAGE, files::HTML].into_iter().chain(how.redact.then_some(files::REDACTED));
+    let named: Vec<String> =
+        shelf.written().iter().cloned().chain(pages.chain([files::REPORT]).map(str::to_owned)).collect();
+    let Seen { figures, captures, observed, .. } = &seen;
+    shelf.put(files::PAGE, Ok(page::page(&seen.report, figures, observed, captures, &named).into_bytes()));
+    shelf.put(files::HTML, Ok(seen.html(&named, how.jaeger_ui.as_ref(), false)));
+    if how.redact {
+        let page = redact::redacted(&fold).map(|fold| Seen::of(&fold, asked, out).html(&named, None, true));
+        shelf.put(files::REDACTED, page.map_err(std::io::Error::other));
+    }
+    let mut report = seen.report;
     report.status.files = [shelf.written(), &[files::REPORT.to_owned()]].concat();
     let record = Record::new(Kind::Report, &report)
         .map_err(|error| Failure::input_output(format!("{}: {error}", files::REPORT)))?;
     shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
-    let failed = failed || shelf.failed();
+    let failed = failed || !left.is_empty() || shelf.failed();
 
-    console.show(&summary::summary(&report, &figures, &captures, &out.join(files::PAGE)));
+    console.show(&summary::summary(&report, &seen.figures, &seen.captures, &out.join(files::PAGE)));
     let verdict = exit_of(report.status.verdict, broken, failed);
     let mut writer = Writer::new(stdout);
     left.iter().try_for_each(|line| said(writer.line(line)))?;
-    if !(quiet && shelf.written().iter().any(|name| name == files::REPORT)) {
+    if !(how.quiet && shelf.written().iter().any(|name| name == files::REPORT)) {
         said(writer.record(&record))?;
     }
     Ok(stop.exit_or(verdict))
+}
+
+/// All that follows from the records, and from the files that they name in the directory.
+struct Seen {
+    /// Without the list of files.
+    report: Report,
+    figures: Figures,
+    captures: Captures,
+    observed: Observed,
+}
+
+impl Seen {
+    fn of(fold: &Fold, asked: &RunSpec, out: &Path) -> Self {
+        let captures = captures::captures(fold);
+        let spec = settle(asked, fold, captures.alone);
+        let mut figures = Figures::of(fold, spec.subset);
+        if captures.alone {
+            // Nobody asked for jobs, so nobody misses a word on them.
+            figures.doubts.clear();
+        }
+        let observed = Observed::of(fold, &figures, out);
+        let judgement = criteria::judge(&spec.expect, &Evidence::of(fold, &figures, &observed, &captures));
+        let report = Report {
+            metadata: identity(&figures, captures.alone),
+            spec,
+            status: ReportStatus {
+                verdict: judgement.verdict,
+                cause: judgement.cause,
+                criteria: judgement.criteria,
+                conservation: figures.account.conservation,
+                figures: figures.by_name().into_iter().chain(observed.by_name()).collect(),
+                limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
+                doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
+                files: Vec::new(),
+            },
+        };
+        Self { report, figures, captures, observed }
+    }
+
+    fn html(&self, written: &[String], jaeger_ui: Option<&BaseUrl>, redacted: bool) -> Vec<u8> {
+        let Self { report, figures, captures, observed } = self;
+        html::page(&html::Scene { report, figures, observed, captures, written, jaeger_ui, redacted }).into_bytes()
+    }
 }
 
 /// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.
