@@ -81,7 +81,7 @@ START ?=
 END ?=
 
 ##@ How the tools are called
-## More flags for await-idle, such as --header-file FILE
+## More flags for await-idle, such as --header-file FILE, or --prom-header-file FILE for its Prometheus
 IDLE_FLAGS ?=
 ## More flags for submit-jobs, such as --header-file FILE
 SUBMIT_FLAGS ?=
@@ -167,7 +167,7 @@ with_tools = PATH="$(abspath $(BIN)):$$PATH"
 demo: build ## Run the whole suite against the stand-in pipeline, on free loopback ports
 	@$(with_tools)
 	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
-	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
+	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' IDLE_FLAGS='--lag 0s $(IDLE_FLAGS)' \
 	  CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)'
 
 # Each leg has a stand-in of its own, as each leg of a real A/B has a server of its own. In this order neither setting has the
@@ -177,8 +177,8 @@ demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, 
 	@$(with_tools); $(go_on)
 	for leg in 8.1 4.1 4.2 8.2 8.3 4.3; do
 	  [[ ! $$stopped ]] || break
-	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
-	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
+	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --stage-time whisper=400ms --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
+	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' IDLE_FLAGS='--lag 0s $(IDLE_FLAGS)' \
 	    CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)' || true
 	done
 	[[ $$stopped ]] || $(submake) compare LEGS='$(OUT)'

@@ -18,4 +18,5 @@ mod support;
 mod thresholds;
 mod verdicts;
 mod window;
+mod warmup;
 mod witnesses;
