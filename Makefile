@@ -124,8 +124,6 @@ $(captures) |
 render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPORT_FLAGS) "$$@"
 }
 endef
-# What is refused is refused before anything is there.
-run_pipe = pipe --check && mkdir "$$dir" && made=yes && pipe
 define captures
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@" |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
@@ -194,7 +192,7 @@ soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show
 	$(tidy)
 	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
-	$(run_pipe)
+	pipe --check && mkdir "$$dir" && made=yes && pipe
 
 .PHONY: ramp
 ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass

@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::Mode;
 use super::intake::{self, Intake, RECORDS};
 use crate::cli::{Console, Exit, Failure, Outcome};
 use crate::ndjson::Line;
@@ -145,17 +144,13 @@ impl Ledger {
     }
 }
 
-/// Checks what [`Ledger::create`] would need of `out`, without leaving anything there: that it holds no scenario, and that it,
-/// or the nearest directory above it that is there, can be written. One that is added to must be there already.
-pub(super) fn check(out: Option<&Path>, mode: Mode) -> Outcome {
-    let Some(out) = out else { return Ok(Exit::Done) };
-    if mode == Mode::Create {
+/// Whether the `records.ndjson` of `out` could be made, or be added to, as far as can be told without doing it.
+pub(super) fn check(out: &Path, create: bool) -> Result<(), Failure> {
+    if create {
         refuse_taken(out)?;
     }
-    // A relative path ends in the empty one, which is the working directory.
-    let nearest = out.ancestors().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
-    let nearest = nearest.into_iter().find(|place| place.symlink_metadata().is_ok()).unwrap_or(out);
-    super::files::check_writable(nearest).map(|()| Exit::Done)
+    let there = out.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    super::files::check_writable(there)
 }
 
 /// What holds a scenario already is refused.

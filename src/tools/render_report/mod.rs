@@ -109,9 +109,6 @@ pub struct Args {
     /// The profile whose stages --expect may name; AutoRAG's audio pipeline by default (see docs/profile.md)
     #[arg(long, value_name = "FILE", conflicts_with = "index")]
     pub profile: Option<PathBuf>,
-    /// Only check --expect, and that --out could be made and holds no scenario; reads and writes nothing
-    #[arg(long, conflicts_with = "index")]
-    pub check: bool,
     /// Judge only the jobs that are in the stream, not those that a Run asked for
     #[arg(long, conflicts_with = "index")]
     pub subset: bool,
@@ -136,6 +133,9 @@ pub struct Args {
     /// With --index: the scenarios that were to be run, by their directories; one that is not there makes it Incomplete
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "index")]
     pub planned: Vec<String>,
+    /// Check the command line and whether --out can be written, and end: nothing is read or kept
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Where the records come from.
@@ -157,7 +157,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         _ => Mode::Create,
     };
     if let Some(directory) = &args.index {
-        return index::run(directory, args.planned, io);
+        return if args.check { Ok(Exit::Done) } else { index::run(directory, args.planned, io) };
     }
     // A run that is there already has its stages on its Run; the default profile may not be its own.
     let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
@@ -165,10 +165,13 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     // An address that is empty, as make passes on what was not set, is none.
     let ui = args.jaeger_ui.filter(|url| !url.trim().is_empty());
     let jaeger_ui = ui.map(|url| BaseUrl::parse(&url, "--jaeger-ui")).transpose()?;
+    let Some(out) = args.out else {
+        // With --check there is then no directory to look at.
+        return if args.check { Ok(Exit::Done) } else { Err(Failure::usage("--out DIR or --index DIR is needed")) };
+    };
     if args.check {
-        return ledger::check(args.out.as_deref(), mode);
+        return ledger::check(&out, mode == Mode::Create).map(|()| Exit::Done);
     }
-    let Some(out) = args.out else { return Err(Failure::usage("--out DIR or --index DIR is needed")) };
     let asked = RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
     report(&out, &asked, &How { mode, quiet: args.quiet, redact: args.redact, jaeger_ui }, io)
 }
