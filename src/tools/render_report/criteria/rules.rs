@@ -184,6 +184,28 @@ fn shows(entry: &Entry, name: &str) -> bool {
     stages.iter().any(|stage| stage.name == name && stage.phase == StagePhase::Done)
 }
 
+fn captured(evidence: &Evidence<'_>) -> Finding {
+    let captures = evidence.captures;
+    let waived = captures.rows.iter().filter(|row| row.result == "waived").count();
+    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
+    let short = captures.rows.iter().filter(|row| row.said.is_some() && row.result != "waived");
+    let short: Vec<String> =
+        short.map(|row| format!("{} {} {}", row.what, row.name, row.said.unwrap_or_default())).collect();
+    let all: Vec<String> = captures.parts.iter().cloned().chain(short).collect();
+    if !all.is_empty() {
+        return Finding::incomplete(format!("not everything was captured: {}", listed(&all)));
+    }
+    if whole == 0 {
+        return Finding::incomplete("nothing was captured");
+    }
+    let actual = match waived {
+        0 => format!("{whole} captures, all whole"),
+        _ => format!("{whole} captures, all whole; {waived} waived"),
+    };
+    let cause = "every capture came whole".to_owned();
+    Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
+}
+
 fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let logs = &evidence.logs;
     if logs.is_empty() {
@@ -259,26 +281,4 @@ fn shortcoming(log: &Logs) -> Option<String> {
     let why = log.status.message.as_ref().or(log.status.reason.as_ref());
     let why = why.map(|why| format!(", {}", escape::start(why, QUOTED))).unwrap_or_default();
     Some(format!("{} ({what}{why})", service(log)))
-}
-
-fn captured(evidence: &Evidence<'_>) -> Finding {
-    let captures = evidence.captures;
-    let waived = captures.rows.iter().filter(|row| row.result == "waived").count();
-    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
-    let short = captures.rows.iter().filter(|row| row.said.is_some() && row.result != "waived");
-    let short: Vec<String> =
-        short.map(|row| format!("{} {} {}", row.what, row.name, row.said.unwrap_or_default())).collect();
-    let all: Vec<String> = captures.parts.iter().cloned().chain(short).collect();
-    if !all.is_empty() {
-        return Finding::incomplete(format!("not everything was captured: {}", listed(&all)));
-    }
-    if whole == 0 {
-        return Finding::incomplete("nothing was captured");
-    }
-    let actual = match waived {
-        0 => format!("{whole} captures, all whole"),
-        _ => format!("{whole} captures, all whole; {waived} waived"),
-    };
-    let cause = "every capture came whole".to_owned();
-    Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
 }
