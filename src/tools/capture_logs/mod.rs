@@ -102,8 +102,10 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let hard = args.require || !passed.in_run;
     if services.is_empty() {
         let what = format!("the profile {} names no services whose logs to look at", profile.name);
-        if hard {
-            return Err(Failure::usage(format!("{what}: use --service")));
+        // Waived by name, there is nothing that could be missing.
+        let waived = args.logs.as_deref().is_some_and(|logs| logs.trim() == "off");
+        if hard && (args.require || !waived) {
+            return Err(Failure::usage(format!("{what}: use --service, or waive them by --logs off")));
         }
         io.console.say(&what);
         passed.nothing_asked = true;
