@@ -216,7 +216,7 @@ check: ## Format, lints and documentation, with warnings as errors
 
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
-	./scripts/need jq
+	./scripts/need jq zsh fish mandoc groff-base:groff binutils:strip poppler-utils:pdftotext chromium
 	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.
