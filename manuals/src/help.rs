@@ -104,7 +104,8 @@ Examples:
   d --all        serve: slowly";
         let prose = |text: &str| Block::Prose(text.to_owned());
         let term = |term: &str, meaning: &str| Block::Term(term.to_owned(), meaning.to_owned());
-        let output = vec![prose("one record, then another"), term("FILE.json", "the answer, joined"), prose("and so on")];
+        let output =
+            vec![prose("one record, then another"), term("FILE.json", "the answer, joined"), prose("and so on")];
         let examples = vec![Block::Command("a | b \\\n  | c".to_owned()), term("d --all", "serve: slowly")];
         assert_eq!(
             sections(text),

@@ -20,7 +20,10 @@ fn root() -> &'static Path {
 /// The directory of the binaries that were built with this test.
 fn bin() -> PathBuf {
     let dir = Path::new(env!("CARGO_BIN_EXE_manuals")).parent().unwrap().to_owned();
-    assert!(dir.join("render-report").is_file(), "the tools are not built: run `cargo test --workspace`, or `make test`");
+    assert!(
+        dir.join("render-report").is_file(),
+        "the tools are not built: run `cargo test --workspace`, or `make test`"
+    );
     dir
 }
 
