@@ -126,7 +126,7 @@ fn term(argument: &Arg) -> Vec<Inline> {
     }
     if takes_value(argument) {
         let names = argument.get_value_names().unwrap_or_default();
-        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = names.iter().map(clap::builder::Str::as_str).collect();
         if !inlines.is_empty() {
             inlines.push(roman(" "));
         }

@@ -1,6 +1,7 @@
 //! What people get besides the binaries: man pages, completions, an installation, an archive; each looked at by the
 //! programs that will read it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![allow(clippy::print_stderr, reason = "what is left out is said")]
 
 mod archive;
 mod completions;

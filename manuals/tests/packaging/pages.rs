@@ -63,7 +63,7 @@ fn tables_and_examples_keep_their_lines() {
     for line in ["   Window", "   HTTP", "              Environment: JAEGER_URL."] {
         assert!(options.iter().any(|shown| shown == line), "{line}: {options:?}");
     }
-    let values: Vec<_> = options.iter().filter(|line| line.contains("/api/") && line.contains("v")).collect();
+    let values: Vec<_> = options.iter().filter(|line| line.contains("/api/") && line.contains('v')).collect();
     assert_eq!(values.len(), 2, "a value and what it means stand on one line: {values:?}");
     assert!(!page.contains('`'), "{page}");
 }
