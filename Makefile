@@ -36,6 +36,8 @@ CONCURRENCY ?= 4
 LEVELS ?= 4 8 16 24
 ## Jobs of each level of the ramp: a number, or 2x for twice the level
 RAMP_JOBS ?= 8
+## More to judge by, beside each scenario's own: criteria and comparisons, such as e2e.p50<20s,throughput>30/min
+EXPECT ?=
 
 ##@ Where it goes
 ## The run's id
@@ -47,6 +49,12 @@ export RUN_ID
 OUT ?= stress-runs/$(RUN_ID)
 ## The run directory that `make report` renders again
 RUN ?= stress-runs/latest
+## A finished leg for `make compare`, with B; empty: the newest legs of each setting under stress-runs/
+A ?=
+## The leg to compare it with
+B ?=
+## What fails `make compare`: the percentage, such as 5%, by which a headline figure is worse; empty: nothing
+FAIL_IF_WORSE ?=
 ## The repository whose state is recorded in the run's .git-sha
 REPO ?= .
 
@@ -83,8 +91,9 @@ profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
 target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
 # The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which.
-# The directory is made before anything is submitted: one that exists is refused, not mixed.
+# The criteria are checked and the directory is made before anything is submitted: one that exists is refused, not mixed.
 define pipe
+$(check_criteria) --out "$$dir" $(criteria) &&
 mkdir "$$dir" &&
 stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" "$${labels[@]}" $(stage_flags) |
 submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" $(SUBMIT_FLAGS) |
@@ -92,8 +101,11 @@ poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
 capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) |
-render-report --out "$$dir" --expect "$$expect" > /dev/null
+render-report --out "$$dir" $(criteria) > /dev/null
 endef
+criteria = --expect "$$expect" $(more_criteria)
+more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
+check_criteria = render-report --check
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
 # After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
@@ -126,6 +138,7 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 	  levels+="$$concurrency "
 	done
 	[[ $$levels != ' ' ]] || $(call refuse,LEVELS is empty)
+	$(check_criteria) --out '$(OUT)/ramp' $(more_criteria)
 	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
 	for concurrency in $(LEVELS); do
 	  level=$$(printf 'lvl-%02d' "$$concurrency")
@@ -143,6 +156,7 @@ suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run'
 	for scenario in soak ramp; do
 	  [[ ! -e '$(OUT)'/$$scenario ]] || $(call refuse,$(OUT)/$$scenario is there already: name another OUT)
 	done
+	$(check_criteria) $(more_criteria)
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
 	render-report --index '$(OUT)' --planned soak,ramp > /dev/null
@@ -159,6 +173,11 @@ report: build ## Render the reports of RUN again from its records, without load
 	done
 	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
 	render-report --index '$(RUN)' > /dev/null
+
+.PHONY: compare
+compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
+	@$(with_tools)
+	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under stress-runs)
 
 # Everything that belongs to a run and to none of its scenarios.
 .PHONY: run-dir

@@ -4,9 +4,10 @@
 //! window known. Inside a run (a Run or a Job was read) a capture is soft: what is missing is said and recorded, and the
 //! exit is 0. Alone it is hard.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cli::{Exit, Failure, Io};
 use crate::clock::Clock;
@@ -16,6 +17,9 @@ use crate::record::{
 };
 use crate::runs::Runs;
 use crate::units::{self, Moment};
+
+/// What is not plain in a file's name.
+const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// The window of a capture.
 #[derive(Clone, Debug, clap::Args)]
@@ -183,17 +187,12 @@ struct Outline {
 /// A file name for `name`, which came from a profile, a flag or a server: letters, digits, `.`, `_` and `-` stay, every
 /// other byte is percent-encoded, and it never begins with a dot. Different names give different file names.
 pub fn file_name(name: &str) -> String {
-    let mut safe = String::with_capacity(name.len());
-    for (index, byte) in name.bytes().enumerate() {
-        let plain = byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && index > 0);
-        if plain {
-            safe.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(safe, "%{byte:02X}");
-        }
+    let safe: String = utf8_percent_encode(name, UNSAFE).collect();
+    match safe.strip_prefix('.') {
+        _ if safe.is_empty() => "%".to_owned(),
+        Some(rest) => format!("%2E{rest}"),
+        None => safe,
     }
-    if safe.is_empty() { "%".to_owned() } else { safe }
 }
 
 /// Makes `dir` and what leads to it, and proves that a file can be written there.

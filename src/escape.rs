@@ -1,6 +1,7 @@
 //! Text from targets, traces and logs, made safe for where it is shown.
 //!
-//! Such text is hostile: it may hold a terminal's control sequences, a spreadsheet's formula, Markdown, or HTML.
+//! Such text is hostile: it may hold a terminal's control sequences, a spreadsheet's formula, Markdown, HTML, or what XML
+//! cannot hold.
 
 use std::fmt::Write;
 
@@ -18,6 +19,12 @@ pub fn terminal(text: &str) -> String {
         }
     }
     safe
+}
+
+/// For XML whose writer escapes markup: as for the terminal, and what XML 1.0 cannot hold at all becomes U+FFFD.
+pub fn xml(text: &str) -> String {
+    // Control characters are spelt out already, and a `char` is never half of a surrogate pair.
+    terminal(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
 /// For Markdown, inside a table cell as well: everything that could be markup, or that a renderer would make a link or a
@@ -80,6 +87,11 @@ mod tests {
     #[test]
     fn terminals_get_no_control_characters() {
         assert_eq!(terminal("a\x1b[31mb\nc\u{202e}"), "a\\u{1b}[31mb c\\u{202e}");
+    }
+
+    #[test]
+    fn xml_gets_no_character_that_it_cannot_hold() {
+        assert_eq!(xml("a\0\u{b}\u{fffe}\u{ffff}\n<\u{10ffff}"), "a\\u{0}\\u{b}\u{fffd}\u{fffd} <\u{10ffff}");
     }
 
     #[test]

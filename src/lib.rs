@@ -20,7 +20,7 @@
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
-//! | [`escape`] | text from targets made safe for Markdown, CSV and the terminal |
+//! | [`escape`] | text from targets made safe for Markdown, CSV, XML and the terminal |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`target`] | which target, through which profile: arguments that two tools share |
@@ -28,6 +28,9 @@
 //! | [`input`] | a thread that reads standard input |
 //! | [`workers`] | a pool of threads that block on HTTP |
 //! | [`capture`] | the window of a capture, and when it is soft |
+//! | [`scenario`] | finished scenarios on disk: finding and reading them |
+//! | [`statistics`] | exact comparison of two small sets of figures |
+//! | [`page`] | a Markdown page in the making |
 //! | [`units`] | durations and rates as people type and read them |
 
 pub mod capture;
@@ -38,10 +41,13 @@ pub mod figures;
 pub mod http;
 pub mod input;
 pub mod ndjson;
+pub mod page;
 pub mod profile;
 pub mod record;
 pub mod runs;
+pub mod scenario;
 pub mod slots;
+pub mod statistics;
 pub mod target;
 pub mod tools;
 pub mod units;

@@ -50,6 +50,15 @@ pub fn rate(text: &str) -> Result<f64, String> {
     if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(refused()) }
 }
 
+/// Reads a share such as `5%` or `0.5 %`, less than the whole; the answer is a part of 1. A bare number has no unit and is
+/// refused.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let refused = || format!("`{text}` is not a percentage below 100: write a number and %, such as 5%");
+    let number = text.trim().strip_suffix('%').ok_or_else(refused)?;
+    let percent = number.trim_end().parse::<f64>().map_err(|_| refused())?;
+    if (0.0..100.0).contains(&percent) { Ok(percent / 100.0) } else { Err(refused()) }
+}
+
 /// A moment as people type it: `now`, `-5m` (that long ago), RFC 3339, or Unix seconds. Kept as typed until the run's
 /// clock is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +92,16 @@ impl Moment {
             Self::At(time) => time,
             Self::Ago(ago) => now.shifted(-ago.as_secs_f64()),
         }
+    }
+}
+
+/// A rate with about three digits.
+pub fn decimal(value: f64) -> String {
+    match value {
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 || v == 0.0 => format!("{v:.1}"),
+        v if v >= 1.0 => format!("{v:.2}"),
+        v => format!("{v:.3}"),
     }
 }
 
@@ -133,6 +152,14 @@ mod tests {
         assert!((rate("30/m").unwrap() - 0.5).abs() < 1e-12);
         for bad in ["5", "0/s", "-1/s", "NaN/s", "5/d", "inf/s"] {
             assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn percentages_need_a_sign_and_are_less_than_the_whole() {
+        assert!((percent("5%").unwrap() - 0.05).abs() < 1e-12 && percent("0.5 %").is_ok() && percent("0%").is_ok());
+        for bad in ["5", "-1%", "100%", "NaN%", "%", "5%%"] {
+            assert!(percent(bad).is_err(), "{bad}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
-use stress_suite::record::{Job, Kind, Logs, Parsed, Record, Report, Run, Series, Traces};
+use stress_suite::record::{Comparison, Job, Kind, Logs, Parsed, Record, Report, Run, Series, Traces};
 use stress_suite::tools::render_report;
 use support::{Target, bin, root, tool};
 
@@ -26,14 +26,14 @@ fn is_current(file: &str, text: &str) {
     assert!(held == text, "{file} is stale: run `make docs` and look at the change");
 }
 
-fn schema_of<T: JsonSchema>(kind: Kind) -> Value {
+fn schema_of<T: JsonSchema>(kind: &str) -> Value {
     let mut schema = SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>().to_value();
     let properties = schema["properties"].as_object_mut().unwrap();
     properties.insert("apiVersion".to_owned(), json!({"const": "stress/v1"}));
-    properties.insert("kind".to_owned(), json!({"const": kind.as_str()}));
+    properties.insert("kind".to_owned(), json!({"const": kind}));
     let required = schema["required"].as_array_mut().unwrap();
     required.extend([json!("apiVersion"), json!("kind")]);
-    schema["title"] = json!(kind.as_str());
+    schema["title"] = json!(kind);
     schema
 }
 
@@ -41,16 +41,18 @@ fn schemas() -> BTreeMap<&'static str, Value> {
     Kind::ALL
         .into_iter()
         .map(|kind| {
+            let word = kind.as_str();
             let schema = match kind {
-                Kind::Run => schema_of::<Run>(kind),
-                Kind::Job => schema_of::<Job>(kind),
-                Kind::Series => schema_of::<Series>(kind),
-                Kind::Traces => schema_of::<Traces>(kind),
-                Kind::Logs => schema_of::<Logs>(kind),
-                Kind::Report => schema_of::<Report>(kind),
+                Kind::Run => schema_of::<Run>(word),
+                Kind::Job => schema_of::<Job>(word),
+                Kind::Series => schema_of::<Series>(word),
+                Kind::Traces => schema_of::<Traces>(word),
+                Kind::Logs => schema_of::<Logs>(word),
+                Kind::Report => schema_of::<Report>(word),
             };
-            (kind.as_str(), schema)
+            (word, schema)
         })
+        .chain([("Comparison", schema_of::<Comparison>("Comparison"))])
         .collect()
 }
 

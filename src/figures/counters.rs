@@ -160,6 +160,17 @@ pub fn highest(series: &[Series], by: &[String], from: f64, to: f64) -> BTreeMap
     highest
 }
 
+/// The widest distance between two successive points of one series that touches the time between `from` and `to`: what
+/// happened and was over within it is not seen. None where no series has two such points.
+pub fn widest_gap(series: &[Series], from: f64, to: f64) -> Option<f64> {
+    let pairs = series.iter().flat_map(|one| one.points.windows(2));
+    let gaps = pairs.filter_map(|pair| match pair {
+        [(start, _), (end, _)] if *end > from && *start < to => Some(end - start),
+        _ => None,
+    });
+    gaps.filter(|gap| *gap > 0.0).reduce(f64::max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +250,16 @@ mod tests {
         ];
         let found = highest(&all, &by(&["queue"]), 5.0, 30.0);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), [(by(&["a"]), (20.0, 4.0))]);
+    }
+
+    #[test]
+    fn the_widest_gap_is_that_of_the_window() {
+        let all = [
+            series(&[], &[(0.0, 1.0), (30.0, 1.0), (35.0, 2.0), (38.0, 2.0), (60.0, 2.0), (120.0, 2.0)]),
+            series(&[], &[(40.0, 1.0)]),
+        ];
+        assert_eq!(widest_gap(&all, 31.0, 38.0), Some(5.0));
+        assert_eq!(widest_gap(&all, 31.0, 39.0), Some(22.0));
+        assert_eq!(widest_gap(&all[1..], 0.0, 100.0), None);
     }
 }

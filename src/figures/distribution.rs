@@ -55,14 +55,15 @@ fn positive(seconds: f64) -> f64 {
 }
 
 /// The `q`-quantile of `sorted`, by linear interpolation between order statistics: type 7 of Hyndman and Fan, "Sample
-/// quantiles in statistical packages", The American Statistician 50 (1996). None of an empty set.
+/// quantiles in statistical packages", The American Statistician 50 (1996). None of an empty set. Values may be infinite.
 pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = q.clamp(0.0, 1.0) * last as f64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the last index")]
     let below = (position.floor() as usize).min(last);
-    let (lower, upper) = (sorted[below], sorted[(below + 1).min(last)]);
-    Some(lower + (position - below as f64) * (upper - lower))
+    let (lower, upper, share) = (sorted[below], sorted[(below + 1).min(last)], position - below as f64);
+    // Without a share of the upper one, and between two infinite ones, the formula would multiply zero with infinity.
+    Some(if share > 0.0 && lower < upper { lower + share * (upper - lower) } else { lower })
 }
 
 /// A set of durations in a few numbers. Each is bounded: a quantile, a maximum and a mean rise with every sample, so the

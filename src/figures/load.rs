@@ -1,8 +1,9 @@
 //! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
 
-use super::account::Account;
+use super::account::{Account, Entry};
+use super::bounds::Bounds;
 use super::distribution::quantile;
-use super::journey::Journey;
+use super::journey::{Journey, Moment};
 use super::outcome::Outcome;
 use crate::record::Timestamp;
 
@@ -56,6 +57,8 @@ pub struct Load {
     pub asked: Asked,
     /// The most jobs in flight at once.
     pub peak: u64,
+    /// Between what that lies: ends are known as well as the polls saw them, and jobs may have no record.
+    pub peak_within: Bounds,
     /// Jobs in flight, averaged over the time from the first submission to the last.
     pub mean_while_submitting: Option<f64>,
     /// The first `submittedAt`.
@@ -64,6 +67,8 @@ pub struct Load {
     pub last_submitted: Option<Timestamp>,
     /// The last end that was seen.
     pub last_end: Option<Timestamp>,
+    /// How far the true last end may lie from that, in seconds.
+    pub last_end_error: Option<f64>,
     /// The load over time.
     pub slices: Vec<Slice>,
     /// The lag of the schedule.
@@ -72,6 +77,8 @@ pub struct Load {
     pub rate_reached: Option<f64>,
     /// How many jobs succeeded.
     pub succeeded: u64,
+    /// Between what the jobs that succeeded a second lie; none where the window is not known.
+    pub succeeded_per_second: Option<Bounds>,
 }
 
 impl Load {
@@ -81,13 +88,19 @@ impl Load {
         let jobs = || account.entries.iter().filter_map(|entry| entry.job.as_ref());
         let submitted = || jobs().filter_map(|job| job.status.submitted_at);
         (load.first_submitted, load.last_submitted) = (submitted().min(), submitted().max());
-        let ends = journeys.iter().filter_map(|journey| Some(journey.end?.at));
-        load.last_end = ends.max();
+        let last =
+            |part: fn(&Moment) -> Timestamp| journeys.iter().filter_map(|journey| journey.end.as_ref()).map(part).max();
+        load.last_end = last(|end| end.at);
+        load.last_end_error = load.last_end.and_then(|at| {
+            let (low, high) = (last(|end| end.low)?, last(|end| end.high)?);
+            Some(high.since(at).max(at.since(low)))
+        });
         load.find_rate(submitted().count());
         let mut lags: Vec<f64> = journeys.iter().filter_map(|journey| journey.lag_seconds).collect();
         lags.sort_by(f64::total_cmp);
         load.lag = quantile(&lags, 0.5).zip(lags.last().copied()).map(|(p50, max)| Lag { p50, max });
-        load.find_concurrency(&in_flight(account, journeys));
+        load.find_concurrency(&in_flight(account, journeys, |end| end.at));
+        load.find_bounds(account, journeys);
         load
     }
 
@@ -105,6 +118,29 @@ impl Load {
         let between = self.last_submitted.zip(self.first_submitted).map(|(last, first)| last.since(first));
         // n submissions have n - 1 distances between them.
         self.rate_reached = between.filter(|s| *s > 0.0).map(|seconds| (submitted.saturating_sub(1)) as f64 / seconds);
+    }
+
+    /// Jobs without a known end may have succeeded in the window, or have kept it open until the last that was heard of them;
+    /// jobs of which nothing was heard, for as long as you like.
+    fn find_bounds(&mut self, account: &Account, journeys: &[Journey]) {
+        let countless = if account.uncertain.is_some() { f64::INFINITY } else { 0.0 };
+        let peak = |part| peak(&steps(&in_flight(account, journeys, part)), i64::MIN, i64::MAX) as f64;
+        let unheard = account.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
+        self.peak_within = Bounds { low: peak(|end| end.low), high: peak(|end| end.high) + unheard + countless };
+        let pairs = || account.entries.iter().zip(journeys);
+        let ended = pairs().filter_map(|(_, journey)| journey.end);
+        let open = pairs().filter(|(_, journey)| journey.end.is_none()).filter_map(|(entry, _)| last_heard(entry));
+        let first = ended.clone().map(|end| end.low).max();
+        let last = ended.map(|end| end.high).chain(open).max();
+        let unknown = pairs().filter(|(entry, _)| entry.outcome != Outcome::Succeeded && !entry.outcome.is_bad());
+        let most = self.succeeded as f64 + unknown.count() as f64 + countless;
+        self.succeeded_per_second =
+            self.first_submitted.zip(first.zip(last)).filter(|_| self.window_seconds().is_some()).map(
+                |(start, (first, last))| Bounds {
+                    low: if unheard + countless > 0.0 { 0.0 } else { self.succeeded as f64 / last.since(start) },
+                    high: if first > start { most / first.since(start) } else { f64::INFINITY },
+                },
+            );
     }
 
     fn find_concurrency(&mut self, spans: &[(Timestamp, Timestamp)]) {
@@ -137,22 +173,22 @@ fn asked(account: &Account) -> Asked {
     }
 }
 
-/// From when to when each submitted job was in flight.
-fn in_flight(account: &Account, journeys: &[Journey]) -> Vec<(Timestamp, Timestamp)> {
-    let known = |entry: &super::account::Entry| {
-        let status = &entry.job.as_ref()?.status;
-        [status.ended_at, status.not_ended_at, status.accepted_at, status.submitted_at, status.observed_at]
-            .into_iter()
-            .flatten()
-            .max()
-    };
+/// The last moment at which anything is known of a job.
+fn last_heard(entry: &Entry) -> Option<Timestamp> {
+    let status = &entry.job.as_ref()?.status;
+    let times = [status.ended_at, status.not_ended_at, status.accepted_at, status.submitted_at, status.observed_at];
+    times.into_iter().flatten().max()
+}
+
+/// From when to when each submitted job was in flight; `part` is what counts of an end that is known within bounds.
+fn in_flight(account: &Account, journeys: &[Journey], part: fn(Moment) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
     // A job of which nothing more was heard was in flight until the last that was heard of any.
-    let last = account.entries.iter().filter_map(known).max();
+    let last = account.entries.iter().filter_map(last_heard).max();
     let spans = account.entries.iter().zip(journeys).filter_map(|(entry, journey)| {
         let status = &entry.job.as_ref()?.status;
         let start = status.submitted_at?;
         let never_ran = entry.outcome == Outcome::Rejected || entry.reason.as_deref() == Some("Collapsed");
-        let end = journey.end.map(|end| end.at).or(status.ended_at);
+        let end = journey.end.map(part).or(status.ended_at);
         let end = end.or(if never_ran { status.accepted_at.or(Some(start)) } else { None });
         let end = end.or(if status.phase.is_terminal() { status.observed_at } else { None }).or(last)?;
         // A span without any length would end before it begins.

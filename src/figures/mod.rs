@@ -5,6 +5,7 @@
 //! gives the same figures.
 
 pub mod account;
+pub mod bounds;
 pub mod counters;
 pub mod distribution;
 pub mod interval;
@@ -164,6 +165,7 @@ impl Figures {
         let load = &self.load;
         put("jobsPerMinute", load.jobs_per_minute());
         put("windowSeconds", load.window_seconds());
+        put("windowErrorSeconds", load.window_seconds().and(load.last_end_error));
         put("peakConcurrency", load.first_submitted.map(|_| load.peak as f64));
         put("meanConcurrency", load.mean_while_submitting);
         put("askedConcurrency", load.asked.concurrency.map(|n| n as f64));

@@ -5,6 +5,7 @@
 //! (a load test measures the target, not a proxy that the environment happens to name).
 
 mod args;
+mod head;
 mod stream;
 mod url;
 
@@ -15,13 +16,14 @@ use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
 
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::escape;
 use crate::record::Timestamp;
 use crate::units;
 
 pub use args::{HttpArgs, shell_quoted};
-pub use stream::{FORM, Streamed, base64, form};
+use head::Head;
+pub use stream::{FORM, Streamed, form};
 pub use ureq::http::Method;
 pub use url::BaseUrl;
 
@@ -135,20 +137,12 @@ impl Exchange {
         let status = parts.status.as_u16();
         let bytes = body.with_config().limit(BODY_LIMIT).read_to_vec();
         let bytes = bytes.map_err(|error| Trouble::Cut(status, self.describe(&error)))?;
-        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let date = text("date").and_then(clock::http_date);
+        let Head { date, retry_after, location, .. } = Head::of(&parts, clock);
         let (body, body_is_utf8) = match String::from_utf8(bytes) {
             Ok(body) => (body, true),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
         };
-        Ok(Answer {
-            status,
-            body,
-            body_is_utf8,
-            date,
-            retry_after: text("retry-after").and_then(|value| clock::retry_after(value, date, clock.now())),
-            location: text("location").map(str::to_owned),
-        })
+        Ok(Answer { status, body, body_is_utf8, date, retry_after, location })
     }
 
     fn request(

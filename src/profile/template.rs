@@ -1,5 +1,6 @@
 //! Templates of a profile: `{run}`, `{name}`, `{source}` and `{id}` in paths, headers and bodies.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 /// What a template's words stand for.
@@ -24,6 +25,9 @@ pub enum Place {
     Text,
 }
 
+/// What is not unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 const WORDS: [&str; 4] = ["run", "name", "source", "id"];
 
 /// `template` with its words replaced.
@@ -39,7 +43,7 @@ pub fn fill(template: &str, values: &Values<'_>, place: Place) -> String {
             _ => values.id,
         };
         match place {
-            Place::Path => percent_encode(value, &mut filled),
+            Place::Path => filled.extend(utf8_percent_encode(value, RESERVED)),
             Place::Text => filled.push_str(value),
         }
         rest = after;
@@ -96,17 +100,6 @@ fn next_word(text: &str) -> Option<(&str, &str, &str)> {
         let word = &inner[..inner.find('}')?];
         WORDS.contains(&word).then(|| (&text[..open], word, &inner[word.len() + 1..]))
     })
-}
-
-fn percent_encode(value: &str, into: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            into.extend(['%', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! their own keys over it with [`Record::update_spec`] and [`Record::update_status`], and hand the rest on unchanged.
 
 mod captures;
+mod comparison;
 mod fold;
 mod job;
 pub mod raw;
@@ -27,6 +28,10 @@ use serde::{Deserialize, Serialize};
 pub use captures::{
     CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, StageSpans, Traces, TracesStatus,
     WindowSpec,
+};
+pub use comparison::{
+    Against, Better, Cell, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
+    TenPercent, Test, Unit, Word,
 };
 pub use fold::{Fold, job_name};
 pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom};

@@ -3,6 +3,7 @@
 pub mod capture_jaeger;
 pub mod capture_logs;
 pub mod capture_prom;
+pub mod compare_runs;
 pub mod poll_jobs;
 pub mod render_report;
 pub mod stage_fixtures;
@@ -19,5 +20,6 @@ pub fn commands() -> Vec<clap::Command> {
         capture_prom::Args::command(),
         capture_jaeger::Args::command(),
         render_report::Args::command(),
+        compare_runs::Args::command(),
     ]
 }

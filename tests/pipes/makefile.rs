@@ -101,6 +101,47 @@ fn levels_that_make_no_ramp_are_refused_before_anything_runs() {
     assert!(!shell.path("run/ramp").exists());
 }
 
+fn criteria(shell: &Shell, dir: &str) -> Vec<String> {
+    let report = shell.json(&format!("{dir}/report.json"));
+    let criteria = report["status"]["criteria"].as_array().unwrap();
+    criteria.iter().map(|criterion| criterion["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn expect_adds_to_what_a_scenario_is_judged_by() {
+    let shell = Shell::new(&[]);
+    let done = run(&shell, "suite JOBS=3 LEVELS=2 RAMP_JOBS=2 EXPECT='e2e.max < 1h, throughput>1/h'");
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    let own = ["all-done", "all-stages", "no-exceptions", "e2e.max < 1h", "throughput>1/h"];
+    assert_eq!(criteria(&shell, "run/soak"), own);
+    assert_eq!(criteria(&shell, "run/ramp/by-concurrency/lvl-02"), ["all-done", "e2e.max < 1h", "throughput>1/h"]);
+    assert!(shell.read("run/soak/junit.xml").contains(r#"name="e2e.max &lt; 1h""#));
+    let again = run(&shell, &format!("report RUN={}", shell.path("run").display()));
+    assert_eq!((again.code, criteria(&shell, "run/soak").len()), (0, own.len()), "{}", again.stderr);
+
+    let done = run(&shell, &format!("soak JOBS=3 EXPECT='e2e.max<1ms' OUT={}", shell.path("slow").display()));
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert_eq!(shell.json("slow/soak/report.json")["status"]["verdict"], "Failed");
+    assert!(done.stderr.contains("Failed: e2e.max<1ms does not hold: "), "{}", done.stderr);
+}
+
+#[test]
+fn an_expectation_that_cannot_be_judged_is_refused_before_the_first_job() {
+    let shell = Shell::new(&[]);
+    for scenario in ["soak", "ramp", "suite"] {
+        let done = run(&shell, &format!("{scenario} EXPECT='e2e.p50<20s,stage.l9.mean<3s'"));
+        assert_eq!(done.code, 2, "{scenario}: {}", done.stderr);
+        assert_eq!(
+            done.stderr.matches("no such stage; the stages of the profile autorag are: ").count(),
+            1,
+            "{scenario}"
+        );
+        let left = std::fs::read_dir(shell.path("run")).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), [".git-sha"], "{scenario} began nothing");
+    }
+    assert_eq!(shell.target.sim.stats().posts, 0);
+}
+
 #[test]
 fn dry_runs_and_help_show_what_there_is() {
     let shell = Shell::new(&[]);
@@ -109,6 +150,11 @@ fn dry_runs_and_help_show_what_there_is() {
         done.stdout.contains("submit-jobs --target") && done.stdout.contains("|\nrender-report --out"),
         "{}",
         done.stdout
+    );
+    let expected = run(&shell, "-n soak EXPECT='e2e.p50<20s'").stdout;
+    assert!(
+        expected.contains(r#"render-report --check --out "$dir" --expect "$expect" --expect 'e2e.p50<20s'"#),
+        "{expected}"
     );
     assert_eq!(shell.target.sim.stats().posts, 0);
     let help = run(&shell, "help").stdout;

@@ -6,11 +6,14 @@ mod directory;
 mod figures;
 mod hostile;
 mod index;
+mod junit;
 mod observed;
+mod observed_thresholds;
 mod process;
 mod shards;
 #[path = "../support/mod.rs"]
 mod standin;
 mod support;
+mod thresholds;
 mod verdicts;
 mod witnesses;

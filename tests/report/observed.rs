@@ -6,32 +6,32 @@ use crate::support::{Ran, Scratch, good, job, tool};
 const EPOCH: f64 = 1_779_316_200.0;
 
 /// A Series record of that name with these labels and this status, over the window of `good`.
-fn series(name: &str, by: &str, status: &str) -> String {
+pub(crate) fn series(name: &str, by: &str, status: &str) -> String {
     format!(
         r#"{{"apiVersion":"stress/v1","kind":"Series","metadata":{{"name":"{name}","run":"r1"}},"spec":{{"query":"{name}{{}}","by":[{by}],"window":{{"start":"2026-05-20T22:30:01Z","end":"2026-05-20T22:30:14Z"}},"start":"2026-05-20T22:29:50Z","end":"2026-05-20T22:30:25Z","stepSeconds":5}},"status":{status}}}"#
     )
 }
 
 /// A query that came whole, with its file.
-fn whole(scratch: &Scratch, name: &str, by: &str, result: &str) -> String {
+pub(crate) fn whole(scratch: &Scratch, name: &str, by: &str, result: &str) -> String {
     let envelope = format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}"#);
     write(scratch, &format!("prometheus/{name}.json"), &envelope);
     series(name, by, &format!(r#"{{"result":"ok","file":"prometheus/{name}.json","series":2,"samples":6}}"#))
 }
 
-fn write(scratch: &Scratch, name: &str, text: &str) {
+pub(crate) fn write(scratch: &Scratch, name: &str, text: &str) {
     let path = scratch.out().join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }
 
 /// A series of an envelope; times count from 22:30.
-fn points(labels: &str, points: &[(f64, f64)]) -> String {
+pub(crate) fn points(labels: &str, points: &[(f64, f64)]) -> String {
     let values: Vec<String> = points.iter().map(|(at, value)| format!(r#"[{:.3},"{value}"]"#, EPOCH + at)).collect();
     format!(r#"{{"metric":{{{labels}}},"values":[{}]}}"#, values.join(","))
 }
 
-fn traces(service: &str, stages: &str) -> String {
+pub(crate) fn traces(service: &str, stages: &str) -> String {
     format!(
         r#"{{"apiVersion":"stress/v1","kind":"Traces","metadata":{{"name":"{service}","run":"r1"}},"spec":{{"service":"{service}","start":"2026-05-20T22:29:51Z","end":"2026-05-20T22:30:24Z"}},"status":{{"result":"ok","file":"jaeger/{service}.json","traces":3,"spans":9,"stages":[{stages}]}}}}"#
     )

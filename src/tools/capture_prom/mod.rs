@@ -19,11 +19,12 @@ mod table;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ureq::http::{HeaderName, HeaderValue, header};
 
 use crate::capture::WindowArgs;
 use crate::cli::{Failure, Io, Outcome};
-use crate::http::{Client, Connections, HttpArgs, base64};
+use crate::http::{Client, Connections, HttpArgs};
 use crate::profile::Query;
 use crate::units;
 
@@ -125,7 +126,7 @@ impl Args {
             if !user.contains(':') {
                 return Err(refused("does not hold `user:password`"));
             }
-            let value = HeaderValue::from_str(&format!("Basic {}", base64(user.as_bytes())));
+            let value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(user)));
             client.insert_header(header::AUTHORIZATION, value.map_err(|_| refused("cannot be sent"))?, true);
         }
         Ok(client)

@@ -11,6 +11,8 @@ pub(super) struct Captures {
     pub(super) doubts: Vec<String>,
     pub(super) files: Vec<String>,
     pub(super) rows: Vec<Row>,
+    /// The captures that took part and left no record, a sentence each.
+    pub(super) silent: Vec<String>,
     short: Vec<Short>,
 }
 
@@ -27,6 +29,8 @@ pub(super) struct Row {
     pub(super) step_seconds: Option<f64>,
     /// How it ended, in a word.
     pub(super) result: &'static str,
+    /// What is said of it where it is short: `is empty`.
+    pub(super) said: Option<&'static str>,
     /// What came, in numbers.
     pub(super) came: String,
     /// The file, if it lies in the run directory.
@@ -51,8 +55,8 @@ struct Short {
 /// What a capture of any kind says of its end.
 struct Ended<'a> {
     result: CaptureResult,
-    reason: Option<&'a String>,
-    message: Option<&'a String>,
+    reason: &'a Option<String>,
+    message: &'a Option<String>,
     waived: bool,
 }
 
@@ -72,12 +76,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     let mut captures = Captures::default();
     for Series { metadata, spec, status } in fold.of_kind(Kind::Series) {
         let came = [counted(status.series, "series"), counted(status.samples, "samples")];
-        let ended = Ended {
-            result: status.result,
-            reason: status.reason.as_ref(),
-            message: status.message.as_ref(),
-            waived: false,
-        };
+        let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         // What was not asked at all has the window that it would have been asked for.
         let start = spec.start.or(spec.window.map(|window| window.start));
         let end = spec.end.or(spec.window.map(|window| window.end));
@@ -89,12 +88,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     let mut missing: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
         let came = [counted(status.traces, "traces"), counted(status.spans, "spans")];
-        let ended = Ended {
-            result: status.result,
-            reason: status.reason.as_ref(),
-            message: status.message.as_ref(),
-            waived: false,
-        };
+        let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         let row = captures.take("traces", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
         if !status.missing.is_empty() {
@@ -107,12 +101,8 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     for Logs { metadata, spec, status } in fold.of_kind(Kind::Logs) {
         let found = status.exceptions_found.or_else(|| Some(status.exceptions.len() as u64).filter(|count| *count > 0));
         let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
-        let ended = Ended {
-            result: status.result,
-            reason: status.reason.as_ref(),
-            message: status.message.as_ref(),
-            waived: status.waived,
-        };
+        let (reason, message) = (&status.reason, &status.message);
+        let ended = Ended { result: status.result, reason, message, waived: status.waived };
         let row = captures.take("logs", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
     }
@@ -128,7 +118,8 @@ pub(super) fn captures(fold: &Fold) -> Captures {
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
     }
-    captures.doubts.extend(silent(fold));
+    captures.silent = silent(fold);
+    captures.doubts.extend(captures.silent.iter().cloned());
     captures
 }
 
@@ -150,7 +141,7 @@ impl Captures {
         window: (Option<Timestamp>, Option<Timestamp>),
         file: Option<String>,
     ) -> &mut Row {
-        let off = ended.reason.is_some_and(|reason| reason == "Off");
+        let off = ended.reason.as_ref().is_some_and(|reason| reason == "Off");
         let (result, said) = match ended.result {
             CaptureResult::Ok => ("ok", None),
             _ if ended.waived => ("waived", Some(("was waived", "were waived"))),
@@ -159,9 +150,9 @@ impl Captures {
             CaptureResult::Partial => ("partial", Some(("is not whole", "are not whole"))),
             CaptureResult::Error => ("error", Some(("failed", "failed"))),
         };
-        let why = ended.message.or(ended.reason).cloned();
+        let why = ended.message.as_ref().or(ended.reason.as_ref()).cloned();
         if let Some(said) = said {
-            self.short(what, &metadata.name, said, ended.reason, why.as_ref());
+            self.short(what, &metadata.name, said, ended.reason.as_ref(), why.as_ref());
         }
         let file = file.filter(|file| is_inside(file));
         self.files.extend(file.clone());
@@ -172,6 +163,7 @@ impl Captures {
             window,
             step_seconds: None,
             result,
+            said: said.map(|said| said.0),
             came: String::new(),
             file,
             why: why.filter(|_| said.is_some()),

@@ -7,6 +7,7 @@ use crate::figures::listed;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
 use crate::units;
+pub(super) use crate::units::decimal;
 
 /// Makes a name safe for where it will be shown.
 pub(super) type Safe = fn(&str) -> String;
@@ -72,16 +73,6 @@ fn throughput(load: &Load) -> String {
             units::seconds(window)
         ),
         _ => "not known: no end was seen".to_owned(),
-    }
-}
-
-/// A rate with about three digits.
-pub(super) fn decimal(value: f64) -> String {
-    match value {
-        v if v >= 100.0 => format!("{v:.0}"),
-        v if v >= 10.0 || v == 0.0 => format!("{v:.1}"),
-        v if v >= 1.0 => format!("{v:.2}"),
-        v => format!("{v:.3}"),
     }
 }
 

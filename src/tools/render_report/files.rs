@@ -1,25 +1,22 @@
 //! The files of a run directory: each is written under a temporary name and renamed, so that none is ever half there.
 
-use std::fs::Permissions;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::intake::{RECORDS, texts};
+use super::intake::texts;
 use crate::cli::{Console, Failure};
 use crate::record::{API_VERSION, Fold, Kind};
+pub(super) use crate::scenario::{MANIFEST, PAGE, REPORT};
+use crate::scenario::{RECORDS, replace};
 
-/// The final Run record.
-pub(super) const MANIFEST: &str = "manifest.json";
-/// The Report record. Written last: where it is, the scenario is finished.
-pub(super) const REPORT: &str = "report.json";
-/// The report for people.
-pub(super) const PAGE: &str = "report.md";
+/// The criteria for CI systems.
+pub(super) const JUNIT: &str = "junit.xml";
 
 /// Every file that makes a directory a scenario's, with what it is.
-pub(super) const DESCRIBED: [(&str, &str); 7] = [
+pub(super) const DESCRIBED: &[(&str, &str)] = &[
     (PAGE, "this report"),
     (REPORT, "the Report record: verdict, criteria, figures"),
+    (JUNIT, "the criteria, as CI systems read them"),
     ("jobs.csv", "one row per job"),
     ("stages.csv", "one row per job and stage"),
     ("jobs.json", "the last record of every job, as it came"),
@@ -28,8 +25,8 @@ pub(super) const DESCRIBED: [(&str, &str); 7] = [
 ];
 
 /// The names alone, the stream first: it is what tells a scenario's directory.
-pub(super) const OURS: [&str; 7] = {
-    let mut names = [""; 7];
+pub(super) const OURS: [&str; DESCRIBED.len()] = {
+    let mut names = [""; DESCRIBED.len()];
     let mut index = 0;
     while index < names.len() {
         names[index] = DESCRIBED[DESCRIBED.len() - 1 - index].0;
@@ -38,21 +35,11 @@ pub(super) const OURS: [&str; 7] = {
     names
 };
 
-/// Puts `bytes` into `name` in `directory`, whole or not at all.
-pub(super) fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        // As any program creates a file; the user's mask takes its share away.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
-    file.write_all(bytes)?;
-    file.persist(directory.join(name)).map_err(|error| error.error)?;
-    Ok(())
-}
-
 /// Checks that `directory` can be written, before any work is done for it.
 pub(super) fn check_writable(directory: &Path) -> Result<(), Failure> {
-    tempfile::tempfile_in(directory).map(drop).map_err(|error| Failure::io(&directory.display().to_string(), &error))
+    // A file without a name, which is gone when it is closed. A disk that is full still gives empty ones.
+    let written = tempfile::tempfile_in(directory).and_then(|mut file| file.write_all(&[0; 4096]));
+    written.map_err(|error| Failure::io(&format!("{}: cannot write there", directory.display()), &error))
 }
 
 /// What a tool wrote into a directory, and whether all of it went well.

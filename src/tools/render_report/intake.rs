@@ -4,12 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 
-use crate::cli::{Console, Failure};
+use crate::cli::{Console, Exit, Failure, Outcome};
 use crate::ndjson::{Account, Line, Reader};
 use crate::record::{Fold, Kind, Record, RunSpec};
-
-/// The stream itself, in the run directory.
-pub(super) const RECORDS: &str = "records.ndjson";
+pub(super) use crate::scenario::RECORDS;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -24,14 +22,27 @@ pub(super) struct Intake {
 /// Makes the directory `out` for a new scenario and its `records.ndjson`. What holds a scenario already is refused.
 pub(super) fn create(out: &Path) -> Result<File, Failure> {
     fs::create_dir_all(out).map_err(|error| Failure::io(&out.display().to_string(), &error))?;
-    let taken = super::files::OURS.iter().find(|name| out.join(name).symlink_metadata().is_ok());
-    if let Some(name) = taken {
-        return Err(occupied(out, name));
-    }
+    check_free(out)?;
     OpenOptions::new().write(true).create_new(true).open(out.join(RECORDS)).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => occupied(out, RECORDS),
         _ => Failure::io(&out.join(RECORDS).display().to_string(), &error),
     })
+}
+
+fn check_free(out: &Path) -> Result<(), Failure> {
+    let taken = super::files::OURS.iter().find(|name| out.join(name).symlink_metadata().is_ok());
+    taken.map_or(Ok(()), |name| Err(occupied(out, name)))
+}
+
+/// Checks what [`create`] would need of `out`, without leaving anything there: that it holds no scenario, and that it, or the
+/// nearest directory above it that is there, can be written.
+pub(super) fn check(out: Option<&Path>) -> Outcome {
+    let Some(out) = out else { return Ok(Exit::Done) };
+    check_free(out)?;
+    // A relative path ends in the empty one, which is the working directory.
+    let nearest = out.ancestors().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
+    let nearest = nearest.into_iter().find(|place| place.symlink_metadata().is_ok()).unwrap_or(out);
+    super::files::check_writable(nearest).map(|()| Exit::Done)
 }
 
 fn occupied(out: &Path, name: &str) -> Failure {

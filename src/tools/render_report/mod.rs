@@ -7,6 +7,7 @@ mod facts;
 mod files;
 mod index;
 mod intake;
+mod junit;
 mod observed;
 mod page;
 mod summary;
@@ -17,7 +18,9 @@ use std::path::{Path, PathBuf};
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::figures::Figures;
 use crate::ndjson::Writer;
+use crate::profile::Profile;
 use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
+use criteria::Evidence;
 use intake::Intake;
 use observed::Observed;
 
@@ -29,15 +32,29 @@ Input:
 
 Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
-  it arrives), report.md, report.json, jobs.csv, stages.csv, jobs.json, manifest.json. A directory
+  it arrives), report.md, report.json, junit.xml, jobs.csv, stages.csv, jobs.json, manifest.json. A directory
   that holds any of them is refused.
   With --index: report.md and index.json in that directory, and the content of index.json on
   stdout.
 
 Criteria:
-  all-done       every job that was asked for succeeded
-  all-stages     every job finished every stage that the profile requires
-  no-exceptions  no exception in the worker logs that were captured
+  all-done          every job that was asked for succeeded
+  all-stages        every job finished every stage that the profile requires
+  no-exceptions     no exception in the worker logs that were captured
+  captured          every capture came whole, or was waived
+  and comparisons (<, <=, >, >=) on figures, with the units that they have:
+  e2e.STAT          from end to end, of the jobs that succeed    'e2e.p50<20s'
+  submit.STAT       the submission itself                        'submit.p95<250ms'
+  lag.STAT          lag behind the schedule of --rate            'lag.max<1s'
+  stage.NAME.STAT   work in a stage                              'stage.l2.mean<3s'
+  wait.NAME.STAT    wait for a stage                             'wait.whisper.max<1m'
+  throughput        jobs that succeed, by /s, /min or /h         'throughput>30/min'
+  success           share of the jobs that succeed               'success>=95%'
+  concurrency.peak  most jobs in flight at once                  'concurrency.peak>=4'
+  queue.NAME.max    most messages ready, as sampled              'queue.stage.l1.max<50'
+  gpu.transitions   transitions of the GPU                       'gpu.transitions<40'
+  STAT is mean, p50, p95 (20 jobs at least), p99 (100) or max. docs/thresholds.md says how each is
+  decided: the figure with its error, and with the jobs that lack it, must lie on one side.
   Each is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is
   the verdict. Without --expect it is what the Run record names, else all-done. What was asked is
   kept on the Run record, so --replay needs neither --expect nor --subset again; a stream without
@@ -47,11 +64,13 @@ Examples:
   stage-fixtures --jobs 12 | submit-jobs --max-posts 4 | poll-jobs | render-report --out runs/a
   cat pod-*.ndjson | render-report --out runs/b --expect all-done,all-stages
   grep soak-003 runs/a/records.ndjson | render-report --out runs/c --subset
+  submit-jobs ... | poll-jobs | render-report --out runs/d --expect 'all-done,e2e.p95<30s'
+  render-report --check --expect 'stage.l2.mean<3s' --out runs/e
   render-report --out runs/a --replay
   render-report --index runs/ramp
 
 Exit codes:
-  0         Passed
+  0         Passed; with --check: nothing is in the way
   2         usage error; nothing was read
   3         Failed
   4         Incomplete
@@ -66,11 +85,17 @@ Exit codes:
 #[command(name = "render-report", version, after_help = AFTER_HELP)]
 pub struct Args {
     /// The scenario's directory; it is made, and must not hold a scenario yet
-    #[arg(long, value_name = "DIR", required_unless_present = "index", conflicts_with = "index")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["index", "check"], conflicts_with = "index")]
     pub out: Option<PathBuf>,
-    /// What to judge by, separated by commas: all-done, all-stages, no-exceptions; may be given again
+    /// What to judge by, separated by commas: names, and comparisons such as 'e2e.p50<20s'; may be given again
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "index")]
     pub expect: Vec<String>,
+    /// The profile whose stages --expect may name; AutoRAG's audio pipeline by default (see docs/profile.md)
+    #[arg(long, value_name = "FILE", conflicts_with = "index")]
+    pub profile: Option<PathBuf>,
+    /// Only check --expect, and that --out could be made and holds no scenario; reads and writes nothing
+    #[arg(long, conflicts_with_all = ["index", "replay"])]
+    pub check: bool,
     /// Judge only the jobs that are in the stream, not those that a Run asked for
     #[arg(long, conflicts_with = "index")]
     pub subset: bool,
@@ -89,16 +114,19 @@ pub struct Args {
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     match (args.index, args.out) {
         (Some(directory), _) => index::run(&directory, args.planned, io),
-        (None, Some(out)) => {
-            if !args.expect.is_empty() && args.expect.iter().all(|name| name.trim().is_empty()) {
-                return Err(Failure::usage("--expect names no criterion"));
+        (None, out) => {
+            // A run that is replayed has its stages on its Run; the default profile may not be its own.
+            let profile = (!args.replay || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
+            let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
+            match out {
+                out if args.check => intake::check(out.as_deref()),
+                Some(out) => {
+                    let expect = (!expect.is_empty()).then_some(expect);
+                    report(&out, &RunSpec { expect, subset: args.subset, ..RunSpec::default() }, args.replay, io)
+                }
+                None => Err(Failure::usage("--out DIR or --index DIR is needed")),
             }
-            let expect = criteria::checked(&args.expect)?;
-            let asked =
-                RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
-            report(&out, &asked, args.replay, io)
         }
-        (None, None) => Err(Failure::usage("--out DIR or --index DIR is needed")),
     }
 }
 
@@ -118,9 +146,9 @@ fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
     let Intake { fold, broken, failed } = intake;
     let spec = settle(asked, &fold);
     let figures = Figures::of(&fold, spec.subset);
-    let judgement = criteria::judge(&spec.expect, &figures, &fold);
     let captures = captures::captures(&fold);
     let observed = Observed::of(&fold, &figures, out);
+    let judgement = criteria::judge(&spec.expect, &Evidence::of(&fold, &figures, &observed, &captures));
     let mut report = Report {
         metadata: identity(&figures),
         spec,
@@ -142,6 +170,7 @@ fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
     shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
     shelf.put("jobs.csv", tables::jobs(&figures));
     shelf.put("stages.csv", tables::stages(&figures));
+    shelf.put(files::JUNIT, junit::junit(&report, &figures));
     for file in &captures.files {
         shelf.holds(file);
     }

@@ -10,6 +10,7 @@ use std::path::Path;
 use super::captures::is_inside;
 use super::envelope;
 use crate::figures::Figures;
+use crate::figures::bounds::{self, Bounds, Density};
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::listed;
 use crate::figures::witnesses::{self, Heard, Mean, Means, Witnessed};
@@ -37,6 +38,8 @@ pub(super) struct Depth {
     pub(super) ready: f64,
     /// When it was first seen, by Prometheus' clock.
     pub(super) at: Timestamp,
+    /// How densely it was sampled: between two samples it may have been deeper.
+    pub(super) density: Density,
 }
 
 /// All that they tell.
@@ -45,10 +48,14 @@ pub(super) struct Observed {
     pub(super) stages: Vec<Witnessed>,
     /// How many counters had no sample before the window and were counted from zero.
     pub(super) born: usize,
+    /// The widest distance between two points of each query in the window, in seconds.
+    pub(super) gaps: BTreeMap<String, f64>,
     /// By tenant.
     pub(super) tenancies: BTreeMap<String, Tenancy>,
     /// How often the GPU passed from one to another, by the labels' values in the order of `by`.
     pub(super) transitions: BTreeMap<String, f64>,
+    /// Between what the number of all transitions lies; none where there are none to count.
+    pub(super) transitions_within: Option<Bounds>,
     /// By queue.
     pub(super) depths: BTreeMap<String, Depth>,
     pub(super) doubts: Vec<String>,
@@ -80,6 +87,9 @@ impl Observed {
             }
         };
         witnesses::by_name(&self.stages, &mut put);
+        for (query, gap) in &self.gaps {
+            put(&format!("samples.{query}.widestGapSeconds"), *gap);
+        }
         for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
             put(&format!("gpu.{tenant}.tenancyCount"), tenancy.count);
             if let Some(seconds) = tenancy.seconds {
@@ -175,6 +185,9 @@ impl Reading<'_> {
             let all = series.len();
             self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
         }
+        if let Some(gap) = counters::widest_gap(&series, from(&record), to(&record)) {
+            self.told.gaps.insert(name.to_owned(), gap);
+        }
         Some((record, series))
     }
 
@@ -236,16 +249,25 @@ impl Reading<'_> {
     }
 
     fn transitions(&mut self) {
-        let Some(grown) = self.growth("gpu_tenancy_transitions", false) else { return };
-        self.told.transitions = grown.into_iter().map(|(way, growth)| (way, growth.value)).collect();
+        let Some((record, series)) = self.series("gpu_tenancy_transitions") else { return };
+        let grown = counters::growth(&series, &record.spec.by, from(&record), false);
+        self.note("gpu_tenancy_transitions", grown.values());
+        self.told.transitions = grown.into_iter().map(|(key, growth)| (joined(&key), growth.value)).collect();
+        let labelled: Vec<_> = series.into_iter().filter(|one| one.key(&record.spec.by).is_some()).collect();
+        // Points that were evaluated at steps show samples late, so what lies inside is only certain of samples.
+        let inside = record.status.raw_file.as_ref().and(record.spec.window).map_or((f64::MAX, f64::MIN), |window| {
+            (window.start.seconds() + bounded(&record, 1.0), window.end.seconds() + bounded(&record, -1.0))
+        });
+        self.told.transitions_within = bounds::growth(&labelled, from(&record), inside);
     }
 
     fn depths(&mut self) {
         let Some((record, series)) = self.series("rabbitmq_queue_ready") else { return };
-        let highest = counters::highest(&series, &record.spec.by, from(&record), to(&record));
-        for (key, (at, ready)) in highest {
-            if let Some(at) = Timestamp::from_seconds(at) {
-                self.told.depths.insert(joined(&key), Depth { ready, at });
+        let (by, from, to) = (&record.spec.by, from(&record), to(&record));
+        for (key, (at, ready)) in counters::highest(&series, by, from, to) {
+            let density = bounds::density(&series, by, &key, from, to);
+            if let Some((at, density)) = Timestamp::from_seconds(at).zip(density) {
+                self.told.depths.insert(joined(&key), Depth { ready, at, density });
             }
         }
         if self.told.depths.is_empty() {

@@ -4,7 +4,6 @@
 //! judged, and counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
 
 mod ramp;
-mod scan;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -18,9 +17,9 @@ use super::{exit_of, facts, said};
 use crate::cli::{Failure, Io, Outcome};
 use crate::escape::{markdown, start, terminal};
 use crate::record::{API_VERSION, Verdict};
+use crate::scenario::{self, Scenario};
 use crate::units;
 use ramp::Ramp;
-use scan::Scenario;
 
 /// What programs read of an index. Not `report.json`, so that nobody takes an index for a scenario.
 const INDEX: &str = "index.json";
@@ -83,7 +82,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome
             "--index {shown}: it holds {name}: it is a scenario itself, name its parent"
         )));
     }
-    let (mut scenarios, whole) = scan::scan(&place, &console);
+    let (mut scenarios, whole) = scenario::scan(&place, &console);
     let planned = if planned.is_empty() { planned_before(&place) } else { planned };
     for name in &planned {
         let below = format!("{name}/");

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::CAUSE;
-use super::scan::Scenario;
 use crate::escape::start;
 use crate::figures::listed;
 use crate::record::Verdict;
+use crate::scenario::Scenario;
 
 /// The directory in which a ramp keeps its levels; it is not part of the ramp's own name.
 const LEVELS: &str = "by-concurrency";

@@ -18,6 +18,8 @@ use crate::figures::account::Entry;
 use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::journey::Journey;
 use crate::figures::outcome::{Outcome, conservation_line};
+pub(super) use crate::page::link;
+use crate::page::{Page, dash};
 use crate::record::{Report, Run, Verdict};
 use crate::units;
 
@@ -30,44 +32,6 @@ const MESSAGE: usize = 160;
 /// How long the longest bar of the load over time is.
 const BAR: f64 = 40.0;
 
-/// A page in the making. Writing to a string cannot fail, so what `write!` gives back is dropped.
-struct Page(String);
-
-impl Page {
-    /// One empty line between what is there and what comes.
-    fn gap(&mut self) {
-        self.0.truncate(self.0.trim_end_matches('\n').len());
-        if !self.0.is_empty() {
-            self.0.push_str("\n\n");
-        }
-    }
-
-    fn heading(&mut self, text: &str) {
-        self.gap();
-        let _ = write!(self.0, "## {text}\n\n");
-    }
-
-    fn paragraph(&mut self, text: &str) {
-        self.gap();
-        let _ = writeln!(self.0, "{text}");
-    }
-
-    fn item(&mut self, text: &str) {
-        let _ = writeln!(self.0, "- {text}");
-    }
-
-    fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
-        self.gap();
-        // Columns of numbers read best aligned to the right; they are those whose head ends in `>`.
-        let names: Vec<&str> = head.iter().map(|name| name.trim_end_matches('>')).collect();
-        let rules: Vec<&str> = head.iter().map(|name| if name.ends_with('>') { "---:" } else { "---" }).collect();
-        let _ = writeln!(self.0, "| {} |\n| {} |", names.join(" | "), rules.join(" | "));
-        for row in rows {
-            let _ = writeln!(self.0, "| {} |", row.join(" | "));
-        }
-    }
-}
-
 /// The page of `report`. `written` are the files beside it.
 pub(super) fn page(
     report: &Report,
@@ -76,7 +40,7 @@ pub(super) fn page(
     captures: &Captures,
     written: &[String],
 ) -> String {
-    let mut page = Page(String::new());
+    let mut page = Page::default();
     first_screen(&mut page, report, figures);
     criteria(&mut page, report);
     stages(&mut page, figures);
@@ -86,13 +50,13 @@ pub(super) fn page(
     run(&mut page, figures);
     observed::captures(&mut page, &captures.rows);
     list_files(&mut page, written);
-    page.0
+    page.into_text()
 }
 
 fn first_screen(page: &mut Page, report: &Report, figures: &Figures) {
     let name = markdown(&title(report, figures));
     let status = &report.status;
-    let _ = writeln!(page.0, "# {}: {name}", status.verdict);
+    page.title(&format!("{}: {name}", status.verdict));
     page.paragraph(&format!("**{}**: {}.", status.verdict, markdown(status.cause.trim_end_matches('.'))));
     page.paragraph(&conservation_line(&status.conservation));
     if let Some(others) = facts::others(figures, markdown) {
@@ -312,22 +276,4 @@ fn list_files(page: &mut Page, written: &[String]) {
         let more = captured.len() - LISTED_JOBS;
         page.item(&format!("{more} more that were captured are listed in [{0}]({0})", files::REPORT));
     }
-}
-
-/// A link to `path` that shows `text`; both may be anybody's.
-pub(super) fn link(text: &str, path: &str) -> String {
-    let mut target = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => target.push(char::from(byte)),
-            _ => {
-                let _ = write!(target, "%{byte:02X}");
-            }
-        }
-    }
-    format!("[{}]({target})", markdown(text))
-}
-
-fn dash() -> String {
-    "–".to_owned()
 }

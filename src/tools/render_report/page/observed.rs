@@ -1,8 +1,9 @@
 //! The sections that rest on the captures: witnesses side by side, the GPU, the queues, and the captures themselves.
 
-use super::{LISTED_JOBS, MESSAGE, Page, dash, link};
+use super::{LISTED_JOBS, MESSAGE};
 use crate::escape::{self, markdown};
 use crate::figures::witnesses::{Mean, Spread, Witnessed};
+use crate::page::{Page, dash, link};
 use crate::record::Timestamp;
 use crate::tools::render_report::captures::Row;
 use crate::tools::render_report::observed::{Depth, Observed, Tenancy};
@@ -122,7 +123,7 @@ fn queues(page: &mut Page, observed: &Observed) {
         return;
     }
     page.heading("Highest queue depth");
-    let rows = observed.depths.iter().take(LISTED_JOBS).map(|(queue, Depth { ready, at })| {
+    let rows = observed.depths.iter().take(LISTED_JOBS).map(|(queue, Depth { ready, at, .. })| {
         // A queue that was never seen filled was not deepest at any time.
         let when = if *ready > 0.0 { at.time_of_day() } else { dash() };
         vec![name(queue), count(*ready), when]

@@ -1,119 +1,44 @@
-//! The criteria that a run is judged by.
+//! The criteria that have a name.
 //!
-//! Each is a row of [`CRITERIA`]: a name, what it expects, and a function of the figures. A criterion passes only on
-//! evidence; where there is none it is `Incomplete`.
+//! Each is a row of [`CRITERIA`]: a name, what it expects, and a function of the evidence.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::Failure;
+use super::{Evidence, Finding};
 use crate::escape;
 use crate::figures::account::{Account, Entry};
+use crate::figures::listed;
 use crate::figures::outcome::{Outcome, count};
-use crate::figures::{Figures, listed};
-use crate::record::{CaptureResult, Criterion, Fold, Kind, Logs, StagePhase, Verdict};
+use crate::record::{CaptureResult, Logs, StagePhase, Verdict};
 
 /// What a run is judged by where nothing else was asked for.
-pub(super) const DEFAULT: &str = "all-done";
+pub(in super::super) const DEFAULT: &str = "all-done";
 
 /// How many characters of a target's message a sentence quotes.
 const QUOTED: usize = 80;
 
-struct Rule {
+/// One of them.
+pub(super) struct Rule {
     name: &'static str,
-    expected: &'static str,
-    judge: fn(&Evidence<'_>) -> Finding,
+    pub(super) expected: &'static str,
+    pub(super) judge: fn(&Evidence<'_>) -> Finding,
 }
 
 const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every job that was asked for succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
+    Rule { name: "captured", expected: "every capture came whole, or was waived", judge: captured },
 ];
 
-struct Evidence<'a> {
-    figures: &'a Figures,
-    logs: Vec<Logs>,
+/// The one called `name`.
+pub(super) fn find(name: &str) -> Option<&'static Rule> {
+    CRITERIA.iter().find(|rule| rule.name == name)
 }
 
-/// What a criterion's function found.
-struct Finding {
-    verdict: Verdict,
-    /// What was seen, for the table.
-    actual: String,
-    /// What made the verdict, for the sentence.
-    cause: String,
-    jobs: Vec<String>,
-    /// The cause tells nothing of a job that another criterion has named: one that was never submitted shows no stages
-    /// either.
-    follows: bool,
-}
-
-impl Finding {
-    fn incomplete(why: impl Into<String>) -> Self {
-        let why = why.into();
-        Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new(), follows: false }
-    }
-}
-
-/// The verdict on a run.
-#[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) verdict: Verdict,
-    pub(super) cause: String,
-    pub(super) criteria: Vec<Criterion>,
-}
-
-/// The names of a `--expect` list, once each; a usage error where one is not known.
-pub(super) fn checked(names: &[String]) -> Result<Vec<String>, Failure> {
-    let mut checked: Vec<String> = Vec::new();
-    for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
-        if !CRITERIA.iter().any(|rule| rule.name == name) {
-            let known: Vec<&str> = CRITERIA.iter().map(|rule| rule.name).collect();
-            let known = known.join(", ");
-            return Err(Failure::usage(format!("--expect {name}: no such criterion; there are {known}")));
-        }
-        if !checked.iter().any(|held| held == name) {
-            checked.push(name.to_owned());
-        }
-    }
-    Ok(checked)
-}
-
-/// Judges by the criteria `names`. One that this version does not know is `Incomplete`, never passed over.
-pub(super) fn judge(names: &[String], figures: &Figures, fold: &Fold) -> Judgement {
-    let evidence = Evidence { figures, logs: fold.of_kind(Kind::Logs).collect() };
-    let mut findings = Vec::new();
-    for name in names {
-        let (expected, finding) = match CRITERIA.iter().find(|rule| rule.name == name) {
-            Some(rule) => (rule.expected, (rule.judge)(&evidence)),
-            None => ("not known to this version", Finding::incomplete(format!("{name} is not a known criterion"))),
-        };
-        findings.push((name.clone(), expected, finding));
-    }
-    let verdict = findings.iter().map(|(_, _, finding)| finding.verdict).max().unwrap_or_default();
-    let worst = findings.iter().map(|(_, _, finding)| finding).filter(|finding| finding.verdict == verdict);
-    let cause = joined(worst);
-    let criterion = |(name, expected, finding): (String, &str, Finding)| Criterion {
-        name,
-        verdict: finding.verdict,
-        expected: expected.to_owned(),
-        actual: finding.actual,
-        jobs: finding.jobs,
-    };
-    Judgement { verdict, cause, criteria: findings.into_iter().map(criterion).collect() }
-}
-
-/// The causes in one sentence, without those that only follow from what was said before.
-fn joined<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
-    let (mut causes, mut named) = (Vec::new(), BTreeSet::new());
-    for finding in findings {
-        let known = finding.follows && !finding.jobs.is_empty() && finding.jobs.iter().all(|job| named.contains(job));
-        if !known && !causes.contains(&finding.cause.as_str()) {
-            causes.push(finding.cause.as_str());
-        }
-        named.extend(&finding.jobs);
-    }
-    causes.join("; ")
+/// The names of all of them.
+pub(super) fn names() -> String {
+    CRITERIA.iter().map(|rule| rule.name).collect::<Vec<_>>().join(", ")
 }
 
 fn all_done(evidence: &Evidence<'_>) -> Finding {
@@ -318,4 +243,26 @@ fn shortcoming(log: &Logs) -> Option<String> {
     let why = log.status.message.as_ref().or(log.status.reason.as_ref());
     let why = why.map(|why| format!(", {}", escape::start(why, QUOTED))).unwrap_or_default();
     Some(format!("{} ({what}{why})", service(log)))
+}
+
+fn captured(evidence: &Evidence<'_>) -> Finding {
+    let captures = evidence.captures;
+    let waived = captures.rows.iter().filter(|row| row.result == "waived").count();
+    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
+    let short = captures.rows.iter().filter(|row| row.said.is_some() && row.result != "waived");
+    let short: Vec<String> =
+        short.map(|row| format!("{} {} {}", row.what, row.name, row.said.unwrap_or_default())).collect();
+    let all: Vec<String> = captures.silent.iter().cloned().chain(short).collect();
+    if !all.is_empty() {
+        return Finding::incomplete(format!("not everything was captured: {}", listed(&all)));
+    }
+    if whole == 0 {
+        return Finding::incomplete("nothing was captured");
+    }
+    let actual = match waived {
+        0 => format!("{whole} captures, all whole"),
+        _ => format!("{whole} captures, all whole; {waived} waived"),
+    };
+    let cause = "every capture came whole".to_owned();
+    Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
 }

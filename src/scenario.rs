@@ -1,7 +1,9 @@
-//! Finding scenarios and reading what they say of themselves.
+//! Finished scenarios on disk: the names of their files, finding them below a directory, reading what they say of
+//! themselves, and putting a file into a directory whole or not at all.
 
-use std::fs;
-use std::io;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,8 +12,15 @@ use walkdir::WalkDir;
 use crate::cli::Console;
 use crate::ndjson::{Line, Read, Reader};
 use crate::record::{Fold, Kind, Parsed, Record, Report, Run, Verdict};
-use crate::tools::render_report::files::{MANIFEST, REPORT};
-use crate::tools::render_report::intake::RECORDS;
+
+/// The stream itself.
+pub const RECORDS: &str = "records.ndjson";
+/// The final Run record; a list of them where shards were put together.
+pub const MANIFEST: &str = "manifest.json";
+/// The Report record. Written last: where it is, the scenario is finished.
+pub const REPORT: &str = "report.json";
+/// The report for people.
+pub const PAGE: &str = "report.md";
 
 /// What the captures call their directories, which are no scenarios whatever is in them.
 const CAPTURES: [&str; 3] = ["jaeger", "logs", "prometheus"];
@@ -20,61 +29,63 @@ const FIRST_LINES: usize = 20;
 
 /// One scenario's directory.
 #[derive(Debug)]
-pub(super) struct Scenario {
-    /// Relative to the index, `/` between its parts.
-    pub(super) path: String,
+pub struct Scenario {
+    /// Relative to the place that was scanned, `/` between its parts.
+    pub path: String,
     /// Its report; none where there is none that can be read.
-    pub(super) report: Option<Report>,
+    pub report: Option<Report>,
     /// Its Runs, as its manifest has them.
-    pub(super) runs: Vec<Run>,
+    pub runs: Vec<Run>,
     /// It holds no records at all: whatever was to write them never began.
-    pub(super) bare: bool,
+    pub bare: bool,
+    /// Its report is there and cannot be read.
+    pub unreadable: bool,
     /// Why it has no report.
     trouble: String,
 }
 
 impl Scenario {
     /// One that was asked for and is not there.
-    pub(super) fn not_run(path: &str) -> Self {
+    pub fn not_run(path: &str) -> Self {
         let trouble = "it was planned and not run".to_owned();
-        Self { path: path.to_owned(), report: None, runs: Vec::new(), bare: true, trouble }
+        Self { path: path.to_owned(), report: None, runs: Vec::new(), bare: true, unreadable: false, trouble }
     }
 
     /// Its verdict; one that was never judged is not known.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         self.report.as_ref().map(|report| report.status.verdict).unwrap_or_default()
     }
 
     /// Its verdict's cause.
-    pub(super) fn cause(&self) -> String {
+    pub fn cause(&self) -> String {
         self.report.as_ref().map_or_else(|| self.trouble.clone(), |report| report.status.cause.clone())
     }
 
     /// A label of its Run.
-    pub(super) fn label(&self, name: &str) -> Option<&str> {
+    pub fn label(&self, name: &str) -> Option<&str> {
         let labels = self.runs.iter().map(|run| &run.metadata).chain(self.report.iter().map(|report| &report.metadata));
         labels.filter_map(|metadata| metadata.labels.get(name)).map(String::as_str).next()
     }
 
     /// How many jobs were asked for.
-    pub(super) fn asked(&self) -> Option<u64> {
+    pub fn asked(&self) -> Option<u64> {
         self.report.as_ref().map(|report| report.status.conservation.asked)
     }
 
     /// How many of them did not succeed, or are not known to have.
-    pub(super) fn not_succeeded(&self) -> Option<u64> {
+    pub fn not_succeeded(&self) -> Option<u64> {
         let sums = self.report.as_ref()?.status.conservation;
         Some(sums.asked.saturating_sub(sums.succeeded))
     }
 
     /// A figure of its report.
-    pub(super) fn figure(&self, name: &str) -> Option<f64> {
+    pub fn figure(&self, name: &str) -> Option<f64> {
         self.report.as_ref()?.status.figures.get(name).copied()
     }
 }
 
 /// The scenarios below `place`, by path, and whether every directory could be read.
-pub(super) fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
+pub fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
     let (mut scenarios, mut whole) = (Vec::new(), true);
     let mut walk = WalkDir::new(place).min_depth(1).sort_by_file_name().into_iter();
     while let Some(found) = walk.next() {
@@ -113,10 +124,18 @@ fn is_bare(directory: &Path) -> bool {
 
 fn bare(place: &Path, directory: &Path) -> Scenario {
     let trouble = "its directory was made, and nothing was ever written into it".to_owned();
-    Scenario { path: relative(place, directory), report: None, runs: Vec::new(), bare: true, trouble }
+    Scenario {
+        path: relative(place, directory),
+        report: None,
+        runs: Vec::new(),
+        bare: true,
+        unreadable: false,
+        trouble,
+    }
 }
 
-fn read(place: &Path, directory: &Path) -> Scenario {
+/// The scenario in `directory`, which lies below `place`.
+pub fn read(place: &Path, directory: &Path) -> Scenario {
     let (report, trouble) = match report(&directory.join(REPORT)) {
         Ok(Some(report)) => (Some(report), String::new()),
         Ok(None) => (None, "it was begun and has no report; render-report --replay makes it".to_owned()),
@@ -126,7 +145,8 @@ fn read(place: &Path, directory: &Path) -> Scenario {
     if runs.is_empty() {
         runs = first_runs(&directory.join(RECORDS));
     }
-    Scenario { path: relative(place, directory), report, runs, bare: false, trouble }
+    let unreadable = report.is_none() && directory.join(REPORT).symlink_metadata().is_ok();
+    Scenario { path: relative(place, directory), report, runs, bare: false, unreadable, trouble }
 }
 
 fn relative(place: &Path, directory: &Path) -> String {
@@ -173,4 +193,16 @@ fn first_runs(path: &Path) -> Vec<Run> {
         }
     }
     fold.runs().collect()
+}
+
+/// Puts `bytes` into `name` in `directory`, whole or not at all.
+pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        // As any program creates a file; the user's mask takes its share away.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.persist(directory.join(name)).map_err(|error| error.error)?;
+    Ok(())
 }

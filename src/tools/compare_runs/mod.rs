@@ -1,0 +1,227 @@
+//! `compare-runs`: settings side by side, leg by leg, and whether the legs show that one is better.
+//!
+//! The jobs of one leg share one GPU, one batch and one queue: they are no independent samples, so the leg is the unit.
+//! docs/comparison.md has the rules.
+
+mod different;
+mod find;
+mod gate;
+mod judge;
+mod legs;
+mod marks;
+mod page;
+mod rows;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Console, Exit, Failure, Io, Outcome};
+use crate::clock::micro;
+use crate::escape;
+use crate::record::{Comparison, ComparisonSpec, ComparisonStatus, Leg, Metadata, Setting, Verdict};
+use crate::scenario::{self, PAGE, RECORDS, REPORT};
+use crate::units;
+use different::Aspect;
+use legs::{Group, Run};
+
+/// The probability, in each direction, with which a difference that is not there may be called one: with three legs of each
+/// setting no smaller one can be had, for they have 20 splits.
+const LEVEL: f64 = 0.05;
+/// The comparison as data.
+const COMPARISON: &str = "comparison.json";
+/// The directory in which a run keeps its legs.
+const LEGS: &str = "ab";
+
+const AFTER_HELP: &str = "\
+Input:
+  Finished scenario directories: report.json and manifest.json of each. Nothing is read from stdin.
+  `np-8` is a setting; `np-8.1` and `np-8.2` are two legs of it. A directory without a label has its
+  own name as label. The first setting is the reference; each other one is compared with it.
+  With --under, the legs below DIR are those whose Run is labelled scenario=ab and leg=LABEL. Of each
+  setting it takes the legs of one directory, the one with the newest leg; the setting whose first
+  leg is the oldest is the reference.
+
+Output:
+  Markdown on stdout, or with --json the Comparison. With --out or --place also report.md and
+  comparison.json there: files of these names are replaced, nothing else is touched.
+
+What is claimed:
+  One leg of a setting, or two, are described. With three or more of each, run in turns, the legs
+  are the samples of an exact permutation test at 5 % in each direction, and a row is better, worse,
+  or no difference that these legs can show. What polling or scraping may have made is no difference.
+  docs/comparison.md has the rules.
+
+Examples:
+  compare-runs np-8=stress-runs/a/ab/np-8 np-4=stress-runs/b/ab/np-4
+  compare-runs --under stress-runs --fail-if-worse 5%
+  compare-runs --json runs/a/ab/np-8.* runs/a/ab/np-4.* | jq -r '.status.against[].sentence'
+
+Exit codes:
+  0   the comparison was made; with --fail-if-worse, the legs show that no headline figure is worse
+      by so much
+  2   usage error, fewer than two settings, a leg without a report, or runs that are not alike
+  3   with --fail-if-worse: the legs show that end to end median or jobs per minute is worse by that:
+      the whole interval lies beyond it
+  4   with --fail-if-worse: the legs cannot tell
+  74  reading or writing failed";
+
+/// Compares finished scenarios: settings side by side, and what their legs show.
+#[derive(Debug, Clone, Default, clap::Parser)]
+#[command(name = "compare-runs", version, after_help = AFTER_HELP)]
+pub struct Args {
+    /// A leg: a finished scenario's directory, and what to call it; by default its own name
+    #[arg(value_name = "[LABEL=]DIR", required_unless_present = "under", conflicts_with = "under")]
+    pub legs: Vec<String>,
+    /// Find the legs below this directory: of each setting those of the directory with the newest leg
+    #[arg(long, value_name = "DIR")]
+    pub under: Option<PathBuf>,
+    /// Write report.md and comparison.json here, too
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// As --out; but where all legs lie in one run's ab/, there
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub place: Option<PathBuf>,
+    /// Print the comparison as JSON instead of Markdown
+    #[arg(long)]
+    pub json: bool,
+    /// Compare runs although they differ in this; may list several, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub allow_different: Vec<Aspect>,
+    /// Fail where a headline figure is worse than the reference's by this: a percentage such as 5%
+    #[arg(long, value_name = "PERCENT", value_parser = units::percent)]
+    pub fail_if_worse: Option<f64>,
+}
+
+/// Runs the tool.
+pub fn run(args: Args, io: Io<'_>) -> Outcome {
+    let Io { stdout, console, .. } = io;
+    let (runs, whole) = match &args.under {
+        Some(place) => find::newest(place, &console)?,
+        None => (legs::named(&args.legs)?, true),
+    };
+    let groups = legs::grouped(runs)?;
+    let different = different::check(&groups, &args.allow_different)?;
+    let comparison = compare(&args, &groups, different)?;
+
+    let out = args.out.clone().or_else(|| args.place.as_deref().map(|place| placed(place, &groups)));
+    if let Some(out) = &out {
+        prepare(out)?;
+    }
+    let page = page::page(&comparison, |label| link(out.as_deref()?, label, &groups));
+    let json = comparison.text().map_err(|error| Failure::input_output(format!("{COMPARISON}: {error}")))? + "\n";
+    if let Some(out) = &out {
+        write(out, PAGE, &page)?;
+        write(out, COMPARISON, &json)?;
+        console.say(&format!("wrote {} and {COMPARISON} beside it", out.join(PAGE).display()));
+    }
+    let text = if args.json { json } else { page };
+    match stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error)) {
+        // A reader that has gone does not turn a verdict into a pass.
+        Err(failure) if failure.message().is_some() => return Err(failure),
+        _ => {}
+    }
+    Ok(exit(&comparison, whole, &console))
+}
+
+fn compare(args: &Args, groups: &[Group], different: Vec<String>) -> Result<Comparison, Failure> {
+    let mut rows = rows::rows(groups);
+    let mut against = Vec::new();
+    let mut gate = args.fail_if_worse.map(gate::Gatekeeper::new);
+    for (index, group) in groups.iter().enumerate().skip(1) {
+        let found = judge::judge(&groups[0], group, index, &mut rows.rows)?;
+        if let Some(gate) = &mut gate {
+            gate.hear(&groups[0], group, index, &rows.rows, &found);
+        }
+        against.push(found);
+    }
+    let mut doubts = rows.doubts;
+    doubts.extend(marks::doubts(groups));
+    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+    Ok(Comparison {
+        metadata: Metadata { name: names.join(" and "), ..Metadata::default() },
+        spec: ComparisonSpec {
+            level_percent: LEVEL * 100.0,
+            allow_different: args.allow_different.iter().map(|aspect| aspect.word().to_owned()).collect(),
+            fail_if_worse_percent: args.fail_if_worse.map(|share| micro(share * 100.0)),
+        },
+        status: ComparisonStatus {
+            settings: groups.iter().map(setting).collect(),
+            different,
+            rows: rows.rows,
+            against,
+            doubts,
+            gate: gate.map(gate::Gatekeeper::verdict),
+        },
+    })
+}
+
+fn setting(group: &Group) -> Setting {
+    let leg = |run: &Run| Leg {
+        label: run.label.clone(),
+        directory: run.directory.clone(),
+        started_at: run.started_at(),
+        verdict: run.scenario.verdict(),
+        conservation: run.conservation(),
+        doubts: run.scenario.report.as_ref().map_or(0, |report| report.status.doubts.len() as u64),
+    };
+    Setting { name: group.name.clone(), legs: group.runs.iter().map(leg).collect() }
+}
+
+fn exit(comparison: &Comparison, whole: bool, console: &Console) -> Exit {
+    let gate = comparison.status.gate.as_ref();
+    for cause in gate.iter().flat_map(|gate| &gate.causes) {
+        console.say(cause);
+    }
+    match gate.map(|gate| gate.verdict) {
+        // What could not be read may have been the newest leg.
+        _ if !whole => Exit::InputOutput,
+        Some(Verdict::Failed) => Exit::Failed,
+        Some(Verdict::Incomplete) => Exit::Incomplete,
+        Some(Verdict::Passed) | None => Exit::Done,
+    }
+}
+
+/// Where the comparison belongs: beside its legs if those lie in one run, else in `place`.
+fn placed(place: &Path, groups: &[Group]) -> PathBuf {
+    let mut parents: Vec<&Path> =
+        groups.iter().flat_map(|group| &group.runs).filter_map(|run| run.place.parent()).collect();
+    parents.dedup();
+    match parents[..] {
+        [only] if only.file_name().is_some_and(|name| name == LEGS) => {
+            // As the user would name it, where that can be told.
+            let named = groups.iter().flat_map(|group| &group.runs).find_map(|run| Path::new(&run.directory).parent());
+            let same = |named: &&Path| named.canonicalize().is_ok_and(|named| named == only);
+            named.filter(same).unwrap_or(only).to_owned()
+        }
+        _ => place.to_owned(),
+    }
+}
+
+/// Makes the directory; one that holds a report of something else is refused.
+fn prepare(out: &Path) -> Result<(), Failure> {
+    let shown = out.display();
+    if let Some(name) = [RECORDS, REPORT, "index.json"].iter().find(|name| out.join(name).symlink_metadata().is_ok()) {
+        return Err(Failure::usage(format!(
+            "--out {shown}: it holds {name}, so its {PAGE} is another's; name a directory of its own"
+        )));
+    }
+    fs::create_dir_all(out).map_err(|error| Failure::io(&shown.to_string(), &error))
+}
+
+fn write(out: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    let failed = |error| Failure::io(&out.join(name).display().to_string(), &error);
+    scenario::replace(out, name, text.as_bytes()).map_err(failed)
+}
+
+/// The way from the page in `out` to the report of a leg, where that lies below it.
+fn link(out: &Path, label: &str, groups: &[Group]) -> Option<String> {
+    let run = groups.iter().flat_map(|group| &group.runs).find(|run| run.label == label)?;
+    let below = run.place.strip_prefix(out.canonicalize().ok()?).ok()?;
+    let parts: Option<Vec<&str>> = below.iter().map(|part| part.to_str()).collect();
+    Some(format!("{}/{PAGE}", parts?.join("/")))
+}
+
+/// A label, setting or stage in a sentence that is stored: its length is bounded, and each place that shows it escapes it.
+fn short(name: &str) -> String {
+    escape::start(name, 80)
+}

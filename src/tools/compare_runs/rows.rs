@@ -1,0 +1,263 @@
+//! The rows: which figures are compared, what each setting has of them, and how far measuring may have missed.
+
+use std::collections::BTreeMap;
+
+use super::legs::{Group, Run};
+use super::short;
+use crate::clock::micro;
+use crate::figures::listed;
+use crate::record::{Better, Cell, Row, Unit};
+
+/// How many stages and queues become rows: their names are the target's, and could be endless.
+const NAMES: usize = 100;
+
+/// The rows, and what is doubtful about them.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) rows: Vec<Row>,
+    pub(super) doubts: Vec<String>,
+}
+
+/// How far the truth may lie from a figure.
+#[derive(Clone, Debug)]
+enum Error {
+    /// As far as another figure of the report says.
+    Figure(String),
+    /// As far as the window's end may lie from where polling saw it.
+    Throughput,
+    /// As far as it would be, had the events of the widest gap between two samples of this query been missed: on average
+    /// so many as the gap's share of the window has; at least one.
+    Counted(&'static str),
+    /// By as many messages as a queue gets on average in the widest gap, if each job sends it one; at least one.
+    Depth(&'static str),
+    /// By the gap's share of the window, as a part of the mean.
+    Mean(&'static str),
+}
+
+impl Error {
+    fn of(&self, run: &Run, value: f64) -> Option<f64> {
+        let window = run.figure("windowSeconds").filter(|window| *window > 0.0);
+        let share = |query: &str| {
+            let gap = run.figure(&format!("samples.{query}.widestGapSeconds"))?;
+            Some((gap / window?).min(1.0))
+        };
+        match self {
+            Self::Figure(name) => run.figure(name),
+            Self::Throughput => {
+                let (window, error) = (window?, run.figure("windowErrorSeconds")?);
+                (error < window).then(|| value * error / (window - error))
+            }
+            Self::Counted(query) => Some((value * share(query)?).max(1.0)),
+            Self::Depth(query) => Some((run.conservation().asked as f64 * share(query)?).max(1.0)),
+            Self::Mean(query) => Some(value * share(query)?),
+        }
+    }
+}
+
+/// A figure to be compared.
+#[derive(Clone, Debug)]
+struct Figure {
+    name: String,
+    key: String,
+    unit: Unit,
+    error: Error,
+    /// Why a report may not have it.
+    absent: &'static str,
+}
+
+impl Figure {
+    fn row(self, groups: &[Group]) -> Row {
+        let Self { name, key, unit, error, absent } = self;
+        let cells: Vec<Cell> = groups.iter().map(|group| cell(group, &key, &error)).collect();
+        let mut missing = Vec::new();
+        let without = |has: &dyn Fn(&Run) -> bool| -> Vec<String> {
+            groups.iter().flat_map(|group| &group.runs).filter(|run| !has(run)).map(|run| short(&run.label)).collect()
+        };
+        let silent = without(&|run| run.figure(&key).is_some());
+        if !silent.is_empty() {
+            missing.push(format!("{name}: not in the report of {}: {absent}", listed(&silent)));
+        }
+        let unsure = without(&|run| run.figure(&key).is_none_or(|value| error.of(run, value).is_some()));
+        if !unsure.is_empty() {
+            let whose = listed(&unsure);
+            missing.push(format!(
+                "{name}: the report of {whose} does not say how far it may be off, so nothing is claimed of it; make \
+                 the report again"
+            ));
+        }
+        let better = if unit == Unit::JobsPerMinute { Better::Higher } else { Better::Lower };
+        Row { name, figure: key, unit, better, cells, missing, ..Row::default() }
+    }
+}
+
+/// The mean over a setting's legs. One leg without the figure leaves the setting without: a mean of the others would be
+/// that of the legs that went well.
+fn cell(group: &Group, key: &str, error: &Error) -> Cell {
+    let legs: BTreeMap<String, f64> =
+        group.runs.iter().filter_map(|run| Some((run.label.clone(), run.figure(key)?))).collect();
+    let errors: Option<Vec<f64>> =
+        group.runs.iter().map(|run| error.of(run, run.figure(key)?).filter(|error| error.is_finite())).collect();
+    let mean = |values: Vec<f64>| micro(values.iter().sum::<f64>() / values.len() as f64);
+    let whole = legs.len() == group.runs.len();
+    Cell { mean: whole.then(|| mean(legs.values().copied().collect())), error: errors.map(mean), legs }
+}
+
+/// All rows, the headline figures first.
+pub(super) fn rows(groups: &[Group]) -> Rows {
+    let mut found = Rows::default();
+    let headline = [
+        Figure {
+            name: "jobs per minute".to_owned(),
+            key: "jobsPerMinute".to_owned(),
+            unit: Unit::JobsPerMinute,
+            error: Error::Throughput,
+            absent: "no job's end was seen",
+        },
+        end_to_end("median", "Median"),
+    ];
+    found.rows.extend(headline.map(|figure| Row { headline: true, ..figure.row(groups) }));
+    let others = [end_to_end("mean", "Mean"), end_to_end("max", "Max")];
+    found.rows.extend(others.map(|figure| figure.row(groups)));
+    stages(groups, &mut found);
+    let transitions = Figure {
+        name: "GPU transitions".to_owned(),
+        key: "gpu.transitions".to_owned(),
+        unit: Unit::Count,
+        error: Error::Counted("gpu_tenancy_transitions"),
+        absent: "the query gpu_tenancy_transitions brought none",
+    };
+    found.rows.push(transitions.row(groups));
+    queues(groups, &mut found);
+    found
+}
+
+fn end_to_end(what: &str, key: &str) -> Figure {
+    Figure {
+        name: format!("end to end, {what}"),
+        key: format!("endToEnd{key}Seconds"),
+        unit: Unit::Seconds,
+        error: Error::Figure(format!("endToEnd{key}ErrorSeconds")),
+        absent: "no job is known to have succeeded",
+    }
+}
+
+/// What one part of a stage is called by its two witnesses.
+struct Part {
+    what: &'static str,
+    documents: &'static str,
+    histograms: &'static str,
+    query: &'static str,
+}
+
+const PARTS: [Part; 2] = [
+    Part { what: "work", documents: ".work", histograms: ".histogramMeanSeconds", query: "stage_duration_sum" },
+    Part { what: "wait", documents: ".wait", histograms: ".queueWaitMeanSeconds", query: "queue_wait_sum" },
+];
+
+fn stages(groups: &[Group], found: &mut Rows) {
+    let names = limited(stage_names(groups), "stages", found);
+    if names.is_empty() {
+        found.doubts.push("no report has times of any stage".to_owned());
+    }
+    // A column must not be of two witnesses: the histograms stand in only where they do so for every leg.
+    let sources = PARTS.map(|part| {
+        let tells =
+            |run: &Run, suffix: &str| names.iter().any(|name| run.figure(&format!("stages.{name}{suffix}")).is_some());
+        let all = |suffix: &str| groups.iter().flat_map(|group| &group.runs).all(|run| tells(run, suffix));
+        let by_histograms = !all(&format!("{}MeanSeconds", part.documents)) && all(part.histograms);
+        if by_histograms {
+            found.doubts.push(format!(
+                "the job documents of some leg tell no stage's {}, so the histograms' means are compared",
+                part.what
+            ));
+        }
+        (part, by_histograms)
+    });
+    for name in &names {
+        for (part, by_histograms) in &sources {
+            let Part { what, documents, histograms, query } = part;
+            let figure = if *by_histograms {
+                Figure {
+                    name: format!("{}, mean {what} by histograms", short(name)),
+                    key: format!("stages.{name}{histograms}"),
+                    unit: Unit::Seconds,
+                    error: Error::Mean(query),
+                    absent: "its histogram counted nothing, or was not captured",
+                }
+            } else {
+                Figure {
+                    name: format!("{}, mean {what}", short(name)),
+                    key: format!("stages.{name}{documents}MeanSeconds"),
+                    unit: Unit::Seconds,
+                    error: Error::Figure(format!("stages.{name}{documents}MeanErrorSeconds")),
+                    absent: "no job document tells it",
+                }
+            };
+            found.rows.push(figure.row(groups));
+        }
+    }
+}
+
+/// The stages that some report has times of: first those that a Run names, in pipeline order, then the others by name.
+fn stage_names(groups: &[Group]) -> Vec<String> {
+    let runs = || groups.iter().flat_map(|group| &group.runs);
+    let suffixes: Vec<String> =
+        PARTS.iter().flat_map(|part| [format!("{}MeanSeconds", part.documents), part.histograms.to_owned()]).collect();
+    let mut told: Vec<String> = runs()
+        .flat_map(figures)
+        .filter_map(|name| {
+            let name = name.strip_prefix("stages.")?;
+            suffixes.iter().find_map(|suffix| name.strip_suffix(suffix.as_str())).map(str::to_owned)
+        })
+        .collect();
+    told.sort();
+    told.dedup();
+    let mut names: Vec<String> = Vec::new();
+    for stage in runs().flat_map(|run| &run.scenario.runs).flat_map(|run| &run.spec.stages) {
+        if let Some(at) = told.iter().position(|name| *name == stage.name) {
+            names.push(told.remove(at));
+        }
+    }
+    names.extend(told);
+    names
+}
+
+fn queues(groups: &[Group], found: &mut Rows) {
+    const PREFIX: &str = "queues.";
+    const SUFFIX: &str = ".readyMax";
+    let figure = |name: String, key: String| Figure {
+        name,
+        key,
+        unit: Unit::Count,
+        error: Error::Depth("rabbitmq_queue_ready"),
+        absent: "the query rabbitmq_queue_ready has no sample of it in the window",
+    };
+    let mut names: Vec<String> = groups
+        .iter()
+        .flat_map(|group| &group.runs)
+        .flat_map(figures)
+        .filter_map(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX).map(str::to_owned))
+        .collect();
+    names.sort();
+    names.dedup();
+    let names = limited(names, "queues", found);
+    if names.is_empty() {
+        found.rows.push(figure("highest queue depth".to_owned(), "queuesReadyMax".to_owned()).row(groups));
+    }
+    for name in names {
+        let row = figure(format!("queue {}, highest depth", short(&name)), format!("{PREFIX}{name}{SUFFIX}"));
+        found.rows.push(row.row(groups));
+    }
+}
+
+fn figures(run: &Run) -> impl Iterator<Item = &String> {
+    run.scenario.report.iter().flat_map(|report| report.status.figures.keys())
+}
+
+fn limited(mut names: Vec<String>, what: &str, found: &mut Rows) -> Vec<String> {
+    if names.len() > NAMES {
+        found.doubts.push(format!("{} more {what} are not compared", names.len() - NAMES));
+        names.truncate(NAMES);
+    }
+    names
+}

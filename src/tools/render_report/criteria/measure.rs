@@ -1,0 +1,287 @@
+//! What a run measured of a threshold's figure, between what it lies, and the verdict on that.
+
+use super::threshold::{Figure, Threshold, Times};
+use super::{Evidence, Finding};
+use crate::figures::account::Entry;
+use crate::figures::bounds::{Bounds, Samples, Statistic};
+use crate::figures::distribution::Measured;
+use crate::figures::interval::SuccessRate;
+use crate::figures::journey::Journey;
+use crate::figures::outcome::Outcome;
+use crate::figures::stages::StageTimes;
+use crate::figures::{Figures, listed};
+use crate::record::Verdict;
+use crate::tools::render_report::facts::decimal;
+use crate::units;
+
+/// The query whose growth the transitions are.
+const TRANSITIONS: &str = "gpu_tenancy_transitions";
+/// The query whose highest samples the depths are.
+const DEPTHS: &str = "rabbitmq_queue_ready";
+
+/// A figure as far as it is known.
+struct Reading {
+    bounds: Bounds,
+    /// The figure with its error, and of how many jobs it is.
+    text: String,
+    /// Where jobs lack the figure: what it would be without them.
+    survivors: Option<Bounds>,
+    /// The jobs that lack it.
+    lacking: Vec<String>,
+    /// The jobs that lie on the wrong side by themselves.
+    wrong: Vec<String>,
+}
+
+impl Reading {
+    fn new(bounds: Bounds, text: String) -> Self {
+        Self { bounds, text, survivors: None, lacking: Vec::new(), wrong: Vec::new() }
+    }
+}
+
+/// Judges by `threshold`, which was written as `name`.
+pub(super) fn judge(name: &str, threshold: &Threshold, evidence: &Evidence<'_>) -> Finding {
+    let (operator, value) = (threshold.operator, threshold.value);
+    let reading = match read(threshold, evidence) {
+        Ok(reading) => reading,
+        Err(why) => return Finding { cause: format!("{name} is not known: {why}"), ..Finding::incomplete(why) },
+    };
+    // Between two samples a queue may have been deeper: a ceiling is judged on the samples, which the text says.
+    let as_sampled = matches!(threshold.figure, Figure::Depth(_)) && operator.is_ceiling();
+    let bounds = if as_sampled { Bounds { high: reading.bounds.low, ..reading.bounds } } else { reading.bounds };
+    let text = reading.text;
+    let nothing = Finding::incomplete(String::new());
+    match operator.holds(bounds, value) {
+        Some(true) => {
+            // What bounds it stands in the table; a sentence of many passes must stay short.
+            let figure = text.split(';').next().unwrap_or_default();
+            Finding { verdict: Verdict::Passed, cause: format!("{name}: {figure}"), actual: text, ..nothing }
+        }
+        Some(false) => Finding {
+            verdict: Verdict::Failed,
+            cause: format!("{name} does not hold: {text}"),
+            actual: text,
+            jobs: reading.wrong,
+            ..nothing
+        },
+        None => {
+            let text = format!("{text}: not certain enough");
+            let follows = reading.survivors.is_some_and(|bounds| operator.holds(bounds, value).is_some());
+            let cause = format!("{name} is not known: {text}");
+            Finding { actual: text, cause, jobs: reading.lacking, follows, ..nothing }
+        }
+    }
+}
+
+/// The figure, or why there is none.
+fn read(threshold: &Threshold, evidence: &Evidence<'_>) -> Result<Reading, String> {
+    let figures = evidence.figures;
+    match &threshold.figure {
+        Figure::Time(times, statistic) => time(times, *statistic, threshold, figures),
+        Figure::Throughput => throughput(figures),
+        Figure::Success => success(figures),
+        Figure::Peak => peak(figures),
+        Figure::Depth(queue) => depth(queue, evidence),
+        Figure::Transitions => transitions(evidence),
+    }
+}
+
+fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Figures) -> Result<Reading, String> {
+    let samples = samples(times, figures)?;
+    let (measured, lacking) = (samples.measured.len(), samples.lacking.len());
+    let (Some(figure), Some(bounds)) = (samples.measured(statistic), samples.bounds(statistic)) else {
+        return Err(match (times, lacking) {
+            (_, 0) => "there are no jobs".to_owned(),
+            (Times::Lag, _) => "no job had a due time, as submit-jobs --rate gives it".to_owned(),
+            (_, 1) => "the only job has none".to_owned(),
+            (_, all) => format!("none of {all} jobs has one"),
+        });
+    };
+    if measured < statistic.needs() {
+        let (name, needs) = (statistic.name(), statistic.needs());
+        return Err(format!("{name} needs {needs} jobs, and {} one", counted(measured, "has", "have")));
+    }
+    let mut text =
+        format!("{} of {}", figure.text(), if measured == 1 { "1 job".into() } else { format!("{measured} jobs") });
+    if lacking > 0 {
+        text = format!("{text}; {} none, so it {}", counted(lacking, "has", "have"), range(bounds, units::seconds));
+    }
+    if samples.countless {
+        text = format!("{text}; nobody knows how many more jobs there are");
+    }
+    let alone = |one: &Measured| threshold.operator.holds(Bounds { low: one.low, high: one.high }, threshold.value);
+    let single = statistic == Statistic::Max && threshold.operator.is_ceiling();
+    let wrong = samples.measured.iter().filter(|(_, one)| single && alone(one) == Some(false));
+    Ok(Reading {
+        bounds,
+        text,
+        survivors: Some(Bounds { low: figure.low, high: figure.high }),
+        wrong: wrong.map(|(name, _)| name.clone()).collect(),
+        lacking: samples.lacking.into_iter().map(|(name, _)| name).collect(),
+    })
+}
+
+/// `1 has`, `3 have`.
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Where a figure lies: `lies between 1.20 s and 1.30 s`.
+fn range(Bounds { low, high }: Bounds, said: fn(f64) -> String) -> String {
+    match (low > 0.0, high.is_finite()) {
+        (_, true) => format!("lies between {} and {}", said(low), said(high)),
+        (true, false) => format!("is at least {}", said(low)),
+        (false, false) => "may be anything".to_owned(),
+    }
+}
+
+/// The figure in `text`, and where it lies if that is not just there.
+fn ranged(text: String, bounds: Bounds, said: fn(f64) -> String) -> Reading {
+    let is_exact = said(bounds.low) == said(bounds.high);
+    let text = if is_exact { text } else { format!("{text}; it {}", range(bounds, said)) };
+    Reading::new(bounds, text)
+}
+
+/// The durations of every job that was asked for. An error where there is no such stage.
+fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
+    let account = &figures.account;
+    let mut samples = Samples { countless: account.uncertain.is_some(), ..Samples::default() };
+    if let Times::Work(stage) | Times::Wait(stage) = times
+        && !figures.stages.iter().any(|known| known.name == *stage)
+    {
+        let known: Vec<String> = figures.stages.iter().map(|stage| stage.name.clone()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { listed(&known) };
+        return Err(format!("no such stage; this run's are: {known}"));
+    }
+    for (entry, journey) in account.entries.iter().zip(&figures.journeys) {
+        let measured = match times {
+            Times::EndToEnd => journey.end_to_end.filter(|_| entry.outcome == Outcome::Succeeded),
+            Times::Submit => journey.submit_seconds.map(Measured::exact),
+            Times::Lag => journey.lag_seconds.map(|lag| Measured::exact(lag.max(0.0))),
+            Times::Work(name) | Times::Wait(name) => {
+                let shown = shown(entry, name, figures);
+                if shown.is_none() && was_passed_over(entry, name, figures) {
+                    continue;
+                }
+                shown.and_then(|shown| if matches!(times, Times::Work(_)) { shown.work } else { shown.wait })
+            }
+        };
+        let name = entry.name.clone();
+        match measured {
+            Some(measured) => samples.measured.push((name, measured)),
+            None if *times == Times::EndToEnd => samples.lacking.push((name, age(entry, journey))),
+            None => samples.lacking.push((name, 0.0)),
+        }
+    }
+    Ok(samples)
+}
+
+fn shown(entry: &Entry, name: &str, figures: &Figures) -> Option<StageTimes> {
+    let job = entry.job.as_ref()?;
+    let stage = job.status.stages.iter().find(|stage| stage.name == name)?;
+    Some(StageTimes::of(job, stage, figures.account.plan(entry)))
+}
+
+/// A job that succeeded without a stage that it need not show has no time in it; nothing is missing.
+fn was_passed_over(entry: &Entry, name: &str, figures: &Figures) -> bool {
+    let stages = figures.account.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
+    entry.outcome == Outcome::Succeeded && stages.iter().any(|stage| stage.name == name && !stage.required)
+}
+
+/// How long a job that was given up, or not followed to its end, is known to have taken at least: until the last poll that
+/// saw it running.
+fn age(entry: &Entry, journey: &Journey) -> f64 {
+    let running = matches!(
+        entry.outcome,
+        Outcome::TimedOut | Outcome::Lost | Outcome::Interrupted | Outcome::Unfinished | Outcome::Unknown
+    );
+    let status = entry.job.as_ref().map(|job| &job.status).filter(|_| running && journey.end.is_none());
+    let age = status.and_then(|status| Some(status.not_ended_at?.since(status.due_at.or(status.submitted_at)?)));
+    age.unwrap_or_default().max(0.0)
+}
+
+fn throughput(figures: &Figures) -> Result<Reading, String> {
+    let load = &figures.load;
+    let (Some(rate), Some(bounds)) = (load.jobs_per_minute(), load.succeeded_per_second) else {
+        return Err("no end was seen".to_owned());
+    };
+    let text = format!("{} jobs/min, {} succeeded", decimal(rate), load.succeeded);
+    Ok(ranged(text, bounds, |per_second| decimal(per_second * 60.0)))
+}
+
+fn success(figures: &Figures) -> Result<Reading, String> {
+    let account = &figures.account;
+    let (asked, succeeded) = (account.conservation.asked, account.conservation.succeeded);
+    if let Some(why) = &account.uncertain {
+        return Err(why.clone());
+    }
+    if asked == 0 {
+        return Err("there are no jobs".to_owned());
+    }
+    let open = account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded && !entry.outcome.is_bad());
+    let lacking: Vec<String> = open.map(|entry| entry.name.clone()).collect();
+    let share = |jobs: u64| jobs as f64 / asked as f64;
+    let bounds = Bounds { low: share(succeeded), high: share(succeeded + lacking.len() as u64) };
+    let text = match figures.success {
+        Some(rate) if lacking.is_empty() => SuccessRate::text(rate),
+        _ => {
+            let open = counted(lacking.len(), "has", "have");
+            let range = range(bounds, |share| format!("{} %", decimal(share * 100.0)));
+            format!("{succeeded} of {asked} jobs; {open} no known end, so it {range}")
+        }
+    };
+    Ok(Reading { lacking, survivors: figures.success.map(|rate| exactly(rate.rate())), ..Reading::new(bounds, text) })
+}
+
+const fn exactly(value: f64) -> Bounds {
+    Bounds { low: value, high: value }
+}
+
+fn peak(figures: &Figures) -> Result<Reading, String> {
+    let load = &figures.load;
+    if load.first_submitted.is_none() {
+        return Err("nothing was submitted".to_owned());
+    }
+    Ok(ranged(format!("{} jobs", load.peak), load.peak_within, |jobs| jobs.to_string()))
+}
+
+fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
+    whole(DEPTHS, evidence)?;
+    let depths = &evidence.observed.depths;
+    let Some(depth) = depths.get(queue) else {
+        let seen: Vec<String> = depths.keys().cloned().collect();
+        return Err(if seen.is_empty() {
+            "no queue was sampled in the window".to_owned()
+        } else {
+            format!("no such queue; seen were {}", listed(&seen))
+        });
+    };
+    let (samples, gap) = (depth.density.samples, units::seconds(depth.density.longest_gap));
+    let text = match samples {
+        1 => format!("{} messages, as sampled once", depth.ready),
+        _ => format!("{} messages, as sampled {samples} times, every {gap} or more often", depth.ready),
+    };
+    Ok(Reading::new(Bounds { low: depth.ready, high: f64::INFINITY }, text))
+}
+
+fn transitions(evidence: &Evidence<'_>) -> Result<Reading, String> {
+    whole(TRANSITIONS, evidence)?;
+    let Some(bounds) = evidence.observed.transitions_within else {
+        return Err("no transition could be counted".to_owned());
+    };
+    let counted: f64 = evidence.observed.transitions.values().sum();
+    let again = if bounds.high.is_finite() { "" } else { ", but counters began again" };
+    Ok(ranged(format!("{counted} counted{again}"), bounds, |times| times.to_string()))
+}
+
+/// That the query `name` was captured, and came whole.
+fn whole(name: &str, evidence: &Evidence<'_>) -> Result<(), String> {
+    let mut rows = evidence.captures.rows.iter().filter(|row| row.what == "series" && row.name == name);
+    let Some(row) = rows.next() else {
+        return Err(format!("no series {name} was captured"));
+    };
+    match (row.said, &row.why) {
+        (None, _) => Ok(()),
+        (Some(said), None) => Err(format!("the capture of {name} {said}")),
+        (Some(said), Some(why)) => Err(format!("the capture of {name} {said}: {why}")),
+    }
+}

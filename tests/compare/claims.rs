@@ -1,0 +1,237 @@
+//! What is claimed of legs, and what keeps a claim from being made.
+
+use serde_json::json;
+
+use crate::legs::{Leg, compared, in_turns, leg, row, sentence, word};
+
+const MEDIAN: &str = "end to end, median";
+const RATE: &str = "jobs per minute";
+
+fn slower() -> Vec<Leg> {
+    in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5])
+}
+
+#[test]
+fn three_legs_of_each_that_do_not_overlap_are_better_or_worse() {
+    let comparison = compared(slower());
+    for name in [RATE, MEDIAN, "end to end, mean", "end to end, max", "l1, mean wait"] {
+        assert_eq!(word(&comparison, name), "Worse", "{name}");
+    }
+    for name in ["l1, mean work", "GPU transitions", "queue stage.l1, highest depth"] {
+        assert_eq!(word(&comparison, name), "NoDifference", "{name}");
+    }
+    let found = &row(&comparison, MEDIAN)["differences"][0];
+    // From the smallest of one to the largest of the other, and the polling error of 10 ms on both sides.
+    assert_eq!(
+        (&found["test"], &found["error"], &found["ratio"]),
+        (&json!({"pHigher": 0.05, "pLower": 1.0, "low": 3.99, "high": 6.01}), &json!(0.01), &json!(1.25))
+    );
+    let against = &comparison["status"]["against"][0];
+    assert_eq!(
+        (&against["word"], &against["confidencePercent"], &against["tested"], &against["byChance"]),
+        (&json!("Worse"), &json!(90.0), &json!(8), &json!(0.8))
+    );
+    assert_eq!(
+        sentence(&comparison),
+        "np-4 is worse than np-8: jobs per minute 9.60 instead of 12.0 (−20 %), end to end, median 25.0 s instead of \
+         20.0 s (+25 %)"
+    );
+    let better = compared(in_turns([25.0, 24.5, 25.5], [20.0, 20.5, 19.5]));
+    assert_eq!((word(&better, RATE), word(&better, MEDIAN)), ("Better".to_owned(), "Better".to_owned()));
+}
+
+#[test]
+fn legs_that_overlap_show_no_difference() {
+    let comparison = compared(in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0]));
+    assert_eq!(word(&comparison, MEDIAN), "NoDifference");
+    assert_eq!(comparison["status"]["against"][0]["word"], "NoDifference");
+    assert!(sentence(&comparison).starts_with("no difference that these legs can show between np-4 and np-8: jobs"));
+}
+
+#[test]
+fn one_leg_or_two_of_each_are_described() {
+    let comparison = compared(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 30.0)]);
+    assert_eq!(
+        sentence(&comparison),
+        "no claim is made of np-4 against np-8: 1 leg of np-8 and 1 leg of np-4: it takes 3 of each, run in turns, to tell \
+         a difference from chance"
+    );
+    let found = &row(&comparison, MEDIAN)["differences"][0];
+    assert_eq!((&found["difference"], &found["ratio"]), (&json!(10.0), &json!(1.5)));
+    assert!(found.get("word").is_none() && found.get("test").is_none());
+    assert!(found["tenPercent"]["message"].as_str().unwrap().starts_with("not known: one leg of each"));
+    let mut legs = slower();
+    legs.remove(0);
+    let comparison = compared(legs);
+    assert!(sentence(&comparison).contains(": 2 legs of np-8 and 3 legs of np-4: it takes 3"), "{comparison}");
+    assert_eq!(word(&comparison, MEDIAN), "");
+}
+
+#[test]
+fn legs_that_did_not_take_turns_claim_nothing() {
+    let mut legs = slower();
+    for (leg, started) in legs.iter_mut().zip([0, 1, 2, 3, 4, 5]) {
+        *leg = std::mem::replace(leg, crate::legs::leg("x", 0, 1.0)).run_with(
+            "status",
+            "startedAt",
+            json!(format!("2026-05-20T22:{started:02}:00Z")),
+        );
+    }
+    let comparison = compared(legs);
+    assert_eq!(word(&comparison, MEDIAN), "");
+    assert!(sentence(&comparison).contains("np-8.1, np-8.2, np-8.3 ran one after the other"), "{comparison}");
+    let mut legs = slower();
+    legs[2].run["status"].as_object_mut().unwrap().remove("startedAt");
+    let comparison = compared(legs);
+    assert!(sentence(&comparison).contains("when np-8.3 started is not known"), "{comparison}");
+    assert_eq!(word(&comparison, MEDIAN), "");
+}
+
+#[test]
+fn legs_that_ran_at_the_same_time_claim_nothing() {
+    let mut legs = slower();
+    let window = |start: &str, end: &str| json!({"start": format!("2026-05-20T22:{start}Z"), "end": format!("2026-05-20T22:{end}Z")});
+    legs[0].run["status"]["window"] = window("00:01", "01:30");
+    legs[3].run["status"]["window"] = window("01:01", "01:50");
+    assert!(sentence(&compared(legs.clone())).contains("np-8.1 and np-4.1 ran at the same time"));
+    legs[3].run["status"]["window"] = window("01:31", "01:50");
+    assert_eq!(word(&compared(legs), MEDIAN), "Worse");
+}
+
+#[test]
+fn a_leg_whose_jobs_did_not_all_succeed_claims_nothing_of_its_setting() {
+    for (asked, succeeded) in [(12, 11), (0, 0)] {
+        let mut legs = slower();
+        legs[4] = legs[4].clone().report_with(
+            "/status/conservation",
+            json!({"asked": asked, "succeeded": succeeded, "failed": asked - succeeded}),
+        );
+        // The load is of as many jobs as were asked for.
+        let flags = if asked == 0 { &["--allow-different", "jobs"][..] } else { &[] };
+        let comparison = crate::legs::Shelf::of(legs).json(flags);
+        assert_eq!(word(&comparison, MEDIAN), "", "{succeeded} of {asked}");
+        assert!(sentence(&comparison).contains("not all jobs succeeded in np-4.2"), "{comparison}");
+    }
+}
+
+#[test]
+fn what_polling_may_have_made_is_no_difference() {
+    let mut legs = slower();
+    // The legs are 4 s to 6 s apart.
+    for leg in &mut legs {
+        let error = if leg.label.starts_with("np-8") { 4.1 } else { 0.1 };
+        leg.figures().insert("endToEndMedianErrorSeconds".to_owned(), json!(error));
+    }
+    let comparison = compared(legs.clone());
+    assert_eq!(word(&comparison, MEDIAN), "NoDifference", "the larger of the two errors counts");
+    assert_eq!(word(&comparison, "end to end, mean"), "Worse");
+    assert!(row(&comparison, MEDIAN)["differences"][0]["tenPercent"]["message"].as_str().unwrap().contains("may hide"));
+    legs[0] = legs[0].clone().without("endToEndMedianErrorSeconds");
+    let comparison = compared(legs);
+    assert_eq!(word(&comparison, MEDIAN), "", "an error that is not known is not none");
+    let why = row(&comparison, MEDIAN)["missing"][0].as_str().unwrap();
+    assert!(why.contains("the report of np-8.1 does not say how far it may be off"), "{why}");
+    assert!(sentence(&comparison).ends_with("; not known: end to end, median"), "{}", sentence(&comparison));
+}
+
+#[test]
+fn what_one_gap_between_samples_can_hide_is_no_difference() {
+    let with = |transitions: f64, gap: f64| {
+        let mut legs = slower();
+        for leg in &mut legs {
+            leg.figures().insert("samples.gpu_tenancy_transitions.widestGapSeconds".to_owned(), json!(gap));
+            if leg.label.starts_with("np-4") {
+                leg.figures().insert("gpu.transitions".to_owned(), json!(transitions));
+            }
+        }
+        word(&compared(legs), "GPU transitions")
+    };
+    // A gap of 1 s in a window of about 75 s hides less than one transition, so one is what counts.
+    assert_eq!(
+        (with(15.0, 1.0).as_str(), with(16.0, 1.0).as_str(), with(12.0, 1.0).as_str()),
+        ("NoDifference", "Worse", "Better")
+    );
+    assert_eq!(with(16.0, 15.0), "NoDifference", "a gap of 15 s hides more than three");
+    let depth = |depth: f64, gap: f64| {
+        let mut legs = slower();
+        for leg in &mut legs {
+            leg.figures().insert("samples.rabbitmq_queue_ready.widestGapSeconds".to_owned(), json!(gap));
+            if leg.label.starts_with("np-4") {
+                leg.figures().insert("queues.stage.l1.readyMax".to_owned(), json!(depth));
+            }
+        }
+        word(&compared(legs), "queue stage.l1, highest depth")
+    };
+    assert_eq!(
+        (depth(5.0, 1.0).as_str(), depth(6.0, 1.0).as_str(), depth(6.0, 15.0).as_str()),
+        ("NoDifference", "Worse", "NoDifference")
+    );
+}
+
+#[test]
+fn a_missing_figure_is_never_zero() {
+    let mut legs = slower();
+    legs[1] = legs[1].clone().without("gpu.transitions");
+    let comparison = compared(legs);
+    let row = row(&comparison, "GPU transitions");
+    assert!(row["cells"][0].get("mean").is_none() && row["cells"][1]["mean"] == 14.0, "{row}");
+    assert_eq!(row["differences"], json!([]));
+    assert_eq!(
+        row["missing"][0],
+        "GPU transitions: not in the report of np-8.2: the query gpu_tenancy_transitions brought none"
+    );
+}
+
+#[test]
+fn histograms_stand_in_only_for_all_legs() {
+    let mut legs = slower();
+    for leg in &mut legs {
+        leg.figures().insert("stages.l1.histogramMeanSeconds".to_owned(), json!(2.5));
+        leg.figures().insert("samples.stage_duration_sum.widestGapSeconds".to_owned(), json!(1.0));
+    }
+    legs[0] = legs[0].clone().without("stages.l1.workMeanSeconds");
+    let comparison = compared(legs.clone());
+    let name = "l1, mean work by histograms";
+    assert_eq!(row(&comparison, name)["cells"][0]["legs"].as_object().unwrap().len(), 3);
+    assert_eq!(word(&comparison, name), "NoDifference");
+    assert!(comparison["status"]["doubts"][0].as_str().unwrap().contains("the histograms' means are compared"));
+    legs[3] = legs[3].clone().without("stages.l1.histogramMeanSeconds");
+    let comparison = compared(legs);
+    assert!(row(&comparison, "l1, mean work")["cells"][0].get("mean").is_none(), "two witnesses are not mixed");
+}
+
+#[test]
+fn a_target_that_contradicts_a_label_forbids_a_claim_and_one_that_was_busy_is_doubtful() {
+    let mut legs = slower();
+    for leg in &mut legs {
+        let np = leg.label[3..4].to_owned();
+        leg.run["metadata"]["labels"]["num_parallel"] = json!(np);
+        leg.run["status"]["settings"] = json!({"num_parallel": np, "told_only": "1"});
+    }
+    legs[0].run["status"]["idle"] = json!({"idle": false, "waitedSeconds": 120.0});
+    legs[1].run["status"]["idle"] = json!({"idle": true});
+    let comparison = compared(legs.clone());
+    assert_eq!(word(&comparison, MEDIAN), "Worse");
+    assert_eq!(comparison["status"]["doubts"], json!(["np-8.1 started when the target was not idle"]));
+    legs[2].run["status"]["settings"]["num_parallel"] = json!(4);
+    let comparison = compared(legs);
+    assert_eq!(word(&comparison, MEDIAN), "");
+    let told = "np-8.3: num_parallel is 4 by the target and 8 by the label";
+    assert!(sentence(&comparison).ends_with(told), "{}", sentence(&comparison));
+    assert!(comparison["status"]["doubts"].as_array().unwrap().contains(&json!(told)));
+}
+
+#[test]
+fn each_other_setting_is_compared_with_the_first() {
+    let mut legs = slower();
+    legs.extend(
+        [("np-16.1", 6, 15.0), ("np-16.2", 7, 15.2), ("np-16.3", 8, 15.1)]
+            .map(|(name, at, median)| leg(name, at, median)),
+    );
+    let comparison = compared(legs);
+    let against = comparison["status"]["against"].as_array().unwrap();
+    assert_eq!(against.len(), 2);
+    assert_eq!(against[0]["word"], "Worse");
+    assert!(against[1]["sentence"].as_str().unwrap().contains("np-8.1, np-8.2, np-8.3 ran one after the other"));
+    assert_eq!(row(&comparison, MEDIAN)["differences"][1]["difference"], json!(-4.9));
+}

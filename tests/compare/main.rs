@@ -1,0 +1,14 @@
+//! `compare-runs`: what it refuses, what it claims and what not, what it writes; and the laws of its statistics.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod claims;
+mod gate;
+mod laws;
+mod legs;
+mod make;
+mod page;
+mod refusals;
+#[path = "../support/mod.rs"]
+mod standin;
+mod under;

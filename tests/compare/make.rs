@@ -1,0 +1,49 @@
+//! `make compare`, and the program at its edges.
+
+use std::process::{Command, Output};
+
+use crate::legs::{Shelf, in_turns, leg};
+use crate::standin::{bin, root};
+
+fn make(shelf: &Shelf, arguments: &[&str]) -> Output {
+    let out = format!("OUT={}", shelf.path("out").display());
+    let bin = format!("BIN={}", bin().display());
+    let fixed = ["--no-print-directory", "-C", root().to_str().unwrap(), "compare", "CARGO=true", &bin, &out];
+    Command::new("make").args(fixed).args(arguments).env_remove("MAKEFLAGS").env_remove("MAKELEVEL").output().unwrap()
+}
+
+#[test]
+fn two_legs_by_name_are_compared_beside_them() {
+    let shelf = Shelf::of(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0)]);
+    let legs = [format!("A={}", shelf.path("ab/np-8").display()), format!("B={}", shelf.path("ab/np-4").display())];
+    let done = make(&shelf, &[&legs[0], &legs[1]]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    assert!(String::from_utf8_lossy(&done.stdout).starts_with("# Comparison: np-8 and np-4\n"));
+    assert!(shelf.path("ab/report.md").is_file() && shelf.path("ab/comparison.json").is_file());
+    let done = make(&shelf, &[&legs[0]]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("`` is no leg"), "a leg alone");
+}
+
+#[test]
+fn fail_if_worse_reaches_the_tool() {
+    let shelf = Shelf::of(in_turns([20.0, 20.1, 19.9], [30.0, 30.1, 29.9]));
+    // Two legs cannot tell, so the verdict is Incomplete and make fails.
+    let legs = [format!("A={}", shelf.path("ab/np-8.1").display()), format!("B={}", shelf.path("ab/np-4.1").display())];
+    let done = make(&shelf, &[&legs[0], &legs[1], "FAIL_IF_WORSE=5%"]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.code() == Some(2) && said.contains("cannot be told") && said.contains("Error 4"), "{said}");
+}
+
+#[test]
+fn a_reader_that_goes_does_not_turn_the_verdict_into_a_pass() {
+    let shelf = Shelf::of(in_turns([20.0, 20.1, 19.9], [30.0, 30.1, 29.9]));
+    let legs = shelf.path("ab").display().to_string();
+    let script = format!(
+        "compare-runs --under {legs} --fail-if-worse 5% | true; echo ${{PIPESTATUS[0]}}; compare-runs --under {legs} > /dev/full; echo $?"
+    );
+    let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
+    let done = Command::new("bash").args(["-c", &script]).env("PATH", path).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "3\n74\n", "{}", String::from_utf8_lossy(&done.stderr));
+}

@@ -1,0 +1,156 @@
+//! What it refuses to compare, each in one line that says what to do.
+
+use std::fs;
+
+use clap::Parser;
+use serde_json::json;
+use stress_suite::tools::compare_runs::{self, Args};
+
+use crate::legs::{Shelf, in_turns, leg};
+use crate::standin::tool;
+
+fn pair() -> Shelf {
+    Shelf::of(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0)])
+}
+
+fn refused(argv: &[&str]) -> (i32, String) {
+    let ran = tool(compare_runs::run, argv, "");
+    assert_eq!((ran.stdout.as_str(), ran.stderr.lines().count()), ("", 1), "{}", ran.stderr);
+    (ran.code, ran.stderr)
+}
+
+#[test]
+fn runs_that_are_not_alike() {
+    let differs = [
+        ("jobs", json!({"report": 1})),
+        ("concurrency", json!({"concurrency": 8})),
+        ("profile", json!({"profile": "other"})),
+        ("stages", json!({"stages": [{"name": "l1", "required": true}, {"name": "l2", "required": true}]})),
+    ];
+    for (aspect, change) in differs {
+        let mut other = leg("np-4", 1, 25.0);
+        if aspect == "jobs" {
+            other = other.report_with("/status/conservation", json!({"asked": 8, "succeeded": 8}));
+        } else {
+            other.run["spec"].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        }
+        let shelf = Shelf::of(vec![leg("np-8", 0, 20.0), other]);
+        let ran = shelf.compare(&[]);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("not alike: {aspect}: ")), "{}", ran.stderr);
+        assert!(ran.stderr.trim_end().ends_with(&format!("add --allow-different {aspect}")), "{}", ran.stderr);
+        let allowed = shelf.compare(&["--allow-different", aspect]);
+        assert_eq!(allowed.code, 0, "{}", allowed.stderr);
+        let said = format!("**Compared although these runs are not alike**: {aspect}: ");
+        assert!(allowed.stdout.contains(&said), "{}", allowed.stdout);
+        let wrong = if aspect == "jobs" { "profile" } else { "jobs" };
+        assert_eq!(shelf.compare(&["--allow-different", wrong]).code, 2);
+    }
+}
+
+#[test]
+fn legs_of_one_setting_differ_as_well() {
+    let mut legs = in_turns([20.0; 3], [25.0; 3]);
+    legs[1].run["spec"]["concurrency"] = json!(2);
+    let ran = Shelf::of(legs).compare(&[]);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("concurrency: 4 (np-8.1, np-8.3, np-4.1, np-4.2, np-4.3), 2 (np-8.2)"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_same_leg_twice() {
+    let shelf = pair();
+    let place = shelf.path("ab/np-8").display().to_string();
+    let (code, said) = refused(&[&format!("a={place}"), &format!("b={place}/../np-8")]);
+    assert!(code == 2 && said.contains("a and b are the same directory"), "{code} {said}");
+    leg("np-4", 0, 20.0).run_with("metadata", "run", json!("r0")).write(&shelf.path("copy"));
+    let copy = shelf.path("copy").display().to_string();
+    let (code, said) = refused(&[&format!("a={place}"), &format!("b={copy}")]);
+    assert!(code == 2 && said.contains("a and b hold the same run"), "{code} {said}");
+    let other = shelf.path("ab/np-4").display().to_string();
+    let (code, said) = refused(&[&format!("a={place}"), &format!("a={other}")]);
+    assert!(code == 2 && said.contains("two legs are called a"), "{code} {said}");
+    let (code, said) = refused(&[&format!("a.1={place}"), &format!("a.2={other}")]);
+    assert!(
+        code == 2 && said.contains("these are legs of one setting, a: a.1, a.2; a comparison needs a second"),
+        "{code} {said}"
+    );
+}
+
+#[test]
+fn what_is_no_finished_scenario() {
+    let shelf = pair();
+    let place = shelf.path("ab/np-8").display().to_string();
+    let broken = shelf.path("broken");
+    fs::create_dir(&broken).unwrap();
+    let named = format!("b={}", broken.display());
+    let (code, said) = refused(&[&place, &named]);
+    assert!(code == 2 && said.contains("it has no report.json, so it is no finished scenario"), "{code} {said}");
+    for text in ["{", "{\"apiVersion\":\"stress/v1\",\"kind\":\"Run\",\"metadata\":{\"name\":\"a\"}}", "[]"] {
+        fs::write(broken.join("report.json"), text).unwrap();
+        let (code, said) = refused(&[&place, &named]);
+        assert!(code == 74 && said.contains("broken: report.json: "), "{text}: {code} {said}");
+    }
+    let (code, said) = refused(&[&place, "b=nowhere"]);
+    assert!(code == 74 && said.contains("nowhere: No such file"), "{code} {said}");
+    for bad in ["", "=x", "a="] {
+        let (code, said) = refused(&[&place, bad]);
+        assert!(
+            code == 2 && said.contains("is no leg: name a finished scenario's directory as LABEL=DIR"),
+            "{bad}: {said}"
+        );
+    }
+}
+
+#[test]
+fn more_legs_than_can_be_tested_exactly() {
+    let many = |name: &str, odd: u64| {
+        (0..11).map(move |at| leg(&format!("{name}.{at}"), 2 * at + odd, 20.0)).collect::<Vec<_>>()
+    };
+    let ran = Shelf::of([many("np-8", 0), many("np-4", 1)].concat()).compare(&[]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("11 legs of np-8 and 11 of np-4 can be split in more than 200000 ways"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn command_lines_that_mean_nothing() {
+    let bad: [&[&str]; 7] = [
+        &[],
+        &["a=b", "--under", "x"],
+        &["a=b", "--out", "x", "--place", "y"],
+        &["a=b", "--fail-if-worse", "5"],
+        &["a=b", "--fail-if-worse", "100%"],
+        &["a=b", "--fail-if-worse", "-5%"],
+        &["a=b", "--allow-different", "weather"],
+    ];
+    for argv in bad {
+        assert!(Args::try_parse_from([&["compare-runs"], argv].concat()).is_err(), "{argv:?}");
+    }
+}
+
+#[test]
+fn a_place_that_holds_something_else() {
+    let shelf = pair();
+    for name in ["report.json", "records.ndjson", "index.json"] {
+        let out = shelf.path(name.split('.').next().unwrap());
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join(name), "mine").unwrap();
+        let ran = shelf.compare(&["--out", out.to_str().unwrap()]);
+        assert!(
+            ran.code == 2 && ran.stderr.contains(&format!("it holds {name}, so its report.md is another's")),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+    }
+    fs::write(shelf.path("file"), "").unwrap();
+    let ran = shelf.compare(&["--out", shelf.path("file/below").to_str().unwrap()]);
+    assert_eq!(ran.code, 74, "{}", ran.stderr);
+}
