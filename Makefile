@@ -32,12 +32,24 @@ FIXTURES ?= fixtures
 JOBS ?= 12
 ## Jobs in flight during the soak
 CONCURRENCY ?= 4
+## Jobs that warm the target up before the counted ones, in the soak, each level and each leg
+WARMUP ?= 0
+## How long the target rests after them, so that its metrics tell the two apart: longer than they take to Prometheus
+WARMUP_REST ?= 15s
+## How long the soak, a level or a leg waits for the target to be idle before it goes on with a mark
+IDLE_LIMIT ?= 2m
 ## Jobs in flight, level by level, in the ramp
 LEVELS ?= 4 8 16 24
 ## Jobs of each level of the ramp: a number, or 2x for twice the level
 RAMP_JOBS ?= 8
 ## More to judge by, beside each scenario's own: criteria and comparisons, such as e2e.p50<20s,throughput>30/min
 EXPECT ?=
+## Setting of a leg of the A/B: the OLLAMA_NUM_PARALLEL that the target was started with
+NP ?=
+## Setting of a leg, where it is another one: a name, or a label as key=value
+SETTING ?=
+## Number of a leg, where its setting is run several times: 1, 2, 3
+LEG ?=
 
 ##@ Where it goes
 ## The run's id
@@ -49,7 +61,9 @@ export RUN_ID
 OUT ?= stress-runs/$(RUN_ID)
 ## The run directory that `make report` renders again
 RUN ?= stress-runs/latest
-## A finished leg for `make compare`, with B; empty: the newest legs of each setting under stress-runs/
+## Where `make compare` looks for the newest legs of each setting
+LEGS ?= stress-runs
+## A finished leg for `make compare`, with B, in place of the newest ones
 A ?=
 ## The leg to compare it with
 B ?=
@@ -59,6 +73,8 @@ FAIL_IF_WORSE ?=
 REPO ?= .
 
 ##@ How the tools are called
+## More flags for await-idle, such as --header-file FILE
+IDLE_FLAGS ?=
 ## More flags for submit-jobs, such as --header-file FILE
 SUBMIT_FLAGS ?=
 ## More flags for poll-jobs, such as --deadline 10m
@@ -95,8 +111,9 @@ target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 define pipe
 $(check_criteria) --out "$$dir" $(criteria) &&
 mkdir "$$dir" &&
-stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" "$${labels[@]}" $(stage_flags) |
-submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" $(SUBMIT_FLAGS) |
+stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) |
+await-idle $(target_flags) --prometheus '$(PROM_URL)' --earlier '$(OUT)' --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) |
+submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) |
 poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
@@ -107,6 +124,7 @@ criteria = --expect "$$expect" $(more_criteria)
 more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
 check_criteria = render-report --check
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
+comma := ,
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
 # After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
 go_on = stopped=; trap 'stopped=1' INT TERM
@@ -120,6 +138,20 @@ demo: build ## Run the whole suite against the stand-in pipeline, on free loopba
 	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
 	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
 	  CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)'
+
+# Each leg has a stand-in of its own, as each leg of a real A/B has a server of its own. In this order neither setting has the
+# earlier or the later legs.
+.PHONY: demo-ab
+demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, in turn, and their comparison
+	@$(with_tools); $(go_on)
+	for leg in 8.1 4.1 4.2 8.2 8.3 4.3; do
+	  [[ ! $$stopped ]] || break
+	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
+	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
+	    CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)' || true
+	done
+	[[ $$stopped ]] || $(submake) compare LEGS='$(OUT)'
+
 # By another name, so that `make -n demo` prints the line instead of running it.
 submake = $(MAKE) --no-print-directory
 
@@ -150,6 +182,28 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 	done
 	render-report --index '$(OUT)/ramp' > /dev/null
 
+.PHONY: ab
+ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
+	@$(with_tools); $(no_slots)
+	$(leg); mkdir -p '$(OUT)/ab'
+	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect=all-done,all-stages,no-exceptions
+	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
+	$(pipe)
+
+# The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
+define leg
+setting=$(if $(NP),'num_parallel=$(NP)','$(SETTING)')
+leg=$$(printf '%s' "$${setting/#num_parallel=/np-}" | tr =. -_)$(if $(LEG),'.$(LEG)')
+[[ $$setting == *=* ]] && label=$$setting || label="setting=$$setting"
+endef
+.PHONY: leg-named
+leg-named:
+	@[[ -n '$(NP)$(SETTING)' ]] || $(call refuse,which leg? say what the target was started with$(comma) such as NP=8)
+	[[ -z '$(NP)' || -z '$(SETTING)' ]] || $(call refuse,NP=$(NP) and SETTING=$(SETTING): name one of them)
+	[[ '$(NP)' =~ ^([1-9][0-9]*)?$$ ]] || $(call refuse,NP=$(NP) is no number from 1 up)
+	[[ '$(LEG)' =~ ^([1-9][0-9]*)?$$ ]] || $(call refuse,LEG=$(LEG) is no number from 1 up)
+	[[ '$(SETTING)' =~ ^([A-Za-z0-9][A-Za-z0-9_-]*(=[A-Za-z0-9_.-]+)?)?$$ ]] || $(call refuse,SETTING=$(SETTING) is no name and no key=value)
+
 .PHONY: suite
 suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run's report
 	@$(with_tools); $(go_on)
@@ -177,7 +231,7 @@ report: build ## Render the reports of RUN again from its records, without load
 .PHONY: compare
 compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
 	@$(with_tools)
-	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under stress-runs)
+	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under '$(LEGS)')
 
 # Everything that belongs to a run and to none of its scenarios.
 .PHONY: run-dir

@@ -113,7 +113,7 @@ impl Passed {
         Ok(())
     }
 
-    /// The jobs of the stream, as they stood last.
+    /// The jobs of the stream, warm-up jobs among them, as they stood last.
     pub fn jobs(&self) -> impl Iterator<Item = Job> {
         self.fold.jobs()
     }
@@ -121,7 +121,8 @@ impl Passed {
     fn resolve(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
         let now = self.clock.now();
         let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
-        for job in self.fold.jobs() {
+        // What the warm-up did lies before the window, so that no figure begins with it.
+        for job in self.fold.jobs().filter(|job| !job.is_warmup()) {
             let Some(submitted) = job.status.submitted_at else { continue };
             first = Some(first.map_or(submitted, |first| first.min(submitted)));
             // A job whose end was not seen was in flight until the last that is known of it, and perhaps still is.

@@ -4,9 +4,9 @@
 //! directory is the record:
 //!
 //! ```text
-//! stage-fixtures ─► submit-jobs ─► poll-jobs ─► capture-logs ─► capture-prom ─► capture-jaeger ─► render-report
-//!        Run, Job       ▲   Submitted   │ ended         Logs          Series          Traces           Report
-//!                       └──── slots ◄───┘                                                        + run directory
+//! stage-fixtures ─► await-idle ─► submit-jobs ─► poll-jobs ─► capture-logs ─► capture-prom ─► capture-jaeger ─► render-report
+//!        Run, Job     when idle        ▲   Submitted   │ ended         Logs          Series          Traces           Report
+//!                                      └──── slots ◄───┘                                                        + run directory
 //! ```
 //!
 //! Dependencies point one way: `src/bin` → [`tools`] → everything else. A tool never imports another tool; what two
@@ -21,6 +21,7 @@
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
 //! | [`escape`] | text from targets made safe for Markdown, CSV, XML and the terminal |
+//! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`target`] | which target, through which profile: arguments that two tools share |
@@ -43,6 +44,7 @@ pub mod input;
 pub mod ndjson;
 pub mod page;
 pub mod profile;
+pub mod prometheus;
 pub mod record;
 pub mod runs;
 pub mod scenario;

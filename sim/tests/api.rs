@@ -9,9 +9,9 @@ use serde_json::json;
 const STAGES: [&str; 8] = ["whisper", "l1", "decide", "summarize_l1", "l2", "summarize_l2", "l0", "persist"];
 
 #[test]
-fn health_is_ok_and_dated() {
-    let answer = Rig::new(&[]).get("/health");
-    assert_eq!((answer.status, answer.json()), (200, json!({"status": "ok"})));
+fn health_is_ok_dated_and_tells_the_setting() {
+    let answer = Rig::new(&["--num-parallel", "4"]).get("/health");
+    assert_eq!((answer.status, answer.json()), (200, json!({"status": "ok", "num_parallel": 4})));
     assert!(answer.header("date").is_some_and(|date| date.ends_with(" GMT")));
 }
 

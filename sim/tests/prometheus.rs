@@ -55,6 +55,7 @@ fn every_named_metric_is_there_after_a_run() {
         ("autorag_gpu_tenancy_transitions_total", &["from", "to"]),
         ("autorag_jobs_completed_total", &["status"]),
         ("rabbitmq_detailed_queue_messages_ready", &["queue", "vhost"]),
+        ("rabbitmq_detailed_queue_messages_unacked", &["queue", "vhost"]),
     ] {
         for one in series(&rig, query) {
             let mut keys: Vec<&str> = one["metric"].as_object().unwrap().keys().map(String::as_str).collect();
@@ -89,6 +90,19 @@ fn the_depth_of_a_queue_is_seen_rising_and_draining() {
     });
     let peak = depths.iter().max().unwrap();
     assert!(*peak >= 4, "{depths:?}");
+}
+
+#[test]
+fn a_message_whose_handling_hangs_stays_unacknowledged() {
+    let rig = rig(&["--hang", "l1:1"]);
+    let (hung, other) = (rig.submit(1), rig.submit(2));
+    rig.ended(&other);
+    let unacked = |queue: &str| {
+        let query = format!(r#"rabbitmq_detailed_queue_messages_unacked{{queue="{queue}"}}"#);
+        series(&rig, &query)[0]["value"][1].as_str().unwrap().to_owned()
+    };
+    until(|| (unacked("stage.l1") == "1" && unacked("stage.persist") == "0").then_some(()));
+    assert_eq!(rig.get(&format!("/jobs/{hung}")).text("/status"), "running");
 }
 
 #[test]

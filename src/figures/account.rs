@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use super::listed;
 use super::outcome::Outcome;
-use crate::record::{Aborted, ClockOffset, Conservation, Fold, Job, Run, StagePhase, StageSpec, job_name};
+use crate::record::{
+    Aborted, ClockOffset, Conservation, Fold, Job, Run, StagePhase, StageSpec, job_name, warmup_prefix,
+};
 
 /// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
 const NAMEABLE: u64 = 1_000_000;
@@ -59,13 +61,15 @@ pub struct Plan {
     pub offset: Option<ClockOffset>,
 }
 
-/// Every job of a stream and every job that it should have had.
+/// Every job of a stream and every job that it should have had. Warm-up jobs are kept apart.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     /// The runs that were asked for.
     pub plans: Vec<Plan>,
     /// The jobs, by run and name.
     pub entries: Vec<Entry>,
+    /// The warm-up jobs, by run and name: in no figure, no sum and no criterion.
+    pub warmups: Vec<Entry>,
     /// The sums.
     pub conservation: Conservation,
     /// Why the number of jobs asked for is not certain: then nothing can pass on it.
@@ -79,8 +83,10 @@ impl Account {
     pub fn of(fold: &Fold, subset: bool) -> Self {
         let mut account = Self::default();
         account.read_plans(fold);
-        let mut heard: BTreeMap<(String, String), Job> =
-            fold.jobs().map(|job| ((job.metadata.run.clone(), job.metadata.name.clone()), job)).collect();
+        let key = |job: &Job| (job.metadata.run.clone(), job.metadata.name.clone());
+        let (warmups, counted): (Vec<Job>, Vec<Job>) = fold.jobs().partition(Job::is_warmup);
+        account.enter_warmups(warmups.into_iter().map(|job| (key(&job), job)).collect(), subset);
+        let mut heard = counted.into_iter().map(|job| (key(&job), job)).collect();
         account.enter_asked(&mut heard, subset);
         account.enter_unasked(heard, subset);
         account.entries.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
@@ -158,6 +164,21 @@ impl Account {
         }
     }
 
+    /// Those that were asked for and those that were heard of.
+    fn enter_warmups(&mut self, mut heard: BTreeMap<(String, String), Job>, subset: bool) {
+        for (index, plan) in self.plans.iter().enumerate().filter(|_| !subset) {
+            let asked = plan.prefix.as_ref().zip(plan.runs.iter().filter_map(|run| run.spec.warmup).max());
+            let Some((prefix, asked)) = asked.filter(|(_, asked)| *asked <= NAMEABLE) else { continue };
+            for number in 1..=asked {
+                let key = (plan.run.clone(), job_name(&warmup_prefix(prefix), number, asked));
+                let job = heard.remove(&key);
+                self.warmups.push(entry(key, job, Some(index)));
+            }
+        }
+        self.warmups.extend(heard.into_iter().map(|(key, job)| entry(key, Some(job), None)));
+        self.warmups.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
+    }
+
     fn enter_asked(&mut self, heard: &mut BTreeMap<(String, String), Job>, subset: bool) {
         for (index, plan) in self.plans.iter().enumerate() {
             let (Some(prefix), Some(jobs)) = (&plan.prefix, plan.jobs.filter(|jobs| *jobs <= NAMEABLE)) else {
@@ -204,21 +225,26 @@ impl Account {
     /// Shards cannot know each other's ids: of two jobs with one id the one that was accepted later never ran on its own.
     fn collapse(&mut self) {
         let mut holders: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
+        let warm =
+            |entry: &Entry| Some(((entry.run.clone(), entry.job.as_ref()?.status.job_id.clone()?), entry.name.clone()));
+        let warm: BTreeMap<_, _> = self.warmups.iter().filter_map(warm).collect();
         for (index, entry) in self.entries.iter().enumerate() {
             let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_ref());
             if let Some(id) = id.filter(|_| entry.reason.as_deref() != Some("Collapsed")) {
                 holders.entry((entry.run.clone(), id.clone())).or_default().push(index);
             }
         }
-        for ((_, id), mut indices) in holders {
+        for ((run, id), mut indices) in holders {
             let accepted = |index: &usize| {
                 let entry = &self.entries[*index];
                 let at = entry.job.as_ref().and_then(|job| job.status.accepted_at.or(job.status.submitted_at));
                 (at.is_none(), at, entry.name.clone())
             };
             indices.sort_by_key(accepted);
-            let first = self.entries[indices[0]].name.clone();
-            for index in indices.into_iter().skip(1) {
+            // Warm-up jobs come before all others.
+            let warm = warm.get(&(run, id.clone()));
+            let first = warm.unwrap_or(&self.entries[indices[0]].name).clone();
+            for index in indices.into_iter().skip(usize::from(warm.is_none())) {
                 let entry = &mut self.entries[index];
                 entry.outcome = Outcome::Failed;
                 entry.reason = Some("Collapsed".to_owned());

@@ -25,7 +25,7 @@ use load::Load;
 use outcome::Outcome;
 use stages::{Limiting, StageFigures};
 
-use crate::record::{Fold, StagePhase};
+use crate::record::{Fold, Idle, StagePhase, differences};
 use crate::units;
 
 /// How many names a sentence lists before it counts the rest.
@@ -82,6 +82,7 @@ impl Figures {
             stages,
         };
         figures.doubt_runs();
+        figures.doubt_warmup();
         figures.doubt_times();
         figures.doubt_words();
         figures
@@ -99,6 +100,17 @@ impl Figures {
                     aborted.reason
                 ));
             }
+            if let Some(Idle { idle: Some(false), busy, waited_seconds, .. }) = &run.status.idle {
+                doubts.push(format!(
+                    "{} began on a target that was not idle after {}: {}",
+                    run.metadata.name,
+                    units::seconds(*waited_seconds),
+                    busy.as_deref().unwrap_or("what it had to do was not told")
+                ));
+            }
+            for difference in differences(&run.metadata.labels, &run.status.settings) {
+                doubts.push(format!("{} is {difference}", run.metadata.name));
+            }
             if let Some(step) = run.status.clock_stepped_seconds {
                 let step = units::seconds(step);
                 doubts.push(format!(
@@ -108,6 +120,23 @@ impl Figures {
             }
         }
         self.doubts.append(&mut doubts);
+    }
+
+    /// A target that did not do its warm-up may not be warm.
+    fn doubt_warmup(&mut self) {
+        let cold: Vec<String> = self
+            .account
+            .warmups
+            .iter()
+            .filter(|entry| entry.outcome != Outcome::Succeeded)
+            .map(|entry| format!("{} {}", entry.name, entry.outcome))
+            .collect();
+        if !cold.is_empty() {
+            self.doubts.push(format!(
+                "the target may not have been warm, for not all of the warm-up succeeded: {}",
+                listed(&cold)
+            ));
+        }
     }
 
     fn doubt_times(&mut self) {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod evidence;
+mod health;
 mod queries;
 mod template;
 
@@ -15,7 +16,8 @@ use serde::Deserialize;
 
 pub use answer::{Observation, Seen, StageSeen, Word};
 pub use evidence::{JaegerAt, LogsAt};
-pub use queries::{Prometheus, Query};
+pub use health::Health;
+pub use queries::{IdleAt, Prometheus, Query};
 pub use template::{Place, Values, fill};
 
 use crate::cli::Failure;
@@ -50,20 +52,6 @@ pub struct Profile {
     /// What the target's metrics are asked.
     #[serde(default)]
     pub prometheus: Prometheus,
-}
-
-/// How to see that the target is up.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Health {
-    /// Path below the base URL.
-    pub path: String,
-    /// The HTTP statuses that mean healthy.
-    #[serde(default = "ok")]
-    pub accepted: Vec<u16>,
-    /// What to type to start the target, for the message that says it is not there.
-    #[serde(default)]
-    pub hint: Option<String>,
 }
 
 /// How a job is submitted.
@@ -191,9 +179,6 @@ pub struct Stage {
     pub required: bool,
 }
 
-fn ok() -> Vec<u16> {
-    vec![200]
-}
 fn accepted() -> Vec<u16> {
     vec![200, 201, 202]
 }
@@ -257,6 +242,7 @@ impl Profile {
                 return Err(format!("{key}: \"{pointer}\" is not a JSON pointer: it begins with `/`"));
             }
         }
+        health.check()?;
         for (key, empty) in [
             ("submit.id", submit.id.is_empty()),
             ("submit.accepted", submit.accepted.is_empty()),
@@ -358,6 +344,8 @@ mod tests {
             ("[health]", "[health]\nport = 3", "line 8: unknown field `port`"),
             ("accepted = [202]", "acepted = [202]", "unknown field `acepted`"),
             ("path = \"/jobs/{id}\"", "path = \"/jobs\"", "{id}"),
+            ("num_parallel = [\"/", "num_parallel = [\"", "health.settings.num_parallel: \"num_parallel\""),
+            ("[prometheus.idle]\nquery = '{", "[prometheus.idle]\nquery = 'sum({", "prometheus.idle.query"),
             ("id = [\"/job_id\"", "id = [\"job_id\"", "submit.id"),
             ("{run}/{name}", "{run}/{nmae}", "{nmae}"),
             ("source = \"{source}\"", "source = \"{soruce}\"", "submit.body"),

@@ -1,8 +1,10 @@
-//! What `capture-prom` asks a Prometheus about one target.
+//! What `capture-prom` and `await-idle` ask a Prometheus about one target.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+
+use crate::prometheus::is_plain;
 
 /// The Prometheus that watches the target, and what to ask it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -12,6 +14,16 @@ pub struct Prometheus {
     pub url: Option<String>,
     /// The queries, each of which becomes one file.
     pub queries: Vec<Query>,
+    /// How to see that the target has nothing to do.
+    pub idle: Option<IdleAt>,
+}
+
+/// How to see that the target has nothing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdleAt {
+    /// A plain selector of gauges that are all 0 when there is nothing to do: messages on the stages' queues.
+    pub query: String,
 }
 
 /// One named query.
@@ -37,6 +49,13 @@ impl Prometheus {
             if query.trim().is_empty() {
                 return Err(format!("prometheus.queries: the query `{name}` is empty"));
             }
+        }
+        if let Some(idle) = self.idle.as_ref().filter(|idle| !is_plain(&idle.query)) {
+            return Err(format!(
+                "prometheus.idle.query: `{}` is no plain selector (a name, matchers in braces, or both), and only the samples of one \
+                 have times of their own",
+                idle.query
+            ));
         }
         Ok(())
     }

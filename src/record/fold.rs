@@ -94,6 +94,11 @@ pub fn job_name(prefix: &str, number: u64, jobs: u64) -> String {
     format!("{prefix}-{number:0width$}")
 }
 
+/// What the names of a run's warm-up jobs begin with, where those of its jobs begin with `prefix`.
+pub fn warmup_prefix(prefix: &str) -> String {
+    format!("{prefix}-warmup")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

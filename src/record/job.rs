@@ -20,6 +20,16 @@ pub struct Job {
     pub status: JobStatus,
 }
 
+/// The label of a warm-up job; its value is `true`.
+pub const WARMUP: &str = "warmup";
+
+impl Job {
+    /// Whether it only warms the target up, and is left out of every figure.
+    pub fn is_warmup(&self) -> bool {
+        self.metadata.labels.get(WARMUP).is_some_and(|value| value == "true")
+    }
+}
+
 /// What is submitted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -33,11 +33,13 @@ pub use comparison::{
     Against, Better, Cell, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
     TenPercent, Test, Unit, Word,
 };
-pub use fold::{Fold, job_name};
-pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom};
+pub use fold::{Fold, job_name, warmup_prefix};
+pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom, WARMUP};
 use raw::RawObject;
 pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
-pub use run::{Aborted, ClockAnchor, ClockOffset, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window};
+pub use run::{
+    Aborted, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window, differences,
+};
 pub use time::Timestamp;
 
 /// The contract's version, in every record's `apiVersion`.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Metadata, Timestamp};
+use crate::escape;
 
 /// One run, or one shard's share of it. Made by `stage-fixtures`; each tool that it passes adds what it was told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,9 @@ pub struct RunSpec {
     /// How many jobs the whole run has, all shards together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u64>,
+    /// How many more jobs run before those, of the whole run: they warm the target up and are left out of every figure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<u64>,
     /// Which share of them this Run speaks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
@@ -54,6 +58,9 @@ pub struct RunSpec {
     /// Open model: submissions a second, on a fixed schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<f64>,
+    /// How long after the last warm-up job's end the first counted job was held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rest_seconds: Option<f64>,
     /// How long after its submission a job is given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<f64>,
@@ -93,6 +100,21 @@ pub struct StageSpec {
     pub required: bool,
 }
 
+/// Where the target says another value of a setting than the label of the run with the same name, a sentence each. Values
+/// that are equal as numbers are equal.
+pub fn differences(labels: &BTreeMap<String, String>, settings: &BTreeMap<String, String>) -> Vec<String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let same = |a: &str, b: &str| a == b || number(a).is_some_and(|value| number(b) == Some(value));
+    let pairs = settings.iter().filter_map(|(name, told)| Some((name, labels.get(name)?, told)));
+    pairs
+        .filter(|(_, label, told)| !same(label, told))
+        .map(|(name, label, told)| {
+            let told = escape::start(told, 80);
+            format!("labelled {name}={label}, but the target says that its {name} is {told}")
+        })
+        .collect()
+}
+
 /// What was observed of the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -115,6 +137,12 @@ pub struct RunStatus {
     /// The target's clock minus the harness's, as its `Date` headers tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<ClockOffset>,
+    /// Whether the target had nothing to do before the first job of this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
+    /// What the target's health answer says of its own settings, by the names of the labels that say the same of the run.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
     /// What polling cost and how punctual it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
@@ -155,6 +183,24 @@ pub struct ClockOffset {
     pub seconds: f64,
     /// How far the truth may lie from it, either way.
     pub bound_seconds: f64,
+}
+
+/// What was seen of the target before the run's first job was let through.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Idle {
+    /// True where the stage queues were seen empty and no earlier job was unfinished; false where something was still seen
+    /// when the waiting was over; absent where neither is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<bool>,
+    /// How long the first job was held back to see it.
+    pub waited_seconds: f64,
+    /// What the target still had to do, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy: Option<String>,
+    /// What could not be seen, and why, as a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
 }
 
 /// What polling cost and how punctual it was.

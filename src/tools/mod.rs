@@ -1,5 +1,6 @@
 //! The tools, one module each: `Args`, `run`, private helpers. No tool imports another.
 
+pub mod await_idle;
 pub mod capture_jaeger;
 pub mod capture_logs;
 pub mod capture_prom;
@@ -14,6 +15,7 @@ pub fn commands() -> Vec<clap::Command> {
     use clap::CommandFactory;
     vec![
         stage_fixtures::Args::command(),
+        await_idle::Args::command(),
         submit_jobs::Args::command(),
         poll_jobs::Args::command(),
         capture_logs::Args::command(),

@@ -13,7 +13,8 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::ndjson::Writer;
 use crate::record::{
-    Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, Run, RunSpec, RunStatus, Shard, Timestamp, job_name,
+    Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, Run, RunSpec, RunStatus, Shard, Timestamp, WARMUP,
+    job_name, warmup_prefix,
 };
 
 /// Stage one media file per job and emit the jobs as records.
@@ -29,6 +30,9 @@ pub struct Args {
     /// How many jobs the whole run has
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=9_999_999))]
     pub jobs: u64,
+    /// Put this many jobs more before them, to warm the target up: labelled warmup=true, and left out of every figure
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=9_999_999))]
+    pub warmup: u64,
     /// What the jobs' names begin with, and the directory below --into that is theirs
     #[arg(long, value_name = "NAME", default_value = "soak", value_parser = name)]
     pub prefix: String,
@@ -57,10 +61,11 @@ Input:
   none
 
 Output:
-  one Run record, then one Job record per staged file, phase Staged
+  one Run record, then one Job record per staged file, phase Staged; warm-up jobs come first
 
 Examples:
   stage-fixtures --jobs 12 --prefix soak | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
+  stage-fixtures --warmup 2 | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
   stage-fixtures --jobs 3 | jq -r .spec.source
   stage-fixtures --run \"$RUN_ID\" --jobs 800 --shard \"$JOB_COMPLETION_INDEX/8\"
 
@@ -80,13 +85,17 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
 
     let mut out = Writer::new(io.stdout);
     out.record(&record(Kind::Run, &run_record(&args, metadata(run_name(&args)), &clock, started))?)?;
-    for number in 1..=args.jobs {
+    for (number, warmup) in (1..=args.warmup).map(|number| (number, true)).chain((1..=args.jobs).map(|n| (n, false))) {
         let index = number - 1;
         if args.shard.is_some_and(|shard| index % shard.count != shard.index) {
             continue;
         }
         let source = &sources[usize::try_from(index).unwrap_or(usize::MAX) % sources.len()];
-        let name = job_name(&args.prefix, number, args.jobs);
+        let name = if warmup {
+            job_name(&warmup_prefix(&args.prefix), number, args.warmup)
+        } else {
+            job_name(&args.prefix, number, args.jobs)
+        };
         // The file is called as the job is, less the prefix that its directory bears.
         let file = format!("{}.{}", &name[args.prefix.len() + 1..], args.ext);
         let path = dir.join(&file);
@@ -97,7 +106,11 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             bytes: Some(bytes),
         };
         let status = JobStatus { phase: Phase::Staged, observed_at: Some(clock.now()), ..JobStatus::default() };
-        out.record(&record(Kind::Job, &Job { metadata: metadata(name), spec, status })?)?;
+        let mut metadata = metadata(name);
+        if warmup {
+            metadata.labels.insert(WARMUP.to_owned(), "true".to_owned());
+        }
+        out.record(&record(Kind::Job, &Job { metadata, spec, status })?)?;
     }
     Ok(Exit::Done)
 }
@@ -128,6 +141,7 @@ fn run_record(args: &Args, metadata: Metadata, clock: &Clock, started: Timestamp
         scenario: Some(scenario(args)),
         prefix: Some(args.prefix.clone()),
         jobs: Some(args.jobs),
+        warmup: Some(args.warmup).filter(|warmup| *warmup > 0),
         shard: args.shard,
         ..RunSpec::default()
     };

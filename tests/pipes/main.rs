@@ -8,6 +8,7 @@ mod support;
 mod deaths;
 mod endings;
 mod faults;
+mod legs;
 mod makefile;
 mod shards;
 mod shell;

@@ -17,7 +17,7 @@ fn make(shell: &Shell, arguments: &str) -> String {
     )
 }
 
-fn run(shell: &Shell, arguments: &str) -> Done {
+pub(crate) fn run(shell: &Shell, arguments: &str) -> Done {
     shell.run(&make(shell, arguments))
 }
 

@@ -128,11 +128,14 @@ impl Target {
 
     /// Stages `jobs` of the repository's fixtures and gives the records.
     pub fn stage(&self, jobs: u32) -> String {
-        let into = self.dir.path().join("data/fixtures");
-        let (jobs, from) = (jobs.to_string(), root().join("fixtures"));
-        let argv =
-            ["--from", from.to_str().unwrap(), "--into", into.to_str().unwrap(), "--jobs", &jobs, "--run", "run-1"];
-        let ran = tool(stress_suite::tools::stage_fixtures::run, &argv, "");
+        self.stage_with(&["--jobs", &jobs.to_string()])
+    }
+
+    /// Stages the repository's fixtures as `argv` says and gives the records.
+    pub fn stage_with(&self, argv: &[&str]) -> String {
+        let (from, into) = (root().join("fixtures"), self.dir.path().join("data/fixtures"));
+        let places = ["--from", from.to_str().unwrap(), "--into", into.to_str().unwrap(), "--run", "run-1"];
+        let ran = tool(stress_suite::tools::stage_fixtures::run, &[&places, argv].concat(), "");
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         ran.stdout
     }

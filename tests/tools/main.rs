@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod await_idle;
 mod poll_jobs;
 mod stage_fixtures;
 mod submit_jobs;

@@ -46,6 +46,28 @@ fn stages_one_file_a_job_and_reuses_sources_in_turn() {
 }
 
 #[test]
+fn warm_up_jobs_come_first_with_names_labels_and_files_of_their_own() {
+    let (from, into) = (media(), tempfile::tempdir().unwrap());
+    let ran = stage(from.path(), into.path(), &["--jobs", "2", "--warmup", "3", "--run", "r1"]);
+    let records = ran.records();
+    let of = |key: fn(&serde_json::Value) -> &serde_json::Value| -> Vec<String> {
+        records[1..].iter().map(|record| key(record).as_str().unwrap_or("").to_owned()).collect()
+    };
+    let names = ["soak-warmup-001", "soak-warmup-002", "soak-warmup-003", "soak-001", "soak-002"];
+    assert_eq!(of(|record| &record["metadata"]["name"]), names);
+    assert_eq!(of(|record| &record["metadata"]["labels"]["warmup"]), ["true", "true", "true", "", ""]);
+    assert_eq!((&records[0]["spec"]["jobs"], &records[0]["spec"]["warmup"]), (&2.into(), &3.into()));
+    assert_eq!(records[3]["spec"]["source"], "/data/fixtures/soak/warmup-003.webm");
+    let sources: BTreeSet<_> = of(|record| &record["spec"]["source"]).into_iter().collect();
+    let files: BTreeSet<_> =
+        of(|record| &record["spec"]["path"]).into_iter().filter(|path| Path::new(path).is_file()).collect();
+    assert_eq!((sources.len(), files.len()), (5, 5), "no two jobs share a file");
+    let share = stage(from.path(), into.path(), &["--jobs", "2", "--warmup", "3", "--run", "r1", "--shard", "1/2"]);
+    let share: Vec<_> = share.records()[1..].iter().map(|record| record["metadata"]["name"].clone()).collect();
+    assert_eq!(share, ["soak-warmup-002", "soak-002"]);
+}
+
+#[test]
 fn what_is_right_is_left_alone_and_what_differs_is_replaced() {
     let (from, into) = (media(), tempfile::tempdir().unwrap());
     stage(from.path(), into.path(), &["--jobs", "2"]);

@@ -181,6 +181,37 @@ fn concurrency_without_slots_and_slots_without_concurrency_are_usage_errors() {
 }
 
 #[test]
+fn a_warm_up_without_slots_is_refused_and_everything_is_handed_on() {
+    let target = Target::start(&[]);
+    let staged = target.stage_with(&["--jobs", "2", "--warmup", "1"]);
+    for argv in [&["--max-posts", "2"][..], &["--rate", "5/s"]] {
+        let ran = target.submit(argv, &staged);
+        assert_eq!((ran.code, target.sim.stats().posts), (2, 0), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("submit-jobs --concurrency N --slots FIFO | poll-jobs --slots FIFO"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "NoSlots");
+        assert_eq!(
+            (ran.phases("soak-warmup-001"), ran.phases("soak-002")),
+            (vec!["Staged".into()], vec!["Staged".into()])
+        );
+    }
+}
+
+#[test]
+fn what_the_target_tells_of_its_settings_is_on_the_run_and_another_label_is_said() {
+    let target = Target::start(&["--num-parallel", "4"]);
+    for (label, differs) in [("num_parallel=4", false), ("num_parallel=8", true), ("other=8", false)] {
+        let ran = target.submit(&[], &target.stage_with(&["--jobs", "1", "--label", label]));
+        assert_eq!((ran.code, &ran.last("soak")["status"]["settings"]["num_parallel"]), (0, &"4".into()));
+        let said = "labelled num_parallel=8, but the target says that its num_parallel is 4";
+        assert_eq!(ran.stderr.contains(said), differs, "{label}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn without_a_poller_it_gives_up_and_hands_the_rest_on() {
     let target = Target::start(&[]);
     let slots = target.dir.path().join("slots");

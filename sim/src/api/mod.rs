@@ -52,6 +52,7 @@ async fn health(State(pipeline): State<Arc<Pipeline>>) -> Response {
     if pipeline.options.faults.unhealthy {
         answer::json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#)
     } else {
-        answer::json(StatusCode::OK, r#"{"status":"ok"}"#)
+        let num_parallel = pipeline.options.num_parallel;
+        answer::json(StatusCode::OK, format!(r#"{{"status":"ok","num_parallel":{num_parallel}}}"#))
     }
 }

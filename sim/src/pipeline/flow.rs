@@ -113,10 +113,14 @@ impl Pipeline {
         let (message, id) = {
             let mut world = self.world();
             let message = world.queues[stage.index()].pop_front()?;
+            world.unacked[stage.index()] += 1;
             (message, world.jobs[message.job].id.clone())
         };
-        let receipt = self.broker.fetch(message, &id).await?;
-        Some((message, receipt))
+        let receipt = self.broker.fetch(message, &id).await;
+        if receipt.is_none() {
+            self.world().unacked[stage.index()] -= 1;
+        }
+        receipt.map(|receipt| (message, receipt))
     }
 
     /// Begins a message in a batch of `crowd`.
@@ -158,6 +162,7 @@ impl Pipeline {
         let now = self.clock.now();
         let mut guard = self.world();
         let world = &mut *guard;
+        world.unacked[stage.index()] -= 1;
         let id = world.jobs[index].id.clone();
         let what = format!("job={id} stage={stage} attempt={attempt}");
         // The other branch of a job that has failed meanwhile still runs, but leads nowhere.

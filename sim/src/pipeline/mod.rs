@@ -64,6 +64,8 @@ struct World {
     by_session: HashMap<String, usize>,
     by_key: HashMap<String, usize>,
     queues: [VecDeque<Message>; 8],
+    /// Messages that a worker has and did not settle yet, by stage.
+    unacked: [usize; 8],
     posts_open: usize,
     /// The counts; its `jobs` stay empty until somebody asks.
     counts: Stats,
@@ -118,7 +120,10 @@ impl Pipeline {
 
     /// A service's metrics as they stand, in OpenMetrics text.
     pub(crate) fn expose(&self, service: Service) -> Result<String, fmt::Error> {
-        self.metrics.expose(service, |stage| self.ready(stage))
+        self.metrics.expose(service, |stage| {
+            let world = self.world();
+            (world.queues[stage.index()].len(), world.unacked[stage.index()])
+        })
     }
 
     pub(crate) fn count(&self, change: impl FnOnce(&mut Stats)) {

@@ -39,6 +39,7 @@ pub(crate) struct Metrics {
     tenancy: Histograms,
     transitions: Family<[Label; 2], Counter>,
     ready: Family<[Label; 2], Gauge>,
+    unacked: Family<[Label; 2], Gauge>,
 }
 
 struct WorkerMetrics {
@@ -92,7 +93,13 @@ impl Metrics {
             "Messages ready to be delivered to consumers",
             ready.clone(),
         );
-        Self { api, gpu, io, broker, submitted, gpu_worker, io_worker, tenancy, transitions, ready }
+        let unacked = Family::default();
+        broker.register(
+            "rabbitmq_detailed_queue_messages_unacked",
+            "Messages delivered to consumers and not yet acknowledged",
+            unacked.clone(),
+        );
+        Self { api, gpu, io, broker, submitted, gpu_worker, io_worker, tenancy, transitions, ready, unacked }
     }
 
     fn worker(&self, worker: Worker) -> &WorkerMetrics {
@@ -128,16 +135,24 @@ impl Metrics {
         self.tenancy.get_or_create(&[("tenant", from)]).observe(held.as_secs_f64());
     }
 
-    /// The service's exposition in OpenMetrics text; the broker's queues are as deep as `depth` says.
-    pub(crate) fn expose(&self, service: Service, depth: impl Fn(Stage) -> usize) -> Result<String, fmt::Error> {
+    /// The service's exposition in OpenMetrics text; `depth` tells how many messages of a stage are ready, and how many are
+    /// being handled.
+    pub(crate) fn expose(
+        &self,
+        service: Service,
+        depth: impl Fn(Stage) -> (usize, usize),
+    ) -> Result<String, fmt::Error> {
         let registry = match service {
             Service::Api => &self.api,
             Service::Worker(Worker::Gpu) => &self.gpu,
             Service::Worker(Worker::Io) => &self.io,
             Service::Broker => {
                 for stage in Stage::ALL {
-                    let gauge = self.ready.get_or_create(&[("queue", stage.queue()), ("vhost", "/")]);
-                    gauge.set(i64::try_from(depth(stage)).unwrap_or(i64::MAX));
+                    let (ready, unacked) = depth(stage);
+                    for (family, count) in [(&self.ready, ready), (&self.unacked, unacked)] {
+                        let gauge = family.get_or_create(&[("queue", stage.queue()), ("vhost", "/")]);
+                        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+                    }
                 }
                 &self.broker
             }

@@ -94,7 +94,8 @@ fn stages(session: &Session<'_>, service: &str, profile: &JaegerAt) -> Vec<Stage
     let of_jobs: BTreeSet<&str> = found.iter().flatten().copied().collect();
     let mut stages: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
     for (id, trace) in session.store.of(service) {
-        if !session.expected.is_empty() && !of_jobs.contains(id) {
+        let has_jobs = !session.expected.is_empty() || !session.warmup.is_empty();
+        if has_jobs && !of_jobs.contains(id) {
             continue;
         }
         for span in trace.spans.iter().filter(|span| *span.service == *service) {

@@ -44,6 +44,8 @@ pub(super) struct Session<'a> {
     pub(super) store: Store,
     pub(super) searched: Vec<Searched>,
     pub(super) expected: Vec<Expected>,
+    /// Warm-up jobs: no trace of theirs must be found, and the padding reaches into them.
+    pub(super) warmup: Vec<Expected>,
     /// Trace ids of jobs that were looked for everywhere.
     pub(super) missing: Vec<String>,
     /// Canonical ids of traces that only asking by id brought.
@@ -71,11 +73,13 @@ impl<'a> Session<'a> {
         let window = padded(window, args.window.pad);
         // The spans' times are by the target's clock, and how far that is from ours is only known within bounds.
         let offset = passed.offset.unwrap_or_default();
+        let (warmup, counted): (Vec<Job>, Vec<Job>) = passed.jobs().partition(Job::is_warmup);
         Self {
             jaeger,
             store: Store::default(),
             searched: services.iter().map(|_| Searched::default()).collect(),
-            expected: passed.jobs().filter_map(expected).collect(),
+            expected: counted.into_iter().filter_map(expected).collect(),
+            warmup: warmup.into_iter().filter_map(expected).collect(),
             missing: Vec::new(),
             by_id: BTreeSet::new(),
             passes: 0,
@@ -129,7 +133,7 @@ impl<'a> Session<'a> {
     fn rest(&self, pause: Duration, stopped: &Receiver<()>, passed: &Passed, settle: Duration) {
         let (traces, spans) = self.store.size();
         self.console.progress(|| {
-            let left = units::seconds(passed.left_to_settle(settle).as_secs_f64());
+            let left = units::whole(passed.left_to_settle(settle));
             format!("{traces} traces, {spans} spans; waiting until no more come, {left} at the most")
         });
         // It only ever ends by a signal or by the time being up, and both mean to go on.
@@ -148,7 +152,7 @@ impl<'a> Session<'a> {
             let Swept { fault, overfull, pages } =
                 sweep(&mut self.jaeger, service, windows, (self.limit, self.full), |traces, requests| {
                     store.add(Some(service), traces);
-                    console.progress(|| format!("{service}: {} traces, {requests} requests", store.size().0));
+                    console.progress(|| format!("{service}: {} traces, requests: {requests}", store.size().0));
                 });
             for page in pages {
                 *self.pages.entry(page).or_default() += 1;
@@ -225,6 +229,7 @@ impl<'a> Session<'a> {
     pub(super) fn submissions(&self) -> HashMap<&str, Submission<'_>> {
         self.expected
             .iter()
+            .chain(&self.warmup)
             .map(|expected| (expected.canonical.as_str(), Submission::of(expected.span.as_deref())))
             .collect()
     }

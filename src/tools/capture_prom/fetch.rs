@@ -9,11 +9,10 @@ use super::envelope::{self, Listener, Summary, Unreadable, add_notes};
 use super::files::{Copying, Files, recorded};
 use super::grid::Grid;
 use super::join::Index;
-use super::selector;
-use super::server::{self, Problem, Server};
 use super::table;
 use crate::cli::{Console, Failure};
 use crate::profile::Query;
+use crate::prometheus::{self, Problem, Server};
 
 /// Prometheus answers at most 11,000 points a series, give or take one.
 const POINTS: u64 = 11_000;
@@ -76,7 +75,7 @@ impl Asking<'_> {
     pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, Trouble> {
         self.files.clear()?;
         let mut captured = self.envelope()?;
-        if extras.raw && captured.summary.series > 0 && selector::is_plain(&self.query.query) {
+        if extras.raw && captured.summary.series > 0 && prometheus::is_plain(&self.query.query) {
             self.raw(&mut captured)?;
         }
         if extras.table {
@@ -219,7 +218,7 @@ impl Asking<'_> {
                 let message = format!("{} came instead of a matrix", crate::escape::start(other, 50));
                 Err(Problem::new("Malformed", message).into())
             }
-            (Some(_), _) => Err(server::failed(summary.error_type.as_deref(), summary.error.as_deref()).into()),
+            (Some(_), _) => Err(prometheus::failed(summary.error_type.as_deref(), summary.error.as_deref()).into()),
             (None, _) => Err(unreadable(&file, "it has no status")?.into()),
         }
     }
@@ -234,7 +233,7 @@ fn unreadable(file: &NamedTempFile, why: &str) -> Result<Problem, Failure> {
     if start.trim_start().starts_with("{\"status\"") {
         Ok(Problem::new("Malformed", format!("the answer cannot be understood: {why}")))
     } else {
-        Ok(server::foreign(&start))
+        Ok(prometheus::foreign(&start))
     }
 }
 

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use super::fetch::Captured;
 use super::grid::Grid;
 use super::near;
-use super::server::{Problem, Server};
 use crate::http::form;
 use crate::profile::Query;
+use crate::prometheus::{Problem, Server};
 use crate::record::{CaptureResult, SeriesStatus, Timestamp};
 
 /// A server that does not answer is one thing, whatever its silence was.

@@ -10,8 +10,6 @@ mod grid;
 mod join;
 mod judge;
 mod near;
-mod selector;
-mod server;
 mod session;
 mod settle;
 mod table;

@@ -7,7 +7,6 @@ use super::fetch::{Asking, Extras, Trouble};
 use super::files::{DIRECTORY, Files};
 use super::grid::Grid;
 use super::judge::{all_names, captured_status, status, suggest, unreachable};
-use super::server::{Problem, Server};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
 use crate::capture::{self, Passed, padded, verdict};
@@ -15,6 +14,7 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::http::BaseUrl;
 use crate::ndjson::Writer;
 use crate::profile::{Profile, Query};
+use crate::prometheus::{Problem, Server};
 use crate::record::{CaptureResult, Kind, Metadata, Record, Series, SeriesSpec, SeriesStatus, Window};
 
 /// More points than this are a mistake in the window or the step: a thousand chunks.

@@ -2,6 +2,7 @@
 //! in them are anybody's: each is made safe by the function that the caller gives.
 
 use crate::figures::Figures;
+use crate::figures::account::Entry;
 use crate::figures::interval::SuccessRate;
 use crate::figures::listed;
 use crate::figures::load::Load;
@@ -14,13 +15,26 @@ pub(super) type Safe = fn(&str) -> String;
 
 /// The figures that the first screen shows, each with its label.
 pub(super) fn facts(figures: &Figures, safe: Safe) -> Vec<(&'static str, String)> {
-    vec![
+    let mut facts = vec![
         ("Load", load(&figures.load)),
         ("Throughput", throughput(&figures.load)),
         ("End to end", end_to_end(figures)),
         ("Limiting stage", limiting(figures, safe)),
         ("Success rate", figures.success.map_or_else(|| "no job came to an end".to_owned(), SuccessRate::text)),
-    ]
+    ];
+    facts.extend(warmup(&figures.account.warmups).map(|text| ("Warm-up", text)));
+    facts
+}
+
+/// How the jobs ended that ran before the counted ones.
+fn warmup(entries: &[Entry]) -> Option<String> {
+    let ended = Outcome::ALL.into_iter().filter_map(|outcome| {
+        let count = entries.iter().filter(|entry| entry.outcome == outcome).count();
+        (count > 0).then(|| format!("{count} {outcome}"))
+    });
+    let ended = ended.collect::<Vec<_>>().join(", ");
+    let jobs = jobs(entries.len() as u64);
+    (!entries.is_empty()).then(|| format!("{jobs} before the counted ones: {ended}; left out of every figure"))
 }
 
 fn load(load: &Load) -> String {

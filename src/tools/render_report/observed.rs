@@ -64,7 +64,8 @@ pub(super) struct Observed {
 impl Observed {
     /// What the captures of `fold` tell, whose files lie in `directory`.
     pub(super) fn of(fold: &Fold, figures: &Figures, directory: &Path) -> Self {
-        let mut reading = Reading { fold, directory, told: Self::default() };
+        let mut reading =
+            Reading { fold, directory, warm_until: warm_until(figures), mixed: false, told: Self::default() };
         let histograms = reading.means("stage_duration");
         let queued = reading.means("queue_wait");
         reading.tenancies();
@@ -135,9 +136,19 @@ fn spans(fold: &Fold) -> Option<Means> {
     heard.then(|| sums.into_iter().filter_map(mean).collect())
 }
 
+/// When the last warm-up job was seen to end, or was last heard of.
+fn warm_until(figures: &Figures) -> Option<f64> {
+    let status = figures.account.warmups.iter().filter_map(|entry| entry.job.as_ref()).map(|job| &job.status);
+    status.filter_map(|status| status.ended_at.or(status.observed_at)).max().map(Timestamp::seconds)
+}
+
 struct Reading<'a> {
     fold: &'a Fold,
     directory: &'a Path,
+    /// When the warm-up was over, by the harness's clock.
+    warm_until: Option<f64>,
+    /// It has been said that counters may hold some of the warm-up.
+    mixed: bool,
     told: Observed,
 }
 
@@ -202,9 +213,25 @@ impl Reading<'_> {
     /// How much the counters of the query `name` grew.
     fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
         let (record, series) = self.series(name)?;
+        self.look_for_warmup(&record, &series);
         let grown = counters::growth(&series, &record.spec.by, from(&record), duration);
         self.note(name, grown.values());
         Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
+    }
+
+    /// What counters grew by begins at the last sample before the window. Only one that was scraped after the warm-up keeps
+    /// the two apart.
+    fn look_for_warmup(&mut self, record: &Series, series: &[counters::Series]) {
+        let Some(warm_until) = self.warm_until.filter(|_| !self.mixed) else { return };
+        let between = (warm_until + bounded(record, 1.0))..=from(record);
+        if !series.iter().any(|one| one.points.iter().any(|(at, _)| between.contains(at))) {
+            self.mixed = true;
+            self.doubt(format!(
+                "histograms and counters may hold some of the warm-up: no sample of {} was scraped between its end and the \
+                 window's beginning; a longer rest (submit-jobs --rest), or wider padding of the capture, tells them apart",
+                record.metadata.name
+            ));
+        }
     }
 
     fn note<'a>(&mut self, name: &str, grown: impl Iterator<Item = &'a Growth>) {
@@ -238,6 +265,7 @@ impl Reading<'_> {
 
     fn tenancies(&mut self) {
         let Some((record, series)) = self.series("gpu_tenancy_bucket") else { return };
+        self.look_for_warmup(&record, &series);
         let buckets = counters::bucketed(&series, &record.spec.by, from(&record));
         self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
         let sums = self.growth("gpu_tenancy_sum", true);

@@ -8,8 +8,8 @@ use crate::record::RunSpec;
 /// A model of load and where it stands.
 #[derive(Clone, Debug)]
 pub(super) enum Admission {
-    /// So many free slots; a job holds one from its submission to its end.
-    Closed { free: usize },
+    /// So many slots, and how many of them are free; a job holds one from its submission to its end.
+    Closed { slots: usize, free: usize },
     /// So many more submissions may be under way.
     Burst { free: usize },
     /// The `sent`-th submission is due at `sent / rate` after the first.
@@ -31,7 +31,7 @@ impl Admission {
     pub(super) fn of(args: &Args) -> Self {
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         match (args.concurrency, args.rate) {
-            (Some(slots), _) => Self::Closed { free: count(slots) },
+            (Some(slots), _) => Self::Closed { slots: count(slots), free: count(slots) },
             (None, Some(rate)) => Self::Open { rate, sent: 0, first: None },
             (None, None) => Self::Burst { free: count(args.max_posts.unwrap_or(1)) },
         }
@@ -47,7 +47,7 @@ impl Admission {
     /// Whether a job that is there may be submitted.
     pub(super) fn ask(&mut self, now: Instant) -> Answer {
         match self {
-            Self::Closed { free } | Self::Burst { free } if *free > 0 => Answer::Now { late: Duration::ZERO },
+            Self::Closed { free, .. } | Self::Burst { free } if *free > 0 => Answer::Now { late: Duration::ZERO },
             Self::Closed { .. } | Self::Burst { .. } => Answer::Later,
             Self::Open { rate, sent, first } => {
                 let due = *first.get_or_insert(now) + Duration::from_secs_f64(*sent as f64 / *rate);
@@ -59,7 +59,7 @@ impl Admission {
     /// Takes note of a submission.
     pub(super) fn submitted(&mut self) {
         match self {
-            Self::Closed { free } | Self::Burst { free } => *free -= 1,
+            Self::Closed { free, .. } | Self::Burst { free } => *free -= 1,
             Self::Open { sent, .. } => *sent += 1,
         }
     }
@@ -67,7 +67,7 @@ impl Admission {
     /// Takes note of a submission's answer; `runs` tells whether a job is in flight now.
     pub(super) fn answered(&mut self, runs: bool) {
         match self {
-            Self::Closed { free } if !runs => *free += 1,
+            Self::Closed { free, .. } if !runs => *free += 1,
             Self::Burst { free } => *free += 1,
             Self::Closed { .. } | Self::Open { .. } => {}
         }
@@ -75,9 +75,19 @@ impl Admission {
 
     /// Takes note of jobs that ended.
     pub(super) fn freed(&mut self, slots: usize) {
-        if let Self::Closed { free } = self {
+        if let Self::Closed { free, .. } = self {
             *free += slots;
         }
+    }
+
+    /// Whether jobs hold slots, so that the end of each is heard of.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
+    /// Whether no job holds a slot: each that was submitted has ended.
+    pub(super) fn is_all_free(&self) -> bool {
+        matches!(self, Self::Closed { slots, free } if free >= slots)
     }
 
     /// Whether the schedule is fixed, so that a job has a moment at which it is due.
@@ -106,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_closed_model_holds_a_slot_until_the_job_ends() {
-        let mut closed = Admission::Closed { free: 1 };
+        let mut closed = Admission::Closed { slots: 1, free: 1 };
         closed.submitted();
         closed.answered(true);
         assert_eq!(closed.ask(Instant::now()), Answer::Later);

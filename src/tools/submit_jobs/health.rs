@@ -1,17 +1,20 @@
-//! Whether the target is well, asked once before anything is submitted.
+//! Whether the target is well, and what it says of its settings: asked once before anything is submitted.
+
+use std::collections::BTreeMap;
 
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{BaseUrl, Exchange, Method};
 use crate::profile::Profile;
 
-/// Asks for the health path. The error is the line that says what is wrong and how to start the target.
+/// Asks for the health path and gives the settings that its answer tells, by name. The error is the line that says what is
+/// wrong and how to start the target.
 pub(super) fn check(
     exchange: &Exchange,
     base: &BaseUrl,
     profile: &Profile,
     clock: &Clock,
     offset: &mut OffsetBounds,
-) -> Result<(), String> {
+) -> Result<BTreeMap<String, String>, String> {
     let url = base.join(&profile.health.path);
     let sent = clock.now();
     let problem = match exchange.send(&Method::GET, &url, &[], None, clock) {
@@ -20,7 +23,7 @@ pub(super) fn check(
                 offset.observe(date, sent, clock.now());
             }
             if profile.health.accepted.contains(&answer.status) {
-                return Ok(());
+                return Ok(profile.health.told(&answer.body));
             }
             answer.summary()
         }

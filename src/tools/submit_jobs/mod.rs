@@ -9,6 +9,7 @@ mod health;
 mod lines;
 mod post;
 mod session;
+mod warmup;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +40,10 @@ pub struct Args {
     /// Give up if no poll-jobs opens the FIFO within this time
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Load")]
     pub slots_timeout: Duration,
+    /// Hold the first counted job back for this long after the last warm-up job's end: metrics of the two are told apart only where
+    /// they are exported and scraped in between
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = units::duration, help_heading = "Load")]
+    pub rest: Duration,
     /// Read plain source strings, one a line, instead of records
     #[arg(long)]
     pub lines: bool,
@@ -50,6 +55,7 @@ pub struct Args {
 const HELP: &str = "\
 Input:
   Run and Job records from stage-fixtures or by hand; a Job that is not Staged is handed on untouched.
+  Jobs labelled warmup=true come first and need --concurrency: counted jobs wait until all have ended.
   With --lines, one source string a line.
 
 Output:

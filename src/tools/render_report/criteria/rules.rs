@@ -9,7 +9,7 @@ use crate::escape;
 use crate::figures::account::{Account, Entry};
 use crate::figures::listed;
 use crate::figures::outcome::{Outcome, count};
-use crate::record::{CaptureResult, Logs, StagePhase, Verdict};
+use crate::record::{CaptureResult, Exception, Logs, StagePhase, Verdict};
 
 /// What a run is judged by where nothing else was asked for.
 pub(in super::super) const DEFAULT: &str = "all-done";
@@ -191,8 +191,14 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         let cause = "the worker logs were waived".to_owned();
         return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
     }
-    let exceptions =
-        logs.iter().flat_map(|log| log.status.exceptions.iter().map(|exception| (service(log), exception)));
+    // The padding before the window reaches into the warm-up.
+    let warm = evidence.figures.account.warmups.iter();
+    let warm: BTreeSet<&str> = warm.filter_map(|entry| entry.job.as_ref()?.status.job_id.as_deref()).collect();
+    let of_warmup = |exception: &Exception| exception.job_id.as_deref().is_some_and(|id| warm.contains(id));
+    let all = || logs.iter().flat_map(|log| log.status.exceptions.iter().map(|exception| (service(log), exception)));
+    let left_out = all().filter(|(_, exception)| of_warmup(exception)).count();
+    let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} of warm-up jobs left out") };
+    let exceptions = all().filter(|(_, exception)| !of_warmup(exception));
     let said: Vec<String> = exceptions
         .clone()
         .map(|(service, exception)| format!("{service}: {}", escape::start(&exception.first_line, QUOTED)))
@@ -207,18 +213,23 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         let counted = if said.len() == 1 { "1 exception".to_owned() } else { format!("{} exceptions", said.len()) };
         return Finding {
             verdict: Verdict::Failed,
-            actual: counted.clone(),
+            actual: format!("{counted}{left_out}"),
             cause: format!("{counted} in the worker logs: {}", listed(&said)),
             jobs,
             follows: false,
         };
+    }
+    let unlisted =
+        |log: &Logs| log.status.exceptions_found.is_some_and(|found| found > log.status.exceptions.len() as u64);
+    if let Some(log) = logs.iter().find(|log| unlisted(log)) {
+        return Finding::incomplete(format!("{} had more exceptions than its record lists{left_out}", service(log)));
     }
     let short: Vec<String> = logs.iter().filter_map(shortcoming).collect();
     if !short.is_empty() {
         return Finding::incomplete(format!("the worker logs are not whole: {}", listed(&short)));
     }
     let lines: u64 = logs.iter().filter_map(|log| log.status.lines).sum();
-    let actual = format!("none in {lines} lines of {} logs", logs.len());
+    let actual = format!("none in {lines} lines of {} logs{left_out}", logs.len());
     Finding {
         verdict: Verdict::Passed,
         cause: "no exception in the worker logs".to_owned(),

@@ -13,14 +13,14 @@ use super::facts;
 use super::files;
 use super::observed::Observed;
 use crate::escape::{self, markdown};
-use crate::figures::Figures;
 use crate::figures::account::Entry;
 use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::journey::Journey;
 use crate::figures::outcome::{Outcome, conservation_line};
+use crate::figures::{Figures, listed};
 pub(super) use crate::page::link;
 use crate::page::{Page, dash};
-use crate::record::{Report, Run, Verdict};
+use crate::record::{Idle, Report, Run, Verdict};
 use crate::units;
 
 /// How many jobs, captures or files the page lists; the files beside it have them all.
@@ -256,8 +256,37 @@ fn run(page: &mut Page, figures: &Figures) {
         &["Name", "Run", "Started (UTC)", "Target", "Profile", "Deadline>", "Target's clock is ahead by>", "Polls"],
         rows,
     );
+    for run in runs.iter().take(LISTED_JOBS) {
+        if let Some(idle) = &run.status.idle {
+            page.paragraph(&markdown(&began(&run.metadata.name, idle)));
+        }
+        if !run.status.settings.is_empty() {
+            let told = run.status.settings.iter().map(|(name, value)| format!("{name}={value}"));
+            let told = listed(&told.collect::<Vec<_>>());
+            page.paragraph(&markdown(&format!(
+                "The target told of its settings before {}: {told}.",
+                run.metadata.name
+            )));
+        }
+    }
     if runs.len() > LISTED_JOBS {
         page.paragraph(&format!("{} more are in [{2}]({2}){1}", runs.len() - LISTED_JOBS, ".", files::MANIFEST));
+    }
+}
+
+/// What was seen of the target before the first job.
+fn began(name: &str, idle: &Idle) -> String {
+    let waited = units::seconds(idle.waited_seconds);
+    match (idle.idle, &idle.busy, &idle.unseen) {
+        (Some(true), _, _) => format!("{name} began on an idle target, after {waited} of waiting for that to be seen."),
+        (Some(false), busy, _) => {
+            let busy = busy.as_deref().unwrap_or("what it had to do was not told");
+            format!("{name} began on a target that was not idle after {waited}: {busy}.")
+        }
+        (None, busy, unseen) => {
+            let why: Vec<&str> = [busy, unseen].into_iter().flatten().map(String::as_str).collect();
+            format!("Whether {name} began on an idle target is not known: {}.", why.join("; "))
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-//! The Prometheus that is asked: how it is called, and what its refusals mean.
+//! A Prometheus that is asked: how it is called, what its refusals mean, and which queries are plain selectors.
+
+mod selector;
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use crate::clock::{Clock, OffsetBounds};
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Exchange, FORM, Streamed, Trouble, form};
 use crate::record::{ClockOffset, Timestamp};
+pub use selector::is_plain;
 
 /// Wait before a query that got no answer is sent once more.
 const BACKOFF: Duration = Duration::from_millis(500);
@@ -26,29 +29,30 @@ const WHOLE: [(&str, &str); 4] =
 
 /// Why something that was asked for did not come, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
+pub struct Problem {
     /// One word for the record.
-    pub(super) reason: &'static str,
+    pub reason: &'static str,
     /// A sentence for a person.
-    pub(super) message: String,
+    pub message: String,
     /// Whether asking for less may help: the server understood the request and would not do that much.
-    pub(super) too_much: bool,
+    pub too_much: bool,
 }
 
 impl Problem {
-    pub(super) fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    /// One that asking for less would not help.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), too_much: false }
     }
 
     /// Whether nobody answered at all, so that the server itself is in doubt.
-    pub(super) fn is_silence(&self) -> bool {
+    pub fn is_silence(&self) -> bool {
         ["Unreachable", "NoAnswer", "AnswerCut"].contains(&self.reason)
     }
 }
 
 /// One Prometheus.
 #[derive(Debug)]
-pub(super) struct Server {
+pub struct Server {
     base: BaseUrl,
     exchange: Exchange,
     clock: Clock,
@@ -64,23 +68,24 @@ struct Small<T> {
 }
 
 impl Server {
-    pub(super) fn new(base: BaseUrl, exchange: Exchange, clock: Clock, stop: Stop) -> Self {
+    /// The one at `base`, asked through `exchange`; a signal ends its waits.
+    pub fn new(base: BaseUrl, exchange: Exchange, clock: Clock, stop: Stop) -> Self {
         Self { base, exchange, clock, bounds: OffsetBounds::default(), stop }
     }
 
     /// The server's clock minus ours, as its dates tell so far.
-    pub(super) fn offset(&self) -> Option<ClockOffset> {
+    pub fn offset(&self) -> Option<ClockOffset> {
         self.bounds.offset()
     }
 
     /// The time on the server's clock, as far as it is known to differ from ours.
-    pub(super) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         let differs = |offset: &ClockOffset| offset.seconds.abs() > offset.bound_seconds;
         self.clock.now().shifted(self.offset().filter(differs).map_or(0.0, |offset| offset.seconds))
     }
 
     /// Whether the server is there and answers queries.
-    pub(super) fn ready(&mut self) -> Result<(), Problem> {
+    pub fn ready(&mut self) -> Result<(), Problem> {
         let url = self.base.join("/-/ready");
         let ready = self.get(&url)?;
         if ready.status == 200 {
@@ -108,13 +113,13 @@ impl Server {
     }
 
     /// The data of a small answer to a GET.
-    pub(super) fn data<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Problem> {
+    pub fn data<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Problem> {
         let url = self.base.join(path);
         self.get(&url).and_then(|answer| small(&answer))
     }
 
     /// The data of an instant query whose answer is small.
-    pub(super) fn instant<T: DeserializeOwned>(&mut self, query: &str) -> Result<T, Problem> {
+    pub fn instant<T: DeserializeOwned>(&mut self, query: &str) -> Result<T, Problem> {
         self.ask("/api/v1/query", &[("query", query)]).and_then(|answer| small(&answer))
     }
 
@@ -129,7 +134,7 @@ impl Server {
     }
 
     /// POSTs a query whose answer may be of any size. A query changes nothing, so one that got no answer is sent once more.
-    pub(super) fn query(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Streamed, Problem> {
+    pub fn query(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Streamed, Problem> {
         let (url, body) = (self.base.join(path), form(&[parameters, &WHOLE].concat()));
         let mut again = true;
         loop {
@@ -195,7 +200,7 @@ fn small<T: DeserializeOwned>(answer: &Answer) -> Result<T, Problem> {
 }
 
 /// What a 200 is that is not Prometheus' answer.
-pub(super) fn foreign(body: &str) -> Problem {
+pub fn foreign(body: &str) -> Problem {
     let looks = if body.trim_start().starts_with('<') { "an HTML page, perhaps a login" } else { "something else" };
     let start = escape::start(body.trim(), 120);
     Problem::new("NotPrometheus", format!("not a Prometheus answer but {looks}: {start}; is --prometheus its address?"))
@@ -219,9 +224,9 @@ fn refused(status: u16, location: Option<&str>, body: &str) -> Problem {
     let kind = &said.error_type;
     // By the status and the type of the error: the words change from version to version.
     let (reason, hint) = match status {
-        300..=399 => ("Redirected", "it may want a login: look at --header-file, --token-env and --user-env"),
+        300..=399 => ("Redirected", "it may want a login: the flags for credentials are in --help"),
         400 if kind == "bad_data" || kind.is_empty() => ("BadQuery", "look at the query and at --step"),
-        401 | 403 => ("Unauthorized", "look at --header-file, --token-env, --user-env and --tenant"),
+        401 | 403 => ("Unauthorized", "look at the flags for credentials and for the tenant in --help"),
         404 => ("NotFound", "if the API stands below a path, add that to --prometheus, such as /prometheus"),
         422 => ("QueryFailed", "a longer --step, a shorter window or a narrower query asks for less"),
         429 => ("Overloaded", "try again when the server has less to do"),
@@ -239,7 +244,7 @@ fn refused(status: u16, location: Option<&str>, body: &str) -> Problem {
 }
 
 /// What a 200 says whose own status is not success.
-pub(super) fn failed(error_type: Option<&str>, error: Option<&str>) -> Problem {
+pub fn failed(error_type: Option<&str>, error: Option<&str>) -> Problem {
     let (kind, words) = (error_type.unwrap_or("an error"), error.unwrap_or("without a word"));
     Problem::new(
         "QueryFailed",

@@ -1,6 +1,8 @@
 //! A session of submitting: one loop that hears of everything that happens and is the only one to write.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod intake;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -10,13 +12,14 @@ use super::admission::{Admission, Answer};
 use super::health;
 use super::lines;
 use super::post::{Post, Posted, collapsed};
+use super::warmup::{Held, Warmup};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{BaseUrl, Client, Connections, Exchange};
 use crate::input::{self, Input, Permits};
-use crate::ndjson::{Account, Line, Read, Reader, Writer};
+use crate::ndjson::{Account, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Record, RunSpec, RunStatus, Timestamp};
+use crate::record::{Aborted, Job, Kind, Phase, Record, RunStatus, Timestamp};
 use crate::runs::{Runs, write_status};
 use crate::slots;
 use crate::workers::Workers;
@@ -80,6 +83,9 @@ struct Session<'a> {
     clock: Clock,
     workers: Workers<Task, (Record, Posted)>,
     admission: Admission,
+    warmup: Warmup,
+    /// What the target's health answer told of its settings.
+    settings: BTreeMap<String, String>,
     account: Account,
     offset: OffsetBounds,
     runs: Runs,
@@ -128,6 +134,8 @@ impl<'a> Session<'a> {
             clock,
             workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
             admission: Admission::of(args),
+            warmup: Warmup::new(args.rest),
+            settings: BTreeMap::new(),
             account: Account::default(),
             offset: OffsetBounds::default(),
             runs: Runs::default(),
@@ -146,8 +154,9 @@ impl<'a> Session<'a> {
 
     /// Asks the target whether it is well; where it is not, nothing will be submitted.
     fn check_health(&mut self, exchange: &Exchange) {
-        if let Err(message) = health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
-            self.abort(Exit::Unreachable, "TargetUnhealthy", message);
+        match health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
+            Ok(settings) => self.settings = settings,
+            Err(message) => self.abort(Exit::Unreachable, "TargetUnhealthy", message),
         }
     }
 
@@ -186,14 +195,22 @@ impl<'a> Session<'a> {
 
     /// Submits what may be submitted now. Gives the moment at which to look again, where the model knows one.
     fn submit(&mut self, permits: &Permits, out: &mut Writer<'_>) -> Result<Option<Instant>, Failure> {
-        while let Some((record, _)) = self.waiting.front() {
+        while let Some((record, job)) = self.waiting.front() {
             if self.aborted.is_some() {
                 out.record(record)?;
                 self.waiting.pop_front();
                 permits.give();
                 continue;
             }
-            let late = match self.admission.ask(Instant::now()) {
+            let now = Instant::now();
+            if !job.is_warmup() {
+                match self.warmup.holds(&self.admission, now) {
+                    Held::No => {}
+                    Held::Until(moment) => return Ok(Some(moment)),
+                    Held::UntilAnEnd => return Ok(None),
+                }
+            }
+            let late = match self.admission.ask(now) {
                 Answer::Now { late } => late,
                 Answer::At(moment) => return Ok(Some(moment)),
                 Answer::Later => return Ok(None),
@@ -207,7 +224,7 @@ impl<'a> Session<'a> {
                 let due_at = Some(self.clock.now().shifted(-late.as_secs_f64()));
                 write_status(&mut record, &DueAt { due_at })?;
             }
-            let post = Post::of(&self.profile, &self.base, &job)?;
+            let (post, is_warmup) = (Post::of(&self.profile, &self.base, &job)?, job.is_warmup());
             match self.workers.give(Task { record, post, clock: self.clock.clone() }) {
                 Ok(None) => {}
                 // The system had no thread left after all: the job goes back and waits for one.
@@ -218,6 +235,9 @@ impl<'a> Session<'a> {
                 Err(error) => return Err(Failure::io("a thread", &error)),
             }
             self.admission.submitted();
+            if is_warmup {
+                self.warmup.submitted();
+            }
             self.under_way += 1;
         }
         Ok(None)
@@ -246,17 +266,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn hear_line(&mut self, read: Read, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
-        match self.account.take(read, &self.console) {
-            Some(Line::Record(record)) if record.kind() == Kind::Job => return self.admit(record, permits, out),
-            Some(Line::Record(record)) if record.kind() == Kind::Run => self.hear_run(record, out)?,
-            Some(line) => out.line(&line)?,
-            None => {}
-        }
-        permits.give();
-        Ok(())
-    }
-
     fn hear_slot(&mut self, event: std::io::Result<slots::Event>) -> Result<(), Failure> {
         let slots = self.args.slots.as_deref().unwrap_or_else(|| std::path::Path::new("")).display().to_string();
         match event.map_err(|error| Failure::io(&format!("--slots {slots}"), &error))? {
@@ -278,53 +287,6 @@ impl<'a> Session<'a> {
                 self.abort(Exit::InputOutput, "NoPoller", what);
             }
         }
-        Ok(())
-    }
-
-    fn hear_run(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let mut spec = RunSpec {
-            target: Some(self.base.as_str().to_owned()),
-            profile: Some(self.profile.name.clone()),
-            stages: self.profile.stage_specs(),
-            ..RunSpec::default()
-        };
-        Admission::describe(self.args, &mut spec);
-        let (_, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
-        if let Some(clock) = clock {
-            self.clock = clock;
-        }
-        Ok(())
-    }
-
-    /// Puts a job into the queue, or hands it on where there is nothing to submit.
-    fn admit(&mut self, mut record: Record, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
-        let name = (job.metadata.run.clone(), job.metadata.name.clone());
-        if job.status.phase != Phase::Staged || self.submitted.contains(&name) {
-            self.handed_on += 1;
-            permits.give();
-            return out.record(&record);
-        }
-        self.submitted.insert(name);
-        if job.spec.source.is_empty() {
-            permits.give();
-            let status = JobStatus {
-                phase: Phase::Rejected,
-                reason: Some("NoSource".to_owned()),
-                message: Some("the record has no spec.source".to_owned()),
-                observed_at: Some(self.clock.now()),
-                ..JobStatus::default()
-            };
-            write_status(&mut record, &status)?;
-            return out.record(&record);
-        }
-        if !self.sources.insert(job.spec.source.clone()) {
-            self.console.say(&format!(
-                "{}: an earlier job has the same source; the target may collapse the two",
-                job.metadata.name
-            ));
-        }
-        self.waiting.push_back((record, job));
         Ok(())
     }
 
@@ -368,6 +330,7 @@ impl<'a> Session<'a> {
         let status = RunStatus {
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
+            settings: std::mem::take(&mut self.settings),
             aborted,
             ..RunStatus::default()
         };

@@ -1,7 +1,7 @@
 //! Which queries are plain selectors: those whose raw samples can be asked for with a range behind them.
 
 /// Whether `query` is a metric name, matchers in braces, or both, and nothing else.
-pub(super) fn is_plain(query: &str) -> bool {
+pub fn is_plain(query: &str) -> bool {
     let query = query.trim();
     let name_ends = query.find(|c: char| !is_name(c)).unwrap_or(query.len());
     let (name, rest) = query.split_at(name_ends);

@@ -1,0 +1,93 @@
+//! The warm-up: the first counted job is held back until every warm-up job has ended and a rest has passed.
+//!
+//! Only the closed model can do that, for only there `poll-jobs` tells when a job ends: then all slots are back.
+
+use std::time::{Duration, Instant};
+
+use super::admission::Admission;
+
+/// How far the warm-up has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// No warm-up job was submitted since the last counted one.
+    #[default]
+    Over,
+    /// Warm-up jobs were submitted, and nobody knows yet that they have ended.
+    Running,
+    /// They have ended; counted jobs wait until then.
+    Resting(Instant),
+}
+
+/// Holds counted jobs back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Warmup {
+    rest: Duration,
+    state: State,
+}
+
+/// Whether a counted job may be submitted as far as the warm-up goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// It may.
+    No,
+    /// Not before that moment.
+    Until(Instant),
+    /// Not before another job has ended.
+    UntilAnEnd,
+}
+
+impl Warmup {
+    /// With so long a rest between the last warm-up job's end and the first counted job.
+    pub(super) fn new(rest: Duration) -> Self {
+        Self { rest, state: State::Over }
+    }
+
+    /// Takes note of a warm-up job that is submitted.
+    pub(super) fn submitted(&mut self) {
+        self.state = State::Running;
+    }
+
+    /// Whether a counted job must wait.
+    pub(super) fn holds(&mut self, admission: &Admission, now: Instant) -> Held {
+        if self.state == State::Running {
+            if !admission.is_all_free() {
+                return Held::UntilAnEnd;
+            }
+            self.state = State::Resting(now + self.rest);
+        }
+        match self.state {
+            State::Resting(until) if now < until => Held::Until(until),
+            _ => {
+                self.state = State::Over;
+                Held::No
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_jobs_wait_for_every_slot_and_then_for_the_rest() {
+        let now = Instant::now();
+        let mut admission = Admission::Closed { slots: 2, free: 2 };
+        let mut warmup = Warmup::new(Duration::from_secs(5));
+        assert_eq!(warmup.holds(&admission, now), Held::No, "without a warm-up nothing waits");
+        for _ in 0..2 {
+            warmup.submitted();
+            admission.submitted();
+            admission.answered(true);
+        }
+        admission.freed(1);
+        assert_eq!(warmup.holds(&admission, now), Held::UntilAnEnd);
+        admission.freed(1);
+        let until = now + Duration::from_secs(5);
+        assert_eq!(warmup.holds(&admission, now), Held::Until(until));
+        assert_eq!(warmup.holds(&admission, now + Duration::from_secs(1)), Held::Until(until));
+        assert_eq!(warmup.holds(&admission, until), Held::No);
+        admission.submitted();
+        assert_eq!(warmup.holds(&admission, now), Held::No, "a counted job that is in flight holds up no other");
+    }
+}
