@@ -32,6 +32,8 @@ FIXTURES ?= fixtures
 JOBS ?= 12
 ## Jobs in flight during the soak
 CONCURRENCY ?= 4
+## What the soak and a leg are judged by; where a profile names no stages, leave out all-stages
+SOAK_EXPECT ?= all-done,all-stages,no-exceptions
 ## Jobs that warm the target up before the counted ones, in the soak, each level and each leg
 WARMUP ?= 0
 ## How long the target rests after them, so that its metrics tell the two apart: longer than they take to Prometheus
@@ -85,6 +87,8 @@ CAPTURE_FLAGS ?=
 PROM_FLAGS ?=
 ## More flags for capture-jaeger, such as --page 100
 JAEGER_FLAGS ?=
+## More flags for render-report, such as --redact or --jaeger-ui URL
+REPORT_FLAGS ?=
 ## Flags for the stand-in, such as --fail l2:3
 SIM_FLAGS ?=
 ## Cargo profile to build with: release or dev
@@ -118,7 +122,7 @@ poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
 capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
 capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) |
-render-report --out "$$dir" $(criteria) > /dev/null
+render-report --out "$$dir" $(criteria) $(REPORT_FLAGS) > /dev/null
 endef
 criteria = --expect "$$expect" $(more_criteria)
 more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
@@ -158,7 +162,7 @@ submake = $(MAKE) --no-print-directory
 .PHONY: soak
 soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
 	@$(with_tools); $(no_slots)
-	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect=all-done,all-stages,no-exceptions
+	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
 
 .PHONY: ramp
@@ -186,7 +190,7 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
 	@$(with_tools); $(no_slots)
 	$(leg); mkdir -p '$(OUT)/ab'
-	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect=all-done,all-stages,no-exceptions
+	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
 	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
 	$(pipe)
 
@@ -223,7 +227,7 @@ sim: build ## Run the stand-in pipeline in the foreground, on the ports of the r
 report: build ## Render the reports of RUN again from its records, without load
 	@$(with_tools)
 	@find -H '$(RUN)' -name records.ndjson -printf '%h\n' | sort | while read -r dir; do
-	  render-report --replay --out "$$dir" > /dev/null || [[ $$? == [34] ]]
+	  render-report --replay --out "$$dir" $(REPORT_FLAGS) > /dev/null || [[ $$? == [34] ]]
 	done
 	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
 	render-report --index '$(RUN)' > /dev/null
@@ -295,7 +299,7 @@ test: check ## Everything that `check` does, and all tests
 # With the stand-in's queues on a real broker, which nothing else needs.
 real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp
 .PHONY: test-real
-test-real: ## Test against a real Prometheus, RabbitMQ and Jaeger, which stack/install puts on this machine
+test-real: ## Test against a real Prometheus, RabbitMQ, Jaeger and Flower, which stack/install puts on this machine
 	@STRESS_SUITE_JAEGER=$$(./stack/install); export STRESS_SUITE_JAEGER
 	[[ $$STRESS_SUITE_JAEGER ]] || { printf 'test-real: left out\n'; exit 0; }
 	$(CARGO) clippy $(real_stack) --all-targets -- -D warnings

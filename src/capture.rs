@@ -4,6 +4,7 @@
 //! window known. Inside a run (a Run or a Job was read) a capture is soft: what is missing is said and recorded, and the
 //! exit is 0. Alone it is hard.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +55,9 @@ pub struct Passed {
     pub clock: Clock,
     /// The target's clock minus the harness's, as the run measured it.
     pub offset: Option<ClockOffset>,
+    /// There is nothing to ask for, since the profile names nothing. The Run says so, lest it look as if the capture had
+    /// been ended before its work was done.
+    pub nothing_asked: bool,
     runs: Runs,
     broken: bool,
 }
@@ -70,6 +74,7 @@ pub fn pass(io: &mut Io<'_>, args: &WindowArgs) -> Result<Passed, Failure> {
         window: None,
         clock: Clock::system(),
         offset: None,
+        nothing_asked: false,
         runs: Runs::default(),
         broken: false,
     };
@@ -147,7 +152,17 @@ impl Passed {
         for record in records {
             out.record(record)?;
         }
-        let status = RunStatus { observed_at: Some(self.clock.now()), window: self.window, ..RunStatus::default() };
+        let mut unasked = BTreeSet::new();
+        if self.nothing_asked {
+            unasked = self.fold.runs().flat_map(|run| run.status.unasked).collect();
+            unasked.insert(io.console.tool().to_owned());
+        }
+        let status = RunStatus {
+            observed_at: Some(self.clock.now()),
+            window: self.window,
+            unasked: unasked.into_iter().collect(),
+            ..RunStatus::default()
+        };
         self.runs.again(&status, &mut out)?;
         Ok(io.stop.exit_or(if self.broken { Exit::BrokenInput } else { Exit::Done }))
     }

@@ -57,6 +57,52 @@ fn ends_in_www(text: &str) -> bool {
     text.len() >= 3 && text.as_bytes()[text.len() - 3..].eq_ignore_ascii_case(b"www")
 }
 
+/// For HTML, in text and inside a quoted attribute alike; one line.
+pub fn html(text: &str) -> String {
+    markup(&terminal(text))
+}
+
+/// For HTML's `pre`: like [`html`], but line breaks and tabs stay.
+pub fn html_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).map(cells).collect();
+    lines.join("\n")
+}
+
+fn cells(line: &str) -> String {
+    line.split('\t').map(html).collect::<Vec<_>>().join("\t")
+}
+
+fn markup(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '&' => safe.push_str("&amp;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// For a part of a URL's path or for a relative link: letters, digits, `-`, `_` and `.` stay, and `/` where `slashes` says so;
+/// every other byte is percent-encoded.
+pub fn url_path(text: &str, slashes: bool) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => safe.push(char::from(byte)),
+            b'/' if slashes => safe.push('/'),
+            _ => {
+                let _ = write!(safe, "%{byte:02X}");
+            }
+        }
+    }
+    safe
+}
+
 /// For a cell of a CSV file (quoting is the writer's work): what a spreadsheet would take for a formula gets a quote
 /// before it, as OWASP advises.
 pub fn csv(text: &str) -> String {
@@ -102,6 +148,19 @@ mod tests {
         assert_eq!(markdown("1. item"), "1\\. item");
         assert_eq!(markdown("1.5 s"), "1.5 s");
         assert_eq!(markdown("a\nb"), "a b");
+    }
+
+    #[test]
+    fn html_gets_no_markup_and_no_attribute_ends() {
+        let hostile = "<script>a&b</script> ]]> \"'\u{202e}\nx";
+        assert_eq!(html(hostile), "&lt;script&gt;a&amp;b&lt;/script&gt; ]]&gt; &quot;&#39;\\u{202e} x");
+        assert_eq!(html_lines("a<\r\n\tb\u{7}"), "a&lt;\n\tb\\u{7}");
+    }
+
+    #[test]
+    fn links_are_percent_encoded() {
+        assert_eq!(url_path("a b/..?#%\"é", true), "a%20b/..%3F%23%25%22%C3%A9");
+        assert_eq!(url_path("javascript:x/y", false), "javascript%3Ax%2Fy");
     }
 
     #[test]

@@ -20,8 +20,9 @@
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
-//! | [`escape`] | text from targets made safe for Markdown, CSV, XML and the terminal |
+//! | [`escape`] | text from targets made safe for Markdown, HTML, CSV, XML and the terminal |
 //! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
+//! | [`html`] | pages for people: the shell, tables, charts as inline SVG |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`target`] | which target, through which profile: arguments that two tools share |
@@ -39,6 +40,7 @@ pub mod cli;
 pub mod clock;
 pub mod escape;
 pub mod figures;
+pub mod html;
 pub mod http;
 pub mod input;
 pub mod ndjson;

@@ -1,75 +1,186 @@
-//! A Markdown page in the making. What goes into it is markup already: text from anybody goes through
-//! [`crate::escape::markdown`] first.
+//! What a report is written on: the same headings, sentences and tables as Markdown or as HTML. What goes into it is markup
+//! already: text from anybody goes through [`Pen::safe`] first.
 
 use std::fmt::Write;
 
-use crate::escape::markdown;
+use crate::escape;
+use crate::html::block;
 
-/// A page in the making. Writing to a string cannot fail, so what `write!` gives back is dropped.
-#[derive(Debug, Default)]
-pub struct Page(String);
+/// The language that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pen {
+    /// Markdown.
+    Markdown,
+    /// HTML beside the files that it links.
+    Html,
+    /// HTML that is sent without the files beside it: nothing is linked.
+    Sent,
+}
 
-impl Page {
-    /// The page as it is.
-    pub fn into_text(self) -> String {
-        self.0
+impl Pen {
+    /// Anybody's text, made safe.
+    pub fn safe(self, text: &str) -> String {
+        match self {
+            Self::Markdown => escape::markdown(text),
+            Self::Html | Self::Sent => escape::html(text),
+        }
     }
 
-    /// The page's title, which stands first.
-    pub fn title(&mut self, text: &str) {
-        let _ = writeln!(self.0, "# {text}");
+    /// Anybody's text, made safe, for where a text from elsewhere takes a function.
+    pub fn escape(self) -> fn(&str) -> String {
+        match self {
+            Self::Markdown => escape::markdown,
+            Self::Html | Self::Sent => escape::html,
+        }
+    }
+
+    /// A word of ours that stands out.
+    pub fn strong(self, word: &str) -> String {
+        match self {
+            Self::Markdown => format!("**{word}**"),
+            Self::Html | Self::Sent => format!("<strong>{word}</strong>"),
+        }
+    }
+
+    /// A link to the file `path` that shows `text`; both may be anybody's.
+    pub fn link(self, text: &str, path: &str) -> String {
+        match self {
+            Self::Markdown => format!("[{}]({})", escape::markdown(text), escape::url_path(path, true)),
+            Self::Html => block::link(text, path),
+            Self::Sent => escape::html(text),
+        }
+    }
+}
+
+/// A page in the making. Writing to a string cannot fail, so what `write!` gives back is dropped.
+#[derive(Debug)]
+pub struct Page {
+    /// The language that it is written in.
+    pub pen: Pen,
+    text: String,
+    /// The heading above what comes next, which names tables.
+    heading: String,
+    /// In HTML, the level of the headings.
+    level: u8,
+    /// Whether the next heading only names what comes, for the section above bears it already.
+    silent: bool,
+    listing: bool,
+}
+
+impl Page {
+    /// One with nothing on it.
+    pub fn new(pen: Pen) -> Self {
+        Self { pen, text: String::new(), heading: String::new(), level: 3, silent: false, listing: false }
+    }
+
+    /// One in HTML whose headings are of this level.
+    pub fn html(pen: Pen, level: u8) -> Self {
+        Self { level, ..Self::new(pen) }
+    }
+
+    /// One in HTML for a section that bears the first heading itself.
+    pub fn section(pen: Pen) -> Self {
+        Self { silent: true, ..Self::new(pen) }
+    }
+
+    /// What was written.
+    pub fn into_text(mut self) -> String {
+        self.end_list();
+        self.text
     }
 
     /// One empty line between what is there and what comes.
     fn gap(&mut self) {
-        self.0.truncate(self.0.trim_end_matches('\n').len());
-        if !self.0.is_empty() {
-            self.0.push_str("\n\n");
+        self.end_list();
+        if self.pen == Pen::Markdown {
+            self.text.truncate(self.text.trim_end_matches('\n').len());
+            if !self.text.is_empty() {
+                self.text.push_str("\n\n");
+            }
         }
+    }
+
+    fn end_list(&mut self) {
+        if std::mem::take(&mut self.listing) && self.pen != Pen::Markdown {
+            self.text.push_str("</ul>\n");
+        }
+    }
+
+    /// The page's title, which stands first; markup. A document in HTML bears its own.
+    pub fn title(&mut self, text: &str) {
+        if self.pen == Pen::Markdown {
+            self.raw(&format!("# {text}\n"));
+        }
+    }
+
+    /// Markup as it is.
+    pub fn raw(&mut self, markup: &str) {
+        self.gap();
+        self.text.push_str(markup);
     }
 
     /// The heading of a section.
     pub fn heading(&mut self, text: &str) {
         self.gap();
-        let _ = write!(self.0, "## {text}\n\n");
+        text.clone_into(&mut self.heading);
+        if std::mem::take(&mut self.silent) {
+            return;
+        }
+        let _ = match self.pen {
+            Pen::Markdown => write!(self.text, "## {text}\n\n"),
+            Pen::Html | Pen::Sent => writeln!(self.text, "<h{0}>{1}</h{0}>", self.level, escape::html(text)),
+        };
     }
 
-    /// A paragraph.
+    /// A paragraph of markup.
     pub fn paragraph(&mut self, text: &str) {
         self.gap();
-        let _ = writeln!(self.0, "{text}");
+        let _ = match self.pen {
+            Pen::Markdown => writeln!(self.text, "{text}"),
+            Pen::Html | Pen::Sent => writeln!(self.text, "<p>{text}</p>"),
+        };
     }
 
-    /// An item of a list.
+    /// An item of a list, as markup.
     pub fn item(&mut self, text: &str) {
-        let _ = writeln!(self.0, "- {text}");
+        let _ = match self.pen {
+            Pen::Markdown => writeln!(self.text, "- {text}"),
+            Pen::Html | Pen::Sent => {
+                let open = if self.listing { "" } else { "<ul>\n" };
+                writeln!(self.text, "{open}<li>{text}</li>")
+            }
+        };
+        self.listing = true;
     }
 
-    /// A table: a row for each of `rows`, in the columns of `head`.
+    /// Columns of numbers read best aligned to the right; they are those whose head ends in `>`.
     pub fn table(&mut self, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
         self.gap();
-        // Columns of numbers read best aligned to the right; they are those whose head ends in `>`.
+        if self.pen != Pen::Markdown {
+            self.text.push_str(&block::table(&self.heading, head, rows));
+            return;
+        }
         let names: Vec<&str> = head.iter().map(|name| name.trim_end_matches('>')).collect();
         let rules: Vec<&str> = head.iter().map(|name| if name.ends_with('>') { "---:" } else { "---" }).collect();
-        let _ = writeln!(self.0, "| {} |\n| {} |", names.join(" | "), rules.join(" | "));
+        let _ = writeln!(self.text, "| {} |\n| {} |", names.join(" | "), rules.join(" | "));
         for row in rows {
-            let _ = writeln!(self.0, "| {} |", row.join(" | "));
+            let _ = writeln!(self.text, "| {} |", row.join(" | "));
         }
+    }
+
+    /// A block of fixed width; none of it is anybody's.
+    pub fn fixed(&mut self, lines: &str) {
+        let text = match self.pen {
+            Pen::Markdown => format!("```text\n{lines}```\n"),
+            Pen::Html | Pen::Sent => format!("<pre>{}</pre>\n", escape::html_lines(lines)),
+        };
+        self.raw(&text);
     }
 }
 
-/// A link to `path` that shows `text`; both may be anybody's.
+/// A link in Markdown to `path` that shows `text`; both may be anybody's.
 pub fn link(text: &str, path: &str) -> String {
-    let mut target = String::new();
-    for byte in path.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' => target.push(char::from(byte)),
-            _ => {
-                let _ = write!(target, "%{byte:02X}");
-            }
-        }
-    }
-    format!("[{}]({target})", markdown(text))
+    Pen::Markdown.link(text, path)
 }
 
 /// What stands where there is no figure.

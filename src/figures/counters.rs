@@ -171,6 +171,38 @@ pub fn widest_gap(series: &[Series], from: f64, to: f64) -> Option<f64> {
     gaps.filter(|gap| *gap > 0.0).reduce(f64::max)
 }
 
+/// The points of each gauge over time, by the labels `by`; of several series with the same labels at each moment the highest of
+/// what they last showed. Series without one of the labels are left out.
+pub fn highest_over_time(series: &[Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<(f64, f64)>> {
+    let mut by_key: BTreeMap<Vec<String>, Vec<&Series>> = BTreeMap::new();
+    for one in series {
+        if let Some(key) = one.key(by) {
+            by_key.entry(key).or_default().push(one);
+        }
+    }
+    by_key.into_iter().map(|(key, held)| (key, united(&held))).collect()
+}
+
+fn united(series: &[&Series]) -> Vec<(f64, f64)> {
+    if let [only] = series {
+        return only.points.clone();
+    }
+    let points = series.iter().enumerate().flat_map(|(index, one)| one.points.iter().map(move |point| (index, *point)));
+    let mut points: Vec<(usize, (f64, f64))> = points.collect();
+    points.sort_by(|one, other| one.1.0.total_cmp(&other.1.0));
+    let mut last = vec![f64::NEG_INFINITY; series.len()];
+    let mut united: Vec<(f64, f64)> = Vec::with_capacity(points.len());
+    for (index, (at, value)) in points {
+        last[index] = if value.is_finite() { value } else { f64::NEG_INFINITY };
+        let highest = last.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        match united.last_mut() {
+            Some(held) if held.0.total_cmp(&at).is_eq() => held.1 = highest,
+            _ => united.push((at, highest)),
+        }
+    }
+    united
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,5 +293,19 @@ mod tests {
         assert_eq!(widest_gap(&all, 31.0, 38.0), Some(5.0));
         assert_eq!(widest_gap(&all, 31.0, 39.0), Some(22.0));
         assert_eq!(widest_gap(&all[1..], 0.0, 100.0), None);
+    }
+
+    #[test]
+    fn of_several_gauges_the_highest_shows_over_time() {
+        let by = ["queue".to_owned()];
+        let all = [
+            series(&[("queue", "q"), ("node", "a")], &[(0.0, 1.0), (10.0, 4.0), (20.0, 0.0)]),
+            series(&[("queue", "q"), ("node", "b")], &[(0.0, 3.0), (15.0, 2.0)]),
+            series(&[("queue", "r")], &[(0.0, 9.0)]),
+            series(&[("node", "a")], &[(0.0, 99.0)]),
+        ];
+        let found = highest_over_time(&all, &by);
+        assert_eq!(found[&vec!["q".to_owned()]], [(0.0, 3.0), (10.0, 4.0), (15.0, 4.0), (20.0, 2.0)]);
+        assert_eq!((found.len(), &found[&vec!["r".to_owned()]]), (2, &vec![(0.0, 9.0)]));
     }
 }

@@ -69,6 +69,8 @@ pub struct Load {
     pub last_end: Option<Timestamp>,
     /// How far the true last end may lie from that, in seconds.
     pub last_end_error: Option<f64>,
+    /// How many jobs were in flight from each moment on at which that changed.
+    pub levels: Vec<(Timestamp, u64)>,
     /// The load over time.
     pub slices: Vec<Slice>,
     /// The lag of the schedule.
@@ -146,6 +148,7 @@ impl Load {
     fn find_concurrency(&mut self, spans: &[(Timestamp, Timestamp)]) {
         let steps = steps(spans);
         self.peak = peak(&steps, i64::MIN, i64::MAX);
+        self.levels = steps.iter().map(|(at, level)| (Timestamp::from_micros(*at), *level)).collect();
         let (Some(first), Some(last)) = (self.first_submitted, self.last_submitted) else { return };
         self.mean_while_submitting = mean(&steps, first.micros(), last.micros());
         let Some(end) = steps.last().map(|step| step.0) else { return };

@@ -7,12 +7,14 @@
 pub mod account;
 pub mod bounds;
 pub mod counters;
+pub mod critical;
 pub mod distribution;
 pub mod interval;
 pub mod journey;
 pub mod load;
 pub mod outcome;
 pub mod stages;
+pub mod track;
 pub mod witnesses;
 
 use std::collections::BTreeMap;

@@ -85,7 +85,7 @@ fn wait_by_polls(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Measur
 }
 
 /// The stages named in `after`, if all of them have ended and all of them were timed by `whose` clock.
-fn predecessors<'a>(job: &'a Job, after: &[String], whose: TimesFrom) -> Option<Vec<&'a Stage>> {
+pub(super) fn predecessors<'a>(job: &'a Job, after: &[String], whose: TimesFrom) -> Option<Vec<&'a Stage>> {
     let find = |name: &String| {
         let stage = job.status.stages.iter().find(|stage| stage.name == *name)?;
         (stage.times_from == Some(whose) && stage.ended_at.is_some()).then_some(stage)
@@ -103,13 +103,13 @@ fn work(job: &Job, stage: &Stage) -> Option<Measured> {
     }
 }
 
-fn start_by_polls(job: &Job, stage: &Stage) -> Option<Moment> {
+pub(super) fn start_by_polls(job: &Job, stage: &Stage) -> Option<Moment> {
     let seen = stage.started_at?;
     let earliest = stage.not_started_at.or(job.status.accepted_at).or(job.status.submitted_at)?;
     Some(Moment::of_polls(earliest, seen))
 }
 
-fn end_by_polls(stage: &Stage, start: Moment) -> Option<Moment> {
+pub(super) fn end_by_polls(stage: &Stage, start: Moment) -> Option<Moment> {
     Some(Moment::of_polls(stage.not_ended_at.unwrap_or(start.low), stage.ended_at?))
 }
 

@@ -118,11 +118,15 @@ fn server_time(text: &str) -> Option<Timestamp> {
 
 fn stages(body: &str, at: &StagesAt) -> Vec<StageSeen> {
     let Some(found) = at.at.iter().find_map(|place| pointer(body, place)) else { return Vec::new() };
+    let named = |raw: &RawValue| Some(stage(first(raw.get(), &at.name)?, raw, at));
+    if at.one {
+        return named(found).into_iter().collect();
+    }
     if let Some(by_name) = members(found) {
         return by_name.into_iter().map(|(name, raw)| stage(name, raw, at)).collect();
     }
     let items = elements(found).unwrap_or_default();
-    items.into_iter().filter_map(|raw| Some(stage(first(raw.get(), &at.name)?, raw, at))).collect()
+    items.into_iter().filter_map(named).collect()
 }
 
 fn stage(name: String, raw: &RawValue, at: &StagesAt) -> StageSeen {
@@ -156,6 +160,30 @@ mod tests {
         assert_eq!(whisper.times.ended_at.unwrap().since(whisper.times.started_at.unwrap()).to_string(), "1.5");
         let array = observe(r#"{"status":"done","stages":[{"name":"l2","status":"failed"},{"status":"nameless"}]}"#);
         assert_eq!((array.stages.len(), array.stages[0].phase), (1, StagePhase::Failed));
+    }
+
+    /// Answers of Flower 2.2.0 to `/api/task/info/ID`, without the keys that the profile does not look at.
+    #[test]
+    fn the_whole_answer_may_be_one_stage() {
+        let profile = Profile::parse(include_str!("../../examples/flower/profile.toml")).unwrap();
+        let waiting = profile.observe(
+            r#"{"name":"tasks.digest","state":"PENDING","received":null,"sent":1795461615.1883647,"started":null,"succeeded":null,"failed":null,"revoked":null,"exception":null}"#,
+        );
+        assert_eq!(waiting.seen, Seen::Status(Word::Waiting, "PENDING".into()));
+        assert_eq!((waiting.stages.len(), waiting.stages[0].phase), (1, StagePhase::Waiting));
+        assert_eq!((waiting.message, waiting.times.started_at, waiting.times.ended_at), (None, None, None));
+        let failed = profile.observe(
+            r#"{"name":"tasks.digest","state":"FAILURE","received":1795461617.6606307,"sent":1795461617.658027,"started":1795461617.662117,"succeeded":null,"failed":1795461617.6727707,"revoked":null,"exception":"ValueError('no')"}"#,
+        );
+        assert_eq!(failed.seen, Seen::Status(Word::Failed, "FAILURE".into()));
+        assert_eq!(failed.message.as_deref(), Some("ValueError('no')"));
+        let stage = &failed.stages[0];
+        assert_eq!((stage.name.as_str(), stage.phase, stage.times), ("tasks.digest", StagePhase::Failed, failed.times));
+        let [queued, started, ended] =
+            [stage.times.queued_at, stage.times.started_at, stage.times.ended_at].map(Option::unwrap);
+        assert_eq!(queued.to_string(), "2026-11-23T19:20:17.658027Z");
+        assert_eq!((started.since(queued), ended.since(started)), (0.00409, 0.010_653));
+        assert_eq!(profile.observe(r#"{"state":"STARTED"}"#).stages, [], "a stage has a name");
     }
 
     #[test]

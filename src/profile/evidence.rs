@@ -66,6 +66,12 @@ pub struct JaegerAt {
     pub job_tag: Option<String>,
     /// What the span of a stage is called, `{stage}` standing for the stage's name.
     pub stage_span: Option<String>,
+    /// What the span is called that lasts while the GPU passes to a tenant and ends when that tenant has it.
+    pub gpu_acquire_span: Option<String>,
+    /// What the span is called that begins when a tenant lets the GPU go.
+    pub gpu_release_span: Option<String>,
+    /// The span tag that names the tenant, on both.
+    pub gpu_tenant_tag: Option<String>,
     /// How long after their end spans may still be on their way to Jaeger: the exporter's batch delay and a little more.
     pub flush_seconds: f64,
 }

@@ -143,13 +143,16 @@ pub struct Times {
     pub ended: Vec<String>,
 }
 
-/// Where a job's stages stand in the answer: an object by name or an array.
+/// Where a job's stages stand in the answer: an object by name, an array, or an object that is the only one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StagesAt {
-    /// JSON pointers to the object or array.
+    /// JSON pointers to the object or array; the empty one points to the whole answer.
     pub at: Vec<String>,
-    /// In an array's element: pointers to the name.
+    /// What they point to is one stage, and not an object of stages by name.
+    #[serde(default)]
+    pub one: bool,
+    /// In an array's element, or in the one stage: pointers to the name.
     #[serde(default)]
     pub name: Vec<String>,
     /// In a stage that is an object: pointers to its state word.
@@ -241,6 +244,9 @@ impl Profile {
             if !pointer.is_empty() && !pointer.starts_with('/') {
                 return Err(format!("{key}: \"{pointer}\" is not a JSON pointer: it begins with `/`"));
             }
+        }
+        if poll.stages.as_ref().is_some_and(|stages| stages.one && stages.name.is_empty()) {
+            return Err("poll.stages.one: poll.stages.name must say where the stage's name stands".to_owned());
         }
         health.check()?;
         for (key, empty) in [
@@ -350,6 +356,7 @@ mod tests {
             ("{run}/{name}", "{run}/{nmae}", "{nmae}"),
             ("source = \"{source}\"", "source = \"{soruce}\"", "submit.body"),
             ("after = [\"l2\"]", "after = [\"l9\"]", "summarize_l2 waits for l9"),
+            ("name = [\"/name\", \"/stage\"]", "one = true", "poll.stages.one"),
             ("method = \"POST\"", "method = \"P T\"", "submit.method"),
             ("done = [\"done\"]\nfailed = [\"failed\"]\n", "failed = [\"failed\"]\n", "poll.words.done is empty"),
         ] {

@@ -195,6 +195,13 @@ pub struct TracesStatus {
     /// jobs. Empty where the profile does not tell how a stage's span is named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpans>,
+    /// When the GPU passed from one tenant to another, as the service's own spans tell; the first 1,000 in the order of time.
+    /// Empty where the profile does not tell how such spans are named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenancies: Vec<Tenancy>,
+    /// How many more there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenancies_left_out: Option<u64>,
     /// Trace ids of jobs that are nowhere to be found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -226,6 +233,24 @@ pub struct StageSpans {
     pub count: u64,
     /// How long they took on average.
     pub mean_seconds: f64,
+}
+
+/// One tenant's hold on the GPU, by the clock of the service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tenancy {
+    /// The tenant; absent where the span does not name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// When the GPU began to pass to it.
+    pub acquiring_at: Timestamp,
+    /// From when on it held it.
+    pub held_at: Timestamp,
+    /// The last time that it is known to have held it still.
+    pub seen_at: Timestamp,
+    /// When it began to let it go, where a span tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_at: Option<Timestamp>,
 }
 
 /// The logs of one service over the window. Made by `capture-logs`.

@@ -26,8 +26,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use captures::{
-    CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, StageSpans, Traces, TracesStatus,
-    WindowSpec,
+    CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, StageSpans, Tenancy, Traces,
+    TracesStatus, WindowSpec,
 };
 pub use comparison::{
     Against, Better, Cell, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,

@@ -146,6 +146,9 @@ pub struct RunStatus {
     /// What polling cost and how punctual it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
+    /// Captures that it passed and for which the profile names nothing to ask for: they leave no record of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unasked: Vec<String>,
     /// Why not all jobs were submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted: Option<Aborted>,

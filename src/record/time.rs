@@ -69,6 +69,16 @@ impl Timestamp {
         self.date_time().format("%Y-%m-%dT%H-%M-%SZ").to_string()
     }
 
+    /// Date and time to the minute, for people: `2026-05-20 22:30`.
+    pub fn minute(self) -> String {
+        self.date_time().format("%Y-%m-%d %H:%M").to_string()
+    }
+
+    /// The date: `2026-05-20`.
+    pub fn date(self) -> String {
+        self.date_time().format("%Y-%m-%d").to_string()
+    }
+
     /// The time of day to the millisecond, for reports whose date is said elsewhere: `22:30:00.123`.
     pub fn time_of_day(self) -> String {
         self.date_time().format("%H:%M:%S%.3f").to_string()
@@ -123,6 +133,7 @@ mod tests {
         assert_eq!(time.to_string(), "2026-05-20T22:30:00.123456Z");
         assert_eq!(time.file_name(), "2026-05-20T22-30-00Z");
         assert_eq!(time.time_of_day(), "22:30:00.123");
+        assert_eq!(time.minute(), "2026-05-20 22:30");
     }
 
     #[test]

@@ -73,6 +73,36 @@ fn a_failing_soak_gives_make_a_non_zero_exit_after_its_report() {
     assert_eq!(shell.json("run/soak/report.json")["status"]["verdict"], "Failed");
 }
 
+/// A profile that names no stages, metrics, logs or traces.
+const BARE: &str = r#"
+name = "bare"
+target = "http://localhost:1"
+health.path = "/health"
+submit = { path = "/jobs/audio", id = ["/job_id"], body = { source = "{source}" } }
+poll.path = "/jobs/{id}"
+poll.status = ["/status"]
+poll.words = { waiting = ["queued"], running = ["running"], done = ["done"], failed = ["failed"] }
+"#;
+
+#[test]
+fn what_a_profile_does_not_name_is_not_asked_for_and_no_pass_unless_it_is_left_out_by_name() {
+    let shell = Shell::new(&[]);
+    std::fs::write(shell.path("bare.toml"), BARE).unwrap();
+    let bare = format!("soak JOBS=3 PROFILE={}", shell.path("bare.toml").display());
+    let done = run(&shell, &format!("{bare} SOAK_EXPECT=all-done"));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let status = &shell.json("run/soak/report.json")["status"];
+    assert_eq!(status["verdict"], "Passed", "{status}");
+    assert!(!status["doubts"].to_string().contains("capture"), "nothing was asked, and nothing is missing: {status}");
+    let unasked = &shell.json("run/soak/manifest.json")["status"]["unasked"];
+    assert_eq!(unasked.to_string(), r#"["capture-jaeger","capture-logs","capture-prom"]"#);
+    let whole = run(&shell, &format!("{bare} OUT={}", shell.path("whole").display()));
+    assert_eq!(whole.code, 2, "{}", whole.stderr);
+    let status = &shell.json("whole/soak/report.json")["status"];
+    assert_eq!(status["verdict"], "Incomplete");
+    assert!(status["cause"].as_str().unwrap().contains("no Run names the stages"), "{status}");
+}
+
 #[test]
 fn ctrl_c_in_a_soak_leaves_a_report_and_ends_make_by_the_signal() {
     let shell = Shell::new(&["--hang", "l1:1,2,3,4"]);

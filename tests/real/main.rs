@@ -6,6 +6,7 @@
 mod support;
 
 mod broker;
+mod flower;
 mod http;
 mod scenario;
 mod shell;

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use crate::support::{RUN, Scratch, good, job, judged, succeeded, text, tool};
 
-const DERIVED: [&str; 7] =
-    ["report.md", "report.json", "junit.xml", "jobs.json", "manifest.json", "jobs.csv", "stages.csv"];
+const DERIVED: [&str; 8] =
+    ["report.md", "report.html", "report.json", "junit.xml", "jobs.json", "manifest.json", "jobs.csv", "stages.csv"];
 
 /// Standard input that must not be asked for anything.
 struct Untouched;

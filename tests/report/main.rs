@@ -5,6 +5,7 @@
 mod directory;
 mod figures;
 mod hostile;
+mod html;
 mod index;
 mod junit;
 mod observed;

@@ -117,6 +117,7 @@ fn a_job_without_a_figure_may_lie_anywhere() {
     assert_eq!(verdict, Verdict::Passed, "{actual}");
     assert_eq!(actual, "5.70 s (+0 s / −200 ms) of 11 jobs; 1 has none, so it lies between 5.45 s and 5.75 s");
     assert_eq!(found(&failed, "e2e.p50>20s").0, Verdict::Failed);
+    assert_eq!(found(&failed, "stage.whisper.p50<3s"), (Verdict::Passed, "1.00 s of 11 jobs; 1 has none".to_owned()));
     let (verdict, actual) = found(&failed, "e2e.max<20s");
     assert_eq!(verdict, Verdict::Incomplete);
     assert_eq!(actual, "6.20 s (+0 s / −200 ms) of 11 jobs; 1 has none, so it is at least 6.00 s: not certain enough");
@@ -134,8 +135,15 @@ fn a_job_that_was_given_up_took_at_least_its_age() {
     let (verdict, actual) = found(&lines, "e2e.max<20s");
     assert_eq!(verdict, Verdict::Failed);
     assert_eq!(actual, "6.00 s (+0 s / −200 ms) of 2 jobs; 1 has none, so it is at least 10 m 00 s");
+    assert_eq!(only(&judged(&lines, &["--expect", "e2e.max<20s"])).jobs, ["soak-003"]);
     assert_eq!(found(&lines, "e2e.mean<3m").0, Verdict::Failed);
     assert_eq!(found(&lines, "e2e.max>9m").0, Verdict::Passed);
+    // It may have kept the window open as long, too.
+    let (verdict, actual) = found(&lines, "throughput>1/min");
+    assert_eq!(verdict, Verdict::Incomplete);
+    let between = "16.0 jobs/min, 2 succeeded; it lies between 0.200 and 16.4: not certain enough";
+    assert_eq!(actual, between);
+    assert_eq!(found(&lines, "throughput>0.1/min").0, Verdict::Passed);
 }
 
 #[test]
@@ -185,6 +193,16 @@ fn success_is_the_share_of_those_that_were_asked_for() {
     let open = with(&good(), 3, job("soak-003", r#"{"phase":"Submitted"}"#));
     assert_eq!(found(&open, "success>66%").0, Verdict::Passed, "whatever becomes of it");
     assert_eq!(found(&open, "success>67%").0, Verdict::Incomplete);
+}
+
+#[test]
+fn a_job_that_was_never_heard_of_may_have_been_in_flight() {
+    assert_eq!(found(&good()[..3], "concurrency.peak>=2").0, Verdict::Passed);
+    let (verdict, actual) = found(&good()[..3], "concurrency.peak<=2");
+    assert_eq!(
+        (verdict, actual.as_str()),
+        (Verdict::Incomplete, "2 jobs; it lies between 2 and 3: not certain enough")
+    );
 }
 
 #[test]

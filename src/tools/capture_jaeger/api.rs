@@ -8,7 +8,7 @@ use std::io::Read as _;
 
 use crate::http::Method;
 
-use super::model::Trace;
+use super::model::{Tags, Trace};
 use super::{v1, v3};
 use crate::clock::Clock;
 use crate::escape;
@@ -67,8 +67,8 @@ pub(super) struct Jaeger {
     exchange: Exchange,
     base: BaseUrl,
     clock: Clock,
-    /// The tag that carries the job's id.
-    tag: String,
+    /// The tags that are looked at.
+    tags: Tags,
     api: Option<Api>,
     raw: bool,
     requests: u64,
@@ -85,8 +85,8 @@ enum Answered {
 }
 
 impl Jaeger {
-    pub(super) fn new(exchange: Exchange, base: BaseUrl, clock: Clock, tag: String, api: Option<Api>) -> Self {
-        Self { exchange, base, clock, tag, api, raw: true, requests: 0 }
+    pub(super) fn new(exchange: Exchange, base: BaseUrl, clock: Clock, tags: Tags, api: Option<Api>) -> Self {
+        Self { exchange, base, clock, tags, api, raw: true, requests: 0 }
     }
 
     /// Which API answered; none before the first search.
@@ -191,8 +191,8 @@ impl Jaeger {
 
     fn read(&self, api: Api, body: &str) -> Result<Page, Fault> {
         let read = match api {
-            Api::V3 => v3::read(body, &self.tag).map(|traces| Page { traces, errors: None }),
-            Api::V1 => v1::read(body, &self.tag).map(|read| Page { traces: read.traces, errors: read.errors }),
+            Api::V3 => v3::read(body, &self.tags).map(|traces| Page { traces, errors: None }),
+            Api::V1 => v1::read(body, &self.tags).map(|read| Page { traces: read.traces, errors: read.errors }),
         };
         read.map_err(|error| {
             let start = escape::start(body.trim(), 80);
@@ -221,7 +221,7 @@ impl Jaeger {
             let said = format!("HTTP {status}{to}{colon}{}", escape::start(words.trim(), 300));
             return match status {
                 404 if api == Api::V3 && v3::not_found(&words).is_some() => Ok(Answered::Nothing),
-                404 if api == Api::V1 && v1::read(&words, "").is_ok() => Ok(Answered::Nothing),
+                404 if api == Api::V1 && v1::read(&words, &self.tags).is_ok() => Ok(Answered::Nothing),
                 404 | 405 | 501 => Ok(Answered::NoSuch(format!("{shown}: {said}"))),
                 300..400 => {
                     Err(fault("Redirected", format!("{said}: is a login asked for? (see --header-file)"), false))

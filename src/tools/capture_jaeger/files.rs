@@ -69,6 +69,7 @@ fn open(out: &mut impl Write, text: &str, key: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::capture_jaeger::model::Tags;
     use crate::tools::capture_jaeger::{v1, v3};
 
     fn written(api: Api, traces: &[(String, Trace)]) -> String {
@@ -81,8 +82,8 @@ mod tests {
     #[test]
     fn what_was_written_reads_as_what_was_sent() {
         let sent = include_str!("../../../tests/data/jaeger-v1.20-search.json");
-        let traces = v1::read(sent, "job").unwrap().traces;
-        let again = v1::read(&written(Api::V1, &traces), "job").unwrap().traces;
+        let traces = v1::read(sent, &Tags::job("job")).unwrap().traces;
+        let again = v1::read(&written(Api::V1, &traces), &Tags::job("job")).unwrap().traces;
         let texts = |traces: &[(String, Trace)]| -> Vec<String> {
             traces.iter().map(|(_, trace)| trace.raw.as_ref().unwrap().get().to_owned()).collect()
         };
@@ -93,7 +94,7 @@ mod tests {
     #[test]
     fn otlp_spans_stand_again_where_they_stood() {
         let sent = r#"{"result":{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"b"}}]},"scopeSpans":[{"scope":{"name":"x"},"spans":[{"traceId":"01","spanId":"01","n":1.50}]},{"spans":[{"traceId":"02","spanId":"02"}]}]},{"scopeSpans":[{"spans":[{"traceId":"01","spanId":"03"}]}]}]}}"#;
-        let traces = v3::read(sent, "job").unwrap();
+        let traces = v3::read(sent, &Tags::job("job")).unwrap();
         let file = written(Api::V3, &traces);
         let compact = file.replace('\n', "");
         let mut expected: serde_json::Value = serde_json::from_str(sent).unwrap();

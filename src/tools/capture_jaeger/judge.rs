@@ -6,6 +6,7 @@ use std::path::Path;
 use super::files;
 use super::model::Submission;
 use super::session::{Searched, Session};
+use super::tenancies;
 use crate::capture;
 use crate::cli::Failure;
 use crate::escape;
@@ -32,6 +33,7 @@ pub(super) fn statuses(
         .map(|(service, searched)| {
             let mut status = status(session, service, searched, known.as_deref(), dir)?;
             status.stages = stages(session, service, profile);
+            (status.tenancies, status.tenancies_left_out) = tenancies::of(session.store.of(service), service, profile);
             Ok(status)
         })
         .collect()

@@ -11,6 +11,7 @@ mod judge;
 mod model;
 mod session;
 mod sweep;
+mod tenancies;
 mod v1;
 mod v3;
 
@@ -26,6 +27,7 @@ use crate::units;
 
 pub use api::Api;
 use api::Jaeger;
+use model::Tags;
 use session::Session;
 
 /// What a server's warning says on a trace that it cut (`max_trace_size` in Jaeger from 2.16 on).
@@ -108,7 +110,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let exchange = args.http.client(Connections::Kept)?.exchange();
     let dir = capture::writable_dir(&args.out.join("jaeger"))?;
 
-    let passed = capture::pass(&mut io, &args.window)?;
+    let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
     if services.is_empty() {
         let what = format!("the profile {} names no services whose traces to capture", profile.name);
@@ -116,12 +118,14 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             return Err(Failure::usage(format!("{what}: use --service")));
         }
         io.console.say(&what);
+        passed.nothing_asked = true;
     }
     if passed.window.is_none() && !passed.in_run {
         return Err(Failure::usage("no window: the input has no submitted job, and there is no --start"));
     }
 
     let statuses = match (base, passed.window) {
+        _ if passed.nothing_asked => Vec::new(),
         (None, _) => {
             io.console.say("no traces are captured: the Jaeger address is empty");
             services.iter().map(|_| short("Off", CaptureResult::Error, "the Jaeger address is empty")).collect()
@@ -136,8 +140,8 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
                 Choice::V3 => Some(Api::V3),
                 Choice::V1 => Some(Api::V1),
             };
-            let tag = profile.jaeger.job_tag.clone().unwrap_or_default();
-            let jaeger = Jaeger::new(exchange, base, passed.clock.clone(), tag, api);
+            let tags = Tags::of(&profile.jaeger);
+            let jaeger = Jaeger::new(exchange, base, passed.clock.clone(), tags, api);
             let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
             let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
             session.capture(&passed, args.window.settle, flush, &io.stop);

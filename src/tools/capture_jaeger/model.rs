@@ -5,12 +5,37 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use crate::profile::JaegerAt;
+
 /// What stands around a span in OTLP: the text of its `resourceSpans` member without the scopes, and of its `scopeSpans`
 /// member without the spans.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Context {
     pub(super) resource: String,
     pub(super) scope: String,
+}
+
+/// The tags of a span that are looked at, by their keys; empty where the profile names none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tags {
+    /// The one that carries the job's id.
+    pub(super) job: String,
+    /// The one that carries the GPU's tenant.
+    pub(super) tenant: String,
+}
+
+impl Tags {
+    /// Those that the profile names.
+    pub(super) fn of(profile: &JaegerAt) -> Self {
+        let named = |tag: &Option<String>| tag.clone().unwrap_or_default();
+        Self { job: named(&profile.job_tag), tenant: named(&profile.gpu_tenant_tag) }
+    }
+
+    /// That one alone.
+    #[cfg(test)]
+    pub(super) fn job(key: &str) -> Self {
+        Self { job: key.to_owned(), ..Self::default() }
+    }
 }
 
 /// One span.
@@ -30,6 +55,8 @@ pub(super) struct Span {
     pub(super) seconds: Option<f64>,
     /// The job id in the profile's tag.
     pub(super) job: Option<String>,
+    /// The GPU's tenant in the profile's tag.
+    pub(super) tenant: Option<String>,
     /// Its own text, where spans and not whole traces are what the server sends.
     pub(super) raw: Option<(Arc<Context>, Box<RawValue>)>,
 }
@@ -167,6 +194,7 @@ mod tests {
             start: 0,
             seconds: None,
             job: None,
+            tenant: None,
             raw: None,
         }
     }

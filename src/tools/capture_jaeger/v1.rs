@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::model::{Span, Trace, canonical};
+use super::model::{Span, Tags, Trace, canonical};
 use crate::record::raw;
 
 /// What an answer held.
@@ -91,14 +91,14 @@ struct Process {
     service_name: String,
 }
 
-/// Reads an answer to a search or to asking by id; `tag` is the one that carries the job's id. `Err` where it is not of
+/// Reads an answer to a search or to asking by id; `tags` are those that are looked at. `Err` where it is not of
 /// this shape.
-pub(super) fn read(body: &str, tag: &str) -> Result<Envelope, String> {
+pub(super) fn read(body: &str, tags: &Tags) -> Result<Envelope, String> {
     let outer: Outer<'_> = serde_json::from_str(body).map_err(|error| error.to_string())?;
     if outer.data.is_none() && outer.errors.is_none() && !body.contains("\"data\"") {
         return Err("neither `data` nor `errors` in it".to_owned());
     }
-    let traces = outer.data.unwrap_or_default().into_iter().map(|raw| one(raw, tag)).collect::<Result<_, _>>()?;
+    let traces = outer.data.unwrap_or_default().into_iter().map(|raw| one(raw, tags)).collect::<Result<_, _>>()?;
     let problems: Vec<String> = outer.errors.unwrap_or_default().into_iter().map(said).collect();
     Ok(Envelope { traces, errors: (!problems.is_empty()).then(|| problems.join("; ")) })
 }
@@ -116,7 +116,7 @@ fn said(Problem { code, msg }: Problem) -> String {
     code.map_or_else(|| msg.clone(), |code| format!("{code} {msg}"))
 }
 
-fn one(raw: &RawValue, tag: &str) -> Result<(String, Trace), String> {
+fn one(raw: &RawValue, tags: &Tags) -> Result<(String, Trace), String> {
     let trace: OneTrace<'_> = serde_json::from_str(raw.get()).map_err(|error| format!("a trace in it: {error}"))?;
     let processes = trace.processes.unwrap_or_default();
     let services: HashMap<&str, Arc<str>> =
@@ -129,13 +129,19 @@ fn one(raw: &RawValue, tag: &str) -> Result<(String, Trace), String> {
         start: span.start_time,
         seconds: span.duration.map(|micros| micros / 1e6),
         name: span.operation_name,
-        job: span.tags.unwrap_or_default().iter().find(|held| held.key == tag).and_then(|held| raw::scalar(held.value)),
+        job: tagged(span.tags.as_deref(), &tags.job),
+        tenant: tagged(span.tags.as_deref(), &tags.tenant),
         raw: None,
         id: span.id,
     };
     let spans = trace.spans.unwrap_or_default().into_iter().map(span).collect();
     let cut = raw.get().contains(super::CUT);
     Ok((id.clone(), Trace { spans, raw: Some(raw.to_owned()), cut }))
+}
+
+/// The value of the tag `key`.
+fn tagged(tags: Option<&[Tag<'_>]>, key: &str) -> Option<String> {
+    tags?.iter().find(|held| held.key == key).and_then(|held| raw::scalar(held.value))
 }
 
 /// The span that this one is a child of, or else follows from, in the same trace.
@@ -156,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_recorded_answer_is_read_and_its_text_kept() {
-        let envelope = read(SEARCH, "job").unwrap();
+        let envelope = read(SEARCH, &Tags::job("job")).unwrap();
         assert_eq!((envelope.traces.len(), envelope.errors), (3, None));
         let (id, trace) = &envelope.traces[0];
         assert_eq!(id, "abc0000000000000003");
@@ -169,10 +175,17 @@ mod tests {
 
     #[test]
     fn errors_are_the_servers_own_words() {
-        let envelope = read(PARTIAL, "job").unwrap();
+        let envelope = read(PARTIAL, &Tags::job("job")).unwrap();
         assert_eq!((envelope.traces.len(), envelope.errors.as_deref()), (1, Some("trace not found")));
-        assert_eq!(read(REFUSED, "job").unwrap().errors.as_deref(), Some("400 parameter 'service' is required"));
-        assert!(read("{}", "job").is_err() && read("<html>", "job").is_err() && read("[1]", "job").is_err());
+        assert_eq!(
+            read(REFUSED, &Tags::job("job")).unwrap().errors.as_deref(),
+            Some("400 parameter 'service' is required")
+        );
+        assert!(
+            read("{}", &Tags::job("job")).is_err()
+                && read("<html>", &Tags::job("job")).is_err()
+                && read("[1]", &Tags::job("job")).is_err()
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::model::{Context, Span, Trace, canonical};
+use super::model::{Context, Span, Tags, Trace, canonical};
 use crate::record::raw::{self, RawObject};
 
 #[derive(Deserialize)]
@@ -80,9 +80,9 @@ struct OneSpan<'a> {
     attributes: Option<Vec<Attribute<'a>>>,
 }
 
-/// Reads an answer, by canonical trace id; `tag` is the attribute that carries the job's id. `Err` where the answer is not
+/// Reads an answer, by canonical trace id; `tags` are the attributes that are looked at. `Err` where the answer is not
 /// of this shape, or says in its middle that something went wrong.
-pub(super) fn read(body: &str, tag: &str) -> Result<Vec<(String, Trace)>, String> {
+pub(super) fn read(body: &str, tags: &Tags) -> Result<Vec<(String, Trace)>, String> {
     let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
     for outer in serde_json::Deserializer::from_str(body).into_iter::<Outer<'_>>() {
         let outer = outer.map_err(|error| error.to_string())?;
@@ -95,7 +95,7 @@ pub(super) fn read(body: &str, tag: &str) -> Result<Vec<(String, Trace)>, String
             (None, None) => return Err("neither `result` nor `resourceSpans` in it".to_owned()),
         };
         for resource in resources {
-            one(resource, tag, &mut traces).map_err(|error| format!("a member of resourceSpans: {error}"))?;
+            one(resource, tags, &mut traces).map_err(|error| format!("a member of resourceSpans: {error}"))?;
         }
     }
     Ok(traces.into_iter().collect())
@@ -124,7 +124,7 @@ pub(super) fn services(body: &str) -> Option<Vec<String>> {
     serde_json::from_str::<Names>(body).ok().map(|names| names.services)
 }
 
-fn one(raw: &RawValue, tag: &str, traces: &mut BTreeMap<String, Trace>) -> serde_json::Result<()> {
+fn one(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> serde_json::Result<()> {
     let resource: OneResource<'_> = serde_json::from_str(raw.get())?;
     let attributes = resource.resource.and_then(|resource| resource.attributes).unwrap_or_default();
     let service: Arc<str> = attribute(&attributes, "service.name").unwrap_or_default().into();
@@ -138,6 +138,7 @@ fn one(raw: &RawValue, tag: &str, traces: &mut BTreeMap<String, Trace>) -> serde
         let spans: OneScope<'_> = serde_json::from_str(scope.get())?;
         for raw in spans.spans.unwrap_or_default() {
             let span: OneSpan<'_> = serde_json::from_str(raw.get())?;
+            let attributes = span.attributes.unwrap_or_default();
             let read = |time: Option<&RawValue>| time.and_then(raw::scalar).and_then(|nanos| nanos.parse::<i64>().ok());
             let (nanos, end) = (read(span.start_time_unix_nano), read(span.end_time_unix_nano));
             let trace = traces.entry(canonical(&span.trace_id)).or_default();
@@ -153,7 +154,8 @@ fn one(raw: &RawValue, tag: &str, traces: &mut BTreeMap<String, Trace>) -> serde
                 name: span.name.map(Cow::into_owned).unwrap_or_default(),
                 start: nanos.unwrap_or_default() / 1000,
                 seconds: nanos.zip(end).and_then(|(start, end)| Some(end.checked_sub(start)? as f64 / 1e9)),
-                job: attribute(&span.attributes.unwrap_or_default(), tag),
+                job: attribute(&attributes, &tags.job),
+                tenant: attribute(&attributes, &tags.tenant),
                 raw: Some((context.clone(), raw.to_owned())),
             });
         }
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn spans_are_told_apart_by_trace_and_keep_their_text_and_what_stands_around_them() {
-        let traces = read(BODY, "job.id").unwrap();
+        let traces = read(BODY, &Tags::job("job.id")).unwrap();
         assert_eq!(
             traces.iter().map(|(id, trace)| (id.as_str(), trace.spans.len())).collect::<Vec<_>>(),
             [("ab", 1), ("ac", 1)]
@@ -205,11 +207,11 @@ mod tests {
     #[test]
     fn several_objects_in_a_row_are_one_answer_and_an_error_among_them_is_one() {
         let twice = format!("{BODY}\n{}", BODY.replace("00ab", "00ad"));
-        assert_eq!(read(&twice, "job.id").unwrap().len(), 3);
+        assert_eq!(read(&twice, &Tags::job("job.id")).unwrap().len(), 3);
         let broken = format!("{BODY}{{\"error\":{{\"message\":\"boom\"}}}}");
-        assert!(read(&broken, "job.id").unwrap_err().contains("boom"));
-        assert!(read("{\"a\":1}", "x").is_err() && read("<html>", "x").is_err());
-        assert!(read(&BODY[..BODY.len() - 1], "x").is_err());
+        assert!(read(&broken, &Tags::job("job.id")).unwrap_err().contains("boom"));
+        assert!(read("{\"a\":1}", &Tags::job("x")).is_err() && read("<html>", &Tags::job("x")).is_err());
+        assert!(read(&BODY[..BODY.len() - 1], &Tags::job("x")).is_err());
     }
 
     #[test]

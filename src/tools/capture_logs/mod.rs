@@ -92,7 +92,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let place = if services.is_empty() { None } else { place(&args, &profile)? };
     let dir = capture::writable_dir(&args.out.join("logs"))?;
 
-    let passed = capture::pass(&mut io, &args.window)?;
+    let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
     if services.is_empty() {
         let what = format!("the profile {} names no services whose logs to look at", profile.name);
@@ -100,6 +100,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             return Err(Failure::usage(format!("{what}: use --service")));
         }
         io.console.say(&what);
+        passed.nothing_asked = true;
     }
     if passed.window.is_none() && !passed.in_run {
         return Err(Failure::usage("no window: the input has no submitted job, and there is no --start"));

@@ -30,11 +30,21 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let base = (!given.is_empty()).then(|| BaseUrl::parse(given, "--prometheus")).transpose()?;
     let client = args.client()?;
     let dir = capture::writable_dir(&args.out.join(DIRECTORY))?;
-    let passed = capture::pass(&mut io, &args.window)?;
+    let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
     let off = base.is_none();
+    if queries.is_empty() {
+        let what = format!("the profile {} names no queries", profile.name);
+        if hard {
+            return Err(Failure::usage(format!("{what}: give some by --query NAME=PROMQL")));
+        }
+        // A profile without metrics must not break the pipe that it stands in.
+        io.console.say(&what);
+        passed.nothing_asked = true;
+    }
     let mut session = Session { args, dir, passed, window: None, server_url: None, ended: Vec::new() };
     match base {
+        _ if session.passed.nothing_asked => {}
         None => {
             io.console.say("off, for --prometheus and PROM_URL are empty: nothing is captured");
             session.none(&queries, &Problem::new("Off", "no Prometheus was named"), &mut io)?;
@@ -79,9 +89,6 @@ fn queries(args: &Args, profile: &Profile) -> Result<Vec<Query>, Failure> {
         if name.strip_suffix(".raw").is_some() || name.contains(".chunk-") {
             return refused("would make files that belong to another query");
         }
-    }
-    if queries.is_empty() {
-        return Err(Failure::usage("the profile names no queries: give some by --query NAME=PROMQL"));
     }
     Ok(queries)
 }

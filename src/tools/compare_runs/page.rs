@@ -3,12 +3,12 @@
 use super::judge::{percent, shown};
 use crate::escape::markdown;
 use crate::figures::outcome::{Outcome, count};
-use crate::page::{Page, dash, link};
+use crate::page::{Page, Pen, dash, link};
 use crate::record::{Against, Comparison, Conservation, Difference, Row, Setting, Unit, Word};
 
 /// The page. `report` gives the way to the report of a leg, by its label, where there is one.
 pub(super) fn page(comparison: &Comparison, report: impl Fn(&str) -> Option<String>) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(Pen::Markdown);
     let status = &comparison.status;
     page.title(&format!("Comparison: {}", markdown(&comparison.metadata.name)));
     for against in &status.against {

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::figures::listed;
-use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Series, Timestamp, Traces};
+use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Run, Series, Timestamp, Traces};
 
 /// What is short, a sentence each; the files that are there; and what was asked and came, a row each.
 #[derive(Debug, Default)]
@@ -63,7 +63,10 @@ struct Ended<'a> {
 /// The captures that a Run passed and that left no record: whatever they were doing, they did not come to its end.
 fn silent(fold: &Fold) -> Vec<String> {
     let kinds = [("capture-logs", Kind::Logs), ("capture-prom", Kind::Series), ("capture-jaeger", Kind::Traces)];
-    let took_part = |tool: &str| fold.runs().any(|run| run.status.tools.contains_key(tool));
+    let took_part = |tool: &str| {
+        let asked = |run: &Run| !run.status.unasked.iter().any(|unasked| unasked == tool);
+        fold.runs().any(|run| run.status.tools.contains_key(tool) && asked(&run))
+    };
     let silent =
         kinds.iter().filter(|(tool, kind)| took_part(tool) && !fold.records().any(|record| record.kind() == *kind));
     silent

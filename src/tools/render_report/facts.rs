@@ -37,6 +37,15 @@ fn warmup(entries: &[Entry]) -> Option<String> {
     (!entries.is_empty()).then(|| format!("{jobs} before the counted ones: {ended}; left out of every figure"))
 }
 
+/// A figure's text as what it says first and what follows: `197 jobs/min` and `12 succeeded in 3.65 s, …`.
+pub(super) fn lead(text: &str) -> (&str, &str) {
+    let cuts = [": ", ", ", "; "].into_iter().filter_map(|between| text.find(between));
+    match cuts.min() {
+        Some(cut) => (&text[..cut], &text[cut + 2..]),
+        None => (text, ""),
+    }
+}
+
 fn load(load: &Load) -> String {
     let asked = &load.asked;
     let jobs = jobs(asked.jobs);

@@ -12,9 +12,16 @@ use crate::scenario::{RECORDS, replace};
 /// The criteria for CI systems.
 pub(super) const JUNIT: &str = "junit.xml";
 
+/// The same with drawings.
+pub(super) const HTML: &str = "report.html";
+/// The same without what the target said.
+pub(super) const REDACTED: &str = "report.redacted.html";
+
 /// Every file that makes a directory a scenario's, with what it is.
 pub(super) const DESCRIBED: &[(&str, &str)] = &[
-    (PAGE, "this report"),
+    (PAGE, "the report"),
+    (HTML, "the same with drawings, for a browser"),
+    (REDACTED, "the same without what the target said, to be sent"),
     (REPORT, "the Report record: verdict, criteria, figures"),
     (JUNIT, "the criteria, as CI systems read them"),
     ("jobs.csv", "one row per job"),

@@ -5,11 +5,14 @@ mod criteria;
 mod envelope;
 mod facts;
 mod files;
+mod html;
 mod index;
 mod intake;
 mod junit;
 mod observed;
 mod page;
+mod redact;
+mod sampled;
 mod summary;
 mod tables;
 
@@ -17,9 +20,11 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::figures::Figures;
+use crate::http::BaseUrl;
 use crate::ndjson::Writer;
 use crate::profile::Profile;
 use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
+use captures::Captures;
 use criteria::Evidence;
 use intake::Intake;
 use observed::Observed;
@@ -32,8 +37,11 @@ Input:
 
 Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
-  it arrives), report.md, report.json, junit.xml, jobs.csv, stages.csv, jobs.json, manifest.json. A directory
-  that holds any of them is refused.
+  it arrives), report.md, report.html, report.json, junit.xml, jobs.csv, stages.csv, jobs.json,
+  manifest.json. A directory that holds any of them is refused. report.html is one file that needs
+  nothing beside it; with --redact there is a report.redacted.html as well, the one file to send:
+  without bodies, sources, addresses, messages, status words, log lines and tracebacks of the target.
+  Names of jobs, stages, queues and services, ids, reasons and queries stay in it.
   With --index: report.md and index.json in that directory, and the content of index.json on
   stdout.
 
@@ -67,6 +75,7 @@ Examples:
   submit-jobs ... | poll-jobs | render-report --out runs/d --expect 'all-done,e2e.p95<30s'
   render-report --check --expect 'stage.l2.mean<3s' --out runs/e
   render-report --out runs/a --replay
+  render-report --out runs/a --replay --redact --jaeger-ui http://localhost:16686
   render-report --index runs/ramp
 
 Exit codes:
@@ -83,6 +92,7 @@ Exit codes:
 /// Judges a run from its records and writes its report; or indexes finished ones.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "render-report", version, after_help = AFTER_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// The scenario's directory; it is made, and must not hold a scenario yet
     #[arg(long, value_name = "DIR", required_unless_present_any = ["index", "check"], conflicts_with = "index")]
@@ -102,6 +112,12 @@ pub struct Args {
     /// Make the report of --out again from its records.ndjson, reading no stdin
     #[arg(long, conflicts_with = "index")]
     pub replay: bool,
+    /// Also write report.redacted.html, which may be sent; it touches no other file
+    #[arg(long, conflicts_with = "index")]
+    pub redact: bool,
+    /// Link the traces in report.html to the Jaeger UI at this address
+    #[arg(long, value_name = "URL", env = "JAEGER_UI", conflicts_with = "index")]
+    pub jaeger_ui: Option<String>,
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR")]
     pub index: Option<PathBuf>,
@@ -122,7 +138,11 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
                 out if args.check => intake::check(out.as_deref()),
                 Some(out) => {
                     let expect = (!expect.is_empty()).then_some(expect);
-                    report(&out, &RunSpec { expect, subset: args.subset, ..RunSpec::default() }, args.replay, io)
+                    let asked = RunSpec { expect, subset: args.subset, ..RunSpec::default() };
+                    // An address that is empty, as make passes on what was not set, is none.
+                    let ui = args.jaeger_ui.filter(|url| !url.trim().is_empty());
+                    let jaeger_ui = ui.map(|url| BaseUrl::parse(&url, "--jaeger-ui")).transpose()?;
+                    report(&out, &asked, &How { replay: args.replay, redact: args.redact, jaeger_ui }, io)
                 }
                 None => Err(Failure::usage("--out DIR or --index DIR is needed")),
             }
@@ -130,9 +150,16 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     }
 }
 
-fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
+/// How the report shall be made.
+struct How {
+    replay: bool,
+    redact: bool,
+    jaeger_ui: Option<BaseUrl>,
+}
+
+fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
     let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
-    let intake = if replay {
+    let intake = if how.replay {
         let intake = intake::replay(out, &console)?;
         files::check_writable(out)?;
         intake
@@ -144,48 +171,78 @@ fn report(out: &Path, asked: &RunSpec, replay: bool, io: Io<'_>) -> Outcome {
         intake::receive(stdin, &mut records, asked, &console)
     };
     let Intake { fold, broken, failed } = intake;
-    let spec = settle(asked, &fold);
-    let figures = Figures::of(&fold, spec.subset);
-    let captures = captures::captures(&fold);
-    let observed = Observed::of(&fold, &figures, out);
-    let judgement = criteria::judge(&spec.expect, &Evidence::of(&fold, &figures, &observed, &captures));
-    let mut report = Report {
-        metadata: identity(&figures),
-        spec,
-        status: ReportStatus {
-            verdict: judgement.verdict,
-            cause: judgement.cause,
-            criteria: judgement.criteria,
-            conservation: figures.account.conservation,
-            figures: figures.by_name().into_iter().chain(observed.by_name()).collect(),
-            limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
-            doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
-            files: Vec::new(),
-        },
-    };
+    let seen = Seen::of(&fold, asked, out);
 
     let mut shelf = files::Shelf::new(out, &console);
     shelf.holds(intake::RECORDS);
     shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
     shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
-    shelf.put("jobs.csv", tables::jobs(&figures));
-    shelf.put("stages.csv", tables::stages(&figures));
-    shelf.put(files::JUNIT, junit::junit(&report, &figures));
-    for file in &captures.files {
+    shelf.put("jobs.csv", tables::jobs(&seen.figures));
+    shelf.put("stages.csv", tables::stages(&seen.figures));
+    shelf.put(files::JUNIT, junit::junit(&seen.report, &seen.figures));
+    for file in &seen.captures.files {
         shelf.holds(file);
     }
-    // The page names itself and report.json, which are written once it is made.
-    let named = [shelf.written(), &[files::PAGE.to_owned(), files::REPORT.to_owned()]].concat();
-    shelf.put(files::PAGE, Ok(page::page(&report, &figures, &observed, &captures, &named).into_bytes()));
+    // The pages name themselves and report.json, which are written once they are made.
+    let pages = [files::PAGE, files::HTML].into_iter().chain(how.redact.then_some(files::REDACTED));
+    let named: Vec<String> =
+        shelf.written().iter().cloned().chain(pages.chain([files::REPORT]).map(str::to_owned)).collect();
+    let Seen { figures, captures, observed, .. } = &seen;
+    shelf.put(files::PAGE, Ok(page::page(&seen.report, figures, observed, captures, &named).into_bytes()));
+    shelf.put(files::HTML, Ok(seen.html(&named, how.jaeger_ui.as_ref(), false)));
+    if how.redact {
+        let page = redact::redacted(&fold).map(|fold| Seen::of(&fold, asked, out).html(&named, None, true));
+        shelf.put(files::REDACTED, page.map_err(std::io::Error::other));
+    }
+    let mut report = seen.report;
     report.status.files = [shelf.written(), &[files::REPORT.to_owned()]].concat();
     let record = Record::new(Kind::Report, &report)
         .map_err(|error| Failure::input_output(format!("{}: {error}", files::REPORT)))?;
     shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
     let failed = failed || shelf.failed();
 
-    console.show(&summary::summary(&report, &figures, &out.join(files::PAGE)));
+    console.show(&summary::summary(&report, &seen.figures, &out.join(files::PAGE)));
     let verdict = exit_of(report.status.verdict, broken, failed);
     said(Writer::new(stdout).record(&record)).map(|()| stop.exit_or(verdict))
+}
+
+/// All that follows from the records, and from the files that they name in the directory.
+struct Seen {
+    /// Without the list of files.
+    report: Report,
+    figures: Figures,
+    captures: Captures,
+    observed: Observed,
+}
+
+impl Seen {
+    fn of(fold: &Fold, asked: &RunSpec, out: &Path) -> Self {
+        let spec = settle(asked, fold);
+        let figures = Figures::of(fold, spec.subset);
+        let captures = captures::captures(fold);
+        let observed = Observed::of(fold, &figures, out);
+        let judgement = criteria::judge(&spec.expect, &Evidence::of(fold, &figures, &observed, &captures));
+        let report = Report {
+            metadata: identity(&figures),
+            spec,
+            status: ReportStatus {
+                verdict: judgement.verdict,
+                cause: judgement.cause,
+                criteria: judgement.criteria,
+                conservation: figures.account.conservation,
+                figures: figures.by_name().into_iter().chain(observed.by_name()).collect(),
+                limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
+                doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
+                files: Vec::new(),
+            },
+        };
+        Self { report, figures, captures, observed }
+    }
+
+    fn html(&self, written: &[String], jaeger_ui: Option<&BaseUrl>, redacted: bool) -> Vec<u8> {
+        let Self { report, figures, captures, observed } = self;
+        html::page(&html::Scene { report, figures, observed, captures, written, jaeger_ui, redacted }).into_bytes()
+    }
 }
 
 /// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.

@@ -9,12 +9,13 @@ use std::path::Path;
 
 use super::captures::is_inside;
 use super::envelope;
+use super::sampled::Sampled;
 use crate::figures::Figures;
 use crate::figures::bounds::{self, Bounds, Density};
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::listed;
 use crate::figures::witnesses::{self, Heard, Mean, Means, Witnessed};
-use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp, Traces};
+use crate::record::{CaptureResult, Fold, Kind, Series, Tenancy as TenancySpan, Timestamp, Traces};
 
 /// How many names of one sort become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
@@ -42,6 +43,15 @@ pub(super) struct Depth {
     pub(super) density: Density,
 }
 
+/// Who held the GPU, by the spans of one service.
+#[derive(Clone, Debug)]
+pub(super) struct Holds {
+    pub(super) service: String,
+    pub(super) tenancies: Vec<TenancySpan>,
+    /// How many more there were.
+    pub(super) left_out: u64,
+}
+
 /// All that they tell.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
@@ -58,6 +68,10 @@ pub(super) struct Observed {
     pub(super) transitions_within: Option<Bounds>,
     /// By queue.
     pub(super) depths: BTreeMap<String, Depth>,
+    /// Who held the GPU when, by the spans: a lane for each service that tells.
+    pub(super) holds: Vec<Holds>,
+    /// The same and the transitions over time.
+    pub(super) sampled: Sampled,
     pub(super) doubts: Vec<String>,
 }
 
@@ -74,6 +88,7 @@ impl Observed {
         let mut told = reading.told;
         let heard = Heard { spans: spans(fold), histograms, queued };
         told.stages = witnesses::side_by_side(&figures.stages, &heard);
+        told.holds = holds(fold);
         told.doubts.extend(witnesses::doubts(&told.stages, &heard));
         told.stages.truncate(NAMES);
         told
@@ -140,6 +155,15 @@ fn spans(fold: &Fold) -> Option<Means> {
 fn warm_until(figures: &Figures) -> Option<f64> {
     let status = figures.account.warmups.iter().filter_map(|entry| entry.job.as_ref()).map(|job| &job.status);
     status.filter_map(|status| status.ended_at.or(status.observed_at)).max().map(Timestamp::seconds)
+}
+
+fn holds(fold: &Fold) -> Vec<Holds> {
+    let of = |traces: Traces| Holds {
+        service: traces.spec.service,
+        left_out: traces.status.tenancies_left_out.unwrap_or_default(),
+        tenancies: traces.status.tenancies,
+    };
+    fold.of_kind(Kind::Traces).map(of).filter(|holds| !holds.tenancies.is_empty()).collect()
 }
 
 struct Reading<'a> {
@@ -287,10 +311,12 @@ impl Reading<'_> {
             (window.start.seconds() + bounded(&record, 1.0), window.end.seconds() + bounded(&record, -1.0))
         });
         self.told.transitions_within = bounds::growth(&labelled, from(&record), inside);
+        self.told.sampled.take_passings(&record, &labelled, joined);
     }
 
     fn depths(&mut self) {
         let Some((record, series)) = self.series("rabbitmq_queue_ready") else { return };
+        self.told.sampled.take_queues(&record, &series, joined);
         let (by, from, to) = (&record.spec.by, from(&record), to(&record));
         for (key, (at, ready)) in counters::highest(&series, by, from, to) {
             let density = bounds::density(&series, by, &key, from, to);

@@ -3,7 +3,7 @@
 pub mod family;
 mod jaeger;
 mod ports;
-mod process;
+pub mod process;
 mod prometheus;
 mod rabbitmq;
 mod sim;

@@ -2,6 +2,7 @@
 
 use super::threshold::{Figure, Threshold, Times};
 use super::{Evidence, Finding};
+use crate::escape::start;
 use crate::figures::account::Entry;
 use crate::figures::bounds::{Bounds, Samples, Statistic};
 use crate::figures::distribution::Measured;
@@ -14,6 +15,8 @@ use crate::record::Verdict;
 use crate::tools::render_report::facts::decimal;
 use crate::units;
 
+/// How many characters of a name or a message that a server gave a sentence quotes.
+const QUOTED: usize = 120;
 /// The query whose growth the transitions are.
 const TRANSITIONS: &str = "gpu_tenancy_transitions";
 /// The query whose highest samples the depths are.
@@ -103,19 +106,22 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
     let mut text =
         format!("{} of {}", figure.text(), if measured == 1 { "1 job".into() } else { format!("{measured} jobs") });
     if lacking > 0 {
-        text = format!("{text}; {} none, so it {}", counted(lacking, "has", "have"), range(bounds, units::seconds));
+        let range = range(bounds, units::seconds).map(|range| format!(", so it {range}")).unwrap_or_default();
+        text = format!("{text}; {} none{range}", counted(lacking, "has", "have"));
     }
     if samples.countless {
         text = format!("{text}; nobody knows how many more jobs there are");
     }
-    let alone = |one: &Measured| threshold.operator.holds(Bounds { low: one.low, high: one.high }, threshold.value);
     let single = statistic == Statistic::Max && threshold.operator.is_ceiling();
-    let wrong = samples.measured.iter().filter(|(_, one)| single && alone(one) == Some(false));
+    let fails = |bounds| single && threshold.operator.holds(bounds, threshold.value) == Some(false);
+    let known = samples.measured.iter().map(|(name, one)| (name, Bounds { low: one.low, high: one.high }));
+    let given_up = samples.lacking.iter().map(|(name, low)| (name, Bounds { low: *low, high: f64::INFINITY }));
+    let wrong = known.chain(given_up).filter(|(_, bounds)| fails(*bounds)).map(|(name, _)| name.clone()).collect();
     Ok(Reading {
         bounds,
         text,
         survivors: Some(Bounds { low: figure.low, high: figure.high }),
-        wrong: wrong.map(|(name, _)| name.clone()).collect(),
+        wrong,
         lacking: samples.lacking.into_iter().map(|(name, _)| name).collect(),
     })
 }
@@ -125,19 +131,20 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Where a figure lies: `lies between 1.20 s and 1.30 s`.
-fn range(Bounds { low, high }: Bounds, said: fn(f64) -> String) -> String {
+/// Where a figure lies: `lies between 1.20 s and 1.30 s`; none where both ends are said alike.
+fn range(Bounds { low, high }: Bounds, said: fn(f64) -> String) -> Option<String> {
+    let (least, most) = (said(low), said(high));
     match (low > 0.0, high.is_finite()) {
-        (_, true) => format!("lies between {} and {}", said(low), said(high)),
-        (true, false) => format!("is at least {}", said(low)),
-        (false, false) => "may be anything".to_owned(),
+        (_, true) if least == most => None,
+        (_, true) => Some(format!("lies between {least} and {most}")),
+        (true, false) => Some(format!("is at least {least}")),
+        (false, false) => Some("may be anything".to_owned()),
     }
 }
 
 /// The figure in `text`, and where it lies if that is not just there.
 fn ranged(text: String, bounds: Bounds, said: fn(f64) -> String) -> Reading {
-    let is_exact = said(bounds.low) == said(bounds.high);
-    let text = if is_exact { text } else { format!("{text}; it {}", range(bounds, said)) };
+    let text = range(bounds, said).map(|range| format!("{text}; it {range}")).unwrap_or(text);
     Reading::new(bounds, text)
 }
 
@@ -225,7 +232,7 @@ fn success(figures: &Figures) -> Result<Reading, String> {
         Some(rate) if lacking.is_empty() => SuccessRate::text(rate),
         _ => {
             let open = counted(lacking.len(), "has", "have");
-            let range = range(bounds, |share| format!("{} %", decimal(share * 100.0)));
+            let range = range(bounds, |share| format!("{} %", decimal(share * 100.0))).unwrap_or_default();
             format!("{succeeded} of {asked} jobs; {open} no known end, so it {range}")
         }
     };
@@ -248,7 +255,7 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
     whole(DEPTHS, evidence)?;
     let depths = &evidence.observed.depths;
     let Some(depth) = depths.get(queue) else {
-        let seen: Vec<String> = depths.keys().cloned().collect();
+        let seen: Vec<String> = depths.keys().map(|name| start(name, QUOTED)).collect();
         return Err(if seen.is_empty() {
             "no queue was sampled in the window".to_owned()
         } else {
@@ -282,6 +289,6 @@ fn whole(name: &str, evidence: &Evidence<'_>) -> Result<(), String> {
     match (row.said, &row.why) {
         (None, _) => Ok(()),
         (Some(said), None) => Err(format!("the capture of {name} {said}")),
-        (Some(said), Some(why)) => Err(format!("the capture of {name} {said}: {why}")),
+        (Some(said), Some(why)) => Err(format!("the capture of {name} {said}: {}", start(why, QUOTED))),
     }
 }

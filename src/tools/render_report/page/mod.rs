@@ -1,6 +1,6 @@
 //! `report.md`: a first screen to be pasted to a team, and the evidence below it.
 //!
-//! Whatever a record said goes through [`escape::markdown`]. Times are UTC; no clock is asked, so that the same records
+//! Whatever a record said goes through [`Pen::safe`]. The same functions write the sections of `report.html`. Times are UTC; no clock is asked, so that the same records
 //! always make the same page.
 
 mod observed;
@@ -12,19 +12,20 @@ use super::captures::Captures;
 use super::facts;
 use super::files;
 use super::observed::Observed;
-use crate::escape::{self, markdown};
+use crate::escape;
 use crate::figures::account::Entry;
 use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::journey::Journey;
 use crate::figures::outcome::{Outcome, conservation_line};
 use crate::figures::{Figures, listed};
-pub(super) use crate::page::link;
-use crate::page::{Page, dash};
+use crate::page::dash;
+pub(super) use crate::page::{Page, Pen, link};
 use crate::record::{Idle, Report, Run, Verdict};
 use crate::units;
+pub(super) use observed::{captures, counting, durations, gpu, queues, waits};
 
 /// How many jobs, captures or files the page lists; the files beside it have them all.
-const LISTED_JOBS: usize = 50;
+pub(super) const LISTED_JOBS: usize = 50;
 /// How many failures the first screen shows.
 const FIRST_FAILURES: usize = 5;
 /// How many characters of a message a cell shows.
@@ -40,7 +41,7 @@ pub(super) fn page(
     captures: &Captures,
     written: &[String],
 ) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(Pen::Markdown);
     first_screen(&mut page, report, figures);
     criteria(&mut page, report);
     stages(&mut page, figures);
@@ -48,27 +49,29 @@ pub(super) fn page(
     jobs(&mut page, figures);
     concurrency(&mut page, figures);
     run(&mut page, figures);
-    observed::captures(&mut page, &captures.rows);
+    self::captures(&mut page, &captures.rows);
     list_files(&mut page, written);
     page.into_text()
 }
 
 fn first_screen(page: &mut Page, report: &Report, figures: &Figures) {
-    let name = markdown(&title(report, figures));
+    let pen = page.pen;
+    let name = pen.safe(&title(report, figures));
     let status = &report.status;
     page.title(&format!("{}: {name}", status.verdict));
-    page.paragraph(&format!("**{}**: {}.", status.verdict, markdown(status.cause.trim_end_matches('.'))));
+    let verdict = pen.strong(&status.verdict.to_string());
+    page.paragraph(&format!("{verdict}: {}.", pen.safe(status.cause.trim_end_matches('.'))));
     page.paragraph(&conservation_line(&status.conservation));
-    if let Some(others) = facts::others(figures, markdown) {
+    if let Some(others) = facts::others(figures, pen.escape()) {
         page.paragraph(&format!("Not succeeded: {others}."));
     }
-    let rows = facts::facts(figures, markdown).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
+    let rows = facts::facts(figures, pen.escape()).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
     page.table(&["Figure", "Value"], rows);
     failures(page, figures);
     if !status.doubts.is_empty() {
         page.heading("Missing or doubtful");
         for doubt in &status.doubts {
-            page.item(&markdown(doubt));
+            page.item(&pen.safe(doubt));
         }
     }
 }
@@ -85,7 +88,8 @@ pub(super) fn title(report: &Report, figures: &Figures) -> String {
     }
 }
 
-fn failures(page: &mut Page, figures: &Figures) {
+pub(super) fn failures(page: &mut Page, figures: &Figures) {
+    let pen = page.pen;
     // One that may run is no failure yet, but why nobody knows belongs here too.
     let told = |entry: &&Entry| entry.outcome.is_bad() || entry.outcome == Outcome::Unknown;
     let bad: Vec<&Entry> = figures.account.entries.iter().filter(told).collect();
@@ -95,29 +99,30 @@ fn failures(page: &mut Page, figures: &Figures) {
     page.heading("First failures");
     let rows = bad.iter().take(FIRST_FAILURES).map(|entry| {
         vec![
-            markdown(&entry.name),
+            pen.safe(&entry.name),
             entry.outcome.to_string(),
-            entry.failed_stage().map_or_else(dash, markdown),
-            entry.reason.as_deref().map_or_else(dash, markdown),
-            entry.message.as_deref().map_or_else(dash, |message| markdown(&escape::start(message, MESSAGE))),
+            entry.failed_stage().map_or_else(dash, |text| pen.safe(text)),
+            entry.reason.as_deref().map_or_else(dash, |text| pen.safe(text)),
+            entry.message.as_deref().map_or_else(dash, |message| pen.safe(&escape::start(message, MESSAGE))),
         ]
     });
     page.table(&["Job", "Ended", "Stage", "Reason", "Message"], rows);
     if bad.len() > FIRST_FAILURES {
-        page.paragraph(&format!("{} more are in [jobs.csv](jobs.csv).", bad.len() - FIRST_FAILURES));
+        page.paragraph(&format!("{} more are in {}.", bad.len() - FIRST_FAILURES, pen.link("jobs.csv", "jobs.csv")));
     }
 }
 
-fn criteria(page: &mut Page, report: &Report) {
+pub(super) fn criteria(page: &mut Page, report: &Report) {
+    let pen = page.pen;
     page.heading("Criteria");
     let rows = report.status.criteria.iter().map(|criterion| {
         let jobs = crate::figures::listed(&criterion.jobs);
         vec![
-            markdown(&criterion.name),
-            format!("**{}**", criterion.verdict),
-            markdown(&criterion.expected),
-            markdown(&criterion.actual),
-            if jobs.is_empty() { dash() } else { markdown(&jobs) },
+            pen.safe(&criterion.name),
+            pen.strong(&criterion.verdict.to_string()),
+            pen.safe(&criterion.expected),
+            pen.safe(&criterion.actual),
+            if jobs.is_empty() { dash() } else { pen.safe(&jobs) },
         ]
     });
     page.table(&["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way"], rows);
@@ -126,13 +131,14 @@ fn criteria(page: &mut Page, report: &Report) {
     }
 }
 
-fn stages(page: &mut Page, figures: &Figures) {
+pub(super) fn stages(page: &mut Page, figures: &Figures) {
+    let pen = page.pen;
     let seen = figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some());
     let rows: Vec<Vec<String>> = seen
         .flat_map(|stage| {
             [("wait", stage.wait), ("work", stage.work)].into_iter().filter_map(|(what, of)| {
                 let of = of?;
-                let mut row = vec![markdown(&stage.name), what.to_owned()];
+                let mut row = vec![pen.safe(&stage.name), what.to_owned()];
                 row.extend(distribution(&of));
                 row.push(stage.times_from().to_owned());
                 Some(row)
@@ -161,9 +167,9 @@ fn distribution(of: &Distribution) -> Vec<String> {
     ]
 }
 
-fn jobs(page: &mut Page, figures: &Figures) {
+/// The jobs, worst first: who is known to have failed, who is not known, then the slowest.
+pub(super) fn worst_first(figures: &Figures) -> Vec<(&Entry, &Journey)> {
     let mut jobs: Vec<(&Entry, &Journey)> = figures.account.entries.iter().zip(&figures.journeys).collect();
-    // Worst first: who is known to have failed, who is not known, then the slowest.
     jobs.sort_by_cached_key(|(entry, journey)| {
         let group = match entry.outcome {
             outcome if outcome.is_bad() => 0,
@@ -174,6 +180,12 @@ fn jobs(page: &mut Page, figures: &Figures) {
         let slowness = journey.end_to_end.map(|whole| (whole.seconds * 1e6) as i64);
         (group, if group == 2 { Reverse(slowness) } else { Reverse(None) })
     });
+    jobs
+}
+
+pub(super) fn jobs(page: &mut Page, figures: &Figures) {
+    let pen = page.pen;
+    let jobs = worst_first(figures);
     page.heading("Jobs");
     if jobs.is_empty() {
         page.paragraph("None.");
@@ -183,26 +195,27 @@ fn jobs(page: &mut Page, figures: &Figures) {
         let measured = |part: Option<Measured>| part.map_or_else(dash, Measured::text);
         let polls = entry.job.as_ref().and_then(|job| job.status.polls);
         vec![
-            markdown(&entry.name),
+            pen.safe(&entry.name),
             entry.outcome.to_string(),
             journey.submit_seconds.map_or_else(dash, units::seconds),
             measured(journey.queue),
             measured(journey.run),
             measured(journey.end_to_end),
             polls.map_or_else(dash, |polls| polls.sent.to_string()),
-            entry.reason.as_deref().map_or_else(dash, markdown),
+            entry.reason.as_deref().map_or_else(dash, |text| pen.safe(text)),
         ]
     });
     page.table(&["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason"], rows);
     match jobs.len().saturating_sub(LISTED_JOBS) {
         0 => page.paragraph("Worst first. In brackets: how far the truth may lie from the figure."),
         more => page.paragraph(&format!(
-            "Worst first; {more} more are in [jobs.csv](jobs.csv). In brackets: how far the truth may lie from the figure."
+            "Worst first; {more} more are in {}. In brackets: how far the truth may lie from the figure.",
+            pen.link("jobs.csv", "jobs.csv")
         )),
     }
 }
 
-fn concurrency(page: &mut Page, figures: &Figures) {
+pub(super) fn concurrency(page: &mut Page, figures: &Figures) {
     let slices = &figures.load.slices;
     if slices.is_empty() {
         return;
@@ -216,10 +229,11 @@ fn concurrency(page: &mut Page, figures: &Figures) {
         let line = format!("{}  {:6.1} {:6}  {}", slice.from.time_of_day(), slice.mean, slice.peak, "#".repeat(bar));
         let _ = writeln!(chart, "{}", line.trim_end());
     }
-    page.paragraph(&format!("```text\n{chart}```"));
+    page.fixed(&chart);
 }
 
-fn run(page: &mut Page, figures: &Figures) {
+pub(super) fn run(page: &mut Page, figures: &Figures) {
+    let pen = page.pen;
     let runs: Vec<&Run> = figures.account.runs().collect();
     if runs.is_empty() {
         return;
@@ -242,11 +256,11 @@ fn run(page: &mut Page, figures: &Figures) {
             None => format!("{} ({} failed)", polling.sent, polling.failed),
         });
         vec![
-            markdown(&run.metadata.name),
-            markdown(&run.metadata.run),
-            status.started_at.map_or_else(dash, |time| markdown(&time.to_string())),
-            spec.target.as_deref().map_or_else(dash, markdown),
-            spec.profile.as_deref().map_or_else(dash, markdown),
+            pen.safe(&run.metadata.name),
+            pen.safe(&run.metadata.run),
+            status.started_at.map_or_else(dash, |time| pen.safe(&time.to_string())),
+            spec.target.as_deref().map_or_else(dash, |text| pen.safe(text)),
+            spec.profile.as_deref().map_or_else(dash, |text| pen.safe(text)),
             spec.deadline_seconds.map_or_else(dash, units::seconds),
             offset,
             polls,
@@ -258,19 +272,19 @@ fn run(page: &mut Page, figures: &Figures) {
     );
     for run in runs.iter().take(LISTED_JOBS) {
         if let Some(idle) = &run.status.idle {
-            page.paragraph(&markdown(&began(&run.metadata.name, idle)));
+            page.paragraph(&page.pen.safe(&began(&run.metadata.name, idle)));
         }
         if !run.status.settings.is_empty() {
             let told = run.status.settings.iter().map(|(name, value)| format!("{name}={value}"));
             let told = listed(&told.collect::<Vec<_>>());
-            page.paragraph(&markdown(&format!(
-                "The target told of its settings before {}: {told}.",
-                run.metadata.name
-            )));
+            page.paragraph(
+                &page.pen.safe(&format!("The target told of its settings before {}: {told}.", run.metadata.name)),
+            );
         }
     }
     if runs.len() > LISTED_JOBS {
-        page.paragraph(&format!("{} more are in [{2}]({2}){1}", runs.len() - LISTED_JOBS, ".", files::MANIFEST));
+        let manifest = pen.link(files::MANIFEST, files::MANIFEST);
+        page.paragraph(&format!("{} more are in {manifest}.", runs.len() - LISTED_JOBS));
     }
 }
 
@@ -290,19 +304,21 @@ fn began(name: &str, idle: &Idle) -> String {
     }
 }
 
-fn list_files(page: &mut Page, written: &[String]) {
+pub(super) fn list_files(page: &mut Page, written: &[String]) {
+    let pen = page.pen;
     page.heading("The files");
     for (name, what) in files::DESCRIBED {
         if written.iter().any(|held| held == name) {
-            page.item(&format!("[{name}]({name}): {what}"));
+            page.item(&format!("{}: {what}", pen.link(name, name)));
         }
     }
     let captured: Vec<&String> = written.iter().filter(|name| !files::OURS.contains(&name.as_str())).collect();
     for name in captured.iter().take(LISTED_JOBS) {
-        page.item(&format!("captured: {}", link(name, name)));
+        page.item(&format!("captured: {}", pen.link(name, name)));
     }
     if captured.len() > LISTED_JOBS {
         let more = captured.len() - LISTED_JOBS;
-        page.item(&format!("{more} more that were captured are listed in [{0}]({0})", files::REPORT));
+        let report = pen.link(files::REPORT, files::REPORT);
+        page.item(&format!("{more} more that were captured are listed in {report}"));
     }
 }

@@ -1,9 +1,9 @@
 //! The sections that rest on the captures: witnesses side by side, the GPU, the queues, and the captures themselves.
 
 use super::{LISTED_JOBS, MESSAGE};
-use crate::escape::{self, markdown};
+use crate::escape;
 use crate::figures::witnesses::{Mean, Spread, Witnessed};
-use crate::page::{Page, dash, link};
+use crate::page::{Page, Pen, dash};
 use crate::record::Timestamp;
 use crate::tools::render_report::captures::Row;
 use crate::tools::render_report::observed::{Depth, Observed, Tenancy};
@@ -21,7 +21,7 @@ pub(super) fn observed(page: &mut Page, observed: &Observed) {
     queues(page, observed);
 }
 
-fn counting(page: &mut Page, observed: &Observed) {
+pub(in crate::tools::render_report) fn counting(page: &mut Page, observed: &Observed) {
     let of_stages = observed.stages.iter().any(|one| one.histograms.or(one.queued).is_some());
     if of_stages || !observed.tenancies.is_empty() || !observed.transitions.is_empty() {
         page.paragraph(&format!(
@@ -32,14 +32,15 @@ fn counting(page: &mut Page, observed: &Observed) {
     }
 }
 
-fn durations(page: &mut Page, stages: &[Witnessed]) {
+pub(in crate::tools::render_report) fn durations(page: &mut Page, stages: &[Witnessed]) {
+    let pen = page.pen;
     if stages.iter().all(|one| one.spans.or(one.histograms).is_none()) {
         return;
     }
     page.heading("How long stages took, by three witnesses");
     let rows = stages.iter().filter(|one| one.documents.or(one.spans).or(one.histograms).is_some()).map(|one| {
         let means = [one.documents, one.spans, one.histograms];
-        [vec![name(&one.stage)], means.into_iter().flat_map(mean).collect(), vec![apart(one.spread())]].concat()
+        [vec![name(pen, &one.stage)], means.into_iter().flat_map(mean).collect(), vec![apart(one.spread())]].concat()
     });
     page.table(
         &[
@@ -60,14 +61,16 @@ fn durations(page: &mut Page, stages: &[Witnessed]) {
     );
 }
 
-fn waits(page: &mut Page, stages: &[Witnessed]) {
+pub(in crate::tools::render_report) fn waits(page: &mut Page, stages: &[Witnessed]) {
+    let pen = page.pen;
     if stages.iter().all(|one| one.queued.is_none()) {
         return;
     }
     page.heading("How long jobs waited, by two witnesses");
     let rows = stages.iter().filter(|one| one.waited.or(one.queued).is_some()).map(|one| {
         let means = [one.waited, one.queued];
-        [vec![name(&one.stage)], means.into_iter().flat_map(mean).collect(), vec![apart(one.wait_spread())]].concat()
+        [vec![name(pen, &one.stage)], means.into_iter().flat_map(mean).collect(), vec![apart(one.wait_spread())]]
+            .concat()
     });
     page.table(
         &["Stage", "Jobs>", "Mean wait by job documents>", "Counted>", "Mean queue wait by histograms>", "Difference>"],
@@ -83,7 +86,8 @@ fn apart(spread: Option<Spread>) -> String {
     spread.map_or_else(dash, |spread| format!("{} ({:.1} %)", units::seconds(spread.seconds), spread.ratio * 100.0))
 }
 
-fn gpu(page: &mut Page, observed: &Observed) {
+pub(in crate::tools::render_report) fn gpu(page: &mut Page, observed: &Observed) {
+    let pen = page.pen;
     if observed.tenancies.is_empty() && observed.transitions.is_empty() {
         return;
     }
@@ -91,7 +95,7 @@ fn gpu(page: &mut Page, observed: &Observed) {
     if !observed.tenancies.is_empty() {
         let rows = observed.tenancies.iter().take(LISTED_JOBS).map(|(tenant, held)| {
             let mean = |seconds: f64| seconds / held.count;
-            vec![name(tenant), count(held.count), time(held, |seconds| seconds), time(held, mean)]
+            vec![name(pen, tenant), count(held.count), time(held, |seconds| seconds), time(held, mean)]
         });
         page.table(&["Tenant", "Tenancies>", "Time in all>", "Mean>"], rows);
         page.paragraph(
@@ -102,7 +106,7 @@ fn gpu(page: &mut Page, observed: &Observed) {
     if !observed.transitions.is_empty() {
         let all: f64 = observed.transitions.values().sum();
         let ways = observed.transitions.iter().take(LISTED_JOBS);
-        let ways: Vec<String> = ways.map(|(way, times)| format!("{} {}", name(way), count(*times))).collect();
+        let ways: Vec<String> = ways.map(|(way, times)| format!("{} {}", name(pen, way), count(*times))).collect();
         page.paragraph(&format!("Transitions: {} in all: {}.", count(all), ways.join(", ")));
         more(page, observed.transitions.len());
     }
@@ -118,7 +122,8 @@ fn time(held: &Tenancy, of: impl Fn(f64) -> f64) -> String {
     }
 }
 
-fn queues(page: &mut Page, observed: &Observed) {
+pub(in crate::tools::render_report) fn queues(page: &mut Page, observed: &Observed) {
+    let pen = page.pen;
     if observed.depths.is_empty() {
         return;
     }
@@ -126,7 +131,7 @@ fn queues(page: &mut Page, observed: &Observed) {
     let rows = observed.depths.iter().take(LISTED_JOBS).map(|(queue, Depth { ready, at, .. })| {
         // A queue that was never seen filled was not deepest at any time.
         let when = if *ready > 0.0 { at.time_of_day() } else { dash() };
-        vec![name(queue), count(*ready), when]
+        vec![name(pen, queue), count(*ready), when]
     });
     page.table(&["Queue", "Messages ready>", "First seen (UTC, Prometheus' clock)"], rows);
     page.paragraph(
@@ -136,7 +141,8 @@ fn queues(page: &mut Page, observed: &Observed) {
 }
 
 /// What was asked of the pipeline's own observability, and what came.
-pub(super) fn captures(page: &mut Page, rows: &[Row]) {
+pub(in crate::tools::render_report) fn captures(page: &mut Page, rows: &[Row]) {
+    let pen = page.pen;
     page.heading("Captures");
     let kinds = [("metrics", "series"), ("traces", "traces"), ("worker logs", "logs")];
     let none = kinds.iter().filter(|(_, what)| rows.iter().all(|row| row.what != *what)).map(|(shown, _)| *shown);
@@ -150,18 +156,20 @@ pub(super) fn captures(page: &mut Page, rows: &[Row]) {
     let cells = rows.iter().take(LISTED_JOBS).map(|row| {
         let (start, end) = row.window;
         let time = |at: Option<Timestamp>| at.map_or_else(dash, Timestamp::time_of_day);
-        let named =
-            row.file.as_ref().map_or_else(|| name(&row.name), |file| link(&escape::start(&row.name, NAME), file));
+        let named = row
+            .file
+            .as_ref()
+            .map_or_else(|| name(pen, &row.name), |file| pen.link(&escape::start(&row.name, NAME), file));
         let asked = escape::start(if row.asked.is_empty() { &row.name } else { &row.asked }, MESSAGE);
         vec![
             row.what.to_owned(),
             named,
-            markdown(&asked),
+            pen.safe(&asked),
             if start.or(end).is_some() { format!("{} – {}", time(start), time(end)) } else { dash() },
             row.step_seconds.map_or_else(dash, units::seconds),
-            format!("**{}**", row.result),
+            pen.strong(row.result),
             if row.came.is_empty() { dash() } else { row.came.clone() },
-            row.why.as_ref().map_or_else(dash, |why| markdown(&escape::start(why, MESSAGE))),
+            row.why.as_ref().map_or_else(dash, |why| pen.safe(&escape::start(why, MESSAGE))),
         ]
     });
     page.table(&["What", "Name", "Asked", "Window (UTC)", "Step>", "Result", "Came", "What is short, and why"], cells);
@@ -174,8 +182,8 @@ fn more(page: &mut Page, held: usize) {
     }
 }
 
-fn name(text: &str) -> String {
-    markdown(&escape::start(text, NAME))
+fn name(pen: Pen, text: &str) -> String {
+    pen.safe(&escape::start(text, NAME))
 }
 
 /// Counts are whole, but servers give them as numbers with a point.

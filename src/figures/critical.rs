@@ -1,0 +1,172 @@
+//! The critical path of the slowest job: of the stages that waited for each other, those that made it last as long as it did.
+//!
+//! From the stage that ended last the path goes back, each time to the stage before it that ended latest. Along it, waiting and
+//! work follow each other on one clock, so that they add up; what is left of the job's time lies outside of its stages.
+
+use super::account::Account;
+use super::distribution::Measured;
+use super::journey::Journey;
+use super::outcome::Outcome;
+use super::stages::StageTimes;
+use crate::record::{Job, Stage, Timestamp};
+
+/// One stage on the path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The stage.
+    pub stage: String,
+    /// The one that it waited for; none for the first.
+    pub after: Option<String>,
+    /// Which attempt its times are of.
+    pub attempt: Option<u64>,
+    /// From the end of the one before to where its wait begins, in seconds: earlier attempts, or what nobody told.
+    pub before: f64,
+    /// The wait for it.
+    pub wait: Option<Measured>,
+    /// The work in it.
+    pub work: Measured,
+}
+
+/// The path of one job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CriticalPath {
+    /// The job's name.
+    pub job: String,
+    /// From the first stage to the last.
+    pub steps: Vec<Step>,
+    /// End to end.
+    pub whole: Measured,
+    /// What is left of that: submission, what lies between the last stage and the end, and what the clocks are apart.
+    pub rest: f64,
+}
+
+impl CriticalPath {
+    /// The path of the slowest job that succeeded; why there is none, as a sentence.
+    pub fn of(account: &Account, journeys: &[Journey]) -> Result<Self, String> {
+        let ended = account.entries.iter().zip(journeys).filter(|(entry, _)| entry.outcome == Outcome::Succeeded);
+        let known = ended.filter_map(|(entry, journey)| Some((entry, entry.job.as_ref()?, journey.end_to_end?)));
+        // Of equals the first by name.
+        let slowest = known.rev().max_by(|one, other| one.2.seconds.total_cmp(&other.2.seconds));
+        let (entry, job, whole) = slowest.ok_or("No job is known to have succeeded, so none was the slowest.")?;
+        let plan = account.plan(entry);
+        let after = |stage: &Stage| -> Option<&[String]> {
+            plan?.stages.iter().find(|spec| spec.name == stage.name).map(|spec| spec.after.as_slice())
+        };
+        let Some(last) =
+            job.status.stages.iter().filter(|stage| stage.ended_at.is_some()).max_by_key(|stage| stage.ended_at)
+        else {
+            return Err(format!("The slowest job, {}, has no times of stages.", entry.name));
+        };
+        let mut steps = Vec::new();
+        let mut next = Some(last);
+        while let Some(stage) = next {
+            let times = StageTimes::of(job, stage, plan);
+            let Some(work) = times.work else {
+                return Err(format!(
+                    "The slowest job, {}, does not tell how long stage {} took.",
+                    entry.name, stage.name
+                ));
+            };
+            let names = after(stage).unwrap_or_default();
+            let before = latest(job, stage, names);
+            if before.is_none() && !names.is_empty() {
+                return Err(format!(
+                    "The slowest job, {}, does not tell on one clock when the stages before {} ended.",
+                    entry.name, stage.name
+                ));
+            }
+            let gap = before.zip(stage.started_at).and_then(|(before, started)| Some(started.since(before.ended_at?)));
+            steps.push(Step {
+                stage: stage.name.clone(),
+                after: before.map(|before| before.name.clone()),
+                attempt: stage.attempt,
+                before: gap.map_or(0.0, |gap| gap - times.wait.map_or(0.0, |wait| wait.seconds)),
+                wait: times.wait,
+                work,
+            });
+            // A profile's stages wait only for those before them, but a record may say anything.
+            next = before.filter(|_| steps.len() < job.status.stages.len());
+        }
+        steps.reverse();
+        let told = |step: &Step| step.before + step.wait.map_or(0.0, |wait| wait.seconds) + step.work.seconds;
+        let rest = whole.seconds - steps.iter().map(told).sum::<f64>();
+        Ok(Self { job: entry.name.clone(), steps, whole, rest })
+    }
+}
+
+/// Of the stages `names` the one that ended latest, if all of them were timed as `stage` was.
+fn latest<'a>(job: &'a Job, stage: &Stage, names: &[String]) -> Option<&'a Stage> {
+    let whose = stage.times_from?;
+    let before = super::stages::predecessors(job, names, whose)?;
+    before.into_iter().max_by_key(|stage| stage.ended_at.unwrap_or(Timestamp::from_micros(i64::MIN)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Figures;
+    use super::*;
+    use crate::record::{Fold, Parsed, Record};
+
+    fn path(jobs: &[(&str, &str)]) -> Result<CriticalPath, String> {
+        let run = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"s","run":"r"},"spec":{"prefix":"s","jobs":2,"stages":[{"name":"a","required":true},{"name":"b","after":["a"],"required":true},{"name":"c","after":["a"],"required":true},{"name":"d","after":["b","c"],"required":true}]},"status":{"clockOffset":{"seconds":60,"boundSeconds":0.5}}}"#;
+        let job = |(name, stages): &(&str, &str)| {
+            format!(
+                r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"{name}","run":"r"}},"status":{{"phase":"Succeeded","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:01Z","endedAt":"2026-01-01T00:00:30Z","stages":[{stages}]}}}}"#
+            )
+        };
+        let mut fold = Fold::default();
+        for line in [run.to_owned()].into_iter().chain(jobs.iter().map(job)) {
+            match Record::parse(&line).unwrap() {
+                Parsed::Record(record) => fold.add(record),
+                Parsed::Other => panic!("not ours: {line}"),
+            }
+        }
+        let figures = Figures::of(&fold, false);
+        CriticalPath::of(&figures.account, &figures.journeys)
+    }
+
+    fn stage(name: &str, more: &str, start: u32, end: u32) -> String {
+        format!(
+            r#"{{"name":"{name}","phase":"Done","timesFrom":"server",{more}"startedAt":"2026-01-01T00:01:{start:02}Z","endedAt":"2026-01-01T00:01:{end:02}Z"}}"#
+        )
+    }
+
+    #[test]
+    fn it_goes_along_the_latest_ends_and_adds_up() {
+        let stages = [
+            stage("a", "", 3, 5),
+            stage("b", "", 6, 8),
+            // Its second attempt was queued at 12, after one that failed.
+            stage("c", r#""attempt":2,"queuedAt":"2026-01-01T00:01:12Z","#, 14, 20),
+            stage("d", "", 22, 27),
+        ];
+        let path = path(&[("s-001", &stages.join(","))]).unwrap();
+        let told: Vec<_> = path
+            .steps
+            .iter()
+            .map(|step| {
+                let wait = step.wait.map(|wait| wait.seconds);
+                (step.stage.as_str(), step.after.as_deref(), step.before, wait, step.work.seconds)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("a", None, 0.0, Some(2.0), 2.0),
+                ("c", Some("a"), 7.0, Some(2.0), 6.0),
+                ("d", Some("c"), 0.0, Some(2.0), 5.0)
+            ]
+        );
+        // One second until it was accepted, and three from the last stage to the end.
+        assert_eq!((path.whole.seconds, path.rest), (30.0, 4.0));
+    }
+
+    #[test]
+    fn what_is_not_known_is_said() {
+        assert_eq!(path(&[]), Err("No job is known to have succeeded, so none was the slowest.".to_owned()));
+        assert_eq!(path(&[("s-001", "")]), Err("The slowest job, s-001, has no times of stages.".to_owned()));
+        let lacks = [stage("a", "", 3, 5), stage("d", "", 22, 27)].join(",");
+        let said = "The slowest job, s-001, does not tell on one clock when the stages before d ended.";
+        assert_eq!(path(&[("s-001", &lacks)]), Err(said.to_owned()));
+    }
+}

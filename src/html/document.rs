@@ -1,0 +1,165 @@
+//! The shell of a page: head, style, landmarks, contents.
+
+use std::fmt::Write;
+
+use crate::escape;
+
+/// The one style sheet.
+const STYLE: &str = include_str!("style.css");
+/// How many colours the style sheet has for stages and the like; more of them begin again.
+pub const HUES: usize = 8;
+
+/// What a browser may do with the page: show it, and nothing else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// One section of a page; a line of the contents points at it.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    /// Its id: letters and dashes.
+    pub id: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// What stands in it, as markup.
+    pub body: String,
+}
+
+/// A page.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// What the window is called.
+    pub title: String,
+    /// The line above everything: which run this is, as markup.
+    pub banner: String,
+    /// What is to be seen without scrolling, as markup; it holds the first-level heading.
+    pub first: String,
+    /// What follows.
+    pub sections: Vec<Section>,
+    /// The last line, as markup.
+    pub footer: String,
+}
+
+impl Document {
+    /// The whole file.
+    pub fn text(&self) -> String {
+        let Self { title, banner, first, sections, footer } = self;
+        let mut page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
+             <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <a class=\"skip\" href=\"#main\">Skip to the report</a>\n{}\
+             <header class=\"banner\">{banner}</header>\n<main id=\"main\">\n{first}\n",
+            escape::html(title),
+            patterns(),
+        );
+        if !sections.is_empty() {
+            page.push_str("<nav class=\"contents\" aria-label=\"Contents\"><ol>");
+            for Section { id, title, .. } in sections {
+                let _ = write!(page, "<li><a href=\"#{id}\">{}</a></li>", escape::html(title));
+            }
+            page.push_str("</ol></nav>\n");
+        }
+        for Section { id, title, body } in sections {
+            let title = escape::html(title);
+            let _ = write!(
+                page,
+                "<section id=\"{id}\" aria-labelledby=\"{id}-h\">\n<h2 id=\"{id}-h\">{title}</h2>\n{body}</section>\n"
+            );
+        }
+        let _ = write!(page, "</main>\n<footer>{footer}</footer>\n</body>\n</html>\n");
+        page
+    }
+}
+
+/// Hatchings that all drawings of a page share: one per hue, and one for what went wrong.
+fn patterns() -> String {
+    let hatch = |id: &str, class: &str| {
+        format!(
+            "<pattern id=\"{id}\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+             <path class=\"{class}\" d=\"M0 0V4\"/></pattern>"
+        )
+    };
+    let mut all = String::new();
+    for hue in 0..HUES {
+        all += &hatch(&format!("hatch-{hue}"), &format!("stroke hue-{hue}"));
+    }
+    all += &hatch("hatch-bad", "stroke on-bad");
+    all += &hatch("hatch-plain", "stroke plain");
+    format!(
+        "<svg class=\"patterns\" width=\"0\" height=\"0\" aria-hidden=\"true\" focusable=\"false\"><defs>{all}</defs></svg>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The custom properties that the style sheet sets in the block that follows `place`.
+    fn colours(place: &str) -> BTreeMap<&'static str, [f64; 3]> {
+        let (_, rest) = STYLE.split_once(place).unwrap();
+        let (block, _) = rest.split_once('}').unwrap();
+        let colour = |line: &'static str| {
+            let (name, value) = line.trim().strip_prefix("--")?.split_once(": #")?;
+            let part = |at: usize| f64::from(u8::from_str_radix(&value[at..at + 2], 16).unwrap()) / 255.0;
+            Some((name, [part(0), part(2), part(4)]))
+        };
+        block.split(';').filter_map(colour).collect()
+    }
+
+    /// Relative luminance as WCAG 2 defines it.
+    fn luminance(rgb: [f64; 3]) -> f64 {
+        let linear = |c: f64| if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+        0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2])
+    }
+
+    fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    #[test]
+    fn text_and_graphics_stand_out_in_light_and_in_dark() {
+        let (light, dark) = (colours(":root {"), colours("prefers-color-scheme: dark) { :root {"));
+        assert_eq!(light.keys().collect::<Vec<_>>(), dark.keys().collect::<Vec<_>>());
+        for (theme, of) in [("light", light), ("dark", dark)] {
+            let mut compared = 0;
+            let mut at_least = |least: f64, one: &str, other: &str| {
+                let found = contrast(of[one], of[other]);
+                assert!(found >= least, "{theme}: {one} on {other}: {found:.2}");
+                compared += 1;
+            };
+            for ground in ["bg", "raised"] {
+                for text in ["ink", "muted", "link", "good-ink", "bad-ink", "open-ink"] {
+                    at_least(4.5, text, ground);
+                }
+                for graphic in ["good", "bad", "open", "line", "tenant-0", "tenant-1"] {
+                    at_least(3.0, graphic, ground);
+                }
+            }
+            for hue in 0..HUES {
+                // Names stand on these bars in the page's own ground colour.
+                at_least(4.5, &format!("hue-{hue}"), "bg");
+            }
+            for tenant in ["tenant-0", "tenant-1"] {
+                at_least(4.5, tenant, "bg");
+            }
+            for band in ["good", "bad", "open"] {
+                at_least(4.5, "on-band", band);
+            }
+            assert!(compared > 30);
+        }
+    }
+
+    #[test]
+    fn a_page_asks_for_nothing_and_runs_nothing() {
+        let page = Document { title: "a <b>".into(), ..Document::default() }.text();
+        assert!(page.contains("<title>a &lt;b&gt;</title>") && page.contains("default-src 'none'"));
+        for forbidden in ["<script", "src=", "@import", "url(http", "http://", "https://"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What is to be seen first: verdict and cause, where the jobs went, the figures, the first failures, what is doubtful.
+
+use std::fmt::Write;
+
+use super::Scene;
+use crate::escape;
+use crate::figures::outcome::{Outcome, conservation_line, count};
+use crate::html::block;
+use crate::html::svg::number;
+use crate::record::{Conservation, Verdict};
+use crate::tools::render_report::facts;
+use crate::tools::render_report::page::{self, Page};
+
+/// How many doubts are shown before the rest is folded away.
+const DOUBTS: usize = 6;
+/// How wide the bar is drawn; it is stretched to the page.
+const BAR: f64 = 1000.0;
+
+/// The class and the mark of a verdict: neither colour nor shape alone tells it.
+pub(super) fn looks(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Passed => ("good", "✓"),
+        Verdict::Failed => ("bad", "✕"),
+        Verdict::Incomplete => ("open", "?"),
+    }
+}
+
+pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
+    let status = &scene.report.status;
+    let (class, mark) = looks(status.verdict);
+    let mut text = format!(
+        "<div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{mark}</span>\
+         <h1>{}<span class=\"of\"> {}</span></h1></div>\n<p class=\"cause\">{}.</p>\n",
+        status.verdict,
+        escape::html(name),
+        escape::html(status.cause.trim_end_matches('.')),
+    );
+    text += &bar(&status.conservation);
+    let _ = writeln!(text, "<p class=\"sum\">{}</p>", faded(&conservation_line(&status.conservation)));
+    if let Some(others) = facts::others(scene.figures, scene.pen().escape()) {
+        let _ = writeln!(text, "<p>Not succeeded: {others}.</p>");
+    }
+    text += &figures(scene);
+    let mut failures = Page::html(scene.pen(), 2);
+    page::failures(&mut failures, scene.figures);
+    let failures = failures.into_text();
+    if !failures.is_empty() {
+        let _ = writeln!(text, "<div class=\"failures\">{failures}</div>");
+    }
+    text + &doubts(&status.doubts)
+}
+
+/// The conservation line with its empty terms quiet.
+fn faded(line: &str) -> String {
+    let quiet = |term: &str| {
+        let term = escape::html(term);
+        if term.starts_with("0 ") { format!("<span class=\"none\">{term}</span>") } else { term }
+    };
+    line.split(" + ").map(quiet).collect::<Vec<_>>().join(" + ")
+}
+
+fn bar(sums: &Conservation) -> String {
+    let mut shapes = String::new();
+    let mut from = 0.0;
+    for outcome in Outcome::ALL {
+        let jobs = count(sums, outcome);
+        if jobs == 0 || sums.asked == 0 {
+            continue;
+        }
+        // A single job among thousands must still be seen.
+        let width = (BAR * jobs as f64 / sums.asked as f64).max(3.0);
+        let (class, over) = match outcome {
+            Outcome::Succeeded => ("good", None),
+            outcome if outcome.is_bad() => ("bad", Some("bad-hatch")),
+            _ => ("open", None),
+        };
+        let _ = write!(shapes, "<g><title>{jobs} {outcome}</title>");
+        for class in [Some(class), over].into_iter().flatten() {
+            let _ = write!(
+                shapes,
+                "<rect class=\"{class}\" x=\"{}\" y=\"0\" width=\"{}\" height=\"12\"/>",
+                number(from),
+                number((width - 1.5).max(1.0))
+            );
+        }
+        shapes.push_str("</g>");
+        from += width;
+    }
+    let from = from.max(BAR);
+    let line = escape::html(&conservation_line(sums));
+    format!(
+        "<svg class=\"conservation\" role=\"img\" aria-labelledby=\"sum-t\" viewBox=\"0 0 {} 12\" \
+         preserveAspectRatio=\"none\"><title id=\"sum-t\">{line}</title>{shapes}</svg>\n",
+        number(from)
+    )
+}
+
+fn figures(scene: &Scene<'_>) -> String {
+    let mut wide = String::new();
+    let mut cards = String::new();
+    for (label, text) in facts::facts(scene.figures, str::to_owned) {
+        let label_markup = escape::html(label);
+        // What was asked and what was reached belong together in one sentence.
+        if label == "Load" {
+            let _ = writeln!(wide, "<div class=\"wide\"><dt>{label_markup}</dt><dd>{}</dd></div>", escape::html(&text));
+        } else {
+            let (lead, rest) = facts::lead(&text);
+            let (lead, rest) = (escape::html(&tied(lead)), escape::html(rest));
+            let _ = writeln!(
+                cards,
+                "<div><dt>{label_markup}</dt><dd><span class=\"lead\">{lead}</span><span class=\"rest\">{rest}</span></dd></div>"
+            );
+        }
+    }
+    format!("<dl class=\"facts\">\n{cards}{wide}</dl>\n")
+}
+
+/// Numbers stay with their units, and brackets in one piece, where lines are short.
+fn tied(text: &str) -> String {
+    let mut tied = String::with_capacity(text.len());
+    let mut brackets = 0;
+    for character in text.chars() {
+        let number = tied.ends_with(|c: char| c.is_ascii_digit());
+        brackets += usize::from(character == '(');
+        brackets -= usize::from(character == ')' && brackets > 0);
+        tied.push(if character == ' ' && (number || brackets > 0) { '\u{a0}' } else { character });
+    }
+    tied
+}
+
+fn doubts(doubts: &[String]) -> String {
+    if doubts.is_empty() {
+        return String::new();
+    }
+    let list = |doubts: &[String]| -> String {
+        let items = doubts.iter().map(|doubt| format!("<li>{}</li>\n", escape::html(doubt)));
+        format!("<ul>\n{}</ul>\n", items.collect::<String>())
+    };
+    let (first, rest) = doubts.split_at(doubts.len().min(DOUBTS));
+    let more =
+        if rest.is_empty() { String::new() } else { block::details(&format!("{} more", rest.len()), &list(rest)) };
+    format!("<div class=\"doubts\"><h2>Missing or doubtful</h2>\n{}{more}</div>\n", list(first))
+}

@@ -1,0 +1,172 @@
+//! The timeline: jobs in flight, queues, jobs and the GPU over one another, on one axis of time.
+
+mod around;
+mod rows;
+
+use std::fmt::Write;
+
+use super::Scene;
+use crate::escape;
+use crate::figures::load::Load;
+use crate::figures::track::Track;
+use crate::html::block;
+use crate::html::document::HUES;
+use crate::html::scale::{Scale, time_label, time_ticks};
+use crate::html::svg::{Anchor, Svg};
+use crate::record::{ClockOffset, Timestamp};
+use crate::units;
+use rows::Row;
+
+/// The drawing's width, and where the axis of time begins and ends in it.
+const WIDTH: f64 = 1140.0;
+const LEFT: f64 = 150.0;
+const RIGHT: f64 = 1036.0;
+/// How wide a character of the labels is, at the most that fonts make of it.
+const CHARACTER: f64 = 6.9;
+
+/// What all parts of the drawing share.
+struct Axis {
+    zero: Timestamp,
+    x: Scale,
+}
+
+impl Axis {
+    fn seconds(&self, at: Timestamp) -> f64 {
+        at.since(self.zero)
+    }
+
+    fn at(&self, at: Timestamp) -> f64 {
+        self.x.at(self.seconds(at))
+    }
+
+    fn length(&self) -> f64 {
+        self.x.ends().1
+    }
+}
+
+pub(super) fn section(scene: &Scene<'_>) -> String {
+    let figures = scene.figures;
+    let Some(zero) = figures.load.first_submitted else {
+        return "<p>Nothing was submitted, so there is nothing to draw.</p>\n".to_owned();
+    };
+    let account = &figures.account;
+    let tracks: Vec<(usize, Track)> = account
+        .entries
+        .iter()
+        .zip(&figures.journeys)
+        .enumerate()
+        .filter_map(|(index, (entry, journey))| Some((index, Track::of(entry, journey, account.plan(entry))?)))
+        .collect();
+    let last = tracks.iter().map(|(_, track)| track.last()).max().unwrap_or(zero);
+    let length = last.since(zero).max(1e-3);
+    let axis = Axis { zero, x: Scale::new((0.0, length), (LEFT, RIGHT)) };
+    let rows = rows::chosen(scene, &tracks);
+    let offset = single_offset(scene);
+
+    let mut svg = Svg::new(WIDTH, 0.0);
+    let ticks = time_ticks(0.0, length, 9);
+    let mut y = around::in_flight(&mut svg, &axis, &figures.load, 16.0);
+    y = around::queues(&mut svg, &axis, &scene.observed.sampled, y);
+    y = rows::draw(&mut svg, scene, &axis, &rows, y);
+    y = around::gpu(&mut svg, &axis, scene.observed, offset, y);
+    // The grid lies below everything else, and its height is known only now.
+    let mut whole = Svg::new(WIDTH, y + 26.0);
+    whole.axis(&axis.x, &ticks, (16.0, y + 4.0), time_label);
+    whole.text("tick", (0.0, y + 18.0), Anchor::Start, "since the first submission");
+    whole.put(&svg);
+
+    let mut text = format!(
+        "<p class=\"note\">{}</p>\n",
+        escape::html(&clocks(zero, offset, tracks.iter().map(|(_, track)| track)))
+    );
+    text += &block::legend(&legend(scene));
+    text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), length));
+    for note in notes(scene, &rows, tracks.len(), offset) {
+        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
+    }
+    text
+}
+
+/// The offset of the one run that there is; of several, whose clock a span's time is by is not known.
+fn single_offset(scene: &Scene<'_>) -> Option<ClockOffset> {
+    match scene.figures.account.plans.as_slice() {
+        [only] => only.offset,
+        _ => None,
+    }
+}
+
+fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterator<Item = &'a Track>) -> String {
+    let begin =
+        format!("0 is the first submission, {} {} UTC by the harness's clock.", zero.date(), zero.time_of_day());
+    let elsewhere: usize = tracks.map(|track| track.elsewhere).sum();
+    let moved = match offset {
+        Some(ClockOffset { seconds, bound_seconds }) => {
+            let side = if seconds < 0.0 { "behind" } else { "ahead of" };
+            let (apart, bound) = (units::seconds(seconds.abs()), units::seconds(bound_seconds));
+            format!("The target's clock is {apart} (± {bound}) {side} it, and the target's times are moved by that.")
+        }
+        None => "No single offset between the target's clock and the harness's is known.".to_owned(),
+    };
+    match elsewhere {
+        0 => format!("{begin} {moved}"),
+        some => format!("{begin} {moved} So the times of {some} stages have no place here and are not drawn."),
+    }
+}
+
+/// The class of a stage's colour.
+pub(super) fn hue(scene: &Scene<'_>, stage: &str) -> usize {
+    scene.figures.stages.iter().position(|held| held.name == stage).unwrap_or_default() % HUES
+}
+
+fn legend(scene: &Scene<'_>) -> Vec<(String, String)> {
+    let stages = scene.figures.stages.iter().filter(|stage| stage.by_server + stage.by_polls > 0);
+    let stages = stages.take(2 * HUES);
+    let mut entries: Vec<(String, String)> =
+        stages.map(|stage| (format!("hue-{}", hue(scene, &stage.name)), escape::start(&stage.name, 40))).collect();
+    entries.extend([
+        ("wait-plain".to_owned(), "hatched: waiting for the stage of that colour".to_owned()),
+        ("rail".to_owned(), "in flight, no stage known".to_owned()),
+        ("unknown".to_owned(), "not known: began or ended somewhere in there".to_owned()),
+        ("bad-edge".to_owned(), "went wrong there, or was last seen there".to_owned()),
+    ]);
+    entries
+}
+
+fn finding(load: &Load, scene: &Scene<'_>, rows: usize, length: f64) -> String {
+    let mut text = format!(
+        "{rows} of {} jobs over {}; at most {} in flight at once.",
+        scene.report.status.conservation.asked,
+        units::seconds(length),
+        load.peak
+    );
+    let deepest = scene.observed.depths.iter().max_by(|one, other| one.1.ready.total_cmp(&other.1.ready));
+    if let Some((queue, depth)) = deepest.filter(|(_, depth)| depth.ready > 0.0) {
+        let _ = write!(text, " The deepest queue was {queue} with {} messages ready.", depth.ready);
+    }
+    if let Some(limiting) = &scene.figures.limiting {
+        let _ = write!(text, " The limiting stage was {}: {}.", limiting.stage, limiting.text());
+    }
+    text
+}
+
+fn notes(scene: &Scene<'_>, rows: &[Row<'_>], tracks: usize, offset: Option<ClockOffset>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if rows.len() < tracks {
+        notes.push(format!(
+            "{} of {tracks} submitted jobs are drawn: of those that did not succeed the first {}, the slowest that did, and \
+             others at even distances in the order of submission. The figures are made of all.",
+            rows.len(),
+            rows::WORST
+        ));
+    }
+    notes.push(around::queue_note(&scene.observed.sampled));
+    notes.push(around::gpu_note(scene.observed, offset));
+    notes
+}
+
+/// Text that fits into so many pixels.
+fn fitted(text: &str, pixels: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of characters")]
+    let characters = (pixels / CHARACTER).max(1.0) as usize;
+    escape::start(text, characters)
+}
