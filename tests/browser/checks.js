@@ -119,11 +119,13 @@ var checks = (() => {
         let box = range.getClientRects()[0];
         // What is clipped to a point is there for a screen reader only.
         if (!box || box.width < 2 || box.height < 2) continue;
-        if (box.top < 0 || box.bottom > innerHeight || box.left < 0 || box.right > innerWidth) {
+        const middle = () => [box.left + box.width / 2, box.top + box.height / 2];
+        // Out of the window, or of a region that scrolls.
+        if (!document.elementsFromPoint(...middle()).includes(element)) {
           element.scrollIntoView({ block: 'center', inline: 'center' });
           box = range.getClientRects()[0];
         }
-        const back = ground(element, box.left + Math.min(box.width, innerWidth) / 2, box.top + box.height / 2);
+        const back = ground(element, ...middle());
         const computed = getComputedStyle(element);
         const [red, green, blue, alpha] = colour(element instanceof SVGElement ? computed.fill : computed.color);
         const front = over([red, green, blue, alpha * opacity(element)], back);

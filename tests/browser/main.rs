@@ -13,3 +13,4 @@ mod support;
 mod chromium;
 mod harness;
 mod page;
+mod reports;
