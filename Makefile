@@ -61,7 +61,7 @@ RUN_ID := $(RUN_ID)
 export RUN_ID
 ## The run directory
 OUT ?= stress-runs/$(RUN_ID)
-## The run directory that `make report` renders again
+## The run directory, or the scenario's, that `make report` renders again and `make resume` goes on with
 RUN ?= stress-runs/latest
 ## Where `make compare` looks for the newest legs of each setting
 LEGS ?= stress-runs
@@ -73,6 +73,12 @@ B ?=
 FAIL_IF_WORSE ?=
 ## The repository whose state is recorded in the run's .git-sha
 REPO ?= .
+
+##@ Which window `make capture` captures
+## Where it begins: Unix seconds as `date +%s` gives, RFC 3339, or -5m, which is before END
+START ?=
+## Where it ends; empty: now
+END ?=
 
 ##@ How the tools are called
 ## More flags for await-idle, such as --header-file FILE
@@ -110,29 +116,53 @@ TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) pipeline-sim
 profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
 target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
-# The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which.
-# The criteria are checked and the directory is made before anything is submitted: one that exists is refused, not mixed.
+# The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which. Called with
+# --check no tool does more than look at what it was told: what would be refused is refused before a job is submitted.
 define pipe
-$(check_criteria) --out "$$dir" $(criteria) &&
-mkdir "$$dir" &&
-stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) |
-await-idle $(target_flags) --prometheus '$(PROM_URL)' --earlier '$(OUT)' --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) |
-submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) |
-poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) |
-capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) |
-capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) |
-capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) |
-render-report --out "$$dir" $(criteria) $(REPORT_FLAGS) > /dev/null
+pipe() {
+stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
+await-idle $(target_flags) --prometheus '$(PROM_URL)' --earlier '$(OUT)' --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
+submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) "$$@" |
+poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) "$$@" |
+$(captures) |
+render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPORT_FLAGS) "$$@"
+}
 endef
-criteria = --expect "$$expect" $(more_criteria)
+define captures
+capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@" |
+capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
+capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) "$$@"
+endef
+# Index pages over the run $$run, the innermost first, and over what it is a part of; a scenario itself has none. The
+# verdict is that of $$run.
+define indexes
+indexes() {
+for place in "$$run/ramp" "$$run" "$$run/.." "$$run/../.." "$$run/../../.."; do
+  [[ -f $$place/index.json || $$place == "$$run" || ( $$place == "$$run/ramp" && -d $$place ) ]] || continue
+  [[ ! -f $$place/records.ndjson ]] || continue
+  render-report --index "$$(realpath --relative-to=. "$$place")" > /dev/null && code=0 || code=$$?
+  [[ $$place != "$$run" ]] || verdict=$$code
+done
+}
+endef
 more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
-check_criteria = render-report --check
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
 comma := ,
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
 # After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
 go_on = stopped=; trap 'stopped=1' INT TERM
-no_slots = dir=; trap '[[ ! -p $$dir/slots ]] || rm "$$dir/slots"' EXIT
+# At the end what was only needed meanwhile goes, and so does a directory that nothing was kept in. Whoever had nothing to
+# test hears how to start something: once, so in a suite from the suite alone.
+define tidy
+made=
+trap tidy EXIT
+tidy() {
+if [[ $$made ]]; then rm -f "$$dir/slots"; find "$$dir" -type d -empty -delete; fi
+if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
+  printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
+fi
+}
+endef
 with_tools = PATH="$(abspath $(BIN)):$$PATH"
 
 ##@ Scenarios
@@ -161,38 +191,47 @@ submake = $(MAKE) --no-print-directory
 
 .PHONY: soak
 soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
-	@$(with_tools); $(no_slots)
+	@$(with_tools)
+	$(tidy)
 	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
+	pipe --check && mkdir "$$dir" && made=yes && pipe
 
 .PHONY: ramp
 ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass
-	@$(with_tools); $(no_slots); $(go_on)
+	@$(with_tools); $(go_on)
+	$(tidy)
+	$(pipe)
+	level() {
+	  level=$$(printf 'lvl-%02d' "$$concurrency")
+	  dir="$(OUT)/ramp/by-concurrency/$$level" prefix="ramp-$$level" expect=all-done jobs='$(RAMP_JOBS)'
+	  [[ ! $$jobs =~ ^[0-9]+x$$ ]] || jobs=$$(( $${jobs%x} * concurrency ))
+	  labels=(--scenario ramp --label "level=$$concurrency" --label 'levels=$(LEVELS)')
+	}
 	levels=' '
 	for concurrency in $(LEVELS); do
 	  [[ $$concurrency =~ ^[1-9][0-9]*$$ && $$levels != *" $$concurrency "* ]] || $(call refuse,LEVELS: $$concurrency is no number from 1 up or stands twice)
 	  levels+="$$concurrency "
+	  level; pipe --check
 	done
 	[[ $$levels != ' ' ]] || $(call refuse,LEVELS is empty)
-	$(check_criteria) --out '$(OUT)/ramp' $(more_criteria)
 	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
 	for concurrency in $(LEVELS); do
-	  level=$$(printf 'lvl-%02d' "$$concurrency")
-	  dir="$(OUT)/ramp/by-concurrency/$$level" prefix="ramp-$$level" expect=all-done jobs='$(RAMP_JOBS)'
-	  [[ $$jobs != *x ]] || jobs=$$(( $${jobs%x} * concurrency ))
-	  labels=(--scenario ramp --label "level=$$concurrency" --label 'levels=$(LEVELS)')
-	  { $(pipe); } || break
+	  level
+	  { mkdir "$$dir" && made=yes && pipe; } || break
 	  rm -f "$$dir/slots"
 	done
 	render-report --index '$(OUT)/ramp' > /dev/null
 
 .PHONY: ab
 ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
-	@$(with_tools); $(no_slots)
+	@$(with_tools)
+	$(tidy)
 	$(leg); mkdir -p '$(OUT)/ab'
 	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
 	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
 	$(pipe)
+	pipe --check && mkdir "$$dir" && made=yes && pipe
 
 # The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
 define leg
@@ -214,10 +253,46 @@ suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run'
 	for scenario in soak ramp; do
 	  [[ ! -e '$(OUT)'/$$scenario ]] || $(call refuse,$(OUT)/$$scenario is there already: name another OUT)
 	done
-	$(check_criteria) $(more_criteria)
+	$(tidy)
+	render-report --check $(more_criteria)
+	export SUITE_RUNS=yes
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
+	unset SUITE_RUNS; dir='$(OUT)/soak' made=yes
 	render-report --index '$(OUT)' --planned soak,ramp > /dev/null
+
+.PHONY: capture
+capture: build ## Capture and report on a window without jobs: make capture START=-5m [END=…] OUT=…
+	@$(with_tools)
+	$(tidy)
+	[[ '$(START)' ]] || $(call refuse,START is empty: say when the window begins such as START=-5m or START=$$(date +%s))
+	end='$(END)'
+	[[ $${end:-now} != now ]] || end=$$(date +%s)
+	capture() {
+	$(captures) |
+	render-report --out "$$dir" --quiet --expect captured "$${check[@]}"
+	}
+	[[ ! -e '$(OUT)' || ! $$(ls -A '$(OUT)') ]] || $(call refuse,$(OUT) holds something already: name another OUT)
+	dir='$(OUT)' check=(--check)
+	capture --start '$(START)' --end "$$end" --check
+	check=() made=yes; mkdir -p "$$dir"
+	capture --start '$(START)' --end "$$end"
+
+.PHONY: resume
+resume: build ## Follow again what RUN left without a verdict, capture and report again
+	@$(with_tools); $(go_on)
+	$(indexes)
+	run='$(RUN)' verdict=0 failed=0 found=
+	while read -r dir && [[ ! $$stopped ]]; do
+	  found=yes
+	  poll-jobs --resume $(target_flags) $(POLL_FLAGS) < "$$dir/records.ndjson" |
+	  $(captures) |
+	  render-report --append --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 || verdict=$$?
+	  [[ $$verdict == [034] ]] || failed=$$verdict
+	done < <(find -H "$$run" -name records.ndjson -printf '%h\n' | sort)
+	[[ $$found ]] || $(call refuse,RUN=$(RUN): there are no records below it)
+	indexes
+	exit $$(( failed ? failed : verdict ))
 
 .PHONY: sim
 sim: build ## Run the stand-in pipeline in the foreground, on the ports of the real target
@@ -226,11 +301,14 @@ sim: build ## Run the stand-in pipeline in the foreground, on the ports of the r
 .PHONY: report
 report: build ## Render the reports of RUN again from its records, without load
 	@$(with_tools)
-	@find -H '$(RUN)' -name records.ndjson -printf '%h\n' | sort | while read -r dir; do
-	  render-report --replay --out "$$dir" $(REPORT_FLAGS) > /dev/null || [[ $$? == [34] ]]
-	done
-	if [[ -d '$(RUN)/ramp' ]]; then render-report --index '$(RUN)/ramp' > /dev/null || [[ $$? == [34] ]]; fi
-	render-report --index '$(RUN)' > /dev/null
+	$(indexes)
+	run='$(RUN)' verdict=0
+	while read -r dir; do
+	  render-report --replay --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 || verdict=$$?
+	  [[ $$verdict == [034] ]] || exit $$verdict
+	done < <(find -H "$$run" -name records.ndjson -printf '%h\n' | sort)
+	indexes
+	exit $$verdict
 
 .PHONY: compare
 compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
@@ -293,7 +371,7 @@ check: ## Format, lints and documentation, with warnings as errors
 
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
-	./scripts/need jq zsh fish mandoc groff-base:groff binutils:strip poppler-utils:pdftotext chromium
+	./scripts/need jq faketime zsh fish mandoc groff-base:groff binutils:strip poppler-utils:pdftotext chromium
 	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.
@@ -315,6 +393,10 @@ docs: ## Write the generated documentation anew: docs/tools.md and docs/schema/
 	# The stand-in's help is documented too, and `make test-real` leaves one behind that has a flag more.
 	$(CARGO) build --locked --workspace --quiet --bins
 	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test docs
+
+.PHONY: picture
+picture: ## Draw the README's picture from the soak of RUN, in Chromium
+	@./scripts/picture '$(RUN)/soak/report.html' docs/report.png
 
 .PHONY: clean
 clean: ## Remove what was built; runs and staged files stay

@@ -5,6 +5,7 @@
 //! exit is 0. Alone it is hard.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::cli::{Exit, Failure, Io};
 use crate::clock::Clock;
 use crate::ndjson::{Account, Line, Reader, Writer};
 use crate::record::{
-    CaptureResult, ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window,
+    CaptureResult, ClockOffset, Fold, Job, Key, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window,
 };
 use crate::runs::Runs;
 use crate::units::{self, Moment};
@@ -26,7 +27,8 @@ const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Window")]
 pub struct WindowArgs {
-    /// Begin the window here: Unix seconds, RFC 3339, -5m or now; by default the first submission in the stream
+    /// Begin the window here: Unix seconds, RFC 3339, now, or -5m, which is before the --end where that is a time, else
+    /// before now; by default the first submission in the stream
     #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
     pub start: Option<Moment>,
     /// End the window here; by default the last end in the stream
@@ -123,6 +125,13 @@ impl Passed {
         self.fold.jobs()
     }
 
+    /// What the stream says of an earlier capture of the same thing.
+    pub fn earlier(&self, kind: Kind, name: &str) -> Option<Earlier> {
+        let key = Key { kind, run: self.metadata.run.clone(), name: name.to_owned() };
+        let Told { spec, status } = self.fold.get(&key)?.read().ok()?;
+        Some(Earlier { result: status.result, window: spec.window, file: status.file })
+    }
+
     fn resolve(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
         let now = self.clock.now();
         let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
@@ -134,7 +143,11 @@ impl Passed {
             let ended = job.status.ended_at.or(job.status.observed_at).unwrap_or(submitted);
             last = Some(last.map_or(ended, |last| last.max(ended)));
         }
-        let start = args.start.map(|moment| moment.resolve(now)).or(first);
+        let before = match args.end {
+            Some(Moment::At(end)) => end,
+            _ => now,
+        };
+        let start = args.start.map(|moment| moment.resolve(before)).or(first);
         let end = args.end.map(|moment| moment.resolve(now)).or(last).or_else(|| args.start.map(|_| now));
         match (start, end) {
             (Some(start), Some(end)) if end < start => Err(Failure::usage(format!(
@@ -190,6 +203,51 @@ pub fn verdict(ended: &[(CaptureResult, Option<String>)]) -> Exit {
     }
 }
 
+/// What an earlier capture brought, where a run is resumed and captured again. Backends forget: what was had once is
+/// never given up for nothing.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    result: CaptureResult,
+    window: Option<Window>,
+    file: Option<String>,
+}
+
+impl Earlier {
+    /// It came whole for this very window, so there is nothing to ask again.
+    pub fn is_whole(&self, window: Window) -> bool {
+        self.result == CaptureResult::Ok && self.window == Some(window)
+    }
+
+    /// It brought something, and one that ends as `result` brings nothing.
+    pub fn outdoes(&self, result: CaptureResult) -> bool {
+        self.file.is_some() && matches!(result, CaptureResult::Empty | CaptureResult::Error)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Told {
+    #[serde(default)]
+    spec: ToldSpec,
+    #[serde(default)]
+    status: ToldStatus,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct ToldSpec {
+    window: Option<Window>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct ToldStatus {
+    result: CaptureResult,
+    file: Option<String>,
+}
+
+/// The word for a capture whose file could not be written.
+pub const NOT_WRITTEN: &str = "NotWritten";
+
 /// `window`, wider by `pad` on both sides.
 pub fn padded(window: Window, pad: Duration) -> Window {
     Window { start: window.start.shifted(-pad.as_secs_f64()), end: window.end.plus(pad) }
@@ -213,9 +271,9 @@ pub fn file_name(name: &str) -> String {
 
 /// Makes `dir` and what leads to it, and proves that a file can be written there.
 pub fn writable_dir(dir: &Path) -> Result<PathBuf, Failure> {
-    let failed = |error: &std::io::Error| Failure::io(&format!("{}: cannot write there", dir.display()), error);
-    std::fs::create_dir_all(dir).map_err(|error| failed(&error))?;
-    tempfile::Builder::new().prefix(".probe-").tempfile_in(dir).map_err(|error| failed(&error))?;
+    let failed = |error: io::Error| Failure::io(&format!("{}: cannot write there", dir.display()), &error);
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    tempfile::Builder::new().prefix(".probe-").tempfile_in(dir).map_err(failed)?;
     Ok(dir.to_owned())
 }
 

@@ -81,7 +81,7 @@ impl Failure {
 
     /// Reading or writing failed; `what` names the file, and what was done with it.
     pub fn io(what: &str, error: &io::Error) -> Self {
-        Self::input_output(format!("{what}: {error}"))
+        Self::input_output(format!("{what}: {}", cause(error)))
     }
 
     /// Reading or writing failed, in words of one's own.
@@ -107,6 +107,14 @@ impl Failure {
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
+}
+
+/// What went wrong with a file, without the temporary name under which it was to be written: that name is nobody's.
+pub fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    // tempfile puts the name behind the cause, and gives no other way to the cause alone.
+    let end = if error.get_ref().is_some() { text.find(" at path \"") } else { None };
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 /// What a tool's `run` gives back.

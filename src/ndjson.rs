@@ -10,7 +10,7 @@ use crate::cli::{Console, Failure};
 use crate::record::{Parsed, Record};
 
 /// One usable line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Line {
     /// A record of a kind that we know.
     Record(Record),

@@ -191,6 +191,9 @@ impl Exchange {
             ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
                 "connection refused".to_owned()
             }
+            ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                "the connection was closed before an answer came".to_owned()
+            }
             ureq::Error::Io(cause) => cause.to_string(),
             ureq::Error::HostNotFound => "host not found".to_owned(),
             ureq::Error::Timeout(ureq::Timeout::Connect) => format!("no connection within {waited}"),

@@ -156,6 +156,9 @@ pub struct Traces {
 pub struct WindowSpec {
     /// The service.
     pub service: String,
+    /// The true window; `start` and `end` lie around it, by the padding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
     /// Where the window begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Timestamp>,

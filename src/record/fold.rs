@@ -37,6 +37,11 @@ impl Fold {
         }
     }
 
+    /// The record that stayed of those that speak of `key`.
+    pub fn get(&self, key: &Key) -> Option<&Record> {
+        self.records.get(key).map(|(_, record)| record)
+    }
+
     /// The records that stayed, by kind, run and name.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values().map(|(_, record)| record)

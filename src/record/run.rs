@@ -143,6 +143,9 @@ pub struct RunStatus {
     /// What the target's health answer says of its own settings, by the names of the labels that say the same of the run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// When its jobs were followed again after it had come to an end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resumed_at: Vec<Timestamp>,
     /// What polling cost and how punctual it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,

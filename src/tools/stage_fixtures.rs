@@ -54,6 +54,9 @@ pub struct Args {
     /// Put this label on every record; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
 }
 
 const HELP: &str = "\
@@ -79,6 +82,9 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let clock = Clock::system();
     let started = clock.now();
     let sources = media(&args.from, &args.ext)?;
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let dir = staging_dir(&args.into, &args.prefix)?;
     let run = args.run.clone().unwrap_or_else(|| started.file_name());
     let metadata = |name: String| Metadata { name, run: run.clone(), labels: labels(&args) };

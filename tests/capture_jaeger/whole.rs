@@ -79,3 +79,12 @@ fn traces_that_lack_spans_are_counted() {
         (&json!("partial"), &json!(1), &json!("IncompleteTraces"))
     );
 }
+
+#[test]
+fn without_jobs_a_root_that_every_trace_lacks_is_one_that_nobody_reports() {
+    let spans = store(3, SECOND).into_iter().filter(|span| span.parent.is_some()).collect();
+    let rig = Rig::new(spans, |path, parameters, spans| v3(path, parameters, spans, 100));
+    let ran = rig.alone(&[]);
+    let status = status(&ran, "worker");
+    assert_eq!((&status["result"], &status["incompleteTraces"]), (&json!("ok"), &json!(0)), "{status}");
+}

@@ -5,11 +5,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backends;
+mod clock;
 mod deaths;
+mod disk;
 mod endings;
 mod faults;
 mod legs;
 mod makefile;
+mod proxy;
+mod resume;
 mod shards;
 mod shell;
 mod signals;

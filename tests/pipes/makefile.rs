@@ -6,7 +6,7 @@ use crate::shell::{Done, Shell, lines_with, wait_until};
 use crate::support::root;
 
 /// `make` in the repository, with the binaries that were built for the tests and everything it writes elsewhere.
-fn make(shell: &Shell, arguments: &str) -> String {
+pub(crate) fn make(shell: &Shell, arguments: &str) -> String {
     let dir = shell.target.dir.path().display();
     format!(
         "make --no-print-directory -C {} CARGO=true BIN=$(dirname $(command -v poll-jobs)) DATA={dir}/data OUT={dir}/run TARGET=$TARGET PROM_URL={} JAEGER_URL={} LOGS={} POLL_FLAGS='--min-interval 5ms --deadline 20s' CAPTURE_FLAGS='--pad 0s --settle 5s' PROM_FLAGS='--step 100ms' JAEGER_FLAGS='--flush 0s' {arguments}",
@@ -196,5 +196,56 @@ fn dry_runs_and_help_show_what_there_is() {
         if let Some((target, _)) = line.split_once(':').filter(|(name, _)| line.contains("##") && !name.contains(' ')) {
             assert!(help.contains(&format!("  make {target} ")), "{target} in\n{help}");
         }
+    }
+}
+
+#[test]
+fn a_window_without_jobs_is_captured_and_reported() {
+    let shell = Shell::new(&["--scrape-interval", "100ms"]);
+    assert_eq!(run(&shell, "soak JOBS=2").code, 0);
+    let adhoc = shell.path("adhoc").display().to_string();
+    let posts = shell.target.sim.stats().posts;
+    let done = run(&shell, &format!("capture START=-1m OUT={adhoc}"));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let report = shell.json("adhoc/report.json");
+    assert_eq!(report["status"]["verdict"], "Passed", "{report}");
+    assert!(report["status"]["figures"]["stages.whisper.histogramMeanSeconds"].is_number(), "{report}");
+    let page = shell.read("adhoc/report.md");
+    assert!(page.starts_with("# Passed: capture\n") && page.contains("stage.whisper"), "{page}");
+    let windows = shell.run("jq -c .spec.window adhoc/records.ndjson | sort -u");
+    assert_eq!(windows.stdout.lines().count(), 1, "one window for all: {}", windows.stdout);
+    assert_eq!(shell.target.sim.stats().posts, posts);
+
+    let again = run(&shell, &format!("capture START=-1m OUT={adhoc}"));
+    assert!(again.code == 2 && again.stderr.contains("holds something already"), "{}", again.stderr);
+    let other = shell.path("other");
+    for (flags, said) in [
+        ("", "START is empty"),
+        ("START=yesterday", "`yesterday` is not a time"),
+        ("START=-1m END=soon", "`soon` is not a time"),
+    ] {
+        let done = run(&shell, &format!("capture {flags} OUT={}", other.display()));
+        assert!(done.code == 2 && done.stderr.contains(said), "{flags}: {}", done.stderr);
+        assert!(!other.exists(), "{flags}");
+    }
+    let done = run(&shell, &format!("capture START=-1m PROM_URL=http://127.0.0.1:9 OUT={}", other.display()));
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert_eq!(shell.json("other/report.json")["status"]["verdict"], "Incomplete");
+}
+
+#[test]
+fn where_nothing_answers_the_last_line_says_how_to_start_something() {
+    let shell = Shell::new(&[]);
+    for scenario in ["soak", "ramp", "suite"] {
+        let out = shell.path(scenario).display().to_string();
+        let done = run(&shell, &format!("{scenario} TARGET=http://127.0.0.1:9 OUT={out}"));
+        assert_eq!(done.code, 2, "{scenario}: {}", done.stderr);
+        let said: Vec<&str> = done.stderr.lines().filter(|line| !line.starts_with("make: ***")).collect();
+        let last = said.last().unwrap();
+        assert!(
+            last.contains("make sim") && last.contains("make demo") && last.contains("TARGET=URL"),
+            "{scenario}: {last}"
+        );
+        assert_eq!(done.stderr.matches("nothing to test is there").count(), 1, "{scenario}: {}", done.stderr);
     }
 }

@@ -17,4 +17,5 @@ mod standin;
 mod support;
 mod thresholds;
 mod verdicts;
+mod window;
 mod witnesses;

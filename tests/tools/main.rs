@@ -6,5 +6,6 @@ mod support;
 
 mod await_idle;
 mod poll_jobs;
+mod resume;
 mod stage_fixtures;
 mod submit_jobs;

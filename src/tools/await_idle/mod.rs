@@ -40,6 +40,9 @@ pub struct Args {
     /// Send the headers in this file to Prometheus, one `Name: value` a line; those for the target are not sent there
     #[arg(long, value_name = "FILE")]
     pub prom_header_file: Option<PathBuf>,
+    /// Check the command line and the files it names, and end: nothing is read or asked
+    #[arg(long)]
+    pub check: bool,
 }
 
 const HELP: &str = "\
@@ -68,6 +71,9 @@ Exit codes:
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let mut watch = Some(Watch::of(&args, &io)?);
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let (mut account, mut runs, mut clock) = (Account::default(), Runs::default(), Clock::system());
     let mut out = Writer::new(io.stdout);
     for read in Reader::stdin(io.stdin) {

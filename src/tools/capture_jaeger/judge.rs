@@ -8,7 +8,7 @@ use super::model::Submission;
 use super::session::{Searched, Session};
 use super::tenancies;
 use crate::capture;
-use crate::cli::Failure;
+use crate::cli::cause;
 use crate::escape;
 use crate::profile::JaegerAt;
 use crate::record::{CaptureResult, StageSpans, Timestamp, TracesStatus};
@@ -18,23 +18,31 @@ const LISTED: usize = 3;
 /// How many stages a record tells of: span names are the server's, and a record is a line.
 const STAGES: usize = 200;
 
-/// Writes the file of each service into `dir`, which is called `jaeger` in records, and gives the services' statuses.
+/// Where the files are written.
+pub(super) struct Shelf<'a> {
+    /// The directory that is called `jaeger` in records.
+    pub(super) dir: &'a Path,
+    /// Whether what stands there of a service is worth more than what ends so.
+    pub(super) outdone: &'a dyn Fn(&str, CaptureResult) -> bool,
+}
+
+/// Writes the file of each service, and gives the services' statuses.
 pub(super) fn statuses(
     session: &mut Session<'_>,
     services: &[String],
     profile: &JaegerAt,
-    dir: &Path,
-) -> Result<Vec<TracesStatus>, Failure> {
+    shelf: &Shelf<'_>,
+) -> Vec<TracesStatus> {
     let is_empty = |service: &String| session.store.of(service).next().is_none();
     let known = if services.iter().any(is_empty) { session.jaeger.services() } else { None };
     services
         .iter()
         .zip(&session.searched)
         .map(|(service, searched)| {
-            let mut status = status(session, service, searched, known.as_deref(), dir)?;
+            let mut status = status(session, service, searched, known.as_deref(), shelf);
             status.stages = stages(session, service, profile);
             (status.tenancies, status.tenancies_left_out) = tenancies::of(session.store.of(service), service, profile);
-            Ok(status)
+            status
         })
         .collect()
 }
@@ -44,15 +52,23 @@ fn status(
     service: &str,
     searched: &Searched,
     known: Option<&[String]>,
-    dir: &Path,
-) -> Result<TracesStatus, Failure> {
+    shelf: &Shelf<'_>,
+) -> TracesStatus {
     let (submissions, found) = (session.submissions(), session.found());
     let (mut traces, mut spans, mut incomplete, mut by_id) = (0, 0, 0, 0);
+    // Without jobs nobody knows which traces a harness began. Where every one of them lacks its root and nothing else, their
+    // client reports none; where only some do, those were lost.
+    let rootless = session.expected.is_empty()
+        && session
+            .store
+            .of(service)
+            .all(|(_, trace)| trace.is_incomplete(Submission::None) && !trace.is_incomplete(Submission::Unknown));
+    let of_others = if rootless { Submission::Unknown } else { Submission::None };
     for (id, trace) in session.store.of(service) {
         traces += 1;
         spans += trace.spans.len() as u64;
         by_id += u64::from(session.by_id.contains(id));
-        incomplete += u64::from(trace.is_incomplete(submissions.get(id).copied().unwrap_or(Submission::None)));
+        incomplete += u64::from(trace.is_incomplete(submissions.get(id).copied().unwrap_or(of_others)));
     }
     let is_its = |id: &str| session.store.traces.get(id).is_some_and(|trace| trace.has(service));
     let matched = found.iter().filter(|ids| ids.iter().any(|id| is_its(id))).count() as u64;
@@ -79,14 +95,20 @@ fn status(
     status.reason = short.first().map(|(reason, _)| (*reason).to_owned());
     status.message =
         (!short.is_empty()).then(|| short.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; "));
-    if let (Some(api), true) = (session.jaeger.api(), status.result != CaptureResult::Error) {
+    let keeps = status.result != CaptureResult::Error && !(shelf.outdone)(service, status.result);
+    if let (Some(api), true) = (session.jaeger.api(), keeps) {
         let name = format!("{}.json", capture::file_name(service));
-        let path = dir.join(&name);
-        files::write(&path, api, session.store.of(service).map(|(_, trace)| trace))
-            .map_err(|error| Failure::io(&path.display().to_string(), &error))?;
-        status.file = Some(format!("jaeger/{name}"));
+        let path = shelf.dir.join(&name);
+        match files::write(&path, api, session.store.of(service).map(|(_, trace)| trace)) {
+            Ok(()) => status.file = Some(format!("jaeger/{name}")),
+            Err(error) => {
+                status.result = CaptureResult::Error;
+                status.reason = Some(capture::NOT_WRITTEN.to_owned());
+                status.message = Some(format!("{}: {}", path.display(), cause(&error)));
+            }
+        }
     }
-    Ok(status)
+    status
 }
 
 /// What the service's spans in the traces of the jobs say of the stages, by name; of all traces where there are no jobs.

@@ -62,6 +62,9 @@ pub struct Args {
     /// Fail where the traces of a service are not whole, also inside a run
     #[arg(long)]
     pub require: bool,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
     /// Which window.
     #[command(flatten)]
     pub window: WindowArgs,
@@ -108,6 +111,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let services = if args.services.is_empty() { profile.jaeger.services.clone() } else { args.services.clone() };
     let base = base(&args, &profile)?;
     let exchange = args.http.client(Connections::Kept)?.exchange();
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let dir = capture::writable_dir(&args.out.join("jaeger"))?;
 
     let mut passed = capture::pass(&mut io, &args.window)?;
@@ -124,6 +130,13 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         return Err(Failure::usage("no window: the input has no submitted job, and there is no --start"));
     }
 
+    let is_whole = |service: &String| {
+        let (earlier, window) = (passed.earlier(Kind::Traces, service), passed.window);
+        earlier.zip(window).is_some_and(|(earlier, window)| earlier.is_whole(window))
+    };
+    if base.is_some() && !services.is_empty() && services.iter().all(is_whole) {
+        return passed.close(&[], &mut io);
+    }
     let statuses = match (base, passed.window) {
         _ if passed.nothing_asked => Vec::new(),
         (None, _) => {
@@ -145,12 +158,14 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
             let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
             session.capture(&passed, args.window.settle, flush, &io.stop);
-            judge::statuses(&mut session, &services, &profile.jaeger, &dir)?
+            let shelf = judge::Shelf { dir: &dir, outdone: &|service, result| outdone(&passed, service, result) };
+            judge::statuses(&mut session, &services, &profile.jaeger, &shelf)
         }
     };
 
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());
+    let unwritten = statuses.iter().any(|status| status.reason.as_deref() == Some(capture::NOT_WRITTEN));
     for (service, status) in services.iter().zip(statuses) {
         let off = status.reason.as_deref() == Some("Off");
         if let Some(message) = status.message.as_ref().filter(|_| !off && passed.window.is_some()) {
@@ -159,10 +174,22 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if !off {
             ended.push((status.result, status.reason.clone()));
         }
-        records.push(record(service, status, &passed, &args)?);
+        if outdone(&passed, service, status.result) {
+            io.console.say(&format!("{service}: what was captured before is kept"));
+        } else {
+            records.push(record(service, status, &passed, &args)?);
+        }
     }
     let exit = passed.close(&records, &mut io)?;
+    if unwritten && exit == Exit::Done {
+        return Ok(Exit::InputOutput);
+    }
     Ok(if hard && exit == Exit::Done { capture::verdict(&ended) } else { exit })
+}
+
+/// Whether an earlier capture of `service` brought something, where one that ends as `result` brings nothing.
+fn outdone(passed: &Passed, service: &str, result: CaptureResult) -> bool {
+    passed.earlier(Kind::Traces, service).is_some_and(|earlier| earlier.outdoes(result))
 }
 
 /// The server that was asked for; none where that is off.
@@ -189,6 +216,7 @@ fn record(service: &str, status: TracesStatus, passed: &Passed, args: &Args) -> 
         metadata: Metadata { name: service.to_owned(), ..passed.metadata.clone() },
         spec: WindowSpec {
             service: service.to_owned(),
+            window: passed.window,
             start: window.map(|window| window.start),
             end: window.map(|window| window.end),
         },

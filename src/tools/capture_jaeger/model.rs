@@ -113,7 +113,7 @@ impl Trace {
 pub(super) enum Submission<'a> {
     /// The trace is not one of a job.
     None,
-    /// It is a job's, and the record does not say the span.
+    /// It is a job's, and the record does not say the span; or there are no jobs, and a client began it that reports no spans.
     Unknown,
     /// Its id.
     Span(&'a str),

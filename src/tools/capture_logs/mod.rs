@@ -51,6 +51,9 @@ pub struct Args {
     /// Fail where a log is not whole, also inside a run
     #[arg(long)]
     pub require: bool,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
     /// Which window.
     #[command(flatten)]
     pub window: WindowArgs,
@@ -90,6 +93,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let services = if args.services.is_empty() { profile.logs.services.clone() } else { args.services.clone() };
     // A profile without logs must not break the pipe that it stands in.
     let place = if services.is_empty() { None } else { place(&args, &profile)? };
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let dir = capture::writable_dir(&args.out.join("logs"))?;
 
     let mut passed = capture::pass(&mut io, &args.window)?;
@@ -115,7 +121,15 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let jobs = JobIds::of(passed.jobs());
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());
+    let mut unwritten = false;
     for service in &services {
+        let earlier = passed.earlier(Kind::Logs, service);
+        if let (Some(earlier), Some(_), Some(window)) = (&earlier, &place, passed.window)
+            && earlier.is_whole(window)
+        {
+            ended.push((CaptureResult::Ok, None));
+            continue;
+        }
         let status = match (&place, passed.window) {
             (None, _) => waived(),
             (_, None) => service::short(CaptureResult::Error, "NoWindow", "no job was submitted".to_owned()),
@@ -123,7 +137,11 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
                 io.console.progress(|| format!("reading the log of {service}"));
                 let window = by_the_workers_clock(padded(window, args.window.pad), &passed);
                 let sieve = Sieve { window, offset: args.log_utc_offset, jobs: &jobs };
-                service::capture(service, place, &sieve, &dir)?
+                service::capture(service, place, &sieve, &dir).or_else(|failure| {
+                    unwritten = true;
+                    let message = failure.message().map(str::to_owned).ok_or(failure)?;
+                    Ok(service::short(CaptureResult::Error, capture::NOT_WRITTEN, message))
+                })?
             }
         };
         if let Some(line) = service::told(service, &status).filter(|_| passed.window.is_some()) {
@@ -132,9 +150,16 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if !status.waived {
             ended.push((status.result, status.reason.clone()));
         }
-        records.push(record(service, status, &passed, &args)?);
+        if earlier.is_some_and(|earlier| earlier.outdoes(status.result)) {
+            io.console.say(&format!("{service}: what was captured before is kept"));
+        } else {
+            records.push(record(service, status, &passed, &args)?);
+        }
     }
     let exit = passed.close(&records, &mut io)?;
+    if unwritten && exit == Exit::Done {
+        return Ok(Exit::InputOutput);
+    }
     Ok(if hard && exit == Exit::Done { capture::verdict(&ended) } else { exit })
 }
 
@@ -203,6 +228,7 @@ fn record(service: &str, status: LogsStatus, passed: &Passed, args: &Args) -> Re
         metadata: Metadata { name: service.to_owned(), ..passed.metadata.clone() },
         spec: WindowSpec {
             service: service.to_owned(),
+            window: passed.window,
             start: window.map(|window| window.start),
             end: window.map(|window| window.end),
         },

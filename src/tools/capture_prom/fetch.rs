@@ -10,6 +10,7 @@ use super::files::{Copying, Files, recorded};
 use super::grid::Grid;
 use super::join::Index;
 use super::table;
+use crate::capture::NOT_WRITTEN;
 use crate::cli::{Console, Failure};
 use crate::profile::Query;
 use crate::prometheus::{self, Problem, Server};
@@ -68,20 +69,40 @@ pub(super) struct Asking<'a> {
     pub(super) files: Files,
     pub(super) query: &'a Query,
     pub(super) grid: Grid,
+    /// What an earlier capture left is worth more than an answer without a series.
+    pub(super) outdone: bool,
 }
 
 impl Asking<'_> {
     /// Asks, and stores what comes.
     pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, Trouble> {
-        self.files.clear()?;
-        let mut captured = self.envelope()?;
-        if extras.raw && captured.summary.series > 0 && prometheus::is_plain(&self.query.query) {
-            self.raw(&mut captured)?;
+        // What an earlier capture left stays until there is something better.
+        if !self.outdone {
+            self.files.clear()?;
         }
-        if extras.table {
-            self.table(&mut captured)?;
+        let mut captured = self.envelope()?;
+        // Beside an envelope that is kept, what else cannot be written is a shortfall of it.
+        if extras.raw
+            && captured.summary.series > 0
+            && prometheus::is_plain(&self.query.query)
+            && let Err(failure) = self.raw(&mut captured)
+        {
+            captured.problems.insert(0, not_written(failure)?);
+        }
+        if extras.table
+            && let Err(failure) = self.table(&mut captured)
+        {
+            captured.problems.insert(0, not_written(failure)?);
         }
         Ok(captured)
+    }
+
+    /// Gives the first file of this capture its name, in the place of whatever an earlier one left.
+    fn keep_first(&mut self, file: NamedTempFile, name: &str) -> Result<(), Failure> {
+        if std::mem::take(&mut self.outdone) {
+            self.files.clear()?;
+        }
+        self.files.keep(file, name)
     }
 
     fn envelope(&mut self) -> Result<Captured, Trouble> {
@@ -89,10 +110,15 @@ impl Asking<'_> {
         if self.grid.points() <= POINTS {
             match self.range(self.grid, &mut ()) {
                 Ok((summary, file)) => {
+                    if summary.series == 0 && self.outdone {
+                        return Err(
+                            Problem::new("NoSeries", "the server has no such series in the window any more").into()
+                        );
+                    }
                     captured.problems.extend(off_grid(&summary, self.grid));
                     captured.summary = summary;
                     let name = self.files.whole();
-                    self.files.keep(file, &name)?;
+                    self.keep_first(file, &name)?;
                     return Ok(captured);
                 }
                 Err(Trouble::Problem(problem)) if problem.too_much => self.less_helps(0, &problem)?,
@@ -122,7 +148,7 @@ impl Asking<'_> {
             match self.range(part, &mut index) {
                 Ok((summary, file)) => {
                     let name = self.files.chunk(names.len() + 1);
-                    self.files.keep(file, &name)?;
+                    self.keep_first(file, &name)?;
                     names.push(name);
                     at += part.points();
                     captured.problems.extend(off_grid(&summary, part));
@@ -149,7 +175,7 @@ impl Asking<'_> {
         let paths: Vec<_> = names.iter().map(|name| self.files.path(name)).collect();
         let (mut whole, name) = (self.files.begin()?, self.files.whole());
         let joined = index.write(&paths, &captured.summary, whole.as_file_mut());
-        joined.map_err(|error| Failure::io(&format!("joining {name}"), &error))?;
+        joined.map_err(|error| self.files.failed(&name, error))?;
         self.files.keep(whole, &name)?;
         Ok(())
     }
@@ -203,7 +229,7 @@ impl Asking<'_> {
         let mut file = self.files.begin()?;
         let mut copying = Copying::new(answer, &mut file, self.console, &self.query.name);
         let read = envelope::read(&mut copying, listener);
-        copying.finish().map_err(|error| Failure::io(&self.files.path(".").display().to_string(), &error))?;
+        copying.finish().map_err(|error| self.files.failed(&self.files.whole(), error))?;
         let summary = match read {
             Ok(summary) => summary,
             Err(Unreadable::Cut(why)) => {
@@ -224,11 +250,19 @@ impl Asking<'_> {
     }
 }
 
+/// What kept a file from being written, as a problem of its query: the others may still have room. A quiet end stays one.
+pub(super) fn not_written(failure: Failure) -> Result<Problem, Failure> {
+    match failure.message() {
+        Some(message) => Ok(Problem::new(NOT_WRITTEN, message)),
+        None => Err(failure),
+    }
+}
+
 /// What an answer in `file` is that could not be understood.
 fn unreadable(file: &NamedTempFile, why: &str) -> Result<Problem, Failure> {
     let mut start = Vec::new();
     let read = File::open(file.path()).and_then(|file| file.take(1024).read_to_end(&mut start));
-    read.map_err(|error: io::Error| Failure::io(&file.path().display().to_string(), &error))?;
+    read.map_err(|error: io::Error| Failure::io("reading the answer again", &error))?;
     let start = String::from_utf8_lossy(&start);
     if start.trim_start().starts_with("{\"status\"") {
         Ok(Problem::new("Malformed", format!("the answer cannot be understood: {why}")))

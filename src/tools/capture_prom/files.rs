@@ -75,13 +75,18 @@ impl Files {
             .prefix(".capture-")
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(&self.dir);
-        made.map_err(|error| Failure::io(&self.dir.display().to_string(), &error))
+        made.map_err(|error| self.failed(&self.whole(), error))
     }
 
     /// Gives `file` its name.
     pub(super) fn keep(&self, file: NamedTempFile, name: &str) -> Result<(), Failure> {
         let path = self.path(name);
-        file.persist(&path).map(drop).map_err(|error| Failure::io(&path.display().to_string(), &error.error))
+        file.persist(&path).map(drop).map_err(|error| self.failed(name, error.error))
+    }
+
+    /// That `name` could not be written.
+    pub(super) fn failed(&self, name: &str, error: io::Error) -> Failure {
+        Failure::io(&self.path(name).display().to_string(), &error)
     }
 }
 

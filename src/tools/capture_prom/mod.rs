@@ -54,6 +54,9 @@ pub struct Args {
     /// Inside a run, too, fail where something did not come
     #[arg(long)]
     pub require: bool,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
     /// Which window.
     #[command(flatten)]
     pub window: WindowArgs,

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::fetch::{Asking, Extras, Trouble};
+use super::fetch::{Asking, Extras, Trouble, not_written};
 use super::files::{DIRECTORY, Files};
 use super::grid::Grid;
 use super::judge::{all_names, captured_status, status, suggest, unreachable};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
-use crate::capture::{self, Passed, padded, verdict};
+use crate::capture::{self, NOT_WRITTEN, Passed, padded, verdict};
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::http::BaseUrl;
 use crate::ndjson::Writer;
@@ -29,6 +29,9 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let given = args.prometheus.as_deref().or(profile.prometheus.url.as_deref()).unwrap_or_default().trim();
     let base = (!given.is_empty()).then(|| BaseUrl::parse(given, "--prometheus")).transpose()?;
     let client = args.client()?;
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let dir = capture::writable_dir(&args.out.join(DIRECTORY))?;
     let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
@@ -42,7 +45,8 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         io.console.say(&what);
         passed.nothing_asked = true;
     }
-    let mut session = Session { args, dir, passed, window: None, server_url: None, ended: Vec::new() };
+    let mut session =
+        Session { args, dir, passed, window: None, server_url: None, ended: Vec::new(), unwritten: false };
     match base {
         _ if session.passed.nothing_asked => {}
         None => {
@@ -69,8 +73,11 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
             }
         }
     }
-    let ended = session.ended;
+    let (ended, unwritten) = (session.ended, session.unwritten);
     let exit = session.passed.close(&[], &mut io)?;
+    if unwritten && exit == Exit::Done {
+        return Ok(Exit::InputOutput);
+    }
     Ok(if exit == Exit::Done && hard && !off { verdict(&ended) } else { exit })
 }
 
@@ -101,11 +108,20 @@ struct Session<'a> {
     server_url: Option<String>,
     /// How each query ended, and why.
     ended: Vec<(CaptureResult, Option<String>)>,
+    /// A file could not be written.
+    unwritten: bool,
 }
 
 impl Session<'_> {
     /// Asks everything.
     fn all(&mut self, queries: &[Query], window: Window, server: &mut Server, io: &mut Io<'_>) -> Result<(), Failure> {
+        let is_whole = |query: &Query, passed: &Passed| {
+            passed.earlier(Kind::Series, &query.name).is_some_and(|earlier| earlier.is_whole(window))
+        };
+        if queries.iter().all(|query| is_whole(query, &self.passed)) {
+            self.ended = queries.iter().map(|_| (CaptureResult::Ok, None)).collect();
+            return Ok(());
+        }
         if let Err(problem) = server.ready() {
             io.console.say(&problem.message);
             return self.none(queries, &unreachable(problem), io);
@@ -130,12 +146,17 @@ impl Session<'_> {
                 self.none(&queries[index..], problem, io)?;
                 break;
             }
+            if is_whole(query, &self.passed) {
+                self.ended.push((CaptureResult::Ok, None));
+                continue;
+            }
             let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
             let files = Files::new(&self.dir, &query.name);
-            let asking = Asking { server, console: &io.console, files, query, grid };
+            let outdone = self.outdone(query, CaptureResult::Empty);
+            let asking = Asking { server, console: &io.console, files, query, grid, outdone };
             let mut status = match asking.capture(extras) {
                 Ok(captured) => captured_status(captured, &doubts),
-                Err(Trouble::Failure(failure)) => return Err(failure),
+                Err(Trouble::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
                 Err(Trouble::Problem(problem)) => {
                     if problem.is_silence() {
                         gone = server.ready().err().map(unreachable);
@@ -200,6 +221,11 @@ impl Session<'_> {
         Ok((grid, doubts))
     }
 
+    /// Whether an earlier capture of `query` brought something, where one that ends as `result` brings nothing.
+    fn outdone(&self, query: &Query, result: CaptureResult) -> bool {
+        self.passed.earlier(Kind::Series, &query.name).is_some_and(|earlier| earlier.outdoes(result))
+    }
+
     /// Says of all `queries` that nothing came.
     fn none(&mut self, queries: &[Query], problem: &Problem, io: &mut Io<'_>) -> Result<(), Failure> {
         for query in queries {
@@ -217,6 +243,11 @@ impl Session<'_> {
         io: &mut Io<'_>,
     ) -> Result<(), Failure> {
         self.ended.push((status.result, status.reason.clone()));
+        self.unwritten |= status.reason.as_deref() == Some(NOT_WRITTEN);
+        if self.outdone(query, status.result) {
+            io.console.say(&format!("{}: what was captured before is kept", query.name));
+            return Ok(());
+        }
         status.observed_at = Some(self.passed.clock.now());
         let series = Series {
             metadata: Metadata { name: query.name.clone(), ..self.passed.metadata.clone() },

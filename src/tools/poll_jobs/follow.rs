@@ -7,7 +7,10 @@ use super::stages::{Marks, Names};
 use crate::clock::micro;
 use crate::http::{Answer, Trouble};
 use crate::profile::{Observation, Profile, Seen, Word};
-use crate::record::{ClockOffset, Job, JobStatus, Phase, Polls, Record, ServerTimes, Timestamp};
+use crate::record::{ClockOffset, Job, JobStatus, Key, Phase, Polls, Record, ServerTimes, Timestamp};
+
+/// The flag of a body in which bytes were replaced.
+const NOT_UTF8: &str = "BodyNotUtf8";
 
 /// When a job is given up.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +26,18 @@ pub(super) struct Followed {
     pub(super) url: Arc<str>,
     /// From here its latency counts.
     counts_from: Timestamp,
-    /// From here its age and its deadline count.
+    /// From here its age counts.
     submitted_at: Timestamp,
+    /// From here its deadline counts; the submission, but for a job that is followed again.
+    patience_from: Timestamp,
+    again: bool,
     accepted_at: Timestamp,
     polls: Polls,
     /// When the last poll was sent that saw the job's state.
     seen_at: Option<Timestamp>,
     not_ended_at: Option<Timestamp>,
+    /// An answer of this session was understood.
+    heard: bool,
     /// When the last answer came, or was given up.
     received_at: Option<Timestamp>,
     unknown_since: Option<Timestamp>,
@@ -78,10 +86,13 @@ impl Followed {
             url: url.into(),
             counts_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
+            patience_from: submitted_at,
+            again: false,
             accepted_at: status.accepted_at.unwrap_or(submitted_at),
             polls: Polls::default(),
             seen_at: None,
             not_ended_at: None,
+            heard: false,
             received_at: None,
             unknown_since: None,
             trouble: None,
@@ -92,9 +103,36 @@ impl Followed {
         }
     }
 
+    /// Begins to follow `job` again, of which an earlier session knew something: what that saw still bounds when things
+    /// happened. The deadline counts from `now`, for a job that is older than that would be given up unseen.
+    pub(super) fn resumed(record: Record, job: &Job, url: String, now: Timestamp, names: &mut Names) -> Self {
+        let status = &job.status;
+        Self {
+            patience_from: now,
+            again: true,
+            polls: status.polls.unwrap_or_default(),
+            seen_at: status.not_ended_at,
+            not_ended_at: status.not_ended_at,
+            marks: Marks::resumed(&status.stages, names),
+            body: status.body.clone().unwrap_or_default().into(),
+            body_is_utf8: !status.flags.iter().any(|flag| flag == NOT_UTF8),
+            ..Self::new(record, job, url, now)
+        }
+    }
+
+    /// What tells it from other jobs.
+    pub(super) fn key(&self) -> &Key {
+        self.record.key()
+    }
+
     /// How old the job is, in seconds.
     pub(super) fn age(&self, now: Timestamp) -> f64 {
         now.since(self.submitted_at).max(0.0)
+    }
+
+    /// How many seconds are left until it is given up; negative where that is overdue.
+    pub(super) fn patience(&self, now: Timestamp, limits: Limits) -> f64 {
+        limits.deadline.as_secs_f64() - now.since(self.patience_from).max(0.0)
     }
 
     /// The names of the stages that it was last seen in.
@@ -142,7 +180,7 @@ impl Followed {
                 }
             }
         }
-        if self.age(received) >= limits.deadline.as_secs_f64() {
+        if self.patience(received, limits) <= 0.0 {
             return Next::Ended(Phase::TimedOut);
         }
         match tell.map(|what| (self.doubtful(received), what)) {
@@ -167,7 +205,7 @@ impl Followed {
     ) -> Option<Word> {
         self.unknown_since = None;
         let before = self.seen_at;
-        if *self.body == *answer.body && before.is_some() {
+        if *self.body == *answer.body && self.heard {
             // To the byte what the poll before saw, which did not end the job: it still stands so.
             (self.seen_at, self.not_ended_at, self.trouble) = (Some(sent), Some(sent), None);
             return None;
@@ -181,7 +219,7 @@ impl Followed {
         self.trouble = None;
         self.marks.note(&stages, before, received, names);
         (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
-        self.seen_at = Some(sent);
+        (self.seen_at, self.heard) = (Some(sent), true);
         let (word, problem) = match seen {
             Seen::Status(Word::Unnamed, word) => (Word::Unnamed, Some(unnamed_word(&word))),
             Seen::Status(word, _) => (word, None),
@@ -219,7 +257,7 @@ impl Followed {
         limits: Limits,
         offset: Option<ClockOffset>,
     ) -> Result<Record, crate::record::Malformed> {
-        let observation = self.seen_at.map(|_| profile.observe(&self.body));
+        let observation = (self.heard || !self.body.is_empty()).then(|| profile.observe(&self.body));
         let ended_well_or_badly = matches!(phase, Phase::Succeeded | Phase::Failed);
         let (reason, message) = self.why(phase, observation.as_ref(), limits);
         let mut status = JobStatus {
@@ -247,12 +285,15 @@ impl Followed {
             status.flags = self.flags(times, &status, offset);
             status.server_times = Some(times).filter(|times| !times.is_empty());
         }
-        self.record.update_status(&status, &["reason", "message"])?;
+        // What an earlier session flagged was about an answer that this one may have replaced.
+        let stale: &[&str] = if self.again { &["reason", "message", "flags"] } else { &["reason", "message"] };
+        self.record.update_status(&status, stale)?;
         Ok(self.record)
     }
 
     fn why(&self, phase: Phase, observation: Option<&Observation>, limits: Limits) -> (Option<String>, Option<String>) {
         let seconds = |duration: Duration| crate::units::seconds(duration.as_secs_f64());
+        let patience = seconds(limits.deadline) + if self.again { " of being followed again" } else { "" };
         let (reason, message) = match phase {
             Phase::Succeeded => return (None, None),
             Phase::Failed => {
@@ -262,14 +303,11 @@ impl Followed {
             Phase::Lost => ("UnknownId", format!("the target has not known the id for {}", seconds(limits.lost_after))),
             Phase::Interrupted => ("Stopped", "the harness was stopped while it was in flight".to_owned()),
             _ => match (&self.unnamed, &self.trouble) {
-                (Some(problem), _) => {
-                    (problem.reason, format!("not ended within {}: {}", seconds(limits.deadline), problem.message))
+                (Some(problem), _) => (problem.reason, format!("not ended within {patience}: {}", problem.message)),
+                (None, Some(trouble)) => {
+                    ("NoAnswer", format!("not seen to end within {patience}; the last poll: {trouble}"))
                 }
-                (None, Some(trouble)) => (
-                    "NoAnswer",
-                    format!("not seen to end within {}; the last poll: {trouble}", seconds(limits.deadline)),
-                ),
-                (None, None) => ("DeadlineExceeded", format!("not ended within {}", seconds(limits.deadline))),
+                (None, None) => ("DeadlineExceeded", format!("not ended within {patience}")),
             },
         };
         (Some(reason.to_owned()), Some(message))
@@ -292,7 +330,7 @@ impl Followed {
             }
         }
         if !self.body_is_utf8 {
-            flags.push("BodyNotUtf8".to_owned());
+            flags.push(NOT_UTF8.to_owned());
         }
         flags
     }

@@ -43,22 +43,32 @@ pub struct Args {
     /// Give a job up once its id has been unknown to the target for this long: `Lost`
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, help_heading = "Polling")]
     pub lost_after: Duration,
+    /// Read the records of a run to their end, hand on the last word on each, and follow again every job that has an id
+    /// and no verdict: Submitted, Interrupted, `TimedOut`, `Lost`. The deadline counts from now
+    #[arg(long, conflicts_with_all = ["slots", "explain"])]
+    pub resume: bool,
     /// Poll the job with this id once, show what each pointer of the profile finds in the answer, and end
     #[arg(long, value_name = "ID")]
     pub explain: Option<String>,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
 }
 
 const HELP: &str = "\
 Input:
-  Run and Job records from submit-jobs or from a file; jobs that are not Submitted are handed on untouched
+  Run and Job records from submit-jobs or from a file; jobs that are not Submitted are handed on untouched.
+  With --resume, the records.ndjson of a run
 
 Output:
   every record that was read; each Submitted job at once and again when it ended: phase Succeeded, Failed,
-  TimedOut, Lost or Interrupted, with its stages and the target's last body
+  TimedOut, Lost or Interrupted, with its stages and the target's last body. With --resume, each record once
+  as it stood last, then what has become of those that are followed; nothing is submitted
 
 Examples:
   stage-fixtures | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
   poll-jobs < submitted.ndjson | jq -r '[.metadata.name, .status.phase] | @tsv'
+  poll-jobs --resume < runs/a/records.ndjson | render-report --append --out runs/a
   poll-jobs --explain 379bb927167ee2d4963d9f27a2bc5a0b
 
 Exit codes:

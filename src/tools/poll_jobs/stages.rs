@@ -43,6 +43,20 @@ impl Mark {
 pub(super) struct Marks(Vec<Mark>);
 
 impl Marks {
+    /// What an earlier session saw of `stages`, for a job that is followed again.
+    pub(super) fn resumed(stages: &[Stage], names: &mut Names) -> Self {
+        let seen = stages.iter().filter(|stage| stage.times_from == Some(TimesFrom::Polls));
+        let mark = |stage: &Stage| Mark {
+            name: names.shared(&stage.name),
+            running: stage.phase == StagePhase::Running,
+            not_started_at: stage.not_started_at,
+            started_at: stage.started_at,
+            not_ended_at: stage.not_ended_at,
+            ended_at: stage.ended_at,
+        };
+        Self(seen.map(mark).collect())
+    }
+
     /// Takes note of an answer that came at `received`. `before` is when the poll before was sent that saw the job's state:
     /// what is new now had not happened then.
     pub(super) fn note(

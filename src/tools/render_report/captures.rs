@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::figures::listed;
-use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Run, Series, Timestamp, Traces};
+use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Record, Run, Series, Timestamp, Traces, Window};
 
 /// What is short, a sentence each; the files that are there; and what was asked and came, a row each.
 #[derive(Debug, Default)]
@@ -11,9 +11,16 @@ pub(super) struct Captures {
     pub(super) doubts: Vec<String>,
     pub(super) files: Vec<String>,
     pub(super) rows: Vec<Row>,
-    /// The captures that took part and left no record, a sentence each.
-    pub(super) silent: Vec<String>,
+    /// The true windows of all of them together, before any padding.
+    pub(super) window: Option<Window>,
+    /// There are captures alone: a window without jobs.
+    pub(super) alone: bool,
+    /// What can only be a part, though each capture of it may be whole, a sentence each.
+    pub(super) parts: Vec<String>,
     short: Vec<Short>,
+    /// Those that end before the last job did.
+    early: Vec<String>,
+    last_end: Option<Timestamp>,
 }
 
 /// One capture.
@@ -76,13 +83,15 @@ fn silent(fold: &Fold) -> Vec<String> {
 
 /// The captures that `fold` tells of.
 pub(super) fn captures(fold: &Fold) -> Captures {
-    let mut captures = Captures::default();
+    let last_end = fold.jobs().filter_map(|job| job.status.ended_at).max();
+    let mut captures = Captures { last_end, ..Captures::default() };
     for Series { metadata, spec, status } in fold.of_kind(Kind::Series) {
         let came = [counted(status.series, "series"), counted(status.samples, "samples")];
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         // What was not asked at all has the window that it would have been asked for.
         let start = spec.start.or(spec.window.map(|window| window.start));
         let end = spec.end.or(spec.window.map(|window| window.end));
+        captures.covers(&metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("series", &metadata, &ended, (start, end), status.file);
         (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
@@ -92,6 +101,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
         let came = [counted(status.traces, "traces"), counted(status.spans, "spans")];
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
+        captures.covers(&metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("traces", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
         if !status.missing.is_empty() {
@@ -106,6 +116,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
         let (reason, message) = (&status.reason, &status.message);
         let ended = Ended { result: status.result, reason, message, waived: status.waived };
+        captures.covers(&metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("logs", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
     }
@@ -121,8 +132,11 @@ pub(super) fn captures(fold: &Fold) -> Captures {
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
     }
-    captures.silent = silent(fold);
-    captures.doubts.extend(captures.silent.iter().cloned());
+    let told = |record: &Record| matches!(record.kind(), Kind::Run | Kind::Job);
+    captures.alone = !captures.rows.is_empty() && !fold.records().any(told);
+    captures.parts.extend(captures.early());
+    captures.parts.extend(silent(fold));
+    captures.doubts.extend_from_slice(&captures.parts);
     captures
 }
 
@@ -135,6 +149,33 @@ fn together(parts: &[Option<String>]) -> String {
 }
 
 impl Captures {
+    /// Takes note of the window of one, and of its ending too early where it brought a file.
+    fn covers(&mut self, name: &str, window: Option<Window>, file: Option<&String>) {
+        let Some(window) = window else { return };
+        self.window = Some(
+            self.window
+                .map_or(window, |held| Window { start: held.start.min(window.start), end: held.end.max(window.end) }),
+        );
+        if file.is_some() && self.ends_early(window) {
+            self.early.push(name.to_owned());
+        }
+    }
+
+    /// Whether what was captured over `window` ends before the last job did.
+    pub(super) fn ends_early(&self, window: Window) -> bool {
+        self.last_end.is_some_and(|last| window.end < last)
+    }
+
+    /// What is to be said where a run was resumed and could not be captured again.
+    fn early(&self) -> Option<String> {
+        let last = self.last_end.filter(|_| !self.early.is_empty())?;
+        Some(format!(
+            "what was captured ends before the last job did, at {} UTC, and what came after is not in it: {}",
+            last.time_of_day(),
+            listed(&self.early)
+        ))
+    }
+
     /// Takes in how one ended, and gives its row to be filled.
     fn take(
         &mut self,

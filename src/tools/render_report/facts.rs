@@ -1,6 +1,7 @@
 //! The headline figures in words, as the page and the summary on the terminal both say them. The names
 //! in them are anybody's: each is made safe by the function that the caller gives.
 
+use super::captures::Captures;
 use crate::figures::Figures;
 use crate::figures::account::Entry;
 use crate::figures::interval::SuccessRate;
@@ -14,7 +15,10 @@ pub(super) use crate::units::decimal;
 pub(super) type Safe = fn(&str) -> String;
 
 /// The figures that the first screen shows, each with its label.
-pub(super) fn facts(figures: &Figures, safe: Safe) -> Vec<(&'static str, String)> {
+pub(super) fn facts(figures: &Figures, captures: &Captures, safe: Safe) -> Vec<(&'static str, String)> {
+    if captures.alone {
+        return of_window(captures);
+    }
     let mut facts = vec![
         ("Load", load(&figures.load)),
         ("Throughput", throughput(&figures.load)),
@@ -44,6 +48,18 @@ pub(super) fn lead(text: &str) -> (&str, &str) {
         Some(cut) => (&text[..cut], &text[cut + 2..]),
         None => (text, ""),
     }
+}
+
+/// What there is to say of a window without jobs.
+fn of_window(captures: &Captures) -> Vec<(&'static str, String)> {
+    let window = captures.window.map_or_else(
+        || "not known: no capture tells it".to_owned(),
+        |window| format!("{} to {}, {}", window.start, window.end, units::seconds(window.end.since(window.start))),
+    );
+    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
+    let of = |what: &str| captures.rows.iter().filter(|row| row.what == what).count();
+    let asked = format!("{} series, traces of {} services, logs of {}", of("series"), of("traces"), of("logs"));
+    vec![("Window", window), ("Captures", format!("{whole} of {} came whole: {asked}", captures.rows.len()))]
 }
 
 fn load(load: &Load) -> String {

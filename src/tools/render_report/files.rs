@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::intake::texts;
-use crate::cli::{Console, Failure};
+use crate::cli::{Console, Failure, cause};
 use crate::record::{API_VERSION, Fold, Kind};
 pub(super) use crate::scenario::{MANIFEST, PAGE, REPORT};
 use crate::scenario::{RECORDS, replace};
@@ -68,7 +68,7 @@ impl<'a> Shelf<'a> {
         match bytes.and_then(|bytes| replace(self.directory, name, &bytes)) {
             Ok(()) => self.written.push(name.to_owned()),
             Err(error) => {
-                self.console.say(&format!("{}: {error}", self.directory.join(name).display()));
+                self.console.say(&format!("{}: {}", self.directory.join(name).display(), cause(&error)));
                 self.failed = true;
             }
         }

@@ -9,6 +9,7 @@ mod html;
 mod index;
 mod intake;
 mod junit;
+mod ledger;
 mod observed;
 mod page;
 mod redact;
@@ -27,21 +28,25 @@ use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStat
 use captures::Captures;
 use criteria::Evidence;
 use intake::Intake;
+use ledger::Ledger;
 use observed::Observed;
 
 const AFTER_HELP: &str = "\
 Input:
   Records, one a line, on stdin: the stream of the whole pipe, or several put together in any
-  order. With --replay the records.ndjson of --out; with --index neither. The metrics that the
-  records name are read in --out: what is absent or broken there is said, and has no figures.
+  order. With --append the records.ndjson of --out before them; with --replay that alone; with
+  --index neither. The metrics that the records name are read in --out: what is absent or broken
+  there is said, and has no figures.
 
 Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
   it arrives), report.md, report.html, report.json, junit.xml, jobs.csv, stages.csv, jobs.json,
-  manifest.json. A directory that holds any of them is refused. report.html is one file that needs
-  nothing beside it; with --redact there is a report.redacted.html as well, the one file to send:
-  without bodies, sources, addresses, messages, status words, log lines and tracebacks of the target.
-  Names of jobs, stages, queues and services, ids, reasons and queries stay in it.
+  manifest.json. A directory that holds any of them is refused. Where no record came at all nothing
+  is left behind. Records that the disk had no room for are written to stdout, before the Report.
+  report.html is one file that needs nothing beside it; with --redact there is a report.redacted.html
+  as well, the one file to send: without bodies, sources, addresses, messages, status words, log
+  lines and tracebacks of the target. Names of jobs, stages, queues and services, ids, reasons and
+  queries stay in it.
   With --index: report.md and index.json in that directory, and the content of index.json on
   stdout.
 
@@ -64,9 +69,9 @@ Criteria:
   STAT is mean, p50, p95 (20 jobs at least), p99 (100) or max. docs/thresholds.md says how each is
   decided: the figure with its error, and with the jobs that lack it, must lie on one side.
   Each is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is
-  the verdict. Without --expect it is what the Run record names, else all-done. What was asked is
-  kept on the Run record, so --replay needs neither --expect nor --subset again; a stream without
-  a Run cannot keep it.
+  the verdict. Without --expect it is what the Run record names, else all-done, or captured where
+  there are captures alone. What was asked is kept on the Run record, so --replay and --append need
+  neither --expect nor --subset again; a stream without a Run cannot keep it.
 
 Examples:
   stage-fixtures --jobs 12 | submit-jobs --max-posts 4 | poll-jobs | render-report --out runs/a
@@ -76,13 +81,14 @@ Examples:
   render-report --check --expect 'stage.l2.mean<3s' --out runs/e
   render-report --out runs/a --replay
   render-report --out runs/a --replay --redact --jaeger-ui http://localhost:16686
+  poll-jobs --resume < runs/a/records.ndjson | render-report --out runs/a --append
   render-report --index runs/ramp
 
 Exit codes:
   0         Passed; with --check: nothing is in the way
   2         usage error; nothing was read
   3         Failed
-  4         Incomplete
+  4         Incomplete, or no record came
   65        Passed, but lines of the input were broken and dropped
   74        reading or writing failed; this comes before any verdict
   130, 143  a signal came while reading: the report was written on what there was
@@ -103,15 +109,18 @@ pub struct Args {
     /// The profile whose stages --expect may name; AutoRAG's audio pipeline by default (see docs/profile.md)
     #[arg(long, value_name = "FILE", conflicts_with = "index")]
     pub profile: Option<PathBuf>,
-    /// Only check --expect, and that --out could be made and holds no scenario; reads and writes nothing
-    #[arg(long, conflicts_with_all = ["index", "replay"])]
-    pub check: bool,
     /// Judge only the jobs that are in the stream, not those that a Run asked for
     #[arg(long, conflicts_with = "index")]
     pub subset: bool,
     /// Make the report of --out again from its records.ndjson, reading no stdin
     #[arg(long, conflicts_with = "index")]
     pub replay: bool,
+    /// Add what is new in the stream to the records.ndjson of --out, and make its report again
+    #[arg(long, conflicts_with_all = ["index", "replay"])]
+    pub append: bool,
+    /// Write to stdout only what has no room on disk: the Report is in report.json
+    #[arg(long, conflicts_with = "index")]
+    pub quiet: bool,
     /// Also write report.redacted.html, which may be sent; it touches no other file
     #[arg(long, conflicts_with = "index")]
     pub redact: bool,
@@ -124,61 +133,92 @@ pub struct Args {
     /// With --index: the scenarios that were to be run, by their directories; one that is not there makes it Incomplete
     #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "index")]
     pub planned: Vec<String>,
+    /// Check the command line and whether --out can be written, and end: nothing is read or kept
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Where the records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// From stdin, into a new directory.
+    Create,
+    /// From the directory, then from stdin.
+    Append,
+    /// From the directory alone.
+    Replay,
 }
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
-    match (args.index, args.out) {
-        (Some(directory), _) => index::run(&directory, args.planned, io),
-        (None, out) => {
-            // A run that is replayed has its stages on its Run; the default profile may not be its own.
-            let profile = (!args.replay || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
-            let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
-            match out {
-                out if args.check => intake::check(out.as_deref()),
-                Some(out) => {
-                    let expect = (!expect.is_empty()).then_some(expect);
-                    let asked = RunSpec { expect, subset: args.subset, ..RunSpec::default() };
-                    // An address that is empty, as make passes on what was not set, is none.
-                    let ui = args.jaeger_ui.filter(|url| !url.trim().is_empty());
-                    let jaeger_ui = ui.map(|url| BaseUrl::parse(&url, "--jaeger-ui")).transpose()?;
-                    report(&out, &asked, &How { replay: args.replay, redact: args.redact, jaeger_ui }, io)
-                }
-                None => Err(Failure::usage("--out DIR or --index DIR is needed")),
-            }
-        }
+    let mode = match (args.append, args.replay) {
+        (true, _) => Mode::Append,
+        (_, true) => Mode::Replay,
+        _ => Mode::Create,
+    };
+    if let Some(directory) = &args.index {
+        return if args.check { Ok(Exit::Done) } else { index::run(directory, args.planned, io) };
     }
+    // A run that is there already has its stages on its Run; the default profile may not be its own.
+    let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
+    let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
+    // An address that is empty, as make passes on what was not set, is none.
+    let ui = args.jaeger_ui.filter(|url| !url.trim().is_empty());
+    let jaeger_ui = ui.map(|url| BaseUrl::parse(&url, "--jaeger-ui")).transpose()?;
+    let Some(out) = args.out else {
+        // With --check there is then no directory to look at.
+        return if args.check { Ok(Exit::Done) } else { Err(Failure::usage("--out DIR or --index DIR is needed")) };
+    };
+    if args.check {
+        return ledger::check(&out, mode == Mode::Create).map(|()| Exit::Done);
+    }
+    let asked = RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
+    report(&out, &asked, &How { mode, quiet: args.quiet, redact: args.redact, jaeger_ui }, io)
 }
 
 /// How the report shall be made.
 struct How {
-    replay: bool,
+    mode: Mode,
+    quiet: bool,
     redact: bool,
     jaeger_ui: Option<BaseUrl>,
 }
 
 fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
+    let mut left = Vec::new();
     let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
-    let intake = if how.replay {
+    let intake = if how.mode == Mode::Replay {
         let intake = intake::replay(out, &console)?;
         files::check_writable(out)?;
         intake
     } else {
-        let mut records = intake::create(out)?;
+        let (mut ledger, held) = if how.mode == Mode::Append {
+            files::check_writable(out)?;
+            Ledger::open(out, &console)?
+        } else {
+            (Ledger::create(out)?, Intake::default())
+        };
         if stdin_is_terminal {
             console.say("reading records from the terminal; Ctrl-D ends them");
         }
-        intake::receive(stdin, &mut records, asked, &console)
+        let intake = intake::receive(stdin, held, &mut ledger, asked, &console);
+        if intake.nothing {
+            return ledger.forget(&console);
+        }
+        left = ledger.close(&console);
+        intake
     };
-    let Intake { fold, broken, failed } = intake;
+    let Intake { fold, broken, failed, .. } = intake;
     let seen = Seen::of(&fold, asked, out);
 
     let mut shelf = files::Shelf::new(out, &console);
     shelf.holds(intake::RECORDS);
-    shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
-    shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
-    shelf.put("jobs.csv", tables::jobs(&seen.figures));
-    shelf.put("stages.csv", tables::stages(&seen.figures));
+    if !seen.captures.alone {
+        shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
+        shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
+        shelf.put("jobs.csv", tables::jobs(&seen.figures));
+        shelf.put("stages.csv", tables::stages(&seen.figures));
+    }
     shelf.put(files::JUNIT, junit::junit(&seen.report, &seen.figures));
     for file in &seen.captures.files {
         shelf.holds(file);
@@ -199,11 +239,16 @@ fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
     let record = Record::new(Kind::Report, &report)
         .map_err(|error| Failure::input_output(format!("{}: {error}", files::REPORT)))?;
     shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
-    let failed = failed || shelf.failed();
+    let failed = failed || !left.is_empty() || shelf.failed();
 
-    console.show(&summary::summary(&report, &seen.figures, &out.join(files::PAGE)));
+    console.show(&summary::summary(&report, &seen.figures, &seen.captures, &out.join(files::PAGE)));
     let verdict = exit_of(report.status.verdict, broken, failed);
-    said(Writer::new(stdout).record(&record)).map(|()| stop.exit_or(verdict))
+    let mut writer = Writer::new(stdout);
+    left.iter().try_for_each(|line| said(writer.line(line)))?;
+    if !(how.quiet && shelf.written().iter().any(|name| name == files::REPORT)) {
+        said(writer.record(&record))?;
+    }
+    Ok(stop.exit_or(verdict))
 }
 
 /// All that follows from the records, and from the files that they name in the directory.
@@ -217,13 +262,17 @@ struct Seen {
 
 impl Seen {
     fn of(fold: &Fold, asked: &RunSpec, out: &Path) -> Self {
-        let spec = settle(asked, fold);
-        let figures = Figures::of(fold, spec.subset);
         let captures = captures::captures(fold);
+        let spec = settle(asked, fold, captures.alone);
+        let mut figures = Figures::of(fold, spec.subset);
+        if captures.alone {
+            // Nobody asked for jobs, so nobody misses a word on them.
+            figures.doubts.clear();
+        }
         let observed = Observed::of(fold, &figures, out);
         let judgement = criteria::judge(&spec.expect, &Evidence::of(fold, &figures, &observed, &captures));
         let report = Report {
-            metadata: identity(&figures),
+            metadata: identity(&figures, captures.alone),
             spec,
             status: ReportStatus {
                 verdict: judgement.verdict,
@@ -246,7 +295,7 @@ impl Seen {
 }
 
 /// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.
-fn settle(asked: &RunSpec, fold: &Fold) -> ReportSpec {
+fn settle(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec {
     let mut expect = asked.expect.clone().unwrap_or_default();
     let runs: Vec<Run> = fold.runs().collect();
     if expect.is_empty() {
@@ -257,17 +306,18 @@ fn settle(asked: &RunSpec, fold: &Fold) -> ReportSpec {
         }
     }
     if expect.is_empty() {
-        expect.push(criteria::DEFAULT.to_owned());
+        expect.push(if captures_alone { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());
     }
     ReportSpec { expect, subset: asked.subset || runs.iter().any(|run| run.spec.subset) }
 }
 
 /// The Run's own name and labels; of several shards what they have in common.
-fn identity(figures: &Figures) -> Metadata {
+fn identity(figures: &Figures, captures_alone: bool) -> Metadata {
     let runs: Vec<&Run> = figures.account.runs().collect();
     let Some((first, others)) = runs.split_first() else {
         let run = figures.account.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
-        return Metadata { name: "report".to_owned(), run, ..Metadata::default() };
+        let name = if captures_alone { "capture" } else { "report" };
+        return Metadata { name: name.to_owned(), run, ..Metadata::default() };
     };
     let mut metadata = first.metadata.clone();
     if !others.is_empty() {

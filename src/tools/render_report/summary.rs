@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::captures::Captures;
 use super::facts;
 use crate::escape::{start, terminal};
 use crate::figures::Figures;
@@ -14,14 +15,16 @@ const WIDE: usize = 400;
 const DOUBTS: usize = 5;
 
 /// The lines. `page` is where the report for people lies.
-pub(super) fn summary(report: &Report, figures: &Figures, page: &Path) -> String {
+pub(super) fn summary(report: &Report, figures: &Figures, captures: &Captures, page: &Path) -> String {
     let status = &report.status;
     let title = super::page::title(report, figures);
     let mut lines =
         vec![format!("{}: {}: {}", terminal(&title), status.verdict, terminal(&start(&status.cause, WIDE)))];
     let mut put = |label: &str, text: &str| lines.push(format!("  {label:<15}{text}"));
-    put("Jobs", &conservation_line(&status.conservation));
-    for (label, text) in facts::facts(figures, terminal) {
+    if !captures.alone {
+        put("Jobs", &conservation_line(&status.conservation));
+    }
+    for (label, text) in facts::facts(figures, captures, terminal) {
         put(label, &text);
     }
     for doubt in status.doubts.iter().take(DOUBTS) {

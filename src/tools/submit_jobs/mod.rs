@@ -50,6 +50,9 @@ pub struct Args {
     /// Print the request of the first job as a curl command and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Check the command line and what it names, and end: nothing is read, sent or written
+    #[arg(long)]
+    pub check: bool,
 }
 
 const HELP: &str = "\

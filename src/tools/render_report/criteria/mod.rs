@@ -17,7 +17,7 @@ use crate::profile::Profile;
 use crate::record::{Criterion, Fold, Kind, Logs, Verdict};
 use threshold::Threshold;
 
-pub(super) use rules::DEFAULT;
+pub(super) use rules::{CAPTURED, DEFAULT};
 
 /// What there is to judge by.
 pub(super) struct Evidence<'a> {

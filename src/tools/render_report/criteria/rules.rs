@@ -14,6 +14,9 @@ use crate::record::{CaptureResult, Exception, Logs, StagePhase, Verdict};
 /// What a run is judged by where nothing else was asked for.
 pub(in super::super) const DEFAULT: &str = "all-done";
 
+/// What a window without jobs is judged by where nothing else was asked for.
+pub(in super::super) const CAPTURED: &str = "captured";
+
 /// How many characters of a target's message a sentence quotes.
 const QUOTED: usize = 80;
 
@@ -27,8 +30,8 @@ pub(super) struct Rule {
 const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every job that was asked for succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
+    Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
-    Rule { name: "captured", expected: "every capture came whole, or was waived", judge: captured },
 ];
 
 /// The one called `name`.
@@ -181,6 +184,26 @@ fn shows(entry: &Entry, name: &str) -> bool {
     stages.iter().any(|stage| stage.name == name && stage.phase == StagePhase::Done)
 }
 
+fn captured(evidence: &Evidence<'_>) -> Finding {
+    let rows = &evidence.captures.rows;
+    let whole = rows.iter().filter(|row| row.result == "ok").count();
+    let short = rows.iter().filter(|row| !["ok", "waived"].contains(&row.result));
+    let short: Vec<String> = short.map(|row| format!("{} {} ({})", row.what, row.name, row.result)).collect();
+    let actual = format!("{whole} of {} came whole", rows.len());
+    let cause = if !short.is_empty() {
+        format!("{actual}, and not: {}", listed(&short))
+    } else if let Some(part) = evidence.captures.parts.first() {
+        part.clone()
+    } else if whole == 0 {
+        "nothing was captured".to_owned()
+    } else {
+        let cause =
+            if whole == 1 { "the capture came whole".to_owned() } else { format!("all {whole} captures came whole") };
+        return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
+    };
+    Finding { actual, ..Finding::incomplete(cause) }
+}
+
 fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let logs = &evidence.logs;
     if logs.is_empty() {
@@ -224,7 +247,9 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     if let Some(log) = logs.iter().find(|log| unlisted(log)) {
         return Finding::incomplete(format!("{} had more exceptions than its record lists{left_out}", service(log)));
     }
-    let short: Vec<String> = logs.iter().filter_map(shortcoming).collect();
+    let early = logs.iter().filter(|log| log.spec.window.is_some_and(|window| evidence.captures.ends_early(window)));
+    let early = early.map(|log| format!("{} (it ends before the last job did)", service(log)));
+    let short: Vec<String> = logs.iter().filter_map(shortcoming).chain(early).collect();
     if !short.is_empty() {
         return Finding::incomplete(format!("the worker logs are not whole: {}", listed(&short)));
     }
@@ -254,26 +279,4 @@ fn shortcoming(log: &Logs) -> Option<String> {
     let why = log.status.message.as_ref().or(log.status.reason.as_ref());
     let why = why.map(|why| format!(", {}", escape::start(why, QUOTED))).unwrap_or_default();
     Some(format!("{} ({what}{why})", service(log)))
-}
-
-fn captured(evidence: &Evidence<'_>) -> Finding {
-    let captures = evidence.captures;
-    let waived = captures.rows.iter().filter(|row| row.result == "waived").count();
-    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
-    let short = captures.rows.iter().filter(|row| row.said.is_some() && row.result != "waived");
-    let short: Vec<String> =
-        short.map(|row| format!("{} {} {}", row.what, row.name, row.said.unwrap_or_default())).collect();
-    let all: Vec<String> = captures.silent.iter().cloned().chain(short).collect();
-    if !all.is_empty() {
-        return Finding::incomplete(format!("not everything was captured: {}", listed(&all)));
-    }
-    if whole == 0 {
-        return Finding::incomplete("nothing was captured");
-    }
-    let actual = match waived {
-        0 => format!("{whole} captures, all whole"),
-        _ => format!("{whole} captures, all whole; {waived} waived"),
-    };
-    let cause = "every capture came whole".to_owned();
-    Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
 }

@@ -98,7 +98,7 @@ fn bar(sums: &Conservation) -> String {
 fn figures(scene: &Scene<'_>) -> String {
     let mut wide = String::new();
     let mut cards = String::new();
-    for (label, text) in facts::facts(scene.figures, str::to_owned) {
+    for (label, text) in facts::facts(scene.figures, scene.captures, str::to_owned) {
         let label_markup = escape::html(label);
         // What was asked and what was reached belong together in one sentence.
         if label == "Load" {

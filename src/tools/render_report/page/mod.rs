@@ -8,6 +8,8 @@ mod observed;
 use std::cmp::Reverse;
 use std::fmt::Write;
 
+use std::collections::BTreeSet;
+
 use super::captures::Captures;
 use super::facts;
 use super::files;
@@ -42,11 +44,15 @@ pub(super) fn page(
     written: &[String],
 ) -> String {
     let mut page = Page::new(Pen::Markdown);
-    first_screen(&mut page, report, figures);
+    first_screen(&mut page, report, figures, captures);
     criteria(&mut page, report);
-    stages(&mut page, figures);
+    if !captures.alone {
+        stages(&mut page, figures);
+    }
     observed::observed(&mut page, observed);
-    jobs(&mut page, figures);
+    if !captures.alone {
+        jobs(&mut page, figures);
+    }
     concurrency(&mut page, figures);
     run(&mut page, figures);
     self::captures(&mut page, &captures.rows);
@@ -54,18 +60,21 @@ pub(super) fn page(
     page.into_text()
 }
 
-fn first_screen(page: &mut Page, report: &Report, figures: &Figures) {
+fn first_screen(page: &mut Page, report: &Report, figures: &Figures, captures: &Captures) {
     let pen = page.pen;
     let name = pen.safe(&title(report, figures));
     let status = &report.status;
     page.title(&format!("{}: {name}", status.verdict));
     let verdict = pen.strong(&status.verdict.to_string());
     page.paragraph(&format!("{verdict}: {}.", pen.safe(status.cause.trim_end_matches('.'))));
-    page.paragraph(&conservation_line(&status.conservation));
+    if !captures.alone {
+        page.paragraph(&conservation_line(&status.conservation));
+    }
     if let Some(others) = facts::others(figures, pen.escape()) {
         page.paragraph(&format!("Not succeeded: {others}."));
     }
-    let rows = facts::facts(figures, pen.escape()).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
+    let rows =
+        facts::facts(figures, captures, pen.escape()).into_iter().map(|(label, text)| vec![label.to_owned(), text]);
     page.table(&["Figure", "Value"], rows);
     failures(page, figures);
     if !status.doubts.is_empty() {
@@ -281,6 +290,14 @@ pub(super) fn run(page: &mut Page, figures: &Figures) {
                 &page.pen.safe(&format!("The target told of its settings before {}: {told}.", run.metadata.name)),
             );
         }
+    }
+    let resumed: BTreeSet<_> = runs.iter().flat_map(|run| &run.status.resumed_at).collect();
+    if !resumed.is_empty() {
+        let times: Vec<String> = resumed.into_iter().map(|at| pen.safe(&at.to_string())).collect();
+        page.paragraph(&format!(
+            "Jobs were followed again from {} on; what ended in between is known to lie between two polls, as all ends are.",
+            listed(&times)
+        ));
     }
     if runs.len() > LISTED_JOBS {
         let manifest = pen.link(files::MANIFEST, files::MANIFEST);

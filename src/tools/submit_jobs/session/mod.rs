@@ -54,6 +54,9 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
         None => BaseUrl::parse(&profile.target, "the profile's target")?,
     };
     let client = args.target.http.client(Connections::Fresh)?;
+    if args.check {
+        return Ok(Exit::Done);
+    }
     let exchange = client.exchange();
     let (events, happened) = channel();
     let mut session = Session::new(args, profile, base, client, &io, events.clone());

@@ -1,6 +1,8 @@
 //! A session of polling: one loop that keeps the timers, hears every answer, and is the only one to write.
 
-use std::collections::{HashMap, VecDeque};
+mod resume;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -18,7 +20,7 @@ use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::{Place, Profile, Values, fill};
-use crate::record::{Job, Key, Kind, Phase, Record, RunSpec, RunStatus};
+use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
 use crate::runs::Runs;
 use crate::slots::Giver;
 use crate::workers::Workers;
@@ -47,6 +49,9 @@ struct Task {
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
     let client = args.target.http.client(Connections::Kept)?;
+    if args.check {
+        return args.target.base_url().map(|_| Exit::Done);
+    }
     let (events, happened) = channel();
     let mut session = Session::new(args, profile, client, &io, events.clone())?;
     let (to, stop) = (events.clone(), events);
@@ -63,6 +68,8 @@ struct Session<'a> {
     limits: Limits,
     intervals: Intervals,
     base: Option<BaseUrl>,
+    /// Targets of Runs that --target sends elsewhere, each said once.
+    elsewhere: BTreeSet<String>,
     console: Console,
     stop: Stop,
     clock: Clock,
@@ -80,6 +87,10 @@ struct Session<'a> {
     followed: HashMap<usize, Followed>,
     by_key: HashMap<Key, usize>,
     next_job: usize,
+    /// With --resume: what was read so far of the records to resume.
+    ledger: Option<Fold>,
+    /// What following the jobs had cost before this session.
+    spent: Polling,
     tally: Tally,
     input_ended: bool,
     in_trouble: bool,
@@ -119,6 +130,7 @@ impl<'a> Session<'a> {
             limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
             intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
             base: args.target.base_url()?,
+            elsewhere: BTreeSet::new(),
             profile,
             console: io.console.clone(),
             stop: io.stop.clone(),
@@ -136,6 +148,8 @@ impl<'a> Session<'a> {
             followed: HashMap::new(),
             by_key: HashMap::new(),
             next_job: 0,
+            ledger: args.resume.then(Fold::default),
+            spent: Polling::default(),
             tally: Tally::new()?,
             input_ended: false,
             in_trouble: false,
@@ -183,11 +197,19 @@ impl<'a> Session<'a> {
 
     fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
         match event {
-            Event::Line(Input::End) => self.input_ended = true,
+            Event::Line(Input::End) => {
+                self.input_ended = true;
+                if let Some(ledger) = self.ledger.take() {
+                    self.resume(&ledger, out)?;
+                }
+            }
             Event::Line(Input::Failed(error)) => return Err(Failure::io("stdin", &error)),
             Event::Line(Input::Item(read)) => {
                 permits.give();
                 match self.account.take(read, &self.console) {
+                    Some(Line::Record(record)) if self.ledger.is_some() => {
+                        self.ledger.get_or_insert_default().add(record);
+                    }
                     Some(Line::Record(record)) if record.kind() == Kind::Job => self.hear_job(record, out)?,
                     Some(Line::Record(record)) if record.kind() == Kind::Run => self.hear_run(record, out)?,
                     Some(line) => out.line(&line)?,
@@ -222,8 +244,19 @@ impl<'a> Session<'a> {
         if let Some(offset) = run.status.clock_offset {
             self.offset = OffsetBounds::from_offset(offset);
         }
-        if let (None, Some(target)) = (&self.base, &run.spec.target) {
-            self.base = Some(BaseUrl::parse(target, "the Run's spec.target")?);
+        if let Some(target) = &run.spec.target {
+            let theirs = BaseUrl::parse(target, "the Run's spec.target")?;
+            match &self.base {
+                None => self.base = Some(theirs),
+                Some(ours) if ours.as_str() != theirs.as_str() && self.elsewhere.insert(target.clone()) => {
+                    self.console.say(&format!(
+                        "the jobs were submitted to {} and are asked for at {}, as --target or TARGET says",
+                        theirs.as_str(),
+                        ours.as_str()
+                    ));
+                }
+                Some(_) => {}
+            }
         }
         if let Some(name) = run.spec.profile.filter(|name| *name != self.profile.name) {
             let own = &self.profile.name;
@@ -253,12 +286,20 @@ impl<'a> Session<'a> {
                 .say(&format!("{}: Submitted, and has no status.jobId: it cannot be followed", job.metadata.name));
             return Ok(());
         };
+        let url = self.url(&job, &id)?;
+        let followed = Followed::new(record, &job, url, self.clock.now());
+        self.follow(followed, out)
+    }
+
+    fn url(&mut self, job: &Job, id: &str) -> Result<String, Failure> {
+        let path = fill(&self.profile.poll.path, &values(job, id), Place::Path);
+        Ok(self.base()?.join(&path))
+    }
+
+    fn follow(&mut self, followed: Followed, out: &mut Writer<'_>) -> Result<(), Failure> {
         let number = self.next_job;
         self.next_job += 1;
-        self.by_key.insert(record.key().clone(), number);
-        let path = fill(&self.profile.poll.path, &values(&job, &id), Place::Path);
-        let url = self.base()?.join(&path);
-        let followed = Followed::new(record, &job, url, self.clock.now());
+        self.by_key.insert(followed.key().clone(), number);
         let first = self.first_wait(followed.age(self.clock.now()));
         self.followed.insert(number, followed);
         if self.stop.signal().is_some() {
@@ -316,8 +357,10 @@ impl<'a> Session<'a> {
     }
 
     fn set_timer(&mut self, job: usize, not_before: Duration) {
-        let Some(age) = self.followed.get(&job).map(|followed| followed.age(self.clock.now())) else { return };
-        let left = Duration::try_from_secs_f64(self.limits.deadline.as_secs_f64() - age).unwrap_or_default();
+        let Some(followed) = self.followed.get(&job) else { return };
+        let (now, limits) = (self.clock.now(), self.limits);
+        let (age, patience) = (followed.age(now), followed.patience(now, limits));
+        let left = Duration::try_from_secs_f64(patience).unwrap_or_default();
         let wait = self.interval(age).max(not_before).min(left);
         self.timers.set(Instant::now() + wait, job);
     }
@@ -366,7 +409,7 @@ impl<'a> Session<'a> {
     }
 
     fn close(mut self, out: &mut Writer<'_>) -> Outcome {
-        let polling = self.tally.polling(self.workers.threads());
+        let polling = self.tally.polling(self.workers.threads()).map(|polling| resume::together(polling, self.spent));
         let status = RunStatus {
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),

@@ -1,0 +1,61 @@
+//! `--resume`: the records of a run are read to their end, and the jobs that it left without a verdict are followed again.
+
+use super::Session;
+use crate::cli::Failure;
+use crate::ndjson::Writer;
+use crate::record::{Fold, Job, Kind, Polling, Record, RunStatus};
+use crate::tools::poll_jobs::follow::Followed;
+
+impl Session<'_> {
+    /// Hands on the last word on each record of `ledger` and follows again every job that has an id and no verdict.
+    pub(super) fn resume(&mut self, ledger: &Fold, out: &mut Writer<'_>) -> Result<(), Failure> {
+        let open = ledger.jobs().filter(|job| open_id(job).is_some()).count();
+        self.console.say(&match open {
+            0 => "nothing is left to follow: every job that has an id has its verdict".to_owned(),
+            1 => "1 job is followed again".to_owned(),
+            _ => format!("{open} jobs are followed again"),
+        });
+        let mut costs = ledger.runs().filter_map(|run| run.status.polling);
+        if let (Some(spent), None) = (costs.next(), costs.next()) {
+            self.spent = spent;
+        }
+        let mut resumed_at: Vec<_> = ledger.runs().flat_map(|run| run.status.resumed_at).collect();
+        for record in ledger.records() {
+            match record.kind() {
+                // Where nothing is left to do there is nothing to add either.
+                Kind::Run if open > 0 => self.hear_run(record.clone(), out)?,
+                Kind::Job => self.hear_again(record, out)?,
+                _ => out.record(record)?,
+            }
+        }
+        resumed_at.push(self.clock.now());
+        self.runs.again(&RunStatus { resumed_at, ..RunStatus::default() }, out)
+    }
+
+    fn hear_again(&mut self, record: &Record, out: &mut Writer<'_>) -> Result<(), Failure> {
+        out.record(record)?;
+        let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
+        let Some(id) = open_id(&job) else { return Ok(()) };
+        let (url, now) = (self.url(&job, id)?, self.clock.now());
+        let followed = Followed::resumed(record.clone(), &job, url, now, &mut self.names);
+        self.follow(followed, out)
+    }
+}
+
+/// The id of a job that was accepted and has no verdict.
+fn open_id(job: &Job) -> Option<&str> {
+    let open = matches!(job.status.phase.rank(), 1 | 2);
+    job.status.job_id.as_deref().filter(|_| open)
+}
+
+/// What two sessions cost together. Of all their polls 99 % were at most as late as the worse of the two says.
+pub(super) fn together(one: Polling, other: Polling) -> Polling {
+    let worse = |a: Option<f64>, b: Option<f64>| [a, b].into_iter().flatten().reduce(f64::max);
+    Polling {
+        sent: one.sent + other.sent,
+        failed: one.failed + other.failed,
+        late_p99_seconds: worse(one.late_p99_seconds, other.late_p99_seconds),
+        late_max_seconds: worse(one.late_max_seconds, other.late_max_seconds),
+        threads: one.threads.max(other.threads),
+    }
+}

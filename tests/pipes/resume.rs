@@ -1,0 +1,162 @@
+//! `make resume`, and the pipe that it is: sudden deaths, torn lines, interruptions, and captures over the whole window.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+
+use rustix::process::Signal;
+
+use crate::makefile::{make, run};
+use crate::shell::{Shell, lines_with, wait_until};
+
+const RESUME: &str =
+    "poll-jobs --resume --min-interval 5ms < out/records.ndjson | render-report --append --out out > report";
+
+/// Six jobs, three at a time, whose stage `l1` takes long enough to be killed in.
+fn killed() -> Shell {
+    let shell = Shell::new(&["--stage-time", "l1=60s"]);
+    let running = shell.start("run out");
+    let records = shell.path("out/records.ndjson");
+    wait_until("three jobs in flight", || lines_with(&records, "\"Submitted\"") >= 3);
+    running.signal(Signal::KILL);
+    assert_eq!(running.finish().code, 137);
+    shell
+}
+
+#[test]
+fn a_pipe_that_was_killed_is_gone_on_with_and_a_torn_line_swallows_nothing() {
+    let shell = killed();
+    let path = shell.path("out/records.ndjson");
+    let before = shell.read("out/records.ndjson");
+    let torn = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"soak-006""#;
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(torn.as_bytes()).unwrap();
+    let posts = shell.target.sim.stats().posts;
+
+    let done = shell.run(RESUME);
+    assert_eq!(done.code, 4, "what was never submitted is no pass: {}", done.stderr);
+    assert_eq!(shell.target.sim.stats().posts, posts, "nothing is submitted");
+    let after = shell.read("out/records.ndjson");
+    assert!(after.starts_with(&format!("{before}torn: {torn}\n{{")), "what there was stays, the new comes behind it");
+    let open = lines_with(&path, "\"Submitted\"").min(3);
+    assert_eq!(shell.counted("out", "succeeded"), open as u64);
+    assert_eq!(shell.counted("out", "asked"), 6);
+    let again = shell.run("render-report --replay --out out > again; echo $?; cmp again report");
+    assert_eq!(again.stdout, "4\n", "the torn line is no broken one: {}", again.stderr);
+    assert!(again.stderr.contains("is not a record"), "{}", again.stderr);
+}
+
+#[test]
+fn a_whole_last_line_without_its_end_counts() {
+    let shell = Shell::new(&[]);
+    assert_eq!(shell.run("run out").code, 0);
+    let text = shell.read("out/records.ndjson");
+    std::fs::write(shell.path("out/records.ndjson"), text.trim_end()).unwrap();
+    let done = shell.run(&format!("{RESUME}; printf '{{\"kind\":\"Other\"}}\\n' | render-report --append --out out"));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(shell.read("out/records.ndjson"), format!("{text}{{\"kind\":\"Other\"}}\n"));
+    let done = shell.run("printf '{\"kind\":\"Other\"}\\n' | render-report --append --out out > /dev/null");
+    assert_eq!((done.code, shell.read("out/records.ndjson").lines().count()), (0, text.lines().count() + 1));
+}
+
+#[test]
+fn where_nothing_is_left_nothing_changes() {
+    let shell = Shell::new(&["--fail", "l2:2"]);
+    assert_eq!(shell.run("run out").code, 3);
+    let (records, report) = (shell.read("out/records.ndjson"), shell.read("out/report.json"));
+    for _ in 0..2 {
+        let done = shell.run(RESUME);
+        assert_eq!(done.code, 3, "{}", done.stderr);
+        assert!(done.stderr.contains("nothing is left to follow"), "{}", done.stderr);
+        assert_eq!(
+            (shell.read("out/records.ndjson"), shell.read("out/report.json")),
+            (records.clone(), report.clone())
+        );
+    }
+}
+
+#[test]
+fn a_resumption_that_is_interrupted_is_resumed() {
+    let shell = Shell::new(&["--stage-time", "l1=100s"]);
+    assert_eq!(shell.run("JOBS=3 POLL='--deadline 200ms' run out").code, 3);
+    let records = shell.path("out/records.ndjson");
+    let running = shell.start(&format!("{RESUME}; exit"));
+    wait_until("the resumption", || lines_with(&records, "resumedAt") > 0);
+    running.signal(Signal::INT);
+    let done = running.finish();
+    assert_eq!(done.code, 130, "{}", done.stderr);
+    assert_eq!(shell.counted("out", "interrupted"), 3, "{}", done.stderr);
+    let done = shell.run(RESUME);
+    assert_eq!((done.code, shell.counted("out", "succeeded")), (0, 3), "{}", done.stderr);
+    let page = shell.read("out/report.md");
+    assert!(page.contains("Jobs were followed again from"), "{page}");
+}
+
+#[test]
+fn records_have_one_writer_at_a_time() {
+    let shell = Shell::new(&[]);
+    assert_eq!(shell.run("run out").code, 0);
+    let records = shell.read("out/records.ndjson");
+    let held = OpenOptions::new().append(true).open(shell.path("out/records.ndjson")).unwrap();
+    held.lock().unwrap();
+    let done = shell.run(RESUME);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(done.stderr.contains("another render-report is writing it"), "{}", done.stderr);
+    assert_eq!(shell.read("out/records.ndjson"), records);
+}
+
+#[test]
+fn make_resume_ends_a_suite_and_captures_it_whole() {
+    let shell = Shell::new(&["--stage-time", "l1=60s", "--scrape-interval", "100ms"]);
+    let done = run(&shell, "suite JOBS=3 LEVELS=2 RAMP_JOBS=2 POLL_FLAGS='--min-interval 5ms --deadline 200ms'");
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert_eq!(shell.json("run/index.json")["status"]["verdict"], "Failed");
+    let posts = shell.target.sim.stats().posts;
+
+    let done = run(&shell, &format!("resume RUN={}", shell.path("run").display()));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(shell.target.sim.stats().posts, posts, "nothing is submitted");
+    assert_eq!(shell.json("run/index.json")["status"]["verdict"], "Passed");
+    assert_eq!(shell.json("run/ramp/index.json")["status"]["verdict"], "Passed");
+    for scenario in ["run/soak", "run/ramp/by-concurrency/lvl-02"] {
+        let report = shell.json(&format!("{scenario}/report.json"));
+        assert_eq!(report["status"]["verdict"], "Passed", "{scenario}");
+        assert!(!report["status"]["doubts"].to_string().contains("before the last job did"), "{report}");
+        let traces = shell.json(&format!("{scenario}/jaeger/autorag-api.json"));
+        assert_eq!(traces.as_object().unwrap().len(), 1, "the traces were captured anew");
+        // The last word of each capture is on the window that ends with the last job.
+        let window = shell.json(&format!("{scenario}/manifest.json"))["status"]["window"].clone();
+        let replay = shell.run(&format!(
+            "jq -c 'select(.kind == \"Series\" or .kind == \"Traces\" or .kind == \"Logs\") | .spec.window' {scenario}/records.ndjson | tail -1"
+        ));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&replay.stdout).unwrap(), window, "{}", replay.stderr);
+    }
+    // A scenario's own directory is enough, and what lies above it hears of it.
+    let done = run(&shell, &format!("resume RUN={}", shell.path("run/soak").display()));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("nothing is left to follow"), "{}", done.stderr);
+    assert!(done.stderr.contains("run: Passed"), "{}", done.stderr);
+    let nothing = run(&shell, &format!("resume RUN={}", shell.path("data").display()));
+    assert_eq!(nothing.code, 2);
+    assert!(nothing.stderr.contains("there are no records below it"), "{}", nothing.stderr);
+}
+
+#[test]
+fn what_was_captured_is_not_given_up_for_a_backend_that_has_gone() {
+    let shell = Shell::new(&["--stage-time", "l1=60s", "--scrape-interval", "100ms"]);
+    let done = run(&shell, "soak JOBS=3 POLL_FLAGS='--min-interval 5ms --deadline 300ms'");
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    let name = "prometheus/stage_duration_count.json";
+    let (series, traces) = (shell.read(&format!("run/soak/{name}")), shell.read("run/soak/jaeger/autorag-api.json"));
+    let logs = shell.path("none").display().to_string();
+    let resume = make(&shell, &format!("resume RUN={}", shell.path("run").display()));
+    let done = shell.run(&format!("{resume} PROM_URL=http://127.0.0.1:9 JAEGER_URL=http://127.0.0.1:9 LOGS={logs}"));
+    assert_eq!(done.code, 2, "the logs do not reach to the end, so nobody knows of exceptions: {}", done.stderr);
+    assert!(done.stderr.contains("what was captured before is kept"), "{}", done.stderr);
+    assert_eq!(shell.read(&format!("run/soak/{name}")), series);
+    assert_eq!(shell.read("run/soak/jaeger/autorag-api.json"), traces);
+    let report = shell.json("run/soak/report.json");
+    assert_eq!(shell.counted("run/soak", "succeeded"), 3);
+    let cause = report["status"]["cause"].as_str().unwrap();
+    assert!(cause.contains("autorag-gpu-worker (it ends before the last job did)"), "{cause}");
+    let doubts = report["status"]["doubts"].to_string();
+    assert!(doubts.contains("what was captured ends before the last job did"), "{doubts}");
+}
