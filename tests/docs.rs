@@ -242,7 +242,8 @@ fn session(file: &str) {
         std::os::unix::fs::symlink(root().join(name), dir.path().join(name)).unwrap();
     }
     // A mark before each command parts what they print.
-    let script: String = steps.iter().map(|(command, _)| format!("printf '\\036'\n{command}\n")).collect();
+    let commands: Vec<&str> = steps.iter().map(|(command, _)| command.as_str()).collect();
+    let script = format!("printf '\\036'\n{}\n", commands.join("\nprintf '\\036'\n"));
     let done = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
         .current_dir(dir.path())
