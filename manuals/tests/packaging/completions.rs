@@ -29,7 +29,7 @@ fn bash_completes_flags_values_and_files() {
     let share = share();
     let offers = |words: &[&str]| bash_offers(share.path(), words);
     assert_eq!(offers(&["render-report", "--ex"]), ["--expect"]);
-    assert_eq!(offers(&["render-report", "--out", "a", "--re"]), ["--replay"]);
+    assert_eq!(offers(&["render-report", "--out", "a", "--repl"]), ["--replay"]);
     assert_eq!(offers(&["capture-jaeger", "--api", "v"]), ["v3", "v1"]);
     let file = share.path().join("man");
     assert_eq!(offers(&["capture-prom", "--out", file.to_str().unwrap()]), [file.to_str().unwrap()]);

@@ -50,7 +50,8 @@ fn tables_and_examples_keep_their_lines() {
     let codes = ["       0      done", "       2      usage error", "       74     reading or writing failed"];
     assert_eq!(section(&page, "EXIT CODES"), codes);
     let examples = section(&page, "EXAMPLES");
-    assert_eq!(examples.len(), 3, "a command is one line: {examples:?}");
+    let whole = examples.iter().all(|line| line.starts_with("       stage-fixtures "));
+    assert!(whole && examples.len() > 2, "a command is one line: {examples:?}");
     assert!(examples[0].ends_with("| poll-jobs --slots slots"), "{examples:?}");
     let options = section(&page, "OPTIONS");
     assert!(options.iter().any(|line| line == "       --from DIR"), "{options:?}");
