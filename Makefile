@@ -81,7 +81,7 @@ START ?=
 END ?=
 
 ##@ How the tools are called
-## More flags for await-idle, such as --header-file FILE
+## More flags for await-idle, such as --header-file FILE, or --prom-header-file FILE for its Prometheus
 IDLE_FLAGS ?=
 ## More flags for submit-jobs, such as --header-file FILE
 SUBMIT_FLAGS ?=
@@ -157,7 +157,8 @@ define tidy
 made=
 trap tidy EXIT
 tidy() {
-if [[ $$made ]]; then rm -f "$$dir/slots"; find "$$dir" -type d -empty -delete; fi
+if [[ $$made ]]; then rm -f "$$dir/slots"; fi
+if [[ $$made && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
 if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
   printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
 fi
@@ -170,7 +171,7 @@ with_tools = PATH="$(abspath $(BIN)):$$PATH"
 demo: build ## Run the whole suite against the stand-in pipeline, on free loopback ports
 	@$(with_tools)
 	pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
-	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
+	  $(submake) suite RAMP_JOBS=2x POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' IDLE_FLAGS='--lag 0s $(IDLE_FLAGS)' \
 	  CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)'
 
 # Each leg has a stand-in of its own, as each leg of a real A/B has a server of its own. In this order neither setting has the
@@ -180,8 +181,8 @@ demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, 
 	@$(with_tools); $(go_on)
 	for leg in 8.1 4.1 4.2 8.2 8.3 4.3; do
 	  [[ ! $$stopped ]] || break
-	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
-	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' \
+	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --stage-time whisper=400ms --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
+	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 POLL_FLAGS='--min-interval 20ms $(POLL_FLAGS)' IDLE_FLAGS='--lag 0s $(IDLE_FLAGS)' \
 	    CAPTURE_FLAGS='--pad 1s $(CAPTURE_FLAGS)' PROM_FLAGS='--step 500ms $(PROM_FLAGS)' JAEGER_FLAGS='--flush 0s $(JAEGER_FLAGS)' || true
 	done
 	[[ $$stopped ]] || $(submake) compare LEGS='$(OUT)'
@@ -227,11 +228,11 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
 	@$(with_tools)
 	$(tidy)
-	$(leg); mkdir -p '$(OUT)/ab'
+	$(leg)
 	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
 	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
 	$(pipe)
-	pipe --check && mkdir "$$dir" && made=yes && pipe
+	pipe --check && mkdir -p '$(OUT)/ab' && mkdir "$$dir" && made=yes && pipe
 
 # The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
 define leg
@@ -320,7 +321,7 @@ compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=D
 run-dir:
 	@mkdir -p '$(OUT)'
 	[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
-	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn "$$(basename '$(OUT)')" stress-runs/latest
+	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn '$(patsubst stress-runs/%,%,$(OUT))' stress-runs/latest
 
 ##@ Building and testing
 .PHONY: build

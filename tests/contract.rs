@@ -6,7 +6,7 @@ mod support;
 use proptest::prelude::*;
 use stress_suite::ndjson::{Read, Reader};
 use stress_suite::record::{Fold, JobStatus, Key, Kind, Parsed, Phase, Record, Timestamp};
-use stress_suite::tools::{poll_jobs, submit_jobs};
+use stress_suite::tools::{await_idle, poll_jobs, submit_jobs};
 
 const PHASES: [&str; 9] =
     ["Staged", "Submitted", "TimedOut", "Lost", "Unknown", "Interrupted", "Succeeded", "Failed", "Rejected"];
@@ -113,6 +113,8 @@ proptest! {
         );
         let polled = support::tool(poll_jobs::run, &["--target", "http://127.0.0.1:1"], &lines);
         prop_assert_eq!(&polled.stdout, &lines);
+        let awaited = support::tool(await_idle::run, &["--target", "http://127.0.0.1:1"], &lines);
+        prop_assert_eq!(&awaited.stdout, &lines);
     }
 
     #[test]

@@ -84,7 +84,8 @@ fn the_command_finds_the_target_and_the_logs() {
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert!(stdout.starts_with("HTTP/1.1 200 OK\r\n"), "{stdout}");
     let lines: Vec<&str> = stdout.lines().rev().take(4).collect();
-    assert_eq!(lines[1..], ["autorag-io-worker.log", "autorag-gpu-worker.log", r#"{"status":"ok"}"#]);
+    let health = r#"{"status":"ok","num_parallel":8}"#;
+    assert_eq!(lines[1..], ["autorag-io-worker.log", "autorag-gpu-worker.log", health]);
     assert!(!std::path::Path::new(lines[0]).exists(), "the private logs are left at {}", lines[0]);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with("pipeline-sim: target http://127.0.0.1:"), "{stderr}");

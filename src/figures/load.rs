@@ -67,8 +67,8 @@ pub struct Load {
     pub last_submitted: Option<Timestamp>,
     /// The last end that was seen.
     pub last_end: Option<Timestamp>,
-    /// How far the true last end may lie from that, in seconds.
-    pub last_end_error: Option<f64>,
+    /// The last end lies between these two.
+    pub last_end_bounds: Option<(Timestamp, Timestamp)>,
     /// How many jobs were in flight from each moment on at which that changed.
     pub levels: Vec<(Timestamp, u64)>,
     /// The load over time.
@@ -93,10 +93,7 @@ impl Load {
         let last =
             |part: fn(&Moment) -> Timestamp| journeys.iter().filter_map(|journey| journey.end.as_ref()).map(part).max();
         load.last_end = last(|end| end.at);
-        load.last_end_error = load.last_end.and_then(|at| {
-            let (low, high) = (last(|end| end.low)?, last(|end| end.high)?);
-            Some(high.since(at).max(at.since(low)))
-        });
+        load.last_end_bounds = last(|end| end.low).zip(last(|end| end.high));
         load.find_rate(submitted().count());
         let mut lags: Vec<f64> = journeys.iter().filter_map(|journey| journey.lag_seconds).collect();
         lags.sort_by(f64::total_cmp);
@@ -109,6 +106,12 @@ impl Load {
     /// From the first submission to the last end, in seconds.
     pub fn window_seconds(&self) -> Option<f64> {
         self.last_end.zip(self.first_submitted).map(|(end, start)| end.since(start)).filter(|seconds| *seconds > 0.0)
+    }
+
+    /// The bounds between which that lies, for the last end is known within bounds.
+    pub fn window_bounds(&self) -> Option<(f64, f64)> {
+        let (start, (low, high)) = self.first_submitted.zip(self.last_end_bounds)?;
+        Some((low.since(start), high.since(start)))
     }
 
     /// Jobs that succeeded, a minute, over the window.

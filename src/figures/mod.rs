@@ -196,7 +196,9 @@ impl Figures {
         let load = &self.load;
         put("jobsPerMinute", load.jobs_per_minute());
         put("windowSeconds", load.window_seconds());
-        put("windowErrorSeconds", load.window_seconds().and(load.last_end_error));
+        let bounds = load.window_seconds().and(load.window_bounds());
+        put("windowLowSeconds", bounds.map(|(low, _)| low));
+        put("windowHighSeconds", bounds.map(|(_, high)| high));
         put("peakConcurrency", load.first_submitted.map(|_| load.peak as f64));
         put("meanConcurrency", load.mean_while_submitting);
         put("askedConcurrency", load.asked.concurrency.map(|n| n as f64));
@@ -212,6 +214,10 @@ impl Figures {
             put_distribution("endToEnd", whole, &mut put);
             put("endToEndMedianErrorSeconds", Some(whole.p50.error()));
             put("endToEndMaxErrorSeconds", Some(whole.max.error()));
+            for (name, of) in [("Mean", whole.mean), ("Median", whole.p50), ("Max", whole.max)] {
+                put(&format!("endToEnd{name}LowSeconds"), Some(of.low));
+                put(&format!("endToEnd{name}HighSeconds"), Some(of.high));
+            }
         }
         for stage in &self.stages {
             for (part, of) in [("wait", stage.wait), ("work", stage.work)] {

@@ -31,10 +31,7 @@ pub fn table(label: &str, head: &[&str], rows: impl IntoIterator<Item = Vec<Stri
 
 /// A box that scrolls sideways by itself, so that the page does not; reachable by keyboard. `label` is plain text.
 pub fn scroll(label: &str, body: &str) -> String {
-    format!(
-        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">{body}</div>\n",
-        escape::html(label)
-    )
+    format!("<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"{}\">{body}</div>\n", escape::html(label))
 }
 
 /// Folded text: `summary` and `body` are markup.
@@ -70,7 +67,7 @@ mod tests {
     fn tables_have_headings_both_ways_and_numbers_to_the_right() {
         assert_eq!(
             table("a \"b\"", &["Job", "Mean>"], [vec!["x".to_owned(), "1 s".to_owned()]]),
-            "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"a &quot;b&quot;\"><table><thead><tr>\
+            "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"a &quot;b&quot;\"><table><thead><tr>\
              <th scope=\"col\">Job</th><th scope=\"col\" class=\"n\">Mean</th></tr></thead>\n<tbody>\n\
              <tr><th scope=\"row\">x</th><td class=\"n\">1 s</td></tr>\n</tbody></table></div>\n"
         );

@@ -182,7 +182,7 @@ mod tests {
         let [queued, started, ended] =
             [stage.times.queued_at, stage.times.started_at, stage.times.ended_at].map(Option::unwrap);
         assert_eq!(queued.to_string(), "2026-11-23T19:20:17.658027Z");
-        assert_eq!((started.since(queued), ended.since(started)), (0.00409, 0.010_653));
+        assert_eq!((started.since(queued), ended.since(started)), (0.00409, 0.010_654));
         assert_eq!(profile.observe(r#"{"state":"STARTED"}"#).stages, [], "a stage has a name");
     }
 

@@ -352,6 +352,7 @@ mod tests {
             ("path = \"/jobs/{id}\"", "path = \"/jobs\"", "{id}"),
             ("num_parallel = [\"/", "num_parallel = [\"", "health.settings.num_parallel: \"num_parallel\""),
             ("[prometheus.idle]\nquery = '{", "[prometheus.idle]\nquery = 'sum({", "prometheus.idle.query"),
+            ("lag_seconds = 5", "lag_seconds = -5", "prometheus.idle.lag_seconds = -5"),
             ("id = [\"/job_id\"", "id = [\"job_id\"", "submit.id"),
             ("{run}/{name}", "{run}/{nmae}", "{nmae}"),
             ("source = \"{source}\"", "source = \"{soruce}\"", "submit.body"),

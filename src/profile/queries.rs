@@ -1,6 +1,7 @@
 //! What `capture-prom` and `await-idle` ask a Prometheus about one target.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -19,11 +20,22 @@ pub struct Prometheus {
 }
 
 /// How to see that the target has nothing to do.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdleAt {
     /// A plain selector of gauges that are all 0 when there is nothing to do: messages on the stages' queues.
     pub query: String,
+    /// How much older than its scrape a value may be: what is scraped may itself be brought up to date only now and then.
+    #[serde(default)]
+    pub lag_seconds: f64,
+}
+
+impl IdleAt {
+    /// `lag_seconds` as a duration.
+    pub fn lag(&self) -> Duration {
+        // `check` has refused what has no such form.
+        Duration::try_from_secs_f64(self.lag_seconds).unwrap_or_default()
+    }
 }
 
 /// One named query.
@@ -49,6 +61,9 @@ impl Prometheus {
             if query.trim().is_empty() {
                 return Err(format!("prometheus.queries: the query `{name}` is empty"));
             }
+        }
+        if let Some(idle) = self.idle.as_ref().filter(|idle| Duration::try_from_secs_f64(idle.lag_seconds).is_err()) {
+            return Err(format!("prometheus.idle.lag_seconds = {}: not a number of seconds", idle.lag_seconds));
         }
         if let Some(idle) = self.idle.as_ref().filter(|idle| !is_plain(&idle.query)) {
             return Err(format!(

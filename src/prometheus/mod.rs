@@ -27,6 +27,9 @@ const WORDS: u64 = 64 * 1024;
 const WHOLE: [(&str, &str); 4] =
     [("nocache", "1"), ("latency_offset", "1ms"), ("partial_response", "false"), ("dedup", "true")];
 
+/// What a message says to do where the server wants credentials. A tool that takes them elsewhere says so in its place.
+pub const CREDENTIALS: &str = "it may want a login: look at --header-file, --token-env, --user-env and --tenant";
+
 /// Why something that was asked for did not come, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -224,9 +227,9 @@ fn refused(status: u16, location: Option<&str>, body: &str) -> Problem {
     let kind = &said.error_type;
     // By the status and the type of the error: the words change from version to version.
     let (reason, hint) = match status {
-        300..=399 => ("Redirected", "it may want a login: the flags for credentials are in --help"),
+        300..=399 => ("Redirected", CREDENTIALS),
         400 if kind == "bad_data" || kind.is_empty() => ("BadQuery", "look at the query and at --step"),
-        401 | 403 => ("Unauthorized", "look at the flags for credentials and for the tenant in --help"),
+        401 | 403 => ("Unauthorized", CREDENTIALS),
         404 => ("NotFound", "if the API stands below a path, add that to --prometheus, such as /prometheus"),
         422 => ("QueryFailed", "a longer --step, a shorter window or a narrower query asks for less"),
         429 => ("Overloaded", "try again when the server has less to do"),

@@ -136,9 +136,12 @@ pub struct Cell {
     /// The mean over the setting's legs; absent where a leg has no such figure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,
-    /// How far the truth may lie from that mean for polling or scraping alone; absent where that is not known.
+    /// The truth is not less than this, for polling or scraping alone; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<f64>,
+    pub low: Option<f64>,
+    /// Nor more than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
     /// The figure of each leg that has it, by label.
     pub legs: BTreeMap<String, f64>,
 }
@@ -154,7 +157,7 @@ pub struct Difference {
     /// Its mean over the reference's; absent where that is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
-    /// What of the difference polling or scraping may have made: the larger error of the two; absent where it is not known.
+    /// What of the difference polling or scraping may have made, either way; absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<f64>,
     /// What was tested, where the legs allow a test.

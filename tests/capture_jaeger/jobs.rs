@@ -69,6 +69,12 @@ fn the_whole_trace_of_every_job_comes_from_the_stand_in() {
             // Submitted, eight stages, and what the GPU took.
             assert!(spans >= 12 * 9, "{spans}");
         }
+        // The GPU passes back and forth, and every passing but the last is followed by the next one's.
+        let tenancies = status(&ran, "autorag-gpu-worker")["tenancies"].as_array().unwrap().clone();
+        assert!(tenancies.len() >= 2, "{tenancies:?}");
+        assert_eq!((&tenancies[0]["tenant"], &tenancies[1]["tenant"]), (&json!("whisper"), &json!("llm")));
+        assert_eq!(tenancies[0]["releasedAt"], tenancies[1]["acquiringAt"], "{tenancies:?}");
+        assert!(status(&ran, "autorag-api")["tenancies"].is_null(), "it has no such spans");
         assert!(ran.last("soak")["status"]["window"]["start"].is_string());
     }
 }

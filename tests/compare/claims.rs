@@ -114,21 +114,54 @@ fn a_leg_whose_jobs_did_not_all_succeed_claims_nothing_of_its_setting() {
     }
 }
 
+/// The same legs, whose median may be so much less and so much more than it is, by setting.
+fn blurred(less: [f64; 2], more: [f64; 2]) -> Vec<Leg> {
+    let mut all = slower();
+    for leg in &mut all {
+        let at = usize::from(leg.label.starts_with("np-4"));
+        let median = leg.figures()["endToEndMedianSeconds"].as_f64().unwrap();
+        leg.figures().insert("endToEndMedianLowSeconds".to_owned(), json!(median - less[at]));
+        leg.figures().insert("endToEndMedianHighSeconds".to_owned(), json!(median + more[at]));
+    }
+    all
+}
+
 #[test]
 fn what_polling_may_have_made_is_no_difference() {
-    let mut legs = slower();
     // The legs are 4 s to 6 s apart.
-    for leg in &mut legs {
-        let error = if leg.label.starts_with("np-8") { 4.1 } else { 0.1 };
-        leg.figures().insert("endToEndMedianErrorSeconds".to_owned(), json!(error));
+    for (less, more, error, expected) in [
+        ([3.0, 3.0], [0.0, 0.0], 3.0, "Worse"),
+        ([4.1, 0.1], [0.0, 0.0], 4.1, "NoDifference"),
+        ([0.1, 4.1], [0.0, 0.0], 4.1, "NoDifference"),
+        ([3.0, 3.0], [3.0, 3.0], 6.0, "NoDifference"),
+        ([0.0, 3.0], [3.0, 0.0], 6.0, "NoDifference"),
+    ] {
+        let comparison = compared(blurred(less, more));
+        let found = &row(&comparison, MEDIAN)["differences"][0];
+        assert_eq!(
+            (word(&comparison, MEDIAN).as_str(), &found["error"]),
+            (expected, &json!(error)),
+            "{less:?} {more:?}"
+        );
+        assert_eq!(word(&comparison, "end to end, mean"), "Worse");
+        assert!(found["tenPercent"]["message"].as_str().unwrap().contains("may hide"), "a tenth is 2 s");
     }
+}
+
+#[test]
+fn an_error_that_is_not_known_is_not_none() {
+    let mut legs = slower();
+    legs[0] = legs[0].clone().without("endToEndMedianLowSeconds");
+    legs[0].figures().insert("endToEndMedianErrorSeconds".to_owned(), json!(0.5));
     let comparison = compared(legs.clone());
-    assert_eq!(word(&comparison, MEDIAN), "NoDifference", "the larger of the two errors counts");
-    assert_eq!(word(&comparison, "end to end, mean"), "Worse");
-    assert!(row(&comparison, MEDIAN)["differences"][0]["tenPercent"]["message"].as_str().unwrap().contains("may hide"));
+    assert_eq!(word(&comparison, MEDIAN), "Worse", "either way by as much, then");
     legs[0] = legs[0].clone().without("endToEndMedianErrorSeconds");
     let comparison = compared(legs);
-    assert_eq!(word(&comparison, MEDIAN), "", "an error that is not known is not none");
+    assert_eq!(word(&comparison, MEDIAN), "");
+    assert_eq!(
+        row(&comparison, MEDIAN)["differences"][0]["tenPercent"],
+        json!({"message": "not known, for how far the figures may be off is not"})
+    );
     let why = row(&comparison, MEDIAN)["missing"][0].as_str().unwrap();
     assert!(why.contains("the report of np-8.1 does not say how far it may be off"), "{why}");
     assert!(sentence(&comparison).ends_with("; not known: end to end, median"), "{}", sentence(&comparison));
@@ -146,12 +179,10 @@ fn what_one_gap_between_samples_can_hide_is_no_difference() {
         }
         word(&compared(legs), "GPU transitions")
     };
-    // A gap of 1 s in a window of about 75 s hides less than one transition, so one is what counts.
-    assert_eq!(
-        (with(15.0, 1.0).as_str(), with(16.0, 1.0).as_str(), with(12.0, 1.0).as_str()),
-        ("NoDifference", "Worse", "Better")
-    );
-    assert_eq!(with(16.0, 15.0), "NoDifference", "a gap of 15 s hides more than three");
+    // A gap of 1 s in a window of about 75 s holds less than one transition, so one either way on both sides is what counts.
+    let found = [16.0, 17.0, 12.0, 11.0].map(|transitions| with(transitions, 1.0));
+    assert_eq!(found, ["NoDifference", "Worse", "NoDifference", "Better"]);
+    assert_eq!(with(17.0, 15.0), "NoDifference", "a gap of 15 s holds more than three");
     let depth = |depth: f64, gap: f64| {
         let mut legs = slower();
         for leg in &mut legs {
@@ -213,12 +244,24 @@ fn a_target_that_contradicts_a_label_forbids_a_claim_and_one_that_was_busy_is_do
     let comparison = compared(legs.clone());
     assert_eq!(word(&comparison, MEDIAN), "Worse");
     assert_eq!(comparison["status"]["doubts"], json!(["np-8.1 started when the target was not idle"]));
-    legs[2].run["status"]["settings"]["num_parallel"] = json!(4);
+    legs[2].run["status"]["settings"]["num_parallel"] = json!("4");
     let comparison = compared(legs);
     assert_eq!(word(&comparison, MEDIAN), "");
-    let told = "np-8.3: num_parallel is 4 by the target and 8 by the label";
+    let told = "np-8.3: labelled num_parallel=8, but the target says that its num_parallel is 4";
     assert!(sentence(&comparison).ends_with(told), "{}", sentence(&comparison));
     assert!(comparison["status"]["doubts"].as_array().unwrap().contains(&json!(told)));
+}
+
+#[test]
+fn legs_that_were_not_warmed_up_alike_are_doubtful() {
+    let mut legs = slower();
+    for leg in legs.iter_mut().take(3) {
+        leg.run["spec"]["warmup"] = json!(2);
+    }
+    assert_eq!(
+        compared(legs)["status"]["doubts"],
+        json!(["np-8.1, np-8.2, np-8.3 ran after a warm-up, np-4.1, np-4.2, np-4.3 without one"])
+    );
 }
 
 #[test]
@@ -234,4 +277,16 @@ fn each_other_setting_is_compared_with_the_first() {
     assert_eq!(against[0]["word"], "Worse");
     assert!(against[1]["sentence"].as_str().unwrap().contains("np-8.1, np-8.2, np-8.3 ran one after the other"));
     assert_eq!(row(&comparison, MEDIAN)["differences"][1]["difference"], json!(-4.9));
+}
+
+#[test]
+fn four_legs_of_each_attain_less_than_the_level_and_say_so() {
+    let legs = |name: &str, first: u64, median: f64| -> Vec<Leg> {
+        (0..4).map(|at| leg(&format!("{name}.{at}"), 2 * at + first, median + at as f64 / 10.0)).collect()
+    };
+    let shelf = crate::legs::Shelf::of([legs("np-8", 0, 20.0), legs("np-4", 1, 25.0)].concat());
+    let against = &shelf.json(&[])["status"]["against"][0];
+    // Three of 70 splits in either direction.
+    assert_eq!((&against["word"], &against["confidencePercent"]), (&json!("Worse"), &json!(91.428_571)));
+    assert!(shelf.compare(&[]).stdout.contains("| 91.4 % interval |"), "rounded down");
 }

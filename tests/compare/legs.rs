@@ -20,10 +20,10 @@ pub(crate) struct Leg {
 pub(crate) fn leg(label: &str, started: u64, median: f64) -> Leg {
     let window = 3.0 * median;
     let figures = json!({
-        "jobsPerMinute": 12.0 * 60.0 / window, "windowSeconds": window, "windowErrorSeconds": 0.01,
-        "endToEndMeanSeconds": median, "endToEndMeanErrorSeconds": 0.01,
-        "endToEndMedianSeconds": median, "endToEndMedianErrorSeconds": 0.01,
-        "endToEndMaxSeconds": median * 1.5, "endToEndMaxErrorSeconds": 0.01,
+        "jobsPerMinute": 12.0 * 60.0 / window, "windowSeconds": window, "windowLowSeconds": window - 0.01, "windowHighSeconds": window,
+        "endToEndMeanSeconds": median, "endToEndMeanLowSeconds": median - 0.01, "endToEndMeanHighSeconds": median,
+        "endToEndMedianSeconds": median, "endToEndMedianLowSeconds": median - 0.01, "endToEndMedianHighSeconds": median,
+        "endToEndMaxSeconds": median * 1.5, "endToEndMaxLowSeconds": median * 1.5 - 0.01, "endToEndMaxHighSeconds": median * 1.5,
         "stages.l1.workMeanSeconds": 2.0, "stages.l1.workMeanErrorSeconds": 0.0,
         "stages.l1.waitMeanSeconds": median - 2.0, "stages.l1.waitMeanErrorSeconds": 0.0,
         "gpu.transitions": 14.0, "samples.gpu_tenancy_transitions.widestGapSeconds": 1.0,

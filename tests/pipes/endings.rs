@@ -44,13 +44,13 @@ fn a_full_disk_is_never_a_success() {
     let done = shell.run(
         r#"stage-fixtures --from $FIXTURES --into data/fixtures --jobs 2 > staged
 submit-jobs < staged > submitted
-for tool in "stage-fixtures --from $FIXTURES --into data/fixtures" submit-jobs poll-jobs "render-report --out out"; do
+for tool in "stage-fixtures --from $FIXTURES --into data/fixtures" await-idle submit-jobs poll-jobs "render-report --out out"; do
   $tool < submitted > /dev/full; echo $?
 done"#,
     );
-    assert_eq!(done.stdout, "74\n74\n74\n74\n", "{}", done.stderr);
+    assert_eq!(done.stdout, "74\n74\n74\n74\n74\n", "{}", done.stderr);
     let said = "stdout: No space left on device";
-    assert_eq!(done.stderr.matches(said).count(), 4, "{}", done.stderr);
+    assert_eq!(done.stderr.matches(said).count(), 5, "{}", done.stderr);
 }
 
 #[test]
@@ -90,13 +90,13 @@ fn every_documented_exit_code_is_given() {
     let done = shell.run(
         r#"code() { "$@" > /dev/null 2>> errors; echo $?; }
 code stage-fixtures --from $FIXTURES --into data/fixtures --jobs 1
-for tool in stage-fixtures submit-jobs poll-jobs render-report pipeline-sim; do
+for tool in stage-fixtures await-idle submit-jobs poll-jobs render-report pipeline-sim; do
   code $tool --no-such-flag; code $tool --help; code $tool --version
 done
 JOBS=1 run failed; echo $?
 code render-report --out nothing < /dev/null
 printf '{\n' > broken
-code submit-jobs < broken; code poll-jobs < broken
+code await-idle < broken; code submit-jobs < broken; code poll-jobs < broken
 code submit-jobs --target http://127.0.0.1:9 < /dev/null
 code poll-jobs --target http://127.0.0.1:9 --explain x
 code stage-fixtures --from nowhere"#,
@@ -104,7 +104,7 @@ code stage-fixtures --from nowhere"#,
     let codes: Vec<_> = done.stdout.lines().collect();
     assert_eq!(
         codes.join(" "),
-        "0 2 0 0 2 0 0 2 0 0 2 0 0 2 0 0 3 4 65 65 69 69 74",
+        "0 2 0 0 2 0 0 2 0 0 2 0 0 2 0 0 2 0 0 3 4 65 65 65 69 69 74",
         "{}\n{}",
         done.stderr,
         shell.read("errors")

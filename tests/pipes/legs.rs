@@ -1,9 +1,10 @@
 //! Legs of an A/B, the warm-up and the idle wait, as the Makefile runs them.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::makefile::run;
-use crate::shell::Shell;
+use crate::makefile::{make, run};
+use crate::shell::{Shell, lines_with, wait_until};
 
 /// Everything that is doubtful in the report of `dir`.
 fn doubts(shell: &Shell, dir: &str) -> String {
@@ -29,7 +30,8 @@ fn a_leg_is_labelled_and_lies_where_its_setting_and_number_say() {
     assert_eq!(other.code, 0, "what differs is a doubt and no verdict: {}", other.stderr);
     let said = "labelled num_parallel=4, but the target says that its num_parallel is 8";
     assert!(doubts(&shell, "run/ab/np-4.1").contains(said), "{}", doubts(&shell, "run/ab/np-4.1"));
-    assert!(other.stderr.contains(said), "and it is said before the leg is over: {}", other.stderr);
+    let said = format!("submit-jobs: {said}");
+    assert_eq!(other.stderr.matches(&said).count(), 1, "and it is said once, before the leg is over: {}", other.stderr);
 
     let named = run(&shell, "ab SETTING=batch=1.5 LEG=2 JOBS=1");
     assert_eq!(named.code, 0, "{}", named.stderr);
@@ -133,6 +135,39 @@ fn a_scenario_on_a_target_that_is_still_busy_waits_and_then_goes_on_with_a_mark(
     );
     let page = shell.read(&format!("{level}/report.md"));
     assert!(page.contains("began on a target that was not idle after 1.5"), "{page}");
+}
+
+#[test]
+fn ctrl_c_while_the_target_is_awaited_ends_at_once_and_accounts_for_every_job() {
+    let shell = Shell::new(&["--hang", "whisper:1", "--scrape-interval", "50ms"]);
+    run(&shell, "soak JOBS=1 POLL_FLAGS='--deadline 1s'");
+    let running = shell.start(&format!("exec {}", make(&shell, "ramp LEVELS='1 2' RAMP_JOBS=3 IDLE_LIMIT=1h")));
+    let records = shell.path("run/ramp/by-concurrency/lvl-01/records.ndjson");
+    wait_until("the Run on its way", || lines_with(&records, "\"Run\"") > 0);
+    running.signal(Signal::INT);
+    let done = running.finish();
+    assert_eq!(done.code, 130, "{}{}", done.stdout, done.stderr);
+    let level = "run/ramp/by-concurrency/lvl-01";
+    let sums = shell.json(&format!("{level}/report.json"))["status"]["conservation"].clone();
+    assert_eq!(
+        sums["asked"].as_u64(),
+        Some(sums["notSubmitted"].as_u64().unwrap() + sums["missing"].as_u64().unwrap())
+    );
+    assert_eq!((&sums["asked"], shell.target.sim.stats().posts), (&3.into(), 1), "nothing of the level was submitted");
+    assert!(!shell.path("run/ramp/by-concurrency/lvl-02").exists());
+}
+
+#[test]
+fn nobody_is_awaited_for_a_reader_that_has_gone() {
+    let shell = Shell::new(&["--hang", "whisper:1"]);
+    let done = shell.run(&format!(
+        r"stage-fixtures --from $FIXTURES --into data/fixtures --jobs 2 > staged
+head -2 staged | submit-jobs > earlier
+await-idle --limit 1h --prometheus '' --earlier earlier < staged | head -1 > /dev/null; echo ${{PIPESTATUS[@]}}
+await-idle --limit 1h --prometheus {} < staged | submit-jobs --concurrency 1; echo ${{PIPESTATUS[@]}}",
+        shell.target.sim.prometheus_url()
+    ));
+    assert_eq!(done.stdout, "0 0\n0 2\n", "{}", done.stderr);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::support::root;
 pub(crate) fn make(shell: &Shell, arguments: &str) -> String {
     let dir = shell.target.dir.path().display();
     format!(
-        "make --no-print-directory -C {} CARGO=true BIN=$(dirname $(command -v poll-jobs)) DATA={dir}/data OUT={dir}/run TARGET=$TARGET PROM_URL={} JAEGER_URL={} LOGS={} POLL_FLAGS='--min-interval 5ms --deadline 20s' CAPTURE_FLAGS='--pad 0s --settle 5s' PROM_FLAGS='--step 100ms' JAEGER_FLAGS='--flush 0s' {arguments}",
+        "make --no-print-directory -C {} CARGO=true BIN=$(dirname $(command -v poll-jobs)) DATA={dir}/data OUT={dir}/run TARGET=$TARGET PROM_URL={} JAEGER_URL={} LOGS={} POLL_FLAGS='--min-interval 5ms --deadline 20s' IDLE_FLAGS='--lag 0s' CAPTURE_FLAGS='--pad 0s --settle 5s' PROM_FLAGS='--step 100ms' JAEGER_FLAGS='--flush 0s' {arguments}",
         root().display(),
         shell.target.sim.prometheus_url(),
         shell.target.sim.jaeger_url(),
@@ -183,7 +183,8 @@ fn dry_runs_and_help_show_what_there_is() {
     );
     let expected = run(&shell, "-n soak EXPECT='e2e.p50<20s'").stdout;
     assert!(
-        expected.contains(r#"render-report --check --out "$dir" --expect "$expect" --expect 'e2e.p50<20s'"#),
+        expected.contains(r#"render-report --out "$dir" --quiet --expect "$expect" --expect 'e2e.p50<20s'"#)
+            && expected.contains("pipe --check && mkdir"),
         "{expected}"
     );
     assert_eq!(shell.target.sim.stats().posts, 0);

@@ -8,6 +8,7 @@ mod support;
 mod broker;
 mod flower;
 mod http;
+mod idle;
 mod scenario;
 mod shell;
 mod spans;

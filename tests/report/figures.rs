@@ -171,3 +171,20 @@ fn what_tools_flagged_and_captures_missed_is_doubtful() {
     assert!(report.status.files.contains(&"prometheus/queue_wait.json".to_owned()));
     assert!(!report.status.files.iter().any(|file| file.contains("passwd")));
 }
+
+#[test]
+fn the_window_and_end_to_end_have_the_bounds_of_the_ends() {
+    let figures = judged(&good(), &[]).report().status.figures;
+    // The last poll that saw the last job running was 0.2 s before the one that saw it ended; so with all of them.
+    for (name, value) in [
+        ("windowSeconds", 13.0),
+        ("windowLowSeconds", 12.8),
+        ("windowHighSeconds", 13.0),
+        ("endToEndMedianLowSeconds", 5.8),
+        ("endToEndMedianHighSeconds", 6.0),
+        ("endToEndMaxLowSeconds", 7.8),
+    ] {
+        assert!((figures[name] - value).abs() < 1e-9, "{name}: {}", figures[name]);
+    }
+    assert!(!judged(&[RUN.to_owned()], &[]).report().status.figures.contains_key("windowLowSeconds"));
+}

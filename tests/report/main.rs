@@ -17,5 +17,6 @@ mod standin;
 mod support;
 mod thresholds;
 mod verdicts;
+mod warmup;
 mod window;
 mod witnesses;

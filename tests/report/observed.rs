@@ -269,6 +269,8 @@ fn the_gpu_and_the_queues_are_told_of() {
         ("gpu.transitions.llm.whisper", 2.0),
         ("queues.stage.l1.readyMax", 8.0),
         ("queuesReadyMax", 8.0),
+        ("samples.rabbitmq_queue_ready.widestGapSeconds", 11.0),
+        ("samples.gpu_tenancy_transitions.widestGapSeconds", 25.0),
     ] {
         assert!((figures[name] - value).abs() < 1e-9, "{name}: {}", figures[name]);
     }

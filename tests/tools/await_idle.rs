@@ -19,12 +19,29 @@ fn idle(ran: &Ran) -> Value {
 /// Awaits an idle `target`, `argv` coming before what every test needs.
 fn await_idle(target: &Target, argv: &[&str]) -> Ran {
     let (url, prometheus) = (target.url(), target.sim.prometheus_url());
-    let argv: Vec<&str> = [argv, &["--target", &url, "--prometheus", &prometheus]].concat();
+    let argv: Vec<&str> = [argv, &["--target", &url, "--prometheus", &prometheus, "--lag", "0s"]].concat();
     tool(run, &argv, &target.stage(2))
 }
 
+/// A target whose queues were scraped once at least, unless nobody is there to be asked.
 fn quick(flags: &[&str]) -> Target {
-    Target::start(&[flags, &["--scrape-interval", "50ms"]].concat())
+    let target = Target::start(&[flags, &["--scrape-interval", "50ms"]].concat());
+    let url = format!("{}/api/v1/query?query=rabbitmq_detailed_queue_messages_unacked", target.sim.prometheus_url());
+    let scraped = || ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap().contains("stage.persist");
+    while !flags.contains(&"--prom-down") && !scraped() {
+        std::thread::yield_now();
+    }
+    target
+}
+
+#[test]
+fn a_value_that_may_be_out_of_date_is_believed_so_much_later() {
+    let target = quick(&[]);
+    let (url, prometheus) = (target.url(), target.sim.prometheus_url());
+    let argv = ["--target", &url, "--prometheus", &prometheus, "--lag", "1s", "--limit", "60s"];
+    let ran = tool(run, &argv, &target.stage(1));
+    assert_eq!(idle(&ran)["idle"], true, "{}", ran.stderr);
+    assert!(idle(&ran)["waitedSeconds"].as_f64().unwrap() >= 1.0, "{}", ran.stdout);
 }
 
 /// The records of a run whose first job was interrupted while the target went on with it.
@@ -112,7 +129,7 @@ fn what_cannot_be_seen_is_said_and_not_waited_for() {
     let profile = target.dir.path().join("blind.toml");
     let text = fs::read_to_string(crate::support::root().join("profiles/autorag.toml")).unwrap();
     let (before, rest) = text.split_once("[prometheus.idle]").unwrap();
-    fs::write(&profile, format!("{before}{}", rest.split_once("}'\n").unwrap().1)).unwrap();
+    fs::write(&profile, format!("{before}{}", rest.split_once("lag_seconds = 5\n").unwrap().1)).unwrap();
     let elsewhere = target.sim.metrics_url();
     for (argv, said) in [
         (&["--prometheus", ""][..], "no Prometheus was named"),
@@ -157,7 +174,7 @@ fn paths_that_are_not_there_and_unusable_addresses_are_usage_errors() {
     for (argv, said) in [
         (["--earlier", "no/such/place"], "--earlier no/such/place: No such file"),
         (["--prometheus", "ftp://x"], "--prometheus"),
-        (["--prom-header-file", "no/such"], "--header-file no/such"),
+        (["--prom-header-file", "no/such"], "--prom-header-file no/such"),
     ] {
         let ran = tool(run, &argv, "");
         assert_eq!(ran.code, 2, "{argv:?}: {}", ran.stderr);

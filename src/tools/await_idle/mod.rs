@@ -37,10 +37,14 @@ pub struct Args {
     /// The base URL of the Prometheus that sees the queues; by default the profile's; empty is off
     #[arg(long, value_name = "URL", env = "PROM_URL")]
     pub prometheus: Option<String>,
+    /// Count only samples that were scraped this long after the waiting began: how much older than its scrape a value may be;
+    /// by default the profile's
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    pub lag: Option<Duration>,
     /// Send the headers in this file to Prometheus, one `Name: value` a line; those for the target are not sent there
     #[arg(long, value_name = "FILE")]
     pub prom_header_file: Option<PathBuf>,
-    /// Check the command line and the files it names, and end: nothing is read or asked
+    /// Check the command line and what it names, and end: nothing is read, sent or written
     #[arg(long)]
     pub check: bool,
 }
@@ -55,7 +59,7 @@ Output:
 What is waited for:
   Each job of --earlier that has an id and no end is polled until it ended or is unknown to the target.
   Every series of the profile's prometheus.idle query must be 0 in a sample that was scraped after the
-  waiting began. Where the target is not well nothing is waited for: submit-jobs says it.
+  waiting began, and as much later as such values may be out of date. Where the target is not well nothing is waited for: submit-jobs says it.
 
 Examples:
   stage-fixtures | await-idle --earlier runs | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots

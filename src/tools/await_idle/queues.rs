@@ -2,7 +2,8 @@
 //!
 //! A range query, and an instant one, answer with the newest sample of the last five minutes, so "0" may be older than the
 //! load that it is to be judged after. The samples behind a range selector carry the time of their scrape: only one that
-//! was scraped after the waiting began counts. A series that has ended is still among those samples for five minutes; the
+//! was scraped after the waiting began counts, and where the value itself may be out of date, one that was scraped as much
+//! later. A series that has ended is still among those samples for five minutes; the
 //! instant query, which obeys staleness markers, tells which series live.
 
 use std::collections::BTreeMap;
@@ -17,13 +18,13 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Connections, Exchange, HttpArgs};
 use crate::profile::Profile;
-use crate::prometheus::{Problem, Server};
+use crate::prometheus::{CREDENTIALS, Problem, Server};
 use crate::record::{ClockOffset, Timestamp};
 
 /// How far back samples are asked for: Prometheus' own lookback, so that every living series has one.
 const LOOKBACK: &str = "5m";
 /// An answer that takes longer is not worth waiting for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Labels that say where a sample was scraped, and nothing of the queue.
 const PLACES: [&str; 3] = ["__name__", "instance", "job"];
 /// How many characters of a series' name are quoted, and how many series are named.
@@ -38,6 +39,7 @@ pub(super) struct Queues {
     exchange: Exchange,
     stop: Stop,
     query: String,
+    lag: Duration,
     server: Option<Server>,
     /// Whether an answer ever had a series in it.
     seen: bool,
@@ -80,9 +82,14 @@ impl Queues {
             token_env: None,
             ..args.target.http.clone()
         };
-        let exchange = http.client(Connections::Kept)?.exchange();
+        // A file that cannot be used is named by its own flag.
+        let client = http.client(Connections::Kept).map_err(|failure| {
+            Failure::usage(failure.message().unwrap_or_default().replacen("--header-file", "--prom-header-file", 1))
+        })?;
+        let exchange = client.exchange();
         let (stop, query) = (io.stop.clone(), idle.query.trim().to_owned());
-        Ok(Ok(Self { base, exchange, stop, query, server: None, seen: false }))
+        let lag = args.lag.unwrap_or_else(|| idle.lag());
+        Ok(Ok(Self { base, exchange, stop, query, lag, server: None, seen: false }))
     }
 
     /// What the samples say that were scraped after `since`, by `clock`. Where nothing was ever seen no second look is worth it.
@@ -96,9 +103,9 @@ impl Queues {
             }
             Ok((living, sampled)) => {
                 self.seen = true;
-                judged(&living, &sampled, latest(since, server.offset()))
+                judged(&living, &sampled, latest(since.plus(self.lag), server.offset()))
             }
-            Err(problem) => Look::Unseen(problem.message),
+            Err(problem) => Look::Unseen(problem.message.replace(CREDENTIALS, "look at --prom-header-file")),
         };
         match look {
             Look::Unseen(why) if self.seen => Look::Pending(why),
@@ -125,7 +132,7 @@ fn judged(living: &[Living], sampled: &[Sampled], since: f64) -> Look {
     let (mut busy, mut pending) = (Vec::new(), Vec::new());
     for Living { metric } in living {
         let Some((_, value)) = newest.get(metric).filter(|(at, _)| *at >= since) else {
-            pending.push(format!("{} was not scraped since the waiting began", named(metric)));
+            pending.push(format!("{} was not scraped since", named(metric)));
             continue;
         };
         match value.parse::<f64>() {
@@ -178,8 +185,8 @@ mod tests {
     fn only_samples_of_living_series_from_after_the_beginning_count() {
         assert_eq!(look(&["a"], &[("a", 100.0, "0"), ("dead", 50.0, "3")]), Look::Clear);
         let pending = |said: &str| Look::Pending(format!("ready{{queue=\"a\"}} {said}"));
-        assert_eq!(look(&["a"], &[("a", 99.9, "0")]), pending("was not scraped since the waiting began"));
-        assert_eq!(look(&["a"], &[]), pending("was not scraped since the waiting began"));
+        assert_eq!(look(&["a"], &[("a", 99.9, "0")]), pending("was not scraped since"));
+        assert_eq!(look(&["a"], &[]), pending("was not scraped since"));
         assert_eq!(look(&["a"], &[("a", 100.0, "much")]), pending("is no number"));
         let busy = look(&["a", "b"], &[("a", 50.0, "0"), ("b", 101.0, "2")]);
         assert_eq!(busy, Look::Busy("ready{queue=\"b\"} is 2".to_owned()));

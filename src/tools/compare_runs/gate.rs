@@ -5,7 +5,7 @@
 //! the reference counts too. The whole interval must lie beyond, not the point alone.
 
 use super::LEVEL;
-use super::judge::{larger, legs, not_passed};
+use super::judge::{hidden, legs, not_passed};
 use super::legs::Group;
 use super::short;
 use crate::figures::listed;
@@ -67,10 +67,8 @@ impl Gatekeeper {
             Better::Higher => 1.0 - self.share,
         };
         let interval = row.cells.first().zip(row.cells.get(index)).and_then(|(a, b)| {
-            // A setting of which a leg lacks the figure has no mean, and is not judged by the other legs.
-            a.mean.and(b.mean)?;
             let bound: Vec<f64> = legs(a).into_iter().map(|value| value * factor).collect();
-            Some(Shifts::of(&bound, &legs(b))?.interval(LEVEL)?.widened(larger(a, b)? * factor.max(1.0)))
+            Some(Shifts::of(&bound, &legs(b))?.interval(LEVEL)?.widened(hidden(a, b, factor)?))
         });
         let Some(interval) = interval else { return Verdict::Incomplete };
         let (above, below) = (interval.low > 0.0, interval.high < 0.0);

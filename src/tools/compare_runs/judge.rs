@@ -107,17 +107,16 @@ fn drift(reference: &Group, other: &Group) -> Option<String> {
 fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option<(Difference, Option<f64>)> {
     let (a, b) = (row.cells.first()?, row.cells.get(index)?);
     let (mean, reference) = (b.mean?, a.mean?);
-    let error = larger(a, b);
+    let error = hidden(a, b, 1.0).map(micro);
     let (ours, theirs) = (legs(a), legs(b));
     let shifts = Shifts::of(&ours, &theirs).filter(|_| may_claim);
     let tested = shifts.zip(error).and_then(|(shifts, error)| {
-        // Polling and scraping err in one direction, each leg by its own amount: together by no more than the larger mean.
         let interval = shifts.interval(LEVEL)?.widened(error);
         let (low, high) = (micro(interval.low), micro(interval.high));
         let test = Test { p_higher: micro(shifts.p_higher()), p_lower: micro(shifts.p_lower()), low, high };
         Some((test, shifts.attained(LEVEL)))
     });
-    let ten = needed(&ours, &theirs, WANTED * reference, error.unwrap_or_default(), LEVEL, LEAST_LEGS);
+    let ten = error.map(|error| needed(&ours, &theirs, WANTED * reference, error, LEVEL, LEAST_LEGS));
     let found = Difference {
         setting: other.name.clone(),
         difference: micro(mean - reference),
@@ -130,9 +129,12 @@ fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option
     Some((found, tested.map(|(_, attained)| attained)))
 }
 
-/// The larger of two errors, where both are known.
-pub(super) fn larger(a: &Cell, b: &Cell) -> Option<f64> {
-    a.error.zip(b.error).map(|(a, b)| a.max(b))
+/// How far the difference of `b` from `factor` times `a` may be off, either way, for polling or scraping alone. Where both err
+/// in one direction, as late sightings do, that is the larger error of the two; where they err in both, their sum.
+pub(super) fn hidden(a: &Cell, b: &Cell, factor: f64) -> Option<f64> {
+    let sides = |cell: &Cell| Some((cell.mean? - cell.low?, cell.high? - cell.mean?));
+    let ((a_less, a_more), (b_less, b_more)) = (sides(a)?, sides(b)?);
+    Some((b_less + factor * a_more).max(b_more + factor * a_less))
 }
 
 pub(super) fn legs(cell: &Cell) -> Vec<f64> {
@@ -149,7 +151,11 @@ fn word(better: Better, test: Test) -> Word {
     }
 }
 
-fn ten_percent(needed: Needed, reference: f64) -> TenPercent {
+fn ten_percent(needed: Option<Needed>, reference: f64) -> TenPercent {
+    let Some(needed) = needed else {
+        let message = "not known, for how far the figures may be off is not".to_owned();
+        return TenPercent { legs: None, message };
+    };
     let (legs, message) = match needed {
         _ if reference == 0.0 => (None, "the reference is 0, and so is a tenth of it".to_owned()),
         Needed::Each(count) => (Some(count as u64), format!("{count} legs of each")),

@@ -1,71 +1,18 @@
 //! What the Runs say of themselves that casts doubt on a leg: that the target was not idle when it started, that the target
-//! told another value of a setting than the leg's labels, that only a part was judged.
-//!
-//! `status.idle` and `status.settings` are optional, so they are read from the manifest by their names.
-
-use std::collections::BTreeMap;
-use std::fs;
-
-use serde::Deserialize;
-use serde_json::Value;
+//! told another value of a setting than the leg's labels, that only a part was judged, that not all were warmed up.
 
 use super::legs::{Group, Run};
 use super::short;
 use crate::figures::listed;
-use crate::record::Metadata;
-use crate::scenario::MANIFEST;
+use crate::record::{Idle, differences};
 
-/// A Run as far as it matters here.
-#[derive(Deserialize)]
-struct Marked {
-    metadata: Metadata,
-    #[serde(default)]
-    status: Marks,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Marks {
-    idle: Option<Value>,
-    settings: BTreeMap<String, Value>,
-}
-
-/// The Runs of a leg's manifest, one or a list. What cannot be read says nothing; the scenario's own reader tells of it.
-fn marked(run: &Run) -> Vec<Marked> {
-    #[derive(Deserialize)]
-    struct List {
-        items: Vec<Marked>,
-    }
-    let text = fs::read_to_string(run.place.join(MANIFEST)).unwrap_or_default();
-    serde_json::from_str::<List>(&text)
-        .map(|list| list.items)
-        .or_else(|_| serde_json::from_str::<Marked>(&text).map(|one| vec![one]))
-        .unwrap_or_default()
-}
-
-/// Where the target told another value than a label of the leg says: `num_parallel is 4 by the target, 8 by the label`.
+/// Where the target told another value of a setting than a label of the leg, a sentence each.
 pub(super) fn mismatches(run: &Run) -> Vec<String> {
-    let mut told: Vec<String> = marked(run)
-        .iter()
-        .flat_map(|one| one.status.settings.iter().filter_map(|(name, value)| mismatch(&one.metadata, name, value)))
-        .collect();
+    let runs = &run.scenario.runs;
+    let mut told: Vec<String> =
+        runs.iter().flat_map(|run| differences(&run.metadata.labels, &run.status.settings)).collect();
     told.dedup();
     told
-}
-
-fn mismatch(metadata: &Metadata, name: &str, value: &Value) -> Option<String> {
-    let value = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(_) | Value::Bool(_) => value.to_string(),
-        _ => return None,
-    };
-    let label = metadata.labels.get(name).filter(|label| **label != value)?;
-    Some(format!("{} is {} by the target and {} by the label", short(name), short(&value), short(label)))
-}
-
-/// Whether the leg is marked as having started on a target that was not idle: `idle: false`, or so inside of `idle`.
-fn was_busy(mark: &Value) -> bool {
-    *mark == Value::Bool(false) || mark.get("idle") == Some(&Value::Bool(false))
 }
 
 /// What is doubtful about the legs, a sentence each.
@@ -75,12 +22,20 @@ pub(super) fn doubts(groups: &[Group]) -> Vec<String> {
     for run in runs() {
         let label = short(&run.label);
         doubts.extend(mismatches(run).into_iter().map(|mismatch| format!("{label}: {mismatch}")));
-        if marked(run).iter().filter_map(|one| one.status.idle.as_ref()).any(was_busy) {
+        if run.scenario.runs.iter().any(|run| matches!(run.status.idle, Some(Idle { idle: Some(false), .. }))) {
             doubts.push(format!("{label} started when the target was not idle"));
         }
         if run.scenario.report.as_ref().is_some_and(|report| report.spec.subset) {
             doubts.push(format!("{label}: only the jobs that were in its stream were judged"));
         }
+    }
+    let warmed = |run: &Run| run.scenario.runs.iter().filter_map(|run| run.spec.warmup).max().unwrap_or_default();
+    let (mut cold, mut warm): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for run in runs() {
+        if warmed(run) == 0 { &mut cold } else { &mut warm }.push(short(&run.label));
+    }
+    if !(cold.is_empty() || warm.is_empty()) {
+        doubts.push(format!("{} ran after a warm-up, {} without one", listed(&warm), listed(&cold)));
     }
     let targets = runs().flat_map(|run| &run.scenario.runs).filter_map(|run| run.spec.target.as_deref());
     let mut hosts: Vec<String> = targets.map(|target| short(host(target))).collect();

@@ -36,6 +36,7 @@ pub(super) fn page(comparison: &Comparison, report: impl Fn(&str) -> Option<Stri
 
 fn first_sentence(against: &Against) -> String {
     let head = match against.word {
+        Some(Word::NoDifference) => "Not told apart".to_owned(),
         Some(word) => capital(words(word)),
         None if against.no_claim.is_empty() => "Not decided".to_owned(),
         None => "Described".to_owned(),
@@ -66,7 +67,7 @@ fn side_by_side(page: &mut Page, comparison: &Comparison) {
         let whose = if others.len() > 1 { format!("{}: ", markdown(&against.setting)) } else { String::new() };
         head.extend(["difference>", "ratio>"].map(|what| cased(&whose, what)));
         if let Some(confidence) = against.confidence_percent {
-            head.push(cased(&whose, &format!("{confidence} % interval")));
+            head.push(cased(&whose, &format!("{} % interval", tenths(confidence))));
             head.push(cased(&whose, "legs show"));
         }
     }
@@ -87,6 +88,11 @@ fn side_by_side(page: &mut Page, comparison: &Comparison) {
             page.item(&markdown(why));
         }
     }
+}
+
+/// A percentage to a tenth, rounded down: it is claimed to be at least that.
+fn tenths(percent: f64) -> f64 {
+    (percent * 10.0 + 1e-6).floor() / 10.0
 }
 
 fn cased(whose: &str, what: &str) -> String {
@@ -150,11 +156,12 @@ fn shows(page: &mut Page, comparison: &Comparison) {
         let name = markdown(&against.setting);
         if let Some((by_chance, confidence)) = against.by_chance.zip(against.confidence_percent) {
             page.item(&format!(
-                "{name}: {} rows were tested, each by all splits of the legs, with {confidence} % confidence in its \
+                "{name}: {} rows were tested, each by all splits of the legs, with {} % confidence in its \
                  interval. If the setting changed nothing, up to {by_chance:.1} of them would be called better or worse by \
                  chance, on average; \"no difference\" stands for: no difference that these legs can show. The verdict \
                  rests on the rows in bold alone.",
-                against.tested
+                against.tested,
+                tenths(confidence)
             ));
         } else {
             page.item(&format!("{name}: no row was tested; what differs may be chance."));

@@ -18,39 +18,46 @@ pub(super) struct Rows {
     pub(super) doubts: Vec<String>,
 }
 
-/// How far the truth may lie from a figure.
+/// Between which bounds the truth of a figure lies.
 #[derive(Clone, Debug)]
-enum Error {
-    /// As far as another figure of the report says.
-    Figure(String),
-    /// As far as the window's end may lie from where polling saw it.
+enum Bounds {
+    /// `…LowSeconds` and `…HighSeconds` of the report, where it has them, else as far either way as `…ErrorSeconds` says.
+    Named(String),
+    /// As the bounds of the window have it.
     Throughput,
-    /// As far as it would be, had the events of the widest gap between two samples of this query been missed: on average
-    /// so many as the gap's share of the window has; at least one.
+    /// Had the events of the widest gap between two samples of this query been missed, or come from before the window: on
+    /// average so many as the gap's share of the window has; at least one.
     Counted(&'static str),
-    /// By as many messages as a queue gets on average in the widest gap, if each job sends it one; at least one.
+    /// Higher by as many messages as a queue gets on average in the widest gap, if each job sends it one; at least one.
     Depth(&'static str),
     /// By the gap's share of the window, as a part of the mean.
     Mean(&'static str),
 }
 
-impl Error {
-    fn of(&self, run: &Run, value: f64) -> Option<f64> {
+impl Bounds {
+    fn of(&self, run: &Run, value: f64) -> Option<(f64, f64)> {
         let window = run.figure("windowSeconds").filter(|window| *window > 0.0);
         let share = |query: &str| {
             let gap = run.figure(&format!("samples.{query}.widestGapSeconds"))?;
             Some((gap / window?).min(1.0))
         };
-        match self {
-            Self::Figure(name) => run.figure(name),
-            Self::Throughput => {
-                let (window, error) = (window?, run.figure("windowErrorSeconds")?);
-                (error < window).then(|| value * error / (window - error))
+        let around = |error: f64| (value - error, value + error);
+        let (low, high) = match self {
+            Self::Named(prefix) => {
+                let part = |part: &str| run.figure(&format!("{prefix}{part}Seconds"));
+                part("Low").zip(part("High")).or_else(|| part("Error").map(around))?
             }
-            Self::Counted(query) => Some((value * share(query)?).max(1.0)),
-            Self::Depth(query) => Some((run.conservation().asked as f64 * share(query)?).max(1.0)),
-            Self::Mean(query) => Some(value * share(query)?),
-        }
+            Self::Throughput => {
+                let (short, long) = (run.figure("windowLowSeconds")?, run.figure("windowHighSeconds")?);
+                let window = window.filter(|_| short > 0.0 && long > 0.0)?;
+                (value * window / long, value * window / short)
+            }
+            Self::Counted(query) => around((value * share(query)?).max(1.0)),
+            Self::Depth(query) => (value, value + (run.conservation().asked as f64 * share(query)?).max(1.0)),
+            Self::Mean(query) => around(value * share(query)?),
+        };
+        // Rounded figures may lie a millionth outside of their rounded bounds.
+        (low.is_finite() && high.is_finite()).then(|| (low.min(value), high.max(value)))
     }
 }
 
@@ -60,15 +67,15 @@ struct Figure {
     name: String,
     key: String,
     unit: Unit,
-    error: Error,
+    bounds: Bounds,
     /// Why a report may not have it.
     absent: &'static str,
 }
 
 impl Figure {
     fn row(self, groups: &[Group]) -> Row {
-        let Self { name, key, unit, error, absent } = self;
-        let cells: Vec<Cell> = groups.iter().map(|group| cell(group, &key, &error)).collect();
+        let Self { name, key, unit, bounds, absent } = self;
+        let cells: Vec<Cell> = groups.iter().map(|group| cell(group, &key, &bounds)).collect();
         let mut missing = Vec::new();
         let without = |has: &dyn Fn(&Run) -> bool| -> Vec<String> {
             groups.iter().flat_map(|group| &group.runs).filter(|run| !has(run)).map(|run| short(&run.label)).collect()
@@ -77,7 +84,7 @@ impl Figure {
         if !silent.is_empty() {
             missing.push(format!("{name}: not in the report of {}: {absent}", listed(&silent)));
         }
-        let unsure = without(&|run| run.figure(&key).is_none_or(|value| error.of(run, value).is_some()));
+        let unsure = without(&|run| run.figure(&key).is_none_or(|value| bounds.of(run, value).is_some()));
         if !unsure.is_empty() {
             let whose = listed(&unsure);
             missing.push(format!(
@@ -92,14 +99,17 @@ impl Figure {
 
 /// The mean over a setting's legs. One leg without the figure leaves the setting without: a mean of the others would be
 /// that of the legs that went well.
-fn cell(group: &Group, key: &str, error: &Error) -> Cell {
+fn cell(group: &Group, key: &str, bounds: &Bounds) -> Cell {
     let legs: BTreeMap<String, f64> =
         group.runs.iter().filter_map(|run| Some((run.label.clone(), run.figure(key)?))).collect();
-    let errors: Option<Vec<f64>> =
-        group.runs.iter().map(|run| error.of(run, run.figure(key)?).filter(|error| error.is_finite())).collect();
-    let mean = |values: Vec<f64>| micro(values.iter().sum::<f64>() / values.len() as f64);
-    let whole = legs.len() == group.runs.len();
-    Cell { mean: whole.then(|| mean(legs.values().copied().collect())), error: errors.map(mean), legs }
+    if legs.len() < group.runs.len() {
+        return Cell { legs, ..Cell::default() };
+    }
+    let known: Option<Vec<(f64, f64)>> = group.runs.iter().map(|run| bounds.of(run, run.figure(key)?)).collect();
+    let (lows, highs): (Vec<f64>, Vec<f64>) = known.into_iter().flatten().unzip();
+    let mean = |values: &[f64]| (!values.is_empty()).then(|| micro(values.iter().sum::<f64>() / values.len() as f64));
+    let values: Vec<f64> = legs.values().copied().collect();
+    Cell { mean: mean(&values), low: mean(&lows), high: mean(&highs), legs }
 }
 
 /// All rows, the headline figures first.
@@ -110,7 +120,7 @@ pub(super) fn rows(groups: &[Group]) -> Rows {
             name: "jobs per minute".to_owned(),
             key: "jobsPerMinute".to_owned(),
             unit: Unit::JobsPerMinute,
-            error: Error::Throughput,
+            bounds: Bounds::Throughput,
             absent: "no job's end was seen",
         },
         end_to_end("median", "Median"),
@@ -123,7 +133,7 @@ pub(super) fn rows(groups: &[Group]) -> Rows {
         name: "GPU transitions".to_owned(),
         key: "gpu.transitions".to_owned(),
         unit: Unit::Count,
-        error: Error::Counted("gpu_tenancy_transitions"),
+        bounds: Bounds::Counted("gpu_tenancy_transitions"),
         absent: "the query gpu_tenancy_transitions brought none",
     };
     found.rows.push(transitions.row(groups));
@@ -136,7 +146,7 @@ fn end_to_end(what: &str, key: &str) -> Figure {
         name: format!("end to end, {what}"),
         key: format!("endToEnd{key}Seconds"),
         unit: Unit::Seconds,
-        error: Error::Figure(format!("endToEnd{key}ErrorSeconds")),
+        bounds: Bounds::Named(format!("endToEnd{key}")),
         absent: "no job is known to have succeeded",
     }
 }
@@ -181,7 +191,7 @@ fn stages(groups: &[Group], found: &mut Rows) {
                     name: format!("{}, mean {what} by histograms", short(name)),
                     key: format!("stages.{name}{histograms}"),
                     unit: Unit::Seconds,
-                    error: Error::Mean(query),
+                    bounds: Bounds::Mean(query),
                     absent: "its histogram counted nothing, or was not captured",
                 }
             } else {
@@ -189,7 +199,7 @@ fn stages(groups: &[Group], found: &mut Rows) {
                     name: format!("{}, mean {what}", short(name)),
                     key: format!("stages.{name}{documents}MeanSeconds"),
                     unit: Unit::Seconds,
-                    error: Error::Figure(format!("stages.{name}{documents}MeanErrorSeconds")),
+                    bounds: Bounds::Named(format!("stages.{name}{documents}Mean")),
                     absent: "no job document tells it",
                 }
             };
@@ -229,7 +239,7 @@ fn queues(groups: &[Group], found: &mut Rows) {
         name,
         key,
         unit: Unit::Count,
-        error: Error::Depth("rabbitmq_queue_ready"),
+        bounds: Bounds::Depth("rabbitmq_queue_ready"),
         absent: "the query rabbitmq_queue_ready has no sample of it in the window",
     };
     let mut names: Vec<String> = groups

@@ -43,10 +43,10 @@ Output:
   it arrives), report.md, report.html, report.json, junit.xml, jobs.csv, stages.csv, jobs.json,
   manifest.json. A directory that holds any of them is refused. Where no record came at all nothing
   is left behind. Records that the disk had no room for are written to stdout, before the Report.
-  report.html is one file that needs nothing beside it; with --redact there is a report.redacted.html
-  as well, the one file to send: without bodies, sources, addresses, messages, status words, log
-  lines and tracebacks of the target. Names of jobs, stages, queues and services, ids, reasons and
-  queries stay in it.
+  report.html is one file that needs nothing beside it; with --redact there is also
+  report.redacted.html, the one file to send: without bodies, sources, addresses, messages, status
+  words, log lines and tracebacks. Names of jobs, stages, queues and services, ids, labels, reasons
+  and queries stay in it.
   With --index: report.md and index.json in that directory, and the content of index.json on
   stdout.
 
@@ -125,7 +125,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "index")]
     pub redact: bool,
     /// Link the traces in report.html to the Jaeger UI at this address
-    #[arg(long, value_name = "URL", env = "JAEGER_UI", conflicts_with = "index")]
+    #[arg(long, value_name = "URL", env = "JAEGER_UI")]
     pub jaeger_ui: Option<String>,
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR")]

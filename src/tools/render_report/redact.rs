@@ -4,9 +4,11 @@
 //! sentence that quotes it. What stays: names of jobs, stages, queues and services, ids, labels, times, counts, documented
 //! reasons, queries.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::record::{Exception, Fold, Job, Kind, Logs, Malformed, Record, Run, Series, Stage, Traces};
+use crate::record::{Exception, Fold, Job, Kind, Logs, Malformed, Record, Run, Series, Stage, Traces, differences};
 
 /// Stands where something was.
 const GONE: &str = "(not shown)";
@@ -44,7 +46,23 @@ fn word(word: &mut String) {
 
 fn run(run: &mut Run) {
     run.spec.target = None;
-    if let Some(aborted) = &mut run.status.aborted {
+    let status = &mut run.status;
+    // A setting that is the label's is no news; any other word is the target's own.
+    let labels = &run.metadata.labels;
+    status.settings.retain(|name, _| labels.contains_key(name));
+    for (name, told) in &mut status.settings {
+        if labels.get(name) != Some(told)
+            && !differences(labels, &BTreeMap::from([(name.clone(), told.clone())])).is_empty()
+        {
+            GONE.clone_into(told);
+        }
+    }
+    if let Some(idle) = &mut status.idle {
+        for sentence in [&mut idle.busy, &mut idle.unseen].into_iter().flatten() {
+            GONE.clone_into(sentence);
+        }
+    }
+    if let Some(aborted) = &mut status.aborted {
         word(&mut aborted.reason);
         GONE.clone_into(&mut aborted.message);
     }

@@ -30,8 +30,8 @@ pub(super) struct Warmup {
 pub(super) enum Held {
     /// It may.
     No,
-    /// Not before that moment.
-    Until(Instant),
+    /// Not before that moment, for the rest has begun; whether it began just now.
+    Until { moment: Instant, begins: bool },
     /// Not before another job has ended.
     UntilAnEnd,
 }
@@ -49,14 +49,15 @@ impl Warmup {
 
     /// Whether a counted job must wait.
     pub(super) fn holds(&mut self, admission: &Admission, now: Instant) -> Held {
-        if self.state == State::Running {
+        let begins = self.state == State::Running;
+        if begins {
             if !admission.is_all_free() {
                 return Held::UntilAnEnd;
             }
             self.state = State::Resting(now + self.rest);
         }
         match self.state {
-            State::Resting(until) if now < until => Held::Until(until),
+            State::Resting(moment) if now < moment => Held::Until { moment, begins },
             _ => {
                 self.state = State::Over;
                 Held::No
@@ -83,10 +84,11 @@ mod tests {
         admission.freed(1);
         assert_eq!(warmup.holds(&admission, now), Held::UntilAnEnd);
         admission.freed(1);
-        let until = now + Duration::from_secs(5);
-        assert_eq!(warmup.holds(&admission, now), Held::Until(until));
-        assert_eq!(warmup.holds(&admission, now + Duration::from_secs(1)), Held::Until(until));
-        assert_eq!(warmup.holds(&admission, until), Held::No);
+        let moment = now + Duration::from_secs(5);
+        assert_eq!(warmup.holds(&admission, now), Held::Until { moment, begins: true });
+        let later = now + Duration::from_secs(1);
+        assert_eq!(warmup.holds(&admission, later), Held::Until { moment, begins: false });
+        assert_eq!(warmup.holds(&admission, moment), Held::No);
         admission.submitted();
         assert_eq!(warmup.holds(&admission, now), Held::No, "a counted job that is in flight holds up no other");
     }

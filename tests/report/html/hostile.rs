@@ -43,7 +43,7 @@ fn hostile_text_does_nothing() {
 fn a_redacted_page_holds_nothing_that_the_target_said() {
     let run = RUN.replace(
         r#""status":{"#,
-        r#""status":{"aborted":{"by":"submit-jobs","reason":"TargetGone","message":"SECRET-A","at":"2026-05-20T22:30:09Z"},"#,
+        r#""status":{"aborted":{"by":"submit-jobs","reason":"TargetGone","message":"SECRET-A","at":"2026-05-20T22:30:09Z"},"settings":{"scenario":"SECRET-R"},"idle":{"idle":false,"waitedSeconds":1,"busy":"SECRET-S"},"#,
     );
     let run = run.replace(r#""concurrency":2"#, r#""concurrency":2,"target":"http://SECRET-B:1""#);
     let status = r#"{"phase":"Failed","reason":"TargetFailed","message":"SECRET-C","jobId":"id-7","traceId":"4bf92f3577b34da6a3ce929d0e0e4736","targetStatus":"SECRET-D","submittedAt":"2026-05-20T22:30:02Z","endedAt":"2026-05-20T22:30:04Z","stages":[{"name":"whisper","state":"SECRET-E","phase":"Unnamed"}],"body":"SECRET-F"}"#;
@@ -57,7 +57,7 @@ fn a_redacted_page_holds_nothing_that_the_target_said() {
     let (whole, sent) = (scratch.read("report.html"), scratch.read("report.redacted.html"));
     for told in [
         "SECRET-A", "SECRET-B", "SECRET-C", "SECRET-D", "SECRET-E", "SECRET-F", "SECRET-G", "SECRET-I", "SECRET-N",
-        "SECRET-P",
+        "SECRET-P", "SECRET-R", "SECRET-S",
     ] {
         assert!(whole.contains(told), "{told} is not in the whole page, so that it is not in the other says nothing");
     }

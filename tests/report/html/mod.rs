@@ -169,6 +169,8 @@ fn it_is_built_for_everybody() {
             let told = svg.attribute("role") == Some("img") && svg.attribute("aria-labelledby").is_some();
             assert!(told || svg.attribute("aria-hidden") == Some("true"), "{svg:?}");
         }
+        let drawn = all("svg").iter().filter(|svg| svg.attribute("role") == Some("img")).count();
+        assert_eq!(all("desc").len(), drawn, "each says what it shows");
         assert!(all("desc").iter().all(|desc| desc.text.len() > 20), "{:?}", all("desc"));
         let boxes = tags.iter().filter(|tag| tag.attribute("class") == Some("scroll"));
         assert!(

@@ -82,6 +82,23 @@ fn what_polls_saw_is_drawn_as_not_known_between_them() {
 }
 
 #[test]
+fn times_that_cannot_be_are_counted_and_do_not_stretch_the_axis() {
+    let astray = good()[1].replace("\"startedAt\":\"2026-05-20T22:30:02.6", "\"startedAt\":\"2026-05-20T19:30:02.6");
+    let astray = astray.replace("\"endedAt\":\"2026-05-20T22:30:03.6", "\"endedAt\":\"2026-05-20T19:30:03.6");
+    let far = good()[2].replace("\"startedAt\":\"2026-05-20T22:30:04.6", "\"startedAt\":\"2026-05-20T23:30:04.6");
+    let far = far.replace("\"endedAt\":\"2026-05-20T22:30:08", "\"endedAt\":\"2026-05-20T23:30:08");
+    let page = rendered(&[RUN.to_owned(), astray, far, good()[3].clone()], &[]);
+    assert!(
+        words(&page).contains("2 stages lie before the first submission or after the last end"),
+        "{}",
+        words(&page)
+    );
+    assert!(!titles(&page).iter().any(|title| title.starts_with("soak-001, whisper")), "{:?}", titles(&page));
+    let (_, chart) = page.split_once("id=\"timeline-chart\"").unwrap();
+    assert!(chart.split_once("</svg>").unwrap().0.contains(">12 s</text>"), "the axis still counts in seconds");
+}
+
+#[test]
 fn queues_are_drawn_as_they_were_sampled_and_gaps_are_gaps() {
     let scratch = Scratch::new();
     let samples = |points: &[(f64, f64)]| -> String {

@@ -30,8 +30,8 @@ pub(super) struct Rule {
 const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every job that was asked for succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
-    Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
+    Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
 ];
 
 /// The one called `name`.

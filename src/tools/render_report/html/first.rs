@@ -13,6 +13,8 @@ use crate::tools::render_report::page::{self, Page};
 
 /// How many doubts are shown before the rest is folded away.
 const DOUBTS: usize = 6;
+/// The figures whose first part is shown large.
+const CARDS: [&str; 4] = ["Throughput", "End to end", "Limiting stage", "Success rate"];
 /// How wide the bar is drawn; it is stretched to the page.
 const BAR: f64 = 1000.0;
 
@@ -89,8 +91,8 @@ fn bar(sums: &Conservation) -> String {
     let from = from.max(BAR);
     let line = escape::html(&conservation_line(sums));
     format!(
-        "<svg class=\"conservation\" role=\"img\" aria-labelledby=\"sum-t\" viewBox=\"0 0 {} 12\" \
-         preserveAspectRatio=\"none\"><title id=\"sum-t\">{line}</title>{shapes}</svg>\n",
+        "<svg class=\"conservation\" role=\"img\" aria-labelledby=\"sum-t sum-d\" viewBox=\"0 0 {} 12\" \
+         preserveAspectRatio=\"none\"><title id=\"sum-t\">Where the jobs went</title><desc id=\"sum-d\">{line}</desc>{shapes}</svg>\n",
         number(from)
     )
 }
@@ -100,23 +102,23 @@ fn figures(scene: &Scene<'_>) -> String {
     let mut cards = String::new();
     for (label, text) in facts::facts(scene.figures, scene.captures, str::to_owned) {
         let label_markup = escape::html(label);
-        // What was asked and what was reached belong together in one sentence.
-        if label == "Load" {
-            let _ = writeln!(wide, "<div class=\"wide\"><dt>{label_markup}</dt><dd>{}</dd></div>", escape::html(&text));
-        } else {
+        if CARDS.contains(&label) {
             let (lead, rest) = facts::lead(&text);
             let (lead, rest) = (escape::html(&tied(lead)), escape::html(rest));
             let _ = writeln!(
                 cards,
                 "<div><dt>{label_markup}</dt><dd><span class=\"lead\">{lead}</span><span class=\"rest\">{rest}</span></dd></div>"
             );
+        } else {
+            // What was asked and what was reached belong together in one sentence; so does what the warm-up did.
+            let _ = writeln!(wide, "<div class=\"wide\"><dt>{label_markup}</dt><dd>{}</dd></div>", escape::html(&text));
         }
     }
     format!("<dl class=\"facts\">\n{cards}{wide}</dl>\n")
 }
 
 /// Numbers stay with their units, and brackets in one piece, where lines are short.
-fn tied(text: &str) -> String {
+pub(super) fn tied(text: &str) -> String {
     let mut tied = String::with_capacity(text.len());
     let mut brackets = 0;
     for character in text.chars() {

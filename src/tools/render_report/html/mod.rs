@@ -73,6 +73,9 @@ fn banner(scene: &Scene<'_>) -> String {
     parts.extend(
         run.and_then(|run| run.spec.target.as_deref()).map(|target| format!("target {}", escape::html(target))),
     );
+    if scene.redacted {
+        parts.push("redacted: see the last line".to_owned());
+    }
     parts.join(" · ")
 }
 

@@ -15,6 +15,8 @@ use crate::units;
 
 /// How many points of one row are drawn; of more, so many at even ranks, the smallest and the largest among them.
 const POINTS: usize = 120;
+/// How many characters of a job's name pointing at its point shows.
+const NAME: usize = 80;
 /// How many stages are drawn.
 const STAGES: usize = 40;
 const WIDTH: f64 = 1140.0;
@@ -141,7 +143,9 @@ fn drawn(strips: &[Strip<'_>], id: &str, title: &str, finding: &str) -> String {
             let level = before.iter().position(|held| at - held >= 2.0 * RADIUS).unwrap_or(2);
             before[level] = at;
             let y = middle + [0.0, -6.0, 6.0][level];
-            svg.titled(&format!("{job}: {}", sample.text()), |svg| svg.circle(&strip.class, (at, y), RADIUS));
+            svg.titled(&format!("{}: {}", escape::start(job, NAME), sample.text()), |svg| {
+                svg.circle(&strip.class, (at, y), RADIUS);
+            });
         }
         let median = x.at(strip.of.p50.seconds);
         svg.line("median", (median, middle - ROW / 2.0 + 3.0), (median, middle + ROW / 2.0 - 3.0));

@@ -164,7 +164,7 @@ fn critical(scene: &Scene<'_>, path: &CriticalPath) -> String {
     let _ = writeln!(
         text,
         "<p class=\"note\">From the stage that ended last back along the stage before each that ended latest. Outside of the stages: \
-         the submission, what lies between the last stage and the end, and what the clocks are apart.</p>"
+         the submission and how late it was, what lies between the last stage and the end, and what the clocks are apart.</p>"
     );
     text
 }

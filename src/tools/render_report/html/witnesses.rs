@@ -67,7 +67,8 @@ fn drawn(told: &[&Witnessed]) -> String {
         for (place, mean) in of(one).iter().enumerate() {
             let Some(mean) = mean else { continue };
             let (who, class, shift) = WITNESSES[place];
-            let title = format!("{}, {who}: {} of {}", one.stage, units::seconds(mean.seconds), mean.count);
+            let title =
+                format!("{}, {who}: {} of {}", escape::start(&one.stage, 80), units::seconds(mean.seconds), mean.count);
             svg.titled(&title, |svg| mark(svg, place, class, (x.at(mean.seconds), middle + shift)));
         }
         let told = one.spread().map_or_else(

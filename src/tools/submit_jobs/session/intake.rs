@@ -33,8 +33,11 @@ impl Session<'_> {
             self.needs_slots();
             spec.rest_seconds = Some(self.args.rest.as_secs_f64());
         }
+        // A Run comes again as more is known of it; what differs is said once, and before anything is submitted.
         for difference in differences(&metadata.labels, &self.settings) {
-            self.console.say(&difference);
+            if self.said.insert(difference.clone()) {
+                self.console.say(&difference);
+            }
         }
         let (_, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
         if let Some(clock) = clock {

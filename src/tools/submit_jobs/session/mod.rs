@@ -22,6 +22,7 @@ use crate::profile::Profile;
 use crate::record::{Aborted, Job, Kind, Phase, Record, RunStatus, Timestamp};
 use crate::runs::{Runs, write_status};
 use crate::slots;
+use crate::units;
 use crate::workers::Workers;
 
 /// So many connections in a row that could not be made mean that the target has gone.
@@ -89,6 +90,8 @@ struct Session<'a> {
     warmup: Warmup,
     /// What the target's health answer told of its settings.
     settings: BTreeMap<String, String>,
+    /// How labels of the Runs differ from that, as it was said.
+    said: HashSet<String>,
     account: Account,
     offset: OffsetBounds,
     runs: Runs,
@@ -139,6 +142,7 @@ impl<'a> Session<'a> {
             admission: Admission::of(args),
             warmup: Warmup::new(args.rest),
             settings: BTreeMap::new(),
+            said: HashSet::new(),
             account: Account::default(),
             offset: OffsetBounds::default(),
             runs: Runs::default(),
@@ -209,7 +213,13 @@ impl<'a> Session<'a> {
             if !job.is_warmup() {
                 match self.warmup.holds(&self.admission, now) {
                     Held::No => {}
-                    Held::Until(moment) => return Ok(Some(moment)),
+                    Held::Until { moment, begins } => {
+                        if begins {
+                            let rest = units::seconds(self.args.rest.as_secs_f64());
+                            self.console.say(&format!("the warm-up has ended; resting for {rest}"));
+                        }
+                        return Ok(Some(moment));
+                    }
                     Held::UntilAnEnd => return Ok(None),
                 }
             }
@@ -283,7 +293,7 @@ impl<'a> Session<'a> {
                 );
             }
             slots::Event::NoWriter => {
-                let waited = crate::units::seconds(self.args.slots_timeout.as_secs_f64());
+                let waited = units::seconds(self.args.slots_timeout.as_secs_f64());
                 let what = format!(
                     "--slots {slots}: no poll-jobs opened it within {waited}: pipe into `poll-jobs --slots {slots}`"
                 );

@@ -6,6 +6,7 @@ mod rows;
 use std::fmt::Write;
 
 use super::Scene;
+use super::first::tied;
 use crate::escape;
 use crate::figures::load::Load;
 use crate::figures::track::Track;
@@ -14,6 +15,7 @@ use crate::html::document::HUES;
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg};
 use crate::record::{ClockOffset, Timestamp};
+use crate::tools::render_report::page::{self, Page};
 use crate::units;
 use rows::Row;
 
@@ -77,14 +79,18 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
 
     let mut text = format!(
         "<p class=\"note\">{}</p>\n",
-        escape::html(&clocks(zero, offset, tracks.iter().map(|(_, track)| track)))
+        escape::html(&tied(&clocks(zero, offset, tracks.iter().map(|(_, track)| track))))
     );
     text += &block::legend(&legend(scene));
     text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), length));
-    for note in notes(scene, &rows, tracks.len(), offset) {
+    let outside = |track: &Track| track.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
+    let outside = tracks.iter().map(|(_, track)| outside(track)).sum();
+    for note in notes(scene, &rows, (tracks.len(), outside), offset) {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
     }
-    text
+    let mut sheet = Page::section(scene.pen());
+    page::concurrency(&mut sheet, figures);
+    text + &block::details("Jobs in flight over time, as text", &sheet.into_text())
 }
 
 /// The offset of the one run that there is; of several, whose clock a span's time is by is not known.
@@ -149,8 +155,16 @@ fn finding(load: &Load, scene: &Scene<'_>, rows: usize, length: f64) -> String {
     text
 }
 
-fn notes(scene: &Scene<'_>, rows: &[Row<'_>], tracks: usize, offset: Option<ClockOffset>) -> Vec<String> {
+fn notes(
+    scene: &Scene<'_>,
+    rows: &[Row<'_>],
+    (tracks, outside): (usize, usize),
+    offset: Option<ClockOffset>,
+) -> Vec<String> {
     let mut notes = Vec::new();
+    if outside > 0 {
+        notes.push(format!("{outside} stages lie before the first submission or after the last end by their own times and are not drawn."));
+    }
     if rows.len() < tracks {
         notes.push(format!(
             "{} of {tracks} submitted jobs are drawn: of those that did not succeed the first {}, the slowest that did, and \

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Axis, LEFT, RIGHT, fitted, hue};
+use crate::escape;
 use crate::figures::account::Entry;
+use crate::figures::distribution::Measured;
 use crate::figures::outcome::Outcome;
 use crate::figures::track::{Placed, Track};
 use crate::html::svg::{Anchor, Svg};
@@ -19,6 +21,8 @@ const ROW: f64 = 19.0;
 const BAR: f64 = 14.0;
 /// How many stages of one job are drawn: what a target tells could be endless.
 const STAGES: usize = 40;
+/// How many characters of a name pointing at something shows.
+const NAME: usize = 80;
 /// From this width on an uncertain stretch is drawn as one.
 const VISIBLE: f64 = 2.0;
 
@@ -26,6 +30,8 @@ const VISIBLE: f64 = 2.0;
 pub(super) struct Row<'a> {
     pub(super) entry: &'a Entry,
     pub(super) track: &'a Track,
+    /// End to end.
+    pub(super) whole: Option<Measured>,
 }
 
 /// Which jobs are drawn, in the order of their submission.
@@ -44,7 +50,11 @@ pub(super) fn chosen<'a>(scene: &Scene<'a>, tracks: &'a [(usize, Track)]) -> Vec
         kept.extend((0..room).filter_map(|place| others.get(place * others.len() / room)));
         order.retain(|at| kept.contains(at));
     }
-    order.into_iter().map(|at| Row { entry: &entries[tracks[at].0], track: &tracks[at].1 }).collect()
+    let row = |at: usize| {
+        let (index, track) = &tracks[at];
+        Row { entry: &entries[*index], track, whole: scene.figures.journeys[*index].end_to_end }
+    };
+    order.into_iter().map(row).collect()
 }
 
 /// Draws the rows from `top` on and gives where they end.
@@ -58,28 +68,34 @@ pub(super) fn draw(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, rows: &[Row<'_
     y + 10.0
 }
 
-fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track }: &Row<'_>, y: f64) {
+fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track, whole }: &Row<'_>, y: f64) {
     let bad = entry.outcome != Outcome::Succeeded;
     let middle = y + BAR / 2.0;
     svg.text("", (0.0, middle + 4.0), Anchor::Start, &fitted(&entry.name, LEFT - 8.0));
-    let told = match track.ended {
-        Some(end) => format!("{}: {} after {}", entry.name, entry.outcome, end.since(track.submitted).text()),
+    let name = escape::start(&entry.name, NAME);
+    let told = match whole {
+        Some(whole) => format!("{name}: {} after {}", entry.outcome, whole.text()),
         None => format!(
-            "{}: {}, last heard of after {}",
-            entry.name,
+            "{name}: {}, last heard of after {}",
             entry.outcome,
             units::seconds(track.heard.since(track.submitted))
         ),
     };
-    let (from, to) = (axis.at(track.submitted), axis.at(track.ended.map_or(track.heard, |end| end.at)));
+    let stages: Vec<&Placed> = track.stages.iter().filter(|stage| is_on(axis, stage)).take(STAGES).collect();
     svg.titled(&told, |svg| {
-        svg.rect("rail", (from, middle - 1.5), ((to - from).max(1.5), 3.0));
+        for (from, to) in uncovered(track, &stages) {
+            let (from, to) = (axis.at(from), axis.at(to));
+            // What is shorter than a pixel is seen only where it is all there is of a job.
+            if to - from >= 1.0 {
+                svg.rect("rail", (from, middle - 1.5), (to - from, 3.0));
+            } else if stages.is_empty() {
+                svg.rect(if bad { "bad" } else { "rail" }, (from, middle - 5.0), (3.0, 10.0));
+            }
+        }
         if let Some(end) = track.ended {
             uncertain(svg, axis, (end.low, end.high), (middle - 3.0, 6.0));
         }
     });
-    let stages: Vec<&Placed> =
-        track.stages.iter().filter(|stage| axis.seconds(stage.started.high) >= 0.0).take(STAGES).collect();
     for (stage, lane, lanes) in lanes(&stages, track.heard) {
         let height = BAR / lanes as f64;
         let place = (y + height * lane as f64, (height - if lanes > 1 { 1.0 } else { 0.0 }).max(1.0));
@@ -89,12 +105,42 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track }: &Row
     if bad {
         let text = format!("✕ {}", entry.outcome);
         svg.text("bad-text", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &text);
-    } else if let Some(end) = track.ended {
-        svg.text("quiet", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &units::seconds(end.at.since(track.submitted)));
+    } else if let Some(whole) = whole {
+        svg.text("quiet", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &units::seconds(whole.seconds));
     }
 }
 
+/// When something of a stage begins and ends, as far as it is known.
+fn extent(stage: &Placed, heard: Timestamp) -> (Timestamp, Timestamp) {
+    let begin = stage.queued.map_or(stage.started.at, |queued| queued.at.min(stage.started.at));
+    (begin, stage.ended.map_or(heard.max(stage.started.at), |ended| ended.at))
+}
+
+/// When the job was in flight and in no stage that is known.
+fn uncovered(track: &Track, stages: &[&Placed]) -> Vec<(Timestamp, Timestamp)> {
+    let end = track.ended.map_or(track.heard, |end| end.at);
+    let mut extents: Vec<(Timestamp, Timestamp)> = stages.iter().map(|stage| extent(stage, track.heard)).collect();
+    extents.sort_unstable();
+    let mut from = track.submitted;
+    let mut gaps = Vec::new();
+    for (begin, over) in extents.into_iter().chain([(end, end)]) {
+        if begin > from {
+            gaps.push((from, begin.min(end)));
+        }
+        from = from.max(over);
+    }
+    gaps
+}
+
+/// Whether any of the stage lies on the axis.
+pub(super) fn is_on(axis: &Axis, stage: &Placed) -> bool {
+    let ended = stage.ended.map_or(stage.started.high, |end| end.high);
+    axis.seconds(ended) >= 0.0 && axis.seconds(stage.started.low) <= axis.length()
+}
+
+/// Names in what pointing shows are cut: there are thousands of them, and a target may call a stage anything.
 fn said(job: &str, stage: &Placed) -> String {
+    let (job, name) = (escape::start(job, NAME), escape::start(&stage.stage, NAME));
     let wait =
         stage.times.wait.map_or_else(|| "waited an unknown time".to_owned(), |wait| format!("waited {}", wait.text()));
     let work = match (stage.times.work, stage.failed) {
@@ -102,7 +148,7 @@ fn said(job: &str, stage: &Placed) -> String {
         (None, true) => "failed".to_owned(),
         (None, false) => "no end was seen".to_owned(),
     };
-    format!("{job}, {}: {wait}, {work}", stage.stage)
+    format!("{job}, {name}: {wait}, {work}")
 }
 
 /// One stage of one job: its wait, its work, and what of it is not known.
@@ -154,8 +200,7 @@ fn uncertain(svg: &mut Svg, axis: &Axis, (low, high): (Timestamp, Timestamp), (y
 
 /// Which lane each stage has, of how many where it stands: stages that overlap share the height of the row.
 fn lanes<'a>(stages: &[&'a Placed], heard: Timestamp) -> Vec<(&'a Placed, usize, usize)> {
-    let begin = |stage: &Placed| stage.queued.map_or(stage.started.at, |queued| queued.at.min(stage.started.at));
-    let end = |stage: &Placed| stage.ended.map_or(heard.max(stage.started.at), |ended| ended.at);
+    let begin = |stage: &Placed| extent(stage, heard).0;
     let mut order = stages.to_vec();
     order.sort_by_key(|stage| begin(stage));
     let mut found = Vec::with_capacity(order.len());
@@ -170,7 +215,7 @@ fn lanes<'a>(stages: &[&'a Placed], heard: Timestamp) -> Vec<(&'a Placed, usize,
             ends.push(Timestamp::from_micros(i64::MIN));
             ends.len() - 1
         });
-        ends[lane] = end(stage);
+        ends[lane] = extent(stage, heard).1;
         cluster.push((stage, lane));
     }
     let lanes = ends.len();
@@ -198,6 +243,15 @@ mod tests {
             by_polls: false,
             times: StageTimes::default(),
         }
+    }
+
+    #[test]
+    fn the_rail_shows_where_no_stage_is_known() {
+        let (a, b) = (placed("a", 10, 15, 20), placed("b", 30, 35, 50));
+        let at = Timestamp::from_micros;
+        let track = Track { submitted: at(5), ended: None, heard: at(60), stages: vec![], elsewhere: 0 };
+        assert_eq!(uncovered(&track, &[&b, &a]), [(at(5), at(10)), (at(20), at(30)), (at(50), at(60))]);
+        assert_eq!(uncovered(&track, &[]), [(at(5), at(60))]);
     }
 
     #[test]
