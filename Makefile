@@ -107,8 +107,12 @@ BIN ?= target/$(CARGO_PROFILE:dev=debug)
 PREFIX ?= /usr/local
 ## Prepended to PREFIX, for packagers
 DESTDIR ?=
+## Where man pages and completions are made
+SHARE ?= $(BIN)/share
+## Where `make dist` puts the archive
+DIST ?= target/dist
 
-TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
+TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) pipeline-sim
 profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
 target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
@@ -324,10 +328,41 @@ run-dir:
 build: ## Build the tools and the stand-in
 	@$(CARGO) build --quiet --locked --workspace --bins --profile $(CARGO_PROFILE)
 
+.PHONY: man
+man: build ## Write the man pages
+	@$(write_manuals) --date "$$(git log -1 --format=%cs)" man
+
+.PHONY: completions
+completions: build ## Write the completions for bash, zsh and fish
+	@$(write_manuals) completions
+
+write_manuals = $(BIN)/manuals --out '$(SHARE)' > /dev/null
+pages := $(foreach tool,$(TOOLS),man/man1/$(tool).1 bash-completion/completions/$(tool) zsh/site-functions/_$(tool) fish/vendor_completions.d/$(tool).fish)
+# Puts everything that is installed below the directory in the shell variable to.
+define put
+install -D -m 755 -t "$$to/bin" $(addprefix $(BIN)/,$(TOOLS))
+for page in $(pages); do install -D -m 644 '$(SHARE)'/"$$page" "$$to/share/$$page"; done
+endef
+
 .PHONY: install
-install: build ## Put the tools and the stand-in below PREFIX
-	install -d '$(DESTDIR)$(PREFIX)/bin'
-	install -m 755 $(addprefix $(BIN)/,$(TOOLS) pipeline-sim) '$(DESTDIR)$(PREFIX)/bin'
+install: build man completions ## Put the tools, the stand-in, man pages and completions below PREFIX
+	@to='$(DESTDIR)$(PREFIX)'
+	$(put)
+
+.PHONY: uninstall
+uninstall: ## Take away what `make install` put below PREFIX
+	@rm -f $(addprefix '$(DESTDIR)$(PREFIX)'/,$(addprefix bin/,$(TOOLS)) $(addprefix share/,$(pages)))
+
+.PHONY: dist
+# What a compiler leaves in a binary of the places where it was built tells others nothing.
+dist: ## Make an archive of the tools, with man pages, completions, profiles and licences
+	@export RUSTFLAGS="--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo --remap-path-prefix=$$PWD=stress-suite"
+	$(submake) man completions
+	staged=$$(mktemp -d); trap 'rm -rf "$$staged"' EXIT
+	to="$$staged/stress-suite-$$($(BIN)/render-report --version | cut -d' ' -f2)-$$(rustc -vV | sed -n 's/^host: //p')"
+	$(put)
+	cp -R README.md LICENSE-MIT LICENSE-APACHE docs fixtures profiles "$$to"
+	./scripts/archive "$$to" '$(DIST)'
 
 .PHONY: check
 check: ## Format, lints and documentation, with warnings as errors
@@ -337,7 +372,7 @@ check: ## Format, lints and documentation, with warnings as errors
 
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
-	./scripts/need jq faketime
+	./scripts/need jq faketime zsh fish mandoc groff-base:groff binutils:strip poppler-utils:pdftotext chromium
 	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.
@@ -359,6 +394,10 @@ docs: ## Write the generated documentation anew: docs/tools.md and docs/schema/
 	# The stand-in's help is documented too, and `make test-real` leaves one behind that has a flag more.
 	$(CARGO) build --locked --workspace --quiet --bins
 	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test docs
+
+.PHONY: picture
+picture: ## Draw the README's picture from the soak of RUN, in Chromium
+	@./scripts/picture '$(RUN)/soak/report.html' docs/report.png
 
 .PHONY: clean
 clean: ## Remove what was built; runs and staged files stay

@@ -217,10 +217,7 @@ fn settle(place: &Place<'_>, services: &[String], most: Duration, io: &Io<'_>) {
         if now != last {
             (last, since) = (now, Instant::now());
             io.console.progress(|| {
-                format!(
-                    "the logs still grow; {} left",
-                    units::seconds((most.saturating_sub(began.elapsed())).as_secs_f64())
-                )
+                format!("the logs still grow; {} left", units::whole(most.saturating_sub(began.elapsed())))
             });
         }
     }
