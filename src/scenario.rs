@@ -21,6 +21,8 @@ pub const MANIFEST: &str = "manifest.json";
 pub const REPORT: &str = "report.json";
 /// The report for people.
 pub const PAGE: &str = "report.md";
+/// The same with drawings, for a browser.
+pub const HTML: &str = "report.html";
 
 /// What the captures call their directories, which are no scenarios whatever is in them.
 const CAPTURES: [&str; 3] = ["jaeger", "logs", "prometheus"];

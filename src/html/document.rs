@@ -147,7 +147,7 @@ mod tests {
             for tenant in ["tenant-0", "tenant-1"] {
                 at_least(4.5, tenant, "bg");
             }
-            for band in ["good", "bad", "open"] {
+            for band in ["good", "bad", "open", "muted"] {
                 at_least(4.5, "on-band", band);
             }
             assert!(compared > 30);

@@ -115,6 +115,15 @@ impl Svg {
         }
     }
 
+    /// Horizontal lines at `ticks` between two coordinates, with labels before them.
+    pub fn rungs(&mut self, y: &Scale, ticks: &[f64], (left, right): (f64, f64), label: fn(f64) -> String) {
+        for tick in ticks {
+            let at = y.at(*tick);
+            self.line("grid", (left, at), (right, at));
+            self.text("tick", (left - 6.0, at + 4.0), Anchor::End, &label(*tick));
+        }
+    }
+
     /// The drawing in a box that scrolls, with its text alternative: `title` names it, `finding` says what it shows. All plain
     /// text; `id` is unique in its page.
     pub fn figure(self, id: &str, title: &str, finding: &str) -> String {

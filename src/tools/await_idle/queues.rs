@@ -16,6 +16,7 @@ use super::watch::Look;
 use crate::cli::{Failure, Io, Stop};
 use crate::clock::Clock;
 use crate::escape;
+use crate::figures::listed;
 use crate::http::{BaseUrl, Connections, Exchange, HttpArgs};
 use crate::profile::Profile;
 use crate::prometheus::{CREDENTIALS, Problem, Server};
@@ -27,9 +28,8 @@ const LOOKBACK: &str = "5m";
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Labels that say where a sample was scraped, and nothing of the queue.
 const PLACES: [&str; 3] = ["__name__", "instance", "job"];
-/// How many characters of a series' name are quoted, and how many series are named.
+/// How many characters of a series' name are quoted.
 const QUOTED: usize = 120;
-const NAMED: usize = 3;
 
 type Labels = BTreeMap<String, String>;
 
@@ -146,11 +146,6 @@ fn judged(living: &[Living], sampled: &[Sampled], since: f64) -> Look {
         ([], pending) => Look::Pending(listed(pending)),
         (busy, _) => Look::Busy(listed(busy)),
     }
-}
-
-fn listed(all: &[String]) -> String {
-    let shown = all[..all.len().min(NAMED)].join(", ");
-    if all.len() > NAMED { format!("{shown} and {} more", all.len() - NAMED) } else { shown }
 }
 
 /// The series as a selector would name it, without the labels that say where it was scraped.

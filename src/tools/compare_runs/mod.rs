@@ -6,6 +6,7 @@
 mod different;
 mod find;
 mod gate;
+mod html;
 mod judge;
 mod legs;
 mod marks;
@@ -19,7 +20,7 @@ use crate::cli::{Console, Exit, Failure, Io, Outcome};
 use crate::clock::micro;
 use crate::escape;
 use crate::record::{Comparison, ComparisonSpec, ComparisonStatus, Leg, Metadata, Setting, Verdict};
-use crate::scenario::{self, PAGE, RECORDS, REPORT};
+use crate::scenario::{self, HTML, PAGE, RECORDS, REPORT};
 use crate::units;
 use different::Aspect;
 use legs::{Group, Run};
@@ -42,8 +43,8 @@ Input:
   leg is the oldest is the reference.
 
 Output:
-  Markdown on stdout, or with --json the Comparison. With --out or --place also report.md and
-  comparison.json there: files of these names are replaced, nothing else is touched.
+  Markdown on stdout, or with --json the Comparison. With --out or --place also report.md,
+  report.html and comparison.json there: files of these names are replaced, nothing else is touched.
 
 What is claimed:
   One leg of a setting, or two, are described. With three or more of each, run in turns, the legs
@@ -75,7 +76,7 @@ pub struct Args {
     /// Find the legs below this directory: of each setting those of the directory with the newest leg
     #[arg(long, value_name = "DIR")]
     pub under: Option<PathBuf>,
-    /// Write report.md and comparison.json here, too
+    /// Write report.md, report.html and comparison.json here, too
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// As --out; but where all legs lie in one run's ab/, there
@@ -107,12 +108,15 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     if let Some(out) = &out {
         prepare(out)?;
     }
-    let page = page::page(&comparison, |label| link(out.as_deref()?, label, &groups));
+    let page = page::page(&comparison, &|label| link(out.as_deref()?, label, &groups, PAGE));
     let json = comparison.text().map_err(|error| Failure::input_output(format!("{COMPARISON}: {error}")))? + "\n";
     if let Some(out) = &out {
+        // The same with drawings leads to the reports with drawings, where the legs have them.
+        let html = html::page(&comparison, &|label| link(out, label, &groups, HTML));
         write(out, PAGE, &page)?;
+        write(out, HTML, &html)?;
         write(out, COMPARISON, &json)?;
-        console.say(&format!("wrote {} and {COMPARISON} beside it", out.join(PAGE).display()));
+        console.say(&format!("wrote {}, with {HTML} and {COMPARISON} beside it", out.join(PAGE).display()));
     }
     let text = if args.json { json } else { page };
     match stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error)) {
@@ -213,12 +217,17 @@ fn write(out: &Path, name: &str, text: &str) -> Result<(), Failure> {
     scenario::replace(out, name, text.as_bytes()).map_err(failed)
 }
 
-/// The way from the page in `out` to the report of a leg, where that lies below it.
-fn link(out: &Path, label: &str, groups: &[Group]) -> Option<String> {
+/// The way from the page in `out` to the report of a leg, where both lie below one directory. `preferred` is the file to
+/// lead to where the leg has it.
+fn link(out: &Path, label: &str, groups: &[Group], preferred: &str) -> Option<String> {
     let run = groups.iter().flat_map(|group| &group.runs).find(|run| run.label == label)?;
-    let below = run.place.strip_prefix(out.canonicalize().ok()?).ok()?;
-    let parts: Option<Vec<&str>> = below.iter().map(|part| part.to_str()).collect();
-    Some(format!("{}/{PAGE}", parts?.join("/")))
+    let name = if run.place.join(preferred).is_file() { preferred } else { PAGE };
+    let out = out.canonicalize().ok()?;
+    let shared = out.ancestors().find(|above| run.place.starts_with(above)).filter(|above| above.parent().is_some())?;
+    let up = out.strip_prefix(shared).ok()?.iter().map(|_| Some(".."));
+    let down = run.place.strip_prefix(shared).ok()?.iter().map(|part| part.to_str());
+    let parts: Option<Vec<&str>> = up.chain(down).chain([Some(name)]).collect();
+    Some(parts?.join("/"))
 }
 
 /// A label, setting or stage in a sentence that is stored: its length is bounded, and each place that shows it escapes it.

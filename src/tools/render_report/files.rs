@@ -6,14 +6,12 @@ use std::path::Path;
 use super::intake::texts;
 use crate::cli::{Console, Failure, cause};
 use crate::record::{API_VERSION, Fold, Kind};
-pub(super) use crate::scenario::{MANIFEST, PAGE, REPORT};
+pub(super) use crate::scenario::{HTML, MANIFEST, PAGE, REPORT};
 use crate::scenario::{RECORDS, replace};
 
 /// The criteria for CI systems.
 pub(super) const JUNIT: &str = "junit.xml";
 
-/// The same with drawings.
-pub(super) const HTML: &str = "report.html";
 /// The same without what the target said.
 pub(super) const REDACTED: &str = "report.redacted.html";
 

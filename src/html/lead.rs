@@ -1,0 +1,99 @@
+//! What stands first on a page: the band with what came out, figures that are shown large, panels side by side.
+
+use std::fmt::Write;
+
+use super::block;
+use crate::escape;
+
+/// How many doubts are shown before the rest is folded away.
+const DOUBTS: usize = 6;
+
+/// A figure that is shown large; all plain text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Card {
+    /// What it is.
+    pub label: String,
+    /// Its class: `good-ink`, `bad-ink`, or nothing.
+    pub class: &'static str,
+    /// The figure.
+    pub lead: String,
+    /// What there is to say of it besides.
+    pub rest: String,
+}
+
+/// The band with the page's first heading: a colour, a mark and a word say the same. `of` says of what; all plain text.
+pub fn band(class: &str, mark: &str, word: &str, of: &str) -> String {
+    format!(
+        "<div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{}</span><h1>{}<span class=\"of\"> {}</span></h1></div>\n",
+        escape::html(mark),
+        escape::html(word),
+        escape::html(of)
+    )
+}
+
+/// The cards in the order given.
+pub fn cards(cards: &[Card]) -> String {
+    let mut text = String::from("<dl class=\"facts\">\n");
+    for Card { label, class, lead, rest } in cards {
+        let _ = writeln!(
+            text,
+            "<div><dt>{}</dt><dd><span class=\"{}\">{}</span><span class=\"rest\">{}</span></dd></div>",
+            escape::html(label),
+            format!("lead {class}").trim_end(),
+            escape::html(lead),
+            escape::html(rest)
+        );
+    }
+    text + "</dl>\n"
+}
+
+/// The box with what is missing or doubtful, a plain sentence each; nothing where there is none.
+pub fn doubts(doubts: &[String]) -> String {
+    if doubts.is_empty() {
+        return String::new();
+    }
+    let list = |doubts: &[String]| -> String {
+        let items = doubts.iter().map(|doubt| format!("<li>{}</li>\n", escape::html(doubt)));
+        format!("<ul>\n{}</ul>\n", items.collect::<String>())
+    };
+    let (first, rest) = doubts.split_at(doubts.len().min(DOUBTS));
+    let more =
+        if rest.is_empty() { String::new() } else { block::details(&format!("{} more", rest.len()), &list(rest)) };
+    format!("<div class=\"doubts\"><h2>Missing or doubtful</h2>\n{}{more}</div>\n", list(first))
+}
+
+/// Pieces of markup side by side where there is room, each with its heading in plain text.
+pub fn panels(panels: impl IntoIterator<Item = (String, String)>) -> String {
+    let mut text = String::from("<div class=\"panels\">\n");
+    for (heading, body) in panels {
+        let _ = writeln!(text, "<div><h3>{}</h3>\n{body}</div>", escape::html(&heading));
+    }
+    text + "</div>\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_is_given_is_text() {
+        let card = Card { label: "<a>".into(), class: "bad-ink", lead: "<b>".into(), rest: "<c>".into() };
+        let all = [
+            band("bad", "✕", "<d>", "<e>"),
+            cards(&[card]),
+            doubts(&["<f>".to_owned()]),
+            panels([("<g>".to_owned(), String::new())]),
+        ]
+        .concat();
+        for raw in ["<a>", "<b>", "<c>", "<d>", "<e>", "<f>", "<g>"] {
+            assert!(!all.contains(raw) && all.contains(&escape::html(raw)), "{raw}: {all}");
+        }
+    }
+
+    #[test]
+    fn many_doubts_are_folded_and_none_is_no_box() {
+        let many: Vec<String> = (0..8).map(|index| format!("d{index}")).collect();
+        assert!(doubts(&many).contains("<li>d5</li>\n</ul>\n<details><summary>2 more</summary>"), "{}", doubts(&many));
+        assert_eq!(doubts(&[]), "");
+    }
+}
