@@ -40,8 +40,8 @@ pub fn cards(cards: &[Card]) -> String {
             "<div><dt>{}</dt><dd><span class=\"{}\">{}</span><span class=\"rest\">{}</span></dd></div>",
             escape::html(label),
             format!("lead {class}").trim_end(),
-            escape::html(lead),
-            escape::html(rest)
+            escape::html(&tied(lead)),
+            escape::html(&tied(rest))
         );
     }
     text + "</dl>\n"
@@ -69,6 +69,19 @@ pub fn panels(panels: impl IntoIterator<Item = (String, String)>) -> String {
         let _ = writeln!(text, "<div><h3>{}</h3>\n{body}</div>", escape::html(&heading));
     }
     text + "</div>\n"
+}
+
+/// Numbers stay with their units, and brackets in one piece, where lines are short.
+pub fn tied(text: &str) -> String {
+    let mut tied = String::with_capacity(text.len());
+    let mut brackets = 0;
+    for character in text.chars() {
+        let number = tied.ends_with(|c: char| c.is_ascii_digit());
+        brackets += usize::from(character == '(');
+        brackets -= usize::from(character == ')' && brackets > 0);
+        tied.push(if character == ' ' && (number || brackets > 0) { '\u{a0}' } else { character });
+    }
+    tied
 }
 
 #[cfg(test)]

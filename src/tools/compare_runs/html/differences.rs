@@ -15,9 +15,9 @@ use crate::record::{Against, Comparison, Difference, Row, Word};
 const ROWS: usize = 60;
 /// How many characters of a row's name are shown.
 const NAME: usize = 36;
-const WIDTH: f64 = 900.0;
-const LEFT: f64 = 240.0;
-const RIGHT: f64 = 690.0;
+const WIDTH: f64 = 1000.0;
+const LEFT: f64 = 255.0;
+const RIGHT: f64 = 790.0;
 const ROW: f64 = 24.0;
 /// The least and the most that the axis spans, as parts of the reference; what lies beyond is an arrow.
 const LEAST: f64 = 0.05;
@@ -52,11 +52,11 @@ impl<'a> Drawn<'a> {
     /// What stands at the end of the row.
     fn text(&self) -> String {
         let Some(found) = self.found else { return "– not known".to_owned() };
-        let at = self.at.map_or_else(|| "than 0".to_owned(), percent);
+        let at = self.at.map_or_else(|| "from a reference of 0".to_owned(), percent);
         match found.word {
             Some(Word::Better) => format!("✓ better {at}"),
             Some(Word::Worse) => format!("✕ worse {at}"),
-            Some(Word::NoDifference) => format!("no difference shown ({at})"),
+            Some(Word::NoDifference) => format!("no difference shown: {at}"),
             None => format!("{at}, not claimed"),
         }
     }
@@ -89,8 +89,9 @@ pub(super) fn section(comparison: &Comparison) -> String {
 fn finding(all: &[Drawn<'_>], against: &Against, reference: &str) -> String {
     let with = |word: Word| -> Vec<String> {
         let held = |drawn: &&Drawn<'_>| drawn.found.and_then(|found| found.word) == Some(word);
-        let name =
-            |drawn: &Drawn<'_>| format!("{} {}", drawn.row.name, drawn.at.map_or_else(|| "from 0".to_owned(), percent));
+        let name = |drawn: &Drawn<'_>| {
+            format!("{} {}", drawn.row.name, drawn.at.map_or_else(|| "from a reference of 0".to_owned(), percent))
+        };
         all.iter().filter(held).map(name).collect()
     };
     if against.tested == 0 {
@@ -280,7 +281,7 @@ mod tests {
         let worse = text(&with(10.0, 1.0, (0.5, 2.0), Word::Worse));
         assert!(worse.contains("<path class=\"bad\"") && worse.contains("✕ worse +10 %"), "{worse}");
         let none = text(&with(10.0, 0.1, (-1.0, 1.0), Word::NoDifference));
-        assert!(none.contains("<circle class=\"hollow\"") && none.contains("no difference shown (+1.0 %)"), "{none}");
+        assert!(none.contains("<circle class=\"hollow\"") && none.contains("no difference shown: +1.0 %"), "{none}");
     }
 
     #[test]
@@ -292,7 +293,7 @@ mod tests {
         assert_eq!(end_of(&x, -3.0, y), "M6 5L0 10L6 15");
         assert_eq!(end_of(&x, 1.0, y), "M200 6V14");
         let zero = text(&with(0.0, 3.0, (1.0, 4.0), Word::Worse));
-        assert!(zero.contains("✕ worse than 0") && !zero.contains("whisker"), "{zero}");
+        assert!(zero.contains("✕ worse from a reference of 0") && !zero.contains("whisker"), "{zero}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::figures::listed;
 use crate::html::document::{Document, Section};
 use crate::html::lead::{self, Card};
 use crate::page::{Page, Pen};
-use crate::record::{Against, Comparison, Difference, Row, Setting, Word};
+use crate::record::{Against, Comparison, Difference, Row, Setting, TenPercent, Word};
 
 /// The file. `report` gives the way to the report of a leg, by its label, where there is one.
 pub(super) fn page(comparison: &Comparison, report: Way<'_>) -> String {
@@ -69,17 +69,16 @@ fn first(comparison: &Comparison) -> String {
     let status = &comparison.status;
     let Some((reference, _)) = status.settings.split_first() else { return String::new() };
     let mut text = String::new();
-    let sentence = |against: &Against| capital(against.sentence.trim_end_matches('.'));
     if let [only] = &status.against[..] {
         let (class, mark) = looks(only);
         text += &lead::band(class, mark, &page::head(only), &format!("{} against {}", only.setting, reference.name));
-        text += &format!("<p class=\"cause\">{}.</p>\n", escape::html(&sentence(only)));
+        text += &format!("<p class=\"cause\">{}.</p>\n", escape::html(&only.sentence));
     } else {
         let others: Vec<String> = status.against.iter().map(|against| against.setting.clone()).collect();
         text += &lead::band("flat", "↔", "Compared", &format!("{} against {}", listed(&others), reference.name));
         for against in &status.against {
             let (_, mark) = looks(against);
-            let (head, sentence) = (page::head(against), escape::html(&sentence(against)));
+            let (head, sentence) = (page::head(against), escape::html(&against.sentence));
             text += &format!("<p class=\"cause\"><strong>{mark} {head}</strong>: {sentence}.</p>\n");
         }
     }
@@ -111,7 +110,29 @@ fn cards(comparison: &Comparison) -> Vec<Card> {
         rest: format!("{succeeded} of {asked} jobs succeeded"),
         ..Card::default()
     });
+    cards.extend(status.against.iter().filter_map(|against| ten_percent(comparison, against)));
     cards
+}
+
+/// How many legs would show a difference of 10 % in the headline figures.
+fn ten_percent(comparison: &Comparison, against: &Against) -> Option<Card> {
+    let status = &comparison.status;
+    let headline = status.rows.iter().filter(|row| row.headline);
+    let found: Vec<(&str, &TenPercent)> = headline
+        .filter_map(|row| {
+            let found = row.differences.iter().find(|found| found.setting == against.setting)?;
+            Some((row.name.as_str(), &found.ten_percent))
+        })
+        .collect();
+    let most = found.iter().map(|(_, needed)| needed.legs).collect::<Option<Vec<u64>>>();
+    let lead = match most.and_then(|most| most.into_iter().max()) {
+        Some(legs) => format!("{legs} legs of each"),
+        None => "not known".to_owned(),
+    };
+    let whose = if status.against.len() > 1 { format!("{}: to", against.setting) } else { "To".to_owned() };
+    let rest: Vec<String> = found.iter().map(|(name, needed)| format!("{name}: {}", needed.message)).collect();
+    let label = format!("{whose} show a difference of 10 %");
+    (!found.is_empty()).then(|| Card { label, lead, rest: rest.join("; "), class: "" })
 }
 
 /// A headline figure: how it differs, what was seen, what the legs show of it.
