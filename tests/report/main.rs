@@ -17,6 +17,6 @@ mod standin;
 mod support;
 mod thresholds;
 mod verdicts;
-mod window;
 mod warmup;
+mod window;
 mod witnesses;
