@@ -107,8 +107,12 @@ BIN ?= target/$(CARGO_PROFILE:dev=debug)
 PREFIX ?= /usr/local
 ## Prepended to PREFIX, for packagers
 DESTDIR ?=
+## Where man pages and completions are made
+SHARE ?= $(BIN)/share
+## Where `make dist` puts the archive
+DIST ?= target/dist
 
-TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs))
+TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) pipeline-sim
 profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
 target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
@@ -153,7 +157,8 @@ define tidy
 made=
 trap tidy EXIT
 tidy() {
-if [[ $$made ]]; then rm -f "$$dir/slots"; find "$$dir" -type d -empty -delete; fi
+if [[ $$made ]]; then rm -f "$$dir/slots"; fi
+if [[ $$made && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
 if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
   printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
 fi
@@ -223,11 +228,11 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
 	@$(with_tools)
 	$(tidy)
-	$(leg); mkdir -p '$(OUT)/ab'
+	$(leg)
 	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
 	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
 	$(pipe)
-	pipe --check && mkdir "$$dir" && made=yes && pipe
+	pipe --check && mkdir -p '$(OUT)/ab' && mkdir "$$dir" && made=yes && pipe
 
 # The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
 define leg
@@ -316,17 +321,48 @@ compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=D
 run-dir:
 	@mkdir -p '$(OUT)'
 	[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
-	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn "$$(basename '$(OUT)')" stress-runs/latest
+	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn '$(patsubst stress-runs/%,%,$(OUT))' stress-runs/latest
 
 ##@ Building and testing
 .PHONY: build
 build: ## Build the tools and the stand-in
 	@$(CARGO) build --quiet --locked --workspace --bins --profile $(CARGO_PROFILE)
 
+.PHONY: man
+man: build ## Write the man pages
+	@$(write_manuals) --date "$$(git log -1 --format=%cs)" man
+
+.PHONY: completions
+completions: build ## Write the completions for bash, zsh and fish
+	@$(write_manuals) completions
+
+write_manuals = $(BIN)/manuals --out '$(SHARE)' > /dev/null
+pages := $(foreach tool,$(TOOLS),man/man1/$(tool).1 bash-completion/completions/$(tool) zsh/site-functions/_$(tool) fish/vendor_completions.d/$(tool).fish)
+# Puts everything that is installed below the directory in the shell variable to.
+define put
+install -D -m 755 -t "$$to/bin" $(addprefix $(BIN)/,$(TOOLS))
+for page in $(pages); do install -D -m 644 '$(SHARE)'/"$$page" "$$to/share/$$page"; done
+endef
+
 .PHONY: install
-install: build ## Put the tools and the stand-in below PREFIX
-	install -d '$(DESTDIR)$(PREFIX)/bin'
-	install -m 755 $(addprefix $(BIN)/,$(TOOLS) pipeline-sim) '$(DESTDIR)$(PREFIX)/bin'
+install: build man completions ## Put the tools, the stand-in, man pages and completions below PREFIX
+	@to='$(DESTDIR)$(PREFIX)'
+	$(put)
+
+.PHONY: uninstall
+uninstall: ## Take away what `make install` put below PREFIX
+	@rm -f $(addprefix '$(DESTDIR)$(PREFIX)'/,$(addprefix bin/,$(TOOLS)) $(addprefix share/,$(pages)))
+
+.PHONY: dist
+# What a compiler leaves in a binary of the places where it was built tells others nothing.
+dist: ## Make an archive of the tools, with man pages, completions, profiles and licences
+	@export RUSTFLAGS="--remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo --remap-path-prefix=$$PWD=stress-suite"
+	$(submake) man completions
+	staged=$$(mktemp -d); trap 'rm -rf "$$staged"' EXIT
+	to="$$staged/stress-suite-$$($(BIN)/render-report --version | cut -d' ' -f2)-$$(rustc -vV | sed -n 's/^host: //p')"
+	$(put)
+	cp -R README.md LICENSE-MIT LICENSE-APACHE docs fixtures profiles "$$to"
+	./scripts/archive "$$to" '$(DIST)'
 
 .PHONY: check
 check: ## Format, lints and documentation, with warnings as errors
@@ -336,7 +372,7 @@ check: ## Format, lints and documentation, with warnings as errors
 
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
-	./scripts/need jq faketime
+	./scripts/need jq faketime zsh fish mandoc groff-base:groff binutils:strip poppler-utils:pdftotext chromium
 	$(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.
@@ -358,6 +394,10 @@ docs: ## Write the generated documentation anew: docs/tools.md and docs/schema/
 	# The stand-in's help is documented too, and `make test-real` leaves one behind that has a flag more.
 	$(CARGO) build --locked --workspace --quiet --bins
 	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test docs
+
+.PHONY: picture
+picture: ## Draw the README's picture from the soak of RUN, in Chromium
+	@./scripts/picture '$(RUN)/soak/report.html' docs/report.png
 
 .PHONY: clean
 clean: ## Remove what was built; runs and staged files stay

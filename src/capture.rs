@@ -220,7 +220,8 @@ impl Earlier {
 
     /// It brought something, and one that ends as `result` brings nothing.
     pub fn outdoes(&self, result: CaptureResult) -> bool {
-        self.file.is_some() && matches!(result, CaptureResult::Empty | CaptureResult::Error)
+        use CaptureResult::{Empty, Error, Ok, Partial};
+        self.file.is_some() && matches!(self.result, Ok | Partial) && matches!(result, Empty | Error)
     }
 }
 

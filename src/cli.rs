@@ -212,7 +212,8 @@ impl Console {
         let text = escape::terminal(&text());
         let line = if sink.terminal {
             sink.progress = true;
-            format!("\r\x1b[K{}: {}", self.tool, escape::start(&text, 150))
+            // Without the terminal's wrapping: what is redrawn must not leave the rest of a long line above it.
+            format!("\r\x1b[K\x1b[?7l{}: {}\x1b[?7h", self.tool, escape::start(&text, 150))
         } else {
             format!("{}: {text}\n", self.tool)
         };
@@ -299,7 +300,9 @@ pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) ->
     let command = A::command();
     // The name lives as long as the process; a tool has one.
     let tool: &'static str = Box::leak(command.get_name().to_owned().into_boxed_str());
-    let console = Console::new(tool, Box::new(io::stderr()), io::stderr().is_terminal());
+    // A dumb terminal, such as an editor's, cannot redraw a line.
+    let redraws = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb");
+    let console = Console::new(tool, Box::new(io::stderr()), redraws);
     let outcome = arguments(&console).and_then(|args| match args {
         Some(args) => with_stdio(args, on_signal, &console, run),
         None => Ok(Exit::Done),
@@ -386,6 +389,35 @@ mod tests {
     fn usage_errors_are_one_line() {
         let text = "error: the following required arguments were not provided:\n  --out <DIR>\n\nUsage: x --out <DIR>\n\nFor more information, try '--help'.\n";
         assert_eq!(one_line(text), "the following required arguments were not provided: --out <DIR>");
+    }
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn progress_is_one_line_that_leaves_nothing_behind() {
+        let kept = Kept::default();
+        let console = Console::new("t", Box::new(kept.clone()), true);
+        console.progress(|| "1 of 2\x1b".to_owned());
+        console.progress(|| unreachable!("not before it is due again"));
+        console.say("done");
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let drawn = format!("\r\x1b[K\x1b[?7lt: {}\x1b[?7h", escape::terminal("1 of 2\x1b"));
+        assert_eq!(text, format!("{drawn}\r\x1b[Kt: done\n"));
+
+        let plain = Kept::default();
+        Console::new("t", Box::new(plain.clone()), false).progress(|| "never so early".to_owned());
+        assert!(plain.0.lock().unwrap().is_empty());
     }
 
     #[test]

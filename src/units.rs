@@ -105,6 +105,12 @@ pub fn decimal(value: f64) -> String {
     }
 }
 
+/// A time that goes by while a person looks on, in whole seconds: `7 s`, `2 m 05 s`.
+pub fn whole(time: Duration) -> String {
+    let rounded = time.as_secs_f64().round();
+    if rounded < 60.0 { format!("{rounded:.0} s") } else { seconds(rounded) }
+}
+
 /// Seconds as a person reads them: `320 µs`, `85 ms`, `1.23 s`, `2 m 05 s`, `1 h 02 m`.
 pub fn seconds(value: f64) -> String {
     let magnitude = value.abs();
@@ -135,6 +141,12 @@ pub fn seconds(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_that_goes_by_is_told_in_whole_seconds() {
+        let told = [0, 1499, 59_400, 59_600, 125_000].map(|millis| whole(Duration::from_millis(millis)));
+        assert_eq!(told, ["0 s", "1 s", "59 s", "1 m 00 s", "2 m 05 s"]);
+    }
 
     #[test]
     fn durations_need_a_unit() {

@@ -222,6 +222,51 @@ fn link_project(dir: &Path) {
     std::os::unix::fs::symlink(dir.join("data"), dir.join(".stack-data")).unwrap();
 }
 
+/// Runs all `$ command`s of the console blocks in `file` in one bash, as a reader would who types them one after another, in a
+/// directory with the project in it. Each must succeed and print what stands below it.
+fn session(file: &str) {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let mut steps: Vec<(String, String)> = Vec::new();
+    for (number, lines) in blocks(&text, "console") {
+        for line in lines {
+            match (line.strip_prefix("$ "), line.strip_prefix("> "), steps.last_mut()) {
+                (Some(command), _, _) => steps.push((command.to_owned(), String::new())),
+                (None, Some(more), Some((command, _))) => *command += &format!("\n{more}"),
+                (None, None, Some((_, output))) => *output += &format!("{line}\n"),
+                _ => panic!("{file} line {number}: output before the first command"),
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["Makefile", "scripts", "src", "fixtures", "profiles"] {
+        std::os::unix::fs::symlink(root().join(name), dir.path().join(name)).unwrap();
+    }
+    // A mark before each command parts what they print.
+    let commands: Vec<&str> = steps.iter().map(|(command, _)| command.as_str()).collect();
+    let script = format!("printf '\\036'\n{}\n", commands.join("\nprintf '\\036'\n"));
+    let done = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .current_dir(dir.path())
+        .env_clear()
+        .env("PATH", format!("{}:{}", bin().display(), std::env::var("PATH").unwrap()))
+        .env("CARGO", "true")
+        .env("BIN", bin())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&done.stdout);
+    let said = String::from_utf8_lossy(&done.stderr);
+    let printed: Vec<&str> = printed.split('\u{1e}').skip(1).collect();
+    for ((command, expected), printed) in steps.iter().zip(&printed) {
+        assert_eq!(printed, expected, "{file}: `{command}`: {said}");
+    }
+    assert!(done.status.success() && printed.len() == steps.len() && !steps.is_empty(), "{file}: {said}");
+}
+
+#[test]
+fn the_tutorial_runs_as_written() {
+    session("docs/tutorial.md");
+}
+
 #[test]
 fn the_readme_runs_as_written() {
     console("README.md");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -52,6 +52,11 @@ Exit codes:
 const IO_ERROR: u8 = 74;
 /// Exit code of a command line that cannot be used.
 const USAGE: u8 = 2;
+
+/// The command line, for whoever makes a man page or completions of it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs the program: parses the arguments, serves, and says with what to exit.
 pub fn main() -> ExitCode {

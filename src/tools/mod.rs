@@ -9,3 +9,19 @@ pub mod poll_jobs;
 pub mod render_report;
 pub mod stage_fixtures;
 pub mod submit_jobs;
+
+/// The command line of every tool, in the order of the pipe: what its man page and its completions are made of.
+pub fn commands() -> Vec<clap::Command> {
+    use clap::CommandFactory;
+    vec![
+        stage_fixtures::Args::command(),
+        await_idle::Args::command(),
+        submit_jobs::Args::command(),
+        poll_jobs::Args::command(),
+        capture_logs::Args::command(),
+        capture_prom::Args::command(),
+        capture_jaeger::Args::command(),
+        render_report::Args::command(),
+        compare_runs::Args::command(),
+    ]
+}

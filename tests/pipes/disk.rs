@@ -152,3 +152,20 @@ fn a_stream_without_one_record_is_said_and_kept_nowhere() {
         .run("run out; rm out/slots; cp -r out was; render-report --append --out out < /dev/null; diff -r out was");
     assert_eq!((done.code, done.stdout.as_str()), (0, ""), "{}", done.stderr);
 }
+
+#[test]
+fn a_check_reads_sends_and_writes_nothing() {
+    let shell = Shell::new(&[]);
+    let done = shell.run(
+        r#"for tool in "stage-fixtures --from $FIXTURES --into data/x" await-idle "submit-jobs --concurrency 1 --slots slots" \
+  "poll-jobs --slots slots" "capture-logs --out out --logs off" "capture-prom --out out" "capture-jaeger --out out" \
+  "render-report --out out"; do
+  $tool --check <<< '{' || echo "$tool: $?"
+  $tool --check --no-such-flag 2>> errors && echo "$tool: accepted"
+done; ls"#,
+    );
+    assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (0, "errors\n", ""));
+    assert_eq!(shell.read("errors").lines().count(), 8);
+    let stats = shell.target.sim.stats();
+    assert_eq!((stats.posts, stats.polls), (0, 0));
+}

@@ -101,6 +101,19 @@ fn what_a_profile_does_not_name_is_not_asked_for_and_no_pass_unless_it_is_left_o
     let status = &shell.json("whole/soak/report.json")["status"];
     assert_eq!(status["verdict"], "Incomplete");
     assert!(status["cause"].as_str().unwrap().contains("no Run names the stages"), "{status}");
+    for (tool, off, on) in [
+        ("capture-logs", "--logs off", "--logs ."),
+        ("capture-prom", "--prometheus ''", "--prometheus http://127.0.0.1:9"),
+        ("capture-jaeger", "--jaeger ''", "--jaeger http://127.0.0.1:9"),
+    ] {
+        let alone =
+            |flags: &str| shell.run(&format!("{tool} --profile bare.toml --start -1m --out alone {flags} < /dev/null"));
+        let done = alone(off);
+        assert_eq!(done.code, 0, "what is switched off by name lacks nothing: {}", done.stderr);
+        let done = alone(on);
+        assert_eq!(done.code, 2, "{tool}: {}", done.stderr);
+        assert!(done.stderr.contains("the profile bare names no"), "{}", done.stderr);
+    }
 }
 
 #[test]
@@ -183,7 +196,8 @@ fn dry_runs_and_help_show_what_there_is() {
     );
     let expected = run(&shell, "-n soak EXPECT='e2e.p50<20s'").stdout;
     assert!(
-        expected.contains(r#"render-report --check --out "$dir" --expect "$expect" --expect 'e2e.p50<20s'"#),
+        expected.contains(r#"render-report --out "$dir" --quiet --expect "$expect" --expect 'e2e.p50<20s'"#)
+            && expected.contains("pipe --check && mkdir"),
         "{expected}"
     );
     assert_eq!(shell.target.sim.stats().posts, 0);

@@ -48,6 +48,36 @@ fn ramp(levels: &[(&str, &str)]) -> (i32, String) {
 }
 
 #[test]
+fn the_screen_has_a_line_per_level_or_scenario_with_its_figures() {
+    let root = tempfile::tempdir().unwrap();
+    let ramp = root.path().join("ramp");
+    level(&ramp, "4", "4 8 16", 6, "Succeeded");
+    level(&ramp, "8", "4 8 16", 6, "Failed");
+    let (ran, _) = index(&ramp);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert!(lines[0].starts_with("ramp: Passed: the ramp breaks at level 8: "), "{}", ran.stderr);
+    let report = format!("  Report         {}", ramp.join("report.md").display());
+    let expected = [
+        "  Breaking point level 8",
+        "  Level 4        Passed: 6.10 jobs/min, median 56.5 s",
+        "  Level 8        Failed: 0.0 jobs/min, 6 did not succeed",
+        "  Level 16       not run",
+        &report,
+    ];
+    assert_eq!(lines[1..], expected);
+    soak(&root.path().join("soak"), &good());
+    let (ran, _) = index(root.path());
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines[1], "  ramp           Passed, it breaks at level 8", "{}", ran.stderr);
+    assert!(
+        lines[2].starts_with("  soak           Passed: ") && lines[2].contains(" jobs/min, median "),
+        "{}",
+        lines[2]
+    );
+    assert_eq!(lines.len(), 4, "{}", ran.stderr);
+}
+
+#[test]
 fn a_ramp_that_breaks_after_a_level_passed_did_its_work() {
     assert_eq!(
         ramp(&[("4", "Succeeded"), ("8", "Failed")]),

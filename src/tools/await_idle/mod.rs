@@ -44,7 +44,7 @@ pub struct Args {
     /// Send the headers in this file to Prometheus, one `Name: value` a line; those for the target are not sent there
     #[arg(long, value_name = "FILE")]
     pub prom_header_file: Option<PathBuf>,
-    /// Check the command line and the files it names, and end: nothing is read or asked
+    /// Check the command line and what it names, and end: nothing is read, sent or written
     #[arg(long)]
     pub check: bool,
 }

@@ -110,7 +110,7 @@ impl Watch<'_> {
             }
             self.console.progress(|| {
                 let what = said(&looks, true).or_else(|| said(&looks, false)).unwrap_or_default();
-                format!("waiting for the target to be idle, {} left: {what}", units::seconds(left.as_secs_f64().ceil()))
+                format!("waiting for the target to be idle, {} left: {what}", units::whole(left))
             });
             let pause = (began.elapsed() / SHARE).clamp(OFTEN, SELDOM).min(left);
             // Woken early by a signal, in vain by the time that is over; both are looked at above.

@@ -120,8 +120,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let hard = args.require || !passed.in_run;
     if services.is_empty() {
         let what = format!("the profile {} names no services whose traces to capture", profile.name);
-        if hard {
-            return Err(Failure::usage(format!("{what}: use --service")));
+        // Switched off by name, there is nothing that could be missing.
+        if hard && base.is_some() {
+            return Err(Failure::usage(format!("{what}: use --service, or switch it off by --jaeger ''")));
         }
         io.console.say(&what);
         passed.nothing_asked = true;

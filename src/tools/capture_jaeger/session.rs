@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
     fn rest(&self, pause: Duration, stopped: &Receiver<()>, passed: &Passed, settle: Duration) {
         let (traces, spans) = self.store.size();
         self.console.progress(|| {
-            let left = units::seconds(passed.left_to_settle(settle).as_secs_f64());
+            let left = units::whole(passed.left_to_settle(settle));
             format!("{traces} traces, {spans} spans; waiting until no more come, {left} at the most")
         });
         // It only ever ends by a signal or by the time being up, and both mean to go on.
@@ -152,7 +152,7 @@ impl<'a> Session<'a> {
             let Swept { fault, overfull, pages } =
                 sweep(&mut self.jaeger, service, windows, (self.limit, self.full), |traces, requests| {
                     store.add(Some(service), traces);
-                    console.progress(|| format!("{service}: {} traces, {requests} requests", store.size().0));
+                    console.progress(|| format!("{service}: {} traces, requests: {requests}", store.size().0));
                 });
             for page in pages {
                 *self.pages.entry(page).or_default() += 1;

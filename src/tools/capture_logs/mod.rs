@@ -102,8 +102,10 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let hard = args.require || !passed.in_run;
     if services.is_empty() {
         let what = format!("the profile {} names no services whose logs to look at", profile.name);
-        if hard {
-            return Err(Failure::usage(format!("{what}: use --service")));
+        // Waived by name, there is nothing that could be missing.
+        let waived = args.logs.as_deref().is_some_and(|logs| logs.trim() == "off");
+        if hard && (args.require || !waived) {
+            return Err(Failure::usage(format!("{what}: use --service, or waive them by --logs off")));
         }
         io.console.say(&what);
         passed.nothing_asked = true;
@@ -215,10 +217,7 @@ fn settle(place: &Place<'_>, services: &[String], most: Duration, io: &Io<'_>) {
         if now != last {
             (last, since) = (now, Instant::now());
             io.console.progress(|| {
-                format!(
-                    "the logs still grow; {} left",
-                    units::seconds((most.saturating_sub(began.elapsed())).as_secs_f64())
-                )
+                format!("the logs still grow; {} left", units::whole(most.saturating_sub(began.elapsed())))
             });
         }
     }

@@ -117,6 +117,8 @@ impl<'a, R: Read> Copying<'a, R> {
     }
 }
 
+const MEBIBYTE: u64 = 1 << 20;
+
 impl<R: Read> Read for Copying<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
@@ -126,7 +128,10 @@ impl<R: Read> Read for Copying<'_, R> {
         }
         self.bytes += count as u64;
         let (bytes, what) = (self.bytes, self.what);
-        self.console.progress(|| format!("{what}: {:.1} MiB", bytes as f64 / f64::from(1 << 20)));
+        // A line for an answer that is here at once would only flicker.
+        if bytes >= MEBIBYTE {
+            self.console.progress(|| format!("{what}: {} MiB", bytes / MEBIBYTE));
+        }
         Ok(count)
     }
 }

@@ -38,7 +38,8 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let off = base.is_none();
     if queries.is_empty() {
         let what = format!("the profile {} names no queries", profile.name);
-        if hard {
+        // Switched off by name, there is nothing that could be missing.
+        if hard && (args.require || !off) {
             return Err(Failure::usage(format!("{what}: give some by --query NAME=PROMQL")));
         }
         // A profile without metrics must not break the pipe that it stands in.

@@ -76,7 +76,7 @@ pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until:
                 0 => "for the server to catch up".to_owned(),
                 all => format!("for the scrapes of {behind} of {all} targets"),
             };
-            format!("waiting {what}, at the most {}", units::seconds(left.as_secs_f64().ceil()))
+            format!("waiting {what}, at the most {}", units::whole(left))
         });
         // Woken early by a signal, in vain by the time that is over; both are looked at above.
         let _ = woken.recv_timeout(left.min(EVERY));

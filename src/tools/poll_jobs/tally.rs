@@ -62,8 +62,10 @@ impl Tally {
         }
         let stages: Vec<_> = stages.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
         let given_up = if self.given_up > 0 { format!(", {} given up", self.given_up) } else { String::new() };
-        let elapsed = units::seconds(self.started.elapsed().as_secs_f64().round());
+        let stages = if stages.is_empty() { String::new() } else { format!(": {}", stages.join(", ")) };
+        let elapsed = units::whole(self.started.elapsed());
         let Self { done, failed, .. } = self;
-        format!("{done} done, {failed} failed{given_up}, {running} running [{}], {elapsed}", stages.join(", "))
+        // What grows and shrinks stands last, so that the rest keeps its place.
+        format!("{elapsed}, {done} done, {failed} failed{given_up}, {running} running{stages}")
     }
 }

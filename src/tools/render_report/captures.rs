@@ -15,7 +15,7 @@ pub(super) struct Captures {
     pub(super) window: Option<Window>,
     /// There are captures alone: a window without jobs.
     pub(super) alone: bool,
-    /// What can only be a part, though each capture of it may be whole, a sentence each.
+    /// What can only be a part though each capture of it may be whole, or took part and left no record, a sentence each.
     pub(super) parts: Vec<String>,
     short: Vec<Short>,
     /// Those that end before the last job did.

@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::ledger::Ledger;
-
 use crate::cli::{Console, Failure};
 use crate::ndjson::{Account, Line, Reader};
 use crate::record::{Fold, Kind, Record, RunSpec};

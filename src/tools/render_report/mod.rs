@@ -125,7 +125,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "index")]
     pub redact: bool,
     /// Link the traces in report.html to the Jaeger UI at this address
-    #[arg(long, value_name = "URL", env = "JAEGER_UI", conflicts_with = "index")]
+    #[arg(long, value_name = "URL", env = "JAEGER_UI")]
     pub jaeger_ui: Option<String>,
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR")]

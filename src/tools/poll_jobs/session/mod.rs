@@ -402,7 +402,10 @@ impl<'a> Session<'a> {
     }
 
     fn tell_progress(&self) {
-        self.console.progress(|| self.tally.line(self.followed.values()));
+        // Without a job in flight it is another tool that does the waiting, and draws.
+        if !self.followed.is_empty() {
+            self.console.progress(|| self.tally.line(self.followed.values()));
+        }
     }
 
     fn close(mut self, out: &mut Writer<'_>) -> Outcome {

@@ -30,8 +30,8 @@ pub(super) struct Rule {
 const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every job that was asked for succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
-    Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
+    Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
 ];
 
 /// The one called `name`.
@@ -185,23 +185,25 @@ fn shows(entry: &Entry, name: &str) -> bool {
 }
 
 fn captured(evidence: &Evidence<'_>) -> Finding {
-    let rows = &evidence.captures.rows;
-    let whole = rows.iter().filter(|row| row.result == "ok").count();
-    let short = rows.iter().filter(|row| !["ok", "waived"].contains(&row.result));
-    let short: Vec<String> = short.map(|row| format!("{} {} ({})", row.what, row.name, row.result)).collect();
-    let actual = format!("{whole} of {} came whole", rows.len());
-    let cause = if !short.is_empty() {
-        format!("{actual}, and not: {}", listed(&short))
-    } else if let Some(part) = evidence.captures.parts.first() {
-        part.clone()
-    } else if whole == 0 {
-        "nothing was captured".to_owned()
-    } else {
-        let cause =
-            if whole == 1 { "the capture came whole".to_owned() } else { format!("all {whole} captures came whole") };
-        return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
+    let captures = evidence.captures;
+    let waived = captures.rows.iter().filter(|row| row.result == "waived").count();
+    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
+    let short = captures.rows.iter().filter(|row| row.said.is_some() && row.result != "waived");
+    let short: Vec<String> =
+        short.map(|row| format!("{} {} {}", row.what, row.name, row.said.unwrap_or_default())).collect();
+    let all: Vec<String> = captures.parts.iter().cloned().chain(short).collect();
+    if !all.is_empty() {
+        return Finding::incomplete(format!("not everything was captured: {}", listed(&all)));
+    }
+    if whole == 0 {
+        return Finding::incomplete("nothing was captured");
+    }
+    let actual = match waived {
+        0 => format!("{whole} captures, all whole"),
+        _ => format!("{whole} captures, all whole; {waived} waived"),
     };
-    Finding { actual, ..Finding::incomplete(cause) }
+    let cause = "every capture came whole".to_owned();
+    Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
 }
 
 fn no_exceptions(evidence: &Evidence<'_>) -> Finding {

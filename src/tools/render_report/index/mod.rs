@@ -4,6 +4,7 @@
 //! judged, and counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
 
 mod ramp;
+mod summary;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -115,12 +116,12 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome
     shelf.put(files::PAGE, Ok(page.into_bytes()));
     shelf.put(INDEX, Ok(text.clone().into_bytes()));
     let written = directory.join(files::PAGE);
-    console.show(&format!(
-        "{}: {verdict}: {}\n  Report         {}\n",
-        terminal(&name),
-        terminal(&start(&cause, 2 * CAUSE)),
-        terminal(&written.display().to_string())
-    ));
+    let mut screen = format!("{}: {verdict}: {}\n", terminal(&name), terminal(&start(&cause, 2 * CAUSE)));
+    let report = ("Report".to_owned(), terminal(&written.display().to_string()));
+    for (label, text) in summary::lines(&ramps, &others).into_iter().chain([report]) {
+        let _ = writeln!(screen, "  {label:<14} {text}");
+    }
+    console.show(&screen);
     let exit = exit_of(verdict, false, shelf.failed() || !whole);
     let written = stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error));
     said(written).map(|()| stop.exit_or(exit))

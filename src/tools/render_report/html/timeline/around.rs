@@ -156,7 +156,11 @@ fn lane(svg: &mut Svg, axis: &Axis, holds: &Holds, offset: ClockOffset, tenants:
         svg.titled(title, |svg| {
             svg.rect(class, (from, y), (to - from, LANE));
             if to - from > label.chars().count() as f64 * 6.2 + 6.0 {
-                let text = if class.starts_with("tenant") && !class.ends_with("faint") { "inside" } else { "tick" };
+                let text = match class {
+                    class if class.ends_with("faint") => "pale",
+                    class if class.starts_with("tenant") => "inside",
+                    _ => "tick",
+                };
                 svg.text(text, (from + 4.0, y + 12.5), Anchor::Start, label);
             }
         });

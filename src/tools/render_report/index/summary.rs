@@ -1,0 +1,53 @@
+//! What the terminal shows of an index: a line for each level or scenario, with the figures that matter.
+
+use super::ramp::Ramp;
+use crate::escape::terminal;
+use crate::scenario::Scenario;
+use crate::units;
+
+/// How many of them the screen shows.
+const LINES: usize = 12;
+
+/// A label for each line, and what stands behind it.
+pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    if let ([ramp], []) = (ramps, others) {
+        let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
+        lines.push(("Breaking point".to_owned(), point));
+        for level in &ramp.levels {
+            lines.push((format!("Level {}", level.name), level.scenario.map_or_else(not_run, told)));
+        }
+    } else {
+        lines.extend(others.iter().map(|scenario| (scenario.path.clone(), told(scenario))));
+        for ramp in ramps {
+            let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
+            let point = ramp.breaking_point().map(|level| format!(", it breaks at level {level}"));
+            lines.push((label.to_owned(), format!("{}{}", ramp.verdict(), point.unwrap_or_default())));
+        }
+        lines.sort();
+    }
+    let more = lines.len().saturating_sub(LINES);
+    if more > 0 {
+        lines.truncate(LINES);
+        lines.push((String::new(), format!("and {more} more, see the report")));
+    }
+    lines.into_iter().map(|(label, text)| (terminal(&label), terminal(&text))).collect()
+}
+
+fn not_run() -> String {
+    "not run".to_owned()
+}
+
+/// `Passed: 157 jobs/min, median 1.32 s, limiting stage whisper`. A figure that was not measured is not there.
+fn told(scenario: &Scenario) -> String {
+    let limiting = scenario.report.as_ref().and_then(|report| report.status.limiting_stage.as_ref());
+    let figures = [
+        scenario.figure("jobsPerMinute").map(|rate| format!("{} jobs/min", units::decimal(rate))),
+        scenario.figure("endToEndMedianSeconds").map(|median| format!("median {}", units::seconds(median))),
+        limiting.map(|stage| format!("limiting stage {stage}")),
+        scenario.not_succeeded().filter(|count| *count > 0).map(|count| format!("{count} did not succeed")),
+    ];
+    let figures: Vec<String> = figures.into_iter().flatten().collect();
+    let verdict = scenario.verdict();
+    if figures.is_empty() { verdict.to_string() } else { format!("{verdict}: {}", figures.join(", ")) }
+}

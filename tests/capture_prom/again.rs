@@ -1,0 +1,75 @@
+//! A run that is resumed and captured again: what was had once is asked for again only where that can bring more, and is
+//! never given up for nothing.
+
+use std::path::Path;
+
+use serde_json::json;
+use stress_suite::tools::capture_prom;
+
+use crate::server::{Reply, Server};
+use crate::support::{Ran, tool};
+use crate::{BARE, JOB, ONE, answering, envelope};
+
+/// The record of an earlier capture of the query `q`, with a window that ends at this second.
+fn earlier(result: &str, end: u32) -> String {
+    json!({
+        "apiVersion": "stress/v1", "kind": "Series", "metadata": {"name": "q", "run": "r"},
+        "spec": {"query": "up", "window": {
+            "start": "2023-11-14T22:13:20.000000Z", "end": format!("2023-11-14T22:14:{end:02}.000000Z"),
+        }},
+        "status": {"result": result, "file": "prometheus/q.json", "observedAt": "2023-11-14T22:15:00Z"},
+    })
+    .to_string()
+        + "\n"
+}
+
+/// Captures `q` again into `dir`, where an earlier capture left a file.
+fn again(dir: &Path, server: &Server, earlier: &str) -> (Ran, usize, Option<String>) {
+    std::fs::create_dir_all(dir.join("prometheus")).unwrap();
+    std::fs::write(dir.join("prometheus/q.json"), "old").unwrap();
+    std::fs::write(dir.join("profile.toml"), BARE).unwrap();
+    let (out, profile) = (dir.to_str().unwrap(), dir.join("profile.toml"));
+    let flags = ["--out", out, "--profile", profile.to_str().unwrap(), "--prometheus", &server.url(), "--no-raw"];
+    let argv = [&flags[..], &["--query", "q=up"]].concat();
+    let ran = tool(capture_prom::run, &argv, &format!("{JOB}{earlier}"));
+    let records = ran.records().iter().filter(|record| record["kind"] == "Series").count();
+    (ran, records, std::fs::read_to_string(dir.join("prometheus/q.json")).ok())
+}
+
+#[test]
+fn what_came_whole_for_this_window_is_not_asked_for_again() {
+    let (dir, server) = (tempfile::tempdir().unwrap(), answering(|_| Reply::json(envelope(ONE))));
+    let (ran, records, file) = again(dir.path(), &server, &earlier("ok", 20));
+    assert_eq!((ran.code, records, file.as_deref()), (0, 1, Some("old")), "{}", ran.stderr);
+    assert!(server.seen().is_empty(), "nobody was asked: {:?}", server.seen().len());
+}
+
+#[test]
+fn a_longer_window_and_what_was_short_are_asked_for_again() {
+    for before in [earlier("ok", 10), earlier("partial", 20), earlier("empty", 20), earlier("error", 20)] {
+        let (dir, server) = (tempfile::tempdir().unwrap(), answering(|_| Reply::json(envelope(ONE))));
+        let (ran, records, file) = again(dir.path(), &server, &before);
+        assert_eq!((ran.code, records, file), (0, 2, Some(envelope(ONE))), "{before}{}", ran.stderr);
+        assert_eq!(ran.last("q")["status"]["result"], "ok");
+        assert_eq!(ran.last("q")["spec"]["window"]["end"], "2023-11-14T22:14:20.000000Z");
+    }
+}
+
+#[test]
+fn nothing_does_not_take_the_place_of_something() {
+    let refusal = || Reply::of(500, r#"{"status":"error","errorType":"internal","error":"it broke"}"#);
+    for (before, kept) in [("ok", true), ("partial", true), ("empty", false)] {
+        for answer in [Reply::json(envelope("")), refusal()] {
+            let (dir, empty) = (tempfile::tempdir().unwrap(), matches!(&answer, Reply::Whole(200, ..)));
+            let server = answering(move |_| answer.clone());
+            let (ran, records, file) = again(dir.path(), &server, &earlier(before, 10));
+            if kept {
+                assert_eq!((ran.code, records, file.as_deref()), (0, 1, Some("old")), "{before}: {}", ran.stderr);
+                assert!(ran.stderr.contains("q: what was captured before is kept"), "{}", ran.stderr);
+            } else {
+                assert_eq!(records, 2, "{before}: {}", ran.stderr);
+                assert_eq!(file, empty.then(|| envelope("")), "the record names what is there");
+            }
+        }
+    }
+}
