@@ -376,7 +376,8 @@ check: ## Format, lints and documentation, with warnings as errors
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
 	./scripts/need jq faketime zsh fish mandoc groff-base:groff binutils:strip poppler-utils:pdftotext chromium
-	$(CARGO) test --locked --workspace --quiet --no-fail-fast
+	# Most tests wait for other processes: more threads than processors, or everything takes twice as long.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.
 real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp

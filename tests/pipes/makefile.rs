@@ -200,9 +200,10 @@ fn dry_runs_and_help_show_what_there_is() {
             && expected.contains("pipe --check && mkdir"),
         "{expected}"
     );
-    let of_profile = shell.run(&format!("env -u PROM_URL make --no-print-directory -C '{}' -n soak CARGO=true", root().display()));
+    let of_profile =
+        shell.run(&format!("env -u PROM_URL make --no-print-directory -C '{}' -n soak CARGO=true", root().display()));
     assert!(
-        of_profile.stdout.contains("--jaeger 'http") && !of_profile.stdout.contains("--prometheus"),
+        of_profile.stdout.contains("capture-prom --out") && !of_profile.stdout.contains("--prometheus"),
         "what nobody sets is the profile's: {}",
         of_profile.stdout
     );
