@@ -14,10 +14,10 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 TARGET ?=
 ## The target's profile (see docs/profile.md); empty: AutoRAG's audio pipeline
 PROFILE ?=
-## Base URL of its Prometheus; empty: off
-PROM_URL ?= http://localhost:9090
-## Base URL of its Jaeger; empty: off
-JAEGER_URL ?= http://localhost:16686
+## Base URL of its Prometheus; where it is not set at all: the profile's; empty: off
+PROM_URL ?=
+## Base URL of its Jaeger, likewise
+JAEGER_URL ?=
 ## Where the workers' logs are: a directory, or off to waive them; empty: the profile's command prints them
 LOGS ?=
 ## Where the workers' shared directory lies; fixtures are staged below it
@@ -114,6 +114,9 @@ DIST ?= target/dist
 
 TOOLS := $(patsubst src/bin/%.rs,%,$(wildcard src/bin/*.rs)) pipeline-sim
 profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
+# What nobody set is this file's, and then the profile says where they are.
+prom = $(if $(filter file,$(origin PROM_URL)),,--prometheus '$(PROM_URL)')
+jaeger = $(if $(filter file,$(origin JAEGER_URL)),,--jaeger '$(JAEGER_URL)')
 target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 
 # The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which. Called with
@@ -121,7 +124,7 @@ target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 define pipe
 pipe() {
 stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
-await-idle $(target_flags) --prometheus '$(PROM_URL)' --earlier '$(OUT)' --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
+await-idle $(target_flags) $(prom) --earlier '$(OUT)' --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
 submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) "$$@" |
 poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) "$$@" |
 $(captures) |
@@ -130,8 +133,8 @@ render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPOR
 endef
 define captures
 capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@" |
-capture-prom --out "$$dir" $(profile_flags) --prometheus '$(PROM_URL)' $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
-capture-jaeger --out "$$dir" $(profile_flags) --jaeger '$(JAEGER_URL)' $(CAPTURE_FLAGS) $(JAEGER_FLAGS) "$$@"
+capture-prom --out "$$dir" $(profile_flags) $(prom) $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
+capture-jaeger --out "$$dir" $(profile_flags) $(jaeger) $(CAPTURE_FLAGS) $(JAEGER_FLAGS) "$$@"
 endef
 # Index pages over the run $$run, the innermost first, and over what it is a part of; a scenario itself has none. The
 # verdict is that of $$run.
@@ -373,7 +376,8 @@ check: ## Format, lints and documentation, with warnings as errors
 .PHONY: test
 test: check ## Everything that `check` does, and all tests
 	./scripts/need jq faketime zsh fish mandoc groff-base:groff binutils:strip poppler-utils:pdftotext chromium
-	$(CARGO) test --locked --workspace --quiet --no-fail-fast
+	# Most tests wait for other processes: more threads than processors, or everything takes twice as long.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-6} $(CARGO) test --locked --workspace --quiet --no-fail-fast
 
 # With the stand-in's queues on a real broker, which nothing else needs.
 real_stack = --locked --workspace --features real-stack,pipeline-sim/amqp

@@ -44,7 +44,11 @@ impl Measured {
         } else if (more - less).abs() < 1e-6 {
             format!("{value} (± {})", units::seconds(more))
         } else {
-            format!("{value} (+{} / −{})", units::seconds(positive(more)), units::seconds(positive(less)))
+            // Bounds that differ by less than is shown would only look like a slip.
+            match (units::seconds(positive(more)), units::seconds(positive(less))) {
+                (more, less) if more == less => format!("{value} (± {more})"),
+                (more, less) => format!("{value} (+{more} / −{less})"),
+            }
         }
     }
 }
@@ -123,6 +127,7 @@ mod tests {
         assert_eq!(Measured::exact(12.34).text(), "12.3 s");
         assert_eq!(Measured::within(2.0, 1.5, 2.5).text(), "2.00 s (± 500 ms)");
         assert_eq!(Measured::within(2.0, 1.82, 2.0).text(), "2.00 s (+0 s / −180 ms)");
+        assert_eq!(Measured::within(2.0, 1.9954, 2.0049).text(), "2.00 s (± 5 ms)");
         assert!((Measured::within(9.0, 1.0, 2.0).error() - 1.0).abs() < 1e-12);
     }
 

@@ -200,6 +200,15 @@ fn dry_runs_and_help_show_what_there_is() {
             && expected.contains("pipe --check && mkdir"),
         "{expected}"
     );
+    let of_profile =
+        shell.run(&format!("env -u PROM_URL make --no-print-directory -C '{}' -n soak CARGO=true", root().display()));
+    assert!(
+        of_profile.stdout.contains("capture-prom --out") && !of_profile.stdout.contains("--prometheus"),
+        "what nobody sets is the profile's: {}",
+        of_profile.stdout
+    );
+    let off = run(&shell, "-n soak PROM_URL=").stdout;
+    assert!(off.contains("--prometheus ''"), "{off}");
     assert_eq!(shell.target.sim.stats().posts, 0);
     let help = run(&shell, "help").stdout;
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();

@@ -144,7 +144,9 @@ fn two_renderings_are_equal_to_the_byte() {
 
 #[test]
 fn it_is_built_for_everybody() {
-    for lines in [good(), failing(), vec![RUN.to_owned()], vec![r#"{"kind":"Other"}"#.to_owned()]] {
+    for lines in
+        [good(), failing(), vec![RUN.to_owned()], vec![good()[1].clone()], vec![r#"{"kind":"Other"}"#.to_owned()]]
+    {
         let page = rendered(&lines, &[]);
         let tags = read(&page);
         let all = |name: &str| tags.iter().filter(|tag| tag.name == name).collect::<Vec<_>>();

@@ -139,3 +139,24 @@ fn without_spans_the_samples_of_transitions_tell_between_what_the_gpu_passed_on(
     assert!(titles(&page).contains(&"none→llm between two samples, 2.00 s apart".to_owned()), "{:?}", titles(&page));
     assert!(words(&page).contains("Each dashed box lies between two samples of the transitions counter"));
 }
+
+#[test]
+fn a_window_without_jobs_has_its_queues_on_an_axis_of_its_own() {
+    let scratch = Scratch::new();
+    let samples =
+        [(0.0, 1.0), (1.0, 3.0), (2.0, 0.0)].map(|(at, value)| format!(r#"[{:.1},"{value}"]"#, 1_779_316_200.0 + at));
+    let envelope = format!(
+        r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{"queue":"stage.l1"}},"values":[{}]}}]}}}}"#,
+        samples.join(",")
+    );
+    std::fs::create_dir_all(scratch.out().join("prometheus")).unwrap();
+    std::fs::write(scratch.out().join("prometheus/q.json"), envelope).unwrap();
+    let series = r#"{"apiVersion":"stress/v1","kind":"Series","metadata":{"name":"rabbitmq_queue_ready","run":"r1"},"spec":{"query":"q{}","by":["queue"],"window":{"start":"2026-05-20T22:30:00Z","end":"2026-05-20T22:30:02Z"}},"status":{"result":"ok","file":"prometheus/q.json","series":1}}"#;
+    scratch.report(&[series.to_owned()], &[]);
+    let page = scratch.read("report.html");
+    assert_eq!(titles(&page), ["stage.l1: at most 3 messages ready"]);
+    let page = words(&page);
+    assert!(page.contains("0 is the start of the window, 2026-05-20 22:30:00.000 UTC."), "{page}");
+    assert!(page.contains("2.00 s without jobs. The deepest queue was stage.l1 with 3 messages ready."), "{page}");
+    assert!(!page.contains("asked =") && !page.contains("Distributions"), "{page}");
+}

@@ -37,8 +37,10 @@ pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
         escape::html(name),
         escape::html(status.cause.trim_end_matches('.')),
     );
-    text += &bar(&status.conservation);
-    let _ = writeln!(text, "<p class=\"sum\">{}</p>", faded(&conservation_line(&status.conservation)));
+    if !scene.captures.alone {
+        text += &bar(&status.conservation);
+        let _ = writeln!(text, "<p class=\"sum\">{}</p>", faded(&conservation_line(&status.conservation)));
+    }
     if let Some(others) = facts::others(scene.figures, scene.pen().escape()) {
         let _ = writeln!(text, "<p>Not succeeded: {others}.</p>");
     }

@@ -44,13 +44,15 @@ impl Scene<'_> {
 pub(super) fn page(scene: &Scene<'_>) -> String {
     let section = |id, title, body| Section { id, title, body };
     let name = page::title(scene.report, scene.figures);
+    // A window without jobs has nothing to say of them.
+    let of_jobs = |body: fn(&Scene<'_>) -> String| if scene.captures.alone { String::new() } else { body(scene) };
     let sections = vec![
         section("timeline", "Timeline", timeline::section(scene)),
-        section("went", "Where the time went", went::section(scene)),
-        section("distributions", "Distributions", spread::section(scene)),
+        section("went", "Where the time went", of_jobs(went::section)),
+        section("distributions", "Distributions", of_jobs(spread::section)),
         section("witnesses", "Three witnesses, the GPU and the queues", witnesses::section(scene)),
         section("captures", "Captures", captures(scene)),
-        section("jobs", "Jobs", jobs::section(scene)),
+        section("jobs", "Jobs", of_jobs(jobs::section)),
         section("evidence", "Criteria, run and files", evidence(scene)),
     ];
     Document {

@@ -14,7 +14,7 @@ use crate::html::block;
 use crate::html::document::HUES;
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg};
-use crate::record::{ClockOffset, Timestamp};
+use crate::record::{ClockOffset, Timestamp, Window};
 use crate::tools::render_report::page::{self, Page};
 use crate::units;
 use rows::Row;
@@ -49,7 +49,10 @@ impl Axis {
 pub(super) fn section(scene: &Scene<'_>) -> String {
     let figures = scene.figures;
     let Some(zero) = figures.load.first_submitted else {
-        return "<p>Nothing was submitted, so there is nothing to draw.</p>\n".to_owned();
+        return match scene.captures.window.filter(|_| scene.captures.alone) {
+            Some(window) => without_jobs(scene, window),
+            None => "<p>Nothing was submitted, so there is nothing to draw.</p>\n".to_owned(),
+        };
     };
     let account = &figures.account;
     let tracks: Vec<(usize, Track)> = account
@@ -91,6 +94,31 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     let mut sheet = Page::section(scene.pen());
     page::concurrency(&mut sheet, figures);
     text + &block::details("Jobs in flight over time, as text", &sheet.into_text())
+}
+
+/// A window that was captured by itself: queues and GPU on its own axis.
+fn without_jobs(scene: &Scene<'_>, window: Window) -> String {
+    let length = window.end.since(window.start).max(1e-3);
+    let axis = Axis { zero: window.start, x: Scale::new((0.0, length), (LEFT, RIGHT)) };
+    let mut svg = Svg::new(WIDTH, 0.0);
+    let y = around::queues(&mut svg, &axis, &scene.observed.sampled, 16.0);
+    let y = around::gpu(&mut svg, &axis, scene.observed, None, y);
+    let mut text = String::new();
+    if y > 16.0 {
+        let mut whole = Svg::new(WIDTH, y + 26.0);
+        whole.axis(&axis.x, &time_ticks(0.0, length, 9), (16.0, y + 4.0), time_label);
+        whole.text("tick", (0.0, y + 18.0), Anchor::Start, "since the window's start");
+        whole.put(&svg);
+        let begin =
+            format!("0 is the start of the window, {} {} UTC.", window.start.date(), window.start.time_of_day());
+        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&tied(&begin)));
+        let finding = format!("{} without jobs.{}", units::seconds(length), deepest(scene));
+        text += &whole.figure("timeline-chart", "Timeline of the window", &finding);
+    }
+    for note in [around::queue_note(&scene.observed.sampled), around::gpu_note(scene.observed, None)] {
+        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
+    }
+    text
 }
 
 /// The offset of the one run that there is; of several, whose clock a span's time is by is not known.
@@ -138,6 +166,14 @@ fn legend(scene: &Scene<'_>) -> Vec<(String, String)> {
     entries
 }
 
+/// The deepest queue, in a sentence; nothing where none was seen filled.
+fn deepest(scene: &Scene<'_>) -> String {
+    let deepest = scene.observed.depths.iter().max_by(|one, other| one.1.ready.total_cmp(&other.1.ready));
+    deepest.filter(|(_, depth)| depth.ready > 0.0).map_or_else(String::new, |(queue, depth)| {
+        format!(" The deepest queue was {} with {} messages ready.", escape::start(queue, 80), depth.ready)
+    })
+}
+
 fn finding(load: &Load, scene: &Scene<'_>, rows: usize, length: f64) -> String {
     let mut text = format!(
         "{rows} of {} jobs over {}; at most {} in flight at once.",
@@ -145,10 +181,7 @@ fn finding(load: &Load, scene: &Scene<'_>, rows: usize, length: f64) -> String {
         units::seconds(length),
         load.peak
     );
-    let deepest = scene.observed.depths.iter().max_by(|one, other| one.1.ready.total_cmp(&other.1.ready));
-    if let Some((queue, depth)) = deepest.filter(|(_, depth)| depth.ready > 0.0) {
-        let _ = write!(text, " The deepest queue was {queue} with {} messages ready.", depth.ready);
-    }
+    text += &deepest(scene);
     if let Some(limiting) = &scene.figures.limiting {
         let _ = write!(text, " The limiting stage was {}: {}.", limiting.stage, limiting.text());
     }
