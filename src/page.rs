@@ -178,9 +178,10 @@ impl Page {
     }
 }
 
-/// A link in Markdown to `path` that shows `text`; both may be anybody's.
-pub fn link(text: &str, path: &str) -> String {
-    Pen::Markdown.link(text, path)
+/// A sentence of ours with its first letter in upper case.
+pub fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 /// What stands where there is no figure.

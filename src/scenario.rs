@@ -80,6 +80,15 @@ impl Scenario {
         Some(sums.asked.saturating_sub(sums.succeeded))
     }
 
+    /// Between which bounds the jobs per minute lie, as the bounds of its window have it.
+    pub fn jobs_per_minute_bounds(&self) -> Option<(f64, f64)> {
+        let rate = self.figure("jobsPerMinute")?;
+        let positive = |name| self.figure(name).filter(|seconds| *seconds > 0.0);
+        let (short, long) = (positive("windowLowSeconds")?, positive("windowHighSeconds")?);
+        let window = positive("windowSeconds")?;
+        Some((rate * window / long, rate * window / short))
+    }
+
     /// A figure of its report.
     pub fn figure(&self, name: &str) -> Option<f64> {
         self.report.as_ref()?.status.figures.get(name).copied()

@@ -8,6 +8,9 @@ use crate::escape;
 /// How many doubts are shown before the rest is folded away.
 const DOUBTS: usize = 6;
 
+/// How many bytes a bracket may have that is kept in one piece.
+const BRACKET: usize = 24;
+
 /// A figure that is shown large; all plain text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
@@ -71,15 +74,16 @@ pub fn panels(panels: impl IntoIterator<Item = (String, String)>) -> String {
     text + "</div>\n"
 }
 
-/// Numbers stay with their units, and brackets in one piece, where lines are short.
+/// Numbers stay with their units, and short brackets in one piece, where lines are short.
 pub fn tied(text: &str) -> String {
     let mut tied = String::with_capacity(text.len());
-    let mut brackets = 0;
-    for character in text.chars() {
+    let mut within = 0;
+    for (at, character) in text.char_indices() {
         let number = tied.ends_with(|c: char| c.is_ascii_digit());
-        brackets += usize::from(character == '(');
-        brackets -= usize::from(character == ')' && brackets > 0);
-        tied.push(if character == ' ' && (number || brackets > 0) { '\u{a0}' } else { character });
+        if character == '(' {
+            within = text[at..].find(')').filter(|length| *length <= BRACKET).map_or(0, |length| at + length);
+        }
+        tied.push(if character == ' ' && (number || at < within) { '\u{a0}' } else { character });
     }
     tied
 }
@@ -108,5 +112,12 @@ mod tests {
         let many: Vec<String> = (0..8).map(|index| format!("d{index}")).collect();
         assert!(doubts(&many).contains("<li>d5</li>\n</ul>\n<details><summary>2 more</summary>"), "{}", doubts(&many));
         assert_eq!(doubts(&[]), "");
+    }
+
+    #[test]
+    fn numbers_keep_their_units_and_short_brackets_their_words() {
+        assert_eq!(tied("1 h and (± 4 ms) of it"), "1\u{a0}h and (±\u{a0}4\u{a0}ms) of it");
+        let long = "rejected (a sentence that is longer than a line is wide) at last (";
+        assert_eq!(tied(long), long);
     }
 }

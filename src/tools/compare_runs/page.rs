@@ -2,7 +2,7 @@
 
 use super::judge::{percent, shown};
 use crate::figures::outcome::{Outcome, count};
-use crate::page::{Page, Pen, dash};
+use crate::page::{Page, Pen, capital, dash};
 use crate::record::{Against, Comparison, Conservation, Difference, Row, Setting, Unit, Word};
 
 /// The way to the report of a leg, by its label, where there is one.
@@ -60,11 +60,6 @@ fn words(word: Word) -> &'static str {
         Word::Worse => "worse",
         Word::NoDifference => "no difference that these legs can show",
     }
-}
-
-pub(super) fn capital(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
 pub(super) fn side_by_side(page: &mut Page, comparison: &Comparison) {

@@ -47,11 +47,7 @@ impl Bounds {
                 let part = |part: &str| run.figure(&format!("{prefix}{part}Seconds"));
                 part("Low").zip(part("High")).or_else(|| part("Error").map(around))?
             }
-            Self::Throughput => {
-                let (short, long) = (run.figure("windowLowSeconds")?, run.figure("windowHighSeconds")?);
-                let window = window.filter(|_| short > 0.0 && long > 0.0)?;
-                (value * window / long, value * window / short)
-            }
+            Self::Throughput => run.scenario.jobs_per_minute_bounds()?,
             Self::Counted(query) => around((value * share(query)?).max(1.0)),
             Self::Depth(query) => (value, value + (run.conservation().asked as f64 * share(query)?).max(1.0)),
             Self::Mean(query) => around(value * share(query)?),

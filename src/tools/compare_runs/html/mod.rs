@@ -4,12 +4,12 @@ mod differences;
 mod strips;
 
 use super::judge::{percent, shown};
-use super::page::{self, Way, capital, signed, tenths};
+use super::page::{self, Way, signed, tenths};
 use crate::escape;
 use crate::figures::listed;
 use crate::html::document::{Document, Section};
 use crate::html::lead::{self, Card};
-use crate::page::{Page, Pen};
+use crate::page::{Page, Pen, capital};
 use crate::record::{Against, Comparison, Difference, Row, Setting, TenPercent, Word};
 
 /// The file. `report` gives the way to the report of a leg, by its label, where there is one.

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use super::super::judge::shown;
-use super::super::page::capital;
 use crate::escape;
 use crate::figures::listed;
 use crate::html::lead;
 use crate::html::scale::{Scale, count_label, ticks, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg};
+use crate::page::capital;
 use crate::record::{Comparison, Row, Setting, Unit};
 
 /// How many settings are drawn.

@@ -5,21 +5,19 @@ use std::fmt::Write;
 use super::Scene;
 use crate::escape;
 use crate::figures::outcome::{Outcome, conservation_line, count};
-use crate::html::block;
+use crate::html::lead::{self, tied};
 use crate::html::svg::number;
 use crate::record::{Conservation, Verdict};
 use crate::tools::render_report::facts;
 use crate::tools::render_report::page::{self, Page};
 
-/// How many doubts are shown before the rest is folded away.
-const DOUBTS: usize = 6;
 /// The figures whose first part is shown large.
 const CARDS: [&str; 4] = ["Throughput", "End to end", "Limiting stage", "Success rate"];
 /// How wide the bar is drawn; it is stretched to the page.
 const BAR: f64 = 1000.0;
 
 /// The class and the mark of a verdict: neither colour nor shape alone tells it.
-pub(super) fn looks(verdict: Verdict) -> (&'static str, &'static str) {
+pub(in crate::tools::render_report) fn looks(verdict: Verdict) -> (&'static str, &'static str) {
     match verdict {
         Verdict::Passed => ("good", "✓"),
         Verdict::Failed => ("bad", "✕"),
@@ -30,13 +28,8 @@ pub(super) fn looks(verdict: Verdict) -> (&'static str, &'static str) {
 pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
     let status = &scene.report.status;
     let (class, mark) = looks(status.verdict);
-    let mut text = format!(
-        "<div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{mark}</span>\
-         <h1>{}<span class=\"of\"> {}</span></h1></div>\n<p class=\"cause\">{}.</p>\n",
-        status.verdict,
-        escape::html(name),
-        escape::html(status.cause.trim_end_matches('.')),
-    );
+    let mut text = lead::band(class, mark, &status.verdict.to_string(), name);
+    let _ = writeln!(text, "<p class=\"cause\">{}.</p>", escape::html(status.cause.trim_end_matches('.')));
     if !scene.captures.alone {
         text += &bar(&status.conservation);
         let _ = writeln!(text, "<p class=\"sum\">{}</p>", faded(&conservation_line(&status.conservation)));
@@ -51,7 +44,7 @@ pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
     if !failures.is_empty() {
         let _ = writeln!(text, "<div class=\"failures\">{failures}</div>");
     }
-    text + &doubts(&status.doubts)
+    text + &lead::doubts(&status.doubts)
 }
 
 /// The conservation line with its empty terms quiet.
@@ -117,31 +110,4 @@ fn figures(scene: &Scene<'_>) -> String {
         }
     }
     format!("<dl class=\"facts\">\n{cards}{wide}</dl>\n")
-}
-
-/// Numbers stay with their units, and brackets in one piece, where lines are short.
-pub(super) fn tied(text: &str) -> String {
-    let mut tied = String::with_capacity(text.len());
-    let mut brackets = 0;
-    for character in text.chars() {
-        let number = tied.ends_with(|c: char| c.is_ascii_digit());
-        brackets += usize::from(character == '(');
-        brackets -= usize::from(character == ')' && brackets > 0);
-        tied.push(if character == ' ' && (number || brackets > 0) { '\u{a0}' } else { character });
-    }
-    tied
-}
-
-fn doubts(doubts: &[String]) -> String {
-    if doubts.is_empty() {
-        return String::new();
-    }
-    let list = |doubts: &[String]| -> String {
-        let items = doubts.iter().map(|doubt| format!("<li>{}</li>\n", escape::html(doubt)));
-        format!("<ul>\n{}</ul>\n", items.collect::<String>())
-    };
-    let (first, rest) = doubts.split_at(doubts.len().min(DOUBTS));
-    let more =
-        if rest.is_empty() { String::new() } else { block::details(&format!("{} more", rest.len()), &list(rest)) };
-    format!("<div class=\"doubts\"><h2>Missing or doubtful</h2>\n{}{more}</div>\n", list(first))
 }

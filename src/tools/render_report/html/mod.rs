@@ -10,6 +10,8 @@ mod timeline;
 mod went;
 mod witnesses;
 
+pub(super) use first::looks;
+
 use super::captures::Captures;
 use super::observed::Observed;
 use super::page::{self, Page, Pen};

@@ -3,8 +3,11 @@
 //! A scenario is a directory with a `report.json`; one that has only a `records.ndjson`, or nothing, was begun and never
 //! judged, and counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
 
+mod charts;
+mod html;
 mod ramp;
 mod summary;
+mod tables;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,13 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use super::intake::RECORDS;
-use super::page::link;
-use super::{exit_of, facts, said};
+use super::{exit_of, said};
 use crate::cli::{Failure, Io, Outcome};
-use crate::escape::{markdown, start, terminal};
+use crate::escape::{start, terminal};
+use crate::figures::listed;
 use crate::record::{API_VERSION, Verdict};
 use crate::scenario::{self, Scenario};
-use crate::units;
 use ramp::Ramp;
 
 /// What programs read of an index. Not `report.json`, so that nobody takes an index for a scenario.
@@ -73,6 +75,27 @@ struct Part {
     cause: String,
 }
 
+/// All that the pages of an index are made of.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    /// What the directory is called.
+    name: &'a str,
+    place: &'a Path,
+    ramps: &'a [Ramp<'a>],
+    others: &'a [&'a Scenario],
+    status: &'a Status,
+}
+
+impl<'a> Seen<'a> {
+    /// The ramp, where the directory is one and nothing else.
+    fn only_ramp(&self) -> Option<&'a Ramp<'a>> {
+        match (self.ramps, self.others) {
+            ([ramp], []) => Some(ramp),
+            _ => None,
+        }
+    }
+}
+
 /// Indexes what lies below `directory`. A scenario that was `planned` and is not there is Incomplete.
 pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome {
     let Io { stdout, console, stop, .. } = io;
@@ -97,11 +120,13 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome
     }
     let name = place.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());
     let (ramps, others) = ramp::split(&scenarios);
-    let (page, status) = match (&ramps[..], &others[..]) {
+    let status = match (&ramps[..], &others[..]) {
         ([ramp], []) => of_ramp(ramp),
-        _ => of_all(&name, &ramps, &others, &place),
+        _ => of_all(&ramps, &others),
     };
     let (verdict, cause) = (status.verdict, status.cause.clone());
+    let seen = Seen { name: &name, place: &place, ramps: &ramps, others: &others, status: &status };
+    let (page, drawn) = (tables::page(&seen), html::page(&seen));
     let index = Index {
         api_version: API_VERSION,
         kind: "Index",
@@ -114,6 +139,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome
 
     let mut shelf = files::Shelf::new(&place, &console);
     shelf.put(files::PAGE, Ok(page.into_bytes()));
+    shelf.put(files::HTML, Ok(drawn.into_bytes()));
     shelf.put(INDEX, Ok(text.clone().into_bytes()));
     let written = directory.join(files::PAGE);
     let mut screen = format!("{}: {verdict}: {}\n", terminal(&name), terminal(&start(&cause, 2 * CAUSE)));
@@ -139,39 +165,8 @@ fn planned_before(place: &Path) -> Vec<String> {
     serde_json::from_str::<Before>(&text).map(|before| before.spec.planned).unwrap_or_default()
 }
 
-/// The page of a directory that is one ramp.
-fn of_ramp(ramp: &Ramp<'_>) -> (String, Status) {
-    let (verdict, cause) = (ramp.verdict(), ramp.cause());
-    let mut page = format!("# {verdict}: ramp\n\n**{verdict}**: {}.\n\n", markdown(cause.trim_end_matches('.')));
-    // Writing to a string cannot fail; so below.
-    let _ = writeln!(
-        page,
-        "Breaking point: {}.\n",
-        ramp.breaking_point().map_or_else(|| "not found".to_owned(), |l| format!("level {}", markdown(l)))
-    );
-    page.push_str("| Level | Verdict | Jobs | Peak in flight | Jobs/min | Median | Max | Not succeeded |\n");
-    page.push_str("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
-    for level in &ramp.levels {
-        let Some(scenario) = level.scenario else {
-            let _ = writeln!(page, "| {} | not run | – | – | – | – | – | – |", markdown(&level.name));
-            continue;
-        };
-        let cells = [
-            link(&level.name, &report_of(scenario)),
-            format!("**{}**", scenario.verdict()),
-            scenario.asked().map_or_else(dash, |jobs| jobs.to_string()),
-            scenario.figure("peakConcurrency").map_or_else(dash, |peak| format!("{peak:.0}")),
-            scenario.figure("jobsPerMinute").map_or_else(dash, facts::decimal),
-            scenario.figure("endToEndMedianSeconds").map_or_else(dash, units::seconds),
-            scenario.figure("endToEndMaxSeconds").map_or_else(dash, units::seconds),
-            scenario.not_succeeded().map_or_else(dash, |jobs| jobs.to_string()),
-        ];
-        let _ = writeln!(page, "| {} |", cells.join(" | "));
-    }
-    page.push_str("\nMedian and max are end to end, of the jobs that succeeded.\n");
-    for note in ramp.same_loads() {
-        let _ = write!(page, "\n- {}\n", markdown(&note));
-    }
+/// What there is to say of a directory that is one ramp.
+fn of_ramp(ramp: &Ramp<'_>) -> Status {
     let parts = ramp.levels.iter().map(|level| Part {
         path: level.scenario.map(|scenario| scenario.path.clone()).unwrap_or_default(),
         level: Some(level.name.clone()),
@@ -179,73 +174,29 @@ fn of_ramp(ramp: &Ramp<'_>) -> (String, Status) {
         cause: level.scenario.map_or_else(|| "not run".to_owned(), Scenario::cause),
     });
     let breaking_point = ramp.breaking_point().map(str::to_owned);
-    (page, Status { verdict, cause, breaking_point, parts: parts.collect() })
+    Status { verdict: ramp.verdict(), cause: ramp.cause(), breaking_point, parts: parts.collect() }
 }
 
-/// The page of a directory with scenarios of several sorts.
-fn of_all(name: &str, ramps: &[Ramp<'_>], others: &[&Scenario], place: &Path) -> (String, Status) {
-    let mut rows: Vec<(Part, String)> = Vec::new();
-    for scenario in others {
-        let part =
-            Part { path: scenario.path.clone(), level: None, verdict: scenario.verdict(), cause: scenario.cause() };
-        let cells = [
-            if place.join(&scenario.path).exists() {
-                link(&scenario.path, &report_of(scenario))
-            } else {
-                markdown(&scenario.path)
-            },
-            format!("**{}**", part.verdict),
-            scenario.asked().map_or_else(dash, |jobs| jobs.to_string()),
-            scenario.figure("jobsPerMinute").map_or_else(dash, facts::decimal),
-            scenario.figure("endToEndMedianSeconds").map_or_else(dash, units::seconds),
-            scenario.figure("endToEndMaxSeconds").map_or_else(dash, units::seconds),
-            markdown(&start(&part.cause, CAUSE)),
-        ];
-        rows.push((part, cells.join(" | ")));
-    }
-    for ramp in ramps {
-        let part = Part { path: ramp.path.clone(), level: None, verdict: ramp.verdict(), cause: ramp.cause() };
-        let page = [ramp.path.as_str(), files::PAGE].join("/");
-        let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
-        // Its page is another index, which may not have been made yet.
-        let first =
-            if !ramp.path.is_empty() && place.join(&page).exists() { link(label, &page) } else { markdown(label) };
-        let jobs = ramp.levels.iter().filter_map(|level| level.scenario?.asked()).sum::<u64>();
-        let cells =
-            format!("{first} | **{}** | {jobs} | – | – | – | {}", part.verdict, markdown(&start(&part.cause, CAUSE)));
-        rows.push((part, cells));
-    }
-    rows.sort_by(|a, b| a.0.path.cmp(&b.0.path));
-    let verdict = rows.iter().map(|(part, _)| part.verdict).max().unwrap_or_default();
-    let not_passed: Vec<String> = rows
+/// What there is to say of a directory with scenarios of several sorts.
+fn of_all(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Status {
+    let part = |path: &str, verdict, cause| Part { path: path.to_owned(), level: None, verdict, cause };
+    let of_others = others.iter().map(|scenario| part(&scenario.path, scenario.verdict(), scenario.cause()));
+    let of_ramps = ramps.iter().map(|ramp| part(&ramp.path, ramp.verdict(), ramp.cause()));
+    let mut parts: Vec<Part> = of_others.chain(of_ramps).collect();
+    parts.sort_by(|a, b| a.path.cmp(&b.path));
+    let verdict = parts.iter().map(|part| part.verdict).max().unwrap_or_default();
+    let not_passed: Vec<String> = parts
         .iter()
-        .filter(|(part, _)| part.verdict != Verdict::Passed)
-        .map(|(part, _)| {
+        .filter(|part| part.verdict != Verdict::Passed)
+        .map(|part| {
             let name = if part.path.is_empty() { "the ramp" } else { &part.path };
             format!("{name} is {}", part.verdict)
         })
         .collect();
     let cause = match not_passed.len() {
-        0 if rows.len() == 1 => "the one scenario passed".to_owned(),
-        0 => format!("{0} of {0} scenarios passed", rows.len()),
-        count => format!("{count} of {} scenarios did not pass: {}", rows.len(), crate::figures::listed(&not_passed)),
+        0 if parts.len() == 1 => "the one scenario passed".to_owned(),
+        0 => format!("{0} of {0} scenarios passed", parts.len()),
+        count => format!("{count} of {} scenarios did not pass: {}", parts.len(), listed(&not_passed)),
     };
-    let mut page = format!("# {verdict}: {}\n\n**{verdict}**: {}.\n\n", markdown(name), markdown(&cause));
-    page.push_str("| Scenario | Verdict | Jobs | Jobs/min | Median | Max | Why |\n");
-    page.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- |\n");
-    for (_, cells) in &rows {
-        let _ = writeln!(page, "| {cells} |");
-    }
-    page.push_str("\nMedian and max are end to end, of the jobs that succeeded.\n");
-    let parts = rows.into_iter().map(|(part, _)| part).collect();
-    (page, Status { verdict, cause, breaking_point: None, parts })
-}
-
-/// The page of a scenario; its directory where it has none.
-fn report_of(scenario: &Scenario) -> String {
-    if scenario.report.is_some() { format!("{}/{}", scenario.path, files::PAGE) } else { format!("{}/", scenario.path) }
-}
-
-fn dash() -> String {
-    "–".to_owned()
+    Status { verdict, cause, breaking_point: None, parts }
 }

@@ -24,7 +24,8 @@ pub(super) struct Level<'a> {
 }
 
 impl Level<'_> {
-    fn verdict(&self) -> Option<Verdict> {
+    /// None where it was not run.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
         self.scenario.map(Scenario::verdict)
     }
 
@@ -119,6 +120,14 @@ impl<'a> Ramp<'a> {
         match self.end() {
             End::Stopped(level, _) if level.verdict() == Some(Verdict::Failed) => Some(&level.name),
             _ => None,
+        }
+    }
+
+    /// The last level that passed before the ramp ended.
+    pub(super) fn highest_passed(&self) -> Option<&Level<'a>> {
+        match self.end() {
+            End::Finished => self.levels.last(),
+            End::Stopped(_, passed) => self.levels[..passed].last(),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::figures::journey::Journey;
 use crate::figures::outcome::{Outcome, conservation_line};
 use crate::figures::{Figures, listed};
 use crate::page::dash;
-pub(super) use crate::page::{Page, Pen, link};
+pub(super) use crate::page::{Page, Pen};
 use crate::record::{Idle, Report, Run, Verdict};
 use crate::units;
 pub(super) use observed::{captures, counting, durations, gpu, queues, waits};

@@ -6,12 +6,12 @@ mod rows;
 use std::fmt::Write;
 
 use super::Scene;
-use super::first::tied;
 use crate::escape;
 use crate::figures::load::Load;
 use crate::figures::track::Track;
 use crate::html::block;
 use crate::html::document::HUES;
+use crate::html::lead::tied;
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg};
 use crate::record::{ClockOffset, Timestamp, Window};

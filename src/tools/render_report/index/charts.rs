@@ -1,0 +1,263 @@
+//! A ramp drawn level by level: throughput, end to end, and jobs that did not succeed.
+
+use std::fmt::Write;
+
+use super::super::facts;
+use super::ramp::{Level, Ramp};
+use crate::escape::start;
+use crate::figures::distribution::Measured;
+use crate::figures::outcome::{Outcome, count};
+use crate::html::lead;
+use crate::html::scale::{Scale, count_label, ticks, time_label, time_ticks};
+use crate::html::svg::{Anchor, Svg, number};
+use crate::record::Verdict;
+use crate::scenario::Scenario;
+use crate::units;
+
+/// How many levels are drawn.
+const LEVELS: usize = 40;
+/// How many characters of a level's name are shown.
+const NAME: usize = 9;
+const LEFT: f64 = 52.0;
+const TOP: f64 = 20.0;
+const BOTTOM: f64 = 190.0;
+const HEIGHT: f64 = 234.0;
+/// How wide the chart is at least, and a level.
+const WIDTH: f64 = 360.0;
+const BAND: f64 = 76.0;
+const BAR: f64 = 40.0;
+
+pub(super) fn section(ramp: &Ramp<'_>) -> String {
+    let levels = &ramp.levels[..ramp.levels.len().min(LEVELS)];
+    let mut text = lead::panels([
+        ("Throughput".to_owned(), throughput(levels)),
+        ("End to end".to_owned(), end_to_end(levels)),
+        ("Jobs that did not succeed".to_owned(), failures(levels)),
+    ]);
+    let mut notes = vec![
+        "Levels are jobs in flight, at even distances. Upright lines are as far as the truth may lie from a figure, for polling \
+         alone. End to end is of the jobs that succeeded: the disc is the median, the diamond the longest"
+            .to_owned(),
+    ];
+    if levels.iter().any(|level| level.verdict() == Some(Verdict::Failed)) {
+        notes.push("a frame is around a level that Failed".to_owned());
+    }
+    if levels.iter().any(|level| level.scenario.is_none()) {
+        notes.push("a dashed frame is around one that was not run".to_owned());
+    }
+    if ramp.levels.len() > LEVELS {
+        notes.push(format!("{LEVELS} of {} levels are drawn, all are in the table", ramp.levels.len()));
+    }
+    let _ = writeln!(text, "<p class=\"note\">{}.</p>", notes.join("; "));
+    text
+}
+
+/// A chart in the making: one band for each level.
+struct Chart {
+    svg: Svg,
+    band: f64,
+    y: Scale,
+}
+
+impl Chart {
+    /// Grid, frames and names; values from 0 to `most` with these ticks.
+    fn new(levels: &[Level<'_>], most: f64, ticks: &[f64], label: fn(f64) -> String) -> Self {
+        let width = WIDTH.max(LEFT + BAND * levels.len() as f64);
+        let band = (width - LEFT) / levels.len().max(1) as f64;
+        let mut chart = Self { svg: Svg::new(width, HEIGHT), band, y: Scale::new((0.0, most), (BOTTOM, TOP)) };
+        chart.svg.rungs(&chart.y, ticks, (LEFT, width), label);
+        chart.svg.line("base", (LEFT, BOTTOM), (width, BOTTOM));
+        chart.svg.text("tick", (0.0, BOTTOM + 17.0), Anchor::Start, "level");
+        for (index, level) in levels.iter().enumerate() {
+            let (x, middle) = (LEFT + band * index as f64, chart.middle(index));
+            let (class, word) = word(level);
+            if let Some(frame) = frame(level) {
+                chart.svg.rect(frame, (x + 3.0, 3.0), (band - 6.0, HEIGHT - 6.0));
+            }
+            chart.svg.text("strong", (middle, BOTTOM + 17.0), Anchor::Middle, &start(&level.name, NAME));
+            chart.svg.text(class, (middle, BOTTOM + 33.0), Anchor::Middle, &word);
+        }
+        chart
+    }
+
+    fn middle(&self, index: usize) -> f64 {
+        LEFT + self.band * (index as f64 + 0.5)
+    }
+
+    /// What stands where there is no value.
+    fn nothing(&mut self, index: usize, level: &Level<'_>) {
+        let why = if level.scenario.is_none() { "not run" } else { "not known" };
+        self.svg.text("quiet", (self.middle(index), BOTTOM - 8.0), Anchor::Middle, why);
+    }
+
+    /// How far the truth may lie from a value.
+    fn error(&mut self, at: f64, low: f64, high: f64) {
+        let (from, to) = (self.y.at(low), self.y.at(high));
+        if from - to > 1.0 {
+            self.svg.line("whisker", (at, from), (at, to));
+            for end in [from, to] {
+                self.svg.line("whisker", (at - 4.0, end), (at + 4.0, end));
+            }
+        }
+    }
+}
+
+/// The class and the words of a level's verdict.
+fn word(level: &Level<'_>) -> (&'static str, String) {
+    match level.verdict() {
+        Some(Verdict::Passed) => ("good-text", "✓ Passed".to_owned()),
+        Some(Verdict::Failed) => ("bad-text", "✕ Failed".to_owned()),
+        Some(Verdict::Incomplete) => ("open-text", "? Incomplete".to_owned()),
+        None => ("quiet", "not run".to_owned()),
+    }
+}
+
+fn frame(level: &Level<'_>) -> Option<&'static str> {
+    match level.verdict() {
+        Some(Verdict::Passed) => None,
+        Some(Verdict::Failed) => Some("bad-edge"),
+        Some(Verdict::Incomplete) | None => Some("unknown"),
+    }
+}
+
+/// `level 8: 157 jobs/min (± 2), Passed`, for each level.
+fn finding(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<String>) -> String {
+    let parts = levels.iter().map(|level| {
+        let (name, verdict) = (start(&level.name, NAME), level.verdict());
+        match level.scenario.zip(verdict) {
+            None => format!("level {name}: not run"),
+            Some((scenario, verdict)) => {
+                format!("level {name}: {}, {verdict}", of(scenario).unwrap_or_else(|| "not known".to_owned()))
+            }
+        }
+    });
+    format!("{}.", parts.collect::<Vec<_>>().join("; "))
+}
+
+fn rate(scenario: &Scenario) -> Option<f64> {
+    scenario.figure("jobsPerMinute")
+}
+
+fn highest(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<f64>) -> f64 {
+    levels.iter().filter_map(|level| of(level.scenario?)).fold(0.0, f64::max)
+}
+
+fn throughput(levels: &[Level<'_>]) -> String {
+    let most =
+        highest(levels, |scenario| Some(scenario.jobs_per_minute_bounds().map_or(rate(scenario)?, |bounds| bounds.1)));
+    let mut chart = Chart::new(levels, most, &ticks(0.0, most, 4), count_label);
+    for (index, level) in levels.iter().enumerate() {
+        let Some((scenario, rate)) = level.scenario.and_then(|scenario| Some((scenario, rate(scenario)?))) else {
+            chart.nothing(index, level);
+            continue;
+        };
+        let (middle, y) = (chart.middle(index), chart.y.at(rate));
+        let (class, over) = match scenario.verdict() {
+            Verdict::Passed => ("dot-0", None),
+            Verdict::Failed => ("bad", Some("bad-hatch")),
+            Verdict::Incomplete => ("open", None),
+        };
+        let told = told_rate(scenario, rate);
+        chart.svg.titled(&format!("level {}: {told}", start(&level.name, NAME)), |svg| {
+            for class in [Some(class), over].into_iter().flatten() {
+                svg.rect(class, (middle - BAR / 2.0, y), (BAR, BOTTOM - y));
+            }
+        });
+        let mut top = y;
+        if let Some((low, high)) = scenario.jobs_per_minute_bounds() {
+            chart.error(middle, low, high);
+            top = chart.y.at(high).min(y);
+        }
+        chart.svg.text("", (middle, top - 5.0), Anchor::Middle, &facts::decimal(rate));
+    }
+    let told = finding(levels, |scenario| Some(told_rate(scenario, rate(scenario)?)));
+    let chart = chart.svg.figure("throughput-chart", "Jobs per minute by level", &told);
+    format!("<p class=\"note\">Jobs that succeeded, a minute</p>\n{chart}")
+}
+
+fn told_rate(scenario: &Scenario, rate: f64) -> String {
+    let bounds = scenario.jobs_per_minute_bounds().filter(|(low, high)| high > low);
+    let between = bounds
+        .map(|(low, high)| format!(" (between {} and {})", facts::decimal(low), facts::decimal(high)))
+        .unwrap_or_default();
+    format!("{} jobs/min{between}", facts::decimal(rate))
+}
+
+/// A statistic of end to end with its bounds.
+fn measured(scenario: &Scenario, statistic: &str) -> Option<Measured> {
+    let part = |part: &str| scenario.figure(&format!("endToEnd{statistic}{part}Seconds"));
+    let seconds = part("")?;
+    Some(Measured::within(seconds, part("Low").unwrap_or(seconds), part("High").unwrap_or(seconds)))
+}
+
+fn end_to_end(levels: &[Level<'_>]) -> String {
+    let most = highest(levels, |scenario| measured(scenario, "Max").map(|max| max.high));
+    let mut chart = Chart::new(levels, most, &time_ticks(0.0, most, 4), time_label);
+    for (index, level) in levels.iter().enumerate() {
+        let found = level.scenario.and_then(|of| Some((measured(of, "Median")?, measured(of, "Max")?)));
+        let Some((median, max)) = found else {
+            chart.nothing(index, level);
+            continue;
+        };
+        let middle = chart.middle(index);
+        let (low, high) = (chart.y.at(median.seconds), chart.y.at(max.seconds));
+        // Between the two lie half of the jobs.
+        chart.svg.line("span", (middle, low), (middle, high));
+        for of in [median, max] {
+            chart.error(middle, of.low, of.high);
+        }
+        let told = format!("level {}: median {}, max {}", start(&level.name, NAME), median.text(), max.text());
+        chart.svg.titled(&told, |svg| {
+            svg.circle("dot-0", (middle, low), 5.0);
+            svg.path("hollow", &format!("M{0} {1}l5 5l-5 5l-5 -5Z", number(middle), number(high - 5.0)));
+        });
+        chart.svg.text("", (middle, high - 9.0), Anchor::Middle, &units::seconds(max.seconds));
+        // Below its point; where the axis is too close, beside it.
+        let (at, anchor) = if low + 18.0 < BOTTOM {
+            ((middle, low + 18.0), Anchor::Middle)
+        } else {
+            ((middle + 9.0, low), Anchor::Start)
+        };
+        chart.svg.text("strong", at, anchor, &units::seconds(median.seconds));
+    }
+    let told = finding(levels, |scenario| {
+        Some(format!("median {}, max {}", measured(scenario, "Median")?.text(), measured(scenario, "Max")?.text()))
+    });
+    let chart = chart.svg.figure("end-to-end-chart", "End to end by level", &told);
+    format!("<p class=\"note\">● median, ◇ max</p>\n{chart}")
+}
+
+fn failures(levels: &[Level<'_>]) -> String {
+    let mut chart = Chart::new(levels, 1.0, &ticks(0.0, 1.0, 4), |part| format!("{:.0} %", part * 100.0));
+    for (index, level) in levels.iter().enumerate() {
+        let Some(sums) = level.scenario.and_then(|of| of.report.as_ref()).map(|report| report.status.conservation)
+        else {
+            chart.nothing(index, level);
+            continue;
+        };
+        let bad: u64 = Outcome::ALL.into_iter().filter(|of| of.is_bad()).map(|of| count(&sums, of)).sum();
+        let not = sums.asked.saturating_sub(sums.succeeded);
+        let middle = chart.middle(index);
+        let share = |jobs: u64| if sums.asked == 0 { 0.0 } else { jobs as f64 / sums.asked as f64 };
+        let (known, all) = (chart.y.at(share(bad.min(not))), chart.y.at(share(not)));
+        let told = told_failures(&level.name, not, sums.asked);
+        chart.svg.titled(&told, |svg| {
+            if bad > 0 {
+                for class in ["bad", "bad-hatch"] {
+                    svg.rect(class, (middle - BAR / 2.0, known), (BAR, BOTTOM - known));
+                }
+            }
+            if not > bad {
+                svg.rect("open", (middle - BAR / 2.0, all), (BAR, known - all));
+            }
+        });
+        chart.svg.text("", (middle, all - 5.0), Anchor::Middle, &format!("{not} of {}", sums.asked));
+    }
+    let told = finding(levels, |scenario| Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?)));
+    let chart = chart.svg.figure("failures-chart", "Jobs that did not succeed by level", &told);
+    format!("<p class=\"note\">Hatched: failed; plain: not known to have ended well</p>\n{chart}")
+}
+
+fn told_failures(name: &str, not: u64, asked: u64) -> String {
+    format!("level {}: {not} of {asked} jobs did not succeed", start(name, NAME))
+}
