@@ -27,7 +27,7 @@ pub struct Card {
 /// The band with the page's first heading: a colour, a mark and a word say the same. `of` says of what; all plain text.
 pub fn band(class: &str, mark: &str, word: &str, of: &str) -> String {
     format!(
-        "<div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{}</span><h1>{}<span class=\"of\"> {}</span></h1></div>\n",
+        "<div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{}</span> <h1>{}<span class=\"of\"> {}</span></h1></div>\n",
         escape::html(mark),
         escape::html(word),
         escape::html(of)
@@ -40,7 +40,7 @@ pub fn cards(cards: &[Card]) -> String {
     for Card { label, class, lead, rest } in cards {
         let _ = writeln!(
             text,
-            "<div><dt>{}</dt><dd><span class=\"{}\">{}</span><span class=\"rest\">{}</span></dd></div>",
+            "<div><dt>{}</dt> <dd><span class=\"{}\">{}</span> <span class=\"rest\">{}</span></dd></div>",
             escape::html(label),
             format!("lead {class}").trim_end(),
             escape::html(&tied(lead)),

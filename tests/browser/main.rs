@@ -2,15 +2,21 @@
 //!
 //! - `chromium`: the process, and its `DevTools` protocol over a pair of pipes
 //! - `page`: one open page; what is asked of every page is `checks.js`, run in it
+//! - `reports`: the pages of scenarios; `indexes`: those of ramps, runs and comparisons
 //! - `harness`: that each check finds what it is there to find
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(clippy::print_stderr, reason = "what is left out is said")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
+#[path = "../compare/legs.rs"]
+#[allow(dead_code, reason = "the tests of the comparison need more of it")]
+mod legs;
 #[path = "../support/mod.rs"]
-mod support;
+mod standin;
+use standin as support;
 
 mod chromium;
 mod harness;
+mod indexes;
 mod page;
 mod reports;

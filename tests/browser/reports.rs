@@ -1,6 +1,6 @@
 //! The pages that `render-report` makes of real runs, in every view: what a reader meets there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use stress_suite::tools::{capture_jaeger, capture_logs, capture_prom, render_report};
 
@@ -40,10 +40,10 @@ impl Run {
 }
 
 /// Asks of a page in every view what is asked of all pages.
-fn holds_in_every_view(browser: &mut Chromium, run: &Run) {
+pub fn holds_in_every_view(browser: &mut Chromium, file: &Path) {
     let mut faults = Vec::new();
     for view in VIEWS {
-        let mut page = Page::open(browser, &run.page(), view);
+        let mut page = Page::open(browser, file, view);
         let mut found = page.walk();
         page.unfold();
         for check in ["document", "headings", "tables", "contrast", "overflow"] {
@@ -56,16 +56,16 @@ fn holds_in_every_view(browser: &mut Chromium, run: &Run) {
     assert!(faults.is_empty(), "{} faults, such as {:#?}", faults.len(), &faults[..faults.len().min(12)]);
 }
 
-const DESK: View = VIEWS[0];
+pub const DESK: View = VIEWS[0];
 
 /// What would change the page's title if it were ever run.
-const ATTACK: &str = "<script>document.title='taken'</script><img src=x onerror=document.title='taken'>";
+pub const ATTACK: &str = "<script>document.title='taken'</script><img src=x onerror=document.title='taken'>";
 
 #[test]
 fn a_soak_that_passed_is_a_good_page() {
     let Some(mut browser) = Chromium::start() else { return };
     let run = Run::new(&[], "all-done,all-stages,no-exceptions", |records| records);
-    holds_in_every_view(&mut browser, &run);
+    holds_in_every_view(&mut browser, &run.page());
 
     let mut page = Page::open(&mut browser, &run.page(), DESK);
     assert!(page.evaluate("document.querySelector('h1').textContent").as_str().unwrap().starts_with("Passed"));
@@ -87,7 +87,7 @@ fn a_soak_that_failed_shows_what_the_target_said_and_runs_none_of_it() {
         let records = records.replace("/data/fixtures/", &format!("/data/{ATTACK}/"));
         records.replace("\"message\":\"", &format!("\"message\":\"{ATTACK}"))
     });
-    holds_in_every_view(&mut browser, &run);
+    holds_in_every_view(&mut browser, &run.page());
 
     let mut page = Page::open(&mut browser, &run.page(), DESK);
     page.unfold();

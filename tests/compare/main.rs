@@ -4,9 +4,12 @@
 
 mod claims;
 mod gate;
+mod html;
 mod laws;
 mod legs;
 mod make;
+#[path = "../support/markup.rs"]
+mod markup;
 mod page;
 mod refusals;
 #[path = "../support/mod.rs"]

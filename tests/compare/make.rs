@@ -31,9 +31,13 @@ fn the_legs_below_a_directory_are_compared_where_they_lie() {
     let shelf = Shelf::of(in_turns([20.0, 20.1, 19.9], [30.0, 30.1, 29.9]));
     let done = make(&shelf, &[&format!("LEGS={}", shelf.path("").display())]);
     let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() && said.contains("ab/report.md and comparison.json beside it"), "{said}");
+    assert!(
+        done.status.success() && said.contains("ab/report.md, with report.html and comparison.json beside it"),
+        "{said}"
+    );
     assert!(String::from_utf8_lossy(&done.stdout).contains("**Worse**: np-4 is worse than np-8"), "{said}");
-    assert!(shelf.path("ab/report.md").is_file() && !shelf.path("out").exists());
+    assert!(shelf.path("ab/report.md").is_file() && shelf.path("ab/report.html").is_file());
+    assert!(!shelf.path("out").exists());
 }
 
 #[test]

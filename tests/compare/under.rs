@@ -59,7 +59,7 @@ fn of_each_setting_the_directory_with_the_newest_leg_counts() {
     assert_eq!(under(root.path(), &["--place", place.to_str().unwrap()]).stdout, page);
     let names: Vec<_> =
         fs::read_dir(root.path().join("new/ab")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 5, "{names:?}");
+    assert_eq!(names.len(), 6, "{names:?}");
 }
 
 #[test]

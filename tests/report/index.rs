@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::support::{RUN, Ran, good, job, text, tool};
 
 /// Reports on one level of a ramp below `root`, with `jobs` jobs that end in `phase`.
-fn level(root: &Path, name: &str, levels: &str, jobs: u64, phase: &str) {
+pub(crate) fn level(root: &Path, name: &str, levels: &str, jobs: u64, phase: &str) {
     let run = RUN
         .replace(
             r#""labels":{"scenario":"soak"}"#,
@@ -25,11 +25,11 @@ fn level(root: &Path, name: &str, levels: &str, jobs: u64, phase: &str) {
     tool(&["--out", &out], std::io::Cursor::new(text(&lines)));
 }
 
-fn soak(out: &Path, lines: &[String]) {
+pub(crate) fn soak(out: &Path, lines: &[String]) {
     tool(&["--out", &out.display().to_string()], std::io::Cursor::new(text(lines)));
 }
 
-fn index(root: &Path) -> (Ran, String) {
+pub(crate) fn index(root: &Path) -> (Ran, String) {
     let ran = tool(&["--index", &root.display().to_string()], std::io::empty());
     let page = std::fs::read_to_string(root.join("report.md")).unwrap_or_default();
     (ran, page)
@@ -148,6 +148,8 @@ Breaking point: level 24.
 Median and max are end to end, of the jobs that succeeded.
 
 - Levels 8, 16, 24 were the same load: with so few jobs none of them could have more than 8 in flight
+
+The same with drawings: [report.html](report.html).
 "
     );
     let first = ran.stdout;

@@ -8,6 +8,8 @@ mod hostile;
 mod html;
 mod index;
 mod junit;
+#[path = "../support/markup.rs"]
+mod markup;
 mod observed;
 mod observed_thresholds;
 mod process;

@@ -2,87 +2,11 @@
 //! known.
 
 mod hostile;
+mod index;
 mod timeline;
 
-use std::collections::BTreeSet;
-
+use crate::markup::{built_for_everybody, read, words};
 use crate::support::{RUN, Scratch, good, job, succeeded, tool};
-
-/// Every tag that the page may have; anything else came from a record.
-const TAGS: [&str; 48] = [
-    "html", "head", "meta", "title", "style", "body", "a", "svg", "defs", "pattern", "path", "rect", "circle", "g",
-    "text", "desc", "header", "main", "nav", "section", "footer", "h1", "h2", "h3", "p", "b", "span", "strong", "div",
-    "dl", "dt", "dd", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "pre",
-    "code", "line", "br", "!doctype",
-];
-const VOID: [&str; 5] = ["meta", "path", "rect", "circle", "!doctype"];
-
-/// A start tag: its name, its attributes, and the text up to the next tag.
-#[derive(Debug)]
-struct Tag<'a> {
-    name: &'a str,
-    attributes: Vec<(&'a str, &'a str)>,
-    text: &'a str,
-}
-
-impl Tag<'_> {
-    fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(held, _)| *held == name).map(|(_, value)| *value)
-    }
-}
-
-/// Reads the page as strictly as XML is read: every tag is closed in order, every attribute has a value in quotes.
-fn read(page: &str) -> Vec<Tag<'_>> {
-    let (mut tags, mut open, mut rest) = (Vec::new(), Vec::new(), page);
-    while let Some(at) = rest.find('<') {
-        let end = at + rest[at..].find('>').unwrap();
-        let (inner, after) = (&rest[at + 1..end], &rest[end + 1..]);
-        if let Some(name) = inner.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(name), "closed out of order: {}", &rest[..end.min(200)]);
-        } else {
-            let (name, list) = inner.trim_end_matches('/').split_once(' ').unwrap_or((inner.trim_end_matches('/'), ""));
-            assert!(TAGS.contains(&name), "a tag of somebody else's: {inner}");
-            let text = &after[..after.find('<').unwrap_or(after.len())];
-            tags.push(Tag { name, attributes: attributes(list, name), text });
-            if !(inner.ends_with('/') || VOID.contains(&name)) {
-                open.push(name);
-            }
-        }
-        rest = after;
-    }
-    assert_eq!(open, Vec::<&str>::new(), "left open");
-    tags
-}
-
-fn attributes<'a>(mut list: &'a str, name: &str) -> Vec<(&'a str, &'a str)> {
-    let mut found = Vec::new();
-    if name == "!doctype" {
-        return found;
-    }
-    while let Some((key, rest)) = list.trim_start().split_once("=\"") {
-        let (value, rest) = rest.split_once('"').unwrap();
-        assert!(key.chars().all(|c| c.is_ascii_alphabetic() || c == '-'), "{key}");
-        assert!(!key.starts_with("on"), "{key} would be run");
-        found.push((key, value));
-        list = rest;
-    }
-    assert_eq!(list.trim(), "", "an attribute without quotes in {name}");
-    found
-}
-
-/// What a reader sees: the page without its style and tags.
-fn words(page: &str) -> String {
-    let (head, rest) = page.split_once("<style>").unwrap();
-    let (_, body) = rest.split_once("</style>").unwrap();
-    let mut words = String::new();
-    for part in format!("{head}{body}").split('<') {
-        words.push_str(part.split_once('>').map_or(part, |(_, text)| text));
-    }
-    let words = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("\u{a0}", " "), ("&amp;", "&")]
-        .iter()
-        .fold(words, |words, (from, to)| words.replace(from, to));
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
-}
 
 fn rendered(lines: &[String], flags: &[&str]) -> String {
     let scratch = Scratch::new();
@@ -148,42 +72,7 @@ fn it_is_built_for_everybody() {
         [good(), failing(), vec![RUN.to_owned()], vec![good()[1].clone()], vec![r#"{"kind":"Other"}"#.to_owned()]]
     {
         let page = rendered(&lines, &[]);
-        let tags = read(&page);
-        let all = |name: &str| tags.iter().filter(|tag| tag.name == name).collect::<Vec<_>>();
-        let ids: Vec<&str> = tags.iter().filter_map(|tag| tag.attribute("id")).collect();
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id stands twice: {ids:?}");
-        for place in tags.iter().filter_map(|tag| tag.attribute("href")?.strip_prefix('#')) {
-            assert!(ids.contains(&place), "#{place} leads nowhere");
-        }
-        for named in tags.iter().flat_map(|tag| tag.attribute("aria-labelledby").unwrap_or_default().split(' ')) {
-            assert!(named.is_empty() || ids.contains(&named), "{named} names nothing");
-        }
-        let mut level = 0;
-        for heading in tags.iter().filter(|tag| ["h1", "h2", "h3"].contains(&tag.name)) {
-            let this = heading.name[1..].parse::<u32>().unwrap();
-            assert!(this <= level + 1 && !heading.text.is_empty(), "{heading:?} after h{level}");
-            level = this;
-        }
-        assert_eq!((all("h1").len(), all("main").len(), all("header").len()), (1, 1, 1));
-        assert!(all("th").iter().all(|th| th.attribute("scope").is_some()));
-        assert!(all("html")[0].attribute("lang") == Some("en"));
-        for svg in all("svg") {
-            let told = svg.attribute("role") == Some("img") && svg.attribute("aria-labelledby").is_some();
-            assert!(told || svg.attribute("aria-hidden") == Some("true"), "{svg:?}");
-        }
-        let drawn = all("svg").iter().filter(|svg| svg.attribute("role") == Some("img")).count();
-        assert_eq!(all("desc").len(), drawn, "each says what it shows");
-        assert!(all("desc").iter().all(|desc| desc.text.len() > 20), "{:?}", all("desc"));
-        let boxes = tags.iter().filter(|tag| tag.attribute("class") == Some("scroll"));
-        assert!(
-            boxes.clone().all(|tag| tag.attribute("tabindex") == Some("0") && tag.attribute("aria-label").is_some())
-        );
-        let policy = all("meta")
-            .iter()
-            .find_map(|tag| tag.attribute("content").filter(|text| text.contains("-src")))
-            .unwrap()
-            .to_owned();
-        assert!(policy.starts_with("default-src 'none';") && !policy.contains("script-src"), "{policy}");
+        built_for_everybody(&page);
     }
 }
 

@@ -29,7 +29,8 @@ pub(super) fn page(comparison: &Comparison, report: Way<'_>) -> String {
         section("shows", "What these legs can show", written(&|sheet| page::shows(sheet, comparison))),
         section("legs", "Legs", written(&|sheet| page::legs(sheet, comparison, report))),
     ];
-    let heads: Vec<String> = status.against.iter().map(page::head).collect();
+    let mut heads: Vec<String> = status.against.iter().map(page::head).collect();
+    heads.dedup();
     Document {
         title: format!("{}: {}", listed(&heads), comparison.metadata.name),
         banner: banner(comparison),

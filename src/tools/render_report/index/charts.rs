@@ -19,9 +19,9 @@ const LEVELS: usize = 40;
 /// How many characters of a level's name are shown.
 const NAME: usize = 9;
 const LEFT: f64 = 52.0;
-const TOP: f64 = 20.0;
-const BOTTOM: f64 = 190.0;
-const HEIGHT: f64 = 234.0;
+const TOP: f64 = 30.0;
+const BOTTOM: f64 = 200.0;
+const HEIGHT: f64 = 244.0;
 /// How wide the chart is at least, and a level.
 const WIDTH: f64 = 360.0;
 const BAND: f64 = 76.0;
