@@ -47,8 +47,8 @@ Output:
   report.redacted.html, the one file to send: without bodies, sources, addresses, messages, status
   words, log lines and tracebacks. Names of jobs, stages, queues and services, ids, labels, reasons
   and queries stay in it.
-  With --index: report.md and index.json in that directory, and the content of index.json on
-  stdout.
+  With --index: report.md, report.html and index.json in that directory, and the content of
+  index.json on stdout.
 
 Criteria:
   all-done          every job that was asked for succeeded
