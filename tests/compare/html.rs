@@ -110,6 +110,18 @@ fn each_of_several_settings_has_its_own_sentence_and_drawing() {
 }
 
 #[test]
+fn a_page_elsewhere_leads_to_the_legs_by_a_relative_way() {
+    let shelf = Shelf::of(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0)]);
+    fs::write(shelf.path("ab/np-8/report.html"), "").unwrap();
+    let out = shelf.path("other/comparison");
+    let ran = shelf.compare(&["--out", out.to_str().unwrap()]);
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    let links: Vec<&str> = links(&page).into_iter().filter(|link| !link.starts_with('#')).collect();
+    assert_eq!(links, ["../../ab/np-8/report.html", "../../ab/np-4/report.md"]);
+    assert!(out.join(links[0]).is_file() && ran.stdout.contains("[np-8](../../ab/np-8/report.md)"), "{}", ran.stdout);
+}
+
+#[test]
 fn a_difference_that_the_shown_digits_do_not_tell_is_zero_without_a_sign() {
     let mut other = leg("np-4", 1, 20.0);
     other.figures().insert("gpu.transitions".to_owned(), json!(13.97));

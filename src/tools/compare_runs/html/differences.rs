@@ -52,7 +52,7 @@ impl<'a> Drawn<'a> {
     /// What stands at the end of the row.
     fn text(&self) -> String {
         let Some(found) = self.found else { return "– not known".to_owned() };
-        let at = self.at.map_or_else(|| "from a reference of 0".to_owned(), percent);
+        let at = self.at.map_or_else(|| "from 0".to_owned(), percent);
         match found.word {
             Some(Word::Better) => format!("✓ better {at}"),
             Some(Word::Worse) => format!("✕ worse {at}"),
@@ -89,9 +89,8 @@ pub(super) fn section(comparison: &Comparison) -> String {
 fn finding(all: &[Drawn<'_>], against: &Against, reference: &str) -> String {
     let with = |word: Word| -> Vec<String> {
         let held = |drawn: &&Drawn<'_>| drawn.found.and_then(|found| found.word) == Some(word);
-        let name = |drawn: &Drawn<'_>| {
-            format!("{} {}", drawn.row.name, drawn.at.map_or_else(|| "from a reference of 0".to_owned(), percent))
-        };
+        let name =
+            |drawn: &Drawn<'_>| format!("{} {}", drawn.row.name, drawn.at.map_or_else(|| "from 0".to_owned(), percent));
         all.iter().filter(held).map(name).collect()
     };
     if against.tested == 0 {
@@ -293,7 +292,7 @@ mod tests {
         assert_eq!(end_of(&x, -3.0, y), "M6 5L0 10L6 15");
         assert_eq!(end_of(&x, 1.0, y), "M200 6V14");
         let zero = text(&with(0.0, 3.0, (1.0, 4.0), Word::Worse));
-        assert!(zero.contains("✕ worse from a reference of 0") && !zero.contains("whisker"), "{zero}");
+        assert!(zero.contains("✕ worse from 0") && !zero.contains("whisker"), "{zero}");
     }
 
     #[test]

@@ -42,8 +42,8 @@ pub(super) fn section(ramp: &Ramp<'_>) -> String {
     if levels.iter().any(|level| level.verdict() == Some(Verdict::Failed)) {
         notes.push("a frame is around a level that Failed".to_owned());
     }
-    if levels.iter().any(|level| level.scenario.is_none()) {
-        notes.push("a dashed frame is around one that was not run".to_owned());
+    if levels.iter().any(|level| frame(level) == Some("unknown")) {
+        notes.push("a dashed frame is around one that is Incomplete or was not run".to_owned());
     }
     if ramp.levels.len() > LEVELS {
         notes.push(format!("{LEVELS} of {} levels are drawn, all are in the table", ramp.levels.len()));
@@ -84,10 +84,11 @@ impl Chart {
         LEFT + self.band * (index as f64 + 0.5)
     }
 
-    /// What stands where there is no value.
+    /// What stands where there is no value; a level that was not run says so below already.
     fn nothing(&mut self, index: usize, level: &Level<'_>) {
-        let why = if level.scenario.is_none() { "not run" } else { "not known" };
-        self.svg.text("quiet", (self.middle(index), BOTTOM - 8.0), Anchor::Middle, why);
+        if level.scenario.is_some() {
+            self.svg.text("quiet", (self.middle(index), BOTTOM - 8.0), Anchor::Middle, "not known");
+        }
     }
 
     /// How far the truth may lie from a value.
