@@ -224,11 +224,13 @@ fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOn
 }
 
 fn watch_signals(stop: &Stop) -> io::Result<()> {
+    stop.mark_on(SIGINT)?;
+    stop.mark_on(SIGTERM)?;
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for number in signals.forever() {
-            if stop.signal().is_some() {
+        for (nth, number) in signals.forever().enumerate() {
+            if nth > 0 {
                 // The second one: whoever sends it wants the end now. If even that fails the process goes on as it was.
                 let _ = signal_hook::low_level::emulate_default_handler(number);
             }

@@ -1,6 +1,7 @@
 //! The signal that asks a tool for its end.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Exit;
@@ -13,30 +14,44 @@ pub struct Stop {
 
 #[derive(Default)]
 struct StopInner {
-    signal: AtomicI32,
-    listeners: Mutex<Vec<Box<dyn Fn() + Send>>>,
+    /// Set by the signal's handler itself: whoever looks after the signal came sees it, however late a thread wakes up.
+    signal: Arc<AtomicUsize>,
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Default)]
+struct Listeners {
+    told: bool,
+    all: Vec<Box<dyn Fn() + Send>>,
 }
 
 impl Stop {
     /// The signal that asked for the end.
     pub fn signal(&self) -> Option<i32> {
-        Some(self.inner.signal.load(Ordering::SeqCst)).filter(|number| *number != 0)
+        i32::try_from(self.inner.signal.load(Ordering::SeqCst)).ok().filter(|number| *number != 0)
+    }
+
+    /// Lets the arrival of the signal `number` show in [`Stop::signal`] at once.
+    pub(super) fn mark_on(&self, number: i32) -> io::Result<()> {
+        let mark = usize::try_from(number).map_err(io::Error::other)?;
+        signal_hook::flag::register_usize(number, Arc::clone(&self.inner.signal), mark).map(drop)
     }
 
     /// Calls `listener` when the signal comes, from another thread; at once where it has come already.
     pub fn on_stop(&self, listener: impl Fn() + Send + 'static) {
         let mut listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.signal().is_some() {
+        if listeners.told {
             listener();
         }
-        listeners.push(Box::new(listener));
+        listeners.all.push(Box::new(listener));
     }
 
     /// Does what the arrival of `signal` does.
     pub fn trigger(&self, signal: i32) {
-        let listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        self.inner.signal.store(signal, Ordering::SeqCst);
-        for listener in listeners.iter() {
+        let mut listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        self.inner.signal.store(usize::try_from(signal).unwrap_or_default(), Ordering::SeqCst);
+        listeners.told = true;
+        for listener in &listeners.all {
             listener();
         }
     }
@@ -55,6 +70,8 @@ impl std::fmt::Debug for Stop {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicI32;
+
     use signal_hook::consts::SIGINT;
 
     use super::*;
