@@ -12,7 +12,7 @@
   sub(/:.*/, "", name)
   help = $0
   sub(/.* ## /, "", help)
-  targets = targets head("targets", section) sprintf("  make %-10s %s\n", name, help)
+  targets = targets head("targets", section) sprintf("  make %-12s %s\n", name, help)
 }
 { text = "" }
 END { printf "%s\nVariables, as in `make soak JOBS=20`:\n%s", substr(targets, 2), variables }

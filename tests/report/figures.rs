@@ -57,7 +57,7 @@ unfinished + 0 not submitted + 0 missing
   Success rate   3 of 3 jobs (100 %); with 95 % confidence that still allows up to 63 % failures
   Report         {}
 ",
-            scratch.out().join("report.md").display()
+            scratch.out().join("report.html").display()
         )
     );
 }

@@ -241,7 +241,7 @@ fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
     shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
     let failed = failed || !left.is_empty() || shelf.failed();
 
-    console.show(&summary::summary(&report, &seen.figures, &seen.captures, &out.join(files::PAGE)));
+    console.show(&summary::summary(&report, &seen.figures, &seen.captures, &out.join(files::HTML)));
     let verdict = exit_of(report.status.verdict, broken, failed);
     let mut writer = Writer::new(stdout);
     left.iter().try_for_each(|line| said(writer.line(line)))?;

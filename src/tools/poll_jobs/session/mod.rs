@@ -1,13 +1,12 @@
 //! A session of polling: one loop that keeps the timers, hears every answer, and is the only one to write.
 
 mod resume;
+mod timers;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
-
-use crate::http::Method;
 
 use super::Args;
 use super::follow::{Followed, Limits, Next, Polled};
@@ -16,7 +15,7 @@ use super::stages::Names;
 use super::tally::Tally;
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
-use crate::http::{BaseUrl, Client, Connections};
+use crate::http::{BaseUrl, Client, Connections, Method};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::{Place, Profile, Values, fill};
@@ -175,26 +174,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn send_what_is_due(&mut self) -> Result<(), Failure> {
-        let now = Instant::now();
-        while let Some(due) = self.timers.take_due(now) {
-            self.ready.push_back(due);
-        }
-        while let Some(&(due, job)) = self.ready.front() {
-            if let Some(followed) = self.followed.get(&job) {
-                if !self.workers.has_idle() && !self.pace.wants_more_than(self.workers.threads(), Instant::now()) {
-                    return Ok(());
-                }
-                let task = Task { job, due, url: followed.url.clone(), clock: self.clock.clone() };
-                if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
-                    return Ok(());
-                }
-            }
-            self.ready.pop_front();
-        }
-        Ok(())
-    }
-
     fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
         match event {
             Event::Line(Input::End) => {
@@ -316,18 +295,6 @@ impl<'a> Session<'a> {
         self.base.as_ref().ok_or_else(|| Failure::usage("no target"))
     }
 
-    fn interval(&mut self, age: f64) -> Duration {
-        let random = self.jitter.next();
-        self.intervals.next(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX / 2), random)
-    }
-
-    /// Anywhere within the first interval: a saved stream brings thousands of jobs in one moment, and they must not be due
-    /// in one moment too.
-    fn first_wait(&mut self, age: f64) -> Duration {
-        let share = f64::from(self.jitter.next()) / f64::from(u32::MAX);
-        self.interval(age).mul_f64(share)
-    }
-
     fn hear_answer(&mut self, job: usize, late: Duration, polled: Polled, out: &mut Writer<'_>) -> Result<(), Failure> {
         self.tally.note(late);
         self.pace.note(polled.received.since(polled.sent), Instant::now());
@@ -354,15 +321,6 @@ impl<'a> Session<'a> {
         };
         self.set_timer(job, wait);
         Ok(())
-    }
-
-    fn set_timer(&mut self, job: usize, not_before: Duration) {
-        let Some(followed) = self.followed.get(&job) else { return };
-        let (now, limits) = (self.clock.now(), self.limits);
-        let (age, patience) = (followed.age(now), followed.patience(now, limits));
-        let left = Duration::try_from_secs_f64(patience).unwrap_or_default();
-        let wait = self.interval(age).max(not_before).min(left);
-        self.timers.set(Instant::now() + wait, job);
     }
 
     /// Says once that polls fail, and once that they do no longer.

@@ -11,18 +11,19 @@
 //! | 74 | reading or writing failed |
 //! | 130, 143 | ended by the signal itself |
 
+mod console;
+mod stop;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::os::fd::BorrowedFd;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use clap::error::ErrorKind;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::escape;
+pub use console::Console;
+pub use stop::Stop;
 
 /// How a tool ended that did what it could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,150 +143,6 @@ impl std::fmt::Debug for Io<'_> {
     }
 }
 
-/// Standard error: lines that begin with the tool's name, and one line of progress on a terminal.
-#[derive(Clone, Debug)]
-pub struct Console {
-    tool: &'static str,
-    sink: Arc<Mutex<Sink>>,
-}
-
-struct Sink {
-    out: Box<dyn Write + Send>,
-    terminal: bool,
-    progress: bool,
-    last_progress: Option<Instant>,
-}
-
-impl std::fmt::Debug for Sink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sink").field("terminal", &self.terminal).finish_non_exhaustive()
-    }
-}
-
-/// How often progress is redrawn on a terminal.
-const REDRAW: Duration = Duration::from_millis(200);
-/// How often progress is said where stderr is not a terminal.
-const RETELL: Duration = Duration::from_secs(30);
-
-impl Console {
-    /// Writes to `out` in the name of `tool`.
-    pub fn new(tool: &'static str, out: Box<dyn Write + Send>, terminal: bool) -> Self {
-        let sink = Sink { out, terminal, progress: false, last_progress: None };
-        Self { tool, sink: Arc::new(Mutex::new(sink)) }
-    }
-
-    /// The tool's name.
-    pub fn tool(&self) -> &'static str {
-        self.tool
-    }
-
-    /// Says one line. Control characters in it are spelt out.
-    pub fn say(&self, message: &str) {
-        let mut sink = self.sink();
-        sink.erase();
-        let line = format!("{}: {}\n", self.tool, escape::terminal(message));
-        // Where stderr itself cannot be written there is nobody left to tell.
-        let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
-    }
-
-    /// Writes lines as they are, without the tool's name: a summary for whoever looks at the terminal.
-    pub fn show(&self, lines: &str) {
-        let mut sink = self.sink();
-        sink.erase();
-        let _ = sink.out.write_all(lines.as_bytes()).and_then(|()| sink.out.flush());
-    }
-
-    /// Shows how far the work has come: one line that is redrawn on a terminal, elsewhere a plain line now and then.
-    /// `text` is only made where it will be shown.
-    pub fn progress(&self, text: impl FnOnce() -> String) {
-        let mut sink = self.sink();
-        let every = if sink.terminal { REDRAW } else { RETELL };
-        match sink.last_progress {
-            Some(last) if last.elapsed() < every => return,
-            // Elsewhere than on a terminal the first line waits: a short run needs none.
-            None if !sink.terminal => {
-                sink.last_progress = Some(Instant::now());
-                return;
-            }
-            _ => sink.last_progress = Some(Instant::now()),
-        }
-        let text = escape::terminal(&text());
-        let line = if sink.terminal {
-            sink.progress = true;
-            // Without the terminal's wrapping: what is redrawn must not leave the rest of a long line above it.
-            format!("\r\x1b[K\x1b[?7l{}: {}\x1b[?7h", self.tool, escape::start(&text, 150))
-        } else {
-            format!("{}: {text}\n", self.tool)
-        };
-        let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
-    }
-
-    /// Takes the line of progress away.
-    pub fn clear_progress(&self) {
-        self.sink().erase();
-    }
-
-    fn sink(&self) -> MutexGuard<'_, Sink> {
-        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Sink {
-    fn erase(&mut self) {
-        if std::mem::take(&mut self.progress) {
-            let _ = self.out.write_all(b"\r\x1b[K").and_then(|()| self.out.flush());
-        }
-    }
-}
-
-/// Tells when a signal asked for the end. The first one is for the tool to obey in its own way; the second one quits.
-#[derive(Clone, Default)]
-pub struct Stop {
-    inner: Arc<StopInner>,
-}
-
-#[derive(Default)]
-struct StopInner {
-    signal: AtomicI32,
-    listeners: Mutex<Vec<Box<dyn Fn() + Send>>>,
-}
-
-impl Stop {
-    /// The signal that asked for the end.
-    pub fn signal(&self) -> Option<i32> {
-        Some(self.inner.signal.load(Ordering::SeqCst)).filter(|number| *number != 0)
-    }
-
-    /// Calls `listener` when the signal comes, from another thread; at once where it has come already.
-    pub fn on_stop(&self, listener: impl Fn() + Send + 'static) {
-        let mut listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.signal().is_some() {
-            listener();
-        }
-        listeners.push(Box::new(listener));
-    }
-
-    /// Does what the arrival of `signal` does.
-    pub fn trigger(&self, signal: i32) {
-        let listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        self.inner.signal.store(signal, Ordering::SeqCst);
-        for listener in listeners.iter() {
-            listener();
-        }
-    }
-
-    /// The exit of a tool whose work ended with `otherwise`, unless a signal had asked for the end.
-    pub fn exit_or(&self, otherwise: Exit) -> Exit {
-        self.signal().map_or(otherwise, Exit::Signal)
-    }
-}
-
-impl std::fmt::Debug for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Stop").field(&self.signal()).finish()
-    }
-}
-
 /// What the first SIGINT or SIGTERM does to a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSignal {
@@ -367,11 +224,13 @@ fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOn
 }
 
 fn watch_signals(stop: &Stop) -> io::Result<()> {
+    stop.mark_on(SIGINT)?;
+    stop.mark_on(SIGTERM)?;
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for number in signals.forever() {
-            if stop.signal().is_some() {
+        for (nth, number) in signals.forever().enumerate() {
+            if nth > 0 {
                 // The second one: whoever sends it wants the end now. If even that fails the process goes on as it was.
                 let _ = signal_hook::low_level::emulate_default_handler(number);
             }
@@ -389,46 +248,5 @@ mod tests {
     fn usage_errors_are_one_line() {
         let text = "error: the following required arguments were not provided:\n  --out <DIR>\n\nUsage: x --out <DIR>\n\nFor more information, try '--help'.\n";
         assert_eq!(one_line(text), "the following required arguments were not provided: --out <DIR>");
-    }
-
-    #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn progress_is_one_line_that_leaves_nothing_behind() {
-        let kept = Kept::default();
-        let console = Console::new("t", Box::new(kept.clone()), true);
-        console.progress(|| "1 of 2\x1b".to_owned());
-        console.progress(|| unreachable!("not before it is due again"));
-        console.say("done");
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        let drawn = format!("\r\x1b[K\x1b[?7lt: {}\x1b[?7h", escape::terminal("1 of 2\x1b"));
-        assert_eq!(text, format!("{drawn}\r\x1b[Kt: done\n"));
-
-        let plain = Kept::default();
-        Console::new("t", Box::new(plain.clone()), false).progress(|| "never so early".to_owned());
-        assert!(plain.0.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_listener_that_comes_late_is_called_all_the_same() {
-        let (stop, heard) = (Stop::default(), Arc::new(AtomicI32::new(0)));
-        stop.trigger(SIGINT);
-        let count = heard.clone();
-        stop.on_stop(move || {
-            count.fetch_add(1, Ordering::SeqCst);
-        });
-        assert_eq!((stop.signal(), heard.load(Ordering::SeqCst)), (Some(SIGINT), 1));
-        assert_eq!(stop.exit_or(Exit::Done).code(), 130);
     }
 }

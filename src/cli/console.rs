@@ -1,0 +1,139 @@
+//! What a tool says on stderr.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::escape;
+
+/// Standard error: lines that begin with the tool's name, and one line of progress on a terminal.
+#[derive(Clone, Debug)]
+pub struct Console {
+    tool: &'static str,
+    sink: Arc<Mutex<Sink>>,
+}
+
+struct Sink {
+    out: Box<dyn Write + Send>,
+    terminal: bool,
+    progress: bool,
+    last_progress: Option<Instant>,
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink").field("terminal", &self.terminal).finish_non_exhaustive()
+    }
+}
+
+/// How often progress is redrawn on a terminal.
+const REDRAW: Duration = Duration::from_millis(200);
+/// How often progress is said where stderr is not a terminal.
+const RETELL: Duration = Duration::from_secs(30);
+
+impl Console {
+    /// Writes to `out` in the name of `tool`.
+    pub fn new(tool: &'static str, out: Box<dyn Write + Send>, terminal: bool) -> Self {
+        let sink = Sink { out, terminal, progress: false, last_progress: None };
+        Self { tool, sink: Arc::new(Mutex::new(sink)) }
+    }
+
+    /// The tool's name.
+    pub fn tool(&self) -> &'static str {
+        self.tool
+    }
+
+    /// Says one line. Control characters in it are spelt out.
+    pub fn say(&self, message: &str) {
+        let mut sink = self.sink();
+        sink.erase();
+        let line = format!("{}: {}\n", self.tool, escape::terminal(message));
+        // Where stderr itself cannot be written there is nobody left to tell.
+        let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
+    }
+
+    /// Writes lines as they are, without the tool's name: a summary for whoever looks at the terminal.
+    pub fn show(&self, lines: &str) {
+        let mut sink = self.sink();
+        sink.erase();
+        let _ = sink.out.write_all(lines.as_bytes()).and_then(|()| sink.out.flush());
+    }
+
+    /// Shows how far the work has come: one line that is redrawn on a terminal, elsewhere a plain line now and then.
+    /// `text` is only made where it will be shown.
+    pub fn progress(&self, text: impl FnOnce() -> String) {
+        let mut sink = self.sink();
+        let every = if sink.terminal { REDRAW } else { RETELL };
+        match sink.last_progress {
+            Some(last) if last.elapsed() < every => return,
+            // Elsewhere than on a terminal the first line waits: a short run needs none.
+            None if !sink.terminal => {
+                sink.last_progress = Some(Instant::now());
+                return;
+            }
+            _ => sink.last_progress = Some(Instant::now()),
+        }
+        let text = escape::terminal(&text());
+        let line = if sink.terminal {
+            sink.progress = true;
+            // Without the terminal's wrapping: what is redrawn must not leave the rest of a long line above it.
+            format!("\r\x1b[K\x1b[?7l{}: {}\x1b[?7h", self.tool, escape::start(&text, 150))
+        } else {
+            format!("{}: {text}\n", self.tool)
+        };
+        let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
+    }
+
+    /// Takes the line of progress away.
+    pub fn clear_progress(&self) {
+        self.sink().erase();
+    }
+
+    fn sink(&self) -> MutexGuard<'_, Sink> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sink {
+    fn erase(&mut self) {
+        if std::mem::take(&mut self.progress) {
+            let _ = self.out.write_all(b"\r\x1b[K").and_then(|()| self.out.flush());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn progress_is_one_line_that_leaves_nothing_behind() {
+        let kept = Kept::default();
+        let console = Console::new("t", Box::new(kept.clone()), true);
+        console.progress(|| "1 of 2\x1b".to_owned());
+        console.progress(|| unreachable!("not before it is due again"));
+        console.say("done");
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let drawn = format!("\r\x1b[K\x1b[?7lt: {}\x1b[?7h", escape::terminal("1 of 2\x1b"));
+        assert_eq!(text, format!("{drawn}\r\x1b[Kt: done\n"));
+
+        let plain = Kept::default();
+        Console::new("t", Box::new(plain.clone()), false).progress(|| "never so early".to_owned());
+        assert!(plain.0.lock().unwrap().is_empty());
+    }
+}
