@@ -23,6 +23,8 @@ pub const REPORT: &str = "report.json";
 pub const PAGE: &str = "report.md";
 /// The same with drawings, for a browser.
 pub const HTML: &str = "report.html";
+/// The comparison of legs as data.
+pub const COMPARISON: &str = "comparison.json";
 
 /// What the captures call their directories, which are no scenarios whatever is in them.
 const CAPTURES: [&str; 3] = ["jaeger", "logs", "prometheus"];

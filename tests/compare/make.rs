@@ -32,7 +32,7 @@ fn the_legs_below_a_directory_are_compared_where_they_lie() {
     let done = make(&shelf, &[&format!("LEGS={}", shelf.path("").display())]);
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(
-        done.status.success() && said.contains("ab/report.md, with report.html and comparison.json beside it"),
+        done.status.success() && said.contains("ab/report.html, with report.md and comparison.json beside it"),
         "{said}"
     );
     assert!(String::from_utf8_lossy(&done.stdout).contains("**Worse**: np-4 is worse than np-8"), "{said}");

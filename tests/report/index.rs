@@ -56,7 +56,7 @@ fn the_screen_has_a_line_per_level_or_scenario_with_its_figures() {
     let (ran, _) = index(&ramp);
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert!(lines[0].starts_with("ramp: Passed: the ramp breaks at level 8: "), "{}", ran.stderr);
-    let report = format!("  Report         {}", ramp.join("report.md").display());
+    let report = format!("  Report         {}", ramp.join("report.html").display());
     let expected = [
         "  Breaking point level 8",
         "  Level 4        Passed: 6.10 jobs/min, median 56.5 s",

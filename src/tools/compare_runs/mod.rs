@@ -20,7 +20,7 @@ use crate::cli::{Console, Exit, Failure, Io, Outcome};
 use crate::clock::micro;
 use crate::escape;
 use crate::record::{Comparison, ComparisonSpec, ComparisonStatus, Leg, Metadata, Setting, Verdict};
-use crate::scenario::{self, HTML, PAGE, RECORDS, REPORT};
+use crate::scenario::{self, COMPARISON, HTML, PAGE, RECORDS, REPORT};
 use crate::units;
 use different::Aspect;
 use legs::{Group, Run};
@@ -28,8 +28,6 @@ use legs::{Group, Run};
 /// The probability, in each direction, with which a difference that is not there may be called one: with three legs of each
 /// setting no smaller one can be had, for they have 20 splits.
 const LEVEL: f64 = 0.05;
-/// The comparison as data.
-const COMPARISON: &str = "comparison.json";
 /// The directory in which a run keeps its legs.
 const LEGS: &str = "ab";
 
@@ -116,7 +114,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         write(out, PAGE, &page)?;
         write(out, HTML, &html)?;
         write(out, COMPARISON, &json)?;
-        console.say(&format!("wrote {}, with {HTML} and {COMPARISON} beside it", out.join(PAGE).display()));
+        console.say(&format!("wrote {}, with {PAGE} and {COMPARISON} beside it", out.join(HTML).display()));
     }
     let text = if args.json { json } else { page };
     match stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error)) {

@@ -14,10 +14,12 @@ use crate::record::{Against, Comparison, Difference, Row, Word};
 /// How many rows are drawn: stages and queues are the target's, and may be many.
 const ROWS: usize = 60;
 /// How many characters of a row's name are shown.
-const NAME: usize = 36;
+const NAME: usize = 31;
 const WIDTH: f64 = 1000.0;
-const LEFT: f64 = 255.0;
-const RIGHT: f64 = 790.0;
+/// Where the words stand: beside the names, so that a narrow screen shows both before it scrolls.
+const WORDS: f64 = 214.0;
+const LEFT: f64 = 390.0;
+const RIGHT: f64 = 990.0;
 const ROW: f64 = 24.0;
 /// The least and the most that the axis spans, as parts of the reference; what lies beyond is an arrow.
 const LEAST: f64 = 0.05;
@@ -49,7 +51,7 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    /// What stands at the end of the row.
+    /// What stands beside the name.
     fn text(&self) -> String {
         let Some(found) = self.found else { return "– not known".to_owned() };
         let at = self.at.map_or_else(|| "from 0".to_owned(), percent);
@@ -184,7 +186,7 @@ fn row(svg: &mut Svg, x: &Scale, drawn: &Drawn<'_>, y: f64) {
         Some(Word::Better) => "good-text",
         _ => "quiet",
     };
-    svg.text(class, (RIGHT + 16.0, y + 4.0), Anchor::Start, &drawn.text());
+    svg.text(class, (WORDS, y + 4.0), Anchor::Start, &drawn.text());
     let Some((at, found)) = drawn.at.zip(drawn.found) else { return };
     let shown = match drawn.interval {
         Some((low, high)) => format!("{}, {} to {}", percent(at), percent(low), percent(high)),

@@ -141,7 +141,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome
     shelf.put(files::PAGE, Ok(page.into_bytes()));
     shelf.put(files::HTML, Ok(drawn.into_bytes()));
     shelf.put(INDEX, Ok(text.clone().into_bytes()));
-    let written = directory.join(files::PAGE);
+    let written = directory.join(files::HTML);
     let mut screen = format!("{}: {verdict}: {}\n", terminal(&name), terminal(&start(&cause, 2 * CAUSE)));
     let report = ("Report".to_owned(), terminal(&written.display().to_string()));
     for (label, text) in summary::lines(&ramps, &others).into_iter().chain([report]) {

@@ -9,12 +9,11 @@ use super::{CAUSE, Seen};
 use crate::escape::start;
 use crate::page::{Page, Pen, dash};
 use crate::record::Comparison;
-use crate::scenario::Scenario;
+use crate::scenario::{COMPARISON, Scenario};
 use crate::units;
 
-/// Where a run keeps comparisons, and what they are called as data.
+/// Where a run keeps comparisons.
 const COMPARISONS: [&str; 2] = ["ab", "comparison"];
-const COMPARISON: &str = "comparison.json";
 
 /// The page in Markdown.
 pub(super) fn page(seen: &Seen<'_>) -> String {
