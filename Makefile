@@ -123,8 +123,9 @@ target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
 # --check no tool does more than look at what it was told: what would be refused is refused before a job is submitted.
 define pipe
 pipe() {
+[[ -d '$(OUT)' ]] && earlier=(--earlier '$(OUT)') || earlier=()
 stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
-await-idle $(target_flags) $(prom) --earlier '$(OUT)' --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
+await-idle $(target_flags) $(prom) "$${earlier[@]}" --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
 submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) "$$@" |
 poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) "$$@" |
 $(captures) |
@@ -149,6 +150,8 @@ done
 }
 endef
 more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
+# What a run is judged by is kept with it.
+as_judged = [[ ! '$(EXPECT)' ]] || $(call refuse,EXPECT is for what is run now: render-report --replay --out DIR --expect LIST judges a scenario anew)
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
 comma := ,
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
@@ -161,10 +164,18 @@ made=
 trap tidy EXIT
 tidy() {
 if [[ $$made ]]; then rm -f "$$dir/slots"; fi
-if [[ $$made && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
+if [[ $$made && -d $$dir && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
 if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
   printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
 fi
+}
+endef
+# What belongs to a run and to none of its scenarios. It is made once nothing is refused any more.
+define run_dir
+run_dir() {
+mkdir -p '$(OUT)' || $(call refuse,OUT=$(OUT) cannot be made: name another one)
+[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
+[[ '$(OUT)' != stress-runs/* ]] || ln -sfn '$(patsubst stress-runs/%,%,$(OUT))' stress-runs/latest
 }
 endef
 with_tools = PATH="$(abspath $(BIN)):$$PATH"
@@ -180,7 +191,7 @@ demo: build ## Run the whole suite against the stand-in pipeline, on free loopba
 # Each leg has a stand-in of its own, as each leg of a real A/B has a server of its own. In this order neither setting has the
 # earlier or the later legs.
 .PHONY: demo-ab
-demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, in turn, and their comparison
+demo-ab: build ## Three legs of each of two settings against stand-ins, in turn, and their comparison
 	@$(with_tools); $(go_on)
 	for leg in 8.1 4.1 4.2 8.2 8.3 4.3; do
 	  [[ ! $$stopped ]] || break
@@ -194,17 +205,19 @@ demo-ab: build run-dir ## Three legs of each of two settings against stand-ins, 
 submake = $(MAKE) --no-print-directory
 
 .PHONY: soak
-soak: build run-dir ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
+soak: build ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
 	@$(with_tools)
 	$(tidy)
+	$(run_dir)
 	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
-	pipe --check && mkdir "$$dir" && made=yes && pipe
+	pipe --check && run_dir && mkdir "$$dir" && made=yes && pipe
 
 .PHONY: ramp
-ramp: build run-dir ## Ramp: concurrency level by level, until the first level that does not pass
+ramp: build ## Ramp: concurrency level by level, until the first level that does not pass
 	@$(with_tools); $(go_on)
 	$(tidy)
+	$(run_dir)
 	$(pipe)
 	level() {
 	  level=$$(printf 'lvl-%02d' "$$concurrency")
@@ -219,6 +232,7 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 	  level; pipe --check
 	done
 	[[ $$levels != ' ' ]] || $(call refuse,LEVELS is empty)
+	run_dir
 	mkdir '$(OUT)/ramp' '$(OUT)/ramp/by-concurrency'
 	for concurrency in $(LEVELS); do
 	  level
@@ -228,14 +242,15 @@ ramp: build run-dir ## Ramp: concurrency level by level, until the first level t
 	render-report --index '$(OUT)/ramp' > /dev/null
 
 .PHONY: ab
-ab: leg-named build run-dir ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
+ab: leg-named build ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
 	@$(with_tools)
 	$(tidy)
+	$(run_dir)
 	$(leg)
 	dir="$(OUT)/ab/$$leg" prefix="ab-$$leg" jobs='$(JOBS)' concurrency='$(CONCURRENCY)' expect='$(SOAK_EXPECT)'
 	labels=(--scenario ab --label "leg=$$leg" --label "$$label")
 	$(pipe)
-	pipe --check && mkdir -p '$(OUT)/ab' && mkdir "$$dir" && made=yes && pipe
+	pipe --check && run_dir && mkdir -p '$(OUT)/ab' && mkdir "$$dir" && made=yes && pipe
 
 # The shell variables leg and label of the leg that NP or SETTING, and LEG, name. The setting is never guessed.
 define leg
@@ -252,13 +267,15 @@ leg-named:
 	[[ '$(SETTING)' =~ ^([A-Za-z0-9][A-Za-z0-9_-]*(=[A-Za-z0-9_.-]+)?)?$$ ]] || $(call refuse,SETTING=$(SETTING) is no name and no key=value)
 
 .PHONY: suite
-suite: build run-dir ## Soak, then ramp, also when the soak fails; then the run's report
+suite: build ## Soak, then ramp, also when the soak fails; then the run's report
 	@$(with_tools); $(go_on)
 	for scenario in soak ramp; do
 	  [[ ! -e '$(OUT)'/$$scenario ]] || $(call refuse,$(OUT)/$$scenario is there already: name another OUT)
 	done
 	$(tidy)
 	render-report --check $(more_criteria)
+	$(run_dir)
+	run_dir
 	export SUITE_RUNS=yes
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
@@ -274,7 +291,7 @@ capture: build ## Capture and report on a window without jobs: make capture STAR
 	[[ $${end:-now} != now ]] || end=$$(date +%s)
 	capture() {
 	$(captures) |
-	render-report --out "$$dir" --quiet --expect captured "$${check[@]}"
+	render-report --out "$$dir" --quiet --expect captured $(more_criteria) $(REPORT_FLAGS) "$${check[@]}"
 	}
 	[[ ! -e '$(OUT)' || ! $$(ls -A '$(OUT)') ]] || $(call refuse,$(OUT) holds something already: name another OUT)
 	dir='$(OUT)' check=(--check)
@@ -284,7 +301,8 @@ capture: build ## Capture and report on a window without jobs: make capture STAR
 
 .PHONY: resume
 resume: build ## Follow again what RUN left without a verdict, capture and report again
-	@$(with_tools); $(go_on)
+	@$(as_judged)
+	$(with_tools); $(go_on)
 	$(indexes)
 	run='$(RUN)' verdict=0 failed=0 found=
 	while read -r dir && [[ ! $$stopped ]]; do
@@ -304,7 +322,8 @@ sim: build ## Run the stand-in pipeline in the foreground, on the ports of the r
 
 .PHONY: report
 report: build ## Render the reports of RUN again from its records, without load
-	@$(with_tools)
+	@$(as_judged)
+	$(with_tools)
 	$(indexes)
 	run='$(RUN)' verdict=0
 	while read -r dir; do
@@ -316,15 +335,9 @@ report: build ## Render the reports of RUN again from its records, without load
 
 .PHONY: compare
 compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
-	@$(with_tools)
+	@[[ -n '$(A)' && -n '$(B)' || -z '$(A)$(B)' ]] || $(call refuse,A and B go together: each names a finished leg)
+	$(with_tools)
 	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under '$(LEGS)')
-
-# Everything that belongs to a run and to none of its scenarios.
-.PHONY: run-dir
-run-dir:
-	@mkdir -p '$(OUT)'
-	[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
-	[[ '$(OUT)' != stress-runs/* ]] || ln -sfn '$(patsubst stress-runs/%,%,$(OUT))' stress-runs/latest
 
 ##@ Building and testing
 .PHONY: build

@@ -121,6 +121,16 @@ pub fn start(text: &str, limit: usize) -> String {
     }
 }
 
+/// `text` in at most `limit` characters and an ellipsis, without its middle: names of one family differ at their end.
+pub fn ends(text: &str, limit: usize) -> String {
+    let count = text.chars().count();
+    if count <= limit {
+        return text.to_owned();
+    }
+    let tail: String = text.chars().skip(count - limit / 2).collect();
+    format!("{}{tail}", start(text, limit - limit / 2))
+}
+
 /// Unicode's bidirectional controls and other characters that hide what a line really says.
 fn reorders(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
@@ -129,6 +139,12 @@ fn reorders(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_keeps_both_ends() {
+        assert_eq!(ends("transcribe_audio_00", 8), "tran…o_00");
+        assert_eq!(ends("short", 8), "short");
+    }
 
     #[test]
     fn terminals_get_no_control_characters() {

@@ -38,7 +38,7 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
 
 /// Reads a rate such as `5/s`, `30/m` or `100/h`; the answer is in events a second.
 pub fn rate(text: &str) -> Result<f64, String> {
-    let refused = || format!("`{text}` is not a rate: write a number and /s, /m or /h, such as 5/s");
+    let refused = || format!("`{text}` is not a rate: write a number and /s, /min or /h, such as 5/s");
     let (number, unit) = text.trim().split_once('/').ok_or_else(refused)?;
     let scale = match unit {
         "s" => 1.0,

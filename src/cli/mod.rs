@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::os::fd::BorrowedFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -203,7 +204,13 @@ fn one_line(message: &str) -> String {
     lines.collect::<Vec<_>>().join("; ").trim_start_matches("error: ").to_owned()
 }
 
+/// A file that may grow no further is an error of writing, not the end of the process: what was known would be lost.
+fn outlive_file_limits() -> io::Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
+}
+
 fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOnce(A, Io<'_>) -> Outcome) -> Outcome {
+    outlive_file_limits().map_err(|error| Failure::io("signal handlers", &error))?;
     let stop = Stop::default();
     if on_signal == OnSignal::Finish {
         watch_signals(&stop).map_err(|error| Failure::io("signal handlers", &error))?;

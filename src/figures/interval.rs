@@ -42,7 +42,6 @@ impl SuccessRate {
     /// In words: `12 of 12 jobs (100 %); with 95 % confidence that still allows up to 22 % failures`.
     pub fn text(self) -> String {
         let Self { succeeded, of, low, high } = self;
-        let percent = |share: f64| format!("{:.0} %", share * 100.0);
         let head = format!("{succeeded} of {of} jobs ({})", percent(self.rate()));
         if succeeded == of {
             format!("{head}; with 95 % confidence that still allows up to {} failures", percent(1.0 - low))
@@ -52,6 +51,15 @@ impl SuccessRate {
             format!("{head}; 95 % interval {} to {}", percent(low), percent(high))
         }
     }
+}
+
+/// A share with as many digits as it takes not to look like all, or like none, where it is neither.
+fn percent(share: f64) -> String {
+    let rounded = |decimals: i32| (share * 100.0 * 10_f64.powi(decimals)).round() / 10_f64.powi(decimals);
+    let is_all_or_none = share <= 0.0 || share >= 1.0;
+    let decimals = (0..6).find(|decimals| is_all_or_none || (rounded(*decimals) > 0.0 && rounded(*decimals) < 100.0));
+    let decimals = decimals.unwrap_or(6);
+    format!("{:.*} %", decimals.unsigned_abs() as usize, rounded(decimals))
 }
 
 fn beta(a: u64, b: u64) -> Option<Beta> {
@@ -77,6 +85,9 @@ mod tests {
         let rate = SuccessRate::of(10, 12).unwrap();
         assert!((rate.low - 0.5159).abs() < 1e-4 && (rate.high - 0.9791).abs() < 1e-4, "{rate:?}");
         assert_eq!(rate.text(), "10 of 12 jobs (83 %); 95 % interval 52 % to 98 %");
+        let almost = SuccessRate::of(9989, 10_000).unwrap().text();
+        assert_eq!(almost, "9989 of 10000 jobs (99.9 %); 95 % interval 99.8 % to 99.9 %");
+        assert_eq!(SuccessRate::of(11, 12).unwrap().text(), "11 of 12 jobs (92 %); 95 % interval 62 % to 99.8 %");
         assert!(SuccessRate::of(0, 0).is_none() && SuccessRate::of(2, 1).is_none());
     }
 }

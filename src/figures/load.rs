@@ -193,7 +193,11 @@ fn in_flight(account: &Account, journeys: &[Journey], part: fn(Moment) -> Timest
     let spans = account.entries.iter().zip(journeys).filter_map(|(entry, journey)| {
         let status = &entry.job.as_ref()?.status;
         let start = status.submitted_at?;
-        let never_ran = entry.outcome == Outcome::Rejected || entry.reason.as_deref() == Some("Collapsed");
+        if entry.outcome == Outcome::Rejected {
+            // What the target refused was no load for its pipeline.
+            return None;
+        }
+        let never_ran = entry.reason.as_deref() == Some("Collapsed");
         let end = journey.end.map(part).or(status.ended_at);
         let end = end.or(if never_ran { status.accepted_at.or(Some(start)) } else { None });
         let end = end.or(if status.phase.is_terminal() { status.observed_at } else { None }).or(last)?;

@@ -15,6 +15,8 @@ pub struct Prometheus {
     pub url: Option<String>,
     /// The queries, each of which becomes one file.
     pub queries: Vec<Query>,
+    /// The queues that `queue.NAME.max` may name; where there are none, any, and an unknown one shows at the end.
+    pub queues: Vec<String>,
     /// How to see that the target has nothing to do.
     pub idle: Option<IdleAt>,
 }

@@ -151,7 +151,8 @@ fn ctrl_c_while_the_target_is_awaited_ends_at_once_and_accounts_for_every_job() 
     let sums = shell.json(&format!("{level}/report.json"))["status"]["conservation"].clone();
     assert_eq!(
         sums["asked"].as_u64(),
-        Some(sums["notSubmitted"].as_u64().unwrap() + sums["missing"].as_u64().unwrap())
+        Some(sums["notSubmitted"].as_u64().unwrap() + sums["missing"].as_u64().unwrap()),
+        "{sums}"
     );
     assert_eq!((&sums["asked"], shell.target.sim.stats().posts), (&3.into(), 1), "nothing of the level was submitted");
     assert!(!shell.path("run/ramp/by-concurrency/lvl-02").exists());

@@ -20,7 +20,7 @@ const DEPTHS: [(f64, f64); 5] = [(-5.0, 90.0), (2.0, 3.0), (7.0, 30.0), (13.0, 8
 fn the_highest_sample_of_a_queue_is_proof_from_below() {
     let scratch = Scratch::new();
     let found = |expect: &str| {
-        let queues = [("stage.l1", &DEPTHS[..]), ("once", &DEPTHS[1..2])];
+        let queues = [("stage.l1", &DEPTHS[..]), ("stage.l0", &DEPTHS[1..2])];
         let lines = queues.map(|(queue, values)| points(&format!(r#""queue":"{queue}""#), values));
         let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &lines.join(","));
         found(&scratch, &[line], expect)
@@ -31,9 +31,9 @@ fn the_highest_sample_of_a_queue_is_proof_from_below() {
     assert_eq!(found("queue.stage.l1.max<30").0, Verdict::Failed);
     assert_eq!(found("queue.stage.l1.max>=30").0, Verdict::Passed, "it surely was that deep");
     assert_eq!(found("queue.stage.l1.max>50").0, Verdict::Incomplete, "between two samples it may have been deeper");
-    assert_eq!(found("queue.once.max<50"), (Verdict::Passed, "3 messages, as sampled once".to_owned()));
-    let unknown = "no such queue; seen were once, stage.l1";
-    assert_eq!(found("queue.stage.l9.max<50"), (Verdict::Incomplete, unknown.to_owned()));
+    assert_eq!(found("queue.stage.l0.max<50"), (Verdict::Passed, "3 messages, as sampled once".to_owned()));
+    let unknown = "no such queue; seen were stage.l0, stage.l1";
+    assert_eq!(found("queue.stage.l2.max<50"), (Verdict::Incomplete, unknown.to_owned()));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_capture_that_did_not_come_whole_decides_nothing() {
     let why = "the capture of rabbitmq_queue_ready is not whole: the last scrape was early";
     assert_eq!((verdict, actual.as_str()), (Verdict::Incomplete, why));
     let nothing = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &points(r#""queue":"a""#, &DEPTHS[..1]));
-    assert_eq!(found(&scratch, &[nothing], "queue.a.max<5").1, "no queue was sampled in the window");
+    assert_eq!(found(&scratch, &[nothing], "queue.stage.l1.max<5").1, "no queue was sampled in the window");
 }
 
 /// The transitions, with the steps of a query and the samples behind them.

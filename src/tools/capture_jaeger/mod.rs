@@ -144,10 +144,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             io.console.say("no traces are captured: the Jaeger address is empty");
             services.iter().map(|_| short("Off", CaptureResult::Error, "the Jaeger address is empty")).collect()
         }
-        (_, None) => {
-            io.console.say("no job was submitted, so there is no window to ask for");
-            services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect::<Vec<_>>()
-        }
+        (_, None) => services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect(),
         (Some(base), Some(window)) => {
             let api = match args.api {
                 Choice::Auto => None,

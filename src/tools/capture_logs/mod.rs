@@ -117,9 +117,6 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         settle(place, &services, passed.left_to_settle(args.window.settle), &io);
     }
 
-    if place.is_some() && passed.window.is_none() {
-        io.console.say("no job was submitted, so there is no window to look at");
-    }
     let jobs = JobIds::of(passed.jobs());
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());

@@ -68,7 +68,6 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
                 }
                 None => {
                     let problem = Problem::new("NoWindow", "no job was submitted, so there is no window to ask for");
-                    io.console.say(&problem.message);
                     session.none(&queries, &problem, &mut io)?;
                 }
             }

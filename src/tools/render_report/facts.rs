@@ -4,7 +4,6 @@
 use super::captures::Captures;
 use crate::figures::Figures;
 use crate::figures::account::Entry;
-use crate::figures::interval::SuccessRate;
 use crate::figures::listed;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
@@ -24,7 +23,7 @@ pub(super) fn facts(figures: &Figures, captures: &Captures, safe: Safe) -> Vec<(
         ("Throughput", throughput(&figures.load)),
         ("End to end", end_to_end(figures)),
         ("Limiting stage", limiting(figures, safe)),
-        ("Success rate", figures.success.map_or_else(|| "no job came to an end".to_owned(), SuccessRate::text)),
+        ("Success rate", success(figures)),
     ];
     facts.extend(warmup(&figures.account.warmups).map(|text| ("Warm-up", text)));
     facts
@@ -101,6 +100,15 @@ fn load(load: &Load) -> String {
 
 fn jobs(count: u64) -> String {
     if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
+}
+
+/// Of the jobs that came to an end; how many did not stands with it.
+fn success(figures: &Figures) -> String {
+    let Some(rate) = figures.success else { return "no job came to an end".to_owned() };
+    match figures.account.conservation.asked.saturating_sub(rate.of) {
+        0 => rate.text(),
+        open => format!("{}; {} more without a known end", rate.text(), jobs(open)),
+    }
 }
 
 fn throughput(load: &Load) -> String {

@@ -57,7 +57,7 @@ fn a_redacted_page_holds_nothing_that_the_target_said() {
     let (whole, sent) = (scratch.read("report.html"), scratch.read("report.redacted.html"));
     for told in [
         "SECRET-A", "SECRET-B", "SECRET-C", "SECRET-D", "SECRET-E", "SECRET-F", "SECRET-G", "SECRET-I", "SECRET-N",
-        "SECRET-P", "SECRET-R", "SECRET-S",
+        "SECRET-Q", "SECRET-R", "SECRET-S",
     ] {
         assert!(whole.contains(told), "{told} is not in the whole page, so that it is not in the other says nothing");
     }

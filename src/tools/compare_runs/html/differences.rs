@@ -14,11 +14,11 @@ use crate::record::{Against, Comparison, Difference, Row, Word};
 /// How many rows are drawn: stages and queues are the target's, and may be many.
 const ROWS: usize = 60;
 /// How many characters of a row's name are shown.
-const NAME: usize = 31;
+const NAME: usize = 28;
 const WIDTH: f64 = 1000.0;
 /// Where the words stand: beside the names, so that a narrow screen shows both before it scrolls.
-const WORDS: f64 = 214.0;
-const LEFT: f64 = 390.0;
+const WORDS: f64 = 196.0;
+const LEFT: f64 = 376.0;
 const RIGHT: f64 = 990.0;
 const ROW: f64 = 24.0;
 /// The least and the most that the axis spans, as parts of the reference; what lies beyond is an arrow.

@@ -206,6 +206,12 @@ fn captured(evidence: &Evidence<'_>) -> Finding {
     Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
 }
 
+/// What an exception says of itself: a traceback ends with it, and begins with when and where.
+fn gist(exception: &Exception) -> &str {
+    let last = exception.traceback.as_deref().and_then(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
+    last.unwrap_or(&exception.first_line).trim()
+}
+
 fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let logs = &evidence.logs;
     if logs.is_empty() {
@@ -224,18 +230,24 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let left_out = all().filter(|(_, exception)| of_warmup(exception)).count();
     let left_out = if left_out == 0 { String::new() } else { format!(", {left_out} of warm-up jobs left out") };
     let exceptions = all().filter(|(_, exception)| !of_warmup(exception));
-    let said: Vec<String> = exceptions
-        .clone()
-        .map(|(service, exception)| format!("{service}: {}", escape::start(&exception.first_line, QUOTED)))
-        .collect();
-    if !said.is_empty() {
+    let count = exceptions.clone().count();
+    if count > 0 {
+        let mut alike: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for (service, exception) in exceptions.clone() {
+            *alike.entry((service, gist(exception))).or_default() += 1;
+        }
+        let said = alike.into_iter().map(|((service, gist), times)| {
+            let often = if times > 1 { format!(" ({times} times)") } else { String::new() };
+            format!("{service}: {}{often}", escape::start(gist, QUOTED))
+        });
+        let said: Vec<String> = said.collect();
         let ids: BTreeSet<&str> = exceptions.filter_map(|(_, exception)| exception.job_id.as_deref()).collect();
         let of_job = |entry: &&Entry| {
             let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_deref());
             id.is_some_and(|id| ids.contains(id))
         };
         let jobs = evidence.figures.account.entries.iter().filter(of_job).map(|entry| entry.name.clone()).collect();
-        let counted = if said.len() == 1 { "1 exception".to_owned() } else { format!("{} exceptions", said.len()) };
+        let counted = if count == 1 { "1 exception".to_owned() } else { format!("{count} exceptions") };
         return Finding {
             verdict: Verdict::Failed,
             actual: format!("{counted}{left_out}"),

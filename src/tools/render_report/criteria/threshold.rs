@@ -112,15 +112,26 @@ impl Threshold {
         Ok(Self { figure, operator, value, typed: typed.to_owned() })
     }
 
-    /// Whether the stage that it names is one of `profile`; where not, which there are.
+    /// Whether the stage or the queue that it names is one of `profile`; where not, which there are.
     pub(super) fn check(&self, profile: &Profile) -> Result<(), String> {
-        let Figure::Time(Times::Work(stage) | Times::Wait(stage), _) = &self.figure else { return Ok(()) };
-        let stages: Vec<&str> = profile.stages.iter().map(|stage| stage.name.as_str()).collect();
-        if stages.contains(&stage.as_str()) {
+        let (what, name, known): (_, _, Vec<&str>) = match &self.figure {
+            Figure::Time(Times::Work(stage) | Times::Wait(stage), _) => {
+                ("stage", stage, profile.stages.iter().map(|stage| stage.name.as_str()).collect())
+            }
+            // Where a profile names no queues it is Prometheus that knows them, at the end.
+            Figure::Depth(queue) if !profile.prometheus.queues.is_empty() => {
+                ("queue", queue, profile.prometheus.queues.iter().map(String::as_str).collect())
+            }
+            _ => return Ok(()),
+        };
+        if known.contains(&name.as_str()) {
             return Ok(());
         }
-        let known = if stages.is_empty() { "none".to_owned() } else { stages.join(", ") };
-        Err(format!("no such stage; the stages of the profile {} are: {known} (--profile names another)", profile.name))
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(format!(
+            "no such {what}; the {what}s of the profile {} are: {known} (--profile names another)",
+            profile.name
+        ))
     }
 
     /// What it expects, in words.

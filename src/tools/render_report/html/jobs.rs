@@ -7,7 +7,7 @@ use crate::escape;
 use crate::figures::account::Entry;
 use crate::html::block;
 use crate::record::JobStatus;
-use crate::tools::render_report::page::{self, LISTED_JOBS, Page};
+use crate::tools::render_report::page::{self, LISTED_IN_HTML, Page};
 
 /// How many characters of a body, and of any other text of the target, are shown.
 const BODY: usize = 4000;
@@ -25,12 +25,12 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     }
     text.push_str("<h3>Each of them</h3>\n");
     let mut left = BODIES;
-    for (entry, _) in jobs.iter().take(LISTED_JOBS) {
+    for (entry, _) in jobs.iter().take(LISTED_IN_HTML) {
         text += &details(scene, entry, &mut left);
     }
-    if jobs.len() > LISTED_JOBS {
+    if jobs.len() > LISTED_IN_HTML {
         let all = scene.pen().link("jobs.json", "jobs.json");
-        let _ = writeln!(text, "<p>{} more are in {all}.</p>", jobs.len() - LISTED_JOBS);
+        let _ = writeln!(text, "<p>{} more are in {all}.</p>", jobs.len() - LISTED_IN_HTML);
     }
     text
 }

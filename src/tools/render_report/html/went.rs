@@ -53,7 +53,7 @@ fn means(scene: &Scene<'_>, stages: &[&StageFigures]) -> String {
         let y = index as f64 * ROW + 4.0;
         let hue = hue(scene, &stage.name);
         let is_limiting = limiting == Some(&stage.name);
-        let name = escape::start(&stage.name, 20);
+        let name = escape::ends(&stage.name, 20);
         svg.text(if is_limiting { "strong" } else { "" }, (0.0, y + 13.0), Anchor::Start, &name);
         let between = x.at(mean(stage.wait));
         if mean(stage.wait) > 0.0 {
@@ -119,13 +119,20 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
         }
         put(format!("{name}: work"), format!("hue-{hue}"), *work);
     }
+    // Less than nothing, by less than the error: the stages filled it all, as far as anybody can tell.
+    let is_noise = path.rest < 0.0 && -path.rest <= path.whole.error();
+    let rest = if is_noise { 0.0 } else { path.rest };
     parts.push(Part {
         stage: String::new(),
         what: "outside of the stages".to_owned(),
         after: "–".to_owned(),
         class: "rail".to_owned(),
-        seconds: path.rest,
-        shown: units::seconds(path.rest),
+        seconds: rest,
+        shown: if is_noise {
+            format!("{} (± {})", units::seconds(rest), units::seconds(path.whole.error()))
+        } else {
+            units::seconds(rest)
+        },
     });
     parts
 }

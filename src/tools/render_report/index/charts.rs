@@ -18,7 +18,7 @@ use crate::units;
 const LEVELS: usize = 40;
 /// How many characters of a level's name are shown.
 const NAME: usize = 9;
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 44.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 200.0;
 const HEIGHT: f64 = 244.0;

@@ -28,6 +28,8 @@ pub(super) use observed::{captures, counting, durations, gpu, queues, waits};
 
 /// How many jobs, captures or files the page lists; the files beside it have them all.
 pub(super) const LISTED_JOBS: usize = 50;
+/// How many jobs the page in HTML lists, where rows are folded and can be searched.
+pub(super) const LISTED_IN_HTML: usize = 500;
 /// How many failures the first screen shows.
 const FIRST_FAILURES: usize = 5;
 /// How many characters of a message a cell shows.
@@ -200,7 +202,8 @@ pub(super) fn jobs(page: &mut Page, figures: &Figures) {
         page.paragraph("None.");
         return;
     }
-    let rows = jobs.iter().take(LISTED_JOBS).map(|(entry, journey)| {
+    let listed = if pen == Pen::Markdown { LISTED_JOBS } else { LISTED_IN_HTML };
+    let rows = jobs.iter().take(listed).map(|(entry, journey)| {
         let measured = |part: Option<Measured>| part.map_or_else(dash, Measured::text);
         let polls = entry.job.as_ref().and_then(|job| job.status.polls);
         vec![
@@ -215,7 +218,7 @@ pub(super) fn jobs(page: &mut Page, figures: &Figures) {
         ]
     });
     page.table(&["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason"], rows);
-    match jobs.len().saturating_sub(LISTED_JOBS) {
+    match jobs.len().saturating_sub(listed) {
         0 => page.paragraph("Worst first. In brackets: how far the truth may lie from the figure."),
         more => page.paragraph(&format!(
             "Worst first; {more} more are in {}. In brackets: how far the truth may lie from the figure.",

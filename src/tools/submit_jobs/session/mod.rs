@@ -179,6 +179,11 @@ impl<'a> Session<'a> {
         self.aborted = Some((exit, Aborted { by, reason: reason.to_owned(), message, at: self.clock.now() }));
     }
 
+    fn interrupt(&mut self) {
+        let signal = self.stop.signal().unwrap_or_default();
+        self.abort(Exit::Signal(signal), "Interrupted", "a signal asked for the end".to_owned());
+    }
+
     fn serve(&mut self, happened: &Receiver<Event>, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
         loop {
             let due = self.submit(permits, out)?;
@@ -202,6 +207,10 @@ impl<'a> Session<'a> {
 
     /// Submits what may be submitted now. Gives the moment at which to look again, where the model knows one.
     fn submit(&mut self, permits: &Permits, out: &mut Writer<'_>) -> Result<Option<Instant>, Failure> {
+        // What comes first, the signal or the next job, is not left to which thread wakes up first.
+        if self.stop.signal().is_some() {
+            self.interrupt();
+        }
         while let Some((record, job)) = self.waiting.front() {
             if self.aborted.is_some() {
                 out.record(record)?;
@@ -271,10 +280,7 @@ impl<'a> Session<'a> {
             Event::Line(Input::Item(read)) => self.hear_line(read, permits, out)?,
             Event::Slots(event) => self.hear_slot(event)?,
             Event::Posted { worker, record, posted } => self.hear_answer(worker, record, *posted, out)?,
-            Event::Stop => {
-                let signal = self.stop.signal().unwrap_or_default();
-                self.abort(Exit::Signal(signal), "Interrupted", "a signal asked for the end".to_owned());
-            }
+            Event::Stop => self.interrupt(),
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::tools::render_report::html::Scene;
 use crate::units;
 
 /// How many rows are drawn at the most, and how many of them for jobs that did not succeed.
-const ROWS: usize = 60;
-pub(super) const WORST: usize = 30;
+const ROWS: usize = 400;
+pub(super) const WORST: usize = 200;
 /// A row's height, and the height of what is drawn in it.
 const ROW: f64 = 19.0;
 const BAR: f64 = 14.0;
