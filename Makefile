@@ -295,6 +295,9 @@ capture: build ## Capture and report on a window without jobs: make capture STAR
 	}
 	[[ ! -e '$(OUT)' || ! $$(ls -A '$(OUT)') ]] || $(call refuse,$(OUT) holds something already: name another OUT)
 	dir='$(OUT)' check=(--check)
+	# What all three would refuse is said once.
+	set -- --start '$(START)' --end "$$end" --check
+	capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@"
 	capture --start '$(START)' --end "$$end" --check
 	check=() made=yes; mkdir -p "$$dir"
 	capture --start '$(START)' --end "$$end"

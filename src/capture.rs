@@ -31,7 +31,7 @@ pub struct WindowArgs {
     /// before now; by default the first submission in the stream
     #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
     pub start: Option<Moment>,
-    /// End the window here; by default the last end in the stream
+    /// End the window here, no later than --settle from now; by default the last end in the stream
     #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
     pub end: Option<Moment>,
     /// Widen the window by this much on both sides
@@ -40,6 +40,46 @@ pub struct WindowArgs {
     /// Wait for the backend to catch up, at the most until this long after the window's end
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
     pub settle: Duration,
+}
+
+impl WindowArgs {
+    /// Refuses what no stream could make a window of: a time that has not come, which would be waited for without a word,
+    /// and an end before the beginning.
+    pub fn check(&self) -> Result<(), Failure> {
+        let now = Timestamp::system();
+        let future = |flag: &str, time: Timestamp| {
+            Err(Failure::usage(format!(
+                "{flag} is read as {time}, and now is {now}, which is earlier: give a time that has passed, Unix time in seconds"
+            )))
+        };
+        let Bounds { start, end } = self.bounds(now);
+        match (start, end) {
+            (_, Some(end)) if end > now.plus(self.settle) => future("--end", end),
+            (Some(start), _) if start > now => future("--start", start),
+            (Some(start), Some(end)) if end < start => Err(reversed(start, end)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was typed, if it is `now` now. A start that is so long ago is that long before an end that is a time.
+    fn bounds(&self, now: Timestamp) -> Bounds {
+        let before = match self.end {
+            Some(Moment::At(end)) => end,
+            _ => now,
+        };
+        let resolved = |moment: Option<Moment>, now| moment.map(|moment| moment.resolve(now));
+        Bounds { start: resolved(self.start, before), end: resolved(self.end, now) }
+    }
+}
+
+/// The sides of a window that flags give.
+struct Bounds {
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+}
+
+fn reversed(start: Timestamp, end: Timestamp) -> Failure {
+    Failure::usage(format!("the window ends ({end}) before it begins ({start}): look at --start and --end"))
 }
 
 /// What a capture knows when its input has ended.
@@ -143,16 +183,10 @@ impl Passed {
             let ended = job.status.ended_at.or(job.status.observed_at).unwrap_or(submitted);
             last = Some(last.map_or(ended, |last| last.max(ended)));
         }
-        let before = match args.end {
-            Some(Moment::At(end)) => end,
-            _ => now,
-        };
-        let start = args.start.map(|moment| moment.resolve(before)).or(first);
-        let end = args.end.map(|moment| moment.resolve(now)).or(last).or_else(|| args.start.map(|_| now));
+        let Bounds { start, end } = args.bounds(now);
+        let (start, end) = (start.or(first), end.or(last).or_else(|| args.start.map(|_| now)));
         match (start, end) {
-            (Some(start), Some(end)) if end < start => Err(Failure::usage(format!(
-                "the window ends ({end}) before it begins ({start}): look at --start and --end"
-            ))),
+            (Some(start), Some(end)) if end < start => Err(reversed(start, end)),
             (Some(start), Some(end)) => Ok(Some(Window { start, end })),
             _ => Ok(None),
         }

@@ -78,7 +78,14 @@ impl Moment {
             return Ok(Self::Ago(Duration::ZERO));
         }
         if let Ok(seconds) = text.parse::<f64>() {
-            return Timestamp::from_seconds(seconds).map(Self::At).ok_or_else(refused);
+            return Timestamp::from_seconds(seconds).map(Self::At).ok_or_else(|| {
+                let hint = if seconds.is_finite() && seconds > 0.0 {
+                    " (it is too far off: are these milliseconds?)"
+                } else {
+                    ""
+                };
+                refused() + hint
+            });
         }
         match text.strip_prefix('-') {
             Some(ago) => duration(ago).map(Self::Ago).map_err(|_| refused()),
@@ -183,6 +190,7 @@ mod tests {
         assert_eq!(read("-5m"), Ok(700.0));
         assert_eq!(read("12.5"), Ok(12.5));
         assert_eq!(read("1970-01-01T00:00:10Z"), Ok(10.0));
+        assert!(Moment::parse("1779316200000").unwrap_err().ends_with("are these milliseconds?)"));
         for bad in ["", "soon", "-5", "5m", "-inf", "2026-05-20"] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -157,6 +157,9 @@ fn alone_it_is_hard_and_needs_a_window() {
     assert_eq!((alone.code, alone.records().len()), (0, 2));
     assert_eq!(status_of(&alone, GPU)["exceptions"][0].get("jobId"), None, "no run, no ids");
     assert_eq!(rig.run(&[&window[..], &["--service", "other"]].concat(), "").code, 69);
+    let reversed = ["--check", "--start", "2026-05-20T22:31:00Z", "--end", "2026-05-20T22:30:00Z"];
+    let reversed = rig.run(&reversed, "");
+    assert_eq!((reversed.code, reversed.stderr.contains("before it begins")), (2, true), "{}", reversed.stderr);
     let without = rig.run(&[], "");
     assert_eq!((without.code, without.stderr.contains("--start")), (2, true), "{}", without.stderr);
 }

@@ -126,6 +126,12 @@ impl Server {
         self.ask("/api/v1/query", &[("query", query)]).and_then(|answer| small(&answer))
     }
 
+    /// The data of an instant query at `time`, where its answer is small.
+    pub fn instant_at<T: DeserializeOwned>(&mut self, query: &str, time: Timestamp) -> Result<T, Problem> {
+        let time = time.to_string();
+        self.ask("/api/v1/query", &[("query", query), ("time", &time)]).and_then(|answer| small(&answer))
+    }
+
     /// A POST whose answer is small.
     fn ask(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Problem> {
         let (url, body) = (self.base.join(path), form(&[parameters, &WHOLE].concat()));

@@ -225,9 +225,12 @@ fn dry_runs_and_help_show_what_there_is() {
 fn a_window_without_jobs_is_captured_and_reported() {
     let shell = Shell::new(&["--scrape-interval", "100ms"]);
     assert_eq!(run(&shell, "soak JOBS=2").code, 0);
+    let window = "jq -r 'select(.kind == \"Run\") | .status.window.start // empty' run/soak/records.ndjson | tail -1";
+    let window = shell.run(window);
+    let started = window.stdout.trim();
     let adhoc = shell.path("adhoc").display().to_string();
     let posts = shell.target.sim.stats().posts;
-    let done = run(&shell, &format!("capture START=-1m OUT={adhoc}"));
+    let done = run(&shell, &format!("capture START={started} OUT={adhoc}"));
     assert_eq!(done.code, 0, "{}", done.stderr);
     let report = shell.json("adhoc/report.json");
     assert_eq!(report["status"]["verdict"], "Passed", "{report}");
@@ -245,11 +248,20 @@ fn a_window_without_jobs_is_captured_and_reported() {
         ("", "START is empty"),
         ("START=yesterday", "`yesterday` is not a time"),
         ("START=-1m END=soon", "`soon` is not a time"),
+        ("START=1779316260 END=1779316200", "before it begins (2026-05-20T22:31:00.000000Z)"),
+        ("START=-1m END=4102444800", "--end is read as 2100-01-01T00:00:00.000000Z, and now is"),
+        ("START=1779316200000", "are these milliseconds?"),
     ] {
         let done = run(&shell, &format!("capture {flags} OUT={}", other.display()));
-        assert!(done.code == 2 && done.stderr.contains(said), "{flags}: {}", done.stderr);
+        assert!(done.code == 2 && done.stderr.matches(said).count() == 1, "{flags}: {}", done.stderr);
         assert!(!other.exists(), "{flags}");
     }
+    let done = run(&shell, &format!("capture START=-1h OUT={}", other.display()));
+    assert_eq!(done.code, 2, "nobody scraped an hour ago: {}", done.stderr);
+    assert_eq!(shell.json("other/report.json")["status"]["verdict"], "Incomplete");
+    let reasons = shell.run("jq -r 'select(.kind == \"Series\") | .status.reason' other/records.ndjson | sort -u");
+    assert_eq!(reasons.stdout, "BeginsLate\n");
+    std::fs::remove_dir_all(&other).unwrap();
     let done = run(&shell, &format!("capture START=-1m PROM_URL=http://127.0.0.1:9 OUT={}", other.display()));
     assert_eq!(done.code, 2, "{}", done.stderr);
     assert_eq!(shell.json("other/report.json")["status"]["verdict"], "Incomplete");

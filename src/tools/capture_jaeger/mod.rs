@@ -111,6 +111,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let services = if args.services.is_empty() { profile.jaeger.services.clone() } else { args.services.clone() };
     let base = base(&args, &profile)?;
     let exchange = args.http.client(Connections::Kept)?.exchange();
+    args.window.check()?;
     if args.check {
         return Ok(Exit::Done);
     }

@@ -93,6 +93,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let services = if args.services.is_empty() { profile.logs.services.clone() } else { args.services.clone() };
     // A profile without logs must not break the pipe that it stands in.
     let place = if services.is_empty() { None } else { place(&args, &profile)? };
+    args.window.check()?;
     if args.check {
         return Ok(Exit::Done);
     }

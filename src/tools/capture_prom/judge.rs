@@ -66,6 +66,20 @@ pub(super) fn captured_status(captured: Captured, doubts: &[Problem]) -> SeriesS
     }
 }
 
+/// Adds what is in doubt about all that came to what is said of one query; where nothing came it says nothing more.
+pub(super) fn doubt_too(status: &mut SeriesStatus, doubt: &Problem) {
+    match status.result {
+        CaptureResult::Ok => status.result = CaptureResult::Partial,
+        CaptureResult::Partial => {}
+        CaptureResult::Empty | CaptureResult::Error => return,
+    }
+    status.reason.get_or_insert_with(|| doubt.reason.to_owned());
+    status.message = Some(match status.message.take() {
+        Some(message) => format!("{message}; {}", doubt.message),
+        None => doubt.message.clone(),
+    });
+}
+
 /// The names of all metrics that the server knows around the window, or why it does not tell.
 pub(super) fn all_names(server: &mut Server, grid: Grid) -> Result<Vec<String>, String> {
     #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 //! One file a query, as the server sent it. Each answer goes to disk as it arrives and is understood as it streams by, so the
 //! memory does not grow with it. Anything that is not known to be whole is said: in the Series record, and on stderr.
 
+mod beginning;
 mod envelope;
 mod fetch;
 mod files;

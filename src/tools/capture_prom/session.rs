@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::beginning::Beginning;
 use super::fetch::{Asking, Extras, Trouble, not_written};
 use super::files::{DIRECTORY, Files};
 use super::grid::Grid;
-use super::judge::{all_names, captured_status, status, suggest, unreachable};
+use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
 use crate::capture::{self, NOT_WRITTEN, Passed, padded, verdict};
@@ -29,6 +30,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let given = args.prometheus.as_deref().or(profile.prometheus.url.as_deref()).unwrap_or_default().trim();
     let base = (!given.is_empty()).then(|| BaseUrl::parse(given, "--prometheus")).transpose()?;
     let client = args.client()?;
+    args.window.check()?;
     if args.check {
         return Ok(Exit::Done);
     }
@@ -129,7 +131,7 @@ impl Session<'_> {
         let wanted = Grid::around(padded(window, self.args.window.pad), self.args.step);
         let left = self.passed.left_to_settle(self.args.window.settle);
         let settled = settle(server, io, window.end, wanted.end(), left);
-        let (grid, doubts) = match self.plan(window, &settled, server) {
+        let (grid, mut doubts) = match self.plan(window, &settled, server) {
             Ok(plan) => plan,
             Err(problem) => {
                 io.console.say(&problem.message);
@@ -141,9 +143,12 @@ impl Session<'_> {
         }
         let mut names = None;
         let mut gone = None;
+        let mut unasked: &[Query] = &[];
+        // What is said of a query may depend on what came of the others, so all are asked before any record is written.
+        let mut asked: Vec<(&Query, SeriesStatus)> = Vec::with_capacity(queries.len());
         for (index, query) in queries.iter().enumerate() {
-            if let Some(problem) = &gone {
-                self.none(&queries[index..], problem, io)?;
+            if gone.is_some() {
+                unasked = &queries[index..];
                 break;
             }
             if is_whole(query, &self.passed) {
@@ -168,13 +173,28 @@ impl Session<'_> {
                 let names = names.get_or_insert_with(|| all_names(server, grid));
                 suggest(&mut status, query, names.as_deref());
             }
+            asked.push((query, status));
+        }
+        let tolerance = self.args.step + settled.interval.unwrap_or_default();
+        let beginning = Beginning { window, grid, tolerance };
+        if let Some(late) = beginning.doubt(server, &asked) {
+            io.console.say(&late.message);
+            for (_, status) in &mut asked {
+                doubt_too(status, &late);
+            }
+            doubts.push(late);
+        }
+        for (query, mut status) in asked {
             status.settled_by = Some(settled.by.to_owned());
             status.scraped_until = settled.scraped_until;
             status.clock_offset = server.offset();
             tell(query, &status, &doubts, io);
             self.emit(query, Some(grid), status, io)?;
         }
-        Ok(())
+        match gone {
+            Some(problem) => self.none(unasked, &problem, io),
+            None => Ok(()),
+        }
     }
 
     /// The grid to ask for, and what is doubtful about all of it.

@@ -26,6 +26,8 @@ pub(super) struct Settled {
     pub(super) by: &'static str,
     /// The earliest of the last scrapes, by the server's clock.
     pub(super) scraped_until: Option<Timestamp>,
+    /// The shortest interval at which a target is scraped, where the server tells.
+    pub(super) interval: Option<Duration>,
     /// Why the end of the window is in doubt.
     pub(super) problem: Option<Problem>,
 }
@@ -35,6 +37,8 @@ pub(super) struct Settled {
 struct Scrape {
     target: String,
     at: Timestamp,
+    /// How often the target is scraped.
+    every: Option<Duration>,
     /// Why the target is down.
     down: Option<String>,
 }
@@ -92,7 +96,7 @@ fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timesta
     let doubt = |message: String| Some(Problem::new("NotSettled", message));
     let scrapes = match scrapes {
         Ok(scrapes) => scrapes,
-        Err(problem) => return Settled { by, scraped_until: None, problem: doubt(problem.message) },
+        Err(problem) => return Settled { by, scraped_until: None, interval: None, problem: doubt(problem.message) },
     };
     let behind: Vec<&Scrape> = scrapes.iter().filter(|scrape| scrape.at <= needed).collect();
     let problem = if !behind.is_empty() {
@@ -108,7 +112,8 @@ fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timesta
     } else {
         None
     };
-    Settled { by, scraped_until: scrapes.iter().map(|scrape| scrape.at).min(), problem }
+    let interval = scrapes.iter().filter_map(|scrape| scrape.every).min();
+    Settled { by, scraped_until: scrapes.iter().map(|scrape| scrape.at).min(), interval, problem }
 }
 
 /// Prometheus spells "never" as the year 1.
@@ -170,6 +175,8 @@ fn targets(server: &mut Server) -> Result<Vec<Scrape>, Problem> {
         scrape_url: String,
         last_scrape: Timestamp,
         #[serde(default)]
+        scrape_interval: String,
+        #[serde(default)]
         health: String,
         #[serde(default)]
         last_error: String,
@@ -178,6 +185,8 @@ fn targets(server: &mut Server) -> Result<Vec<Scrape>, Problem> {
     let scrape = |target: Target| Scrape {
         target: target.labels.name().unwrap_or_else(|| escape::start(&target.scrape_url, 80)),
         at: target.last_scrape,
+        // Older servers do not tell it, and days are no interval that a capture could reckon with.
+        every: units::positive_duration(&target.scrape_interval).ok(),
         down: (target.health == "down").then(|| escape::start(&target.last_error, 120)),
     };
     Ok(active_targets.into_iter().map(scrape).collect())
@@ -211,7 +220,7 @@ fn up(server: &mut Server) -> Result<Vec<Scrape>, Problem> {
     let Vector { result } = server.instant("timestamp(up)")?;
     let scrape = |sample: Sample| {
         let at = sample.value.1.parse().ok().and_then(Timestamp::from_seconds)?;
-        Some(Scrape { target: sample.metric.name().unwrap_or_default(), at, down: None })
+        Some(Scrape { target: sample.metric.name().unwrap_or_default(), at, every: None, down: None })
     };
     Ok(result.into_iter().filter_map(scrape).collect())
 }

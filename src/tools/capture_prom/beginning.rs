@@ -1,0 +1,77 @@
+//! Whether the server was there when the window began.
+//!
+//! A server that was started inside the window answers for all of it, and nothing in the answer says that the first part is
+//! missing. A series may be born inside the window, by the first job say; but where the server has no sample of anything at
+//! the window's beginning, nobody looked.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::grid::Grid;
+use crate::profile::Query;
+use crate::prometheus::{self, Problem, Server};
+use crate::record::{SeriesStatus, Timestamp, Window};
+use crate::units;
+
+/// What every scrape leaves a sample of, whatever became of it.
+const SCRAPED: &str = "up";
+
+/// The beginning of a window that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    /// The true window, without padding.
+    pub(super) window: Window,
+    /// What was asked for.
+    pub(super) grid: Grid,
+    /// How much later than the window the first point may be: a server that was there all the time had scraped by then.
+    pub(super) tolerance: Duration,
+}
+
+impl Beginning {
+    /// Why the beginning is in doubt, given what came of the queries; none where something came from there.
+    pub(super) fn doubt(self, server: &mut Server, asked: &[(&Query, SeriesStatus)]) -> Option<Problem> {
+        let start = self.window.start;
+        let limit = start.plus(self.tolerance).min(self.grid.end());
+        let first = |wanted: fn(&Query) -> bool| {
+            asked.iter().filter(|(query, _)| wanted(query)).filter_map(|(_, status)| status.first_sample_at).min()
+        };
+        // What is computed, such as `x or vector(0)`, may have points where there is not one sample behind it.
+        let (sampled, any) = (first(|query| prometheus::is_plain(&query.query)), first(|_| true)?);
+        if sampled.is_some_and(|first| first <= limit) {
+            return None;
+        }
+        let scraped = scrapes_at(server, limit);
+        if scraped == Ok(true) {
+            return None;
+        }
+        // Without a sample of anything the computed ones are the only witnesses there are.
+        if sampled.is_none() && any <= limit && scrapes_at(server, self.grid.end()) != Ok(true) {
+            return None;
+        }
+        let mut message = format!("the window begins at {start}, and the server has no sample of {SCRAPED} by {limit}");
+        if let Err(problem) = scraped {
+            message = format!(
+                "the window begins at {start}, and whether the server scraped anything by {limit} is not known ({})",
+                problem.message
+            );
+        }
+        if let Some(first) = sampled {
+            let after = units::seconds(first.since(start));
+            message.push_str(&format!(", nor any of what was asked before {first}, {after} after that"));
+        }
+        message.push_str("; it was started later, or has forgotten, or --prometheus is not the right server");
+        Some(Problem::new("BeginsLate", message))
+    }
+}
+
+/// Whether the server has the sample of a scrape at `time`, or shortly before.
+fn scrapes_at(server: &mut Server, time: Timestamp) -> Result<bool, Problem> {
+    #[derive(Deserialize)]
+    struct Vector {
+        result: Vec<IgnoredAny>,
+    }
+    let Vector { result } = server.instant_at(SCRAPED, time)?;
+    Ok(!result.is_empty())
+}
