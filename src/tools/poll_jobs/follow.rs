@@ -31,6 +31,8 @@ pub(super) struct Followed {
     /// From here its deadline counts; the submission, but for a job that is followed again.
     patience_from: Timestamp,
     again: bool,
+    /// What an earlier session wrote of it says more than that it was submitted.
+    was_given_up: bool,
     accepted_at: Timestamp,
     polls: Polls,
     /// When the last poll was sent that saw the job's state.
@@ -88,6 +90,7 @@ impl Followed {
             submitted_at,
             patience_from: submitted_at,
             again: false,
+            was_given_up: false,
             accepted_at: status.accepted_at.unwrap_or(submitted_at),
             polls: Polls::default(),
             seen_at: None,
@@ -110,6 +113,7 @@ impl Followed {
         Self {
             patience_from: now,
             again: true,
+            was_given_up: status.phase != Phase::Submitted,
             polls: status.polls.unwrap_or_default(),
             seen_at: status.not_ended_at,
             not_ended_at: status.not_ended_at,
@@ -246,6 +250,12 @@ impl Followed {
         };
         // The record was read as a Job before, so its parts are objects and can be written over.
         record.update_status(&status, &[]).ok().map(|()| record)
+    }
+
+    /// Whether to end it as `phase` would put less in place of what an earlier session knew: it was given up before, and
+    /// this session, which has no answer of its own, has nothing to add.
+    pub(super) fn learned_nothing(&self, phase: Phase) -> bool {
+        self.was_given_up && !self.heard && matches!(phase, Phase::TimedOut | Phase::Interrupted)
     }
 
     /// The record of the job's end, or of its being given up, as `phase`.

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::Args;
 use super::admission::{Admission, Answer};
-use super::health;
 use super::lines;
 use super::post::{Post, Posted, collapsed};
 use super::warmup::{Held, Warmup};
