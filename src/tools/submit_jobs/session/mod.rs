@@ -14,6 +14,7 @@ use super::post::{Post, Posted, collapsed};
 use super::warmup::{Held, Warmup};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
+use crate::health;
 use crate::http::{BaseUrl, Client, Connections, Exchange};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Read, Reader, Writer};
