@@ -279,7 +279,6 @@ fn the_gpu_and_the_queues_are_told_of() {
 
 #[test]
 fn captures_that_end_before_the_last_job_make_no_figure_that_could_be_compared() {
-    let scratch = Scratch::new();
     let early = |line: String| line.replace(r#""end":"2026-05-20T22:30:14Z""#, r#""end":"2026-05-20T22:30:10Z""#);
     let tenant = |le: &str| points(&format!(r#""tenant":"llm","le":"{le}""#), &[(0.0, 0.0), (25.0, 3.0)]);
     let way = points(r#""from":"none","to":"llm""#, &[(0.0, 4.0), (25.0, 7.0)]);
@@ -288,27 +287,26 @@ fn captures_that_end_before_the_last_job_make_no_figure_that_could_be_compared()
         r#""window":{"start":"2026-05-20T22:30:01Z","end":"2026-05-20T22:30:14Z"},"start":"2026-05-20T22:29:51Z""#;
     let spans = traces("gpu", r#"{"name":"l0","count":3,"meanSeconds":3.74}"#)
         .replace(r#""start":"2026-05-20T22:29:51Z""#, window);
-    let mut captures = stages(&scratch);
-    captures.extend([
-        whole(&scratch, "gpu_tenancy_bucket", r#""tenant""#, &[tenant("2.5"), tenant("+Inf")].join(",")),
-        whole(&scratch, "gpu_tenancy_transitions", r#""from","to""#, &way),
-        whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &depth),
-        spans,
-    ]);
+    let captures = |scratch: &Scratch| {
+        let last = [
+            whole(scratch, "gpu_tenancy_bucket", r#""tenant""#, &[tenant("2.5"), tenant("+Inf")].join(",")),
+            whole(scratch, "gpu_tenancy_transitions", r#""from","to""#, &way),
+            whole(scratch, "rabbitmq_queue_ready", r#""queue""#, &depth),
+            spans.clone(),
+        ];
+        [stages(scratch), last.to_vec()].concat()
+    };
     let of_captures = |figures: std::collections::BTreeMap<String, f64>| -> Vec<String> {
         let made = ["histogram", "spans", "queueWait", "gpu.", "queue", "samples.", "witness"];
         figures.into_keys().filter(|name| made.iter().any(|part| name.contains(part))).collect()
     };
-    let whole_run = scratch.report(&[good(), captures.clone()].concat(), &[]);
-    assert!(
-        of_captures(whole_run.report().status.figures).len() > 15,
-        "the same captures are figures where they reach"
-    );
-    assert!(!doubts(&whole_run).iter().any(|doubt| doubt.contains("before the last job did")));
+    let scratch = Scratch::new();
+    let ran = scratch.report(&[good(), captures(&scratch)].concat(), &[]);
+    assert!(of_captures(ran.report().status.figures).len() > 15, "the same captures are figures where they reach");
+    assert!(!doubts(&ran).iter().any(|doubt| doubt.contains("before the last job did")));
 
-    let directory = scratch.out().to_str().unwrap().to_owned();
-    let late: Vec<String> = captures.into_iter().map(early).collect();
-    let ran = tool(&["--append", "--out", &directory], std::io::Cursor::new(late.join("\n") + "\n"));
+    let scratch = Scratch::new();
+    let ran = scratch.report(&[good(), captures(&scratch).into_iter().map(early).collect()].concat(), &[]);
     let figures = ran.report().status.figures;
     assert!(figures.contains_key("endToEndMedianSeconds"), "what the jobs tell stays");
     assert_eq!(of_captures(figures), [""; 0]);
