@@ -76,7 +76,7 @@ Exit codes:
   0    done; a job that failed is data, not an error
   2    usage error
   65   broken input lines
-  69   --explain: the target is unreachable; --resume: it is, or it is unhealthy; what was read is handed on
+  69   --explain, --resume: the target is unreachable; with --resume what was read is handed on
   74   reading or writing failed
   130  ended by Ctrl-C, 143 by SIGTERM, after jobs in flight are written as Interrupted";
 
