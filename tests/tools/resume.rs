@@ -195,9 +195,9 @@ fn lost_and_submitted() -> String {
     assert_eq!(lost.last("soak-001")["status"]["phase"], "Lost", "{}", lost.stderr);
     drop(target);
     let of_first = |line: &&str| !line.contains("\"name\":\"soak-002\"");
-    let kept: String = lost.stdout.lines().filter(of_first).map(|line| format!("{line}\n")).collect();
+    let kept: Vec<&str> = lost.stdout.lines().filter(of_first).collect();
     let id = before.last("soak-002")["status"]["jobId"].as_str().unwrap().to_owned();
-    kept + &submitted(&before, &id)
+    format!("{}\n{}", kept.join("\n"), submitted(&before, &id))
 }
 
 #[test]
