@@ -289,7 +289,7 @@ fn transitions(evidence: &Evidence<'_>) -> Result<Reading, String> {
 
 /// The figure in `text` of a capture that ends before the last job did.
 fn early(text: &str, bounds: Bounds) -> String {
-    let range = range(bounds, |count| count.to_string()).unwrap_or_default();
+    let range = if bounds.low > 0.0 { format!("is at least {}", bounds.low) } else { "may be more".to_owned() };
     format!("{text}; {EARLY} {range}")
 }
 
