@@ -302,6 +302,7 @@ capture: build ## Capture and report on a window without jobs: make capture STAR
 	check=() made=yes; mkdir -p "$$dir"
 	capture --start '$(START)' --end "$$end"
 
+# That the target was not there to be asked is told by the exit, whatever the verdict on what was known.
 .PHONY: resume
 resume: build ## Follow again what RUN left without a verdict, capture and report again
 	@$(as_judged)
@@ -312,8 +313,9 @@ resume: build ## Follow again what RUN left without a verdict, capture and repor
 	  found=yes
 	  poll-jobs --resume $(target_flags) $(POLL_FLAGS) < "$$dir/records.ndjson" |
 	  $(captures) |
-	  render-report --append --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 || verdict=$$?
+	  render-report --append --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 followed=0 || verdict=$$? followed=$${PIPESTATUS[0]}
 	  [[ $$verdict == [034] ]] || failed=$$verdict
+	  [[ $$followed != 69 ]] || failed=69
 	done < <(find -H "$$run" -name records.ndjson -printf '%h\n' | sort)
 	[[ $$found ]] || $(call refuse,RUN=$(RUN): there are no records below it)
 	indexes

@@ -20,6 +20,7 @@
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
+//! | [`health`] | whether the target is well |
 //! | [`escape`] | text from targets made safe for Markdown, HTML, CSV, XML and the terminal |
 //! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
 //! | [`html`] | pages for people: the shell, tables, charts as inline SVG |
@@ -40,6 +41,7 @@ pub mod cli;
 pub mod clock;
 pub mod escape;
 pub mod figures;
+pub mod health;
 pub mod html;
 pub mod http;
 pub mod input;

@@ -278,6 +278,46 @@ fn the_gpu_and_the_queues_are_told_of() {
 }
 
 #[test]
+fn captures_that_end_before_the_last_job_make_no_figure_that_could_be_compared() {
+    let early = |line: String| line.replace(r#""end":"2026-05-20T22:30:14Z""#, r#""end":"2026-05-20T22:30:10Z""#);
+    let tenant = |le: &str| points(&format!(r#""tenant":"llm","le":"{le}""#), &[(0.0, 0.0), (25.0, 3.0)]);
+    let way = points(r#""from":"none","to":"llm""#, &[(0.0, 4.0), (25.0, 7.0)]);
+    let depth = points(r#""queue":"l1""#, &[(2.0, 3.0), (7.0, 8.0)]);
+    let window =
+        r#""window":{"start":"2026-05-20T22:30:01Z","end":"2026-05-20T22:30:14Z"},"start":"2026-05-20T22:29:51Z""#;
+    let spans = traces("gpu", r#"{"name":"l0","count":3,"meanSeconds":3.74}"#)
+        .replace(r#""start":"2026-05-20T22:29:51Z""#, window);
+    let captures = |scratch: &Scratch| {
+        let last = [
+            whole(scratch, "gpu_tenancy_bucket", r#""tenant""#, &[tenant("2.5"), tenant("+Inf")].join(",")),
+            whole(scratch, "gpu_tenancy_transitions", r#""from","to""#, &way),
+            whole(scratch, "rabbitmq_queue_ready", r#""queue""#, &depth),
+            spans.clone(),
+        ];
+        [stages(scratch), last.to_vec()].concat()
+    };
+    let of_captures = |figures: std::collections::BTreeMap<String, f64>| -> Vec<String> {
+        let made = ["histogram", "spans", "queueWait", "gpu.", "queue", "samples.", "witness"];
+        figures.into_keys().filter(|name| made.iter().any(|part| name.contains(part))).collect()
+    };
+    let scratch = Scratch::new();
+    let ran = scratch.report(&[good(), captures(&scratch)].concat(), &[]);
+    assert!(of_captures(ran.report().status.figures).len() > 15, "the same captures are figures where they reach");
+    assert!(!doubts(&ran).iter().any(|doubt| doubt.contains("before the last job did")));
+
+    let scratch = Scratch::new();
+    let ran = scratch.report(&[good(), captures(&scratch).into_iter().map(early).collect()].concat(), &[]);
+    let figures = ran.report().status.figures;
+    assert!(figures.contains_key("endToEndMedianSeconds"), "what the jobs tell stays");
+    assert_eq!(of_captures(figures), [""; 0]);
+    let said = "no means are made of it, its depths and counts are lower bounds, and none is compared";
+    for page in ["report.md", "report.html"] {
+        let page = scratch.read(page);
+        assert!(page.contains(said), "{page}");
+    }
+}
+
+#[test]
 fn one_reason_is_said_once_however_many_captures_it_befell() {
     let names = ["a", "b", "c", "d", "e", "f", "g"];
     let lines = |status: &str| names.map(|name| series(name, STAGE, status)).to_vec();

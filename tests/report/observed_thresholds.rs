@@ -3,7 +3,7 @@
 use stress_suite::record::Verdict;
 
 use crate::observed::{points, series, traces, whole, write};
-use crate::support::{Scratch, good};
+use crate::support::{Scratch, good, job};
 
 /// What `expect` comes to on a good run and these captures.
 fn found(scratch: &Scratch, captures: &[String], expect: &str) -> (Verdict, String) {
@@ -112,6 +112,55 @@ fn transitions_of_counters_that_began_or_began_again_are_decided_as_far_as_they_
         found(&scratch, &[steps], "gpu.transitions<3").1,
         "5 counted; it lies between 0 and 5: not certain enough"
     );
+}
+
+/// The same capture, of a window that ends four seconds before the last job did.
+fn early(line: &str) -> String {
+    let early = line.replace(r#""end":"2026-05-20T22:30:14Z""#, r#""end":"2026-05-20T22:30:10Z""#);
+    assert_ne!(early, line);
+    early
+}
+
+#[test]
+fn a_capture_that_ends_before_the_last_job_proves_from_below_alone() {
+    let scratch = Scratch::new();
+    let queue = points(r#""queue":"stage.l1""#, &DEPTHS);
+    let depths = |expect: &str| {
+        let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &queue);
+        found(&scratch, &[early(&line)], expect)
+    };
+    let (verdict, actual) = depths("queue.stage.l1.max<50");
+    assert_eq!(verdict, Verdict::Incomplete);
+    assert_eq!(
+        actual,
+        "30 messages, as sampled 2 times, every 5.00 s or more often; the capture ends before the last job did, so it is at \
+         least 30: not certain enough"
+    );
+    assert_eq!(depths("queue.stage.l1.max<30").0, Verdict::Failed, "what was seen was seen");
+    assert_eq!(depths("queue.stage.l1.max>=30").0, Verdict::Passed);
+
+    let steps = [(-5.0, 100.0), (0.0, 100.0)];
+    let samples = [(0.5, 101.0), (2.0, 102.0), (8.0, 110.0), (13.0, 120.0)];
+    let transitions = |expect: &str| found(&scratch, &[early(&transitions(&scratch, &steps, Some(&samples)))], expect);
+    let (verdict, actual) = transitions("gpu.transitions<40");
+    assert_eq!(verdict, Verdict::Incomplete);
+    assert_eq!(actual, "19 counted; the capture ends before the last job did, so it is at least 8: not certain enough");
+    assert_eq!(transitions("gpu.transitions<8").0, Verdict::Failed);
+}
+
+#[test]
+fn a_job_that_was_seen_running_after_the_capture_makes_it_a_part_as_well() {
+    let scratch = Scratch::new();
+    let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &points(r#""queue":"stage.l1""#, &DEPTHS));
+    let running =
+        r#"{"phase":"TimedOut","jobId":"x","submittedAt":"2026-05-20T22:30:06Z","notEndedAt":"2026-05-20T22:31:00Z"}"#;
+    let lines = [&good()[..3], &[job("soak-003", running), line]].concat();
+    let ran = scratch.report(&lines, &["--expect", "queue.stage.l1.max<50"]);
+    assert_eq!(ran.code, 4, "{}", ran.stderr);
+    let doubts = ran.report().status.doubts;
+    let said =
+        "what was captured ends before the last job did, after 22:31:00.000 UTC, and what came after is not in it";
+    assert!(doubts.iter().any(|doubt| doubt.starts_with(said)), "{doubts:?}");
 }
 
 fn logs(status: &str) -> String {

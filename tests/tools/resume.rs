@@ -1,6 +1,8 @@
 //! `poll-jobs --resume`: what is followed again, what is kept of what an earlier session saw, and that nothing is submitted.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpListener;
 
 use serde_json::Value;
 use stress_suite::cli::Stop;
@@ -128,7 +130,8 @@ fn resumed_and_interrupted_it_can_be_resumed_again() {
         }
     }
     let phases: Vec<_> = fold.jobs().map(|job| job.status.phase.to_string()).collect();
-    assert_eq!(phases, ["Interrupted", "Interrupted"], "the later word counts");
+    assert_eq!(phases, ["TimedOut", "TimedOut"], "nobody was asked, so what was known stays");
+    assert!(interrupted.stderr.contains("2 jobs stay as recorded before"), "{}", interrupted.stderr);
     let again = target.poll(&["--resume", "--deadline", "100ms"], &both);
     assert!(again.stderr.contains("2 jobs are followed again"), "{}", again.stderr);
     assert_eq!(again.last("soak")["status"]["resumedAt"].as_array().unwrap().len(), 2);
@@ -163,4 +166,80 @@ fn records_of_another_boot_are_followed_by_a_clock_of_its_own() {
     let (duration, error) =
         (is["status"]["durationSeconds"].as_f64().unwrap(), is["status"]["durationErrorSeconds"].as_f64().unwrap());
     assert!(0.2 < duration && 0.0 < error && error <= duration, "{duration} {error}");
+}
+
+/// A target that answers its health check well and everything else with `status`.
+fn answering(status: &str) -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (accepted, status) = (listener.try_clone().unwrap(), status.to_owned());
+    std::thread::spawn(move || {
+        for stream in accepted.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
+            let status = if head.contains("/jobs/") { status.as_str() } else { "200 OK" };
+            // A reader that has gone is none of the server's business.
+            drop(write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"));
+        }
+    });
+    (listener, url)
+}
+
+/// A run of two jobs of which one is Lost and one was only submitted when everything died.
+fn lost_and_submitted() -> String {
+    let (target, before) = given_up(2, &[], &["--deadline", "200ms"]);
+    let other = Target::start(&[]);
+    let lost = other.poll(&["--resume", "--lost-after", "50ms", "--min-interval", "5ms"], &before.stdout);
+    assert_eq!(lost.last("soak-001")["status"]["phase"], "Lost", "{}", lost.stderr);
+    drop(target);
+    let of_first = |line: &&str| !line.contains("\"name\":\"soak-002\"");
+    let kept: Vec<&str> = lost.stdout.lines().filter(of_first).collect();
+    let id = before.last("soak-002")["status"]["jobId"].as_str().unwrap().to_owned();
+    format!("{}\n{}", kept.join("\n"), submitted(&before, &id))
+}
+
+#[test]
+fn what_was_known_of_a_job_is_not_given_up_for_silence() {
+    let before = lost_and_submitted();
+    let (_listener, url) = answering("503 Service Unavailable");
+    let ran = tool_until(
+        run,
+        &["--resume", "--target", &url, "--deadline", "100ms", "--min-interval", "10ms"],
+        Box::new(std::io::Cursor::new(before.clone())),
+        Stop::default(),
+    );
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let lost = before.lines().rfind(|line| line.contains("\"name\":\"soak-001\"")).unwrap();
+    let said: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("\"name\":\"soak-001\"")).collect();
+    assert_eq!(said, [lost], "handed on once, as it was");
+    assert_eq!(ran.phases("soak-002"), ["Submitted", "TimedOut"]);
+    let status = &ran.last("soak-002")["status"];
+    assert_eq!(status["reason"], "NoAnswer", "{status}");
+    let kept = "1 job stays as recorded before: no poll of this session brought a usable answer";
+    assert_eq!(ran.stderr.matches(kept).count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn where_the_target_is_not_there_nothing_is_followed_and_everything_handed_on() {
+    let before = lost_and_submitted();
+    let resume = |url: &str, records: &str| {
+        let input = Box::new(std::io::Cursor::new(records.to_owned()));
+        tool_until(run, &["--resume", "--target", url], input, Stop::default())
+    };
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let ran = resume(&dead, &before);
+    assert_eq!(ran.code, 69, "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing was followed and the records stay as they were"), "{}", ran.stderr);
+    let mut fold = stress_suite::record::Fold::default();
+    for line in before.lines() {
+        if let Ok(stress_suite::record::Parsed::Record(record)) = stress_suite::record::Record::parse(line) {
+            fold.add(record);
+        }
+    }
+    let last: Vec<String> = fold.records().map(|record| record.text().to_owned()).collect();
+    assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), last, "the last word on each, and no other");
 }

@@ -130,7 +130,7 @@ pub(super) fn rows(groups: &[Group]) -> Rows {
         key: "gpu.transitions".to_owned(),
         unit: Unit::Count,
         bounds: Bounds::Counted("gpu_tenancy_transitions"),
-        absent: "the query gpu_tenancy_transitions brought none",
+        absent: "the query gpu_tenancy_transitions brought none, or not to the last job's end",
     };
     found.rows.push(transitions.row(groups));
     queues(groups, &mut found);
@@ -188,7 +188,7 @@ fn stages(groups: &[Group], found: &mut Rows) {
                     key: format!("stages.{name}{histograms}"),
                     unit: Unit::Seconds,
                     bounds: Bounds::Mean(query),
-                    absent: "its histogram counted nothing, or was not captured",
+                    absent: "its histogram counted nothing, or was not captured to the last job's end",
                 }
             } else {
                 Figure {
@@ -236,7 +236,7 @@ fn queues(groups: &[Group], found: &mut Rows) {
         key,
         unit: Unit::Count,
         bounds: Bounds::Depth("rabbitmq_queue_ready"),
-        absent: "the query rabbitmq_queue_ready has no sample of it in the window",
+        absent: "the query rabbitmq_queue_ready has no sample of it in the window, or was not captured to the last job's end",
     };
     let mut names: Vec<String> = groups
         .iter()

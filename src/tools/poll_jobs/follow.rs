@@ -30,7 +30,8 @@ pub(super) struct Followed {
     submitted_at: Timestamp,
     /// From here its deadline counts; the submission, but for a job that is followed again.
     patience_from: Timestamp,
-    again: bool,
+    /// For a job that is followed again: as what an earlier session left it.
+    before: Option<Phase>,
     accepted_at: Timestamp,
     polls: Polls,
     /// When the last poll was sent that saw the job's state.
@@ -87,7 +88,7 @@ impl Followed {
             counts_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
             patience_from: submitted_at,
-            again: false,
+            before: None,
             accepted_at: status.accepted_at.unwrap_or(submitted_at),
             polls: Polls::default(),
             seen_at: None,
@@ -109,7 +110,7 @@ impl Followed {
         let status = &job.status;
         Self {
             patience_from: now,
-            again: true,
+            before: Some(status.phase),
             polls: status.polls.unwrap_or_default(),
             seen_at: status.not_ended_at,
             not_ended_at: status.not_ended_at,
@@ -248,6 +249,13 @@ impl Followed {
         record.update_status(&status, &[]).ok().map(|()| record)
     }
 
+    /// Whether to end it as `phase` would put less in place of what an earlier session knew: it was given up before, and
+    /// this session, which has no answer of its own, has nothing to add.
+    pub(super) fn learned_nothing(&self, phase: Phase) -> bool {
+        let was_given_up = self.before.is_some_and(|before| before != Phase::Submitted);
+        was_given_up && !self.heard && matches!(phase, Phase::TimedOut | Phase::Interrupted)
+    }
+
     /// The record of the job's end, or of its being given up, as `phase`.
     pub(super) fn ended(
         mut self,
@@ -286,14 +294,15 @@ impl Followed {
             status.server_times = Some(times).filter(|times| !times.is_empty());
         }
         // What an earlier session flagged was about an answer that this one may have replaced.
-        let stale: &[&str] = if self.again { &["reason", "message", "flags"] } else { &["reason", "message"] };
+        let stale: &[&str] =
+            if self.before.is_some() { &["reason", "message", "flags"] } else { &["reason", "message"] };
         self.record.update_status(&status, stale)?;
         Ok(self.record)
     }
 
     fn why(&self, phase: Phase, observation: Option<&Observation>, limits: Limits) -> (Option<String>, Option<String>) {
         let seconds = |duration: Duration| crate::units::seconds(duration.as_secs_f64());
-        let patience = seconds(limits.deadline) + if self.again { " of being followed again" } else { "" };
+        let patience = seconds(limits.deadline) + if self.before.is_some() { " of being followed again" } else { "" };
         let (reason, message) = match phase {
             Phase::Succeeded => return (None, None),
             Phase::Failed => {

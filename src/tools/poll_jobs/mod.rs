@@ -44,7 +44,8 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, help_heading = "Polling")]
     pub lost_after: Duration,
     /// Read the records of a run to their end, hand on the last word on each, and follow again every job that has an id
-    /// and no verdict: Submitted, Interrupted, `TimedOut`, `Lost`. The deadline counts from now
+    /// and no verdict: Submitted, Interrupted, `TimedOut`, `Lost`. The deadline counts from now. What is known of a job is
+    /// never replaced by less, and where the health check fails all is handed on as it was
     #[arg(long, conflicts_with_all = ["slots", "explain"])]
     pub resume: bool,
     /// Poll the job with this id once, show what each pointer of the profile finds in the answer, and end
@@ -75,7 +76,7 @@ Exit codes:
   0    done; a job that failed is data, not an error
   2    usage error
   65   broken input lines
-  69   --explain: the target is unreachable
+  69   --explain, --resume: the target is unreachable; with --resume what was read is handed on
   74   reading or writing failed
   130  ended by Ctrl-C, 143 by SIGTERM, after jobs in flight are written as Interrupted";
 

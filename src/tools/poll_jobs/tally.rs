@@ -17,6 +17,8 @@ pub(super) struct Tally {
     done: u64,
     failed: u64,
     given_up: u64,
+    /// Jobs followed again of which nothing new was learned.
+    pub(super) kept: u64,
     pub(super) polls: Polling,
     late: Histogram<u64>,
 }
@@ -24,7 +26,7 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new() -> Result<Self, Failure> {
         let late = Histogram::new(2).map_err(|error| Failure::input_output(format!("a histogram: {error}")))?;
-        Ok(Self { started: Instant::now(), done: 0, failed: 0, given_up: 0, polls: Polling::default(), late })
+        Ok(Self { started: Instant::now(), done: 0, failed: 0, given_up: 0, kept: 0, polls: Polling::default(), late })
     }
 
     /// Takes note of a poll that was sent so long after it was due.

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 use crate::figures::listed;
-use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Record, Run, Series, Timestamp, Traces, Window};
+use crate::record::{CaptureResult, Fold, Job, Kind, Logs, Metadata, Record, Run, Series, Timestamp, Traces, Window};
 
 /// What is short, a sentence each; the files that are there; and what was asked and came, a row each.
 #[derive(Debug, Default)]
@@ -18,9 +18,17 @@ pub(super) struct Captures {
     /// What can only be a part though each capture of it may be whole, or took part and left no record, a sentence each.
     pub(super) parts: Vec<String>,
     short: Vec<Short>,
-    /// Those that end before the last job did.
-    early: Vec<String>,
-    last_end: Option<Timestamp>,
+    /// Those that end before the last job did: what they are, and their names.
+    early: Vec<(&'static str, String)>,
+    last: Option<Last>,
+}
+
+/// The last that is known of any job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Last {
+    at: Timestamp,
+    /// It ended then; else it was seen running then.
+    ended: bool,
 }
 
 /// One capture.
@@ -83,15 +91,18 @@ fn silent(fold: &Fold) -> Vec<String> {
 
 /// The captures that `fold` tells of.
 pub(super) fn captures(fold: &Fold) -> Captures {
-    let last_end = fold.jobs().filter_map(|job| job.status.ended_at).max();
-    let mut captures = Captures { last_end, ..Captures::default() };
+    let last = |job: Job| {
+        let ended = job.status.ended_at.map(|at| Last { at, ended: true });
+        ended.or(job.status.not_ended_at.map(|at| Last { at, ended: false }))
+    };
+    let mut captures = Captures { last: fold.jobs().filter_map(last).max(), ..Captures::default() };
     for Series { metadata, spec, status } in fold.of_kind(Kind::Series) {
         let came = [counted(status.series, "series"), counted(status.samples, "samples")];
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         // What was not asked at all has the window that it would have been asked for.
         let start = spec.start.or(spec.window.map(|window| window.start));
         let end = spec.end.or(spec.window.map(|window| window.end));
-        captures.covers(&metadata.name, spec.window, status.file.as_ref());
+        captures.covers("series", &metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("series", &metadata, &ended, (start, end), status.file);
         (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
@@ -101,7 +112,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
         let came = [counted(status.traces, "traces"), counted(status.spans, "spans")];
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
-        captures.covers(&metadata.name, spec.window, status.file.as_ref());
+        captures.covers("traces", &metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("traces", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
         if !status.missing.is_empty() {
@@ -116,7 +127,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
         let (reason, message) = (&status.reason, &status.message);
         let ended = Ended { result: status.result, reason, message, waived: status.waived };
-        captures.covers(&metadata.name, spec.window, status.file.as_ref());
+        captures.covers("logs", &metadata.name, spec.window, status.file.as_ref());
         let row = captures.take("logs", &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
     }
@@ -150,29 +161,48 @@ fn together(parts: &[Option<String>]) -> String {
 
 impl Captures {
     /// Takes note of the window of one, and of its ending too early where it brought a file.
-    fn covers(&mut self, name: &str, window: Option<Window>, file: Option<&String>) {
+    fn covers(&mut self, what: &'static str, name: &str, window: Option<Window>, file: Option<&String>) {
         let Some(window) = window else { return };
         self.window = Some(
             self.window
                 .map_or(window, |held| Window { start: held.start.min(window.start), end: held.end.max(window.end) }),
         );
         if file.is_some() && self.ends_early(window) {
-            self.early.push(name.to_owned());
+            self.early.push((what, name.to_owned()));
         }
     }
 
     /// Whether what was captured over `window` ends before the last job did.
     pub(super) fn ends_early(&self, window: Window) -> bool {
-        self.last_end.is_some_and(|last| window.end < last)
+        self.last.is_some_and(|last| window.end < last.at)
+    }
+
+    /// Whether a capture of this kind and name brought something that ends before the last job did: what came after may
+    /// only add to it.
+    pub(super) fn is_early(&self, what: &str, name: &str) -> bool {
+        self.early.iter().any(|early| (early.0, early.1.as_str()) == (what, name))
+    }
+
+    /// The same of any of this kind.
+    pub(super) fn any_early(&self, what: &str) -> bool {
+        self.early.iter().any(|early| early.0 == what)
     }
 
     /// What is to be said where a run was resumed and could not be captured again.
     fn early(&self) -> Option<String> {
-        let last = self.last_end.filter(|_| !self.early.is_empty())?;
+        let Last { at, ended } = self.last.filter(|_| !self.early.is_empty())?;
+        let names: Vec<String> = self.early.iter().map(|(_, name)| name.clone()).collect();
+        // Logs hold no figures.
+        let figures = if self.any_early("series") || self.any_early("traces") {
+            "; no means are made of it, its depths and counts are lower bounds, and none is compared"
+        } else {
+            ""
+        };
         Some(format!(
-            "what was captured ends before the last job did, at {} UTC, and what came after is not in it: {}",
-            last.time_of_day(),
-            listed(&self.early)
+            "what was captured ends before the last job did, {} {} UTC, and what came after is not in it: {}{figures}",
+            if ended { "at" } else { "after" },
+            at.time_of_day(),
+            listed(&names)
         ))
     }
 

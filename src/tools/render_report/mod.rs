@@ -269,7 +269,7 @@ impl Seen {
             // Nobody asked for jobs, so nobody misses a word on them.
             figures.doubts.clear();
         }
-        let observed = Observed::of(fold, &figures, out);
+        let observed = Observed::of(fold, &figures, &captures, out);
         let judgement = criteria::judge(&spec.expect, &Evidence::of(fold, &figures, &observed, &captures));
         let report = Report {
             metadata: identity(&figures, captures.alone),
@@ -279,7 +279,7 @@ impl Seen {
                 cause: judgement.cause,
                 criteria: judgement.criteria,
                 conservation: figures.account.conservation,
-                figures: figures.by_name().into_iter().chain(observed.by_name()).collect(),
+                figures: figures.by_name().into_iter().chain(observed.by_name(&captures)).collect(),
                 limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
                 doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
                 files: Vec::new(),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::captures::is_inside;
+use super::captures::{Captures, is_inside};
 use super::envelope;
 use super::sampled::Sampled;
 use crate::figures::Figures;
@@ -19,6 +19,10 @@ use crate::record::{CaptureResult, Fold, Kind, Series, Tenancy as TenancySpan, T
 
 /// How many names of one sort become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
+/// The query whose growth the transitions are.
+pub(super) const TRANSITIONS: &str = "gpu_tenancy_transitions";
+/// The query whose highest samples the depths are.
+pub(super) const DEPTHS: &str = "rabbitmq_queue_ready";
 /// Stands between the values of several labels: `none→whisper`.
 const ARROW: &str = "→";
 
@@ -76,17 +80,18 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    /// What the captures of `fold` tell, whose files lie in `directory`.
-    pub(super) fn of(fold: &Fold, figures: &Figures, directory: &Path) -> Self {
-        let mut reading =
-            Reading { fold, directory, warm_until: warm_until(figures), mixed: false, told: Self::default() };
+    /// What `captures`, those of `fold`, tell, whose files lie in `directory`.
+    pub(super) fn of(fold: &Fold, figures: &Figures, captures: &Captures, directory: &Path) -> Self {
+        let warm_until = warm_until(figures);
+        let mut reading = Reading { fold, captures, directory, warm_until, mixed: false, told: Self::default() };
         let histograms = reading.means("stage_duration");
         let queued = reading.means("queue_wait");
         reading.tenancies();
         reading.transitions();
         reading.depths();
         let mut told = reading.told;
-        let heard = Heard { spans: spans(fold), histograms, queued };
+        let spans = spans(fold).filter(|_| !captures.any_early("traces"));
+        let heard = Heard { spans, histograms, queued };
         told.stages = witnesses::side_by_side(&figures.stages, &heard);
         told.holds = holds(fold);
         told.doubts.extend(witnesses::doubts(&told.stages, &heard));
@@ -94,8 +99,10 @@ impl Observed {
         told
     }
 
-    /// The figures by name.
-    pub(super) fn by_name(&self) -> BTreeMap<String, f64> {
+    /// The figures by name. What is only a lower bound, since its capture ends before the last job did, is none: whoever
+    /// reads it elsewhere would take it for the whole.
+    pub(super) fn by_name(&self, captures: &Captures) -> BTreeMap<String, f64> {
+        let whole = |query: &str| !captures.is_early("series", query);
         let mut by_name = BTreeMap::new();
         let mut put = |name: &str, value: f64| {
             if value.is_finite() {
@@ -103,7 +110,7 @@ impl Observed {
             }
         };
         witnesses::by_name(&self.stages, &mut put);
-        for (query, gap) in &self.gaps {
+        for (query, gap) in self.gaps.iter().filter(|(query, _)| whole(query)) {
             put(&format!("samples.{query}.widestGapSeconds"), *gap);
         }
         for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
@@ -117,17 +124,19 @@ impl Observed {
                 put(&format!("gpu.{tenant}.tenancyHighSeconds"), high);
             }
         }
-        if !self.transitions.is_empty() {
+        if whole(TRANSITIONS) && !self.transitions.is_empty() {
             put("gpu.transitions", self.transitions.values().sum());
+            for (way, count) in self.transitions.iter().take(NAMES) {
+                put(&format!("gpu.transitions.{}", way.replace(ARROW, ".")), *count);
+            }
         }
-        for (way, count) in self.transitions.iter().take(NAMES) {
-            put(&format!("gpu.transitions.{}", way.replace(ARROW, ".")), *count);
-        }
-        for (queue, depth) in self.depths.iter().take(NAMES) {
-            put(&format!("queues.{queue}.readyMax"), depth.ready);
-        }
-        if let Some(deepest) = self.depths.values().map(|depth| depth.ready).reduce(f64::max) {
-            put("queuesReadyMax", deepest);
+        if whole(DEPTHS) {
+            for (queue, depth) in self.depths.iter().take(NAMES) {
+                put(&format!("queues.{queue}.readyMax"), depth.ready);
+            }
+            if let Some(deepest) = self.depths.values().map(|depth| depth.ready).reduce(f64::max) {
+                put("queuesReadyMax", deepest);
+            }
         }
         by_name
     }
@@ -168,6 +177,7 @@ fn holds(fold: &Fold) -> Vec<Holds> {
 
 struct Reading<'a> {
     fold: &'a Fold,
+    captures: &'a Captures,
     directory: &'a Path,
     /// When the warm-up was over, by the harness's clock.
     warm_until: Option<f64>,
@@ -271,8 +281,12 @@ impl Reading<'_> {
 
     /// The means of the histogram whose sum and count the queries `<name>_sum` and `<name>_count` are.
     fn means(&mut self, name: &str) -> Option<Means> {
-        let sums = self.growth(&format!("{name}_sum"), true);
-        let counts = self.growth(&format!("{name}_count"), false);
+        let queries = ["sum", "count"].map(|part| format!("{name}_{part}"));
+        // A mean of the jobs before a moment is not that of all, and the two may even end at different ones.
+        if queries.iter().any(|query| self.is_early(query)) {
+            return None;
+        }
+        let [sums, counts] = [self.growth(&queries[0], true), self.growth(&queries[1], false)];
         if sums.is_some() != counts.is_some() {
             let (here, lacking) = if sums.is_some() { ("sum", "count") } else { ("count", "sum") };
             self.doubt(format!("no means are made of {name}_{here}, for {name}_{lacking} is not there"));
@@ -287,12 +301,19 @@ impl Reading<'_> {
         Some(counts.into_iter().filter_map(mean).take(NAMES).collect())
     }
 
+    fn is_early(&self, query: &str) -> bool {
+        self.captures.is_early("series", query)
+    }
+
     fn tenancies(&mut self) {
+        if self.is_early("gpu_tenancy_bucket") {
+            return;
+        }
         let Some((record, series)) = self.series("gpu_tenancy_bucket") else { return };
         self.look_for_warmup(&record, &series);
         let buckets = counters::bucketed(&series, &record.spec.by, from(&record));
         self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
-        let sums = self.growth("gpu_tenancy_sum", true);
+        let sums = if self.is_early("gpu_tenancy_sum") { None } else { self.growth("gpu_tenancy_sum", true) };
         for (key, bounds) in buckets {
             let tenant = joined(&key);
             let seconds = sums.as_ref().and_then(|sums| sums.get(&tenant)).map(|sum| sum.value);
@@ -301,9 +322,9 @@ impl Reading<'_> {
     }
 
     fn transitions(&mut self) {
-        let Some((record, series)) = self.series("gpu_tenancy_transitions") else { return };
+        let Some((record, series)) = self.series(TRANSITIONS) else { return };
         let grown = counters::growth(&series, &record.spec.by, from(&record), false);
-        self.note("gpu_tenancy_transitions", grown.values());
+        self.note(TRANSITIONS, grown.values());
         self.told.transitions = grown.into_iter().map(|(key, growth)| (joined(&key), growth.value)).collect();
         let labelled: Vec<_> = series.into_iter().filter(|one| one.key(&record.spec.by).is_some()).collect();
         // Points that were evaluated at steps show samples late, so what lies inside is only certain of samples.
@@ -315,7 +336,7 @@ impl Reading<'_> {
     }
 
     fn depths(&mut self) {
-        let Some((record, series)) = self.series("rabbitmq_queue_ready") else { return };
+        let Some((record, series)) = self.series(DEPTHS) else { return };
         self.told.sampled.take_queues(&record, &series, joined);
         let (by, from, to) = (&record.spec.by, from(&record), to(&record));
         for (key, (at, ready)) in counters::highest(&series, by, from, to) {

@@ -5,7 +5,6 @@
 
 mod admission;
 mod curl;
-mod health;
 mod lines;
 mod post;
 mod session;

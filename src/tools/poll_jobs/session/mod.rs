@@ -15,7 +15,7 @@ use super::stages::Names;
 use super::tally::Tally;
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
-use crate::http::{BaseUrl, Client, Connections, Method};
+use crate::http::{BaseUrl, Client, Connections, Exchange, Method};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::{Place, Profile, Values, fill};
@@ -91,6 +91,10 @@ struct Session<'a> {
     /// What following the jobs had cost before this session.
     spent: Polling,
     tally: Tally,
+    /// Asks after the target's health.
+    exchange: Exchange,
+    /// With --resume: the target is not there, so nobody was asked for.
+    unreachable: bool,
     input_ended: bool,
     in_trouble: bool,
 }
@@ -109,6 +113,7 @@ impl<'a> Session<'a> {
             .iter()
             .map(|(name, value)| (name.clone(), fill(value, &Values::default(), Place::Text)))
             .collect();
+        let asking = client.exchange();
         let make = move || -> Box<dyn FnMut(Task) -> (usize, Duration, Polled)> {
             let (exchange, headers) = (client.exchange(), headers.clone());
             Box::new(move |task: Task| {
@@ -150,6 +155,8 @@ impl<'a> Session<'a> {
             ledger: args.resume.then(Fold::default),
             spent: Polling::default(),
             tally: Tally::new()?,
+            exchange: asking,
+            unreachable: false,
             input_ended: false,
             in_trouble: false,
         })
@@ -340,6 +347,10 @@ impl<'a> Session<'a> {
 
     fn end(&mut self, job: usize, phase: Phase, out: &mut Writer<'_>) -> Result<(), Failure> {
         let Some(followed) = self.followed.remove(&job) else { return Ok(()) };
+        if followed.learned_nothing(phase) {
+            self.tally.kept += 1;
+            return Ok(());
+        }
         self.tally.ended(phase);
         let ended = followed.ended(phase, self.clock.now(), &self.profile, self.limits, self.offset.offset());
         out.record(&ended.map_err(|error| Failure::usage(error.to_string()))?)?;
@@ -376,8 +387,13 @@ impl<'a> Session<'a> {
             ..RunStatus::default()
         };
         self.runs.again(&status, out)?;
+        self.tell_kept();
         self.account.close(&self.console);
-        let exit = if self.account.broken() > 0 { Exit::BrokenInput } else { Exit::Done };
+        let exit = match self.account.broken() {
+            _ if self.unreachable => Exit::Unreachable,
+            0 => Exit::Done,
+            _ => Exit::BrokenInput,
+        };
         Ok(self.stop.exit_or(exit))
     }
 }

@@ -2,14 +2,28 @@
 
 use super::Session;
 use crate::cli::Failure;
+use crate::clock::OffsetBounds;
+use crate::health;
+use crate::http::BaseUrl;
 use crate::ndjson::Writer;
 use crate::record::{Fold, Job, Kind, Polling, Record, RunStatus};
 use crate::tools::poll_jobs::follow::Followed;
 
 impl Session<'_> {
     /// Hands on the last word on each record of `ledger` and follows again every job that has an id and no verdict.
+    /// Where the target is not there every record is handed on as it was.
     pub(super) fn resume(&mut self, ledger: &Fold, out: &mut Writer<'_>) -> Result<(), Failure> {
         let open = ledger.jobs().filter(|job| open_id(job).is_some()).count();
+        if open > 0
+            && let Err(problem) = self.ask_health(ledger)?
+        {
+            self.unreachable = true;
+            self.console.say(&format!(
+                "{problem}; nothing was followed and the records stay as they were: resume again once the target is there, \
+                 or name it by --target or TARGET"
+            ));
+            return ledger.records().try_for_each(|record| out.record(record));
+        }
         self.console.say(&match open {
             0 => "nothing is left to follow: every job that has an id has its verdict".to_owned(),
             1 => "1 job is followed again".to_owned(),
@@ -30,6 +44,29 @@ impl Session<'_> {
         }
         resumed_at.push(self.clock.now());
         self.runs.again(&RunStatus { resumed_at, ..RunStatus::default() }, out)
+    }
+
+    /// Asks whether the target is there that the jobs are about to be asked for at. The inner error says that it is not.
+    fn ask_health(&mut self, ledger: &Fold) -> Result<Result<(), String>, Failure> {
+        if self.base.is_none()
+            && let Some(target) = ledger.runs().find_map(|run| run.spec.target)
+        {
+            self.base = Some(BaseUrl::parse(&target, "the Run's spec.target")?);
+        }
+        let base = self.base()?.clone();
+        // The distance of the clocks counts by the Run's clock, which is not adopted yet.
+        let mut unused = OffsetBounds::default();
+        Ok(health::check(&self.exchange, &base, &self.profile, &self.clock, &mut unused).map(drop))
+    }
+
+    /// Says of how many jobs nothing new was learned.
+    pub(super) fn tell_kept(&self) {
+        let (jobs, keep) = match self.tally.kept {
+            0 => return,
+            1 => ("1 job".to_owned(), "stays"),
+            kept => (format!("{kept} jobs"), "stay"),
+        };
+        self.console.say(&format!("{jobs} {keep} as recorded before: no poll of this session brought a usable answer"));
     }
 
     fn hear_again(&mut self, record: &Record, out: &mut Writer<'_>) -> Result<(), Failure> {

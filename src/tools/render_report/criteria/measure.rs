@@ -13,14 +13,13 @@ use crate::figures::stages::StageTimes;
 use crate::figures::{Figures, listed};
 use crate::record::Verdict;
 use crate::tools::render_report::facts::decimal;
+use crate::tools::render_report::observed::{DEPTHS, TRANSITIONS};
 use crate::units;
 
 /// How many characters of a name or a message that a server gave a sentence quotes.
 const QUOTED: usize = 120;
-/// The query whose growth the transitions are.
-const TRANSITIONS: &str = "gpu_tenancy_transitions";
-/// The query whose highest samples the depths are.
-const DEPTHS: &str = "rabbitmq_queue_ready";
+/// What is said of a figure that later samples can only raise.
+const EARLY: &str = "the capture ends before the last job did, so it";
 
 /// A figure as far as it is known.
 struct Reading {
@@ -49,7 +48,9 @@ pub(super) fn judge(name: &str, threshold: &Threshold, evidence: &Evidence<'_>) 
         Err(why) => return Finding { cause: format!("{name} is not known: {why}"), ..Finding::incomplete(why) },
     };
     // Between two samples a queue may have been deeper: a ceiling is judged on the samples, which the text says.
-    let as_sampled = matches!(threshold.figure, Figure::Depth(_)) && operator.is_ceiling();
+    // The samples of a part of the run are no such samples.
+    let whole = matches!(threshold.figure, Figure::Depth(_)) && !evidence.captures.is_early("series", DEPTHS);
+    let as_sampled = whole && operator.is_ceiling();
     let bounds = if as_sampled { Bounds { high: reading.bounds.low, ..reading.bounds } } else { reading.bounds };
     let text = reading.text;
     let nothing = Finding::incomplete(String::new());
@@ -267,7 +268,9 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
         1 => format!("{} messages, as sampled once", depth.ready),
         _ => format!("{} messages, as sampled {samples} times, every {gap} or more often", depth.ready),
     };
-    Ok(Reading::new(Bounds { low: depth.ready, high: f64::INFINITY }, text))
+    let bounds = Bounds { low: depth.ready, high: f64::INFINITY };
+    let text = if evidence.captures.is_early("series", DEPTHS) { early(&text, bounds) } else { text };
+    Ok(Reading::new(bounds, text))
 }
 
 fn transitions(evidence: &Evidence<'_>) -> Result<Reading, String> {
@@ -276,8 +279,18 @@ fn transitions(evidence: &Evidence<'_>) -> Result<Reading, String> {
         return Err("no transition could be counted".to_owned());
     };
     let counted: f64 = evidence.observed.transitions.values().sum();
+    if evidence.captures.is_early("series", TRANSITIONS) {
+        let bounds = Bounds { high: f64::INFINITY, ..bounds };
+        return Ok(Reading::new(bounds, early(&format!("{counted} counted"), bounds)));
+    }
     let again = if bounds.high.is_finite() { "" } else { ", but counters began again" };
     Ok(ranged(format!("{counted} counted{again}"), bounds, |times| times.to_string()))
+}
+
+/// The figure in `text` of a capture that ends before the last job did.
+fn early(text: &str, bounds: Bounds) -> String {
+    let range = if bounds.low > 0.0 { format!("is at least {}", bounds.low) } else { "may be more".to_owned() };
+    format!("{text}; {EARLY} {range}")
 }
 
 /// That the query `name` was captured, and came whole.

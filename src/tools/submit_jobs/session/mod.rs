@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::Args;
 use super::admission::{Admission, Answer};
-use super::health;
 use super::lines;
 use super::post::{Post, Posted, collapsed};
 use super::warmup::{Held, Warmup};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
+use crate::health;
 use crate::http::{BaseUrl, Client, Connections, Exchange};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Read, Reader, Writer};

@@ -1,4 +1,4 @@
-//! Whether the target is well, and what it says of its settings: asked once before anything is submitted.
+//! Whether the target is well, and what it says of its settings: asked once before anything is submitted, or followed again.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::profile::Profile;
 
 /// Asks for the health path and gives the settings that its answer tells, by name. The error is the line that says what is
 /// wrong and how to start the target.
-pub(super) fn check(
+pub fn check(
     exchange: &Exchange,
     base: &BaseUrl,
     profile: &Profile,
