@@ -79,8 +79,10 @@ fn a_prometheus_that_goes_wrong_in_the_middle_of_the_capture() {
         assert!(proxy.broke(), "{fault:?}: {}", done.stderr);
         assert_eq!(done.stdout, "0 0 0 0 4\n", "{fault:?}: {}", done.stderr);
         let series = last(&shell, "Series");
-        assert_eq!((series.len(), ended(&series, "ok"), ended(&series, "error")), (10, 3, 7), "{fault:?}");
-        for record in series.values().filter(|record| record["status"]["result"] == "ok") {
+        // Where nobody answers any more whether the window's beginning was seen, what came before is doubtful, but not lost.
+        let came = ended(&series, "ok") + ended(&series, "partial");
+        assert_eq!((series.len(), came, ended(&series, "error")), (10, 3, 7), "{fault:?}");
+        for record in series.values().filter(|record| record["status"]["result"] != "error") {
             let file = shell.json(&format!("out/{}", record["status"]["file"].as_str().unwrap()));
             assert_eq!(file["status"], "success", "{fault:?}: what came before is whole");
         }
