@@ -165,11 +165,13 @@ impl Passed {
         self.fold.jobs()
     }
 
-    /// What the stream says of an earlier capture of the same thing.
-    pub fn earlier(&self, kind: Kind, name: &str) -> Option<Earlier> {
+    /// What the stream says of an earlier capture of the same thing whose file is in `out`. The same stream captured into
+    /// another directory has nothing there yet.
+    pub fn earlier(&self, kind: Kind, name: &str, out: &Path) -> Option<Earlier> {
         let key = Key { kind, run: self.metadata.run.clone(), name: name.to_owned() };
         let Told { spec, status } = self.fold.get(&key)?.read().ok()?;
-        Some(Earlier { result: status.result, window: spec.window, file: status.file })
+        let is_there = status.file.as_ref().is_some_and(|file| out.join(file).is_file());
+        is_there.then_some(Earlier { result: status.result, window: spec.window })
     }
 
     fn resolve(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
@@ -243,7 +245,6 @@ pub fn verdict(ended: &[(CaptureResult, Option<String>)]) -> Exit {
 pub struct Earlier {
     result: CaptureResult,
     window: Option<Window>,
-    file: Option<String>,
 }
 
 impl Earlier {
@@ -255,7 +256,7 @@ impl Earlier {
     /// It brought something, and one that ends as `result` brings nothing.
     pub fn outdoes(&self, result: CaptureResult) -> bool {
         use CaptureResult::{Empty, Error, Ok, Partial};
-        self.file.is_some() && matches!(self.result, Ok | Partial) && matches!(result, Empty | Error)
+        matches!(self.result, Ok | Partial) && matches!(result, Empty | Error)
     }
 }
 

@@ -15,7 +15,7 @@ mod tenancies;
 mod v1;
 mod v3;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::capture::{self, Passed, WindowArgs, padded};
@@ -133,7 +133,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     }
 
     let is_whole = |service: &String| {
-        let (earlier, window) = (passed.earlier(Kind::Traces, service), passed.window);
+        let (earlier, window) = (passed.earlier(Kind::Traces, service, &args.out), passed.window);
         earlier.zip(window).is_some_and(|(earlier, window)| earlier.is_whole(window))
     };
     if base.is_some() && !services.is_empty() && services.iter().all(is_whole) {
@@ -157,7 +157,8 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
             let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
             session.capture(&passed, args.window.settle, flush, &io.stop);
-            let shelf = judge::Shelf { dir: &dir, outdone: &|service, result| outdone(&passed, service, result) };
+            let shelf =
+                judge::Shelf { dir: &dir, outdone: &|service, result| outdone(&passed, service, &args.out, result) };
             judge::statuses(&mut session, &services, &profile.jaeger, &shelf)
         }
     };
@@ -173,7 +174,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if !off {
             ended.push((status.result, status.reason.clone()));
         }
-        if outdone(&passed, service, status.result) {
+        if outdone(&passed, service, &args.out, status.result) {
             io.console.say(&format!("{service}: what was captured before is kept"));
         } else {
             records.push(record(service, status, &passed, &args)?);
@@ -187,8 +188,8 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
 }
 
 /// Whether an earlier capture of `service` brought something, where one that ends as `result` brings nothing.
-fn outdone(passed: &Passed, service: &str, result: CaptureResult) -> bool {
-    passed.earlier(Kind::Traces, service).is_some_and(|earlier| earlier.outdoes(result))
+fn outdone(passed: &Passed, service: &str, out: &Path, result: CaptureResult) -> bool {
+    passed.earlier(Kind::Traces, service, out).is_some_and(|earlier| earlier.outdoes(result))
 }
 
 /// The server that was asked for; none where that is off.

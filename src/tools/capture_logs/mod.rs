@@ -123,7 +123,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let mut ended = Vec::with_capacity(services.len());
     let mut unwritten = false;
     for service in &services {
-        let earlier = passed.earlier(Kind::Logs, service);
+        let earlier = passed.earlier(Kind::Logs, service, &args.out);
         if let (Some(earlier), Some(_), Some(window)) = (&earlier, &place, passed.window)
             && earlier.is_whole(window)
         {

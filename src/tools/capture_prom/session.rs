@@ -118,7 +118,7 @@ impl Session<'_> {
     /// Asks everything.
     fn all(&mut self, queries: &[Query], window: Window, server: &mut Server, io: &mut Io<'_>) -> Result<(), Failure> {
         let is_whole = |query: &Query, passed: &Passed| {
-            passed.earlier(Kind::Series, &query.name).is_some_and(|earlier| earlier.is_whole(window))
+            passed.earlier(Kind::Series, &query.name, &self.args.out).is_some_and(|earlier| earlier.is_whole(window))
         };
         if queries.iter().all(|query| is_whole(query, &self.passed)) {
             self.ended = queries.iter().map(|_| (CaptureResult::Ok, None)).collect();
@@ -243,7 +243,7 @@ impl Session<'_> {
 
     /// Whether an earlier capture of `query` brought something, where one that ends as `result` brings nothing.
     fn outdone(&self, query: &Query, result: CaptureResult) -> bool {
-        self.passed.earlier(Kind::Series, &query.name).is_some_and(|earlier| earlier.outdoes(result))
+        self.passed.earlier(Kind::Series, &query.name, &self.args.out).is_some_and(|earlier| earlier.outdoes(result))
     }
 
     /// Says of all `queries` that nothing came.
