@@ -1,4 +1,4 @@
-//! Which target, through which profile: the arguments that `submit-jobs` and `poll-jobs` share.
+//! Which target, through which profile: the arguments that `await-idle`, `submit-jobs` and `poll-jobs` share.
 
 use std::path::PathBuf;
 
@@ -30,5 +30,10 @@ impl TargetArgs {
     pub fn base_url(&self) -> Result<Option<BaseUrl>, Failure> {
         let given = self.target.as_deref().filter(|url| !url.trim().is_empty());
         given.map(|url| BaseUrl::parse(url, "--target")).transpose()
+    }
+
+    /// The base URL that was asked for, else the profile's.
+    pub fn base_url_or(&self, profile: &Profile) -> Result<BaseUrl, Failure> {
+        self.base_url()?.map_or_else(|| BaseUrl::parse(&profile.target, "the profile's target"), Ok)
     }
 }

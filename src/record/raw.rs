@@ -32,11 +32,6 @@ impl RawObject {
         self.members.iter().rev().find(|(k, _)| key_is(k, key)).map(|(_, value)| value.as_ref())
     }
 
-    /// The string that stands at `key`, unescaped; none where the value is not a string.
-    pub fn get_str(&self, key: &str) -> Option<String> {
-        self.get(key).and_then(|raw| serde_json::from_str(raw.get()).ok())
-    }
-
     /// Puts `value` at `key`: in its old place where the key is there already, else at the end.
     pub fn set(&mut self, key: &str, value: Box<RawValue>) -> serde_json::Result<()> {
         if let Some(member) = self.members.iter_mut().rev().find(|(k, _)| key_is(k, key)) {

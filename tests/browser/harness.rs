@@ -50,7 +50,7 @@ impl Files {
 }
 
 /// Everything that is wrong with a page in one view.
-fn faults(browser: &mut Chromium, file: &Path, view: View) -> Vec<String> {
+pub fn faults(browser: &mut Chromium, file: &Path, view: View) -> Vec<String> {
     let mut page = Page::open(browser, file, view);
     let mut found = page.walk();
     page.unfold();

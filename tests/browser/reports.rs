@@ -43,14 +43,7 @@ impl Run {
 pub fn holds_in_every_view(browser: &mut Chromium, file: &Path) {
     let mut faults = Vec::new();
     for view in VIEWS {
-        let mut page = Page::open(browser, file, view);
-        let mut found = page.walk();
-        page.unfold();
-        for check in ["document", "headings", "tables", "contrast", "overflow"] {
-            found.extend(page.check(check));
-        }
-        found.extend(page.nameless_pictures());
-        found.extend(page.complaints());
+        let found = crate::harness::faults(browser, file, view);
         faults.extend(found.into_iter().map(|fault| format!("{view:?}: {fault}")));
     }
     assert!(faults.is_empty(), "{} faults, such as {:#?}", faults.len(), &faults[..faults.len().min(12)]);

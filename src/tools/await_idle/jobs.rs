@@ -15,9 +15,8 @@ use crate::http::{BaseUrl, Exchange, Method, Trouble};
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Place, Profile, Seen, Values, Word, fill};
 use crate::record::{Fold, Job, Phase};
+use crate::scenario::RECORDS;
 
-/// What a scenario's stream is called in its directory.
-const RECORDS: &str = "records.ndjson";
 /// How much of what a target says is quoted.
 const QUOTED: usize = 80;
 

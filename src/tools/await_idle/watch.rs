@@ -51,10 +51,7 @@ impl Watch<'_> {
     /// Reads what the arguments name.
     pub(super) fn of(args: &Args, io: &Io<'_>) -> Result<Self, Failure> {
         let profile = args.target.profile()?;
-        let base = match args.target.base_url()? {
-            Some(base) => base,
-            None => BaseUrl::parse(&profile.target, "the profile's target")?,
-        };
+        let base = args.target.base_url_or(&profile)?;
         Ok(Self {
             jobs: Jobs::of(&args.earlier, &io.console)?,
             queues: Queues::of(args, &profile, io)?,

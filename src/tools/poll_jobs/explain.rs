@@ -8,17 +8,14 @@ use super::Args;
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{BaseUrl, Connections};
+use crate::http::Connections;
 use crate::profile::{Place, Profile, Seen, Values, fill};
 use crate::record::raw::pointer;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
-    let base = match args.target.base_url()? {
-        Some(base) => base,
-        None => BaseUrl::parse(&profile.target, "the profile's target")?,
-    };
+    let base = args.target.base_url_or(&profile)?;
     let url = base.join(&fill(&profile.poll.path, &Values { id, ..Values::default() }, Place::Path));
     let exchange = args.target.http.client(Connections::Fresh)?.exchange();
     let answer = exchange.send(&Method::GET, &url, &[], None, &Clock::system());

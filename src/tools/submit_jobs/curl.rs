@@ -8,7 +8,7 @@ use super::lines;
 use super::post::Post;
 use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
-use crate::http::{BaseUrl, shell_quoted};
+use crate::http::shell_quoted;
 use crate::input::plain_lines;
 use crate::ndjson::{Account, Line, Reader};
 use crate::record::{Job, Kind};
@@ -16,10 +16,7 @@ use crate::record::{Job, Kind};
 /// Prints the command. No secret is part of it: it names the file or the variable instead.
 pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
-    let base = match args.target.base_url()? {
-        Some(base) => base,
-        None => BaseUrl::parse(&profile.target, "the profile's target")?,
-    };
+    let base = args.target.base_url_or(&profile)?;
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };

@@ -297,7 +297,7 @@ impl<'a> Session<'a> {
 
     fn base(&mut self) -> Result<&BaseUrl, Failure> {
         if self.base.is_none() {
-            self.base = Some(BaseUrl::parse(&self.profile.target, "the profile's target")?);
+            self.base = Some(self.args.target.base_url_or(&self.profile)?);
         }
         self.base.as_ref().ok_or_else(|| Failure::usage("no target"))
     }

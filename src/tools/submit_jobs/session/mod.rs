@@ -50,10 +50,7 @@ struct Task {
 /// Runs the tool.
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let profile = Arc::new(args.target.profile()?);
-    let base = match args.target.base_url()? {
-        Some(base) => base,
-        None => BaseUrl::parse(&profile.target, "the profile's target")?,
-    };
+    let base = args.target.base_url_or(&profile)?;
     let client = args.target.http.client(Connections::Fresh)?;
     if args.check {
         return Ok(Exit::Done);
