@@ -200,31 +200,44 @@ pub struct Limiting {
     pub work: Option<Measured>,
     /// Whether it was chosen for its wait; else for its work.
     pub by_wait: bool,
+    /// The stage with the next longest mean wait: where it is nearly as long, another run may name that one.
+    pub next: Option<(String, Measured)>,
 }
 
 impl Limiting {
     /// The stage with the largest mean wait; where no job is known to have waited, the one with the largest mean work.
     pub fn of(stages: &[StageFigures]) -> Option<Self> {
         let largest = |part: fn(&StageFigures) -> Option<Distribution>| {
-            let means = stages.iter().filter_map(|stage| Some((stage, part(stage)?.mean.seconds)));
-            means.filter(|(_, mean)| *mean > 0.0).rev().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(stage, _)| stage)
+            let means = stages.iter().filter_map(|stage| Some((stage, part(stage)?.mean)));
+            let mut means: Vec<_> = means.filter(|(_, mean)| mean.seconds > 0.0).collect();
+            means.sort_by(|a, b| b.1.seconds.total_cmp(&a.1.seconds));
+            means.into_iter()
         };
-        let by_wait = largest(|stage| stage.wait);
-        let stage = by_wait.or_else(|| largest(|stage| stage.work))?;
+        let mut by_wait = largest(|stage| stage.wait);
+        let longest = by_wait.next();
+        let (stage, _) = longest.or_else(|| largest(|stage| stage.work).next())?;
         Some(Self {
             stage: stage.name.clone(),
             wait: stage.wait.map(|wait| wait.mean),
             work: stage.work.map(|work| work.mean),
-            by_wait: by_wait.is_some(),
+            by_wait: longest.is_some(),
+            next: by_wait.next().map(|(stage, mean)| (stage.name.clone(), mean)),
         })
     }
 
-    /// What makes it the one, without its name: `jobs waited 8.20 s for it against 2.10 s of work, on average`.
-    pub fn text(&self) -> String {
+    /// What makes it the one, without its name: `jobs waited 8.20 s for it against 2.10 s of work, on average; next l1:
+    /// 3.10 s`. The name of the next one is made safe by the function that the caller gives.
+    pub fn text(&self, safe: impl Fn(&str) -> String) -> String {
         let mean = |part: Option<Measured>| part.map_or_else(|| "an unknown time".to_owned(), Measured::text);
         match (self.by_wait, self.wait) {
             (true, _) => {
-                format!("jobs waited {} for it against {} of work, on average", mean(self.wait), mean(self.work))
+                let next = self.next.as_ref().map(|(stage, wait)| format!("; next {}: {}", safe(stage), wait.text()));
+                format!(
+                    "jobs waited {} for it against {} of work, on average{}",
+                    mean(self.wait),
+                    mean(self.work),
+                    next.unwrap_or_default()
+                )
             }
             (false, Some(_)) => format!("{} of work on average; no stage was waited for", mean(self.work)),
             (false, None) => format!("{} of work on average; how long jobs waited is not known", mean(self.work)),
@@ -311,11 +324,14 @@ mod tests {
         };
         let limiting = Limiting::of(&[figures("a", Some(1.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
         assert_eq!(limiting.stage, "b");
-        assert_eq!(limiting.text(), "jobs waited 8.20 s for it against 2.10 s of work, on average");
+        let text = "jobs waited 8.20 s for it against 2.10 s of work, on average; next <a>: 1.00 s";
+        assert_eq!(limiting.text(|name| format!("<{name}>")), text);
+        let limiting = Limiting::of(&[figures("a", Some(0.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
+        assert_eq!(limiting.text(str::to_owned), "jobs waited 8.20 s for it against 2.10 s of work, on average");
         let limiting = Limiting::of(&[figures("a", None, 9.0), figures("b", None, 2.1)]).unwrap();
-        assert_eq!(limiting.text(), "9.00 s of work on average; how long jobs waited is not known");
+        assert_eq!(limiting.text(str::to_owned), "9.00 s of work on average; how long jobs waited is not known");
         let limiting = Limiting::of(&[figures("a", Some(0.0), 9.0), figures("b", Some(0.0), 2.1)]).unwrap();
-        assert_eq!(limiting.text(), "9.00 s of work on average; no stage was waited for");
+        assert_eq!(limiting.text(str::to_owned), "9.00 s of work on average; no stage was waited for");
         assert_eq!(Limiting::of(&[]), None);
     }
 }

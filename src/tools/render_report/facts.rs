@@ -132,7 +132,7 @@ fn end_to_end(figures: &Figures) -> String {
 
 fn limiting(figures: &Figures, safe: Safe) -> String {
     match &figures.limiting {
-        Some(limiting) => format!("{}: {}", safe(&limiting.stage), limiting.text()),
+        Some(limiting) => format!("{}: {}", safe(&limiting.stage), limiting.text(safe)),
         None => "not known: no stage has times".to_owned(),
     }
 }

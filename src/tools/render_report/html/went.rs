@@ -74,7 +74,7 @@ fn means(scene: &Scene<'_>, stages: &[&StageFigures]) -> String {
     }
     let finding = scene.figures.limiting.as_ref().map_or_else(
         || "No stage is known to limit.".to_owned(),
-        |limiting| format!("{} limits: {}.", limiting.stage, limiting.text()),
+        |limiting| format!("{} limits: {}.", limiting.stage, limiting.text(str::to_owned)),
     );
     let mut text =
         String::from("<p class=\"note\">Mean wait for each stage (hatched) and mean work in it (solid).</p>\n");

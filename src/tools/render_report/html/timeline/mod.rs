@@ -183,7 +183,7 @@ fn finding(load: &Load, scene: &Scene<'_>, rows: usize, length: f64) -> String {
     );
     text += &deepest(scene);
     if let Some(limiting) = &scene.figures.limiting {
-        let _ = write!(text, " The limiting stage was {}: {}.", limiting.stage, limiting.text());
+        let _ = write!(text, " The limiting stage was {}: {}.", limiting.stage, limiting.text(str::to_owned));
     }
     text
 }
