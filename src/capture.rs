@@ -165,13 +165,31 @@ impl Passed {
         self.fold.jobs()
     }
 
-    /// What the stream says of an earlier capture of the same thing whose file is in `out`. The same stream captured into
-    /// another directory has nothing there yet.
-    pub fn earlier(&self, kind: Kind, name: &str, out: &Path) -> Option<Earlier> {
+    /// Whether the stream tells of a capture that came whole for this very window and whose file is in `out`: then there is
+    /// nothing to ask again.
+    pub fn has_whole(&self, kind: Kind, name: &str, out: &Path) -> bool {
+        let earlier = self.earlier(kind, name, out);
+        earlier.is_some_and(|Told { spec, status }| {
+            status.result == CaptureResult::Ok && spec.window.is_some() && spec.window == self.window
+        })
+    }
+
+    /// Whether the stream tells of a capture, there in `out`, that brought more than one that ends as `result`.
+    pub fn outdone(&self, kind: Kind, name: &str, out: &Path, result: CaptureResult) -> bool {
+        self.earlier(kind, name, out).is_some_and(|Told { status, .. }| worth(status.result) > worth(result))
+    }
+
+    /// An earlier capture of the same thing, where a run is resumed and captured again. The same stream captured into another
+    /// directory has nothing there yet.
+    fn earlier(&self, kind: Kind, name: &str, out: &Path) -> Option<Told> {
         let key = Key { kind, run: self.metadata.run.clone(), name: name.to_owned() };
-        let Told { spec, status } = self.fold.get(&key)?.read().ok()?;
-        let is_there = status.file.as_ref().is_some_and(|file| out.join(file).is_file());
-        is_there.then_some(Earlier { result: status.result, window: spec.window })
+        let told: Told = self.fold.get(&key)?.read().ok()?;
+        let is_there = match &told.status.file {
+            Some(file) => out.join(file).is_file(),
+            // What brought nothing has no file that could be missed.
+            None => told.status.result == CaptureResult::Empty,
+        };
+        is_there.then_some(told)
     }
 
     fn resolve(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
@@ -194,9 +212,18 @@ impl Passed {
         }
     }
 
-    /// The last words: the capture's records, and the Runs again with the window. Gives the exit of a capture that did
-    /// what it could.
-    pub fn close(mut self, records: &[Record], io: &mut Io<'_>) -> Result<Exit, Failure> {
+    /// The last words, and the exit: that of a capture which did what it could; where a file could not be written, 74; else,
+    /// for one that is hard, the verdict on how each of its parts ended.
+    pub fn finish(self, records: &[Record], ended: &[Ended], hard: bool, io: &mut Io<'_>) -> Result<Exit, Failure> {
+        Ok(match self.close(records, io)? {
+            Exit::Done if ended.iter().any(|(_, reason)| reason.as_deref() == Some(NOT_WRITTEN)) => Exit::InputOutput,
+            Exit::Done if hard => verdict(ended),
+            exit => exit,
+        })
+    }
+
+    /// The capture's records, and the Runs again with the window.
+    fn close(mut self, records: &[Record], io: &mut Io<'_>) -> Result<Exit, Failure> {
         let mut out = Writer::new(io.stdout);
         for record in records {
             out.record(record)?;
@@ -223,12 +250,15 @@ impl Passed {
     }
 }
 
+/// How a part of a capture ended, and why.
+pub type Ended = (CaptureResult, Option<String>);
+
 /// Reasons of an error that say nothing about the server: it was not asked.
 const NOT_ASKED: [&str; 3] = ["NoWindow", "FutureWindow", "TooManyPoints"];
 
 /// The exit of a capture that stands for itself, by the result and the reason of each of its parts: 0 where all came whole,
 /// 69 where the source gave nothing at all, else 4.
-pub fn verdict(ended: &[(CaptureResult, Option<String>)]) -> Exit {
+fn verdict(ended: &[Ended]) -> Exit {
     let asked_in_vain = |reason: &Option<String>| reason.as_deref().is_none_or(|reason| !NOT_ASKED.contains(&reason));
     if ended.iter().all(|(result, _)| *result == CaptureResult::Ok) {
         Exit::Done
@@ -239,24 +269,12 @@ pub fn verdict(ended: &[(CaptureResult, Option<String>)]) -> Exit {
     }
 }
 
-/// What an earlier capture brought, where a run is resumed and captured again. Backends forget: what was had once is
-/// never given up for nothing.
-#[derive(Clone, Debug)]
-pub struct Earlier {
-    result: CaptureResult,
-    window: Option<Window>,
-}
-
-impl Earlier {
-    /// It came whole for this very window, so there is nothing to ask again.
-    pub fn is_whole(&self, window: Window) -> bool {
-        self.result == CaptureResult::Ok && self.window == Some(window)
-    }
-
-    /// It brought something, and one that ends as `result` brings nothing.
-    pub fn outdoes(&self, result: CaptureResult) -> bool {
-        use CaptureResult::{Empty, Error, Ok, Partial};
-        matches!(self.result, Ok | Partial) && matches!(result, Empty | Error)
+/// How much a result brought. Backends forget: what was had once is never given up for less.
+const fn worth(result: CaptureResult) -> u8 {
+    match result {
+        CaptureResult::Ok | CaptureResult::Partial => 2,
+        CaptureResult::Empty => 1,
+        CaptureResult::Error => 0,
     }
 }
 

@@ -15,7 +15,7 @@ mod tenancies;
 mod v1;
 mod v3;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::capture::{self, Passed, WindowArgs, padded};
@@ -132,12 +132,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         return Err(Failure::usage("no window: the input has no submitted job, and there is no --start"));
     }
 
-    let is_whole = |service: &String| {
-        let (earlier, window) = (passed.earlier(Kind::Traces, service, &args.out), passed.window);
-        earlier.zip(window).is_some_and(|(earlier, window)| earlier.is_whole(window))
-    };
+    let is_whole = |service: &String| passed.has_whole(Kind::Traces, service, &args.out);
     if base.is_some() && !services.is_empty() && services.iter().all(is_whole) {
-        return passed.close(&[], &mut io);
+        return passed.finish(&[], &[], false, &mut io);
     }
     let statuses = match (base, passed.window) {
         _ if passed.nothing_asked => Vec::new(),
@@ -157,15 +154,16 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
             let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
             session.capture(&passed, args.window.settle, flush, &io.stop);
-            let shelf =
-                judge::Shelf { dir: &dir, outdone: &|service, result| outdone(&passed, service, &args.out, result) };
+            let shelf = judge::Shelf {
+                dir: &dir,
+                outdone: &|service, result| passed.outdone(Kind::Traces, service, &args.out, result),
+            };
             judge::statuses(&mut session, &services, &profile.jaeger, &shelf)
         }
     };
 
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());
-    let unwritten = statuses.iter().any(|status| status.reason.as_deref() == Some(capture::NOT_WRITTEN));
     for (service, status) in services.iter().zip(statuses) {
         let off = status.reason.as_deref() == Some("Off");
         if let Some(message) = status.message.as_ref().filter(|_| !off && passed.window.is_some()) {
@@ -174,22 +172,13 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if !off {
             ended.push((status.result, status.reason.clone()));
         }
-        if outdone(&passed, service, &args.out, status.result) {
+        if passed.outdone(Kind::Traces, service, &args.out, status.result) {
             io.console.say(&format!("{service}: what was captured before is kept"));
         } else {
             records.push(record(service, status, &passed, &args)?);
         }
     }
-    let exit = passed.close(&records, &mut io)?;
-    if unwritten && exit == Exit::Done {
-        return Ok(Exit::InputOutput);
-    }
-    Ok(if hard && exit == Exit::Done { capture::verdict(&ended) } else { exit })
-}
-
-/// Whether an earlier capture of `service` brought something, where one that ends as `result` brings nothing.
-fn outdone(passed: &Passed, service: &str, out: &Path, result: CaptureResult) -> bool {
-    passed.earlier(Kind::Traces, service, out).is_some_and(|earlier| earlier.outdoes(result))
+    passed.finish(&records, &ended, hard, &mut io)
 }
 
 /// The server that was asked for; none where that is off.

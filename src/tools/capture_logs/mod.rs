@@ -121,12 +121,8 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let jobs = JobIds::of(passed.jobs());
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());
-    let mut unwritten = false;
     for service in &services {
-        let earlier = passed.earlier(Kind::Logs, service, &args.out);
-        if let (Some(earlier), Some(_), Some(window)) = (&earlier, &place, passed.window)
-            && earlier.is_whole(window)
-        {
+        if place.is_some() && passed.has_whole(Kind::Logs, service, &args.out) {
             ended.push((CaptureResult::Ok, None));
             continue;
         }
@@ -138,7 +134,6 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
                 let window = by_the_workers_clock(padded(window, args.window.pad), &passed);
                 let sieve = Sieve { window, offset: args.log_utc_offset, jobs: &jobs };
                 service::capture(service, place, &sieve, &dir).or_else(|failure| {
-                    unwritten = true;
                     let message = failure.message().map(str::to_owned).ok_or(failure)?;
                     Ok(service::short(CaptureResult::Error, capture::NOT_WRITTEN, message))
                 })?
@@ -150,17 +145,13 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if !status.waived {
             ended.push((status.result, status.reason.clone()));
         }
-        if earlier.is_some_and(|earlier| earlier.outdoes(status.result)) {
+        if passed.outdone(Kind::Logs, service, &args.out, status.result) {
             io.console.say(&format!("{service}: what was captured before is kept"));
         } else {
             records.push(record(service, status, &passed, &args)?);
         }
     }
-    let exit = passed.close(&records, &mut io)?;
-    if unwritten && exit == Exit::Done {
-        return Ok(Exit::InputOutput);
-    }
-    Ok(if hard && exit == Exit::Done { capture::verdict(&ended) } else { exit })
+    passed.finish(&records, &ended, hard, &mut io)
 }
 
 /// Where the logs are read; none where they are waived.

@@ -69,7 +69,9 @@ pub(super) struct Asking<'a> {
     pub(super) files: Files,
     pub(super) query: &'a Query,
     pub(super) grid: Grid,
-    /// What an earlier capture left is worth more than an answer without a series.
+    /// What an earlier capture left is worth more than no answer.
+    pub(super) held: bool,
+    /// It is worth more than an answer without a series, too.
     pub(super) outdone: bool,
 }
 
@@ -77,7 +79,7 @@ impl Asking<'_> {
     /// Asks, and stores what comes.
     pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, Trouble> {
         // What an earlier capture left stays until there is something better.
-        if !self.outdone {
+        if !self.held {
             self.files.clear()?;
         }
         let mut captured = self.envelope()?;
@@ -99,7 +101,7 @@ impl Asking<'_> {
 
     /// Gives the first file of this capture its name, in the place of whatever an earlier one left.
     fn keep_first(&mut self, file: NamedTempFile, name: &str) -> Result<(), Failure> {
-        if std::mem::take(&mut self.outdone) {
+        if std::mem::take(&mut self.held) {
             self.files.clear()?;
         }
         self.files.keep(file, name)

@@ -10,7 +10,7 @@ use super::grid::Grid;
 use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
-use crate::capture::{self, NOT_WRITTEN, Passed, padded, verdict};
+use crate::capture::{self, Ended, Passed, padded};
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::http::BaseUrl;
 use crate::ndjson::Writer;
@@ -48,8 +48,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         io.console.say(&what);
         passed.nothing_asked = true;
     }
-    let mut session =
-        Session { args, dir, passed, window: None, server_url: None, ended: Vec::new(), unwritten: false };
+    let mut session = Session { args, dir, passed, window: None, server_url: None, ended: Vec::new() };
     match base {
         _ if session.passed.nothing_asked => {}
         None => {
@@ -75,12 +74,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
             }
         }
     }
-    let (ended, unwritten) = (session.ended, session.unwritten);
-    let exit = session.passed.close(&[], &mut io)?;
-    if unwritten && exit == Exit::Done {
-        return Ok(Exit::InputOutput);
-    }
-    Ok(if exit == Exit::Done && hard && !off { verdict(&ended) } else { exit })
+    session.passed.finish(&[], &session.ended, hard && !off, &mut io)
 }
 
 /// The profile's queries and those of the command line. Each name makes files of its own.
@@ -109,17 +103,13 @@ struct Session<'a> {
     window: Option<Window>,
     server_url: Option<String>,
     /// How each query ended, and why.
-    ended: Vec<(CaptureResult, Option<String>)>,
-    /// A file could not be written.
-    unwritten: bool,
+    ended: Vec<Ended>,
 }
 
 impl Session<'_> {
     /// Asks everything.
     fn all(&mut self, queries: &[Query], window: Window, server: &mut Server, io: &mut Io<'_>) -> Result<(), Failure> {
-        let is_whole = |query: &Query, passed: &Passed| {
-            passed.earlier(Kind::Series, &query.name, &self.args.out).is_some_and(|earlier| earlier.is_whole(window))
-        };
+        let is_whole = |query: &Query, passed: &Passed| passed.has_whole(Kind::Series, &query.name, &self.args.out);
         if queries.iter().all(|query| is_whole(query, &self.passed)) {
             self.ended = queries.iter().map(|_| (CaptureResult::Ok, None)).collect();
             return Ok(());
@@ -157,8 +147,9 @@ impl Session<'_> {
             }
             let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
             let files = Files::new(&self.dir, &query.name);
+            let held = self.outdone(query, CaptureResult::Error);
             let outdone = self.outdone(query, CaptureResult::Empty);
-            let asking = Asking { server, console: &io.console, files, query, grid, outdone };
+            let asking = Asking { server, console: &io.console, files, query, grid, held, outdone };
             let mut status = match asking.capture(extras) {
                 Ok(captured) => captured_status(captured, &doubts),
                 Err(Trouble::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
@@ -241,9 +232,9 @@ impl Session<'_> {
         Ok((grid, doubts))
     }
 
-    /// Whether an earlier capture of `query` brought something, where one that ends as `result` brings nothing.
+    /// Whether an earlier capture of `query` brought more than one that ends as `result`.
     fn outdone(&self, query: &Query, result: CaptureResult) -> bool {
-        self.passed.earlier(Kind::Series, &query.name, &self.args.out).is_some_and(|earlier| earlier.outdoes(result))
+        self.passed.outdone(Kind::Series, &query.name, &self.args.out, result)
     }
 
     /// Says of all `queries` that nothing came.
@@ -263,7 +254,6 @@ impl Session<'_> {
         io: &mut Io<'_>,
     ) -> Result<(), Failure> {
         self.ended.push((status.result, status.reason.clone()));
-        self.unwritten |= status.reason.as_deref() == Some(NOT_WRITTEN);
         if self.outdone(query, status.result) {
             io.console.say(&format!("{}: what was captured before is kept", query.name));
             return Ok(());
