@@ -7,8 +7,8 @@ use crate::http::{BaseUrl, Exchange, Method};
 use crate::profile::Profile;
 
 /// Asks for the health path and gives the settings that its answer tells, by name. The error is the line that says what is
-/// wrong and how to start the target.
-pub fn check(
+/// wrong.
+pub fn ask(
     exchange: &Exchange,
     base: &BaseUrl,
     profile: &Profile,
@@ -17,7 +17,7 @@ pub fn check(
 ) -> Result<BTreeMap<String, String>, String> {
     let url = base.join(&profile.health.path);
     let sent = clock.now();
-    let problem = match exchange.send(&Method::GET, &url, &[], None, clock) {
+    match exchange.send(&Method::GET, &url, &[], None, clock) {
         Ok(answer) => {
             if let Some(date) = answer.date {
                 offset.observe(date, sent, clock.now());
@@ -25,10 +25,20 @@ pub fn check(
             if profile.health.accepted.contains(&answer.status) {
                 return Ok(profile.health.told(&answer.body));
             }
-            answer.summary()
+            Err(format!("GET {url}: {}", answer.summary()))
         }
-        Err(trouble) => trouble.to_string(),
-    };
+        Err(trouble) => Err(format!("GET {url}: {trouble}")),
+    }
+}
+
+/// As `ask`; the error also says how to start the target, where the profile knows.
+pub fn check(
+    exchange: &Exchange,
+    base: &BaseUrl,
+    profile: &Profile,
+    clock: &Clock,
+    offset: &mut OffsetBounds,
+) -> Result<BTreeMap<String, String>, String> {
     let hint = profile.health.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    Err(format!("GET {url}: {problem}{hint}"))
+    ask(exchange, base, profile, clock, offset).map_err(|problem| problem + &hint)
 }

@@ -28,6 +28,12 @@ impl Job {
     pub fn is_warmup(&self) -> bool {
         self.metadata.labels.get(WARMUP).is_some_and(|value| value == "true")
     }
+
+    /// Its id at the target, where it was accepted and has no verdict: it may still run.
+    pub fn open_id(&self) -> Option<&str> {
+        let open = matches!(self.status.phase.rank(), 1 | 2);
+        self.status.job_id.as_deref().filter(|id| open && !id.is_empty())
+    }
 }
 
 /// What is submitted.

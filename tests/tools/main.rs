@@ -6,6 +6,7 @@ mod support;
 
 mod await_idle;
 mod poll_jobs;
+mod poll_request;
 mod resume;
 mod stage_fixtures;
 mod submit_jobs;

@@ -13,9 +13,10 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Exchange, Method, Trouble};
 use crate::ndjson::{Line, Read, Reader};
-use crate::profile::{Place, Profile, Seen, Values, Word, fill};
-use crate::record::{Fold, Job, Phase};
+use crate::profile::{Profile, Seen, Word};
+use crate::record::{Fold, Job};
 use crate::scenario::RECORDS;
+use crate::target::PollRequest;
 
 /// How much of what a target says is quoted.
 const QUOTED: usize = 80;
@@ -63,12 +64,7 @@ impl Jobs {
                 }
             }
         }
-        let open = |job: Job| {
-            let open =
-                matches!(job.status.phase, Phase::Submitted | Phase::TimedOut | Phase::Interrupted | Phase::Lost);
-            let id = job.status.job_id.clone().filter(|id| open && !id.is_empty())?;
-            Some((job, id))
-        };
+        let open = |job: Job| job.open_id().map(str::to_owned).map(|id| (job, id));
         Ok(Self { left: fold.jobs().filter_map(open).collect(), unread })
     }
 
@@ -123,10 +119,7 @@ fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
 }
 
 fn polled(job: &Job, id: &str, profile: &Profile, base: &BaseUrl, exchange: &Exchange, clock: &Clock) -> Polled {
-    let values = Values { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, id };
-    let url = base.join(&fill(&profile.poll.path, &values, Place::Path));
-    let headers = profile.poll.headers.iter();
-    let headers: Vec<_> = headers.map(|(name, value)| (name.clone(), fill(value, &values, Place::Text))).collect();
+    let PollRequest { url, headers } = PollRequest::of(job, id, profile, base);
     let answer = match exchange.send(&Method::GET, &url, &headers, None, clock) {
         Ok(answer) => answer,
         Err(trouble @ Trouble::NotConnected(_)) => return Polled::NotConnected(format!("GET {url}: {trouble}")),

@@ -10,8 +10,9 @@ use super::Args;
 use super::jobs::Jobs;
 use super::queues::Queues;
 use crate::cli::{Console, Failure, Io, Stop};
-use crate::clock::{Clock, micro};
-use crate::http::{BaseUrl, Connections, Exchange, Method};
+use crate::clock::{Clock, OffsetBounds, micro};
+use crate::health;
+use crate::http::{BaseUrl, Connections, Exchange};
 use crate::profile::Profile;
 use crate::record::Idle;
 use crate::units;
@@ -69,8 +70,11 @@ impl Watch<'_> {
     /// has gone.
     pub(super) fn wait(mut self, clock: &Clock) -> Result<Idle, Failure> {
         let (began, since) = (Instant::now(), clock.now());
-        if let Err(unwell) = self.is_well(clock) {
-            return Ok(Idle { unseen: Some(unwell), waited_seconds: waited(began), ..Idle::default() });
+        // Where the target is not well nothing will be submitted, and nothing is to be waited for. `submit-jobs` says what to do.
+        let well = health::ask(&self.exchange, &self.base, &self.profile, clock, &mut OffsetBounds::default());
+        if let Err(problem) = well {
+            let unseen = Some(format!("the target is not well: {problem}"));
+            return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });
         }
         let (wake, woken) = mpsc::channel();
         self.stop.on_stop(move || {
@@ -112,16 +116,6 @@ impl Watch<'_> {
             let pause = (began.elapsed() / SHARE).clamp(OFTEN, SELDOM).min(left);
             // Woken early by a signal, in vain by the time that is over; both are looked at above.
             let _ = woken.recv_timeout(pause);
-        }
-    }
-
-    /// Where the target is not well nothing will be submitted, and nothing is to be waited for. `submit-jobs` says what is wrong.
-    fn is_well(&self, clock: &Clock) -> Result<(), String> {
-        let url = self.base.join(&self.profile.health.path);
-        match self.exchange.send(&Method::GET, &url, &[], None, clock) {
-            Ok(answer) if self.profile.health.accepted.contains(&answer.status) => Ok(()),
-            Ok(answer) => Err(format!("the target is not well: GET {url}: {}", answer.summary())),
-            Err(trouble) => Err(format!("the target does not answer: GET {url}: {trouble}")),
         }
     }
 

@@ -9,16 +9,17 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::Connections;
-use crate::profile::{Place, Profile, Seen, Values, fill};
+use crate::profile::{Profile, Seen};
 use crate::record::raw::pointer;
+use crate::target::PollRequest;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
     let base = args.target.base_url_or(&profile)?;
-    let url = base.join(&fill(&profile.poll.path, &Values { id, ..Values::default() }, Place::Path));
+    let PollRequest { url, headers } = PollRequest::bare(id, &profile, &base);
     let exchange = args.target.http.client(Connections::Fresh)?.exchange();
-    let answer = exchange.send(&Method::GET, &url, &[], None, &Clock::system());
+    let answer = exchange.send(&Method::GET, &url, &headers, None, &Clock::system());
     let answer = answer.map_err(|trouble| Failure::unreachable(format!("GET {url}: {trouble}")))?;
     let mut text = format!("GET {url}\nHTTP {}", answer.status);
     if profile.poll.unknown.contains(&answer.status) {

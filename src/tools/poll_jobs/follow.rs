@@ -8,6 +8,7 @@ use crate::clock::micro;
 use crate::http::{Answer, Trouble};
 use crate::profile::{Observation, Profile, Seen, Word};
 use crate::record::{ClockOffset, Job, JobStatus, Key, Phase, Polls, Record, ServerTimes, Timestamp};
+use crate::target::PollRequest;
 
 /// The flag of a body in which bytes were replaced.
 const NOT_UTF8: &str = "BodyNotUtf8";
@@ -23,7 +24,7 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Followed {
     record: Record,
-    pub(super) url: Arc<str>,
+    pub(super) request: Arc<PollRequest>,
     /// From here its latency counts.
     counts_from: Timestamp,
     /// From here its age counts.
@@ -79,12 +80,12 @@ pub(super) struct Polled {
 
 impl Followed {
     /// Begins to follow `job`, which was submitted and has an id.
-    pub(super) fn new(record: Record, job: &Job, url: String, now: Timestamp) -> Self {
+    pub(super) fn new(record: Record, job: &Job, request: PollRequest, now: Timestamp) -> Self {
         let status = &job.status;
         let submitted_at = status.submitted_at.or(status.accepted_at).unwrap_or(now);
         Self {
             record,
-            url: url.into(),
+            request: request.into(),
             counts_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
             patience_from: submitted_at,
@@ -106,7 +107,7 @@ impl Followed {
 
     /// Begins to follow `job` again, of which an earlier session knew something: what that saw still bounds when things
     /// happened. The deadline counts from `now`, for a job that is older than that would be given up unseen.
-    pub(super) fn resumed(record: Record, job: &Job, url: String, now: Timestamp, names: &mut Names) -> Self {
+    pub(super) fn resumed(record: Record, job: &Job, request: PollRequest, now: Timestamp, names: &mut Names) -> Self {
         let status = &job.status;
         Self {
             patience_from: now,
@@ -117,7 +118,7 @@ impl Followed {
             marks: Marks::resumed(&status.stages, names),
             body: status.body.clone().unwrap_or_default().into(),
             body_is_utf8: !status.flags.iter().any(|flag| flag == NOT_UTF8),
-            ..Self::new(record, job, url, now)
+            ..Self::new(record, job, request, now)
         }
     }
 

@@ -18,10 +18,11 @@ use crate::clock::{Clock, OffsetBounds, micro};
 use crate::http::{BaseUrl, Client, Connections, Exchange, Method};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
-use crate::profile::{Place, Profile, Values, fill};
+use crate::profile::Profile;
 use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
 use crate::runs::Runs;
 use crate::slots::Giver;
+use crate::target::PollRequest;
 use crate::workers::Workers;
 
 /// Enough for ten thousand polls a second at 50 ms each; the pool grows only as far as it must.
@@ -40,7 +41,7 @@ enum Event {
 struct Task {
     job: usize,
     due: Instant,
-    url: Arc<str>,
+    request: Arc<PollRequest>,
     clock: Clock,
 }
 
@@ -107,19 +108,13 @@ impl<'a> Session<'a> {
         io: &Io<'_>,
         events: Sender<Event>,
     ) -> Result<Self, Failure> {
-        let headers: Vec<_> = profile
-            .poll
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), fill(value, &Values::default(), Place::Text)))
-            .collect();
         let asking = client.exchange();
         let make = move || -> Box<dyn FnMut(Task) -> (usize, Duration, Polled)> {
-            let (exchange, headers) = (client.exchange(), headers.clone());
+            let exchange = client.exchange();
             Box::new(move |task: Task| {
                 let late = task.due.elapsed();
                 let sent = task.clock.now();
-                let outcome = exchange.send(&Method::GET, &task.url, &headers, None, &task.clock);
+                let outcome = exchange.send(&Method::GET, &task.request.url, &task.request.headers, None, &task.clock);
                 (task.job, late, Polled { outcome, sent, received: task.clock.now() })
             })
         };
@@ -272,14 +267,14 @@ impl<'a> Session<'a> {
                 .say(&format!("{}: Submitted, and has no status.jobId: it cannot be followed", job.metadata.name));
             return Ok(());
         };
-        let url = self.url(&job, &id)?;
-        let followed = Followed::new(record, &job, url, self.clock.now());
+        let request = self.request(&job, &id)?;
+        let followed = Followed::new(record, &job, request, self.clock.now());
         self.follow(followed, out)
     }
 
-    fn url(&mut self, job: &Job, id: &str) -> Result<String, Failure> {
-        let path = fill(&self.profile.poll.path, &values(job, id), Place::Path);
-        Ok(self.base()?.join(&path))
+    fn request(&mut self, job: &Job, id: &str) -> Result<PollRequest, Failure> {
+        let base = self.base()?.clone();
+        Ok(PollRequest::of(job, id, &self.profile, &base))
     }
 
     fn follow(&mut self, followed: Followed, out: &mut Writer<'_>) -> Result<(), Failure> {
@@ -315,8 +310,8 @@ impl<'a> Session<'a> {
         let failed_before = followed.polls().failed;
         let next = followed.hear(polled, &self.profile, &mut self.names, self.limits);
         self.tally.polls.failed += followed.polls().failed - failed_before;
-        let (url, trouble) = (followed.url.clone(), followed.trouble().map(str::to_owned));
-        self.tell_trouble(&url, trouble.as_deref());
+        let (request, trouble) = (followed.request.clone(), followed.trouble().map(str::to_owned));
+        self.tell_trouble(&request.url, trouble.as_deref());
         let wait = match next {
             Next::Ended(phase) => return self.end(job, phase, out),
             Next::Again { not_before } => not_before.unwrap_or_default(),
@@ -396,8 +391,4 @@ impl<'a> Session<'a> {
         };
         Ok(self.stop.exit_or(exit))
     }
-}
-
-fn values<'a>(job: &'a Job, id: &'a str) -> Values<'a> {
-    Values { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, id }
 }

@@ -13,7 +13,7 @@ impl Session<'_> {
     /// Hands on the last word on each record of `ledger` and follows again every job that has an id and no verdict.
     /// Where the target is not there every record is handed on as it was.
     pub(super) fn resume(&mut self, ledger: &Fold, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let open = ledger.jobs().filter(|job| open_id(job).is_some()).count();
+        let open = ledger.jobs().filter(|job| job.open_id().is_some()).count();
         if open > 0
             && let Err(problem) = self.ask_health(ledger)?
         {
@@ -72,17 +72,11 @@ impl Session<'_> {
     fn hear_again(&mut self, record: &Record, out: &mut Writer<'_>) -> Result<(), Failure> {
         out.record(record)?;
         let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
-        let Some(id) = open_id(&job) else { return Ok(()) };
-        let (url, now) = (self.url(&job, id)?, self.clock.now());
-        let followed = Followed::resumed(record.clone(), &job, url, now, &mut self.names);
+        let Some(id) = job.open_id() else { return Ok(()) };
+        let (request, now) = (self.request(&job, id)?, self.clock.now());
+        let followed = Followed::resumed(record.clone(), &job, request, now, &mut self.names);
         self.follow(followed, out)
     }
-}
-
-/// The id of a job that was accepted and has no verdict.
-fn open_id(job: &Job) -> Option<&str> {
-    let open = matches!(job.status.phase.rank(), 1 | 2);
-    job.status.job_id.as_deref().filter(|_| open)
 }
 
 /// What two sessions cost together. Of all their polls 99 % were at most as late as the worse of the two says.

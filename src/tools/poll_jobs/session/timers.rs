@@ -16,7 +16,7 @@ impl Session<'_> {
                 if !self.workers.has_idle() && !self.pace.wants_more_than(self.workers.threads(), Instant::now()) {
                     return Ok(());
                 }
-                let task = Task { job, due, url: followed.url.clone(), clock: self.clock.clone() };
+                let task = Task { job, due, request: followed.request.clone(), clock: self.clock.clone() };
                 if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
                     return Ok(());
                 }
