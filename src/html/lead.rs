@@ -22,6 +22,8 @@ pub struct Card {
     pub lead: String,
     /// What there is to say of it besides.
     pub rest: String,
+    /// Nothing of it is shown large: it is a sentence, over the whole width.
+    pub wide: bool,
 }
 
 /// The band with the page's first heading: a colour, a mark and a word say the same. `of` says of what; all plain text.
@@ -37,15 +39,18 @@ pub fn band(class: &str, mark: &str, word: &str, of: &str) -> String {
 /// The cards in the order given.
 pub fn cards(cards: &[Card]) -> String {
     let mut text = String::from("<dl class=\"facts\">\n");
-    for Card { label, class, lead, rest } in cards {
-        let _ = writeln!(
-            text,
-            "<div><dt>{}</dt> <dd><span class=\"{}\">{}</span> <span class=\"rest\">{}</span></dd></div>",
-            escape::html(label),
-            format!("lead {class}").trim_end(),
-            escape::html(&tied(lead)),
-            escape::html(&tied(rest))
-        );
+    for Card { label, class, lead, rest, wide } in cards {
+        let [label, lead, rest] = [label.clone(), tied(lead), tied(rest)].map(|text| escape::html(&text));
+        let class = format!("lead {class}");
+        let class = class.trim_end();
+        let _ = if *wide {
+            writeln!(text, "<div class=\"wide\"><dt>{label}</dt> <dd>{rest}</dd></div>")
+        } else {
+            writeln!(
+                text,
+                "<div><dt>{label}</dt> <dd><span class=\"{class}\">{lead}</span> <span class=\"rest\">{rest}</span></dd></div>"
+            )
+        };
     }
     text + "</dl>\n"
 }
@@ -94,10 +99,12 @@ mod tests {
 
     #[test]
     fn what_it_is_given_is_text() {
-        let card = Card { label: "<a>".into(), class: "bad-ink", lead: "<b>".into(), rest: "<c>".into() };
+        let card = Card { label: "<a>".into(), class: "bad-ink", lead: "<b>".into(), rest: "<c>".into(), wide: false };
+        let wide = Card { wide: true, ..card.clone() };
         let all = [
             band("bad", "✕", "<d>", "<e>"),
             cards(&[card]),
+            cards(&[wide]),
             doubts(&["<f>".to_owned()]),
             panels([("<g>".to_owned(), String::new())]),
         ]

@@ -133,14 +133,14 @@ fn ten_percent(comparison: &Comparison, against: &Against) -> Option<Card> {
     let whose = if status.against.len() > 1 { format!("{}: to", against.setting) } else { "To".to_owned() };
     let rest: Vec<String> = found.iter().map(|(name, needed)| format!("{name}: {}", needed.message)).collect();
     let label = format!("{whose} show a difference of 10 %");
-    (!found.is_empty()).then(|| Card { label, lead, rest: rest.join("; "), class: "" })
+    (!found.is_empty()).then(|| Card { label, lead, rest: rest.join("; "), ..Card::default() })
 }
 
 /// A headline figure: how it differs, what was seen, what the legs show of it.
 fn headline(row: &Row, label: String, against: &Against, index: usize) -> Card {
     let mean = |index: usize| row.cells.get(index).and_then(|cell| cell.mean);
     let Some(found) = row.differences.iter().find(|found| found.setting == against.setting) else {
-        return Card { label, lead: "not known".to_owned(), rest: row.missing.join("; "), class: "" };
+        return Card { label, lead: "not known".to_owned(), rest: row.missing.join("; "), ..Card::default() };
     };
     let (class, mark) = match found.word {
         Some(Word::Better) => ("good-ink", "✓ "),
@@ -158,7 +158,7 @@ fn headline(row: &Row, label: String, against: &Against, index: usize) -> Card {
         let (low, high) = (signed(row.unit, test.low), signed(row.unit, test.high));
         rest.push(format!("{} % interval of the difference {low} to {high}", tenths(confidence)));
     }
-    Card { label, class, lead: format!("{mark}{change}"), rest: rest.join("; ") }
+    Card { label, class, lead: format!("{mark}{change}"), rest: rest.join("; "), ..Card::default() }
 }
 
 /// What the legs show of a figure, in words.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Scene;
 use crate::escape;
 use crate::figures::outcome::{Outcome, conservation_line, count};
-use crate::html::lead::{self, tied};
+use crate::html::lead::{self, Card};
 use crate::html::svg::number;
 use crate::record::{Conservation, Verdict};
 use crate::tools::render_report::facts;
@@ -93,21 +93,14 @@ fn bar(sums: &Conservation) -> String {
 }
 
 fn figures(scene: &Scene<'_>) -> String {
-    let mut wide = String::new();
-    let mut cards = String::new();
-    for (label, text) in facts::facts(scene.figures, scene.captures, str::to_owned) {
-        let label_markup = escape::html(label);
-        if CARDS.contains(&label) {
-            let (lead, rest) = facts::lead(&text);
-            let (lead, rest) = (escape::html(&tied(lead)), escape::html(rest));
-            let _ = writeln!(
-                cards,
-                "<div><dt>{label_markup}</dt><dd><span class=\"lead\">{lead}</span><span class=\"rest\">{rest}</span></dd></div>"
-            );
-        } else {
-            // What was asked and what was reached belong together in one sentence; so does what the warm-up did.
-            let _ = writeln!(wide, "<div class=\"wide\"><dt>{label_markup}</dt><dd>{}</dd></div>", escape::html(&text));
-        }
-    }
-    format!("<dl class=\"facts\">\n{cards}{wide}</dl>\n")
+    let facts = facts::facts(scene.figures, scene.captures, str::to_owned);
+    let card = |(label, text): &(&str, String)| {
+        // What was asked and what was reached belong together in one sentence; so does what the warm-up did.
+        let wide = !CARDS.contains(label);
+        let (lead, rest) = if wide { ("", text.as_str()) } else { facts::lead(text) };
+        Card { label: (*label).to_owned(), lead: lead.to_owned(), rest: rest.to_owned(), wide, ..Card::default() }
+    };
+    let mut cards: Vec<Card> = facts.iter().map(card).collect();
+    cards.sort_by_key(|card| card.wide);
+    lead::cards(&cards)
 }

@@ -178,7 +178,7 @@ fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
         Some(format!("{} of {} jobs did not succeed there", scenario.not_succeeded()?, scenario.asked()?))
     });
     let lead = format!("✕ level {}", start(name, SHORT));
-    Card { label, class: "bad-ink", lead, rest: rest.unwrap_or_default() }
+    Card { label, class: "bad-ink", lead, rest: rest.unwrap_or_default(), ..Card::default() }
 }
 
 /// Jobs per minute, median and max of a scenario, as far as they are known.
