@@ -201,7 +201,7 @@ demo-ab: build ## Three legs of each of two settings against stand-ins, in turn,
 	  pipeline-sim --data '$(DATA)' --worker-root '$(WORKER_ROOT)' --time-scale 0.03 --stage-time whisper=400ms --scrape-interval 250ms $(SIM_FLAGS) --num-parallel "$${leg%.*}" -- \
 	    $(submake) ab NP="$${leg%.*}" LEG="$${leg#*.}" CONCURRENCY=12 $(quick) || true
 	done
-	[[ $$stopped ]] || $(submake) compare LEGS='$(OUT)'
+	[[ $$stopped ]] || { $(submake) compare LEGS='$(OUT)'; render-report --index '$(OUT)' > /dev/null; }
 
 # By another name, so that `make -n demo` prints the line instead of running it.
 submake = $(MAKE) --no-print-directory
