@@ -63,6 +63,16 @@ fn the_archive_is_whole_runs_where_it_is_unpacked_and_comes_out_the_same_twice()
     for file in ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "profiles/autorag.toml", "docs/tools.md"] {
         assert!(held.contains(file), "{file}: {held:?}");
     }
+    let crates = fs::read_to_string(place.join("licences/crates.txt")).unwrap();
+    assert!(crates.lines().any(|line| line.starts_with("ureq\t")), "{crates}");
+    for line in crates.lines() {
+        let [name, version, licence, without @ ..] = &line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let text = format!("licences/{name}-{version}/");
+        assert_eq!(held.iter().any(|file| file.starts_with(&text)), without.is_empty(), "{line}");
+        assert!(!licence.is_empty(), "{line}");
+    }
     let version = bash(&place, "bin/render-report --version").stdout;
     assert_eq!(version, format!("render-report {}\n", env!("CARGO_PKG_VERSION")));
     // The README's recipes find what they need beside it.
