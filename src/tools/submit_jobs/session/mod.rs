@@ -84,6 +84,8 @@ struct Session<'a> {
     clock: Clock,
     workers: Workers<Task, (Record, Posted)>,
     admission: Admission,
+    /// When the open model's schedule began.
+    schedule: Option<Timestamp>,
     warmup: Warmup,
     /// What the target's health answer told of its settings.
     settings: BTreeMap<String, String>,
@@ -137,6 +139,7 @@ impl<'a> Session<'a> {
             clock,
             workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
             admission: Admission::of(args),
+            schedule: None,
             warmup: Warmup::new(args.rest),
             settings: BTreeMap::new(),
             said: HashSet::new(),
@@ -215,6 +218,10 @@ impl<'a> Session<'a> {
                 permits.give();
                 continue;
             }
+            if self.admission.is_open() && self.schedule.is_none() {
+                // Read before the schedule's own clock: what comes between the two makes jobs late, never early.
+                self.schedule = Some(self.clock.now());
+            }
             let now = Instant::now();
             if !job.is_warmup() {
                 match self.warmup.holds(&self.admission, now) {
@@ -229,8 +236,8 @@ impl<'a> Session<'a> {
                     Held::UntilAnEnd => return Ok(None),
                 }
             }
-            let late = match self.admission.ask(now) {
-                Answer::Now { late } => late,
+            let due = match self.admission.ask(now) {
+                Answer::Now { due } => due,
                 Answer::At(moment) => return Ok(Some(moment)),
                 Answer::Later => return Ok(None),
             };
@@ -239,9 +246,8 @@ impl<'a> Session<'a> {
             }
             let Some((mut record, job)) = self.waiting.pop_front() else { break };
             permits.give();
-            if self.admission.is_open() {
-                let due_at = Some(self.clock.now().shifted(-late.as_secs_f64()));
-                write_status(&mut record, &DueAt { due_at })?;
+            if let Some(began) = self.schedule {
+                write_status(&mut record, &DueAt { due_at: began.plus(due) })?;
             }
             let (post, is_warmup) = (Post::of(&self.profile, &self.base, &job)?, job.is_warmup());
             match self.workers.give(Task { record, post, clock: self.clock.clone() }) {
@@ -366,5 +372,5 @@ impl<'a> Session<'a> {
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DueAt {
-    due_at: Option<Timestamp>,
+    due_at: Timestamp,
 }
