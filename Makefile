@@ -165,7 +165,7 @@ trap tidy EXIT
 tidy() {
 if [[ $$made ]]; then rm -f "$$dir/slots"; fi
 if [[ $$made && -d $$dir && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
-if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
+if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetAbsent"' "$$dir/manifest.json"; then
   printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
 fi
 }

@@ -5,6 +5,7 @@
 mod support;
 
 mod await_idle;
+mod odd_answers;
 mod poll_jobs;
 mod poll_request;
 mod resume;

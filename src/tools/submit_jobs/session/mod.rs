@@ -35,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Something that happened.
 enum Event {
     Line(Input<Read>),
-    Source(Input<String>),
+    Source(Input<Result<String, String>>),
     Slots(std::io::Result<slots::Event>),
     Posted { worker: usize, record: Record, posted: Box<Posted> },
     Stop,
@@ -163,7 +163,10 @@ impl<'a> Session<'a> {
     fn check_health(&mut self, exchange: &Exchange) {
         match health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
             Ok(settings) => self.settings = settings,
-            Err(message) => self.abort(Exit::Unreachable, "TargetUnhealthy", message),
+            Err(unwell) => {
+                let reason = if unwell.is_absent { "TargetAbsent" } else { "TargetUnhealthy" };
+                self.abort(Exit::Unreachable, reason, unwell.message);
+            }
         }
     }
 
@@ -271,10 +274,17 @@ impl<'a> Session<'a> {
     fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
         match event {
             Event::Line(Input::End) | Event::Source(Input::End) => self.input_ended = true,
+            // What is under way is waited for: its records must not be lost with the rest of the input.
             Event::Line(Input::Failed(error)) | Event::Source(Input::Failed(error)) => {
-                return Err(Failure::io("stdin", &error));
+                self.input_ended = true;
+                let message = format!("stdin: {error}; nothing more is submitted");
+                self.abort(Exit::InputOutput, "InputFailed", message);
             }
-            Event::Source(Input::Item(source)) => {
+            Event::Source(Input::Item(Err(broken))) => {
+                self.account.take(Read::Broken(broken), &self.console);
+                permits.give();
+            }
+            Event::Source(Input::Item(Ok(source))) => {
                 self.lines += 1;
                 let job = lines::job(&self.lines_run, self.lines, source);
                 let record = Record::new(Kind::Job, &job).map_err(|error| Failure::usage(error.to_string()))?;
