@@ -8,12 +8,14 @@ use hdrhistogram::Histogram;
 use super::follow::Followed;
 use crate::cli::Failure;
 use crate::clock::micro;
-use crate::record::{Phase, Polling};
+use crate::record::{Key, Phase, Polling, RunSpec};
 use crate::units;
 
 /// The counts of one session.
 pub(super) struct Tally {
     started: Instant,
+    /// How many jobs the Runs have, warm-up jobs among them.
+    asked: BTreeMap<Key, u64>,
     done: u64,
     failed: u64,
     given_up: u64,
@@ -26,7 +28,23 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new() -> Result<Self, Failure> {
         let late = Histogram::new(2).map_err(|error| Failure::input_output(format!("a histogram: {error}")))?;
-        Ok(Self { started: Instant::now(), done: 0, failed: 0, given_up: 0, kept: 0, polls: Polling::default(), late })
+        Ok(Self {
+            started: Instant::now(),
+            asked: BTreeMap::new(),
+            done: 0,
+            failed: 0,
+            given_up: 0,
+            kept: 0,
+            polls: Polling::default(),
+            late,
+        })
+    }
+
+    /// Takes note of how many jobs a Run has. What others do of it is not seen here.
+    pub(super) fn expects(&mut self, run: Key, spec: &RunSpec) {
+        if let (Some(jobs), None) = (spec.jobs, &spec.shard) {
+            self.asked.insert(run, jobs + spec.warmup.unwrap_or_default());
+        }
     }
 
     /// Takes note of a poll that was sent so long after it was due.
@@ -59,15 +77,24 @@ impl Tally {
     /// The progress line, with the stages that the jobs in flight are in.
     pub(super) fn line<'a>(&self, in_flight: impl ExactSizeIterator<Item = &'a Followed>) -> String {
         let (running, mut stages) = (in_flight.len(), BTreeMap::<String, usize>::new());
-        for name in in_flight.flat_map(Followed::stages_running) {
-            *stages.entry(name.to_string()).or_default() += 1;
+        let mut waiting = 0;
+        for followed in in_flight {
+            let mut running = followed.stages_running().peekable();
+            waiting += usize::from(running.peek().is_none());
+            for name in running {
+                *stages.entry(name.to_string()).or_default() += 1;
+            }
         }
-        let stages: Vec<_> = stages.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let mut stages: Vec<_> = stages.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+        // Where no stage is ever seen, all of them would be waiting, and that is not known.
+        stages.extend((waiting > 0 && !stages.is_empty()).then(|| format!("{waiting} in none")));
         let given_up = if self.given_up > 0 { format!(", {} given up", self.given_up) } else { String::new() };
         let stages = if stages.is_empty() { String::new() } else { format!(": {}", stages.join(", ")) };
         let elapsed = units::whole(self.started.elapsed());
         let Self { done, failed, .. } = self;
+        let asked = self.asked.values().sum::<u64>();
+        let of = if asked > 0 { format!(" of {asked}") } else { String::new() };
         // What grows and shrinks stands last, so that the rest keeps its place.
-        format!("{elapsed}, {done} done, {failed} failed{given_up}, {running} running{stages}")
+        format!("{elapsed}, {done}{of} done, {failed} failed{given_up}, {running} running{stages}")
     }
 }

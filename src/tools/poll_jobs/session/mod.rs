@@ -1,6 +1,7 @@
 //! A session of polling: one loop that keeps the timers, hears every answer, and is the only one to write.
 
 mod resume;
+mod run;
 mod timers;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -19,7 +20,7 @@ use crate::http::{BaseUrl, Client, Connections, Exchange, Method};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Line, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
+use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunStatus};
 use crate::runs::Runs;
 use crate::slots::Giver;
 use crate::target::PollRequest;
@@ -209,58 +210,6 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
-    }
-
-    fn hear_run(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let spec = RunSpec {
-            deadline_seconds: Some(self.args.deadline.as_secs_f64()),
-            lost_after_seconds: Some(self.args.lost_after.as_secs_f64()),
-            precision: Some(self.args.precision),
-            ..RunSpec::default()
-        };
-        let (run, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
-        if let Some(clock) = clock {
-            self.clock = clock;
-        }
-        if let Some(offset) = run.status.clock_offset {
-            self.offset = OffsetBounds::from_offset(offset);
-        }
-        if let Some(target) = &run.spec.target {
-            let theirs = BaseUrl::parse(target, "the Run's spec.target")?;
-            match &self.base {
-                None => {
-                    self.check_secrets(&theirs)?;
-                    self.base = Some(theirs);
-                }
-                Some(ours) if ours.as_str() != theirs.as_str() && self.elsewhere.insert(target.clone()) => {
-                    self.console.say(&format!(
-                        "the jobs were submitted to {} and are asked for at {}, as --target or TARGET says",
-                        theirs.as_str(),
-                        ours.as_str()
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        if let Some(name) = run.spec.profile.filter(|name| *name != self.profile.name) {
-            let own = &self.profile.name;
-            self.console.say(&format!(
-                "the jobs were submitted through the profile {name} and are polled through {own}: is --profile missing?"
-            ));
-        }
-        Ok(())
-    }
-
-    /// Whoever wrote the stream must not choose who is told the secrets.
-    pub(super) fn check_secrets(&self, theirs: &BaseUrl) -> Result<(), Failure> {
-        if !self.args.target.http.has_secrets() || theirs.as_str() == self.profile.target.trim_end_matches('/') {
-            return Ok(());
-        }
-        Err(Failure::usage(format!(
-            "the jobs were submitted to {}, as the stream says: name it by --target or TARGET, for the headers of --header-file or \
-             --token-env go with every poll",
-            theirs.as_str()
-        )))
     }
 
     fn hear_job(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
