@@ -389,7 +389,7 @@ dist: ## Make an archive of the tools, with man pages, completions, profiles and
 	staged=$$(mktemp -d); trap 'rm -rf "$$staged"' EXIT
 	to="$$staged/stress-suite-$$($(BIN)/render-report --version | cut -d' ' -f2)-$$(rustc -vV | sed -n 's/^host: //p')"
 	$(put)
-	cp -R README.md LICENSE-MIT LICENSE-APACHE docs fixtures profiles "$$to"
+	cp -R README.md LICENSE-MIT LICENSE-APACHE docs examples fixtures profiles "$$to"
 	./scripts/need jq
 	./scripts/licences "$$to/licences"
 	./scripts/archive "$$to" '$(DIST)'
