@@ -24,7 +24,7 @@ use clap::error::ErrorKind;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 pub use console::Console;
-pub use stop::Stop;
+pub use stop::{Bound, GRACE, Grace, STOPPED, Stop};
 
 /// How a tool ended that did what it could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::model::Submission;
 use super::session::{Searched, Session};
 use super::tenancies;
 use crate::capture;
-use crate::cli::cause;
+use crate::cli::{STOPPED, cause};
 use crate::escape;
 use crate::profile::JaegerAt;
 use crate::record::{CaptureResult, StageSpans, Timestamp, TracesStatus};
@@ -173,6 +173,10 @@ fn shortcomings(
             _ => format!("; Jaeger knows {}", listed(names.iter().map(|name| escape::start(name, 80)))),
         });
         short.push(("NoTraces", format!("no trace in the window{}", names.unwrap_or_default())));
+    }
+    if session.unasked > 0 {
+        let message = format!("{STOPPED} before {} missing traces were asked for by id", session.unasked);
+        short.push((capture::INTERRUPTED, message));
     }
     if !session.missing.is_empty() {
         let (missing, expected) = (&session.missing, session.expected.len());
