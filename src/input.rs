@@ -151,8 +151,9 @@ mod tests {
         let mut line = String::new();
         input.read_line(&mut line).unwrap();
         stop.trigger(2);
-        assert_eq!((line.as_str(), input.read_line(&mut line).unwrap()), ("typed\n", 0));
-        assert_eq!(input.read_line(&mut line).unwrap(), 0, "it has ended for good");
+        assert_eq!(line, "typed\n");
+        assert_eq!(input.read_line(&mut line).unwrap(), 0, "the signal is the end");
+        assert_eq!(input.read_line(&mut line).unwrap(), 0, "for good");
     }
 
     #[test]

@@ -69,7 +69,9 @@ impl Stop {
     pub fn wait(&self, most: Duration) -> bool {
         let silent = |listeners: &mut Listeners| listeners.told.is_none() && self.signal().is_none();
         // What a poisoned lock guards is a moment and a list, and both are as good as before.
-        drop(self.inner.told.wait_timeout_while(self.listeners(), most, silent).unwrap_or_else(PoisonError::into_inner));
+        drop(
+            self.inner.told.wait_timeout_while(self.listeners(), most, silent).unwrap_or_else(PoisonError::into_inner),
+        );
         self.signal().is_some()
     }
 

@@ -153,6 +153,10 @@ fn shortcomings(
     if let Some(fault) = &searched.fault {
         short.push((fault.reason, fault.message.clone()));
     }
+    if session.unasked > 0 {
+        let message = format!("{STOPPED} before {} missing traces were asked for by id", session.unasked);
+        short.push((capture::INTERRUPTED, message));
+    }
     if !searched.overfull.is_empty() {
         let at = searched.overfull.iter().map(|micros| Timestamp::from_micros(*micros).to_string());
         let message = format!(
@@ -173,10 +177,6 @@ fn shortcomings(
             _ => format!("; Jaeger knows {}", listed(names.iter().map(|name| escape::start(name, 80)))),
         });
         short.push(("NoTraces", format!("no trace in the window{}", names.unwrap_or_default())));
-    }
-    if session.unasked > 0 {
-        let message = format!("{STOPPED} before {} missing traces were asked for by id", session.unasked);
-        short.push((capture::INTERRUPTED, message));
     }
     if !session.missing.is_empty() {
         let (missing, expected) = (&session.missing, session.expected.len());

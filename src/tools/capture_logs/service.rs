@@ -104,11 +104,14 @@ fn read(
                     let sifted = sieve.sift(&mut input, &mut output)?;
                     // One that was given up in the middle is ended, not waited for.
                     let trouble = match &sifted.broken {
-                        Some(why) => Some(Trouble { is_signal: why == STOPPED, message: format!("`{program}`: {why}") }),
-                        None => input.into_inner().finish().err().map(|why| Trouble {
-                            is_signal: why == STOPPED,
-                            message: said(&program, &why, &sifted),
-                        }),
+                        Some(why) => {
+                            Some(Trouble { is_signal: why == STOPPED, message: format!("`{program}`: {why}") })
+                        }
+                        None => input
+                            .into_inner()
+                            .finish()
+                            .err()
+                            .map(|why| Trouble { is_signal: why == STOPPED, message: said(&program, &why, &sifted) }),
                     };
                     Ok(Ok((sifted, trouble)))
                 }

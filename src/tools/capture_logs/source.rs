@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_an_error() {
-        let error = Running::start(&["no-such-program-here".to_owned()], Duration::from_secs(1), &silence()).unwrap_err();
+        let error =
+            Running::start(&["no-such-program-here".to_owned()], Duration::from_secs(1), &silence()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -53,7 +53,8 @@ impl Beginning {
         if let Err(problem) = &scraped
             && problem.is_interrupted()
         {
-            let message = format!("whether the server was there when the window began is not known: {}", problem.message);
+            let message =
+                format!("whether the server was there when the window began is not known: {}", problem.message);
             return Some(Problem::new(problem.reason, message));
         }
         let mut message = format!("the window begins at {start}, and the server has no sample of {SCRAPED} by {limit}");
