@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::cli::{Exit, Failure, Io, Outcome};
+use crate::cli::{Exit, Failure, GRACE, Io, Outcome};
 use crate::clock::Clock;
 use crate::input;
 use crate::ndjson::{Account, Line, Reader, Writer};
@@ -305,6 +305,18 @@ struct ToldStatus {
 /// The end of a capture that stands alone and knows no window: a usage error, unless a signal ended what would have told it.
 pub fn windowless(io: &Io<'_>, message: &str) -> Outcome {
     io.stop.signal().map_or_else(|| Err(Failure::usage(message)), |signal| Ok(Exit::Signal(signal)))
+}
+
+/// Says, when a signal comes, what it does to a capture that has begun to ask; at once where it has come already. Without a word
+/// it would look as if it did nothing, and a second one would cost the records.
+pub fn tell_of_signal(io: &Io<'_>) {
+    let console = io.console.clone();
+    let most = units::seconds(GRACE.as_secs_f64());
+    io.stop.on_stop(move || {
+        console.say(&format!(
+            "a signal asked for the end: what there is is captured, for {most} at the most; a second one ends it"
+        ));
+    });
 }
 
 /// The word for what was not captured, or not whole, since a signal had asked for the end.

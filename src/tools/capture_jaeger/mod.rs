@@ -145,6 +145,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         }
         (_, None) => services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect(),
         (Some(base), Some(window)) => {
+            capture::tell_of_signal(&io);
             let api = match args.api {
                 Choice::Auto => None,
                 Choice::V3 => Some(Api::V3),

@@ -116,6 +116,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         return capture::windowless(&io, "no window: the input has no submitted job, and there is no --start");
     }
     if let (Some(place), Some(_)) = (&place, passed.window) {
+        capture::tell_of_signal(&io);
         settle(place, &services, passed.left_to_settle(args.window.settle), &io);
     }
 

@@ -60,6 +60,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
             match session.passed.window {
                 Some(window) => {
                     session.window = Some(window);
+                    capture::tell_of_signal(&io);
                     let clock = session.passed.clock.clone();
                     let mut server = Server::new(base, client.exchange(), clock, io.stop.clone());
                     session.all(&queries, window, &mut server, &mut io)?;
