@@ -223,6 +223,7 @@ fn a_query_in_a_thousand_chunks_ends_and_keeps_those_that_came() {
     });
     let ranges = seen.iter().filter(|request| request.path == "/api/v1/query_range").count();
     assert_eq!((ran.code, ranges), (130, 3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("what there is is captured, for 10 s at the most"), "{}", ran.stderr);
     assert_eq!(said(&ran, "up"), pair("partial", "Interrupted"), "{}", ran.stderr);
     let status = &ran.last("up")["status"];
     assert_eq!((&status["samples"], status["chunks"].as_array().unwrap().len()), (&json!(2), 2), "{status}");
@@ -311,10 +312,10 @@ fn at_a_prompt<A: Parser>(run: fn(A, Io<'_>) -> Outcome, argv: &[&str]) -> (Exit
         console: Console::new("tool", Box::new(io::sink()), false),
         stop: stop.clone(),
     };
-    let args = A::try_parse_from(std::iter::once("tool").chain(argv.iter().copied())).unwrap();
+    let parsed = A::try_parse_from(std::iter::once("tool").chain(argv.iter().copied())).unwrap();
     let exit = std::thread::scope(|scope| {
         scope.spawn(|| stop.trigger(2));
-        run(args, io).unwrap()
+        run(parsed, io).unwrap()
     });
     (exit, stdout)
 }
