@@ -311,7 +311,7 @@ pub fn windowless(io: &Io<'_>, message: &str) -> Outcome {
 /// it would look as if it did nothing, and a second one would cost the records.
 pub fn tell_of_signal(io: &Io<'_>) {
     let console = io.console.clone();
-    let most = units::seconds(GRACE.as_secs_f64());
+    let most = units::whole(GRACE);
     io.stop.on_stop(move || {
         console.say(&format!(
             "a signal asked for the end: what there is is captured, for {most} at the most; a second one ends it"
