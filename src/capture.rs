@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::cli::{Exit, Failure, Io};
+use crate::cli::{Exit, Failure, GRACE, Io, Outcome};
 use crate::clock::Clock;
 use crate::http::BaseUrl;
+use crate::input;
 use crate::ndjson::{Account, Line, Reader, Writer};
 use crate::record::{
     CaptureResult, ClockOffset, Fold, Job, Key, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window,
@@ -109,9 +110,10 @@ pub struct Passed {
 
 /// Hands on every line of standard input and learns from it. `tool` is added to the Runs' tools.
 ///
-/// Where a person sits at standard input and the window is given by flags there is nothing to wait for, and nothing is read.
+/// Where a person sits at standard input and the window is given by flags there is nothing to wait for, and nothing is read;
+/// where it is not, a signal ends what they type.
 pub fn pass(io: &mut Io<'_>, args: &WindowArgs) -> Result<Passed, Failure> {
-    let stdin = std::mem::replace(&mut io.stdin, Box::new(std::io::empty()));
+    let is_read = !(io.stdin_is_terminal && args.start.is_some());
     let mut passed = Passed {
         in_run: false,
         metadata: Metadata::default(),
@@ -124,7 +126,8 @@ pub fn pass(io: &mut Io<'_>, args: &WindowArgs) -> Result<Passed, Failure> {
         runs: Runs::default(),
         broken: false,
     };
-    if !(io.stdin_is_terminal && args.start.is_some()) {
+    if is_read {
+        let stdin = input::take(io)?;
         let mut account = Account::default();
         let mut out = Writer::new(io.stdout);
         for read in Reader::stdin(stdin) {
@@ -342,6 +345,26 @@ struct ToldStatus {
     file: Option<String>,
     waived: bool,
 }
+
+/// The end of a capture that stands alone and knows no window: a usage error, unless a signal ended what would have told it.
+pub fn windowless(io: &Io<'_>, message: &str) -> Outcome {
+    io.stop.signal().map_or_else(|| Err(Failure::usage(message)), |signal| Ok(Exit::Signal(signal)))
+}
+
+/// Says, when a signal comes, what it does to a capture that has begun to ask; at once where it has come already. Without a word
+/// it would look as if it did nothing, and a second one would cost the records.
+pub fn tell_of_signal(io: &Io<'_>) {
+    let console = io.console.clone();
+    let most = units::whole(GRACE);
+    io.stop.on_stop(move || {
+        console.say(&format!(
+            "a signal asked for the end: what there is is captured, for {most} at the most; a second one ends it"
+        ));
+    });
+}
+
+/// The word for what was not captured, or not whole, since a signal had asked for the end.
+pub const INTERRUPTED: &str = "Interrupted";
 
 /// The word for a capture whose file could not be written.
 pub const NOT_WRITTEN: &str = "NotWritten";

@@ -1,10 +1,10 @@
-//! A thread that reads standard input, so that a tool that waits for several things at once can hear of a new line as of
-//! any other event.
+//! A thread that reads standard input, so that a tool that waits for several things at once can hear of a new line, or of a
+//! signal, as of any other event.
 
-use std::io::{self, BufRead};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
-use crate::cli::Failure;
+use crate::cli::{Failure, Io, Stop};
 
 /// How far the thread may run ahead of what was dealt with.
 const AHEAD: usize = 1000;
@@ -49,11 +49,63 @@ pub fn spawn<T, I: Iterator<Item = io::Result<T>>>(
         }
         deliver(Input::End);
     };
-    std::thread::Builder::new()
-        .name("stdin".to_owned())
-        .spawn(read)
-        .map_err(|error| Failure::io("a thread", &error))?;
+    thread(read)?;
     Ok(Permits(permits))
+}
+
+fn thread(read: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let started = std::thread::Builder::new().name("stdin".to_owned()).spawn(read);
+    started.map(drop).map_err(|error| Failure::io("a thread", &error))
+}
+
+/// Takes standard input out of `io`. Where a person sits there the first signal ends it, for nobody else will. A pipe is always
+/// read to its end: Ctrl-C reaches the tool before it too, whose last words are records, however long they take.
+pub fn take(io: &mut Io<'_>) -> Result<Box<dyn BufRead + Send>, Failure> {
+    let stdin = std::mem::replace(&mut io.stdin, Box::new(io::empty()));
+    if io.stdin_is_terminal { until_stop(stdin, &io.stop) } else { Ok(stdin) }
+}
+
+/// What `stdin` brings until the signal.
+fn until_stop(mut stdin: Box<dyn BufRead + Send>, stop: &Stop) -> Result<Box<dyn BufRead + Send>, Failure> {
+    let (to, came) = channel();
+    let end = to.clone();
+    // Nobody listens once the input has ended, here and below.
+    stop.on_stop(move || drop(end.send(Ok(Vec::new()))));
+    thread(move || {
+        loop {
+            let read = match stdin.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.map(<[u8]>::to_vec),
+            };
+            let length = read.as_ref().map_or(0, Vec::len);
+            stdin.consume(length);
+            if to.send(read).is_err() || length == 0 {
+                return;
+            }
+        }
+    })?;
+    Ok(Box::new(BufReader::new(Typed { came, held: io::Cursor::default(), ended: false })))
+}
+
+/// What was typed, as the thread hands it over; an empty piece is the end.
+struct Typed {
+    came: Receiver<io::Result<Vec<u8>>>,
+    held: io::Cursor<Vec<u8>>,
+    ended: bool,
+}
+
+impl Read for Typed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let taken = self.held.read(buffer)?;
+        if taken > 0 || self.ended || buffer.is_empty() {
+            return Ok(taken);
+        }
+        // Both who could send have gone: that is an end, too.
+        let piece = self.came.recv().unwrap_or_else(|_| Ok(Vec::new()))?;
+        self.ended = piece.is_empty();
+        self.held = io::Cursor::new(piece);
+        self.held.read(buffer)
+    }
 }
 
 /// The lines of `input` that are not empty, without their ends. The inner error names a line that is not text.
@@ -67,4 +119,62 @@ pub fn plain_lines(input: impl BufRead) -> impl Iterator<Item = io::Result<Resul
     };
     let lines = input.split(b'\n').enumerate().map(move |(index, line)| line.map(|line| text((index, line))));
     lines.filter(|line| !matches!(line, Ok(Ok(text)) if text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Console;
+
+    /// Someone who typed a line, and sits there.
+    struct Person(io::Cursor<&'static str>, Receiver<()>);
+
+    impl Read for Person {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buffer)? {
+                // Until the test is over.
+                0 => self.1.recv().map_or(Ok(0), |()| Ok(0)),
+                count => Ok(count),
+            }
+        }
+    }
+
+    fn taken(stdin_is_terminal: bool, stdin: impl Read + Send + 'static, stop: &Stop) -> Box<dyn BufRead + Send> {
+        let mut io = Io {
+            stdin: Box::new(BufReader::new(stdin)),
+            stdin_is_terminal,
+            stdout: &mut io::sink(),
+            stdout_fd: None,
+            console: Console::new("tool", Box::new(io::sink()), false),
+            stop: stop.clone(),
+        };
+        take(&mut io).unwrap()
+    }
+
+    #[test]
+    fn a_signal_ends_what_is_typed_and_keeps_what_was() {
+        let (stop, (_person, sits)) = (Stop::default(), channel());
+        let mut input = taken(true, Person(io::Cursor::new("typed\n"), sits), &stop);
+        let mut line = String::new();
+        input.read_line(&mut line).unwrap();
+        stop.trigger(2);
+        assert_eq!(line, "typed\n");
+        assert_eq!(input.read_line(&mut line).unwrap(), 0, "the signal is the end");
+        assert_eq!(input.read_line(&mut line).unwrap(), 0, "for good");
+    }
+
+    #[test]
+    fn what_is_typed_may_end_by_itself() {
+        let mut text = String::new();
+        taken(true, "a\nb".as_bytes(), &Stop::default()).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a\nb");
+    }
+
+    #[test]
+    fn a_pipe_is_read_to_its_end_after_a_signal_too() {
+        let (stop, mut text) = (Stop::default(), String::new());
+        stop.trigger(2);
+        taken(false, "a\nb".as_bytes(), &stop).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a\nb");
+    }
 }

@@ -24,7 +24,7 @@ use clap::error::ErrorKind;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 pub use console::Console;
-pub use stop::Stop;
+pub use stop::{Bound, GRACE, Grace, STOPPED, Stop};
 
 /// How a tool ended that did what it could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,9 +231,10 @@ fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOn
 }
 
 fn watch_signals(stop: &Stop) -> io::Result<()> {
+    // The thread's own first: a signal that was marked and never told would be waited for by whoever listens.
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     stop.mark_on(SIGINT)?;
     stop.mark_on(SIGTERM)?;
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for (nth, number) in signals.forever().enumerate() {

@@ -1,10 +1,15 @@
 //! The signal that asks a tool for its end.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::Exit;
+
+/// How long a tool may still begin new work of its own once a signal asked for the end: a capture asks for what there is of an
+/// interrupted run, and does not keep whoever pressed Ctrl-C for as long as a whole capture may take.
+pub const GRACE: Duration = Duration::from_secs(10);
 
 /// Tells when a signal asked for the end. The first one is for the tool to obey in its own way; the second one quits.
 #[derive(Clone, Default)]
@@ -12,20 +17,34 @@ pub struct Stop {
     inner: Arc<StopInner>,
 }
 
-#[derive(Default)]
 struct StopInner {
     /// Set by the signal's handler itself: whoever looks after the signal came sees it, however late a thread wakes up.
     signal: Arc<AtomicUsize>,
     listeners: Mutex<Listeners>,
+    /// Woken when the listeners are told.
+    told: Condvar,
+    grace: Duration,
+}
+
+impl Default for StopInner {
+    fn default() -> Self {
+        Self { signal: Arc::default(), listeners: Mutex::default(), told: Condvar::new(), grace: GRACE }
+    }
 }
 
 #[derive(Default)]
 struct Listeners {
-    told: bool,
+    /// When the listeners were told of the first signal.
+    told: Option<Instant>,
     all: Vec<Box<dyn Fn() + Send>>,
 }
 
 impl Stop {
+    /// One whose [`Grace`] lasts this long.
+    pub fn with_grace(grace: Duration) -> Self {
+        Self { inner: Arc::new(StopInner { grace, ..StopInner::default() }) }
+    }
+
     /// The signal that asked for the end.
     pub fn signal(&self) -> Option<i32> {
         i32::try_from(self.inner.signal.load(Ordering::SeqCst)).ok().filter(|number| *number != 0)
@@ -39,21 +58,41 @@ impl Stop {
 
     /// Calls `listener` when the signal comes, from another thread; at once where it has come already.
     pub fn on_stop(&self, listener: impl Fn() + Send + 'static) {
-        let mut listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        if listeners.told {
+        let mut listeners = self.listeners();
+        if listeners.told.is_some() {
             listener();
         }
         listeners.all.push(Box::new(listener));
     }
 
+    /// Waits until the signal comes, for `most` at the most. Whether it has come.
+    pub fn wait(&self, most: Duration) -> bool {
+        let silent = |listeners: &mut Listeners| listeners.told.is_none() && self.signal().is_none();
+        // What a poisoned lock guards is a moment and a list, and both are as good as before.
+        drop(
+            self.inner.told.wait_timeout_while(self.listeners(), most, silent).unwrap_or_else(PoisonError::into_inner),
+        );
+        self.signal().is_some()
+    }
+
+    /// The time that a tool has from the signal on, and at the earliest from now on, where it came before.
+    pub fn grace(&self) -> Grace {
+        Grace { stop: self.clone(), since: Instant::now() }
+    }
+
     /// Does what the arrival of `signal` does.
     pub fn trigger(&self, signal: i32) {
-        let mut listeners = self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.listeners();
         self.inner.signal.store(usize::try_from(signal).unwrap_or_default(), Ordering::SeqCst);
-        listeners.told = true;
+        listeners.told.get_or_insert_with(Instant::now);
         for listener in &listeners.all {
             listener();
         }
+        self.inner.told.notify_all();
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The exit of a tool whose work ended with `otherwise`, unless a signal had asked for the end.
@@ -65,6 +104,50 @@ impl Stop {
 impl std::fmt::Debug for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Stop").field(&self.signal()).finish()
+    }
+}
+
+/// The time in which a tool may still begin something after a signal; without a signal it has no end.
+#[derive(Clone, Debug)]
+pub struct Grace {
+    stop: Stop,
+    since: Instant,
+}
+
+impl Grace {
+    /// What is left of it; none without a signal.
+    pub fn left(&self) -> Option<Duration> {
+        self.stop.signal()?;
+        // Between the signal's handler and its thread the moment is not known yet, and nothing of the time is used up.
+        let told = self.stop.listeners().told;
+        let spent = told.map_or(Duration::ZERO, |told| told.max(self.since).elapsed());
+        Some(self.stop.inner.grace.saturating_sub(spent))
+    }
+
+    /// Whether nothing more may be begun.
+    pub fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// `source`, which is not read any more once the time is over: then reading is an error.
+    pub fn bound<R: Read>(&self, source: R) -> Bound<'_, R> {
+        Bound { grace: self, source }
+    }
+}
+
+/// Why something was not begun, or not read to its end.
+pub const STOPPED: &str = "a signal asked for the end";
+
+/// A reader that ends with the grace; see [`Grace::bound`].
+#[derive(Debug)]
+pub struct Bound<'a, R> {
+    grace: &'a Grace,
+    source: R,
+}
+
+impl<R: Read> Read for Bound<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.grace.is_over() { Err(io::Error::other(STOPPED)) } else { self.source.read(buffer) }
     }
 }
 
@@ -86,5 +169,37 @@ mod tests {
         });
         assert_eq!((stop.signal(), heard.load(Ordering::SeqCst)), (Some(SIGINT), 1));
         assert_eq!(stop.exit_or(Exit::Done).code(), 130);
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_the_signal_at_once() {
+        let (stop, hour) = (Stop::default(), Duration::from_secs(3600));
+        assert!(!stop.wait(Duration::from_millis(1)), "nothing came");
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| stop.wait(hour))).collect();
+            stop.trigger(SIGINT);
+            assert!(waiting.into_iter().all(|thread| thread.join().unwrap()));
+        });
+        assert!(stop.wait(hour), "it has come already");
+        assert!(began.elapsed() < hour);
+    }
+
+    #[test]
+    fn the_grace_begins_with_the_signal_and_is_not_used_up_before_the_work_begins() {
+        let hour = Duration::from_secs(3600);
+        let (stop, hasty) = (Stop::with_grace(hour), Stop::with_grace(Duration::ZERO));
+        let (grace, none) = (stop.grace(), hasty.grace());
+        assert_eq!((grace.left(), none.left()), (None, None), "without a signal it does not end");
+        assert!(!none.is_over());
+        stop.trigger(SIGINT);
+        hasty.trigger(SIGINT);
+        assert!(grace.left().is_some_and(|left| left > Duration::ZERO) && !grace.is_over());
+        assert!(none.is_over());
+        assert!(stop.grace().left() >= grace.left(), "what begins later has as much time");
+        let mut text = String::new();
+        grace.bound(&b"ab"[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "ab");
+        assert_eq!(none.bound(&b"ab"[..]).read_to_string(&mut text).unwrap_err().to_string(), STOPPED);
     }
 }

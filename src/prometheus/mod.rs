@@ -2,14 +2,14 @@
 
 mod selector;
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::Stop;
+use crate::capture::INTERRUPTED;
+use crate::cli::{Grace, STOPPED, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Exchange, FORM, Streamed, Trouble, form};
@@ -30,6 +30,9 @@ const WHOLE: [(&str, &str); 4] =
 /// What a message says to do where the server wants credentials. A tool that takes them elsewhere says so in its place.
 pub const CREDENTIALS: &str = "it may want a login: look at --header-file, --token-env, --user-env and --tenant";
 
+/// What a signal came before, where a request was not begun.
+pub const ASKED: &str = "it was asked for";
+
 /// Why something that was asked for did not come, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -47,6 +50,16 @@ impl Problem {
         Self { reason, message: message.into(), too_much: false }
     }
 
+    /// A signal came before `what` could be done.
+    pub fn interrupted(what: &str) -> Self {
+        Self::new(INTERRUPTED, format!("{STOPPED} before {what}"))
+    }
+
+    /// Whether it is a signal's doing.
+    pub fn is_interrupted(&self) -> bool {
+        self.reason == INTERRUPTED
+    }
+
     /// Whether nobody answered at all, so that the server itself is in doubt.
     pub fn is_silence(&self) -> bool {
         ["Unreachable", "NoAnswer", "AnswerCut"].contains(&self.reason)
@@ -61,6 +74,7 @@ pub struct Server {
     clock: Clock,
     bounds: OffsetBounds,
     stop: Stop,
+    grace: Grace,
 }
 
 /// An answer of the API that fits into memory.
@@ -71,9 +85,10 @@ struct Small<T> {
 }
 
 impl Server {
-    /// The one at `base`, asked through `exchange`; a signal ends its waits.
+    /// The one at `base`, asked through `exchange`; a signal ends its waits, and a while later its requests.
     pub fn new(base: BaseUrl, exchange: Exchange, clock: Clock, stop: Stop) -> Self {
-        Self { base, exchange, clock, bounds: OffsetBounds::default(), stop }
+        let grace = stop.grace();
+        Self { base, exchange, clock, bounds: OffsetBounds::default(), stop, grace }
     }
 
     /// The server's clock minus ours, as its dates tell so far.
@@ -108,6 +123,7 @@ impl Server {
 
     /// GETs a small page.
     fn get(&mut self, url: &str) -> Result<Answer, Problem> {
+        self.may_ask()?;
         let sent = self.clock.now();
         let answer = self.exchange.send(&Method::GET, url, &[], None, &self.clock);
         let answer = answer.map_err(|trouble| silence("GET", url, &trouble))?;
@@ -134,6 +150,7 @@ impl Server {
 
     /// A POST whose answer is small.
     fn ask(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Answer, Problem> {
+        self.may_ask()?;
         let (url, body) = (self.base.join(path), form(&[parameters, &WHOLE].concat()));
         let sent = self.clock.now();
         let answer = self.exchange.send(&Method::POST, &url, &content_type(), Some(&body), &self.clock);
@@ -147,6 +164,7 @@ impl Server {
         let (url, body) = (self.base.join(path), form(&[parameters, &WHOLE].concat()));
         let mut again = true;
         loop {
+            self.may_ask()?;
             let sent = self.clock.now();
             let answer = self.exchange.open(&Method::POST, &url, &content_type(), Some(&body), &self.clock);
             let again = std::mem::take(&mut again) && self.stop.signal().is_none();
@@ -162,19 +180,19 @@ impl Server {
                 Err(Trouble::NotConnected(_) | Trouble::NoAnswer(_)) if again => BACKOFF,
                 Err(trouble) => return Err(silence("POST", &url, &trouble)),
             };
-            self.pause(wait);
+            // That a signal came is as good a reason to go on as that the time is over.
+            self.stop.wait(wait);
         }
     }
 
-    /// Waits, unless a signal comes.
-    fn pause(&self, wait: Duration) {
-        let (wake, woken) = mpsc::channel();
-        self.stop.on_stop(move || {
-            // The receiver is gone once the waiting has ended, and that is fine.
-            let _ = wake.send(());
-        });
-        // Either is a reason to go on.
-        let _ = woken.recv_timeout(wait);
+    /// Refuses to begin a request once the time after a signal is over.
+    fn may_ask(&self) -> Result<(), Problem> {
+        if self.grace.is_over() { Err(Problem::interrupted(ASKED)) } else { Ok(()) }
+    }
+
+    /// The time after a signal, which bounds what is read, too.
+    pub fn grace(&self) -> &Grace {
+        &self.grace
     }
 
     fn note(&mut self, date: Option<Timestamp>, sent: Timestamp) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
+use crate::input;
 use crate::ndjson::{Account, Line, Reader, Writer};
 use crate::record::{Job, Kind, Phase, RunSpec, RunStatus};
 use crate::runs::Runs;
@@ -73,14 +74,15 @@ Exit codes:
   130  ended by Ctrl-C, 143 by SIGTERM; the waiting ends at once, and what was read is handed on";
 
 /// Runs the tool.
-pub fn run(args: Args, io: Io<'_>) -> Outcome {
+pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let mut watch = Some(Watch::of(&args, &io)?);
     if args.check {
         return Ok(Exit::Done);
     }
     let (mut account, mut runs, mut clock) = (Account::default(), Runs::default(), Clock::system());
+    let stdin = input::take(&mut io)?;
     let mut out = Writer::new(io.stdout);
-    for read in Reader::stdin(io.stdin) {
+    for read in Reader::stdin(stdin) {
         let read = read.map_err(|error| Failure::io("stdin", &error))?;
         match account.take(read, &io.console) {
             Some(Line::Record(record)) if record.kind() == Kind::Run => {

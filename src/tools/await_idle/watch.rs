@@ -1,7 +1,6 @@
 //! The waiting: both witnesses are asked again and again until neither has anything to say against beginning.
 
 use std::os::fd::BorrowedFd;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -76,11 +75,6 @@ impl Watch<'_> {
             let unseen = Some(format!("the target is not well: {}", unwell.message));
             return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });
         }
-        let (wake, woken) = mpsc::channel();
-        self.stop.on_stop(move || {
-            // The receiver is gone once the waiting has ended, and that is fine.
-            let _ = wake.send(());
-        });
         let mut told = false;
         loop {
             let looks = [
@@ -114,8 +108,8 @@ impl Watch<'_> {
                 format!("waiting for the target to be idle, {} left: {what}", units::whole(left))
             });
             let pause = (began.elapsed() / SHARE).clamp(OFTEN, SELDOM).min(left);
-            // Woken early by a signal, in vain by the time that is over; both are looked at above.
-            let _ = woken.recv_timeout(pause);
+            // A signal is looked at above, with the time.
+            self.stop.wait(pause);
         }
     }
 

@@ -10,6 +10,8 @@ use crate::http::Method;
 
 use super::model::{Tags, Trace};
 use super::{v1, v3};
+use crate::capture::INTERRUPTED;
+use crate::cli::{Grace, STOPPED};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Exchange, Trouble, form};
@@ -47,6 +49,19 @@ pub(super) struct Fault {
     pub(super) passing: bool,
 }
 
+impl Fault {
+    /// A signal asked for the end.
+    fn interrupted() -> Self {
+        let message = format!("{STOPPED} before everything was asked for");
+        Self { reason: INTERRUPTED, message, passing: false }
+    }
+
+    /// Whether it is a signal's doing.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.reason == INTERRUPTED
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -72,6 +87,7 @@ pub(super) struct Jaeger {
     api: Option<Api>,
     raw: bool,
     requests: u64,
+    grace: Grace,
 }
 
 /// How an endpoint answered.
@@ -85,8 +101,16 @@ enum Answered {
 }
 
 impl Jaeger {
-    pub(super) fn new(exchange: Exchange, base: BaseUrl, clock: Clock, tags: Tags, api: Option<Api>) -> Self {
-        Self { exchange, base, clock, tags, api, raw: true, requests: 0 }
+    /// The one at `base`; once `grace` is over nothing more is asked, and every request is a fault.
+    pub(super) fn new(
+        exchange: Exchange,
+        base: BaseUrl,
+        clock: Clock,
+        tags: Tags,
+        api: Option<Api>,
+        grace: Grace,
+    ) -> Self {
+        Self { exchange, base, clock, tags, api, raw: true, requests: 0, grace }
     }
 
     /// Which API answered; none before the first search.
@@ -203,6 +227,9 @@ impl Jaeger {
     }
 
     fn get(&mut self, api: Api, path: &str) -> Result<Answered, Fault> {
+        if self.grace.is_over() {
+            return Err(Fault::interrupted());
+        }
         self.requests += 1;
         let url = self.base.join(path);
         // The query is not repeated in messages: the service and the window are known, and it is long.
@@ -242,8 +269,13 @@ impl Jaeger {
         }
         let mut bytes = Vec::new();
         let status = answer.status;
-        let read = (&mut answer).take(BODY_LIMIT).read_to_end(&mut bytes);
-        read.map_err(|error| fault("AnswerCut", format!("HTTP {status}, then the answer broke off: {error}"), true))?;
+        let read = self.grace.bound(&mut answer).take(BODY_LIMIT).read_to_end(&mut bytes);
+        read.map_err(|error| {
+            if self.grace.is_over() {
+                return Fault::interrupted();
+            }
+            fault("AnswerCut", format!("HTTP {status}, then the answer broke off: {error}"), true)
+        })?;
         if bytes.len() as u64 >= BODY_LIMIT {
             return Err(fault("TooLarge", "the answer is larger than 512 MiB: use a smaller --page".to_owned(), false));
         }

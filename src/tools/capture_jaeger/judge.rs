@@ -8,7 +8,7 @@ use super::model::Submission;
 use super::session::{Searched, Session};
 use super::tenancies;
 use crate::capture;
-use crate::cli::cause;
+use crate::cli::{STOPPED, cause};
 use crate::escape;
 use crate::profile::JaegerAt;
 use crate::record::{CaptureResult, StageSpans, Timestamp, TracesStatus};
@@ -152,6 +152,10 @@ fn shortcomings(
     let mut short = Vec::new();
     if let Some(fault) = &searched.fault {
         short.push((fault.reason, fault.message.clone()));
+    }
+    if session.unasked > 0 {
+        let message = format!("{STOPPED} before {} missing traces were asked for by id", session.unasked);
+        short.push((capture::INTERRUPTED, message));
     }
     if !searched.overfull.is_empty() {
         let at = searched.overfull.iter().map(|micros| Timestamp::from_micros(*micros).to_string());

@@ -103,7 +103,8 @@ Exit codes:
   65   broken input lines
   69   alone, or with --require: Jaeger is unreachable, or gave nothing usable
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM, after what there was is written";
+  130  ended by Ctrl-C, 143 by SIGTERM: the first ends the waiting, and what there is is captured, for 10 s and one
+       --timeout at the most; what is missing then is Interrupted. The second ends all";
 
 /// Runs the tool.
 pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
@@ -131,7 +132,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         passed.nothing_asked = true;
     }
     if passed.window.is_none() && !passed.in_run {
-        return Err(Failure::usage("no window: the input has no submitted job, and there is no --start"));
+        return capture::windowless(&io, "no window: the input has no submitted job, and there is no --start");
     }
 
     let is_whole = |service: &String| passed.has_whole(Kind::Traces, service, &args.out);
@@ -146,13 +147,14 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         }
         (_, None) => services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect(),
         (Some(base), Some(window)) => {
+            capture::tell_of_signal(&io);
             let api = match args.api {
                 Choice::Auto => None,
                 Choice::V3 => Some(Api::V3),
                 Choice::V1 => Some(Api::V1),
             };
             let tags = Tags::of(&profile.jaeger);
-            let jaeger = Jaeger::new(exchange, base, passed.clock.clone(), tags, api);
+            let jaeger = Jaeger::new(exchange, base, passed.clock.clone(), tags, api, io.stop.grace());
             let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
             let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
             session.capture(&passed, args.window.settle, flush, &io.stop);

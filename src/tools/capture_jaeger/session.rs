@@ -1,7 +1,6 @@
 //! A capture of all services: sweeps until nothing more comes, then asks for what the jobs lack.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::Args;
@@ -48,6 +47,8 @@ pub(super) struct Session<'a> {
     pub(super) warmup: Vec<Expected>,
     /// Trace ids of jobs that were looked for everywhere.
     pub(super) missing: Vec<String>,
+    /// How many of them a signal left no time to ask for by id.
+    pub(super) unasked: usize,
     /// Canonical ids of traces that only asking by id brought.
     pub(super) by_id: BTreeSet<String>,
     /// How many sweeps there were, and whether the last one still brought more.
@@ -81,6 +82,7 @@ impl<'a> Session<'a> {
             expected: counted.into_iter().filter_map(expected).collect(),
             warmup: warmup.into_iter().filter_map(expected).collect(),
             missing: Vec::new(),
+            unasked: 0,
             by_id: BTreeSet::new(),
             passes: 0,
             unsettled: false,
@@ -97,9 +99,8 @@ impl<'a> Session<'a> {
     }
 
     /// Captures until the counts stand still, at the latest until `settle` after the window's end, or until a signal ends
-    /// the waiting; then fetches by id what the jobs lack.
+    /// the waiting; then fetches by id what the jobs lack. What a signal leaves no time to ask for is said to be so.
     pub(super) fn capture(&mut self, passed: &Passed, settle: Duration, flush: Duration, stop: &Stop) {
-        let stopped = listen(stop);
         let mut wait = FIRST_WAIT;
         loop {
             let flushed = passed.left_to_settle(flush.min(settle)).is_zero();
@@ -117,7 +118,7 @@ impl<'a> Session<'a> {
             }
             let pause = wait.min(left);
             wait = LONGEST_WAIT.min(wait * 8 / 5);
-            self.rest(pause, &stopped, passed, settle);
+            self.rest(pause, stop, passed, settle);
         }
         if !self.faults().any(|fault| !fault.passing) {
             self.fetch_missing();
@@ -130,14 +131,14 @@ impl<'a> Session<'a> {
     }
 
     /// Waits, and shows for how long at the most; a signal ends it.
-    fn rest(&self, pause: Duration, stopped: &Receiver<()>, passed: &Passed, settle: Duration) {
+    fn rest(&self, pause: Duration, stop: &Stop, passed: &Passed, settle: Duration) {
         let (traces, spans) = self.store.size();
         self.console.progress(|| {
             let left = units::whole(passed.left_to_settle(settle));
             format!("{traces} traces, {spans} spans; waiting until no more come, {left} at the most")
         });
-        // It only ever ends by a signal or by the time being up, and both mean to go on.
-        let _ = stopped.recv_timeout(pause);
+        // By a signal or by the time being up: both mean to go on.
+        stop.wait(pause);
     }
 
     /// Sweeps every service once. Whether that brought more than there was.
@@ -200,6 +201,10 @@ impl<'a> Session<'a> {
             if !broken && is_trace_id(trace) {
                 match self.jaeger.by_id(trace) {
                     Ok(page) => self.store.add(None, page.traces),
+                    Err(fault) if fault.is_interrupted() => {
+                        broken = true;
+                        self.unasked = lacking.len() - index;
+                    }
                     Err(fault) => {
                         broken = true;
                         self.console.say(&format!("{fault}; the other missing traces are not asked for"));
@@ -233,15 +238,6 @@ impl<'a> Session<'a> {
             .map(|expected| (expected.canonical.as_str(), Submission::of(expected.span.as_deref())))
             .collect()
     }
-}
-
-fn listen(stop: &Stop) -> Receiver<()> {
-    let (stop_sender, stopped) = channel();
-    stop.on_stop(move || {
-        // Nobody listens once the capture is over.
-        let _ = stop_sender.send(());
-    });
-    stopped
 }
 
 /// A job that the target took, and that carried a trace id.

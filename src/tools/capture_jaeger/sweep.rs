@@ -43,15 +43,15 @@ pub(super) fn sweep(
             swept.fault = Some(Fault { reason: "ServerError", message, passing: true });
         }
         swept.pages.push(traces.len());
-        if traces.len() >= full && start < end {
+        let is_full = traces.len() >= full;
+        // Those of a full answer come again with its halves, unless the halves are not asked for any more.
+        found(traces, jaeger.requests());
+        if is_full && start < end {
             let middle = start + (end - start) / 2;
             windows.extend([(middle + 1, end), (start, middle)]);
-            continue;
-        }
-        if traces.len() >= full {
+        } else if is_full {
             swept.overfull.push(start);
         }
-        found(traces, jaeger.requests());
     }
     swept
 }

@@ -13,7 +13,6 @@ mod source;
 mod stamp;
 
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::capture::{self, Passed, WindowArgs, padded};
@@ -25,6 +24,7 @@ use crate::units;
 use job_ids::JobIds;
 use service::Place;
 use sift::Sieve;
+use source::Interrupt;
 
 /// Keep the workers' logs of the run's window and find the exceptions in them.
 #[derive(Clone, Debug, clap::Parser)]
@@ -81,7 +81,8 @@ Exit codes:
   65   broken input lines
   69   alone, or with --require: no log could be read
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM, after the logs were captured";
+  130  ended by Ctrl-C, 143 by SIGTERM: the first ends the waiting, and what there is is captured, for 10 s at the
+       most; what is missing then is Interrupted. The second ends all";
 
 /// How long the files must stand still before they are read, and how often they are looked at.
 const QUIET: Duration = Duration::from_millis(500);
@@ -115,13 +116,15 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         passed.nothing_asked = true;
     }
     if passed.window.is_none() && !passed.in_run {
-        return Err(Failure::usage("no window: the input has no submitted job, and there is no --start"));
+        return capture::windowless(&io, "no window: the input has no submitted job, and there is no --start");
     }
     if let (Some(place), Some(_)) = (&place, passed.window) {
+        capture::tell_of_signal(&io);
         settle(place, &services, passed.left_to_settle(args.window.settle), &io);
     }
 
     let jobs = JobIds::of(passed.jobs());
+    let interrupt = Interrupt::of(&io.stop).map_err(|error| Failure::io("a pipe", &error))?;
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());
     for service in &services {
@@ -136,7 +139,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
                 io.console.progress(|| format!("reading the log of {service}"));
                 let window = by_the_workers_clock(padded(window, args.window.pad), &passed);
                 let sieve = Sieve { window, offset: args.log_utc_offset, jobs: &jobs };
-                service::capture(service, place, &sieve, &dir).or_else(|failure| {
+                service::capture(service, place, &sieve, &dir, &interrupt).or_else(|failure| {
                     let message = failure.message().map(str::to_owned).ok_or(failure)?;
                     Ok(service::short(CaptureResult::Error, capture::NOT_WRITTEN, message))
                 })?
@@ -195,16 +198,11 @@ fn settle(place: &Place<'_>, services: &[String], most: Duration, io: &Io<'_>) {
     if files.is_empty() || most.is_zero() {
         return;
     }
-    let (stop, stopped) = channel();
-    io.stop.on_stop(move || {
-        // Nobody listens once the wait is over.
-        let _ = stop.send(());
-    });
     let began = Instant::now();
     let (mut last, mut since) = (sizes(), Instant::now());
     while since.elapsed() < QUIET && began.elapsed() < most && io.stop.signal().is_none() {
-        // Woken early only by a signal; the loop's condition sees it.
-        let _ = stopped.recv_timeout(LOOK);
+        // The loop's condition sees the signal.
+        io.stop.wait(LOOK);
         let now = sizes();
         if now != last {
             (last, since) = (now, Instant::now());

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::capture;
-use crate::cli::Failure;
+use crate::cli::{Failure, STOPPED};
 use crate::profile::LogsAt;
 use crate::record::{CaptureResult, LogsStatus, Window};
 
 use super::sift::{Sieve, Sifted};
-use super::source::{self, Running};
+use super::source::{self, Interrupt, Running};
 
 /// Where the logs are read.
 #[derive(Clone, Debug)]
@@ -34,7 +34,17 @@ impl Place<'_> {
 }
 
 /// Captures the log of `service` into `dir`, which is called `logs` in records.
-pub(super) fn capture(service: &str, place: &Place<'_>, sieve: &Sieve<'_>, dir: &Path) -> Result<LogsStatus, Failure> {
+pub(super) fn capture(
+    service: &str,
+    place: &Place<'_>,
+    sieve: &Sieve<'_>,
+    dir: &Path,
+    interrupt: &Interrupt,
+) -> Result<LogsStatus, Failure> {
+    if interrupt.grace().is_over() {
+        let message = format!("{STOPPED} before the log was read");
+        return Ok(short(CaptureResult::Error, capture::INTERRUPTED, message));
+    }
     let name = format!("{}.log", capture::file_name(service));
     let path = dir.join(&name);
     let failed = |error: io::Error| Failure::io(&path.display().to_string(), &error);
@@ -43,7 +53,7 @@ pub(super) fn capture(service: &str, place: &Place<'_>, sieve: &Sieve<'_>, dir: 
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(dir)
         .map_err(failed)?;
-    let (sifted, trouble) = match read(service, place, sieve, temporary.as_file()).map_err(failed)? {
+    let (sifted, trouble) = match read(service, place, sieve, temporary.as_file(), interrupt).map_err(failed)? {
         Ok(read) => read,
         Err(status) => return Ok(status),
     };
@@ -55,6 +65,14 @@ pub(super) fn capture(service: &str, place: &Place<'_>, sieve: &Sieve<'_>, dir: 
     Ok(status)
 }
 
+/// What went wrong with a command.
+#[derive(Debug)]
+struct Trouble {
+    /// It was a signal that left it no more time.
+    is_signal: bool,
+    message: String,
+}
+
 /// Reads the log into `file`. The inner error is the record of a log that could not be read at all; beside what was read
 /// stands what went wrong with a command.
 fn read(
@@ -62,13 +80,17 @@ fn read(
     place: &Place<'_>,
     sieve: &Sieve<'_>,
     file: &File,
-) -> io::Result<Result<(Sifted, Option<String>), LogsStatus>> {
+    interrupt: &Interrupt,
+) -> io::Result<Result<(Sifted, Option<Trouble>), LogsStatus>> {
     let mut output = BufWriter::new(file);
     match place {
         Place::Dir(_) => {
             let path = place.file(service).unwrap_or_default();
             match source::file(&path) {
-                Ok(input) => Ok(Ok((sieve.sift(BufReader::with_capacity(64 * 1024, input), &mut output)?, None))),
+                Ok(input) => {
+                    let input = BufReader::with_capacity(64 * 1024, interrupt.grace().bound(input));
+                    Ok(Ok((sieve.sift(input, &mut output)?, None)))
+                }
                 Err(error) => Ok(Err(short(CaptureResult::Error, "NoLog", format!("{}: {error}", path.display())))),
             }
         }
@@ -76,14 +98,20 @@ fn read(
             let (start, end) = (sieve.window.start.to_string(), sieve.window.end.to_string());
             let argv = logs.argv(service, &start, &end).unwrap_or_default();
             let program = argv.first().cloned().unwrap_or_default();
-            match Running::start(&argv, *timeout) {
+            match Running::start(&argv, *timeout, interrupt) {
                 Ok(running) => {
                     let mut input = BufReader::with_capacity(64 * 1024, running);
                     let sifted = sieve.sift(&mut input, &mut output)?;
                     // One that was given up in the middle is ended, not waited for.
                     let trouble = match &sifted.broken {
-                        Some(broken) => Some(format!("`{program}`: {broken}")),
-                        None => input.into_inner().finish().err().map(|error| said(&program, &error, &sifted)),
+                        Some(why) => {
+                            Some(Trouble { is_signal: why == STOPPED, message: format!("`{program}`: {why}") })
+                        }
+                        None => input
+                            .into_inner()
+                            .finish()
+                            .err()
+                            .map(|why| Trouble { is_signal: why == STOPPED, message: said(&program, &why, &sifted) }),
                     };
                     Ok(Ok((sifted, trouble)))
                 }
@@ -110,14 +138,20 @@ pub(super) fn short(result: CaptureResult, reason: &str, message: String) -> Log
 }
 
 /// What the record says of a log that was read.
-fn judged(sifted: &Sifted, trouble: Option<String>, window: Window) -> LogsStatus {
+fn judged(sifted: &Sifted, trouble: Option<Trouble>, window: Window) -> LogsStatus {
     let span = |held: Window| format!("{} to {}", held.start, held.end);
     let dated = sifted.kept.is_some();
+    let interrupted = |message| {
+        let result = if sifted.lines > 0 { CaptureResult::Partial } else { CaptureResult::Error };
+        short(result, capture::INTERRUPTED, message)
+    };
     let status = match (trouble, &sifted.broken, sifted.seen) {
+        (Some(Trouble { is_signal: true, message }), ..) => interrupted(message),
         // What a failed command printed without a time is its complaint, not a log.
         (Some(trouble), ..) => {
-            short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, "CommandFailed", trouble)
+            short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, "CommandFailed", trouble.message)
         }
+        (None, Some(why), _) if why == STOPPED => interrupted(why.clone()),
         (None, Some(broken), _) => {
             short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, "ReadFailed", broken.clone())
         }

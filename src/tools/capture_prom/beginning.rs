@@ -50,6 +50,13 @@ impl Beginning {
         if sampled.is_none() && any <= limit && scrapes_at(server, self.grid.end()) != Ok(true) {
             return None;
         }
+        if let Err(problem) = &scraped
+            && problem.is_interrupted()
+        {
+            let message =
+                format!("whether the server was there when the window began is not known: {}", problem.message);
+            return Some(Problem::new(problem.reason, message));
+        }
         let mut message = format!("the window begins at {start}, and the server has no sample of {SCRAPED} by {limit}");
         if let Err(problem) = scraped {
             message = format!(

@@ -179,8 +179,9 @@ impl Asking<'_> {
                 captured.summary.is_partial |= summary.is_partial;
             }
             Err(Trouble::Problem(problem)) => {
+                let reason = if problem.is_interrupted() { problem.reason } else { "NoRawSamples" };
                 let message = format!("the raw samples did not come: {}", problem.message);
-                captured.problems.push(Problem::new("NoRawSamples", message));
+                captured.problems.push(Problem::new(reason, message));
             }
             Err(Trouble::Failure(failure)) => return Err(failure),
         }
@@ -209,11 +210,13 @@ impl Asking<'_> {
         let parameters: Vec<_> = parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let answer = self.server.query(path, &parameters)?;
         let mut file = self.files.begin()?;
-        let mut copying = Copying::new(answer, &mut file, self.console, &self.query.name);
+        let grace = self.server.grace();
+        let mut copying = Copying::new(grace.bound(answer), &mut file, self.console, &self.query.name);
         let read = envelope::read(&mut copying, listener);
         copying.finish().map_err(|error| self.files.failed(&self.files.whole(), error))?;
         let summary = match read {
             Ok(summary) => summary,
+            Err(_) if grace.is_over() => return Err(Problem::interrupted("its answer was read to the end").into()),
             Err(Unreadable::Cut(why)) => {
                 return Err(Problem::new("AnswerCut", format!("the answer broke off: {why}")).into());
             }

@@ -106,7 +106,8 @@ Exit codes:
   65   broken input lines
   69   alone or with --require: Prometheus is unreachable, or answered no query
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM; the first ends the waiting, and what there is is captured";
+  130  ended by Ctrl-C, 143 by SIGTERM: the first ends the waiting, and what there is is captured, for 10 s and one
+       --timeout at the most; what is missing then is Interrupted. The second ends all";
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {

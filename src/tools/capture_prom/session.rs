@@ -15,7 +15,7 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::http::BaseUrl;
 use crate::ndjson::Writer;
 use crate::profile::{Profile, Query};
-use crate::prometheus::{Problem, Server};
+use crate::prometheus::{ASKED, Problem, Server};
 use crate::record::{CaptureResult, Kind, Metadata, Record, Series, SeriesSpec, SeriesStatus, Window};
 
 /// More points than this are a mistake in the window or the step: a thousand chunks.
@@ -62,12 +62,13 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
             match session.passed.window {
                 Some(window) => {
                     session.window = Some(window);
+                    capture::tell_of_signal(&io);
                     let clock = session.passed.clock.clone();
                     let mut server = Server::new(base, client.exchange(), clock, io.stop.clone());
                     session.all(&queries, window, &mut server, &mut io)?;
                 }
                 None if hard && !session.passed.in_run => {
-                    return Err(Failure::usage("which window? give --start and --end, or pipe Job records in"));
+                    return capture::windowless(&io, "which window? give --start and --end, or pipe Job records in");
                 }
                 None => {
                     let problem = Problem::new("NoWindow", "no job was submitted, so there is no window to ask for");
@@ -169,7 +170,9 @@ impl Session<'_> {
                 Ok(captured) => captured_status(captured, &doubts),
                 Err(Trouble::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
                 Err(Trouble::Problem(problem)) => {
-                    if problem.is_silence() {
+                    if problem.is_interrupted() {
+                        gone = Some(Problem::interrupted(ASKED));
+                    } else if problem.is_silence() {
                         gone = server.ready().err().map(unreachable);
                     }
                     status(CaptureResult::Error, &[problem])

@@ -3,7 +3,6 @@
 //! A point that is asked for before the scrape that belongs to it is answered with an older value, and the true one takes its
 //! place later. So nothing is asked before every active target was scraped after the last point, or the settling time is over.
 
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -56,11 +55,6 @@ enum Source {
 pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until: Timestamp, left: Duration) -> Settled {
     // A month is as good as for ever, and no clock overflows with it.
     let deadline = Instant::now() + left.min(Duration::from_secs(30 * 24 * 3600));
-    let (wake, woken) = mpsc::channel();
-    io.stop.on_stop(move || {
-        // The receiver is gone once the waiting has ended, and that is fine.
-        let _ = wake.send(());
-    });
     let mut source = Source::Targets;
     loop {
         let scrapes = last_scrapes(server, &mut source, &io.console);
@@ -82,8 +76,8 @@ pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until:
             };
             format!("waiting {what}, at the most {}", units::whole(left))
         });
-        // Woken early by a signal, in vain by the time that is over; both are looked at above.
-        let _ = woken.recv_timeout(left.min(EVERY));
+        // A signal is looked at above, with the time.
+        io.stop.wait(left.min(EVERY));
     }
 }
 
@@ -140,7 +134,7 @@ fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> 
         match targets(server) {
             Ok(scrapes) if !scrapes.is_empty() => return Ok(scrapes),
             Ok(_) => console.say("the server has no targets: looking at the samples of up"),
-            Err(problem) if problem.is_silence() => return Err(problem),
+            Err(problem) if problem.is_silence() || problem.is_interrupted() => return Err(problem),
             Err(problem) => {
                 console.say(&format!("no list of targets ({}): looking at the samples of up", problem.message));
             }
@@ -151,7 +145,7 @@ fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> 
         match up(server) {
             Ok(scrapes) if !scrapes.is_empty() => return Ok(scrapes),
             Ok(_) => {}
-            Err(problem) if problem.is_silence() => return Err(problem),
+            Err(problem) if problem.is_silence() || problem.is_interrupted() => return Err(problem),
             Err(problem) => console.say(&format!("the query timestamp(up): {}", problem.message)),
         }
         console.say("nothing tells how far the server has come: trusting that it has caught up when --settle is over");
