@@ -64,6 +64,11 @@ impl Problem {
     pub fn is_silence(&self) -> bool {
         ["Unreachable", "NoAnswer", "AnswerCut"].contains(&self.reason)
     }
+
+    /// Whether somebody else answered.
+    pub fn is_foreign(&self) -> bool {
+        self.reason == "NotPrometheus"
+    }
 }
 
 /// One Prometheus.

@@ -53,8 +53,7 @@ enum Source {
 /// Waits until all scrapes are past `until`, or `left` is over, or a signal comes. In doubt is the window's end only where
 /// some scrape is not past `needed`, which is that end without padding.
 pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until: Timestamp, left: Duration) -> Settled {
-    // A month is as good as for ever, and no clock overflows with it.
-    let deadline = Instant::now() + left.min(Duration::from_secs(30 * 24 * 3600));
+    let deadline = Instant::now() + left;
     let mut source = Source::Targets;
     loop {
         let scrapes = last_scrapes(server, &mut source, &io.console);
@@ -63,7 +62,8 @@ pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until:
         // Where nothing tells when the server has caught up the whole settling time is given to it.
         let passed = !seen.is_empty() && seen.iter().all(|scrape| scrape.at > until);
         let stopped = io.stop.signal().is_some();
-        if passed || left.is_zero() || stopped {
+        let is_foreign = scrapes.as_ref().is_err_and(Problem::is_foreign);
+        if passed || left.is_zero() || stopped || is_foreign {
             io.console.clear_progress();
             tell_down(seen, &io.console);
             return judged(source, scrapes, needed, stopped && !left.is_zero());
@@ -130,12 +130,15 @@ fn tell_down(scrapes: &[Scrape], console: &Console) {
 
 /// The last scrapes, from the first source that tells them; falls back to the next one for good.
 fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> Result<Vec<Scrape>, Problem> {
+    // Whoever answers neither question like a Prometheus is none, and is not waited for.
+    let mut is_foreign = false;
     if *source == Source::Targets {
         match targets(server) {
             Ok(scrapes) if !scrapes.is_empty() => return Ok(scrapes),
             Ok(_) => console.say("the server has no targets: looking at the samples of up"),
             Err(problem) if problem.is_silence() || problem.is_interrupted() => return Err(problem),
             Err(problem) => {
+                is_foreign = problem.is_foreign();
                 console.say(&format!("no list of targets ({}): looking at the samples of up", problem.message));
             }
         }
@@ -145,7 +148,9 @@ fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> 
         match up(server) {
             Ok(scrapes) if !scrapes.is_empty() => return Ok(scrapes),
             Ok(_) => {}
-            Err(problem) if problem.is_silence() || problem.is_interrupted() => return Err(problem),
+            Err(problem) if problem.is_silence() || problem.is_interrupted() || is_foreign && problem.is_foreign() => {
+                return Err(problem);
+            }
             Err(problem) => console.say(&format!("the query timestamp(up): {}", problem.message)),
         }
         console.say("nothing tells how far the server has come: trusting that it has caught up when --settle is over");

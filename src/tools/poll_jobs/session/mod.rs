@@ -47,16 +47,17 @@ struct Task {
 }
 
 /// Runs the tool.
-pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
+pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
     let client = args.target.http.client(Connections::Kept)?;
     if args.check {
         return args.target.base_url().map(|_| Exit::Done);
     }
+    let stdin = input::take(&mut io)?;
     let (events, happened) = channel();
     let mut session = Session::new(args, profile, client, &io, events.clone())?;
     let (to, stop) = (events.clone(), events);
-    let permits = input::spawn(io.stdin, Reader::stdin, move |line| drop(to.send(Event::Line(line))))?;
+    let permits = input::spawn(stdin, Reader::stdin, move |line| drop(to.send(Event::Line(line))))?;
     io.stop.on_stop(move || drop(stop.send(Event::Stop)));
     let mut out = Writer::new(io.stdout);
     session.serve(&happened, &permits, &mut out)?;
