@@ -122,7 +122,7 @@ fn note(all: &[Drawn<'_>], against: &Against) -> String {
     let mut parts = Vec::new();
     match against.confidence_percent {
         Some(confidence) => parts.push(format!(
-            "The line is the {} % interval, what measuring may have made included. Green disc: better; red diamond: worse; ring: no \
+            "The line is the {} % interval, whatever measuring may have made of each leg. Green disc: better; red diamond: worse; ring: no \
              difference that these legs can show",
             tenths(confidence)
         )),
