@@ -5,6 +5,7 @@
 mod bounds;
 mod busy;
 mod claims;
+mod drawn;
 mod files;
 mod gate;
 mod html;
