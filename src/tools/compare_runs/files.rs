@@ -48,7 +48,8 @@ pub(super) fn texts<'a>(lists: impl Iterator<Item = &'a [u64]>) -> Vec<String> {
         } else {
             format!("{} MB", units::decimal(all / 1e6))
         };
-        let text = format!("{} files, {all} in all", sizes.len());
+        let files = if sizes.len() == 1 { "1 file".to_owned() } else { format!("{} files", sizes.len()) };
+        let text = format!("{files}, {all} in all");
         let other = if texts.contains(&text) { ", of other sizes" } else { "" };
         texts.push(text + other);
     }
