@@ -17,6 +17,8 @@ use crate::record::{Fold, Kind, Parsed, Record, Report, Run, Verdict};
 pub const RECORDS: &str = "records.ndjson";
 /// The final Run record; a list of them where shards were put together.
 pub const MANIFEST: &str = "manifest.json";
+/// The last record of every job, as a List.
+pub const JOBS: &str = "jobs.json";
 /// The Report record. Written last: where it is, the scenario is finished.
 pub const REPORT: &str = "report.json";
 /// The report for people.

@@ -9,6 +9,8 @@
 //! shift of the second set by s assumed, its difference of means is at least the one seen exactly if s is not less than the
 //! mean of the k of the second set less the mean of the k of the first. So the number of splits that reach the difference
 //! seen is a count of such thresholds, and the ends of the interval are two of them.
+//!
+//! Where each figure is only known to lie between two bounds, [`Bounded`] is what the test may say of any figures within them.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -38,21 +40,13 @@ pub struct Shifts {
     thresholds: Vec<f64>,
 }
 
-/// A range of shifts, its ends included.
+/// A range of figures or of shifts, its ends included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     /// The lower end.
     pub low: f64,
     /// The upper end.
     pub high: f64,
-}
-
-impl Interval {
-    /// The interval that reaches further by `by` on both sides.
-    #[must_use]
-    pub fn widened(self, by: f64) -> Self {
-        Self { low: self.low - by, high: self.high + by }
-    }
 }
 
 impl Shifts {
@@ -126,6 +120,60 @@ impl Shifts {
     }
 }
 
+/// Two sets of figures, each of which lies somewhere between two bounds, and what the test may say of them.
+///
+/// Every threshold rises with each figure of the second set and falls with each of the first; so do both ends of the interval,
+/// which are thresholds. So what the bounds allow is spanned by two cases: the first set at its upper bounds and the second at
+/// its lower ones, and the reverse. An error of one figure alone can move an end by all of it, whatever the others' is.
+#[derive(Clone, Debug)]
+pub struct Bounded {
+    /// The second set is as low against the first as the bounds allow.
+    lowest: Shifts,
+    /// And as high.
+    highest: Shifts,
+}
+
+impl Bounded {
+    /// The splits of `first` and `second` in both cases. None where [`Shifts::of`] has none.
+    pub fn of(first: &[Interval], second: &[Interval]) -> Option<Self> {
+        Some(Self {
+            lowest: Shifts::of(&uppers(first), &lowers(second))?,
+            highest: Shifts::of(&lowers(first), &uppers(second))?,
+        })
+    }
+
+    /// The largest [`Shifts::p_higher`] that the bounds allow.
+    pub fn p_higher(&self) -> f64 {
+        self.lowest.p_higher()
+    }
+
+    /// The largest [`Shifts::p_lower`] that the bounds allow.
+    pub fn p_lower(&self) -> f64 {
+        self.highest.p_lower()
+    }
+
+    /// As [`Shifts::attained`].
+    pub fn attained(&self, level: f64) -> f64 {
+        self.lowest.attained(level)
+    }
+
+    /// From the lowest to the highest end that [`Shifts::interval`] has for figures within the bounds. It lies above 0 exactly
+    /// if [`Self::p_higher`] is not above `level`, and below 0 exactly if [`Self::p_lower`] is not.
+    pub fn interval(&self, level: f64) -> Option<Interval> {
+        Some(Interval { low: self.lowest.interval(level)?.low, high: self.highest.interval(level)?.high })
+    }
+}
+
+/// The lower bounds.
+pub fn lowers(bounds: &[Interval]) -> Vec<f64> {
+    bounds.iter().map(|bounds| bounds.low).collect()
+}
+
+/// The upper bounds.
+pub fn uppers(bounds: &[Interval]) -> Vec<f64> {
+    bounds.iter().map(|bounds| bounds.high).collect()
+}
+
 fn grains(value: f64) -> Option<i128> {
     let whole = (value * GRAIN).round();
     #[expect(clippy::cast_possible_truncation, reason = "less than the largest")]
@@ -154,19 +202,19 @@ fn threshold(chosen: &[usize], all: &[i128], own: usize) -> f64 {
     (left - came) as f64 / GRAIN / (own - stayed) as f64
 }
 
-/// How many figures of each set would show a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many figures of each set would show a difference. Of two answers the greater is the more careful one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needed {
+    /// Not known: there are no two figures of one set to tell how far they spread.
+    SpreadUnknown,
+    /// Not known: the figures of each set are all the same.
+    SpreadZero,
     /// So many on each side.
     Each(usize),
     /// More than is reasonable to count.
     Many,
     /// No number: the difference is not larger than what measuring it may hide.
     Hidden,
-    /// Not known: there are no two figures of one set to tell how far they spread.
-    SpreadUnknown,
-    /// Not known: the figures of each set are all the same.
-    SpreadZero,
 }
 
 /// How many figures of each set would show a difference of `wanted`, of which measuring may hide `hidden`, in a test at

@@ -136,14 +136,27 @@ pub struct Cell {
     /// The mean over the setting's legs; absent where a leg has no such figure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,
-    /// The truth is not less than this, for polling or scraping alone; absent where that is not known.
+    /// The mean of the legs' lower bounds; absent where they are not known of every leg.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
-    /// Nor more than this.
+    /// The mean of their upper bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
     /// The figure of each leg that has it, by label.
     pub legs: BTreeMap<String, f64>,
+    /// Between which bounds the truth lies, for each leg of which that is known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounds: BTreeMap<String, Bounds>,
+}
+
+/// Between what a leg's figure lies, for polling or scraping alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Bounds {
+    /// It is not less than this.
+    pub low: f64,
+    /// Nor more than this.
+    pub high: f64,
 }
 
 /// How one setting differs from the reference in one figure.
@@ -157,7 +170,7 @@ pub struct Difference {
     /// Its mean over the reference's; absent where that is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
-    /// What of the difference polling or scraping may have made, either way; absent where it is not known.
+    /// What of this difference of means polling or scraping may have made, either way; absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<f64>,
     /// What was tested, where the legs allow a test.
@@ -170,17 +183,18 @@ pub struct Difference {
     pub word: Option<Word>,
 }
 
-/// An exact permutation test over legs.
+/// An exact permutation test over legs. It holds whatever the legs' figures are within their bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Test {
-    /// The share of all splits of the legs whose difference is as large as the one seen, or larger.
+    /// The share of all splits of the legs whose difference is as large as the one seen, or larger: the largest that the
+    /// bounds of the legs allow.
     pub p_higher: f64,
-    /// The share whose difference is as small, or smaller.
+    /// The share whose difference is as small, or smaller; likewise.
     pub p_lower: f64,
-    /// The lower end of the interval for the difference, `error` included.
+    /// The lower end of the interval for the difference: the lowest that the bounds of the legs allow.
     pub low: f64,
-    /// The upper end.
+    /// The upper end: the highest.
     pub high: f64,
 }
 

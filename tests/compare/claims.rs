@@ -128,10 +128,10 @@ fn blurred(less: [f64; 2], more: [f64; 2]) -> Vec<Leg> {
 
 #[test]
 fn what_polling_may_have_made_is_no_difference() {
-    // The legs are 4 s to 6 s apart.
+    // The legs are 4 s to 6 s apart. Had those of np-8 been even faster, np-4 would be worse by more.
     for (less, more, error, expected) in [
         ([3.0, 3.0], [0.0, 0.0], 3.0, "Worse"),
-        ([4.1, 0.1], [0.0, 0.0], 4.1, "NoDifference"),
+        ([4.1, 0.1], [0.0, 0.0], 4.1, "Worse"),
         ([0.1, 4.1], [0.0, 0.0], 4.1, "NoDifference"),
         ([3.0, 3.0], [3.0, 3.0], 6.0, "NoDifference"),
         ([0.0, 3.0], [3.0, 0.0], 6.0, "NoDifference"),
@@ -233,18 +233,14 @@ fn histograms_stand_in_only_for_all_legs() {
 }
 
 #[test]
-fn a_target_that_contradicts_a_label_forbids_a_claim_and_one_that_was_busy_is_doubtful() {
+fn a_target_that_contradicts_a_label_forbids_a_claim() {
     let mut legs = slower();
     for leg in &mut legs {
         let np = leg.label[3..4].to_owned();
         leg.run["metadata"]["labels"]["num_parallel"] = json!(np);
         leg.run["status"]["settings"] = json!({"num_parallel": np, "told_only": "1"});
     }
-    legs[0].run["status"]["idle"] = json!({"idle": false, "waitedSeconds": 120.0});
-    legs[1].run["status"]["idle"] = json!({"idle": true});
-    let comparison = compared(legs.clone());
-    assert_eq!(word(&comparison, MEDIAN), "Worse");
-    assert_eq!(comparison["status"]["doubts"], json!(["np-8.1 started when the target was not idle"]));
+    assert_eq!(word(&compared(legs.clone()), MEDIAN), "Worse");
     legs[2].run["status"]["settings"]["num_parallel"] = json!("4");
     let comparison = compared(legs);
     assert_eq!(word(&comparison, MEDIAN), "");

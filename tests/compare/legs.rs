@@ -14,6 +14,18 @@ pub(crate) struct Leg {
     pub(crate) label: String,
     pub(crate) report: Value,
     pub(crate) run: Value,
+    /// The items of its `jobs.json`; none where it has no such file.
+    pub(crate) jobs: Option<Vec<Value>>,
+}
+
+/// The jobs of a leg whose files have these sizes.
+pub(crate) fn jobs(label: &str, sizes: &[u64]) -> Vec<Value> {
+    let job = |(index, bytes): (usize, &u64)| {
+        json!({"apiVersion": "stress/v1", "kind": "Job",
+            "metadata": {"name": format!("ab-{label}-{:03}", index + 1), "run": "r"},
+            "spec": {"source": format!("/data/ab-{label}/{:03}.webm", index + 1), "bytes": bytes}, "status": {"phase": "Succeeded"}})
+    };
+    sizes.iter().enumerate().map(job).collect()
 }
 
 /// The leg of this label that started so many minutes after 22:00 and whose jobs took `median` seconds.
@@ -44,6 +56,7 @@ pub(crate) fn leg(label: &str, started: u64, median: f64) -> Leg {
                 "stages": [{"name": "l1", "required": true}]},
             "status": {"startedAt": started_at},
         }),
+        jobs: Some(jobs(label, &[100_000; 12])),
     }
 }
 
@@ -72,6 +85,10 @@ impl Leg {
         fs::create_dir_all(directory).unwrap();
         fs::write(directory.join("report.json"), format!("{}\n", self.report)).unwrap();
         fs::write(directory.join("manifest.json"), format!("{}\n", self.run)).unwrap();
+        if let Some(jobs) = &self.jobs {
+            let list = json!({"apiVersion": "stress/v1", "kind": "List", "items": jobs});
+            fs::write(directory.join("jobs.json"), format!("{list}\n")).unwrap();
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bounds;
+mod busy;
 mod claims;
+mod drawn;
+mod files;
 mod gate;
 mod html;
 mod laws;

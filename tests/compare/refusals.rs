@@ -95,7 +95,7 @@ fn what_is_no_finished_scenario() {
         assert!(code == 74 && said.contains("broken: report.json: "), "{text}: {code} {said}");
     }
     let (code, said) = refused(&[&place, "b=nowhere"]);
-    assert!(code == 74 && said.contains("nowhere: No such file"), "{code} {said}");
+    assert!(code == 2 && said.contains("b=nowhere: there is no such directory"), "{code} {said}");
     for bad in ["", "=x", "a="] {
         let (code, said) = refused(&[&place, bad]);
         assert!(

@@ -2,14 +2,14 @@
 //! setting.
 
 use super::legs::{Group, Run};
-use super::short;
+use super::{files, short};
 use crate::cli::Failure;
 use crate::figures::listed;
 
 /// In what runs may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Aspect {
-    /// How many jobs were asked for
+    /// How many jobs were asked for, and the sizes of their files
     Jobs,
     /// The load: jobs in flight, submissions at a time, or jobs a second
     Concurrency,
@@ -74,17 +74,28 @@ fn load(run: &Run) -> String {
     }
 }
 
+/// Each value once, with the labels of the runs that have it.
+fn distinct<'a, T: PartialEq>(told: impl Iterator<Item = (&'a Run, T)>) -> Vec<(T, Vec<String>)> {
+    let mut values: Vec<(T, Vec<String>)> = Vec::new();
+    for (run, value) in told {
+        match values.iter_mut().find(|(held, _)| *held == value) {
+            Some((_, labels)) => labels.push(run.label.clone()),
+            None => values.push((value, vec![run.label.clone()])),
+        }
+    }
+    values
+}
+
 /// In what the runs differ that was allowed to, a sentence each. An error where they differ in more.
 pub(super) fn check(groups: &[Group], allowed: &[Aspect]) -> Result<Vec<String>, Failure> {
     let (mut told, mut refused) = (Vec::new(), Vec::new());
     for aspect in Aspect::ALL {
-        let mut values: Vec<(String, Vec<String>)> = Vec::new();
-        for run in groups.iter().flat_map(|group| &group.runs) {
-            let value = aspect.of(run);
-            match values.iter_mut().find(|(held, _)| *held == value) {
-                Some((_, labels)) => labels.push(run.label.clone()),
-                None => values.push((value, vec![run.label.clone()])),
-            }
+        let runs = groups.iter().flat_map(|group| &group.runs);
+        let mut values = distinct(runs.map(|run| (run, aspect.of(run))));
+        if aspect == Aspect::Jobs && values.len() < 2 {
+            // As many jobs may still be other jobs. A leg that does not tell is not taken for one that differs.
+            let (sizes, labels): (Vec<_>, Vec<_>) = distinct(files::told(groups)).into_iter().unzip();
+            values = files::texts(sizes.into_iter()).into_iter().zip(labels).collect();
         }
         if values.len() < 2 {
             continue;

@@ -2,15 +2,15 @@
 //!
 //! Worse by 5 % means more than 1.05 times the reference where less is better, and less than 0.95 times where more is
 //! better. The test is the same one, of this setting's legs against the reference's legs times that factor: so the spread of
-//! the reference counts too. The whole interval must lie beyond, not the point alone.
+//! the reference counts too, and so do the bounds of each leg. The whole interval must lie beyond, not the point alone.
 
 use super::LEVEL;
-use super::judge::{hidden, legs, not_passed};
+use super::judge::{bounds, not_passed};
 use super::legs::Group;
 use super::short;
 use crate::figures::listed;
 use crate::record::{Against, Better, Gate, Row, Verdict};
-use crate::statistics::Shifts;
+use crate::statistics::Bounded;
 
 /// Hears each setting's figures, and gives the verdict on all of them.
 #[derive(Debug)]
@@ -66,10 +66,11 @@ impl Gatekeeper {
             Better::Lower => 1.0 + self.share,
             Better::Higher => 1.0 - self.share,
         };
-        let interval = row.cells.first().zip(row.cells.get(index)).and_then(|(a, b)| {
-            let bound: Vec<f64> = legs(a).into_iter().map(|value| value * factor).collect();
-            Some(Shifts::of(&bound, &legs(b))?.interval(LEVEL)?.widened(hidden(a, b, factor)?))
-        });
+        let interval = row
+            .cells
+            .first()
+            .zip(row.cells.get(index))
+            .and_then(|(a, b)| Bounded::of(&bounds(a, factor)?, &bounds(b, 1.0)?)?.interval(LEVEL));
         let Some(interval) = interval else { return Verdict::Incomplete };
         let (above, below) = (interval.low > 0.0, interval.high < 0.0);
         match row.better {

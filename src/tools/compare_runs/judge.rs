@@ -5,8 +5,8 @@ use super::{LEVEL, marks, short};
 use crate::cli::Failure;
 use crate::clock::micro;
 use crate::figures::listed;
-use crate::record::{Against, Better, Cell, Conservation, Difference, Row, TenPercent, Test, Unit, Word};
-use crate::statistics::{MOST_SPLITS, Needed, Shifts, needed, splits};
+use crate::record::{Against, Better, Bounds, Cell, Conservation, Difference, Row, TenPercent, Test, Unit, Word};
+use crate::statistics::{Bounded, Interval, MOST_SPLITS, Needed, lowers, needed, splits, uppers};
 use crate::units;
 
 /// Fewer legs of a setting than this cannot show anything at the level: two and three have ten splits.
@@ -67,6 +67,13 @@ fn no_claim(reference: &Group, other: &Group) -> Vec<String> {
             listed(&not_whole)
         ));
     }
+    let busy: Vec<String> = runs().filter(|run| marks::began_busy(run)).map(|run| short(&run.label)).collect();
+    if !busy.is_empty() {
+        why.push(format!(
+            "the target was not idle when {} began: what it still had to do is in the figures",
+            listed(&busy)
+        ));
+    }
     why.extend(runs().flat_map(|run| {
         marks::mismatches(run).into_iter().map(|mismatch| format!("{}: {mismatch}", short(&run.label)))
     }));
@@ -107,16 +114,22 @@ fn drift(reference: &Group, other: &Group) -> Option<String> {
 fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option<(Difference, Option<f64>)> {
     let (a, b) = (row.cells.first()?, row.cells.get(index)?);
     let (mean, reference) = (b.mean?, a.mean?);
-    let error = hidden(a, b, 1.0).map(micro);
-    let (ours, theirs) = (legs(a), legs(b));
-    let shifts = Shifts::of(&ours, &theirs).filter(|_| may_claim);
-    let tested = shifts.zip(error).and_then(|(shifts, error)| {
-        let interval = shifts.interval(LEVEL)?.widened(error);
+    let error = hidden(a, b).map(micro);
+    let known = bounds(a, 1.0).zip(bounds(b, 1.0));
+    let shifts = known.as_ref().filter(|_| may_claim).and_then(|(ours, theirs)| Bounded::of(ours, theirs));
+    let tested = shifts.and_then(|shifts| {
+        let interval = shifts.interval(LEVEL)?;
         let (low, high) = (micro(interval.low), micro(interval.high));
         let test = Test { p_higher: micro(shifts.p_higher()), p_lower: micro(shifts.p_lower()), low, high };
         Some((test, shifts.attained(LEVEL)))
     });
-    let ten = error.map(|error| needed(&ours, &theirs, WANTED * reference, error, LEVEL, LEAST_LEGS));
+    let ten = known.zip(error).and_then(|((ours, theirs), error)| {
+        // Legs that err unequally may lie further apart than they seem to.
+        let cases = [(legs(a), legs(b)), (uppers(&ours), lowers(&theirs)), (lowers(&ours), uppers(&theirs))];
+        let needed =
+            |(ours, theirs): (Vec<f64>, Vec<f64>)| needed(&ours, &theirs, WANTED * reference, error, LEVEL, LEAST_LEGS);
+        cases.into_iter().map(needed).max()
+    });
     let found = Difference {
         setting: other.name.clone(),
         difference: micro(mean - reference),
@@ -129,16 +142,23 @@ fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option
     Some((found, tested.map(|(_, attained)| attained)))
 }
 
-/// How far the difference of `b` from `factor` times `a` may be off, either way, for polling or scraping alone. Where both err
+/// How far the difference of the means of `b` and `a` may be off, either way, for polling or scraping alone. Where both err
 /// in one direction, as late sightings do, that is the larger error of the two; where they err in both, their sum.
-pub(super) fn hidden(a: &Cell, b: &Cell, factor: f64) -> Option<f64> {
+fn hidden(a: &Cell, b: &Cell) -> Option<f64> {
     let sides = |cell: &Cell| Some((cell.mean? - cell.low?, cell.high? - cell.mean?));
     let ((a_less, a_more), (b_less, b_more)) = (sides(a)?, sides(b)?);
-    Some((b_less + factor * a_more).max(b_more + factor * a_less))
+    Some((b_less + a_more).max(b_more + a_less))
 }
 
-pub(super) fn legs(cell: &Cell) -> Vec<f64> {
+fn legs(cell: &Cell) -> Vec<f64> {
     cell.legs.values().copied().collect()
+}
+
+/// The bounds of every leg, times `factor`, which is above 0; none where a leg lacks the figure or its bounds.
+pub(super) fn bounds(cell: &Cell, factor: f64) -> Option<Vec<Interval>> {
+    let times = |bounds: &Bounds| Interval { low: bounds.low * factor, high: bounds.high * factor };
+    cell.mean?;
+    cell.legs.keys().map(|leg| cell.bounds.get(leg).map(times)).collect()
 }
 
 fn word(better: Better, test: Test) -> Word {

@@ -1,7 +1,9 @@
 //! The legs: finished scenarios with a label, put together by setting.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files;
 use crate::cli::Failure;
 use crate::record::{Conservation, Timestamp, Window};
 use crate::scenario::{self, Scenario};
@@ -16,6 +18,8 @@ pub(super) struct Run {
     /// The same, without links and relative parts.
     pub(super) place: PathBuf,
     pub(super) scenario: Scenario,
+    /// The sizes of its files, as its jobs tell them.
+    sizes: Option<Vec<u64>>,
 }
 
 /// The legs of one setting, in the order of time.
@@ -41,7 +45,10 @@ impl Run {
     /// The leg in `directory`, which must be a finished scenario.
     pub(super) fn read(label: &str, directory: &Path) -> Result<Self, Failure> {
         let shown = directory.display().to_string();
-        let place = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
+        let place = directory.canonicalize().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::usage(format!("{label}={shown}: there is no such directory")),
+            _ => Failure::io(&shown, &error),
+        })?;
         let scenario = scenario::read(&place, &place);
         if scenario.unreadable {
             return Err(Failure::input_output(format!("{shown}: {}", scenario.cause())));
@@ -54,7 +61,8 @@ impl Run {
                 scenario::RECORDS
             )));
         }
-        Ok(Self { label: label.to_owned(), directory: shown, place, scenario })
+        let sizes = files::sizes(&place);
+        Ok(Self { label: label.to_owned(), directory: shown, place, scenario, sizes })
     }
 
     /// When its run started; of several shards the first.
@@ -72,6 +80,12 @@ impl Run {
     /// Where its jobs have gone.
     pub(super) fn conservation(&self) -> Conservation {
         self.scenario.report.as_ref().map(|report| report.status.conservation).unwrap_or_default()
+    }
+
+    /// The sizes of the files of its jobs in bytes, ascending; none where they are not known of every job that was asked for.
+    pub(super) fn sizes(&self) -> Option<&[u64]> {
+        let asked = self.conservation().asked;
+        self.sizes.as_deref().filter(|sizes| sizes.len() as u64 == asked)
     }
 
     /// A figure of its report.

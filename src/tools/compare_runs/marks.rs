@@ -15,6 +15,11 @@ pub(super) fn mismatches(run: &Run) -> Vec<String> {
     told
 }
 
+/// Whether the target was seen to be at work when the leg began. That nobody saw is not that.
+pub(super) fn began_busy(run: &Run) -> bool {
+    run.scenario.runs.iter().any(|run| matches!(run.status.idle, Some(Idle { idle: Some(false), .. })))
+}
+
 /// What is doubtful about the legs, a sentence each.
 pub(super) fn doubts(groups: &[Group]) -> Vec<String> {
     let mut doubts = Vec::new();
@@ -22,7 +27,7 @@ pub(super) fn doubts(groups: &[Group]) -> Vec<String> {
     for run in runs() {
         let label = short(&run.label);
         doubts.extend(mismatches(run).into_iter().map(|mismatch| format!("{label}: {mismatch}")));
-        if run.scenario.runs.iter().any(|run| matches!(run.status.idle, Some(Idle { idle: Some(false), .. }))) {
+        if began_busy(run) {
             doubts.push(format!("{label} started when the target was not idle"));
         }
         if run.scenario.report.as_ref().is_some_and(|report| report.spec.subset) {

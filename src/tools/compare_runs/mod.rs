@@ -4,6 +4,7 @@
 //! docs/comparison.md has the rules.
 
 mod different;
+mod files;
 mod find;
 mod gate;
 mod html;
@@ -33,7 +34,8 @@ const LEGS: &str = "ab";
 
 const AFTER_HELP: &str = "\
 Input:
-  Finished scenario directories: report.json and manifest.json of each. Nothing is read from stdin.
+  Finished scenario directories: report.json, manifest.json and jobs.json of each. Nothing is read
+  from stdin.
   `np-8` is a setting; `np-8.1` and `np-8.2` are two legs of it. A directory without a label has its
   own name as label. The first setting is the reference; each other one is compared with it.
   With --under, the legs below DIR are those whose Run is labelled scenario=ab and leg=LABEL. Of each
@@ -58,7 +60,8 @@ Examples:
 Exit codes:
   0   the comparison was made; with --fail-if-worse, the legs show that no headline figure is worse
       by so much
-  2   usage error, fewer than two settings, a leg without a report, or runs that are not alike
+  2   usage error, fewer than two settings, a leg that is not there or has no report, or runs that
+      are not alike
   3   with --fail-if-worse: the legs show that end to end median or jobs per minute is worse by that:
       the whole interval lies beyond it
   4   with --fail-if-worse: the legs cannot tell
@@ -137,6 +140,7 @@ fn compare(args: &Args, groups: &[Group], different: Vec<String>) -> Result<Comp
         against.push(found);
     }
     let mut doubts = rows.doubts;
+    doubts.extend(files::doubt(groups));
     doubts.extend(marks::doubts(groups));
     let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
     Ok(Comparison {

@@ -84,7 +84,7 @@ pub(super) fn side_by_side(page: &mut Page, comparison: &Comparison) {
         "Each figure is the mean over the setting's legs; differences and ratios are against {}. In brackets: what polling \
          or scraping alone may have made of the difference.{} Less is better, but for jobs per minute.",
         pen.safe(&reference.name),
-        if status.against.iter().any(|against| against.tested > 0) { " The intervals include it." } else { "" }
+        if status.against.iter().any(|against| against.tested > 0) { " The intervals hold whatever it made of each leg." } else { "" }
     ));
     let missing: Vec<&String> = status.rows.iter().flat_map(|row| &row.missing).collect();
     if !missing.is_empty() {

@@ -6,7 +6,7 @@ use super::legs::{Group, Run};
 use super::short;
 use crate::clock::micro;
 use crate::figures::listed;
-use crate::record::{Better, Cell, Row, Unit};
+use crate::record::{Better, Bounds, Cell, Row, Unit};
 
 /// How many stages and queues become rows: their names are the target's, and could be endless.
 const NAMES: usize = 100;
@@ -18,9 +18,9 @@ pub(super) struct Rows {
     pub(super) doubts: Vec<String>,
 }
 
-/// Between which bounds the truth of a figure lies.
+/// How far a leg's figure may be off, and so between which bounds the truth lies.
 #[derive(Clone, Debug)]
-enum Bounds {
+enum Margin {
     /// `…LowSeconds` and `…HighSeconds` of the report, where it has them, else as far either way as `…ErrorSeconds` says.
     Named(String),
     /// As the bounds of the window have it.
@@ -34,8 +34,8 @@ enum Bounds {
     Mean(&'static str),
 }
 
-impl Bounds {
-    fn of(&self, run: &Run, value: f64) -> Option<(f64, f64)> {
+impl Margin {
+    fn bounds(&self, run: &Run, value: f64) -> Option<Bounds> {
         let window = run.figure("windowSeconds").filter(|window| *window > 0.0);
         let share = |query: &str| {
             let gap = run.figure(&format!("samples.{query}.widestGapSeconds"))?;
@@ -53,7 +53,8 @@ impl Bounds {
             Self::Mean(query) => around(value * share(query)?),
         };
         // Rounded figures may lie a millionth outside of their rounded bounds.
-        (low.is_finite() && high.is_finite()).then(|| (low.min(value), high.max(value)))
+        (low.is_finite() && high.is_finite())
+            .then(|| Bounds { low: micro(low.min(value)), high: micro(high.max(value)) })
     }
 }
 
@@ -63,15 +64,15 @@ struct Figure {
     name: String,
     key: String,
     unit: Unit,
-    bounds: Bounds,
+    margin: Margin,
     /// Why a report may not have it.
     absent: &'static str,
 }
 
 impl Figure {
     fn row(self, groups: &[Group]) -> Row {
-        let Self { name, key, unit, bounds, absent } = self;
-        let cells: Vec<Cell> = groups.iter().map(|group| cell(group, &key, &bounds)).collect();
+        let Self { name, key, unit, margin, absent } = self;
+        let cells: Vec<Cell> = groups.iter().map(|group| cell(group, &key, &margin)).collect();
         let mut missing = Vec::new();
         let without = |has: &dyn Fn(&Run) -> bool| -> Vec<String> {
             groups.iter().flat_map(|group| &group.runs).filter(|run| !has(run)).map(|run| short(&run.label)).collect()
@@ -80,7 +81,7 @@ impl Figure {
         if !silent.is_empty() {
             missing.push(format!("{name}: not in the report of {}: {absent}", listed(&silent)));
         }
-        let unsure = without(&|run| run.figure(&key).is_none_or(|value| bounds.of(run, value).is_some()));
+        let unsure = without(&|run| run.figure(&key).is_none_or(|value| margin.bounds(run, value).is_some()));
         if !unsure.is_empty() {
             let whose = listed(&unsure);
             missing.push(format!(
@@ -95,17 +96,22 @@ impl Figure {
 
 /// The mean over a setting's legs. One leg without the figure leaves the setting without: a mean of the others would be
 /// that of the legs that went well.
-fn cell(group: &Group, key: &str, bounds: &Bounds) -> Cell {
-    let legs: BTreeMap<String, f64> =
-        group.runs.iter().filter_map(|run| Some((run.label.clone(), run.figure(key)?))).collect();
-    if legs.len() < group.runs.len() {
-        return Cell { legs, ..Cell::default() };
+fn cell(group: &Group, key: &str, margin: &Margin) -> Cell {
+    let told = || group.runs.iter().filter_map(|run| Some((run, run.figure(key)?)));
+    let legs: BTreeMap<String, f64> = told().map(|(run, value)| (run.label.clone(), value)).collect();
+    let bounds: BTreeMap<String, Bounds> =
+        told().filter_map(|(run, value)| Some((run.label.clone(), margin.bounds(run, value)?))).collect();
+    let all = group.runs.len();
+    let mean = |values: &mut dyn ExactSizeIterator<Item = f64>| {
+        (values.len() == all).then(|| micro(values.sum::<f64>() / all as f64))
+    };
+    Cell {
+        mean: mean(&mut legs.values().copied()),
+        low: mean(&mut bounds.values().map(|bounds| bounds.low)),
+        high: mean(&mut bounds.values().map(|bounds| bounds.high)),
+        legs,
+        bounds,
     }
-    let known: Option<Vec<(f64, f64)>> = group.runs.iter().map(|run| bounds.of(run, run.figure(key)?)).collect();
-    let (lows, highs): (Vec<f64>, Vec<f64>) = known.into_iter().flatten().unzip();
-    let mean = |values: &[f64]| (!values.is_empty()).then(|| micro(values.iter().sum::<f64>() / values.len() as f64));
-    let values: Vec<f64> = legs.values().copied().collect();
-    Cell { mean: mean(&values), low: mean(&lows), high: mean(&highs), legs }
 }
 
 /// All rows, the headline figures first.
@@ -116,7 +122,7 @@ pub(super) fn rows(groups: &[Group]) -> Rows {
             name: "jobs per minute".to_owned(),
             key: "jobsPerMinute".to_owned(),
             unit: Unit::JobsPerMinute,
-            bounds: Bounds::Throughput,
+            margin: Margin::Throughput,
             absent: "no job's end was seen",
         },
         end_to_end("median", "Median"),
@@ -129,7 +135,7 @@ pub(super) fn rows(groups: &[Group]) -> Rows {
         name: "GPU transitions".to_owned(),
         key: "gpu.transitions".to_owned(),
         unit: Unit::Count,
-        bounds: Bounds::Counted("gpu_tenancy_transitions"),
+        margin: Margin::Counted("gpu_tenancy_transitions"),
         absent: "the query gpu_tenancy_transitions brought none, or not to the last job's end",
     };
     found.rows.push(transitions.row(groups));
@@ -142,7 +148,7 @@ fn end_to_end(what: &str, key: &str) -> Figure {
         name: format!("end to end, {what}"),
         key: format!("endToEnd{key}Seconds"),
         unit: Unit::Seconds,
-        bounds: Bounds::Named(format!("endToEnd{key}")),
+        margin: Margin::Named(format!("endToEnd{key}")),
         absent: "no job is known to have succeeded",
     }
 }
@@ -187,7 +193,7 @@ fn stages(groups: &[Group], found: &mut Rows) {
                     name: format!("{}, mean {what} by histograms", short(name)),
                     key: format!("stages.{name}{histograms}"),
                     unit: Unit::Seconds,
-                    bounds: Bounds::Mean(query),
+                    margin: Margin::Mean(query),
                     absent: "its histogram counted nothing, or was not captured to the last job's end",
                 }
             } else {
@@ -195,7 +201,7 @@ fn stages(groups: &[Group], found: &mut Rows) {
                     name: format!("{}, mean {what}", short(name)),
                     key: format!("stages.{name}{documents}MeanSeconds"),
                     unit: Unit::Seconds,
-                    bounds: Bounds::Named(format!("stages.{name}{documents}Mean")),
+                    margin: Margin::Named(format!("stages.{name}{documents}Mean")),
                     absent: "no job document tells it",
                 }
             };
@@ -235,7 +241,7 @@ fn queues(groups: &[Group], found: &mut Rows) {
         name,
         key,
         unit: Unit::Count,
-        bounds: Bounds::Depth("rabbitmq_queue_ready"),
+        margin: Margin::Depth("rabbitmq_queue_ready"),
         absent: "the query rabbitmq_queue_ready has no sample of it in the window, or was not captured to the last job's end",
     };
     let mut names: Vec<String> = groups

@@ -1,4 +1,5 @@
-//! Every difference in per cent of the reference, with its interval, around 0.
+//! Every difference in per cent of the reference, with its interval, around 0: panels of one scale, no wider than a phone, so
+//! that nothing has to be scrolled to be seen. A row's name and words stand above its line.
 
 use std::fmt::Write;
 
@@ -7,20 +8,24 @@ use super::super::page::tenths;
 use super::told;
 use crate::escape;
 use crate::figures::listed;
+use crate::html::lead;
 use crate::html::scale::{Scale, ticks};
 use crate::html::svg::{Anchor, Svg, number};
+use crate::page::capital;
 use crate::record::{Against, Comparison, Difference, Row, Word};
 
 /// How many rows are drawn: stages and queues are the target's, and may be many.
 const ROWS: usize = 60;
 /// How many characters of a row's name are shown.
-const NAME: usize = 28;
-const WIDTH: f64 = 1000.0;
-/// Where the words stand: beside the names, so that a narrow screen shows both before it scrolls.
-const WORDS: f64 = 196.0;
-const LEFT: f64 = 376.0;
-const RIGHT: f64 = 990.0;
-const ROW: f64 = 24.0;
+const NAME: usize = 48;
+const WIDTH: f64 = 360.0;
+const LEFT: f64 = 10.0;
+const RIGHT: f64 = 350.0;
+const ROW: f64 = 52.0;
+/// What sets the headline figures apart from the rows below them.
+const GAP: f64 = 10.0;
+/// What the panels are called, and what the rows of the others than the first begin with among the figures.
+const PANELS: [(&str, &str); 3] = [("jobs and GPU", ""), ("stages", "stages."), ("queues", "queues")];
 /// The least and the most that the axis spans, as parts of the reference; what lies beyond is an arrow.
 const LEAST: f64 = 0.05;
 const ENDS: (f64, f64) = (-1.0, 2.0);
@@ -51,7 +56,12 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    /// What stands beside the name.
+    /// Which panel it stands in.
+    fn panel(&self) -> usize {
+        (1..PANELS.len()).find(|panel| self.row.figure.starts_with(PANELS[*panel].1)).unwrap_or_default()
+    }
+
+    /// What stands below the name.
     fn text(&self) -> String {
         let Some(found) = self.found else { return "– not known".to_owned() };
         let at = self.at.map_or_else(|| "from 0".to_owned(), percent);
@@ -72,32 +82,38 @@ pub(super) fn section(comparison: &Comparison) -> String {
         escape::html(&reference.name)
     );
     for (index, against) in status.against.iter().enumerate() {
-        let title = format!("{} against {}", against.setting, reference.name);
-        if status.against.len() > 1 {
-            let _ = writeln!(text, "<h3>{}</h3>", escape::html(&title));
-        }
         let all: Vec<Drawn<'_>> = status.rows.iter().map(|row| Drawn::of(row, &against.setting)).collect();
-        let finding = finding(&all, against, &reference.name);
-        text += &drawn(&all, &reference.name).figure(
-            &format!("differences-{index}"),
-            &format!("Differences of {title}"),
-            &finding,
-        );
+        let scale = scale(&all);
+        let panels = PANELS.iter().enumerate().filter_map(|(panel, (what, _))| {
+            let rows: Vec<&Drawn<'_>> = all.iter().take(ROWS).filter(|drawn| drawn.panel() == panel).collect();
+            let heading = match status.against.len() {
+                1 => capital(what),
+                _ => format!("{}: {what}", against.setting),
+            };
+            let title = format!("Differences of {} against {}: {what}", against.setting, reference.name);
+            let svg = || drawn(&rows, &scale);
+            let finding = || finding(&rows, against, &reference.name);
+            (!rows.is_empty())
+                .then(|| (heading, svg().figure(&format!("differences-{index}-{panel}"), &title, &finding())))
+        });
+        text += &lead::panels(panels);
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note(&all, against)));
     }
     text
 }
 
-fn finding(all: &[Drawn<'_>], against: &Against, reference: &str) -> String {
+/// What the rows of a panel show, in words.
+fn finding(rows: &[&Drawn<'_>], against: &Against, reference: &str) -> String {
     let with = |word: Word| -> Vec<String> {
-        let held = |drawn: &&Drawn<'_>| drawn.found.and_then(|found| found.word) == Some(word);
-        let name =
-            |drawn: &Drawn<'_>| format!("{} {}", drawn.row.name, drawn.at.map_or_else(|| "from 0".to_owned(), percent));
-        all.iter().filter(held).map(name).collect()
+        let held = |drawn: &&&Drawn<'_>| drawn.found.and_then(|found| found.word) == Some(word);
+        let name = |drawn: &&Drawn<'_>| {
+            format!("{} {}", drawn.row.name, drawn.at.map_or_else(|| "from 0".to_owned(), percent))
+        };
+        rows.iter().filter(held).map(name).collect()
     };
-    if against.tested == 0 {
-        let headline = all.iter().filter(|drawn| drawn.row.headline);
-        let named = headline.map(|drawn| format!("{}: {}", drawn.row.name, drawn.text())).collect::<Vec<_>>();
+    let tested = rows.iter().filter(|drawn| drawn.found.is_some_and(|found| found.test.is_some())).count();
+    if tested == 0 {
+        let named = rows.iter().map(|drawn| format!("{}: {}", drawn.row.name, drawn.text())).collect::<Vec<_>>();
         return format!(
             "No row of {} against {reference} was tested, so nothing is claimed. {}.",
             against.setting,
@@ -109,8 +125,7 @@ fn finding(all: &[Drawn<'_>], against: &Against, reference: &str) -> String {
         count => format!("{count} {what}: {}", listed(rows)),
     };
     format!(
-        "Of {} rows of {} against {reference} that were tested, {}; {}; {} show no difference.",
-        against.tested,
+        "Of {tested} rows of {} against {reference} that were tested, {}; {}; {} show no difference.",
         against.setting,
         told("better", &with(Word::Better)),
         told("worse", &with(Word::Worse)),
@@ -122,7 +137,7 @@ fn note(all: &[Drawn<'_>], against: &Against) -> String {
     let mut parts = Vec::new();
     match against.confidence_percent {
         Some(confidence) => parts.push(format!(
-            "The line is the {} % interval, what measuring may have made included. Green disc: better; red diamond: worse; ring: no \
+            "The line is the {} % interval, whatever measuring may have made of each leg. Green disc: better; red diamond: worse; ring: no \
              difference that these legs can show",
             tenths(confidence)
         )),
@@ -143,50 +158,51 @@ fn beyond(drawn: &Drawn<'_>) -> bool {
     drawn.at.is_some_and(outside) || drawn.interval.is_some_and(|(low, high)| outside(low) || outside(high))
 }
 
-fn drawn(all: &[Drawn<'_>], reference: &str) -> Svg {
-    let all = &all[..all.len().min(ROWS)];
-    let ends = all.iter().flat_map(|drawn| {
+/// One scale for all panels.
+fn scale(all: &[Drawn<'_>]) -> Scale {
+    let ends = all.iter().take(ROWS).flat_map(|drawn| {
         let (low, high) = drawn.interval.unzip();
         [drawn.at, low, high].into_iter().flatten()
     });
     let (low, high) = ends.fold((-LEAST, LEAST), |(low, high), value| (low.min(value), high.max(value)));
     let (low, high) = (low.max(ENDS.0), high.min(ENDS.1));
     let room = (high - low) * 0.04;
-    let x = Scale::new((low - room, high + room), (LEFT, RIGHT));
-    let headline = all.iter().take_while(|drawn| drawn.row.headline).count();
-    let bottom = all.len() as f64 * ROW + 14.0;
+    Scale::new((low - room, high + room), (LEFT, RIGHT))
+}
+
+fn drawn(rows: &[&Drawn<'_>], x: &Scale) -> Svg {
+    let headline = rows.iter().take_while(|drawn| drawn.row.headline).count();
+    let apart = if headline > 0 && headline < rows.len() { GAP } else { 0.0 };
+    let bottom = rows.len() as f64 * ROW + apart;
     let mut svg = Svg::new(WIDTH, bottom + 36.0);
-    svg.axis(
-        &x,
-        &ticks((low - room) * 100.0, (high + room) * 100.0, 8).iter().map(|tick| tick / 100.0).collect::<Vec<_>>(),
-        (0.0, bottom),
-        label,
-    );
-    svg.line("base", (x.at(0.0), 0.0), (x.at(0.0), bottom));
-    let name = escape::start(reference, NAME);
-    svg.text("tick", (x.at(0.0) - 8.0, bottom + 30.0), Anchor::End, &format!("← less than {name}"));
-    svg.text("tick", (x.at(0.0) + 8.0, bottom + 30.0), Anchor::Start, "more →");
-    if headline > 0 && headline < all.len() {
-        let y = headline as f64 * ROW + 7.0;
-        svg.line("grid", (0.0, y), (WIDTH, y));
+    let (low, high) = x.ends();
+    let ticks: Vec<f64> = ticks(low * 100.0, high * 100.0, 5).iter().map(|tick| tick / 100.0).collect();
+    svg.axis(x, &ticks, (0.0, bottom), label);
+    svg.text("tick", (0.0, bottom + 30.0), Anchor::Start, "← less");
+    svg.text("tick", (WIDTH, bottom + 30.0), Anchor::End, "more →");
+    if apart > 0.0 {
+        let y = headline as f64 * ROW + GAP / 2.0;
+        svg.line("base", (0.0, y), (WIDTH, y));
     }
-    for (index, drawn) in all.iter().enumerate() {
-        let y = index as f64 * ROW + ROW / 2.0 + if drawn.row.headline { 2.0 } else { 10.0 };
-        row(&mut svg, &x, drawn, y);
+    for (index, drawn) in rows.iter().enumerate() {
+        let top = index as f64 * ROW + if drawn.row.headline { 0.0 } else { apart };
+        row(&mut svg, x, drawn, top);
     }
     svg
 }
 
-fn row(svg: &mut Svg, x: &Scale, drawn: &Drawn<'_>, y: f64) {
+fn row(svg: &mut Svg, x: &Scale, drawn: &Drawn<'_>, top: f64) {
+    let y = top + 40.0;
+    svg.line("base", (x.at(0.0), y - 9.0), (x.at(0.0), y + 9.0));
     let class = if drawn.row.headline { "strong" } else { "" };
-    svg.text(class, (0.0, y + 4.0), Anchor::Start, &escape::start(&drawn.row.name, NAME));
+    svg.text(class, (0.0, top + 13.0), Anchor::Start, &escape::start(&drawn.row.name, NAME));
     let word = drawn.found.and_then(|found| found.word);
     let class = match word {
         Some(Word::Worse) => "bad-text",
         Some(Word::Better) => "good-text",
         _ => "quiet",
     };
-    svg.text(class, (WORDS, y + 4.0), Anchor::Start, &drawn.text());
+    svg.text(class, (0.0, top + 27.0), Anchor::Start, &drawn.text());
     let Some((at, found)) = drawn.at.zip(drawn.found) else { return };
     let shown = match drawn.interval {
         Some((low, high)) => format!("{}, {} to {}", percent(at), percent(low), percent(high)),
@@ -272,7 +288,8 @@ mod tests {
     }
 
     fn text(row: &Row) -> String {
-        drawn(&[Drawn::of(row, "b")], "r").figure("x", "t", "f")
+        let all = [Drawn::of(row, "b")];
+        drawn(&[&all[0]], &scale(&all)).figure("x", "t", "f")
     }
 
     #[test]

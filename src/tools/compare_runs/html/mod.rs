@@ -61,7 +61,8 @@ fn looks(against: &Against) -> (&'static str, &'static str) {
     match against.word {
         Some(Word::Better) => ("good", "✓"),
         Some(Word::Worse) => ("bad", "✕"),
-        Some(Word::NoDifference) => ("flat", "="),
+        // The ring of the drawings: an equals sign would claim that there is none.
+        Some(Word::NoDifference) => ("flat", "○"),
         None => ("open", "?"),
     }
 }
@@ -142,14 +143,18 @@ fn headline(row: &Row, label: String, against: &Against, index: usize) -> Card {
     let Some(found) = row.differences.iter().find(|found| found.setting == against.setting) else {
         return Card { label, lead: "not known".to_owned(), rest: row.missing.join("; "), ..Card::default() };
     };
-    let (class, mark) = match found.word {
-        Some(Word::Better) => ("good-ink", "✓ "),
-        Some(Word::Worse) => ("bad-ink", "✕ "),
-        Some(Word::NoDifference) => ("", "= "),
-        None => ("", ""),
-    };
     let change = found.ratio.map_or_else(|| signed(row.unit, found.difference), |ratio| percent(ratio - 1.0));
     let mut rest = Vec::new();
+    let (class, lead) = match found.word {
+        Some(Word::Better) => ("good-ink", format!("✓ {change}")),
+        Some(Word::Worse) => ("bad-ink", format!("✕ {change}")),
+        // A change that chance may have made is not shown large.
+        Some(Word::NoDifference) => {
+            rest.push(format!("{change} was seen"));
+            ("", "not told apart".to_owned())
+        }
+        None => ("", change),
+    };
     if let Some((theirs, ours)) = mean(index).zip(mean(0)) {
         rest.push(format!("{} instead of {}", shown(row.unit, theirs), shown(row.unit, ours)));
     }
@@ -158,7 +163,7 @@ fn headline(row: &Row, label: String, against: &Against, index: usize) -> Card {
         let (low, high) = (signed(row.unit, test.low), signed(row.unit, test.high));
         rest.push(format!("{} % interval of the difference {low} to {high}", tenths(confidence)));
     }
-    Card { label, class, lead: format!("{mark}{change}"), rest: rest.join("; "), ..Card::default() }
+    Card { label, class, lead, rest: rest.join("; "), ..Card::default() }
 }
 
 /// What the legs show of a figure, in words.

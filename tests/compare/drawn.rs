@@ -1,0 +1,45 @@
+//! The drawing of the differences: names in full, no wider than a phone; and no difference is not written as an equation.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::legs::{Leg, Shelf, in_turns};
+use crate::markup::words;
+
+fn page(mut legs: Vec<Leg>) -> String {
+    for leg in &mut legs {
+        for name in ["queues.stage.summarize_l1.readyMax", "queues.stage.summarize_l2.readyMax"] {
+            leg.figures().insert(name.to_owned(), json!(4.0));
+        }
+    }
+    let shelf = Shelf::of(legs);
+    let out = shelf.path("ab");
+    let ran = shelf.compare(&["--out", out.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    fs::read_to_string(out.join("report.html")).unwrap()
+}
+
+#[test]
+fn names_stand_in_full_and_every_panel_fits_a_phone() {
+    let page = page(in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5]));
+    for name in ["queue stage.summarize_l1, highest depth", "queue stage.summarize_l2, highest depth"] {
+        assert!(page.contains(&format!(">{name}</text>")), "{name}");
+    }
+    let drawings: Vec<&str> = page.split("<svg id=\"differences-0-").skip(1).collect();
+    assert_eq!(drawings.len(), 3, "jobs, stages, queues");
+    for drawing in drawings {
+        let (_, width) = drawing.split_once(" width=\"").unwrap();
+        assert!(width.split('"').next().unwrap().parse::<f64>().unwrap() <= 360.0, "{width}");
+        assert!(drawing.contains("class=\"whisker\""), "each panel has its intervals");
+    }
+}
+
+#[test]
+fn no_difference_is_no_equation() {
+    let text = words(&page(in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0])));
+    assert!(text.contains("○ Not told apart np-4 against np-8"), "{text}");
+    let card = "End to end, median not told apart +8.7 % was seen; 22.8 s instead of 21.0 s; no difference that these";
+    assert!(text.contains(card), "{text}");
+    assert!(!text.contains("= +") && !text.contains("= −") && !text.contains("= Not"), "{text}");
+}
