@@ -210,12 +210,14 @@ impl Passed {
         })
     }
 
-    /// Whether the stream tells of a capture, there in `out`, that brought more than one that ends as `result`; where another
+    /// Whether the stream tells of a capture, there in `out`, that brought more than this one `brought`; where another
     /// server was asked it is kept whatever this one brings, for what that saw is of the run.
-    pub fn outdone(&self, kind: Kind, name: &str, out: &Path, result: CaptureResult) -> bool {
+    pub fn outdone(&self, kind: Kind, name: &str, out: &Path, brought: Brought<'_>) -> bool {
         self.earlier(kind, name, out).is_some_and(|Told { spec, status }| {
             let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(told, asked)| told != asked);
-            worth(status.result) > if elsewhere { 0 } else { worth(result) }
+            let told = Brought { result: status.result, reason: status.reason.as_deref(), jobs: status.jobs_matched };
+            let fewer = told.jobs.zip(brought.jobs).is_some_and(|(told, brought)| brought < told);
+            fewer || told.worth() > if elsewhere { 0 } else { brought.worth() }
         })
     }
 
@@ -312,15 +314,37 @@ fn verdict(ended: &[Ended]) -> Exit {
     }
 }
 
-/// How much a result brought. Backends forget: what was had once is never given up for less.
-const fn worth(result: CaptureResult) -> u8 {
-    match result {
-        CaptureResult::Ok => 3,
-        CaptureResult::Partial => 2,
-        CaptureResult::Empty => 1,
-        CaptureResult::Error => 0,
+/// What a capture brought, as far as it is held against an earlier one of the same run. Backends forget: what was had once is
+/// never given up for less.
+#[derive(Clone, Copy, Debug)]
+pub struct Brought<'a> {
+    /// How it ended.
+    pub result: CaptureResult,
+    /// Why it is not whole.
+    pub reason: Option<&'a str>,
+    /// Of how many jobs it has something, where that is known.
+    pub jobs: Option<u64>,
+}
+
+impl Brought<'_> {
+    /// With nothing to say but the result.
+    pub fn of(result: CaptureResult) -> Self {
+        Self { result, reason: None, jobs: None }
+    }
+
+    /// Whole and partial are alike: the later one's window may be longer, and what it lacks may have been lacking before, unseen.
+    /// But one that missed the beginning lacks what an earlier one had.
+    fn worth(self) -> u8 {
+        match (self.result, self.reason) {
+            (CaptureResult::Partial, Some(BEGINS_LATE)) | (CaptureResult::Empty, _) => 1,
+            (CaptureResult::Ok | CaptureResult::Partial, _) => 2,
+            (CaptureResult::Error, _) => 0,
+        }
     }
 }
+
+/// The word for a capture whose source was not there when the window began.
+pub const BEGINS_LATE: &str = "BeginsLate";
 
 #[derive(serde::Deserialize)]
 struct Told {
@@ -338,12 +362,13 @@ struct ToldSpec {
 }
 
 #[derive(Default, serde::Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct ToldStatus {
     result: CaptureResult,
     reason: Option<String>,
     file: Option<String>,
     waived: bool,
+    jobs_matched: Option<u64>,
 }
 
 /// The end of a capture that stands alone and knows no window: a usage error, unless a signal ended what would have told it.

@@ -7,7 +7,7 @@ use super::files;
 use super::model::Submission;
 use super::session::{Searched, Session};
 use super::tenancies;
-use crate::capture;
+use crate::capture::{self, Brought};
 use crate::cli::{STOPPED, cause};
 use crate::escape;
 use crate::profile::JaegerAt;
@@ -23,7 +23,12 @@ pub(super) struct Shelf<'a> {
     /// The directory that is called `jaeger` in records.
     pub(super) dir: &'a Path,
     /// Whether what stands there of a service is worth more than what ends so.
-    pub(super) outdone: &'a dyn Fn(&str, CaptureResult) -> bool,
+    pub(super) outdone: &'a dyn Fn(&str, Brought<'_>) -> bool,
+}
+
+/// What is held against an earlier capture.
+pub(super) fn brought(status: &TracesStatus) -> Brought<'_> {
+    Brought { result: status.result, reason: status.reason.as_deref(), jobs: status.jobs_matched }
 }
 
 /// Writes the file of each service, and gives the services' statuses.
@@ -95,7 +100,7 @@ fn status(
     status.reason = short.first().map(|(reason, _)| (*reason).to_owned());
     status.message =
         (!short.is_empty()).then(|| short.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; "));
-    let keeps = status.result != CaptureResult::Error && !(shelf.outdone)(service, status.result);
+    let keeps = status.result != CaptureResult::Error && !(shelf.outdone)(service, brought(&status));
     if let (Some(api), true) = (session.jaeger.api(), keeps) {
         let name = format!("{}.json", capture::file_name(service));
         let path = shelf.dir.join(&name);

@@ -160,7 +160,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             session.capture(&passed, args.window.settle, flush, &io.stop);
             let shelf = judge::Shelf {
                 dir: &dir,
-                outdone: &|service, result| passed.outdone(Kind::Traces, service, &args.out, result),
+                outdone: &|service, brought| passed.outdone(Kind::Traces, service, &args.out, brought),
             };
             judge::statuses(&mut session, &services, &profile.jaeger, &shelf)
         }
@@ -176,7 +176,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if !off {
             ended.push((status.result, status.reason.clone()));
         }
-        if passed.outdone(Kind::Traces, service, &args.out, status.result) {
+        if passed.outdone(Kind::Traces, service, &args.out, judge::brought(&status)) {
             io.console.say(&format!("{service}: what was captured before is kept"));
         } else {
             records.push(record(service, status, server.clone(), &passed, &args)?);

@@ -15,7 +15,7 @@ mod stamp;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::capture::{self, Passed, WindowArgs, padded};
+use crate::capture::{self, Brought, Passed, WindowArgs, padded};
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::profile::Profile;
 use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Metadata, Record, Window, WindowSpec};
@@ -151,7 +151,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if !status.waived {
             ended.push((status.result, status.reason.clone()));
         }
-        if passed.outdone(Kind::Logs, service, &args.out, status.result) {
+        if passed.outdone(Kind::Logs, service, &args.out, Brought::of(status.result)) {
             io.console.say(&format!("{service}: what was captured before is kept"));
         } else {
             records.push(record(service, status, &passed, &args)?);

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::grid::Grid;
+use crate::capture::BEGINS_LATE;
 use crate::profile::Query;
 use crate::prometheus::{self, Problem, Server};
 use crate::record::{SeriesStatus, Timestamp, Window};
@@ -69,7 +70,7 @@ impl Beginning {
             message.push_str(&format!(", nor any of what was asked before {first}, {after} after that"));
         }
         message.push_str("; it was started later, or has forgotten, or --prometheus is not the right server");
-        Some(Problem::new("BeginsLate", message))
+        Some(Problem::new(BEGINS_LATE, message))
     }
 }
 

@@ -10,7 +10,7 @@ use super::grid::Grid;
 use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
-use crate::capture::{self, Ended, Passed, padded};
+use crate::capture::{self, Brought, Ended, Passed, padded};
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::http::BaseUrl;
 use crate::ndjson::Writer;
@@ -150,20 +150,22 @@ impl Session<'_> {
                 continue;
             }
             let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
-            if self.outdone(query, CaptureResult::Ok) {
+            if self.outdone(query, Brought::of(CaptureResult::Ok)) {
                 io.console.say(&format!("{}: what was captured before, from another server, is kept", query.name));
                 self.ended.push((CaptureResult::Partial, None));
                 continue;
             }
             // Until it is known to be better, what comes lies beside what an earlier capture left.
-            let aside = match self.outdone(query, CaptureResult::Error).then(|| Aside::new(&self.dir)).transpose() {
-                Ok(aside) => aside,
-                Err(failure) => {
-                    asked.push((query, status(CaptureResult::Error, &[not_written(failure)?])));
-                    asides.push(None);
-                    continue;
-                }
-            };
+            let aside =
+                match self.outdone(query, Brought::of(CaptureResult::Error)).then(|| Aside::new(&self.dir)).transpose()
+                {
+                    Ok(aside) => aside,
+                    Err(failure) => {
+                        asked.push((query, status(CaptureResult::Error, &[not_written(failure)?])));
+                        asides.push(None);
+                        continue;
+                    }
+                };
             let files = Files::new(aside.as_ref().map_or(&self.dir, Aside::path), &query.name);
             let asking = Asking { server, console: &io.console, files, query, grid };
             let mut status = match asking.capture(extras) {
@@ -195,7 +197,7 @@ impl Session<'_> {
             doubts.push(late);
         }
         for ((query, mut status), aside) in asked.into_iter().zip(asides) {
-            if let (Some(aside), false) = (aside, self.outdone(query, status.result))
+            if let (Some(aside), false) = (aside, self.outdone(query, brought(&status)))
                 && let Err(failure) = Files::new(&self.dir, &query.name).take(&aside)
             {
                 status = self::status(CaptureResult::Error, &[not_written(failure)?]);
@@ -256,9 +258,9 @@ impl Session<'_> {
         Ok((grid, doubts))
     }
 
-    /// Whether an earlier capture of `query` brought more than one that ends as `result`.
-    fn outdone(&self, query: &Query, result: CaptureResult) -> bool {
-        self.passed.outdone(Kind::Series, &query.name, &self.args.out, result)
+    /// Whether an earlier capture of `query` brought more.
+    fn outdone(&self, query: &Query, brought: Brought<'_>) -> bool {
+        self.passed.outdone(Kind::Series, &query.name, &self.args.out, brought)
     }
 
     /// Says of all `queries` that nothing came.
@@ -278,7 +280,7 @@ impl Session<'_> {
         io: &mut Io<'_>,
     ) -> Result<(), Failure> {
         self.ended.push((status.result, status.reason.clone()));
-        if self.outdone(query, status.result) {
+        if self.outdone(query, brought(&status)) {
             io.console.say(&format!("{}: what was captured before is kept", query.name));
             return Ok(());
         }
@@ -300,6 +302,10 @@ impl Session<'_> {
         let record = Record::new(Kind::Series, &series).map_err(|error| Failure::usage(error.to_string()))?;
         Writer::new(io.stdout).record(&record)
     }
+}
+
+fn brought(status: &SeriesStatus) -> Brought<'_> {
+    Brought { reason: status.reason.as_deref(), ..Brought::of(status.result) }
 }
 
 /// Says on stderr what a person should know of a query. What is doubtful about all of them was said already.
