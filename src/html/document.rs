@@ -6,8 +6,10 @@ use crate::escape;
 
 /// The one style sheet.
 const STYLE: &str = include_str!("style.css");
-/// How many colours the style sheet has for stages and the like; more of them begin again.
+/// How many colours the style sheet has for stages and the like.
 pub const HUES: usize = 8;
+/// How many looks it has for them: each colour plain, and then each with stripes.
+pub const LOOKS: usize = 2 * HUES;
 
 /// What a browser may do with the page: show it, and nothing else.
 const POLICY: &str =
@@ -73,20 +75,28 @@ impl Document {
     }
 }
 
-/// Hatchings that all drawings of a page share: one per hue, and one for what went wrong.
+/// Hatchings and stripes that all drawings of a page share.
 fn patterns() -> String {
-    let hatch = |id: &str, class: &str| {
+    let pattern = |id: &str, turned: i32, body: &str| {
         format!(
-            "<pattern id=\"{id}\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-             <path class=\"{class}\" d=\"M0 0V4\"/></pattern>"
+            "<pattern id=\"{id}\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate({turned})\">\
+             {body}</pattern>"
         )
     };
+    let stroke = |class: &str| format!("<path class=\"stroke {class}\" d=\"M0 0V4\"/>");
+    // Across a bar, so that one of two pixels shows them too.
+    let stripe = |class: &str| format!("<rect class=\"{class}\" width=\"4\" height=\"2.5\"/>");
     let mut all = String::new();
     for hue in 0..HUES {
-        all += &hatch(&format!("hatch-{hue}"), &format!("stroke hue-{hue}"));
+        let class = format!("hue-{hue}");
+        all += &pattern(&format!("hatch-{hue}"), 45, &stroke(&class));
+        all += &pattern(&format!("hatch-{}", hue + HUES), -45, &stroke(&class));
+        all += &pattern(&format!("stripes-{hue}"), 0, &stripe(&class));
     }
-    all += &hatch("hatch-bad", "stroke on-bad");
-    all += &hatch("hatch-plain", "stroke plain");
+    all += &pattern("hatch-bad", 45, &stroke("on-bad"));
+    all += &pattern("hatch-plain", 45, &stroke("plain"));
+    all += &pattern("bars-0", 90, &stripe("tenant-0"));
+    all += &pattern("bars-1", 90, &stripe("tenant-3"));
     format!(
         "<svg class=\"patterns\" width=\"0\" height=\"0\" aria-hidden=\"true\" focusable=\"false\"><defs>{all}</defs></svg>\n"
     )

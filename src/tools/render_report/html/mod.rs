@@ -5,6 +5,7 @@
 
 mod first;
 mod jobs;
+mod marks;
 mod spread;
 mod timeline;
 mod went;
