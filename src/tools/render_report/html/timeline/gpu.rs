@@ -95,8 +95,8 @@ fn class(place: usize) -> String {
 /// What the looks of the tenants stand for; nothing where none is drawn.
 pub(super) fn legend(observed: &Observed, offset: Option<ClockOffset>) -> Vec<(String, String)> {
     let tenants = spans(observed, offset).map(|(lanes, _)| tenants(lanes)).unwrap_or_default();
-    let entry = |(place, tenant): (usize, &Option<&str>)| (class(place), format!("GPU: {}", called(*tenant)));
-    tenants.iter().take(NAMED).enumerate().map(entry).collect()
+    let entry = |(place, tenant): (usize, Option<&str>)| (class(place), format!("GPU: {}", called(tenant)));
+    tenants.into_iter().take(NAMED).enumerate().map(entry).collect()
 }
 
 /// A lane in the making.
