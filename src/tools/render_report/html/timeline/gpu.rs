@@ -103,7 +103,7 @@ pub(super) fn legend(observed: &Observed, offset: Option<ClockOffset>) -> Vec<(S
 struct Lane<'a> {
     axis: &'a Axis,
     y: f64,
-    /// How far names stand on the line below it.
+    /// How far names stand on the line below it, or would.
     taken: f64,
 }
 
@@ -156,11 +156,15 @@ impl Lane<'_> {
                 Label::Quiet(_) | Label::Name(_) => {}
             }
         });
-        let below = ((from + to - marks::width(label)) / 2.0).clamp(LEFT, RIGHT - marks::width(label));
-        if !inside && matches!(text, Label::Name(_)) && below >= self.taken {
-            svg.text("pale", (below, y + LANE + NAMES - 3.0), Anchor::Start, label);
-            self.taken = below + marks::width(label) + 4.0;
+        if inside || !matches!(text, Label::Name(_)) {
+            return;
         }
+        let below = ((from + to - marks::width(label)) / 2.0).clamp(LEFT, RIGHT - marks::width(label));
+        if below >= self.taken {
+            svg.text("pale", (below, y + LANE + NAMES - 3.0), Anchor::Start, label);
+        }
+        // One that is left out leaves no room to the next: else only short names would be seen where blocks lie close together.
+        self.taken = self.taken.max(below + marks::width(label) + 4.0);
     }
 }
 

@@ -24,7 +24,7 @@ use rows::Row;
 /// The drawing's width, and where the axis of time begins and ends in it.
 const WIDTH: f64 = 1140.0;
 const LEFT: f64 = 150.0;
-const RIGHT: f64 = 996.0;
+const RIGHT: f64 = 964.0;
 /// The height of the labels of the axis.
 const LABELS: f64 = 18.0;
 /// Where what did not succeed would make the axis so many times as long as the work needs, it ends so many times after that.
