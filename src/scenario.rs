@@ -47,7 +47,7 @@ pub struct Scenario {
     /// Its report is there and cannot be read.
     pub unreadable: bool,
     /// Why it has no report.
-    trouble: String,
+    pub trouble: String,
 }
 
 impl Scenario {

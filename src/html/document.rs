@@ -6,8 +6,10 @@ use crate::escape;
 
 /// The one style sheet.
 const STYLE: &str = include_str!("style.css");
-/// How many colours the style sheet has for stages and the like; more of them begin again.
+/// How many colours the style sheet has for stages and the like.
 pub const HUES: usize = 8;
+/// How many looks it has for them: each colour plain, and then each with stripes.
+pub const LOOKS: usize = 2 * HUES;
 
 /// What a browser may do with the page: show it, and nothing else.
 const POLICY: &str =
@@ -73,20 +75,28 @@ impl Document {
     }
 }
 
-/// Hatchings that all drawings of a page share: one per hue, and one for what went wrong.
+/// Hatchings and stripes that all drawings of a page share.
 fn patterns() -> String {
-    let hatch = |id: &str, class: &str| {
+    let pattern = |id: &str, turned: i32, body: &str| {
         format!(
-            "<pattern id=\"{id}\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-             <path class=\"{class}\" d=\"M0 0V4\"/></pattern>"
+            "<pattern id=\"{id}\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate({turned})\">\
+             {body}</pattern>"
         )
     };
+    let stroke = |class: &str| format!("<path class=\"stroke {class}\" d=\"M0 0V4\"/>");
+    // Across a bar, so that one of two pixels shows them too.
+    let stripe = |class: &str| format!("<rect class=\"{class}\" width=\"4\" height=\"2.5\"/>");
     let mut all = String::new();
     for hue in 0..HUES {
-        all += &hatch(&format!("hatch-{hue}"), &format!("stroke hue-{hue}"));
+        let class = format!("hue-{hue}");
+        all += &pattern(&format!("hatch-{hue}"), 45, &stroke(&class));
+        all += &pattern(&format!("hatch-{}", hue + HUES), -45, &stroke(&class));
+        all += &pattern(&format!("stripes-{hue}"), 0, &stripe(&class));
     }
-    all += &hatch("hatch-bad", "stroke on-bad");
-    all += &hatch("hatch-plain", "stroke plain");
+    all += &pattern("hatch-bad", 45, &stroke("on-bad"));
+    all += &pattern("hatch-plain", 45, &stroke("plain"));
+    all += &pattern("bars-0", 90, &stripe("tenant-0"));
+    all += &pattern("bars-1", 90, &stripe("tenant-3"));
     format!(
         "<svg class=\"patterns\" width=\"0\" height=\"0\" aria-hidden=\"true\" focusable=\"false\"><defs>{all}</defs></svg>\n"
     )
@@ -110,10 +120,55 @@ mod tests {
         block.split(';').filter_map(colour).collect()
     }
 
+    fn linear(rgb: [f64; 3]) -> [f64; 3] {
+        rgb.map(|c| if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) })
+    }
+
     /// Relative luminance as WCAG 2 defines it.
     fn luminance(rgb: [f64; 3]) -> f64 {
-        let linear = |c: f64| if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
-        0.2126 * linear(rgb[0]) + 0.7152 * linear(rgb[1]) + 0.0722 * linear(rgb[2])
+        let [red, green, blue] = linear(rgb);
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    fn times(matrix: [[f64; 3]; 3], of: [f64; 3]) -> [f64; 3] {
+        matrix.map(|row| row[0] * of[0] + row[1] * of[1] + row[2] * of[2])
+    }
+
+    /// How linear red, green and blue are seen without cones for middle wavelengths (Machado and others, "A
+    /// Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 2009).
+    const DEUTERANOPIA: [[f64; 3]; 3] =
+        [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]];
+
+    /// Oklab (B. Ottosson, 2020), in which distances are about as they are seen.
+    fn oklab(linear: [f64; 3]) -> [f64; 3] {
+        let cones = [
+            [0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9],
+            [0.211_903_498_2, 0.680_699_545_1, 0.107_396_956_6],
+            [0.088_302_461_9, 0.281_718_837_6, 0.629_978_700_5],
+        ];
+        let lab = [
+            [0.210_454_255_3, 0.793_617_785_0, -0.004_072_046_8],
+            [1.977_998_495_1, -2.428_592_205_0, 0.450_593_709_9],
+            [0.025_904_037_1, 0.782_771_766_2, -0.808_675_766_0],
+        ];
+        times(lab, times(cones, linear).map(f64::cbrt))
+    }
+
+    #[test]
+    fn hues_are_told_apart_with_and_without_green_cones() {
+        for (theme, place) in [("light", ":root {"), ("dark", "prefers-color-scheme: dark) { :root {")] {
+            let of = colours(place);
+            let seen = |hue: usize| {
+                let linear = linear(of[format!("hue-{hue}").as_str()]);
+                [linear, times(DEUTERANOPIA, linear)].map(oklab)
+            };
+            for (one, other) in (0..HUES).flat_map(|other| (0..other).map(move |one| (one, other))) {
+                for (a, b) in seen(one).iter().zip(seen(other)) {
+                    let apart = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                    assert!(apart > 0.075, "{theme}: hue-{one} and hue-{other}: {apart:.3}");
+                }
+            }
+        }
     }
 
     fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {

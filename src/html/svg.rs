@@ -102,16 +102,24 @@ impl Svg {
 
     /// Vertical lines at `ticks` between two heights, with labels below.
     pub fn axis(&mut self, x: &Scale, ticks: &[f64], (top, bottom): (f64, f64), label: fn(f64) -> String) {
-        let (_, right) = x.coordinates();
         for tick in ticks {
             let at = x.at(*tick);
             self.line("grid", (at, top), (at, bottom));
+        }
+        self.tick_labels(x, ticks, bottom + 14.0, label);
+    }
+
+    /// The labels of an axis alone, with their baseline at `y`.
+    pub fn tick_labels(&mut self, x: &Scale, ticks: &[f64], y: f64, label: fn(f64) -> String) {
+        let (_, right) = x.coordinates();
+        for tick in ticks {
+            let at = x.at(*tick);
             let anchor = match at {
                 at if at > right - 16.0 => Anchor::End,
                 at if at < 16.0 => Anchor::Start,
                 _ => Anchor::Middle,
             };
-            self.text("tick", (at, bottom + 14.0), anchor, &label(*tick));
+            self.text("tick", (at, y), anchor, &label(*tick));
         }
     }
 

@@ -46,9 +46,10 @@ Output:
   report.html is one file that needs nothing beside it; with --redact there is also
   report.redacted.html, the one file to send: without bodies, sources, addresses, messages, status
   words, log lines and tracebacks. Names of jobs, stages, queues and services, ids, labels, reasons
-  and queries stay in it.
+  and queries stay in it. Where there is one already it is renewed, asked for or not.
   With --index: report.md, report.html and index.json in that directory, and the content of
-  index.json on stdout.
+  index.json on stdout; with --redact report.redacted.html, too, which names what did not pass
+  instead of quoting why.
 
 Criteria:
   all-done          every job that was asked for succeeded
@@ -83,6 +84,7 @@ Examples:
   render-report --out runs/a --replay --redact --jaeger-ui http://localhost:16686
   poll-jobs --resume < runs/a/records.ndjson | render-report --out runs/a --append
   render-report --index runs/ramp
+  render-report --index runs --redact
 
 Exit codes:
   0         Passed; with --check: nothing is in the way
@@ -121,8 +123,8 @@ pub struct Args {
     /// Write to stdout only what has no room on disk: the Report is in report.json
     #[arg(long, conflicts_with = "index")]
     pub quiet: bool,
-    /// Also write report.redacted.html, which may be sent; it touches no other file
-    #[arg(long, conflicts_with = "index")]
+    /// Also write report.redacted.html, which may be sent; one that is there already is renewed without it
+    #[arg(long)]
     pub redact: bool,
     /// Link the traces in report.html to the Jaeger UI at this address
     #[arg(long, value_name = "URL", env = "JAEGER_UI")]
@@ -157,7 +159,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         _ => Mode::Create,
     };
     if let Some(directory) = &args.index {
-        return if args.check { Ok(Exit::Done) } else { index::run(directory, args.planned, io) };
+        return if args.check { Ok(Exit::Done) } else { index::run(directory, args.planned, args.redact, io) };
     }
     // A run that is there already has its stages on its Run; the default profile may not be its own.
     let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
@@ -224,13 +226,14 @@ fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
         shelf.holds(file);
     }
     // The pages name themselves and report.json, which are written once they are made.
-    let pages = [files::PAGE, files::HTML].into_iter().chain(how.redact.then_some(files::REDACTED));
+    let redact = html::to_be_sent(out, how.redact);
+    let pages = [files::PAGE, files::HTML].into_iter().chain(redact.then_some(files::REDACTED));
     let named: Vec<String> =
         shelf.written().iter().cloned().chain(pages.chain([files::REPORT]).map(str::to_owned)).collect();
     let Seen { figures, captures, observed, .. } = &seen;
     shelf.put(files::PAGE, Ok(page::page(&seen.report, figures, observed, captures, &named).into_bytes()));
     shelf.put(files::HTML, Ok(seen.html(&named, how.jaeger_ui.as_ref(), false)));
-    if how.redact {
+    if redact {
         let page = redact::redacted(&fold).map(|fold| Seen::of(&fold, asked, out).html(&named, None, true));
         shelf.put(files::REDACTED, page.map_err(std::io::Error::other));
     }

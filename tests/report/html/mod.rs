@@ -1,8 +1,10 @@
 //! `report.html`: the same words as `report.md`, nothing that a browser would run or fetch, and drawings that say what is not
 //! known.
 
+mod drawn;
 mod hostile;
 mod index;
+mod sent;
 mod timeline;
 
 use crate::markup::{built_for_everybody, read, words};
@@ -95,7 +97,7 @@ fn ten_thousand_jobs_make_a_small_file_with_the_figures_of_all() {
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
     let page = words(&page);
     assert!(page.contains("10000 asked = 9897 succeeded + 0 failed + 0 timed out + 103 lost"));
-    assert!(page.contains("400 of 10000 submitted jobs are drawn"), "the drawing says that it is a part");
+    assert!(page.contains("120 of 10000 submitted jobs have a row"), "the drawing says that it is a part");
     assert!(page.contains("of more than 120 samples 120 at even ranks are drawn"));
     assert!(page.contains("9500 more are in jobs.csv"));
     assert!(page.contains("the whole body is in jobs.json") && page.contains("have taken the room that there is"));

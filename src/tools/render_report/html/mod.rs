@@ -5,14 +5,18 @@
 
 mod first;
 mod jobs;
+mod marks;
 mod spread;
 mod timeline;
 mod went;
 mod witnesses;
 
+use std::path::Path;
+
 pub(super) use first::looks;
 
 use super::captures::Captures;
+use super::files;
 use super::observed::Observed;
 use super::page::{self, Page, Pen};
 use crate::escape;
@@ -40,6 +44,12 @@ impl Scene<'_> {
     fn pen(&self) -> Pen {
         if self.redacted { Pen::Sent } else { Pen::Html }
     }
+}
+
+/// Whether a page to be sent shall be made in `directory`: it was asked for, or one is there that would come to contradict the
+/// others.
+pub(super) fn to_be_sent(directory: &Path, asked: bool) -> bool {
+    asked || directory.join(files::REDACTED).is_file()
 }
 
 /// The file.

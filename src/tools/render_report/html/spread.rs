@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Scene;
-use super::timeline::hue;
+use super::marks;
 use crate::escape;
 use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::outcome::Outcome;
@@ -96,21 +96,14 @@ fn of_stages<'a>(scene: &Scene<'a>) -> Vec<Strip<'a>> {
             let of_stage = job.status.stages.iter().filter(|held| held.name == stage.name);
             times.extend(of_stage.map(|held| (entry.name.as_str(), StageTimes::of(job, held, account.plan(entry)))));
         }
-        let hue = hue(scene, &stage.name);
+        let look = marks::look(scene, &stage.name);
         let name = escape::start(&stage.name, 18);
-        let parts: [(&str, Option<Distribution>, Part, String); 2] = [
-            ("wait", stage.wait, |times| times.wait, "ring".to_owned()),
-            ("work", stage.work, |times| times.work, "disc".to_owned()),
-        ];
+        let parts: [(&str, Option<Distribution>, Part, &str); 2] =
+            [("wait", stage.wait, |times| times.wait, "ring"), ("work", stage.work, |times| times.work, "disc")];
         for (what, of, part, shape) in parts {
             if let Some(of) = of {
                 let samples = times.iter().filter_map(|(job, times)| Some((*job, part(times)?))).collect();
-                strips.push(Strip {
-                    label: format!("{name} {what}"),
-                    class: format!("{shape} hue-{hue}"),
-                    samples,
-                    of,
-                });
+                strips.push(Strip { label: format!("{name} {what}"), class: marks::point(shape, look), samples, of });
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Scene;
-use super::timeline::hue;
+use super::marks;
 use crate::escape;
 use crate::figures::critical::{CriticalPath, Step};
 use crate::figures::distribution::{Distribution, Measured};
@@ -48,20 +48,18 @@ fn means(scene: &Scene<'_>, stages: &[&StageFigures]) -> String {
     let bottom = stages.len() as f64 * ROW + 4.0;
     let mut svg = Svg::new(WIDTH, bottom + 22.0);
     svg.axis(&x, &time_ticks(0.0, longest, 8), (0.0, bottom), time_label);
-    let limiting = scene.figures.limiting.as_ref().map(|limiting| limiting.stage.as_str());
     for (index, stage) in stages.iter().enumerate() {
         let y = index as f64 * ROW + 4.0;
-        let hue = hue(scene, &stage.name);
-        let is_limiting = limiting == Some(&stage.name);
+        let is_limiting = marks::limits(scene, &stage.name);
         let name = escape::ends(&stage.name, 20);
         svg.text(if is_limiting { "strong" } else { "" }, (0.0, y + 13.0), Anchor::Start, &name);
         let between = x.at(mean(stage.wait));
         if mean(stage.wait) > 0.0 {
-            svg.rect(&format!("wait-{hue}"), (LEFT, y), (between - LEFT, ROW - 7.0));
+            svg.rect(&marks::wait(scene, &stage.name), (LEFT, y), (between - LEFT, ROW - 7.0));
         }
         if stage.work.is_some() {
             svg.rect(
-                &format!("hue-{hue}"),
+                &marks::work(marks::look(scene, &stage.name)),
                 (between, y),
                 (x.at(mean(stage.wait) + mean(stage.work)) - between, ROW - 7.0),
             );
@@ -76,15 +74,17 @@ fn means(scene: &Scene<'_>, stages: &[&StageFigures]) -> String {
         || "No stage is known to limit.".to_owned(),
         |limiting| format!("{} limits: {}.", limiting.stage, limiting.text(str::to_owned)),
     );
-    let mut text =
-        String::from("<p class=\"note\">Mean wait for each stage (hatched) and mean work in it (solid).</p>\n");
+    let mut text = String::from(
+        "<p class=\"note\">Mean wait for each stage (hatched) and mean work in it (solid); the wait for the limiting stage has an edge.</p>\n",
+    );
     text += &svg.figure("went-chart", "Mean wait and work of each stage", &finding);
     text
 }
 
 /// A part of the path: its row in the drawing and in the table.
 struct Part {
-    stage: String,
+    /// The look and the name of the stage that was worked in.
+    named: Option<(usize, String)>,
     what: String,
     after: String,
     class: String,
@@ -95,11 +95,11 @@ struct Part {
 fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
     let mut parts = Vec::new();
     for Step { stage, after, attempt, before, wait, work } in &path.steps {
-        let (hue, name) = (hue(scene, stage), escape::start(stage, 40));
+        let (look, name) = (marks::look(scene, stage), escape::start(stage, 40));
         let after = after.as_ref().map_or_else(|| "–".to_owned(), |after| escape::start(after, 40));
-        let mut put = |what: String, class: String, measured: Measured| {
+        let mut put = |what: String, class: String, named: Option<usize>, measured: Measured| {
             parts.push(Part {
-                stage: name.clone(),
+                named: named.map(|look| (look, name.clone())),
                 what,
                 after: after.clone(),
                 class,
@@ -112,18 +112,18 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
                 Some(attempt) if *attempt > 1 => format!("{name}: before attempt {attempt}, earlier attempts among it"),
                 _ => format!("{name}: before its wait began"),
             };
-            put(why, "unknown".to_owned(), Measured::exact(*before));
+            put(why, "unknown".to_owned(), None, Measured::exact(*before));
         }
         if let Some(wait) = wait {
-            put(format!("{name}: wait"), format!("wait-{hue}"), *wait);
+            put(format!("{name}: wait"), marks::wait(scene, stage), None, *wait);
         }
-        put(format!("{name}: work"), format!("hue-{hue}"), *work);
+        put(format!("{name}: work"), marks::work(look), Some(look), *work);
     }
     // Less than nothing, by less than the error: the stages filled it all, as far as anybody can tell.
     let is_noise = path.rest < 0.0 && -path.rest <= path.whole.error();
     let rest = if is_noise { 0.0 } else { path.rest };
     parts.push(Part {
-        stage: String::new(),
+        named: None,
         what: "outside of the stages".to_owned(),
         after: "–".to_owned(),
         class: "rail".to_owned(),
@@ -148,8 +148,8 @@ fn critical(scene: &Scene<'_>, path: &CriticalPath) -> String {
         let (left, right) = (x.at(from), x.at(from + part.seconds));
         svg.titled(&format!("{}: {}", part.what, part.shown), |svg| {
             svg.rect(&part.class, (left, 6.0), (right - left, 26.0));
-            if part.class.starts_with("hue") && right - left > part.stage.chars().count() as f64 * 6.2 + 6.0 {
-                svg.text("inside", (left + 4.0, 23.0), Anchor::Start, &part.stage);
+            if let Some((look, name)) = part.named.as_ref().filter(|(_, name)| marks::fits(name, right - left)) {
+                marks::name(svg, *look, (left + 4.0, 23.0), name);
             }
         });
         from += part.seconds;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::html::looks;
 use super::super::{facts, files};
-use super::ramp::{Level, Ramp};
+use super::ramp::Ramp;
 use super::{INDEX, Seen, charts, tables};
 use crate::escape::{self, start};
 use crate::figures::listed;
@@ -22,11 +22,11 @@ const SOURCES: &str = ".git-sha";
 /// How many names of targets, profiles and runs are shown at most, each of so many characters.
 const SHORT: usize = 80;
 
-/// The file.
-pub(super) fn page(seen: &Seen<'_>) -> String {
+/// The file, with links to the others or to be sent.
+pub(super) fn page(seen: &Seen<'_>, pen: Pen) -> String {
     let status = seen.status;
     let written = |write: &dyn Fn(&mut Page)| {
-        let mut sheet = Page::section(Pen::Html);
+        let mut sheet = Page::section(pen);
         write(&mut sheet);
         sheet.into_text()
     };
@@ -61,12 +61,17 @@ pub(super) fn page(seen: &Seen<'_>) -> String {
     first += &lead::doubts(&doubts);
     Document {
         title: format!("{}: {name}", status.verdict),
-        banner: banner(seen),
+        banner: banner(seen, pen),
         first,
         sections: sections.into_iter().filter(|section| !section.body.is_empty()).collect(),
         footer: format!(
-            "Made by render-report {} of stress-suite from the reports below; times are UTC. The same as data is in {INDEX}.",
-            env!("CARGO_PKG_VERSION")
+            "Made by render-report {} of stress-suite from the reports below; times are UTC. {}",
+            env!("CARGO_PKG_VERSION"),
+            if pen == Pen::Sent {
+                "Redacted: why a scenario did not pass is told without what the target said, and its address is left out.".to_owned()
+            } else {
+                format!("The same as data is in {INDEX}.")
+            }
         ),
     }
     .text()
@@ -87,7 +92,7 @@ fn told<'a>(seen: &Seen<'a>, of: impl Fn(&'a Run) -> Option<&'a str>) -> Vec<Str
     all
 }
 
-fn banner(seen: &Seen<'_>) -> String {
+fn banner(seen: &Seen<'_>, pen: Pen) -> String {
     let mut parts = Vec::new();
     let runs = told(seen, |run| Some(run.metadata.run.as_str()).filter(|run| !run.is_empty()));
     if !runs.is_empty() {
@@ -106,6 +111,9 @@ fn banner(seen: &Seen<'_>) -> String {
     if parts.is_empty() {
         parts.push(format!("<b>{}</b>", escape::html(seen.name)));
     }
+    if pen == Pen::Sent {
+        parts.push("redacted: see the last line".to_owned());
+    }
     parts.join(" · ")
 }
 
@@ -118,15 +126,11 @@ fn of_ramp(ramp: &Ramp<'_>) -> Vec<Card> {
         rest: highest.and_then(|level| level.scenario).map(told_of).unwrap_or_default(),
         ..Card::default()
     });
-    let rated = |level: &Level<'_>| Some((start(&level.name, SHORT), level.scenario?.figure("jobsPerMinute")?));
-    let passed = ramp.levels.iter().filter(|level| level.verdict() == Some(Verdict::Passed)).filter_map(rated);
-    let best = passed.max_by(|one, other| one.1.total_cmp(&other.1));
+    let best = ramp.best();
     cards.push(Card {
         label: "Highest throughput of those that passed".to_owned(),
-        lead: best
-            .as_ref()
-            .map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", facts::decimal(*rate))),
-        rest: best.map(|(name, _)| format!("at level {name}")).unwrap_or_default(),
+        lead: best.map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", facts::decimal(rate))),
+        rest: best.map(|(level, _)| format!("at level {}", start(&level.name, SHORT))).unwrap_or_default(),
         ..Card::default()
     });
     let not_run: Vec<String> =
@@ -225,8 +229,10 @@ fn run(page: &mut Page, seen: &Seen<'_>) {
     if let Some(state) = sources(seen) {
         page.item(&pen.safe(&format!("sources: {state}")));
     }
-    let same = [files::PAGE, INDEX].map(|name| pen.link(name, name)).join(", ");
-    page.item(&format!("the same as text and as data: {same}"));
+    if pen != Pen::Sent {
+        let same = [files::PAGE, INDEX].map(|name| pen.link(name, name)).join(", ");
+        page.item(&format!("the same as text and as data: {same}"));
+    }
 }
 
 /// The state of the sources at the start of the run, in words; none where the run kept none.

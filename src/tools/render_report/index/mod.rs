@@ -6,6 +6,7 @@
 mod charts;
 mod html;
 mod ramp;
+mod redact;
 mod summary;
 mod tables;
 
@@ -15,19 +16,23 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::files;
+use super::html::to_be_sent;
 use super::intake::RECORDS;
 use super::{exit_of, said};
 use crate::cli::{Failure, Io, Outcome};
 use crate::escape::{start, terminal};
 use crate::figures::listed;
+use crate::page::Pen;
 use crate::record::{API_VERSION, Verdict};
 use crate::scenario::{self, Scenario};
 use ramp::Ramp;
 
 /// What programs read of an index. Not `report.json`, so that nobody takes an index for a scenario.
 const INDEX: &str = "index.json";
-/// How many characters of a cause a row of the page, or a line on the terminal, shows.
+/// How many characters of a cause a line on the terminal, or the cause of a whole ramp, shows.
 const CAUSE: usize = 240;
+/// How many of them a row of the page shows.
+const WHY: usize = 600;
 
 /// The content of `index.json`.
 #[derive(Debug, Serialize)]
@@ -75,6 +80,15 @@ struct Part {
     cause: String,
 }
 
+impl Status {
+    fn of(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Self {
+        match (ramps, others) {
+            ([ramp], []) => of_ramp(ramp),
+            _ => of_all(ramps, others),
+        }
+    }
+}
+
 /// All that the pages of an index are made of.
 #[derive(Clone, Copy)]
 struct Seen<'a> {
@@ -96,8 +110,9 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Indexes what lies below `directory`. A scenario that was `planned` and is not there is Incomplete.
-pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome {
+/// Indexes what lies below `directory`. A scenario that was `planned` and is not there is Incomplete. With `redact` there is a page
+/// to be sent, too.
+pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'_>) -> Outcome {
     let Io { stdout, console, stop, .. } = io;
     let shown = directory.display().to_string();
     let place = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
@@ -120,13 +135,10 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome
     }
     let name = place.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());
     let (ramps, others) = ramp::split(&scenarios);
-    let status = match (&ramps[..], &others[..]) {
-        ([ramp], []) => of_ramp(ramp),
-        _ => of_all(&ramps, &others),
-    };
+    let status = Status::of(&ramps, &others);
     let (verdict, cause) = (status.verdict, status.cause.clone());
     let seen = Seen { name: &name, place: &place, ramps: &ramps, others: &others, status: &status };
-    let (page, drawn) = (tables::page(&seen), html::page(&seen));
+    let (page, drawn) = (tables::page(&seen), html::page(&seen, Pen::Html));
     let index = Index {
         api_version: API_VERSION,
         kind: "Index",
@@ -142,15 +154,32 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, io: Io<'_>) -> Outcome
     shelf.put(files::HTML, Ok(drawn.into_bytes()));
     shelf.put(INDEX, Ok(text.clone().into_bytes()));
     let written = directory.join(files::HTML);
-    let mut screen = format!("{}: {verdict}: {}\n", terminal(&name), terminal(&start(&cause, 2 * CAUSE)));
+    let mut screen = format!("{}: {verdict}: {}\n", terminal(&name), terminal(&clauses(&cause, 2 * CAUSE)));
     let report = ("Report".to_owned(), terminal(&written.display().to_string()));
     for (label, text) in summary::lines(&ramps, &others).into_iter().chain([report]) {
         let _ = writeln!(screen, "  {label:<14} {text}");
     }
     console.show(&screen);
+    if to_be_sent(&place, redact) {
+        // Made of the same scenarios, so that nothing that was taken out comes back by way of a sentence that quotes it.
+        scenarios.iter_mut().for_each(redact::redact);
+        let (ramps, others) = ramp::split(&scenarios);
+        let status = Status::of(&ramps, &others);
+        let seen = Seen { name: &name, place: &place, ramps: &ramps, others: &others, status: &status };
+        shelf.put(files::REDACTED, Ok(html::page(&seen, Pen::Sent).into_bytes()));
+    }
     let exit = exit_of(verdict, false, shelf.failed() || !whole);
     let written = stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error));
     said(written).map(|()| stop.exit_or(exit))
+}
+
+/// A cause in about so many characters: one that is longer ends after a clause of it, not in the middle of a message.
+fn clauses(cause: &str, most: usize) -> String {
+    let short = start(cause, most);
+    match short.rfind("; ").filter(|end| short != cause && *end > most / 3) {
+        Some(end) => format!("{}; …", &short[..end]),
+        None => short,
+    }
 }
 
 /// What an index that was made before was told.

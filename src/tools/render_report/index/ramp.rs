@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::CAUSE;
-use crate::escape::start;
+use super::{CAUSE, clauses};
 use crate::figures::listed;
 use crate::record::Verdict;
 use crate::scenario::Scenario;
@@ -131,6 +130,13 @@ impl<'a> Ramp<'a> {
         }
     }
 
+    /// The level with the highest throughput of those that passed, and its jobs per minute.
+    pub(super) fn best(&self) -> Option<(&Level<'a>, f64)> {
+        let passed = self.levels.iter().filter(|level| level.verdict() == Some(Verdict::Passed));
+        let rated = passed.filter_map(|level| Some((level, level.scenario?.figure("jobsPerMinute")?)));
+        rated.max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+
     /// A ramp did its work if a level passed and then either all did or one Failed; only where the very first Failed is
     /// the ramp itself Failed.
     pub(super) fn verdict(&self) -> Verdict {
@@ -168,11 +174,11 @@ impl<'a> Ramp<'a> {
                 format!("level {name} was not run, though no level before it stopped the ramp; {before}{rest}")
             }
             (Some(scenario), Some(Verdict::Failed)) => {
-                format!("the ramp breaks at level {name}: {}; {before}{rest}", start(&scenario.cause(), CAUSE))
+                format!("the ramp breaks at level {name}: {}; {before}{rest}", clauses(&scenario.cause(), CAUSE))
             }
             (Some(scenario), _) => format!(
                 "the ramp stopped at level {name}, which is Incomplete and so no breaking point: {}; {before}{rest}",
-                start(&scenario.cause(), CAUSE)
+                clauses(&scenario.cause(), CAUSE)
             ),
         }
     }

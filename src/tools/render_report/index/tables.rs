@@ -5,13 +5,15 @@ use std::path::Path;
 
 use super::super::{facts, files};
 use super::ramp::{Level, Ramp};
-use super::{CAUSE, Seen};
+use super::{CAUSE, Seen, WHY, clauses};
 use crate::escape::start;
 use crate::page::{Page, Pen, dash};
 use crate::record::Comparison;
 use crate::scenario::{COMPARISON, Scenario};
 use crate::units;
 
+/// How many characters of the name of a ramp's level are shown.
+const LEVEL: usize = 20;
 /// Where a run keeps comparisons.
 const COMPARISONS: [&str; 2] = ["ab", "comparison"];
 
@@ -80,7 +82,7 @@ pub(super) fn scenarios(page: &mut Page, seen: &Seen<'_>) {
         let jobs = scenario.asked().map_or_else(dash, |jobs| jobs.to_string());
         let mut cells = vec![first, pen.strong(&scenario.verdict().to_string()), jobs];
         cells.extend(figures(scenario));
-        cells.push(pen.safe(&start(&scenario.cause(), CAUSE)));
+        cells.push(pen.safe(&clauses(&scenario.cause(), WHY)));
         rows.push((&scenario.path, cells));
     }
     for ramp in seen.ramps {
@@ -90,8 +92,13 @@ pub(super) fn scenarios(page: &mut Page, seen: &Seen<'_>) {
         let first = report.map_or_else(|| pen.safe(label), |report| pen.link(label, &report));
         let jobs = ramp.levels.iter().filter_map(|level| level.scenario?.asked()).sum::<u64>();
         let mut cells = vec![first, pen.strong(&ramp.verdict().to_string()), jobs.to_string()];
-        cells.resize_with(6, dash);
-        cells.push(pen.safe(&start(&ramp.cause(), CAUSE)));
+        match ramp.best().and_then(|(level, _)| Some((level, figures(level.scenario?)))) {
+            Some((level, [rate, median, max])) => {
+                cells.extend([format!("{rate} at level {}", pen.safe(&start(&level.name, LEVEL))), median, max]);
+            }
+            None => cells.resize_with(6, dash),
+        }
+        cells.push(pen.safe(&clauses(&ramp.cause(), WHY)));
         rows.push((&ramp.path, cells));
     }
     rows.sort_by_key(|(path, _)| *path);
@@ -99,7 +106,12 @@ pub(super) fn scenarios(page: &mut Page, seen: &Seen<'_>) {
         &["Scenario", "Verdict", "Jobs>", "Jobs/min>", "Median>", "Max>", "Why"],
         rows.into_iter().map(|(_, cells)| cells),
     );
-    page.paragraph("Median and max are end to end, of the jobs that succeeded.");
+    let of_ramps = if seen.ramps.is_empty() {
+        ""
+    } else {
+        " The figures of a ramp are those of its level with the highest throughput of those that passed."
+    };
+    page.paragraph(&format!("Median and max are end to end, of the jobs that succeeded.{of_ramps}"));
 }
 
 /// What comparisons of legs in this directory say, with their pages.
@@ -115,6 +127,8 @@ pub(super) fn comparisons(page: &mut Page, place: &Path) {
         let first = report.map_or_else(|| pen.safe(name), |report| pen.link(name, &report));
         let told = match sentences(&place.join(name).join(COMPARISON)) {
             Ok(sentences) => sentences.iter().map(|text| pen.safe(&start(text, CAUSE))).collect::<Vec<_>>().join("; "),
+            // Why may quote it.
+            Err(_) if pen == Pen::Sent => format!("{COMPARISON} cannot be read"),
             Err(why) => pen.safe(&format!("{COMPARISON} cannot be read: {why}")),
         };
         page.item(&format!("{first}: {told}."));

@@ -1,26 +1,17 @@
-//! What surrounds the jobs on the timeline: how many were in flight, how deep the queues were, who held the GPU.
+//! What stands above the jobs on the timeline: how many were in flight, how deep the queues were.
 
 use super::{Axis, LEFT, RIGHT, fitted};
-use crate::escape;
 use crate::figures::load::Load;
 use crate::html::scale::{Scale, count_label};
 use crate::html::steps;
 use crate::html::svg::{Anchor, Svg};
-use crate::record::{ClockOffset, Tenancy, Timestamp};
-use crate::tools::render_report::observed::{Holds, Observed};
-use crate::tools::render_report::sampled::{Passing, Queue, Sampled};
-use crate::units;
+use crate::tools::render_report::sampled::{Queue, Sampled};
 
 /// Heights of the parts.
 const FLIGHT: f64 = 48.0;
 const QUEUE: f64 = 20.0;
-const LANE: f64 = 18.0;
-/// How many queues, GPU lanes, tenancies and passings are drawn.
+/// How many queues are drawn.
 const QUEUES: usize = 12;
-const LANES: usize = 4;
-const TENANCIES: usize = 400;
-/// How many colours there are for tenants.
-const TENANTS: usize = 4;
 /// Samples further apart than this many usual distances have a gap between them.
 const GAP: f64 = 3.0;
 
@@ -117,109 +108,4 @@ pub(super) fn queue_note(sampled: &Sampled) -> String {
         text += " How far Prometheus' clock is from the harness's is not known: its samples stand where its own clock says.";
     }
     text
-}
-
-pub(super) fn gpu(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Option<ClockOffset>, top: f64) -> f64 {
-    let lanes: Vec<&Holds> = observed.holds.iter().take(LANES).collect();
-    let by_spans = offset.filter(|_| !lanes.is_empty());
-    let passings = &observed.sampled.passings;
-    if by_spans.is_none() && passings.is_empty() {
-        return top;
-    }
-    svg.text("strong", (0.0, top + 12.0), Anchor::Start, "GPU");
-    let mut y = top + 18.0;
-    if let Some(offset) = by_spans {
-        let mut tenants: Vec<Option<String>> = Vec::new();
-        for holds in lanes {
-            svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.service, LEFT - 8.0));
-            lane(svg, axis, holds, offset, &mut tenants, y);
-            y += LANE + 4.0;
-        }
-    } else {
-        svg.text("", (0.0, y + 13.0), Anchor::Start, "transitions");
-        for passing in passings.iter().take(TENANCIES) {
-            passed(svg, axis, passing, y);
-        }
-        y += LANE + 4.0;
-    }
-    y + 4.0
-}
-
-fn lane(svg: &mut Svg, axis: &Axis, holds: &Holds, offset: ClockOffset, tenants: &mut Vec<Option<String>>, y: f64) {
-    let here = |at: Timestamp| axis.seconds(at.shifted(-offset.seconds));
-    let between = |svg: &mut Svg, class: &str, from: f64, to: f64, title: &str, label: &str| {
-        let (low, high) = axis.x.ends();
-        if to <= low || from >= high || to <= from {
-            return;
-        }
-        let (from, to) = (axis.x.at(from), axis.x.at(to));
-        svg.titled(title, |svg| {
-            svg.rect(class, (from, y), (to - from, LANE));
-            if to - from > label.chars().count() as f64 * 6.2 + 6.0 {
-                let text = match class {
-                    class if class.ends_with("faint") => "pale",
-                    class if class.starts_with("tenant") => "inside",
-                    _ => "tick",
-                };
-                svg.text(text, (from + 4.0, y + 12.5), Anchor::Start, label);
-            }
-        });
-    };
-    let shown: &[Tenancy] = &holds.tenancies[..holds.tenancies.len().min(TENANCIES)];
-    let Some(first) = shown.first() else { return };
-    between(svg, "unknown", 0.0, here(first.acquiring_at), "who held it before is not known", "not known");
-    for (index, one) in shown.iter().enumerate() {
-        let name = one.tenant.as_deref().map_or_else(|| "unnamed".to_owned(), |tenant| escape::start(tenant, 40));
-        let place = tenants.iter().position(|held| *held == one.tenant).unwrap_or_else(|| {
-            tenants.push(one.tenant.clone());
-            tenants.len() - 1
-        });
-        let class = format!("tenant-{}", place % TENANTS);
-        let (from, held) = (here(one.acquiring_at), here(one.held_at));
-        let next = shown.get(index + 1).map_or(axis.length(), |next| here(next.acquiring_at));
-        let certain = one.released_at.map_or_else(|| here(one.seen_at), here).min(next.max(held));
-        between(svg, "wait-plain", from, held, &format!("passing to {name}: {}", units::seconds(held - from)), "");
-        between(svg, &class, held, certain, &format!("{name} for {}", units::seconds(certain - held)), &name);
-        if one.released_at.is_none() {
-            let title = format!("{name}, as far as is known: no span tells when it let go");
-            between(svg, &format!("{class} faint"), certain.max(held), next, &title, &format!("{name}?"));
-        }
-    }
-    if holds.tenancies.len() > TENANCIES || holds.left_out > 0 {
-        let last = shown.last().map_or(0.0, |last| here(last.seen_at));
-        between(svg, "unknown", last, axis.length(), "not drawn any more", "not drawn");
-    }
-}
-
-fn passed(svg: &mut Svg, axis: &Axis, passing: &Passing, y: f64) {
-    let zero = axis.zero.seconds();
-    let (after, until) = (passing.after - zero, passing.until - zero);
-    let (low, high) = axis.x.ends();
-    if until < low || after > high {
-        return;
-    }
-    let (from, to) = (axis.x.at(after), axis.x.at(until));
-    let title = format!("{} between two samples, {} apart", passing.way, units::seconds(until - after));
-    svg.titled(&title, |svg| svg.rect("unknown", (from, y), (to - from, LANE)));
-}
-
-/// What the lane of the GPU rests on.
-pub(super) fn gpu_note(observed: &Observed, offset: Option<ClockOffset>) -> String {
-    let by_samples = !observed.sampled.passings.is_empty();
-    let left_out: u64 = observed.holds.iter().map(|holds| holds.left_out).sum();
-    let drawn = observed.holds.iter().map(|holds| holds.tenancies.len().min(TENANCIES) as u64).sum::<u64>();
-    let all = observed.holds.iter().map(|holds| holds.tenancies.len() as u64).sum::<u64>() + left_out;
-    match (observed.holds.is_empty(), offset, by_samples) {
-        (false, Some(_), _) if drawn < all => {
-            format!("The GPU's tenants are drawn from spans; hatched while it passes. The first {drawn} of {all} are drawn.")
-        }
-        (false, Some(_), _) => {
-            "The GPU's tenants are drawn from spans; hatched while it passes, pale where no span tells when a tenant let go."
-                .to_owned()
-        }
-        (_, _, true) => "No spans tell who held the GPU that could be drawn here. Each dashed box lies between two samples of the \
-                         transitions counter: somewhere in it the GPU passed on."
-            .to_owned(),
-        _ => "Who held the GPU over time is not known: neither spans nor samples of transitions tell.".to_owned(),
-    }
 }

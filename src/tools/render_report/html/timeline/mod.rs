@@ -1,16 +1,18 @@
-//! The timeline: jobs in flight, queues, jobs and the GPU over one another, on one axis of time.
+//! The timeline: jobs in flight, queues, the GPU and the jobs over one another, on one axis of time.
 
 mod around;
+mod gpu;
 mod rows;
 
 use std::fmt::Write;
 
-use super::Scene;
+use super::{Scene, marks};
 use crate::escape;
 use crate::figures::load::Load;
+use crate::figures::outcome::Outcome;
 use crate::figures::track::Track;
 use crate::html::block;
-use crate::html::document::HUES;
+use crate::html::document::LOOKS;
 use crate::html::lead::tied;
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg};
@@ -22,7 +24,12 @@ use rows::Row;
 /// The drawing's width, and where the axis of time begins and ends in it.
 const WIDTH: f64 = 1140.0;
 const LEFT: f64 = 150.0;
-const RIGHT: f64 = 1036.0;
+const RIGHT: f64 = 964.0;
+/// The height of the labels of the axis.
+const LABELS: f64 = 18.0;
+/// Where what did not succeed would make the axis so many times as long as the work needs, it ends so many times after that.
+const STRETCHED: f64 = 1.5;
+const AFTER: f64 = 1.05;
 /// How wide a character of the labels is, at the most that fonts make of it.
 const CHARACTER: f64 = 6.9;
 
@@ -30,6 +37,8 @@ const CHARACTER: f64 = 6.9;
 struct Axis {
     zero: Timestamp,
     x: Scale,
+    /// When the last that is known happened, in seconds; the axis may end before.
+    last: f64,
 }
 
 impl Axis {
@@ -43,6 +52,24 @@ impl Axis {
 
     fn length(&self) -> f64 {
         self.x.ends().1
+    }
+
+    /// Whether what lasts until then goes on where the axis has ended.
+    fn ends_before(&self, at: Timestamp) -> bool {
+        self.length() < self.last && self.seconds(at) > self.length()
+    }
+
+    /// Its grid and labels around what was drawn, and that upon them.
+    fn around(&self, svg: &Svg, bottom: f64, since: &str) -> Svg {
+        let ticks = time_ticks(0.0, self.length(), 9);
+        let mut whole = Svg::new(WIDTH, bottom + 26.0);
+        whole.tick_labels(&self.x, &ticks, 12.0, time_label);
+        whole.axis(&self.x, &ticks, (LABELS, bottom + 4.0), time_label);
+        for y in [12.0, bottom + 18.0] {
+            whole.text("tick", (0.0, y), Anchor::Start, since);
+        }
+        whole.put(svg);
+        whole
     }
 }
 
@@ -62,32 +89,30 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
         .enumerate()
         .filter_map(|(index, (entry, journey))| Some((index, Track::of(entry, journey, account.plan(entry))?)))
         .collect();
-    let last = tracks.iter().map(|(_, track)| track.last()).max().unwrap_or(zero);
-    let length = last.since(zero).max(1e-3);
-    let axis = Axis { zero, x: Scale::new((0.0, length), (LEFT, RIGHT)) };
+    let last = tracks.iter().map(|(_, track)| track.last()).max().unwrap_or(zero).since(zero).max(1e-3);
+    let length = needed(scene, &tracks, zero, last);
+    let axis = Axis { zero, x: Scale::new((0.0, length), (LEFT, RIGHT)), last };
     let rows = rows::chosen(scene, &tracks);
     let offset = single_offset(scene);
 
     let mut svg = Svg::new(WIDTH, 0.0);
-    let ticks = time_ticks(0.0, length, 9);
-    let mut y = around::in_flight(&mut svg, &axis, &figures.load, 16.0);
+    let mut y = around::in_flight(&mut svg, &axis, &figures.load, LABELS);
     y = around::queues(&mut svg, &axis, &scene.observed.sampled, y);
+    y = gpu::draw(&mut svg, &axis, scene.observed, offset, y);
     y = rows::draw(&mut svg, scene, &axis, &rows, y);
-    y = around::gpu(&mut svg, &axis, scene.observed, offset, y);
-    // The grid lies below everything else, and its height is known only now.
-    let mut whole = Svg::new(WIDTH, y + 26.0);
-    whole.axis(&axis.x, &ticks, (16.0, y + 4.0), time_label);
-    whole.text("tick", (0.0, y + 18.0), Anchor::Start, "since the first submission");
-    whole.put(&svg);
+    let whole = axis.around(&svg, y, "since the first submission");
 
     let mut text = format!(
         "<p class=\"note\">{}</p>\n",
         escape::html(&tied(&clocks(zero, offset, tracks.iter().map(|(_, track)| track))))
     );
-    text += &block::legend(&legend(scene));
-    text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), length));
+    text += &block::legend(&legend(scene, &rows, offset));
+    text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), last));
     let outside = |track: &Track| track.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
     let outside = tracks.iter().map(|(_, track)| outside(track)).sum();
+    if let Some(note) = beyond(&axis, &tracks) {
+        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
+    }
     for note in notes(scene, &rows, (tracks.len(), outside), offset) {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
     }
@@ -99,23 +124,20 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
 /// A window that was captured by itself: queues and GPU on its own axis.
 fn without_jobs(scene: &Scene<'_>, window: Window) -> String {
     let length = window.end.since(window.start).max(1e-3);
-    let axis = Axis { zero: window.start, x: Scale::new((0.0, length), (LEFT, RIGHT)) };
+    let axis = Axis { zero: window.start, x: Scale::new((0.0, length), (LEFT, RIGHT)), last: length };
     let mut svg = Svg::new(WIDTH, 0.0);
-    let y = around::queues(&mut svg, &axis, &scene.observed.sampled, 16.0);
-    let y = around::gpu(&mut svg, &axis, scene.observed, None, y);
+    let y = around::queues(&mut svg, &axis, &scene.observed.sampled, LABELS);
+    let y = gpu::draw(&mut svg, &axis, scene.observed, None, y);
     let mut text = String::new();
-    if y > 16.0 {
-        let mut whole = Svg::new(WIDTH, y + 26.0);
-        whole.axis(&axis.x, &time_ticks(0.0, length, 9), (16.0, y + 4.0), time_label);
-        whole.text("tick", (0.0, y + 18.0), Anchor::Start, "since the window's start");
-        whole.put(&svg);
+    if y > LABELS {
+        let whole = axis.around(&svg, y, "since the window's start");
         let begin =
             format!("0 is the start of the window, {} {} UTC.", window.start.date(), window.start.time_of_day());
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&tied(&begin)));
         let finding = format!("{} without jobs.{}", units::seconds(length), deepest(scene));
         text += &whole.figure("timeline-chart", "Timeline of the window", &finding);
     }
-    for note in [around::queue_note(&scene.observed.sampled), around::gpu_note(scene.observed, None)] {
+    for note in [around::queue_note(&scene.observed.sampled), gpu::note(scene.observed, None)] {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
     }
     text
@@ -147,22 +169,67 @@ fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterato
     }
 }
 
-/// The class of a stage's colour.
-pub(super) fn hue(scene: &Scene<'_>, stage: &str) -> usize {
-    scene.figures.stages.iter().position(|held| held.name == stage).unwrap_or_default() % HUES
+/// How long the axis must be, in seconds: until `last`, or where that would squeeze the work, as long as that needs.
+fn needed(scene: &Scene<'_>, tracks: &[(usize, Track)], zero: Timestamp, last: f64) -> f64 {
+    let mut work = 0f64;
+    for (index, track) in tracks {
+        let succeeded = scene.figures.account.entries[*index].outcome == Outcome::Succeeded;
+        let ends = track.stages.iter().map(|stage| stage.ended.map_or(stage.started.high, |end| end.high).since(zero));
+        // Times of a stage that cannot be stretch nothing.
+        let known = ends.chain(succeeded.then(|| track.last().since(zero))).filter(|at| (0.0..=last).contains(at));
+        work = known.fold(work, f64::max);
+    }
+    if work > 0.0 && last > work * STRETCHED { work * AFTER } else { last }
 }
 
-fn legend(scene: &Scene<'_>) -> Vec<(String, String)> {
-    let stages = scene.figures.stages.iter().filter(|stage| stage.by_server + stage.by_polls > 0);
-    let stages = stages.take(2 * HUES);
-    let mut entries: Vec<(String, String)> =
-        stages.map(|stage| (format!("hue-{}", hue(scene, &stage.name)), escape::start(&stage.name, 40))).collect();
+/// What went on beyond the end of the axis, in a sentence.
+fn beyond(axis: &Axis, tracks: &[(usize, Track)]) -> Option<String> {
+    let beyond: Vec<Timestamp> =
+        tracks.iter().map(|(_, track)| track.last()).filter(|at| axis.ends_before(*at)).collect();
+    let last = beyond.iter().max()?;
+    let jobs = match beyond.len() {
+        1 => "1 job that did not succeed".to_owned(),
+        jobs => format!("{jobs} jobs that did not succeed, the last"),
+    };
+    Some(format!(
+        "The axis ends at {}, soon after the last work that is known. An arrow is at what went on beyond it: {jobs}, until {}.",
+        units::seconds(axis.length()),
+        units::seconds(axis.seconds(*last))
+    ))
+}
+
+fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> Vec<(String, String)> {
+    let shown: Vec<&str> = scene
+        .figures
+        .stages
+        .iter()
+        .filter(|stage| stage.by_server + stage.by_polls > 0)
+        .map(|stage| stage.name.as_str())
+        .collect();
+    let named = |name: &&&str| scene.figures.stages.iter().take(LOOKS).any(|stage| stage.name == ***name);
+    let mut entries: Vec<(String, String)> = shown
+        .iter()
+        .filter(named)
+        .map(|name| (marks::work(marks::look(scene, name)), escape::start(name, 40)))
+        .collect();
+    let more = shown.len() - entries.len();
+    if more > 0 {
+        entries.push(("rail".to_owned(), format!("{more} more stages look like the first ones again")));
+    }
+    entries.push(("wait-plain".to_owned(), "hatched: waiting for the stage of that colour".to_owned()));
+    if let Some(limiting) = &scene.figures.limiting {
+        let label = format!("waiting for {}, which limits", escape::start(&limiting.stage, 40));
+        entries.push((marks::wait(scene, &limiting.stage), label));
+    }
     entries.extend([
-        ("wait-plain".to_owned(), "hatched: waiting for the stage of that colour".to_owned()),
         ("rail".to_owned(), "in flight, no stage known".to_owned()),
         ("unknown".to_owned(), "not known: began or ended somewhere in there".to_owned()),
         ("bad-edge".to_owned(), "went wrong there, or was last seen there".to_owned()),
     ]);
+    if rows.iter().any(Row::is_open) {
+        entries.push(("open-edge".to_owned(), "last seen there: how it ended is not known".to_owned()));
+    }
+    entries.extend(gpu::legend(scene.observed, offset));
     entries
 }
 
@@ -200,14 +267,14 @@ fn notes(
     }
     if rows.len() < tracks {
         notes.push(format!(
-            "{} of {tracks} submitted jobs are drawn: of those that did not succeed the first {}, the slowest that did, and \
+            "{} of {tracks} submitted jobs have a row: of those that did not succeed the first {}, the slowest that did, and \
              others at even distances in the order of submission. The figures are made of all.",
             rows.len(),
             rows::WORST
         ));
     }
     notes.push(around::queue_note(&scene.observed.sampled));
-    notes.push(around::gpu_note(scene.observed, offset));
+    notes.push(gpu::note(scene.observed, offset));
     notes
 }
 

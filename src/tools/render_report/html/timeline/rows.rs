@@ -2,23 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use super::{Axis, LEFT, RIGHT, fitted, hue};
+use super::{Axis, LEFT, RIGHT, fitted};
 use crate::escape;
 use crate::figures::account::Entry;
 use crate::figures::distribution::Measured;
 use crate::figures::outcome::Outcome;
 use crate::figures::track::{Placed, Track};
-use crate::html::svg::{Anchor, Svg};
+use crate::html::svg::{Anchor, Svg, number};
 use crate::record::Timestamp;
-use crate::tools::render_report::html::Scene;
+use crate::tools::render_report::html::{Scene, marks};
 use crate::units;
 
-/// How many rows are drawn at the most, and how many of them for jobs that did not succeed.
-const ROWS: usize = 400;
-pub(super) const WORST: usize = 200;
+/// Up to so many jobs have a row each; of more only some have, and so many of those rows are for jobs that did not succeed.
+const ALL: usize = 200;
+const ROWS: usize = 120;
+pub(super) const WORST: usize = 80;
 /// A row's height, and the height of what is drawn in it.
 const ROW: f64 = 19.0;
 const BAR: f64 = 14.0;
+/// How wide the sign before a name is.
+const SIGN: f64 = 14.0;
 /// How many stages of one job are drawn: what a target tells could be endless.
 const STAGES: usize = 40;
 /// How many characters of a name pointing at something shows.
@@ -34,12 +37,36 @@ pub(super) struct Row<'a> {
     pub(super) whole: Option<Measured>,
 }
 
+/// What a job that did not succeed is marked with: a sign, and the classes of text, of an edge, and of a bar by itself.
+struct Mark {
+    sign: &'static str,
+    text: &'static str,
+    edge: &'static str,
+    bar: &'static str,
+}
+
+impl Row<'_> {
+    /// Whether how it ended is not known.
+    pub(super) fn is_open(&self) -> bool {
+        self.entry.outcome != Outcome::Succeeded && !self.entry.outcome.is_bad()
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        if self.is_open() {
+            Some(Mark { sign: "?", text: "open-text", edge: "open-edge", bar: "open" })
+        } else {
+            let bad = Mark { sign: "✕", text: "bad-text", edge: "bad-edge", bar: "bad" };
+            self.entry.outcome.is_bad().then_some(bad)
+        }
+    }
+}
+
 /// Which jobs are drawn, in the order of their submission.
 pub(super) fn chosen<'a>(scene: &Scene<'a>, tracks: &'a [(usize, Track)]) -> Vec<Row<'a>> {
     let entries = &scene.figures.account.entries;
     let mut order: Vec<usize> = (0..tracks.len()).collect();
     order.sort_by_key(|at| (tracks[*at].1.submitted, tracks[*at].0));
-    if order.len() > ROWS {
+    if order.len() > ALL {
         let succeeded = |at: &&usize| entries[tracks[**at].0].outcome == Outcome::Succeeded;
         let mut kept: BTreeSet<usize> = order.iter().filter(|at| !succeeded(at)).take(WORST).copied().collect();
         let slowness =
@@ -68,10 +95,16 @@ pub(super) fn draw(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, rows: &[Row<'_
     y + 10.0
 }
 
-fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track, whole }: &Row<'_>, y: f64) {
-    let bad = entry.outcome != Outcome::Succeeded;
+fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64) {
+    let (Row { entry, track, whole }, mark) = (row, row.mark());
     let middle = y + BAR / 2.0;
-    svg.text("", (0.0, middle + 4.0), Anchor::Start, &fitted(&entry.name, LEFT - 8.0));
+    let mut left = 0.0;
+    // On a small screen this is all that is seen of the row's end.
+    if let Some(mark) = &mark {
+        svg.text(mark.text, (0.0, middle + 4.0), Anchor::Start, mark.sign);
+        left = SIGN;
+    }
+    svg.text("", (left, middle + 4.0), Anchor::Start, &fitted(&entry.name, LEFT - 8.0 - left));
     let name = escape::start(&entry.name, NAME);
     let told = match whole {
         Some(whole) => format!("{name}: {} after {}", entry.outcome, whole.text()),
@@ -89,7 +122,7 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track, whole 
             if to - from >= 1.0 {
                 svg.rect("rail", (from, middle - 1.5), (to - from, 3.0));
             } else if stages.is_empty() {
-                svg.rect(if bad { "bad" } else { "rail" }, (from, middle - 5.0), (3.0, 10.0));
+                svg.rect(mark.as_ref().map_or("rail", |mark| mark.bar), (from, middle - 5.0), (3.0, 10.0));
             }
         }
         if let Some(end) = track.ended {
@@ -99,12 +132,21 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, Row { entry, track, whole 
     for (stage, lane, lanes) in lanes(&stages, track.heard) {
         let height = BAR / lanes as f64;
         let place = (y + height * lane as f64, (height - if lanes > 1 { 1.0 } else { 0.0 }).max(1.0));
-        let hue = hue(scene, &stage.stage);
-        svg.titled(&said(&entry.name, stage), |svg| piece(svg, axis, stage, hue, (bad, track.heard), place));
+        let looks = Looks {
+            work: marks::look(scene, &stage.stage),
+            wait: marks::wait(scene, &stage.stage),
+            edge: mark.as_ref().map(|mark| mark.edge),
+        };
+        svg.titled(&said(&entry.name, stage), |svg| piece(svg, axis, stage, &looks, track.heard, place));
     }
-    if bad {
-        let text = format!("✕ {}", entry.outcome);
-        svg.text("bad-text", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &text);
+    let beyond = Some(track.last()).filter(|last| axis.ends_before(*last));
+    if beyond.is_some() {
+        svg.path("beyond", &format!("M{} {}l6 5l-6 5Z", number(RIGHT - 4.0), number(middle - 5.0)));
+    }
+    if let Some(Mark { sign, text, .. }) = mark {
+        let until = beyond.map(|last| format!(" → {}", units::seconds(axis.seconds(last)))).unwrap_or_default();
+        let told = format!("{sign} {}{until}", entry.outcome);
+        svg.text(text, (RIGHT + 8.0, middle + 4.0), Anchor::Start, &told);
     } else if let Some(whole) = whole {
         svg.text("quiet", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &units::seconds(whole.seconds));
     }
@@ -135,7 +177,7 @@ fn uncovered(track: &Track, stages: &[&Placed]) -> Vec<(Timestamp, Timestamp)> {
 /// Whether any of the stage lies on the axis.
 pub(super) fn is_on(axis: &Axis, stage: &Placed) -> bool {
     let ended = stage.ended.map_or(stage.started.high, |end| end.high);
-    axis.seconds(ended) >= 0.0 && axis.seconds(stage.started.low) <= axis.length()
+    axis.seconds(ended) >= 0.0 && axis.seconds(stage.started.low) <= axis.last
 }
 
 /// Names in what pointing shows are cut: there are thousands of them, and a target may call a stage anything.
@@ -151,15 +193,16 @@ fn said(job: &str, stage: &Placed) -> String {
     format!("{job}, {name}: {wait}, {work}")
 }
 
+/// What one stage of one job looks like.
+struct Looks {
+    work: usize,
+    wait: String,
+    /// The edge of one that has no known end, where the job did not succeed.
+    edge: Option<&'static str>,
+}
+
 /// One stage of one job: its wait, its work, and what of it is not known.
-fn piece(
-    svg: &mut Svg,
-    axis: &Axis,
-    stage: &Placed,
-    hue: usize,
-    (bad, heard): (bool, Timestamp),
-    (y, height): (f64, f64),
-) {
+fn piece(svg: &mut Svg, axis: &Axis, stage: &Placed, looks: &Looks, heard: Timestamp, (y, height): (f64, f64)) {
     let Placed { queued, started, ended, failed, by_polls, .. } = stage;
     // Both ends of a server's stage carry the same error, which is said above the drawing.
     let (start_low, start_high) = if *by_polls { (started.low, started.high) } else { (started.at, started.at) };
@@ -171,7 +214,7 @@ fn piece(
     if let Some(queued) = queued {
         let (from, to) = (axis.at(if *by_polls { queued.high } else { queued.at }), axis.at(start_low));
         if to > from {
-            svg.rect(&format!("wait-{hue}"), (from, y), (to - from, height));
+            svg.rect(&looks.wait, (from, y), (to - from, height));
         }
     }
     if *by_polls {
@@ -180,13 +223,13 @@ fn piece(
     }
     let (from, to) = (axis.at(start_high), axis.at(end_low));
     if to >= from {
-        svg.rect(&format!("hue-{hue}"), (from, y), (to - from, height));
-        let label = to - from - 6.0;
-        if height > 10.0 && label >= stage.stage.chars().count() as f64 * 6.2 {
-            svg.text("inside", (from + 3.0, y + height - 3.5), Anchor::Start, &stage.stage);
+        svg.rect(&marks::work(looks.work), (from, y), (to - from, height));
+        if height > 10.0 && marks::fits(&stage.stage, to - from) {
+            marks::name(svg, looks.work, (from + 3.0, y + height - 3.5), &stage.stage);
         }
-        if *failed || (bad && ended.is_none()) {
-            svg.rect("bad-edge", (from, y), (to - from, height));
+        let edge = if *failed { Some("bad-edge") } else { looks.edge.filter(|_| ended.is_none()) };
+        if let Some(edge) = edge {
+            svg.rect(edge, (from, y), (to - from, height));
         }
     }
 }

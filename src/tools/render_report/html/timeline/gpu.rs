@@ -1,0 +1,203 @@
+//! Who held the GPU on the timeline, each tenant with a look and a name.
+
+use super::{Axis, LEFT, RIGHT, fitted};
+use crate::escape;
+use crate::html::svg::{Anchor, Svg};
+use crate::record::{ClockOffset, Tenancy, Timestamp};
+use crate::tools::render_report::html::marks;
+use crate::tools::render_report::observed::{Holds, Observed};
+use crate::tools::render_report::sampled::Passing;
+use crate::units;
+
+/// The height of a lane, and of the line of names below it.
+const LANE: f64 = 18.0;
+const NAMES: f64 = 12.0;
+/// How many lanes, tenancies of each, and passings are drawn, and how many tenants the legend names.
+const LANES: usize = 4;
+const TENANCIES: usize = 400;
+const NAMED: usize = 12;
+/// The plain colour that each look of a tenant has its name on, where it is striped.
+const GROUNDS: [Option<&str>; 4] = [None, Some("tenant-3"), Some("tenant-0"), None];
+
+/// A stretch of time of a lane.
+struct Block<'a> {
+    class: &'a str,
+    /// What pointing at it shows.
+    title: String,
+    /// What stands in it, or below it, and the class of that.
+    label: &'a str,
+    text: Label,
+}
+
+enum Label {
+    /// In it, where there is room.
+    Quiet(&'static str),
+    /// In it, or below it where there is room there alone; on this ground.
+    Name(Option<&'static str>),
+}
+
+/// Draws the lanes from `top` on and gives where they end.
+pub(super) fn draw(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Option<ClockOffset>, top: f64) -> f64 {
+    let by_spans = spans(observed, offset);
+    let passings = &observed.sampled.passings;
+    if by_spans.is_none() && passings.is_empty() {
+        return top;
+    }
+    svg.text("strong", (0.0, top + 12.0), Anchor::Start, "GPU");
+    let mut y = top + 18.0;
+    if let Some((lanes, offset)) = by_spans {
+        let tenants = tenants(lanes);
+        for holds in lanes {
+            svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.service, LEFT - 8.0));
+            Lane { axis, y, taken: LEFT }.draw(svg, holds, offset, &tenants);
+            y += LANE + NAMES + 2.0;
+        }
+    } else {
+        svg.text("", (0.0, y + 13.0), Anchor::Start, "transitions");
+        for passing in passings.iter().take(TENANCIES) {
+            passed(svg, axis, passing, y);
+        }
+        y += LANE + 4.0;
+    }
+    y + 4.0
+}
+
+/// The lanes that can be drawn from spans, for where the clocks are apart is known.
+fn spans(observed: &Observed, offset: Option<ClockOffset>) -> Option<(&[Holds], ClockOffset)> {
+    let lanes = &observed.holds[..observed.holds.len().min(LANES)];
+    offset.filter(|_| !lanes.is_empty()).map(|offset| (lanes, offset))
+}
+
+fn shown(holds: &Holds) -> &[Tenancy] {
+    &holds.tenancies[..holds.tenancies.len().min(TENANCIES)]
+}
+
+/// Every tenant that is drawn, in the order in which they came.
+fn tenants(lanes: &[Holds]) -> Vec<Option<&str>> {
+    let mut tenants = Vec::new();
+    for one in lanes.iter().flat_map(shown) {
+        let tenant = one.tenant.as_deref();
+        if !tenants.contains(&tenant) {
+            tenants.push(tenant);
+        }
+    }
+    tenants
+}
+
+fn called(tenant: Option<&str>) -> String {
+    tenant.map_or_else(|| "unnamed".to_owned(), |tenant| escape::start(tenant, 40))
+}
+
+fn class(place: usize) -> String {
+    format!("tenant-{}", place % GROUNDS.len())
+}
+
+/// What the looks of the tenants stand for; nothing where none is drawn.
+pub(super) fn legend(observed: &Observed, offset: Option<ClockOffset>) -> Vec<(String, String)> {
+    let tenants = spans(observed, offset).map(|(lanes, _)| tenants(lanes)).unwrap_or_default();
+    let entry = |(place, tenant): (usize, Option<&str>)| (class(place), format!("GPU: {}", called(tenant)));
+    tenants.into_iter().take(NAMED).enumerate().map(entry).collect()
+}
+
+/// A lane in the making.
+struct Lane<'a> {
+    axis: &'a Axis,
+    y: f64,
+    /// How far names stand on the line below it, or would.
+    taken: f64,
+}
+
+impl Lane<'_> {
+    fn draw(&mut self, svg: &mut Svg, holds: &Holds, offset: ClockOffset, tenants: &[Option<&str>]) {
+        let axis = self.axis;
+        let here = |at: Timestamp| axis.seconds(at.shifted(-offset.seconds));
+        let shown = shown(holds);
+        let Some(first) = shown.first() else { return };
+        let unknown =
+            |title: &str, label| Block { class: "unknown", title: title.to_owned(), label, text: Label::Quiet("tick") };
+        self.put(svg, 0.0, here(first.acquiring_at), unknown("who held it before is not known", "not known"));
+        for (index, one) in shown.iter().enumerate() {
+            let name = called(one.tenant.as_deref());
+            let place = tenants.iter().position(|held| *held == one.tenant.as_deref()).unwrap_or_default();
+            let class = class(place);
+            let (from, held) = (here(one.acquiring_at), here(one.held_at));
+            let next = shown.get(index + 1).map_or(axis.last, |next| here(next.acquiring_at));
+            let certain = one.released_at.map_or_else(|| here(one.seen_at), here).min(next.max(held));
+            let title = format!("passing to {name}: {}", units::seconds(held - from));
+            self.put(svg, from, held, Block { class: "wait-plain", title, label: "", text: Label::Quiet("tick") });
+            let title = format!("{name} for {}", units::seconds(certain - held));
+            let text = Label::Name(GROUNDS[place % GROUNDS.len()]);
+            self.put(svg, held, certain, Block { class: &class, title, label: &name, text });
+            if one.released_at.is_none() {
+                let title = format!("{name}, as far as is known: no span tells when it let go");
+                let (class, label) = (format!("{class} faint"), format!("{name}?"));
+                let block = Block { class: &class, title, label: &label, text: Label::Quiet("pale") };
+                self.put(svg, certain.max(held), next, block);
+            }
+        }
+        if holds.tenancies.len() > TENANCIES || holds.left_out > 0 {
+            let last = shown.last().map_or(0.0, |last| here(last.seen_at));
+            self.put(svg, last, axis.last, unknown("not drawn any more", "not drawn"));
+        }
+    }
+
+    fn put(&mut self, svg: &mut Svg, from: f64, to: f64, Block { class, title, label, text }: Block<'_>) {
+        let (low, high) = self.axis.x.ends();
+        if to <= low || from >= high || to <= from {
+            return;
+        }
+        let (from, to) = (self.axis.x.at(from), self.axis.x.at(to));
+        let (y, inside) = (self.y, marks::fits(label, to - from));
+        svg.titled(&title, |svg| {
+            svg.rect(class, (from, y), (to - from, LANE));
+            match text {
+                Label::Quiet(class) if inside => svg.text(class, (from + 4.0, y + 12.5), Anchor::Start, label),
+                Label::Name(ground) if inside => marks::upon(svg, ground, (from + 4.0, y + 12.5), label),
+                Label::Quiet(_) | Label::Name(_) => {}
+            }
+        });
+        if inside || !matches!(text, Label::Name(_)) {
+            return;
+        }
+        let below = ((from + to - marks::width(label)) / 2.0).clamp(LEFT, RIGHT - marks::width(label));
+        if below >= self.taken {
+            svg.text("pale", (below, y + LANE + NAMES - 3.0), Anchor::Start, label);
+        }
+        // One that is left out leaves no room to the next: else only short names would be seen where blocks lie close together.
+        self.taken = self.taken.max(below + marks::width(label) + 4.0);
+    }
+}
+
+fn passed(svg: &mut Svg, axis: &Axis, passing: &Passing, y: f64) {
+    let zero = axis.zero.seconds();
+    let (after, until) = (passing.after - zero, passing.until - zero);
+    let (low, high) = axis.x.ends();
+    if until < low || after > high {
+        return;
+    }
+    let (from, to) = (axis.x.at(after), axis.x.at(until));
+    let title = format!("{} between two samples, {} apart", passing.way, units::seconds(until - after));
+    svg.titled(&title, |svg| svg.rect("unknown", (from, y), (to - from, LANE)));
+}
+
+/// What the lane of the GPU rests on.
+pub(super) fn note(observed: &Observed, offset: Option<ClockOffset>) -> String {
+    let by_samples = !observed.sampled.passings.is_empty();
+    let left_out: u64 = observed.holds.iter().map(|holds| holds.left_out).sum();
+    let drawn = observed.holds.iter().map(|holds| holds.tenancies.len().min(TENANCIES) as u64).sum::<u64>();
+    let all = observed.holds.iter().map(|holds| holds.tenancies.len() as u64).sum::<u64>() + left_out;
+    match (observed.holds.is_empty(), offset, by_samples) {
+        (false, Some(_), _) if drawn < all => {
+            format!("The GPU's tenants are drawn from spans; hatched while it passes. The first {drawn} of {all} are drawn.")
+        }
+        (false, Some(_), _) => {
+            "The GPU's tenants are drawn from spans; hatched while it passes, pale where no span tells when a tenant let go. A name \
+             below a block is that of a tenant whose block is too narrow for it."
+                .to_owned()
+        }
+        (_, _, true) => "No spans tell who held the GPU that could be drawn here. Each dashed box lies between two samples of the \
+                         transitions counter: somewhere in it the GPU passed on."
+            .to_owned(),
+        _ => "Who held the GPU over time is not known: neither spans nor samples of transitions tell.".to_owned(),
+    }
+}
