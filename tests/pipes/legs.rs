@@ -4,7 +4,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::makefile::{make, run};
-use crate::shell::{Shell, lines_with, wait_until};
+use crate::shell::{Shell, lines_with};
+use crate::support::wait_until;
 
 /// Everything that is doubtful in the report of `dir`.
 fn doubts(shell: &Shell, dir: &str) -> String {

@@ -5,10 +5,14 @@
 use std::io::{self, BufReader, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::Value;
 use stress_suite::cli::{Console, Io, Outcome, Stop};
+
+/// What has not come by then is not coming: a busy machine takes many times what a quiet one does.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a tool run in process did.
 pub struct Ran {
@@ -92,6 +96,15 @@ pub fn tool_until<A: Parser>(
     Ran { code: exit.code(), stdout: stdout.text(), stderr: stderr.text() + &message }
 }
 
+/// Waits until `condition` holds, looking again and again; it failing to come is the test's failure.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
 /// The directory of the binaries that were built with this test.
 pub fn bin() -> PathBuf {
     let dir = Path::new(env!("CARGO_BIN_EXE_poll-jobs")).parent().unwrap().to_owned();
@@ -124,6 +137,16 @@ impl Target {
 
     pub fn url(&self) -> String {
         self.sim.url()
+    }
+
+    /// Waits until a worker has jobs at `stage`: one that hangs there stays, and so does one that is held.
+    pub fn busy(&self, stage: &str) {
+        let url = format!("{}/rabbitmq/metrics", self.sim.metrics_url());
+        let depth = format!("rabbitmq_detailed_queue_messages_unacked{{queue=\"stage.{stage}\",vhost=\"/\"}} ");
+        let metrics = || ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+        wait_until(&format!("a job at {stage}"), || {
+            metrics().lines().any(|line| line.strip_prefix(&depth).is_some_and(|count| count != "0"))
+        });
     }
 
     /// Stages `jobs` of the repository's fixtures and gives the records.
