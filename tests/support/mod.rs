@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::Value;
 use stress_suite::cli::{Console, Io, Outcome, Stop};
+use stress_suite::record::{Parsed, Record, Report};
 
 /// What has not come by then is not coming: a busy machine takes many times what a quiet one does.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a tool run in process did.
+#[derive(Debug)]
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
@@ -35,6 +37,19 @@ impl Ran {
     pub fn last(&self, name: &str) -> Value {
         let found = self.records().into_iter().rfind(|record| record["metadata"]["name"] == name);
         found.unwrap_or_else(|| panic!("no {name} in:\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// The Report on stdout, which is all that there is.
+    pub fn report(&self) -> Report {
+        match Record::parse(self.stdout.trim()).unwrap() {
+            Parsed::Record(record) => record.read().unwrap(),
+            Parsed::Other => panic!("not a record: {}", self.stdout),
+        }
+    }
+
+    /// The cause of its verdict.
+    pub fn cause(&self) -> String {
+        self.report().status.cause
     }
 
     /// The phases that the job of this name went through.
@@ -76,7 +91,18 @@ pub fn tool_until<A: Parser>(
     stdin: Box<dyn io::Read + Send>,
     stop: Stop,
 ) -> Ran {
-    let parsed = A::try_parse_from(std::iter::once("tool").chain(argv.iter().copied()));
+    called("tool", run, argv, stdin, stop)
+}
+
+/// As [`tool_until`], with the name that begins what it says.
+pub fn called<A: Parser>(
+    name: &'static str,
+    run: fn(A, Io<'_>) -> Outcome,
+    argv: &[&str],
+    stdin: Box<dyn io::Read + Send>,
+    stop: Stop,
+) -> Ran {
+    let parsed = A::try_parse_from(std::iter::once(name).chain(argv.iter().copied()));
     let parsed = parsed.unwrap_or_else(|error| panic!("{argv:?}: {error}"));
     let (mut stdout, stderr) = (Shared::default(), Shared::default());
     let io = Io {
@@ -84,13 +110,13 @@ pub fn tool_until<A: Parser>(
         stdin_is_terminal: false,
         stdout: &mut stdout,
         stdout_fd: None,
-        console: Console::new("tool", Box::new(stderr.clone()), false),
+        console: Console::new(name, Box::new(stderr.clone()), false),
         stop,
     };
     let (exit, message) = match run(parsed, io) {
         Ok(exit) => (exit, String::new()),
         Err(failure) => {
-            (failure.exit(), failure.message().map(|message| format!("tool: {message}\n")).unwrap_or_default())
+            (failure.exit(), failure.message().map(|message| format!("{name}: {message}\n")).unwrap_or_default())
         }
     };
     Ran { code: exit.code(), stdout: stdout.text(), stderr: stderr.text() + &message }

@@ -1,7 +1,6 @@
 //! `poll-jobs --resume`: what is followed again, what is kept of what an earlier session saw, and that nothing is submitted.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use serde_json::Value;
 use stress_suite::cli::Stop;
 use stress_suite::tools::poll_jobs::run;
 
+use crate::server::{Reply, Server};
 use crate::support::{Ran, Target, tool_until};
 
 /// A run of `jobs` that was given up while the first was held at `l1`; that is let go afterwards.
@@ -172,25 +172,6 @@ fn records_of_another_boot_are_followed_by_a_clock_of_its_own() {
     assert!(0.2 < duration && 0.0 < error && error <= duration, "{duration} {error}");
 }
 
-/// A target that answers its health check well and everything else with `status`.
-fn answering(status: &str) -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (accepted, status) = (listener.try_clone().unwrap(), status.to_owned());
-    std::thread::spawn(move || {
-        for stream in accepted.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut head = String::new();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
-            let status = if head.contains("/jobs/") { status.as_str() } else { "200 OK" };
-            // A reader that has gone is none of the server's business.
-            drop(write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"));
-        }
-    });
-    (listener, url)
-}
-
 /// A run of two jobs of which one is Lost and one was only submitted when everything died.
 fn lost_and_submitted() -> String {
     let (target, before) = given_up(2, &[], &["--deadline", "200ms"]);
@@ -207,10 +188,11 @@ fn lost_and_submitted() -> String {
 #[test]
 fn what_was_known_of_a_job_is_not_given_up_for_silence() {
     let before = lost_and_submitted();
-    let (_listener, url) = answering("503 Service Unavailable");
+    // A target whose health is good and that tells nothing of any job.
+    let target = Server::new(|request| Reply::of(if request.path.starts_with("/jobs/") { 503 } else { 200 }, "{}"));
     let ran = tool_until(
         run,
-        &["--resume", "--target", &url, "--deadline", "100ms", "--min-interval", "10ms"],
+        &["--resume", "--target", &target.url(), "--deadline", "100ms", "--min-interval", "10ms"],
         Box::new(std::io::Cursor::new(before.clone())),
         Stop::default(),
     );
