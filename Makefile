@@ -81,9 +81,11 @@ START ?=
 END ?=
 
 ##@ How the tools are called
-## More flags for await-idle, such as --header-file FILE, or --prom-header-file FILE for its Prometheus
+## More flags for all that speak to the target, such as --header-file FILE
+TARGET_FLAGS ?=
+## More flags for await-idle, such as --prom-header-file FILE for its Prometheus
 IDLE_FLAGS ?=
-## More flags for submit-jobs, such as --header-file FILE
+## More flags for submit-jobs, such as --slots-timeout 1m
 SUBMIT_FLAGS ?=
 ## More flags for poll-jobs, such as --deadline 10m
 POLL_FLAGS ?=
@@ -117,12 +119,14 @@ profile_flags = $(if $(PROFILE),--profile '$(PROFILE)')
 # What nobody set is this file's, and then the profile says where they are.
 prom = $(if $(filter file,$(origin PROM_URL)),,--prometheus '$(PROM_URL)')
 jaeger = $(if $(filter file,$(origin JAEGER_URL)),,--jaeger '$(JAEGER_URL)')
-target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags)
+target_flags = $(if $(TARGET),--target '$(TARGET)') $(profile_flags) $(TARGET_FLAGS)
 
 # The pipe of every scenario; the shell variables dir, prefix, jobs, concurrency, expect and labels say which. Called with
 # --check no tool does more than look at what it was told: what would be refused is refused before a job is submitted.
 define pipe
 pipe() {
+# What every tool would refuse is said once.
+[[ ! $$* ]] || render-report --check $(more_criteria) || return
 [[ -d '$(OUT)' ]] && earlier=(--earlier '$(OUT)') || earlier=()
 stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
 await-idle $(target_flags) $(prom) "$${earlier[@]}" --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
@@ -165,7 +169,7 @@ trap tidy EXIT
 tidy() {
 if [[ $$made ]]; then rm -f "$$dir/slots"; fi
 if [[ $$made && -d $$dir && ! -e $$dir/records.ndjson ]]; then find "$$dir" -type d -empty -delete; fi
-if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetUnhealthy"' "$$dir/manifest.json"; then
+if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetAbsent"' "$$dir/manifest.json"; then
   printf 'make: nothing to test is there: `make sim` in another terminal starts a stand-in, `make demo` does it all, TARGET=URL names a target\n' >&2
 fi
 }
@@ -266,6 +270,7 @@ leg-named:
 	[[ -z '$(NP)' || -z '$(SETTING)' ]] || $(call refuse,NP=$(NP) and SETTING=$(SETTING): name one of them)
 	[[ '$(NP)' =~ ^([1-9][0-9]*)?$$ ]] || $(call refuse,NP=$(NP) is no number from 1 up)
 	[[ '$(LEG)' =~ ^([1-9][0-9]*)?$$ ]] || $(call refuse,LEG=$(LEG) is no number from 1 up)
+	[[ ! '$(SETTING)' =~ ^(scenario|leg|warmup|setting)= ]] || $(call refuse,SETTING=$(SETTING): that label is the suite's own: name the setting otherwise)
 	[[ '$(SETTING)' =~ ^([A-Za-z0-9][A-Za-z0-9_-]*(=[A-Za-z0-9_.-]+)?)?$$ ]] || $(call refuse,SETTING=$(SETTING) is no name and no key=value)
 
 .PHONY: suite

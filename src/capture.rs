@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cli::{Exit, Failure, Io};
 use crate::clock::Clock;
+use crate::http::BaseUrl;
 use crate::ndjson::{Account, Line, Reader, Writer};
 use crate::record::{
     CaptureResult, ClockOffset, Fold, Job, Key, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window,
@@ -100,6 +101,8 @@ pub struct Passed {
     /// There is nothing to ask for, since the profile names nothing. The Run says so, lest it look as if the capture had
     /// been ended before its work was done.
     pub nothing_asked: bool,
+    /// The server that is asked, where it is one.
+    server: Option<String>,
     runs: Runs,
     broken: bool,
 }
@@ -117,6 +120,7 @@ pub fn pass(io: &mut Io<'_>, args: &WindowArgs) -> Result<Passed, Failure> {
         clock: Clock::system(),
         offset: None,
         nothing_asked: false,
+        server: None,
         runs: Runs::default(),
         broken: false,
     };
@@ -165,6 +169,35 @@ impl Passed {
         self.fold.jobs()
     }
 
+    /// Which server is asked: the one that was `typed`, or that is off; else the one that an earlier capture of this run
+    /// asked, for another one saw another target; else the profile's. One that the stream names is asked only where no
+    /// `secrets` would go with it.
+    pub fn choose_server(
+        &mut self,
+        kind: Kind,
+        typed: bool,
+        given: Option<BaseUrl>,
+        secrets: bool,
+    ) -> Result<Option<BaseUrl>, Failure> {
+        let mut server = given;
+        let told: Vec<Told> = self.fold.of_kind(kind).collect();
+        if !typed && !told.is_empty() {
+            if told.iter().all(|told| told.status.reason.as_deref() == Some(OFF)) {
+                server = None;
+            } else if let (Some(told), false) = (told.iter().find_map(|told| told.spec.server.as_deref()), secrets) {
+                server = Some(BaseUrl::parse(told, "the server of an earlier capture")?);
+            }
+        }
+        self.server = server.as_ref().map(|server| server.as_str().to_owned());
+        Ok(server)
+    }
+
+    /// Whether the stream tells that every capture of this kind was waived by name.
+    pub fn was_waived(&self, kind: Kind) -> bool {
+        let mut told = self.fold.of_kind::<Told>(kind).peekable();
+        told.peek().is_some() && told.all(|told| told.status.waived)
+    }
+
     /// Whether the stream tells of a capture that came whole for this very window and whose file is in `out`: then there is
     /// nothing to ask again.
     pub fn has_whole(&self, kind: Kind, name: &str, out: &Path) -> bool {
@@ -174,9 +207,13 @@ impl Passed {
         })
     }
 
-    /// Whether the stream tells of a capture, there in `out`, that brought more than one that ends as `result`.
+    /// Whether the stream tells of a capture, there in `out`, that brought more than one that ends as `result`; where another
+    /// server was asked it is kept whatever this one brings, for what that saw is of the run.
     pub fn outdone(&self, kind: Kind, name: &str, out: &Path, result: CaptureResult) -> bool {
-        self.earlier(kind, name, out).is_some_and(|Told { status, .. }| worth(status.result) > worth(result))
+        self.earlier(kind, name, out).is_some_and(|Told { spec, status }| {
+            let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(told, asked)| told != asked);
+            worth(status.result) > if elsewhere { 0 } else { worth(result) }
+        })
     }
 
     /// An earlier capture of the same thing, where a run is resumed and captured again. The same stream captured into another
@@ -250,6 +287,9 @@ impl Passed {
     }
 }
 
+/// The word for a capture that is switched off.
+pub const OFF: &str = "Off";
+
 /// How a part of a capture ended, and why.
 pub type Ended = (CaptureResult, Option<String>);
 
@@ -272,7 +312,8 @@ fn verdict(ended: &[Ended]) -> Exit {
 /// How much a result brought. Backends forget: what was had once is never given up for less.
 const fn worth(result: CaptureResult) -> u8 {
     match result {
-        CaptureResult::Ok | CaptureResult::Partial => 2,
+        CaptureResult::Ok => 3,
+        CaptureResult::Partial => 2,
         CaptureResult::Empty => 1,
         CaptureResult::Error => 0,
     }
@@ -290,13 +331,16 @@ struct Told {
 #[serde(default)]
 struct ToldSpec {
     window: Option<Window>,
+    server: Option<String>,
 }
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
 struct ToldStatus {
     result: CaptureResult,
+    reason: Option<String>,
     file: Option<String>,
+    waived: bool,
 }
 
 /// The word for a capture whose file could not be written.

@@ -3,18 +3,28 @@
 use std::collections::BTreeMap;
 
 use crate::clock::{Clock, OffsetBounds};
-use crate::http::{BaseUrl, Exchange, Method};
+use crate::http::{BaseUrl, Exchange, Method, Trouble};
 use crate::profile::Profile;
 
-/// Asks for the health path and gives the settings that its answer tells, by name. The error is the line that says what is
-/// wrong.
+/// Why a target is not well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwell {
+    /// Nobody is there: no connection could be made.
+    pub is_absent: bool,
+    /// It is there, and it does not like how it was asked: a status from 400 to 499.
+    pub is_refusal: bool,
+    /// The line that says what is wrong.
+    pub message: String,
+}
+
+/// Asks for the health path and gives the settings that its answer tells, by name.
 pub fn ask(
     exchange: &Exchange,
     base: &BaseUrl,
     profile: &Profile,
     clock: &Clock,
     offset: &mut OffsetBounds,
-) -> Result<BTreeMap<String, String>, String> {
+) -> Result<BTreeMap<String, String>, Unwell> {
     let url = base.join(&profile.health.path);
     let sent = clock.now();
     match exchange.send(&Method::GET, &url, &[], None, clock) {
@@ -25,20 +35,30 @@ pub fn ask(
             if profile.health.accepted.contains(&answer.status) {
                 return Ok(profile.health.told(&answer.body));
             }
-            Err(format!("GET {url}: {}", answer.summary()))
+            let hint = match answer.status {
+                401 | 403 => "; what the target wants to know goes into --header-file or --token-env",
+                _ => "",
+            };
+            let is_refusal = (400..500).contains(&answer.status);
+            Err(Unwell { is_absent: false, is_refusal, message: format!("GET {url}: {}{hint}", answer.summary()) })
         }
-        Err(trouble) => Err(format!("GET {url}: {trouble}")),
+        Err(trouble) => {
+            let is_absent = matches!(trouble, Trouble::NotConnected(_));
+            Err(Unwell { is_absent, is_refusal: false, message: format!("GET {url}: {trouble}") })
+        }
     }
 }
 
-/// As `ask`; the error also says how to start the target, where the profile knows.
+/// As `ask`; unless the target refuses the question the error also says how to start the target, if the profile knows.
 pub fn check(
     exchange: &Exchange,
     base: &BaseUrl,
     profile: &Profile,
     clock: &Clock,
     offset: &mut OffsetBounds,
-) -> Result<BTreeMap<String, String>, String> {
-    let hint = profile.health.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    ask(exchange, base, profile, clock, offset).map_err(|problem| problem + &hint)
+) -> Result<BTreeMap<String, String>, Unwell> {
+    ask(exchange, base, profile, clock, offset).map_err(|unwell| match &profile.health.hint {
+        Some(hint) if !unwell.is_refusal => Unwell { message: format!("{}; {hint}", unwell.message), ..unwell },
+        _ => unwell,
+    })
 }

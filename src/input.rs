@@ -56,8 +56,15 @@ pub fn spawn<T, I: Iterator<Item = io::Result<T>>>(
     Ok(Permits(permits))
 }
 
-/// The lines of `input` that are not empty, without their ends.
-pub fn plain_lines(input: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
-    let lines = input.lines().map(|line| line.map(|line| line.trim_end_matches('\r').to_owned()));
-    lines.filter(|line| !line.as_ref().is_ok_and(String::is_empty))
+/// The lines of `input` that are not empty, without their ends. The inner error names a line that is not text.
+pub fn plain_lines(input: impl BufRead) -> impl Iterator<Item = io::Result<Result<String, String>>> {
+    let text = |(index, line): (usize, Vec<u8>)| match String::from_utf8(line) {
+        Ok(line) => Ok(line.trim_end_matches('\r').to_owned()),
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            Err(format!("stdin line {}: invalid UTF-8 after {valid} bytes", index + 1))
+        }
+    };
+    let lines = input.split(b'\n').enumerate().map(move |(index, line)| line.map(|line| text((index, line))));
+    lines.filter(|line| !matches!(line, Ok(Ok(text)) if text.is_empty()))
 }

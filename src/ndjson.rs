@@ -9,6 +9,9 @@ use std::io::{self, BufRead, Write};
 use crate::cli::{Console, Failure};
 use crate::record::{Parsed, Record};
 
+/// The longest line that is taken, in bytes. A job's record holds the target's last answer, which is a few thousand.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
 /// One usable line.
 #[derive(Clone, Debug)]
 pub enum Line {
@@ -97,10 +100,17 @@ impl<R: BufRead> Iterator for Reader<R> {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            match self.input.read_until(b'\n', &mut bytes) {
+            match io::Read::take(&mut self.input, LONGEST).read_until(b'\n', &mut bytes) {
                 Ok(0) => return None,
                 Ok(_) => self.number += 1,
                 Err(error) => return Some(Err(error)),
+            }
+            if bytes.len() as u64 == LONGEST && !bytes.ends_with(b"\n") {
+                if let Err(error) = self.input.skip_until(b'\n') {
+                    return Some(Err(error));
+                }
+                let place = format!("{} line {}", self.name, self.number);
+                return Some(Ok(Read::Broken(format!("{place}: longer than {} MiB", LONGEST >> 20))));
             }
             if let Some(read) = self.classify(&bytes) {
                 return Some(Ok(read));

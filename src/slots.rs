@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 
 use crate::cli::Failure;
 
@@ -100,11 +100,15 @@ pub struct Taker {
 impl Taker {
     /// Opens the FIFO at `path`; a writer must come within `patience`.
     pub fn open(path: &Path, patience: Duration) -> Result<Self, Failure> {
-        Ok(Self {
-            fifo: File::from(open(path, OFlags::RDONLY)?),
-            deadline: Instant::now() + patience,
-            writer_seen: false,
-        })
+        let fifo = File::from(open(path, OFlags::RDONLY)?);
+        // Two that take from one FIFO would take each other's slots.
+        if rustix::fs::flock(&fifo, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
+            let path = path.display();
+            return Err(Failure::usage(format!(
+                "--slots {path}: another submit-jobs takes from it: name another FIFO"
+            )));
+        }
+        Ok(Self { fifo, deadline: Instant::now() + patience, writer_seen: false })
     }
 
     /// Waits for the next event, watching `output`, where there is one, for its reader's going.
@@ -240,6 +244,16 @@ mod tests {
         let mut taker = Taker::open(&path, Duration::from_secs(10)).unwrap();
         drop(reader);
         assert_eq!(taker.wait(Some(writer.as_fd())).unwrap(), Event::OutputGone);
+    }
+
+    #[test]
+    fn two_takers_do_not_share_a_fifo() {
+        let (_dir, path) = fifo();
+        let first = Taker::open(&path, Duration::from_secs(10)).unwrap();
+        let failure = Taker::open(&path, Duration::from_secs(10)).unwrap_err();
+        assert!(failure.message().unwrap().contains("another submit-jobs"), "{failure:?}");
+        drop(first);
+        Taker::open(&path, Duration::from_secs(10)).unwrap();
     }
 
     #[test]

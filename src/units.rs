@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use crate::record::Timestamp;
 
-/// Reads a duration such as `250ms`, `30s`, `1.5m`, `2h` or `1m30s`. A bare number has no unit and is refused.
+/// The longest duration and the slowest rate that is taken, ten years: it can be added to any clock's time.
+const LONGEST: f64 = 10.0 * 365.25 * 86_400.0;
+
+/// Reads a duration such as `250ms`, `30s`, `1.5m`, `2h` or `1m30s`. A bare number has no unit and is refused, and so is what
+/// takes longer than ten years.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let refused = || format!("`{text}` is not a duration: write a number and ms, s, m or h, such as 30s or 1m30s");
     let mut rest = text.trim();
@@ -27,6 +31,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         seconds += number.parse::<f64>().map_err(|_| refused())? * scale;
         rest = tail;
     }
+    if seconds > LONGEST {
+        return Err(format!("`{text}` is more than ten years"));
+    }
     Duration::try_from_secs_f64(seconds).map_err(|_| refused())
 }
 
@@ -47,7 +54,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
         _ => return Err(refused()),
     };
     let rate = number.parse::<f64>().map_err(|_| refused())? / scale;
-    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(refused()) }
+    if rate.is_finite() && rate * LONGEST >= 1.0 { Ok(rate) } else { Err(refused()) }
 }
 
 /// Reads a share such as `5%` or `0.5 %`, less than the whole; the answer is a part of 1. A bare number has no unit and is
@@ -160,7 +167,7 @@ mod tests {
         assert_eq!(duration("1m30s").unwrap(), Duration::from_secs(90));
         assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
         assert_eq!(duration("1.5h").unwrap(), Duration::from_secs(5400));
-        for bad in ["", "30", "s", "1x", "-1s", "1e3s", "1s2", "1.2.3s"] {
+        for bad in ["", "30", "s", "1x", "-1s", "1e3s", "1s2", "1.2.3s", "87661h", "9999999999999999999s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
         assert!(positive_duration("0s").is_err());
@@ -169,7 +176,7 @@ mod tests {
     #[test]
     fn rates_need_a_unit_and_a_sense() {
         assert!((rate("30/m").unwrap() - 0.5).abs() < 1e-12);
-        for bad in ["5", "0/s", "-1/s", "NaN/s", "5/d", "inf/s"] {
+        for bad in ["5", "0/s", "-1/s", "NaN/s", "5/d", "inf/s", "1e-300/s"] {
             assert!(rate(bad).is_err(), "{bad}");
         }
     }

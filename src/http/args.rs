@@ -16,6 +16,11 @@ const BUFFER: usize = 8 * 1024;
 /// A connection that was idle for longer is not used again: common servers close theirs after 5 s, and a request that is sent
 /// in that moment fails for no fault of the target.
 const IDLE_AGE: Duration = Duration::from_secs(4);
+/// Whether the value of the header `name` is a secret, wherever it would be shown.
+pub fn is_secret(name: &str) -> bool {
+    SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+}
+
 /// Headers whose values are secrets, which a process list would show.
 const SECRET_HEADERS: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"];
@@ -82,7 +87,7 @@ impl HttpArgs {
         let mut map = HeaderMap::new();
         for line in &self.headers {
             let (name, value) = header(line).map_err(|error| Failure::usage(format!("--header: {error}")))?;
-            if SECRET_HEADERS.contains(&name.as_str()) {
+            if is_secret(name.as_str()) {
                 return Err(Failure::usage(format!(
                     "--header: the process list would show the value of {name}: put the line into a file and name it with --header-file"
                 )));
@@ -95,7 +100,8 @@ impl HttpArgs {
             };
             let text = std::fs::read_to_string(file).map_err(|error| named(0, &error))?;
             for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-                let (name, value) = header(line).map_err(|error| named(index + 1, &error))?;
+                let (name, mut value) = header(line).map_err(|error| named(index + 1, &error))?;
+                value.set_sensitive(true);
                 map.append(name, value);
             }
         }
@@ -109,6 +115,11 @@ impl HttpArgs {
             map.insert(ureq::http::header::AUTHORIZATION, value);
         }
         Ok(map)
+    }
+
+    /// Whether secrets go with every request: they are meant for one server, and not for whoever a stream names.
+    pub fn has_secrets(&self) -> bool {
+        self.header_file.is_some() || self.token_env.is_some()
     }
 
     /// These headers as arguments of curl, without showing a secret.

@@ -21,7 +21,7 @@ use crate::escape;
 use crate::record::Timestamp;
 use crate::units;
 
-pub use args::{HttpArgs, shell_quoted};
+pub use args::{HttpArgs, is_secret, shell_quoted};
 use head::Head;
 pub use stream::{FORM, Streamed, form};
 pub use ureq::http::Method;
@@ -69,7 +69,7 @@ impl Answer {
     /// The status and the start of the body, for a message.
     pub fn summary(&self) -> String {
         let start = escape::start(self.body.trim(), 200);
-        let redirect = self.location.as_ref().map(|to| format!(" to {to}")).unwrap_or_default();
+        let redirect = self.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
         if start.is_empty() {
             format!("HTTP {}{redirect}", self.status)
         } else {

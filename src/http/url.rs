@@ -22,7 +22,7 @@ impl BaseUrl {
             return Err(refused(&format!("`{text}` is not an http or https URL")));
         }
         if uri.query().is_some() || text.contains('#') {
-            return Err(refused(&format!("`{text}` has a query or a fragment")));
+            return Err(refused("a base URL has no query and no fragment"));
         }
         Ok(Self(text.trim().trim_end_matches('/').to_owned()))
     }

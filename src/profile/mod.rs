@@ -4,6 +4,7 @@
 //! `--profile FILE` points them at any other. docs/profile.md describes the keys.
 
 mod answer;
+mod check;
 mod evidence;
 mod health;
 mod queries;
@@ -266,6 +267,7 @@ impl Profile {
         if let Some(body) = &submit.body {
             template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
         }
+        check::check(self)?;
         self.logs.check()?;
         self.jaeger.check()?;
         self.prometheus.check()?;

@@ -156,6 +156,9 @@ pub struct Traces {
 pub struct WindowSpec {
     /// The service.
     pub service: String,
+    /// The server that was asked, where one was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// The true window; `start` and `end` lie around it, by the padding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,

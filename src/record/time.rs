@@ -56,7 +56,7 @@ impl Timestamp {
 
     /// Seconds from `earlier` to this moment; negative where `earlier` is the later one.
     pub fn since(self, earlier: Self) -> f64 {
-        (self.0 - earlier.0) as f64 / 1e6
+        self.0.saturating_sub(earlier.0) as f64 / 1e6
     }
 
     /// The same moment as a calendar date and time.

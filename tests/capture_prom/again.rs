@@ -23,6 +23,11 @@ fn earlier(result: &str, end: u32) -> String {
         + "\n"
 }
 
+/// The same, of a server at `url`.
+fn of_server(record: &str, url: &str) -> String {
+    record.replace(r#""query":"up""#, &format!(r#""query":"up","server":"{url}""#))
+}
+
 /// Captures `q` again into `dir`, where an earlier capture left a file.
 fn again(dir: &Path, server: &Server, earlier: &str) -> (Ran, usize, Option<String>) {
     std::fs::create_dir_all(dir.join("prometheus")).unwrap();
@@ -73,4 +78,50 @@ fn less_does_not_take_the_place_of_more() {
             }
         }
     }
+}
+
+#[test]
+fn what_came_whole_is_not_given_up_for_what_is_short() {
+    // The answer says of itself that it is not all.
+    let short =
+        || Reply::json(envelope(ONE).replace(r#""status":"success""#, r#""status":"success","warnings":["cut"]"#));
+    let (dir, server) = (tempfile::tempdir().unwrap(), answering(move |_| short()));
+    let (ran, records, file) = again(dir.path(), &server, &earlier("ok", 10));
+    assert_eq!((ran.code, records, file.as_deref()), (0, 1, Some("old")), "{}", ran.stderr);
+    assert!(ran.stderr.contains("what was captured before is kept"), "{}", ran.stderr);
+    let left: Vec<_> = std::fs::read_dir(dir.path().join("prometheus")).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing lies beside it: {left:?}");
+}
+
+#[test]
+fn what_another_server_saw_is_kept() {
+    for before in ["ok", "partial", "empty"] {
+        let (dir, server) = (tempfile::tempdir().unwrap(), answering(|_| Reply::json(envelope(ONE))));
+        let before = of_server(&earlier(before, 10), "http://elsewhere:9090");
+        let (ran, records, file) = again(dir.path(), &server, &before);
+        assert_eq!((ran.code, records, file.as_deref()), (0, 1, Some("old")), "{before}{}", ran.stderr);
+        assert!(ran.stderr.contains("from another server, is kept"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_server_that_was_asked_before_is_asked_again_and_off_stays_off() {
+    let (dir, server) = (tempfile::tempdir().unwrap(), answering(|_| Reply::json(envelope(ONE))));
+    std::fs::write(dir.path().join("profile.toml"), BARE).unwrap();
+    let (out, profile) = (dir.path().to_str().unwrap(), dir.path().join("profile.toml"));
+    let argv = ["--out", out, "--profile", profile.to_str().unwrap(), "--no-raw", "--query", "q=up"];
+    let error = of_server(&earlier("error", 10), &server.url());
+    let ran = tool(capture_prom::run, &argv, &format!("{JOB}{error}"));
+    assert_eq!(ran.last("q")["status"]["result"], "ok", "{}", ran.stderr);
+    assert_eq!(ran.last("q")["spec"]["server"], server.url());
+
+    let asked = server.seen().len();
+    let off = earlier("error", 10).replace(r#""result":"error""#, r#""result":"error","reason":"Off""#);
+    let ran = tool(capture_prom::run, &argv, &format!("{JOB}{off}"));
+    assert_eq!(
+        (ran.last("q")["status"]["reason"].as_str(), server.seen().len()),
+        (Some("Off"), asked),
+        "{}",
+        ran.stderr
+    );
 }

@@ -18,3 +18,4 @@ mod resume;
 mod shards;
 mod shell;
 mod signals;
+mod slots;

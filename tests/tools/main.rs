@@ -7,6 +7,7 @@ mod server;
 mod support;
 
 mod await_idle;
+mod odd_answers;
 mod poll_jobs;
 mod poll_request;
 mod resume;

@@ -65,13 +65,16 @@ fn an_id_that_another_job_has_is_a_collapse() {
 fn an_unhealthy_or_absent_target_gets_nothing_and_every_record_is_handed_on() {
     let target = Target::start(&["--unhealthy"]);
     let staged = target.stage(2);
-    for (url, said) in [(target.url(), "HTTP 503"), ("http://127.0.0.1:9".to_owned(), "connection refused")] {
+    for (url, said, reason) in [
+        (target.url(), "HTTP 503", "TargetUnhealthy"),
+        ("http://127.0.0.1:9".to_owned(), "connection refused", "TargetAbsent"),
+    ] {
         let ran = tool(run, &["--target", &url], &staged);
         assert_eq!(ran.code, 69);
         assert!(ran.stderr.contains(said) && ran.stderr.contains("make sim"), "{}", ran.stderr);
         assert_eq!(ran.stderr.lines().count(), 1);
         assert_eq!(ran.phases("soak-002"), ["Staged"]);
-        assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "TargetUnhealthy");
+        assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], reason);
     }
     assert_eq!(target.sim.stats().posts, 0);
 }

@@ -72,8 +72,8 @@ impl Watch<'_> {
         let (began, since) = (Instant::now(), clock.now());
         // Where the target is not well nothing will be submitted, and nothing is to be waited for. `submit-jobs` says what to do.
         let well = health::ask(&self.exchange, &self.base, &self.profile, clock, &mut OffsetBounds::default());
-        if let Err(problem) = well {
-            let unseen = Some(format!("the target is not well: {problem}"));
+        if let Err(unwell) = well {
+            let unseen = Some(format!("the target is not well: {}", unwell.message));
             return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });
         }
         let (wake, woken) = mpsc::channel();

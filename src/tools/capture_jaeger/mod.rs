@@ -119,6 +119,8 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
 
     let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
+    let base = passed.choose_server(Kind::Traces, args.jaeger.is_some(), base, args.http.has_secrets())?;
+    let server = base.as_ref().map(|base| base.as_str().to_owned());
     if services.is_empty() {
         let what = format!("the profile {} names no services whose traces to capture", profile.name);
         // Switched off by name, there is nothing that could be missing.
@@ -140,7 +142,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         _ if passed.nothing_asked => Vec::new(),
         (None, _) => {
             io.console.say("no traces are captured: the Jaeger address is empty");
-            services.iter().map(|_| short("Off", CaptureResult::Error, "the Jaeger address is empty")).collect()
+            services.iter().map(|_| short(capture::OFF, CaptureResult::Error, "the Jaeger address is empty")).collect()
         }
         (_, None) => services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect(),
         (Some(base), Some(window)) => {
@@ -165,7 +167,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     let mut records = Vec::with_capacity(services.len());
     let mut ended = Vec::with_capacity(services.len());
     for (service, status) in services.iter().zip(statuses) {
-        let off = status.reason.as_deref() == Some("Off");
+        let off = status.reason.as_deref() == Some(capture::OFF);
         if let Some(message) = status.message.as_ref().filter(|_| !off && passed.window.is_some()) {
             io.console.say(&format!("{service}: {message}"));
         }
@@ -175,7 +177,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
         if passed.outdone(Kind::Traces, service, &args.out, status.result) {
             io.console.say(&format!("{service}: what was captured before is kept"));
         } else {
-            records.push(record(service, status, &passed, &args)?);
+            records.push(record(service, status, server.clone(), &passed, &args)?);
         }
     }
     passed.finish(&records, &ended, hard, &mut io)
@@ -199,12 +201,19 @@ fn short(reason: &str, result: CaptureResult, message: &str) -> TracesStatus {
     }
 }
 
-fn record(service: &str, status: TracesStatus, passed: &Passed, args: &Args) -> Result<Record, Failure> {
+fn record(
+    service: &str,
+    status: TracesStatus,
+    server: Option<String>,
+    passed: &Passed,
+    args: &Args,
+) -> Result<Record, Failure> {
     let window = passed.window.map(|window| padded(window, args.window.pad));
     let traces = Traces {
         metadata: Metadata { name: service.to_owned(), ..passed.metadata.clone() },
         spec: WindowSpec {
             service: service.to_owned(),
+            server,
             window: passed.window,
             start: window.map(|window| window.start),
             end: window.map(|window| window.end),

@@ -101,6 +101,9 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
 
     let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
+    // What was waived stays so, until somebody asks for it.
+    let stays_waived = args.logs.is_none() && !args.require && passed.was_waived(Kind::Logs);
+    let place = place.filter(|_| !stays_waived);
     if services.is_empty() {
         let what = format!("the profile {} names no services whose logs to look at", profile.name);
         // Waived by name, there is nothing that could be missing.
@@ -219,6 +222,7 @@ fn record(service: &str, status: LogsStatus, passed: &Passed, args: &Args) -> Re
         metadata: Metadata { name: service.to_owned(), ..passed.metadata.clone() },
         spec: WindowSpec {
             service: service.to_owned(),
+            server: None,
             window: passed.window,
             start: window.map(|window| window.start),
             end: window.map(|window| window.end),

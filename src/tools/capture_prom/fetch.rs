@@ -69,19 +69,12 @@ pub(super) struct Asking<'a> {
     pub(super) files: Files,
     pub(super) query: &'a Query,
     pub(super) grid: Grid,
-    /// What an earlier capture left is worth more than no answer.
-    pub(super) held: bool,
-    /// It is worth more than an answer without a series, too.
-    pub(super) outdone: bool,
 }
 
 impl Asking<'_> {
     /// Asks, and stores what comes.
     pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, Trouble> {
-        // What an earlier capture left stays until there is something better.
-        if !self.held {
-            self.files.clear()?;
-        }
+        self.files.clear()?;
         let mut captured = self.envelope()?;
         // Beside an envelope that is kept, what else cannot be written is a shortfall of it.
         if extras.raw
@@ -99,28 +92,15 @@ impl Asking<'_> {
         Ok(captured)
     }
 
-    /// Gives the first file of this capture its name, in the place of whatever an earlier one left.
-    fn keep_first(&mut self, file: NamedTempFile, name: &str) -> Result<(), Failure> {
-        if std::mem::take(&mut self.held) {
-            self.files.clear()?;
-        }
-        self.files.keep(file, name)
-    }
-
     fn envelope(&mut self) -> Result<Captured, Trouble> {
         let mut captured = Captured { file: recorded(&self.files.whole()), ..Captured::default() };
         if self.grid.points() <= POINTS {
             match self.range(self.grid, &mut ()) {
                 Ok((summary, file)) => {
-                    if summary.series == 0 && self.outdone {
-                        return Err(
-                            Problem::new("NoSeries", "the server has no such series in the window any more").into()
-                        );
-                    }
                     captured.problems.extend(off_grid(&summary, self.grid));
                     captured.summary = summary;
                     let name = self.files.whole();
-                    self.keep_first(file, &name)?;
+                    self.files.keep(file, &name)?;
                     return Ok(captured);
                 }
                 Err(Trouble::Problem(problem)) if problem.too_much => self.less_helps(0, &problem)?,
@@ -150,7 +130,7 @@ impl Asking<'_> {
             match self.range(part, &mut index) {
                 Ok((summary, file)) => {
                     let name = self.files.chunk(names.len() + 1);
-                    self.keep_first(file, &name)?;
+                    self.files.keep(file, &name)?;
                     names.push(name);
                     at += part.points();
                     captured.problems.extend(off_grid(&summary, part));

@@ -5,13 +5,30 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::capture::file_name;
 use crate::cli::{Console, Failure};
 
 /// The directory below the run's, and what records call it.
 pub(super) const DIRECTORY: &str = "prometheus";
+
+/// A place for files that are not known to be wanted yet. It goes with what is left in it.
+#[derive(Debug)]
+pub(super) struct Aside(TempDir);
+
+impl Aside {
+    /// Makes one in `dir`, so that what is wanted can be renamed.
+    pub(super) fn new(dir: &Path) -> Result<Self, Failure> {
+        let made = tempfile::Builder::new().prefix(".aside-").tempdir_in(dir);
+        made.map(Self).map_err(|error| Failure::io(&dir.display().to_string(), &error))
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
 
 /// The names of one query's files.
 #[derive(Clone, Debug)]
@@ -64,6 +81,17 @@ impl Files {
                 let path = entry.path();
                 fs::remove_file(&path).map_err(|error| Failure::io(&path.display().to_string(), &error))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Puts what a capture laid aside in the place of what an earlier one left.
+    pub(super) fn take(&self, aside: &Aside) -> Result<(), Failure> {
+        self.clear()?;
+        let failed = |error: &io::Error| Failure::io(&self.dir.display().to_string(), error);
+        for entry in fs::read_dir(aside.path()).map_err(|error| failed(&error))? {
+            let entry = entry.map_err(|error| failed(&error))?;
+            fs::rename(entry.path(), self.dir.join(entry.file_name())).map_err(|error| failed(&error))?;
         }
         Ok(())
     }

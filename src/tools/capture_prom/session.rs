@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::beginning::Beginning;
 use super::fetch::{Asking, Extras, Trouble, not_written};
-use super::files::{DIRECTORY, Files};
+use super::files::{Aside, DIRECTORY, Files};
 use super::grid::Grid;
 use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
 use super::settle::{Settled, settle};
@@ -37,6 +37,8 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let dir = capture::writable_dir(&args.out.join(DIRECTORY))?;
     let mut passed = capture::pass(&mut io, &args.window)?;
     let hard = args.require || !passed.in_run;
+    let secrets = args.http.has_secrets() || args.user_env.is_some();
+    let base = passed.choose_server(Kind::Series, args.prometheus.is_some(), base, secrets)?;
     let off = base.is_none();
     if queries.is_empty() {
         let what = format!("the profile {} names no queries", profile.name);
@@ -53,7 +55,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         _ if session.passed.nothing_asked => {}
         None => {
             io.console.say("off, for --prometheus and PROM_URL are empty: nothing is captured");
-            session.none(&queries, &Problem::new("Off", "no Prometheus was named"), &mut io)?;
+            session.none(&queries, &Problem::new(capture::OFF, "no Prometheus was named"), &mut io)?;
         }
         Some(base) => {
             session.server_url = Some(base.as_str().to_owned());
@@ -136,6 +138,7 @@ impl Session<'_> {
         let mut unasked: &[Query] = &[];
         // What is said of a query may depend on what came of the others, so all are asked before any record is written.
         let mut asked: Vec<(&Query, SeriesStatus)> = Vec::with_capacity(queries.len());
+        let mut asides = Vec::with_capacity(queries.len());
         for (index, query) in queries.iter().enumerate() {
             if gone.is_some() {
                 unasked = &queries[index..];
@@ -146,10 +149,22 @@ impl Session<'_> {
                 continue;
             }
             let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
-            let files = Files::new(&self.dir, &query.name);
-            let held = self.outdone(query, CaptureResult::Error);
-            let outdone = self.outdone(query, CaptureResult::Empty);
-            let asking = Asking { server, console: &io.console, files, query, grid, held, outdone };
+            if self.outdone(query, CaptureResult::Ok) {
+                io.console.say(&format!("{}: what was captured before, from another server, is kept", query.name));
+                self.ended.push((CaptureResult::Partial, None));
+                continue;
+            }
+            // Until it is known to be better, what comes lies beside what an earlier capture left.
+            let aside = match self.outdone(query, CaptureResult::Error).then(|| Aside::new(&self.dir)).transpose() {
+                Ok(aside) => aside,
+                Err(failure) => {
+                    asked.push((query, status(CaptureResult::Error, &[not_written(failure)?])));
+                    asides.push(None);
+                    continue;
+                }
+            };
+            let files = Files::new(aside.as_ref().map_or(&self.dir, Aside::path), &query.name);
+            let asking = Asking { server, console: &io.console, files, query, grid };
             let mut status = match asking.capture(extras) {
                 Ok(captured) => captured_status(captured, &doubts),
                 Err(Trouble::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
@@ -165,6 +180,7 @@ impl Session<'_> {
                 suggest(&mut status, query, names.as_deref());
             }
             asked.push((query, status));
+            asides.push(aside);
         }
         let tolerance = self.args.step + settled.interval.unwrap_or_default();
         let beginning = Beginning { window, grid, tolerance };
@@ -175,7 +191,12 @@ impl Session<'_> {
             }
             doubts.push(late);
         }
-        for (query, mut status) in asked {
+        for ((query, mut status), aside) in asked.into_iter().zip(asides) {
+            if let (Some(aside), false) = (aside, self.outdone(query, status.result))
+                && let Err(failure) = Files::new(&self.dir, &query.name).take(&aside)
+            {
+                status = self::status(CaptureResult::Error, &[not_written(failure)?]);
+            }
             status.settled_by = Some(settled.by.to_owned());
             status.scraped_until = settled.scraped_until;
             status.clock_offset = server.offset();

@@ -15,6 +15,9 @@ use crate::target::PollRequest;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
+    if id.trim().is_empty() {
+        return Err(Failure::usage("--explain: the id is empty: a job that was rejected has none"));
+    }
     let profile = args.target.profile()?;
     let base = args.target.base_url_or(&profile)?;
     let PollRequest { url, headers } = PollRequest::bare(id, &profile, &base);
@@ -22,13 +25,15 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     let answer = exchange.send(&Method::GET, &url, &headers, None, &Clock::system());
     let answer = answer.map_err(|trouble| Failure::unreachable(format!("GET {url}: {trouble}")))?;
     let mut text = format!("GET {url}\nHTTP {}", answer.status);
-    if profile.poll.unknown.contains(&answer.status) {
+    let unknown = profile.poll.unknown.contains(&answer.status);
+    if unknown {
         text.push_str(", which the profile takes for: no such job");
     }
     text.push_str("\n\n");
     describe(&profile, &answer.body, &mut text);
     let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
-    written.map(|()| Exit::Done).map_err(|error| Failure::output("stdout", &error))
+    let exit = if unknown { Exit::Incomplete } else { Exit::Done };
+    written.map(|()| exit).map_err(|error| Failure::output("stdout", &error))
 }
 
 fn describe(profile: &Profile, body: &str, text: &mut String) {

@@ -75,6 +75,7 @@ Examples:
 Exit codes:
   0    done; a job that failed is data, not an error
   2    usage error
+  4    --explain: the target knows no such job
   65   broken input lines
   69   --explain, --resume: the target is unreachable; with --resume what was read is handed on
   74   reading or writing failed

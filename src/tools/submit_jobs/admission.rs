@@ -8,8 +8,9 @@ use crate::record::RunSpec;
 /// A model of load and where it stands.
 #[derive(Clone, Debug)]
 pub(super) enum Admission {
-    /// So many slots, and how many of them are free; a job holds one from its submission to its end.
-    Closed { slots: usize, free: usize },
+    /// So many slots, and how many jobs hold one, each from its submission to its end. More may hold one than there are
+    /// slots, where jobs came that had been submitted before.
+    Closed { slots: usize, held: usize },
     /// So many more submissions may be under way.
     Burst { free: usize },
     /// The `sent`-th submission is due at `sent / rate` after the first.
@@ -19,8 +20,8 @@ pub(super) enum Admission {
 /// The model's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Now; in the open model it was due that long ago.
-    Now { late: Duration },
+    /// Now; in the open model it was due that long after the first.
+    Now { due: Duration },
     /// At that moment.
     At(Instant),
     /// Once something ends.
@@ -31,7 +32,7 @@ impl Admission {
     pub(super) fn of(args: &Args) -> Self {
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         match (args.concurrency, args.rate) {
-            (Some(slots), _) => Self::Closed { slots: count(slots), free: count(slots) },
+            (Some(slots), _) => Self::Closed { slots: count(slots), held: 0 },
             (None, Some(rate)) => Self::Open { rate, sent: 0, first: None },
             (None, None) => Self::Burst { free: count(args.max_posts.unwrap_or(1)) },
         }
@@ -47,11 +48,13 @@ impl Admission {
     /// Whether a job that is there may be submitted.
     pub(super) fn ask(&mut self, now: Instant) -> Answer {
         match self {
-            Self::Closed { free, .. } | Self::Burst { free } if *free > 0 => Answer::Now { late: Duration::ZERO },
+            Self::Closed { slots, held } if *held < *slots => Answer::Now { due: Duration::ZERO },
+            Self::Burst { free } if *free > 0 => Answer::Now { due: Duration::ZERO },
             Self::Closed { .. } | Self::Burst { .. } => Answer::Later,
             Self::Open { rate, sent, first } => {
-                let due = *first.get_or_insert(now) + Duration::from_secs_f64(*sent as f64 / *rate);
-                now.checked_duration_since(due).map_or(Answer::At(due), |late| Answer::Now { late })
+                let due = Duration::from_secs_f64(*sent as f64 / *rate);
+                let moment = *first.get_or_insert(now) + due;
+                if now < moment { Answer::At(moment) } else { Answer::Now { due } }
             }
         }
     }
@@ -59,7 +62,8 @@ impl Admission {
     /// Takes note of a submission.
     pub(super) fn submitted(&mut self) {
         match self {
-            Self::Closed { free, .. } | Self::Burst { free } => *free -= 1,
+            Self::Closed { held, .. } => *held += 1,
+            Self::Burst { free } => *free -= 1,
             Self::Open { sent, .. } => *sent += 1,
         }
     }
@@ -67,16 +71,23 @@ impl Admission {
     /// Takes note of a submission's answer; `runs` tells whether a job is in flight now.
     pub(super) fn answered(&mut self, runs: bool) {
         match self {
-            Self::Closed { free, .. } if !runs => *free += 1,
+            Self::Closed { .. } if !runs => self.freed(1),
             Self::Burst { free } => *free += 1,
             Self::Closed { .. } | Self::Open { .. } => {}
         }
     }
 
+    /// Takes note of a job in flight that was submitted before: its end, too, will be heard of.
+    pub(super) fn taken(&mut self) {
+        if let Self::Closed { held, .. } = self {
+            *held += 1;
+        }
+    }
+
     /// Takes note of jobs that ended.
     pub(super) fn freed(&mut self, slots: usize) {
-        if let Self::Closed { free, .. } = self {
-            *free += slots;
+        if let Self::Closed { held, .. } = self {
+            *held = held.saturating_sub(slots);
         }
     }
 
@@ -87,7 +98,7 @@ impl Admission {
 
     /// Whether no job holds a slot: each that was submitted has ended.
     pub(super) fn is_all_free(&self) -> bool {
-        matches!(self, Self::Closed { slots, free } if free >= slots)
+        matches!(self, Self::Closed { held: 0, .. })
     }
 
     /// Whether the schedule is fixed, so that a job has a moment at which it is due.
@@ -104,19 +115,19 @@ mod tests {
     fn the_open_schedule_does_not_slip() {
         let start = Instant::now();
         let mut open = Admission::Open { rate: 10.0, sent: 0, first: None };
-        assert_eq!(open.ask(start), Answer::Now { late: Duration::ZERO });
+        assert_eq!(open.ask(start), Answer::Now { due: Duration::ZERO });
         open.submitted();
         assert_eq!(open.ask(start), Answer::At(start + Duration::from_millis(100)));
         // Whatever held it up, the next one is still due at its own time.
         let late = start + Duration::from_millis(350);
-        assert_eq!(open.ask(late), Answer::Now { late: Duration::from_millis(250) });
+        assert_eq!(open.ask(late), Answer::Now { due: Duration::from_millis(100) });
         open.submitted();
-        assert_eq!(open.ask(late), Answer::Now { late: Duration::from_millis(150) });
+        assert_eq!(open.ask(late), Answer::Now { due: Duration::from_millis(200) });
     }
 
     #[test]
     fn the_closed_model_holds_a_slot_until_the_job_ends() {
-        let mut closed = Admission::Closed { slots: 1, free: 1 };
+        let mut closed = Admission::Closed { slots: 1, held: 0 };
         closed.submitted();
         closed.answered(true);
         assert_eq!(closed.ask(Instant::now()), Answer::Later);
@@ -124,6 +135,13 @@ mod tests {
         closed.submitted();
         closed.answered(false);
         assert!(matches!(closed.ask(Instant::now()), Answer::Now { .. }));
+        for _ in 0..2 {
+            closed.taken();
+        }
+        closed.freed(1);
+        assert_eq!(closed.ask(Instant::now()), Answer::Later, "one that was submitted before is still in flight");
+        closed.freed(1);
+        assert!(closed.is_all_free() && matches!(closed.ask(Instant::now()), Answer::Now { .. }));
     }
 
     #[test]

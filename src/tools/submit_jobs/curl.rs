@@ -49,8 +49,9 @@ fn first_job(
 ) -> Result<Option<Job>, Failure> {
     let failed = |error: std::io::Error| Failure::io("stdin", &error);
     if args.lines {
-        let line = plain_lines(stdin).next();
-        return Ok(line.transpose().map_err(failed)?.map(|source| lines::job("dry-run", 1, source)));
+        let line = plain_lines(stdin).next().transpose().map_err(failed)?;
+        let source = line.transpose().map_err(Failure::usage)?;
+        return Ok(source.map(|source| lines::job("dry-run", 1, source)));
     }
     let mut account = Account::default();
     for read in Reader::stdin(stdin) {

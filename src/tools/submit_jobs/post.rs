@@ -117,7 +117,15 @@ impl Post {
             ..status
         };
         if !profile.submit.accepted.contains(&answer.status) {
-            return told(ended(Phase::Rejected, "Refused", format!("{place}: {}", answer.summary())));
+            let what = format!("{place}: {}", answer.summary());
+            if refuses(answer.status) {
+                return told(ended(Phase::Rejected, "Refused", what));
+            }
+            let id = profile.job_id(&answer.body);
+            return JobStatus {
+                job_id: id,
+                ..told(ended(Phase::Unknown, "NotAccepted", format!("{what}; it may run")))
+            };
         }
         match profile.job_id(&answer.body) {
             None => told(ended(
@@ -133,6 +141,16 @@ impl Post {
                 ..JobStatus::default()
             },
         }
+    }
+}
+
+/// Whether an answer with a status that does not mean accepted says that nothing was begun (RFC 9110, section 15). A success
+/// says the opposite; and who answers that he failed, or that he did not wait for whoever did it, may have begun.
+fn refuses(status: u16) -> bool {
+    match status {
+        200..300 | 408 => false,
+        500.. => matches!(status, 501 | 503 | 505),
+        _ => true,
     }
 }
 

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn counted_jobs_wait_for_every_slot_and_then_for_the_rest() {
         let now = Instant::now();
-        let mut admission = Admission::Closed { slots: 2, free: 2 };
+        let mut admission = Admission::Closed { slots: 2, held: 0 };
         let mut warmup = Warmup::new(Duration::from_secs(5));
         assert_eq!(warmup.holds(&admission, now), Held::No, "without a warm-up nothing waits");
         for _ in 0..2 {

@@ -228,7 +228,10 @@ impl<'a> Session<'a> {
         if let Some(target) = &run.spec.target {
             let theirs = BaseUrl::parse(target, "the Run's spec.target")?;
             match &self.base {
-                None => self.base = Some(theirs),
+                None => {
+                    self.check_secrets(&theirs)?;
+                    self.base = Some(theirs);
+                }
                 Some(ours) if ours.as_str() != theirs.as_str() && self.elsewhere.insert(target.clone()) => {
                     self.console.say(&format!(
                         "the jobs were submitted to {} and are asked for at {}, as --target or TARGET says",
@@ -246,6 +249,18 @@ impl<'a> Session<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Whoever wrote the stream must not choose who is told the secrets.
+    pub(super) fn check_secrets(&self, theirs: &BaseUrl) -> Result<(), Failure> {
+        if !self.args.target.http.has_secrets() || theirs.as_str() == self.profile.target.trim_end_matches('/') {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "the jobs were submitted to {}, as the stream says: name it by --target or TARGET, for the headers of --header-file or \
+             --token-env go with every poll",
+            theirs.as_str()
+        )))
     }
 
     fn hear_job(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {

@@ -51,12 +51,16 @@ impl Session<'_> {
         if self.base.is_none()
             && let Some(target) = ledger.runs().find_map(|run| run.spec.target)
         {
-            self.base = Some(BaseUrl::parse(&target, "the Run's spec.target")?);
+            let theirs = BaseUrl::parse(&target, "the Run's spec.target")?;
+            self.check_secrets(&theirs)?;
+            self.base = Some(theirs);
         }
         let base = self.base()?.clone();
         // The distance of the clocks counts by the Run's clock, which is not adopted yet.
         let mut unused = OffsetBounds::default();
-        Ok(health::check(&self.exchange, &base, &self.profile, &self.clock, &mut unused).map(drop))
+        Ok(health::check(&self.exchange, &base, &self.profile, &self.clock, &mut unused)
+            .map(drop)
+            .map_err(|unwell| unwell.message))
     }
 
     /// Says of how many jobs nothing new was learned.

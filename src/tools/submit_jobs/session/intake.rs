@@ -41,6 +41,7 @@ impl Session<'_> {
         }
         let (_, clock) = self.runs.pass(record, self.console.tool(), &spec, self.clock.now(), out)?;
         if let Some(clock) = clock {
+            self.schedule = self.schedule.map(|began| clock.now().shifted(began.since(self.clock.now())));
             self.clock = clock;
         }
         Ok(())
@@ -61,6 +62,10 @@ impl Session<'_> {
         let name = (job.metadata.run.clone(), job.metadata.name.clone());
         if job.status.phase != Phase::Staged || self.submitted.contains(&name) {
             self.handed_on += 1;
+            // poll-jobs follows it as any other, and frees a slot at its end.
+            if job.status.phase == Phase::Submitted && job.open_id().is_some() && self.submitted.insert(name) {
+                self.admission.taken();
+            }
             permits.give();
             return out.record(&record);
         }

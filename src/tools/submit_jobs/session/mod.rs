@@ -35,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Something that happened.
 enum Event {
     Line(Input<Read>),
-    Source(Input<String>),
+    Source(Input<Result<String, String>>),
     Slots(std::io::Result<slots::Event>),
     Posted { worker: usize, record: Record, posted: Box<Posted> },
     Stop,
@@ -84,6 +84,8 @@ struct Session<'a> {
     clock: Clock,
     workers: Workers<Task, (Record, Posted)>,
     admission: Admission,
+    /// When the open model's schedule began.
+    schedule: Option<Timestamp>,
     warmup: Warmup,
     /// What the target's health answer told of its settings.
     settings: BTreeMap<String, String>,
@@ -137,6 +139,7 @@ impl<'a> Session<'a> {
             clock,
             workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
             admission: Admission::of(args),
+            schedule: None,
             warmup: Warmup::new(args.rest),
             settings: BTreeMap::new(),
             said: HashSet::new(),
@@ -160,7 +163,10 @@ impl<'a> Session<'a> {
     fn check_health(&mut self, exchange: &Exchange) {
         match health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
             Ok(settings) => self.settings = settings,
-            Err(message) => self.abort(Exit::Unreachable, "TargetUnhealthy", message),
+            Err(unwell) => {
+                let reason = if unwell.is_absent { "TargetAbsent" } else { "TargetUnhealthy" };
+                self.abort(Exit::Unreachable, reason, unwell.message);
+            }
         }
     }
 
@@ -215,6 +221,10 @@ impl<'a> Session<'a> {
                 permits.give();
                 continue;
             }
+            if self.admission.is_open() && self.schedule.is_none() {
+                // Read before the schedule's own clock: what comes between the two makes jobs late, never early.
+                self.schedule = Some(self.clock.now());
+            }
             let now = Instant::now();
             if !job.is_warmup() {
                 match self.warmup.holds(&self.admission, now) {
@@ -229,8 +239,8 @@ impl<'a> Session<'a> {
                     Held::UntilAnEnd => return Ok(None),
                 }
             }
-            let late = match self.admission.ask(now) {
-                Answer::Now { late } => late,
+            let due = match self.admission.ask(now) {
+                Answer::Now { due } => due,
                 Answer::At(moment) => return Ok(Some(moment)),
                 Answer::Later => return Ok(None),
             };
@@ -239,9 +249,8 @@ impl<'a> Session<'a> {
             }
             let Some((mut record, job)) = self.waiting.pop_front() else { break };
             permits.give();
-            if self.admission.is_open() {
-                let due_at = Some(self.clock.now().shifted(-late.as_secs_f64()));
-                write_status(&mut record, &DueAt { due_at })?;
+            if let Some(began) = self.schedule {
+                write_status(&mut record, &DueAt { due_at: began.plus(due) })?;
             }
             let (post, is_warmup) = (Post::of(&self.profile, &self.base, &job)?, job.is_warmup());
             match self.workers.give(Task { record, post, clock: self.clock.clone() }) {
@@ -265,10 +274,17 @@ impl<'a> Session<'a> {
     fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
         match event {
             Event::Line(Input::End) | Event::Source(Input::End) => self.input_ended = true,
+            // What is under way is waited for: its records must not be lost with the rest of the input.
             Event::Line(Input::Failed(error)) | Event::Source(Input::Failed(error)) => {
-                return Err(Failure::io("stdin", &error));
+                self.input_ended = true;
+                let message = format!("stdin: {error}; nothing more is submitted");
+                self.abort(Exit::InputOutput, "InputFailed", message);
             }
-            Event::Source(Input::Item(source)) => {
+            Event::Source(Input::Item(Err(broken))) => {
+                self.account.take(Read::Broken(broken), &self.console);
+                permits.give();
+            }
+            Event::Source(Input::Item(Ok(source))) => {
                 self.lines += 1;
                 let job = lines::job(&self.lines_run, self.lines, source);
                 let record = Record::new(Kind::Job, &job).map_err(|error| Failure::usage(error.to_string()))?;
@@ -366,5 +382,5 @@ impl<'a> Session<'a> {
 #[derive(serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DueAt {
-    due_at: Option<Timestamp>,
+    due_at: Timestamp,
 }

@@ -1,0 +1,89 @@
+//! What submit-jobs makes of input and answers that are neither one thing nor the other.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+
+use stress_suite::tools::submit_jobs::run;
+
+use crate::support::{Ran, Target, tool};
+
+/// A target that is well, and answers one submission with `status` and an id.
+fn answering(status: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (url, status) = (format!("http://{}", listener.local_addr().unwrap()), status.to_owned());
+    std::thread::spawn(move || {
+        for number in 0..2 {
+            let mut stream = listener.accept().unwrap().0;
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut head = String::new();
+            while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
+            let status = if number == 0 { "200 OK" } else { &status };
+            let body = r#"{"job_id":"j1"}"#;
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+            // What is left of the request is read, or closing would reset the connection.
+            drop(std::io::copy(&mut reader, &mut std::io::sink()));
+        }
+    });
+    url
+}
+
+fn submitted(status: &str) -> (String, String, Option<String>) {
+    let target = Target::start(&[]);
+    let ran: Ran = tool(run, &["--target", &answering(status)], &target.stage(1));
+    let job = ran.last("soak-001")["status"].clone();
+    let text = |key: &str| job[key].as_str().map(str::to_owned);
+    (text("phase").unwrap(), text("reason").unwrap_or_default(), text("jobId"))
+}
+
+#[test]
+fn only_an_answer_that_refuses_says_that_nothing_runs() {
+    for status in ["500 X", "502 X", "504 X", "408 X", "208 X"] {
+        assert_eq!(submitted(status), ("Unknown".into(), "NotAccepted".into(), Some("j1".into())), "{status}");
+    }
+    for status in ["400 X", "429 X", "501 X", "503 X", "302 X"] {
+        assert_eq!(submitted(status), ("Rejected".into(), "Refused".into(), None), "{status}");
+    }
+    assert_eq!(submitted("202 X").0, "Submitted");
+}
+
+#[test]
+fn a_line_that_is_no_text_is_named_and_the_others_are_submitted() {
+    let target = Target::start(&[]);
+    target.stage(2);
+    let lines = b"/data/fixtures/soak/001.webm\nc\xff\n/data/fixtures/soak/002.webm\n".to_vec();
+    let input = Box::new(std::io::Cursor::new(lines));
+    let url = target.url();
+    let argv = ["--lines", "--target", &url];
+    let ran = crate::support::tool_until(run, &argv, input, stress_suite::cli::Stop::default());
+    assert_eq!(ran.code, 65, "{}", ran.stderr);
+    assert!(ran.stderr.contains("stdin line 2: invalid UTF-8 after 1 bytes: dropped"), "{}", ran.stderr);
+    assert_eq!((ran.records().len(), target.sim.stats().posts), (2, 2));
+}
+
+/// Gives two jobs and then fails, as a disk that breaks.
+struct Breaks(std::io::Cursor<Vec<u8>>);
+
+impl std::io::Read for Breaks {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(into)? {
+            0 => Err(std::io::Error::other("it broke")),
+            count => Ok(count),
+        }
+    }
+}
+
+#[test]
+fn an_input_that_breaks_loses_no_job_that_is_under_way() {
+    let target = Target::start(&["--delay", "100ms"]);
+    let staged = target.stage(2);
+    let input = Box::new(Breaks(std::io::Cursor::new(staged.into_bytes())));
+    let url = target.url();
+    let ran = crate::support::tool_until(run, &["--target", &url], input, stress_suite::cli::Stop::default());
+    assert_eq!(ran.code, 74, "{}", ran.stderr);
+    assert!(ran.stderr.contains("stdin: it broke; nothing more is submitted"), "{}", ran.stderr);
+    let submitted =
+        ["soak-001", "soak-002"].into_iter().filter(|name| ran.last(name)["status"]["phase"] == "Submitted");
+    assert_eq!(submitted.count() as u64, target.sim.stats().posts);
+    assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "InputFailed");
+}
