@@ -114,6 +114,8 @@ fn make_resume_ends_a_suite_and_captures_it_whole() {
         run(&shell, "suite JOBS=3 LEVELS=2 RAMP_JOBS=2 IDLE_LIMIT=0s POLL_FLAGS='--min-interval 5ms --deadline 500ms'");
     assert_eq!(done.code, 2, "{}", done.stderr);
     shell.target.sim.release();
+    // Jobs of the ramp that still ran would be in the soak's captures, and short of spans.
+    wait_until("the end of every job", || shell.target.sim.stats().unfinished == 0);
     assert_eq!(shell.json("run/index.json")["status"]["verdict"], "Failed");
     let posts = shell.target.sim.stats().posts;
 
