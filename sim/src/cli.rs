@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::options::Options;
@@ -98,7 +98,7 @@ fn refused(error: &clap::Error) -> ExitCode {
 
 fn run(options: Options, command: &[OsString]) -> std::io::Result<u8> {
     // Signals are caught before the first address is announced, so that nobody can stop a half-started stand-in.
-    let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
     let sim = Sim::start(options)?;
     crate::complain(&format!("target {} (seed {})", sim.url(), sim.seed()));
     crate::complain(&format!("metrics {}/SERVICE/metrics", sim.metrics_url()));
@@ -106,7 +106,13 @@ fn run(options: Options, command: &[OsString]) -> std::io::Result<u8> {
     crate::complain(&format!("jaeger {}", sim.jaeger_url()));
     crate::complain(&format!("logs {}", sim.logs().display()));
     if command.is_empty() {
-        signals.forever().find(|signal| *signal != SIGCHLD);
+        for signal in signals.forever() {
+            match signal {
+                SIGUSR1 => sim.release(),
+                SIGCHLD => {}
+                _ => break,
+            }
+        }
         Ok(0)
     } else {
         wrap::run(command, &sim, &mut signals)

@@ -71,6 +71,7 @@ pub(crate) enum Kind {
     Garble,
     Stale,
     LoseTrace,
+    Hold,
 }
 
 impl Which {

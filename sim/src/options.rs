@@ -162,6 +162,10 @@ pub struct Faults {
     #[arg(long, value_name = "STAGE:WHICH")]
     pub hang: Vec<StageFault>,
 
+    /// The stage starts and holds up its worker for that job, until a SIGUSR1 lets every job go
+    #[arg(long, value_name = "STAGE:WHICH")]
+    pub hold: Vec<StageFault>,
+
     /// The stage never appears and emits nothing; the job goes on without it
     #[arg(long, value_name = "STAGE:WHICH")]
     pub drop: Vec<StageFault>,

@@ -112,6 +112,11 @@ impl Sim {
         self.seed
     }
 
+    /// Lets go what `--hold` holds up, now and from now on, as a SIGUSR1 does for the binary.
+    pub fn release(&self) {
+        self.pipeline.release();
+    }
+
     /// What was seen so far.
     pub fn stats(&self) -> Stats {
         self.pipeline.stats()

@@ -114,6 +114,9 @@ async fn drain(pipeline: &Arc<Pipeline>, stage: Stage, parallel: usize) {
 async fn handle(pipeline: Arc<Pipeline>, message: Message, receipt: Receipt, crowd: usize) {
     let handling = pipeline.begin(message, crowd);
     if handling.ending != Ending::Hang {
+        if handling.held {
+            pipeline.released().await;
+        }
         // A stage scaled to nothing still yields, so that polls are answered between two of them.
         sleep(handling.time.max(Duration::from_micros(1))).await;
         receipt.settle(pipeline.finish(message, handling)).await;

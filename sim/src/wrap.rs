@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGCHLD, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::sim::Sim;
@@ -27,7 +27,7 @@ pub(crate) fn run(command: &[OsString], sim: &Sim, signals: &mut Signals) -> io:
         .env("METRICS_URL", sim.metrics_url())
         .spawn();
     match started {
-        Ok(mut child) => outlive(&mut child, signals).map(code),
+        Ok(mut child) => outlive(&mut child, sim, signals).map(code),
         Err(error) => {
             crate::complain(&format!("{}: {error}", program.display()));
             Ok(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
@@ -39,7 +39,8 @@ pub(crate) fn run(command: &[OsString], sim: &Sim, signals: &mut Signals) -> io:
 ///
 /// A Ctrl-C reaches the command by itself, since it shares our process group and terminal. A SIGTERM may have been meant for us alone,
 /// so the first one is passed on; once only, since for many programs a second one means to drop everything.
-fn outlive(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
+/// A SIGUSR1 is for the stand-in, and lets go what `--hold` holds up.
+fn outlive(child: &mut Child, sim: &Sim, signals: &mut Signals) -> io::Result<ExitStatus> {
     let mut forwarded = false;
     if let Some(status) = child.try_wait()? {
         return Ok(status);
@@ -48,6 +49,9 @@ fn outlive(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
         if signal == SIGTERM && !forwarded {
             forwarded = true;
             forward(child)?;
+        }
+        if signal == SIGUSR1 {
+            sim.release();
         }
         if signal == SIGCHLD
             && let Some(status) = child.try_wait()?

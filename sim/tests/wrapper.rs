@@ -150,9 +150,14 @@ fn a_sigint_to_itself_alone_is_outlived() {
 
 /// A stand-in in the foreground, with the lines it announces itself by.
 fn foreground() -> (Child, BufReader<ChildStderr>, String) {
+    announced(&mut sim(), &[])
+}
+
+/// The same, with what else stands on its command line.
+fn announced(sim: &mut Command, command: &[&str]) -> (Child, BufReader<ChildStderr>, String) {
     let flags = ["--listen", "--metrics-listen", "--prom-listen", "--jaeger-listen"];
     let flags = flags.into_iter().flat_map(|flag| [flag, "127.0.0.1:0"]);
-    let mut child = sim().args(flags).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = sim.args(flags).args(command).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
@@ -169,6 +174,24 @@ fn in_the_foreground_it_serves_until_a_signal_and_ends_cleanly() {
         kill_process(served, signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0));
         assert!(test_kill_process(served).is_err());
+    }
+}
+
+#[test]
+fn a_sigusr1_lets_go_what_is_held_whether_there_is_a_command_or_not() {
+    for command in [&[][..], &["--", "sleep", "60"]] {
+        let data = common::data();
+        let (mut child, _stderr, url) =
+            announced(sim().args(["--hold", "whisper:1", "--data", data.path().to_str().unwrap()]), command);
+        let agent = common::agent(common::PATIENCE);
+        let answer = agent.post(format!("{url}/jobs/audio")).content_type("application/json").send(common::source(1));
+        let id = common::take_apart(answer.unwrap()).unwrap().text("/job_id");
+        let job = || common::take_apart(agent.get(format!("{url}/jobs/{id}")).call().unwrap()).unwrap().json();
+        common::until(|| job()["stage_states"]["whisper"]["started_at"].is_string().then_some(()));
+        kill_process(pid(&child), Signal::USR1).unwrap();
+        common::until(|| job()["stage_states"]["whisper"]["finished_at"].is_string().then_some(()));
+        kill_process(pid(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(if command.is_empty() { 0 } else { 143 }));
     }
 }
 

@@ -20,7 +20,7 @@ use jaeger_server::{Answer, HANG, Parameters, Server, Span, http, no_such_page, 
 use serde_json::{Value, json};
 use stress_suite::cli::Stop;
 use stress_suite::tools::capture_jaeger;
-use support::{Ran, Target, tool, tool_until};
+use support::{Ran, Target, tool, tool_until, wait_until};
 use tempfile::TempDir;
 
 /// 2026-05-20T22:30:00Z.

@@ -43,9 +43,7 @@ fn a_signal_ends_the_waiting_and_what_there_is_is_written() {
     let ran = std::thread::scope(|scope| {
         let (signal, server) = (stop.clone(), &rig.server);
         scope.spawn(move || {
-            while server.requests() < 3 {
-                std::thread::yield_now();
-            }
+            wait_until("three requests", || server.requests() >= 3);
             signal.trigger(2);
         });
         tool_until(capture_jaeger::run, &argv, Box::new(Cursor::new("")), stop)

@@ -6,6 +6,7 @@ mod again;
 mod beginning;
 mod chunks;
 mod results;
+#[path = "../support/server.rs"]
 mod server;
 mod settling;
 mod standin;

@@ -7,6 +7,7 @@ use stress_suite::cli::Stop;
 use stress_suite::record::Timestamp;
 
 use crate::server::{Reply, Server};
+use crate::support::wait_until;
 use crate::{JOB, ONE, bare, capture_until, envelope, targets};
 
 /// A server whose target was last scraped when `last` says, given the number of the question.
@@ -110,9 +111,7 @@ fn the_first_signal_ends_the_waiting_and_what_there_is_is_captured() {
     let done = std::thread::scope(|scope| {
         let capture = scope.spawn(|| capture_until(&flags, "", &stop));
         // Once the targets were asked for, it waits.
-        while asked(&server, "/api/v1/targets") == 0 {
-            std::thread::yield_now();
-        }
+        wait_until("a question for the targets", || asked(&server, "/api/v1/targets") > 0);
         stop.trigger(2);
         capture.join().unwrap()
     });

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::proxy::{FAULTS, Fault, Proxy};
-use crate::shell::{Done, Shell};
+use crate::shell::{Done, Shell, lines_with};
+use crate::support::wait_until;
 
 /// The records of `kind` in the run directory, by name, as they stood last.
 fn last(shell: &Shell, kind: &str) -> BTreeMap<String, Value> {
@@ -21,16 +22,36 @@ fn ended(records: &BTreeMap<String, Value>, result: &str) -> usize {
     records.values().filter(|record| record["status"]["result"] == result).count()
 }
 
+/// How long a tool waits for an answer: but for the fault that is silence, far longer than a busy machine takes.
+fn timeout(fault: Fault) -> &'static str {
+    if fault == Fault::Hang { "500ms" } else { "30s" }
+}
+
+/// Each fault at the same time as the others: they do little but wait.
+fn each_fault(test: impl Fn(Fault) + Sync) {
+    std::thread::scope(|scope| {
+        for fault in FAULTS {
+            let test = &test;
+            scope.spawn(move || test(fault));
+        }
+    });
+}
+
 #[test]
 fn a_target_that_goes_wrong_in_the_middle() {
-    for fault in FAULTS {
-        let shell = Shell::new(&["--stage-time", "l1=40s"]);
-        let proxy = Proxy::start(&shell.target.url(), "GET /jobs/", 6, fault);
-        let done = shell.run(&format!(
-            "TARGET={} SUBMIT='--timeout 400ms' POLL='--timeout 300ms --deadline 1500ms' run out",
+    each_fault(|fault| {
+        let shell = Shell::new(&["--hold", "l1:100%"]);
+        let proxy = Proxy::start(&shell.target.url(), "GET /jobs/", usize::MAX, fault);
+        let timeout = timeout(fault);
+        let running = shell.start(&format!(
+            "TARGET={} SUBMIT='--timeout {timeout}' POLL='--timeout {timeout} --deadline 3s' run out",
             proxy.url()
         ));
-        assert!(proxy.broke(), "{fault:?}: {}", done.stderr);
+        let records = shell.path("out/records.ndjson");
+        wait_until("three jobs in flight", || lines_with(&records, "\"Submitted\"") >= 3);
+        proxy.go_wrong();
+        let done = running.finish();
+        shell.target.sim.release();
         assert_eq!(done.code, 3, "{fault:?}: {}", done.stderr);
         let report = shell.json("out/report.json");
         let terms = report["status"]["conservation"].as_object().unwrap();
@@ -44,7 +65,7 @@ fn a_target_that_goes_wrong_in_the_middle() {
             let message = job["status"]["message"].as_str().unwrap();
             let why = match fault {
                 Fault::Die => "connection",
-                Fault::Hang => "no answer within 300 ms",
+                Fault::Hang => "no answer within 500 ms",
                 Fault::Garbage => "not JSON",
                 Fault::Page => "HTTP 502",
                 Fault::Torn => "broke off",
@@ -57,7 +78,7 @@ fn a_target_that_goes_wrong_in_the_middle() {
         );
         assert!([3, 4].contains(&done.code), "{fault:?}: {}", done.stderr);
         assert_eq!(shell.counted("out", "succeeded"), given_up.len() as u64, "{fault:?}: {}", done.stderr);
-    }
+    });
 }
 
 /// Four jobs, and one capture of them.
@@ -71,10 +92,10 @@ render-report --out out --expect all-done,captured > report; echo ${{PIPESTATUS[
 
 #[test]
 fn a_prometheus_that_goes_wrong_in_the_middle_of_the_capture() {
-    for fault in FAULTS {
+    each_fault(|fault| {
         let shell = Shell::new(&["--scrape-interval", "100ms"]);
         let proxy = Proxy::start(&shell.target.sim.prometheus_url(), "POST /api/v1/query_range", 3, fault);
-        let flags = "--timeout 500ms --pad 0s --settle 5s --step 100ms --no-raw";
+        let flags = format!("--timeout {} --pad 0s --settle 5s --step 100ms --no-raw", timeout(fault));
         let done = captured(&shell, &format!("capture-prom --out out --prometheus {} {flags}", proxy.url()));
         assert!(proxy.broke(), "{fault:?}: {}", done.stderr);
         assert_eq!(done.stdout, "0 0 0 0 4\n", "{fault:?}: {}", done.stderr);
@@ -95,15 +116,15 @@ fn a_prometheus_that_goes_wrong_in_the_middle_of_the_capture() {
         );
         let left = shell.run("find out -name '.*'");
         assert_eq!(left.stdout, "", "{fault:?}: nothing half-written");
-    }
+    });
 }
 
 #[test]
 fn a_jaeger_that_goes_wrong_in_the_middle_of_the_capture() {
-    for fault in FAULTS {
+    each_fault(|fault| {
         let shell = Shell::new(&[]);
         let proxy = Proxy::start(&shell.target.sim.jaeger_url(), "GET /api/v3/traces", 2, fault);
-        let flags = "--timeout 500ms --flush 0s --settle 5s";
+        let flags = format!("--timeout {} --flush 0s --settle 5s", timeout(fault));
         let done = captured(&shell, &format!("capture-jaeger --out out --jaeger {} {flags}", proxy.url()));
         assert!(proxy.broke(), "{fault:?}: {}", done.stderr);
         assert_eq!(done.stdout, "0 0 0 0 4\n", "{fault:?}: {}", done.stderr);
@@ -120,5 +141,5 @@ fn a_jaeger_that_goes_wrong_in_the_middle_of_the_capture() {
         }
         assert_eq!(shell.json("out/report.json")["status"]["verdict"], "Incomplete", "{fault:?}");
         assert_eq!(shell.counted("out", "succeeded"), 4, "{fault:?}");
-    }
+    });
 }

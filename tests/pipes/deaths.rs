@@ -1,25 +1,28 @@
 //! Kill -9 of any one tool: nothing hangs, no half-written file, the ids known so far are on record, and a report that is
 //! made again names the rest.
 
-use crate::shell::{Shell, lines_with, wait_until};
+use crate::shell::{Shell, lines_with};
+use crate::support::wait_until;
 
 fn kill(victim: &str) {
     let shell = Shell::new(&["--hang", "l1:4,5"]);
-    // Each tool's pid is that of the subshell which it replaces.
-    let running = shell.start(&format!(
-        r#"mkdir out
-start() {{ echo $BASHPID > "$1.pid"; exec "$@"; }}
-(start stage-fixtures --from $FIXTURES --into data/fixtures --jobs 8 --run r1; sleep 60) |
+    // Each tool's pid is that of the subshell which it replaces. The input stays open, so that none has ended before
+    // it is killed.
+    let running = shell.start(
+        r#"mkdir out; mkfifo gate
+start() { echo $BASHPID > "$1.pid"; exec "$@"; }
+(stage-fixtures --from $FIXTURES --into data/fixtures --jobs 8 --run r1; read -r _ < gate) |
 (start submit-jobs --concurrency 2 --slots out/slots) |
 (start poll-jobs --slots out/slots --min-interval 5ms --deadline 3s) |
 (start render-report --out out) > /dev/null
-echo "${{PIPESTATUS[@]}}"; [[ -f {victim}.pid ]]"#
-    ));
+echo "${PIPESTATUS[@]}""#,
+    );
     let records = shell.path("out/records.ndjson");
     wait_until("the fifth submission", || lines_with(&records, "Submitted") >= 5);
     let pid = shell.read(&format!("{victim}.pid")).trim().to_owned();
     let killed = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
     assert!(killed.success(), "{victim} had gone already");
+    std::fs::write(shell.path("gate"), "go\n").unwrap();
     let done = running.finish();
     assert!(done.stdout.contains("137"), "{victim}: {}{}", done.stdout, done.stderr);
 

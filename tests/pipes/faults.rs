@@ -69,11 +69,12 @@ fn a_lost_job() {
 #[test]
 fn a_hung_job() {
     check(&Case {
-        faults: &["--hang", "l1:2"],
-        script: "POLL='--deadline 2s' run out",
+        // The others take next to no time, and the deadline is far beyond that.
+        faults: &["--hang", "l1:2", "--time-scale", "0"],
+        script: "POLL='--deadline 4s' run out",
         code: 3,
         account: &[("succeeded", 5), ("timedOut", 1)],
-        said: &["DeadlineExceeded", "not ended within 2.00 s"],
+        said: &["DeadlineExceeded", "not ended within 4.00 s"],
     });
 }
 
@@ -81,10 +82,10 @@ fn a_hung_job() {
 fn a_submission_that_is_never_answered() {
     check(&Case {
         faults: &["--no-answer", "4"],
-        script: "SUBMIT='--timeout 1s' run out",
+        script: "SUBMIT='--timeout 3s' run out",
         code: 4,
         account: &[("succeeded", 5), ("unknown", 1)],
-        said: &["NoAnswer", "no answer within 1.00 s; it may run"],
+        said: &["NoAnswer", "no answer within 3.00 s; it may run"],
     });
 }
 
@@ -102,7 +103,7 @@ fn two_jobs_with_one_id() {
 #[test]
 fn a_target_that_dies_after_the_third_job() {
     check(&Case {
-        faults: &["--die-after", "3"],
+        faults: &["--die-after", "3", "--hold", "whisper:100%"],
         script: "POLL='--deadline 1s' run out",
         code: 3,
         account: &[("succeeded", 0)],
@@ -135,7 +136,7 @@ fn answers_that_are_late_broken_or_refusals_cost_nothing_but_time() {
 #[test]
 fn a_status_word_that_nobody_named() {
     check(&Case {
-        faults: &["--status-word", "done=completed"],
+        faults: &["--status-word", "done=completed", "--time-scale", "0"],
         script: "POLL='--deadline 1s' run out",
         code: 3,
         account: &[("timedOut", 6)],
@@ -146,7 +147,8 @@ fn a_status_word_that_nobody_named() {
 #[test]
 fn a_capacity_that_is_too_small() {
     check(&Case {
-        faults: &["--capacity", "2"],
+        // The first two take long enough to be unfinished when the last comes.
+        faults: &["--capacity", "2", "--time-scale", "0.05"],
         script: "CONCURRENCY=6 run out",
         code: 3,
         account: &[],

@@ -4,7 +4,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::makefile::{make, run};
-use crate::shell::{Shell, lines_with, wait_until};
+use crate::shell::{Shell, lines_with};
+use crate::support::wait_until;
 
 /// Everything that is doubtful in the report of `dir`.
 fn doubts(shell: &Shell, dir: &str) -> String {
@@ -105,12 +106,15 @@ fn the_warm_up_is_left_out_of_everything_and_a_failed_one_is_doubtful() {
 
 #[test]
 fn counters_that_may_hold_some_of_the_warm_up_are_said_to() {
-    // Nothing is scraped between the warm-up and the counted jobs.
-    let shell = Shell::new(&["--scrape-interval", "2s"]);
-    let done = run(&shell, "soak JOBS=2 WARMUP=1 WARMUP_REST=0s IDLE_LIMIT=0s CAPTURE_FLAGS='--pad 4s --settle 10s'");
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    let doubts = doubts(&shell, "run/soak");
-    assert!(doubts.contains("histograms and counters may hold some of the warm-up"), "{doubts}");
+    let said = || {
+        let shell = Shell::new(&["--scrape-interval", "2s"]);
+        let flags = "WARMUP=1 WARMUP_REST=0s IDLE_LIMIT=0s CAPTURE_FLAGS='--pad 4s --settle 10s'";
+        let done = run(&shell, &format!("soak JOBS=2 {flags}"));
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        doubts(&shell, "run/soak").contains("histograms and counters may hold some of the warm-up")
+    };
+    // A scrape hardly ever falls between the warm-up and the counted jobs, but for once it may.
+    assert!((0..3).any(|_| said()));
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn a_scenario_on_a_target_that_is_still_busy_waits_and_then_goes_on_with_a_mark(
         ramp.stderr
     );
     let page = shell.read(&format!("{level}/report.md"));
-    assert!(page.contains("began on a target that was not idle after 1.5"), "{page}");
+    assert!(page.contains("began on a target that was not idle after "), "{page}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use rustix::process::Signal;
 
-use crate::shell::{Done, Shell, lines_with, wait_until};
-use crate::support::root;
+use crate::shell::{Done, Shell, lines_with};
+use crate::support::{root, wait_until};
 
 /// `make` in the repository, with the binaries that were built for the tests and everything it writes elsewhere.
 pub(crate) fn make(shell: &Shell, arguments: &str) -> String {

@@ -68,6 +68,11 @@ impl Proxy {
         format!("http://{}", self.0.own)
     }
 
+    /// Begins the fault now.
+    pub(crate) fn go_wrong(&self) {
+        self.0.broken.store(true, Ordering::SeqCst);
+    }
+
     /// Whether the fault has begun.
     pub(crate) fn broke(&self) -> bool {
         self.0.broken.load(Ordering::SeqCst)

@@ -6,15 +6,12 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
-use crate::support::{Target, bin, root};
-
-/// No test's script may take longer: then it hangs, and that is the failure.
-const PATIENCE: Duration = Duration::from_secs(90);
+use crate::support::{PATIENCE, Target, bin, root};
 
 /// The pipe of the README, for a target in `$TARGET`; `$1` is the run directory, more flags in variables.
 pub(crate) const PIPE: &str = r#"
@@ -132,15 +129,6 @@ impl Running {
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
         let [stdout, stderr] = texts;
         Done { code, stdout, stderr }
-    }
-}
-
-/// Waits until `condition` holds; it failing to come is the test's failure.
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use rustix::process::Signal;
 
-use crate::shell::{Shell, lines_with, wait_until};
+use crate::shell::{Shell, lines_with};
+use crate::support::wait_until;
 
 #[test]
 fn ctrl_c_reaches_the_whole_pipe_and_the_report_is_written() {

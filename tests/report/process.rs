@@ -5,22 +5,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::standin::wait_until;
 use crate::support::{Scratch, good, text};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_render-report");
 
 /// What stands in records.ndjson, once it is as long as `expected`; the tool writes each line when it reads it.
 fn wait_for_records(out: &Path, expected: &str) {
-    let path = out.join("records.ndjson");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    loop {
-        let held = std::fs::read_to_string(&path).unwrap_or_default();
-        if held == expected {
-            return;
-        }
-        assert!(std::time::Instant::now() < deadline, "{} holds {held}", path.display());
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    let held = || std::fs::read_to_string(out.join("records.ndjson")).unwrap_or_default();
+    wait_until(&format!("records as long as\n{expected}"), || held() == expected);
 }
 
 #[test]

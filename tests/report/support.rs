@@ -1,13 +1,13 @@
 //! Runs the tool in process, on literal lines and a directory of its own.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
-use clap::Parser;
-use stress_suite::cli::{Console, Exit, Io, Stop};
-use stress_suite::record::{Parsed, Record, Report};
-use stress_suite::tools::render_report::{Args, run};
+use stress_suite::cli::Stop;
+use stress_suite::tools::render_report::run;
+
+pub(crate) use crate::standin::Ran;
+use crate::standin::called;
 
 /// A Run of three jobs at concurrency 2, with two required stages.
 pub(crate) const RUN: &str = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"soak","run":"r1","labels":{"scenario":"soak"}},"spec":{"scenario":"soak","prefix":"soak","jobs":3,"concurrency":2,"stages":[{"name":"whisper","required":true},{"name":"l0","after":["whisper"],"required":true},{"name":"persist","after":["l0"],"required":false}]},"status":{"startedAt":"2026-05-20T22:30:00Z","clockOffset":{"seconds":0.5,"boundSeconds":0.01}}}"#;
@@ -41,30 +41,6 @@ pub(crate) fn good() -> Vec<String> {
     let jobs = [("soak-001", 1.0, 5.0), ("soak-002", 1.5, 6.0), ("soak-003", 6.0, 8.0)];
     let jobs = jobs.map(|(name, start, length)| job(name, &succeeded(start, length)));
     [vec![RUN.to_owned()], jobs.to_vec()].concat()
-}
-
-/// What a run of the tool left behind.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// Its exit code, as a shell shows it.
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Ran {
-    /// The Report on stdout.
-    pub(crate) fn report(&self) -> Report {
-        match Record::parse(self.stdout.trim()).unwrap() {
-            Parsed::Record(record) => record.read().unwrap(),
-            Parsed::Other => panic!("not a record: {}", self.stdout),
-        }
-    }
-
-    /// The cause of its verdict.
-    pub(crate) fn cause(&self) -> String {
-        self.report().status.cause
-    }
 }
 
 /// A scratch directory and the scenario directory in it, which is not there yet.
@@ -109,40 +85,7 @@ pub(crate) fn judged(lines: &[String], flags: &[&str]) -> Ran {
     Scratch::new().report(lines, flags)
 }
 
-#[derive(Clone, Default)]
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Runs the tool with these arguments on `stdin`.
 pub(crate) fn tool(args: &[&str], stdin: impl Read + Send + 'static) -> Ran {
-    let args = Args::try_parse_from([&["render-report"], args].concat()).unwrap();
-    let (mut stdout, stderr) = (Vec::new(), Sink::default());
-    let console = Console::new("render-report", Box::new(stderr.clone()), false);
-    let io = Io {
-        stdin: Box::new(BufReader::new(stdin)),
-        stdin_is_terminal: false,
-        stdout: &mut stdout,
-        stdout_fd: None,
-        console: console.clone(),
-        stop: Stop::default(),
-    };
-    let exit = run(args, io).unwrap_or_else(|failure| {
-        if let Some(message) = failure.message() {
-            console.say(message);
-        }
-        failure.exit()
-    });
-    let stderr = String::from_utf8(stderr.0.lock().unwrap().clone()).unwrap();
-    assert!(!matches!(exit, Exit::Signal(_)), "no signal was sent");
-    Ran { code: exit.code(), stdout: String::from_utf8(stdout).unwrap(), stderr }
+    called("render-report", run, args, Box::new(stdin), Stop::default())
 }

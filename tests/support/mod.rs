@@ -5,12 +5,18 @@
 use std::io::{self, BufReader, Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::Value;
 use stress_suite::cli::{Console, Io, Outcome, Stop};
+use stress_suite::record::{Parsed, Record, Report};
+
+/// What has not come by then is not coming: a busy machine takes many times what a quiet one does.
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a tool run in process did.
+#[derive(Debug)]
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
@@ -31,6 +37,19 @@ impl Ran {
     pub fn last(&self, name: &str) -> Value {
         let found = self.records().into_iter().rfind(|record| record["metadata"]["name"] == name);
         found.unwrap_or_else(|| panic!("no {name} in:\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// The Report on stdout, which is all that there is.
+    pub fn report(&self) -> Report {
+        match Record::parse(self.stdout.trim()).unwrap() {
+            Parsed::Record(record) => record.read().unwrap(),
+            Parsed::Other => panic!("not a record: {}", self.stdout),
+        }
+    }
+
+    /// The cause of its verdict.
+    pub fn cause(&self) -> String {
+        self.report().status.cause
     }
 
     /// The phases that the job of this name went through.
@@ -72,7 +91,18 @@ pub fn tool_until<A: Parser>(
     stdin: Box<dyn io::Read + Send>,
     stop: Stop,
 ) -> Ran {
-    let parsed = A::try_parse_from(std::iter::once("tool").chain(argv.iter().copied()));
+    called("tool", run, argv, stdin, stop)
+}
+
+/// As [`tool_until`], with the name that begins what it says.
+pub fn called<A: Parser>(
+    name: &'static str,
+    run: fn(A, Io<'_>) -> Outcome,
+    argv: &[&str],
+    stdin: Box<dyn io::Read + Send>,
+    stop: Stop,
+) -> Ran {
+    let parsed = A::try_parse_from(std::iter::once(name).chain(argv.iter().copied()));
     let parsed = parsed.unwrap_or_else(|error| panic!("{argv:?}: {error}"));
     let (mut stdout, stderr) = (Shared::default(), Shared::default());
     let io = Io {
@@ -80,16 +110,25 @@ pub fn tool_until<A: Parser>(
         stdin_is_terminal: false,
         stdout: &mut stdout,
         stdout_fd: None,
-        console: Console::new("tool", Box::new(stderr.clone()), false),
+        console: Console::new(name, Box::new(stderr.clone()), false),
         stop,
     };
     let (exit, message) = match run(parsed, io) {
         Ok(exit) => (exit, String::new()),
         Err(failure) => {
-            (failure.exit(), failure.message().map(|message| format!("tool: {message}\n")).unwrap_or_default())
+            (failure.exit(), failure.message().map(|message| format!("{name}: {message}\n")).unwrap_or_default())
         }
     };
     Ran { code: exit.code(), stdout: stdout.text(), stderr: stderr.text() + &message }
+}
+
+/// Waits until `condition` holds, looking again and again; it failing to come is the test's failure.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(3));
+    }
 }
 
 /// The directory of the binaries that were built with this test.
@@ -124,6 +163,16 @@ impl Target {
 
     pub fn url(&self) -> String {
         self.sim.url()
+    }
+
+    /// Waits until a worker has jobs at `stage`: one that hangs there stays, and so does one that is held.
+    pub fn busy(&self, stage: &str) {
+        let url = format!("{}/rabbitmq/metrics", self.sim.metrics_url());
+        let depth = format!("rabbitmq_detailed_queue_messages_unacked{{queue=\"stage.{stage}\",vhost=\"/\"}} ");
+        let metrics = || ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+        wait_until(&format!("a job at {stage}"), || {
+            metrics().lines().any(|line| line.strip_prefix(&depth).is_some_and(|count| count != "0"))
+        });
     }
 
     /// Stages `jobs` of the repository's fixtures and gives the records.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use stress_suite::cli::Stop;
 use stress_suite::tools::await_idle::run;
 
-use crate::support::{Ran, Target, tool, tool_until};
+use crate::support::{Ran, Target, tool, tool_until, wait_until};
 
 /// What the Run says at last of the idle target.
 fn idle(ran: &Ran) -> Value {
@@ -26,12 +26,19 @@ fn await_idle(target: &Target, argv: &[&str]) -> Ran {
 /// A target whose queues were scraped once at least, unless nobody is there to be asked.
 fn quick(flags: &[&str]) -> Target {
     let target = Target::start(&[flags, &["--scrape-interval", "50ms"]].concat());
-    let url = format!("{}/api/v1/query?query=rabbitmq_detailed_queue_messages_unacked", target.sim.prometheus_url());
-    let scraped = || ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap().contains("stage.persist");
-    while !flags.contains(&"--prom-down") && !scraped() {
-        std::thread::yield_now();
+    if !flags.contains(&"--prom-down") {
+        let query = r#"rabbitmq_detailed_queue_messages_unacked{queue="stage.persist"}"#;
+        wait_until("a scrape of the queues", || scraped(&target, query, "0"));
     }
     target
+}
+
+/// Whether a series of `query` had `value` when it was last scraped.
+fn scraped(target: &Target, query: &str, value: &str) -> bool {
+    let url = format!("{}/api/v1/query", target.sim.prometheus_url());
+    let text = ureq::get(&url).query("query", query).call().unwrap().body_mut().read_to_string().unwrap();
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    answer["data"]["result"].as_array().unwrap().iter().any(|series| series["value"][1] == value)
 }
 
 #[test]
@@ -75,6 +82,8 @@ fn an_idle_target_is_seen_to_be_idle_and_every_line_is_handed_on() {
 fn a_queue_that_drains_is_waited_for() {
     let target = quick(&["--time-scale", "0.08"]);
     let earlier = target.submit(&["--max-posts", "4"], &target.stage(4));
+    // Four jobs take more than a second, and from here on the scrapes show it.
+    wait_until("a scrape of messages at work", || scraped(&target, "rabbitmq_detailed_queue_messages_unacked", "1"));
     let ran = await_idle(&target, &["--limit", "60s"]);
     assert_eq!((&idle(&ran)["idle"], ran.code), (&true.into(), 0), "{}", ran.stderr);
     let done = target.sim.stats().jobs.iter().filter(|job| job.status == "done").count();
@@ -88,6 +97,7 @@ fn a_queue_that_drains_is_waited_for() {
 fn a_queue_that_does_not_drain_is_given_up_with_a_mark() {
     let target = quick(&["--hang", "l1:1"]);
     target.submit(&[], &target.stage(1));
+    target.busy("l1");
     let ran = await_idle(&target, &["--limit", "1500ms"]);
     let idle = idle(&ran);
     assert_eq!((&idle["idle"], ran.code), (&false.into(), 0));
@@ -114,7 +124,8 @@ fn a_job_of_an_earlier_run_is_polled_until_it_has_ended() {
 fn a_job_that_never_ends_is_given_up_and_one_that_the_target_does_not_know_is_no_hindrance() {
     let target = quick(&["--hang", "whisper:1"]);
     let (_, path) = interrupted(&target);
-    let argv = ["--earlier", path.to_str().unwrap(), "--limit", "300ms"];
+    target.busy("whisper");
+    let argv = ["--earlier", path.to_str().unwrap(), "--limit", "1s"];
     let ran = await_idle(&target, &argv);
     assert!(idle(&ran)["busy"].as_str().unwrap().starts_with("the earlier job soak-001 is running"), "{}", ran.stdout);
     let forgetful = quick(&[]);

@@ -1,6 +1,8 @@
 //! Each tool in process, against a real stand-in on a loopback port.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+#[path = "../support/server.rs"]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,12 +1,10 @@
 //! The poll that a profile describes is the same whoever asks: `poll-jobs`, its `--explain` and `await-idle`.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
 
 use stress_suite::tools::{await_idle, poll_jobs};
 
+use crate::server::{Reply, Server};
 use crate::support::{Ran, tool};
 
 type Asker = fn(&[&str], &str) -> Ran;
@@ -16,26 +14,6 @@ const JOB: &str = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"
 const NEXT: &str =
     r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"soak-001","run":"r2"},"status":{"phase":"Staged"}}"#;
 
-/// A target on which every job is done, and what it was asked with.
-fn done() -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let heads = Arc::new(Mutex::new(Vec::new()));
-    let kept = heads.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let (mut head, mut reader) = (String::new(), BufReader::new(stream.try_clone().unwrap()));
-            while reader.read_line(&mut head).is_ok_and(|read| read > 2) {}
-            kept.lock().unwrap().push(head);
-            let body = r#"{"status":"done"}"#;
-            let length = body.len();
-            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
-        }
-    });
-    (url, heads)
-}
-
 #[test]
 fn its_headers_are_filled_for_each_job() {
     let dir = tempfile::tempdir().unwrap();
@@ -43,7 +21,8 @@ fn its_headers_are_filled_for_each_job() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/autorag.toml")).unwrap();
     let headers = "\n[poll.headers]\n\"X-Asked\" = \"{run}/{name}/{source}/{id}\"\n\n[poll.words]\n";
     fs::write(&profile, text.replacen("\n[poll.words]\n", headers, 1)).unwrap();
-    let (url, heads) = done();
+    let target = Server::new(|_| Reply::json(r#"{"status":"done"}"#));
+    let url = target.url();
     let to = ["--target", &url, "--profile", profile.to_str().unwrap()];
     let records = dir.path().join("records.ndjson");
     fs::write(&records, JOB.to_owned() + "\n").unwrap();
@@ -56,14 +35,14 @@ fn its_headers_are_filled_for_each_job() {
         (poll, &["--explain", "j 7"], "", "///j 7"),
         (idle, &earlier, NEXT, "r1/soak-001//in/a.webm/j 7"),
     ] {
-        heads.lock().unwrap().clear();
+        let before = target.seen().len();
         let ran = asker(&[&to[..], flags].concat(), &format!("{input}\n"));
         assert_eq!(ran.code, 0, "{flags:?}: {}", ran.stderr);
-        let heads = heads.lock().unwrap();
-        let mut polls = heads.iter().filter(|head| head.contains("j%207 HTTP")).peekable();
-        assert!(polls.peek().is_some(), "{flags:?}: {heads:?}");
+        let seen = target.seen().split_off(before);
+        let mut polls = seen.iter().filter(|request| request.path.ends_with("/j%207")).peekable();
+        assert!(polls.peek().is_some(), "{flags:?}: {seen:?}");
         for poll in polls {
-            assert!(poll.to_lowercase().contains(&format!("x-asked: {asked}\r\n")), "{flags:?}: {poll}");
+            assert_eq!(poll.headers.get("x-asked").map(String::as_str), Some(asked), "{flags:?}: {poll:?}");
         }
     }
 }

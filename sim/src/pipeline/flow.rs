@@ -33,6 +33,8 @@ pub(crate) enum Ending {
 pub(crate) struct Handling {
     pub(crate) time: Duration,
     pub(crate) ending: Ending,
+    /// Whether it waits to be let go before its time begins.
+    pub(crate) held: bool,
     began: Instant,
 }
 
@@ -151,7 +153,8 @@ impl Pipeline {
         let whole = self.scaled(seconds * size * crowded * jitter);
         // What raises does so half way.
         let time = if ending == Ending::Raise { whole / 2 } else { whole };
-        Handling { time, ending, began: Instant::now() }
+        let held = strikes(&faults.hold, Kind::Hold);
+        Handling { time, ending, held, began: Instant::now() }
     }
 
     /// Ends a message that did not hang: on to the next stage, to another attempt, or to the dead letters.

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::broker::Broker;
 use crate::clock::Clock;
@@ -55,6 +55,8 @@ pub(crate) struct Pipeline {
     world: Mutex<World>,
     gpu: Notify,
     io: Notify,
+    /// Whether what `--hold` holds up was let go.
+    released: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +93,7 @@ impl Pipeline {
             world: Mutex::default(),
             gpu: Notify::new(),
             io: Notify::new(),
+            released: watch::Sender::new(false),
             options,
         }
     }
@@ -110,6 +113,18 @@ impl Pipeline {
     /// Waits until something was published for this worker since it last waited.
     pub(crate) async fn wait(&self, worker: Worker) {
         self.bell(worker).notified().await;
+    }
+
+    /// Lets go what `--hold` holds up, now and from now on.
+    pub(crate) fn release(&self) {
+        self.released.send_replace(true);
+    }
+
+    /// Waits until what is held up was let go.
+    pub(crate) async fn released(&self) {
+        // The sender is ours, so the wait cannot end any other way.
+        let mut released = self.released.subscribe();
+        let _released = released.wait_for(|released| *released).await;
     }
 
     /// Whether `--die-after` has been reached: nothing more is answered.

@@ -144,7 +144,7 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "it never came");
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

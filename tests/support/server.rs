@@ -1,4 +1,5 @@
-//! A Prometheus that a test makes up: a small HTTP server whose answers are a function of the request.
+//! A Prometheus or a target that a test makes up: a small HTTP server whose answers are a function of the request.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
