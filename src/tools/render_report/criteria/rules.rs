@@ -22,7 +22,7 @@ pub(in super::super) const CAPTURED: &str = "captured";
 const QUOTED: usize = 80;
 
 /// How many characters of what befell jobs a sentence tells; the tables have it all.
-const TOLD: usize = 200;
+const TOLD: usize = 160;
 
 /// One of them.
 pub(super) struct Rule {
