@@ -37,6 +37,7 @@ fn every_criterion_is_on_the_first_screen_worst_first() {
     let (first, last) = ("- ✕ **all\\-done**: 2 of 3 succeeded", "✓ **success");
     assert!(head.replace("all-done", "all\\-done").contains(first) && head.contains(last), "{head}");
     let page = words(&scratch.read("report.html"));
+    assert!(page.contains("The critical path of the slowest job that succeeded"), "{page}");
     let (head, _) = page.split_once("3 asked = ").unwrap();
     assert!(
         head.contains("✕ throughput>3000/min : 15.0 jobs/min") || head.contains("✕ throughput>3000/min: 15.0 jobs/min"),
