@@ -141,6 +141,8 @@ capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAP
 capture-prom --out "$$dir" $(profile_flags) $(prom) $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
 capture-jaeger --out "$$dir" $(profile_flags) $(jaeger) $(CAPTURE_FLAGS) $(JAEGER_FLAGS) "$$@"
 endef
+# Pages to be sent, where REPORT_FLAGS asks for them, also of what lies above the scenarios.
+to_be_sent = $(filter --redact,$(REPORT_FLAGS))
 # Index pages over the run $$run, the innermost first, and over what it is a part of; a scenario itself has none. The
 # verdict is that of $$run.
 define indexes
@@ -148,7 +150,7 @@ indexes() {
 for place in "$$run/ramp" "$$run" "$$run/.." "$$run/../.." "$$run/../../.."; do
   [[ -f $$place/index.json || $$place == "$$run" || ( $$place == "$$run/ramp" && -d $$place ) ]] || continue
   [[ ! -f $$place/records.ndjson ]] || continue
-  render-report --index "$$(realpath --relative-to=. "$$place")" > /dev/null && code=0 || code=$$?
+  render-report --index "$$(realpath --relative-to=. "$$place")" $(to_be_sent) > /dev/null && code=0 || code=$$?
   [[ $$place != "$$run" ]] || verdict=$$code
 done
 }
@@ -245,7 +247,7 @@ ramp: build ## Ramp: concurrency level by level, until the first level that does
 	  { mkdir "$$dir" && made=yes && pipe; } || break
 	  rm -f "$$dir/slots"
 	done
-	render-report --index '$(OUT)/ramp' > /dev/null
+	render-report --index '$(OUT)/ramp' $(to_be_sent) > /dev/null
 
 .PHONY: ab
 ab: leg-named build ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
@@ -287,7 +289,7 @@ suite: build ## Soak, then ramp, also when the soak fails; then the run's report
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
 	unset SUITE_RUNS; dir='$(OUT)/soak' made=yes
-	render-report --index '$(OUT)' --planned soak,ramp > /dev/null
+	render-report --index '$(OUT)' --planned soak,ramp $(to_be_sent) > /dev/null
 
 .PHONY: capture
 capture: build ## Capture and report on a window without jobs: make capture START=-5m [END=…] OUT=…

@@ -84,8 +84,11 @@ impl Scenario {
         Some(sums.asked.saturating_sub(sums.succeeded))
     }
 
-    /// Between which bounds the jobs per minute lie, as the bounds of its window have it.
+    /// Between which bounds the jobs per minute lie; where a report does not say, as the bounds of its window have it.
     pub fn jobs_per_minute_bounds(&self) -> Option<(f64, f64)> {
+        if let Some(told) = self.figure("jobsPerMinuteLow").zip(self.figure("jobsPerMinuteHigh")) {
+            return Some(told);
+        }
         let rate = self.figure("jobsPerMinute")?;
         let positive = |name| self.figure(name).filter(|seconds| *seconds > 0.0);
         let (short, long) = (positive("windowLowSeconds")?, positive("windowHighSeconds")?);

@@ -4,8 +4,7 @@
 #[path = "support/jaeger_server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests in time")]
 mod jaeger_server;
-#[path = "capture_prom/server.rs"]
-#[allow(dead_code, reason = "shared with other tests in time")]
+#[path = "support/server.rs"]
 mod prometheus_server;
 mod support;
 

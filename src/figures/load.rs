@@ -59,6 +59,8 @@ pub struct Load {
     pub peak: u64,
     /// Between what that lies: ends are known as well as the polls saw them, and jobs may have no record.
     pub peak_within: Bounds,
+    /// The most jobs that were certainly in flight at one moment, each between its acceptance and a poll that saw it running.
+    pub surely_in_flight: Option<(Timestamp, u64)>,
     /// Jobs in flight, averaged over the time from the first submission to the last.
     pub mean_while_submitting: Option<f64>,
     /// The first `submittedAt`.
@@ -81,6 +83,8 @@ pub struct Load {
     pub succeeded: u64,
     /// Between what the jobs that succeeded a second lie; none where the window is not known.
     pub succeeded_per_second: Option<Bounds>,
+    /// How many jobs have no known end: each may have succeeded, and may have kept the window open.
+    pub open: u64,
 }
 
 impl Load {
@@ -99,6 +103,7 @@ impl Load {
         lags.sort_by(f64::total_cmp);
         load.lag = quantile(&lags, 0.5).zip(lags.last().copied()).map(|(p50, max)| Lag { p50, max });
         load.find_concurrency(&in_flight(account, journeys, |end| end.at));
+        load.surely_in_flight = surely_in_flight(account);
         load.find_bounds(account, journeys);
         load
     }
@@ -119,14 +124,34 @@ impl Load {
         self.window_seconds().map(|seconds| self.succeeded as f64 * 60.0 / seconds)
     }
 
+    /// Between what that lies.
+    pub fn jobs_per_minute_within(&self) -> Option<Bounds> {
+        let Bounds { low, high } = self.succeeded_per_second?;
+        Some(Bounds { low: low * 60.0, high: high * 60.0 })
+    }
+
+    /// The mean in flight while jobs were submitted, where that is one: with no more jobs than slots, or in a burst, it is
+    /// only how long submitting took.
+    pub fn mean_told(&self) -> Option<f64> {
+        let Asked { jobs, concurrency, rate_per_second, .. } = self.asked;
+        let filled = concurrency.is_some_and(|slots| jobs > slots) || rate_per_second.is_some();
+        self.mean_while_submitting.filter(|_| filled)
+    }
+
+    /// Submissions a second, where they followed a schedule or came as a burst: those of the closed model follow from the
+    /// ends.
+    pub fn rate_told(&self) -> Option<f64> {
+        self.rate_reached.filter(|_| self.asked.concurrency.is_none())
+    }
+
     fn find_rate(&mut self, submitted: usize) {
         let between = self.last_submitted.zip(self.first_submitted).map(|(last, first)| last.since(first));
         // n submissions have n - 1 distances between them.
         self.rate_reached = between.filter(|s| *s > 0.0).map(|seconds| (submitted.saturating_sub(1)) as f64 / seconds);
     }
 
-    /// Jobs without a known end may have succeeded in the window, or have kept it open until the last that was heard of them;
-    /// jobs of which nothing was heard, for as long as you like.
+    /// A job without a known end may have succeeded in the window, or have kept it open for as long as you like: that it was
+    /// given up ends nothing.
     fn find_bounds(&mut self, account: &Account, journeys: &[Journey]) {
         let countless = if account.uncertain.is_some() { f64::INFINITY } else { 0.0 };
         let peak = |part| peak(&steps(&in_flight(account, journeys, part)), i64::MIN, i64::MAX) as f64;
@@ -134,15 +159,17 @@ impl Load {
         self.peak_within = Bounds { low: peak(|end| end.low), high: peak(|end| end.high) + unheard + countless };
         let pairs = || account.entries.iter().zip(journeys);
         let ended = pairs().filter_map(|(_, journey)| journey.end);
-        let open = pairs().filter(|(_, journey)| journey.end.is_none()).filter_map(|(entry, _)| last_heard(entry));
+        let is_over = |entry: &Entry| matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
+        self.open = pairs().filter(|(entry, journey)| journey.end.is_none() && !is_over(entry)).count() as u64;
+        let timeless = pairs().filter(|(entry, journey)| journey.end.is_none() && is_over(entry));
         let first = ended.clone().map(|end| end.low).max();
-        let last = ended.map(|end| end.high).chain(open).max();
-        let unknown = pairs().filter(|(entry, _)| entry.outcome != Outcome::Succeeded && !entry.outcome.is_bad());
+        let last = ended.map(|end| end.high).chain(timeless.filter_map(|(entry, _)| last_heard(entry))).max();
+        let unknown = pairs().filter(|(entry, _)| entry.outcome.is_open());
         let most = self.succeeded as f64 + unknown.count() as f64 + countless;
         self.succeeded_per_second =
             self.first_submitted.zip(first.zip(last)).filter(|_| self.window_seconds().is_some()).map(
                 |(start, (first, last))| Bounds {
-                    low: if unheard + countless > 0.0 { 0.0 } else { self.succeeded as f64 / last.since(start) },
+                    low: if self.open > 0 || countless > 0.0 { 0.0 } else { self.succeeded as f64 / last.since(start) },
                     high: if first > start { most / first.since(start) } else { f64::INFINITY },
                 },
             );
@@ -205,6 +232,19 @@ fn in_flight(account: &Account, journeys: &[Journey], part: fn(Moment) -> Timest
         Some((start, end.max(Timestamp::from_micros(start.micros().saturating_add(1)))))
     });
     spans.collect()
+}
+
+fn surely_in_flight(account: &Account) -> Option<(Timestamp, u64)> {
+    let spans = account.entries.iter().filter_map(|entry| {
+        let status = &entry.job.as_ref()?.status;
+        // Two names of one job are one in flight.
+        let ran = entry.outcome != Outcome::Rejected && entry.reason.as_deref() != Some("Collapsed");
+        status.accepted_at.zip(status.not_ended_at).filter(|(accepted, seen)| ran && seen > accepted)
+    });
+    let steps = steps(&spans.collect::<Vec<_>>());
+    // Of equals the first.
+    let (at, most) = steps.into_iter().rev().max_by_key(|step| step.1)?;
+    Some((Timestamp::from_micros(at), most))
 }
 
 /// How many were in flight from each moment on, in microseconds.

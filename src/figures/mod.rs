@@ -13,6 +13,7 @@ pub mod interval;
 pub mod journey;
 pub mod load;
 pub mod outcome;
+pub mod resumed;
 pub mod stages;
 pub mod track;
 pub mod witnesses;
@@ -25,6 +26,7 @@ use interval::SuccessRate;
 use journey::Journey;
 use load::Load;
 use outcome::Outcome;
+use resumed::{GivenUp, Resumed};
 use stages::{Limiting, StageFigures};
 
 use crate::record::{Fold, Idle, StagePhase, differences};
@@ -48,8 +50,10 @@ pub struct Figures {
     pub limiting: Option<Limiting>,
     /// End to end, of the jobs that succeeded.
     pub end_to_end: Option<Distribution>,
-    /// How many succeeded of those that came to a good or bad end, and what that says.
+    /// How many succeeded of those that were asked for, and what that says; none where nobody knows how many those are.
     pub success: Option<SuccessRate>,
+    /// That the run was resumed.
+    pub resumed: Option<Resumed>,
     /// What is doubtful, a sentence each.
     pub doubts: Vec<String>,
 }
@@ -57,6 +61,11 @@ pub struct Figures {
 impl Figures {
     /// The figures of what `fold` holds. With `subset` only the jobs that are there count.
     pub fn of(fold: &Fold, subset: bool) -> Self {
+        Self::after(fold, subset, &GivenUp::default())
+    }
+
+    /// The same of a stream in which these jobs had been given up before, which the fold does not hold.
+    pub fn after(fold: &Fold, subset: bool, given_up: &GivenUp) -> Self {
         let account = Account::of(fold, subset);
         let way = |entry: &account::Entry| {
             let offset = account.plan(entry).and_then(|plan| plan.offset);
@@ -71,19 +80,21 @@ impl Figures {
             .filter(|(entry, _)| entry.outcome == Outcome::Succeeded)
             .filter_map(|(_, journey)| journey.end_to_end)
             .collect();
-        let bad = account.entries.iter().filter(|entry| entry.outcome.is_bad()).count() as u64;
-        let succeeded = account.conservation.succeeded;
+        let open = account.entries.iter().filter(|entry| entry.outcome.is_open()).count() as u64;
+        let success = SuccessRate::of(account.conservation.succeeded, open, account.conservation.asked);
         let mut figures = Self {
             load: Load::of(&account, &journeys),
             limiting: Limiting::of(&stages),
             end_to_end: Distribution::of(&ended),
-            success: SuccessRate::of(succeeded, succeeded + bad),
+            success: success.filter(|_| account.uncertain.is_none()),
+            resumed: Resumed::of(&account, given_up),
             doubts: account.doubts.clone(),
             account,
             journeys,
             stages,
         };
         figures.doubt_runs();
+        figures.doubt_load();
         figures.doubt_warmup();
         figures.doubt_times();
         figures.doubt_words();
@@ -122,6 +133,17 @@ impl Figures {
             }
         }
         self.doubts.append(&mut doubts);
+    }
+
+    /// More in flight than the closed model was asked for: given up jobs that ran on, or a submitter beside this one.
+    fn doubt_load(&mut self) {
+        let above = self.load.surely_in_flight.zip(self.load.asked.concurrency);
+        let Some(((at, jobs), asked)) = above.filter(|((_, jobs), asked)| jobs > asked) else { return };
+        let why = if self.resumed.is_some() { "; jobs that had been given up ran on beside others" } else { "" };
+        self.doubts.push(format!(
+            "{jobs} jobs were surely in flight at {} UTC and concurrency {asked} was asked for: the load was not that one{why}",
+            at.time_of_day()
+        ));
     }
 
     /// A target that did not do its warm-up may not be warm.
@@ -195,21 +217,27 @@ impl Figures {
         };
         let load = &self.load;
         put("jobsPerMinute", load.jobs_per_minute());
+        put("jobsPerMinuteLow", load.jobs_per_minute_within().map(|within| within.low));
+        put("jobsPerMinuteHigh", load.jobs_per_minute_within().map(|within| within.high));
         put("windowSeconds", load.window_seconds());
         let bounds = load.window_seconds().and(load.window_bounds());
         put("windowLowSeconds", bounds.map(|(low, _)| low));
         put("windowHighSeconds", bounds.map(|(_, high)| high));
         put("peakConcurrency", load.first_submitted.map(|_| load.peak as f64));
-        put("meanConcurrency", load.mean_while_submitting);
+        put("meanConcurrency", load.mean_told());
         put("askedConcurrency", load.asked.concurrency.map(|n| n as f64));
         put("reachableConcurrency", load.asked.reachable().map(|n| n as f64));
         put("askedRatePerSecond", load.asked.rate_per_second);
-        put("reachedRatePerSecond", load.rate_reached);
+        put("reachedRatePerSecond", load.rate_told());
         put("lagMedianSeconds", load.lag.map(|lag| lag.p50));
         put("lagMaxSeconds", load.lag.map(|lag| lag.max));
-        put("successRate", self.success.map(SuccessRate::rate));
-        put("successRateLow", self.success.map(|rate| rate.low));
-        put("successRateHigh", self.success.map(|rate| rate.high));
+        // Where no job has a known end, none is no rate.
+        let success = self.success.filter(|rate| rate.open < rate.of);
+        put("successRate", success.map(SuccessRate::rate));
+        put("successRateLow", success.map(SuccessRate::rate));
+        put("successRateHigh", success.map(SuccessRate::most));
+        put("successConfidenceLow", success.map(|rate| rate.low));
+        put("successConfidenceHigh", success.map(|rate| rate.high));
         if let Some(whole) = self.end_to_end {
             put_distribution("endToEnd", whole, &mut put);
             put("endToEndMedianErrorSeconds", Some(whole.p50.error()));
@@ -246,6 +274,16 @@ pub(crate) fn put_mean(prefix: &str, of: Option<witnesses::Mean>, put: &mut impl
         put(&format!("{prefix}Count"), of.count as f64);
         put(&format!("{prefix}MeanSeconds"), of.seconds);
     }
+}
+
+/// `1 job`, `12 jobs`.
+pub fn jobs(count: u64) -> String {
+    counted(count, "job", "jobs")
+}
+
+/// `1 message`, `3 messages`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// The first few of `names`, and how many more there are: `a, b, c, d, e and 7 more`.

@@ -64,6 +64,11 @@ impl Outcome {
         matches!(self, Self::Failed | Self::TimedOut | Self::Lost | Self::Rejected)
     }
 
+    /// Whether it is not known how the job ended: it may have succeeded.
+    pub const fn is_open(self) -> bool {
+        !matches!(self, Self::Succeeded) && !self.is_bad()
+    }
+
     /// As a sentence says it: `timed out`.
     pub const fn words(self) -> &'static str {
         match self {

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, Plan};
+use super::account::{Account, Entry, Plan};
 use super::distribution::{Distribution, Measured};
 use super::journey::{Moment, not_negative};
+use super::outcome::Outcome;
 use crate::record::{Job, Stage, StagePhase, TimesFrom, Timestamp};
 
 /// Servers round their times, so a wait may come out as this much less than nothing (seconds).
@@ -128,6 +129,8 @@ pub struct StageFigures {
     pub by_polls: usize,
     /// Jobs whose times contradict themselves.
     pub backwards: Vec<String>,
+    /// How often jobs can have been in it at most, by what is known of them.
+    pub entered_at_most: u64,
 }
 
 impl StageFigures {
@@ -184,9 +187,21 @@ pub fn stages(account: &Account) -> Vec<StageFigures> {
     let figures = order.into_iter().filter_map(|name| {
         let held = samples.remove(&name)?;
         let (wait, work) = (Distribution::of(&held.wait), Distribution::of(&held.work));
-        Some(StageFigures { name, wait, work, ..held.figures })
+        let entered_at_most = entered(account, &name);
+        Some(StageFigures { name, wait, work, entered_at_most, ..held.figures })
     });
     figures.collect()
+}
+
+/// How often jobs can have been in the stage `name`: as often as its attempts where a job finished it. One whose document
+/// does not say so may have been in it unseen, before it was lost or after another of its stages failed, as often as any job.
+fn entered(account: &Account, name: &str) -> u64 {
+    let shown = |entry: &Entry| entry.job.as_ref()?.status.stages.iter().find(|stage| stage.name == name).cloned();
+    let attempts = |stage: &Stage| stage.attempt.unwrap_or(1).max(1);
+    let most = account.entries.iter().filter_map(shown).map(|stage| attempts(&stage)).max().unwrap_or(1);
+    let ran = account.entries.iter().filter(|entry| entry.outcome != Outcome::Rejected);
+    ran.map(|entry| shown(entry).filter(|stage| stage.phase == StagePhase::Done).map_or(most, |stage| attempts(&stage)))
+        .fold(0, u64::saturating_add)
 }
 
 /// The stage that holds the others up.

@@ -47,6 +47,8 @@ pub struct Spread {
 pub struct Witnessed {
     /// The stage.
     pub stage: String,
+    /// How many events there can have been by what is known of the jobs; less than the documents tell says nothing.
+    pub at_most: u64,
     /// How long it took by the job documents.
     pub documents: Option<Mean>,
     /// How long it took by the spans.
@@ -101,6 +103,7 @@ pub fn side_by_side(stages: &[StageFigures], heard: &Heard) -> Vec<Witnessed> {
         .iter()
         .map(|stage| Witnessed {
             stage: stage.name.clone(),
+            at_most: stage.entered_at_most,
             documents: stage.work.map(Mean::of),
             waited: stage.wait.map(Mean::of),
             ..Witnessed::default()
@@ -116,13 +119,17 @@ pub fn side_by_side(stages: &[StageFigures], heard: &Heard) -> Vec<Witnessed> {
         let of = |means: &Option<Means>| means.as_ref().and_then(|means| means.get(&one.stage)).copied();
         (one.spans, one.histograms, one.queued) = (of(&heard.spans), of(&heard.histograms), of(&heard.queued));
     }
-    all.retain(|one| *one != Witnessed { stage: one.stage.clone(), ..Witnessed::default() });
+    let told = |one: &Witnessed| {
+        [one.documents, one.spans, one.histograms, one.waited, one.queued].iter().any(Option::is_some)
+    };
+    all.retain(told);
     all
 }
 
 type Part = fn(&Witnessed) -> Option<Mean>;
 
-/// What is doubtful about the witnesses: silence where others speak, other counts than the documents', disagreement.
+/// What is doubtful about the witnesses: silence where others speak, counts that the documents cannot explain, disagreement
+/// on the same number of events. Attempts that failed and jobs that were lost are events of which a document has no times.
 pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
     let mut doubts = Vec::new();
     let captured: [(&str, bool, Part, Part); 3] = [
@@ -144,7 +151,9 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
         }
         let counted = |one: &Witnessed| {
             let (theirs, documents) = (theirs(one)?.count, documents(one)?.count);
-            (theirs != documents).then(|| format!("{} {theirs} against {documents}", shown(one)))
+            let most = one.at_most.max(documents);
+            let range = if most > documents { format!("{documents} to {most}") } else { documents.to_string() };
+            (theirs < documents || theirs > most).then(|| format!("{} {theirs} against {range}", shown(one)))
         };
         let other: Vec<String> = all.iter().filter_map(counted).collect();
         if !other.is_empty() {
@@ -152,7 +161,17 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
         }
     }
     let apart = |one: &Witnessed| {
-        let spread = one.spread()?;
+        let told = [one.documents, one.spans, one.histograms];
+        let documents = one.documents.map_or(0, |mean| mean.count);
+        let explained = |mean: &Mean| mean.count > documents && mean.count <= one.at_most;
+        let spread = if documents > 0 && told.iter().flatten().any(explained) {
+            // How long an attempt took that failed no document tells: only who counted as many can be compared.
+            let of_as_many = |count: u64| told.map(|mean| mean.filter(|mean| mean.count == count));
+            let spreads = told.iter().flatten().filter_map(|mean| spread(&of_as_many(mean.count)));
+            spreads.max_by(|one, other| one.ratio.total_cmp(&other.ratio))?
+        } else {
+            one.spread()?
+        };
         let known = one.documents.map_or(0.0, |mean| mean.error);
         let far = spread.ratio > DOUBTFUL && spread.seconds > known;
         far.then(|| format!("{} by {} ({:.0} %)", shown(one), units::seconds(spread.seconds), spread.ratio * 100.0))
@@ -211,6 +230,31 @@ mod tests {
         assert_eq!(one.spread(), Some(Spread { seconds: 1.0, ratio: 0.5 }));
         assert_eq!(Witnessed { spans: Some(mean(3, 1.5)), ..Witnessed::default() }.spread(), None);
         assert_eq!(one.wait_spread(), None);
+    }
+
+    #[test]
+    fn what_attempts_and_lost_jobs_explain_is_not_doubtful() {
+        let one = |at_most, spans, histograms| Witnessed {
+            stage: "a".to_owned(),
+            at_most,
+            documents: Some(mean(12, 1.0)),
+            spans: Some(spans),
+            histograms: Some(histograms),
+            ..Witnessed::default()
+        };
+        let heard = Heard { spans: Some(Means::new()), histograms: Some(Means::new()), queued: None };
+        let doubts = |one: Witnessed| doubts(&[one], &heard);
+        assert_eq!(doubts(one(16, mean(16, 0.5), mean(16, 0.5))), Vec::<String>::new());
+        assert_eq!(
+            doubts(one(15, mean(16, 1.0), mean(11, 1.0))),
+            [
+                "the spans count other events than the job documents: a 16 against 12 to 15",
+                "the histograms of stage durations count other events than the job documents: a 11 against 12 to 15"
+            ]
+        );
+        let apart = ["the witnesses of how long stages took disagree: a by 500 ms (50 %)"];
+        assert_eq!(doubts(one(16, mean(16, 1.0), mean(16, 0.5))), apart, "both count attempts");
+        assert_eq!(doubts(one(12, mean(12, 1.0), mean(12, 0.5))), apart);
     }
 
     #[test]

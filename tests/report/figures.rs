@@ -24,7 +24,7 @@ Not succeeded: failed: soak-003.
 | Figure | Value |
 | --- | --- |
 | Load | asked: concurrency 2, 3 jobs; reached: peak 2, mean 1.9 in flight from the first submission to the last |
-| Throughput | 15.0 jobs/min: 2 succeeded in 8.00 s, from the first submission to the last end |
+| Throughput | 15.0 jobs/min (+2.1 / −0): 2 succeeded in 8.00 s, from the first submission to the last end |
 | End to end | median 5.50 s (+0 s / −200 ms), max 6.00 s (+0 s / −200 ms), of 2 that succeeded |
 | Limiting stage | whisper: jobs waited 1.00 s (± 10 ms) for it against 1.00 s of work, on average; next l0: 500 ms |
 | Success rate | 2 of 3 jobs (67 %); 95 % interval 9 % to 99 % |
@@ -51,7 +51,7 @@ soak: Passed: 3 of 3 jobs succeeded
   Jobs           3 asked = 3 succeeded + 0 failed + 0 timed out + 0 lost + 0 unknown + 0 interrupted + 0 rejected + 0 \
 unfinished + 0 not submitted + 0 missing
   Load           asked: concurrency 2, 3 jobs; reached: peak 2, mean 1.9 in flight from the first submission to the last
-  Throughput     13.8 jobs/min: 3 succeeded in 13.0 s, from the first submission to the last end
+  Throughput     13.8 jobs/min (+0.2 / −0): 3 succeeded in 13.0 s, from the first submission to the last end
   End to end     median 6.00 s (+0 s / −200 ms), max 8.00 s (+0 s / −200 ms), of 3 that succeeded
   Limiting stage whisper: jobs waited 1.00 s (± 10 ms) for it against 1.00 s of work, on average; next l0: 500 ms
   Success rate   3 of 3 jobs (100 %); with 95 % confidence that still allows up to 63 % failures
@@ -149,7 +149,7 @@ fn without_any_end_nothing_is_made_up() {
         "  Throughput     not known: no end was seen\n",
         "  End to end     not known: no job is known to have succeeded\n",
         "  Limiting stage not known: no stage has times\n",
-        "  Success rate   no job came to an end\n",
+        "  Success rate   not known: no job came to an end\n",
     ] {
         assert!(ran.stderr.contains(line), "{line}{}", ran.stderr);
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bounds;
 mod captures;
 mod directory;
 mod figures;
@@ -14,9 +15,11 @@ mod markup;
 mod observed;
 mod observed_thresholds;
 mod process;
+mod resumed;
 mod shards;
 #[path = "../support/mod.rs"]
 mod standin;
+mod strip;
 mod support;
 mod thresholds;
 mod verdicts;

@@ -20,7 +20,8 @@ const DEPTHS: [(f64, f64); 5] = [(-5.0, 90.0), (2.0, 3.0), (7.0, 30.0), (13.0, 8
 fn the_highest_sample_of_a_queue_is_proof_from_below() {
     let scratch = Scratch::new();
     let found = |expect: &str| {
-        let queues = [("stage.l1", &DEPTHS[..]), ("stage.l0", &DEPTHS[1..2])];
+        let one = [(2.0, 1.0)];
+        let queues = [("stage.l1", &DEPTHS[..]), ("stage.l0", &DEPTHS[1..2]), ("stage.decide", &one)];
         let lines = queues.map(|(queue, values)| points(&format!(r#""queue":"{queue}""#), values));
         let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &lines.join(","));
         found(&scratch, &[line], expect)
@@ -32,7 +33,8 @@ fn the_highest_sample_of_a_queue_is_proof_from_below() {
     assert_eq!(found("queue.stage.l1.max>=30").0, Verdict::Passed, "it surely was that deep");
     assert_eq!(found("queue.stage.l1.max>50").0, Verdict::Incomplete, "between two samples it may have been deeper");
     assert_eq!(found("queue.stage.l0.max<50"), (Verdict::Passed, "3 messages, as sampled once".to_owned()));
-    let unknown = "no such queue; seen were stage.l0, stage.l1";
+    assert_eq!(found("queue.stage.decide.max<50"), (Verdict::Passed, "1 message, as sampled once".to_owned()));
+    let unknown = "no such queue; seen were stage.decide, stage.l0, stage.l1";
     assert_eq!(found("queue.stage.l2.max<50"), (Verdict::Incomplete, unknown.to_owned()));
 }
 

@@ -24,12 +24,16 @@ fn its_report_tells_the_window_and_the_captures_and_of_no_jobs() {
     let page = scratch.read("report.md");
     assert!(page.starts_with("# Passed: capture\n\n**Passed**: every capture came whole.\n"), "{page}");
     let window = "2026-05-20T22:30:00.000000Z to 2026-05-20T22:35:00.000000Z, 5 m 00 s";
-    for said in [window, "3 of 3 came whole: 1 series, traces of 1 services, logs of 1", "| captured | **Passed** |"] {
+    for said in [window, "3 of 3 came whole: 1 series, traces of 1 service, logs of 1", "| captured | **Passed** |"] {
         assert!(page.contains(said) && (!said.starts_with("20") || ran.stderr.contains(said)), "{said} in\n{page}");
     }
     for noise in ["asked", "## Jobs", "## Stages", "Throughput", "jobs.csv", "no Run"] {
         assert!(!page.contains(noise) && !ran.stderr.contains(noise), "{noise} in\n{page}{}", ran.stderr);
     }
+    let html = scratch.read("report.html");
+    let banner =
+        "<header class=\"banner\">capture of 2026-05-20T22:30:00.000000Z to 2026-05-20T22:35:00.000000Z</header>";
+    assert!(html.contains(banner), "{html}");
     for file in ["jobs.csv", "jobs.json", "manifest.json", "stages.csv"] {
         assert!(!scratch.out().join(file).exists(), "{file}");
     }

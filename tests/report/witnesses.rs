@@ -53,10 +53,6 @@ fn attempts_that_failed_are_seen_by_spans_and_histograms_only() {
     assert!((figures["stages.l2.workCount"] - 3.0).abs() < 1e-9, "{figures:?}");
     assert!(figures["stages.l2.spansCount"] > 3.0, "{figures:?}");
     assert!((figures["stages.l2.spansCount"] - figures["stages.l2.histogramCount"]).abs() < 1e-9, "{figures:?}");
-    assert!(
-        doubts
-            .iter()
-            .any(|doubt| doubt.starts_with("the spans count other events") && doubt.contains("l2 4 against 3")),
-        "{doubts:?}"
-    );
+    let counting: Vec<_> = doubts.iter().filter(|doubt| doubt.contains("count other")).collect();
+    assert!(counting.is_empty(), "the documents tell of that attempt: {doubts:?}");
 }

@@ -1,5 +1,6 @@
 //! What the captures brought and what they missed, as the report names it.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 use crate::figures::listed;
@@ -13,6 +14,8 @@ pub(super) struct Captures {
     pub(super) rows: Vec<Row>,
     /// The true windows of all of them together, before any padding.
     pub(super) window: Option<Window>,
+    /// The Prometheus servers that were asked.
+    pub(super) servers: BTreeSet<String>,
     /// There are captures alone: a window without jobs.
     pub(super) alone: bool,
     /// What can only be a part though each capture of it may be whole, or took part and left no record, a sentence each.
@@ -103,6 +106,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         let start = spec.start.or(spec.window.map(|window| window.start));
         let end = spec.end.or(spec.window.map(|window| window.end));
         captures.covers("series", &metadata.name, spec.window, status.file.as_ref());
+        captures.servers.extend(spec.server);
         let row = captures.take("series", &metadata, &ended, (start, end), status.file);
         (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);

@@ -1,14 +1,21 @@
 //! The headline figures in words, as the page and the summary on the terminal both say them. The names
 //! in them are anybody's: each is made safe by the function that the caller gives.
 
+use std::cmp::Reverse;
+
 use super::captures::Captures;
-use crate::figures::Figures;
+use crate::escape::start;
 use crate::figures::account::Entry;
-use crate::figures::listed;
+use crate::figures::bounds::Bounds;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
+use crate::figures::{Figures, counted, jobs, listed};
+use crate::record::{Criterion, Report, Verdict};
 use crate::units;
 pub(super) use crate::units::decimal;
+
+/// How many characters of what was seen of a criterion its line shows.
+const SEEN: usize = 160;
 
 /// Makes a name safe for where it will be shown.
 pub(super) type Safe = fn(&str) -> String;
@@ -25,6 +32,9 @@ pub(super) fn facts(figures: &Figures, captures: &Captures, safe: Safe) -> Vec<(
         ("Limiting stage", limiting(figures, safe)),
         ("Success rate", success(figures)),
     ];
+    if let Some(resumed) = &figures.resumed {
+        facts.insert(1, ("Resumed", resumed.text()));
+    }
     facts.extend(warmup(&figures.account.warmups).map(|text| ("Warm-up", text)));
     facts
 }
@@ -57,8 +67,23 @@ fn of_window(captures: &Captures) -> Vec<(&'static str, String)> {
     );
     let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
     let of = |what: &str| captures.rows.iter().filter(|row| row.what == what).count();
-    let asked = format!("{} series, traces of {} services, logs of {}", of("series"), of("traces"), of("logs"));
+    let services = counted(of("traces") as u64, "service", "services");
+    let asked = format!("{} series, traces of {services}, logs of {}", of("series"), of("logs"));
     vec![("Window", window), ("Captures", format!("{whole} of {} came whole: {asked}", captures.rows.len()))]
+}
+
+/// What a page is of that has no run to name.
+pub(super) fn origin(captures: &Captures) -> Vec<String> {
+    if !captures.alone {
+        return vec!["records without a run's id".to_owned()];
+    }
+    let window = captures.window.map_or_else(
+        || "a window that no capture tells".to_owned(),
+        |window| format!("{} to {}", window.start, window.end),
+    );
+    let servers: Vec<String> = captures.servers.iter().cloned().collect();
+    let asked = (!servers.is_empty()).then(|| format!("Prometheus at {}", listed(&servers)));
+    [format!("capture of {window}")].into_iter().chain(asked).collect()
 }
 
 fn load(load: &Load) -> String {
@@ -74,7 +99,7 @@ fn load(load: &Load) -> String {
         return format!("{text}; nothing was submitted");
     }
     text = format!("{text}; reached: peak {}", load.peak);
-    if let Some(mean) = load.mean_while_submitting {
+    if let Some(mean) = load.mean_told() {
         text = format!("{text}, mean {mean:.1} in flight from the first submission to the last");
     }
     if asked.rate_per_second.is_some()
@@ -91,35 +116,60 @@ fn load(load: &Load) -> String {
     }
     match (asked.concurrency, asked.reachable()) {
         (Some(concurrency), Some(reachable)) if reachable < concurrency => {
-            format!("{text}; {concurrency} could not be reached: there were only {jobs}")
+            let were = if asked.jobs == 1 { "was" } else { "were" };
+            format!("{text}; {concurrency} could not be reached: there {were} only {jobs}")
         }
         (Some(concurrency), _) if load.peak < concurrency => format!("{text}; {concurrency} was never reached"),
         _ => text,
     }
 }
 
-fn jobs(count: u64) -> String {
-    if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
-}
-
-/// Of the jobs that came to an end; how many did not stands with it.
+/// Of the jobs that were asked for; how many have no known end stands with it.
 fn success(figures: &Figures) -> String {
-    let Some(rate) = figures.success else { return "no job came to an end".to_owned() };
-    match figures.account.conservation.asked.saturating_sub(rate.of) {
-        0 => rate.text(),
-        open => format!("{}; {} more without a known end", rate.text(), jobs(open)),
+    let sums = &figures.account.conservation;
+    match (figures.success, &figures.account.uncertain) {
+        (Some(rate), _) if rate.open == rate.of => "not known: no job came to an end".to_owned(),
+        (Some(rate), _) => rate.text(&[]),
+        (None, Some(why)) => {
+            format!("not known: {why}; {} of the {} that were heard of succeeded", sums.succeeded, jobs(sums.asked))
+        }
+        (None, None) => "not known: there are no jobs".to_owned(),
     }
 }
 
 fn throughput(load: &Load) -> String {
-    match (load.jobs_per_minute(), load.window_seconds()) {
-        (Some(rate), Some(window)) => format!(
-            "{} jobs/min: {} succeeded in {}, from the first submission to the last end",
-            decimal(rate),
-            load.succeeded,
-            units::seconds(window)
-        ),
-        _ => "not known: no end was seen".to_owned(),
+    let (Some(rate), Some(window), Some(within)) =
+        (load.jobs_per_minute(), load.window_seconds(), load.jobs_per_minute_within())
+    else {
+        return "not known: no end was seen".to_owned();
+    };
+    let text = format!(
+        "{} jobs/min{}: {} succeeded in {}, from the first submission to the last end",
+        decimal(rate),
+        apart(rate, within),
+        load.succeeded,
+        units::seconds(window)
+    );
+    match load.open {
+        0 => text,
+        open => format!("{text}; {} no known end", counted(open, "job has", "jobs have")),
+    }
+}
+
+/// How far the truth may lie from a rate, with the rate's own decimals: ` (+4 / −6)`; nothing where that shows nothing.
+fn apart(rate: f64, Bounds { low, high }: Bounds) -> String {
+    if !high.is_finite() {
+        return if low > 0.0 { format!(" (at least {})", decimal(low)) } else { " (without known bounds)".to_owned() };
+    }
+    let decimals = decimal(rate).split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let shown = |by: f64| {
+        let text = format!("{:.decimals$}", by.max(0.0));
+        if text.trim_matches(['0', '.']).is_empty() { "0".to_owned() } else { text }
+    };
+    match (shown(high - rate), shown(rate - low)) {
+        (more, less) if more == "0" && less == "0" => String::new(),
+        (more, less) if more == less => format!(" (± {more})"),
+        (more, less) => format!(" (+{more} / −{less})"),
     }
 }
 
@@ -135,6 +185,29 @@ fn limiting(figures: &Figures, safe: Safe) -> String {
         Some(limiting) => format!("{}: {}", safe(&limiting.stage), limiting.text(safe)),
         None => "not known: no stage has times".to_owned(),
     }
+}
+
+/// How a verdict is marked.
+pub(super) const fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "✓",
+        Verdict::Failed => "✕",
+        Verdict::Incomplete => "?",
+    }
+}
+
+/// The criteria in a line each, worst first: the verdict, the criterion and what was seen, not yet made safe. None where
+/// the cause of the verdict has said it all.
+pub(super) fn strip(report: &Report) -> Vec<(Verdict, &str, String)> {
+    let criteria = &report.status.criteria;
+    let compared = criteria.iter().any(|one| one.name.contains(['<', '>']));
+    if criteria.len() < 2 || !compared && criteria.iter().all(|one| one.verdict == Verdict::Passed) {
+        return Vec::new();
+    }
+    let line = |one: &'_ Criterion| start(&one.actual, SEEN);
+    let mut lines: Vec<_> = criteria.iter().map(|one| (one.verdict, one.name.as_str(), line(one))).collect();
+    lines.sort_by_key(|(verdict, ..)| Reverse(*verdict));
+    lines
 }
 
 /// Who is not among those that succeeded: `failed: a, b; lost: c`. None where all are.

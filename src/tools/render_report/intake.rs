@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::ledger::Ledger;
 use crate::cli::{Console, Failure};
+use crate::figures::resumed::GivenUp;
 use crate::ndjson::{Account, Line, Reader};
 use crate::record::{Fold, Kind, Record, RunSpec};
 pub(super) use crate::scenario::RECORDS;
@@ -14,6 +15,8 @@ pub(super) use crate::scenario::RECORDS;
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     pub(super) fold: Fold,
+    /// What the fold forgets: jobs that were given up, and then followed again.
+    pub(super) given_up: GivenUp,
     /// Some lines were broken.
     pub(super) broken: bool,
     /// Reading or writing failed on the way; it has been said.
@@ -50,6 +53,7 @@ pub(super) fn receive(
             ledger.add(&line, console);
         }
         if let Line::Record(record) = line {
+            intake.given_up.note(&record);
             intake.fold.add(record);
         }
     }
@@ -88,7 +92,10 @@ pub(super) fn read(
     for read in Reader::named(BufReader::with_capacity(64 * 1024, file), name) {
         let read = read.map_err(|error| Failure::io(name, &error))?;
         match account.take(read, console) {
-            Some(Line::Record(record)) => intake.fold.add(record),
+            Some(Line::Record(record)) => {
+                intake.given_up.note(&record);
+                intake.fold.add(record);
+            }
             Some(Line::Other(text)) => others(text),
             None => {}
         }

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::figures::Figures;
+use crate::figures::resumed::GivenUp;
 use crate::http::BaseUrl;
 use crate::ndjson::Writer;
 use crate::profile::Profile;
@@ -83,7 +84,7 @@ Examples:
   render-report --out runs/a --replay
   render-report --out runs/a --replay --redact --jaeger-ui http://localhost:16686
   poll-jobs --resume < runs/a/records.ndjson | render-report --out runs/a --append
-  render-report --index runs/ramp
+  render-report --index runs/ramp   (which holds scenarios that have their reports)
   render-report --index runs --redact
 
 Exit codes:
@@ -210,8 +211,8 @@ fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
         left = ledger.close(&console);
         intake
     };
-    let Intake { fold, broken, failed, .. } = intake;
-    let seen = Seen::of(&fold, asked, out);
+    let Intake { fold, given_up, broken, failed, .. } = intake;
+    let seen = Seen::of(&fold, &given_up, asked, out);
 
     let mut shelf = files::Shelf::new(out, &console);
     shelf.holds(intake::RECORDS);
@@ -234,7 +235,7 @@ fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
     shelf.put(files::PAGE, Ok(page::page(&seen.report, figures, observed, captures, &named).into_bytes()));
     shelf.put(files::HTML, Ok(seen.html(&named, how.jaeger_ui.as_ref(), false)));
     if redact {
-        let page = redact::redacted(&fold).map(|fold| Seen::of(&fold, asked, out).html(&named, None, true));
+        let page = redact::redacted(&fold).map(|fold| Seen::of(&fold, &given_up, asked, out).html(&named, None, true));
         shelf.put(files::REDACTED, page.map_err(std::io::Error::other));
     }
     let mut report = seen.report;
@@ -244,7 +245,10 @@ fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
     shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
     let failed = failed || !left.is_empty() || shelf.failed();
 
-    console.show(&summary::summary(&report, &seen.figures, &seen.captures, &out.join(files::HTML)));
+    let page =
+        [files::HTML, files::PAGE, files::REPORT].into_iter().find(|name| shelf.written().iter().any(|it| it == name));
+    let page = page.map(|name| out.join(name));
+    console.show(&summary::summary(&report, &seen.figures, &seen.captures, page.as_deref()));
     let verdict = exit_of(report.status.verdict, broken, failed);
     let mut writer = Writer::new(stdout);
     left.iter().try_for_each(|line| said(writer.line(line)))?;
@@ -264,10 +268,10 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(fold: &Fold, asked: &RunSpec, out: &Path) -> Self {
+    fn of(fold: &Fold, given_up: &GivenUp, asked: &RunSpec, out: &Path) -> Self {
         let captures = captures::captures(fold);
         let spec = settle(asked, fold, captures.alone);
-        let mut figures = Figures::of(fold, spec.subset);
+        let mut figures = Figures::after(fold, spec.subset, given_up);
         if captures.alone {
             // Nobody asked for jobs, so nobody misses a word on them.
             figures.doubts.clear();

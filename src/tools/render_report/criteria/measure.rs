@@ -6,11 +6,10 @@ use crate::escape::start;
 use crate::figures::account::Entry;
 use crate::figures::bounds::{Bounds, Samples, Statistic};
 use crate::figures::distribution::Measured;
-use crate::figures::interval::SuccessRate;
 use crate::figures::journey::Journey;
 use crate::figures::outcome::Outcome;
 use crate::figures::stages::StageTimes;
-use crate::figures::{Figures, listed};
+use crate::figures::{Figures, counted, jobs, listed};
 use crate::record::Verdict;
 use crate::tools::render_report::facts::decimal;
 use crate::tools::render_report::observed::{DEPTHS, TRANSITIONS};
@@ -82,7 +81,7 @@ fn read(threshold: &Threshold, evidence: &Evidence<'_>) -> Result<Reading, Strin
     match &threshold.figure {
         Figure::Time(times, statistic) => time(times, *statistic, threshold, figures),
         Figure::Throughput => throughput(figures),
-        Figure::Success => success(figures),
+        Figure::Success => success(figures, threshold.value),
         Figure::Peak => peak(figures),
         Figure::Depth(queue) => depth(queue, evidence),
         Figure::Transitions => transitions(evidence),
@@ -102,13 +101,12 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
     };
     if measured < statistic.needs() {
         let (name, needs) = (statistic.name(), statistic.needs());
-        return Err(format!("{name} needs {needs} jobs, and {} one", counted(measured, "has", "have")));
+        return Err(format!("{name} needs {needs} jobs, and {} one", counted(measured as u64, "has", "have")));
     }
-    let mut text =
-        format!("{} of {}", figure.text(), if measured == 1 { "1 job".into() } else { format!("{measured} jobs") });
+    let mut text = format!("{} of {}", figure.text(), jobs(measured as u64));
     if lacking > 0 {
         let range = range(bounds, units::seconds).map(|range| format!(", so it {range}")).unwrap_or_default();
-        text = format!("{text}; {} none{range}", counted(lacking, "has", "have"));
+        text = format!("{text}; {} none{range}", counted(lacking as u64, "has", "have"));
     }
     if samples.countless {
         text = format!("{text}; nobody knows how many more jobs there are");
@@ -125,11 +123,6 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
         wrong,
         lacking: samples.lacking.into_iter().map(|(name, _)| name).collect(),
     })
-}
-
-/// `1 has`, `3 have`.
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Where a figure lies: `lies between 1.20 s and 1.30 s`; none where both ends are said alike.
@@ -216,28 +209,20 @@ fn throughput(figures: &Figures) -> Result<Reading, String> {
     Ok(ranged(text, bounds, |per_second| decimal(per_second * 60.0)))
 }
 
-fn success(figures: &Figures) -> Result<Reading, String> {
+/// In per cent, as shares are typed: what is 99.9 % is then the same number as `99.9%`.
+fn success(figures: &Figures, value: f64) -> Result<Reading, String> {
     let account = &figures.account;
-    let (asked, succeeded) = (account.conservation.asked, account.conservation.succeeded);
     if let Some(why) = &account.uncertain {
         return Err(why.clone());
     }
-    if asked == 0 {
-        return Err("there are no jobs".to_owned());
-    }
-    let open = account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded && !entry.outcome.is_bad());
+    let Some(rate) = figures.success else { return Err("there are no jobs".to_owned()) };
+    let open = account.entries.iter().filter(|entry| entry.outcome.is_open());
     let lacking: Vec<String> = open.map(|entry| entry.name.clone()).collect();
-    let share = |jobs: u64| jobs as f64 / asked as f64;
-    let bounds = Bounds { low: share(succeeded), high: share(succeeded + lacking.len() as u64) };
-    let text = match figures.success {
-        Some(rate) if lacking.is_empty() => SuccessRate::text(rate),
-        _ => {
-            let open = counted(lacking.len(), "has", "have");
-            let range = range(bounds, |share| format!("{} %", decimal(share * 100.0))).unwrap_or_default();
-            format!("{succeeded} of {asked} jobs; {open} no known end, so it {range}")
-        }
-    };
-    Ok(Reading { lacking, survivors: figures.success.map(|rate| exactly(rate.rate())), ..Reading::new(bounds, text) })
+    let share = |jobs: u64, of: u64| jobs as f64 * 100.0 / of as f64;
+    let bounds = Bounds { low: share(rate.succeeded, rate.of), high: share(rate.succeeded + rate.open, rate.of) };
+    let ended = rate.of - rate.open;
+    let survivors = (ended > 0).then(|| exactly(share(rate.succeeded, ended)));
+    Ok(Reading { survivors, lacking, ..Reading::new(bounds, rate.text(&[value / 100.0])) })
 }
 
 const fn exactly(value: f64) -> Bounds {
@@ -249,7 +234,7 @@ fn peak(figures: &Figures) -> Result<Reading, String> {
     if load.first_submitted.is_none() {
         return Err("nothing was submitted".to_owned());
     }
-    Ok(ranged(format!("{} jobs", load.peak), load.peak_within, |jobs| jobs.to_string()))
+    Ok(ranged(jobs(load.peak), load.peak_within, |jobs| jobs.to_string()))
 }
 
 fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
@@ -264,9 +249,10 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
         });
     };
     let (samples, gap) = (depth.density.samples, units::seconds(depth.density.longest_gap));
+    let messages = if (depth.ready - 1.0).abs() < 0.5 { "message" } else { "messages" };
     let text = match samples {
-        1 => format!("{} messages, as sampled once", depth.ready),
-        _ => format!("{} messages, as sampled {samples} times, every {gap} or more often", depth.ready),
+        1 => format!("{} {messages}, as sampled once", depth.ready),
+        _ => format!("{} {messages}, as sampled {samples} times, every {gap} or more often", depth.ready),
     };
     let bounds = Bounds { low: depth.ready, high: f64::INFINITY };
     let text = if evidence.captures.is_early("series", DEPTHS) { early(&text, bounds) } else { text };

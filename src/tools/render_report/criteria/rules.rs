@@ -2,13 +2,14 @@
 //!
 //! Each is a row of [`CRITERIA`]: a name, what it expects, and a function of the evidence.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Evidence, Finding};
 use crate::escape;
 use crate::figures::account::{Account, Entry};
-use crate::figures::listed;
 use crate::figures::outcome::{Outcome, count};
+use crate::figures::{counted, jobs, listed};
 use crate::record::{CaptureResult, Exception, Logs, StagePhase, Verdict};
 
 /// What a run is judged by where nothing else was asked for.
@@ -19,6 +20,9 @@ pub(in super::super) const CAPTURED: &str = "captured";
 
 /// How many characters of a target's message a sentence quotes.
 const QUOTED: usize = 80;
+
+/// How many characters of what befell jobs a sentence tells; the tables have it all.
+const TOLD: usize = 160;
 
 /// One of them.
 pub(super) struct Rule {
@@ -54,7 +58,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let (verdict, cause) = if !bad.is_empty() {
         let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
-        let mut cause = format!("{} of {asked} jobs did not succeed: {}", bad.len(), shared(fates));
+        let mut cause = format!("{} of {} did not succeed: {}", bad.len(), jobs(asked), short(&shared(fates)));
         if !open.is_empty() {
             cause = format!("{cause}; {} no known end", of(open.len(), asked, "has", "have"));
         }
@@ -65,7 +69,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     } else if let Some(why) = &account.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {
-        (Verdict::Passed, format!("{asked} of {asked} jobs succeeded"))
+        (Verdict::Passed, format!("{asked} of {} succeeded", jobs(asked)))
     };
     let mut actual = format!("{} of {asked} succeeded", account.conservation.succeeded);
     for outcome in &Outcome::ALL[1..] {
@@ -81,9 +85,13 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 
+fn short(text: &str) -> String {
+    escape::start(text, TOLD)
+}
+
 /// `1 of 12 jobs has`, `2 of 12 jobs have`.
 fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
-    format!("{count} of {asked} jobs {}", if count == 1 { one } else { many })
+    format!("{count} of {} {}", jobs(asked), if count == 1 { one } else { many })
 }
 
 /// Jobs and what is said of them, where what is the same for several is said once: `a, b timed out, c lost`.
@@ -148,14 +156,14 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         return Finding::incomplete("no Run names the stages that are required");
     }
     let (mut lacking, mut open) = (Vec::new(), Vec::new());
-    let mut jobs = Vec::new();
+    let mut unshown = Vec::new();
     for entry in &account.entries {
         let required = required(entry);
         let missing: Vec<String> = required.iter().filter(|stage| !shows(entry, stage)).cloned().collect();
         if !required.is_empty() && missing.is_empty() {
             continue;
         }
-        jobs.push(entry.name.clone());
+        unshown.push(entry.name.clone());
         // Whoever ended shows no more stages, and whoever was refused never will.
         let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
         if final_word && !missing.is_empty() {
@@ -164,19 +172,26 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
             open.push(entry.name.clone());
         }
     }
-    let complete = asked - jobs.len() as u64;
+    let complete = asked - unshown.len() as u64;
+    let mut actual = format!("{complete} of {} show them all", jobs(asked));
+    for (count, one, many) in [(lacking.len(), "lacks one", "lack one"), (open.len(), "has no end", "have no end")] {
+        if count > 0 {
+            actual = format!("{actual}, {}", counted(count as u64, one, many));
+        }
+    }
+    let have = of(open.len(), asked, "has", "have");
     let (verdict, cause) = if !lacking.is_empty() {
         let lack = of(lacking.len(), asked, "lacks", "lack");
-        (Verdict::Failed, format!("{lack} a required stage: {}", shared(lacking)))
+        let lack = format!("{lack} a required stage: {}", short(&shared(lacking)));
+        (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} neither them all nor an end") })
     } else if !open.is_empty() {
-        let have = of(open.len(), asked, "has", "have");
         (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))
     } else if let Some(why) = &account.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {
-        (Verdict::Passed, format!("all {asked} jobs finished every required stage"))
+        (Verdict::Passed, format!("all {} finished every required stage", jobs(asked)))
     };
-    Finding { verdict, actual: format!("{complete} of {asked} jobs show them all"), cause, jobs, follows: true }
+    Finding { verdict, actual, cause, jobs: unshown, follows: true }
 }
 
 fn shows(entry: &Entry, name: &str) -> bool {
@@ -212,6 +227,15 @@ fn gist(exception: &Exception) -> &str {
     last.unwrap_or(&exception.first_line).trim()
 }
 
+/// What exceptions that differ only in numbers and ids have in common.
+fn form(gist: &str) -> String {
+    let is_number = |word: &str| {
+        let of_one = |c: char| c.is_ascii_hexdigit() || c.is_ascii_punctuation();
+        word.contains(|c: char| c.is_ascii_digit()) && word.chars().all(of_one)
+    };
+    gist.split_whitespace().map(|word| if is_number(word) { "#" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
 fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let logs = &evidence.logs;
     if logs.is_empty() {
@@ -232,13 +256,19 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let exceptions = all().filter(|(_, exception)| !of_warmup(exception));
     let count = exceptions.clone().count();
     if count > 0 {
-        let mut alike: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let mut alike: BTreeMap<String, (BTreeSet<&str>, &str, u64)> = BTreeMap::new();
         for (service, exception) in exceptions.clone() {
-            *alike.entry((service, gist(exception))).or_default() += 1;
+            let gist = gist(exception);
+            let held = alike.entry(form(gist)).or_insert((BTreeSet::new(), gist, 0));
+            held.0.insert(service);
+            held.2 += 1;
         }
-        let said = alike.into_iter().map(|((service, gist), times)| {
-            let often = if times > 1 { format!(" ({times} times)") } else { String::new() };
-            format!("{service}: {}{often}", escape::start(gist, QUOTED))
+        let mut alike: Vec<_> = alike.into_values().collect();
+        alike.sort_by_key(|(_, _, times)| Reverse(*times));
+        let said = alike.into_iter().map(|(services, gist, times)| {
+            let often = if times > 1 { format!(" × {times}") } else { String::new() };
+            let services: Vec<String> = services.into_iter().map(|name| escape::start(name, QUOTED)).collect();
+            format!("{}: {}{often}", listed(&services), escape::start(gist, QUOTED))
         });
         let said: Vec<String> = said.collect();
         let ids: BTreeSet<&str> = exceptions.filter_map(|(_, exception)| exception.job_id.as_deref()).collect();
@@ -247,11 +277,11 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
             id.is_some_and(|id| ids.contains(id))
         };
         let jobs = evidence.figures.account.entries.iter().filter(of_job).map(|entry| entry.name.clone()).collect();
-        let counted = if count == 1 { "1 exception".to_owned() } else { format!("{count} exceptions") };
+        let counted = counted(count as u64, "exception", "exceptions");
         return Finding {
             verdict: Verdict::Failed,
             actual: format!("{counted}{left_out}"),
-            cause: format!("{counted} in the worker logs: {}", listed(&said)),
+            cause: format!("{counted} in the worker logs: {}", short(&listed(&said))),
             jobs,
             follows: false,
         };

@@ -30,7 +30,8 @@ pub(super) enum Figure {
     Time(Times, Statistic),
     /// Jobs that succeeded a second.
     Throughput,
-    /// The share of the jobs that succeeded, from 0 to 1.
+    /// The share of the jobs that succeeded, in per cent: 99.9 is the same number whether it is read or is 999 of 1000,
+    /// 99.9 / 100 is not.
     Success,
     /// The most jobs in flight at once.
     Peak,
@@ -202,7 +203,7 @@ fn value(figure: &Figure, typed: &str) -> Result<f64, String> {
         Figure::Success => {
             let percent = typed.strip_suffix('%').and_then(number).filter(|percent| *percent <= 100.0);
             let refused = || format!("`{typed}` is not a share: write a number from 0 to 100 and %, such as 95%");
-            percent.map(|percent| percent / 100.0).ok_or_else(refused)
+            percent.ok_or_else(refused)
         }
         Figure::Peak | Figure::Depth(_) | Figure::Transitions => {
             number(typed).ok_or_else(|| format!("`{typed}` is not a count: write a number without a unit, such as 40"))
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(read("stage.a.b<c.max.mean>250ms"), (work("a.b<c.max"), Operator::More, 0.25));
         assert_eq!(read("queue.stage.l1.max<50"), (Figure::Depth("stage.l1".into()), Operator::Less, 50.0));
         assert_eq!(read("throughput >= 30/min"), (Figure::Throughput, Operator::AtLeast, 0.5));
-        assert_eq!(read("success>95%"), (Figure::Success, Operator::More, 0.95));
+        assert_eq!(read("success>95%"), (Figure::Success, Operator::More, 95.0));
         assert_eq!(read("concurrency.peak>=4"), (Figure::Peak, Operator::AtLeast, 4.0));
         assert_eq!(read("gpu.transitions<40").0, Figure::Transitions);
         assert_eq!(read("lag.p95<1s").0, Figure::Time(Times::Lag, Statistic::P95));

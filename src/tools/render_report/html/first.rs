@@ -18,11 +18,12 @@ const BAR: f64 = 1000.0;
 
 /// The class and the mark of a verdict: neither colour nor shape alone tells it.
 pub(in crate::tools::render_report) fn looks(verdict: Verdict) -> (&'static str, &'static str) {
-    match verdict {
-        Verdict::Passed => ("good", "✓"),
-        Verdict::Failed => ("bad", "✕"),
-        Verdict::Incomplete => ("open", "?"),
-    }
+    let class = match verdict {
+        Verdict::Passed => "good",
+        Verdict::Failed => "bad",
+        Verdict::Incomplete => "open",
+    };
+    (class, facts::mark(verdict))
 }
 
 pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
@@ -30,6 +31,9 @@ pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
     let (class, mark) = looks(status.verdict);
     let mut text = lead::band(class, mark, &status.verdict.to_string(), name);
     let _ = writeln!(text, "<p class=\"cause\">{}.</p>", escape::html(status.cause.trim_end_matches('.')));
+    let mut strip = Page::html(scene.pen(), 2);
+    page::strip(&mut strip, scene.report);
+    text += &strip.into_text();
     if !scene.captures.alone {
         text += &bar(&status.conservation);
         let _ = writeln!(text, "<p class=\"sum\">{}</p>", faded(&conservation_line(&status.conservation)));

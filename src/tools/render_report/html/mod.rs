@@ -16,9 +16,9 @@ use std::path::Path;
 pub(super) use first::looks;
 
 use super::captures::Captures;
-use super::files;
 use super::observed::Observed;
 use super::page::{self, Page, Pen};
+use super::{facts, files};
 use crate::escape;
 use crate::figures::Figures;
 use crate::html::document::{Document, Section};
@@ -79,7 +79,10 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
 
 fn banner(scene: &Scene<'_>) -> String {
     let run = scene.figures.account.runs().next();
-    let mut parts = vec![format!("run <b>{}</b>", escape::html(&scene.report.metadata.run))];
+    let mut parts = match scene.report.metadata.run.as_str() {
+        "" => facts::origin(scene.captures).iter().map(|part| escape::html(part)).collect(),
+        id => vec![format!("run <b>{}</b>", escape::html(id))],
+    };
     if let Some(started) = run.and_then(|run| run.status.started_at) {
         parts.push(format!("started {} UTC", started.minute()));
     }

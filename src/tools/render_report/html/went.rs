@@ -30,7 +30,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     }
     let path = CriticalPath::of(&scene.figures.account, &scene.figures.journeys);
     let mut text = means(scene, &stages);
-    text.push_str("<h3>The critical path of the slowest job</h3>\n");
+    text.push_str("<h3>The critical path of the slowest job that succeeded</h3>\n");
     text += &match path {
         Ok(path) => critical(scene, &path),
         Err(why) => format!("<p>{}</p>\n", escape::html(&why)),

@@ -69,6 +69,7 @@ fn first_screen(page: &mut Page, report: &Report, figures: &Figures, captures: &
     page.title(&format!("{}: {name}", status.verdict));
     let verdict = pen.strong(&status.verdict.to_string());
     page.paragraph(&format!("{verdict}: {}.", pen.safe(status.cause.trim_end_matches('.'))));
+    strip(page, report);
     if !captures.alone {
         page.paragraph(&conservation_line(&status.conservation));
     }
@@ -84,6 +85,14 @@ fn first_screen(page: &mut Page, report: &Report, figures: &Figures, captures: &
         for doubt in &status.doubts {
             page.item(&pen.safe(doubt));
         }
+    }
+}
+
+/// The criteria in a line each, where there is more to say than the cause of the verdict.
+pub(super) fn strip(page: &mut Page, report: &Report) {
+    let pen = page.pen;
+    for (verdict, name, seen) in facts::strip(report) {
+        page.item(&format!("{} {}: {}", facts::mark(verdict), pen.strong(&pen.safe(name)), pen.safe(&seen)));
     }
 }
 

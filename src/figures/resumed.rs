@@ -1,0 +1,82 @@
+//! What a run that was resumed owes to that: jobs that had been given up, and were followed again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::account::Account;
+use super::outcome::Outcome;
+use super::{counted, listed};
+use crate::record::{Job, Key, Kind, Phase, Record, Timestamp};
+
+/// The jobs of a stream that were given up at some time, whatever became of them.
+#[derive(Clone, Debug, Default)]
+pub struct GivenUp {
+    /// By job: when, and how.
+    jobs: BTreeMap<Key, Vec<(Option<Timestamp>, Outcome)>>,
+}
+
+impl GivenUp {
+    /// Takes one more record of the stream into account.
+    pub fn note(&mut self, record: &Record) {
+        let phases = [Phase::TimedOut, Phase::Lost, Phase::Interrupted];
+        // Most records are of jobs that went well, and reading them all again would take as long as all else.
+        let may_be = || phases.iter().any(|phase| record.text().contains(&format!("{phase:?}")));
+        if record.kind() != Kind::Job || !may_be() {
+            return;
+        }
+        if let Ok(job) = record.read::<Job>()
+            && phases.contains(&job.status.phase)
+        {
+            let told = (job.status.observed_at, Outcome::of(job.status.phase));
+            self.jobs.entry(record.key().clone()).or_default().push(told);
+        }
+    }
+}
+
+/// That a run was resumed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resumed {
+    /// When, each time.
+    pub at: Vec<Timestamp>,
+    /// How the jobs had been given up before the last time.
+    pub given_up: BTreeMap<Outcome, u64>,
+    /// How many of them have come to an end since.
+    pub ended: u64,
+}
+
+impl Resumed {
+    /// What the Runs of `account` and the jobs `given_up` tell; none where no Run was resumed.
+    pub fn of(account: &Account, given_up: &GivenUp) -> Option<Self> {
+        let at: BTreeSet<Timestamp> = account.runs().flat_map(|run| run.status.resumed_at.iter().copied()).collect();
+        let last = *at.last()?;
+        let mut resumed = Self { at: at.into_iter().collect(), ..Self::default() };
+        for entry in &account.entries {
+            let key = Key { kind: Kind::Job, run: entry.run.clone(), name: entry.name.clone() };
+            let before = given_up.jobs.get(&key).into_iter().flatten().filter(|(at, _)| at.is_some_and(|at| at < last));
+            let Some((_, outcome)) = before.max_by_key(|(at, _)| *at) else { continue };
+            *resumed.given_up.entry(*outcome).or_default() += 1;
+            resumed.ended += u64::from(matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed));
+        }
+        Some(resumed)
+    }
+
+    /// In words: `once, at 2026-05-20T22:40:00Z: 4 jobs had been given up before (4 timed out), 3 have ended since`.
+    pub fn text(&self) -> String {
+        let at: Vec<String> = self.at.iter().map(Timestamp::to_string).collect();
+        let often = match at.len() {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        let count: u64 = self.given_up.values().sum();
+        let how: Vec<String> = self.given_up.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
+        let before = match count {
+            0 => "no job is recorded as given up before".to_owned(),
+            _ => format!(
+                "{} been given up before ({}), {} ended since",
+                counted(count, "job had", "jobs had"),
+                how.join(", "),
+                counted(self.ended, "has", "have")
+            ),
+        };
+        format!("{often}, at {}: {before}", listed(&at))
+    }
+}
