@@ -33,7 +33,10 @@ pub(super) fn screen(scene: &Scene<'_>, name: &str) -> String {
     let _ = writeln!(text, "<p class=\"cause\">{}.</p>", escape::html(status.cause.trim_end_matches('.')));
     let mut strip = Page::html(scene.pen(), 2);
     page::strip(&mut strip, scene.report);
-    text += &strip.into_text();
+    let strip = strip.into_text();
+    if !strip.is_empty() {
+        let _ = writeln!(text, "<div class=\"criteria\">{strip}</div>");
+    }
     if !scene.captures.alone {
         text += &bar(&status.conservation);
         let _ = writeln!(text, "<p class=\"sum\">{}</p>", faded(&conservation_line(&status.conservation)));
