@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::Parser;
 use serde_json::{Value, json};
 use stress_suite::cli::{Console, Exit, Io, Outcome, Stop};
-use stress_suite::tools::{await_idle, capture_jaeger, capture_logs, capture_prom};
+use stress_suite::tools::{await_idle, capture_jaeger, capture_logs, capture_prom, poll_jobs, render_report};
 use tempfile::TempDir;
 
 use jaeger_server::{Span, v3};
@@ -330,6 +330,10 @@ fn one_ctrl_c_ends_a_tool_that_was_typed_alone() {
     assert_eq!(at_a_prompt(capture_jaeger::run, &[&out[..], &["--jaeger", nobody]].concat()), ended);
     assert_eq!(at_a_prompt(capture_logs::run, &[&out[..], &["--logs", "/"]].concat()), ended);
     assert_eq!(at_a_prompt(await_idle::run, &["--target", nobody]), ended);
+    assert_eq!(at_a_prompt(poll_jobs::run, &["--target", nobody]), ended);
+    let report = dir.path().join("report");
+    assert_eq!(at_a_prompt(render_report::run, &["--out", report.to_str().unwrap()]).0, Exit::Signal(2));
+    assert!(!report.exists(), "nothing came in, so nothing is left");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::figures::Figures;
 use crate::figures::resumed::GivenUp;
 use crate::http::BaseUrl;
+use crate::input;
 use crate::ndjson::Writer;
 use crate::profile::Profile;
 use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
@@ -187,9 +188,10 @@ struct How {
     jaeger_ui: Option<BaseUrl>,
 }
 
-fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
+fn report(out: &Path, asked: &RunSpec, how: &How, mut io: Io<'_>) -> Outcome {
     let mut left = Vec::new();
-    let Io { stdin, stdin_is_terminal, stdout, console, stop, .. } = io;
+    let stdin = if how.mode == Mode::Replay { Box::new(std::io::empty()) } else { input::take(&mut io)? };
+    let Io { stdin_is_terminal, stdout, console, stop, .. } = io;
     let intake = if how.mode == Mode::Replay {
         let intake = intake::replay(out, &console)?;
         files::check_writable(out)?;
@@ -206,7 +208,7 @@ fn report(out: &Path, asked: &RunSpec, how: &How, io: Io<'_>) -> Outcome {
         }
         let intake = intake::receive(stdin, held, &mut ledger, asked, &console);
         if intake.nothing {
-            return ledger.forget(&console);
+            return ledger.forget(&console).map(|exit| stop.exit_or(exit));
         }
         left = ledger.close(&console);
         intake
