@@ -26,11 +26,11 @@
 //! | [`html`] | pages for people: the shell, tables, charts as inline SVG |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
-//! | [`target`] | which target, through which profile: arguments that two tools share |
+//! | [`target`] | which target, through which profile, and how it is polled: what three tools share |
 //! | [`runs`] | the Runs that pass through a tool |
-//! | [`input`] | a thread that reads standard input |
+//! | [`input`] | standard input: a thread that reads it, and what a signal does where a person sits there |
 //! | [`workers`] | a pool of threads that block on HTTP |
-//! | [`capture`] | the window of a capture, and when it is soft |
+//! | [`capture`] | the window of a capture, when it is soft, and what of an earlier one is kept |
 //! | [`scenario`] | finished scenarios on disk: finding and reading them |
 //! | [`statistics`] | exact comparison of two small sets of figures |
 //! | [`page`] | a Markdown page in the making |

@@ -4,6 +4,9 @@
 //! window known. Inside a run (a Run or a Job was read) a capture is soft: what is missing is said and recorded, and the
 //! exit is 0. Alone it is hard.
 
+mod earlier;
+mod window;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,78 +14,22 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub use earlier::Brought;
+pub use window::WindowArgs;
+use window::{Bounds, reversed};
+
 use crate::cli::{Exit, Failure, GRACE, Io, Outcome};
 use crate::clock::Clock;
-use crate::http::BaseUrl;
 use crate::input;
 use crate::ndjson::{Account, Line, Reader, Writer};
 use crate::record::{
-    CaptureResult, ClockOffset, Fold, Job, Key, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window,
+    CaptureResult, ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window,
 };
 use crate::runs::Runs;
-use crate::units::{self, Moment};
+use crate::units;
 
 /// What is not plain in a file's name.
 const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
-
-/// The window of a capture.
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Window")]
-pub struct WindowArgs {
-    /// Begin the window here: Unix seconds, RFC 3339, now, or -5m, which is before the --end where that is a time, else
-    /// before now; by default the first submission in the stream
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
-    pub start: Option<Moment>,
-    /// End the window here, no later than --settle from now; by default the last end in the stream
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
-    pub end: Option<Moment>,
-    /// Widen the window by this much on both sides
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration)]
-    pub pad: Duration,
-    /// Wait for the backend to catch up, at the most until this long after the window's end
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
-    pub settle: Duration,
-}
-
-impl WindowArgs {
-    /// Refuses what no stream could make a window of: a time that has not come, which would be waited for without a word,
-    /// and an end before the beginning.
-    pub fn check(&self) -> Result<(), Failure> {
-        let now = Timestamp::system();
-        let future = |flag: &str, time: Timestamp| {
-            Err(Failure::usage(format!(
-                "{flag} is read as {time}, and now is {now}, which is earlier: give a time that has passed, Unix time in seconds"
-            )))
-        };
-        let Bounds { start, end } = self.bounds(now);
-        match (start, end) {
-            (_, Some(end)) if end > now.plus(self.settle) => future("--end", end),
-            (Some(start), _) if start > now => future("--start", start),
-            (Some(start), Some(end)) if end < start => Err(reversed(start, end)),
-            _ => Ok(()),
-        }
-    }
-
-    /// What was typed, if it is `now` now. A start that is so long ago is that long before an end that is a time.
-    fn bounds(&self, now: Timestamp) -> Bounds {
-        let before = match self.end {
-            Some(Moment::At(end)) => end,
-            _ => now,
-        };
-        let resolved = |moment: Option<Moment>, now| moment.map(|moment| moment.resolve(now));
-        Bounds { start: resolved(self.start, before), end: resolved(self.end, now) }
-    }
-}
-
-/// The sides of a window that flags give.
-struct Bounds {
-    start: Option<Timestamp>,
-    end: Option<Timestamp>,
-}
-
-fn reversed(start: Timestamp, end: Timestamp) -> Failure {
-    Failure::usage(format!("the window ends ({end}) before it begins ({start}): look at --start and --end"))
-}
 
 /// What a capture knows when its input has ended.
 #[derive(Debug)]
@@ -172,68 +119,6 @@ impl Passed {
         self.fold.jobs()
     }
 
-    /// Which server is asked: the one that was `typed`, or that is off; else the one that an earlier capture of this run
-    /// asked, for another one saw another target; else the profile's. One that the stream names is asked only where no
-    /// `secrets` would go with it.
-    pub fn choose_server(
-        &mut self,
-        kind: Kind,
-        typed: bool,
-        given: Option<BaseUrl>,
-        secrets: bool,
-    ) -> Result<Option<BaseUrl>, Failure> {
-        let mut server = given;
-        let told: Vec<Told> = self.fold.of_kind(kind).collect();
-        if !typed && !told.is_empty() {
-            if told.iter().all(|told| told.status.reason.as_deref() == Some(OFF)) {
-                server = None;
-            } else if let (Some(told), false) = (told.iter().find_map(|told| told.spec.server.as_deref()), secrets) {
-                server = Some(BaseUrl::parse(told, "the server of an earlier capture")?);
-            }
-        }
-        self.server = server.as_ref().map(|server| server.as_str().to_owned());
-        Ok(server)
-    }
-
-    /// Whether the stream tells that every capture of this kind was waived by name.
-    pub fn was_waived(&self, kind: Kind) -> bool {
-        let mut told = self.fold.of_kind::<Told>(kind).peekable();
-        told.peek().is_some() && told.all(|told| told.status.waived)
-    }
-
-    /// Whether the stream tells of a capture that came whole for this very window and whose file is in `out`: then there is
-    /// nothing to ask again.
-    pub fn has_whole(&self, kind: Kind, name: &str, out: &Path) -> bool {
-        let earlier = self.earlier(kind, name, out);
-        earlier.is_some_and(|Told { spec, status }| {
-            status.result == CaptureResult::Ok && spec.window.is_some() && spec.window == self.window
-        })
-    }
-
-    /// Whether the stream tells of a capture, there in `out`, that brought more than this one `brought`; where another
-    /// server was asked it is kept whatever this one brings, for what that saw is of the run.
-    pub fn outdone(&self, kind: Kind, name: &str, out: &Path, brought: Brought<'_>) -> bool {
-        self.earlier(kind, name, out).is_some_and(|Told { spec, status }| {
-            let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(told, asked)| told != asked);
-            let told = Brought { result: status.result, reason: status.reason.as_deref(), jobs: status.jobs_matched };
-            let fewer = told.jobs.zip(brought.jobs).is_some_and(|(told, brought)| brought < told);
-            fewer || told.worth() > if elsewhere { 0 } else { brought.worth() }
-        })
-    }
-
-    /// An earlier capture of the same thing, where a run is resumed and captured again. The same stream captured into another
-    /// directory has nothing there yet.
-    fn earlier(&self, kind: Kind, name: &str, out: &Path) -> Option<Told> {
-        let key = Key { kind, run: self.metadata.run.clone(), name: name.to_owned() };
-        let told: Told = self.fold.get(&key)?.read().ok()?;
-        let is_there = match &told.status.file {
-            Some(file) => out.join(file).is_file(),
-            // What brought nothing has no file that could be missed.
-            None => told.status.result == CaptureResult::Empty,
-        };
-        is_there.then_some(told)
-    }
-
     fn resolve(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
         let now = self.clock.now();
         let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
@@ -314,63 +199,6 @@ fn verdict(ended: &[Ended]) -> Exit {
     }
 }
 
-/// What a capture brought, as far as it is held against an earlier one of the same run. Backends forget: what was had once is
-/// never given up for less.
-#[derive(Clone, Copy, Debug)]
-pub struct Brought<'a> {
-    /// How it ended.
-    pub result: CaptureResult,
-    /// Why it is not whole.
-    pub reason: Option<&'a str>,
-    /// Of how many jobs it has something, where that is known.
-    pub jobs: Option<u64>,
-}
-
-impl Brought<'_> {
-    /// With nothing to say but the result.
-    pub fn of(result: CaptureResult) -> Self {
-        Self { result, reason: None, jobs: None }
-    }
-
-    /// Whole and partial are alike: the later one's window may be longer, and what it lacks may have been lacking before, unseen.
-    /// But one that missed the beginning lacks what an earlier one had.
-    fn worth(self) -> u8 {
-        match (self.result, self.reason) {
-            (CaptureResult::Partial, Some(BEGINS_LATE)) | (CaptureResult::Empty, _) => 1,
-            (CaptureResult::Ok | CaptureResult::Partial, _) => 2,
-            (CaptureResult::Error, _) => 0,
-        }
-    }
-}
-
-/// The word for a capture whose source was not there when the window began.
-pub const BEGINS_LATE: &str = "BeginsLate";
-
-#[derive(serde::Deserialize)]
-struct Told {
-    #[serde(default)]
-    spec: ToldSpec,
-    #[serde(default)]
-    status: ToldStatus,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct ToldSpec {
-    window: Option<Window>,
-    server: Option<String>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ToldStatus {
-    result: CaptureResult,
-    reason: Option<String>,
-    file: Option<String>,
-    waived: bool,
-    jobs_matched: Option<u64>,
-}
-
 /// The end of a capture that stands alone and knows no window: a usage error, unless a signal ended what would have told it.
 pub fn windowless(io: &Io<'_>, message: &str) -> Outcome {
     io.stop.signal().map_or_else(|| Err(Failure::usage(message)), |signal| Ok(Exit::Signal(signal)))
@@ -390,6 +218,9 @@ pub fn tell_of_signal(io: &Io<'_>) {
 
 /// The word for what was not captured, or not whole, since a signal had asked for the end.
 pub const INTERRUPTED: &str = "Interrupted";
+
+/// The word for a capture whose source was not there when the window began.
+pub const BEGINS_LATE: &str = "BeginsLate";
 
 /// The word for a capture whose file could not be written.
 pub const NOT_WRITTEN: &str = "NotWritten";

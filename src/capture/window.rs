@@ -1,0 +1,66 @@
+//! Which window: the flags of a capture.
+
+use std::time::Duration;
+
+use crate::cli::Failure;
+use crate::record::Timestamp;
+use crate::units::{self, Moment};
+
+/// The window of a capture.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Window")]
+pub struct WindowArgs {
+    /// Begin the window here: Unix seconds, RFC 3339, now, or -5m, which is before the --end where that is a time, else
+    /// before now; by default the first submission in the stream
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    pub start: Option<Moment>,
+    /// End the window here, no later than --settle from now; by default the last end in the stream
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    pub end: Option<Moment>,
+    /// Widen the window by this much on both sides
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration)]
+    pub pad: Duration,
+    /// Wait for the backend to catch up, at the most until this long after the window's end
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
+    pub settle: Duration,
+}
+
+impl WindowArgs {
+    /// Refuses what no stream could make a window of: a time that has not come, which would be waited for without a word,
+    /// and an end before the beginning.
+    pub fn check(&self) -> Result<(), Failure> {
+        let now = Timestamp::system();
+        let future = |flag: &str, time: Timestamp| {
+            Err(Failure::usage(format!(
+                "{flag} is read as {time}, and now is {now}, which is earlier: give a time that has passed, Unix time in seconds"
+            )))
+        };
+        let Bounds { start, end } = self.bounds(now);
+        match (start, end) {
+            (_, Some(end)) if end > now.plus(self.settle) => future("--end", end),
+            (Some(start), _) if start > now => future("--start", start),
+            (Some(start), Some(end)) if end < start => Err(reversed(start, end)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What was typed, if it is `now` now. A start that is so long ago is that long before an end that is a time.
+    pub(super) fn bounds(&self, now: Timestamp) -> Bounds {
+        let before = match self.end {
+            Some(Moment::At(end)) => end,
+            _ => now,
+        };
+        let resolved = |moment: Option<Moment>, now| moment.map(|moment| moment.resolve(now));
+        Bounds { start: resolved(self.start, before), end: resolved(self.end, now) }
+    }
+}
+
+/// The sides of a window that flags give.
+pub(super) struct Bounds {
+    pub(super) start: Option<Timestamp>,
+    pub(super) end: Option<Timestamp>,
+}
+
+pub(super) fn reversed(start: Timestamp, end: Timestamp) -> Failure {
+    Failure::usage(format!("the window ends ({end}) before it begins ({start}): look at --start and --end"))
+}
