@@ -3,11 +3,10 @@
 //! From the stage that ended last the path goes back, each time to the stage before it that ended latest. Along it, waiting and
 //! work follow each other on one clock, so that they add up; what is left of the job's time lies outside of its stages.
 
-use super::account::Account;
 use super::distribution::Measured;
-use super::journey::Journey;
 use super::outcome::Outcome;
 use super::stages::StageTimes;
+use super::tally::JobTally;
 use crate::record::{Job, Stage, Timestamp};
 
 /// One stage on the path.
@@ -42,13 +41,14 @@ pub struct CriticalPath {
 
 impl CriticalPath {
     /// The path of the slowest job that succeeded; why there is none, as a sentence.
-    pub fn of(account: &Account, journeys: &[Journey]) -> Result<Self, String> {
-        let ended = account.entries.iter().zip(journeys).filter(|(entry, _)| entry.outcome == Outcome::Succeeded);
-        let known = ended.filter_map(|(entry, journey)| Some((entry, entry.job.as_ref()?, journey.end_to_end?)));
+    pub fn of(tally: &JobTally) -> Result<Self, String> {
+        let ended = tally.with(Outcome::Succeeded);
+        let known = ended.filter_map(|entry| Some((entry, entry.job.as_ref()?, entry.times.end_to_end?)));
         // Of equals the first by name.
-        let slowest = known.rev().max_by(|one, other| one.2.seconds.total_cmp(&other.2.seconds));
+        let slowest =
+            known.collect::<Vec<_>>().into_iter().rev().max_by(|one, other| one.2.seconds.total_cmp(&other.2.seconds));
         let (entry, job, whole) = slowest.ok_or("No job is known to have succeeded, so none was the slowest.")?;
-        let plan = account.plan(entry);
+        let plan = tally.plan(entry);
         let after = |stage: &Stage| -> Option<&[String]> {
             plan?.stages.iter().find(|spec| spec.name == stage.name).map(|spec| spec.after.as_slice())
         };
@@ -122,7 +122,7 @@ mod tests {
             }
         }
         let figures = Figures::of(&fold, false);
-        CriticalPath::of(&figures.account, &figures.journeys)
+        CriticalPath::of(&figures.tally)
     }
 
     fn stage(name: &str, more: &str, start: u32, end: u32) -> String {

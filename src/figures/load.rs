@@ -1,10 +1,10 @@
 //! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
 
-use super::account::{Account, Entry};
 use super::bounds::Bounds;
 use super::distribution::quantile;
-use super::journey::{Journey, Moment};
+use super::job_times::TimeInterval;
 use super::outcome::Outcome;
+use super::tally::{JobEntry, JobTally};
 use crate::record::Timestamp;
 
 /// Into how many equal parts the window is cut to show the load over time.
@@ -88,23 +88,24 @@ pub struct Load {
 }
 
 impl Load {
-    /// The load of `account`, whose entries went the ways of `journeys`.
-    pub fn of(account: &Account, journeys: &[Journey]) -> Self {
-        let mut load = Self { asked: asked(account), succeeded: account.conservation.succeeded, ..Self::default() };
-        let jobs = || account.entries.iter().filter_map(|entry| entry.job.as_ref());
+    /// Computes the load from the jobs of `tally`.
+    pub fn of(tally: &JobTally) -> Self {
+        let mut load = Self { asked: asked(tally), succeeded: tally.conservation.succeeded, ..Self::default() };
+        let jobs = || tally.entries.iter().filter_map(|entry| entry.job.as_ref());
         let submitted = || jobs().filter_map(|job| job.status.submitted_at);
         (load.first_submitted, load.last_submitted) = (submitted().min(), submitted().max());
-        let last =
-            |part: fn(&Moment) -> Timestamp| journeys.iter().filter_map(|journey| journey.end.as_ref()).map(part).max();
+        let last = |part: fn(&TimeInterval) -> Timestamp| {
+            tally.entries.iter().filter_map(|entry| entry.times.end.as_ref()).map(part).max()
+        };
         load.last_end = last(|end| end.at);
         load.last_end_bounds = last(|end| end.low).zip(last(|end| end.high));
         load.find_rate(submitted().count());
-        let mut lags: Vec<f64> = journeys.iter().filter_map(|journey| journey.lag_seconds).collect();
+        let mut lags: Vec<f64> = tally.entries.iter().filter_map(|entry| entry.times.lag_seconds).collect();
         lags.sort_by(f64::total_cmp);
         load.lag = quantile(&lags, 0.5).zip(lags.last().copied()).map(|(p50, max)| Lag { p50, max });
-        load.find_concurrency(&in_flight(account, journeys, |end| end.at));
-        load.surely_in_flight = surely_in_flight(account);
-        load.find_bounds(account, journeys);
+        load.find_concurrency(&in_flight(tally, |end| end.at));
+        load.surely_in_flight = surely_in_flight(tally);
+        load.find_bounds(tally);
         load
     }
 
@@ -152,19 +153,20 @@ impl Load {
 
     /// A job without a known end may have succeeded in the window, or have kept it open for as long as you like: that it was
     /// given up ends nothing.
-    fn find_bounds(&mut self, account: &Account, journeys: &[Journey]) {
-        let countless = if account.uncertain.is_some() { f64::INFINITY } else { 0.0 };
-        let peak = |part| peak(&steps(&in_flight(account, journeys, part)), i64::MIN, i64::MAX) as f64;
-        let unheard = account.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
+    fn find_bounds(&mut self, tally: &JobTally) {
+        let countless = if tally.uncertain.is_some() { f64::INFINITY } else { 0.0 };
+        let peak = |part| peak(&steps(&in_flight(tally, part)), i64::MIN, i64::MAX) as f64;
+        let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
         self.peak_within = Bounds { low: peak(|end| end.low), high: peak(|end| end.high) + unheard + countless };
-        let pairs = || account.entries.iter().zip(journeys);
-        let ended = pairs().filter_map(|(_, journey)| journey.end);
-        let is_over = |entry: &Entry| matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
-        self.open = pairs().filter(|(entry, journey)| journey.end.is_none() && !is_over(entry)).count() as u64;
-        let timeless = pairs().filter(|(entry, journey)| journey.end.is_none() && is_over(entry));
+        let entries = || tally.entries.iter();
+        let ended = entries().filter_map(|entry| entry.times.end);
+        let is_over =
+            |entry: &JobEntry| matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
+        self.open = entries().filter(|entry| entry.times.end.is_none() && !is_over(entry)).count() as u64;
+        let timeless = entries().filter(|entry| entry.times.end.is_none() && is_over(entry));
         let first = ended.clone().map(|end| end.low).max();
-        let last = ended.map(|end| end.high).chain(timeless.filter_map(|(entry, _)| last_heard(entry))).max();
-        let unknown = pairs().filter(|(entry, _)| entry.outcome.is_open());
+        let last = ended.map(|end| end.high).chain(timeless.filter_map(last_heard)).max();
+        let unknown = entries().filter(|entry| entry.outcome.is_open());
         let most = self.succeeded as f64 + unknown.count() as f64 + countless;
         self.succeeded_per_second =
             self.first_submitted.zip(first.zip(last)).filter(|_| self.window_seconds().is_some()).map(
@@ -194,30 +196,30 @@ impl Load {
     }
 }
 
-fn asked(account: &Account) -> Asked {
+fn asked(tally: &JobTally) -> Asked {
     let sum =
         |values: Vec<u64>| (!values.is_empty()).then(|| values.iter().fold(0, |sum: u64, v| sum.saturating_add(*v)));
-    let rates: Vec<f64> = account.runs().filter_map(|run| run.spec.rate_per_second).collect();
+    let rates: Vec<f64> = tally.runs().filter_map(|run| run.spec.rate_per_second).collect();
     Asked {
-        jobs: account.conservation.asked,
-        concurrency: sum(account.runs().filter_map(|run| run.spec.concurrency).collect()),
-        max_posts: sum(account.runs().filter_map(|run| run.spec.max_posts).collect()),
+        jobs: tally.conservation.asked,
+        concurrency: sum(tally.runs().filter_map(|run| run.spec.concurrency).collect()),
+        max_posts: sum(tally.runs().filter_map(|run| run.spec.max_posts).collect()),
         rate_per_second: (!rates.is_empty()).then(|| rates.iter().sum()),
     }
 }
 
 /// The last moment at which anything is known of a job.
-fn last_heard(entry: &Entry) -> Option<Timestamp> {
+fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
     let status = &entry.job.as_ref()?.status;
     let times = [status.ended_at, status.not_ended_at, status.accepted_at, status.submitted_at, status.observed_at];
     times.into_iter().flatten().max()
 }
 
 /// From when to when each submitted job was in flight; `part` is what counts of an end that is known within bounds.
-fn in_flight(account: &Account, journeys: &[Journey], part: fn(Moment) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
+fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
     // A job of which nothing more was heard was in flight until the last that was heard of any.
-    let last = account.entries.iter().filter_map(last_heard).max();
-    let spans = account.entries.iter().zip(journeys).filter_map(|(entry, journey)| {
+    let last = tally.entries.iter().filter_map(last_heard).max();
+    let spans = tally.entries.iter().filter_map(|entry| {
         let status = &entry.job.as_ref()?.status;
         let start = status.submitted_at?;
         if entry.outcome == Outcome::Rejected {
@@ -225,7 +227,7 @@ fn in_flight(account: &Account, journeys: &[Journey], part: fn(Moment) -> Timest
             return None;
         }
         let never_ran = entry.reason.as_deref() == Some("Collapsed");
-        let end = journey.end.map(part).or(status.ended_at);
+        let end = entry.times.end.map(part).or(status.ended_at);
         let end = end.or(if never_ran { status.accepted_at.or(Some(start)) } else { None });
         let end = end.or(if status.phase.is_terminal() { status.observed_at } else { None }).or(last)?;
         // A span without any length would end before it begins.
@@ -234,8 +236,8 @@ fn in_flight(account: &Account, journeys: &[Journey], part: fn(Moment) -> Timest
     spans.collect()
 }
 
-fn surely_in_flight(account: &Account) -> Option<(Timestamp, u64)> {
-    let spans = account.entries.iter().filter_map(|entry| {
+fn surely_in_flight(tally: &JobTally) -> Option<(Timestamp, u64)> {
+    let spans = tally.entries.iter().filter_map(|entry| {
         let status = &entry.job.as_ref()?.status;
         // Two names of one job are one in flight.
         let ran = entry.outcome != Outcome::Rejected && entry.reason.as_deref() != Some("Collapsed");

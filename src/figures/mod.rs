@@ -4,30 +4,30 @@
 //! Everything here is a function of the records alone: no clock is asked and no file is read, so the same stream always
 //! gives the same figures.
 
-pub mod account;
 pub mod bounds;
 pub mod counters;
 pub mod critical;
 pub mod distribution;
 pub mod interval;
-pub mod journey;
+pub mod job_timeline;
+pub mod job_times;
 pub mod load;
 pub mod outcome;
 pub mod resumed;
+pub mod stage_sources;
 pub mod stages;
-pub mod track;
-pub mod witnesses;
+pub mod tally;
 
 use std::collections::BTreeMap;
 
-use account::Account;
 use distribution::{Distribution, Measured};
 use interval::SuccessRate;
-use journey::Journey;
+use job_times::JobTimes;
 use load::Load;
 use outcome::Outcome;
 use resumed::{GivenUp, Resumed};
 use stages::{Limiting, StageFigures};
+use tally::JobTally;
 
 use crate::record::{Fold, Idle, StagePhase, differences};
 use crate::units;
@@ -39,9 +39,7 @@ const LISTED: usize = 5;
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     /// Where every job has gone.
-    pub account: Account,
-    /// The ways of the account's entries, in their order.
-    pub journeys: Vec<Journey>,
+    pub tally: JobTally,
     /// The load.
     pub load: Load,
     /// The stages, in pipeline order.
@@ -66,31 +64,19 @@ impl Figures {
 
     /// The same of a stream in which these jobs had been given up before, which the fold does not hold.
     pub fn after(fold: &Fold, subset: bool, given_up: &GivenUp) -> Self {
-        let account = Account::of(fold, subset);
-        let way = |entry: &account::Entry| {
-            let offset = account.plan(entry).and_then(|plan| plan.offset);
-            entry.job.as_ref().map(|job| Journey::of(job, offset)).unwrap_or_default()
-        };
-        let journeys: Vec<Journey> = account.entries.iter().map(way).collect();
-        let stages = stages::stages(&account);
-        let ended: Vec<Measured> = account
-            .entries
-            .iter()
-            .zip(&journeys)
-            .filter(|(entry, _)| entry.outcome == Outcome::Succeeded)
-            .filter_map(|(_, journey)| journey.end_to_end)
-            .collect();
-        let open = account.entries.iter().filter(|entry| entry.outcome.is_open()).count() as u64;
-        let success = SuccessRate::of(account.conservation.succeeded, open, account.conservation.asked);
+        let tally = JobTally::of(fold, subset);
+        let stages = stages::stages(&tally);
+        let ended: Vec<Measured> = tally.with(Outcome::Succeeded).filter_map(|entry| entry.times.end_to_end).collect();
+        let open = tally.entries.iter().filter(|entry| entry.outcome.is_open()).count() as u64;
+        let success = SuccessRate::of(tally.conservation.succeeded, open, tally.conservation.asked);
         let mut figures = Self {
-            load: Load::of(&account, &journeys),
+            load: Load::of(&tally),
             limiting: Limiting::of(&stages),
             end_to_end: Distribution::of(&ended),
-            success: success.filter(|_| account.uncertain.is_none()),
-            resumed: Resumed::of(&account, given_up),
-            doubts: account.doubts.clone(),
-            account,
-            journeys,
+            success: success.filter(|_| tally.uncertain.is_none()),
+            resumed: Resumed::of(&tally, given_up),
+            doubts: tally.doubts.clone(),
+            tally,
             stages,
         };
         figures.doubt_runs();
@@ -103,7 +89,7 @@ impl Figures {
 
     fn doubt_runs(&mut self) {
         let mut doubts = Vec::new();
-        for run in self.account.runs() {
+        for run in self.tally.runs() {
             if let Some(aborted) = &run.status.aborted {
                 doubts.push(format!(
                     "{} stopped at {} UTC before its work was done: {} ({})",
@@ -149,7 +135,7 @@ impl Figures {
     /// A target that did not do its warm-up may not be warm.
     fn doubt_warmup(&mut self) {
         let cold: Vec<String> = self
-            .account
+            .tally
             .warmups
             .iter()
             .filter(|entry| entry.outcome != Outcome::Succeeded)
@@ -164,11 +150,11 @@ impl Figures {
     }
 
     fn doubt_times(&mut self) {
-        let named = |which: fn(&Journey) -> bool| -> Vec<String> {
-            let pairs = self.account.entries.iter().zip(&self.journeys);
-            pairs.filter(|(_, journey)| which(journey)).map(|(entry, _)| entry.name.clone()).collect()
+        let named = |which: fn(&JobTimes) -> bool| -> Vec<String> {
+            let entries = self.tally.entries.iter().filter(|entry| which(&entry.times));
+            entries.map(|entry| entry.name.clone()).collect()
         };
-        let (contradicted, backwards) = (named(|journey| journey.contradicted), named(|journey| journey.backwards));
+        let (contradicted, backwards) = (named(|times| times.contradicted), named(|times| times.backwards));
         let mut doubts = Vec::new();
         if !contradicted.is_empty() {
             doubts.push(format!(
@@ -190,7 +176,7 @@ impl Figures {
     fn doubt_words(&mut self) {
         let mut flags: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let mut words: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-        for (entry, job) in self.account.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?))) {
+        for (entry, job) in self.tally.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?))) {
             for flag in &job.status.flags {
                 flags.entry(flag).or_default().push(entry.name.clone());
             }
@@ -269,7 +255,7 @@ fn put_distribution(prefix: &str, of: Distribution, put: &mut impl FnMut(&str, O
 }
 
 /// A mean that one witness told, as figures.
-pub(crate) fn put_mean(prefix: &str, of: Option<witnesses::Mean>, put: &mut impl FnMut(&str, f64)) {
+pub(crate) fn put_mean(prefix: &str, of: Option<stage_sources::Mean>, put: &mut impl FnMut(&str, f64)) {
     if let Some(of) = of {
         put(&format!("{prefix}Count"), of.count as f64);
         put(&format!("{prefix}MeanSeconds"), of.seconds);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::account::Account;
 use super::outcome::Outcome;
+use super::tally::JobTally;
 use super::{counted, listed};
 use crate::record::{Job, Key, Kind, Phase, Record, Timestamp};
 
@@ -45,11 +45,11 @@ pub struct Resumed {
 
 impl Resumed {
     /// What the Runs of `account` and the jobs `given_up` tell; none where no Run was resumed.
-    pub fn of(account: &Account, given_up: &GivenUp) -> Option<Self> {
-        let at: BTreeSet<Timestamp> = account.runs().flat_map(|run| run.status.resumed_at.iter().copied()).collect();
+    pub fn of(tally: &JobTally, given_up: &GivenUp) -> Option<Self> {
+        let at: BTreeSet<Timestamp> = tally.runs().flat_map(|run| run.status.resumed_at.iter().copied()).collect();
         let last = *at.last()?;
         let mut resumed = Self { at: at.into_iter().collect(), ..Self::default() };
-        for entry in &account.entries {
+        for entry in &tally.entries {
             let key = Key { kind: Kind::Job, run: entry.run.clone(), name: entry.name.clone() };
             let before = given_up.jobs.get(&key).into_iter().flatten().filter(|(at, _)| at.is_some_and(|at| at < last));
             let Some((_, outcome)) = before.max_by_key(|(at, _)| *at) else { continue };

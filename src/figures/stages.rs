@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::account::{Account, Entry, Plan};
 use super::distribution::{Distribution, Measured};
-use super::journey::{Moment, not_negative};
+use super::job_times::{TimeInterval, not_negative};
 use super::outcome::Outcome;
+use super::tally::{JobEntry, JobTally, RunPlan};
 use crate::record::{Job, Stage, StagePhase, TimesFrom, Timestamp};
 
 /// Servers round their times, so a wait may come out as this much less than nothing (seconds).
@@ -27,7 +27,7 @@ pub struct StageTimes {
 
 impl StageTimes {
     /// The times of `stage` of `job`, whose run is `plan`.
-    pub fn of(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Self {
+    pub fn of(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Self {
         let mut times = Self::default();
         let wait = match stage.times_from {
             Some(TimesFrom::Server) => wait_by_server(job, stage, plan),
@@ -50,7 +50,7 @@ impl StageTimes {
     }
 }
 
-fn wait_by_server(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Measured> {
+fn wait_by_server(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<Measured> {
     let started = stage.started_at?;
     if let Some(queued) = stage.queued_at {
         return Some(Measured::exact(started.since(queued)));
@@ -62,25 +62,25 @@ fn wait_by_server(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Measu
     let spec = plan?.stages.iter().find(|spec| spec.name == stage.name)?;
     if spec.after.is_empty() {
         let offset = plan?.offset?;
-        return Some(Moment::of_server(started, offset).since(job.status.accepted_at?));
+        return Some(TimeInterval::of_server(started, offset).since(job.status.accepted_at?));
     }
     let ends = predecessors(job, &spec.after, TimesFrom::Server)?;
     Some(Measured::exact(started.since(ends.iter().filter_map(|stage| stage.ended_at).max()?)))
 }
 
-fn wait_by_polls(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Measured> {
+fn wait_by_polls(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<Measured> {
     let start = start_by_polls(job, stage)?;
     let spec = plan?.stages.iter().find(|spec| spec.name == stage.name)?;
     if spec.after.is_empty() {
         return Some(start.since(job.status.accepted_at?));
     }
-    let ends: Option<Vec<Moment>> = predecessors(job, &spec.after, TimesFrom::Polls)?
+    let ends: Option<Vec<TimeInterval>> = predecessors(job, &spec.after, TimesFrom::Polls)?
         .into_iter()
         .map(|stage| end_by_polls(stage, start_by_polls(job, stage)?))
         .collect();
     let ends = ends?;
-    let latest = |part: fn(&Moment) -> Timestamp| ends.iter().map(part).max();
-    let end = Moment { at: latest(|end| end.at)?, low: latest(|end| end.low)?, high: latest(|end| end.high)? };
+    let latest = |part: fn(&TimeInterval) -> Timestamp| ends.iter().map(part).max();
+    let end = TimeInterval { at: latest(|end| end.at)?, low: latest(|end| end.low)?, high: latest(|end| end.high)? };
     // The stage cannot have begun before the other ended, so intervals that overlap still give a wait of at least 0.
     Some(not_negative(start.after(end)))
 }
@@ -104,14 +104,14 @@ fn work(job: &Job, stage: &Stage) -> Option<Measured> {
     }
 }
 
-pub(super) fn start_by_polls(job: &Job, stage: &Stage) -> Option<Moment> {
+pub(super) fn start_by_polls(job: &Job, stage: &Stage) -> Option<TimeInterval> {
     let seen = stage.started_at?;
     let earliest = stage.not_started_at.or(job.status.accepted_at).or(job.status.submitted_at)?;
-    Some(Moment::of_polls(earliest, seen))
+    Some(TimeInterval::of_polls(earliest, seen))
 }
 
-pub(super) fn end_by_polls(stage: &Stage, start: Moment) -> Option<Moment> {
-    Some(Moment::of_polls(stage.not_ended_at.unwrap_or(start.low), stage.ended_at?))
+pub(super) fn end_by_polls(stage: &Stage, start: TimeInterval) -> Option<TimeInterval> {
+    Some(TimeInterval::of_polls(stage.not_ended_at.unwrap_or(start.low), stage.ended_at?))
 }
 
 /// What all jobs together tell of one stage.
@@ -146,7 +146,7 @@ impl StageFigures {
 }
 
 /// The figures of every stage that a job told of, in pipeline order where the Runs say it.
-pub fn stages(account: &Account) -> Vec<StageFigures> {
+pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
     #[derive(Default)]
     struct Samples {
         wait: Vec<Measured>,
@@ -161,15 +161,13 @@ pub fn stages(account: &Account) -> Vec<StageFigures> {
             order.push(name.to_owned());
         }
     };
-    for spec in account.plans.iter().flat_map(|plan| &plan.stages) {
+    for spec in tally.plans.iter().flat_map(|plan| &plan.stages) {
         place(&spec.name, &mut samples);
     }
-    for entry in &account.entries {
-        let Some(job) = &entry.job else { continue };
-        for stage in &job.status.stages {
+    for entry in &tally.entries {
+        for (stage, times) in entry.stages() {
             place(&stage.name, &mut samples);
             let Some(held) = samples.get_mut(&stage.name) else { continue };
-            let times = StageTimes::of(job, stage, account.plan(entry));
             held.wait.extend(times.wait);
             held.work.extend(times.work);
             if times.wait.or(times.work).is_some() {
@@ -187,7 +185,7 @@ pub fn stages(account: &Account) -> Vec<StageFigures> {
     let figures = order.into_iter().filter_map(|name| {
         let held = samples.remove(&name)?;
         let (wait, work) = (Distribution::of(&held.wait), Distribution::of(&held.work));
-        let entered_at_most = entered(account, &name);
+        let entered_at_most = entered(tally, &name);
         Some(StageFigures { name, wait, work, entered_at_most, ..held.figures })
     });
     figures.collect()
@@ -195,11 +193,11 @@ pub fn stages(account: &Account) -> Vec<StageFigures> {
 
 /// How often jobs can have been in the stage `name`: as often as its attempts where a job finished it. One whose document
 /// does not say so may have been in it unseen, before it was lost or after another of its stages failed, as often as any job.
-fn entered(account: &Account, name: &str) -> u64 {
-    let shown = |entry: &Entry| entry.job.as_ref()?.status.stages.iter().find(|stage| stage.name == name).cloned();
+fn entered(tally: &JobTally, name: &str) -> u64 {
+    let shown = |entry: &JobEntry| entry.job.as_ref()?.status.stages.iter().find(|stage| stage.name == name).cloned();
     let attempts = |stage: &Stage| stage.attempt.unwrap_or(1).max(1);
-    let most = account.entries.iter().filter_map(shown).map(|stage| attempts(&stage)).max().unwrap_or(1);
-    let ran = account.entries.iter().filter(|entry| entry.outcome != Outcome::Rejected);
+    let most = tally.entries.iter().filter_map(shown).map(|stage| attempts(&stage)).max().unwrap_or(1);
+    let ran = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Rejected);
     ran.map(|entry| shown(entry).filter(|stage| stage.phase == StagePhase::Done).map_or(most, |stage| attempts(&stage)))
         .fold(0, u64::saturating_add)
 }
@@ -265,13 +263,17 @@ mod tests {
     use super::*;
     use crate::record::{ClockOffset, StageSpec};
 
-    fn plan(offset: Option<ClockOffset>) -> Plan {
+    fn plan(offset: Option<ClockOffset>) -> RunPlan {
         let spec = |name: &str, after: &[&str]| StageSpec {
             name: name.into(),
             after: after.iter().map(ToString::to_string).collect(),
             required: true,
         };
-        Plan { stages: vec![spec("a", &[]), spec("b", &["a"]), spec("c", &["a", "b"])], offset, ..Plan::default() }
+        RunPlan {
+            stages: vec![spec("a", &[]), spec("b", &["a"]), spec("c", &["a", "b"])],
+            offset,
+            ..RunPlan::default()
+        }
     }
 
     fn times(stages: &str, offset: Option<ClockOffset>) -> Vec<StageTimes> {

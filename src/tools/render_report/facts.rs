@@ -5,10 +5,10 @@ use std::cmp::Reverse;
 
 use super::captures::Captures;
 use crate::escape::start;
-use crate::figures::account::Entry;
 use crate::figures::bounds::Bounds;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
+use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, counted, jobs, listed};
 use crate::record::{Criterion, Report, Verdict};
 use crate::units;
@@ -35,12 +35,12 @@ pub(super) fn facts(figures: &Figures, captures: &Captures, safe: Safe) -> Vec<(
     if let Some(resumed) = &figures.resumed {
         facts.insert(1, ("Resumed", resumed.text()));
     }
-    facts.extend(warmup(&figures.account.warmups).map(|text| ("Warm-up", text)));
+    facts.extend(warmup(&figures.tally.warmups).map(|text| ("Warm-up", text)));
     facts
 }
 
 /// How the jobs ended that ran before the counted ones.
-fn warmup(entries: &[Entry]) -> Option<String> {
+fn warmup(entries: &[JobEntry]) -> Option<String> {
     let ended = Outcome::ALL.into_iter().filter_map(|outcome| {
         let count = entries.iter().filter(|entry| entry.outcome == outcome).count();
         (count > 0).then(|| format!("{count} {outcome}"))
@@ -126,8 +126,8 @@ fn load(load: &Load) -> String {
 
 /// Of the jobs that were asked for; how many have no known end stands with it.
 fn success(figures: &Figures) -> String {
-    let sums = &figures.account.conservation;
-    match (figures.success, &figures.account.uncertain) {
+    let sums = &figures.tally.conservation;
+    match (figures.success, &figures.tally.uncertain) {
         (Some(rate), _) if rate.open == rate.of => "not known: no job came to an end".to_owned(),
         (Some(rate), _) => rate.text(&[]),
         (None, Some(why)) => {
@@ -213,7 +213,7 @@ pub(super) fn strip(report: &Report) -> Vec<(Verdict, &str, String)> {
 /// Who is not among those that succeeded: `failed: a, b; lost: c`. None where all are.
 pub(super) fn others(figures: &Figures, safe: Safe) -> Option<String> {
     let parts = Outcome::ALL[1..].iter().filter_map(|outcome| {
-        let names: Vec<String> = figures.account.with(*outcome).map(|entry| safe(&entry.name)).collect();
+        let names: Vec<String> = figures.tally.with(*outcome).map(|entry| safe(&entry.name)).collect();
         (!names.is_empty()).then(|| format!("{outcome}: {}", listed(&names)))
     });
     let parts: Vec<String> = parts.collect();

@@ -17,7 +17,7 @@ use crate::record::{Criterion, Report, Verdict};
 pub(super) fn junit(report: &Report, figures: &Figures) -> io::Result<Vec<u8>> {
     let title = xml(&super::page::title(report, figures));
     let mut suite = TestSuite::new(title.clone());
-    let started = figures.account.runs().filter_map(|run| run.status.started_at).min();
+    let started = figures.tally.runs().filter_map(|run| run.status.started_at).min();
     if let Some(time) =
         started.or(figures.load.first_submitted).and_then(|at| DateTime::from_timestamp_micros(at.micros()))
     {

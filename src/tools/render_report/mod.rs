@@ -287,7 +287,7 @@ impl Seen {
                 verdict: judgement.verdict,
                 cause: judgement.cause,
                 criteria: judgement.criteria,
-                conservation: figures.account.conservation,
+                conservation: figures.tally.conservation,
                 figures: figures.by_name().into_iter().chain(observed.by_name(&captures)).collect(),
                 limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
                 doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
@@ -322,9 +322,9 @@ fn settle(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec {
 
 /// The Run's own name and labels; of several shards what they have in common.
 fn identity(figures: &Figures, captures_alone: bool) -> Metadata {
-    let runs: Vec<&Run> = figures.account.runs().collect();
+    let runs: Vec<&Run> = figures.tally.runs().collect();
     let Some((first, others)) = runs.split_first() else {
-        let run = figures.account.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
+        let run = figures.tally.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
         let name = if captures_alone { "capture" } else { "report" };
         return Metadata { name: name.to_owned(), run, ..Metadata::default() };
     };

@@ -14,7 +14,7 @@ use crate::figures::Figures;
 use crate::figures::bounds::{self, Bounds, Density};
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::listed;
-use crate::figures::witnesses::{self, Heard, Mean, Means, Witnessed};
+use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
 use crate::record::{CaptureResult, Fold, Kind, Series, Tenancy as TenancySpan, Timestamp, Traces};
 
 /// How many names of one sort become figures: label values are the target's, and could be endless.
@@ -59,7 +59,7 @@ pub(super) struct Holds {
 /// All that they tell.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    pub(super) stages: Vec<Witnessed>,
+    pub(super) stages: Vec<StageSources>,
     /// How many counters had no sample before the window and were counted from zero.
     pub(super) born: usize,
     /// The widest distance between two points of each query in the window, in seconds.
@@ -91,10 +91,10 @@ impl Observed {
         reading.depths();
         let mut told = reading.told;
         let spans = spans(fold).filter(|_| !captures.any_early("traces"));
-        let heard = Heard { spans, histograms, queued };
-        told.stages = witnesses::side_by_side(&figures.stages, &heard);
+        let heard = CapturedMeans { spans, histograms, queued };
+        told.stages = stage_sources::side_by_side(&figures.stages, &heard);
         told.holds = holds(fold);
-        told.doubts.extend(witnesses::doubts(&told.stages, &heard));
+        told.doubts.extend(stage_sources::doubts(&told.stages, &heard));
         told.stages.truncate(NAMES);
         told
     }
@@ -109,7 +109,7 @@ impl Observed {
                 by_name.insert(name.to_owned(), crate::clock::micro(value));
             }
         };
-        witnesses::by_name(&self.stages, &mut put);
+        stage_sources::by_name(&self.stages, &mut put);
         for (query, gap) in self.gaps.iter().filter(|(query, _)| whole(query)) {
             put(&format!("samples.{query}.widestGapSeconds"), *gap);
         }
@@ -162,7 +162,7 @@ fn spans(fold: &Fold) -> Option<Means> {
 
 /// When the last warm-up job was seen to end, or was last heard of.
 fn warm_until(figures: &Figures) -> Option<f64> {
-    let status = figures.account.warmups.iter().filter_map(|entry| entry.job.as_ref()).map(|job| &job.status);
+    let status = figures.tally.warmups.iter().filter_map(|entry| entry.job.as_ref()).map(|job| &job.status);
     status.filter_map(|status| status.ended_at.or(status.observed_at)).max().map(Timestamp::seconds)
 }
 

@@ -28,7 +28,7 @@ pub(super) fn summary(report: &Report, figures: &Figures, captures: &Captures, p
     if !captures.alone {
         put("Jobs", &conservation_line(&status.conservation));
     }
-    if figures.load.first_submitted.is_none() && figures.account.runs().any(|run| run.status.aborted.is_some()) {
+    if figures.load.first_submitted.is_none() && figures.tally.runs().any(|run| run.status.aborted.is_some()) {
         // The cause says why; ten lines of what is therefore not known would hide it.
         put("Report", &page);
         lines.push(String::new());

@@ -8,7 +8,6 @@ use std::io;
 use crate::escape;
 use crate::figures::Figures;
 use crate::figures::distribution::Measured;
-use crate::figures::stages::StageTimes;
 use crate::record::{JobStatus, TimesFrom, Timestamp};
 
 const JOBS: [&str; 21] = [
@@ -57,10 +56,10 @@ pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(JOBS)?;
     let unheard = JobStatus::default();
-    for (entry, journey) in figures.account.entries.iter().zip(&figures.journeys) {
+    for entry in &figures.tally.entries {
         let status = entry.job.as_ref().map_or(&unheard, |job| &job.status);
         // Where the server's clock narrowed the end down, that is the better time of it.
-        let ended = journey.end.map(|end| end.at).or(status.ended_at);
+        let ended = entry.times.end.map(|end| end.at).or(status.ended_at);
         table.write_record([
             text(Some(&entry.run)),
             text(Some(&entry.name)),
@@ -73,13 +72,13 @@ pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
             time(status.submitted_at),
             time(status.accepted_at),
             time(ended),
-            number(journey.submit_seconds),
-            value(journey.queue),
-            error(journey.queue),
-            value(journey.run),
-            error(journey.run),
-            value(journey.end_to_end),
-            error(journey.end_to_end),
+            number(entry.times.submit_seconds),
+            value(entry.times.queue),
+            error(entry.times.queue),
+            value(entry.times.run),
+            error(entry.times.run),
+            value(entry.times.end_to_end),
+            error(entry.times.end_to_end),
             status.polls.map(|polls| polls.sent.to_string()).unwrap_or_default(),
             status.polls.map(|polls| polls.failed.to_string()).unwrap_or_default(),
             text(Some(&status.flags.join(" "))),
@@ -92,10 +91,8 @@ pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
 pub(super) fn stages(figures: &Figures) -> io::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(STAGES)?;
-    for entry in &figures.account.entries {
-        let Some(job) = &entry.job else { continue };
-        for stage in &job.status.stages {
-            let times = StageTimes::of(job, stage, figures.account.plan(entry));
+    for entry in &figures.tally.entries {
+        for (stage, times) in entry.stages() {
             let whose = match stage.times_from {
                 Some(TimesFrom::Server) => "server",
                 Some(TimesFrom::Polls) => "polls",

@@ -3,12 +3,10 @@
 use super::threshold::{Figure, Threshold, Times};
 use super::{Evidence, Finding};
 use crate::escape::start;
-use crate::figures::account::Entry;
 use crate::figures::bounds::{Bounds, Samples, Statistic};
 use crate::figures::distribution::Measured;
-use crate::figures::journey::Journey;
 use crate::figures::outcome::Outcome;
-use crate::figures::stages::StageTimes;
+use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, counted, jobs, listed};
 use crate::record::Verdict;
 use crate::tools::render_report::facts::decimal;
@@ -144,8 +142,8 @@ fn ranged(text: String, bounds: Bounds, said: fn(f64) -> String) -> Reading {
 
 /// The durations of every job that was asked for. An error where there is no such stage.
 fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
-    let account = &figures.account;
-    let mut samples = Samples { countless: account.uncertain.is_some(), ..Samples::default() };
+    let tally = &figures.tally;
+    let mut samples = Samples { countless: tally.uncertain.is_some(), ..Samples::default() };
     if let Times::Work(stage) | Times::Wait(stage) = times
         && !figures.stages.iter().any(|known| known.name == *stage)
     {
@@ -153,13 +151,13 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
         let known = if known.is_empty() { "none".to_owned() } else { listed(&known) };
         return Err(format!("no such stage; this run's are: {known}"));
     }
-    for (entry, journey) in account.entries.iter().zip(&figures.journeys) {
+    for entry in &tally.entries {
         let measured = match times {
-            Times::EndToEnd => journey.end_to_end.filter(|_| entry.outcome == Outcome::Succeeded),
-            Times::Submit => journey.submit_seconds.map(Measured::exact),
-            Times::Lag => journey.lag_seconds.map(|lag| Measured::exact(lag.max(0.0))),
+            Times::EndToEnd => entry.times.end_to_end.filter(|_| entry.outcome == Outcome::Succeeded),
+            Times::Submit => entry.times.submit_seconds.map(Measured::exact),
+            Times::Lag => entry.times.lag_seconds.map(|lag| Measured::exact(lag.max(0.0))),
             Times::Work(name) | Times::Wait(name) => {
-                let shown = shown(entry, name, figures);
+                let shown = entry.times_in(name);
                 if shown.is_none() && was_passed_over(entry, name, figures) {
                     continue;
                 }
@@ -169,33 +167,27 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
         let name = entry.name.clone();
         match measured {
             Some(measured) => samples.measured.push((name, measured)),
-            None if *times == Times::EndToEnd => samples.lacking.push((name, age(entry, journey))),
+            None if *times == Times::EndToEnd => samples.lacking.push((name, age(entry))),
             None => samples.lacking.push((name, 0.0)),
         }
     }
     Ok(samples)
 }
 
-fn shown(entry: &Entry, name: &str, figures: &Figures) -> Option<StageTimes> {
-    let job = entry.job.as_ref()?;
-    let stage = job.status.stages.iter().find(|stage| stage.name == name)?;
-    Some(StageTimes::of(job, stage, figures.account.plan(entry)))
-}
-
 /// A job that succeeded without a stage that it need not show has no time in it; nothing is missing.
-fn was_passed_over(entry: &Entry, name: &str, figures: &Figures) -> bool {
-    let stages = figures.account.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
+fn was_passed_over(entry: &JobEntry, name: &str, figures: &Figures) -> bool {
+    let stages = figures.tally.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
     entry.outcome == Outcome::Succeeded && stages.iter().any(|stage| stage.name == name && !stage.required)
 }
 
 /// How long a job that was given up, or not followed to its end, is known to have taken at least: until the last poll that
 /// saw it running.
-fn age(entry: &Entry, journey: &Journey) -> f64 {
+fn age(entry: &JobEntry) -> f64 {
     let running = matches!(
         entry.outcome,
         Outcome::TimedOut | Outcome::Lost | Outcome::Interrupted | Outcome::Unfinished | Outcome::Unknown
     );
-    let status = entry.job.as_ref().map(|job| &job.status).filter(|_| running && journey.end.is_none());
+    let status = entry.job.as_ref().map(|job| &job.status).filter(|_| running && entry.times.end.is_none());
     let age = status.and_then(|status| Some(status.not_ended_at?.since(status.due_at.or(status.submitted_at)?)));
     age.unwrap_or_default().max(0.0)
 }
@@ -211,12 +203,12 @@ fn throughput(figures: &Figures) -> Result<Reading, String> {
 
 /// In per cent, as shares are typed: what is 99.9 % is then the same number as `99.9%`.
 fn success(figures: &Figures, value: f64) -> Result<Reading, String> {
-    let account = &figures.account;
-    if let Some(why) = &account.uncertain {
+    let tally = &figures.tally;
+    if let Some(why) = &tally.uncertain {
         return Err(why.clone());
     }
     let Some(rate) = figures.success else { return Err("there are no jobs".to_owned()) };
-    let open = account.entries.iter().filter(|entry| entry.outcome.is_open());
+    let open = tally.entries.iter().filter(|entry| entry.outcome.is_open());
     let lacking: Vec<String> = open.map(|entry| entry.name.clone()).collect();
     let share = |jobs: u64, of: u64| jobs as f64 * 100.0 / of as f64;
     let bounds = Bounds { low: share(rate.succeeded, rate.of), high: share(rate.succeeded + rate.open, rate.of) };

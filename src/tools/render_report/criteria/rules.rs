@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Evidence, Finding};
 use crate::escape;
-use crate::figures::account::{Account, Entry};
 use crate::figures::outcome::{Outcome, count};
+use crate::figures::tally::{JobEntry, JobTally};
 use crate::figures::{counted, jobs, listed};
 use crate::record::{CaptureResult, Exception, Logs, StagePhase, Verdict};
 
@@ -49,31 +49,31 @@ pub(super) fn names() -> String {
 }
 
 fn all_done(evidence: &Evidence<'_>) -> Finding {
-    let account = &evidence.figures.account;
-    let asked = account.conservation.asked;
+    let tally = &evidence.figures.tally;
+    let asked = tally.conservation.asked;
     if asked == 0 {
-        return Finding::incomplete(with_abort("there are no jobs".to_owned(), account));
+        return Finding::incomplete(with_abort("there are no jobs".to_owned(), tally));
     }
-    let (bad, open): (Vec<&Entry>, Vec<&Entry>) =
-        account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
+    let (bad, open): (Vec<&JobEntry>, Vec<&JobEntry>) =
+        tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let (verdict, cause) = if !bad.is_empty() {
         let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
         let mut cause = format!("{} of {} did not succeed: {}", bad.len(), jobs(asked), short(&shared(fates)));
         if !open.is_empty() {
             cause = format!("{cause}; {} no known end", of(open.len(), asked, "has", "have"));
         }
-        (Verdict::Failed, with_abort(cause, account))
+        (Verdict::Failed, with_abort(cause, tally))
     } else if !open.is_empty() {
-        let cause = format!("{} no known end: {}", of(open.len(), asked, "has", "have"), by_outcome(account));
-        (Verdict::Incomplete, with_abort(cause, account))
-    } else if let Some(why) = &account.uncertain {
+        let cause = format!("{} no known end: {}", of(open.len(), asked, "has", "have"), by_outcome(tally));
+        (Verdict::Incomplete, with_abort(cause, tally))
+    } else if let Some(why) = &tally.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {
         (Verdict::Passed, format!("{asked} of {} succeeded", jobs(asked)))
     };
-    let mut actual = format!("{} of {asked} succeeded", account.conservation.succeeded);
+    let mut actual = format!("{} of {asked} succeeded", tally.conservation.succeeded);
     for outcome in &Outcome::ALL[1..] {
-        match count(&account.conservation, *outcome) {
+        match count(&tally.conservation, *outcome) {
             0 => {}
             jobs => actual = format!("{actual}, {jobs} {outcome}"),
         }
@@ -81,7 +81,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     if verdict == Verdict::Incomplete && open.is_empty() {
         actual = format!("{actual}, but {cause}");
     }
-    let jobs = account.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
+    let jobs = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 
@@ -109,7 +109,7 @@ fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
 }
 
 /// What became of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
-fn fate(entry: &Entry) -> String {
+fn fate(entry: &JobEntry) -> String {
     let outcome = entry.outcome;
     let place = match entry.failed_stage() {
         Some(stage) if outcome == Outcome::Failed => format!(" at {stage}"),
@@ -126,38 +126,38 @@ fn fate(entry: &Entry) -> String {
 }
 
 /// The jobs without a known end: `2 not submitted (a, b), 1 missing (c)`.
-fn by_outcome(account: &Account) -> String {
+fn by_outcome(tally: &JobTally) -> String {
     let parts = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Succeeded && !outcome.is_bad());
     let parts = parts.filter_map(|outcome| {
-        let names: Vec<String> = account.with(outcome).map(|entry| entry.name.clone()).collect();
+        let names: Vec<String> = tally.with(outcome).map(|entry| entry.name.clone()).collect();
         (!names.is_empty()).then(|| format!("{} {outcome} ({})", names.len(), listed(&names)))
     });
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn with_abort(cause: String, account: &Account) -> String {
-    match account.aborted().next() {
+fn with_abort(cause: String, tally: &JobTally) -> String {
+    match tally.aborted().next() {
         Some(aborted) => format!("{cause}; {} stopped: {}", aborted.by, escape::start(&aborted.message, 2 * QUOTED)),
         None => cause,
     }
 }
 
 fn all_stages(evidence: &Evidence<'_>) -> Finding {
-    let account = &evidence.figures.account;
-    let asked = account.conservation.asked;
+    let tally = &evidence.figures.tally;
+    let asked = tally.conservation.asked;
     if asked == 0 {
         return Finding::incomplete("there are no jobs");
     }
-    let required = |entry: &Entry| -> Vec<String> {
-        let stages = account.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
+    let required = |entry: &JobEntry| -> Vec<String> {
+        let stages = tally.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
         stages.iter().filter(|stage| stage.required).map(|stage| stage.name.clone()).collect()
     };
-    if account.entries.iter().all(|entry| required(entry).is_empty()) {
+    if tally.entries.iter().all(|entry| required(entry).is_empty()) {
         return Finding::incomplete("no Run names the stages that are required");
     }
     let (mut lacking, mut open) = (Vec::new(), Vec::new());
     let mut unshown = Vec::new();
-    for entry in &account.entries {
+    for entry in &tally.entries {
         let required = required(entry);
         let missing: Vec<String> = required.iter().filter(|stage| !shows(entry, stage)).cloned().collect();
         if !required.is_empty() && missing.is_empty() {
@@ -186,7 +186,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} neither them all nor an end") })
     } else if !open.is_empty() {
         (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))
-    } else if let Some(why) = &account.uncertain {
+    } else if let Some(why) = &tally.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {
         (Verdict::Passed, format!("all {} finished every required stage", jobs(asked)))
@@ -194,7 +194,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     Finding { verdict, actual, cause, jobs: unshown, follows: true }
 }
 
-fn shows(entry: &Entry, name: &str) -> bool {
+fn shows(entry: &JobEntry, name: &str) -> bool {
     let stages = entry.job.as_ref().map(|job| job.status.stages.as_slice()).unwrap_or_default();
     stages.iter().any(|stage| stage.name == name && stage.phase == StagePhase::Done)
 }
@@ -247,7 +247,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
     }
     // The padding before the window reaches into the warm-up.
-    let warm = evidence.figures.account.warmups.iter();
+    let warm = evidence.figures.tally.warmups.iter();
     let warm: BTreeSet<&str> = warm.filter_map(|entry| entry.job.as_ref()?.status.job_id.as_deref()).collect();
     let of_warmup = |exception: &Exception| exception.job_id.as_deref().is_some_and(|id| warm.contains(id));
     let all = || logs.iter().flat_map(|log| log.status.exceptions.iter().map(|exception| (service(log), exception)));
@@ -272,11 +272,11 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         });
         let said: Vec<String> = said.collect();
         let ids: BTreeSet<&str> = exceptions.filter_map(|(_, exception)| exception.job_id.as_deref()).collect();
-        let of_job = |entry: &&Entry| {
+        let of_job = |entry: &&JobEntry| {
             let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_deref());
             id.is_some_and(|id| ids.contains(id))
         };
-        let jobs = evidence.figures.account.entries.iter().filter(of_job).map(|entry| entry.name.clone()).collect();
+        let jobs = evidence.figures.tally.entries.iter().filter(of_job).map(|entry| entry.name.clone()).collect();
         let counted = counted(count as u64, "exception", "exceptions");
         return Finding {
             verdict: Verdict::Failed,

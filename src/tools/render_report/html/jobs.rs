@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Scene;
 use crate::escape;
-use crate::figures::account::Entry;
+use crate::figures::tally::JobEntry;
 use crate::html::block;
 use crate::record::JobStatus;
 use crate::tools::render_report::page::{self, LISTED_IN_HTML, Page};
@@ -25,7 +25,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     }
     text.push_str("<h3>Each of them</h3>\n");
     let mut left = BODIES;
-    for (entry, _) in jobs.iter().take(LISTED_IN_HTML) {
+    for entry in jobs.iter().take(LISTED_IN_HTML) {
         text += &details(scene, entry, &mut left);
     }
     if jobs.len() > LISTED_IN_HTML {
@@ -35,7 +35,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     text
 }
 
-fn details(scene: &Scene<'_>, entry: &Entry, left: &mut usize) -> String {
+fn details(scene: &Scene<'_>, entry: &JobEntry, left: &mut usize) -> String {
     let class = match entry.outcome {
         crate::figures::outcome::Outcome::Succeeded => "good-ink",
         outcome if outcome.is_bad() => "bad-ink",

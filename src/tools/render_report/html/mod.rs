@@ -78,7 +78,7 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
 }
 
 fn banner(scene: &Scene<'_>) -> String {
-    let run = scene.figures.account.runs().next();
+    let run = scene.figures.tally.runs().next();
     let mut parts = match scene.report.metadata.run.as_str() {
         "" => facts::origin(scene.captures).iter().map(|part| escape::html(part)).collect(),
         id => vec![format!("run <b>{}</b>", escape::html(id))],

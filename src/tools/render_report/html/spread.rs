@@ -60,7 +60,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
         return text;
     }
     let most =
-        stages.iter().map(|strip| strip.samples.len()).max().unwrap_or_default().max(scene.figures.journeys.len());
+        stages.iter().map(|strip| strip.samples.len()).max().unwrap_or_default().max(scene.figures.tally.entries.len());
     let shown = if most > POINTS {
         format!(
             "of more than {POINTS} samples {POINTS} at even ranks are drawn, the smallest and the largest among them"
@@ -78,23 +78,20 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
 }
 
 fn end_to_end<'a>(scene: &Scene<'a>) -> Option<Strip<'a>> {
-    let pairs = scene.figures.account.entries.iter().zip(&scene.figures.journeys);
-    let samples = pairs
-        .filter(|(entry, _)| entry.outcome == Outcome::Succeeded)
-        .filter_map(|(entry, journey)| Some((entry.name.as_str(), journey.end_to_end?)));
+    let succeeded = scene.figures.tally.with(Outcome::Succeeded);
+    let samples = succeeded.filter_map(|entry| Some((entry.name.as_str(), entry.times.end_to_end?)));
     let (label, class) = ("end to end".to_owned(), "dot".to_owned());
     Some(Strip { label, class, samples: samples.collect(), of: scene.figures.end_to_end? })
 }
 
 fn of_stages<'a>(scene: &Scene<'a>) -> Vec<Strip<'a>> {
-    let account = &scene.figures.account;
+    let tally = &scene.figures.tally;
     let mut strips = Vec::new();
     for stage in scene.figures.stages.iter().take(STAGES) {
         let mut times: Vec<(&str, StageTimes)> = Vec::new();
-        for entry in &account.entries {
-            let Some(job) = &entry.job else { continue };
-            let of_stage = job.status.stages.iter().filter(|held| held.name == stage.name);
-            times.extend(of_stage.map(|held| (entry.name.as_str(), StageTimes::of(job, held, account.plan(entry)))));
+        for entry in &tally.entries {
+            let of_stage = entry.stages().filter(|(held, _)| held.name == stage.name);
+            times.extend(of_stage.map(|(_, times)| (entry.name.as_str(), *times)));
         }
         let look = marks::look(scene, &stage.name);
         let name = escape::start(&stage.name, 18);

@@ -2,7 +2,7 @@
 
 use super::Scene;
 use crate::escape;
-use crate::figures::witnesses::{Mean, Witnessed};
+use crate::figures::stage_sources::{Mean, StageSources};
 use crate::html::block;
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg, number};
@@ -25,7 +25,7 @@ const WITNESSES: [(&str, &str, f64); 3] = [
 ];
 
 pub(super) fn section(scene: &Scene<'_>) -> String {
-    let told: Vec<&Witnessed> = scene
+    let told: Vec<&StageSources> = scene
         .observed
         .stages
         .iter()
@@ -47,11 +47,11 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     text + &sheet.into_text()
 }
 
-fn of(one: &Witnessed) -> [Option<Mean>; 3] {
+fn of(one: &StageSources) -> [Option<Mean>; 3] {
     [one.documents, one.spans, one.histograms]
 }
 
-fn drawn(told: &[&Witnessed]) -> String {
+fn drawn(told: &[&StageSources]) -> String {
     let longest = told.iter().flat_map(|one| of(one)).flatten().map(|mean| mean.seconds).fold(0.0, f64::max);
     let x = Scale::new((0.0, longest), (LEFT, RIGHT));
     let bottom = told.len() as f64 * ROW + 4.0;

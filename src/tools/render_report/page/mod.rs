@@ -15,10 +15,9 @@ use super::facts;
 use super::files;
 use super::observed::Observed;
 use crate::escape;
-use crate::figures::account::Entry;
 use crate::figures::distribution::{Distribution, Measured};
-use crate::figures::journey::Journey;
 use crate::figures::outcome::{Outcome, conservation_line};
+use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, listed};
 use crate::page::dash;
 pub(super) use crate::page::{Page, Pen};
@@ -98,7 +97,7 @@ pub(super) fn strip(page: &mut Page, report: &Report) {
 
 /// What the run is called.
 pub(super) fn title(report: &Report, figures: &Figures) -> String {
-    let run = figures.account.runs().next();
+    let run = figures.tally.runs().next();
     let scenario =
         run.and_then(|run| run.spec.scenario.clone().or_else(|| run.metadata.labels.get("scenario").cloned()));
     let name = scenario.unwrap_or_else(|| report.metadata.name.clone());
@@ -111,8 +110,8 @@ pub(super) fn title(report: &Report, figures: &Figures) -> String {
 pub(super) fn failures(page: &mut Page, figures: &Figures) {
     let pen = page.pen;
     // One that may run is no failure yet, but why nobody knows belongs here too.
-    let told = |entry: &&Entry| entry.outcome.is_bad() || entry.outcome == Outcome::Unknown;
-    let bad: Vec<&Entry> = figures.account.entries.iter().filter(told).collect();
+    let told = |entry: &&JobEntry| entry.outcome.is_bad() || entry.outcome == Outcome::Unknown;
+    let bad: Vec<&JobEntry> = figures.tally.entries.iter().filter(told).collect();
     if bad.is_empty() {
         return;
     }
@@ -188,16 +187,16 @@ fn distribution(of: &Distribution) -> Vec<String> {
 }
 
 /// The jobs, worst first: who is known to have failed, who is not known, then the slowest.
-pub(super) fn worst_first(figures: &Figures) -> Vec<(&Entry, &Journey)> {
-    let mut jobs: Vec<(&Entry, &Journey)> = figures.account.entries.iter().zip(&figures.journeys).collect();
-    jobs.sort_by_cached_key(|(entry, journey)| {
+pub(super) fn worst_first(figures: &Figures) -> Vec<&JobEntry> {
+    let mut jobs: Vec<&JobEntry> = figures.tally.entries.iter().collect();
+    jobs.sort_by_cached_key(|entry| {
         let group = match entry.outcome {
             outcome if outcome.is_bad() => 0,
             Outcome::Succeeded => 2,
             _ => 1,
         };
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
-        let slowness = journey.end_to_end.map(|whole| (whole.seconds * 1e6) as i64);
+        let slowness = entry.times.end_to_end.map(|whole| (whole.seconds * 1e6) as i64);
         (group, if group == 2 { Reverse(slowness) } else { Reverse(None) })
     });
     jobs
@@ -212,16 +211,16 @@ pub(super) fn jobs(page: &mut Page, figures: &Figures) {
         return;
     }
     let listed = if pen == Pen::Markdown { LISTED_JOBS } else { LISTED_IN_HTML };
-    let rows = jobs.iter().take(listed).map(|(entry, journey)| {
+    let rows = jobs.iter().take(listed).map(|entry| {
         let measured = |part: Option<Measured>| part.map_or_else(dash, Measured::text);
         let polls = entry.job.as_ref().and_then(|job| job.status.polls);
         vec![
             pen.safe(&entry.name),
             entry.outcome.to_string(),
-            journey.submit_seconds.map_or_else(dash, units::seconds),
-            measured(journey.queue),
-            measured(journey.run),
-            measured(journey.end_to_end),
+            entry.times.submit_seconds.map_or_else(dash, units::seconds),
+            measured(entry.times.queue),
+            measured(entry.times.run),
+            measured(entry.times.end_to_end),
             polls.map_or_else(dash, |polls| polls.sent.to_string()),
             entry.reason.as_deref().map_or_else(dash, |text| pen.safe(text)),
         ]
@@ -255,7 +254,7 @@ pub(super) fn concurrency(page: &mut Page, figures: &Figures) {
 
 pub(super) fn run(page: &mut Page, figures: &Figures) {
     let pen = page.pen;
-    let runs: Vec<&Run> = figures.account.runs().collect();
+    let runs: Vec<&Run> = figures.tally.runs().collect();
     if runs.is_empty() {
         return;
     }

@@ -2,7 +2,7 @@
 
 use super::{LISTED_JOBS, MESSAGE};
 use crate::escape;
-use crate::figures::witnesses::{Mean, Spread, Witnessed};
+use crate::figures::stage_sources::{Mean, Spread, StageSources};
 use crate::page::{Page, Pen, dash};
 use crate::record::Timestamp;
 use crate::tools::render_report::captures::Row;
@@ -32,7 +32,7 @@ pub(in crate::tools::render_report) fn counting(page: &mut Page, observed: &Obse
     }
 }
 
-pub(in crate::tools::render_report) fn durations(page: &mut Page, stages: &[Witnessed]) {
+pub(in crate::tools::render_report) fn durations(page: &mut Page, stages: &[StageSources]) {
     let pen = page.pen;
     if stages.iter().all(|one| one.spans.or(one.histograms).is_none()) {
         return;
@@ -61,7 +61,7 @@ pub(in crate::tools::render_report) fn durations(page: &mut Page, stages: &[Witn
     );
 }
 
-pub(in crate::tools::render_report) fn waits(page: &mut Page, stages: &[Witnessed]) {
+pub(in crate::tools::render_report) fn waits(page: &mut Page, stages: &[StageSources]) {
     let pen = page.pen;
     if stages.iter().all(|one| one.queued.is_none()) {
         return;

@@ -8,9 +8,9 @@ use std::fmt::Write;
 
 use super::{Scene, marks};
 use crate::escape;
+use crate::figures::job_timeline::JobTimeline;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
-use crate::figures::track::Track;
 use crate::html::block;
 use crate::html::document::LOOKS;
 use crate::html::lead::tied;
@@ -81,13 +81,12 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
             None => "<p>Nothing was submitted, so there is nothing to draw.</p>\n".to_owned(),
         };
     };
-    let account = &figures.account;
-    let tracks: Vec<(usize, Track)> = account
+    let tally = &figures.tally;
+    let tracks: Vec<(usize, JobTimeline)> = tally
         .entries
         .iter()
-        .zip(&figures.journeys)
         .enumerate()
-        .filter_map(|(index, (entry, journey))| Some((index, Track::of(entry, journey, account.plan(entry))?)))
+        .filter_map(|(index, entry)| Some((index, JobTimeline::new(entry, tally.plan(entry))?)))
         .collect();
     let last = tracks.iter().map(|(_, track)| track.last()).max().unwrap_or(zero).since(zero).max(1e-3);
     let length = needed(scene, &tracks, zero, last);
@@ -108,7 +107,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     );
     text += &block::legend(&legend(scene, &rows, offset));
     text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), last));
-    let outside = |track: &Track| track.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
+    let outside = |track: &JobTimeline| track.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
     let outside = tracks.iter().map(|(_, track)| outside(track)).sum();
     if let Some(note) = beyond(&axis, &tracks) {
         let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
@@ -145,13 +144,13 @@ fn without_jobs(scene: &Scene<'_>, window: Window) -> String {
 
 /// The offset of the one run that there is; of several, whose clock a span's time is by is not known.
 fn single_offset(scene: &Scene<'_>) -> Option<ClockOffset> {
-    match scene.figures.account.plans.as_slice() {
+    match scene.figures.tally.plans.as_slice() {
         [only] => only.offset,
         _ => None,
     }
 }
 
-fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterator<Item = &'a Track>) -> String {
+fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterator<Item = &'a JobTimeline>) -> String {
     let begin =
         format!("0 is the first submission, {} {} UTC by the harness's clock.", zero.date(), zero.time_of_day());
     let elsewhere: usize = tracks.map(|track| track.elsewhere).sum();
@@ -170,10 +169,10 @@ fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterato
 }
 
 /// How long the axis must be, in seconds: until `last`, or where that would squeeze the work, as long as that needs.
-fn needed(scene: &Scene<'_>, tracks: &[(usize, Track)], zero: Timestamp, last: f64) -> f64 {
+fn needed(scene: &Scene<'_>, tracks: &[(usize, JobTimeline)], zero: Timestamp, last: f64) -> f64 {
     let mut work = 0f64;
     for (index, track) in tracks {
-        let succeeded = scene.figures.account.entries[*index].outcome == Outcome::Succeeded;
+        let succeeded = scene.figures.tally.entries[*index].outcome == Outcome::Succeeded;
         let ends = track.stages.iter().map(|stage| stage.ended.map_or(stage.started.high, |end| end.high).since(zero));
         // Times of a stage that cannot be stretch nothing.
         let known = ends.chain(succeeded.then(|| track.last().since(zero))).filter(|at| (0.0..=last).contains(at));
@@ -183,7 +182,7 @@ fn needed(scene: &Scene<'_>, tracks: &[(usize, Track)], zero: Timestamp, last: f
 }
 
 /// What went on beyond the end of the axis, in a sentence.
-fn beyond(axis: &Axis, tracks: &[(usize, Track)]) -> Option<String> {
+fn beyond(axis: &Axis, tracks: &[(usize, JobTimeline)]) -> Option<String> {
     let beyond: Vec<Timestamp> =
         tracks.iter().map(|(_, track)| track.last()).filter(|at| axis.ends_before(*at)).collect();
     let last = beyond.iter().max()?;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Axis, LEFT, RIGHT, fitted};
 use crate::escape;
-use crate::figures::account::Entry;
 use crate::figures::distribution::Measured;
+use crate::figures::job_timeline::{JobTimeline, StageInterval};
 use crate::figures::outcome::Outcome;
-use crate::figures::track::{Placed, Track};
+use crate::figures::tally::JobEntry;
 use crate::html::svg::{Anchor, Svg, number};
 use crate::record::Timestamp;
 use crate::tools::render_report::html::{Scene, marks};
@@ -31,8 +31,8 @@ const VISIBLE: f64 = 2.0;
 
 /// One job that is drawn.
 pub(super) struct Row<'a> {
-    pub(super) entry: &'a Entry,
-    pub(super) track: &'a Track,
+    pub(super) entry: &'a JobEntry,
+    pub(super) track: &'a JobTimeline,
     /// End to end.
     pub(super) whole: Option<Measured>,
 }
@@ -62,15 +62,14 @@ impl Row<'_> {
 }
 
 /// Which jobs are drawn, in the order of their submission.
-pub(super) fn chosen<'a>(scene: &Scene<'a>, tracks: &'a [(usize, Track)]) -> Vec<Row<'a>> {
-    let entries = &scene.figures.account.entries;
+pub(super) fn chosen<'a>(scene: &Scene<'a>, tracks: &'a [(usize, JobTimeline)]) -> Vec<Row<'a>> {
+    let entries = &scene.figures.tally.entries;
     let mut order: Vec<usize> = (0..tracks.len()).collect();
     order.sort_by_key(|at| (tracks[*at].1.submitted, tracks[*at].0));
     if order.len() > ALL {
         let succeeded = |at: &&usize| entries[tracks[**at].0].outcome == Outcome::Succeeded;
         let mut kept: BTreeSet<usize> = order.iter().filter(|at| !succeeded(at)).take(WORST).copied().collect();
-        let slowness =
-            |at: &&usize| scene.figures.journeys[tracks[**at].0].end_to_end.map_or(0.0, |whole| whole.seconds);
+        let slowness = |at: &&usize| entries[tracks[**at].0].times.end_to_end.map_or(0.0, |whole| whole.seconds);
         kept.extend(order.iter().filter(succeeded).max_by(|one, other| slowness(one).total_cmp(&slowness(other))));
         let others: Vec<usize> = order.iter().filter(|at| !kept.contains(at)).copied().collect();
         let room = ROWS - kept.len();
@@ -79,7 +78,7 @@ pub(super) fn chosen<'a>(scene: &Scene<'a>, tracks: &'a [(usize, Track)]) -> Vec
     }
     let row = |at: usize| {
         let (index, track) = &tracks[at];
-        Row { entry: &entries[*index], track, whole: scene.figures.journeys[*index].end_to_end }
+        Row { entry: &entries[*index], track, whole: entries[*index].times.end_to_end }
     };
     order.into_iter().map(row).collect()
 }
@@ -114,7 +113,7 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64) {
             units::seconds(track.heard.since(track.submitted))
         ),
     };
-    let stages: Vec<&Placed> = track.stages.iter().filter(|stage| is_on(axis, stage)).take(STAGES).collect();
+    let stages: Vec<&StageInterval> = track.stages.iter().filter(|stage| is_on(axis, stage)).take(STAGES).collect();
     svg.titled(&told, |svg| {
         for (from, to) in uncovered(track, &stages) {
             let (from, to) = (axis.at(from), axis.at(to));
@@ -153,13 +152,13 @@ fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64) {
 }
 
 /// When something of a stage begins and ends, as far as it is known.
-fn extent(stage: &Placed, heard: Timestamp) -> (Timestamp, Timestamp) {
+fn extent(stage: &StageInterval, heard: Timestamp) -> (Timestamp, Timestamp) {
     let begin = stage.queued.map_or(stage.started.at, |queued| queued.at.min(stage.started.at));
     (begin, stage.ended.map_or(heard.max(stage.started.at), |ended| ended.at))
 }
 
 /// When the job was in flight and in no stage that is known.
-fn uncovered(track: &Track, stages: &[&Placed]) -> Vec<(Timestamp, Timestamp)> {
+fn uncovered(track: &JobTimeline, stages: &[&StageInterval]) -> Vec<(Timestamp, Timestamp)> {
     let end = track.ended.map_or(track.heard, |end| end.at);
     let mut extents: Vec<(Timestamp, Timestamp)> = stages.iter().map(|stage| extent(stage, track.heard)).collect();
     extents.sort_unstable();
@@ -175,13 +174,13 @@ fn uncovered(track: &Track, stages: &[&Placed]) -> Vec<(Timestamp, Timestamp)> {
 }
 
 /// Whether any of the stage lies on the axis.
-pub(super) fn is_on(axis: &Axis, stage: &Placed) -> bool {
+pub(super) fn is_on(axis: &Axis, stage: &StageInterval) -> bool {
     let ended = stage.ended.map_or(stage.started.high, |end| end.high);
     axis.seconds(ended) >= 0.0 && axis.seconds(stage.started.low) <= axis.last
 }
 
 /// Names in what pointing shows are cut: there are thousands of them, and a target may call a stage anything.
-fn said(job: &str, stage: &Placed) -> String {
+fn said(job: &str, stage: &StageInterval) -> String {
     let (job, name) = (escape::start(job, NAME), escape::start(&stage.stage, NAME));
     let wait =
         stage.times.wait.map_or_else(|| "waited an unknown time".to_owned(), |wait| format!("waited {}", wait.text()));
@@ -202,8 +201,8 @@ struct Looks {
 }
 
 /// One stage of one job: its wait, its work, and what of it is not known.
-fn piece(svg: &mut Svg, axis: &Axis, stage: &Placed, looks: &Looks, heard: Timestamp, (y, height): (f64, f64)) {
-    let Placed { queued, started, ended, failed, by_polls, .. } = stage;
+fn piece(svg: &mut Svg, axis: &Axis, stage: &StageInterval, looks: &Looks, heard: Timestamp, (y, height): (f64, f64)) {
+    let StageInterval { queued, started, ended, failed, by_polls, .. } = stage;
     // Both ends of a server's stage carry the same error, which is said above the drawing.
     let (start_low, start_high) = if *by_polls { (started.low, started.high) } else { (started.at, started.at) };
     let (end_low, end_high) = match ended {
@@ -242,12 +241,12 @@ fn uncertain(svg: &mut Svg, axis: &Axis, (low, high): (Timestamp, Timestamp), (y
 }
 
 /// Which lane each stage has, of how many where it stands: stages that overlap share the height of the row.
-fn lanes<'a>(stages: &[&'a Placed], heard: Timestamp) -> Vec<(&'a Placed, usize, usize)> {
-    let begin = |stage: &Placed| extent(stage, heard).0;
+fn lanes<'a>(stages: &[&'a StageInterval], heard: Timestamp) -> Vec<(&'a StageInterval, usize, usize)> {
+    let begin = |stage: &StageInterval| extent(stage, heard).0;
     let mut order = stages.to_vec();
     order.sort_by_key(|stage| begin(stage));
     let mut found = Vec::with_capacity(order.len());
-    let (mut cluster, mut ends): (Vec<(&Placed, usize)>, Vec<Timestamp>) = (Vec::new(), Vec::new());
+    let (mut cluster, mut ends): (Vec<(&StageInterval, usize)>, Vec<Timestamp>) = (Vec::new(), Vec::new());
     for stage in order {
         if ends.iter().all(|held| *held <= begin(stage)) {
             let lanes = ends.len();
@@ -269,15 +268,15 @@ fn lanes<'a>(stages: &[&'a Placed], heard: Timestamp) -> Vec<(&'a Placed, usize,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::journey::Moment;
+    use crate::figures::job_times::TimeInterval;
     use crate::figures::stages::StageTimes;
 
-    fn placed(stage: &str, queued: i64, started: i64, ended: i64) -> Placed {
+    fn placed(stage: &str, queued: i64, started: i64, ended: i64) -> StageInterval {
         let at = |micros| {
             let at = Timestamp::from_micros(micros);
-            Moment { at, low: at, high: at }
+            TimeInterval { at, low: at, high: at }
         };
-        Placed {
+        StageInterval {
             stage: stage.into(),
             queued: Some(at(queued)),
             started: at(started),
@@ -292,7 +291,7 @@ mod tests {
     fn the_rail_shows_where_no_stage_is_known() {
         let (a, b) = (placed("a", 10, 15, 20), placed("b", 30, 35, 50));
         let at = Timestamp::from_micros;
-        let track = Track { submitted: at(5), ended: None, heard: at(60), stages: vec![], elsewhere: 0 };
+        let track = JobTimeline { submitted: at(5), ended: None, heard: at(60), stages: vec![], elsewhere: 0 };
         assert_eq!(uncovered(&track, &[&b, &a]), [(at(5), at(10)), (at(20), at(30)), (at(50), at(60))]);
         assert_eq!(uncovered(&track, &[]), [(at(5), at(60))]);
     }

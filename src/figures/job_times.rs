@@ -8,7 +8,7 @@ use crate::record::{ClockOffset, Job, Phase, TimesFrom, Timestamp};
 
 /// A moment by the harness's clock that lies between two others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct TimeInterval {
     /// The best estimate.
     pub at: Timestamp,
     /// Not earlier.
@@ -17,7 +17,7 @@ pub struct Moment {
     pub high: Timestamp,
 }
 
-impl Moment {
+impl TimeInterval {
     /// A moment of the server's clock, as the harness's clock would have it.
     pub fn of_server(time: Timestamp, offset: ClockOffset) -> Self {
         let at = time.shifted(-offset.seconds);
@@ -52,7 +52,7 @@ impl Moment {
 
 /// How long each part of a job's way took. Absent means that nobody knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Journey {
+pub struct JobTimes {
     /// The POST, from sending to answer.
     pub submit_seconds: Option<f64>,
     /// From the answer, or the server's own queueing, to the start of work.
@@ -62,7 +62,7 @@ pub struct Journey {
     /// From `dueAt`, or else `submittedAt`, to the end.
     pub end_to_end: Option<Measured>,
     /// When it ended.
-    pub end: Option<Moment>,
+    pub end: Option<TimeInterval>,
     /// How late after `dueAt` it was submitted.
     pub lag_seconds: Option<f64>,
     /// The server's end lies outside of what the polls saw.
@@ -71,7 +71,7 @@ pub struct Journey {
     pub backwards: bool,
 }
 
-impl Journey {
+impl JobTimes {
     /// The way of `job`, whose target's clock is `offset` from the harness's.
     pub fn of(job: &Job, offset: Option<ClockOffset>) -> Self {
         let status = &job.status;
@@ -105,9 +105,9 @@ impl Journey {
     fn find_end(&mut self, job: &Job, offset: Option<ClockOffset>) {
         let status = &job.status;
         let earliest = status.not_ended_at.or(status.accepted_at).or(status.submitted_at);
-        let by_polls = status.ended_at.map(|seen| Moment::of_polls(earliest.unwrap_or(seen), seen));
+        let by_polls = status.ended_at.map(|seen| TimeInterval::of_polls(earliest.unwrap_or(seen), seen));
         let told = status.server_times.and_then(|times| times.ended_at);
-        let by_server = told.zip(offset).map(|(time, offset)| Moment::of_server(time, offset));
+        let by_server = told.zip(offset).map(|(time, offset)| TimeInterval::of_server(time, offset));
         self.end = match (by_polls, by_server) {
             (Some(polls), Some(server)) => match server.cut(polls) {
                 Some(both) if both.uncertainty() < polls.uncertainty() => Some(both),
@@ -132,15 +132,15 @@ impl Journey {
         if let Some(started) = started {
             let queued = server.queued_at.map(|queued| Measured::exact(started.since(queued)));
             let accepted = status.accepted_at.zip(offset);
-            let across = accepted.map(|(accepted, offset)| Moment::of_server(started, offset).since(accepted));
+            let across = accepted.map(|(accepted, offset)| TimeInterval::of_server(started, offset).since(accepted));
             self.queue = queued.or(across);
             self.run = server.ended_at.map(|ended| Measured::exact(ended.since(started))).or_else(|| {
                 let offset = offset?;
-                Some(self.end?.after(Moment::of_server(started, offset)))
+                Some(self.end?.after(TimeInterval::of_server(started, offset)))
             });
         } else if let Some(stage) = of_stages(TimesFrom::Polls) {
             let earliest = stage.not_started_at.or(status.accepted_at).or(status.submitted_at);
-            let started = stage.started_at.map(|seen| Moment::of_polls(earliest.unwrap_or(seen), seen));
+            let started = stage.started_at.map(|seen| TimeInterval::of_polls(earliest.unwrap_or(seen), seen));
             self.queue = started.zip(status.accepted_at).map(|(started, accepted)| started.since(accepted));
             self.run = started.zip(self.end).map(|(started, end)| end.after(started));
         }
@@ -162,9 +162,9 @@ fn difference(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn journey(status: &str, offset: Option<(f64, f64)>) -> Journey {
+    fn journey(status: &str, offset: Option<(f64, f64)>) -> JobTimes {
         let job: Job = serde_json::from_str(&format!(r#"{{"metadata":{{"name":"a"}},"status":{status}}}"#)).unwrap();
-        Journey::of(&job, offset.map(|(seconds, bound_seconds)| ClockOffset { seconds, bound_seconds }))
+        JobTimes::of(&job, offset.map(|(seconds, bound_seconds)| ClockOffset { seconds, bound_seconds }))
     }
 
     const POLLED: &str = r#""phase":"Succeeded","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:00.1Z","notEndedAt":"2026-01-01T00:00:09Z","endedAt":"2026-01-01T00:00:10Z""#;

@@ -3,22 +3,22 @@
 //! The server's times are brought to that clock by the offset that the Run states, and by nothing else: where it states none,
 //! they have no place beside the harness's.
 
-use super::account::{Entry, Plan};
-use super::journey::{Journey, Moment};
+use super::job_times::TimeInterval;
 use super::stages::{StageTimes, end_by_polls, predecessors, start_by_polls};
+use super::tally::{JobEntry, RunPlan};
 use crate::record::{ClockOffset, Job, Stage, StagePhase, TimesFrom, Timestamp};
 
 /// One stage of one job. What is absent is not known.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placed {
+pub struct StageInterval {
     /// The stage's name.
     pub stage: String,
     /// When the job began to wait for it.
-    pub queued: Option<Moment>,
+    pub queued: Option<TimeInterval>,
     /// When work began.
-    pub started: Moment,
+    pub started: TimeInterval,
     /// When work ended.
-    pub ended: Option<Moment>,
+    pub ended: Option<TimeInterval>,
     /// Whether it ended badly.
     pub failed: bool,
     /// Whether polls saw it, so that each of its moments lies anywhere between two of them.
@@ -29,32 +29,32 @@ pub struct Placed {
 
 /// One job that was submitted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Track {
+pub struct JobTimeline {
     /// Just before the submission was sent.
     pub submitted: Timestamp,
     /// When it ended.
-    pub ended: Option<Moment>,
+    pub ended: Option<TimeInterval>,
     /// The last moment at which something was heard of it.
     pub heard: Timestamp,
     /// Its stages that began, in the target's order.
-    pub stages: Vec<Placed>,
+    pub stages: Vec<StageInterval>,
     /// How many more stages have times that cannot be brought to the harness's clock.
     pub elsewhere: usize,
 }
 
-impl Track {
-    /// The track of `entry`, which went the way of `journey` and belongs to `plan`; none where it was never submitted.
-    pub fn of(entry: &Entry, journey: &Journey, plan: Option<&Plan>) -> Option<Self> {
+impl JobTimeline {
+    /// The timeline of `entry`, which belongs to `plan`; none where the job was never submitted.
+    pub fn new(entry: &JobEntry, plan: Option<&RunPlan>) -> Option<Self> {
         let job = entry.job.as_ref()?;
         let status = &job.status;
         let submitted = status.submitted_at?;
         let last_words = if status.phase.is_terminal() { status.observed_at } else { None };
         let heard = [status.accepted_at, status.not_ended_at, status.ended_at, last_words].into_iter().flatten().max();
         let timed = || status.stages.iter().filter(|stage| stage.started_at.is_some());
-        let stages: Vec<Placed> = timed().filter_map(|stage| placed(job, stage, plan)).collect();
+        let stages: Vec<StageInterval> = timed().filter_map(|stage| placed(job, stage, plan)).collect();
         Some(Self {
             submitted,
-            ended: journey.end,
+            ended: entry.times.end,
             heard: heard.map_or(submitted, |heard| heard.max(submitted)),
             elsewhere: timed().count() - stages.len(),
             stages,
@@ -67,7 +67,7 @@ impl Track {
     }
 }
 
-fn placed(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Placed> {
+fn placed(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<StageInterval> {
     let (queued, started, ended) = match stage.times_from? {
         TimesFrom::Server => by_server(job, stage, plan, plan?.offset?)?,
         TimesFrom::Polls => by_polls(job, stage, plan)?,
@@ -76,7 +76,7 @@ fn placed(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Placed> {
     // Times that run backwards are named among the doubts, and no bar can show them.
     let ended = ended.filter(|ended| ended.high >= started.low);
     let queued = queued.filter(|queued| queued.low <= started.high);
-    Some(Placed {
+    Some(StageInterval {
         stage: stage.name.clone(),
         queued,
         started,
@@ -87,10 +87,10 @@ fn placed(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Placed> {
     })
 }
 
-type Times = (Option<Moment>, Moment, Option<Moment>);
+type Times = (Option<TimeInterval>, TimeInterval, Option<TimeInterval>);
 
-fn by_server(job: &Job, stage: &Stage, plan: Option<&Plan>, offset: ClockOffset) -> Option<Times> {
-    let here = |time: Timestamp| Moment::of_server(time, offset);
+fn by_server(job: &Job, stage: &Stage, plan: Option<&RunPlan>, offset: ClockOffset) -> Option<Times> {
+    let here = |time: Timestamp| TimeInterval::of_server(time, offset);
     let queued = if let Some(queued) = stage.queued_at {
         Some(here(queued))
     } else if stage.attempt.is_some_and(|attempt| attempt > 1) {
@@ -107,7 +107,7 @@ fn by_server(job: &Job, stage: &Stage, plan: Option<&Plan>, offset: ClockOffset)
     Some((queued, here(stage.started_at?), stage.ended_at.map(here)))
 }
 
-fn by_polls(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Times> {
+fn by_polls(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<Times> {
     let started = start_by_polls(job, stage)?;
     let queued = match after(stage, plan) {
         Some([]) => job.status.accepted_at.map(certain),
@@ -120,21 +120,22 @@ fn by_polls(job: &Job, stage: &Stage, plan: Option<&Plan>) -> Option<Times> {
     Some((queued, started, end_by_polls(stage, started)))
 }
 
-fn after<'a>(stage: &Stage, plan: Option<&'a Plan>) -> Option<&'a [String]> {
+fn after<'a>(stage: &Stage, plan: Option<&'a RunPlan>) -> Option<&'a [String]> {
     plan?.stages.iter().find(|spec| spec.name == stage.name).map(|spec| spec.after.as_slice())
 }
 
-fn certain(at: Timestamp) -> Moment {
-    Moment { at, low: at, high: at }
+fn certain(at: Timestamp) -> TimeInterval {
+    TimeInterval { at, low: at, high: at }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::job_times::JobTimes;
     use super::super::outcome::Outcome;
     use super::*;
     use crate::record::StageSpec;
 
-    fn track(stages: &str, offset: Option<f64>) -> Track {
+    fn track(stages: &str, offset: Option<f64>) -> JobTimeline {
         let job: Job = serde_json::from_str(&format!(
             r#"{{"metadata":{{"name":"j"}},"status":{{"phase":"TimedOut","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:01Z","notEndedAt":"2026-01-01T00:00:09Z","stages":[{stages}]}}}}"#
         ))
@@ -144,12 +145,12 @@ mod tests {
             after: after.iter().map(ToString::to_string).collect(),
             required: true,
         };
-        let plan = Plan {
+        let plan = RunPlan {
             stages: vec![spec("a", &[]), spec("b", &["a"])],
             offset: offset.map(|seconds| ClockOffset { seconds, bound_seconds: 0.5 }),
-            ..Plan::default()
+            ..RunPlan::default()
         };
-        let entry = Entry {
+        let entry = JobEntry {
             run: String::new(),
             name: "j".into(),
             outcome: Outcome::TimedOut,
@@ -157,11 +158,13 @@ mod tests {
             reason: None,
             message: None,
             plan: Some(0),
+            times: JobTimes::default(),
+            stage_times: Vec::new(),
         };
-        Track::of(&entry, &Journey::default(), Some(&plan)).unwrap()
+        JobTimeline::new(&entry, Some(&plan)).unwrap()
     }
 
-    fn second(moment: Moment) -> (f64, f64, f64) {
+    fn second(moment: TimeInterval) -> (f64, f64, f64) {
         let zero: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         (moment.low.since(zero), moment.at.since(zero), moment.high.since(zero))
     }

@@ -44,7 +44,7 @@ pub struct Spread {
 
 /// What all witnesses say of one stage.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Witnessed {
+pub struct StageSources {
     /// The stage.
     pub stage: String,
     /// How many events there can have been by what is known of the jobs; less than the documents tell says nothing.
@@ -61,7 +61,7 @@ pub struct Witnessed {
     pub queued: Option<Mean>,
 }
 
-impl Witnessed {
+impl StageSources {
     /// How far those who tell of the stage's duration are apart; none where fewer than two do.
     pub fn spread(&self) -> Option<Spread> {
         spread(&[self.documents, self.spans, self.histograms])
@@ -88,7 +88,7 @@ pub type Means = BTreeMap<String, Mean>;
 
 /// What the captures say of stages; a witness that was not heard is absent, one that knew nothing is empty.
 #[derive(Clone, Debug, Default)]
-pub struct Heard {
+pub struct CapturedMeans {
     /// Durations by the spans.
     pub spans: Option<Means>,
     /// Durations by the histograms.
@@ -98,39 +98,39 @@ pub struct Heard {
 }
 
 /// Puts the witnesses together: first the stages of the documents in their order, then those that only captures know.
-pub fn side_by_side(stages: &[StageFigures], heard: &Heard) -> Vec<Witnessed> {
-    let mut all: Vec<Witnessed> = stages
+pub fn side_by_side(stages: &[StageFigures], heard: &CapturedMeans) -> Vec<StageSources> {
+    let mut all: Vec<StageSources> = stages
         .iter()
-        .map(|stage| Witnessed {
+        .map(|stage| StageSources {
             stage: stage.name.clone(),
             at_most: stage.entered_at_most,
             documents: stage.work.map(Mean::of),
             waited: stage.wait.map(Mean::of),
-            ..Witnessed::default()
+            ..StageSources::default()
         })
         .collect();
     let captured = [&heard.spans, &heard.histograms, &heard.queued];
     for name in captured.into_iter().flatten().flat_map(BTreeMap::keys) {
         if !all.iter().any(|held| held.stage == *name) {
-            all.push(Witnessed { stage: name.clone(), ..Witnessed::default() });
+            all.push(StageSources { stage: name.clone(), ..StageSources::default() });
         }
     }
     for one in &mut all {
         let of = |means: &Option<Means>| means.as_ref().and_then(|means| means.get(&one.stage)).copied();
         (one.spans, one.histograms, one.queued) = (of(&heard.spans), of(&heard.histograms), of(&heard.queued));
     }
-    let told = |one: &Witnessed| {
+    let told = |one: &StageSources| {
         [one.documents, one.spans, one.histograms, one.waited, one.queued].iter().any(Option::is_some)
     };
     all.retain(told);
     all
 }
 
-type Part = fn(&Witnessed) -> Option<Mean>;
+type Part = fn(&StageSources) -> Option<Mean>;
 
 /// What is doubtful about the witnesses: silence where others speak, counts that the documents cannot explain, disagreement
 /// on the same number of events. Attempts that failed and jobs that were lost are events of which a document has no times.
-pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
+pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
     let mut doubts = Vec::new();
     let captured: [(&str, bool, Part, Part); 3] = [
         ("spans", heard.spans.is_some(), |one| one.spans, |one| one.documents),
@@ -149,7 +149,7 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
         } else if !silent.is_empty() {
             doubts.push(format!("the {who} do not tell of every stage that the jobs did: {}", listed(&silent)));
         }
-        let counted = |one: &Witnessed| {
+        let counted = |one: &StageSources| {
             let (theirs, documents) = (theirs(one)?.count, documents(one)?.count);
             let most = one.at_most.max(documents);
             let range = if most > documents { format!("{documents} to {most}") } else { documents.to_string() };
@@ -160,7 +160,7 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
             doubts.push(format!("the {who} count other events than the job documents: {}", listed(&other)));
         }
     }
-    let apart = |one: &Witnessed| {
+    let apart = |one: &StageSources| {
         let told = [one.documents, one.spans, one.histograms];
         let documents = one.documents.map_or(0, |mean| mean.count);
         let explained = |mean: &Mean| mean.count > documents && mean.count <= one.at_most;
@@ -184,12 +184,12 @@ pub fn doubts(all: &[Witnessed], heard: &Heard) -> Vec<String> {
 }
 
 /// A stage's name in a sentence: those that only captures know are a server's words.
-fn shown(one: &Witnessed) -> String {
+fn shown(one: &StageSources) -> String {
     start(&one.stage, NAME)
 }
 
 /// The figures by name. What the documents say is among the figures of the stages.
-pub fn by_name(all: &[Witnessed], put: &mut impl FnMut(&str, f64)) {
+pub fn by_name(all: &[StageSources], put: &mut impl FnMut(&str, f64)) {
     for one in all {
         let prefix = format!("stages.{}", one.stage);
         put_mean(&format!("{prefix}.spans"), one.spans, put);
@@ -200,7 +200,7 @@ pub fn by_name(all: &[Witnessed], put: &mut impl FnMut(&str, f64)) {
             put(&format!("{prefix}.witnessSpreadRatio"), spread.ratio);
         }
     }
-    let spreads: Vec<Spread> = all.iter().filter_map(Witnessed::spread).collect();
+    let spreads: Vec<Spread> = all.iter().filter_map(StageSources::spread).collect();
     if !spreads.is_empty() {
         put("witnessSpreadMaxSeconds", spreads.iter().map(|spread| spread.seconds).fold(0.0, f64::max));
         put("witnessSpreadMaxRatio", spreads.iter().map(|spread| spread.ratio).fold(0.0, f64::max));
@@ -224,26 +224,27 @@ mod tests {
 
     #[test]
     fn the_spread_is_between_the_largest_and_the_smallest_of_two_at_least() {
-        let mut one = Witnessed { spans: Some(mean(3, 1.5)), histograms: Some(mean(3, 2.0)), ..Witnessed::default() };
+        let mut one =
+            StageSources { spans: Some(mean(3, 1.5)), histograms: Some(mean(3, 2.0)), ..StageSources::default() };
         assert_eq!(one.spread(), Some(Spread { seconds: 0.5, ratio: 0.25 }));
         one.documents = Some(mean(3, 1.0));
         assert_eq!(one.spread(), Some(Spread { seconds: 1.0, ratio: 0.5 }));
-        assert_eq!(Witnessed { spans: Some(mean(3, 1.5)), ..Witnessed::default() }.spread(), None);
+        assert_eq!(StageSources { spans: Some(mean(3, 1.5)), ..StageSources::default() }.spread(), None);
         assert_eq!(one.wait_spread(), None);
     }
 
     #[test]
     fn what_attempts_and_lost_jobs_explain_is_not_doubtful() {
-        let one = |at_most, spans, histograms| Witnessed {
+        let one = |at_most, spans, histograms| StageSources {
             stage: "a".to_owned(),
             at_most,
             documents: Some(mean(12, 1.0)),
             spans: Some(spans),
             histograms: Some(histograms),
-            ..Witnessed::default()
+            ..StageSources::default()
         };
-        let heard = Heard { spans: Some(Means::new()), histograms: Some(Means::new()), queued: None };
-        let doubts = |one: Witnessed| doubts(&[one], &heard);
+        let heard = CapturedMeans { spans: Some(Means::new()), histograms: Some(Means::new()), queued: None };
+        let doubts = |one: StageSources| doubts(&[one], &heard);
         assert_eq!(doubts(one(16, mean(16, 0.5), mean(16, 0.5))), Vec::<String>::new());
         assert_eq!(
             doubts(one(15, mean(16, 1.0), mean(11, 1.0))),
@@ -264,7 +265,7 @@ mod tests {
             work: Distribution::of(&[super::super::distribution::Measured::exact(1.0)]),
             ..StageFigures::default()
         };
-        let heard = Heard {
+        let heard = CapturedMeans {
             spans: Some(means(&[("a", 2, 1.0), ("x", 1, 5.0)])),
             histograms: Some(means(&[("a", 1, 1.0), ("b", 1, 2.0)])),
             queued: Some(Means::new()),
@@ -280,6 +281,6 @@ mod tests {
                 "the witnesses of how long stages took disagree: b by 1.00 s (50 %)",
             ]
         );
-        assert!(doubts(&all, &Heard::default()).len() == 1, "who was not asked cannot be silent");
+        assert!(doubts(&all, &CapturedMeans::default()).len() == 1, "who was not asked cannot be silent");
     }
 }

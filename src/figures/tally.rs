@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::job_times::JobTimes;
 use super::listed;
 use super::outcome::Outcome;
+use super::stages::StageTimes;
 use crate::record::{
-    Aborted, ClockOffset, Conservation, Fold, Job, Run, StagePhase, StageSpec, job_name, warmup_prefix,
+    Aborted, ClockOffset, Conservation, Fold, Job, Run, Stage, StagePhase, StageSpec, job_name, warmup_prefix,
 };
 
 /// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
@@ -16,7 +18,7 @@ const NAMEABLE: u64 = 1_000_000;
 
 /// One job of the account.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct JobEntry {
     /// The run's id.
     pub run: String,
     /// The job's name.
@@ -29,11 +31,25 @@ pub struct Entry {
     pub reason: Option<String>,
     /// Why it did not succeed, as a sentence.
     pub message: Option<String>,
-    /// The plan that it belongs to, by its place in [`Account::plans`].
+    /// The plan that it belongs to, by its place in [`JobTally::plans`].
     pub plan: Option<usize>,
+    /// How long the parts of its life took.
+    pub times: JobTimes,
+    /// How long it waited for each stage and was worked on in it, in the order of the job's stages.
+    pub stage_times: Vec<StageTimes>,
 }
 
-impl Entry {
+impl JobEntry {
+    /// The stages that the job's record tells of, with their times.
+    pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageTimes)> {
+        self.job.iter().flat_map(|job| &job.status.stages).zip(&self.stage_times)
+    }
+
+    /// The times of the stage `name`, if the job's record tells of it.
+    pub fn times_in(&self, name: &str) -> Option<&StageTimes> {
+        self.stages().find(|(stage, _)| stage.name == name).map(|(_, times)| times)
+    }
+
     /// The stage at which it failed, where the target said so; else the one in which it was last seen, for a job that never
     /// came to an end.
     pub fn failed_stage(&self) -> Option<&str> {
@@ -46,7 +62,7 @@ impl Entry {
 
 /// One run as its Runs describe it: all shards together.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub struct RunPlan {
     /// The run's id.
     pub run: String,
     /// What the names of its jobs begin with.
@@ -63,13 +79,13 @@ pub struct Plan {
 
 /// Every job of a stream and every job that it should have had. Warm-up jobs are kept apart.
 #[derive(Clone, Debug, Default)]
-pub struct Account {
+pub struct JobTally {
     /// The runs that were asked for.
-    pub plans: Vec<Plan>,
+    pub plans: Vec<RunPlan>,
     /// The jobs, by run and name.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<JobEntry>,
     /// The warm-up jobs, by run and name: in no figure, no sum and no criterion.
-    pub warmups: Vec<Entry>,
+    pub warmups: Vec<JobEntry>,
     /// The sums.
     pub conservation: Conservation,
     /// Why the number of jobs asked for is not certain: then nothing can pass on it.
@@ -78,34 +94,34 @@ pub struct Account {
     pub doubts: Vec<String>,
 }
 
-impl Account {
+impl JobTally {
     /// The account of what `fold` holds. With `subset` only the jobs that are there count.
     pub fn of(fold: &Fold, subset: bool) -> Self {
-        let mut account = Self::default();
-        account.read_plans(fold);
+        let mut tally = Self::default();
+        tally.read_plans(fold);
         let key = |job: &Job| (job.metadata.run.clone(), job.metadata.name.clone());
         let (warmups, counted): (Vec<Job>, Vec<Job>) = fold.jobs().partition(Job::is_warmup);
-        account.enter_warmups(warmups.into_iter().map(|job| (key(&job), job)).collect(), subset);
+        tally.enter_warmups(warmups.into_iter().map(|job| (key(&job), job)).collect(), subset);
         let mut heard = counted.into_iter().map(|job| (key(&job), job)).collect();
-        account.enter_asked(&mut heard, subset);
-        account.enter_unasked(heard, subset);
-        account.entries.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
-        account.collapse();
+        tally.enter_asked(&mut heard, subset);
+        tally.enter_unasked(heard, subset);
+        tally.entries.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
+        tally.collapse();
         if subset {
             // What the whole run was asked for is not judged then.
-            account.uncertain = None;
+            tally.uncertain = None;
         }
-        account.conservation = sums(&account.entries);
-        account
+        tally.conservation = sums(&tally.entries);
+        tally
     }
 
     /// The entries that went to `outcome`.
-    pub fn with(&self, outcome: Outcome) -> impl Iterator<Item = &Entry> {
+    pub fn with(&self, outcome: Outcome) -> impl Iterator<Item = &JobEntry> {
         self.entries.iter().filter(move |entry| entry.outcome == outcome)
     }
 
     /// The plan of `entry`.
-    pub fn plan(&self, entry: &Entry) -> Option<&Plan> {
+    pub fn plan(&self, entry: &JobEntry) -> Option<&RunPlan> {
         entry.plan.and_then(|index| self.plans.get(index))
     }
 
@@ -128,13 +144,13 @@ impl Account {
             let jobs = runs.iter().filter_map(|run| run.spec.jobs).max();
             let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
             let plan =
-                Plan { offset: common_offset(&runs), stages: stages.unwrap_or_default(), run, prefix, jobs, runs };
+                RunPlan { offset: common_offset(&runs), stages: stages.unwrap_or_default(), run, prefix, jobs, runs };
             self.check(&plan);
             self.plans.push(plan);
         }
     }
 
-    fn check(&mut self, plan: &Plan) {
+    fn check(&mut self, plan: &RunPlan) {
         let name = plan.prefix.as_deref().unwrap_or(&plan.run);
         let mut told: Vec<u64> = plan.runs.iter().filter_map(|run| run.spec.jobs).collect();
         told.sort_unstable();
@@ -172,7 +188,7 @@ impl Account {
             for number in 1..=asked {
                 let key = (plan.run.clone(), job_name(&warmup_prefix(prefix), number, asked));
                 let job = heard.remove(&key);
-                self.warmups.push(entry(key, job, Some(index)));
+                self.warmups.push(entry(key, job, Some((index, plan))));
             }
         }
         self.warmups.extend(heard.into_iter().map(|(key, job)| entry(key, Some(job), None)));
@@ -188,14 +204,14 @@ impl Account {
                 let key = (plan.run.clone(), job_name(prefix, number, jobs));
                 let job = heard.remove(&key);
                 if job.is_some() || !subset {
-                    self.entries.push(entry(key, job, Some(index)));
+                    self.entries.push(entry(key, job, Some((index, plan))));
                 }
             }
         }
     }
 
     fn enter_unasked(&mut self, heard: BTreeMap<(String, String), Job>, subset: bool) {
-        let is_counted = |plan: &Plan| plan.prefix.is_some() && plan.jobs.is_some();
+        let is_counted = |plan: &RunPlan| plan.prefix.is_some() && plan.jobs.is_some();
         let counted = self.plans.iter().any(is_counted);
         let uncounted = self.plans.iter().find(|plan| !is_counted(plan)).map(|plan| plan.run.clone());
         let why = match uncounted {
@@ -216,7 +232,7 @@ impl Account {
         }
         for (key, job) in heard {
             // Its run's clock and stages hold for it, if there is only one plan it can be of.
-            let mut plans = self.plans.iter().enumerate().filter(|(_, plan)| plan.run == key.0).map(|(index, _)| index);
+            let mut plans = self.plans.iter().enumerate().filter(|(_, plan)| plan.run == key.0);
             let plan = plans.next().filter(|_| plans.next().is_none());
             self.entries.push(entry(key, Some(job), plan));
         }
@@ -225,8 +241,9 @@ impl Account {
     /// Shards cannot know each other's ids: of two jobs with one id the one that was accepted later never ran on its own.
     fn collapse(&mut self) {
         let mut holders: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
-        let warm =
-            |entry: &Entry| Some(((entry.run.clone(), entry.job.as_ref()?.status.job_id.clone()?), entry.name.clone()));
+        let warm = |entry: &JobEntry| {
+            Some(((entry.run.clone(), entry.job.as_ref()?.status.job_id.clone()?), entry.name.clone()))
+        };
         let warm: BTreeMap<_, _> = self.warmups.iter().filter_map(warm).collect();
         for (index, entry) in self.entries.iter().enumerate() {
             let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_ref());
@@ -254,11 +271,15 @@ impl Account {
     }
 }
 
-fn entry((run, name): (String, String), job: Option<Job>, plan: Option<usize>) -> Entry {
+fn entry((run, name): (String, String), job: Option<Job>, plan: Option<(usize, &RunPlan)>) -> JobEntry {
     let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::of(job.status.phase));
     let (reason, message) =
         job.as_ref().map_or((None, None), |job| (job.status.reason.clone(), job.status.message.clone()));
-    Entry { run, name, outcome, job, reason, message, plan }
+    let (index, plan) = plan.unzip();
+    let times = job.as_ref().map(|job| JobTimes::of(job, plan.and_then(|plan| plan.offset))).unwrap_or_default();
+    let stages = job.iter().flat_map(|job| job.status.stages.iter().map(move |stage| StageTimes::of(job, stage, plan)));
+    let stage_times = stages.collect();
+    JobEntry { run, name, outcome, job, reason, message, plan: index, times, stage_times }
 }
 
 /// Each shard's host has a clock of its own, and a job does not say whose it was.
@@ -274,7 +295,7 @@ fn common_offset(runs: &[Run]) -> Option<ClockOffset> {
     Some(ClockOffset { seconds: f64::midpoint(low, high), bound_seconds: (high - low) / 2.0 })
 }
 
-fn sums(entries: &[Entry]) -> Conservation {
+fn sums(entries: &[JobEntry]) -> Conservation {
     let mut sums = Conservation { asked: entries.len() as u64, ..Conservation::default() };
     for entry in entries {
         *match entry.outcome {
