@@ -10,8 +10,10 @@ use serde::Deserialize;
 use walkdir::WalkDir;
 
 use crate::cli::Console;
+use crate::figures::names::{self, FigureName};
 use crate::ndjson::{Line, Read, Reader};
 use crate::record::{Fold, Kind, Parsed, Record, Report, Run, Verdict};
+use crate::statistics::Bounds;
 
 /// The stream itself.
 pub const RECORDS: &str = "records.ndjson";
@@ -84,21 +86,23 @@ impl Scenario {
         Some(sums.asked.saturating_sub(sums.succeeded))
     }
 
-    /// Between which bounds the jobs per minute lie; where a report does not say, as the bounds of its window have it.
-    pub fn jobs_per_minute_bounds(&self) -> Option<(f64, f64)> {
-        if let Some(told) = self.figure("jobsPerMinuteLow").zip(self.figure("jobsPerMinuteHigh")) {
-            return Some(told);
+    /// The bounds of the jobs per minute. An old report has only those of its window, from which they follow.
+    pub fn jobs_per_minute_bounds(&self) -> Option<Bounds> {
+        if let Some((low, high)) =
+            self.figure(&names::JOBS_PER_MINUTE_LOW).zip(self.figure(&names::JOBS_PER_MINUTE_HIGH))
+        {
+            return Some(Bounds { low, high });
         }
-        let rate = self.figure("jobsPerMinute")?;
+        let rate = self.figure(&names::JOBS_PER_MINUTE)?;
         let positive = |name| self.figure(name).filter(|seconds| *seconds > 0.0);
-        let (short, long) = (positive("windowLowSeconds")?, positive("windowHighSeconds")?);
-        let window = positive("windowSeconds")?;
-        Some((rate * window / long, rate * window / short))
+        let (shortest, longest) = (positive(&names::WINDOW_LOW_SECONDS)?, positive(&names::WINDOW_HIGH_SECONDS)?);
+        let jobs = rate * positive(&names::WINDOW_SECONDS)?;
+        Some(Bounds { low: jobs / longest, high: jobs / shortest })
     }
 
     /// A figure of its report.
-    pub fn figure(&self, name: &str) -> Option<f64> {
-        self.report.as_ref()?.status.figures.get(name).copied()
+    pub fn figure(&self, name: &FigureName) -> Option<f64> {
+        self.report.as_ref()?.status.figures.get(name.as_str()).copied()
     }
 }
 

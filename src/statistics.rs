@@ -12,6 +12,8 @@
 //!
 //! Where each figure is only known to lie between two bounds, [`Bounded`] is what the test may say of any figures within them.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// More splits than this are not enumerated: ten figures on both sides have 184,756.
@@ -40,19 +42,32 @@ pub struct Shifts {
     thresholds: Vec<f64>,
 }
 
-/// A range of figures or of shifts, its ends included.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
-    /// The lower end.
+/// The bounds between which a figure lies, both included. The upper one may be infinite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Bounds {
+    /// The figure is not less.
     pub low: f64,
-    /// The upper end.
+    /// The figure is not more.
     pub high: f64,
+}
+
+impl Bounds {
+    /// The bounds of a figure that is known exactly.
+    pub const fn exact(value: f64) -> Self {
+        Self { low: value, high: value }
+    }
+
+    /// The bounds, with `factor` applied to both.
+    pub fn scaled(self, factor: f64) -> Self {
+        Self { low: self.low * factor, high: self.high * factor }
+    }
 }
 
 impl Shifts {
     /// The splits of `first` and `second`, whose figures are taken to a millionth of their unit. None where a set is
     /// empty, a figure is not finite or beyond 10^18, or there are more splits than [`MOST_SPLITS`].
-    pub fn of(first: &[f64], second: &[f64]) -> Option<Self> {
+    pub fn new(first: &[f64], second: &[f64]) -> Option<Self> {
         let count = splits(first.len(), second.len()).filter(|count| *count <= MOST_SPLITS)?;
         if first.is_empty() || second.is_empty() {
             return None;
@@ -112,11 +127,11 @@ impl Shifts {
     /// The shifts that the test at `level` refuses in neither direction; so the true one lies in it with a confidence of at
     /// least 1 less twice [`Self::attained`]. It lies above 0 exactly if [`Self::p_higher`] is not above `level`, and below
     /// 0 exactly if [`Self::p_lower`] is not. None where there are too few splits to refuse anything.
-    pub fn interval(&self, level: f64) -> Option<Interval> {
+    pub fn interval(&self, level: f64) -> Option<Bounds> {
         let allowed = self.allowed(level);
         let low = self.thresholds.get(allowed.checked_sub(1)?)?;
         let high = self.thresholds.get(self.thresholds.len().checked_sub(allowed)?)?;
-        (low <= high).then_some(Interval { low: *low, high: *high })
+        (low <= high).then_some(Bounds { low: *low, high: *high })
     }
 }
 
@@ -134,11 +149,11 @@ pub struct Bounded {
 }
 
 impl Bounded {
-    /// The splits of `first` and `second` in both cases. None where [`Shifts::of`] has none.
-    pub fn of(first: &[Interval], second: &[Interval]) -> Option<Self> {
+    /// The splits of `first` and `second` in both cases. None where [`Shifts::new`] has none.
+    pub fn new(first: &[Bounds], second: &[Bounds]) -> Option<Self> {
         Some(Self {
-            lowest: Shifts::of(&uppers(first), &lowers(second))?,
-            highest: Shifts::of(&lowers(first), &uppers(second))?,
+            lowest: Shifts::new(&uppers(first), &lowers(second))?,
+            highest: Shifts::new(&lowers(first), &uppers(second))?,
         })
     }
 
@@ -159,18 +174,18 @@ impl Bounded {
 
     /// From the lowest to the highest end that [`Shifts::interval`] has for figures within the bounds. It lies above 0 exactly
     /// if [`Self::p_higher`] is not above `level`, and below 0 exactly if [`Self::p_lower`] is not.
-    pub fn interval(&self, level: f64) -> Option<Interval> {
-        Some(Interval { low: self.lowest.interval(level)?.low, high: self.highest.interval(level)?.high })
+    pub fn interval(&self, level: f64) -> Option<Bounds> {
+        Some(Bounds { low: self.lowest.interval(level)?.low, high: self.highest.interval(level)?.high })
     }
 }
 
 /// The lower bounds.
-pub fn lowers(bounds: &[Interval]) -> Vec<f64> {
+pub fn lowers(bounds: &[Bounds]) -> Vec<f64> {
     bounds.iter().map(|bounds| bounds.low).collect()
 }
 
 /// The upper bounds.
-pub fn uppers(bounds: &[Interval]) -> Vec<f64> {
+pub fn uppers(bounds: &[Bounds]) -> Vec<f64> {
     bounds.iter().map(|bounds| bounds.high).collect()
 }
 

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::statistics::Bounds;
+
 /// One series: its labels, the metric's name among them as `__name__`, and its points as (Unix seconds, value).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
@@ -57,7 +59,7 @@ pub struct Growth {
 
 impl Growth {
     /// The growth of one counter from the last point at or before `from` to its last point; none without a point.
-    fn of(points: &[(f64, f64)], from: f64) -> Option<Self> {
+    fn compute(points: &[(f64, f64)], from: f64) -> Option<Self> {
         let finite = || points.iter().filter(|(_, value)| value.is_finite());
         finite().next()?;
         let before = finite().take_while(|(at, _)| *at <= from).last();
@@ -86,7 +88,7 @@ impl Growth {
 pub fn growth(series: &[Series], by: &[String], from: f64, duration: bool) -> BTreeMap<Vec<String>, Growth> {
     let mut grown: BTreeMap<Vec<String>, Growth> = BTreeMap::new();
     for one in series {
-        if let (Some(key), Some(mut growth)) = (one.key(by), Growth::of(&one.points, from)) {
+        if let (Some(key), Some(mut growth)) = (one.key(by), Growth::compute(&one.points, from)) {
             growth.value *= if duration { one.to_seconds() } else { 1.0 };
             grown.entry(key).or_default().add(growth);
         }
@@ -112,7 +114,7 @@ pub fn bucketed(series: &[Series], by: &[String], from: f64) -> BTreeMap<Vec<Str
     let mut buckets: BTreeMap<Vec<String>, Vec<(f64, Growth)>> = BTreeMap::new();
     for one in series {
         let bound = one.labels.get("le").and_then(|bound| bound.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
-        if let (Some(bound), Some(key), Some(growth)) = (bound, one.key(by), Growth::of(&one.points, from)) {
+        if let (Some(bound), Some(key), Some(growth)) = (bound, one.key(by), Growth::compute(&one.points, from)) {
             let (held, bound) = (buckets.entry(key).or_default(), bound * one.to_seconds());
             match held.iter_mut().find(|(other, _)| (*other).total_cmp(&bound).is_eq()) {
                 Some((_, sum)) => sum.add(growth),
@@ -141,66 +143,35 @@ fn enclosed(mut buckets: Vec<(f64, Growth)>) -> Bucketed {
     told
 }
 
-/// The highest point of each gauge between `from` and `to`, and when it was first there, by the labels `by`; of several
-/// series with the same labels, such as a metric that several nodes export, the highest. Series without one of the labels
-/// are left out.
-pub fn highest(series: &[Series], by: &[String], from: f64, to: f64) -> BTreeMap<Vec<String>, (f64, f64)> {
-    let mut highest: BTreeMap<Vec<String>, (f64, f64)> = BTreeMap::new();
-    for one in series {
-        let Some(key) = one.key(by) else { continue };
-        for (at, value) in &one.points {
-            if value.is_finite() && (from..=to).contains(at) {
-                let held = highest.entry(key.clone()).or_insert((*at, *value));
-                if *value > held.1 || (*at < held.0 && *value >= held.1) {
-                    *held = (*at, *value);
-                }
-            }
-        }
-    }
-    highest
+/// Between what the growth of `series`, all of them together, lies in a window that surely begins after `from` and surely
+/// holds `inside` (Unix seconds); none where no series has a point.
+///
+/// Counters are only seen at their samples. What they grew between the samples inside of the window surely lies in it; what
+/// they grew from the last sample before it to the last of all surely holds it. A counter without a sample before counts
+/// from zero for the upper end, for it may have begun in the window, and from its first sample for the lower one, for it
+/// may have begun long ago. Where one fell it began again, and what it counted just before nobody knows.
+pub fn growth_bounds(series: &[Series], from: f64, inside: (f64, f64)) -> Option<Bounds> {
+    let each = series.iter().filter_map(|one| bounds_of_one(&one.points, from, inside));
+    each.reduce(|one, other| Bounds { low: one.low + other.low, high: one.high + other.high })
 }
 
-/// The widest distance between two successive points of one series that touches the time between `from` and `to`: what
-/// happened and was over within it is not seen. None where no series has two such points.
-pub fn widest_gap(series: &[Series], from: f64, to: f64) -> Option<f64> {
-    let pairs = series.iter().flat_map(|one| one.points.windows(2));
-    let gaps = pairs.filter_map(|pair| match pair {
-        [(start, _), (end, _)] if *end > from && *start < to => Some(end - start),
-        _ => None,
-    });
-    gaps.filter(|gap| *gap > 0.0).reduce(f64::max)
-}
-
-/// The points of each gauge over time, by the labels `by`; of several series with the same labels at each moment the highest of
-/// what they last showed. Series without one of the labels are left out.
-pub fn highest_over_time(series: &[Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<(f64, f64)>> {
-    let mut by_key: BTreeMap<Vec<String>, Vec<&Series>> = BTreeMap::new();
-    for one in series {
-        if let Some(key) = one.key(by) {
-            by_key.entry(key).or_default().push(one);
+fn bounds_of_one(points: &[(f64, f64)], from: f64, inside: (f64, f64)) -> Option<Bounds> {
+    let points: Vec<(f64, f64)> = points.iter().copied().filter(|(_, value)| value.is_finite()).collect();
+    let (_, first) = *points.first()?;
+    let before = points.iter().take_while(|(at, _)| *at <= from).count();
+    let mut bounds = Bounds { low: 0.0, high: if before == 0 { first } else { 0.0 } };
+    for (index, pair) in points.windows(2).enumerate() {
+        let ((start, held), (end, value)) = (pair[0], pair[1]);
+        let fell = value < held;
+        let grown = if fell { value } else { value - held };
+        if start >= inside.0 && end <= inside.1 {
+            bounds.low += grown;
+        }
+        if index + 1 >= before {
+            bounds.high += if fell { f64::INFINITY } else { grown };
         }
     }
-    by_key.into_iter().map(|(key, held)| (key, united(&held))).collect()
-}
-
-fn united(series: &[&Series]) -> Vec<(f64, f64)> {
-    if let [only] = series {
-        return only.points.clone();
-    }
-    let points = series.iter().enumerate().flat_map(|(index, one)| one.points.iter().map(move |point| (index, *point)));
-    let mut points: Vec<(usize, (f64, f64))> = points.collect();
-    points.sort_by(|one, other| one.1.0.total_cmp(&other.1.0));
-    let mut last = vec![f64::NEG_INFINITY; series.len()];
-    let mut united: Vec<(f64, f64)> = Vec::with_capacity(points.len());
-    for (index, (at, value)) in points {
-        last[index] = if value.is_finite() { value } else { f64::NEG_INFINITY };
-        let highest = last.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        match united.last_mut() {
-            Some(held) if held.0.total_cmp(&at).is_eq() => held.1 = highest,
-            _ => united.push((at, highest)),
-        }
-    }
-    united
+    Some(bounds)
 }
 
 #[cfg(test)]
@@ -233,17 +204,17 @@ mod tests {
     #[test]
     fn a_counter_grows_from_its_last_point_before_the_window() {
         let points = [(5.0, 3.0), (10.0, 4.0), (15.0, 9.0), (20.0, f64::NAN), (25.0, 11.0)];
-        assert_eq!(Growth::of(&points, 12.0), Some(Growth { value: 7.0, born: 0, resets: 0 }));
-        assert_eq!(Growth::of(&points, 30.0), Some(Growth::default()), "it did not move since");
-        assert_eq!(Growth::of(&points, 1.0), Some(Growth { value: 11.0, born: 1, resets: 0 }), "it began at zero");
-        assert_eq!(Growth::of(&[(5.0, f64::NAN)], 1.0), None);
-        assert_eq!(Growth::of(&[], 1.0), None);
+        assert_eq!(Growth::compute(&points, 12.0), Some(Growth { value: 7.0, born: 0, resets: 0 }));
+        assert_eq!(Growth::compute(&points, 30.0), Some(Growth::default()), "it did not move since");
+        assert_eq!(Growth::compute(&points, 1.0), Some(Growth { value: 11.0, born: 1, resets: 0 }), "it began at zero");
+        assert_eq!(Growth::compute(&[(5.0, f64::NAN)], 1.0), None);
+        assert_eq!(Growth::compute(&[], 1.0), None);
     }
 
     #[test]
     fn a_counter_that_falls_began_again() {
         let points = [(0.0, 10.0), (5.0, 12.0), (10.0, 1.0), (15.0, 4.0)];
-        assert_eq!(Growth::of(&points, 0.0), Some(Growth { value: 6.0, born: 0, resets: 1 }));
+        assert_eq!(Growth::compute(&points, 0.0), Some(Growth { value: 6.0, born: 0, resets: 1 }));
     }
 
     #[test]
@@ -273,39 +244,29 @@ mod tests {
         assert_eq!((told.count, told.low, told.high), (6.0, 4.0, None));
     }
 
-    #[test]
-    fn the_highest_point_counts_inside_of_the_window_only() {
-        let all = [
-            series(&[("queue", "a")], &[(0.0, 9.0), (10.0, 2.0), (20.0, 4.0), (25.0, 4.0), (40.0, 7.0)]),
-            series(&[("queue", "a"), ("node", "2")], &[(15.0, 3.0)]),
-            series(&[], &[(15.0, 30.0)]),
-        ];
-        let found = highest(&all, &by(&["queue"]), 5.0, 30.0);
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [(by(&["a"]), (20.0, 4.0))]);
+    fn points(points: &[(f64, f64)]) -> Series {
+        Series { points: points.to_vec(), ..Series::default() }
     }
 
     #[test]
-    fn the_widest_gap_is_that_of_the_window() {
-        let all = [
-            series(&[], &[(0.0, 1.0), (30.0, 1.0), (35.0, 2.0), (38.0, 2.0), (60.0, 2.0), (120.0, 2.0)]),
-            series(&[], &[(40.0, 1.0)]),
-        ];
-        assert_eq!(widest_gap(&all, 31.0, 38.0), Some(5.0));
-        assert_eq!(widest_gap(&all, 31.0, 39.0), Some(22.0));
-        assert_eq!(widest_gap(&all[1..], 0.0, 100.0), None);
+    fn growth_lies_between_what_was_seen_inside_and_what_was_seen_around() {
+        let whole = points(&[(0.0, 10.0), (8.0, 12.0), (12.0, 13.0), (18.0, 16.0), (25.0, 20.0)]);
+        assert_eq!(growth_bounds(&[whole], 10.0, (10.0, 20.0)), Some(Bounds { low: 3.0, high: 8.0 }));
+        let still = points(&[(0.0, 10.0), (12.0, 10.0), (25.0, 10.0)]);
+        assert_eq!(
+            growth_bounds(std::slice::from_ref(&still), 10.0, (10.0, 20.0)),
+            Some(Bounds { low: 0.0, high: 0.0 })
+        );
+        let born = points(&[(12.0, 5.0), (18.0, 7.0)]);
+        assert_eq!(growth_bounds(&[still, born], 10.0, (10.0, 20.0)), Some(Bounds { low: 2.0, high: 7.0 }));
+        let fell = points(&[(0.0, 10.0), (12.0, 11.0), (18.0, 4.0)]);
+        assert_eq!(growth_bounds(&[fell], 10.0, (10.0, 20.0)), Some(Bounds { low: 4.0, high: f64::INFINITY }));
+        assert_eq!(growth_bounds(&[points(&[(5.0, f64::NAN)])], 0.0, (0.0, 9.0)), None);
     }
 
     #[test]
-    fn of_several_gauges_the_highest_shows_over_time() {
-        let by = ["queue".to_owned()];
-        let all = [
-            series(&[("queue", "q"), ("node", "a")], &[(0.0, 1.0), (10.0, 4.0), (20.0, 0.0)]),
-            series(&[("queue", "q"), ("node", "b")], &[(0.0, 3.0), (15.0, 2.0)]),
-            series(&[("queue", "r")], &[(0.0, 9.0)]),
-            series(&[("node", "a")], &[(0.0, 99.0)]),
-        ];
-        let found = highest_over_time(&all, &by);
-        assert_eq!(found[&vec!["q".to_owned()]], [(0.0, 3.0), (10.0, 4.0), (15.0, 4.0), (20.0, 2.0)]);
-        assert_eq!((found.len(), &found[&vec!["r".to_owned()]]), (2, &vec![(0.0, 9.0)]));
+    fn what_fell_before_the_window_is_not_in_the_way() {
+        let fell = points(&[(0.0, 10.0), (2.0, 1.0), (12.0, 3.0), (18.0, 4.0)]);
+        assert_eq!(growth_bounds(&[fell], 10.0, (10.0, 20.0)), Some(Bounds { low: 1.0, high: 3.0 }));
     }
 }

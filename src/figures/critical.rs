@@ -41,7 +41,7 @@ pub struct CriticalPath {
 
 impl CriticalPath {
     /// The path of the slowest job that succeeded; why there is none, as a sentence.
-    pub fn of(tally: &JobTally) -> Result<Self, String> {
+    pub fn find(tally: &JobTally) -> Result<Self, String> {
         let ended = tally.with(Outcome::Succeeded);
         let known = ended.filter_map(|entry| Some((entry, entry.job.as_ref()?, entry.times.end_to_end?)));
         // Of equals the first by name.
@@ -60,7 +60,7 @@ impl CriticalPath {
         let mut steps = Vec::new();
         let mut next = Some(last);
         while let Some(stage) = next {
-            let times = StageTimes::of(job, stage, plan);
+            let times = StageTimes::compute(job, stage, plan);
             let Some(work) = times.work else {
                 return Err(format!(
                     "The slowest job, {}, does not tell how long stage {} took.",
@@ -121,8 +121,8 @@ mod tests {
                 Parsed::Other => panic!("not ours: {line}"),
             }
         }
-        let figures = Figures::of(&fold, false);
-        CriticalPath::of(&figures.tally)
+        let figures = Figures::compute(&fold, false);
+        CriticalPath::find(&figures.tally)
     }
 
     fn stage(name: &str, more: &str, start: u32, end: u32) -> String {

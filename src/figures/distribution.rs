@@ -1,5 +1,7 @@
 //! Durations that are only known within bounds, and what a set of them looks like.
 
+use super::names::{Durations, NamedFigures};
+use super::samples::Statistic;
 use crate::units;
 
 /// How many samples a 95th percentile needs: fewer leave it to the largest one or two.
@@ -90,7 +92,7 @@ pub struct Distribution {
 
 impl Distribution {
     /// The distribution of `samples`; none of an empty set.
-    pub fn of(samples: &[Measured]) -> Option<Self> {
+    pub fn from_samples(samples: &[Measured]) -> Option<Self> {
         if samples.is_empty() {
             return None;
         }
@@ -113,6 +115,21 @@ impl Distribution {
             p95: (samples.len() >= P95_SAMPLES).then(|| at(0.95)),
             p99: (samples.len() >= P99_SAMPLES).then(|| at(0.99)),
         })
+    }
+
+    /// Adds the figures of these durations.
+    pub(super) fn put_into(self, figures: &mut NamedFigures, durations: &Durations) {
+        figures.put(&durations.count(), self.count as f64);
+        figures.put(&durations.error(Statistic::Mean), self.mean.error());
+        for (statistic, measured) in [
+            (Statistic::Mean, Some(self.mean)),
+            (Statistic::P50, Some(self.p50)),
+            (Statistic::Max, Some(self.max)),
+            (Statistic::P95, self.p95),
+            (Statistic::P99, self.p99),
+        ] {
+            figures.put(&durations.statistic(statistic), measured.map(|measured| measured.seconds));
+        }
     }
 }
 
@@ -142,9 +159,11 @@ mod tests {
 
     #[test]
     fn percentiles_wait_for_enough_samples() {
-        let of = |n: u32| Distribution::of(&(0..n).map(|i| Measured::exact(f64::from(i))).collect::<Vec<_>>()).unwrap();
+        let of = |n: u32| {
+            Distribution::from_samples(&(0..n).map(|i| Measured::exact(f64::from(i))).collect::<Vec<_>>()).unwrap()
+        };
         assert!(of(19).p95.is_none() && of(20).p95.is_some() && of(99).p99.is_none() && of(100).p99.is_some());
-        assert!(Distribution::of(&[]).is_none());
+        assert!(Distribution::from_samples(&[]).is_none());
     }
 
     proptest! {
@@ -169,7 +188,7 @@ mod tests {
         ) {
             let bounded: Vec<_> = samples.iter().map(|(s, l, h, _)| Measured::within(*s, s - l, s + h)).collect();
             let truth: Vec<_> = samples.iter().map(|(s, l, h, at)| Measured::exact(s - l + at * (l + h))).collect();
-            let (bounded, truth) = (Distribution::of(&bounded).unwrap(), Distribution::of(&truth).unwrap());
+            let (bounded, truth) = (Distribution::from_samples(&bounded).unwrap(), Distribution::from_samples(&truth).unwrap());
             for (found, true_value) in [(bounded.mean, truth.mean), (bounded.p50, truth.p50), (bounded.max, truth.max)] {
                 prop_assert!(found.low - 1e-9 <= true_value.seconds && true_value.seconds <= found.high + 1e-9);
             }

@@ -29,7 +29,7 @@ impl SuccessRate {
     /// The interval is that of Clopper and Pearson (Biometrika 26, 1934). Where all or none succeeded the one end is
     /// certain, and the whole 5 % are spent on the other. Jobs without a known end count as failed for its lower end and as
     /// succeeded for the upper one.
-    pub fn of(succeeded: u64, open: u64, of: u64) -> Option<Self> {
+    pub fn compute(succeeded: u64, open: u64, of: u64) -> Option<Self> {
         let most = succeeded.checked_add(open).filter(|most| of > 0 && *most <= of)?;
         let tail = |succeeded: u64| match succeeded {
             sure if sure == 0 || sure == of => 1.0 - CONFIDENCE,
@@ -98,42 +98,42 @@ mod tests {
 
     #[test]
     fn twelve_of_twelve_still_allow_22_percent_failures() {
-        let rate = SuccessRate::of(12, 0, 12).unwrap();
+        let rate = SuccessRate::compute(12, 0, 12).unwrap();
         // Where all succeed the bound has a closed form: 0.05^(1/n).
         assert!((rate.low - 0.05_f64.powf(1.0 / 12.0)).abs() < 1e-6, "{rate:?}");
         let text = rate.text(&[]);
         assert_eq!(text, "12 of 12 jobs (100 %); with 95 % confidence that still allows up to 22 % failures");
-        assert!((SuccessRate::of(0, 0, 12).unwrap().high - (1.0 - 0.05_f64.powf(1.0 / 12.0))).abs() < 1e-6);
-        assert!(SuccessRate::of(1, 0, 1).unwrap().text(&[]).starts_with("1 of 1 job (100 %); "));
+        assert!((SuccessRate::compute(0, 0, 12).unwrap().high - (1.0 - 0.05_f64.powf(1.0 / 12.0))).abs() < 1e-6);
+        assert!(SuccessRate::compute(1, 0, 1).unwrap().text(&[]).starts_with("1 of 1 job (100 %); "));
     }
 
     #[test]
     fn the_interval_is_that_of_the_tables() {
         // 10 of 12: 0.5159 to 0.9791 in every table of the exact method.
-        let rate = SuccessRate::of(10, 0, 12).unwrap();
+        let rate = SuccessRate::compute(10, 0, 12).unwrap();
         assert!((rate.low - 0.5159).abs() < 1e-4 && (rate.high - 0.9791).abs() < 1e-4, "{rate:?}");
         assert_eq!(rate.text(&[]), "10 of 12 jobs (83 %); 95 % interval 52 % to 98 %");
-        assert!(SuccessRate::of(0, 0, 0).is_none() && SuccessRate::of(2, 0, 1).is_none());
-        assert!(SuccessRate::of(1, 1, 1).is_none());
+        assert!(SuccessRate::compute(0, 0, 0).is_none() && SuccessRate::compute(2, 0, 1).is_none());
+        assert!(SuccessRate::compute(1, 1, 1).is_none());
     }
 
     #[test]
     fn shares_have_the_digits_that_keep_them_apart() {
-        let text = |succeeded, of| SuccessRate::of(succeeded, 0, of).unwrap().text(&[]);
+        let text = |succeeded, of| SuccessRate::compute(succeeded, 0, of).unwrap().text(&[]);
         assert_eq!(text(9989, 10_000), "9989 of 10000 jobs (99.89 %); 95 % interval 99.8 % to 99.95 %");
         assert_eq!(text(9896, 10_000), "9896 of 10000 jobs (99.0 %); 95 % interval 98.7 % to 99.1 %");
         assert_eq!(text(11, 12), "11 of 12 jobs (92 %); 95 % interval 62 % to 99.8 %");
-        let near = SuccessRate::of(9896, 0, 10_000).unwrap().text(&[0.99]);
+        let near = SuccessRate::compute(9896, 0, 10_000).unwrap().text(&[0.99]);
         assert_eq!(near, "9896 of 10000 jobs (98.96 %); 95 % interval 98.7 % to 99.1 %");
     }
 
     #[test]
     fn jobs_without_a_known_end_count_either_way() {
-        let rate = SuccessRate::of(4, 8, 12).unwrap();
+        let rate = SuccessRate::compute(4, 8, 12).unwrap();
         assert_eq!(rate.text(&[]), "4 of 12 jobs (33 %); 8 have no known end, so it lies between 33 % and 100 %");
-        let (none, all) = (SuccessRate::of(4, 0, 12).unwrap(), SuccessRate::of(12, 0, 12).unwrap());
+        let (none, all) = (SuccessRate::compute(4, 0, 12).unwrap(), SuccessRate::compute(12, 0, 12).unwrap());
         assert!((rate.low - none.low).abs() < 1e-12 && (rate.high - all.high).abs() < 1e-12, "{rate:?}");
-        let upper = SuccessRate::of(1000, 999, 2000).unwrap().text(&[]);
+        let upper = SuccessRate::compute(1000, 999, 2000).unwrap().text(&[]);
         assert!(upper.ends_with("; 999 have no known end, so it lies between 50 % and 99.95 %"), "{upper}");
     }
 }

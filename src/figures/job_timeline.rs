@@ -72,7 +72,7 @@ fn placed(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<StageInter
         TimesFrom::Server => by_server(job, stage, plan, plan?.offset?)?,
         TimesFrom::Polls => by_polls(job, stage, plan)?,
     };
-    let (by_polls, times) = (stage.times_from == Some(TimesFrom::Polls), StageTimes::of(job, stage, plan));
+    let (by_polls, times) = (stage.times_from == Some(TimesFrom::Polls), StageTimes::compute(job, stage, plan));
     // Times that run backwards are named among the doubts, and no bar can show them.
     let ended = ended.filter(|ended| ended.high >= started.low);
     let queued = queued.filter(|queued| queued.low <= started.high);
@@ -90,7 +90,7 @@ fn placed(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<StageInter
 type Times = (Option<TimeInterval>, TimeInterval, Option<TimeInterval>);
 
 fn by_server(job: &Job, stage: &Stage, plan: Option<&RunPlan>, offset: ClockOffset) -> Option<Times> {
-    let here = |time: Timestamp| TimeInterval::of_server(time, offset);
+    let here = |time: Timestamp| TimeInterval::from_server(time, offset);
     let queued = if let Some(queued) = stage.queued_at {
         Some(here(queued))
     } else if stage.attempt.is_some_and(|attempt| attempt > 1) {

@@ -19,13 +19,13 @@ pub struct TimeInterval {
 
 impl TimeInterval {
     /// A moment of the server's clock, as the harness's clock would have it.
-    pub fn of_server(time: Timestamp, offset: ClockOffset) -> Self {
+    pub fn from_server(time: Timestamp, offset: ClockOffset) -> Self {
         let at = time.shifted(-offset.seconds);
         Self { at, low: at.shifted(-offset.bound_seconds), high: at.shifted(offset.bound_seconds) }
     }
 
     /// A moment between two polls; the later one is what was seen.
-    pub fn of_polls(not_before: Timestamp, seen: Timestamp) -> Self {
+    pub fn between_polls(not_before: Timestamp, seen: Timestamp) -> Self {
         Self { at: seen, low: not_before.min(seen), high: seen }
     }
 
@@ -73,7 +73,7 @@ pub struct JobTimes {
 
 impl JobTimes {
     /// The way of `job`, whose target's clock is `offset` from the harness's.
-    pub fn of(job: &Job, offset: Option<ClockOffset>) -> Self {
+    pub fn compute(job: &Job, offset: Option<ClockOffset>) -> Self {
         let status = &job.status;
         let mut journey = Self {
             submit_seconds: difference(status.submitted_at, status.accepted_at).filter(|seconds| *seconds >= 0.0),
@@ -105,9 +105,9 @@ impl JobTimes {
     fn find_end(&mut self, job: &Job, offset: Option<ClockOffset>) {
         let status = &job.status;
         let earliest = status.not_ended_at.or(status.accepted_at).or(status.submitted_at);
-        let by_polls = status.ended_at.map(|seen| TimeInterval::of_polls(earliest.unwrap_or(seen), seen));
+        let by_polls = status.ended_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen));
         let told = status.server_times.and_then(|times| times.ended_at);
-        let by_server = told.zip(offset).map(|(time, offset)| TimeInterval::of_server(time, offset));
+        let by_server = told.zip(offset).map(|(time, offset)| TimeInterval::from_server(time, offset));
         self.end = match (by_polls, by_server) {
             (Some(polls), Some(server)) => match server.cut(polls) {
                 Some(both) if both.uncertainty() < polls.uncertainty() => Some(both),
@@ -132,15 +132,15 @@ impl JobTimes {
         if let Some(started) = started {
             let queued = server.queued_at.map(|queued| Measured::exact(started.since(queued)));
             let accepted = status.accepted_at.zip(offset);
-            let across = accepted.map(|(accepted, offset)| TimeInterval::of_server(started, offset).since(accepted));
+            let across = accepted.map(|(accepted, offset)| TimeInterval::from_server(started, offset).since(accepted));
             self.queue = queued.or(across);
             self.run = server.ended_at.map(|ended| Measured::exact(ended.since(started))).or_else(|| {
                 let offset = offset?;
-                Some(self.end?.after(TimeInterval::of_server(started, offset)))
+                Some(self.end?.after(TimeInterval::from_server(started, offset)))
             });
         } else if let Some(stage) = of_stages(TimesFrom::Polls) {
             let earliest = stage.not_started_at.or(status.accepted_at).or(status.submitted_at);
-            let started = stage.started_at.map(|seen| TimeInterval::of_polls(earliest.unwrap_or(seen), seen));
+            let started = stage.started_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen));
             self.queue = started.zip(status.accepted_at).map(|(started, accepted)| started.since(accepted));
             self.run = started.zip(self.end).map(|(started, end)| end.after(started));
         }
@@ -164,7 +164,7 @@ mod tests {
 
     fn journey(status: &str, offset: Option<(f64, f64)>) -> JobTimes {
         let job: Job = serde_json::from_str(&format!(r#"{{"metadata":{{"name":"a"}},"status":{status}}}"#)).unwrap();
-        JobTimes::of(&job, offset.map(|(seconds, bound_seconds)| ClockOffset { seconds, bound_seconds }))
+        JobTimes::compute(&job, offset.map(|(seconds, bound_seconds)| ClockOffset { seconds, bound_seconds }))
     }
 
     const POLLED: &str = r#""phase":"Succeeded","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:00.1Z","notEndedAt":"2026-01-01T00:00:09Z","endedAt":"2026-01-01T00:00:10Z""#;

@@ -1,11 +1,12 @@
 //! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
 
-use super::bounds::Bounds;
 use super::distribution::quantile;
 use super::job_times::TimeInterval;
+use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
 use super::tally::{JobEntry, JobTally};
 use crate::record::Timestamp;
+use crate::statistics::Bounds;
 
 /// Into how many equal parts the window is cut to show the load over time.
 const SLICES: i64 = 12;
@@ -89,7 +90,7 @@ pub struct Load {
 
 impl Load {
     /// Computes the load from the jobs of `tally`.
-    pub fn of(tally: &JobTally) -> Self {
+    pub fn compute(tally: &JobTally) -> Self {
         let mut load = Self { asked: asked(tally), succeeded: tally.conservation.succeeded, ..Self::default() };
         let jobs = || tally.entries.iter().filter_map(|entry| entry.job.as_ref());
         let submitted = || jobs().filter_map(|job| job.status.submitted_at);
@@ -114,10 +115,10 @@ impl Load {
         self.last_end.zip(self.first_submitted).map(|(end, start)| end.since(start)).filter(|seconds| *seconds > 0.0)
     }
 
-    /// The bounds between which that lies, for the last end is known within bounds.
-    pub fn window_bounds(&self) -> Option<(f64, f64)> {
+    /// The bounds of the window: the last end is known within bounds.
+    fn window_bounds(&self) -> Option<Bounds> {
         let (start, (low, high)) = self.first_submitted.zip(self.last_end_bounds)?;
-        Some((low.since(start), high.since(start)))
+        self.window_seconds().map(|_| Bounds { low: low.since(start), high: high.since(start) })
     }
 
     /// Jobs that succeeded, a minute, over the window.
@@ -127,13 +128,12 @@ impl Load {
 
     /// Between what that lies.
     pub fn jobs_per_minute_within(&self) -> Option<Bounds> {
-        let Bounds { low, high } = self.succeeded_per_second?;
-        Some(Bounds { low: low * 60.0, high: high * 60.0 })
+        self.succeeded_per_second.map(|bounds| bounds.scaled(60.0))
     }
 
     /// The mean in flight while jobs were submitted, where that is one: with no more jobs than slots, or in a burst, it is
     /// only how long submitting took.
-    pub fn mean_told(&self) -> Option<f64> {
+    pub fn mean_reported(&self) -> Option<f64> {
         let Asked { jobs, concurrency, rate_per_second, .. } = self.asked;
         let filled = concurrency.is_some_and(|slots| jobs > slots) || rate_per_second.is_some();
         self.mean_while_submitting.filter(|_| filled)
@@ -141,8 +141,27 @@ impl Load {
 
     /// Submissions a second, where they followed a schedule or came as a burst: those of the closed model follow from the
     /// ends.
-    pub fn rate_told(&self) -> Option<f64> {
+    pub fn rate_reported(&self) -> Option<f64> {
         self.rate_reached.filter(|_| self.asked.concurrency.is_none())
+    }
+
+    /// Adds the figures of the load.
+    pub(super) fn put_into(&self, figures: &mut NamedFigures) {
+        let (rate, window) = (self.jobs_per_minute_within(), self.window_bounds());
+        figures.put(&names::JOBS_PER_MINUTE, self.jobs_per_minute());
+        figures.put(&names::JOBS_PER_MINUTE_LOW, rate.map(|bounds| bounds.low));
+        figures.put(&names::JOBS_PER_MINUTE_HIGH, rate.map(|bounds| bounds.high));
+        figures.put(&names::WINDOW_SECONDS, self.window_seconds());
+        figures.put(&names::WINDOW_LOW_SECONDS, window.map(|bounds| bounds.low));
+        figures.put(&names::WINDOW_HIGH_SECONDS, window.map(|bounds| bounds.high));
+        figures.put(&names::PEAK_CONCURRENCY, self.first_submitted.map(|_| self.peak as f64));
+        figures.put(&names::MEAN_CONCURRENCY, self.mean_reported());
+        figures.put(&names::ASKED_CONCURRENCY, self.asked.concurrency.map(|jobs| jobs as f64));
+        figures.put(&names::REACHABLE_CONCURRENCY, self.asked.reachable().map(|jobs| jobs as f64));
+        figures.put(&names::ASKED_RATE, self.asked.rate_per_second);
+        figures.put(&names::REACHED_RATE, self.rate_reported());
+        figures.put(&names::LAG_MEDIAN_SECONDS, self.lag.map(|lag| lag.p50));
+        figures.put(&names::LAG_MAX_SECONDS, self.lag.map(|lag| lag.max));
     }
 
     fn find_rate(&mut self, submitted: usize) {

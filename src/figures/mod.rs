@@ -4,16 +4,18 @@
 //! Everything here is a function of the records alone: no clock is asked and no file is read, so the same stream always
 //! gives the same figures.
 
-pub mod bounds;
 pub mod counters;
 pub mod critical;
 pub mod distribution;
+pub mod gauges;
 pub mod interval;
 pub mod job_timeline;
 pub mod job_times;
 pub mod load;
+pub mod names;
 pub mod outcome;
 pub mod resumed;
+pub mod samples;
 pub mod stage_sources;
 pub mod stages;
 pub mod tally;
@@ -24,8 +26,10 @@ use distribution::{Distribution, Measured};
 use interval::SuccessRate;
 use job_times::JobTimes;
 use load::Load;
+use names::{Durations, NamedFigures, StageDuration};
 use outcome::Outcome;
 use resumed::{GivenUp, Resumed};
+use samples::Statistic;
 use stages::{Limiting, StageFigures};
 use tally::JobTally;
 
@@ -58,23 +62,23 @@ pub struct Figures {
 
 impl Figures {
     /// The figures of what `fold` holds. With `subset` only the jobs that are there count.
-    pub fn of(fold: &Fold, subset: bool) -> Self {
-        Self::after(fold, subset, &GivenUp::default())
+    pub fn compute(fold: &Fold, subset: bool) -> Self {
+        Self::compute_resumed(fold, subset, &GivenUp::default())
     }
 
     /// The same of a stream in which these jobs had been given up before, which the fold does not hold.
-    pub fn after(fold: &Fold, subset: bool, given_up: &GivenUp) -> Self {
-        let tally = JobTally::of(fold, subset);
+    pub fn compute_resumed(fold: &Fold, subset: bool, given_up: &GivenUp) -> Self {
+        let tally = JobTally::from_fold(fold, subset);
         let stages = stages::stages(&tally);
         let ended: Vec<Measured> = tally.with(Outcome::Succeeded).filter_map(|entry| entry.times.end_to_end).collect();
         let open = tally.entries.iter().filter(|entry| entry.outcome.is_open()).count() as u64;
-        let success = SuccessRate::of(tally.conservation.succeeded, open, tally.conservation.asked);
+        let success = SuccessRate::compute(tally.conservation.succeeded, open, tally.conservation.asked);
         let mut figures = Self {
-            load: Load::of(&tally),
-            limiting: Limiting::of(&stages),
-            end_to_end: Distribution::of(&ended),
+            load: Load::compute(&tally),
+            limiting: Limiting::find(&stages),
+            end_to_end: Distribution::from_samples(&ended),
             success: success.filter(|_| tally.uncertain.is_none()),
-            resumed: Resumed::of(&tally, given_up),
+            resumed: Resumed::find(&tally, given_up),
             doubts: tally.doubts.clone(),
             tally,
             stages,
@@ -193,72 +197,37 @@ impl Figures {
         self.doubts.append(&mut doubts);
     }
 
-    /// The numbers by name, each in the unit that its name ends in, as a Report record carries them.
+    /// The figures by name, each in the unit that its name ends in, as a Report record carries them.
     pub fn by_name(&self) -> BTreeMap<String, f64> {
-        let mut by_name = BTreeMap::new();
-        let mut put = |name: &str, value: Option<f64>| {
-            if let Some(value) = value.filter(|value| value.is_finite()) {
-                by_name.insert(name.to_owned(), crate::clock::micro(value));
-            }
-        };
-        let load = &self.load;
-        put("jobsPerMinute", load.jobs_per_minute());
-        put("jobsPerMinuteLow", load.jobs_per_minute_within().map(|within| within.low));
-        put("jobsPerMinuteHigh", load.jobs_per_minute_within().map(|within| within.high));
-        put("windowSeconds", load.window_seconds());
-        let bounds = load.window_seconds().and(load.window_bounds());
-        put("windowLowSeconds", bounds.map(|(low, _)| low));
-        put("windowHighSeconds", bounds.map(|(_, high)| high));
-        put("peakConcurrency", load.first_submitted.map(|_| load.peak as f64));
-        put("meanConcurrency", load.mean_told());
-        put("askedConcurrency", load.asked.concurrency.map(|n| n as f64));
-        put("reachableConcurrency", load.asked.reachable().map(|n| n as f64));
-        put("askedRatePerSecond", load.asked.rate_per_second);
-        put("reachedRatePerSecond", load.rate_told());
-        put("lagMedianSeconds", load.lag.map(|lag| lag.p50));
-        put("lagMaxSeconds", load.lag.map(|lag| lag.max));
-        // Where no job has a known end, none is no rate.
-        let success = self.success.filter(|rate| rate.open < rate.of);
-        put("successRate", success.map(SuccessRate::rate));
-        put("successRateLow", success.map(SuccessRate::rate));
-        put("successRateHigh", success.map(SuccessRate::most));
-        put("successConfidenceLow", success.map(|rate| rate.low));
-        put("successConfidenceHigh", success.map(|rate| rate.high));
+        let mut figures = NamedFigures::default();
+        self.load.put_into(&mut figures);
+        // Where no job has a known end, there is no rate.
+        if let Some(rate) = self.success.filter(|rate| rate.open < rate.of) {
+            figures.put(&names::SUCCESS_RATE, rate.rate());
+            figures.put(&names::SUCCESS_RATE_LOW, rate.rate());
+            figures.put(&names::SUCCESS_RATE_HIGH, rate.most());
+            figures.put(&names::SUCCESS_CONFIDENCE_LOW, rate.low);
+            figures.put(&names::SUCCESS_CONFIDENCE_HIGH, rate.high);
+        }
         if let Some(whole) = self.end_to_end {
-            put_distribution("endToEnd", whole, &mut put);
-            put("endToEndMedianErrorSeconds", Some(whole.p50.error()));
-            put("endToEndMaxErrorSeconds", Some(whole.max.error()));
-            for (name, of) in [("Mean", whole.mean), ("Median", whole.p50), ("Max", whole.max)] {
-                put(&format!("endToEnd{name}LowSeconds"), Some(of.low));
-                put(&format!("endToEnd{name}HighSeconds"), Some(of.high));
+            let durations = Durations::END_TO_END;
+            whole.put_into(&mut figures, &durations);
+            for (statistic, of) in
+                [(Statistic::Mean, whole.mean), (Statistic::P50, whole.p50), (Statistic::Max, whole.max)]
+            {
+                figures.put(&durations.error(statistic), of.error());
+                figures.put(&durations.low(statistic), of.low);
+                figures.put(&durations.high(statistic), of.high);
             }
         }
         for stage in &self.stages {
-            for (part, of) in [("wait", stage.wait), ("work", stage.work)] {
+            for (source, of) in [(StageDuration::Wait, stage.wait), (StageDuration::Work, stage.work)] {
                 if let Some(of) = of {
-                    put_distribution(&format!("stages.{}.{part}", stage.name), of, &mut put);
+                    of.put_into(&mut figures, &Durations::of_stage(&stage.name, source));
                 }
             }
         }
-        by_name
-    }
-}
-
-fn put_distribution(prefix: &str, of: Distribution, put: &mut impl FnMut(&str, Option<f64>)) {
-    put(&format!("{prefix}Count"), Some(of.count as f64));
-    put(&format!("{prefix}MeanErrorSeconds"), Some(of.mean.error()));
-    let parts =
-        [("Mean", Some(of.mean)), ("Median", Some(of.p50)), ("Max", Some(of.max)), ("P95", of.p95), ("P99", of.p99)];
-    for (name, measured) in parts {
-        put(&format!("{prefix}{name}Seconds"), measured.map(|measured| measured.seconds));
-    }
-}
-
-/// A mean that one witness told, as figures.
-pub(crate) fn put_mean(prefix: &str, of: Option<stage_sources::Mean>, put: &mut impl FnMut(&str, f64)) {
-    if let Some(of) = of {
-        put(&format!("{prefix}Count"), of.count as f64);
-        put(&format!("{prefix}MeanSeconds"), of.seconds);
+        figures.into_map()
     }
 }
 

@@ -45,7 +45,7 @@ impl Outcome {
     ];
 
     /// What a phase, as the last that was heard of a job, means for it.
-    pub const fn of(phase: Phase) -> Self {
+    pub const fn from_phase(phase: Phase) -> Self {
         match phase {
             Phase::Staged => Self::NotSubmitted,
             Phase::Submitted => Self::Unfinished,

@@ -26,7 +26,7 @@ impl GivenUp {
         if let Ok(job) = record.read::<Job>()
             && phases.contains(&job.status.phase)
         {
-            let told = (job.status.observed_at, Outcome::of(job.status.phase));
+            let told = (job.status.observed_at, Outcome::from_phase(job.status.phase));
             self.jobs.entry(record.key().clone()).or_default().push(told);
         }
     }
@@ -45,7 +45,7 @@ pub struct Resumed {
 
 impl Resumed {
     /// What the Runs of `account` and the jobs `given_up` tell; none where no Run was resumed.
-    pub fn of(tally: &JobTally, given_up: &GivenUp) -> Option<Self> {
+    pub fn find(tally: &JobTally, given_up: &GivenUp) -> Option<Self> {
         let at: BTreeSet<Timestamp> = tally.runs().flat_map(|run| run.status.resumed_at.iter().copied()).collect();
         let last = *at.last()?;
         let mut resumed = Self { at: at.into_iter().collect(), ..Self::default() };

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::distribution::Distribution;
+use super::listed;
+use super::names::{self, Durations, NamedFigures, StageDuration};
+use super::samples::Statistic;
 use super::stages::StageFigures;
-use super::{listed, put_mean};
 use crate::escape::start;
 use crate::units;
 
@@ -27,7 +29,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    fn of(distribution: Distribution) -> Self {
+    fn from_distribution(distribution: Distribution) -> Self {
         let Distribution { count, mean, .. } = distribution;
         Self { count: count as u64, seconds: mean.seconds, error: mean.error() }
     }
@@ -104,8 +106,8 @@ pub fn side_by_side(stages: &[StageFigures], heard: &CapturedMeans) -> Vec<Stage
         .map(|stage| StageSources {
             stage: stage.name.clone(),
             at_most: stage.entered_at_most,
-            documents: stage.work.map(Mean::of),
-            waited: stage.wait.map(Mean::of),
+            documents: stage.work.map(Mean::from_distribution),
+            waited: stage.wait.map(Mean::from_distribution),
             ..StageSources::default()
         })
         .collect();
@@ -188,23 +190,26 @@ fn shown(one: &StageSources) -> String {
     start(&one.stage, NAME)
 }
 
-/// The figures by name. What the documents say is among the figures of the stages.
-pub fn by_name(all: &[StageSources], put: &mut impl FnMut(&str, f64)) {
+/// Adds the figures of the captures; those of the documents are among the figures of the stages.
+pub fn put_into(all: &[StageSources], figures: &mut NamedFigures) {
     for one in all {
-        let prefix = format!("stages.{}", one.stage);
-        put_mean(&format!("{prefix}.spans"), one.spans, put);
-        put_mean(&format!("{prefix}.histogram"), one.histograms, put);
-        put_mean(&format!("{prefix}.queueWait"), one.queued, put);
-        if let Some(spread) = one.spread() {
-            put(&format!("{prefix}.witnessSpreadSeconds"), spread.seconds);
-            put(&format!("{prefix}.witnessSpreadRatio"), spread.ratio);
+        let captured = [
+            (StageDuration::Spans, one.spans),
+            (StageDuration::Histogram, one.histograms),
+            (StageDuration::QueueWait, one.queued),
+        ];
+        for (source, mean) in captured {
+            let durations = Durations::of_stage(&one.stage, source);
+            figures.put(&durations.count(), mean.map(|mean| mean.count as f64));
+            figures.put(&durations.statistic(Statistic::Mean), mean.map(|mean| mean.seconds));
         }
+        let [seconds, ratio] = names::source_spread(&one.stage);
+        figures.put(&seconds, one.spread().map(|spread| spread.seconds));
+        figures.put(&ratio, one.spread().map(|spread| spread.ratio));
     }
-    let spreads: Vec<Spread> = all.iter().filter_map(StageSources::spread).collect();
-    if !spreads.is_empty() {
-        put("witnessSpreadMaxSeconds", spreads.iter().map(|spread| spread.seconds).fold(0.0, f64::max));
-        put("witnessSpreadMaxRatio", spreads.iter().map(|spread| spread.ratio).fold(0.0, f64::max));
-    }
+    let largest = |part: fn(Spread) -> f64| all.iter().filter_map(StageSources::spread).map(part).reduce(f64::max);
+    figures.put(&names::SOURCE_SPREAD_MAX_SECONDS, largest(|spread| spread.seconds));
+    figures.put(&names::SOURCE_SPREAD_MAX_RATIO, largest(|spread| spread.ratio));
 }
 
 #[cfg(test)]
@@ -262,7 +267,7 @@ mod tests {
     fn silence_other_counts_and_disagreement_are_doubtful() {
         let stage = |name: &str| StageFigures {
             name: name.to_owned(),
-            work: Distribution::of(&[super::super::distribution::Measured::exact(1.0)]),
+            work: Distribution::from_samples(&[super::super::distribution::Measured::exact(1.0)]),
             ..StageFigures::default()
         };
         let heard = CapturedMeans {

@@ -27,7 +27,7 @@ pub struct StageTimes {
 
 impl StageTimes {
     /// The times of `stage` of `job`, whose run is `plan`.
-    pub fn of(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Self {
+    pub fn compute(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Self {
         let mut times = Self::default();
         let wait = match stage.times_from {
             Some(TimesFrom::Server) => wait_by_server(job, stage, plan),
@@ -62,7 +62,7 @@ fn wait_by_server(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<Me
     let spec = plan?.stages.iter().find(|spec| spec.name == stage.name)?;
     if spec.after.is_empty() {
         let offset = plan?.offset?;
-        return Some(TimeInterval::of_server(started, offset).since(job.status.accepted_at?));
+        return Some(TimeInterval::from_server(started, offset).since(job.status.accepted_at?));
     }
     let ends = predecessors(job, &spec.after, TimesFrom::Server)?;
     Some(Measured::exact(started.since(ends.iter().filter_map(|stage| stage.ended_at).max()?)))
@@ -107,11 +107,11 @@ fn work(job: &Job, stage: &Stage) -> Option<Measured> {
 pub(super) fn start_by_polls(job: &Job, stage: &Stage) -> Option<TimeInterval> {
     let seen = stage.started_at?;
     let earliest = stage.not_started_at.or(job.status.accepted_at).or(job.status.submitted_at)?;
-    Some(TimeInterval::of_polls(earliest, seen))
+    Some(TimeInterval::between_polls(earliest, seen))
 }
 
 pub(super) fn end_by_polls(stage: &Stage, start: TimeInterval) -> Option<TimeInterval> {
-    Some(TimeInterval::of_polls(stage.not_ended_at.unwrap_or(start.low), stage.ended_at?))
+    Some(TimeInterval::between_polls(stage.not_ended_at.unwrap_or(start.low), stage.ended_at?))
 }
 
 /// What all jobs together tell of one stage.
@@ -184,7 +184,7 @@ pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
     }
     let figures = order.into_iter().filter_map(|name| {
         let held = samples.remove(&name)?;
-        let (wait, work) = (Distribution::of(&held.wait), Distribution::of(&held.work));
+        let (wait, work) = (Distribution::from_samples(&held.wait), Distribution::from_samples(&held.work));
         let entered_at_most = entered(tally, &name);
         Some(StageFigures { name, wait, work, entered_at_most, ..held.figures })
     });
@@ -219,7 +219,7 @@ pub struct Limiting {
 
 impl Limiting {
     /// The stage with the largest mean wait; where no job is known to have waited, the one with the largest mean work.
-    pub fn of(stages: &[StageFigures]) -> Option<Self> {
+    pub fn find(stages: &[StageFigures]) -> Option<Self> {
         let largest = |part: fn(&StageFigures) -> Option<Distribution>| {
             let means = stages.iter().filter_map(|stage| Some((stage, part(stage)?.mean)));
             let mut means: Vec<_> = means.filter(|(_, mean)| mean.seconds > 0.0).collect();
@@ -282,7 +282,7 @@ mod tests {
         ))
         .unwrap();
         let plan = plan(offset);
-        job.status.stages.iter().map(|stage| StageTimes::of(&job, stage, Some(&plan))).collect()
+        job.status.stages.iter().map(|stage| StageTimes::compute(&job, stage, Some(&plan))).collect()
     }
 
     fn server(name: &str, start: &str, end: &str) -> String {
@@ -335,20 +335,20 @@ mod tests {
     fn the_longest_wait_limits_and_work_where_waits_are_unknown() {
         let figures = |name: &str, wait: Option<f64>, work: f64| StageFigures {
             name: name.into(),
-            wait: wait.and_then(|wait| Distribution::of(&[Measured::exact(wait)])),
-            work: Distribution::of(&[Measured::exact(work)]),
+            wait: wait.and_then(|wait| Distribution::from_samples(&[Measured::exact(wait)])),
+            work: Distribution::from_samples(&[Measured::exact(work)]),
             ..StageFigures::default()
         };
-        let limiting = Limiting::of(&[figures("a", Some(1.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
+        let limiting = Limiting::find(&[figures("a", Some(1.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
         assert_eq!(limiting.stage, "b");
         let text = "jobs waited 8.20 s for it against 2.10 s of work, on average; next <a>: 1.00 s";
         assert_eq!(limiting.text(|name| format!("<{name}>")), text);
-        let limiting = Limiting::of(&[figures("a", Some(0.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
+        let limiting = Limiting::find(&[figures("a", Some(0.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
         assert_eq!(limiting.text(str::to_owned), "jobs waited 8.20 s for it against 2.10 s of work, on average");
-        let limiting = Limiting::of(&[figures("a", None, 9.0), figures("b", None, 2.1)]).unwrap();
+        let limiting = Limiting::find(&[figures("a", None, 9.0), figures("b", None, 2.1)]).unwrap();
         assert_eq!(limiting.text(str::to_owned), "9.00 s of work on average; how long jobs waited is not known");
-        let limiting = Limiting::of(&[figures("a", Some(0.0), 9.0), figures("b", Some(0.0), 2.1)]).unwrap();
+        let limiting = Limiting::find(&[figures("a", Some(0.0), 9.0), figures("b", Some(0.0), 2.1)]).unwrap();
         assert_eq!(limiting.text(str::to_owned), "9.00 s of work on average; no stage was waited for");
-        assert_eq!(Limiting::of(&[]), None);
+        assert_eq!(Limiting::find(&[]), None);
     }
 }

@@ -96,7 +96,7 @@ pub struct JobTally {
 
 impl JobTally {
     /// The account of what `fold` holds. With `subset` only the jobs that are there count.
-    pub fn of(fold: &Fold, subset: bool) -> Self {
+    pub fn from_fold(fold: &Fold, subset: bool) -> Self {
         let mut tally = Self::default();
         tally.read_plans(fold);
         let key = |job: &Job| (job.metadata.run.clone(), job.metadata.name.clone());
@@ -272,12 +272,13 @@ impl JobTally {
 }
 
 fn entry((run, name): (String, String), job: Option<Job>, plan: Option<(usize, &RunPlan)>) -> JobEntry {
-    let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::of(job.status.phase));
+    let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::from_phase(job.status.phase));
     let (reason, message) =
         job.as_ref().map_or((None, None), |job| (job.status.reason.clone(), job.status.message.clone()));
     let (index, plan) = plan.unzip();
-    let times = job.as_ref().map(|job| JobTimes::of(job, plan.and_then(|plan| plan.offset))).unwrap_or_default();
-    let stages = job.iter().flat_map(|job| job.status.stages.iter().map(move |stage| StageTimes::of(job, stage, plan)));
+    let times = job.as_ref().map(|job| JobTimes::compute(job, plan.and_then(|plan| plan.offset))).unwrap_or_default();
+    let stages =
+        job.iter().flat_map(|job| job.status.stages.iter().map(move |stage| StageTimes::compute(job, stage, plan)));
     let stage_times = stages.collect();
     JobEntry { run, name, outcome, job, reason, message, plan: index, times, stage_times }
 }

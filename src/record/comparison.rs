@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Conservation, Metadata, Timestamp, Verdict};
+use crate::statistics::Bounds;
 
 /// The comparison of two or more settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -147,16 +148,6 @@ pub struct Cell {
     /// Between which bounds the truth lies, for each leg of which that is known.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bounds: BTreeMap<String, Bounds>,
-}
-
-/// Between what a leg's figure lies, for polling or scraping alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Bounds {
-    /// It is not less than this.
-    pub low: f64,
-    /// Nor more than this.
-    pub high: f64,
 }
 
 /// How one setting differs from the reference in one figure.

@@ -30,7 +30,7 @@ pub use captures::{
     TracesStatus, WindowSpec,
 };
 pub use comparison::{
-    Against, Better, Bounds, Cell, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
+    Against, Better, Cell, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
     TenPercent, Test, Unit, Word,
 };
 pub use fold::{Fold, job_name, warmup_prefix};

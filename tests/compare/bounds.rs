@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use stress_suite::statistics::{Bounded, Interval, Shifts};
+use stress_suite::statistics::{Bounded, Bounds, Shifts};
 
 use crate::legs::{Leg, Shelf, compared, in_turns, row, word};
 
@@ -30,7 +30,7 @@ fn brute_force(ours: &[Seen], theirs: &[Seen]) -> (f64, f64, f64, f64) {
     for choice in 0..4_usize.pow(u32::try_from(all.len()).unwrap()) {
         let chosen: Vec<f64> = all.iter().enumerate().map(|(leg, values)| values[choice >> (2 * leg) & 3]).collect();
         let (a, b) = chosen.split_at(ours.len());
-        let shifts = Shifts::of(a, b).unwrap();
+        let shifts = Shifts::new(a, b).unwrap();
         let interval = shifts.interval(LEVEL).unwrap();
         found.0 = found.0.min(interval.low);
         found.1 = found.1.max(interval.high);
@@ -106,8 +106,8 @@ proptest! {
 
     #[test]
     fn what_is_said_is_the_union_over_what_the_bounds_allow(ours in sides(), theirs in sides()) {
-        let bounds = |side: &[Seen]| side.iter().map(|(low, _, high)| Interval { low: *low, high: *high }).collect::<Vec<_>>();
-        let bounded = Bounded::of(&bounds(&ours), &bounds(&theirs)).unwrap();
+        let bounds = |side: &[Seen]| side.iter().map(|(low, _, high)| Bounds { low: *low, high: *high }).collect::<Vec<_>>();
+        let bounded = Bounded::new(&bounds(&ours), &bounds(&theirs)).unwrap();
         let interval = bounded.interval(LEVEL).unwrap();
         let (low, high, higher, lower) = brute_force(&ours, &theirs);
         prop_assert!((interval.low - low).abs() < 1e-5 && (interval.high - high).abs() < 1e-5, "{interval:?} {low} {high}");

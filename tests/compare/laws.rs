@@ -34,7 +34,7 @@ fn set(sizes: std::ops::Range<usize>) -> impl Strategy<Value = Vec<i32>> {
 proptest! {
     #[test]
     fn p_is_that_of_brute_force(a in set(1..6), b in set(1..6)) {
-        let shifts = Shifts::of(&floats(&a), &floats(&b)).unwrap();
+        let shifts = Shifts::new(&floats(&a), &floats(&b)).unwrap();
         let (higher, lower) = brute_force(&a, &b);
         prop_assert!((shifts.p_higher() - higher).abs() < 1e-12 && (shifts.p_lower() - lower).abs() < 1e-12);
         prop_assert_eq!(shifts.splits() as u64, splits(a.len(), b.len()).unwrap());
@@ -42,7 +42,7 @@ proptest! {
 
     #[test]
     fn the_interval_holds_the_difference_seen_grows_with_confidence_and_agrees_with_the_test(a in set(3..6), b in set(3..6)) {
-        let shifts = Shifts::of(&floats(&a), &floats(&b)).unwrap();
+        let shifts = Shifts::new(&floats(&a), &floats(&b)).unwrap();
         let seen = shifts.difference();
         let intervals: Vec<_> = LEVELS.iter().map(|level| shifts.interval(*level).unwrap()).collect();
         for (level, interval) in LEVELS.iter().zip(&intervals) {
@@ -58,7 +58,7 @@ proptest! {
 
     #[test]
     fn the_interval_is_what_the_shifted_test_does_not_refuse(a in set(3..5), b in set(3..5), by in -60..60_i32) {
-        let shifts = Shifts::of(&floats(&a), &floats(&b)).unwrap();
+        let shifts = Shifts::new(&floats(&a), &floats(&b)).unwrap();
         let interval = shifts.interval(0.05).unwrap();
         let back: Vec<i32> = b.iter().map(|value| value - by).collect();
         let (higher, lower) = brute_force(&a, &back);
@@ -70,11 +70,11 @@ proptest! {
     #[test]
     fn shifting_one_set_shifts_the_interval_and_exchanging_the_sets_turns_it(a in set(3..6), b in set(3..6), by in -40..40_i32) {
         let (a, b, by) = (floats(&a), floats(&b), f64::from(by) / 8.0);
-        let interval = Shifts::of(&a, &b).unwrap().interval(0.05).unwrap();
+        let interval = Shifts::new(&a, &b).unwrap().interval(0.05).unwrap();
         let moved: Vec<f64> = b.iter().map(|value| value + by).collect();
-        let shifted = Shifts::of(&a, &moved).unwrap().interval(0.05).unwrap();
+        let shifted = Shifts::new(&a, &moved).unwrap().interval(0.05).unwrap();
         prop_assert!((shifted.low - interval.low - by).abs() < 1e-9 && (shifted.high - interval.high - by).abs() < 1e-9);
-        let turned = Shifts::of(&b, &a).unwrap().interval(0.05).unwrap();
+        let turned = Shifts::new(&b, &a).unwrap().interval(0.05).unwrap();
         prop_assert!((turned.low + interval.high).abs() < 1e-9 && (turned.high + interval.low).abs() < 1e-9);
     }
 }
@@ -104,7 +104,7 @@ fn equal_settings_are_called_different_no_more_often_than_the_level_says() {
         let (mut higher, mut lower, rounds) = (0, 0, 4000);
         for _ in 0..rounds {
             let mut legs = || (0..each).map(|_| numbers.duration()).collect::<Vec<f64>>();
-            let interval = Shifts::of(&legs(), &legs()).unwrap().interval(0.05).unwrap();
+            let interval = Shifts::new(&legs(), &legs()).unwrap().interval(0.05).unwrap();
             higher += i32::from(interval.low > 0.0);
             lower += i32::from(interval.high < 0.0);
         }
@@ -131,7 +131,7 @@ fn as_many_legs_as_are_said_to_be_needed_show_the_difference_about_as_often_as_s
     let shown = (0..2000)
         .filter(|_| {
             let (a, b) = (legs(each, 20.0), legs(each, 20.0 + 2.0 / (8.0_f64 / 9.0).sqrt()));
-            Shifts::of(&a, &b).unwrap().interval(0.05).unwrap().low > 0.0
+            Shifts::new(&a, &b).unwrap().interval(0.05).unwrap().low > 0.0
         })
         .count();
     assert!((1500..=1900).contains(&shown), "{shown} of 2000");
@@ -150,11 +150,11 @@ fn how_many_legs_it_takes_is_said_only_where_it_is_known() {
 
 #[test]
 fn sets_that_cannot_be_split_have_no_statistics() {
-    assert!(Shifts::of(&[], &[1.0]).is_none() && Shifts::of(&[1.0], &[]).is_none());
-    assert!(Shifts::of(&[f64::NAN], &[1.0]).is_none() && Shifts::of(&[1e30], &[1.0]).is_none());
-    assert!(Shifts::of(&[1.0; 11], &[1.0; 11]).is_none(), "705,432 splits");
-    assert_eq!(Shifts::of(&[1.0; 10], &[2.0; 10]).unwrap().splits(), 184_756);
+    assert!(Shifts::new(&[], &[1.0]).is_none() && Shifts::new(&[1.0], &[]).is_none());
+    assert!(Shifts::new(&[f64::NAN], &[1.0]).is_none() && Shifts::new(&[1e30], &[1.0]).is_none());
+    assert!(Shifts::new(&[1.0; 11], &[1.0; 11]).is_none(), "705,432 splits");
+    assert_eq!(Shifts::new(&[1.0; 10], &[2.0; 10]).unwrap().splits(), 184_756);
     assert_eq!((splits(200, 200), splits(3, 3), splits(0, 5)), (None, Some(20), Some(1)));
-    let two = Shifts::of(&[1.0, 2.0], &[3.0, 4.0, 5.0]).unwrap();
+    let two = Shifts::new(&[1.0, 2.0], &[3.0, 4.0, 5.0]).unwrap();
     assert!(two.interval(0.05).is_none(), "ten splits cannot refuse at one in twenty");
 }

@@ -15,6 +15,7 @@ mod markup;
 mod observed;
 mod observed_thresholds;
 mod process;
+mod recorded;
 mod resumed;
 mod shards;
 #[path = "../support/mod.rs"]

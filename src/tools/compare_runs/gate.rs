@@ -70,7 +70,7 @@ impl Gatekeeper {
             .cells
             .first()
             .zip(row.cells.get(index))
-            .and_then(|(a, b)| Bounded::of(&bounds(a, factor)?, &bounds(b, 1.0)?)?.interval(LEVEL));
+            .and_then(|(a, b)| Bounded::new(&bounds(a, factor)?, &bounds(b, 1.0)?)?.interval(LEVEL));
         let Some(interval) = interval else { return Verdict::Incomplete };
         let (above, below) = (interval.low > 0.0, interval.high < 0.0);
         match row.better {

@@ -5,8 +5,8 @@ use super::{LEVEL, marks, short};
 use crate::cli::Failure;
 use crate::clock::micro;
 use crate::figures::listed;
-use crate::record::{Against, Better, Bounds, Cell, Conservation, Difference, Row, TenPercent, Test, Unit, Word};
-use crate::statistics::{Bounded, Interval, MOST_SPLITS, Needed, lowers, needed, splits, uppers};
+use crate::record::{Against, Better, Cell, Conservation, Difference, Row, TenPercent, Test, Unit, Word};
+use crate::statistics::{Bounded, Bounds, MOST_SPLITS, Needed, lowers, needed, splits, uppers};
 use crate::units;
 
 /// Fewer legs of a setting than this cannot show anything at the level: two and three have ten splits.
@@ -116,7 +116,7 @@ fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option
     let (mean, reference) = (b.mean?, a.mean?);
     let error = hidden(a, b).map(micro);
     let known = bounds(a, 1.0).zip(bounds(b, 1.0));
-    let shifts = known.as_ref().filter(|_| may_claim).and_then(|(ours, theirs)| Bounded::of(ours, theirs));
+    let shifts = known.as_ref().filter(|_| may_claim).and_then(|(ours, theirs)| Bounded::new(ours, theirs));
     let tested = shifts.and_then(|shifts| {
         let interval = shifts.interval(LEVEL)?;
         let (low, high) = (micro(interval.low), micro(interval.high));
@@ -155,8 +155,8 @@ fn legs(cell: &Cell) -> Vec<f64> {
 }
 
 /// The bounds of every leg, times `factor`, which is above 0; none where a leg lacks the figure or its bounds.
-pub(super) fn bounds(cell: &Cell, factor: f64) -> Option<Vec<Interval>> {
-    let times = |bounds: &Bounds| Interval { low: bounds.low * factor, high: bounds.high * factor };
+pub(super) fn bounds(cell: &Cell, factor: f64) -> Option<Vec<Bounds>> {
+    let times = |bounds: &Bounds| bounds.scaled(factor);
     cell.mean?;
     cell.legs.keys().map(|leg| cell.bounds.get(leg).map(times)).collect()
 }

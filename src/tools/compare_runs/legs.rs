@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::files;
 use crate::cli::Failure;
+use crate::figures::names::FigureName;
 use crate::record::{Conservation, Timestamp, Window};
 use crate::scenario::{self, Scenario};
 
@@ -89,7 +90,7 @@ impl Run {
     }
 
     /// A figure of its report.
-    pub(super) fn figure(&self, name: &str) -> Option<f64> {
+    pub(super) fn figure(&self, name: &FigureName) -> Option<f64> {
         self.scenario.figure(name).filter(|value| value.is_finite())
     }
 

@@ -6,7 +6,10 @@ use super::legs::{Group, Run};
 use super::short;
 use crate::clock::micro;
 use crate::figures::listed;
-use crate::record::{Better, Bounds, Cell, Row, Unit};
+use crate::figures::names::{self, Durations, FigureName, StageDuration};
+use crate::figures::samples::Statistic;
+use crate::record::{Better, Cell, Row, Unit};
+use crate::statistics::Bounds;
 
 /// How many stages and queues become rows: their names are the target's, and could be endless.
 const NAMES: usize = 100;
@@ -21,8 +24,8 @@ pub(super) struct Rows {
 /// How far a leg's figure may be off, and so between which bounds the truth lies.
 #[derive(Clone, Debug)]
 enum Margin {
-    /// `…LowSeconds` and `…HighSeconds` of the report, where it has them, else as far either way as `…ErrorSeconds` says.
-    Named(String),
+    /// The bounds of the statistic in the report, or else its error either way.
+    Reported(Durations, Statistic),
     /// As the bounds of the window have it.
     Throughput,
     /// Had the events of the widest gap between two samples of this query been missed, or come from before the window: on
@@ -36,18 +39,18 @@ enum Margin {
 
 impl Margin {
     fn bounds(&self, run: &Run, value: f64) -> Option<Bounds> {
-        let window = run.figure("windowSeconds").filter(|window| *window > 0.0);
+        let window = run.figure(&names::WINDOW_SECONDS).filter(|window| *window > 0.0);
         let share = |query: &str| {
-            let gap = run.figure(&format!("samples.{query}.widestGapSeconds"))?;
+            let gap = run.figure(&names::widest_gap(query))?;
             Some((gap / window?).min(1.0))
         };
         let around = |error: f64| (value - error, value + error);
         let (low, high) = match self {
-            Self::Named(prefix) => {
-                let part = |part: &str| run.figure(&format!("{prefix}{part}Seconds"));
-                part("Low").zip(part("High")).or_else(|| part("Error").map(around))?
+            Self::Reported(of, statistic) => {
+                let bounds = run.figure(&of.low(*statistic)).zip(run.figure(&of.high(*statistic)));
+                bounds.or_else(|| run.figure(&of.error(*statistic)).map(around))?
             }
-            Self::Throughput => run.scenario.jobs_per_minute_bounds()?,
+            Self::Throughput => run.scenario.jobs_per_minute_bounds().map(|Bounds { low, high }| (low, high))?,
             Self::Counted(query) => around((value * share(query)?).max(1.0)),
             Self::Depth(query) => (value, value + (run.conservation().asked as f64 * share(query)?).max(1.0)),
             Self::Mean(query) => around(value * share(query)?),
@@ -62,7 +65,7 @@ impl Margin {
 #[derive(Clone, Debug)]
 struct Figure {
     name: String,
-    key: String,
+    key: FigureName,
     unit: Unit,
     margin: Margin,
     /// Why a report may not have it.
@@ -90,13 +93,13 @@ impl Figure {
             ));
         }
         let better = if unit == Unit::JobsPerMinute { Better::Higher } else { Better::Lower };
-        Row { name, figure: key, unit, better, cells, missing, ..Row::default() }
+        Row { name, figure: key.to_string(), unit, better, cells, missing, ..Row::default() }
     }
 }
 
 /// The mean over a setting's legs. One leg without the figure leaves the setting without: a mean of the others would be
 /// that of the legs that went well.
-fn cell(group: &Group, key: &str, margin: &Margin) -> Cell {
+fn cell(group: &Group, key: &FigureName, margin: &Margin) -> Cell {
     let told = || group.runs.iter().filter_map(|run| Some((run, run.figure(key)?)));
     let legs: BTreeMap<String, f64> = told().map(|(run, value)| (run.label.clone(), value)).collect();
     let bounds: BTreeMap<String, Bounds> =
@@ -120,22 +123,22 @@ pub(super) fn rows(groups: &[Group]) -> Rows {
     let headline = [
         Figure {
             name: "jobs per minute".to_owned(),
-            key: "jobsPerMinute".to_owned(),
+            key: names::JOBS_PER_MINUTE,
             unit: Unit::JobsPerMinute,
             margin: Margin::Throughput,
             absent: "no job's end was seen",
         },
-        end_to_end("median", "Median"),
+        end_to_end("median", Statistic::P50),
     ];
     found.rows.extend(headline.map(|figure| Row { headline: true, ..figure.row(groups) }));
-    let others = [end_to_end("mean", "Mean"), end_to_end("max", "Max")];
+    let others = [end_to_end("mean", Statistic::Mean), end_to_end("max", Statistic::Max)];
     found.rows.extend(others.map(|figure| figure.row(groups)));
     stages(groups, &mut found);
     let transitions = Figure {
         name: "GPU transitions".to_owned(),
-        key: "gpu.transitions".to_owned(),
+        key: names::TRANSITIONS,
         unit: Unit::Count,
-        margin: Margin::Counted("gpu_tenancy_transitions"),
+        margin: Margin::Counted(names::TRANSITIONS_QUERY),
         absent: "the query gpu_tenancy_transitions brought none, or not to the last job's end",
     };
     found.rows.push(transitions.row(groups));
@@ -143,12 +146,12 @@ pub(super) fn rows(groups: &[Group]) -> Rows {
     found
 }
 
-fn end_to_end(what: &str, key: &str) -> Figure {
+fn end_to_end(what: &str, statistic: Statistic) -> Figure {
     Figure {
         name: format!("end to end, {what}"),
-        key: format!("endToEnd{key}Seconds"),
+        key: Durations::END_TO_END.statistic(statistic),
         unit: Unit::Seconds,
-        margin: Margin::Named(format!("endToEnd{key}")),
+        margin: Margin::Reported(Durations::END_TO_END, statistic),
         absent: "no job is known to have succeeded",
     }
 }
@@ -156,14 +159,24 @@ fn end_to_end(what: &str, key: &str) -> Figure {
 /// What one part of a stage is called by its two witnesses.
 struct Part {
     what: &'static str,
-    documents: &'static str,
-    histograms: &'static str,
+    documents: StageDuration,
+    histograms: StageDuration,
     query: &'static str,
 }
 
 const PARTS: [Part; 2] = [
-    Part { what: "work", documents: ".work", histograms: ".histogramMeanSeconds", query: "stage_duration_sum" },
-    Part { what: "wait", documents: ".wait", histograms: ".queueWaitMeanSeconds", query: "queue_wait_sum" },
+    Part {
+        what: "work",
+        documents: StageDuration::Work,
+        histograms: StageDuration::Histogram,
+        query: names::STAGE_DURATION_QUERY,
+    },
+    Part {
+        what: "wait",
+        documents: StageDuration::Wait,
+        histograms: StageDuration::QueueWait,
+        query: names::QUEUE_WAIT_QUERY,
+    },
 ];
 
 fn stages(groups: &[Group], found: &mut Rows) {
@@ -173,10 +186,9 @@ fn stages(groups: &[Group], found: &mut Rows) {
     }
     // A column must not be of two witnesses: the histograms stand in only where they do so for every leg.
     let sources = PARTS.map(|part| {
-        let tells =
-            |run: &Run, suffix: &str| names.iter().any(|name| run.figure(&format!("stages.{name}{suffix}")).is_some());
-        let all = |suffix: &str| groups.iter().flat_map(|group| &group.runs).all(|run| tells(run, suffix));
-        let by_histograms = !all(&format!("{}MeanSeconds", part.documents)) && all(part.histograms);
+        let tells = |run: &Run, source| names.iter().any(|name| run.figure(&mean_of(name, source)).is_some());
+        let all = |source| groups.iter().flat_map(|group| &group.runs).all(|run| tells(run, source));
+        let by_histograms = !all(part.documents) && all(part.histograms);
         if by_histograms {
             found.doubts.push(format!(
                 "the job documents of some leg tell no stage's {}, so the histograms' means are compared",
@@ -191,7 +203,7 @@ fn stages(groups: &[Group], found: &mut Rows) {
             let figure = if *by_histograms {
                 Figure {
                     name: format!("{}, mean {what} by histograms", short(name)),
-                    key: format!("stages.{name}{histograms}"),
+                    key: mean_of(name, *histograms),
                     unit: Unit::Seconds,
                     margin: Margin::Mean(query),
                     absent: "its histogram counted nothing, or was not captured to the last job's end",
@@ -199,9 +211,9 @@ fn stages(groups: &[Group], found: &mut Rows) {
             } else {
                 Figure {
                     name: format!("{}, mean {what}", short(name)),
-                    key: format!("stages.{name}{documents}MeanSeconds"),
+                    key: mean_of(name, *documents),
                     unit: Unit::Seconds,
-                    margin: Margin::Named(format!("stages.{name}{documents}Mean")),
+                    margin: Margin::Reported(Durations::of_stage(name, *documents), Statistic::Mean),
                     absent: "no job document tells it",
                 }
             };
@@ -210,18 +222,17 @@ fn stages(groups: &[Group], found: &mut Rows) {
     }
 }
 
+/// The mean duration of the stage `name` by one source.
+fn mean_of(name: &str, source: StageDuration) -> FigureName {
+    Durations::of_stage(name, source).statistic(Statistic::Mean)
+}
+
 /// The stages that some report has times of: first those that a Run names, in pipeline order, then the others by name.
 fn stage_names(groups: &[Group]) -> Vec<String> {
     let runs = || groups.iter().flat_map(|group| &group.runs);
-    let suffixes: Vec<String> =
-        PARTS.iter().flat_map(|part| [format!("{}MeanSeconds", part.documents), part.histograms.to_owned()]).collect();
-    let mut told: Vec<String> = runs()
-        .flat_map(figures)
-        .filter_map(|name| {
-            let name = name.strip_prefix("stages.")?;
-            suffixes.iter().find_map(|suffix| name.strip_suffix(suffix.as_str())).map(str::to_owned)
-        })
-        .collect();
+    let sources: Vec<StageDuration> = PARTS.iter().flat_map(|part| [part.documents, part.histograms]).collect();
+    let stage = |name: &String| sources.iter().find_map(|source| source.stage_of_mean(name)).map(str::to_owned);
+    let mut told: Vec<String> = runs().flat_map(figures).filter_map(stage).collect();
     told.sort();
     told.dedup();
     let mut names: Vec<String> = Vec::new();
@@ -235,29 +246,27 @@ fn stage_names(groups: &[Group]) -> Vec<String> {
 }
 
 fn queues(groups: &[Group], found: &mut Rows) {
-    const PREFIX: &str = "queues.";
-    const SUFFIX: &str = ".readyMax";
-    let figure = |name: String, key: String| Figure {
+    let figure = |name: String, key: FigureName| Figure {
         name,
         key,
         unit: Unit::Count,
-        margin: Margin::Depth("rabbitmq_queue_ready"),
+        margin: Margin::Depth(names::DEPTHS_QUERY),
         absent: "the query rabbitmq_queue_ready has no sample of it in the window, or was not captured to the last job's end",
     };
     let mut names: Vec<String> = groups
         .iter()
         .flat_map(|group| &group.runs)
         .flat_map(figures)
-        .filter_map(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX).map(str::to_owned))
+        .filter_map(|name| names::queue_of_depth(name).map(str::to_owned))
         .collect();
     names.sort();
     names.dedup();
     let names = limited(names, "queues", found);
     if names.is_empty() {
-        found.rows.push(figure("highest queue depth".to_owned(), "queuesReadyMax".to_owned()).row(groups));
+        found.rows.push(figure("highest queue depth".to_owned(), names::QUEUES_DEPTH_MAX).row(groups));
     }
     for name in names {
-        let row = figure(format!("queue {}, highest depth", short(&name)), format!("{PREFIX}{name}{SUFFIX}"));
+        let row = figure(format!("queue {}, highest depth", short(&name)), names::queue_depth(&name));
         found.rows.push(row.row(groups));
     }
 }

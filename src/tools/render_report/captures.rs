@@ -20,9 +20,9 @@ pub(super) struct Captures {
     pub(super) alone: bool,
     /// What can only be a part though each capture of it may be whole, or took part and left no record, a sentence each.
     pub(super) parts: Vec<String>,
-    short: Vec<Short>,
+    shortfalls: Vec<Shortfall>,
     /// Those that end before the last job did: what they are, and their names.
-    early: Vec<(&'static str, String)>,
+    early: Vec<(CaptureKind, String)>,
     last: Option<Last>,
 }
 
@@ -34,21 +34,96 @@ struct Last {
     ended: bool,
 }
 
+/// The kind of a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CaptureKind {
+    Series,
+    Traces,
+    Logs,
+}
+
+impl CaptureKind {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Series => "series",
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+        }
+    }
+}
+
+/// The result of a capture as the report shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowResult {
+    Ok,
+    /// Not looked at, as was asked for.
+    Waived,
+    /// The back end was not there to be asked.
+    Off,
+    Empty,
+    Partial,
+    Error,
+}
+
+impl RowResult {
+    const fn new(result: CaptureResult, waived: bool, off: bool) -> Self {
+        match result {
+            CaptureResult::Ok => Self::Ok,
+            _ if waived => Self::Waived,
+            _ if off => Self::Off,
+            CaptureResult::Empty => Self::Empty,
+            CaptureResult::Partial => Self::Partial,
+            CaptureResult::Error => Self::Error,
+        }
+    }
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Waived => "waived",
+            Self::Off => "off",
+            Self::Empty => "empty",
+            Self::Partial => "partial",
+            Self::Error => "error",
+        }
+    }
+
+    /// The end of a sentence about one capture that did not come whole.
+    pub(super) const fn predicate(self) -> &'static str {
+        match self {
+            Self::Ok => "is whole",
+            Self::Waived => "was waived",
+            Self::Off => "was off",
+            Self::Empty => "is empty",
+            Self::Partial => "is not whole",
+            Self::Error => "failed",
+        }
+    }
+
+    /// The end of a sentence about several of them.
+    const fn plural_predicate(self) -> &'static str {
+        match self {
+            Self::Ok => "are whole",
+            Self::Waived => "were waived",
+            Self::Off => "were off",
+            Self::Empty => "are empty",
+            Self::Partial => "are not whole",
+            Self::Error => "failed",
+        }
+    }
+}
+
 /// One capture.
 #[derive(Debug)]
 pub(super) struct Row {
-    /// `series`, `traces` or `logs`.
-    pub(super) what: &'static str,
+    pub(super) kind: CaptureKind,
     pub(super) name: String,
     /// The query or the service.
     pub(super) asked: String,
     /// What was asked for, padding included.
     pub(super) window: (Option<Timestamp>, Option<Timestamp>),
     pub(super) step_seconds: Option<f64>,
-    /// How it ended, in a word.
-    pub(super) result: &'static str,
-    /// What is said of it where it is short: `is empty`.
-    pub(super) said: Option<&'static str>,
+    pub(super) result: RowResult,
     /// What came, in numbers.
     pub(super) came: String,
     /// The file, if it lies in the run directory.
@@ -59,11 +134,10 @@ pub(super) struct Row {
 
 /// A capture that did not come whole; those with the same reason are told of together.
 #[derive(Debug)]
-struct Short {
-    what: &'static str,
+struct Shortfall {
+    kind: CaptureKind,
+    result: RowResult,
     names: Vec<String>,
-    /// `is empty`, said of one, and of several.
-    said: (&'static str, &'static str),
     reason: Option<String>,
     why: Option<String>,
     /// Whether every one of them says the same.
@@ -105,9 +179,9 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         // What was not asked at all has the window that it would have been asked for.
         let start = spec.start.or(spec.window.map(|window| window.start));
         let end = spec.end.or(spec.window.map(|window| window.end));
-        captures.covers("series", &metadata.name, spec.window, status.file.as_ref());
+        captures.covers(CaptureKind::Series, &metadata.name, spec.window, status.file.as_ref());
         captures.servers.extend(spec.server);
-        let row = captures.take("series", &metadata, &ended, (start, end), status.file);
+        let row = captures.take(CaptureKind::Series, &metadata, &ended, (start, end), status.file);
         (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
         captures.files.extend(others.filter(|file| is_inside(file)));
@@ -116,8 +190,8 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
         let came = [counted(status.traces, "traces"), counted(status.spans, "spans")];
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
-        captures.covers("traces", &metadata.name, spec.window, status.file.as_ref());
-        let row = captures.take("traces", &metadata, &ended, (spec.start, spec.end), status.file);
+        captures.covers(CaptureKind::Traces, &metadata.name, spec.window, status.file.as_ref());
+        let row = captures.take(CaptureKind::Traces, &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
         if !status.missing.is_empty() {
             match missing.iter_mut().find(|(ids, _)| *ids == status.missing) {
@@ -131,11 +205,11 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
         let (reason, message) = (&status.reason, &status.message);
         let ended = Ended { result: status.result, reason, message, waived: status.waived };
-        captures.covers("logs", &metadata.name, spec.window, status.file.as_ref());
-        let row = captures.take("logs", &metadata, &ended, (spec.start, spec.end), status.file);
+        captures.covers(CaptureKind::Logs, &metadata.name, spec.window, status.file.as_ref());
+        let row = captures.take(CaptureKind::Logs, &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
     }
-    captures.doubts = captures.short.iter().map(Short::sentence).collect();
+    captures.doubts = captures.shortfalls.iter().map(Shortfall::sentence).collect();
     for (ids, names) in missing {
         let is_said = |doubt: &String| ids.first().is_some_and(|id| doubt.contains(id.as_str()));
         if !captures.doubts.iter().any(is_said) {
@@ -165,14 +239,14 @@ fn together(parts: &[Option<String>]) -> String {
 
 impl Captures {
     /// Takes note of the window of one, and of its ending too early where it brought a file.
-    fn covers(&mut self, what: &'static str, name: &str, window: Option<Window>, file: Option<&String>) {
+    fn covers(&mut self, kind: CaptureKind, name: &str, window: Option<Window>, file: Option<&String>) {
         let Some(window) = window else { return };
         self.window = Some(
             self.window
                 .map_or(window, |held| Window { start: held.start.min(window.start), end: held.end.max(window.end) }),
         );
         if file.is_some() && self.ends_early(window) {
-            self.early.push((what, name.to_owned()));
+            self.early.push((kind, name.to_owned()));
         }
     }
 
@@ -183,13 +257,13 @@ impl Captures {
 
     /// Whether a capture of this kind and name brought something that ends before the last job did: what came after may
     /// only add to it.
-    pub(super) fn is_early(&self, what: &str, name: &str) -> bool {
-        self.early.iter().any(|early| (early.0, early.1.as_str()) == (what, name))
+    pub(super) fn is_early(&self, kind: CaptureKind, name: &str) -> bool {
+        self.early.iter().any(|early| (early.0, early.1.as_str()) == (kind, name))
     }
 
     /// The same of any of this kind.
-    pub(super) fn any_early(&self, what: &str) -> bool {
-        self.early.iter().any(|early| early.0 == what)
+    pub(super) fn any_early(&self, kind: CaptureKind) -> bool {
+        self.early.iter().any(|early| early.0 == kind)
     }
 
     /// What is to be said where a run was resumed and could not be captured again.
@@ -197,7 +271,7 @@ impl Captures {
         let Last { at, ended } = self.last.filter(|_| !self.early.is_empty())?;
         let names: Vec<String> = self.early.iter().map(|(_, name)| name.clone()).collect();
         // Logs hold no figures.
-        let figures = if self.any_early("series") || self.any_early("traces") {
+        let figures = if self.any_early(CaptureKind::Series) || self.any_early(CaptureKind::Traces) {
             "; no means are made of it, its depths and counts are lower bounds, and none is compared"
         } else {
             ""
@@ -213,64 +287,56 @@ impl Captures {
     /// Takes in how one ended, and gives its row to be filled.
     fn take(
         &mut self,
-        what: &'static str,
+        kind: CaptureKind,
         metadata: &Metadata,
         ended: &Ended<'_>,
         window: (Option<Timestamp>, Option<Timestamp>),
         file: Option<String>,
     ) -> &mut Row {
         let off = ended.reason.as_ref().is_some_and(|reason| reason == "Off");
-        let (result, said) = match ended.result {
-            CaptureResult::Ok => ("ok", None),
-            _ if ended.waived => ("waived", Some(("was waived", "were waived"))),
-            _ if off => ("off", Some(("was off", "were off"))),
-            CaptureResult::Empty => ("empty", Some(("is empty", "are empty"))),
-            CaptureResult::Partial => ("partial", Some(("is not whole", "are not whole"))),
-            CaptureResult::Error => ("error", Some(("failed", "failed"))),
-        };
-        let why = ended.message.as_ref().or(ended.reason.as_ref()).cloned();
-        if let Some(said) = said {
-            self.short(what, &metadata.name, said, ended.reason.as_ref(), why.as_ref());
+        let result = RowResult::new(ended.result, ended.waived, off);
+        let why = ended.message.as_ref().or(ended.reason.as_ref()).filter(|_| result != RowResult::Ok).cloned();
+        if result != RowResult::Ok {
+            self.add_shortfall(kind, &metadata.name, result, ended.reason.as_ref(), why.as_ref());
         }
         let file = file.filter(|file| is_inside(file));
         self.files.extend(file.clone());
         self.rows.push(Row {
-            what,
+            kind,
             name: metadata.name.clone(),
             asked: String::new(),
             window,
             step_seconds: None,
             result,
-            said: said.map(|said| said.0),
             came: String::new(),
             file,
-            why: why.filter(|_| said.is_some()),
+            why,
         });
         let last = self.rows.len() - 1;
         &mut self.rows[last]
     }
 
-    fn short(
+    fn add_shortfall(
         &mut self,
-        what: &'static str,
+        kind: CaptureKind,
         name: &str,
-        said: (&'static str, &'static str),
+        result: RowResult,
         reason: Option<&String>,
         why: Option<&String>,
     ) {
-        let same = |short: &&mut Short| {
-            let akin = if reason.is_some() { short.reason.as_ref() == reason } else { short.why.as_ref() == why };
-            (short.what, short.said) == (what, said) && akin
+        let same = |held: &&mut Shortfall| {
+            let akin = if reason.is_some() { held.reason.as_ref() == reason } else { held.why.as_ref() == why };
+            (held.kind, held.result) == (kind, result) && akin
         };
-        match self.short.iter_mut().find(same) {
-            Some(short) => {
-                short.names.push(name.to_owned());
-                short.alike &= short.why.as_ref() == why;
+        match self.shortfalls.iter_mut().find(same) {
+            Some(held) => {
+                held.names.push(name.to_owned());
+                held.alike &= held.why.as_ref() == why;
             }
-            None => self.short.push(Short {
-                what,
+            None => self.shortfalls.push(Shortfall {
+                kind,
+                result,
                 names: vec![name.to_owned()],
-                said,
                 reason: reason.cloned(),
                 why: why.cloned(),
                 alike: true,
@@ -279,7 +345,7 @@ impl Captures {
     }
 }
 
-impl Short {
+impl Shortfall {
     fn sentence(&self) -> String {
         let why = match (&self.why, self.alike) {
             (None, _) => String::new(),
@@ -287,9 +353,15 @@ impl Short {
             (Some(why), false) => format!(", the first of them: {why}"),
         };
         match self.names.as_slice() {
-            [only] => format!("the capture of {} {only} {}{why}", self.what, self.said.0),
+            [only] => format!("the capture of {} {only} {}{why}", self.kind.word(), self.result.predicate()),
             names => {
-                format!("{} captures of {} {} ({}){why}", names.len(), self.what, self.said.1, listed(names))
+                format!(
+                    "{} captures of {} {} ({}){why}",
+                    names.len(),
+                    self.kind.word(),
+                    self.result.plural_predicate(),
+                    listed(names)
+                )
             }
         }
     }

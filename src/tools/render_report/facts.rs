@@ -3,14 +3,14 @@
 
 use std::cmp::Reverse;
 
-use super::captures::Captures;
+use super::captures::{CaptureKind, Captures, RowResult};
 use crate::escape::start;
-use crate::figures::bounds::Bounds;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, counted, jobs, listed};
 use crate::record::{Criterion, Report, Verdict};
+use crate::statistics::Bounds;
 use crate::units;
 pub(super) use crate::units::decimal;
 
@@ -65,10 +65,10 @@ fn of_window(captures: &Captures) -> Vec<(&'static str, String)> {
         || "not known: no capture tells it".to_owned(),
         |window| format!("{} to {}, {}", window.start, window.end, units::seconds(window.end.since(window.start))),
     );
-    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
-    let of = |what: &str| captures.rows.iter().filter(|row| row.what == what).count();
-    let services = counted(of("traces") as u64, "service", "services");
-    let asked = format!("{} series, traces of {services}, logs of {}", of("series"), of("logs"));
+    let whole = captures.rows.iter().filter(|row| row.result == RowResult::Ok).count();
+    let of = |kind| captures.rows.iter().filter(|row| row.kind == kind).count();
+    let services = counted(of(CaptureKind::Traces) as u64, "service", "services");
+    let asked = format!("{} series, traces of {services}, logs of {}", of(CaptureKind::Series), of(CaptureKind::Logs));
     vec![("Window", window), ("Captures", format!("{whole} of {} came whole: {asked}", captures.rows.len()))]
 }
 
@@ -99,7 +99,7 @@ fn load(load: &Load) -> String {
         return format!("{text}; nothing was submitted");
     }
     text = format!("{text}; reached: peak {}", load.peak);
-    if let Some(mean) = load.mean_told() {
+    if let Some(mean) = load.mean_reported() {
         text = format!("{text}, mean {mean:.1} in flight from the first submission to the last");
     }
     if asked.rate_per_second.is_some()

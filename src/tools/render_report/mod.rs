@@ -273,13 +273,13 @@ impl Seen {
     fn of(fold: &Fold, given_up: &GivenUp, asked: &RunSpec, out: &Path) -> Self {
         let captures = captures::captures(fold);
         let spec = settle(asked, fold, captures.alone);
-        let mut figures = Figures::after(fold, spec.subset, given_up);
+        let mut figures = Figures::compute_resumed(fold, spec.subset, given_up);
         if captures.alone {
             // Nobody asked for jobs, so nobody misses a word on them.
             figures.doubts.clear();
         }
-        let observed = Observed::of(fold, &figures, &captures, out);
-        let judgement = criteria::judge(&spec.expect, &Evidence::of(fold, &figures, &observed, &captures));
+        let observed = Observed::read(fold, &figures, &captures, out);
+        let judgement = criteria::judge(&spec.expect, &Evidence::new(fold, &figures, &observed, &captures));
         let report = Report {
             metadata: identity(&figures, captures.alone),
             spec,

@@ -7,22 +7,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::captures::{Captures, is_inside};
+use super::captures::{CaptureKind, Captures, is_inside};
 use super::envelope;
 use super::sampled::Sampled;
 use crate::figures::Figures;
-use crate::figures::bounds::{self, Bounds, Density};
 use crate::figures::counters::{self, Bucketed, Growth};
+use crate::figures::gauges::{self, Density};
 use crate::figures::listed;
+use crate::figures::names::{self, DEPTHS_QUERY as DEPTHS, NamedFigures, TRANSITIONS_QUERY as TRANSITIONS};
 use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
 use crate::record::{CaptureResult, Fold, Kind, Series, Tenancy as TenancySpan, Timestamp, Traces};
+use crate::statistics::Bounds;
 
 /// How many names of one sort become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
-/// The query whose growth the transitions are.
-pub(super) const TRANSITIONS: &str = "gpu_tenancy_transitions";
-/// The query whose highest samples the depths are.
-pub(super) const DEPTHS: &str = "rabbitmq_queue_ready";
 /// Stands between the values of several labels: `none→whisper`.
 const ARROW: &str = "→";
 
@@ -81,7 +79,7 @@ pub(super) struct Observed {
 
 impl Observed {
     /// What `captures`, those of `fold`, tell, whose files lie in `directory`.
-    pub(super) fn of(fold: &Fold, figures: &Figures, captures: &Captures, directory: &Path) -> Self {
+    pub(super) fn read(fold: &Fold, figures: &Figures, captures: &Captures, directory: &Path) -> Self {
         let warm_until = warm_until(figures);
         let mut reading = Reading { fold, captures, directory, warm_until, mixed: false, told: Self::default() };
         let histograms = reading.means("stage_duration");
@@ -90,7 +88,7 @@ impl Observed {
         reading.transitions();
         reading.depths();
         let mut told = reading.told;
-        let spans = spans(fold).filter(|_| !captures.any_early("traces"));
+        let spans = spans(fold).filter(|_| !captures.any_early(CaptureKind::Traces));
         let heard = CapturedMeans { spans, histograms, queued };
         told.stages = stage_sources::side_by_side(&figures.stages, &heard);
         told.holds = holds(fold);
@@ -102,43 +100,33 @@ impl Observed {
     /// The figures by name. What is only a lower bound, since its capture ends before the last job did, is none: whoever
     /// reads it elsewhere would take it for the whole.
     pub(super) fn by_name(&self, captures: &Captures) -> BTreeMap<String, f64> {
-        let whole = |query: &str| !captures.is_early("series", query);
-        let mut by_name = BTreeMap::new();
-        let mut put = |name: &str, value: f64| {
-            if value.is_finite() {
-                by_name.insert(name.to_owned(), crate::clock::micro(value));
-            }
-        };
-        stage_sources::by_name(&self.stages, &mut put);
+        let whole = |query: &str| !captures.is_early(CaptureKind::Series, query);
+        let mut figures = NamedFigures::default();
+        stage_sources::put_into(&self.stages, &mut figures);
         for (query, gap) in self.gaps.iter().filter(|(query, _)| whole(query)) {
-            put(&format!("samples.{query}.widestGapSeconds"), *gap);
+            figures.put(&names::widest_gap(query), *gap);
         }
         for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
-            put(&format!("gpu.{tenant}.tenancyCount"), tenancy.count);
-            if let Some(seconds) = tenancy.seconds {
-                put(&format!("gpu.{tenant}.tenancySeconds"), seconds);
-                put(&format!("gpu.{tenant}.tenancyMeanSeconds"), seconds / tenancy.count);
-            }
-            put(&format!("gpu.{tenant}.tenancyLowSeconds"), tenancy.bounds.low);
-            if let Some(high) = tenancy.bounds.high {
-                put(&format!("gpu.{tenant}.tenancyHighSeconds"), high);
-            }
+            let mut put = |figure, value: Option<f64>| figures.put(&names::tenancy(tenant, figure), value);
+            put(names::Tenancy::Count, Some(tenancy.count));
+            put(names::Tenancy::Sum, tenancy.seconds);
+            put(names::Tenancy::Mean, tenancy.seconds.map(|seconds| seconds / tenancy.count));
+            put(names::Tenancy::Low, Some(tenancy.bounds.low));
+            put(names::Tenancy::High, tenancy.bounds.high);
         }
         if whole(TRANSITIONS) && !self.transitions.is_empty() {
-            put("gpu.transitions", self.transitions.values().sum());
+            figures.put(&names::TRANSITIONS, self.transitions.values().sum::<f64>());
             for (way, count) in self.transitions.iter().take(NAMES) {
-                put(&format!("gpu.transitions.{}", way.replace(ARROW, ".")), *count);
+                figures.put(&names::transitions(&way.replace(ARROW, ".")), *count);
             }
         }
         if whole(DEPTHS) {
             for (queue, depth) in self.depths.iter().take(NAMES) {
-                put(&format!("queues.{queue}.readyMax"), depth.ready);
+                figures.put(&names::queue_depth(queue), depth.ready);
             }
-            if let Some(deepest) = self.depths.values().map(|depth| depth.ready).reduce(f64::max) {
-                put("queuesReadyMax", deepest);
-            }
+            figures.put(&names::QUEUES_DEPTH_MAX, self.depths.values().map(|depth| depth.ready).reduce(f64::max));
         }
-        by_name
+        figures.into_map()
     }
 }
 
@@ -230,7 +218,7 @@ impl Reading<'_> {
             let all = series.len();
             self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
         }
-        if let Some(gap) = counters::widest_gap(&series, from(&record), to(&record)) {
+        if let Some(gap) = gauges::widest_gap(&series, from(&record), to(&record)) {
             self.told.gaps.insert(name.to_owned(), gap);
         }
         Some((record, series))
@@ -302,7 +290,7 @@ impl Reading<'_> {
     }
 
     fn is_early(&self, query: &str) -> bool {
-        self.captures.is_early("series", query)
+        self.captures.is_early(CaptureKind::Series, query)
     }
 
     fn tenancies(&mut self) {
@@ -331,7 +319,7 @@ impl Reading<'_> {
         let inside = record.status.raw_file.as_ref().and(record.spec.window).map_or((f64::MAX, f64::MIN), |window| {
             (window.start.seconds() + bounded(&record, 1.0), window.end.seconds() + bounded(&record, -1.0))
         });
-        self.told.transitions_within = bounds::growth(&labelled, from(&record), inside);
+        self.told.transitions_within = counters::growth_bounds(&labelled, from(&record), inside);
         self.told.sampled.take_passings(&record, &labelled, joined);
     }
 
@@ -339,8 +327,8 @@ impl Reading<'_> {
         let Some((record, series)) = self.series(DEPTHS) else { return };
         self.told.sampled.take_queues(&record, &series, joined);
         let (by, from, to) = (&record.spec.by, from(&record), to(&record));
-        for (key, (at, ready)) in counters::highest(&series, by, from, to) {
-            let density = bounds::density(&series, by, &key, from, to);
+        for (key, (at, ready)) in gauges::highest(&series, by, from, to) {
+            let density = gauges::density(&series, by, &key, from, to);
             if let Some((at, density)) = Timestamp::from_seconds(at).zip(density) {
                 self.told.depths.insert(joined(&key), Depth { ready, at, density });
             }

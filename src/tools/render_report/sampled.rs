@@ -2,7 +2,7 @@
 //!
 //! Moments are Unix seconds by the harness's clock, as far as the distance of Prometheus' clock is known.
 
-use crate::figures::counters;
+use crate::figures::{counters, gauges};
 use crate::record::Series;
 
 /// How many queues, and how many passings of the GPU, are kept.
@@ -37,7 +37,7 @@ pub(super) struct Sampled {
 impl Sampled {
     pub(super) fn take_queues(&mut self, record: &Series, series: &[counters::Series], name: fn(&[String]) -> String) {
         let offset = self.offset(record);
-        for (key, mut samples) in counters::highest_over_time(series, &record.spec.by) {
+        for (key, mut samples) in gauges::highest_over_time(series, &record.spec.by) {
             for sample in &mut samples {
                 sample.0 -= offset;
             }

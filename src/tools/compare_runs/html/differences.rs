@@ -8,6 +8,7 @@ use super::super::page::tenths;
 use super::told;
 use crate::escape;
 use crate::figures::listed;
+use crate::figures::names::{Subject, subject};
 use crate::html::lead;
 use crate::html::scale::{Scale, ticks};
 use crate::html::svg::{Anchor, Svg, number};
@@ -24,8 +25,9 @@ const RIGHT: f64 = 350.0;
 const ROW: f64 = 52.0;
 /// What sets the headline figures apart from the rows below them.
 const GAP: f64 = 10.0;
-/// What the panels are called, and what the rows of the others than the first begin with among the figures.
-const PANELS: [(&str, &str); 3] = [("jobs and GPU", ""), ("stages", "stages."), ("queues", "queues")];
+/// The panels: their names and the subject of their rows.
+const PANELS: [(&str, Subject); 3] =
+    [("jobs and GPU", Subject::Jobs), ("stages", Subject::Stage), ("queues", Subject::Queue)];
 /// The least and the most that the axis spans, as parts of the reference; what lies beyond is an arrow.
 const LEAST: f64 = 0.05;
 const ENDS: (f64, f64) = (-1.0, 2.0);
@@ -58,7 +60,8 @@ impl<'a> Drawn<'a> {
 
     /// Which panel it stands in.
     fn panel(&self) -> usize {
-        (1..PANELS.len()).find(|panel| self.row.figure.starts_with(PANELS[*panel].1)).unwrap_or_default()
+        let subject = subject(&self.row.figure);
+        PANELS.iter().position(|panel| panel.1 == subject).unwrap_or_default()
     }
 
     /// What stands below the name.

@@ -3,14 +3,16 @@
 use super::threshold::{Figure, Threshold, Times};
 use super::{Evidence, Finding};
 use crate::escape::start;
-use crate::figures::bounds::{Bounds, Samples, Statistic};
 use crate::figures::distribution::Measured;
+use crate::figures::names::{DEPTHS_QUERY as DEPTHS, TRANSITIONS_QUERY as TRANSITIONS};
 use crate::figures::outcome::Outcome;
+use crate::figures::samples::{Samples, Statistic};
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, counted, jobs, listed};
 use crate::record::Verdict;
+use crate::statistics::Bounds;
+use crate::tools::render_report::captures::{CaptureKind, RowResult};
 use crate::tools::render_report::facts::decimal;
-use crate::tools::render_report::observed::{DEPTHS, TRANSITIONS};
 use crate::units;
 
 /// How many characters of a name or a message that a server gave a sentence quotes.
@@ -46,7 +48,8 @@ pub(super) fn judge(name: &str, threshold: &Threshold, evidence: &Evidence<'_>) 
     };
     // Between two samples a queue may have been deeper: a ceiling is judged on the samples, which the text says.
     // The samples of a part of the run are no such samples.
-    let whole = matches!(threshold.figure, Figure::Depth(_)) && !evidence.captures.is_early("series", DEPTHS);
+    let whole =
+        matches!(threshold.figure, Figure::Depth(_)) && !evidence.captures.is_early(CaptureKind::Series, DEPTHS);
     let as_sampled = whole && operator.is_ceiling();
     let bounds = if as_sampled { Bounds { high: reading.bounds.low, ..reading.bounds } } else { reading.bounds };
     let text = reading.text;
@@ -213,12 +216,8 @@ fn success(figures: &Figures, value: f64) -> Result<Reading, String> {
     let share = |jobs: u64, of: u64| jobs as f64 * 100.0 / of as f64;
     let bounds = Bounds { low: share(rate.succeeded, rate.of), high: share(rate.succeeded + rate.open, rate.of) };
     let ended = rate.of - rate.open;
-    let survivors = (ended > 0).then(|| exactly(share(rate.succeeded, ended)));
+    let survivors = (ended > 0).then(|| Bounds::exact(share(rate.succeeded, ended)));
     Ok(Reading { survivors, lacking, ..Reading::new(bounds, rate.text(&[value / 100.0])) })
-}
-
-const fn exactly(value: f64) -> Bounds {
-    Bounds { low: value, high: value }
 }
 
 fn peak(figures: &Figures) -> Result<Reading, String> {
@@ -247,7 +246,7 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
         _ => format!("{} {messages}, as sampled {samples} times, every {gap} or more often", depth.ready),
     };
     let bounds = Bounds { low: depth.ready, high: f64::INFINITY };
-    let text = if evidence.captures.is_early("series", DEPTHS) { early(&text, bounds) } else { text };
+    let text = if evidence.captures.is_early(CaptureKind::Series, DEPTHS) { early(&text, bounds) } else { text };
     Ok(Reading::new(bounds, text))
 }
 
@@ -257,7 +256,7 @@ fn transitions(evidence: &Evidence<'_>) -> Result<Reading, String> {
         return Err("no transition could be counted".to_owned());
     };
     let counted: f64 = evidence.observed.transitions.values().sum();
-    if evidence.captures.is_early("series", TRANSITIONS) {
+    if evidence.captures.is_early(CaptureKind::Series, TRANSITIONS) {
         let bounds = Bounds { high: f64::INFINITY, ..bounds };
         return Ok(Reading::new(bounds, early(&format!("{counted} counted"), bounds)));
     }
@@ -273,13 +272,13 @@ fn early(text: &str, bounds: Bounds) -> String {
 
 /// That the query `name` was captured, and came whole.
 fn whole(name: &str, evidence: &Evidence<'_>) -> Result<(), String> {
-    let mut rows = evidence.captures.rows.iter().filter(|row| row.what == "series" && row.name == name);
+    let mut rows = evidence.captures.rows.iter().filter(|row| row.kind == CaptureKind::Series && row.name == name);
     let Some(row) = rows.next() else {
         return Err(format!("no series {name} was captured"));
     };
-    match (row.said, &row.why) {
-        (None, _) => Ok(()),
-        (Some(said), None) => Err(format!("the capture of {name} {said}")),
-        (Some(said), Some(why)) => Err(format!("the capture of {name} {said}: {}", start(why, QUOTED))),
+    match (row.result, &row.why) {
+        (RowResult::Ok, _) => Ok(()),
+        (result, None) => Err(format!("the capture of {name} {}", result.predicate())),
+        (result, Some(why)) => Err(format!("the capture of {name} {}: {}", result.predicate(), start(why, QUOTED))),
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Evidence<'a> {
 
 impl<'a> Evidence<'a> {
     /// All that is known of the run in `fold`.
-    pub(super) fn of(fold: &Fold, figures: &'a Figures, observed: &'a Observed, captures: &'a Captures) -> Self {
+    pub(super) fn new(fold: &Fold, figures: &'a Figures, observed: &'a Observed, captures: &'a Captures) -> Self {
         Self { figures, observed, captures, logs: fold.of_kind(Kind::Logs).collect() }
     }
 }

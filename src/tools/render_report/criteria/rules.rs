@@ -11,6 +11,7 @@ use crate::figures::outcome::{Outcome, count};
 use crate::figures::tally::{JobEntry, JobTally};
 use crate::figures::{counted, jobs, listed};
 use crate::record::{CaptureResult, Exception, Logs, StagePhase, Verdict};
+use crate::tools::render_report::captures::RowResult;
 
 /// What a run is judged by where nothing else was asked for.
 pub(in super::super) const DEFAULT: &str = "all-done";
@@ -201,11 +202,11 @@ fn shows(entry: &JobEntry, name: &str) -> bool {
 
 fn captured(evidence: &Evidence<'_>) -> Finding {
     let captures = evidence.captures;
-    let waived = captures.rows.iter().filter(|row| row.result == "waived").count();
-    let whole = captures.rows.iter().filter(|row| row.result == "ok").count();
-    let short = captures.rows.iter().filter(|row| row.said.is_some() && row.result != "waived");
+    let waived = captures.rows.iter().filter(|row| row.result == RowResult::Waived).count();
+    let whole = captures.rows.iter().filter(|row| row.result == RowResult::Ok).count();
+    let short = captures.rows.iter().filter(|row| !matches!(row.result, RowResult::Ok | RowResult::Waived));
     let short: Vec<String> =
-        short.map(|row| format!("{} {} {}", row.what, row.name, row.said.unwrap_or_default())).collect();
+        short.map(|row| format!("{} {} {}", row.kind.word(), row.name, row.result.predicate())).collect();
     let all: Vec<String> = captures.parts.iter().cloned().chain(short).collect();
     if !all.is_empty() {
         return Finding::incomplete(format!("not everything was captured: {}", listed(&all)));

@@ -3,9 +3,10 @@
 //! Names of stages and queues may hold dots and signs, so a comparison is read from both ends: the last sign parts the
 //! figure from the value, the first word says what is measured, the last one says which number of it.
 
-use crate::figures::bounds::{Bounds, Statistic};
 use crate::figures::listed;
+use crate::figures::samples::Statistic;
 use crate::profile::Profile;
+use crate::statistics::Bounds;
 use crate::units;
 
 /// What durations are of.

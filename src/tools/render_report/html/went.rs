@@ -28,7 +28,7 @@ pub(super) fn section(scene: &Scene<'_>) -> String {
     if stages.is_empty() {
         return "<p>No stage has times: the target gave none, and polls saw none begin and end.</p>\n".to_owned();
     }
-    let path = CriticalPath::of(&scene.figures.tally);
+    let path = CriticalPath::find(&scene.figures.tally);
     let mut text = means(scene, &stages);
     text.push_str("<h3>The critical path of the slowest job that succeeded</h3>\n");
     text += &match path {

@@ -6,12 +6,15 @@ use super::super::facts;
 use super::ramp::{Level, Ramp};
 use crate::escape::start;
 use crate::figures::distribution::Measured;
+use crate::figures::names::{self, Durations};
 use crate::figures::outcome::{Outcome, count};
+use crate::figures::samples::Statistic;
 use crate::html::lead;
 use crate::html::scale::{Scale, count_label, ticks, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg, number};
 use crate::record::Verdict;
 use crate::scenario::Scenario;
+use crate::statistics::Bounds;
 use crate::units;
 
 /// How many levels are drawn.
@@ -136,7 +139,7 @@ fn finding(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<String>) -> St
 }
 
 fn rate(scenario: &Scenario) -> Option<f64> {
-    scenario.figure("jobsPerMinute")
+    scenario.figure(&names::JOBS_PER_MINUTE)
 }
 
 fn highest(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<f64>) -> f64 {
@@ -144,8 +147,9 @@ fn highest(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<f64>) -> f64 {
 }
 
 fn throughput(levels: &[Level<'_>]) -> String {
-    let most =
-        highest(levels, |scenario| Some(scenario.jobs_per_minute_bounds().map_or(rate(scenario)?, |bounds| bounds.1)));
+    let most = highest(levels, |scenario| {
+        Some(scenario.jobs_per_minute_bounds().map_or(rate(scenario)?, |bounds| bounds.high))
+    });
     let mut chart = Chart::new(levels, most, &ticks(0.0, most, 4), count_label);
     for (index, level) in levels.iter().enumerate() {
         let Some((scenario, rate)) = level.scenario.and_then(|scenario| Some((scenario, rate(scenario)?))) else {
@@ -165,7 +169,7 @@ fn throughput(levels: &[Level<'_>]) -> String {
             }
         });
         let mut top = y;
-        if let Some((low, high)) = scenario.jobs_per_minute_bounds() {
+        if let Some(Bounds { low, high }) = scenario.jobs_per_minute_bounds() {
             chart.error(middle, low, high);
             top = chart.y.at(high).min(y);
         }
@@ -177,25 +181,26 @@ fn throughput(levels: &[Level<'_>]) -> String {
 }
 
 fn told_rate(scenario: &Scenario, rate: f64) -> String {
-    let bounds = scenario.jobs_per_minute_bounds().filter(|(low, high)| high > low);
+    let bounds = scenario.jobs_per_minute_bounds().filter(|Bounds { low, high }| high > low);
     let between = bounds
-        .map(|(low, high)| format!(" (between {} and {})", facts::decimal(low), facts::decimal(high)))
+        .map(|Bounds { low, high }| format!(" (between {} and {})", facts::decimal(low), facts::decimal(high)))
         .unwrap_or_default();
     format!("{} jobs/min{between}", facts::decimal(rate))
 }
 
 /// A statistic of end to end with its bounds.
-fn measured(scenario: &Scenario, statistic: &str) -> Option<Measured> {
-    let part = |part: &str| scenario.figure(&format!("endToEnd{statistic}{part}Seconds"));
-    let seconds = part("")?;
-    Some(Measured::within(seconds, part("Low").unwrap_or(seconds), part("High").unwrap_or(seconds)))
+fn measured(scenario: &Scenario, statistic: Statistic) -> Option<Measured> {
+    let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic))?;
+    let [low, high] = [Durations::END_TO_END.low(statistic), Durations::END_TO_END.high(statistic)]
+        .map(|name| scenario.figure(&name).unwrap_or(seconds));
+    Some(Measured::within(seconds, low, high))
 }
 
 fn end_to_end(levels: &[Level<'_>]) -> String {
-    let most = highest(levels, |scenario| measured(scenario, "Max").map(|max| max.high));
+    let most = highest(levels, |scenario| measured(scenario, Statistic::Max).map(|max| max.high));
     let mut chart = Chart::new(levels, most, &time_ticks(0.0, most, 4), time_label);
     for (index, level) in levels.iter().enumerate() {
-        let found = level.scenario.and_then(|of| Some((measured(of, "Median")?, measured(of, "Max")?)));
+        let found = level.scenario.and_then(|of| Some((measured(of, Statistic::P50)?, measured(of, Statistic::Max)?)));
         let Some((median, max)) = found else {
             chart.nothing(index, level);
             continue;
@@ -222,7 +227,11 @@ fn end_to_end(levels: &[Level<'_>]) -> String {
         chart.svg.text("strong", at, anchor, &units::seconds(median.seconds));
     }
     let told = finding(levels, |scenario| {
-        Some(format!("median {}, max {}", measured(scenario, "Median")?.text(), measured(scenario, "Max")?.text()))
+        Some(format!(
+            "median {}, max {}",
+            measured(scenario, Statistic::P50)?.text(),
+            measured(scenario, Statistic::Max)?.text()
+        ))
     });
     let chart = chart.svg.figure("end-to-end-chart", "End to end by level", &told);
     format!("<p class=\"note\">● median, ◇ max</p>\n{chart}")

@@ -10,6 +10,8 @@ use super::ramp::Ramp;
 use super::{INDEX, Seen, charts, tables};
 use crate::escape::{self, start};
 use crate::figures::listed;
+use crate::figures::names::{self, Durations};
+use crate::figures::samples::Statistic;
 use crate::html::document::{Document, Section};
 use crate::html::lead::{self, Card};
 use crate::page::{Page, Pen, capital};
@@ -187,12 +189,15 @@ fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
 
 /// Jobs per minute, median and max of a scenario, as far as they are known.
 fn told_of(scenario: &Scenario) -> String {
-    let seconds =
-        |what: &str, name: &str| scenario.figure(name).map(|value| format!("{what} {}", units::seconds(value)));
+    let seconds = |what: &str, statistic| {
+        scenario
+            .figure(&Durations::END_TO_END.statistic(statistic))
+            .map(|value| format!("{what} {}", units::seconds(value)))
+    };
     let parts = [
-        scenario.figure("jobsPerMinute").map(|rate| format!("{} jobs/min", facts::decimal(rate))),
-        seconds("median", "endToEndMedianSeconds"),
-        seconds("max", "endToEndMaxSeconds"),
+        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", facts::decimal(rate))),
+        seconds("median", Statistic::P50),
+        seconds("max", Statistic::Max),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CAUSE, clauses};
 use crate::figures::listed;
+use crate::figures::names;
 use crate::record::Verdict;
 use crate::scenario::Scenario;
 
@@ -133,7 +134,7 @@ impl<'a> Ramp<'a> {
     /// The level with the highest throughput of those that passed, and its jobs per minute.
     pub(super) fn best(&self) -> Option<(&Level<'a>, f64)> {
         let passed = self.levels.iter().filter(|level| level.verdict() == Some(Verdict::Passed));
-        let rated = passed.filter_map(|level| Some((level, level.scenario?.figure("jobsPerMinute")?)));
+        let rated = passed.filter_map(|level| Some((level, level.scenario?.figure(&names::JOBS_PER_MINUTE)?)));
         rated.max_by(|one, other| one.1.total_cmp(&other.1))
     }
 

@@ -2,6 +2,8 @@
 
 use super::ramp::Ramp;
 use crate::escape::terminal;
+use crate::figures::names::{self, Durations};
+use crate::figures::samples::Statistic;
 use crate::scenario::Scenario;
 use crate::units;
 
@@ -42,8 +44,10 @@ fn not_run() -> String {
 fn told(scenario: &Scenario) -> String {
     let limiting = scenario.report.as_ref().and_then(|report| report.status.limiting_stage.as_ref());
     let figures = [
-        scenario.figure("jobsPerMinute").map(|rate| format!("{} jobs/min", units::decimal(rate))),
-        scenario.figure("endToEndMedianSeconds").map(|median| format!("median {}", units::seconds(median))),
+        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", units::decimal(rate))),
+        scenario
+            .figure(&Durations::END_TO_END.statistic(Statistic::P50))
+            .map(|median| format!("median {}", units::seconds(median))),
         limiting.map(|stage| format!("limiting stage {stage}")),
         scenario.not_succeeded().filter(|count| *count > 0).map(|count| format!("{count} did not succeed")),
     ];

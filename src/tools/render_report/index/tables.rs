@@ -7,6 +7,8 @@ use super::super::{facts, files};
 use super::ramp::{Level, Ramp};
 use super::{CAUSE, Seen, WHY, clauses};
 use crate::escape::start;
+use crate::figures::names::{self, Durations};
+use crate::figures::samples::Statistic;
 use crate::page::{Page, Pen, dash};
 use crate::record::Comparison;
 use crate::scenario::{COMPARISON, Scenario};
@@ -51,7 +53,7 @@ pub(super) fn levels(page: &mut Page, ramp: &Ramp<'_>, place: &Path) {
             cells.resize_with(8, dash);
             return cells;
         };
-        let peak = scenario.figure("peakConcurrency");
+        let peak = scenario.figure(&names::PEAK_CONCURRENCY);
         let mut cells = vec![
             pen.link(name, &report_of(pen, scenario, place)),
             pen.strong(&scenario.verdict().to_string()),
@@ -144,11 +146,12 @@ fn sentences(file: &Path) -> Result<Vec<String>, String> {
 
 /// Jobs per minute, median and max.
 fn figures(scenario: &Scenario) -> [String; 3] {
-    let seconds = |name: &str| scenario.figure(name).map_or_else(dash, units::seconds);
+    let seconds =
+        |statistic| scenario.figure(&Durations::END_TO_END.statistic(statistic)).map_or_else(dash, units::seconds);
     [
-        scenario.figure("jobsPerMinute").map_or_else(dash, facts::decimal),
-        seconds("endToEndMedianSeconds"),
-        seconds("endToEndMaxSeconds"),
+        scenario.figure(&names::JOBS_PER_MINUTE).map_or_else(dash, facts::decimal),
+        seconds(Statistic::P50),
+        seconds(Statistic::Max),
     ]
 }
 

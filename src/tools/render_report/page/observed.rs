@@ -5,7 +5,7 @@ use crate::escape;
 use crate::figures::stage_sources::{Mean, Spread, StageSources};
 use crate::page::{Page, Pen, dash};
 use crate::record::Timestamp;
-use crate::tools::render_report::captures::Row;
+use crate::tools::render_report::captures::{CaptureKind, Row};
 use crate::tools::render_report::observed::{Depth, Observed, Tenancy};
 use crate::units;
 
@@ -144,8 +144,8 @@ pub(in crate::tools::render_report) fn queues(page: &mut Page, observed: &Observ
 pub(in crate::tools::render_report) fn captures(page: &mut Page, rows: &[Row]) {
     let pen = page.pen;
     page.heading("Captures");
-    let kinds = [("metrics", "series"), ("traces", "traces"), ("worker logs", "logs")];
-    let none = kinds.iter().filter(|(_, what)| rows.iter().all(|row| row.what != *what)).map(|(shown, _)| *shown);
+    let kinds = [("metrics", CaptureKind::Series), ("traces", CaptureKind::Traces), ("worker logs", CaptureKind::Logs)];
+    let none = kinds.iter().filter(|(_, kind)| rows.iter().all(|row| row.kind != *kind)).map(|(shown, _)| *shown);
     let none: Vec<&str> = none.collect();
     if !none.is_empty() {
         page.paragraph(&format!("No capture was made of: {}.", none.join(", ")));
@@ -162,12 +162,12 @@ pub(in crate::tools::render_report) fn captures(page: &mut Page, rows: &[Row]) {
             .map_or_else(|| name(pen, &row.name), |file| pen.link(&escape::start(&row.name, NAME), file));
         let asked = escape::start(if row.asked.is_empty() { &row.name } else { &row.asked }, MESSAGE);
         vec![
-            row.what.to_owned(),
+            row.kind.word().to_owned(),
             named,
             pen.safe(&asked),
             if start.or(end).is_some() { format!("{} – {}", time(start), time(end)) } else { dash() },
             row.step_seconds.map_or_else(dash, units::seconds),
-            pen.strong(row.result),
+            pen.strong(row.result.word()),
             if row.came.is_empty() { dash() } else { row.came.clone() },
             row.why.as_ref().map_or_else(dash, |why| pen.safe(&escape::start(why, MESSAGE))),
         ]

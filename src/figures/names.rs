@@ -1,0 +1,300 @@
+//! Names of the figures in report.json, spelled here and nowhere else.
+//!
+//! They are a contract with everybody who reads a report. A [`FigureName`] can only be made here, so that a reader and a
+//! writer of the same figure cannot drift apart.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::samples::Statistic;
+use crate::clock::micro;
+
+/// The query whose growth counts the transitions of the GPU.
+pub const TRANSITIONS_QUERY: &str = "gpu_tenancy_transitions";
+/// The query whose highest samples are the depths of the queues.
+pub const DEPTHS_QUERY: &str = "rabbitmq_queue_ready";
+/// The query that holds the sums of the stages' durations.
+pub const STAGE_DURATION_QUERY: &str = "stage_duration_sum";
+/// The query that holds the sums of the waits on the stages' queues.
+pub const QUEUE_WAIT_QUERY: &str = "queue_wait_sum";
+
+const STAGE: &str = "stages.";
+const QUEUE: &str = "queues.";
+const DEPTH: &str = ".readyMax";
+
+/// The name of a figure.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FigureName(Cow<'static, str>);
+
+impl FigureName {
+    /// The name as report.json spells it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FigureName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! fixed {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: FigureName = FigureName(Cow::Borrowed($text));)*
+    };
+}
+
+fixed! {
+    /// Jobs that succeeded, a minute.
+    JOBS_PER_MINUTE = "jobsPerMinute";
+    /// Lower bound of [`JOBS_PER_MINUTE`].
+    JOBS_PER_MINUTE_LOW = "jobsPerMinuteLow";
+    /// Upper bound of [`JOBS_PER_MINUTE`].
+    JOBS_PER_MINUTE_HIGH = "jobsPerMinuteHigh";
+    /// From the first submission to the last end.
+    WINDOW_SECONDS = "windowSeconds";
+    /// Lower bound of [`WINDOW_SECONDS`].
+    WINDOW_LOW_SECONDS = "windowLowSeconds";
+    /// Upper bound of [`WINDOW_SECONDS`].
+    WINDOW_HIGH_SECONDS = "windowHighSeconds";
+    /// The most jobs in flight at once.
+    PEAK_CONCURRENCY = "peakConcurrency";
+    /// Jobs in flight, averaged over the time in which jobs were submitted.
+    MEAN_CONCURRENCY = "meanConcurrency";
+    /// The concurrency that was asked for.
+    ASKED_CONCURRENCY = "askedConcurrency";
+    /// The concurrency that the number of jobs allows.
+    REACHABLE_CONCURRENCY = "reachableConcurrency";
+    /// Submissions a second that were asked for.
+    ASKED_RATE = "askedRatePerSecond";
+    /// Submissions a second that were reached.
+    REACHED_RATE = "reachedRatePerSecond";
+    /// The median lag behind the schedule.
+    LAG_MEDIAN_SECONDS = "lagMedianSeconds";
+    /// The largest lag behind the schedule.
+    LAG_MAX_SECONDS = "lagMaxSeconds";
+    /// The share of the jobs that succeeded.
+    SUCCESS_RATE = "successRate";
+    /// Lower bound of [`SUCCESS_RATE`].
+    SUCCESS_RATE_LOW = "successRateLow";
+    /// Upper bound of [`SUCCESS_RATE`].
+    SUCCESS_RATE_HIGH = "successRateHigh";
+    /// Lower end of the confidence interval of the success rate.
+    SUCCESS_CONFIDENCE_LOW = "successConfidenceLow";
+    /// Upper end of the confidence interval of the success rate.
+    SUCCESS_CONFIDENCE_HIGH = "successConfidenceHigh";
+    /// The largest distance between the sources of a stage's duration, in seconds.
+    SOURCE_SPREAD_MAX_SECONDS = "witnessSpreadMaxSeconds";
+    /// The largest such distance as a part of the largest mean.
+    SOURCE_SPREAD_MAX_RATIO = "witnessSpreadMaxRatio";
+    /// All transitions of the GPU.
+    TRANSITIONS = "gpu.transitions";
+    /// The highest depth of any queue.
+    QUEUES_DEPTH_MAX = "queuesReadyMax";
+}
+
+/// Durations of one kind, of which a report has several statistics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durations(Cow<'static, str>);
+
+/// A source of the durations of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageDuration {
+    /// The work, by the job documents.
+    Work,
+    /// The wait, by the job documents.
+    Wait,
+    /// The work, by the spans.
+    Spans,
+    /// The work, by the histograms.
+    Histogram,
+    /// The wait of messages on the stage's queue, by the histograms.
+    QueueWait,
+}
+
+impl StageDuration {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Work => ".work",
+            Self::Wait => ".wait",
+            Self::Spans => ".spans",
+            Self::Histogram => ".histogram",
+            Self::QueueWait => ".queueWait",
+        }
+    }
+
+    /// The stage whose mean by this source the figure `name` is.
+    pub fn stage_of_mean(self, name: &str) -> Option<&str> {
+        name.strip_prefix(STAGE)?.strip_suffix("MeanSeconds")?.strip_suffix(self.suffix())
+    }
+}
+
+impl Durations {
+    /// End to end, of the jobs that succeeded.
+    pub const END_TO_END: Self = Self(Cow::Borrowed("endToEnd"));
+
+    /// The durations of the stage `stage` by one source.
+    pub fn of_stage(stage: &str, source: StageDuration) -> Self {
+        Self(format!("{STAGE}{stage}{}", source.suffix()).into())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> FigureName {
+        self.named("Count")
+    }
+
+    /// A statistic of them.
+    pub fn statistic(&self, statistic: Statistic) -> FigureName {
+        self.part(statistic, "")
+    }
+
+    /// The lower bound of a statistic.
+    pub fn low(&self, statistic: Statistic) -> FigureName {
+        self.part(statistic, "Low")
+    }
+
+    /// The upper bound of a statistic.
+    pub fn high(&self, statistic: Statistic) -> FigureName {
+        self.part(statistic, "High")
+    }
+
+    /// The distance of a statistic from its further bound.
+    pub fn error(&self, statistic: Statistic) -> FigureName {
+        self.part(statistic, "Error")
+    }
+
+    fn part(&self, statistic: Statistic, part: &str) -> FigureName {
+        let word = match statistic {
+            Statistic::Mean => "Mean",
+            Statistic::P50 => "Median",
+            Statistic::P95 => "P95",
+            Statistic::P99 => "P99",
+            Statistic::Max => "Max",
+        };
+        self.named(&format!("{word}{part}Seconds"))
+    }
+
+    fn named(&self, part: &str) -> FigureName {
+        FigureName(format!("{}{part}", self.0).into())
+    }
+}
+
+/// The distance between the sources of a stage's duration: in seconds, and as a part of the largest mean.
+pub fn source_spread(stage: &str) -> [FigureName; 2] {
+    ["Seconds", "Ratio"].map(|unit| FigureName(format!("{STAGE}{stage}.witnessSpread{unit}").into()))
+}
+
+/// The widest gap between two samples of a query.
+pub fn widest_gap(query: &str) -> FigureName {
+    FigureName(format!("samples.{query}.widestGapSeconds").into())
+}
+
+/// A figure of one tenant's time on the GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenancy {
+    /// How many tenancies there were.
+    Count,
+    /// Their sum.
+    Sum,
+    /// Their mean.
+    Mean,
+    /// The lower bound of their sum, by the buckets.
+    Low,
+    /// The upper bound of their sum, by the buckets.
+    High,
+}
+
+/// A figure of the tenancies of `tenant`.
+pub fn tenancy(tenant: &str, figure: Tenancy) -> FigureName {
+    let part = match figure {
+        Tenancy::Count => "Count",
+        Tenancy::Sum => "Seconds",
+        Tenancy::Mean => "MeanSeconds",
+        Tenancy::Low => "LowSeconds",
+        Tenancy::High => "HighSeconds",
+    };
+    FigureName(format!("gpu.{tenant}.tenancy{part}").into())
+}
+
+/// The transitions of the GPU along the label values `way`.
+pub fn transitions(way: &str) -> FigureName {
+    FigureName(format!("{TRANSITIONS}.{way}").into())
+}
+
+/// The highest depth of one queue.
+pub fn queue_depth(queue: &str) -> FigureName {
+    FigureName(format!("{QUEUE}{queue}{DEPTH}").into())
+}
+
+/// The queue whose highest depth the figure `name` is.
+pub fn queue_of_depth(name: &str) -> Option<&str> {
+    name.strip_prefix(QUEUE)?.strip_suffix(DEPTH)
+}
+
+/// A part of the pipeline that a figure is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The jobs or the GPU.
+    Jobs,
+    /// A stage.
+    Stage,
+    /// A queue, or all of them.
+    Queue,
+}
+
+/// The part of the pipeline that the figure `name` is of.
+pub fn subject(name: &str) -> Subject {
+    if name.starts_with(STAGE) {
+        Subject::Stage
+    } else if name.starts_with(QUEUE) || name == QUEUES_DEPTH_MAX.as_str() {
+        Subject::Queue
+    } else {
+        Subject::Jobs
+    }
+}
+
+/// Figures by name, as report.json has them.
+#[derive(Debug, Default)]
+pub struct NamedFigures(BTreeMap<String, f64>);
+
+impl NamedFigures {
+    /// Adds a figure, rounded to millionths. A value that is absent or not finite is left out.
+    pub fn put(&mut self, name: &FigureName, value: impl Into<Option<f64>>) {
+        if let Some(value) = value.into().filter(|value| value.is_finite()) {
+            self.0.insert(name.as_str().to_owned(), micro(value));
+        }
+    }
+
+    /// The figures.
+    pub fn into_map(self) -> BTreeMap<String, f64> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_readers_of_reports_know() {
+        let work = Durations::of_stage("l1.a", StageDuration::Work);
+        assert_eq!(work.statistic(Statistic::Mean).as_str(), "stages.l1.a.workMeanSeconds");
+        assert_eq!(work.error(Statistic::Mean).as_str(), "stages.l1.a.workMeanErrorSeconds");
+        assert_eq!(Durations::END_TO_END.low(Statistic::P50).as_str(), "endToEndMedianLowSeconds");
+        assert_eq!(source_spread("a")[1].as_str(), "stages.a.witnessSpreadRatio");
+        assert_eq!(tenancy("l1", Tenancy::Low).as_str(), "gpu.l1.tenancyLowSeconds");
+        assert_eq!(transitions("none.l1").as_str(), "gpu.transitions.none.l1");
+    }
+
+    #[test]
+    fn a_name_leads_back_to_its_stage_or_queue() {
+        let name = Durations::of_stage("a.b", StageDuration::Histogram).statistic(Statistic::Mean);
+        assert_eq!(StageDuration::Histogram.stage_of_mean(name.as_str()), Some("a.b"));
+        assert_eq!(StageDuration::Spans.stage_of_mean(name.as_str()), None);
+        assert_eq!(queue_of_depth(queue_depth("stage.l1").as_str()), Some("stage.l1"));
+        let subjects = [name.as_str(), "queues.a.readyMax", "queuesReadyMax", "gpu.transitions"].map(subject);
+        assert_eq!(subjects, [Subject::Stage, Subject::Queue, Subject::Queue, Subject::Jobs]);
+    }
+}

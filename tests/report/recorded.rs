@@ -1,0 +1,57 @@
+//! A soak recorded by an earlier version renders to the verdict, the criteria and the figures that it had then.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Scratch, tool};
+
+/// The files of a scenario directory beside those that captures write.
+const FILES: [&str; 9] = [
+    "jobs.csv",
+    "jobs.json",
+    "junit.xml",
+    "manifest.json",
+    "records.ndjson",
+    "report.html",
+    "report.json",
+    "report.md",
+    "stages.csv",
+];
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_recorded_soak_renders_to_the_same_verdict_figures_and_files() {
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/recorded-soak");
+    let scratch = Scratch::new();
+    copy(&recorded, &scratch.out());
+    let then: Value = serde_json::from_str(&scratch.read("report.json")).unwrap();
+    fs::remove_file(scratch.out().join("report.json")).unwrap();
+    let ran = tool(&["--out", &scratch.out().display().to_string(), "--replay"], std::io::empty());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let now: Value = serde_json::from_str(&scratch.read("report.json")).unwrap();
+    for part in ["/status/verdict", "/status/criteria", "/status/conservation", "/status/figures"] {
+        assert_eq!(now.pointer(part), then.pointer(part), "{part}");
+    }
+    assert!(then["status"]["figures"].as_object().unwrap().len() > 100, "the recording has figures to compare");
+    let files: BTreeSet<String> = fs::read_dir(scratch.out())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(files, FILES.map(str::to_owned).into());
+}
