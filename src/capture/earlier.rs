@@ -1,16 +1,16 @@
-//! What the stream tells of captures that an earlier session of the same run made, where a run is resumed and captured again.
+//! The captures that an earlier session of the same run made, for a run that is resumed and captured again.
 
 use std::path::Path;
 
-use super::{BEGINS_LATE, OFF, Passed};
+use super::{BEGINS_LATE, OFF, StreamContext};
 use crate::cli::Failure;
 use crate::http::BaseUrl;
 use crate::record::{CaptureResult, Key, Kind, Window};
 
-impl Passed {
-    /// Which server is asked: the one that was `typed`, or that is off; else the one that an earlier capture of this run
-    /// asked, for another one saw another target; else the profile's. One that the stream names is asked only where no
-    /// `secrets` would go with it.
+impl StreamContext {
+    /// Chooses the server to ask: the `typed` one (an empty address is off), else the one that an earlier capture of this run
+    /// asked, because another server saw another target, else the `given` one of the profile. A server that only the stream
+    /// names is not asked if `secrets` would go with the request.
     pub fn choose_server(
         &mut self,
         kind: Kind,
@@ -19,78 +19,78 @@ impl Passed {
         secrets: bool,
     ) -> Result<Option<BaseUrl>, Failure> {
         let mut server = given;
-        let told: Vec<Told> = self.fold.of_kind(kind).collect();
-        if !typed && !told.is_empty() {
-            if told.iter().all(|told| told.status.reason.as_deref() == Some(OFF)) {
+        let earlier: Vec<EarlierCapture> = self.fold.of_kind(kind).collect();
+        if !typed && !earlier.is_empty() {
+            let asked = earlier.iter().find_map(|earlier| earlier.spec.server.as_deref());
+            if earlier.iter().all(|earlier| earlier.status.reason.as_deref() == Some(OFF)) {
                 server = None;
-            } else if let (Some(told), false) = (told.iter().find_map(|told| told.spec.server.as_deref()), secrets) {
-                server = Some(BaseUrl::parse(told, "the server of an earlier capture")?);
+            } else if let (Some(asked), false) = (asked, secrets) {
+                server = Some(BaseUrl::parse(asked, "the server of an earlier capture")?);
             }
         }
         self.server = server.as_ref().map(|server| server.as_str().to_owned());
         Ok(server)
     }
 
-    /// Whether the stream tells that every capture of this kind was waived by name.
+    /// Returns whether the user waived every earlier capture of this kind by name.
     pub fn was_waived(&self, kind: Kind) -> bool {
-        let mut told = self.fold.of_kind::<Told>(kind).peekable();
-        told.peek().is_some() && told.all(|told| told.status.waived)
+        let mut earlier = self.fold.of_kind::<EarlierCapture>(kind).peekable();
+        earlier.peek().is_some() && earlier.all(|earlier| earlier.status.waived)
     }
 
-    /// Whether the stream tells of a capture that came whole for this very window and whose file is in `out`: then there is
-    /// nothing to ask again.
-    pub fn has_whole(&self, kind: Kind, name: &str, out: &Path) -> bool {
-        let earlier = self.earlier(kind, name, out);
-        earlier.is_some_and(|Told { spec, status }| {
+    /// Returns whether an earlier capture is whole, has this very window, and has its file in `out`: then there is nothing to
+    /// ask again.
+    pub(super) fn has_whole(&self, kind: Kind, name: &str, out: &Path) -> bool {
+        self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status }| {
             status.result == CaptureResult::Ok && spec.window.is_some() && spec.window == self.window
         })
     }
 
-    /// Whether the stream tells of a capture, there in `out`, that brought more than this one `brought`; where another
-    /// server was asked it is kept whatever this one brings, for what that saw is of the run.
-    pub fn outdone(&self, kind: Kind, name: &str, out: &Path, brought: Brought<'_>) -> bool {
-        self.earlier(kind, name, out).is_some_and(|Told { spec, status }| {
-            let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(told, asked)| told != asked);
-            let told = Brought { result: status.result, reason: status.reason.as_deref(), jobs: status.jobs_matched };
-            let fewer = told.jobs.zip(brought.jobs).is_some_and(|(told, brought)| brought < told);
-            fewer || told.worth() > if elsewhere { 0 } else { brought.worth() }
+    /// Returns whether an earlier capture that lies in `out` is worth more than `outcome`. One from another server is kept
+    /// whatever this server brings, because it saw the run.
+    pub(super) fn outdone(&self, kind: Kind, name: &str, out: &Path, outcome: CaptureOutcome<'_>) -> bool {
+        self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status }| {
+            let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(earlier, now)| earlier != now);
+            let earlier =
+                CaptureOutcome { result: status.result, reason: status.reason.as_deref(), jobs: status.jobs_matched };
+            let has_fewer_jobs = earlier.jobs.zip(outcome.jobs).is_some_and(|(earlier, now)| now < earlier);
+            has_fewer_jobs || earlier.worth() > if elsewhere { 0 } else { outcome.worth() }
         })
     }
 
-    /// An earlier capture of the same thing, where a run is resumed and captured again. The same stream captured into another
-    /// directory has nothing there yet.
-    fn earlier(&self, kind: Kind, name: &str, out: &Path) -> Option<Told> {
+    /// The earlier capture of the same item. The same stream captured into another directory has nothing there yet.
+    fn earlier(&self, kind: Kind, name: &str, out: &Path) -> Option<EarlierCapture> {
         let key = Key { kind, run: self.metadata.run.clone(), name: name.to_owned() };
-        let told: Told = self.fold.get(&key)?.read().ok()?;
-        let is_there = match &told.status.file {
+        let earlier: EarlierCapture = self.fold.get(&key)?.read().ok()?;
+        let is_there = match &earlier.status.file {
             Some(file) => out.join(file).is_file(),
-            // What brought nothing has no file that could be missed.
-            None => told.status.result == CaptureResult::Empty,
+            // An empty capture has no file that could be missing.
+            None => earlier.status.result == CaptureResult::Empty,
         };
-        is_there.then_some(told)
+        is_there.then_some(earlier)
     }
 }
 
-/// What a capture brought, as far as it is held against an earlier one of the same run. Backends forget: what was had once is
-/// never given up for less.
+/// The outcome of a capture, as far as it is compared with an earlier one of the same run. Back ends forget, so a capture is
+/// never replaced by one that holds less.
 #[derive(Clone, Copy, Debug)]
-pub struct Brought<'a> {
-    /// How it ended.
+pub struct CaptureOutcome<'a> {
+    /// The result.
     pub result: CaptureResult,
-    /// Why it is not whole.
+    /// The reason why it is not whole.
     pub reason: Option<&'a str>,
-    /// Of how many jobs it has something, where that is known.
+    /// The number of jobs that it has something of, if known.
     pub jobs: Option<u64>,
 }
 
-impl Brought<'_> {
-    /// With nothing to say but the result.
-    pub fn of(result: CaptureResult) -> Self {
-        Self { result, reason: None, jobs: None }
+impl<'a> CaptureOutcome<'a> {
+    /// An outcome without a count of jobs.
+    pub fn new(result: CaptureResult, reason: Option<&'a str>) -> Self {
+        Self { result, reason, jobs: None }
     }
 
-    /// Whole and partial are alike: the later one's window may be longer, and what it lacks may have been lacking before, unseen.
-    /// But one that missed the beginning lacks what an earlier one had.
+    /// Whole and partial captures rank alike: the later one's window may be longer, and the earlier one may have lacked the
+    /// same without noticing. But a capture that missed the beginning lacks something that the earlier one had.
     fn worth(self) -> u8 {
         match (self.result, self.reason) {
             (CaptureResult::Partial, Some(BEGINS_LATE)) | (CaptureResult::Empty, _) => 1,
@@ -100,24 +100,25 @@ impl Brought<'_> {
     }
 }
 
+/// The fields of an earlier capture's record that all kinds share.
 #[derive(serde::Deserialize)]
-struct Told {
+struct EarlierCapture {
     #[serde(default)]
-    spec: ToldSpec,
+    spec: EarlierSpec,
     #[serde(default)]
-    status: ToldStatus,
+    status: EarlierStatus,
 }
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
-struct ToldSpec {
+struct EarlierSpec {
     window: Option<Window>,
     server: Option<String>,
 }
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct ToldStatus {
+struct EarlierStatus {
     result: CaptureResult,
     reason: Option<String>,
     file: Option<String>,

@@ -1,13 +1,12 @@
 //! What the records say of a capture: whole, or what is short of it and why.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::files;
 use super::model::Submission;
 use super::session::{Searched, Session};
 use super::tenancies;
-use crate::capture::{self, Brought};
+use crate::capture::{self, CaptureRequest, Captured as _};
 use crate::cli::{STOPPED, cause};
 use crate::escape;
 use crate::profile::JaegerAt;
@@ -18,25 +17,12 @@ const LISTED: usize = 3;
 /// How many stages a record tells of: span names are the server's, and a record is a line.
 const STAGES: usize = 200;
 
-/// Where the files are written.
-pub(super) struct Shelf<'a> {
-    /// The directory that is called `jaeger` in records.
-    pub(super) dir: &'a Path,
-    /// Whether what stands there of a service is worth more than what ends so.
-    pub(super) outdone: &'a dyn Fn(&str, Brought<'_>) -> bool,
-}
-
-/// What is held against an earlier capture.
-pub(super) fn brought(status: &TracesStatus) -> Brought<'_> {
-    Brought { result: status.result, reason: status.reason.as_deref(), jobs: status.jobs_matched }
-}
-
 /// Writes the file of each service, and gives the services' statuses.
 pub(super) fn statuses(
     session: &mut Session<'_>,
     services: &[String],
     profile: &JaegerAt,
-    shelf: &Shelf<'_>,
+    request: &CaptureRequest<'_>,
 ) -> Vec<TracesStatus> {
     let is_empty = |service: &String| session.store.of(service).next().is_none();
     let known = if services.iter().any(is_empty) { session.jaeger.services() } else { None };
@@ -44,7 +30,7 @@ pub(super) fn statuses(
         .iter()
         .zip(&session.searched)
         .map(|(service, searched)| {
-            let mut status = status(session, service, searched, known.as_deref(), shelf);
+            let mut status = status(session, service, searched, known.as_deref(), request);
             status.stages = stages(session, service, profile);
             (status.tenancies, status.tenancies_left_out) = tenancies::of(session.store.of(service), service, profile);
             status
@@ -57,7 +43,7 @@ fn status(
     service: &str,
     searched: &Searched,
     known: Option<&[String]>,
-    shelf: &Shelf<'_>,
+    request: &CaptureRequest<'_>,
 ) -> TracesStatus {
     let (submissions, found) = (session.submissions(), session.found());
     let (mut traces, mut spans, mut incomplete, mut by_id) = (0, 0, 0, 0);
@@ -100,10 +86,10 @@ fn status(
     status.reason = short.first().map(|(reason, _)| (*reason).to_owned());
     status.message =
         (!short.is_empty()).then(|| short.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; "));
-    let keeps = status.result != CaptureResult::Error && !(shelf.outdone)(service, brought(&status));
+    let keeps = status.result != CaptureResult::Error && !request.is_outdone(service, status.outcome());
     if let (Some(api), true) = (session.jaeger.api(), keeps) {
         let name = format!("{}.json", capture::file_name(service));
-        let path = shelf.dir.join(&name);
+        let path = request.dir.join(&name);
         match files::write(&path, api, session.store.of(service).map(|(_, trace)| trace)) {
             Ok(()) => status.file = Some(format!("jaeger/{name}")),
             Err(error) => {

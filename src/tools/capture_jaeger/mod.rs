@@ -15,14 +15,15 @@ mod tenancies;
 mod v1;
 mod v3;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::capture::{self, Passed, WindowArgs, padded};
-use crate::cli::{Exit, Failure, Io, Outcome};
-use crate::http::{BaseUrl, Connections, HttpArgs};
+use crate::capture::{
+    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
+};
+use crate::cli::{Failure, Io, Outcome};
+use crate::http::{BaseUrl, Connections, Exchange, HttpArgs};
 use crate::profile::Profile;
-use crate::record::{CaptureResult, Kind, Metadata, Record, Traces, TracesStatus, WindowSpec};
+use crate::record::{CaptureResult, Kind, Malformed, Record, Traces, TracesStatus};
 use crate::units;
 
 pub use api::Api;
@@ -37,15 +38,12 @@ const CUT: &str = " spans, showing first ";
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-jaeger", version, after_help = HELP)]
 pub struct Args {
+    /// The flags of all captures.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
     /// The Jaeger query server's base URL, path prefix included; by default the profile's; empty is off
     #[arg(long, value_name = "URL", env = "JAEGER_URL")]
     pub jaeger: Option<String>,
-    /// The run directory; traces go to DIR/jaeger/SERVICE.json, which the Jaeger UI opens by upload
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
-    #[arg(long, value_name = "FILE")]
-    pub profile: Option<PathBuf>,
     /// Capture this service instead of the profile's; may be repeated
     #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub services: Vec<String>,
@@ -59,15 +57,6 @@ pub struct Args {
     /// by default the profile's
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     pub flush: Option<Duration>,
-    /// Fail where the traces of a service are not whole, also inside a run
-    #[arg(long)]
-    pub require: bool,
-    /// Check the command line and what it names, and end: nothing is read, sent or written
-    #[arg(long)]
-    pub check: bool,
-    /// Which window.
-    #[command(flatten)]
-    pub window: WindowArgs,
     /// How to reach it.
     #[command(flatten)]
     pub http: HttpArgs,
@@ -89,8 +78,9 @@ Input:
   the records of a run, for its window, its jobs' traces and its clock; or none, with --start
 
 Output:
-  every record that was read, then one Traces record per service: result ok, empty, partial or error. What is
-  not whole bears a reason, which docs/records.md explains
+  every record that was read, and DIR/jaeger/SERVICE.json, which the Jaeger UI opens by upload; then one Traces
+  record per service: result ok, empty, partial or error. What is not whole bears a reason, which docs/records.md
+  explains
 
 Examples:
   poll-jobs < submitted.ndjson | capture-jaeger --out stress-runs/a/soak | render-report --out stress-runs/a/soak
@@ -107,122 +97,105 @@ Exit codes:
        --timeout at the most; what is missing then is Interrupted. The second ends all";
 
 /// Runs the tool.
-pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
-    let profile = Profile::load(args.profile.as_deref())?;
+pub fn run(args: Args, io: Io<'_>) -> Outcome {
+    let profile = Profile::load(args.capture.profile.as_deref())?;
     let services = if args.services.is_empty() { profile.jaeger.services.clone() } else { args.services.clone() };
-    let base = base(&args, &profile)?;
-    let exchange = args.http.client(Connections::Kept)?.exchange();
-    args.window.check()?;
-    if args.check {
-        return Ok(Exit::Done);
-    }
-    let dir = capture::writable_dir(&args.out.join("jaeger"))?;
-
-    let mut passed = capture::pass(&mut io, &args.window)?;
-    let hard = args.require || !passed.in_run;
-    let base = passed.choose_server(Kind::Traces, args.jaeger.is_some(), base, args.http.has_secrets())?;
-    let server = base.as_ref().map(|base| base.as_str().to_owned());
-    if services.is_empty() {
-        let what = format!("the profile {} names no services whose traces to capture", profile.name);
-        // Switched off by name, there is nothing that could be missing.
-        if hard && base.is_some() {
-            return Err(Failure::usage(format!("{what}: use --service, or switch it off by --jaeger ''")));
-        }
-        io.console.say(&what);
-        passed.nothing_asked = true;
-    }
-    if passed.window.is_none() && !passed.in_run {
-        return capture::windowless(&io, "no window: the input has no submitted job, and there is no --start");
-    }
-
-    let is_whole = |service: &String| passed.has_whole(Kind::Traces, service, &args.out);
-    if base.is_some() && !services.is_empty() && services.iter().all(is_whole) {
-        return passed.finish(&[], &[], false, &mut io);
-    }
-    let statuses = match (base, passed.window) {
-        _ if passed.nothing_asked => Vec::new(),
-        (None, _) => {
-            io.console.say("no traces are captured: the Jaeger address is empty");
-            services.iter().map(|_| short(capture::OFF, CaptureResult::Error, "the Jaeger address is empty")).collect()
-        }
-        (_, None) => services.iter().map(|_| short("NoWindow", CaptureResult::Error, "no job was submitted")).collect(),
-        (Some(base), Some(window)) => {
-            capture::tell_of_signal(&io);
-            let api = match args.api {
-                Choice::Auto => None,
-                Choice::V3 => Some(Api::V3),
-                Choice::V1 => Some(Api::V1),
-            };
-            let tags = Tags::of(&profile.jaeger);
-            let jaeger = Jaeger::new(exchange, base, passed.clock.clone(), tags, api, io.stop.grace());
-            let mut session = Session::new(&args, &services, jaeger, &passed, window, io.console.clone());
-            let flush = args.flush.unwrap_or_else(|| profile.jaeger.flush());
-            session.capture(&passed, args.window.settle, flush, &io.stop);
-            let shelf = judge::Shelf {
-                dir: &dir,
-                outdone: &|service, brought| passed.outdone(Kind::Traces, service, &args.out, brought),
-            };
-            judge::statuses(&mut session, &services, &profile.jaeger, &shelf)
-        }
-    };
-
-    let mut records = Vec::with_capacity(services.len());
-    let mut ended = Vec::with_capacity(services.len());
-    for (service, status) in services.iter().zip(statuses) {
-        let off = status.reason.as_deref() == Some(capture::OFF);
-        if let Some(message) = status.message.as_ref().filter(|_| !off && passed.window.is_some()) {
-            io.console.say(&format!("{service}: {message}"));
-        }
-        if !off {
-            ended.push((status.result, status.reason.clone()));
-        }
-        if passed.outdone(Kind::Traces, service, &args.out, judge::brought(&status)) {
-            io.console.say(&format!("{service}: what was captured before is kept"));
-        } else {
-            records.push(record(service, status, server.clone(), &passed, &args)?);
-        }
-    }
-    passed.finish(&records, &ended, hard, &mut io)
-}
-
-/// The server that was asked for; none where that is off.
-fn base(args: &Args, profile: &Profile) -> Result<Option<BaseUrl>, Failure> {
-    let url = args.jaeger.clone().or_else(|| profile.jaeger.url.clone()).filter(|url| !url.trim().is_empty());
-    if url.is_none() && args.require {
+    let url = args.jaeger.as_ref().or(profile.jaeger.url.as_ref()).filter(|url| !url.trim().is_empty());
+    if url.is_none() && args.capture.require {
         return Err(Failure::usage("--require needs an address: say --jaeger URL"));
     }
-    url.map(|url| BaseUrl::parse(&url, "--jaeger")).transpose()
+    let base = url.map(|url| BaseUrl::parse(url, "--jaeger")).transpose()?;
+    let exchange = args.http.client(Connections::Kept)?.exchange();
+    capture::run(&args.capture, &JaegerTraces { args: &args, profile: &profile, services, base, exchange }, io)
 }
 
-fn short(reason: &str, result: CaptureResult, message: &str) -> TracesStatus {
-    TracesStatus {
-        result,
-        reason: Some(reason.to_owned()),
-        message: Some(message.to_owned()),
-        ..TracesStatus::default()
+/// Jaeger as a back end.
+struct JaegerTraces<'a> {
+    args: &'a Args,
+    profile: &'a Profile,
+    services: Vec<String>,
+    /// The address of the command line or the profile; none if it is empty.
+    base: Option<BaseUrl>,
+    exchange: Exchange,
+}
+
+impl Backend for JaegerTraces<'_> {
+    const KIND: Kind = Kind::Traces;
+    const DIRECTORY: &'static str = "jaeger";
+    // The services share their traces, and a job's trace may be found in any of them.
+    const SEARCHES_ALL: bool = true;
+    type Item = String;
+    type Source = BaseUrl;
+    type Captured = TracesStatus;
+
+    fn items(&self) -> &[String] {
+        &self.services
+    }
+
+    fn name(service: &String) -> &str {
+        service
+    }
+
+    fn no_items(&self) -> NoItems {
+        NoItems {
+            message: format!("the profile {} names no services whose traces to capture", self.profile.name),
+            hint: "use --service, or switch it off by --jaeger ''",
+        }
+    }
+
+    fn source(&self, stream: &mut StreamContext) -> Result<Option<BaseUrl>, Failure> {
+        stream.choose_server(Kind::Traces, self.args.jaeger.is_some(), self.base.clone(), self.args.http.has_secrets())
+    }
+
+    fn switched_off(&self) -> (TracesStatus, &'static str) {
+        let message = "the Jaeger address is empty".to_owned();
+        let status = TracesStatus::shortfall(CaptureResult::Error, capture::OFF, message);
+        (status, "no traces are captured: the Jaeger address is empty")
+    }
+
+    fn capture(
+        &self,
+        base: BaseUrl,
+        services: &[&String],
+        request: &CaptureRequest<'_>,
+        io: &Io<'_>,
+    ) -> Result<Vec<TracesStatus>, Failure> {
+        let api = match self.args.api {
+            Choice::Auto => None,
+            Choice::V3 => Some(Api::V3),
+            Choice::V1 => Some(Api::V1),
+        };
+        let tags = Tags::of(&self.profile.jaeger);
+        let clock = request.stream.clock.clone();
+        let jaeger = Jaeger::new(self.exchange.clone(), base, clock, tags, api, io.stop.grace());
+        let services: Vec<String> = services.iter().map(|service| (*service).clone()).collect();
+        let mut session = Session::new(self.args.page, &services, jaeger, request, io.console.clone());
+        let flush = self.args.flush.unwrap_or_else(|| self.profile.jaeger.flush());
+        session.capture(request, flush, &io.stop);
+        let statuses = judge::statuses(&mut session, &services, &self.profile.jaeger, request);
+        for (service, status) in services.iter().zip(&statuses) {
+            if let Some(message) = &status.message {
+                io.console.say(&format!("{service}: {message}"));
+            }
+        }
+        Ok(statuses)
+    }
+
+    fn record(&self, service: &String, status: TracesStatus, context: RecordContext) -> Result<Record, Malformed> {
+        let spec = context.window_spec(service);
+        let status = TracesStatus { observed_at: Some(context.observed_at), ..status };
+        Record::new(Kind::Traces, &Traces { metadata: context.metadata, spec, status })
     }
 }
 
-fn record(
-    service: &str,
-    status: TracesStatus,
-    server: Option<String>,
-    passed: &Passed,
-    args: &Args,
-) -> Result<Record, Failure> {
-    let window = passed.window.map(|window| padded(window, args.window.pad));
-    let traces = Traces {
-        metadata: Metadata { name: service.to_owned(), ..passed.metadata.clone() },
-        spec: WindowSpec {
-            service: service.to_owned(),
-            server,
-            window: passed.window,
-            start: window.map(|window| window.start),
-            end: window.map(|window| window.end),
-        },
-        status: TracesStatus { observed_at: Some(passed.clock.now()), ..status },
-    };
-    Record::new(Kind::Traces, &traces).map_err(|error| Failure::input_output(format!("a Traces record: {error}")))
+impl Captured for TracesStatus {
+    fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self {
+        Self { result, reason: Some(reason.to_owned()), message: Some(message), ..Self::default() }
+    }
+
+    fn outcome(&self) -> CaptureOutcome<'_> {
+        CaptureOutcome { jobs: self.jobs_matched, ..CaptureOutcome::new(self.result, self.reason.as_deref()) }
+    }
 }
 
 fn page(text: &str) -> Result<usize, String> {

@@ -3,13 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::Args;
 use super::api::{Fault, Jaeger};
 use super::model::{Store, Submission, canonical};
 use super::sweep::{Swept, pieces, sweep};
-use crate::capture::{Passed, padded};
+use crate::capture::CaptureRequest;
 use crate::cli::{Console, Stop};
-use crate::record::{Job, Window};
+use crate::record::Job;
 use crate::units;
 
 /// The wait between two sweeps, at first and at the most.
@@ -64,17 +63,16 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) fn new(
-        args: &Args,
+        page: usize,
         services: &'a [String],
         jaeger: Jaeger,
-        passed: &Passed,
-        window: Window,
+        request: &CaptureRequest<'_>,
         console: Console,
     ) -> Self {
-        let window = padded(window, args.window.pad);
+        let window = request.padded();
         // The spans' times are by the target's clock, and how far that is from ours is only known within bounds.
-        let offset = passed.offset.unwrap_or_default();
-        let (warmup, counted): (Vec<Job>, Vec<Job>) = passed.jobs().partition(Job::is_warmup);
+        let offset = request.stream.offset.unwrap_or_default();
+        let (warmup, counted): (Vec<Job>, Vec<Job>) = request.stream.jobs().partition(Job::is_warmup);
         Self {
             jaeger,
             store: Store::default(),
@@ -91,8 +89,8 @@ impl<'a> Session<'a> {
                 window.start.shifted(offset.seconds - offset.bound_seconds).micros(),
                 window.end.shifted(offset.seconds + offset.bound_seconds).micros(),
             ),
-            limit: args.page,
-            full: args.page,
+            limit: page,
+            full: page,
             pages: HashMap::new(),
             console,
         }
@@ -100,12 +98,13 @@ impl<'a> Session<'a> {
 
     /// Captures until the counts stand still, at the latest until `settle` after the window's end, or until a signal ends
     /// the waiting; then fetches by id what the jobs lack. What a signal leaves no time to ask for is said to be so.
-    pub(super) fn capture(&mut self, passed: &Passed, settle: Duration, flush: Duration, stop: &Stop) {
+    pub(super) fn capture(&mut self, request: &CaptureRequest<'_>, flush: Duration, stop: &Stop) {
+        let settle = request.settle();
         let mut wait = FIRST_WAIT;
         loop {
-            let flushed = passed.left_to_settle(flush.min(settle)).is_zero();
+            let flushed = request.stream.left_to_settle(flush.min(settle)).is_zero();
             let grew = self.pass();
-            let left = passed.left_to_settle(settle);
+            let left = request.stream.left_to_settle(settle);
             let settled = !grew && flushed && self.passes > 1 && self.faults().next().is_none();
             let hopeless = self.faults().any(|fault| !fault.passing)
                 || (self.faults().next().is_some() && self.passes > 1 && left.is_zero());
@@ -118,7 +117,7 @@ impl<'a> Session<'a> {
             }
             let pause = wait.min(left);
             wait = LONGEST_WAIT.min(wait * 8 / 5);
-            self.rest(pause, stop, passed, settle);
+            self.rest(pause, stop, request);
         }
         if !self.faults().any(|fault| !fault.passing) {
             self.fetch_missing();
@@ -131,10 +130,10 @@ impl<'a> Session<'a> {
     }
 
     /// Waits, and shows for how long at the most; a signal ends it.
-    fn rest(&self, pause: Duration, stop: &Stop, passed: &Passed, settle: Duration) {
+    fn rest(&self, pause: Duration, stop: &Stop, request: &CaptureRequest<'_>) {
         let (traces, spans) = self.store.size();
         self.console.progress(|| {
-            let left = units::whole(passed.left_to_settle(settle));
+            let left = units::whole(request.stream.left_to_settle(request.settle()));
             format!("{traces} traces, {spans} spans; waiting until no more come, {left} at the most")
         });
         // By a signal or by the time being up: both mean to go on.

@@ -15,10 +15,11 @@ mod stamp;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::capture::{self, Brought, Passed, WindowArgs, padded};
-use crate::cli::{Exit, Failure, Io, Outcome};
+use crate::capture::{
+    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext};
+use crate::cli::{Failure, Io, Outcome};
 use crate::profile::Profile;
-use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Metadata, Record, Window, WindowSpec};
+use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Malformed, Record, Window};
 use crate::units;
 
 use job_ids::JobIds;
@@ -30,12 +31,9 @@ use source::Interrupt;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-logs", version, after_help = HELP)]
 pub struct Args {
-    /// The run directory; logs go to DIR/logs/SERVICE.log
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
-    #[arg(long, value_name = "FILE")]
-    pub profile: Option<PathBuf>,
+    /// The flags of all captures.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
     /// Read DIR/SERVICE.log instead of running the profile's command; `off` waives the logs by name
     #[arg(long, value_name = "DIR|off", env = "LOGS")]
     pub logs: Option<String>,
@@ -48,15 +46,6 @@ pub struct Args {
     /// End the profile's command after this long
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
     pub timeout: Duration,
-    /// Fail where a log is not whole, also inside a run
-    #[arg(long)]
-    pub require: bool,
-    /// Check the command line and what it names, and end: nothing is read, sent or written
-    #[arg(long)]
-    pub check: bool,
-    /// Which window.
-    #[command(flatten)]
-    pub window: WindowArgs,
 }
 
 const HELP: &str = "\
@@ -64,7 +53,7 @@ Input:
   the records of a run, for its window, its jobs' ids and its clock; or none, with --start
 
 Output:
-  every record that was read, then one Logs record per service: result ok, empty, partial or error, with the
+  every record that was read, and DIR/logs/SERVICE.log; then one Logs record per service: result ok, empty, partial or error, with the
   exceptions found (Python tracebacks, grave records, Rust panics, Java stack traces), each counted once.
   A line without a time belongs to the record before it. A log that is not whole bears a reason, which
   docs/records.md explains.
@@ -89,99 +78,116 @@ const QUIET: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the tool.
-pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
-    let profile = Profile::load(args.profile.as_deref())?;
+pub fn run(args: Args, io: Io<'_>) -> Outcome {
+    let profile = Profile::load(args.capture.profile.as_deref())?;
     let services = if args.services.is_empty() { profile.logs.services.clone() } else { args.services.clone() };
-    // A profile without logs must not break the pipe that it stands in.
-    let place = if services.is_empty() { None } else { place(&args, &profile)? };
-    args.window.check()?;
-    if args.check {
-        return Ok(Exit::Done);
-    }
-    let dir = capture::writable_dir(&args.out.join("logs"))?;
-
-    let mut passed = capture::pass(&mut io, &args.window)?;
-    let hard = args.require || !passed.in_run;
-    // What was waived stays so, until somebody asks for it.
-    let stays_waived = args.logs.is_none() && !args.require && passed.was_waived(Kind::Logs);
-    let place = place.filter(|_| !stays_waived);
-    if services.is_empty() {
-        let what = format!("the profile {} names no services whose logs to look at", profile.name);
-        // Waived by name, there is nothing that could be missing.
-        let waived = args.logs.as_deref().is_some_and(|logs| logs.trim() == "off");
-        if hard && (args.require || !waived) {
-            return Err(Failure::usage(format!("{what}: use --service, or waive them by --logs off")));
+    let has_command = !profile.logs.command.is_empty();
+    let place = match args.logs.as_deref().map(str::trim).filter(|logs| !logs.is_empty()) {
+        Some("off") if args.capture.require => {
+            return Err(Failure::usage("--logs off and --require contradict each other"));
         }
-        io.console.say(&what);
-        passed.nothing_asked = true;
-    }
-    if passed.window.is_none() && !passed.in_run {
-        return capture::windowless(&io, "no window: the input has no submitted job, and there is no --start");
-    }
-    if let (Some(place), Some(_)) = (&place, passed.window) {
-        capture::tell_of_signal(&io);
-        settle(place, &services, passed.left_to_settle(args.window.settle), &io);
+        Some("off") => None,
+        Some(dir) => Some(Place::Dir(PathBuf::from(dir))),
+        None if !has_command && !services.is_empty() => {
+            return Err(Failure::usage(format!(
+                "the profile {} has no command that prints logs: say --logs DIR, or --logs off",
+                profile.name
+            )));
+        }
+        None => Some(Place::Command { logs: &profile.logs, timeout: args.timeout }),
+    };
+    capture::run(&args.capture, &WorkerLogs { args: &args, profile: &profile, services, place }, io)
+}
+
+/// The logs of the workers as a back end.
+struct WorkerLogs<'a> {
+    args: &'a Args,
+    profile: &'a Profile,
+    services: Vec<String>,
+    /// None if the logs are waived.
+    place: Option<Place<'a>>,
+}
+
+impl<'a> Backend for WorkerLogs<'a> {
+    const KIND: Kind = Kind::Logs;
+    const DIRECTORY: &'static str = "logs";
+    type Item = String;
+    type Source = Place<'a>;
+    type Captured = LogsStatus;
+
+    fn items(&self) -> &[String] {
+        &self.services
     }
 
-    let jobs = JobIds::of(passed.jobs());
-    let interrupt = Interrupt::of(&io.stop).map_err(|error| Failure::io("a pipe", &error))?;
-    let mut records = Vec::with_capacity(services.len());
-    let mut ended = Vec::with_capacity(services.len());
-    for service in &services {
-        if place.is_some() && passed.has_whole(Kind::Logs, service, &args.out) {
-            ended.push((CaptureResult::Ok, None));
-            continue;
+    fn name(service: &String) -> &str {
+        service
+    }
+
+    fn no_items(&self) -> NoItems {
+        NoItems {
+            message: format!("the profile {} names no services whose logs to look at", self.profile.name),
+            hint: "use --service, or waive them by --logs off",
         }
-        let status = match (&place, passed.window) {
-            (None, _) => waived(),
-            (_, None) => service::short(CaptureResult::Error, "NoWindow", "no job was submitted".to_owned()),
-            (Some(place), Some(window)) => {
-                io.console.progress(|| format!("reading the log of {service}"));
-                let window = by_the_workers_clock(padded(window, args.window.pad), &passed);
-                let sieve = Sieve { window, offset: args.log_utc_offset, jobs: &jobs };
-                service::capture(service, place, &sieve, &dir, &interrupt).or_else(|failure| {
-                    let message = failure.message().map(str::to_owned).ok_or(failure)?;
-                    Ok(service::short(CaptureResult::Error, capture::NOT_WRITTEN, message))
-                })?
+    }
+
+    fn source(&self, stream: &mut StreamContext) -> Result<Option<Place<'a>>, Failure> {
+        // A waiver holds until somebody asks for the logs.
+        let stays_waived = self.args.logs.is_none() && !self.args.capture.require && stream.was_waived(Kind::Logs);
+        Ok(self.place.clone().filter(|_| !stays_waived))
+    }
+
+    fn switched_off(&self) -> (LogsStatus, &'static str) {
+        let message = "the logs were waived by --logs off";
+        let status = service::short(CaptureResult::Empty, "Waived", message.to_owned());
+        (LogsStatus { waived: true, ..status }, message)
+    }
+
+    fn capture(
+        &self,
+        place: Place<'a>,
+        services: &[&String],
+        request: &CaptureRequest<'_>,
+        io: &Io<'_>,
+    ) -> Result<Vec<LogsStatus>, Failure> {
+        settle(&place, services, request.stream.left_to_settle(request.settle()), io);
+        let jobs = JobIds::of(request.stream.jobs());
+        let interrupt = Interrupt::of(&io.stop).map_err(|error| Failure::io("a pipe", &error))?;
+        let window = by_the_workers_clock(request);
+        let sieve = Sieve { window, offset: self.args.log_utc_offset, jobs: &jobs };
+        let capture_service = |service: &&String| {
+            io.console.progress(|| format!("reading the log of {service}"));
+            let status = service::capture(service, &place, &sieve, request.dir, &interrupt).or_else(|failure| {
+                let message = failure.message().map(str::to_owned).ok_or(failure)?;
+                Ok(service::short(CaptureResult::Error, capture::NOT_WRITTEN, message))
+            })?;
+            if let Some(line) = service::told(service, &status) {
+                io.console.say(&line);
             }
+            Ok(status)
         };
-        if let Some(line) = service::told(service, &status).filter(|_| passed.window.is_some()) {
-            io.console.say(&line);
-        }
-        if !status.waived {
-            ended.push((status.result, status.reason.clone()));
-        }
-        if passed.outdone(Kind::Logs, service, &args.out, Brought::of(status.result)) {
-            io.console.say(&format!("{service}: what was captured before is kept"));
-        } else {
-            records.push(record(service, status, &passed, &args)?);
-        }
+        services.iter().map(capture_service).collect()
     }
-    passed.finish(&records, &ended, hard, &mut io)
-}
 
-/// Where the logs are read; none where they are waived.
-fn place<'a>(args: &Args, profile: &'a Profile) -> Result<Option<Place<'a>>, Failure> {
-    match args.logs.as_deref().map(str::trim).filter(|logs| !logs.is_empty()) {
-        Some("off") if args.require => Err(Failure::usage("--logs off and --require contradict each other")),
-        Some("off") => Ok(None),
-        Some(dir) => Ok(Some(Place::Dir(PathBuf::from(dir)))),
-        None if profile.logs.command.is_empty() => Err(Failure::usage(format!(
-            "the profile {} has no command that prints logs: say --logs DIR, or --logs off",
-            profile.name
-        ))),
-        None => Ok(Some(Place::Command { logs: &profile.logs, timeout: args.timeout })),
+    fn record(&self, service: &String, status: LogsStatus, context: RecordContext) -> Result<Record, Malformed> {
+        let spec = context.window_spec(service);
+        let status = LogsStatus { observed_at: Some(context.observed_at), ..status };
+        Record::new(Kind::Logs, &Logs { metadata: context.metadata, spec, status })
     }
 }
 
-fn waived() -> LogsStatus {
-    let message = "the logs were waived by --logs off".to_owned();
-    LogsStatus { waived: true, ..service::short(CaptureResult::Empty, "Waived", message) }
+impl Captured for LogsStatus {
+    fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self {
+        service::short(result, reason, message)
+    }
+
+    fn outcome(&self) -> CaptureOutcome<'_> {
+        CaptureOutcome::new(self.result, self.reason.as_deref())
+    }
 }
 
-/// The window as the workers' clock sees it, as wide as the doubt about that clock asks for.
-fn by_the_workers_clock(window: Window, passed: &Passed) -> Window {
-    let offset = passed.offset.unwrap_or_default();
+/// The window by the workers' clock, as wide as the doubt about that clock asks for.
+fn by_the_workers_clock(request: &CaptureRequest<'_>) -> Window {
+    let (window, offset) = (request.padded(), request.stream.offset.unwrap_or_default());
     Window {
         start: window.start.shifted(offset.seconds - offset.bound_seconds),
         end: window.end.shifted(offset.seconds + offset.bound_seconds),
@@ -190,7 +196,7 @@ fn by_the_workers_clock(window: Window, passed: &Passed) -> Window {
 
 /// Waits until the log files stand still, for what happened last may not be written yet; `most` at the most. A command is
 /// asked once: what it prints is what its engine has.
-fn settle(place: &Place<'_>, services: &[String], most: Duration, io: &Io<'_>) {
+fn settle(place: &Place<'_>, services: &[&String], most: Duration, io: &Io<'_>) {
     let files: Vec<PathBuf> = services.iter().filter_map(|service| place.file(service)).collect();
     let sizes = || -> Vec<Option<u64>> {
         files.iter().map(|file| file.metadata().ok().map(|metadata| metadata.len())).collect()
@@ -212,20 +218,4 @@ fn settle(place: &Place<'_>, services: &[String], most: Duration, io: &Io<'_>) {
         }
     }
     io.console.clear_progress();
-}
-
-fn record(service: &str, status: LogsStatus, passed: &Passed, args: &Args) -> Result<Record, Failure> {
-    let window = passed.window.map(|window| padded(window, args.window.pad));
-    let logs = Logs {
-        metadata: Metadata { name: service.to_owned(), ..passed.metadata.clone() },
-        spec: WindowSpec {
-            service: service.to_owned(),
-            server: None,
-            window: passed.window,
-            start: window.map(|window| window.start),
-            end: window.map(|window| window.end),
-        },
-        status: LogsStatus { observed_at: Some(passed.clock.now()), ..status },
-    };
-    Record::new(Kind::Logs, &logs).map_err(|error| Failure::input_output(format!("a Logs record: {error}")))
 }

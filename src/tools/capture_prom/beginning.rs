@@ -32,11 +32,15 @@ pub(super) struct Beginning {
 
 impl Beginning {
     /// Why the beginning is in doubt, given what came of the queries; none where something came from there.
-    pub(super) fn doubt(self, server: &mut Server, asked: &[(&Query, SeriesStatus)]) -> Option<Problem> {
+    pub(super) fn doubt<'a>(
+        self,
+        server: &mut Server,
+        asked: impl Iterator<Item = (&'a Query, &'a SeriesStatus)> + Clone,
+    ) -> Option<Problem> {
         let start = self.window.start;
         let limit = start.plus(self.tolerance).min(self.grid.end());
         let first = |wanted: fn(&Query) -> bool| {
-            asked.iter().filter(|(query, _)| wanted(query)).filter_map(|(_, status)| status.first_sample_at).min()
+            asked.clone().filter(|(query, _)| wanted(query)).filter_map(|(_, status)| status.first_sample_at).min()
         };
         // What is computed, such as `x or vector(0)`, may have points where there is not one sample behind it.
         let (sampled, any) = (first(|query| prometheus::is_plain(&query.query)), first(|_| true)?);

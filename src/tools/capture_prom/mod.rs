@@ -15,13 +15,12 @@ mod session;
 mod settle;
 mod table;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ureq::http::{HeaderName, HeaderValue, header};
 
-use crate::capture::WindowArgs;
+use crate::capture::CaptureArgs;
 use crate::cli::{Failure, Io, Outcome};
 use crate::http::{Client, Connections, HttpArgs};
 use crate::profile::Query;
@@ -31,16 +30,13 @@ use crate::units;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-prom", version, after_help = HELP)]
 pub struct Args {
-    /// The run directory: the files go into its `prometheus/`
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
+    /// The flags of all captures.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
     /// The Prometheus' base URL; by default the profile's; empty is off
     #[arg(long, value_name = "URL", env = "PROM_URL")]
     pub prometheus: Option<String>,
-    /// The target's profile, which names the queries; AutoRAG's audio pipeline by default (see docs/profile.md)
-    #[arg(long, value_name = "FILE")]
-    pub profile: Option<PathBuf>,
-    /// Ask this too; may be repeated
+    /// Ask this beside the profile's queries; may be repeated
     #[arg(long = "query", value_name = "NAME=PROMQL", value_parser = query)]
     pub queries: Vec<Query>,
     /// The distance between two points
@@ -52,15 +48,6 @@ pub struct Args {
     /// What to write beside the envelopes
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
     pub format: Format,
-    /// Inside a run, too, fail where something did not come
-    #[arg(long)]
-    pub require: bool,
-    /// Check the command line and what it names, and end: nothing is read, sent or written
-    #[arg(long)]
-    pub check: bool,
-    /// Which window.
-    #[command(flatten)]
-    pub window: WindowArgs,
     /// How to reach the server.
     #[command(flatten)]
     pub http: HttpArgs,

@@ -1,7 +1,6 @@
-//! From the stream's end to the last record: the window, the waiting, each query, and what is said of it.
+//! The queries of a profile as the items of a capture: the waiting, each query, and what is reported of it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use super::beginning::Beginning;
 use super::fetch::{Asking, Extras, Trouble, not_written};
@@ -10,13 +9,14 @@ use super::grid::Grid;
 use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
-use crate::capture::{self, Brought, Ended, Passed, padded};
-use crate::cli::{Exit, Failure, Io, Outcome};
-use crate::http::BaseUrl;
-use crate::ndjson::Writer;
+use crate::capture::{
+    self, Backend, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
+};
+use crate::cli::{Failure, Io, Outcome};
+use crate::http::{BaseUrl, Client};
 use crate::profile::{Profile, Query};
 use crate::prometheus::{ASKED, Problem, Server};
-use crate::record::{CaptureResult, Kind, Metadata, Record, Series, SeriesSpec, SeriesStatus, Window};
+use crate::record::{CaptureResult, Kind, Malformed, Record, Series, SeriesSpec, SeriesStatus};
 
 /// More points than this are a mistake in the window or the step: a thousand chunks.
 const POINTS: u64 = 11_000_000;
@@ -24,60 +24,13 @@ const POINTS: u64 = 11_000_000;
 const NAME: usize = 60;
 
 /// Runs the tool.
-pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
-    let profile = Profile::load(args.profile.as_deref())?;
+pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
+    let profile = Profile::load(args.capture.profile.as_deref())?;
     let queries = queries(args, &profile)?;
     let given = args.prometheus.as_deref().or(profile.prometheus.url.as_deref()).unwrap_or_default().trim();
     let base = (!given.is_empty()).then(|| BaseUrl::parse(given, "--prometheus")).transpose()?;
     let client = args.client()?;
-    args.window.check()?;
-    if args.check {
-        return Ok(Exit::Done);
-    }
-    let dir = capture::writable_dir(&args.out.join(DIRECTORY))?;
-    let mut passed = capture::pass(&mut io, &args.window)?;
-    let hard = args.require || !passed.in_run;
-    let secrets = args.http.has_secrets() || args.user_env.is_some();
-    let base = passed.choose_server(Kind::Series, args.prometheus.is_some(), base, secrets)?;
-    let off = base.is_none();
-    if queries.is_empty() {
-        let what = format!("the profile {} names no queries", profile.name);
-        // Switched off by name, there is nothing that could be missing.
-        if hard && (args.require || !off) {
-            return Err(Failure::usage(format!("{what}: give some by --query NAME=PROMQL")));
-        }
-        // A profile without metrics must not break the pipe that it stands in.
-        io.console.say(&what);
-        passed.nothing_asked = true;
-    }
-    let mut session = Session { args, dir, passed, window: None, server_url: None, ended: Vec::new() };
-    match base {
-        _ if session.passed.nothing_asked => {}
-        None => {
-            io.console.say("off, for --prometheus and PROM_URL are empty: nothing is captured");
-            session.none(&queries, &Problem::new(capture::OFF, "no Prometheus was named"), &mut io)?;
-        }
-        Some(base) => {
-            session.server_url = Some(base.as_str().to_owned());
-            match session.passed.window {
-                Some(window) => {
-                    session.window = Some(window);
-                    capture::tell_of_signal(&io);
-                    let clock = session.passed.clock.clone();
-                    let mut server = Server::new(base, client.exchange(), clock, io.stop.clone());
-                    session.all(&queries, window, &mut server, &mut io)?;
-                }
-                None if hard && !session.passed.in_run => {
-                    return capture::windowless(&io, "which window? give --start and --end, or pipe Job records in");
-                }
-                None => {
-                    let problem = Problem::new("NoWindow", "no job was submitted, so there is no window to ask for");
-                    session.none(&queries, &problem, &mut io)?;
-                }
-            }
-        }
-    }
-    session.passed.finish(&[], &session.ended, hard && !off, &mut io)
+    capture::run(&args.capture, &Metrics { args, profile: &profile, queries, base, client }, io)
 }
 
 /// The profile's queries and those of the command line. Each name makes files of its own.
@@ -99,128 +52,226 @@ fn queries(args: &Args, profile: &Profile) -> Result<Vec<Query>, Failure> {
     Ok(queries)
 }
 
+/// Prometheus as a back end.
+struct Metrics<'a> {
+    args: &'a Args,
+    profile: &'a Profile,
+    queries: Vec<Query>,
+    /// The address of the command line or the profile; none if it is empty.
+    base: Option<BaseUrl>,
+    client: Client,
+}
+
+/// The result of one query, and the points of time that were asked for.
+struct QueryResult {
+    grid: Option<Grid>,
+    status: SeriesStatus,
+}
+
+impl Captured for QueryResult {
+    fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self {
+        let status = SeriesStatus {
+            result,
+            reason: Some(reason.to_owned()),
+            message: Some(message),
+            ..SeriesStatus::default()
+        };
+        Self { grid: None, status }
+    }
+
+    fn outcome(&self) -> CaptureOutcome<'_> {
+        outcome(&self.status)
+    }
+}
+
+fn outcome(status: &SeriesStatus) -> CaptureOutcome<'_> {
+    CaptureOutcome::new(status.result, status.reason.as_deref())
+}
+
+impl Backend for Metrics<'_> {
+    const KIND: Kind = Kind::Series;
+    const DIRECTORY: &'static str = DIRECTORY;
+    type Item = Query;
+    type Source = BaseUrl;
+    type Captured = QueryResult;
+
+    fn items(&self) -> &[Query] {
+        &self.queries
+    }
+
+    fn name(query: &Query) -> &str {
+        &query.name
+    }
+
+    fn no_items(&self) -> NoItems {
+        NoItems {
+            message: format!("the profile {} names no queries", self.profile.name),
+            hint: "give some by --query NAME=PROMQL",
+        }
+    }
+
+    fn source(&self, stream: &mut StreamContext) -> Result<Option<BaseUrl>, Failure> {
+        let secrets = self.args.http.has_secrets() || self.args.user_env.is_some();
+        stream.choose_server(Kind::Series, self.args.prometheus.is_some(), self.base.clone(), secrets)
+    }
+
+    fn switched_off(&self) -> (QueryResult, &'static str) {
+        let captured = QueryResult::shortfall(CaptureResult::Error, capture::OFF, "no Prometheus was named".to_owned());
+        (captured, "off, for --prometheus and PROM_URL are empty: nothing is captured")
+    }
+
+    fn capture(
+        &self,
+        base: BaseUrl,
+        queries: &[&Query],
+        request: &CaptureRequest<'_>,
+        io: &Io<'_>,
+    ) -> Result<Vec<QueryResult>, Failure> {
+        let clock = request.stream.clock.clone();
+        let server = Server::new(base, self.client.exchange(), clock, io.stop.clone());
+        Session { args: self.args, request, server, io }.capture(queries)
+    }
+
+    fn record(&self, query: &Query, captured: QueryResult, context: RecordContext) -> Result<Record, Malformed> {
+        let QueryResult { grid, status } = captured;
+        let series = Series {
+            metadata: context.metadata,
+            spec: SeriesSpec {
+                query: query.query.clone(),
+                by: query.by.clone(),
+                server: context.server,
+                window: context.window,
+                start: grid.map(Grid::start),
+                end: grid.map(Grid::end),
+                step_seconds: grid.map(Grid::step_seconds).or(Some(self.args.step.as_secs_f64())),
+                points: grid.map(Grid::points),
+            },
+            status: SeriesStatus { observed_at: Some(context.observed_at), ..status },
+        };
+        Record::new(Kind::Series, &series)
+    }
+}
+
+/// One capture.
 struct Session<'a> {
     args: &'a Args,
-    dir: PathBuf,
-    passed: Passed,
-    window: Option<Window>,
-    server_url: Option<String>,
-    /// How each query ended, and why.
-    ended: Vec<Ended>,
+    request: &'a CaptureRequest<'a>,
+    server: Server,
+    io: &'a Io<'a>,
+}
+
+/// A query that was asked, with the files that wait for the decision to keep them.
+struct AskedQuery<'a> {
+    query: &'a Query,
+    status: SeriesStatus,
+    aside: Option<Aside>,
 }
 
 impl Session<'_> {
-    /// Asks everything.
-    fn all(&mut self, queries: &[Query], window: Window, server: &mut Server, io: &mut Io<'_>) -> Result<(), Failure> {
-        let is_whole = |query: &Query, passed: &Passed| passed.has_whole(Kind::Series, &query.name, &self.args.out);
-        if queries.iter().all(|query| is_whole(query, &self.passed)) {
-            self.ended = queries.iter().map(|_| (CaptureResult::Ok, None)).collect();
-            return Ok(());
+    /// Asks all queries.
+    fn capture(mut self, queries: &[&Query]) -> Result<Vec<QueryResult>, Failure> {
+        if let Err(problem) = self.server.ready() {
+            self.io.console.say(&problem.message);
+            return Ok(nothing(queries, &unreachable(problem)));
         }
-        if let Err(problem) = server.ready() {
-            io.console.say(&problem.message);
-            return self.none(queries, &unreachable(problem), io);
-        }
-        let wanted = Grid::around(padded(window, self.args.window.pad), self.args.step);
-        let left = self.passed.left_to_settle(self.args.window.settle);
-        let settled = settle(server, io, window.end, wanted.end(), left);
-        let (grid, mut doubts) = match self.plan(window, &settled, server) {
+        let wanted = Grid::around(self.request.padded(), self.args.step);
+        let left = self.request.stream.left_to_settle(self.request.settle());
+        let settled = settle(&mut self.server, self.io, self.request.window.end, wanted.end(), left);
+        let (grid, mut doubts) = match self.plan(&settled) {
             Ok(plan) => plan,
             Err(problem) => {
-                io.console.say(&problem.message);
-                return self.none(queries, &problem, io);
+                self.io.console.say(&problem.message);
+                return Ok(nothing(queries, &problem));
             }
         };
         for doubt in &doubts {
-            io.console.say(&doubt.message);
+            self.io.console.say(&doubt.message);
         }
-        let mut names = None;
-        let mut gone = None;
-        let mut unasked: &[Query] = &[];
-        // What is said of a query may depend on what came of the others, so all are asked before any record is written.
-        let mut asked: Vec<(&Query, SeriesStatus)> = Vec::with_capacity(queries.len());
-        let mut asides = Vec::with_capacity(queries.len());
-        for (index, query) in queries.iter().enumerate() {
-            if gone.is_some() {
-                unasked = &queries[index..];
-                break;
-            }
-            if is_whole(query, &self.passed) {
-                self.ended.push((CaptureResult::Ok, None));
-                continue;
-            }
-            let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
-            if self.outdone(query, Brought::of(CaptureResult::Ok)) {
-                io.console.say(&format!("{}: what was captured before, from another server, is kept", query.name));
-                self.ended.push((CaptureResult::Partial, None));
-                continue;
-            }
-            // Until it is known to be better, what comes lies beside what an earlier capture left.
-            let aside =
-                match self.outdone(query, Brought::of(CaptureResult::Error)).then(|| Aside::new(&self.dir)).transpose()
-                {
-                    Ok(aside) => aside,
-                    Err(failure) => {
-                        asked.push((query, status(CaptureResult::Error, &[not_written(failure)?])));
-                        asides.push(None);
-                        continue;
-                    }
-                };
-            let files = Files::new(aside.as_ref().map_or(&self.dir, Aside::path), &query.name);
-            let asking = Asking { server, console: &io.console, files, query, grid };
-            let mut status = match asking.capture(extras) {
-                Ok(captured) => captured_status(captured, &doubts),
-                Err(Trouble::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
-                Err(Trouble::Problem(problem)) => {
-                    if problem.is_interrupted() {
-                        gone = Some(Problem::interrupted(ASKED));
-                    } else if problem.is_silence() {
-                        gone = server.ready().err().map(unreachable);
-                    }
-                    status(CaptureResult::Error, &[problem])
-                }
-            };
-            if status.result == CaptureResult::Empty {
-                let names = names.get_or_insert_with(|| all_names(server, grid));
-                suggest(&mut status, query, names.as_deref());
-            }
-            asked.push((query, status));
-            asides.push(aside);
-        }
+        // The status of a query may depend on the others, so all are asked before any is reported.
+        let (mut asked, gone) = self.ask_all(queries, grid, &doubts)?;
         let tolerance = self.args.step + settled.interval.unwrap_or_default();
-        let beginning = Beginning { window, grid, tolerance };
-        if let Some(late) = beginning.doubt(server, &asked) {
-            io.console.say(&late.message);
-            for (_, status) in &mut asked {
-                doubt_too(status, &late);
+        let beginning = Beginning { window: self.request.window, grid, tolerance };
+        if let Some(late) = beginning.doubt(&mut self.server, asked.iter().map(|asked| (asked.query, &asked.status))) {
+            self.io.console.say(&late.message);
+            for asked in &mut asked {
+                doubt_too(&mut asked.status, &late);
             }
             doubts.push(late);
         }
-        for ((query, mut status), aside) in asked.into_iter().zip(asides) {
-            if let (Some(aside), false) = (aside, self.outdone(query, brought(&status)))
-                && let Err(failure) = Files::new(&self.dir, &query.name).take(&aside)
+        let mut results = Vec::with_capacity(queries.len());
+        for AskedQuery { query, mut status, aside } in asked {
+            if let (Some(aside), false) = (aside, self.request.is_outdone(&query.name, outcome(&status)))
+                && let Err(failure) = Files::new(self.request.dir, &query.name).take(&aside)
             {
                 status = self::status(CaptureResult::Error, &[not_written(failure)?]);
             }
             status.settled_by = Some(settled.by.to_owned());
             status.scraped_until = settled.scraped_until;
-            status.clock_offset = server.offset();
-            tell(query, &status, &doubts, io);
-            self.emit(query, Some(grid), status, io)?;
+            status.clock_offset = self.server.offset();
+            tell(query, &status, &doubts, self.io);
+            results.push(QueryResult { grid: Some(grid), status });
         }
-        match gone {
-            Some(problem) => self.none(unasked, &problem, io),
-            None => Ok(()),
+        if let Some(problem) = gone {
+            results.extend(nothing(&queries[results.len()..], &problem));
         }
+        Ok(results)
+    }
+
+    /// Asks the queries one by one until the server is gone; returns also why it is.
+    fn ask_all<'q>(
+        &mut self,
+        queries: &[&'q Query],
+        grid: Grid,
+        doubts: &[Problem],
+    ) -> Result<(Vec<AskedQuery<'q>>, Option<Problem>), Failure> {
+        let mut names = None;
+        let mut asked = Vec::with_capacity(queries.len());
+        for query in queries {
+            // Until it is known to be better, the answer lies beside the file of the earlier capture.
+            let has_earlier = self.request.is_outdone(&query.name, CaptureOutcome::new(CaptureResult::Error, None));
+            let aside = match has_earlier.then(|| Aside::new(self.request.dir)).transpose() {
+                Ok(aside) => aside,
+                Err(failure) => {
+                    let status = status(CaptureResult::Error, &[not_written(failure)?]);
+                    asked.push(AskedQuery { query, status, aside: None });
+                    continue;
+                }
+            };
+            let files = Files::new(aside.as_ref().map_or(self.request.dir, Aside::path), &query.name);
+            let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
+            let asking = Asking { server: &mut self.server, console: &self.io.console, files, query, grid };
+            let mut gone = None;
+            let mut status = match asking.capture(extras) {
+                Ok(captured) => captured_status(captured, doubts),
+                Err(Trouble::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
+                Err(Trouble::Problem(problem)) => {
+                    if problem.is_interrupted() {
+                        gone = Some(Problem::interrupted(ASKED));
+                    } else if problem.is_silence() {
+                        gone = self.server.ready().err().map(unreachable);
+                    }
+                    status(CaptureResult::Error, &[problem])
+                }
+            };
+            if status.result == CaptureResult::Empty {
+                let names = names.get_or_insert_with(|| all_names(&mut self.server, grid));
+                suggest(&mut status, query, names.as_deref());
+            }
+            asked.push(AskedQuery { query, status, aside });
+            if gone.is_some() {
+                return Ok((asked, gone));
+            }
+        }
+        Ok((asked, None))
     }
 
     /// The grid to ask for, and what is doubtful about all of it.
     ///
     /// The padding never reaches beyond the last scrape: points there would repeat an older value.
-    fn plan(&self, window: Window, settled: &Settled, server: &Server) -> Result<(Grid, Vec<Problem>), Problem> {
-        let (pad, step) = (self.args.window.pad, self.args.step);
-        let (mut asked, now) = (padded(window, pad), server.now());
-        let offset = server.offset();
+    fn plan(&self, settled: &Settled) -> Result<(Grid, Vec<Problem>), Problem> {
+        let (window, pad, step) = (self.request.window, self.request.pad(), self.args.step);
+        let (mut asked, now) = (self.request.padded(), self.server.now());
+        let offset = self.server.offset();
         let bound = offset.map_or(0.0, |offset| offset.bound_seconds);
         let mut doubts: Vec<Problem> = settled.problem.iter().cloned().collect();
         let horizon = settled.scraped_until.map_or(now, |scraped| scraped.min(now));
@@ -235,7 +286,7 @@ impl Session<'_> {
             asked.end = now;
         }
         let shifted = offset.filter(|offset| offset.seconds.abs() - offset.bound_seconds > pad.as_secs_f64());
-        if let (Some(offset), true) = (shifted, self.passed.in_run) {
+        if let (Some(offset), true) = (shifted, self.request.stream.in_run) {
             let side = if offset.seconds > 0.0 { "ahead of" } else { "behind" };
             doubts.push(Problem::new(
                 "ClockOffset",
@@ -257,55 +308,12 @@ impl Session<'_> {
         }
         Ok((grid, doubts))
     }
-
-    /// Whether an earlier capture of `query` brought more.
-    fn outdone(&self, query: &Query, brought: Brought<'_>) -> bool {
-        self.passed.outdone(Kind::Series, &query.name, &self.args.out, brought)
-    }
-
-    /// Says of all `queries` that nothing came.
-    fn none(&mut self, queries: &[Query], problem: &Problem, io: &mut Io<'_>) -> Result<(), Failure> {
-        for query in queries {
-            self.emit(query, None, status(CaptureResult::Error, std::slice::from_ref(problem)), io)?;
-        }
-        Ok(())
-    }
-
-    /// Writes a query's record.
-    fn emit(
-        &mut self,
-        query: &Query,
-        grid: Option<Grid>,
-        mut status: SeriesStatus,
-        io: &mut Io<'_>,
-    ) -> Result<(), Failure> {
-        self.ended.push((status.result, status.reason.clone()));
-        if self.outdone(query, brought(&status)) {
-            io.console.say(&format!("{}: what was captured before is kept", query.name));
-            return Ok(());
-        }
-        status.observed_at = Some(self.passed.clock.now());
-        let series = Series {
-            metadata: Metadata { name: query.name.clone(), ..self.passed.metadata.clone() },
-            spec: SeriesSpec {
-                query: query.query.clone(),
-                by: query.by.clone(),
-                server: self.server_url.clone(),
-                window: self.window,
-                start: grid.map(Grid::start),
-                end: grid.map(Grid::end),
-                step_seconds: grid.map(Grid::step_seconds).or(Some(self.args.step.as_secs_f64())),
-                points: grid.map(Grid::points),
-            },
-            status,
-        };
-        let record = Record::new(Kind::Series, &series).map_err(|error| Failure::usage(error.to_string()))?;
-        Writer::new(io.stdout).record(&record)
-    }
 }
 
-fn brought(status: &SeriesStatus) -> Brought<'_> {
-    Brought { reason: status.reason.as_deref(), ..Brought::of(status.result) }
+/// Results for `queries` of which nothing came.
+fn nothing(queries: &[&Query], problem: &Problem) -> Vec<QueryResult> {
+    let error = || status(CaptureResult::Error, std::slice::from_ref(problem));
+    queries.iter().map(|_| QueryResult { grid: None, status: error() }).collect()
 }
 
 /// Says on stderr what a person should know of a query. What is doubtful about all of them was said already.

@@ -1,0 +1,149 @@
+//! The stream that a capture passes on, and what the capture learns from it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::window::{Bounds, WindowArgs, reversed};
+use crate::cli::{Exit, Failure, Io};
+use crate::clock::Clock;
+use crate::input;
+use crate::ndjson::{Account, Line, Reader, Writer};
+use crate::record::{ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window};
+use crate::runs::Runs;
+
+/// The knowledge of a capture once its input has ended.
+#[derive(Debug)]
+pub struct StreamContext {
+    /// Whether a Run or a Job was read: then the capture is soft.
+    pub in_run: bool,
+    /// The run's id and labels, for the records that the capture makes; without a name.
+    pub metadata: Metadata,
+    /// The folded records of the input.
+    pub fold: Fold,
+    /// The true window, before padding; none if neither the stream nor the flags give one.
+    pub window: Option<Window>,
+    /// The run's clock.
+    pub clock: Clock,
+    /// The target's clock minus the harness's, as the run measured it.
+    pub offset: Option<ClockOffset>,
+    /// The server that is asked, if the back end has one.
+    pub(super) server: Option<String>,
+    runs: Runs,
+    has_bad_lines: bool,
+}
+
+impl StreamContext {
+    /// Passes every line of standard input on and learns from it. The tool's name is added to the Runs' tools.
+    ///
+    /// Where a person sits at standard input and flags give the window, nothing is read. Where they do not, a signal ends the
+    /// typing.
+    pub(super) fn read(io: &mut Io<'_>, args: &WindowArgs) -> Result<Self, Failure> {
+        let mut context = Self {
+            in_run: false,
+            metadata: Metadata::default(),
+            fold: Fold::default(),
+            window: None,
+            clock: Clock::system(),
+            offset: None,
+            server: None,
+            runs: Runs::default(),
+            has_bad_lines: false,
+        };
+        if !(io.stdin_is_terminal && args.start.is_some()) {
+            let stdin = input::take(io)?;
+            let mut account = Account::default();
+            let mut out = Writer::new(io.stdout);
+            for read in Reader::stdin(stdin) {
+                let read = read.map_err(|error| Failure::io("stdin", &error))?;
+                match account.take(read, &io.console) {
+                    Some(Line::Record(record)) => context.add(record, io.console.tool(), &mut out)?,
+                    Some(foreign) => out.line(&foreign)?,
+                    None => {}
+                }
+            }
+            account.close(&io.console);
+            context.has_bad_lines = account.broken() > 0;
+        }
+        context.window = context.resolve_window(args)?;
+        Ok(context)
+    }
+
+    fn add(&mut self, record: Record, tool: &str, out: &mut Writer<'_>) -> Result<(), Failure> {
+        if matches!(record.kind(), Kind::Run | Kind::Job) {
+            if !self.in_run {
+                self.metadata = record.read::<Outline>().map_err(|error| Failure::usage(error.to_string()))?.metadata;
+                self.metadata.name.clear();
+            }
+            self.in_run = true;
+        }
+        if record.kind() == Kind::Run {
+            let (run, clock) = self.runs.pass(record.clone(), tool, &RunSpec::default(), self.clock.now(), out)?;
+            if let Some(clock) = clock {
+                self.clock = clock;
+            }
+            self.offset = run.status.clock_offset.or(self.offset);
+        } else {
+            out.record(&record)?;
+        }
+        self.fold.add(record);
+        Ok(())
+    }
+
+    /// The jobs of the stream in their last state, warm-up jobs included.
+    pub fn jobs(&self) -> impl Iterator<Item = Job> {
+        self.fold.jobs()
+    }
+
+    fn resolve_window(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
+        let now = self.clock.now();
+        let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
+        // Warm-up jobs lie before the window, so that no figure begins with them.
+        for job in self.fold.jobs().filter(|job| !job.is_warmup()) {
+            let Some(submitted) = job.status.submitted_at else { continue };
+            first = Some(first.map_or(submitted, |first| first.min(submitted)));
+            // A job whose end was not seen was in flight until its last observation, and perhaps still is.
+            let ended = job.status.ended_at.or(job.status.observed_at).unwrap_or(submitted);
+            last = Some(last.map_or(ended, |last| last.max(ended)));
+        }
+        let Bounds { start, end } = args.bounds(now);
+        let (start, end) = (start.or(first), end.or(last).or_else(|| args.start.map(|_| now)));
+        match (start, end) {
+            (Some(start), Some(end)) if end < start => Err(reversed(start, end)),
+            (Some(start), Some(end)) => Ok(Some(Window { start, end })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes the capture's records, and the Runs again with the window. With `nothing_asked` the Runs record that the
+    /// profile names nothing for this tool, lest the capture look as if it had been killed.
+    pub(super) fn close(mut self, records: &[Record], nothing_asked: bool, io: &mut Io<'_>) -> Result<Exit, Failure> {
+        let mut out = Writer::new(io.stdout);
+        for record in records {
+            out.record(record)?;
+        }
+        let mut unasked = BTreeSet::new();
+        if nothing_asked {
+            unasked = self.fold.runs().flat_map(|run| run.status.unasked).collect();
+            unasked.insert(io.console.tool().to_owned());
+        }
+        let status = RunStatus {
+            observed_at: Some(self.clock.now()),
+            window: self.window,
+            unasked: unasked.into_iter().collect(),
+            ..RunStatus::default()
+        };
+        self.runs.again(&status, &mut out)?;
+        Ok(io.stop.exit_or(if self.has_bad_lines { Exit::BrokenInput } else { Exit::Done }))
+    }
+
+    /// The time left until `settle` after the window's end; zero once that has passed.
+    pub fn left_to_settle(&self, settle: Duration) -> Duration {
+        let until = self.window.map_or(0.0, |window| window.end.since(self.clock.now())) + settle.as_secs_f64();
+        Duration::try_from_secs_f64(until.max(0.0)).unwrap_or_default()
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Outline {
+    metadata: Metadata,
+}
