@@ -153,11 +153,11 @@ impl Backend for Metrics<'_> {
 }
 
 /// One capture.
-struct Session<'a> {
+struct Session<'a, 'io> {
     args: &'a Args,
     request: &'a CaptureRequest<'a>,
     server: Server,
-    io: &'a Io<'a>,
+    io: &'a Io<'io>,
 }
 
 /// A query that was asked, with the files that wait for the decision to keep them.
@@ -167,7 +167,7 @@ struct AskedQuery<'a> {
     aside: Option<Aside>,
 }
 
-impl Session<'_> {
+impl Session<'_, '_> {
     /// Asks all queries.
     fn capture(mut self, queries: &[&Query]) -> Result<Vec<QueryResult>, Failure> {
         if let Err(problem) = self.server.ready() {
