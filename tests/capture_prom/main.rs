@@ -5,6 +5,7 @@
 mod again;
 mod beginning;
 mod chunks;
+mod exits;
 mod results;
 #[path = "../support/server.rs"]
 mod server;
