@@ -91,12 +91,7 @@ pub trait Backend {
     ) -> Result<Vec<Self::Captured>, Failure>;
 
     /// Makes the record of an item.
-    fn record(
-        &self,
-        item: &Self::Item,
-        captured: Self::Captured,
-        context: RecordContext,
-    ) -> Result<Record, Malformed>;
+    fn record(&self, item: &Self::Item, captured: Self::Captured, context: RecordContext) -> Result<Record, Malformed>;
 }
 
 /// The conditions of one capture.
@@ -293,7 +288,8 @@ fn verdict(ended: &[Ended]) -> Exit {
 
 /// Ends a capture that stands alone and knows no window: a usage error, unless a signal cut the input off.
 fn without_window(io: &Io<'_>) -> Outcome {
-    let message = "no window: the input has no submitted job, and there is no --start; give --start, or pipe Job records in";
+    let message =
+        "no window: the input has no submitted job, and there is no --start; give --start, or pipe Job records in";
     io.stop.signal().map_or_else(|| Err(Failure::usage(message)), |signal| Ok(Exit::Signal(signal)))
 }
 

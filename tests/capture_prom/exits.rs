@@ -13,7 +13,8 @@ use crate::{BARE, JOB, ONE, answering, envelope};
 const TRACES: &str = r#"{"result":{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"q"}}]},"scopeSpans":[{"spans":[{"traceId":"00000000000000000000000000000001","spanId":"0000000000000001","name":"x","startTimeUnixNano":"1700000001000000000","endTimeUnixNano":"1700000002000000000"}]}]}]}}"#;
 
 /// The tools and the directories that they write to.
-const TOOLS: [(&str, &str); 3] = [("capture-logs", "logs"), ("capture-prom", "prometheus"), ("capture-jaeger", "jaeger")];
+const TOOLS: [(&str, &str); 3] =
+    [("capture-logs", "logs"), ("capture-prom", "prometheus"), ("capture-jaeger", "jaeger")];
 
 /// A place with a back end for each tool that has something for `q`.
 struct Rig {

@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::capture::{
-    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext};
+    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
+};
 use crate::cli::{Failure, Io, Outcome};
 use crate::profile::Profile;
 use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Malformed, Record, Window};

@@ -9,9 +9,7 @@ use super::grid::Grid;
 use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
-use crate::capture::{
-    self, Backend, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
-};
+use crate::capture::{self, Backend, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext};
 use crate::cli::{Failure, Io, Outcome};
 use crate::http::{BaseUrl, Client};
 use crate::profile::{Profile, Query};
@@ -70,12 +68,8 @@ struct QueryResult {
 
 impl Captured for QueryResult {
     fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self {
-        let status = SeriesStatus {
-            result,
-            reason: Some(reason.to_owned()),
-            message: Some(message),
-            ..SeriesStatus::default()
-        };
+        let status =
+            SeriesStatus { result, reason: Some(reason.to_owned()), message: Some(message), ..SeriesStatus::default() };
         Self { grid: None, status }
     }
 
