@@ -21,14 +21,41 @@ pub fn terminal(text: &str) -> String {
     safe
 }
 
+/// For a whole page: like [`terminal`], but line breaks and tabs stay.
+pub fn visible(page: &str) -> String {
+    let mut safe = String::with_capacity(page.len());
+    for line in page.split_inclusive('\n') {
+        let (text, end) =
+            line.strip_suffix('\n').map_or((line, ""), |text| (text.strip_suffix('\r').unwrap_or(text), "\n"));
+        for (index, cell) in text.split('\t').enumerate() {
+            safe.push_str(if index > 0 { "\t" } else { "" });
+            safe.push_str(&terminal(cell));
+        }
+        safe.push_str(end);
+    }
+    safe
+}
+
 /// For XML whose writer escapes markup: as for the terminal, and what XML 1.0 cannot hold at all becomes U+FFFD.
 pub fn xml(text: &str) -> String {
     // Control characters are spelt out already, and a `char` is never half of a surrogate pair.
     terminal(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
-/// For Markdown, inside a table cell as well: everything that could be markup, or that a renderer would make a link or a
-/// mention of by itself, is escaped; one line.
+/// For the start of a line of Markdown: like [`markdown`], and what would begin a list, a rule or a heading is escaped.
+pub fn markdown_line(text: &str) -> String {
+    let safe = markdown(text);
+    let digits = safe.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = &safe[digits..];
+    if safe.starts_with(['-', '+', '=']) || digits > 0 && (rest.starts_with(". ") || rest.starts_with(") ")) {
+        format!("{}\\{rest}", &safe[..digits])
+    } else {
+        safe
+    }
+}
+
+/// For Markdown within a line, inside a table cell as well: everything that could be markup, or that a renderer would make a
+/// link or a mention of by itself, is escaped; one line.
 pub fn markdown(text: &str) -> String {
     let shown = terminal(text);
     let mut safe = String::with_capacity(shown.len());
@@ -42,11 +69,6 @@ pub fn markdown(text: &str) -> String {
             '(' if safe.ends_with(']') => safe.push_str("\\("),
             ':' if rest.starts_with("://") => safe.push_str("\\:"),
             '.' if ends_in_www(&safe) => safe.push_str("\\."),
-            // At the beginning of a line these make a list, a rule or a heading of what stands there or above.
-            '-' | '+' | '=' if index == 0 => safe.extend(['\\', character]),
-            '.' | ')' if safe.bytes().all(|byte| byte.is_ascii_digit()) && rest[1..].starts_with(' ') => {
-                safe.extend(['\\', character]);
-            }
             c => safe.push(c),
         }
     }
@@ -160,9 +182,10 @@ mod tests {
     fn markdown_gets_no_markup() {
         assert_eq!(markdown("<b>|`x`|[a](b)"), "&lt;b&gt;\\|\\`x\\`\\|\\[a\\]\\(b)");
         assert_eq!(markdown("http://h www.h @me #1: x"), "http\\://h www\\.h \\@me \\#1: x");
-        assert_eq!(markdown("- item"), "\\- item");
-        assert_eq!(markdown("1. item"), "1\\. item");
-        assert_eq!(markdown("1.5 s"), "1.5 s");
+        assert_eq!(markdown_line("- item"), "\\- item");
+        assert_eq!(markdown("- item"), "- item");
+        assert_eq!(markdown_line("1. item"), "1\\. item");
+        assert_eq!(markdown_line("1.5 s"), "1.5 s");
         assert_eq!(markdown("a\nb"), "a b");
     }
 

@@ -33,7 +33,7 @@
 //! | [`capture`] | the window of a capture, when it is soft, and what of an earlier one is kept |
 //! | [`scenario`] | finished scenarios on disk: finding and reading them |
 //! | [`statistics`] | exact comparison of two small sets of figures |
-//! | [`page`] | a Markdown page in the making |
+//! | [`markup`] | the content of a report, written as Markdown or HTML, with all text escaped |
 //! | [`units`] | durations and rates as people type and read them |
 
 pub mod capture;
@@ -45,6 +45,7 @@ pub mod health;
 pub mod html;
 pub mod http;
 pub mod input;
+pub mod markup;
 pub mod ndjson;
 pub mod page;
 pub mod profile;

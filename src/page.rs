@@ -21,7 +21,7 @@ impl Pen {
     /// Anybody's text, made safe.
     pub fn safe(self, text: &str) -> String {
         match self {
-            Self::Markdown => escape::markdown(text),
+            Self::Markdown => escape::markdown_line(text),
             Self::Html | Self::Sent => escape::html(text),
         }
     }
@@ -29,7 +29,7 @@ impl Pen {
     /// Anybody's text, made safe, for where a text from elsewhere takes a function.
     pub fn escape(self) -> fn(&str) -> String {
         match self {
-            Self::Markdown => escape::markdown,
+            Self::Markdown => escape::markdown_line,
             Self::Html | Self::Sent => escape::html,
         }
     }
@@ -45,7 +45,7 @@ impl Pen {
     /// A link to the file `path` that shows `text`; both may be anybody's.
     pub fn link(self, text: &str, path: &str) -> String {
         match self {
-            Self::Markdown => format!("[{}]({})", escape::markdown(text), escape::url_path(path, true)),
+            Self::Markdown => format!("[{}]({})", escape::markdown_line(text), escape::url_path(path, true)),
             Self::Html => block::link(text, path),
             Self::Sent => escape::html(text),
         }

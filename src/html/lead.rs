@@ -29,7 +29,7 @@ pub struct Card {
 /// The band with the page's first heading: a colour, a mark and a word say the same. `of` says of what; all plain text.
 pub fn band(class: &str, mark: &str, word: &str, of: &str) -> String {
     format!(
-        "<div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{}</span> <h1>{}<span class=\"of\"> {}</span></h1></div>\n",
+        "<div class=\"verdict {class}\"><span class=\"mark\" aria-hidden=\"true\">{}</span> <h1>{}<span class=\"subject\"> {}</span></h1></div>\n",
         escape::html(mark),
         escape::html(word),
         escape::html(of)
@@ -38,17 +38,17 @@ pub fn band(class: &str, mark: &str, word: &str, of: &str) -> String {
 
 /// The cards in the order given.
 pub fn cards(cards: &[Card]) -> String {
-    let mut text = String::from("<dl class=\"facts\">\n");
+    let mut text = String::from("<dl class=\"cards\">\n");
     for Card { label, class, lead, rest, wide } in cards {
         let [label, lead, rest] = [label.clone(), tied(lead), tied(rest)].map(|text| escape::html(&text));
-        let class = format!("lead {class}");
+        let class = format!("headline {class}");
         let class = class.trim_end();
         let _ = if *wide {
             writeln!(text, "<div class=\"wide\"><dt>{label}</dt> <dd>{rest}</dd></div>")
         } else {
             writeln!(
                 text,
-                "<div><dt>{label}</dt> <dd><span class=\"{class}\">{lead}</span> <span class=\"rest\">{rest}</span></dd></div>"
+                "<div><dt>{label}</dt> <dd><span class=\"{class}\">{lead}</span> <span class=\"detail\">{rest}</span></dd></div>"
             )
         };
     }

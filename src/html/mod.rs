@@ -1,20 +1,22 @@
 //! Pages for people, as one file without network, script or anything else beside it.
 //!
-//! | module | what it holds |
+//! | module | content |
 //! |---|---|
-//! | [`document`] | the shell of a page: its one style sheet, landmarks, contents |
-//! | [`block`] | what stands in a page: tables, boxes that scroll, folded text, links |
-//! | [`lead`] | what stands first: the band with what came out, figures shown large, panels side by side |
+//! | [`shell`] | the shell of a page: its one style sheet, landmarks, contents |
+//! | [`components`] | parts of a page: tables, boxes that scroll, folded text, the verdict band, figure cards, panels |
 //! | [`svg`] | drawing: shapes with classes, the text alternative, axes |
 //! | [`scale`] | from seconds or counts to coordinates; ticks that people read |
 //! | [`steps`] | lines that hold a value until the next, thinned out where there are more points than pixels |
 //!
-//! Functions that take plain text escape it themselves; what is markup already is called `markup` or `body`. Charts know no
-//! colour: they have classes, and the style sheet gives each a colour for light and for dark.
+//! maud escapes all text that is put into a page; markup has a type of its own. Charts know no colours: they have classes, and
+//! the style sheet gives each class a colour for light and for dark.
 
 pub mod block;
+pub mod components;
 pub mod document;
 pub mod lead;
+mod palette;
 pub mod scale;
+pub mod shell;
 pub mod steps;
 pub mod svg;

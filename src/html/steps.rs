@@ -1,9 +1,7 @@
 //! Lines that hold a value until the next one, drawn with no more points than there are pixels.
 
-use std::fmt::Write;
-
 use super::scale::Scale;
-use super::svg::number;
+use super::svg::{PathData, number};
 
 /// One stretch without a gap: moments and the values that hold from there on, in the order of time.
 pub type Stretch = Vec<(f64, f64)>;
@@ -38,28 +36,28 @@ pub fn clipped(stretch: &[(f64, f64)], (low, high): (f64, f64)) -> Stretch {
     if part.len() == 1 && part[0].0 <= low { Stretch::new() } else { part }
 }
 
-/// The area between the line and the coordinate `base`, as the `d` of a path.
-pub fn area(stretch: &[(f64, f64)], x: &Scale, y: &Scale, base: f64) -> String {
+/// The area between the line and the coordinate `base`.
+pub fn area(stretch: &[(f64, f64)], x: &Scale, y: &Scale, base: f64) -> PathData {
     match stretch.first() {
-        Some(first) => format!("{}V{}H{}Z", path(stretch, x, y), number(base), number(x.at(first.0))),
-        None => String::new(),
+        Some(start) => path(stretch, x, y).vertical_to(base).horizontal_to(x.at(start.0)).close(),
+        None => PathData::default(),
     }
 }
 
-/// The line as the `d` of a path. Of the points of one pixel column only the first, the lowest, the highest and the last are
-/// drawn (M4: Jugel and others, "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014), which looks the same.
-pub fn path(stretch: &[(f64, f64)], x: &Scale, y: &Scale) -> String {
-    let mut d = String::new();
+/// The line. Of the points of one pixel column only the first, the lowest, the highest and the last are drawn, which looks the
+/// same (M4: Jugel and others, "M4: A Visualization-Oriented Time Series Data Aggregation", VLDB 2014).
+pub fn path(stretch: &[(f64, f64)], x: &Scale, y: &Scale) -> PathData {
+    let mut path = PathData::default();
     let mut level = None;
     for (at, value) in thinned(stretch, x) {
-        let (across, up) = (number(x.at(at)), number(y.at(value)));
-        let _ = match level.replace(up.clone()) {
-            None => write!(d, "M{across} {up}"),
-            Some(before) if before == up => write!(d, "H{across}"),
-            Some(_) => write!(d, "H{across}V{up}"),
+        let (across, up) = (x.at(at), y.at(value));
+        path = match level.replace(number(up)) {
+            None => path.move_to((across, up)),
+            Some(before) if before == number(up) => path.horizontal_to(across),
+            Some(_) => path.horizontal_to(across).vertical_to(up),
         };
     }
-    d
+    path
 }
 
 fn thinned(stretch: &[(f64, f64)], x: &Scale) -> Vec<(f64, f64)> {
@@ -92,14 +90,14 @@ mod tests {
         assert_eq!(clipped(&stretch, (-9.0, 8.0)), stretch);
         assert_eq!(clipped(&stretch, (9.0, 10.0)), []);
         let (x, y) = (Scale::new((0.0, 6.0), (0.0, 60.0)), Scale::new((0.0, 5.0), (50.0, 0.0)));
-        assert_eq!(area(&clipped(&stretch, (0.0, 6.0)), &x, &y, 50.0), "M0 40H20V20H60V50H0Z");
-        assert_eq!(area(&[], &x, &y, 50.0), "");
+        assert_eq!(area(&clipped(&stretch, (0.0, 6.0)), &x, &y, 50.0).as_str(), "M0 40H20V20H60V50H0Z");
+        assert_eq!(area(&[], &x, &y, 50.0).as_str(), "");
     }
 
     #[test]
     fn a_value_holds_until_the_next() {
         let (x, y) = (Scale::new((0.0, 10.0), (0.0, 100.0)), Scale::new((0.0, 5.0), (50.0, 0.0)));
-        assert_eq!(path(&[(0.0, 0.0), (2.0, 1.0), (4.0, 1.0), (5.0, 0.0)], &x, &y), "M0 50H20V40H40H50V50");
+        assert_eq!(path(&[(0.0, 0.0), (2.0, 1.0), (4.0, 1.0), (5.0, 0.0)], &x, &y).as_str(), "M0 50H20V40H40H50V50");
     }
 
     #[test]
@@ -111,6 +109,6 @@ mod tests {
         let kept = thinned(&points, &x);
         assert!(kept.len() <= 4 * 101, "{}", kept.len());
         assert!(kept.contains(&(54_321.0, 100.0)) && kept.contains(&points[0]) && kept.contains(&points[99_999]));
-        assert!(path(&points, &x, &y).len() < 10_000);
+        assert!(path(&points, &x, &y).as_str().len() < 10_000);
     }
 }

@@ -1,19 +1,73 @@
-//! Drawing: shapes with classes, groups that say what they are, axes, and the text alternative of the whole.
+//! Drawing: shapes with classes, groups with titles, axes, and a text alternative for the whole.
+//!
+//! A shape has a class and, beside it, the light theme's colours of that class as attributes.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
+use maud::{Markup, PreEscaped, html};
+
+use super::components::scroll;
+use super::palette;
 use super::scale::Scale;
 use crate::escape;
 
-/// Where a text stands with regard to its coordinate.
+/// The part of a text that stands at its coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
-    /// It begins there.
+    /// The beginning.
     Start,
-    /// Its middle is there.
+    /// The middle.
     Middle,
-    /// It ends there.
+    /// The end.
     End,
+}
+
+/// The `d` attribute of a path: commands and coordinates, nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct PathData(String);
+
+impl PathData {
+    /// A path that begins at this point.
+    pub fn start((x, y): (f64, f64)) -> Self {
+        Self::default().move_to((x, y))
+    }
+
+    /// Moves to a point without drawing.
+    pub fn move_to(self, (x, y): (f64, f64)) -> Self {
+        self.command(format_args!("M{} {}", number(x), number(y)))
+    }
+
+    /// A straight line to a point.
+    pub fn line_to(self, (x, y): (f64, f64)) -> Self {
+        self.command(format_args!("L{} {}", number(x), number(y)))
+    }
+
+    /// A horizontal line to this coordinate.
+    pub fn horizontal_to(self, x: f64) -> Self {
+        self.command(format_args!("H{}", number(x)))
+    }
+
+    /// A vertical line to this coordinate.
+    pub fn vertical_to(self, y: f64) -> Self {
+        self.command(format_args!("V{}", number(y)))
+    }
+
+    /// A line back to the beginning.
+    pub fn close(self) -> Self {
+        self.command(format_args!("Z"))
+    }
+
+    /// The commands as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn command(mut self, command: fmt::Arguments<'_>) -> Self {
+        // Writing to a String cannot fail.
+        let _ = self.0.write_fmt(command);
+        self
+    }
 }
 
 /// A drawing in the making, in units that are pixels at its natural size. Writing to a string cannot fail.
@@ -40,45 +94,49 @@ impl Svg {
         Self { width, height, body: String::new() }
     }
 
-    /// Puts `other` over what is drawn so far; both have the same coordinates.
-    pub fn put(&mut self, other: &Self) {
+    /// Draws `other`, which has the same coordinates, over the shapes so far.
+    pub fn overlay(&mut self, other: &Self) {
         self.body.push_str(&other.body);
     }
 
-    /// A rectangle from (`x`, `y`), at least as wide as can be seen.
+    /// Writes an element up to its end; the colours stand behind the geometry.
+    fn element(&mut self, name: &str, class: &str, geometry: fmt::Arguments<'_>) {
+        let (shown, colours) = (escape::html(class), palette::attributes(name, class));
+        let _ = write!(self.body, "<{name} class=\"{shown}\"{geometry}{colours}");
+    }
+
+    fn empty_element(&mut self, name: &str, class: &str, geometry: fmt::Arguments<'_>) {
+        self.element(name, class, geometry);
+        self.body.push_str("/>");
+    }
+
+    /// A rectangle from (`x`, `y`), wide enough to be seen.
     pub fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
-        let (width, height) = (width.max(0.5), height.max(0.5));
-        let _ = write!(
-            self.body,
-            "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-            number(x),
-            number(y),
-            number(width),
-            number(height)
-        );
+        let (x, y, width, height) = (number(x), number(y), number(width.max(0.5)), number(height.max(0.5)));
+        self.empty_element("rect", class, format_args!(" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\""));
     }
 
     /// A straight line.
-    pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
-        self.path(class, &format!("M{} {}L{} {}", number(x1), number(y1), number(x2), number(y2)));
+    pub fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
+        self.shape(class, &PathData::start(from).line_to(to));
+    }
+
+    /// A path; nothing where it has no commands.
+    pub fn shape(&mut self, class: &str, PathData(d): &PathData) {
+        if !d.is_empty() {
+            self.empty_element("path", class, format_args!(" d=\"{d}\""));
+        }
     }
 
     /// A path; `d` holds nothing but numbers and commands.
     pub fn path(&mut self, class: &str, d: &str) {
-        if !d.is_empty() {
-            let _ = write!(self.body, "<path class=\"{class}\" d=\"{d}\"/>");
-        }
+        self.shape(class, &PathData(escape::html(d)));
     }
 
     /// A circle.
     pub fn circle(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
-        let _ = write!(
-            self.body,
-            "<circle class=\"{class}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>",
-            number(x),
-            number(y),
-            number(radius)
-        );
+        let (x, y, radius) = (number(x), number(y), number(radius));
+        self.empty_element("circle", class, format_args!(" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\""));
     }
 
     /// Plain text with its baseline at `y`.
@@ -88,12 +146,12 @@ impl Svg {
             Anchor::Middle => " text-anchor=\"middle\"",
             Anchor::End => " text-anchor=\"end\"",
         };
-        let text = escape::html(text);
-        let _ =
-            write!(self.body, "<text class=\"{class}\" x=\"{}\" y=\"{}\"{anchor}>{text}</text>", number(x), number(y));
+        let (x, y, text) = (number(x), number(y), escape::html(text));
+        self.element("text", class, format_args!(" x=\"{x}\" y=\"{y}\"{anchor}"));
+        let _ = write!(self.body, ">{text}</text>");
     }
 
-    /// What `draw` draws, with plain text that pointing at it shows.
+    /// A group that shows `title` when it is pointed at.
     pub fn titled(&mut self, title: &str, draw: impl FnOnce(&mut Self)) {
         let _ = write!(self.body, "<g><title>{}</title>", escape::html(title));
         draw(self);
@@ -124,7 +182,7 @@ impl Svg {
     }
 
     /// Horizontal lines at `ticks` between two coordinates, with labels before them.
-    pub fn rungs(&mut self, y: &Scale, ticks: &[f64], (left, right): (f64, f64), label: fn(f64) -> String) {
+    pub fn grid(&mut self, y: &Scale, ticks: &[f64], (left, right): (f64, f64), label: fn(f64) -> String) {
         for tick in ticks {
             let at = y.at(*tick);
             self.line("grid", (left, at), (right, at));
@@ -132,19 +190,36 @@ impl Svg {
         }
     }
 
-    /// The drawing in a box that scrolls, with its text alternative: `title` names it, `finding` says what it shows. All plain
-    /// text; `id` is unique in its page.
+    /// The drawing in a box that scrolls, with its text alternative: `title` names it and `finding` says what it shows. `id` is
+    /// unique in its page.
+    pub fn into_figure(self, id: &str, title: &str, finding: &str) -> Markup {
+        let (width, height) = (number(self.width), number(self.height));
+        let svg = html! {
+            svg id=(id) class="chart" role="img" aria-labelledby=(format!("{id}-t {id}-d"))
+                viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height) font-family="sans-serif" {
+                title id=(format!("{id}-t")) { (title) }
+                desc id=(format!("{id}-d")) { (finding) }
+                (self.into_shapes())
+            }
+        };
+        scroll(&format!("Chart: {title}"), &svg)
+    }
+
+    /// The same for a page that is put together as text.
     pub fn figure(self, id: &str, title: &str, finding: &str) -> String {
-        let Self { width, height, body } = self;
-        let svg = format!(
-            "<svg id=\"{id}\" class=\"chart\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" \
-             height=\"{1}\"><title id=\"{id}-t\">{2}</title><desc id=\"{id}-d\">{3}</desc>{body}</svg>",
-            number(width),
-            number(height),
-            escape::html(title),
-            escape::html(finding),
-        );
-        super::block::scroll(&format!("Chart: {title}"), &svg)
+        self.into_figure(id, title, finding).into_string()
+    }
+
+    /// The shapes without the element around them.
+    pub fn into_shapes(self) -> Markup {
+        PreEscaped(self.body)
+    }
+
+    /// A sample of a class for a legend.
+    pub fn sample(class: &str) -> Markup {
+        let mut svg = Self::new(14.0, 12.0);
+        svg.rect(class, (1.0, 1.0), (12.0, 10.0));
+        html! { svg width="14" height="12" aria-hidden="true" focusable="false" { (svg.into_shapes()) } }
     }
 }
 
@@ -161,11 +236,11 @@ mod tests {
     fn text_is_escaped_and_the_alternative_is_there() {
         let mut svg = Svg::new(100.0, 20.0);
         svg.titled("<b>", |svg| svg.text("tick", (1.0, 2.0), Anchor::End, "\"&"));
-        let figure = svg.figure("x", "T", "It is <5 s");
+        let figure = svg.into_figure("x", "T", "It is <5 s").into_string();
         assert!(figure.contains("role=\"img\" aria-labelledby=\"x-t x-d\""));
         assert!(figure.contains("<title id=\"x-t\">T</title><desc id=\"x-d\">It is &lt;5 s</desc>"));
         assert!(figure.contains(
-            "<g><title>&lt;b&gt;</title><text class=\"tick\" x=\"1\" y=\"2\" text-anchor=\"end\">&quot;&amp;</text></g>"
+            "<g><title>&lt;b&gt;</title><text class=\"tick\" x=\"1\" y=\"2\" text-anchor=\"end\" fill=\"#56606c\" font-size=\"11px\">&quot;&amp;</text></g>"
         ));
     }
 }

@@ -68,7 +68,7 @@ impl Chart {
         let width = WIDTH.max(LEFT + BAND * levels.len() as f64);
         let band = (width - LEFT) / levels.len().max(1) as f64;
         let mut chart = Self { svg: Svg::new(width, HEIGHT), band, y: Scale::new((0.0, most), (BOTTOM, TOP)) };
-        chart.svg.rungs(&chart.y, ticks, (LEFT, width), label);
+        chart.svg.grid(&chart.y, ticks, (LEFT, width), label);
         chart.svg.line("base", (LEFT, BOTTOM), (width, BOTTOM));
         chart.svg.text("tick", (0.0, BOTTOM + 17.0), Anchor::Start, "level");
         for (index, level) in levels.iter().enumerate() {

@@ -24,8 +24,8 @@ pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f6
     let y = Scale::new((0.0, high), (y0, y1));
     let levels: Vec<(f64, f64)> = load.levels.iter().map(|(at, level)| (axis.seconds(*at), *level as f64)).collect();
     let levels = steps::clipped(&levels, axis.x.ends());
-    svg.path("area", &steps::area(&levels, &axis.x, &y, y0));
-    svg.path("step", &steps::path(&levels, &axis.x, &y));
+    svg.shape("area", &steps::area(&levels, &axis.x, &y, y0));
+    svg.shape("step", &steps::path(&levels, &axis.x, &y));
     svg.line("base", (LEFT, y0), (RIGHT, y0));
     svg.text("tick", (LEFT - 8.0, y0 + 4.0), Anchor::End, "0");
     svg.text("tick", (LEFT - 8.0, y1 + 4.0), Anchor::End, &count_label(high));
@@ -81,8 +81,8 @@ pub(super) fn queues(svg: &mut Svg, axis: &Axis, sampled: &Sampled, top: f64) ->
         let y = Scale::new((0.0, highest), (base, base - QUEUE + 4.0));
         svg.titled(&format!("{}: at most {} messages ready", queue.name, count_label(*high)), |svg| {
             for part in parts {
-                svg.path("area", &steps::area(part, &axis.x, &y, base));
-                svg.path("step", &steps::path(part, &axis.x, &y));
+                svg.shape("area", &steps::area(part, &axis.x, &y, base));
+                svg.shape("step", &steps::path(part, &axis.x, &y));
             }
         });
         svg.line("grid", (LEFT, base), (RIGHT, base));

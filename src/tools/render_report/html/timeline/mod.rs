@@ -68,7 +68,7 @@ impl Axis {
         for y in [12.0, bottom + 18.0] {
             whole.text("tick", (0.0, y), Anchor::Start, since);
         }
-        whole.put(svg);
+        whole.overlay(svg);
         whole
     }
 }
