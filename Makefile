@@ -397,10 +397,11 @@ dist: ## Make an archive of the tools, with man pages, completions, profiles and
 	./scripts/archive "$$to" '$(DIST)'
 
 .PHONY: check
-check: ## Format, lints and documentation, with warnings as errors
+check: ## Format, lints, documentation and imports between modules, with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --quiet
+	$(CARGO) test --locked --test layers --quiet
 
 .PHONY: test
 test: check ## Everything that `check` does, and all tests

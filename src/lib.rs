@@ -20,8 +20,9 @@
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
-//! | [`health`] | whether the target is well |
+//! | [`health`] | the target's health check and the settings it reports |
 //! | [`escape`] | text from targets made safe for Markdown, HTML, CSV, XML and the terminal |
+//! | [`promql`] | recognising plain selectors in PromQL |
 //! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
 //! | [`html`] | pages for people: the shell, tables, charts as inline SVG |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
@@ -50,6 +51,7 @@ pub mod ndjson;
 pub mod page;
 pub mod profile;
 pub mod prometheus;
+pub mod promql;
 pub mod record;
 pub mod runs;
 pub mod scenario;

@@ -1,13 +1,13 @@
-//! Which target, through which profile: the arguments that `await-idle`, `submit-jobs` and `poll-jobs` share.
+//! The target and its profile: the arguments that `await-idle`, `submit-jobs` and `poll-jobs` share.
 
 use std::path::PathBuf;
 
 use crate::cli::Failure;
 use crate::http::{BaseUrl, HttpArgs};
-use crate::profile::{Place, Profile, Values, fill};
+use crate::profile::{Escaping, Profile, TemplateValues, fill};
 use crate::record::Job;
 
-/// Which target, and how to reach it.
+/// The target, and how to reach it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TargetArgs {
     /// The target's base URL; by default the one in the Run record, else the profile's
@@ -16,58 +16,58 @@ pub struct TargetArgs {
     /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// How to reach it.
+    /// The HTTP flags.
     #[command(flatten)]
     pub http: HttpArgs,
 }
 
 impl TargetArgs {
-    /// The profile that was asked for.
+    /// Loads the profile that `--profile` names, or the default one.
     pub fn profile(&self) -> Result<Profile, Failure> {
         Profile::load(self.profile.as_deref())
     }
 
-    /// The base URL that was asked for; none where the flag and the environment are silent or empty.
+    /// The base URL in `--target` or `TARGET`; none if both are absent or empty.
     pub fn base_url(&self) -> Result<Option<BaseUrl>, Failure> {
         let given = self.target.as_deref().filter(|url| !url.trim().is_empty());
         given.map(|url| BaseUrl::parse(url, "--target")).transpose()
     }
 
-    /// The base URL that was asked for, else the profile's.
+    /// The base URL in `--target` or `TARGET`, else the profile's.
     pub fn base_url_or(&self, profile: &Profile) -> Result<BaseUrl, Failure> {
         self.base_url()?.map_or_else(|| BaseUrl::parse(&profile.target, "the profile's target"), Ok)
     }
 }
 
-/// A poll of one job, as the profile says it.
+/// The request that polls one job, built from the profile.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PollRequest {
-    /// Where to ask.
+    /// The URL.
     pub url: String,
-    /// What goes with it.
+    /// The headers of this poll.
     pub headers: Vec<(String, String)>,
 }
 
 impl PollRequest {
-    /// Asks for `job`, which the target calls `id`.
-    pub fn of(job: &Job, id: &str, profile: &Profile, base: &BaseUrl) -> Self {
-        Self::filled(
+    /// A poll of `job`, whose id at the target is `id`.
+    pub fn for_job(job: &Job, id: &str, profile: &Profile, base: &BaseUrl) -> Self {
+        Self::build(
             profile,
             base,
-            &Values { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, id },
+            &TemplateValues { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, id },
         )
     }
 
-    /// Asks for what the target calls `id`, where nothing else is known of it.
-    pub fn bare(id: &str, profile: &Profile, base: &BaseUrl) -> Self {
-        Self::filled(profile, base, &Values { id, ..Values::default() })
+    /// A poll of the job with this id, of which nothing else is known.
+    pub fn for_id(id: &str, profile: &Profile, base: &BaseUrl) -> Self {
+        Self::build(profile, base, &TemplateValues { id, ..TemplateValues::default() })
     }
 
-    fn filled(profile: &Profile, base: &BaseUrl, values: &Values<'_>) -> Self {
+    fn build(profile: &Profile, base: &BaseUrl, values: &TemplateValues<'_>) -> Self {
         let headers = profile.poll.headers.iter();
         Self {
-            url: base.join(&fill(&profile.poll.path, values, Place::Path)),
-            headers: headers.map(|(name, value)| (name.clone(), fill(value, values, Place::Text))).collect(),
+            url: base.join(&fill(&profile.poll.path, values, Escaping::Path)),
+            headers: headers.map(|(name, value)| (name.clone(), fill(value, values, Escaping::Text))).collect(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How to reach an HTTP server: the flags that every tool that speaks HTTP shares, and the agents that they make.
+//! The HTTP flags that the tools share, and the clients that they configure.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,25 +7,26 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::{Client, Connections};
+use super::{ClientFactory, Connections};
 use crate::cli::Failure;
 use crate::units;
 
 /// ureq's own buffers are sixteen times this, for each connection.
 const BUFFER: usize = 8 * 1024;
-/// A connection that was idle for longer is not used again: common servers close theirs after 5 s, and a request that is sent
-/// in that moment fails for no fault of the target.
+/// A connection that was idle for longer is not reused: common servers close theirs after 5 s, and a request sent at that
+/// moment fails through no fault of the target.
 const IDLE_AGE: Duration = Duration::from_secs(4);
-/// Whether the value of the header `name` is a secret, wherever it would be shown.
+
+/// Returns true if the value of the header `name` is a secret that must not be shown.
 pub fn is_secret(name: &str) -> bool {
     SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str())
 }
 
-/// Headers whose values are secrets, which a process list would show.
+/// Headers whose values are secrets; a process list would show them.
 const SECRET_HEADERS: [&str; 6] =
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"];
 
-/// How to reach an HTTP server.
+/// The flags for HTTP.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "HTTP")]
 pub struct HttpArgs {
@@ -50,8 +51,8 @@ pub struct HttpArgs {
 }
 
 impl HttpArgs {
-    /// A maker of agents. Reads the files and the environment variable that the arguments name.
-    pub fn client(&self, connections: Connections) -> Result<Client, Failure> {
+    /// A factory of clients. Reads the files and the environment variable that the arguments name.
+    pub fn client_factory(&self, connections: Connections) -> Result<ClientFactory, Failure> {
         let (timeout, idle) = (Some(self.timeout), usize::from(connections == Connections::Kept));
         let config = Agent::config_builder()
             .timeout_connect(timeout)
@@ -72,7 +73,7 @@ impl HttpArgs {
             .user_agent(concat!("stress-suite/", env!("CARGO_PKG_VERSION")))
             .tls_config(self.tls()?)
             .build();
-        Ok(Client { config, headers: self.header_map()?, timeout: self.timeout })
+        Ok(ClientFactory { config, headers: self.header_map()?, timeout: self.timeout })
     }
 
     fn tls(&self) -> Result<TlsConfig, Failure> {
@@ -95,12 +96,12 @@ impl HttpArgs {
             map.append(name, value);
         }
         if let Some(file) = &self.header_file {
-            let named = |number: usize, error: &dyn std::fmt::Display| {
+            let failure = |number: usize, error: &dyn std::fmt::Display| {
                 Failure::usage(format!("--header-file {} line {number}: {error}", file.display()))
             };
-            let text = std::fs::read_to_string(file).map_err(|error| named(0, &error))?;
+            let text = std::fs::read_to_string(file).map_err(|error| failure(0, &error))?;
             for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-                let (name, mut value) = header(line).map_err(|error| named(index + 1, &error))?;
+                let (name, mut value) = header(line).map_err(|error| failure(index + 1, &error))?;
                 value.set_sensitive(true);
                 map.append(name, value);
             }
@@ -117,12 +118,12 @@ impl HttpArgs {
         Ok(map)
     }
 
-    /// Whether secrets go with every request: they are meant for one server, and not for whoever a stream names.
+    /// Returns true if every request carries secrets. They are meant for one server, and a stream must not choose another.
     pub fn has_secrets(&self) -> bool {
         self.header_file.is_some() || self.token_env.is_some()
     }
 
-    /// These headers as arguments of curl, without showing a secret.
+    /// The curl arguments that send the same headers, without showing a secret.
     pub fn curl_arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = self.headers.iter().map(|line| format!("-H {}", shell_quoted(line))).collect();
         arguments.extend(
@@ -141,7 +142,7 @@ pub fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// The value is never part of the error: it may be a secret.
+/// Parses `Name: value`. The error never contains the value, which may be a secret.
 fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = line.split_once(':').ok_or("a header is written `Name: value`")?;
     let name =
@@ -152,22 +153,22 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 fn certificates(file: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Failure> {
-    let named = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| named(&error))?;
+    let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| failure(&error))?;
     let mut found = Vec::new();
     for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| named(&error))? {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| failure(&error))? {
             found.push(certificate);
         }
     }
-    if found.is_empty() { Err(named(&"no certificate in it")) } else { Ok(found) }
+    if found.is_empty() { Err(failure(&"no certificate in it")) } else { Ok(found) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::http::{Method, Trouble};
+    use crate::http::{HttpError, Method};
 
     fn args() -> HttpArgs {
         HttpArgs {
@@ -181,7 +182,7 @@ mod tests {
     }
 
     fn refused(args: &HttpArgs) -> String {
-        args.client(Connections::Kept).unwrap_err().message().unwrap().to_owned()
+        args.client_factory(Connections::Kept).unwrap_err().message().unwrap().to_owned()
     }
 
     #[test]
@@ -201,10 +202,10 @@ mod tests {
     #[test]
     fn a_refused_connection_is_known_never_to_have_been_made() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let exchange = args().client(Connections::Fresh).unwrap().exchange();
-        let trouble =
-            exchange.send(&Method::GET, &format!("http://127.0.0.1:{port}/"), &[], None, &Clock::system()).unwrap_err();
-        assert_eq!(trouble, Trouble::NotConnected("connection refused".to_owned()));
+        let client = args().client_factory(Connections::Fresh).unwrap().client();
+        let error =
+            client.send(&Method::GET, &format!("http://127.0.0.1:{port}/"), &[], None, &Clock::system()).unwrap_err();
+        assert_eq!(error, HttpError::NotConnected("connection refused".to_owned()));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! One way to make an HTTP agent, to exchange a request for an answer, and to tell errors apart.
+//! The one HTTP client of the tools, and the distinction between its errors.
 //!
-//! ureq is used with what was measured of it in mind: a timeout for each phase and never one for the whole call (that
-//! costs a thread a request), an agent for each thread (the pool of a shared one is a lock), small buffers, no proxy
-//! (a load test measures the target, not a proxy that the environment happens to name).
+//! Measurements decided how ureq is used: a timeout for each phase and none for the whole call (that costs a thread per
+//! request), an agent for each thread (the pool of a shared one is a lock), small buffers, no proxy (a load test measures
+//! the target, not a proxy that the environment happens to name).
 
 mod args;
 mod head;
@@ -23,45 +23,47 @@ use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
 use head::Head;
-pub use stream::{FORM, Streamed, form};
+pub use stream::{FORM, StreamedAnswer, form};
 pub use ureq::http::Method;
 pub use url::BaseUrl;
 
-/// Bodies beyond this are an error, so that a target cannot fill the memory.
+/// The longest body that is read; a longer one is an error, so that a target cannot fill the memory.
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;
 
-/// Whether an agent keeps its connections for the next request.
+/// The reuse of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connections {
-    /// Kept: for polls, which may be sent again.
+    /// Reused for the next request: for polls, which may be sent again.
     Kept,
-    /// A fresh one for each request. A kept connection may die in the moment in which a request is sent on it, and then
-    /// nobody knows whether the request arrived; a submission must not be put into that doubt.
+    /// A new connection for each request. A reused one may die just as a request is sent, and then nobody knows if the
+    /// request arrived; a submission must not risk that.
     Fresh,
 }
 
-/// Makes agents that all behave alike.
+/// Makes clients that share one configuration.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ClientFactory {
     config: Config,
     headers: HeaderMap,
     timeout: Duration,
 }
 
-/// An answer with a body that was read whole.
+/// An answer whose body was read to its end.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The body; bytes that are not UTF-8 are replaced, which `body_is_utf8` tells.
+    /// The body; bytes that are not UTF-8 are replaced, and then `body_is_utf8` is false.
     pub body: String,
-    /// Whether the body is what the server sent, to the byte.
+    /// True if the body is byte for byte as the server sent it.
     pub body_is_utf8: bool,
+    /// The time that a cache has held the answer (`Age`); zero if it came from the server itself.
+    pub age: Duration,
     /// The server's `Date`.
     pub date: Option<Timestamp>,
-    /// How long `Retry-After` asks to wait.
+    /// The wait that `Retry-After` asks for.
     pub retry_after: Option<Duration>,
-    /// Where a redirect points.
+    /// The target of a redirect.
     pub location: Option<String>,
 }
 
@@ -78,50 +80,50 @@ impl Answer {
     }
 }
 
-/// Why an exchange brought no answer, told apart by what the server may have seen of it.
+/// The reason why no answer came, by what the server may have seen of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum HttpError {
     /// No connection was made: the server has seen nothing.
     NotConnected(String),
     /// The request may have arrived, and no answer came.
     NoAnswer(String),
-    /// An answer with this status began and its body did not come whole.
-    Cut(u16, String),
+    /// An answer with this status began, and its body ended early.
+    Truncated(u16, String),
     /// The request cannot be sent: a header or the URL is not valid.
     Invalid(String),
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotConnected(what) | Self::NoAnswer(what) | Self::Invalid(what) => f.write_str(what),
-            Self::Cut(status, what) => write!(f, "HTTP {status}, then the answer broke off: {what}"),
+            Self::Truncated(status, what) => write!(f, "HTTP {status}, then the answer broke off: {what}"),
         }
     }
 }
 
-/// One agent, for one thread.
+/// An HTTP client for one thread.
 #[derive(Clone, Debug)]
-pub struct Exchange {
+pub struct Client {
     agent: Agent,
     headers: HeaderMap,
     timeout: Duration,
 }
 
-impl Client {
-    /// Sends `name: value` with every request, in place of what was sent so far under that name.
+impl ClientFactory {
+    /// Sends `name: value` with every request, replacing any header of that name.
     pub fn insert_header(&mut self, name: HeaderName, mut value: HeaderValue, secret: bool) {
         value.set_sensitive(secret);
         self.headers.insert(name, value);
     }
 
-    /// An agent for one thread.
-    pub fn exchange(&self) -> Exchange {
-        Exchange { agent: self.config.new_agent(), headers: self.headers.clone(), timeout: self.timeout }
+    /// A client for one thread.
+    pub fn client(&self) -> Client {
+        Client { agent: self.config.new_agent(), headers: self.headers.clone(), timeout: self.timeout }
     }
 }
 
-impl Exchange {
+impl Client {
     /// Sends a request and reads the whole answer. `extra` headers replace the client's of the same name.
     pub fn send(
         &self,
@@ -130,19 +132,19 @@ impl Exchange {
         extra: &[(String, String)],
         body: Option<&str>,
         clock: &Clock,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, HttpError> {
         let request = self.request(method, url, extra, body)?;
-        let response = self.agent.run(request).map_err(|error| self.trouble(&error))?;
+        let response = self.agent.run(request).map_err(|error| self.http_error(&error))?;
         let (parts, mut body) = response.into_parts();
         let status = parts.status.as_u16();
         let bytes = body.with_config().limit(BODY_LIMIT).read_to_vec();
-        let bytes = bytes.map_err(|error| Trouble::Cut(status, self.describe(&error)))?;
-        let Head { date, retry_after, location, .. } = Head::of(&parts, clock);
+        let bytes = bytes.map_err(|error| HttpError::Truncated(status, self.describe(&error)))?;
+        let Head { age, date, retry_after, location, .. } = Head::from_parts(&parts, clock);
         let (body, body_is_utf8) = match String::from_utf8(bytes) {
             Ok(body) => (body, true),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
         };
-        Ok(Answer { status, body, body_is_utf8, date, retry_after, location })
+        Ok(Answer { status, body, body_is_utf8, age, date, retry_after, location })
     }
 
     fn request(
@@ -151,8 +153,8 @@ impl Exchange {
         url: &str,
         extra: &[(String, String)],
         body: Option<&str>,
-    ) -> Result<Request<String>, Trouble> {
-        let invalid = |error: &dyn std::fmt::Display| Trouble::Invalid(error.to_string());
+    ) -> Result<Request<String>, HttpError> {
+        let invalid = |error: &dyn std::fmt::Display| HttpError::Invalid(error.to_string());
         let mut request = Request::builder().method(method).uri(url).body(body.unwrap_or_default().to_owned());
         let headers = request.as_mut().map_err(|error| invalid(error))?.headers_mut();
         headers.extend(self.headers.clone());
@@ -171,17 +173,17 @@ impl Exchange {
         request.map_err(|error| invalid(&error))
     }
 
-    fn trouble(&self, error: &ureq::Error) -> Trouble {
+    fn http_error(&self, error: &ureq::Error) -> HttpError {
         let what = self.describe(error);
         match error {
             ureq::Error::HostNotFound
             | ureq::Error::ConnectionFailed
             | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
             | ureq::Error::Tls(_)
-            | ureq::Error::Rustls(_) => Trouble::NotConnected(what),
-            ureq::Error::Io(cause) if never_connected(cause) => Trouble::NotConnected(what),
-            ureq::Error::Http(_) | ureq::Error::BadUri(_) => Trouble::Invalid(what),
-            _ => Trouble::NoAnswer(what),
+            | ureq::Error::Rustls(_) => HttpError::NotConnected(what),
+            ureq::Error::Io(cause) if never_connected(cause) => HttpError::NotConnected(what),
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => HttpError::Invalid(what),
+            _ => HttpError::NoAnswer(what),
         }
     }
 
@@ -206,7 +208,7 @@ impl Exchange {
     }
 }
 
-/// Errors that can only come from making a connection. A reset or an early end may come from either, so they are not here.
+/// Returns true for errors that only connecting can cause. A reset or an early end may also happen later, so they do not count.
 fn never_connected(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(

@@ -1,4 +1,4 @@
-//! Answers that are read as they arrive, and bodies as HTML forms send them.
+//! Answers that are read as they arrive, and form bodies.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -7,40 +7,40 @@ use ureq::BodyReader;
 use ureq::http::Method;
 
 use super::head::Head;
-use super::{Exchange, Trouble};
+use super::{Client, HttpError};
 use crate::clock::Clock;
 use crate::record::Timestamp;
 
 /// The content type of a body that [`form`] makes.
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
-/// An answer whose body is still to be read, by its [`Read`], without any limit to its size.
+/// An answer whose body is still to be read, by its [`Read`], without a limit on its size.
 ///
-/// Errors of reading say in words what happened to the connection; they mean that the body did not come whole.
-pub struct Streamed {
+/// Read errors describe what happened to the connection; they mean that the body ended early.
+pub struct StreamedAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The server's `Content-Type`.
     pub content_type: Option<String>,
     /// The server's `Date`.
     pub date: Option<Timestamp>,
-    /// How long `Retry-After` asks to wait.
+    /// The wait that `Retry-After` asks for.
     pub retry_after: Option<Duration>,
-    /// Where a redirect points.
+    /// The target of a redirect.
     pub location: Option<String>,
     body: BodyReader<'static>,
-    exchange: Exchange,
+    client: Client,
 }
 
-impl std::fmt::Debug for Streamed {
+impl std::fmt::Debug for StreamedAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Streamed").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("StreamedAnswer").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
-impl Exchange {
-    /// Sends a request and gives the answer as soon as its headers are there. `extra` headers replace the client's of the
-    /// same name. The body may take as long as it likes, so long as no single wait for more of it exceeds the timeout.
+impl Client {
+    /// Sends a request and returns the answer once its headers have arrived. `extra` headers replace the client's of the
+    /// same name. The timeout bounds each wait for more of the body, not the whole of it.
     pub fn open(
         &self,
         method: &Method,
@@ -48,44 +48,44 @@ impl Exchange {
         extra: &[(String, String)],
         body: Option<&str>,
         clock: &Clock,
-    ) -> Result<Streamed, Trouble> {
+    ) -> Result<StreamedAnswer, HttpError> {
         let request = self.request(method, url, extra, body)?;
         let request = self.agent.configure_request(request);
         let request = request.timeout_recv_body(None).timeout_per_read(Some(self.timeout)).build();
-        let response = self.agent.run(request).map_err(|error| self.trouble(&error))?;
+        let response = self.agent.run(request).map_err(|error| self.http_error(&error))?;
         let (parts, body) = response.into_parts();
-        let Head { content_type, date, retry_after, location } = Head::of(&parts, clock);
-        Ok(Streamed {
+        let Head { content_type, date, retry_after, location, .. } = Head::from_parts(&parts, clock);
+        Ok(StreamedAnswer {
             status: parts.status.as_u16(),
             content_type,
             date,
             retry_after,
             location,
             body: body.into_with_config().limit(u64::MAX).reader(),
-            exchange: self.clone(),
+            client: self.clone(),
         })
     }
 }
 
-impl Streamed {
+impl StreamedAnswer {
     /// The first `limit` bytes of the body, as text; shorter where the body ends or breaks off before.
     pub fn start(self, limit: u64) -> String {
         let mut bytes = Vec::new();
-        // What came before a break is what there is to be shown; that it broke says nothing about why it was refused.
+        // The bytes before a break are shown; the break itself does not explain the refusal.
         let _ = self.take(limit).read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-impl Read for Streamed {
+impl Read for StreamedAnswer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.body.read(buffer).map_err(|error| {
             let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
             let words = match cause {
                 Some(ureq::Error::Timeout(ureq::Timeout::PerRead)) => {
-                    format!("nothing more came for {}", crate::units::seconds(self.exchange.timeout.as_secs_f64()))
+                    format!("nothing more came for {}", crate::units::seconds(self.client.timeout.as_secs_f64()))
                 }
-                Some(cause) => self.exchange.describe(cause),
+                Some(cause) => self.client.describe(cause),
                 None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
                 None => error.to_string(),
             };
@@ -94,7 +94,7 @@ impl Read for Streamed {
     }
 }
 
-/// A form's body (WHATWG URL, section 5.2) of `pairs`, in their order.
+/// The form body (WHATWG URL, section 5.2) of `pairs`, in their order.
 pub fn form(pairs: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }

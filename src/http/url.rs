@@ -13,7 +13,7 @@ impl BaseUrl {
     pub fn parse(text: &str, flag: &str) -> Result<Self, Failure> {
         let refused = |what: &str| Failure::usage(format!("{flag}: {what}; write it as http://HOST:PORT"));
         if text.contains('@') {
-            // The text is not repeated: it may hold a password.
+            // The text may hold a password, so the message does not repeat it.
             return Err(refused("a URL must not carry a user or a password (use --header-file)"));
         }
         let uri: Uri = text.trim().parse().map_err(|_| refused(&format!("`{text}` is not a URL")))?;
@@ -27,7 +27,7 @@ impl BaseUrl {
         Ok(Self(text.trim().trim_end_matches('/').to_owned()))
     }
 
-    /// This base and `path` below it.
+    /// The URL of `path` below this base.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }

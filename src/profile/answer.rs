@@ -1,14 +1,14 @@
-//! What a target's answer says, read by its profile's pointers.
+//! Reads a target's answer by its profile's pointers.
 
 use serde_json::value::RawValue;
 
-use super::{Profile, StagesAt, Times};
+use super::{Profile, StagePointers, TimePointers};
 use crate::record::raw::{elements, members, pointer, scalar};
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
-/// What a status word means.
+/// The meaning of a status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum StatusMeaning {
     /// Accepted and not begun.
     Waiting,
     /// Being worked on.
@@ -17,54 +17,54 @@ pub enum Word {
     Done,
     /// Ended badly.
     Failed,
-    /// A word that the profile does not name.
+    /// Not named by the profile.
     Unnamed,
 }
 
-impl From<Word> for StagePhase {
-    fn from(word: Word) -> Self {
+impl From<StatusMeaning> for StagePhase {
+    fn from(word: StatusMeaning) -> Self {
         match word {
-            Word::Waiting => Self::Waiting,
-            Word::Running => Self::Running,
-            Word::Done => Self::Done,
-            Word::Failed => Self::Failed,
-            Word::Unnamed => Self::Unnamed,
+            StatusMeaning::Waiting => Self::Waiting,
+            StatusMeaning::Running => Self::Running,
+            StatusMeaning::Done => Self::Done,
+            StatusMeaning::Failed => Self::Failed,
+            StatusMeaning::Unnamed => Self::Unnamed,
         }
     }
 }
 
-/// The status that an answer gives.
+/// The job's status in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// A word, and what it means.
-    Status(Word, String),
+pub enum StatusReading {
+    /// A status word and its meaning.
+    Status(StatusMeaning, String),
     /// The body is JSON and none of the pointers finds a string or a number in it.
     NoStatus,
     /// The body is not JSON.
     NotJson,
 }
 
-/// What one poll's answer says of a job.
+/// A job as one poll's answer describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// Its status.
-    pub seen: Seen,
+    pub status: StatusReading,
     /// The error's text, where there is one.
     pub message: Option<String>,
     /// The job's own times.
     pub times: ServerTimes,
     /// Its stages in the answer's order.
-    pub stages: Vec<StageSeen>,
+    pub stages: Vec<StageReading>,
 }
 
-/// What one poll's answer says of a stage.
+/// A stage as one poll's answer describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StageSeen {
+pub struct StageReading {
     /// The stage's name.
     pub name: String,
     /// Its state word, where there is one.
     pub state: Option<String>,
-    /// What that means.
+    /// The state word's meaning.
     pub phase: StagePhase,
     /// The attempt.
     pub attempt: Option<u64>,
@@ -73,17 +73,17 @@ pub struct StageSeen {
 }
 
 impl Profile {
-    /// What `body`, the answer to a poll, says.
+    /// Reads `body`, the answer to a poll.
     pub fn observe(&self, body: &str) -> Observation {
         let poll = &self.poll;
-        let seen = match first(body, &poll.status) {
-            Some(word) => Seen::Status(poll.words.meaning(&word), word),
-            None if serde_json::from_str::<&RawValue>(body).is_ok() => Seen::NoStatus,
-            None => Seen::NotJson,
+        let status = match first_scalar(body, &poll.status) {
+            Some(word) => StatusReading::Status(poll.words.meaning(&word), word),
+            None if serde_json::from_str::<&RawValue>(body).is_ok() => StatusReading::NoStatus,
+            None => StatusReading::NotJson,
         };
         Observation {
-            seen,
-            message: first(body, &poll.message),
+            status,
+            message: first_scalar(body, &poll.message),
             times: times(body, &poll.times),
             stages: poll.stages.as_ref().map(|at| stages(body, at)).unwrap_or_default(),
         }
@@ -91,23 +91,23 @@ impl Profile {
 
     /// The job's id in `body`, the answer to a submission.
     pub fn job_id(&self, body: &str) -> Option<String> {
-        first(body, &self.submit.id).filter(|id| !id.is_empty())
+        first_scalar(body, &self.submit.id).filter(|id| !id.is_empty())
     }
 }
 
-/// The first string or number that one of `pointers` finds.
-fn first(body: &str, pointers: &[String]) -> Option<String> {
+/// The string or number at the first of `pointers` that finds one.
+fn first_scalar(body: &str, pointers: &[String]) -> Option<String> {
     pointers.iter().find_map(|at| pointer(body, at).and_then(scalar))
 }
 
-fn times(body: &str, at: &Times) -> ServerTimes {
-    let time = |pointers: &[String]| first(body, pointers).and_then(|text| server_time(&text));
+fn times(body: &str, at: &TimePointers) -> ServerTimes {
+    let time = |pointers: &[String]| first_scalar(body, pointers).and_then(|text| server_time(&text));
     ServerTimes { queued_at: time(&at.queued), started_at: time(&at.started), ended_at: time(&at.ended) }
 }
 
-/// A time as servers spell it: RFC 3339, with or without its zone (then UTC), or Unix time in seconds or milliseconds.
+/// Parses a server's time: RFC 3339, with or without its zone (then UTC), or Unix time in seconds or milliseconds.
 fn server_time(text: &str) -> Option<Timestamp> {
-    /// 5138-11-16 in seconds, 1973-03-03 in milliseconds: what lies beyond is milliseconds.
+    /// 5138-11-16 in seconds, 1973-03-03 in milliseconds: larger numbers are milliseconds.
     const MILLISECONDS_FROM: f64 = 1e11;
     if let Ok(number) = text.parse::<f64>() {
         return Timestamp::from_seconds(if number >= MILLISECONDS_FROM { number / 1e3 } else { number });
@@ -116,9 +116,9 @@ fn server_time(text: &str) -> Option<Timestamp> {
     spelt.parse().or_else(|_| format!("{spelt}Z").parse()).ok()
 }
 
-fn stages(body: &str, at: &StagesAt) -> Vec<StageSeen> {
+fn stages(body: &str, at: &StagePointers) -> Vec<StageReading> {
     let Some(found) = at.at.iter().find_map(|place| pointer(body, place)) else { return Vec::new() };
-    let named = |raw: &RawValue| Some(stage(first(raw.get(), &at.name)?, raw, at));
+    let named = |raw: &RawValue| Some(stage(first_scalar(raw.get(), &at.name)?, raw, at));
     if at.one {
         return named(found).into_iter().collect();
     }
@@ -129,13 +129,13 @@ fn stages(body: &str, at: &StagesAt) -> Vec<StageSeen> {
     items.into_iter().filter_map(named).collect()
 }
 
-fn stage(name: String, raw: &RawValue, at: &StagesAt) -> StageSeen {
+fn stage(name: String, raw: &RawValue, at: &StagePointers) -> StageReading {
     let text = raw.get();
     // A stage is its state word, or an object that holds it.
-    let state = scalar(raw).or_else(|| first(text, &at.state));
+    let state = scalar(raw).or_else(|| first_scalar(text, &at.state));
     let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word).into());
-    let attempt = first(text, &at.attempt).and_then(|number| number.parse().ok());
-    StageSeen { name, state, phase, attempt, times: times(text, &at.times) }
+    let attempt = first_scalar(text, &at.attempt).and_then(|number| number.parse().ok());
+    StageReading { name, state, phase, attempt, times: times(text, &at.times) }
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn both_documented_stage_shapes_are_read() {
         let words = observe(r#"{"status":"running","stage_states":{"whisper":"done","l1":"running"}}"#);
-        assert_eq!(words.seen, Seen::Status(Word::Running, "running".into()));
+        assert_eq!(words.status, StatusReading::Status(StatusMeaning::Running, "running".into()));
         assert_eq!(words.stages[0].phase, StagePhase::Done);
         assert_eq!(words.stages[1].name, "l1");
         let objects = observe(
@@ -169,13 +169,13 @@ mod tests {
         let waiting = profile.observe(
             r#"{"name":"tasks.digest","state":"PENDING","received":null,"sent":1795461615.1883647,"started":null,"succeeded":null,"failed":null,"revoked":null,"exception":null}"#,
         );
-        assert_eq!(waiting.seen, Seen::Status(Word::Waiting, "PENDING".into()));
+        assert_eq!(waiting.status, StatusReading::Status(StatusMeaning::Waiting, "PENDING".into()));
         assert_eq!((waiting.stages.len(), waiting.stages[0].phase), (1, StagePhase::Waiting));
         assert_eq!((waiting.message, waiting.times.started_at, waiting.times.ended_at), (None, None, None));
         let failed = profile.observe(
             r#"{"name":"tasks.digest","state":"FAILURE","received":1795461617.6606307,"sent":1795461617.658027,"started":1795461617.662117,"succeeded":null,"failed":1795461617.6727707,"revoked":null,"exception":"ValueError('no')"}"#,
         );
-        assert_eq!(failed.seen, Seen::Status(Word::Failed, "FAILURE".into()));
+        assert_eq!(failed.status, StatusReading::Status(StatusMeaning::Failed, "FAILURE".into()));
         assert_eq!(failed.message.as_deref(), Some("ValueError('no')"));
         let stage = &failed.stages[0];
         assert_eq!((stage.name.as_str(), stage.phase, stage.times), ("tasks.digest", StagePhase::Failed, failed.times));
@@ -188,9 +188,12 @@ mod tests {
 
     #[test]
     fn an_unknown_word_no_word_and_no_json_are_told_apart() {
-        assert_eq!(observe(r#"{"status":"archived"}"#).seen, Seen::Status(Word::Unnamed, "archived".into()));
-        assert_eq!(observe(r#"{"status":null}"#).seen, Seen::NoStatus);
-        assert_eq!(observe("{\"status\":\"do").seen, Seen::NotJson);
+        assert_eq!(
+            observe(r#"{"status":"archived"}"#).status,
+            StatusReading::Status(StatusMeaning::Unnamed, "archived".into())
+        );
+        assert_eq!(observe(r#"{"status":null}"#).status, StatusReading::NoStatus);
+        assert_eq!(observe("{\"status\":\"do").status, StatusReading::NotJson);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! What a profile must not say, whatever the target: it would look as if the target had refused.
+//! Checks of a profile whose neglect would look like a refusal by the target.
 
 use std::collections::BTreeMap;
 
 use ureq::http::{HeaderName, HeaderValue};
 
-use super::{Profile, Words};
+use super::{Profile, StatusWords};
 use crate::http::is_secret;
 
 /// Checks headers, status codes and words of `profile`; the error names the key.
@@ -16,14 +16,14 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
         [("health.accepted", &health.accepted), ("submit.accepted", &submit.accepted), ("poll.unknown", &poll.unknown)]
     {
         if let Some(status) = statuses.iter().find(|status| !(100..600).contains(*status)) {
-            return Err(format!("{key}: {status} is no HTTP status"));
+            return Err(format!("{key}: {status} is not an HTTP status"));
         }
     }
     words("poll.words", &poll.words)?;
     if let Some(stages) = &poll.stages {
         words("poll.stages.words", &stages.words)?;
         if stages.at.is_empty() {
-            return Err("poll.stages.at is empty: it must say where the stages stand".to_owned());
+            return Err("poll.stages.at is empty: give a JSON pointer to the stages".to_owned());
         }
     }
     if profile.name.trim().is_empty() {
@@ -32,17 +32,15 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
     Ok(())
 }
 
-/// The values are templates; what they are filled with is checked when it is sent.
+/// Checks the names and the templates; filled values are checked when they are sent.
 fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in headers {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             return Err(format!("{key}: `{name}` is not a header's name"));
         }
-        // Neither the value nor how long it is goes into the message.
+        // The message reveals neither the value nor its length.
         if is_secret(name) {
-            return Err(format!(
-                "{key}.{name}: a profile is no place for secrets: name the header in a file, by --header-file"
-            ));
+            return Err(format!("{key}.{name}: put secrets into a file and pass it with --header-file"));
         }
         if HeaderValue::from_str(value).is_err() {
             return Err(format!("{key}.{name}: a header cannot carry this value"));
@@ -51,15 +49,15 @@ fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(), String> 
     Ok(())
 }
 
-/// A word that means two things would mean the better one.
-fn words(key: &str, words: &Words) -> Result<(), String> {
+/// Refuses a word with two meanings: the better one would always win.
+fn words(key: &str, words: &StatusWords) -> Result<(), String> {
     let mut meant = BTreeMap::new();
     let lists =
         [("waiting", &words.waiting), ("running", &words.running), ("done", &words.done), ("failed", &words.failed)];
     for (list, words) in lists {
         for word in words {
             if let Some(other) = meant.insert(word, list) {
-                return Err(format!("{key}: \"{word}\" stands in {other} and in {list}"));
+                return Err(format!("{key}: \"{word}\" is listed under {other} and under {list}"));
             }
         }
     }
@@ -77,16 +75,16 @@ mod tests {
             (
                 "failed = [\"failed\"]\n",
                 "failed = [\"failed\", \"done\"]\n",
-                "poll.words: \"done\" stands in done and in failed",
+                "poll.words: \"done\" is listed under done and under failed",
             ),
             ("[poll.words]\n", "[poll.headers]\n\"Bad Name\" = \"x\"\n[poll.words]\n", "poll.headers: `Bad Name`"),
             ("[poll.words]\n", "[poll.headers]\nX-A = \"a\\nb\"\n[poll.words]\n", "poll.headers.X-A: a header cannot"),
             (
                 "[poll.words]\n",
                 "[poll.headers]\nX-Api-Key = \"s3cret\"\n[poll.words]\n",
-                "poll.headers.X-Api-Key: a profile is no place",
+                "poll.headers.X-Api-Key: put secrets into a file",
             ),
-            ("accepted = [202]", "accepted = [2010]", "submit.accepted: 2010 is no HTTP status"),
+            ("accepted = [202]", "accepted = [2010]", "submit.accepted: 2010 is not an HTTP status"),
             ("name = \"autorag\"", "name = \" \"", "name is empty"),
         ] {
             let text = DEFAULT.replacen(instead_of, stands, 1);

@@ -1,27 +1,27 @@
-//! The sections of a profile that say where a target's own observability is found.
+//! The sections of a profile for logs and traces.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-/// The words that stand for something in `logs.command`.
+/// The words that are replaced in `logs.command`.
 const WORDS: [&str; 3] = ["{start}", "{end}", "{service}"];
-/// What stands for the stage's name in `jaeger.stage_span`.
+/// The placeholder for the stage's name in `jaeger.stage_span`.
 const STAGE: &str = "{stage}";
 
-/// Where the workers' logs are found.
+/// The workers' logs.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct LogsAt {
-    /// The services whose logs are looked at.
+pub struct LogsConfig {
+    /// The services whose logs are captured.
     pub services: Vec<String>,
     /// The command that prints one service's log, as an argument vector; no shell is between. `{start}`, `{end}` (RFC 3339,
     /// UTC) and `{service}` are replaced in it.
     pub command: Vec<String>,
 }
 
-impl LogsAt {
-    /// The command for one service and a window whose ends are given as they shall be spelt; none where the profile has none.
+impl LogsConfig {
+    /// The command for one service and the window from `start` to `end`; none if the profile has none.
     pub fn argv(&self, service: &str, start: &str, end: &str) -> Option<Vec<String>> {
         let fill = |word: &String| {
             // The service comes last, so that a name with braces in it is not filled in itself.
@@ -41,7 +41,7 @@ impl LogsAt {
                 let looks_like_one = !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_lowercase());
                 if looks_like_one && !WORDS.contains(&&rest[..=close]) {
                     return Err(format!(
-                        "logs.command: nothing stands for {{{inner}}}; known are {{start}}, {{end}}, {{service}}"
+                        "logs.command: {{{inner}}} is not a template word; the words are {{start}}, {{end}}, {{service}}"
                     ));
                 }
                 rest = &rest[1..];
@@ -54,32 +54,32 @@ impl LogsAt {
     }
 }
 
-/// Where the target's traces are found.
+/// The target's traces.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct JaegerAt {
-    /// The query address where `--jaeger` does not say another; without either the capture is off.
+pub struct JaegerConfig {
+    /// The query address unless `--jaeger` gives one; without either the capture is off.
     pub url: Option<String>,
     /// The services whose traces are captured.
     pub services: Vec<String>,
     /// The span tag that carries the job's id, for targets that do not keep the trace id of the submission.
     pub job_tag: Option<String>,
-    /// What the span of a stage is called, `{stage}` standing for the stage's name.
+    /// The name of a stage's span, with `{stage}` in place of the stage's name.
     pub stage_span: Option<String>,
-    /// What the span is called that lasts while the GPU passes to a tenant and ends when that tenant has it.
+    /// The name of the span that lasts while a GPU tenant takes over and ends when that tenant holds the GPU.
     pub gpu_acquire_span: Option<String>,
-    /// What the span is called that begins when a tenant lets the GPU go.
+    /// The name of the span that begins when a tenant releases the GPU.
     pub gpu_release_span: Option<String>,
     /// The span tag that names the tenant, on both.
     pub gpu_tenant_tag: Option<String>,
-    /// How long after their end spans may still be on their way to Jaeger: the exporter's batch delay and a little more.
+    /// The time that finished spans may take to reach Jaeger: the exporter's batch delay and a little more.
     pub flush_seconds: f64,
 }
 
-impl JaegerAt {
+impl JaegerConfig {
     /// `flush_seconds` as a duration.
     pub fn flush(&self) -> Duration {
-        // `check` has refused what has no such form.
+        // `check` has refused values that do not convert.
         Duration::try_from_secs_f64(self.flush_seconds).unwrap_or_default()
     }
 
@@ -105,15 +105,15 @@ impl JaegerAt {
 /// Refuses names that are empty or stand twice.
 fn named(key: &str, names: &[String]) -> Result<(), String> {
     let wrong = names.iter().enumerate().find(|(index, name)| name.is_empty() || names[..*index].contains(name));
-    wrong.map_or(Ok(()), |(_, name)| Err(format!("{key}: the name `{name}` is empty or stands twice")))
+    wrong.map_or(Ok(()), |(_, name)| Err(format!("{key}: the name `{name}` is empty or listed twice")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn logs(command: &[&str]) -> LogsAt {
-        LogsAt { services: vec!["w".into()], command: command.iter().map(|word| (*word).to_owned()).collect() }
+    fn logs(command: &[&str]) -> LogsConfig {
+        LogsConfig { services: vec!["w".into()], command: command.iter().map(|word| (*word).to_owned()).collect() }
     }
 
     #[test]
@@ -128,12 +128,12 @@ mod tests {
 
     #[test]
     fn a_span_tells_its_stage_by_its_name() {
-        let at = |pattern: &str| JaegerAt { stage_span: Some(pattern.into()), ..JaegerAt::default() };
+        let at = |pattern: &str| JaegerConfig { stage_span: Some(pattern.into()), ..JaegerConfig::default() };
         assert_eq!(at("x.{stage}.run").stage_of("x.l1.run"), Some("l1"));
         for other in ["x..run", "x.run", "y.l1.run", "x.l1"] {
             assert_eq!(at("x.{stage}.run").stage_of(other), None, "{other}");
         }
-        assert_eq!(JaegerAt::default().stage_of("l1"), None);
+        assert_eq!(JaegerConfig::default().stage_of("l1"), None);
         for wrong in ["stage", "{stage}{stage}"] {
             assert!(at(wrong).check().unwrap_err().contains("jaeger.stage_span"), "{wrong}");
         }
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn services_have_names_of_their_own() {
-        let twice = LogsAt { services: vec!["a".into(), "a".into()], command: vec![] };
+        let twice = LogsConfig { services: vec!["a".into(), "a".into()], command: vec![] };
         assert!(twice.check().unwrap_err().contains("logs.services"));
     }
 }

@@ -1,4 +1,4 @@
-//! How to see that a target is up, and what it says of itself.
+//! The target's health check and the settings that its answer reports.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use crate::escape;
 use crate::record::raw;
 
-/// How many characters of a setting that a target tells are kept.
-const TOLD: usize = 200;
+/// The longest value of a setting that is kept, in characters.
+const MAX_VALUE: usize = 200;
 
-/// How to see that the target is up.
+/// The target's health check.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Health {
@@ -19,22 +19,25 @@ pub struct Health {
     /// The HTTP statuses that mean healthy.
     #[serde(default = "ok")]
     pub accepted: Vec<u16>,
-    /// What to type to start the target, for the message that says it is not there.
+    /// The command that starts the target; printed if the target is unreachable.
     #[serde(default)]
     pub hint: Option<String>,
-    /// By the name of a label that says the same of a run: JSON pointers at which the answer may tell a setting.
+    /// JSON pointers to settings in the answer, each under the name of the run label that states the same setting.
     #[serde(default)]
     pub settings: BTreeMap<String, Vec<String>>,
 }
 
 impl Health {
-    /// The settings that `body`, an answer, tells, by name. What it does not tell is not there.
-    pub fn told(&self, body: &str) -> BTreeMap<String, String> {
+    /// Reads the settings that the answer `body` reports, by name; settings that it does not report are left out.
+    pub fn settings_in(&self, body: &str) -> BTreeMap<String, String> {
         let text = |raw: &serde_json::value::RawValue| {
             raw::scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned()))
         };
         let find = |pointers: &Vec<String>| {
-            pointers.iter().find_map(|at| raw::pointer(body, at).and_then(text)).map(|told| escape::start(&told, TOLD))
+            pointers
+                .iter()
+                .find_map(|at| raw::pointer(body, at).and_then(text))
+                .map(|value| escape::start(&value, MAX_VALUE))
         };
         self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?))).collect()
     }
@@ -65,15 +68,15 @@ mod tests {
         let text = include_str!("../../profiles/autorag.toml")
             .replace("[health.settings]", "[health.settings]\nfast = [\"/f\"]");
         let health = Profile::parse(&text).unwrap().health;
-        let told = |body: &str| health.told(body).into_iter().collect::<Vec<_>>();
-        let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let settings = |body: &str| health.settings_in(body).into_iter().collect::<Vec<_>>();
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
-            told(r#"{"settings":{"num_parallel":8.0},"f":true}"#),
-            [of("fast", "true"), of("num_parallel", "8.0")]
+            settings(r#"{"settings":{"num_parallel":8.0},"f":true}"#),
+            [setting("fast", "true"), setting("num_parallel", "8.0")]
         );
-        assert_eq!(told(r#"{"num_parallel":"4","f":null}"#), [of("num_parallel", "4")]);
+        assert_eq!(settings(r#"{"num_parallel":"4","f":null}"#), [setting("num_parallel", "4")]);
         for silent in ["", "ok", "<html>", r#"{"status":"ok"}"#, r#"{"num_parallel":[8]}"#] {
-            assert_eq!(told(silent), [], "{silent}");
+            assert_eq!(settings(silent), [], "{silent}");
         }
     }
 }

@@ -15,11 +15,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use answer::{Observation, Seen, StageSeen, Word};
-pub use evidence::{JaegerAt, LogsAt};
+pub use answer::{Observation, StageReading, StatusMeaning, StatusReading};
+pub use evidence::{JaegerConfig, LogsConfig};
 pub use health::Health;
-pub use queries::{IdleAt, Prometheus, Query};
-pub use template::{Place, Values, fill};
+pub use queries::{IdleConfig, Prometheus, Query};
+pub use template::{Escaping, TemplateValues, fill};
 
 use crate::cli::Failure;
 use crate::record::StageSpec;
@@ -27,35 +27,35 @@ use crate::record::StageSpec;
 /// The profile that is built in.
 const DEFAULT: &str = include_str!("../../profiles/autorag.toml");
 
-/// One target.
+/// The profile of one target.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// What it is called in records and messages.
+    /// The name in records and messages.
     pub name: String,
-    /// Its base URL where `--target` does not say another.
+    /// The base URL unless `--target` gives one.
     pub target: String,
-    /// How to see that it is up.
+    /// The health check.
     pub health: Health,
-    /// How a job is submitted.
+    /// The submission of a job.
     pub submit: Submit,
-    /// How a job is followed.
+    /// The polling of a job.
     pub poll: Poll,
     /// The stages of the pipeline, in its order.
     #[serde(default)]
     pub stages: Vec<Stage>,
-    /// Where its workers' logs are found.
+    /// The workers' logs.
     #[serde(default)]
-    pub logs: LogsAt,
-    /// Where its traces are found.
+    pub logs: LogsConfig,
+    /// The traces.
     #[serde(default)]
-    pub jaeger: JaegerAt,
-    /// What the target's metrics are asked.
+    pub jaeger: JaegerConfig,
+    /// The Prometheus queries.
     #[serde(default)]
     pub prometheus: Prometheus,
 }
 
-/// How a job is submitted.
+/// The submission of a job.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Submit {
@@ -73,11 +73,11 @@ pub struct Submit {
     /// The JSON body; strings in it are templates. None sends no body.
     #[serde(default)]
     pub body: Option<toml::Value>,
-    /// JSON pointers at which the job's id may stand in the answer.
+    /// JSON pointers to the job's id in the answer, in order of preference.
     pub id: Vec<String>,
 }
 
-/// How a job is followed.
+/// The polling of a job.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Poll {
@@ -86,28 +86,28 @@ pub struct Poll {
     /// Headers of the poll; values are templates.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The HTTP statuses that mean: no such job.
+    /// The HTTP statuses that mean "no such job".
     #[serde(default = "not_found")]
     pub unknown: Vec<u16>,
-    /// JSON pointers at which the job's status word may stand.
+    /// JSON pointers to the job's status word.
     pub status: Vec<String>,
-    /// What the status words mean.
-    pub words: Words,
-    /// JSON pointers at which an error's text may stand.
+    /// The meanings of the status words.
+    pub words: StatusWords,
+    /// JSON pointers to the error's text.
     #[serde(default)]
     pub message: Vec<String>,
-    /// Where the job's own times may stand.
+    /// JSON pointers to the job's own times.
     #[serde(default)]
-    pub times: Times,
-    /// Where its stages may stand.
+    pub times: TimePointers,
+    /// JSON pointers to its stages.
     #[serde(default)]
-    pub stages: Option<StagesAt>,
+    pub stages: Option<StagePointers>,
 }
 
-/// What status words mean.
+/// Status words by their meaning.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Words {
+pub struct StatusWords {
     /// Accepted and not begun.
     pub waiting: Vec<String>,
     /// Being worked on.
@@ -118,16 +118,16 @@ pub struct Words {
     pub failed: Vec<String>,
 }
 
-impl Words {
-    /// What `word` means.
-    pub fn meaning(&self, word: &str) -> Word {
+impl StatusWords {
+    /// The meaning of `word`.
+    pub fn meaning(&self, word: &str) -> StatusMeaning {
         let has = |list: &[String]| list.iter().any(|known| known == word);
         match () {
-            () if has(&self.done) => Word::Done,
-            () if has(&self.failed) => Word::Failed,
-            () if has(&self.running) => Word::Running,
-            () if has(&self.waiting) => Word::Waiting,
-            () => Word::Unnamed,
+            () if has(&self.done) => StatusMeaning::Done,
+            () if has(&self.failed) => StatusMeaning::Failed,
+            () if has(&self.running) => StatusMeaning::Running,
+            () if has(&self.waiting) => StatusMeaning::Waiting,
+            () => StatusMeaning::Unnamed,
         }
     }
 }
@@ -135,22 +135,22 @@ impl Words {
 /// JSON pointers to times: RFC 3339 strings, or Unix times in seconds or milliseconds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Times {
-    /// Put into a queue.
+pub struct TimePointers {
+    /// Queued.
     pub queued: Vec<String>,
-    /// Begun.
+    /// Started.
     pub started: Vec<String>,
     /// Ended.
     pub ended: Vec<String>,
 }
 
-/// Where a job's stages stand in the answer: an object by name, an array, or an object that is the only one.
+/// JSON pointers to a job's stages: an object by name, an array, or an object that is the only stage.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StagesAt {
+pub struct StagePointers {
     /// JSON pointers to the object or array; the empty one points to the whole answer.
     pub at: Vec<String>,
-    /// What they point to is one stage, and not an object of stages by name.
+    /// The pointers lead to a single stage instead of an object of stages by name.
     #[serde(default)]
     pub one: bool,
     /// In an array's element, or in the one stage: pointers to the name.
@@ -162,11 +162,11 @@ pub struct StagesAt {
     /// In a stage that is an object: pointers to the attempt.
     #[serde(default)]
     pub attempt: Vec<String>,
-    /// What the state words mean.
-    pub words: Words,
+    /// The meanings of the state words.
+    pub words: StatusWords,
     /// In a stage that is an object: pointers to its times.
     #[serde(default)]
-    pub times: Times,
+    pub times: TimePointers,
 }
 
 /// One stage of the pipeline.
@@ -175,10 +175,10 @@ pub struct StagesAt {
 pub struct Stage {
     /// Its name.
     pub name: String,
-    /// The stages whose end it waits for.
+    /// The stages that must end before it starts.
     #[serde(default)]
     pub after: Vec<String>,
-    /// Whether every job must show it.
+    /// Every job must show this stage.
     #[serde(default = "yes")]
     pub required: bool,
 }
@@ -202,9 +202,9 @@ impl Profile {
         let Some(file) = file else {
             return Self::parse(DEFAULT).map_err(|error| Failure::usage(format!("the built-in profile: {error}")));
         };
-        let named = |error: &dyn std::fmt::Display| Failure::usage(format!("--profile {}: {error}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
-        Self::parse(&text).map_err(|error| named(&error))
+        let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--profile {}: {error}", file.display()));
+        let text = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
+        Self::parse(&text).map_err(|error| failure(&error))
     }
 
     /// Reads a profile; the error names the line or the key.
@@ -239,7 +239,7 @@ impl Profile {
             template::check(template, id_is_known).map_err(|error| format!("{key}: {error}"))?;
         }
         if !poll.path.contains("{id}") {
-            return Err(format!("poll.path = \"{}\": it must name {{id}}", poll.path));
+            return Err(format!("poll.path = \"{}\": it must contain {{id}}", poll.path));
         }
         for (key, pointer) in self.pointers() {
             if !pointer.is_empty() && !pointer.starts_with('/') {
@@ -247,7 +247,7 @@ impl Profile {
             }
         }
         if poll.stages.as_ref().is_some_and(|stages| stages.one && stages.name.is_empty()) {
-            return Err("poll.stages.one: poll.stages.name must say where the stage's name stands".to_owned());
+            return Err("poll.stages.one: give a JSON pointer to the stage's name in poll.stages.name".to_owned());
         }
         health.check()?;
         for (key, empty) in [
@@ -265,7 +265,7 @@ impl Profile {
             return Err(format!("submit.method = \"{}\" is not an HTTP method", submit.method));
         }
         if let Some(body) = &submit.body {
-            template::body(body, &Values::default()).map_err(|error| format!("submit.body: {error}"))?;
+            template::body(body, &TemplateValues::default()).map_err(|error| format!("submit.body: {error}"))?;
         }
         check::check(self)?;
         self.logs.check()?;
@@ -274,15 +274,15 @@ impl Profile {
         self.check_stages()
     }
 
-    /// Stages stand in pipeline order: each waits only for stages before it.
+    /// Checks that stages are in pipeline order: each waits only for stages before it.
     fn check_stages(&self) -> Result<(), String> {
         let mut before = BTreeSet::new();
         for stage in &self.stages {
             if let Some(unknown) = stage.after.iter().find(|name| !before.contains(name.as_str())) {
-                return Err(format!("stages: {} waits for {unknown}, which does not stand before it", stage.name));
+                return Err(format!("stages: {} waits for {unknown}, which is not listed before it", stage.name));
             }
             if stage.name.is_empty() || !before.insert(stage.name.as_str()) {
-                return Err(format!("stages: the name `{}` is empty or stands twice", stage.name));
+                return Err(format!("stages: the name `{}` is empty or listed twice", stage.name));
             }
         }
         Ok(())
@@ -302,7 +302,7 @@ impl Profile {
         templates
     }
 
-    /// Every pointer with the key it stands at.
+    /// Every pointer with its key.
     pub fn pointers(&self) -> Vec<(&'static str, &str)> {
         let poll = &self.poll;
         let mut lists = vec![
@@ -328,7 +328,7 @@ impl Profile {
     }
 
     /// The JSON body of a submission; none where the profile sends none.
-    pub fn body(&self, values: &Values<'_>) -> Result<Option<String>, String> {
+    pub fn body(&self, values: &TemplateValues<'_>) -> Result<Option<String>, String> {
         self.submit.body.as_ref().map(|body| template::body(body, values).map(|json| json.to_string())).transpose()
     }
 }
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for (from, to, said) in [
+        for (from, to, expected) in [
             ("path = \"/health\"", "path = \"health\"", "health.path"),
             ("[health]", "[health]\nport = 3", "line 8: unknown field `port`"),
             ("accepted = [202]", "acepted = [202]", "unknown field `acepted`"),
@@ -365,7 +365,7 @@ mod tests {
         ] {
             assert!(DEFAULT.contains(from), "{from}");
             let error = Profile::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();
-            assert!(error.contains(said), "{to}: {error}");
+            assert!(error.contains(expected), "{to}: {error}");
         }
     }
 

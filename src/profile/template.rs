@@ -3,9 +3,9 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-/// What a template's words stand for.
+/// The values that replace a template's words.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Values<'a> {
+pub struct TemplateValues<'a> {
     /// The run's id.
     pub run: &'a str,
     /// The job's name.
@@ -16,22 +16,22 @@ pub struct Values<'a> {
     pub id: &'a str,
 }
 
-/// Where a template stands, which decides how values are escaped in it.
+/// The escaping of values in a template, by the position of the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Escaping {
     /// In a URL's path: everything but unreserved characters is percent-encoded (RFC 3986, section 2.3).
     Path,
-    /// Where the text is used as it is, and whoever uses it refuses what does not fit.
+    /// Unescaped; the caller refuses values that do not fit.
     Text,
 }
 
-/// What is not unreserved.
+/// All but the unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const WORDS: [&str; 4] = ["run", "name", "source", "id"];
 
 /// `template` with its words replaced.
-pub fn fill(template: &str, values: &Values<'_>, place: Place) -> String {
+pub fn fill(template: &str, values: &TemplateValues<'_>, escaping: Escaping) -> String {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, word, after)) = next_word(rest) {
@@ -42,9 +42,9 @@ pub fn fill(template: &str, values: &Values<'_>, place: Place) -> String {
             "source" => values.source,
             _ => values.id,
         };
-        match place {
-            Place::Path => filled.extend(utf8_percent_encode(value, RESERVED)),
-            Place::Text => filled.push_str(value),
+        match escaping {
+            Escaping::Path => filled.extend(utf8_percent_encode(value, RESERVED)),
+            Escaping::Text => filled.push_str(value),
         }
         rest = after;
     }
@@ -52,7 +52,7 @@ pub fn fill(template: &str, values: &Values<'_>, place: Place) -> String {
     filled
 }
 
-/// Refuses words that nothing stands for, such as a misspelt `{nmae}`.
+/// Refuses unknown words, such as a misspelt `{nmae}`.
 pub(super) fn check(template: &str, id_is_known: bool) -> Result<(), String> {
     let mut rest = template;
     while let Some(open) = rest.find('{') {
@@ -62,7 +62,7 @@ pub(super) fn check(template: &str, id_is_known: bool) -> Result<(), String> {
         let looks_like_one = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
         if looks_like_one && !WORDS.contains(&word) {
             return Err(format!(
-                "\"{template}\": nothing stands for {{{word}}}; known are {{run}}, {{name}}, {{source}}, {{id}}"
+                "\"{template}\": {{{word}}} is not a template word; the words are {{run}}, {{name}}, {{source}}, {{id}}"
             ));
         }
         if word == "id" && !id_is_known {
@@ -73,11 +73,11 @@ pub(super) fn check(template: &str, id_is_known: bool) -> Result<(), String> {
 }
 
 /// The TOML value of a body as JSON, its strings filled in.
-pub(super) fn body(template: &toml::Value, values: &Values<'_>) -> Result<Value, String> {
+pub(super) fn body(template: &toml::Value, values: &TemplateValues<'_>) -> Result<Value, String> {
     Ok(match template {
         toml::Value::String(text) => {
             check(text, false)?;
-            Value::String(fill(text, values, Place::Text))
+            Value::String(fill(text, values, Escaping::Text))
         }
         toml::Value::Integer(number) => Value::from(*number),
         toml::Value::Float(number) if number.is_finite() => Value::from(*number),
@@ -106,17 +106,17 @@ fn next_word(text: &str) -> Option<(&str, &str, &str)> {
 mod tests {
     use super::*;
 
-    const VALUES: Values<'_> = Values { run: "r", name: "n", source: "a\"b", id: "../x y" };
+    const VALUES: TemplateValues<'_> = TemplateValues { run: "r", name: "n", source: "a\"b", id: "../x y" };
 
     #[test]
     fn words_are_replaced_and_other_braces_stay() {
-        assert_eq!(fill("{run}/{name}{", &VALUES, Place::Text), "r/n{");
-        assert_eq!(fill("{x}{source}", &VALUES, Place::Text), "{x}a\"b");
+        assert_eq!(fill("{run}/{name}{", &VALUES, Escaping::Text), "r/n{");
+        assert_eq!(fill("{x}{source}", &VALUES, Escaping::Text), "{x}a\"b");
     }
 
     #[test]
     fn an_id_cannot_leave_its_place_in_a_path() {
-        assert_eq!(fill("/jobs/{id}", &VALUES, Place::Path), "/jobs/..%2Fx%20y");
+        assert_eq!(fill("/jobs/{id}", &VALUES, Escaping::Path), "/jobs/..%2Fx%20y");
     }
 
     #[test]

@@ -1,6 +1,4 @@
-//! A Prometheus that is asked: how it is called, what its refusals mean, and which queries are plain selectors.
-
-mod selector;
+//! A Prometheus that is asked: how it is called, what its refusals mean, and how its answers are read.
 
 use std::time::Duration;
 
@@ -12,9 +10,8 @@ use crate::capture::INTERRUPTED;
 use crate::cli::{Grace, STOPPED, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Exchange, FORM, Streamed, Trouble, form};
+use crate::http::{Answer, BaseUrl, Client, FORM, HttpError, StreamedAnswer, form};
 use crate::record::{ClockOffset, Timestamp};
-pub use selector::is_plain;
 
 /// Wait before a query that got no answer is sent once more.
 const BACKOFF: Duration = Duration::from_millis(500);
@@ -75,7 +72,7 @@ impl Problem {
 #[derive(Debug)]
 pub struct Server {
     base: BaseUrl,
-    exchange: Exchange,
+    exchange: Client,
     clock: Clock,
     bounds: OffsetBounds,
     stop: Stop,
@@ -91,7 +88,7 @@ struct Small<T> {
 
 impl Server {
     /// The one at `base`, asked through `exchange`; a signal ends its waits, and a while later its requests.
-    pub fn new(base: BaseUrl, exchange: Exchange, clock: Clock, stop: Stop) -> Self {
+    pub fn new(base: BaseUrl, exchange: Client, clock: Clock, stop: Stop) -> Self {
         let grace = stop.grace();
         Self { base, exchange, clock, bounds: OffsetBounds::default(), stop, grace }
     }
@@ -165,7 +162,7 @@ impl Server {
     }
 
     /// POSTs a query whose answer may be of any size. A query changes nothing, so one that got no answer is sent once more.
-    pub fn query(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<Streamed, Problem> {
+    pub fn query(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<StreamedAnswer, Problem> {
         let (url, body) = (self.base.join(path), form(&[parameters, &WHOLE].concat()));
         let mut again = true;
         loop {
@@ -182,7 +179,7 @@ impl Server {
                     Some(wait) => wait,
                     None => return Err(refusal(answer)),
                 },
-                Err(Trouble::NotConnected(_) | Trouble::NoAnswer(_)) if again => BACKOFF,
+                Err(HttpError::NotConnected(_) | HttpError::NoAnswer(_)) if again => BACKOFF,
                 Err(trouble) => return Err(silence("POST", &url, &trouble)),
             };
             // That a signal came is as good a reason to go on as that the time is over.
@@ -211,12 +208,12 @@ fn content_type() -> [(String, String); 1] {
     [("content-type".to_owned(), FORM.to_owned())]
 }
 
-fn silence(method: &str, url: &str, trouble: &Trouble) -> Problem {
+fn silence(method: &str, url: &str, trouble: &HttpError) -> Problem {
     let (reason, hint) = match trouble {
-        Trouble::NotConnected(_) => ("Unreachable", "; is Prometheus up, and is --prometheus its address?"),
-        Trouble::NoAnswer(_) => ("NoAnswer", "; a longer --timeout may help"),
-        Trouble::Cut(..) => ("AnswerCut", ""),
-        Trouble::Invalid(_) => ("InvalidRequest", ""),
+        HttpError::NotConnected(_) => ("Unreachable", "; is Prometheus up, and is --prometheus its address?"),
+        HttpError::NoAnswer(_) => ("NoAnswer", "; a longer --timeout may help"),
+        HttpError::Truncated(..) => ("AnswerCut", ""),
+        HttpError::Invalid(_) => ("InvalidRequest", ""),
     };
     Problem::new(reason, format!("{method} {url}: {trouble}{hint}"))
 }
@@ -239,7 +236,7 @@ pub fn foreign(body: &str) -> Problem {
 }
 
 /// What an answer with another status than 200 means.
-fn refusal(answer: Streamed) -> Problem {
+fn refusal(answer: StreamedAnswer) -> Problem {
     let (status, location) = (answer.status, answer.location.clone());
     refused(status, location.as_deref(), &answer.start(WORDS))
 }

@@ -66,7 +66,7 @@ fn where_nothing_is_left_nothing_changes() {
     for _ in 0..2 {
         let done = shell.run(RESUME);
         assert_eq!(done.code, 3, "{}", done.stderr);
-        assert!(done.stderr.contains("nothing is left to follow"), "{}", done.stderr);
+        assert!(done.stderr.contains("no job is left to poll"), "{}", done.stderr);
         assert_eq!(
             (shell.read("out/records.ndjson"), shell.read("out/report.json")),
             (records.clone(), report.clone())
@@ -137,7 +137,7 @@ fn make_resume_ends_a_suite_and_captures_it_whole() {
     // A scenario's own directory is enough, and what lies above it hears of it.
     let done = run(&shell, &format!("resume RUN={}", shell.path("run/soak").display()));
     assert_eq!(done.code, 0, "{}", done.stderr);
-    assert!(done.stderr.contains("nothing is left to follow"), "{}", done.stderr);
+    assert!(done.stderr.contains("no job is left to poll"), "{}", done.stderr);
     assert!(done.stderr.contains("run: Passed"), "{}", done.stderr);
     let nothing = run(&shell, &format!("resume RUN={}", shell.path("data").display()));
     assert_eq!(nothing.code, 2);

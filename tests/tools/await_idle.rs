@@ -11,7 +11,7 @@ use stress_suite::tools::await_idle::run;
 
 use crate::support::{Ran, Target, tool, tool_until, wait_until};
 
-/// What the Run says at last of the idle target.
+/// The last `idle` status of the Run.
 fn idle(ran: &Ran) -> Value {
     ran.last("soak")["status"]["idle"].clone()
 }
@@ -33,7 +33,7 @@ fn quick(flags: &[&str]) -> Target {
     target
 }
 
-/// Whether a series of `query` had `value` when it was last scraped.
+/// Returns true if a series of `query` had `value` when it was last scraped.
 fn scraped(target: &Target, query: &str, value: &str) -> bool {
     let url = format!("{}/api/v1/query", target.sim.prometheus_url());
     let text = ureq::get(&url).query("query", query).call().unwrap().body_mut().read_to_string().unwrap();
@@ -104,7 +104,7 @@ fn a_queue_that_does_not_drain_is_given_up_with_a_mark() {
     let busy = idle["busy"].as_str().unwrap();
     assert!(busy.contains(r#"messages_unacked{queue="stage.l1""#) && busy.ends_with("} is 1"), "{busy}");
     assert!(idle["waitedSeconds"].as_f64().unwrap() >= 1.5);
-    assert!(ran.stderr.contains("going on"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("continuing"), "{}", ran.stderr);
     assert_eq!(ran.phases("soak-002"), ["Staged"]);
 }
 

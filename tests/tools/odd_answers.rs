@@ -1,11 +1,11 @@
-//! What submit-jobs makes of input and answers that are neither one thing nor the other.
+//! `submit-jobs` with odd input and odd answers.
 
 use stress_suite::tools::submit_jobs::run;
 
 use crate::server::{Reply, Server};
 use crate::support::{Ran, Target, tool};
 
-/// What becomes of a job whose submission is answered with `status` and an id, by a target that is well.
+/// The phase, reason and id of a job whose submission a healthy target answers with `status` and an id.
 fn submitted(status: u16) -> (String, String, Option<String>) {
     let target = Target::start(&[]);
     let odd = Server::new(move |request| {

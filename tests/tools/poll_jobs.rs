@@ -1,4 +1,4 @@
-//! `poll-jobs`: how each end of a job is seen, and that following costs the target little.
+//! `poll-jobs`: every way in which a job ends, and the small cost of polling.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, channel};
@@ -104,7 +104,7 @@ fn stage_times_of_a_target_that_gives_none_lie_between_polls() {
 fn a_status_word_that_the_profile_does_not_name_is_said_at_once() {
     let (_target, ran) = follow(1, &["--status-word", "done=completed", "--time-scale", "0"], &["--deadline", "1s"]);
     assert!(
-        ran.stderr.contains("soak-001: the target says \"completed\", which the profile does not name"),
+        ran.stderr.contains("soak-001: the profile does not name the target's status \"completed\""),
         "{}",
         ran.stderr
     );
@@ -227,13 +227,13 @@ fn explain_shows_what_each_pointer_finds() {
         "status: \"done\", which means Done",
         "poll.status              /status",
         "stages: 7",
-        "decide                   not there",
+        "decide                   missing",
     ] {
         assert!(explained.stdout.contains(part), "{part} in\n{}", explained.stdout);
     }
     let unknown = target.poll(&["--explain", "nope/../x"], "");
     assert!(
-        unknown.stdout.contains("/jobs/nope%2F..%2Fx\nHTTP 404, which the profile takes for: no such job"),
+        unknown.stdout.contains("/jobs/nope%2F..%2Fx\nHTTP 404, which in the profile means \"no such job\""),
         "{}",
         unknown.stdout
     );

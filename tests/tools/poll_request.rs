@@ -1,4 +1,4 @@
-//! The poll that a profile describes is the same whoever asks: `poll-jobs`, its `--explain` and `await-idle`.
+//! `poll-jobs`, its `--explain` and `await-idle` send the same poll, the one that the profile describes.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use stress_suite::tools::{await_idle, poll_jobs};
 use crate::server::{Reply, Server};
 use crate::support::{Ran, tool};
 
-type Asker = fn(&[&str], &str) -> Ran;
+type Poller = fn(&[&str], &str) -> Ran;
 
 const JOB: &str = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"soak-001","run":"r1"},"spec":{"source":"/in/a.webm"},"status":{"phase":"Submitted","jobId":"j 7","submittedAt":"2026-01-01T00:00:00Z"}}"#;
 
@@ -27,16 +27,16 @@ fn its_headers_are_filled_for_each_job() {
     let records = dir.path().join("records.ndjson");
     fs::write(&records, JOB.to_owned() + "\n").unwrap();
     let earlier = ["--earlier", records.to_str().unwrap(), "--prometheus", "", "--limit", "5s"];
-    let poll: Asker = |argv, input| tool(poll_jobs::run, argv, input);
-    let idle: Asker = |argv, input| tool(await_idle::run, argv, input);
-    for (asker, flags, input, asked) in [
+    let poll: Poller = |argv, input| tool(poll_jobs::run, argv, input);
+    let idle: Poller = |argv, input| tool(await_idle::run, argv, input);
+    for (poller, flags, input, asked) in [
         (poll, &["--max-interval", "100ms"][..], JOB, "r1/soak-001//in/a.webm/j 7"),
         (poll, &["--resume", "--max-interval", "100ms"], JOB, "r1/soak-001//in/a.webm/j 7"),
         (poll, &["--explain", "j 7"], "", "///j 7"),
         (idle, &earlier, NEXT, "r1/soak-001//in/a.webm/j 7"),
     ] {
         let before = target.seen().len();
-        let ran = asker(&[&to[..], flags].concat(), &format!("{input}\n"));
+        let ran = poller(&[&to[..], flags].concat(), &format!("{input}\n"));
         assert_eq!(ran.code, 0, "{flags:?}: {}", ran.stderr);
         let seen = target.seen().split_off(before);
         let mut polls = seen.iter().filter(|request| request.path.ends_with("/j%207")).peekable();

@@ -1,4 +1,4 @@
-//! `poll-jobs --resume`: what is followed again, what is kept of what an earlier session saw, and that nothing is submitted.
+//! `poll-jobs --resume`: which jobs it polls again, which observations of an earlier session it keeps, and that it submits nothing.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -33,7 +33,7 @@ fn jobs_that_were_given_up_are_followed_to_their_end_and_the_doubt_is_honest() {
     let posts = target.sim.stats().posts;
     let ran = target.poll(&["--resume"], &before.stdout);
     assert_eq!((ran.code, target.sim.stats().posts), (0, posts), "{}", ran.stderr);
-    assert!(ran.stderr.contains("2 jobs are followed again"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("polling 2 jobs again"), "{}", ran.stderr);
     for name in ["soak-001", "soak-002"] {
         assert_eq!(ran.phases(name), ["TimedOut", "Succeeded"], "each record once as it stood, then the news");
         let (was, is) = (before.last(name), ran.last(name));
@@ -97,7 +97,7 @@ fn the_deadline_counts_anew() {
     assert!(began.elapsed() >= Duration::from_millis(400), "it was not given up at once: {:?}", began.elapsed());
     let is = ran.last("soak-001");
     assert_eq!(is["status"]["phase"], "TimedOut");
-    assert_eq!(is["status"]["message"], "not ended within 400 ms of being followed again");
+    assert_eq!(is["status"]["message"], "not ended within 400 ms of the resumed session");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn where_nothing_is_left_the_records_come_as_they_were() {
     let polls = target.sim.stats().polls;
     let ran = target.poll(&["--resume"], &before.stdout);
     assert_eq!((ran.code, target.sim.stats().polls), (0, polls));
-    assert!(ran.stderr.contains("nothing is left to follow"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no job is left to poll"), "{}", ran.stderr);
     let last: Vec<String> = ["soak", "soak-001"]
         .map(|name| before.stdout.lines().rfind(|line| line.contains(&format!("\"name\":\"{name}\""))).unwrap())
         .map(str::to_owned)
@@ -137,7 +137,7 @@ fn resumed_and_interrupted_it_can_be_resumed_again() {
     assert_eq!(phases, ["TimedOut", "TimedOut"], "nobody was asked, so what was known stays");
     assert!(interrupted.stderr.contains("2 jobs stay as recorded before"), "{}", interrupted.stderr);
     let again = target.poll(&["--resume", "--deadline", "100ms"], &both);
-    assert!(again.stderr.contains("2 jobs are followed again"), "{}", again.stderr);
+    assert!(again.stderr.contains("polling 2 jobs again"), "{}", again.stderr);
     assert_eq!(again.last("soak")["status"]["resumedAt"].as_array().unwrap().len(), 2);
 }
 
@@ -146,7 +146,7 @@ fn ids_go_to_another_target_only_with_a_word() {
     let (target, before) = given_up(1, &[], &["--deadline", "200ms"]);
     let other = Target::start(&[]);
     let ran = other.poll(&["--resume", "--lost-after", "100ms"], &before.stdout);
-    let said = format!("the jobs were submitted to {} and are asked for at {}", target.url(), other.url());
+    let said = format!("the jobs were submitted to {} and are polled at {}", target.url(), other.url());
     assert_eq!(ran.stderr.matches(&said).count(), 1, "{}", ran.stderr);
     assert_eq!(ran.last("soak-001")["status"]["phase"], "Lost");
     // Without --target the Run says where to ask; a job that was Lost elsewhere is found again.
@@ -155,7 +155,7 @@ fn ids_go_to_another_target_only_with_a_word() {
     let argv = ["--resume", "--min-interval", "5ms"];
     let found = tool_until(run, &argv, Box::new(std::io::Cursor::new(both)), Stop::default());
     assert_eq!(found.last("soak-001")["status"]["phase"], "Succeeded", "{}", found.stderr);
-    assert!(!found.stderr.contains("are asked for at"), "{}", found.stderr);
+    assert!(!found.stderr.contains("are polled at"), "{}", found.stderr);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn where_the_target_is_not_there_nothing_is_followed_and_everything_handed_on() 
     drop(free);
     let ran = resume(&dead, &before);
     assert_eq!(ran.code, 69, "{}", ran.stderr);
-    assert!(ran.stderr.contains("nothing was followed and the records stay as they were"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no job was polled and the records are unchanged"), "{}", ran.stderr);
     let mut fold = stress_suite::record::Fold::default();
     for line in before.lines() {
         if let Ok(stress_suite::record::Parsed::Record(record)) = stress_suite::record::Record::parse(line) {

@@ -1,11 +1,12 @@
-//! `await-idle`: hands a run's stream on, and holds it at the first staged job until the target has nothing to do.
+//! `await-idle`: copies a run's stream, and holds it at the first staged job until the target is idle.
 //!
-//! What a run measures is its own only where it began on an idle target. Two witnesses are asked: the target, for jobs of
-//! earlier runs that were never seen to end, and Prometheus, for messages on the stages' queues. What they said is
-//! written on the Run, also where the waiting was given up or nothing could be seen.
+//! A run measures only itself if it began on an idle target. There are two sources: the target, polled for jobs of earlier
+//! runs that were never seen to end, and Prometheus, queried for messages on the stages' queues. The result goes on the Run
+//! record, also if the waiting was given up or neither source could be read.
 
-mod jobs;
+mod earlier_jobs;
 mod queues;
+mod state;
 mod watch;
 
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use watch::Watch;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "await-idle", version, after_help = HELP)]
 pub struct Args {
-    /// Which target.
+    /// The target.
     #[command(flatten)]
     pub target: TargetArgs,
     /// Look here for jobs that were never seen to end: a records.ndjson, or a directory that is searched for such files; may be
@@ -75,7 +76,7 @@ Exit codes:
 
 /// Runs the tool.
 pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
-    let mut watch = Some(Watch::of(&args, &io)?);
+    let mut watch = Some(Watch::from_args(&args, &io)?);
     if args.check {
         return Ok(Exit::Done);
     }
@@ -107,7 +108,7 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     Ok(io.stop.exit_or(if account.broken() > 0 { Exit::BrokenInput } else { Exit::Done }))
 }
 
-/// Whether `line` is a job that is still to be submitted.
+/// Returns true if `line` is a job that is still to be submitted.
 fn is_staged_job(line: &Line) -> bool {
     match line {
         Line::Record(record) if record.kind() == Kind::Job => {

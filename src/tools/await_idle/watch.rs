@@ -1,4 +1,4 @@
-//! The waiting: both witnesses are asked again and again until neither has anything to say against beginning.
+//! The waiting: checks both sources again and again until both report an idle target.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -6,40 +6,28 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Args;
-use super::jobs::Jobs;
+use super::earlier_jobs::EarlierJobs;
 use super::queues::Queues;
+use super::state::IdleState;
 use crate::cli::{Console, Failure, Io, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::health;
-use crate::http::{BaseUrl, Connections, Exchange};
+use crate::http::{BaseUrl, Client, Connections};
 use crate::profile::Profile;
 use crate::record::Idle;
 use crate::units;
 
-/// The next look is due after this part of the time that was waited so far, within the two bounds.
-const SHARE: u32 = 4;
-const OFTEN: Duration = Duration::from_millis(100);
-const SELDOM: Duration = Duration::from_secs(1);
+/// The next check is due after this part of the time waited so far, within the two bounds.
+const CHECKS_PER_WAIT: u32 = 4;
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a witness says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    /// Nothing is left to be done.
-    Clear,
-    /// This is.
-    Busy(String),
-    /// Not known yet, and another look may tell.
-    Pending(String),
-    /// Not known, and no look will tell.
-    Unseen(String),
-}
-
-/// What is needed to wait.
+/// Everything needed to wait.
 pub(super) struct Watch<'a> {
     profile: Profile,
     base: BaseUrl,
-    exchange: Exchange,
-    jobs: Jobs,
+    client: Client,
+    earlier: EarlierJobs,
     queues: Result<Queues, String>,
     limit: Duration,
     console: Console,
@@ -48,14 +36,14 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Reads what the arguments name.
-    pub(super) fn of(args: &Args, io: &Io<'_>) -> Result<Self, Failure> {
+    /// Reads the profile and the files that the arguments name.
+    pub(super) fn from_args(args: &Args, io: &Io<'_>) -> Result<Self, Failure> {
         let profile = args.target.profile()?;
         let base = args.target.base_url_or(&profile)?;
         Ok(Self {
-            jobs: Jobs::of(&args.earlier, &io.console)?,
-            queues: Queues::of(args, &profile, io)?,
-            exchange: args.target.http.client(Connections::Kept)?.exchange(),
+            earlier: EarlierJobs::load(&args.earlier, &io.console)?,
+            queues: Queues::from_args(args, &profile, io)?,
+            client: args.target.http.client_factory(Connections::Kept)?.client(),
             profile,
             base,
             limit: args.limit,
@@ -65,65 +53,66 @@ impl Watch<'_> {
         })
     }
 
-    /// Waits until the target is idle, the limit is over or a signal comes. The error is a reader of standard output that
-    /// has gone.
+    /// Waits until the target is idle, the limit is over or a signal comes. It fails if nobody reads standard output any more.
     pub(super) fn wait(mut self, clock: &Clock) -> Result<Idle, Failure> {
         let (began, since) = (Instant::now(), clock.now());
-        // Where the target is not well nothing will be submitted, and nothing is to be waited for. `submit-jobs` says what to do.
-        let well = health::ask(&self.exchange, &self.base, &self.profile, clock, &mut OffsetBounds::default());
-        if let Err(unwell) = well {
-            let unseen = Some(format!("the target is not well: {}", unwell.message));
+        // Nothing will be submitted to an unhealthy target, so there is no reason to wait; `submit-jobs` says what to do.
+        let health = health::probe(&self.client, &self.base, &self.profile, clock, &mut OffsetBounds::default());
+        if let Err(unhealthy) = health {
+            let unseen = Some(format!("the target is not healthy: {}", unhealthy.message));
             return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });
         }
-        let mut told = false;
+        let mut announced = false;
         loop {
-            let looks = [
-                self.jobs.look(&self.profile, &self.base, &self.exchange, clock, || {
+            let states = [
+                self.earlier.check(&self.profile, &self.base, &self.client, clock, || {
                     self.stop.signal().is_some() || began.elapsed() >= self.limit
                 }),
                 match &mut self.queues {
-                    Ok(queues) => queues.look(clock, since),
-                    Err(why) => Look::Unseen(why.clone()),
+                    Ok(queues) => queues.check(clock, since),
+                    Err(why) => IdleState::Unknown(why.clone()),
                 },
             ];
             let left = self.limit.saturating_sub(began.elapsed());
-            let hopeful = looks.iter().any(|look| matches!(look, Look::Busy(_) | Look::Pending(_)));
-            let stopped = hopeful && self.stop.signal().is_some();
-            if !hopeful || left.is_zero() || stopped {
+            let may_change = states.iter().any(|state| matches!(state, IdleState::Busy(_) | IdleState::Pending(_)));
+            let stopped = may_change && self.stop.signal().is_some();
+            if !may_change || left.is_zero() || stopped {
                 self.console.clear_progress();
-                let idle = judged(&looks, began, stopped);
-                self.tell(&idle, told);
+                let idle = combine(&states, began, stopped);
+                self.report(&idle, announced);
                 return Ok(idle);
             }
             if is_gone(self.stdout)? {
                 return Err(Failure::output("stdout", &std::io::ErrorKind::BrokenPipe.into()));
             }
-            if let (Some(busy), false) = (said(&looks, true), told) {
+            if let (Some(busy), false) = (busy_text(&states), announced) {
                 let limit = units::seconds(self.limit.as_secs_f64());
                 self.console.say(&format!("waiting for the target to be idle, {limit} at the most: {busy}"));
-                told = true;
+                announced = true;
             }
             self.console.progress(|| {
-                let what = said(&looks, true).or_else(|| said(&looks, false)).unwrap_or_default();
-                format!("waiting for the target to be idle, {} left: {what}", units::whole(left))
+                let cause = busy_text(&states).or_else(|| unknown_text(&states)).unwrap_or_default();
+                format!("waiting for the target to be idle, {} left: {cause}", units::whole(left))
             });
-            let pause = (began.elapsed() / SHARE).clamp(OFTEN, SELDOM).min(left);
-            // A signal is looked at above, with the time.
+            let pause = (began.elapsed() / CHECKS_PER_WAIT).clamp(MIN_PAUSE, MAX_PAUSE).min(left);
+            // The loop checks the signal above, with the time.
             self.stop.wait(pause);
         }
     }
 
-    fn tell(&self, idle: &Idle, told: bool) {
+    fn report(&self, idle: &Idle, announced: bool) {
         let waited = units::seconds(idle.waited_seconds);
         match idle {
-            Idle { idle: Some(true), .. } if told => self.console.say(&format!("the target is idle, after {waited}")),
+            Idle { idle: Some(true), .. } if announced => {
+                self.console.say(&format!("the target is idle, after {waited}"));
+            }
             Idle { idle: Some(true), .. } => {}
             Idle { busy: Some(busy), .. } => {
-                self.console.say(&format!("the target is not idle after {waited}: {busy}; going on"));
+                self.console.say(&format!("the target is not idle after {waited}: {busy}; continuing"));
             }
             Idle { unseen, .. } => {
                 let why = unseen.as_deref().unwrap_or_default();
-                self.console.say(&format!("whether the target is idle is not known: {why}"));
+                self.console.say(&format!("it is not known if the target is idle: {why}"));
             }
         }
     }
@@ -133,11 +122,10 @@ fn waited(began: Instant) -> f64 {
     micro(began.elapsed().as_secs_f64())
 }
 
-/// What the looks say together: idle only where every witness said that nothing is left.
-fn judged(looks: &[Look], began: Instant, stopped: bool) -> Idle {
-    let busy = said(looks, true);
-    let unseen = said(looks, false);
-    let unseen = match unseen {
+/// The verdict of all sources: idle only if every source reports idle.
+fn combine(states: &[IdleState], began: Instant, stopped: bool) -> Idle {
+    let busy = busy_text(states);
+    let unseen = match unknown_text(states) {
         Some(unseen) if stopped => Some(format!("a signal ended the waiting: {unseen}")),
         None if stopped => Some("a signal ended the waiting".to_owned()),
         unseen => unseen,
@@ -150,18 +138,23 @@ fn judged(looks: &[Look], began: Instant, stopped: bool) -> Idle {
     Idle { idle, waited_seconds: waited(began), busy, unseen }
 }
 
-/// What is busy, or what is not known.
-fn said(looks: &[Look], busy: bool) -> Option<String> {
-    let texts = looks.iter().filter_map(|look| match look {
-        Look::Busy(text) if busy => Some(text.as_str()),
-        Look::Pending(text) | Look::Unseen(text) if !busy => Some(text.as_str()),
-        _ => None,
-    });
+fn busy_text(states: &[IdleState]) -> Option<String> {
+    joined(states.iter().filter_map(|state| if let IdleState::Busy(text) = state { Some(text.as_str()) } else { None }))
+}
+
+fn unknown_text(states: &[IdleState]) -> Option<String> {
+    joined(states.iter().filter_map(|state| match state {
+        IdleState::Pending(text) | IdleState::Unknown(text) => Some(text.as_str()),
+        IdleState::Idle | IdleState::Busy(_) => None,
+    }))
+}
+
+fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> Option<String> {
     let texts: Vec<&str> = texts.collect();
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 
-/// Whether nobody reads what would be written to `output`.
+/// Returns true if nobody reads `output` any more.
 fn is_gone(output: Option<BorrowedFd<'_>>) -> Result<bool, Failure> {
     const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
     let Some(output) = output else { return Ok(false) };
@@ -177,20 +170,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_every_witness_saw_is_idle() {
-        let busy = || Look::Busy("b".into());
-        let unseen = || Look::Unseen("u".into());
-        let pending = || Look::Pending("p".into());
-        for (looks, idle) in [
-            ([Look::Clear, Look::Clear], Some(true)),
-            ([Look::Clear, unseen()], None),
-            ([Look::Clear, pending()], None),
+    fn only_what_every_source_reports_is_idle() {
+        let busy = || IdleState::Busy("b".into());
+        let unseen = || IdleState::Unknown("u".into());
+        let pending = || IdleState::Pending("p".into());
+        for (states, idle) in [
+            ([IdleState::Idle, IdleState::Idle], Some(true)),
+            ([IdleState::Idle, unseen()], None),
+            ([IdleState::Idle, pending()], None),
             ([busy(), unseen()], Some(false)),
             ([pending(), busy()], Some(false)),
         ] {
-            assert_eq!(judged(&looks, Instant::now(), false).idle, idle, "{looks:?}");
+            assert_eq!(combine(&states, Instant::now(), false).idle, idle, "{states:?}");
         }
-        let stopped = judged(&[busy(), Look::Clear], Instant::now(), true);
+        let stopped = combine(&[busy(), IdleState::Idle], Instant::now(), true);
         assert_eq!((stopped.idle, stopped.busy.as_deref()), (None, Some("b")));
         assert_eq!(stopped.unseen.as_deref(), Some("a signal ended the waiting"));
     }

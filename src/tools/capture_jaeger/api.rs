@@ -14,7 +14,7 @@ use crate::capture::INTERRUPTED;
 use crate::cli::{Grace, STOPPED};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{BaseUrl, Exchange, Trouble, form};
+use crate::http::{BaseUrl, Client, HttpError, form};
 use crate::record::Timestamp;
 
 /// An answer beyond this is an error, so that a server cannot fill the memory. A page of five hundred traces is a few MiB.
@@ -79,7 +79,7 @@ pub(super) struct Page {
 /// A query server.
 #[derive(Debug)]
 pub(super) struct Jaeger {
-    exchange: Exchange,
+    exchange: Client,
     base: BaseUrl,
     clock: Clock,
     /// The tags that are looked at.
@@ -103,7 +103,7 @@ enum Answered {
 impl Jaeger {
     /// The one at `base`; once `grace` is over nothing more is asked, and every request is a fault.
     pub(super) fn new(
-        exchange: Exchange,
+        exchange: Client,
         base: BaseUrl,
         clock: Clock,
         tags: Tags,
@@ -237,7 +237,7 @@ impl Jaeger {
         let fault =
             |reason, message: String, passing| Fault { reason, message: format!("{shown}: {message}"), passing };
         let mut answer = self.exchange.open(&Method::GET, &url, &[], None, &self.clock).map_err(|trouble| {
-            let reason = if matches!(trouble, Trouble::NotConnected(_)) { "Unreachable" } else { "NoAnswer" };
+            let reason = if matches!(trouble, HttpError::NotConnected(_)) { "Unreachable" } else { "NoAnswer" };
             fault(reason, trouble.to_string(), false)
         })?;
         if !(200..300).contains(&answer.status) {

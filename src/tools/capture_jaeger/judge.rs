@@ -9,7 +9,7 @@ use super::tenancies;
 use crate::capture::{self, CaptureRequest, Captured as _};
 use crate::cli::{STOPPED, cause};
 use crate::escape;
-use crate::profile::JaegerAt;
+use crate::profile::JaegerConfig;
 use crate::record::{CaptureResult, StageSpans, Timestamp, TracesStatus};
 
 /// How many names a message lists.
@@ -21,7 +21,7 @@ const STAGES: usize = 200;
 pub(super) fn statuses(
     session: &mut Session<'_>,
     services: &[String],
-    profile: &JaegerAt,
+    profile: &JaegerConfig,
     request: &CaptureRequest<'_>,
 ) -> Vec<TracesStatus> {
     let is_empty = |service: &String| session.store.of(service).next().is_none();
@@ -104,7 +104,7 @@ fn status(
 
 /// What the service's spans in the traces of the jobs say of the stages, by name; of all traces where there are no jobs.
 /// Only its own spans: one trace stands in the files of several services.
-fn stages(session: &Session<'_>, service: &str, profile: &JaegerAt) -> Vec<StageSpans> {
+fn stages(session: &Session<'_>, service: &str, profile: &JaegerConfig) -> Vec<StageSpans> {
     let found = session.found();
     let of_jobs: BTreeSet<&str> = found.iter().flatten().copied().collect();
     let mut stages: BTreeMap<&str, (u64, f64)> = BTreeMap::new();

@@ -21,7 +21,7 @@ use crate::capture::{
     self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
 };
 use crate::cli::{Failure, Io, Outcome};
-use crate::http::{BaseUrl, Connections, Exchange, HttpArgs};
+use crate::http::{BaseUrl, Connections, Client, HttpArgs};
 use crate::profile::Profile;
 use crate::record::{CaptureResult, Kind, Malformed, Record, Traces, TracesStatus};
 use crate::units;
@@ -105,7 +105,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         return Err(Failure::usage("--require needs an address: say --jaeger URL"));
     }
     let base = url.map(|url| BaseUrl::parse(url, "--jaeger")).transpose()?;
-    let exchange = args.http.client(Connections::Kept)?.exchange();
+    let exchange = args.http.client_factory(Connections::Kept)?.client();
     capture::run(&args.capture, &JaegerTraces { args: &args, profile: &profile, services, base, exchange }, io)
 }
 
@@ -116,7 +116,7 @@ struct JaegerTraces<'a> {
     services: Vec<String>,
     /// The address of the command line or the profile; none if it is empty.
     base: Option<BaseUrl>,
-    exchange: Exchange,
+    exchange: Client,
 }
 
 impl Backend for JaegerTraces<'_> {

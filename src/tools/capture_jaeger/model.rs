@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::profile::JaegerAt;
+use crate::profile::JaegerConfig;
 
 /// What stands around a span in OTLP: the text of its `resourceSpans` member without the scopes, and of its `scopeSpans`
 /// member without the spans.
@@ -26,7 +26,7 @@ pub(super) struct Tags {
 
 impl Tags {
     /// Those that the profile names.
-    pub(super) fn of(profile: &JaegerAt) -> Self {
+    pub(super) fn of(profile: &JaegerConfig) -> Self {
         let named = |tag: &Option<String>| tag.clone().unwrap_or_default();
         Self { job: named(&profile.job_tag), tenant: named(&profile.gpu_tenant_tag) }
     }

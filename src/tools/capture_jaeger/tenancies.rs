@@ -1,7 +1,7 @@
 //! Who held the GPU when, as a service's own spans tell: condensed, so that the report need not read the traces again.
 
 use super::model::Trace;
-use crate::profile::JaegerAt;
+use crate::profile::JaegerConfig;
 use crate::record::{Tenancy, Timestamp};
 
 /// How many a record tells of: it is one line.
@@ -17,7 +17,7 @@ type Told<'a> = (i64, bool, i64, Option<&'a str>);
 pub(super) fn of<'a>(
     traces: impl Iterator<Item = (&'a str, &'a Trace)>,
     service: &str,
-    profile: &JaegerAt,
+    profile: &JaegerConfig,
 ) -> (Vec<Tenancy>, Option<u64>) {
     let Some(acquire) = profile.gpu_acquire_span.as_deref() else { return (Vec::new(), None) };
     let mut told: Vec<Told<'_>> = Vec::new();
@@ -77,10 +77,10 @@ mod tests {
     type Row = (String, i64, i64, i64, Option<i64>);
 
     fn told(spans: Vec<Span>) -> (Vec<Row>, Option<u64>) {
-        let profile = JaegerAt {
+        let profile = JaegerConfig {
             gpu_acquire_span: Some("take".into()),
             gpu_release_span: Some("drop".into()),
-            ..JaegerAt::default()
+            ..JaegerConfig::default()
         };
         let trace = Trace { spans, ..Trace::default() };
         let (tenancies, left_out) = of([("t", &trace)].into_iter(), "gpu", &profile);
@@ -126,6 +126,6 @@ mod tests {
     #[test]
     fn a_profile_that_names_no_span_gets_none() {
         let trace = Trace { spans: vec![span("", 0, 1.0, None)], ..Trace::default() };
-        assert_eq!(of([("t", &trace)].into_iter(), "gpu", &JaegerAt::default()), (Vec::new(), None));
+        assert_eq!(of([("t", &trace)].into_iter(), "gpu", &JaegerConfig::default()), (Vec::new(), None));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::capture;
 use crate::cli::{Failure, STOPPED};
-use crate::profile::LogsAt;
+use crate::profile::LogsConfig;
 use crate::record::{CaptureResult, LogsStatus, Window};
 
 use super::sift::{Sieve, Sifted};
@@ -20,7 +20,7 @@ pub(super) enum Place<'a> {
     /// `DIR/<service>.log`.
     Dir(PathBuf),
     /// The profile's command.
-    Command { logs: &'a LogsAt, timeout: Duration },
+    Command { logs: &'a LogsConfig, timeout: Duration },
 }
 
 impl Place<'_> {
@@ -67,7 +67,7 @@ pub(super) fn capture(
 
 /// What went wrong with a command.
 #[derive(Debug)]
-struct Trouble {
+struct HttpError {
     /// It was a signal that left it no more time.
     is_signal: bool,
     message: String,
@@ -81,7 +81,7 @@ fn read(
     sieve: &Sieve<'_>,
     file: &File,
     interrupt: &Interrupt,
-) -> io::Result<Result<(Sifted, Option<Trouble>), LogsStatus>> {
+) -> io::Result<Result<(Sifted, Option<HttpError>), LogsStatus>> {
     let mut output = BufWriter::new(file);
     match place {
         Place::Dir(_) => {
@@ -105,13 +105,13 @@ fn read(
                     // One that was given up in the middle is ended, not waited for.
                     let trouble = match &sifted.broken {
                         Some(why) => {
-                            Some(Trouble { is_signal: why == STOPPED, message: format!("`{program}`: {why}") })
+                            Some(HttpError { is_signal: why == STOPPED, message: format!("`{program}`: {why}") })
                         }
                         None => input
                             .into_inner()
                             .finish()
                             .err()
-                            .map(|why| Trouble { is_signal: why == STOPPED, message: said(&program, &why, &sifted) }),
+                            .map(|why| HttpError { is_signal: why == STOPPED, message: said(&program, &why, &sifted) }),
                     };
                     Ok(Ok((sifted, trouble)))
                 }
@@ -138,7 +138,7 @@ pub(super) fn short(result: CaptureResult, reason: &str, message: String) -> Log
 }
 
 /// What the record says of a log that was read.
-fn judged(sifted: &Sifted, trouble: Option<Trouble>, window: Window) -> LogsStatus {
+fn judged(sifted: &Sifted, trouble: Option<HttpError>, window: Window) -> LogsStatus {
     let span = |held: Window| format!("{} to {}", held.start, held.end);
     let dated = sifted.kept.is_some();
     let interrupted = |message| {
@@ -146,7 +146,7 @@ fn judged(sifted: &Sifted, trouble: Option<Trouble>, window: Window) -> LogsStat
         short(result, capture::INTERRUPTED, message)
     };
     let status = match (trouble, &sifted.broken, sifted.seen) {
-        (Some(Trouble { is_signal: true, message }), ..) => interrupted(message),
+        (Some(HttpError { is_signal: true, message }), ..) => interrupted(message),
         // What a failed command printed without a time is its complaint, not a log.
         (Some(trouble), ..) => {
             short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, "CommandFailed", trouble.message)

@@ -12,7 +12,8 @@ use serde::de::IgnoredAny;
 use super::grid::Grid;
 use crate::capture::BEGINS_LATE;
 use crate::profile::Query;
-use crate::prometheus::{self, Problem, Server};
+use crate::prometheus::{Problem, Server};
+use crate::promql::is_plain_selector;
 use crate::record::{SeriesStatus, Timestamp, Window};
 use crate::units;
 
@@ -43,7 +44,7 @@ impl Beginning {
             asked.clone().filter(|(query, _)| wanted(query)).filter_map(|(_, status)| status.first_sample_at).min()
         };
         // What is computed, such as `x or vector(0)`, may have points where there is not one sample behind it.
-        let (sampled, any) = (first(|query| prometheus::is_plain(&query.query)), first(|_| true)?);
+        let (sampled, any) = (first(|query| is_plain_selector(&query.query)), first(|_| true)?);
         if sampled.is_some_and(|first| first <= limit) {
             return None;
         }

@@ -14,6 +14,7 @@ use crate::capture::NOT_WRITTEN;
 use crate::cli::{Console, Failure};
 use crate::profile::Query;
 use crate::prometheus::{self, Problem, Server};
+use crate::promql::is_plain_selector;
 
 /// Prometheus answers at most 11,000 points a series, give or take one.
 const POINTS: u64 = 11_000;
@@ -45,18 +46,18 @@ pub(super) struct Captured {
 
 /// Why nothing came: something about the query, or something that ends the tool.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum HttpError {
     Problem(Problem),
     Failure(Failure),
 }
 
-impl From<Problem> for Trouble {
+impl From<Problem> for HttpError {
     fn from(problem: Problem) -> Self {
         Self::Problem(problem)
     }
 }
 
-impl From<Failure> for Trouble {
+impl From<Failure> for HttpError {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure)
     }
@@ -73,13 +74,13 @@ pub(super) struct Asking<'a> {
 
 impl Asking<'_> {
     /// Asks, and stores what comes.
-    pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, Trouble> {
+    pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, HttpError> {
         self.files.clear()?;
         let mut captured = self.envelope()?;
         // Beside an envelope that is kept, what else cannot be written is a shortfall of it.
         if extras.raw
             && captured.summary.series > 0
-            && prometheus::is_plain(&self.query.query)
+            && is_plain_selector(&self.query.query)
             && let Err(failure) = self.raw(&mut captured)
         {
             captured.problems.insert(0, not_written(failure)?);
@@ -92,7 +93,7 @@ impl Asking<'_> {
         Ok(captured)
     }
 
-    fn envelope(&mut self) -> Result<Captured, Trouble> {
+    fn envelope(&mut self) -> Result<Captured, HttpError> {
         let mut captured = Captured { file: recorded(&self.files.whole()), ..Captured::default() };
         if self.grid.points() <= POINTS {
             match self.range(self.grid, &mut ()) {
@@ -103,7 +104,7 @@ impl Asking<'_> {
                     self.files.keep(file, &name)?;
                     return Ok(captured);
                 }
-                Err(Trouble::Problem(problem)) if problem.too_much => self.less_helps(0, &problem)?,
+                Err(HttpError::Problem(problem)) if problem.too_much => self.less_helps(0, &problem)?,
                 Err(trouble) => return Err(trouble),
             }
         }
@@ -112,14 +113,14 @@ impl Asking<'_> {
     }
 
     /// Whether a query that was refused is refused for any stretch of time: then that is the answer.
-    fn less_helps(&mut self, first: u64, problem: &Problem) -> Result<(), Trouble> {
+    fn less_helps(&mut self, first: u64, problem: &Problem) -> Result<(), HttpError> {
         if self.grid.part(first, u64::MAX).points() <= 1 {
             return Err(problem.clone().into());
         }
         self.range(self.grid.part(first, 1), &mut ()).map(drop)
     }
 
-    fn chunks(&mut self, captured: &mut Captured) -> Result<(), Trouble> {
+    fn chunks(&mut self, captured: &mut Captured) -> Result<(), HttpError> {
         let points = self.grid.points();
         // A grid that fits into one chunk comes here only after that was too much.
         let mut size = if points <= POINTS { points.div_ceil(2) } else { POINTS };
@@ -136,14 +137,14 @@ impl Asking<'_> {
                     captured.problems.extend(off_grid(&summary, part));
                     captured.summary.add(summary);
                 }
-                Err(Trouble::Problem(problem)) if problem.too_much && halvings < HALVINGS && part.points() > 1 => {
+                Err(HttpError::Problem(problem)) if problem.too_much && halvings < HALVINGS && part.points() > 1 => {
                     if halvings == 0 {
                         self.less_helps(at, &problem)?;
                     }
                     halvings += 1;
                     size = part.points().div_ceil(2);
                 }
-                Err(Trouble::Problem(problem)) if !names.is_empty() => {
+                Err(HttpError::Problem(problem)) if !names.is_empty() => {
                     // What came before is kept, and said not to be all.
                     let message = format!("from {} on: {}", part.start(), problem.message);
                     captured.problems.insert(0, Problem { message, ..problem });
@@ -162,7 +163,7 @@ impl Asking<'_> {
         Ok(())
     }
 
-    fn range<L: Listener>(&mut self, part: Grid, listener: &mut L) -> Result<(Summary, NamedTempFile), Trouble> {
+    fn range<L: Listener>(&mut self, part: Grid, listener: &mut L) -> Result<(Summary, NamedTempFile), HttpError> {
         let [start, end, step] = part.parameters();
         let query = ("query", self.query.query.clone());
         self.fetch("/api/v1/query_range", &[query, start, end, step], listener)
@@ -178,12 +179,12 @@ impl Asking<'_> {
                 add_notes(&mut captured.summary.warnings, summary.warnings);
                 captured.summary.is_partial |= summary.is_partial;
             }
-            Err(Trouble::Problem(problem)) => {
+            Err(HttpError::Problem(problem)) => {
                 let reason = if problem.is_interrupted() { problem.reason } else { "NoRawSamples" };
                 let message = format!("the raw samples did not come: {}", problem.message);
                 captured.problems.push(Problem::new(reason, message));
             }
-            Err(Trouble::Failure(failure)) => return Err(failure),
+            Err(HttpError::Failure(failure)) => return Err(failure),
         }
         Ok(())
     }
@@ -206,7 +207,7 @@ impl Asking<'_> {
         path: &str,
         parameters: &[(&str, String)],
         listener: &mut L,
-    ) -> Result<(Summary, NamedTempFile), Trouble> {
+    ) -> Result<(Summary, NamedTempFile), HttpError> {
         let parameters: Vec<_> = parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let answer = self.server.query(path, &parameters)?;
         let mut file = self.files.begin()?;

@@ -22,7 +22,7 @@ use ureq::http::{HeaderName, HeaderValue, header};
 
 use crate::capture::CaptureArgs;
 use crate::cli::{Failure, Io, Outcome};
-use crate::http::{Client, Connections, HttpArgs};
+use crate::http::{ClientFactory, Connections, HttpArgs};
 use crate::profile::Query;
 use crate::units;
 
@@ -102,8 +102,8 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
 }
 
 impl Args {
-    fn client(&self) -> Result<Client, Failure> {
-        let mut client = self.http.client(Connections::Kept)?;
+    fn client(&self) -> Result<ClientFactory, Failure> {
+        let mut client = self.http.client_factory(Connections::Kept)?;
         if let Some(tenant) = &self.tenant {
             let value = HeaderValue::from_str(tenant);
             let value = value.map_err(|_| Failure::usage("--tenant: a header cannot carry it"))?;

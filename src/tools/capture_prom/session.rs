@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::beginning::Beginning;
-use super::fetch::{Asking, Extras, Trouble, not_written};
+use super::fetch::{Asking, Extras, HttpError, not_written};
 use super::files::{Aside, DIRECTORY, Files};
 use super::grid::Grid;
 use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
@@ -122,7 +122,7 @@ impl Backend for Metrics<'_> {
         io: &Io<'_>,
     ) -> Result<Vec<QueryResult>, Failure> {
         let clock = request.stream.clock.clone();
-        let server = Server::new(base, self.client.exchange(), clock, io.stop.clone());
+        let server = Server::new(base, self.client.client(), clock, io.stop.clone());
         Session { args: self.args, request, server, io }.capture(queries)
     }
 
@@ -237,8 +237,8 @@ impl Session<'_, '_> {
             let mut gone = None;
             let mut status = match asking.capture(extras) {
                 Ok(captured) => captured_status(captured, doubts),
-                Err(Trouble::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
-                Err(Trouble::Problem(problem)) => {
+                Err(HttpError::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
+                Err(HttpError::Problem(problem)) => {
                     if problem.is_interrupted() {
                         gone = Some(Problem::interrupted(ASKED));
                     } else if problem.is_silence() {

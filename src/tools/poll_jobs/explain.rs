@@ -1,4 +1,4 @@
-//! `--explain ID`: one poll of one job, and what each pointer of the profile finds in its answer.
+//! `--explain ID`: polls one job once and shows what each pointer of the profile finds in the answer.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::Connections;
-use crate::profile::{Profile, Seen};
+use crate::profile::{Profile, StatusReading};
 use crate::record::raw::pointer;
 use crate::target::PollRequest;
 
@@ -20,14 +20,14 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     }
     let profile = args.target.profile()?;
     let base = args.target.base_url_or(&profile)?;
-    let PollRequest { url, headers } = PollRequest::bare(id, &profile, &base);
-    let exchange = args.target.http.client(Connections::Fresh)?.exchange();
-    let answer = exchange.send(&Method::GET, &url, &headers, None, &Clock::system());
-    let answer = answer.map_err(|trouble| Failure::unreachable(format!("GET {url}: {trouble}")))?;
+    let PollRequest { url, headers } = PollRequest::for_id(id, &profile, &base);
+    let client = args.target.http.client_factory(Connections::Fresh)?.client();
+    let answer = client.send(&Method::GET, &url, &headers, None, &Clock::system());
+    let answer = answer.map_err(|error| Failure::unreachable(format!("GET {url}: {error}")))?;
     let mut text = format!("GET {url}\nHTTP {}", answer.status);
     let unknown = profile.poll.unknown.contains(&answer.status);
     if unknown {
-        text.push_str(", which the profile takes for: no such job");
+        text.push_str(", which in the profile means \"no such job\"");
     }
     text.push_str("\n\n");
     describe(&profile, &answer.body, &mut text);
@@ -39,22 +39,24 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
 fn describe(profile: &Profile, body: &str, text: &mut String) {
     let observation = profile.observe(body);
     // Writing to a String cannot fail.
-    let _ = match &observation.seen {
-        Seen::Status(word, said) => writeln!(text, "status: \"{}\", which means {word:?}", escape::terminal(said)),
-        Seen::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
-        Seen::NotJson => writeln!(text, "status: the body is not JSON"),
+    let _ = match &observation.status {
+        StatusReading::Status(meaning, word) => {
+            writeln!(text, "status: \"{}\", which means {meaning:?}", escape::terminal(word))
+        }
+        StatusReading::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
+        StatusReading::NotJson => writeln!(text, "status: the body is not JSON"),
     };
-    for (key, at) in profile.pointers().into_iter().filter(|(key, _)| !is_of_a_stage(key)) {
-        let found = pointer(body, at).map_or("nothing".to_owned(), |raw| shown(raw.get()));
+    for (key, at) in profile.pointers().into_iter().filter(|(key, _)| !is_below_stage(key)) {
+        let found = pointer(body, at).map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
         let _ = writeln!(text, "  {key:<24} {at:<20} {found}");
     }
     let _ = writeln!(text, "stages: {}", observation.stages.len());
     for stage in &observation.stages {
-        let said =
+        let word =
             stage.state.as_deref().map_or("no state word".to_owned(), |word| format!("\"{}\"", escape::terminal(word)));
         let times =
             [("queued", stage.times.queued_at), ("started", stage.times.started_at), ("ended", stage.times.ended_at)];
-        let _ = write!(text, "  {:<24} {said} which means {:?}", escape::terminal(&stage.name), stage.phase);
+        let _ = write!(text, "  {:<24} {word} which means {:?}", escape::terminal(&stage.name), stage.phase);
         for (name, time) in times.into_iter().filter_map(|(name, time)| time.map(|time| (name, time))) {
             let _ = write!(text, ", {name} {time}");
         }
@@ -65,16 +67,16 @@ fn describe(profile: &Profile, body: &str, text: &mut String) {
         .iter()
         .filter(|stage| stage.required && !observation.stages.iter().any(|seen| seen.name == stage.name))
     {
-        let _ = writeln!(text, "  {:<24} not there", missing.name);
+        let _ = writeln!(text, "  {:<24} missing", missing.name);
     }
     let _ = writeln!(text, "\nbody:\n{}", escape::terminal(body));
 }
 
-/// Pointers that start at a stage, not at the body.
-fn is_of_a_stage(key: &str) -> bool {
+/// Returns true for pointers that start at a stage instead of the body.
+fn is_below_stage(key: &str) -> bool {
     key.starts_with("poll.stages.") && key != "poll.stages.at"
 }
 
-fn shown(raw: &str) -> String {
+fn excerpt(raw: &str) -> String {
     escape::start(&escape::terminal(raw), 60)
 }

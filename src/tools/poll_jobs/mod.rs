@@ -1,15 +1,15 @@
-//! `poll-jobs`: follows submitted jobs to their end and says how each ended.
+//! `poll-jobs`: polls submitted jobs to their end and records how each ended.
 //!
-//! A submitted job is handed on at once and again when it ended, so the ids of jobs in flight are on record whatever dies.
-//! The next poll of a job is due after a fraction of its age, so the number of polls grows with the logarithm of the job's
-//! duration, and the end is known to that fraction.
+//! It writes a submitted job at once and again when it has ended, so a crash loses no id of a job in flight. The next poll
+//! of a job is due after a fraction of its age: the number of polls grows with the logarithm of the job's duration, and the
+//! end is known to that fraction.
 
+mod counts;
 mod explain;
-mod follow;
+mod job;
 mod schedule;
 mod session;
 mod stages;
-mod tally;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::units;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "poll-jobs", version, after_help = HELP)]
 pub struct Args {
-    /// Which target.
+    /// The target.
     #[command(flatten)]
     pub target: TargetArgs,
     /// The FIFO by which `submit-jobs --slots` hears that a job has ended; made if it is not there

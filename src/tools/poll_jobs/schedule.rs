@@ -1,10 +1,10 @@
-//! When which job is polled next.
+//! Poll intervals, timers, and the number of threads that the polls need.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-/// How long after one poll of a job the next is due.
+/// The interval between two polls of one job.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Intervals {
     pub(super) precision: f64,
@@ -14,32 +14,14 @@ pub(super) struct Intervals {
 
 impl Intervals {
     /// The interval at `age`, shortened by up to a fifth so that jobs submitted together are not polled together for ever.
-    /// It is only ever shortened: the bound that the report prints holds. `random` is any number.
-    pub(super) fn next(&self, age: Duration, random: u32) -> Duration {
-        let jitter = 1.0 - 0.2 * (f64::from(random) / f64::from(u32::MAX));
+    /// It is only ever shortened, so the bound that the report prints holds. `random` lies in [0, 1).
+    pub(super) fn next(&self, age: Duration, random: f64) -> Duration {
+        let jitter = 1.0 - 0.2 * random;
         age.mul_f64(self.precision).clamp(self.min, self.max).mul_f64(jitter)
     }
 }
 
-/// Small numbers that differ: xorshift (Marsaglia 2003, "Xorshift RNGs"). Nothing depends on their quality but that
-/// polls spread.
-#[derive(Clone, Debug)]
-pub(super) struct Jitter(u32);
-
-impl Jitter {
-    pub(super) fn seeded(seed: u32) -> Self {
-        Self(seed | 1)
-    }
-
-    pub(super) fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0
-    }
-}
-
-/// A timer heap: what is due first comes out first.
+/// A heap of timers; the earliest comes out first.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, usize)>>,
@@ -50,12 +32,12 @@ impl Timers {
         self.heap.push(Reverse((due, job)));
     }
 
-    /// The moment at which something is due.
+    /// The due time of the earliest timer.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Takes out what is due at `now`: the job, and when it was due.
+    /// Takes out the earliest timer that is due at `now`: its due time and its job.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<(Instant, usize)> {
         if self.next_due()? > now {
             return None;
@@ -64,23 +46,23 @@ impl Timers {
     }
 }
 
-/// How soon to look again while polls wait for a thread.
-pub(super) const HELD_UP: Duration = Duration::from_millis(2);
+/// The time until the next try while polls wait for a thread.
+pub(super) const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
-/// How many threads the polls need: rate times latency, by Little's law, and as much again twice for what comes in bursts.
+/// The number of threads that the polls need: rate times latency, by Little's law, times three for bursts.
 ///
-/// More would not help: where the target, or this machine, is saturated, threads only add to the load. A target that has
-/// stopped answering tells no latency; then every poll that is due gets a thread.
+/// More would not help: if the target or this machine is saturated, threads only add to the load. The latency of a target
+/// that has stopped answering is unknown; then every due poll gets a thread.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(super) struct ThreadDemand {
     began: Instant,
     waited: f64,
-    /// Threads that the answers of the last window kept busy.
+    /// The number of threads that the answers of the last window kept busy.
     busy: f64,
     last_answer: Instant,
 }
 
-impl Pace {
+impl ThreadDemand {
     const WINDOW: Duration = Duration::from_millis(200);
     const SILENCE: Duration = Duration::from_millis(50);
     const ROOM: f64 = 3.0;
@@ -90,8 +72,8 @@ impl Pace {
         Self { began: now, waited: 0.0, busy: 0.0, last_answer: now }
     }
 
-    /// Takes note of an answer that took so many seconds.
-    pub(super) fn note(&mut self, seconds: f64, now: Instant) {
+    /// Records an answer that took so many seconds.
+    pub(super) fn record(&mut self, seconds: f64, now: Instant) {
         self.last_answer = now;
         self.waited += seconds.max(0.0);
         let window = now.duration_since(self.began);
@@ -102,8 +84,8 @@ impl Pace {
         }
     }
 
-    /// Whether a poll that is due should get a thread beside the `threads` that are all busy.
-    pub(super) fn wants_more_than(&self, threads: usize, now: Instant) -> bool {
+    /// Returns true if a due poll should get a thread in addition to the `threads` that are all busy.
+    pub(super) fn exceeds(&self, threads: usize, now: Instant) -> bool {
         (threads as f64) < Self::AT_LEAST + Self::ROOM * self.busy
             || now.duration_since(self.last_answer) > Self::SILENCE
     }
@@ -118,11 +100,11 @@ mod tests {
 
     #[test]
     fn intervals_follow_the_age_within_their_clamps_and_only_shorten() {
-        let at = |age: f64, random: u32| INTERVALS.next(Duration::from_secs_f64(age), random).as_secs_f64();
-        assert!((at(0.0, 0) - 0.1).abs() < 1e-9);
-        assert!((at(20.0, 0) - 1.0).abs() < 1e-9);
-        assert!((at(20.0, u32::MAX) - 0.8).abs() < 1e-9);
-        assert!((at(1e4, 0) - 10.0).abs() < 1e-9);
+        let at = |age: f64, random: f64| INTERVALS.next(Duration::from_secs_f64(age), random).as_secs_f64();
+        assert!((at(0.0, 0.0) - 0.1).abs() < 1e-9);
+        assert!((at(20.0, 0.0) - 1.0).abs() < 1e-9);
+        assert!((at(20.0, 1.0) - 0.8).abs() < 1e-9);
+        assert!((at(1e4, 0.0) - 10.0).abs() < 1e-9);
     }
 
     #[test]
@@ -130,7 +112,7 @@ mod tests {
         let polls = |duration: f64| {
             let (mut age, mut polls) = (0.0, 0);
             while age < duration {
-                age += INTERVALS.next(Duration::from_secs_f64(age), 0).as_secs_f64();
+                age += INTERVALS.next(Duration::from_secs_f64(age), 0.0).as_secs_f64();
                 polls += 1;
             }
             polls
@@ -143,17 +125,17 @@ mod tests {
     #[test]
     fn threads_follow_rate_and_latency() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
-        assert!(pace.wants_more_than(7, start) && !pace.wants_more_than(8, start));
+        let mut demand = ThreadDemand::new(start);
+        assert!(demand.exceeds(7, start) && !demand.exceeds(8, start));
         // A hundred answers in a fifth of a second, 20 ms each: ten threads were busy.
         for _ in 1..100 {
-            pace.note(0.02, start);
+            demand.record(0.02, start);
         }
-        pace.note(0.02, start + Pace::WINDOW);
-        let now = start + Pace::WINDOW;
-        assert!(pace.wants_more_than(36, now) && !pace.wants_more_than(40, now));
+        demand.record(0.02, start + ThreadDemand::WINDOW);
+        let now = start + ThreadDemand::WINDOW;
+        assert!(demand.exceeds(36, now) && !demand.exceeds(40, now));
         // Silence: nobody knows how long an answer takes, so nobody shall wait for another's.
-        assert!(pace.wants_more_than(400, now + 2 * Pace::SILENCE));
+        assert!(demand.exceeds(400, now + 2 * ThreadDemand::SILENCE));
     }
 
     #[test]

@@ -1,30 +1,12 @@
-//! What polls saw of a job's stages: each start and end as an interval between two polls.
+//! A job's stages as the polls saw them: each start and end as an interval between two polls.
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
-use crate::profile::StageSeen;
+use crate::profile::StageReading;
 use crate::record::{Stage, StagePhase, TimesFrom, Timestamp};
 
-/// Names that many jobs share, kept once: ten thousand jobs have the same eight stages.
-#[derive(Debug, Default)]
-pub(super) struct Names(HashSet<Arc<str>>);
-
-impl Names {
-    fn shared(&mut self, name: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(name) {
-            return known.clone();
-        }
-        let name: Arc<str> = name.into();
-        self.0.insert(name.clone());
-        name
-    }
-}
-
-/// One stage between polls.
+/// One stage as the polls saw it.
 #[derive(Clone, Debug)]
-struct Mark {
-    name: Arc<str>,
+struct ObservedStage {
+    name: Box<str>,
     running: bool,
     not_started_at: Option<Timestamp>,
     started_at: Option<Timestamp>,
@@ -32,71 +14,65 @@ struct Mark {
     ended_at: Option<Timestamp>,
 }
 
-impl Mark {
-    fn unseen(name: Arc<str>) -> Self {
+impl ObservedStage {
+    fn new(name: Box<str>) -> Self {
         Self { name, running: false, not_started_at: None, started_at: None, not_ended_at: None, ended_at: None }
     }
 }
 
 /// The stages of one job.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Marks(Vec<Mark>);
+pub(super) struct ObservedStages(Vec<ObservedStage>);
 
-impl Marks {
-    /// What an earlier session saw of `stages`, for a job that is followed again.
-    pub(super) fn resumed(stages: &[Stage], names: &mut Names) -> Self {
+impl ObservedStages {
+    /// The stages as an earlier session saw them, for a resumed job.
+    pub(super) fn resumed(stages: &[Stage]) -> Self {
         let seen = stages.iter().filter(|stage| stage.times_from == Some(TimesFrom::Polls));
-        let mark = |stage: &Stage| Mark {
-            name: names.shared(&stage.name),
+        let observed = |stage: &Stage| ObservedStage {
+            name: stage.name.as_str().into(),
             running: stage.phase == StagePhase::Running,
             not_started_at: stage.not_started_at,
             started_at: stage.started_at,
             not_ended_at: stage.not_ended_at,
             ended_at: stage.ended_at,
         };
-        Self(seen.map(mark).collect())
+        Self(seen.map(observed).collect())
     }
 
-    /// Takes note of an answer that came at `received`. `before` is when the poll before was sent that saw the job's state:
-    /// what is new now had not happened then.
-    pub(super) fn note(
-        &mut self,
-        seen: &[StageSeen],
-        before: Option<Timestamp>,
-        received: Timestamp,
-        names: &mut Names,
-    ) {
+    /// Records an answer that came at `received`. `before` is the time of the previous poll that saw the job's state:
+    /// changes since then happened in between.
+    pub(super) fn record(&mut self, seen: &[StageReading], before: Option<Timestamp>, received: Timestamp) {
         for stage in seen {
-            let known = self.0.iter().position(|mark| *mark.name == *stage.name);
+            let known = self.0.iter().position(|observed| *observed.name == *stage.name);
             let index = known.unwrap_or_else(|| {
-                self.0.push(Mark::unseen(names.shared(&stage.name)));
+                self.0.push(ObservedStage::new(stage.name.as_str().into()));
                 self.0.len() - 1
             });
-            let mark = &mut self.0[index];
-            mark.running = stage.phase == StagePhase::Running;
+            let observed = &mut self.0[index];
+            observed.running = stage.phase == StagePhase::Running;
             let ended = matches!(stage.phase, StagePhase::Done | StagePhase::Failed);
-            if (mark.running || ended) && mark.started_at.is_none() {
-                mark.not_started_at = before;
-                mark.started_at = Some(received);
+            if (observed.running || ended) && observed.started_at.is_none() {
+                observed.not_started_at = before;
+                observed.started_at = Some(received);
             }
-            if ended && mark.ended_at.is_none() {
-                mark.not_ended_at = before;
-                mark.ended_at = Some(received);
+            if ended && observed.ended_at.is_none() {
+                observed.not_ended_at = before;
+                observed.ended_at = Some(received);
             }
         }
     }
 
-    /// The names of the stages that were running when the job was last seen.
-    pub(super) fn running(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.iter().filter(|mark| mark.running).map(|mark| &mark.name)
+    /// The names of the stages that were running in the last answer.
+    pub(super) fn running(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|stage| stage.running).map(|stage| &*stage.name)
     }
 
-    /// The stages as the record tells them: the server's times where it gave a start or an end, else the polls'.
-    pub(super) fn stages(&self, seen: &[StageSeen]) -> Vec<Stage> {
-        seen.iter().map(|stage| self.stage(stage)).collect()
+    /// The stages for the record, with the server's times if it gave a start or an end, else with those of the polls.
+    pub(super) fn to_stages(&self, seen: &[StageReading]) -> Vec<Stage> {
+        seen.iter().map(|stage| self.to_stage(stage)).collect()
     }
 
-    fn stage(&self, seen: &StageSeen) -> Stage {
+    fn to_stage(&self, seen: &StageReading) -> Stage {
         let stage = Stage {
             name: seen.name.clone(),
             state: seen.state.clone(),
@@ -113,14 +89,14 @@ impl Marks {
                 ..stage
             };
         }
-        match self.0.iter().find(|mark| *mark.name == *seen.name && mark.started_at.is_some()) {
+        match self.0.iter().find(|observed| *observed.name == *seen.name && observed.started_at.is_some()) {
             None => stage,
-            Some(mark) => Stage {
+            Some(observed) => Stage {
                 times_from: Some(TimesFrom::Polls),
-                not_started_at: mark.not_started_at,
-                started_at: mark.started_at,
-                not_ended_at: mark.not_ended_at,
-                ended_at: mark.ended_at,
+                not_started_at: observed.not_started_at,
+                started_at: observed.started_at,
+                not_ended_at: observed.not_ended_at,
+                ended_at: observed.ended_at,
                 ..stage
             },
         }
@@ -136,41 +112,41 @@ mod tests {
         Timestamp::from_seconds(f64::from(second)).unwrap()
     }
 
-    fn seen(name: &str, phase: StagePhase) -> StageSeen {
-        StageSeen { name: name.into(), state: None, phase, attempt: None, times: ServerTimes::default() }
+    fn seen(name: &str, phase: StagePhase) -> StageReading {
+        StageReading { name: name.into(), state: None, phase, attempt: None, times: ServerTimes::default() }
     }
 
     #[test]
     fn starts_and_ends_lie_between_two_polls() {
-        let (mut marks, mut names) = (Marks::default(), Names::default());
-        marks.note(&[seen("l1", StagePhase::Waiting)], None, at(1), &mut names);
-        marks.note(&[seen("l1", StagePhase::Running)], Some(at(1)), at(2), &mut names);
-        assert_eq!(marks.running().map(|name| &**name).collect::<Vec<_>>(), ["l1"]);
+        let mut stages = ObservedStages::default();
+        stages.record(&[seen("l1", StagePhase::Waiting)], None, at(1));
+        stages.record(&[seen("l1", StagePhase::Running)], Some(at(1)), at(2));
+        assert_eq!(stages.running().collect::<Vec<_>>(), ["l1"]);
         let last = [seen("l1", StagePhase::Done), seen("l2", StagePhase::Done)];
-        marks.note(&last, Some(at(2)), at(3), &mut names);
-        marks.note(&last, Some(at(3)), at(4), &mut names);
-        let stages = marks.stages(&last);
-        let l1 = &stages[0];
+        stages.record(&last, Some(at(2)), at(3));
+        stages.record(&last, Some(at(3)), at(4));
+        let last = stages.to_stages(&last);
+        let l1 = &last[0];
         assert_eq!(
             (l1.not_started_at, l1.started_at, l1.not_ended_at, l1.ended_at),
             (Some(at(1)), Some(at(2)), Some(at(2)), Some(at(3)))
         );
-        let l2 = &stages[1];
+        let l2 = &last[1];
         assert_eq!(
             (l2.not_started_at, l2.started_at, l2.not_ended_at, l2.ended_at),
             (Some(at(2)), Some(at(3)), Some(at(2)), Some(at(3)))
         );
         assert_eq!(l2.times_from, Some(TimesFrom::Polls));
-        assert_eq!(marks.running().count(), 0);
+        assert_eq!(stages.running().count(), 0);
     }
 
     #[test]
     fn the_servers_times_come_first() {
-        let (mut marks, mut names) = (Marks::default(), Names::default());
+        let mut stages = ObservedStages::default();
         let mut stage = seen("l1", StagePhase::Done);
         stage.times.started_at = Some(at(7));
-        marks.note(std::slice::from_ref(&stage), None, at(9), &mut names);
-        let told = &marks.stages(&[stage])[0];
-        assert_eq!((told.times_from, told.started_at, told.ended_at), (Some(TimesFrom::Server), Some(at(7)), None));
+        stages.record(std::slice::from_ref(&stage), None, at(9));
+        let last = &stages.to_stages(&[stage])[0];
+        assert_eq!((last.times_from, last.started_at, last.ended_at), (Some(TimesFrom::Server), Some(at(7)), None));
     }
 }

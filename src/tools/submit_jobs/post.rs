@@ -7,8 +7,8 @@ use crate::http::Method;
 use crate::cli::{Failure, Stop};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Exchange, Trouble};
-use crate::profile::{Place, Profile, Values, fill};
+use crate::http::{Answer, BaseUrl, Client, HttpError};
+use crate::profile::{Escaping, Profile, TemplateValues, fill};
 use crate::record::{Job, JobStatus, Phase, Timestamp};
 
 /// Waits before the second and the third try of a connection.
@@ -37,8 +37,12 @@ pub(super) struct Posted {
 impl Post {
     /// The request that submits `job`, with a fresh W3C trace context.
     pub(super) fn of(profile: &Profile, base: &BaseUrl, job: &Job) -> Result<Self, Failure> {
-        let values =
-            Values { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, ..Values::default() };
+        let values = TemplateValues {
+            run: &job.metadata.run,
+            name: &job.metadata.name,
+            source: &job.spec.source,
+            ..TemplateValues::default()
+        };
         let failed = |error: getrandom::Error| Failure::input_output(format!("no random numbers: {error}"));
         let (mut trace, mut span) = ([0; 16], [0; 8]);
         getrandom::fill(&mut trace).and_then(|()| getrandom::fill(&mut span)).map_err(failed)?;
@@ -48,14 +52,14 @@ impl Post {
             .submit
             .headers
             .iter()
-            .map(|(name, value)| (name.clone(), fill(value, &values, Place::Text)))
+            .map(|(name, value)| (name.clone(), fill(value, &values, Escaping::Text)))
             .collect();
         // https://www.w3.org/TR/trace-context/: version 00, flags 01 (sampled).
         headers.push(("traceparent".to_owned(), format!("00-{trace_id}-{span_id}-01")));
         Ok(Self {
             method: Method::from_bytes(profile.submit.method.as_bytes())
                 .map_err(|error| Failure::usage(error.to_string()))?,
-            url: base.join(&fill(&profile.submit.path, &values, Place::Path)),
+            url: base.join(&fill(&profile.submit.path, &values, Escaping::Path)),
             headers,
             body: profile.body(&values).map_err(Failure::usage)?,
             trace_id,
@@ -64,13 +68,13 @@ impl Post {
     }
 
     /// Sends it. A connection that was never made is tried again; a request that may have arrived never is.
-    pub(super) fn send(&self, exchange: &Exchange, profile: &Profile, clock: &Clock, stop: &Stop) -> Posted {
+    pub(super) fn send(&self, exchange: &Client, profile: &Profile, clock: &Clock, stop: &Stop) -> Posted {
         let mut waits = BACKOFF.into_iter();
         loop {
             let sent = clock.now();
             let outcome = exchange.send(&self.method, &self.url, &self.headers, self.body.as_deref(), clock);
             let received = clock.now();
-            let again = matches!(outcome, Err(Trouble::NotConnected(_))) && stop.signal().is_none();
+            let again = matches!(outcome, Err(HttpError::NotConnected(_))) && stop.signal().is_none();
             if let (true, Some(wait)) = (again, waits.next()) {
                 std::thread::sleep(wait);
                 continue;
@@ -87,7 +91,7 @@ impl Post {
         }
     }
 
-    fn judge(&self, outcome: Result<Answer, Trouble>, profile: &Profile, received: Timestamp) -> JobStatus {
+    fn judge(&self, outcome: Result<Answer, HttpError>, profile: &Profile, received: Timestamp) -> JobStatus {
         let place = format!("{} {}", self.method, self.url);
         let ended = |phase: Phase, reason: &str, message: String| JobStatus {
             phase,
@@ -98,14 +102,16 @@ impl Post {
         };
         let answer = match outcome {
             Ok(answer) => answer,
-            Err(Trouble::NotConnected(what)) => {
+            Err(HttpError::NotConnected(what)) => {
                 return ended(Phase::Rejected, "NotConnected", format!("{place}: {what}, {} times", BACKOFF.len() + 1));
             }
-            Err(Trouble::Invalid(what)) => return ended(Phase::Rejected, "InvalidRequest", format!("{place}: {what}")),
-            Err(Trouble::NoAnswer(what)) => {
+            Err(HttpError::Invalid(what)) => {
+                return ended(Phase::Rejected, "InvalidRequest", format!("{place}: {what}"));
+            }
+            Err(HttpError::NoAnswer(what)) => {
                 return ended(Phase::Unknown, "NoAnswer", format!("{place}: {what}; it may run"));
             }
-            Err(cut @ Trouble::Cut(status, _)) => {
+            Err(cut @ HttpError::Truncated(status, _)) => {
                 let unknown = ended(Phase::Unknown, "AnswerCut", format!("{place}: {cut}; it may run"));
                 return JobStatus { http_status: Some(status), ..unknown };
             }

@@ -1,226 +1,160 @@
-//! A session of polling: one loop that keeps the timers, hears every answer, and is the only one to write.
+//! A polling session: one loop that owns the jobs, takes every event, and is the only writer.
 
+mod output;
 mod resume;
-mod run;
-mod timers;
+mod scheduler;
+mod target;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use super::Args;
-use super::follow::{Followed, Limits, Next, Polled};
-use super::schedule::{HELD_UP, Intervals, Jitter, Pace, Timers};
-use super::stages::Names;
-use super::tally::Tally;
-use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
+use super::job::{Limits, NextStep, PolledJob};
+use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
-use crate::http::{BaseUrl, Client, Connections, Exchange, Method};
+use crate::http::{ClientFactory, Connections};
 use crate::input::{self, Input, Permits};
-use crate::ndjson::{Account, Line, Read, Reader, Writer};
+use crate::ndjson::{Line, Read, Reader};
 use crate::profile::Profile;
-use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunStatus};
-use crate::runs::Runs;
-use crate::slots::Giver;
-use crate::target::PollRequest;
-use crate::workers::Workers;
+use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
+use output::Output;
+use scheduler::{Finished, Scheduler};
+use target::PollTarget;
 
-/// Enough for ten thousand polls a second at 50 ms each; the pool grows only as far as it must.
-const MOST_THREADS: usize = 512;
-/// How far the wall clock may drift against the run's before that is worth a word.
-const STEP: f64 = 0.05;
-/// How often owed slots are tried again, and progress is looked at.
-const TICK: Duration = Duration::from_millis(200);
+/// The drift of the wall clock against the run's from which it is recorded, in seconds.
+const MIN_STEP: f64 = 0.05;
 
 enum Event {
     Line(Input<Read>),
-    Polled { worker: usize, job: usize, late: Duration, polled: Box<Polled> },
+    Polled(Box<Finished>),
     Stop,
-}
-
-struct Task {
-    job: usize,
-    due: Instant,
-    request: Arc<PollRequest>,
-    clock: Clock,
 }
 
 /// Runs the tool.
 pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
-    let client = args.target.http.client(Connections::Kept)?;
+    let factory = args.target.http.client_factory(Connections::Kept)?;
     if args.check {
         return args.target.base_url().map(|_| Exit::Done);
     }
     let stdin = input::take(&mut io)?;
-    let (events, happened) = channel();
-    let mut session = Session::new(args, profile, client, &io, events.clone())?;
-    let (to, stop) = (events.clone(), events);
-    let permits = input::spawn(stdin, Reader::stdin, move |line| drop(to.send(Event::Line(line))))?;
-    io.stop.on_stop(move || drop(stop.send(Event::Stop)));
-    let mut out = Writer::new(io.stdout);
-    session.serve(&happened, &permits, &mut out)?;
-    session.close(&mut out)
+    let (events, received) = channel();
+    let (to_lines, to_polls, to_stop) = (events.clone(), events.clone(), events);
+    // After the session's end nobody receives the events any more.
+    let permits = input::spawn(stdin, Reader::stdin, move |line| drop(to_lines.send(Event::Line(line))))?;
+    io.stop.on_stop(move || drop(to_stop.send(Event::Stop)));
+    let deliver = move |finished| drop(to_polls.send(Event::Polled(Box::new(finished))));
+    let mut session = Session::new(args, profile, factory, io, deliver)?;
+    session.serve(&received, &permits)?;
+    session.close()
 }
 
-struct Session<'a> {
+struct Session<'a, 'o> {
     args: &'a Args,
-    profile: Profile,
     limits: Limits,
-    intervals: Intervals,
-    base: Option<BaseUrl>,
-    /// Targets of Runs that --target sends elsewhere, each said once.
-    elsewhere: BTreeSet<String>,
-    console: Console,
+    target: PollTarget<'a>,
+    scheduler: Scheduler,
+    output: Output<'o>,
     stop: Stop,
     clock: Clock,
-    workers: Workers<Task, (usize, Duration, Polled)>,
-    giver: Option<Giver>,
-    account: Account,
     offset: OffsetBounds,
-    runs: Runs,
-    names: Names,
-    jitter: Jitter,
-    timers: Timers,
-    /// Due, and waiting for a thread.
-    ready: VecDeque<(Instant, usize)>,
-    pace: Pace,
-    followed: HashMap<usize, Followed>,
-    by_key: HashMap<Key, usize>,
-    next_job: usize,
-    /// With --resume: what was read so far of the records to resume.
-    ledger: Option<Fold>,
-    /// What following the jobs had cost before this session.
-    spent: Polling,
-    tally: Tally,
-    /// Asks after the target's health.
-    exchange: Exchange,
-    /// With --resume: the target is not there, so nobody was asked for.
+    jobs: HashMap<usize, PolledJob>,
+    numbers: HashMap<Key, usize>,
+    /// With `--resume`: the records read so far.
+    to_resume: Option<Fold>,
+    /// The polling cost of earlier sessions.
+    earlier_cost: Polling,
+    /// With `--resume`: the target is unreachable, so nothing was polled.
     unreachable: bool,
     input_ended: bool,
-    in_trouble: bool,
 }
 
-impl<'a> Session<'a> {
+impl<'a, 'o> Session<'a, 'o> {
     fn new(
         args: &'a Args,
         profile: Profile,
-        client: Client,
-        io: &Io<'_>,
-        events: Sender<Event>,
+        factory: ClientFactory,
+        io: Io<'o>,
+        deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
-        let asking = client.exchange();
-        let make = move || -> Box<dyn FnMut(Task) -> (usize, Duration, Polled)> {
-            let exchange = client.exchange();
-            Box::new(move |task: Task| {
-                let late = task.due.elapsed();
-                let sent = task.clock.now();
-                let outcome = exchange.send(&Method::GET, &task.request.url, &task.request.headers, None, &task.clock);
-                (task.job, late, Polled { outcome, sent, received: task.clock.now() })
-            })
-        };
-        let deliver = move |worker, (job, late, polled)| {
-            // Nobody listens after the session's end.
-            drop(events.send(Event::Polled { worker, job, late, polled: Box::new(polled) }));
-        };
-        let mut seed = [0; 4];
-        getrandom::fill(&mut seed).map_err(|error| Failure::input_output(format!("no random numbers: {error}")))?;
         Ok(Self {
             args,
             limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
-            intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
-            base: args.target.base_url()?,
-            elsewhere: BTreeSet::new(),
-            profile,
-            console: io.console.clone(),
+            target: PollTarget::new(args, profile, factory.client())?,
+            scheduler: Scheduler::new(args, factory, deliver),
             stop: io.stop.clone(),
+            output: Output::new(args, io)?,
             clock: Clock::system(),
-            workers: Workers::new(MOST_THREADS, Arc::new(make), Arc::new(deliver)),
-            giver: args.slots.as_deref().map(Giver::open).transpose()?,
-            account: Account::default(),
             offset: OffsetBounds::default(),
-            runs: Runs::default(),
-            names: Names::default(),
-            jitter: Jitter::seeded(u32::from_ne_bytes(seed)),
-            timers: Timers::default(),
-            ready: VecDeque::new(),
-            pace: Pace::new(Instant::now()),
-            followed: HashMap::new(),
-            by_key: HashMap::new(),
-            next_job: 0,
-            ledger: args.resume.then(Fold::default),
-            spent: Polling::default(),
-            tally: Tally::new()?,
-            exchange: asking,
+            jobs: HashMap::new(),
+            numbers: HashMap::new(),
+            to_resume: args.resume.then(Fold::default),
+            earlier_cost: Polling::default(),
             unreachable: false,
             input_ended: false,
-            in_trouble: false,
         })
     }
 
-    fn serve(&mut self, happened: &Receiver<Event>, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
-        while !(self.input_ended && self.followed.is_empty()) {
-            self.send_what_is_due()?;
-            self.tell_progress();
-            let tick = Instant::now() + if self.ready.is_empty() { TICK } else { HELD_UP };
-            let wake = self.timers.next_due().map_or(tick, |due| due.min(tick));
-            match happened.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-                Ok(event) => self.hear(event, permits, out)?,
-                Err(RecvTimeoutError::Timeout) => self.settle_slots()?,
+    fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
+        while !(self.input_ended && self.jobs.is_empty()) {
+            self.scheduler.send_due(&self.jobs, &self.clock)?;
+            self.output.draw_progress(self.jobs.values());
+            match events.recv_timeout(self.scheduler.until_due()) {
+                Ok(event) => self.handle(event, permits)?,
+                Err(RecvTimeoutError::Timeout) => self.output.free_owed_slots()?,
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            // What has come meanwhile is heard before anything is sent: an answer frees a thread.
-            while let Ok(event) = happened.try_recv() {
-                self.hear(event, permits, out)?;
+            // Events that have come meanwhile are handled before anything is sent: an answer frees a thread.
+            while let Ok(event) = events.try_recv() {
+                self.handle(event, permits)?;
             }
         }
         Ok(())
     }
 
-    fn hear(&mut self, event: Event, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
+    fn handle(&mut self, event: Event, permits: &Permits) -> Result<(), Failure> {
         match event {
             Event::Line(Input::End) => {
                 self.input_ended = true;
-                if let Some(ledger) = self.ledger.take() {
-                    self.resume(&ledger, out)?;
-                }
+                self.to_resume.take().map_or(Ok(()), |records| self.resume(&records))
             }
-            Event::Line(Input::Failed(error)) => return Err(Failure::io("stdin", &error)),
+            Event::Line(Input::Failed(error)) => Err(Failure::io("stdin", &error)),
             Event::Line(Input::Item(read)) => {
                 permits.give();
-                match self.account.take(read, &self.console) {
-                    Some(Line::Record(record)) if self.ledger.is_some() => {
-                        self.ledger.get_or_insert_default().add(record);
-                    }
-                    Some(Line::Record(record)) if record.kind() == Kind::Job => self.hear_job(record, out)?,
-                    Some(Line::Record(record)) if record.kind() == Kind::Run => self.hear_run(record, out)?,
-                    Some(line) => out.line(&line)?,
-                    None => {}
+                match self.output.bad_lines.take(read, &self.output.console) {
+                    Some(line) => self.handle_line(line),
+                    None => Ok(()),
                 }
             }
-            Event::Polled { worker, job, late, polled } => {
-                self.workers.done(worker);
-                self.hear_answer(job, late, *polled, out)?;
-            }
+            Event::Polled(finished) => self.handle_answer(*finished),
             Event::Stop => {
-                let jobs: Vec<_> = self.followed.keys().copied().collect();
-                for job in jobs {
-                    self.end(job, Phase::Interrupted, out)?;
-                }
+                let numbers: Vec<_> = self.jobs.keys().copied().collect();
+                numbers.into_iter().try_for_each(|number| self.end(number, Phase::Interrupted))
             }
         }
-        Ok(())
     }
 
-    fn hear_job(&mut self, record: Record, out: &mut Writer<'_>) -> Result<(), Failure> {
+    fn handle_line(&mut self, line: Line) -> Result<(), Failure> {
+        match (line, &mut self.to_resume) {
+            (Line::Record(record), Some(records)) => {
+                records.add(record);
+                Ok(())
+            }
+            (Line::Record(record), None) if record.kind() == Kind::Job => self.handle_job(record),
+            (Line::Record(record), None) if record.kind() == Kind::Run => self.handle_run(record),
+            (line, _) => self.output.records.line(&line),
+        }
+    }
+
+    fn handle_job(&mut self, record: Record) -> Result<(), Failure> {
         let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
-        out.record(&record)?;
-        let known = self.by_key.get(record.key()).copied();
+        self.output.records.record(&record)?;
+        let known = self.numbers.get(record.key()).copied();
         if job.status.phase.rank() == 3 {
-            // A saved stream goes on to tell how a job ended that is being followed: no need to ask.
-            if known.is_some_and(|number| self.followed.remove(&number).is_some()) {
-                self.free_slot()?;
+            // Later lines of a saved stream tell the end of a job that is being polled: no need to poll it.
+            if known.is_some_and(|number| self.jobs.remove(&number).is_some()) {
+                self.output.free_slot()?;
             }
             return Ok(());
         }
@@ -228,132 +162,104 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let Some(id) = job.status.job_id.clone() else {
-            self.console
-                .say(&format!("{}: Submitted, and has no status.jobId: it cannot be followed", job.metadata.name));
+            let name = &job.metadata.name;
+            self.output.console.say(&format!("{name}: Submitted without a status.jobId: it cannot be polled"));
             return Ok(());
         };
-        let request = self.request(&job, &id)?;
-        let followed = Followed::new(record, &job, request, self.clock.now());
-        self.follow(followed, out)
+        let request = self.target.request(&job, &id)?;
+        self.add(PolledJob::new(record, &job, request, self.clock.now()))
     }
 
-    fn request(&mut self, job: &Job, id: &str) -> Result<PollRequest, Failure> {
-        let base = self.base()?.clone();
-        Ok(PollRequest::of(job, id, &self.profile, &base))
-    }
-
-    fn follow(&mut self, followed: Followed, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let number = self.next_job;
-        self.next_job += 1;
-        self.by_key.insert(followed.key().clone(), number);
-        let first = self.first_wait(followed.age(self.clock.now()));
-        self.followed.insert(number, followed);
-        if self.stop.signal().is_some() {
-            return self.end(number, Phase::Interrupted, out);
+    fn handle_run(&mut self, record: Record) -> Result<(), Failure> {
+        let spec = RunSpec {
+            deadline_seconds: Some(self.args.deadline.as_secs_f64()),
+            lost_after_seconds: Some(self.args.lost_after.as_secs_f64()),
+            precision: Some(self.args.precision),
+            ..RunSpec::default()
+        };
+        let key = record.key().clone();
+        let Output { runs, records, console, counts, .. } = &mut self.output;
+        let (run, clock) = runs.pass(record, console.tool(), &spec, self.clock.now(), records)?;
+        if let Some(clock) = clock {
+            self.clock = clock;
         }
-        self.timers.set(Instant::now() + first, number);
+        counts.expect_jobs(key, &run.spec);
+        if let Some(offset) = run.status.clock_offset {
+            self.offset = OffsetBounds::from_offset(offset);
+        }
+        self.target.adopt(&run.spec, console)
+    }
+
+    fn add(&mut self, job: PolledJob) -> Result<(), Failure> {
+        let number = self.numbers.len();
+        self.numbers.insert(job.key().clone(), number);
+        let age = job.age(self.clock.now());
+        self.jobs.insert(number, job);
+        if self.stop.signal().is_some() {
+            return self.end(number, Phase::Interrupted);
+        }
+        self.scheduler.schedule_first(number, age);
         Ok(())
     }
 
-    fn base(&mut self) -> Result<&BaseUrl, Failure> {
-        if self.base.is_none() {
-            self.base = Some(self.args.target.base_url_or(&self.profile)?);
-        }
-        self.base.as_ref().ok_or_else(|| Failure::usage("no target"))
-    }
-
-    fn hear_answer(&mut self, job: usize, late: Duration, polled: Polled, out: &mut Writer<'_>) -> Result<(), Failure> {
-        self.tally.note(late);
-        self.pace.note(polled.received.since(polled.sent), Instant::now());
-        if let Ok(answer) = &polled.outcome
+    fn handle_answer(&mut self, finished: Finished) -> Result<(), Failure> {
+        let Finished { worker, job: number, late, outcome } = finished;
+        self.scheduler.finished(worker, outcome.received.since(outcome.sent));
+        self.output.counts.count_poll(late);
+        if let Ok(answer) = &outcome.answer
             && let Some(date) = answer.date
         {
-            self.offset.observe(date, polled.sent, polled.received);
+            self.offset.observe(date, outcome.sent, outcome.received);
         }
-        // A job that was given up meanwhile: its answer comes too late.
-        let Some(followed) = self.followed.get_mut(&job) else { return Ok(()) };
-        let failed_before = followed.polls().failed;
-        let next = followed.hear(polled, &self.profile, &mut self.names, self.limits);
-        self.tally.polls.failed += followed.polls().failed - failed_before;
-        let (request, trouble) = (followed.request.clone(), followed.trouble().map(str::to_owned));
-        self.tell_trouble(&request.url, trouble.as_deref());
-        let wait = match next {
-            Next::Ended(phase) => return self.end(job, phase, out),
-            Next::Again { not_before } => not_before.unwrap_or_default(),
-            Next::Tell { record, what } => {
-                self.console.say(&format!("{}: {what}", record.key().name));
-                out.record(&record)?;
+        // The answer for a job that was given up meanwhile comes too late.
+        let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
+        let failed_before = job.polls().failed;
+        let next = job.handle(outcome, &self.target.profile, self.limits);
+        self.output.counts.polling.failed += job.polls().failed - failed_before;
+        self.output.report_poll_error(&job.request.url, job.last_error());
+        let not_before = match next {
+            NextStep::End(phase) => return self.end(number, phase),
+            NextStep::Poll { not_before } => not_before.unwrap_or_default(),
+            NextStep::Report { record, message } => {
+                self.output.console.say(&format!("{}: {message}", record.key().name));
+                self.output.records.record(&record)?;
                 Duration::ZERO
             }
         };
-        self.set_timer(job, wait);
+        let now = self.clock.now();
+        let left = Duration::try_from_secs_f64(job.time_left(now, self.limits)).unwrap_or_default();
+        self.scheduler.schedule_next(number, job.age(now), not_before, left);
         Ok(())
     }
 
-    /// Says once that polls fail, and once that they do no longer.
-    fn tell_trouble(&mut self, url: &str, trouble: Option<&str>) {
-        match trouble {
-            Some(trouble) if !self.in_trouble => {
-                self.in_trouble = true;
-                self.console.say(&format!("GET {url}: {trouble}; polling goes on"));
-            }
-            None if self.in_trouble => {
-                self.in_trouble = false;
-                self.console.say("polls are answered again");
-            }
-            _ => {}
-        }
-    }
-
-    fn end(&mut self, job: usize, phase: Phase, out: &mut Writer<'_>) -> Result<(), Failure> {
-        let Some(followed) = self.followed.remove(&job) else { return Ok(()) };
-        if followed.learned_nothing(phase) {
-            self.tally.kept += 1;
+    fn end(&mut self, number: usize, phase: Phase) -> Result<(), Failure> {
+        let Some(job) = self.jobs.remove(&number) else { return Ok(()) };
+        if job.learned_nothing(phase) {
+            self.output.counts.unchanged += 1;
             return Ok(());
         }
-        self.tally.ended(phase);
-        let ended = followed.ended(phase, self.clock.now(), &self.profile, self.limits, self.offset.offset());
-        out.record(&ended.map_err(|error| Failure::usage(error.to_string()))?)?;
-        // A slot that Ctrl-C frees would be taken by a submit-jobs that has not heard of the signal yet.
-        if phase == Phase::Interrupted { Ok(()) } else { self.free_slot() }
+        let record = job.into_ended(phase, self.clock.now(), &self.target.profile, self.limits, self.offset.offset());
+        self.output.end(phase, &record.map_err(|error| Failure::usage(error.to_string()))?)
     }
 
-    fn free_slot(&mut self) -> Result<(), Failure> {
-        let Some(giver) = &mut self.giver else { return Ok(()) };
-        giver.free_one().map_err(|error| Failure::io("--slots", &error))
-    }
-
-    fn settle_slots(&mut self) -> Result<(), Failure> {
-        match &mut self.giver {
-            Some(giver) if giver.owes() => giver.settle().map_err(|error| Failure::io("--slots", &error)),
-            _ => Ok(()),
-        }
-    }
-
-    fn tell_progress(&self) {
-        // Without a job in flight it is another tool that does the waiting, and draws.
-        if !self.followed.is_empty() {
-            self.console.progress(|| self.tally.line(self.followed.values()));
-        }
-    }
-
-    fn close(mut self, out: &mut Writer<'_>) -> Outcome {
-        let polling = self.tally.polling(self.workers.threads()).map(|polling| resume::together(polling, self.spent));
+    fn close(mut self) -> Outcome {
+        let polling = self.output.counts.polling(self.scheduler.threads());
         let status = RunStatus {
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
-            clock_stepped_seconds: Some(micro(self.clock.wall_step())).filter(|step| step.abs() > STEP),
-            polling,
+            clock_stepped_seconds: Some(micro(self.clock.wall_step())).filter(|step| step.abs() > MIN_STEP),
+            polling: polling.map(|polling| resume::add_costs(polling, self.earlier_cost)),
             ..RunStatus::default()
         };
-        self.runs.again(&status, out)?;
-        self.tell_kept();
-        self.account.close(&self.console);
-        let exit = match self.account.broken() {
+        let Output { runs, records, bad_lines, console, .. } = &mut self.output;
+        runs.again(&status, records)?;
+        let exit = match bad_lines.broken() {
             _ if self.unreachable => Exit::Unreachable,
             0 => Exit::Done,
             _ => Exit::BrokenInput,
         };
+        bad_lines.close(console);
+        self.output.report_unchanged();
         Ok(self.stop.exit_or(exit))
     }
 }

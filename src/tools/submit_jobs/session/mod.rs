@@ -15,7 +15,7 @@ use super::warmup::{Held, Warmup};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::health;
-use crate::http::{BaseUrl, Client, Connections, Exchange};
+use crate::http::{BaseUrl, Client, ClientFactory, Connections};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Read, Reader, Writer};
 use crate::profile::Profile;
@@ -51,11 +51,11 @@ struct Task {
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let profile = Arc::new(args.target.profile()?);
     let base = args.target.base_url_or(&profile)?;
-    let client = args.target.http.client(Connections::Fresh)?;
+    let client = args.target.http.client_factory(Connections::Fresh)?;
     if args.check {
         return Ok(Exit::Done);
     }
-    let exchange = client.exchange();
+    let exchange = client.client();
     let (events, happened) = channel();
     let mut session = Session::new(args, profile, base, client, &io, events.clone());
     let tell = events.clone();
@@ -112,14 +112,14 @@ impl<'a> Session<'a> {
         args: &'a Args,
         profile: Arc<Profile>,
         base: BaseUrl,
-        client: Client,
+        client: ClientFactory,
         io: &Io<'_>,
         events: Sender<Event>,
     ) -> Self {
         let (clock, stop) = (Clock::system(), io.stop.clone());
         let (of_profile, of_stop) = (profile.clone(), stop.clone());
         let make = move || -> Box<dyn FnMut(Task) -> (Record, Posted)> {
-            let (exchange, profile, stop) = (client.exchange(), of_profile.clone(), of_stop.clone());
+            let (exchange, profile, stop) = (client.client(), of_profile.clone(), of_stop.clone());
             Box::new(move |task: Task| {
                 let posted = task.post.send(&exchange, &profile, &task.clock, &stop);
                 (task.record, posted)
@@ -160,12 +160,12 @@ impl<'a> Session<'a> {
     }
 
     /// Asks the target whether it is well; where it is not, nothing will be submitted.
-    fn check_health(&mut self, exchange: &Exchange) {
-        match health::check(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
+    fn check_health(&mut self, exchange: &Client) {
+        match health::probe_with_hint(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
             Ok(settings) => self.settings = settings,
-            Err(unwell) => {
-                let reason = if unwell.is_absent { "TargetAbsent" } else { "TargetUnhealthy" };
-                self.abort(Exit::Unreachable, reason, unwell.message);
+            Err(unhealthy) => {
+                let reason = if unhealthy.is_unreachable { "TargetAbsent" } else { "TargetUnhealthy" };
+                self.abort(Exit::Unreachable, reason, unhealthy.message);
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Which queries are plain selectors: those whose raw samples can be asked for with a range behind them.
+//! PromQL as text: recognises plain selectors, the only queries whose raw samples a range selector returns.
 
-/// Whether `query` is a metric name, matchers in braces, or both, and nothing else.
-pub fn is_plain(query: &str) -> bool {
+/// Returns true if `query` is a metric name, matchers in braces, or both, and nothing else.
+pub fn is_plain_selector(query: &str) -> bool {
     let query = query.trim();
     let name_ends = query.find(|c: char| !is_name(c)).unwrap_or(query.len());
     let (name, rest) = query.split_at(name_ends);
@@ -20,7 +20,7 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
-/// What follows the brace that closes the matchers in `text`; none where it does not close.
+/// The text after the brace that closes the matchers in `text`; none if it does not close.
 fn closing_brace(text: &str) -> Option<&str> {
     let mut quote = None;
     let mut escaped = false;
@@ -47,7 +47,7 @@ mod tests {
         for plain in
             ["up", " up{job=\"a\"} ", "{__name__=~\"x|y}\"}", "a:b {c='}', d=`\\`}", "{\"stage.duration\"}", "up{}"]
         {
-            assert!(is_plain(plain), "{plain}");
+            assert!(is_plain_selector(plain), "{plain}");
         }
         for other in [
             "",
@@ -64,7 +64,7 @@ mod tests {
             "-up",
             "up @ 5",
         ] {
-            assert!(!is_plain(other), "{other}");
+            assert!(!is_plain_selector(other), "{other}");
         }
     }
 }

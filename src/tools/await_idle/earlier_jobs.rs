@@ -1,0 +1,152 @@
+//! The first source: polls the target for jobs of earlier runs that were never seen to end.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+use super::state::IdleState;
+use crate::cli::{Console, Failure};
+use crate::clock::Clock;
+use crate::escape;
+use crate::http::{BaseUrl, Client, HttpError, Method};
+use crate::ndjson::{Line, Read, Reader};
+use crate::profile::{Profile, StatusMeaning, StatusReading};
+use crate::record::{Fold, Job};
+use crate::scenario::RECORDS;
+use crate::target::PollRequest;
+
+/// The longest excerpt of a status word, in characters.
+const MAX_WORD: usize = 80;
+
+/// Jobs of earlier runs that may still run, each with its id.
+#[derive(Debug, Default)]
+pub(super) struct EarlierJobs {
+    open: VecDeque<(Job, String)>,
+    /// The first reason why some records could not be read.
+    unread: Option<String>,
+}
+
+/// The result of one poll.
+enum PollResult {
+    Ended,
+    Running(String),
+    Doubtful(String),
+    NotConnected(String),
+}
+
+impl EarlierJobs {
+    /// Reads the records at `paths`. A missing path is refused; a file that cannot be read is reported, and the state then
+    /// stays unknown.
+    pub(super) fn load(paths: &[PathBuf], console: &Console) -> Result<Self, Failure> {
+        let (mut fold, mut unread) = (Fold::default(), None);
+        let mut report = |problem: String| {
+            console.say(&problem);
+            unread.get_or_insert(problem);
+        };
+        for path in paths {
+            let found = path.metadata();
+            let found = found.map_err(|error| Failure::usage(format!("--earlier {}: {error}", path.display())))?;
+            if !found.is_dir() {
+                read(path, &mut fold, console).unwrap_or_else(|error| report(read_error(path, &error)));
+                continue;
+            }
+            for entry in WalkDir::new(path).sort_by_file_name() {
+                match entry {
+                    Ok(entry) if entry.file_name() == RECORDS && entry.file_type().is_file() => {
+                        let read = read(entry.path(), &mut fold, console);
+                        read.unwrap_or_else(|error| report(read_error(entry.path(), &error)));
+                    }
+                    Ok(_) => {}
+                    Err(error) => report(format!("--earlier {}: {error}", path.display())),
+                }
+            }
+        }
+        let with_id = |job: Job| job.open_id().map(str::to_owned).map(|id| (job, id));
+        Ok(Self { open: fold.jobs().filter_map(with_id).collect(), unread })
+    }
+
+    /// Polls one job after the other, up to the first that has not ended: that one decides. `is_over` returns true once the
+    /// time is over.
+    pub(super) fn check(
+        &mut self,
+        profile: &Profile,
+        base: &BaseUrl,
+        client: &Client,
+        clock: &Clock,
+        is_over: impl Fn() -> bool,
+    ) -> IdleState {
+        while let Some((job, id)) = self.open.front() {
+            let others = match self.open.len() - 1 {
+                0 => String::new(),
+                others => format!(" ({others} more were not polled)"),
+            };
+            let name = &job.metadata.name;
+            match poll(job, id, profile, base, client, clock) {
+                PollResult::Ended => {}
+                PollResult::Running(word) => {
+                    return IdleState::Busy(format!("the earlier job {name} is {word}{others}"));
+                }
+                PollResult::Doubtful(why) => {
+                    return IdleState::Pending(format!("the earlier job {name}: {why}{others}"));
+                }
+                PollResult::NotConnected(why) => {
+                    return IdleState::Unknown(format!("the earlier job {name}: {why}{others}"));
+                }
+            }
+            self.open.pop_front();
+            if !self.open.is_empty() && is_over() {
+                let left = self.open.len();
+                return IdleState::Pending(format!("the time was over before {left} earlier jobs had been polled"));
+            }
+        }
+        self.unread.clone().map_or(IdleState::Idle, IdleState::Unknown)
+    }
+}
+
+fn read_error(path: &Path, error: &io::Error) -> String {
+    format!("--earlier {}: {error}", path.display())
+}
+
+/// Reads the records of `path`. A torn last line and lines that are not records are skipped: the report of that run has
+/// named them, and the file may still be written.
+fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
+    let name = path.display().to_string();
+    for read in Reader::named(BufReader::with_capacity(64 * 1024, File::open(path)?), &name) {
+        match read? {
+            Read::Line(Line::Record(record)) => fold.add(record),
+            Read::Broken(problem) => console.say(&format!("{problem}: skipped")),
+            Read::Line(Line::Other(_)) | Read::Foreign(_) | Read::Torn(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn poll(job: &Job, id: &str, profile: &Profile, base: &BaseUrl, client: &Client, clock: &Clock) -> PollResult {
+    let PollRequest { url, headers } = PollRequest::for_job(job, id, profile, base);
+    let answer = match client.send(&Method::GET, &url, &headers, None, clock) {
+        Ok(answer) => answer,
+        Err(error @ HttpError::NotConnected(_)) => return PollResult::NotConnected(format!("GET {url}: {error}")),
+        Err(error) => return PollResult::Doubtful(format!("GET {url}: {error}")),
+    };
+    if profile.poll.unknown.contains(&answer.status) {
+        return PollResult::Ended;
+    }
+    if !(200..300).contains(&answer.status) {
+        return PollResult::Doubtful(format!("GET {url}: {}", answer.summary()));
+    }
+    match profile.observe(&answer.body).status {
+        StatusReading::Status(StatusMeaning::Done | StatusMeaning::Failed, _) => PollResult::Ended,
+        StatusReading::Status(StatusMeaning::Waiting | StatusMeaning::Running, word) => {
+            PollResult::Running(escape::start(&word, MAX_WORD))
+        }
+        StatusReading::Status(StatusMeaning::Unnamed, word) => {
+            PollResult::Doubtful(format!("the profile does not name its status \"{}\"", escape::start(&word, MAX_WORD)))
+        }
+        StatusReading::NoStatus | StatusReading::NotJson => {
+            PollResult::Doubtful(format!("GET {url}: no status in {}", answer.summary()))
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Decides which job is polled when, and hands due polls to the worker threads.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::Args;
+use super::super::job::{PollOutcome, PolledJob};
+use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
+use crate::cli::Failure;
+use crate::clock::Clock;
+use crate::http::{ClientFactory, Method};
+use crate::target::PollRequest;
+use crate::workers::Workers;
+
+/// Enough for ten thousand polls a second at 50 ms each; the pool grows only as far as it must.
+const MAX_THREADS: usize = 512;
+/// The longest time between two looks at owed slots and at the progress line.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A poll for a worker thread.
+pub(super) struct Task {
+    job: usize,
+    due: Instant,
+    request: Arc<PollRequest>,
+    clock: Clock,
+}
+
+/// A poll that a worker thread has finished.
+pub(super) struct Finished {
+    pub(super) worker: usize,
+    pub(super) job: usize,
+    /// The delay between the due time and the sending.
+    pub(super) late: Duration,
+    pub(super) outcome: PollOutcome,
+}
+
+/// The timers of all jobs and the threads that poll.
+pub(super) struct Scheduler {
+    intervals: Intervals,
+    timers: Timers,
+    /// Due polls that wait for a thread.
+    backlog: VecDeque<(Instant, usize)>,
+    demand: ThreadDemand,
+    workers: Workers<Task, (usize, Duration, PollOutcome)>,
+}
+
+impl Scheduler {
+    /// A scheduler whose workers hand each finished poll to `deliver`.
+    pub(super) fn new(args: &Args, factory: ClientFactory, deliver: impl Fn(Finished) + Send + Sync + 'static) -> Self {
+        let make = move || -> Box<dyn FnMut(Task) -> (usize, Duration, PollOutcome)> {
+            let client = factory.client();
+            Box::new(move |task: Task| {
+                let late = task.due.elapsed();
+                let sent = task.clock.now();
+                let answer = client.send(&Method::GET, &task.request.url, &task.request.headers, None, &task.clock);
+                (task.job, late, PollOutcome { answer, sent, received: task.clock.now() })
+            })
+        };
+        let deliver = move |worker, (job, late, outcome)| deliver(Finished { worker, job, late, outcome });
+        Self {
+            intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
+            timers: Timers::default(),
+            backlog: VecDeque::new(),
+            demand: ThreadDemand::new(Instant::now()),
+            workers: Workers::new(MAX_THREADS, Arc::new(make), Arc::new(deliver)),
+        }
+    }
+
+    /// Hands every due poll of `jobs` to a worker, as far as there are threads for them.
+    pub(super) fn send_due(&mut self, jobs: &HashMap<usize, PolledJob>, clock: &Clock) -> Result<(), Failure> {
+        let now = Instant::now();
+        while let Some(due) = self.timers.take_due(now) {
+            self.backlog.push_back(due);
+        }
+        while let Some(&(due, number)) = self.backlog.front() {
+            if let Some(job) = jobs.get(&number) {
+                if !self.workers.has_idle() && !self.demand.exceeds(self.workers.threads(), Instant::now()) {
+                    return Ok(());
+                }
+                let task = Task { job: number, due, request: job.request.clone(), clock: clock.clone() };
+                if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
+                    return Ok(());
+                }
+            }
+            self.backlog.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The time until something is due.
+    pub(super) fn until_due(&self) -> Duration {
+        let now = Instant::now();
+        let tick = now + if self.backlog.is_empty() { TICK } else { BACKLOG_RETRY };
+        self.timers.next_due().map_or(tick, |due| due.min(tick)).saturating_duration_since(now)
+    }
+
+    /// Records that a worker has finished a poll that took `seconds`.
+    pub(super) fn finished(&mut self, worker: usize, seconds: f64) {
+        self.workers.done(worker);
+        self.demand.record(seconds, Instant::now());
+    }
+
+    /// Schedules the first poll of a job anywhere within the first interval: a saved stream brings thousands of jobs in one
+    /// moment, and they must not all be due in one moment too.
+    pub(super) fn schedule_first(&mut self, number: usize, age: f64) {
+        let wait = self.interval(age).mul_f64(fastrand::f64());
+        self.timers.set(Instant::now() + wait, number);
+    }
+
+    /// Schedules the next poll of a job that is `age` seconds old: not before `not_before`, and in `left` at the latest.
+    pub(super) fn schedule_next(&mut self, number: usize, age: f64, not_before: Duration, left: Duration) {
+        let wait = self.interval(age).max(not_before).min(left);
+        self.timers.set(Instant::now() + wait, number);
+    }
+
+    /// The number of threads that were started.
+    pub(super) fn threads(&self) -> usize {
+        self.workers.threads()
+    }
+
+    fn interval(&self, age: f64) -> Duration {
+        self.intervals.next(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX / 2), fastrand::f64())
+    }
+}

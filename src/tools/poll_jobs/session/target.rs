@@ -1,0 +1,107 @@
+//! The target of the polls: the one that `--target` names, else the one in the Run record, else the profile's.
+
+use std::collections::BTreeSet;
+
+use super::super::Args;
+use crate::cli::{Console, Failure};
+use crate::clock::{Clock, OffsetBounds};
+use crate::health;
+use crate::http::{BaseUrl, Client};
+use crate::profile::Profile;
+use crate::record::{Job, RunSpec};
+use crate::target::{PollRequest, TargetArgs};
+
+/// The target, and the profile through which it is polled.
+pub(super) struct PollTarget<'a> {
+    args: &'a TargetArgs,
+    pub(super) profile: Profile,
+    base: Option<BaseUrl>,
+    /// Targets of Runs that `--target` overrides, each reported once.
+    overridden: BTreeSet<String>,
+    /// The client of the health check.
+    client: Client,
+}
+
+impl<'a> PollTarget<'a> {
+    pub(super) fn new(args: &'a Args, profile: Profile, client: Client) -> Result<Self, Failure> {
+        let args = &args.target;
+        Ok(Self { args, profile, base: args.base_url()?, overridden: BTreeSet::new(), client })
+    }
+
+    /// Adopts the target that a Run names, unless `--target` names one; reports contradictions.
+    pub(super) fn adopt(&mut self, run: &RunSpec, console: &Console) -> Result<(), Failure> {
+        if let Some(target) = &run.target {
+            let theirs = BaseUrl::parse(target, "the Run's spec.target")?;
+            match &self.base {
+                None => {
+                    self.check_secrets(&theirs)?;
+                    self.base = Some(theirs);
+                }
+                Some(ours) if ours.as_str() != theirs.as_str() && self.overridden.insert(target.clone()) => {
+                    console.say(&format!(
+                        "the jobs were submitted to {} and are polled at {}, because --target or TARGET says so",
+                        theirs.as_str(),
+                        ours.as_str()
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(name) = run.profile.as_ref().filter(|name| **name != self.profile.name) {
+            let own = &self.profile.name;
+            console.say(&format!(
+                "the jobs were submitted through the profile {name} and are polled through {own}: is --profile missing?"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses to send secrets to a target that only the stream names: its author must not choose who receives them.
+    fn check_secrets(&self, theirs: &BaseUrl) -> Result<(), Failure> {
+        if !self.args.http.has_secrets() || theirs.as_str() == self.profile.target.trim_end_matches('/') {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "the stream says that the jobs were submitted to {}: confirm it with --target or TARGET, because every poll carries the \
+             headers of --header-file or --token-env",
+            theirs.as_str()
+        )))
+    }
+
+    /// Checks the health of the target that the jobs of `runs` were submitted to. The inner error is the cause if it is
+    /// not healthy.
+    pub(super) fn check_health(
+        &mut self,
+        mut runs: impl Iterator<Item = RunSpec>,
+        clock: &Clock,
+    ) -> Result<Result<(), String>, Failure> {
+        if self.base.is_none()
+            && let Some(target) = runs.find_map(|run| run.target)
+        {
+            let theirs = BaseUrl::parse(&target, "the Run's spec.target")?;
+            self.check_secrets(&theirs)?;
+            self.base = Some(theirs);
+        }
+        let base = self.base()?;
+        // The offset counts by the Run's clock, which is not adopted yet.
+        let mut unused = OffsetBounds::default();
+        Ok(health::probe_with_hint(&self.client, &base, &self.profile, clock, &mut unused)
+            .map(drop)
+            .map_err(|unhealthy| unhealthy.message))
+    }
+
+    /// The request that polls `job`.
+    pub(super) fn request(&mut self, job: &Job, id: &str) -> Result<PollRequest, Failure> {
+        let base = self.base()?;
+        Ok(PollRequest::for_job(job, id, &self.profile, &base))
+    }
+
+    fn base(&mut self) -> Result<BaseUrl, Failure> {
+        if let Some(base) = &self.base {
+            return Ok(base.clone());
+        }
+        let base = self.args.base_url_or(&self.profile)?;
+        self.base = Some(base.clone());
+        Ok(base)
+    }
+}
