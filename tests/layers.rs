@@ -26,7 +26,13 @@ const LAYERS: [&[&str]; 7] = [
 const KNOWN_VIOLATIONS: [&str; 1] = ["prometheus -> capture"];
 
 /// Cycles between sibling modules that are still there.
-const KNOWN_CYCLES: [&str; 0] = [];
+const KNOWN_CYCLES: [&str; 5] = [
+    "sim/src: broker, pipeline",
+    "sim/src/telemetry: export, otlp, spans",
+    "src/figures: stages, tally",
+    "src/tools/compare_runs: files, legs",
+    "src/tools/render_report: files, intake, ledger",
+];
 
 /// A module's path below the crate's root; empty for the root itself.
 type Module = Vec<String>;
@@ -203,7 +209,11 @@ fn sibling_modules_import_each_other_in_one_direction_only() {
             read.imports.keys().flat_map(|module| (0..module.len()).map(|length| &module[..length])).collect();
         for parent in parents {
             let below = read.imports_below(parent);
-            found.extend(cycles(&below).into_iter().map(|group| format!("{root} {}: {group}", parent.join("::"))));
+            found.extend(
+                cycles(&below)
+                    .into_iter()
+                    .map(|group| format!("{}: {group}", [&[root.to_owned()], parent].concat().join("/"))),
+            );
         }
     }
     is_as_known(&found, &KNOWN_CYCLES);
