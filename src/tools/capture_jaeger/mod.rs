@@ -21,7 +21,7 @@ use crate::capture::{
     self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
 };
 use crate::cli::{Failure, Io, Outcome};
-use crate::http::{BaseUrl, Connections, Client, HttpArgs};
+use crate::http::{BaseUrl, Client, Connections, HttpArgs};
 use crate::profile::Profile;
 use crate::record::{CaptureResult, Kind, Malformed, Record, Traces, TracesStatus};
 use crate::units;

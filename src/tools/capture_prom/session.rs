@@ -11,7 +11,7 @@ use super::settle::{Settled, settle};
 use super::{Args, Format};
 use crate::capture::{self, Backend, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext};
 use crate::cli::{Failure, Io, Outcome};
-use crate::http::{BaseUrl, Client};
+use crate::http::{BaseUrl, ClientFactory};
 use crate::profile::{Profile, Query};
 use crate::prometheus::{ASKED, Problem, Server};
 use crate::record::{CaptureResult, Kind, Malformed, Record, Series, SeriesSpec, SeriesStatus};
@@ -57,7 +57,7 @@ struct Metrics<'a> {
     queries: Vec<Query>,
     /// The address of the command line or the profile; none if it is empty.
     base: Option<BaseUrl>,
-    client: Client,
+    client: ClientFactory,
 }
 
 /// The result of one query, and the points of time that were asked for.
