@@ -199,7 +199,7 @@ fn prometheus(
     let out_dir = out.path().join("run");
     let places = ["--out", out_dir.to_str().unwrap(), "--profile", profile.to_str().unwrap(), "--prometheus", &url];
     let ran = tool_until(capture_prom::run, &[&places[..], &queries, flags].concat(), stdin, stop.clone());
-    (ran, server.seen(), out)
+    (ran, server.requests(), out)
 }
 
 fn matrix(at: &str) -> String {

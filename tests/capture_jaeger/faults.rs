@@ -1,4 +1,4 @@
-//! Which API is there, and what goes wrong on the way.
+//! The choice of the API, and errors of the server.
 
 use super::*;
 

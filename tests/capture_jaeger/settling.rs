@@ -1,4 +1,4 @@
-//! When a capture takes what it has for all there is.
+//! The end of a capture: counts that stop growing, --settle, and signals.
 
 use super::*;
 

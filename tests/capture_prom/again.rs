@@ -46,7 +46,7 @@ fn what_came_whole_for_this_window_is_not_asked_for_again() {
     let (dir, server) = (tempfile::tempdir().unwrap(), answering(|_| Reply::json(envelope(ONE))));
     let (ran, records, file) = again(dir.path(), &server, &earlier("ok", 20));
     assert_eq!((ran.code, records, file.as_deref()), (0, 1, Some("old")), "{}", ran.stderr);
-    assert!(server.seen().is_empty(), "nobody was asked: {:?}", server.seen().len());
+    assert!(server.requests().is_empty(), "nobody was asked: {:?}", server.requests().len());
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_longer_window_and_what_was_short_are_asked_for_again() {
 
 #[test]
 fn less_does_not_take_the_place_of_more() {
-    let refusal = || Reply::of(500, r#"{"status":"error","errorType":"internal","error":"it broke"}"#);
+    let refusal = || Reply::new(500, r#"{"status":"error","errorType":"internal","error":"it broke"}"#);
     for before in ["ok", "partial", "empty"] {
         for answer in [Reply::json(envelope("")), refusal()] {
             let (dir, empty) = (tempfile::tempdir().unwrap(), matches!(&answer, Reply::Whole(200, ..)));
@@ -120,11 +120,11 @@ fn the_server_that_was_asked_before_is_asked_again_and_off_stays_off() {
     assert_eq!(ran.last("q")["status"]["result"], "ok", "{}", ran.stderr);
     assert_eq!(ran.last("q")["spec"]["server"], server.url());
 
-    let asked = server.seen().len();
+    let asked = server.requests().len();
     let off = earlier("error", 10).replace(r#""result":"error""#, r#""result":"error","reason":"Off""#);
     let ran = tool(capture_prom::run, &argv, &format!("{JOB}{off}"));
     assert_eq!(
-        (ran.last("q")["status"]["reason"].as_str(), server.seen().len()),
+        (ran.last("q")["status"]["reason"].as_str(), server.requests().len()),
         (Some("Off"), asked),
         "{}",
         ran.stderr

@@ -89,7 +89,7 @@ fn what_is_computed_without_a_sample_is_no_witness() {
 fn a_beginning_that_cannot_be_asked_for_is_in_doubt() {
     let server = answering(|request| match &*request.path {
         "/api/v1/query_range" => Reply::json(envelope(r#"{"metric":{"__name__":"b"},"values":[[1700000030,"1"]]}"#)),
-        _ => Reply::of(403, "not for you"),
+        _ => Reply::new(403, "not for you"),
     });
     let done = capture(&server, &["b"], "");
     assert_eq!(done.result("b"), ("partial", "BeginsLate"), "{}", done.stderr);
@@ -114,7 +114,7 @@ fn a_window_that_has_not_come_or_is_reversed_is_refused_before_anything_is_asked
             assert!(done.stderr.contains(said), "{start} {end}: {}", done.stderr);
         }
     }
-    assert!(server.seen().is_empty());
+    assert!(server.requests().is_empty());
     let flags = ["--prometheus", &server.url(), "--query=a=a", "--check", "--start", "-5m", "--end", &soon];
     let patient = bare(&[&flags[..], &["--settle", "10m"]].concat(), "");
     assert_eq!(patient.code, 0, "an end within --settle is waited for: {}", patient.stderr);

@@ -62,7 +62,7 @@ fn limited(series: Vec<Made>, origin: i64, limit: i64, refusal: u16) -> Server {
         }
         let (start, end, step) = (request.ms("start"), request.ms("end"), request.ms("step"));
         if (end - start) / step > limit {
-            Reply::of(refusal, EXCEEDED)
+            Reply::new(refusal, EXCEEDED)
         } else {
             Reply::json(evaluated(&series, origin, start, end, step))
         }
@@ -126,11 +126,11 @@ fn thirty_hours_at_five_seconds_come_in_two_chunks() {
 
 #[test]
 fn a_query_that_is_wrong_is_not_cut_into_pieces() {
-    let server = answering(|_| Reply::of(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#));
+    let server = answering(|_| Reply::new(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#));
     let flags = ["--prometheus", &server.url(), "--query", "q=u p", "--start", "1700000000", "--end", "1700108000"];
     let done = bare(&flags, "");
     assert_eq!(done.result("q"), ("error", "BadQuery"));
-    let asked = server.seen().iter().filter(|request| request.path == "/api/v1/query_range").count();
+    let asked = server.requests().iter().filter(|request| request.path == "/api/v1/query_range").count();
     assert_eq!(asked, 2, "once, and once for a single point");
 }
 
@@ -138,7 +138,7 @@ fn a_query_that_is_wrong_is_not_cut_into_pieces() {
 fn what_came_before_a_chunk_failed_is_kept_and_partial() {
     let server = answering(|request| match request.ms("start") {
         1_700_000_000_000 => Reply::json(envelope(r#"{"metric":{"__name__":"a"},"values":[[1700000000,"1"]]}"#)),
-        _ => Reply::of(503, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#),
+        _ => Reply::new(503, r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#),
     });
     let flags = ["--prometheus", &server.url(), "--query", "q=a", "--no-raw", "--pad", "0s"];
     let done = bare(&[&flags[..], &["--start", "1700000000", "--end", "1700108000"]].concat(), "");

@@ -136,7 +136,7 @@ pub(crate) fn healthy(request: &Request) -> Reply {
         "/api/v1/label/__name__/values" => {
             Reply::json(r#"{"status":"success","data":["up","stage_durations_seconds"]}"#)
         }
-        _ => Reply::of(404, "404 page not found"),
+        _ => Reply::new(404, "404 page not found"),
     }
 }
 

@@ -70,11 +70,11 @@ fn refusals_name_the_status_the_servers_words_and_what_to_try() {
     let parse = "1:8: parse error: unclosed left parenthesis";
     let samples = "query processing would load too many samples into memory in query execution";
     for (reply, reason, words) in [
-        (Reply::of(400, error("bad_data", parse)), "BadQuery", &["HTTP 400 bad_data", parse, "look at the query"][..]),
-        (Reply::of(422, error("execution", samples)), "QueryFailed", &["HTTP 422 execution", samples, "--step"]),
-        (Reply::of(503, error("timeout", "query timed out")), "QueryTimeout", &["HTTP 503 timeout", "narrower"]),
-        (Reply::of(502, "<html>Bad Gateway</html>"), "Unavailable", &["HTTP 502", "Bad Gateway"]),
-        (Reply::of(403, "no"), "Unauthorized", &["HTTP 403: no", "--header-file"]),
+        (Reply::new(400, error("bad_data", parse)), "BadQuery", &["HTTP 400 bad_data", parse, "look at the query"][..]),
+        (Reply::new(422, error("execution", samples)), "QueryFailed", &["HTTP 422 execution", samples, "--step"]),
+        (Reply::new(503, error("timeout", "query timed out")), "QueryTimeout", &["HTTP 503 timeout", "narrower"]),
+        (Reply::new(502, "<html>Bad Gateway</html>"), "Unavailable", &["HTTP 502", "Bad Gateway"]),
+        (Reply::new(403, "no"), "Unauthorized", &["HTTP 403: no", "--header-file"]),
         (Reply::json(error("internal", "storage")), "QueryFailed", &["HTTP 200", "internal", "storage"]),
         (Reply::json("<html>Log in</html>"), "NotPrometheus", &["HTML page", "Log in"]),
         (Reply::json(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#), "Malformed", &["vector"]),
@@ -102,7 +102,7 @@ fn refusals_name_the_status_the_servers_words_and_what_to_try() {
 #[test]
 fn raw_samples_that_do_not_come_are_a_shortfall() {
     let server = answering(|request| match &*request.path {
-        "/api/v1/query" => Reply::of(422, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#),
+        "/api/v1/query" => Reply::new(422, r#"{"status":"error","errorType":"execution","error":"too many samples"}"#),
         _ => Reply::json(envelope(ONE)),
     });
     let done = bare(&[&["--prometheus", &server.url(), "--query", "up=up"], &WINDOW[..]].concat(), "");
@@ -129,16 +129,16 @@ fn an_unreachable_server_is_soft_in_a_run_and_hard_alone() {
 
 #[test]
 fn a_server_that_starts_is_not_ready_and_one_without_that_page_is() {
-    let starting = Server::new(|_| Reply::of(503, "Service Unavailable"));
+    let starting = Server::new(|_| Reply::new(503, "Service Unavailable"));
     let done = capture(&[&["--prometheus", &starting.url()], &WINDOW[..]].concat(), "");
     assert_eq!((done.result(NAMES[0]), done.code), (("error", "NotReady"), 69));
     let hosted = Server::new(|request| match &*request.path {
-        path if !path.starts_with("/prometheus/") => Reply::of(404, "no such page"),
+        path if !path.starts_with("/prometheus/") => Reply::new(404, "no such page"),
         "/prometheus/api/v1/query" if request.value("query") == "vector(1)" => {
             Reply::json(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#)
         }
         "/prometheus/api/v1/query_range" | "/prometheus/api/v1/query" => Reply::json(envelope(ONE)),
-        _ => Reply::of(404, "no such page"),
+        _ => Reply::new(404, "no such page"),
     });
     let url = format!("{}/prometheus/", hosted.url());
     let done = bare(&[&["--prometheus", &url, "--query", "up=up"], &WINDOW[..]].concat(), "");
@@ -205,7 +205,7 @@ fn without_a_window_there_is_nothing_to_ask() {
     let run = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"r","run":"r"}}"#;
     let done = capture(&["--prometheus", &server.url()], run);
     assert_eq!((done.code, done.result(NAMES[0])), (0, ("error", "NoWindow")));
-    assert!(server.seen().is_empty());
+    assert!(server.requests().is_empty());
     let ages = capture(&["--prometheus", &server.url(), "--start", "0", "--end", "1700000000"], "");
     assert_eq!((ages.code, ages.result(NAMES[0])), (4, ("error", "TooManyPoints")), "{}", ages.stderr);
     let required = capture(&["--prometheus", &server.url(), "--require"], run);

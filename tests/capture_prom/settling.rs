@@ -23,7 +23,7 @@ fn scraped(last: impl Fn(u64) -> Timestamp + Send + Sync + 'static) -> Server {
 }
 
 fn asked(server: &Server, path: &str) -> usize {
-    server.seen().iter().filter(|request| request.path.starts_with(path)).count()
+    server.requests().iter().filter(|request| request.path.starts_with(path)).count()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn where_targets_are_not_told_the_samples_of_up_are() {
             ))
         }
         ("/api/v1/query_range", _) => Reply::json(envelope(&ONE.replace("1700000000", request.value("start")))),
-        _ => Reply::of(403, "not for you"),
+        _ => Reply::new(403, "not for you"),
     });
     let flags = ["--prometheus", &server.url(), "--query", "up=up", "--no-raw", "--start", "-10s", "--end", "now"];
     let done = bare(&[&flags[..], &["--pad", "0s", "--step", "1s", "--settle", "20s"]].concat(), "");
@@ -92,7 +92,7 @@ fn where_nothing_tells_the_settling_time_is_waited_out() {
         "/-/ready" => Reply::json(""),
         "/api/v1/query_range" => Reply::json(envelope(&ONE.replace("1700000000", request.value("start")))),
         "/api/v1/query" => Reply::json(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
-        _ => Reply::of(404, "404 page not found"),
+        _ => Reply::new(404, "404 page not found"),
     });
     let flags = ["--prometheus", &server.url(), "--query", "up=up", "--no-raw", "--start", "-10s", "--end", "now"];
     let begun = Instant::now();

@@ -67,7 +67,8 @@ fn queries_are_posted_with_what_makes_servers_answer_whole() {
     let flags = ["--prometheus", &server.url(), "--query", r#"a=up{x=~"a+b&c"}"#, "--query", "b=rate(up[1m])"];
     let done = bare(&[&flags, &WINDOW[..], &["--step", "250ms"]].concat(), "");
     assert_eq!(done.code, 0, "{}", done.stderr);
-    let asked: Vec<_> = server.seen().into_iter().filter(|request| request.path.starts_with("/api/v1/query")).collect();
+    let asked: Vec<_> =
+        server.requests().into_iter().filter(|request| request.path.starts_with("/api/v1/query")).collect();
     let paths: Vec<_> = asked.iter().map(|request| (request.method.as_str(), request.path.as_str())).collect();
     assert_eq!(paths, [("POST", "/api/v1/query_range"), ("POST", "/api/v1/query"), ("POST", "/api/v1/query_range")]);
     let (range, raw) = (&asked[0].form, &asked[1].form);
@@ -131,7 +132,7 @@ fn a_name_cannot_leave_the_directory_nor_take_anothers_files() {
 fn what_an_earlier_capture_left_is_not_mistaken_for_this_ones() {
     let server = answering(|request| match request.value("query") {
         "up" => Reply::json(envelope(ONE)),
-        _ => Reply::of(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#),
+        _ => Reply::new(400, r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#),
     });
     let dir = tempfile::tempdir().unwrap();
     let old = dir.path().join("prometheus");
@@ -157,7 +158,7 @@ fn secrets_reach_the_server_and_nothing_else() {
     let server = answering(|request| {
         let authorized = request.headers.get("authorization").is_some_and(|value| value == "Basic aW5zdDpzM2NyZXQ=");
         let tenant = request.headers.get("x-scope-orgid").is_some_and(|value| value == "team-a");
-        if authorized && tenant { Reply::json(envelope(ONE)) } else { Reply::of(401, "no credentials") }
+        if authorized && tenant { Reply::json(envelope(ONE)) } else { Reply::new(401, "no credentials") }
     });
     let dir = tempfile::tempdir().unwrap();
     let run = |variables: &[(&str, &str)]| {

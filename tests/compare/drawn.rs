@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::legs::{Leg, Shelf, in_turns};
-use crate::markup::words;
+use crate::markup::visible_text;
 
 fn page(mut legs: Vec<Leg>) -> String {
     for leg in &mut legs {
@@ -37,7 +37,7 @@ fn names_stand_in_full_and_every_panel_fits_a_phone() {
 
 #[test]
 fn no_difference_is_no_equation() {
-    let text = words(&page(in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0])));
+    let text = visible_text(&page(in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0])));
     assert!(text.contains("○ Not told apart np-4 against np-8"), "{text}");
     let card = "End to end, median not told apart +8.7 % was seen; 22.8 s instead of 21.0 s; no difference that these";
     assert!(text.contains(card), "{text}");

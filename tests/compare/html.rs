@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::legs::{Leg, Shelf, in_turns, leg};
-use crate::markup::{built_for_everybody, links, words};
+use crate::markup::{assert_accessible, links, visible_text};
 
 /// The page and its Markdown, written beside the legs.
 fn pages(legs: Vec<Leg>, flags: &[&str]) -> (String, String) {
@@ -19,7 +19,7 @@ fn pages(legs: Vec<Leg>, flags: &[&str]) -> (String, String) {
     let out = shelf.path("ab");
     let ran = shelf.compare(&[&["--out", out.to_str().unwrap()], flags].concat());
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    built_for_everybody(&page);
+    assert_accessible(&page);
     shelf.compare(&[&["--out", out.to_str().unwrap()], flags].concat());
     assert_eq!(fs::read_to_string(out.join("report.html")).unwrap(), page, "two renderings are equal to the byte");
     (page, ran.stdout)
@@ -28,7 +28,7 @@ fn pages(legs: Vec<Leg>, flags: &[&str]) -> (String, String) {
 #[test]
 fn a_setting_that_is_worse_says_so_first_and_is_drawn() {
     let (page, _) = pages(in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5]), &["--fail-if-worse", "5%"]);
-    let text = words(&page);
+    let text = visible_text(&page);
     let (_, first) = text.split_once("Worse np-4 against np-8 ").unwrap();
     for told in [
         "np-4 is worse than np-8: jobs per minute 9.60 instead of 12.0 (−20 %), end to end, median 25.0 s instead of 20.0 s",
@@ -62,7 +62,7 @@ fn it_has_the_cells_of_the_tables_of_report_md() {
         vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0).without("gpu.transitions"), leg("np-2", 2, 30.0)],
     ] {
         let (page, markdown) = pages(legs, &[]);
-        let text = words(&page);
+        let text = visible_text(&page);
         let rows = markdown.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---"));
         let mut cells = 0;
         for row in rows {
@@ -80,7 +80,7 @@ fn it_has_the_cells_of_the_tables_of_report_md() {
 #[test]
 fn what_is_only_described_is_drawn_and_not_claimed() {
     let (page, _) = pages(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0).without("gpu.transitions")], &[]);
-    let text = words(&page);
+    let text = visible_text(&page);
     for told in [
         "Described np-4 against np-8 no claim is made of np-4 against np-8: 1 leg of np-8 and 1 leg of np-4",
         "End to end, median +25 % 25.0 s instead of 20.0 s; described, not claimed",
@@ -100,7 +100,7 @@ fn what_is_only_described_is_drawn_and_not_claimed() {
 #[test]
 fn each_of_several_settings_has_its_own_sentence_and_drawing() {
     let (page, _) = pages(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0), leg("np-2", 2, 30.0)], &[]);
-    let text = words(&page);
+    let text = visible_text(&page);
     for told in
         ["Compared np-4, np-2 against np-8", "? Described: no claim is made of np-2", "np-2: end to end, median +50 %"]
     {
@@ -128,7 +128,7 @@ fn a_difference_that_the_shown_digits_do_not_tell_is_zero_without_a_sign() {
     other.figures().insert("gpu.transitions".to_owned(), json!(13.97));
     let (page, markdown) = pages(vec![leg("np-8", 0, 20.0), other], &[]);
     assert!(markdown.contains("| GPU transitions | 14 | 14.0 | 0 (± "), "{markdown}");
-    assert!(!words(&page).contains("−0.0"), "{}", words(&page));
+    assert!(!visible_text(&page).contains("−0.0"), "{}", visible_text(&page));
 }
 
 #[test]

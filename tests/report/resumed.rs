@@ -1,6 +1,6 @@
 //! A run that was resumed says so where one looks first, and a load that was not the one asked for is doubtful.
 
-use crate::markup::words;
+use crate::markup::visible_text;
 use crate::support::{RUN, Scratch, good, job, judged};
 
 /// The stream of a run whose first session gave all three jobs up and whose second followed them to their ends.
@@ -27,7 +27,7 @@ fn that_a_run_was_resumed_stands_on_every_first_screen() {
     let (head, _) = md.split_once("## Criteria").unwrap();
     assert!(head.contains(&format!("| Resumed | {said} |")), "{head}");
     for page in ["report.html", "report.redacted.html"] {
-        assert!(words(&scratch.read(page)).contains(said), "{page}");
+        assert!(visible_text(&scratch.read(page)).contains(said), "{page}");
     }
     let out = scratch.out().display().to_string();
     let replayed = crate::support::tool(&["--out", &out, "--replay"], std::io::empty());

@@ -1,6 +1,6 @@
 //! The criteria in a line each, at the head of everything that is read first.
 
-use crate::markup::words;
+use crate::markup::visible_text;
 use crate::support::{RUN, Scratch, good, job, judged};
 
 const LOG: &str = r#"{"apiVersion":"stress/v1","kind":"Logs","metadata":{"name":"gpu","run":"r1"},"spec":{"service":"gpu"},"status":{"result":"ok","lines":10,"exceptions":[EXCEPTIONS]}}"#;
@@ -36,7 +36,7 @@ fn every_criterion_is_on_the_first_screen_worst_first() {
     let (head, _) = md.split_once("3 asked = ").unwrap();
     let (first, last) = ("- ✕ **all\\-done**: 2 of 3 succeeded", "✓ **success");
     assert!(head.replace("all-done", "all\\-done").contains(first) && head.contains(last), "{head}");
-    let page = words(&scratch.read("report.html"));
+    let page = visible_text(&scratch.read("report.html"));
     assert!(page.contains("The critical path of the slowest job that succeeded"), "{page}");
     let (head, _) = page.split_once("3 asked = ").unwrap();
     assert!(

@@ -7,7 +7,7 @@ use stress_suite::cli::Stop;
 use stress_suite::tools::render_report::run;
 
 pub(crate) use crate::standin::Ran;
-use crate::standin::called;
+use crate::standin::tool_named;
 
 /// A Run of three jobs at concurrency 2, with two required stages.
 pub(crate) const RUN: &str = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"soak","run":"r1","labels":{"scenario":"soak"}},"spec":{"scenario":"soak","prefix":"soak","jobs":3,"concurrency":2,"stages":[{"name":"whisper","required":true},{"name":"l0","after":["whisper"],"required":true},{"name":"persist","after":["l0"],"required":false}]},"status":{"startedAt":"2026-05-20T22:30:00Z","clockOffset":{"seconds":0.5,"boundSeconds":0.01}}}"#;
@@ -87,5 +87,5 @@ pub(crate) fn judged(lines: &[String], flags: &[&str]) -> Ran {
 
 /// Runs the tool with these arguments on `stdin`.
 pub(crate) fn tool(args: &[&str], stdin: impl Read + Send + 'static) -> Ran {
-    called("render-report", run, args, Box::new(stdin), Stop::default())
+    tool_named("render-report", run, args, Box::new(stdin), Stop::default())
 }

@@ -1,4 +1,4 @@
-//! A small Jaeger query server over a store that the test fills: enforces limits, and misbehaves on demand.
+//! A small Jaeger query server over spans that the test supplies. It enforces limits, and misbehaves on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -8,7 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-/// One span in the store; times in microseconds since the epoch.
+/// A span in the store; times in microseconds since the epoch.
 #[derive(Clone, Debug)]
 pub struct Span {
     pub trace: String,
@@ -22,12 +22,12 @@ pub struct Span {
 /// A request's query, decoded.
 pub type Parameters = [(String, String)];
 
-/// Gives a whole HTTP answer for a request's path and parameters, over what the store holds.
+/// Returns a whole HTTP answer for a request's path and parameters, given the spans in the store.
 pub type Answer = fn(&str, &Parameters, &[Span]) -> Vec<u8>;
 
 type AnyAnswer = Box<dyn Fn(&str, &Parameters, &[Span]) -> Vec<u8> + Send + Sync>;
 
-/// The server. It serves until it is dropped.
+/// The server, which runs until it is dropped.
 pub struct Server {
     url: String,
     address: std::net::SocketAddr,
@@ -73,7 +73,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.closing.store(true, std::sync::atomic::Ordering::SeqCst);
-        // The thread wakes for one more connection and sees that it is over.
+        // One more connection wakes the thread, which then sees the flag.
         drop(TcpStream::connect(self.address));
         self.thread.take().unwrap().join().unwrap();
     }
@@ -97,23 +97,23 @@ fn serve(stream: TcpStream, answer: &AnyAnswer, store: &Mutex<Vec<Span>>, log: &
     let parameters: Vec<(String, String)> = query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(key, value)| (decoded(key), decoded(value)))
+        .map(|(key, value)| (decode_form(key), decode_form(value)))
         .collect();
     log.lock().unwrap().push(target.clone());
     let bytes = answer(path, &parameters, &store.lock().unwrap());
     if bytes == HANG {
-        // Until the client gives up and closes.
+        // Blocks until the client gives up and closes.
         let _ = reader.read_line(&mut header);
         return;
     }
-    // The client may have gone; that is for it to know.
+    // The client may have closed the connection, which is no error of the server.
     let _ = (&stream).write_all(&bytes).and_then(|()| stream.shutdown(Shutdown::Write));
 }
 
-/// Never answers.
+/// The answer that never comes.
 pub const HANG: &[u8] = b"hang";
 
-/// An answer with this status and content type.
+/// Returns an answer with this status and content type.
 pub fn http(status: u16, kind: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -126,8 +126,8 @@ pub fn no_such_page() -> Vec<u8> {
     http(404, "text/plain; charset=utf-8", "404 page not found\n")
 }
 
-/// What a server of the older API answers, with at most `most` traces whatever was asked.
-pub fn v1(path: &str, parameters: &Parameters, spans: &[Span], most: usize) -> Vec<u8> {
+/// Answers as a server of the older API does, with at most `max` traces whatever limit is asked for.
+pub fn v1(path: &str, parameters: &Parameters, spans: &[Span], max: usize) -> Vec<u8> {
     let envelope = |traces: &[Vec<Span>]| {
         let data: Vec<String> = traces.iter().map(|trace| v1_trace(trace)).collect();
         http(
@@ -150,12 +150,12 @@ pub fn v1(path: &str, parameters: &Parameters, spans: &[Span], most: usize) -> V
         return no_such_page();
     }
     let number = |key: &str| value(parameters, key).parse::<i64>().unwrap();
-    let limit = usize::try_from(number("limit")).unwrap().min(most);
+    let limit = usize::try_from(number("limit")).unwrap().min(max);
     envelope(&search(spans, &value(parameters, "service"), (number("start"), number("end")), limit))
 }
 
-/// The same with the stable API.
-pub fn v3(path: &str, parameters: &Parameters, spans: &[Span], most: usize) -> Vec<u8> {
+/// Answers as a server of the stable API does, with at most `max` traces whatever limit is asked for.
+pub fn v3(path: &str, parameters: &Parameters, spans: &[Span], max: usize) -> Vec<u8> {
     let result = |traces: &[Vec<Span>]| {
         http(200, "application/json", &json!({"result": {"resourceSpans": v3_resources(traces)}}).to_string())
     };
@@ -172,11 +172,11 @@ pub fn v3(path: &str, parameters: &Parameters, spans: &[Span], most: usize) -> V
     }
     let micros = |key: &str| {
         let time = value(parameters, key);
-        // Microseconds, whatever digits follow them: what the store does with its own spans' nanoseconds.
+        // The store's spans have microseconds, so further digits do not matter.
         let time: stress_suite::record::Timestamp = time.parse().unwrap();
         time.micros()
     };
-    let limit = value(parameters, "query.num_traces").parse::<usize>().unwrap().min(most);
+    let limit = value(parameters, "query.num_traces").parse::<usize>().unwrap().min(max);
     let window = (micros("query.start_time_min"), micros("query.start_time_max"));
     match search(spans, &value(parameters, "query.service_name"), window, limit) {
         traces if traces.is_empty() => nothing(),
@@ -184,7 +184,7 @@ pub fn v3(path: &str, parameters: &Parameters, spans: &[Span], most: usize) -> V
     }
 }
 
-/// Whole traces in which a span of the service starts in the window, the newest `limit` of them.
+/// Returns whole traces in which a span of the service starts in the window, the newest `limit` of them.
 fn search(spans: &[Span], service: &str, (start, end): (i64, i64), limit: usize) -> Vec<Vec<Span>> {
     let matches = |span: &&Span| span.service == service && (start..=end).contains(&span.start);
     let ids: BTreeSet<&str> = spans.iter().filter(matches).map(|span| span.trace.as_str()).collect();
@@ -205,7 +205,7 @@ fn services(spans: &[Span]) -> Vec<&str> {
     names
 }
 
-/// With numbers that a careless reader would change.
+/// Returns a trace as JSON, with numbers that a careless reader would change.
 fn v1_trace(trace: &[Span]) -> String {
     let spans: Vec<String> = trace
         .iter()
@@ -243,7 +243,7 @@ fn value(parameters: &Parameters, key: &str) -> String {
     found.unwrap_or_else(|| panic!("no {key} in {parameters:?}")).1.clone()
 }
 
-fn decoded(text: &str) -> String {
+fn decode_form(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::new();
     let mut at = 0;

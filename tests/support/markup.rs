@@ -1,10 +1,10 @@
-//! Pages in HTML as a strict reader has them: what is asked of every page, whatever it is about.
+//! A strict reader of HTML pages, and the checks that every page must pass.
 #![allow(clippy::unwrap_used, reason = "a page that cannot be read has failed")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
 
 use std::collections::BTreeSet;
 
-/// Every tag that the page may have; anything else came from a record.
+/// The tags that a page may contain; any other came from a record.
 const TAGS: [&str; 48] = [
     "html", "head", "meta", "title", "style", "body", "a", "svg", "defs", "pattern", "path", "rect", "circle", "g",
     "text", "desc", "header", "main", "nav", "section", "footer", "h1", "h2", "h3", "p", "b", "span", "strong", "div",
@@ -27,7 +27,7 @@ impl Tag<'_> {
     }
 }
 
-/// Reads the page as strictly as XML is read: every tag is closed in order, every attribute has a value in quotes.
+/// Reads the page as strictly as XML: every tag is closed in order, every attribute has a value in quotes.
 pub fn read(page: &str) -> Vec<Tag<'_>> {
     let (mut tags, mut open, mut rest) = (Vec::new(), Vec::new(), page);
     while let Some(at) = rest.find('<') {
@@ -37,7 +37,7 @@ pub fn read(page: &str) -> Vec<Tag<'_>> {
             assert_eq!(open.pop(), Some(name), "closed out of order: {}", &rest[..end.min(200)]);
         } else {
             let (name, list) = inner.trim_end_matches('/').split_once(' ').unwrap_or((inner.trim_end_matches('/'), ""));
-            assert!(TAGS.contains(&name), "a tag of somebody else's: {inner}");
+            assert!(TAGS.contains(&name), "a tag that came from a record: {inner}");
             let text = &after[..after.find('<').unwrap_or(after.len())];
             tags.push(Tag { name, attributes: attributes(list, name), text });
             if !(inner.ends_with('/') || VOID.contains(&name)) {
@@ -66,8 +66,8 @@ fn attributes<'a>(mut list: &'a str, name: &str) -> Vec<(&'a str, &'a str)> {
     found
 }
 
-/// What a reader sees: the page without its style and tags.
-pub fn words(page: &str) -> String {
+/// Returns the visible text: the page without its style and tags.
+pub fn visible_text(page: &str) -> String {
     let (head, rest) = page.split_once("<style>").unwrap();
     let (_, body) = rest.split_once("</style>").unwrap();
     let mut words = String::new();
@@ -80,7 +80,7 @@ pub fn words(page: &str) -> String {
     words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where the page leads, in the order of its links.
+/// Returns the targets of the page's links, in order.
 pub fn links(page: &str) -> Vec<&str> {
     read(page)
         .into_iter()
@@ -90,14 +90,14 @@ pub fn links(page: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What assistive technology needs, and what a browser must not do.
-pub fn built_for_everybody(page: &str) {
+/// Checks what assistive technology needs, and that the browser runs and loads nothing.
+pub fn assert_accessible(page: &str) {
     let tags = read(page);
     let all = |name: &str| tags.iter().filter(|tag| tag.name == name).collect::<Vec<_>>();
     let ids: Vec<&str> = tags.iter().filter_map(|tag| tag.attribute("id")).collect();
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "an id stands twice: {ids:?}");
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "a repeated id: {ids:?}");
     for place in tags.iter().filter_map(|tag| tag.attribute("href")?.strip_prefix('#')) {
-        assert!(ids.contains(&place), "#{place} leads nowhere");
+        assert!(ids.contains(&place), "#{place} is no id of the page");
     }
     for named in tags.iter().flat_map(|tag| tag.attribute("aria-labelledby").unwrap_or_default().split(' ')) {
         assert!(named.is_empty() || ids.contains(&named), "{named} names nothing");
@@ -112,8 +112,8 @@ pub fn built_for_everybody(page: &str) {
     assert!(all("th").iter().all(|th| th.attribute("scope").is_some()));
     assert!(all("html")[0].attribute("lang") == Some("en"));
     for svg in all("svg") {
-        let told = svg.attribute("role") == Some("img") && svg.attribute("aria-labelledby").is_some();
-        assert!(told || svg.attribute("aria-hidden") == Some("true"), "{svg:?}");
+        let labelled = svg.attribute("role") == Some("img") && svg.attribute("aria-labelledby").is_some();
+        assert!(labelled || svg.attribute("aria-hidden") == Some("true"), "{svg:?}");
     }
     let drawn = all("svg").iter().filter(|svg| svg.attribute("role") == Some("img")).count();
     assert_eq!(all("desc").len(), drawn, "each says what it shows");

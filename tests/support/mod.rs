@@ -1,4 +1,4 @@
-//! What the integration tests share: tools run in process on text, and the binaries' places.
+//! Shared parts of the integration tests: tools run in process on text, and the paths of the binaries.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
 
@@ -12,20 +12,20 @@ use serde_json::Value;
 use stress_suite::cli::{Console, Io, Outcome, Stop};
 use stress_suite::record::{Parsed, Record, Report};
 
-/// What has not come by then is not coming: a busy machine takes many times what a quiet one does.
+/// The longest wait for an event. It is generous, because a busy machine takes many times as long as a quiet one.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What a tool run in process did.
+/// The result of a tool that ran in process.
 #[derive(Debug)]
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
-    /// Every line on stderr, and the one that a failure ends with.
+    /// Every line on stderr, and the message of a failure.
     pub stderr: String,
 }
 
 impl Ran {
-    /// Every line of stdout as JSON.
+    /// Returns every line of stdout as JSON.
     pub fn records(&self) -> Vec<Value> {
         self.stdout
             .lines()
@@ -33,13 +33,13 @@ impl Ran {
             .collect()
     }
 
-    /// The last record of the job or run of this name.
+    /// Returns the last record with this name.
     pub fn last(&self, name: &str) -> Value {
         let found = self.records().into_iter().rfind(|record| record["metadata"]["name"] == name);
         found.unwrap_or_else(|| panic!("no {name} in:\n{}\n{}", self.stdout, self.stderr))
     }
 
-    /// The Report on stdout, which is all that there is.
+    /// Returns the Report, which must be all of stdout.
     pub fn report(&self) -> Report {
         match Record::parse(self.stdout.trim()).unwrap() {
             Parsed::Record(record) => record.read().unwrap(),
@@ -47,19 +47,19 @@ impl Ran {
         }
     }
 
-    /// The cause of its verdict.
+    /// Returns the cause of the report's verdict.
     pub fn cause(&self) -> String {
         self.report().status.cause
     }
 
-    /// The phases that the job of this name went through.
+    /// Returns the phases of the job with this name, in order.
     pub fn phases(&self, name: &str) -> Vec<String> {
         let records = self.records().into_iter().filter(|record| record["metadata"]["name"] == name);
         records.map(|record| record["status"]["phase"].as_str().unwrap_or("?").to_owned()).collect()
     }
 }
 
-/// A sink that the test can read after the tool has written to it.
+/// A sink whose contents the test can read.
 #[derive(Clone, Default)]
 pub struct Shared(Arc<Mutex<Vec<u8>>>);
 
@@ -84,18 +84,18 @@ pub fn tool<A: Parser>(run: fn(A, Io<'_>) -> Outcome, argv: &[&str], stdin: &str
     tool_until(run, argv, Box::new(Cursor::new(stdin.to_owned())), Stop::default())
 }
 
-/// As [`tool`], with an input that may end later and a signal that may come.
+/// Runs a tool as [`tool`] does, with an input that may end later and a signal that may come.
 pub fn tool_until<A: Parser>(
     run: fn(A, Io<'_>) -> Outcome,
     argv: &[&str],
     stdin: Box<dyn io::Read + Send>,
     stop: Stop,
 ) -> Ran {
-    called("tool", run, argv, stdin, stop)
+    tool_named("tool", run, argv, stdin, stop)
 }
 
-/// As [`tool_until`], with the name that begins what it says.
-pub fn called<A: Parser>(
+/// Runs a tool as [`tool_until`] does, with the name that begins its messages.
+pub fn tool_named<A: Parser>(
     name: &'static str,
     run: fn(A, Io<'_>) -> Outcome,
     argv: &[&str],
@@ -122,16 +122,16 @@ pub fn called<A: Parser>(
     Ran { code: exit.code(), stdout: stdout.text(), stderr: stderr.text() + &message }
 }
 
-/// Waits until `condition` holds, looking again and again; it failing to come is the test's failure.
+/// Waits until `condition` holds; fails the test if it never does.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
+        assert!(start.elapsed() < PATIENCE, "timed out waiting for: {what}");
         std::thread::sleep(Duration::from_millis(3));
     }
 }
 
-/// The directory of the binaries that were built with this test.
+/// Returns the directory of the binaries that were built with this test.
 pub fn bin() -> PathBuf {
     let dir = Path::new(env!("CARGO_BIN_EXE_poll-jobs")).parent().unwrap().to_owned();
     assert!(
@@ -141,12 +141,12 @@ pub fn bin() -> PathBuf {
     dir
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A stand-in with the faults that `flags` name, fast, and a directory of its own for staged files.
+/// A fast stand-in with the faults that `flags` name, and a directory of its own for staged files.
 pub struct Target {
     pub sim: pipeline_sim::Sim,
     pub dir: tempfile::TempDir,
@@ -165,7 +165,7 @@ impl Target {
         self.sim.url()
     }
 
-    /// Waits until a worker has jobs at `stage`: one that hangs there stays, and so does one that is held.
+    /// Waits until a worker has a job at `stage`. A job that hangs or is held there stays.
     pub fn busy(&self, stage: &str) {
         let url = format!("{}/rabbitmq/metrics", self.sim.metrics_url());
         let depth = format!("rabbitmq_detailed_queue_messages_unacked{{queue=\"stage.{stage}\",vhost=\"/\"}} ");
@@ -175,12 +175,12 @@ impl Target {
         });
     }
 
-    /// Stages `jobs` of the repository's fixtures and gives the records.
+    /// Stages `jobs` of the repository's fixtures and returns the records.
     pub fn stage(&self, jobs: u32) -> String {
         self.stage_with(&["--jobs", &jobs.to_string()])
     }
 
-    /// Stages the repository's fixtures as `argv` says and gives the records.
+    /// Stages the repository's fixtures as `argv` says and returns the records.
     pub fn stage_with(&self, argv: &[&str]) -> String {
         let (from, into) = (root().join("fixtures"), self.dir.path().join("data/fixtures"));
         let places = ["--from", from.to_str().unwrap(), "--into", into.to_str().unwrap(), "--run", "run-1"];
@@ -189,14 +189,14 @@ impl Target {
         ran.stdout
     }
 
-    /// Submits `records` to it.
+    /// Submits `records` to the stand-in.
     pub fn submit(&self, argv: &[&str], records: &str) -> Ran {
         let url = self.url();
         let argv: Vec<_> = ["--target", &url].into_iter().chain(argv.iter().copied()).collect();
         tool(stress_suite::tools::submit_jobs::run, &argv, records)
     }
 
-    /// Polls `records` from it.
+    /// Polls the jobs of `records`.
     pub fn poll(&self, argv: &[&str], records: &str) -> Ran {
         let url = self.url();
         let quick = if argv.contains(&"--min-interval") { &[][..] } else { &["--min-interval", "5ms"] };

@@ -1,4 +1,4 @@
-//! A Prometheus or a target that a test makes up: a small HTTP server whose answers are a function of the request.
+//! A small HTTP server whose answers are a function of the request: a test's own Prometheus or target.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this module")]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// What was asked.
+/// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -23,44 +23,44 @@ impl Request {
         self.form.get(key).map_or("", String::as_str)
     }
 
-    /// A time or a step of the form, in milliseconds.
+    /// Returns a time or a step of the form, in milliseconds.
     pub(crate) fn ms(&self, key: &str) -> i64 {
         let seconds: f64 = self.value(key).parse().unwrap();
         format!("{:.0}", seconds * 1e3).parse().unwrap()
     }
 }
 
-/// What is answered.
+/// A reply.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// A status, further headers, and a body.
     Whole(u16, Vec<(&'static str, String)>, String),
     /// A 200 whose body ends before the length that was announced.
     Cut(String),
-    /// The beginning of a 200 and nothing more, until the client gives up.
+    /// The beginning of a 200, then silence until the client gives up.
     Stall(String),
     /// The end of the connection.
     Close,
-    /// Nothing, until the client gives up.
+    /// Silence until the client gives up.
     Hang,
 }
 
 impl Reply {
     pub(crate) fn json(body: impl Into<String>) -> Self {
-        Self::of(200, body)
+        Self::new(200, body)
     }
 
-    pub(crate) fn of(status: u16, body: impl Into<String>) -> Self {
+    pub(crate) fn new(status: u16, body: impl Into<String>) -> Self {
         Self::Whole(status, vec![("Content-Type", "application/json".to_owned())], body.into())
     }
 }
 
 type Handler = dyn Fn(&Request) -> Reply + Send + Sync;
 
-/// The server. It ends with the value.
+/// The server, which runs until it is dropped.
 pub(crate) struct Server {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<Request>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
     ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,34 +69,34 @@ impl Server {
     pub(crate) fn new(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, handler) = (listener.local_addr().unwrap(), Arc::new(handler));
-        let (seen, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (seen_there, ended_there) = (seen.clone(), ended.clone());
+        let (requests, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (requests_there, ended_there) = (requests.clone(), ended.clone());
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 if ended_there.load(Ordering::SeqCst) {
                     return;
                 }
-                let (handler, seen): (Arc<Handler>, _) = (handler.clone(), seen_there.clone());
-                std::thread::spawn(move || serve(stream, &*handler, &seen));
+                let (handler, requests): (Arc<Handler>, _) = (handler.clone(), requests_there.clone());
+                std::thread::spawn(move || serve(stream, &*handler, &requests));
             }
         });
-        Self { address, seen, ended, thread: Some(thread) }
+        Self { address, requests, ended, thread: Some(thread) }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What was asked so far.
-    pub(crate) fn seen(&self) -> Vec<Request> {
-        self.seen.lock().unwrap().clone()
+    /// Returns the requests so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread; where even that fails there is nothing to wait for.
+        // The connection wakes the thread. If it fails, the thread has ended already.
         if TcpStream::connect(self.address).is_ok()
             && let Some(thread) = self.thread.take()
         {
@@ -105,19 +105,19 @@ impl Drop for Server {
     }
 }
 
-/// Serves one connection. The client may leave at any moment, which is the test's business and not the server's.
-fn serve(stream: TcpStream, handler: &Handler, seen: &Mutex<Vec<Request>>) {
+/// Serves a connection. The client may close it at any moment, which is no error of the server.
+fn serve(stream: TcpStream, handler: &Handler, requests: &Mutex<Vec<Request>>) {
     let Ok(writer) = stream.try_clone() else { return };
     let (mut reader, mut writer) = (BufReader::new(stream), writer);
     while let Some(request) = read(&mut reader) {
-        seen.lock().unwrap().push(request.clone());
+        requests.lock().unwrap().push(request.clone());
         let sent = match handler(&request) {
             hung @ (Reply::Hang | Reply::Stall(_)) => {
                 if let Reply::Stall(body) = hung {
                     let _ =
                         writer.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n{body}").as_bytes());
                 }
-                // Until the client closes its side.
+                // Blocks until the client closes its side.
                 let _ = reader.read_to_end(&mut Vec::new());
                 return;
             }
@@ -158,11 +158,11 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
     reader.read_exact(&mut body).ok()?;
     let body = String::from_utf8(body).unwrap();
     let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
-    let form = pairs.map(|(key, value)| (decoded(key), decoded(value))).collect();
+    let form = pairs.map(|(key, value)| (decode_form(key), decode_form(value))).collect();
     Some(Request { method, path, headers, form })
 }
 
-fn decoded(text: &str) -> String {
+fn decode_form(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -9,7 +9,7 @@ use crate::support::{Ran, Target, tool};
 fn submitted(status: u16) -> (String, String, Option<String>) {
     let target = Target::start(&[]);
     let odd = Server::new(move |request| {
-        Reply::of(if request.method == "POST" { status } else { 200 }, r#"{"job_id":"j1"}"#)
+        Reply::new(if request.method == "POST" { status } else { 200 }, r#"{"job_id":"j1"}"#)
     });
     let ran: Ran = tool(run, &["--target", &odd.url()], &target.stage(1));
     let job = ran.last("soak-001")["status"].clone();

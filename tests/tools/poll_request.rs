@@ -35,10 +35,10 @@ fn its_headers_are_filled_for_each_job() {
         (poll, &["--explain", "j 7"], "", "///j 7"),
         (idle, &earlier, NEXT, "r1/soak-001//in/a.webm/j 7"),
     ] {
-        let before = target.seen().len();
+        let before = target.requests().len();
         let ran = poller(&[&to[..], flags].concat(), &format!("{input}\n"));
         assert_eq!(ran.code, 0, "{flags:?}: {}", ran.stderr);
-        let seen = target.seen().split_off(before);
+        let seen = target.requests().split_off(before);
         let mut polls = seen.iter().filter(|request| request.path.ends_with("/j%207")).peekable();
         assert!(polls.peek().is_some(), "{flags:?}: {seen:?}");
         for poll in polls {

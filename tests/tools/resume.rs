@@ -189,7 +189,7 @@ fn lost_and_submitted() -> String {
 fn what_was_known_of_a_job_is_not_given_up_for_silence() {
     let before = lost_and_submitted();
     // A target whose health is good and that tells nothing of any job.
-    let target = Server::new(|request| Reply::of(if request.path.starts_with("/jobs/") { 503 } else { 200 }, "{}"));
+    let target = Server::new(|request| Reply::new(if request.path.starts_with("/jobs/") { 503 } else { 200 }, "{}"));
     let ran = tool_until(
         run,
         &["--resume", "--target", &target.url(), "--deadline", "100ms", "--min-interval", "10ms"],

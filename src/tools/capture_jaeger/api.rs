@@ -1,7 +1,7 @@
-//! Talking to a Jaeger query server, in whichever of its two APIs it has.
+//! A client of the Jaeger query server, for either of its two APIs.
 //!
-//! `/api/v3` is the stable one and asked first; servers before it have `/api/traces`, which Jaeger 2.21 took away. A server
-//! without an endpoint says so by a plain 404, or by the UI's HTML page with a 200; v3 says "nothing found" by a 404 in JSON.
+//! `/api/v3` is the stable one and asked first. Older servers have `/api/traces`, which Jaeger 2.21 removed. A server without
+//! an endpoint answers with a plain 404, or with the UI's HTML page and a 200; v3 answers "nothing found" by a 404 in JSON.
 
 use std::fmt;
 use std::io::Read as _;
@@ -17,10 +17,10 @@ use crate::escape;
 use crate::http::{BaseUrl, Client, HttpError, form};
 use crate::record::Timestamp;
 
-/// An answer beyond this is an error, so that a server cannot fill the memory. A page of five hundred traces is a few MiB.
+/// The largest answer, in bytes: a server must not fill the memory. A page of five hundred traces is a few MiB.
 const BODY_LIMIT: u64 = 512 * 1024 * 1024;
 
-/// Which API to speak.
+/// An API of the query server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// `/api/v3/traces`: OTLP as JSON, in Jaeger from about 1.60 on.
@@ -30,7 +30,7 @@ pub enum Api {
 }
 
 impl Api {
-    /// As records and the flag spell it.
+    /// Returns its name in records and in the flag.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V3 => "v3",
@@ -39,50 +39,50 @@ impl Api {
     }
 }
 
-/// Why a request brought nothing usable.
+/// The error of a request that returned nothing usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// One documented CamelCase word.
+pub(super) struct RequestError {
+    /// The reason word of the record.
     pub(super) reason: &'static str,
     pub(super) message: String,
-    /// Whether asking again may help.
-    pub(super) passing: bool,
+    /// Another attempt may succeed.
+    pub(super) retryable: bool,
 }
 
-impl Fault {
-    /// A signal asked for the end.
+impl RequestError {
+    /// Returns the error of a request that a signal prevented.
     fn interrupted() -> Self {
         let message = format!("{STOPPED} before everything was asked for");
-        Self { reason: INTERRUPTED, message, passing: false }
+        Self { reason: INTERRUPTED, message, retryable: false }
     }
 
-    /// Whether it is a signal's doing.
+    /// Returns true if a signal prevented the request.
     pub(super) fn is_interrupted(&self) -> bool {
         self.reason == INTERRUPTED
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-/// What one search brought.
+/// The answer to a search.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub(super) struct SearchPage {
     pub(super) traces: Vec<(String, Trace)>,
-    /// What the server said went wrong beside them.
+    /// The errors that the server reported beside them.
     pub(super) errors: Option<String>,
 }
 
-/// A query server.
+/// A client of one query server.
 #[derive(Debug)]
 pub(super) struct Jaeger {
-    exchange: Client,
+    client: Client,
     base: BaseUrl,
     clock: Clock,
-    /// The tags that are looked at.
+    /// The span tags to keep.
     tags: Tags,
     api: Option<Api>,
     raw: bool,
@@ -90,65 +90,70 @@ pub(super) struct Jaeger {
     grace: Grace,
 }
 
-/// How an endpoint answered.
-enum Answered {
-    /// With this body.
+/// The response of an endpoint.
+enum Response {
+    /// A body in JSON, presumably.
     Json(String),
-    /// There is nothing to be found.
+    /// Nothing was found.
     Nothing,
-    /// There is no such endpoint here, and this is what is instead.
+    /// The endpoint does not exist; the text describes the answer.
     NoSuch(String),
 }
 
 impl Jaeger {
-    /// The one at `base`; once `grace` is over nothing more is asked, and every request is a fault.
+    /// Returns a client of the server at `base`. Once `grace` is over it sends nothing, and every request is an error.
     pub(super) fn new(
-        exchange: Client,
+        client: Client,
         base: BaseUrl,
         clock: Clock,
         tags: Tags,
         api: Option<Api>,
         grace: Grace,
     ) -> Self {
-        Self { exchange, base, clock, tags, api, raw: true, requests: 0, grace }
+        Self { client, base, clock, tags, api, raw: true, requests: 0, grace }
     }
 
-    /// Which API answered; none before the first search.
+    /// Returns the API that answered; none before the first search.
     pub(super) fn api(&self) -> Option<Api> {
         self.api
     }
 
-    /// Whether raw spans are asked for.
-    pub(super) fn raw(&self) -> bool {
+    /// Returns true if requests ask for raw spans.
+    pub(super) fn asks_for_raw(&self) -> bool {
         self.raw
     }
 
-    /// How many requests there were.
+    /// Returns the number of requests so far.
     pub(super) fn requests(&self) -> u64 {
         self.requests
     }
 
-    /// At most `limit` traces in which a span of `service` began from `start` to `end`, both in microseconds since the
+    /// Returns at most `limit` traces in which a span of `service` began from `start` to `end`, both in microseconds since the
     /// epoch and both included.
-    pub(super) fn search(&mut self, service: &str, (start, end): (i64, i64), limit: usize) -> Result<Page, Fault> {
-        let mut elsewhere = Vec::new();
+    pub(super) fn search(
+        &mut self,
+        service: &str,
+        (start, end): (i64, i64),
+        limit: usize,
+    ) -> Result<SearchPage, RequestError> {
+        let mut others = Vec::new();
         let candidates = self.api.map_or_else(|| vec![Api::V3, Api::V1], |api| vec![api]);
         for api in candidates {
             match self.search_by(api, service, (start, end), limit)? {
-                Answered::NoSuch(what) => elsewhere.push(what),
-                Answered::Nothing => {
+                Response::NoEndpoint(answer) => others.push(answer),
+                Response::NotFound => {
                     self.api = Some(api);
-                    return Ok(Page::default());
+                    return Ok(SearchPage::default());
                 }
-                Answered::Json(body) => {
+                Response::Json(body) => {
                     let page = self.read(api, &body)?;
                     self.api = Some(api);
                     return Ok(page);
                 }
             }
         }
-        let message = format!("no Jaeger query API: {}; look at the address and its path prefix", elsewhere.join("; "));
-        Err(Fault { reason: "NoApi", message, passing: false })
+        let message = format!("no Jaeger query API: {}; look at the address and its path prefix", others.join("; "));
+        Err(RequestError { reason: "NoApi", message, retryable: false })
     }
 
     fn search_by(
@@ -157,11 +162,11 @@ impl Jaeger {
         service: &str,
         (start, end): (i64, i64),
         limit: usize,
-    ) -> Result<Answered, Fault> {
+    ) -> Result<Response, RequestError> {
         let (limit, path) = (limit.to_string(), search_path(api));
         let query = match api {
             Api::V3 => {
-                // Spans have nanoseconds: a microsecond ends with its last one, or what lies between would be in neither half.
+                // A microsecond ends with its last nanosecond; otherwise a span between two microseconds would be in neither half.
                 let nanos = |micros: i64, last: &str| Timestamp::from_micros(micros).to_string().replace('Z', last);
                 let (from, to) = (nanos(start, "000Z"), nanos(end, "999Z"));
                 form(&[
@@ -180,16 +185,16 @@ impl Jaeger {
         let plain = format!("{path}?{query}");
         if self.raw {
             match self.get(api, &format!("{plain}&{raw}")) {
-                // A server that is strict about parameters that it does not know is asked without this one.
-                Err(fault) if fault.reason == "Refused" && fault.message.contains("raw") => self.raw = false,
-                otherwise => return otherwise,
+                // Some servers refuse parameters that they do not know.
+                Err(error) if error.reason == "Refused" && error.message.contains("raw") => self.raw = false,
+                result => return result,
             }
         }
         self.get(api, &plain)
     }
 
-    /// The trace with this id, which must be hexadecimal; none where the server does not know it.
-    pub(super) fn by_id(&mut self, id: &str) -> Result<Page, Fault> {
+    /// Returns the trace with this id, which must be hexadecimal; no trace if the server does not know it.
+    pub(super) fn by_id(&mut self, id: &str) -> Result<SearchPage, RequestError> {
         let (api, raw) = (self.api.unwrap_or(Api::V3), self.raw);
         let (path, parameter) = match api {
             Api::V3 => (format!("/api/v3/traces/{id}"), "raw_traces=true"),
@@ -197,94 +202,97 @@ impl Jaeger {
         };
         let path = if raw { format!("{path}?{parameter}") } else { path };
         match self.get(api, &path)? {
-            Answered::Json(body) => self.read(api, &body),
-            Answered::Nothing | Answered::NoSuch(_) => Ok(Page::default()),
+            Response::Json(body) => self.read(api, &body),
+            Response::NotFound | Response::NoEndpoint(_) => Ok(SearchPage::default()),
         }
     }
 
-    /// The services that the server knows; none where it does not tell.
+    /// Returns the services that the server knows; none if it does not answer.
     pub(super) fn services(&mut self) -> Option<Vec<String>> {
         let api = self.api?;
         let path = if api == Api::V3 { "/api/v3/services" } else { "/api/services" };
         match self.get(api, path) {
-            Ok(Answered::Json(body)) if api == Api::V3 => v3::services(&body),
-            Ok(Answered::Json(body)) => v1::services(&body),
+            Ok(Response::Json(body)) if api == Api::V3 => v3::services(&body),
+            Ok(Response::Json(body)) => v1::services(&body),
             _ => None,
         }
     }
 
-    fn read(&self, api: Api, body: &str) -> Result<Page, Fault> {
+    fn read(&self, api: Api, body: &str) -> Result<SearchPage, RequestError> {
         let read = match api {
-            Api::V3 => v3::read(body, &self.tags).map(|traces| Page { traces, errors: None }),
-            Api::V1 => v1::read(body, &self.tags).map(|read| Page { traces: read.traces, errors: read.errors }),
+            Api::V3 => v3::read(body, &self.tags).map(|traces| SearchPage { traces, errors: None }),
+            Api::V1 => v1::read(body, &self.tags).map(|read| SearchPage { traces: read.traces, errors: read.errors }),
         };
         read.map_err(|error| {
             let start = escape::start(body.trim(), 80);
             let message =
                 format!("GET {}: not a {} answer: {error}: {start}", self.base.join(search_path(api)), api.as_str());
-            Fault { reason: "NotJaeger", message, passing: true }
+            RequestError { reason: "NotJaeger", message, retryable: true }
         })
     }
 
-    fn get(&mut self, api: Api, path: &str) -> Result<Answered, Fault> {
+    fn get(&mut self, api: Api, path: &str) -> Result<Response, RequestError> {
         if self.grace.is_over() {
-            return Err(Fault::interrupted());
+            return Err(RequestError::interrupted());
         }
         self.requests += 1;
         let url = self.base.join(path);
         // The query is not repeated in messages: the service and the window are known, and it is long.
         let shown = format!("GET {}", url.split('?').next().unwrap_or_default());
-        let fault =
-            |reason, message: String, passing| Fault { reason, message: format!("{shown}: {message}"), passing };
-        let mut answer = self.exchange.open(&Method::GET, &url, &[], None, &self.clock).map_err(|trouble| {
-            let reason = if matches!(trouble, HttpError::NotConnected(_)) { "Unreachable" } else { "NoAnswer" };
-            fault(reason, trouble.to_string(), false)
+        let error = |reason, message: String, retryable| RequestError {
+            reason,
+            message: format!("{shown}: {message}"),
+            retryable,
+        };
+        let mut answer = self.client.open(&Method::GET, &url, &[], None, &self.clock).map_err(|cause| {
+            let reason = if matches!(cause, HttpError::NotConnected(_)) { "Unreachable" } else { "NoAnswer" };
+            error(reason, cause.to_string(), false)
         })?;
         if !(200..300).contains(&answer.status) {
             let status = answer.status;
             let to = answer.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
-            let words = answer.start(2000);
-            let colon = if words.trim().is_empty() { "" } else { ": " };
-            let said = format!("HTTP {status}{to}{colon}{}", escape::start(words.trim(), 300));
+            let body = answer.start(2000);
+            let colon = if body.trim().is_empty() { "" } else { ": " };
+            let description = format!("HTTP {status}{to}{colon}{}", escape::start(body.trim(), 300));
             return match status {
-                404 if api == Api::V3 && v3::not_found(&words).is_some() => Ok(Answered::Nothing),
-                404 if api == Api::V1 && v1::read(&words, &self.tags).is_ok() => Ok(Answered::Nothing),
-                404 | 405 | 501 => Ok(Answered::NoSuch(format!("{shown}: {said}"))),
+                404 if api == Api::V3 && v3::not_found_message(&body).is_some() => Ok(Response::NotFound),
+                404 if api == Api::V1 && v1::read(&body, &self.tags).is_ok() => Ok(Response::NotFound),
+                404 | 405 | 501 => Ok(Response::NoEndpoint(format!("{shown}: {description}"))),
                 300..400 => {
-                    Err(fault("Redirected", format!("{said}: is a login asked for? (see --header-file)"), false))
+                    Err(error("Redirected", format!("{description}: is a login asked for? (see --header-file)"), false))
                 }
-                401 | 403 => Err(fault(
+                401 | 403 => Err(error(
                     "Unauthorized",
-                    format!("{said} (credentials go into --header-file or --token-env)"),
+                    format!("{description} (credentials go into --header-file or --token-env)"),
                     false,
                 )),
                 // A store that imitates the older API may refuse any path that it does not know.
-                400 if self.api.is_none() && api == Api::V3 && !words.trim_start().starts_with('{') => {
-                    Ok(Answered::NoSuch(format!("{shown}: {said}")))
+                400 if self.api.is_none() && api == Api::V3 && !body.trim_start().starts_with('{') => {
+                    Ok(Response::NoEndpoint(format!("{shown}: {description}")))
                 }
-                429 => Err(fault("Overloaded", said, true)),
-                500.. => Err(fault("ServerError", said, true)),
-                _ => Err(fault("Refused", said, false)),
+                429 => Err(error("Overloaded", description, true)),
+                500.. => Err(error("ServerError", description, true)),
+                _ => Err(error("Refused", description, false)),
             };
         }
         let mut bytes = Vec::new();
         let status = answer.status;
         let read = self.grace.bound(&mut answer).take(BODY_LIMIT).read_to_end(&mut bytes);
-        read.map_err(|error| {
+        read.map_err(|cause| {
             if self.grace.is_over() {
-                return Fault::interrupted();
+                return RequestError::interrupted();
             }
-            fault("AnswerCut", format!("HTTP {status}, then the answer broke off: {error}"), true)
+            error("AnswerCut", format!("HTTP {status}, then the answer broke off: {cause}"), true)
         })?;
         if bytes.len() as u64 >= BODY_LIMIT {
-            return Err(fault("TooLarge", "the answer is larger than 512 MiB: use a smaller --page".to_owned(), false));
+            return Err(error("TooLarge", "the answer is larger than 512 MiB: use a smaller --page".to_owned(), false));
         }
         let body =
-            String::from_utf8(bytes).map_err(|error| fault("NotJaeger", format!("not UTF-8: {error}"), false))?;
+            String::from_utf8(bytes).map_err(|cause| error("NotJaeger", format!("not UTF-8: {cause}"), false))?;
         if body.trim_start().starts_with('<') {
-            return Ok(Answered::NoSuch(format!("{shown}: HTTP {status} with an HTML page")));
+            return Ok(Response::NoEndpoint(format!("{shown}: HTTP {status} with an HTML page")));
         }
-        Ok(Answered::Json(body))
+        Ok(Response::Json(body))
     }
 }
 

@@ -1,6 +1,7 @@
-//! Traces as a file that the Jaeger UI opens by upload: `{"data":[…]}` or OTLP's `{"resourceSpans":[…]}`, one member a line.
+//! The file of a service's traces, which the Jaeger UI opens by upload: `{"data":[…]}` or OTLP's `{"resourceSpans":[…]}`, one
+//! member a line.
 //!
-//! Every trace, or every span, is the text that the server sent. OTLP spans are put together by what stood around them.
+//! Every trace, or every span, is the text that the server sent. OTLP spans are grouped by their resource and scope.
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
@@ -11,7 +12,7 @@ use std::path::Path;
 use super::api::Api;
 use super::model::{Context, Trace};
 
-/// Writes `traces` to `path`, whole or not at all.
+/// Writes `traces` to `path` atomically.
 pub(super) fn write<'a>(path: &Path, api: Api, traces: impl Iterator<Item = &'a Trace>) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let temporary =
@@ -44,10 +45,10 @@ fn v3<'a>(out: &mut impl Write, traces: impl Iterator<Item = &'a Trace>) -> io::
     out.write_all(b"{\"resourceSpans\":[")?;
     for (index, (resource, scopes)) in resources.into_iter().enumerate() {
         out.write_all(if index > 0 { b",\n" } else { b"\n" })?;
-        open(out, resource, "scopeSpans")?;
+        open_list(out, resource, "scopeSpans")?;
         for (index, (scope, spans)) in scopes.into_iter().enumerate() {
             out.write_all(if index > 0 { b",\n" } else { b"\n" })?;
-            open(out, scope, "spans")?;
+            open_list(out, scope, "spans")?;
             for (index, span) in spans.into_iter().enumerate() {
                 out.write_all(if index > 0 { b",\n" } else { b"\n" })?;
                 out.write_all(span.as_bytes())?;
@@ -59,8 +60,8 @@ fn v3<'a>(out: &mut impl Write, traces: impl Iterator<Item = &'a Trace>) -> io::
     out.write_all(b"\n]}\n")
 }
 
-/// Writes the object `text` up to the opening bracket of one more member, `key`.
-fn open(out: &mut impl Write, text: &str, key: &str) -> io::Result<()> {
+/// Writes the object `text` up to the opening bracket of an added member, `key`.
+fn open_list(out: &mut impl Write, text: &str, key: &str) -> io::Result<()> {
     let inner = text.trim_end().strip_suffix('}').unwrap_or(text);
     let comma = if inner.trim_end().ends_with('{') { "" } else { "," };
     write!(out, "{inner}{comma}\"{key}\":[")
@@ -72,7 +73,7 @@ mod tests {
     use crate::tools::capture_jaeger::model::Tags;
     use crate::tools::capture_jaeger::{v1, v3};
 
-    fn written(api: Api, traces: &[(String, Trace)]) -> String {
+    fn file_text(api: Api, traces: &[(String, Trace)]) -> String {
         let file = tempfile::tempdir().unwrap();
         let path = file.path().join("x.json");
         write(&path, api, traces.iter().map(|(_, trace)| trace)).unwrap();
@@ -80,32 +81,32 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_reads_as_what_was_sent() {
+    fn a_written_file_reads_as_the_answer_did() {
         let sent = include_str!("../../../tests/data/jaeger-v1.20-search.json");
-        let traces = v1::read(sent, &Tags::job("job")).unwrap().traces;
-        let again = v1::read(&written(Api::V1, &traces), &Tags::job("job")).unwrap().traces;
+        let traces = v1::read(sent, &Tags::with_job("job")).unwrap().traces;
+        let again = v1::read(&file_text(Api::V1, &traces), &Tags::with_job("job")).unwrap().traces;
         let texts = |traces: &[(String, Trace)]| -> Vec<String> {
             traces.iter().map(|(_, trace)| trace.raw.as_ref().unwrap().get().to_owned()).collect()
         };
         assert_eq!(texts(&again), texts(&traces));
-        assert_eq!(written(Api::V1, &[]), "{\"data\":[\n]}\n");
+        assert_eq!(file_text(Api::V1, &[]), "{\"data\":[\n]}\n");
     }
 
     #[test]
-    fn otlp_spans_stand_again_where_they_stood() {
+    fn otlp_spans_keep_their_resource_and_scope() {
         let sent = r#"{"result":{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"b"}}]},"scopeSpans":[{"scope":{"name":"x"},"spans":[{"traceId":"01","spanId":"01","n":1.50}]},{"spans":[{"traceId":"02","spanId":"02"}]}]},{"scopeSpans":[{"spans":[{"traceId":"01","spanId":"03"}]}]}]}}"#;
-        let traces = v3::read(sent, &Tags::job("job")).unwrap();
-        let file = written(Api::V3, &traces);
+        let traces = v3::read(sent, &Tags::with_job("job")).unwrap();
+        let file = file_text(Api::V3, &traces);
         let compact = file.replace('\n', "");
         let mut expected: serde_json::Value = serde_json::from_str(sent).unwrap();
         let mut resources = expected["result"]["resourceSpans"].take();
-        // Contexts stand in the order of their text.
+        // The file sorts resources by their text.
         resources.as_array_mut().unwrap().reverse();
         resources.as_array_mut().unwrap().sort_by_key(|resource| resource.get("resource").is_none());
         let read: serde_json::Value = serde_json::from_str(&compact).unwrap();
         assert_eq!(read["resourceSpans"].as_array().unwrap().len(), 2);
         assert_eq!(read["resourceSpans"], resources);
         assert!(compact.contains("\"n\":1.50"));
-        assert_eq!(written(Api::V3, &[]), "{\"resourceSpans\":[\n]}\n");
+        assert_eq!(file_text(Api::V3, &[]), "{\"resourceSpans\":[\n]}\n");
     }
 }

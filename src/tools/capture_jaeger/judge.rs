@@ -1,10 +1,10 @@
-//! What the records say of a capture: whole, or what is short of it and why.
+//! The status of each service's capture: whole, or what is missing and why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files;
 use super::model::Submission;
-use super::session::{Searched, Session};
+use super::session::{ServiceSearch, Session};
 use super::tenancies;
 use crate::capture::{self, CaptureRequest, Captured as _};
 use crate::cli::{STOPPED, cause};
@@ -12,10 +12,10 @@ use crate::escape;
 use crate::profile::JaegerConfig;
 use crate::record::{CaptureResult, StageSpans, Timestamp, TracesStatus};
 
-/// How many names a message lists.
-const LISTED: usize = 3;
-/// How many stages a record tells of: span names are the server's, and a record is a line.
-const STAGES: usize = 200;
+/// The number of names that a message lists.
+const MAX_LISTED: usize = 3;
+/// The most stages in a record, which is one line: span names come from the server.
+const MAX_STAGES: usize = 200;
 
 /// Writes the file of each service, and gives the services' statuses.
 pub(super) fn statuses(
@@ -24,15 +24,16 @@ pub(super) fn statuses(
     profile: &JaegerConfig,
     request: &CaptureRequest<'_>,
 ) -> Vec<TracesStatus> {
-    let is_empty = |service: &String| session.store.of(service).next().is_none();
+    let is_empty = |service: &String| session.store.traces_of(service).next().is_none();
     let known = if services.iter().any(is_empty) { session.jaeger.services() } else { None };
     services
         .iter()
-        .zip(&session.searched)
-        .map(|(service, searched)| {
-            let mut status = status(session, service, searched, known.as_deref(), request);
+        .zip(&session.searches)
+        .map(|(service, searches)| {
+            let mut status = status(session, service, searches, known.as_deref(), request);
             status.stages = stages(session, service, profile);
-            (status.tenancies, status.tenancies_left_out) = tenancies::of(session.store.of(service), service, profile);
+            (status.tenancies, status.tenancies_left_out) =
+                tenancies::extract(session.store.traces_of(service), service, profile);
             status
         })
         .collect()
@@ -41,28 +42,28 @@ pub(super) fn statuses(
 fn status(
     session: &Session<'_>,
     service: &str,
-    searched: &Searched,
+    searches: &ServiceSearch,
     known: Option<&[String]>,
     request: &CaptureRequest<'_>,
 ) -> TracesStatus {
-    let (submissions, found) = (session.submissions(), session.found());
+    let (submissions, found) = (session.submissions(), session.traces_by_job());
     let (mut traces, mut spans, mut incomplete, mut by_id) = (0, 0, 0, 0);
-    // Without jobs nobody knows which traces a harness began. Where every one of them lacks its root and nothing else, their
-    // client reports none; where only some do, those were lost.
+    // Without jobs it is unknown which traces a harness began. If every trace lacks its root and nothing else, the client
+    // reports no spans; if only some do, those roots were lost.
     let rootless = session.expected.is_empty()
         && session
             .store
-            .of(service)
+            .traces_of(service)
             .all(|(_, trace)| trace.is_incomplete(Submission::None) && !trace.is_incomplete(Submission::Unknown));
     let of_others = if rootless { Submission::Unknown } else { Submission::None };
-    for (id, trace) in session.store.of(service) {
+    for (id, trace) in session.store.traces_of(service) {
         traces += 1;
         spans += trace.spans.len() as u64;
         by_id += u64::from(session.by_id.contains(id));
         incomplete += u64::from(trace.is_incomplete(submissions.get(id).copied().unwrap_or(of_others)));
     }
-    let is_its = |id: &str| session.store.traces.get(id).is_some_and(|trace| trace.has(service));
-    let matched = found.iter().filter(|ids| ids.iter().any(|id| is_its(id))).count() as u64;
+    let is_of_service = |id: &str| session.store.traces.get(id).is_some_and(|trace| trace.has(service));
+    let matched = found.iter().filter(|ids| ids.iter().any(|id| is_of_service(id))).count() as u64;
 
     let mut status = TracesStatus {
         traces: Some(traces),
@@ -72,12 +73,12 @@ fn status(
         found_by_id: Some(by_id).filter(|count| *count > 0),
         incomplete_traces: Some(incomplete),
         api: session.jaeger.api().map(|api| api.as_str().to_owned()),
-        values: session.jaeger.api().map(|_| if session.jaeger.raw() { "raw" } else { "adjusted" }.to_owned()),
+        values: session.jaeger.api().map(|_| if session.jaeger.asks_for_raw() { "raw" } else { "adjusted" }.to_owned()),
         requests: Some(session.jaeger.requests()),
         ..TracesStatus::default()
     };
-    let short = shortcomings(session, service, searched, known, (traces, incomplete));
-    status.result = match (traces, &searched.fault) {
+    let short = shortcomings(session, service, searches, known, (traces, incomplete));
+    status.result = match (traces, &searches.error) {
         (0, Some(_)) => CaptureResult::Error,
         (0, None) => CaptureResult::Empty,
         _ if short.is_empty() => CaptureResult::Ok,
@@ -90,7 +91,7 @@ fn status(
     if let (Some(api), true) = (session.jaeger.api(), keeps) {
         let name = format!("{}.json", capture::file_name(service));
         let path = request.dir.join(&name);
-        match files::write(&path, api, session.store.of(service).map(|(_, trace)| trace)) {
+        match files::write(&path, api, session.store.traces_of(service).map(|(_, trace)| trace)) {
             Ok(()) => status.file = Some(format!("jaeger/{name}")),
             Err(error) => {
                 status.result = CaptureResult::Error;
@@ -102,13 +103,13 @@ fn status(
     status
 }
 
-/// What the service's spans in the traces of the jobs say of the stages, by name; of all traces where there are no jobs.
-/// Only its own spans: one trace stands in the files of several services.
+/// Counts and averages the service's stage spans in the traces of the jobs, by stage; in all traces if there are no jobs. Other
+/// services' spans do not count, because a trace is in the files of several services.
 fn stages(session: &Session<'_>, service: &str, profile: &JaegerConfig) -> Vec<StageSpans> {
-    let found = session.found();
+    let found = session.traces_by_job();
     let of_jobs: BTreeSet<&str> = found.iter().flatten().copied().collect();
     let mut stages: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
-    for (id, trace) in session.store.of(service) {
+    for (id, trace) in session.store.traces_of(service) {
         let has_jobs = !session.expected.is_empty() || !session.warmup.is_empty();
         if has_jobs && !of_jobs.contains(id) {
             continue;
@@ -123,7 +124,7 @@ fn stages(session: &Session<'_>, service: &str, profile: &JaegerConfig) -> Vec<S
     }
     stages
         .into_iter()
-        .take(STAGES)
+        .take(MAX_STAGES)
         .map(|(stage, (count, sum))| StageSpans {
             name: stage.to_owned(),
             count,
@@ -132,47 +133,47 @@ fn stages(session: &Session<'_>, service: &str, profile: &JaegerConfig) -> Vec<S
         .collect()
 }
 
-/// What is short, with its reason, the gravest first.
+/// Returns the reasons and messages of what is missing, the gravest first.
 fn shortcomings(
     session: &Session<'_>,
     service: &str,
-    searched: &Searched,
+    searches: &ServiceSearch,
     known: Option<&[String]>,
     (traces, incomplete): (u64, u64),
 ) -> Vec<(&'static str, String)> {
     let mut short = Vec::new();
-    if let Some(fault) = &searched.fault {
-        short.push((fault.reason, fault.message.clone()));
+    if let Some(error) = &searches.error {
+        short.push((error.reason, error.message.clone()));
     }
     if session.unasked > 0 {
         let message = format!("{STOPPED} before {} missing traces were asked for by id", session.unasked);
         short.push((capture::INTERRUPTED, message));
     }
-    if !searched.overfull.is_empty() {
-        let at = searched.overfull.iter().map(|micros| Timestamp::from_micros(*micros).to_string());
+    if !searches.overfull.is_empty() {
+        let at = searches.overfull.iter().map(|micros| Timestamp::from_micros(*micros).to_string());
         let message = format!(
             "more traces than can be told apart begin in one microsecond, {}: an answer held {}; use a larger --page",
-            listed(at),
+            list_names(at),
             session.full()
         );
         short.push(("Overfull", message));
     }
-    if session.unsettled && searched.fault.is_none() {
-        let message = format!("more may come: sweep {}, the last, was too early or still brought more", session.passes);
+    if session.unsettled && searches.error.is_none() {
+        let message = format!("more may come: sweep {}, the last, was too early or still brought more", session.rounds);
         short.push(("NotSettled", message));
     }
-    if traces == 0 && searched.fault.is_none() {
+    if traces == 0 && searches.error.is_none() {
         let names = known.map(|names| match names {
             [] => "; Jaeger knows no service at all".to_owned(),
             _ if names.iter().any(|name| name == service) => String::new(),
-            _ => format!("; Jaeger knows {}", listed(names.iter().map(|name| escape::start(name, 80)))),
+            _ => format!("; Jaeger knows {}", list_names(names.iter().map(|name| escape::start(name, 80)))),
         });
         short.push(("NoTraces", format!("no trace in the window{}", names.unwrap_or_default())));
     }
     if !session.missing.is_empty() {
         let (missing, expected) = (&session.missing, session.expected.len());
         let message =
-            format!("{} of {expected} jobs have no trace: {}", missing.len(), listed(missing.iter().cloned()));
+            format!("{} of {expected} jobs have no trace: {}", missing.len(), list_names(missing.iter().cloned()));
         short.push(("MissingTraces", message));
     }
     if incomplete > 0 {
@@ -181,9 +182,9 @@ fn shortcomings(
     short
 }
 
-/// The first few, and how many more there are.
-fn listed(names: impl ExactSizeIterator<Item = String>) -> String {
-    let more = names.len().saturating_sub(LISTED);
-    let first = names.take(LISTED).collect::<Vec<_>>().join(", ");
+/// Lists the first few names, and how many more there are.
+fn list_names(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(MAX_LISTED);
+    let first = names.take(MAX_LISTED).collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{first} and {more} more") } else { first }
 }

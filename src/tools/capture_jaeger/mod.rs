@@ -32,7 +32,7 @@ use model::Tags;
 use session::Session;
 
 /// What a server's warning says on a trace that it cut (`max_trace_size` in Jaeger from 2.16 on).
-const CUT: &str = " spans, showing first ";
+const TRUNCATED: &str = " spans, showing first ";
 
 /// Keep the traces of the run's window, whole, or say what is missing.
 #[derive(Clone, Debug, clap::Parser)]
@@ -105,8 +105,8 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         return Err(Failure::usage("--require needs an address: say --jaeger URL"));
     }
     let base = url.map(|url| BaseUrl::parse(url, "--jaeger")).transpose()?;
-    let exchange = args.http.client_factory(Connections::Kept)?.client();
-    capture::run(&args.capture, &JaegerTraces { args: &args, profile: &profile, services, base, exchange }, io)
+    let client = args.http.client_factory(Connections::Kept)?.client();
+    capture::run(&args.capture, &JaegerTraces { args: &args, profile: &profile, services, base, client }, io)
 }
 
 /// Jaeger as a back end.
@@ -116,7 +116,7 @@ struct JaegerTraces<'a> {
     services: Vec<String>,
     /// The address of the command line or the profile; none if it is empty.
     base: Option<BaseUrl>,
-    exchange: Client,
+    client: Client,
 }
 
 impl Backend for JaegerTraces<'_> {
@@ -165,9 +165,9 @@ impl Backend for JaegerTraces<'_> {
             Choice::V3 => Some(Api::V3),
             Choice::V1 => Some(Api::V1),
         };
-        let tags = Tags::of(&self.profile.jaeger);
+        let tags = Tags::from_profile(&self.profile.jaeger);
         let clock = request.stream.clock.clone();
-        let jaeger = Jaeger::new(self.exchange.clone(), base, clock, tags, api, io.stop.grace());
+        let jaeger = Jaeger::new(self.client.clone(), base, clock, tags, api, io.stop.grace());
         let services: Vec<String> = services.iter().map(|service| (*service).clone()).collect();
         let mut session = Session::new(self.args.page, &services, jaeger, request, io.console.clone());
         let flush = self.args.flush.unwrap_or_else(|| self.profile.jaeger.flush());

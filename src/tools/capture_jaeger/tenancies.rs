@@ -1,41 +1,41 @@
-//! Who held the GPU when, as a service's own spans tell: condensed, so that the report need not read the traces again.
+//! GPU tenancies, extracted from a service's own spans so that the report need not read the traces again.
 
 use super::model::Trace;
 use crate::profile::JaegerConfig;
 use crate::record::{Tenancy, Timestamp};
 
-/// How many a record tells of: it is one line.
-const TENANCIES: usize = 1000;
+/// The most tenancies in a record, which is one line.
+const MAX_TENANCIES: usize = 1000;
 
-/// A span that tells of the GPU: when it began and ended, whether it lets go (else: takes), and of whom.
-type Told<'a> = (i64, bool, i64, Option<&'a str>);
+/// A span about the GPU: its start, whether it acquires (else it releases), its end, and the tenant.
+type GpuEvent<'a> = (i64, bool, i64, Option<&'a str>);
 
-/// The tenancies in the order of time, and how many were left out.
+/// Returns the tenancies in the order of time, and how many were left out.
 ///
-/// All traces count, not only those of the run's jobs: the GPU is one. A tenant that takes it again without having let go, and
-/// without another in between, has kept it.
-pub(super) fn of<'a>(
+/// All traces count, not only those of the run's jobs, because there is one GPU. A tenant that acquires it again without having
+/// released it, and with no other tenant in between, has held it all along.
+pub(super) fn extract<'a>(
     traces: impl Iterator<Item = (&'a str, &'a Trace)>,
     service: &str,
     profile: &JaegerConfig,
 ) -> (Vec<Tenancy>, Option<u64>) {
     let Some(acquire) = profile.gpu_acquire_span.as_deref() else { return (Vec::new(), None) };
-    let mut told: Vec<Told<'_>> = Vec::new();
+    let mut events: Vec<GpuEvent<'_>> = Vec::new();
     for span in traces.flat_map(|(_, trace)| &trace.spans).filter(|span| *span.service == *service) {
         let releases = profile.gpu_release_span.as_deref() == Some(&span.name);
         if let Some(seconds) = span.seconds.filter(|_| releases || span.name == acquire) {
             let end = Timestamp::from_micros(span.start).shifted(seconds).micros();
-            // Letting go comes before taking where both begin at once.
-            told.push((span.start, !releases, end, span.tenant.as_deref()));
+            // A release sorts before an acquisition that begins at the same time.
+            events.push((span.start, !releases, end, span.tenant.as_deref()));
         }
     }
-    told.sort_unstable();
-    told.dedup();
+    events.sort_unstable();
+    events.dedup();
     let mut tenancies: Vec<Tenancy> = Vec::new();
-    for (start, takes, end, tenant) in told {
+    for (start, acquires, end, tenant) in events {
         let (start, end) = (Timestamp::from_micros(start), Timestamp::from_micros(end));
         let held = tenancies.last_mut().filter(|held| held.released_at.is_none() && held.tenant.as_deref() == tenant);
-        match (takes, held) {
+        match (acquires, held) {
             (true, Some(held)) => held.seen_at = held.seen_at.max(end),
             (true, None) => tenancies.push(Tenancy {
                 tenant: tenant.map(str::to_owned),
@@ -45,12 +45,12 @@ pub(super) fn of<'a>(
                 released_at: None,
             }),
             (false, Some(held)) => held.released_at = Some(start),
-            // Whoever had it before the first span of the window.
+            // The tenant from before the first span of the window.
             (false, None) => {}
         }
     }
-    let left_out = tenancies.len().saturating_sub(TENANCIES) as u64;
-    tenancies.truncate(TENANCIES);
+    let left_out = tenancies.len().saturating_sub(MAX_TENANCIES) as u64;
+    tenancies.truncate(MAX_TENANCIES);
     (tenancies, (left_out > 0).then_some(left_out))
 }
 
@@ -76,18 +76,18 @@ mod tests {
 
     type Row = (String, i64, i64, i64, Option<i64>);
 
-    fn told(spans: Vec<Span>) -> (Vec<Row>, Option<u64>) {
+    fn rows(spans: Vec<Span>) -> (Vec<Row>, Option<u64>) {
         let profile = JaegerConfig {
             gpu_acquire_span: Some("take".into()),
             gpu_release_span: Some("drop".into()),
             ..JaegerConfig::default()
         };
         let trace = Trace { spans, ..Trace::default() };
-        let (tenancies, left_out) = of([("t", &trace)].into_iter(), "gpu", &profile);
-        let row = |one: Tenancy| {
-            let released = one.released_at.map(Timestamp::micros);
-            let tenant = one.tenant.unwrap_or_else(|| "-".into());
-            (tenant, one.acquiring_at.micros(), one.held_at.micros(), one.seen_at.micros(), released)
+        let (tenancies, left_out) = extract([("t", &trace)].into_iter(), "gpu", &profile);
+        let row = |held: Tenancy| {
+            let released = held.released_at.map(Timestamp::micros);
+            let tenant = held.tenant.unwrap_or_else(|| "-".into());
+            (tenant, held.acquiring_at.micros(), held.held_at.micros(), held.seen_at.micros(), released)
         };
         (tenancies.into_iter().map(row).collect(), left_out)
     }
@@ -107,7 +107,7 @@ mod tests {
             span("take", 400, 10e-6, None),
         ];
         assert_eq!(
-            told(spans).0,
+            rows(spans).0,
             [
                 ("a".into(), 100, 110, 201, Some(300)),
                 ("b".into(), 300, 320, 320, None),
@@ -117,15 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn a_record_tells_of_so_many_and_counts_the_rest() {
+    fn a_record_lists_a_limited_number_and_counts_the_rest() {
         let spans = (0..2500).map(|index| span("take", index * 10, 1e-6, Some(if index % 2 == 0 { "a" } else { "b" })));
-        let (rows, left_out) = told(spans.collect());
-        assert_eq!((rows.len(), left_out), (TENANCIES, Some(1500)));
+        let (rows, left_out) = rows(spans.collect());
+        assert_eq!((rows.len(), left_out), (MAX_TENANCIES, Some(1500)));
     }
 
     #[test]
     fn a_profile_that_names_no_span_gets_none() {
         let trace = Trace { spans: vec![span("", 0, 1.0, None)], ..Trace::default() };
-        assert_eq!(of([("t", &trace)].into_iter(), "gpu", &JaegerConfig::default()), (Vec::new(), None));
+        assert_eq!(extract([("t", &trace)].into_iter(), "gpu", &JaegerConfig::default()), (Vec::new(), None));
     }
 }

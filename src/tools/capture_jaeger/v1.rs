@@ -7,15 +7,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::model::{Span, Tags, Trace, canonical};
+use super::model::{Span, Tags, Trace, canonical_id};
 use crate::record::raw;
 
-/// What an answer held.
+/// The contents of an answer.
 #[derive(Debug)]
 pub(super) struct Envelope {
-    /// By canonical id.
+    /// Each trace by its canonical id.
     pub(super) traces: Vec<(String, Trace)>,
-    /// What the server said went wrong.
+    /// The errors that the server reported.
     pub(super) errors: Option<String>,
 }
 
@@ -24,11 +24,11 @@ struct Outer<'a> {
     #[serde(borrow, default)]
     data: Option<Vec<&'a RawValue>>,
     #[serde(default)]
-    errors: Option<Vec<Problem>>,
+    errors: Option<Vec<ServerError>>,
 }
 
 #[derive(Deserialize)]
-struct Problem {
+struct ServerError {
     #[serde(default)]
     code: Option<i64>,
     #[serde(default)]
@@ -36,18 +36,18 @@ struct Problem {
 }
 
 #[derive(Deserialize)]
-struct OneTrace<'a> {
+struct TraceFields<'a> {
     #[serde(rename = "traceID", borrow)]
     id: Cow<'a, str>,
     #[serde(borrow, default)]
-    spans: Option<Vec<OneSpan<'a>>>,
+    spans: Option<Vec<SpanFields<'a>>>,
     #[serde(default)]
     processes: Option<HashMap<String, Process>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct OneSpan<'a> {
+struct SpanFields<'a> {
     #[serde(rename = "spanID")]
     id: String,
     #[serde(default)]
@@ -91,16 +91,16 @@ struct Process {
     service_name: String,
 }
 
-/// Reads an answer to a search or to asking by id; `tags` are those that are looked at. `Err` where it is not of
-/// this shape.
+/// Reads an answer to a search or to a request by id; `tags` names the tags to keep. Returns `Err` if it has another shape.
 pub(super) fn read(body: &str, tags: &Tags) -> Result<Envelope, String> {
     let outer: Outer<'_> = serde_json::from_str(body).map_err(|error| error.to_string())?;
     if outer.data.is_none() && outer.errors.is_none() && !body.contains("\"data\"") {
         return Err("neither `data` nor `errors` in it".to_owned());
     }
-    let traces = outer.data.unwrap_or_default().into_iter().map(|raw| one(raw, tags)).collect::<Result<_, _>>()?;
-    let problems: Vec<String> = outer.errors.unwrap_or_default().into_iter().map(said).collect();
-    Ok(Envelope { traces, errors: (!problems.is_empty()).then(|| problems.join("; ")) })
+    let traces =
+        outer.data.unwrap_or_default().into_iter().map(|raw| read_trace(raw, tags)).collect::<Result<_, _>>()?;
+    let errors: Vec<String> = outer.errors.unwrap_or_default().into_iter().map(error_text).collect();
+    Ok(Envelope { traces, errors: (!errors.is_empty()).then(|| errors.join("; ")) })
 }
 
 /// The names in an answer to `/api/services`.
@@ -112,42 +112,42 @@ pub(super) fn services(body: &str) -> Option<Vec<String>> {
     serde_json::from_str::<Names>(body).ok().map(|names| names.data.unwrap_or_default())
 }
 
-fn said(Problem { code, msg }: Problem) -> String {
+fn error_text(ServerError { code, msg }: ServerError) -> String {
     code.map_or_else(|| msg.clone(), |code| format!("{code} {msg}"))
 }
 
-fn one(raw: &RawValue, tags: &Tags) -> Result<(String, Trace), String> {
-    let trace: OneTrace<'_> = serde_json::from_str(raw.get()).map_err(|error| format!("a trace in it: {error}"))?;
+fn read_trace(raw: &RawValue, tags: &Tags) -> Result<(String, Trace), String> {
+    let trace: TraceFields<'_> = serde_json::from_str(raw.get()).map_err(|error| format!("a trace in it: {error}"))?;
     let processes = trace.processes.unwrap_or_default();
     let services: HashMap<&str, Arc<str>> =
         processes.iter().map(|(id, process)| (id.as_str(), process.service_name.as_str().into())).collect();
-    let id = canonical(&trace.id);
-    let span = |span: OneSpan<'_>| Span {
+    let id = canonical_id(&trace.id);
+    let span = |span: SpanFields<'_>| Span {
         parent: parent(&id, span.references.unwrap_or_default()),
         service: services.get(span.process.as_str()).cloned().unwrap_or_default(),
         kind: String::new(),
         start: span.start_time,
         seconds: span.duration.map(|micros| micros / 1e6),
         name: span.operation_name,
-        job: tagged(span.tags.as_deref(), &tags.job),
-        tenant: tagged(span.tags.as_deref(), &tags.tenant),
+        job: tag_value(span.tags.as_deref(), &tags.job),
+        tenant: tag_value(span.tags.as_deref(), &tags.tenant),
         raw: None,
         id: span.id,
     };
     let spans = trace.spans.unwrap_or_default().into_iter().map(span).collect();
-    let cut = raw.get().contains(super::CUT);
-    Ok((id.clone(), Trace { spans, raw: Some(raw.to_owned()), cut }))
+    let truncated = raw.get().contains(super::TRUNCATED);
+    Ok((id.clone(), Trace { spans, raw: Some(raw.to_owned()), truncated }))
 }
 
 /// The value of the tag `key`.
-fn tagged(tags: Option<&[Tag<'_>]>, key: &str) -> Option<String> {
+fn tag_value(tags: Option<&[Tag<'_>]>, key: &str) -> Option<String> {
     tags?.iter().find(|held| held.key == key).and_then(|held| raw::scalar(held.value))
 }
 
-/// The span that this one is a child of, or else follows from, in the same trace.
+/// The parent in the same trace: the span that this one is a child of, or else follows from.
 fn parent(trace: &str, references: Vec<Reference>) -> Option<String> {
     let mut own: Vec<Reference> =
-        references.into_iter().filter(|reference| canonical(&reference.trace) == trace).collect();
+        references.into_iter().filter(|reference| canonical_id(&reference.trace) == trace).collect();
     let child = own.iter().position(|reference| reference.ref_type == "CHILD_OF").unwrap_or(0);
     (child < own.len()).then(|| own.swap_remove(child).span)
 }
@@ -161,8 +161,8 @@ mod tests {
     const REFUSED: &str = include_str!("../../../tests/data/jaeger-v1.20-search-400.json");
 
     #[test]
-    fn a_recorded_answer_is_read_and_its_text_kept() {
-        let envelope = read(SEARCH, &Tags::job("job")).unwrap();
+    fn a_recorded_answer_keeps_its_text() {
+        let envelope = read(SEARCH, &Tags::with_job("job")).unwrap();
         assert_eq!((envelope.traces.len(), envelope.errors), (3, None));
         let (id, trace) = &envelope.traces[0];
         assert_eq!(id, "abc0000000000000003");
@@ -174,17 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_the_servers_own_words() {
-        let envelope = read(PARTIAL, &Tags::job("job")).unwrap();
+    fn errors_are_quoted() {
+        let envelope = read(PARTIAL, &Tags::with_job("job")).unwrap();
         assert_eq!((envelope.traces.len(), envelope.errors.as_deref()), (1, Some("trace not found")));
         assert_eq!(
-            read(REFUSED, &Tags::job("job")).unwrap().errors.as_deref(),
+            read(REFUSED, &Tags::with_job("job")).unwrap().errors.as_deref(),
             Some("400 parameter 'service' is required")
         );
         assert!(
-            read("{}", &Tags::job("job")).is_err()
-                && read("<html>", &Tags::job("job")).is_err()
-                && read("[1]", &Tags::job("job")).is_err()
+            read("{}", &Tags::with_job("job")).is_err()
+                && read("<html>", &Tags::with_job("job")).is_err()
+                && read("[1]", &Tags::with_job("job")).is_err()
         );
     }
 

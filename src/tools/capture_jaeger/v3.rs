@@ -1,4 +1,4 @@
-//! The stable shape, OTLP as JSON: `{"result":{"resourceSpans":[…]}}`, several such objects in a row from older gateways.
+//! The stable shape, OTLP as JSON: `{"result":{"resourceSpans":[…]}}`; older gateways send several such objects in a row.
 //!
 //! The proto mapping is that of opentelemetry-proto's `TracesData`: ids are hexadecimal, nanoseconds are strings.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::model::{Context, Span, Tags, Trace, canonical};
+use super::model::{Context, Span, Tags, Trace, canonical_id};
 use crate::record::raw::{self, RawObject};
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Data<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct OneResource<'a> {
+struct ResourceFields<'a> {
     #[serde(borrow, default)]
     resource: Option<Attributes<'a>>,
     #[serde(borrow, default)]
@@ -54,14 +54,14 @@ struct Attribute<'a> {
 }
 
 #[derive(Deserialize)]
-struct OneScope<'a> {
+struct ScopeFields<'a> {
     #[serde(borrow, default)]
     spans: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct OneSpan<'a> {
+struct SpanFields<'a> {
     #[serde(borrow)]
     trace_id: Cow<'a, str>,
     #[serde(borrow)]
@@ -80,8 +80,8 @@ struct OneSpan<'a> {
     attributes: Option<Vec<Attribute<'a>>>,
 }
 
-/// Reads an answer, by canonical trace id; `tags` are the attributes that are looked at. `Err` where the answer is not
-/// of this shape, or says in its middle that something went wrong.
+/// Reads an answer into traces by canonical id; `tags` names the attributes to keep. Returns `Err` if the answer has another
+/// shape, or reports an error in its middle.
 pub(super) fn read(body: &str, tags: &Tags) -> Result<Vec<(String, Trace)>, String> {
     let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
     for outer in serde_json::Deserializer::from_str(body).into_iter::<Outer<'_>>() {
@@ -95,14 +95,15 @@ pub(super) fn read(body: &str, tags: &Tags) -> Result<Vec<(String, Trace)>, Stri
             (None, None) => return Err("neither `result` nor `resourceSpans` in it".to_owned()),
         };
         for resource in resources {
-            one(resource, tags, &mut traces).map_err(|error| format!("a member of resourceSpans: {error}"))?;
+            read_resource(resource, tags, &mut traces)
+                .map_err(|error| format!("a member of resourceSpans: {error}"))?;
         }
     }
     Ok(traces.into_iter().collect())
 }
 
-/// What a 404 says: nothing was found, in the gateway's own words; none where there is no such endpoint.
-pub(super) fn not_found(body: &str) -> Option<String> {
+/// The gateway's message in a 404 that means "nothing found"; none if the endpoint does not exist.
+pub(super) fn not_found_message(body: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Outer {
         error: Inner,
@@ -124,25 +125,25 @@ pub(super) fn services(body: &str) -> Option<Vec<String>> {
     serde_json::from_str::<Names>(body).ok().map(|names| names.services)
 }
 
-fn one(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> serde_json::Result<()> {
-    let resource: OneResource<'_> = serde_json::from_str(raw.get())?;
+fn read_resource(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> serde_json::Result<()> {
+    let resource: ResourceFields<'_> = serde_json::from_str(raw.get())?;
     let attributes = resource.resource.and_then(|resource| resource.attributes).unwrap_or_default();
     let service: Arc<str> = attribute(&attributes, "service.name").unwrap_or_default().into();
-    let around = without(raw, "scopeSpans")?;
+    let outer = without(raw, "scopeSpans")?;
     let mut contexts: HashMap<String, Arc<Context>> = HashMap::new();
     for scope in resource.scope_spans.unwrap_or_default() {
-        let within = without(scope, "spans")?;
+        let inner = without(scope, "spans")?;
         let context = contexts
-            .entry(within.clone())
-            .or_insert_with(|| Arc::new(Context { resource: around.clone(), scope: within }));
-        let spans: OneScope<'_> = serde_json::from_str(scope.get())?;
+            .entry(inner.clone())
+            .or_insert_with(|| Arc::new(Context { resource: outer.clone(), scope: inner }));
+        let spans: ScopeFields<'_> = serde_json::from_str(scope.get())?;
         for raw in spans.spans.unwrap_or_default() {
-            let span: OneSpan<'_> = serde_json::from_str(raw.get())?;
+            let span: SpanFields<'_> = serde_json::from_str(raw.get())?;
             let attributes = span.attributes.unwrap_or_default();
             let read = |time: Option<&RawValue>| time.and_then(raw::scalar).and_then(|nanos| nanos.parse::<i64>().ok());
             let (nanos, end) = (read(span.start_time_unix_nano), read(span.end_time_unix_nano));
-            let trace = traces.entry(canonical(&span.trace_id)).or_default();
-            trace.cut |= raw.get().contains(super::CUT);
+            let trace = traces.entry(canonical_id(&span.trace_id)).or_default();
+            trace.truncated |= raw.get().contains(super::TRUNCATED);
             trace.spans.push(Span {
                 id: span.span_id.into_owned(),
                 parent: span
@@ -163,14 +164,14 @@ fn one(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> ser
     Ok(())
 }
 
-/// The text of the object `raw` without the member `key`.
+/// Returns the text of the object `raw` without the member `key`.
 fn without(raw: &RawValue, key: &str) -> serde_json::Result<String> {
     let mut object = RawObject::parse(raw.get())?;
     object.remove(key);
     Ok(object.text())
 }
 
-/// The string or the integer that the attribute `key` holds.
+/// The string or integer value of the attribute `key`.
 fn attribute(attributes: &[Attribute<'_>], key: &str) -> Option<String> {
     let value = attributes.iter().find(|attribute| attribute.key == key)?.value?;
     let member = |name: &str| {
@@ -186,8 +187,8 @@ mod tests {
     const BODY: &str = r#"{"result":{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"api"}},{"key":"n","value":{"intValue":"1152921504606846977"}}]},"schemaUrl":"u","scopeSpans":[{"scope":{"name":"s"},"spans":[{"traceId":"00ab","spanId":"01","parentSpanId":"","startTimeUnixNano":"1795424738000001999","kind":2,"attributes":[{"key":"job.id","value":{"stringValue":"j1"}},{"key":"d","value":{"doubleValue":1.50}}]},{"traceId":"00ac","spanId":"02","parentSpanId":"01","startTimeUnixNano":"7000"}]}]}]}}"#;
 
     #[test]
-    fn spans_are_told_apart_by_trace_and_keep_their_text_and_what_stands_around_them() {
-        let traces = read(BODY, &Tags::job("job.id")).unwrap();
+    fn spans_are_grouped_by_trace_and_keep_their_text_resource_and_scope() {
+        let traces = read(BODY, &Tags::with_job("job.id")).unwrap();
         assert_eq!(
             traces.iter().map(|(id, trace)| (id.as_str(), trace.spans.len())).collect::<Vec<_>>(),
             [("ab", 1), ("ac", 1)]
@@ -205,20 +206,20 @@ mod tests {
     }
 
     #[test]
-    fn several_objects_in_a_row_are_one_answer_and_an_error_among_them_is_one() {
+    fn several_objects_in_a_row_are_one_answer_unless_one_is_an_error() {
         let twice = format!("{BODY}\n{}", BODY.replace("00ab", "00ad"));
-        assert_eq!(read(&twice, &Tags::job("job.id")).unwrap().len(), 3);
+        assert_eq!(read(&twice, &Tags::with_job("job.id")).unwrap().len(), 3);
         let broken = format!("{BODY}{{\"error\":{{\"message\":\"boom\"}}}}");
-        assert!(read(&broken, &Tags::job("job.id")).unwrap_err().contains("boom"));
-        assert!(read("{\"a\":1}", &Tags::job("x")).is_err() && read("<html>", &Tags::job("x")).is_err());
-        assert!(read(&BODY[..BODY.len() - 1], &Tags::job("x")).is_err());
+        assert!(read(&broken, &Tags::with_job("job.id")).unwrap_err().contains("boom"));
+        assert!(read("{\"a\":1}", &Tags::with_job("x")).is_err() && read("<html>", &Tags::with_job("x")).is_err());
+        assert!(read(&BODY[..BODY.len() - 1], &Tags::with_job("x")).is_err());
     }
 
     #[test]
     fn nothing_found_is_not_the_same_as_no_such_endpoint() {
         let none = r#"{"error":{"httpCode":404,"message":"No traces found"}}"#;
-        assert_eq!(not_found(none).as_deref(), Some("No traces found"));
-        assert_eq!(not_found("404 page not found\n"), None);
-        assert_eq!(not_found(r#"{"detail":"Not Found"}"#), None);
+        assert_eq!(not_found_message(none).as_deref(), Some("No traces found"));
+        assert_eq!(not_found_message("404 page not found\n"), None);
+        assert_eq!(not_found_message(r#"{"detail":"Not Found"}"#), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What the drawings tell at a glance: who held the GPU, which stage is which, who did not succeed, where the time went.
 
-use super::{read, rendered, words};
+use super::{read, rendered, visible_text};
 use crate::support::{RUN, good, job, succeeded};
 
 /// A Traces record of a service that tells of the GPU: so many tenants in turn, each for a tenth of a second and the last for long.
@@ -109,7 +109,7 @@ fn from_the_ninth_on_stages_look_different_everywhere() {
         let dots = format!("<circle class=\"disc hue-{}{}\"", index % 8, if index < 8 { "" } else { " second" });
         assert!(page.contains(&dots), "{dots}");
     }
-    assert!(words(&page).contains("2 more stages look like the first ones again"), "{legend}");
+    assert!(visible_text(&page).contains("2 more stages look like the first ones again"), "{legend}");
 }
 
 /// The same three with one that ended otherwise, at the last moment that is told of it.
@@ -153,13 +153,17 @@ fn a_job_that_was_lost_long_after_the_work_does_not_squeeze_the_axis() {
     assert_eq!(chart.matches("class=\"beyond\"").count(), 1);
     assert!(labels(chart).contains(&"✕ lost → 56.0 s"), "{:?}", labels(chart));
     assert!(!labels(chart).contains(&"10 s"), "six and a half seconds are enough: {:?}", labels(chart));
-    let text = words(&page);
+    let text = visible_text(&page);
     let note = "The axis ends at 6.84 s, soon after the last work that is known. An arrow is at what went on beyond it: 1 job that did \
                 not succeed, until 56.0 s.";
     assert!(text.contains(note), "{text}");
     // A little longer is no harm.
     let page = one_otherwise(&lost(10));
-    assert!(!timeline(&page).0.contains("beyond") && !words(&page).contains("The axis ends"), "{}", words(&page));
+    assert!(
+        !timeline(&page).0.contains("beyond") && !visible_text(&page).contains("The axis ends"),
+        "{}",
+        visible_text(&page)
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a target says is shown and does nothing; what is to be sent does not show it.
 
-use super::{read, rendered, words};
+use super::{read, rendered, visible_text};
 use crate::support::{RUN, Scratch, good, job};
 
 #[test]
@@ -78,7 +78,11 @@ fn a_redacted_page_holds_nothing_that_the_target_said() {
         read(&sent).iter().filter_map(|tag| tag.attribute("href")).all(|href| href.starts_with('#')),
         "nothing lies beside it"
     );
-    assert!(words(&sent).contains("1 of 3 jobs did not succeed: soak-002 failed (TargetFailed)"), "{}", words(&sent));
+    assert!(
+        visible_text(&sent).contains("1 of 3 jobs did not succeed: soak-002 failed (TargetFailed)"),
+        "{}",
+        visible_text(&sent)
+    );
     assert!(ran.report().status.files.contains(&"report.redacted.html".to_owned()));
     let plain = Scratch::new();
     plain.report(&lines, &[]);

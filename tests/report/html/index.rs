@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{built_for_everybody, words};
+use super::{assert_accessible, visible_text};
 use crate::index::{index, level, soak};
 use crate::markup::links;
 use crate::support::{RUN, good, tool};
@@ -20,7 +20,7 @@ fn ramp(levels: &[(&str, &str)]) -> (tempfile::TempDir, String) {
         level(root.path(), name, "4 8 16 24", 8, phase);
     }
     let page = page(root.path());
-    built_for_everybody(&page);
+    assert_accessible(&page);
     (root, page)
 }
 
@@ -39,7 +39,7 @@ fn count(page: &str, id: &str, what: &str) -> usize {
 #[test]
 fn a_ramp_is_drawn_level_by_level() {
     let (_root, page) = ramp(&[("4", "Succeeded"), ("8", "Failed")]);
-    let text = words(&page);
+    let text = visible_text(&page);
     for told in [
         "Passed ramp: breaks at level 8",
         "Breaking point ✕ level 8 8 of 8 jobs did not succeed there",
@@ -75,8 +75,8 @@ fn a_ramp_is_drawn_level_by_level() {
 #[test]
 fn a_level_that_is_incomplete_or_has_no_report_is_no_breaking_point() {
     let (root, page) = ramp(&[("4", "Succeeded"), ("8", "Interrupted")]);
-    assert!(words(&page).contains("Incomplete ramp The ramp stopped at level 8"), "{}", words(&page));
-    assert!(words(&page).contains("Breaking point not found"), "{}", words(&page));
+    assert!(visible_text(&page).contains("Incomplete ramp The ramp stopped at level 8"), "{}", visible_text(&page));
+    assert!(visible_text(&page).contains("Breaking point not found"), "{}", visible_text(&page));
     assert_eq!(count(&page, "failures-chart", "? Incomplete"), 1);
     assert_eq!(count(&page, "failures-chart", "class=\"open\""), 1, "what is not known is not drawn as failed");
     assert_eq!(count(&page, "failures-chart", "bad"), 0);
@@ -128,13 +128,13 @@ fn the_page_of_a_run_leads_to_all_that_is_there_and_says_what_is_not() {
     let ran = tool(&["--index", &place, "--planned", "soak,ramp,late"], std::io::empty());
     assert_eq!(ran.code, 4);
     let page = fs::read_to_string(root.path().join("report.html")).unwrap();
-    built_for_everybody(&page);
+    assert_accessible(&page);
     let links = links(&page);
     for path in ["soak/report.html", "ramp/report.html", "ab/report.html", "index.json", "report.md"] {
         assert!(links.contains(&path), "{path}: {links:?}");
     }
     assert!(!links.iter().any(|link| link.contains("late")), "nothing lies there: {links:?}");
-    let text = words(&page);
+    let text = visible_text(&page);
     for told in [
         "Incomplete: ",
         "run r1 · started 2026-05-20 22:30 UTC",
@@ -155,7 +155,7 @@ fn the_page_of_a_run_leads_to_all_that_is_there_and_says_what_is_not() {
     let again = fs::read_to_string(root.path().join("report.html")).unwrap();
     assert_eq!(again, page, "two renderings are equal to the byte");
     fs::write(root.path().join(".git-sha"), "<script>alert(1)</script>\n").unwrap();
-    assert!(words(&self::page(root.path())).contains("sources: not known: .git-sha holds no commit"));
+    assert!(visible_text(&self::page(root.path())).contains("sources: not known: .git-sha holds no commit"));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn labels_and_causes_from_elsewhere_do_nothing() {
         soak(&root.path().join(name), &[&[run][..], &good()[1..]].concat());
     }
     let page = page(root.path());
-    built_for_everybody(&page);
+    assert_accessible(&page);
     assert!(!page.contains("<script") && !page.contains("<img") && !page.contains('\u{202e}'), "{page}");
     assert!(page.contains("&lt;script&gt;"), "it is there to be read");
     let hrefs = links(&page);

@@ -7,7 +7,7 @@ mod index;
 mod sent;
 mod timeline;
 
-use crate::markup::{built_for_everybody, read, words};
+use crate::markup::{assert_accessible, read, visible_text};
 use crate::support::{RUN, Scratch, good, job, succeeded, tool};
 
 fn rendered(lines: &[String], flags: &[&str]) -> String {
@@ -27,7 +27,7 @@ fn it_says_what_report_md_says() {
     for lines in [good(), failing()] {
         let scratch = Scratch::new();
         let ran = scratch.report(&lines, &["--expect", "all-done,all-stages,no-exceptions"]);
-        let (page, status) = (words(&scratch.read("report.html")), ran.report().status);
+        let (page, status) = (visible_text(&scratch.read("report.html")), ran.report().status);
         let md = scratch.read("report.md").replace('\\', "");
         let table = |heading: &str| -> Vec<String> {
             let (_, rest) = md.split_once(heading).unwrap();
@@ -74,7 +74,7 @@ fn it_is_built_for_everybody() {
         [good(), failing(), vec![RUN.to_owned()], vec![good()[1].clone()], vec![r#"{"kind":"Other"}"#.to_owned()]]
     {
         let page = rendered(&lines, &[]);
-        built_for_everybody(&page);
+        assert_accessible(&page);
     }
 }
 
@@ -95,7 +95,7 @@ fn ten_thousand_jobs_make_a_small_file_with_the_figures_of_all() {
     let ran = scratch.report(&[vec![run], jobs.collect()].concat(), &[]);
     let page = scratch.read("report.html");
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
-    let page = words(&page);
+    let page = visible_text(&page);
     assert!(page.contains("10000 asked = 9897 succeeded + 0 failed + 0 timed out + 103 lost"));
     assert!(page.contains("120 of 10000 submitted jobs have a row"), "the drawing says that it is a part");
     assert!(page.contains("of more than 120 samples 120 at even ranks are drawn"));

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{built_for_everybody, read, words};
+use super::{assert_accessible, read, visible_text};
 use crate::index::{level, soak};
 use crate::support::{RUN, Scratch, good, job, tool};
 
@@ -28,13 +28,13 @@ fn an_index_to_be_sent_quotes_nobody() {
     let ran = tool(&["--index", &place, "--redact"], std::io::empty());
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     let (whole, sent) = (file("report.html").unwrap(), file("report.redacted.html").unwrap());
-    built_for_everybody(&sent);
+    assert_accessible(&sent);
     for told in ["SECRET-A", "SECRET-B", "SECRET-C", "SECRET-D", "SECRET-E"] {
         assert!(whole.contains(told), "{told} is not in the whole page, so that it is not in the other says nothing");
     }
     assert!(!sent.contains("SECRET"), "{sent}");
     assert!(read(&sent).iter().filter_map(|tag| tag.attribute("href")).all(|href| href.starts_with('#')), "{sent}");
-    let text = words(&sent);
+    let text = visible_text(&sent);
     for told in [
         "all-done is Failed: of 3 jobs 2 succeeded, 1 rejected",
         "the ramp breaks at level 8: all-done is Failed: of 8 jobs 8 failed; passed before it: 4",
@@ -56,10 +56,10 @@ fn a_page_to_be_sent_is_renewed_with_the_report() {
     let scratch = Scratch::new();
     let out = scratch.out().display().to_string();
     scratch.report(&good()[..3], &["--redact"]);
-    assert!(words(&scratch.read("report.redacted.html")).starts_with("Incomplete"), "one is missing");
+    assert!(visible_text(&scratch.read("report.redacted.html")).starts_with("Incomplete"), "one is missing");
     let ran = tool(&["--out", &out, "--append"], std::io::Cursor::new(format!("{}\n", good()[3])));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let sent = words(&scratch.read("report.redacted.html"));
+    let sent = visible_text(&scratch.read("report.redacted.html"));
     assert!(sent.starts_with("Passed"), "{sent}");
     assert!(ran.report().status.files.contains(&"report.redacted.html".to_owned()));
 }
@@ -80,7 +80,7 @@ fn a_row_of_an_index_tells_why_to_its_end_and_what_a_ramp_reached() {
     };
     soak(&root.path().join("soak"), &[&[RUN.to_owned()][..], &[failed(1), failed(2), failed(3)]].concat());
     tool(&["--index", &root.path().display().to_string()], std::io::empty());
-    let text = words(&fs::read_to_string(root.path().join("report.html")).unwrap());
+    let text = visible_text(&fs::read_to_string(root.path().join("report.html")).unwrap());
     assert!(text.contains("rampPassed168.14 at level 455.5 s59.0 s"), "{text}");
     assert!(text.contains("The figures of a ramp are those of its level with the highest throughput"), "{text}");
     let report = fs::read_to_string(root.path().join("soak/report.md")).unwrap();

@@ -1,6 +1,6 @@
 //! The timeline draws what is known where it is known, and says what is not.
 
-use super::{rendered, words};
+use super::{rendered, visible_text};
 use crate::support::{RUN, Scratch, good, job};
 
 /// A Traces record of a service that tells of the GPU; the server's clock is half a second ahead.
@@ -29,7 +29,7 @@ fn the_timeline_draws_jobs_and_gpu_on_one_axis() {
     ] {
         assert!(titles.iter().any(|title| title == told), "{told:?} is not in {titles:#?}");
     }
-    let page = words(&page);
+    let page = visible_text(&page);
     assert!(
         page.contains("The target's clock is 500 ms (± 10 ms) ahead of it, and the target's times are moved by that.")
     );
@@ -42,7 +42,7 @@ fn without_an_offset_the_targets_times_are_not_drawn() {
     let run = RUN.replace(r#","clockOffset":{"seconds":0.5,"boundSeconds":0.01}"#, "");
     let page = rendered(&[vec![run], good()[1..].to_vec(), vec![TENANCIES.to_owned()]].concat(), &[]);
     assert_eq!(titles(&page).len(), 3, "a rail for each job, and no stage and no tenant: {:?}", titles(&page));
-    let page = words(&page);
+    let page = visible_text(&page);
     assert!(
         page.contains(
             "No single offset between the target's clock and the harness's is known. So the times of 6 stages"
@@ -89,9 +89,9 @@ fn times_that_cannot_be_are_counted_and_do_not_stretch_the_axis() {
     let far = far.replace("\"endedAt\":\"2026-05-20T22:30:08", "\"endedAt\":\"2026-05-20T23:30:08");
     let page = rendered(&[RUN.to_owned(), astray, far, good()[3].clone()], &[]);
     assert!(
-        words(&page).contains("2 stages lie before the first submission or after the last end"),
+        visible_text(&page).contains("2 stages lie before the first submission or after the last end"),
         "{}",
-        words(&page)
+        visible_text(&page)
     );
     assert!(!titles(&page).iter().any(|title| title.starts_with("soak-001, whisper")), "{:?}", titles(&page));
     let (_, chart) = page.split_once("id=\"timeline-chart\"").unwrap();
@@ -119,7 +119,7 @@ fn queues_are_drawn_as_they_were_sampled_and_gaps_are_gaps() {
     let group = rest.split_once("</g>").unwrap().0;
     assert_eq!(group.matches("class=\"step\"").count(), 2, "six seconds without a sample are a gap: {group}");
     assert!(!page.contains("<g><title>stage.l2"), "a queue that was never filled is not drawn");
-    assert!(words(&page).contains("How far Prometheus' clock is from the harness's is not known"));
+    assert!(visible_text(&page).contains("How far Prometheus' clock is from the harness's is not known"));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn without_spans_the_samples_of_transitions_tell_between_what_the_gpu_passed_on(
     scratch.report(&[good(), vec![series.to_owned()]].concat(), &[]);
     let page = scratch.read("report.html");
     assert!(titles(&page).contains(&"none→llm between two samples, 2.00 s apart".to_owned()), "{:?}", titles(&page));
-    assert!(words(&page).contains("Each dashed box lies between two samples of the transitions counter"));
+    assert!(visible_text(&page).contains("Each dashed box lies between two samples of the transitions counter"));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_window_without_jobs_has_its_queues_on_an_axis_of_its_own() {
     scratch.report(&[series.to_owned()], &[]);
     let page = scratch.read("report.html");
     assert_eq!(titles(&page), ["stage.l1: at most 3 messages ready"]);
-    let page = words(&page);
+    let page = visible_text(&page);
     assert!(page.contains("0 is the start of the window, 2026-05-20 22:30:00.000 UTC."), "{page}");
     assert!(page.contains("2.00 s without jobs. The deepest queue was stage.l1 with 3 messages ready."), "{page}");
     assert!(!page.contains("asked =") && !page.contains("Distributions"), "{page}");
