@@ -95,9 +95,9 @@ enum Response {
     /// A body in JSON, presumably.
     Json(String),
     /// Nothing was found.
-    Nothing,
+    NotFound,
     /// The endpoint does not exist; the text describes the answer.
-    NoSuch(String),
+    NoEndpoint(String),
 }
 
 impl Jaeger {

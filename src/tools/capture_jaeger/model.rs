@@ -26,7 +26,7 @@ pub(super) struct Tags {
 
 impl Tags {
     /// Returns the tags that the profile names.
-    pub(super) fn of(profile: &JaegerConfig) -> Self {
+    pub(super) fn from_profile(profile: &JaegerConfig) -> Self {
         let named = |tag: &Option<String>| tag.clone().unwrap_or_default();
         Self { job: named(&profile.job_tag), tenant: named(&profile.gpu_tenant_tag) }
     }
@@ -121,7 +121,7 @@ pub(super) enum Submission<'a> {
 
 impl<'a> Submission<'a> {
     /// Returns the submission of a job whose record names this span, or none.
-    pub(super) fn of(span: Option<&'a str>) -> Self {
+    pub(super) fn from_span(span: Option<&'a str>) -> Self {
         span.map_or(Self::Unknown, Self::Span)
     }
 }
