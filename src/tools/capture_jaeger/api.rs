@@ -102,14 +102,7 @@ enum Response {
 
 impl Jaeger {
     /// Returns a client of the server at `base`. Once `grace` is over it sends nothing, and every request is an error.
-    pub(super) fn new(
-        client: Client,
-        base: BaseUrl,
-        clock: Clock,
-        tags: Tags,
-        api: Option<Api>,
-        grace: Grace,
-    ) -> Self {
+    pub(super) fn new(client: Client, base: BaseUrl, clock: Clock, tags: Tags, api: Option<Api>, grace: Grace) -> Self {
         Self { client, base, clock, tags, api, raw: true, requests: 0, grace }
     }
 
