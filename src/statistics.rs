@@ -59,6 +59,7 @@ impl Bounds {
     }
 
     /// The bounds, with `factor` applied to both.
+    #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self { low: self.low * factor, high: self.high * factor }
     }

@@ -7,10 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{NOT_WRITTEN, StreamContext, WindowArgs, padded, writable_dir};
+use super::{StreamContext, WindowArgs, padded, writable_dir};
 use crate::capture::CaptureOutcome;
 use crate::cli::{Exit, Failure, GRACE, Io, Outcome};
-use crate::record::{CaptureResult, Kind, Malformed, Metadata, Record, Timestamp, Window, WindowSpec};
+use crate::record::{CaptureResult, Kind, Malformed, Metadata, Reason, Record, Timestamp, Window, WindowSpec};
 use crate::units;
 
 /// The flags that all captures share.
@@ -36,7 +36,7 @@ pub struct CaptureArgs {
 /// The result of the capture of one item.
 pub trait Captured {
     /// A result that is not whole.
-    fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self;
+    fn shortfall(result: CaptureResult, reason: Reason, message: String) -> Self;
 
     /// The part of the result that decides the exit code, and which of two captures is kept.
     fn outcome(&self) -> CaptureOutcome<'_>;
@@ -188,7 +188,7 @@ pub fn run<B: Backend>(args: &CaptureArgs, backend: &B, mut io: Io<'_>) -> Outco
         (Some(_), None) if !stream.in_run => return without_window(&io),
         (Some(_), None) => captured.extend(items.iter().map(|item| {
             let message = "no job was submitted, so there is no window".to_owned();
-            (item, B::Captured::shortfall(CaptureResult::Error, "NoWindow", message))
+            (item, B::Captured::shortfall(CaptureResult::Error, Reason::NoWindow, message))
         })),
         (Some(source), Some(window)) => {
             let due = due_items(args, backend, &stream, &mut ended, &io);
@@ -203,7 +203,7 @@ pub fn run<B: Backend>(args: &CaptureArgs, backend: &B, mut io: Io<'_>) -> Outco
     let mut records = Vec::with_capacity(captured.len());
     for (item, captured) in captured {
         let (name, outcome) = (B::name(item), captured.outcome());
-        ended.push(Ended { result: outcome.result, reason: outcome.reason.map(str::to_owned) });
+        ended.push(Ended { result: outcome.result, reason: outcome.reason.cloned() });
         if stream.outdone(B::KIND, name, &args.out, outcome) {
             io.console.say(&format!("{name}: what was captured before is kept"));
             continue;
@@ -220,7 +220,7 @@ pub fn run<B: Backend>(args: &CaptureArgs, backend: &B, mut io: Io<'_>) -> Outco
     }
     let exit = stream.close(&records, false, &mut io)?;
     Ok(match exit {
-        Exit::Done if ended.iter().any(|ended| ended.is(NOT_WRITTEN)) => Exit::InputOutput,
+        Exit::Done if ended.iter().any(|ended| ended.is(&Reason::NotWritten)) => Exit::InputOutput,
         Exit::Done if is_hard && !is_off => verdict(&ended),
         exit => exit,
     })
@@ -261,17 +261,17 @@ fn due_items<'a, B: Backend>(
 #[derive(Debug)]
 struct Ended {
     result: CaptureResult,
-    reason: Option<String>,
+    reason: Option<Reason>,
 }
 
 impl Ended {
-    fn is(&self, reason: &str) -> bool {
-        self.reason.as_deref() == Some(reason)
+    fn is(&self, reason: &Reason) -> bool {
+        self.reason.as_ref() == Some(reason)
     }
 }
 
 /// Reasons of an error that say nothing about the server: it was not asked.
-const NOT_ASKED: [&str; 3] = ["NoWindow", "FutureWindow", "TooManyPoints"];
+const NOT_ASKED: [Reason; 3] = [Reason::NoWindow, Reason::FutureWindow, Reason::TooManyPoints];
 
 /// Returns the exit code of a hard capture: 0 if all items are whole, 69 if the source gave nothing at all, else 4.
 fn verdict(ended: &[Ended]) -> Exit {

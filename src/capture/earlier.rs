@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{BEGINS_LATE, OFF, StreamContext};
+use super::StreamContext;
 use crate::cli::Failure;
 use crate::http::BaseUrl;
-use crate::record::{CaptureResult, Key, Kind, Window};
+use crate::record::{CaptureResult, Key, Kind, Reason, Window};
 
 impl StreamContext {
     /// Chooses the server to ask: the `typed` one (an empty address is off), else the one that an earlier capture of this run
@@ -22,7 +22,7 @@ impl StreamContext {
         let earlier: Vec<EarlierCapture> = self.fold.of_kind(kind).collect();
         if !typed && !earlier.is_empty() {
             let asked = earlier.iter().find_map(|earlier| earlier.spec.server.as_deref());
-            if earlier.iter().all(|earlier| earlier.status.reason.as_deref() == Some(OFF)) {
+            if earlier.iter().all(|earlier| earlier.status.reason == Some(Reason::Off)) {
                 server = None;
             } else if let (Some(asked), false) = (asked, secrets) {
                 server = Some(BaseUrl::parse(asked, "the server of an earlier capture")?);
@@ -52,7 +52,7 @@ impl StreamContext {
         self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status }| {
             let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(earlier, now)| earlier != now);
             let earlier =
-                CaptureOutcome { result: status.result, reason: status.reason.as_deref(), jobs: status.jobs_matched };
+                CaptureOutcome { result: status.result, reason: status.reason.as_ref(), jobs: status.jobs_matched };
             let has_fewer_jobs = earlier.jobs.zip(outcome.jobs).is_some_and(|(earlier, now)| now < earlier);
             has_fewer_jobs || earlier.worth() > if elsewhere { 0 } else { outcome.worth() }
         })
@@ -78,14 +78,14 @@ pub struct CaptureOutcome<'a> {
     /// The result.
     pub result: CaptureResult,
     /// The reason why it is not whole.
-    pub reason: Option<&'a str>,
+    pub reason: Option<&'a Reason>,
     /// The number of jobs that it has something of, if known.
     pub jobs: Option<u64>,
 }
 
 impl<'a> CaptureOutcome<'a> {
     /// An outcome without a count of jobs.
-    pub fn new(result: CaptureResult, reason: Option<&'a str>) -> Self {
+    pub fn new(result: CaptureResult, reason: Option<&'a Reason>) -> Self {
         Self { result, reason, jobs: None }
     }
 
@@ -93,7 +93,7 @@ impl<'a> CaptureOutcome<'a> {
     /// same without noticing. But a capture that missed the beginning lacks something that the earlier one had.
     fn worth(self) -> u8 {
         match (self.result, self.reason) {
-            (CaptureResult::Partial, Some(BEGINS_LATE)) | (CaptureResult::Empty, _) => 1,
+            (CaptureResult::Partial, Some(Reason::BeginsLate)) | (CaptureResult::Empty, _) => 1,
             (CaptureResult::Ok | CaptureResult::Partial, _) => 2,
             (CaptureResult::Error, _) => 0,
         }
@@ -120,7 +120,7 @@ struct EarlierSpec {
 #[serde(default, rename_all = "camelCase")]
 struct EarlierStatus {
     result: CaptureResult,
-    reason: Option<String>,
+    reason: Option<Reason>,
     file: Option<String>,
     waived: bool,
     jobs_matched: Option<u64>,

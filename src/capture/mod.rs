@@ -26,18 +26,6 @@ use crate::record::Window;
 /// The characters that a file name escapes.
 const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
-/// The reason of a capture that is switched off.
-pub const OFF: &str = "Off";
-
-/// The reason of a capture that a signal cut short.
-pub const INTERRUPTED: &str = "Interrupted";
-
-/// The reason of a capture whose source was not there when the window began.
-pub const BEGINS_LATE: &str = "BeginsLate";
-
-/// The reason of a capture whose file could not be written.
-pub const NOT_WRITTEN: &str = "NotWritten";
-
 /// Returns `window`, wider by `pad` on both sides.
 pub fn padded(window: Window, pad: Duration) -> Window {
     Window { start: window.start.shifted(-pad.as_secs_f64()), end: window.end.plus(pad) }

@@ -5,7 +5,7 @@ use super::job_times::TimeInterval;
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
 use super::tally::{JobEntry, JobTally};
-use crate::record::Timestamp;
+use crate::record::{Reason, Timestamp};
 use crate::statistics::Bounds;
 
 /// Into how many equal parts the window is cut to show the load over time.
@@ -245,7 +245,7 @@ fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Time
             // What the target refused was no load for its pipeline.
             return None;
         }
-        let never_ran = entry.reason.as_deref() == Some("Collapsed");
+        let never_ran = entry.reason == Some(Reason::Collapsed);
         let end = entry.times.end.map(part).or(status.ended_at);
         let end = end.or(if never_ran { status.accepted_at.or(Some(start)) } else { None });
         let end = end.or(if status.phase.is_terminal() { status.observed_at } else { None }).or(last)?;
@@ -259,7 +259,7 @@ fn surely_in_flight(tally: &JobTally) -> Option<(Timestamp, u64)> {
     let spans = tally.entries.iter().filter_map(|entry| {
         let status = &entry.job.as_ref()?.status;
         // Two names of one job are one in flight.
-        let ran = entry.outcome != Outcome::Rejected && entry.reason.as_deref() != Some("Collapsed");
+        let ran = entry.outcome != Outcome::Rejected && entry.reason != Some(Reason::Collapsed);
         status.accepted_at.zip(status.not_ended_at).filter(|(accepted, seen)| ran && seen > accepted)
     });
     let steps = steps(&spans.collect::<Vec<_>>());

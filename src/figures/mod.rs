@@ -182,7 +182,7 @@ impl Figures {
         let mut words: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
         for (entry, job) in self.tally.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?))) {
             for flag in &job.status.flags {
-                flags.entry(flag).or_default().push(entry.name.clone());
+                flags.entry(flag.as_str()).or_default().push(entry.name.clone());
             }
             for stage in job.status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed) {
                 let word = stage.state.as_deref().unwrap_or("nothing");

@@ -10,7 +10,7 @@ use super::listed;
 use super::outcome::Outcome;
 use super::stages::StageTimes;
 use crate::record::{
-    Aborted, ClockOffset, Conservation, Fold, Job, Run, Stage, StagePhase, StageSpec, job_name, warmup_prefix,
+    Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, job_name, warmup_prefix,
 };
 
 /// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
@@ -28,7 +28,7 @@ pub struct JobEntry {
     /// The last word on it; none where it is missing.
     pub job: Option<Job>,
     /// Why it did not succeed, as one word.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Why it did not succeed, as a sentence.
     pub message: Option<String>,
     /// The plan that it belongs to, by its place in [`JobTally::plans`].
@@ -247,7 +247,7 @@ impl JobTally {
         let warm: BTreeMap<_, _> = self.warmups.iter().filter_map(warm).collect();
         for (index, entry) in self.entries.iter().enumerate() {
             let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_ref());
-            if let Some(id) = id.filter(|_| entry.reason.as_deref() != Some("Collapsed")) {
+            if let Some(id) = id.filter(|_| entry.reason != Some(Reason::Collapsed)) {
                 holders.entry((entry.run.clone(), id.clone())).or_default().push(index);
             }
         }
@@ -264,7 +264,7 @@ impl JobTally {
             for index in indices.into_iter().skip(usize::from(warm.is_none())) {
                 let entry = &mut self.entries[index];
                 entry.outcome = Outcome::Failed;
-                entry.reason = Some("Collapsed".to_owned());
+                entry.reason = Some(Reason::Collapsed);
                 entry.message = Some(format!("the target gave it the id {id}, which it had given to {first}"));
             }
         }

@@ -6,12 +6,11 @@ use crate::http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::capture::INTERRUPTED;
 use crate::cli::{Grace, STOPPED, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Client, FORM, HttpError, StreamedAnswer, form};
-use crate::record::{ClockOffset, Timestamp};
+use crate::record::{ClockOffset, Reason, Timestamp};
 
 /// Wait before a query that got no answer is sent once more.
 const BACKOFF: Duration = Duration::from_millis(500);
@@ -34,7 +33,7 @@ pub const ASKED: &str = "it was asked for";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// One word for the record.
-    pub reason: &'static str,
+    pub reason: Reason,
     /// A sentence for a person.
     pub message: String,
     /// Whether asking for less may help: the server understood the request and would not do that much.
@@ -43,28 +42,28 @@ pub struct Problem {
 
 impl Problem {
     /// One that asking for less would not help.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), too_much: false }
     }
 
     /// A signal came before `what` could be done.
     pub fn interrupted(what: &str) -> Self {
-        Self::new(INTERRUPTED, format!("{STOPPED} before {what}"))
+        Self::new(Reason::Interrupted, format!("{STOPPED} before {what}"))
     }
 
     /// Whether it is a signal's doing.
     pub fn is_interrupted(&self) -> bool {
-        self.reason == INTERRUPTED
+        self.reason == Reason::Interrupted
     }
 
     /// Whether nobody answered at all, so that the server itself is in doubt.
     pub fn is_silence(&self) -> bool {
-        ["Unreachable", "NoAnswer", "AnswerCut"].contains(&self.reason)
+        [Reason::Unreachable, Reason::NoAnswer, Reason::AnswerCut].contains(&self.reason)
     }
 
     /// Whether somebody else answered.
     pub fn is_foreign(&self) -> bool {
-        self.reason == "NotPrometheus"
+        self.reason == Reason::NotPrometheus
     }
 }
 
@@ -116,7 +115,7 @@ impl Server {
         match probe.and_then(|answer| small::<serde::de::IgnoredAny>(&answer)) {
             Ok(_) => Ok(()),
             Err(problem) if ready.status == 503 => Err(Problem::new(
-                "NotReady",
+                Reason::NotReady,
                 format!("GET {url}: {}; the query vector(1): {}", ready.summary(), problem.message),
             )),
             Err(problem) => Err(problem),
@@ -210,10 +209,10 @@ fn content_type() -> [(String, String); 1] {
 
 fn silence(method: &str, url: &str, trouble: &HttpError) -> Problem {
     let (reason, hint) = match trouble {
-        HttpError::NotConnected(_) => ("Unreachable", "; is Prometheus up, and is --prometheus its address?"),
-        HttpError::NoAnswer(_) => ("NoAnswer", "; a longer --timeout may help"),
-        HttpError::Truncated(..) => ("AnswerCut", ""),
-        HttpError::Invalid(_) => ("InvalidRequest", ""),
+        HttpError::NotConnected(_) => (Reason::Unreachable, "; is Prometheus up, and is --prometheus its address?"),
+        HttpError::NoAnswer(_) => (Reason::NoAnswer, "; a longer --timeout may help"),
+        HttpError::Truncated(..) => (Reason::AnswerCut, ""),
+        HttpError::Invalid(_) => (Reason::InvalidRequest, ""),
     };
     Problem::new(reason, format!("{method} {url}: {trouble}{hint}"))
 }
@@ -232,7 +231,10 @@ fn small<T: DeserializeOwned>(answer: &Answer) -> Result<T, Problem> {
 pub fn foreign(body: &str) -> Problem {
     let looks = if body.trim_start().starts_with('<') { "an HTML page, perhaps a login" } else { "something else" };
     let start = escape::start(body.trim(), 120);
-    Problem::new("NotPrometheus", format!("not a Prometheus answer but {looks}: {start}; is --prometheus its address?"))
+    Problem::new(
+        Reason::NotPrometheus,
+        format!("not a Prometheus answer but {looks}: {start}; is --prometheus its address?"),
+    )
 }
 
 /// What an answer with another status than 200 means.
@@ -253,15 +255,15 @@ fn refused(status: u16, location: Option<&str>, body: &str) -> Problem {
     let kind = &said.error_type;
     // By the status and the type of the error: the words change from version to version.
     let (reason, hint) = match status {
-        300..=399 => ("Redirected", CREDENTIALS),
-        400 if kind == "bad_data" || kind.is_empty() => ("BadQuery", "look at the query and at --step"),
-        401 | 403 => ("Unauthorized", CREDENTIALS),
-        404 => ("NotFound", "if the API stands below a path, add that to --prometheus, such as /prometheus"),
-        422 => ("QueryFailed", "a longer --step, a shorter window or a narrower query asks for less"),
-        429 => ("Overloaded", "try again when the server has less to do"),
-        503 if kind == "timeout" => ("QueryTimeout", "a longer --step or a narrower query asks for less"),
-        502..=504 => ("Unavailable", "the server, or what stands before it, is not up to it now"),
-        _ => ("Refused", "the server's log may say more"),
+        300..=399 => (Reason::Redirected, CREDENTIALS),
+        400 if kind == "bad_data" || kind.is_empty() => (Reason::BadQuery, "look at the query and at --step"),
+        401 | 403 => (Reason::Unauthorized, CREDENTIALS),
+        404 => (Reason::NotFound, "if the API stands below a path, add that to --prometheus, such as /prometheus"),
+        422 => (Reason::QueryFailed, "a longer --step, a shorter window or a narrower query asks for less"),
+        429 => (Reason::Overloaded, "try again when the server has less to do"),
+        503 if kind == "timeout" => (Reason::QueryTimeout, "a longer --step or a narrower query asks for less"),
+        502..=504 => (Reason::Unavailable, "the server, or what stands before it, is not up to it now"),
+        _ => (Reason::Refused, "the server's log may say more"),
     };
     let to = location.map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
     let kind = if kind.is_empty() { String::new() } else { format!(" {}", escape::start(kind, 50)) };
@@ -276,7 +278,7 @@ fn refused(status: u16, location: Option<&str>, body: &str) -> Problem {
 pub fn failed(error_type: Option<&str>, error: Option<&str>) -> Problem {
     let (kind, words) = (error_type.unwrap_or("an error"), error.unwrap_or("without a word"));
     Problem::new(
-        "QueryFailed",
+        Reason::QueryFailed,
         format!("HTTP 200 that says {}: {}", escape::start(kind, 50), escape::start(words, 500)),
     )
 }
@@ -289,7 +291,7 @@ mod tests {
     fn refusals_are_told_apart_by_status_and_type_and_keep_the_servers_words() {
         let body = r#"{"status":"error","errorType":"bad_data","error":"1:8: parse error: unclosed left parenthesis"}"#;
         let problem = refused(400, None, body);
-        assert_eq!((problem.reason, problem.too_much), ("BadQuery", true));
+        assert_eq!((problem.reason, problem.too_much), (Reason::BadQuery, true));
         assert_eq!(
             problem.message,
             "HTTP 400 bad_data: 1:8: parse error: unclosed left parenthesis; look at the query and at --step"
@@ -303,7 +305,7 @@ mod tests {
             (404, "404 page not found", "NotFound"),
             (418, "", "Refused"),
         ] {
-            assert_eq!(refused(status, None, body).reason, reason, "{status} {body}");
+            assert_eq!(refused(status, None, body).reason.as_str(), reason, "{status} {body}");
         }
         assert!(refused(302, Some("http://login"), "").message.starts_with("HTTP 302 to http://login; "));
         assert!(foreign(" <!DOCTYPE html>").message.contains("login"));

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClockOffset, Metadata, Timestamp, Window};
+use super::{ClockOffset, Metadata, Reason, Timestamp, Window};
 
 /// How a capture ended. Anything but `ok` is named in the report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,7 +70,7 @@ pub struct SeriesStatus {
     pub result: CaptureResult,
     /// Why it is not `ok`, as one documented CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Why it is not `ok`, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -178,7 +178,7 @@ pub struct TracesStatus {
     pub result: CaptureResult,
     /// Why it is not `ok`, as one documented CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Why it is not `ok`, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -280,7 +280,7 @@ pub struct LogsStatus {
     pub result: CaptureResult,
     /// Why it is not `ok`, as one documented CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Why it is not `ok`, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

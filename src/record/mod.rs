@@ -14,6 +14,7 @@ mod comparison;
 mod fold;
 mod job;
 pub mod raw;
+mod reason;
 mod report;
 mod run;
 mod time;
@@ -36,6 +37,7 @@ pub use comparison::{
 pub use fold::{Fold, job_name, warmup_prefix};
 pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom, WARMUP};
 use raw::RawObject;
+pub use reason::{Flag, Reason};
 pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
 pub use run::{
     Aborted, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, Shard, StageSpec, Window, differences,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Metadata, Timestamp};
+use super::{Metadata, Reason, Timestamp};
 use crate::escape;
 
 /// One run, or one shard's share of it. Made by `stage-fixtures`; each tool that it passes adds what it was told.
@@ -233,7 +233,7 @@ pub struct Aborted {
     /// Which tool.
     pub by: String,
     /// Why, as one documented CamelCase word.
-    pub reason: String,
+    pub reason: Reason,
     /// Why, as a sentence.
     pub message: String,
     /// When.

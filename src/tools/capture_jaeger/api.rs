@@ -10,12 +10,11 @@ use crate::http::Method;
 
 use super::model::{Tags, Trace};
 use super::{v1, v3};
-use crate::capture::INTERRUPTED;
 use crate::cli::{Grace, STOPPED};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Client, HttpError, form};
-use crate::record::Timestamp;
+use crate::record::{Reason, Timestamp};
 
 /// The largest answer, in bytes: a server must not fill the memory. A page of five hundred traces is a few MiB.
 const BODY_LIMIT: u64 = 512 * 1024 * 1024;
@@ -43,7 +42,7 @@ impl Api {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RequestError {
     /// The reason word of the record.
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     pub(super) message: String,
     /// Another attempt may succeed.
     pub(super) retryable: bool,
@@ -53,12 +52,12 @@ impl RequestError {
     /// Returns the error of a request that a signal prevented.
     fn interrupted() -> Self {
         let message = format!("{STOPPED} before everything was asked for");
-        Self { reason: INTERRUPTED, message, retryable: false }
+        Self { reason: Reason::Interrupted, message, retryable: false }
     }
 
     /// Returns true if a signal prevented the request.
     pub(super) fn is_interrupted(&self) -> bool {
-        self.reason == INTERRUPTED
+        self.reason == Reason::Interrupted
     }
 }
 
@@ -146,7 +145,7 @@ impl Jaeger {
             }
         }
         let message = format!("no Jaeger query API: {}; look at the address and its path prefix", others.join("; "));
-        Err(RequestError { reason: "NoApi", message, retryable: false })
+        Err(RequestError { reason: Reason::NoApi, message, retryable: false })
     }
 
     fn search_by(
@@ -179,7 +178,7 @@ impl Jaeger {
         if self.raw {
             match self.get(api, &format!("{plain}&{raw}")) {
                 // Some servers refuse parameters that they do not know.
-                Err(error) if error.reason == "Refused" && error.message.contains("raw") => self.raw = false,
+                Err(error) if error.reason == Reason::Refused && error.message.contains("raw") => self.raw = false,
                 result => return result,
             }
         }
@@ -220,7 +219,7 @@ impl Jaeger {
             let start = escape::start(body.trim(), 80);
             let message =
                 format!("GET {}: not a {} answer: {error}: {start}", self.base.join(search_path(api)), api.as_str());
-            RequestError { reason: "NotJaeger", message, retryable: true }
+            RequestError { reason: Reason::NotJaeger, message, retryable: true }
         })
     }
 
@@ -238,7 +237,8 @@ impl Jaeger {
             retryable,
         };
         let mut answer = self.client.open(&Method::GET, &url, &[], None, &self.clock).map_err(|cause| {
-            let reason = if matches!(cause, HttpError::NotConnected(_)) { "Unreachable" } else { "NoAnswer" };
+            let reason =
+                if matches!(cause, HttpError::NotConnected(_)) { Reason::Unreachable } else { Reason::NoAnswer };
             error(reason, cause.to_string(), false)
         })?;
         if !(200..300).contains(&answer.status) {
@@ -251,11 +251,13 @@ impl Jaeger {
                 404 if api == Api::V3 && v3::not_found_message(&body).is_some() => Ok(Response::NotFound),
                 404 if api == Api::V1 && v1::read(&body, &self.tags).is_ok() => Ok(Response::NotFound),
                 404 | 405 | 501 => Ok(Response::NoEndpoint(format!("{shown}: {description}"))),
-                300..400 => {
-                    Err(error("Redirected", format!("{description}: is a login asked for? (see --header-file)"), false))
-                }
+                300..400 => Err(error(
+                    Reason::Redirected,
+                    format!("{description}: is a login asked for? (see --header-file)"),
+                    false,
+                )),
                 401 | 403 => Err(error(
-                    "Unauthorized",
+                    Reason::Unauthorized,
                     format!("{description} (credentials go into --header-file or --token-env)"),
                     false,
                 )),
@@ -263,9 +265,9 @@ impl Jaeger {
                 400 if self.api.is_none() && api == Api::V3 && !body.trim_start().starts_with('{') => {
                     Ok(Response::NoEndpoint(format!("{shown}: {description}")))
                 }
-                429 => Err(error("Overloaded", description, true)),
-                500.. => Err(error("ServerError", description, true)),
-                _ => Err(error("Refused", description, false)),
+                429 => Err(error(Reason::Overloaded, description, true)),
+                500.. => Err(error(Reason::ServerError, description, true)),
+                _ => Err(error(Reason::Refused, description, false)),
             };
         }
         let mut bytes = Vec::new();
@@ -275,13 +277,17 @@ impl Jaeger {
             if self.grace.is_over() {
                 return RequestError::interrupted();
             }
-            error("AnswerCut", format!("HTTP {status}, then the answer broke off: {cause}"), true)
+            error(Reason::AnswerCut, format!("HTTP {status}, then the answer broke off: {cause}"), true)
         })?;
         if bytes.len() as u64 >= BODY_LIMIT {
-            return Err(error("TooLarge", "the answer is larger than 512 MiB: use a smaller --page".to_owned(), false));
+            return Err(error(
+                Reason::TooLarge,
+                "the answer is larger than 512 MiB: use a smaller --page".to_owned(),
+                false,
+            ));
         }
         let body =
-            String::from_utf8(bytes).map_err(|cause| error("NotJaeger", format!("not UTF-8: {cause}"), false))?;
+            String::from_utf8(bytes).map_err(|cause| error(Reason::NotJaeger, format!("not UTF-8: {cause}"), false))?;
         if body.trim_start().starts_with('<') {
             return Ok(Response::NoEndpoint(format!("{shown}: HTTP {status} with an HTML page")));
         }

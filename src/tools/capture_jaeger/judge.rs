@@ -10,7 +10,7 @@ use crate::capture::{self, CaptureRequest, Captured as _};
 use crate::cli::{STOPPED, cause};
 use crate::escape;
 use crate::profile::JaegerConfig;
-use crate::record::{CaptureResult, StageSpans, Timestamp, TracesStatus};
+use crate::record::{CaptureResult, Reason, StageSpans, Timestamp, TracesStatus};
 
 /// The number of names that a message lists.
 const MAX_LISTED: usize = 3;
@@ -84,7 +84,7 @@ fn status(
         _ if short.is_empty() => CaptureResult::Ok,
         _ => CaptureResult::Partial,
     };
-    status.reason = short.first().map(|(reason, _)| (*reason).to_owned());
+    status.reason = short.first().map(|(reason, _)| reason.clone());
     status.message =
         (!short.is_empty()).then(|| short.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; "));
     let keeps = status.result != CaptureResult::Error && !request.is_outdone(service, status.outcome());
@@ -95,7 +95,7 @@ fn status(
             Ok(()) => status.file = Some(format!("jaeger/{name}")),
             Err(error) => {
                 status.result = CaptureResult::Error;
-                status.reason = Some(capture::NOT_WRITTEN.to_owned());
+                status.reason = Some(Reason::NotWritten);
                 status.message = Some(format!("{}: {}", path.display(), cause(&error)));
             }
         }
@@ -140,14 +140,14 @@ fn shortcomings(
     searches: &ServiceSearch,
     known: Option<&[String]>,
     (traces, incomplete): (u64, u64),
-) -> Vec<(&'static str, String)> {
+) -> Vec<(Reason, String)> {
     let mut short = Vec::new();
     if let Some(error) = &searches.error {
-        short.push((error.reason, error.message.clone()));
+        short.push((error.reason.clone(), error.message.clone()));
     }
     if session.unasked > 0 {
         let message = format!("{STOPPED} before {} missing traces were asked for by id", session.unasked);
-        short.push((capture::INTERRUPTED, message));
+        short.push((Reason::Interrupted, message));
     }
     if !searches.overfull.is_empty() {
         let at = searches.overfull.iter().map(|micros| Timestamp::from_micros(*micros).to_string());
@@ -156,11 +156,11 @@ fn shortcomings(
             list_names(at),
             session.full()
         );
-        short.push(("Overfull", message));
+        short.push((Reason::Overfull, message));
     }
     if session.unsettled && searches.error.is_none() {
         let message = format!("more may come: sweep {}, the last, was too early or still brought more", session.rounds);
-        short.push(("NotSettled", message));
+        short.push((Reason::NotSettled, message));
     }
     if traces == 0 && searches.error.is_none() {
         let names = known.map(|names| match names {
@@ -168,16 +168,16 @@ fn shortcomings(
             _ if names.iter().any(|name| name == service) => String::new(),
             _ => format!("; Jaeger knows {}", list_names(names.iter().map(|name| escape::start(name, 80)))),
         });
-        short.push(("NoTraces", format!("no trace in the window{}", names.unwrap_or_default())));
+        short.push((Reason::NoTraces, format!("no trace in the window{}", names.unwrap_or_default())));
     }
     if !session.missing.is_empty() {
         let (missing, expected) = (&session.missing, session.expected.len());
         let message =
             format!("{} of {expected} jobs have no trace: {}", missing.len(), list_names(missing.iter().cloned()));
-        short.push(("MissingTraces", message));
+        short.push((Reason::MissingTraces, message));
     }
     if incomplete > 0 {
-        short.push(("IncompleteTraces", format!("{incomplete} of {traces} traces lack spans")));
+        short.push((Reason::IncompleteTraces, format!("{incomplete} of {traces} traces lack spans")));
     }
     short
 }

@@ -23,7 +23,7 @@ use crate::capture::{
 use crate::cli::{Failure, Io, Outcome};
 use crate::http::{BaseUrl, Client, Connections, HttpArgs};
 use crate::profile::Profile;
-use crate::record::{CaptureResult, Kind, Malformed, Record, Traces, TracesStatus};
+use crate::record::{CaptureResult, Kind, Malformed, Reason, Record, Traces, TracesStatus};
 use crate::units;
 
 pub use api::Api;
@@ -149,7 +149,7 @@ impl Backend for JaegerTraces<'_> {
 
     fn switched_off(&self) -> (TracesStatus, &'static str) {
         let message = "the Jaeger address is empty".to_owned();
-        let status = TracesStatus::shortfall(CaptureResult::Error, capture::OFF, message);
+        let status = TracesStatus::shortfall(CaptureResult::Error, Reason::Off, message);
         (status, "no traces are captured: the Jaeger address is empty")
     }
 
@@ -189,12 +189,12 @@ impl Backend for JaegerTraces<'_> {
 }
 
 impl Captured for TracesStatus {
-    fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self {
-        Self { result, reason: Some(reason.to_owned()), message: Some(message), ..Self::default() }
+    fn shortfall(result: CaptureResult, reason: Reason, message: String) -> Self {
+        Self { result, reason: Some(reason), message: Some(message), ..Self::default() }
     }
 
     fn outcome(&self) -> CaptureOutcome<'_> {
-        CaptureOutcome { jobs: self.jobs_matched, ..CaptureOutcome::new(self.result, self.reason.as_deref()) }
+        CaptureOutcome { jobs: self.jobs_matched, ..CaptureOutcome::new(self.result, self.reason.as_ref()) }
     }
 }
 

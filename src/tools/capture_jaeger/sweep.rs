@@ -6,6 +6,7 @@
 
 use super::api::{Jaeger, RequestError, SearchPage};
 use super::model::Trace;
+use crate::record::Reason;
 
 /// The largest number of windows that a later sweep begins with.
 const MAX_WINDOWS: usize = 16;
@@ -40,7 +41,7 @@ pub(super) fn sweep(
         };
         if let Some(errors) = errors {
             let message = format!("the server reports errors beside its answer: {errors}");
-            result.error = Some(RequestError { reason: "ServerError", message, retryable: true });
+            result.error = Some(RequestError { reason: Reason::ServerError, message, retryable: true });
         }
         result.page_sizes.push(traces.len());
         let is_full = traces.len() >= full;

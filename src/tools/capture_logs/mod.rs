@@ -20,7 +20,7 @@ use crate::capture::{
 };
 use crate::cli::{Failure, Io, Outcome};
 use crate::profile::Profile;
-use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Malformed, Record, Window};
+use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Malformed, Reason, Record, Window};
 use crate::units;
 
 use job_ids::JobIds;
@@ -139,7 +139,7 @@ impl<'a> Backend for WorkerLogs<'a> {
 
     fn switched_off(&self) -> (LogsStatus, &'static str) {
         let message = "the logs were waived by --logs off";
-        let status = service::short(CaptureResult::Empty, "Waived", message.to_owned());
+        let status = service::short(CaptureResult::Empty, Reason::Waived, message.to_owned());
         (LogsStatus { waived: true, ..status }, message)
     }
 
@@ -159,7 +159,7 @@ impl<'a> Backend for WorkerLogs<'a> {
             io.console.progress(|| format!("reading the log of {service}"));
             let status = service::capture(service, &place, &sieve, request.dir, &interrupt).or_else(|failure| {
                 let message = failure.message().map(str::to_owned).ok_or(failure)?;
-                Ok(service::short(CaptureResult::Error, capture::NOT_WRITTEN, message))
+                Ok(service::short(CaptureResult::Error, Reason::NotWritten, message))
             })?;
             if let Some(line) = service::told(service, &status) {
                 io.console.say(&line);
@@ -177,12 +177,12 @@ impl<'a> Backend for WorkerLogs<'a> {
 }
 
 impl Captured for LogsStatus {
-    fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self {
+    fn shortfall(result: CaptureResult, reason: Reason, message: String) -> Self {
         service::short(result, reason, message)
     }
 
     fn outcome(&self) -> CaptureOutcome<'_> {
-        CaptureOutcome::new(self.result, self.reason.as_deref())
+        CaptureOutcome::new(self.result, self.reason.as_ref())
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::capture;
 use crate::cli::{Failure, STOPPED};
 use crate::profile::LogsConfig;
-use crate::record::{CaptureResult, LogsStatus, Window};
+use crate::record::{CaptureResult, LogsStatus, Reason, Window};
 
 use super::sift::{Sieve, Sifted};
 use super::source::{self, Interrupt, Running};
@@ -43,7 +43,7 @@ pub(super) fn capture(
 ) -> Result<LogsStatus, Failure> {
     if interrupt.grace().is_over() {
         let message = format!("{STOPPED} before the log was read");
-        return Ok(short(CaptureResult::Error, capture::INTERRUPTED, message));
+        return Ok(short(CaptureResult::Error, Reason::Interrupted, message));
     }
     let name = format!("{}.log", capture::file_name(service));
     let path = dir.join(&name);
@@ -91,7 +91,9 @@ fn read(
                     let input = BufReader::with_capacity(64 * 1024, interrupt.grace().bound(input));
                     Ok(Ok((sieve.sift(input, &mut output)?, None)))
                 }
-                Err(error) => Ok(Err(short(CaptureResult::Error, "NoLog", format!("{}: {error}", path.display())))),
+                Err(error) => {
+                    Ok(Err(short(CaptureResult::Error, Reason::NoLog, format!("{}: {error}", path.display()))))
+                }
             }
         }
         Place::Command { logs, timeout } => {
@@ -119,7 +121,7 @@ fn read(
                     let message = format!(
                         "`{program}`: {error}; read the logs elsewhere with --logs DIR, or waive them with --logs off"
                     );
-                    Ok(Err(short(CaptureResult::Error, "CommandFailed", message)))
+                    Ok(Err(short(CaptureResult::Error, Reason::CommandFailed, message)))
                 }
             }
         }
@@ -133,8 +135,8 @@ fn said(program: &str, how: &str, sifted: &Sifted) -> String {
 }
 
 /// A record of a log that is not whole.
-pub(super) fn short(result: CaptureResult, reason: &str, message: String) -> LogsStatus {
-    LogsStatus { result, reason: Some(reason.to_owned()), message: Some(message), ..LogsStatus::default() }
+pub(super) fn short(result: CaptureResult, reason: Reason, message: String) -> LogsStatus {
+    LogsStatus { result, reason: Some(reason), message: Some(message), ..LogsStatus::default() }
 }
 
 /// What the record says of a log that was read.
@@ -143,23 +145,27 @@ fn judged(sifted: &Sifted, trouble: Option<HttpError>, window: Window) -> LogsSt
     let dated = sifted.kept.is_some();
     let interrupted = |message| {
         let result = if sifted.lines > 0 { CaptureResult::Partial } else { CaptureResult::Error };
-        short(result, capture::INTERRUPTED, message)
+        short(result, Reason::Interrupted, message)
     };
     let status = match (trouble, &sifted.broken, sifted.seen) {
         (Some(HttpError { is_signal: true, message }), ..) => interrupted(message),
         // What a failed command printed without a time is its complaint, not a log.
-        (Some(trouble), ..) => {
-            short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, "CommandFailed", trouble.message)
-        }
+        (Some(trouble), ..) => short(
+            if dated { CaptureResult::Partial } else { CaptureResult::Error },
+            Reason::CommandFailed,
+            trouble.message,
+        ),
         (None, Some(why), _) if why == STOPPED => interrupted(why.clone()),
         (None, Some(broken), _) => {
-            short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, "ReadFailed", broken.clone())
+            short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, Reason::ReadFailed, broken.clone())
         }
-        (None, None, _) if sifted.read == 0 => short(CaptureResult::Empty, "NoLines", "the log is empty".to_owned()),
+        (None, None, _) if sifted.read == 0 => {
+            short(CaptureResult::Empty, Reason::NoLines, "the log is empty".to_owned())
+        }
         (None, None, None) => {
             let message =
                 "no line carries a time: the log is kept whole, and how much of it lies in the window is not known";
-            short(CaptureResult::Partial, "NoTimes", message.to_owned())
+            short(CaptureResult::Partial, Reason::NoTimes, message.to_owned())
         }
         (None, None, Some(seen)) if !dated => {
             let message = format!(
@@ -168,7 +174,7 @@ fn judged(sifted: &Sifted, trouble: Option<HttpError>, window: Window) -> LogsSt
                 span(seen),
                 span(window)
             );
-            short(CaptureResult::Empty, "NoLines", message)
+            short(CaptureResult::Empty, Reason::NoLines, message)
         }
         _ => LogsStatus { result: CaptureResult::Ok, ..LogsStatus::default() },
     };

@@ -10,11 +10,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::grid::Grid;
-use crate::capture::BEGINS_LATE;
 use crate::profile::Query;
 use crate::prometheus::{Problem, Server};
 use crate::promql::is_plain_selector;
-use crate::record::{SeriesStatus, Timestamp, Window};
+use crate::record::{Reason, SeriesStatus, Timestamp, Window};
 use crate::units;
 
 /// What every scrape leaves a sample of, whatever became of it.
@@ -61,7 +60,7 @@ impl Beginning {
         {
             let message =
                 format!("whether the server was there when the window began is not known: {}", problem.message);
-            return Some(Problem::new(problem.reason, message));
+            return Some(Problem::new(problem.reason.clone(), message));
         }
         let mut message = format!("the window begins at {start}, and the server has no sample of {SCRAPED} by {limit}");
         if let Err(problem) = scraped {
@@ -75,7 +74,7 @@ impl Beginning {
             message.push_str(&format!(", nor any of what was asked before {first}, {after} after that"));
         }
         message.push_str("; it was started later, or has forgotten, or --prometheus is not the right server");
-        Some(Problem::new(BEGINS_LATE, message))
+        Some(Problem::new(Reason::BeginsLate, message))
     }
 }
 

@@ -10,11 +10,11 @@ use super::files::{Copying, Files, recorded};
 use super::grid::Grid;
 use super::join::Index;
 use super::table;
-use crate::capture::NOT_WRITTEN;
 use crate::cli::{Console, Failure};
 use crate::profile::Query;
 use crate::prometheus::{self, Problem, Server};
 use crate::promql::is_plain_selector;
+use crate::record::Reason;
 
 /// Prometheus answers at most 11,000 points a series, give or take one.
 const POINTS: u64 = 11_000;
@@ -180,7 +180,7 @@ impl Asking<'_> {
                 captured.summary.is_partial |= summary.is_partial;
             }
             Err(HttpError::Problem(problem)) => {
-                let reason = if problem.is_interrupted() { problem.reason } else { "NoRawSamples" };
+                let reason = if problem.is_interrupted() { problem.reason } else { Reason::NoRawSamples };
                 let message = format!("the raw samples did not come: {}", problem.message);
                 captured.problems.push(Problem::new(reason, message));
             }
@@ -196,7 +196,9 @@ impl Asking<'_> {
                 self.files.keep(file, &name)?;
                 captured.table = Some(recorded(&name));
             }
-            Err(why) => captured.problems.push(Problem::new("NoTable", format!("no table could be made of it: {why}"))),
+            Err(why) => {
+                captured.problems.push(Problem::new(Reason::NoTable, format!("no table could be made of it: {why}")));
+            }
         }
         Ok(())
     }
@@ -219,7 +221,7 @@ impl Asking<'_> {
             Ok(summary) => summary,
             Err(_) if grace.is_over() => return Err(Problem::interrupted("its answer was read to the end").into()),
             Err(Unreadable::Cut(why)) => {
-                return Err(Problem::new("AnswerCut", format!("the answer broke off: {why}")).into());
+                return Err(Problem::new(Reason::AnswerCut, format!("the answer broke off: {why}")).into());
             }
             Err(Unreadable::Foreign(why)) => return Err(unreadable(&file, &why)?.into()),
         };
@@ -228,7 +230,7 @@ impl Asking<'_> {
             (Some("success"), other) => {
                 let other = other.unwrap_or("nothing");
                 let message = format!("{} came instead of a matrix", crate::escape::start(other, 50));
-                Err(Problem::new("Malformed", message).into())
+                Err(Problem::new(Reason::Malformed, message).into())
             }
             (Some(_), _) => Err(prometheus::failed(summary.error_type.as_deref(), summary.error.as_deref()).into()),
             (None, _) => Err(unreadable(&file, "it has no status")?.into()),
@@ -239,7 +241,7 @@ impl Asking<'_> {
 /// What kept a file from being written, as a problem of its query: the others may still have room. A quiet end stays one.
 pub(super) fn not_written(failure: Failure) -> Result<Problem, Failure> {
     match failure.message() {
-        Some(message) => Ok(Problem::new(NOT_WRITTEN, message)),
+        Some(message) => Ok(Problem::new(Reason::NotWritten, message)),
         None => Err(failure),
     }
 }
@@ -251,7 +253,7 @@ fn unreadable(file: &NamedTempFile, why: &str) -> Result<Problem, Failure> {
     read.map_err(|error: io::Error| Failure::io("reading the answer again", &error))?;
     let start = String::from_utf8_lossy(&start);
     if start.trim_start().starts_with("{\"status\"") {
-        Ok(Problem::new("Malformed", format!("the answer cannot be understood: {why}")))
+        Ok(Problem::new(Reason::Malformed, format!("the answer cannot be understood: {why}")))
     } else {
         Ok(prometheus::foreign(&start))
     }
@@ -262,6 +264,9 @@ fn off_grid(summary: &Summary, asked: Grid) -> Option<Problem> {
     let (first, last) = summary.covered?;
     let (start, end) = (asked.start().seconds() - ROUNDING, asked.end().seconds() + ROUNDING);
     (first < start || last > end).then(|| {
-        Problem::new("OffGrid", format!("the server answered points from {first} to {last}, outside of what was asked"))
+        Problem::new(
+            Reason::OffGrid,
+            format!("the server answered points from {first} to {last}, outside of what was asked"),
+        )
     })
 }

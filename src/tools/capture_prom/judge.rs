@@ -8,18 +8,18 @@ use super::near;
 use crate::http::form;
 use crate::profile::Query;
 use crate::prometheus::{Problem, Server};
-use crate::record::{CaptureResult, SeriesStatus, Timestamp};
+use crate::record::{CaptureResult, Reason, SeriesStatus, Timestamp};
 
 /// A server that does not answer is one thing, whatever its silence was.
 pub(super) fn unreachable(problem: Problem) -> Problem {
-    if problem.is_silence() { Problem { reason: "Unreachable", ..problem } } else { problem }
+    if problem.is_silence() { Problem { reason: Reason::Unreachable, ..problem } } else { problem }
 }
 
 pub(super) fn status(result: CaptureResult, problems: &[Problem]) -> SeriesStatus {
     let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
     SeriesStatus {
         result,
-        reason: problems.first().map(|problem| problem.reason.to_owned()),
+        reason: problems.first().map(|problem| problem.reason.clone()),
         message: (!messages.is_empty()).then(|| messages.join("; ")),
         ..SeriesStatus::default()
     }
@@ -29,15 +29,15 @@ pub(super) fn status(result: CaptureResult, problems: &[Problem]) -> SeriesStatu
 pub(super) fn captured_status(captured: Captured, doubts: &[Problem]) -> SeriesStatus {
     let Captured { summary, file, chunks, raw, table, mut problems } = captured;
     if summary.is_partial {
-        problems.push(Problem::new("IsPartial", "the server says that parts of it did not answer (isPartial)"));
+        problems.push(Problem::new(Reason::IsPartial, "the server says that parts of it did not answer (isPartial)"));
     }
     if !summary.warnings.is_empty() {
         let start: String = crate::escape::start(&summary.warnings.join("; "), 300);
-        problems.push(Problem::new("Warnings", format!("the server warns: {start}")));
+        problems.push(Problem::new(Reason::Warnings, format!("the server warns: {start}")));
     }
     problems.extend_from_slice(doubts);
     let result = if summary.series == 0 {
-        problems.insert(0, Problem::new("NoSeries", "the server has no such series in the window"));
+        problems.insert(0, Problem::new(Reason::NoSeries, "the server has no such series in the window"));
         CaptureResult::Empty
     } else if problems.is_empty() {
         CaptureResult::Ok
@@ -73,7 +73,7 @@ pub(super) fn doubt_too(status: &mut SeriesStatus, doubt: &Problem) {
         CaptureResult::Partial => {}
         CaptureResult::Empty | CaptureResult::Error => return,
     }
-    status.reason.get_or_insert_with(|| doubt.reason.to_owned());
+    status.reason.get_or_insert_with(|| doubt.reason.clone());
     status.message = Some(match status.message.take() {
         Some(message) => format!("{message}; {}", doubt.message),
         None => doubt.message.clone(),

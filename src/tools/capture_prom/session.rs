@@ -14,7 +14,7 @@ use crate::cli::{Failure, Io, Outcome};
 use crate::http::{BaseUrl, ClientFactory};
 use crate::profile::{Profile, Query};
 use crate::prometheus::{ASKED, Problem, Server};
-use crate::record::{CaptureResult, Kind, Malformed, Record, Series, SeriesSpec, SeriesStatus};
+use crate::record::{CaptureResult, Kind, Malformed, Reason, Record, Series, SeriesSpec, SeriesStatus};
 
 /// More points than this are a mistake in the window or the step: a thousand chunks.
 const POINTS: u64 = 11_000_000;
@@ -67,9 +67,8 @@ struct QueryResult {
 }
 
 impl Captured for QueryResult {
-    fn shortfall(result: CaptureResult, reason: &str, message: String) -> Self {
-        let status =
-            SeriesStatus { result, reason: Some(reason.to_owned()), message: Some(message), ..SeriesStatus::default() };
+    fn shortfall(result: CaptureResult, reason: Reason, message: String) -> Self {
+        let status = SeriesStatus { result, reason: Some(reason), message: Some(message), ..SeriesStatus::default() };
         Self { grid: None, status }
     }
 
@@ -79,7 +78,7 @@ impl Captured for QueryResult {
 }
 
 fn outcome(status: &SeriesStatus) -> CaptureOutcome<'_> {
-    CaptureOutcome::new(status.result, status.reason.as_deref())
+    CaptureOutcome::new(status.result, status.reason.as_ref())
 }
 
 impl Backend for Metrics<'_> {
@@ -110,7 +109,7 @@ impl Backend for Metrics<'_> {
     }
 
     fn switched_off(&self) -> (QueryResult, &'static str) {
-        let captured = QueryResult::shortfall(CaptureResult::Error, capture::OFF, "no Prometheus was named".to_owned());
+        let captured = QueryResult::shortfall(CaptureResult::Error, Reason::Off, "no Prometheus was named".to_owned());
         (captured, "off, for --prometheus and PROM_URL are empty: nothing is captured")
     }
 
@@ -274,7 +273,7 @@ impl Session<'_, '_> {
         }
         if window.end.since(now) > bound {
             doubts.push(Problem::new(
-                "FutureWindow",
+                Reason::FutureWindow,
                 format!("the window ends at {}, and on the server's clock it is {now}", window.end),
             ));
             asked.end = now;
@@ -283,7 +282,7 @@ impl Session<'_, '_> {
         if let (Some(offset), true) = (shifted, self.request.stream.in_run) {
             let side = if offset.seconds > 0.0 { "ahead of" } else { "behind" };
             doubts.push(Problem::new(
-                "ClockOffset",
+                Reason::ClockOffset,
                 format!(
                     "the server's clock is {} {side} ours, more than the padding, so the window's samples are stamped outside of what is asked; set the clocks or give --pad {:.0}s",
                     crate::units::seconds(offset.seconds.abs()),
@@ -292,13 +291,13 @@ impl Session<'_, '_> {
             ));
         }
         if asked.end < asked.start {
-            return Err(doubts.pop().unwrap_or_else(|| Problem::new("FutureWindow", "the window has not begun")));
+            return Err(doubts.pop().unwrap_or_else(|| Problem::new(Reason::FutureWindow, "the window has not begun")));
         }
         let grid = Grid::around(asked, step);
         if grid.points() > POINTS {
             let message =
                 format!("{} points of a series are more than {POINTS}: look at --start and --step", grid.points());
-            return Err(Problem::new("TooManyPoints", message));
+            return Err(Problem::new(Reason::TooManyPoints, message));
         }
         Ok((grid, doubts))
     }
@@ -314,7 +313,7 @@ fn nothing(queries: &[&Query], problem: &Problem) -> Vec<QueryResult> {
 fn tell(query: &Query, status: &SeriesStatus, doubts: &[Problem], io: &Io<'_>) {
     io.console.clear_progress();
     if let (Some(reason), Some(message)) = (&status.reason, &status.message)
-        && !doubts.iter().any(|doubt| doubt.reason == reason)
+        && !doubts.iter().any(|doubt| doubt.reason == *reason)
     {
         let result = format!("{:?}", status.result).to_lowercase();
         io.console.say(&format!("{}: {result}, {reason}: {message}", query.name));

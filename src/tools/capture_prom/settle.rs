@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::cli::{Console, Io};
 use crate::escape;
 use crate::prometheus::{Problem, Server};
-use crate::record::Timestamp;
+use crate::record::{Reason, Timestamp};
 use crate::units;
 
 /// How often the server is asked.
@@ -87,7 +87,7 @@ fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timesta
         Source::Up => "up",
         Source::Nothing => "waiting",
     };
-    let doubt = |message: String| Some(Problem::new("NotSettled", message));
+    let doubt = |message: String| Some(Problem::new(Reason::NotSettled, message));
     let scrapes = match scrapes {
         Ok(scrapes) => scrapes,
         Err(problem) => return Settled { by, scraped_until: None, interval: None, problem: doubt(problem.message) },

@@ -7,11 +7,8 @@ use super::stages::ObservedStages;
 use crate::clock::micro;
 use crate::http::{Answer, HttpError};
 use crate::profile::{Observation, Profile, StatusMeaning, StatusReading};
-use crate::record::{ClockOffset, Job, JobStatus, Key, Phase, Polls, Record, ServerTimes, Timestamp};
+use crate::record::{ClockOffset, Flag, Job, JobStatus, Key, Phase, Polls, Reason, Record, ServerTimes, Timestamp};
 use crate::target::PollRequest;
-
-/// The flag of a job whose body contains replaced bytes.
-const NOT_UTF8: &str = "BodyNotUtf8";
 
 /// The limits after which a job is given up.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +52,7 @@ pub(super) struct PolledJob {
 /// The reason why an answer gives no usable status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct StatusDoubt {
-    reason: &'static str,
+    reason: Reason,
     message: String,
 }
 
@@ -117,7 +114,7 @@ impl PolledJob {
             not_ended_at: status.not_ended_at,
             stages: ObservedStages::resumed(&status.stages),
             body: status.body.clone().unwrap_or_default().into(),
-            body_is_utf8: !status.flags.iter().any(|flag| flag == NOT_UTF8),
+            body_is_utf8: !status.flags.contains(&Flag::BodyNotUtf8),
             ..Self::new(record, job, request, now)
         }
     }
@@ -240,7 +237,7 @@ impl PolledJob {
         let mut record = self.record.clone();
         let status = JobStatus {
             phase: Phase::Submitted,
-            reason: Some(doubt.reason.to_owned()),
+            reason: Some(doubt.reason.clone()),
             message: Some(doubt.message.clone()),
             observed_at: Some(now),
             ..JobStatus::default()
@@ -305,7 +302,7 @@ impl PolledJob {
         phase: Phase,
         observation: Option<&Observation>,
         limits: Limits,
-    ) -> (Option<String>, Option<String>) {
+    ) -> (Option<Reason>, Option<String>) {
         let seconds = |duration: Duration| crate::units::seconds(duration.as_secs_f64());
         let deadline =
             seconds(limits.deadline) + if self.earlier_phase.is_some() { " of the resumed session" } else { "" };
@@ -313,22 +310,27 @@ impl PolledJob {
             Phase::Succeeded => return (None, None),
             Phase::Failed => {
                 let text = observation.and_then(|observation| observation.message.clone());
-                ("TargetFailed", text.unwrap_or_else(|| "the target reports a failure without a reason".to_owned()))
+                (
+                    Reason::TargetFailed,
+                    text.unwrap_or_else(|| "the target reports a failure without a reason".to_owned()),
+                )
             }
-            Phase::Lost => ("UnknownId", format!("the target has not known the id for {}", seconds(limits.lost_after))),
-            Phase::Interrupted => ("Stopped", "the harness was stopped while the job was in flight".to_owned()),
+            Phase::Lost => {
+                (Reason::UnknownId, format!("the target has not known the id for {}", seconds(limits.lost_after)))
+            }
+            Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
             _ => match (&self.doubt, &self.last_error) {
-                (Some(doubt), _) => (doubt.reason, format!("not ended within {deadline}: {}", doubt.message)),
+                (Some(doubt), _) => (doubt.reason.clone(), format!("not ended within {deadline}: {}", doubt.message)),
                 (None, Some(error)) => {
-                    ("NoAnswer", format!("not seen to end within {deadline}; the last poll: {error}"))
+                    (Reason::NoAnswer, format!("not seen to end within {deadline}; the last poll: {error}"))
                 }
-                (None, None) => ("DeadlineExceeded", format!("not ended within {deadline}")),
+                (None, None) => (Reason::DeadlineExceeded, format!("not ended within {deadline}")),
             },
         };
-        (Some(reason.to_owned()), Some(message))
+        (Some(reason), Some(message))
     }
 
-    fn flags(&self, times: ServerTimes, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<String> {
+    fn flags(&self, times: ServerTimes, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {
         let mut flags = Vec::new();
         let stage_times =
             status.stages.iter().filter(|stage| stage.times_from == Some(crate::record::TimesFrom::Server));
@@ -341,11 +343,11 @@ impl PolledJob {
             // The latest time by the harness's clock that the offset allows: before the submission, it is stale.
             let at_the_latest = earliest.shifted(offset.bound_seconds - offset.seconds);
             if at_the_latest < self.submitted_at {
-                flags.push("StaleTimes".to_owned());
+                flags.push(Flag::StaleTimes);
             }
         }
         if !self.body_is_utf8 {
-            flags.push(NOT_UTF8.to_owned());
+            flags.push(Flag::BodyNotUtf8);
         }
         flags
     }
@@ -354,7 +356,7 @@ impl PolledJob {
 fn unnamed_word(word: &str) -> StatusDoubt {
     let shown = crate::escape::start(word, 60);
     StatusDoubt {
-        reason: "UnnamedStatus",
+        reason: Reason::UnnamedStatus,
         message: format!("the profile does not name the target's status \"{shown}\": add it under [poll.words]"),
     }
 }
@@ -362,7 +364,7 @@ fn unnamed_word(word: &str) -> StatusDoubt {
 fn no_word(profile: &Profile) -> StatusDoubt {
     let pointers = profile.poll.status.join(", ");
     StatusDoubt {
-        reason: "NoStatus",
+        reason: Reason::NoStatus,
         message: format!("the target's answer has nothing at {pointers}: correct poll.status in the profile"),
     }
 }

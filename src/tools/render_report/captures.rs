@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 use crate::figures::listed;
-use crate::record::{CaptureResult, Fold, Job, Kind, Logs, Metadata, Record, Run, Series, Timestamp, Traces, Window};
+use crate::record::{
+    CaptureResult, Fold, Job, Kind, Logs, Metadata, Reason, Record, Run, Series, Timestamp, Traces, Window,
+};
 
 /// What is short, a sentence each; the files that are there; and what was asked and came, a row each.
 #[derive(Debug, Default)]
@@ -138,7 +140,7 @@ struct Shortfall {
     kind: CaptureKind,
     result: RowResult,
     names: Vec<String>,
-    reason: Option<String>,
+    reason: Option<Reason>,
     why: Option<String>,
     /// Whether every one of them says the same.
     alike: bool,
@@ -147,7 +149,7 @@ struct Shortfall {
 /// What a capture of any kind says of its end.
 struct Ended<'a> {
     result: CaptureResult,
-    reason: &'a Option<String>,
+    reason: &'a Option<Reason>,
     message: &'a Option<String>,
     waived: bool,
 }
@@ -293,9 +295,13 @@ impl Captures {
         window: (Option<Timestamp>, Option<Timestamp>),
         file: Option<String>,
     ) -> &mut Row {
-        let off = ended.reason.as_ref().is_some_and(|reason| reason == "Off");
+        let off = *ended.reason == Some(Reason::Off);
         let result = RowResult::new(ended.result, ended.waived, off);
-        let why = ended.message.as_ref().or(ended.reason.as_ref()).filter(|_| result != RowResult::Ok).cloned();
+        let why = ended
+            .message
+            .clone()
+            .or_else(|| ended.reason.as_ref().map(Reason::to_string))
+            .filter(|_| result != RowResult::Ok);
         if result != RowResult::Ok {
             self.add_shortfall(kind, &metadata.name, result, ended.reason.as_ref(), why.as_ref());
         }
@@ -321,7 +327,7 @@ impl Captures {
         kind: CaptureKind,
         name: &str,
         result: RowResult,
-        reason: Option<&String>,
+        reason: Option<&Reason>,
         why: Option<&String>,
     ) {
         let same = |held: &&mut Shortfall| {

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::record::{Exception, Fold, Job, Kind, Logs, Malformed, Record, Run, Series, Stage, Traces, differences};
+use crate::record::{
+    Exception, Flag, Fold, Job, Kind, Logs, Malformed, Reason, Record, Run, Series, Stage, Traces, differences,
+};
 
 /// Stands where something was.
 const GONE: &str = "(not shown)";
@@ -37,7 +39,19 @@ fn of<T: serde::de::DeserializeOwned + Serialize>(record: &Record, clean: fn(&mu
     Record::new(record.kind(), &resource)
 }
 
-/// A reason or a flag is one of ours if it is a word; whoever makes records by hand may write anything.
+fn reason(reason: &mut Reason) {
+    if let Reason::Other(text) = reason {
+        word(text);
+    }
+}
+
+fn flag(flag: &mut Flag) {
+    if let Flag::Other(text) = flag {
+        word(text);
+    }
+}
+
+/// A reason or a flag of another version is a word; a record made by hand may hold anything.
 fn word(word: &mut String) {
     if !word.chars().all(|c| c.is_ascii_alphabetic()) {
         GONE.clone_into(word);
@@ -63,7 +77,7 @@ fn run(run: &mut Run) {
         }
     }
     if let Some(aborted) = &mut status.aborted {
-        word(&mut aborted.reason);
+        reason(&mut aborted.reason);
         GONE.clone_into(&mut aborted.message);
     }
 }
@@ -72,8 +86,8 @@ fn job(job: &mut Job) {
     job.spec.source.clear();
     job.spec.path = None;
     let status = &mut job.status;
-    status.reason.iter_mut().for_each(word);
-    status.flags.iter_mut().for_each(word);
+    status.reason.iter_mut().for_each(reason);
+    status.flags.iter_mut().for_each(flag);
     (status.message, status.body, status.target_status) = (None, None, None);
     for Stage { state, .. } in &mut status.stages {
         *state = state.take().map(|_| GONE.to_owned());
@@ -83,7 +97,7 @@ fn job(job: &mut Job) {
 fn series(series: &mut Series) {
     series.spec.server = None;
     let status = &mut series.status;
-    status.reason.iter_mut().for_each(word);
+    status.reason.iter_mut().for_each(reason);
     status.message = None;
     status.warnings.clear();
     status.infos.clear();
@@ -91,12 +105,12 @@ fn series(series: &mut Series) {
 }
 
 fn traces(traces: &mut Traces) {
-    traces.status.reason.iter_mut().for_each(word);
+    traces.status.reason.iter_mut().for_each(reason);
     traces.status.message = None;
 }
 
 fn logs(logs: &mut Logs) {
-    logs.status.reason.iter_mut().for_each(word);
+    logs.status.reason.iter_mut().for_each(reason);
     logs.status.message = None;
     for Exception { first_line, traceback, .. } in &mut logs.status.exceptions {
         GONE.clone_into(first_line);

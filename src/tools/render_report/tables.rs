@@ -8,7 +8,7 @@ use std::io;
 use crate::escape;
 use crate::figures::Figures;
 use crate::figures::distribution::Measured;
-use crate::record::{JobStatus, TimesFrom, Timestamp};
+use crate::record::{Flag, JobStatus, Reason, TimesFrom, Timestamp};
 
 const JOBS: [&str; 21] = [
     "run",
@@ -64,7 +64,7 @@ pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
             text(Some(&entry.run)),
             text(Some(&entry.name)),
             entry.outcome.column(),
-            text(entry.reason.as_ref()),
+            text(entry.reason.as_ref().map(Reason::as_str)),
             text(entry.message.as_ref()),
             text(status.job_id.as_ref()),
             text(status.trace_id.as_ref()),
@@ -81,7 +81,7 @@ pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
             error(entry.times.end_to_end),
             status.polls.map(|polls| polls.sent.to_string()).unwrap_or_default(),
             status.polls.map(|polls| polls.failed.to_string()).unwrap_or_default(),
-            text(Some(&status.flags.join(" "))),
+            text(Some(&status.flags.iter().map(Flag::as_str).collect::<Vec<_>>().join(" "))),
         ])?;
     }
     finish(table)
@@ -123,8 +123,8 @@ fn finish(table: csv::Writer<Vec<u8>>) -> io::Result<Vec<u8>> {
     table.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
-fn text(text: Option<&String>) -> String {
-    text.map(|text| escape::csv(text)).unwrap_or_default()
+fn text(text: Option<&(impl AsRef<str> + ?Sized)>) -> String {
+    text.map(|text| escape::csv(text.as_ref())).unwrap_or_default()
 }
 
 fn time(time: Option<Timestamp>) -> String {

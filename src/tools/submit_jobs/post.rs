@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Client, HttpError};
 use crate::profile::{Escaping, Profile, TemplateValues, fill};
-use crate::record::{Job, JobStatus, Phase, Timestamp};
+use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
 
 /// Waits before the second and the third try of a connection.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
@@ -93,9 +93,9 @@ impl Post {
 
     fn judge(&self, outcome: Result<Answer, HttpError>, profile: &Profile, received: Timestamp) -> JobStatus {
         let place = format!("{} {}", self.method, self.url);
-        let ended = |phase: Phase, reason: &str, message: String| JobStatus {
+        let ended = |phase: Phase, reason: Reason, message: String| JobStatus {
             phase,
-            reason: Some(reason.to_owned()),
+            reason: Some(reason),
             message: Some(message),
             ended_at: (phase == Phase::Rejected).then_some(received),
             ..JobStatus::default()
@@ -103,16 +103,20 @@ impl Post {
         let answer = match outcome {
             Ok(answer) => answer,
             Err(HttpError::NotConnected(what)) => {
-                return ended(Phase::Rejected, "NotConnected", format!("{place}: {what}, {} times", BACKOFF.len() + 1));
+                return ended(
+                    Phase::Rejected,
+                    Reason::NotConnected,
+                    format!("{place}: {what}, {} times", BACKOFF.len() + 1),
+                );
             }
             Err(HttpError::Invalid(what)) => {
-                return ended(Phase::Rejected, "InvalidRequest", format!("{place}: {what}"));
+                return ended(Phase::Rejected, Reason::InvalidRequest, format!("{place}: {what}"));
             }
             Err(HttpError::NoAnswer(what)) => {
-                return ended(Phase::Unknown, "NoAnswer", format!("{place}: {what}; it may run"));
+                return ended(Phase::Unknown, Reason::NoAnswer, format!("{place}: {what}; it may run"));
             }
             Err(cut @ HttpError::Truncated(status, _)) => {
-                let unknown = ended(Phase::Unknown, "AnswerCut", format!("{place}: {cut}; it may run"));
+                let unknown = ended(Phase::Unknown, Reason::AnswerCut, format!("{place}: {cut}; it may run"));
                 return JobStatus { http_status: Some(status), ..unknown };
             }
         };
@@ -125,18 +129,18 @@ impl Post {
         if !profile.submit.accepted.contains(&answer.status) {
             let what = format!("{place}: {}", answer.summary());
             if refuses(answer.status) {
-                return told(ended(Phase::Rejected, "Refused", what));
+                return told(ended(Phase::Rejected, Reason::Refused, what));
             }
             let id = profile.job_id(&answer.body);
             return JobStatus {
                 job_id: id,
-                ..told(ended(Phase::Unknown, "NotAccepted", format!("{what}; it may run")))
+                ..told(ended(Phase::Unknown, Reason::NotAccepted, format!("{what}; it may run")))
             };
         }
         match profile.job_id(&answer.body) {
             None => told(ended(
                 Phase::Unknown,
-                "NoJobId",
+                Reason::NoJobId,
                 format!("{place}: no id at {} in {}; it may run", profile.submit.id.join(", "), answer.summary()),
             )),
             Some(id) => JobStatus {
@@ -165,7 +169,7 @@ pub(super) fn collapsed(status: JobStatus, other: &str) -> JobStatus {
     let id = status.job_id.as_deref().map(|id| escape::start(id, 100)).unwrap_or_default();
     JobStatus {
         phase: Phase::Failed,
-        reason: Some("Collapsed".to_owned()),
+        reason: Some(Reason::Collapsed),
         message: Some(format!("the target answered the id {id}, which it had given to {other}")),
         ended_at: status.accepted_at,
         ..status

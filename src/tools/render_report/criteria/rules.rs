@@ -10,7 +10,7 @@ use crate::escape;
 use crate::figures::outcome::{Outcome, count};
 use crate::figures::tally::{JobEntry, JobTally};
 use crate::figures::{counted, jobs, listed};
-use crate::record::{CaptureResult, Exception, Logs, StagePhase, Verdict};
+use crate::record::{CaptureResult, Exception, Logs, Reason, StagePhase, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
 /// What a run is judged by where nothing else was asked for.
@@ -118,7 +118,9 @@ fn fate(entry: &JobEntry) -> String {
         None => String::new(),
     };
     let why = match outcome {
-        Outcome::Failed | Outcome::Rejected | Outcome::TimedOut => entry.message.as_ref().or(entry.reason.as_ref()),
+        Outcome::Failed | Outcome::Rejected | Outcome::TimedOut => {
+            entry.message.as_deref().or(entry.reason.as_ref().map(Reason::as_str))
+        }
         // That its id was forgotten is all there is to say of a lost one.
         _ => None,
     };
@@ -321,7 +323,7 @@ fn shortcoming(log: &Logs) -> Option<String> {
         (CaptureResult::Partial, _) => "a part of it",
         (CaptureResult::Error, _) => "nothing usable",
     };
-    let why = log.status.message.as_ref().or(log.status.reason.as_ref());
+    let why = log.status.message.as_deref().or(log.status.reason.as_ref().map(Reason::as_str));
     let why = why.map(|why| format!(", {}", escape::start(why, QUOTED))).unwrap_or_default();
     Some(format!("{} ({what}{why})", service(log)))
 }

@@ -6,7 +6,7 @@ use super::Scene;
 use crate::escape;
 use crate::figures::tally::JobEntry;
 use crate::html::block;
-use crate::record::JobStatus;
+use crate::record::{Flag, JobStatus};
 use crate::tools::render_report::page::{self, LISTED_IN_HTML, Page};
 
 /// How many characters of a body, and of any other text of the target, are shown.
@@ -47,7 +47,7 @@ fn details(scene: &Scene<'_>, entry: &JobEntry, left: &mut usize) -> String {
         entry.outcome
     );
     if let Some(reason) = &entry.reason {
-        let _ = write!(summary, " {}", shown(reason));
+        let _ = write!(summary, " {}", shown(reason.as_str()));
     }
     let mut list = String::from("<dl>");
     let mut put = |label: &str, markup: Option<String>| {
@@ -58,7 +58,7 @@ fn details(scene: &Scene<'_>, entry: &JobEntry, left: &mut usize) -> String {
     let unheard = JobStatus::default();
     let status = entry.job.as_ref().map_or(&unheard, |job| &job.status);
     put("phase", Some(entry.outcome.column()));
-    put("reason", entry.reason.as_deref().map(shown));
+    put("reason", entry.reason.as_ref().map(|reason| shown(reason.as_str())));
     put("message", entry.message.as_deref().map(shown));
     put("job id", status.job_id.as_deref().map(mono));
     put("trace id", status.trace_id.as_deref().map(|id| trace(scene, id)));
@@ -68,7 +68,11 @@ fn details(scene: &Scene<'_>, entry: &JobEntry, left: &mut usize) -> String {
     put("source", entry.job.as_ref().map(|job| job.spec.source.as_str()).filter(|source| !source.is_empty()).map(mono));
     put("submitted", status.submitted_at.map(|at| format!("{at}")));
     put("ended", status.ended_at.map(|at| format!("{at}")));
-    put("flags", (!status.flags.is_empty()).then(|| shown(&status.flags.join(", "))));
+    put(
+        "flags",
+        (!status.flags.is_empty())
+            .then(|| shown(&status.flags.iter().map(Flag::as_str).collect::<Vec<_>>().join(", "))),
+    );
     list.push_str("</dl>\n");
     if let Some(body) = &status.body {
         list += &verbatim(scene, body, left);

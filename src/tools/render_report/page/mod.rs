@@ -121,7 +121,7 @@ pub(super) fn failures(page: &mut Page, figures: &Figures) {
             pen.safe(&entry.name),
             entry.outcome.to_string(),
             entry.failed_stage().map_or_else(dash, |text| pen.safe(text)),
-            entry.reason.as_deref().map_or_else(dash, |text| pen.safe(text)),
+            entry.reason.as_ref().map_or_else(dash, |reason| pen.safe(reason.as_str())),
             entry.message.as_deref().map_or_else(dash, |message| pen.safe(&escape::start(message, MESSAGE))),
         ]
     });
@@ -222,7 +222,7 @@ pub(super) fn jobs(page: &mut Page, figures: &Figures) {
             measured(entry.times.run),
             measured(entry.times.end_to_end),
             polls.map_or_else(dash, |polls| polls.sent.to_string()),
-            entry.reason.as_deref().map_or_else(dash, |text| pen.safe(text)),
+            entry.reason.as_ref().map_or_else(dash, |reason| pen.safe(reason.as_str())),
         ]
     });
     page.table(&["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason"], rows);

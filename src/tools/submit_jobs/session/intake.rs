@@ -4,7 +4,7 @@ use super::Session;
 use crate::cli::{Exit, Failure};
 use crate::input::Permits;
 use crate::ndjson::{Line, Read, Writer};
-use crate::record::{Job, JobStatus, Kind, Phase, Record, Run, RunSpec, differences};
+use crate::record::{Job, JobStatus, Kind, Phase, Reason, Record, Run, RunSpec, differences};
 use crate::runs::write_status;
 use crate::tools::submit_jobs::admission::Admission;
 
@@ -52,7 +52,7 @@ impl Session<'_> {
         if !self.admission.is_closed() {
             let message = "only the closed model hears when warm-up jobs have ended: type `submit-jobs --concurrency N --slots FIFO | \
                  poll-jobs --slots FIFO`, or stage without --warmup";
-            self.abort(Exit::Usage, "NoSlots", message.to_owned());
+            self.abort(Exit::Usage, Reason::NoSlots, message.to_owned());
         }
     }
 
@@ -77,7 +77,7 @@ impl Session<'_> {
             permits.give();
             let status = JobStatus {
                 phase: Phase::Rejected,
-                reason: Some("NoSource".to_owned()),
+                reason: Some(Reason::NoSource),
                 message: Some("the record has no spec.source".to_owned()),
                 observed_at: Some(self.clock.now()),
                 ..JobStatus::default()

@@ -19,7 +19,7 @@ use crate::http::{BaseUrl, Client, ClientFactory, Connections};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{Aborted, Job, Kind, Phase, Record, RunStatus, Timestamp};
+use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Timestamp};
 use crate::runs::{Runs, write_status};
 use crate::slots;
 use crate::units;
@@ -164,14 +164,14 @@ impl<'a> Session<'a> {
         match health::probe_with_hint(exchange, &self.base, &self.profile, &self.clock, &mut self.offset) {
             Ok(settings) => self.settings = settings,
             Err(unhealthy) => {
-                let reason = if unhealthy.is_unreachable { "TargetAbsent" } else { "TargetUnhealthy" };
+                let reason = if unhealthy.is_unreachable { Reason::TargetAbsent } else { Reason::TargetUnhealthy };
                 self.abort(Exit::Unreachable, reason, unhealthy.message);
             }
         }
     }
 
     /// Nothing more will be submitted; the first reason is the one that counts.
-    fn abort(&mut self, exit: Exit, reason: &str, message: String) {
+    fn abort(&mut self, exit: Exit, reason: Reason, message: String) {
         if self.aborted.is_some() {
             return;
         }
@@ -179,12 +179,12 @@ impl<'a> Session<'a> {
             self.console.say(&message);
         }
         let by = self.console.tool().to_owned();
-        self.aborted = Some((exit, Aborted { by, reason: reason.to_owned(), message, at: self.clock.now() }));
+        self.aborted = Some((exit, Aborted { by, reason, message, at: self.clock.now() }));
     }
 
     fn interrupt(&mut self) {
         let signal = self.stop.signal().unwrap_or_default();
-        self.abort(Exit::Signal(signal), "Interrupted", "a signal asked for the end".to_owned());
+        self.abort(Exit::Signal(signal), Reason::Interrupted, "a signal asked for the end".to_owned());
     }
 
     fn serve(&mut self, happened: &Receiver<Event>, permits: &Permits, out: &mut Writer<'_>) -> Result<(), Failure> {
@@ -278,7 +278,7 @@ impl<'a> Session<'a> {
             Event::Line(Input::Failed(error)) | Event::Source(Input::Failed(error)) => {
                 self.input_ended = true;
                 let message = format!("stdin: {error}; nothing more is submitted");
-                self.abort(Exit::InputOutput, "InputFailed", message);
+                self.abort(Exit::InputOutput, Reason::InputFailed, message);
             }
             Event::Source(Input::Item(Err(broken))) => {
                 self.account.take(Read::Broken(broken), &self.console);
@@ -307,7 +307,7 @@ impl<'a> Session<'a> {
             slots::Event::WriterGone => {
                 self.abort(
                     Exit::InputOutput,
-                    "PollerGone",
+                    Reason::PollerGone,
                     format!("--slots {slots}: poll-jobs is gone, nobody tells when a job ends"),
                 );
             }
@@ -316,7 +316,7 @@ impl<'a> Session<'a> {
                 let what = format!(
                     "--slots {slots}: no poll-jobs opened it within {waited}: pipe into `poll-jobs --slots {slots}`"
                 );
-                self.abort(Exit::InputOutput, "NoPoller", what);
+                self.abort(Exit::InputOutput, Reason::NoPoller, what);
             }
         }
         Ok(())
@@ -344,13 +344,13 @@ impl<'a> Session<'a> {
             }
         }
         self.admission.answered(status.phase == Phase::Submitted);
-        self.unconnected = if status.reason.as_deref() == Some("NotConnected") { self.unconnected + 1 } else { 0 };
+        self.unconnected = if status.reason == Some(Reason::NotConnected) { self.unconnected + 1 } else { 0 };
         if self.unconnected == GONE_AFTER {
             let message = format!(
                 "{}; {GONE_AFTER} jobs in a row: the target is gone",
                 status.message.as_deref().unwrap_or_default()
             );
-            self.abort(Exit::Unreachable, "TargetGone", message);
+            self.abort(Exit::Unreachable, Reason::TargetGone, message);
         }
         write_status(&mut record, &status)?;
         out.record(&record)
