@@ -1,4 +1,4 @@
-//! How much memory and time `capture-prom` takes for answers of 200 MiB: it should be far below 32 MiB and not grow with the
+//! Memory and time of `capture-prom` for answers of 200 MiB: it should be far below 32 MiB and not grow with the
 //! answer. A server in this process makes the answers up as it sends them; the tool runs as a process of its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it prints figures, and ends where it cannot measure")]
 
@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How large the answers to one query are, all chunks together.
+/// The size of the answers to one query, all chunks together.
 const TOTAL: usize = 200 << 20;
 const MIB: f64 = (1 << 20) as f64;
 /// The window's start.

@@ -1,4 +1,4 @@
-//! How punctual and how large `poll-jobs` is with ten thousand jobs in flight, each polled once a second.
+//! Punctuality and memory of `poll-jobs` with ten thousand jobs in flight, each polled once a second.
 //!
 //! The stand-in runs in this process and shares the machine's cores with the tool, so what is shown is what is left to it.
 //! The goal: 99 % of the polls less than 10 ms late, in less than 64 MiB.

@@ -204,7 +204,7 @@ fn console(file: &str) {
     assert!(ran > 0, "{file} has no console block");
 }
 
-/// What a reader finds at the root of the project, read-only, beside the staged files.
+/// The files that a reader finds at the root of the project, read-only, beside the staged files.
 fn link_project(dir: &Path) {
     for name in ["fixtures", "profiles"] {
         std::os::unix::fs::symlink(root().join(name), dir.join(name)).unwrap();

@@ -8,7 +8,7 @@
 pub(crate) struct Section {
     /// Without its colon.
     pub title: String,
-    /// What stands in it, in order.
+    /// Its content, in order.
     pub blocks: Vec<Block>,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Block {
 
 /// The section whose lines are commands, not prose.
 const COMMANDS: &str = "Examples";
-/// Where lines go that stand before the first title.
+/// The title of lines that precede the first title.
 const UNTITLED: &str = "Notes";
 
 /// Takes `text` apart.
@@ -51,7 +51,7 @@ pub(crate) fn sections(text: &str) -> Vec<Section> {
     sections
 }
 
-/// How far a line is indented where it begins something of its own.
+/// The indentation of a line that begins a paragraph or a term.
 const INDENT: usize = 2;
 
 impl Section {

@@ -48,7 +48,7 @@ pub struct Args {
     pub what: Vec<What>,
 }
 
-/// What can be written.
+/// The kinds of files that can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum What {
     /// Man pages of section 1

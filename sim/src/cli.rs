@@ -1,4 +1,4 @@
-//! What the binary does: serve in the foreground, or run a command against a stand-in of its own.
+//! The binary: serves in the foreground, or runs a command against a stand-in of its own.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

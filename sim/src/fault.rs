@@ -1,8 +1,8 @@
-//! Faults on demand: what goes wrong, and for whom.
+//! Faults on demand: their kinds, and the jobs or requests that they strike.
 
 use std::str::FromStr;
 
-use crate::dice::{Dice, Purpose};
+use crate::chance::{Purpose, SeededChance};
 use crate::stage::Stage;
 
 /// Whom a fault strikes: certain ordinals (the n-th job or request, from 1), or a share of them by seeded chance.
@@ -41,7 +41,7 @@ pub struct StatusFault {
 pub struct StatusWord {
     /// The pipeline's own word: queued, running, done or failed.
     pub word: String,
-    /// What is sent in its place.
+    /// The word that is sent in its place.
     pub sent: String,
 }
 
@@ -75,28 +75,28 @@ pub(crate) enum Kind {
 }
 
 impl Which {
-    /// Whether the fault strikes ordinal `n`; `salt` tells apart several flags of one kind.
-    fn strikes(&self, dice: Dice, kind: Kind, salt: u64, n: u64) -> bool {
+    /// Returns true if the fault strikes ordinal `n`; `salt` tells apart several flags of one kind.
+    fn strikes(&self, chance: SeededChance, kind: Kind, salt: u64, n: u64) -> bool {
         match self {
             Self::Nth(ordinals) => ordinals.contains(&n),
-            Self::Share(share) => dice.unit(Purpose::Fault, [kind as u64, salt, n]) < *share,
+            Self::Share(share) => chance.unit(Purpose::Fault, [kind as u64, salt, n]) < *share,
         }
     }
 }
 
-/// Whether any of the flags of one kind strikes ordinal `n`.
-pub(crate) fn any(flags: &[Which], dice: Dice, kind: Kind, n: u64) -> bool {
-    (0..).zip(flags).any(|(salt, which)| which.strikes(dice, kind, salt, n))
+/// Returns true if any of the flags of one kind strikes ordinal `n`.
+pub(crate) fn any(flags: &[Which], chance: SeededChance, kind: Kind, n: u64) -> bool {
+    (0..).zip(flags).any(|(salt, which)| which.strikes(chance, kind, salt, n))
 }
 
-/// Whether any of the stage flags of one kind strikes this stage of job `n`.
-pub(crate) fn any_stage(flags: &[StageFault], dice: Dice, kind: Kind, stage: Stage, n: u64) -> bool {
-    (0..).zip(flags).any(|(salt, fault)| fault.stage == stage && fault.which.strikes(dice, kind, salt, n))
+/// Returns true if any of the stage flags of one kind strikes this stage of job `n`.
+pub(crate) fn any_stage(flags: &[StageFault], chance: SeededChance, kind: Kind, stage: Stage, n: u64) -> bool {
+    (0..).zip(flags).any(|(salt, fault)| fault.stage == stage && fault.which.strikes(chance, kind, salt, n))
 }
 
 /// The first of the status flags that strikes request `n`.
-pub(crate) fn first_status(flags: &[StatusFault], dice: Dice, kind: Kind, n: u64) -> Option<&StatusFault> {
-    (0..).zip(flags).find(|(salt, fault)| fault.which.strikes(dice, kind, *salt, n)).map(|(_, fault)| fault)
+pub(crate) fn first_status(flags: &[StatusFault], chance: SeededChance, kind: Kind, n: u64) -> Option<&StatusFault> {
+    (0..).zip(flags).find(|(salt, fault)| fault.which.strikes(chance, kind, *salt, n)).map(|(_, fault)| fault)
 }
 
 impl FromStr for Which {
@@ -200,10 +200,10 @@ mod tests {
 
     #[test]
     fn two_flags_of_one_share_strike_independently() {
-        let dice = Dice::new(3);
+        let chance = SeededChance::new(3);
         let half = Which::Share(0.5);
         let differ = (1..=100)
-            .filter(|n| half.strikes(dice, Kind::Fail, 0, *n) != half.strikes(dice, Kind::Fail, 1, *n))
+            .filter(|n| half.strikes(chance, Kind::Fail, 0, *n) != half.strikes(chance, Kind::Fail, 1, *n))
             .count();
         assert!((25..75).contains(&differ), "{differ}");
     }

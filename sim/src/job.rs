@@ -1,4 +1,4 @@
-//! One job: what is known of it, and the document that a poll is answered with.
+//! One job: its state, and the document that answers a poll.
 
 use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,7 +10,7 @@ use crate::options::StageShape;
 use crate::stage::Stage;
 use crate::trace::TraceParent;
 
-/// Where a job, or one of its stages, stands.
+/// The state of a job or of one of its stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Queued,
@@ -19,7 +19,7 @@ pub(crate) enum Status {
     Failed,
 }
 
-/// How documents are written: the form of a stage, and words spelt otherwise.
+/// The spelling of documents: the form of a stage, and status words spelt otherwise.
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) shape: StageShape,
@@ -39,7 +39,7 @@ pub(crate) struct Job {
     pub(crate) status: Status,
     pub(crate) error: Option<String>,
     pub(crate) stages: [Option<StageState>; 8],
-    /// How many inputs of the joining stage have arrived.
+    /// The number of inputs of the joining stage that have arrived.
     pub(crate) joined: u8,
     pub(crate) polls: u64,
     pub(crate) key: Option<String>,

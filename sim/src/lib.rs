@@ -21,13 +21,14 @@
 
 mod api;
 mod broker;
+mod chance;
 pub mod cli;
 mod clock;
-mod dice;
 mod fault;
 mod jaeger;
 mod job;
 mod log;
+mod message;
 mod options;
 mod params;
 mod pipeline;

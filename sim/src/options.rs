@@ -1,4 +1,4 @@
-//! Every knob of the stand-in: the flags of the binary, and what tests set directly.
+//! Every option of the stand-in: the flags of the binary, which tests set directly.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use clap::{Args, Parser, ValueEnum};
 use crate::fault::{StageFault, StageTime, StatusFault, StatusWord, Which};
 use crate::units;
 
-/// What a stand-in is started with.
+/// The options of a stand-in.
 ///
 /// `Options::default()` is a healthy pipeline at real speed; [`Options::from_flags`] reads the same flags as the binary, which is how
 /// tests ask for faults.
@@ -57,11 +57,11 @@ pub struct Options {
     #[arg(long, value_name = "SHAPE", default_value = "object")]
     pub stage_shape: StageShape,
 
-    /// What the stand-in shows of itself.
+    /// The telemetry that the stand-in offers.
     #[command(flatten)]
     pub observe: Observe,
 
-    /// What goes wrong on purpose.
+    /// The faults that it injects.
     #[command(flatten)]
     pub faults: Faults,
 }
@@ -75,7 +75,7 @@ pub enum StageShape {
     String,
 }
 
-/// What the stand-in shows of itself: metrics, a Prometheus query API over its own scrapes, a Jaeger query API over its own spans.
+/// The telemetry that the stand-in offers: metrics, a Prometheus query API over its own scrapes, a Jaeger query API over its own spans.
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Observability")]
 pub struct Observe {
@@ -118,7 +118,7 @@ pub struct Observe {
     pub span_delay: Duration,
 }
 
-/// Which of Jaeger's query APIs there are.
+/// The query APIs that Jaeger has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum JaegerApi {
     /// Search under /api/traces only
@@ -129,24 +129,7 @@ pub enum JaegerApi {
     Both,
 }
 
-impl Default for Observe {
-    fn default() -> Self {
-        Self {
-            metrics_listen: None,
-            prom_listen: None,
-            scrape_interval: Duration::from_secs(1),
-            jaeger_listen: None,
-            jaeger_api: JaegerApi::Both,
-            jaeger_page: 1000,
-            otlp: None,
-            #[cfg(feature = "amqp")]
-            amqp: None,
-            span_delay: Duration::from_millis(200),
-        }
-    }
-}
-
-/// What goes wrong on purpose.
+/// Faults that are injected on purpose.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 #[command(next_help_heading = "Faults (WHICH is 3, or 3,5, or 10%; each flag may be repeated)")]
 pub struct Faults {
@@ -245,21 +228,9 @@ pub struct Faults {
 }
 
 impl Default for Options {
+    /// The defaults of the flags, whatever `OLLAMA_NUM_PARALLEL` says.
     fn default() -> Self {
-        Self {
-            listen: None,
-            data: PathBuf::from(".stack-data"),
-            worker_root: "/data".to_owned(),
-            logs: None,
-            seed: None,
-            time_scale: 1.0,
-            stage_time: Vec::new(),
-            num_parallel: 8,
-            max_attempts: 3,
-            stage_shape: StageShape::Object,
-            observe: Observe::default(),
-            faults: Faults::default(),
-        }
+        Self::from_flags(["--num-parallel", "8"]).expect("the defaults of the flags are valid")
     }
 }
 
@@ -284,8 +255,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_flags_are_the_defaults() {
-        assert_eq!(Options::from_flags(["--num-parallel", "8"]).unwrap(), Options::default());
+    fn the_default_is_a_healthy_pipeline_at_real_speed() {
+        let options = Options::default();
+        assert_eq!(options.faults, Faults::default());
+        assert_eq!((options.time_scale, options.num_parallel, options.max_attempts, options.seed), (1.0, 8, 3, None));
+        assert_eq!((options.observe.jaeger_page, options.observe.scrape_interval), (1000, Duration::from_secs(1)));
     }
 
     #[test]

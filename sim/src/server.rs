@@ -20,27 +20,23 @@ use tower::ServiceExt;
 /// Connections that may wait to be accepted: a burst of POSTs is not to be refused by accident.
 const BACKLOG: u32 = 1024;
 
-/// What handlers may know and say about the connection that a request came by.
+/// The state of a connection that its requests' handlers share.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     /// Set when the answer being given is the last before the server dies.
     pub(crate) last_answer: AtomicBool,
 }
 
-/// A bound address: with a listener behind it, or with nobody, so that connections are refused and the port is still ours.
+/// A bound address: with a listener behind it, or without one, so that connections are refused and the port is still ours.
 #[derive(Debug)]
-pub(crate) enum Door {
+pub(crate) enum Endpoint {
     Open(TcpListener),
     Shut(TcpSocket),
 }
 
-impl Door {
+impl Endpoint {
     /// Binds an address, or a free port of 127.0.0.1.
-    pub(crate) fn open(address: Option<SocketAddr>) -> io::Result<Self> {
-        Self::new(address, true)
-    }
-
-    pub(crate) fn new(address: Option<SocketAddr>, open: bool) -> io::Result<Self> {
+    pub(crate) fn bind(address: Option<SocketAddr>, open: bool) -> io::Result<Self> {
         let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let bound = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;

@@ -16,7 +16,7 @@ use crate::log::Logs;
 use crate::options::Options;
 use crate::pipeline::Pipeline;
 use crate::prometheus::Prometheus;
-use crate::server::Door;
+use crate::server::Endpoint;
 use crate::stats::Stats;
 use crate::telemetry::{Exporter, Recorder};
 use crate::{api, jaeger, prometheus, workers};
@@ -24,7 +24,7 @@ use crate::{api, jaeger, prometheus, workers};
 /// A stand-in pipeline, serving on loopback from a thread of its own until it is dropped.
 #[derive(Debug)]
 pub struct Sim {
-    addresses: Addresses,
+    addresses: PerServer<SocketAddr>,
     logs: PathBuf,
     pipeline: Arc<Pipeline>,
     seed: u64,
@@ -34,19 +34,13 @@ pub struct Sim {
     _private: Option<TempDir>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Addresses {
-    api: SocketAddr,
-    metrics: SocketAddr,
-    prometheus: SocketAddr,
-    jaeger: SocketAddr,
-}
-
-struct Doors {
-    api: Door,
-    metrics: Door,
-    prometheus: Door,
-    jaeger: Door,
+/// One value for each of the stand-in's servers.
+#[derive(Debug)]
+struct PerServer<T> {
+    api: T,
+    metrics: T,
+    prometheus: T,
+    jaeger: T,
 }
 
 impl Sim {
@@ -58,8 +52,14 @@ impl Sim {
     pub fn start(options: Options) -> io::Result<Self> {
         let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let doors = Doors::bind(&runtime, &options)?;
-        let addresses = doors.addresses()?;
+        let endpoints = bind(&runtime, &options)?;
+        let addresses = PerServer {
+            api: endpoints.api.address()?,
+            metrics: endpoints.metrics.address()?,
+            prometheus: endpoints.prometheus.address()?,
+            jaeger: endpoints.jaeger.address()?,
+        };
+        let instance = addresses.metrics.to_string();
         let (logs, private) = log_directory(options.logs.as_deref())?;
         let clock = Clock::new(options.faults.clock_offset);
         let writers = Logs::open(&logs, clock)?;
@@ -73,31 +73,31 @@ impl Sim {
         let thread = std::thread::Builder::new().name("pipeline-sim".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    // Either a word or the end of the sender means stop.
+                    // A message or the end of the sender means stop.
                     _stop = stopped => {}
-                    () = run(served, doors, addresses, courier) => {}
+                    () = run(served, endpoints, instance, courier) => {}
                 }
             });
         })?;
         Ok(Self { addresses, logs, pipeline, seed, stop: Some(stop), thread: Some(thread), _private: private })
     }
 
-    /// Where the job API is: `http://127.0.0.1:PORT`.
+    /// The address of the job API: `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addresses.api)
     }
 
-    /// Where the services expose their metrics, each under `/<service>/metrics`.
+    /// The address of the services' metrics, each under `/<service>/metrics`.
     pub fn metrics_url(&self) -> String {
         format!("http://{}", self.addresses.metrics)
     }
 
-    /// Where the Prometheus query API is, or would be but for `--prom-down`.
+    /// The address of the Prometheus query API. Nobody listens there with `--prom-down`.
     pub fn prometheus_url(&self) -> String {
         format!("http://{}", self.addresses.prometheus)
     }
 
-    /// Where the Jaeger query API is, or would be but for `--jaeger-down`.
+    /// The address of the Jaeger query API. Nobody listens there with `--jaeger-down`.
     pub fn jaeger_url(&self) -> String {
         format!("http://{}", self.addresses.jaeger)
     }
@@ -112,12 +112,12 @@ impl Sim {
         self.seed
     }
 
-    /// Lets go what `--hold` holds up, now and from now on, as a SIGUSR1 does for the binary.
+    /// Releases the jobs that `--hold` holds up, now and from now on, as a SIGUSR1 does for the binary.
     pub fn release(&self) {
         self.pipeline.release();
     }
 
-    /// What was seen so far.
+    /// The counts so far.
     pub fn stats(&self) -> Stats {
         self.pipeline.stats()
     }
@@ -135,42 +135,30 @@ impl Drop for Sim {
     }
 }
 
-impl Doors {
-    fn bind(runtime: &Runtime, options: &Options) -> io::Result<Self> {
-        let _inside = runtime.enter();
-        let (observe, faults) = (&options.observe, &options.faults);
-        Ok(Self {
-            api: Door::open(options.listen)?,
-            metrics: Door::open(observe.metrics_listen)?,
-            prometheus: Door::new(observe.prom_listen, !faults.prom_down)?,
-            jaeger: Door::new(observe.jaeger_listen, !faults.jaeger_down)?,
-        })
-    }
-
-    fn addresses(&self) -> io::Result<Addresses> {
-        Ok(Addresses {
-            api: self.api.address()?,
-            metrics: self.metrics.address()?,
-            prometheus: self.prometheus.address()?,
-            jaeger: self.jaeger.address()?,
-        })
-    }
+fn bind(runtime: &Runtime, options: &Options) -> io::Result<PerServer<Endpoint>> {
+    let _inside = runtime.enter();
+    let (observe, faults) = (&options.observe, &options.faults);
+    Ok(PerServer {
+        api: Endpoint::bind(options.listen, true)?,
+        metrics: Endpoint::bind(observe.metrics_listen, true)?,
+        prometheus: Endpoint::bind(observe.prom_listen, !faults.prom_down)?,
+        jaeger: Endpoint::bind(observe.jaeger_listen, !faults.jaeger_down)?,
+    })
 }
 
 /// Serves and works until dropped. All but the job API go on after `--die-after`, as separate processes would.
-async fn run(pipeline: Arc<Pipeline>, doors: Doors, addresses: Addresses, courier: Courier) {
-    let instance = addresses.metrics.to_string();
+async fn run(pipeline: Arc<Pipeline>, endpoints: PerServer<Endpoint>, instance: String, courier: Courier) {
     let interval = pipeline.options.observe.scrape_interval;
     let prom = Arc::new(Prometheus::new(Arc::clone(&pipeline), instance, interval));
     let unseen = || {};
     let connected = || pipeline.count(|counts| counts.connections += 1);
     tokio::join!(
-        doors.api.serve(api::router(Arc::clone(&pipeline)), connected),
-        doors.metrics.serve(prometheus::metrics_router(Arc::clone(&prom)), unseen),
-        doors.prometheus.serve(prometheus::router(Arc::clone(&prom)), unseen),
-        doors.jaeger.serve(jaeger::router(Arc::clone(&pipeline)), unseen),
+        endpoints.api.serve(api::router(Arc::clone(&pipeline)), connected),
+        endpoints.metrics.serve(prometheus::metrics_router(Arc::clone(&prom)), unseen),
+        endpoints.prometheus.serve(prometheus::router(Arc::clone(&prom)), unseen),
+        endpoints.jaeger.serve(jaeger::router(Arc::clone(&pipeline)), unseen),
         prom.scrape_forever(),
-        courier.run(Arc::clone(&pipeline)),
+        courier.run(|message| pipeline.message_confirmed(message)),
         workers::gpu(Arc::clone(&pipeline)),
         workers::io(Arc::clone(&pipeline)),
     );

@@ -1,4 +1,4 @@
-//! The pipeline's shape: its stages, who works on them, what follows what, and how long each takes.
+//! The pipeline's shape: its stages, their workers, order and durations.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,7 +38,7 @@ pub(crate) enum Worker {
     Io,
 }
 
-/// Who holds the GPU's memory.
+/// A model that holds the GPU's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Tenant {
     /// The speech model.
@@ -60,32 +60,38 @@ impl Stage {
         Self::Persist,
     ];
 
+    /// Name, queue, seconds alone on the GPU for a small file, and the stages that it publishes to.
+    const fn profile(self) -> (&'static str, &'static str, f64, &'static [Self]) {
+        match self {
+            Self::Whisper => ("whisper", "stage.whisper", 4.0, &[Self::L1]),
+            Self::L1 => ("l1", "stage.l1", 3.0, &[Self::Decide, Self::SummarizeL1]),
+            Self::Decide => ("decide", "stage.decide", 0.8, &[Self::L2]),
+            Self::SummarizeL1 => ("summarize_l1", "stage.summarize_l1", 2.0, &[Self::L0]),
+            Self::L2 => ("l2", "stage.l2", 3.5, &[Self::SummarizeL2]),
+            Self::SummarizeL2 => ("summarize_l2", "stage.summarize_l2", 2.0, &[Self::L0]),
+            Self::L0 => ("l0", "stage.l0", 1.5, &[Self::Persist]),
+            Self::Persist => ("persist", "stage.persist", 0.2, &[]),
+        }
+    }
+
     /// The name used in job documents, logs, spans and flags.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Whisper => "whisper",
-            Self::L1 => "l1",
-            Self::Decide => "decide",
-            Self::SummarizeL1 => "summarize_l1",
-            Self::L2 => "l2",
-            Self::SummarizeL2 => "summarize_l2",
-            Self::L0 => "l0",
-            Self::Persist => "persist",
-        }
+        self.profile().0
     }
 
     /// The broker queue that its messages lie on.
     pub(crate) const fn queue(self) -> &'static str {
-        match self {
-            Self::Whisper => "stage.whisper",
-            Self::L1 => "stage.l1",
-            Self::Decide => "stage.decide",
-            Self::SummarizeL1 => "stage.summarize_l1",
-            Self::L2 => "stage.l2",
-            Self::SummarizeL2 => "stage.summarize_l2",
-            Self::L0 => "stage.l0",
-            Self::Persist => "stage.persist",
-        }
+        self.profile().1
+    }
+
+    /// The stages that a finished stage publishes to.
+    pub(crate) const fn next(self) -> &'static [Self] {
+        self.profile().3
+    }
+
+    /// Seconds that the stage takes for a small file, alone on the GPU.
+    pub(crate) const fn seconds(self) -> f64 {
+        self.profile().2
     }
 
     /// The stage's place in [`Stage::ALL`].
@@ -93,20 +99,7 @@ impl Stage {
         self as usize
     }
 
-    /// The stages that a finished stage publishes to.
-    pub(crate) const fn next(self) -> &'static [Self] {
-        match self {
-            Self::Whisper => &[Self::L1],
-            Self::L1 => &[Self::Decide, Self::SummarizeL1],
-            Self::Decide => &[Self::L2],
-            Self::L2 => &[Self::SummarizeL2],
-            Self::SummarizeL1 | Self::SummarizeL2 => &[Self::L0],
-            Self::L0 => &[Self::Persist],
-            Self::Persist => &[],
-        }
-    }
-
-    /// How many stages must have finished before this one fires.
+    /// The number of stages that must have finished before this one fires.
     pub(crate) const fn inputs(self) -> u8 {
         if matches!(self, Self::L0) { 2 } else { 1 }
     }
@@ -121,19 +114,6 @@ impl Stage {
             Self::Persist => None,
             Self::Whisper => Some(Tenant::Whisper),
             _ => Some(Tenant::Llm),
-        }
-    }
-
-    /// Seconds that the stage takes for a small file, alone on the GPU.
-    pub(crate) const fn seconds(self) -> f64 {
-        match self {
-            Self::Whisper => 4.0,
-            Self::L1 => 3.0,
-            Self::Decide => 0.8,
-            Self::SummarizeL1 | Self::SummarizeL2 => 2.0,
-            Self::L2 => 3.5,
-            Self::L0 => 1.5,
-            Self::Persist => 0.2,
         }
     }
 }
@@ -166,18 +146,12 @@ impl Worker {
 }
 
 impl Tenant {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Whisper => "whisper",
-            Self::Llm => "llm",
-        }
-    }
-
     /// The word for a tenancy, counting an empty GPU as one.
     pub(crate) const fn word(tenant: Option<Self>) -> &'static str {
         match tenant {
             None => "none",
-            Some(tenant) => tenant.name(),
+            Some(Self::Whisper) => "whisper",
+            Some(Self::Llm) => "llm",
         }
     }
 

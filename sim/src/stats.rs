@@ -1,11 +1,11 @@
-//! What a stand-in saw, for tests to assert on.
+//! The counts of a stand-in, for tests to assert on.
 
 /// Counts since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// `POST /jobs/audio` requests, whatever became of them.
+    /// `POST /jobs/audio` requests, whatever the answer.
     pub posts: u64,
-    /// `GET /jobs/{id}` requests, whatever became of them.
+    /// `GET /jobs/{id}` requests, whatever the answer.
     pub polls: u64,
     /// Jobs created.
     pub accepted: u64,
@@ -41,7 +41,7 @@ pub struct Stats {
     pub jobs: Vec<JobStats>,
 }
 
-/// What a stand-in saw of one job.
+/// The counts and ids of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStats {
     /// The id it runs under (which `--same-id` hides from the client).

@@ -8,8 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::broker::Receipt;
-use crate::dice::Purpose;
-use crate::pipeline::{Ending, Message, Pipeline, Switch};
+use crate::chance::Purpose;
+use crate::message::Message;
+use crate::pipeline::{Ending, Pipeline, Switch};
 use crate::stage::{Stage, Tenant, Worker};
 
 /// Pipeline seconds after which an idle GPU is emptied.
@@ -66,7 +67,7 @@ impl Arbiter {
         let held = self.since.elapsed();
         let (from, to) = (Tenant::word(self.resident), Tenant::word(wanted));
         self.switches += 1;
-        let jitter = pipeline.dice.jitter(Purpose::SwitchTime, [self.switches, 0, 0], SWITCH_JITTER);
+        let jitter = pipeline.chance.jitter(Purpose::SwitchTime, [self.switches, 0, 0], SWITCH_JITTER);
         let unload = self.resident.map_or(0.0, Tenant::unload_seconds) * jitter;
         let load = wanted.map_or(0.0, Tenant::load_seconds) * jitter;
         let (start, began) = (pipeline.clock.now(), Instant::now());

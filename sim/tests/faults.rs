@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::{Rig, source, until};
 use serde_json::json;
 
-/// What a raw connection gives until it is closed, for answers that are no whole HTTP.
+/// The bytes that a raw connection gives until it is closed, for answers that are no whole HTTP.
 fn raw(rig: &Rig, request: &str) -> String {
     let mut stream = TcpStream::connect(rig.sim.url().trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

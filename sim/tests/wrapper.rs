@@ -47,7 +47,7 @@ impl Running {
         Self { child, stdout }
     }
 
-    /// What it still says, and the code it ends with.
+    /// The rest of its stderr, and its exit code.
     fn end(mut self) -> (String, Option<i32>) {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();

@@ -15,43 +15,43 @@ use crate::statistics::Bounds;
 pub struct Comparison {
     /// Its name: `np-8 and np-4`.
     pub metadata: Metadata,
-    /// What was asked.
+    /// The question: level, allowed differences, gate.
     pub spec: ComparisonSpec,
-    /// What was found.
+    /// The answer.
     pub status: ComparisonStatus,
 }
 
-/// What was asked of the comparison.
+/// The question of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComparisonSpec {
     /// The probability, in per cent and in each direction, with which a difference that is not there may be called one.
     pub level_percent: f64,
-    /// In what the runs were allowed to differ.
+    /// The respects in which the runs were allowed to differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_different: Vec<String>,
-    /// From how many per cent on a worse headline figure fails the comparison.
+    /// A headline figure that is worse by more than this many per cent fails the comparison.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fail_if_worse_percent: Option<f64>,
 }
 
-/// What the comparison found.
+/// The answer of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComparisonStatus {
     /// The settings; the first is the reference.
     pub settings: Vec<Setting>,
-    /// In what the runs differ that was allowed to, a sentence each.
+    /// The allowed differences between the runs, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub different: Vec<String>,
     /// The figures.
     pub rows: Vec<Row>,
     /// Each other setting against the reference.
     pub against: Vec<Against>,
-    /// What is missing or doubtful, a sentence each.
+    /// Everything that is missing or doubtful, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
-    /// What came of `failIfWorsePercent`, where that was asked.
+    /// The verdict on `failIfWorsePercent`, if that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }
@@ -74,18 +74,18 @@ pub struct Leg {
     pub label: String,
     /// Its directory, as it was named or found.
     pub directory: String,
-    /// When its run started.
+    /// The start of its run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// The verdict of its report.
     pub verdict: Verdict,
-    /// Where its jobs have gone.
+    /// The numbers of its jobs by outcome.
     pub conservation: Conservation,
-    /// How many doubts its report has.
+    /// The number of doubts in its report.
     pub doubts: u64,
 }
 
-/// In what a figure is counted.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Unit {
     /// Seconds.
@@ -97,7 +97,7 @@ pub enum Unit {
     Count,
 }
 
-/// Which direction is the better one.
+/// The direction that is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Better {
     /// Less is better.
@@ -111,21 +111,21 @@ pub enum Better {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Row {
-    /// What it is called.
+    /// Its name for people.
     pub name: String,
     /// Its name among the figures of a report.
     pub figure: String,
-    /// In what it is counted.
+    /// Its unit.
     pub unit: Unit,
-    /// Which direction is better.
+    /// The direction that is better.
     pub better: Better,
-    /// Whether the verdict rests on it.
+    /// True if the conclusion rests on it.
     pub headline: bool,
-    /// What each setting has of it, in the order of the settings.
+    /// The figure of each setting, in the order of the settings.
     pub cells: Vec<Cell>,
-    /// How each other setting differs from the reference, in their order; fewer where a figure is missing.
+    /// The difference of each other setting from the reference, in their order; fewer if a figure is missing.
     pub differences: Vec<Difference>,
-    /// Why a setting has no figure, a sentence each.
+    /// The reasons why a setting has no figure, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
@@ -145,12 +145,12 @@ pub struct Cell {
     pub high: Option<f64>,
     /// The figure of each leg that has it, by label.
     pub legs: BTreeMap<String, f64>,
-    /// Between which bounds the truth lies, for each leg of which that is known.
+    /// The bounds of each leg's true figure, by label, as far as they are known.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bounds: BTreeMap<String, Bounds>,
 }
 
-/// How one setting differs from the reference in one figure.
+/// The difference of one setting from the reference in one figure.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Difference {
@@ -161,17 +161,17 @@ pub struct Difference {
     /// Its mean over the reference's; absent where that is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
-    /// What of this difference of means polling or scraping may have made, either way; absent where it is not known.
+    /// The part of this difference of means that polling or scraping may have caused, either way; absent if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<f64>,
-    /// What was tested, where the legs allow a test.
+    /// The test, if the legs allow one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Test>,
-    /// How many legs of each setting would show a difference of 10 % of the reference.
+    /// The number of legs of each setting that would show a difference of 10 % of the reference.
     pub ten_percent: TenPercent,
-    /// What the legs show; absent where no claim can be made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub word: Option<Word>,
+    /// The claim that the legs allow; absent if they allow none.
+    #[serde(rename = "word", skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
 }
 
 /// An exact permutation test over legs. It holds whatever the legs' figures are within their bounds.
@@ -181,7 +181,7 @@ pub struct Test {
     /// The share of all splits of the legs whose difference is as large as the one seen, or larger: the largest that the
     /// bounds of the legs allow.
     pub p_higher: f64,
-    /// The share whose difference is as small, or smaller; likewise.
+    /// The share whose difference is as small, or smaller: again the largest that the bounds allow.
     pub p_lower: f64,
     /// The lower end of the interval for the difference: the lowest that the bounds of the legs allow.
     pub low: f64,
@@ -189,20 +189,20 @@ pub struct Test {
     pub high: f64,
 }
 
-/// How many legs of each setting would show a difference of 10 %.
+/// The number of legs of each setting that would show a difference of 10 %.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TenPercent {
-    /// So many; absent where that cannot be said.
+    /// The number; absent if it cannot be computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub legs: Option<u64>,
-    /// In words.
+    /// The same in words.
     pub message: String,
 }
 
-/// What legs show.
+/// A claim about a setting against the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Word {
+pub enum Claim {
     /// The setting is better than the reference.
     Better,
     /// It is worse.
@@ -217,33 +217,47 @@ pub enum Word {
 pub struct Against {
     /// The setting.
     pub setting: String,
-    /// What its headline figures show together; absent where no claim can be made, or where they contradict each other.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub word: Option<Word>,
+    /// The claim that its headline figures allow together; absent if they allow none or contradict each other.
+    #[serde(rename = "word", skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
     /// The same in a sentence.
     pub sentence: String,
-    /// Why no claim can be made, a sentence each.
+    /// The reasons why no claim can be made, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_claim: Vec<String>,
-    /// How sure the intervals are, in per cent; absent where there are none.
+    /// The confidence of the intervals in per cent; absent if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence_percent: Option<f64>,
-    /// How many rows were tested.
+    /// The number of rows that were tested.
     pub tested: u64,
-    /// How many of those would be called better or worse by chance alone, at most and on average.
+    /// The number of those that chance alone would call better or worse, at most and on average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_chance: Option<f64>,
 }
 
-/// Whether a setting is worse by as much as must not be.
+/// The verdict of `--fail-if-worse`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Gate {
     /// Failed where the legs show that a headline figure is worse by so much, Passed where they show that none is,
     /// Incomplete where they cannot tell.
     pub verdict: Verdict,
-    /// Why, a sentence for each setting.
+    /// The cause, a sentence for each setting.
     pub causes: Vec<String>,
+}
+
+impl Row {
+    /// The difference of the setting of this name.
+    pub fn difference(&self, setting: &str) -> Option<&Difference> {
+        self.differences.iter().find(|difference| difference.setting == setting)
+    }
+}
+
+impl ComparisonStatus {
+    /// The rows on which the conclusion rests.
+    pub fn headline(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.headline)
+    }
 }
 
 impl Comparison {

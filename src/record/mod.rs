@@ -31,8 +31,8 @@ pub use captures::{
     TracesStatus, WindowSpec,
 };
 pub use comparison::{
-    Against, Better, Cell, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
-    TenPercent, Test, Unit, Word,
+    Against, Better, Cell, Claim, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
+    TenPercent, Test, Unit,
 };
 pub use fold::{Fold, job_name, warmup_prefix};
 pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom, WARMUP};

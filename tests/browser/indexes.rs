@@ -7,7 +7,7 @@ use stress_suite::tools::render_report;
 use tempfile::TempDir;
 
 use crate::chromium::Chromium;
-use crate::legs::{Shelf, in_turns};
+use crate::legs::{LegsOnDisk, in_turns};
 use crate::page::Page;
 use crate::reports::{ATTACK, DESK, holds_in_every_view};
 use crate::support::tool;
@@ -96,9 +96,9 @@ fn a_comparison_is_a_good_page() {
         (in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0]), "Not told apart"),
         (described, "Described"),
     ] {
-        let shelf = Shelf::of(legs);
-        let out = shelf.path("ab");
-        shelf.compare(&["--out", out.to_str().unwrap()]);
+        let disk = LegsOnDisk::write(legs);
+        let out = disk.path("ab");
+        disk.compare(&["--out", out.to_str().unwrap()]);
         let file = out.join("report.html");
         holds_in_every_view(&mut browser, &file);
         let mut page = Page::open(&mut browser, &file, DESK);

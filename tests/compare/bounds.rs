@@ -1,10 +1,10 @@
-//! What the bounds of each leg allow, against brute force: the claim must hold for all of it.
+//! The bounds of each leg, against brute force: a claim must hold for every figure that they allow.
 
 use proptest::prelude::*;
 use serde_json::json;
 use stress_suite::statistics::{Bounded, Bounds, Shifts};
 
-use crate::legs::{Leg, Shelf, compared, in_turns, row, word};
+use crate::legs::{Leg, LegsOnDisk, compared, in_turns, row, word};
 
 const MEDIAN: &str = "end to end, median";
 const LEVEL: f64 = 0.05;
@@ -89,7 +89,7 @@ fn the_gate_takes_each_leg_at_its_worst_too() {
                 leg.figures().insert(name.to_owned(), json!(value));
             }
         }
-        Shelf::of(legs).compare(&["--fail-if-worse", "5%"]).code
+        LegsOnDisk::write(legs).compare(&["--fail-if-worse", "5%"]).code
     };
     assert_eq!((with(exact(12.0)), with((10.6, 12.0, 12.0)), with((8.0, 12.0, 12.0))), (3, 3, 4));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::legs::{Leg, Shelf, compared, in_turns, sentence, word};
+use crate::legs::{Leg, LegsOnDisk, compared, in_turns, sentence, word};
 
 const MEDIAN: &str = "end to end, median";
 
@@ -20,7 +20,7 @@ fn a_leg_that_is_known_to_have_begun_busy_claims_nothing() {
     let why = "the target was not idle when np-4.1 began: what it still had to do is in the figures";
     assert!(sentence(&comparison).ends_with(why), "{}", sentence(&comparison));
     assert_eq!(comparison["status"]["doubts"], json!(["np-4.1 started when the target was not idle"]));
-    let ran = Shelf::of(busy).compare(&["--fail-if-worse", "5%"]);
+    let ran = LegsOnDisk::write(busy).compare(&["--fail-if-worse", "5%"]);
     assert!(ran.code == 4 && ran.stderr.contains(why), "{} {}", ran.code, ran.stderr);
 }
 

@@ -1,4 +1,4 @@
-//! What is claimed of legs, and what keeps a claim from being made.
+//! The claims that legs allow, and everything that keeps a claim from being made.
 
 use serde_json::json;
 
@@ -108,7 +108,7 @@ fn a_leg_whose_jobs_did_not_all_succeed_claims_nothing_of_its_setting() {
         );
         // The load is of as many jobs as were asked for.
         let flags = if asked == 0 { &["--allow-different", "jobs"][..] } else { &[] };
-        let comparison = crate::legs::Shelf::of(legs).json(flags);
+        let comparison = crate::legs::LegsOnDisk::write(legs).json(flags);
         assert_eq!(word(&comparison, MEDIAN), "", "{succeeded} of {asked}");
         assert!(sentence(&comparison).contains("not all jobs succeeded in np-4.2"), "{comparison}");
     }
@@ -281,9 +281,9 @@ fn four_legs_of_each_attain_less_than_the_level_and_say_so() {
     let legs = |name: &str, first: u64, median: f64| -> Vec<Leg> {
         (0..4).map(|at| leg(&format!("{name}.{at}"), 2 * at + first, median + at as f64 / 10.0)).collect()
     };
-    let shelf = crate::legs::Shelf::of([legs("np-8", 0, 20.0), legs("np-4", 1, 25.0)].concat());
-    let against = &shelf.json(&[])["status"]["against"][0];
+    let disk = crate::legs::LegsOnDisk::write([legs("np-8", 0, 20.0), legs("np-4", 1, 25.0)].concat());
+    let against = &disk.json(&[])["status"]["against"][0];
     // Three of 70 splits in either direction.
     assert_eq!((&against["word"], &against["confidencePercent"]), (&json!("Worse"), &json!(91.428_571)));
-    assert!(shelf.compare(&[]).stdout.contains("| 91.4 % interval |"), "rounded down");
+    assert!(disk.compare(&[]).stdout.contains("| 91.4 % interval |"), "rounded down");
 }

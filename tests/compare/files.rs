@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::legs::{Leg, Shelf, in_turns, jobs, word};
+use crate::legs::{Leg, LegsOnDisk, in_turns, jobs, word};
 
 const MEDIAN: &str = "end to end, median";
 
@@ -22,12 +22,12 @@ fn first(size: u64) -> Vec<u64> {
 
 #[test]
 fn files_of_other_sizes_are_refused_unless_allowed() {
-    let shelf = Shelf::of(with(&first(200_000)));
-    let ran = shelf.compare(&[]);
-    let said = "these runs are not alike: jobs: 12 files, 1.20 MB in all (np-8.1, np-8.2, np-8.3, np-4.1, np-4.3), \
+    let disk = LegsOnDisk::write(with(&first(200_000)));
+    let ran = disk.compare(&[]);
+    let expected = "these runs are not alike: jobs: 12 files, 1.20 MB in all (np-8.1, np-8.2, np-8.3, np-4.1, np-4.3), \
                 12 files, 1.30 MB in all (np-4.2); if they are to be compared all the same, add --allow-different jobs";
-    assert!(ran.code == 2 && ran.stderr.trim_end().ends_with(said), "{} {}", ran.code, ran.stderr);
-    let allowed = shelf.compare(&["--allow-different", "jobs"]);
+    assert!(ran.code == 2 && ran.stderr.trim_end().ends_with(expected), "{} {}", ran.code, ran.stderr);
+    let allowed = disk.compare(&["--allow-different", "jobs"]);
     assert_eq!(allowed.code, 0, "{}", allowed.stderr);
     assert!(allowed.stdout.contains("not alike**: jobs: 12 files, 1.20 MB in all"), "{}", allowed.stdout);
 }
@@ -36,7 +36,7 @@ fn files_of_other_sizes_are_refused_unless_allowed() {
 fn other_sizes_that_add_up_to_the_same_are_other_files() {
     let mut other = first(50_000);
     other[1] = 150_000;
-    let ran = Shelf::of(with(&other)).compare(&[]);
+    let ran = LegsOnDisk::write(with(&other)).compare(&[]);
     assert!(
         ran.code == 2 && ran.stderr.contains("12 files, 1.20 MB in all, of other sizes (np-4.2)"),
         "{}",
@@ -57,7 +57,7 @@ fn neither_the_order_nor_the_warm_up_makes_a_difference() {
         }
         leg.jobs = Some(jobs);
     }
-    let comparison = Shelf::of(legs).json(&[]);
+    let comparison = LegsOnDisk::write(legs).json(&[]);
     assert_eq!(word(&comparison, MEDIAN), "Worse");
     assert!(comparison["status"].get("doubts").is_none(), "{comparison}");
 }
@@ -70,7 +70,7 @@ fn a_leg_that_does_not_tell_is_a_doubt_and_no_difference() {
     without_list[4].jobs = None;
     let fewer = with(&[100_000; 11]);
     for legs in [without_size, without_list, fewer] {
-        let comparison = Shelf::of(legs).json(&[]);
+        let comparison = LegsOnDisk::write(legs).json(&[]);
         let doubt =
             "whether all legs had the same files is not known: jobs.json of np-4.2 does not tell the size of each";
         assert_eq!(comparison["status"]["doubts"], json!([doubt]));
@@ -79,5 +79,5 @@ fn a_leg_that_does_not_tell_is_a_doubt_and_no_difference() {
     // The others still have to be alike.
     let mut legs = with(&first(200_000));
     legs[0].jobs = None;
-    assert_eq!(Shelf::of(legs).compare(&[]).code, 2);
+    assert_eq!(LegsOnDisk::write(legs).compare(&[]).code, 2);
 }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use crate::legs::{Leg, Shelf, in_turns, leg};
+use crate::legs::{Leg, LegsOnDisk, in_turns, leg};
 
 fn gate(legs: Vec<Leg>, percent: &str) -> (i32, String) {
-    let ran = Shelf::of(legs).compare(&["--fail-if-worse", percent]);
+    let ran = LegsOnDisk::write(legs).compare(&["--fail-if-worse", percent]);
     (ran.code, ran.stderr)
 }
 
@@ -13,19 +13,19 @@ fn gate(legs: Vec<Leg>, percent: &str) -> (i32, String) {
 fn the_whole_interval_must_lie_beyond() {
     let (ours, theirs) = ([20.0, 20.1, 19.9], [21.5, 21.6, 21.4]);
     // 21.4 is more than 1.05 times 20.1, by more than the error of 10 ms; 7.5 % on the mean is no more than 5 % for all.
-    let (code, said) = gate(in_turns(ours, theirs), "5%");
+    let (code, stderr) = gate(in_turns(ours, theirs), "5%");
     assert_eq!(
-        (code, said.as_str()),
+        (code, stderr.as_str()),
         (3, "tool: np-4 is worse than np-8 by more than 5 %: jobs per minute and end to end, median\n")
     );
-    let (code, said) = gate(in_turns(ours, theirs), "7%");
-    assert_eq!(code, 4, "the interval straddles: {said}");
+    let (code, stderr) = gate(in_turns(ours, theirs), "7%");
+    assert_eq!(code, 4, "the interval straddles: {stderr}");
     assert!(
-        said.contains("whether np-4 is worse than np-8 by 7 % cannot be told: these legs do not tell for jobs"),
-        "{said}"
+        stderr.contains("whether np-4 is worse than np-8 by 7 % cannot be told: these legs do not tell for jobs"),
+        "{stderr}"
     );
-    let (code, said) = gate(in_turns(ours, theirs), "10%");
-    assert_eq!((code, said.as_str()), (0, "tool: np-4 is not worse than np-8 by 10 %\n"));
+    let (code, stderr) = gate(in_turns(ours, theirs), "10%");
+    assert_eq!((code, stderr.as_str()), (0, "tool: np-4 is not worse than np-8 by 10 %\n"));
     assert_eq!(gate(in_turns(theirs, ours), "0%").0, 0, "better is not worse");
     assert_eq!(gate(in_turns(ours, ours.map(|median| median + 0.001)), "5%").0, 0);
     assert_eq!(gate(in_turns(ours, ours.map(|median| median + 0.001)), "0%").0, 4);
@@ -52,13 +52,16 @@ fn one_headline_figure_is_enough_to_fail_and_both_are_needed_to_pass() {
 #[test]
 fn what_cannot_be_claimed_cannot_be_told() {
     let legs = || in_turns([20.0, 20.1, 19.9], [30.0, 30.1, 29.9]);
-    let (code, said) = gate(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 30.0)], "5%");
-    assert!(code == 4 && said.contains("1 leg of np-8 and 1 leg of np-4"), "{code} {said}");
+    let (code, stderr) = gate(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 30.0)], "5%");
+    assert!(code == 4 && stderr.contains("1 leg of np-8 and 1 leg of np-4"), "{code} {stderr}");
     for verdict in ["Incomplete", "Failed"] {
         let mut legs = legs();
         legs[1] = legs[1].clone().report_with("/status/verdict", json!(verdict));
-        let (code, said) = gate(legs, "5%");
-        assert!(code == 4 && said.contains(&format!("np-8.2 is {verdict}, and what did not pass")), "{code} {said}");
+        let (code, stderr) = gate(legs, "5%");
+        assert!(
+            code == 4 && stderr.contains(&format!("np-8.2 is {verdict}, and what did not pass")),
+            "{code} {stderr}"
+        );
     }
     let mut legs = legs();
     legs[5] = legs[5].clone().without("endToEndMedianLowSeconds").without("windowLowSeconds");
@@ -67,6 +70,6 @@ fn what_cannot_be_claimed_cannot_be_told() {
 
 #[test]
 fn without_the_flag_a_worse_setting_is_no_failure() {
-    let ran = Shelf::of(in_turns([20.0, 20.1, 19.9], [30.0, 30.1, 29.9])).compare(&[]);
+    let ran = LegsOnDisk::write(in_turns([20.0, 20.1, 19.9], [30.0, 30.1, 29.9])).compare(&[]);
     assert!(ran.code == 0 && ran.stdout.contains("**worse**"), "{}{}", ran.stdout, ran.stderr);
 }

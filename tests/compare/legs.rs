@@ -101,18 +101,18 @@ pub(crate) fn in_turns(ours: [f64; 3], theirs: [f64; 3]) -> Vec<Leg> {
 }
 
 /// A scratch directory with `ab/LABEL` for each leg.
-pub(crate) struct Shelf {
+pub(crate) struct LegsOnDisk {
     directory: tempfile::TempDir,
     legs: Vec<Leg>,
 }
 
-impl Shelf {
-    pub(crate) fn of(legs: Vec<Leg>) -> Self {
-        let shelf = Self { directory: tempfile::tempdir().unwrap(), legs };
-        for leg in &shelf.legs {
-            leg.write(&shelf.path("ab").join(&leg.label));
+impl LegsOnDisk {
+    pub(crate) fn write(legs: Vec<Leg>) -> Self {
+        let disk = Self { directory: tempfile::tempdir().unwrap(), legs };
+        for leg in &disk.legs {
+            leg.write(&disk.path("ab").join(&leg.label));
         }
-        shelf
+        disk
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -139,7 +139,7 @@ impl Shelf {
 
 /// The Comparison of these legs.
 pub(crate) fn compared(legs: Vec<Leg>) -> Value {
-    Shelf::of(legs).json(&[])
+    LegsOnDisk::write(legs).json(&[])
 }
 
 /// The row of this name.
@@ -148,12 +148,12 @@ pub(crate) fn row<'a>(comparison: &'a Value, name: &str) -> &'a Value {
     rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no row {name}: {rows:?}"))
 }
 
-/// What the legs show in the row of this name; empty where nothing is claimed.
+/// The claim in the row of this name; empty if nothing is claimed.
 pub(crate) fn word(comparison: &Value, name: &str) -> String {
     row(comparison, name)["differences"][0]["word"].as_str().unwrap_or_default().to_owned()
 }
 
-/// What the first other setting shows, in a sentence.
+/// The sentence about the first other setting.
 pub(crate) fn sentence(comparison: &Value) -> &str {
     comparison["status"]["against"][0]["sentence"].as_str().unwrap()
 }

@@ -4,14 +4,14 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::legs::{Shelf, compared, in_turns, leg};
+use crate::legs::{LegsOnDisk, compared, in_turns, leg};
 
 #[test]
 fn two_legs_make_this_page() {
     let four = leg("np-4", 1, 25.0).without("gpu.transitions");
-    let shelf = Shelf::of(vec![leg("np-8", 0, 20.0), four]);
-    let ran = shelf.compare(&[]);
-    let place = shelf.path("ab").display().to_string();
+    let disk = LegsOnDisk::write(vec![leg("np-8", 0, 20.0), four]);
+    let ran = disk.compare(&[]);
+    let place = disk.path("ab").display().to_string();
     let expected = r"# Comparison: np-8 and np-4
 
 **Described**: no claim is made of np-4 against np-8: 1 leg of np-8 and 1 leg of np-4: it takes 3 of each, run in turns, to tell a difference from chance.
@@ -54,7 +54,7 @@ A dash is a figure that is not known:
 
 #[test]
 fn a_row_that_was_tested_has_an_interval_and_a_word() {
-    let page = Shelf::of(in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5])).compare(&[]).stdout;
+    let page = LegsOnDisk::write(in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5])).compare(&[]).stdout;
     for line in [
         "**Worse**: np-4 is worse than np-8: jobs per minute 9.60 instead of 12.0 (−20 %), end to end, median 25.0 s instead \
          of 20.0 s (+25 %).",
@@ -75,8 +75,8 @@ fn labels_and_names_are_text_and_nothing_else() {
     one.label = "a|<b>".to_owned();
     one.figures().insert(format!("stages.{hostile}.workMeanSeconds"), json!(1.0));
     one.figures().insert(format!("queues.{hostile}.readyMax"), json!(1.0));
-    let shelf = Shelf::of(vec![one, leg("c", 1, 25.0)]);
-    let ran = shelf.compare(&["--out", shelf.path("ab").to_str().unwrap()]);
+    let disk = LegsOnDisk::write(vec![one, leg("c", 1, 25.0)]);
+    let ran = disk.compare(&["--out", disk.path("ab").to_str().unwrap()]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for raw in ["<script>", "<b>", "\n# h", "[a](b)", "`x`"] {
         assert!(!ran.stdout.contains(raw), "{raw}: {}", ran.stdout);
@@ -89,12 +89,12 @@ fn labels_and_names_are_text_and_nothing_else() {
 
 #[test]
 fn the_files_say_what_stdout_says_and_fit_the_schema() {
-    let shelf = Shelf::of(in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5]));
-    let out = shelf.path("comparison");
+    let disk = LegsOnDisk::write(in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5]));
+    let out = disk.path("comparison");
     let flags = ["--out", out.to_str().unwrap(), "--fail-if-worse", "5%", "--allow-different", "jobs,stages"];
-    let ran = shelf.compare(&flags);
+    let ran = disk.compare(&flags);
     assert_eq!(fs::read_to_string(out.join("report.md")).unwrap(), ran.stdout);
-    let json = shelf.compare(&[&flags[..], &["--json"]].concat());
+    let json = disk.compare(&[&flags[..], &["--json"]].concat());
     assert_eq!((json.code, fs::read_to_string(out.join("comparison.json")).unwrap()), (3, json.stdout.clone()));
     assert_eq!(fs::read_dir(&out).unwrap().count(), 3, "no temporary file is left");
     let comparison: Value = serde_json::from_str(&json.stdout).unwrap();

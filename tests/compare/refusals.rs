@@ -1,4 +1,4 @@
-//! What it refuses to compare, each in one line that says what to do.
+//! The comparisons that it refuses, each in one line that says what to do.
 
 use std::fs;
 
@@ -6,11 +6,11 @@ use clap::Parser;
 use serde_json::json;
 use stress_suite::tools::compare_runs::{self, Args};
 
-use crate::legs::{Shelf, in_turns, leg};
+use crate::legs::{LegsOnDisk, in_turns, leg};
 use crate::standin::tool;
 
-fn pair() -> Shelf {
-    Shelf::of(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0)])
+fn pair() -> LegsOnDisk {
+    LegsOnDisk::write(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0)])
 }
 
 fn refused(argv: &[&str]) -> (i32, String) {
@@ -34,17 +34,17 @@ fn runs_that_are_not_alike() {
         } else {
             other.run["spec"].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         }
-        let shelf = Shelf::of(vec![leg("np-8", 0, 20.0), other]);
-        let ran = shelf.compare(&[]);
+        let disk = LegsOnDisk::write(vec![leg("np-8", 0, 20.0), other]);
+        let ran = disk.compare(&[]);
         assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
         assert!(ran.stderr.contains(&format!("not alike: {aspect}: ")), "{}", ran.stderr);
         assert!(ran.stderr.trim_end().ends_with(&format!("add --allow-different {aspect}")), "{}", ran.stderr);
-        let allowed = shelf.compare(&["--allow-different", aspect]);
+        let allowed = disk.compare(&["--allow-different", aspect]);
         assert_eq!(allowed.code, 0, "{}", allowed.stderr);
-        let said = format!("**Compared although these runs are not alike**: {aspect}: ");
-        assert!(allowed.stdout.contains(&said), "{}", allowed.stdout);
+        let expected = format!("**Compared although these runs are not alike**: {aspect}: ");
+        assert!(allowed.stdout.contains(&expected), "{}", allowed.stdout);
         let wrong = if aspect == "jobs" { "profile" } else { "jobs" };
-        assert_eq!(shelf.compare(&["--allow-different", wrong]).code, 2);
+        assert_eq!(disk.compare(&["--allow-different", wrong]).code, 2);
     }
 }
 
@@ -52,7 +52,7 @@ fn runs_that_are_not_alike() {
 fn legs_of_one_setting_differ_as_well() {
     let mut legs = in_turns([20.0; 3], [25.0; 3]);
     legs[1].run["spec"]["concurrency"] = json!(2);
-    let ran = Shelf::of(legs).compare(&[]);
+    let ran = LegsOnDisk::write(legs).compare(&[]);
     assert!(
         ran.code == 2 && ran.stderr.contains("concurrency: 4 (np-8.1, np-8.3, np-4.1, np-4.2, np-4.3), 2 (np-8.2)"),
         "{}",
@@ -62,45 +62,45 @@ fn legs_of_one_setting_differ_as_well() {
 
 #[test]
 fn the_same_leg_twice() {
-    let shelf = pair();
-    let place = shelf.path("ab/np-8").display().to_string();
-    let (code, said) = refused(&[&format!("a={place}"), &format!("b={place}/../np-8")]);
-    assert!(code == 2 && said.contains("a and b are the same directory"), "{code} {said}");
-    leg("np-4", 0, 20.0).run_with("metadata", "run", json!("r0")).write(&shelf.path("copy"));
-    let copy = shelf.path("copy").display().to_string();
-    let (code, said) = refused(&[&format!("a={place}"), &format!("b={copy}")]);
-    assert!(code == 2 && said.contains("a and b hold the same run"), "{code} {said}");
-    let other = shelf.path("ab/np-4").display().to_string();
-    let (code, said) = refused(&[&format!("a={place}"), &format!("a={other}")]);
-    assert!(code == 2 && said.contains("two legs are called a"), "{code} {said}");
-    let (code, said) = refused(&[&format!("a.1={place}"), &format!("a.2={other}")]);
+    let disk = pair();
+    let place = disk.path("ab/np-8").display().to_string();
+    let (code, stderr) = refused(&[&format!("a={place}"), &format!("b={place}/../np-8")]);
+    assert!(code == 2 && stderr.contains("a and b are the same directory"), "{code} {stderr}");
+    leg("np-4", 0, 20.0).run_with("metadata", "run", json!("r0")).write(&disk.path("copy"));
+    let copy = disk.path("copy").display().to_string();
+    let (code, stderr) = refused(&[&format!("a={place}"), &format!("b={copy}")]);
+    assert!(code == 2 && stderr.contains("a and b hold the same run"), "{code} {stderr}");
+    let other = disk.path("ab/np-4").display().to_string();
+    let (code, stderr) = refused(&[&format!("a={place}"), &format!("a={other}")]);
+    assert!(code == 2 && stderr.contains("two legs are called a"), "{code} {stderr}");
+    let (code, stderr) = refused(&[&format!("a.1={place}"), &format!("a.2={other}")]);
     assert!(
-        code == 2 && said.contains("these are legs of one setting, a: a.1, a.2; a comparison needs a second"),
-        "{code} {said}"
+        code == 2 && stderr.contains("these are legs of one setting, a: a.1, a.2; a comparison needs a second"),
+        "{code} {stderr}"
     );
 }
 
 #[test]
 fn what_is_no_finished_scenario() {
-    let shelf = pair();
-    let place = shelf.path("ab/np-8").display().to_string();
-    let broken = shelf.path("broken");
+    let disk = pair();
+    let place = disk.path("ab/np-8").display().to_string();
+    let broken = disk.path("broken");
     fs::create_dir(&broken).unwrap();
     let named = format!("b={}", broken.display());
-    let (code, said) = refused(&[&place, &named]);
-    assert!(code == 2 && said.contains("it has no report.json, so it is no finished scenario"), "{code} {said}");
+    let (code, stderr) = refused(&[&place, &named]);
+    assert!(code == 2 && stderr.contains("it has no report.json, so it is no finished scenario"), "{code} {stderr}");
     for text in ["{", "{\"apiVersion\":\"stress/v1\",\"kind\":\"Run\",\"metadata\":{\"name\":\"a\"}}", "[]"] {
         fs::write(broken.join("report.json"), text).unwrap();
-        let (code, said) = refused(&[&place, &named]);
-        assert!(code == 74 && said.contains("broken: report.json: "), "{text}: {code} {said}");
+        let (code, stderr) = refused(&[&place, &named]);
+        assert!(code == 74 && stderr.contains("broken: report.json: "), "{text}: {code} {stderr}");
     }
-    let (code, said) = refused(&[&place, "b=nowhere"]);
-    assert!(code == 2 && said.contains("b=nowhere: there is no such directory"), "{code} {said}");
+    let (code, stderr) = refused(&[&place, "b=nowhere"]);
+    assert!(code == 2 && stderr.contains("b=nowhere: there is no such directory"), "{code} {stderr}");
     for bad in ["", "=x", "a="] {
-        let (code, said) = refused(&[&place, bad]);
+        let (code, stderr) = refused(&[&place, bad]);
         assert!(
-            code == 2 && said.contains("is no leg: name a finished scenario's directory as LABEL=DIR"),
-            "{bad}: {said}"
+            code == 2 && stderr.contains("is no leg: name a finished scenario's directory as LABEL=DIR"),
+            "{bad}: {stderr}"
         );
     }
 }
@@ -110,7 +110,7 @@ fn more_legs_than_can_be_tested_exactly() {
     let many = |name: &str, odd: u64| {
         (0..11).map(move |at| leg(&format!("{name}.{at}"), 2 * at + odd, 20.0)).collect::<Vec<_>>()
     };
-    let ran = Shelf::of([many("np-8", 0), many("np-4", 1)].concat()).compare(&[]);
+    let ran = LegsOnDisk::write([many("np-8", 0), many("np-4", 1)].concat()).compare(&[]);
     assert_eq!(ran.code, 2);
     assert!(
         ran.stderr.contains("11 legs of np-8 and 11 of np-4 can be split in more than 200000 ways"),
@@ -137,12 +137,12 @@ fn command_lines_that_mean_nothing() {
 
 #[test]
 fn a_place_that_holds_something_else() {
-    let shelf = pair();
+    let disk = pair();
     for name in ["report.json", "records.ndjson", "index.json"] {
-        let out = shelf.path(name.split('.').next().unwrap());
+        let out = disk.path(name.split('.').next().unwrap());
         fs::create_dir(&out).unwrap();
         fs::write(out.join(name), "mine").unwrap();
-        let ran = shelf.compare(&["--out", out.to_str().unwrap()]);
+        let ran = disk.compare(&["--out", out.to_str().unwrap()]);
         assert!(
             ran.code == 2 && ran.stderr.contains(&format!("it holds {name}, so its report.md is another's")),
             "{}",
@@ -150,7 +150,7 @@ fn a_place_that_holds_something_else() {
         );
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
     }
-    fs::write(shelf.path("file"), "").unwrap();
-    let ran = shelf.compare(&["--out", shelf.path("file/below").to_str().unwrap()]);
+    fs::write(disk.path("file"), "").unwrap();
+    let ran = disk.compare(&["--out", disk.path("file/below").to_str().unwrap()]);
     assert_eq!(ran.code, 74, "{}", ran.stderr);
 }

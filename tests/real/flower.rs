@@ -15,7 +15,7 @@ use crate::stack::family::Member;
 use crate::stack::process::Process;
 use crate::support::{bin, root};
 
-/// What the last line of a script that waits to be let go says before it waits.
+/// The last line that a script writes before it waits to be released.
 const DONE: &str = "all of it has run";
 /// The tasks that end well, by Flower's own count.
 const SUCCEEDED: &str = r#"flower_events_total{task="tasks.digest",type="task-succeeded",worker="worker@localhost"}"#;
@@ -49,7 +49,7 @@ impl Flower {
         flower
     }
 
-    /// What the script said after `name=`.
+    /// The value that the script printed after `name=`.
     fn said(&self, name: &str) -> String {
         let log = self.process.log();
         let value = log.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -77,7 +77,7 @@ impl Flower {
         (code, alive(members))
     }
 
-    /// What a run shall leave in its private directory: nothing but what the script and the tools wrote.
+    /// The only files that a run may leave in its private directory: those that the script and the tools wrote.
     fn nothing_stays(&self) {
         let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("flower-")).collect();

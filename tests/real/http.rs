@@ -43,7 +43,7 @@ pub fn get(url: &str) -> Result<Answer, ureq::Error> {
     Answer::read(agent().get(url).call()?)
 }
 
-/// Whether `url` answers, and with 200.
+/// Returns true if `url` answers with 200.
 pub fn is_ok(url: &str) -> bool {
     get(url).is_ok_and(|answer| answer.status == 200)
 }

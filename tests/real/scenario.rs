@@ -83,7 +83,7 @@ fn prometheus_holds_what_was_stored(shell: &Shell, series: &[Value], prometheus:
     }
 }
 
-/// What a Series record says of its query.
+/// The status of the Series record of a query.
 struct Series<'a> {
     name: &'a str,
     query: &'a str,

@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::support::{bin, root};
 
-/// Where scripts run and what they left there.
+/// The directory in which scripts run.
 pub struct Shell {
     dir: TempDir,
     environment: Vec<(&'static str, String)>,
 }
 
-/// What a script did.
+/// The result of a script.
 pub struct Done {
     pub code: Option<i32>,
     pub stdout: String,

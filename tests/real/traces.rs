@@ -24,7 +24,7 @@ fn id(trace: u64) -> String {
     format!("{:032x}", 0x5eed_0000_0000_u64 + trace)
 }
 
-/// When a trace begins, in microseconds after the first. Every third one belongs to a crowd: eighty in the same
+/// The start of a trace, in microseconds after the first. Every third one belongs to a crowd: eighty in the same
 /// microsecond, which is nearly a page.
 fn begins(trace: u64) -> u64 {
     if trace.is_multiple_of(3) { trace / 240 * 20_000_000 } else { trace * 97_001 }

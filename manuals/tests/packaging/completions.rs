@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{have, names, run, share};
 
-/// What bash offers for the words of a command line, the last of which is being typed. Its own machinery is asked: the
+/// The completions that bash offers for the words of a command line, the last of which is being typed. Its own machinery is asked: the
 /// function that `complete` registered is called as readline calls it.
 fn bash_offers(share: &std::path::Path, words: &[&str]) -> Vec<String> {
     let script = r#"

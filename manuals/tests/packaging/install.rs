@@ -34,7 +34,7 @@ pub(crate) fn files(dir: &Path) -> BTreeSet<String> {
     found
 }
 
-/// What is installed, relative to PREFIX.
+/// The installed files, relative to PREFIX.
 pub(crate) fn installed() -> BTreeSet<String> {
     let places = |name: String| {
         [

@@ -1,4 +1,4 @@
-//! What people get besides the binaries: man pages, completions, an installation, an archive; each looked at by the
+//! Everything that people get besides the binaries: man pages, completions, an installation, an archive; each looked at by the
 //! programs that will read it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(clippy::print_stderr, reason = "what is left out is said")]
@@ -45,7 +45,7 @@ fn share() -> TempDir {
     dir
 }
 
-/// What a command did.
+/// The result of a command.
 struct Done {
     code: Option<i32>,
     stdout: String,
@@ -58,7 +58,7 @@ fn run(command: &mut Command) -> Done {
     Done { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Whether `command` is on this machine. In CI it has to be; elsewhere what needs it is left out, and says so.
+/// Returns true if `command` is installed. In CI it has to be; elsewhere what needs it is left out, and says so.
 fn have(command: &str) -> bool {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|dir| dir.join(command).is_file());
     assert!(found || std::env::var_os("CI").is_none(), "{command} is not installed: see scripts/need");

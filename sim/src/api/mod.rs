@@ -31,7 +31,7 @@ pub(crate) fn router(pipeline: Arc<Pipeline>) -> Router {
         .with_state(pipeline)
 }
 
-/// What all answers share: the server's own clock in `Date`, `--delay`, and silence once `--die-after` has been reached.
+/// Adds to every answer the server's own clock in `Date`, `--delay`, and silence once `--die-after` has been reached.
 async fn every_answer(State(pipeline): State<Arc<Pipeline>>, request: Request, next: Next) -> Response {
     if pipeline.is_doomed() {
         // The connection is about to be dropped, and this request with it.

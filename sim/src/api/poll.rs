@@ -14,13 +14,13 @@ use crate::pipeline::Pipeline;
 pub(super) async fn poll(State(pipeline): State<Arc<Pipeline>>, Path(id): Path<String>) -> Response {
     let (ordinal, document) = pipeline.poll(&id);
     let faults = &pipeline.options.faults;
-    if let Some(fault) = fault::first_status(&faults.poll_status, pipeline.dice, Kind::PollStatus, ordinal) {
+    if let Some(fault) = fault::first_status(&faults.poll_status, pipeline.chance, Kind::PollStatus, ordinal) {
         return answer::refusal(fault.status, fault.retry_after);
     }
     let Some(document) = document else {
         return unknown();
     };
-    let strikes = |flags, kind| fault::any(flags, pipeline.dice, kind, ordinal);
+    let strikes = |flags, kind| fault::any(flags, pipeline.chance, kind, ordinal);
     if strikes(&faults.cut, Kind::Cut) {
         answer::cut(StatusCode::OK, &document)
     } else if strikes(&faults.garble, Kind::Garble) {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 
 use crate::options::Options;
 
-/// Why a source is refused, in the API's terms.
+/// The status and the reason with which a source is refused.
 pub(super) type Refusal = (StatusCode, String);
 
 /// The size in bytes of the file that a worker would open for this source.

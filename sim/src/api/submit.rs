@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{answer, source};
 use crate::fault::{self, Kind};
-use crate::pipeline::{Intake, Pipeline, Submission};
+use crate::pipeline::{Accepted, Pipeline, Submission};
 use crate::server::Connection;
 use crate::trace::TraceParent;
 
@@ -39,7 +39,7 @@ async fn answer_post(
     body: &[u8],
 ) -> Response {
     let faults = &pipeline.options.faults;
-    if let Some(fault) = fault::first_status(&faults.refuse, pipeline.dice, Kind::Refuse, post) {
+    if let Some(fault) = fault::first_status(&faults.refuse, pipeline.chance, Kind::Refuse, post) {
         pipeline.count(|counts| counts.refused += 1);
         return answer::refusal(fault.status, fault.retry_after);
     }
@@ -51,12 +51,12 @@ async fn answer_post(
         }
     };
     let (id, status, ordinal) = match pipeline.accept(submission) {
-        Intake::Accepted { id, status, ordinal } => (id, status, Some(ordinal)),
-        Intake::Known { id, status } => (id, status, None),
-        Intake::Full => return answer::refusal(503, Some(1)),
+        Accepted::New { id, status, ordinal } => (id, status, Some(ordinal)),
+        Accepted::Known { id, status } => (id, status, None),
+        Accepted::Full => return answer::refusal(503, Some(1)),
     };
 
-    let strikes = |flags, kind| fault::any(flags, pipeline.dice, kind, post);
+    let strikes = |flags, kind| fault::any(flags, pipeline.chance, kind, post);
     if strikes(&faults.no_answer, Kind::NoAnswer) {
         return future::pending().await;
     }

@@ -1,11 +1,10 @@
 //! Stage queues on a RabbitMQ: one durable queue per stage on a direct exchange, and a dead-letter exchange.
 //!
 //! Messages are persistent, confirmed by the broker, fetched one by one and settled by hand, so that the broker's own gauges show the
-//! depth of each queue. What an earlier run left on the queues is purged at the start.
+//! depth of each queue. Messages that an earlier run left on the queues are purged at the start.
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Settlement;
-use crate::pipeline::{Message, Pipeline};
+use crate::message::Message;
 use crate::stage::Stage;
 
 /// The direct exchange that stages publish to, by the name of the queue.
@@ -103,12 +102,12 @@ impl Queues {
         }
     }
 
-    /// Fetches the message; whatever lies before it on the queue is somebody else's, and rejected.
+    /// Fetches the message. Any message before it on the queue belongs to somebody else, and is rejected.
     pub(super) async fn fetch(&self, message: Message, job_id: &str) -> Option<Receipt> {
         let queue = message.stage.queue();
         loop {
             match self.channel.basic_get(queue.into(), BasicGetOptions::default()).await {
-                Ok(Some(fetched)) if is(&fetched.delivery.data, message, job_id) => {
+                Ok(Some(fetched)) if is_message(&fetched.delivery.data, message, job_id) => {
                     return Some(Receipt(Box::new(fetched)));
                 }
                 Ok(Some(foreign)) => {
@@ -128,17 +127,17 @@ impl Queues {
     }
 }
 
-/// Whether a fetched body is that of the message.
-fn is(body: &[u8], message: Message, job_id: &str) -> bool {
+/// Returns true if a fetched body is that of the message.
+fn is_message(body: &[u8], message: Message, job_id: &str) -> bool {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     body["job_id"] == job_id && body["stage"] == message.stage.name() && body["attempt"] == message.attempt
 }
 
 impl Publisher {
-    pub(super) async fn run(mut self, pipeline: Arc<Pipeline>) {
+    pub(super) async fn run(mut self, confirmed: impl Fn(Message)) {
         while let Some(outgoing) = self.outgoing.recv().await {
             match self.publish(&outgoing).await {
-                Ok(()) => pipeline.arrived(outgoing.message),
+                Ok(()) => confirmed(outgoing.message),
                 Err(error) => {
                     let queue = outgoing.message.stage.queue();
                     crate::complain(&format!("amqp: publishing to {queue}: {error}: the message is lost"));

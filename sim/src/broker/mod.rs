@@ -1,17 +1,16 @@
-//! Where stage messages lie: in memory, or with the feature `amqp` on a real RabbitMQ.
+//! The broker of the stage messages: memory, or with the feature `amqp` a real RabbitMQ.
 //!
-//! The pipeline keeps its own account of what is ready on each queue, in the order of publication, and schedules by that. In memory
-//! this account is all there is. Over AMQP a message enters it when the broker has confirmed it, and leaves it when it is fetched.
+//! The pipeline keeps its own queues of ready messages, in the order of publication, and schedules by them. In memory these queues
+//! are all there is. Over AMQP a message enters them when the broker has confirmed it, and leaves them when it is fetched.
 
 #[cfg(feature = "amqp")]
 mod amqp;
 
 use std::future;
 use std::io;
-use std::sync::Arc;
 
+use crate::message::Message;
 use crate::options::Options;
-use crate::pipeline::{Message, Pipeline};
 
 /// The pipeline's end of the queues.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(crate) enum Broker {
     Amqp(amqp::Queues),
 }
 
-/// Carries what was published to the broker; nothing to do in memory.
+/// Carries published messages to the broker; nothing to do in memory.
 #[derive(Debug)]
 pub(crate) enum Courier {
     Memory,
@@ -37,7 +36,7 @@ pub(crate) enum Receipt {
     Amqp(amqp::Receipt),
 }
 
-/// What becomes of a message that was handled.
+/// The end of a message that was handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settlement {
     /// It is done with: finished, or published again as another attempt.
@@ -71,7 +70,7 @@ impl Broker {
         }
     }
 
-    /// Fetches from the broker the message that is next by the pipeline's account; none, and a complaint, if it is not there.
+    /// Fetches from the broker the message that is next on the pipeline's own queue; none, and a complaint, if it is missing.
     #[cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
     pub(crate) async fn fetch(&self, message: Message, job_id: &str) -> Option<Receipt> {
         match self {
@@ -83,13 +82,13 @@ impl Broker {
 }
 
 impl Courier {
-    /// Carries messages for as long as the pipeline runs.
+    /// Carries messages for as long as the pipeline runs, and calls `confirmed` for each that the broker has.
     #[cfg_attr(not(feature = "amqp"), expect(unused_variables, reason = "AMQP needs them"))]
-    pub(crate) async fn run(self, pipeline: Arc<Pipeline>) {
+    pub(crate) async fn run(self, confirmed: impl Fn(Message)) {
         match self {
             Self::Memory => future::pending::<()>().await,
             #[cfg(feature = "amqp")]
-            Self::Amqp(publisher) => publisher.run(pipeline).await,
+            Self::Amqp(publisher) => publisher.run(confirmed).await,
         }
     }
 }

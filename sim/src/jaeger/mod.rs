@@ -17,7 +17,7 @@ use axum::routing::get;
 use crate::options::JaegerApi;
 use crate::pipeline::Pipeline;
 
-/// What the query API answers from.
+/// The data behind the query API.
 #[derive(Debug)]
 pub(crate) struct Jaeger {
     pipeline: Arc<Pipeline>,

@@ -9,7 +9,7 @@ use crate::telemetry::Span;
 /// The spans of one trace, by their start.
 pub(super) type Trace = Vec<Arc<Span>>;
 
-/// What is searched for. A trace is found when one span of the service starts in the window; both ends belong to it.
+/// A search. It finds a trace when one span of the service starts in the window; both ends belong to it.
 #[derive(Debug)]
 pub(super) struct Search<'a> {
     pub(super) service: &'a str,

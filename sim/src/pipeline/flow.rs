@@ -1,25 +1,26 @@
-//! The workers' side of the pipeline: publishing, taking, and what a finished message leads to.
+//! The workers' side of the pipeline: publishing, taking and finishing messages.
 
 use std::time::{Duration, Instant};
 
-use super::{Message, Pipeline, World};
+use super::{Pipeline, World};
 use crate::broker::{Receipt, Settlement};
-use crate::dice::Purpose;
+use crate::chance::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::Status;
+use crate::message::Message;
 use crate::stage::{Stage, Worker};
 
 /// Share by which a stage's time varies from job to job.
 const JITTER: f64 = 0.15;
 
-/// How much longer a request takes for each other one that runs beside it on the GPU.
+/// The share by which a request slows down for each other one that runs beside it on the GPU.
 const CONTENTION: f64 = 0.08;
 
 /// Audio of this many bytes counts as one unit of size; twice the units add [`GROWTH`] to a stage's time.
 const SIZE_UNIT: f64 = 65_536.0;
 const GROWTH: f64 = 0.1;
 
-/// How the handling of a message will go.
+/// The way in which the handling of a message will end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Done,
@@ -28,12 +29,12 @@ pub(crate) enum Ending {
     Hang,
 }
 
-/// The handling of one message: how long, and how it ends.
+/// The handling of one message: its time and its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Handling {
     pub(crate) time: Duration,
     pub(crate) ending: Ending,
-    /// Whether it waits to be let go before its time begins.
+    /// True if it waits to be released before its time begins.
     pub(crate) held: bool,
     began: Instant,
 }
@@ -54,7 +55,7 @@ impl Pipeline {
                 return;
             }
         }
-        if fault::any_stage(&self.options.faults.drop, self.dice, Kind::Drop, stage, job.ordinal) {
+        if fault::any_stage(&self.options.faults.drop, self.chance, Kind::Drop, stage, job.ordinal) {
             self.advance(world, index, stage, parent);
         } else {
             self.enqueue(world, Message { job: index, stage, attempt: 1, parent, published: Instant::now() });
@@ -74,9 +75,8 @@ impl Pipeline {
         self.bell(message.stage.worker()).notify_one();
     }
 
-    /// The broker has confirmed a message: it can be fetched.
-    #[cfg(feature = "amqp")]
-    pub(crate) fn arrived(&self, message: Message) {
+    /// Marks a message as ready to be fetched: the broker has confirmed it.
+    pub(crate) fn message_confirmed(&self, message: Message) {
         self.make_ready(&mut self.world(), message);
     }
 
@@ -105,7 +105,7 @@ impl Pipeline {
         self.world().queues[stage.index()].front().copied()
     }
 
-    /// How many messages are ready on a stage's queue.
+    /// The number of messages that are ready on a stage's queue.
     pub(crate) fn ready(&self, stage: Stage) -> usize {
         self.world().queues[stage.index()].len()
     }
@@ -135,7 +135,7 @@ impl Pipeline {
 
         let (ordinal, stage, attempt) = (job.ordinal, message.stage, message.attempt);
         let faults = &self.options.faults;
-        let strikes = |flags, kind| fault::any_stage(flags, self.dice, kind, stage, ordinal);
+        let strikes = |flags, kind| fault::any_stage(flags, self.chance, kind, stage, ordinal);
         let ending = if strikes(&faults.hang, Kind::Hang) {
             Ending::Hang
         } else if strikes(&faults.fail, Kind::Fail) || attempt == 1 && strikes(&faults.flaky, Kind::Flaky) {
@@ -149,7 +149,7 @@ impl Pipeline {
         let size = 1.0 + GROWTH * (1.0 + job.bytes as f64 / SIZE_UNIT).log2();
         let crowded = 1.0 + CONTENTION * (crowd.saturating_sub(1)) as f64;
         let key = [ordinal, stage as u64, u64::from(attempt)];
-        let jitter = self.dice.jitter(Purpose::StageTime, key, JITTER);
+        let jitter = self.chance.jitter(Purpose::StageTime, key, JITTER);
         let whole = self.scaled(seconds * size * crowded * jitter);
         // What raises does so half way.
         let time = if ending == Ending::Raise { whole / 2 } else { whole };

@@ -1,51 +1,38 @@
 //! The pipeline's state under one lock: jobs, queues and counts.
 //!
-//! Nothing awaits while the lock is held, and no file is touched. [`intake`] is what the HTTP API does with it, [`flow`] what the
-//! workers do, [`traces`] what both leave behind.
+//! Nothing awaits while the lock is held, and no file is touched. [`submission`] is the HTTP API's side of it, [`flow`] the workers'
+//! side, and [`traces`] makes the spans of both.
 
 mod flow;
-mod intake;
+mod submission;
 mod traces;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::{Notify, watch};
 
 use crate::broker::Broker;
+use crate::chance::SeededChance;
 use crate::clock::Clock;
-use crate::dice::Dice;
 use crate::job::{Job, Wire};
 use crate::log::Logs;
+use crate::message::Message;
 use crate::options::Options;
 use crate::stage::Worker;
 use crate::stats::{JobStats, Stats};
 use crate::telemetry::{Metrics, Recorder, Service};
 
 pub(crate) use flow::Ending;
-pub(crate) use intake::{Intake, Submission};
+pub(crate) use submission::{Accepted, Submission};
 pub(crate) use traces::Switch;
-
-/// A message on a stage's queue.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Message {
-    /// Index into the jobs.
-    pub(crate) job: usize,
-    pub(crate) stage: crate::stage::Stage,
-    /// From 1.
-    pub(crate) attempt: u32,
-    /// The span that published it.
-    pub(crate) parent: u64,
-    pub(crate) published: Instant,
-}
 
 /// The whole pipeline.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) options: Options,
-    pub(crate) dice: Dice,
+    pub(crate) chance: SeededChance,
     pub(crate) clock: Clock,
     pub(crate) logs: Logs,
     pub(crate) wire: Wire,
@@ -55,7 +42,7 @@ pub(crate) struct Pipeline {
     world: Mutex<World>,
     gpu: Notify,
     io: Notify,
-    /// Whether what `--hold` holds up was let go.
+    /// True once the jobs that `--hold` holds up were released.
     released: watch::Sender<bool>,
 }
 
@@ -83,7 +70,7 @@ impl Pipeline {
         broker: Broker,
     ) -> Self {
         Self {
-            dice: Dice::new(seed),
+            chance: SeededChance::new(seed),
             clock,
             logs,
             wire: Wire { shape: options.stage_shape, words: options.faults.status_word.clone() },
@@ -115,19 +102,19 @@ impl Pipeline {
         self.bell(worker).notified().await;
     }
 
-    /// Lets go what `--hold` holds up, now and from now on.
+    /// Releases the jobs that `--hold` holds up, now and from now on.
     pub(crate) fn release(&self) {
         self.released.send_replace(true);
     }
 
-    /// Waits until what is held up was let go.
+    /// Waits until the jobs that are held up were released.
     pub(crate) async fn released(&self) {
         // The sender is ours, so the wait cannot end any other way.
         let mut released = self.released.subscribe();
         let _released = released.wait_for(|released| *released).await;
     }
 
-    /// Whether `--die-after` has been reached: nothing more is answered.
+    /// Returns true once `--die-after` has been reached: nothing more is answered.
     pub(crate) fn is_doomed(&self) -> bool {
         let die_after = self.options.faults.die_after;
         die_after.is_some_and(|last| self.world().counts.accepted >= last)

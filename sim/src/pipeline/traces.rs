@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Message, Pipeline};
-use crate::dice::Purpose;
+use super::Pipeline;
+use crate::chance::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::Job;
+use crate::message::Message;
 use crate::stage::{Stage, Tenant, Worker};
-use crate::telemetry::spans::{SpanKind, SpanText};
-use crate::telemetry::{Service, Span, TagValue};
+use crate::telemetry::{Service, Span, SpanKind, SpanText, TagValue};
 
 /// Stands for the submit span where others have a stage.
 const SUBMIT: u64 = u64::MAX;
@@ -33,15 +33,15 @@ pub(crate) struct Switch {
 impl Pipeline {
     /// The id of the span of a stage's attempt, known before the span has ended.
     pub(super) fn stage_span(&self, ordinal: u64, stage: Stage, attempt: u32) -> u64 {
-        self.dice.id(Purpose::SpanId, [ordinal, stage as u64, u64::from(attempt)])
+        self.chance.id(Purpose::SpanId, [ordinal, stage as u64, u64::from(attempt)])
     }
 
     pub(super) fn submit_span(&self, ordinal: u64) -> u64 {
-        self.dice.id(Purpose::SpanId, [ordinal, SUBMIT, 0])
+        self.chance.id(Purpose::SpanId, [ordinal, SUBMIT, 0])
     }
 
     fn record(&self, ordinal: u64, span: Span) {
-        if !fault::any(&self.options.faults.lose_trace, self.dice, Kind::LoseTrace, ordinal) {
+        if !fault::any(&self.options.faults.lose_trace, self.chance, Kind::LoseTrace, ordinal) {
             self.recorder.record(span);
         }
     }
@@ -100,7 +100,7 @@ impl Pipeline {
         let (trace, ordinal) = (job.trace, job.ordinal);
         drop(world);
         // Keyed by the switch, far from the ordinals of jobs.
-        let id = |step| self.dice.id(Purpose::SpanId, [u64::MAX - switch.ordinal, step, 0]);
+        let id = |step| self.chance.id(Purpose::SpanId, [u64::MAX - switch.ordinal, step, 0]);
         let span = |step, parent, name: &str, start, duration, tenant: Option<Tenant>| Span {
             trace,
             id: id(step),

@@ -120,7 +120,7 @@ fn target(prometheus: &Prometheus, service: Service) -> Value {
     };
     let (name, instance) = (service.name(), &prometheus.instance);
     let url = format!("http://{instance}/{name}/metrics");
-    let seconds = prometheus.interval.as_secs_f64();
+    let interval = promql_parser::util::display_duration(&prometheus.interval);
     json!({
         "discoveredLabels": {"__address__": instance, "__metrics_path__": format!("/{name}/metrics"), "job": name},
         "labels": {"instance": instance, "job": name},
@@ -131,8 +131,8 @@ fn target(prometheus: &Prometheus, service: Service) -> Value {
         "lastScrape": at,
         "lastScrapeDuration": last.map_or(0.0, |last| last.seconds),
         "health": health,
-        "scrapeInterval": write::duration(seconds),
-        "scrapeTimeout": write::duration(seconds),
+        "scrapeInterval": interval,
+        "scrapeTimeout": interval,
     })
 }
 

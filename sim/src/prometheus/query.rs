@@ -8,13 +8,13 @@ use promql_parser::parser::{self, Expr};
 
 use super::store::{Labels, Series, Store};
 
-/// How far a point of a range query looks back for a sample, in milliseconds.
+/// The time that a point of a range query looks back for a sample, in milliseconds.
 pub(super) const LOOKBACK: i64 = 300_000;
 
 /// Most steps of a range query; one more point than this is answered.
 const MOST_STEPS: i128 = 11_000;
 
-/// What goes wrong, as the API's error envelope says it.
+/// An error, as the API's error envelope says it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct QueryError {
     pub(super) status: u16,
@@ -59,7 +59,7 @@ impl Selector {
         Ok(Self { name: selector.name, matchers: selector.matchers, range })
     }
 
-    /// Whether a series is meant; a label that it does not have counts as empty.
+    /// Returns true if the selector matches a series. A label that the series lacks counts as empty.
     pub(super) fn matches(&self, labels: &Labels) -> bool {
         let value = |name: &str| labels.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
         self.name.as_ref().is_none_or(|name| name == value("__name__"))

@@ -23,7 +23,7 @@ pub(crate) struct Prometheus {
     last: Mutex<BTreeMap<&'static str, Scrape>>,
 }
 
-/// How the last scrape of a service went.
+/// The outcome of a service's last scrape.
 #[derive(Debug, Clone)]
 pub(crate) struct Scrape {
     pub(crate) at: DateTime<Utc>,
@@ -76,7 +76,7 @@ impl Prometheus {
         last.insert(service.name(), scrape);
     }
 
-    /// How the last scrape of a service went; none before the first.
+    /// The outcome of a service's last scrape; none before the first.
     pub(crate) fn last(&self, service: Service) -> Option<Scrape> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.get(service.name()).cloned()

@@ -9,7 +9,7 @@ pub(crate) type Labels = Vec<(String, String)>;
 /// A series and the part of its samples that was asked for: milliseconds since the epoch, value.
 pub(crate) type Series = (Labels, Vec<(i64, f64)>);
 
-/// How long samples are kept, in milliseconds: longer than any load test that one would watch.
+/// The time that samples are kept, in milliseconds: longer than any load test that one would watch.
 const RETENTION: i64 = 6 * 3600 * 1000;
 
 /// Samples by series.

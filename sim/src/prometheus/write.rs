@@ -1,8 +1,4 @@
 //! Results in the exact spelling of Prometheus: times as numbers with up to three decimals, values as strings.
-//!
-//! All of it is written into a `String`, which cannot fail.
-
-use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
@@ -10,41 +6,24 @@ use super::store::{Labels, Series};
 
 /// `{"resultType":"matrix","result":[…]}`.
 pub(super) fn matrix(series: &[Series]) -> String {
-    result("matrix", series, |out, (_, points)| {
-        out.push_str("\"values\":[");
-        for (index, point) in points.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            push_point(out, *point);
-        }
-        out.push(']');
+    result("matrix", series, |points| {
+        let points: Vec<String> = points.iter().copied().map(point).collect();
+        format!("\"values\":[{}]", points.join(","))
     })
 }
 
 /// `{"resultType":"vector","result":[…]}`: the newest sample of each series, dated to the time of evaluation.
 pub(super) fn vector(series: &[Series], at: i64) -> String {
-    result("vector", series, |out, (_, points)| {
-        out.push_str("\"value\":");
+    result("vector", series, |points| {
         let value = points.last().map_or(f64::NAN, |(_, value)| *value);
-        push_point(out, (at, value));
+        format!("\"value\":{}", point((at, value)))
     })
 }
 
-fn result(kind: &str, series: &[Series], mut push: impl FnMut(&mut String, &Series)) -> String {
-    let mut out = format!("{{\"resultType\":\"{kind}\",\"result\":[");
-    for (index, one) in series.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        out.push_str("{\"metric\":");
-        out.push_str(&metric(&one.0));
-        out.push(',');
-        push(&mut out, one);
-        out.push('}');
-    }
-    out.push_str("]}");
-    out
+fn result(kind: &str, series: &[Series], samples: impl Fn(&[(i64, f64)]) -> String) -> String {
+    let entry = |(labels, points): &Series| format!("{{\"metric\":{},{}}}", metric(labels), samples(points));
+    let entries: Vec<String> = series.iter().map(entry).collect();
+    format!("{{\"resultType\":\"{kind}\",\"result\":[{}]}}", entries.join(","))
 }
 
 fn metric(labels: &Labels) -> String {
@@ -52,12 +31,11 @@ fn metric(labels: &Labels) -> String {
     Value::Object(pairs.collect::<Map<_, _>>()).to_string()
 }
 
-fn push_point(out: &mut String, (at, value): (i64, f64)) {
-    let (seconds, millis) = (at.div_euclid(1000), at.rem_euclid(1000));
-    let _written = match millis {
-        0 => write!(out, "[{seconds},\"{}\"]", number(value)),
-        _ => write!(out, "[{seconds}.{millis:03},\"{}\"]", number(value)),
-    };
+fn point((at, value): (i64, f64)) -> String {
+    match (at.div_euclid(1000), at.rem_euclid(1000)) {
+        (seconds, 0) => format!("[{seconds},\"{}\"]", number(value)),
+        (seconds, millis) => format!("[{seconds}.{millis:03},\"{}\"]", number(value)),
+    }
 }
 
 /// A value in Go's shortest decimal form, which is Rust's but for the infinities.
@@ -69,20 +47,6 @@ fn number(value: f64) -> String {
     } else {
         value.to_string()
     }
-}
-
-/// A duration in Prometheus' form: whole units, `1s`, `500ms`, `1m30s`.
-pub(super) fn duration(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "flags bound it to a year, from 0 up")]
-    let mut millis = (seconds * 1000.0).round() as u64;
-    let mut out = String::new();
-    for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
-        if millis >= length {
-            let _written = write!(out, "{}{unit}", millis / length);
-            millis %= length;
-        }
-    }
-    if out.is_empty() { "0s".to_owned() } else { out }
 }
 
 #[cfg(test)]
@@ -102,10 +66,5 @@ mod tests {
             r#"{"resultType":"vector","result":[{"metric":{"__name__":"weird","stage":"ren\"der"},"value":[7,"2.5"]}]}"#
         );
         assert_eq!(matrix(&[]), r#"{"resultType":"matrix","result":[]}"#);
-    }
-
-    #[test]
-    fn writes_durations_in_whole_units() {
-        assert_eq!([1.0, 0.5, 90.0, 3600.0].map(duration), ["1s", "500ms", "1m30s", "1h"]);
     }
 }

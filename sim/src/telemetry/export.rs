@@ -10,19 +10,19 @@ use serde_json::Value;
 use ureq::Agent;
 
 use super::otlp::resource_spans;
-use super::spans::Span;
+use super::span::Span;
 
 /// Spans in one request at most.
 const BATCH: usize = 512;
 
-/// How long the first span of a batch waits for others.
+/// The time that the first span of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Times that a batch is sent before it is given up, and the pause after the first failure, which doubles each time.
+/// The number of times that a batch is sent, and the pause after the first failure, which doubles each time.
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A thread that sends what it is given; dropping it sends the rest and waits for that.
+/// A thread that sends the spans it is given. Dropping it sends the rest and waits for that.
 #[derive(Debug)]
 pub(crate) struct Exporter {
     spans: Option<Sender<Arc<Span>>>,
@@ -85,54 +85,49 @@ impl Collector {
         }
     }
 
-    /// Sends a batch, again where the collector may take it later.
+    /// Sends a batch, again if the collector may take it later.
     fn send(&self, batch: &[Arc<Span>]) -> Result<(), String> {
         let body = format!("{{\"resourceSpans\":{}}}", resource_spans([batch]));
-        let mut pause = PAUSE;
-        for attempt in 1.. {
+        let mut reason = String::new();
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                // Only time makes a busy collector take more.
+                thread::sleep(PAUSE * 2_u32.pow(attempt - 1));
+            }
             match self.post(&body) {
                 Ok(()) => return Ok(()),
-                Err(Failure::Final(reason)) => return Err(reason),
-                Err(Failure::Passing(reason)) if attempt == ATTEMPTS => {
-                    return Err(format!("{reason}: given up after {ATTEMPTS} attempts"));
-                }
-                Err(Failure::Passing(_)) => {
-                    // Only time makes a busy collector take more.
-                    thread::sleep(pause);
-                    pause *= 2;
-                }
+                Err(Rejection::Final(reason)) => return Err(reason),
+                Err(Rejection::Temporary(found)) => reason = found,
             }
         }
-        Ok(())
+        Err(format!("{reason}: given up after {ATTEMPTS} attempts"))
     }
 
-    fn post(&self, body: &str) -> Result<(), Failure> {
+    fn post(&self, body: &str) -> Result<(), Rejection> {
         let sent = self.agent.post(&self.url).content_type("application/json").send(body);
-        let mut answer = sent.map_err(|error| Failure::Passing(error.to_string()))?;
+        let mut answer = sent.map_err(|error| Rejection::Temporary(error.to_string()))?;
         let status = answer.status();
-        let text = answer.body_mut().read_to_string().map_err(|error| Failure::Final(error.to_string()))?;
+        let text = answer.body_mut().read_to_string().map_err(|error| Rejection::Final(error.to_string()))?;
         match status.as_u16() {
-            200..=299 => whole(&text),
-            // These four OTLP declares worth another try.
-            429 | 502 | 503 | 504 => Err(Failure::Passing(format!("status {status}"))),
-            _ => Err(Failure::Final(format!("status {status}: {}", text.lines().next().unwrap_or_default()))),
+            200..=299 => check_complete(&text),
+            // OTLP declares that these four are worth another try.
+            429 | 502 | 503 | 504 => Err(Rejection::Temporary(format!("status {status}"))),
+            _ => Err(Rejection::Final(format!("status {status}: {}", text.lines().next().unwrap_or_default()))),
         }
     }
 }
 
-enum Failure {
-    Passing(String),
+enum Rejection {
+    Temporary(String),
     Final(String),
 }
 
-/// A success may be a partial one, which says how many spans it left out.
-fn whole(text: &str) -> Result<(), Failure> {
+/// Checks that a success is no partial one, which says how many spans it left out: as a string, or from some as a number.
+fn check_complete(text: &str) -> Result<(), Rejection> {
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
-    match &answer["partialSuccess"]["rejectedSpans"] {
-        Value::String(count) if count != "0" => Err(Failure::Final(format!("{count} spans were rejected"))),
-        Value::Number(count) if count.as_u64() != Some(0) => {
-            Err(Failure::Final(format!("{count} spans were rejected")))
-        }
-        _ => Ok(()),
+    let rejected = &answer["partialSuccess"]["rejectedSpans"];
+    match rejected.as_str().map_or_else(|| rejected.to_string(), str::to_owned).as_str() {
+        "0" | "null" => Ok(()),
+        count => Err(Rejection::Final(format!("{count} spans were rejected"))),
     }
 }

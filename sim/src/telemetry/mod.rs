@@ -1,10 +1,12 @@
-//! What the pipeline tells about itself: metrics per service, and spans.
+//! The pipeline's telemetry: metrics per service, and spans.
 
-pub(crate) mod export;
-pub(crate) mod metrics;
+mod export;
+mod metrics;
 pub(crate) mod otlp;
-pub(crate) mod spans;
+mod recorder;
+mod span;
 
 pub(crate) use export::Exporter;
 pub(crate) use metrics::{Metrics, Service};
-pub(crate) use spans::{Recorder, Span, TagValue};
+pub(crate) use recorder::Recorder;
+pub(crate) use span::{Span, SpanKind, SpanText, TagValue};

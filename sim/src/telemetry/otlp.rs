@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::spans::{Span, TagValue};
+use super::span::{Span, TagValue};
 
 /// The array `resourceSpans`, an entry per trace and service; ids in hexadecimal, times in nanoseconds as strings.
 pub(crate) fn resource_spans<'a>(traces: impl IntoIterator<Item = &'a [Arc<Span>]>) -> String {

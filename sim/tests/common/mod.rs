@@ -1,4 +1,4 @@
-//! What the tests share: a stand-in over a few small files, and a client.
+//! Shared by the tests: a stand-in over a few small files, and a client.
 #![allow(dead_code, reason = "each test binary uses its share")]
 
 use std::path::Path;
@@ -148,7 +148,7 @@ pub(crate) fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// How long an answer may take on a busy machine.
+/// The longest time that an answer may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client that takes no status for an error and no proxy from the environment.

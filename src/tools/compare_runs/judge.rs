@@ -1,11 +1,11 @@
-//! What the legs of one setting show against those of the reference.
+//! The conclusions that the legs of one setting allow against those of the reference.
 
-use super::legs::{Group, Run};
-use super::{LEVEL, marks, short};
+use super::legs::{FinishedLeg, LegGroup, labels_where};
+use super::{LEVEL, leg_doubts, truncate};
 use crate::cli::Failure;
 use crate::clock::micro;
 use crate::figures::listed;
-use crate::record::{Against, Better, Cell, Conservation, Difference, Row, TenPercent, Test, Unit, Word};
+use crate::record::{Against, Better, Cell, Claim, Difference, Row, TenPercent, Test, Unit, Verdict};
 use crate::statistics::{Bounded, Bounds, MOST_SPLITS, Needed, lowers, needed, splits, uppers};
 use crate::units;
 
@@ -13,12 +13,17 @@ use crate::units;
 const LEAST_LEGS: usize = 3;
 /// More legs of one setting in a row than this, and a drift of the target could pass for a difference.
 const IN_A_ROW: usize = 2;
-/// The difference whose number of legs is told, as a part of the reference.
-const WANTED: f64 = 0.1;
+/// The difference for which the number of legs is computed, as a share of the reference.
+const DETECTABLE: f64 = 0.1;
 
-/// Compares `other`, the setting at `index`, with `reference` in every row, and says what its headline figures show.
-pub(super) fn judge(reference: &Group, other: &Group, index: usize, rows: &mut [Row]) -> Result<Against, Failure> {
-    let (ours, theirs) = (reference.runs.len(), other.runs.len());
+/// Compares `other`, the setting at `index`, with `reference` in every row, and concludes from its headline figures.
+pub(super) fn judge(
+    reference: &LegGroup,
+    other: &LegGroup,
+    index: usize,
+    rows: &mut [Row],
+) -> Result<Against, Failure> {
+    let (ours, theirs) = (reference.legs.len(), other.legs.len());
     if splits(ours, theirs).is_none_or(|count| count > MOST_SPLITS) {
         return Err(Failure::usage(format!(
             "{ours} legs of {} and {theirs} of {} can be split in more than {MOST_SPLITS} ways, and the test tries all of \
@@ -26,7 +31,7 @@ pub(super) fn judge(reference: &Group, other: &Group, index: usize, rows: &mut [
             reference.name, other.name
         )));
     }
-    let no_claim = no_claim(reference, other);
+    let no_claim = reasons_against_claims(reference, other);
     let mut against = Against { setting: other.name.clone(), ..Against::default() };
     for row in rows.iter_mut() {
         let Some((difference, attained)) = difference(row, other, index, no_claim.is_empty()) else { continue };
@@ -37,85 +42,85 @@ pub(super) fn judge(reference: &Group, other: &Group, index: usize, rows: &mut [
         }
         row.differences.push(difference);
     }
-    (against.word, against.sentence) = verdict(reference, other, index, rows, &no_claim);
+    (against.claim, against.sentence) = conclude(reference, other, index, rows, &no_claim);
     against.no_claim = no_claim;
     Ok(against)
 }
 
-/// Why nothing can be claimed of these two settings, a sentence each.
-fn no_claim(reference: &Group, other: &Group) -> Vec<String> {
-    let mut why = Vec::new();
-    let runs = || reference.runs.iter().chain(&other.runs);
-    let (ours, theirs) = (reference.runs.len(), other.runs.len());
+/// Returns the reasons why nothing can be claimed about these two settings, a sentence each.
+fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let legs = || reference.legs.iter().chain(&other.legs);
+    let (ours, theirs) = (reference.legs.len(), other.legs.len());
     if ours.min(theirs) < LEAST_LEGS {
-        let legs = |count: usize| if count == 1 { "1 leg".to_owned() } else { format!("{count} legs") };
-        why.push(format!(
+        let count = |count: usize| if count == 1 { "1 leg".to_owned() } else { format!("{count} legs") };
+        reasons.push(format!(
             "{} of {} and {} of {}: it takes {LEAST_LEGS} of each, run in turns, to tell a difference from chance",
-            legs(ours),
-            short(&reference.name),
-            legs(theirs),
-            short(&other.name)
+            count(ours),
+            truncate(&reference.name),
+            count(theirs),
+            truncate(&other.name)
         ));
     } else {
-        why.extend(drift(reference, other));
+        reasons.extend(drift(reference, other));
     }
-    let not_whole: Vec<String> =
-        runs().filter(|run| !is_whole(run.conservation())).map(|run| short(&run.label)).collect();
-    if !not_whole.is_empty() {
-        why.push(format!(
+    let with_failures = labels_where(legs(), |leg| {
+        let jobs = leg.conservation();
+        jobs.asked == 0 || jobs.succeeded != jobs.asked
+    });
+    if !with_failures.is_empty() {
+        reasons.push(format!(
             "not all jobs succeeded in {}: figures of the jobs that did are not comparable",
-            listed(&not_whole)
+            listed(&with_failures)
         ));
     }
-    let busy: Vec<String> = runs().filter(|run| marks::began_busy(run)).map(|run| short(&run.label)).collect();
+    let busy = labels_where(legs(), leg_doubts::began_busy);
     if !busy.is_empty() {
-        why.push(format!(
+        reasons.push(format!(
             "the target was not idle when {} began: what it still had to do is in the figures",
             listed(&busy)
         ));
     }
-    why.extend(runs().flat_map(|run| {
-        marks::mismatches(run).into_iter().map(|mismatch| format!("{}: {mismatch}", short(&run.label)))
+    reasons.extend(legs().flat_map(|leg| {
+        let label = truncate(&leg.label);
+        leg_doubts::label_mismatches(leg).into_iter().map(move |mismatch| format!("{label}: {mismatch}"))
     }));
-    why
+    reasons
 }
 
-fn is_whole(conservation: Conservation) -> bool {
-    conservation.asked > 0 && conservation.succeeded == conservation.asked
-}
-
-/// Why a drift of the target over time could look like a difference.
-fn drift(reference: &Group, other: &Group) -> Option<String> {
-    let all = || [reference, other].into_iter().flat_map(|group| group.runs.iter().map(move |run| (run, &group.name)));
-    let timeless: Vec<String> =
-        all().filter(|(run, _)| run.started_at().is_none()).map(|(run, _)| short(&run.label)).collect();
-    if !timeless.is_empty() {
-        return Some(format!("when {} started is not known, so whether the legs took turns is not", listed(&timeless)));
+/// Returns the reason why a drift of the target over time could look like a difference.
+fn drift(reference: &LegGroup, other: &LegGroup) -> Option<String> {
+    let all = || [reference, other].into_iter().flat_map(|group| group.legs.iter().map(move |leg| (leg, &group.name)));
+    let without_start = labels_where(all().map(|(leg, _)| leg), |leg| leg.started_at().is_none());
+    if !without_start.is_empty() {
+        return Some(format!(
+            "when {} started is not known, so whether the legs took turns is not",
+            listed(&without_start)
+        ));
     }
-    let mut legs: Vec<(&Run, &String)> = all().collect();
-    legs.sort_by_key(|(run, _)| run.started_at());
+    let mut legs: Vec<(&FinishedLeg, &String)> = all().collect();
+    legs.sort_by_key(|(leg, _)| leg.started_at());
     for pair in legs.windows(2) {
         let ((before, _), (after, _)) = (pair[0], pair[1]);
         if before.window().zip(after.window()).is_some_and(|(before, after)| after.start < before.end) {
-            return Some(format!("{} and {} ran at the same time", short(&before.label), short(&after.label)));
+            return Some(format!("{} and {} ran at the same time", truncate(&before.label), truncate(&after.label)));
         }
     }
     let streak = legs.windows(IN_A_ROW + 1).find(|streak| streak.iter().all(|(_, name)| *name == streak[0].1))?;
-    let labels: Vec<String> = streak.iter().map(|(run, _)| short(&run.label)).collect();
     Some(format!(
         "{} ran one after the other with no leg of the other setting between them, so a drift of the target over time \
          could look like a difference; run the settings in turns",
-        listed(&labels)
+        listed(&labels_where(streak.iter().map(|(leg, _)| *leg), |_| true))
     ))
 }
 
-/// How the setting at `index` differs in this row, and the level that its test attained where one was made; none where a
-/// figure is missing.
-fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option<(Difference, Option<f64>)> {
+/// Returns the difference of the setting at `index` in this row, and the level that its test attained if one was made. None if
+/// a figure is missing.
+fn difference(row: &Row, other: &LegGroup, index: usize, may_claim: bool) -> Option<(Difference, Option<f64>)> {
     let (a, b) = (row.cells.first()?, row.cells.get(index)?);
     let (mean, reference) = (b.mean?, a.mean?);
-    let error = hidden(a, b).map(micro);
-    let known = bounds(a, 1.0).zip(bounds(b, 1.0));
+    let error = measuring_error(a, b).map(micro);
+    let known = leg_bounds(a, 1.0).zip(leg_bounds(b, 1.0));
     let shifts = known.as_ref().filter(|_| may_claim).and_then(|(ours, theirs)| Bounded::new(ours, theirs));
     let tested = shifts.and_then(|shifts| {
         let interval = shifts.interval(LEVEL)?;
@@ -125,49 +130,47 @@ fn difference(row: &Row, other: &Group, index: usize, may_claim: bool) -> Option
     });
     let ten = known.zip(error).and_then(|((ours, theirs), error)| {
         // Legs that err unequally may lie further apart than they seem to.
-        let cases = [(legs(a), legs(b)), (uppers(&ours), lowers(&theirs)), (lowers(&ours), uppers(&theirs))];
-        let needed =
-            |(ours, theirs): (Vec<f64>, Vec<f64>)| needed(&ours, &theirs, WANTED * reference, error, LEVEL, LEAST_LEGS);
+        let values = |cell: &Cell| cell.legs.values().copied().collect();
+        let cases = [(values(a), values(b)), (uppers(&ours), lowers(&theirs)), (lowers(&ours), uppers(&theirs))];
+        let needed = |(ours, theirs): (Vec<f64>, Vec<f64>)| {
+            needed(&ours, &theirs, DETECTABLE * reference, error, LEVEL, LEAST_LEGS)
+        };
         cases.into_iter().map(needed).max()
     });
-    let found = Difference {
+    let difference = Difference {
         setting: other.name.clone(),
         difference: micro(mean - reference),
         ratio: (reference != 0.0).then(|| micro(mean / reference)),
         error,
         test: tested.map(|(test, _)| test),
         ten_percent: ten_percent(ten, reference),
-        word: tested.map(|(test, _)| word(row.better, test)),
+        claim: tested.map(|(test, _)| claim(row.better, test)),
     };
-    Some((found, tested.map(|(_, attained)| attained)))
+    Some((difference, tested.map(|(_, attained)| attained)))
 }
 
-/// How far the difference of the means of `b` and `a` may be off, either way, for polling or scraping alone. Where both err
-/// in one direction, as late sightings do, that is the larger error of the two; where they err in both, their sum.
-fn hidden(a: &Cell, b: &Cell) -> Option<f64> {
+/// The error of the difference of the means of `b` and `a`, either way, that polling or scraping alone may cause. If both err
+/// in one direction, as late sightings do, it is the larger error of the two; if they err in both, their sum.
+fn measuring_error(a: &Cell, b: &Cell) -> Option<f64> {
     let sides = |cell: &Cell| Some((cell.mean? - cell.low?, cell.high? - cell.mean?));
     let ((a_less, a_more), (b_less, b_more)) = (sides(a)?, sides(b)?);
     Some((b_less + a_more).max(b_more + a_less))
 }
 
-fn legs(cell: &Cell) -> Vec<f64> {
-    cell.legs.values().copied().collect()
-}
-
-/// The bounds of every leg, times `factor`, which is above 0; none where a leg lacks the figure or its bounds.
-pub(super) fn bounds(cell: &Cell, factor: f64) -> Option<Vec<Bounds>> {
+/// The bounds of every leg, times `factor`, which is above 0. None if a leg lacks the figure or its bounds.
+pub(super) fn leg_bounds(cell: &Cell, factor: f64) -> Option<Vec<Bounds>> {
     let times = |bounds: &Bounds| bounds.scaled(factor);
     cell.mean?;
     cell.legs.keys().map(|leg| cell.bounds.get(leg).map(times)).collect()
 }
 
-fn word(better: Better, test: Test) -> Word {
+fn claim(better: Better, test: Test) -> Claim {
     match better {
-        Better::Lower if test.low > 0.0 => Word::Worse,
-        Better::Lower if test.high < 0.0 => Word::Better,
-        Better::Higher if test.low > 0.0 => Word::Better,
-        Better::Higher if test.high < 0.0 => Word::Worse,
-        _ => Word::NoDifference,
+        Better::Lower if test.low > 0.0 => Claim::Worse,
+        Better::Lower if test.high < 0.0 => Claim::Better,
+        Better::Higher if test.low > 0.0 => Claim::Better,
+        Better::Higher if test.high < 0.0 => Claim::Worse,
+        _ => Claim::NoDifference,
     }
 }
 
@@ -189,69 +192,66 @@ fn ten_percent(needed: Option<Needed>, reference: f64) -> TenPercent {
     TenPercent { legs, message }
 }
 
-/// What the headline figures show together, as a word and as a sentence.
-fn verdict(
-    reference: &Group,
-    other: &Group,
+/// Returns what the headline figures show together, as a claim and as a sentence.
+fn conclude(
+    reference: &LegGroup,
+    other: &LegGroup,
     index: usize,
     rows: &[Row],
     no_claim: &[String],
-) -> (Option<Word>, String) {
-    let (name, to) = (short(&other.name), short(&reference.name));
+) -> (Option<Claim>, String) {
+    let (name, to) = (truncate(&other.name), truncate(&reference.name));
     if !no_claim.is_empty() {
         return (None, format!("no claim is made of {name} against {to}: {}", no_claim.join("; ")));
     }
-    let mut said: Vec<(Option<Word>, String)> = Vec::new();
-    for row in rows.iter().filter(|row| row.headline) {
-        let found = row.differences.iter().find(|difference| difference.setting == other.name);
-        let told = found.and_then(|found| Some((found.word?, told(row, index, found)?)));
-        said.push(match told {
-            Some((word, text)) => (Some(word), text),
-            None => (None, row.name.clone()),
-        });
-    }
-    let of = |word: Option<Word>| -> Vec<String> {
-        said.iter().filter(|(held, _)| *held == word).map(|(_, text)| text.clone()).collect()
+    let changes: Vec<(Option<Claim>, String)> = rows
+        .iter()
+        .filter(|row| row.headline)
+        .map(|row| {
+            let found = row.difference(&other.name);
+            let change = found.and_then(|found| Some((found.claim?, describe_change(row, index, found)?)));
+            change.map_or_else(|| (None, row.name.clone()), |(claim, text)| (Some(claim), text))
+        })
+        .collect();
+    let with = |claim: Option<Claim>| -> Vec<&str> {
+        changes.iter().filter(|(of_row, _)| *of_row == claim).map(|(_, text)| text.as_str()).collect()
     };
-    let (better, worse, none, unknown) =
-        (of(Some(Word::Better)), of(Some(Word::Worse)), of(Some(Word::NoDifference)), of(None));
-    let (word, mut text) = match (better.is_empty(), worse.is_empty()) {
-        (false, true) => (Some(Word::Better), format!("{name} is better than {to}: {}", better.join(", "))),
-        (true, false) => (Some(Word::Worse), format!("{name} is worse than {to}: {}", worse.join(", "))),
-        (false, false) => {
-            let (better, worse) = (better.join(", "), worse.join(", "));
-            (
-                None,
-                format!("{name} is better than {to} in one and worse in the other: better: {better}; worse: {worse}"),
-            )
-        }
+    let [better, worse, none] =
+        [Claim::Better, Claim::Worse, Claim::NoDifference].map(|claim| with(Some(claim)).join(", "));
+    let unknown = with(None);
+    let (claim, mut sentence) = match (better.is_empty(), worse.is_empty()) {
+        (false, true) => (Some(Claim::Better), format!("{name} is better than {to}: {better}")),
+        (true, false) => (Some(Claim::Worse), format!("{name} is worse than {to}: {worse}")),
+        (false, false) => (
+            None,
+            format!("{name} is better than {to} in one and worse in the other: better: {better}; worse: {worse}"),
+        ),
         (true, true) if none.is_empty() => {
             return (None, format!("no claim is made of {name} against {to}: {} not known", unknown.join(" and ")));
         }
-        (true, true) => {
-            let text = format!("no difference that these legs can show between {name} and {to}: {}", none.join(", "));
-            (Some(Word::NoDifference), text)
-        }
+        (true, true) => (
+            Some(Claim::NoDifference),
+            format!("no difference that these legs can show between {name} and {to}: {none}"),
+        ),
     };
-    if !(better.is_empty() && worse.is_empty() || none.is_empty()) {
-        text = format!("{text}; no difference that these legs can show: {}", none.join(", "));
+    if claim != Some(Claim::NoDifference) && !none.is_empty() {
+        sentence += &format!("; no difference that these legs can show: {none}");
     }
     if !unknown.is_empty() {
-        text = format!("{text}; not known: {}", unknown.join(", "));
+        sentence += &format!("; not known: {}", unknown.join(", "));
     }
-    (word, text)
+    (claim, sentence)
 }
 
-/// `end to end, median 24.1 s instead of 20.3 s (+19 %)`.
-fn told(row: &Row, index: usize, found: &Difference) -> Option<String> {
-    let show = |cell: &Cell| cell.mean.map(|mean| shown(row.unit, mean));
-    let (theirs, ours) = (show(row.cells.get(index)?)?, show(row.cells.first()?)?);
-    let change = found.ratio.map(|ratio| format!(" ({})", percent(ratio - 1.0))).unwrap_or_default();
-    Some(format!("{} {theirs} instead of {ours}{change}", row.name))
+/// Describes a change: `end to end, median 24.1 s instead of 20.3 s (+19 %)`.
+fn describe_change(row: &Row, index: usize, found: &Difference) -> Option<String> {
+    let value = |index: usize| row.cells.get(index)?.mean.map(|mean| format_value(row.unit, mean));
+    let change = found.ratio.map(|ratio| format!(" ({})", signed_percent(ratio - 1.0))).unwrap_or_default();
+    Some(format!("{} {} instead of {}{change}", row.name, value(index)?, value(0)?))
 }
 
-/// A figure with about three digits.
-pub(super) fn shown(unit: Unit, value: f64) -> String {
+/// Formats a figure with about three digits.
+pub(super) fn format_value(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Seconds => units::seconds(value),
         Unit::JobsPerMinute => units::decimal(value),
@@ -260,8 +260,8 @@ pub(super) fn shown(unit: Unit, value: f64) -> String {
     }
 }
 
-/// A share with its sign: `+19 %`.
-pub(super) fn percent(share: f64) -> String {
+/// Formats a share with its sign: `+19 %`.
+pub(super) fn signed_percent(share: f64) -> String {
     let size = share.abs() * 100.0;
     let digits = if size < 9.95 { format!("{size:.1}") } else { format!("{size:.0}") };
     let sign = match digits.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
@@ -272,9 +272,9 @@ pub(super) fn percent(share: f64) -> String {
     format!("{sign}{digits} %")
 }
 
-/// Whether every leg of both settings passed; else which did not.
-pub(super) fn not_passed(reference: &Group, other: &Group) -> Vec<String> {
-    let runs = reference.runs.iter().chain(&other.runs);
-    let bad = runs.filter(|run| run.scenario.verdict() != crate::record::Verdict::Passed);
-    bad.map(|run| format!("{} is {}", short(&run.label), run.scenario.verdict())).collect()
+/// The legs of both settings that did not pass, with their verdicts.
+pub(super) fn legs_not_passed(reference: &LegGroup, other: &LegGroup) -> Vec<String> {
+    let legs = reference.legs.iter().chain(&other.legs);
+    let failed = legs.filter(|leg| leg.scenario.verdict() != Verdict::Passed);
+    failed.map(|leg| format!("{} is {}", truncate(&leg.label), leg.scenario.verdict())).collect()
 }

@@ -1,36 +1,37 @@
-//! The legs: finished scenarios with a label, put together by setting.
+//! The legs: finished scenarios with a label, grouped by setting.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files;
+use super::{input_sizes, truncate};
 use crate::cli::Failure;
+use crate::figures::listed;
 use crate::figures::names::FigureName;
 use crate::record::{Conservation, Timestamp, Window};
 use crate::scenario::{self, Scenario};
 
 /// One leg.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct FinishedLeg {
     /// Its label: `np-8.1`.
     pub(super) label: String,
-    /// Its directory, as it was named or found.
+    /// Its directory as it was named or found.
     pub(super) directory: String,
-    /// The same, without links and relative parts.
-    pub(super) place: PathBuf,
+    /// Its directory without links and relative parts.
+    pub(super) path: PathBuf,
     pub(super) scenario: Scenario,
-    /// The sizes of its files, as its jobs tell them.
+    /// The sizes of its jobs' files in bytes, ascending.
     sizes: Option<Vec<u64>>,
 }
 
-/// The legs of one setting, in the order of time.
+/// The legs of one setting, in the order of their starts.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct LegGroup {
     pub(super) name: String,
-    pub(super) runs: Vec<Run>,
+    pub(super) legs: Vec<FinishedLeg>,
 }
 
-/// The setting that a label names: all of it, without the leg's number behind a dot.
+/// The setting that a label names: the label without the leg's number behind a dot.
 pub(super) fn setting(label: &str) -> &str {
     match label.rsplit_once('.') {
         Some((setting, number))
@@ -42,15 +43,28 @@ pub(super) fn setting(label: &str) -> &str {
     }
 }
 
-impl Run {
-    /// The leg in `directory`, which must be a finished scenario.
+/// The legs of all settings.
+pub(super) fn all_legs(groups: &[LegGroup]) -> impl Iterator<Item = &FinishedLeg> {
+    groups.iter().flat_map(|group| &group.legs)
+}
+
+/// The labels of the legs that meet a condition, for use in a sentence.
+pub(super) fn labels_where<'a>(
+    legs: impl Iterator<Item = &'a FinishedLeg>,
+    condition: impl Fn(&FinishedLeg) -> bool,
+) -> Vec<String> {
+    legs.filter(|leg| condition(leg)).map(|leg| truncate(&leg.label)).collect()
+}
+
+impl FinishedLeg {
+    /// Reads the leg in `directory`, which must be a finished scenario.
     pub(super) fn read(label: &str, directory: &Path) -> Result<Self, Failure> {
         let shown = directory.display().to_string();
-        let place = directory.canonicalize().map_err(|error| match error.kind() {
+        let path = directory.canonicalize().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Failure::usage(format!("{label}={shown}: there is no such directory")),
             _ => Failure::io(&shown, &error),
         })?;
-        let scenario = scenario::read(&place, &place);
+        let scenario = scenario::read(&path, &path);
         if scenario.unreadable {
             return Err(Failure::input_output(format!("{shown}: {}", scenario.cause())));
         }
@@ -62,28 +76,28 @@ impl Run {
                 scenario::RECORDS
             )));
         }
-        let sizes = files::sizes(&place);
-        Ok(Self { label: label.to_owned(), directory: shown, place, scenario, sizes })
+        let sizes = input_sizes::read(&path);
+        Ok(Self { label: label.to_owned(), directory: shown, path, scenario, sizes })
     }
 
-    /// When its run started; of several shards the first.
+    /// The start of its run; with several shards that of the first.
     pub(super) fn started_at(&self) -> Option<Timestamp> {
         started_at(&self.scenario)
     }
 
-    /// From its first submission to its last end, where its Runs tell.
+    /// The time from its first submission to its last end, if its Runs tell.
     pub(super) fn window(&self) -> Option<Window> {
         let windows = || self.scenario.runs.iter().filter_map(|run| run.status.window);
         let (start, end) = (windows().map(|window| window.start).min()?, windows().map(|window| window.end).max()?);
         Some(Window { start, end })
     }
 
-    /// Where its jobs have gone.
+    /// The numbers of its jobs by outcome.
     pub(super) fn conservation(&self) -> Conservation {
         self.scenario.report.as_ref().map(|report| report.status.conservation).unwrap_or_default()
     }
 
-    /// The sizes of the files of its jobs in bytes, ascending; none where they are not known of every job that was asked for.
+    /// The sizes of its jobs' files in bytes, ascending. None unless the size of every job that was asked for is known.
     pub(super) fn sizes(&self) -> Option<&[u64]> {
         let asked = self.conservation().asked;
         self.sizes.as_deref().filter(|sizes| sizes.len() as u64 == asked)
@@ -94,28 +108,28 @@ impl Run {
         self.scenario.figure(name).filter(|value| value.is_finite())
     }
 
-    /// What tells its run from any other.
+    /// Run id, name and start, which together no other run has.
     fn identity(&self) -> Option<(&str, &str, Timestamp)> {
         let run = self.scenario.runs.first()?;
         Some((&run.metadata.run, &run.metadata.name, run.status.started_at?))
     }
 }
 
-/// When the run of a scenario started; of several shards the first.
+/// The start of a scenario's run; with several shards that of the first.
 pub(super) fn started_at(scenario: &Scenario) -> Option<Timestamp> {
     scenario.runs.iter().filter_map(|run| run.status.started_at).min()
 }
 
-/// The legs that the command line names: `LABEL=DIR` or `DIR`.
-pub(super) fn named(words: &[String]) -> Result<Vec<Run>, Failure> {
+/// Reads the legs that the command line names as `LABEL=DIR` or `DIR`.
+pub(super) fn read_all(words: &[String]) -> Result<Vec<FinishedLeg>, Failure> {
     let read = |word: &String| {
         let (label, directory) = if let Some((label, directory)) = word.split_once('=') {
             (label.to_owned(), Path::new(directory))
         } else {
             let directory = Path::new(word);
             // `.` and `..` have names, too.
-            let place = directory.canonicalize().unwrap_or_default();
-            let name = place.file_name().or(directory.file_name()).unwrap_or_default();
+            let path = directory.canonicalize().unwrap_or_default();
+            let name = path.file_name().or(directory.file_name()).unwrap_or_default();
             (name.to_string_lossy().into_owned(), directory)
         };
         if label.is_empty() || directory.as_os_str().is_empty() {
@@ -123,51 +137,48 @@ pub(super) fn named(words: &[String]) -> Result<Vec<Run>, Failure> {
                 "`{word}` is no leg: name a finished scenario's directory as LABEL=DIR, such as np-8=runs/a/ab/np-8"
             )));
         }
-        Run::read(&label, directory)
+        FinishedLeg::read(&label, directory)
     };
     words.iter().map(read).collect()
 }
 
-/// Puts the legs together by setting; the first leg's setting comes first.
-pub(super) fn grouped(runs: Vec<Run>) -> Result<Vec<Group>, Failure> {
-    for (index, run) in runs.iter().enumerate() {
-        for other in &runs[..index] {
-            refuse_twins(other, run)?;
+/// Groups the legs by setting; the first leg's setting comes first.
+pub(super) fn group(legs: Vec<FinishedLeg>) -> Result<Vec<LegGroup>, Failure> {
+    for (index, leg) in legs.iter().enumerate() {
+        for earlier in &legs[..index] {
+            refuse_duplicates(earlier, leg)?;
         }
     }
-    let mut groups: Vec<Group> = Vec::new();
-    for run in runs {
-        let name = setting(&run.label);
+    let mut groups: Vec<LegGroup> = Vec::new();
+    for leg in legs {
+        let name = setting(&leg.label);
         match groups.iter_mut().find(|group| group.name == name) {
-            Some(group) => group.runs.push(run),
-            None => groups.push(Group { name: name.to_owned(), runs: vec![run] }),
+            Some(group) => group.legs.push(leg),
+            None => groups.push(LegGroup { name: name.to_owned(), legs: vec![leg] }),
         }
     }
     if let [only] = &groups[..] {
-        let labels: Vec<String> = only.runs.iter().map(|run| run.label.clone()).collect();
+        let labels: Vec<String> = only.legs.iter().map(|leg| leg.label.clone()).collect();
         return Err(Failure::usage(format!(
             "these are legs of one setting, {}: {}; a comparison needs a second (what follows the last dot is a leg's \
              number: np-8.1 is a leg of np-8)",
             only.name,
-            crate::figures::listed(&labels)
+            listed(&labels)
         )));
     }
     for group in &mut groups {
-        group.runs.sort_by_key(|run| (run.started_at().is_none(), run.started_at()));
+        group.legs.sort_by_key(|leg| (leg.started_at().is_none(), leg.started_at()));
     }
     Ok(groups)
 }
 
-fn refuse_twins(one: &Run, other: &Run) -> Result<(), Failure> {
-    let (first, second) = (&one.label, &other.label);
-    let why = if one.place == other.place {
-        format!("{first} and {second} are the same directory, {}", other.directory)
+fn refuse_duplicates(a: &FinishedLeg, b: &FinishedLeg) -> Result<(), Failure> {
+    let (first, second) = (&a.label, &b.label);
+    let why = if a.path == b.path {
+        format!("{first} and {second} are the same directory, {}", b.directory)
     } else if first == second {
-        format!(
-            "two legs are called {first}: {} and {}; number them {first}.1, {first}.2",
-            one.directory, other.directory
-        )
-    } else if one.identity().is_some_and(|identity| other.identity() == Some(identity)) {
+        format!("two legs are called {first}: {} and {}; number them {first}.1, {first}.2", a.directory, b.directory)
+    } else if a.identity().is_some_and(|identity| b.identity() == Some(identity)) {
         format!("{first} and {second} hold the same run, which started at one moment under one id")
     } else {
         return Ok(());

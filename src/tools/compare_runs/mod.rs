@@ -1,16 +1,16 @@
-//! `compare-runs`: settings side by side, leg by leg, and whether the legs show that one is better.
+//! `compare-runs`: puts settings side by side, leg by leg, and tests whether the legs show that one is better.
 //!
 //! The jobs of one leg share one GPU, one batch and one queue: they are no independent samples, so the leg is the unit.
 //! docs/comparison.md has the rules.
 
-mod different;
-mod files;
+mod comparability;
 mod find;
 mod gate;
 mod html;
+mod input_sizes;
 mod judge;
+mod leg_doubts;
 mod legs;
-mod marks;
 mod page;
 mod rows;
 
@@ -23,8 +23,8 @@ use crate::escape;
 use crate::record::{Comparison, ComparisonSpec, ComparisonStatus, Leg, Metadata, Setting, Verdict};
 use crate::scenario::{self, COMPARISON, HTML, PAGE, RECORDS, REPORT};
 use crate::units;
-use different::Aspect;
-use legs::{Group, Run};
+use comparability::Aspect;
+use legs::{FinishedLeg, LegGroup, all_legs};
 
 /// The probability, in each direction, with which a difference that is not there may be called one: with three legs of each
 /// setting no smaller one can be had, for they have 20 splits.
@@ -97,26 +97,30 @@ pub struct Args {
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let Io { stdout, console, .. } = io;
-    let (runs, whole) = match &args.under {
-        Some(place) => find::newest(place, &console)?,
-        None => (legs::named(&args.legs)?, true),
+    let (legs, complete) = match &args.under {
+        Some(directory) => find::newest(directory, &console)?,
+        None => (legs::read_all(&args.legs)?, true),
     };
-    let groups = legs::grouped(runs)?;
-    let different = different::check(&groups, &args.allow_different)?;
+    let groups = legs::group(legs)?;
+    let different = comparability::check(&groups, &args.allow_different)?;
     let comparison = compare(&args, &groups, different)?;
 
-    let out = args.out.clone().or_else(|| args.place.as_deref().map(|place| placed(place, &groups)));
+    let out = args
+        .out
+        .clone()
+        .or_else(|| args.place.as_deref().map(|place| beside_legs(&groups).unwrap_or(place.to_owned())));
     if let Some(out) = &out {
         prepare(out)?;
     }
     let page = page::page(&comparison, &|label| link(out.as_deref()?, label, &groups, PAGE));
     let json = comparison.text().map_err(|error| Failure::input_output(format!("{COMPARISON}: {error}")))? + "\n";
     if let Some(out) = &out {
-        // The same with drawings leads to the reports with drawings, where the legs have them.
+        // Links from the HTML page lead to the legs' HTML reports, if they have them.
         let html = html::page(&comparison, &|label| link(out, label, &groups, HTML));
-        write(out, PAGE, &page)?;
-        write(out, HTML, &html)?;
-        write(out, COMPARISON, &json)?;
+        for (name, text) in [(PAGE, &page), (HTML, &html), (COMPARISON, &json)] {
+            let failed = |error| Failure::io(&out.join(name).display().to_string(), &error);
+            scenario::replace(out, name, text.as_bytes()).map_err(failed)?;
+        }
         console.say(&format!("wrote {}, with {PAGE} and {COMPARISON} beside it", out.join(HTML).display()));
     }
     let text = if args.json { json } else { page };
@@ -125,85 +129,76 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         Err(failure) if failure.message().is_some() => return Err(failure),
         _ => {}
     }
-    Ok(exit(&comparison, whole, &console))
+    Ok(exit(&comparison, complete, &console))
 }
 
-fn compare(args: &Args, groups: &[Group], different: Vec<String>) -> Result<Comparison, Failure> {
-    let mut rows = rows::rows(groups);
+fn compare(args: &Args, groups: &[LegGroup], different: Vec<String>) -> Result<Comparison, Failure> {
+    let rows::Rows { mut rows, mut doubts } = rows::rows(groups);
     let mut against = Vec::new();
-    let mut gate = args.fail_if_worse.map(gate::Gatekeeper::new);
     for (index, group) in groups.iter().enumerate().skip(1) {
-        let found = judge::judge(&groups[0], group, index, &mut rows.rows)?;
-        if let Some(gate) = &mut gate {
-            gate.hear(&groups[0], group, index, &rows.rows, &found);
-        }
-        against.push(found);
+        against.push(judge::judge(&groups[0], group, index, &mut rows)?);
     }
-    let mut doubts = rows.doubts;
-    doubts.extend(files::doubt(groups));
-    doubts.extend(marks::doubts(groups));
+    doubts.extend(leg_doubts::doubts(groups));
     let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
     Ok(Comparison {
         metadata: Metadata { name: names.join(" and "), ..Metadata::default() },
         spec: ComparisonSpec {
             level_percent: LEVEL * 100.0,
-            allow_different: args.allow_different.iter().map(|aspect| aspect.word().to_owned()).collect(),
+            allow_different: args.allow_different.iter().map(|aspect| aspect.name()).collect(),
             fail_if_worse_percent: args.fail_if_worse.map(|share| micro(share * 100.0)),
         },
         status: ComparisonStatus {
             settings: groups.iter().map(setting).collect(),
             different,
-            rows: rows.rows,
+            gate: args.fail_if_worse.map(|share| gate::judge(share, groups, &rows, &against)),
+            rows,
             against,
             doubts,
-            gate: gate.map(gate::Gatekeeper::verdict),
         },
     })
 }
 
-fn setting(group: &Group) -> Setting {
-    let leg = |run: &Run| Leg {
-        label: run.label.clone(),
-        directory: run.directory.clone(),
-        started_at: run.started_at(),
-        verdict: run.scenario.verdict(),
-        conservation: run.conservation(),
-        doubts: run.scenario.report.as_ref().map_or(0, |report| report.status.doubts.len() as u64),
+fn setting(group: &LegGroup) -> Setting {
+    let leg = |leg: &FinishedLeg| Leg {
+        label: leg.label.clone(),
+        directory: leg.directory.clone(),
+        started_at: leg.started_at(),
+        verdict: leg.scenario.verdict(),
+        conservation: leg.conservation(),
+        doubts: leg.scenario.report.as_ref().map_or(0, |report| report.status.doubts.len() as u64),
     };
-    Setting { name: group.name.clone(), legs: group.runs.iter().map(leg).collect() }
+    Setting { name: group.name.clone(), legs: group.legs.iter().map(leg).collect() }
 }
 
-fn exit(comparison: &Comparison, whole: bool, console: &Console) -> Exit {
+fn exit(comparison: &Comparison, complete: bool, console: &Console) -> Exit {
     let gate = comparison.status.gate.as_ref();
     for cause in gate.iter().flat_map(|gate| &gate.causes) {
         console.say(cause);
     }
     match gate.map(|gate| gate.verdict) {
-        // What could not be read may have been the newest leg.
-        _ if !whole => Exit::InputOutput,
+        // A directory that could not be read may have held the newest leg.
+        _ if !complete => Exit::InputOutput,
         Some(Verdict::Failed) => Exit::Failed,
         Some(Verdict::Incomplete) => Exit::Incomplete,
         Some(Verdict::Passed) | None => Exit::Done,
     }
 }
 
-/// Where the comparison belongs: beside its legs if those lie in one run, else in `place`.
-fn placed(place: &Path, groups: &[Group]) -> PathBuf {
-    let mut parents: Vec<&Path> =
-        groups.iter().flat_map(|group| &group.runs).filter_map(|run| run.place.parent()).collect();
+/// The directory of the legs, if all lie in that of one run.
+fn beside_legs(groups: &[LegGroup]) -> Option<PathBuf> {
+    let mut parents: Vec<&Path> = all_legs(groups).filter_map(|leg| leg.path.parent()).collect();
     parents.dedup();
-    match parents[..] {
-        [only] if only.file_name().is_some_and(|name| name == LEGS) => {
-            // As the user would name it, where that can be told.
-            let named = groups.iter().flat_map(|group| &group.runs).find_map(|run| Path::new(&run.directory).parent());
-            let same = |named: &&Path| named.canonicalize().is_ok_and(|named| named == only);
-            named.filter(same).unwrap_or(only).to_owned()
-        }
-        _ => place.to_owned(),
+    let [only] = parents[..] else { return None };
+    if only.file_name().is_none_or(|name| name != LEGS) {
+        return None;
     }
+    // As the user would name it, if one of the legs was named so.
+    let same = |parent: &&Path| parent.canonicalize().is_ok_and(|parent| parent == only);
+    let named = all_legs(groups).find_map(|leg| Path::new(&leg.directory).parent()).filter(same);
+    Some(named.unwrap_or(only).to_owned())
 }
 
-/// Makes the directory; one that holds a report of something else is refused.
+/// Makes the directory. Refuses one that holds a report of something else.
 fn prepare(out: &Path) -> Result<(), Failure> {
     let shown = out.display();
     if let Some(name) = [RECORDS, REPORT, "index.json"].iter().find(|name| out.join(name).symlink_metadata().is_ok()) {
@@ -214,25 +209,20 @@ fn prepare(out: &Path) -> Result<(), Failure> {
     fs::create_dir_all(out).map_err(|error| Failure::io(&shown.to_string(), &error))
 }
 
-fn write(out: &Path, name: &str, text: &str) -> Result<(), Failure> {
-    let failed = |error| Failure::io(&out.join(name).display().to_string(), &error);
-    scenario::replace(out, name, text.as_bytes()).map_err(failed)
-}
-
-/// The way from the page in `out` to the report of a leg, where both lie below one directory. `preferred` is the file to
-/// lead to where the leg has it.
-fn link(out: &Path, label: &str, groups: &[Group], preferred: &str) -> Option<String> {
-    let run = groups.iter().flat_map(|group| &group.runs).find(|run| run.label == label)?;
-    let name = if run.place.join(preferred).is_file() { preferred } else { PAGE };
+/// The relative path from a page in `out` to the report of a leg, if both lie below one directory. `preferred` is the file to
+/// link if the leg has it.
+fn link(out: &Path, label: &str, groups: &[LegGroup], preferred: &str) -> Option<String> {
+    let leg = all_legs(groups).find(|leg| leg.label == label)?;
+    let name = if leg.path.join(preferred).is_file() { preferred } else { PAGE };
     let out = out.canonicalize().ok()?;
-    let shared = out.ancestors().find(|above| run.place.starts_with(above)).filter(|above| above.parent().is_some())?;
+    let shared = out.ancestors().find(|above| leg.path.starts_with(above)).filter(|above| above.parent().is_some())?;
     let up = out.strip_prefix(shared).ok()?.iter().map(|_| Some(".."));
-    let down = run.place.strip_prefix(shared).ok()?.iter().map(|part| part.to_str());
+    let down = leg.path.strip_prefix(shared).ok()?.iter().map(|part| part.to_str());
     let parts: Option<Vec<&str>> = up.chain(down).chain([Some(name)]).collect();
     Some(parts?.join("/"))
 }
 
-/// A label, setting or stage in a sentence that is stored: its length is bounded, and each place that shows it escapes it.
-fn short(name: &str) -> String {
+/// Bounds the length of a label, setting or stage in a sentence that is stored. Each place that shows it escapes it.
+fn truncate(name: &str) -> String {
     escape::start(name, 80)
 }

@@ -1,26 +1,26 @@
-//! The comparison as Markdown, and its sections as both pages have them. They know the [`Comparison`] alone.
+//! The comparison as Markdown, and the sections that both pages share. Made from the [`Comparison`] alone.
 
-use super::judge::{percent, shown};
+use super::judge::{format_value, signed_percent};
 use crate::figures::outcome::{Outcome, count};
 use crate::page::{Page, Pen, capital, dash};
-use crate::record::{Against, Comparison, Conservation, Difference, Row, Setting, Unit, Word};
+use crate::record::{Against, Claim, Comparison, Conservation, Difference, Row, Setting, Unit};
 
-/// The way to the report of a leg, by its label, where there is one.
-pub(super) type Way<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// Returns the path to the report of a leg, by its label, if there is one.
+pub(super) type ReportLink<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The page.
-pub(super) fn page(comparison: &Comparison, report: Way<'_>) -> String {
+/// Renders `report.md`.
+pub(super) fn page(comparison: &Comparison, report: ReportLink<'_>) -> String {
     let mut page = Page::new(Pen::Markdown);
     let status = &comparison.status;
     page.title(&format!("Comparison: {}", page.pen.safe(&comparison.metadata.name)));
     for against in &status.against {
-        let (head, sentence) = (page.pen.strong(&head(against)), page.pen.safe(&against.sentence));
+        let (head, sentence) = (page.pen.strong(&heading(against)), page.pen.safe(&against.sentence));
         page.paragraph(&format!("{head}: {sentence}."));
     }
     conditions(&mut page, comparison);
-    side_by_side(&mut page, comparison);
-    shows(&mut page, comparison);
-    legs(&mut page, comparison, report);
+    figures_table(&mut page, comparison);
+    power(&mut page, comparison);
+    legs_table(&mut page, comparison, report);
     if !status.doubts.is_empty() {
         page.heading("Missing or doubtful");
         for doubt in &status.doubts {
@@ -30,7 +30,7 @@ pub(super) fn page(comparison: &Comparison, report: Way<'_>) -> String {
     page.into_text()
 }
 
-/// What came of the gate, and in what the runs were allowed to differ.
+/// Writes the verdict of the gate, and the allowed differences between the runs.
 pub(super) fn conditions(page: &mut Page, comparison: &Comparison) {
     let (status, pen) = (&comparison.status, page.pen);
     let joined = |parts: &[String]| parts.iter().map(|part| pen.safe(part)).collect::<Vec<_>>().join("; ");
@@ -44,40 +44,36 @@ pub(super) fn conditions(page: &mut Page, comparison: &Comparison) {
     }
 }
 
-/// What the headline figures of a setting show together, in a word or two.
-pub(super) fn head(against: &Against) -> String {
-    match against.word {
-        Some(Word::NoDifference) => "Not told apart".to_owned(),
-        Some(word) => capital(words(word)),
+/// The claim about a setting in a word or two.
+pub(super) fn heading(against: &Against) -> String {
+    match against.claim {
+        Some(Claim::NoDifference) => "Not told apart".to_owned(),
+        Some(Claim::Better) => "Better".to_owned(),
+        Some(Claim::Worse) => "Worse".to_owned(),
         None if against.no_claim.is_empty() => "Not decided".to_owned(),
         None => "Described".to_owned(),
     }
 }
 
-fn words(word: Word) -> &'static str {
-    match word {
-        Word::Better => "better",
-        Word::Worse => "worse",
-        Word::NoDifference => "no difference that these legs can show",
-    }
-}
-
-pub(super) fn side_by_side(page: &mut Page, comparison: &Comparison) {
+/// Writes the table of all figures.
+pub(super) fn figures_table(page: &mut Page, comparison: &Comparison) {
     let (status, pen) = (&comparison.status, page.pen);
     let Some((reference, others)) = status.settings.split_first() else { return };
     let mut head: Vec<String> = vec!["Figure".to_owned()];
     head.extend(status.settings.iter().map(|setting| format!("{}>", head_text(pen, &setting.name))));
     for against in &status.against {
-        // Of several settings each column says whose it is.
-        let whose = if others.len() > 1 { format!("{}: ", head_text(pen, &against.setting)) } else { String::new() };
-        head.extend(["difference>", "ratio>"].map(|what| cased(&whose, what)));
+        // With several settings each column names its own.
+        let title = |title: &str| match others.len() {
+            1 => capital(title),
+            _ => format!("{}: {title}", head_text(pen, &against.setting)),
+        };
+        head.extend([title("difference>"), title("ratio>")]);
         if let Some(confidence) = against.confidence_percent {
-            head.push(cased(&whose, &format!("{} % interval", tenths(confidence))));
-            head.push(cased(&whose, "legs show"));
+            head.extend([title(&format!("{} % interval", floor_to_tenth(confidence))), title("legs show")]);
         }
     }
-    let mut rows = vec![jobs(status.settings.as_slice(), head.len())];
-    rows.extend(status.rows.iter().map(|row| cells(pen, row, &status.against)));
+    let mut rows = vec![job_counts(&status.settings, head.len())];
+    rows.extend(status.rows.iter().map(|row| row_cells(pen, row, &status.against)));
     page.heading("Side by side");
     page.table(&head.iter().map(String::as_str).collect::<Vec<_>>(), rows);
     page.paragraph(&format!(
@@ -95,7 +91,7 @@ pub(super) fn side_by_side(page: &mut Page, comparison: &Comparison) {
     }
 }
 
-/// A setting's name at the head of a column. HTML's tables take plain text there, Markdown's take markup.
+/// A setting's name at the head of a column: HTML tables take plain text there, Markdown tables take markup.
 fn head_text(pen: Pen, name: &str) -> String {
     match pen {
         Pen::Markdown => pen.safe(name),
@@ -103,20 +99,16 @@ fn head_text(pen: Pen, name: &str) -> String {
     }
 }
 
-/// A percentage to a tenth, rounded down: it is claimed to be at least that.
-pub(super) fn tenths(percent: f64) -> f64 {
+/// Rounds a percentage down to a tenth: it is claimed to be at least that.
+pub(super) fn floor_to_tenth(percent: f64) -> f64 {
     (percent * 10.0 + 1e-6).floor() / 10.0
 }
 
-fn cased(whose: &str, what: &str) -> String {
-    if whose.is_empty() { capital(what) } else { format!("{whose}{what}") }
-}
-
-fn jobs(settings: &[Setting], columns: usize) -> Vec<String> {
+fn job_counts(settings: &[Setting], columns: usize) -> Vec<String> {
     let mut cells = vec!["jobs succeeded".to_owned()];
     cells.extend(settings.iter().map(|setting| {
-        let sum = |of: fn(&Conservation) -> u64| {
-            setting.legs.iter().map(|leg| of(&leg.conservation)).fold(0, u64::saturating_add)
+        let sum = |count: fn(&Conservation) -> u64| {
+            setting.legs.iter().map(|leg| count(&leg.conservation)).fold(0, u64::saturating_add)
         };
         format!("{} of {}", sum(|jobs| jobs.succeeded), sum(|jobs| jobs.asked))
     }));
@@ -124,22 +116,24 @@ fn jobs(settings: &[Setting], columns: usize) -> Vec<String> {
     cells
 }
 
-fn cells(pen: Pen, row: &Row, against: &[Against]) -> Vec<String> {
+fn row_cells(pen: Pen, row: &Row, against: &[Against]) -> Vec<String> {
     let name = pen.safe(&row.name);
     let mut cells = vec![if row.headline { pen.strong(&name) } else { name }];
-    cells.extend(row.cells.iter().map(|cell| cell.mean.map_or_else(dash, |mean| shown(row.unit, mean))));
+    cells.extend(row.cells.iter().map(|cell| cell.mean.map_or_else(dash, |mean| format_value(row.unit, mean))));
     for against in against {
-        let found = row.differences.iter().find(|difference| difference.setting == against.setting);
-        cells.push(found.map_or_else(dash, |found| difference(row.unit, found)));
+        let found = row.difference(&against.setting);
+        cells.push(found.map_or_else(dash, |found| difference_cell(row.unit, found)));
         let ratio = found.and_then(|found| found.ratio);
-        cells.push(ratio.map_or_else(dash, |ratio| format!("{ratio:.2} ({})", percent(ratio - 1.0))));
+        cells.push(ratio.map_or_else(dash, |ratio| format!("{ratio:.2} ({})", signed_percent(ratio - 1.0))));
         if against.confidence_percent.is_some() {
             let test = found.and_then(|found| found.test);
-            let between = |low: f64, high: f64| format!("{} to {}", signed(row.unit, low), signed(row.unit, high));
+            let between =
+                |low: f64, high: f64| format!("{} to {}", signed_value(row.unit, low), signed_value(row.unit, high));
             cells.push(test.map_or_else(dash, |test| between(test.low, test.high)));
-            cells.push(match found.and_then(|found| found.word) {
-                Some(word @ (Word::Better | Word::Worse)) => pen.strong(words(word)),
-                Some(Word::NoDifference) => "no difference".to_owned(),
+            cells.push(match found.and_then(|found| found.claim) {
+                Some(Claim::Better) => pen.strong("better"),
+                Some(Claim::Worse) => pen.strong("worse"),
+                Some(Claim::NoDifference) => "no difference".to_owned(),
                 None => dash(),
             });
         }
@@ -147,17 +141,17 @@ fn cells(pen: Pen, row: &Row, against: &[Against]) -> Vec<String> {
     cells
 }
 
-fn difference(unit: Unit, found: &Difference) -> String {
-    let error = found.error.filter(|error| *error > 0.0).map(|error| format!(" (± {})", shown(unit, error)));
-    format!("{}{}", signed(unit, found.difference), error.unwrap_or_default())
+fn difference_cell(unit: Unit, found: &Difference) -> String {
+    let error = found.error.filter(|error| *error > 0.0).map(|error| format!(" (± {})", format_value(unit, error)));
+    format!("{}{}", signed_value(unit, found.difference), error.unwrap_or_default())
 }
 
-/// A difference with its sign; one that the shown digits do not tell from none has none, and is 0.
-pub(super) fn signed(unit: Unit, value: f64) -> String {
-    let text = shown(unit, value.abs());
+/// Formats a difference with its sign; 0 without a sign if all the digits shown are 0.
+fn signed_value(unit: Unit, value: f64) -> String {
+    let text = format_value(unit, value.abs());
     match value {
         _ if !text.contains(|character: char| ('1'..='9').contains(&character)) => match unit {
-            Unit::Seconds => shown(unit, 0.0),
+            Unit::Seconds => format_value(unit, 0.0),
             Unit::JobsPerMinute | Unit::Count => "0".to_owned(),
         },
         value if value > 0.0 => format!("+{text}"),
@@ -166,8 +160,8 @@ pub(super) fn signed(unit: Unit, value: f64) -> String {
     }
 }
 
-/// How much the claims are worth.
-pub(super) fn shows(page: &mut Page, comparison: &Comparison) {
+/// Writes how much the claims are worth, and how many legs it takes to claim more.
+pub(super) fn power(page: &mut Page, comparison: &Comparison) {
     let (status, pen) = (&comparison.status, page.pen);
     page.heading("What these legs can show");
     for against in &status.against {
@@ -179,13 +173,13 @@ pub(super) fn shows(page: &mut Page, comparison: &Comparison) {
                  chance, on average; \"no difference\" stands for: no difference that these legs can show. The verdict \
                  rests on the rows in bold alone.",
                 against.tested,
-                tenths(confidence)
+                floor_to_tenth(confidence)
             ));
         } else {
             page.item(&format!("{name}: no row was tested; what differs may be chance."));
         }
-        for row in status.rows.iter().filter(|row| row.headline) {
-            if let Some(found) = row.differences.iter().find(|found| found.setting == against.setting) {
+        for row in status.headline() {
+            if let Some(found) = row.difference(&against.setting) {
                 page.item(&format!(
                     "{name}: to show a difference of 10 % in {}: {}.",
                     pen.safe(&row.name),
@@ -196,9 +190,10 @@ pub(super) fn shows(page: &mut Page, comparison: &Comparison) {
     }
 }
 
-pub(super) fn legs(page: &mut Page, comparison: &Comparison, report: Way<'_>) {
+/// Writes the table of the legs.
+pub(super) fn legs_table(page: &mut Page, comparison: &Comparison, report: ReportLink<'_>) {
     let (status, pen) = (&comparison.status, page.pen);
-    let headline: Vec<&Row> = status.rows.iter().filter(|row| row.headline).collect();
+    let headline: Vec<&Row> = status.headline().collect();
     let mut head = vec!["Leg", "Started (UTC)", "Verdict", "Jobs"];
     let names: Vec<String> = headline.iter().map(|row| format!("{}>", capital(&row.name))).collect();
     head.extend(names.iter().map(String::as_str));
@@ -206,17 +201,16 @@ pub(super) fn legs(page: &mut Page, comparison: &Comparison, report: Way<'_>) {
     let rows = status.settings.iter().enumerate().flat_map(|(index, setting)| {
         let headline = &headline;
         setting.legs.iter().map(move |leg| {
-            let shown_name =
-                report(&leg.label).map_or_else(|| pen.safe(&leg.label), |path| pen.link(&leg.label, &path));
+            let link = report(&leg.label).map_or_else(|| pen.safe(&leg.label), |path| pen.link(&leg.label, &path));
             let mut cells = vec![
-                shown_name,
+                link,
                 leg.started_at.map_or_else(dash, |time| pen.safe(&time.to_string())),
                 pen.strong(&leg.verdict.to_string()),
-                account(&leg.conservation),
+                job_outcomes(&leg.conservation),
             ];
             cells.extend(headline.iter().map(|row| {
                 let value = row.cells.get(index).and_then(|cell| cell.legs.get(&leg.label));
-                value.map_or_else(dash, |value| shown(row.unit, *value))
+                value.map_or_else(dash, |value| format_value(row.unit, *value))
             }));
             cells.extend([leg.doubts.to_string(), pen.safe(&leg.directory)]);
             cells
@@ -227,7 +221,7 @@ pub(super) fn legs(page: &mut Page, comparison: &Comparison, report: Way<'_>) {
 }
 
 /// `10 of 12 succeeded, 2 failed`.
-fn account(jobs: &Conservation) -> String {
+fn job_outcomes(jobs: &Conservation) -> String {
     let mut parts = vec![format!("{} of {} succeeded", jobs.succeeded, jobs.asked)];
     let others = Outcome::ALL[1..].iter().map(|outcome| (count(jobs, *outcome), outcome)).filter(|(jobs, _)| *jobs > 0);
     parts.extend(others.map(|(jobs, outcome)| format!("{jobs} {outcome}")));

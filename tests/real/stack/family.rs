@@ -16,7 +16,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it still runs; one that only waits to be reaped does not.
+    /// Returns true if it still runs. A process that only waits to be reaped does not.
     pub fn is_alive(&self) -> bool {
         read(self.pid).is_some_and(|now| now.member.started == self.started && now.state != "Z")
     }
@@ -36,7 +36,7 @@ struct Entry {
     state: String,
 }
 
-/// What `/proc/<pid>/stat` says.
+/// The content of `/proc/<pid>/stat`.
 fn read(pid: u32) -> Option<Entry> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command stands in brackets and may hold anything, brackets too.

@@ -52,7 +52,7 @@ impl Jaeger {
         format!("http://{}", self.query)
     }
 
-    /// Where it takes OTLP/HTTP, without the path.
+    /// The base URL of its OTLP/HTTP receiver, without the path.
     pub fn otlp(&self) -> String {
         format!("http://{}", self.otlp)
     }
@@ -77,7 +77,7 @@ impl Jaeger {
         answer["data"].as_array().cloned().unwrap_or_default()
     }
 
-    /// What it makes of a document in OTLP's JSON form: the traces that its UI would show after an upload.
+    /// Its reading of a document in OTLP's JSON form: the traces that its UI would show after an upload.
     pub fn transform(&self, document: &str) -> Vec<Value> {
         let answer = http::post_json(&format!("{}/api/transform", self.url()), document).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text);

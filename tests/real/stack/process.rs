@@ -11,7 +11,7 @@ use super::family::{self, Member};
 
 /// A service that is not ready by then is not coming. A busy machine takes several times what a quiet one does.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a service may take to stop by itself; RabbitMQ needs five seconds.
+/// The time that a service may take to stop by itself; RabbitMQ needs five seconds.
 const GRACE: Duration = Duration::from_secs(30);
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(20);
@@ -49,7 +49,7 @@ impl Process {
         Self { name, child, log }
     }
 
-    /// What the service has written so far.
+    /// The output of the service so far.
     pub fn log(&self) -> String {
         fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }

@@ -67,7 +67,7 @@ impl RabbitMq {
         [self.broker.members(), self.mapper.members()].concat()
     }
 
-    /// Where AMQP is spoken.
+    /// The URL for AMQP.
     pub fn url(&self) -> String {
         format!("amqp://{}", self.amqp)
     }

@@ -56,7 +56,7 @@ impl Simulated {
         self.dir.path().join(name)
     }
 
-    /// What it complained of, beyond saying where it listens.
+    /// Its complaints, without the lines that say where it listens.
     pub fn complaints(&self) -> Vec<String> {
         let known = ["target", "metrics", "prometheus", "jaeger", "logs"];
         let word =

@@ -1,4 +1,4 @@
-//! The HTTP API's side of the pipeline: taking jobs in, and showing them.
+//! The HTTP API's side of the pipeline: accepting jobs, and showing them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,13 +7,13 @@ use axum::body::Bytes;
 use chrono::TimeDelta;
 
 use super::{Pipeline, World};
-use crate::dice::Purpose;
+use crate::chance::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::{Job, session_id};
 use crate::stage::Stage;
 use crate::trace::TraceParent;
 
-/// How far back `--stale` dates a job.
+/// The shift of a job's times by `--stale`.
 const STALE: TimeDelta = TimeDelta::hours(-1);
 
 /// A POST that passed validation.
@@ -27,12 +27,12 @@ pub(crate) struct Submission {
     pub(crate) received: Instant,
 }
 
-/// What became of a submission.
+/// The answer to a submission.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Intake {
+pub(crate) enum Accepted {
     /// A new job, the n-th accepted; the id is the one to answer with.
-    Accepted { id: String, status: String, ordinal: u64 },
-    /// A job that was there already.
+    New { id: String, status: String, ordinal: u64 },
+    /// A job that existed already.
     Known { id: String, status: String },
     /// As many jobs are unfinished as `--capacity` allows.
     Full,
@@ -60,7 +60,7 @@ impl Pipeline {
         OpenPost { pipeline: Arc::clone(self), ordinal: world.counts.posts }
     }
 
-    pub(crate) fn accept(&self, submission: Submission) -> Intake {
+    pub(crate) fn accept(&self, submission: Submission) -> Accepted {
         let faults = &self.options.faults;
         let now = self.clock.now();
         let mut guard = self.world();
@@ -82,7 +82,7 @@ impl Pipeline {
         }
         if faults.capacity.is_some_and(|capacity| world.counts.unfinished >= capacity) {
             world.counts.refused += 1;
-            return Intake::Full;
+            return Accepted::Full;
         }
 
         world.counts.accepted += 1;
@@ -90,24 +90,25 @@ impl Pipeline {
         world.counts.peak_unfinished = world.counts.peak_unfinished.max(world.counts.unfinished);
         let ordinal = world.counts.accepted;
         let index = world.jobs.len();
-        let id = format!("{:032x}", self.dice.wide(Purpose::JobId, [ordinal, 0, 0]));
-        let stale = fault::any(&faults.stale, self.dice, Kind::Stale, ordinal);
+        let id = format!("{:032x}", self.chance.wide(Purpose::JobId, [ordinal, 0, 0]));
+        let stale = fault::any(&faults.stale, self.chance, Kind::Stale, ordinal);
         let shift = if stale { STALE } else { TimeDelta::zero() };
         let mut job = Job::new(ordinal, id.clone(), submission.source, submission.bytes, now, shift);
         job.key = submission.key;
         job.parent = submission.parent;
-        job.trace =
-            submission.parent.map_or_else(|| self.dice.wide(Purpose::TraceId, [ordinal, 0, 0]), |parent| parent.trace);
+        job.trace = submission
+            .parent
+            .map_or_else(|| self.chance.wide(Purpose::TraceId, [ordinal, 0, 0]), |parent| parent.trace);
         let status = self.wire.word(job.status).to_owned();
 
-        if !fault::any(&faults.lose, self.dice, Kind::Lose, ordinal) {
+        if !fault::any(&faults.lose, self.chance, Kind::Lose, ordinal) {
             world.by_id.insert(id.clone(), index);
         }
         world.by_session.insert(session, index);
         if let Some(key) = &job.key {
             world.by_key.insert(key.clone(), index);
         }
-        let answered = if fault::any(&faults.same_id, self.dice, Kind::SameId, ordinal) {
+        let answered = if fault::any(&faults.same_id, self.chance, Kind::SameId, ordinal) {
             world.jobs.last().map_or(id, |before| before.id.clone())
         } else {
             id
@@ -116,12 +117,12 @@ impl Pipeline {
         self.trace_submit(&job, submission.received);
         world.jobs.push(job);
         self.publish(world, index, Stage::Whisper, self.submit_span(ordinal));
-        Intake::Accepted { id: answered, status, ordinal }
+        Accepted::New { id: answered, status, ordinal }
     }
 
-    fn known(&self, world: &World, index: usize) -> Intake {
+    fn known(&self, world: &World, index: usize) -> Accepted {
         let job = &world.jobs[index];
-        Intake::Known { id: job.id.clone(), status: self.wire.word(job.status).to_owned() }
+        Accepted::Known { id: job.id.clone(), status: self.wire.word(job.status).to_owned() }
     }
 
     /// Counts a poll; returns its place among all polls, from 1, and the job's document unless the id is unknown.

@@ -5,11 +5,11 @@
 
 /// Draws that repeat under the same seed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Dice {
+pub(crate) struct SeededChance {
     seed: u64,
 }
 
-/// What a draw is for; keeps draws for different purposes independent.
+/// The purpose of a draw. Draws for different purposes are independent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     JobId,
@@ -20,7 +20,7 @@ pub(crate) enum Purpose {
     Fault,
 }
 
-impl Dice {
+impl SeededChance {
     pub(crate) const fn new(seed: u64) -> Self {
         Self { seed }
     }
@@ -61,17 +61,17 @@ mod tests {
 
     #[test]
     fn repeats_under_its_seed_and_differs_under_another() {
-        let draw = |seed, key| Dice::new(seed).wide(Purpose::JobId, key);
+        let draw = |seed, key| SeededChance::new(seed).wide(Purpose::JobId, key);
         assert_eq!(draw(7, [1, 2, 3]), draw(7, [1, 2, 3]));
         assert_ne!(draw(7, [1, 2, 3]), draw(8, [1, 2, 3]));
         assert_ne!(draw(7, [1, 2, 3]), draw(7, [2, 1, 3]));
-        assert_ne!(draw(7, [1, 0, 0]), Dice::new(7).wide(Purpose::TraceId, [1, 0, 0]));
+        assert_ne!(draw(7, [1, 0, 0]), SeededChance::new(7).wide(Purpose::TraceId, [1, 0, 0]));
     }
 
     #[test]
     fn spreads_evenly() {
-        let dice = Dice::new(1);
-        let hits = (0..10_000).filter(|n| dice.unit(Purpose::Fault, [0, 0, *n]) < 0.1).count();
+        let chance = SeededChance::new(1);
+        let hits = (0..10_000).filter(|n| chance.unit(Purpose::Fault, [0, 0, *n]) < 0.1).count();
         assert!((850..1150).contains(&hits), "{hits} of 10000 at 10 %");
     }
 }
