@@ -4,6 +4,7 @@
 //! docs/comparison.md has the rules.
 
 mod comparability;
+mod difference_chart;
 mod find;
 mod gate;
 mod html;
@@ -11,8 +12,8 @@ mod input_sizes;
 mod judge;
 mod leg_doubts;
 mod legs;
-mod page;
 mod rows;
+mod sections;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,7 +113,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     if let Some(out) = &out {
         prepare(out)?;
     }
-    let page = page::page(&comparison, &|label| link(out.as_deref()?, label, &groups, PAGE));
+    let page = sections::markdown(&comparison, &|label| link(out.as_deref()?, label, &groups, PAGE));
     let json = comparison.text().map_err(|error| Failure::input_output(format!("{COMPARISON}: {error}")))? + "\n";
     if let Some(out) = &out {
         // Links from the HTML page lead to the legs' HTML reports, if they have them.

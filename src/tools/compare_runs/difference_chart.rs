@@ -1,14 +1,16 @@
 //! The chart of all differences in per cent of the reference, each with its interval: panels of one scale, no wider than a
 //! phone. A row's name and claim stand above its line.
 
-use super::super::judge::signed_percent;
-use super::super::page::floor_to_tenth;
+use maud::{Markup, html};
+
+use super::judge::signed_percent;
+use super::sections::floor_to_tenth;
 use crate::escape;
 use crate::figures::names::{Subject, subject};
-use crate::html::lead;
+use crate::html::components::{note, panels};
 use crate::html::scale::{Scale, ticks};
-use crate::html::svg::{Anchor, Svg, number};
-use crate::page::capital;
+use crate::html::svg::{Anchor, PathData, Svg};
+use crate::markup::capitalize;
 use crate::record::{Against, Claim, ComparisonStatus, Difference, Row};
 
 /// The most rows that are drawn: stages and queues are the target's, and may be many.
@@ -66,41 +68,43 @@ impl<'a> ChartRow<'a> {
     }
 }
 
-pub(super) fn section(status: &ComparisonStatus) -> String {
-    let Some(reference) = status.settings.first() else { return String::new() };
-    let mut text = format!(
-        "<p>Each row is the difference from {}, in per cent of it: less is better, but for jobs per minute.</p>\n",
-        escape::html(&reference.name)
-    );
-    for (index, against) in status.against.iter().enumerate() {
-        let all: Vec<ChartRow<'_>> =
-            status.rows.iter().take(ROWS).map(|row| ChartRow::new(row, &against.setting)).collect();
-        let scale = scale(&all);
-        let panels = PANELS.iter().enumerate().filter_map(|(panel, (title, subject_of_rows))| {
-            let rows: Vec<&ChartRow<'_>> =
-                all.iter().filter(|row| subject(&row.row.figure) == *subject_of_rows).collect();
-            let title = match status.against.len() {
-                1 => capital(title),
-                _ => format!("{}: {title}", against.setting),
-            };
-            let finding: Vec<String> = rows.iter().map(|row| format!("{}: {}", row.row.name, row.text())).collect();
-            (!rows.is_empty()).then(|| {
-                let svg = draw(&rows, &scale).figure(
-                    &format!("differences-{index}-{panel}"),
-                    &format!("Differences of {} against {}: {title}", against.setting, reference.name),
-                    &finding.join("; "),
-                );
-                (title, svg)
-            })
-        });
-        text += &lead::panels(panels);
-        text += &format!("<p class=\"note\">{}</p>\n", escape::html(&note(against, status.rows.len())));
+pub(super) fn section(status: &ComparisonStatus) -> Markup {
+    let reference = status.settings.first().map(|setting| setting.name.as_str()).unwrap_or_default();
+    html! {
+        p { "Each row is the difference from " (reference) ", in per cent of it: less is better, but for jobs per minute." }
+        @for (index, against) in status.against.iter().enumerate() {
+            (chart(index, status, against, reference))
+            (note(&legend(against, status.rows.len())))
+        }
     }
-    text
 }
 
-fn note(against: &Against, rows: usize) -> String {
-    let mut note = match against.confidence_percent {
+/// The panels of one setting.
+fn chart(index: usize, status: &ComparisonStatus, against: &Against, reference: &str) -> Markup {
+    let all: Vec<ChartRow<'_>> =
+        status.rows.iter().take(ROWS).map(|row| ChartRow::new(row, &against.setting)).collect();
+    let scale = scale(&all);
+    panels(PANELS.iter().enumerate().filter_map(|(panel, (title, subject_of_rows))| {
+        let rows: Vec<&ChartRow<'_>> = all.iter().filter(|row| subject(&row.row.figure) == *subject_of_rows).collect();
+        if rows.is_empty() {
+            return None;
+        }
+        let finding: Vec<String> = rows.iter().map(|row| format!("{}: {}", row.row.name, row.text())).collect();
+        let figure = draw(&rows, &scale).into_figure(
+            &format!("differences-{index}-{panel}"),
+            &format!("Differences of {} against {reference}: {title}", against.setting),
+            &finding.join("; "),
+        );
+        let heading = match status.against.len() {
+            1 => capitalize(title),
+            _ => format!("{}: {title}", against.setting),
+        };
+        Some((heading, figure))
+    }))
+}
+
+fn legend(against: &Against, rows: usize) -> String {
+    let mut legend = match against.confidence_percent {
         Some(confidence) => format!(
             "The line is the {} % interval, whatever measuring may have made of each leg. Green disc: better; red diamond: \
              worse; ring: no difference that these legs can show. An arrow points at a value beyond the axis.",
@@ -109,9 +113,9 @@ fn note(against: &Against, rows: usize) -> String {
         None => "A ring is a difference that was seen and of which nothing is claimed.".to_owned(),
     };
     if rows > ROWS {
-        note += &format!(" {ROWS} of {rows} rows are drawn, all are in the table.");
+        legend += &format!(" {ROWS} of {rows} rows are drawn, all are in the table.");
     }
-    note
+    legend
 }
 
 /// The scale that all panels share.
@@ -158,34 +162,31 @@ fn draw_row(svg: &mut Svg, x: &Scale, row: &ChartRow<'_>, top: f64) {
         if let Some((low, high)) = row.interval {
             svg.line("whisker", (x.at(low), y), (x.at(high), y));
             for end in [low, high] {
-                svg.path("whisker", &end_mark(x, end, y));
+                svg.shape("whisker", &end_mark(x, end, y));
             }
         }
         let at = x.at(difference);
         match row.claim() {
-            _ if !x.holds(difference) && row.interval.is_none() => svg.path("whisker", &end_mark(x, difference, y)),
+            _ if !x.holds(difference) && row.interval.is_none() => svg.shape("whisker", &end_mark(x, difference, y)),
             Some(Claim::Better) => svg.circle("good", (at, y), 5.5),
-            Some(Claim::Worse) => svg.path("bad", &diamond(at, y)),
+            Some(Claim::Worse) => svg.shape("bad", &diamond(at, y)),
             Some(Claim::NoDifference) | None => svg.circle("hollow", (at, y), 4.5),
         }
     });
 }
 
 /// The mark at the end of an interval: a bar, or beyond the axis an arrow.
-fn end_mark(x: &Scale, value: f64, y: f64) -> String {
+fn end_mark(x: &Scale, value: f64, y: f64) -> PathData {
     let at = x.at(value);
-    let tip = if value < x.ends().0 { 6.0 } else { -6.0 };
     if x.holds(value) {
-        format!("M{0} {1}V{2}", number(at), number(y - 4.0), number(y + 4.0))
-    } else {
-        format!("M{0} {1}L{2} {3}L{0} {4}", number(at + tip), number(y - 5.0), number(at), number(y), number(y + 5.0))
+        return PathData::start((at, y - 4.0)).vertical_to(y + 4.0);
     }
+    let tail = at + if value < x.ends().0 { 6.0 } else { -6.0 };
+    PathData::start((tail, y - 5.0)).line_to((at, y)).line_to((tail, y + 5.0))
 }
 
-fn diamond(x: f64, y: f64) -> String {
-    let [left, right, top, bottom] = [x - 6.5, x + 6.5, y - 6.5, y + 6.5].map(number);
-    let (x, y) = (number(x), number(y));
-    format!("M{x} {top}L{right} {y}L{x} {bottom}L{left} {y}Z")
+fn diamond(x: f64, y: f64) -> PathData {
+    PathData::start((x, y - 6.5)).line_to((x + 6.5, y)).line_to((x, y + 6.5)).line_to((x - 6.5, y)).close()
 }
 
 /// The label of a tick.
@@ -221,7 +222,7 @@ mod tests {
 
     fn text(row: &Row) -> String {
         let all = [ChartRow::new(row, "b")];
-        draw(&[&all[0]], &scale(&all)).figure("x", "t", "f")
+        draw(&[&all[0]], &scale(&all)).into_shapes().into_string()
     }
 
     #[test]
@@ -239,9 +240,9 @@ mod tests {
         let far = with(1.0, 9.0, (1.0, 12.0), Claim::Worse);
         assert!(text(&far).contains("L350 40L344 45"), "{}", text(&far));
         let (x, y) = (Scale::new((-1.0, 2.0), (0.0, 300.0)), 10.0);
-        assert_eq!(end_mark(&x, 12.0, y), "M294 5L300 10L294 15");
-        assert_eq!(end_mark(&x, -3.0, y), "M6 5L0 10L6 15");
-        assert_eq!(end_mark(&x, 1.0, y), "M200 6V14");
+        assert_eq!(end_mark(&x, 12.0, y).as_str(), "M294 5L300 10L294 15");
+        assert_eq!(end_mark(&x, -3.0, y).as_str(), "M6 5L0 10L6 15");
+        assert_eq!(end_mark(&x, 1.0, y).as_str(), "M200 6V14");
         let zero = text(&with(0.0, 3.0, (1.0, 4.0), Claim::Worse));
         assert!(zero.contains("✕ worse from 0") && !zero.contains("whisker"), "{zero}");
     }
