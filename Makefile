@@ -20,6 +20,8 @@ PROM_URL ?=
 JAEGER_URL ?=
 ## Where the workers' logs are: a directory, or off to waive them; empty: the profile's command prints them
 LOGS ?=
+## Services whose logs may have no line in the run's window, separated by commas, such as autorag-io-worker
+LOGS_QUIET ?=
 ## Where the workers' shared directory lies; fixtures are staged below it
 DATA ?= .stack-data
 ## Where the workers see that directory
@@ -137,7 +139,7 @@ render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPOR
 }
 endef
 define captures
-capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@" |
+capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(if $(LOGS_QUIET),--may-be-quiet '$(LOGS_QUIET)') $(CAPTURE_FLAGS) "$$@" |
 capture-prom --out "$$dir" $(profile_flags) $(prom) $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
 capture-jaeger --out "$$dir" $(profile_flags) $(jaeger) $(CAPTURE_FLAGS) $(JAEGER_FLAGS) "$$@"
 endef
@@ -306,7 +308,7 @@ capture: build ## Capture and report on a window without jobs: make capture STAR
 	dir='$(OUT)' check=(--check)
 	# What all three would refuse is said once.
 	set -- --start '$(START)' --end "$$end" --check
-	capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(CAPTURE_FLAGS) "$$@"
+	capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(if $(LOGS_QUIET),--may-be-quiet '$(LOGS_QUIET)') $(CAPTURE_FLAGS) "$$@"
 	capture --start '$(START)' --end "$$end" --check
 	check=() made=yes; mkdir -p "$$dir"
 	capture --start '$(START)' --end "$$end"

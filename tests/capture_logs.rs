@@ -117,14 +117,16 @@ fn a_run_gets_its_window_its_exception_and_its_job() {
 }
 
 #[test]
-fn a_missing_log_is_an_error_and_one_without_a_line_in_the_window_is_empty() {
+fn a_missing_log_is_an_error_and_one_without_a_line_in_the_window_is_quiet() {
     let rig = Rig::new(&[(IO, "2026-05-20 20:30:20,000 INFO w x\n")]);
     let ran = rig.run(&[], STREAM);
     assert_eq!(ran.code, 0, "soft in a run");
     assert_eq!((&status_of(&ran, GPU)["result"], &status_of(&ran, GPU)["reason"]), (&json!("error"), &json!("NoLog")));
     let io = status_of(&ran, IO);
-    assert_eq!((&io["result"], &io["reason"], &io["lines"]), (&json!("empty"), &json!("NoLines"), &json!(0)));
-    assert!(io["message"].as_str().unwrap().contains("--log-utc-offset"), "{io}");
+    assert_eq!((&io["result"], &io["reason"], &io["lines"]), (&json!("quiet"), &json!("NoLines"), &json!(0)));
+    for advice in ["--log-utc-offset", "LOGS_QUIET=autorag-io-worker", "quiet = true"] {
+        assert!(io["message"].as_str().unwrap().contains(advice), "{advice}: {io}");
+    }
     assert!(ran.stderr.contains("autorag-gpu-worker.log: No such file"), "{}", ran.stderr);
     assert_eq!(rig.files(), 0, "nothing half-written");
 
@@ -250,7 +252,65 @@ fn the_clock_of_the_workers_moves_the_window() {
     let ahead = STREAM.replace(r#""seconds":0,"#, r#""seconds":600,"#);
     let ran = rig.run(&[], &ahead);
     assert_eq!(status_of(&ran, GPU)["result"], "ok");
-    assert_eq!(status_of(&ran, IO)["result"], "empty");
+    assert_eq!(status_of(&ran, IO)["result"], "quiet");
+}
+
+#[test]
+fn a_worker_that_may_be_quiet_is_named_in_the_profile_or_at_the_prompt() {
+    let rig = Rig::new(&[(GPU, GPU_LOG), (IO, "2026-05-20 20:30:20,000 INFO w x\n")]);
+    assert_eq!(rig.run(&["--require"], STREAM).code, 4);
+    let allowed = rig.run(&["--require", "--may-be-quiet", &format!("{IO},{GPU}")], STREAM);
+    let io = status_of(&allowed, IO);
+    assert_eq!((allowed.code, &io["result"], &io["mayBeQuiet"]), (0, &json!("quiet"), &json!(true)));
+    assert_eq!((status_of(&allowed, GPU)["result"].clone(), allowed.stderr.contains(IO)), (json!("ok"), false));
+
+    let profile = include_str!("../profiles/autorag.toml").replace(
+        &format!("\"{GPU}\", \"{IO}\"]\ncommand"),
+        &format!("\"{GPU}\", {{ name = \"{IO}\", quiet = true }}]\ncommand"),
+    );
+    let file = rig.dir.path().join("p.toml");
+    fs::write(&file, profile).unwrap();
+    let named = rig.run(&["--require", "--profile", &file.display().to_string()], STREAM);
+    assert_eq!((named.code, &status_of(&named, IO)["mayBeQuiet"]), (0, &json!(true)), "{}", named.stderr);
+
+    let wrong = rig.run(&["--may-be-quiet", "autorag-io-wroker"], STREAM);
+    assert_eq!((wrong.code, wrong.stderr.contains("`autorag-io-wroker`")), (2, true), "{}", wrong.stderr);
+    fs::remove_file(rig.dir.path().join("from").join(format!("{IO}.log"))).unwrap();
+    let missing = rig.run(&["--require", "--may-be-quiet", IO], STREAM);
+    assert_eq!((missing.code, &status_of(&missing, IO)["reason"]), (4, &json!("NoLog")), "never there is not quiet");
+}
+
+/// Sixty and more shapes of logs, written after the public documentation of their formats.
+#[test]
+fn each_shape_of_log_tells_its_exception_and_no_other() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/logs");
+    let job = "7f3a9c12-55aa-4e0b-9d7c-1234567890ab";
+    let stream = STREAM.replace("379bb927167e\"", &format!("{job}\",\"traceId\":\"4bf92f3577b34da6a3ce929d0e0e4736\""));
+    for (kind, expected) in [("exceptions", 1), ("clean", 0)] {
+        let files: Vec<_> = fs::read_dir(corpus.join(kind)).unwrap().map(|file| file.unwrap().path()).collect();
+        assert!(files.len() >= 60, "{kind}: {}", files.len());
+        for file in files {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let out = tempfile::tempdir().unwrap();
+            let (out, from) = (out.path().display().to_string(), corpus.join(kind).display().to_string());
+            let ran = tool(
+                capture_logs::run,
+                &["--out", &out, "--logs", &from, "--settle", "0s", "--service", name],
+                &stream,
+            );
+            let status = status_of(&ran, name);
+            assert_eq!(status["exceptionsFound"], expected, "{kind}/{name}: {status}");
+            let bytes = fs::read(&file).unwrap();
+            let kept = fs::read(Path::new(&out).join("logs").join(format!("{name}.log"))).unwrap();
+            assert_eq!(kept, bytes, "{kind}/{name}");
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let error_names_job = status["exceptions"][0]["traceback"].as_str().unwrap_or_default().contains(job)
+                || status["exceptions"][0]["firstLine"].as_str().is_some_and(|line| line.contains(job));
+            if expected == 1 && error_names_job {
+                assert_eq!(status["exceptions"][0]["jobId"], job, "{name}: {text}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -40,6 +40,11 @@ pub trait Captured {
 
     /// The part of the result that decides the exit code, and which of two captures is kept.
     fn outcome(&self) -> CaptureOutcome<'_>;
+
+    /// Returns whether the user accepted by name that this result is not whole.
+    fn is_accepted(&self) -> bool {
+        false
+    }
 }
 
 /// The message of a capture whose profile names no items.
@@ -203,7 +208,8 @@ pub fn run<B: Backend>(args: &CaptureArgs, backend: &B, mut io: Io<'_>) -> Outco
     let mut records = Vec::with_capacity(captured.len());
     for (item, captured) in captured {
         let (name, outcome) = (B::name(item), captured.outcome());
-        ended.push(Ended { result: outcome.result, reason: outcome.reason.cloned() });
+        let result = if captured.is_accepted() { CaptureResult::Ok } else { outcome.result };
+        ended.push(Ended { result, reason: outcome.reason.cloned() });
         if stream.outdone(B::KIND, name, &args.out, outcome) {
             io.console.say(&format!("{name}: what was captured before is kept"));
             continue;

@@ -65,7 +65,7 @@ impl StreamContext {
         let is_there = match &earlier.status.file {
             Some(file) => out.join(file).is_file(),
             // An empty capture has no file that could be missing.
-            None => earlier.status.result == CaptureResult::Empty,
+            None => matches!(earlier.status.result, CaptureResult::Empty | CaptureResult::Quiet),
         };
         is_there.then_some(earlier)
     }
@@ -93,7 +93,7 @@ impl<'a> CaptureOutcome<'a> {
     /// same without noticing. But a capture that missed the beginning lacks something that the earlier one had.
     fn worth(self) -> u8 {
         match (self.result, self.reason) {
-            (CaptureResult::Partial, Some(Reason::BeginsLate)) | (CaptureResult::Empty, _) => 1,
+            (CaptureResult::Partial, Some(Reason::BeginsLate)) | (CaptureResult::Empty | CaptureResult::Quiet, _) => 1,
             (CaptureResult::Ok | CaptureResult::Partial, _) => 2,
             (CaptureResult::Error, _) => 0,
         }

@@ -14,10 +14,44 @@ const STAGE: &str = "{stage}";
 #[serde(deny_unknown_fields, default)]
 pub struct LogsConfig {
     /// The services whose logs are captured.
-    pub services: Vec<String>,
+    pub services: Vec<LogService>,
     /// The command that prints one service's log, as an argument vector; no shell is between. `{start}`, `{end}` (RFC 3339,
     /// UTC) and `{service}` are replaced in it.
     pub command: Vec<String>,
+}
+
+/// A service whose log is captured: its name, or a table with its name and `quiet`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "LogServiceEntry")]
+pub struct LogService {
+    /// Its name.
+    pub name: String,
+    /// Whether its log may have no line in the window.
+    pub quiet: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum LogServiceEntry {
+    Name(String),
+    Table(LogServiceTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogServiceTable {
+    name: String,
+    #[serde(default)]
+    quiet: bool,
+}
+
+impl From<LogServiceEntry> for LogService {
+    fn from(entry: LogServiceEntry) -> Self {
+        match entry {
+            LogServiceEntry::Name(name) => Self { name, quiet: false },
+            LogServiceEntry::Table(LogServiceTable { name, quiet }) => Self { name, quiet },
+        }
+    }
 }
 
 impl LogsConfig {
@@ -31,7 +65,8 @@ impl LogsConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        named("logs.services", &self.services)?;
+        let names: Vec<String> = self.services.iter().map(|service| service.name.clone()).collect();
+        named("logs.services", &names)?;
         for word in &self.command {
             let mut rest = word.as_str();
             while let Some(open) = rest.find('{') {
@@ -112,8 +147,12 @@ fn named(key: &str, names: &[String]) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    fn service(name: &str) -> LogService {
+        LogService { name: name.to_owned(), quiet: false }
+    }
+
     fn logs(command: &[&str]) -> LogsConfig {
-        LogsConfig { services: vec!["w".into()], command: command.iter().map(|word| (*word).to_owned()).collect() }
+        LogsConfig { services: vec![service("w")], command: command.iter().map(|word| (*word).to_owned()).collect() }
     }
 
     #[test]
@@ -141,7 +180,10 @@ mod tests {
 
     #[test]
     fn services_have_names_of_their_own() {
-        let twice = LogsConfig { services: vec!["a".into(), "a".into()], command: vec![] };
+        let twice = LogsConfig { services: vec![service("a"), service("a")], command: vec![] };
         assert!(twice.check().unwrap_err().contains("logs.services"));
+        let mixed: LogsConfig = toml::from_str("services = [\"a\", { name = \"b\", quiet = true }]").unwrap();
+        assert_eq!(mixed.services, [service("a"), LogService { quiet: true, ..service("b") }]);
+        assert!(toml::from_str::<LogsConfig>("services = [{ name = \"b\", quite = true }]").is_err());
     }
 }

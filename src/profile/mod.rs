@@ -16,7 +16,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use answer::{Observation, StageReading, StatusMeaning, StatusReading};
-pub use evidence::{JaegerConfig, LogsConfig};
+pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
 pub use queries::{IdleConfig, Prometheus, Query};
 pub use template::{Escaping, TemplateValues, fill};

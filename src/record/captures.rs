@@ -13,6 +13,8 @@ pub enum CaptureResult {
     Ok,
     /// The source answered and had nothing.
     Empty,
+    /// A log that is there was read, and has no line in the window.
+    Quiet,
     /// Something came, and something is known or suspected to be missing.
     Partial,
     /// Nothing usable came.
@@ -293,6 +295,9 @@ pub struct LogsStatus {
     /// Whether the user said by name that this log shall not be asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub waived: bool,
+    /// Whether the user said by name that this service may have no line in the window.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_quiet: bool,
     /// How many lines lie in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,

@@ -1,29 +1,31 @@
-//! Exceptions in a stream of log lines, each counted once: a grave record and the traceback below it are one, and so are
-//! the parts of a chain and the members of a group.
+//! Exceptions in a stream of log lines, each counted once: the record of an error and the traceback below it are one, and so
+//! are the parts of a chain, the members of a group, and the reports of one crash.
 //!
-//! What is known of the texts: Python's `traceback` module (chains, groups), Rust's default panic hook, Java's
-//! `Throwable.printStackTrace`, whose frames look like those of JavaScript.
+//! The lines of several sources may be interleaved; each source's exceptions are followed by themselves.
 
+use std::collections::BTreeMap;
+
+use super::job_ids::JobIds;
+use super::level::Level;
+use super::log_line::{self, LogLine};
+use super::open_exception::{OpenException, State};
+use super::shapes::{self, Marker, Shape};
+use super::stamp::Calendar;
 use crate::escape;
 use crate::record::{Exception, Timestamp};
 
-use super::entry::{Entry, Level};
-use super::job_ids::JobIds;
-use super::stamp;
-
 /// How many exceptions are listed; more are only counted.
 const LISTED: usize = 1000;
-/// How much text of one exception is kept, and of one line of it.
-const TEXT: usize = 64 * 1024;
-const LINE: usize = 8 * 1024;
 /// How much text of all exceptions of one log is kept.
 const ALL_TEXT: usize = 4 * 1024 * 1024;
-/// How many characters of the first line are kept.
-const FIRST_LINE: usize = 1000;
+/// How much of a line is remembered in case that the next one turns out to be a stack frame.
+const LINE: usize = 8 * 1024;
+/// How many sources are followed at a time.
+const SOURCES: usize = 256;
 
-/// What was found in one log.
+/// The exceptions of one log.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Found {
+pub(super) struct Findings {
     pub(super) count: u64,
     pub(super) listed: Vec<Exception>,
     text: usize,
@@ -31,282 +33,304 @@ pub(super) struct Found {
 
 /// Finds exceptions, line by line.
 #[derive(Debug)]
-pub(super) struct Finder<'a> {
+pub(super) struct ExceptionFinder<'a> {
     jobs: &'a JobIds,
-    /// Whether this log has lines that begin a record: then a record goes on until the next such line.
-    has_records: bool,
+    calendar: &'a Calendar,
     at: Option<Timestamp>,
+    sources: BTreeMap<String, Source>,
+    /// The line whose pieces are being taken.
+    long: Option<LongLine>,
+    findings: Findings,
+}
+
+/// The lines of one source so far.
+#[derive(Debug, Default)]
+struct Source {
+    /// Whether it has lines that begin a record: then a record goes on until the next such line.
+    has_records: bool,
     /// The line before, where it belongs to no exception: the first line of a Java stack trace is known by its second.
     before: Option<Before>,
-    open: Option<Open>,
-    found: Found,
+    open: Option<OpenException>,
 }
 
 #[derive(Debug)]
 struct Before {
     at: Option<Timestamp>,
     text: String,
-    warning: bool,
+    level: Option<Level>,
 }
 
-/// How far the text of an exception has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// A grave record, and no traceback yet.
-    Record,
-    /// The frames of a Python traceback.
-    Frames,
-    /// The members of a Python exception group.
-    Group,
-    /// The exception has been named, or its text may go on in ways that nobody knows.
-    Named,
-    /// The sentence that joins two tracebacks has been said.
-    Chain,
-    /// A Rust panic whose message comes next.
-    Panic,
-    /// The frames of a Java or JavaScript stack trace.
-    Stack,
-}
-
+/// A line that is too long to be looked at as one.
 #[derive(Debug)]
-struct Open {
-    at: Option<Timestamp>,
-    part: Part,
-    text: String,
-    cut: bool,
-    /// The last line that named an exception.
-    name: Option<String>,
+struct LongLine {
+    source: String,
+    level: Option<Level>,
+    is_json: bool,
+    /// Whether it began an exception: it is counted once, whatever more it holds.
+    counted: bool,
 }
 
-/// What a line that begins no record looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    Traceback,
-    Group,
-    Panic,
-    Crash,
-    Frame,
-    Chain,
-    Blank,
-    Indented,
-    Other,
-}
-
-impl<'a> Finder<'a> {
-    pub(super) fn new(jobs: &'a JobIds) -> Self {
-        Self { jobs, has_records: false, at: None, before: None, open: None, found: Found::default() }
+impl<'a> ExceptionFinder<'a> {
+    pub(super) fn new(jobs: &'a JobIds, calendar: &'a Calendar) -> Self {
+        Self { jobs, calendar, at: None, sources: BTreeMap::new(), long: None, findings: Findings::default() }
     }
 
     /// Takes the next line.
-    pub(super) fn take(&mut self, entry: &Entry) {
-        self.at = entry.at.or(self.at);
-        if !entry.head {
-            self.go_on(&entry.text);
-            return;
+    pub(super) fn take(&mut self, line: &LogLine) {
+        self.at = line.at.or(self.at);
+        if self.sources.len() >= SOURCES && !self.sources.contains_key(&line.source) {
+            self.close_all();
         }
-        self.close();
-        self.has_records = true;
-        let (first, trace) =
-            entry.said.as_ref().map_or((&entry.text, None), |(message, trace)| (message, trace.as_ref()));
-        if entry.level == Level::Grave {
-            self.begin(Part::Record, first);
-            if let (Some(open), Some(trace)) = (&mut self.open, trace) {
-                trace.lines().for_each(|line| open.push(line));
-            }
-        } else if let Some(said) = behind_time(first).filter(|said| begins_by_itself(look(said))) {
-            // A worker whose every line bears a time: what stands behind it is what begins an exception.
-            self.go_on(said);
-        } else {
-            self.remember(first, entry.level == Level::Warning);
+        let mut source = self.sources.remove(&line.source).unwrap_or_default();
+        let counted = self.findings.count + u64::from(source.open.is_some());
+        self.take_from(line, &mut source);
+        self.long = Some(LongLine {
+            source: line.source.clone(),
+            level: line.level,
+            is_json: line.is_json || line.text.starts_with('{'),
+            counted: self.findings.count + u64::from(source.open.is_some()) > counted,
+        });
+        self.sources.insert(line.source.clone(), source);
+    }
+
+    /// Takes a further piece of the line that was taken last.
+    pub(super) fn take_piece(&mut self, text: &str) {
+        let Some(mut long) = self.long.take() else { return };
+        let mut source = self.sources.remove(&long.source).unwrap_or_default();
+        let found = (!long.counted).then(|| self.error_in_piece(&long, text)).flatten();
+        if let Some((state, start, prefix)) = found {
+            self.close(&mut source);
+            source.open = Some(self.open(state, &text[start..], prefix));
+            long.counted = true;
         }
+        if let Some(open) = source.open.as_mut().filter(|_| long.counted) {
+            open.find_job(self.jobs, text);
+        }
+        self.sources.insert(long.source.clone(), source);
+        self.long = Some(long);
     }
 
     /// Ends whatever is going on: the lines that follow do not follow on those before.
     pub(super) fn cut(&mut self) {
-        self.close();
-        self.before = None;
+        self.close_all();
         self.at = None;
+        self.long = None;
     }
 
-    /// What was found in all.
-    pub(super) fn finish(mut self) -> Found {
-        self.close();
-        self.found
+    /// Ends the search and returns what it found.
+    pub(super) fn finish(mut self) -> Findings {
+        self.close_all();
+        self.findings
     }
 
-    fn go_on(&mut self, line: &str) {
-        let look = look(line);
-        let next = self.open.as_ref().map_or(Next::None, |open| next(open.part, look, self.has_records));
-        match (next, look) {
-            (Next::Part(part), _) => {
-                let Some(open) = &mut self.open else { return };
-                if part == Part::Named && open.part == Part::Frames {
-                    open.name = Some(start_of(line, FIRST_LINE));
-                }
-                let member = line.trim_start().strip_prefix("| ");
-                if let (Part::Group, None, Some(member)) = (part, &open.name, member)
-                    && !member.starts_with([' ', '|', '+'])
-                {
-                    open.name = Some(start_of(member, FIRST_LINE));
-                }
-                open.part = part;
-                open.push(line);
+    fn error_in_piece(&self, long: &LongLine, text: &str) -> Option<(State, usize, Option<String>)> {
+        if let Some(marker) = Marker::find(text, long.level) {
+            let state = if marker.shape == Shape::Traceback { State::Doubtful } else { State::begun_by(marker.shape) };
+            return Some((state, marker.start, None));
+        }
+        if long.is_json {
+            return super::json_line::JsonLine::scan(text, self.calendar).0.then_some((State::Record, 0, None));
+        }
+        log_line::error_within(text, 0, long.level, self.calendar).map(|start| (State::Record, start, None))
+    }
+
+    fn take_from(&mut self, line: &LogLine, source: &mut Source) {
+        if let Some(open) = &mut source.open {
+            if open.goes_on_with(line, source.has_records) {
+                open.push(line, self.jobs);
+                return;
             }
-            (Next::None, Look::Traceback) => self.begin_below(Part::Frames, line),
-            (Next::None, Look::Group) => self.begin_below(Part::Group, line),
-            (Next::None, Look::Panic) => {
-                // Since Rust 1.73 the message is on the next line; before, it was in this one.
-                self.begin(if line.ends_with(':') { Part::Panic } else { Part::Named }, line);
+            if open.state == State::Doubtful {
+                // Nothing followed: the words were a mention.
+                source.open = None;
             }
-            (Next::None, Look::Crash) => self.begin(Part::Named, line),
-            (Next::None, Look::Frame) => {
-                // Without a line before it, a frame is the first sign of its exception.
-                if let Some(before) = self.before.take() {
-                    self.begin(Part::Stack, &before.text);
-                    if let Some(open) = &mut self.open {
-                        open.at = before.at;
-                        open.push(line);
-                    }
-                } else {
-                    self.begin(Part::Stack, line);
-                }
-            }
-            (Next::None, _) => {
-                self.close();
-                self.remember(line, false);
-            }
+        }
+        if line.begins_record {
+            self.begin_record(line, source);
+        } else {
+            self.begin_below(line, source);
         }
     }
 
-    /// Begins a traceback. A warning right before it is the record that it belongs to (`exc_info=True`); a line of
-    /// information is not, for it may have been about another job.
-    fn begin_below(&mut self, part: Part, line: &str) {
-        match self.before.take().filter(|before| before.warning) {
-            Some(before) => {
-                self.begin(part, &before.text);
-                if let Some(open) = &mut self.open {
-                    open.push(line);
-                }
+    /// Takes a line that begins a record.
+    fn begin_record(&mut self, line: &LogLine, source: &mut Source) {
+        let before = source.before.take();
+        self.close(source);
+        source.has_records = true;
+        let marker = Marker::find(line.message(), line.level);
+        let trace = line.traces.iter().find(|trace| self.holds_exception(trace, line.level));
+        let is_error = line.level == Some(Level::Error);
+        if is_error || trace.is_some() || line.exception.is_some() {
+            let state = match marker.map(|marker| marker.shape) {
+                Some(shape @ (Shape::Traceback | Shape::Group | Shape::Panic)) => State::begun_by(shape),
+                _ => State::Record,
+            };
+            let start = line.message + marker.map_or(0, |marker| marker.start);
+            let mut open = self.open(state, &line.text, Some(line.text[..start].to_owned()));
+            open.is_json = line.is_json;
+            open.find_job(self.jobs, &line.text);
+            let more = trace.or(line.traces.first()).or(line.exception.as_ref());
+            more.iter().flat_map(|text| text.lines()).for_each(|text| open.push_text(text));
+            for text in line.traces.iter().chain(&line.exception) {
+                open.find_job(self.jobs, text);
             }
-            None => self.begin(part, line),
+            source.open = Some(open);
+        } else if line.is_json && line.text.contains('\n') && self.holds_exception(&line.text, line.level) {
+            source.open = Some(self.open(State::Record, &line.text, None));
+        } else if let Some(marker) = marker {
+            self.begin_at(marker, line, source);
+        } else if shapes::frame_at_end(line.message()).is_some_and(|frame| frame.trim_start().starts_with("at ")) {
+            self.begin_stack(before, line, source);
+        } else {
+            source.before = Some(self.before(line));
         }
     }
 
-    fn begin(&mut self, part: Part, line: &str) {
-        self.close();
-        self.before = None;
-        let mut open = Open { at: self.at, part, text: String::new(), cut: false, name: None };
-        open.push(line);
-        self.open = Some(open);
-    }
-
-    fn remember(&mut self, line: &str, warning: bool) {
-        self.before = Some(Before { at: self.at, text: start_of(line, LINE), warning });
-    }
-
-    fn close(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        self.found.count += 1;
-        if self.found.listed.len() == LISTED {
+    /// Takes a line that begins no record and goes on with no exception.
+    fn begin_below(&mut self, line: &LogLine, source: &mut Source) {
+        if let Some(marker) = Marker::find(&line.text, line.level) {
+            self.begin_at(marker, line, source);
             return;
         }
-        let mut text = open.text.trim_end().to_owned();
-        let first = text.lines().next().unwrap_or_default();
-        let bare = matches!(look(first), Look::Traceback | Look::Group);
-        let named = open.name.clone().filter(|_| bare);
-        let first_line = escape::start(&named.unwrap_or_else(|| first.to_owned()), FIRST_LINE);
-        let job_id = self.jobs.find(&text).map(str::to_owned);
-        if open.cut {
-            // The end of a text that is too long is what names the exception.
-            text.push_str("\n…\n");
-            text.push_str(open.name.as_deref().unwrap_or_default());
+        match Shape::parse(&line.text, line.level) {
+            Shape::Frame => {
+                let before = source.before.take();
+                self.close(source);
+                self.begin_stack(before, line, source);
+            }
+            _ => {
+                match &mut source.open {
+                    Some(open) => open.state = State::Ended,
+                    None => self.close(source),
+                }
+                source.before = Some(self.before(line));
+            }
         }
-        let more = text != first_line && self.found.text + text.len() <= ALL_TEXT;
-        self.found.text += if more { text.len() } else { 0 };
-        self.found.listed.push(Exception { first_line, at: open.at, job_id, traceback: more.then_some(text) });
     }
-}
 
-impl Open {
-    fn push(&mut self, line: &str) {
-        let line = start_of(line, LINE);
-        if self.text.len() + line.len() >= TEXT {
-            self.cut = true;
+    /// Begins a stack trace with its first frame. The line before names the exception; without one, the frame is its first
+    /// sign.
+    fn begin_stack(&self, before: Option<Before>, line: &LogLine, source: &mut Source) {
+        let mut open = self.open(State::Stack, before.as_ref().map_or("", |before| before.text.as_str()), None);
+        open.at = before.map_or(open.at, |before| before.at);
+        open.push(line, self.jobs);
+        source.open = Some(open);
+    }
+
+    /// Begins an exception where `marker` stands in the line.
+    fn begin_at(&mut self, marker: Marker, line: &LogLine, source: &mut Source) {
+        let offset = if line.begins_record { line.message } else { 0 };
+        let start = offset + marker.start;
+        let begins_text = line.text[offset..start].trim().is_empty();
+        // Words at the end of a sentence, or of information, are a header only if frames follow.
+        let is_sure = marker.shape != Shape::Traceback || (begins_text && line.level.is_none());
+        let state = match marker.shape {
+            _ if !is_sure => State::Doubtful,
+            // Before Rust 1.73 the message was in this line; since then it is in the next one.
+            Shape::Panic if !line.text.ends_with(':') => State::Named,
+            shape => State::begun_by(shape),
+        };
+        self.begin(state, line, start, source);
+        if let Some(open) = &mut source.open {
+            open.is_mention = !is_sure && line.level.is_some();
+            if let Shape::Crash(kind) = marker.shape {
+                open.crashes.push(kind);
+            }
+        }
+    }
+
+    /// Begins an exception with the line from `start` on. A warning right before it is the record that it belongs to
+    /// (`exc_info=True`); a line of information is not, for it may have been about another job.
+    fn begin(&mut self, state: State, line: &LogLine, start: usize, source: &mut Source) {
+        let warning = source.before.take().filter(|before| before.level == Some(Level::Warning));
+        self.close(source);
+        let prefix = line.text[..start].to_owned();
+        let shown = if line.begins_record || start == 0 { 0 } else { start };
+        let mut open = match warning.filter(|_| !line.begins_record) {
+            Some(warning) => {
+                let mut open = self.open(state, &warning.text, Some(prefix));
+                open.push_text(&line.text[shown..]);
+                open
+            }
+            None => self.open(state, &line.text[shown..], Some(prefix)),
+        };
+        open.is_json = line.is_json;
+        open.find_job(self.jobs, &line.text);
+        source.open = Some(open);
+    }
+
+    fn open(&self, state: State, text: &str, prefix: Option<String>) -> OpenException {
+        let mut open = OpenException::new(state, self.at, prefix);
+        text.lines().for_each(|line| open.push_text(line));
+        open.find_job(self.jobs, text);
+        open
+    }
+
+    fn before(&self, line: &LogLine) -> Before {
+        Before { at: self.at, text: escape::start(&line.text, LINE), level: line.level }
+    }
+
+    /// Whether `text`, a value in a record of this level, holds an exception; one in a fenced block is an example.
+    fn holds_exception(&self, text: &str, level: Option<Level>) -> bool {
+        let mut finder = ExceptionFinder::new(self.jobs, self.calendar);
+        let mut fenced = false;
+        for line in text.lines() {
+            fenced ^= line.trim_start().starts_with("```");
+            if !fenced {
+                let parsed = LogLine::parse(line, self.calendar);
+                finder.take(&LogLine { level: parsed.level.or(level.filter(|_| !parsed.begins_record)), ..parsed });
+            }
+        }
+        finder.finish().count > 0
+    }
+
+    fn close_all(&mut self) {
+        for mut source in std::mem::take(&mut self.sources).into_values() {
+            self.close(&mut source);
+        }
+    }
+
+    fn close(&mut self, source: &mut Source) {
+        source.before = None;
+        let open = source.open.take().filter(|open| !(open.is_mention && open.state == State::Doubtful));
+        let Some(open) = open else { return };
+        self.findings.count += 1;
+        if self.findings.listed.len() == LISTED {
             return;
         }
-        self.text.push_str(&line);
-        self.text.push('\n');
+        let exception = open.into_exception(ALL_TEXT - self.findings.text);
+        self.findings.text += exception.traceback.as_ref().map_or(0, String::len);
+        self.findings.listed.push(exception);
     }
 }
 
-enum Next {
-    /// The line belongs to the exception, which is now at this part.
-    Part(Part),
-    /// The line does not belong to it.
-    None,
+/// The text with which `line` goes on with an exception whose first line had this prefix: behind the same prefix, which may
+/// differ in its digits; at a frame, whatever stands before it; or the message of a JSON record.
+pub(super) fn continuation<'l>(line: &'l LogLine, prefix: &str, is_json: bool) -> Option<&'l str> {
+    if is_json && line.is_json {
+        return Some(line.message());
+    }
+    let behind = (!prefix.trim().is_empty()).then(|| behind_prefix(&line.text, prefix.trim_end())).flatten();
+    if let Some(behind) = behind {
+        return Some(behind.strip_prefix(' ').unwrap_or(behind));
+    }
+    if !line.begins_record { Some(&line.text) } else { shapes::frame_at_end(&line.text) }
 }
 
-fn next(part: Part, look: Look, has_records: bool) -> Next {
-    use Look as L;
-    use Part as P;
-    Next::Part(match (part, look) {
-        // Only the first traceback below a grave record belongs to it, and the next one of a chain.
-        (P::Record | P::Chain, L::Traceback) | (P::Frames, L::Indented | L::Blank | L::Frame) => P::Frames,
-        (P::Record | P::Chain, L::Group) | (P::Group, L::Traceback | L::Group | L::Indented | L::Blank) => P::Group,
-        (P::Record, L::Panic) => P::Panic,
-        (_, L::Traceback | L::Group | L::Panic | L::Crash) => return Next::None,
-        (_, L::Chain) => P::Chain,
-        (P::Frames, _) | (P::Panic, L::Other | L::Blank) => P::Named,
-        (P::Panic, _) => P::Panic,
-        (_, L::Frame) => P::Stack,
-        (part, L::Blank | L::Indented) => part,
-        (P::Stack, L::Other) if has_records => P::Stack,
-        (P::Record, _) => P::Record,
-        (P::Group | P::Named | P::Chain, _) if has_records => P::Named,
-        _ => return Next::None,
-    })
-}
-
-/// The text behind the time with which a line begins.
-fn behind_time(line: &str) -> Option<&str> {
-    stamp::at_start(line, 0).map(|stamp| line[stamp.length..].trim_start())
-}
-
-/// Whether a line that looks so is the first of an exception, whatever stood before it.
-fn begins_by_itself(look: Look) -> bool {
-    matches!(look, Look::Traceback | Look::Group | Look::Panic | Look::Crash)
-}
-
-fn look(line: &str) -> Look {
-    let text = line.trim_start();
-    match text {
-        "" => Look::Blank,
-        _ if text.starts_with("Traceback (most recent call last):") => Look::Traceback,
-        _ if text.starts_with("+ Exception Group Traceback (most recent call last):") => Look::Group,
-        _ if text.starts_with("thread '") && text.contains(" panicked at ") => Look::Panic,
-        _ if text.starts_with("Fatal Python error: ") => Look::Crash,
-        "During handling of the above exception, another exception occurred:"
-        | "The above exception was the direct cause of the following exception:" => Look::Chain,
-        _ if text.len() < line.len() => {
-            let frame = text.starts_with("at ") && text.ends_with(')') && text.contains('(');
-            if frame { Look::Frame } else { Look::Indented }
+/// The rest of `text` behind `prefix`, of which only the digits may differ.
+fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (mut rest, mut wanted) = (text, prefix);
+    while let Some(next) = wanted.chars().next() {
+        let (have, want) = (digits(rest), digits(wanted));
+        if (have == 0) != (want == 0) {
+            return None;
         }
-        // Java puts these at the start of a line, in the middle of a stack trace; Rust puts its notes there.
-        _ if ["Caused by: ", "Suppressed: ", "note: ", "stack backtrace:"]
-            .iter()
-            .any(|mark| text.starts_with(mark)) =>
-        {
-            Look::Indented
+        if want > 0 {
+            (rest, wanted) = (&rest[have..], &wanted[want..]);
+        } else {
+            (rest, wanted) = (rest.strip_prefix(next)?, &wanted[next.len_utf8()..]);
         }
-        _ => Look::Other,
     }
-}
-
-/// The start of `text`, at most `limit` bytes, cut between characters.
-fn start_of(text: &str, limit: usize) -> String {
-    let mut end = text.len().min(limit);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    Some(rest)
 }

@@ -1,16 +1,18 @@
-//! Lines of a log of any size and content, read with bounded memory, and their text without what decorates it.
+//! Lines of a log of any size and content, read with bounded memory, and their text without terminal sequences.
 
 use std::io::{self, BufRead};
 
 /// The longest piece of a line that is looked at as one. A longer line comes in several pieces.
 const LONGEST: usize = 1024 * 1024;
 
-/// What one call of [`next_piece`] brought.
+/// The place of a piece in its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// A line, or the first piece of a very long one.
+    /// A line, or its beginning.
     Start,
-    /// More of the line before.
+    /// A text that overwrites the one before it, behind a carriage return.
+    Overwrite,
+    /// More of a text that is too long to be looked at as one.
     Rest,
 }
 
@@ -18,49 +20,64 @@ pub(super) enum Piece {
 #[derive(Debug)]
 pub(super) struct Pieces<R> {
     input: R,
-    within: bool,
+    next: Piece,
 }
 
 impl<R: BufRead> Pieces<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, within: false }
+        Self { input, next: Piece::Start }
     }
 
     /// Puts the next piece into `bytes`, line end included; none at the end.
     pub(super) fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<Piece>> {
         bytes.clear();
-        let piece = if self.within { Piece::Rest } else { Piece::Start };
+        let piece = self.next;
         loop {
             let buffer = match self.input.fill_buf() {
                 Ok(buffer) => buffer,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
+            if buffer.is_empty() {
+                self.next = Piece::Start;
+                return Ok((!bytes.is_empty()).then_some(piece));
+            }
+            // A carriage return ends a text unless a line feed follows, which the next byte tells.
+            let is_overwritten = bytes.last() == Some(&b'\r') && buffer[0] != b'\r';
+            if is_overwritten && buffer[0] != b'\n' {
+                self.next = Piece::Overwrite;
+                return Ok(Some(piece));
+            }
             let room = &buffer[..buffer.len().min(LONGEST - bytes.len())];
-            let end = room.iter().position(|byte| *byte == b'\n');
+            let end = room.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let taken = end.map_or(room.len(), |end| end + 1);
             bytes.extend_from_slice(&room[..taken]);
-            let ended = buffer.is_empty();
             self.input.consume(taken);
-            if end.is_some() || ended || bytes.len() == LONGEST {
-                self.within = end.is_none() && !ended;
-                return Ok((!bytes.is_empty()).then_some(piece));
+            if bytes.last() == Some(&b'\n') {
+                self.next = Piece::Start;
+                return Ok(Some(piece));
+            }
+            if bytes.len() == LONGEST {
+                self.next = if bytes.last() == Some(&b'\r') { Piece::Overwrite } else { Piece::Rest };
+                return Ok(Some(piece));
             }
         }
     }
 }
 
-/// The text of a line: without its end, bytes that are not UTF-8 replaced, terminal sequences taken out.
+/// The text of a line: without its end, bytes that are not UTF-8 replaced, terminal sequences and what stands before the text
+/// without being seen taken out.
 pub(super) fn text(bytes: &[u8]) -> String {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-    let text = String::from_utf8_lossy(bytes);
-    if text.contains('\x1b') { plain(&text) } else { text.into_owned() }
+    let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
+    let text = String::from_utf8_lossy(&bytes[..end]);
+    let plain = if text.contains('\x1b') { without_sequences(&text) } else { text.into_owned() };
+    let is_unseen = |c: char| (c.is_control() && c != '\t') || c == '\u{feff}';
+    plain.trim_start_matches(is_unseen).to_owned()
 }
 
 /// Takes out what ECMA-48 defines: control sequences (`ESC [` to a final byte), strings such as titles (`ESC ]` to BEL or
 /// `ESC \`), and two-character escapes.
-fn plain(text: &str) -> String {
+fn without_sequences(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -86,15 +103,6 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// What stands behind `container-name  | ` at the start of a line, as compose writes it.
-pub(super) fn after_prefix(text: &str) -> Option<&str> {
-    let name = text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(byte)).count();
-    let rest = text[name..].trim_start_matches(' ');
-    let spaces = text.len() - name - rest.len();
-    let behind = rest.strip_prefix('|').filter(|_| name > 0 && spaces > 0)?;
-    Some(behind.strip_prefix(' ').unwrap_or(behind))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +123,10 @@ mod tests {
             pieces(b"abc\n\nlonger than seven\nend"),
             [(Piece::Start, 4), (Piece::Start, 1), (Piece::Start, 18), (Piece::Start, 3)]
         );
+        assert_eq!(
+            pieces(b"50%\r100%\rdone\r\nab\r\r\nlast\r"),
+            [(Piece::Start, 4), (Piece::Overwrite, 5), (Piece::Overwrite, 6), (Piece::Start, 5), (Piece::Start, 5)]
+        );
         let mut huge = vec![b'x'; 2 * LONGEST + 5];
         huge.extend_from_slice(b"\nnext\n");
         assert_eq!(
@@ -127,14 +139,6 @@ mod tests {
     fn colours_titles_and_broken_bytes_do_not_hide_the_text() {
         assert_eq!(text(b"\x1b[31;1mERROR\x1b[0m x\r\n"), "ERROR x");
         assert_eq!(text(b"\x1b]0;title\x07a\x1b]8;;u\x1b\\b\x1bcd\x1b[3"), "abd");
-        assert_eq!(text(b"a\xFF\x00b"), "a\u{fffd}\u{0}b");
-    }
-
-    #[test]
-    fn a_container_prefix_is_told_from_a_group_of_exceptions() {
-        assert_eq!(after_prefix("autorag-gpu-worker-1  |   File x"), Some("  File x"));
-        assert_eq!(after_prefix("worker  |"), Some(""));
-        assert_eq!(after_prefix("  | Traceback"), None);
-        assert_eq!(after_prefix("a|b"), None);
+        assert_eq!(text(b"\xEF\xBB\xBF\x00\x08a\xFF\x00b"), "a\u{fffd}\u{0}b");
     }
 }

@@ -1,16 +1,21 @@
 //! `capture-logs`: keeps the workers' logs of the run's window and finds the exceptions in them.
 //!
-//! One Logs record per service says what came and what did not: no log, or no line in the window, is never a pass. The
-//! lines are kept as they came; colours and container prefixes are only looked through when exceptions are searched.
+//! One Logs record per service tells the result: no log, or no line in the window, is never a pass by itself. The lines
+//! are kept as they came; colours, prefixes and envelopes are only looked through in the search for exceptions.
 
-mod entry;
+mod command;
 mod exceptions;
 mod job_ids;
+mod json_line;
+mod level;
 mod lines;
+mod log_line;
+mod open_exception;
+mod prefix;
 mod service;
-mod sift;
-mod source;
+mod shapes;
 mod stamp;
+mod window_filter;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,14 +24,14 @@ use crate::capture::{
     self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
 };
 use crate::cli::{Failure, Io, Outcome};
-use crate::profile::Profile;
+use crate::profile::{LogService, Profile};
 use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Malformed, Reason, Record, Window};
 use crate::units;
 
+use command::Interrupt;
 use job_ids::JobIds;
-use service::Place;
-use sift::Sieve;
-use source::Interrupt;
+use service::LogSource;
+use window_filter::WindowFilter;
 
 /// Keep the workers' logs of the run's window and find the exceptions in them.
 #[derive(Clone, Debug, clap::Parser)]
@@ -41,9 +46,12 @@ pub struct Args {
     /// Look at this service's log instead of the profile's; may be repeated
     #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub services: Vec<String>,
-    /// What the logs' times are ahead of UTC, where they name no zone
+    /// UTC offset of log timestamps that carry no time zone
     #[arg(long, value_name = "OFFSET", default_value = "+00:00", value_parser = stamp::offset, allow_hyphen_values = true)]
     pub log_utc_offset: i32,
+    /// Accept that the logs of these services have no line in the window; separated by commas
+    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',', env = "LOGS_QUIET")]
+    pub may_be_quiet: Vec<String>,
     /// End the profile's command after this long
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
     pub timeout: Duration,
@@ -54,15 +62,17 @@ Input:
   the records of a run, for its window, its jobs' ids and its clock; or none, with --start
 
 Output:
-  every record that was read, and DIR/logs/SERVICE.log; then one Logs record per service: result ok, empty, partial or error, with the
-  exceptions found (Python tracebacks, grave records, Rust panics, Java stack traces), each counted once.
-  A line without a time belongs to the record before it. A log that is not whole bears a reason, which
-  docs/records.md explains.
+  every record that was read, and DIR/logs/SERVICE.log; then one Logs record per service: result
+  ok, quiet, empty, partial or error, with the exceptions found, each counted once: records of errors, tracebacks
+  and stack traces of Python, Java, Go, Rust, JavaScript, .NET and C++, crashes and kills, behind any prefix and
+  inside JSON (docs/artifacts.md lists them). A line without a time belongs to the record before it. A log that is
+  not whole has a reason, which docs/records.md explains; `quiet` is a log that is there and has no line in the window.
 
 Examples:
   poll-jobs < submitted.ndjson | capture-logs --out stress-runs/a/soak | render-report --out stress-runs/a/soak
   capture-logs --logs /var/log/workers --start -5m --out adhoc < /dev/null | jq .status.exceptions
   LOGS=off make soak
+  LOGS_QUIET=autorag-io-worker make soak
 
 Exit codes:
   0    done; inside a run also where logs are missing, which the records say
@@ -74,54 +84,54 @@ Exit codes:
   130  ended by Ctrl-C, 143 by SIGTERM: the first ends the waiting, and what there is is captured, for 10 s at the
        most; what is missing then is Interrupted. The second ends all";
 
-/// How long the files must stand still before they are read, and how often they are looked at.
+/// Time for which the files must stand still before they are read, and between two looks at them.
 const QUIET: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let profile = Profile::load(args.capture.profile.as_deref())?;
-    let services = if args.services.is_empty() { profile.logs.services.clone() } else { args.services.clone() };
+    let services = services(&args, &profile)?;
     let has_command = !profile.logs.command.is_empty();
-    let place = match args.logs.as_deref().map(str::trim).filter(|logs| !logs.is_empty()) {
+    let source = match args.logs.as_deref().map(str::trim).filter(|logs| !logs.is_empty()) {
         Some("off") if args.capture.require => {
             return Err(Failure::usage("--logs off and --require contradict each other"));
         }
         Some("off") => None,
-        Some(dir) => Some(Place::Dir(PathBuf::from(dir))),
+        Some(dir) => Some(LogSource::Dir(PathBuf::from(dir))),
         None if !has_command && !services.is_empty() => {
             return Err(Failure::usage(format!(
                 "the profile {} has no command that prints logs: say --logs DIR, or --logs off",
                 profile.name
             )));
         }
-        None => Some(Place::Command { logs: &profile.logs, timeout: args.timeout }),
+        None => Some(LogSource::Command { logs: &profile.logs, timeout: args.timeout }),
     };
-    capture::run(&args.capture, &WorkerLogs { args: &args, profile: &profile, services, place }, io)
+    capture::run(&args.capture, &WorkerLogs { args: &args, profile: &profile, services, source }, io)
 }
 
 /// The logs of the workers as a back end.
 struct WorkerLogs<'a> {
     args: &'a Args,
     profile: &'a Profile,
-    services: Vec<String>,
+    services: Vec<LogService>,
     /// None if the logs are waived.
-    place: Option<Place<'a>>,
+    source: Option<LogSource<'a>>,
 }
 
 impl<'a> Backend for WorkerLogs<'a> {
     const KIND: Kind = Kind::Logs;
     const DIRECTORY: &'static str = "logs";
-    type Item = String;
-    type Source = Place<'a>;
+    type Item = LogService;
+    type Source = LogSource<'a>;
     type Captured = LogsStatus;
 
-    fn items(&self) -> &[String] {
+    fn items(&self) -> &[LogService] {
         &self.services
     }
 
-    fn name(service: &String) -> &str {
-        service
+    fn name(service: &LogService) -> &str {
+        &service.name
     }
 
     fn no_items(&self) -> NoItems {
@@ -131,37 +141,39 @@ impl<'a> Backend for WorkerLogs<'a> {
         }
     }
 
-    fn source(&self, stream: &mut StreamContext) -> Result<Option<Place<'a>>, Failure> {
+    fn source(&self, stream: &mut StreamContext) -> Result<Option<LogSource<'a>>, Failure> {
         // A waiver holds until somebody asks for the logs.
         let stays_waived = self.args.logs.is_none() && !self.args.capture.require && stream.was_waived(Kind::Logs);
-        Ok(self.place.clone().filter(|_| !stays_waived))
+        Ok(self.source.clone().filter(|_| !stays_waived))
     }
 
     fn switched_off(&self) -> (LogsStatus, &'static str) {
         let message = "the logs were waived by --logs off";
-        let status = service::short(CaptureResult::Empty, Reason::Waived, message.to_owned());
+        let status = service::status_with_reason(CaptureResult::Empty, Reason::Waived, message.to_owned());
         (LogsStatus { waived: true, ..status }, message)
     }
 
     fn capture(
         &self,
-        place: Place<'a>,
-        services: &[&String],
+        source: LogSource<'a>,
+        services: &[&LogService],
         request: &CaptureRequest<'_>,
         io: &Io<'_>,
     ) -> Result<Vec<LogsStatus>, Failure> {
-        settle(&place, services, request.stream.left_to_settle(request.settle()), io);
-        let jobs = JobIds::of(request.stream.jobs());
-        let interrupt = Interrupt::of(&io.stop).map_err(|error| Failure::io("a pipe", &error))?;
+        settle(&source, services, request.stream.left_to_settle(request.settle()), io);
+        let jobs = JobIds::from_jobs(request.stream.jobs());
+        let interrupt = Interrupt::new(&io.stop).map_err(|error| Failure::io("a pipe", &error))?;
         let window = by_the_workers_clock(request);
-        let sieve = Sieve { window, offset: self.args.log_utc_offset, jobs: &jobs };
-        let capture_service = |service: &&String| {
-            io.console.progress(|| format!("reading the log of {service}"));
-            let status = service::capture(service, &place, &sieve, request.dir, &interrupt).or_else(|failure| {
+        let filter = WindowFilter { window, utc_offset: self.args.log_utc_offset, jobs: &jobs };
+        let capture_service = |service: &&LogService| {
+            let LogService { name, quiet } = service;
+            io.console.progress(|| format!("reading the log of {name}"));
+            let status = service::capture(name, &source, &filter, request.dir, &interrupt).or_else(|failure| {
                 let message = failure.message().map(str::to_owned).ok_or(failure)?;
-                Ok(service::short(CaptureResult::Error, Reason::NotWritten, message))
+                Ok(service::status_with_reason(CaptureResult::Error, Reason::NotWritten, message))
             })?;
-            if let Some(line) = service::told(service, &status) {
+            let status = LogsStatus { may_be_quiet: *quiet, ..status };
+            if let Some(line) = service::describe(name, &status) {
                 io.console.say(&line);
             }
             Ok(status)
@@ -169,8 +181,8 @@ impl<'a> Backend for WorkerLogs<'a> {
         services.iter().map(capture_service).collect()
     }
 
-    fn record(&self, service: &String, status: LogsStatus, context: RecordContext) -> Result<Record, Malformed> {
-        let spec = context.window_spec(service);
+    fn record(&self, service: &LogService, status: LogsStatus, context: RecordContext) -> Result<Record, Malformed> {
+        let spec = context.window_spec(&service.name);
         let status = LogsStatus { observed_at: Some(context.observed_at), ..status };
         Record::new(Kind::Logs, &Logs { metadata: context.metadata, spec, status })
     }
@@ -178,12 +190,35 @@ impl<'a> Backend for WorkerLogs<'a> {
 
 impl Captured for LogsStatus {
     fn shortfall(result: CaptureResult, reason: Reason, message: String) -> Self {
-        service::short(result, reason, message)
+        service::status_with_reason(result, reason, message)
     }
 
     fn outcome(&self) -> CaptureOutcome<'_> {
         CaptureOutcome::new(self.result, self.reason.as_ref())
     }
+
+    fn is_accepted(&self) -> bool {
+        self.result == CaptureResult::Quiet && self.may_be_quiet
+    }
+}
+
+/// The services whose logs are read, and whether they may be quiet. Each name in --may-be-quiet must be one of theirs.
+fn services(args: &Args, profile: &Profile) -> Result<Vec<LogService>, Failure> {
+    let mut services = profile.logs.services.clone();
+    if !args.services.is_empty() {
+        let quiet = |name: &String| services.iter().any(|service| service.name == *name && service.quiet);
+        services = args.services.iter().map(|name| LogService { name: name.clone(), quiet: quiet(name) }).collect();
+    }
+    for name in args.may_be_quiet.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+        let known = services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
+        let Some(service) = services.iter_mut().find(|service| service.name == name) else {
+            return Err(Failure::usage(format!(
+                "--may-be-quiet (LOGS_QUIET): `{name}` is none of the services whose logs are read: {known}"
+            )));
+        };
+        service.quiet = true;
+    }
+    Ok(services)
 }
 
 /// The window by the workers' clock, as wide as the doubt about that clock asks for.
@@ -197,8 +232,8 @@ fn by_the_workers_clock(request: &CaptureRequest<'_>) -> Window {
 
 /// Waits until the log files stand still, for what happened last may not be written yet; `most` at the most. A command is
 /// asked once: what it prints is what its engine has.
-fn settle(place: &Place<'_>, services: &[&String], most: Duration, io: &Io<'_>) {
-    let files: Vec<PathBuf> = services.iter().filter_map(|service| place.file(service)).collect();
+fn settle(source: &LogSource<'_>, services: &[&LogService], most: Duration, io: &Io<'_>) {
+    let files: Vec<PathBuf> = services.iter().filter_map(|service| source.file(&service.name)).collect();
     let sizes = || -> Vec<Option<u64>> {
         files.iter().map(|file| file.metadata().ok().map(|metadata| metadata.len())).collect()
     };

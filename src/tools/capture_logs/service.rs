@@ -1,4 +1,4 @@
-//! The log of one service: where it is read, where it is kept, and what its record says.
+//! The log of one service: its source, its file in the run directory, and its record.
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufReader, BufWriter};
@@ -11,20 +11,20 @@ use crate::cli::{Failure, STOPPED};
 use crate::profile::LogsConfig;
 use crate::record::{CaptureResult, LogsStatus, Reason, Window};
 
-use super::sift::{Sieve, Sifted};
-use super::source::{self, Interrupt, Running};
+use super::command::{self, Interrupt, RunningCommand};
+use super::window_filter::{LogSummary, WindowFilter};
 
-/// Where the logs are read.
+/// The place where logs are read.
 #[derive(Clone, Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum LogSource<'a> {
     /// `DIR/<service>.log`.
     Dir(PathBuf),
     /// The profile's command.
     Command { logs: &'a LogsConfig, timeout: Duration },
 }
 
-impl Place<'_> {
-    /// The file of `service`, where the place is a directory.
+impl LogSource<'_> {
+    /// The file of `service`, where the source is a directory.
     pub(super) fn file(&self, service: &str) -> Option<PathBuf> {
         match self {
             Self::Dir(dir) => Some(dir.join(format!("{}.log", capture::file_name(service)))),
@@ -36,14 +36,14 @@ impl Place<'_> {
 /// Captures the log of `service` into `dir`, which is called `logs` in records.
 pub(super) fn capture(
     service: &str,
-    place: &Place<'_>,
-    sieve: &Sieve<'_>,
+    source: &LogSource<'_>,
+    filter: &WindowFilter<'_>,
     dir: &Path,
     interrupt: &Interrupt,
 ) -> Result<LogsStatus, Failure> {
     if interrupt.grace().is_over() {
         let message = format!("{STOPPED} before the log was read");
-        return Ok(short(CaptureResult::Error, Reason::Interrupted, message));
+        return Ok(status_with_reason(CaptureResult::Error, Reason::Interrupted, message));
     }
     let name = format!("{}.log", capture::file_name(service));
     let path = dir.join(&name);
@@ -53,149 +53,162 @@ pub(super) fn capture(
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(dir)
         .map_err(failed)?;
-    let (sifted, trouble) = match read(service, place, sieve, temporary.as_file(), interrupt).map_err(failed)? {
+    let (summary, failure) = match read(service, source, filter, temporary.as_file(), interrupt).map_err(failed)? {
         Ok(read) => read,
         Err(status) => return Ok(status),
     };
-    let mut status = judged(&sifted, trouble, sieve.window);
-    if sifted.lines > 0 {
+    let mut status = assess(service, &summary, failure, filter.window);
+    if summary.lines > 0 {
         temporary.persist(&path).map_err(|error| failed(error.error))?;
         status.file = Some(format!("logs/{name}"));
     }
     Ok(status)
 }
 
-/// What went wrong with a command.
+/// The end of a command that failed.
 #[derive(Debug)]
-struct HttpError {
-    /// It was a signal that left it no more time.
+struct CommandFailure {
+    /// Whether a signal left it no more time.
     is_signal: bool,
     message: String,
 }
 
-/// Reads the log into `file`. The inner error is the record of a log that could not be read at all; beside what was read
-/// stands what went wrong with a command.
+/// Reads the log into `file`, and returns beside its summary the failure of the command that printed it. The inner error is
+/// the record of a log that could not be read at all.
 fn read(
     service: &str,
-    place: &Place<'_>,
-    sieve: &Sieve<'_>,
+    source: &LogSource<'_>,
+    filter: &WindowFilter<'_>,
     file: &File,
     interrupt: &Interrupt,
-) -> io::Result<Result<(Sifted, Option<HttpError>), LogsStatus>> {
+) -> io::Result<Result<(LogSummary, Option<CommandFailure>), LogsStatus>> {
     let mut output = BufWriter::new(file);
-    match place {
-        Place::Dir(_) => {
-            let path = place.file(service).unwrap_or_default();
-            match source::file(&path) {
+    match source {
+        LogSource::Dir(_) => {
+            let path = source.file(service).unwrap_or_default();
+            match command::open_regular(&path) {
                 Ok(input) => {
                     let input = BufReader::with_capacity(64 * 1024, interrupt.grace().bound(input));
-                    Ok(Ok((sieve.sift(input, &mut output)?, None)))
+                    Ok(Ok((filter.run(input, &mut output)?, None)))
                 }
-                Err(error) => {
-                    Ok(Err(short(CaptureResult::Error, Reason::NoLog, format!("{}: {error}", path.display()))))
-                }
+                Err(error) => Ok(Err(status_with_reason(
+                    CaptureResult::Error,
+                    Reason::NoLog,
+                    format!("{}: {error}", path.display()),
+                ))),
             }
         }
-        Place::Command { logs, timeout } => {
-            let (start, end) = (sieve.window.start.to_string(), sieve.window.end.to_string());
+        LogSource::Command { logs, timeout } => {
+            let (start, end) = (filter.window.start.to_string(), filter.window.end.to_string());
             let argv = logs.argv(service, &start, &end).unwrap_or_default();
             let program = argv.first().cloned().unwrap_or_default();
-            match Running::start(&argv, *timeout, interrupt) {
+            match RunningCommand::start(&argv, *timeout, interrupt) {
                 Ok(running) => {
                     let mut input = BufReader::with_capacity(64 * 1024, running);
-                    let sifted = sieve.sift(&mut input, &mut output)?;
+                    let summary = filter.run(&mut input, &mut output)?;
                     // One that was given up in the middle is ended, not waited for.
-                    let trouble = match &sifted.broken {
+                    let failure = match &summary.broken {
                         Some(why) => {
-                            Some(HttpError { is_signal: why == STOPPED, message: format!("`{program}`: {why}") })
+                            Some(CommandFailure { is_signal: why == STOPPED, message: format!("`{program}`: {why}") })
                         }
-                        None => input
-                            .into_inner()
-                            .finish()
-                            .err()
-                            .map(|why| HttpError { is_signal: why == STOPPED, message: said(&program, &why, &sifted) }),
+                        None => input.into_inner().finish().err().map(|why| CommandFailure {
+                            is_signal: why == STOPPED,
+                            message: describe_failure(&program, &why, &summary),
+                        }),
                     };
-                    Ok(Ok((sifted, trouble)))
+                    Ok(Ok((summary, failure)))
                 }
                 Err(error) => {
                     let message = format!(
                         "`{program}`: {error}; read the logs elsewhere with --logs DIR, or waive them with --logs off"
                     );
-                    Ok(Err(short(CaptureResult::Error, Reason::CommandFailed, message)))
+                    Ok(Err(status_with_reason(CaptureResult::Error, Reason::CommandFailed, message)))
                 }
             }
         }
     }
 }
 
-/// How a command failed, and what it said last.
-fn said(program: &str, how: &str, sifted: &Sifted) -> String {
-    let words = sifted.undated.join("; ");
+/// The failure of a command, with the last lines that it printed without a time.
+fn describe_failure(program: &str, how: &str, summary: &LogSummary) -> String {
+    let words = summary.undated.join("; ");
     if words.is_empty() { format!("`{program}`: {how}") } else { format!("`{program}`: {how}: {words}") }
 }
 
-/// A record of a log that is not whole.
-pub(super) fn short(result: CaptureResult, reason: Reason, message: String) -> LogsStatus {
+/// The status of a log that is not whole.
+pub(super) fn status_with_reason(result: CaptureResult, reason: Reason, message: String) -> LogsStatus {
     LogsStatus { result, reason: Some(reason), message: Some(message), ..LogsStatus::default() }
 }
 
-/// What the record says of a log that was read.
-fn judged(sifted: &Sifted, trouble: Option<HttpError>, window: Window) -> LogsStatus {
+/// The status of a log that is there and has no line in the window.
+fn quiet(service: &str, message: &str) -> LogsStatus {
+    let message = format!(
+        "{message}; if {service} had nothing to do, set LOGS_QUIET={service} (--may-be-quiet {service}), or `quiet = true` \
+         on it in the profile"
+    );
+    status_with_reason(CaptureResult::Quiet, Reason::NoLines, message)
+}
+
+/// The status of a log that was read.
+fn assess(service: &str, summary: &LogSummary, failure: Option<CommandFailure>, window: Window) -> LogsStatus {
     let span = |held: Window| format!("{} to {}", held.start, held.end);
-    let dated = sifted.kept.is_some();
+    let dated = summary.kept.is_some();
     let interrupted = |message| {
-        let result = if sifted.lines > 0 { CaptureResult::Partial } else { CaptureResult::Error };
-        short(result, Reason::Interrupted, message)
+        let result = if summary.lines > 0 { CaptureResult::Partial } else { CaptureResult::Error };
+        status_with_reason(result, Reason::Interrupted, message)
     };
-    let status = match (trouble, &sifted.broken, sifted.seen) {
-        (Some(HttpError { is_signal: true, message }), ..) => interrupted(message),
+    let status = match (failure, &summary.broken, summary.seen) {
+        (Some(CommandFailure { is_signal: true, message }), ..) => interrupted(message),
         // What a failed command printed without a time is its complaint, not a log.
-        (Some(trouble), ..) => short(
+        (Some(failure), ..) => status_with_reason(
             if dated { CaptureResult::Partial } else { CaptureResult::Error },
             Reason::CommandFailed,
-            trouble.message,
+            failure.message,
         ),
         (None, Some(why), _) if why == STOPPED => interrupted(why.clone()),
-        (None, Some(broken), _) => {
-            short(if dated { CaptureResult::Partial } else { CaptureResult::Error }, Reason::ReadFailed, broken.clone())
-        }
-        (None, None, _) if sifted.read == 0 => {
-            short(CaptureResult::Empty, Reason::NoLines, "the log is empty".to_owned())
-        }
+        (None, Some(broken), _) => status_with_reason(
+            if dated { CaptureResult::Partial } else { CaptureResult::Error },
+            Reason::ReadFailed,
+            broken.clone(),
+        ),
+        (None, None, _) if summary.read == 0 => quiet(service, "the log is empty"),
         (None, None, None) => {
             let message =
                 "no line carries a time: the log is kept whole, and how much of it lies in the window is not known";
-            short(CaptureResult::Partial, Reason::NoTimes, message.to_owned())
+            status_with_reason(CaptureResult::Partial, Reason::NoTimes, message.to_owned())
         }
         (None, None, Some(seen)) if !dated => {
             let message = format!(
-                "the log's {} lines date from {}, and none lies in the window, {}; if its times are not UTC, say --log-utc-offset",
-                sifted.read,
-                span(seen),
-                span(window)
+                "the log has no line in the window, {}; its {} lines date from {}, and if their times are not UTC, set \
+                 --log-utc-offset",
+                span(window),
+                summary.read,
+                span(seen)
             );
-            short(CaptureResult::Empty, Reason::NoLines, message)
+            quiet(service, &message)
         }
         _ => LogsStatus { result: CaptureResult::Ok, ..LogsStatus::default() },
     };
     LogsStatus {
-        lines: Some(sifted.lines),
-        first_at: sifted.kept.map(|kept| kept.start),
-        last_at: sifted.kept.map(|kept| kept.end),
-        exceptions_found: Some(sifted.count),
-        exceptions: sifted.exceptions.clone(),
+        lines: Some(summary.lines),
+        first_at: summary.kept.map(|kept| kept.start),
+        last_at: summary.kept.map(|kept| kept.end),
+        exceptions_found: Some(summary.count),
+        exceptions: summary.exceptions.clone(),
         ..status
     }
 }
 
-/// One line about a log that is not whole, or has exceptions in it; none where all is well.
-pub(super) fn told(service: &str, status: &LogsStatus) -> Option<String> {
-    let short = status.message.clone().filter(|_| status.result != CaptureResult::Ok);
+/// One line about a log that is not whole, or has exceptions in it; none for any other.
+pub(super) fn describe(service: &str, status: &LogsStatus) -> Option<String> {
+    let is_expected =
+        status.result == CaptureResult::Ok || (status.result == CaptureResult::Quiet && status.may_be_quiet);
+    let shortfall = status.message.clone().filter(|_| !is_expected);
     let exceptions = match status.exceptions_found {
         None | Some(0) => None,
         Some(1) => Some("1 exception".to_owned()),
         Some(count) => Some(format!("{count} exceptions")),
     };
-    let parts: Vec<String> = [short, exceptions].into_iter().flatten().collect();
+    let parts: Vec<String> = [shortfall, exceptions].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("{service}: {}", parts.join("; ")))
 }

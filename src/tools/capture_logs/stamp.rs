@@ -1,56 +1,132 @@
-//! The time at the start of a log line, in the spellings that workers and container engines use.
-//!
-//! `2026-05-20 22:30:01,123` (Python), `2026-05-20T22:30:01.123456789Z` (containers, RFC 3339), `2026/05/20 22:30:01` (Go),
-//! `2026-05-20 22:30:01 +0000` (gunicorn). A time without a zone is taken as one at the offset that the user states.
+//! The time at the start of a text, in the spellings that workers, loggers and container engines use.
 
-use chrono::{NaiveDate, NaiveDateTime};
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use regex::{Captures, Regex};
 
 use crate::record::Timestamp;
 
-/// A time that was read from a text, and how it was spelt.
+/// The assumptions that complete a time which does not say everything.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calendar {
+    /// The UTC offset of times without a zone, in seconds.
+    pub(super) utc_offset: i32,
+    /// A time near the log's; a date without a year lies in the year that brings it closest to this time.
+    pub(super) reference: Timestamp,
+}
+
+/// A time that was read from a text, and its spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    pub(super) at: Timestamp,
-    /// How many bytes of the text it takes.
+    /// The instant; none for a time of day without a date.
+    pub(super) at: Option<Timestamp>,
+    /// Length of the spelling in bytes.
     pub(super) length: usize,
-    /// Whether it named its zone.
+    /// Whether the spelling names its zone.
     pub(super) zoned: bool,
-    /// How many digits follow the second.
+    /// Number of digits of the fraction of a second.
     pub(super) digits: usize,
 }
 
-/// Reads a time at the very start of `text`; `offset` is what a time without a zone is ahead of UTC, in seconds.
-pub(super) fn at_start(text: &str, offset: i32) -> Option<Stamp> {
-    let bytes = text.as_bytes();
-    let separator = *bytes.get(4).filter(|byte| b"-/".contains(byte))?;
-    let fits = |at: usize, allowed: &[u8]| bytes.get(at).is_some_and(|byte| allowed.contains(byte));
-    if !(fits(7, &[separator]) && fits(10, b"T t") && fits(13, b":") && fits(16, b":")) {
-        return None;
-    }
-    let date =
-        NaiveDate::from_ymd_opt(i32::try_from(number(bytes, 0, 4)?).ok()?, number(bytes, 5, 2)?, number(bytes, 8, 2)?)?;
-    // A leap second has no number of its own on a Unix clock.
-    let time = date.and_hms_opt(number(bytes, 11, 2)?, number(bytes, 14, 2)?, number(bytes, 17, 2)?.min(59))?;
-    let mut length = 19;
-    let mut digits = 0;
-    if fits(length, b".,") {
-        digits = bytes[length + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if digits > 0 {
-            length += 1 + digits;
+const TIME: &str = r"(?P<H>\d{1,2}):(?P<M>\d\d):(?P<S>\d\d)(?:[.,](?P<f>\d+))?(?: ?(?P<pm>[AP]M))?";
+const ZONE: &str = r"(?: ?(?P<zone>(?:UTC|GMT|Z|z)\b|[+-]\d\d:?\d\d\b))?";
+const DAY: &str = "(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?";
+const MONTH: &str = "(?P<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*";
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// How far a number that begins a line may lie from the reference to be taken as Unix time, in seconds.
+const NEAR: f64 = 400.0 * 86400.0;
+
+/// The spellings, in the order in which they are tried.
+static SPELLINGS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    [
+        // RFC 3339, Python's logging, Go's log, gunicorn, journalctl -o short-full.
+        format!(r"^{DAY}(?P<y>\d{{4}})[-/.](?P<m>\d\d)[-/.](?P<d>\d\d)[T t_]{TIME}{ZONE}"),
+        // syslog, asctime, java.util.logging.
+        format!(r"^{DAY}{MONTH} {{1,2}}(?P<d>\d{{1,2}})(?:,? (?P<y>\d{{4}}))?,? {TIME}(?: UTC)?(?: (?P<y2>[12]\d{{3}})\b)?{ZONE}"),
+        // Common log format, Redis, Tomcat, HTTP dates.
+        format!(r"^{DAY}(?P<d>\d{{1,2}})[ /-]{MONTH}[ /-](?P<y>\d{{4}})[ :T]{TIME}{ZONE}"),
+        // Rich, .NET, TensorRT: the month comes first.
+        format!(r"^(?P<m>\d{{1,2}})/(?P<d>\d{{1,2}})/(?P<y>\d{{4}}|\d{{2}})[ ,-]+{TIME}{ZONE}"),
+        // Unix time, as journalctl -o short-unix writes it.
+        r"^(?P<epoch>\d{10}(?:\.\d{1,9})?|\d{13})".to_owned(),
+        // A time of day.
+        format!(r"^{TIME}"),
+        r"^\d{1,2}:\d\d[AP]M".to_owned(),
+    ]
+    .iter()
+    .filter_map(|spelling| Regex::new(&format!(r"{spelling}(?:[^\w]|_|$)")).ok())
+    .collect()
+});
+
+/// A complete date and time anywhere in a text.
+static ANYWHERE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d").ok());
+
+impl Calendar {
+    /// Reads a time at the very start of `text`.
+    pub(super) fn stamp_at_start(&self, text: &str) -> Option<Stamp> {
+        if !text.starts_with(|c: char| c.is_ascii_digit() || "JFMASONDTW".contains(c)) {
+            return None;
         }
+        SPELLINGS.iter().find_map(|spelling| self.stamp(&spelling.captures(text)?))
     }
-    let micros = fraction(&bytes[length - digits..length]);
-    let zone = zone(&text[length..]);
-    length += zone.map_or(0, |(_, taken)| taken);
-    if bytes.get(length).is_some_and(u8::is_ascii_alphanumeric) {
-        return None;
+
+    /// The offsets in `text` at which a complete date and time begins.
+    pub(super) fn stamps(text: &str) -> impl Iterator<Item = usize> {
+        ANYWHERE.iter().flat_map(move |pattern| pattern.find_iter(text)).map(|found| found.start())
     }
-    let ahead = zone.map_or(offset, |(ahead, _)| ahead);
-    Some(Stamp { at: moment(time, micros, ahead), length, zoned: zone.is_some(), digits })
+
+    fn stamp(&self, found: &Captures<'_>) -> Option<Stamp> {
+        let number = |name| found.name(name).and_then(|digits| digits.as_str().parse::<u32>().ok());
+        let end = |name| found.name(name).map_or(0, |part: regex::Match<'_>| part.end());
+        let length = ["S", "f", "pm", "y2", "zone", "epoch"].into_iter().map(end).max().filter(|length| *length > 0);
+        let length = length.unwrap_or_else(|| found[0].trim_end_matches(|c: char| !c.is_alphanumeric()).len());
+        let fraction = found.name("f").map_or("", |digits| digits.as_str());
+        let zone = found.name("zone").and_then(|zone| zone_offset(zone.as_str()));
+        let stamp = Stamp { at: None, length, zoned: zone.is_some(), digits: fraction.len() };
+        if let Some(epoch) = found.name("epoch") {
+            let at = unix(epoch.as_str()).filter(|at| at.since(self.reference).abs() < NEAR)?;
+            return Some(Stamp { at: Some(at), zoned: true, ..stamp });
+        }
+        let Some(hour) = number("H") else { return Some(stamp) };
+        let hour = match found.name("pm").map(|half| half.as_str()) {
+            Some("PM") => hour % 12 + 12,
+            Some(_) => hour % 12,
+            None => hour,
+        };
+        // A leap second has no number of its own on a Unix clock.
+        let (minute, second) = (number("M")?, number("S")?.min(59));
+        let month = number("m").or_else(|| {
+            let name = found.name("month")?.as_str();
+            MONTHS.iter().position(|month| *month == name).and_then(|index| u32::try_from(index + 1).ok())
+        });
+        let (Some(month), Some(day)) = (month, number("d")) else {
+            return (hour < 24 && minute < 60).then_some(stamp);
+        };
+        let utc_offset = zone.unwrap_or(self.utc_offset);
+        let instant = |year: i32| {
+            let date =
+                NaiveDate::from_ymd_opt(year, month, day).or_else(|| NaiveDate::from_ymd_opt(year, day, month))?;
+            Some(to_timestamp(date.and_hms_opt(hour, minute, second)?, micros(fraction), utc_offset))
+        };
+        let at = match number("y").or_else(|| number("y2")) {
+            Some(year) => instant(i32::try_from(if year < 100 { 2000 + year } else { year }).ok()?),
+            None => self.nearest_year(instant),
+        };
+        at.map(|at| Stamp { at: Some(at), ..stamp })
+    }
+
+    /// Completes a date without a year, given the instant for each year.
+    pub(super) fn nearest_year(&self, instant: impl Fn(i32) -> Option<Timestamp>) -> Option<Timestamp> {
+        let year = DateTime::from_timestamp(self.reference.seconds() as i64, 0)?.year();
+        let distance = |at: &Timestamp| at.since(self.reference).abs();
+        [year - 1, year, year + 1].into_iter().filter_map(instant).min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    }
 }
 
-/// Reads a time that is a JSON number, or a string of digits: Unix seconds, milli-, micro- or nanoseconds, told apart by
-/// their size.
+/// Reads a time that is a JSON number, or a string of digits: Unix seconds, milli-, micro- or nanoseconds, which its size
+/// tells.
 pub(super) fn unix(text: &str) -> Option<Timestamp> {
     let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 1e8)?;
     let scale = match value {
@@ -62,43 +138,31 @@ pub(super) fn unix(text: &str) -> Option<Timestamp> {
     Timestamp::from_seconds(value / scale)
 }
 
-fn moment(time: NaiveDateTime, micros: i64, ahead: i32) -> Timestamp {
-    Timestamp::from_micros(time.and_utc().timestamp_micros() + micros - i64::from(ahead) * 1_000_000)
-}
-
-fn number(bytes: &[u8], from: usize, length: usize) -> Option<u32> {
-    let digits = bytes.get(from..from + length)?;
-    digits.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0')))
+fn to_timestamp(time: NaiveDateTime, micros: i64, utc_offset: i32) -> Timestamp {
+    Timestamp::from_micros(time.and_utc().timestamp_micros() + micros - i64::from(utc_offset) * 1_000_000)
 }
 
 /// The digits after the second as microseconds.
-fn fraction(digits: &[u8]) -> i64 {
+fn micros(digits: &str) -> i64 {
+    let digits = digits.as_bytes();
     (0..6).fold(0, |sum, place| sum * 10 + digits.get(place).map_or(0, |digit| i64::from(digit - b'0')))
 }
 
-/// The zone at the start of `text`: seconds ahead of UTC, and how many bytes it takes.
-fn zone(text: &str) -> Option<(i32, usize)> {
-    if text.starts_with(['Z', 'z']) {
-        return Some((0, 1));
+/// The seconds by which the zone `text` is ahead of UTC.
+fn zone_offset(text: &str) -> Option<i32> {
+    if ["Z", "z", "UTC", "GMT"].contains(&text) {
+        return Some(0);
     }
-    // gunicorn puts a space before the offset; a lone ` -` is a separator, so digits must follow.
-    let spaces = usize::from(text.starts_with(' '));
-    let bytes = &text.as_bytes()[spaces..];
-    let sign = match bytes.first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let colon = usize::from(bytes.get(3) == Some(&b':'));
-    let (hours, minutes) = (number(bytes, 1, 2)?, number(bytes, 3 + colon, 2)?);
-    let seconds = i32::try_from(hours * 3600 + minutes * 60).ok()?;
-    (hours < 24 && minutes < 60).then_some((sign * seconds, spaces + 5 + colon))
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let digits = text.strip_prefix(['+', '-'])?.replacen(':', "", 1);
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (digits.len() == 4 && hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// Reads an offset from UTC as people type it: `+02:00`, `-0330`, `Z`.
 pub(super) fn offset(text: &str) -> Result<i32, String> {
-    let read = zone(text).filter(|(_, taken)| *taken == text.len() && !text.starts_with(' '));
-    read.map(|(ahead, _)| ahead).ok_or_else(|| format!("`{text}` is not an offset from UTC: write it as +02:00"))
+    zone_offset(text).ok_or_else(|| format!("`{text}` is not an offset from UTC: write it as +02:00"))
 }
 
 #[cfg(test)]
@@ -106,7 +170,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(String, usize)> {
-        at_start(text, 7200).map(|stamp| (stamp.at.to_string(), stamp.length))
+        let reference = "2026-01-02T00:00:00Z".parse().unwrap();
+        let stamp = Calendar { utc_offset: 7200, reference }.stamp_at_start(text)?;
+        Some((stamp.at.map_or_else(|| "-".to_owned(), |at| at.to_string()), stamp.length))
     }
 
     #[test]
@@ -119,6 +185,18 @@ mod tests {
             ("2026/05/20 22:30:01 x", "2026-05-20T20:30:01.000000Z", 19),
             ("2026-05-20 22:30:01 - name - INFO", "2026-05-20T20:30:01.000000Z", 19),
             ("2026-05-20 22:30:60.5", "2026-05-20T20:30:59.500000Z", 21),
+            ("Wed 2026-05-20 22:30:01 UTC host", "2026-05-20T22:30:01.000000Z", 27),
+            ("May 20 22:30:01 host w[7]: x", "2026-05-20T20:30:01.000000Z", 15),
+            ("Dec  9 22:30:01.5 host", "2025-12-09T20:30:01.500000Z", 17),
+            ("Wed May 20 22:30:01.25 2026] [core:error]", "2026-05-20T20:30:01.250000Z", 27),
+            ("May 20, 2026 10:30:01 PM com.x.Y run", "2026-05-20T20:30:01.000000Z", 24),
+            ("20/May/2026:22:30:01 +0000] GET", "2026-05-20T22:30:01.000000Z", 26),
+            ("20 May 2026 22:30:01.123 # x", "2026-05-20T20:30:01.123000Z", 24),
+            ("05/20/26 22:30:01] ERROR", "2026-05-20T20:30:01.000000Z", 17),
+            ("5/20/2026 10:30:01 PM x", "2026-05-20T20:30:01.000000Z", 21),
+            ("1779316201.123456 host", "2026-05-20T22:30:01.123456Z", 17),
+            ("22:30:01.123 [main] ERROR x", "-", 12),
+            ("10:30PM ERR x", "-", 7),
         ] {
             assert_eq!(read(text), Some((at.to_owned(), length)), "{text}");
         }
@@ -133,13 +211,16 @@ mod tests {
             "2026-05-20 25:30:01",
             "2026-05-20 22:30:01x",
             "a026-05-20 22:30:01",
+            "1234567890 items",
+            "Monday 7",
+            "12:3 x",
         ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
 
     #[test]
-    fn unix_times_are_told_apart_by_size() {
+    fn the_size_of_a_unix_time_tells_its_unit() {
         for text in ["1779316201.5", "1779316201500", "1779316201500000", "1779316201500000000"] {
             assert_eq!(unix(text).unwrap().to_string(), "2026-05-20T22:30:01.500000Z", "{text}");
         }

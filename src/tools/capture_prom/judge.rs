@@ -71,7 +71,7 @@ pub(super) fn doubt_too(status: &mut SeriesStatus, doubt: &Problem) {
     match status.result {
         CaptureResult::Ok => status.result = CaptureResult::Partial,
         CaptureResult::Partial => {}
-        CaptureResult::Empty | CaptureResult::Error => return,
+        CaptureResult::Empty | CaptureResult::Quiet | CaptureResult::Error => return,
     }
     status.reason.get_or_insert_with(|| doubt.reason.clone());
     status.message = Some(match status.message.take() {

@@ -62,6 +62,9 @@ pub(super) enum RowResult {
     Waived,
     /// The back end was not there to be asked.
     Off,
+    /// A log without a line, as the user allowed by name.
+    AllowedQuiet,
+    Quiet,
     Empty,
     Partial,
     Error,
@@ -73,6 +76,7 @@ impl RowResult {
             CaptureResult::Ok => Self::Ok,
             _ if waived => Self::Waived,
             _ if off => Self::Off,
+            CaptureResult::Quiet => Self::Quiet,
             CaptureResult::Empty => Self::Empty,
             CaptureResult::Partial => Self::Partial,
             CaptureResult::Error => Self::Error,
@@ -84,6 +88,7 @@ impl RowResult {
             Self::Ok => "ok",
             Self::Waived => "waived",
             Self::Off => "off",
+            Self::AllowedQuiet | Self::Quiet => "quiet",
             Self::Empty => "empty",
             Self::Partial => "partial",
             Self::Error => "error",
@@ -96,6 +101,7 @@ impl RowResult {
             Self::Ok => "is whole",
             Self::Waived => "was waived",
             Self::Off => "was off",
+            Self::AllowedQuiet | Self::Quiet => "is quiet",
             Self::Empty => "is empty",
             Self::Partial => "is not whole",
             Self::Error => "failed",
@@ -108,6 +114,7 @@ impl RowResult {
             Self::Ok => "are whole",
             Self::Waived => "were waived",
             Self::Off => "were off",
+            Self::AllowedQuiet | Self::Quiet => "are quiet",
             Self::Empty => "are empty",
             Self::Partial => "are not whole",
             Self::Error => "failed",
@@ -206,10 +213,15 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         let found = status.exceptions_found.or_else(|| Some(status.exceptions.len() as u64).filter(|count| *count > 0));
         let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
         let (reason, message) = (&status.reason, &status.message);
-        let ended = Ended { result: status.result, reason, message, waived: status.waived };
+        let is_allowed = status.result == CaptureResult::Quiet && status.may_be_quiet;
+        let result = if is_allowed { CaptureResult::Ok } else { status.result };
+        let ended = Ended { result, reason, message, waived: status.waived };
         captures.covers(CaptureKind::Logs, &metadata.name, spec.window, status.file.as_ref());
         let row = captures.take(CaptureKind::Logs, &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, together(&came));
+        if is_allowed {
+            row.result = RowResult::AllowedQuiet;
+        }
     }
     captures.doubts = captures.shortfalls.iter().map(Shortfall::sentence).collect();
     for (ids, names) in missing {

@@ -206,7 +206,10 @@ fn captured(evidence: &Evidence<'_>) -> Finding {
     let captures = evidence.captures;
     let waived = captures.rows.iter().filter(|row| row.result == RowResult::Waived).count();
     let whole = captures.rows.iter().filter(|row| row.result == RowResult::Ok).count();
-    let short = captures.rows.iter().filter(|row| !matches!(row.result, RowResult::Ok | RowResult::Waived));
+    let short = captures
+        .rows
+        .iter()
+        .filter(|row| !matches!(row.result, RowResult::Ok | RowResult::Waived | RowResult::AllowedQuiet));
     let short: Vec<String> =
         short.map(|row| format!("{} {} {}", row.kind.word(), row.name, row.result.predicate())).collect();
     let all: Vec<String> = captures.parts.iter().cloned().chain(short).collect();
@@ -301,7 +304,11 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         return Finding::incomplete(format!("the worker logs are not whole: {}", listed(&short)));
     }
     let lines: u64 = logs.iter().filter_map(|log| log.status.lines).sum();
-    let actual = format!("none in {lines} lines of {} logs{left_out}", logs.len());
+    let quiet: Vec<String> =
+        logs.iter().filter(|log| is_quiet_as_allowed(log)).map(|log| service(log).to_owned()).collect();
+    let read = logs.len() - quiet.len();
+    let quiet = if quiet.is_empty() { String::new() } else { format!("; {} quiet, which was allowed", listed(&quiet)) };
+    let actual = format!("none in {lines} lines of {read} logs{left_out}{quiet}");
     Finding {
         verdict: Verdict::Passed,
         cause: "no exception in the worker logs".to_owned(),
@@ -315,10 +322,20 @@ fn service(log: &Logs) -> &str {
     if log.spec.service.is_empty() { &log.metadata.name } else { &log.spec.service }
 }
 
+/// Returns whether a log has no line in the window, which the user allowed by name.
+fn is_quiet_as_allowed(log: &Logs) -> bool {
+    log.status.result == CaptureResult::Quiet && log.status.may_be_quiet
+}
+
 /// Why a log proves nothing: it did not come whole, or there is not one line in it.
 fn shortcoming(log: &Logs) -> Option<String> {
     let what = match (log.status.result, log.status.lines) {
         (CaptureResult::Ok, None | Some(1..)) => return None,
+        _ if is_quiet_as_allowed(log) => return None,
+        (CaptureResult::Quiet, _) => {
+            let name = service(log);
+            return Some(format!("{name} (no line in the window; if it had nothing to do, set LOGS_QUIET={name})"));
+        }
         (CaptureResult::Ok | CaptureResult::Empty, _) => "no lines",
         (CaptureResult::Partial, _) => "a part of it",
         (CaptureResult::Error, _) => "nothing usable",

@@ -1,0 +1,239 @@
+//! The severity of a record, and the words, letters and numbers by which loggers state it.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// The severity of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// An error or worse.
+    Error,
+    Warning,
+    Info,
+}
+
+/// A level that stands in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) level: Level,
+    /// The offset of the message behind it.
+    pub(super) message: usize,
+}
+
+/// How many words after the time may come before the level.
+const WORDS_BEFORE_LEVEL: usize = 7;
+/// How many plain lower-case words may come before the level; more of them are a sentence.
+const PROSE_BEFORE_LEVEL: usize = 2;
+/// The length of the longest level word.
+const LONGEST_WORD: usize = 13;
+/// Words that turn the level behind them into its absence.
+const NEGATIONS: [&str; 7] = ["no", "No", "without", "zero", "any", "not", "0"];
+/// The keys under which a record states its level.
+pub(super) const KEYS: [&str; 13] = [
+    "level",
+    "levelname",
+    "severity",
+    "log.level",
+    "lvl",
+    "levelno",
+    "@l",
+    "LogLevel",
+    "Level",
+    "severityText",
+    "severity_text",
+    "record.level.name",
+    "PRIORITY",
+];
+
+const TIME_FIELDS: [&str; 5] = ["time", "ts", "timestamp", "at", "t"];
+
+/// Reads a level word in any case.
+pub(super) fn parse(word: &str) -> Option<Level> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "error" | "err" | "erro" | "critical" | "crit" | "crt" | "fatal" | "fata" | "ftl" | "severe" | "panic"
+        | "pani" | "dpanic" | "alert" | "emerg" | "emergency" => Level::Error,
+        "warning" | "warn" | "wrn" => Level::Warning,
+        "trace" | "trac" | "trc" | "debug" | "debu" | "dbg" | "verbose" | "vrb" | "fine" | "finer" | "finest"
+        | "config" | "info" | "inf" | "information" | "informational" | "notice" | "success" => Level::Info,
+        _ => return None,
+    })
+}
+
+/// Reads a level that is the value of `key`: a word, or a number as Python's `levelno` (40 is an error), pino's `level` (50),
+/// and syslog's severity (3 and less) count.
+pub(super) fn parse_value(key: &str, value: &str) -> Option<Level> {
+    let Ok(number) = value.parse::<f64>() else {
+        let word = value.trim().trim_start_matches("LogLevel.");
+        return parse(word.split(['+', '-']).next().unwrap_or_default());
+    };
+    let level = |error, warning| match number {
+        _ if number >= error => Level::Error,
+        _ if number >= warning => Level::Warning,
+        _ => Level::Info,
+    };
+    Some(match key {
+        "levelno" => level(40.0, 30.0),
+        _ if number < 8.0 => from_syslog(number as u8),
+        _ => level(50.0, 40.0),
+    })
+}
+
+/// The level of a syslog severity, which the priority of a message holds in its last three bits.
+pub(super) fn from_syslog(severity: u8) -> Level {
+    match severity & 7 {
+        ..=3 => Level::Error,
+        4 => Level::Warning,
+        _ => Level::Info,
+    }
+}
+
+/// The level of the single letters of glog, spdlog and TensorFlow.
+pub(super) fn from_letter(letter: &str) -> Option<Level> {
+    Some(match letter {
+        "E" | "F" | "C" => Level::Error,
+        "W" => Level::Warning,
+        "I" | "D" | "V" | "T" => Level::Info,
+        _ => return None,
+    })
+}
+
+/// Reads a level with which a text begins: `ERROR:root:`, `[error] `, `ERRO[0012] `, `fail: Category[0]`.
+pub(super) fn at_start(text: &str) -> Option<Found> {
+    static CATEGORY: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^(fail|crit|warn|info|dbug|trce|debug): [\w.`+<>-]+\[\d+\]").ok());
+    let may_be_category = text.split(' ').next().is_some_and(|word| word.len() < 7 && word.ends_with(':'));
+    if may_be_category && CATEGORY.as_ref().is_some_and(|category| category.is_match(text)) {
+        let level = if text.starts_with(['f', 'c']) { Level::Error } else { parse(&text[..4]).unwrap_or(Level::Info) };
+        return Some(Found { level, message: 6 });
+    }
+    let bracketed = text.starts_with(['[', '<']);
+    let start = usize::from(bracketed);
+    let (word, behind) = first_word(&text[start..]);
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
+    let spelt = bracketed || is_upper(word) || (behind.starts_with(": ") && parse(word) != Some(Level::Error));
+    let level = parse(word).filter(|_| spelt)?;
+    // `ERRORS were found` and a lone word do not begin a record.
+    let ends = if bracketed { [']', '>', ' ', ':', ']', ']', ']'] } else { [':', ' ', ']', '[', '\t', '|', '/'] };
+    if !behind.starts_with(ends) || (bracketed && !text.contains([']', '>'])) {
+        return None;
+    }
+    let counter = behind.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let rest =
+        counter.filter(|(digits, _)| digits.bytes().all(|b| b.is_ascii_digit())).map_or(behind, |(_, rest)| rest);
+    if rest.len() == behind.len() && behind.starts_with('[') {
+        return None;
+    }
+    Some(found(text, level, text.len() - rest.len()))
+}
+
+/// Reads the level among the fields that follow the time at which `text` was cut off.
+pub(super) fn after_time(text: &str) -> Option<Found> {
+    let (mut at, mut prose, mut negated) = (0, 0, false);
+    for index in 0..WORDS_BEFORE_LEVEL {
+        let gap_end = at + text[at..].find(|c: char| c.is_alphanumeric() || "\"'`“‘".contains(c))?;
+        let gap = &text[at..gap_end];
+        let (word, behind) = first_word(&text[gap_end..]);
+        if word.is_empty() || (index > 0 && gap.contains(['{', ';'])) {
+            return None;
+        }
+        let end = gap_end + word.len();
+        if let Some(value) = behind.strip_prefix('=') {
+            let length = value.find(|c: char| c.is_whitespace() || c == ']' || c == ',').unwrap_or(value.len());
+            if KEYS.contains(&word) {
+                let level = parse_value(word, value[..length].trim_matches('"'))?;
+                return Some(found(text, level, end + 1 + length));
+            }
+            at = end + 1 + length;
+            continue;
+        }
+        let bracketed = gap.ends_with(['[', '<', '(']);
+        let delimited = bracketed
+            || gap.contains('\t')
+            || behind.starts_with([':', '\t', ']', '|'])
+            || ["  ", " - ", " | "].iter().any(|delimiter| behind.starts_with(delimiter));
+        let letter = (index == 0 && (gap == ": " || gap == " ") || bracketed) && behind.starts_with([' ', ']']);
+        let level = match word {
+            _ if is_upper(word) && word.len() == 1 => from_letter(word).filter(|_| letter),
+            _ if is_upper(word) => parse(word),
+            // Monolog names the channel before the level.
+            _ if behind.starts_with(':') && word.contains('.') => {
+                word.rsplit_once('.').filter(|(_, last)| is_upper(last)).and_then(|(_, last)| parse(last))
+            }
+            _ if delimited && (bracketed || index == 0) => parse(word),
+            _ => None,
+        };
+        if let Some(level) = level.filter(|_| !negated) {
+            return Some(found(text, level, end));
+        }
+        negated = NEGATIONS.contains(&word);
+        if !bracketed && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            prose += 1;
+        }
+        if prose > PROSE_BEFORE_LEVEL || (behind.starts_with([',', '.', ';']) && !gap.contains('[')) {
+            return None;
+        }
+        at = end;
+    }
+    None
+}
+
+/// The time and the level in a text of `key=value` fields, which begins with such a field and states one of both.
+pub(super) fn in_fields(text: &str) -> Option<(Option<&str>, Option<Level>)> {
+    let mut rest = text;
+    let (mut time, mut level) = (None, None);
+    while let Some((key, value)) = rest.split_once('=').filter(|(key, _)| is_key(key)) {
+        let (value, behind) = match value.strip_prefix('"') {
+            Some(quoted) => quoted.split_at(closing_quote(quoted)),
+            None => value.split_at(value.find(' ').unwrap_or(value.len())),
+        };
+        if TIME_FIELDS.contains(&key) {
+            time = time.or(Some(value));
+        } else if KEYS.contains(&key) {
+            level = level.or_else(|| parse_value(key, value));
+        }
+        rest = behind.trim_start_matches(['"', ' ']);
+    }
+    (time.is_some() || level.is_some()).then_some((time, level))
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
+}
+
+/// The offset of the quotation mark that ends a quoted value.
+fn closing_quote(quoted: &str) -> usize {
+    let mut escaped = false;
+    let end = quoted.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(quoted.len())
+}
+
+/// A level word that ends at `end`, and the message behind it.
+fn found(text: &str, level: Level, end: usize) -> Found {
+    let behind = &text[end..];
+    let rest = behind.trim_start_matches(['/', ']', '>', ')']);
+    // `ERROR/MainProcess] message` names a process before the bracket ends.
+    let rest = match rest.find(']').filter(|_| rest.len() < behind.len() && behind.starts_with('/')) {
+        Some(close) => &rest[close + 1..],
+        None => rest,
+    };
+    let message = rest.trim_start_matches([' ', ':', '|', ']', '>', '\t', '-']);
+    let is_nothing = message.len() <= 5 && ["0", "0.0", "0%", "none", "None", "null"].contains(&message.trim_end());
+    let level = if is_nothing { Level::Info } else { level };
+    Found { level, message: text.len() - message.len() }
+}
+
+pub(super) fn first_word(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+fn is_upper(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase())
+}

@@ -1,0 +1,204 @@
+//! An exception whose text is still being read.
+
+use crate::escape;
+use crate::record::{Exception, Timestamp};
+
+use super::exceptions::continuation;
+use super::job_ids::JobIds;
+use super::level::Level;
+use super::log_line::LogLine;
+use super::shapes::{Marker, Shape};
+
+/// How much text of one exception is kept, and of one line of it.
+const TEXT: usize = 64 * 1024;
+const LINE: usize = 8 * 1024;
+/// How many characters of the first line are kept.
+const FIRST_LINE: usize = 1000;
+
+/// How far the text of an exception has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Words that are a traceback's header only if its frames follow.
+    Doubtful,
+    /// The record of an error, or a heading, and no traceback yet.
+    Record,
+    /// The frames of a Python traceback.
+    Frames,
+    /// The members of a Python exception group.
+    Group,
+    /// The exception has been named, or its text may go on in ways that nobody knows.
+    Named,
+    /// A line that joins two tracebacks was read.
+    Chain,
+    /// A Rust panic whose message comes next.
+    Panic,
+    /// The frames of a stack trace.
+    Stack,
+    /// Lines that do not belong to it have followed; one that joins two tracebacks still may.
+    Ended,
+}
+
+/// An exception whose text is still being read.
+#[derive(Debug)]
+pub(super) struct OpenException {
+    pub(super) at: Option<Timestamp>,
+    pub(super) state: State,
+    /// The kinds of crash that its lines report; the same kind again is another crash.
+    pub(super) crashes: Vec<usize>,
+    pub(super) is_json: bool,
+    /// Whether its header stands in a record that is no error, which may only mention it.
+    pub(super) is_mention: bool,
+    /// Whether lines of it begin no record; then no line that begins one belongs to it.
+    is_plain: bool,
+    /// The text before its beginning on its first line.
+    prefix: String,
+    job_id: Option<String>,
+    text: String,
+    is_truncated: bool,
+    /// The last line that named an exception.
+    name: Option<String>,
+}
+
+impl State {
+    /// The state that a line of this shape begins.
+    pub(super) fn begun_by(shape: Shape) -> Self {
+        match shape {
+            Shape::Traceback => Self::Frames,
+            Shape::Group => Self::Group,
+            Shape::Panic => Self::Panic,
+            Shape::Crash(_) | Shape::Escaped => Self::Named,
+            _ => Self::Record,
+        }
+    }
+
+    /// The state after a line of this shape; none where the line does not belong to the exception.
+    fn next(self, shape: Shape, has_records: bool) -> Option<Self> {
+        use Shape as L;
+        Some(match (self, shape) {
+            (Self::Doubtful, L::PythonFrame | L::Frame) => Self::Frames,
+            (Self::Doubtful, L::Blank) => Self::Doubtful,
+            (Self::Doubtful, L::Indented) if has_records => Self::Frames,
+            (Self::Doubtful, _) => return None,
+            (Self::Ended, L::Chain) => Self::Chain,
+            (Self::Ended, _) => return None,
+            // Only the first traceback below the record of an error belongs to it, and the next one of a chain.
+            (Self::Record | Self::Chain, L::Traceback | L::PythonFrame)
+            | (Self::Frames, L::Indented | L::Blank | L::Frame | L::PythonFrame) => Self::Frames,
+            (Self::Record | Self::Chain, L::Group)
+            | (Self::Group, L::Traceback | L::Group | L::Indented | L::Blank | L::PythonFrame) => Self::Group,
+            (Self::Record, L::Panic) => Self::Panic,
+            (Self::Record, L::Heading) => Self::Record,
+            (Self::Stack | Self::Named, L::Heading) if has_records => self,
+            (_, shape) if shape.begins() => return None,
+            (_, L::Chain) => Self::Chain,
+            (Self::Frames, _) | (Self::Panic, L::Other | L::Blank) => Self::Named,
+            (Self::Panic, _) => Self::Panic,
+            (_, L::Frame) => Self::Stack,
+            (state, L::Blank | L::Indented | L::PythonFrame) => state,
+            (Self::Stack, L::Other) if has_records => Self::Stack,
+            (Self::Record, _) => Self::Record,
+            (Self::Group | Self::Named | Self::Chain, _) if has_records => Self::Named,
+            _ => return None,
+        })
+    }
+}
+
+impl OpenException {
+    pub(super) fn new(state: State, at: Option<Timestamp>, prefix: Option<String>) -> Self {
+        Self {
+            at,
+            state,
+            crashes: Vec::new(),
+            is_json: false,
+            is_mention: false,
+            is_plain: false,
+            prefix: prefix.unwrap_or_default(),
+            job_id: None,
+            text: String::new(),
+            is_truncated: false,
+            name: None,
+        }
+    }
+
+    /// Whether the line belongs to this exception, whose state it then moves.
+    pub(super) fn goes_on_with(&mut self, line: &LogLine, has_records: bool) -> bool {
+        let text = continuation(line, &self.prefix, self.is_json).filter(|_| !(self.is_plain && line.begins_record));
+        let Some(text) = text else { return false };
+        let shape = Shape::parse(text, line.level);
+        if let Shape::Crash(kind) = shape
+            && !self.crashes.is_empty()
+            && !self.crashes.contains(&kind)
+        {
+            self.crashes.push(kind);
+            return true;
+        }
+        // A line that looks like a record of its own goes on only with what a traceback must have next.
+        let is_expected = match (self.state, shape) {
+            (State::Record | State::Chain, Shape::Traceback) => line.level == Some(Level::Error),
+            (State::Frames | State::Doubtful, shape) => !shape.begins(),
+            (_, Shape::Frame | Shape::PythonFrame | Shape::Chain | Shape::Group) => true,
+            (State::Group | State::Stack | State::Chain, Shape::Indented | Shape::Traceback) => true,
+            (State::Panic, _) => false,
+            _ => false,
+        };
+        if line.begins_record && !is_expected {
+            return false;
+        }
+        let Some(state) = self.state.next(shape, has_records) else { return false };
+        let text = text.to_owned();
+        if state == State::Named && self.state == State::Frames {
+            self.name = Some(escape::start(&text, FIRST_LINE));
+        }
+        let member = text.trim_start().strip_prefix("| ");
+        if let (State::Group, None, Some(member)) = (state, &self.name, member)
+            && !member.starts_with([' ', '|', '+'])
+        {
+            self.name = Some(escape::start(member, FIRST_LINE));
+        }
+        self.state = state;
+        self.is_plain |= !line.begins_record && shape != Shape::Blank;
+        true
+    }
+
+    /// Adds a line to the text.
+    pub(super) fn push(&mut self, line: &LogLine, jobs: &JobIds) {
+        self.find_job(jobs, &line.text);
+        let text = continuation(line, &self.prefix, self.is_json).unwrap_or(&line.text).to_owned();
+        self.push_text(&text);
+    }
+
+    /// Adds a line of text; what is too long is left out.
+    pub(super) fn push_text(&mut self, text: &str) {
+        let line = escape::start(text, LINE);
+        if self.text.len() + line.len() >= TEXT {
+            self.is_truncated = true;
+            return;
+        }
+        self.text.push_str(&line);
+        self.text.push('\n');
+    }
+
+    /// Looks for a job's id in a text of this exception, as long as none was found.
+    pub(super) fn find_job(&mut self, jobs: &JobIds, text: &str) {
+        if self.job_id.is_none() {
+            self.job_id = jobs.find(text).map(str::to_owned);
+        }
+    }
+
+    /// Closes the exception, with its text where that is more than the first line and no longer than `room`.
+    pub(super) fn into_exception(self, room: usize) -> Exception {
+        let mut text = self.text.trim_end().to_owned();
+        let first = text.lines().next().unwrap_or_default();
+        let marker = Marker::find(first, None).map(|marker| marker.shape);
+        let is_bare = matches!(marker, Some(Shape::Traceback | Shape::Group));
+        let name = self.name.clone().filter(|_| is_bare).unwrap_or_else(|| first.to_owned());
+        let first_line = escape::start(&name, FIRST_LINE);
+        if self.is_truncated {
+            // The end of a text that is too long is what names the exception.
+            text.push_str("\n…\n");
+            text.push_str(self.name.as_deref().unwrap_or_default());
+        }
+        let traceback = Some(text).filter(|text| *text != first_line && text.len() <= room);
+        Exception { first_line, at: self.at, job_id: self.job_id, traceback }
+    }
+}

@@ -1,0 +1,225 @@
+//! The prefixes that container engines, orchestrators, launchers and system loggers put before a worker's line, in any
+//! number and order, and the time and the level with which the worker's own text begins.
+
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+use super::level::{self, Level};
+use super::stamp::{Calendar, Stamp};
+use crate::record::Timestamp;
+
+/// A line without its prefixes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Header {
+    /// The prefixes that name where the line comes from.
+    pub(super) source: String,
+    pub(super) at: Option<Timestamp>,
+    pub(super) level: Option<Level>,
+    /// The level that the system log states, which the worker's own overrides.
+    pub(super) syslog_level: Option<Level>,
+    /// Whether the worker's own text begins with a time or a level, and so begins a record.
+    pub(super) begins_record: bool,
+    /// Whether the runtime cut the line, so that the next one continues it.
+    pub(super) partial: bool,
+    /// The offset of the worker's own text.
+    pub(super) text: usize,
+    /// The offset of the text behind the worker's own time and level.
+    pub(super) message: usize,
+}
+
+/// How many prefixes are taken off.
+const MOST_PREFIXES: usize = 16;
+/// How much of a source's name is kept.
+const SOURCE: usize = 200;
+
+/// The prefixes that name a source.
+static SOURCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    [
+        // docker compose, docker stack, foreman; pm2.
+        r"^(?:\d+\|)?[A-Za-z0-9][\w.@/-]* +\| ?",
+        // MPI and Horovod: [1,0]<stderr>:
+        r"^\[\d+(?:,\d+)?\]<(?:stdout|stderr)>:? ?",
+        // kubectl logs --prefix, ranks, threads, processes, kernel times.
+        r"^\[[^\[\]]{1,120}\]:? ?",
+        // Ray: (Worker pid=77, ip=10.0.0.1)
+        r"^\([A-Za-z_][^()]{0,160}\) ",
+        // srun --label, and launchers that name their workers.
+        r"^\d{1,6}: ",
+        r"^(?i:rank|worker|thread|process|proc|gpu|cuda|node|pod|host|actor|replica|shard|trainer|forkpoolworker|spawnprocess|forkprocess|mainprocess|mainthread|threadpoolexecutor|stdout|stderr)(?:[-_ ]?\d+)*(?:: ?|> | \| ?| - )",
+    ]
+    .iter()
+    .filter_map(|pattern| Regex::new(pattern).ok())
+    .collect()
+});
+/// The stream and the flag behind a time in the container runtime interface's format.
+static RUNTIME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^ (?:stdout|stderr) ([FP])(?::[\w:]+)?(?: |$)").ok());
+/// Host, program and process behind a time in the system log's format; the process may lack where no year was spelt.
+static PROGRAM: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^ (?:([\w.:-]+) )?([\w./@()-]+)(\[\d+\])?: ?").ok());
+/// RFC 5424: priority, version, time, host, program, process, message id, structured data.
+static SYSLOG: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"^<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[[^\]]*\])+) ?\x{feff}?").ok());
+static PRIORITY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^<(\d{1,3})>").ok());
+/// glog, klog, absl, PyTorch: the letter of the level, month and day, time, thread, place.
+static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^\[?([IWEFDC])(?:(\d{1,2})(\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+\s+)?)?[\w./-]+:\d+\] ?").ok()
+});
+/// Ruby's Logger.
+static RUBY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^([DIWEF]), \[[^\]]*\] +[A-Z]+ -- [^:]*: ?").ok());
+
+impl Header {
+    /// Reads the prefixes of `line`, whose colours are gone.
+    pub(super) fn parse(line: &str, calendar: &Calendar) -> Self {
+        let mut header = Self::default();
+        let mut at = 0;
+        for _ in 0..MOST_PREFIXES {
+            let rest = &line[at..];
+            let taken = header
+                .take_level(rest, at, calendar)
+                .or_else(|| header.take_syslog(rest, at, calendar))
+                .or_else(|| header.take_time(rest, at, calendar))
+                .or_else(|| header.take_source(rest, at));
+            match taken {
+                Some(taken) if header.level.is_none() => at += taken,
+                Some(taken) => {
+                    header.message = at + taken;
+                    return header;
+                }
+                None => break,
+            }
+        }
+        header.message = at;
+        header
+    }
+
+    fn take_level(&mut self, rest: &str, at: usize, calendar: &Calendar) -> Option<usize> {
+        let begin = |header: &mut Self, level, message| {
+            header.text = if header.begins_record { header.text } else { at };
+            header.begins_record = true;
+            header.level = Some(level);
+            Some(message)
+        };
+        let is_lettered = rest.trim_start_matches('[').starts_with(['I', 'W', 'E', 'F', 'D', 'C']);
+        if let Some(found) = is_lettered.then(|| captures(&LETTER, rest).or_else(|| captures(&RUBY, rest))).flatten() {
+            let level = level::from_letter(&found[1])?;
+            if let (Some(month), Some(day), Some(time)) = (found.get(2), found.get(3), found.get(4)) {
+                let spelt = |year| format!("{year}-{:0>2}-{} {}", month.as_str(), day.as_str(), time.as_str());
+                let own = calendar.nearest_year(|year| calendar.stamp_at_start(&spelt(year))?.at);
+                self.at = self.at.or(own);
+            }
+            return begin(self, level, found[0].len());
+        }
+        if let Some((time, level)) = level::in_fields(rest) {
+            let own = time.and_then(|time| calendar.stamp_at_start(time)).and_then(|stamp| stamp.at);
+            self.at = self.at.or(own);
+            begin(self, level.unwrap_or(Level::Info), 0);
+            return Some(0);
+        }
+        let found = level::at_start(rest)?;
+        let stamp = calendar.stamp_at_start(&rest[found.message..]);
+        self.at = self.at.or(stamp.and_then(|stamp| stamp.at));
+        begin(self, found.level, found.message + stamp.map_or(0, |stamp| stamp.length))
+    }
+
+    fn take_syslog(&mut self, rest: &str, at: usize, calendar: &Calendar) -> Option<usize> {
+        let severity = |found: &Captures<'_>| found[1].parse::<u16>().ok().filter(|priority| *priority < 192);
+        if !rest.starts_with('<') {
+            return None;
+        }
+        let found = captures(&SYSLOG, rest).or_else(|| captures(&PRIORITY, rest))?;
+        self.syslog_level = Some(level::from_syslog((severity(&found)? & 7) as u8));
+        if let (Some(time), Some(program)) = (found.get(2), found.get(4)) {
+            self.at = self.at.or(calendar.stamp_at_start(time.as_str()).and_then(|stamp| stamp.at));
+            self.name(program.as_str());
+        }
+        self.leave(at + found[0].len());
+        Some(found[0].len())
+    }
+
+    fn take_time(&mut self, rest: &str, at: usize, calendar: &Calendar) -> Option<usize> {
+        let open = rest.starts_with(['[', '<', '(']);
+        let start = usize::from(open);
+        let stamp = calendar.stamp_at_start(&rest[start..])?;
+        // A time that names its zone is sure; the first of several that do not is as good as the others.
+        let is_surer = self.at.is_none() || (stamp.zoned && !self.begins_record && self.source.is_empty());
+        self.at = if is_surer { stamp.at.or(self.at) } else { self.at };
+        let end = start + stamp.length;
+        let behind = &rest[end..];
+        if let Some(taken) = self.take_engine(rest, behind, &stamp) {
+            self.leave(at + end + taken);
+            return Some(end + taken);
+        }
+        self.text = at;
+        self.begins_record = true;
+        let close = behind.find([']', '>', ')']).filter(|_| open);
+        let found = match close {
+            // The level may stand in the same brackets as the time.
+            Some(close) => level::after_time(&behind[..=close]).or_else(|| {
+                level::after_time(&behind[close + 1..])
+                    .map(|found| level::Found { message: close + 1 + found.message, ..found })
+            }),
+            None => level::after_time(behind),
+        };
+        self.level = found.map(|found| found.level);
+        let skipped = found.map_or_else(
+            || {
+                let skipped = close.map_or(0, |close| close + 1);
+                skipped + usize::from(behind[skipped..].starts_with([' ', '\t', ':', ']']))
+            },
+            |found| found.message,
+        );
+        Some(end + skipped)
+    }
+
+    /// Takes what a container runtime or a system log puts behind its time; returns its length, or none where the time is
+    /// the worker's own.
+    fn take_engine(&mut self, rest: &str, behind: &str, stamp: &Stamp) -> Option<usize> {
+        if let Some(found) = captures(&RUNTIME, behind) {
+            self.partial = &found[1] == "P";
+            return Some(found[0].len());
+        }
+        if let Some(found) = captures(&PROGRAM, behind) {
+            let yearless = rest.starts_with(|c: char| c.is_ascii_alphabetic()) || &found[2] == "kernel";
+            let host = found.get(1).map_or("", |host| host.as_str());
+            let is_program = (found.get(3).is_some() && !rest.starts_with('[')) || (yearless && !host.is_empty());
+            if is_program && level::parse(&found[2]).is_none() && level::parse(host).is_none() {
+                self.name(&found[2]);
+                self.name(found.get(3).map_or("", |process| process.as_str()));
+                return Some(found[0].len());
+            }
+        }
+        let is_engines = stamp.zoned && (!self.source.is_empty() || stamp.digits == 9);
+        is_engines.then(|| usize::from(behind.starts_with(' ')))
+    }
+
+    fn take_source(&mut self, rest: &str, at: usize) -> Option<usize> {
+        if !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "[(".contains(c)) {
+            return None;
+        }
+        let found = SOURCES.iter().find_map(|pattern| pattern.find(rest))?;
+        self.name(found.as_str());
+        if !self.begins_record {
+            self.leave(at + found.end());
+        }
+        Some(found.end())
+    }
+
+    fn name(&mut self, source: &str) {
+        if self.source.len() + source.len() < SOURCE {
+            self.source.push_str(source.trim());
+            self.source.push(' ');
+        }
+    }
+
+    /// The worker's text begins at `at`; a time before it was not the worker's.
+    fn leave(&mut self, at: usize) {
+        self.text = at;
+        self.begins_record = false;
+    }
+}
+
+fn captures<'t>(pattern: &LazyLock<Option<Regex>>, text: &'t str) -> Option<Captures<'t>> {
+    pattern.as_ref()?.captures(text)
+}

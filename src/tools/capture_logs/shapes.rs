@@ -1,0 +1,237 @@
+//! The forms that exceptions, crashes and kills take in a log: Python's `traceback` and `faulthandler`, Rust's panics, Go's
+//! panics, the stack traces of Java, JavaScript and .NET, aborts of the C++ runtime and of glibc, signals, and what kernel,
+//! supervisors and shells report of a killed process.
+
+use std::sync::LazyLock;
+
+use regex::{Regex, RegexSet};
+
+use super::level::Level;
+
+/// The form of a line without its prefixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// The header of a Python traceback.
+    Traceback,
+    /// The header of a Python exception group.
+    Group,
+    /// A whole traceback whose line ends were escaped or lost.
+    Escaped,
+    /// A Rust panic.
+    Panic,
+    /// The first line of an exception that stands for itself, with frames below it or not.
+    Heading,
+    /// A crash or a kill; the number tells its kinds apart.
+    Crash(usize),
+    /// A frame of a Python traceback.
+    PythonFrame,
+    /// A frame of a stack trace.
+    Frame,
+    /// A line that joins two tracebacks.
+    Chain,
+    Blank,
+    /// A line that goes on with the text above it.
+    Indented,
+    Other,
+}
+
+/// The beginning of an exception within a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub(super) shape: Shape,
+    /// The offset at which it begins.
+    pub(super) start: usize,
+}
+
+/// The lines in which a pattern counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Every line, for nobody writes this about something else.
+    Any,
+    /// Lines that are not information by their own level.
+    Doubtful,
+    /// Lines without a level.
+    Unleveled,
+}
+
+/// The patterns, and all of them as one set, which looks through a line once.
+struct Patterns {
+    set: RegexSet,
+    each: Vec<(Shape, Scope, Regex)>,
+}
+
+const KILLS: &str = "KILL|SEGV|ABRT|BUS|ILL|FPE";
+const SIGNALS: &str = "Segmentation fault|Aborted|Killed|Bus error|Illegal instruction|Floating point exception";
+/// Exit codes 128 + n of the signals above.
+const CODES: &str = "13[245679]";
+
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
+    use Scope::{Any, Doubtful, Unleveled};
+    let crash = |regex: String, scope| (Shape::Crash(0), scope, regex);
+    let table = vec![
+        (Shape::Group, Any, r"\+ Exception Group Traceback \(most recent call last\):\s*$".to_owned()),
+        (Shape::Traceback, Any, r"Traceback \(most recent call last\):\s*$".to_owned()),
+        // The rich library draws a box.
+        (Shape::Heading, Any, r"[─-] ?Traceback \(most recent call last\) ?[─-]".to_owned()),
+        (
+            Shape::Escaped,
+            Any,
+            r#"Traceback \(most recent call last\):(?:\\+[rn]|#0?12|[ \t|])+File \\*["']"#.to_owned(),
+        ),
+        (Shape::Panic, Any, r"thread '[^']*'(?: \(\d+\))? panicked at ".to_owned()),
+        (Shape::Heading, Any, r"^The application panicked \(crashed\)".to_owned()),
+        (Shape::Heading, Any, r"http: panic serving ".to_owned()),
+        (Shape::Heading, Any, r"^Exception in thread ".to_owned()),
+        (Shape::Heading, Any, r"^Unhandled [Ee]xception[.:] ".to_owned()),
+        (Shape::Heading, Any, r"^PHP Fatal error: ".to_owned()),
+        (Shape::Heading, Any, r"^\S+\.rb:\d+:in .*\(\w+(?:Error|Exception)\)$".to_owned()),
+        (Shape::Heading, Any, r"^\*\* \(\w+(?:\.\w+)*(?:Error|Exception)\) ".to_owned()),
+        (Shape::Heading, Any, r"^(?:java\.lang|\w+(?:\.\w+)+)\.(?:OutOfMemoryError|StackOverflowError): ".to_owned()),
+        (Shape::Heading, Unleveled, r"^(?:SyntaxError|IndentationError|TabError): ".to_owned()),
+        (Shape::Heading, Unleveled, r"^(?:panic|fatal error): \S".to_owned()),
+        (Shape::Heading, Unleveled, r"^(?:Uncaught |\[?Unhandled ?[Pp]romise ?[Rr]ejection)".to_owned()),
+        (Shape::Heading, Unleveled, r"^(?:Error|error|fatal|Fatal): [^\d\s.+-]".to_owned()),
+        crash(r"Fatal Python error: ".to_owned(), Any),
+        crash(
+            r"terminate called (?:after throwing an instance of|without an active exception|recursively)".to_owned(),
+            Any,
+        ),
+        crash(r"libc\+\+abi(?:\.dylib)?: terminating".to_owned(), Any),
+        crash(r"\*\*\* (?:stack smashing detected|Process received signal|Aborted at )".to_owned(), Any),
+        crash(r"\*\*\* (?:SIG[A-Z]+ |Signal \d+)".to_owned(), Any),
+        crash(r"!!!+ Segfault encountered".to_owned(), Any),
+        crash(r"double free or corruption|corrupted size vs\. prev_size|corrupted double-linked list".to_owned(), Any),
+        crash(r"(?:free|malloc|realloc|munmap_chunk)\(\): (?:invalid|corrupted|unaligned|unsorted)".to_owned(), Any),
+        crash(r"Caught signal (?:4|6|7|8|9|11) \(".to_owned(), Any),
+        crash(r"(?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: [\w-]+".to_owned(), Doubtful),
+        crash(r"^\S+:\d+: .*Assertion [`'].*' failed\.".to_owned(), Any),
+        crash(
+            r"[Oo]ut of memory: Kill(?:ed)? process \d+|[Kk]illed process \d+ \(|[Mm]emory cgroup out of memory"
+                .to_owned(),
+            Any,
+        ),
+        crash(r"oom-kill:constraint=".to_owned(), Any),
+        crash(r"invoked oom-killer".to_owned(), Any),
+        crash(r"oom_reaper: reaped process".to_owned(), Any),
+        crash(r"killed by the OOM killer".to_owned(), Doubtful),
+        crash(r"\bOOMKilled(?:$|[^\w:=]*$|\W+true)".to_owned(), Doubtful),
+        crash(r"segfault at [0-9a-f]+ ip |traps: .* (?:general protection|trap )".to_owned(), Any),
+        crash(format!(r"terminated by SIG(?:{KILLS})\b"), Any),
+        crash(
+            r"(?:terminated due to|(?:was |is )?killed by) signal:? ?(?:4|6|7|8|9|11|SIG(?:KILL|SEGV|ABRT)|Killed)\b"
+                .to_owned(),
+            Doubtful,
+        ),
+        crash(format!(r"status=\d+/(?:{KILLS})\b"), Any),
+        crash(r"Failed with result '(?:oom-kill|core-dump|signal)'".to_owned(), Any),
+        crash(r"\) of user \d+ (?:terminated abnormally|dumped core)".to_owned(), Any),
+        crash(format!(r"exited with (?:code|status) {CODES}\b"), Any),
+        crash(r"Work-horse (?:process )?(?:was )?terminated unexpectedly|Child process \[\d+\] died".to_owned(), Any),
+        crash(r"^# (?:A fatal error has been detected by the Java Runtime|Fatal error in)".to_owned(), Any),
+        crash(format!(r"^(?:{SIGNALS})(?: \(core dumped\))?$"), Unleveled),
+        crash(format!(r"^\S+: line \d+: +\d+ (?:{SIGNALS})\b"), Unleveled),
+        crash(format!(r"^make(?:\[\d+\])?: \*\*\* .*(?:Error {CODES}|{SIGNALS})"), Unleveled),
+    ];
+    let set = RegexSet::new(table.iter().map(|(.., regex)| regex)).unwrap_or_else(|_| RegexSet::empty());
+    let each = table.into_iter().enumerate().filter_map(|(kind, (shape, scope, regex))| {
+        let shape = if let Shape::Crash(_) = shape { Shape::Crash(kind) } else { shape };
+        Some((shape, scope, Regex::new(&regex).ok()?))
+    });
+    Patterns { set, each: each.collect() }
+});
+
+static PYTHON_FRAME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^(?:> )?\s*(?:> )?File "[^"]+", line \d+"#).ok());
+/// A call with its place: Java, Kotlin, JavaScript, .NET.
+static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?:^|\s)at (?:async |new )?(?:[\w$.<>`/@\[\],|+-]+\.[\w$<>`\[\],|+]+ ?\([^()]*(?:\([^()]*\)[^()]*)*\)(?: in .*)?|.*\((?:.*:\d+:\d+|<anonymous>|native|index \d+)\)|\S+:\d+:\d+)$",
+    )
+    .ok()
+});
+static GO_STACK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^goroutine \d+ \[running").ok());
+/// Lines that stand at the left margin in the middle of an exception's text.
+static CONTINUATION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"^(?:Caused by: |Suppressed: |note: |stack backtrace:|(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):|Extension modules: |goroutine \d+ \[|(?:created by )?[\w./*-]+\.[\w.()*]+\(.*\)$|created by |"""|'''|\[signal |[╭│╰])"#,
+    )
+    .ok()
+});
+/// Lines that join two tracebacks, or a traceback and what belongs to it.
+const CHAINS: [&str; 5] = [
+    "During handling of the above exception, another exception occurred:",
+    "The above exception was the direct cause of the following exception:",
+    "--- Logging error ---",
+    "Call stack:",
+    "\"\"\"",
+];
+
+impl Shape {
+    /// The form of a whole line.
+    pub(super) fn parse(line: &str, level: Option<Level>) -> Self {
+        let text = line.trim_start();
+        if text.is_empty() {
+            return Self::Blank;
+        }
+        if let Some(Marker { shape, start }) = Marker::find(line, level)
+            && (line[..start].trim().is_empty() || matches!(shape, Self::Crash(_)))
+        {
+            return shape;
+        }
+        if CHAINS.contains(&text) {
+            return Self::Chain;
+        }
+        if is_match(&PYTHON_FRAME, line) {
+            return Self::PythonFrame;
+        }
+        let indented = text.len() < line.len();
+        if (indented && is_match(&FRAME, line)) || is_match(&GO_STACK, line) {
+            return Self::Frame;
+        }
+        if indented || is_match(&CONTINUATION, line) { Self::Indented } else { Self::Other }
+    }
+
+    /// Whether a line of this form begins an exception.
+    pub(super) fn begins(self) -> bool {
+        matches!(self, Self::Traceback | Self::Group | Self::Escaped | Self::Panic | Self::Heading | Self::Crash(_))
+    }
+}
+
+impl Marker {
+    /// The first beginning of an exception in `text`, a line or its message, whose record has this level. One in quotes is
+    /// spoken of and did not happen.
+    pub(super) fn find(text: &str, level: Option<Level>) -> Option<Self> {
+        let in_scope = |scope: Scope| match level {
+            None => true,
+            Some(Level::Info) => scope == Scope::Any,
+            Some(_) => scope != Scope::Unleveled,
+        };
+        let matched = PATTERNS.set.matches(text).into_iter().filter_map(|kind| PATTERNS.each.get(kind));
+        let found = matched.filter(|(_, scope, _)| in_scope(*scope)).filter_map(|(shape, _, regex)| {
+            let found = regex.find_iter(text).find(|found| !is_quoted(text, found.start()))?;
+            Some(Self { shape: *shape, start: found.start() })
+        });
+        found.min_by_key(|marker| marker.start)
+    }
+}
+
+/// The frame of a stack trace with which a line ends, wherever it begins.
+pub(super) fn frame_at_end(line: &str) -> Option<&str> {
+    let python = line.find("  File \"").map(|start| &line[start..]).filter(|frame| is_match(&PYTHON_FRAME, frame));
+    if !line.contains("at ") {
+        return python;
+    }
+    let call = || FRAME.as_ref()?.find(line).map(|found| &line[found.start()..]);
+    python.or_else(call)
+}
+
+/// Whether a quotation mark stands right before `start`; one that opens the value of a field quotes nothing.
+pub(super) fn is_quoted(text: &str, start: usize) -> bool {
+    let before = &text[..start];
+    let mark = before.trim_end_matches('\\').chars().next_back();
+    mark.is_some_and(|mark| "\"'`“‘«".contains(mark)) && !before.trim_end_matches(['"', '\'', '\\']).ends_with('=')
+}
+
+fn is_match(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
+    pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
+}
