@@ -2,12 +2,10 @@
 //! zerolog, slog, logrus, Serilog, .NET, Logback, Log4j, GELF, tracing and OpenTelemetry, and the envelopes of Docker,
 //! Fluentd and journald, whose text is another line.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use serde_json::Value;
 
 use super::level::{self, Level};
+use super::pattern::Pattern;
 use super::stamp::{self, Calendar};
 use crate::record::Timestamp;
 
@@ -27,7 +25,7 @@ pub(super) struct JsonLine {
     pub(super) partial: bool,
 }
 
-const TIMES: [&str; 15] = [
+const TIMES: [&str; 13] = [
     "time",
     "timestamp",
     "@timestamp",
@@ -35,16 +33,14 @@ const TIMES: [&str; 15] = [
     "ts",
     "created",
     "@t",
-    "Timestamp",
     "datetime",
     "record.time.timestamp",
-    "instant.epochSecond",
+    "instant.epochsecond",
     "_SOURCE_REALTIME_TIMESTAMP",
     "__REALTIME_TIMESTAMP",
-    "timeUnixNano",
-    "date",
+    "timeunixnano",
 ];
-const MESSAGES: [&str; 15] = [
+const MESSAGES: [&str; 13] = [
     "message",
     "msg",
     "event",
@@ -53,12 +49,10 @@ const MESSAGES: [&str; 15] = [
     "@m",
     "@mt",
     "short_message",
-    "Message",
-    "textPayload",
-    "jsonPayload.message",
-    "body.stringValue",
+    "textpayload",
+    "jsonpayload.message",
+    "body.stringvalue",
     "body",
-    "MESSAGE",
     "log",
 ];
 /// The words that name an exception, or what stands below one, in a key.
@@ -79,21 +73,17 @@ const TRACES: [&str; 12] = [
 /// The keys of an exception's type and of its value.
 const TYPES: [&str; 7] = ["exc_type", "type", "name", "class", "kind", "exc_name", "class_name"];
 const VALUES: [&str; 6] = ["exc_value", "message", "value", "msg", "exc_message", "description"];
-const FRAMES: [&str; 5] = [".frames.", ".stack.", ".stacktrace.", ".stack_trace.", ".extendedStackTrace."];
+const FRAMES: [&str; 5] = [".frames.", ".stack.", ".stacktrace.", ".stack_trace.", ".extendedstacktrace."];
 /// How deep objects are looked into, and how many values of one.
 const DEPTH: usize = 8;
 const VALUES_READ: usize = 4096;
 
 /// A level in a text that is not whole JSON.
-static LEVEL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let keys = r"level|levelname|severity|log\.level|lvl|@l|LogLevel|Level|severityText";
-    Regex::new(&format!(
-        r#"(?:^|[{{,\s\\])\\*"(?:{keys})\\*"\s*:\s*\\*"(?i:error|err|critical|crit|fatal|alert|emerg|emergency|panic|dpanic|severe)\\*""#
-    ))
-    .ok()
-});
-static TIME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#""(?:time|timestamp|@timestamp|ts|asctime|@t)"\s*:\s*"?([^",}]+)"#).ok());
+static LEVEL: Pattern = Pattern::new(concat!(
+    r#"(?:^|[{,\s\\])\\*"(?i:level|levelname|severity|log\.level|lvl|@l|loglevel|severitytext)\\*"\s*:\s*"#,
+    r#"\\*"(?i:error|err|critical|crit|fatal|alert|emerg|emergency|panic|dpanic|severe)\\*""#
+));
+static TIME: Pattern = Pattern::new(r#""(?:time|timestamp|@timestamp|ts|asctime|@t)"\s*:\s*"?([^",}]+)"#);
 
 impl JsonLine {
     /// Reads `text` where it is one JSON object.
@@ -102,7 +92,7 @@ impl JsonLine {
         let mut leaves = Vec::new();
         flatten(&Value::Object(object), "", DEPTH, &mut leaves);
         let find = |keys: &[&str]| {
-            let mut found = keys.iter().flat_map(|key| leaves.iter().filter(move |(path, _)| path == key));
+            let mut found = keys.iter().flat_map(|key| leaves.iter().filter(move |(path, _)| is_key(path, key)));
             found.find(|(_, text)| !text.trim().is_empty()).map(|(path, text)| (path.as_str(), text.as_str()))
         };
         let read_time =
@@ -128,10 +118,10 @@ impl JsonLine {
 
     /// Reads an object that is not whole, or a part of one: whether it states that it is an error, and when.
     pub(super) fn scan(text: &str, calendar: &Calendar) -> (bool, Option<Timestamp>) {
-        let time = TIME.as_ref().and_then(|time| time.captures(text)).map(|found| found[1].to_owned());
+        let time = TIME.captures(text).map(|found| found[1].to_owned());
         let at = time
             .and_then(|time| calendar.stamp_at_start(&time).and_then(|stamp| stamp.at).or_else(|| stamp::unix(&time)));
-        (LEVEL.as_ref().is_some_and(|level| level.is_match(text)), at)
+        (LEVEL.is_match(text), at)
     }
 }
 
@@ -162,6 +152,11 @@ fn flatten(value: &Value, path: &str, depth: usize, leaves: &mut Vec<(String, St
     }
 }
 
+/// Whether `path` is `key`, in any case unless the key is in upper case.
+fn is_key(path: &str, key: &str) -> bool {
+    path == key || (path.eq_ignore_ascii_case(key) && key.contains(|c: char| c.is_ascii_lowercase()))
+}
+
 /// Whether a key on the way to a value names an exception.
 fn is_trace(path: &str) -> bool {
     let mut keys = path.split('.').map(str::to_ascii_lowercase);
@@ -184,7 +179,7 @@ fn structured_exception(leaves: &[(String, String)]) -> Option<String> {
         .filter(|(_, kind)| !kind.is_empty())?;
     // Without frames it may be the cause of a retry that a warning or an information mentions.
     let frames = leaves.iter().any(|(path, _)| {
-        let rest = path.strip_prefix(&parent).unwrap_or_default();
+        let rest = path.strip_prefix(&parent).unwrap_or_default().to_ascii_lowercase();
         FRAMES.iter().any(|frames| rest.starts_with(frames))
     });
     frames.then(|| format!("{kind}: {}", text(&parent, &VALUES).unwrap_or_default()))

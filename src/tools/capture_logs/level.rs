@@ -1,8 +1,6 @@
 //! The severity of a record, and the words, letters and numbers by which loggers state it.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
+use super::pattern::Pattern;
 
 /// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +28,7 @@ const LONGEST_WORD: usize = 13;
 /// Words that turn the level behind them into its absence.
 const NEGATIONS: [&str; 7] = ["no", "No", "without", "zero", "any", "not", "0"];
 /// The keys under which a record states its level.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 11] = [
     "level",
     "levelname",
     "severity",
@@ -38,10 +36,8 @@ pub(super) const KEYS: [&str; 13] = [
     "lvl",
     "levelno",
     "@l",
-    "LogLevel",
-    "Level",
-    "severityText",
-    "severity_text",
+    "loglevel",
+    "severitytext",
     "record.level.name",
     "PRIORITY",
 ];
@@ -100,10 +96,9 @@ pub(super) fn from_letter(letter: &str) -> Option<Level> {
 
 /// Reads a level with which a text begins: `ERROR:root:`, `[error] `, `ERRO[0012] `, `fail: Category[0]`.
 pub(super) fn at_start(text: &str) -> Option<Found> {
-    static CATEGORY: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^(fail|crit|warn|info|dbug|trce|debug): [\w.`+<>-]+\[\d+\]").ok());
+    static CATEGORY: Pattern = Pattern::new(r"^(fail|crit|warn|info|dbug|trce|debug): [\w.`+<>-]+\[\d+\]");
     let may_be_category = text.split(' ').next().is_some_and(|word| word.len() < 7 && word.ends_with(':'));
-    if may_be_category && CATEGORY.as_ref().is_some_and(|category| category.is_match(text)) {
+    if may_be_category && CATEGORY.is_match(text) {
         let level = if text.starts_with(['f', 'c']) { Level::Error } else { parse(&text[..4]).unwrap_or(Level::Info) };
         return Some(Found { level, message: 6 });
     }

@@ -11,6 +11,7 @@ mod level;
 mod lines;
 mod log_line;
 mod open_exception;
+mod pattern;
 mod prefix;
 mod service;
 mod shapes;

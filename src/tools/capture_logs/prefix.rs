@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::level::{self, Level};
+use super::pattern::{self, Pattern};
 use super::stamp::{Calendar, Stamp};
 use crate::record::Timestamp;
 
@@ -49,25 +50,21 @@ static SOURCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"^(?i:rank|worker|thread|process|proc|gpu|cuda|node|pod|host|actor|replica|shard|trainer|forkpoolworker|spawnprocess|forkprocess|mainprocess|mainthread|threadpoolexecutor|stdout|stderr)(?:[-_ ]?\d+)*(?:: ?|> | \| ?| - )",
     ]
     .iter()
-    .filter_map(|pattern| Regex::new(pattern).ok())
+    .filter_map(|source| pattern::compile(source))
     .collect()
 });
 /// The stream and the flag behind a time in the container runtime interface's format.
-static RUNTIME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^ (?:stdout|stderr) ([FP])(?::[\w:]+)?(?: |$)").ok());
+static RUNTIME: Pattern = Pattern::new(r"^ (?:stdout|stderr) ([FP])(?::[\w:]+)?(?: |$)");
 /// Host, program and process behind a time in the system log's format; the process may lack where no year was spelt.
-static PROGRAM: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^ (?:([\w.:-]+) )?([\w./@()-]+)(\[\d+\])?: ?").ok());
+static PROGRAM: Pattern = Pattern::new(r"^ (?:([\w.:-]+) )?([\w./@()-]+)(\[\d+\])?: ?");
 /// RFC 5424: priority, version, time, host, program, process, message id, structured data.
-static SYSLOG: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[[^\]]*\])+) ?\x{feff}?").ok());
-static PRIORITY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^<(\d{1,3})>").ok());
+static SYSLOG: Pattern = Pattern::new(r"^<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[[^\]]*\])+) ?\x{feff}?");
+static PRIORITY: Pattern = Pattern::new(r"^<(\d{1,3})>");
 /// glog, klog, absl, PyTorch: the letter of the level, month and day, time, thread, place.
-static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^\[?([IWEFDC])(?:(\d{1,2})(\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+\s+)?)?[\w./-]+:\d+\] ?").ok()
-});
+static LETTER: Pattern =
+    Pattern::new(r"^\[?([IWEFDC])(?:(\d{1,2})(\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+\s+)?)?[\w./-]+:\d+\] ?");
 /// Ruby's Logger.
-static RUBY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^([DIWEF]), \[[^\]]*\] +[A-Z]+ -- [^:]*: ?").ok());
+static RUBY: Pattern = Pattern::new(r"^([DIWEF]), \[[^\]]*\] +[A-Z]+ -- [^:]*: ?");
 
 impl Header {
     /// Reads the prefixes of `line`, whose colours are gone.
@@ -102,7 +99,7 @@ impl Header {
             Some(message)
         };
         let is_lettered = rest.trim_start_matches('[').starts_with(['I', 'W', 'E', 'F', 'D', 'C']);
-        if let Some(found) = is_lettered.then(|| captures(&LETTER, rest).or_else(|| captures(&RUBY, rest))).flatten() {
+        if let Some(found) = is_lettered.then(|| LETTER.captures(rest).or_else(|| RUBY.captures(rest))).flatten() {
             let level = level::from_letter(&found[1])?;
             if let (Some(month), Some(day), Some(time)) = (found.get(2), found.get(3), found.get(4)) {
                 let spelt = |year| format!("{year}-{:0>2}-{} {}", month.as_str(), day.as_str(), time.as_str());
@@ -128,7 +125,7 @@ impl Header {
         if !rest.starts_with('<') {
             return None;
         }
-        let found = captures(&SYSLOG, rest).or_else(|| captures(&PRIORITY, rest))?;
+        let found = SYSLOG.captures(rest).or_else(|| PRIORITY.captures(rest))?;
         self.syslog_level = Some(level::from_syslog((severity(&found)? & 7) as u8));
         if let (Some(time), Some(program)) = (found.get(2), found.get(4)) {
             self.at = self.at.or(calendar.stamp_at_start(time.as_str()).and_then(|stamp| stamp.at));
@@ -176,11 +173,11 @@ impl Header {
     /// Takes what a container runtime or a system log puts behind its time; returns its length, or none where the time is
     /// the worker's own.
     fn take_engine(&mut self, rest: &str, behind: &str, stamp: &Stamp) -> Option<usize> {
-        if let Some(found) = captures(&RUNTIME, behind) {
+        if let Some(found) = RUNTIME.captures(behind) {
             self.partial = &found[1] == "P";
             return Some(found[0].len());
         }
-        if let Some(found) = captures(&PROGRAM, behind) {
+        if let Some(found) = PROGRAM.captures(behind) {
             let yearless = rest.starts_with(|c: char| c.is_ascii_alphabetic()) || &found[2] == "kernel";
             let host = found.get(1).map_or("", |host| host.as_str());
             let is_program = (found.get(3).is_some() && !rest.starts_with('[')) || (yearless && !host.is_empty());
@@ -207,7 +204,7 @@ impl Header {
     }
 
     fn name(&mut self, source: &str) {
-        if self.source.len() + source.len() < SOURCE {
+        if !source.is_empty() && self.source.len() + source.len() < SOURCE {
             self.source.push_str(source.trim());
             self.source.push(' ');
         }
@@ -220,6 +217,31 @@ impl Header {
     }
 }
 
-fn captures<'t>(pattern: &LazyLock<Option<Regex>>, text: &'t str) -> Option<Captures<'t>> {
-    pattern.as_ref()?.captures(text)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_is_a_regular_expression() {
+        assert_eq!(SOURCES.len(), 6);
+        for pattern in [&RUNTIME, &PROGRAM, &SYSLOG, &PRIORITY, &LETTER, &RUBY] {
+            assert!(pattern.regex().is_some(), "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn prefixes_are_taken_off_in_any_order() {
+        let calendar = Calendar { utc_offset: 0, reference: "2026-05-20T22:31:00Z".parse().unwrap() };
+        for (line, source, text) in [
+            ("w-1  | 2026-05-20T22:30:01.5Z [rank3]: (A pid=7) x", "w-1  | [rank3]: (A pid=7) ", "x"),
+            ("<14>May 20 22:30:01 host app[7]: x: y", "app [7] ", "x: y"),
+            ("2026-05-20T22:30:01.5Z stdout P x", "", "x"),
+            ("[pod/a/b] May 20 22:30:01 host kernel: x", "[pod/a/b] kernel ", "x"),
+            ("  | Traceback", "", "  | Traceback"),
+            ("2026-05-20 22:30:01 all is done: x", "", "2026-05-20 22:30:01 all is done: x"),
+        ] {
+            let header = Header::parse(line, &calendar);
+            assert_eq!((header.source.as_str(), &line[header.text..]), (source, text), "{line}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexSet};
 
 use super::level::Level;
+use super::pattern::{self, Pattern};
 
 /// The form of a line without its prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,31 +133,25 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(format!(r"^\S+: line \d+: +\d+ (?:{SIGNALS})\b"), Unleveled),
         crash(format!(r"^make(?:\[\d+\])?: \*\*\* .*(?:Error {CODES}|{SIGNALS})"), Unleveled),
     ];
-    let set = RegexSet::new(table.iter().map(|(.., regex)| regex)).unwrap_or_else(|_| RegexSet::empty());
-    let each = table.into_iter().enumerate().filter_map(|(kind, (shape, scope, regex))| {
+    let set =
+        RegexSet::new(table.iter().map(|(.., source)| pattern::in_ascii(source))).unwrap_or_else(|_| RegexSet::empty());
+    let each = table.into_iter().enumerate().filter_map(|(kind, (shape, scope, source))| {
         let shape = if let Shape::Crash(_) = shape { Shape::Crash(kind) } else { shape };
-        Some((shape, scope, Regex::new(&regex).ok()?))
+        Some((shape, scope, pattern::compile(&source)?))
     });
     Patterns { set, each: each.collect() }
 });
 
-static PYTHON_FRAME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"^(?:> )?\s*(?:> )?File "[^"]+", line \d+"#).ok());
+static PYTHON_FRAME: Pattern = Pattern::new(r#"^(?:> )?\s*(?:> )?File "[^"]+", line \d+"#);
 /// A call with its place: Java, Kotlin, JavaScript, .NET.
-static FRAME: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r"(?:^|\s)at (?:async |new )?(?:[\w$.<>`/@\[\],|+-]+\.[\w$<>`\[\],|+]+ ?\([^()]*(?:\([^()]*\)[^()]*)*\)(?: in .*)?|.*\((?:.*:\d+:\d+|<anonymous>|native|index \d+)\)|\S+:\d+:\d+)$",
-    )
-    .ok()
-});
-static GO_STACK: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^goroutine \d+ \[running").ok());
+static FRAME: Pattern = Pattern::new(
+    r"(?:^|\s)at (?:async |new )?(?:[\w$.<>`/@\[\],|+-]+\.[\w$<>`\[\],|+]+ ?\([^()]*(?:\([^()]*\)[^()]*)*\)(?: in .*)?|.*\((?:.*:\d+:\d+|<anonymous>|native|index \d+)\)|\S+:\d+:\d+)$",
+);
+static GO_STACK: Pattern = Pattern::new(r"^goroutine \d+ \[running");
 /// Lines that stand at the left margin in the middle of an exception's text.
-static CONTINUATION: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
-        r#"^(?:Caused by: |Suppressed: |note: |stack backtrace:|(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):|Extension modules: |goroutine \d+ \[|(?:created by )?[\w./*-]+\.[\w.()*]+\(.*\)$|created by |"""|'''|\[signal |[╭│╰])"#,
-    )
-    .ok()
-});
+static CONTINUATION: Pattern = Pattern::new(
+    r#"^(?:Caused by: |Suppressed: |note: |stack backtrace:|(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):|Extension modules: |goroutine \d+ \[|(?:created by )?[\w./*-]+\.[\w.()*]+\(.*\)$|created by |"""|'''|\[signal |[╭│╰])"#,
+);
 /// Lines that join two tracebacks, or a traceback and what belongs to it.
 const CHAINS: [&str; 5] = [
     "During handling of the above exception, another exception occurred:",
@@ -181,14 +176,14 @@ impl Shape {
         if CHAINS.contains(&text) {
             return Self::Chain;
         }
-        if is_match(&PYTHON_FRAME, line) {
+        if PYTHON_FRAME.is_match(line) {
             return Self::PythonFrame;
         }
         let indented = text.len() < line.len();
-        if (indented && is_match(&FRAME, line)) || is_match(&GO_STACK, line) {
+        if (indented && FRAME.is_match(line)) || GO_STACK.is_match(line) {
             return Self::Frame;
         }
-        if indented || is_match(&CONTINUATION, line) { Self::Indented } else { Self::Other }
+        if indented || CONTINUATION.is_match(line) { Self::Indented } else { Self::Other }
     }
 
     /// Whether a line of this form begins an exception.
@@ -217,11 +212,11 @@ impl Marker {
 
 /// The frame of a stack trace with which a line ends, wherever it begins.
 pub(super) fn frame_at_end(line: &str) -> Option<&str> {
-    let python = line.find("  File \"").map(|start| &line[start..]).filter(|frame| is_match(&PYTHON_FRAME, frame));
+    let python = line.find("  File \"").map(|start| &line[start..]).filter(|frame| PYTHON_FRAME.is_match(frame));
     if !line.contains("at ") {
         return python;
     }
-    let call = || FRAME.as_ref()?.find(line).map(|found| &line[found.start()..]);
+    let call = || FRAME.find(line).map(|found| &line[found.start()..]);
     python.or_else(call)
 }
 
@@ -232,6 +227,28 @@ pub(super) fn is_quoted(text: &str, start: usize) -> bool {
     mark.is_some_and(|mark| "\"'`“‘«".contains(mark)) && !before.trim_end_matches(['"', '\'', '\\']).ends_with('=')
 }
 
-fn is_match(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
-    pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_is_a_regular_expression() {
+        assert!(PATTERNS.each.len() > 40);
+        assert_eq!(PATTERNS.set.len(), PATTERNS.each.len());
+        for pattern in [&PYTHON_FRAME, &FRAME, &GO_STACK, &CONTINUATION] {
+            assert!(pattern.regex().is_some(), "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn words_in_quotes_are_spoken_of() {
+        for (text, found) in [
+            ("x Fatal Python error: y", true),
+            ("x \"Fatal Python error: y\"", false),
+            ("msg=\"Fatal Python error: y\"", true),
+            ("`Fatal Python error: ` then Fatal Python error: y", true),
+        ] {
+            assert_eq!(Marker::find(text, None).is_some(), found, "{text}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 use regex::{Captures, Regex};
 
+use super::pattern::{self, Pattern};
 use crate::record::Timestamp;
 
 /// The assumptions that complete a time which does not say everything.
@@ -55,13 +56,12 @@ static SPELLINGS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"^\d{1,2}:\d\d[AP]M".to_owned(),
     ]
     .iter()
-    .filter_map(|spelling| Regex::new(&format!(r"{spelling}(?:[^\w]|_|$)")).ok())
+    .filter_map(|spelling| pattern::compile(&format!(r"{spelling}(?:[^0-9A-Za-z]|$)")))
     .collect()
 });
 
 /// A complete date and time anywhere in a text.
-static ANYWHERE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d").ok());
+static ANYWHERE: Pattern = Pattern::new(r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d");
 
 impl Calendar {
     /// Reads a time at the very start of `text`.
@@ -74,7 +74,7 @@ impl Calendar {
 
     /// The offsets in `text` at which a complete date and time begins.
     pub(super) fn stamps(text: &str) -> impl Iterator<Item = usize> {
-        ANYWHERE.iter().flat_map(move |pattern| pattern.find_iter(text)).map(|found| found.start())
+        ANYWHERE.regex().into_iter().flat_map(move |pattern| pattern.find_iter(text)).map(|found| found.start())
     }
 
     fn stamp(&self, found: &Captures<'_>) -> Option<Stamp> {
