@@ -52,11 +52,12 @@ impl Console {
         let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
     }
 
-    /// Writes lines as they are, without the tool's name: a summary for whoever looks at the terminal.
-    pub fn show(&self, lines: &str) {
+    /// Writes lines without the tool's name: a summary for a person at the terminal. Control characters in them are spelt out.
+    pub fn show(&self, lines: impl IntoIterator<Item = String>) {
+        let text: String = lines.into_iter().map(|line| escape::terminal(&line) + "\n").collect();
         let mut sink = self.sink();
         sink.erase();
-        let _ = sink.out.write_all(lines.as_bytes()).and_then(|()| sink.out.flush());
+        let _ = sink.out.write_all(text.as_bytes()).and_then(|()| sink.out.flush());
     }
 
     /// Shows how far the work has come: one line that is redrawn on a terminal, elsewhere a plain line now and then.

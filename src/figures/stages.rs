@@ -238,13 +238,13 @@ impl Limiting {
         })
     }
 
-    /// What makes it the one, without its name: `jobs waited 8.20 s for it against 2.10 s of work, on average; next l1:
-    /// 3.10 s`. The name of the next one is made safe by the function that the caller gives.
-    pub fn text(&self, safe: impl Fn(&str) -> String) -> String {
+    /// The reason why this stage limits, without its name: `jobs waited 8.20 s for it against 2.10 s of work, on average; next l1:
+    /// 3.10 s`.
+    pub fn text(&self) -> String {
         let mean = |part: Option<Measured>| part.map_or_else(|| "an unknown time".to_owned(), Measured::text);
         match (self.by_wait, self.wait) {
             (true, _) => {
-                let next = self.next.as_ref().map(|(stage, wait)| format!("; next {}: {}", safe(stage), wait.text()));
+                let next = self.next.as_ref().map(|(stage, wait)| format!("; next {stage}: {}", wait.text()));
                 format!(
                     "jobs waited {} for it against {} of work, on average{}",
                     mean(self.wait),
@@ -341,14 +341,14 @@ mod tests {
         };
         let limiting = Limiting::find(&[figures("a", Some(1.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
         assert_eq!(limiting.stage, "b");
-        let text = "jobs waited 8.20 s for it against 2.10 s of work, on average; next <a>: 1.00 s";
-        assert_eq!(limiting.text(|name| format!("<{name}>")), text);
+        let text = "jobs waited 8.20 s for it against 2.10 s of work, on average; next a: 1.00 s";
+        assert_eq!(limiting.text(), text);
         let limiting = Limiting::find(&[figures("a", Some(0.0), 9.0), figures("b", Some(8.2), 2.1)]).unwrap();
-        assert_eq!(limiting.text(str::to_owned), "jobs waited 8.20 s for it against 2.10 s of work, on average");
+        assert_eq!(limiting.text(), "jobs waited 8.20 s for it against 2.10 s of work, on average");
         let limiting = Limiting::find(&[figures("a", None, 9.0), figures("b", None, 2.1)]).unwrap();
-        assert_eq!(limiting.text(str::to_owned), "9.00 s of work on average; how long jobs waited is not known");
+        assert_eq!(limiting.text(), "9.00 s of work on average; how long jobs waited is not known");
         let limiting = Limiting::find(&[figures("a", Some(0.0), 9.0), figures("b", Some(0.0), 2.1)]).unwrap();
-        assert_eq!(limiting.text(str::to_owned), "9.00 s of work on average; no stage was waited for");
+        assert_eq!(limiting.text(), "9.00 s of work on average; no stage was waited for");
         assert_eq!(Limiting::find(&[]), None);
     }
 }

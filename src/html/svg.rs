@@ -33,6 +33,12 @@ impl PathData {
         Self::default().move_to((x, y))
     }
 
+    /// A diamond around this point, with this distance to its corners.
+    pub fn diamond((x, y): (f64, f64), reach: f64) -> Self {
+        let corners = [(x + reach, y), (x, y + reach), (x - reach, y)];
+        corners.into_iter().fold(Self::start((x, y - reach)), Self::line_to).close()
+    }
+
     /// Moves to a point without drawing.
     pub fn move_to(self, (x, y): (f64, f64)) -> Self {
         self.command(format_args!("M{} {}", number(x), number(y)))

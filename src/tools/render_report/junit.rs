@@ -1,7 +1,7 @@
 //! `junit.xml`: the criteria as CI systems read them, one test suite for the scenario and one test case for each criterion.
 //!
-//! What Failed is a failure and what is Incomplete an error: neither may count as passed or be skipped. All times are the
-//! run's own, so that the same records always make the same file.
+//! Failed is a failure and Incomplete an error: neither may count as passed or skipped. All times are the run's own, so that the
+//! same records always make the same file.
 
 use std::io;
 use std::time::Duration;
@@ -9,13 +9,15 @@ use std::time::Duration;
 use chrono::DateTime;
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
+use super::evaluation::Evaluation;
 use crate::escape::xml;
-use crate::figures::{Figures, listed};
-use crate::record::{Criterion, Report, Verdict};
+use crate::figures::listed;
+use crate::record::{Criterion, Verdict};
 
 /// The file's bytes.
-pub(super) fn junit(report: &Report, figures: &Figures) -> io::Result<Vec<u8>> {
-    let title = xml(&super::page::title(report, figures));
+pub(super) fn junit(evaluation: &Evaluation) -> io::Result<Vec<u8>> {
+    let Evaluation { report, figures, .. } = evaluation;
+    let title = xml(&evaluation.title());
     let mut suite = TestSuite::new(title.clone());
     let started = figures.tally.runs().filter_map(|run| run.status.started_at).min();
     if let Some(time) =

@@ -3,35 +3,35 @@
 mod captures;
 mod criteria;
 mod envelope;
-mod facts;
-mod files;
+mod evaluation;
+mod exporters;
+mod headline_figures;
 mod html;
 mod index;
-mod intake;
+mod input;
 mod junit;
-mod ledger;
+mod markdown;
 mod observed;
-mod page;
+mod records_file;
 mod redact;
+mod run_dir;
 mod sampled;
+mod sections;
 mod summary;
 mod tables;
 
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Exit, Failure, Io, Outcome};
-use crate::figures::Figures;
-use crate::figures::resumed::GivenUp;
 use crate::http::BaseUrl;
-use crate::input;
 use crate::ndjson::Writer;
 use crate::profile::Profile;
-use crate::record::{Fold, Kind, Metadata, Record, Report, ReportSpec, ReportStatus, Run, RunSpec, Verdict};
-use captures::Captures;
-use criteria::Evidence;
-use intake::Intake;
-use ledger::Ledger;
-use observed::Observed;
+use crate::record::{RunSpec, Verdict};
+use evaluation::Evaluation;
+use exporters::Scene;
+use input::Input;
+use records_file::RecordsFile;
+use run_dir::RunDir;
 
 const AFTER_HELP: &str = "\
 Input:
@@ -142,14 +142,14 @@ pub struct Args {
     pub check: bool,
 }
 
-/// Where the records come from.
+/// The source of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// From stdin, into a new directory.
+    /// Stdin, into a new directory.
     Create,
-    /// From the directory, then from stdin.
+    /// The directory, then stdin.
     Append,
-    /// From the directory alone.
+    /// The directory alone.
     Replay,
 }
 
@@ -163,10 +163,10 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     if let Some(directory) = &args.index {
         return if args.check { Ok(Exit::Done) } else { index::run(directory, args.planned, args.redact, io) };
     }
-    // A run that is there already has its stages on its Run; the default profile may not be its own.
+    // An existing run has its stages on its Run; the default profile may not be its own.
     let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
     let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
-    // An address that is empty, as make passes on what was not set, is none.
+    // make passes an empty address for one that is not set.
     let ui = args.jaeger_ui.filter(|url| !url.trim().is_empty());
     let jaeger_ui = ui.map(|url| BaseUrl::parse(&url, "--jaeger-ui")).transpose()?;
     let Some(out) = args.out else {
@@ -174,172 +174,73 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         return if args.check { Ok(Exit::Done) } else { Err(Failure::usage("--out DIR or --index DIR is needed")) };
     };
     if args.check {
-        return ledger::check(&out, mode == Mode::Create).map(|()| Exit::Done);
+        return records_file::check(&out, mode == Mode::Create).map(|()| Exit::Done);
     }
     let asked = RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
-    report(&out, &asked, &How { mode, quiet: args.quiet, redact: args.redact, jaeger_ui }, io)
+    report(&out, &asked, &Settings { mode, quiet: args.quiet, redact: args.redact, jaeger_ui }, io)
 }
 
-/// How the report shall be made.
-struct How {
+/// The settings of one report.
+struct Settings {
     mode: Mode,
     quiet: bool,
     redact: bool,
     jaeger_ui: Option<BaseUrl>,
 }
 
-fn report(out: &Path, asked: &RunSpec, how: &How, mut io: Io<'_>) -> Outcome {
-    let mut left = Vec::new();
-    let stdin = if how.mode == Mode::Replay { Box::new(std::io::empty()) } else { input::take(&mut io)? };
+fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> Outcome {
+    let mut unwritten = Vec::new();
+    let stdin = if settings.mode == Mode::Replay { Box::new(std::io::empty()) } else { crate::input::take(&mut io)? };
     let Io { stdin_is_terminal, stdout, console, stop, .. } = io;
-    let intake = if how.mode == Mode::Replay {
-        let intake = intake::replay(out, &console)?;
-        files::check_writable(out)?;
-        intake
+    let input = if settings.mode == Mode::Replay {
+        let input = input::replay(out, &console)?;
+        run_dir::check_writable(out)?;
+        input
     } else {
-        let (mut ledger, held) = if how.mode == Mode::Append {
-            files::check_writable(out)?;
-            Ledger::open(out, &console)?
+        let (mut file, before) = if settings.mode == Mode::Append {
+            run_dir::check_writable(out)?;
+            input::append(out, &console)?
         } else {
-            (Ledger::create(out)?, Intake::default())
+            (RecordsFile::create(out)?, Input::default())
         };
         if stdin_is_terminal {
             console.say("reading records from the terminal; Ctrl-D ends them");
         }
-        let intake = intake::receive(stdin, held, &mut ledger, asked, &console);
-        if intake.nothing {
-            return ledger.forget(&console).map(|exit| stop.exit_or(exit));
+        let input = input::receive(stdin, before, &mut file, asked, &console);
+        if input.empty {
+            return file.discard(&console).map(|exit| stop.exit_or(exit));
         }
-        left = ledger.close(&console);
-        intake
+        unwritten = file.close(&console);
+        input
     };
-    let Intake { fold, given_up, broken, failed, .. } = intake;
-    let seen = Seen::of(&fold, &given_up, asked, out);
-
-    let mut shelf = files::Shelf::new(out, &console);
-    shelf.holds(intake::RECORDS);
-    if !seen.captures.alone {
-        shelf.put("jobs.json", Ok(files::list(&fold, Kind::Job)));
-        shelf.put(files::MANIFEST, Ok(files::manifest(&fold)));
-        shelf.put("jobs.csv", tables::jobs(&seen.figures));
-        shelf.put("stages.csv", tables::stages(&seen.figures));
-    }
-    shelf.put(files::JUNIT, junit::junit(&seen.report, &seen.figures));
-    for file in &seen.captures.files {
-        shelf.holds(file);
-    }
-    // The pages name themselves and report.json, which are written once they are made.
-    let redact = html::to_be_sent(out, how.redact);
-    let pages = [files::PAGE, files::HTML].into_iter().chain(redact.then_some(files::REDACTED));
-    let named: Vec<String> =
-        shelf.written().iter().cloned().chain(pages.chain([files::REPORT]).map(str::to_owned)).collect();
-    let Seen { figures, captures, observed, .. } = &seen;
-    shelf.put(files::PAGE, Ok(page::page(&seen.report, figures, observed, captures, &named).into_bytes()));
-    shelf.put(files::HTML, Ok(seen.html(&named, how.jaeger_ui.as_ref(), false)));
-    if redact {
-        let page = redact::redacted(&fold).map(|fold| Seen::of(&fold, &given_up, asked, out).html(&named, None, true));
-        shelf.put(files::REDACTED, page.map_err(std::io::Error::other));
-    }
-    let mut report = seen.report;
-    report.status.files = [shelf.written(), &[files::REPORT.to_owned()]].concat();
-    let record = Record::new(Kind::Report, &report)
-        .map_err(|error| Failure::input_output(format!("{}: {error}", files::REPORT)))?;
-    shelf.put(files::REPORT, Ok(format!("{}\n", record.text()).into_bytes()));
-    let failed = failed || !left.is_empty() || shelf.failed();
-
-    let page =
-        [files::HTML, files::PAGE, files::REPORT].into_iter().find(|name| shelf.written().iter().any(|it| it == name));
-    let page = page.map(|name| out.join(name));
-    console.show(&summary::summary(&report, &seen.figures, &seen.captures, page.as_deref()));
-    let verdict = exit_of(report.status.verdict, broken, failed);
+    let evaluation = Evaluation::new(&input, asked, out);
+    let mut run_dir = RunDir::new(out, exporters::files_before(&evaluation), &console);
+    let scene = Scene {
+        input: &input,
+        asked,
+        out,
+        evaluation: &evaluation,
+        files: &[],
+        jaeger_ui: settings.jaeger_ui.as_ref(),
+        redact: run_dir::wants_redacted_page(out, settings.redact),
+        redacted: false,
+    };
+    let record = exporters::write_all(&scene, &mut run_dir)
+        .map_err(|error| Failure::input_output(format!("{}: {error}", run_dir::REPORT)))?;
+    let page = run_dir.first_of(&[run_dir::HTML, run_dir::PAGE, run_dir::REPORT]).map(|name| out.join(name));
+    console.show(summary::summary(&evaluation, page.as_deref()));
+    let failed = input.failed || !unwritten.is_empty() || run_dir.failed();
+    let exit = exit_of(evaluation.report.status.verdict, input.broken, failed);
     let mut writer = Writer::new(stdout);
-    left.iter().try_for_each(|line| said(writer.line(line)))?;
-    if !(how.quiet && shelf.written().iter().any(|name| name == files::REPORT)) {
-        said(writer.record(&record))?;
+    unwritten.iter().try_for_each(|line| ignore_broken_pipe(writer.line(line)))?;
+    if !(settings.quiet && run_dir.first_of(&[run_dir::REPORT]).is_some()) {
+        ignore_broken_pipe(writer.record(&record))?;
     }
-    Ok(stop.exit_or(verdict))
+    Ok(stop.exit_or(exit))
 }
 
-/// All that follows from the records, and from the files that they name in the directory.
-struct Seen {
-    /// Without the list of files.
-    report: Report,
-    figures: Figures,
-    captures: Captures,
-    observed: Observed,
-}
-
-impl Seen {
-    fn of(fold: &Fold, given_up: &GivenUp, asked: &RunSpec, out: &Path) -> Self {
-        let captures = captures::captures(fold);
-        let spec = settle(asked, fold, captures.alone);
-        let mut figures = Figures::compute_resumed(fold, spec.subset, given_up);
-        if captures.alone {
-            // Nobody asked for jobs, so nobody misses a word on them.
-            figures.doubts.clear();
-        }
-        let observed = Observed::read(fold, &figures, &captures, out);
-        let judgement = criteria::judge(&spec.expect, &Evidence::new(fold, &figures, &observed, &captures));
-        let report = Report {
-            metadata: identity(&figures, captures.alone),
-            spec,
-            status: ReportStatus {
-                verdict: judgement.verdict,
-                cause: judgement.cause,
-                criteria: judgement.criteria,
-                conservation: figures.tally.conservation,
-                figures: figures.by_name().into_iter().chain(observed.by_name(&captures)).collect(),
-                limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
-                doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
-                files: Vec::new(),
-            },
-        };
-        Self { report, figures, captures, observed }
-    }
-
-    fn html(&self, written: &[String], jaeger_ui: Option<&BaseUrl>, redacted: bool) -> Vec<u8> {
-        let Self { report, figures, captures, observed } = self;
-        html::page(&html::Scene { report, figures, observed, captures, written, jaeger_ui, redacted }).into_bytes()
-    }
-}
-
-/// What to judge by: as asked now, or else as the Runs say that it was asked when the stream was first read.
-fn settle(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec {
-    let mut expect = asked.expect.clone().unwrap_or_default();
-    let runs: Vec<Run> = fold.runs().collect();
-    if expect.is_empty() {
-        for name in runs.iter().filter_map(|run| run.spec.expect.as_ref()).flatten() {
-            if !expect.contains(name) {
-                expect.push(name.clone());
-            }
-        }
-    }
-    if expect.is_empty() {
-        expect.push(if captures_alone { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());
-    }
-    ReportSpec { expect, subset: asked.subset || runs.iter().any(|run| run.spec.subset) }
-}
-
-/// The Run's own name and labels; of several shards what they have in common.
-fn identity(figures: &Figures, captures_alone: bool) -> Metadata {
-    let runs: Vec<&Run> = figures.tally.runs().collect();
-    let Some((first, others)) = runs.split_first() else {
-        let run = figures.tally.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
-        let name = if captures_alone { "capture" } else { "report" };
-        return Metadata { name: name.to_owned(), run, ..Metadata::default() };
-    };
-    let mut metadata = first.metadata.clone();
-    if !others.is_empty() {
-        let names = [&first.spec.prefix, &first.spec.scenario, &Some(first.metadata.run.clone())];
-        let name = names.into_iter().flatten().find(|name| !name.is_empty());
-        metadata.name = name.cloned().unwrap_or_else(|| "report".to_owned());
-        metadata.labels.retain(|label, value| others.iter().all(|run| run.metadata.labels.get(label) == Some(value)));
-    }
-    metadata
-}
-
-/// What was not read or written comes first, for then the verdict itself may rest on a part; broken lines come last,
-/// for a verdict other than Passed says more than they do.
+/// The exit code. A failure to read or write comes before the verdict, which may then rest on a part; broken lines come last,
+/// because a verdict other than Passed says more than they do.
 fn exit_of(verdict: Verdict, broken: bool, failed: bool) -> Exit {
     match verdict {
         _ if failed => Exit::InputOutput,
@@ -350,8 +251,8 @@ fn exit_of(verdict: Verdict, broken: bool, failed: bool) -> Exit {
     }
 }
 
-/// A reader of stdout that has gone does not turn a verdict into a pass: the exit stays what it is.
-fn said(written: Result<(), Failure>) -> Result<(), Failure> {
+/// Keeps the exit code of the verdict where the reader of stdout has gone.
+fn ignore_broken_pipe(written: Result<(), Failure>) -> Result<(), Failure> {
     match written {
         Err(failure) if failure.message().is_none() => Ok(()),
         other => other,

@@ -2,48 +2,43 @@
 
 use std::path::Path;
 
-use super::captures::Captures;
-use super::facts;
-use crate::escape::{start, terminal};
-use crate::figures::Figures;
+use super::evaluation::Evaluation;
+use super::headline_figures::{criteria_lines, headline_figures, mark};
+use crate::escape::start;
 use crate::figures::outcome::conservation_line;
-use crate::record::Report;
 
-/// How many characters of the cause, and of a doubt, the screen shows.
-const WIDE: usize = 400;
-/// How many doubts the screen shows.
+/// The longest part of the cause or of a doubt, in characters, that the screen shows.
+const SENTENCE: usize = 400;
+/// The number of doubts that the screen shows.
 const DOUBTS: usize = 5;
 
-/// The lines. `page` is where the report lies, as far as one could be written.
-pub(super) fn summary(report: &Report, figures: &Figures, captures: &Captures, page: Option<&Path>) -> String {
+/// The lines. `page` is the path of the report, if one could be written.
+pub(super) fn summary(evaluation: &Evaluation, page: Option<&Path>) -> Vec<String> {
+    let Evaluation { report, figures, captures, .. } = evaluation;
     let status = &report.status;
-    let title = super::page::title(report, figures);
-    let mut lines =
-        vec![format!("{}: {}: {}", terminal(&title), status.verdict, terminal(&start(&status.cause, WIDE)))];
-    for (verdict, name, seen) in facts::strip(report) {
-        lines.push(terminal(&format!("  {} {name}: {seen}", facts::mark(verdict))));
+    let mut lines = vec![format!("{}: {}: {}", evaluation.title(), status.verdict, start(&status.cause, SENTENCE))];
+    for (verdict, name, actual) in criteria_lines(report) {
+        lines.push(format!("  {} {name}: {actual}", mark(verdict)));
     }
-    let page = page.map_or_else(|| "none could be written".to_owned(), |page| terminal(&page.display().to_string()));
+    let page = page.map_or_else(|| "none could be written".to_owned(), |page| page.display().to_string());
     let mut put = |label: &str, text: &str| lines.push(format!("  {label:<15}{text}"));
     if !captures.alone {
         put("Jobs", &conservation_line(&status.conservation));
     }
+    // Where the run was aborted the cause says why; ten lines of figures that are not known would hide it.
     if figures.load.first_submitted.is_none() && figures.tally.runs().any(|run| run.status.aborted.is_some()) {
-        // The cause says why; ten lines of what is therefore not known would hide it.
         put("Report", &page);
-        lines.push(String::new());
-        return lines.join("\n");
+        return lines;
     }
-    for (label, text) in facts::facts(figures, captures, terminal) {
+    for (label, text) in headline_figures(evaluation) {
         put(label, &text);
     }
     for doubt in status.doubts.iter().take(DOUBTS) {
-        put("Doubtful", &terminal(&start(doubt, WIDE)));
+        put("Doubtful", &start(doubt, SENTENCE));
     }
     if status.doubts.len() > DOUBTS {
         put("Doubtful", &format!("and {} more, see the report", status.doubts.len() - DOUBTS));
     }
     put("Report", &page);
-    lines.push(String::new());
-    lines.join("\n")
+    lines
 }

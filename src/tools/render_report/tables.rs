@@ -51,14 +51,14 @@ const STAGES: [&str; 14] = [
     "workErrorSeconds",
 ];
 
-/// One row per job of the account; one that was never heard of has only its name and its phase.
+/// One row per job of the tally. A job without a record has only its name and its phase.
 pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(JOBS)?;
-    let unheard = JobStatus::default();
+    let no_status = JobStatus::default();
     for entry in &figures.tally.entries {
-        let status = entry.job.as_ref().map_or(&unheard, |job| &job.status);
-        // Where the server's clock narrowed the end down, that is the better time of it.
+        let status = entry.job.as_ref().map_or(&no_status, |job| &job.status);
+        // The server's clock may have narrowed the end down.
         let ended = entry.times.end.map(|end| end.at).or(status.ended_at);
         table.write_record([
             text(Some(&entry.run)),
@@ -87,13 +87,13 @@ pub(super) fn jobs(figures: &Figures) -> io::Result<Vec<u8>> {
     finish(table)
 }
 
-/// One row per stage that a job told of.
+/// One row per stage of a job's status.
 pub(super) fn stages(figures: &Figures) -> io::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(STAGES)?;
     for entry in &figures.tally.entries {
         for (stage, times) in entry.stages() {
-            let whose = match stage.times_from {
+            let times_from = match stage.times_from {
                 Some(TimesFrom::Server) => "server",
                 Some(TimesFrom::Polls) => "polls",
                 None => "",
@@ -105,7 +105,7 @@ pub(super) fn stages(figures: &Figures) -> io::Result<Vec<u8>> {
                 format!("{:?}", stage.phase),
                 text(stage.state.as_ref()),
                 stage.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
-                whose.to_owned(),
+                times_from.to_owned(),
                 time(stage.queued_at),
                 time(stage.started_at),
                 time(stage.ended_at),

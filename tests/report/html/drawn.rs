@@ -172,7 +172,7 @@ fn the_wait_for_the_limiting_stage_stands_out() {
     let (_, legend) = timeline(&page);
     let look = sample(legend, "waiting for whisper, which limits");
     assert!(look.ends_with(" limits"), "{look}");
-    let (_, went) = page.split_once("<svg id=\"went-chart\"").unwrap();
+    let (_, went) = page.split_once("<svg id=\"time-breakdown-chart\"").unwrap();
     let went = went.split_once("</svg>").unwrap().0;
     assert_eq!(went.matches(" limits\"").count(), 1, "{went}");
     assert!(went.contains(&format!("<rect class=\"{look}\"")), "{went}");

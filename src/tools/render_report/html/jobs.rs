@@ -1,116 +1,124 @@
-//! Every job: the table, and folded below it what there is to know of each.
+//! Every job: the table, and folded below it the details of each.
 
-use std::fmt::Write;
+use std::fmt::Display;
 
-use super::Scene;
-use crate::escape;
+use maud::{Markup, html};
+
+use crate::escape::{start, url_path};
+use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
-use crate::html::block;
+use crate::html::components;
 use crate::record::{Flag, JobStatus};
-use crate::tools::render_report::page::{self, LISTED_IN_HTML, Page};
+use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::run_dir::JOBS_JSON;
+use crate::tools::render_report::sections::{self, LISTED_IN_HTML};
 
-/// How many characters of a body, and of any other text of the target, are shown.
+/// The longest body, and the longest other text of the target, in characters.
 const BODY: usize = 4000;
 const TEXT: usize = 1000;
-/// How many bytes all bodies together may take in the file.
+/// The room for all bodies together, in bytes.
 const BODIES: usize = 600_000;
 
-pub(super) fn section(scene: &Scene<'_>) -> String {
-    let mut sheet = Page::section(scene.pen());
-    page::jobs(&mut sheet, scene.figures);
-    let jobs = page::worst_first(scene.figures);
-    let mut text = sheet.into_text();
-    if jobs.is_empty() {
-        return text;
+pub(super) fn section(scene: &Scene<'_>) -> Markup {
+    let figures = &scene.evaluation.figures;
+    let table = scene.content(|content| sections::jobs(content, figures));
+    let jobs = sections::worst_first(figures);
+    let mut room = BODIES;
+    html! {
+        (table.to_section())
+        @if !jobs.is_empty() {
+            h3 { "Each of them" } "\n"
+            @for entry in jobs.iter().take(LISTED_IN_HTML) { (details(scene, entry, &mut room)) }
+            @if jobs.len() > LISTED_IN_HTML {
+                p { (jobs.len() - LISTED_IN_HTML) " more are in " (jobs_json(scene)) "." } "\n"
+            }
+        }
     }
-    text.push_str("<h3>Each of them</h3>\n");
-    let mut left = BODIES;
-    for entry in jobs.iter().take(LISTED_IN_HTML) {
-        text += &details(scene, entry, &mut left);
-    }
-    if jobs.len() > LISTED_IN_HTML {
-        let all = scene.pen().link("jobs.json", "jobs.json");
-        let _ = writeln!(text, "<p>{} more are in {all}.</p>", jobs.len() - LISTED_IN_HTML);
-    }
-    text
 }
 
-fn details(scene: &Scene<'_>, entry: &JobEntry, left: &mut usize) -> String {
+/// The name of the file with every job, linked where it lies beside the page.
+fn jobs_json(scene: &Scene<'_>) -> Markup {
+    if scene.redacted {
+        html! { (JOBS_JSON) }
+    } else {
+        components::link(JOBS_JSON, JOBS_JSON)
+    }
+}
+
+fn details(scene: &Scene<'_>, entry: &JobEntry, room: &mut usize) -> Markup {
     let class = match entry.outcome {
-        crate::figures::outcome::Outcome::Succeeded => "good-ink",
+        Outcome::Succeeded => "good-ink",
         outcome if outcome.is_bad() => "bad-ink",
         _ => "open-ink",
     };
-    let mut summary = format!(
-        "<span class=\"key\">{}</span> <span class=\"{class}\">{}</span>",
-        escape::html(&entry.name),
-        entry.outcome
-    );
-    if let Some(reason) = &entry.reason {
-        let _ = write!(summary, " {}", shown(reason.as_str()));
-    }
-    let mut list = String::from("<dl>");
-    let mut put = |label: &str, markup: Option<String>| {
-        if let Some(markup) = markup {
-            let _ = write!(list, "<dt>{label}</dt><dd>{markup}</dd>");
-        }
+    let summary = html! {
+        span class="key" { (entry.name) } " " span class=(class) { (entry.outcome) }
+        @if let Some(reason) = &entry.reason { " " (start(reason.as_str(), TEXT)) }
     };
-    let unheard = JobStatus::default();
-    let status = entry.job.as_ref().map_or(&unheard, |job| &job.status);
-    put("phase", Some(entry.outcome.column()));
-    put("reason", entry.reason.as_ref().map(|reason| shown(reason.as_str())));
-    put("message", entry.message.as_deref().map(shown));
-    put("job id", status.job_id.as_deref().map(mono));
-    put("trace id", status.trace_id.as_deref().map(|id| trace(scene, id)));
-    put("HTTP status", status.http_status.map(|code| code.to_string()));
-    put("last word", status.target_status.as_deref().map(shown));
-    put("stage", entry.failed_stage().map(shown));
-    put("source", entry.job.as_ref().map(|job| job.spec.source.as_str()).filter(|source| !source.is_empty()).map(mono));
-    put("submitted", status.submitted_at.map(|at| format!("{at}")));
-    put("ended", status.ended_at.map(|at| format!("{at}")));
-    put(
-        "flags",
-        (!status.flags.is_empty())
-            .then(|| shown(&status.flags.iter().map(Flag::as_str).collect::<Vec<_>>().join(", "))),
-    );
-    list.push_str("</dl>\n");
-    if let Some(body) = &status.body {
-        list += &verbatim(scene, body, left);
-    }
-    block::details(&summary, &list)
+    let no_status = JobStatus::default();
+    let status = entry.job.as_ref().map_or(&no_status, |job| &job.status);
+    let source = entry.job.as_ref().map(|job| job.spec.source.as_str()).filter(|source| !source.is_empty());
+    let flags =
+        (!status.flags.is_empty()).then(|| status.flags.iter().map(Flag::as_str).collect::<Vec<_>>().join(", "));
+    let rows = [
+        ("phase", Some(html! { (entry.outcome.column()) })),
+        ("reason", text(entry.reason.as_ref())),
+        ("message", text(entry.message.as_ref())),
+        ("job id", status.job_id.as_deref().map(mono)),
+        ("trace id", status.trace_id.as_deref().map(|id| trace(scene, id))),
+        ("HTTP status", text(status.http_status)),
+        ("last word", text(status.target_status.as_ref())),
+        ("stage", text(entry.failed_stage())),
+        ("source", source.map(mono)),
+        ("submitted", text(status.submitted_at)),
+        ("ended", text(status.ended_at)),
+        ("flags", text(flags)),
+    ];
+    let list = html! {
+        dl {
+            @for (label, value) in &rows {
+                @if let Some(value) = value { dt { (label) } dd { (value) } }
+            }
+        }
+        "\n"
+        @if let Some(body) = &status.body { (verbatim(scene, body, room)) }
+    };
+    components::details(&summary, &list)
 }
 
-fn shown(text: &str) -> String {
-    escape::html(&escape::start(text, TEXT))
+fn text(value: Option<impl Display>) -> Option<Markup> {
+    value.map(|value| html! { (start(&value.to_string(), TEXT)) })
 }
 
-fn mono(text: &str) -> String {
-    format!("<span class=\"mono\">{}</span>", shown(text))
+fn mono(text: &str) -> Markup {
+    html! { span class="mono" { (start(text, TEXT)) } }
 }
 
-/// The id, linked where the UI's address was given.
-fn trace(scene: &Scene<'_>, id: &str) -> String {
+/// The id, linked if the UI's address is known.
+fn trace(scene: &Scene<'_>, id: &str) -> Markup {
     match scene.jaeger_ui {
         Some(base) if id.len() <= TEXT => {
-            let address = base.join(&format!("/trace/{}", escape::url_path(id, false)));
-            format!("<a class=\"mono\" rel=\"noreferrer\" href=\"{}\">{}</a>", escape::html(&address), escape::html(id))
+            let address = base.join(&format!("/trace/{}", url_path(id, false)));
+            html! { a class="mono" rel="noreferrer" href=(address) { (id) } }
         }
         _ => mono(id),
     }
 }
 
 /// The body as it came, as far as there is room for it.
-fn verbatim(scene: &Scene<'_>, body: &str, left: &mut usize) -> String {
-    let all = scene.pen().link("jobs.json", "jobs.json");
-    let markup = escape::html_lines(&escape::start(body, BODY));
-    if markup.len() > *left {
-        return format!("<p>The body is in {all}: the bodies above have taken the room that there is.</p>\n");
+fn verbatim(scene: &Scene<'_>, body: &str, room: &mut usize) -> Markup {
+    let all = jobs_json(scene);
+    let shown = html! { (start(body, BODY)) };
+    if shown.0.len() > *room {
+        return html! {
+            p { "The body is in " (all) ": the bodies above have taken the room that there is." } "\n"
+        };
     }
-    *left -= markup.len();
-    let cut = if body.chars().nth(BODY).is_some() {
-        format!("<p>Cut after {BODY} characters; the whole body is in {all}.</p>\n")
-    } else {
-        String::new()
-    };
-    format!("<pre tabindex=\"0\">{markup}</pre>\n{cut}")
+    *room -= shown.0.len();
+    html! {
+        pre tabindex="0" { (shown) } "\n"
+        @if body.chars().nth(BODY).is_some() {
+            p { "Cut after " (BODY) " characters; the whole body is in " (all) "." } "\n"
+        }
+    }
 }

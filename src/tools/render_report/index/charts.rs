@@ -1,38 +1,38 @@
 //! A ramp drawn level by level: throughput, end to end, and jobs that did not succeed.
 
-use std::fmt::Write;
+use maud::{Markup, html};
 
-use super::super::facts;
 use super::ramp::{Level, Ramp};
 use crate::escape::start;
 use crate::figures::distribution::Measured;
 use crate::figures::names::{self, Durations};
 use crate::figures::outcome::{Outcome, count};
 use crate::figures::samples::Statistic;
-use crate::html::lead;
+use crate::html::components::{self, note};
 use crate::html::scale::{Scale, count_label, ticks, time_label, time_ticks};
-use crate::html::svg::{Anchor, Svg, number};
+use crate::html::svg::{Anchor, PathData, Svg};
 use crate::record::Verdict;
 use crate::scenario::Scenario;
 use crate::statistics::Bounds;
-use crate::units;
+use crate::units::{self, decimal};
 
-/// How many levels are drawn.
+/// The number of levels that are drawn.
 const LEVELS: usize = 40;
-/// How many characters of a level's name are shown.
+/// The longest name of a level, in characters, that is shown.
 const NAME: usize = 9;
 const LEFT: f64 = 44.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 200.0;
 const HEIGHT: f64 = 244.0;
-/// How wide the chart is at least, and a level.
+/// The least width of the chart, and the width of a level.
 const WIDTH: f64 = 360.0;
 const BAND: f64 = 76.0;
 const BAR: f64 = 40.0;
 
-pub(super) fn section(ramp: &Ramp<'_>) -> String {
+/// The charts side by side, with a note.
+pub(super) fn section(ramp: &Ramp<'_>) -> Markup {
     let levels = &ramp.levels[..ramp.levels.len().min(LEVELS)];
-    let mut text = lead::panels([
+    let panels = components::panels([
         ("Throughput".to_owned(), throughput(levels)),
         ("End to end".to_owned(), end_to_end(levels)),
         ("Jobs that did not succeed".to_owned(), failures(levels)),
@@ -51,8 +51,7 @@ pub(super) fn section(ramp: &Ramp<'_>) -> String {
     if ramp.levels.len() > LEVELS {
         notes.push(format!("{LEVELS} of {} levels are drawn, all are in the table", ramp.levels.len()));
     }
-    let _ = writeln!(text, "<p class=\"note\">{}.</p>", notes.join("; "));
-    text
+    html! { (panels) (note(&format!("{}.", notes.join("; ")))) }
 }
 
 /// A chart in the making: one band for each level.
@@ -87,14 +86,14 @@ impl Chart {
         LEFT + self.band * (index as f64 + 0.5)
     }
 
-    /// What stands where there is no value; a level that was not run says so below already.
-    fn nothing(&mut self, index: usize, level: &Level<'_>) {
+    /// Marks a missing value; a level that was not run is marked below its band already.
+    fn no_value(&mut self, index: usize, level: &Level<'_>) {
         if level.scenario.is_some() {
             self.svg.text("quiet", (self.middle(index), BOTTOM - 8.0), Anchor::Middle, "not known");
         }
     }
 
-    /// How far the truth may lie from a value.
+    /// The error of a value as a whisker.
     fn error(&mut self, at: f64, low: f64, high: f64) {
         let (from, to) = (self.y.at(low), self.y.at(high));
         if from - to > 1.0 {
@@ -146,14 +145,14 @@ fn highest(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<f64>) -> f64 {
     levels.iter().filter_map(|level| of(level.scenario?)).fold(0.0, f64::max)
 }
 
-fn throughput(levels: &[Level<'_>]) -> String {
+fn throughput(levels: &[Level<'_>]) -> Markup {
     let most = highest(levels, |scenario| {
         Some(scenario.jobs_per_minute_bounds().map_or(rate(scenario)?, |bounds| bounds.high))
     });
     let mut chart = Chart::new(levels, most, &ticks(0.0, most, 4), count_label);
     for (index, level) in levels.iter().enumerate() {
         let Some((scenario, rate)) = level.scenario.and_then(|scenario| Some((scenario, rate(scenario)?))) else {
-            chart.nothing(index, level);
+            chart.no_value(index, level);
             continue;
         };
         let (middle, y) = (chart.middle(index), chart.y.at(rate));
@@ -162,8 +161,8 @@ fn throughput(levels: &[Level<'_>]) -> String {
             Verdict::Failed => ("bad", Some("bad-hatch")),
             Verdict::Incomplete => ("open", None),
         };
-        let told = told_rate(scenario, rate);
-        chart.svg.titled(&format!("level {}: {told}", start(&level.name, NAME)), |svg| {
+        let title = format!("level {}: {}", start(&level.name, NAME), rate_sentence(scenario, rate));
+        chart.svg.titled(&title, |svg| {
             for class in [Some(class), over].into_iter().flatten() {
                 svg.rect(class, (middle - BAR / 2.0, y), (BAR, BOTTOM - y));
             }
@@ -173,19 +172,19 @@ fn throughput(levels: &[Level<'_>]) -> String {
             chart.error(middle, low, high);
             top = chart.y.at(high).min(y);
         }
-        chart.svg.text("", (middle, top - 5.0), Anchor::Middle, &facts::decimal(rate));
+        chart.svg.text("", (middle, top - 5.0), Anchor::Middle, &decimal(rate));
     }
-    let told = finding(levels, |scenario| Some(told_rate(scenario, rate(scenario)?)));
-    let chart = chart.svg.figure("throughput-chart", "Jobs per minute by level", &told);
-    format!("<p class=\"note\">Jobs that succeeded, a minute</p>\n{chart}")
+    let finding = finding(levels, |scenario| Some(rate_sentence(scenario, rate(scenario)?)));
+    let chart = chart.svg.into_figure("throughput-chart", "Jobs per minute by level", &finding);
+    html! { (note("Jobs that succeeded, a minute")) (chart) }
 }
 
-fn told_rate(scenario: &Scenario, rate: f64) -> String {
+fn rate_sentence(scenario: &Scenario, rate: f64) -> String {
     let bounds = scenario.jobs_per_minute_bounds().filter(|Bounds { low, high }| high > low);
     let between = bounds
-        .map(|Bounds { low, high }| format!(" (between {} and {})", facts::decimal(low), facts::decimal(high)))
+        .map(|Bounds { low, high }| format!(" (between {} and {})", decimal(low), decimal(high)))
         .unwrap_or_default();
-    format!("{} jobs/min{between}", facts::decimal(rate))
+    format!("{} jobs/min{between}", decimal(rate))
 }
 
 /// A statistic of end to end with its bounds.
@@ -196,13 +195,13 @@ fn measured(scenario: &Scenario, statistic: Statistic) -> Option<Measured> {
     Some(Measured::within(seconds, low, high))
 }
 
-fn end_to_end(levels: &[Level<'_>]) -> String {
+fn end_to_end(levels: &[Level<'_>]) -> Markup {
     let most = highest(levels, |scenario| measured(scenario, Statistic::Max).map(|max| max.high));
     let mut chart = Chart::new(levels, most, &time_ticks(0.0, most, 4), time_label);
     for (index, level) in levels.iter().enumerate() {
         let found = level.scenario.and_then(|of| Some((measured(of, Statistic::P50)?, measured(of, Statistic::Max)?)));
         let Some((median, max)) = found else {
-            chart.nothing(index, level);
+            chart.no_value(index, level);
             continue;
         };
         let middle = chart.middle(index);
@@ -212,13 +211,13 @@ fn end_to_end(levels: &[Level<'_>]) -> String {
         for of in [median, max] {
             chart.error(middle, of.low, of.high);
         }
-        let told = format!("level {}: median {}, max {}", start(&level.name, NAME), median.text(), max.text());
-        chart.svg.titled(&told, |svg| {
+        let title = format!("level {}: median {}, max {}", start(&level.name, NAME), median.text(), max.text());
+        chart.svg.titled(&title, |svg| {
             svg.circle("dot-0", (middle, low), 5.0);
-            svg.path("hollow", &format!("M{0} {1}l5 5l-5 5l-5 -5Z", number(middle), number(high - 5.0)));
+            svg.shape("hollow", &PathData::diamond((middle, high), 5.0));
         });
         chart.svg.text("", (middle, high - 9.0), Anchor::Middle, &units::seconds(max.seconds));
-        // Below its point; where the axis is too close, beside it.
+        // The median stands below its point, or beside it where the axis is too close.
         let (at, anchor) = if low + 18.0 < BOTTOM {
             ((middle, low + 18.0), Anchor::Middle)
         } else {
@@ -226,23 +225,23 @@ fn end_to_end(levels: &[Level<'_>]) -> String {
         };
         chart.svg.text("strong", at, anchor, &units::seconds(median.seconds));
     }
-    let told = finding(levels, |scenario| {
+    let finding = finding(levels, |scenario| {
         Some(format!(
             "median {}, max {}",
             measured(scenario, Statistic::P50)?.text(),
             measured(scenario, Statistic::Max)?.text()
         ))
     });
-    let chart = chart.svg.figure("end-to-end-chart", "End to end by level", &told);
-    format!("<p class=\"note\">● median, ◇ max</p>\n{chart}")
+    let chart = chart.svg.into_figure("end-to-end-chart", "End to end by level", &finding);
+    html! { (note("● median, ◇ max")) (chart) }
 }
 
-fn failures(levels: &[Level<'_>]) -> String {
+fn failures(levels: &[Level<'_>]) -> Markup {
     let mut chart = Chart::new(levels, 1.0, &ticks(0.0, 1.0, 4), |part| format!("{:.0} %", part * 100.0));
     for (index, level) in levels.iter().enumerate() {
         let Some(sums) = level.scenario.and_then(|of| of.report.as_ref()).map(|report| report.status.conservation)
         else {
-            chart.nothing(index, level);
+            chart.no_value(index, level);
             continue;
         };
         let bad: u64 = Outcome::ALL.into_iter().filter(|of| of.is_bad()).map(|of| count(&sums, of)).sum();
@@ -250,8 +249,8 @@ fn failures(levels: &[Level<'_>]) -> String {
         let middle = chart.middle(index);
         let share = |jobs: u64| if sums.asked == 0 { 0.0 } else { jobs as f64 / sums.asked as f64 };
         let (known, all) = (chart.y.at(share(bad.min(not))), chart.y.at(share(not)));
-        let told = told_failures(&level.name, not, sums.asked);
-        chart.svg.titled(&told, |svg| {
+        let name = start(&level.name, NAME);
+        chart.svg.titled(&format!("level {name}: {not} of {} jobs did not succeed", sums.asked), |svg| {
             if bad > 0 {
                 for class in ["bad", "bad-hatch"] {
                     svg.rect(class, (middle - BAR / 2.0, known), (BAR, BOTTOM - known));
@@ -263,11 +262,8 @@ fn failures(levels: &[Level<'_>]) -> String {
         });
         chart.svg.text("", (middle, all - 5.0), Anchor::Middle, &format!("{not} of {}", sums.asked));
     }
-    let told = finding(levels, |scenario| Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?)));
-    let chart = chart.svg.figure("failures-chart", "Jobs that did not succeed by level", &told);
-    format!("<p class=\"note\">Hatched: failed; plain: not known to have ended well</p>\n{chart}")
-}
-
-fn told_failures(name: &str, not: u64, asked: u64) -> String {
-    format!("level {}: {not} of {asked} jobs did not succeed", start(name, NAME))
+    let finding =
+        finding(levels, |scenario| Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?)));
+    let chart = chart.svg.into_figure("failures-chart", "Jobs that did not succeed by level", &finding);
+    html! { (note("Hatched: failed; plain: not known to have ended well")) (chart) }
 }

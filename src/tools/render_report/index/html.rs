@@ -4,172 +4,178 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::super::html::looks;
-use super::super::{facts, files};
+use maud::{Markup, html};
+
+use super::super::html::{banner_line, verdict_look};
+use super::super::run_dir;
 use super::ramp::Ramp;
-use super::{INDEX, Seen, charts, tables};
-use crate::escape::{self, start};
+use super::{Contents, INDEX, charts, tables};
+use crate::escape::start;
 use crate::figures::listed;
 use crate::figures::names::{self, Durations};
 use crate::figures::samples::Statistic;
-use crate::html::document::{Document, Section};
-use crate::html::lead::{self, Card};
-use crate::page::{Page, Pen, capital};
+use crate::html::components::{self, Card};
+use crate::html::shell::{Document, Section};
+use crate::markup::{Content, Format, Inline, capitalize};
 use crate::record::{Run, Verdict};
 use crate::scenario::Scenario;
-use crate::units;
+use crate::units::{self, decimal};
 
-/// What the state of the sources is kept in, from the start of the run on.
+/// The file that keeps the state of the sources at the start of the run.
 const SOURCES: &str = ".git-sha";
-/// How many names of targets, profiles and runs are shown at most, each of so many characters.
-const SHORT: usize = 80;
+/// The longest name of a target, a profile or a run, in characters, that is shown.
+const NAME: usize = 80;
 
-/// The file, with links to the others or to be sent.
-pub(super) fn page(seen: &Seen<'_>, pen: Pen) -> String {
-    let status = seen.status;
-    let written = |write: &dyn Fn(&mut Page)| {
-        let mut sheet = Page::section(pen);
-        write(&mut sheet);
-        sheet.into_text()
+/// The file in this format.
+pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
+    let status = contents.status;
+    let content = |write: &dyn Fn(&mut Content)| {
+        let mut content = Content::new(format);
+        write(&mut content);
+        content.to_section()
     };
     let section = |id, title, body| Section { id, title, body };
     let mut sections = Vec::new();
     let (name, cards, doubts);
-    if let Some(ramp) = seen.only_ramp() {
-        (name, cards, doubts) = ("ramp", of_ramp(ramp), ramp.same_loads());
-        let levels = written(&|sheet| {
-            sheet.heading("Levels");
-            tables::levels(sheet, ramp, seen.place);
+    if let Some(ramp) = contents.only_ramp() {
+        (name, cards, doubts) = ("ramp", ramp_cards(ramp), ramp.same_loads());
+        let levels = content(&|content| {
+            content.heading("Levels");
+            tables::levels(content, ramp, contents.directory);
         });
         sections.push(section("by-level", "By level", charts::section(ramp)));
         sections.push(section("levels", "Levels", levels));
     } else {
-        (name, cards, doubts) = (seen.name, of_all(seen), seen.ramps.iter().flat_map(Ramp::same_loads).collect());
-        let scenarios = written(&|sheet| {
-            sheet.heading("Scenarios");
-            tables::scenarios(sheet, seen);
+        (name, cards, doubts) =
+            (contents.name, run_cards(contents), contents.ramps.iter().flat_map(Ramp::same_loads).collect());
+        let scenarios = content(&|content| {
+            content.heading("Scenarios");
+            tables::scenarios(content, contents);
         });
+        let comparisons = content(&|content| tables::comparisons(content, contents.directory));
         sections.push(section("scenarios", "Scenarios", scenarios));
-        sections.push(section("comparisons", "Comparisons", written(&|sheet| tables::comparisons(sheet, seen.place))));
+        sections.push(section("comparisons", "Comparisons", comparisons));
     }
-    sections.push(section("run", "Run", written(&|sheet| run(sheet, seen))));
-    let (class, mark) = looks(status.verdict);
-    let point = seen.only_ramp().and_then(Ramp::breaking_point);
-    let of = point.map_or_else(|| name.to_owned(), |level| format!("{name}: breaks at level {}", start(level, SHORT)));
-    let mut first = lead::band(class, mark, &status.verdict.to_string(), &of);
-    let cause = capital(status.cause.trim_end_matches('.'));
-    first += &format!("<p class=\"cause\">{}.</p>\n", escape::html(&cause));
-    first += &lead::cards(&cards);
-    first += &lead::doubts(&doubts);
-    Document {
-        title: format!("{}: {name}", status.verdict),
-        banner: banner(seen, pen),
-        first,
-        sections: sections.into_iter().filter(|section| !section.body.is_empty()).collect(),
-        footer: format!(
-            "Made by render-report {} of stress-suite from the reports below; times are UTC. {}",
-            env!("CARGO_PKG_VERSION"),
-            if pen == Pen::Sent {
-                "Redacted: why a scenario did not pass is told without what the target said, and its address is left out.".to_owned()
-            } else {
-                format!("The same as data is in {INDEX}.")
-            }
-        ),
+    sections.push(section("run", "Run", content(&|content| run(content, contents))));
+    let (class, mark) = verdict_look(status.verdict);
+    let point = contents.only_ramp().and_then(Ramp::breaking_point);
+    let subject =
+        point.map_or_else(|| name.to_owned(), |level| format!("{name}: breaks at level {}", start(level, NAME)));
+    let summary = html! {
+        (components::verdict_band(class, mark, &status.verdict.to_string(), &subject))
+        p class="cause" { (capitalize(status.cause.trim_end_matches('.'))) "." } "\n"
+        (components::cards(&cards))
+        (components::doubts(&doubts))
+    };
+    let title = format!("{}: {name}", status.verdict);
+    Document { title, banner: banner(contents, format), summary, sections, footer: footer(format) }.render()
+}
+
+fn footer(format: Format) -> Markup {
+    html! {
+        "Made by render-report " (env!("CARGO_PKG_VERSION"))
+        " of stress-suite from the reports below; times are UTC. "
+        @if format == Format::RedactedHtml {
+            "Redacted: why a scenario did not pass is told without what the target said, and its address is left out."
+        } @else {
+            "The same as data is in " (INDEX) "."
+        }
     }
-    .text()
 }
 
 /// All scenarios, levels among them.
-fn scenarios<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a Scenario> {
-    let levels = seen.ramps.iter().flat_map(|ramp| &ramp.levels).filter_map(|level| level.scenario);
-    levels.chain(seen.others.iter().copied())
+fn scenarios<'a>(contents: &Contents<'a>) -> impl Iterator<Item = &'a Scenario> {
+    let levels = contents.ramps.iter().flat_map(|ramp| &ramp.levels).filter_map(|level| level.scenario);
+    levels.chain(contents.others.iter().copied())
 }
 
-/// What the Runs say, each once.
-fn told<'a>(seen: &Seen<'a>, of: impl Fn(&'a Run) -> Option<&'a str>) -> Vec<String> {
-    let runs = scenarios(seen).flat_map(|scenario| &scenario.runs);
-    let mut all: Vec<String> = runs.filter_map(of).map(|text| start(text, SHORT)).collect();
+/// The values that the Runs have for something, each once.
+fn from_runs<'a>(contents: &Contents<'a>, value: impl Fn(&'a Run) -> Option<&'a str>) -> Vec<String> {
+    let runs = scenarios(contents).flat_map(|scenario| &scenario.runs);
+    let mut all: Vec<String> = runs.filter_map(value).map(|text| start(text, NAME)).collect();
     all.sort_unstable();
     all.dedup();
     all
 }
 
-fn banner(seen: &Seen<'_>, pen: Pen) -> String {
+fn banner(contents: &Contents<'_>, format: Format) -> Markup {
     let mut parts = Vec::new();
-    let runs = told(seen, |run| Some(run.metadata.run.as_str()).filter(|run| !run.is_empty()));
+    let runs = from_runs(contents, |run| Some(run.metadata.run.as_str()).filter(|run| !run.is_empty()));
     if !runs.is_empty() {
-        parts.push(format!("run <b>{}</b>", escape::html(&listed(&runs))));
+        parts.push(html! { "run " b { (listed(&runs)) } });
     }
-    let started = scenarios(seen).flat_map(|scenario| &scenario.runs).filter_map(|run| run.status.started_at).min();
-    parts.extend(started.map(|at| format!("started {} UTC", at.minute())));
-    for (what, names) in [
-        ("profile", told(seen, |run| run.spec.profile.as_deref())),
-        ("target", told(seen, |run| run.spec.target.as_deref())),
-    ] {
-        if !names.is_empty() {
-            parts.push(format!("{what} {}", escape::html(&listed(&names))));
-        }
-    }
+    let started = scenarios(contents).flat_map(|scenario| &scenario.runs).filter_map(|run| run.status.started_at).min();
+    parts.extend(started.map(|at| html! { "started " (at.minute()) " UTC" }));
+    parts.extend(profile_and_target(contents).map(|(what, names)| html! { (what) " " (names) }));
     if parts.is_empty() {
-        parts.push(format!("<b>{}</b>", escape::html(seen.name)));
+        parts.push(html! { b { (contents.name) } });
     }
-    if pen == Pen::Sent {
-        parts.push("redacted: see the last line".to_owned());
+    if format == Format::RedactedHtml {
+        parts.push(html! { "redacted: see the last line" });
     }
-    parts.join(" · ")
+    banner_line(&parts)
 }
 
-fn of_ramp(ramp: &Ramp<'_>) -> Vec<Card> {
+/// The profiles and the targets of the runs, where there are any.
+fn profile_and_target(contents: &Contents<'_>) -> impl Iterator<Item = (&'static str, String)> {
+    let names = [
+        ("profile", from_runs(contents, |run| run.spec.profile.as_deref())),
+        ("target", from_runs(contents, |run| run.spec.target.as_deref())),
+    ];
+    names.into_iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| (what, listed(&names)))
+}
+
+fn ramp_cards(ramp: &Ramp<'_>) -> Vec<Card> {
     let mut cards = vec![breaking_point(ramp, "Breaking point".to_owned())];
     let highest = ramp.highest_passed();
     cards.push(Card {
         label: "Highest level that passed".to_owned(),
-        lead: highest.map_or_else(|| "none".to_owned(), |level| format!("level {}", start(&level.name, SHORT))),
-        rest: highest.and_then(|level| level.scenario).map(told_of).unwrap_or_default(),
+        headline: highest.map_or_else(|| "none".to_owned(), |level| format!("level {}", start(&level.name, NAME))),
+        detail: highest.and_then(|level| level.scenario).map(figures_sentence).unwrap_or_default(),
         ..Card::default()
     });
     let best = ramp.best();
     cards.push(Card {
         label: "Highest throughput of those that passed".to_owned(),
-        lead: best.map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", facts::decimal(rate))),
-        rest: best.map(|(level, _)| format!("at level {}", start(&level.name, SHORT))).unwrap_or_default(),
+        headline: best.map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", decimal(rate))),
+        detail: best.map(|(level, _)| format!("at level {}", start(&level.name, NAME))).unwrap_or_default(),
         ..Card::default()
     });
     let not_run: Vec<String> =
-        ramp.levels.iter().filter(|level| level.scenario.is_none()).map(|level| start(&level.name, SHORT)).collect();
+        ramp.levels.iter().filter(|level| level.scenario.is_none()).map(|level| start(&level.name, NAME)).collect();
     let mut jobs = jobs(ramp.levels.iter().filter_map(|level| level.scenario));
     if !not_run.is_empty() {
-        jobs.rest = format!("{}; levels not run: {}", jobs.rest, listed(&not_run));
+        jobs.detail = format!("{}; levels not run: {}", jobs.detail, listed(&not_run));
     }
     cards.push(jobs);
     cards
 }
 
-fn of_all(seen: &Seen<'_>) -> Vec<Card> {
-    let parts = &seen.status.parts;
+fn run_cards(contents: &Contents<'_>) -> Vec<Card> {
+    let parts = &contents.status.parts;
     let passed = parts.iter().filter(|part| part.verdict == Verdict::Passed).count();
     let of = |verdict: Verdict| {
         let names = parts.iter().filter(|part| part.verdict == verdict).map(|part| match part.path.as_str() {
             "" => "the ramp".to_owned(),
-            path => start(path, SHORT),
+            path => start(path, NAME),
         });
         let names: Vec<String> = names.collect();
         (!names.is_empty()).then(|| format!("{verdict}: {}", listed(&names)))
     };
-    let rest: Vec<String> =
+    let by_verdict: Vec<String> =
         [Verdict::Failed, Verdict::Incomplete, Verdict::Passed].into_iter().filter_map(of).collect();
     let mut cards = vec![
         Card {
             label: "Scenarios".to_owned(),
-            lead: format!("{passed} of {} passed", parts.len()),
-            rest: rest.join("; "),
+            headline: format!("{passed} of {} passed", parts.len()),
+            detail: by_verdict.join("; "),
             ..Card::default()
         },
-        jobs(scenarios(seen)),
+        jobs(scenarios(contents)),
     ];
     // A run has one ramp; where there are many, each has its row.
-    for ramp in seen.ramps.iter().take(2) {
-        let whose = if seen.ramps.len() > 1 { format!(" of {}", start(&ramp.path, SHORT)) } else { String::new() };
+    for ramp in contents.ramps.iter().take(2) {
+        let whose = if contents.ramps.len() > 1 { format!(" of {}", start(&ramp.path, NAME)) } else { String::new() };
         cards.push(breaking_point(ramp, format!("Breaking point{whose}")));
     }
     cards
@@ -177,25 +183,25 @@ fn of_all(seen: &Seen<'_>) -> Vec<Card> {
 
 fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
     let Some(name) = ramp.breaking_point() else {
-        return Card { label, lead: "not found".to_owned(), ..Card::default() };
+        return Card { label, headline: "not found".to_owned(), ..Card::default() };
     };
     let level = ramp.levels.iter().find(|level| level.name == name);
-    let rest = level.and_then(|level| level.scenario).and_then(|scenario| {
+    let detail = level.and_then(|level| level.scenario).and_then(|scenario| {
         Some(format!("{} of {} jobs did not succeed there", scenario.not_succeeded()?, scenario.asked()?))
     });
-    let lead = format!("✕ level {}", start(name, SHORT));
-    Card { label, class: "bad-ink", lead, rest: rest.unwrap_or_default(), ..Card::default() }
+    let headline = format!("✕ level {}", start(name, NAME));
+    Card { label, class: "bad-ink", headline, detail: detail.unwrap_or_default(), ..Card::default() }
 }
 
 /// Jobs per minute, median and max of a scenario, as far as they are known.
-fn told_of(scenario: &Scenario) -> String {
+fn figures_sentence(scenario: &Scenario) -> String {
     let seconds = |what: &str, statistic| {
         scenario
             .figure(&Durations::END_TO_END.statistic(statistic))
             .map(|value| format!("{what} {}", units::seconds(value)))
     };
     let parts = [
-        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", facts::decimal(rate))),
+        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", decimal(rate))),
         seconds("median", Statistic::P50),
         seconds("max", Statistic::Max),
     ];
@@ -207,45 +213,42 @@ fn jobs<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Card {
     let (asked, not) = known.fold((0, 0), |(asked, not), of| (of.0.saturating_add(asked), of.1.saturating_add(not)));
     Card {
         label: "Jobs".to_owned(),
-        lead: format!("{} of {asked} succeeded", asked.saturating_sub(not)),
-        rest: if not == 0 { String::new() } else { format!("{not} did not, or are not known to have") },
+        headline: format!("{} of {asked} succeeded", asked.saturating_sub(not)),
+        detail: if not == 0 { String::new() } else { format!("{not} did not, or are not known to have") },
         ..Card::default()
     }
 }
 
-/// When it was run, against what, and in which state the sources were.
-fn run(page: &mut Page, seen: &Seen<'_>) {
-    let pen = page.pen;
-    page.heading("Run");
-    let runs = || scenarios(seen).flat_map(|scenario| &scenario.runs);
+/// The times, the targets and the sources of the run.
+fn run(content: &mut Content, contents: &Contents<'_>) {
+    content.heading("Run");
+    let runs = || scenarios(contents).flat_map(|scenario| &scenario.runs);
     if let Some(started) = runs().filter_map(|run| run.status.started_at).min() {
         let ended = runs().filter_map(|run| run.status.window).map(|window| window.end).max();
         let ended = ended.map(|at| format!("; the last job ended {at}")).unwrap_or_default();
-        page.item(&pen.safe(&format!("started {started}{ended}")));
+        content.item(format!("started {started}{ended}"));
     }
-    for (what, names) in [
-        ("target", told(seen, |run| run.spec.target.as_deref())),
-        ("profile", told(seen, |run| run.spec.profile.as_deref())),
-    ] {
-        if !names.is_empty() {
-            page.item(&pen.safe(&format!("{what}: {}", listed(&names))));
-        }
+    for (what, names) in profile_and_target(contents) {
+        content.item(format!("{what}: {names}"));
     }
-    if let Some(state) = sources(seen) {
-        page.item(&pen.safe(&format!("sources: {state}")));
+    if let Some(state) = sources(contents) {
+        content.item(format!("sources: {state}"));
     }
-    if pen != Pen::Sent {
-        let same = [files::PAGE, INDEX].map(|name| pen.link(name, name)).join(", ");
-        page.item(&format!("the same as text and as data: {same}"));
+    if content.format() != Format::RedactedHtml {
+        let [page, index] = [run_dir::PAGE, INDEX].map(|name| Inline::link(name, name));
+        content.item(Inline::from("the same as text and as data: ").then(page).then(", ").then(index));
     }
 }
 
 /// The state of the sources at the start of the run, in words; none where the run kept none.
-fn sources(seen: &Seen<'_>) -> Option<String> {
+fn sources(contents: &Contents<'_>) -> Option<String> {
     // A ramp is a part of the run whose directory holds its own.
-    let above = seen.place.parent().filter(|_| seen.only_ramp().is_some());
-    let file =
-        [Some(seen.place), above].into_iter().flatten().map(|place| place.join(SOURCES)).find(|file| file.is_file())?;
+    let above = contents.directory.parent().filter(|_| contents.only_ramp().is_some());
+    let file = [Some(contents.directory), above]
+        .into_iter()
+        .flatten()
+        .map(|place| place.join(SOURCES))
+        .find(|file| file.is_file())?;
     Some(match first_line(&file) {
         Ok(line) => state(&line),
         Err(error) => format!("{SOURCES} cannot be read: {}", crate::cli::cause(&error)),
@@ -259,7 +262,7 @@ fn first_line(file: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// What `git describe --always --dirty --abbrev=40` says, in words. Anything else is not shown as if it had.
+/// The output of `git describe --always --dirty --abbrev=40` in words. Any other text is not shown.
 fn state(line: &str) -> String {
     let (commit, changed) = line.strip_suffix("-dirty").map_or((line, false), |commit| (commit, true));
     if (7..=64).contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -10,28 +10,25 @@ mod redact;
 mod summary;
 mod tables;
 
-use std::fmt::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
-use super::html::to_be_sent;
-use super::intake::RECORDS;
-use super::{exit_of, said};
+use super::run_dir::{self, RECORDS, RunDir};
+use super::{exit_of, ignore_broken_pipe};
 use crate::cli::{Failure, Io, Outcome};
-use crate::escape::{start, terminal};
+use crate::escape::start;
 use crate::figures::listed;
-use crate::page::Pen;
+use crate::markup::Format;
 use crate::record::{API_VERSION, Verdict};
 use crate::scenario::{self, Scenario};
 use ramp::Ramp;
 
-/// What programs read of an index. Not `report.json`, so that nobody takes an index for a scenario.
+/// The index for programs. It is not called `report.json`, so that nothing takes an index for a scenario.
 const INDEX: &str = "index.json";
-/// How many characters of a cause a line on the terminal, or the cause of a whole ramp, shows.
+/// The longest part of a cause, in characters, in a line on the terminal and in the cause of a whole ramp.
 const CAUSE: usize = 240;
-/// How many of them a row of the page shows.
+/// The longest part of a cause in a row of the page.
 const WHY: usize = 600;
 
 /// The content of `index.json`.
@@ -45,10 +42,10 @@ struct Index {
     status: Status,
 }
 
-/// What was asked for. It is kept, so that an index that is made again knows it.
+/// The scenarios that were asked for, kept for an index that is made again.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Spec {
-    /// The scenarios that were to be run, by their directories.
+    /// Their directories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     planned: Vec<String>,
 }
@@ -81,26 +78,26 @@ struct Part {
 }
 
 impl Status {
-    fn of(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Self {
+    fn new(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Self {
         match (ramps, others) {
-            ([ramp], []) => of_ramp(ramp),
-            _ => of_all(ramps, others),
+            ([ramp], []) => ramp_status(ramp),
+            _ => run_status(ramps, others),
         }
     }
 }
 
-/// All that the pages of an index are made of.
+/// Everything that the pages of an index are made from.
 #[derive(Clone, Copy)]
-struct Seen<'a> {
-    /// What the directory is called.
+struct Contents<'a> {
+    /// The name of the directory.
     name: &'a str,
-    place: &'a Path,
+    directory: &'a Path,
     ramps: &'a [Ramp<'a>],
     others: &'a [&'a Scenario],
     status: &'a Status,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> Contents<'a> {
     /// The ramp, where the directory is one and nothing else.
     fn only_ramp(&self) -> Option<&'a Ramp<'a>> {
         match (self.ramps, self.others) {
@@ -110,19 +107,19 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Indexes what lies below `directory`. A scenario that was `planned` and is not there is Incomplete. With `redact` there is a page
-/// to be sent, too.
+/// Indexes the scenarios below `directory`. One that was `planned` and is not there is Incomplete. With `redact` a redacted page is
+/// written, too.
 pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'_>) -> Outcome {
     let Io { stdout, console, stop, .. } = io;
     let shown = directory.display().to_string();
-    let place = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
-    if let Some(name) = [RECORDS, files::REPORT].iter().find(|name| place.join(name).exists()) {
+    let root = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
+    if let Some(name) = [RECORDS, run_dir::REPORT].iter().find(|name| root.join(name).exists()) {
         return Err(Failure::usage(format!(
             "--index {shown}: it holds {name}: it is a scenario itself, name its parent"
         )));
     }
-    let (mut scenarios, whole) = scenario::scan(&place, &console);
-    let planned = if planned.is_empty() { planned_before(&place) } else { planned };
+    let (mut scenarios, complete) = scenario::scan(&root, &console);
+    let planned = if planned.is_empty() { planned_before(&root) } else { planned };
     for name in &planned {
         let below = format!("{name}/");
         if !scenarios.iter().any(|scenario| scenario.path == *name || scenario.path.starts_with(&below)) {
@@ -131,14 +128,17 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'
     }
     if scenarios.is_empty() {
         console.say(&format!("{shown}: there is no scenario below it, nothing to index"));
-        return Ok(exit_of(Verdict::Incomplete, false, !whole));
+        return Ok(exit_of(Verdict::Incomplete, false, !complete));
     }
-    let name = place.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());
+    let name = root.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());
+    let mut run_dir = RunDir::new(&root, Vec::new(), &console);
     let (ramps, others) = ramp::split(&scenarios);
-    let status = Status::of(&ramps, &others);
-    let (verdict, cause) = (status.verdict, status.cause.clone());
-    let seen = Seen { name: &name, place: &place, ramps: &ramps, others: &others, status: &status };
-    let (page, drawn) = (tables::page(&seen), html::page(&seen, Pen::Html));
+    let status = Status::new(&ramps, &others);
+    let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
+    run_dir.write(run_dir::PAGE, Ok(tables::page(&contents).into_bytes()));
+    run_dir.write(run_dir::HTML, Ok(html::page(&contents, Format::Html).into_bytes()));
+    console.show(screen(&contents, &directory.join(run_dir::HTML)));
+    let verdict = status.verdict;
     let index = Index {
         api_version: API_VERSION,
         kind: "Index",
@@ -148,54 +148,53 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'
     };
     let mut text = serde_json::to_string(&index).map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
     text.push('\n');
-
-    let mut shelf = files::Shelf::new(&place, &console);
-    shelf.put(files::PAGE, Ok(page.into_bytes()));
-    shelf.put(files::HTML, Ok(drawn.into_bytes()));
-    shelf.put(INDEX, Ok(text.clone().into_bytes()));
-    let written = directory.join(files::HTML);
-    let mut screen = format!("{}: {verdict}: {}\n", terminal(&name), terminal(&clauses(&cause, 2 * CAUSE)));
-    let report = ("Report".to_owned(), terminal(&written.display().to_string()));
-    for (label, text) in summary::lines(&ramps, &others).into_iter().chain([report]) {
-        let _ = writeln!(screen, "  {label:<14} {text}");
-    }
-    console.show(&screen);
-    if to_be_sent(&place, redact) {
-        // Made of the same scenarios, so that nothing that was taken out comes back by way of a sentence that quotes it.
+    run_dir.write(INDEX, Ok(text.clone().into_bytes()));
+    if run_dir::wants_redacted_page(&root, redact) {
+        // It is made from redacted scenarios, so that no removed text can come back in a sentence that quotes it.
         scenarios.iter_mut().for_each(redact::redact);
         let (ramps, others) = ramp::split(&scenarios);
-        let status = Status::of(&ramps, &others);
-        let seen = Seen { name: &name, place: &place, ramps: &ramps, others: &others, status: &status };
-        shelf.put(files::REDACTED, Ok(html::page(&seen, Pen::Sent).into_bytes()));
+        let status = Status::new(&ramps, &others);
+        let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
+        run_dir.write(run_dir::REDACTED, Ok(html::page(&contents, Format::RedactedHtml).into_bytes()));
     }
-    let exit = exit_of(verdict, false, shelf.failed() || !whole);
+    let exit = exit_of(verdict, false, run_dir.failed() || !complete);
     let written = stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error));
-    said(written).map(|()| stop.exit_or(exit))
+    ignore_broken_pipe(written).map(|()| stop.exit_or(exit))
+}
+
+/// The lines for the terminal; `page` is the path of the report.
+fn screen(contents: &Contents<'_>, page: &Path) -> Vec<String> {
+    let status = contents.status;
+    let mut lines = vec![format!("{}: {}: {}", contents.name, status.verdict, clauses(&status.cause, 2 * CAUSE))];
+    let report = ("Report".to_owned(), page.display().to_string());
+    let rows = summary::lines(contents.ramps, contents.others).into_iter().chain([report]);
+    lines.extend(rows.map(|(label, text)| format!("  {label:<14} {text}")));
+    lines
 }
 
 /// A cause in about so many characters: one that is longer ends after a clause of it, not in the middle of a message.
 fn clauses(cause: &str, most: usize) -> String {
-    let short = start(cause, most);
-    match short.rfind("; ").filter(|end| short != cause && *end > most / 3) {
-        Some(end) => format!("{}; …", &short[..end]),
-        None => short,
+    let cut = start(cause, most);
+    match cut.rfind("; ").filter(|end| cut != cause && *end > most / 3) {
+        Some(end) => format!("{}; …", &cut[..end]),
+        None => cut,
     }
 }
 
-/// What an index that was made before was told.
-fn planned_before(place: &Path) -> Vec<String> {
+/// The planned scenarios of an index that was made before.
+fn planned_before(directory: &Path) -> Vec<String> {
     #[derive(Deserialize)]
     struct Before {
         #[serde(default)]
         spec: Spec,
     }
     // Where there is none, or another program's file of that name, nothing was planned.
-    let text = std::fs::read_to_string(place.join(INDEX)).unwrap_or_default();
+    let text = std::fs::read_to_string(directory.join(INDEX)).unwrap_or_default();
     serde_json::from_str::<Before>(&text).map(|before| before.spec.planned).unwrap_or_default()
 }
 
-/// What there is to say of a directory that is one ramp.
-fn of_ramp(ramp: &Ramp<'_>) -> Status {
+/// The status of a directory that is one ramp.
+fn ramp_status(ramp: &Ramp<'_>) -> Status {
     let parts = ramp.levels.iter().map(|level| Part {
         path: level.scenario.map(|scenario| scenario.path.clone()).unwrap_or_default(),
         level: Some(level.name.clone()),
@@ -206,8 +205,8 @@ fn of_ramp(ramp: &Ramp<'_>) -> Status {
     Status { verdict: ramp.verdict(), cause: ramp.cause(), breaking_point, parts: parts.collect() }
 }
 
-/// What there is to say of a directory with scenarios of several sorts.
-fn of_all(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Status {
+/// The status of a directory with scenarios of several kinds.
+fn run_status(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Status {
     let part = |path: &str, verdict, cause| Part { path: path.to_owned(), level: None, verdict, cause };
     let of_others = others.iter().map(|scenario| part(&scenario.path, scenario.verdict(), scenario.cause()));
     let of_ramps = ramps.iter().map(|ramp| part(&ramp.path, ramp.verdict(), ramp.cause()));

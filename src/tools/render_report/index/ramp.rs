@@ -17,7 +17,7 @@ const LEVELS: &str = "by-concurrency";
 /// One level that was asked for or found.
 #[derive(Debug)]
 pub(super) struct Level<'a> {
-    /// As its label says it.
+    /// Its label.
     pub(super) name: String,
     /// Its scenario; none where it was not run.
     pub(super) scenario: Option<&'a Scenario>,
@@ -29,7 +29,7 @@ impl Level<'_> {
         self.scenario.map(Scenario::verdict)
     }
 
-    /// How many jobs it could have in flight, and how many it was meant to have.
+    /// The number of jobs that it could have in flight, and the number that it was meant to have.
     fn reach(&self) -> Option<(u64, u64)> {
         let scenario = self.scenario?;
         let set: Vec<u64> = scenario.runs.iter().filter_map(|run| run.spec.concurrency).collect();
@@ -47,7 +47,7 @@ pub(super) struct Ramp<'a> {
     pub(super) levels: Vec<Level<'a>>,
 }
 
-/// Where a ramp came to its end.
+/// The end of a ramp.
 enum End<'r, 'a> {
     /// Every level passed.
     Finished,
@@ -55,7 +55,7 @@ enum End<'r, 'a> {
     Stopped(&'r Level<'a>, usize),
 }
 
-/// Tells the levels of ramps from other scenarios, and puts together those that lie in one directory.
+/// Separates the levels of ramps from other scenarios, and puts together those that lie in one directory.
 pub(super) fn split(scenarios: &[Scenario]) -> (Vec<Ramp<'_>>, Vec<&Scenario>) {
     let mut ramps: BTreeMap<String, Vec<&Scenario>> = BTreeMap::new();
     let (levels, mut others): (Vec<&Scenario>, Vec<&Scenario>) = scenarios
@@ -67,7 +67,7 @@ pub(super) fn split(scenarios: &[Scenario]) -> (Vec<Ramp<'_>>, Vec<&Scenario>) {
     }
     // A level that never began has no labels; the ramp knows from the others' that it was asked for.
     others.retain(|scenario| !(scenario.bare && beside.contains(parent(scenario))));
-    (ramps.into_iter().map(|(path, levels)| Ramp::of(path, &levels)).collect(), others)
+    (ramps.into_iter().map(|(path, levels)| Ramp::new(path, &levels)).collect(), others)
 }
 
 fn parent(scenario: &Scenario) -> &str {
@@ -85,7 +85,7 @@ fn home(level: &Scenario) -> &str {
 }
 
 impl<'a> Ramp<'a> {
-    fn of(path: String, scenarios: &[&'a Scenario]) -> Self {
+    fn new(path: String, scenarios: &[&'a Scenario]) -> Self {
         let mut names: Vec<String> = Vec::new();
         for list in scenarios.iter().filter_map(|scenario| scenario.label("levels")) {
             for name in list.split([' ', ',']).filter(|name| !name.is_empty()) {
@@ -103,7 +103,7 @@ impl<'a> Ramp<'a> {
             let scenario = at.map(|at| found.remove(at).1);
             levels.push(Level { name, scenario });
         }
-        // Whatever the labels do not announce is shown all the same.
+        // A level that no label announces is shown all the same.
         levels.extend(
             found.into_iter().map(|(name, scenario)| Level { name: name.to_owned(), scenario: Some(scenario) }),
         );
@@ -151,7 +151,7 @@ impl<'a> Ramp<'a> {
         }
     }
 
-    /// Why the ramp stopped where it did.
+    /// The reason why the ramp stopped.
     pub(super) fn cause(&self) -> String {
         let (level, passed) = match self.end() {
             End::Finished => {

@@ -1,19 +1,19 @@
-//! Scenarios without what the target said and where it is, for a page that is to be sent.
+//! Scenarios without the words and the address of the target, for a page that can be shared.
 //!
-//! Why a scenario did not pass quotes messages, so it is told anew from what does not: its criteria and the account of its jobs.
+//! The cause of a verdict quotes messages, so it is written anew from the criteria and the tally of the jobs, which do not.
 
 use crate::figures::listed;
 use crate::figures::outcome::{Outcome, count};
 use crate::record::Report;
 use crate::scenario::{REPORT, Scenario};
 
-/// Takes out of a scenario what a page of the index would show of it.
+/// Removes from a scenario everything that a page of the index would show.
 pub(super) fn redact(scenario: &mut Scenario) {
     if let Some(report) = &mut scenario.report {
         report.status.cause = cause(report);
     }
     if scenario.unreadable {
-        // What is wrong with it may be a word that stands in it.
+        // The trouble may quote the file.
         scenario.trouble = format!("its {REPORT} cannot be read");
     }
     for run in &mut scenario.runs {

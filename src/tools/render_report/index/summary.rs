@@ -1,26 +1,25 @@
-//! What the terminal shows of an index: a line for each level or scenario, with the figures that matter.
+//! The summary of an index on the terminal: a line for each level or scenario, with its headline figures.
 
 use super::ramp::Ramp;
-use crate::escape::terminal;
 use crate::figures::names::{self, Durations};
 use crate::figures::samples::Statistic;
 use crate::scenario::Scenario;
 use crate::units;
 
-/// How many of them the screen shows.
+/// The number of lines that the screen shows.
 const LINES: usize = 12;
 
-/// A label for each line, and what stands behind it.
+/// A label for each line, and its text.
 pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     if let ([ramp], []) = (ramps, others) {
         let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
         lines.push(("Breaking point".to_owned(), point));
         for level in &ramp.levels {
-            lines.push((format!("Level {}", level.name), level.scenario.map_or_else(not_run, told)));
+            lines.push((format!("Level {}", level.name), level.scenario.map_or_else(not_run, figures)));
         }
     } else {
-        lines.extend(others.iter().map(|scenario| (scenario.path.clone(), told(scenario))));
+        lines.extend(others.iter().map(|scenario| (scenario.path.clone(), figures(scenario))));
         for ramp in ramps {
             let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
             let point = ramp.breaking_point().map(|level| format!(", it breaks at level {level}"));
@@ -33,7 +32,7 @@ pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, St
         lines.truncate(LINES);
         lines.push((String::new(), format!("and {more} more, see the report")));
     }
-    lines.into_iter().map(|(label, text)| (terminal(&label), terminal(&text))).collect()
+    lines
 }
 
 fn not_run() -> String {
@@ -41,9 +40,9 @@ fn not_run() -> String {
 }
 
 /// `Passed: 157 jobs/min, median 1.32 s, limiting stage whisper`. A figure that was not measured is not there.
-fn told(scenario: &Scenario) -> String {
+fn figures(scenario: &Scenario) -> String {
     let limiting = scenario.report.as_ref().and_then(|report| report.status.limiting_stage.as_ref());
-    let figures = [
+    let known = [
         scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", units::decimal(rate))),
         scenario
             .figure(&Durations::END_TO_END.statistic(Statistic::P50))
@@ -51,7 +50,7 @@ fn told(scenario: &Scenario) -> String {
         limiting.map(|stage| format!("limiting stage {stage}")),
         scenario.not_succeeded().filter(|count| *count > 0).map(|count| format!("{count} did not succeed")),
     ];
-    let figures: Vec<String> = figures.into_iter().flatten().collect();
+    let known: Vec<String> = known.into_iter().flatten().collect();
     let verdict = scenario.verdict();
-    if figures.is_empty() { verdict.to_string() } else { format!("{verdict}: {}", figures.join(", ")) }
+    if known.is_empty() { verdict.to_string() } else { format!("{verdict}: {}", known.join(", ")) }
 }

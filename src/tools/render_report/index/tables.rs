@@ -1,143 +1,147 @@
-//! What the pages of an index say in both languages: a row per level, a row per scenario, the comparisons; and `report.md`.
+//! The sections of an index, for `report.md` and `report.html`: a row per level, a row per scenario, the comparisons; and the whole
+//! of `report.md`.
 
 use std::fs;
 use std::path::Path;
 
-use super::super::{facts, files};
+use super::super::run_dir;
 use super::ramp::{Level, Ramp};
-use super::{CAUSE, Seen, WHY, clauses};
+use super::{CAUSE, Contents, WHY, clauses};
 use crate::escape::start;
-use crate::figures::names::{self, Durations};
+use crate::figures::names::{self, Durations, FigureName};
 use crate::figures::samples::Statistic;
-use crate::page::{Page, Pen, dash};
+use crate::markup::{Content, Format, Inline, NO_VALUE};
 use crate::record::Comparison;
 use crate::scenario::{COMPARISON, Scenario};
-use crate::units;
+use crate::units::{self, decimal};
 
-/// How many characters of the name of a ramp's level are shown.
+/// The longest name of a level, in characters, that is shown.
 const LEVEL: usize = 20;
-/// Where a run keeps comparisons.
+/// The directories in which a run keeps comparisons.
 const COMPARISONS: [&str; 2] = ["ab", "comparison"];
 
 /// The page in Markdown.
-pub(super) fn page(seen: &Seen<'_>) -> String {
-    let mut page = Page::new(Pen::Markdown);
-    let (pen, status) = (page.pen, seen.status);
-    let verdict = pen.strong(&status.verdict.to_string());
-    let cause = pen.safe(status.cause.trim_end_matches('.'));
-    if let Some(ramp) = seen.only_ramp() {
-        page.title(&format!("{}: ramp", status.verdict));
-        page.paragraph(&format!("{verdict}: {cause}."));
-        let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |l| format!("level {}", pen.safe(l)));
-        page.paragraph(&format!("Breaking point: {point}."));
-        levels(&mut page, ramp, seen.place);
-        for note in ramp.same_loads() {
-            page.paragraph(&format!("- {}", pen.safe(&note)));
-        }
+pub(super) fn page(contents: &Contents<'_>) -> String {
+    let mut page = Content::new(Format::Markdown);
+    let status = contents.status;
+    let ramp = contents.only_ramp();
+    page.title(format!("{}: {}", status.verdict, if ramp.is_some() { "ramp" } else { contents.name }));
+    let cause = format!(": {}.", status.cause.trim_end_matches('.'));
+    page.paragraph(Inline::strong(status.verdict.to_string()).then(cause));
+    if let Some(ramp) = ramp {
+        let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
+        page.paragraph(format!("Breaking point: {point}."));
+        levels(&mut page, ramp, contents.directory);
+        ramp.same_loads().into_iter().for_each(|note| page.item(note));
     } else {
-        page.title(&format!("{}: {}", status.verdict, pen.safe(seen.name)));
-        page.paragraph(&format!("{verdict}: {cause}."));
-        scenarios(&mut page, seen);
-        comparisons(&mut page, seen.place);
+        scenarios(&mut page, contents);
+        comparisons(&mut page, contents.directory);
     }
-    page.paragraph(&format!("The same with drawings: {}.", pen.link(files::HTML, files::HTML)));
-    page.into_text()
+    page.paragraph(Inline::from("The same with drawings: ").then(Inline::link(run_dir::HTML, run_dir::HTML)).then("."));
+    page.to_markdown()
+}
+
+fn count(jobs: Option<u64>) -> Inline {
+    jobs.map_or_else(|| NO_VALUE.into(), |jobs| jobs.to_string().into())
 }
 
 /// A row per level, those that were not run among them.
-pub(super) fn levels(page: &mut Page, ramp: &Ramp<'_>, place: &Path) {
-    let pen = page.pen;
+pub(super) fn levels(page: &mut Content, ramp: &Ramp<'_>, directory: &Path) {
+    let format = page.format();
     let rows = ramp.levels.iter().map(|Level { name, scenario }| {
         let Some(scenario) = scenario else {
-            let mut cells = vec![pen.safe(name), "not run".to_owned()];
-            cells.resize_with(8, dash);
+            let mut cells = vec![name.as_str().into(), "not run".into()];
+            cells.resize_with(8, || NO_VALUE.into());
             return cells;
         };
-        let peak = scenario.figure(&names::PEAK_CONCURRENCY);
+        let peak = scenario.figure(&names::PEAK_CONCURRENCY).map(|peak| format!("{peak:.0}"));
         let mut cells = vec![
-            pen.link(name, &report_of(pen, scenario, place)),
-            pen.strong(&scenario.verdict().to_string()),
-            scenario.asked().map_or_else(dash, |jobs| jobs.to_string()),
-            peak.map_or_else(dash, |peak| format!("{peak:.0}")),
+            Inline::link(name.as_str(), report_of(format, scenario, directory)),
+            Inline::strong(scenario.verdict().to_string()),
+            count(scenario.asked()),
+            peak.map_or_else(|| NO_VALUE.into(), Inline::from),
         ];
-        cells.extend(figures(scenario));
-        cells.push(scenario.not_succeeded().map_or_else(dash, |jobs| jobs.to_string()));
+        cells.extend(figures(scenario).map(Inline::from));
+        cells.push(count(scenario.not_succeeded()));
         cells
     });
     page.table(
-        &["Level>", "Verdict", "Jobs>", "Peak in flight>", "Jobs/min>", "Median>", "Max>", "Not succeeded>"],
-        rows.collect::<Vec<_>>(),
+        ["Level>", "Verdict", "Jobs>", "Peak in flight>", "Jobs/min>", "Median>", "Max>", "Not succeeded>"],
+        rows,
     );
     page.paragraph("Median and max are end to end, of the jobs that succeeded.");
 }
 
 /// A row per scenario and per ramp, by their directories.
-pub(super) fn scenarios(page: &mut Page, seen: &Seen<'_>) {
-    let pen = page.pen;
-    let mut rows: Vec<(&str, Vec<String>)> = Vec::new();
-    for scenario in seen.others {
-        let first = if seen.place.join(&scenario.path).exists() {
-            pen.link(&scenario.path, &report_of(pen, scenario, seen.place))
+pub(super) fn scenarios(page: &mut Content, contents: &Contents<'_>) {
+    let (format, directory) = (page.format(), contents.directory);
+    let mut rows: Vec<(&str, Vec<Inline>)> = Vec::new();
+    for scenario in contents.others {
+        let name = if directory.join(&scenario.path).exists() {
+            Inline::link(scenario.path.as_str(), report_of(format, scenario, directory))
         } else {
-            pen.safe(&scenario.path)
+            scenario.path.as_str().into()
         };
-        let jobs = scenario.asked().map_or_else(dash, |jobs| jobs.to_string());
-        let mut cells = vec![first, pen.strong(&scenario.verdict().to_string()), jobs];
-        cells.extend(figures(scenario));
-        cells.push(pen.safe(&clauses(&scenario.cause(), WHY)));
+        let mut cells = vec![name, Inline::strong(scenario.verdict().to_string()), count(scenario.asked())];
+        cells.extend(figures(scenario).map(Inline::from));
+        cells.push(clauses(&scenario.cause(), WHY).into());
         rows.push((&scenario.path, cells));
     }
-    for ramp in seen.ramps {
-        let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
-        // Its page is another index, which may not have been made yet; one in this directory is this page.
-        let report = file_of(pen, &ramp.path, seen.place).filter(|_| !ramp.path.is_empty());
-        let first = report.map_or_else(|| pen.safe(label), |report| pen.link(label, &report));
-        let jobs = ramp.levels.iter().filter_map(|level| level.scenario?.asked()).sum::<u64>();
-        let mut cells = vec![first, pen.strong(&ramp.verdict().to_string()), jobs.to_string()];
-        match ramp.best().and_then(|(level, _)| Some((level, figures(level.scenario?)))) {
-            Some((level, [rate, median, max])) => {
-                cells.extend([format!("{rate} at level {}", pen.safe(&start(&level.name, LEVEL))), median, max]);
-            }
-            None => cells.resize_with(6, dash),
-        }
-        cells.push(pen.safe(&clauses(&ramp.cause(), WHY)));
-        rows.push((&ramp.path, cells));
-    }
+    rows.extend(contents.ramps.iter().map(|ramp| (ramp.path.as_str(), ramp_row(ramp, format, directory))));
     rows.sort_by_key(|(path, _)| *path);
     page.table(
-        &["Scenario", "Verdict", "Jobs>", "Jobs/min>", "Median>", "Max>", "Why"],
+        ["Scenario", "Verdict", "Jobs>", "Jobs/min>", "Median>", "Max>", "Why"],
         rows.into_iter().map(|(_, cells)| cells),
     );
-    let of_ramps = if seen.ramps.is_empty() {
+    let of_ramps = if contents.ramps.is_empty() {
         ""
     } else {
         " The figures of a ramp are those of its level with the highest throughput of those that passed."
     };
-    page.paragraph(&format!("Median and max are end to end, of the jobs that succeeded.{of_ramps}"));
+    page.paragraph(format!("Median and max are end to end, of the jobs that succeeded.{of_ramps}"));
 }
 
-/// What comparisons of legs in this directory say, with their pages.
-pub(super) fn comparisons(page: &mut Page, place: &Path) {
-    let pen = page.pen;
-    let found: Vec<&str> = COMPARISONS.into_iter().filter(|name| place.join(name).join(COMPARISON).is_file()).collect();
+fn ramp_row(ramp: &Ramp<'_>, format: Format, directory: &Path) -> Vec<Inline> {
+    let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
+    // Its page is another index, which may not have been made yet; one in this directory is this page.
+    let report = file_of(format, &ramp.path, directory).filter(|_| !ramp.path.is_empty());
+    let name = report.map_or_else(|| label.into(), |report| Inline::link(label, report));
+    let jobs = ramp.levels.iter().filter_map(|level| level.scenario?.asked()).sum::<u64>();
+    let mut cells = vec![name, Inline::strong(ramp.verdict().to_string()), jobs.to_string().into()];
+    match ramp.best().and_then(|(level, _)| Some((level, figures(level.scenario?)))) {
+        Some((level, [rate, median, max])) => {
+            let rate = format!("{rate} at level {}", start(&level.name, LEVEL));
+            cells.extend([rate, median, max].map(Inline::from));
+        }
+        None => cells.resize_with(6, || NO_VALUE.into()),
+    }
+    cells.push(clauses(&ramp.cause(), WHY).into());
+    cells
+}
+
+/// The comparisons in this directory, with their pages.
+pub(super) fn comparisons(page: &mut Content, directory: &Path) {
+    let format = page.format();
+    let found: Vec<&str> =
+        COMPARISONS.into_iter().filter(|name| directory.join(name).join(COMPARISON).is_file()).collect();
     if found.is_empty() {
         return;
     }
     page.heading("Comparisons");
     for name in found {
-        let report = file_of(pen, name, place);
-        let first = report.map_or_else(|| pen.safe(name), |report| pen.link(name, &report));
-        let told = match sentences(&place.join(name).join(COMPARISON)) {
-            Ok(sentences) => sentences.iter().map(|text| pen.safe(&start(text, CAUSE))).collect::<Vec<_>>().join("; "),
-            // Why may quote it.
-            Err(_) if pen == Pen::Sent => format!("{COMPARISON} cannot be read"),
-            Err(why) => pen.safe(&format!("{COMPARISON} cannot be read: {why}")),
+        let report = file_of(format, name, directory);
+        let link = report.map_or_else(|| name.into(), |report| Inline::link(name, report));
+        let result = match sentences(&directory.join(name).join(COMPARISON)) {
+            Ok(sentences) => sentences.iter().map(|text| start(text, CAUSE)).collect::<Vec<_>>().join("; "),
+            // The reason may quote the file.
+            Err(_) if format == Format::RedactedHtml => format!("{COMPARISON} cannot be read"),
+            Err(why) => format!("{COMPARISON} cannot be read: {why}"),
         };
-        page.item(&format!("{first}: {told}."));
+        page.item(link.then(format!(": {result}.")));
     }
 }
 
-/// What each setting of a comparison shows against the reference.
+/// The sentence of a comparison on each setting against the reference.
 fn sentences(file: &Path) -> Result<Vec<String>, String> {
     let text = fs::read_to_string(file).map_err(|error| crate::cli::cause(&error))?;
     let comparison: Comparison = serde_json::from_str(&text).map_err(|error| error.to_string())?;
@@ -146,26 +150,26 @@ fn sentences(file: &Path) -> Result<Vec<String>, String> {
 
 /// Jobs per minute, median and max.
 fn figures(scenario: &Scenario) -> [String; 3] {
-    let seconds =
-        |statistic| scenario.figure(&Durations::END_TO_END.statistic(statistic)).map_or_else(dash, units::seconds);
+    let figure =
+        |name: &FigureName, shown: fn(f64) -> String| scenario.figure(name).map_or_else(|| NO_VALUE.to_owned(), shown);
     [
-        scenario.figure(&names::JOBS_PER_MINUTE).map_or_else(dash, facts::decimal),
-        seconds(Statistic::P50),
-        seconds(Statistic::Max),
+        figure(&names::JOBS_PER_MINUTE, decimal),
+        figure(&Durations::END_TO_END.statistic(Statistic::P50), units::seconds),
+        figure(&Durations::END_TO_END.statistic(Statistic::Max), units::seconds),
     ]
 }
 
-/// The page of a scenario; its directory where it has none.
-fn report_of(pen: Pen, scenario: &Scenario, place: &Path) -> String {
+/// The page of a scenario, or its directory where it has none.
+fn report_of(format: Format, scenario: &Scenario, directory: &Path) -> String {
     if scenario.report.is_none() {
         return format!("{}/", scenario.path);
     }
-    file_of(pen, &scenario.path, place).unwrap_or_else(|| format!("{}/{}", scenario.path, files::PAGE))
+    file_of(format, &scenario.path, directory).unwrap_or_else(|| format!("{}/{}", scenario.path, run_dir::PAGE))
 }
 
-/// The page in the directory `path` that the page in this language leads to; none where there is none yet.
-fn file_of(pen: Pen, path: &str, place: &Path) -> Option<String> {
-    let names: &[&str] = if pen == Pen::Markdown { &[files::PAGE] } else { &[files::HTML, files::PAGE] };
-    let name = names.iter().find(|name| place.join(path).join(name).is_file())?;
+/// The page in the directory `path` that a page in this format links to, if there is one.
+fn file_of(format: Format, path: &str, directory: &Path) -> Option<String> {
+    let names: &[&str] = if format == Format::Markdown { &[run_dir::PAGE] } else { &[run_dir::HTML, run_dir::PAGE] };
+    let name = names.iter().find(|name| directory.join(path).join(name).is_file())?;
     Some(format!("{path}/{name}"))
 }

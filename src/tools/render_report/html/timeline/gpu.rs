@@ -1,10 +1,10 @@
-//! Who held the GPU on the timeline, each tenant with a look and a name.
+//! The tenants of the GPU on the timeline, each with a look and a name.
 
 use super::{Axis, LEFT, RIGHT, fitted};
 use crate::escape;
 use crate::html::svg::{Anchor, Svg};
 use crate::record::{ClockOffset, Tenancy, Timestamp};
-use crate::tools::render_report::html::marks;
+use crate::tools::render_report::html::looks;
 use crate::tools::render_report::observed::{Holds, Observed};
 use crate::tools::render_report::sampled::Passing;
 use crate::units;
@@ -12,19 +12,19 @@ use crate::units;
 /// The height of a lane, and of the line of names below it.
 const LANE: f64 = 18.0;
 const NAMES: f64 = 12.0;
-/// How many lanes, tenancies of each, and passings are drawn, and how many tenants the legend names.
+/// The number of lanes, of tenancies in each or passings that are drawn, and of tenants in the legend.
 const LANES: usize = 4;
 const TENANCIES: usize = 400;
 const NAMED: usize = 12;
-/// The plain colour that each look of a tenant has its name on, where it is striped.
+/// The plain colour behind the name of a tenant whose look is striped.
 const GROUNDS: [Option<&str>; 4] = [None, Some("tenant-3"), Some("tenant-0"), None];
 
 /// A stretch of time of a lane.
 struct Block<'a> {
     class: &'a str,
-    /// What pointing at it shows.
+    /// Shown when it is pointed at.
     title: String,
-    /// What stands in it, or below it, and the class of that.
+    /// The text in it or below it.
     label: &'a str,
     text: Label,
 }
@@ -36,7 +36,7 @@ enum Label {
     Name(Option<&'static str>),
 }
 
-/// Draws the lanes from `top` on and gives where they end.
+/// Draws the lanes from `top` on, and returns where they end.
 pub(super) fn draw(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Option<ClockOffset>, top: f64) -> f64 {
     let by_spans = spans(observed, offset);
     let passings = &observed.sampled.passings;
@@ -55,14 +55,14 @@ pub(super) fn draw(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Opti
     } else {
         svg.text("", (0.0, y + 13.0), Anchor::Start, "transitions");
         for passing in passings.iter().take(TENANCIES) {
-            passed(svg, axis, passing, y);
+            draw_passing(svg, axis, passing, y);
         }
         y += LANE + 4.0;
     }
     y + 4.0
 }
 
-/// The lanes that can be drawn from spans, for where the clocks are apart is known.
+/// The lanes that can be drawn from spans, where the clock offset is known.
 fn spans(observed: &Observed, offset: Option<ClockOffset>) -> Option<(&[Holds], ClockOffset)> {
     let lanes = &observed.holds[..observed.holds.len().min(LANES)];
     offset.filter(|_| !lanes.is_empty()).map(|offset| (lanes, offset))
@@ -84,7 +84,7 @@ fn tenants(lanes: &[Holds]) -> Vec<Option<&str>> {
     tenants
 }
 
-fn called(tenant: Option<&str>) -> String {
+fn tenant_name(tenant: Option<&str>) -> String {
     tenant.map_or_else(|| "unnamed".to_owned(), |tenant| escape::start(tenant, 40))
 }
 
@@ -92,10 +92,10 @@ fn class(place: usize) -> String {
     format!("tenant-{}", place % GROUNDS.len())
 }
 
-/// What the looks of the tenants stand for; nothing where none is drawn.
+/// The meaning of the tenants' looks; empty where none is drawn.
 pub(super) fn legend(observed: &Observed, offset: Option<ClockOffset>) -> Vec<(String, String)> {
     let tenants = spans(observed, offset).map(|(lanes, _)| tenants(lanes)).unwrap_or_default();
-    let entry = |(place, tenant): (usize, Option<&str>)| (class(place), format!("GPU: {}", called(tenant)));
+    let entry = |(place, tenant): (usize, Option<&str>)| (class(place), format!("GPU: {}", tenant_name(tenant)));
     tenants.into_iter().take(NAMED).enumerate().map(entry).collect()
 }
 
@@ -103,7 +103,7 @@ pub(super) fn legend(observed: &Observed, offset: Option<ClockOffset>) -> Vec<(S
 struct Lane<'a> {
     axis: &'a Axis,
     y: f64,
-    /// How far names stand on the line below it, or would.
+    /// The end of the names on the line below it.
     taken: f64,
 }
 
@@ -117,7 +117,7 @@ impl Lane<'_> {
             |title: &str, label| Block { class: "unknown", title: title.to_owned(), label, text: Label::Quiet("tick") };
         self.put(svg, 0.0, here(first.acquiring_at), unknown("who held it before is not known", "not known"));
         for (index, one) in shown.iter().enumerate() {
-            let name = called(one.tenant.as_deref());
+            let name = tenant_name(one.tenant.as_deref());
             let place = tenants.iter().position(|held| *held == one.tenant.as_deref()).unwrap_or_default();
             let class = class(place);
             let (from, held) = (here(one.acquiring_at), here(one.held_at));
@@ -147,28 +147,28 @@ impl Lane<'_> {
             return;
         }
         let (from, to) = (self.axis.x.at(from), self.axis.x.at(to));
-        let (y, inside) = (self.y, marks::fits(label, to - from));
+        let (y, inside) = (self.y, looks::fits(label, to - from));
         svg.titled(&title, |svg| {
             svg.rect(class, (from, y), (to - from, LANE));
             match text {
                 Label::Quiet(class) if inside => svg.text(class, (from + 4.0, y + 12.5), Anchor::Start, label),
-                Label::Name(ground) if inside => marks::upon(svg, ground, (from + 4.0, y + 12.5), label),
+                Label::Name(ground) if inside => looks::name_on(svg, ground, (from + 4.0, y + 12.5), label),
                 Label::Quiet(_) | Label::Name(_) => {}
             }
         });
         if inside || !matches!(text, Label::Name(_)) {
             return;
         }
-        let below = ((from + to - marks::width(label)) / 2.0).clamp(LEFT, RIGHT - marks::width(label));
+        let below = ((from + to - looks::width(label)) / 2.0).clamp(LEFT, RIGHT - looks::width(label));
         if below >= self.taken {
             svg.text("pale", (below, y + LANE + NAMES - 3.0), Anchor::Start, label);
         }
-        // One that is left out leaves no room to the next: else only short names would be seen where blocks lie close together.
-        self.taken = self.taken.max(below + marks::width(label) + 4.0);
+        // A name that is left out leaves no room to the next: else only short names would be seen where blocks are narrow.
+        self.taken = self.taken.max(below + looks::width(label) + 4.0);
     }
 }
 
-fn passed(svg: &mut Svg, axis: &Axis, passing: &Passing, y: f64) {
+fn draw_passing(svg: &mut Svg, axis: &Axis, passing: &Passing, y: f64) {
     let zero = axis.zero.seconds();
     let (after, until) = (passing.after - zero, passing.until - zero);
     let (low, high) = axis.x.ends();
@@ -180,7 +180,7 @@ fn passed(svg: &mut Svg, axis: &Axis, passing: &Passing, y: f64) {
     svg.titled(&title, |svg| svg.rect("unknown", (from, y), (to - from, LANE)));
 }
 
-/// What the lane of the GPU rests on.
+/// The note on the lanes of the GPU.
 pub(super) fn note(observed: &Observed, offset: Option<ClockOffset>) -> String {
     let by_samples = !observed.sampled.passings.is_empty();
     let left_out: u64 = observed.holds.iter().map(|holds| holds.left_out).sum();

@@ -1,43 +1,45 @@
 //! The timeline: jobs in flight, queues, the GPU and the jobs over one another, on one axis of time.
 
-mod around;
 mod gpu;
+mod load;
 mod rows;
 
 use std::fmt::Write;
 
-use super::{Scene, marks};
+use maud::{Markup, html};
+
+use super::looks;
 use crate::escape;
 use crate::figures::job_timeline::JobTimeline;
-use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
-use crate::html::block;
-use crate::html::document::LOOKS;
-use crate::html::lead::tied;
+use crate::html::components::{self, keep_together, note};
 use crate::html::scale::{Scale, time_label, time_ticks};
+use crate::html::shell::LOOKS;
 use crate::html::svg::{Anchor, Svg};
 use crate::record::{ClockOffset, Timestamp, Window};
-use crate::tools::render_report::page::{self, Page};
+use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::sections;
 use crate::units;
 use rows::Row;
 
-/// The drawing's width, and where the axis of time begins and ends in it.
+/// The drawing's width, and the ends of the axis of time in it.
 const WIDTH: f64 = 1140.0;
 const LEFT: f64 = 150.0;
 const RIGHT: f64 = 964.0;
 /// The height of the labels of the axis.
 const LABELS: f64 = 18.0;
-/// Where what did not succeed would make the axis so many times as long as the work needs, it ends so many times after that.
+/// Where jobs that did not succeed would make the axis `STRETCHED` times as long as the work needs, it ends at `AFTER` times that
+/// length.
 const STRETCHED: f64 = 1.5;
 const AFTER: f64 = 1.05;
-/// How wide a character of the labels is, at the most that fonts make of it.
+/// The greatest width of a character of the labels in any font.
 const CHARACTER: f64 = 6.9;
 
-/// What all parts of the drawing share.
+/// The axis of time that all parts of the drawing share.
 struct Axis {
     zero: Timestamp,
     x: Scale,
-    /// When the last that is known happened, in seconds; the axis may end before.
+    /// The last known event, in seconds; the axis may end before.
     last: f64,
 }
 
@@ -54,13 +56,13 @@ impl Axis {
         self.x.ends().1
     }
 
-    /// Whether what lasts until then goes on where the axis has ended.
+    /// Returns true if something that lasts until then goes on beyond the end of the axis.
     fn ends_before(&self, at: Timestamp) -> bool {
         self.length() < self.last && self.seconds(at) > self.length()
     }
 
-    /// Its grid and labels around what was drawn, and that upon them.
-    fn around(&self, svg: &Svg, bottom: f64, since: &str) -> Svg {
+    /// Draws the grid and the labels, and `svg` over them.
+    fn frame(&self, svg: &Svg, bottom: f64, since: &str) -> Svg {
         let ticks = time_ticks(0.0, self.length(), 9);
         let mut whole = Svg::new(WIDTH, bottom + 26.0);
         whole.tick_labels(&self.x, &ticks, 12.0, time_label);
@@ -73,87 +75,81 @@ impl Axis {
     }
 }
 
-pub(super) fn section(scene: &Scene<'_>) -> String {
-    let figures = scene.figures;
+pub(super) fn section(scene: &Scene<'_>) -> Markup {
+    let (figures, captures) = (&scene.evaluation.figures, &scene.evaluation.captures);
     let Some(zero) = figures.load.first_submitted else {
-        return match scene.captures.window.filter(|_| scene.captures.alone) {
+        return match captures.window.filter(|_| captures.alone) {
             Some(window) => without_jobs(scene, window),
-            None => "<p>Nothing was submitted, so there is nothing to draw.</p>\n".to_owned(),
+            None => html! { p { "Nothing was submitted, so there is nothing to draw." } "\n" },
         };
     };
     let tally = &figures.tally;
-    let tracks: Vec<(usize, JobTimeline)> = tally
-        .entries
-        .iter()
-        .enumerate()
-        .filter_map(|(index, entry)| Some((index, JobTimeline::new(entry, tally.plan(entry))?)))
-        .collect();
-    let last = tracks.iter().map(|(_, track)| track.last()).max().unwrap_or(zero).since(zero).max(1e-3);
-    let length = needed(scene, &tracks, zero, last);
+    let timelines = tally.entries.iter().enumerate();
+    let timelines: Vec<(usize, JobTimeline)> =
+        timelines.filter_map(|(index, entry)| Some((index, JobTimeline::new(entry, tally.plan(entry))?))).collect();
+    let last = timelines.iter().map(|(_, timeline)| timeline.last()).max().unwrap_or(zero).since(zero).max(1e-3);
+    let length = needed(scene, &timelines, zero, last);
     let axis = Axis { zero, x: Scale::new((0.0, length), (LEFT, RIGHT)), last };
-    let rows = rows::chosen(scene, &tracks);
+    let rows = rows::chosen(scene, &timelines);
     let offset = single_offset(scene);
 
     let mut svg = Svg::new(WIDTH, 0.0);
-    let mut y = around::in_flight(&mut svg, &axis, &figures.load, LABELS);
-    y = around::queues(&mut svg, &axis, &scene.observed.sampled, y);
-    y = gpu::draw(&mut svg, &axis, scene.observed, offset, y);
+    let mut y = load::in_flight(&mut svg, &axis, &figures.load, LABELS);
+    y = load::queues(&mut svg, &axis, &scene.evaluation.observed.sampled, y);
+    y = gpu::draw(&mut svg, &axis, &scene.evaluation.observed, offset, y);
     y = rows::draw(&mut svg, scene, &axis, &rows, y);
-    let whole = axis.around(&svg, y, "since the first submission");
+    let drawing = axis.frame(&svg, y, "since the first submission");
 
-    let mut text = format!(
-        "<p class=\"note\">{}</p>\n",
-        escape::html(&tied(&clocks(zero, offset, tracks.iter().map(|(_, track)| track))))
-    );
-    text += &block::legend(&legend(scene, &rows, offset));
-    text += &whole.figure("timeline-chart", "Timeline of the jobs", &finding(&figures.load, scene, rows.len(), last));
-    let outside = |track: &JobTimeline| track.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
-    let outside = tracks.iter().map(|(_, track)| outside(track)).sum();
-    if let Some(note) = beyond(&axis, &tracks) {
-        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
+    let outside = |timeline: &JobTimeline| timeline.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
+    let outside = timelines.iter().map(|(_, timeline)| outside(timeline)).sum();
+    let finding = finding(scene, rows.len(), last);
+    let text = scene.content(|content| sections::concurrency(content, figures));
+    html! {
+        (note(&keep_together(&clocks(zero, offset, timelines.iter().map(|(_, timeline)| timeline)))))
+        (components::legend(&legend(scene, &rows, offset)))
+        (drawing.into_figure("timeline-chart", "Timeline of the jobs", &finding))
+        @if let Some(text) = beyond(&axis, &timelines) { (note(&text)) }
+        @for text in notes(scene, &rows, (timelines.len(), outside), offset) { (note(&text)) }
+        (components::details(&html! { "Jobs in flight over time, as text" }, &text.to_section()))
     }
-    for note in notes(scene, &rows, (tracks.len(), outside), offset) {
-        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
-    }
-    let mut sheet = Page::section(scene.pen());
-    page::concurrency(&mut sheet, figures);
-    text + &block::details("Jobs in flight over time, as text", &sheet.into_text())
 }
 
-/// A window that was captured by itself: queues and GPU on its own axis.
-fn without_jobs(scene: &Scene<'_>, window: Window) -> String {
+/// The timeline of a window that was captured by itself: queues and GPU on its own axis.
+fn without_jobs(scene: &Scene<'_>, window: Window) -> Markup {
+    let observed = &scene.evaluation.observed;
     let length = window.end.since(window.start).max(1e-3);
     let axis = Axis { zero: window.start, x: Scale::new((0.0, length), (LEFT, RIGHT)), last: length };
     let mut svg = Svg::new(WIDTH, 0.0);
-    let y = around::queues(&mut svg, &axis, &scene.observed.sampled, LABELS);
-    let y = gpu::draw(&mut svg, &axis, scene.observed, None, y);
-    let mut text = String::new();
-    if y > LABELS {
-        let whole = axis.around(&svg, y, "since the window's start");
-        let begin =
-            format!("0 is the start of the window, {} {} UTC.", window.start.date(), window.start.time_of_day());
-        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&tied(&begin)));
-        let finding = format!("{} without jobs.{}", units::seconds(length), deepest(scene));
-        text += &whole.figure("timeline-chart", "Timeline of the window", &finding);
+    let y = load::queues(&mut svg, &axis, &observed.sampled, LABELS);
+    let y = gpu::draw(&mut svg, &axis, observed, None, y);
+    let begin = format!("0 is the start of the window, {} {} UTC.", window.start.date(), window.start.time_of_day());
+    let finding = format!("{} without jobs.{}", units::seconds(length), deepest(scene));
+    let drawing = (y > LABELS).then(|| axis.frame(&svg, y, "since the window's start"));
+    html! {
+        @if let Some(drawing) = drawing {
+            (note(&keep_together(&begin)))
+            (drawing.into_figure("timeline-chart", "Timeline of the window", &finding))
+        }
+        @for text in [load::queue_note(&observed.sampled), gpu::note(observed, None)] { (note(&text)) }
     }
-    for note in [around::queue_note(&scene.observed.sampled), gpu::note(scene.observed, None)] {
-        let _ = writeln!(text, "<p class=\"note\">{}</p>", escape::html(&note));
-    }
-    text
 }
 
 /// The offset of the one run that there is; of several, whose clock a span's time is by is not known.
 fn single_offset(scene: &Scene<'_>) -> Option<ClockOffset> {
-    match scene.figures.tally.plans.as_slice() {
+    match scene.evaluation.figures.tally.plans.as_slice() {
         [only] => only.offset,
         _ => None,
     }
 }
 
-fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterator<Item = &'a JobTimeline>) -> String {
+fn clocks<'a>(
+    zero: Timestamp,
+    offset: Option<ClockOffset>,
+    timelines: impl Iterator<Item = &'a JobTimeline>,
+) -> String {
     let begin =
         format!("0 is the first submission, {} {} UTC by the harness's clock.", zero.date(), zero.time_of_day());
-    let elsewhere: usize = tracks.map(|track| track.elsewhere).sum();
+    let elsewhere: usize = timelines.map(|timeline| timeline.elsewhere).sum();
     let moved = match offset {
         Some(ClockOffset { seconds, bound_seconds }) => {
             let side = if seconds < 0.0 { "behind" } else { "ahead of" };
@@ -168,23 +164,24 @@ fn clocks<'a>(zero: Timestamp, offset: Option<ClockOffset>, tracks: impl Iterato
     }
 }
 
-/// How long the axis must be, in seconds: until `last`, or where that would squeeze the work, as long as that needs.
-fn needed(scene: &Scene<'_>, tracks: &[(usize, JobTimeline)], zero: Timestamp, last: f64) -> f64 {
+/// The length of the axis in seconds: until `last`, or as long as the work needs where `last` would squeeze it.
+fn needed(scene: &Scene<'_>, timelines: &[(usize, JobTimeline)], zero: Timestamp, last: f64) -> f64 {
     let mut work = 0f64;
-    for (index, track) in tracks {
-        let succeeded = scene.figures.tally.entries[*index].outcome == Outcome::Succeeded;
-        let ends = track.stages.iter().map(|stage| stage.ended.map_or(stage.started.high, |end| end.high).since(zero));
-        // Times of a stage that cannot be stretch nothing.
-        let known = ends.chain(succeeded.then(|| track.last().since(zero))).filter(|at| (0.0..=last).contains(at));
+    for (index, timeline) in timelines {
+        let succeeded = scene.evaluation.figures.tally.entries[*index].outcome == Outcome::Succeeded;
+        let ends =
+            timeline.stages.iter().map(|stage| stage.ended.map_or(stage.started.high, |end| end.high).since(zero));
+        // Impossible times of a stage stretch nothing.
+        let known = ends.chain(succeeded.then(|| timeline.last().since(zero))).filter(|at| (0.0..=last).contains(at));
         work = known.fold(work, f64::max);
     }
     if work > 0.0 && last > work * STRETCHED { work * AFTER } else { last }
 }
 
-/// What went on beyond the end of the axis, in a sentence.
-fn beyond(axis: &Axis, tracks: &[(usize, JobTimeline)]) -> Option<String> {
+/// The events beyond the end of the axis, in a sentence.
+fn beyond(axis: &Axis, timelines: &[(usize, JobTimeline)]) -> Option<String> {
     let beyond: Vec<Timestamp> =
-        tracks.iter().map(|(_, track)| track.last()).filter(|at| axis.ends_before(*at)).collect();
+        timelines.iter().map(|(_, timeline)| timeline.last()).filter(|at| axis.ends_before(*at)).collect();
     let last = beyond.iter().max()?;
     let jobs = match beyond.len() {
         1 => "1 job that did not succeed".to_owned(),
@@ -199,26 +196,27 @@ fn beyond(axis: &Axis, tracks: &[(usize, JobTimeline)]) -> Option<String> {
 
 fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> Vec<(String, String)> {
     let shown: Vec<&str> = scene
+        .evaluation
         .figures
         .stages
         .iter()
         .filter(|stage| stage.by_server + stage.by_polls > 0)
         .map(|stage| stage.name.as_str())
         .collect();
-    let named = |name: &&&str| scene.figures.stages.iter().take(LOOKS).any(|stage| stage.name == ***name);
+    let named = |name: &&&str| scene.evaluation.figures.stages.iter().take(LOOKS).any(|stage| stage.name == ***name);
     let mut entries: Vec<(String, String)> = shown
         .iter()
         .filter(named)
-        .map(|name| (marks::work(marks::look(scene, name)), escape::start(name, 40)))
+        .map(|name| (looks::work(looks::look(scene, name)), escape::start(name, 40)))
         .collect();
     let more = shown.len() - entries.len();
     if more > 0 {
         entries.push(("rail".to_owned(), format!("{more} more stages look like the first ones again")));
     }
     entries.push(("wait-plain".to_owned(), "hatched: waiting for the stage of that colour".to_owned()));
-    if let Some(limiting) = &scene.figures.limiting {
+    if let Some(limiting) = &scene.evaluation.figures.limiting {
         let label = format!("waiting for {}, which limits", escape::start(&limiting.stage, 40));
-        entries.push((marks::wait(scene, &limiting.stage), label));
+        entries.push((looks::wait(scene, &limiting.stage), label));
     }
     entries.extend([
         ("rail".to_owned(), "in flight, no stage known".to_owned()),
@@ -228,28 +226,28 @@ fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> V
     if rows.iter().any(Row::is_open) {
         entries.push(("open-edge".to_owned(), "last seen there: how it ended is not known".to_owned()));
     }
-    entries.extend(gpu::legend(scene.observed, offset));
+    entries.extend(gpu::legend(&scene.evaluation.observed, offset));
     entries
 }
 
 /// The deepest queue, in a sentence; nothing where none was seen filled.
 fn deepest(scene: &Scene<'_>) -> String {
-    let deepest = scene.observed.depths.iter().max_by(|one, other| one.1.ready.total_cmp(&other.1.ready));
+    let deepest = scene.evaluation.observed.depths.iter().max_by(|one, other| one.1.ready.total_cmp(&other.1.ready));
     deepest.filter(|(_, depth)| depth.ready > 0.0).map_or_else(String::new, |(queue, depth)| {
         format!(" The deepest queue was {} with {} messages ready.", escape::start(queue, 80), depth.ready)
     })
 }
 
-fn finding(load: &Load, scene: &Scene<'_>, rows: usize, length: f64) -> String {
+fn finding(scene: &Scene<'_>, rows: usize, length: f64) -> String {
     let mut text = format!(
         "{rows} of {} jobs over {}; at most {} in flight at once.",
-        scene.report.status.conservation.asked,
+        scene.evaluation.report.status.conservation.asked,
         units::seconds(length),
-        load.peak
+        scene.evaluation.figures.load.peak
     );
     text += &deepest(scene);
-    if let Some(limiting) = &scene.figures.limiting {
-        let _ = write!(text, " The limiting stage was {}: {}.", limiting.stage, limiting.text(str::to_owned));
+    if let Some(limiting) = &scene.evaluation.figures.limiting {
+        let _ = write!(text, " The limiting stage was {}: {}.", limiting.stage, limiting.text());
     }
     text
 }
@@ -257,27 +255,27 @@ fn finding(load: &Load, scene: &Scene<'_>, rows: usize, length: f64) -> String {
 fn notes(
     scene: &Scene<'_>,
     rows: &[Row<'_>],
-    (tracks, outside): (usize, usize),
+    (timelines, outside): (usize, usize),
     offset: Option<ClockOffset>,
 ) -> Vec<String> {
     let mut notes = Vec::new();
     if outside > 0 {
         notes.push(format!("{outside} stages lie before the first submission or after the last end by their own times and are not drawn."));
     }
-    if rows.len() < tracks {
+    if rows.len() < timelines {
         notes.push(format!(
-            "{} of {tracks} submitted jobs have a row: of those that did not succeed the first {}, the slowest that did, and \
+            "{} of {timelines} submitted jobs have a row: of those that did not succeed the first {}, the slowest that did, and \
              others at even distances in the order of submission. The figures are made of all.",
             rows.len(),
             rows::WORST
         ));
     }
-    notes.push(around::queue_note(&scene.observed.sampled));
-    notes.push(gpu::note(scene.observed, offset));
+    notes.push(load::queue_note(&scene.evaluation.observed.sampled));
+    notes.push(gpu::note(&scene.evaluation.observed, offset));
     notes
 }
 
-/// Text that fits into so many pixels.
+/// The text, cut to this width in pixels.
 fn fitted(text: &str, pixels: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number of characters")]
     let characters = (pixels / CHARACTER).max(1.0) as usize;

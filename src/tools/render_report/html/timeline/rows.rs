@@ -8,36 +8,37 @@ use crate::figures::distribution::Measured;
 use crate::figures::job_timeline::{JobTimeline, StageInterval};
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
-use crate::html::svg::{Anchor, Svg, number};
+use crate::html::svg::{Anchor, PathData, Svg};
 use crate::record::Timestamp;
-use crate::tools::render_report::html::{Scene, marks};
+use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::html::looks;
 use crate::units;
 
-/// Up to so many jobs have a row each; of more only some have, and so many of those rows are for jobs that did not succeed.
+/// Up to `ALL` jobs have a row each. Of more, `ROWS` have one, `WORST` of them jobs that did not succeed.
 const ALL: usize = 200;
 const ROWS: usize = 120;
 pub(super) const WORST: usize = 80;
 /// A row's height, and the height of what is drawn in it.
 const ROW: f64 = 19.0;
 const BAR: f64 = 14.0;
-/// How wide the sign before a name is.
+/// The width of the sign before a name.
 const SIGN: f64 = 14.0;
-/// How many stages of one job are drawn: what a target tells could be endless.
+/// The number of stages of one job that are drawn: a target may name any number of them.
 const STAGES: usize = 40;
-/// How many characters of a name pointing at something shows.
+/// The longest name, in characters, that pointing at something shows.
 const NAME: usize = 80;
-/// From this width on an uncertain stretch is drawn as one.
+/// The smallest width of an uncertain stretch that is drawn.
 const VISIBLE: f64 = 2.0;
 
 /// One job that is drawn.
 pub(super) struct Row<'a> {
     pub(super) entry: &'a JobEntry,
-    pub(super) track: &'a JobTimeline,
+    pub(super) timeline: &'a JobTimeline,
     /// End to end.
     pub(super) whole: Option<Measured>,
 }
 
-/// What a job that did not succeed is marked with: a sign, and the classes of text, of an edge, and of a bar by itself.
+/// The mark of a job that did not succeed: a sign, and the classes of text, of an edge, and of a bar by itself.
 struct Mark {
     sign: &'static str,
     text: &'static str,
@@ -46,7 +47,7 @@ struct Mark {
 }
 
 impl Row<'_> {
-    /// Whether how it ended is not known.
+    /// Returns true if the end of the job is not known.
     pub(super) fn is_open(&self) -> bool {
         self.entry.outcome != Outcome::Succeeded && !self.entry.outcome.is_bad()
     }
@@ -61,15 +62,15 @@ impl Row<'_> {
     }
 }
 
-/// Which jobs are drawn, in the order of their submission.
-pub(super) fn chosen<'a>(scene: &Scene<'a>, tracks: &'a [(usize, JobTimeline)]) -> Vec<Row<'a>> {
-    let entries = &scene.figures.tally.entries;
-    let mut order: Vec<usize> = (0..tracks.len()).collect();
-    order.sort_by_key(|at| (tracks[*at].1.submitted, tracks[*at].0));
+/// Chooses the jobs that are drawn, in the order of their submission.
+pub(super) fn chosen<'a>(scene: &Scene<'a>, timelines: &'a [(usize, JobTimeline)]) -> Vec<Row<'a>> {
+    let entries = &scene.evaluation.figures.tally.entries;
+    let mut order: Vec<usize> = (0..timelines.len()).collect();
+    order.sort_by_key(|at| (timelines[*at].1.submitted, timelines[*at].0));
     if order.len() > ALL {
-        let succeeded = |at: &&usize| entries[tracks[**at].0].outcome == Outcome::Succeeded;
+        let succeeded = |at: &&usize| entries[timelines[**at].0].outcome == Outcome::Succeeded;
         let mut kept: BTreeSet<usize> = order.iter().filter(|at| !succeeded(at)).take(WORST).copied().collect();
-        let slowness = |at: &&usize| entries[tracks[**at].0].times.end_to_end.map_or(0.0, |whole| whole.seconds);
+        let slowness = |at: &&usize| entries[timelines[**at].0].times.end_to_end.map_or(0.0, |whole| whole.seconds);
         kept.extend(order.iter().filter(succeeded).max_by(|one, other| slowness(one).total_cmp(&slowness(other))));
         let others: Vec<usize> = order.iter().filter(|at| !kept.contains(at)).copied().collect();
         let room = ROWS - kept.len();
@@ -77,92 +78,93 @@ pub(super) fn chosen<'a>(scene: &Scene<'a>, tracks: &'a [(usize, JobTimeline)]) 
         order.retain(|at| kept.contains(at));
     }
     let row = |at: usize| {
-        let (index, track) = &tracks[at];
-        Row { entry: &entries[*index], track, whole: entries[*index].times.end_to_end }
+        let (index, timeline) = &timelines[at];
+        Row { entry: &entries[*index], timeline, whole: entries[*index].times.end_to_end }
     };
     order.into_iter().map(row).collect()
 }
 
-/// Draws the rows from `top` on and gives where they end.
+/// Draws the rows from `top` on, and returns where they end.
 pub(super) fn draw(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, rows: &[Row<'_>], top: f64) -> f64 {
     svg.text("strong", (0.0, top + 14.0), Anchor::Start, "Jobs");
     let mut y = top + 22.0;
     for row in rows {
-        one(svg, scene, axis, row, y);
+        draw_job(svg, scene, axis, row, y);
         y += ROW;
     }
     y + 10.0
 }
 
-fn one(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64) {
-    let (Row { entry, track, whole }, mark) = (row, row.mark());
+fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64) {
+    let (Row { entry, timeline, whole }, mark) = (row, row.mark());
     let middle = y + BAR / 2.0;
     let mut left = 0.0;
-    // On a small screen this is all that is seen of the row's end.
+    // On a small screen the end of the row is out of sight.
     if let Some(mark) = &mark {
         svg.text(mark.text, (0.0, middle + 4.0), Anchor::Start, mark.sign);
         left = SIGN;
     }
     svg.text("", (left, middle + 4.0), Anchor::Start, &fitted(&entry.name, LEFT - 8.0 - left));
     let name = escape::start(&entry.name, NAME);
-    let told = match whole {
+    let title = match whole {
         Some(whole) => format!("{name}: {} after {}", entry.outcome, whole.text()),
         None => format!(
             "{name}: {}, last heard of after {}",
             entry.outcome,
-            units::seconds(track.heard.since(track.submitted))
+            units::seconds(timeline.heard.since(timeline.submitted))
         ),
     };
-    let stages: Vec<&StageInterval> = track.stages.iter().filter(|stage| is_on(axis, stage)).take(STAGES).collect();
-    svg.titled(&told, |svg| {
-        for (from, to) in uncovered(track, &stages) {
+    let stages: Vec<&StageInterval> = timeline.stages.iter().filter(|stage| is_on(axis, stage)).take(STAGES).collect();
+    svg.titled(&title, |svg| {
+        for (from, to) in uncovered(timeline, &stages) {
             let (from, to) = (axis.at(from), axis.at(to));
-            // What is shorter than a pixel is seen only where it is all there is of a job.
+            // A stretch shorter than a pixel is drawn only where it is all there is of a job.
             if to - from >= 1.0 {
                 svg.rect("rail", (from, middle - 1.5), (to - from, 3.0));
             } else if stages.is_empty() {
                 svg.rect(mark.as_ref().map_or("rail", |mark| mark.bar), (from, middle - 5.0), (3.0, 10.0));
             }
         }
-        if let Some(end) = track.ended {
+        if let Some(end) = timeline.ended {
             uncertain(svg, axis, (end.low, end.high), (middle - 3.0, 6.0));
         }
     });
-    for (stage, lane, lanes) in lanes(&stages, track.heard) {
+    for (stage, lane, lanes) in lanes(&stages, timeline.heard) {
         let height = BAR / lanes as f64;
         let place = (y + height * lane as f64, (height - if lanes > 1 { 1.0 } else { 0.0 }).max(1.0));
         let looks = Looks {
-            work: marks::look(scene, &stage.stage),
-            wait: marks::wait(scene, &stage.stage),
+            work: looks::look(scene, &stage.stage),
+            wait: looks::wait(scene, &stage.stage),
             edge: mark.as_ref().map(|mark| mark.edge),
         };
-        svg.titled(&said(&entry.name, stage), |svg| piece(svg, axis, stage, &looks, track.heard, place));
+        svg.titled(&stage_title(&entry.name, stage), |svg| draw_stage(svg, axis, stage, &looks, timeline.heard, place));
     }
-    let beyond = Some(track.last()).filter(|last| axis.ends_before(*last));
+    let beyond = Some(timeline.last()).filter(|last| axis.ends_before(*last));
     if beyond.is_some() {
-        svg.path("beyond", &format!("M{} {}l6 5l-6 5Z", number(RIGHT - 4.0), number(middle - 5.0)));
+        let arrow = PathData::start((RIGHT - 4.0, middle - 5.0)).line_to((RIGHT + 2.0, middle));
+        svg.shape("beyond", &arrow.line_to((RIGHT - 4.0, middle + 5.0)).close());
     }
     if let Some(Mark { sign, text, .. }) = mark {
         let until = beyond.map(|last| format!(" → {}", units::seconds(axis.seconds(last)))).unwrap_or_default();
-        let told = format!("{sign} {}{until}", entry.outcome);
-        svg.text(text, (RIGHT + 8.0, middle + 4.0), Anchor::Start, &told);
+        let text_end = format!("{sign} {}{until}", entry.outcome);
+        svg.text(text, (RIGHT + 8.0, middle + 4.0), Anchor::Start, &text_end);
     } else if let Some(whole) = whole {
         svg.text("quiet", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &units::seconds(whole.seconds));
     }
 }
 
-/// When something of a stage begins and ends, as far as it is known.
-fn extent(stage: &StageInterval, heard: Timestamp) -> (Timestamp, Timestamp) {
+/// The begin and the end of everything about a stage, as far as they are known.
+fn extent(stage: &StageInterval, last_seen: Timestamp) -> (Timestamp, Timestamp) {
     let begin = stage.queued.map_or(stage.started.at, |queued| queued.at.min(stage.started.at));
-    (begin, stage.ended.map_or(heard.max(stage.started.at), |ended| ended.at))
+    (begin, stage.ended.map_or(last_seen.max(stage.started.at), |ended| ended.at))
 }
 
-/// When the job was in flight and in no stage that is known.
-fn uncovered(track: &JobTimeline, stages: &[&StageInterval]) -> Vec<(Timestamp, Timestamp)> {
-    let end = track.ended.map_or(track.heard, |end| end.at);
-    let mut extents: Vec<(Timestamp, Timestamp)> = stages.iter().map(|stage| extent(stage, track.heard)).collect();
+/// The times in which the job was in flight and in no known stage.
+fn uncovered(timeline: &JobTimeline, stages: &[&StageInterval]) -> Vec<(Timestamp, Timestamp)> {
+    let end = timeline.ended.map_or(timeline.heard, |end| end.at);
+    let mut extents: Vec<(Timestamp, Timestamp)> = stages.iter().map(|stage| extent(stage, timeline.heard)).collect();
     extents.sort_unstable();
-    let mut from = track.submitted;
+    let mut from = timeline.submitted;
     let mut gaps = Vec::new();
     for (begin, over) in extents.into_iter().chain([(end, end)]) {
         if begin > from {
@@ -173,14 +175,14 @@ fn uncovered(track: &JobTimeline, stages: &[&StageInterval]) -> Vec<(Timestamp, 
     gaps
 }
 
-/// Whether any of the stage lies on the axis.
+/// Returns true if any part of the stage lies on the axis.
 pub(super) fn is_on(axis: &Axis, stage: &StageInterval) -> bool {
     let ended = stage.ended.map_or(stage.started.high, |end| end.high);
     axis.seconds(ended) >= 0.0 && axis.seconds(stage.started.low) <= axis.last
 }
 
-/// Names in what pointing shows are cut: there are thousands of them, and a target may call a stage anything.
-fn said(job: &str, stage: &StageInterval) -> String {
+/// The title of a stage. Names are cut: there are thousands of them, and a target may call a stage anything.
+fn stage_title(job: &str, stage: &StageInterval) -> String {
     let (job, name) = (escape::start(job, NAME), escape::start(&stage.stage, NAME));
     let wait =
         stage.times.wait.map_or_else(|| "waited an unknown time".to_owned(), |wait| format!("waited {}", wait.text()));
@@ -192,7 +194,7 @@ fn said(job: &str, stage: &StageInterval) -> String {
     format!("{job}, {name}: {wait}, {work}")
 }
 
-/// What one stage of one job looks like.
+/// The looks of one stage of one job.
 struct Looks {
     work: usize,
     wait: String,
@@ -200,15 +202,22 @@ struct Looks {
     edge: Option<&'static str>,
 }
 
-/// One stage of one job: its wait, its work, and what of it is not known.
-fn piece(svg: &mut Svg, axis: &Axis, stage: &StageInterval, looks: &Looks, heard: Timestamp, (y, height): (f64, f64)) {
+/// Draws one stage of one job: its wait, its work, and the uncertain parts.
+fn draw_stage(
+    svg: &mut Svg,
+    axis: &Axis,
+    stage: &StageInterval,
+    looks: &Looks,
+    last_seen: Timestamp,
+    (y, height): (f64, f64),
+) {
     let StageInterval { queued, started, ended, failed, by_polls, .. } = stage;
-    // Both ends of a server's stage carry the same error, which is said above the drawing.
+    // Both ends of a server's stage carry the same error, which stands above the drawing.
     let (start_low, start_high) = if *by_polls { (started.low, started.high) } else { (started.at, started.at) };
     let (end_low, end_high) = match ended {
         Some(ended) if *by_polls => (ended.low, ended.high),
         Some(ended) => (ended.at, ended.at),
-        None => (heard.max(start_high), heard.max(start_high)),
+        None => (last_seen.max(start_high), last_seen.max(start_high)),
     };
     if let Some(queued) = queued {
         let (from, to) = (axis.at(if *by_polls { queued.high } else { queued.at }), axis.at(start_low));
@@ -222,9 +231,9 @@ fn piece(svg: &mut Svg, axis: &Axis, stage: &StageInterval, looks: &Looks, heard
     }
     let (from, to) = (axis.at(start_high), axis.at(end_low));
     if to >= from {
-        svg.rect(&marks::work(looks.work), (from, y), (to - from, height));
-        if height > 10.0 && marks::fits(&stage.stage, to - from) {
-            marks::name(svg, looks.work, (from + 3.0, y + height - 3.5), &stage.stage);
+        svg.rect(&looks::work(looks.work), (from, y), (to - from, height));
+        if height > 10.0 && looks::fits(&stage.stage, to - from) {
+            looks::name(svg, looks.work, (from + 3.0, y + height - 3.5), &stage.stage);
         }
         let edge = if *failed { Some("bad-edge") } else { looks.edge.filter(|_| ended.is_none()) };
         if let Some(edge) = edge {
@@ -240,9 +249,9 @@ fn uncertain(svg: &mut Svg, axis: &Axis, (low, high): (Timestamp, Timestamp), (y
     }
 }
 
-/// Which lane each stage has, of how many where it stands: stages that overlap share the height of the row.
-fn lanes<'a>(stages: &[&'a StageInterval], heard: Timestamp) -> Vec<(&'a StageInterval, usize, usize)> {
-    let begin = |stage: &StageInterval| extent(stage, heard).0;
+/// The lane of each stage, and the number of lanes there: stages that overlap share the height of the row.
+fn lanes<'a>(stages: &[&'a StageInterval], last_seen: Timestamp) -> Vec<(&'a StageInterval, usize, usize)> {
+    let begin = |stage: &StageInterval| extent(stage, last_seen).0;
     let mut order = stages.to_vec();
     order.sort_by_key(|stage| begin(stage));
     let mut found = Vec::with_capacity(order.len());
@@ -257,7 +266,7 @@ fn lanes<'a>(stages: &[&'a StageInterval], heard: Timestamp) -> Vec<(&'a StageIn
             ends.push(Timestamp::from_micros(i64::MIN));
             ends.len() - 1
         });
-        ends[lane] = extent(stage, heard).1;
+        ends[lane] = extent(stage, last_seen).1;
         cluster.push((stage, lane));
     }
     let lanes = ends.len();
@@ -291,9 +300,9 @@ mod tests {
     fn the_rail_shows_where_no_stage_is_known() {
         let (a, b) = (placed("a", 10, 15, 20), placed("b", 30, 35, 50));
         let at = Timestamp::from_micros;
-        let track = JobTimeline { submitted: at(5), ended: None, heard: at(60), stages: vec![], elsewhere: 0 };
-        assert_eq!(uncovered(&track, &[&b, &a]), [(at(5), at(10)), (at(20), at(30)), (at(50), at(60))]);
-        assert_eq!(uncovered(&track, &[]), [(at(5), at(60))]);
+        let timeline = JobTimeline { submitted: at(5), ended: None, heard: at(60), stages: vec![], elsewhere: 0 };
+        assert_eq!(uncovered(&timeline, &[&b, &a]), [(at(5), at(10)), (at(20), at(30)), (at(50), at(60))]);
+        assert_eq!(uncovered(&timeline, &[]), [(at(5), at(60))]);
     }
 
     #[test]

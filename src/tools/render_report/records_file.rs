@@ -1,4 +1,4 @@
-//! `records.ndjson` while it is written: whole lines only, by one writer at a time, and what the disk has no room for is kept.
+//! `records.ndjson` while it is written: whole lines only, by one writer at a time. Lines that the disk has no room for are kept.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -6,39 +6,39 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::intake::{self, Intake, RECORDS};
+use super::run_dir::{self, RECORDS};
 use crate::cli::{Console, Exit, Failure, Outcome};
 use crate::ndjson::Line;
 use crate::record::{Fold, Record};
 
-/// What a torn line begins with once it was found: no `{`, so that readers pass over it and its text is still there.
+/// The prefix of a torn line once it was found: readers pass over a line without `{` at its start, and its text is still there.
 const TORN: &[u8] = b"torn: ";
 
 /// The stream on disk.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct RecordsFile {
     file: File,
     path: PathBuf,
-    /// How many bytes of whole lines there are.
+    /// The length of the whole lines, in bytes.
     whole: u64,
-    /// Bytes behind them: a line that lacks at least its end, for its writer died.
+    /// The bytes behind them: a line without its end, whose writer died.
     torn: Vec<u8>,
-    /// Lines that could not be written yet, in their order.
+    /// Lines that could not be written yet, in order.
     waiting: Vec<Line>,
     /// The directories that were made for it, the innermost first.
     made: Vec<PathBuf>,
-    /// With --append: the lines that are there and are no records of a kind that we know.
-    others: Option<HashSet<String>>,
+    /// With --append: the lines of the file that are no records of a known kind.
+    other_lines: Option<HashSet<String>>,
 }
 
-impl Ledger {
-    /// Makes the directory `out` for a new scenario and its `records.ndjson`. What holds a scenario already is refused.
+impl RecordsFile {
+    /// Makes the directory `out` for a new scenario and its `records.ndjson`. A directory that holds a scenario is refused.
     pub(super) fn create(out: &Path) -> Result<Self, Failure> {
         let failed = |error: &io::Error| Failure::io(&out.display().to_string(), error);
         let missing = |place: &&Path| !place.as_os_str().is_empty() && place.symlink_metadata().is_err();
         let made: Vec<PathBuf> = out.ancestors().take_while(missing).map(Path::to_owned).collect();
         fs::create_dir_all(out).map_err(|error| failed(&error))?;
-        refuse_taken(out)?;
+        refuse_existing(out)?;
         let path = out.join(RECORDS);
         let opened = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = opened.map_err(|error| match error.kind() {
@@ -46,37 +46,36 @@ impl Ledger {
             _ => Failure::io(&path.display().to_string(), &error),
         })?;
         lock(&file, &path)?;
-        Ok(Self { file, path, whole: 0, torn: Vec::new(), waiting: Vec::new(), made, others: None })
+        Ok(Self { file, path, whole: 0, torn: Vec::new(), waiting: Vec::new(), made, other_lines: None })
     }
 
-    /// Opens the `records.ndjson` of `out` to be added to, and reads what it holds.
-    pub(super) fn open(out: &Path, console: &Console) -> Result<(Self, Intake), Failure> {
+    /// Opens the `records.ndjson` of `out` to be added to, and gives its lines to `read`, which returns those that are no records
+    /// of a known kind.
+    pub(super) fn open<T>(
+        out: &Path,
+        read: impl FnOnce(File, &str) -> Result<(T, HashSet<String>), Failure>,
+    ) -> Result<(Self, T), Failure> {
         let path = out.join(RECORDS);
         let name = path.display().to_string();
         let failed = |error: io::Error| Failure::io(&name, &error);
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
         lock(&file, &path)?;
-        let mut others = HashSet::new();
-        let again = file.try_clone().map_err(failed)?;
-        let mut other = |text| {
-            others.insert(text);
-        };
-        let intake = intake::read(again, &name, console, &mut other)?;
+        let (input, other_lines) = read(file.try_clone().map_err(failed)?, &name)?;
         let (whole, torn) = tail(&mut file).map_err(failed)?;
-        let ledger = Self { file, path, whole, torn, waiting: Vec::new(), made: Vec::new(), others: Some(others) };
-        Ok((ledger, intake))
+        let other_lines = Some(other_lines);
+        Ok((Self { file, path, whole, torn, waiting: Vec::new(), made: Vec::new(), other_lines }, input))
     }
 
-    /// Whether `line` need not be added, for it stands there already and is still the last word, which `fold` has.
+    /// Returns true if `line` stands in the file already and is still the last word, which `fold` has.
     pub(super) fn holds(&self, line: &Line, fold: &Fold) -> bool {
-        match (&self.others, line) {
+        match (&self.other_lines, line) {
             (None, _) => false,
             (Some(_), Line::Record(record)) => fold.get(record.key()).map(Record::text) == Some(record.text()),
-            (Some(others), Line::Other(text)) => others.contains(text),
+            (Some(other_lines), Line::Other(text)) => other_lines.contains(text),
         }
     }
 
-    /// Adds `line`, or keeps it until there is room. That there is none is said once.
+    /// Adds `line`, or keeps it until there is room. A full disk is reported once.
     pub(super) fn add(&mut self, line: &Line, console: &Console) {
         let had_room = self.waiting.is_empty();
         self.waiting.push(line.clone());
@@ -90,7 +89,7 @@ impl Ledger {
         }
     }
 
-    /// Writes what waits.
+    /// Writes the waiting lines.
     fn write(&mut self) -> io::Result<()> {
         if !self.torn.is_empty() {
             let whole = std::str::from_utf8(&self.torn).is_ok_and(|text| Record::parse(text).is_ok());
@@ -114,7 +113,7 @@ impl Ledger {
         outcome
     }
 
-    /// Tries once more to write what waits, and gives what could not be written.
+    /// Tries once more to write the waiting lines, and returns those that could not be written.
     pub(super) fn close(mut self, console: &Console) -> Vec<Line> {
         if !self.waiting.is_empty() && self.write().is_err() {
             console.say(&format!("{} lines could not be written: they go to stdout", self.waiting.len()));
@@ -122,10 +121,10 @@ impl Ledger {
         self.waiting
     }
 
-    /// Leaves things as they were found, for not one record came.
-    pub(super) fn forget(self, console: &Console) -> Outcome {
+    /// Leaves things as they were found, because not one record came.
+    pub(super) fn discard(self, console: &Console) -> Outcome {
         let out = self.path.parent().unwrap_or(Path::new("")).display();
-        if self.others.is_some() {
+        if self.other_lines.is_some() {
             console.say(&format!("not one record came in, so {out} stays as it is"));
             return Ok(Exit::Incomplete);
         }
@@ -134,7 +133,7 @@ impl Ledger {
         for directory in &self.made {
             match fs::remove_dir(directory) {
                 Ok(()) => {}
-                // Somebody else has put something there meanwhile.
+                // Another program has put something there meanwhile.
                 Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => break,
                 Err(error) => return Err(failed(directory, &error)),
             }
@@ -144,19 +143,18 @@ impl Ledger {
     }
 }
 
-/// Whether the `records.ndjson` of `out` could be made, or be added to, as far as can be told without doing it.
+/// Checks, without doing it, that the `records.ndjson` of `out` can be made or added to.
 pub(super) fn check(out: &Path, create: bool) -> Result<(), Failure> {
     if create {
-        refuse_taken(out)?;
+        refuse_existing(out)?;
     }
     let there = out.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
-    super::files::check_writable(there)
+    run_dir::check_writable(there)
 }
 
-/// What holds a scenario already is refused.
-fn refuse_taken(out: &Path) -> Result<(), Failure> {
-    let taken = super::files::OURS.iter().find(|name| out.join(name).symlink_metadata().is_ok());
-    taken.map_or(Ok(()), |name| Err(occupied(out, name)))
+/// Refuses a directory that holds a scenario already.
+fn refuse_existing(out: &Path) -> Result<(), Failure> {
+    run_dir::existing_file(out).map_or(Ok(()), |name| Err(occupied(out, name)))
 }
 
 fn occupied(out: &Path, name: &str) -> Failure {
@@ -178,7 +176,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// How long the lines of `file` are that have an end, and what stands behind them.
+/// The length of the lines of `file` that have an end, and the bytes behind them.
 fn tail(file: &mut File) -> io::Result<(u64, Vec<u8>)> {
     const STEP: u64 = 64 * 1024;
     let length = file.seek(SeekFrom::End(0))?;

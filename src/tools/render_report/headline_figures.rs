@@ -1,9 +1,9 @@
-//! The headline figures in words, as the page and the summary on the terminal both say them. The names
-//! in them are anybody's: each is made safe by the function that the caller gives.
+//! The headline figures in words, for the pages and for the summary on the terminal.
 
 use std::cmp::Reverse;
 
 use super::captures::{CaptureKind, Captures, RowResult};
+use super::evaluation::Evaluation;
 use crate::escape::start;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
@@ -12,34 +12,32 @@ use crate::figures::{Figures, counted, jobs, listed};
 use crate::record::{Criterion, Report, Verdict};
 use crate::statistics::Bounds;
 use crate::units;
-pub(super) use crate::units::decimal;
+use crate::units::decimal;
 
-/// How many characters of what was seen of a criterion its line shows.
-const SEEN: usize = 160;
+/// The longest part of an actual value, in characters, that the line of a criterion shows.
+const ACTUAL: usize = 160;
 
-/// Makes a name safe for where it will be shown.
-pub(super) type Safe = fn(&str) -> String;
-
-/// The figures that the first screen shows, each with its label.
-pub(super) fn facts(figures: &Figures, captures: &Captures, safe: Safe) -> Vec<(&'static str, String)> {
+/// The headline figures, each with its label.
+pub(super) fn headline_figures(evaluation: &Evaluation) -> Vec<(&'static str, String)> {
+    let Evaluation { figures, captures, .. } = evaluation;
     if captures.alone {
-        return of_window(captures);
+        return window_figures(captures);
     }
-    let mut facts = vec![
+    let mut lines = vec![
         ("Load", load(&figures.load)),
         ("Throughput", throughput(&figures.load)),
         ("End to end", end_to_end(figures)),
-        ("Limiting stage", limiting(figures, safe)),
+        ("Limiting stage", limiting(figures)),
         ("Success rate", success(figures)),
     ];
     if let Some(resumed) = &figures.resumed {
-        facts.insert(1, ("Resumed", resumed.text()));
+        lines.insert(1, ("Resumed", resumed.text()));
     }
-    facts.extend(warmup(&figures.tally.warmups).map(|text| ("Warm-up", text)));
-    facts
+    lines.extend(warmup(&figures.tally.warmups).map(|text| ("Warm-up", text)));
+    lines
 }
 
-/// How the jobs ended that ran before the counted ones.
+/// The ends of the jobs that ran before the counted ones.
 fn warmup(entries: &[JobEntry]) -> Option<String> {
     let ended = Outcome::ALL.into_iter().filter_map(|outcome| {
         let count = entries.iter().filter(|entry| entry.outcome == outcome).count();
@@ -50,8 +48,8 @@ fn warmup(entries: &[JobEntry]) -> Option<String> {
     (!entries.is_empty()).then(|| format!("{jobs} before the counted ones: {ended}; left out of every figure"))
 }
 
-/// A figure's text as what it says first and what follows: `197 jobs/min` and `12 succeeded in 3.65 s, …`.
-pub(super) fn lead(text: &str) -> (&str, &str) {
+/// The text of a figure, split into its headline and the detail: `197 jobs/min` and `12 succeeded in 3.65 s, …`.
+pub(super) fn split_headline(text: &str) -> (&str, &str) {
     let cuts = [": ", ", ", "; "].into_iter().filter_map(|between| text.find(between));
     match cuts.min() {
         Some(cut) => (&text[..cut], &text[cut + 2..]),
@@ -59,8 +57,8 @@ pub(super) fn lead(text: &str) -> (&str, &str) {
     }
 }
 
-/// What there is to say of a window without jobs.
-fn of_window(captures: &Captures) -> Vec<(&'static str, String)> {
+/// The figures of a window without jobs.
+fn window_figures(captures: &Captures) -> Vec<(&'static str, String)> {
     let window = captures.window.map_or_else(
         || "not known: no capture tells it".to_owned(),
         |window| format!("{} to {}, {}", window.start, window.end, units::seconds(window.end.since(window.start))),
@@ -72,7 +70,7 @@ fn of_window(captures: &Captures) -> Vec<(&'static str, String)> {
     vec![("Window", window), ("Captures", format!("{whole} of {} came whole: {asked}", captures.rows.len()))]
 }
 
-/// What a page is of that has no run to name.
+/// The origin of a page that has no run to name.
 pub(super) fn origin(captures: &Captures) -> Vec<String> {
     if !captures.alone {
         return vec!["records without a run's id".to_owned()];
@@ -124,7 +122,7 @@ fn load(load: &Load) -> String {
     }
 }
 
-/// Of the jobs that were asked for; how many have no known end stands with it.
+/// The success rate of the jobs that were asked for, with the number of those that have no known end.
 fn success(figures: &Figures) -> String {
     let sums = &figures.tally.conservation;
     match (figures.success, &figures.tally.uncertain) {
@@ -146,7 +144,7 @@ fn throughput(load: &Load) -> String {
     let text = format!(
         "{} jobs/min{}: {} succeeded in {}, from the first submission to the last end",
         decimal(rate),
-        apart(rate, within),
+        error(rate, within),
         load.succeeded,
         units::seconds(window)
     );
@@ -156,8 +154,8 @@ fn throughput(load: &Load) -> String {
     }
 }
 
-/// How far the truth may lie from a rate, with the rate's own decimals: ` (+4 / −6)`; nothing where that shows nothing.
-fn apart(rate: f64, Bounds { low, high }: Bounds) -> String {
+/// The error of a rate with the rate's own decimals: ` (+4 / −6)`; nothing where that shows nothing.
+fn error(rate: f64, Bounds { low, high }: Bounds) -> String {
     if !high.is_finite() {
         return if low > 0.0 { format!(" (at least {})", decimal(low)) } else { " (without known bounds)".to_owned() };
     }
@@ -180,14 +178,14 @@ fn end_to_end(figures: &Figures) -> String {
     }
 }
 
-fn limiting(figures: &Figures, safe: Safe) -> String {
+fn limiting(figures: &Figures) -> String {
     match &figures.limiting {
-        Some(limiting) => format!("{}: {}", safe(&limiting.stage), limiting.text(safe)),
+        Some(limiting) => format!("{}: {}", limiting.stage, limiting.text()),
         None => "not known: no stage has times".to_owned(),
     }
 }
 
-/// How a verdict is marked.
+/// The mark of a verdict.
 pub(super) const fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "✓",
@@ -196,24 +194,24 @@ pub(super) const fn mark(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The criteria in a line each, worst first: the verdict, the criterion and what was seen, not yet made safe. None where
-/// the cause of the verdict has said it all.
-pub(super) fn strip(report: &Report) -> Vec<(Verdict, &str, String)> {
+/// The criteria in a line each, worst first: the verdict, the criterion, the actual value. Empty where the cause of the verdict says
+/// the same.
+pub(super) fn criteria_lines(report: &Report) -> Vec<(Verdict, &str, String)> {
     let criteria = &report.status.criteria;
-    let compared = criteria.iter().any(|one| one.name.contains(['<', '>']));
-    if criteria.len() < 2 || !compared && criteria.iter().all(|one| one.verdict == Verdict::Passed) {
+    let compared = criteria.iter().any(|criterion| criterion.name.contains(['<', '>']));
+    if criteria.len() < 2 || !compared && criteria.iter().all(|criterion| criterion.verdict == Verdict::Passed) {
         return Vec::new();
     }
-    let line = |one: &'_ Criterion| start(&one.actual, SEEN);
-    let mut lines: Vec<_> = criteria.iter().map(|one| (one.verdict, one.name.as_str(), line(one))).collect();
+    let line = |it: &'_ Criterion| start(&it.actual, ACTUAL);
+    let mut lines: Vec<_> = criteria.iter().map(|it| (it.verdict, it.name.as_str(), line(it))).collect();
     lines.sort_by_key(|(verdict, ..)| Reverse(*verdict));
     lines
 }
 
-/// Who is not among those that succeeded: `failed: a, b; lost: c`. None where all are.
-pub(super) fn others(figures: &Figures, safe: Safe) -> Option<String> {
+/// The jobs that did not succeed: `failed: a, b; lost: c`. None where all did.
+pub(super) fn unsuccessful_jobs(figures: &Figures) -> Option<String> {
     let parts = Outcome::ALL[1..].iter().filter_map(|outcome| {
-        let names: Vec<String> = figures.tally.with(*outcome).map(|entry| safe(&entry.name)).collect();
+        let names: Vec<String> = figures.tally.with(*outcome).map(|entry| entry.name.clone()).collect();
         (!names.is_empty()).then(|| format!("{outcome}: {}", listed(&names)))
     });
     let parts: Vec<String> = parts.collect();

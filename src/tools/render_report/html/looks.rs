@@ -1,17 +1,17 @@
-//! What stages look like in every drawing of a page: bars, waits, points, and names upon bars.
+//! The looks of stages in every drawing of a page: bars, waits, points, and names on bars.
 
-use super::Scene;
-use crate::html::document::{HUES, LOOKS};
+use crate::html::shell::{HUES, LOOKS};
 use crate::html::svg::{Anchor, Svg};
+use crate::tools::render_report::exporters::Scene;
 
-/// How wide a character of a name upon a bar is at the most.
+/// The greatest width of a character of a name on a bar.
 const CHARACTER: f64 = 6.2;
-/// The height of the ground below such a name, and how far above its baseline that begins.
+/// The height of the ground below such a name, and its distance above the baseline.
 const GROUND: (f64, f64) = (12.0, 9.5);
 
-/// Which look a stage has: the stages in their order have one each, and after the last the first comes again.
+/// The look of a stage. The stages have one each in their order; after the last look the first comes again.
 pub(super) fn look(scene: &Scene<'_>, stage: &str) -> usize {
-    scene.figures.stages.iter().position(|held| held.name == stage).unwrap_or_default() % LOOKS
+    scene.evaluation.figures.stages.iter().position(|held| held.name == stage).unwrap_or_default() % LOOKS
 }
 
 /// The class of work in a stage.
@@ -25,9 +25,9 @@ pub(super) fn wait(scene: &Scene<'_>, stage: &str) -> String {
     format!("wait-{}{limits}", look(scene, stage))
 }
 
-/// Whether this is the stage that limits.
+/// Returns true for the limiting stage.
 pub(super) fn limits(scene: &Scene<'_>, stage: &str) -> bool {
-    scene.figures.limiting.as_ref().is_some_and(|limiting| limiting.stage == stage)
+    scene.evaluation.figures.limiting.as_ref().is_some_and(|limiting| limiting.stage == stage)
 }
 
 /// The class of points of a shape. They are too small for stripes: where bars have them, points have an edge.
@@ -36,24 +36,24 @@ pub(super) fn point(shape: &str, look: usize) -> String {
     format!("{shape} hue-{}{second}", look % HUES)
 }
 
-/// Whether a name fits into so many pixels of a bar.
+/// Returns true if a name fits into this width of a bar.
 pub(super) fn fits(name: &str, pixels: f64) -> bool {
     width(name) + 6.0 <= pixels
 }
 
-/// How wide a name is drawn at the most.
+/// The greatest width of a name.
 pub(super) fn width(name: &str) -> f64 {
     name.chars().count() as f64 * CHARACTER
 }
 
-/// A name upon a bar of work with this look.
+/// Writes a name on a bar of work with this look.
 pub(super) fn name(svg: &mut Svg, look: usize, at: (f64, f64), name: &str) {
     let ground = (look >= HUES).then(|| work(look % HUES));
-    upon(svg, ground.as_deref(), at, name);
+    name_on(svg, ground.as_deref(), at, name);
 }
 
-/// A name upon a bar. Where that has stripes, `ground` is a class of one plain colour to stand on.
-pub(super) fn upon(svg: &mut Svg, ground: Option<&str>, (x, y): (f64, f64), name: &str) {
+/// Writes a name on a bar. Where that has stripes, `ground` is a class of one plain colour to stand on.
+pub(super) fn name_on(svg: &mut Svg, ground: Option<&str>, (x, y): (f64, f64), name: &str) {
     if let Some(ground) = ground {
         svg.rect(ground, (x - 2.0, y - GROUND.1), (width(name) + 3.0, GROUND.0));
     }

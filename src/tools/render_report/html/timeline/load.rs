@@ -1,4 +1,4 @@
-//! What stands above the jobs on the timeline: how many were in flight, how deep the queues were.
+//! The load above the jobs on the timeline: jobs in flight and queue depths.
 
 use super::{Axis, LEFT, RIGHT, fitted};
 use crate::figures::load::Load;
@@ -10,12 +10,12 @@ use crate::tools::render_report::sampled::{Queue, Sampled};
 /// Heights of the parts.
 const FLIGHT: f64 = 48.0;
 const QUEUE: f64 = 20.0;
-/// How many queues are drawn.
+/// The number of queues that are drawn.
 const QUEUES: usize = 12;
-/// Samples further apart than this many usual distances have a gap between them.
+/// Samples further apart than this multiple of the usual distance have a gap between them.
 const GAP: f64 = 3.0;
 
-/// Each of these draws from `top` on and gives where it ended.
+/// Draws the jobs in flight from `top` on, and returns where they end.
 pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f64 {
     let asked = load.asked.concurrency.unwrap_or_default();
     let high = load.peak.max(asked).max(1) as f64;
@@ -45,7 +45,7 @@ pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f6
 }
 
 /// The samples of a queue as far as they lie on the axis, in stretches without gaps.
-fn drawn(queue: &Queue, axis: &Axis) -> Vec<steps::Stretch> {
+fn stretches_on_axis(queue: &Queue, axis: &Axis) -> Vec<steps::Stretch> {
     let zero = axis.zero.seconds();
     let samples: Vec<(f64, f64)> = queue.samples.iter().map(|(at, value)| (at - zero, *value)).collect();
     let mut distances: Vec<f64> = samples.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
@@ -55,18 +55,19 @@ fn drawn(queue: &Queue, axis: &Axis) -> Vec<steps::Stretch> {
     parts.iter().map(|part| steps::clipped(part, axis.x.ends())).filter(|part| !part.is_empty()).collect()
 }
 
-fn top_of(parts: &[steps::Stretch]) -> f64 {
+fn highest_of(parts: &[steps::Stretch]) -> f64 {
     parts.iter().flatten().map(|point| point.1).fold(0.0, f64::max)
 }
 
+/// Draws the queue depths from `top` on, and returns where they end.
 pub(super) fn queues(svg: &mut Svg, axis: &Axis, sampled: &Sampled, top: f64) -> f64 {
     let filled: Vec<(&Queue, Vec<steps::Stretch>, f64)> = sampled
         .queues
         .iter()
         .take(QUEUES)
         .map(|queue| {
-            let parts = drawn(queue, axis);
-            let high = top_of(&parts);
+            let parts = stretches_on_axis(queue, axis);
+            let high = highest_of(&parts);
             (queue, parts, high)
         })
         .filter(|(_, _, high)| *high > 0.0)
@@ -93,7 +94,7 @@ pub(super) fn queues(svg: &mut Svg, axis: &Axis, sampled: &Sampled, top: f64) ->
     base - QUEUE + 14.0
 }
 
-/// What the lines of the queues rest on.
+/// The note on the lines of the queues.
 pub(super) fn queue_note(sampled: &Sampled) -> String {
     if sampled.queues.is_empty() {
         return "How deep the queues were was not captured.".to_owned();

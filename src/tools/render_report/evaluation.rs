@@ -1,0 +1,101 @@
+//! The evaluation of a run: its figures, its captures, its criteria, and the Report record that they make.
+
+use std::path::Path;
+
+use super::captures::{self, Captures};
+use super::criteria::{self, Evidence};
+use super::input::Input;
+use super::observed::Observed;
+use crate::figures::Figures;
+use crate::record::{Fold, Metadata, Report, ReportSpec, ReportStatus, Run, RunSpec};
+
+/// Everything that follows from the records, and from the files in the directory that they name.
+pub(super) struct Evaluation {
+    /// The Report record, without its list of files.
+    pub(super) report: Report,
+    pub(super) figures: Figures,
+    pub(super) captures: Captures,
+    pub(super) observed: Observed,
+}
+
+impl Evaluation {
+    /// Evaluates the records of `input`; `asked` overrides the criteria that the Runs name.
+    pub(super) fn new(input: &Input, asked: &RunSpec, out: &Path) -> Self {
+        Self::with_fold(&input.fold, input, asked, out)
+    }
+
+    /// The same with these records in place of those of `input`.
+    pub(super) fn with_fold(fold: &Fold, input: &Input, asked: &RunSpec, out: &Path) -> Self {
+        let captures = captures::captures(fold);
+        let spec = criteria_of(asked, fold, captures.alone);
+        let mut figures = Figures::compute_resumed(fold, spec.subset, &input.given_up);
+        if captures.alone {
+            // Without jobs there is nothing to doubt about them.
+            figures.doubts.clear();
+        }
+        let observed = Observed::read(fold, &figures, &captures, out);
+        let judgement = criteria::judge(&spec.expect, &Evidence::new(fold, &figures, &observed, &captures));
+        let report = Report {
+            metadata: metadata(&figures, captures.alone),
+            spec,
+            status: ReportStatus {
+                verdict: judgement.verdict,
+                cause: judgement.cause,
+                criteria: judgement.criteria,
+                conservation: figures.tally.conservation,
+                figures: figures.by_name().into_iter().chain(observed.by_name(&captures)).collect(),
+                limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
+                doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
+                files: Vec::new(),
+            },
+        };
+        Self { report, figures, captures, observed }
+    }
+
+    /// The name of the run, for headings.
+    pub(super) fn title(&self) -> String {
+        let run = self.figures.tally.runs().next();
+        let scenario =
+            run.and_then(|run| run.spec.scenario.clone().or_else(|| run.metadata.labels.get("scenario").cloned()));
+        let name = scenario.unwrap_or_else(|| self.report.metadata.name.clone());
+        match self.report.metadata.labels.get("level") {
+            Some(level) => format!("{name}, level {level}"),
+            None => name,
+        }
+    }
+}
+
+/// The criteria to judge by: those of the command line, or else those that the Runs name.
+fn criteria_of(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec {
+    let mut expect = asked.expect.clone().unwrap_or_default();
+    let runs: Vec<Run> = fold.runs().collect();
+    if expect.is_empty() {
+        for name in runs.iter().filter_map(|run| run.spec.expect.as_ref()).flatten() {
+            if !expect.contains(name) {
+                expect.push(name.clone());
+            }
+        }
+    }
+    if expect.is_empty() {
+        expect.push(if captures_alone { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());
+    }
+    ReportSpec { expect, subset: asked.subset || runs.iter().any(|run| run.spec.subset) }
+}
+
+/// The Run's own name and labels; of several shards, those that they have in common.
+fn metadata(figures: &Figures, captures_alone: bool) -> Metadata {
+    let runs: Vec<&Run> = figures.tally.runs().collect();
+    let Some((first, others)) = runs.split_first() else {
+        let run = figures.tally.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
+        let name = if captures_alone { "capture" } else { "report" };
+        return Metadata { name: name.to_owned(), run, ..Metadata::default() };
+    };
+    let mut metadata = first.metadata.clone();
+    if !others.is_empty() {
+        let names = [&first.spec.prefix, &first.spec.scenario, &Some(first.metadata.run.clone())];
+        let name = names.into_iter().flatten().find(|name| !name.is_empty());
+        metadata.name = name.cloned().unwrap_or_else(|| "report".to_owned());
+        metadata.labels.retain(|label, value| others.iter().all(|run| run.metadata.labels.get(label) == Some(value)));
+    }
+    metadata
+}

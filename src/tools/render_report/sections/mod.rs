@@ -1,0 +1,285 @@
+//! The sections of a report, for `report.md` and `report.html` alike.
+
+mod captured;
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::headline_figures::{criteria_lines, mark};
+use super::run_dir;
+use crate::escape;
+use crate::figures::distribution::{Distribution, Measured};
+use crate::figures::outcome::Outcome;
+use crate::figures::tally::JobEntry;
+use crate::figures::{Figures, listed};
+use crate::markup::{Content, Format, Inline, NO_VALUE};
+use crate::record::{Idle, Reason, Report, Run, Verdict};
+use crate::units;
+pub(super) use captured::{captures, counting, durations, gpu, queues, waits};
+
+/// The number of jobs, captures or files that a page lists; the files beside it have them all.
+const LISTED: usize = 50;
+/// The number of jobs that the page in HTML lists, where rows are folded and can be searched.
+pub(super) const LISTED_IN_HTML: usize = 500;
+/// The number of failures in the summary.
+const FAILURES: usize = 5;
+/// The longest part of a message, in characters, that a cell shows.
+const MESSAGE: usize = 160;
+/// The longest bar of the load over time, in characters.
+const BAR: f64 = 40.0;
+
+/// The criteria in a line each, where there is more to say than the cause of the verdict.
+pub(super) fn criteria_list(page: &mut Content, report: &Report) {
+    for (verdict, name, actual) in criteria_lines(report) {
+        page.item(Inline::from(format!("{} ", mark(verdict))).then(Inline::strong(name)).then(format!(": {actual}")));
+    }
+}
+
+/// A cell for a figure or a text that may be missing.
+fn cell(value: Option<impl Into<Inline>>) -> Inline {
+    value.map_or_else(|| NO_VALUE.into(), Into::into)
+}
+
+/// The first failures, if any.
+pub(super) fn failures(page: &mut Content, figures: &Figures) {
+    // A job of unknown fate is no failure yet, but the reader asks why.
+    let is_failure = |entry: &&JobEntry| entry.outcome.is_bad() || entry.outcome == Outcome::Unknown;
+    let bad: Vec<&JobEntry> = figures.tally.entries.iter().filter(is_failure).collect();
+    if bad.is_empty() {
+        return;
+    }
+    page.heading("First failures");
+    let rows = bad.iter().take(FAILURES).map(|entry| {
+        vec![
+            entry.name.as_str().into(),
+            entry.outcome.to_string().into(),
+            cell(entry.failed_stage()),
+            cell(entry.reason.as_ref().map(Reason::as_str)),
+            cell(entry.message.as_deref().map(|message| escape::start(message, MESSAGE))),
+        ]
+    });
+    page.table(["Job", "Ended", "Stage", "Reason", "Message"], rows);
+    if bad.len() > FAILURES {
+        page.paragraph(more_in(format!("{} more are in ", bad.len() - FAILURES), run_dir::JOBS_CSV));
+    }
+}
+
+/// The criteria with what was expected and what was seen.
+pub(super) fn criteria(page: &mut Content, report: &Report) {
+    page.heading("Criteria");
+    let rows = report.status.criteria.iter().map(|criterion| {
+        let jobs = listed(&criterion.jobs);
+        vec![
+            criterion.name.as_str().into(),
+            Inline::strong(criterion.verdict.to_string()),
+            criterion.expected.as_str().into(),
+            criterion.actual.as_str().into(),
+            cell((!jobs.is_empty()).then_some(jobs)),
+        ]
+    });
+    page.table(["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way"], rows);
+    if report.status.verdict == Verdict::Incomplete {
+        page.paragraph("Incomplete is not a pass: nothing is known to be wrong, and something is not known.");
+    }
+}
+
+/// The distributions of wait and work in each stage.
+pub(super) fn stages(page: &mut Content, figures: &Figures) {
+    let seen = figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some());
+    let rows: Vec<Vec<Inline>> = seen
+        .flat_map(|stage| {
+            [("wait", stage.wait), ("work", stage.work)].into_iter().filter_map(|(part, of)| {
+                let of = of?;
+                let mut row: Vec<Inline> = vec![stage.name.as_str().into(), part.into()];
+                row.extend(distribution(&of));
+                row.push(stage.times_from().into());
+                Some(row)
+            })
+        })
+        .collect();
+    page.heading("Stages");
+    if rows.is_empty() {
+        page.paragraph("No stage has times: the target gave none, and polls saw none begin and end.");
+        return;
+    }
+    page.table(["Stage", "Part", "Count>", "Mean>", "p50>", "Max>", "p95>", "p99>", "Mean's error>", "Times"], rows);
+    page.paragraph("p95 needs 20 samples and p99 needs 100; a dash means too few.");
+}
+
+fn distribution(of: &Distribution) -> Vec<Inline> {
+    let seconds = |measured: Option<Measured>| cell(measured.map(|measured| units::seconds(measured.seconds)));
+    vec![
+        of.count.to_string().into(),
+        seconds(Some(of.mean)),
+        seconds(Some(of.p50)),
+        seconds(Some(of.max)),
+        seconds(of.p95),
+        seconds(of.p99),
+        if of.mean.error() < 5e-7 { "none".into() } else { format!("± {}", units::seconds(of.mean.error())).into() },
+    ]
+}
+
+/// The jobs, worst first: those that failed, those whose end is not known, then the slowest.
+pub(super) fn worst_first(figures: &Figures) -> Vec<&JobEntry> {
+    let mut jobs: Vec<&JobEntry> = figures.tally.entries.iter().collect();
+    jobs.sort_by_cached_key(|entry| {
+        let group = match entry.outcome {
+            outcome if outcome.is_bad() => 0,
+            Outcome::Succeeded => 2,
+            _ => 1,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+        let slowness = entry.times.end_to_end.map(|whole| (whole.seconds * 1e6) as i64);
+        (group, if group == 2 { Reverse(slowness) } else { Reverse(None) })
+    });
+    jobs
+}
+
+/// A row per job.
+pub(super) fn jobs(page: &mut Content, figures: &Figures) {
+    let jobs = worst_first(figures);
+    page.heading("Jobs");
+    if jobs.is_empty() {
+        page.paragraph("None.");
+        return;
+    }
+    let limit = if page.format() == Format::Markdown { LISTED } else { LISTED_IN_HTML };
+    let rows = jobs.iter().take(limit).map(|entry| {
+        let measured = |part: Option<Measured>| cell(part.map(Measured::text));
+        let polls = entry.job.as_ref().and_then(|job| job.status.polls);
+        vec![
+            entry.name.as_str().into(),
+            entry.outcome.to_string().into(),
+            cell(entry.times.submit_seconds.map(units::seconds)),
+            measured(entry.times.queue),
+            measured(entry.times.run),
+            measured(entry.times.end_to_end),
+            cell(polls.map(|polls| polls.sent.to_string())),
+            cell(entry.reason.as_ref().map(Reason::as_str)),
+        ]
+    });
+    page.table(["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason"], rows);
+    let order = match jobs.len().saturating_sub(limit) {
+        0 => Inline::from("Worst first."),
+        more => more_in(format!("Worst first; {more} more are in "), run_dir::JOBS_CSV),
+    };
+    page.paragraph(order.then(" In brackets: how far the truth may lie from the figure."));
+}
+
+/// A sentence that ends with a link to a file.
+fn more_in(sentence: String, file: &str) -> Inline {
+    Inline::from(sentence).then(Inline::link(file, file)).then(".")
+}
+
+/// The load over time as a chart in text.
+pub(super) fn concurrency(page: &mut Content, figures: &Figures) {
+    let slices = &figures.load.slices;
+    if slices.is_empty() {
+        return;
+    }
+    page.heading("Jobs in flight over time");
+    let top = slices.iter().map(|slice| slice.mean).fold(0.0, f64::max);
+    let mut chart = "UTC             mean   peak\n".to_owned();
+    for slice in slices {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the longest bar")]
+        let bar = if top > 0.0 { (slice.mean / top * BAR).round() as usize } else { 0 };
+        let line = format!("{}  {:6.1} {:6}  {}", slice.from.time_of_day(), slice.mean, slice.peak, "#".repeat(bar));
+        let _ = writeln!(chart, "{}", line.trim_end());
+    }
+    page.preformatted(chart);
+}
+
+/// The Runs with their settings.
+pub(super) fn run(page: &mut Content, figures: &Figures) {
+    let runs: Vec<&Run> = figures.tally.runs().collect();
+    if runs.is_empty() {
+        return;
+    }
+    page.heading("Run");
+    page.table(
+        ["Name", "Run", "Started (UTC)", "Target", "Profile", "Deadline>", "Target's clock is ahead by>", "Polls"],
+        runs.iter().take(LISTED).map(|run| run_row(run)),
+    );
+    for run in runs.iter().take(LISTED) {
+        if let Some(idle) = &run.status.idle {
+            page.paragraph(idle_sentence(&run.metadata.name, idle));
+        }
+        if !run.status.settings.is_empty() {
+            let settings = run.status.settings.iter().map(|(name, value)| format!("{name}={value}"));
+            let settings = listed(&settings.collect::<Vec<_>>());
+            page.paragraph(format!("The target told of its settings before {}: {settings}.", run.metadata.name));
+        }
+    }
+    let resumed: BTreeSet<_> = runs.iter().flat_map(|run| &run.status.resumed_at).collect();
+    if !resumed.is_empty() {
+        let times: Vec<String> = resumed.into_iter().map(ToString::to_string).collect();
+        page.paragraph(format!(
+            "Jobs were followed again from {} on; what ended in between is known to lie between two polls, as all ends are.",
+            listed(&times)
+        ));
+    }
+    if runs.len() > LISTED {
+        page.paragraph(more_in(format!("{} more are in ", runs.len() - LISTED), run_dir::MANIFEST));
+    }
+}
+
+fn run_row(run: &Run) -> Vec<Inline> {
+    let (spec, status) = (&run.spec, &run.status);
+    let offset = status.clock_offset.map(|offset| {
+        let (low, high) = (offset.seconds - offset.bound_seconds, offset.seconds + offset.bound_seconds);
+        Measured::within(offset.seconds, low, high).text()
+    });
+    let polls = status.polling.map(|polling| {
+        let sent = format!("{} ({} failed)", polling.sent, polling.failed);
+        match polling.late_p99_seconds {
+            Some(late) => format!("{sent}, 99 % at most {} late", units::seconds(late)),
+            None => sent,
+        }
+    });
+    vec![
+        run.metadata.name.as_str().into(),
+        run.metadata.run.as_str().into(),
+        cell(status.started_at.map(|time| time.to_string())),
+        cell(spec.target.as_deref()),
+        cell(spec.profile.as_deref()),
+        cell(spec.deadline_seconds.map(units::seconds)),
+        cell(offset),
+        cell(polls),
+    ]
+}
+
+/// The state of the target before the first job.
+fn idle_sentence(name: &str, idle: &Idle) -> String {
+    let waited = units::seconds(idle.waited_seconds);
+    match (idle.idle, &idle.busy, &idle.unseen) {
+        (Some(true), _, _) => format!("{name} began on an idle target, after {waited} of waiting for that to be seen."),
+        (Some(false), busy, _) => {
+            let busy = busy.as_deref().unwrap_or("what it had to do was not told");
+            format!("{name} began on a target that was not idle after {waited}: {busy}.")
+        }
+        (None, busy, unseen) => {
+            let why: Vec<&str> = [busy, unseen].into_iter().flatten().map(String::as_str).collect();
+            format!("Whether {name} began on an idle target is not known: {}.", why.join("; "))
+        }
+    }
+}
+
+/// The files of the run directory.
+pub(super) fn files(page: &mut Content, files: &[String]) {
+    page.heading("The files");
+    for (name, description) in run_dir::FILES {
+        if files.iter().any(|file| file == name) {
+            page.item(Inline::link(*name, *name).then(format!(": {description}")));
+        }
+    }
+    let captured: Vec<&String> =
+        files.iter().filter(|file| !run_dir::FILES.iter().any(|(name, _)| file == name)).collect();
+    for name in captured.iter().take(LISTED) {
+        page.item(Inline::from("captured: ").then(Inline::link(name.as_str(), name.as_str())));
+    }
+    if captured.len() > LISTED {
+        let more = format!("{} more that were captured are listed in ", captured.len() - LISTED);
+        page.item(Inline::from(more).then(Inline::link(run_dir::REPORT, run_dir::REPORT)));
+    }
+}
