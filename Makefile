@@ -132,8 +132,8 @@ pipe() {
 [[ -d '$(OUT)' ]] && earlier=(--earlier '$(OUT)') || earlier=()
 stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
 await-idle $(target_flags) $(prom) "$${earlier[@]}" --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
-submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' $(SUBMIT_FLAGS) "$$@" |
-poll-jobs $(target_flags) --slots "$$dir/slots" $(POLL_FLAGS) "$$@" |
+submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' --cookies "$$dir/cookies" $(SUBMIT_FLAGS) "$$@" |
+poll-jobs $(target_flags) --slots "$$dir/slots" --cookies "$$dir/cookies" $(POLL_FLAGS) "$$@" |
 $(captures) |
 render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPORT_FLAGS) "$$@"
 }
@@ -322,7 +322,7 @@ resume: build ## Follow again what RUN left without a verdict, capture and repor
 	run='$(RUN)' verdict=0 failed=0 found=
 	while read -r dir && [[ ! $$stopped ]]; do
 	  found=yes
-	  poll-jobs --resume $(target_flags) $(POLL_FLAGS) < "$$dir/records.ndjson" |
+	  poll-jobs --resume $(target_flags) --cookies "$$dir/cookies" $(POLL_FLAGS) < "$$dir/records.ndjson" |
 	  $(captures) |
 	  render-report --append --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 followed=0 || verdict=$$? followed=$${PIPESTATUS[0]}
 	  [[ $$verdict == [034] ]] || failed=$$verdict

@@ -18,6 +18,7 @@
 //! | [`ndjson`] | reading and writing lines of records |
 //! | [`cli`] | what every tool's `main` does: arguments, signals, diagnostics, exit codes |
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
+//! | [`cookies`] | the cookies of submissions, which go with the polls |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
 //! | [`health`] | the target's health check and the settings it reports |
@@ -40,6 +41,7 @@
 pub mod capture;
 pub mod cli;
 pub mod clock;
+pub mod cookies;
 pub mod escape;
 pub mod figures;
 pub mod health;

@@ -14,6 +14,7 @@ pub mod job_times;
 pub mod load;
 pub mod names;
 pub mod outcome;
+mod poll_doubts;
 pub mod resumed;
 pub mod samples;
 pub mod stage_sources;
@@ -114,6 +115,7 @@ impl Figures {
             for difference in differences(&run.metadata.labels, &run.status.settings) {
                 doubts.push(format!("{} is {difference}", run.metadata.name));
             }
+            doubts.extend(poll_doubts::failed_polls(run));
             if let Some(step) = run.status.clock_stepped_seconds {
                 let step = units::seconds(step);
                 doubts.push(format!(
@@ -178,22 +180,18 @@ impl Figures {
 
     /// What the tools flagged, and words that the profile does not name.
     fn doubt_words(&mut self) {
-        let mut flags: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        let jobs = || self.tally.entries.iter().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?)));
+        let mut doubts = poll_doubts::flagged_jobs(jobs());
         let mut words: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-        for (entry, job) in self.tally.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?))) {
-            for flag in &job.status.flags {
-                flags.entry(flag.as_str()).or_default().push(entry.name.clone());
-            }
+        for (name, job) in jobs() {
             for stage in job.status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed) {
                 let word = stage.state.as_deref().unwrap_or("nothing");
-                words.entry((&stage.name, word)).or_default().push(entry.name.clone());
+                words.entry((&stage.name, word)).or_default().push(name.to_owned());
             }
         }
-        let flags = flags.into_iter().map(|(flag, jobs)| format!("flagged {flag}: {}", listed(&jobs)));
-        let words = words.into_iter().map(|((stage, word), jobs)| {
+        doubts.extend(words.into_iter().map(|((stage, word), jobs)| {
             format!("the profile does not name the state \"{word}\" of stage {stage}: {}", listed(&jobs))
-        });
-        let mut doubts: Vec<String> = flags.chain(words).collect();
+        }));
         self.doubts.append(&mut doubts);
     }
 

@@ -3,16 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
+use super::addresses::WorkingAddresses;
+use super::tls::PinnedTls;
 use super::{ClientFactory, Connections};
 use crate::cli::Failure;
 use crate::units;
 
-/// ureq's own buffers are sixteen times this, for each connection.
+/// ureq's own output buffer is sixteen times this, for each connection.
 const BUFFER: usize = 8 * 1024;
+/// The head of an answer must fit into the input buffer: heads of up to 64 KiB are read, and longer ones recognised.
+const INPUT_BUFFER: usize = 66 * 1024;
 /// A connection that was idle for longer is not reused: common servers close theirs after 5 s, and a request sent at that
 /// moment fails through no fault of the target.
 const IDLE_AGE: Duration = Duration::from_secs(4);
@@ -42,7 +47,7 @@ pub struct HttpArgs {
     /// Send `Authorization: Bearer` with the token in the environment variable of this name
     #[arg(long, value_name = "VARIABLE")]
     pub token_env: Option<String>,
-    /// Trust the certificate authorities in this PEM file instead of the system's
+    /// Trust the certificates in this PEM file instead of the system's: authorities, or the server's own
     #[arg(long, value_name = "FILE")]
     pub cacert: Option<PathBuf>,
     /// Do not check the server's certificate
@@ -65,23 +70,22 @@ impl HttpArgs {
             .max_redirects_will_error(false)
             .proxy(None)
             .no_delay(true)
-            .input_buffer_size(BUFFER)
+            .input_buffer_size(INPUT_BUFFER)
             .output_buffer_size(BUFFER)
             .max_idle_connections(idle)
             .max_idle_connections_per_host(idle)
             .max_idle_age(IDLE_AGE)
             .user_agent(concat!("stress-suite/", env!("CARGO_PKG_VERSION")))
-            .tls_config(self.tls()?)
+            .tls_config(
+                TlsConfig::builder()
+                    .root_certs(RootCerts::PlatformVerifier)
+                    .disable_verification(self.insecure)
+                    .build(),
+            )
             .build();
-        Ok(ClientFactory { config, headers: self.header_map()?, timeout: self.timeout })
-    }
-
-    fn tls(&self) -> Result<TlsConfig, Failure> {
-        let roots = match &self.cacert {
-            None => RootCerts::PlatformVerifier,
-            Some(file) => RootCerts::new_with_certs(&certificates(file)?),
-        };
-        Ok(TlsConfig::builder().root_certs(roots).disable_verification(self.insecure).build())
+        let pinned = self.cacert.as_deref().filter(|_| !self.insecure).map(pinned_tls).transpose()?;
+        let addresses = WorkingAddresses::default();
+        Ok(ClientFactory { config, pinned, addresses, headers: self.header_map()?, timeout: self.timeout })
     }
 
     fn header_map(&self) -> Result<HeaderMap, Failure> {
@@ -152,16 +156,20 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-fn certificates(file: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Failure> {
+/// TLS that trusts the certificates in the PEM file `file`.
+fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
     let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
     let pem = std::fs::read(file).map_err(|error| failure(&error))?;
     let mut found = Vec::new();
     for item in parse_pem(&pem) {
         if let PemItem::Certificate(certificate) = item.map_err(|error| failure(&error))? {
-            found.push(certificate);
+            found.push(CertificateDer::from(certificate.der().to_vec()));
         }
     }
-    if found.is_empty() { Err(failure(&"no certificate in it")) } else { Ok(found) }
+    if found.is_empty() {
+        return Err(failure(&"it holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----"));
+    }
+    PinnedTls::new(found).map_err(|error| failure(&error))
 }
 
 #[cfg(test)]

@@ -4,17 +4,23 @@
 //! request), an agent for each thread (the pool of a shared one is a lock), small buffers, no proxy (a load test measures
 //! the target, not a proxy that the environment happens to name).
 
+mod addresses;
 mod args;
 mod head;
 mod stream;
+mod tls;
 mod url;
 
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::config::Config;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
+use ureq::unversioned::transport::{Connector as _, DefaultConnector, TcpConnector};
+
+use addresses::WorkingAddresses;
+use tls::PinnedTls;
 
 use crate::clock::Clock;
 use crate::escape;
@@ -29,6 +35,8 @@ pub use url::BaseUrl;
 
 /// The longest body that is read; a longer one is an error, so that a target cannot fill the memory.
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;
+/// The part of a truncated body that is kept, in bytes.
+const KEPT_OF_TRUNCATED: usize = 1024 * 1024;
 
 /// The reuse of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +52,8 @@ pub enum Connections {
 #[derive(Clone, Debug)]
 pub struct ClientFactory {
     config: Config,
+    pinned: Option<PinnedTls>,
+    addresses: WorkingAddresses,
     headers: HeaderMap,
     timeout: Duration,
 }
@@ -57,8 +67,12 @@ pub struct Answer {
     pub body: String,
     /// True if the body is byte for byte as the server sent it.
     pub body_is_utf8: bool,
-    /// The time that a cache has held the answer (`Age`); zero if it came from the server itself.
-    pub age: Duration,
+    /// The time that caches have held the answer, in whole seconds (`Age`); none if it came from the server itself.
+    pub age: Option<Duration>,
+    /// The `Set-Cookie` headers.
+    pub cookies: Vec<String>,
+    /// The `Content-Encoding`, if the body could not be decoded and is as it was sent.
+    pub unknown_coding: Option<String>,
     /// The server's `Date`.
     pub date: Option<Timestamp>,
     /// The wait that `Retry-After` asks for.
@@ -68,6 +82,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The greatest age that the answer may have, in seconds; zero if no cache has held it.
+    pub fn max_age(&self) -> f64 {
+        self.age.map_or(0.0, |age| age.as_secs_f64() + 1.0)
+    }
+
+    /// Returns true if a cache answered in the server's place.
+    pub fn is_cached(&self) -> bool {
+        self.age.is_some_and(|age| age > Duration::ZERO)
+    }
+
     /// The status and the start of the body, for a message.
     pub fn summary(&self) -> String {
         let start = escape::start(self.body.trim(), 200);
@@ -87,8 +111,17 @@ pub enum HttpError {
     NotConnected(String),
     /// The request may have arrived, and no answer came.
     NoAnswer(String),
+    /// An answer came whose head cannot be read.
+    Unreadable(String),
     /// An answer with this status began, and its body ended early.
-    Truncated(u16, String),
+    Truncated {
+        /// The HTTP status.
+        status: u16,
+        /// The body up to its early end.
+        body: String,
+        /// The reason why it ended.
+        cause: String,
+    },
     /// The request cannot be sent: a header or the URL is not valid.
     Invalid(String),
 }
@@ -96,8 +129,10 @@ pub enum HttpError {
 impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotConnected(what) | Self::NoAnswer(what) | Self::Invalid(what) => f.write_str(what),
-            Self::Truncated(status, what) => write!(f, "HTTP {status}, then the answer broke off: {what}"),
+            Self::NotConnected(what) | Self::NoAnswer(what) | Self::Unreadable(what) | Self::Invalid(what) => {
+                f.write_str(what)
+            }
+            Self::Truncated { status, cause, .. } => write!(f, "HTTP {status}, then the answer broke off: {cause}"),
         }
     }
 }
@@ -119,7 +154,12 @@ impl ClientFactory {
 
     /// A client for one thread.
     pub fn client(&self) -> Client {
-        Client { agent: self.config.new_agent(), headers: self.headers.clone(), timeout: self.timeout }
+        let (config, addresses) = (self.config.clone(), self.addresses.clone());
+        let agent = match &self.pinned {
+            Some(tls) => Agent::with_parts(config, ().chain(TcpConnector::default()).chain(tls.clone()), addresses),
+            None => Agent::with_parts(config, DefaultConnector::default(), addresses),
+        };
+        Client { agent, headers: self.headers.clone(), timeout: self.timeout }
     }
 }
 
@@ -137,14 +177,19 @@ impl Client {
         let response = self.agent.run(request).map_err(|error| self.http_error(&error))?;
         let (parts, mut body) = response.into_parts();
         let status = parts.status.as_u16();
-        let bytes = body.with_config().limit(BODY_LIMIT).read_to_vec();
-        let bytes = bytes.map_err(|error| HttpError::Truncated(status, self.describe(&error)))?;
-        let Head { age, date, retry_after, location, .. } = Head::from_parts(&parts, clock);
+        let mut bytes = Vec::new();
+        let read = body.with_config().limit(BODY_LIMIT).reader().read_to_end(&mut bytes);
+        if let Err(error) = read {
+            bytes.truncate(KEPT_OF_TRUNCATED);
+            let (body, cause) = (String::from_utf8_lossy(&bytes).into_owned(), self.describe_read_error(&error));
+            return Err(HttpError::Truncated { status, body, cause });
+        }
         let (body, body_is_utf8) = match String::from_utf8(bytes) {
             Ok(body) => (body, true),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
         };
-        Ok(Answer { status, body, body_is_utf8, age, date, retry_after, location })
+        let Head { age, cookies, unknown_coding, date, retry_after, location, .. } = Head::from_parts(&parts, clock);
+        Ok(Answer { status, body, body_is_utf8, age, cookies, unknown_coding, date, retry_after, location })
     }
 
     fn request(
@@ -161,10 +206,17 @@ impl Client {
         if body.is_some() && !headers.contains_key("content-type") {
             headers.insert("content-type", HeaderValue::from_static("application/json"));
         }
+        if method == Method::GET {
+            // An old answer would be worse than none: caches shall pass the request on.
+            headers.entry("cache-control").or_insert(HeaderValue::from_static("no-cache"));
+        }
         for (name, value) in extra {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| invalid(&format!("`{name}` is not a header's name")))?;
-            let value = HeaderValue::from_str(value);
+            // Cookies of a job go beside those that the user gave.
+            let joined = headers.get(&name).filter(|_| name == "cookie").and_then(|given| given.to_str().ok());
+            let value = joined.map_or_else(|| value.clone(), |given| format!("{given}; {value}"));
+            let value = HeaderValue::from_str(&value);
             headers.insert(
                 name.clone(),
                 value.map_err(|_| invalid(&format!("a header cannot carry the value of {name}")))?,
@@ -176,6 +228,8 @@ impl Client {
     fn http_error(&self, error: &ureq::Error) -> HttpError {
         let what = self.describe(error);
         match error {
+            ureq::Error::Io(cause) if tls_error(cause).is_some() => HttpError::NotConnected(what),
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => HttpError::Unreadable(what),
             ureq::Error::HostNotFound
             | ureq::Error::ConnectionFailed
             | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
@@ -196,7 +250,14 @@ impl Client {
             ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
                 "the connection was closed before an answer came".to_owned()
             }
-            ureq::Error::Io(cause) => cause.to_string(),
+            ureq::Error::Io(cause) => tls_error(cause).map_or_else(|| cause.to_string(), tls::describe),
+            ureq::Error::Rustls(cause) => tls::describe(cause),
+            ureq::Error::Protocol(cause) if cause.to_string().contains("too many headers") => {
+                "the answer's head has more than 128 header fields".to_owned()
+            }
+            ureq::Error::Protocol(cause) => format!("the answer is not valid HTTP: {cause}"),
+            ureq::Error::LargeResponseHeader(..) => "the answer's head is larger than 64 KiB".to_owned(),
+            ureq::Error::Decompress(coding, cause) => format!("the body cannot be decoded as {coding}: {cause}"),
             ureq::Error::HostNotFound => "host not found".to_owned(),
             ureq::Error::Timeout(ureq::Timeout::Connect) => format!("no connection within {waited}"),
             ureq::Error::Timeout(ureq::Timeout::RecvResponse) => format!("no answer within {waited}"),
@@ -206,6 +267,11 @@ impl Client {
             other => other.to_string(),
         }
     }
+}
+
+/// The TLS error inside of an I/O error.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// Returns true for errors that only connecting can cause. A reset or an early end may also happen later, so they do not count.

@@ -67,6 +67,20 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Describes what ended the reading of a body.
+    pub(super) fn describe_read_error(&self, error: &io::Error) -> String {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+            Some(ureq::Error::Timeout(ureq::Timeout::PerRead)) => {
+                format!("nothing more came for {}", crate::units::seconds(self.timeout.as_secs_f64()))
+            }
+            Some(cause) => self.describe(cause),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+            None => error.to_string(),
+        }
+    }
+}
+
 impl StreamedAnswer {
     /// The first `limit` bytes of the body, as text; shorter where the body ends or breaks off before.
     pub fn start(self, limit: u64) -> String {
@@ -79,18 +93,7 @@ impl StreamedAnswer {
 
 impl Read for StreamedAnswer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.body.read(buffer).map_err(|error| {
-            let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
-            let words = match cause {
-                Some(ureq::Error::Timeout(ureq::Timeout::PerRead)) => {
-                    format!("nothing more came for {}", crate::units::seconds(self.client.timeout.as_secs_f64()))
-                }
-                Some(cause) => self.client.describe(cause),
-                None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
-                None => error.to_string(),
-            };
-            io::Error::new(error.kind(), words)
-        })
+        self.body.read(buffer).map_err(|error| io::Error::new(error.kind(), self.client.describe_read_error(&error)))
     }
 }
 

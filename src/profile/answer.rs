@@ -1,9 +1,13 @@
 //! Reads a target's answer by its profile's pointers.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::{Profile, StagePointers, TimePointers};
-use crate::record::raw::{elements, members, pointer, scalar};
+use crate::escape;
+use crate::http::Answer;
+use crate::record::raw::{self, elements, members, pointer, scalar};
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
 /// The meaning of a status word.
@@ -40,8 +44,8 @@ pub enum StatusReading {
     Status(StatusMeaning, String),
     /// The body is JSON and none of the pointers finds a string or a number in it.
     NoStatus,
-    /// The body is not JSON.
-    NotJson,
+    /// The body is not JSON, for this reason.
+    Unreadable(String),
 }
 
 /// A job as one poll's answer describes it.
@@ -55,6 +59,8 @@ pub struct Observation {
     pub times: ServerTimes,
     /// Its stages in the answer's order.
     pub stages: Vec<StageReading>,
+    /// The body breaks the rules of JSON and was read all the same.
+    pub is_lenient: bool,
 }
 
 /// A stage as one poll's answer describes it.
@@ -76,28 +82,109 @@ impl Profile {
     /// Reads `body`, the answer to a poll.
     pub fn observe(&self, body: &str) -> Observation {
         let poll = &self.poll;
-        let status = match first_scalar(body, &poll.status) {
-            Some(word) => StatusReading::Status(poll.words.meaning(&word), word),
-            None if serde_json::from_str::<&RawValue>(body).is_ok() => StatusReading::NoStatus,
-            None => StatusReading::NotJson,
+        let json = match readable(body) {
+            Ok(json) => json,
+            Err(cause) => return Observation::unreadable(cause),
         };
+        let status = first_word(&json, &poll.status)
+            .map_or(StatusReading::NoStatus, |word| StatusReading::Status(poll.words.meaning(&word), word));
         Observation {
             status,
-            message: first_scalar(body, &poll.message),
-            times: times(body, &poll.times),
-            stages: poll.stages.as_ref().map(|at| stages(body, at)).unwrap_or_default(),
+            message: first_scalar(&json, &poll.message),
+            times: times(&json, &poll.times),
+            stages: poll.stages.as_ref().map(|at| stages(&json, at)).unwrap_or_default(),
+            is_lenient: json != body,
         }
+    }
+
+    /// The id of another job, if `body`, the answer to the poll of the job `id`, is about that one.
+    pub fn other_job(&self, body: &str, id: &str) -> Option<String> {
+        let pointers = self.poll.id.as_ref().unwrap_or(&self.submit.id);
+        first_scalar(&readable(body).ok()?, pointers).filter(|found| !found.is_empty() && !is_same_id(found, id))
     }
 
     /// The job's id in `body`, the answer to a submission.
     pub fn job_id(&self, body: &str) -> Option<String> {
-        first_scalar(body, &self.submit.id).filter(|id| !id.is_empty())
+        first_scalar(&readable(body).ok()?, &self.submit.id).filter(|id| !id.is_empty())
     }
+}
+
+impl Observation {
+    fn unreadable(cause: String) -> Self {
+        let status = StatusReading::Unreadable(cause);
+        Self { status, message: None, times: ServerTimes::default(), stages: Vec::new(), is_lenient: false }
+    }
+}
+
+/// Returns true if two spellings name the same job: UUIDs with and without dashes, in either case, or a path that ends in
+/// the id.
+fn is_same_id(one: &str, other: &str) -> bool {
+    let plain = |id: &str| id.replace('-', "").to_ascii_lowercase();
+    let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
+    plain(one) == plain(other) || ends(one, other) || ends(other, one)
+}
+
+/// Describes a body in a coding that cannot be decoded.
+pub fn unknown_coding(answer: &Answer) -> Option<String> {
+    let coding = escape::start(answer.unknown_coding.as_ref()?, 40);
+    Some(format!("the answer has Content-Encoding: {coding}, which was not asked for and cannot be decoded"))
+}
+
+/// The reason why the body of `answer` cannot be read; none if it can.
+pub fn why_unreadable(answer: &Answer) -> Option<String> {
+    unknown_coding(answer).or_else(|| readable(&answer.body).err())
+}
+
+/// The JSON of `body`: without a byte order mark, and with null in place of NaN and Infinity, which some servers write. The
+/// error says what is wrong and where.
+pub fn readable(body: &str) -> Result<Cow<'_, str>, String> {
+    let is_json = |text: &str| serde_json::from_str::<&RawValue>(text).map(drop);
+    let text = body.strip_prefix('\u{feff}').unwrap_or(body);
+    let Err(error) = is_json(text) else { return Ok(Cow::Borrowed(text)) };
+    if text.trim().is_empty() {
+        return Err("the answer is empty".to_owned());
+    }
+    let finite = without_non_finite(text);
+    if is_json(&finite).is_ok() {
+        return Ok(Cow::Owned(finite));
+    }
+    let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+    let near: String = line.chars().skip(error.column().saturating_sub(20)).take(40).collect();
+    Err(format!("the answer is not JSON: {error}, near `{}`", escape::start(near.trim(), 60)))
+}
+
+/// `text` with null in place of `NaN`, `Infinity` and `-Infinity` outside of strings.
+fn without_non_finite(text: &str) -> String {
+    let mut finite = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut in_string, mut escaped) = (false, false);
+    while let Some(character) = rest.chars().next() {
+        let number = ["NaN", "Infinity", "-Infinity"].into_iter().find(|number| !in_string && rest.starts_with(number));
+        if let Some(number) = number {
+            finite.push_str("null");
+            rest = &rest[number.len()..];
+            continue;
+        }
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        finite.push(character);
+        rest = &rest[character.len_utf8()..];
+    }
+    finite
 }
 
 /// The string or number at the first of `pointers` that finds one.
 fn first_scalar(body: &str, pointers: &[String]) -> Option<String> {
     pointers.iter().find_map(|at| pointer(body, at).and_then(scalar))
+}
+
+/// The string, number or boolean at the first of `pointers` that finds one.
+fn first_word(body: &str, pointers: &[String]) -> Option<String> {
+    pointers.iter().find_map(|at| pointer(body, at).and_then(raw::word))
 }
 
 fn times(body: &str, at: &TimePointers) -> ServerTimes {
@@ -132,7 +219,7 @@ fn stages(body: &str, at: &StagePointers) -> Vec<StageReading> {
 fn stage(name: String, raw: &RawValue, at: &StagePointers) -> StageReading {
     let text = raw.get();
     // A stage is its state word, or an object that holds it.
-    let state = scalar(raw).or_else(|| first_scalar(text, &at.state));
+    let state = raw::word(raw).or_else(|| first_word(text, &at.state));
     let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word).into());
     let attempt = first_scalar(text, &at.attempt).and_then(|number| number.parse().ok());
     StageReading { name, state, phase, attempt, times: times(text, &at.times) }
@@ -193,7 +280,8 @@ mod tests {
             StatusReading::Status(StatusMeaning::Unnamed, "archived".into())
         );
         assert_eq!(observe(r#"{"status":null}"#).status, StatusReading::NoStatus);
-        assert_eq!(observe("{\"status\":\"do").status, StatusReading::NotJson);
+        let StatusReading::Unreadable(cause) = observe("{\"status\":\"do").status else { panic!("cut off") };
+        assert!(cause.contains("EOF") && cause.contains("line 1 column 13"), "{cause}");
     }
 
     #[test]
@@ -217,5 +305,66 @@ mod tests {
             assert_eq!(server_time(text).map(|time| time.to_string()), expected, "{text}");
         }
         assert_eq!(server_time("soon"), None);
+    }
+
+    #[test]
+    fn what_can_be_read_beyond_doubt_is_read() {
+        let nan = observe(r#"{"text":"NaN, \"Infinity","wer":NaN,"no":[-Infinity,Infinity],"status":"done"}"#);
+        assert_eq!(nan.status, StatusReading::Status(StatusMeaning::Done, "done".into()));
+        assert!(nan.is_lenient && !observe(r#"{"status":"done","text":"NaN"}"#).is_lenient);
+        let marked = observe("\u{feff}{\"status\":\"done\"}");
+        assert_eq!(
+            (marked.status, marked.is_lenient),
+            (StatusReading::Status(StatusMeaning::Done, "done".into()), true)
+        );
+        let profile = Profile::load(None).unwrap();
+        assert_eq!(profile.job_id("\u{feff}{\"job_id\":\"x\",\"eta\":NaN}").as_deref(), Some("x"));
+        assert_eq!(readable(r#"{"text":"NaN","n":[1,Infinity]}"#).unwrap(), r#"{"text":"NaN","n":[1,null]}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_with_its_place() {
+        for (body, part) in [
+            ("", "is empty"),
+            (" \n", "is empty"),
+            ("<html>busy</html>", "near `<html>busy"),
+            (r#"{"status":"done","wer":nan}"#, "\"wer\":nan}`"),
+            (r#"{"status":NaNa}"#, "line 1 column"),
+            ("{'status':'done'}", "near `{'status'"),
+        ] {
+            let cause = readable(body).unwrap_err();
+            assert!(cause.contains(part), "{body}: {cause}");
+        }
+    }
+
+    #[test]
+    fn an_answer_about_another_job_is_recognised() {
+        let mut profile = Profile::load(None).unwrap();
+        let other = |profile: &Profile, body: &str| profile.other_job(body, "379bb927-1671");
+        assert_eq!(other(&profile, r#"{"job_id":"j1"}"#).as_deref(), Some("j1"));
+        for same in [
+            r#"{"job_id":"379bb927-1671"}"#,
+            r#"{"job_id":"379BB9271671"}"#,
+            r#"{"job_id":"/jobs/379bb927-1671"}"#,
+            r#"{"status":"done"}"#,
+            r#"{"job_id":null}"#,
+            "no JSON",
+        ] {
+            assert_eq!(other(&profile, same), None, "{same}");
+        }
+        assert!(!is_same_id("11", "1"));
+        profile.poll.id = Some(vec![]);
+        assert_eq!(other(&profile, r#"{"job_id":"j1"}"#), None, "an empty poll.id turns the check off");
+    }
+
+    #[test]
+    fn booleans_are_words() {
+        let text =
+            include_str!("../../profiles/autorag.toml").replacen("done = [\"done\"]", "done = [\"done\", \"true\"]", 1);
+        let profile = Profile::parse(&text).unwrap();
+        assert_eq!(
+            profile.observe(r#"{"status":true}"#).status,
+            StatusReading::Status(StatusMeaning::Done, "true".into())
+        );
     }
 }

@@ -30,13 +30,10 @@ pub struct Health {
 impl Health {
     /// Reads the settings that the answer `body` reports, by name; settings that it does not report are left out.
     pub fn settings_in(&self, body: &str) -> BTreeMap<String, String> {
-        let text = |raw: &serde_json::value::RawValue| {
-            raw::scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned()))
-        };
         let find = |pointers: &Vec<String>| {
             pointers
                 .iter()
-                .find_map(|at| raw::pointer(body, at).and_then(text))
+                .find_map(|at| raw::pointer(body, at).and_then(raw::word))
                 .map(|value| escape::start(&value, MAX_VALUE))
         };
         self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?))).collect()

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use answer::{Observation, StageReading, StatusMeaning, StatusReading};
+pub use answer::{Observation, StageReading, StatusMeaning, StatusReading, readable, unknown_coding, why_unreadable};
 pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
 pub use queries::{IdleConfig, Prometheus, Query};
@@ -89,6 +89,10 @@ pub struct Poll {
     /// The HTTP statuses that mean "no such job".
     #[serde(default = "not_found")]
     pub unknown: Vec<u16>,
+    /// JSON pointers to the job's id in the answer, to recognise an answer about another job; those of `submit.id` if absent,
+    /// and no check if empty.
+    #[serde(default)]
+    pub id: Option<Vec<String>>,
     /// JSON pointers to the job's status word.
     pub status: Vec<String>,
     /// The meanings of the status words.
@@ -313,6 +317,7 @@ impl Profile {
             ("poll.times.started", &poll.times.started),
             ("poll.times.ended", &poll.times.ended),
         ];
+        lists.extend(poll.id.iter().map(|pointers| ("poll.id", pointers)));
         if let Some(stages) = &poll.stages {
             lists.extend([
                 ("poll.stages.at", &stages.at),

@@ -211,7 +211,8 @@ fn silence(method: &str, url: &str, trouble: &HttpError) -> Problem {
     let (reason, hint) = match trouble {
         HttpError::NotConnected(_) => (Reason::Unreachable, "; is Prometheus up, and is --prometheus its address?"),
         HttpError::NoAnswer(_) => (Reason::NoAnswer, "; a longer --timeout may help"),
-        HttpError::Truncated(..) => (Reason::AnswerCut, ""),
+        HttpError::Truncated { .. } => (Reason::AnswerCut, ""),
+        HttpError::Unreadable(_) => (Reason::NotPrometheus, "; is --prometheus the address of a Prometheus?"),
         HttpError::Invalid(_) => (Reason::InvalidRequest, ""),
     };
     Problem::new(reason, format!("{method} {url}: {trouble}{hint}"))

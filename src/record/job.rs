@@ -119,6 +119,19 @@ pub struct JobStatus {
     pub body: Option<String>,
 }
 
+impl JobStatus {
+    /// The names of the stages whose last attempt failed.
+    pub fn failed_stages(&self) -> Vec<&str> {
+        let is_last = |stage: &Stage, index: usize| {
+            let others = self.stages.iter().enumerate().filter(|(_, other)| other.name == stage.name);
+            others.max_by_key(|(place, other)| (other.attempt, *place)).is_some_and(|(place, _)| place == index)
+        };
+        let stages = self.stages.iter().enumerate();
+        let failed = stages.filter(|(index, stage)| stage.phase == StagePhase::Failed && is_last(stage, *index));
+        failed.map(|(_, stage)| stage.name.as_str()).collect()
+    }
+}
+
 /// How many polls followed a job, and how many of them brought nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

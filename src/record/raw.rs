@@ -185,6 +185,11 @@ pub fn scalar(raw: &RawValue) -> Option<String> {
     }
 }
 
+/// A scalar or a boolean as text: the word for a state.
+pub fn word(raw: &RawValue) -> Option<String> {
+    scalar(raw).or_else(|| ["true", "false"].contains(&raw.get()).then(|| raw.get().to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

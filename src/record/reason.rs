@@ -76,7 +76,7 @@ words! {
     Reason:
     // Jobs.
     NotConnected Refused InvalidRequest NoSource NoAnswer AnswerCut NoJobId NotAccepted Collapsed TargetFailed
-    DeadlineExceeded UnknownId UnnamedStatus NoStatus Stopped
+    DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped
     // Aborted runs.
     TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoPoller PollerGone
     // Every capture, and an aborted run.
@@ -96,7 +96,7 @@ words! {
 
 words! {
     /// What is doubtful about a job: one documented CamelCase word.
-    Flag: StaleTimes BodyNotUtf8
+    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage ErrorText CookieNotKept
 }
 
 #[cfg(test)]

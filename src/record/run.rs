@@ -210,7 +210,7 @@ pub struct Idle {
 }
 
 /// What polling cost and how punctual it was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Polling {
     /// Polls sent.
@@ -225,6 +225,9 @@ pub struct Polling {
     pub late_max_seconds: Option<f64>,
     /// How many HTTP threads it took.
     pub threads: u64,
+    /// The polls that told nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub failures: BTreeMap<String, u64>,
 }
 
 /// Why a tool stopped before its work was done.

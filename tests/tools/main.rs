@@ -8,6 +8,7 @@ mod support;
 
 mod await_idle;
 mod odd_answers;
+mod odd_polls;
 mod poll_jobs;
 mod poll_request;
 mod resume;

@@ -131,11 +131,17 @@ fn poll(job: &Job, id: &str, profile: &Profile, base: &BaseUrl, client: &Client,
         Err(error @ HttpError::NotConnected(_)) => return PollResult::NotConnected(format!("GET {url}: {error}")),
         Err(error) => return PollResult::Doubtful(format!("GET {url}: {error}")),
     };
-    if profile.poll.unknown.contains(&answer.status) {
+    if profile.poll.unknown.contains(&answer.status) && !answer.is_cached() {
         return PollResult::Ended;
     }
     if !(200..300).contains(&answer.status) {
         return PollResult::Doubtful(format!("GET {url}: {}", answer.summary()));
+    }
+    if let Some(other) = profile.other_job(&answer.body, id) {
+        return PollResult::Doubtful(format!(
+            "GET {url}: the answer is about another job, {}",
+            escape::start(&other, MAX_WORD)
+        ));
     }
     match profile.observe(&answer.body).status {
         StatusReading::Status(StatusMeaning::Done | StatusMeaning::Failed, _) => PollResult::Ended,
@@ -145,8 +151,7 @@ fn poll(job: &Job, id: &str, profile: &Profile, base: &BaseUrl, client: &Client,
         StatusReading::Status(StatusMeaning::Unnamed, word) => {
             PollResult::Doubtful(format!("the profile does not name its status \"{}\"", escape::start(&word, MAX_WORD)))
         }
-        StatusReading::NoStatus | StatusReading::NotJson => {
-            PollResult::Doubtful(format!("GET {url}: no status in {}", answer.summary()))
-        }
+        StatusReading::NoStatus => PollResult::Doubtful(format!("GET {url}: no status in {}", answer.summary())),
+        StatusReading::Unreadable(cause) => PollResult::Doubtful(format!("GET {url}: {cause}")),
     }
 }

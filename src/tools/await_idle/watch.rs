@@ -12,7 +12,7 @@ use super::state::IdleState;
 use crate::cli::{Console, Failure, Io, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::health;
-use crate::http::{BaseUrl, Client, Connections};
+use crate::http::{BaseUrl, Client, Connections, HttpArgs};
 use crate::profile::Profile;
 use crate::record::Idle;
 use crate::units;
@@ -21,6 +21,8 @@ use crate::units;
 const CHECKS_PER_WAIT: u32 = 4;
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// The shortest timeout of a request, however short the limit is.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything needed to wait.
 pub(super) struct Watch<'a> {
@@ -43,7 +45,13 @@ impl Watch<'_> {
         Ok(Self {
             earlier: EarlierJobs::load(&args.earlier, &io.console)?,
             queues: Queues::from_args(args, &profile, io)?,
-            client: args.target.http.client_factory(Connections::Kept)?.client(),
+            // A request that hangs must not outlast the limit by much.
+            client: HttpArgs {
+                timeout: args.target.http.timeout.min(args.limit.max(MIN_TIMEOUT)),
+                ..args.target.http.clone()
+            }
+            .client_factory(Connections::Kept)?
+            .client(),
             profile,
             base,
             limit: args.limit,

@@ -70,7 +70,7 @@ impl SessionCounts {
             late_p99_seconds: seconds(self.late.value_at_quantile(0.99)),
             late_max_seconds: seconds(self.late.max()),
             threads: threads as u64,
-            ..self.polling
+            ..self.polling.clone()
         })
     }
 

@@ -9,7 +9,7 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::Connections;
-use crate::profile::{Profile, StatusReading};
+use crate::profile::{Profile, StatusReading, readable};
 use crate::record::raw::pointer;
 use crate::target::PollRequest;
 
@@ -38,16 +38,17 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
 
 fn describe(profile: &Profile, body: &str, text: &mut String) {
     let observation = profile.observe(body);
+    let json = readable(body).unwrap_or_default();
     // Writing to a String cannot fail.
     let _ = match &observation.status {
         StatusReading::Status(meaning, word) => {
             writeln!(text, "status: \"{}\", which means {meaning:?}", escape::terminal(word))
         }
         StatusReading::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
-        StatusReading::NotJson => writeln!(text, "status: the body is not JSON"),
+        StatusReading::Unreadable(cause) => writeln!(text, "status: {}", escape::terminal(cause)),
     };
     for (key, at) in profile.pointers().into_iter().filter(|(key, _)| !is_below_stage(key)) {
-        let found = pointer(body, at).map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
+        let found = pointer(&json, at).map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
         let _ = writeln!(text, "  {key:<24} {at:<20} {found}");
     }
     let _ = writeln!(text, "stages: {}", observation.stages.len());

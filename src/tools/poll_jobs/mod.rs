@@ -6,6 +6,7 @@
 
 mod counts;
 mod explain;
+mod issue;
 mod job;
 mod schedule;
 mod session;
@@ -28,16 +29,20 @@ pub struct Args {
     /// The FIFO by which `submit-jobs --slots` hears that a job has ended; made if it is not there
     #[arg(long, value_name = "FIFO")]
     pub slots: Option<PathBuf>,
+    /// Send with the polls of each job the cookies that came with its submission: the file of `submit-jobs --cookies`. It is
+    /// deleted once all jobs have ended
+    #[arg(long, value_name = "FILE")]
+    pub cookies: Option<PathBuf>,
     /// Know a job's end to this fraction of its age
     #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = fraction, help_heading = "Polling")]
     pub precision: f64,
     /// Never poll a job more often than this
     #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = units::positive_duration, help_heading = "Polling")]
     pub min_interval: Duration,
-    /// Never poll a job less often than this
+    /// Never poll a job less often than this, unless the target's `Retry-After` asks for a longer wait
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Polling")]
     pub max_interval: Duration,
-    /// Give a job up this long after its submission: `TimedOut`
+    /// Give a job up this long after its submission, also while a poll hangs: `TimedOut`
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = units::positive_duration, help_heading = "Polling")]
     pub deadline: Duration,
     /// Give a job up once its id has been unknown to the target for this long: `Lost`

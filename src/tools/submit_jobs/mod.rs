@@ -43,6 +43,9 @@ pub struct Args {
     /// they are exported and scraped in between
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = units::duration, help_heading = "Load")]
     pub rest: Duration,
+    /// Keep the cookies that come with submissions in this file (mode 0600), from which `poll-jobs --cookies` sends them
+    #[arg(long, value_name = "FILE")]
+    pub cookies: Option<PathBuf>,
     /// Read plain source strings, one a line, instead of records
     #[arg(long)]
     pub lines: bool,

@@ -8,7 +8,7 @@ use crate::cli::{Failure, Stop};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Client, HttpError};
-use crate::profile::{Escaping, Profile, TemplateValues, fill};
+use crate::profile::{Escaping, Profile, TemplateValues, fill, why_unreadable};
 use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
 
 /// Waits before the second and the third try of a connection.
@@ -32,6 +32,10 @@ pub(super) struct Posted {
     pub(super) status: JobStatus,
     /// The server's date with the moments around the exchange, where an answer came.
     pub(super) date: Option<(Timestamp, Timestamp, Timestamp)>,
+    /// The answer's `Set-Cookie` headers.
+    pub(super) cookies: Vec<String>,
+    /// The URL of the submission.
+    pub(super) url: String,
 }
 
 impl Post {
@@ -80,6 +84,7 @@ impl Post {
                 continue;
             }
             let date = outcome.as_ref().ok().and_then(|answer| answer.date).map(|date| (date, sent, received));
+            let cookies = outcome.as_ref().map(|answer| answer.cookies.clone()).unwrap_or_default();
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
                 span_id: Some(self.span_id.clone()),
@@ -87,7 +92,7 @@ impl Post {
                 observed_at: Some(received),
                 ..self.judge(outcome, profile, received)
             };
-            return Posted { status, date };
+            return Posted { status, date, cookies, url: self.url.clone() };
         }
     }
 
@@ -115,9 +120,17 @@ impl Post {
             Err(HttpError::NoAnswer(what)) => {
                 return ended(Phase::Unknown, Reason::NoAnswer, format!("{place}: {what}; it may run"));
             }
-            Err(cut @ HttpError::Truncated(status, _)) => {
-                let unknown = ended(Phase::Unknown, Reason::AnswerCut, format!("{place}: {cut}; it may run"));
-                return JobStatus { http_status: Some(status), ..unknown };
+            Err(HttpError::Unreadable(what)) => {
+                return ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}; it may run"));
+            }
+            Err(HttpError::Truncated { status, body, cause }) => {
+                let message = format!("{place}: HTTP {status}, then the answer broke off: {cause}; it may run");
+                let body = Some(body).filter(|body| !body.is_empty());
+                return JobStatus {
+                    http_status: Some(status),
+                    body,
+                    ..ended(Phase::Unknown, Reason::AnswerCut, message)
+                };
             }
         };
         let told = |status: JobStatus| JobStatus {
@@ -138,11 +151,15 @@ impl Post {
             };
         }
         match profile.job_id(&answer.body) {
-            None => told(ended(
-                Phase::Unknown,
-                Reason::NoJobId,
-                format!("{place}: no id at {} in {}; it may run", profile.submit.id.join(", "), answer.summary()),
-            )),
+            None => {
+                let (reason, what) = match why_unreadable(&answer) {
+                    Some(cause) => (Reason::UnreadableAnswer, format!("HTTP {}: {cause}", answer.status)),
+                    None => {
+                        (Reason::NoJobId, format!("no id at {} in {}", profile.submit.id.join(", "), answer.summary()))
+                    }
+                };
+                told(ended(Phase::Unknown, reason, format!("{place}: {what}; it may run")))
+            }
             Some(id) => JobStatus {
                 phase: Phase::Submitted,
                 job_id: Some(id),

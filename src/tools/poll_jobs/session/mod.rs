@@ -1,5 +1,6 @@
 //! A polling session: one loop that owns the jobs, takes every event, and is the only writer.
 
+mod errors;
 mod output;
 mod resume;
 mod scheduler;
@@ -13,11 +14,13 @@ use super::Args;
 use super::job::{Limits, NextStep, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
+use crate::cookies::CookieReader;
 use crate::http::{ClientFactory, Connections};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::Profile;
 use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
+use crate::target::PollRequest;
 use output::Output;
 use scheduler::{Finished, Scheduler};
 use target::PollTarget;
@@ -63,6 +66,10 @@ struct Session<'a, 'o> {
     numbers: HashMap<Key, usize>,
     /// With `--resume`: the records read so far.
     to_resume: Option<Fold>,
+    /// The cookies that came with the submissions.
+    cookies: Option<CookieReader>,
+    /// A job was given up that a resumed session may still find.
+    has_open_jobs: bool,
     /// The polling cost of earlier sessions.
     earlier_cost: Polling,
     /// With `--resume`: the target is unreachable, so nothing was polled.
@@ -89,6 +96,8 @@ impl<'a, 'o> Session<'a, 'o> {
             offset: OffsetBounds::default(),
             jobs: HashMap::new(),
             numbers: HashMap::new(),
+            cookies: args.cookies.as_deref().map(CookieReader::new),
+            has_open_jobs: false,
             to_resume: args.resume.then(Fold::default),
             earlier_cost: Polling::default(),
             unreachable: false,
@@ -98,6 +107,9 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
         while !(self.input_ended && self.jobs.is_empty()) {
+            while let Some(number) = self.scheduler.take_overdue() {
+                self.expire(number)?;
+            }
             self.scheduler.send_due(&self.jobs, &self.clock)?;
             self.output.draw_progress(self.jobs.values());
             match events.recv_timeout(self.scheduler.until_due()) {
@@ -166,8 +178,18 @@ impl<'a, 'o> Session<'a, 'o> {
             self.output.console.say(&format!("{name}: Submitted without a status.jobId: it cannot be polled"));
             return Ok(());
         };
-        let request = self.target.request(&job, &id)?;
+        let request = self.request(&record, &job, &id)?;
         self.add(PolledJob::new(record, &job, request, self.clock.now()))
+    }
+
+    /// The request that polls `job`, with the cookies of its submission.
+    fn request(&mut self, record: &Record, job: &Job, id: &str) -> Result<PollRequest, Failure> {
+        let mut request = self.target.request(job, id)?;
+        if let Some(cookies) = &mut self.cookies {
+            let header = cookies.header(record.key(), &request.url)?;
+            request.headers.extend(header.map(|header| ("Cookie".to_owned(), header)));
+        }
+        Ok(request)
     }
 
     fn handle_run(&mut self, record: Record) -> Result<(), Failure> {
@@ -193,12 +215,13 @@ impl<'a, 'o> Session<'a, 'o> {
     fn add(&mut self, job: PolledJob) -> Result<(), Failure> {
         let number = self.numbers.len();
         self.numbers.insert(job.key().clone(), number);
-        let age = job.age(self.clock.now());
+        let now = self.clock.now();
+        let (age, left) = (job.age(now), self.time_left(&job));
         self.jobs.insert(number, job);
         if self.stop.signal().is_some() {
             return self.end(number, Phase::Interrupted);
         }
-        self.scheduler.schedule_first(number, age);
+        self.scheduler.schedule_first(number, age, left);
         Ok(())
     }
 
@@ -208,15 +231,17 @@ impl<'a, 'o> Session<'a, 'o> {
         self.output.counts.count_poll(late);
         if let Ok(answer) = &outcome.answer
             && let Some(date) = answer.date
+            && !answer.is_cached()
         {
             self.offset.observe(date, outcome.sent, outcome.received);
         }
         // The answer for a job that was given up meanwhile comes too late.
         let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
         let failed_before = job.polls().failed;
-        let next = job.handle(outcome, &self.target.profile, self.limits);
-        self.output.counts.polling.failed += job.polls().failed - failed_before;
-        self.output.report_poll_error(&job.request.url, job.last_error());
+        let polling = &mut self.output.counts.polling;
+        let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
+        polling.failed += job.polls().failed - failed_before;
+        self.output.note_poll(&job.request.url, job.issue());
         let not_before = match next {
             NextStep::End(phase) => return self.end(number, phase),
             NextStep::Poll { not_before } => not_before.unwrap_or_default(),
@@ -226,14 +251,27 @@ impl<'a, 'o> Session<'a, 'o> {
                 Duration::ZERO
             }
         };
-        let now = self.clock.now();
-        let left = Duration::try_from_secs_f64(job.time_left(now, self.limits)).unwrap_or_default();
-        self.scheduler.schedule_next(number, job.age(now), not_before, left);
+        if let Some(job) = self.jobs.get(&number) {
+            let left = self.time_left(job);
+            self.scheduler.schedule_next(number, job.age(self.clock.now()), not_before, left);
+        }
         Ok(())
+    }
+
+    fn time_left(&self, job: &PolledJob) -> Duration {
+        Duration::try_from_secs_f64(job.time_left(self.clock.now(), self.limits)).unwrap_or_default()
+    }
+
+    /// Gives up a job whose deadline has passed without an answer to its last poll.
+    fn expire(&mut self, number: usize) -> Result<(), Failure> {
+        let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
+        job.expire();
+        self.end(number, Phase::TimedOut)
     }
 
     fn end(&mut self, number: usize, phase: Phase) -> Result<(), Failure> {
         let Some(job) = self.jobs.remove(&number) else { return Ok(()) };
+        self.has_open_jobs |= !matches!(phase, Phase::Succeeded | Phase::Failed);
         if job.learned_nothing(phase) {
             self.output.counts.unchanged += 1;
             return Ok(());
@@ -259,7 +297,10 @@ impl<'a, 'o> Session<'a, 'o> {
             _ => Exit::BrokenInput,
         };
         bad_lines.close(console);
-        self.output.report_unchanged();
+        self.output.report_end();
+        if let Some(cookies) = self.cookies.take().filter(|_| !self.has_open_jobs && !self.unreachable) {
+            cookies.delete()?;
+        }
         Ok(self.stop.exit_or(exit))
     }
 }

@@ -1,8 +1,12 @@
 //! Everything that a session writes: records, freed slots, messages, progress.
 
+use std::time::Instant;
+
 use super::super::Args;
 use super::super::counts::SessionCounts;
+use super::super::issue::Issue;
 use super::super::job::PolledJob;
+use super::errors::PollErrors;
 use crate::cli::{Console, Failure, Io};
 use crate::ndjson::{Account, Writer};
 use crate::record::{Phase, Record};
@@ -17,8 +21,7 @@ pub(super) struct Output<'a> {
     pub(super) counts: SessionCounts,
     pub(super) bad_lines: Account,
     slots: Option<Giver>,
-    /// Polls fail at present, and the console has said so.
-    polls_fail: bool,
+    errors: PollErrors,
 }
 
 impl<'a> Output<'a> {
@@ -31,7 +34,7 @@ impl<'a> Output<'a> {
             counts: SessionCounts::new()?,
             bad_lines: Account::default(),
             slots: args.slots.as_deref().map(Giver::open).transpose()?,
-            polls_fail: false,
+            errors: PollErrors::new(Instant::now()),
         })
     }
 
@@ -57,18 +60,10 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Says once that polls fail, and once that they succeed again.
-    pub(super) fn report_poll_error(&mut self, url: &str, error: Option<&str>) {
-        match error {
-            Some(error) if !self.polls_fail => {
-                self.polls_fail = true;
-                self.console.say(&format!("GET {url}: {error}; polling goes on"));
-            }
-            None if self.polls_fail => {
-                self.polls_fail = false;
-                self.console.say("polls are answered again");
-            }
-            _ => {}
+    /// Reports on the console how polls fail, without a line for each.
+    pub(super) fn note_poll(&mut self, url: &str, issue: Option<&Issue>) {
+        if let Some(line) = self.errors.note(url, issue, Instant::now()) {
+            self.console.say(&line);
         }
     }
 
@@ -79,8 +74,11 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Says of how many jobs nothing new was learned.
-    pub(super) fn report_unchanged(&self) {
+    /// Reports the recovery of polls, and how many jobs are unchanged.
+    pub(super) fn report_end(&mut self) {
+        if let Some(line) = self.errors.close(Instant::now()) {
+            self.console.say(&line);
+        }
         let (jobs, verb) = match self.counts.unchanged {
             0 => return,
             1 => ("1 job".to_owned(), "stays"),

@@ -46,7 +46,7 @@ impl Session<'_, '_> {
         self.output.records.record(record)?;
         let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
         let Some(id) = job.open_id() else { return Ok(()) };
-        let request = self.target.request(&job, id)?;
+        let request = self.request(record, &job, id)?;
         self.add(PolledJob::resumed(record.clone(), &job, request, self.clock.now()))
     }
 }
@@ -60,5 +60,9 @@ pub(super) fn add_costs(one: Polling, other: Polling) -> Polling {
         late_p99_seconds: worse(one.late_p99_seconds, other.late_p99_seconds),
         late_max_seconds: worse(one.late_max_seconds, other.late_max_seconds),
         threads: one.threads.max(other.threads),
+        failures: other.failures.into_iter().fold(one.failures, |mut sum, (kind, count)| {
+            *sum.entry(kind).or_default() += count;
+            sum
+        }),
     }
 }

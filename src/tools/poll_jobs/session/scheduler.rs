@@ -17,6 +17,8 @@ use crate::workers::Workers;
 const MAX_THREADS: usize = 512;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
+/// The time that the poll at a job's deadline has to be answered.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// A poll for a worker thread.
 pub(super) struct Task {
@@ -39,6 +41,8 @@ pub(super) struct Finished {
 pub(super) struct Scheduler {
     intervals: Intervals,
     timers: Timers,
+    /// The moments at which jobs are given up, whatever their polls do.
+    deadlines: Timers,
     /// Due polls that wait for a thread.
     backlog: VecDeque<(Instant, usize)>,
     demand: ThreadDemand,
@@ -61,6 +65,7 @@ impl Scheduler {
         Self {
             intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
             timers: Timers::default(),
+            deadlines: Timers::default(),
             backlog: VecDeque::new(),
             demand: ThreadDemand::new(Instant::now()),
             workers: Workers::new(MAX_THREADS, Arc::new(make), Arc::new(deliver)),
@@ -92,7 +97,8 @@ impl Scheduler {
     pub(super) fn until_due(&self) -> Duration {
         let now = Instant::now();
         let tick = now + if self.backlog.is_empty() { TICK } else { BACKLOG_RETRY };
-        self.timers.next_due().map_or(tick, |due| due.min(tick)).saturating_duration_since(now)
+        let due = [self.timers.next_due(), self.deadlines.next_due()].into_iter().flatten();
+        due.fold(tick, Instant::min).saturating_duration_since(now)
     }
 
     /// Records that a worker has finished a poll that took `seconds`.
@@ -101,11 +107,17 @@ impl Scheduler {
         self.demand.record(seconds, Instant::now());
     }
 
+    /// Takes out a job whose deadline passed a while ago: its last poll hangs, or has found no thread.
+    pub(super) fn take_overdue(&mut self) -> Option<usize> {
+        self.deadlines.take_due(Instant::now()).map(|(_, number)| number)
+    }
+
     /// Schedules the first poll of a job anywhere within the first interval: a saved stream brings thousands of jobs in one
     /// moment, and they must not all be due in one moment too.
-    pub(super) fn schedule_first(&mut self, number: usize, age: f64) {
-        let wait = self.interval(age).mul_f64(fastrand::f64());
-        self.timers.set(Instant::now() + wait, number);
+    pub(super) fn schedule_first(&mut self, number: usize, age: f64, left: Duration) {
+        let (wait, now) = (self.interval(age).mul_f64(fastrand::f64()), Instant::now());
+        self.timers.set(now + wait.min(left), number);
+        self.deadlines.set(now + left + LAST_ANSWER, number);
     }
 
     /// Schedules the next poll of a job that is `age` seconds old: not before `not_before`, and in `left` at the latest.

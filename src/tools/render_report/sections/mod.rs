@@ -230,8 +230,10 @@ fn run_row(run: &Run) -> Vec<Inline> {
         let (low, high) = (offset.seconds - offset.bound_seconds, offset.seconds + offset.bound_seconds);
         Measured::within(offset.seconds, low, high).text()
     });
-    let polls = status.polling.map(|polling| {
-        let sent = format!("{} ({} failed)", polling.sent, polling.failed);
+    let polls = status.polling.as_ref().map(|polling| {
+        let kinds: Vec<String> = polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
+        let kinds = if kinds.is_empty() { String::new() } else { format!("; {}", listed(&kinds)) };
+        let sent = format!("{} ({} failed{kinds})", polling.sent, polling.failed);
         match polling.late_p99_seconds {
             Some(late) => format!("{sent}, 99 % at most {} late", units::seconds(late)),
             None => sent,

@@ -14,12 +14,13 @@ use super::post::{Post, Posted, collapsed};
 use super::warmup::{Held, Warmup};
 use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
+use crate::cookies::{self, CookieWriter};
 use crate::health;
 use crate::http::{BaseUrl, Client, ClientFactory, Connections};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Account, Read, Reader, Writer};
 use crate::profile::Profile;
-use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Timestamp};
+use crate::record::{Aborted, Flag, Job, JobStatus, Key, Kind, Phase, Reason, Record, RunStatus, Timestamp};
 use crate::runs::{Runs, write_status};
 use crate::slots;
 use crate::units;
@@ -56,8 +57,9 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
         return Ok(Exit::Done);
     }
     let exchange = client.client();
+    let cookies = args.cookies.as_deref().map(CookieWriter::new);
     let (events, happened) = channel();
-    let mut session = Session::new(args, profile, base, client, &io, events.clone());
+    let mut session = Session::new(args, profile, base, client, &io, cookies, events.clone());
     let tell = events.clone();
     slots::listen(args.slots.as_deref(), args.slots_timeout, io.stdout_fd, move |event| {
         tell.send(Event::Slots(event)).is_ok()
@@ -98,6 +100,7 @@ struct Session<'a> {
     submitted: HashSet<(String, String)>,
     sources: HashSet<String>,
     ids: HashMap<String, String>,
+    cookies: Option<CookieWriter>,
     lines_run: String,
     lines: u64,
     under_way: usize,
@@ -114,6 +117,7 @@ impl<'a> Session<'a> {
         base: BaseUrl,
         client: ClientFactory,
         io: &Io<'_>,
+        cookies: Option<CookieWriter>,
         events: Sender<Event>,
     ) -> Self {
         let (clock, stop) = (Clock::system(), io.stop.clone());
@@ -150,6 +154,7 @@ impl<'a> Session<'a> {
             submitted: HashSet::new(),
             sources: HashSet::new(),
             ids: HashMap::new(),
+            cookies,
             lines: 0,
             under_way: 0,
             handed_on: 0,
@@ -343,6 +348,7 @@ impl<'a> Session<'a> {
                 self.ids.insert(id.clone(), name.clone());
             }
         }
+        self.keep_cookies(record.key(), &posted.cookies, &posted.url, &mut status)?;
         self.admission.answered(status.phase == Phase::Submitted);
         self.unconnected = if status.reason == Some(Reason::NotConnected) { self.unconnected + 1 } else { 0 };
         if self.unconnected == GONE_AFTER {
@@ -354,6 +360,32 @@ impl<'a> Session<'a> {
         }
         write_status(&mut record, &status)?;
         out.record(&record)
+    }
+
+    /// Keeps the cookies that came with a job's id for its polls; without `--cookies` the job is flagged.
+    fn keep_cookies(
+        &mut self,
+        job: &Key,
+        headers: &[String],
+        url: &str,
+        status: &mut JobStatus,
+    ) -> Result<(), Failure> {
+        let names = cookies::names(headers, url, &self.clock);
+        if names.is_empty() || status.job_id.is_none() {
+            return Ok(());
+        }
+        if let Some(writer) = &mut self.cookies {
+            return writer.keep(job, headers, url, &self.clock);
+        }
+        status.flags.push(Flag::CookieNotKept);
+        let names = names.join(", ");
+        if self.said.insert(format!("cookie {names}")) {
+            self.console.say(&format!(
+                "the target sets the cookie {names} with a submission, and polls do not send it: if jobs are not found, give \
+                 --cookies FILE to submit-jobs and poll-jobs"
+            ));
+        }
+        Ok(())
     }
 
     /// The last words: the Runs again, with the offset of the clocks and why not all was submitted.

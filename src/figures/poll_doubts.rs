@@ -1,0 +1,90 @@
+//! Doubts that the polls raise: answers that told nothing, and jobs whose documents contradict their status word.
+
+use std::collections::BTreeMap;
+
+use super::listed;
+use crate::record::{Flag, Job, Run};
+
+/// The doubt about the polls of `run`: refused after they were answered, unreadable, or failed for the most part.
+pub(super) fn failed_polls(run: &Run) -> Option<String> {
+    let polling = run.status.polling.as_ref()?;
+    let is_doubtful = |kind: &str| {
+        let refused = ["HTTP 401", "HTTP 403"].contains(&kind);
+        refused
+            || ["unreadable", "truncated", "redirect", "another job", "cache"].iter().any(|part| kind.contains(part))
+    };
+    let mostly_failed = polling.failed * 2 > polling.sent;
+    if !mostly_failed && !polling.failures.keys().any(|kind| is_doubtful(kind)) {
+        return None;
+    }
+    let kinds: Vec<String> = polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
+    Some(format!("{} of {} polls of {} failed ({})", polling.failed, polling.sent, run.metadata.name, listed(&kinds)))
+}
+
+/// The doubts about flagged jobs, one for each kind of flag; `jobs` are given with their names.
+pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -> Vec<String> {
+    let mut flagged: BTreeMap<&str, (&Flag, Vec<String>)> = BTreeMap::new();
+    for (name, job) in jobs {
+        for flag in &job.status.flags {
+            let shown = match flag {
+                Flag::FailedStage => format!("{name} ({})", job.status.failed_stages().join(", ")),
+                _ => name.to_owned(),
+            };
+            flagged.entry(flag.as_str()).or_insert_with(|| (flag, Vec::new())).1.push(shown);
+        }
+    }
+    let sentence = |(flag, jobs): (&Flag, Vec<String>)| {
+        let jobs = listed(&jobs);
+        match flag {
+            Flag::FailedStage => format!("done by the target's word, although a stage failed: {jobs} ({flag})"),
+            Flag::ErrorText => {
+                format!("done by the target's word, although the answer names an error: {jobs} ({flag})")
+            }
+            Flag::CookieNotKept => {
+                format!("the target set a cookie that polls did not send, for lack of --cookies: {jobs} ({flag})")
+            }
+            _ => format!("flagged {flag}: {jobs}"),
+        }
+    };
+    flagged.into_values().map(sentence).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(status: &str) -> Job {
+        serde_json::from_str(&format!(r#"{{"metadata":{{"name":"a","run":"r"}},"status":{status}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn a_failed_stage_is_named_and_a_later_attempt_forgives_it() {
+        let failed = job(
+            r#"{"phase":"Succeeded","flags":["FailedStage","Odd"],"stages":[{"name":"l1","phase":"Done"},{"name":"l2","phase":"Failed"}]}"#,
+        );
+        let doubts = flagged_jobs([("a-1", &failed)].into_iter());
+        assert!(doubts[0].contains("a-1 (l2)") && doubts[1] == "flagged Odd: a-1", "{doubts:?}");
+        let again = |first: u8, second: u8| {
+            job(&format!(
+                r#"{{"stages":[{{"name":"l2","phase":"Failed","attempt":{first}}},{{"name":"l2","phase":"Done","attempt":{second}}}]}}"#
+            ))
+        };
+        assert_eq!(again(1, 2).status.failed_stages(), [""; 0]);
+        assert_eq!(again(2, 1).status.failed_stages(), ["l2"], "the attempts count, not the order");
+    }
+
+    #[test]
+    fn polls_that_were_refused_or_failed_for_the_most_part_are_doubted() {
+        let run = |polling: &str| -> Run {
+            let text = format!(r#"{{"metadata":{{"name":"s","run":"r"}},"status":{{"polling":{polling}}}}}"#);
+            serde_json::from_str(&text).unwrap()
+        };
+        let few = run(r#"{"sent":100,"failed":3,"threads":1,"failures":{"HTTP 500":3}}"#);
+        assert_eq!(failed_polls(&few), None);
+        let throttled = run(r#"{"sent":100,"failed":60,"threads":1,"failures":{"HTTP 429":60}}"#);
+        assert_eq!(failed_polls(&throttled).unwrap(), "60 of 100 polls of s failed (HTTP 429: 60)");
+        let refused = run(r#"{"sent":100,"failed":2,"threads":1,"failures":{"HTTP 401":2}}"#);
+        assert!(failed_polls(&refused).unwrap().contains("HTTP 401: 2"));
+        assert_eq!(failed_polls(&run(r#"{"sent":0,"failed":0,"threads":1}"#)), None);
+    }
+}

@@ -1,0 +1,159 @@
+//! The end of a job that is polled: its record, the reason and the flags.
+
+use std::time::Duration;
+
+use super::{Limits, PolledJob};
+use crate::clock::micro;
+use crate::escape;
+use crate::profile::{Observation, Profile, StatusReading};
+use crate::record::{ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, TimesFrom, Timestamp};
+use crate::tools::poll_jobs::issue::Issue;
+use crate::units;
+
+impl PolledJob {
+    /// The record of the job that ended, or was given up, in `phase`.
+    pub(in crate::tools::poll_jobs) fn into_ended(
+        mut self,
+        phase: Phase,
+        now: Timestamp,
+        profile: &Profile,
+        limits: Limits,
+        offset: Option<ClockOffset>,
+    ) -> Result<Record, Malformed> {
+        let observation = (self.understood || !self.body.is_empty()).then(|| profile.observe(&self.body));
+        let has_verdict = matches!(phase, Phase::Succeeded | Phase::Failed);
+        let (reason, message) = self.explain(phase, observation.as_ref(), limits);
+        let mut status = JobStatus {
+            phase,
+            reason,
+            message,
+            observed_at: Some(now),
+            not_ended_at: self.not_ended_at,
+            polls: Some(self.polls),
+            body: observation.is_some().then(|| self.body.to_string()),
+            ..JobStatus::default()
+        };
+        if let Some(body) = self.issue.as_ref().filter(|_| !has_verdict).and_then(|issue| issue.body.as_deref()) {
+            status.body = Some(body.to_owned());
+        }
+        if has_verdict {
+            let (ended, known_running) =
+                (self.received_at.unwrap_or(now), self.not_ended_at.unwrap_or(self.accepted_at));
+            status.ended_at = Some(ended);
+            status.duration_seconds = Some(micro(ended.since(self.latency_from)));
+            status.duration_error_seconds = Some(micro(ended.since(known_running).max(0.0)));
+        }
+        if let Some(observation) = observation {
+            status.stages = self.stages.to_stages(&observation.stages);
+            status.flags = self.flags(&observation, &status, offset);
+            if status.flags.contains(&Flag::ErrorText) {
+                status.message =
+                    observation.message.map(|text| format!("the target calls it done and names an error: {text}"));
+            }
+            if let StatusReading::Status(_, word) = observation.status {
+                status.target_status = Some(word);
+            }
+            status.server_times = Some(observation.times).filter(|times| !times.is_empty());
+        }
+        // The flags of an earlier session belong to an answer that this one may have replaced.
+        let stale: &[&str] =
+            if self.earlier_phase.is_some() { &["reason", "message", "flags"] } else { &["reason", "message"] };
+        self.record.update_status(&status, stale)?;
+        Ok(self.record)
+    }
+
+    fn explain(
+        &self,
+        phase: Phase,
+        observation: Option<&Observation>,
+        limits: Limits,
+    ) -> (Option<Reason>, Option<String>) {
+        let seconds = |duration: Duration| units::seconds(duration.as_secs_f64());
+        let deadline =
+            seconds(limits.deadline) + if self.earlier_phase.is_some() { " of the resumed session" } else { "" };
+        let (reason, message) = match phase {
+            Phase::Succeeded => return (None, None),
+            Phase::Failed => {
+                let text = observation.and_then(|observation| observation.message.clone());
+                (
+                    Reason::TargetFailed,
+                    text.unwrap_or_else(|| "the target reports a failure without a reason".to_owned()),
+                )
+            }
+            Phase::Lost => (Reason::UnknownId, self.explain_loss(observation, limits)),
+            Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
+            _ => match &self.issue {
+                None => (Reason::DeadlineExceeded, format!("not ended within {deadline}")),
+                Some(Issue { reason: Some(reason), message, .. }) => {
+                    (reason.clone(), format!("not seen to end within {deadline}: {message}"))
+                }
+                Some(Issue { message, .. }) => {
+                    (Reason::NoAnswer, format!("not seen to end within {deadline}; the last poll: {message}"))
+                }
+            },
+        };
+        (Some(reason), Some(message))
+    }
+
+    /// Describes a loss: what the job was last seen doing, and what may have kept the target from finding it.
+    fn explain_loss(&self, observation: Option<&Observation>, limits: Limits) -> String {
+        let seconds = units::seconds(limits.lost_after.as_secs_f64());
+        let last = match (self.seen_at, observation) {
+            (Some(seen_at), Some(observation)) => {
+                let word = match &observation.status {
+                    StatusReading::Status(_, word) => format!("\"{}\"", escape::start(word, 60)),
+                    _ => "without a status".to_owned(),
+                };
+                let running: Vec<&str> = self.running_stages().collect();
+                let stages = if running.is_empty() { String::new() } else { format!(" in {}", running.join(", ")) };
+                let age = units::seconds(seen_at.since(self.submitted_at).max(0.0));
+                format!("it was last seen {word}{stages}, {age} after its submission")
+            }
+            _ => "no poll has ever found it".to_owned(),
+        };
+        let cookie = if self.cookie_not_kept {
+            "; its submission set a cookie that polls did not send: give --cookies FILE to submit-jobs and poll-jobs"
+        } else {
+            ""
+        };
+        format!("the target has not known the id for {seconds}; {last}{cookie}")
+    }
+
+    fn flags(&self, observation: &Observation, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {
+        let times = observation.times;
+        let mut flags = Vec::new();
+        let stage_times = status.stages.iter().filter(|stage| stage.times_from == Some(TimesFrom::Server));
+        let all = [times.queued_at, times.started_at, times.ended_at].into_iter();
+        let earliest = all
+            .chain(stage_times.flat_map(|stage| [stage.queued_at, stage.started_at, stage.ended_at]))
+            .flatten()
+            .min();
+        if let (Some(earliest), Some(offset)) = (earliest, offset) {
+            // The latest time by the harness's clock that the offset allows: before the submission, it is stale.
+            let at_the_latest = earliest.shifted(offset.bound_seconds - offset.seconds);
+            if at_the_latest < self.submitted_at {
+                flags.push(Flag::StaleTimes);
+            }
+        }
+        if !self.body_is_utf8 {
+            flags.push(Flag::BodyNotUtf8);
+        }
+        if observation.is_lenient {
+            flags.push(Flag::LenientJson);
+        }
+        // The word is not the whole truth.
+        if status.phase == Phase::Succeeded && !status.failed_stages().is_empty() {
+            flags.push(Flag::FailedStage);
+        }
+        if status.phase == Phase::Succeeded && observation.message.as_deref().is_some_and(is_error_text) {
+            flags.push(Flag::ErrorText);
+        }
+        flags.extend(self.cookie_not_kept.then_some(Flag::CookieNotKept));
+        flags
+    }
+}
+
+/// Returns true if the text at the profile's error pointer describes an error; some targets write a word for "none".
+fn is_error_text(text: &str) -> bool {
+    !["", "0", "none", "null", "ok"].contains(&text.trim().to_ascii_lowercase().as_str())
+}

@@ -1,0 +1,295 @@
+//! The state of one job that is polled: applies each answer to it.
+
+mod ending;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::issue::Issue;
+use super::stages::ObservedStages;
+use crate::http::{Answer, HttpError};
+use crate::profile::{Observation, Profile, StatusMeaning, StatusReading, unknown_coding};
+use crate::record::{Flag, Job, JobStatus, Key, Phase, Polls, Reason, Record, Timestamp};
+use crate::target::PollRequest;
+
+/// The limits after which a job is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) deadline: Duration,
+    pub(super) lost_after: Duration,
+}
+
+/// A job that is polled. Small, because there may be ten thousand of them.
+#[derive(Debug)]
+pub(super) struct PolledJob {
+    record: Record,
+    id: Box<str>,
+    pub(super) request: Arc<PollRequest>,
+    /// The start of its latency.
+    latency_from: Timestamp,
+    /// The start of its age.
+    submitted_at: Timestamp,
+    /// The start of its deadline: the submission, or for a resumed job the start of this session.
+    deadline_from: Timestamp,
+    /// The phase in which an earlier session left a resumed job.
+    earlier_phase: Option<Phase>,
+    accepted_at: Timestamp,
+    polls: Polls,
+    /// The time of the last poll that saw the job's state.
+    seen_at: Option<Timestamp>,
+    not_ended_at: Option<Timestamp>,
+    /// This session has understood an answer.
+    understood: bool,
+    /// The time at which the last answer came or was given up.
+    received_at: Option<Timestamp>,
+    unknown_since: Option<Timestamp>,
+    /// The reason why the last poll told nothing.
+    issue: Option<Issue>,
+    /// The reason and message that the record already carries.
+    reported: Option<(Reason, String)>,
+    stages: ObservedStages,
+    body: Box<str>,
+    body_is_utf8: bool,
+    /// The target set a cookie that polls do not send.
+    cookie_not_kept: bool,
+}
+
+/// The next step after an answer.
+#[derive(Debug)]
+pub(super) enum NextStep {
+    /// Poll again, not before the target's `Retry-After` if there was one.
+    Poll { not_before: Option<Duration> },
+    /// Write this record and this message at once, then poll again.
+    Report { record: Record, message: String },
+    /// End the job in this phase.
+    End(Phase),
+}
+
+/// The outcome of one poll.
+#[derive(Debug)]
+pub(super) struct PollOutcome {
+    pub(super) answer: Result<Answer, HttpError>,
+    pub(super) sent: Timestamp,
+    pub(super) received: Timestamp,
+}
+
+impl PolledJob {
+    /// Starts to poll `job`, which was submitted and has an id.
+    pub(super) fn new(record: Record, job: &Job, request: PollRequest, now: Timestamp) -> Self {
+        let status = &job.status;
+        let submitted_at = status.submitted_at.or(status.accepted_at).unwrap_or(now);
+        Self {
+            record,
+            id: status.job_id.clone().unwrap_or_default().into(),
+            request: request.into(),
+            latency_from: status.due_at.unwrap_or(submitted_at),
+            submitted_at,
+            deadline_from: submitted_at,
+            earlier_phase: None,
+            accepted_at: status.accepted_at.unwrap_or(submitted_at),
+            polls: Polls::default(),
+            seen_at: None,
+            not_ended_at: None,
+            understood: false,
+            received_at: None,
+            unknown_since: None,
+            issue: None,
+            reported: None,
+            cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),
+            stages: ObservedStages::default(),
+            body: Box::default(),
+            body_is_utf8: true,
+        }
+    }
+
+    /// Starts to poll `job` again. The observations of the earlier session still bound its times. The deadline counts from
+    /// `now`; otherwise an old job would be given up without a poll.
+    pub(super) fn resumed(record: Record, job: &Job, request: PollRequest, now: Timestamp) -> Self {
+        let status = &job.status;
+        Self {
+            deadline_from: now,
+            earlier_phase: Some(status.phase),
+            polls: status.polls.unwrap_or_default(),
+            seen_at: status.not_ended_at,
+            not_ended_at: status.not_ended_at,
+            stages: ObservedStages::resumed(&status.stages),
+            body: status.body.clone().unwrap_or_default().into(),
+            body_is_utf8: !status.flags.contains(&Flag::BodyNotUtf8),
+            ..Self::new(record, job, request, now)
+        }
+    }
+
+    /// The key of its record.
+    pub(super) fn key(&self) -> &Key {
+        self.record.key()
+    }
+
+    /// The age of the job, in seconds.
+    pub(super) fn age(&self, now: Timestamp) -> f64 {
+        now.since(self.submitted_at).max(0.0)
+    }
+
+    /// The time until it is given up, in seconds; negative once that is overdue.
+    pub(super) fn time_left(&self, now: Timestamp, limits: Limits) -> f64 {
+        limits.deadline.as_secs_f64() - now.since(self.deadline_from).max(0.0)
+    }
+
+    /// The names of its running stages.
+    pub(super) fn running_stages(&self) -> impl Iterator<Item = &str> {
+        self.stages.running()
+    }
+
+    /// The reason why the last poll told nothing.
+    pub(super) fn issue(&self) -> Option<&Issue> {
+        self.issue.as_ref()
+    }
+
+    /// The number of its polls.
+    pub(super) fn polls(&self) -> Polls {
+        self.polls
+    }
+
+    /// Applies an answer. Counts an answer that told nothing in `failures`.
+    pub(super) fn handle(
+        &mut self,
+        outcome: PollOutcome,
+        profile: &Profile,
+        limits: Limits,
+        failures: &mut BTreeMap<String, u64>,
+    ) -> NextStep {
+        let PollOutcome { answer, sent, received } = outcome;
+        self.polls.sent += 1;
+        self.received_at = Some(received);
+        let not_before = answer.as_ref().ok().and_then(|answer| answer.retry_after);
+        let reading = match answer {
+            Err(error) => Err(Issue::from_error(&error)),
+            Ok(answer) if profile.poll.unknown.contains(&answer.status) && !answer.is_cached() => {
+                self.issue = None;
+                if self.seen_at.is_none() {
+                    let kind = format!("HTTP {} before the first sight of the job", answer.status);
+                    *failures.entry(kind).or_default() += 1;
+                }
+                let since = *self.unknown_since.get_or_insert(sent);
+                if received.since(since) >= limits.lost_after.as_secs_f64() {
+                    return NextStep::End(Phase::Lost);
+                }
+                return self.go_on(received, limits, not_before);
+            }
+            Ok(answer) if profile.poll.unknown.contains(&answer.status) => Err(Issue::cached_unknown(&answer)),
+            Ok(answer) if !(200..300).contains(&answer.status) => {
+                Err(Issue::from_status(&answer, self.seen_at.is_some()))
+            }
+            Ok(answer) => self.understand(answer, sent, received, profile),
+        };
+        self.issue = None;
+        let issue = match reading {
+            Ok(StatusMeaning::Done) => return NextStep::End(Phase::Succeeded),
+            Ok(StatusMeaning::Failed) => return NextStep::End(Phase::Failed),
+            Ok(_) => None,
+            Err(issue) => {
+                self.polls.failed += u64::from(issue.is_failure);
+                *failures.entry(issue.kind.clone()).or_default() += 1;
+                Some(issue)
+            }
+        };
+        let report = issue.as_ref().and_then(|issue| self.report(issue, received));
+        self.issue = issue;
+        match (self.go_on(received, limits, not_before), report) {
+            (NextStep::Poll { .. }, Some((record, message))) => NextStep::Report { record, message },
+            (next, _) => next,
+        }
+    }
+
+    /// Polls again, unless the deadline has passed.
+    fn go_on(&self, now: Timestamp, limits: Limits, not_before: Option<Duration>) -> NextStep {
+        if self.time_left(now, limits) <= 0.0 { NextStep::End(Phase::TimedOut) } else { NextStep::Poll { not_before } }
+    }
+
+    /// Records that the deadline passed before the last poll was answered.
+    pub(super) fn expire(&mut self) {
+        self.issue = Some(Issue::unanswered_at_deadline());
+    }
+
+    /// Reads the body of a successful answer.
+    fn understand(
+        &mut self,
+        answer: Answer,
+        sent: Timestamp,
+        received: Timestamp,
+        profile: &Profile,
+    ) -> Result<StatusMeaning, Issue> {
+        self.unknown_since = None;
+        if let Some(cause) = unknown_coding(&answer) {
+            return Err(Issue::unreadable(cause, &answer.body));
+        }
+        // The answer tells the state at this time, or later.
+        let as_of = sent.shifted(-answer.max_age());
+        let is_old = self.seen_at.is_some_and(|seen| as_of < seen);
+        if *self.body == *answer.body && self.understood {
+            // Byte for byte the answer of the poll before, which did not end the job.
+            self.see(as_of, true);
+            return self.issue.clone().filter(|issue| !issue.is_failure).map_or(Ok(StatusMeaning::Running), Err);
+        }
+        if let Some(other) = profile.other_job(&answer.body, &self.id) {
+            return Err(Issue::other_job(&other, &answer.body, profile));
+        }
+        let Observation { status, stages, .. } = profile.observe(&answer.body);
+        let (meaning, issue) = match status {
+            StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer.body)),
+            StatusReading::Status(StatusMeaning::Unnamed, word) => {
+                (StatusMeaning::Unnamed, Some(Issue::unnamed_word(&word)))
+            }
+            StatusReading::Status(meaning, _) => (meaning, None),
+            StatusReading::NoStatus => (StatusMeaning::Unnamed, Some(Issue::no_word(profile))),
+        };
+        let has_ended = matches!(meaning, StatusMeaning::Done | StatusMeaning::Failed);
+        if is_old && !has_ended {
+            // A cache repeats a state that an earlier poll has already seen, or one before it.
+            return Ok(StatusMeaning::Running);
+        }
+        self.stages.record(&stages, self.seen_at, received);
+        (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
+        self.understood = true;
+        self.see(as_of, !has_ended);
+        issue.map_or(Ok(meaning), Err)
+    }
+
+    /// Records that the target knew the job at `as_of`, and if it was `running` then.
+    fn see(&mut self, as_of: Timestamp, running: bool) {
+        self.seen_at = self.seen_at.max(Some(as_of));
+        // A time before the job was accepted bounds nothing.
+        if running && as_of >= self.accepted_at {
+            self.not_ended_at = self.not_ended_at.max(Some(as_of));
+        }
+    }
+
+    /// The record of a job that has not ended, and the message, if its issue has to be reported at once and is new.
+    fn report(&mut self, issue: &Issue, now: Timestamp) -> Option<(Record, String)> {
+        let reason = issue.reason.clone()?;
+        // The words of an unreadable answer differ each time; the words of an unnamed status are the news.
+        let news = (reason.clone(), if issue.is_failure { String::new() } else { issue.message.clone() });
+        if self.reported.as_ref() == Some(&news) {
+            return None;
+        }
+        self.reported = Some(news);
+        let mut record = self.record.clone();
+        let status = JobStatus {
+            phase: Phase::Submitted,
+            reason: Some(reason),
+            message: Some(issue.message.clone()),
+            observed_at: Some(now),
+            body: issue.body.as_deref().map(str::to_owned),
+            ..JobStatus::default()
+        };
+        // The record was read as a Job before, so its parts are objects and can be written over.
+        record.update_status(&status, &[]).ok().map(|()| (record, issue.message.clone()))
+    }
+
+    /// Returns true if ending it in `phase` would replace the earlier session's knowledge with less: that session gave the
+    /// job up, and this one has understood no answer.
+    pub(super) fn learned_nothing(&self, phase: Phase) -> bool {
+        let was_given_up = self.earlier_phase.is_some_and(|before| before != Phase::Submitted);
+        was_given_up && !self.understood && matches!(phase, Phase::TimedOut | Phase::Interrupted)
+    }
+}

@@ -1,0 +1,384 @@
+//! `poll-jobs` against targets and caches that answer oddly: what can be read is read, and what cannot is named at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use stress_suite::tools::{poll_jobs, submit_jobs};
+
+use crate::server::{Reply, Request, Server};
+use crate::support::{Ran, root, tool};
+
+const HEALTHY: &str = "{}";
+
+/// A target that accepts each job and answers its polls by `polled`, which is given the number of polls before.
+fn target(polled: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Server {
+    let (posts, polls) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    Server::new(move |request| match (request.method.as_str(), request.path.starts_with("/jobs/")) {
+        ("POST", _) => Reply::new(202, format!(r#"{{"job_id":"j-{}"}}"#, posts.fetch_add(1, Ordering::SeqCst) + 1)),
+        (_, true) => polled(polls.fetch_add(1, Ordering::SeqCst), request),
+        _ => Reply::json(HEALTHY),
+    })
+}
+
+fn submit(target: &Server, argv: &[&str], jobs: usize) -> Ran {
+    let url = target.url();
+    let sources: String = (1..=jobs).map(|job| format!("/data/{job}.webm\n")).collect();
+    tool(submit_jobs::run, &[&["--lines", "--target", &url], argv].concat(), &sources)
+}
+
+fn poll(target: &Server, argv: &[&str], records: &str) -> Ran {
+    let url = target.url();
+    tool(
+        poll_jobs::run,
+        &[&["--target", &url, "--min-interval", "10ms", "--max-interval", "50ms"], argv].concat(),
+        records,
+    )
+}
+
+/// Submits one job and polls it; returns the run of poll-jobs and the job's last status.
+fn follow(target: &Server, argv: &[&str]) -> (Ran, Value) {
+    let ran = poll(target, argv, &submit(target, &[], 1).stdout);
+    let last = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap();
+    (ran, last["status"].clone())
+}
+
+fn text<'a>(status: &'a Value, key: &str) -> &'a str {
+    status[key].as_str().unwrap_or_default()
+}
+
+fn running() -> Reply {
+    Reply::json(r#"{"status":"running"}"#)
+}
+
+fn with_headers(status: u16, headers: Vec<(&'static str, String)>, body: &str) -> Reply {
+    Reply::Whole(status, headers, body.to_owned())
+}
+
+#[test]
+fn nan_and_a_byte_order_mark_do_not_hide_the_end() {
+    for body in [r#"{"status":"done","wer":NaN,"logprob":-Infinity}"#, "\u{feff}{\"status\":\"done\"}"] {
+        let target = target(move |_, _| Reply::json(body));
+        let (_, status) = follow(&target, &[]);
+        assert_eq!((text(&status, "phase"), &status["body"]), ("Succeeded", &json!(body)), "{status}");
+        assert_eq!(status["flags"], json!(["LenientJson"]));
+    }
+}
+
+#[test]
+fn an_unreadable_answer_is_named_at_once_and_kept_as_it_came() {
+    let coded = || with_headers(200, vec![("Content-Encoding", "zstd".to_owned())], r#"{"status":"done"}"#);
+    let fields = |count: usize| (0..count).map(|_| ("X-Field", "v".to_owned())).collect::<Vec<_>>();
+    let long = || with_headers(200, vec![("X-Long", "v".repeat(70_000))], r#"{"status":"done"}"#);
+    let cases: Vec<(Box<dyn Fn() -> Reply + Send + Sync>, &str, &str)> = vec![
+        (Box::new(|| Reply::json("<html>503 busy</html>")), "not JSON", "<html>503 busy</html>"),
+        (Box::new(|| Reply::json("")), "is empty", ""),
+        (Box::new(coded), "Content-Encoding: zstd", r#"{"status":"done"}"#),
+        (Box::new(|| Reply::Cut(r#"{"status":"do"#.to_owned())), "broke off", r#"{"status":"do"#),
+        (Box::new(move || with_headers(200, fields(200), r#"{"status":"done"}"#)), "more than 128 header fields", ""),
+        (Box::new(long), "larger than 64 KiB", ""),
+    ];
+    for (reply, named, body) in cases {
+        let target = target(move |_, _| reply());
+        let (ran, status) = follow(&target, &["--deadline", "600ms"]);
+        assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "UnreadableAnswer"), "{status}");
+        assert!(
+            text(&status, "message").contains(named) && ran.stderr.contains(named),
+            "{named}: {status}\n{}",
+            ran.stderr
+        );
+        assert_eq!(text(&status, "body"), body);
+        let early = ran.records().into_iter().find(|record| record["status"]["reason"] == "UnreadableAnswer").unwrap();
+        assert_eq!(
+            (text(&early["status"], "phase"), text(&early["status"], "body")),
+            ("Submitted", body),
+            "said at once"
+        );
+    }
+}
+
+#[test]
+fn a_head_of_sixty_kilobytes_and_a_hundred_fields_is_read() {
+    let target = target(|_, _| {
+        let fields = (0..100).map(|_| ("X-Field", "v".repeat(580)));
+        with_headers(200, fields.collect(), r#"{"status":"done"}"#)
+    });
+    assert_eq!(text(&follow(&target, &[]).1, "phase"), "Succeeded");
+}
+
+#[test]
+fn a_redirect_is_named_with_its_target_and_not_followed() {
+    let target = target(|polls, _| match polls {
+        0 => running(),
+        _ => with_headers(303, vec![("Location", "/results/j-1".to_owned())], ""),
+    });
+    let (ran, status) = follow(&target, &["--deadline", "500ms"]);
+    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "Redirected"), "{status}");
+    assert!(text(&status, "message").contains("/results/j-1") && ran.stderr.contains("/results/j-1"), "{status}");
+    assert!(target.requests().iter().all(|request| !request.path.starts_with("/results")));
+    assert!(status["polls"]["failed"].as_u64().unwrap() > 0, "{status}");
+}
+
+#[test]
+fn an_answer_about_another_job_is_no_evidence() {
+    let target = target(|_, _| Reply::json(r#"{"job_id":"j-99","status":"done"}"#));
+    let (ran, status) = follow(&target, &["--deadline", "300ms"]);
+    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "OtherJob"), "{status}");
+    assert!(ran.stderr.contains("j-99") && ran.stderr.contains("poll.id"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_cached_answer_is_as_old_as_it_says() {
+    // The cache holds a "running" from the beginning; the truth comes after a while.
+    let began = Instant::now();
+    let target = target(move |polls, request| {
+        assert_eq!(request.headers["cache-control"], "no-cache");
+        match polls {
+            0 => running(),
+            1..10 => with_headers(200, vec![("Age", (20 + polls).to_string())], r#"{"status":"running"}"#),
+            _ => Reply::json(r#"{"status":"done"}"#),
+        }
+    });
+    let (_, status) = follow(&target, &[]);
+    assert_eq!(text(&status, "phase"), "Succeeded");
+    let seconds = |key: &str| text(&status, key).parse::<stress_suite::record::Timestamp>().unwrap().seconds();
+    // Only the first answer tells that it ran: nine polls of at least 8 ms lie between it and the end.
+    assert!(seconds("endedAt") - seconds("notEndedAt") >= 9.0 * 0.008, "{status} after {:?}", began.elapsed());
+}
+
+#[test]
+fn a_cached_unknown_does_not_lose_the_job() {
+    let target = target(|polls, _| match polls {
+        0..20 => with_headers(404, vec![("Age", "7".to_owned())], "{}"),
+        _ => Reply::json(r#"{"status":"done"}"#),
+    });
+    let submitted = submit(&target, &[], 1).stdout;
+    let ran = poll(&target, &["--lost-after", "50ms"], &submitted);
+    let status = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"].clone();
+    assert_eq!(text(&status, "phase"), "Succeeded", "{status}");
+    assert!(ran.stderr.contains("a cache answered HTTP 404"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_lost_job_says_what_it_was_last_seen_doing() {
+    let target = target(|polls, _| match polls {
+        0..3 => Reply::json(r#"{"status":"running","stage_states":{"whisper":"done","l1":"running"}}"#),
+        _ => Reply::new(404, "{}"),
+    });
+    let (_, status) = follow(&target, &["--lost-after", "50ms"]);
+    assert_eq!(text(&status, "phase"), "Lost");
+    let message = text(&status, "message");
+    assert!(message.contains("last seen \"running\" in l1") && message.contains("after its submission"), "{message}");
+}
+
+#[test]
+fn the_deadline_ends_a_poll_that_hangs() {
+    let target = target(|_, _| Reply::Hang);
+    let began = Instant::now();
+    let (_, status) = follow(&target, &["--deadline", "300ms"]);
+    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "NoAnswer"), "{status}");
+    assert!(text(&status, "message").contains("unanswered at the deadline"), "{status}");
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "the timeout of 30 s did not have to pass: {:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn every_kind_of_failure_is_counted_on_the_run() {
+    let run = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"s","run":"r"},"spec":{"jobs":1}}"#;
+    let job = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"s-1","run":"r"},"status":{"phase":"Submitted","jobId":"j-1"}}"#;
+    let target = target(|polls, _| match polls {
+        0..2 => Reply::new(404, "{}"),
+        2 => running(),
+        3..5 => Reply::new(401, "{}"),
+        5 => Reply::json("no JSON"),
+        6 => Reply::json(r#"{"status":"paused"}"#),
+        7 => Reply::Close,
+        _ => Reply::json(r#"{"status":"done"}"#),
+    });
+    let ran = poll(&target, &[], &format!("{run}\n{job}\n"));
+    let failures = ran.last("s")["status"]["polling"]["failures"].clone();
+    let expected = json!({"HTTP 401": 2, "HTTP 404 before the first sight of the job": 2, "unreadable body": 1, "unnamed status word": 1});
+    for (kind, count) in expected.as_object().unwrap() {
+        assert_eq!(&failures[kind], count, "{failures}");
+    }
+    assert!(ran.stderr.contains("has a login expired?"), "{}", ran.stderr);
+    assert_eq!(ran.last("s-1")["status"]["phase"], "Succeeded");
+}
+
+#[test]
+fn a_done_job_with_a_failed_stage_or_an_error_text_is_flagged() {
+    let failed = target(|_, _| Reply::json(r#"{"status":"done","stage_states":{"whisper":"done","l2":"failed"}}"#));
+    assert_eq!(follow(&failed, &[]).1["flags"], json!(["FailedStage"]));
+    let error = target(|_, _| Reply::json(r#"{"status":"done","error":"3 of 4 parts failed"}"#));
+    let status = follow(&error, &[]).1;
+    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["ErrorText"])));
+    assert!(text(&status, "message").contains("3 of 4 parts failed"));
+    let clean = target(|_, _| Reply::json(r#"{"status":"done","error":null}"#));
+    assert_eq!(follow(&clean, &[]).1["flags"], Value::Null);
+}
+
+/// A load balancer that finds a job's node by the cookie of its submission.
+fn sticky() -> Server {
+    let posts = AtomicUsize::new(0);
+    Server::new(move |request| {
+        let node = |job: usize| format!("LB=node-{job}");
+        if request.method == "POST" {
+            let job = posts.fetch_add(1, Ordering::SeqCst) + 1;
+            let cookie = format!("{}; Path=/; HttpOnly", node(job));
+            return with_headers(202, vec![("Set-Cookie", cookie)], &format!(r#"{{"job_id":"{job}"}}"#));
+        }
+        let Some(job) = request.path.strip_prefix("/jobs/") else { return Reply::json(HEALTHY) };
+        let own = node(job.parse().unwrap());
+        if request.headers.get("cookie") == Some(&own) {
+            Reply::json(r#"{"status":"done"}"#)
+        } else {
+            Reply::new(404, "{}")
+        }
+    })
+}
+
+#[test]
+fn a_load_balancers_cookie_goes_back_with_the_polls_of_its_job_and_into_no_record() {
+    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("cookies");
+    let cookies = ["--cookies", file.to_str().unwrap()];
+    let submitted = submit(&target, &cookies, 3);
+    assert!(file.exists(), "{}", submitted.stderr);
+    // Interrupted before the first poll: the resumed session needs the cookies.
+    let ran = poll(&target, &cookies, &submitted.stdout);
+    let phases: Vec<_> = ran.records().iter().map(|record| text(&record["status"], "phase").to_owned()).collect();
+    assert_eq!(phases.iter().filter(|phase| *phase == "Succeeded").count(), 3, "{phases:?}");
+    assert!(![submitted.stdout, submitted.stderr, ran.stdout, ran.stderr].concat().contains("node-"));
+    assert!(!file.exists(), "all jobs have ended");
+}
+
+#[test]
+fn a_cookie_that_is_not_kept_explains_the_loss() {
+    let target = sticky();
+    let submitted = submit(&target, &[], 1);
+    assert!(submitted.stderr.contains("cookie LB") && !submitted.stderr.contains("node-"), "{}", submitted.stderr);
+    let ran = poll(&target, &["--lost-after", "30ms"], &submitted.stdout);
+    let status = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"].clone();
+    assert_eq!(text(&status, "phase"), "Lost");
+    assert!(text(&status, "message").contains("--cookies"), "{status}");
+}
+
+#[test]
+fn cookies_stay_for_a_resumed_session_while_a_job_is_open() {
+    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("cookies");
+    let cookies = ["--cookies", file.to_str().unwrap()];
+    let submitted = submit(&target, &cookies, 1).stdout;
+    let gone = target_gone();
+    let lost = poll(&gone, &[&cookies[..], &["--lost-after", "30ms"]].concat(), &submitted);
+    assert!(lost.stdout.contains("\"Lost\"") && file.exists(), "{}", lost.stdout);
+    let resumed = poll(&target, &[&cookies[..], &["--resume"]].concat(), &lost.stdout);
+    assert!(resumed.stdout.contains("\"Succeeded\"") && !file.exists(), "{}", resumed.stdout);
+}
+
+/// A target that knows no job.
+fn target_gone() -> Server {
+    Server::new(|request| Reply::new(if request.path.starts_with("/jobs/") { 404 } else { 200 }, "{}"))
+}
+
+mod tls {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+    use super::*;
+
+    fn data(name: &str) -> PathBuf {
+        root().join("tests/data/tls").join(name)
+    }
+
+    /// A healthy HTTPS target with the certificate `name`, for a few connections; returns its port.
+    fn serve(name: &str) -> u16 {
+        let certificate = CertificateDer::from_pem_file(data(&format!("{name}.pem"))).unwrap();
+        let key = PrivateKeyDer::from_pem_file(data(&format!("{name}.key.pem"))).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let connection = ServerConnection::new(config.clone()).unwrap();
+                let mut stream = StreamOwned::new(connection, socket);
+                let mut request = [0; 4096];
+                // A client that refuses the certificate leaves; that is the test's business.
+                if stream.read(&mut request).is_ok_and(|count| count > 0) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"status\":\"done\"}");
+                }
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+            }
+        });
+        port
+    }
+
+    fn explain(host: &str, port: u16, argv: &[&str]) -> Ran {
+        let url = format!("https://{host}:{port}");
+        tool(poll_jobs::run, &[&["--target", &url, "--timeout", "5s", "--explain", "j-1"], argv].concat(), "")
+    }
+
+    fn cacert(file: &Path) -> [String; 2] {
+        ["--cacert".to_owned(), file.to_str().unwrap().to_owned()]
+    }
+
+    fn trusting(host: &str, port: u16, name: &str) -> Ran {
+        let [flag, file] = cacert(&data(name));
+        explain(host, port, &[&flag, &file])
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_trusted_by_name_as_curl_trusts_it() {
+        for name in ["authority", "named"] {
+            let port = serve(name);
+            let ran = trusting("127.0.0.1", port, &format!("{name}.pem"));
+            assert!(ran.code == 0 && ran.stdout.contains("which means Done"), "{name}: {}{}", ran.stdout, ran.stderr);
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_right_is_refused_in_a_sentence() {
+        let port = serve("named");
+        for (ran, part) in [
+            (trusting("127.0.0.1", port, "other.pem"), "name that certificate with --cacert"),
+            (trusting("127.0.0.1", serve("other"), "other.pem"), "the server's certificate is not for 127.0.0.1"),
+            (trusting("127.0.0.1", serve("expired"), "expired.pem"), "the server's certificate has expired"),
+            (
+                trusting("localhost", serve("authority"), "authority.pem"),
+                "the server's certificate is not for localhost",
+            ),
+            (explain("127.0.0.1", port, &[]), "with --cacert"),
+        ] {
+            assert!(ran.code == 69 && ran.stderr.contains(part), "{part}: {}{}", ran.stdout, ran.stderr);
+            assert_eq!(ran.stderr.lines().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_server_without_tls_and_a_file_without_a_certificate_are_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.read(&mut [0; 4096]).unwrap();
+            socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
+        });
+        let ran = trusting("127.0.0.1", port, "named.pem");
+        server.join().unwrap();
+        assert!(ran.code == 69 && ran.stderr.contains("http://"), "{}", ran.stderr);
+        let key = trusting("127.0.0.1", port, "named.key.pem");
+        assert!(key.code == 2 && key.stderr.contains("no certificate in PEM form"), "{}", key.stderr);
+    }
+}
