@@ -193,9 +193,12 @@ pub struct TracesStatus {
     /// How many traces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<u64>,
-    /// How many spans in all.
+    /// The number of spans, each counted once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spans: Option<u64>,
+    /// The number of spans in the file beyond those: repetitions of a span, which count once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeated_spans: Option<u64>,
     /// How many jobs have their trace among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs_matched: Option<u64>,

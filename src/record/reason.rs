@@ -89,7 +89,7 @@ words! {
     NotReady BadQuery QueryFailed QueryTimeout NotFound Unavailable NotPrometheus Malformed TooManyPoints NoSeries IsPartial
     Warnings BeginsLate FutureWindow ClockOffset OffGrid NoRawSamples NoTable
     // Traces.
-    NoApi NotJaeger ServerError TooLarge NoTraces Overfull MissingTraces IncompleteTraces
+    NoApi NotJaeger ServerError TooLarge NoTraces Overfull SearchLimit MissingTraces IncompleteTraces
     // Logs.
     Waived NoLog CommandFailed ReadFailed NoLines NoTimes
 }

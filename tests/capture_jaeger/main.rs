@@ -1,12 +1,14 @@
 //! `capture-jaeger` as a whole, against a small server in both API shapes: complete, or loud about what is not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
+mod bounds;
 mod faults;
 #[path = "../support/jaeger_server.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with other tests in time")]
 mod jaeger_server;
 mod jobs;
 mod settling;
+mod spans;
 #[path = "../support/mod.rs"]
 mod support;
 mod whole;

@@ -3,17 +3,18 @@
 //! `/api/v3` is the stable one and asked first. Older servers have `/api/traces`, which Jaeger 2.21 removed. A server without
 //! an endpoint answers with a plain 404, or with the UI's HTML page and a 200; v3 answers "nothing found" by a 404 in JSON.
 
-use std::fmt;
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::time::Duration;
 
 use crate::http::Method;
 
+use super::limits::{Limits, RequestError};
 use super::model::{Tags, Trace};
 use super::{v1, v3};
-use crate::cli::{Grace, STOPPED};
+use crate::cli::Grace;
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{BaseUrl, Client, HttpError, form};
+use crate::http::{BaseUrl, Client, HttpError, StreamedAnswer, form};
 use crate::record::{Reason, Timestamp};
 
 /// The largest answer, in bytes: a server must not fill the memory. A page of five hundred traces is a few MiB.
@@ -38,35 +39,6 @@ impl Api {
     }
 }
 
-/// The error of a request that returned nothing usable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestError {
-    /// The reason word of the record.
-    pub(super) reason: Reason,
-    pub(super) message: String,
-    /// Another attempt may succeed.
-    pub(super) retryable: bool,
-}
-
-impl RequestError {
-    /// Returns the error of a request that a signal prevented.
-    fn interrupted() -> Self {
-        let message = format!("{STOPPED} before everything was asked for");
-        Self { reason: Reason::Interrupted, message, retryable: false }
-    }
-
-    /// Returns true if a signal prevented the request.
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.reason == Reason::Interrupted
-    }
-}
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
 /// The answer to a search.
 #[derive(Debug, Default)]
 pub(super) struct SearchPage {
@@ -86,6 +58,7 @@ pub(super) struct Jaeger {
     api: Option<Api>,
     raw: bool,
     requests: u64,
+    limits: Limits,
     grace: Grace,
 }
 
@@ -102,7 +75,13 @@ enum Response {
 impl Jaeger {
     /// Returns a client of the server at `base`. Once `grace` is over it sends nothing, and every request is an error.
     pub(super) fn new(client: Client, base: BaseUrl, clock: Clock, tags: Tags, api: Option<Api>, grace: Grace) -> Self {
-        Self { client, base, clock, tags, api, raw: true, requests: 0, grace }
+        let limits = Limits::new(Duration::ZERO, 0);
+        Self { client, base, clock, tags, api, raw: true, requests: 0, limits, grace }
+    }
+
+    /// Sets the limits of the requests from now on; without any none is made.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Returns the API that answered; none before the first search.
@@ -128,24 +107,29 @@ impl Jaeger {
         (start, end): (i64, i64),
         limit: usize,
     ) -> Result<SearchPage, RequestError> {
-        let mut others = Vec::new();
         let candidates = self.api.map_or_else(|| vec![Api::V3, Api::V1], |api| vec![api]);
+        let (mut absent, mut error) = (Vec::new(), None::<RequestError>);
         for api in candidates {
-            match self.search_by(api, service, (start, end), limit)? {
-                Response::NoEndpoint(answer) => others.push(answer),
-                Response::NotFound => {
-                    self.api = Some(api);
-                    return Ok(SearchPage::default());
-                }
-                Response::Json(body) => {
-                    let page = self.read(api, &body)?;
+            match self.search_by(api, service, (start, end), limit).and_then(|response| self.read(api, response)) {
+                Ok(Ok(page)) => {
                     self.api = Some(api);
                     return Ok(page);
                 }
+                Ok(Err(answer)) => absent.push(answer),
+                Err(cause) if cause.ends_all() => return Err(cause),
+                // The other API may be the one that works.
+                Err(cause) => error = error.or(Some(cause)),
             }
         }
-        let message = format!("no Jaeger query API: {}; look at the address and its path prefix", others.join("; "));
-        Err(RequestError { reason: Reason::NoApi, message, retryable: false })
+        let absent = absent.join("; ");
+        Err(match error {
+            Some(error) if absent.is_empty() => error,
+            Some(error) => RequestError { message: format!("{error}; {absent}"), ..error },
+            None => {
+                let message = format!("no Jaeger query API: {absent}; look at the address and its path prefix");
+                RequestError { reason: Reason::NoApi, message, retryable: false }
+            }
+        })
     }
 
     fn search_by(
@@ -193,10 +177,8 @@ impl Jaeger {
             Api::V1 => (format!("/api/traces/{id}"), "raw=true"),
         };
         let path = if raw { format!("{path}?{parameter}") } else { path };
-        match self.get(api, &path)? {
-            Response::Json(body) => self.read(api, &body),
-            Response::NotFound | Response::NoEndpoint(_) => Ok(SearchPage::default()),
-        }
+        let response = self.get(api, &path)?;
+        Ok(self.read(api, response)?.unwrap_or_default())
     }
 
     /// Returns the services that the server knows; none if it does not answer.
@@ -210,12 +192,18 @@ impl Jaeger {
         }
     }
 
-    fn read(&self, api: Api, body: &str) -> Result<SearchPage, RequestError> {
-        let read = match api {
-            Api::V3 => v3::read(body, &self.tags).map(|traces| SearchPage { traces, errors: None }),
-            Api::V1 => v1::read(body, &self.tags).map(|read| SearchPage { traces: read.traces, errors: read.errors }),
+    /// Reads a response; the inner `Err` describes an answer without the endpoint.
+    fn read(&self, api: Api, response: Response) -> Result<Result<SearchPage, String>, RequestError> {
+        let body = match response {
+            Response::Json(body) => body,
+            Response::NotFound => return Ok(Ok(SearchPage::default())),
+            Response::NoEndpoint(answer) => return Ok(Err(answer)),
         };
-        read.map_err(|error| {
+        let read = match api {
+            Api::V3 => v3::read(&body, &self.tags).map(|traces| SearchPage { traces, errors: None }),
+            Api::V1 => v1::read(&body, &self.tags).map(|v1::Envelope { traces, errors }| SearchPage { traces, errors }),
+        };
+        read.map(Ok).map_err(|error| {
             let start = escape::start(body.trim(), 80);
             let message =
                 format!("GET {}: not a {} answer: {error}: {start}", self.base.join(search_path(api)), api.as_str());
@@ -227,6 +215,7 @@ impl Jaeger {
         if self.grace.is_over() {
             return Err(RequestError::interrupted());
         }
+        self.limits.spend()?;
         self.requests += 1;
         let url = self.base.join(path);
         // The query is not repeated in messages: the service and the window are known, and it is long.
@@ -244,7 +233,9 @@ impl Jaeger {
         if !(200..300).contains(&answer.status) {
             let status = answer.status;
             let to = answer.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
-            let body = answer.start(2000);
+            // A body that breaks off is as good as one that is short: it only explains the status.
+            let (bytes, _) = self.body(&mut answer, 2000);
+            let body = String::from_utf8_lossy(&bytes);
             let colon = if body.trim().is_empty() { "" } else { ": " };
             let description = format!("HTTP {status}{to}{colon}{}", escape::start(body.trim(), 300));
             return match status {
@@ -270,12 +261,14 @@ impl Jaeger {
                 _ => Err(error(Reason::Refused, description, false)),
             };
         }
-        let mut bytes = Vec::new();
         let status = answer.status;
-        let read = self.grace.bound(&mut answer).take(BODY_LIMIT).read_to_end(&mut bytes);
+        let (bytes, read) = self.body(&mut answer, BODY_LIMIT);
         read.map_err(|cause| {
             if self.grace.is_over() {
                 return RequestError::interrupted();
+            }
+            if self.limits.is_over() {
+                return Limits::time_error();
             }
             error(Reason::AnswerCut, format!("HTTP {status}, then the answer broke off: {cause}"), true)
         })?;
@@ -292,6 +285,13 @@ impl Jaeger {
             return Ok(Response::NoEndpoint(format!("{shown}: HTTP {status} with an HTML page")));
         }
         Ok(Response::Json(body))
+    }
+
+    /// Reads at most `limit` bytes of the body, as long as there is time.
+    fn body(&self, answer: &mut StreamedAnswer, limit: u64) -> (Vec<u8>, io::Result<usize>) {
+        let mut bytes = Vec::new();
+        let read = self.limits.bound(self.grace.bound(answer)).take(limit).read_to_end(&mut bytes);
+        (bytes, read)
     }
 }
 

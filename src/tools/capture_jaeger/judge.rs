@@ -1,8 +1,10 @@
 //! The status of each service's capture: whole, or what is missing and why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::files;
+use super::limits::Limits;
 use super::model::Submission;
 use super::session::{ServiceSearch, Session};
 use super::tenancies;
@@ -12,12 +14,14 @@ use crate::escape;
 use crate::profile::JaegerConfig;
 use crate::record::{CaptureResult, Reason, StageSpans, Timestamp, TracesStatus};
 
+/// The time for asking which services there are, for a message.
+const NAMES_TIME: Duration = Duration::from_secs(10);
 /// The number of names that a message lists.
 const MAX_LISTED: usize = 3;
 /// The most stages in a record, which is one line: span names come from the server.
 const MAX_STAGES: usize = 200;
 
-/// Writes the file of each service, and gives the services' statuses.
+/// Writes the file of each service and returns the services' statuses.
 pub(super) fn statuses(
     session: &mut Session<'_>,
     services: &[String],
@@ -25,13 +29,18 @@ pub(super) fn statuses(
     request: &CaptureRequest<'_>,
 ) -> Vec<TracesStatus> {
     let is_empty = |service: &String| session.store.traces_of(service).next().is_none();
-    let known = if services.iter().any(is_empty) { session.jaeger.services() } else { None };
+    let known = services.iter().any(is_empty).then(|| {
+        session.jaeger.set_limits(Limits::new(NAMES_TIME, 1));
+        session.jaeger.services()
+    });
+    let (session, known) = (&*session, known.flatten());
+    let found = session.traces_by_job();
     services
         .iter()
         .zip(&session.searches)
-        .map(|(service, searches)| {
-            let mut status = status(session, service, searches, known.as_deref(), request);
-            status.stages = stages(session, service, profile);
+        .map(|(service, search)| {
+            let mut status = status(session, service, search, known.as_deref(), &found, request);
+            status.stages = stages(session, service, &found, profile);
             (status.tenancies, status.tenancies_left_out) =
                 tenancies::extract(session.store.traces_of(service), service, profile);
             status
@@ -42,12 +51,13 @@ pub(super) fn statuses(
 fn status(
     session: &Session<'_>,
     service: &str,
-    searches: &ServiceSearch,
+    search: &ServiceSearch,
     known: Option<&[String]>,
+    found: &[Vec<&str>],
     request: &CaptureRequest<'_>,
 ) -> TracesStatus {
-    let (submissions, found) = (session.submissions(), session.traces_by_job());
-    let (mut traces, mut spans, mut incomplete, mut by_id) = (0, 0, 0, 0);
+    let submissions = session.submissions();
+    let (mut traces, mut spans, mut repeated, mut incomplete, mut by_id) = (0, 0, 0, 0, 0);
     // Without jobs it is unknown which traces a harness began. If every trace lacks its root and nothing else, the client
     // reports no spans; if only some do, those roots were lost.
     let rootless = session.expected.is_empty()
@@ -58,7 +68,9 @@ fn status(
     let of_others = if rootless { Submission::Unknown } else { Submission::None };
     for (id, trace) in session.store.traces_of(service) {
         traces += 1;
-        spans += trace.spans.len() as u64;
+        let distinct = trace.distinct_spans().len();
+        spans += distinct as u64;
+        repeated += (trace.spans.len() - distinct) as u64;
         by_id += u64::from(session.by_id.contains(id));
         incomplete += u64::from(trace.is_incomplete(submissions.get(id).copied().unwrap_or(of_others)));
     }
@@ -68,6 +80,7 @@ fn status(
     let mut status = TracesStatus {
         traces: Some(traces),
         spans: Some(spans),
+        repeated_spans: Some(repeated).filter(|count| *count > 0),
         jobs_matched: Some(matched),
         missing: session.missing.clone(),
         found_by_id: Some(by_id).filter(|count| *count > 0),
@@ -77,8 +90,8 @@ fn status(
         requests: Some(session.jaeger.requests()),
         ..TracesStatus::default()
     };
-    let short = shortcomings(session, service, searches, known, (traces, incomplete));
-    status.result = match (traces, &searches.error) {
+    let short = shortcomings(session, service, search, known, (traces, incomplete));
+    status.result = match (traces, &search.error) {
         (0, Some(_)) => CaptureResult::Error,
         (0, None) => CaptureResult::Empty,
         _ if short.is_empty() => CaptureResult::Ok,
@@ -105,8 +118,7 @@ fn status(
 
 /// Counts and averages the service's stage spans in the traces of the jobs, by stage; in all traces if there are no jobs. Other
 /// services' spans do not count, because a trace is in the files of several services.
-fn stages(session: &Session<'_>, service: &str, profile: &JaegerConfig) -> Vec<StageSpans> {
-    let found = session.traces_by_job();
+fn stages(session: &Session<'_>, service: &str, found: &[Vec<&str>], profile: &JaegerConfig) -> Vec<StageSpans> {
     let of_jobs: BTreeSet<&str> = found.iter().flatten().copied().collect();
     let mut stages: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
     for (id, trace) in session.store.traces_of(service) {
@@ -114,7 +126,7 @@ fn stages(session: &Session<'_>, service: &str, profile: &JaegerConfig) -> Vec<S
         if has_jobs && !of_jobs.contains(id) {
             continue;
         }
-        for span in trace.spans.iter().filter(|span| *span.service == *service) {
+        for span in trace.distinct_spans().into_iter().filter(|span| span.origin.service == service) {
             if let (Some(stage), Some(seconds)) = (profile.stage_of(&span.name), span.seconds) {
                 let (count, sum) = stages.entry(stage).or_default();
                 *count += 1;
@@ -137,32 +149,35 @@ fn stages(session: &Session<'_>, service: &str, profile: &JaegerConfig) -> Vec<S
 fn shortcomings(
     session: &Session<'_>,
     service: &str,
-    searches: &ServiceSearch,
+    search: &ServiceSearch,
     known: Option<&[String]>,
     (traces, incomplete): (u64, u64),
 ) -> Vec<(Reason, String)> {
     let mut short = Vec::new();
-    if let Some(error) = &searches.error {
+    if let Some(error) = &search.error {
         short.push((error.reason.clone(), error.message.clone()));
     }
-    if session.unasked > 0 {
-        let message = format!("{STOPPED} before {} missing traces were asked for by id", session.unasked);
-        short.push((Reason::Interrupted, message));
+    if let Some((count, error)) = &session.unasked {
+        let message = if error.reason == Reason::Interrupted { STOPPED.to_owned() } else { error.to_string() };
+        short.push((error.reason.clone(), format!("{message}: {count} missing traces were not requested by id")));
     }
-    if !searches.overfull.is_empty() {
-        let at = searches.overfull.iter().map(|micros| Timestamp::from_micros(*micros).to_string());
+    if !search.overfull.is_empty() {
+        let at = search.overfull.iter().map(|(start, end)| {
+            let (start, end) = (Timestamp::from_micros(*start), Timestamp::from_micros(*end));
+            if start == end { start.to_string() } else { format!("from {start} to {end}") }
+        });
         let message = format!(
-            "more traces than can be told apart begin in one microsecond, {}: an answer held {}; use a larger --page",
+            "an answer held {} traces and could not be split further, {}: use a larger --page",
+            session.full(),
             list_names(at),
-            session.full()
         );
         short.push((Reason::Overfull, message));
     }
-    if session.unsettled && searches.error.is_none() {
+    if session.unsettled && search.error.is_none() {
         let message = format!("more may come: sweep {}, the last, was too early or still brought more", session.rounds);
         short.push((Reason::NotSettled, message));
     }
-    if traces == 0 && searches.error.is_none() {
+    if traces == 0 && search.error.is_none() {
         let names = known.map(|names| match names {
             [] => "; Jaeger knows no service at all".to_owned(),
             _ if names.iter().any(|name| name == service) => String::new(),

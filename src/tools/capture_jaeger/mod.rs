@@ -1,13 +1,15 @@
-//! `capture-jaeger`: keeps the traces of the run's window, whole, or says what is missing.
+//! `capture-jaeger`: captures the traces of the run's window, whole, or reports what is missing.
 //!
-//! Jaeger's searches neither page nor tell that they left something out. So the window is cut in two while an answer is
-//! full, swept again at other cuts until nothing more comes, and checked against the jobs: every job's trace must be
-//! among the traces. All traces of a run are held in memory as the text that came, each once however many services share
-//! it; some hundred MB of them are fine.
+//! Jaeger's searches neither page nor admit that they left something out. So a window is split in two while an answer is full,
+//! swept again with other splits until nothing more comes, and checked against the jobs: every job's trace must be among
+//! the traces. All traces of a run are held in memory as the text that came, each once however many services share it; a
+//! few hundred MB are fine.
 
 mod api;
+mod fields;
 mod files;
 mod judge;
+mod limits;
 mod model;
 mod session;
 mod sweep;
@@ -31,10 +33,10 @@ use api::Jaeger;
 use model::Tags;
 use session::Session;
 
-/// What a server's warning says on a trace that it cut (`max_trace_size` in Jaeger from 2.16 on).
+/// Part of the warning in a trace that the server truncated (`max_trace_size` in Jaeger from 2.16 on).
 const TRUNCATED: &str = " spans, showing first ";
 
-/// Keep the traces of the run's window, whole, or say what is missing.
+/// Capture the traces of the run's window, whole, or report what is missing.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-jaeger", version, after_help = HELP)]
 pub struct Args {
@@ -47,25 +49,25 @@ pub struct Args {
     /// Capture this service instead of the profile's; may be repeated
     #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub services: Vec<String>,
-    /// Ask for this many traces at once; an answer with as many is cut in two
+    /// Ask for this many traces at once; split the window in two if an answer holds as many
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = page)]
     pub page: usize,
-    /// Which of Jaeger's APIs to speak; by default the one that is there
+    /// Use this API of Jaeger; by default the one that answers
     #[arg(long, value_name = "API", default_value = "auto", value_enum)]
-    pub api: Choice,
-    /// Take counts that stand still for final only this long after the window's end: what exporters may hold spans back;
-    /// by default the profile's
+    pub api: ApiChoice,
+    /// Wait this long after the window's end before trusting a span count that has stopped growing; set it to the
+    /// exporters' flush interval; by default the profile's
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     pub flush: Option<Duration>,
-    /// How to reach it.
+    /// The flags of the HTTP client.
     #[command(flatten)]
     pub http: HttpArgs,
 }
 
-/// Which API is asked for.
+/// The API to use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Choice {
-    /// Whichever is there; `v3` where both are.
+pub enum ApiChoice {
+    /// The API that answers; `v3` if both do.
     Auto,
     /// `/api/v3/traces`.
     V3,
@@ -78,9 +80,14 @@ Input:
   the records of a run, for its window, its jobs' traces and its clock; or none, with --start
 
 Output:
-  every record that was read, and DIR/jaeger/SERVICE.json, which the Jaeger UI opens by upload; then one Traces
-  record per service: result ok, empty, partial or error. What is not whole bears a reason, which docs/records.md
-  explains
+  every record that was read, and DIR/jaeger/SERVICE.json, which the Jaeger UI opens by upload; then
+  one Traces record per service: result ok, empty, partial or error. A capture that is not whole has
+  a reason, which docs/records.md explains
+
+Limits:
+  a sweep of a service ends after 1,000 requests, and 10 s after --settle at the latest (counted from
+  the window's end, or from the start of the capture if that is later). What is missing then is
+  partial, with the reason SearchLimit
 
 Examples:
   poll-jobs < submitted.ndjson | capture-jaeger --out stress-runs/a/soak | render-report --out stress-runs/a/soak
@@ -161,9 +168,9 @@ impl Backend for JaegerTraces<'_> {
         io: &Io<'_>,
     ) -> Result<Vec<TracesStatus>, Failure> {
         let api = match self.args.api {
-            Choice::Auto => None,
-            Choice::V3 => Some(Api::V3),
-            Choice::V1 => Some(Api::V1),
+            ApiChoice::Auto => None,
+            ApiChoice::V3 => Some(Api::V3),
+            ApiChoice::V1 => Some(Api::V1),
         };
         let tags = Tags::from_profile(&self.profile.jaeger);
         let clock = request.stream.clock.clone();

@@ -5,15 +5,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use super::fields::canonical_id;
 use crate::profile::JaegerConfig;
-
-/// The OTLP context of a span: the text of its `resourceSpans` member without the scopes, and of its `scopeSpans` member
-/// without the spans.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Context {
-    pub(super) resource: String,
-    pub(super) scope: String,
-}
 
 /// The keys of the span tags to keep; empty if the profile names none.
 #[derive(Clone, Debug, Default)]
@@ -38,14 +31,27 @@ impl Tags {
     }
 }
 
+/// The process that reported a span.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Origin {
+    pub(super) service: String,
+    /// A number that tells the process from others of the service: the fingerprint of its attributes.
+    pub(super) process: u64,
+    /// In OTLP the `resourceSpans` member without the scopes; in the older API the member of `processes`.
+    pub(super) outer: String,
+    /// In OTLP the `scopeSpans` member without the spans; in the older API the process's key.
+    pub(super) inner: String,
+}
+
 /// A span.
 #[derive(Clone, Debug)]
 pub(super) struct Span {
     pub(super) id: String,
     /// The id of its parent in the same trace.
     pub(super) parent: Option<String>,
-    pub(super) service: Arc<str>,
-    /// The span's kind as the server spells it; empty if the API does not give it.
+    /// The ids of the other traces that it is linked to.
+    pub(super) links: Vec<String>,
+    /// The span's kind; empty if the answer does not give it.
     pub(super) kind: String,
     /// The operation's name.
     pub(super) name: String,
@@ -57,39 +63,87 @@ pub(super) struct Span {
     pub(super) job: Option<String>,
     /// The value of the tenant tag.
     pub(super) tenant: Option<String>,
-    /// Its text, if the server sends spans and not whole traces.
-    pub(super) raw: Option<(Arc<Context>, Box<RawValue>)>,
+    /// The number of equal spans before it in the same answer.
+    pub(super) repeat: usize,
+    pub(super) origin: Arc<Origin>,
+    /// The text that the server sent.
+    pub(super) raw: Box<RawValue>,
+}
+
+/// A span's identity. It is more than the id: client and server may share an id, and so do processes that were forked with
+/// one random seed.
+type Identity<'a> = (&'a str, &'a str, &'a str, i64, &'a str, u64);
+
+impl Span {
+    fn identity(&self) -> Identity<'_> {
+        (&self.id, &self.kind, &self.name, self.start, &self.origin.service, self.origin.process)
+    }
+
+    /// Returns a key that is equal for spans that stand once in a file, though several answers contain them.
+    fn file_key(&self) -> (Identity<'_>, Option<u64>, usize) {
+        (self.identity(), self.seconds.map(f64::to_bits), self.repeat)
+    }
 }
 
 /// A trace, or the part of it that an answer contained.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     pub(super) spans: Vec<Span>,
-    /// Its text, if the server sends whole traces.
-    pub(super) raw: Option<Box<RawValue>>,
+    /// In the older API the text of the trace without spans and processes.
+    pub(super) header: Option<String>,
     /// The server warned that it truncated the trace.
     pub(super) truncated: bool,
 }
 
 impl Trace {
-    /// Merges another answer's part of the same trace. Of two whole traces the one with more spans stays; single spans are
-    /// united. A span's identity is more than its id: in raw data a client and a server may share one.
+    /// Numbers equal spans, after all of an answer has been read.
+    pub(super) fn number_repeats(&mut self) {
+        let mut counts: HashMap<_, usize> = HashMap::new();
+        let repeats: Vec<usize> = self
+            .spans
+            .iter()
+            .map(|span| {
+                // All of them are number 0 until now.
+                let count = counts.entry(span.file_key()).or_default();
+                *count += 1;
+                *count - 1
+            })
+            .collect();
+        self.spans.iter_mut().zip(repeats).for_each(|(span, repeat)| span.repeat = repeat);
+    }
+
+    /// Merges another answer's part of the same trace. A span that both contain stays once; one that an answer repeats stays
+    /// as often as it did there.
     fn merge(&mut self, other: Self) {
-        if other.raw.is_some() || self.raw.is_some() {
-            if other.spans.len() > self.spans.len() {
-                *self = other;
-            }
+        if self.spans.is_empty() && self.header.is_none() {
+            *self = other;
             return;
         }
-        let identity = |span: &Span| (span.id.clone(), span.service.clone(), span.kind.clone());
-        let mut held: HashSet<_> = self.spans.iter().map(identity).collect();
-        self.spans.extend(other.spans.into_iter().filter(|span| held.insert(identity(span))));
+        let held: HashSet<_> = self.spans.iter().map(Span::file_key).collect();
+        let is_new: Vec<bool> = other.spans.iter().map(|span| !held.contains(&span.file_key())).collect();
+        self.spans.extend(other.spans.into_iter().zip(is_new).filter_map(|(span, is_new)| is_new.then_some(span)));
+        self.header = self.header.take().or(other.header);
         self.truncated |= other.truncated;
+    }
+
+    /// Returns each span once: of repetitions the longest, because a span may be reported before it has ended.
+    pub(super) fn distinct_spans(&self) -> Vec<&Span> {
+        let mut places: HashMap<Identity<'_>, usize> = HashMap::new();
+        let mut distinct: Vec<&Span> = Vec::with_capacity(self.spans.len());
+        for span in &self.spans {
+            let place = *places.entry(span.identity()).or_insert(distinct.len());
+            match distinct.get_mut(place) {
+                Some(held) if held.seconds < span.seconds => *held = span,
+                Some(_) => {}
+                None => distinct.push(span),
+            }
+        }
+        distinct
     }
 
     /// Returns true if the trace has a span of `service`.
     pub(super) fn has(&self, service: &str) -> bool {
-        self.spans.iter().any(|span| &*span.service == service)
+        self.spans.iter().any(|span| span.origin.service == service)
     }
 
     /// Returns true if spans are known to be missing: a parent is absent, other than the submission's own span, which no client
@@ -100,7 +154,7 @@ impl Trace {
         let absent: BTreeSet<&str> = parents().flatten().filter(|parent| !ids.contains(parent)).collect();
         let excused = match submission {
             Submission::None => false,
-            Submission::Span(span) => absent.iter().all(|parent| same_id(parent, span)),
+            Submission::Span(span) => absent.iter().all(|parent| *parent == canonical_id(span)),
             // The submission's span is not known, but then it is the only absent parent.
             Submission::Unknown => absent.len() == 1 && parents().all(|parent| parent.is_some()),
         };
@@ -124,15 +178,6 @@ impl<'a> Submission<'a> {
     pub(super) fn from_span(span: Option<&'a str>) -> Self {
         span.map_or(Self::Unknown, Self::Span)
     }
-}
-
-/// Returns an id in the form in which ids are compared: lower case, and without leading zeros, which some servers omit.
-pub(super) fn canonical_id(id: &str) -> String {
-    id.trim_start_matches('0').to_ascii_lowercase()
-}
-
-fn same_id(left: &str, right: &str) -> bool {
-    canonical_id(left) == canonical_id(right)
 }
 
 /// All traces that were found, each once, by canonical id; and the service whose search found them.
@@ -168,71 +213,94 @@ impl TraceStore {
 
     /// Returns the ids of the traces that carry each job's id in the job tag.
     pub(super) fn by_job(&self) -> HashMap<&str, Vec<&str>> {
-        let mut by_job: HashMap<&str, Vec<&str>> = HashMap::new();
+        self.index(|span| span.job.as_slice())
+    }
+
+    /// Returns, for each trace that spans of other traces are linked to, the ids of those others.
+    pub(super) fn by_link(&self) -> HashMap<&str, Vec<&str>> {
+        self.index(|span| &span.links)
+    }
+
+    fn index(&self, keys: impl Fn(&Span) -> &[String]) -> HashMap<&str, Vec<&str>> {
+        let mut index: HashMap<&str, Vec<&str>> = HashMap::new();
         for (id, trace) in &self.traces {
-            let jobs: BTreeSet<&str> = trace.spans.iter().filter_map(|span| span.job.as_deref()).collect();
-            for job in jobs {
-                by_job.entry(job).or_default().push(id);
+            let keys: BTreeSet<&str> = trace.spans.iter().flat_map(&keys).map(String::as_str).collect();
+            for key in keys {
+                index.entry(key).or_default().push(id);
             }
         }
-        by_job
+        index
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn span(id: &str, parent: Option<&str>) -> Span {
-        let (parent, service) = (parent.map(str::to_owned), "s".into());
+    pub(in super::super) fn span(id: &str, parent: Option<&str>, service: &str) -> Span {
         Span {
             id: id.into(),
-            parent,
-            service,
+            parent: parent.map(str::to_owned),
+            links: Vec::new(),
             kind: String::new(),
             name: String::new(),
             start: 0,
             seconds: None,
             job: None,
             tenant: None,
-            raw: None,
+            repeat: 0,
+            origin: Arc::new(Origin { service: service.into(), ..Origin::default() }),
+            raw: RawValue::from_string("{}".into()).unwrap(),
         }
+    }
+
+    fn trace(spans: Vec<Span>) -> Trace {
+        let mut trace = Trace { spans, ..Trace::default() };
+        trace.number_repeats();
+        trace
     }
 
     #[test]
     fn a_trace_is_incomplete_if_a_parent_other_than_the_submission_is_absent() {
         let trace = |spans: &[(&str, Option<&str>)]| Trace {
-            spans: spans.iter().map(|(id, parent)| span(id, *parent)).collect(),
+            spans: spans.iter().map(|(id, parent)| span(id, *parent, "s")).collect(),
             ..Trace::default()
         };
-        let (ours, theirs) = (trace(&[("2", Some("0a")), ("3", Some("2"))]), trace(&[("2", None), ("3", Some("9"))]));
-        assert!(!ours.is_incomplete(Submission::Span("a")) && !ours.is_incomplete(Submission::Unknown));
+        let (ours, theirs) = (trace(&[("2", Some("a")), ("3", Some("2"))]), trace(&[("2", None), ("3", Some("9"))]));
+        assert!(!ours.is_incomplete(Submission::Span("0A")) && !ours.is_incomplete(Submission::Unknown));
         assert!(ours.is_incomplete(Submission::None) && ours.is_incomplete(Submission::Span("b")));
         assert!(theirs.is_incomplete(Submission::Unknown) && theirs.is_incomplete(Submission::Span("a")));
         assert!(trace(&[("2", Some("a")), ("3", Some("b"))]).is_incomplete(Submission::Unknown));
         assert!(!trace(&[("2", None)]).is_incomplete(Submission::None));
+        assert!(!trace(&[("2", Some("2"))]).is_incomplete(Submission::None), "its own parent");
         assert!(Trace { truncated: true, ..trace(&[("2", None)]) }.is_incomplete(Submission::None));
     }
 
     #[test]
-    fn spans_are_merged_by_more_than_their_id() {
-        let mut trace = Trace { spans: vec![span("1", None)], ..Trace::default() };
-        let other = Span { kind: "2".into(), ..span("1", None) };
-        trace.merge(Trace { spans: vec![span("1", None), other, span("2", Some("1"))], ..Trace::default() });
-        assert_eq!(trace.spans.len(), 3);
+    fn spans_that_share_an_id_are_several_and_a_repetition_counts_once() {
+        let server = Span { kind: "server".into(), ..span("1", None, "s") };
+        let later = Span { start: 5, ..span("1", Some("1"), "s") };
+        let all = || vec![span("1", None, "s"), server.clone(), later.clone(), later.clone()];
+        let mut held = trace(vec![span("1", None, "s")]);
+        held.merge(trace(all()));
+        held.merge(trace(all()));
+        assert_eq!((held.spans.len(), held.distinct_spans().len()), (4, 3));
     }
 
     #[test]
-    fn of_two_whole_traces_the_fuller_stays() {
-        let whole = |spans: usize| Trace {
-            spans: vec![span("1", None); spans],
-            raw: RawValue::from_string(format!("[{spans}]")).ok(),
-            truncated: false,
-        };
+    fn a_span_that_was_reported_before_its_end_counts_once_with_its_longest_duration() {
+        let lasting = |seconds| Span { seconds, ..span("1", None, "s") };
+        let mut held = trace(vec![lasting(Some(0.5))]);
+        held.merge(trace(vec![lasting(None), lasting(Some(2.0))]));
+        assert_eq!(held.spans.len(), 3, "nothing is lost from the file");
+        assert_eq!(held.distinct_spans().iter().map(|span| span.seconds).collect::<Vec<_>>(), [Some(2.0)]);
+    }
+
+    #[test]
+    fn linked_traces_are_found_from_their_target() {
         let mut store = TraceStore::default();
-        for spans in [1, 3, 2] {
-            store.add(Some("s"), vec![("a".into(), whole(spans))]);
-        }
-        assert_eq!((store.size(), store.traces["a"].raw.as_ref().unwrap().get()), ((1, 3), "[3]"));
+        let linked = Span { links: vec!["a".into(), "a".into()], ..span("1", None, "s") };
+        store.add(Some("s"), vec![("b".into(), trace(vec![linked.clone(), linked]))]);
+        assert_eq!(store.by_link(), HashMap::from([("a", vec!["b"])]));
     }
 }

@@ -1,11 +1,15 @@
 //! The capture of all services: rounds of sweeps until nothing more comes, then requests by id for the jobs' missing traces.
+//!
+//! `--settle` and a number of requests bound it, whatever the server answers.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::{Duration, Instant};
 
-use super::api::{Jaeger, RequestError};
-use super::model::{Submission, TraceStore, canonical_id};
-use super::sweep::{SweepResult, split_window, sweep};
+use super::api::Jaeger;
+use super::fields::canonical_id;
+use super::limits::{Limits, MAX_REQUESTS, RequestError};
+use super::model::{Submission, TraceStore};
+use super::sweep::{Micros, Paging, SweepResult, split_window, sweep};
 use crate::capture::CaptureRequest;
 use crate::cli::{Console, Stop};
 use crate::record::Job;
@@ -16,6 +20,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(300);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The number of rounds after which a server that still returns more counts as unsettled, once `--settle` is over.
 const MAX_ROUNDS: usize = 8;
+/// The most requests for one service's traces, in all rounds together.
+const MAX_TOTAL_REQUESTS: u64 = 3 * MAX_REQUESTS;
+/// The time for requests beside that for waiting, so that they can be made after it.
+const SEARCH_TIME: Duration = Duration::from_secs(10);
 
 /// The trace of a job.
 #[derive(Clone, Debug)]
@@ -31,9 +39,21 @@ pub(super) struct ExpectedTrace {
 /// The search for one service's traces.
 #[derive(Debug, Default)]
 pub(super) struct ServiceSearch {
+    /// The error that ended its last sweep, or that the server reported beside an answer.
     pub(super) error: Option<RequestError>,
-    /// Microseconds that hold more traces than a page.
-    pub(super) overfull: Vec<i64>,
+    /// Windows that hold more traces than a page and cannot be split.
+    pub(super) overfull: Vec<Micros>,
+    /// The width of windows that the server does not tell apart; see [`Paging`].
+    resolution: i64,
+    requests: u64,
+    /// No further sweep is made, because one ended at a bound after the exporters had flushed.
+    is_over: bool,
+}
+
+impl ServiceSearch {
+    fn is_limited(&self) -> bool {
+        self.error.as_ref().is_some_and(RequestError::is_limit)
+    }
 }
 
 /// A capture in progress.
@@ -46,8 +66,8 @@ pub(super) struct Session<'a> {
     pub(super) warmup: Vec<ExpectedTrace>,
     /// Trace ids of jobs for which no request found a trace.
     pub(super) missing: Vec<String>,
-    /// The number of them that were not requested by id because of a signal.
-    pub(super) unasked: usize,
+    /// The number of them that were not requested by id, and the error that prevented it.
+    pub(super) unasked: Option<(usize, RequestError)>,
     /// Canonical ids of traces that only a request by id found.
     pub(super) by_id: BTreeSet<String>,
     /// The number of rounds so far.
@@ -55,7 +75,7 @@ pub(super) struct Session<'a> {
     /// The last round was too early, or found more.
     pub(super) unsettled: bool,
     services: &'a [String],
-    window: (i64, i64),
+    window: Micros,
     limit: usize,
     full: usize,
     page_sizes: HashMap<usize, usize>,
@@ -81,7 +101,7 @@ impl<'a> Session<'a> {
             expected: counted.into_iter().filter_map(expected_trace).collect(),
             warmup: warmup.into_iter().filter_map(expected_trace).collect(),
             missing: Vec::new(),
-            unasked: 0,
+            unasked: None,
             by_id: BTreeSet::new(),
             rounds: 0,
             unsettled: false,
@@ -101,33 +121,42 @@ impl<'a> Session<'a> {
     /// waiting; then requests the jobs' missing traces by id.
     pub(super) fn capture(&mut self, request: &CaptureRequest<'_>, flush: Duration, stop: &Stop) {
         let settle = request.settle();
+        let deadline = Instant::now() + request.stream.left_to_settle(settle).max(settle) + SEARCH_TIME;
         let mut wait = FIRST_WAIT;
         loop {
-            let flushed = request.stream.left_to_settle(flush.min(settle)).is_zero();
-            let grew = self.sweep_all();
+            let (begun, until_flushed) = (Instant::now(), request.stream.left_to_settle(flush.min(settle)));
+            let grew = self.sweep_all(deadline, until_flushed.is_zero());
             let left = request.stream.left_to_settle(settle);
-            let settled = !grew && flushed && self.rounds > 1 && self.errors().next().is_none();
+            let settled = !grew && until_flushed.is_zero() && self.rounds > 1 && self.errors().next().is_none();
             let hopeless = self.errors().any(|error| !error.retryable)
                 || (self.errors().next().is_some() && self.rounds > 1 && left.is_zero());
             self.unsettled = !settled;
-            let enough = left.is_zero() && self.rounds >= MAX_ROUNDS;
+            let enough =
+                (left.is_zero() && self.rounds >= MAX_ROUNDS) || self.searches.iter().all(|search| search.is_over);
             if settled || hopeless || enough || settle.is_zero() || stop.signal().is_some() {
                 // With `--settle 0s` one round is all that was asked for.
                 self.unsettled &= !settle.is_zero();
                 break;
             }
-            let pause = wait.min(left);
+            let pause = match until_flushed {
+                Duration::ZERO => wait.min(left),
+                // Until then the counts decide nothing, so that costly sweeps are made less often.
+                _ if self.searches.iter().all(ServiceSearch::is_limited) => until_flushed,
+                _ => wait.max(2 * begun.elapsed()).min(until_flushed),
+            };
             wait = LONGEST_WAIT.min(wait * 8 / 5);
             self.wait(pause, stop, request);
         }
         if !self.errors().any(|error| !error.retryable) {
+            self.jaeger.set_limits(Limits::new(settle + SEARCH_TIME, u64::MAX));
             self.fetch_missing();
         }
         self.console.clear_progress();
     }
 
+    /// Returns the errors of the server: those that are not a bound of the client's.
     fn errors(&self) -> impl Iterator<Item = &RequestError> {
-        self.searches.iter().filter_map(|search| search.error.as_ref())
+        self.searches.iter().filter_map(|search| search.error.as_ref()).filter(|error| !error.is_limit())
     }
 
     /// Waits for `pause` or until a signal, and shows progress.
@@ -140,29 +169,23 @@ impl<'a> Session<'a> {
         stop.wait(pause);
     }
 
-    /// Sweeps every service once. Returns true if that found more.
-    fn sweep_all(&mut self) -> bool {
+    /// Sweeps every service once, unless its search is over, or is costly and `flushed` is yet to come. Returns true if that found
+    /// more.
+    fn sweep_all(&mut self, deadline: Instant, flushed: bool) -> bool {
         self.rounds += 1;
         let before = self.store.size();
         for (index, service) in self.services.iter().enumerate() {
-            let starts =
-                self.store.traces_of(service).filter_map(|(_, trace)| trace.spans.iter().map(|span| span.start).max());
-            let windows = split_window(self.window, starts.collect(), self.rounds);
-            let (store, console) = (&mut self.store, &self.console);
-            let SweepResult { error, overfull, page_sizes } =
-                sweep(&mut self.jaeger, service, windows, (self.limit, self.full), |traces, requests| {
-                    store.add(Some(service), traces);
-                    console.progress(|| format!("{service}: {} traces, requests: {requests}", store.size().0));
-                });
-            for page in page_sizes {
-                *self.page_sizes.entry(page).or_default() += 1;
+            if self.searches[index].is_over || (self.searches[index].is_limited() && !flushed) {
+                continue;
             }
-            let ends_all = error.as_ref().is_some_and(|error| !error.retryable);
-            self.searches[index] = ServiceSearch { error, overfull };
-            if ends_all {
+            let result = self.sweep(index, service, deadline);
+            let search = &mut self.searches[index];
+            search.overfull = result.overfull;
+            search.error = result.error;
+            search.is_over = search.is_limited() && flushed;
+            if let Some(error) = search.error.clone().filter(|error| !error.retryable && !error.is_limit()) {
                 // Every other service would meet the same.
-                let error = self.searches[index].error.clone();
-                self.searches[index + 1..].iter_mut().for_each(|search| search.error.clone_from(&error));
+                self.searches[index + 1..].iter_mut().for_each(|search| search.error = Some(error.clone()));
                 break;
             }
         }
@@ -171,6 +194,31 @@ impl<'a> Session<'a> {
             self.learn_page_size();
         }
         grew
+    }
+
+    /// Sweeps a service within its share of the time until `deadline`.
+    fn sweep(&mut self, index: usize, service: &str, deadline: Instant) -> SweepResult {
+        let starts =
+            self.store.traces_of(service).filter_map(|(_, trace)| trace.spans.iter().map(|span| span.start).max());
+        let windows = split_window(self.window, starts.collect(), self.rounds);
+        let search = &mut self.searches[index];
+        let services_left = u32::try_from(self.services.len() - index).unwrap_or(u32::MAX);
+        let time = deadline.saturating_duration_since(Instant::now()) / services_left;
+        let requests = MAX_REQUESTS.min(MAX_TOTAL_REQUESTS.saturating_sub(search.requests));
+        self.jaeger.set_limits(Limits::new(time, requests));
+        let requested = self.jaeger.requests();
+        let mut paging = Paging { limit: self.limit, full: self.full, resolution: search.resolution };
+        let (store, console) = (&mut self.store, &self.console);
+        let result = sweep(&mut self.jaeger, service, windows, &mut paging, |traces, requests| {
+            store.add(Some(service), traces);
+            console.progress(|| format!("{service}: {} traces, requests: {requests}", store.size().0));
+        });
+        search.resolution = paging.resolution;
+        search.requests += self.jaeger.requests() - requested;
+        for size in &result.page_sizes {
+            *self.page_sizes.entry(*size).or_default() += 1;
+        }
+        result
     }
 
     /// Guesses the server's own page limit: if a later round found more, and the fullest page came more than once, that size
@@ -199,20 +247,12 @@ impl<'a> Session<'a> {
             .filter(|(_, traces)| traces.is_empty())
             .map(|(job, _)| job.clone())
             .collect();
-        let mut failed = false;
         for (index, ExpectedTrace { trace, canonical, .. }) in missing.iter().enumerate() {
             self.console.progress(|| format!("asking for {} of {} missing traces by id", index + 1, missing.len()));
-            if !failed && is_trace_id(trace) {
+            if self.unasked.is_none() && is_trace_id(trace) {
                 match self.jaeger.by_id(trace) {
                     Ok(page) => self.store.add(None, page.traces),
-                    Err(error) if error.is_interrupted() => {
-                        failed = true;
-                        self.unasked = missing.len() - index;
-                    }
-                    Err(error) => {
-                        failed = true;
-                        self.console.say(&format!("{error}; the other missing traces are not asked for"));
-                    }
+                    Err(error) => self.unasked = Some((missing.len() - index, error)),
                 }
             }
             let held = self.store.traces.get(canonical);
@@ -224,12 +264,25 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the traces of each expected job: the one with its trace id, else those that carry its job id.
-    pub(super) fn traces_by_job(&self) -> Vec<Vec<&str>> {
-        let by_job = self.store.by_job();
-        let traces = |expected: &ExpectedTrace| match self.store.traces.get_key_value(&expected.canonical) {
-            Some((id, _)) => vec![id.as_str()],
-            None => expected.job.as_deref().and_then(|job| by_job.get(job).cloned()).unwrap_or_default(),
+    /// Returns the traces of each expected job: the one with its trace id, those that carry its job id, and those that are linked
+    /// to any of these, unless they are another job's own.
+    pub(super) fn traces_by_job<'s>(&'s self) -> Vec<Vec<&'s str>> {
+        let (by_job, by_link) = (self.store.by_job(), self.store.by_link());
+        let own: HashSet<&str> =
+            self.expected.iter().chain(&self.warmup).map(|expected| expected.canonical.as_str()).collect();
+        let traces = |expected: &'s ExpectedTrace| {
+            let tagged = expected.job.as_deref().and_then(|job| by_job.get(job));
+            let mut targets: Vec<&str> = tagged.cloned().unwrap_or_default();
+            targets.push(&expected.canonical);
+            // Traces may be linked to each other.
+            let mut seen: BTreeSet<&str> = BTreeSet::new();
+            while let Some(target) = targets.pop() {
+                if seen.insert(target) {
+                    let linked = by_link.get(target).into_iter().flatten();
+                    targets.extend(linked.filter(|id| !own.contains(**id)));
+                }
+            }
+            seen.into_iter().filter(|id| self.store.traces.contains_key(*id)).collect()
         };
         self.expected.iter().map(traces).collect()
     }

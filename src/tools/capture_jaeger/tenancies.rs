@@ -21,7 +21,7 @@ pub(super) fn extract<'a>(
 ) -> (Vec<Tenancy>, Option<u64>) {
     let Some(acquire) = profile.gpu_acquire_span.as_deref() else { return (Vec::new(), None) };
     let mut events: Vec<GpuEvent<'_>> = Vec::new();
-    for span in traces.flat_map(|(_, trace)| &trace.spans).filter(|span| *span.service == *service) {
+    for span in traces.flat_map(|(_, trace)| &trace.spans).filter(|span| span.origin.service == service) {
         let releases = profile.gpu_release_span.as_deref() == Some(&span.name);
         if let Some(seconds) = span.seconds.filter(|_| releases || span.name == acquire) {
             let end = Timestamp::from_micros(span.start).shifted(seconds).micros();
@@ -57,21 +57,12 @@ pub(super) fn extract<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::model::Span;
+    use super::super::model::tests::span;
     use super::*;
 
-    fn span(name: &str, start: i64, seconds: f64, tenant: Option<&str>) -> Span {
-        Span {
-            id: String::new(),
-            parent: None,
-            service: "gpu".into(),
-            kind: String::new(),
-            name: name.into(),
-            start,
-            seconds: Some(seconds),
-            job: None,
-            tenant: tenant.map(str::to_owned),
-            raw: None,
-        }
+    fn gpu_span(name: &str, start: i64, seconds: f64, tenant: Option<&str>) -> Span {
+        let tenant = tenant.map(str::to_owned);
+        Span { name: name.into(), start, seconds: Some(seconds), tenant, ..span("1", None, "gpu") }
     }
 
     type Row = (String, i64, i64, i64, Option<i64>);
@@ -94,17 +85,17 @@ mod tests {
 
     #[test]
     fn spans_become_tenancies() {
-        let other = Span { service: "api".into(), ..span("take", 0, 1e-6, Some("x")) };
-        let unended = Span { seconds: None, ..span("take", 0, 0.0, Some("x")) };
+        let other = Span { origin: span("", None, "api").origin, ..gpu_span("take", 0, 1e-6, Some("x")) };
+        let unended = Span { seconds: None, ..gpu_span("take", 0, 0.0, Some("x")) };
         let spans = vec![
             other,
             unended,
-            span("drop", 0, 5e-6, Some("old")),
-            span("take", 100, 10e-6, Some("a")),
-            span("take", 200, 1e-6, Some("a")),
-            span("take", 300, 20e-6, Some("b")),
-            span("drop", 300, 5e-6, Some("a")),
-            span("take", 400, 10e-6, None),
+            gpu_span("drop", 0, 5e-6, Some("old")),
+            gpu_span("take", 100, 10e-6, Some("a")),
+            gpu_span("take", 200, 1e-6, Some("a")),
+            gpu_span("take", 300, 20e-6, Some("b")),
+            gpu_span("drop", 300, 5e-6, Some("a")),
+            gpu_span("take", 400, 10e-6, None),
         ];
         assert_eq!(
             rows(spans).0,
@@ -118,14 +109,15 @@ mod tests {
 
     #[test]
     fn a_record_lists_a_limited_number_and_counts_the_rest() {
-        let spans = (0..2500).map(|index| span("take", index * 10, 1e-6, Some(if index % 2 == 0 { "a" } else { "b" })));
+        let spans =
+            (0..2500).map(|index| gpu_span("take", index * 10, 1e-6, Some(if index % 2 == 0 { "a" } else { "b" })));
         let (rows, left_out) = rows(spans.collect());
         assert_eq!((rows.len(), left_out), (MAX_TENANCIES, Some(1500)));
     }
 
     #[test]
     fn a_profile_that_names_no_span_gets_none() {
-        let trace = Trace { spans: vec![span("", 0, 1.0, None)], ..Trace::default() };
+        let trace = Trace { spans: vec![gpu_span("", 0, 1.0, None)], ..Trace::default() };
         assert_eq!(extract([("t", &trace)].into_iter(), "gpu", &JaegerConfig::default()), (Vec::new(), None));
     }
 }

@@ -1,13 +1,13 @@
 //! The older JSON shape: `{"data":[{"traceID","spans","processes"}],"errors":[…]}`.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::model::{Span, Tags, Trace, canonical_id};
+use super::fields::{Attributes, Fields, canonical_id, fingerprint, span_kind};
+use super::model::{Origin, Span, Tags, Trace};
 use crate::record::raw;
 
 /// The contents of an answer.
@@ -19,88 +19,20 @@ pub(super) struct Envelope {
     pub(super) errors: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Outer<'a> {
-    #[serde(borrow, default)]
-    data: Option<Vec<&'a RawValue>>,
-    #[serde(default)]
-    errors: Option<Vec<ServerError>>,
-}
-
-#[derive(Deserialize)]
-struct ServerError {
-    #[serde(default)]
-    code: Option<i64>,
-    #[serde(default)]
-    msg: String,
-}
-
-#[derive(Deserialize)]
-struct TraceFields<'a> {
-    #[serde(rename = "traceID", borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    spans: Option<Vec<SpanFields<'a>>>,
-    #[serde(default)]
-    processes: Option<HashMap<String, Process>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SpanFields<'a> {
-    #[serde(rename = "spanID")]
-    id: String,
-    #[serde(default)]
-    references: Option<Vec<Reference>>,
-    #[serde(default)]
-    start_time: i64,
-    /// Microseconds; some servers write a fraction.
-    #[serde(default)]
-    duration: Option<f64>,
-    #[serde(default)]
-    operation_name: String,
-    #[serde(borrow, default)]
-    tags: Option<Vec<Tag<'a>>>,
-    #[serde(rename = "processID", default)]
-    process: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reference {
-    #[serde(default)]
-    ref_type: String,
-    #[serde(rename = "traceID", default)]
-    trace: String,
-    #[serde(rename = "spanID", default)]
-    span: String,
-}
-
-#[derive(Deserialize)]
-struct Tag<'a> {
-    #[serde(borrow)]
-    key: Cow<'a, str>,
-    #[serde(borrow)]
-    value: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Process {
-    #[serde(default)]
-    service_name: String,
-}
-
 /// Reads an answer to a search or to a request by id; `tags` names the tags to keep. Returns `Err` if it has another shape.
 pub(super) fn read(body: &str, tags: &Tags) -> Result<Envelope, String> {
-    let outer: Outer<'_> = serde_json::from_str(body).map_err(|error| error.to_string())?;
-    if outer.data.is_none() && outer.errors.is_none() && !body.contains("\"data\"") {
+    let outer: &RawValue = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    let outer = Fields::parse(outer, "the answer")?;
+    let errors: Vec<String> = outer.list("errors")?.into_iter().map(error_text).collect();
+    if !outer.has(&["data"]) && errors.is_empty() {
         return Err("neither `data` nor `errors` in it".to_owned());
     }
-    let traces =
-        outer.data.unwrap_or_default().into_iter().map(|raw| read_trace(raw, tags)).collect::<Result<_, _>>()?;
-    let errors: Vec<String> = outer.errors.unwrap_or_default().into_iter().map(error_text).collect();
-    Ok(Envelope { traces, errors: (!errors.is_empty()).then(|| errors.join("; ")) })
+    let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
+    for trace in outer.list("data")? {
+        read_trace(trace, tags, &mut traces)?;
+    }
+    traces.values_mut().for_each(Trace::number_repeats);
+    Ok(Envelope { traces: traces.into_iter().collect(), errors: (!errors.is_empty()).then(|| errors.join("; ")) })
 }
 
 /// The names in an answer to `/api/services`.
@@ -112,44 +44,86 @@ pub(super) fn services(body: &str) -> Option<Vec<String>> {
     serde_json::from_str::<Names>(body).ok().map(|names| names.data.unwrap_or_default())
 }
 
-fn error_text(ServerError { code, msg }: ServerError) -> String {
-    code.map_or_else(|| msg.clone(), |code| format!("{code} {msg}"))
-}
-
-fn read_trace(raw: &RawValue, tags: &Tags) -> Result<(String, Trace), String> {
-    let trace: TraceFields<'_> = serde_json::from_str(raw.get()).map_err(|error| format!("a trace in it: {error}"))?;
-    let processes = trace.processes.unwrap_or_default();
-    let services: HashMap<&str, Arc<str>> =
-        processes.iter().map(|(id, process)| (id.as_str(), process.service_name.as_str().into())).collect();
-    let id = canonical_id(&trace.id);
-    let span = |span: SpanFields<'_>| Span {
-        parent: parent(&id, span.references.unwrap_or_default()),
-        service: services.get(span.process.as_str()).cloned().unwrap_or_default(),
-        kind: String::new(),
-        start: span.start_time,
-        seconds: span.duration.map(|micros| micros / 1e6),
-        name: span.operation_name,
-        job: tag_value(span.tags.as_deref(), &tags.job),
-        tenant: tag_value(span.tags.as_deref(), &tags.tenant),
-        raw: None,
-        id: span.id,
+fn error_text(error: &RawValue) -> String {
+    let Ok(fields) = Fields::parse(error, "an error") else {
+        return raw::scalar(error).unwrap_or_else(|| error.get().to_owned());
     };
-    let spans = trace.spans.unwrap_or_default().into_iter().map(span).collect();
-    let truncated = raw.get().contains(super::TRUNCATED);
-    Ok((id.clone(), Trace { spans, raw: Some(raw.to_owned()), truncated }))
+    let message = fields.text(&["msg"]).unwrap_or_default();
+    fields.text(&["code"]).map_or_else(|| message.clone(), |code| format!("{code} {message}"))
 }
 
-/// The value of the tag `key`.
-fn tag_value(tags: Option<&[Tag<'_>]>, key: &str) -> Option<String> {
-    tags?.iter().find(|held| held.key == key).and_then(|held| raw::scalar(held.value))
+fn read_trace(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> Result<(), String> {
+    let fields = Fields::parse(raw, "a trace")?;
+    let id = fields.text(&["traceID"]).ok_or("a trace without `traceID`")?;
+    if !fields.has(&["spans"]) {
+        return Err(format!("the trace {id} has no `spans`"));
+    }
+    let origins = origins(&fields)?;
+    let id = canonical_id(&id);
+    let trace = traces.entry(id.clone()).or_default();
+    for span in fields.list("spans")? {
+        let span = read_span(span, &id, &origins, tags)?;
+        trace.spans.push(span);
+    }
+    trace.header.get_or_insert_with(|| fields.text_without(&["spans", "processes"]));
+    trace.truncated |= raw.get().contains(super::TRUNCATED);
+    Ok(())
 }
 
-/// The parent in the same trace: the span that this one is a child of, or else follows from.
-fn parent(trace: &str, references: Vec<Reference>) -> Option<String> {
-    let mut own: Vec<Reference> =
-        references.into_iter().filter(|reference| canonical_id(&reference.trace) == trace).collect();
-    let child = own.iter().position(|reference| reference.ref_type == "CHILD_OF").unwrap_or(0);
-    (child < own.len()).then(|| own.swap_remove(child).span)
+/// Returns the processes of a trace by their keys.
+fn origins(trace: &Fields<'_>) -> Result<HashMap<String, Arc<Origin>>, String> {
+    let Some(processes) = trace.get(&["processes"]) else { return Ok(HashMap::new()) };
+    let members = raw::members(processes).ok_or("`processes` is not an object")?;
+    members.into_iter().map(|(key, process)| Ok((key.clone(), Arc::new(origin(key, process)?)))).collect()
+}
+
+fn origin(key: String, process: &RawValue) -> Result<Origin, String> {
+    let fields = Fields::parse(process, "a process")?;
+    Ok(Origin {
+        service: fields.text(&["serviceName"]).unwrap_or_default(),
+        process: fingerprint(&fields.list("tags")?),
+        outer: process.get().to_owned(),
+        inner: key,
+    })
+}
+
+fn read_span(raw: &RawValue, trace: &str, origins: &HashMap<String, Arc<Origin>>, tags: &Tags) -> Result<Span, String> {
+    let fields = Fields::parse(raw, "a span")?;
+    let id = fields.id("spanID").ok_or("a span without `spanID`")?;
+    let start = fields.integer("startTime").ok_or_else(|| format!("the span {id} has no `startTime`"))?;
+    let key = fields.text(&["processID"]).unwrap_or_default();
+    let origin = match (origins.get(&key), fields.get(&["process"])) {
+        (Some(origin), _) => origin.clone(),
+        // Some stores leave the process in the span.
+        (None, Some(process)) => Arc::new(Origin { outer: String::new(), ..origin(key, process)? }),
+        (None, None) => Arc::default(),
+    };
+    let (mut parent, mut links) = (fields.id("parentSpanID"), Vec::new());
+    for reference in fields.list("references")? {
+        let reference = Fields::parse(reference, "a reference")?;
+        let is_child = reference.text(&["refType"]).is_some_and(|kind| matches!(&*kind, "CHILD_OF" | "childOf"));
+        match reference.id("traceID").filter(|target| target != trace) {
+            Some(target) => links.push(target),
+            None if is_child || parent.is_none() => parent = reference.id("spanID"),
+            None => {}
+        }
+    }
+    let attributes = Attributes::parse(&fields.list("tags")?);
+    Ok(Span {
+        id,
+        parent,
+        links,
+        kind: attributes.value("span.kind").map(|kind| span_kind(&kind)).unwrap_or_default(),
+        name: fields.text(&["operationName"]).unwrap_or_default(),
+        start,
+        // Microseconds; some servers write a fraction.
+        seconds: fields.text(&["duration"]).and_then(|micros| micros.parse::<f64>().ok()).map(|micros| micros / 1e6),
+        job: attributes.value(&tags.job),
+        tenant: attributes.value(&tags.tenant),
+        repeat: 0,
+        origin,
+        raw: raw.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -164,13 +138,16 @@ mod tests {
     fn a_recorded_answer_keeps_its_text() {
         let envelope = read(SEARCH, &Tags::with_job("job")).unwrap();
         assert_eq!((envelope.traces.len(), envelope.errors), (3, None));
-        let (id, trace) = &envelope.traces[0];
-        assert_eq!(id, "abc0000000000000003");
-        let seen: Vec<_> =
-            trace.spans.iter().map(|span| (&*span.service, span.parent.as_deref(), span.job.as_deref())).collect();
-        assert_eq!(seen, [("queue", None, Some("2")), ("stage-render", Some("0000000000000021"), None)]);
-        assert!(SEARCH.contains(trace.raw.as_ref().unwrap().get()));
-        assert!(trace.raw.as_ref().unwrap().get().contains("\"value\":1152921504606846976"));
+        let (_, trace) = envelope.traces.iter().find(|(id, _)| id == "abc0000000000000003").unwrap();
+        let seen: Vec<_> = trace
+            .spans
+            .iter()
+            .map(|span| (&*span.origin.service, span.parent.as_deref(), span.job.as_deref()))
+            .collect();
+        assert_eq!(seen, [("queue", None, Some("2")), ("stage-render", Some("21"), None)]);
+        let texts: String = trace.spans.iter().map(|span| span.raw.get()).collect();
+        assert!(trace.spans.iter().all(|span| SEARCH.contains(span.raw.get())));
+        assert!(texts.contains("\"value\":1152921504606846976"));
     }
 
     #[test]
@@ -181,11 +158,47 @@ mod tests {
             read(REFUSED, &Tags::with_job("job")).unwrap().errors.as_deref(),
             Some("400 parameter 'service' is required")
         );
-        assert!(
-            read("{}", &Tags::with_job("job")).is_err()
-                && read("<html>", &Tags::with_job("job")).is_err()
-                && read("[1]", &Tags::with_job("job")).is_err()
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_is_an_error() {
+        for body in [
+            "",
+            "{}",
+            "<html>",
+            "[1]",
+            r#"{"errors":[]}"#,
+            r#"{"data":{}}"#,
+            r#"{"data":[null]}"#,
+            r#"{"data":[{"spans":[]}]}"#,
+            r#"{"data":[{"traceID":"1","spanSets":[]}]}"#,
+            r#"{"data":[{"traceID":"1","spans":{}}]}"#,
+            r#"{"data":[{"traceID":"1","spans":[{"spanID":"1"}]}]}"#,
+            r#"{"data":[{"traceID":"1","spans":[{"startTime":1}]}]}"#,
+            r#"{"traces":[{"traceID":"1"}],"metrics":{}}"#,
+        ] {
+            assert!(read(body, &Tags::default()).is_err(), "{body}");
+        }
+        for body in [r#"{"data":null,"errors":null}"#, r#"{"data":[{"traceID":"1","spans":null}]}"#] {
+            assert!(read(body, &Tags::default()).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn references_are_parents_in_the_same_trace_and_links_to_others() {
+        let references = r#"[{"refType":"FOLLOWS_FROM","traceID":"0A","spanID":"7"},{"refType":"FOLLOWS_FROM","traceID":"0b","spanID":"1"},{"refType":"CHILD_OF","traceID":"a","spanID":"08"}]"#;
+        let span = |id: &str, more: &str| format!(r#"{{"spanID":"{id}","startTime":"5",{more}}}"#);
+        let body = format!(
+            r#"{{"data":[{{"traceID":"a","spans":[{},{},{}]}}]}}"#,
+            span("1", &format!(r#""references":{references}"#)),
+            span("2", r#""parentSpanID":"01""#),
+            span("3", r#""process":{"serviceName":"inside"}"#),
         );
+        let traces = read(&body, &Tags::default()).unwrap().traces;
+        let spans = &traces[0].1.spans;
+        assert_eq!((spans[0].parent.as_deref(), &spans[0].links[..]), (Some("8"), &["b".to_owned()][..]));
+        assert_eq!((spans[1].parent.as_deref(), spans[1].start), (Some("1"), 5));
+        assert_eq!(spans[2].origin.service, "inside");
     }
 
     #[test]

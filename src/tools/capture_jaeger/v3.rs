@@ -1,118 +1,57 @@
 //! The stable shape, OTLP as JSON: `{"result":{"resourceSpans":[…]}}`; older gateways send several such objects in a row.
 //!
-//! The proto mapping is that of opentelemetry-proto's `TracesData`: ids are hexadecimal, nanoseconds are strings.
+//! The mapping is that of opentelemetry-proto's `TracesData` and its predecessors: ids in hexadecimal or Base64, nanoseconds as
+//! strings or numbers, `instrumentationLibrarySpans` for `scopeSpans`, names in `camelCase` or `snake_case`.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::model::{Context, Span, Tags, Trace, canonical_id};
-use crate::record::raw::{self, RawObject};
+use super::fields::{Attributes, Fields, canonical_id, fingerprint, span_kind};
+use super::model::{Origin, Span, Tags, Trace};
+use crate::escape;
+use crate::record::raw::RawObject;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Outer<'a> {
-    #[serde(borrow, default)]
-    result: Option<Data<'a>>,
-    #[serde(borrow, default)]
-    resource_spans: Option<Vec<&'a RawValue>>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data<'a> {
-    #[serde(borrow, default)]
-    resource_spans: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ResourceFields<'a> {
-    #[serde(borrow, default)]
-    resource: Option<Attributes<'a>>,
-    #[serde(borrow, default)]
-    scope_spans: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Attributes<'a> {
-    #[serde(borrow, default)]
-    attributes: Option<Vec<Attribute<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Attribute<'a> {
-    #[serde(borrow)]
-    key: Cow<'a, str>,
-    #[serde(borrow, default)]
-    value: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct ScopeFields<'a> {
-    #[serde(borrow, default)]
-    spans: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SpanFields<'a> {
-    #[serde(borrow)]
-    trace_id: Cow<'a, str>,
-    #[serde(borrow)]
-    span_id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    parent_span_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    kind: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    start_time_unix_nano: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    end_time_unix_nano: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    attributes: Option<Vec<Attribute<'a>>>,
-}
+/// The names of a resource's scopes: today's, and the one until OTLP 0.15.
+const SCOPES: [&str; 2] = ["scopeSpans", "instrumentationLibrarySpans"];
+/// The names of a scope, likewise.
+const SCOPE: [&str; 2] = ["scope", "instrumentationLibrary"];
 
 /// Reads an answer into traces by canonical id; `tags` names the attributes to keep. Returns `Err` if the answer has another
 /// shape, or reports an error in its middle.
 pub(super) fn read(body: &str, tags: &Tags) -> Result<Vec<(String, Trace)>, String> {
+    if body.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
     let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
-    for outer in serde_json::Deserializer::from_str(body).into_iter::<Outer<'_>>() {
-        let outer = outer.map_err(|error| error.to_string())?;
-        if let Some(error) = outer.error {
-            return Err(format!("it broke off with {}", crate::escape::start(error.get(), 200)));
+    for outer in serde_json::Deserializer::from_str(body).into_iter::<&RawValue>() {
+        let outer = Fields::parse(outer.map_err(|error| error.to_string())?, "the answer")?;
+        if let Some(error) = outer.get(&["error"]) {
+            return Err(format!("it broke off with {}", escape::start(error.get(), 200)));
         }
-        let resources = match (outer.result, outer.resource_spans) {
-            (Some(data), _) => data.resource_spans.unwrap_or_default(),
-            (None, Some(resources)) => resources,
-            (None, None) => return Err("neither `result` nor `resourceSpans` in it".to_owned()),
-        };
-        for resource in resources {
-            read_resource(resource, tags, &mut traces)
-                .map_err(|error| format!("a member of resourceSpans: {error}"))?;
+        let data = outer.get(&["result"]).map(|result| Fields::parse(result, "`result`")).transpose()?;
+        let is_wrapped = data.is_some();
+        let data = data.unwrap_or(outer);
+        // An answer without any span may leave the list out.
+        if !data.has(&["resourceSpans"]) && (!is_wrapped || data.unknown(&[]).is_some()) {
+            return Err("no `resourceSpans` in it".to_owned());
+        }
+        for resource in data.list("resourceSpans")? {
+            read_resource(resource, tags, &mut traces)?;
         }
     }
+    traces.values_mut().for_each(Trace::number_repeats);
     Ok(traces.into_iter().collect())
 }
 
 /// The gateway's message in a 404 that means "nothing found"; none if the endpoint does not exist.
 pub(super) fn not_found_message(body: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Outer {
-        error: Inner,
-    }
-    #[derive(Deserialize)]
-    struct Inner {
-        message: String,
-    }
-    serde_json::from_str::<Outer>(body).ok().map(|outer| outer.error.message)
+    let outer: &RawValue = serde_json::from_str(body).ok()?;
+    let error = Fields::parse(Fields::parse(outer, "the answer").ok()?.get(&["error"])?, "the error").ok()?;
+    // Other servers' 404 pages are JSON too, but have no `httpCode`.
+    (error.integer("httpCode") == Some(404)).then(|| error.text(&["message"]))?
 }
 
 /// The names in an answer to `/api/v3/services`.
@@ -125,59 +64,79 @@ pub(super) fn services(body: &str) -> Option<Vec<String>> {
     serde_json::from_str::<Names>(body).ok().map(|names| names.services)
 }
 
-fn read_resource(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> serde_json::Result<()> {
-    let resource: ResourceFields<'_> = serde_json::from_str(raw.get())?;
-    let attributes = resource.resource.and_then(|resource| resource.attributes).unwrap_or_default();
-    let service: Arc<str> = attribute(&attributes, "service.name").unwrap_or_default().into();
-    let outer = without(raw, "scopeSpans")?;
-    let mut contexts: HashMap<String, Arc<Context>> = HashMap::new();
-    for scope in resource.scope_spans.unwrap_or_default() {
-        let inner = without(scope, "spans")?;
-        let context = contexts
-            .entry(inner.clone())
-            .or_insert_with(|| Arc::new(Context { resource: outer.clone(), scope: inner }));
-        let spans: ScopeFields<'_> = serde_json::from_str(scope.get())?;
-        for raw in spans.spans.unwrap_or_default() {
-            let span: SpanFields<'_> = serde_json::from_str(raw.get())?;
-            let attributes = span.attributes.unwrap_or_default();
-            let read = |time: Option<&RawValue>| time.and_then(raw::scalar).and_then(|nanos| nanos.parse::<i64>().ok());
-            let (nanos, end) = (read(span.start_time_unix_nano), read(span.end_time_unix_nano));
-            let trace = traces.entry(canonical_id(&span.trace_id)).or_default();
+fn read_resource(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> Result<(), String> {
+    let fields = Fields::parse(raw, "a member of resourceSpans")?;
+    expect_list(&fields, &SCOPES, &["resource", "schemaUrl"])?;
+    let resource = fields.get(&["resource"]).map(|resource| Fields::parse(resource, "a resource")).transpose()?;
+    let attributes = resource.map(|resource| resource.list("attributes")).transpose()?.unwrap_or_default();
+    let service = Attributes::parse(&attributes).value("service.name").unwrap_or_default();
+    let (process, outer) = (fingerprint(&attributes), fields.text_without(&SCOPES));
+    let mut origins: HashMap<String, Arc<Origin>> = HashMap::new();
+    // A scope's list has two names: a collector of 2022 may have sent both.
+    for scope in [fields.list(SCOPES[0])?, fields.list(SCOPES[1])?].concat() {
+        let fields = Fields::parse(scope, "a member of scopeSpans")?;
+        expect_list(&fields, &["spans"], &[&SCOPE[..], &["schemaUrl"]].concat())?;
+        let inner = scope_text(&fields)?;
+        let origin = origins.entry(inner.clone()).or_insert_with(|| {
+            let (service, outer) = (service.clone(), outer.clone());
+            Arc::new(Origin { service, process, outer, inner })
+        });
+        for raw in fields.list("spans")? {
+            let (trace, span) = read_span(raw, origin, tags)?;
+            let trace = traces.entry(trace).or_default();
             trace.truncated |= raw.get().contains(super::TRUNCATED);
-            trace.spans.push(Span {
-                id: span.span_id.into_owned(),
-                parent: span
-                    .parent_span_id
-                    .filter(|parent| !parent.bytes().all(|byte| byte == b'0'))
-                    .map(Cow::into_owned),
-                service: service.clone(),
-                kind: span.kind.map(|kind| kind.get().to_owned()).unwrap_or_default(),
-                name: span.name.map(Cow::into_owned).unwrap_or_default(),
-                start: nanos.unwrap_or_default() / 1000,
-                seconds: nanos.zip(end).and_then(|(start, end)| Some(end.checked_sub(start)? as f64 / 1e9)),
-                job: attribute(&attributes, &tags.job),
-                tenant: attribute(&attributes, &tags.tenant),
-                raw: Some((context.clone(), raw.to_owned())),
-            });
+            trace.spans.push(span);
         }
     }
     Ok(())
 }
 
-/// Returns the text of the object `raw` without the member `key`.
-fn without(raw: &RawValue, key: &str) -> serde_json::Result<String> {
-    let mut object = RawObject::parse(raw.get())?;
-    object.remove(key);
-    Ok(object.text())
+/// Refuses an object that has neither a list called by one of `names` nor only members that are `known`.
+fn expect_list(fields: &Fields<'_>, names: &[&str], known: &[&str]) -> Result<(), String> {
+    match fields.unknown(known) {
+        Some(unknown) if !fields.has(names) => Err(format!("{unknown} stands where `{}` is expected", names[0])),
+        _ => Ok(()),
+    }
 }
 
-/// The string or integer value of the attribute `key`.
-fn attribute(attributes: &[Attribute<'_>], key: &str) -> Option<String> {
-    let value = attributes.iter().find(|attribute| attribute.key == key)?.value?;
-    let member = |name: &str| {
-        raw::members(value)?.into_iter().find(|(held, _)| held == name).and_then(|(_, value)| raw::scalar(value))
+/// Reads a span and the canonical id of its trace.
+fn read_span(raw: &RawValue, origin: &Arc<Origin>, tags: &Tags) -> Result<(String, Span), String> {
+    let fields = Fields::parse(raw, "a span")?;
+    let id = |name: &str| fields.text(&[name]).ok_or_else(|| format!("a span without `{name}`"));
+    let (trace, id) = (canonical_id(&id("traceId")?), canonical_id(&id("spanId")?));
+    let attributes = Attributes::parse(&fields.list("attributes")?);
+    let (nanos, end) = (fields.integer("startTimeUnixNano"), fields.integer("endTimeUnixNano"));
+    let mut links = Vec::new();
+    for link in fields.list("links")? {
+        links.extend(Fields::parse(link, "a link")?.id("traceId").filter(|target| *target != trace));
+    }
+    let span = Span {
+        id,
+        parent: fields.id("parentSpanId"),
+        links,
+        kind: fields.text(&["kind"]).map(|kind| span_kind(&kind)).unwrap_or_default(),
+        name: fields.text(&["name"]).unwrap_or_default(),
+        start: nanos.unwrap_or_default() / 1000,
+        seconds: nanos.zip(end).and_then(|(start, end)| Some(end.checked_sub(start)? as f64 / 1e9)),
+        job: attributes.value(&tags.job),
+        tenant: attributes.value(&tags.tenant),
+        repeat: 0,
+        origin: origin.clone(),
+        raw: raw.to_owned(),
     };
-    member("stringValue").or_else(|| member("intValue"))
+    Ok((trace, span))
+}
+
+/// Returns the text of a scope without its spans, and with today's name for the scope itself.
+fn scope_text(fields: &Fields<'_>) -> Result<String, String> {
+    let text = fields.text_without(&["spans"]);
+    let Some(scope) = fields.get(&SCOPE[1..]) else { return Ok(text) };
+    let renamed = || {
+        let mut object = RawObject::parse(&fields.text_without(&["spans", SCOPE[1]]))?;
+        object.set(SCOPE[0], scope.to_owned())?;
+        Ok(object.text())
+    };
+    renamed().map_err(|error: serde_json::Error| error.to_string())
 }
 
 #[cfg(test)]
@@ -195,14 +154,33 @@ mod tests {
         );
         let (first, second) = (&traces[0].1.spans[0], &traces[1].1.spans[0]);
         assert_eq!(
-            (&*first.service, first.parent.as_deref(), first.job.as_deref(), first.start),
-            ("api", None, Some("j1"), 1_795_424_738_000_001)
+            (&*first.origin.service, first.parent.as_deref(), first.job.as_deref(), first.start, &*first.kind),
+            ("api", None, Some("j1"), 1_795_424_738_000_001, "server")
         );
-        assert_eq!((second.parent.as_deref(), second.job.as_deref()), (Some("01"), None));
-        let (context, raw) = first.raw.as_ref().unwrap();
-        assert!(raw.get().contains("\"doubleValue\":1.50") && BODY.contains(raw.get()));
-        assert_eq!(context.scope, r#"{"scope":{"name":"s"}}"#);
-        assert!(context.resource.contains("1152921504606846977") && context.resource.ends_with("\"schemaUrl\":\"u\"}"));
+        assert_eq!((second.parent.as_deref(), second.job.as_deref()), (Some("1"), None));
+        assert!(first.raw.get().contains("\"doubleValue\":1.50") && BODY.contains(first.raw.get()));
+        let Origin { outer, inner, .. } = &*first.origin;
+        assert_eq!(inner, r#"{"scope":{"name":"s"}}"#);
+        assert!(outer.contains("1152921504606846977") && outer.ends_with("\"schemaUrl\":\"u\"}"));
+    }
+
+    #[test]
+    fn older_names_and_encodings_are_read() {
+        let older = r#"{"resource_spans":[{"resource":{"attributes":[{"key":"service.name","value":{"string_value":"api"}}]},"instrumentation_library_spans":[{"instrumentation_library":{"name":"s"},"spans":[{"trace_id":"AAAAAAAAAAAAAAAAAAAAqw==","span_id":"AAAAAAAAAAE=","parent_span_id":"AAAAAAAAAAI=","name":"op","kind":"SPAN_KIND_SERVER","start_time_unix_nano":1795424738000001999,"end_time_unix_nano":"1795424739000001999","attributes":[{"key":"job.id","value":{"int_value":7}}],"links":[{"trace_id":"AAAAAAAAAAAAAAAAAAAArA==","span_id":"AAAAAAAAAAM="}]}]}]}]}"#;
+        let traces = read(older, &Tags::with_job("job.id")).unwrap();
+        let (id, span) = (&traces[0].0, &traces[0].1.spans[0]);
+        assert_eq!((&**id, &*span.id, span.parent.as_deref()), ("ab", "1", Some("2")));
+        assert_eq!(
+            (&*span.origin.service, &*span.name, &*span.kind, span.job.as_deref()),
+            ("api", "op", "server", Some("7"))
+        );
+        assert_eq!(
+            (span.start, span.seconds, &span.links[..]),
+            (1_795_424_738_000_001, Some(1.0), &["ac".to_owned()][..])
+        );
+        assert_eq!(span.origin.inner, r#"{"scope":{"name":"s"}}"#);
+        let camel = r#"{"resourceSpans":[{"instrumentationLibrarySpans":[{"instrumentationLibrary":{},"spans":[{"traceId":"1","spanId":"2"}]}],"scopeSpans":[{"spans":[{"traceId":"1","spanId":"3"}]}]}]}"#;
+        assert_eq!(read(camel, &Tags::default()).unwrap()[0].1.spans.len(), 2);
     }
 
     #[test]
@@ -211,15 +189,41 @@ mod tests {
         assert_eq!(read(&twice, &Tags::with_job("job.id")).unwrap().len(), 3);
         let broken = format!("{BODY}{{\"error\":{{\"message\":\"boom\"}}}}");
         assert!(read(&broken, &Tags::with_job("job.id")).unwrap_err().contains("boom"));
-        assert!(read("{\"a\":1}", &Tags::with_job("x")).is_err() && read("<html>", &Tags::with_job("x")).is_err());
-        assert!(read(&BODY[..BODY.len() - 1], &Tags::with_job("x")).is_err());
+        assert!(read(&BODY[..BODY.len() - 1], &Tags::default()).is_err());
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_is_an_error() {
+        for body in [
+            "",
+            " \n",
+            "{}",
+            "<html>",
+            "[]",
+            "null",
+            r#"{"a":1}"#,
+            r#"{"result":[]}"#,
+            r#"{"result":{"traces":[]}}"#,
+            r#"{"resourceSpans":{}}"#,
+            r#"{"resourceSpans":[1]}"#,
+            r#"{"resourceSpans":[{"resource":{},"librarySpans":[]}]}"#,
+            r#"{"resourceSpans":[{"scopeSpans":[{"scope":{},"span":[]}]}]}"#,
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"1"}]}]}]}"#,
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"1"}]}]}]}"#,
+        ] {
+            assert!(read(body, &Tags::default()).is_err(), "{body}");
+        }
+        for body in [r#"{"result":{}}"#, r#"{"resourceSpans":null}"#, r#"{"resourceSpans":[{"resource":{}}]}"#] {
+            assert_eq!(read(body, &Tags::default()).unwrap().len(), 0, "{body}");
+        }
     }
 
     #[test]
     fn nothing_found_is_not_the_same_as_no_such_endpoint() {
         let none = r#"{"error":{"httpCode":404,"message":"No traces found"}}"#;
         assert_eq!(not_found_message(none).as_deref(), Some("No traces found"));
-        assert_eq!(not_found_message("404 page not found\n"), None);
-        assert_eq!(not_found_message(r#"{"detail":"Not Found"}"#), None);
+        for other in ["404 page not found\n", r#"{"detail":"Not Found"}"#, r#"{"error":{"message":"Cannot GET /x"}}"#] {
+            assert_eq!(not_found_message(other), None, "{other}");
+        }
     }
 }
