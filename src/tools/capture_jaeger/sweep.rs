@@ -13,7 +13,6 @@ use super::api::{Jaeger, SearchPage};
 use super::limits::RequestError;
 use super::model::Trace;
 use crate::record::Reason;
-use crate::record::Reason;
 
 /// The largest number of windows that a later sweep begins with.
 const MAX_WINDOWS: usize = 16;
