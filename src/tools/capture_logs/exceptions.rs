@@ -38,6 +38,8 @@ pub(super) struct ExceptionFinder<'a> {
     calendar: &'a Calendar,
     at: Option<Timestamp>,
     sources: BTreeMap<String, Source>,
+    /// The source of the line before.
+    last: String,
     /// The line whose pieces are being taken.
     long: Option<LongLine>,
     findings: Findings,
@@ -72,7 +74,15 @@ struct LongLine {
 
 impl<'a> ExceptionFinder<'a> {
     pub(super) fn new(jobs: &'a JobIds, calendar: &'a Calendar) -> Self {
-        Self { jobs, calendar, at: None, sources: BTreeMap::new(), long: None, findings: Findings::default() }
+        Self {
+            jobs,
+            calendar,
+            at: None,
+            sources: BTreeMap::new(),
+            last: String::new(),
+            long: None,
+            findings: Findings::default(),
+        }
     }
 
     /// Takes the next line.
@@ -81,16 +91,20 @@ impl<'a> ExceptionFinder<'a> {
         if self.sources.len() >= SOURCES && !self.sources.contains_key(&line.source) {
             self.close_all();
         }
-        let mut source = self.sources.remove(&line.source).unwrap_or_default();
+        // journald indents the further lines of an entry and names their source no more.
+        let is_below = line.source.is_empty() && line.text.starts_with([' ', '\t']);
+        let name = if is_below { self.last.clone() } else { line.source.clone() };
+        let mut source = self.sources.remove(&name).unwrap_or_default();
         let counted = self.findings.count + u64::from(source.open.is_some());
         self.take_from(line, &mut source);
         self.long = Some(LongLine {
-            source: line.source.clone(),
+            source: name.clone(),
             level: line.level,
             is_json: line.is_json || line.text.starts_with('{'),
             counted: self.findings.count + u64::from(source.open.is_some()) > counted,
         });
-        self.sources.insert(line.source.clone(), source);
+        self.sources.insert(name.clone(), source);
+        self.last = name;
     }
 
     /// Takes a further piece of the line that was taken last.
@@ -140,7 +154,7 @@ impl<'a> ExceptionFinder<'a> {
                 open.push(line, self.jobs);
                 return;
             }
-            if open.state == State::Doubtful {
+            if matches!(open.state, State::Doubtful | State::Mention) {
                 // Nothing followed: the words were a mention.
                 source.open = None;
             }
@@ -168,18 +182,17 @@ impl<'a> ExceptionFinder<'a> {
             let start = line.message + marker.map_or(0, |marker| marker.start);
             let mut open = self.open(state, &line.text, Some(line.text[..start].to_owned()));
             open.is_json = line.is_json;
-            open.find_job(self.jobs, &line.text);
+            open.find_job_of(self.jobs, line);
             let more = trace.or(line.traces.first()).or(line.exception.as_ref());
             more.iter().flat_map(|text| text.lines()).for_each(|text| open.push_text(text));
-            for text in line.traces.iter().chain(&line.exception) {
-                open.find_job(self.jobs, text);
-            }
             source.open = Some(open);
         } else if line.is_json && line.text.contains('\n') && self.holds_exception(&line.text, line.level) {
-            source.open = Some(self.open(State::Record, &line.text, None));
+            let mut open = self.open(State::Record, &line.text, None);
+            open.find_job_of(self.jobs, line);
+            source.open = Some(open);
         } else if let Some(marker) = marker {
             self.begin_at(marker, line, source);
-        } else if shapes::frame_at_end(line.message()).is_some_and(|frame| frame.trim_start().starts_with("at ")) {
+        } else if line.message().trim_start().starts_with("at ") && shapes::frame_at_end(line.message()).is_some() {
             self.begin_stack(before, line, source);
         } else {
             source.before = Some(self.before(line));
@@ -192,26 +205,24 @@ impl<'a> ExceptionFinder<'a> {
             self.begin_at(marker, line, source);
             return;
         }
-        match Shape::parse(&line.text, line.level) {
-            Shape::Frame => {
-                let before = source.before.take();
-                self.close(source);
-                self.begin_stack(before, line, source);
-            }
-            _ => {
-                match &mut source.open {
-                    Some(open) => open.state = State::Ended,
-                    None => self.close(source),
-                }
-                source.before = Some(self.before(line));
-            }
+        if Shape::parse(&line.text, line.level) == Shape::Frame {
+            let before = source.before.take();
+            self.close(source);
+            self.begin_stack(before, line, source);
+            return;
         }
+        if let Some(open) = &mut source.open {
+            open.state = State::Ended;
+        }
+        source.before = Some(self.before(line));
     }
 
     /// Begins a stack trace with its first frame. The line before names the exception; without one, the frame is its first
     /// sign.
     fn begin_stack(&self, before: Option<Before>, line: &LogLine, source: &mut Source) {
-        let mut open = self.open(State::Stack, before.as_ref().map_or("", |before| before.text.as_str()), None);
+        let heading = before.as_ref().map_or("", |before| before.text.as_str());
+        let prefix = line.text[..line.message].to_owned();
+        let mut open = self.open(State::Stack, heading, Some(prefix));
         open.at = before.map_or(open.at, |before| before.at);
         open.push(line, self.jobs);
         source.open = Some(open);
@@ -225,6 +236,7 @@ impl<'a> ExceptionFinder<'a> {
         // Words at the end of a sentence, or of information, are a header only if frames follow.
         let is_sure = marker.shape != Shape::Traceback || (begins_text && line.level.is_none());
         let state = match marker.shape {
+            _ if !is_sure && line.level.is_some() => State::Mention,
             _ if !is_sure => State::Doubtful,
             // Before Rust 1.73 the message was in this line; since then it is in the next one.
             Shape::Panic if !line.text.ends_with(':') => State::Named,
@@ -232,17 +244,18 @@ impl<'a> ExceptionFinder<'a> {
         };
         self.begin(state, line, start, source);
         if let Some(open) = &mut source.open {
-            open.is_mention = !is_sure && line.level.is_some();
             if let Shape::Crash(kind) = marker.shape {
                 open.crashes.push(kind);
             }
         }
     }
 
-    /// Begins an exception with the line from `start` on. A warning right before it is the record that it belongs to
-    /// (`exc_info=True`); a line of information is not, for it may have been about another job.
+    /// Begins an exception with the line from `start` on. A warning right before it, or a line that speaks of a failure, is
+    /// the record that it belongs to; another line is not, for it may have been about another job.
     fn begin(&mut self, state: State, line: &LogLine, start: usize, source: &mut Source) {
-        let warning = source.before.take().filter(|before| before.level == Some(Level::Warning));
+        let announces =
+            |before: &Before| before.level == Some(Level::Warning) || shapes::speaks_of_failure(&before.text);
+        let warning = source.before.take().filter(announces);
         self.close(source);
         let prefix = line.text[..start].to_owned();
         let shown = if line.begins_record || start == 0 { 0 } else { start };
@@ -255,7 +268,7 @@ impl<'a> ExceptionFinder<'a> {
             None => self.open(state, &line.text[shown..], Some(prefix)),
         };
         open.is_json = line.is_json;
-        open.find_job(self.jobs, &line.text);
+        open.find_job_of(self.jobs, line);
         source.open = Some(open);
     }
 
@@ -292,7 +305,7 @@ impl<'a> ExceptionFinder<'a> {
 
     fn close(&mut self, source: &mut Source) {
         source.before = None;
-        let open = source.open.take().filter(|open| !(open.is_mention && open.state == State::Doubtful));
+        let open = source.open.take().filter(|open| open.state != State::Mention);
         let Some(open) = open else { return };
         self.findings.count += 1;
         if self.findings.listed.len() == LISTED {
@@ -314,11 +327,11 @@ pub(super) fn continuation<'l>(line: &'l LogLine, prefix: &str, is_json: bool) -
     if let Some(behind) = behind {
         return Some(behind.strip_prefix(' ').unwrap_or(behind));
     }
-    if !line.begins_record { Some(&line.text) } else { shapes::frame_at_end(&line.text) }
+    if line.begins_record { shapes::frame_at_end(&line.text) } else { Some(&line.text) }
 }
 
 /// The rest of `text` behind `prefix`, of which only the digits may differ.
-fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+pub(super) fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let (mut rest, mut wanted) = (text, prefix);
     while let Some(next) = wanted.chars().next() {

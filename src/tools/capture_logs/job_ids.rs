@@ -55,7 +55,7 @@ impl JobIds {
         let bytes = text.as_bytes();
         let starts = (0..bytes.len())
             .filter(|at| bytes[*at].is_ascii_alphanumeric() && (*at == 0 || !bytes[at - 1].is_ascii_alphanumeric()));
-        starts.filter_map(|start| self.at(text, start)).next()
+        starts.into_iter().find_map(|start| self.at(text, start))
     }
 
     /// The job whose id begins at `start`: the longest of the words there that make one together.

@@ -40,7 +40,7 @@ const TIMES: [&str; 13] = [
     "__REALTIME_TIMESTAMP",
     "timeunixnano",
 ];
-const MESSAGES: [&str; 13] = [
+const MESSAGES: [&str; 14] = [
     "message",
     "msg",
     "event",
@@ -51,12 +51,16 @@ const MESSAGES: [&str; 13] = [
     "short_message",
     "textpayload",
     "jsonpayload.message",
+    "message.message",
     "body.stringvalue",
     "body",
     "log",
 ];
 /// The words that name an exception, or what stands below one, in a key.
-const TRACES: [&str; 12] = [
+const TRACES: [&str; 15] = [
+    "exceptions",
+    "callstack",
+    "py_callstack",
     "exc_info",
     "exc_text",
     "exception",
@@ -74,6 +78,8 @@ const TRACES: [&str; 12] = [
 const TYPES: [&str; 7] = ["exc_type", "type", "name", "class", "kind", "exc_name", "class_name"];
 const VALUES: [&str; 6] = ["exc_value", "message", "value", "msg", "exc_message", "description"];
 const FRAMES: [&str; 5] = [".frames.", ".stack.", ".stacktrace.", ".stack_trace.", ".extendedstacktrace."];
+/// The end of a traceback's header, above its frames.
+const HEADER: &str = "(most recent call last):\n";
 /// How deep objects are looked into, and how many values of one.
 const DEPTH: usize = 8;
 const VALUES_READ: usize = 4096;
@@ -98,21 +104,31 @@ impl JsonLine {
         let read_time =
             |(_, time)| calendar.stamp_at_start(time).and_then(|stamp| stamp.at).or_else(|| stamp::unix(time));
         let message = find(&MESSAGES);
-        let level = find(&level::KEYS).and_then(|(key, value)| level::parse_value(key, value));
+        // GELF counts as syslog does.
+        let is_gelf = message.is_some_and(|(key, _)| key == "short_message");
+        let level = find(&level::KEYS)
+            .and_then(|(key, value)| level::parse_value(if is_gelf { "PRIORITY" } else { key }, value));
         let journal = leaves.iter().any(|(path, _)| path == "MESSAGE");
         let docker = message.is_some_and(|(key, _)| key == "log");
-        let traces =
-            leaves.iter().filter(|(path, text)| is_trace(path) && text.len() > 8).map(|(_, text)| text.clone());
+        let traces = leaves
+            .iter()
+            .filter(|(path, text)| is_trace(path) && text.len() > 8 || text.contains(HEADER))
+            .filter(|(_, text)| message.is_none_or(|(_, message)| message != text))
+            .map(|(_, text)| text.clone());
         let line = Self {
             at: find(&TIMES).and_then(read_time),
             level,
             traces: traces.collect(),
-            exception: structured_exception(&leaves),
+            exception: structured_exception(&leaves).or_else(|| reported_kill(&leaves)),
             is_envelope: docker || journal || level.is_none(),
             partial: docker && find(&["stream"]).is_some() && message.is_some_and(|(_, text)| !text.ends_with('\n')),
             message: message.map(|(_, text)| text.to_owned()),
         };
-        let is_record = line.at.is_some() || line.level.is_some() || line.message.is_some() || line.exception.is_some();
+        let is_record = line.at.is_some()
+            || line.level.is_some()
+            || line.message.is_some()
+            || line.exception.is_some()
+            || !line.traces.is_empty();
         is_record.then_some(line)
     }
 
@@ -123,6 +139,12 @@ impl JsonLine {
             .and_then(|time| calendar.stamp_at_start(&time).and_then(|stamp| stamp.at).or_else(|| stamp::unix(&time)));
         (LEVEL.is_match(text), at)
     }
+}
+
+/// The reason that an orchestrator gives for a container which the kernel killed.
+fn reported_kill(leaves: &[(String, String)]) -> Option<String> {
+    let mut reasons = leaves.iter().filter(|(path, _)| path.to_ascii_lowercase().ends_with("reason"));
+    reasons.find(|(_, reason)| reason == "OOMKilled").map(|(_, reason)| reason.clone())
 }
 
 /// The scalars in `value` with the keys that lead to them, joined by dots.

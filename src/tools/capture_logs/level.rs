@@ -23,6 +23,8 @@ pub(super) struct Found {
 const WORDS_BEFORE_LEVEL: usize = 7;
 /// How many plain lower-case words may come before the level; more of them are a sentence.
 const PROSE_BEFORE_LEVEL: usize = 2;
+/// How much may stand right before a level at the start of a text.
+const LONGEST_DECORATION: usize = 5;
 /// The length of the longest level word.
 const LONGEST_WORD: usize = 13;
 /// Words that turn the level behind them into its absence.
@@ -57,7 +59,7 @@ pub(super) fn parse(word: &str) -> Option<Level> {
 }
 
 /// Reads a level that is the value of `key`: a word, or a number as Python's `levelno` (40 is an error), pino's `level` (50),
-/// and syslog's severity (3 and less) count.
+/// and journald's `PRIORITY` (3 and less) count.
 pub(super) fn parse_value(key: &str, value: &str) -> Option<Level> {
     let Ok(number) = value.parse::<f64>() else {
         let word = value.trim().trim_start_matches("LogLevel.");
@@ -70,7 +72,9 @@ pub(super) fn parse_value(key: &str, value: &str) -> Option<Level> {
     };
     Some(match key {
         "levelno" => level(40.0, 30.0),
-        _ if number < 8.0 => from_syslog(number as u8),
+        "PRIORITY" => return value.parse().ok().map(from_syslog),
+        // Other loggers count their own way below syslog's eight severities.
+        _ if number < 8.0 => return None,
         _ => level(50.0, 40.0),
     })
 }
@@ -102,8 +106,10 @@ pub(super) fn at_start(text: &str) -> Option<Found> {
         let level = if text.starts_with(['f', 'c']) { Level::Error } else { parse(&text[..4]).unwrap_or(Level::Info) };
         return Some(Found { level, message: 6 });
     }
-    let bracketed = text.starts_with(['[', '<']);
-    let start = usize::from(bracketed);
+    // `[ERROR]`, `[ ERROR ]`, `*** ERROR:`; an indented text goes on with the one above it.
+    let decoration = text.len() - text.trim_start_matches(['[', '<', '*', '!', ' ']).len();
+    let start = if text.starts_with(' ') || decoration > LONGEST_DECORATION { 0 } else { decoration };
+    let bracketed = text[..start].contains(['[', '<']);
     let (word, behind) = first_word(&text[start..]);
     if word.len() > LONGEST_WORD {
         return None;
@@ -122,6 +128,17 @@ pub(super) fn at_start(text: &str) -> Option<Found> {
         return None;
     }
     Some(found(text, level, text.len() - rest.len()))
+}
+
+/// Reads the level of an error behind a prefix that nobody knows, in a text without a time: it stands in upper case between
+/// delimiters, where a sentence has none.
+pub(super) fn behind_prefix(text: &str) -> Option<Found> {
+    let found = after_time(text).filter(|found| found.level == Level::Error)?;
+    let header = text[..found.message].trim_end_matches([' ', ':', '|', ']', '>', '-', '\t']);
+    let (before, word) = header.rsplit_once([' ', ':', '|', '[', '>', '\t'])?;
+    let delimiter = text[header.len()..found.message].trim();
+    let is_delimited = delimiter.starts_with([':', '|', ']']) || header[before.len()..].starts_with(['[', '|', '>']);
+    (is_upper(word) && is_delimited && found.message < text.len()).then_some(found)
 }
 
 /// Reads the level among the fields that follow the time at which `text` was cut off.

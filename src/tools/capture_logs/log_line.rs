@@ -5,7 +5,7 @@
 use crate::record::Timestamp;
 
 use super::json_line::JsonLine;
-use super::level::Level;
+use super::level::{self, Level};
 use super::prefix::Header;
 use super::shapes;
 use super::stamp::Calendar;
@@ -20,6 +20,8 @@ pub(super) struct LogLine {
     /// Whether it begins a record; else it belongs to the one before it.
     pub(super) begins_record: bool,
     pub(super) level: Option<Level>,
+    /// The whole line: an id may stand in a prefix, or in a field of a JSON record.
+    pub(super) raw: String,
     /// The text of the worker, without the prefixes.
     pub(super) text: String,
     /// The offset in `text` of the message, behind the worker's own time and level.
@@ -40,7 +42,7 @@ const ENVELOPES: usize = 4;
 impl LogLine {
     /// Reads a line whose colours are gone.
     pub(super) fn parse(line: &str, calendar: &Calendar) -> Self {
-        Self::unwrap(line, calendar, ENVELOPES)
+        Self { raw: line.to_owned(), ..Self::unwrap(line, calendar, ENVELOPES) }
     }
 
     fn unwrap(line: &str, calendar: &Calendar, envelopes: usize) -> Self {
@@ -67,6 +69,13 @@ impl LogLine {
         if parsed.level != Some(Level::Error) {
             parsed.find_record(calendar);
         }
+        if !parsed.begins_record
+            && parsed.level.is_none()
+            && !parsed.text.starts_with([' ', '\t'])
+            && let Some(found) = level::behind_prefix(&parsed.text)
+        {
+            (parsed.begins_record, parsed.level, parsed.message) = (true, Some(found.level), found.message);
+        }
         // What the system log calls an error and what begins no record of its own is one all the same.
         parsed.begins_record |= header.syslog_level == Some(Level::Error) && header.level.is_none();
         parsed
@@ -92,7 +101,10 @@ impl LogLine {
             *self = Self {
                 at: self.at.or(inner.at),
                 source: std::mem::take(&mut self.source) + &inner.source,
-                begins_record: inner.begins_record || level == Some(Level::Error) || json.exception.is_some(),
+                begins_record: inner.begins_record
+                    || level == Some(Level::Error)
+                    || json.exception.is_some()
+                    || !json.traces.is_empty(),
                 level,
                 partial: json.partial,
                 traces: [inner.traces, json.traces].concat(),

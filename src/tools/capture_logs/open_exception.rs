@@ -3,7 +3,7 @@
 use crate::escape;
 use crate::record::{Exception, Timestamp};
 
-use super::exceptions::continuation;
+use super::exceptions::{behind_prefix, continuation};
 use super::job_ids::JobIds;
 use super::level::Level;
 use super::log_line::LogLine;
@@ -18,8 +18,10 @@ const FIRST_LINE: usize = 1000;
 /// How far the text of an exception has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Words that are a traceback's header only if its frames follow.
+    /// Words that are a traceback's header only if its frames follow, or the log ends.
     Doubtful,
+    /// Such words in a record that is no error, which may only speak of it.
+    Mention,
     /// The record of an error, or a heading, and no traceback yet.
     Record,
     /// The frames of a Python traceback.
@@ -46,8 +48,6 @@ pub(super) struct OpenException {
     /// The kinds of crash that its lines report; the same kind again is another crash.
     pub(super) crashes: Vec<usize>,
     pub(super) is_json: bool,
-    /// Whether its header stands in a record that is no error, which may only mention it.
-    pub(super) is_mention: bool,
     /// Whether lines of it begin no record; then no line that begins one belongs to it.
     is_plain: bool,
     /// The text before its beginning on its first line.
@@ -75,20 +75,19 @@ impl State {
     fn next(self, shape: Shape, has_records: bool) -> Option<Self> {
         use Shape as L;
         Some(match (self, shape) {
-            (Self::Doubtful, L::PythonFrame | L::Frame) => Self::Frames,
-            (Self::Doubtful, L::Blank) => Self::Doubtful,
-            (Self::Doubtful, L::Indented) if has_records => Self::Frames,
-            (Self::Doubtful, _) => return None,
+            (Self::Doubtful | Self::Mention, L::Blank) => self,
+            (Self::Doubtful | Self::Mention, L::Indented) if has_records => Self::Frames,
             (Self::Ended, L::Chain) => Self::Chain,
-            (Self::Ended, _) => return None,
             // Only the first traceback below the record of an error belongs to it, and the next one of a chain.
-            (Self::Record | Self::Chain, L::Traceback | L::PythonFrame)
+            (Self::Doubtful | Self::Mention, L::PythonFrame | L::Frame)
+            | (Self::Record | Self::Chain, L::Traceback | L::PythonFrame)
             | (Self::Frames, L::Indented | L::Blank | L::Frame | L::PythonFrame) => Self::Frames,
             (Self::Record | Self::Chain, L::Group)
             | (Self::Group, L::Traceback | L::Group | L::Indented | L::Blank | L::PythonFrame) => Self::Group,
             (Self::Record, L::Panic) => Self::Panic,
             (Self::Record, L::Heading) => Self::Record,
             (Self::Stack | Self::Named, L::Heading) if has_records => self,
+            (Self::Doubtful | Self::Mention | Self::Ended, _) => return None,
             (_, shape) if shape.begins() => return None,
             (_, L::Chain) => Self::Chain,
             (Self::Frames, _) | (Self::Panic, L::Other | L::Blank) => Self::Named,
@@ -110,7 +109,6 @@ impl OpenException {
             state,
             crashes: Vec::new(),
             is_json: false,
-            is_mention: false,
             is_plain: false,
             prefix: prefix.unwrap_or_default(),
             job_id: None,
@@ -122,6 +120,9 @@ impl OpenException {
 
     /// Whether the line belongs to this exception, whose state it then moves.
     pub(super) fn goes_on_with(&mut self, line: &LogLine, has_records: bool) -> bool {
+        if self.takes_own_traceback(line) {
+            return true;
+        }
         let text = continuation(line, &self.prefix, self.is_json).filter(|_| !(self.is_plain && line.begins_record));
         let Some(text) = text else { return false };
         let shape = Shape::parse(text, line.level);
@@ -134,11 +135,9 @@ impl OpenException {
         }
         // A line that looks like a record of its own goes on only with what a traceback must have next.
         let is_expected = match (self.state, shape) {
-            (State::Record | State::Chain, Shape::Traceback) => line.level == Some(Level::Error),
-            (State::Frames | State::Doubtful, shape) => !shape.begins(),
-            (_, Shape::Frame | Shape::PythonFrame | Shape::Chain | Shape::Group) => true,
-            (State::Group | State::Stack | State::Chain, Shape::Indented | Shape::Traceback) => true,
-            (State::Panic, _) => false,
+            (State::Frames | State::Doubtful | State::Mention, shape) => !shape.begins(),
+            (_, Shape::Frame | Shape::PythonFrame | Shape::Chain | Shape::Group)
+            | (State::Group | State::Stack | State::Chain, Shape::Indented | Shape::Traceback) => true,
             _ => false,
         };
         if line.begins_record && !is_expected {
@@ -160,9 +159,27 @@ impl OpenException {
         true
     }
 
+    /// Whether the line is the header of this record's traceback, which the logger wrote line by line with its own prefix; its
+    /// frames then follow behind that prefix.
+    fn takes_own_traceback(&mut self, line: &LogLine) -> bool {
+        let is_error = line.begins_record && line.level == Some(Level::Error);
+        if self.state != State::Record || self.is_plain || !is_error {
+            return false;
+        }
+        let marker = Marker::find(&line.text, line.level).filter(|marker| marker.shape == Shape::Traceback);
+        let Some(prefix) = marker.map(|marker| &line.text[..marker.start]) else { return false };
+        let first = self.text.lines().next().unwrap_or_default();
+        if behind_prefix(first, prefix.trim_end()).is_none() {
+            return false;
+        }
+        prefix.clone_into(&mut self.prefix);
+        self.state = State::Frames;
+        true
+    }
+
     /// Adds a line to the text.
     pub(super) fn push(&mut self, line: &LogLine, jobs: &JobIds) {
-        self.find_job(jobs, &line.text);
+        self.find_job_of(jobs, line);
         let text = continuation(line, &self.prefix, self.is_json).unwrap_or(&line.text).to_owned();
         self.push_text(&text);
     }
@@ -176,6 +193,12 @@ impl OpenException {
         }
         self.text.push_str(&line);
         self.text.push('\n');
+    }
+
+    /// Looks for a job's id in a line: in its text first, then in its prefixes and the fields of its record.
+    pub(super) fn find_job_of(&mut self, jobs: &JobIds, line: &LogLine) {
+        self.find_job(jobs, &line.text);
+        self.find_job(jobs, &line.raw);
     }
 
     /// Looks for a job's id in a text of this exception, as long as none was found.

@@ -23,6 +23,8 @@ pub(super) struct Header {
     pub(super) begins_record: bool,
     /// Whether the runtime cut the line, so that the next one continues it.
     pub(super) partial: bool,
+    /// Whether an engine's time was read: another one is the worker's.
+    has_engine_time: bool,
     /// The offset of the worker's own text.
     pub(super) text: usize,
     /// The offset of the text behind the worker's own time and level.
@@ -54,15 +56,18 @@ static SOURCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     .collect()
 });
 /// The stream and the flag behind a time in the container runtime interface's format.
-static RUNTIME: Pattern = Pattern::new(r"^ (?:stdout|stderr) ([FP])(?::[\w:]+)?(?: |$)");
+static RUNTIME: Pattern = Pattern::new(r"^ (stdout|stderr) ([FP])(?::[\w:]+)?(?: |$)");
 /// Host, program and process behind a time in the system log's format; the process may lack where no year was spelt.
 static PROGRAM: Pattern = Pattern::new(r"^ (?:([\w.:-]+) )?([\w./@()-]+)(\[\d+\])?: ?");
 /// RFC 5424: priority, version, time, host, program, process, message id, structured data.
 static SYSLOG: Pattern = Pattern::new(r"^<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[[^\]]*\])+) ?\x{feff}?");
 static PRIORITY: Pattern = Pattern::new(r"^<(\d{1,3})>");
-/// glog, klog, absl, PyTorch: the letter of the level, month and day, time, thread, place.
+/// glog, klog, absl and torch: the letter of the level, month and day, time, thread, place.
 static LETTER: Pattern =
     Pattern::new(r"^\[?([IWEFDC])(?:(\d{1,2})(\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+\s+)?)?[\w./-]+:\d+\] ?");
+/// Tornado and Jupyter: the letter of the level, date and time, and the place or the name in brackets.
+static BRACKETED_LETTER: Pattern =
+    Pattern::new(r"^\[([IWEDC]) (?:\d{6} \d\d:\d\d:\d\d|(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)) [\w.:-]+\] ?");
 /// Ruby's Logger.
 static RUBY: Pattern = Pattern::new(r"^([DIWEF]), \[[^\]]*\] +[A-Z]+ -- [^:]*: ?");
 
@@ -99,12 +104,16 @@ impl Header {
             Some(message)
         };
         let is_lettered = rest.trim_start_matches('[').starts_with(['I', 'W', 'E', 'F', 'D', 'C']);
-        if let Some(found) = is_lettered.then(|| LETTER.captures(rest).or_else(|| RUBY.captures(rest))).flatten() {
+        let lettered =
+            || LETTER.captures(rest).or_else(|| RUBY.captures(rest)).or_else(|| BRACKETED_LETTER.captures(rest));
+        if let Some(found) = is_lettered.then(lettered).flatten() {
             let level = level::from_letter(&found[1])?;
             if let (Some(month), Some(day), Some(time)) = (found.get(2), found.get(3), found.get(4)) {
                 let spelt = |year| format!("{year}-{:0>2}-{} {}", month.as_str(), day.as_str(), time.as_str());
                 let own = calendar.nearest_year(|year| calendar.stamp_at_start(&spelt(year))?.at);
                 self.at = self.at.or(own);
+            } else if let Some(time) = found.get(2) {
+                self.at = self.at.or(calendar.stamp_at_start(time.as_str()).and_then(|stamp| stamp.at));
             }
             return begin(self, level, found[0].len());
         }
@@ -174,7 +183,9 @@ impl Header {
     /// the worker's own.
     fn take_engine(&mut self, rest: &str, behind: &str, stamp: &Stamp) -> Option<usize> {
         if let Some(found) = RUNTIME.captures(behind) {
-            self.partial = &found[1] == "P";
+            self.partial = &found[2] == "P";
+            self.name(&found[1]);
+            self.has_engine_time = true;
             return Some(found[0].len());
         }
         if let Some(found) = PROGRAM.captures(behind) {
@@ -187,17 +198,20 @@ impl Header {
                 return Some(found[0].len());
             }
         }
-        let is_engines = stamp.zoned && (!self.source.is_empty() || stamp.digits == 9);
+        let is_engines = stamp.zoned && !self.has_engine_time && (!self.source.is_empty() || stamp.digits == 9);
+        self.has_engine_time |= is_engines;
         is_engines.then(|| usize::from(behind.starts_with(' ')))
     }
 
     fn take_source(&mut self, rest: &str, at: usize) -> Option<usize> {
-        if !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "[(".contains(c)) {
+        let is_source = rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "[(".contains(c));
+        if !is_source || rest.starts_with("[Unhandled") {
             return None;
         }
         let found = SOURCES.iter().find_map(|pattern| pattern.find(rest))?;
-        self.name(found.as_str());
+        // Behind the worker's own time it is a field of the record.
         if !self.begins_record {
+            self.name(found.as_str());
             self.leave(at + found.end());
         }
         Some(found.end())
@@ -224,7 +238,7 @@ mod tests {
     #[test]
     fn every_pattern_is_a_regular_expression() {
         assert_eq!(SOURCES.len(), 6);
-        for pattern in [&RUNTIME, &PROGRAM, &SYSLOG, &PRIORITY, &LETTER, &RUBY] {
+        for pattern in [&RUNTIME, &PROGRAM, &SYSLOG, &PRIORITY, &LETTER, &BRACKETED_LETTER, &RUBY] {
             assert!(pattern.regex().is_some(), "{pattern:?}");
         }
     }
@@ -235,7 +249,7 @@ mod tests {
         for (line, source, text) in [
             ("w-1  | 2026-05-20T22:30:01.5Z [rank3]: (A pid=7) x", "w-1  | [rank3]: (A pid=7) ", "x"),
             ("<14>May 20 22:30:01 host app[7]: x: y", "app [7] ", "x: y"),
-            ("2026-05-20T22:30:01.5Z stdout P x", "", "x"),
+            ("2026-05-20T22:30:01.5Z stdout P x", "stdout ", "x"),
             ("[pod/a/b] May 20 22:30:01 host kernel: x", "[pod/a/b] kernel ", "x"),
             ("  | Traceback", "", "  | Traceback"),
             ("2026-05-20 22:30:01 all is done: x", "", "2026-05-20 22:30:01 all is done: x"),

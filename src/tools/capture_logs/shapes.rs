@@ -126,7 +126,9 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(format!(r"status=\d+/(?:{KILLS})\b"), Any),
         crash(r"Failed with result '(?:oom-kill|core-dump|signal)'".to_owned(), Any),
         crash(r"\) of user \d+ (?:terminated abnormally|dumped core)".to_owned(), Any),
-        crash(format!(r"exited with (?:code|status) {CODES}\b"), Any),
+        crash(format!(r"\bexit(?:ed)? ?(?:with )?(?:code|status)[: =]+(?:{CODES}|-(?:4|6|7|8|9|11))\b"), Any),
+        crash(r"signal: (?:killed|segmentation fault|aborted|bus error)\b".to_owned(), Any),
+        crash(r"oom[_-]kill event|got Segmentation Fault".to_owned(), Any),
         crash(r"Work-horse (?:process )?(?:was )?terminated unexpectedly|Child process \[\d+\] died".to_owned(), Any),
         crash(r"^# (?:A fatal error has been detected by the Java Runtime|Fatal error in)".to_owned(), Any),
         crash(format!(r"^(?:{SIGNALS})(?: \(core dumped\))?$"), Unleveled),
@@ -145,7 +147,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
 static PYTHON_FRAME: Pattern = Pattern::new(r#"^(?:> )?\s*(?:> )?File "[^"]+", line \d+"#);
 /// A call with its place: Java, Kotlin, JavaScript, .NET.
 static FRAME: Pattern = Pattern::new(
-    r"(?:^|\s)at (?:async |new )?(?:[\w$.<>`/@\[\],|+-]+\.[\w$<>`\[\],|+]+ ?\([^()]*(?:\([^()]*\)[^()]*)*\)(?: in .*)?|.*\((?:.*:\d+:\d+|<anonymous>|native|index \d+)\)|\S+:\d+:\d+)$",
+    r"(?:^|\s)at (?:async |new )?(?:[\w$.<>`/@\[\],|+-]+\.[\w$<>`\[\],|+]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: in .*)?|.*\((?:.*:\d+:\d+|<anonymous>|native|index \d+)\)|\S+:\d+:\d+)$",
 );
 static GO_STACK: Pattern = Pattern::new(r"^goroutine \d+ \[running");
 /// Lines that stand at the left margin in the middle of an exception's text.
@@ -208,6 +210,12 @@ impl Marker {
         });
         found.min_by_key(|marker| marker.start)
     }
+}
+
+/// Whether a line before a traceback says that something failed.
+pub(super) fn speaks_of_failure(line: &str) -> bool {
+    static FAILURE: Pattern = Pattern::new(r"(?i)\b(?:exception|raised|failed|failure|failing|error|crashed)\b");
+    FAILURE.is_match(line)
 }
 
 /// The frame of a stack trace with which a line ends, wherever it begins.

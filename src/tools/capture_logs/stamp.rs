@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use chrono::{NaiveDate, NaiveDateTime};
 use regex::{Captures, Regex};
 
 use super::pattern::{self, Pattern};
@@ -49,6 +49,8 @@ static SPELLINGS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         format!(r"^{DAY}(?P<d>\d{{1,2}})[ /-]{MONTH}[ /-](?P<y>\d{{4}})[ :T]{TIME}{ZONE}"),
         // Rich, .NET, TensorRT: the month comes first.
         format!(r"^(?P<m>\d{{1,2}})/(?P<d>\d{{1,2}})/(?P<y>\d{{4}}|\d{{2}})[ ,-]+{TIME}{ZONE}"),
+        // vLLM: neither a year nor a name for the month.
+        format!(r"^(?P<m>\d\d)-(?P<d>\d\d) {TIME}"),
         // Unix time, as journalctl -o short-unix writes it.
         r"^(?P<epoch>\d{10}(?:\.\d{1,9})?|\d{13})".to_owned(),
         // A time of day.
@@ -119,7 +121,7 @@ impl Calendar {
 
     /// Completes a date without a year, given the instant for each year.
     pub(super) fn nearest_year(&self, instant: impl Fn(i32) -> Option<Timestamp>) -> Option<Timestamp> {
-        let year = DateTime::from_timestamp(self.reference.seconds() as i64, 0)?.year();
+        let year = self.reference.date().get(..4)?.parse::<i32>().ok()?;
         let distance = |at: &Timestamp| at.since(self.reference).abs();
         [year - 1, year, year + 1].into_iter().filter_map(instant).min_by(|a, b| distance(a).total_cmp(&distance(b)))
     }

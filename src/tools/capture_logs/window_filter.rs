@@ -45,7 +45,7 @@ const UNDATED: usize = 3;
 /// How much of a piece is looked at again with the next one, so that no word is cut in two.
 const OVERLAP: usize = 512;
 /// How much of a line that a runtime cut is joined.
-const JOINED: usize = 1024 * 1024;
+const JOINED: usize = 4 * 1024 * 1024;
 
 impl WindowFilter<'_> {
     /// Reads `input` to its end and writes the lines of the window to `output`, as they came. Memory does not grow with
@@ -144,8 +144,7 @@ impl LineText {
         }
         let at = line.at;
         if let Some(begun) = self.cut.remove(&line.source) {
-            let mut joined = begun.text + &line.text;
-            joined.truncate(floor(&joined, JOINED));
+            let joined = without_middle(begun.text + &line.text);
             line = if line.partial {
                 LogLine { text: joined, at: begun.at.or(at), ..line }
             } else {
@@ -169,9 +168,18 @@ impl LineText {
     /// Reads a further piece of the line, with the end of the piece before it.
     fn rest(&mut self, bytes: &[u8]) -> String {
         let text = std::mem::take(&mut self.tail) + &lines::text(bytes);
-        self.tail = text[floor(&text, text.len().saturating_sub(OVERLAP))..].to_owned();
+        text[floor(&text, text.len().saturating_sub(OVERLAP))..].clone_into(&mut self.tail);
         text
     }
+}
+
+/// A text that is too long without its middle: a record's time and level stand at one end, and its exception at the other.
+fn without_middle(text: String) -> String {
+    if text.len() <= JOINED {
+        return text;
+    }
+    let tail = floor(&text, text.len() - JOINED / 2);
+    format!("{}…{}", &text[..floor(&text, JOINED / 2)], &text[tail..])
 }
 
 /// The last boundary between characters at `index` or before it.

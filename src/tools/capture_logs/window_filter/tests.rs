@@ -258,7 +258,8 @@ fn text_beyond_the_first_mebibyte_of_a_line_counts() {
 
 #[test]
 fn a_bar_of_many_updates_is_looked_through_and_kept() {
-    let bar: String = (0..2_000).map(|k| format!("\r {:3}%|{}| {k}/2000", k / 20, "█".repeat(k / 20 % 20))).collect();
+    let update = |k: usize| format!("\r {:3}%|{}| {k}/2000", k / 20, "█".repeat(k / 20 % 20));
+    let bar = (0..2_000).map(update).collect::<Vec<_>>().concat();
     let log = [
         b"2026-05-20 22:30:01,000 INFO w x\n",
         bar.as_bytes(),
