@@ -243,10 +243,8 @@ impl<'a> ExceptionFinder<'a> {
             shape => State::begun_by(shape),
         };
         self.begin(state, line, start, source);
-        if let Some(open) = &mut source.open {
-            if let Shape::Crash(kind) = marker.shape {
-                open.crashes.push(kind);
-            }
+        if let (Some(open), Shape::Crash(kind)) = (&mut source.open, marker.shape) {
+            open.crashes.push(kind);
         }
     }
 
