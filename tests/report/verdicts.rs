@@ -131,6 +131,11 @@ fn no_exceptions_passes_on_whole_logs_only() {
     ] {
         assert_eq!(with_logs(short).code, 4, "{short}");
     }
+    let quiet = with_logs(r#"{"result":"quiet","lines":0}"#);
+    assert_eq!((quiet.code, quiet.cause().contains("LOGS_QUIET=io")), (4, true), "{}", quiet.cause());
+    let allowed = with_logs(r#"{"result":"quiet","lines":0,"mayBeQuiet":true}"#);
+    let actual = &allowed.report().status.criteria[0].actual;
+    assert_eq!((allowed.code, actual.as_str()), (0, "none in 10 lines of 1 logs; io quiet, which was allowed"));
     assert_eq!(judged(&good(), &["--expect", "no-exceptions"]).cause(), "no worker log was captured");
 }
 

@@ -88,6 +88,15 @@ impl<'a> ExceptionFinder<'a> {
     /// Takes the next line.
     pub(super) fn take(&mut self, line: &LogLine) {
         self.at = line.at.or(self.at);
+        if line.text.contains('\n') && !line.is_json && line.level != Some(Level::Error) {
+            // An envelope that held several lines.
+            for text in line.text.lines() {
+                let part = LogLine::parse(text, self.calendar);
+                let (at, source, raw) = (line.at.or(part.at), line.source.clone() + &part.source, line.raw.clone());
+                self.take(&LogLine { at, source, raw, ..part });
+            }
+            return;
+        }
         if self.sources.len() >= SOURCES && !self.sources.contains_key(&line.source) {
             self.close_all();
         }
@@ -182,6 +191,9 @@ impl<'a> ExceptionFinder<'a> {
             let start = line.message + marker.map_or(0, |marker| marker.start);
             let mut open = self.open(state, &line.text, Some(line.text[..start].to_owned()));
             open.is_json = line.is_json;
+            if let Some(Shape::Crash(kind)) = marker.map(|marker| marker.shape) {
+                open.crashes.push(kind);
+            }
             open.find_job_of(self.jobs, line);
             let more = trace.or(line.traces.first()).or(line.exception.as_ref());
             more.iter().flat_map(|text| text.lines()).for_each(|text| open.push_text(text));

@@ -57,7 +57,8 @@ const MESSAGES: [&str; 14] = [
     "log",
 ];
 /// The words that name an exception, or what stands below one, in a key.
-const TRACES: [&str; 15] = [
+const TRACES: [&str; 16] = [
+    "stderr",
     "exceptions",
     "callstack",
     "py_callstack",

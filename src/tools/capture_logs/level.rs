@@ -166,7 +166,8 @@ pub(super) fn after_time(text: &str) -> Option<Found> {
             || gap.contains('\t')
             || behind.starts_with([':', '\t', ']', '|'])
             || ["  ", " - ", " | "].iter().any(|delimiter| behind.starts_with(delimiter));
-        let letter = (index == 0 && (gap == ": " || gap == " ") || bracketed) && behind.starts_with([' ', ']']);
+        let letter = (index == 0 && (gap == ": " || gap == " ") || bracketed)
+            && (behind.starts_with([' ', ']']) || (bracketed && behind.starts_with(':')));
         let level = match word {
             _ if is_upper(word) && word.len() == 1 => from_letter(word).filter(|_| letter),
             _ if is_upper(word) => parse(word),
@@ -236,9 +237,13 @@ fn found(text: &str, level: Level, end: usize) -> Found {
         None => rest,
     };
     let message = rest.trim_start_matches([' ', ':', '|', ']', '>', '\t', '-']);
-    let is_nothing = message.len() <= 5 && ["0", "0.0", "0%", "none", "None", "null"].contains(&message.trim_end());
-    let level = if is_nothing { Level::Info } else { level };
+    let level = if is_nothing(message) { Level::Info } else { level };
     Found { level, message: text.len() - message.len() }
+}
+
+/// Whether the message of an error says that there is none.
+pub(super) fn is_nothing(message: &str) -> bool {
+    ["0", "0.0", "0%", "no", "none", "None", "null", "nil", "false", "ok"].contains(&message.trim_end())
 }
 
 pub(super) fn first_word(text: &str) -> (&str, &str) {

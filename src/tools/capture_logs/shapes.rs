@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
-use super::level::Level;
+use super::level::{self, Level};
 use super::pattern::{self, Pattern};
 
 /// The form of a line without its prefixes.
@@ -104,7 +104,10 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"double free or corruption|corrupted size vs\. prev_size|corrupted double-linked list".to_owned(), Any),
         crash(r"(?:free|malloc|realloc|munmap_chunk)\(\): (?:invalid|corrupted|unaligned|unsorted)".to_owned(), Any),
         crash(r"Caught signal (?:4|6|7|8|9|11) \(".to_owned(), Any),
-        crash(r"(?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: [\w-]+".to_owned(), Doubtful),
+        crash(r"ERROR: (?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: ".to_owned(), Any),
+        crash(r"SUMMARY: (?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: ".to_owned(), Any),
+        crash(r"thread '[^']*'(?: \(\d+\))? has overflowed its stack".to_owned(), Any),
+        crash(r"^fatal runtime error: ".to_owned(), Any),
         crash(r"^\S+:\d+: .*Assertion [`'].*' failed\.".to_owned(), Any),
         crash(
             r"[Oo]ut of memory: Kill(?:ed)? process \d+|[Kk]illed process \d+ \(|[Mm]emory cgroup out of memory"
@@ -117,9 +120,9 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"killed by the OOM killer".to_owned(), Doubtful),
         crash(r"\bOOMKilled(?:$|[^\w:=]*$|\W+true)".to_owned(), Doubtful),
         crash(r"segfault at [0-9a-f]+ ip |traps: .* (?:general protection|trap )".to_owned(), Any),
-        crash(format!(r"terminated by SIG(?:{KILLS})\b"), Any),
+        crash(format!(r"terminated by (?:signal )?SIG(?:{KILLS})\b"), Any),
         crash(
-            r"(?:terminated due to|(?:was |is )?killed by) signal:? ?(?:4|6|7|8|9|11|SIG(?:KILL|SEGV|ABRT)|Killed)\b"
+            r"(?:terminated due to|exited on|(?:was |is )?killed by) signal:? ?(?:4|6|7|8|9|11|SIG(?:KILL|SEGV|ABRT)|Killed)\b"
                 .to_owned(),
             Doubtful,
         ),
@@ -206,6 +209,10 @@ impl Marker {
         let matched = PATTERNS.set.matches(text).into_iter().filter_map(|kind| PATTERNS.each.get(kind));
         let found = matched.filter(|(_, scope, _)| in_scope(*scope)).filter_map(|(shape, _, regex)| {
             let found = regex.find_iter(text).find(|found| !is_quoted(text, found.start()))?;
+            let message = text[found.start()..].split_once(": ").map(|(_, message)| message);
+            if *shape == Shape::Heading && message.is_some_and(level::is_nothing) {
+                return None;
+            }
             Some(Self { shape: *shape, start: found.start() })
         });
         found.min_by_key(|marker| marker.start)

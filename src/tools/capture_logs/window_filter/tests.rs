@@ -245,6 +245,13 @@ fn text_beyond_the_first_mebibyte_of_a_line_counts() {
         (json("error"), 1),
         (json("info"), 0),
         (huge("2026-05-20 22:30:01,000 INFO w ", "0 errors\n"), 0),
+        (
+            huge(
+                "{\"level\":\"info\",\"message\":\"",
+                &format!("Traceback (most recent call last):\n{frames}").replace('"', "\\\"").replace('\n', "\\n"),
+            ) + "\"}\n",
+            1,
+        ),
         (huge("2026-05-20 22:30:01,000 ERROR w ", "job=379bb927167e 2026-05-20 22:30:02,000 ERROR again\n"), 1),
     ] {
         let (summary, kept) = filter(&log);
@@ -281,4 +288,19 @@ fn lines_of_several_sources_do_not_end_each_others_exceptions() {
         lines(1, "KeyError: 1").into_iter().zip(lines(2, "ValueError: 2")).flat_map(|(a, b)| [a, b]).collect();
     let firsts: Vec<_> = found(&log).into_iter().map(|(first, _, lines)| (first, lines)).collect();
     assert_eq!(firsts, [("KeyError: 1".to_owned(), 4), ("ValueError: 2".to_owned(), 4)]);
+}
+
+#[test]
+fn the_pieces_of_a_long_line_that_the_runtime_cut_are_one_line() {
+    let piece = |flag: &str, text: &str| format!("2026-05-20T22:30:01.000000001Z stderr {flag} {text}\n");
+    let filler: String = std::iter::repeat_n(piece("P", &"x ".repeat(8000)), 400).collect();
+    let json = piece("P", "{\"level\":\"error\",\"message\":\"") + &filler + &piece("F", "job 379bb927167e\"}");
+    let trace = ["Traceback (most recent call last):", "  File \"a\", line 1, in f", "ValueError: y"]
+        .map(|line| piece("F", line));
+    for (log, first) in [(json + &piece("F", "next"), "x x "), (filler.clone() + &trace.concat(), "ValueError: y")]
+    {
+        let (summary, kept) = filter(&log);
+        assert_eq!((summary.count, kept.len()), (1, log.len()));
+        assert!(summary.exceptions[0].first_line.starts_with(first), "{}", &summary.exceptions[0].first_line[..40]);
+    }
 }
