@@ -14,13 +14,13 @@ use super::stamp::Calendar;
 use crate::escape;
 use crate::record::{Exception, Timestamp};
 
-/// How many exceptions are listed; more are only counted.
+/// Most exceptions that are listed; more are only counted.
 const LISTED: usize = 1000;
-/// How much text of all exceptions of one log is kept.
+/// Most bytes of the text of all exceptions of one log.
 const ALL_TEXT: usize = 4 * 1024 * 1024;
-/// How much of a line is remembered in case that the next one turns out to be a stack frame.
+/// Most characters of a line that are remembered in case the next one turns out to be a stack frame.
 const LINE: usize = 8 * 1024;
-/// How many sources are followed at a time.
+/// Most sources that are followed at a time.
 const SOURCES: usize = 256;
 
 /// The exceptions of one log.
@@ -48,7 +48,7 @@ pub(super) struct ExceptionFinder<'a> {
 /// The lines of one source so far.
 #[derive(Debug, Default)]
 struct Source {
-    /// Whether it has lines that begin a record: then a record goes on until the next such line.
+    /// True if it has lines that begin a record: then a record goes on until the next such line.
     has_records: bool,
     /// The line before, where it belongs to no exception: the first line of a Java stack trace is known by its second.
     before: Option<Before>,
@@ -68,7 +68,7 @@ struct LongLine {
     source: String,
     level: Option<Level>,
     is_json: bool,
-    /// Whether it began an exception: it is counted once, whatever more it holds.
+    /// True if it began an exception: it is counted once, whatever more it holds.
     counted: bool,
 }
 
@@ -293,7 +293,7 @@ impl<'a> ExceptionFinder<'a> {
         Before { at: self.at, text: escape::start(&line.text, LINE), level: line.level }
     }
 
-    /// Whether `text`, a value in a record of this level, holds an exception; one in a fenced block is an example.
+    /// Returns whether `text`, a value in a record of this level, holds an exception; one in a fenced block is an example.
     fn holds_exception(&self, text: &str, level: Option<Level>) -> bool {
         let mut finder = ExceptionFinder::new(self.jobs, self.calendar);
         let mut fenced = false;

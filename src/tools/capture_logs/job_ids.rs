@@ -10,7 +10,7 @@ use crate::record::Job;
 const SURE: usize = 8;
 /// The least length of the beginning of an id.
 const BEGINNING: usize = 7;
-/// How far before such an id the announcing word may begin.
+/// Greatest distance before such an id at which the announcing word may begin.
 const NEAR: usize = 16;
 
 /// The run's job ids, and the trace ids that lead to them.
@@ -109,7 +109,7 @@ fn trace_spellings(trace: &str) -> Vec<String> {
     [Some(half.to_owned()), Some(stripped(trace)), Some(stripped(half)), decimal].into_iter().flatten().collect()
 }
 
-/// Whether the text before an id ends in a word that announces one.
+/// Returns whether the text before an id ends in a word that announces one.
 fn is_announced(before: &[u8]) -> bool {
     let word = ["job", "trace", "task"]
         .iter()

@@ -19,9 +19,9 @@ pub(super) struct JsonLine {
     pub(super) traces: Vec<String>,
     /// An exception that is given by its type and its value.
     pub(super) exception: Option<String>,
-    /// Whether the message is a line that another program wrote.
+    /// True if the message is a line that another program wrote.
     pub(super) is_envelope: bool,
-    /// Whether the runtime cut the line that the envelope holds.
+    /// True if the runtime cut the line that the envelope holds.
     pub(super) partial: bool,
 }
 
@@ -81,7 +81,7 @@ const VALUES: [&str; 6] = ["exc_value", "message", "value", "msg", "exc_message"
 const FRAMES: [&str; 5] = [".frames.", ".stack.", ".stacktrace.", ".stack_trace.", ".extendedstacktrace."];
 /// The end of a traceback's header, above its frames.
 const HEADER: &str = "(most recent call last):\n";
-/// How deep objects are looked into, and how many values of one.
+/// Greatest depth of an object, and most of its values.
 const DEPTH: usize = 8;
 const VALUES_READ: usize = 4096;
 
@@ -175,12 +175,12 @@ fn flatten(value: &Value, path: &str, depth: usize, leaves: &mut Vec<(String, St
     }
 }
 
-/// Whether `path` is `key`, in any case unless the key is in upper case.
+/// Returns whether `path` is `key`, in any case unless the key is in upper case.
 fn is_key(path: &str, key: &str) -> bool {
     path == key || (path.eq_ignore_ascii_case(key) && key.contains(|c: char| c.is_ascii_lowercase()))
 }
 
-/// Whether a key on the way to a value names an exception.
+/// Returns whether a key on the way to a value names an exception.
 fn is_trace(path: &str) -> bool {
     let mut keys = path.split('.').map(str::to_ascii_lowercase);
     path == "@x" || keys.any(|key| TRACES.contains(&key.as_str()))

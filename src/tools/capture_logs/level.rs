@@ -19,11 +19,11 @@ pub(super) struct Found {
     pub(super) message: usize,
 }
 
-/// How many words after the time may come before the level.
+/// Most words between the time and the level.
 const WORDS_BEFORE_LEVEL: usize = 7;
-/// How many plain lower-case words may come before the level; more of them are a sentence.
+/// Most plain lower-case words before the level; more of them are a sentence.
 const PROSE_BEFORE_LEVEL: usize = 2;
-/// How much may stand right before a level at the start of a text.
+/// Most signs right before a level at the start of a text.
 const LONGEST_DECORATION: usize = 5;
 /// The length of the longest level word.
 const LONGEST_WORD: usize = 13;
@@ -241,7 +241,7 @@ fn found(text: &str, level: Level, end: usize) -> Found {
     Found { level, message: text.len() - message.len() }
 }
 
-/// Whether the message of an error says that there is none.
+/// Returns whether the message of an error says that there is none.
 pub(super) fn is_nothing(message: &str) -> bool {
     ["0", "0.0", "0%", "no", "none", "None", "null", "nil", "false", "ok"].contains(&message.trim_end())
 }

@@ -17,7 +17,7 @@ pub(super) struct LogLine {
     pub(super) source: String,
     /// The time at which it was logged, if the line tells one.
     pub(super) at: Option<Timestamp>,
-    /// Whether it begins a record; else it belongs to the one before it.
+    /// True if it begins a record; else it belongs to the one before it.
     pub(super) begins_record: bool,
     pub(super) level: Option<Level>,
     /// The whole line: an id may stand in a prefix, or in a field of a JSON record.
@@ -26,17 +26,17 @@ pub(super) struct LogLine {
     pub(super) text: String,
     /// The offset in `text` of the message, behind the worker's own time and level.
     pub(super) message: usize,
-    /// Whether the record was JSON; `text` then is its message.
+    /// True if the record was JSON; `text` then is its message.
     pub(super) is_json: bool,
     /// The stack traces that a JSON record holds.
     pub(super) traces: Vec<String>,
     /// An exception that a JSON record gives by its type and its frames.
     pub(super) exception: Option<String>,
-    /// Whether the runtime cut the line, so that the next one of this source continues it.
+    /// True if the runtime cut the line, so that the next one of this source continues it.
     pub(super) partial: bool,
 }
 
-/// How many envelopes may lie in one another.
+/// Most envelopes that may lie in one another.
 const ENVELOPES: usize = 4;
 
 impl LogLine {

@@ -9,13 +9,13 @@ use super::level::Level;
 use super::log_line::LogLine;
 use super::shapes::{Marker, Shape};
 
-/// How much text of one exception is kept, and of one line of it.
+/// Most bytes of the text of one exception, and of one line of it.
 const TEXT: usize = 64 * 1024;
 const LINE: usize = 8 * 1024;
-/// How many characters of the first line are kept.
+/// Most characters of the first line.
 const FIRST_LINE: usize = 1000;
 
-/// How far the text of an exception has come.
+/// The part of an exception that was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Words that are a traceback's header only if its frames follow, or the log ends.
@@ -48,7 +48,7 @@ pub(super) struct OpenException {
     /// The kinds of crash that its lines report; the same kind again is another crash.
     pub(super) crashes: Vec<usize>,
     pub(super) is_json: bool,
-    /// Whether lines of it begin no record; then no line that begins one belongs to it.
+    /// True if lines of it begin no record; then no line that begins one belongs to it.
     is_plain: bool,
     /// The text before its beginning on its first line.
     prefix: String,
@@ -118,7 +118,7 @@ impl OpenException {
         }
     }
 
-    /// Whether the line belongs to this exception, whose state it then moves.
+    /// Returns whether the line belongs to this exception, whose state it then moves.
     pub(super) fn goes_on_with(&mut self, line: &LogLine, has_records: bool) -> bool {
         if self.takes_own_traceback(line) {
             return true;
@@ -159,7 +159,7 @@ impl OpenException {
         true
     }
 
-    /// Whether the line is the header of this record's traceback, which the logger wrote line by line with its own prefix; its
+    /// Returns whether the line is the header of this record's traceback, which the logger wrote line by line with its own prefix; its
     /// frames then follow behind that prefix.
     fn takes_own_traceback(&mut self, line: &LogLine) -> bool {
         let is_error = line.begins_record && line.level == Some(Level::Error);

@@ -19,11 +19,11 @@ pub(super) struct Header {
     pub(super) level: Option<Level>,
     /// The level that the system log states, which the worker's own overrides.
     pub(super) syslog_level: Option<Level>,
-    /// Whether the worker's own text begins with a time or a level, and so begins a record.
+    /// True if the worker's own text begins with a time or a level, and so begins a record.
     pub(super) begins_record: bool,
-    /// Whether the runtime cut the line, so that the next one continues it.
+    /// True if the runtime cut the line, so that the next one continues it.
     pub(super) partial: bool,
-    /// Whether an engine's time was read: another one is the worker's.
+    /// True if an engine's time was read: another one is the worker's.
     has_engine_time: bool,
     /// The offset of the worker's own text.
     pub(super) text: usize,
@@ -31,9 +31,9 @@ pub(super) struct Header {
     pub(super) message: usize,
 }
 
-/// How many prefixes are taken off.
+/// Most prefixes that are taken off.
 const MOST_PREFIXES: usize = 16;
-/// How much of a source's name is kept.
+/// Most bytes of a source's name.
 const SOURCE: usize = 200;
 
 /// The prefixes that name a source.

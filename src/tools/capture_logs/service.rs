@@ -68,7 +68,7 @@ pub(super) fn capture(
 /// The end of a command that failed.
 #[derive(Debug)]
 struct CommandFailure {
-    /// Whether a signal left it no more time.
+    /// True if a signal left it no more time.
     is_signal: bool,
     message: String,
 }

@@ -191,7 +191,7 @@ impl Shape {
         if indented || CONTINUATION.is_match(line) { Self::Indented } else { Self::Other }
     }
 
-    /// Whether a line of this form begins an exception.
+    /// Returns whether a line of this form begins an exception.
     pub(super) fn begins(self) -> bool {
         matches!(self, Self::Traceback | Self::Group | Self::Escaped | Self::Panic | Self::Heading | Self::Crash(_))
     }
@@ -219,7 +219,7 @@ impl Marker {
     }
 }
 
-/// Whether a line before a traceback says that something failed.
+/// Returns whether a line before a traceback says that something failed.
 pub(super) fn speaks_of_failure(line: &str) -> bool {
     static FAILURE: Pattern = Pattern::new(r"(?i)\b(?:exception|raised|failed|failure|failing|error|crashed)\b");
     FAILURE.is_match(line)
@@ -235,7 +235,7 @@ pub(super) fn frame_at_end(line: &str) -> Option<&str> {
     python.or_else(call)
 }
 
-/// Whether a quotation mark stands right before `start`; one that opens the value of a field quotes nothing.
+/// Returns whether a quotation mark stands right before `start`; one that opens the value of a field quotes nothing.
 pub(super) fn is_quoted(text: &str, start: usize) -> bool {
     let before = &text[..start];
     let mark = before.trim_end_matches('\\').chars().next_back();

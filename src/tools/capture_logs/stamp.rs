@@ -24,7 +24,7 @@ pub(super) struct Stamp {
     pub(super) at: Option<Timestamp>,
     /// Length of the spelling in bytes.
     pub(super) length: usize,
-    /// Whether the spelling names its zone.
+    /// True if the spelling names its zone.
     pub(super) zoned: bool,
     /// Number of digits of the fraction of a second.
     pub(super) digits: usize,
@@ -35,7 +35,7 @@ const ZONE: &str = r"(?: ?(?P<zone>(?:UTC|GMT|Z|z)\b|[+-]\d\d:?\d\d\b))?";
 const DAY: &str = "(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?";
 const MONTH: &str = "(?P<month>Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*";
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-/// How far a number that begins a line may lie from the reference to be taken as Unix time, in seconds.
+/// Greatest distance from the reference, in seconds, at which a number that begins a line is a Unix time.
 const NEAR: f64 = 400.0 * 86400.0;
 
 /// The spellings, in the order in which they are tried.

@@ -40,11 +40,11 @@ pub(super) struct LogSummary {
     pub(super) broken: Option<String>,
 }
 
-/// How many undated lines are remembered.
+/// Most undated lines that are remembered.
 const UNDATED: usize = 3;
-/// How much of a piece is looked at again with the next one, so that no word is cut in two.
+/// Bytes of a piece that are read again with the next one, so that no word is cut in two.
 const OVERLAP: usize = 512;
-/// How much of a line that a runtime cut is joined.
+/// Most bytes of a joined line that a runtime cut.
 const JOINED: usize = 4 * 1024 * 1024;
 
 impl WindowFilter<'_> {

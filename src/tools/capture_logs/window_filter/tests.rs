@@ -297,8 +297,7 @@ fn the_pieces_of_a_long_line_that_the_runtime_cut_are_one_line() {
     let json = piece("P", "{\"level\":\"error\",\"message\":\"") + &filler + &piece("F", "job 379bb927167e\"}");
     let trace = ["Traceback (most recent call last):", "  File \"a\", line 1, in f", "ValueError: y"]
         .map(|line| piece("F", line));
-    for (log, first) in [(json + &piece("F", "next"), "x x "), (filler.clone() + &trace.concat(), "ValueError: y")]
-    {
+    for (log, first) in [(json + &piece("F", "next"), "x x "), (filler.clone() + &trace.concat(), "ValueError: y")] {
         let (summary, kept) = filter(&log);
         assert_eq!((summary.count, kept.len()), (1, log.len()));
         assert!(summary.exceptions[0].first_line.starts_with(first), "{}", &summary.exceptions[0].first_line[..40]);
