@@ -53,6 +53,8 @@ struct Source {
     /// The line before, where it belongs to no exception: the first line of a Java stack trace is known by its second.
     before: Option<Before>,
     open: Option<OpenException>,
+    /// The last header of a traceback that may have been only spoken of: a line of another thread may stand above its frames.
+    mention: Option<OpenException>,
 }
 
 #[derive(Debug)]
@@ -148,8 +150,7 @@ impl<'a> ExceptionFinder<'a> {
 
     fn error_in_piece(&self, long: &LongLine, text: &str) -> Option<(State, usize, Option<String>)> {
         if let Some(marker) = Marker::find(text, long.level) {
-            let state = if marker.shape == Shape::Traceback { State::Doubtful } else { State::begun_by(marker.shape) };
-            return Some((state, marker.start, None));
+            return Some((State::begun_by(marker.shape), marker.start, None));
         }
         if long.is_json {
             return super::json_line::JsonLine::scan(text, self.calendar).0.then_some((State::Record, 0, None));
@@ -163,9 +164,8 @@ impl<'a> ExceptionFinder<'a> {
                 open.push(line, self.jobs);
                 return;
             }
-            if matches!(open.state, State::Doubtful | State::Mention) {
-                // Nothing followed: the words were a mention.
-                source.open = None;
+            if open.state == State::Mention {
+                source.mention = source.open.take();
             }
         }
         if line.begins_record {
@@ -217,7 +217,17 @@ impl<'a> ExceptionFinder<'a> {
             self.begin_at(marker, line, source);
             return;
         }
-        if Shape::parse(&line.text, line.level) == Shape::Frame {
+        let shape = Shape::parse(&line.text, line.level);
+        // The frames of a stack that was printed on purpose have a header of their own.
+        let has_header = source.before.as_ref().is_some_and(|before| before.text.contains("(most recent call"));
+        if let Some(mut open) = source.mention.take_if(|_| shape == Shape::PythonFrame && !has_header) {
+            self.close(source);
+            open.state = State::Frames;
+            open.push(line, self.jobs);
+            source.open = Some(open);
+            return;
+        }
+        if shape == Shape::Frame {
             let before = source.before.take();
             self.close(source);
             self.begin_stack(before, line, source);
@@ -245,11 +255,9 @@ impl<'a> ExceptionFinder<'a> {
         let offset = if line.begins_record { line.message } else { 0 };
         let start = offset + marker.start;
         let begins_text = line.text[offset..start].trim().is_empty();
-        // Words at the end of a sentence, or of information, are a header only if frames follow.
-        let is_sure = marker.shape != Shape::Traceback || (begins_text && line.level.is_none());
+        let is_sure = marker.shape != Shape::Traceback || begins_text || line.level.is_none();
         let state = match marker.shape {
-            _ if !is_sure && line.level.is_some() => State::Mention,
-            _ if !is_sure => State::Doubtful,
+            _ if !is_sure => State::Mention,
             // Before Rust 1.73 the message was in this line; since then it is in the next one.
             Shape::Panic if !line.text.ends_with(':') => State::Named,
             shape => State::begun_by(shape),

@@ -18,9 +18,7 @@ const FIRST_LINE: usize = 1000;
 /// The part of an exception that was read last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Words that are a traceback's header only if its frames follow, or the log ends.
-    Doubtful,
-    /// Such words in a record that is no error, which may only speak of it.
+    /// The header of a traceback at the end of a record that is no error: it may only speak of one, unless frames follow.
     Mention,
     /// The record of an error, or a heading, and no traceback yet.
     Record,
@@ -75,11 +73,11 @@ impl State {
     fn next(self, shape: Shape, has_records: bool) -> Option<Self> {
         use Shape as L;
         Some(match (self, shape) {
-            (Self::Doubtful | Self::Mention, L::Blank) => self,
-            (Self::Doubtful | Self::Mention, L::Indented) if has_records => Self::Frames,
+            (Self::Mention, L::Blank) => self,
+            (Self::Mention, L::Indented) if has_records => Self::Frames,
             (Self::Ended, L::Chain) => Self::Chain,
             // Only the first traceback below the record of an error belongs to it, and the next one of a chain.
-            (Self::Doubtful | Self::Mention, L::PythonFrame | L::Frame)
+            (Self::Mention, L::PythonFrame | L::Frame)
             | (Self::Record | Self::Chain, L::Traceback | L::PythonFrame)
             | (Self::Frames, L::Indented | L::Blank | L::Frame | L::PythonFrame) => Self::Frames,
             (Self::Record | Self::Chain, L::Group)
@@ -87,7 +85,7 @@ impl State {
             (Self::Record, L::Panic) => Self::Panic,
             (Self::Record, L::Heading) => Self::Record,
             (Self::Stack | Self::Named, L::Heading) if has_records => self,
-            (Self::Doubtful | Self::Mention | Self::Ended, _) => return None,
+            (Self::Mention | Self::Ended, _) => return None,
             (_, shape) if shape.begins() => return None,
             (_, L::Chain) => Self::Chain,
             (Self::Frames, _) | (Self::Panic, L::Other | L::Blank) => Self::Named,
@@ -135,7 +133,7 @@ impl OpenException {
         }
         // A line that looks like a record of its own goes on only with what a traceback must have next.
         let is_expected = match (self.state, shape) {
-            (State::Frames | State::Doubtful | State::Mention, shape) => !shape.begins(),
+            (State::Frames | State::Mention, shape) => !shape.begins(),
             (_, Shape::Frame | Shape::PythonFrame | Shape::Chain | Shape::Group)
             | (State::Group | State::Stack | State::Chain, Shape::Indented | Shape::Traceback) => true,
             _ => false,
