@@ -46,7 +46,7 @@ IDLE_LIMIT ?= 2m
 LEVELS ?= 4 8 16 24
 ## Jobs of each level of the ramp: a number, or 2x for twice the level
 RAMP_JOBS ?= 8
-## More to judge by, beside each scenario's own: criteria and comparisons, such as e2e.p50<20s,throughput>30/min
+## More to judge by, beside each scenario's own: criteria and comparisons, such as e2e.p50<20s,throughput>30/min; on a ramp ramp.highest>=16
 EXPECT ?=
 ## Setting of a leg of the A/B: the OLLAMA_NUM_PARALLEL that the target was started with
 NP ?=
@@ -157,7 +157,20 @@ for place in "$$run/ramp" "$$run" "$$run/.." "$$run/../.." "$$run/../../.."; do
 done
 }
 endef
-more_criteria = $(if $(strip $(EXPECT)),--expect '$(EXPECT)') $(profile_flags)
+# The variables that fill a flag, which the tools name where they refuse its value.
+filled_by = --jobs=JOBS --concurrency=CONCURRENCY --expect=SOAK_EXPECT/EXPECT
+export STRESS_SUITE_FLAGS_OF_MAKE = $(filled_by) --run=RUN_ID --warmup=WARMUP --rest=WARMUP_REST --limit=IDLE_LIMIT --from=FIXTURES --into=DATA \
+  --worker-root=WORKER_ROOT --target=TARGET --profile=PROFILE --prometheus=PROM_URL --jaeger=JAEGER_URL --logs=LOGS --start=START --end=END
+# Criteria on the ramp as a whole are for its index, all others for each scenario.
+empty :=
+space := $(empty) $(empty)
+each_criterion = $(subst $(comma), ,$(subst $(space),,$(EXPECT)))
+ramp_criteria = $(subst $(space),$(comma),$(strip $(filter ramp.%,$(each_criterion))))
+scenario_criteria = $(if $(ramp_criteria),$(subst $(space),$(comma),$(strip $(filter-out ramp.%,$(each_criterion)))),$(EXPECT))
+more_criteria = $(if $(strip $(scenario_criteria)),--expect '$(scenario_criteria)') $(profile_flags)
+ramp_expect = $(if $(ramp_criteria),--expect '$(ramp_criteria)')
+check_ramp = $(if $(ramp_criteria),render-report --check --index . $(ramp_expect))
+no_ramp = $(if $(ramp_criteria),[[ $${SUITE_RUNS:-} ]] || $(call refuse,EXPECT=$(ramp_criteria) judges a ramp: it is for make ramp and make suite))
 # What a run is judged by is kept with it.
 as_judged = [[ ! '$(EXPECT)' ]] || $(call refuse,EXPECT is for what is run now: render-report --replay --out DIR --expect LIST judges a scenario anew)
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
@@ -178,11 +191,12 @@ if [[ $$made && ! $${SUITE_RUNS:-} ]] && grep -qs '"TargetAbsent"' "$$dir/manife
 fi
 }
 endef
+describe = git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*'
 # What belongs to a run and to none of its scenarios. It is made once nothing is refused any more.
 define run_dir
 run_dir() {
 mkdir -p '$(OUT)' || $(call refuse,OUT=$(OUT) cannot be made: name another one)
-[[ -e '$(OUT)/.git-sha' ]] || git -C '$(REPO)' describe --always --dirty --abbrev=40 --exclude '*' > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown\n' > '$(OUT)/.git-sha'
+[[ -e '$(OUT)/.git-sha' ]] || $(describe) > '$(OUT)/.git-sha' 2> /dev/null || printf 'unknown: %s\n' "$$($(describe) 2>&1 | head -n 1)" > '$(OUT)/.git-sha'
 [[ '$(OUT)' != stress-runs/* ]] || ln -sfn '$(patsubst stress-runs/%,%,$(OUT))' stress-runs/latest
 }
 endef
@@ -217,12 +231,14 @@ submake = $(MAKE) --no-print-directory
 .PHONY: soak
 soak: build ## Soak: 12 jobs at concurrency 4; all must be done and show all stages
 	@$(with_tools)
+	$(no_ramp)
 	$(tidy)
 	$(run_dir)
 	dir='$(OUT)/soak' prefix=soak jobs='$(JOBS)' concurrency='$(CONCURRENCY)' labels=(--scenario soak) expect='$(SOAK_EXPECT)'
 	$(pipe)
 	pipe --check && run_dir && mkdir "$$dir" && made=yes && pipe
 
+ramp: filled_by = --jobs=RAMP_JOBS --concurrency=LEVELS --expect=EXPECT
 .PHONY: ramp
 ramp: build ## Ramp: concurrency level by level, until the first level that does not pass
 	@$(with_tools); $(go_on)
@@ -235,6 +251,7 @@ ramp: build ## Ramp: concurrency level by level, until the first level that does
 	  [[ ! $$jobs =~ ^[0-9]+x$$ ]] || jobs=$$(( $${jobs%x} * concurrency ))
 	  labels=(--scenario ramp --label "level=$$concurrency" --label 'levels=$(LEVELS)')
 	}
+	$(check_ramp)
 	levels=' '
 	for concurrency in $(LEVELS); do
 	  [[ $$concurrency =~ ^[1-9][0-9]*$$ && $$levels != *" $$concurrency "* ]] || $(call refuse,LEVELS: $$concurrency is no number from 1 up or stands twice)
@@ -249,11 +266,12 @@ ramp: build ## Ramp: concurrency level by level, until the first level that does
 	  { mkdir "$$dir" && made=yes && pipe; } || break
 	  rm -f "$$dir/slots"
 	done
-	render-report --index '$(OUT)/ramp' $(to_be_sent) > /dev/null
+	render-report --index '$(OUT)/ramp' $(ramp_expect) $(to_be_sent) > /dev/null
 
 .PHONY: ab
 ab: leg-named build ## One leg of an A/B: the soak's jobs under one setting of the target (NP=8), see docs/ab.md
 	@$(with_tools)
+	$(no_ramp)
 	$(tidy)
 	$(run_dir)
 	$(leg)
@@ -285,13 +303,14 @@ suite: build ## Soak, then ramp, also when the soak fails; then the run's report
 	done
 	$(tidy)
 	render-report --check $(more_criteria)
+	$(check_ramp)
 	$(run_dir)
 	run_dir
 	export SUITE_RUNS=yes
 	$(MAKE) --no-print-directory soak || true
 	[[ $$stopped ]] || $(MAKE) --no-print-directory ramp || true
 	unset SUITE_RUNS; dir='$(OUT)/soak' made=yes
-	render-report --index '$(OUT)' --planned soak,ramp $(to_be_sent) > /dev/null
+	render-report --index '$(OUT)' --planned soak,ramp $(ramp_expect) $(to_be_sent) > /dev/null
 
 .PHONY: capture
 capture: build ## Capture and report on a window without jobs: make capture START=-5m [END=…] OUT=…

@@ -50,7 +50,6 @@ pub mod http;
 pub mod input;
 pub mod markup;
 pub mod ndjson;
-pub mod page;
 pub mod profile;
 pub mod prometheus;
 pub mod promql;

@@ -12,6 +12,7 @@
 //! | 130, 143 | ended by the signal itself |
 
 mod console;
+mod origin;
 mod stop;
 
 use std::fs::File;
@@ -169,7 +170,8 @@ pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) ->
         Ok(exit) => exit,
         Err(failure) => {
             if let Some(message) = failure.message() {
-                console.say(message);
+                let refused = failure.exit() == Exit::Usage;
+                console.say(&if refused { origin::with_origin(message, &command) } else { message.to_owned() });
             }
             failure.exit()
         }

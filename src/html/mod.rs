@@ -11,10 +11,7 @@
 //! maud escapes all text that is put into a page; markup has a type of its own. Charts know no colours: they have classes, and
 //! the style sheet gives each class a colour for light and for dark.
 
-pub mod block;
 pub mod components;
-pub mod document;
-pub mod lead;
 mod palette;
 pub mod scale;
 pub mod shell;

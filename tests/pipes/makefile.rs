@@ -283,3 +283,48 @@ fn where_nothing_answers_the_last_line_says_how_to_start_something() {
         assert_eq!(done.stderr.matches("nothing to test is there").count(), 1, "{scenario}: {}", done.stderr);
     }
 }
+
+#[test]
+fn a_refused_value_names_the_variable_that_it_came_from() {
+    let shell = Shell::new(&[]);
+    for (arguments, origin) in [
+        ("soak JOBS=many", "--jobs is make's JOBS"),
+        ("soak JOBS=2 CONCURRENCY=none", "--concurrency is make's CONCURRENCY"),
+        ("soak JOBS=2 WARMUP_REST=long", "--rest is make's WARMUP_REST"),
+        ("ramp RAMP_JOBS=many", "--jobs is make's RAMP_JOBS"),
+    ] {
+        let done = run(&shell, arguments);
+        assert_eq!(done.code, 2, "{arguments}: {}", done.stderr);
+        assert!(done.stderr.contains(&format!("({origin})")), "{arguments}: {}", done.stderr);
+    }
+    for (command, origin) in [
+        ("JAEGER_UI=ftp://h render-report --out never", "(--jaeger-ui is the environment variable JAEGER_UI)"),
+        ("TARGET=nowhere:// poll-jobs --check", "(--target is the environment variable TARGET)"),
+    ] {
+        let done = shell.run(&format!("{command} < /dev/null"));
+        assert!(done.code == 2 && done.stderr.contains(origin), "{command}: {}", done.stderr);
+    }
+    let done = shell.run("JAEGER_UI=http://h render-report --jaeger-ui ftp://h --out never < /dev/null");
+    assert!(done.code == 2 && !done.stderr.contains("environment"), "it was typed: {}", done.stderr);
+}
+
+#[test]
+fn a_run_whose_commit_cannot_be_read_keeps_the_reason_of_git() {
+    let shell = Shell::new(&[]);
+    let done = run(&shell, &format!("soak JOBS=1 REPO={}", shell.target.dir.path().display()));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let sha = shell.read("run/.git-sha");
+    assert!(sha.starts_with("unknown: fatal: not a git repository") && sha.lines().count() == 1, "{sha}");
+}
+
+#[test]
+fn a_ramp_is_judged_by_the_load_that_it_reached() {
+    let shell = Shell::new(&["--capacity", "5"]);
+    let done = run(&shell, "ramp LEVELS='2 4 8' RAMP_JOBS=2x EXPECT='ramp.highest>=8,all-stages'");
+    assert_eq!(done.code, 2, "it breaks at 8: {}", done.stderr);
+    assert!(done.stderr.contains("ramp.highest>=8 is Failed"), "{}", done.stderr);
+    let level = shell.json("run/ramp/by-concurrency/lvl-04/report.json");
+    assert_eq!(level["spec"]["expect"], serde_json::json!(["all-done", "all-stages"]), "each level has the others");
+    let refused = run(&shell, "soak JOBS=1 EXPECT='ramp.highest>=8'");
+    assert!(refused.code == 2 && refused.stderr.contains("make ramp"), "{}", refused.stderr);
+}

@@ -55,12 +55,12 @@ fn the_screen_has_a_line_per_level_or_scenario_with_its_figures() {
     level(&ramp, "8", "4 8 16", 6, "Failed");
     let (ran, _) = index(&ramp);
     let lines: Vec<&str> = ran.stderr.lines().collect();
-    assert!(lines[0].starts_with("ramp: Passed: the ramp breaks at level 8: "), "{}", ran.stderr);
+    assert!(lines[0].starts_with("ramp: highest passing level: 4, breaks at 8"), "{}", ran.stderr);
     let report = format!("  Report         {}", ramp.join("report.html").display());
     let expected = [
         "  Breaking point level 8",
         "  Level 4        Passed: 6.10 jobs/min, median 56.5 s",
-        "  Level 8        Failed: 0.0 jobs/min, 6 did not succeed",
+        "  Level 8 (6 in flight) Failed: 0.0 jobs/min, 6 did not succeed",
         "  Level 16       not run",
         &report,
     ];
@@ -68,7 +68,7 @@ fn the_screen_has_a_line_per_level_or_scenario_with_its_figures() {
     soak(&root.path().join("soak"), &good());
     let (ran, _) = index(root.path());
     let lines: Vec<&str> = ran.stderr.lines().collect();
-    assert_eq!(lines[1], "  ramp           Passed, it breaks at level 8", "{}", ran.stderr);
+    assert_eq!(lines[1], "  ramp           highest passing level: 4, breaks at 8 (6 in flight)", "{}", ran.stderr);
     assert!(
         lines[2].starts_with("  soak           Passed: ") && lines[2].contains(" jobs/min, median "),
         "{}",
@@ -83,8 +83,8 @@ fn a_ramp_that_breaks_after_a_level_passed_did_its_work() {
         ramp(&[("4", "Succeeded"), ("8", "Failed")]),
         (
             0,
-            "**Passed**: the ramp breaks at level 8: 30 of 30 jobs did not succeed: soak-001, soak-002, soak-003, \
-             soak-004, soak-005 and 25 more failed; passed before it: 4; not run: 16."
+            "**Highest passing level: 4, breaks at 8**: 30 of 30 jobs did not succeed: soak-001, soak-002, soak-003, \
+             soak-004, soak-005 and 25 more failed; not run: 16."
                 .to_owned()
         )
     );
@@ -94,7 +94,7 @@ fn a_ramp_that_breaks_after_a_level_passed_did_its_work() {
 fn a_ramp_whose_every_level_passed_found_no_breaking_point() {
     assert_eq!(
         ramp(&[("4", "Succeeded"), ("8", "Succeeded"), ("16", "Succeeded")]),
-        (0, "**Passed**: all 3 levels passed, up to 16: no breaking point was found.".to_owned())
+        (0, "**Passed**: all 3 levels passed, up to 30 in flight; no breaking point was found.".to_owned())
     );
 }
 
@@ -142,12 +142,12 @@ Breaking point: level 24.
 | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 | [4](by-concurrency/lvl-04/report.md) | **Passed** | 8 | 8 | 8.14 | 55.5 s | 59.0 s | 0 |
 | [8](by-concurrency/lvl-08/report.md) | **Passed** | 8 | 8 | 8.14 | 55.5 s | 59.0 s | 0 |
-| [16](by-concurrency/lvl-16/report.md) | **Passed** | 8 | 8 | 8.14 | 55.5 s | 59.0 s | 0 |
-| [24](by-concurrency/lvl-24/report.md) | **Failed** | 8 | 8 | – | – | – | 8 |
+| [16](by-concurrency/lvl-16/report.md) | **Passed** | 8 | 8 of 16 | 8.14 | 55.5 s | 59.0 s | 0 |
+| [24](by-concurrency/lvl-24/report.md) | **Failed** | 8 | 8 of 24 | – | – | – | 8 |
 
 Median and max are end to end, of the jobs that succeeded.
 
-- Levels 8, 16, 24 were the same load: with so few jobs none of them could have more than 8 in flight
+- Levels 16 and 24 ran the same load, because each had 8 jobs and so no more in flight: RAMP\\_JOBS=2x reaches them
 
 The same with drawings: [report.html](report.html).
 "
@@ -218,4 +218,119 @@ fn an_index_over_nothing_or_over_a_scenario_is_refused() {
     let ran = index(&root.path().join("soak")).0;
     assert!(ran.code == 2 && ran.stderr.contains("is a scenario itself"), "{}", ran.stderr);
     assert_eq!(index(&root.path().join("nowhere")).0.code, 74);
+}
+
+/// A ramp of these levels, each with its jobs, the number of them that were in flight at once, and its end.
+fn ramp_with_loads(levels: &[(&str, u64, u64, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    let names: Vec<&str> = levels.iter().map(|(name, ..)| *name).collect();
+    for (name, jobs, in_flight, phase) in levels {
+        level(root.path(), name, &names.join(" "), *jobs, phase);
+        let file = root.path().join(format!("by-concurrency/lvl-{name:0>2}/report.json"));
+        let mut report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        report["status"]["figures"]["peakConcurrency"] = serde_json::json!(*in_flight as f64);
+        std::fs::write(&file, report.to_string()).unwrap();
+    }
+    root
+}
+
+/// The first line on the terminal for a ramp, and the sentences on levels that were not reached.
+fn claims(levels: &[(&str, u64, u64, &str)]) -> (String, Vec<String>) {
+    let root = ramp_with_loads(levels);
+    let (ran, page) = index(root.path());
+    let notes = page.lines().filter_map(|line| line.strip_prefix("- ")).map(|line| line.replace('\\', "")).collect();
+    let first = ran.stderr.lines().next().unwrap();
+    (first.split_once(": ").unwrap().1.to_owned(), notes)
+}
+
+#[test]
+fn a_ramp_claims_the_load_that_was_in_flight_whatever_its_levels_are_called() {
+    let (first, notes) = claims(&[
+        ("4", 8, 4, "Succeeded"),
+        ("8", 8, 8, "Succeeded"),
+        ("16", 8, 8, "Succeeded"),
+        ("24", 8, 8, "Succeeded"),
+    ]);
+    assert_eq!(
+        first,
+        "Passed: all 4 levels passed, up to 8 in flight; levels 16 and 24 ran no higher load: RAMP_JOBS=2x reaches them; no \
+         breaking point was found"
+    );
+    assert_eq!(
+        notes,
+        [
+            "Levels 16 and 24 ran the same load, because each had 8 jobs and so no more in flight: RAMP_JOBS=2x reaches them"
+        ]
+    );
+    // The order of the levels does not matter.
+    let (first, notes) = claims(&[("8", 16, 8, "Succeeded"), ("4", 16, 4, "Succeeded")]);
+    assert_eq!((first.contains("up to 8 in flight"), notes.len()), (true, 0), "{first}");
+    // Enough jobs that end too soon do not reach a level either, and more of them would not help.
+    let (first, notes) = claims(&[("4", 40, 4, "Succeeded"), ("32", 64, 11, "Succeeded")]);
+    assert!(
+        first.contains("up to 11 in flight; level 32 never had more, because its jobs ended too soon; no"),
+        "{first}"
+    );
+    assert_eq!(notes, ["Level 32 never had more than 11 in flight: its jobs ended too soon"]);
+}
+
+#[test]
+fn a_ramp_that_broke_leads_with_the_highest_passing_level() {
+    let (first, _) = claims(&[("4", 8, 4, "Succeeded"), ("16", 32, 16, "Succeeded"), ("24", 48, 24, "Failed")]);
+    assert!(first.starts_with("highest passing level: 16, breaks at 24: 48 of 48 jobs did not succeed"), "{first}");
+    let (first, _) = claims(&[("16", 8, 8, "Succeeded"), ("4", 8, 4, "Succeeded"), ("24", 8, 7, "Failed")]);
+    assert!(first.starts_with("highest passing level: 16 (8 in flight), breaks at 24 (7 in flight): "), "{first}");
+    let (first, _) = claims(&[("4", 8, 4, "Failed"), ("8", 8, 8, "Succeeded")]);
+    assert!(first.starts_with("Failed: the ramp breaks at level 4: "), "nothing passed before it: {first}");
+}
+
+#[test]
+fn ramp_highest_is_judged_on_the_load_that_passed() {
+    let passed = ramp_with_loads(&[("8", 16, 8, "Succeeded"), ("16", 16, 16, "Succeeded")]);
+    let few_jobs = ramp_with_loads(&[("8", 8, 8, "Succeeded"), ("16", 8, 8, "Succeeded")]);
+    let broke = ramp_with_loads(&[("8", 16, 8, "Succeeded"), ("16", 32, 16, "Lost")]);
+    let broke_at_once = ramp_with_loads(&[("16", 32, 16, "Lost")]);
+    let stopped = ramp_with_loads(&[("8", 16, 8, "Succeeded"), ("16", 32, 16, "Interrupted")]);
+    let nothing = tempfile::tempdir().unwrap();
+    soak(&nothing.path().join("soak"), &good());
+    for (root, expect, code) in [
+        (&passed, "ramp.highest>=16", 0),
+        (&passed, "ramp.highest > 16", 4),
+        (&few_jobs, "ramp.highest>=16", 4),
+        (&few_jobs, "ramp.highest>=8", 0),
+        (&broke, "ramp.highest>=16", 3),
+        (&broke, "ramp.highest>=8", 0),
+        (&broke, "ramp.highest<16", 0),
+        (&broke_at_once, "ramp.highest>=4", 3),
+        (&stopped, "ramp.highest>=16", 4),
+        (&nothing, "ramp.highest>=1", 4),
+    ] {
+        let shown = root.path().display().to_string();
+        let ran = tool(&["--index", &shown, "--expect", expect], std::io::empty());
+        assert_eq!(ran.code, code, "{expect}: {}", ran.stderr);
+        let written: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(written["status"]["criteria"][0]["name"], expect);
+        assert!(ran.stderr.contains(&format!(" {expect}: ")), "{}", ran.stderr);
+        let again = tool(&["--index", &shown], std::io::empty());
+        assert_eq!((again.code, again.stdout), (code, ran.stdout), "an index keeps its criteria");
+    }
+}
+
+#[test]
+fn criteria_stay_with_what_they_can_judge() {
+    let root = ramp_with_loads(&[("4", 8, 4, "Succeeded")]);
+    let place = root.path().display().to_string();
+    for (expect, said) in [
+        ("all-done", "only a comparison"),
+        ("e2e.p50<20s", "ramp.highest"),
+        ("ramp.lowest>1", "ramp.highest"),
+        ("ramp.highest>=many", "\"many\""),
+    ] {
+        for check in [&[][..], &["--check"]] {
+            let ran = tool(&[&["--index", &place, "--expect", expect], check].concat(), std::io::empty());
+            assert!(ran.code == 2 && ran.stderr.contains(said), "{expect}: {}", ran.stderr);
+        }
+    }
+    let ran = tool(&["--out", &format!("{place}/x"), "--expect", "ramp.highest>=16"], std::io::empty());
+    assert!(ran.code == 2 && ran.stderr.contains("--index DIR --expect 'ramp.highest>=16'"), "{}", ran.stderr);
 }

@@ -273,7 +273,8 @@ fn what_help_and_the_documentation_show_can_be_asked_for() {
     assert!(shown.len() > 12, "{shown:?}");
     for expect in shown {
         let expect = if expect.starts_with('.') { format!("e2e{expect}") } else { expect.to_owned() };
-        let ran = tool(&["--check", "--expect", &expect], Untouched);
+        let index: &[&str] = if expect.starts_with("ramp.") { &["--index", "."] } else { &[] };
+        let ran = tool(&[&["--check", "--expect", &expect], index].concat(), Untouched);
         assert_eq!(ran.code, 0, "{expect}: {}", ran.stderr);
     }
     let (_, criteria) = help.split_once("Criteria:\n").unwrap();

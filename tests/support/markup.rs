@@ -90,9 +90,28 @@ pub fn links(page: &str) -> Vec<&str> {
         .collect()
 }
 
+/// Checks that a page stays readable without its style sheet: every shape and text of a drawing has colours as attributes, and no
+/// element is hidden or styled by anything else.
+fn assert_readable_without_style(tags: &[Tag<'_>]) {
+    let mut shapes = 0;
+    for tag in tags {
+        assert!(tag.attribute("style").is_none() && tag.attribute("hidden").is_none(), "{tag:?}");
+        if ["path", "rect", "circle", "text"].contains(&tag.name) {
+            let colour = tag.attribute("fill").unwrap_or_else(|| panic!("black without a style sheet: {tag:?}"));
+            assert!(colour.starts_with('#') || colour.starts_with("url(#") || colour == "none", "{tag:?}");
+            assert!(colour != "none" || tag.attribute("stroke").is_some(), "invisible without a style sheet: {tag:?}");
+            shapes += 1;
+        }
+    }
+    assert!(shapes > 20, "the patterns alone have more");
+    let body = tags.iter().find(|tag| tag.name == "body").unwrap();
+    assert!(body.attribute("bgcolor").is_some() && body.attribute("text").is_some(), "{body:?}");
+}
+
 /// Checks what assistive technology needs, and that the browser runs and loads nothing.
 pub fn assert_accessible(page: &str) {
     let tags = read(page);
+    assert_readable_without_style(&tags);
     let all = |name: &str| tags.iter().filter(|tag| tag.name == name).collect::<Vec<_>>();
     let ids: Vec<&str> = tags.iter().filter_map(|tag| tag.attribute("id")).collect();
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "a repeated id: {ids:?}");

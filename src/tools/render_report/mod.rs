@@ -69,6 +69,8 @@ Criteria:
   concurrency.peak  most jobs in flight at once                  'concurrency.peak>=4'
   queue.NAME.max    most messages ready, as sampled              'queue.stage.l1.max<50'
   gpu.transitions   transitions of the GPU                       'gpu.transitions<40'
+  and comparisons on a ramp as a whole, with --index:
+  ramp.highest      most jobs in flight at a level that passed   'ramp.highest>=16'
   STAT is mean, p50, p95 (20 jobs at least), p99 (100) or max. docs/thresholds.md says how each is
   decided: the figure with its error, and with the jobs that lack it, must lie on one side.
   Each is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is
@@ -87,6 +89,7 @@ Examples:
   poll-jobs --resume < runs/a/records.ndjson | render-report --out runs/a --append
   render-report --index runs/ramp   (which holds scenarios that have their reports)
   render-report --index runs --redact
+  render-report --index runs/ramp --expect 'ramp.highest>=16'
 
 Exit codes:
   0         Passed; with --check: nothing is in the way
@@ -108,7 +111,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", required_unless_present_any = ["index", "check"], conflicts_with = "index")]
     pub out: Option<PathBuf>,
     /// What to judge by, separated by commas: names, and comparisons such as 'e2e.p50<20s'; may be given again
-    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "index")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub expect: Vec<String>,
     /// The profile whose stages --expect may name; AutoRAG's audio pipeline by default (see docs/profile.md)
     #[arg(long, value_name = "FILE", conflicts_with = "index")]
@@ -161,7 +164,15 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         _ => Mode::Create,
     };
     if let Some(directory) = &args.index {
-        return if args.check { Ok(Exit::Done) } else { index::run(directory, args.planned, args.redact, io) };
+        if args.check {
+            return index::check(&args.expect).map(|()| Exit::Done);
+        }
+        return index::run(directory, args.planned, args.expect, args.redact, io);
+    }
+    if let Some(criterion) = args.expect.iter().find(|criterion| index::is_about_ramps(criterion)) {
+        return Err(Failure::usage(format!(
+            "--expect {criterion}: a ramp is judged as a whole: render-report --index DIR --expect '{criterion}'"
+        )));
     }
     // An existing run has its stages on its Run; the default profile may not be its own.
     let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));

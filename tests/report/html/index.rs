@@ -41,7 +41,7 @@ fn a_ramp_is_drawn_level_by_level() {
     let (_root, page) = ramp(&[("4", "Succeeded"), ("8", "Failed")]);
     let text = visible_text(&page);
     for told in [
-        "Passed ramp: breaks at level 8",
+        "Highest passing level: 4, breaks at 8 ramp",
         "Breaking point ✕ level 8 8 of 8 jobs did not succeed there",
         "Highest level that passed level 4 8.14 jobs/min, median 55.5 s, max 59.0 s",
         "Highest throughput of those that passed 8.14 jobs/min at level 4",
@@ -154,8 +154,14 @@ fn the_page_of_a_run_leads_to_all_that_is_there_and_says_what_is_not() {
     tool(&["--index", &place], std::io::empty());
     let again = fs::read_to_string(root.path().join("report.html")).unwrap();
     assert_eq!(again, page, "two renderings are equal to the byte");
+    fs::write(root.path().join(".git-sha"), "unknown: fatal: detected dubious ownership in repository at '/x'\n")
+        .unwrap();
+    assert!(visible_text(&self::page(root.path())).contains("sources: not known: fatal: detected dubious ownership"));
     fs::write(root.path().join(".git-sha"), "<script>alert(1)</script>\n").unwrap();
     assert!(visible_text(&self::page(root.path())).contains("sources: not known: .git-sha holds no commit"));
+    fs::remove_file(root.path().join(".git-sha")).unwrap();
+    fs::create_dir(root.path().join(".git-sha")).unwrap();
+    assert!(visible_text(&self::page(root.path())).contains("sources: .git-sha cannot be read: "), "a directory");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::record::{Criterion, Fold, Kind, Logs, Verdict};
 use threshold::Threshold;
 
 pub(super) use rules::{CAPTURED, DEFAULT};
+pub(super) use threshold::Operator;
 
 /// What there is to judge by.
 pub(super) struct Evidence<'a> {

@@ -44,7 +44,7 @@ pub(super) enum Figure {
 
 /// On which side of the value the figure must lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub(in crate::tools::render_report) enum Operator {
     Less,
     AtMost,
     More,
@@ -52,7 +52,21 @@ pub(super) enum Operator {
 }
 
 impl Operator {
-    const fn words(self) -> &'static str {
+    /// Splits a comparison at its last sign into the figure, the operator and the value.
+    pub(in crate::tools::render_report) fn split(text: &str) -> Option<(&str, Self, &str)> {
+        let at = text.rfind(['<', '>'])?;
+        let (name, rest) = (text[..at].trim(), &text[at + 1..]);
+        let (or_equal, value) = rest.strip_prefix('=').map_or((false, rest), |rest| (true, rest));
+        let operator = match (text.as_bytes()[at], or_equal) {
+            (b'<', false) => Self::Less,
+            (b'<', true) => Self::AtMost,
+            (_, false) => Self::More,
+            (_, true) => Self::AtLeast,
+        };
+        Some((name, operator, value.trim()))
+    }
+
+    pub(in crate::tools::render_report) const fn words(self) -> &'static str {
         match self {
             Self::Less => "less than",
             Self::AtMost => "at most",
@@ -67,7 +81,7 @@ impl Operator {
     }
 
     /// Whether a figure within `bounds` lies on the right side of `value`; none where that cannot be told.
-    pub(super) fn holds(self, bounds: Bounds, value: f64) -> Option<bool> {
+    pub(in crate::tools::render_report) fn holds(self, bounds: Bounds, value: f64) -> Option<bool> {
         let Bounds { low, high } = bounds;
         let (yes, no) = match self {
             Self::Less => (high < value, low >= value),
@@ -93,7 +107,7 @@ pub(super) struct Threshold {
 impl Threshold {
     /// Reads what was typed, or says what is wrong with it and what to write.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let Some(at) = text.rfind(['<', '>']) else {
+        let Some((name, operator, typed)) = Operator::split(text) else {
             return Err(match figure(text) {
                 Ok(_) => format!("a figure needs a comparison, such as {text}<20s: <, <=, > or >= and a value"),
                 Err(_) => {
@@ -101,15 +115,7 @@ impl Threshold {
                 }
             });
         };
-        let (name, rest) = (text[..at].trim(), &text[at + 1..]);
-        let (or_equal, typed) = rest.strip_prefix('=').map_or((false, rest), |rest| (true, rest));
-        let operator = match (text.as_bytes()[at], or_equal) {
-            (b'<', false) => Operator::Less,
-            (b'<', true) => Operator::AtMost,
-            (_, false) => Operator::More,
-            (_, true) => Operator::AtLeast,
-        };
-        let (figure, typed) = (figure(name)?, typed.trim());
+        let figure = figure(name)?;
         let value = value(&figure, typed)?;
         Ok(Self { figure, operator, value, typed: typed.to_owned() })
     }

@@ -38,7 +38,7 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
     let mut sections = Vec::new();
     let (name, cards, doubts);
     if let Some(ramp) = contents.only_ramp() {
-        (name, cards, doubts) = ("ramp", ramp_cards(ramp), ramp.same_loads());
+        (name, cards, doubts) = ("ramp", ramp_cards(ramp), ramp.unreached_levels());
         let levels = content(&|content| {
             content.heading("Levels");
             tables::levels(content, ramp, contents.directory);
@@ -47,7 +47,7 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
         sections.push(section("levels", "Levels", levels));
     } else {
         (name, cards, doubts) =
-            (contents.name, run_cards(contents), contents.ramps.iter().flat_map(Ramp::same_loads).collect());
+            (contents.name, run_cards(contents), contents.ramps.iter().flat_map(Ramp::unreached_levels).collect());
         let scenarios = content(&|content| {
             content.heading("Scenarios");
             tables::scenarios(content, contents);
@@ -57,17 +57,23 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
         sections.push(section("comparisons", "Comparisons", comparisons));
     }
     sections.push(section("run", "Run", content(&|content| run(content, contents))));
-    let (class, mark) = verdict_look(status.verdict);
-    let point = contents.only_ramp().and_then(Ramp::breaking_point);
-    let subject =
-        point.map_or_else(|| name.to_owned(), |level| format!("{name}: breaks at level {}", start(level, NAME)));
+    let (class, mark, word) = match contents.result() {
+        // A ramp that found its breaking point is no plain pass, whatever its exit code says.
+        Some(result) => ("flat", "▲", capitalize(&start(&result, 2 * NAME))),
+        None => {
+            let (class, mark) = verdict_look(status.verdict);
+            (class, mark, status.verdict.to_string())
+        }
+    };
+    let criteria = content(&|content| tables::criteria(content, contents));
     let summary = html! {
-        (components::verdict_band(class, mark, &status.verdict.to_string(), &subject))
+        (components::verdict_band(class, mark, &word, name))
+        @if !criteria.0.is_empty() { div class="criteria" { (criteria) } "\n" }
         p class="cause" { (capitalize(status.cause.trim_end_matches('.'))) "." } "\n"
         (components::cards(&cards))
         (components::doubts(&doubts))
     };
-    let title = format!("{}: {name}", status.verdict);
+    let title = format!("{word}: {name}");
     Document { title, banner: banner(contents, format), summary, sections, footer: footer(format) }.render()
 }
 
@@ -130,7 +136,8 @@ fn ramp_cards(ramp: &Ramp<'_>) -> Vec<Card> {
     let highest = ramp.highest_passed();
     cards.push(Card {
         label: "Highest level that passed".to_owned(),
-        headline: highest.map_or_else(|| "none".to_owned(), |level| format!("level {}", start(&level.name, NAME))),
+        headline: highest
+            .map_or_else(|| "none".to_owned(), |level| format!("level {}", start(&level.with_load(), NAME))),
         detail: highest.and_then(|level| level.scenario).map(figures_sentence).unwrap_or_default(),
         ..Card::default()
     });
@@ -231,7 +238,7 @@ fn run(content: &mut Content, contents: &Contents<'_>) {
     for (what, names) in profile_and_target(contents) {
         content.item(format!("{what}: {names}"));
     }
-    if let Some(state) = sources(contents) {
+    if let Some(state) = sources(contents, content.format()) {
         content.item(format!("sources: {state}"));
     }
     if content.format() != Format::RedactedHtml {
@@ -241,16 +248,18 @@ fn run(content: &mut Content, contents: &Contents<'_>) {
 }
 
 /// The state of the sources at the start of the run, in words; none where the run kept none.
-fn sources(contents: &Contents<'_>) -> Option<String> {
+fn sources(contents: &Contents<'_>, format: Format) -> Option<String> {
     // A ramp is a part of the run whose directory holds its own.
     let above = contents.directory.parent().filter(|_| contents.only_ramp().is_some());
     let file = [Some(contents.directory), above]
         .into_iter()
         .flatten()
         .map(|place| place.join(SOURCES))
-        .find(|file| file.is_file())?;
+        .find(|file| file.symlink_metadata().is_ok())?;
     Some(match first_line(&file) {
-        Ok(line) => state(&line),
+        Ok(line) => state(&line, format),
+        // The reason may name a path.
+        Err(_) if format == Format::RedactedHtml => format!("{SOURCES} cannot be read"),
         Err(error) => format!("{SOURCES} cannot be read: {}", crate::cli::cause(&error)),
     })
 }
@@ -262,13 +271,15 @@ fn first_line(file: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// The output of `git describe --always --dirty --abbrev=40` in words. Any other text is not shown.
-fn state(line: &str) -> String {
+/// The output of `git describe --always --dirty --abbrev=40` in words, or the reason why there is none. Any other text is not shown.
+fn state(line: &str, format: Format) -> String {
     let (commit, changed) = line.strip_suffix("-dirty").map_or((line, false), |commit| (commit, true));
     if (7..=64).contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         format!("commit {commit}{}", if changed { ", with changes that were not committed" } else { "" })
-    } else if line == "unknown" {
-        "not known: the run was started outside of a repository".to_owned()
+    } else if let Some(reason) = line.strip_prefix("unknown: ").filter(|_| format != Format::RedactedHtml) {
+        format!("not known: {reason}")
+    } else if line == "unknown" || line.starts_with("unknown: ") {
+        "not known: git told none".to_owned()
     } else {
         format!("not known: {SOURCES} holds no commit")
     }
@@ -281,9 +292,12 @@ mod tests {
     #[test]
     fn only_a_commit_is_shown_as_one() {
         let commit = "0123456789abcdef0123456789abcdef01234567";
+        let state = |line: &str| state(line, Format::Html);
         assert_eq!(state(commit), format!("commit {commit}"));
         assert_eq!(state(&format!("{commit}-dirty")), format!("commit {commit}, with changes that were not committed"));
-        assert_eq!(state("unknown"), "not known: the run was started outside of a repository");
+        assert_eq!(state("unknown"), "not known: git told none");
+        assert_eq!(state("unknown: fatal: not a git repository"), "not known: fatal: not a git repository");
+        assert_eq!(super::state("unknown: fatal: in '/home'", Format::RedactedHtml), "not known: git told none");
         for other in ["", "-dirty", "<script>", "abc", "v1.0-3-gabcdef0"] {
             assert_eq!(state(other), "not known: .git-sha holds no commit");
         }

@@ -4,6 +4,7 @@
 //! judged, and counts as Incomplete. Directories whose Run is labelled `scenario=ramp` and `level=N` are the levels of a ramp.
 
 mod charts;
+mod criteria;
 mod html;
 mod ramp;
 mod redact;
@@ -14,14 +15,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::headline_figures::mark;
 use super::run_dir::{self, RECORDS, RunDir};
 use super::{exit_of, ignore_broken_pipe};
 use crate::cli::{Failure, Io, Outcome};
 use crate::escape::start;
 use crate::figures::listed;
 use crate::markup::Format;
-use crate::record::{API_VERSION, Verdict};
+use crate::record::{API_VERSION, Criterion, Verdict};
 use crate::scenario::{self, Scenario};
+use criteria::RampCriterion;
+pub(super) use criteria::is_about_ramps;
 use ramp::Ramp;
 
 /// The index for programs. It is not called `report.json`, so that nothing takes an index for a scenario.
@@ -42,12 +46,15 @@ struct Index {
     status: Status,
 }
 
-/// The scenarios that were asked for, kept for an index that is made again.
+/// The scenarios and criteria that were asked for, kept for an index that is made again.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Spec {
-    /// Their directories.
+    /// The directories of the scenarios.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     planned: Vec<String>,
+    /// The criteria on the ramps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    expect: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +70,11 @@ struct Status {
     /// The level that Failed, where the directory is a ramp and one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaking_point: Option<String>,
+    /// The most jobs in flight at a level that passed, where the directory is a ramp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highest_in_flight: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    criteria: Vec<Criterion>,
     parts: Vec<Part>,
 }
 
@@ -78,11 +90,21 @@ struct Part {
 }
 
 impl Status {
-    fn new(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Self {
-        match (ramps, others) {
+    fn new(ramps: &[Ramp<'_>], others: &[&Scenario], criteria: &[RampCriterion]) -> Self {
+        let status = match (ramps, others) {
             ([ramp], []) => ramp_status(ramp),
             _ => run_status(ramps, others),
-        }
+        };
+        status.judged_by(criteria.iter().map(|criterion| criterion.judge(ramps)).collect())
+    }
+
+    /// The status with criteria, whose worst counts, too.
+    fn judged_by(self, criteria: Vec<Criterion>) -> Self {
+        let unmet = criteria.iter().filter(|criterion| criterion.verdict != Verdict::Passed);
+        let unmet = unmet.map(|it| format!("{} is {}: {}; ", it.name, it.verdict, it.actual));
+        let cause = unmet.collect::<String>() + &self.cause;
+        let verdict = criteria.iter().map(|criterion| criterion.verdict).fold(self.verdict, Verdict::max);
+        Self { verdict, cause, criteria, ..self }
     }
 }
 
@@ -105,11 +127,22 @@ impl<'a> Contents<'a> {
             _ => None,
         }
     }
+
+    /// The result of a ramp that found its breaking point and met its criteria.
+    fn result(&self) -> Option<String> {
+        self.only_ramp().and_then(Ramp::result).filter(|_| self.status.verdict == Verdict::Passed)
+    }
 }
 
-/// Indexes the scenarios below `directory`. One that was `planned` and is not there is Incomplete. With `redact` a redacted page is
-/// written, too.
-pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'_>) -> Outcome {
+/// Checks criteria on ramps.
+pub(super) fn check(expect: &[String]) -> Result<(), Failure> {
+    RampCriterion::parse_all(expect).map(drop)
+}
+
+/// Indexes the scenarios below `directory`. One that was `planned` and is not there is Incomplete; the ramps are judged by `expect`.
+/// With `redact` a redacted page is written, too.
+pub(super) fn run(directory: &Path, planned: Vec<String>, expect: Vec<String>, redact: bool, io: Io<'_>) -> Outcome {
+    check(&expect)?;
     let Io { stdout, console, stop, .. } = io;
     let shown = directory.display().to_string();
     let root = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
@@ -119,7 +152,10 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'
         )));
     }
     let (mut scenarios, complete) = scenario::scan(&root, &console);
-    let planned = if planned.is_empty() { planned_before(&root) } else { planned };
+    let before = spec_before(&root);
+    let planned = if planned.is_empty() { before.planned } else { planned };
+    let expect = if expect.is_empty() { before.expect } else { expect };
+    let criteria = RampCriterion::parse_all(&expect)?;
     for name in &planned {
         let below = format!("{name}/");
         if !scenarios.iter().any(|scenario| scenario.path == *name || scenario.path.starts_with(&below)) {
@@ -133,7 +169,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'
     let name = root.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());
     let mut run_dir = RunDir::new(&root, Vec::new(), &console);
     let (ramps, others) = ramp::split(&scenarios);
-    let status = Status::new(&ramps, &others);
+    let status = Status::new(&ramps, &others, &criteria);
     let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
     run_dir.write(run_dir::PAGE, Ok(tables::page(&contents).into_bytes()));
     run_dir.write(run_dir::HTML, Ok(html::page(&contents, Format::Html).into_bytes()));
@@ -143,7 +179,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'
         api_version: API_VERSION,
         kind: "Index",
         metadata: Name { name: name.clone() },
-        spec: Spec { planned },
+        spec: Spec { planned, expect },
         status,
     };
     let mut text = serde_json::to_string(&index).map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
@@ -153,7 +189,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'
         // It is made from redacted scenarios, so that no removed text can come back in a sentence that quotes it.
         scenarios.iter_mut().for_each(redact::redact);
         let (ramps, others) = ramp::split(&scenarios);
-        let status = Status::new(&ramps, &others);
+        let status = Status::new(&ramps, &others, &criteria);
         let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
         run_dir.write(run_dir::REDACTED, Ok(html::page(&contents, Format::RedactedHtml).into_bytes()));
     }
@@ -165,7 +201,13 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, redact: bool, io: Io<'
 /// The lines for the terminal; `page` is the path of the report.
 fn screen(contents: &Contents<'_>, page: &Path) -> Vec<String> {
     let status = contents.status;
-    let mut lines = vec![format!("{}: {}: {}", contents.name, status.verdict, clauses(&status.cause, 2 * CAUSE))];
+    let cause = clauses(&status.cause, 2 * CAUSE);
+    let mut lines = vec![match contents.result() {
+        // The cause begins with it: Passed alone would stand over the jobs that failed.
+        Some(_) => format!("{}: {cause}", contents.name),
+        None => format!("{}: {}: {cause}", contents.name, status.verdict),
+    }];
+    lines.extend(status.criteria.iter().map(|it| format!("  {} {}: {}", mark(it.verdict), it.name, it.actual)));
     let report = ("Report".to_owned(), page.display().to_string());
     let rows = summary::lines(contents.ramps, contents.others).into_iter().chain([report]);
     lines.extend(rows.map(|(label, text)| format!("  {label:<14} {text}")));
@@ -181,8 +223,8 @@ fn clauses(cause: &str, most: usize) -> String {
     }
 }
 
-/// The planned scenarios of an index that was made before.
-fn planned_before(directory: &Path) -> Vec<String> {
+/// The request of an index that was made before.
+fn spec_before(directory: &Path) -> Spec {
     #[derive(Deserialize)]
     struct Before {
         #[serde(default)]
@@ -190,7 +232,7 @@ fn planned_before(directory: &Path) -> Vec<String> {
     }
     // Where there is none, or another program's file of that name, nothing was planned.
     let text = std::fs::read_to_string(directory.join(INDEX)).unwrap_or_default();
-    serde_json::from_str::<Before>(&text).map(|before| before.spec.planned).unwrap_or_default()
+    serde_json::from_str::<Before>(&text).map(|before| before.spec).unwrap_or_default()
 }
 
 /// The status of a directory that is one ramp.
@@ -202,7 +244,14 @@ fn ramp_status(ramp: &Ramp<'_>) -> Status {
         cause: level.scenario.map_or_else(|| "not run".to_owned(), Scenario::cause),
     });
     let breaking_point = ramp.breaking_point().map(str::to_owned);
-    Status { verdict: ramp.verdict(), cause: ramp.cause(), breaking_point, parts: parts.collect() }
+    Status {
+        verdict: ramp.verdict(),
+        cause: ramp.cause(),
+        breaking_point,
+        highest_in_flight: ramp.highest_load(),
+        criteria: Vec::new(),
+        parts: parts.collect(),
+    }
 }
 
 /// The status of a directory with scenarios of several kinds.
@@ -226,5 +275,5 @@ fn run_status(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Status {
         0 => format!("{0} of {0} scenarios passed", parts.len()),
         count => format!("{count} of {} scenarios did not pass: {}", parts.len(), listed(&not_passed)),
     };
-    Status { verdict, cause, breaking_point: None, parts }
+    Status { verdict, cause, breaking_point: None, highest_in_flight: None, criteria: Vec::new(), parts }
 }

@@ -29,12 +29,37 @@ impl Level<'_> {
         self.scenario.map(Scenario::verdict)
     }
 
-    /// The number of jobs that it could have in flight, and the number that it was meant to have.
-    fn reach(&self) -> Option<(u64, u64)> {
-        let scenario = self.scenario?;
-        let set: Vec<u64> = scenario.runs.iter().filter_map(|run| run.spec.concurrency).collect();
-        let meant = if set.is_empty() { self.name.parse().ok()? } else { set.iter().sum() };
-        Some((scenario.asked()?.min(meant), meant))
+    /// The most jobs that were in flight at once.
+    pub(super) fn peak(&self) -> Option<u64> {
+        let peak = self.scenario?.figure(&names::PEAK_CONCURRENCY)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of jobs")]
+        Some(peak.max(0.0) as u64)
+    }
+
+    /// The number of jobs that it was meant to have in flight.
+    pub(super) fn concurrency(&self) -> Option<u64> {
+        let runs = self.scenario.map(|scenario| scenario.runs.as_slice()).unwrap_or_default();
+        let set: Vec<u64> = runs.iter().filter_map(|run| run.spec.concurrency).collect();
+        if set.is_empty() { self.name.parse().ok() } else { Some(set.iter().sum()) }
+    }
+
+    /// The number of jobs that it could have in flight, where it had too few for its concurrency.
+    fn limit(&self) -> Option<u64> {
+        let jobs = self.scenario?.asked()?;
+        self.concurrency().filter(|concurrency| jobs < *concurrency).map(|_| jobs)
+    }
+
+    /// Returns true if it never had as many jobs in flight as it was meant to.
+    fn fell_short(&self) -> bool {
+        self.peak().zip(self.concurrency()).is_some_and(|(peak, concurrency)| peak < concurrency)
+    }
+
+    /// Its name, with the load that it really had where that is less than it was meant to be.
+    pub(super) fn with_load(&self) -> String {
+        match self.peak().filter(|_| self.fell_short()) {
+            Some(peak) => format!("{} ({peak} in flight)", self.name),
+            None => self.name.clone(),
+        }
     }
 }
 
@@ -123,19 +148,67 @@ impl<'a> Ramp<'a> {
         }
     }
 
-    /// The last level that passed before the ramp ended.
-    pub(super) fn highest_passed(&self) -> Option<&Level<'a>> {
+    fn passed(&self) -> &[Level<'a>] {
         match self.end() {
-            End::Finished => self.levels.last(),
-            End::Stopped(_, passed) => self.levels[..passed].last(),
+            End::Finished => &self.levels,
+            End::Stopped(_, passed) => &self.levels[..passed],
         }
+    }
+
+    /// The level with the highest load of those that passed before the ramp ended, in whatever order they ran.
+    pub(super) fn highest_passed(&self) -> Option<&Level<'a>> {
+        // Of levels with one load the lowest stands for it, because the others did not reach their own.
+        self.passed().iter().rev().max_by_key(|level| (level.peak(), std::cmp::Reverse(level.concurrency())))
+    }
+
+    /// The most jobs in flight at a level that passed.
+    pub(super) fn highest_load(&self) -> Option<u64> {
+        self.highest_passed()?.peak()
+    }
+
+    /// The result of a ramp that found its breaking point: `highest passing level: 16, breaks at 24`.
+    pub(super) fn result(&self) -> Option<String> {
+        let (End::Stopped(level, _), Some(highest)) = (self.end(), self.highest_passed()) else { return None };
+        let broke = level.verdict() == Some(Verdict::Failed);
+        broke.then(|| format!("highest passing level: {}, breaks at {}", highest.with_load(), level.with_load()))
+    }
+
+    /// The highest load that passed, and whether there may be a higher one.
+    pub(super) fn load_sentence(&self) -> String {
+        let load = match (self.highest_load(), self.passed().is_empty()) {
+            (Some(load), _) => format!("{load} in flight passed"),
+            (None, true) => "no level passed".to_owned(),
+            (None, false) => "the number of jobs in flight is not known".to_owned(),
+        };
+        match self.breaking_point() {
+            Some(level) => format!("{load}, and the ramp breaks at level {level}"),
+            None => format!("{load}{}, and no breaking point was found", self.unreached()),
+        }
+    }
+
+    /// A clause about the passed levels that never had the load that their names say.
+    fn unreached(&self) -> String {
+        let highest = self.highest_load();
+        let beyond = self.passed().iter().filter(|level| level.fell_short() && level.concurrency() > highest);
+        let (few_jobs, others): (Vec<&Level<'_>>, Vec<&Level<'_>>) = beyond.partition(|level| level.limit().is_some());
+        let few_jobs = match few_jobs.as_slice() {
+            [] => String::new(),
+            [only] => format!("; level {} ran no higher load: RAMP_JOBS=2x reaches it", only.name),
+            levels => format!("; levels {} ran no higher load: RAMP_JOBS=2x reaches them", and(levels)),
+        };
+        let others = match others.as_slice() {
+            [] => String::new(),
+            [only] => format!("; level {} never had more, because its jobs ended too soon", only.name),
+            levels => format!("; levels {} never had more, because their jobs ended too soon", and(levels)),
+        };
+        few_jobs + &others
     }
 
     /// The level with the highest throughput of those that passed, and its jobs per minute.
     pub(super) fn best(&self) -> Option<(&Level<'a>, f64)> {
         let passed = self.levels.iter().filter(|level| level.verdict() == Some(Verdict::Passed));
         let rated = passed.filter_map(|level| Some((level, level.scenario?.figure(&names::JOBS_PER_MINUTE)?)));
-        rated.max_by(|one, other| one.1.total_cmp(&other.1))
+        rated.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 
     /// A ramp did its work if a level passed and then either all did or one Failed; only where the very first Failed is
@@ -155,11 +228,15 @@ impl<'a> Ramp<'a> {
     pub(super) fn cause(&self) -> String {
         let (level, passed) = match self.end() {
             End::Finished => {
-                let last = self.levels.last().map(|level| level.name.as_str()).unwrap_or_default();
-                return match self.levels.len() {
-                    1 => format!("the one level {last} passed: no breaking point was found"),
-                    count => format!("all {count} levels passed, up to {last}: no breaking point was found"),
+                let load = self.highest_load().map_or_else(
+                    || "the number of jobs in flight is not known".to_owned(),
+                    |load| format!("up to {load} in flight"),
+                );
+                let levels = match self.levels.as_slice() {
+                    [only] => format!("the one level {} passed", only.name),
+                    levels => format!("all {} levels passed", levels.len()),
                 };
+                return format!("{levels}, {load}{}; no breaking point was found", self.unreached());
             }
             End::Stopped(level, passed) => (level, passed),
         };
@@ -175,7 +252,11 @@ impl<'a> Ramp<'a> {
                 format!("level {name} was not run, though no level before it stopped the ramp; {before}{rest}")
             }
             (Some(scenario), Some(Verdict::Failed)) => {
-                format!("the ramp breaks at level {name}: {}; {before}{rest}", clauses(&scenario.cause(), CAUSE))
+                let cause = clauses(&scenario.cause(), CAUSE);
+                match self.result() {
+                    Some(result) => format!("{result}: {cause}{rest}"),
+                    None => format!("the ramp breaks at level {}: {cause}; {before}{rest}", level.with_load()),
+                }
             }
             (Some(scenario), _) => format!(
                 "the ramp stopped at level {name}, which is Incomplete and so no breaking point: {}; {before}{rest}",
@@ -184,23 +265,40 @@ impl<'a> Ramp<'a> {
         }
     }
 
-    /// Levels that had too few jobs to differ: `levels 8, 16 and 24 were the same load …`.
-    pub(super) fn same_loads(&self) -> Vec<String> {
-        let mut loads: BTreeMap<u64, (Vec<&str>, bool)> = BTreeMap::new();
+    /// The levels that never had the load that their names say, a sentence for each load.
+    pub(super) fn unreached_levels(&self) -> Vec<String> {
+        let mut limits: BTreeMap<u64, Vec<&Level<'_>>> = BTreeMap::new();
         for level in &self.levels {
-            let Some((reachable, meant)) = level.reach() else { continue };
-            let load = loads.entry(reachable).or_default();
-            load.0.push(&level.name);
-            load.1 |= meant > reachable;
+            if let Some(limit) = level.limit() {
+                limits.entry(limit).or_default().push(level);
+            }
         }
-        let same = loads.into_iter().filter(|(_, (levels, short))| *short && levels.len() > 1);
-        same.map(|(reachable, (levels, _))| {
-            format!(
-                "Levels {} were the same load: with so few jobs none of them could have more than {reachable} in flight",
-                levels.join(", ")
-            )
-        })
-        .collect()
+        let few_jobs = limits.into_iter().map(|(limit, levels)| match levels.as_slice() {
+            [only] => format!("Level {} had {limit} jobs and so no more in flight: RAMP_JOBS=2x reaches it", only.name),
+            levels => format!(
+                "Levels {} ran the same load, because each had {limit} jobs and so no more in flight: RAMP_JOBS=2x \
+                 reaches them",
+                and(levels)
+            ),
+        });
+        let slow = self.levels.iter().filter(|level| level.fell_short() && level.limit().is_none());
+        let slow = slow.filter_map(|level| {
+            Some(format!(
+                "Level {} never had more than {} in flight: its jobs ended too soon",
+                level.name,
+                level.peak()?
+            ))
+        });
+        few_jobs.chain(slow).collect()
+    }
+}
+
+/// The names of levels: `8, 16 and 24`.
+fn and(levels: &[&Level<'_>]) -> String {
+    let names: Vec<&str> = levels.iter().map(|level| level.name.as_str()).collect();
+    match names.split_last() {
+        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => names.concat(),
     }
 }
 

@@ -16,14 +16,13 @@ pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, St
         let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
         lines.push(("Breaking point".to_owned(), point));
         for level in &ramp.levels {
-            lines.push((format!("Level {}", level.name), level.scenario.map_or_else(not_run, figures)));
+            lines.push((format!("Level {}", level.with_load()), level.scenario.map_or_else(not_run, figures)));
         }
     } else {
         lines.extend(others.iter().map(|scenario| (scenario.path.clone(), figures(scenario))));
         for ramp in ramps {
             let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
-            let point = ramp.breaking_point().map(|level| format!(", it breaks at level {level}"));
-            lines.push((label.to_owned(), format!("{}{}", ramp.verdict(), point.unwrap_or_default())));
+            lines.push((label.to_owned(), ramp.result().unwrap_or_else(|| ramp.verdict().to_string())));
         }
         lines.sort();
     }

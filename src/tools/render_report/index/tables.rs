@@ -4,13 +4,14 @@
 use std::fs;
 use std::path::Path;
 
+use super::super::headline_figures::mark;
 use super::super::run_dir;
 use super::ramp::{Level, Ramp};
 use super::{CAUSE, Contents, WHY, clauses};
 use crate::escape::start;
 use crate::figures::names::{self, Durations, FigureName};
 use crate::figures::samples::Statistic;
-use crate::markup::{Content, Format, Inline, NO_VALUE};
+use crate::markup::{Content, Format, Inline, NO_VALUE, capitalize};
 use crate::record::Comparison;
 use crate::scenario::{COMPARISON, Scenario};
 use crate::units::{self, decimal};
@@ -25,20 +26,41 @@ pub(super) fn page(contents: &Contents<'_>) -> String {
     let mut page = Content::new(Format::Markdown);
     let status = contents.status;
     let ramp = contents.only_ramp();
-    page.title(format!("{}: {}", status.verdict, if ramp.is_some() { "ramp" } else { contents.name }));
-    let cause = format!(": {}.", status.cause.trim_end_matches('.'));
-    page.paragraph(Inline::strong(status.verdict.to_string()).then(cause));
+    let name = if ramp.is_some() { "ramp" } else { contents.name };
+    let cause = status.cause.trim_end_matches('.');
+    match contents.result() {
+        Some(result) => {
+            page.title(format!("{}: {name}", capitalize(&result)));
+            let rest = cause.strip_prefix(result.as_str()).unwrap_or(cause);
+            page.paragraph(Inline::strong(capitalize(&result)).then(format!("{rest}.")));
+        }
+        None => {
+            page.title(format!("{}: {name}", status.verdict));
+            page.paragraph(Inline::strong(status.verdict.to_string()).then(format!(": {cause}.")));
+        }
+    }
+    criteria(&mut page, contents);
     if let Some(ramp) = ramp {
         let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
         page.paragraph(format!("Breaking point: {point}."));
         levels(&mut page, ramp, contents.directory);
-        ramp.same_loads().into_iter().for_each(|note| page.item(note));
+        ramp.unreached_levels().into_iter().for_each(|note| page.item(note));
     } else {
         scenarios(&mut page, contents);
         comparisons(&mut page, contents.directory);
     }
     page.paragraph(Inline::from("The same with drawings: ").then(Inline::link(run_dir::HTML, run_dir::HTML)).then("."));
     page.to_markdown()
+}
+
+/// The criteria on ramps in a line each.
+pub(super) fn criteria(page: &mut Content, contents: &Contents<'_>) {
+    for criterion in &contents.status.criteria {
+        let name = Inline::strong(criterion.name.as_str());
+        page.item(
+            Inline::from(format!("{} ", mark(criterion.verdict))).then(name).then(format!(": {}", criterion.actual)),
+        );
+    }
 }
 
 fn count(jobs: Option<u64>) -> Inline {
@@ -48,13 +70,17 @@ fn count(jobs: Option<u64>) -> Inline {
 /// A row per level, those that were not run among them.
 pub(super) fn levels(page: &mut Content, ramp: &Ramp<'_>, directory: &Path) {
     let format = page.format();
-    let rows = ramp.levels.iter().map(|Level { name, scenario }| {
+    let rows = ramp.levels.iter().map(|level| {
+        let Level { name, scenario } = level;
         let Some(scenario) = scenario else {
             let mut cells = vec![name.as_str().into(), "not run".into()];
             cells.resize_with(8, || NO_VALUE.into());
             return cells;
         };
-        let peak = scenario.figure(&names::PEAK_CONCURRENCY).map(|peak| format!("{peak:.0}"));
+        let peak = level.peak().map(|peak| match level.concurrency() {
+            Some(concurrency) if peak < concurrency => format!("{peak} of {concurrency}"),
+            _ => peak.to_string(),
+        });
         let mut cells = vec![
             Inline::link(name.as_str(), report_of(format, scenario, directory)),
             Inline::strong(scenario.verdict().to_string()),

@@ -1,0 +1,92 @@
+//! The origin of a refused value: the environment variable or the make variable that it came from.
+
+use std::ffi::OsStr;
+
+use clap::Command;
+
+/// The flags that a Makefile fills from its variables: `--jobs=JOBS --concurrency=LEVELS`.
+const FLAGS_OF_MAKE: &str = "STRESS_SUITE_FLAGS_OF_MAKE";
+
+/// `message` about a flag with the variable that its value came from, where it came from one.
+pub(super) fn with_origin(message: &str, command: &Command) -> String {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let flags_of_make = std::env::var(FLAGS_OF_MAKE).unwrap_or_default();
+    let is_typed = |flag: &str| typed.iter().any(|argument| argument.to_str().is_some_and(|text| names(text, flag)));
+    let in_environment = |name: &OsStr| std::env::var_os(name).is_some();
+    origin(message, command, &is_typed, &flags_of_make, &in_environment)
+        .map_or_else(|| message.to_owned(), |origin| format!("{message} ({origin})"))
+}
+
+fn origin(
+    message: &str,
+    command: &Command,
+    is_typed: &dyn Fn(&str) -> bool,
+    flags_of_make: &str,
+    in_environment: &dyn Fn(&OsStr) -> bool,
+) -> Option<String> {
+    for argument in command.get_arguments() {
+        let Some(flag) = argument.get_long().map(|name| format!("--{name}")) else { continue };
+        if !mentions(message, &flag) {
+            continue;
+        }
+        if is_typed(&flag) {
+            let variables = flags_of_make.split_whitespace().filter_map(|pair| pair.split_once('='));
+            let variable = variables.into_iter().find(|(name, _)| *name == flag);
+            return variable.map(|(_, variable)| format!("{flag} is make's {variable}"));
+        }
+        if let Some(name) = argument.get_env().filter(|name| in_environment(name)) {
+            return Some(format!("{flag} is the environment variable {}", name.display()));
+        }
+    }
+    None
+}
+
+/// Returns true if an argument of a command line is this flag, alone or with its value.
+fn names(argument: &str, flag: &str) -> bool {
+    argument.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+}
+
+/// Returns true if `message` names the flag, not only one that begins with it.
+fn mentions(message: &str, flag: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-');
+    message.match_indices(flag).any(|(at, _)| ends(&message[at + flag.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command() -> Command {
+        use clap::Arg;
+        Command::new("tool")
+            .arg(Arg::new("jaeger").long("jaeger").env("JAEGER_URL"))
+            .arg(Arg::new("jaeger-ui").long("jaeger-ui").env("JAEGER_UI"))
+            .arg(Arg::new("jobs").long("jobs"))
+    }
+
+    fn found(message: &str, typed: &[&str], flags_of_make: &str, set: &[&str]) -> Option<String> {
+        let is_typed = |flag: &str| typed.iter().any(|argument| names(argument, flag));
+        let in_environment = |name: &OsStr| set.iter().any(|held| name == *held);
+        origin(message, &command(), &is_typed, flags_of_make, &in_environment)
+    }
+
+    #[test]
+    fn a_value_from_the_environment_names_its_variable() {
+        let message = "--jaeger-ui: ftp://h: no address of HTTP";
+        assert_eq!(
+            found(message, &[], "", &["JAEGER_UI", "JAEGER_URL"]).as_deref(),
+            Some("--jaeger-ui is the environment variable JAEGER_UI")
+        );
+        assert_eq!(found(message, &["--jaeger-ui=ftp://h"], "", &["JAEGER_UI"]), None, "it was typed");
+        assert_eq!(found(message, &[], "", &[]), None);
+    }
+
+    #[test]
+    fn a_value_from_make_names_the_variable_of_make() {
+        let message = "invalid value 'x' for '--jobs <N>': invalid digit found in string";
+        let flags = "--concurrency=LEVELS --jobs=RAMP_JOBS";
+        assert_eq!(found(message, &["--jobs", "x"], flags, &[]).as_deref(), Some("--jobs is make's RAMP_JOBS"));
+        assert_eq!(found(message, &["--jobs", "x"], "", &[]), None);
+        assert_eq!(found("records are broken", &["--jobs", "x"], flags, &[]), None);
+    }
+}
