@@ -37,6 +37,12 @@ impl Runs {
         Ok((run, clock))
     }
 
+    /// Returns true if a Run says anything about the target's settings: by a label, or by the target's own answer.
+    pub fn mention_settings(&self, is_setting: impl Fn(&str) -> bool) -> bool {
+        let mut runs = self.held.values().filter_map(|record| record.read::<Run>().ok());
+        runs.any(|run| !run.status.settings.is_empty() || run.metadata.labels.keys().any(|label| is_setting(label)))
+    }
+
     /// Writes every Run again with `status` over what it said before.
     pub fn again(&mut self, status: &RunStatus, out: &mut Writer<'_>) -> Result<(), Failure> {
         for record in self.held.values_mut() {

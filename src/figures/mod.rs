@@ -34,7 +34,7 @@ use samples::Statistic;
 use stages::{Limiting, StageFigures};
 use tally::JobTally;
 
-use crate::record::{Fold, Idle, StagePhase, differences};
+use crate::record::{Fold, Idle, StagePhase};
 use crate::units;
 
 /// How many names a sentence lists before it counts the rest.
@@ -112,9 +112,7 @@ impl Figures {
                     busy.as_deref().unwrap_or("what it had to do was not told")
                 ));
             }
-            for difference in differences(&run.metadata.labels, &run.status.settings) {
-                doubts.push(format!("{} is {difference}", run.metadata.name));
-            }
+            doubts.extend(run.setting_doubts().iter().map(|doubt| format!("{}: {doubt}", run.metadata.name)));
             doubts.extend(poll_doubts::failed_polls(run));
             if let Some(step) = run.status.clock_stepped_seconds {
                 let step = units::seconds(step);

@@ -100,19 +100,66 @@ pub struct StageSpec {
     pub required: bool,
 }
 
-/// Where the target says another value of a setting than the label of the run with the same name, a sentence each. Values
-/// that are equal as numbers are equal.
+/// Returns the settings of which the target reports another value than the run's label of that name, a sentence each.
 pub fn differences(labels: &BTreeMap<String, String>, settings: &BTreeMap<String, String>) -> Vec<String> {
-    let number = |text: &str| text.trim().parse::<f64>().ok();
-    let same = |a: &str, b: &str| a == b || number(a).is_some_and(|value| number(b) == Some(value));
-    let pairs = settings.iter().filter_map(|(name, told)| Some((name, labels.get(name)?, told)));
+    let pairs = settings.iter().filter_map(|(name, value)| Some((name, labels.get(name)?, value)));
     pairs
-        .filter(|(_, label, told)| !same(label, told))
-        .map(|(name, label, told)| {
-            let told = escape::start(told, 80);
-            format!("labelled {name}={label}, but the target says that its {name} is {told}")
+        .filter(|(_, label, value)| !is_same_value(label, value))
+        .map(|(name, label, value)| {
+            let value = escape::start(value, SHOWN);
+            format!("labelled {name}={label}, but the target says that its {name} is {value}")
         })
         .collect()
+}
+
+/// The number of characters of a setting that a sentence shows.
+const SHOWN: usize = 80;
+
+/// Compares two values of a setting. Values that are equal as numbers are equal.
+fn is_same_value(a: &str, b: &str) -> bool {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    a == b || number(a).is_some_and(|value| number(b) == Some(value))
+}
+
+impl Run {
+    /// Returns the doubts about the settings in force, a sentence each: before the jobs the target reported another value than
+    /// the label, or after them another one than before, or none.
+    pub fn setting_doubts(&self) -> Vec<String> {
+        let (labels, before) = (&self.metadata.labels, &self.status.settings);
+        let mut doubts = differences(labels, before);
+        let Some(SettingsAfter { values, error }) = &self.status.settings_after else { return doubts };
+        for (name, value) in values {
+            let shown = escape::start(value, SHOWN);
+            match (before.get(name), labels.get(name)) {
+                (Some(earlier), _) if !is_same_value(earlier, value) => {
+                    let earlier = escape::start(earlier, SHOWN);
+                    doubts.push(format!("the target's {name} changed from {earlier} to {shown} while the jobs ran"));
+                }
+                (None, Some(label)) if !is_same_value(label, value) => doubts.push(format!(
+                    "labelled {name}={label}, but after the jobs the target says that its {name} is {shown}"
+                )),
+                _ => {}
+            }
+        }
+        let reason = error.as_deref().unwrap_or("its health answer no longer tells it");
+        doubts.extend(before.iter().filter(|(name, _)| !values.contains_key(*name)).map(|(name, earlier)| {
+            let earlier = escape::start(earlier, SHOWN);
+            format!("whether the target's {name} was still {earlier} after the jobs is not known: {reason}")
+        }));
+        doubts
+    }
+}
+
+/// The target's settings after the last job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SettingsAfter {
+    /// The values that the health answer reported, by the names of the labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
+    /// The reason why the settings are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What was observed of the run.
@@ -143,6 +190,9 @@ pub struct RunStatus {
     /// What the target's health answer says of its own settings, by the names of the labels that say the same of the run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// The same after the last job; absent if nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings_after: Option<SettingsAfter>,
     /// When its jobs were followed again after it had come to an end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<Timestamp>,

@@ -249,6 +249,73 @@ fn a_target_that_contradicts_a_label_forbids_a_claim() {
     assert!(comparison["status"]["doubts"].as_array().unwrap().contains(&json!(told)));
 }
 
+/// Six legs whose target told of num_parallel before the jobs and after them, as the labels have it; then `change` is made
+/// to the Run of np-8.3.
+fn with_settings(change: impl Fn(&mut serde_json::Value)) -> serde_json::Value {
+    let mut legs = slower();
+    for leg in &mut legs {
+        let np = leg.label[3..4].to_owned();
+        leg.run["metadata"]["labels"]["num_parallel"] = json!(np);
+        leg.run["status"]["settings"] = json!({"num_parallel": np});
+        leg.run["status"]["settingsAfter"] = json!({"values": {"num_parallel": np}});
+    }
+    change(&mut legs[2].run);
+    compared(legs)
+}
+
+#[test]
+fn a_setting_that_did_not_stay_in_force_forbids_a_claim() {
+    assert_eq!(word(&with_settings(|_| {}), MEDIAN), "Worse");
+    let same_number = with_settings(|run| run["status"]["settingsAfter"] = json!({"values": {"num_parallel": "8.0"}}));
+    assert_eq!(word(&same_number, MEDIAN), "Worse");
+    let changed = |after: serde_json::Value| with_settings(move |run| run["status"]["settingsAfter"] = after.clone());
+    for (comparison, doubt) in [
+        (
+            changed(json!({"values": {"num_parallel": "1"}})),
+            "np-8.3: the target's num_parallel changed from 8 to 1 while the jobs ran",
+        ),
+        (
+            changed(json!({"error": "GET http://t/health: 503"})),
+            "np-8.3: whether the target's num_parallel was still 8 after the jobs is not known: GET http://t/health: 503",
+        ),
+        (
+            changed(json!({})),
+            "np-8.3: whether the target's num_parallel was still 8 after the jobs is not known: its health answer no longer \
+             tells it",
+        ),
+        (
+            with_settings(|run| {
+                run["status"]["settings"] = json!({});
+                run["status"]["settingsAfter"] = json!({"values": {"num_parallel": "4"}});
+            }),
+            "np-8.3: labelled num_parallel=8, but after the jobs the target says that its num_parallel is 4",
+        ),
+        (
+            with_settings(|run| {
+                run["status"]["settings"]["batch"] = json!("2");
+                run["status"]["settingsAfter"]["values"]["batch"] = json!("3");
+            }),
+            "np-8.3: the target's batch changed from 2 to 3 while the jobs ran",
+        ),
+    ] {
+        assert_eq!(word(&comparison, MEDIAN), "", "{doubt}");
+        assert!(sentence(&comparison).ends_with(doubt), "{}", sentence(&comparison));
+        assert!(comparison["status"]["doubts"].as_array().unwrap().contains(&json!(doubt)), "{comparison}");
+    }
+}
+
+#[test]
+fn legs_of_one_setting_that_ran_under_different_values_forbid_a_claim() {
+    let mut legs = slower();
+    for (leg, batch) in legs.iter_mut().zip(["2", "2", "3", "2", "2", "2"]) {
+        leg.run["status"]["settings"] = json!({"batch": batch});
+    }
+    let comparison = compared(legs);
+    assert_eq!(word(&comparison, MEDIAN), "");
+    let doubt = "the target's batch was not the same in all legs of np-8: 2 (np-8.1, np-8.2), 3 (np-8.3)";
+    assert!(sentence(&comparison).ends_with(doubt), "{}", sentence(&comparison));
+}
+
 #[test]
 fn legs_that_were_not_warmed_up_alike_are_doubtful() {
     let mut legs = slower();

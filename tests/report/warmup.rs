@@ -97,7 +97,7 @@ fn a_run_that_began_busy_or_on_another_setting_is_doubtful_and_silence_is_not() 
     assert!(news(r#""idle":{"waitedSeconds":0,"unseen":"no Prometheus"}"#).is_empty());
     assert_eq!(
         news(r#""settings":{"scenario":"ramp","num_parallel":"8"}"#),
-        ["soak is labelled scenario=soak, but the target says that its scenario is ramp"]
+        ["soak: labelled scenario=soak, but the target says that its scenario is ramp"]
     );
     assert!(news(r#""settings":{"scenario":"soak"}"#).is_empty());
 }

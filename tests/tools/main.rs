@@ -12,5 +12,6 @@ mod odd_polls;
 mod poll_jobs;
 mod poll_request;
 mod resume;
+mod settings;
 mod stage_fixtures;
 mod submit_jobs;

@@ -83,8 +83,9 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
     }
     reasons.extend(legs().flat_map(|leg| {
         let label = truncate(&leg.label);
-        leg_doubts::label_mismatches(leg).into_iter().map(move |mismatch| format!("{label}: {mismatch}"))
+        leg_doubts::setting_doubts(leg).into_iter().map(move |doubt| format!("{label}: {doubt}"))
     }));
+    reasons.extend([reference, other].into_iter().flat_map(leg_doubts::unequal_settings));
     reasons
 }
 

@@ -1,18 +1,40 @@
 //! Doubts about a leg that its Run records raise: the target was not idle at the start, it reported another value of a
 //! setting than the leg's label, only some jobs were judged, or only some legs had a warm-up.
 
+use std::collections::BTreeMap;
+
 use super::legs::{FinishedLeg, LegGroup, all_legs, labels_where};
 use super::truncate;
 use crate::figures::listed;
-use crate::record::{Idle, differences};
+use crate::record::{Idle, Run};
 use crate::scenario::JOBS;
 
-/// Returns the settings of which the target reported another value than a label of the leg, a sentence each.
-pub(super) fn label_mismatches(leg: &FinishedLeg) -> Vec<String> {
-    let runs = leg.scenario.runs.iter();
-    let mut found: Vec<String> = runs.flat_map(|run| differences(&run.metadata.labels, &run.status.settings)).collect();
+/// Returns the doubts about the settings under which the leg ran, a sentence each.
+pub(super) fn setting_doubts(leg: &FinishedLeg) -> Vec<String> {
+    let mut found: Vec<String> = leg.scenario.runs.iter().flat_map(Run::setting_doubts).collect();
     found.dedup();
     found
+}
+
+/// Returns the settings without a label of which the target reported different values to the legs of one group, a sentence
+/// each.
+pub(super) fn unequal_settings(group: &LegGroup) -> Vec<String> {
+    let mut reported: BTreeMap<&str, BTreeMap<&str, Vec<String>>> = BTreeMap::new();
+    for leg in &group.legs {
+        for run in &leg.scenario.runs {
+            let unlabelled = run.status.settings.iter().filter(|(name, _)| !run.metadata.labels.contains_key(*name));
+            for (name, value) in unlabelled {
+                reported.entry(name).or_default().entry(value).or_default().push(truncate(&leg.label));
+            }
+        }
+    }
+    let unequal = reported.into_iter().filter(|(_, values)| values.len() > 1);
+    let describe = |(name, values): (&str, BTreeMap<&str, Vec<String>>)| {
+        let values: Vec<String> =
+            values.iter().map(|(value, labels)| format!("{} ({})", truncate(value), listed(labels))).collect();
+        format!("the target's {name} was not the same in all legs of {}: {}", truncate(&group.name), values.join(", "))
+    };
+    unequal.map(describe).collect()
 }
 
 /// Returns true if the target was seen at work when the leg began. A target that nobody looked at does not count.
@@ -32,7 +54,7 @@ pub(super) fn doubts(groups: &[LegGroup]) -> Vec<String> {
     }
     for leg in all_legs(groups) {
         let label = truncate(&leg.label);
-        doubts.extend(label_mismatches(leg).into_iter().map(|mismatch| format!("{label}: {mismatch}")));
+        doubts.extend(setting_doubts(leg).into_iter().map(|doubt| format!("{label}: {doubt}")));
         if began_busy(leg) {
             doubts.push(format!("{label} started when the target was not idle"));
         }
@@ -40,6 +62,7 @@ pub(super) fn doubts(groups: &[LegGroup]) -> Vec<String> {
             doubts.push(format!("{label}: only the jobs that were in its stream were judged"));
         }
     }
+    doubts.extend(groups.iter().flat_map(unequal_settings));
     let warmed_up = |leg: &FinishedLeg| leg.scenario.runs.iter().any(|run| run.spec.warmup.unwrap_or_default() > 0);
     let warm = labels_where(all_legs(groups), warmed_up);
     let cold = labels_where(all_legs(groups), |leg| !warmed_up(leg));

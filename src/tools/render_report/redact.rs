@@ -63,15 +63,11 @@ fn keep_word(word: &mut String) {
 fn run(run: &mut Run) {
     run.spec.target = None;
     let status = &mut run.status;
-    // A setting that equals the label says nothing new; any other value is the target's own.
     let labels = &run.metadata.labels;
-    status.settings.retain(|name, _| labels.contains_key(name));
-    for (name, value) in &mut status.settings {
-        if labels.get(name) != Some(value)
-            && !differences(labels, &BTreeMap::from([(name.clone(), value.clone())])).is_empty()
-        {
-            REMOVED.clone_into(value);
-        }
+    redact_settings(labels, &mut status.settings);
+    if let Some(after) = &mut status.settings_after {
+        redact_settings(labels, &mut after.values);
+        after.error.iter_mut().for_each(|error| REMOVED.clone_into(error));
     }
     if let Some(idle) = &mut status.idle {
         for sentence in [&mut idle.busy, &mut idle.unseen].into_iter().flatten() {
@@ -81,6 +77,18 @@ fn run(run: &mut Run) {
     if let Some(aborted) = &mut status.aborted {
         reason(&mut aborted.reason);
         REMOVED.clone_into(&mut aborted.message);
+    }
+}
+
+/// Keeps the settings that equal their labels, which say nothing new. Any other value is the target's own.
+fn redact_settings(labels: &BTreeMap<String, String>, settings: &mut BTreeMap<String, String>) {
+    settings.retain(|name, _| labels.contains_key(name));
+    for (name, value) in settings {
+        if labels.get(name) != Some(value)
+            && !differences(labels, &BTreeMap::from([(name.clone(), value.clone())])).is_empty()
+        {
+            REMOVED.clone_into(value);
+        }
     }
 }
 

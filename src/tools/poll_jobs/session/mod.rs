@@ -282,7 +282,13 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn close(mut self) -> Outcome {
         let polling = self.output.counts.polling(self.scheduler.threads());
+        // A setting may have changed since the run began. After a signal nothing more is waited for.
+        let names = &self.target.profile.health.settings;
+        let ask_settings = self.output.runs.mention_settings(|label| names.contains_key(label))
+            && !self.numbers.is_empty()
+            && self.stop.signal().is_none();
         let status = RunStatus {
+            settings_after: if ask_settings { self.target.settings_after(&self.clock) } else { None },
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
             clock_stepped_seconds: Some(micro(self.clock.wall_step())).filter(|step| step.abs() > MIN_STEP),

@@ -8,7 +8,7 @@ use crate::clock::{Clock, OffsetBounds};
 use crate::health;
 use crate::http::{BaseUrl, Client};
 use crate::profile::Profile;
-use crate::record::{Job, RunSpec};
+use crate::record::{Job, RunSpec, SettingsAfter};
 use crate::target::{PollRequest, TargetArgs};
 
 /// The target, and the profile through which it is polled.
@@ -54,6 +54,17 @@ impl<'a> PollTarget<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Requests the target's settings once more, after the last job. None if the profile names none or the target is not known.
+    pub(super) fn settings_after(&self, clock: &Clock) -> Option<SettingsAfter> {
+        let base = self.base.as_ref().filter(|_| !self.profile.health.settings.is_empty())?;
+        // The offset of the clocks is known from the polls.
+        let mut unused = OffsetBounds::default();
+        Some(match health::probe(&self.client, base, &self.profile, clock, &mut unused) {
+            Ok(values) => SettingsAfter { values, error: None },
+            Err(unhealthy) => SettingsAfter { error: Some(unhealthy.message), ..SettingsAfter::default() },
+        })
     }
 
     /// Refuses to send secrets to a target that only the stream names: its author must not choose who receives them.
