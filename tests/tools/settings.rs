@@ -44,7 +44,8 @@ fn the_last_run_record_has_the_settings_after_the_last_job() {
     };
     assert_eq!(after(Reply::json(r#"{"num_parallel":1}"#)), json!({"values": {"num_parallel": "1"}}));
     assert_eq!(after(Reply::json(r#"{"status":"ok"}"#)), json!({}));
-    for (health, reason) in [(Reply::new(503, "{}"), "/health: HTTP 503"), (Reply::Close, "/health: "), (Reply::Hang, "2 s")]
+    for (health, reason) in
+        [(Reply::new(503, "{}"), "/health: HTTP 503"), (Reply::Close, "/health: "), (Reply::Hang, "2 s")]
     {
         let found = after(health);
         assert!(found["error"].as_str().is_some_and(|error| error.contains(reason)), "{reason}: {found}");
