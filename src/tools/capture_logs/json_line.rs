@@ -107,7 +107,10 @@ impl JsonLine {
         let message = find(&MESSAGES);
         // GELF counts as syslog does.
         let is_gelf = message.is_some_and(|(key, _)| key == "short_message");
+        // Datadog's status is a word; anybody else's is a number.
+        let status = || find(&["status"]).filter(|(_, value)| value.parse::<f64>().is_err());
         let level = find(&level::KEYS)
+            .or_else(status)
             .and_then(|(key, value)| level::parse_value(if is_gelf { "PRIORITY" } else { key }, value));
         let journal = leaves.iter().any(|(path, _)| path == "MESSAGE");
         let docker = message.is_some_and(|(key, _)| key == "log");

@@ -136,6 +136,8 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"^# (?:A fatal error has been detected by the Java Runtime|Fatal error in)".to_owned(), Any),
         crash(format!(r"^(?:{SIGNALS})(?: \(core dumped\))?$"), Unleveled),
         crash(format!(r"^\S+: line \d+: +\d+ (?:{SIGNALS})\b"), Unleveled),
+        // zsh writes them in lower case, after the job's number.
+        crash(r"^ *\d+ (?:segmentation fault|killed|abort|bus error)\b".to_owned(), Unleveled),
         crash(format!(r"^make(?:\[\d+\])?: \*\*\* .*(?:Error {CODES}|{SIGNALS})"), Unleveled),
     ];
     let set =
