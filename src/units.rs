@@ -37,6 +37,19 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| refused())
 }
 
+/// Returns the length in seconds of a unit of time as metrics name it: `seconds` or `s`, `milliseconds` or `ms`, and so on.
+pub fn unit_seconds(unit: &str) -> Option<f64> {
+    match unit {
+        "s" | "second" | "seconds" => Some(1.0),
+        "ms" | "millisecond" | "milliseconds" => Some(1e-3),
+        "us" | "µs" | "microsecond" | "microseconds" => Some(1e-6),
+        "ns" | "nanosecond" | "nanoseconds" => Some(1e-9),
+        "min" | "minute" | "minutes" => Some(60.0),
+        "h" | "hour" | "hours" => Some(3600.0),
+        _ => None,
+    }
+}
+
 /// Like [`duration`], but refuses zero where it would mean nothing.
 pub fn positive_duration(text: &str) -> Result<Duration, String> {
     duration(text)

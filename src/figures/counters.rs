@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::statistics::Bounds;
+use crate::units::unit_seconds;
 
 /// One series: its labels, the metric's name among them as `__name__`, and its points as (Unix seconds, value).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,12 +23,27 @@ impl Series {
     pub fn key(&self, by: &[String]) -> Option<Vec<String>> {
         by.iter().map(|label| self.labels.get(label).filter(|value| !value.is_empty()).cloned()).collect()
     }
+}
 
-    /// What its values are multiplied with to be seconds. The unit is part of the name where exporters add suffixes;
-    /// where they do not, OpenTelemetry's durations are seconds.
-    fn to_seconds(&self) -> f64 {
-        let name = self.labels.get("__name__").map(String::as_str).unwrap_or_default();
-        if name.contains("milliseconds") { 1e-3 } else { 1.0 }
+/// The unit of the durations that a query counts, from the profile and from the server's metadata. A unit in a metric's name
+/// lies between the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DurationUnit {
+    /// The profile's unit in seconds.
+    pub profile: Option<f64>,
+    /// The metadata's unit in seconds.
+    pub metadata: Option<f64>,
+}
+
+impl DurationUnit {
+    /// The factor that turns the values of `series` into seconds. Durations without any unit are seconds, as Prometheus and
+    /// OpenTelemetry recommend.
+    fn factor(self, series: &Series) -> f64 {
+        let name = series.labels.get("__name__").map(String::as_str).unwrap_or_default();
+        // Single letters are too short to be a unit in a name.
+        let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 1);
+        let named = words.filter_map(unit_seconds).next_back();
+        self.profile.or(named).or(self.metadata).unwrap_or(1.0)
     }
 }
 
@@ -83,13 +99,18 @@ impl Growth {
     }
 }
 
-/// The growth of `series` since `from`, added up by the labels `by`. `duration` says that the values are durations: then
-/// the growths are in seconds, whatever the unit. Series that lack one of the labels are left out.
-pub fn growth(series: &[Series], by: &[String], from: f64, duration: bool) -> BTreeMap<Vec<String>, Growth> {
+/// The growth of `series` since `from`, added up by the labels `by`; in seconds if the values are durations, which have a
+/// `unit`. Series that lack one of the labels are left out.
+pub fn growth(
+    series: &[Series],
+    by: &[String],
+    from: f64,
+    unit: Option<DurationUnit>,
+) -> BTreeMap<Vec<String>, Growth> {
     let mut grown: BTreeMap<Vec<String>, Growth> = BTreeMap::new();
     for one in series {
         if let (Some(key), Some(mut growth)) = (one.key(by), Growth::compute(&one.points, from)) {
-            growth.value *= if duration { one.to_seconds() } else { 1.0 };
+            growth.value *= unit.map_or(1.0, |unit| unit.factor(one));
             grown.entry(key).or_default().add(growth);
         }
     }
@@ -109,13 +130,18 @@ pub struct Bucketed {
     pub growth: Growth,
 }
 
-/// What `series`, the buckets of histograms of durations, counted since `from`, by the labels `by`.
-pub fn bucketed(series: &[Series], by: &[String], from: f64) -> BTreeMap<Vec<String>, Bucketed> {
+/// What `series`, the buckets of histograms of durations in `unit`, counted since `from`, by the labels `by`.
+pub fn bucketed(
+    series: &[Series],
+    by: &[String],
+    from: f64,
+    unit: DurationUnit,
+) -> BTreeMap<Vec<String>, Bucketed> {
     let mut buckets: BTreeMap<Vec<String>, Vec<(f64, Growth)>> = BTreeMap::new();
     for one in series {
         let bound = one.labels.get("le").and_then(|bound| bound.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
         if let (Some(bound), Some(key), Some(growth)) = (bound, one.key(by), Growth::compute(&one.points, from)) {
-            let (held, bound) = (buckets.entry(key).or_default(), bound * one.to_seconds());
+            let (held, bound) = (buckets.entry(key).or_default(), bound * unit.factor(one));
             match held.iter_mut().find(|(other, _)| (*other).total_cmp(&bound).is_eq()) {
                 Some((_, sum)) => sum.add(growth),
                 None => held.push((bound, growth)),
@@ -226,21 +252,40 @@ mod tests {
             series(&[name("a_milliseconds_sum"), ("stage", "l2")], &[(9.0, 0.0), (20.0, 1500.0)]),
             series(&[name("a_seconds_sum")], &[(20.0, 99.0)]),
         ];
-        let grown = growth(&all, &by(&["stage"]), 10.0, true);
+        let grown = growth(&all, &by(&["stage"]), 10.0, Some(DurationUnit::default()));
         assert_eq!(grown.len(), 2);
         assert_eq!(grown[&by(&["l1"])], Growth { value: 5.0, born: 1, resets: 0 });
         assert!((grown[&by(&["l2"])].value - 1.5).abs() < 1e-9);
-        assert!((growth(&all, &by(&["stage"]), 10.0, false)[&by(&["l2"])].value - 1500.0).abs() < 1e-9);
+        assert!((growth(&all, &by(&["stage"]), 10.0, None)[&by(&["l2"])].value - 1500.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_unit_comes_from_the_profile_or_the_name_or_the_metadata() {
+        let named = |name: &str| series(&[("__name__", name)], &[]);
+        let factor = |name: &str, profile, metadata| DurationUnit { profile, metadata }.factor(&named(name));
+        for (name, seconds) in [
+            ("stage_duration_sum", 1.0),
+            ("stage_duration_seconds_sum", 1.0),
+            ("stage_duration_milliseconds_sum", 1e-3),
+            ("stage_duration_ms_sum", 1e-3),
+            ("stage.duration.ns.sum", 1e-9),
+            ("s_total", 1.0),
+        ] {
+            assert!((factor(name, None, None) - seconds).abs() < 1e-12, "{name}");
+        }
+        assert!((factor("a_sum", None, Some(1e-3)) - 1e-3).abs() < 1e-12);
+        assert!((factor("a_seconds_sum", None, Some(1e-3)) - 1.0).abs() < 1e-12, "the name is nearer than the metadata");
+        assert!((factor("a_seconds_sum", Some(1e-3), Some(1.0)) - 1e-3).abs() < 1e-12, "the profile knows best");
     }
 
     #[test]
     fn buckets_enclose_the_sum() {
         let bucket = |le, value| series(&[("le", le), ("tenant", "llm")], &[(0.0, 0.0), (9.0, value)]);
         let all = [bucket("+Inf", 5.0), bucket("1", 2.0), bucket("2.5", 5.0)];
-        let told = bucketed(&all, &by(&["tenant"]), 0.0)[&by(&["llm"])];
+        let told = bucketed(&all, &by(&["tenant"]), 0.0, DurationUnit::default())[&by(&["llm"])];
         assert_eq!((told.count, told.low, told.high), (5.0, 3.0, Some(9.5)));
         let beyond = [bucket("+Inf", 6.0), bucket("1", 2.0)];
-        let told = bucketed(&beyond, &by(&["tenant"]), 0.0)[&by(&["llm"])];
+        let told = bucketed(&beyond, &by(&["tenant"]), 0.0, DurationUnit::default())[&by(&["llm"])];
         assert_eq!((told.count, told.low, told.high), (6.0, 4.0, None));
     }
 

@@ -4,6 +4,7 @@
 //! Everything here is a function of the records alone: no clock is asked and no file is read, so the same stream always
 //! gives the same figures.
 
+pub mod counter_sources;
 pub mod counters;
 pub mod critical;
 pub mod distribution;

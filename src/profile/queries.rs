@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::promql::is_plain_selector;
+use crate::units::unit_seconds;
 
 /// The Prometheus that scrapes the target, and the queries for it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -51,17 +52,25 @@ pub struct Query {
     /// The labels that the report keeps when it adds series up, such as the one that names the stage.
     #[serde(default)]
     pub by: Vec<String>,
+    /// The unit of the durations that it counts, if neither the metric's name nor the server's metadata gives it.
+    #[serde(default)]
+    pub unit: Option<String>,
 }
 
 impl Prometheus {
     pub(super) fn check(&self) -> Result<(), String> {
         let mut names = BTreeSet::new();
-        for Query { name, query, .. } in &self.queries {
+        for Query { name, query, unit, .. } in &self.queries {
             if name.is_empty() || !names.insert(name) {
                 return Err(format!("prometheus.queries: the name `{name}` is empty or listed twice"));
             }
             if query.trim().is_empty() {
                 return Err(format!("prometheus.queries: the query `{name}` is empty"));
+            }
+            if let Some(unit) = unit.as_ref().filter(|unit| unit_seconds(unit).is_none()) {
+                return Err(format!(
+                    "prometheus.queries: the query `{name}` has the unit `{unit}`: write ns, us, ms, s, min or h"
+                ));
             }
         }
         if let Some(idle) = self.idle.as_ref().filter(|idle| Duration::try_from_secs_f64(idle.lag_seconds).is_err()) {

@@ -44,6 +44,9 @@ pub struct SeriesSpec {
     /// The labels by which the report adds up its series, as the profile names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
+    /// The unit of the durations that it counts, as the profile names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// The base URL of the Prometheus that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
@@ -134,9 +137,29 @@ pub struct SeriesStatus {
     /// The server's clock minus the harness's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<ClockOffset>,
+    /// The unit of the metric, as the server's metadata names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The restarts of the processes whose counters fell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restarts: Vec<ProcessRestart>,
     /// Metric names that the server knows and that resemble a query which found nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near_names: Vec<String>,
+}
+
+/// A restart of a process, as its `process_start_time_seconds` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessRestart {
+    /// The label `job` of the scrape.
+    #[serde(default)]
+    pub job: String,
+    /// The label `instance` of the scrape.
+    #[serde(default)]
+    pub instance: String,
+    /// The time of the first sample of the new process, by the server's clock.
+    pub seen_at: Timestamp,
 }
 
 /// The traces of one service over the window. Made by `capture-jaeger`.

@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use captures::{
-    CaptureResult, Exception, Logs, LogsStatus, Series, SeriesSpec, SeriesStatus, StageSpans, Tenancy, Traces,
+    CaptureResult, Exception, Logs, LogsStatus, ProcessRestart, Series, SeriesSpec, SeriesStatus, StageSpans, Tenancy, Traces,
     TracesStatus, WindowSpec,
 };
 pub use comparison::{

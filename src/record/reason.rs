@@ -87,7 +87,7 @@ words! {
     Off Unreachable Unauthorized Redirected Overloaded NotSettled
     // Series.
     NotReady BadQuery QueryFailed QueryTimeout NotFound Unavailable NotPrometheus Malformed TooManyPoints NoSeries IsPartial
-    Warnings BeginsLate FutureWindow ClockOffset OffGrid NoRawSamples NoTable
+    Warnings BeginsLate FutureWindow ClockOffset OffGrid LateSamples NoRawSamples NoTable
     // Traces.
     NoApi NotJaeger ServerError TooLarge NoTraces Overfull SearchLimit MissingTraces IncompleteTraces
     // Logs.

@@ -6,6 +6,8 @@ mod again;
 mod beginning;
 mod chunks;
 mod exits;
+mod late;
+mod proxy;
 mod results;
 #[path = "../support/server.rs"]
 mod server;

@@ -196,10 +196,10 @@ fn files_that_are_absent_or_broken_are_doubts() {
     assert_eq!(
         doubts(&ran),
         [
-            "prometheus/stage_duration_sum.json is not an envelope of Prometheus: EOF while parsing a string at line 1 column 55",
+            "prometheus/stage_duration_sum.json is not an envelope of Prometheus: the text ends in the middle",
             "prometheus/stage_duration_count.json cannot be read: No such file or directory (os error 2)",
             "prometheus/queue_wait_sum.json is not a file",
-            "prometheus/queue_wait_count.json holds a value that is no number",
+            "prometheus/queue_wait_count.json is not an envelope of Prometheus: a sample's value is not a number at line 1 column 108",
             "prometheus/gpu_tenancy_bucket.json holds native histograms, and figures are made of plain samples only",
             "no figures are made of gpu_tenancy_transitions: its record names no labels to add it up by",
             "no figures are made of rabbitmq_queue_ready: its record names a file outside of the run directory",

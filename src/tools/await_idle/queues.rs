@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::Args;
 use super::state::IdleState;
-use crate::cli::{Failure, Io, Stop};
+use crate::cli::{Console, Failure, Io, Stop};
 use crate::clock::Clock;
 use crate::escape;
 use crate::figures::listed;
@@ -37,6 +37,7 @@ pub(super) struct Queues {
     base: BaseUrl,
     client: Client,
     stop: Stop,
+    console: Console,
     query: String,
     lag: Duration,
     server: Option<Server>,
@@ -86,15 +87,15 @@ impl Queues {
             Failure::usage(failure.message().unwrap_or_default().replacen("--header-file", "--prom-header-file", 1))
         })?;
         let client = factory.client();
-        let (stop, query) = (io.stop.clone(), idle.query.trim().to_owned());
+        let (stop, console, query) = (io.stop.clone(), io.console.clone(), idle.query.trim().to_owned());
         let lag = args.lag.unwrap_or_else(|| idle.lag());
-        Ok(Ok(Self { base, client, stop, query, lag, server: None, has_series: false }))
+        Ok(Ok(Self { base, client, stop, console, query, lag, server: None, has_series: false }))
     }
 
     /// The state by the samples that were scraped after `since`, by `clock`. If no series was ever seen, another check is useless.
     pub(super) fn check(&mut self, clock: &Clock, since: Timestamp) -> IdleState {
         let server = self.server.get_or_insert_with(|| {
-            Server::new(self.base.clone(), self.client.clone(), clock.clone(), self.stop.clone())
+            Server::new(self.base.clone(), self.client.clone(), clock.clone(), self.stop.clone(), self.console.clone())
         });
         let state = match query(server, &self.query) {
             Ok((live, _)) if live.is_empty() => {
@@ -114,8 +115,8 @@ impl Queues {
 }
 
 fn query(server: &mut Server, query: &str) -> Result<(Vec<LiveSeries>, Vec<SampledSeries>), Problem> {
-    let QueryResult { result: live } = server.instant(query)?;
-    let QueryResult { result: sampled } = server.instant(&format!("{query}[{LOOKBACK}]"))?;
+    let QueryResult { result: live } = server.instant(query, None)?;
+    let QueryResult { result: sampled } = server.instant(&format!("{query}[{LOOKBACK}]"), None)?;
     Ok((live, sampled))
 }
 

@@ -84,6 +84,6 @@ fn scrapes_at(server: &mut Server, time: Timestamp) -> Result<bool, Problem> {
     struct Vector {
         result: Vec<IgnoredAny>,
     }
-    let Vector { result } = server.instant_at(SCRAPED, time)?;
+    let Vector { result } = server.instant(SCRAPED, Some(time))?;
     Ok(!result.is_empty())
 }

@@ -1,29 +1,31 @@
 //! One query over the window: asked whole or in chunks, stored as it came, joined where it came in chunks.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 
 use tempfile::NamedTempFile;
 
-use super::envelope::{self, Listener, Summary, Unreadable, add_notes};
+use super::evidence::Falls;
 use super::files::{Copying, Files, recorded};
 use super::grid::Grid;
 use super::join::Index;
+use super::lateness::{AskedWindow, Lateness};
 use super::table;
-use crate::cli::{Console, Failure};
+use crate::cli::Console;
 use crate::profile::Query;
+use crate::prometheus::envelope::{self, OnSeries, Summary, Unreadable, add_notes};
 use crate::prometheus::{self, Problem, Server};
 use crate::promql::is_plain_selector;
 use crate::record::Reason;
 
 /// Prometheus answers at most 11,000 points a series, give or take one.
 const POINTS: u64 = 11_000;
-/// How often a server that wants less is asked for half.
+/// The number of times that a server that wants less is asked for half.
 const HALVINGS: u32 = 8;
-/// How far a point may lie outside of what was asked: Prometheus rounds to the millisecond.
+/// The tolerance of the times of points in seconds: Prometheus rounds to the millisecond.
 const ROUNDING: f64 = 0.0015;
 
-/// What is asked of a query besides its envelope.
+/// The outputs of a query besides its envelope.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extras {
     /// The samples as they were scraped.
@@ -32,7 +34,7 @@ pub(super) struct Extras {
     pub(super) table: bool,
 }
 
-/// What came of one query. Files are named as records name them.
+/// The answer of one query. Files are named as records name them.
 #[derive(Debug, Default)]
 pub(super) struct Captured {
     pub(super) summary: Summary,
@@ -40,27 +42,9 @@ pub(super) struct Captured {
     pub(super) chunks: Vec<String>,
     pub(super) raw: Option<(String, u64)>,
     pub(super) table: Option<String>,
-    /// What is short.
+    pub(super) falls: Falls,
+    /// The shortcomings, the gravest first.
     pub(super) problems: Vec<Problem>,
-}
-
-/// Why nothing came: something about the query, or something that ends the tool.
-#[derive(Debug)]
-pub(super) enum HttpError {
-    Problem(Problem),
-    Failure(Failure),
-}
-
-impl From<Problem> for HttpError {
-    fn from(problem: Problem) -> Self {
-        Self::Problem(problem)
-    }
-}
-
-impl From<Failure> for HttpError {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
 }
 
 /// One query that is being asked.
@@ -69,66 +53,80 @@ pub(super) struct Asking<'a> {
     pub(super) console: &'a Console,
     pub(super) files: Files,
     pub(super) query: &'a Query,
-    pub(super) grid: Grid,
+    pub(super) window: AskedWindow,
 }
 
 impl Asking<'_> {
-    /// Asks, and stores what comes.
-    pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, HttpError> {
+    /// Asks, and stores the answer.
+    pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, Problem> {
         self.files.clear()?;
-        let mut captured = self.envelope()?;
-        // Beside an envelope that is kept, what else cannot be written is a shortfall of it.
-        if extras.raw
-            && captured.summary.series > 0
-            && is_plain_selector(&self.query.query)
-            && let Err(failure) = self.raw(&mut captured)
+        let mut lateness = (extras.raw && is_plain_selector(&self.query.query)).then(Lateness::default);
+        let mut captured = self.envelope(lateness.as_mut())?;
+        // The envelope is kept, so a raw file or a table that fails is a shortcoming of it.
+        if captured.summary.series > 0
+            && let Some(lateness) = &mut lateness
+            && let Err(problem) = self.raw(&mut captured, lateness)
         {
-            captured.problems.insert(0, not_written(failure)?);
+            captured.problems.insert(0, problem);
         }
         if extras.table
-            && let Err(failure) = self.table(&mut captured)
+            && let Err(problem) = self.table(&mut captured)
         {
-            captured.problems.insert(0, not_written(failure)?);
+            captured.problems.insert(0, problem);
         }
         Ok(captured)
     }
 
-    fn envelope(&mut self) -> Result<Captured, HttpError> {
+    fn envelope(&mut self, mut lateness: Option<&mut Lateness>) -> Result<Captured, Problem> {
         let mut captured = Captured { file: recorded(&self.files.whole()), ..Captured::default() };
-        if self.grid.points() <= POINTS {
-            match self.range(self.grid, &mut ()) {
+        if self.window.grid.points() <= POINTS {
+            let falls = &mut captured.falls;
+            let answer = self.range(self.window.grid, &mut |series, _| {
+                falls.add(series);
+                lateness.iter_mut().for_each(|lateness| lateness.add_points(series));
+                Ok(())
+            });
+            match answer {
                 Ok((summary, file)) => {
-                    captured.problems.extend(off_grid(&summary, self.grid));
+                    captured.problems.extend(off_grid(&summary, self.window.grid));
                     captured.summary = summary;
-                    let name = self.files.whole();
-                    self.files.keep(file, &name)?;
+                    self.files.keep(file, &self.files.whole())?;
                     return Ok(captured);
                 }
-                Err(HttpError::Problem(problem)) if problem.too_much => self.less_helps(0, &problem)?,
-                Err(trouble) => return Err(trouble),
+                Err(problem) if problem.too_much => self.check_smallest(0, problem)?,
+                Err(problem) => return Err(problem),
             }
         }
-        self.chunks(&mut captured)?;
+        self.chunks(&mut captured, lateness)?;
         Ok(captured)
     }
 
-    /// Whether a query that was refused is refused for any stretch of time: then that is the answer.
-    fn less_helps(&mut self, first: u64, problem: &Problem) -> Result<(), HttpError> {
-        if self.grid.part(first, u64::MAX).points() <= 1 {
-            return Err(problem.clone().into());
+    /// Asks for a single point from point `first` on. A query that is refused even then is refused for good.
+    fn check_smallest(&mut self, first: u64, problem: Problem) -> Result<(), Problem> {
+        if self.window.grid.part(first, u64::MAX).points() <= 1 {
+            return Err(problem);
         }
-        self.range(self.grid.part(first, 1), &mut ()).map(drop)
+        self.range(self.window.grid.part(first, 1), &mut |_, _| Ok(())).map(drop)
     }
 
-    fn chunks(&mut self, captured: &mut Captured) -> Result<(), HttpError> {
-        let points = self.grid.points();
+    fn chunks(&mut self, captured: &mut Captured, mut lateness: Option<&mut Lateness>) -> Result<(), Problem> {
+        let points = self.window.grid.points();
         // A grid that fits into one chunk comes here only after that was too much.
         let mut size = if points <= POINTS { points.div_ceil(2) } else { POINTS };
-        let (mut halvings, mut at, mut index, mut names) = (0, 0, Index::new(), Vec::new());
+        let (mut halvings, mut at, mut index, mut names) = (0, 0, Index::default(), Vec::new());
         while at < points {
-            let part = self.grid.part(at, size);
-            index.begin(names.len());
-            match self.range(part, &mut index) {
+            let part = self.window.grid.part(at, size);
+            let mut series = Vec::new();
+            let falls = &mut captured.falls;
+            let answer = self.range(part, &mut |one, place| {
+                falls.add(one);
+                series.push((index.hash(&one.metric), place));
+                lateness.iter_mut().for_each(|lateness| lateness.add_points(one));
+                Ok(())
+            });
+            let repeated = |why| Problem::new(Reason::Malformed, format!("the answer cannot be understood: {why}"));
+            let chunk = answer.and_then(|chunk| index.add_chunk(series).map_err(repeated).map(|()| chunk));
+            match chunk {
                 Ok((summary, file)) => {
                     let name = self.files.chunk(names.len() + 1);
                     self.files.keep(file, &name)?;
@@ -137,20 +135,20 @@ impl Asking<'_> {
                     captured.problems.extend(off_grid(&summary, part));
                     captured.summary.add(summary);
                 }
-                Err(HttpError::Problem(problem)) if problem.too_much && halvings < HALVINGS && part.points() > 1 => {
+                Err(problem) if problem.too_much && halvings < HALVINGS && part.points() > 1 => {
                     if halvings == 0 {
-                        self.less_helps(at, &problem)?;
+                        self.check_smallest(at, problem)?;
                     }
                     halvings += 1;
                     size = part.points().div_ceil(2);
                 }
-                Err(HttpError::Problem(problem)) if !names.is_empty() => {
-                    // What came before is kept, and said not to be all.
+                Err(problem) if !names.is_empty() => {
+                    // The earlier chunks are kept, and the result says that they are not all.
                     let message = format!("from {} on: {}", part.start(), problem.message);
                     captured.problems.insert(0, Problem { message, ..problem });
                     break;
                 }
-                Err(trouble) => return Err(trouble),
+                Err(problem) => return Err(problem),
             }
         }
         captured.summary.series = index.series();
@@ -158,115 +156,110 @@ impl Asking<'_> {
         let paths: Vec<_> = names.iter().map(|name| self.files.path(name)).collect();
         let (mut whole, name) = (self.files.begin()?, self.files.whole());
         let joined = index.write(&paths, &captured.summary, whole.as_file_mut());
-        joined.map_err(|error| self.files.failed(&name, error))?;
-        self.files.keep(whole, &name)?;
-        Ok(())
+        joined.map_err(|error| self.files.not_written(&name, &error))?;
+        self.files.keep(whole, &name)
     }
 
-    fn range<L: Listener>(&mut self, part: Grid, listener: &mut L) -> Result<(Summary, NamedTempFile), HttpError> {
+    fn range(&mut self, part: Grid, on_series: OnSeries<'_>) -> Result<(Summary, NamedTempFile), Problem> {
         let [start, end, step] = part.parameters();
         let query = ("query", self.query.query.clone());
-        self.fetch("/api/v1/query_range", &[query, start, end, step], listener)
+        self.fetch("/api/v1/query_range", &[query, start, end, step], on_series)
     }
 
-    fn raw(&mut self, captured: &mut Captured) -> Result<(), Failure> {
-        let parameters = self.grid.raw_parameters(&self.query.query);
-        match self.fetch("/api/v1/query", &parameters, &mut ()) {
+    fn raw(&mut self, captured: &mut Captured, lateness: &mut Lateness) -> Result<(), Problem> {
+        let parameters = self.window.grid.raw_parameters(&self.query.query);
+        let window = self.window;
+        let falls = &mut captured.falls;
+        let answer = self.fetch("/api/v1/query", &parameters, &mut |series, _| {
+            falls.add(series);
+            lateness.add_samples(series, &window);
+            Ok(())
+        });
+        match answer {
             Ok((summary, file)) => {
+                captured.problems.extend(lateness.problem());
                 let name = self.files.raw();
                 self.files.keep(file, &name)?;
                 captured.raw = Some((recorded(&name), summary.samples));
                 add_notes(&mut captured.summary.warnings, summary.warnings);
                 captured.summary.is_partial |= summary.is_partial;
             }
-            Err(HttpError::Problem(problem)) => {
+            Err(problem) if problem.reason == Reason::NotWritten => return Err(problem),
+            Err(problem) => {
                 let reason = if problem.is_interrupted() { problem.reason } else { Reason::NoRawSamples };
                 let message = format!("the raw samples did not come: {}", problem.message);
                 captured.problems.push(Problem::new(reason, message));
             }
-            Err(HttpError::Failure(failure)) => return Err(failure),
         }
         Ok(())
     }
 
-    fn table(&mut self, captured: &mut Captured) -> Result<(), Failure> {
+    fn table(&mut self, captured: &mut Captured) -> Result<(), Problem> {
         let (mut file, name) = (self.files.begin()?, self.files.table());
-        match table::write(&self.files.path(&self.files.whole()), file.as_file_mut()) {
-            Ok(()) => {
-                self.files.keep(file, &name)?;
-                captured.table = Some(recorded(&name));
-            }
-            Err(why) => {
-                captured.problems.push(Problem::new(Reason::NoTable, format!("no table could be made of it: {why}")));
-            }
-        }
+        table::write(&self.files.path(&self.files.whole()), file.as_file_mut())
+            .map_err(|why| Problem::new(Reason::NoTable, format!("no table could be made of it: {why}")))?;
+        self.files.keep(file, &name)?;
+        captured.table = Some(recorded(&name));
         Ok(())
     }
 
     /// Sends a query and stores its answer, which must be a matrix.
-    fn fetch<L: Listener>(
+    fn fetch(
         &mut self,
         path: &str,
         parameters: &[(&str, String)],
-        listener: &mut L,
-    ) -> Result<(Summary, NamedTempFile), HttpError> {
+        on_series: OnSeries<'_>,
+    ) -> Result<(Summary, NamedTempFile), Problem> {
         let parameters: Vec<_> = parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let answer = self.server.query(path, &parameters)?;
         let mut file = self.files.begin()?;
         let grace = self.server.grace();
         let mut copying = Copying::new(grace.bound(answer), &mut file, self.console, &self.query.name);
-        let read = envelope::read(&mut copying, listener);
-        copying.finish().map_err(|error| self.files.failed(&self.files.whole(), error))?;
+        let read = envelope::read(&mut copying, on_series);
+        copying.finish().map_err(|error| self.files.not_written(&self.files.whole(), &error))?;
         let summary = match read {
             Ok(summary) => summary,
-            Err(_) if grace.is_over() => return Err(Problem::interrupted("its answer was read to the end").into()),
+            Err(_) if grace.is_over() => return Err(Problem::interrupted("its answer was read to the end")),
             Err(Unreadable::Cut(why)) => {
-                return Err(Problem::new(Reason::AnswerCut, format!("the answer broke off: {why}")).into());
+                return Err(Problem::new(Reason::AnswerCut, format!("the answer broke off: {why}")));
             }
-            Err(Unreadable::Foreign(why)) => return Err(unreadable(&file, &why)?.into()),
+            Err(why @ Unreadable::TooLarge) => {
+                return Err(Problem { too_much: true, ..Problem::new(Reason::Malformed, why.to_string()) });
+            }
+            Err(Unreadable::Foreign(why)) => return Err(unreadable(&file, &why)),
         };
         match (summary.status.as_deref(), summary.result_type.as_deref()) {
             (Some("success"), Some("matrix")) => Ok((summary, file)),
             (Some("success"), other) => {
                 let other = other.unwrap_or("nothing");
                 let message = format!("{} came instead of a matrix", crate::escape::start(other, 50));
-                Err(Problem::new(Reason::Malformed, message).into())
+                Err(Problem::new(Reason::Malformed, message))
             }
-            (Some(_), _) => Err(prometheus::failed(summary.error_type.as_deref(), summary.error.as_deref()).into()),
-            (None, _) => Err(unreadable(&file, "it has no status")?.into()),
+            (Some(_), _) => Err(prometheus::failed(summary.error_type.as_deref(), summary.error.as_deref())),
+            (None, _) => Err(unreadable(&file, "it has no status")),
         }
     }
 }
 
-/// What kept a file from being written, as a problem of its query: the others may still have room. A quiet end stays one.
-pub(super) fn not_written(failure: Failure) -> Result<Problem, Failure> {
-    match failure.message() {
-        Some(message) => Ok(Problem::new(Reason::NotWritten, message)),
-        None => Err(failure),
-    }
-}
-
-/// What an answer in `file` is that could not be understood.
-fn unreadable(file: &NamedTempFile, why: &str) -> Result<Problem, Failure> {
+/// The problem with the answer in `file` that could not be understood.
+fn unreadable(file: &NamedTempFile, why: &str) -> Problem {
     let mut start = Vec::new();
-    let read = File::open(file.path()).and_then(|file| file.take(1024).read_to_end(&mut start));
-    read.map_err(|error: io::Error| Failure::io("reading the answer again", &error))?;
+    if let Err(error) = File::open(file.path()).and_then(|file| file.take(1024).read_to_end(&mut start)) {
+        return Problem::new(Reason::Malformed, format!("the answer cannot be understood ({why}) nor read again: {error}"));
+    }
     let start = String::from_utf8_lossy(&start);
     if start.trim_start().starts_with("{\"status\"") {
-        Ok(Problem::new(Reason::Malformed, format!("the answer cannot be understood: {why}")))
+        Problem::new(Reason::Malformed, format!("the answer cannot be understood: {why}"))
     } else {
-        Ok(prometheus::foreign(&start))
+        prometheus::foreign(&start)
     }
 }
 
-/// Where the server moved the points: chunks that overlap, or that leave a gap, would be the consequence.
+/// The problem with a server that moved the points: chunks would overlap or leave a gap.
 fn off_grid(summary: &Summary, asked: Grid) -> Option<Problem> {
     let (first, last) = summary.covered?;
     let (start, end) = (asked.start().seconds() - ROUNDING, asked.end().seconds() + ROUNDING);
     (first < start || last > end).then(|| {
-        Problem::new(
-            Reason::OffGrid,
-            format!("the server answered points from {first} to {last}, outside of what was asked"),
-        )
+        Problem::new(Reason::OffGrid, format!("the server answered points from {first} to {last}, outside of what was asked"))
     })
 }

@@ -8,27 +8,12 @@ use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::capture::file_name;
-use crate::cli::{Console, Failure};
+use crate::cli::{Console, cause};
+use crate::prometheus::Problem;
+use crate::record::Reason;
 
-/// The directory below the run's, and what records call it.
+/// The directory below the run's, and its name in records.
 pub(super) const DIRECTORY: &str = "prometheus";
-
-/// A place for files that are not known to be wanted yet. It goes with what is left in it.
-#[derive(Debug)]
-pub(super) struct Aside(TempDir);
-
-impl Aside {
-    /// Makes one in `dir`, so that what is wanted can be renamed.
-    pub(super) fn new(dir: &Path) -> Result<Self, Failure> {
-        let made = tempfile::Builder::new().prefix(".aside-").tempdir_in(dir);
-        made.map(Self).map_err(|error| Failure::io(&dir.display().to_string(), &error))
-    }
-
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
 
 /// The names of one query's files.
 #[derive(Clone, Debug)]
@@ -43,105 +28,112 @@ impl Files {
         Self { dir: dir.to_owned(), stem: file_name(name) }
     }
 
-    /// The envelope.
+    /// The name of the envelope.
     pub(super) fn whole(&self) -> String {
         format!("{}.json", self.stem)
     }
 
-    /// The envelope of chunk `number`, from 1.
+    /// The name of the envelope of chunk `number`, from 1.
     pub(super) fn chunk(&self, number: usize) -> String {
         format!("{}.chunk-{number:03}.json", self.stem)
     }
 
-    /// The samples as they were scraped.
+    /// The name of the file of the samples as they were scraped.
     pub(super) fn raw(&self) -> String {
         format!("{}.raw.json", self.stem)
     }
 
-    /// The table.
+    /// The name of the table.
     pub(super) fn table(&self) -> String {
         format!("{}.csv", self.stem)
     }
 
-    /// Where `name` stands.
+    /// The path of `name`.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// Takes away what an earlier capture left under these names: what stands there afterwards is what the record says.
-    pub(super) fn clear(&self) -> Result<(), Failure> {
-        let failed = |error: &io::Error| Failure::io(&self.dir.display().to_string(), error);
+    /// Removes the files of an earlier capture, so that the record and the directory agree afterwards.
+    pub(super) fn clear(&self) -> Result<(), Problem> {
         let chunk = format!("{}.chunk-", self.stem);
-        for entry in fs::read_dir(&self.dir).map_err(|error| failed(&error))? {
-            let entry = entry.map_err(|error| failed(&error))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+        for name in names_in(&self.dir)? {
             let number = name.strip_prefix(&chunk).and_then(|rest| rest.strip_suffix(".json"));
             let is_chunk = number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
             if is_chunk || [self.whole(), self.raw(), self.table()].contains(&name) {
-                let path = entry.path();
-                fs::remove_file(&path).map_err(|error| Failure::io(&path.display().to_string(), &error))?;
+                fs::remove_file(self.path(&name)).map_err(|error| self.not_written(&name, &error))?;
             }
         }
         Ok(())
     }
 
-    /// Puts what a capture laid aside in the place of what an earlier one left.
-    pub(super) fn take(&self, aside: &Aside) -> Result<(), Failure> {
+    /// Replaces the files of an earlier capture by those that lie in `aside`.
+    pub(super) fn take(&self, aside: &TempDir) -> Result<(), Problem> {
         self.clear()?;
-        let failed = |error: &io::Error| Failure::io(&self.dir.display().to_string(), error);
-        for entry in fs::read_dir(aside.path()).map_err(|error| failed(&error))? {
-            let entry = entry.map_err(|error| failed(&error))?;
-            fs::rename(entry.path(), self.dir.join(entry.file_name())).map_err(|error| failed(&error))?;
+        for name in names_in(aside.path())? {
+            let moved = fs::rename(aside.path().join(&name), self.path(&name));
+            moved.map_err(|error| self.not_written(&name, &error))?;
         }
         Ok(())
     }
 
-    /// A file without a name, to be kept as one of these.
-    pub(super) fn begin(&self) -> Result<NamedTempFile, Failure> {
-        // What the umask leaves of these permissions, as for any file that a program makes.
-        let made = tempfile::Builder::new()
-            .prefix(".capture-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(&self.dir);
-        made.map_err(|error| self.failed(&self.whole(), error))
+    /// Creates a file without a name.
+    pub(super) fn begin(&self) -> Result<NamedTempFile, Problem> {
+        // The umask narrows these permissions, as for any file that a program creates.
+        let mut builder = tempfile::Builder::new();
+        let made = builder.prefix(".capture-").permissions(Permissions::from_mode(0o666)).tempfile_in(&self.dir);
+        made.map_err(|error| self.not_written(&self.whole(), &error))
     }
 
     /// Gives `file` its name.
-    pub(super) fn keep(&self, file: NamedTempFile, name: &str) -> Result<(), Failure> {
-        let path = self.path(name);
-        file.persist(&path).map(drop).map_err(|error| self.failed(name, error.error))
+    pub(super) fn keep(&self, file: NamedTempFile, name: &str) -> Result<(), Problem> {
+        file.persist(self.path(name)).map(drop).map_err(|error| self.not_written(name, &error.error))
     }
 
-    /// That `name` could not be written.
-    pub(super) fn failed(&self, name: &str, error: io::Error) -> Failure {
-        Failure::io(&self.path(name).display().to_string(), &error)
+    /// The problem with a file that could not be written.
+    pub(super) fn not_written(&self, name: &str, error: &io::Error) -> Problem {
+        not_written(&self.path(name), error)
     }
 }
 
-/// `name` as a record states it: relative to the run directory.
+fn not_written(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(Reason::NotWritten, format!("{}: {}", path.display(), cause(error)))
+}
+
+/// Creates a directory in `dir` for files that may not be kept; it goes with the files that are left in it.
+pub(super) fn aside(dir: &Path) -> Result<TempDir, Problem> {
+    tempfile::Builder::new().prefix(".aside-").tempdir_in(dir).map_err(|error| not_written(dir, &error))
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>, Problem> {
+    let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| not_written(dir, &error))?;
+    Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
+/// Returns `name` as a record states it: relative to the run directory.
 pub(super) fn recorded(name: &str) -> String {
     format!("{DIRECTORY}/{name}")
 }
 
-/// A reader that keeps a copy of all that is read through it, and says on the console how much that is.
+/// A reader that copies everything to a file and shows on the console how much that is.
 pub(super) struct Copying<'a, R> {
     source: R,
     file: &'a mut NamedTempFile,
     bytes: u64,
     console: &'a Console,
-    what: &'a str,
-    /// Why the copy could not be written.
-    trouble: Option<io::Error>,
+    name: &'a str,
+    /// The error of the copy.
+    error: Option<io::Error>,
 }
 
 impl<'a, R: Read> Copying<'a, R> {
-    pub(super) fn new(source: R, file: &'a mut NamedTempFile, console: &'a Console, what: &'a str) -> Self {
-        Self { source, file, bytes: 0, console, what, trouble: None }
+    pub(super) fn new(source: R, file: &'a mut NamedTempFile, console: &'a Console, name: &'a str) -> Self {
+        Self { source, file, bytes: 0, console, name, error: None }
     }
 
-    /// Why the copy is not whole, if it is this side's fault.
+    /// Returns the error of the copy, if there was one.
     pub(super) fn finish(self) -> Result<(), io::Error> {
-        self.trouble.map_or(Ok(()), Err)
+        self.error.map_or(Ok(()), Err)
     }
 }
 
@@ -151,14 +143,13 @@ impl<R: Read> Read for Copying<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
         if let Err(error) = self.file.write_all(&buffer[..count]) {
-            self.trouble = Some(error);
+            self.error = Some(error);
             return Err(io::Error::other("the copy cannot be written"));
         }
         self.bytes += count as u64;
-        let (bytes, what) = (self.bytes, self.what);
         // A line for an answer that is here at once would only flicker.
-        if bytes >= MEBIBYTE {
-            self.console.progress(|| format!("{what}: {} MiB", bytes / MEBIBYTE));
+        if self.bytes >= MEBIBYTE {
+            self.console.progress(|| format!("{}: {} MiB", self.name, self.bytes / MEBIBYTE));
         }
         Ok(count)
     }

@@ -1,130 +1,84 @@
 //! The envelopes of several chunks joined into one of the same shape.
 //!
-//! An answer is ordered by series and the chunks by time, so each series has to be picked from every chunk. While a chunk
-//! streams in, [`Index`] notes where each series' points stand in its file; then the joined file is written series by series,
-//! the text of labels and points copied as it is. What is held is 24 bytes a series and chunk and some 60 a series, whatever their size.
+//! An answer is ordered by series and the chunks by time, so each series has to be collected from every chunk. [`Index`] notes
+//! where each series stands in its chunk's file while that streams in; then the joined file is written series by series. The
+//! index holds 24 bytes per series and chunk and some 30 per series, whatever their size.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::envelope::{Listener, Points, Summary};
-use crate::record::raw;
+use crate::prometheus::envelope::Summary;
 
-/// A stretch of a chunk's file, without the marks that enclose it. Small: there is one for each series and chunk.
+/// The place of a series in the file of a chunk.
 #[derive(Clone, Copy, Debug)]
 struct Place {
+    series: u32,
+    /// Counted from 1.
+    chunk: u32,
     start: u64,
     length: u32,
-    chunk: u32,
 }
 
-/// One series over all chunks.
-#[derive(Debug)]
-struct Series {
-    metric: Place,
-    last_chunk: u32,
-}
+/// A series of one chunk: the hash of its labels, and its place in the file.
+pub(super) type Indexed = (u64, Range<u64>);
 
-/// Points of one series in one chunk.
-#[derive(Debug)]
-struct Block {
-    series: u32,
-    kind: Points,
-    place: Place,
-}
-
-/// Where every series' points stand.
+/// The places of all series.
 ///
-/// Two series are the same if their labels hash alike twice, by hashes whose keys are drawn anew for each capture; so nobody
-/// can prepare two that collide, and by chance none ever will.
-#[derive(Debug)]
+/// Series are equal if their labels have the same hash. The hash has a random key, so nobody can prepare a collision, and a
+/// million series collide by chance once in 40 million captures.
+#[derive(Debug, Default)]
 pub(super) struct Index {
-    hashes: [RandomState; 2],
-    known: HashMap<(u64, u64), u32>,
-    series: Vec<Series>,
-    blocks: Vec<Block>,
-    chunk: u32,
-    metric: Option<((u64, u64), Place)>,
-    points: Vec<(Points, Place)>,
+    hasher: RandomState,
+    /// The number of each series, and the chunk that it was last seen in.
+    known: HashMap<u64, (u32, u32)>,
+    places: Vec<Place>,
+    chunks: u32,
 }
 
 impl Index {
-    pub(super) fn new() -> Self {
-        Self {
-            hashes: [RandomState::new(), RandomState::new()],
-            known: HashMap::new(),
-            series: Vec::new(),
-            blocks: Vec::new(),
-            chunk: 0,
-            metric: None,
-            points: Vec::new(),
+    /// The hash of a series' labels.
+    pub(super) fn hash(&self, labels: &BTreeMap<String, String>) -> u64 {
+        self.hasher.hash_one(labels)
+    }
+
+    /// Adds the series of the next chunk, each of which may stand in it once.
+    pub(super) fn add_chunk(&mut self, series: Vec<Indexed>) -> Result<(), &'static str> {
+        self.chunks += 1;
+        for (hash, at) in series {
+            let next = u32::try_from(self.known.len()).map_err(|_| "more series than can be numbered")?;
+            let (series, last_chunk) = self.known.entry(hash).or_insert((next, 0));
+            if std::mem::replace(last_chunk, self.chunks) == self.chunks {
+                return Err("the same series stands in it twice");
+            }
+            let length = u32::try_from(at.end - at.start).map_err(|_| "a series of more than 4 GiB")?;
+            self.places.push(Place { series: *series, chunk: self.chunks, start: at.start, length });
         }
+        Ok(())
     }
 
-    /// What is heard from now on belongs to chunk `number`, from 0.
-    pub(super) fn begin(&mut self, number: usize) {
-        self.chunk = u32::try_from(number).unwrap_or(u32::MAX);
-    }
-
-    /// How many series there are.
+    /// The number of series.
     pub(super) fn series(&self) -> u64 {
-        self.series.len() as u64
+        self.known.len() as u64
     }
 
-    fn place(&self, at: Range<u64>) -> Result<Place, String> {
-        let length = u32::try_from(at.end.saturating_sub(at.start)).map_err(|_| "a series of more than 4 GiB")?;
-        Ok(Place { start: at.start, length, chunk: self.chunk })
-    }
-
-    /// The labels as one number that does not depend on their order.
-    fn hash(&self, text: &str) -> Result<(u64, u64), String> {
-        let labels: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let mut labels: Vec<(String, String)> = raw::members(labels)
-            .ok_or("a series' labels are not an object")?
-            .into_iter()
-            .map(|(name, value)| (name, raw::scalar(value).unwrap_or_else(|| value.get().to_owned())))
-            .collect();
-        labels.sort_unstable();
-        let [one, two] = &self.hashes;
-        Ok((one.hash_one(&labels), two.hash_one(&labels)))
-    }
-
-    /// Writes the joined envelope to `out`. `chunks` are the files, `summary` is what all of them said together.
+    /// Writes the joined envelope to `out`. `chunks` are the files, `summary` is that of all of them together.
     pub(super) fn write(mut self, chunks: &[PathBuf], summary: &Summary, out: impl Write) -> io::Result<()> {
         let files = chunks.iter().map(File::open).collect::<io::Result<Vec<_>>>()?;
         let mut out = BufWriter::with_capacity(64 * 1024, out);
         // A stable sort would keep the chunks in their order, but needs half as much memory again.
-        self.blocks.sort_unstable_by_key(|block| (block.series, block.place.chunk, block.place.start));
+        self.places.sort_unstable_by_key(|place| (place.series, place.chunk, place.start));
         out.write_all(br#"{"status":"success","data":{"resultType":"matrix","result":["#)?;
-        let mut blocks = self.blocks.as_slice();
-        for (number, series) in self.series.iter().enumerate() {
-            let own = blocks.iter().take_while(|block| block.series as usize == number).count();
-            let (own, rest) = blocks.split_at(own);
-            blocks = rest;
-            out.write_all(if number == 0 { br#"{"metric":{"# } else { br#",{"metric":{"# })?;
-            copy(&files, series.metric, *b"{}", &mut out)?;
-            out.write_all(b"}")?;
-            for (kind, key) in [(Points::Values, &br#","values":["#[..]), (Points::Histograms, br#","histograms":["#)] {
-                let mut of_kind = own.iter().filter(|block| block.kind == kind).peekable();
-                if of_kind.peek().is_none() {
-                    continue;
-                }
-                out.write_all(key)?;
-                for (index, block) in of_kind.enumerate() {
-                    out.write_all(if index == 0 { b"" } else { b"," })?;
-                    copy(&files, block.place, *b"[]", &mut out)?;
-                }
-                out.write_all(b"]")?;
-            }
-            out.write_all(b"}")?;
+        for (number, places) in self.places.chunk_by(|one, next| one.series == next.series).enumerate() {
+            out.write_all(if number == 0 { b"" } else { b"," })?;
+            write_series(&files, places, summary.native_histograms > 0, &mut out)?;
         }
         out.write_all(b"]}")?;
         for (key, notes) in [("warnings", &summary.warnings), ("infos", &summary.infos)] {
@@ -140,60 +94,41 @@ impl Index {
     }
 }
 
-impl Listener for Index {
-    fn metric(&mut self, text: &str, at: Range<u64>) -> Result<(), String> {
-        // Like the places of points, this one is inside of the marks that enclose it.
-        let inside = at.start + 1..at.end.saturating_sub(1);
-        self.metric = Some((self.hash(text)?, self.place(inside)?));
-        Ok(())
-    }
-
-    fn points(&mut self, kind: Points, count: u64, at: Range<u64>) -> Result<(), String> {
-        if count > 0 {
-            let place = self.place(at)?;
-            self.points.push((kind, place));
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> Result<(), String> {
-        let (key, metric) = self.metric.take().ok_or("a series without its labels")?;
-        let number = if let Some(number) = self.known.get(&key) {
-            let series = &mut self.series[*number as usize];
-            if series.last_chunk == self.chunk {
-                return Err("the same series stands in it twice".to_owned());
-            }
-            series.last_chunk = self.chunk;
-            *number
-        } else {
-            let number = u32::try_from(self.series.len()).map_err(|_| "more series than can be numbered")?;
-            self.series.push(Series { metric, last_chunk: self.chunk });
-            self.known.insert(key, number);
-            number
-        };
-        let blocks = self.points.drain(..).map(|(kind, place)| Block { series: number, kind, place });
-        self.blocks.extend(blocks);
-        Ok(())
-    }
+/// The parts of a series as the server spells them.
+#[derive(Deserialize)]
+struct RawSeries<'a> {
+    #[serde(borrow)]
+    metric: &'a RawValue,
+    #[serde(borrow)]
+    values: Option<&'a RawValue>,
+    #[serde(borrow)]
+    histograms: Option<&'a RawValue>,
 }
 
-/// Copies what stands at `place`. `marks` are the bytes just outside of it: that they are there proves that it is the place.
-fn copy(files: &[File], place: Place, marks: [u8; 2], out: &mut impl Write) -> io::Result<()> {
-    let file = files.get(place.chunk as usize).ok_or_else(|| io::Error::other("a chunk's file is missing"))?;
-    let (start, end) = (place.start, place.start + u64::from(place.length));
-    for (mark, at) in marks.into_iter().zip([start.saturating_sub(1), end]) {
-        let mut found = [0];
-        file.read_exact_at(&mut found, at)?;
-        if found != [mark] {
-            return Err(io::Error::other("a chunk's file is not what was read"));
+/// Writes one series from its `places`; each is read anew for each kind of points, so that only one is held at a time.
+fn write_series(files: &[File], places: &[Place], has_histograms: bool, out: &mut impl Write) -> io::Result<()> {
+    let mut is_open = false;
+    for key in ["values", "histograms"].into_iter().take(1 + usize::from(has_histograms)) {
+        let mut separator = format!(",\"{key}\":[");
+        for place in places {
+            let file = files.get(place.chunk as usize - 1).ok_or_else(|| io::Error::other("a chunk's file is missing"))?;
+            let mut text = vec![0; place.length as usize];
+            file.read_exact_at(&mut text, place.start)?;
+            let series: RawSeries<'_> = serde_json::from_slice(&text)?;
+            if !std::mem::replace(&mut is_open, true) {
+                write!(out, "{{\"metric\":{}", series.metric.get())?;
+            }
+            let points = if key == "values" { series.values } else { series.histograms };
+            let inside = points.and_then(|points| points.get().strip_prefix('[')?.strip_suffix(']'));
+            let points = inside.unwrap_or_default().trim();
+            if !points.is_empty() {
+                write!(out, "{separator}{points}")?;
+                ",".clone_into(&mut separator);
+            }
+        }
+        if separator == "," {
+            out.write_all(b"]")?;
         }
     }
-    let (mut at, mut buffer) = (start, [0; 16 * 1024]);
-    while at < end {
-        let count = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
-        file.read_exact_at(&mut buffer[..count], at)?;
-        out.write_all(&buffer[..count])?;
-        at += count as u64;
-    }
-    Ok(())
+    out.write_all(b"}")
 }

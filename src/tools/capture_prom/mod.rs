@@ -4,12 +4,13 @@
 //! memory does not grow with it. Anything that is not known to be whole is said: in the Series record, and on stderr.
 
 mod beginning;
-mod envelope;
+mod evidence;
 mod fetch;
 mod files;
 mod grid;
 mod join;
 mod judge;
+mod lateness;
 mod near;
 mod session;
 mod settle;
@@ -126,7 +127,7 @@ impl Args {
 fn query(text: &str) -> Result<Query, String> {
     match text.split_once('=') {
         Some((name, query)) if !name.trim().is_empty() && !query.trim().is_empty() => {
-            Ok(Query { name: name.trim().to_owned(), query: query.trim().to_owned(), by: Vec::new() })
+            Ok(Query { name: name.trim().to_owned(), query: query.trim().to_owned(), by: Vec::new(), unit: None })
         }
         _ => Err(format!("`{text}` is not a named query: write NAME=PROMQL")),
     }

@@ -1,26 +1,28 @@
-//! Which of a server's metric names resemble a query that found nothing.
+//! The metric names of a server that resemble a query which found nothing.
 
 use std::collections::BTreeSet;
 
-/// How many are suggested.
-const SUGGESTED: usize = 5;
-/// Words that tell units and kinds apart but not metrics.
-const COMMON: [&str; 7] = ["bucket", "count", "sum", "total", "seconds", "milliseconds", "bytes"];
+use strsim::normalized_levenshtein;
 
-/// Those of `names` that share most with the words of `query`, the nearest first.
+/// The number of names that are suggested.
+const SUGGESTED: usize = 5;
+/// Words of units and kinds, which many metrics share.
+const COMMON: [&str; 7] = ["bucket", "count", "sum", "total", "seconds", "milliseconds", "bytes"];
+/// Words that differ more than this are different words: a slip or two.
+const MISSPELT: f64 = 0.7;
+
+/// Returns those of `names` that share most with the words of `query`, the nearest first.
 pub(super) fn names(query: &str, names: &[String]) -> Vec<String> {
     let wanted: BTreeSet<String> = words(query).filter(|word| word != "name").collect();
     let possible: f64 = wanted.iter().map(|word| weight(word)).sum();
-    let mut scored: Vec<(f64, &String)> = names
-        .iter()
-        .map(|name| {
-            let has: Vec<String> = words(name).collect();
-            let score: f64 = wanted.iter().map(|word| weight(word) * best(word, &has)).sum();
-            (score, name)
-        })
-        // Less than a third in common is chance.
-        .filter(|(score, _)| *score > 0.0 && *score >= possible / 3.0)
-        .collect();
+    let score = |name: &String| -> f64 {
+        let words: Vec<String> = words(name).collect();
+        let best = |wanted: &String| words.iter().map(|word| likeness(wanted, word)).fold(0.0, f64::max);
+        wanted.iter().map(|wanted| weight(wanted) * best(wanted)).sum()
+    };
+    let scored = names.iter().map(|name| (score(name), name));
+    // Less than a third in common is chance.
+    let mut scored: Vec<_> = scored.filter(|(score, _)| *score > 0.0 && *score >= possible / 3.0).collect();
     scored.sort_by(|(a, one), (b, two)| b.total_cmp(a).then(one.len().cmp(&two.len())).then(one.cmp(two)));
     scored.into_iter().take(SUGGESTED).map(|(_, name)| name.clone()).collect()
 }
@@ -33,36 +35,16 @@ fn weight(word: &str) -> f64 {
     if COMMON.contains(&word) { 0.2 } else { 1.0 }
 }
 
-/// How well `word` is met by the best of `has`, from 0 to 1.
-fn best(word: &str, has: &[String]) -> f64 {
-    let likeness = |other: &String| match () {
-        () if other == word => 1.0,
-        () if word.len() > 3 && is_misspelt(word, other) => 0.7,
-        () if other.len() > 2 && (other.starts_with(word) || word.starts_with(other.as_str())) => 0.5,
-        () => 0.0,
-    };
-    has.iter().map(likeness).fold(0.0, f64::max)
-}
-
-/// Whether the two differ by a slip or two.
-fn is_misspelt(word: &str, other: &str) -> bool {
-    let slips = 1 + word.len() / 6;
-    // Most words differ in length already, which is cheap to see: a server may know a hundred thousand names.
-    word.len().abs_diff(other.len()) <= slips && distance(word, other) <= slips
-}
-
-/// Levenshtein's distance of two words.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
+/// Returns how much alike two words are, from 0 to 1.
+fn likeness(wanted: &str, word: &str) -> f64 {
+    let alike = normalized_levenshtein(wanted, word);
+    if alike >= MISSPELT {
+        alike
+    } else if word.len() > 2 && (word.starts_with(wanted) || wanted.starts_with(word)) {
+        0.5
+    } else {
+        0.0
     }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -78,10 +60,5 @@ mod tests {
         assert!(!near.contains(&"up".to_owned()));
         assert_eq!(names("jobs_compleded_total", &["jobs_completed_total".to_owned()]), ["jobs_completed_total"]);
         assert!(names("nothing_alike", &known).is_empty());
-    }
-
-    #[test]
-    fn distances_are_levenshteins() {
-        assert_eq!([distance("kitten", "sitting"), distance("", "abc"), distance("same", "same")], [3, 3, 0]);
     }
 }

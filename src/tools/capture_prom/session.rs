@@ -2,10 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use tempfile::TempDir;
+
 use super::beginning::Beginning;
-use super::fetch::{Asking, Extras, HttpError, not_written};
-use super::files::{Aside, DIRECTORY, Files};
+use super::evidence::{self, Restarts};
+use super::fetch::{Asking, Extras};
+use super::files::{DIRECTORY, Files, aside};
 use super::grid::Grid;
+use super::lateness::AskedWindow;
 use super::judge::{all_names, captured_status, doubt_too, status, suggest, unreachable};
 use super::settle::{Settled, settle};
 use super::{Args, Format};
@@ -18,6 +22,8 @@ use crate::record::{CaptureResult, Kind, Malformed, Reason, Record, Series, Seri
 
 /// More points than this are a mistake in the window or the step: a thousand chunks.
 const POINTS: u64 = 11_000_000;
+/// The scrape interval in seconds where nothing tells it: the default of Prometheus and of OpenTelemetry's exporters.
+const DEFAULT_INTERVAL: f64 = 60.0;
 /// Longer names would not fit a file's name once they are made safe.
 const NAME: usize = 60;
 
@@ -121,8 +127,8 @@ impl Backend for Metrics<'_> {
         io: &Io<'_>,
     ) -> Result<Vec<QueryResult>, Failure> {
         let clock = request.stream.clock.clone();
-        let server = Server::new(base, self.client.client(), clock, io.stop.clone());
-        Session { args: self.args, request, server, io }.capture(queries)
+        let server = Server::new(base, self.client.client(), clock, io.stop.clone(), io.console.clone());
+        Ok(Session { args: self.args, request, server, restarts: Restarts::default(), io }.capture(queries))
     }
 
     fn record(&self, query: &Query, captured: QueryResult, context: RecordContext) -> Result<Record, Malformed> {
@@ -132,6 +138,7 @@ impl Backend for Metrics<'_> {
             spec: SeriesSpec {
                 query: query.query.clone(),
                 by: query.by.clone(),
+                unit: query.unit.clone(),
                 server: context.server,
                 window: context.window,
                 start: grid.map(Grid::start),
@@ -150,6 +157,7 @@ struct Session<'a, 'io> {
     args: &'a Args,
     request: &'a CaptureRequest<'a>,
     server: Server,
+    restarts: Restarts,
     io: &'a Io<'io>,
 }
 
@@ -157,15 +165,15 @@ struct Session<'a, 'io> {
 struct AskedQuery<'a> {
     query: &'a Query,
     status: SeriesStatus,
-    aside: Option<Aside>,
+    aside: Option<TempDir>,
 }
 
 impl Session<'_, '_> {
     /// Asks all queries.
-    fn capture(mut self, queries: &[&Query]) -> Result<Vec<QueryResult>, Failure> {
+    fn capture(mut self, queries: &[&Query]) -> Vec<QueryResult> {
         if let Err(problem) = self.server.ready() {
             self.io.console.say(&problem.message);
-            return Ok(nothing(queries, &unreachable(problem)));
+            return nothing(queries, &unreachable(problem));
         }
         let wanted = Grid::around(self.request.padded(), self.args.step);
         let left = self.request.stream.left_to_settle(self.request.settle());
@@ -174,14 +182,18 @@ impl Session<'_, '_> {
             Ok(plan) => plan,
             Err(problem) => {
                 self.io.console.say(&problem.message);
-                return Ok(nothing(queries, &problem));
+                return nothing(queries, &problem);
             }
         };
         for doubt in &doubts {
             self.io.console.say(&doubt.message);
         }
         // The status of a query may depend on the others, so all are asked before any is reported.
-        let (mut asked, gone) = self.ask_all(queries, grid, &doubts)?;
+        // A series is late only if it is so at any time that the server's clock may show.
+        let offset = self.server.offset().map_or(0.0, |offset| offset.seconds - offset.bound_seconds);
+        let end = self.request.window.end.seconds() + offset;
+        let interval = settled.longest_interval.map_or(DEFAULT_INTERVAL, |interval| interval.as_secs_f64());
+        let (mut asked, gone) = self.ask_all(queries, &AskedWindow { grid, end, interval }, &doubts);
         let tolerance = self.args.step + settled.interval.unwrap_or_default();
         let beginning = Beginning { window: self.request.window, grid, tolerance };
         if let Some(late) = beginning.doubt(&mut self.server, asked.iter().map(|asked| (asked.query, &asked.status))) {
@@ -194,9 +206,9 @@ impl Session<'_, '_> {
         let mut results = Vec::with_capacity(queries.len());
         for AskedQuery { query, mut status, aside } in asked {
             if let (Some(aside), false) = (aside, self.request.is_outdone(&query.name, outcome(&status)))
-                && let Err(failure) = Files::new(self.request.dir, &query.name).take(&aside)
+                && let Err(problem) = Files::new(self.request.dir, &query.name).take(&aside)
             {
-                status = self::status(CaptureResult::Error, &[not_written(failure)?]);
+                status = self::status(CaptureResult::Error, &[problem]);
             }
             status.settled_by = Some(settled.by.to_owned());
             status.scraped_until = settled.scraped_until;
@@ -207,55 +219,69 @@ impl Session<'_, '_> {
         if let Some(problem) = gone {
             results.extend(nothing(&queries[results.len()..], &problem));
         }
-        Ok(results)
+        results
     }
 
     /// Asks the queries one by one until the server is gone; returns also why it is.
     fn ask_all<'q>(
         &mut self,
         queries: &[&'q Query],
-        grid: Grid,
+        window: &AskedWindow,
         doubts: &[Problem],
-    ) -> Result<(Vec<AskedQuery<'q>>, Option<Problem>), Failure> {
+    ) -> (Vec<AskedQuery<'q>>, Option<Problem>) {
         let mut names = None;
         let mut asked = Vec::with_capacity(queries.len());
         for query in queries {
-            // Until it is known to be better, the answer lies beside the file of the earlier capture.
-            let has_earlier = self.request.is_outdone(&query.name, CaptureOutcome::new(CaptureResult::Error, None));
-            let aside = match has_earlier.then(|| Aside::new(self.request.dir)).transpose() {
-                Ok(aside) => aside,
-                Err(failure) => {
-                    let status = status(CaptureResult::Error, &[not_written(failure)?]);
-                    asked.push(AskedQuery { query, status, aside: None });
-                    continue;
-                }
-            };
-            let files = Files::new(aside.as_ref().map_or(self.request.dir, Aside::path), &query.name);
-            let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
-            let asking = Asking { server: &mut self.server, console: &self.io.console, files, query, grid };
-            let mut gone = None;
-            let mut status = match asking.capture(extras) {
-                Ok(captured) => captured_status(captured, doubts),
-                Err(HttpError::Failure(failure)) => status(CaptureResult::Error, &[not_written(failure)?]),
-                Err(HttpError::Problem(problem)) => {
-                    if problem.is_interrupted() {
-                        gone = Some(Problem::interrupted(ASKED));
-                    } else if problem.is_silence() {
-                        gone = self.server.ready().err().map(unreachable);
-                    }
-                    status(CaptureResult::Error, &[problem])
-                }
-            };
+            let (mut status, aside, gone) = self.ask(query, window, doubts);
             if status.result == CaptureResult::Empty {
-                let names = names.get_or_insert_with(|| all_names(&mut self.server, grid));
+                let names = names.get_or_insert_with(|| all_names(&mut self.server, window.grid));
                 suggest(&mut status, query, names.as_deref());
             }
             asked.push(AskedQuery { query, status, aside });
             if gone.is_some() {
-                return Ok((asked, gone));
+                return (asked, gone);
             }
         }
-        Ok((asked, None))
+        (asked, None)
+    }
+
+    /// Asks one query. Returns its status, the directory of its files if they are not to be kept yet, and the problem with
+    /// the server if it is gone.
+    fn ask(
+        &mut self,
+        query: &Query,
+        window: &AskedWindow,
+        doubts: &[Problem],
+    ) -> (SeriesStatus, Option<TempDir>, Option<Problem>) {
+        // Until it is known to be better, the answer lies beside the file of the earlier capture.
+        let has_earlier = self.request.is_outdone(&query.name, CaptureOutcome::new(CaptureResult::Error, None));
+        let aside = match has_earlier.then(|| aside(self.request.dir)).transpose() {
+            Ok(aside) => aside,
+            Err(problem) => return (status(CaptureResult::Error, &[problem]), None, None),
+        };
+        let files = Files::new(aside.as_ref().map_or(self.request.dir, TempDir::path), &query.name);
+        let extras = Extras { raw: !self.args.no_raw, table: self.args.format == Format::Csv };
+        let asking = Asking { server: &mut self.server, console: &self.io.console, files, query, window: *window };
+        match asking.capture(extras) {
+            Ok(captured) => {
+                let restarts = self.restarts.find(&mut self.server, &captured.falls, window.grid);
+                let mut status = SeriesStatus { restarts, ..captured_status(captured, doubts) };
+                if query.unit.is_none() {
+                    status.unit = evidence::unit(&mut self.server, &status);
+                }
+                (status, aside, None)
+            }
+            Err(problem) => {
+                let gone = if problem.is_interrupted() {
+                    Some(Problem::interrupted(ASKED))
+                } else if problem.is_silence() {
+                    self.server.ready().err().map(unreachable)
+                } else {
+                    None
+                };
+                (status(CaptureResult::Error, &[problem]), aside, gone)
+            }
+        }
     }
 
     /// The grid to ask for, and what is doubtful about all of it.

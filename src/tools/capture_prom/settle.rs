@@ -27,6 +27,8 @@ pub(super) struct Settled {
     pub(super) scraped_until: Option<Timestamp>,
     /// The shortest interval at which a target is scraped, where the server tells.
     pub(super) interval: Option<Duration>,
+    /// The longest one.
+    pub(super) longest_interval: Option<Duration>,
     /// Why the end of the window is in doubt.
     pub(super) problem: Option<Problem>,
 }
@@ -90,7 +92,10 @@ fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timesta
     let doubt = |message: String| Some(Problem::new(Reason::NotSettled, message));
     let scrapes = match scrapes {
         Ok(scrapes) => scrapes,
-        Err(problem) => return Settled { by, scraped_until: None, interval: None, problem: doubt(problem.message) },
+        Err(problem) => {
+            let problem = doubt(problem.message);
+            return Settled { by, scraped_until: None, interval: None, longest_interval: None, problem };
+        }
     };
     let behind: Vec<&Scrape> = scrapes.iter().filter(|scrape| scrape.at <= needed).collect();
     let problem = if !behind.is_empty() {
@@ -106,8 +111,9 @@ fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timesta
     } else {
         None
     };
-    let interval = scrapes.iter().filter_map(|scrape| scrape.every).min();
-    Settled { by, scraped_until: scrapes.iter().map(|scrape| scrape.at).min(), interval, problem }
+    let scraped_until = scrapes.iter().map(|scrape| scrape.at).min();
+    let intervals = scrapes.iter().filter_map(|scrape| scrape.every);
+    Settled { by, scraped_until, interval: intervals.clone().min(), longest_interval: intervals.max(), problem }
 }
 
 /// Prometheus spells "never" as the year 1.
@@ -216,7 +222,7 @@ fn up(server: &mut Server) -> Result<Vec<Scrape>, Problem> {
         metric: Labels,
         value: (f64, String),
     }
-    let Vector { result } = server.instant("timestamp(up)")?;
+    let Vector { result } = server.instant("timestamp(up)", None)?;
     let scrape = |sample: Sample| {
         let at = sample.value.1.parse().ok().and_then(Timestamp::from_seconds)?;
         Some(Scrape { target: sample.metric.name().unwrap_or_default(), at, every: None, down: None })

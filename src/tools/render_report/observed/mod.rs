@@ -4,25 +4,27 @@
 //! The queries are found by the names of the specification (`stage_duration_sum` and so on), the labels by what their
 //! records say. Whatever is not there is a doubt, never a zero.
 
+mod reading;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::captures::{CaptureKind, Captures, is_inside};
-use super::envelope;
+use self::reading::{ARROW, Counters, Reading, bounded, duration_unit, from, joined, to};
+use super::captures::{CaptureKind, Captures};
 use super::sampled::Sampled;
+use crate::escape::start;
 use crate::figures::Figures;
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::gauges::{self, Density};
 use crate::figures::listed;
 use crate::figures::names::{self, DEPTHS_QUERY as DEPTHS, NamedFigures, TRANSITIONS_QUERY as TRANSITIONS};
 use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
-use crate::record::{CaptureResult, Fold, Kind, Series, Tenancy as TenancySpan, Timestamp, Traces};
+use crate::record::{Fold, Kind, Tenancy as TenancySpan, Timestamp, Traces};
 use crate::statistics::Bounds;
+use crate::units;
 
 /// How many names of one sort become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
-/// Stands between the values of several labels: `none→whisper`.
-const ARROW: &str = "→";
 
 /// How long one tenant held the GPU, of the tenancies that ended in the window.
 #[derive(Clone, Copy, Debug)]
@@ -81,13 +83,14 @@ impl Observed {
     /// What `captures`, those of `fold`, tell, whose files lie in `directory`.
     pub(super) fn read(fold: &Fold, figures: &Figures, captures: &Captures, directory: &Path) -> Self {
         let warm_until = warm_until(figures);
-        let mut reading = Reading { fold, captures, directory, warm_until, mixed: false, told: Self::default() };
-        let histograms = reading.means("stage_duration");
-        let queued = reading.means("queue_wait");
+        let mut reading = Reading::new(fold, captures, directory, warm_until);
+        let longest = longest_job(figures);
+        let histograms = reading.means("stage_duration").map(|means| reading.drop_impossible(means, "stage_duration", longest));
+        let queued = reading.means("queue_wait").map(|means| reading.drop_impossible(means, "queue_wait", longest));
         reading.tenancies();
         reading.transitions();
         reading.depths();
-        let mut told = reading.told;
+        let mut told = reading.finish();
         let spans = spans(fold).filter(|_| !captures.any_early(CaptureKind::Traces));
         let heard = CapturedMeans { spans, histograms, queued };
         told.stages = stage_sources::side_by_side(&figures.stages, &heard);
@@ -163,110 +166,7 @@ fn holds(fold: &Fold) -> Vec<Holds> {
     fold.of_kind(Kind::Traces).map(of).filter(|holds| !holds.tenancies.is_empty()).collect()
 }
 
-struct Reading<'a> {
-    fold: &'a Fold,
-    captures: &'a Captures,
-    directory: &'a Path,
-    /// When the warm-up was over, by the harness's clock.
-    warm_until: Option<f64>,
-    /// It has been said that counters may hold some of the warm-up.
-    mixed: bool,
-    told: Observed,
-}
-
 impl Reading<'_> {
-    /// The record and the series of the query `name`; none where nothing came of it, which is said where the captures
-    /// are, or where what came cannot be used, which is said here.
-    fn series(&mut self, name: &str) -> Option<(Series, Vec<counters::Series>)> {
-        let fold = self.fold;
-        let mut found = fold.of_kind::<Series>(Kind::Series).filter(|series| series.metadata.name == name);
-        let record = found.next()?;
-        let more = found.count();
-        let status = &record.status;
-        let Some(file) = status.file.clone() else {
-            if status.result == CaptureResult::Ok {
-                self.doubt(format!("no figures are made of {name}: its record names no file"));
-            }
-            return None;
-        };
-        if ![Some(&file), status.raw_file.as_ref()].into_iter().flatten().all(|file| is_inside(file)) {
-            self.doubt(format!("no figures are made of {name}: its record names a file outside of the run directory"));
-            return None;
-        }
-        if status.series == Some(0) {
-            return None;
-        }
-        if more > 0 {
-            self.doubt(format!("{name} was captured {} times, and no figures are made of several captures", more + 1));
-            return None;
-        }
-        if record.spec.by.is_empty() {
-            self.doubt(format!("no figures are made of {name}: its record names no labels to add it up by"));
-            return None;
-        }
-        if status.families.len() > 1 {
-            let families = listed(&status.families);
-            self.doubt(format!("{name} matches several metrics, which are added together: {families}"));
-        }
-        let mut series = self.read(&file)?;
-        if let Some(samples) = status.raw_file.as_ref().and_then(|raw| self.read(raw)) {
-            series = counters::spliced(series, samples);
-        }
-        let without = series.iter().filter(|one| one.key(&record.spec.by).is_none()).count();
-        if without > 0 {
-            let labels = record.spec.by.join(", ");
-            let all = series.len();
-            self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
-        }
-        if let Some(gap) = gauges::widest_gap(&series, from(&record), to(&record)) {
-            self.told.gaps.insert(name.to_owned(), gap);
-        }
-        Some((record, series))
-    }
-
-    fn read(&mut self, file: &str) -> Option<Vec<counters::Series>> {
-        envelope::read(self.directory, file).map_err(|why| self.doubt(why)).ok()
-    }
-
-    fn doubt(&mut self, doubt: String) {
-        self.told.doubts.push(doubt);
-    }
-
-    /// How much the counters of the query `name` grew.
-    fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
-        let (record, series) = self.series(name)?;
-        self.look_for_warmup(&record, &series);
-        let grown = counters::growth(&series, &record.spec.by, from(&record), duration);
-        self.note(name, grown.values());
-        Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
-    }
-
-    /// What counters grew by begins at the last sample before the window. Only one that was scraped after the warm-up keeps
-    /// the two apart.
-    fn look_for_warmup(&mut self, record: &Series, series: &[counters::Series]) {
-        let Some(warm_until) = self.warm_until.filter(|_| !self.mixed) else { return };
-        let between = (warm_until + bounded(record, 1.0))..=from(record);
-        if !series.iter().any(|one| one.points.iter().any(|(at, _)| between.contains(at))) {
-            self.mixed = true;
-            self.doubt(format!(
-                "histograms and counters may hold some of the warm-up: no sample of {} was scraped between its end and the \
-                 window's beginning; a longer rest (submit-jobs --rest), or wider padding of the capture, tells them apart",
-                record.metadata.name
-            ));
-        }
-    }
-
-    fn note<'a>(&mut self, name: &str, grown: impl Iterator<Item = &'a Growth>) {
-        let (born, resets) = grown.fold((0, 0), |(born, resets), one| (born + one.born, resets + one.resets));
-        self.told.born += born;
-        if resets > 0 {
-            let often = if resets == 1 { "once".to_owned() } else { format!("{resets} times") };
-            self.doubt(format!(
-                "counters of {name} began again in the window, {often}: what they counted just before is lost"
-            ));
-        }
-    }
-
     /// The means of the histogram whose sum and count the queries `<name>_sum` and `<name>_count` are.
     fn means(&mut self, name: &str) -> Option<Means> {
         let queries = ["sum", "count"].map(|part| format!("{name}_{part}"));
@@ -289,6 +189,23 @@ impl Reading<'_> {
         Some(counts.into_iter().filter_map(mean).take(NAMES).collect())
     }
 
+    /// Drops the means that are longer than the longest job, for no part of a job can take longer, and doubts their unit.
+    fn drop_impossible(&mut self, means: Means, name: &str, longest: Option<f64>) -> Means {
+        let Some(longest) = longest else { return means };
+        let (possible, impossible): (Means, Means) = means.into_iter().partition(|(_, mean)| mean.seconds <= longest);
+        if !impossible.is_empty() {
+            let shown = impossible.iter().map(|(stage, mean)| format!("{} {}", start(stage, 80), units::seconds(mean.seconds)));
+            let shown: Vec<String> = shown.collect();
+            self.doubt(format!(
+                "the means of {name}_sum are longer than the longest job ({}) and are not shown: {}; if the metric counts \
+                 milliseconds, set unit = \"ms\" in the profile's query",
+                units::seconds(longest),
+                listed(&shown)
+            ));
+        }
+        possible
+    }
+
     fn is_early(&self, query: &str) -> bool {
         self.captures.is_early(CaptureKind::Series, query)
     }
@@ -297,9 +214,9 @@ impl Reading<'_> {
         if self.is_early("gpu_tenancy_bucket") {
             return;
         }
-        let Some((record, series)) = self.series("gpu_tenancy_bucket") else { return };
+        let Some(Counters { record, series, .. }) = self.counters("gpu_tenancy_bucket") else { return };
         self.look_for_warmup(&record, &series);
-        let buckets = counters::bucketed(&series, &record.spec.by, from(&record));
+        let buckets = counters::bucketed(&series, &record.spec.by, from(&record), duration_unit(&record));
         self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
         let sums = if self.is_early("gpu_tenancy_sum") { None } else { self.growth("gpu_tenancy_sum", true) };
         for (key, bounds) in buckets {
@@ -310,8 +227,12 @@ impl Reading<'_> {
     }
 
     fn transitions(&mut self) {
-        let Some((record, series)) = self.series(TRANSITIONS) else { return };
-        let grown = counters::growth(&series, &record.spec.by, from(&record), false);
+        let Some(Counters { record, series, is_whole }) = self.counters(TRANSITIONS) else { return };
+        // The sum of all transitions needs every one of them.
+        if !is_whole {
+            return;
+        }
+        let grown = counters::growth(&series, &record.spec.by, from(&record), None);
         self.note(TRANSITIONS, grown.values());
         self.told.transitions = grown.into_iter().map(|(key, growth)| (joined(&key), growth.value)).collect();
         let labelled: Vec<_> = series.into_iter().filter(|one| one.key(&record.spec.by).is_some()).collect();
@@ -339,23 +260,12 @@ impl Reading<'_> {
     }
 }
 
-fn joined(key: &[String]) -> String {
-    key.join(ARROW)
-}
-
-/// The window's beginning by the server's clock: nothing of the run came before it. Where the capture began later, that.
-fn from(record: &Series) -> f64 {
-    let start = record.spec.window.map(|window| window.start.seconds() + bounded(record, -1.0));
-    let first = record.spec.start.map(Timestamp::seconds);
-    [start, first].into_iter().flatten().reduce(f64::max).unwrap_or(f64::MIN)
-}
-
-/// The window's end by the server's clock: nothing of the run came after it.
-fn to(record: &Series) -> f64 {
-    record.spec.window.map_or(f64::MAX, |window| window.end.seconds() + bounded(record, 1.0))
-}
-
-/// The offset of the server's clock, with its bound to that side.
-fn bounded(record: &Series, side: f64) -> f64 {
-    record.status.clock_offset.map_or(0.0, |offset| offset.seconds + side * offset.bound_seconds)
+/// The time in seconds from the submission to the end of the longest job, or as long as it is known to have run.
+fn longest_job(figures: &Figures) -> Option<f64> {
+    let entries = figures.tally.entries.iter().chain(&figures.tally.warmups);
+    let lengths = entries.filter_map(|entry| entry.job.as_ref()).filter_map(|job| {
+        let status = &job.status;
+        Some(status.ended_at.or(status.observed_at)?.since(status.submitted_at?))
+    });
+    lengths.reduce(f64::max)
 }

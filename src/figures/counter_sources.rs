@@ -1,0 +1,289 @@
+//! The processes and scrapes behind the series of counters.
+//!
+//! A counter can be added up only if each of its series is one process, seen once. This module looks at all counters of a run
+//! together and finds the exceptions: an address behind which several processes answer in turn, so that its counters jump back
+//! and forth; counters that fell without a sign of a restart; and series that two scrapes or two servers (a highly available
+//! pair) recorded of the same process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::counters::Series;
+
+/// The labels that tell the sources of one metric apart: all but the name, the bucket and the labels it is added up by.
+type Source = BTreeMap<String, String>;
+
+/// The largest number of sources that are compared with each other.
+const COMPARED: usize = 200;
+/// The length of a gap, in usual distances between samples, that shows a missed scrape.
+const GAP: f64 = 1.6;
+
+/// A restart of a process that a changed `process_start_time_seconds` shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restart {
+    /// The address that was scraped: its labels `job` and `instance`.
+    pub address: (String, String),
+    /// The time of the first sample of the new process, in Unix seconds.
+    pub seen_at: f64,
+}
+
+/// The reason why no figure is made of a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unsteady {
+    /// It fell, and nothing shows that its process restarted.
+    Fell,
+    /// It jumps back and forth, as the counters of several processes behind one address do.
+    Alternates,
+}
+
+/// The sources of the counters of a run.
+#[derive(Debug, Default)]
+pub struct CounterSources {
+    unsteady: BTreeMap<(String, String), Unsteady>,
+    /// Pairs of sources that were compared: whether they have agreed so far, and whether a counter of them rose.
+    pairs: BTreeMap<(Source, Source), (bool, bool)>,
+}
+
+impl CounterSources {
+    /// Adds the series of one query, which are added up by the labels `by` from the time `from` on.
+    pub fn add(&mut self, series: &[Series], by: &[String], from: f64, restarts: &[Restart]) {
+        for one in series {
+            if let (Some(address), Some(unsteady)) = (address(one), unsteady(one, from, restarts)) {
+                let held = self.unsteady.entry(address).or_insert(unsteady);
+                *held = unsteady.max(*held);
+            }
+        }
+        self.compare(series, by);
+    }
+
+    fn compare(&mut self, series: &[Series], by: &[String]) {
+        let mut sources: BTreeMap<Source, BTreeMap<Source, &Series>> = BTreeMap::new();
+        for one in series.iter().filter(|one| one.key(by).is_some()) {
+            let (source, counter) = split(one, by);
+            sources.entry(source).or_default().insert(counter, one);
+        }
+        let sources: Vec<_> = sources.into_iter().take(COMPARED).collect();
+        for (index, (source, counters)) in sources.iter().enumerate() {
+            for (other, others) in &sources[index + 1..] {
+                let held = self.pairs.entry((source.clone(), other.clone())).or_insert((true, false));
+                let all: BTreeSet<&Source> = counters.keys().chain(others.keys()).collect();
+                for counter in all {
+                    match (counters.get(counter), others.get(counter)) {
+                        (Some(one), Some(other)) => {
+                            held.0 &= agrees(one, other) && agrees(other, one);
+                            held.1 |= rises(one) && rises(other);
+                        }
+                        // A counter that only one of them has is no contradiction until it counts something.
+                        (Some(alone), None) | (None, Some(alone)) => held.0 &= !rises(alone),
+                        (None, None) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// The reason why `series` cannot be counted on; none if it can. All counters behind one address share their processes.
+    pub fn unsteady(&self, series: &Series, from: f64, restarts: &[Restart]) -> Option<Unsteady> {
+        let of_address = address(series).and_then(|address| self.unsteady.get(&address).copied());
+        unsteady(series, from, restarts).max(of_address.filter(|unsteady| *unsteady == Unsteady::Alternates))
+    }
+
+    /// Returns `series` without those that show again what another one shows, and the labels by which the removed ones differ.
+    pub fn without_repeated(&self, series: Vec<Series>, by: &[String]) -> (Vec<Series>, BTreeSet<String>) {
+        let mut labels = BTreeSet::new();
+        let sources: BTreeSet<Source> = series.iter().map(|one| split(one, by).0).collect();
+        let is_repeated = |source: &Source| {
+            let repeats = |first: &&Source| self.pairs.get(&((**first).clone(), source.clone())) == Some(&(true, true));
+            sources.range(..source.clone()).find(repeats)
+        };
+        let repeated: BTreeMap<&Source, &Source> =
+            sources.iter().filter_map(|source| Some((source, is_repeated(source)?))).collect();
+        for (source, first) in &repeated {
+            let all: BTreeSet<&String> = source.keys().chain(first.keys()).collect();
+            labels.extend(all.into_iter().filter(|label| source.get(*label) != first.get(*label)).cloned());
+        }
+        let kept = series.into_iter().filter(|one| !repeated.contains_key(&split(one, by).0)).collect();
+        (kept, labels)
+    }
+}
+
+/// Returns how many sources the largest sum of `series` by the labels `by` has, and the labels by which they differ.
+pub fn count_replicas(series: &[Series], by: &[String]) -> (usize, BTreeSet<String>) {
+    let mut sums: BTreeMap<Vec<String>, BTreeSet<Source>> = BTreeMap::new();
+    for one in series {
+        if let Some(key) = one.key(by) {
+            sums.entry(key).or_default().insert(split(one, by).0);
+        }
+    }
+    let largest = sums.into_values().max_by_key(BTreeSet::len).unwrap_or_default();
+    let labels: BTreeSet<String> = largest.iter().flat_map(BTreeMap::keys).cloned().collect();
+    let differs = |label: &String| largest.iter().map(|source| source.get(label)).collect::<BTreeSet<_>>().len() > 1;
+    (largest.len(), labels.into_iter().filter(differs).collect())
+}
+
+/// Splits the labels of a series into those of its source and the others.
+fn split(series: &Series, by: &[String]) -> (Source, Source) {
+    let is_of_counter = |label: &String| label == "__name__" || label == "le" || by.contains(label);
+    let (counter, source) = series.labels.clone().into_iter().partition(|(label, _)| is_of_counter(label));
+    (source, counter)
+}
+
+/// The address that was scraped for a series.
+fn address(series: &Series) -> Option<(String, String)> {
+    let label = |name: &str| series.labels.get(name).cloned();
+    Some((label("job").unwrap_or_default(), label("instance")?))
+}
+
+/// The reason why the falls of `series` after `from` are not restarts; none if every one has a sign of a restart.
+fn unsteady(series: &Series, from: f64, restarts: &[Restart]) -> Option<Unsteady> {
+    let points = finite(series);
+    let usual = usual_distance(&points);
+    let address = address(series);
+    let (mut is_explained, mut returns, mut top) = (true, 0, None::<(f64, f64)>);
+    for pair in points.windows(2) {
+        let ((start, held), (end, value)) = (pair[0], pair[1]);
+        if value < held {
+            let is_restart = |restart: &Restart| {
+                Some(&restart.address) == address.as_ref() && start < restart.seen_at && restart.seen_at <= end
+            };
+            is_explained &= end <= from || end - start > GAP * usual || restarts.iter().any(is_restart);
+            top = Some((held, value));
+        } else if let Some((high, low)) = top
+            && value >= high
+            && value - held > (high - low) / 2.0
+        {
+            // One step takes it back to where it fell from.
+            returns += 1;
+            top = None;
+        }
+    }
+    match (is_explained, returns) {
+        (true, 0 | 1) => None,
+        (_, 0) => Some(Unsteady::Fell),
+        _ => Some(Unsteady::Alternates),
+    }
+}
+
+/// The median distance between two samples.
+fn usual_distance(points: &[(f64, f64)]) -> f64 {
+    let mut distances: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    distances.sort_by(f64::total_cmp);
+    distances.get(distances.len() / 2).copied().unwrap_or_default()
+}
+
+fn rises(series: &Series) -> bool {
+    let points = finite(series);
+    points.first().zip(points.last()).is_some_and(|((_, first), (_, last))| last > first)
+}
+
+/// Returns whether every sample of `one` lies between those that `other` shows a scrape before and after it.
+fn agrees(one: &Series, other: &Series) -> bool {
+    let (one, other) = (finite(one), finite(other));
+    let scrape = usual_distance(&one).max(usual_distance(&other));
+    one.iter().all(|(at, value)| {
+        let until = other.partition_point(|(time, _)| *time <= at - scrape);
+        let from = other.partition_point(|(time, _)| *time < at + scrape);
+        let low = until.checked_sub(1).map_or(f64::NEG_INFINITY, |index| other[index].1);
+        let high = other.get(from).map_or(f64::INFINITY, |(_, value)| *value);
+        (low..=high).contains(value)
+    })
+}
+
+fn finite(series: &Series) -> Vec<(f64, f64)> {
+    series.points.iter().copied().filter(|(_, value)| value.is_finite()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(labels: &[(&str, &str)], points: &[(f64, f64)]) -> Series {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Series { labels, points: points.to_vec() }
+    }
+
+    /// Samples each 5 s.
+    fn each_5s(values: &[f64]) -> Vec<(f64, f64)> {
+        values.iter().enumerate().map(|(index, value)| (5.0 * index as f64, *value)).collect()
+    }
+
+    fn of_api(values: &[f64]) -> Series {
+        series(&[("__name__", "n"), ("job", "api"), ("instance", "a:1"), ("stage", "x")], &each_5s(values))
+    }
+
+    fn restart(seen_at: f64) -> Restart {
+        Restart { address: ("api".to_owned(), "a:1".to_owned()), seen_at }
+    }
+
+    #[test]
+    fn a_fall_is_a_restart_only_if_something_says_so() {
+        let fell = of_api(&[4.0, 9.0, 1.0, 3.0]);
+        assert_eq!(unsteady(&of_api(&[4.0, 9.0, 9.0, 12.0]), 0.0, &[]), None);
+        assert_eq!(unsteady(&fell, 0.0, &[]), Some(Unsteady::Fell));
+        assert_eq!(unsteady(&fell, 0.0, &[restart(10.0)]), None, "the process is a new one from that sample on");
+        assert_eq!(unsteady(&fell, 0.0, &[restart(5.0)]), Some(Unsteady::Fell), "it restarted before");
+        let elsewhere = Restart { address: ("api".to_owned(), "b:1".to_owned()), seen_at: 10.0 };
+        assert_eq!(unsteady(&fell, 0.0, &[elsewhere]), Some(Unsteady::Fell), "another process restarted");
+        assert_eq!(unsteady(&fell, 12.0, &[]), None, "it fell before the window");
+        let gap = series(&[("instance", "a:1")], &[(0.0, 4.0), (5.0, 9.0), (15.0, 1.0), (20.0, 3.0), (25.0, 3.0)]);
+        assert_eq!(unsteady(&gap, 0.0, &[]), None, "a scrape failed while it was down");
+    }
+
+    #[test]
+    fn a_counter_that_jumps_back_and_forth_is_several_processes() {
+        for values in [
+            &[40.0, 12.0, 41.0, 13.0, 43.0, 13.0, 45.0, 15.0][..],
+            &[9.0, 2.0, 9.0, 2.0, 10.0, 3.0],
+            &[5.0, 5.0, 3.0, 8.0],
+        ] {
+            assert_eq!(unsteady(&of_api(values), 0.0, &[]), Some(Unsteady::Alternates), "{values:?}");
+        }
+        let restarts: Vec<Restart> = (1..8).map(|index| restart(5.0 * f64::from(index))).collect();
+        let often = of_api(&[40.0, 12.0, 41.0, 13.0, 43.0, 13.0, 45.0, 15.0]);
+        assert_eq!(unsteady(&often, 0.0, &restarts), Some(Unsteady::Alternates), "start times that jump too prove nothing");
+        assert_eq!(unsteady(&of_api(&[40.0, 1.0, 3.0, 60.0]), 0.0, &[restart(5.0)]), None, "a busy process overtakes the old one");
+    }
+
+    #[test]
+    fn all_counters_of_an_address_share_its_processes() {
+        let mut sources = CounterSources::default();
+        let by = ["stage".to_owned()];
+        sources.add(&[of_api(&[9.0, 2.0, 9.0, 2.0])], &by, 0.0, &[]);
+        assert_eq!(sources.unsteady(&of_api(&[1.0, 1.0, 2.0]), 0.0, &[]), Some(Unsteady::Alternates));
+        let elsewhere = series(&[("job", "api"), ("instance", "b:1")], &each_5s(&[1.0, 2.0]));
+        assert_eq!(sources.unsteady(&elsewhere, 0.0, &[]), None);
+    }
+
+    fn replica(name: &str, replica: &str, start: f64, values: &[f64]) -> Series {
+        let points: Vec<(f64, f64)> = each_5s(values).into_iter().map(|(at, value)| (start + at, value)).collect();
+        series(&[("__name__", name), ("stage", "x"), ("instance", "a:1"), ("replica", replica)], &points)
+    }
+
+    fn kept(all: &[Vec<Series>]) -> (Vec<Series>, BTreeSet<String>) {
+        let (mut sources, by) = (CounterSources::default(), ["stage".to_owned()]);
+        all.iter().for_each(|query| sources.add(query, &by, 0.0, &[]));
+        sources.without_repeated(all[0].clone(), &by)
+    }
+
+    #[test]
+    fn series_that_agree_within_a_scrape_and_rise_are_one_seen_twice() {
+        let pair = vec![replica("n", "a", 0.0, &[1.0, 1.0, 3.0, 4.0]), replica("n", "b", 2.0, &[1.0, 2.0, 3.0, 5.0])];
+        let (series, labels) = kept(&[pair]);
+        assert_eq!((series.len(), labels), (1, BTreeSet::from(["replica".to_owned()])));
+    }
+
+    #[test]
+    fn replicas_that_differ_or_do_not_move_are_kept() {
+        let differ = vec![replica("n", "a", 0.0, &[1.0, 1.0, 3.0, 4.0]), replica("n", "b", 2.0, &[1.0, 5.0, 6.0, 9.0])];
+        assert_eq!(kept(std::slice::from_ref(&differ)).0.len(), 2);
+        assert_eq!(count_replicas(&differ, &["stage".to_owned()]), (2, BTreeSet::from(["replica".to_owned()])));
+        let still = vec![replica("n", "a", 0.0, &[0.0, 0.0]), replica("n", "b", 2.0, &[0.0, 0.0])];
+        assert_eq!(kept(&[still]).0.len(), 2, "they say nothing");
+    }
+
+    #[test]
+    fn replicas_that_count_alike_differ_in_their_sums() {
+        let counts = vec![replica("n", "a", 0.0, &[1.0, 2.0, 3.0]), replica("n", "b", 1.0, &[1.0, 2.0, 3.0])];
+        let sums = vec![replica("s", "a", 0.0, &[1.5, 2.0, 3.0]), replica("s", "b", 1.0, &[4.0, 5.0, 9.0])];
+        assert_eq!(kept(&[counts, sums]).0.len(), 2);
+    }
+}

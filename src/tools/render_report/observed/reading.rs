@@ -1,0 +1,272 @@
+//! Reading the captured series of a query: which of them count, and what is doubtful about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::Observed;
+use crate::escape::start;
+use crate::figures::counter_sources::{CounterSources, Restart, Unsteady, count_replicas};
+use crate::figures::counters::{self, DurationUnit, Growth};
+use crate::figures::{gauges, listed};
+use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp};
+use crate::tools::render_report::captures::{Captures, is_inside};
+use crate::tools::render_report::envelope;
+use crate::units::unit_seconds;
+
+/// Stands between the values of several labels: `none→whisper`.
+pub(super) const ARROW: &str = "→";
+/// The queries that are counters.
+const COUNTERS: [&str; 8] = [
+    "stage_duration_bucket",
+    "stage_duration_count",
+    "stage_duration_sum",
+    "queue_wait_bucket",
+    "queue_wait_count",
+    "queue_wait_sum",
+    "gpu_tenancy_bucket",
+    "gpu_tenancy_transitions",
+];
+
+/// The series of a query whose counters can be added up.
+pub(super) struct Counters {
+    pub(super) record: Series,
+    pub(super) series: Vec<counters::Series>,
+    /// Whether all of its series can.
+    pub(super) is_whole: bool,
+}
+
+/// The queries for which one remark holds.
+type Remarks<T> = BTreeMap<T, BTreeSet<String>>;
+
+pub(super) struct Reading<'a> {
+    fold: &'a Fold,
+    pub(super) captures: &'a Captures,
+    directory: &'a Path,
+    /// When the warm-up was over, by the harness's clock.
+    warm_until: Option<f64>,
+    /// It has been said that counters may hold some of the warm-up.
+    mixed: bool,
+    sources: CounterSources,
+    repeated: Remarks<Vec<String>>,
+    replicas: Remarks<(usize, Vec<String>)>,
+    unsteady: Remarks<(Unsteady, String)>,
+    pub(super) told: Observed,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(fold: &'a Fold, captures: &'a Captures, directory: &'a Path, warm_until: Option<f64>) -> Self {
+        let mut reading = Self {
+            fold,
+            captures,
+            directory,
+            warm_until,
+            mixed: false,
+            sources: CounterSources::default(),
+            repeated: Remarks::new(),
+            replicas: Remarks::new(),
+            unsteady: Remarks::new(),
+            told: Observed::default(),
+        };
+        // A process or a scrape behind one counter is behind all of its address, so all are read before any is added up.
+        for name in COUNTERS {
+            if let Some((record, series)) = reading.series(name) {
+                reading.sources.add(&series, &record.spec.by, from(&record), &restarts(&record));
+            }
+        }
+        reading.told = Observed::default();
+        reading
+    }
+
+    /// Everything that was read, with the remarks on sources.
+    pub(super) fn finish(mut self) -> Observed {
+        let named = |names: &BTreeSet<String>| listed(&names.iter().cloned().collect::<Vec<_>>());
+        let mut doubts = Vec::new();
+        for ((unsteady, address), names) in &self.unsteady {
+            let names = named(names);
+            doubts.push(match unsteady {
+                Unsteady::Alternates => format!(
+                    "several processes answer in turn behind {address}, so its counters jump back and forth and no figure is \
+                     made of {names}; scrape every process, or let the client library add them up (multiprocess mode)"
+                ),
+                Unsteady::Fell => format!(
+                    "counters of {address} fell in the window, and nothing shows that the process restarted \
+                     (process_start_time_seconds, a missed scrape), so no figure is made of {names}"
+                ),
+            });
+        }
+        for (labels, names) in &self.repeated {
+            doubts.push(format!(
+                "series that differ only in {} show the same counters twice, as two scrapes or a pair of servers do, and \
+                 count once: {}",
+                labels.join(", "),
+                named(names)
+            ));
+        }
+        for ((count, labels), names) in &self.replicas {
+            let (names, labels) = (named(names), labels.join(", "));
+            doubts.push(format!("replicas are added up, up to {count} series that differ in {labels}: {names}"));
+        }
+        self.told.doubts.extend(doubts);
+        self.told
+    }
+
+    /// The record and the series of the query `name`; none where nothing came of it, which is said where the captures
+    /// are, or where what came cannot be used, which is said here.
+    pub(super) fn series(&mut self, name: &str) -> Option<(Series, Vec<counters::Series>)> {
+        let fold = self.fold;
+        let mut found = fold.of_kind::<Series>(Kind::Series).filter(|series| series.metadata.name == name);
+        let record = found.next()?;
+        let more = found.count();
+        let status = &record.status;
+        let Some(file) = status.file.clone() else {
+            if status.result == CaptureResult::Ok {
+                self.doubt(format!("no figures are made of {name}: its record names no file"));
+            }
+            return None;
+        };
+        if ![Some(&file), status.raw_file.as_ref()].into_iter().flatten().all(|file| is_inside(file)) {
+            self.doubt(format!("no figures are made of {name}: its record names a file outside of the run directory"));
+            return None;
+        }
+        if status.series == Some(0) {
+            return None;
+        }
+        if more > 0 {
+            self.doubt(format!("{name} was captured {} times, and no figures are made of several captures", more + 1));
+            return None;
+        }
+        if record.spec.by.is_empty() {
+            self.doubt(format!("no figures are made of {name}: its record names no labels to add it up by"));
+            return None;
+        }
+        if status.families.len() > 1 {
+            let families = listed(&status.families);
+            self.doubt(format!("{name} matches several metrics, which are added together: {families}"));
+        }
+        let mut series = self.read(&file)?;
+        if let Some(samples) = status.raw_file.as_ref().and_then(|raw| self.read(raw)) {
+            series = counters::spliced(series, samples);
+        }
+        let without = series.iter().filter(|one| one.key(&record.spec.by).is_none()).count();
+        if without > 0 {
+            let labels = record.spec.by.join(", ");
+            let all = series.len();
+            self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
+        }
+        if let Some(gap) = gauges::widest_gap(&series, from(&record), to(&record)) {
+            self.told.gaps.insert(name.to_owned(), gap);
+        }
+        Some((record, series))
+    }
+
+    fn read(&mut self, file: &str) -> Option<Vec<counters::Series>> {
+        envelope::read(self.directory, file).map_err(|why| self.doubt(why)).ok()
+    }
+
+    fn doubt(&mut self, doubt: String) {
+        self.told.doubts.push(doubt);
+    }
+
+    pub(super) fn doubt(&mut self, doubt: String) {
+        self.told.doubts.push(doubt);
+    }
+
+    /// The counters of the query `name`, each once.
+    pub(super) fn counters(&mut self, name: &str) -> Option<Counters> {
+        let (record, series) = self.series(name)?;
+        let by = &record.spec.by;
+        let (mut series, labels) = self.sources.without_repeated(series, by);
+        if !labels.is_empty() {
+            self.repeated.entry(labels.into_iter().collect()).or_default().insert(name.to_owned());
+        }
+        let restarts = restarts(&record);
+        let mut lost = BTreeSet::new();
+        for one in &series {
+            if let (Some(key), Some(unsteady)) = (one.key(by), self.sources.unsteady(one, from(&record), &restarts)) {
+                let label = |label: &str| one.labels.get(label).map(|value| start(value, 80));
+                let address = label("instance").or_else(|| label("job")).unwrap_or_else(|| "one address".to_owned());
+                let shown = start(&format!("{name} ({})", joined(&key)), 120);
+                self.unsteady.entry((unsteady, address)).or_default().insert(shown);
+                lost.insert(key);
+            }
+        }
+        series.retain(|one| one.key(by).is_none_or(|key| !lost.contains(&key)));
+        let (count, labels) = count_replicas(&series, by);
+        if count > 1 {
+            self.replicas.entry((count, labels.into_iter().collect())).or_default().insert(name.to_owned());
+        }
+        Some(Counters { record, series, is_whole: lost.is_empty() })
+    }
+
+    /// How much the counters of the query `name` grew.
+    pub(super) fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
+        let Counters { record, series, .. } = self.counters(name)?;
+        self.look_for_warmup(&record, &series);
+        let unit = duration.then(|| duration_unit(&record));
+        let grown = counters::growth(&series, &record.spec.by, from(&record), unit);
+        self.note(name, grown.values());
+        Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
+    }
+
+    /// What counters grew by begins at the last sample before the window. Only one that was scraped after the warm-up keeps
+    /// the two apart.
+    pub(super) fn look_for_warmup(&mut self, record: &Series, series: &[counters::Series]) {
+        let Some(warm_until) = self.warm_until.filter(|_| !self.mixed) else { return };
+        let between = (warm_until + bounded(record, 1.0))..=from(record);
+        if !series.iter().any(|one| one.points.iter().any(|(at, _)| between.contains(at))) {
+            self.mixed = true;
+            self.doubt(format!(
+                "histograms and counters may hold some of the warm-up: no sample of {} was scraped between its end and the \
+                 window's beginning; a longer rest (submit-jobs --rest), or wider padding of the capture, tells them apart",
+                record.metadata.name
+            ));
+        }
+    }
+
+    pub(super) fn note<'a>(&mut self, name: &str, grown: impl Iterator<Item = &'a Growth>) {
+        let (born, resets) = grown.fold((0, 0), |(born, resets), one| (born + one.born, resets + one.resets));
+        self.told.born += born;
+        if resets > 0 {
+            let often = if resets == 1 { "once".to_owned() } else { format!("{resets} times") };
+            self.doubt(format!(
+                "counters of {name} began again in the window, {often}: what they counted just before is lost"
+            ));
+        }
+    }
+}
+
+/// The restarts that the capture of a query found.
+fn restarts(record: &Series) -> Vec<Restart> {
+    let restart = |restart: &crate::record::ProcessRestart| Restart {
+        address: (restart.job.clone(), restart.instance.clone()),
+        seen_at: restart.seen_at.seconds(),
+    };
+    record.status.restarts.iter().map(restart).collect()
+}
+
+/// The unit of the durations of a query.
+pub(super) fn duration_unit(record: &Series) -> DurationUnit {
+    let seconds = |unit: &Option<String>| unit.as_deref().and_then(unit_seconds);
+    DurationUnit { profile: seconds(&record.spec.unit), metadata: seconds(&record.status.unit) }
+}
+
+pub(super) fn joined(key: &[String]) -> String {
+    key.join(ARROW)
+}
+
+/// The window's beginning by the server's clock: nothing of the run came before it. Where the capture began later, that.
+pub(super) fn from(record: &Series) -> f64 {
+    let start = record.spec.window.map(|window| window.start.seconds() + bounded(record, -1.0));
+    let first = record.spec.start.map(Timestamp::seconds);
+    [start, first].into_iter().flatten().reduce(f64::max).unwrap_or(f64::MIN)
+}
+
+/// The window's end by the server's clock: nothing of the run came after it.
+pub(super) fn to(record: &Series) -> f64 {
+    record.spec.window.map_or(f64::MAX, |window| window.end.seconds() + bounded(record, 1.0))
+}
+
+/// The offset of the server's clock, with its bound to that side.
+pub(super) fn bounded(record: &Series, side: f64) -> f64 {
+    record.status.clock_offset.map_or(0.0, |offset| offset.seconds + side * offset.bound_seconds)
+}
