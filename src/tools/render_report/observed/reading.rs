@@ -163,10 +163,6 @@ impl<'a> Reading<'a> {
         envelope::read(self.directory, file).map_err(|why| self.doubt(why)).ok()
     }
 
-    fn doubt(&mut self, doubt: String) {
-        self.told.doubts.push(doubt);
-    }
-
     pub(super) fn doubt(&mut self, doubt: String) {
         self.told.doubts.push(doubt);
     }
@@ -223,7 +219,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    pub(super) fn note<'a>(&mut self, name: &str, grown: impl Iterator<Item = &'a Growth>) {
+    pub(super) fn note<'g>(&mut self, name: &str, grown: impl Iterator<Item = &'g Growth>) {
         let (born, resets) = grown.fold((0, 0), |(born, resets), one| (born + one.born, resets + one.resets));
         self.told.born += born;
         if resets > 0 {
