@@ -4,6 +4,7 @@
 
 mod bounds;
 mod captures;
+mod counters;
 mod directory;
 mod figures;
 mod hostile;

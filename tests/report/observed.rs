@@ -128,12 +128,14 @@ fn the_same_page_is_made_again_from_the_records_and_their_files() {
 #[test]
 fn silence_other_counts_resets_and_disagreement_are_doubtful() {
     let scratch = Scratch::new();
-    let label = r#""__name__":"x_milliseconds","stage":"whisper""#;
+    let label = r#""__name__":"x_milliseconds","stage":"whisper","instance":"a:1""#;
+    let restart = r#""restarts":[{"instance":"a:1","seenAt":"2026-05-20T22:30:05Z"}],"series":2"#;
     let lines = [
         whole(&scratch, "stage_duration_sum", STAGE, &points(label, &[(0.0, 9e3), (5.0, 5e2), (25.0, 8e3)])),
         whole(&scratch, "stage_duration_count", STAGE, &points(label, &[(0.0, 9.0), (5.0, 1.0), (25.0, 4.0)])),
         traces("gpu", ""),
-    ];
+    ]
+    .map(|line| line.replace(r#""series":2"#, restart));
     let ran = scratch.report(&[good(), lines.to_vec()].concat(), &[]);
     assert_eq!(ran.code, 0, "doubts change no verdict");
     assert_eq!(
