@@ -239,8 +239,16 @@ mod tests {
         }
         let restarts: Vec<Restart> = (1..8).map(|index| restart(5.0 * f64::from(index))).collect();
         let often = of_api(&[40.0, 12.0, 41.0, 13.0, 43.0, 13.0, 45.0, 15.0]);
-        assert_eq!(unsteady(&often, 0.0, &restarts), Some(Unsteady::Alternates), "start times that jump too prove nothing");
-        assert_eq!(unsteady(&of_api(&[40.0, 1.0, 3.0, 60.0]), 0.0, &[restart(5.0)]), None, "a busy process overtakes the old one");
+        assert_eq!(
+            unsteady(&often, 0.0, &restarts),
+            Some(Unsteady::Alternates),
+            "start times that jump too prove nothing"
+        );
+        assert_eq!(
+            unsteady(&of_api(&[40.0, 1.0, 3.0, 60.0]), 0.0, &[restart(5.0)]),
+            None,
+            "a busy process overtakes the old one"
+        );
     }
 
     #[test]

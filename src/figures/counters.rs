@@ -131,12 +131,7 @@ pub struct Bucketed {
 }
 
 /// What `series`, the buckets of histograms of durations in `unit`, counted since `from`, by the labels `by`.
-pub fn bucketed(
-    series: &[Series],
-    by: &[String],
-    from: f64,
-    unit: DurationUnit,
-) -> BTreeMap<Vec<String>, Bucketed> {
+pub fn bucketed(series: &[Series], by: &[String], from: f64, unit: DurationUnit) -> BTreeMap<Vec<String>, Bucketed> {
     let mut buckets: BTreeMap<Vec<String>, Vec<(f64, Growth)>> = BTreeMap::new();
     for one in series {
         let bound = one.labels.get("le").and_then(|bound| bound.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
@@ -274,7 +269,10 @@ mod tests {
             assert!((factor(name, None, None) - seconds).abs() < 1e-12, "{name}");
         }
         assert!((factor("a_sum", None, Some(1e-3)) - 1e-3).abs() < 1e-12);
-        assert!((factor("a_seconds_sum", None, Some(1e-3)) - 1.0).abs() < 1e-12, "the name is nearer than the metadata");
+        assert!(
+            (factor("a_seconds_sum", None, Some(1e-3)) - 1.0).abs() < 1e-12,
+            "the name is nearer than the metadata"
+        );
         assert!((factor("a_seconds_sum", Some(1e-3), Some(1.0)) - 1e-3).abs() < 1e-12, "the profile knows best");
     }
 

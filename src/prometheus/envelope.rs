@@ -349,8 +349,12 @@ mod tests {
     #[test]
     fn an_element_cannot_fill_the_memory() {
         for beginning in [r#"{"data":{"result":[{"metric":{"a":""#, r#"{"error":""#, r#"{"status":"success"}"#] {
-            let endless = io::Read::chain(beginning.as_bytes(), io::repeat(if beginning.ends_with('}') { b' ' } else { b'x' }));
-            assert!(matches!(read_within(10_000, endless, &mut |_, _| Ok(())), Err(Unreadable::TooLarge)), "{beginning}");
+            let endless =
+                io::Read::chain(beginning.as_bytes(), io::repeat(if beginning.ends_with('}') { b' ' } else { b'x' }));
+            assert!(
+                matches!(read_within(10_000, endless, &mut |_, _| Ok(())), Err(Unreadable::TooLarge)),
+                "{beginning}"
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::cli::{Console, Grace, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::escape;
-use crate::http::{BaseUrl, Client, FORM, Method, StreamedAnswer, HttpError, form};
+use crate::http::{BaseUrl, Client, FORM, HttpError, Method, StreamedAnswer, form};
 use crate::record::{ClockOffset, Reason, Timestamp};
 pub use problem::{CREDENTIALS, Problem, failed, foreign};
 use problem::{refused, silence};
@@ -115,11 +115,7 @@ impl Server {
     }
 
     /// Returns the data of a query whose answer is small.
-    pub fn small_query<T: DeserializeOwned>(
-        &mut self,
-        path: &str,
-        parameters: &[(&str, &str)],
-    ) -> Result<T, Problem> {
+    pub fn small_query<T: DeserializeOwned>(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<T, Problem> {
         self.query(path, parameters).and_then(small)
     }
 

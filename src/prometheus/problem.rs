@@ -64,7 +64,10 @@ pub(super) fn silence(method: &str, url: &str, error: &HttpError) -> Problem {
 pub fn foreign(body: &str) -> Problem {
     let looks = if body.trim_start().starts_with('<') { "an HTML page, perhaps a login" } else { "something else" };
     let start = escape::start(body.trim(), 120);
-    Problem::new(Reason::NotPrometheus, format!("not a Prometheus answer but {looks}: {start}; is --prometheus its address?"))
+    Problem::new(
+        Reason::NotPrometheus,
+        format!("not a Prometheus answer but {looks}: {start}; is --prometheus its address?"),
+    )
 }
 
 /// The problem that an answer with another status than 200 means.

@@ -37,7 +37,8 @@ fn asked(server: &Server, method: &str) -> usize {
 
 #[test]
 fn queries_go_on_by_get_where_post_is_forbidden() {
-    let forbidden = Reply::new(403, r#"{"kind":"Status","reason":"Forbidden","message":"cannot create services/proxy"}"#);
+    let forbidden =
+        Reply::new(403, r#"{"kind":"Status","reason":"Forbidden","message":"cannot create services/proxy"}"#);
     let not_allowed = Reply::Whole(405, vec![("Allow", "GET, HEAD".to_owned())], String::new());
     for post in [forbidden, not_allowed, Reply::new(501, "Unsupported method ('POST')")] {
         let server = behind(post.clone(), None);

@@ -46,7 +46,8 @@ impl Restarts {
     /// Finds the restarts behind `falls`. A server that does not tell leaves the falls unexplained.
     pub(super) fn find(&mut self, server: &mut Server, falls: &Falls, grid: Grid) -> Vec<ProcessRestart> {
         let find = |address: &Address| {
-            let found = self.0.entry(address.clone()).or_insert_with(|| restarts(server, address, grid).unwrap_or_default());
+            let found =
+                self.0.entry(address.clone()).or_insert_with(|| restarts(server, address, grid).unwrap_or_default());
             found.clone()
         };
         falls.0.iter().flat_map(find).collect()

@@ -245,7 +245,10 @@ impl Asking<'_> {
 fn unreadable(file: &NamedTempFile, why: &str) -> Problem {
     let mut start = Vec::new();
     if let Err(error) = File::open(file.path()).and_then(|file| file.take(1024).read_to_end(&mut start)) {
-        return Problem::new(Reason::Malformed, format!("the answer cannot be understood ({why}) nor read again: {error}"));
+        return Problem::new(
+            Reason::Malformed,
+            format!("the answer cannot be understood ({why}) nor read again: {error}"),
+        );
     }
     let start = String::from_utf8_lossy(&start);
     if start.trim_start().starts_with("{\"status\"") {
@@ -260,6 +263,9 @@ fn off_grid(summary: &Summary, asked: Grid) -> Option<Problem> {
     let (first, last) = summary.covered?;
     let (start, end) = (asked.start().seconds() - ROUNDING, asked.end().seconds() + ROUNDING);
     (first < start || last > end).then(|| {
-        Problem::new(Reason::OffGrid, format!("the server answered points from {first} to {last}, outside of what was asked"))
+        Problem::new(
+            Reason::OffGrid,
+            format!("the server answered points from {first} to {last}, outside of what was asked"),
+        )
     })
 }

@@ -111,7 +111,8 @@ fn write_series(files: &[File], places: &[Place], has_histograms: bool, out: &mu
     for key in ["values", "histograms"].into_iter().take(1 + usize::from(has_histograms)) {
         let mut separator = format!(",\"{key}\":[");
         for place in places {
-            let file = files.get(place.chunk as usize - 1).ok_or_else(|| io::Error::other("a chunk's file is missing"))?;
+            let file =
+                files.get(place.chunk as usize - 1).ok_or_else(|| io::Error::other("a chunk's file is missing"))?;
             let mut text = vec![0; place.length as usize];
             file.read_exact_at(&mut text, place.start)?;
             let series: RawSeries<'_> = serde_json::from_slice(&text)?;

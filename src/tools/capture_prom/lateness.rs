@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn a_series_whose_points_end_with_its_samples_has_ended() {
         assert_eq!(problem(&[60, 65, 70], &[60, 65, 70]), None, "a marker ended it");
-        assert!(problem(&[60, 65, 70, 75, 80, 85, 90], &[60, 65, 70]).is_some(), "it was repeated until it was forgotten");
+        assert!(
+            problem(&[60, 65, 70, 75, 80, 85, 90], &[60, 65, 70]).is_some(),
+            "it was repeated until it was forgotten"
+        );
     }
 
     #[test]

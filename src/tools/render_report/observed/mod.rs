@@ -85,7 +85,8 @@ impl Observed {
         let warm_until = warm_until(figures);
         let mut reading = Reading::new(fold, captures, directory, warm_until);
         let longest = longest_job(figures);
-        let histograms = reading.means("stage_duration").map(|means| reading.drop_impossible(means, "stage_duration", longest));
+        let histograms =
+            reading.means("stage_duration").map(|means| reading.drop_impossible(means, "stage_duration", longest));
         let queued = reading.means("queue_wait").map(|means| reading.drop_impossible(means, "queue_wait", longest));
         reading.tenancies();
         reading.transitions();
@@ -194,7 +195,8 @@ impl Reading<'_> {
         let Some(longest) = longest else { return means };
         let (possible, impossible): (Means, Means) = means.into_iter().partition(|(_, mean)| mean.seconds <= longest);
         if !impossible.is_empty() {
-            let shown = impossible.iter().map(|(stage, mean)| format!("{} {}", start(stage, 80), units::seconds(mean.seconds)));
+            let shown =
+                impossible.iter().map(|(stage, mean)| format!("{} {}", start(stage, 80), units::seconds(mean.seconds)));
             let shown: Vec<String> = shown.collect();
             self.doubt(format!(
                 "the means of {name}_sum are longer than the longest job ({}) and are not shown: {}; if the metric counts \
