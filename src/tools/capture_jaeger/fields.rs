@@ -3,13 +3,15 @@
 //! OTLP/JSON and Jaeger's JSON changed over the years: `traceId`, `trace_id` and `traceID`, ids in hexadecimal or in Base64,
 //! numbers as numbers or as strings. The reader takes them all and keeps the exact text of what it passes on.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::escape;
@@ -28,7 +30,7 @@ impl<'a> Fields<'a> {
     /// Reads the object `raw`; `what` names it in the error.
     pub(super) fn parse(raw: &'a RawValue, what: &str) -> Result<Self, String> {
         let not_an_object = |_| format!("{what} is not an object: {}", escape::start(raw.get(), 40));
-        serde_json::Deserializer::from_str(raw.get()).deserialize_map(Members).map(Self).map_err(not_an_object)
+        serde_json::from_str(raw.get()).map_err(not_an_object)
     }
 
     /// Returns the value of the first of `names` that is there.
@@ -80,20 +82,23 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A reader of an object's members, in which nothing is copied.
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<(&'de RawValue, &'de RawValue)>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Fields(members))
+            }
         }
-        Ok(members)
+        deserializer.deserialize_map(Members)
     }
 }
 
@@ -106,35 +111,41 @@ fn is_called(key: &RawValue, name: &str) -> bool {
     key == name || plain(key).eq(plain(name))
 }
 
-/// A list of attributes or tags, in any of the encodings of OTLP and Jaeger.
-pub(super) struct Attributes<'a>(Vec<(String, Fields<'a>)>);
+/// An attribute or a tag, in any of the encodings of OTLP and Jaeger.
+#[derive(Deserialize)]
+struct Attribute<'a> {
+    #[serde(borrow, default)]
+    key: Cow<'a, str>,
+    #[serde(borrow, alias = "vStr", alias = "v_str", alias = "vInt64", alias = "v_int64")]
+    value: Option<&'a RawValue>,
+}
+
+/// The attributes of a resource or a span, or the tags of a span.
+pub(super) struct Attributes<'a>(Vec<Attribute<'a>>);
 
 impl<'a> Attributes<'a> {
-    /// Reads the list; a member that has no key is passed over.
-    pub(super) fn parse(list: &[&'a RawValue]) -> Self {
-        let attribute = |raw: &&'a RawValue| {
-            let fields = Fields::parse(raw, "an attribute").ok()?;
-            Some((fields.text(&["key"])?, fields))
-        };
-        Self(list.iter().filter_map(attribute).collect())
+    /// Reads the member `name` of `fields`, which may be absent.
+    pub(super) fn parse(fields: &Fields<'a>, name: &str) -> Result<Self, String> {
+        let Some(list) = fields.get(&[name]) else { return Ok(Self(Vec::new())) };
+        serde_json::from_str(list.get()).map(Self).map_err(|error| format!("`{name}`: {error}"))
     }
 
     /// Returns the string or the number of `key` as text.
     pub(super) fn value(&self, key: &str) -> Option<String> {
-        let (_, fields) = self.0.iter().find(|(held, _)| held == key)?;
-        let value = fields.get(&["value", "vStr", "vInt64"])?;
+        let value = self.0.iter().find(|attribute| attribute.key == key)?.value?;
         raw::scalar(value)
             .or_else(|| Fields::parse(value, "a value").ok()?.text(&["stringValue", "intValue", "doubleValue"]))
     }
-}
 
-/// Returns a number that is equal for equal attributes, in whatever order, and else differs.
-pub(super) fn fingerprint(attributes: &[&RawValue]) -> u64 {
-    let mut texts: Vec<&str> = attributes.iter().map(|attribute| attribute.get()).collect();
-    texts.sort_unstable();
-    let mut hasher = DefaultHasher::new();
-    texts.hash(&mut hasher);
-    hasher.finish()
+    /// Returns a number that is equal for equal attributes, in whatever order, and else differs.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut texts: Vec<(&str, &str)> =
+            self.0.iter().map(|Attribute { key, value }| (&**key, value.map_or("", RawValue::get))).collect();
+        texts.sort_unstable();
+        let mut hasher = DefaultHasher::new();
+        texts.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// Returns an id in the form in which ids are compared: hexadecimal digits in lower case, without leading zeros, which some
@@ -220,9 +231,8 @@ mod tests {
             r#""type":"int64","value":"7""#,
             r#""vType":"STRING","vStr":"7""#,
         ] {
-            let list = raw(&format!(r#"[{{"key":"other","value":1}},{{"key":"k",{value}}}]"#));
-            let list = raw::elements(&list).unwrap();
-            let attributes = Attributes::parse(&list);
+            let list = raw(&format!(r#"{{"tags":[{{"key":"other","value":1}},{{"key":"k",{value}}}]}}"#));
+            let attributes = Attributes::parse(&Fields::parse(&list, "it").unwrap(), "tags").unwrap();
             assert_eq!(attributes.value("k").as_deref(), Some("7"), "{value}");
             assert_eq!(attributes.value("none"), None);
         }

@@ -98,6 +98,10 @@ pub(super) struct Trace {
 impl Trace {
     /// Numbers equal spans, after all of an answer has been read.
     pub(super) fn number_repeats(&mut self) {
+        let ids: HashSet<&str> = self.spans.iter().map(|span| span.id.as_str()).collect();
+        if ids.len() == self.spans.len() {
+            return;
+        }
         let mut counts: HashMap<_, usize> = HashMap::new();
         let repeats: Vec<usize> = self
             .spans
@@ -119,11 +123,17 @@ impl Trace {
             *self = other;
             return;
         }
+        // Most answers repeat what an earlier one contained.
+        let is_equal = self.spans.len() == other.spans.len()
+            && self.spans.iter().zip(&other.spans).all(|(held, span)| held.file_key() == span.file_key());
+        self.truncated |= other.truncated;
+        if is_equal {
+            return;
+        }
         let held: HashSet<_> = self.spans.iter().map(Span::file_key).collect();
         let is_new: Vec<bool> = other.spans.iter().map(|span| !held.contains(&span.file_key())).collect();
         self.spans.extend(other.spans.into_iter().zip(is_new).filter_map(|(span, is_new)| is_new.then_some(span)));
         self.header = self.header.take().or(other.header);
-        self.truncated |= other.truncated;
     }
 
     /// Returns each span once: of repetitions the longest, because a span may be reported before it has ended.

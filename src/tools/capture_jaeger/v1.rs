@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fields::{Attributes, Fields, canonical_id, fingerprint, span_kind};
+use super::fields::{Attributes, Fields, canonical_id, span_kind};
 use super::model::{Origin, Span, Tags, Trace};
 use crate::record::raw;
 
@@ -21,15 +21,15 @@ pub(super) struct Envelope {
 
 /// Reads an answer to a search or to a request by id; `tags` names the tags to keep. Returns `Err` if it has another shape.
 pub(super) fn read(body: &str, tags: &Tags) -> Result<Envelope, String> {
-    let outer: &RawValue = serde_json::from_str(body).map_err(|error| error.to_string())?;
-    let outer = Fields::parse(outer, "the answer")?;
+    let outer: Fields<'_> = serde_json::from_str(body).map_err(|error| error.to_string())?;
     let errors: Vec<String> = outer.list("errors")?.into_iter().map(error_text).collect();
     if !outer.has(&["data"]) && errors.is_empty() {
         return Err("neither `data` nor `errors` in it".to_owned());
     }
     let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
-    for trace in outer.list("data")? {
-        read_trace(trace, tags, &mut traces)?;
+    let data = outer.get(&["data"]).map(|data| serde_json::from_str::<Vec<Fields<'_>>>(data.get())).transpose();
+    for trace in data.map_err(|error| format!("`data`: {error}"))?.unwrap_or_default() {
+        read_trace(&trace, tags, &mut traces)?;
     }
     traces.values_mut().for_each(Trace::number_repeats);
     Ok(Envelope { traces: traces.into_iter().collect(), errors: (!errors.is_empty()).then(|| errors.join("; ")) })
@@ -52,21 +52,20 @@ fn error_text(error: &RawValue) -> String {
     fields.text(&["code"]).map_or_else(|| message.clone(), |code| format!("{code} {message}"))
 }
 
-fn read_trace(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> Result<(), String> {
-    let fields = Fields::parse(raw, "a trace")?;
+fn read_trace(fields: &Fields<'_>, tags: &Tags, traces: &mut BTreeMap<String, Trace>) -> Result<(), String> {
     let id = fields.text(&["traceID"]).ok_or("a trace without `traceID`")?;
     if !fields.has(&["spans"]) {
         return Err(format!("the trace {id} has no `spans`"));
     }
-    let origins = origins(&fields)?;
+    let origins = origins(fields)?;
     let id = canonical_id(&id);
     let trace = traces.entry(id.clone()).or_default();
     for span in fields.list("spans")? {
-        let span = read_span(span, &id, &origins, tags)?;
-        trace.spans.push(span);
+        trace.truncated |= span.get().contains(super::TRUNCATED);
+        trace.spans.push(read_span(span, &id, &origins, tags)?);
     }
     trace.header.get_or_insert_with(|| fields.text_without(&["spans", "processes"]));
-    trace.truncated |= raw.get().contains(super::TRUNCATED);
+    trace.truncated |= trace.header.as_ref().is_some_and(|header| header.contains(super::TRUNCATED));
     Ok(())
 }
 
@@ -81,7 +80,7 @@ fn origin(key: String, process: &RawValue) -> Result<Origin, String> {
     let fields = Fields::parse(process, "a process")?;
     Ok(Origin {
         service: fields.text(&["serviceName"]).unwrap_or_default(),
-        process: fingerprint(&fields.list("tags")?),
+        process: Attributes::parse(&fields, "tags")?.fingerprint(),
         outer: process.get().to_owned(),
         inner: key,
     })
@@ -108,7 +107,7 @@ fn read_span(raw: &RawValue, trace: &str, origins: &HashMap<String, Arc<Origin>>
             None => {}
         }
     }
-    let attributes = Attributes::parse(&fields.list("tags")?);
+    let attributes = Attributes::parse(&fields, "tags")?;
     Ok(Span {
         id,
         parent,

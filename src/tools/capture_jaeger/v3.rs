@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::fields::{Attributes, Fields, canonical_id, fingerprint, span_kind};
+use super::fields::{Attributes, Fields, canonical_id, span_kind};
 use super::model::{Origin, Span, Tags, Trace};
 use crate::escape;
 use crate::record::raw::RawObject;
@@ -26,8 +26,8 @@ pub(super) fn read(body: &str, tags: &Tags) -> Result<Vec<(String, Trace)>, Stri
         return Err("it is empty".to_owned());
     }
     let mut traces: BTreeMap<String, Trace> = BTreeMap::new();
-    for outer in serde_json::Deserializer::from_str(body).into_iter::<&RawValue>() {
-        let outer = Fields::parse(outer.map_err(|error| error.to_string())?, "the answer")?;
+    for outer in serde_json::Deserializer::from_str(body).into_iter::<Fields<'_>>() {
+        let outer = outer.map_err(|error| error.to_string())?;
         if let Some(error) = outer.get(&["error"]) {
             return Err(format!("it broke off with {}", escape::start(error.get(), 200)));
         }
@@ -68,9 +68,10 @@ fn read_resource(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trac
     let fields = Fields::parse(raw, "a member of resourceSpans")?;
     expect_list(&fields, &SCOPES, &["resource", "schemaUrl"])?;
     let resource = fields.get(&["resource"]).map(|resource| Fields::parse(resource, "a resource")).transpose()?;
-    let attributes = resource.map(|resource| resource.list("attributes")).transpose()?.unwrap_or_default();
-    let service = Attributes::parse(&attributes).value("service.name").unwrap_or_default();
-    let (process, outer) = (fingerprint(&attributes), fields.text_without(&SCOPES));
+    let attributes = resource.map(|resource| Attributes::parse(&resource, "attributes")).transpose()?;
+    let service = attributes.as_ref().and_then(|attributes| attributes.value("service.name")).unwrap_or_default();
+    let process = attributes.map(|attributes| attributes.fingerprint()).unwrap_or_default();
+    let outer = fields.text_without(&SCOPES);
     let mut origins: HashMap<String, Arc<Origin>> = HashMap::new();
     // A scope's list has two names: a collector of 2022 may have sent both.
     for scope in [fields.list(SCOPES[0])?, fields.list(SCOPES[1])?].concat() {
@@ -104,7 +105,7 @@ fn read_span(raw: &RawValue, origin: &Arc<Origin>, tags: &Tags) -> Result<(Strin
     let fields = Fields::parse(raw, "a span")?;
     let id = |name: &str| fields.text(&[name]).ok_or_else(|| format!("a span without `{name}`"));
     let (trace, id) = (canonical_id(&id("traceId")?), canonical_id(&id("spanId")?));
-    let attributes = Attributes::parse(&fields.list("attributes")?);
+    let attributes = Attributes::parse(&fields, "attributes")?;
     let (nanos, end) = (fields.integer("startTimeUnixNano"), fields.integer("endTimeUnixNano"));
     let mut links = Vec::new();
     for link in fields.list("links")? {
