@@ -158,8 +158,15 @@ fn shortcomings(
         short.push((error.reason.clone(), error.message.clone()));
     }
     if let Some((count, error)) = &session.unasked {
-        let message = if error.reason == Reason::Interrupted { STOPPED.to_owned() } else { error.to_string() };
-        short.push((error.reason.clone(), format!("{message}: {count} missing traces were not requested by id")));
+        let unasked = format!("{count} missing traces were not requested by id");
+        let message = match &search.error {
+            _ if error.reason == Reason::Interrupted => {
+                format!("{STOPPED} before {count} missing traces were asked for by id")
+            }
+            Some(known) if known.reason == error.reason => unasked,
+            _ => format!("{error}: {unasked}"),
+        };
+        short.push((error.reason.clone(), message));
     }
     if !search.overfull.is_empty() {
         let at = search.overfull.iter().map(|(start, end)| {

@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The number of rounds after which a server that still returns more counts as unsettled, once `--settle` is over.
 const MAX_ROUNDS: usize = 8;
 /// The most requests for one service's traces, in all rounds together.
-const MAX_TOTAL_REQUESTS: u64 = 3 * MAX_REQUESTS;
+const MAX_TOTAL_REQUESTS: u64 = 2 * MAX_REQUESTS;
 /// The time for requests beside that for waiting, so that they can be made after it.
 const SEARCH_TIME: Duration = Duration::from_secs(10);
 

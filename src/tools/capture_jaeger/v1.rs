@@ -88,7 +88,7 @@ fn origin(key: String, process: &RawValue) -> Result<Origin, String> {
 
 fn read_span(raw: &RawValue, trace: &str, origins: &HashMap<String, Arc<Origin>>, tags: &Tags) -> Result<Span, String> {
     let fields = Fields::parse(raw, "a span")?;
-    let id = fields.id("spanID").ok_or("a span without `spanID`")?;
+    let id = canonical_id(&fields.text(&["spanID"]).ok_or("a span without `spanID`")?);
     let start = fields.integer("startTime").ok_or_else(|| format!("the span {id} has no `startTime`"))?;
     let key = fields.text(&["processID"]).unwrap_or_default();
     let origin = match (origins.get(&key), fields.get(&["process"])) {
