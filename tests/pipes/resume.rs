@@ -181,7 +181,7 @@ fn a_target_that_has_gone_leaves_the_records_as_they_were() {
     let done = shell.run(&format!("{resume} TARGET=http://127.0.0.1:9"));
     assert_eq!(done.code, 2, "{}", done.stderr);
     assert!(done.stderr.contains("Error 69"), "the verdict does not hide that nobody was asked: {}", done.stderr);
-    assert!(done.stderr.contains("resume again once the target is there"), "{}", done.stderr);
+    assert!(done.stderr.contains("resume again once the target is up"), "{}", done.stderr);
     let after = shell.read("run/soak/records.ndjson");
     assert_eq!(of_jobs(&after), of_jobs(&before));
     assert!(!after.contains("resumedAt"), "{after}");

@@ -148,6 +148,18 @@ fn a_cached_answer_is_as_old_as_it_says() {
 }
 
 #[test]
+fn a_cached_end_from_before_the_submission_is_no_end() {
+    let target = target(|polls, _| match polls {
+        0..5 => with_headers(200, vec![("Age", "600".to_owned())], r#"{"status":"done"}"#),
+        5..9 => running(),
+        _ => Reply::json(r#"{"status":"failed"}"#),
+    });
+    let (ran, status) = follow(&target, &[]);
+    assert_eq!((text(&status, "phase"), &status["polls"]["failed"]), ("Failed", &json!(5)), "{status}");
+    assert!(ran.stderr.contains("from before the submission"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_cached_unknown_does_not_lose_the_job() {
     let target = target(|polls, _| match polls {
         0..20 => with_headers(404, vec![("Age", "7".to_owned())], "{}"),

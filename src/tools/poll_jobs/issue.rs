@@ -71,9 +71,17 @@ impl Issue {
         Self::failure(format!("HTTP {} from a cache", answer.status), None, message, None)
     }
 
+    /// A cache answered with an answer from before the submission: it is about an earlier job of this id, if about any.
+    pub(super) fn older_than_job(answer: &Answer) -> Self {
+        let age = answer.age.unwrap_or_default().as_secs();
+        let message = format!("a cache answered {}, {age} s old and so from before the submission", answer.summary());
+        Self::failure("an answer from a cache, older than the job", None, message, None)
+    }
+
     /// The body cannot be read.
-    pub(super) fn unreadable(cause: String, body: &str) -> Self {
-        Self::failure("unreadable body", Some(Reason::UnreadableAnswer), cause, Some(body))
+    pub(super) fn unreadable(cause: String, answer: &Answer) -> Self {
+        let coding = if answer.body_is_utf8 { "" } else { "; its bytes are not UTF-8" };
+        Self::failure("unreadable body", Some(Reason::UnreadableAnswer), format!("{cause}{coding}"), Some(&answer.body))
     }
 
     /// The answer is about the job `other`.

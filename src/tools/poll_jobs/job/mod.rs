@@ -219,9 +219,13 @@ impl PolledJob {
         received: Timestamp,
         profile: &Profile,
     ) -> Result<StatusMeaning, Issue> {
+        // Whole seconds, of which caches may count one too many.
+        if answer.age.is_some_and(|age| age.as_secs_f64() - 1.0 > received.since(self.submitted_at)) {
+            return Err(Issue::older_than_job(&answer));
+        }
         self.unknown_since = None;
         if let Some(cause) = unknown_coding(&answer) {
-            return Err(Issue::unreadable(cause, &answer.body));
+            return Err(Issue::unreadable(cause, &answer));
         }
         // The answer tells the state at this time, or later.
         let as_of = sent.shifted(-answer.max_age());
@@ -236,7 +240,7 @@ impl PolledJob {
         }
         let Observation { status, stages, .. } = profile.observe(&answer.body);
         let (meaning, issue) = match status {
-            StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer.body)),
+            StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
             StatusReading::Status(StatusMeaning::Unnamed, word) => {
                 (StatusMeaning::Unnamed, Some(Issue::unnamed_word(&word)))
             }
