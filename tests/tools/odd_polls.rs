@@ -199,6 +199,18 @@ fn the_deadline_ends_a_poll_that_hangs() {
 }
 
 #[test]
+fn a_stream_that_is_older_than_the_deadline_is_polled_all_the_same() {
+    let target = target(|_, _| {
+        // Longer than the last poll of a job that was in time may take.
+        std::thread::sleep(Duration::from_millis(900));
+        Reply::json(r#"{"status":"done"}"#)
+    });
+    let old = submit(&target, &[], 2).stdout.replace("\"submittedAt\":\"20", "\"submittedAt\":\"19");
+    let ran = poll(&target, &["--deadline", "1s"], &old);
+    assert_eq!(ran.stdout.matches("\"Succeeded\"").count(), 2, "{}", ran.stdout);
+}
+
+#[test]
 fn every_kind_of_failure_is_counted_on_the_run() {
     let run = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"s","run":"r"},"spec":{"jobs":1}}"#;
     let job = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"s-1","run":"r"},"status":{"phase":"Submitted","jobId":"j-1"}}"#;

@@ -107,10 +107,10 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
         while !(self.input_ended && self.jobs.is_empty()) {
-            while let Some(number) = self.scheduler.take_overdue() {
+            for number in self.scheduler.overdue(&self.jobs, self.clock.now(), self.limits) {
                 self.expire(number)?;
             }
-            self.scheduler.send_due(&self.jobs, &self.clock)?;
+            self.scheduler.send_due(&self.jobs, &self.clock, self.limits)?;
             self.output.draw_progress(self.jobs.values());
             match events.recv_timeout(self.scheduler.until_due()) {
                 Ok(event) => self.handle(event, permits)?,
@@ -227,7 +227,7 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn handle_answer(&mut self, finished: Finished) -> Result<(), Failure> {
         let Finished { worker, job: number, late, outcome } = finished;
-        self.scheduler.finished(worker, outcome.received.since(outcome.sent));
+        self.scheduler.finished(worker, number, outcome.received.since(outcome.sent));
         self.output.counts.count_poll(late);
         if let Ok(answer) = &outcome.answer
             && let Some(date) = answer.date

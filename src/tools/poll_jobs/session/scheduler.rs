@@ -1,15 +1,16 @@
 //! Decides which job is polled when, and hands due polls to the worker threads.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::Args;
-use super::super::job::{PollOutcome, PolledJob};
+use super::super::job::{Limits, PollOutcome, PolledJob};
 use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::http::{ClientFactory, Method};
+use crate::record::Timestamp;
 use crate::target::PollRequest;
 use crate::workers::Workers;
 
@@ -18,7 +19,9 @@ const MAX_THREADS: usize = 512;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
 /// The time that the poll at a job's deadline has to be answered.
-const LAST_ANSWER: Duration = Duration::from_millis(500);
+const LAST_ANSWER: f64 = 0.5;
+/// A poll that was sent this much after the deadline, in seconds, is the only one of a job that came late: it has its time.
+const LATE_START: f64 = 1.0;
 
 /// A poll for a worker thread.
 pub(super) struct Task {
@@ -41,8 +44,9 @@ pub(super) struct Finished {
 pub(super) struct Scheduler {
     intervals: Intervals,
     timers: Timers,
-    /// The moments at which jobs are given up, whatever their polls do.
-    deadlines: Timers,
+    /// The jobs whose deadline ends their poll, while that is under way.
+    in_flight: HashSet<usize>,
+    checked_at: Instant,
     /// Due polls that wait for a thread.
     backlog: VecDeque<(Instant, usize)>,
     demand: ThreadDemand,
@@ -65,7 +69,8 @@ impl Scheduler {
         Self {
             intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
             timers: Timers::default(),
-            deadlines: Timers::default(),
+            in_flight: HashSet::new(),
+            checked_at: Instant::now(),
             backlog: VecDeque::new(),
             demand: ThreadDemand::new(Instant::now()),
             workers: Workers::new(MAX_THREADS, Arc::new(make), Arc::new(deliver)),
@@ -73,7 +78,12 @@ impl Scheduler {
     }
 
     /// Hands every due poll of `jobs` to a worker, as far as there are threads for them.
-    pub(super) fn send_due(&mut self, jobs: &HashMap<usize, PolledJob>, clock: &Clock) -> Result<(), Failure> {
+    pub(super) fn send_due(
+        &mut self,
+        jobs: &HashMap<usize, PolledJob>,
+        clock: &Clock,
+        limits: Limits,
+    ) -> Result<(), Failure> {
         let now = Instant::now();
         while let Some(due) = self.timers.take_due(now) {
             self.backlog.push_back(due);
@@ -87,6 +97,9 @@ impl Scheduler {
                 if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
                     return Ok(());
                 }
+                if job.time_left(clock.now(), limits) > -LATE_START {
+                    self.in_flight.insert(number);
+                }
             }
             self.backlog.pop_front();
         }
@@ -97,27 +110,32 @@ impl Scheduler {
     pub(super) fn until_due(&self) -> Duration {
         let now = Instant::now();
         let tick = now + if self.backlog.is_empty() { TICK } else { BACKLOG_RETRY };
-        let due = [self.timers.next_due(), self.deadlines.next_due()].into_iter().flatten();
-        due.fold(tick, Instant::min).saturating_duration_since(now)
+        self.timers.next_due().map_or(tick, |due| due.min(tick)).saturating_duration_since(now)
     }
 
-    /// Records that a worker has finished a poll that took `seconds`.
-    pub(super) fn finished(&mut self, worker: usize, seconds: f64) {
+    /// Records that a worker has finished a poll of the job `number` that took `seconds`.
+    pub(super) fn finished(&mut self, worker: usize, number: usize, seconds: f64) {
+        self.in_flight.remove(&number);
         self.workers.done(worker);
         self.demand.record(seconds, Instant::now());
     }
 
-    /// Takes out a job whose deadline passed a while ago: its last poll hangs, or has found no thread.
-    pub(super) fn take_overdue(&mut self) -> Option<usize> {
-        self.deadlines.take_due(Instant::now()).map(|(_, number)| number)
+    /// The jobs whose poll is still unanswered although their deadline has passed.
+    pub(super) fn overdue(&mut self, jobs: &HashMap<usize, PolledJob>, now: Timestamp, limits: Limits) -> Vec<usize> {
+        if self.checked_at.elapsed() < TICK / 2 {
+            return Vec::new();
+        }
+        self.checked_at = Instant::now();
+        let is_overdue = |number: &usize| jobs.get(number).is_some_and(|job| job.time_left(now, limits) < -LAST_ANSWER);
+        self.in_flight.iter().copied().filter(is_overdue).collect()
     }
 
     /// Schedules the first poll of a job anywhere within the first interval: a saved stream brings thousands of jobs in one
     /// moment, and they must not all be due in one moment too.
     pub(super) fn schedule_first(&mut self, number: usize, age: f64, left: Duration) {
-        let (wait, now) = (self.interval(age).mul_f64(fastrand::f64()), Instant::now());
-        self.timers.set(now + wait.min(left), number);
-        self.deadlines.set(now + left + LAST_ANSWER, number);
+        let wait = self.interval(age).mul_f64(fastrand::f64());
+        let wait = if left.is_zero() { wait } else { wait.min(left) };
+        self.timers.set(Instant::now() + wait, number);
     }
 
     /// Schedules the next poll of a job that is `age` seconds old: not before `not_before`, and in `left` at the latest.
