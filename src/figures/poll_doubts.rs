@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::listed;
-use crate::record::{Flag, Job, Run};
+use crate::record::{Flag, Job, Phase, Run};
 
 /// The doubt about the polls of `run`: refused after they were answered, unreadable, or failed for the most part.
 pub(super) fn failed_polls(run: &Run) -> Option<String> {
@@ -25,7 +25,9 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
 pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -> Vec<String> {
     let mut flagged: BTreeMap<&str, (&Flag, Vec<String>)> = BTreeMap::new();
     for (name, job) in jobs {
-        for flag in &job.status.flags {
+        // A job that ended was found without its cookie.
+        let has_ended = matches!(job.status.phase, Phase::Succeeded | Phase::Failed);
+        for flag in job.status.flags.iter().filter(|flag| !(has_ended && **flag == Flag::CookieNotKept)) {
             let shown = match flag {
                 Flag::FailedStage => format!("{name} ({})", job.status.failed_stages().join(", ")),
                 _ => name.to_owned(),
@@ -64,6 +66,9 @@ mod tests {
         );
         let doubts = flagged_jobs([("a-1", &failed)].into_iter());
         assert!(doubts[0].contains("a-1 (l2)") && doubts[1] == "flagged Odd: a-1", "{doubts:?}");
+        let cookie = |phase: &str| job(&format!(r#"{{"phase":"{phase}","flags":["CookieNotKept"]}}"#));
+        assert_eq!(flagged_jobs([("a-1", &cookie("Succeeded"))].into_iter()), [""; 0]);
+        assert!(flagged_jobs([("a-1", &cookie("Lost"))].into_iter())[0].contains("--cookies"));
         let again = |first: u8, second: u8| {
             job(&format!(
                 r#"{{"stages":[{{"name":"l2","phase":"Failed","attempt":{first}}},{{"name":"l2","phase":"Done","attempt":{second}}}]}}"#
