@@ -1,7 +1,5 @@
 //! Durations that are only known within bounds, and what a set of them looks like.
 
-use super::names::{Durations, NamedFigures};
-use super::samples::Statistic;
 use crate::units;
 
 /// How many samples a 95th percentile needs: fewer leave it to the largest one or two.
@@ -115,21 +113,6 @@ impl Distribution {
             p95: (samples.len() >= P95_SAMPLES).then(|| at(0.95)),
             p99: (samples.len() >= P99_SAMPLES).then(|| at(0.99)),
         })
-    }
-
-    /// Adds the figures of these durations.
-    pub(super) fn put_into(self, figures: &mut NamedFigures, durations: &Durations) {
-        figures.put(&durations.count(), self.count as f64);
-        figures.put(&durations.error(Statistic::Mean), self.mean.error());
-        for (statistic, measured) in [
-            (Statistic::Mean, Some(self.mean)),
-            (Statistic::P50, Some(self.p50)),
-            (Statistic::Max, Some(self.max)),
-            (Statistic::P95, self.p95),
-            (Statistic::P99, self.p99),
-        ] {
-            figures.put(&durations.statistic(statistic), measured.map(|measured| measured.seconds));
-        }
     }
 }
 

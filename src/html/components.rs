@@ -4,6 +4,7 @@
 
 use maud::{Markup, html};
 
+use super::scroll::scroll;
 use super::svg::Svg;
 use crate::escape::url_path;
 
@@ -85,11 +86,6 @@ pub fn table(label: &str, head: &[Column], rows: impl IntoIterator<Item = Vec<Ma
         }
     };
     scroll(label, &table)
-}
-
-/// A box that scrolls sideways by itself and can be reached by keyboard.
-pub fn scroll(label: &str, body: &Markup) -> Markup {
-    html! { div class="scroll" role="group" tabindex="0" aria-label=(label) { (body) } "\n" }
 }
 
 /// Folded text.

@@ -14,6 +14,7 @@
 pub mod components;
 mod palette;
 pub mod scale;
+mod scroll;
 pub mod shell;
 pub mod steps;
 pub mod svg;

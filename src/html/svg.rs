@@ -6,9 +6,9 @@ use std::fmt::{self, Write};
 
 use maud::{Markup, PreEscaped, html};
 
-use super::components::scroll;
 use super::palette;
 use super::scale::Scale;
+use super::scroll::scroll;
 use crate::escape;
 
 /// The part of a text that stands at its coordinate.

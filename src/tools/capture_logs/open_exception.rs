@@ -7,7 +7,7 @@ use super::exceptions::{behind_prefix, continuation};
 use super::job_ids::JobIds;
 use super::level::Level;
 use super::log_line::LogLine;
-use super::shapes::{Marker, Shape};
+use super::shapes::{self, Marker, Shape};
 
 /// Most bytes of the text of one exception, and of one line of it.
 const TEXT: usize = 64 * 1024;
@@ -222,4 +222,35 @@ impl OpenException {
         let traceback = Some(text).filter(|text| *text != first_line && text.len() <= room);
         Exception { first_line, at: self.at, job_id: self.job_id, traceback }
     }
+}
+
+/// The text with which `line` goes on with an exception whose first line had this prefix: behind the same prefix, which may
+/// differ in its digits; at a frame, whatever stands before it; or the message of a JSON record.
+fn continuation<'l>(line: &'l LogLine, prefix: &str, is_json: bool) -> Option<&'l str> {
+    if is_json && line.is_json {
+        return Some(line.message());
+    }
+    let behind = (!prefix.trim().is_empty()).then(|| behind_prefix(&line.text, prefix.trim_end())).flatten();
+    if let Some(behind) = behind {
+        return Some(behind.strip_prefix(' ').unwrap_or(behind));
+    }
+    if line.begins_record { shapes::frame_at_end(&line.text) } else { Some(&line.text) }
+}
+
+/// The rest of `text` behind `prefix`, of which only the digits may differ.
+pub(super) fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (mut rest, mut wanted) = (text, prefix);
+    while let Some(next) = wanted.chars().next() {
+        let (have, want) = (digits(rest), digits(wanted));
+        if (have == 0) != (want == 0) {
+            return None;
+        }
+        if want > 0 {
+            (rest, wanted) = (&rest[have..], &wanted[want..]);
+        } else {
+            (rest, wanted) = (rest.strip_prefix(next)?, &wanted[next.len_utf8()..]);
+        }
+    }
+    Some(rest)
 }

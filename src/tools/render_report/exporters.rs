@@ -1,41 +1,12 @@
 //! The files of a run directory, each made by one exporter.
 
 use std::io;
-use std::path::Path;
 
 use super::evaluation::Evaluation;
-use super::input::Input;
 use super::run_dir::{HTML, JOBS_CSV, JOBS_JSON, JUNIT, MANIFEST, PAGE, RECORDS, REDACTED, REPORT, RunDir, STAGES_CSV};
+use super::scene::Scene;
 use super::{html, junit, markdown, redact, tables};
-use crate::http::BaseUrl;
-use crate::markup::{Content, Format};
-use crate::record::{API_VERSION, Fold, Kind, Record, RunSpec};
-
-/// Everything that files are made from.
-#[derive(Clone, Copy)]
-pub(super) struct Scene<'a> {
-    pub(super) input: &'a Input,
-    pub(super) asked: &'a RunSpec,
-    pub(super) out: &'a Path,
-    pub(super) evaluation: &'a Evaluation,
-    /// The files that the run directory will hold.
-    pub(super) files: &'a [String],
-    /// The address of the Jaeger UI, if traces shall be linked.
-    pub(super) jaeger_ui: Option<&'a BaseUrl>,
-    /// There shall be a page without the words of the target.
-    pub(super) redact: bool,
-    /// This scene is for that page.
-    pub(super) redacted: bool,
-}
-
-impl Scene<'_> {
-    /// The content that `write` adds, for a page in HTML.
-    pub(super) fn content(&self, write: impl FnOnce(&mut Content)) -> Content {
-        let mut content = Content::new(if self.redacted { Format::RedactedHtml } else { Format::Html });
-        write(&mut content);
-        content
-    }
-}
+use crate::record::{API_VERSION, Fold, Kind, Record};
 
 /// A file of a run directory.
 struct Exporter {

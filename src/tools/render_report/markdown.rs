@@ -3,8 +3,8 @@
 //! The same sections stand in `report.html`. Times are UTC, and no clock is asked, so that the same records always make the same
 //! page.
 
-use super::exporters::Scene;
 use super::headline_figures::{headline_figures, unsuccessful_jobs};
+use super::scene::Scene;
 use super::sections;
 use crate::figures::outcome::conservation_line;
 use crate::markup::{Content, Format, Inline};

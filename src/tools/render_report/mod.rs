@@ -16,6 +16,7 @@ mod records_file;
 mod redact;
 mod run_dir;
 mod sampled;
+mod scene;
 mod sections;
 mod summary;
 mod tables;
@@ -28,10 +29,10 @@ use crate::ndjson::Writer;
 use crate::profile::Profile;
 use crate::record::{RunSpec, Verdict};
 use evaluation::Evaluation;
-use exporters::Scene;
 use input::Input;
 use records_file::RecordsFile;
 use run_dir::RunDir;
+use scene::Scene;
 
 const AFTER_HELP: &str = "\
 Input:

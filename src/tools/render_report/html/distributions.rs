@@ -9,7 +9,7 @@ use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::outcome::Outcome;
 use crate::figures::stages::StageTimes;
 use crate::html::components::note;
-use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections;
 use crate::units;
 

@@ -9,8 +9,8 @@ use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
 use crate::html::components;
 use crate::record::{Flag, JobStatus};
-use crate::tools::render_report::exporters::Scene;
 use crate::tools::render_report::run_dir::JOBS_JSON;
+use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections::{self, LISTED_IN_HTML};
 
 /// The longest body, and the longest other text of the target, in characters.

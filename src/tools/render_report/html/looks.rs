@@ -2,7 +2,7 @@
 
 use crate::html::shell::{HUES, LOOKS};
 use crate::html::svg::{Anchor, Svg};
-use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::scene::Scene;
 
 /// The greatest width of a character of a name on a bar.
 const CHARACTER: f64 = 6.2;

@@ -15,7 +15,7 @@ use maud::{Markup, PreEscaped, html};
 
 pub(super) use summary::verdict_look;
 
-use super::exporters::Scene;
+use super::scene::Scene;
 use super::{headline_figures, sections};
 use crate::html::shell::{Document, Section};
 

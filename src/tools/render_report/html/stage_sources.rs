@@ -7,7 +7,7 @@ use crate::escape::start;
 use crate::figures::stage_sources::{Mean, StageSources};
 use crate::html::components::{legend, note};
 use crate::html::svg::{PathData, Svg};
-use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections;
 use crate::units;
 

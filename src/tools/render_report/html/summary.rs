@@ -6,8 +6,8 @@ use crate::figures::outcome::{Outcome, conservation_line, count};
 use crate::html::components::{self, Card};
 use crate::html::svg::Svg;
 use crate::record::{Conservation, Verdict};
-use crate::tools::render_report::exporters::Scene;
 use crate::tools::render_report::headline_figures::{headline_figures, mark, split_headline, unsuccessful_jobs};
+use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections;
 
 /// The figures whose headline is shown large.

@@ -12,7 +12,7 @@ use crate::html::components::note;
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::svg::Svg;
 use crate::markup::{Column, Inline, NO_VALUE};
-use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::scene::Scene;
 use crate::units;
 
 const WIDTH: f64 = 1140.0;

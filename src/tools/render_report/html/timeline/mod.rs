@@ -17,7 +17,7 @@ use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::shell::LOOKS;
 use crate::html::svg::{Anchor, Svg};
 use crate::record::{ClockOffset, Timestamp, Window};
-use crate::tools::render_report::exporters::Scene;
+use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections;
 use crate::units;
 use rows::Row;

@@ -10,8 +10,8 @@ use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
 use crate::html::svg::{Anchor, PathData, Svg};
 use crate::record::Timestamp;
-use crate::tools::render_report::exporters::Scene;
 use crate::tools::render_report::html::looks;
+use crate::tools::render_report::scene::Scene;
 use crate::units;
 
 /// Up to `ALL` jobs have a row each. Of more, `ROWS` have one, `WORST` of them jobs that did not succeed.
