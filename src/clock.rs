@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::record::{ClockAnchor, ClockOffset, Timestamp};
+use crate::statistics::Bounds;
 
 /// A clock that does not step. Copies of it agree, and so do all that adopted the same anchor on the same boot.
 #[derive(Clone, Debug)]
@@ -59,37 +60,65 @@ fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-/// What `Date` headers tell of the distance between the target's clock and ours.
-///
-/// A `Date` of second D that arrived between `sent` and `received` means that at some moment in between the target's clock
-/// stood in [D, D+1). Each answer bounds the offset so; the bounds of many answers are cut with each other.
-#[derive(Clone, Copy, Debug)]
-pub struct OffsetBounds {
-    low: f64,
-    high: f64,
+/// The `Date` header of an answer, with the `Age` that a cache gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerDate {
+    /// The date.
+    pub date: Timestamp,
+    /// The age in whole seconds; none where no cache was in between.
+    pub age_seconds: Option<u32>,
 }
 
-impl Default for OffsetBounds {
-    fn default() -> Self {
-        Self { low: f64::NEG_INFINITY, high: f64::INFINITY }
+impl ServerDate {
+    /// The server's clock when the answer was sent lies between these: the header is cut to whole seconds, and servers
+    /// renew it once a second, so it may be a second old, and a little more where their timer is late. A cache's age is cut
+    /// to whole seconds as well.
+    fn bounds(self) -> (Timestamp, Timestamp) {
+        const LATE: f64 = 0.2;
+        let age = f64::from(self.age_seconds.unwrap_or_default());
+        let (low, width) = (self.date.shifted(age), if self.age_seconds.is_some() { 3.0 } else { 2.0 } + LATE);
+        (low, low.shifted(width))
     }
 }
 
+/// Bounds of the distance between the target's clock and ours, from the `Date` headers of many answers.
+///
+/// A date that arrived between `sent` and `received` bounds the offset; the bounds of all answers are cut with each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OffsetBounds {
+    current: Option<Bounds>,
+    /// Bounds that later answers contradicted: another host behind the same address, or a clock that was set.
+    contradicted: Option<Bounds>,
+}
+
 impl OffsetBounds {
-    /// Takes one answer into account. An answer that contradicts the earlier ones (another host behind the same address,
-    /// or a clock that was set) starts the bounds anew.
-    pub fn observe(&mut self, date: Timestamp, sent: Timestamp, received: Timestamp) {
-        let (low, high) = (date.since(received), date.since(sent) + 1.0);
-        if low > self.high || high < self.low {
-            *self = Self { low, high };
-        } else {
-            *self = Self { low: self.low.max(low), high: self.high.min(high) };
+    /// Narrows the bounds by one answer. An answer that contradicts the earlier ones starts new bounds beside theirs, for
+    /// either may hold for a job.
+    pub fn observe(&mut self, date: ServerDate, sent: Timestamp, received: Timestamp) {
+        let (earliest, latest) = date.bounds();
+        let seen = Bounds { low: earliest.since(received), high: latest.since(sent) };
+        let cut = self.current.map_or(Some(seen), |current| current.intersection(seen));
+        if cut.is_none() {
+            self.contradicted = self.hull();
+        }
+        self.current = cut.or(Some(seen));
+    }
+
+    fn hull(&self) -> Option<Bounds> {
+        match (self.current, self.contradicted) {
+            (Some(current), Some(contradicted)) => Some(current.hull(contradicted)),
+            (current, contradicted) => current.or(contradicted),
         }
     }
 
     /// The offset and how far it may be wrong; none where no answer carried a date.
+    ///
+    /// A date is never ahead of the server's clock, so the lower bound holds. The upper one rests on how late a server may
+    /// renew its dates. Dates that are renewed in time leave a second between the two; less only shows that they were not.
     pub fn offset(&self) -> Option<ClockOffset> {
-        let (seconds, bound_seconds) = (f64::midpoint(self.low, self.high), (self.high - self.low) / 2.0);
+        let Bounds { low, high } = self.hull()?;
+        let high = high.max(low + 1.0);
+        let (seconds, bound_seconds) = (f64::midpoint(low, high), (high - low) / 2.0);
         bound_seconds
             .is_finite()
             .then_some(ClockOffset { seconds: micro(seconds), bound_seconds: micro(bound_seconds) })
@@ -97,7 +126,7 @@ impl OffsetBounds {
 
     /// The bounds that `offset` states, to be narrowed further.
     pub fn from_offset(offset: ClockOffset) -> Self {
-        Self { low: offset.seconds - offset.bound_seconds, high: offset.seconds + offset.bound_seconds }
+        Self { current: Some(offset.bounds()), contradicted: None }
     }
 }
 
@@ -106,10 +135,26 @@ pub fn micro(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
 }
 
-/// Reads the date of an HTTP header (RFC 9110, section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Reads the date of an HTTP header in any of the three forms of RFC 9110, section 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`,
+/// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. The name of the day says nothing new and is not checked.
 pub fn http_date(text: &str) -> Option<Timestamp> {
-    let date = chrono::NaiveDateTime::parse_from_str(text.trim(), "%a, %d %b %Y %H:%M:%S GMT").ok()?;
-    Some(Timestamp::from_micros(date.and_utc().timestamp_micros()))
+    let parse = |text: &str, form| chrono::NaiveDateTime::parse_from_str(text, form).ok();
+    let text = text.trim();
+    let date = match text.split_once(',') {
+        Some((_, rest)) => {
+            let rest = rest.trim();
+            parse(rest, "%d %b %Y %H:%M:%S GMT").or_else(|| recent(parse(rest, "%d-%b-%y %H:%M:%S GMT")?))
+        }
+        None => parse(text.split_once(' ')?.1.trim(), "%b %e %H:%M:%S %Y"),
+    };
+    date.map(|date| Timestamp::from_micros(date.and_utc().timestamp_micros()))
+}
+
+/// A year of two digits that lies more than 50 years ahead means the century before.
+fn recent(date: chrono::NaiveDateTime) -> Option<chrono::NaiveDateTime> {
+    let now = chrono::Utc::now().naive_utc();
+    let ahead = date.checked_sub_months(chrono::Months::new(50 * 12)).is_some_and(|earlier| earlier > now);
+    if ahead { date.checked_sub_months(chrono::Months::new(100 * 12)) } else { Some(date) }
 }
 
 /// What a `Retry-After` header asks for: seconds, or a date by the server's clock, told by its own `Date`.
@@ -140,19 +185,76 @@ mod tests {
         assert!(Clock::adopt(&ClockAnchor::default()).is_none());
     }
 
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_seconds(1e9 + seconds).unwrap()
+    }
+
+    fn date(seconds: f64) -> ServerDate {
+        ServerDate { date: at(seconds), age_seconds: None }
+    }
+
     #[test]
-    fn dates_narrow_the_offset() {
-        let at = |seconds: f64| Timestamp::from_seconds(1e9 + seconds).unwrap();
+    fn a_date_may_be_a_second_old_and_many_narrow_the_offset() {
         let mut bounds = OffsetBounds::default();
         assert!(bounds.offset().is_none());
-        // The server is 5 s ahead: at our 0.9 it says 5, at our 1.1 it says 6.
-        bounds.observe(at(5.0), at(0.85), at(0.9));
-        bounds.observe(at(6.0), at(1.1), at(1.15));
+        // The server is 5 s ahead and renews its date half a second late: it says 5 until our 1.5, and 6 from then on.
+        for tenth in 6..40 {
+            let now = f64::from(tenth) / 10.0;
+            bounds.observe(date((now + 4.5).floor()), at(now - 0.01), at(now));
+        }
         let offset = bounds.offset().unwrap();
-        assert!((offset.seconds - 5.0).abs() <= offset.bound_seconds && offset.bound_seconds < 0.16, "{offset:?}");
-        // An answer that cannot be true together with those starts anew.
-        bounds.observe(at(100.0), at(2.0), at(2.1));
-        assert!((bounds.offset().unwrap().seconds - 98.45).abs() < 0.01);
+        assert!((offset.seconds - 5.0).abs() <= offset.bound_seconds, "{offset:?}");
+        assert!(offset.bound_seconds <= 0.7, "{offset:?}");
+    }
+
+    #[test]
+    fn dates_that_a_slow_timer_renews_do_not_claim_more_than_they_know() {
+        let mut bounds = OffsetBounds::default();
+        // Both clocks agree; the server renews its date every 1.03 s, and its phase drifts through all of a second.
+        for step in 0..4000 {
+            let now = 1000.0 + f64::from(step) * 0.01;
+            bounds.observe(date(((now / 1.03).floor() * 1.03).floor()), at(now - 0.001), at(now));
+        }
+        let offset = bounds.offset().unwrap();
+        assert!(offset.seconds.abs() <= offset.bound_seconds, "{offset:?}");
+    }
+
+    #[test]
+    fn hosts_that_contradict_each_other_leave_room_for_both() {
+        let mut bounds = OffsetBounds::default();
+        for (seconds, now) in [(1.0, 1.2), (101.0, 1.3), (2.0, 2.2), (102.0, 2.3)] {
+            bounds.observe(date(seconds), at(now), at(now));
+        }
+        let offset = bounds.offset().unwrap().bounds();
+        assert!(offset.low <= 0.0 && offset.high >= 100.0, "{offset:?}");
+    }
+
+    #[test]
+    fn an_age_makes_a_date_older() {
+        let mut bounds = OffsetBounds::default();
+        // Made at 100 by both clocks, handed out by a cache at 160.5.
+        bounds.observe(ServerDate { date: at(100.0), age_seconds: Some(60) }, at(160.5), at(160.5));
+        let offset = bounds.offset().unwrap();
+        assert!((offset.seconds).abs() <= offset.bound_seconds && offset.bound_seconds <= 1.7, "{offset:?}");
+    }
+
+    #[test]
+    fn all_three_forms_of_http_dates_are_read() {
+        let expected = Some("1994-11-06T08:49:37.000000Z".to_owned());
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " Mon, 06 Nov 1994 08:49:37 GMT ",
+        ] {
+            assert_eq!(http_date(text).map(|date| date.to_string()), expected, "{text}");
+        }
+        assert_eq!(http_date("Monday, 06-Nov-28 08:49:37 GMT").unwrap().date(), "2028-11-06");
+        for text in
+            ["", "Sun", "Sun, 31 Feb 2026 00:00:00 GMT", "06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"]
+        {
+            assert_eq!(http_date(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -58,6 +58,17 @@ impl Bounds {
         Self { low: value, high: value }
     }
 
+    /// The bounds of a figure that lies within both.
+    pub fn intersection(self, other: Self) -> Option<Self> {
+        let both = Self { low: self.low.max(other.low), high: self.high.min(other.high) };
+        (both.low <= both.high).then_some(both)
+    }
+
+    /// The bounds of a figure that lies within either.
+    pub fn hull(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+
     /// The bounds, with `factor` applied to both.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {

@@ -140,27 +140,72 @@ pub fn whole(time: Duration) -> String {
 
 /// Seconds as a person reads them: `320 µs`, `85 ms`, `1.23 s`, `2 m 05 s`, `1 h 02 m`.
 pub fn seconds(value: f64) -> String {
+    rounded_seconds(value, 0).0
+}
+
+/// Seconds with as many digits as it takes to see on which side of `limit` they lie.
+pub fn seconds_against(value: f64, limit: f64) -> String {
+    against(value, limit, |more| rounded_seconds(value, more))
+}
+
+/// A number as [`decimal`] rounds it, with as many digits as it takes to see on which side of `limit` it lies.
+pub fn decimal_against(value: f64, limit: f64) -> String {
+    against(value, limit, |more| {
+        let text = decimal(value);
+        let decimals = text.split_once('.').map_or(0, |(_, fraction)| fraction.len()) + more;
+        let text = format!("{value:.decimals$}");
+        let shown = text.parse().unwrap_or(value);
+        (text, shown)
+    })
+}
+
+/// The first of the renderings with more and more digits whose shown value lies on the same side of `limit` as `value`.
+fn against(value: f64, limit: f64, render: impl Fn(usize) -> (String, f64)) -> String {
+    /// Records keep microseconds: what is nearer than half of one is equal.
+    const EQUAL: f64 = 5e-7;
+    let side = |value: f64| if (value - limit).abs() <= EQUAL { 0.0 } else { (value - limit).signum() };
+    let wanted = side(value);
+    let renderings = (0..=6).map(render);
+    let mut fitting = renderings.skip_while(|(_, shown)| limit.is_finite() && side(*shown) != wanted);
+    fitting.next().map_or_else(|| value.to_string(), |(text, _)| text)
+}
+
+/// The text of a duration with `more` digits than usual, and the value that it shows.
+fn rounded_seconds(value: f64, more: usize) -> (String, f64) {
     let magnitude = value.abs();
+    let in_unit = |scale: f64, decimals: usize, unit: &str| {
+        let text = format!("{:.*}", decimals + more, value * scale);
+        let shown = text.parse::<f64>().unwrap_or(value * scale) / scale;
+        (format!("{text} {unit}"), shown)
+    };
     if !value.is_finite() {
-        "unknown".to_owned()
-    } else if magnitude == 0.0 {
-        "0 s".to_owned()
-    } else if magnitude < 0.001 {
-        format!("{:.0} µs", value * 1e6)
-    } else if magnitude < 0.9995 {
-        format!("{:.0} ms", value * 1e3)
-    } else if magnitude < 9.995 {
-        format!("{value:.2} s")
-    } else if magnitude < 59.95 {
-        format!("{value:.1} s")
-    } else {
-        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
-        let whole = magnitude.round() as i64;
-        let sign = if value < 0.0 { "-" } else { "" };
-        if whole < 3600 {
-            format!("{sign}{} m {:02} s", whole / 60, whole % 60)
-        } else {
-            format!("{sign}{} h {:02} m", whole / 3600, whole % 3600 / 60)
+        return ("unknown".to_owned(), value);
+    }
+    match magnitude {
+        0.0 => ("0 s".to_owned(), 0.0),
+        ..0.001 => in_unit(1e6, 0, "µs"),
+        ..0.9995 => in_unit(1e3, 0, "ms"),
+        ..9.995 => in_unit(1.0, 2, "s"),
+        ..59.95 => in_unit(1.0, 1, "s"),
+        _ => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            // From an hour on the usual text has no seconds.
+            let hours = if more == 0 { magnitude.round() } else { magnitude } >= 3600.0;
+            let decimals = if hours { more.saturating_sub(1) } else { more };
+            let scale = 10_f64.powi(i32::try_from(decimals).unwrap_or_default());
+            let shown = (magnitude * scale).round() / scale;
+            let (minutes, rest) = ((shown / 60.0).floor(), shown % 60.0);
+            let width = if decimals == 0 { 2 } else { decimals + 3 };
+            let text = match (hours, more) {
+                (false, _) if minutes < 1.0 => format!("{rest:.decimals$} s"),
+                (false, _) => format!("{minutes} m {rest:0width$.decimals$} s"),
+                (true, 0) => format!("{} h {:02} m", (minutes / 60.0).floor(), minutes % 60.0),
+                (true, _) => {
+                    format!("{} h {:02} m {rest:0width$.decimals$} s", (minutes / 60.0).floor(), minutes % 60.0)
+                }
+            };
+            let told = if hours && more == 0 { minutes * 60.0 } else { shown };
+            (format!("{sign}{text}"), told.copysign(value))
         }
     }
 }
@@ -220,5 +265,29 @@ mod tests {
     fn seconds_read_well() {
         let read: Vec<_> = [0.0, 0.000_32, 0.085, 0.9996, 1.234, 12.34, 125.0, 3725.0, -0.5].map(seconds).to_vec();
         assert_eq!(read, ["0 s", "320 µs", "85 ms", "1.00 s", "1.23 s", "12.3 s", "2 m 05 s", "1 h 02 m", "-500 ms"]);
+    }
+
+    #[test]
+    fn a_value_is_shown_on_its_side_of_a_limit() {
+        for (value, limit, expected) in [
+            (19.9996, 20.0, "19.9996 s"),
+            (20.0004, 20.0, "20.0004 s"),
+            (20.0, 20.0, "20.0 s"),
+            (19.0, 20.0, "19.0 s"),
+            (19.96, 20.0, "19.96 s"),
+            (59.9996, 60.0, "59.9996 s"),
+            (60.0004, 60.0, "1 m 00.0004 s"),
+            (0.9996, 1.0, "0.9996 s"),
+            (1.0004, 1.0, "1.0004 s"),
+            (0.249_999, 0.25, "249.999 ms"),
+            (3600.4, 3600.0, "1 h 00 m 00.4 s"),
+            (3599.7, 3600.0, "59 m 59.7 s"),
+            (1.0, f64::INFINITY, "1.00 s"),
+        ] {
+            assert_eq!(seconds_against(value, limit), expected);
+        }
+        assert_eq!(decimal_against(9.9996, 10.0), "9.9996");
+        assert_eq!(decimal_against(9.5, 10.0), "9.50");
+        assert_eq!(decimal_against(100.3, 100.0), "100.3");
     }
 }

@@ -5,9 +5,8 @@
 
 use super::distribution::Measured;
 use super::outcome::Outcome;
-use super::stages::StageTimes;
 use super::tally::JobTally;
-use crate::record::{Job, Stage, Timestamp};
+use crate::record::{Job, Stage};
 
 /// One stage on the path.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +59,7 @@ impl CriticalPath {
         let mut steps = Vec::new();
         let mut next = Some(last);
         while let Some(stage) = next {
-            let times = StageTimes::compute(job, stage, plan);
+            let times = entry.times_in(&stage.name).copied().unwrap_or_default();
             let Some(work) = times.work else {
                 return Err(format!(
                     "The slowest job, {}, does not tell how long stage {} took.",
@@ -94,11 +93,14 @@ impl CriticalPath {
     }
 }
 
-/// Of the stages `names` the one that ended latest, if all of them were timed as `stage` was.
+/// The stage among `names` that ended latest, if all of them have ended and were timed by the clock of `stage`.
 fn latest<'a>(job: &'a Job, stage: &Stage, names: &[String]) -> Option<&'a Stage> {
-    let whose = stage.times_from?;
-    let before = super::stages::predecessors(job, names, whose)?;
-    before.into_iter().max_by_key(|stage| stage.ended_at.unwrap_or(Timestamp::from_micros(i64::MIN)))
+    let ended = |name: &String| {
+        let found = job.status.stages.iter().find(|found| found.name == *name)?;
+        (found.times_from == stage.times_from && found.ended_at.is_some()).then_some(found)
+    };
+    let before: Option<Vec<&Stage>> = names.iter().map(ended).collect();
+    stage.times_from.and(before)?.into_iter().max_by_key(|stage| stage.ended_at)
 }
 
 #[cfg(test)]

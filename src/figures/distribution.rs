@@ -37,8 +37,13 @@ impl Measured {
 
     /// The estimate and, where they are not the same, what it may be more and less: `12.3 s (+0 s / −180 ms)`.
     pub fn text(self) -> String {
+        self.text_against(f64::INFINITY)
+    }
+
+    /// The same with as many digits as it takes to see on which side of `limit` the estimate lies.
+    pub fn text_against(self, limit: f64) -> String {
         let (more, less) = (self.high - self.seconds, self.seconds - self.low);
-        let value = units::seconds(self.seconds);
+        let value = units::seconds_against(self.seconds, limit);
         if more.max(less) < 5e-7 {
             value
         } else if (more - less).abs() < 1e-6 {

@@ -3,12 +3,12 @@
 //! The server's times are brought to that clock by the offset that the Run states, and by nothing else: where it states none,
 //! they have no place beside the harness's.
 
-use super::job_times::TimeInterval;
-use super::stages::{StageTimes, end_by_polls, predecessors, start_by_polls};
-use super::tally::{JobEntry, RunPlan};
-use crate::record::{ClockOffset, Job, Stage, StagePhase, TimesFrom, Timestamp};
+use super::stage_times::StageTimes;
+use super::tally::JobEntry;
+use super::time_interval::TimeInterval;
+use crate::record::{Stage, StagePhase, Timestamp};
 
-/// One stage of one job. What is absent is not known.
+/// One stage of one job whose start has a place on the harness's clock.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageInterval {
     /// The stage's name.
@@ -19,12 +19,26 @@ pub struct StageInterval {
     pub started: TimeInterval,
     /// When work ended.
     pub ended: Option<TimeInterval>,
-    /// Whether it ended badly.
+    /// The stage ended badly.
     pub failed: bool,
-    /// Whether polls saw it, so that each of its moments lies anywhere between two of them.
+    /// Polls saw it, so that each of its times lies anywhere between two of them.
     pub by_polls: bool,
-    /// How long the wait and the work were.
+    /// The times that it was made of.
     pub times: StageTimes,
+}
+
+impl StageInterval {
+    fn new(stage: &Stage, times: StageTimes) -> Option<Self> {
+        Some(Self {
+            stage: stage.name.clone(),
+            queued: times.queued,
+            started: times.started?,
+            ended: times.ended,
+            failed: stage.phase == StagePhase::Failed,
+            by_polls: times.contradicted || stage.server_times().started_at.is_none(),
+            times,
+        })
+    }
 }
 
 /// One job that was submitted.
@@ -43,15 +57,16 @@ pub struct JobTimeline {
 }
 
 impl JobTimeline {
-    /// The timeline of `entry`, which belongs to `plan`; none where the job was never submitted.
-    pub fn new(entry: &JobEntry, plan: Option<&RunPlan>) -> Option<Self> {
+    /// The timeline of `entry`; none where the job was never submitted.
+    pub fn new(entry: &JobEntry) -> Option<Self> {
         let job = entry.job.as_ref()?;
         let status = &job.status;
         let submitted = status.submitted_at?;
         let last_words = if status.phase.is_terminal() { status.observed_at } else { None };
         let heard = [status.accepted_at, status.not_ended_at, status.ended_at, last_words].into_iter().flatten().max();
-        let timed = || status.stages.iter().filter(|stage| stage.started_at.is_some());
-        let stages: Vec<StageInterval> = timed().filter_map(|stage| placed(job, stage, plan)).collect();
+        let timed = || entry.stages().filter(|(stage, times)| stage.started_at.is_some() || times.started.is_some());
+        let stages: Vec<StageInterval> =
+            timed().filter_map(|(stage, times)| StageInterval::new(stage, *times)).collect();
         Some(Self {
             submitted,
             ended: entry.times.end,
@@ -67,73 +82,11 @@ impl JobTimeline {
     }
 }
 
-fn placed(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<StageInterval> {
-    let (queued, started, ended) = match stage.times_from? {
-        TimesFrom::Server => by_server(job, stage, plan, plan?.offset?)?,
-        TimesFrom::Polls => by_polls(job, stage, plan)?,
-    };
-    let (by_polls, times) = (stage.times_from == Some(TimesFrom::Polls), StageTimes::compute(job, stage, plan));
-    // Times that run backwards are named among the doubts, and no bar can show them.
-    let ended = ended.filter(|ended| ended.high >= started.low);
-    let queued = queued.filter(|queued| queued.low <= started.high);
-    Some(StageInterval {
-        stage: stage.name.clone(),
-        queued,
-        started,
-        ended,
-        failed: stage.phase == StagePhase::Failed,
-        by_polls,
-        times,
-    })
-}
-
-type Times = (Option<TimeInterval>, TimeInterval, Option<TimeInterval>);
-
-fn by_server(job: &Job, stage: &Stage, plan: Option<&RunPlan>, offset: ClockOffset) -> Option<Times> {
-    let here = |time: Timestamp| TimeInterval::from_server(time, offset);
-    let queued = if let Some(queued) = stage.queued_at {
-        Some(here(queued))
-    } else if stage.attempt.is_some_and(|attempt| attempt > 1) {
-        None
-    } else {
-        match after(stage, plan) {
-            Some([]) => job.status.accepted_at.map(certain),
-            Some(names) => predecessors(job, names, TimesFrom::Server)
-                .and_then(|before| before.iter().filter_map(|stage| stage.ended_at).max())
-                .map(here),
-            None => None,
-        }
-    };
-    Some((queued, here(stage.started_at?), stage.ended_at.map(here)))
-}
-
-fn by_polls(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<Times> {
-    let started = start_by_polls(job, stage)?;
-    let queued = match after(stage, plan) {
-        Some([]) => job.status.accepted_at.map(certain),
-        Some(names) => predecessors(job, names, TimesFrom::Polls).and_then(|before| {
-            let ends = before.into_iter().filter_map(|stage| end_by_polls(stage, start_by_polls(job, stage)?));
-            ends.max_by_key(|end| end.at)
-        }),
-        None => None,
-    };
-    Some((queued, started, end_by_polls(stage, started)))
-}
-
-fn after<'a>(stage: &Stage, plan: Option<&'a RunPlan>) -> Option<&'a [String]> {
-    plan?.stages.iter().find(|spec| spec.name == stage.name).map(|spec| spec.after.as_slice())
-}
-
-fn certain(at: Timestamp) -> TimeInterval {
-    TimeInterval { at, low: at, high: at }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::job_times::JobTimes;
-    use super::super::outcome::Outcome;
+    use super::super::tally::RunPlan;
     use super::*;
-    use crate::record::StageSpec;
+    use crate::record::{ClockOffset, Job, StageSpec};
 
     fn track(stages: &str, offset: Option<f64>) -> JobTimeline {
         let job: Job = serde_json::from_str(&format!(
@@ -150,18 +103,8 @@ mod tests {
             offset: offset.map(|seconds| ClockOffset { seconds, bound_seconds: 0.5 }),
             ..RunPlan::default()
         };
-        let entry = JobEntry {
-            run: String::new(),
-            name: "j".into(),
-            outcome: Outcome::TimedOut,
-            job: Some(job),
-            reason: None,
-            message: None,
-            plan: Some(0),
-            times: JobTimes::default(),
-            stage_times: Vec::new(),
-        };
-        JobTimeline::new(&entry, Some(&plan)).unwrap()
+        let entry = JobEntry::new((String::new(), "j".into()), Some(job), Some((0, &plan)));
+        JobTimeline::new(&entry).unwrap()
     }
 
     fn second(moment: TimeInterval) -> (f64, f64, f64) {
@@ -178,7 +121,7 @@ mod tests {
         assert_eq!(second(a.queued.unwrap()), (1.0, 1.0, 1.0), "the first stage is waited for from the acceptance on");
         assert_eq!((second(a.started), second(a.ended.unwrap())), ((1.5, 2.0, 2.5), (3.5, 4.0, 4.5)));
         assert_eq!((second(b.queued.unwrap()), second(b.started), b.ended), ((3.5, 4.0, 4.5), (4.5, 5.0, 5.5), None));
-        assert_eq!((track.elsewhere, second(certain(track.last())).1), (0, 9.0));
+        assert_eq!((track.elsewhere, second(TimeInterval::exact(track.last())).1), (0, 9.0));
     }
 
     #[test]

@@ -1,56 +1,14 @@
-//! The way of one job: how long its submission, its wait, its run and the whole took.
+//! The times of one job: its submission, its wait, its run and the whole.
 //!
 //! A job's end is known from polls as an interval, and often from the server as a moment of the server's clock. The two
 //! are cut with each other, so that no figure claims more than either witness allows.
 
 use super::distribution::Measured;
-use crate::record::{ClockOffset, Job, Phase, TimesFrom, Timestamp};
+use super::stage_times::{Lifetime, ROUNDING, ServerInstant, not_negative};
+use super::time_interval::TimeInterval;
+use crate::record::{ClockOffset, Job, Phase, Stage, Timestamp};
 
-/// A moment by the harness's clock that lies between two others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimeInterval {
-    /// The best estimate.
-    pub at: Timestamp,
-    /// Not earlier.
-    pub low: Timestamp,
-    /// Not later.
-    pub high: Timestamp,
-}
-
-impl TimeInterval {
-    /// A moment of the server's clock, as the harness's clock would have it.
-    pub fn from_server(time: Timestamp, offset: ClockOffset) -> Self {
-        let at = time.shifted(-offset.seconds);
-        Self { at, low: at.shifted(-offset.bound_seconds), high: at.shifted(offset.bound_seconds) }
-    }
-
-    /// A moment between two polls; the later one is what was seen.
-    pub fn between_polls(not_before: Timestamp, seen: Timestamp) -> Self {
-        Self { at: seen, low: not_before.min(seen), high: seen }
-    }
-
-    /// What both allow; none where they contradict each other.
-    pub fn cut(self, other: Self) -> Option<Self> {
-        let (low, high) = (self.low.max(other.low), self.high.min(other.high));
-        (low <= high).then(|| Self { at: self.at.max(low).min(high), low, high })
-    }
-
-    /// From a known moment to this one.
-    pub fn since(self, start: Timestamp) -> Measured {
-        Measured::within(self.at.since(start), self.low.since(start), self.high.since(start))
-    }
-
-    /// From another uncertain moment to this one.
-    pub fn after(self, start: Self) -> Measured {
-        Measured::within(self.at.since(start.at), self.low.since(start.high), self.high.since(start.low))
-    }
-
-    fn uncertainty(self) -> f64 {
-        self.high.since(self.low)
-    }
-}
-
-/// How long each part of a job's way took. Absent means that nobody knows.
+/// The durations of the parts of a job's life. What is absent is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct JobTimes {
     /// The POST, from sending to answer.
@@ -67,15 +25,17 @@ pub struct JobTimes {
     pub lag_seconds: Option<f64>,
     /// The server's end lies outside of what the polls saw.
     pub contradicted: bool,
+    /// The server's start or queueing lies outside of what the harness saw, or takes longer than the job.
+    pub parts_contradicted: bool,
     /// It ended before it began, by one of the clocks.
     pub backwards: bool,
 }
 
 impl JobTimes {
-    /// The way of `job`, whose target's clock is `offset` from the harness's.
+    /// Computes the times of `job`, whose target's clock is `offset` from the harness's.
     pub fn compute(job: &Job, offset: Option<ClockOffset>) -> Self {
         let status = &job.status;
-        let mut journey = Self {
+        let mut times = Self {
             submit_seconds: difference(status.submitted_at, status.accepted_at).filter(|seconds| *seconds >= 0.0),
             lag_seconds: difference(status.due_at, status.submitted_at),
             ..Self::default()
@@ -83,34 +43,35 @@ impl JobTimes {
         // Only these two ends were seen; a job that was given up has none.
         let ended = matches!(status.phase, Phase::Succeeded | Phase::Failed);
         if ended {
-            journey.find_end(job, offset);
+            times.find_end(job, offset);
         }
         let begun = status.due_at.or(status.submitted_at);
-        journey.end_to_end = match (begun, journey.end) {
+        times.end_to_end = match (begun, times.end) {
             (Some(begun), Some(end)) => Some(end.since(begun)),
             // A record made by hand, or by another tool, may state the duration alone.
             _ => status.duration_seconds.filter(|_| ended).map(|seconds| {
                 Measured::within(seconds, seconds - status.duration_error_seconds.unwrap_or_default(), seconds)
             }),
         };
-        if journey.end_to_end.is_some_and(|whole| whole.high < 0.0) {
-            journey.backwards = true;
-            journey.end_to_end = None;
+        if times.end_to_end.is_some_and(|whole| whole.high < 0.0) {
+            times.backwards = true;
+            times.end_to_end = None;
         }
-        journey.end_to_end = journey.end_to_end.map(not_negative);
-        journey.find_parts(job, offset);
-        journey
+        times.end_to_end = times.end_to_end.map(not_negative);
+        times.find_parts(job, offset, ended);
+        times.keep_parts_within_whole();
+        times
     }
 
     fn find_end(&mut self, job: &Job, offset: Option<ClockOffset>) {
         let status = &job.status;
         let earliest = status.not_ended_at.or(status.accepted_at).or(status.submitted_at);
         let by_polls = status.ended_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen));
-        let told = status.server_times.and_then(|times| times.ended_at);
-        let by_server = told.zip(offset).map(|(time, offset)| TimeInterval::from_server(time, offset));
+        let server = server_instants(job).ended;
+        let by_server = server.zip(offset).map(|(time, offset)| time.at(offset));
         self.end = match (by_polls, by_server) {
-            (Some(polls), Some(server)) => match server.cut(polls) {
-                Some(both) if both.uncertainty() < polls.uncertainty() => Some(both),
+            (Some(polls), Some(server)) => match server.intersection(polls) {
+                Some(both) if both.width() < polls.width() => Some(both),
                 Some(_) => Some(polls),
                 None => {
                     self.contradicted = true;
@@ -121,37 +82,82 @@ impl JobTimes {
         };
     }
 
-    fn find_parts(&mut self, job: &Job, offset: Option<ClockOffset>) {
+    fn find_parts(&mut self, job: &Job, offset: Option<ClockOffset>, ended: bool) {
         let status = &job.status;
-        let of_stages = |whose: TimesFrom| {
-            let stages = status.stages.iter().filter(move |stage| stage.times_from == Some(whose));
-            stages.filter(|stage| stage.started_at.is_some()).min_by_key(|stage| stage.started_at)
+        let server = server_instants(job);
+        let lifetime = Lifetime::of(job);
+        // A start that the harness cannot have seen is no start.
+        let held = |time: ServerInstant| match offset.zip(lifetime) {
+            Some((offset, Lifetime { begin, end })) => time.at(offset).within(begin, end).map(Some),
+            None => Some(offset.map(|offset| time.at(offset))),
         };
-        let server = status.server_times.unwrap_or_default();
-        let started = server.started_at.or_else(|| of_stages(TimesFrom::Server).and_then(|stage| stage.started_at));
-        if let Some(started) = started {
-            let queued = server.queued_at.map(|queued| Measured::exact(started.since(queued)));
-            let accepted = status.accepted_at.zip(offset);
-            let across = accepted.map(|(accepted, offset)| TimeInterval::from_server(started, offset).since(accepted));
-            self.queue = queued.or(across);
-            self.run = server.ended_at.map(|ended| Measured::exact(ended.since(started))).or_else(|| {
-                let offset = offset?;
-                Some(self.end?.after(TimeInterval::from_server(started, offset)))
-            });
-        } else if let Some(stage) = of_stages(TimesFrom::Polls) {
-            let earliest = stage.not_started_at.or(status.accepted_at).or(status.submitted_at);
-            let started = stage.started_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen));
-            self.queue = started.zip(status.accepted_at).map(|(started, accepted)| started.since(accepted));
-            self.run = started.zip(self.end).map(|(started, end)| end.after(started));
+        let started = server.started.and_then(|time| Some((time, held(time)?)));
+        self.parts_contradicted |= server.started.is_some() && started.is_none();
+        let queued = server.queued.filter(|time| held(*time).is_some());
+        self.parts_contradicted |= server.queued.is_some() && queued.is_none();
+        if let Some((started, at)) = started {
+            let across = at.zip(status.accepted_at).map(|(at, accepted)| at.since(accepted));
+            self.queue = queued.map(|queued| started.since(queued)).or(across);
+            let end = server.ended.filter(|_| ended && !self.contradicted);
+            let from_start = self.end.zip(at).map(|(end, at)| end.after(at));
+            self.run = end.map(|end| end.since(started)).or(from_start);
+        }
+        let seen = first_seen(job);
+        if self.queue.is_none() {
+            self.queue = seen.zip(status.accepted_at).map(|(started, accepted)| started.since(accepted));
+        }
+        if self.run.is_none() {
+            self.run = seen.zip(self.end).map(|(started, end)| end.after(started));
         }
         self.queue = self.queue.filter(|part| part.high >= 0.0).map(not_negative);
         self.run = self.run.filter(|part| part.high >= 0.0).map(not_negative);
     }
+
+    /// No part takes longer than the whole. One that surely would contradicts what the polls saw and is left out.
+    fn keep_parts_within_whole(&mut self) {
+        let Some(whole) = self.end_to_end else { return };
+        for part in [&mut self.queue, &mut self.run] {
+            let Some(found) = *part else { continue };
+            self.parts_contradicted |= found.low > whole.high + ROUNDING;
+            let kept = Measured::within(found.seconds.min(whole.seconds), found.low, found.high.min(whole.high));
+            *part = (found.low <= whole.high + ROUNDING).then_some(kept);
+        }
+        let least = self.queue.map_or(0.0, |part| part.low).max(self.run.map_or(0.0, |part| part.low));
+        if least > whole.low && least <= whole.high {
+            self.end_to_end = Some(Measured::within(whole.seconds, least, whole.high));
+        }
+    }
 }
 
-/// A duration is never negative: where its bounds reach below zero the truth lies above it.
-pub fn not_negative(measured: Measured) -> Measured {
-    Measured::within(measured.seconds.max(0.0), measured.low.max(0.0), measured.high.max(0.0))
+/// The server's times of a job; a start that it does not tell is that of the first stage.
+struct ServerInstants {
+    queued: Option<ServerInstant>,
+    started: Option<ServerInstant>,
+    ended: Option<ServerInstant>,
+}
+
+fn server_instants(job: &Job) -> ServerInstants {
+    let times = job.status.server_times.unwrap_or_default();
+    let instant = |time: Option<Timestamp>, resolution: Option<f64>| {
+        time.map(|time| ServerInstant { time, resolution: resolution.unwrap_or_default() })
+    };
+    let of_stages = job.status.stages.iter().map(Stage::server_times);
+    let first = of_stages.filter(|stage| stage.started_at.is_some()).min_by_key(|stage| stage.started_at);
+    let by_stage = first.and_then(|stage| instant(stage.started_at, stage.resolution_seconds));
+    ServerInstants {
+        queued: instant(times.queued_at, times.resolution_seconds),
+        started: instant(times.started_at, times.resolution_seconds).or(by_stage),
+        ended: instant(times.ended_at, times.resolution_seconds),
+    }
+}
+
+/// When polls saw the first stage start.
+fn first_seen(job: &Job) -> Option<TimeInterval> {
+    let status = &job.status;
+    let sightings = status.stages.iter().filter_map(Stage::sightings);
+    let first = sightings.filter(|seen| seen.started_at.is_some()).min_by_key(|seen| seen.started_at)?;
+    let earliest = first.not_started_at.or(status.accepted_at).or(status.submitted_at);
+    first.started_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen))
 }
 
 fn difference(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {

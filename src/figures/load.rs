@@ -1,10 +1,10 @@
 //! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
 
 use super::distribution::quantile;
-use super::job_times::TimeInterval;
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
 use super::tally::{JobEntry, JobTally};
+use super::time_interval::TimeInterval;
 use crate::record::{Reason, Timestamp};
 use crate::statistics::Bounds;
 

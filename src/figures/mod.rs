@@ -14,13 +14,16 @@ pub mod job_timeline;
 pub mod job_times;
 pub mod load;
 pub mod names;
+pub mod offset;
 pub mod outcome;
 mod poll_doubts;
 pub mod resumed;
 pub mod samples;
 pub mod stage_sources;
+pub mod stage_times;
 pub mod stages;
 pub mod tally;
+pub mod time_interval;
 
 use std::collections::BTreeMap;
 
@@ -167,12 +170,26 @@ impl Figures {
                 listed(&contradicted)
             ));
         }
+        let parts = named(|times| times.parts_contradicted);
+        if !parts.is_empty() {
+            doubts.push(format!(
+                "the server's times of the start or of the queueing contradict what the harness saw and are not used: {}",
+                listed(&parts)
+            ));
+        }
         if !backwards.is_empty() {
             doubts.push(format!("ended before they began, so they have no duration: {}", listed(&backwards)));
         }
         for stage in self.stages.iter().filter(|stage| !stage.backwards.is_empty()) {
             let jobs = listed(&stage.backwards);
             doubts.push(format!("times of stage {} run backwards and were left out: {jobs}", stage.name));
+        }
+        for stage in self.stages.iter().filter(|stage| !stage.contradicted.is_empty()) {
+            doubts.push(format!(
+                "the server's times of stage {} contradict what the polls saw, so the polls count: {}",
+                stage.name,
+                listed(&stage.contradicted)
+            ));
         }
         self.doubts.append(&mut doubts);
     }
@@ -208,7 +225,7 @@ impl Figures {
         }
         if let Some(whole) = self.end_to_end {
             let durations = Durations::END_TO_END;
-            whole.put_into(&mut figures, &durations);
+            put_distribution(&mut figures, &durations, whole);
             for (statistic, of) in
                 [(Statistic::Mean, whole.mean), (Statistic::P50, whole.p50), (Statistic::Max, whole.max)]
             {
@@ -220,11 +237,26 @@ impl Figures {
         for stage in &self.stages {
             for (source, of) in [(StageDuration::Wait, stage.wait), (StageDuration::Work, stage.work)] {
                 if let Some(of) = of {
-                    of.put_into(&mut figures, &Durations::of_stage(&stage.name, source));
+                    put_distribution(&mut figures, &Durations::of_stage(&stage.name, source), of);
                 }
             }
         }
         figures.into_map()
+    }
+}
+
+/// Adds the figures of `durations`.
+fn put_distribution(figures: &mut NamedFigures, durations: &Durations, of: Distribution) {
+    figures.put(&durations.count(), of.count as f64);
+    figures.put(&durations.error(Statistic::Mean), of.mean.error());
+    for (statistic, measured) in [
+        (Statistic::Mean, Some(of.mean)),
+        (Statistic::P50, Some(of.p50)),
+        (Statistic::Max, Some(of.max)),
+        (Statistic::P95, of.p95),
+        (Statistic::P99, of.p99),
+    ] {
+        figures.put(&durations.statistic(statistic), measured.map(|measured| measured.seconds));
     }
 }
 

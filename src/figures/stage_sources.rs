@@ -73,6 +73,49 @@ impl StageSources {
     pub fn wait_spread(&self) -> Option<Spread> {
         spread(&[self.waited, self.queued])
     }
+
+    /// The reasons why the sources of the stage's duration differ; none where they agree.
+    pub fn duration_difference(&self) -> Option<String> {
+        let sources = [("spans", self.spans), ("histograms", self.histograms)];
+        self.difference(self.documents, &sources, self.spread(), "the sources see different parts of the stage")
+    }
+
+    /// The same for the wait.
+    pub fn wait_difference(&self) -> Option<String> {
+        let why = "documents count from the end of the stage before, histograms from when a message was queued";
+        self.difference(self.waited, &[("histograms", self.queued)], self.wait_spread(), why)
+    }
+
+    fn difference(
+        &self,
+        documents: Option<Mean>,
+        sources: &[(&str, Option<Mean>)],
+        spread: Option<Spread>,
+        same_events: &str,
+    ) -> Option<String> {
+        let documents = documents?;
+        let known = sources.iter().filter_map(|(name, mean)| Some((*name, (*mean)?.count)));
+        let reasons = known.filter_map(|(name, count)| {
+            let most = self.at_most.max(documents.count);
+            if count == documents.count {
+                None
+            } else if count < documents.count {
+                Some(format!("{name} miss {} of {} events", documents.count - count, documents.count))
+            } else if count <= most {
+                Some(format!("{name} count {count} attempts, documents {} jobs", documents.count))
+            } else {
+                Some(format!(
+                    "{name} count {count} events, these jobs had at most {most}: other clients, or more retries than told"
+                ))
+            }
+        });
+        let reasons: Vec<String> = reasons.collect();
+        if !reasons.is_empty() {
+            return Some(reasons.join("; "));
+        }
+        let far = spread.is_some_and(|spread| spread.ratio > DOUBTFUL && spread.seconds > documents.error);
+        far.then(|| format!("same events: {same_events}"))
+    }
 }
 
 fn spread(means: &[Option<Mean>]) -> Option<Spread> {
@@ -236,6 +279,30 @@ mod tests {
         assert_eq!(one.spread(), Some(Spread { seconds: 1.0, ratio: 0.5 }));
         assert_eq!(StageSources { spans: Some(mean(3, 1.5)), ..StageSources::default() }.spread(), None);
         assert_eq!(one.wait_spread(), None);
+    }
+
+    #[test]
+    fn the_reason_of_a_difference_follows_from_the_counts() {
+        let why = |spans, histograms| {
+            let one = StageSources {
+                at_most: 14,
+                documents: Some(mean(12, 1.0)),
+                spans: Some(spans),
+                histograms: Some(histograms),
+                ..StageSources::default()
+            };
+            one.duration_difference()
+        };
+        assert_eq!(why(mean(12, 1.0), mean(12, 1.05)), None);
+        assert_eq!(
+            why(mean(12, 1.0), mean(12, 1.5)).unwrap(),
+            "same events: the sources see different parts of the stage"
+        );
+        assert_eq!(why(mean(14, 0.9), mean(12, 1.0)).unwrap(), "spans count 14 attempts, documents 12 jobs");
+        assert_eq!(why(mean(11, 1.0), mean(12, 1.0)).unwrap(), "spans miss 1 of 12 events");
+        let others = why(mean(12, 1.0), mean(30, 1.0)).unwrap();
+        assert!(others.starts_with("histograms count 30 events") && others.contains("other clients"), "{others}");
+        assert_eq!(StageSources { spans: Some(mean(3, 1.0)), ..StageSources::default() }.duration_difference(), None);
     }
 
     #[test]

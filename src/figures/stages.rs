@@ -1,120 +1,13 @@
-//! The stages of a pipeline: how long jobs waited for each and were worked on in it, and which one limits.
-//!
-//! A wait is taken on one clock: from the server's `queuedAt`, or else from the latest end of the stages that this one
-//! comes after, to its start. Only for the first stage are two hosts compared, and then with the offset and its bound.
+//! The stages of a pipeline: the waits for each and the work in it, of all jobs together, and the stage that limits.
 
 use std::collections::BTreeMap;
 
 use super::distribution::{Distribution, Measured};
-use super::job_times::{TimeInterval, not_negative};
 use super::outcome::Outcome;
-use super::tally::{JobEntry, JobTally, RunPlan};
-use crate::record::{Job, Stage, StagePhase, TimesFrom, Timestamp};
+use super::tally::{JobEntry, JobTally};
+use crate::record::{Stage, StagePhase, TimesFrom};
 
-/// Servers round their times, so a wait may come out as this much less than nothing (seconds).
-const ROUNDING: f64 = 0.001;
-
-/// How long one job waited for one stage and was worked on in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct StageTimes {
-    /// The wait.
-    pub wait: Option<Measured>,
-    /// The work.
-    pub work: Option<Measured>,
-    /// One of them came out negative by more than its error allows, and was left out.
-    pub backwards: bool,
-}
-
-impl StageTimes {
-    /// The times of `stage` of `job`, whose run is `plan`.
-    pub fn compute(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Self {
-        let mut times = Self::default();
-        let wait = match stage.times_from {
-            Some(TimesFrom::Server) => wait_by_server(job, stage, plan),
-            Some(TimesFrom::Polls) => wait_by_polls(job, stage, plan),
-            None => None,
-        };
-        times.wait = wait.and_then(|wait| times.checked(wait));
-        if stage.phase == StagePhase::Done {
-            times.work = work(job, stage).and_then(|work| times.checked(work));
-        }
-        times
-    }
-
-    fn checked(&mut self, measured: Measured) -> Option<Measured> {
-        if measured.high < -ROUNDING {
-            self.backwards = true;
-            return None;
-        }
-        Some(not_negative(measured))
-    }
-}
-
-fn wait_by_server(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<Measured> {
-    let started = stage.started_at?;
-    if let Some(queued) = stage.queued_at {
-        return Some(Measured::exact(started.since(queued)));
-    }
-    if stage.attempt.is_some_and(|attempt| attempt > 1) {
-        // The start may be that of the last attempt, and what lies before it is work as well as waiting.
-        return None;
-    }
-    let spec = plan?.stages.iter().find(|spec| spec.name == stage.name)?;
-    if spec.after.is_empty() {
-        let offset = plan?.offset?;
-        return Some(TimeInterval::from_server(started, offset).since(job.status.accepted_at?));
-    }
-    let ends = predecessors(job, &spec.after, TimesFrom::Server)?;
-    Some(Measured::exact(started.since(ends.iter().filter_map(|stage| stage.ended_at).max()?)))
-}
-
-fn wait_by_polls(job: &Job, stage: &Stage, plan: Option<&RunPlan>) -> Option<Measured> {
-    let start = start_by_polls(job, stage)?;
-    let spec = plan?.stages.iter().find(|spec| spec.name == stage.name)?;
-    if spec.after.is_empty() {
-        return Some(start.since(job.status.accepted_at?));
-    }
-    let ends: Option<Vec<TimeInterval>> = predecessors(job, &spec.after, TimesFrom::Polls)?
-        .into_iter()
-        .map(|stage| end_by_polls(stage, start_by_polls(job, stage)?))
-        .collect();
-    let ends = ends?;
-    let latest = |part: fn(&TimeInterval) -> Timestamp| ends.iter().map(part).max();
-    let end = TimeInterval { at: latest(|end| end.at)?, low: latest(|end| end.low)?, high: latest(|end| end.high)? };
-    // The stage cannot have begun before the other ended, so intervals that overlap still give a wait of at least 0.
-    Some(not_negative(start.after(end)))
-}
-
-/// The stages named in `after`, if all of them have ended and all of them were timed by `whose` clock.
-pub(super) fn predecessors<'a>(job: &'a Job, after: &[String], whose: TimesFrom) -> Option<Vec<&'a Stage>> {
-    let find = |name: &String| {
-        let stage = job.status.stages.iter().find(|stage| stage.name == *name)?;
-        (stage.times_from == Some(whose) && stage.ended_at.is_some()).then_some(stage)
-    };
-    after.iter().map(find).collect()
-}
-
-fn work(job: &Job, stage: &Stage) -> Option<Measured> {
-    match stage.times_from? {
-        TimesFrom::Server => Some(Measured::exact(stage.ended_at?.since(stage.started_at?))),
-        TimesFrom::Polls => {
-            let start = start_by_polls(job, stage)?;
-            Some(not_negative(end_by_polls(stage, start)?.after(start)))
-        }
-    }
-}
-
-pub(super) fn start_by_polls(job: &Job, stage: &Stage) -> Option<TimeInterval> {
-    let seen = stage.started_at?;
-    let earliest = stage.not_started_at.or(job.status.accepted_at).or(job.status.submitted_at)?;
-    Some(TimeInterval::between_polls(earliest, seen))
-}
-
-pub(super) fn end_by_polls(stage: &Stage, start: TimeInterval) -> Option<TimeInterval> {
-    Some(TimeInterval::between_polls(stage.not_ended_at.unwrap_or(start.low), stage.ended_at?))
-}
-
-/// What all jobs together tell of one stage.
+/// The figures of one stage, from all jobs together.
 #[derive(Clone, Debug, Default)]
 pub struct StageFigures {
     /// Its name.
@@ -127,8 +20,10 @@ pub struct StageFigures {
     pub by_server: usize,
     /// How many jobs' times were seen by polls.
     pub by_polls: usize,
-    /// Jobs whose times contradict themselves.
+    /// Jobs whose times run backwards.
     pub backwards: Vec<String>,
+    /// Jobs whose server times contradict the polls.
+    pub contradicted: Vec<String>,
     /// How often jobs can have been in it at most, by what is known of them.
     pub entered_at_most: u64,
 }
@@ -171,7 +66,7 @@ pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
             held.wait.extend(times.wait);
             held.work.extend(times.work);
             if times.wait.or(times.work).is_some() {
-                match stage.times_from {
+                match stage.times_from.filter(|_| !times.contradicted).or(Some(TimesFrom::Polls)) {
                     Some(TimesFrom::Server) => held.figures.by_server += 1,
                     Some(TimesFrom::Polls) => held.figures.by_polls += 1,
                     None => {}
@@ -179,6 +74,9 @@ pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
             }
             if times.backwards {
                 held.figures.backwards.push(entry.name.clone());
+            }
+            if times.contradicted {
+                held.figures.contradicted.push(entry.name.clone());
             }
         }
     }
@@ -261,75 +159,6 @@ impl Limiting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{ClockOffset, StageSpec};
-
-    fn plan(offset: Option<ClockOffset>) -> RunPlan {
-        let spec = |name: &str, after: &[&str]| StageSpec {
-            name: name.into(),
-            after: after.iter().map(ToString::to_string).collect(),
-            required: true,
-        };
-        RunPlan {
-            stages: vec![spec("a", &[]), spec("b", &["a"]), spec("c", &["a", "b"])],
-            offset,
-            ..RunPlan::default()
-        }
-    }
-
-    fn times(stages: &str, offset: Option<ClockOffset>) -> Vec<StageTimes> {
-        let job: Job = serde_json::from_str(&format!(
-            r#"{{"metadata":{{"name":"j"}},"status":{{"phase":"Succeeded","acceptedAt":"2026-01-01T00:00:00Z","stages":[{stages}]}}}}"#
-        ))
-        .unwrap();
-        let plan = plan(offset);
-        job.status.stages.iter().map(|stage| StageTimes::compute(&job, stage, Some(&plan))).collect()
-    }
-
-    fn server(name: &str, start: &str, end: &str) -> String {
-        format!(
-            r#"{{"name":"{name}","phase":"Done","timesFrom":"server","startedAt":"2026-01-01T00:00:{start}Z","endedAt":"2026-01-01T00:00:{end}Z"}}"#
-        )
-    }
-
-    fn exact(measured: Option<Measured>) -> f64 {
-        let measured = measured.unwrap();
-        assert!(measured.error() < 1e-9, "{measured:?}");
-        measured.seconds
-    }
-
-    #[test]
-    fn a_stage_waits_from_the_latest_end_before_it() {
-        let stages = [server("a", "10", "12"), server("b", "13", "20"), server("c", "21.5", "22")].join(",");
-        let found = times(&stages, None);
-        assert!(found[0].wait.is_none(), "two hosts are not compared without an offset");
-        assert!((exact(found[1].wait) - 1.0).abs() < 1e-9);
-        assert!((exact(found[2].wait) - 1.5).abs() < 1e-9);
-        assert!((exact(found[1].work) - 7.0).abs() < 1e-9);
-        let retried = stages.replace(r#""name":"b","#, r#""name":"b","attempt":2,"#);
-        assert!(times(&retried, None)[1].wait.is_none(), "what came before the last attempt was not all waiting");
-        let offset = ClockOffset { seconds: 8.0, bound_seconds: 0.25 };
-        assert_eq!(times(&stages, Some(offset))[0].wait, Some(Measured { seconds: 2.0, low: 1.75, high: 2.25 }));
-    }
-
-    #[test]
-    fn negative_waits_are_nothing_within_the_bound_and_doubtful_beyond() {
-        let first = server("a", "10", "12");
-        let within = ClockOffset { seconds: 10.2, bound_seconds: 0.25 };
-        let wait = times(&first, Some(within))[0].wait.unwrap();
-        assert!(wait.seconds == 0.0 && wait.low == 0.0 && (wait.high - 0.05).abs() < 1e-6, "{wait:?}");
-        let beyond = times(&first, Some(ClockOffset { seconds: 11.0, bound_seconds: 0.25 }))[0];
-        assert!(beyond.wait.is_none() && beyond.backwards && beyond.work.is_some());
-    }
-
-    #[test]
-    fn polls_give_intervals() {
-        let stages = r#"{"name":"a","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:01Z","startedAt":"2026-01-01T00:00:02Z","notEndedAt":"2026-01-01T00:00:05Z","endedAt":"2026-01-01T00:00:06Z"},
-            {"name":"b","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:06Z","startedAt":"2026-01-01T00:00:08Z","notEndedAt":"2026-01-01T00:00:08Z","endedAt":"2026-01-01T00:00:09Z"}"#;
-        let found = times(stages, None);
-        assert_eq!(found[0].wait, Some(Measured { seconds: 2.0, low: 1.0, high: 2.0 }));
-        assert_eq!(found[0].work, Some(Measured { seconds: 4.0, low: 3.0, high: 5.0 }));
-        assert_eq!(found[1].wait, Some(Measured { seconds: 2.0, low: 0.0, high: 3.0 }));
-    }
 
     #[test]
     fn the_longest_wait_limits_and_work_where_waits_are_unknown() {

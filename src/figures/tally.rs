@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use super::job_times::JobTimes;
 use super::listed;
+use super::offset;
 use super::outcome::Outcome;
-use super::stages::StageTimes;
+use super::stage_times::StageTimes;
 use crate::record::{
     Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, job_name, warmup_prefix,
 };
@@ -40,6 +41,22 @@ pub struct JobEntry {
 }
 
 impl JobEntry {
+    /// The entry of the job `name` of `run`, which belongs to `plan`, of which `job` is the last record.
+    pub(super) fn new((run, name): (String, String), job: Option<Job>, plan: Option<(usize, &RunPlan)>) -> Self {
+        let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::from_phase(job.status.phase));
+        let (reason, message) =
+            job.as_ref().map_or((None, None), |job| (job.status.reason.clone(), job.status.message.clone()));
+        let (index, plan) = plan.unzip();
+        let offset = plan.and_then(|plan| plan.offset);
+        let specs = plan.map(|plan| plan.stages.as_slice()).unwrap_or_default();
+        let times = job.as_ref().map(|job| JobTimes::compute(job, offset)).unwrap_or_default();
+        let stages = job
+            .iter()
+            .flat_map(|job| job.status.stages.iter().map(move |stage| StageTimes::compute(job, stage, specs, offset)));
+        let stage_times = stages.collect();
+        Self { run, name, outcome, job, reason, message, plan: index, times, stage_times }
+    }
+
     /// The stages that the job's record tells of, with their times.
     pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageTimes)> {
         self.job.iter().flat_map(|job| &job.status.stages).zip(&self.stage_times)
@@ -140,11 +157,20 @@ impl JobTally {
         for run in fold.runs() {
             plans.entry((run.metadata.run.clone(), run.spec.prefix.clone())).or_default().push(run);
         }
+        let mut runs_of_one_host: BTreeMap<String, usize> = BTreeMap::new();
+        for ((run, _), runs) in &plans {
+            *runs_of_one_host.entry(run.clone()).or_default() += runs.len();
+        }
         for ((run, prefix), runs) in plans {
             let jobs = runs.iter().filter_map(|run| run.spec.jobs).max();
             let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
-            let plan =
-                RunPlan { offset: common_offset(&runs), stages: stages.unwrap_or_default(), run, prefix, jobs, runs };
+            let mut offset = common_offset(&runs);
+            // A job does not say which shard's host saw it, and each host has a clock of its own.
+            if runs_of_one_host.get(&run) == Some(&1) {
+                let seen: Vec<Job> = fold.jobs().filter(|job| job.metadata.run == run).collect();
+                offset = offset::narrow(offset, seen.iter());
+            }
+            let plan = RunPlan { offset, stages: stages.unwrap_or_default(), run, prefix, jobs, runs };
             self.check(&plan);
             self.plans.push(plan);
         }
@@ -188,10 +214,10 @@ impl JobTally {
             for number in 1..=asked {
                 let key = (plan.run.clone(), job_name(&warmup_prefix(prefix), number, asked));
                 let job = heard.remove(&key);
-                self.warmups.push(entry(key, job, Some((index, plan))));
+                self.warmups.push(JobEntry::new(key, job, Some((index, plan))));
             }
         }
-        self.warmups.extend(heard.into_iter().map(|(key, job)| entry(key, Some(job), None)));
+        self.warmups.extend(heard.into_iter().map(|(key, job)| JobEntry::new(key, Some(job), None)));
         self.warmups.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
     }
 
@@ -204,7 +230,7 @@ impl JobTally {
                 let key = (plan.run.clone(), job_name(prefix, number, jobs));
                 let job = heard.remove(&key);
                 if job.is_some() || !subset {
-                    self.entries.push(entry(key, job, Some((index, plan))));
+                    self.entries.push(JobEntry::new(key, job, Some((index, plan))));
                 }
             }
         }
@@ -234,7 +260,7 @@ impl JobTally {
             // Its run's clock and stages hold for it, if there is only one plan it can be of.
             let mut plans = self.plans.iter().enumerate().filter(|(_, plan)| plan.run == key.0);
             let plan = plans.next().filter(|_| plans.next().is_none());
-            self.entries.push(entry(key, Some(job), plan));
+            self.entries.push(JobEntry::new(key, Some(job), plan));
         }
     }
 
@@ -269,18 +295,6 @@ impl JobTally {
             }
         }
     }
-}
-
-fn entry((run, name): (String, String), job: Option<Job>, plan: Option<(usize, &RunPlan)>) -> JobEntry {
-    let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::from_phase(job.status.phase));
-    let (reason, message) =
-        job.as_ref().map_or((None, None), |job| (job.status.reason.clone(), job.status.message.clone()));
-    let (index, plan) = plan.unzip();
-    let times = job.as_ref().map(|job| JobTimes::compute(job, plan.and_then(|plan| plan.offset))).unwrap_or_default();
-    let stages =
-        job.iter().flat_map(|job| job.status.stages.iter().map(move |stage| StageTimes::compute(job, stage, plan)));
-    let stage_times = stages.collect();
-    JobEntry { run, name, outcome, job, reason, message, plan: index, times, stage_times }
 }
 
 /// Each shard's host has a clock of its own, and a job does not say whose it was.

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use ureq::http::response::Parts;
 
-use crate::clock::{self, Clock};
-use crate::record::Timestamp;
+use crate::clock::{self, Clock, ServerDate};
 
 /// The headers that the tools read.
 pub(super) struct Head {
@@ -13,7 +12,7 @@ pub(super) struct Head {
     pub(super) age: Option<Duration>,
     pub(super) cookies: Vec<String>,
     pub(super) unknown_coding: Option<String>,
-    pub(super) date: Option<Timestamp>,
+    pub(super) date: Option<ServerDate>,
     pub(super) retry_after: Option<Duration>,
     pub(super) location: Option<String>,
 }
@@ -21,10 +20,11 @@ pub(super) struct Head {
 impl Head {
     pub(super) fn from_parts(parts: &Parts, clock: &Clock) -> Self {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let date = text("date").and_then(clock::http_date);
+        let age_seconds = text("age").and_then(|age| age.trim().parse().ok());
+        let date = text("date").and_then(clock::http_date).map(|date| ServerDate { date, age_seconds });
         Self {
             // RFC 9111, section 5.1: a cache says for how many seconds it has held the answer.
-            age: text("age").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs),
+            age: age_seconds.map(|age: u32| Duration::from_secs(age.into())),
             cookies: parts
                 .headers
                 .get_all("set-cookie")
@@ -36,7 +36,8 @@ impl Head {
                 .map(str::to_owned),
             content_type: text("content-type").map(str::to_owned),
             date,
-            retry_after: text("retry-after").and_then(|value| clock::retry_after(value, date, clock.now())),
+            retry_after: text("retry-after")
+                .and_then(|value| clock::retry_after(value, date.map(|date| date.date), clock.now())),
             location: text("location").map(str::to_owned),
         }
     }

@@ -22,9 +22,8 @@ use ureq::unversioned::transport::{Connector as _, DefaultConnector, TcpConnecto
 use addresses::WorkingAddresses;
 use tls::PinnedTls;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, ServerDate};
 use crate::escape;
-use crate::record::Timestamp;
 use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
@@ -74,7 +73,7 @@ pub struct Answer {
     /// The `Content-Encoding`, if the body could not be decoded and is as it was sent.
     pub unknown_coding: Option<String>,
     /// The server's `Date`.
-    pub date: Option<Timestamp>,
+    pub date: Option<ServerDate>,
     /// The wait that `Retry-After` asks for.
     pub retry_after: Option<Duration>,
     /// The target of a redirect.

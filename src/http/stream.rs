@@ -8,8 +8,7 @@ use ureq::http::Method;
 
 use super::head::Head;
 use super::{Client, HttpError};
-use crate::clock::Clock;
-use crate::record::Timestamp;
+use crate::clock::{Clock, ServerDate};
 
 /// The content type of a body that [`form`] makes.
 pub const FORM: &str = "application/x-www-form-urlencoded";
@@ -23,7 +22,7 @@ pub struct StreamedAnswer {
     /// The server's `Content-Type`.
     pub content_type: Option<String>,
     /// The server's `Date`.
-    pub date: Option<Timestamp>,
+    pub date: Option<ServerDate>,
     /// The wait that `Retry-After` asks for.
     pub retry_after: Option<Duration>,
     /// The target of a redirect.

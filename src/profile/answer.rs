@@ -49,7 +49,7 @@ pub enum StatusReading {
 }
 
 /// A job as one poll's answer describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     /// Its status.
     pub status: StatusReading,
@@ -64,7 +64,7 @@ pub struct Observation {
 }
 
 /// A stage as one poll's answer describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StageReading {
     /// The stage's name.
     pub name: String,
@@ -88,11 +88,15 @@ impl Profile {
         };
         let status = first_word(&json, &poll.status)
             .map_or(StatusReading::NoStatus, |word| StatusReading::Status(poll.words.meaning(&word), word));
+        let phase = match &status {
+            StatusReading::Status(word, _) => (*word).into(),
+            StatusReading::NoStatus | StatusReading::Unreadable(_) => StagePhase::Unnamed,
+        };
         Observation {
             status,
             message: first_scalar(&json, &poll.message),
-            times: times(&json, &poll.times),
-            stages: poll.stages.as_ref().map(|at| stages(&json, at)).unwrap_or_default(),
+            times: happened(times(&json, &poll.times), phase),
+            stages: poll.stages.as_ref().map(|at| stages(&json, at, phase)).unwrap_or_default(),
             is_lenient: json != body,
         }
     }
@@ -189,40 +193,108 @@ fn first_word(body: &str, pointers: &[String]) -> Option<String> {
 
 fn times(body: &str, at: &TimePointers) -> ServerTimes {
     let time = |pointers: &[String]| first_scalar(body, pointers).and_then(|text| server_time(&text));
-    ServerTimes { queued_at: time(&at.queued), started_at: time(&at.started), ended_at: time(&at.ended) }
-}
-
-/// Parses a server's time: RFC 3339, with or without its zone (then UTC), or Unix time in seconds or milliseconds.
-fn server_time(text: &str) -> Option<Timestamp> {
-    /// 5138-11-16 in seconds, 1973-03-03 in milliseconds: larger numbers are milliseconds.
-    const MILLISECONDS_FROM: f64 = 1e11;
-    if let Ok(number) = text.parse::<f64>() {
-        return Timestamp::from_seconds(if number >= MILLISECONDS_FROM { number / 1e3 } else { number });
+    let [queued, started, ended] = [time(&at.queued), time(&at.started), time(&at.ended)];
+    let coarsest = [queued, started, ended].into_iter().flatten().map(|time| time.resolution_seconds).reduce(f64::max);
+    ServerTimes {
+        queued_at: queued.map(|time| time.at),
+        started_at: started.map(|time| time.at),
+        ended_at: ended.map(|time| time.at),
+        resolution_seconds: coarsest.filter(|seconds| *seconds > 1e-6),
     }
-    let spelt = text.replacen(' ', "T", 1);
-    spelt.parse().or_else(|_| format!("{spelt}Z").parse()).ok()
 }
 
-fn stages(body: &str, at: &StagePointers) -> Vec<StageReading> {
+/// Leaves out times of what has not happened: a start counts only once started, an end only in a final state. Some targets
+/// tell estimates there.
+fn happened(times: ServerTimes, phase: StagePhase) -> ServerTimes {
+    let (started, ended) = match phase {
+        StagePhase::Waiting | StagePhase::Unnamed => (false, false),
+        StagePhase::Running => (true, false),
+        StagePhase::Done | StagePhase::Failed => (true, true),
+    };
+    ServerTimes {
+        started_at: times.started_at.filter(|_| started),
+        ended_at: times.ended_at.filter(|_| ended),
+        ..times
+    }
+}
+
+/// A time as a server spells it: the truth lies from `at` to `resolution_seconds` later.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct SpelledTime {
+    at: Timestamp,
+    resolution_seconds: f64,
+}
+
+/// A time as servers spell it: RFC 3339, with or without its zone (then UTC), or Unix time in seconds, milliseconds,
+/// microseconds or nanoseconds. None for one that stands for "not yet" or "never".
+fn server_time(text: &str) -> Option<SpelledTime> {
+    let text = text.trim();
+    let (at, resolution_seconds) = match text.parse::<f64>() {
+        Ok(number) => {
+            // 5138-11-16 in seconds, 1973-03-03 in milliseconds: no number of one unit can be meant as another.
+            let unit = match number {
+                ..1e11 => 1.0,
+                ..1e14 => 1e-3,
+                ..1e17 => 1e-6,
+                _ => 1e-9,
+            };
+            (Timestamp::from_seconds(number * unit)?, number_resolution(text) * unit)
+        }
+        Err(_) => {
+            let spelled = text.replacen(' ', "T", 1);
+            let at = spelled.parse().or_else(|_| format!("{spelled}Z").parse()).ok()?;
+            let fraction = spelled.split_once('.').map_or("", |(_, fraction)| fraction);
+            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            (at, 10_f64.powi(-i32::try_from(digits).unwrap_or(9)))
+        }
+    };
+    (!is_sentinel(at)).then_some(SpelledTime { at, resolution_seconds })
+}
+
+/// The value of the last digit of a decimal number.
+fn number_resolution(text: &str) -> f64 {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let digits = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let exponent = exponent.parse::<i32>().unwrap_or_default();
+    10_f64.powi(exponent.saturating_sub(i32::try_from(digits).unwrap_or(i32::MAX)))
+}
+
+/// Tells a time that no job of today can have: the zeros of the calendars in use (1, 1601, 1900, 1904, 1970, 1980, 2001),
+/// whatever the zone, and the far ends that mean "never".
+fn is_sentinel(at: Timestamp) -> bool {
+    const EARLIEST: f64 = 978_480_000.0; // 2001-01-03
+    const LATEST: f64 = 7_258_118_400.0; // 2200-01-01
+    const END_OF_32_BITS: f64 = 2_147_483_647.0;
+    let seconds = at.seconds();
+    !(EARLIEST..LATEST).contains(&seconds) || (seconds - END_OF_32_BITS).abs() < 1.0
+}
+
+fn stages(body: &str, at: &StagePointers, job: StagePhase) -> Vec<StageReading> {
     let Some(found) = at.at.iter().find_map(|place| pointer(body, place)) else { return Vec::new() };
-    let named = |raw: &RawValue| Some(stage(first_scalar(raw.get(), &at.name)?, raw, at));
+    let named = |raw: &RawValue| Some(stage(first_scalar(raw.get(), &at.name)?, raw, at, job));
     if at.one {
         return named(found).into_iter().collect();
     }
     if let Some(by_name) = members(found) {
-        return by_name.into_iter().map(|(name, raw)| stage(name, raw, at)).collect();
+        return by_name.into_iter().map(|(name, raw)| stage(name, raw, at, job)).collect();
     }
     let items = elements(found).unwrap_or_default();
     items.into_iter().filter_map(named).collect()
 }
 
-fn stage(name: String, raw: &RawValue, at: &StagePointers) -> StageReading {
+fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> StageReading {
     let text = raw.get();
     // A stage is its state word, or an object that holds it.
     let state = raw::word(raw).or_else(|| first_word(text, &at.state));
     let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word).into());
     let attempt = first_scalar(text, &at.attempt).and_then(|number| number.parse().ok());
-    StageReading { name, state, phase, attempt, times: times(text, &at.times) }
+    let times = match phase {
+        // A stage without a state of its own has come as far as its job may have.
+        StagePhase::Unnamed if job == StagePhase::Running => times(text, &at.times),
+        StagePhase::Unnamed => happened(times(text, &at.times), job),
+        _ => happened(times(text, &at.times), phase),
+    };
+    StageReading { name, state, phase, attempt, times }
 }
 
 #[cfg(test)]
@@ -295,15 +367,22 @@ mod tests {
     #[test]
     fn times_of_servers_are_read_in_their_spellings() {
         let expected = Some("2026-05-20T22:30:00.250000Z".to_owned());
-        for text in [
-            "2026-05-20T22:30:00.25Z",
-            "2026-05-21 00:30:00.25+02:00",
-            "2026-05-20T22:30:00.250000",
-            "1779316200.25",
-            "1779316200250",
+        for (text, resolution) in [
+            ("2026-05-20T22:30:00.25Z", 0.01),
+            ("2026-05-21 00:30:00.25+02:00", 0.01),
+            ("2026-05-20T22:30:00.250000", 1e-6),
+            ("1779316200.25", 0.01),
+            ("1779316200250", 1e-3),
+            ("1779316200250000", 1e-6),
+            ("1779316200250000000", 1e-9),
+            ("1.77931620025e9", 0.01),
         ] {
-            assert_eq!(server_time(text).map(|time| time.to_string()), expected, "{text}");
+            let time = server_time(text).unwrap();
+            assert_eq!(Some(time.at.to_string()), expected, "{text}");
+            assert!((time.resolution_seconds / resolution - 1.0).abs() < 1e-9, "{text}: {time:?}");
         }
+        let whole = server_time("2026-05-20T22:30:00Z").unwrap();
+        assert!((whole.resolution_seconds - 1.0).abs() < 1e-9);
         assert_eq!(server_time("soon"), None);
     }
 
@@ -338,6 +417,34 @@ mod tests {
     }
 
     #[test]
+    fn times_that_mean_not_yet_or_never_are_none() {
+        for text in [
+            "0",
+            "-1",
+            "0.0",
+            "",
+            "1970-01-01T00:00:00Z",
+            "1970-01-01T01:00:00+01:00",
+            "0001-01-01T00:00:00Z",
+            "0000-00-00 00:00:00",
+            "1601-01-01T00:00:00Z",
+            "1980-01-01T00:00:00",
+            "2001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-05:00",
+            "9999-12-31T23:59:59.999999Z",
+            "2038-01-19T03:14:07Z",
+            "2262-04-11T23:47:16.854775807Z",
+            "-62135596800",
+            "253402300799",
+            "1e300",
+            "NaN",
+            "inf",
+        ] {
+            assert_eq!(server_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn an_answer_about_another_job_is_recognised() {
         let mut profile = Profile::load(None).unwrap();
         let other = |profile: &Profile, body: &str| profile.other_job(body, "379bb927-1671");
@@ -365,6 +472,23 @@ mod tests {
         assert_eq!(
             profile.observe(r#"{"status":true}"#).status,
             StatusReading::Status(StatusMeaning::Done, "true".into())
+        );
+    }
+
+    #[test]
+    fn an_end_counts_in_a_final_state_and_a_start_once_started() {
+        let body = |status: &str, stage: &str| {
+            format!(
+                r#"{{"status":"{status}","stage_states":{{"l1":{{"state":"{stage}","started_at":"2026-05-20T22:30:00Z","finished_at":"2026-05-20T22:40:00Z"}}}}}}"#
+            )
+        };
+        let known = |stage: &str| {
+            let times = observe(&body("running", stage)).stages[0].times;
+            (times.started_at.is_some(), times.ended_at.is_some())
+        };
+        assert_eq!(
+            [known("queued"), known("running"), known("done"), known("failed")],
+            [(false, false), (true, false), (true, true), (true, true)]
         );
     }
 }

@@ -143,7 +143,7 @@ pub struct Polls {
 }
 
 /// Times by the server's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerTimes {
     /// When it was put into its queue.
@@ -155,13 +155,34 @@ pub struct ServerTimes {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// Resolution of the coarsest of them, where that is coarser than a microsecond: the truth lies up to this much later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution_seconds: Option<f64>,
 }
 
 impl ServerTimes {
-    /// Whether the server gave none of them.
+    /// Tells that the server gave none of them.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        [self.queued_at, self.started_at, self.ended_at].iter().all(Option::is_none)
     }
+}
+
+/// Polls between which a stage started and ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StageSightings {
+    /// The last poll that saw it not yet started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_started_at: Option<Timestamp>,
+    /// The first poll that saw it started or ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// The last poll that saw it not yet ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_ended_at: Option<Timestamp>,
+    /// The first poll that saw it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// One stage of one job.
@@ -196,6 +217,38 @@ pub struct Stage {
     /// By the server: the end. By polls: the first poll that saw it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// By the server: the resolution of the coarsest of these times, where that is coarser than a microsecond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution_seconds: Option<f64>,
+    /// By the server: the polls between which the stage was seen to start and to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<StageSightings>,
+}
+
+impl Stage {
+    /// The polls between which it was seen to start and to end; none where no poll saw it started.
+    pub fn sightings(&self) -> Option<StageSightings> {
+        match self.times_from {
+            Some(TimesFrom::Polls) => Some(StageSightings {
+                not_started_at: self.not_started_at,
+                started_at: self.started_at,
+                not_ended_at: self.not_ended_at,
+                ended_at: self.ended_at,
+            }),
+            _ => self.seen,
+        }
+    }
+
+    /// The server's times of it.
+    pub fn server_times(&self) -> ServerTimes {
+        let by_server = |time: Option<Timestamp>| time.filter(|_| self.times_from == Some(TimesFrom::Server));
+        ServerTimes {
+            queued_at: self.queued_at,
+            started_at: by_server(self.started_at),
+            ended_at: by_server(self.ended_at),
+            resolution_seconds: self.resolution_seconds,
+        }
+    }
 }
 
 /// Whose clock and whose knowledge a stage's times are.

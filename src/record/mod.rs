@@ -35,7 +35,9 @@ pub use comparison::{
     TenPercent, Test, Unit,
 };
 pub use fold::{Fold, job_name, warmup_prefix};
-pub use job::{Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, TimesFrom, WARMUP};
+pub use job::{
+    Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, StageSightings, TimesFrom, WARMUP,
+};
 use raw::RawObject;
 pub use reason::{Flag, Reason};
 pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Metadata, Reason, Timestamp};
 use crate::escape;
+use crate::statistics::Bounds;
 
 /// One run, or one shard's share of it. Made by `stage-fixtures`; each tool that it passes adds what it was told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -239,6 +240,19 @@ pub struct ClockOffset {
     pub seconds: f64,
     /// How far the truth may lie from it, either way.
     pub bound_seconds: f64,
+}
+
+impl ClockOffset {
+    /// The offset in the middle of `bounds`.
+    pub fn from_bounds(bounds: Bounds) -> Self {
+        let Bounds { low, high } = bounds;
+        Self { seconds: f64::midpoint(low, high), bound_seconds: (high - low) / 2.0 }
+    }
+
+    /// The bounds of the offset.
+    pub fn bounds(self) -> Bounds {
+        Bounds { low: self.seconds - self.bound_seconds, high: self.seconds + self.bound_seconds }
+    }
 }
 
 /// What was seen of the target before the run's first job was let through.

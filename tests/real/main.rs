@@ -6,6 +6,7 @@
 mod support;
 
 mod broker;
+mod fastapi;
 mod flower;
 mod http;
 mod idle;

@@ -81,18 +81,18 @@ fn three_witnesses_stand_side_by_side() {
     assert_eq!(
         table(&page, "How long stages took, by three witnesses"),
         "\
-| Stage | Jobs | Mean by job documents | Spans | Mean by spans | Counted | Mean by histograms | Largest difference |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| whisper | 3 | 1.00 s | 3 | 1.02 s | 3 | 1.03 s | 33 ms (3.2 %) |
-| l0 | 3 | 3.73 s | 3 | 3.74 s | 3 | 3.73 s | 7 ms (0.2 %) |"
+| Stage | Jobs | Mean by job documents | Spans | Mean by spans | Counted | Mean by histograms | Largest difference | Why |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |
+| whisper | 3 | 1.00 s | 3 | 1.02 s | 3 | 1.03 s | 33 ms (3.2 %) | – |
+| l0 | 3 | 3.73 s | 3 | 3.74 s | 3 | 3.73 s | 7 ms (0.2 %) | – |"
     );
     assert_eq!(
         table(&page, "How long jobs waited, by two witnesses"),
         "\
-| Stage | Jobs | Mean wait by job documents | Counted | Mean queue wait by histograms | Difference |
-| --- | ---: | ---: | ---: | ---: | ---: |
-| whisper | 3 | 1.00 s | 3 | 1.03 s | 33 ms (3.2 %) |
-| l0 | 3 | 500 ms | 3 | 3.73 s | 3.23 s (86.6 %) |"
+| Stage | Jobs | Mean wait by job documents | Counted | Mean queue wait by histograms | Difference | Why |
+| --- | ---: | ---: | ---: | ---: | ---: | --- |
+| whisper | 3 | 1.00 s | 3 | 1.03 s | 33 ms (3.2 %) | – |
+| l0 | 3 | 500 ms | 3 | 3.73 s | 3.23 s (86.6 %) | same events: documents count from the end of the stage before, histograms from when a message was queued |"
     );
     assert!(
         page.contains(" 4 of them had no sample before the window and count from zero, as counters begin.\n"),
@@ -249,7 +249,7 @@ fn the_gpu_and_the_queues_are_told_of() {
         "\
 | Tenant | Tenancies | Time in all | Mean |
 | --- | ---: | ---: | ---: |
-| llm | 3 | 2.00 s to 6.00 s | 667 ms to 2.00 s |
+| llm | 3 | 2.00 s to 6.00 s (by buckets) | 667 ms to 2.00 s (by buckets) |
 | whisper | 2 | 9.00 s | 4.50 s |"
     );
     assert!(page.contains("Transitions: 3 in all: llm→whisper 2, none→whisper 1.\n"), "{page}");

@@ -1,22 +1,19 @@
 //! A job's stages as the polls saw them: each start and end as an interval between two polls.
 
 use crate::profile::StageReading;
-use crate::record::{Stage, StagePhase, TimesFrom, Timestamp};
+use crate::record::{Stage, StagePhase, StageSightings, TimesFrom, Timestamp};
 
 /// One stage as the polls saw it.
 #[derive(Clone, Debug)]
 struct ObservedStage {
     name: Box<str>,
     running: bool,
-    not_started_at: Option<Timestamp>,
-    started_at: Option<Timestamp>,
-    not_ended_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
+    sightings: StageSightings,
 }
 
 impl ObservedStage {
     fn new(name: Box<str>) -> Self {
-        Self { name, running: false, not_started_at: None, started_at: None, not_ended_at: None, ended_at: None }
+        Self { name, running: false, sightings: StageSightings::default() }
     }
 }
 
@@ -27,16 +24,11 @@ pub(super) struct ObservedStages(Vec<ObservedStage>);
 impl ObservedStages {
     /// The stages as an earlier session saw them, for a resumed job.
     pub(super) fn resumed(stages: &[Stage]) -> Self {
-        let seen = stages.iter().filter(|stage| stage.times_from == Some(TimesFrom::Polls));
-        let observed = |stage: &Stage| ObservedStage {
-            name: stage.name.as_str().into(),
-            running: stage.phase == StagePhase::Running,
-            not_started_at: stage.not_started_at,
-            started_at: stage.started_at,
-            not_ended_at: stage.not_ended_at,
-            ended_at: stage.ended_at,
+        let observed = |stage: &Stage| {
+            let (name, running) = (stage.name.as_str().into(), stage.phase == StagePhase::Running);
+            stage.sightings().map(|sightings| ObservedStage { name, running, sightings })
         };
-        Self(seen.map(observed).collect())
+        Self(stages.iter().filter_map(observed).collect())
     }
 
     /// Records an answer that came at `received`. `before` is the time of the previous poll that saw the job's state:
@@ -51,13 +43,16 @@ impl ObservedStages {
             let observed = &mut self.0[index];
             observed.running = stage.phase == StagePhase::Running;
             let ended = matches!(stage.phase, StagePhase::Done | StagePhase::Failed);
-            if (observed.running || ended) && observed.started_at.is_none() {
-                observed.not_started_at = before;
-                observed.started_at = Some(received);
+            let held = &mut observed.sightings;
+            if stage.phase == StagePhase::Waiting || (observed.running && held.ended_at.is_some()) {
+                // Another attempt: the server's times are those of the last one, and so are these.
+                *held = StageSightings::default();
             }
-            if ended && observed.ended_at.is_none() {
-                observed.not_ended_at = before;
-                observed.ended_at = Some(received);
+            if (observed.running || ended) && held.started_at.is_none() {
+                (held.not_started_at, held.started_at) = (before, Some(received));
+            }
+            if ended && held.ended_at.is_none() {
+                (held.not_ended_at, held.ended_at) = (before, Some(received));
             }
         }
     }
@@ -67,38 +62,41 @@ impl ObservedStages {
         self.0.iter().filter(|stage| stage.running).map(|stage| &*stage.name)
     }
 
-    /// The stages for the record, with the server's times if it gave a start or an end, else with those of the polls.
+    /// The stages for the record, with the server's times if it gave a start or an end, and with those of the polls.
     pub(super) fn to_stages(&self, seen: &[StageReading]) -> Vec<Stage> {
         seen.iter().map(|stage| self.to_stage(stage)).collect()
     }
 
     fn to_stage(&self, seen: &StageReading) -> Stage {
+        let observed = self.0.iter().find(|observed| *observed.name == *seen.name);
+        let sightings = observed.map(|observed| observed.sightings).filter(|held| held.started_at.is_some());
+        let times = seen.times;
         let stage = Stage {
             name: seen.name.clone(),
             state: seen.state.clone(),
             phase: seen.phase,
             attempt: seen.attempt,
-            queued_at: seen.times.queued_at,
+            queued_at: times.queued_at,
+            resolution_seconds: times.resolution_seconds,
             ..Stage::default()
         };
-        if seen.times.started_at.is_some() || seen.times.ended_at.is_some() {
+        if times.started_at.is_some() || times.ended_at.is_some() {
             return Stage {
                 times_from: Some(TimesFrom::Server),
-                started_at: seen.times.started_at,
-                ended_at: seen.times.ended_at,
+                started_at: times.started_at,
+                ended_at: times.ended_at,
+                seen: sightings,
                 ..stage
             };
         }
-        match self.0.iter().find(|observed| *observed.name == *seen.name && observed.started_at.is_some()) {
-            None => stage,
-            Some(observed) => Stage {
-                times_from: Some(TimesFrom::Polls),
-                not_started_at: observed.not_started_at,
-                started_at: observed.started_at,
-                not_ended_at: observed.not_ended_at,
-                ended_at: observed.ended_at,
-                ..stage
-            },
+        let Some(held) = sightings else { return stage };
+        Stage {
+            times_from: Some(TimesFrom::Polls),
+            not_started_at: held.not_started_at,
+            started_at: held.started_at,
+            not_ended_at: held.not_ended_at,
+            ended_at: held.ended_at,
+            ..stage
         }
     }
 }
@@ -148,5 +146,17 @@ mod tests {
         stages.record(std::slice::from_ref(&stage), None, at(9));
         let last = &stages.to_stages(&[stage])[0];
         assert_eq!((last.times_from, last.started_at, last.ended_at), (Some(TimesFrom::Server), Some(at(7)), None));
+    }
+
+    #[test]
+    fn another_attempt_is_seen_anew() {
+        let mut stages = ObservedStages::default();
+        let readings = [StagePhase::Running, StagePhase::Waiting, StagePhase::Running, StagePhase::Done];
+        for (second, phase) in (1..).zip(readings) {
+            let before = (second > 1).then(|| at(second - 1));
+            stages.record(&[seen("l1", phase)], before, at(second));
+        }
+        let l1 = &stages.to_stages(&[seen("l1", StagePhase::Done)])[0];
+        assert_eq!((l1.not_started_at, l1.started_at, l1.ended_at), (Some(at(2)), Some(at(3)), Some(at(4))));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::http::Method;
 
 use crate::cli::{Failure, Stop};
-use crate::clock::Clock;
+use crate::clock::{Clock, ServerDate};
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Client, HttpError};
 use crate::profile::{Escaping, Profile, TemplateValues, fill, why_unreadable};
@@ -31,7 +31,7 @@ pub(super) struct Posted {
     /// What is to be written over the job's status.
     pub(super) status: JobStatus,
     /// The server's date with the moments around the exchange, where an answer came.
-    pub(super) date: Option<(Timestamp, Timestamp, Timestamp)>,
+    pub(super) date: Option<(ServerDate, Timestamp, Timestamp)>,
     /// The answer's `Set-Cookie` headers.
     pub(super) cookies: Vec<String>,
     /// The URL of the submission.

@@ -38,15 +38,27 @@ fn the_timeline_draws_jobs_and_gpu_on_one_axis() {
 }
 
 #[test]
-fn without_an_offset_the_targets_times_are_not_drawn() {
+fn without_dates_the_jobs_own_times_tell_the_offset() {
     let run = RUN.replace(r#","clockOffset":{"seconds":0.5,"boundSeconds":0.01}"#, "");
     let page = rendered(&[vec![run], good()[1..].to_vec(), vec![TENANCIES.to_owned()]].concat(), &[]);
+    assert!(titles(&page).iter().any(|title| title.starts_with("soak-001, whisper")), "{:?}", titles(&page));
+    assert!(!visible_text(&page).contains("No single offset"));
+}
+
+#[test]
+fn without_an_offset_the_targets_times_are_not_drawn() {
+    let run = RUN.replace(r#","clockOffset":{"seconds":0.5,"boundSeconds":0.01}"#, "");
+    // No two jobs agree on the target's clock.
+    let apart = |line: &String, hour: &str| {
+        let (head, stages) = line.split_once("\"stages\"").unwrap();
+        format!("{head}\"stages\"{}", stages.replace("T22:", hour))
+    };
+    let jobs = [good()[1].clone(), apart(&good()[2], "T20:"), apart(&good()[3], "T18:")];
+    let page = rendered(&[vec![run], jobs.to_vec(), vec![TENANCIES.to_owned()]].concat(), &[]);
     assert_eq!(titles(&page).len(), 3, "a rail for each job, and no stage and no tenant: {:?}", titles(&page));
     let page = visible_text(&page);
     assert!(
-        page.contains(
-            "No single offset between the target's clock and the harness's is known. So the times of 6 stages"
-        )
+        page.contains("No single offset between the target's clock and the harness's is known. The times of 6 stages")
     );
     assert!(page.contains("Who held the GPU over time is not known"));
 }
@@ -88,11 +100,10 @@ fn times_that_cannot_be_are_counted_and_do_not_stretch_the_axis() {
     let far = good()[2].replace("\"startedAt\":\"2026-05-20T22:30:04.6", "\"startedAt\":\"2026-05-20T23:30:04.6");
     let far = far.replace("\"endedAt\":\"2026-05-20T22:30:08", "\"endedAt\":\"2026-05-20T23:30:08");
     let page = rendered(&[RUN.to_owned(), astray, far, good()[3].clone()], &[]);
-    assert!(
-        visible_text(&page).contains("2 stages lie before the first submission or after the last end"),
-        "{}",
-        visible_text(&page)
-    );
+    let page_words = visible_text(&page);
+    assert!(page_words.contains("The times of 2 stages have no place here"), "{page_words}");
+    assert!(page_words.contains("times of stage whisper contradict what the polls saw"), "{page_words}");
+    assert!(page_words.contains("times of stage l0 contradict what the polls saw"), "{page_words}");
     assert!(!titles(&page).iter().any(|title| title.starts_with("soak-001, whisper")), "{:?}", titles(&page));
     let (_, chart) = page.split_once("id=\"timeline-chart\"").unwrap();
     assert!(chart.split_once("</svg>").unwrap().0.contains(">12 s</text>"), "the axis still counts in seconds");

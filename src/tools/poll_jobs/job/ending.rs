@@ -6,7 +6,7 @@ use super::{Limits, PolledJob};
 use crate::clock::micro;
 use crate::escape;
 use crate::profile::{Observation, Profile, StatusReading};
-use crate::record::{ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, TimesFrom, Timestamp};
+use crate::record::{ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, ServerTimes, Stage, Timestamp};
 use crate::tools::poll_jobs::issue::Issue;
 use crate::units;
 
@@ -122,12 +122,13 @@ impl PolledJob {
     fn flags(&self, observation: &Observation, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {
         let times = observation.times;
         let mut flags = Vec::new();
-        let stage_times = status.stages.iter().filter(|stage| stage.times_from == Some(TimesFrom::Server));
-        let all = [times.queued_at, times.started_at, times.ended_at].into_iter();
-        let earliest = all
-            .chain(stage_times.flat_map(|stage| [stage.queued_at, stage.started_at, stage.ended_at]))
-            .flatten()
-            .min();
+        let all = std::iter::once(times).chain(status.stages.iter().map(Stage::server_times));
+        // As late as their resolution allows.
+        let latest = |times: ServerTimes| {
+            let earliest = [times.queued_at, times.started_at, times.ended_at].into_iter().flatten().min()?;
+            Some(earliest.shifted(times.resolution_seconds.unwrap_or_default()))
+        };
+        let earliest = all.filter_map(latest).min();
         if let (Some(earliest), Some(offset)) = (earliest, offset) {
             // The latest time by the harness's clock that the offset allows: before the submission, it is stale.
             let at_the_latest = earliest.shifted(offset.bound_seconds - offset.seconds);

@@ -81,7 +81,7 @@ fn read(threshold: &Threshold, evidence: &Evidence<'_>) -> Result<Reading, Strin
     let figures = evidence.figures;
     match &threshold.figure {
         Figure::Time(times, statistic) => time(times, *statistic, threshold, figures),
-        Figure::Throughput => throughput(figures),
+        Figure::Throughput => throughput(figures, threshold.value * 60.0),
         Figure::Success => success(figures, threshold.value),
         Figure::Peak => peak(figures),
         Figure::Depth(queue) => depth(queue, evidence),
@@ -104,9 +104,11 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
         let (name, needs) = (statistic.name(), statistic.needs());
         return Err(format!("{name} needs {needs} jobs, and {} one", counted(measured as u64, "has", "have")));
     }
-    let mut text = format!("{} of {}", figure.text(), jobs(measured as u64));
+    let mut text = format!("{} of {}", figure.text_against(threshold.value), jobs(measured as u64));
     if lacking > 0 {
-        let range = range(bounds, units::seconds).map(|range| format!(", so it {range}")).unwrap_or_default();
+        let range = range(bounds, |seconds| units::seconds_against(seconds, threshold.value))
+            .map(|range| format!(", so it {range}"))
+            .unwrap_or_default();
         text = format!("{text}; {} none{range}", counted(lacking as u64, "has", "have"));
     }
     if samples.countless {
@@ -127,7 +129,7 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
 }
 
 /// Where a figure lies: `lies between 1.20 s and 1.30 s`; none where both ends are said alike.
-fn range(Bounds { low, high }: Bounds, said: fn(f64) -> String) -> Option<String> {
+fn range(Bounds { low, high }: Bounds, said: impl Fn(f64) -> String) -> Option<String> {
     let (least, most) = (said(low), said(high));
     match (low > 0.0, high.is_finite()) {
         (_, true) if least == most => None,
@@ -138,7 +140,7 @@ fn range(Bounds { low, high }: Bounds, said: fn(f64) -> String) -> Option<String
 }
 
 /// The figure in `text`, and where it lies if that is not just there.
-fn ranged(text: String, bounds: Bounds, said: fn(f64) -> String) -> Reading {
+fn ranged(text: String, bounds: Bounds, said: impl Fn(f64) -> String) -> Reading {
     let text = range(bounds, said).map(|range| format!("{text}; it {range}")).unwrap_or(text);
     Reading::new(bounds, text)
 }
@@ -195,13 +197,13 @@ fn age(entry: &JobEntry) -> f64 {
     age.unwrap_or_default().max(0.0)
 }
 
-fn throughput(figures: &Figures) -> Result<Reading, String> {
+fn throughput(figures: &Figures, limit: f64) -> Result<Reading, String> {
     let load = &figures.load;
     let (Some(rate), Some(bounds)) = (load.jobs_per_minute(), load.succeeded_per_second) else {
         return Err("no end was seen".to_owned());
     };
-    let text = format!("{} jobs/min, {} succeeded", decimal(rate), load.succeeded);
-    Ok(ranged(text, bounds, |per_second| decimal(per_second * 60.0)))
+    let text = format!("{} jobs/min, {} succeeded", units::decimal_against(rate, limit), load.succeeded);
+    Ok(ranged(text, bounds, |per_second| units::decimal_against(per_second * 60.0, limit)))
 }
 
 /// In per cent, as shares are typed: what is 99.9 % is then the same number as `99.9%`.

@@ -7,7 +7,7 @@ use super::row_chart::{ROW, RowChart, STAGES};
 use crate::escape::start;
 use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::outcome::Outcome;
-use crate::figures::stages::StageTimes;
+use crate::figures::stage_times::StageTimes;
 use crate::html::components::note;
 use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections;

@@ -41,13 +41,13 @@ pub(in crate::tools::render_report) fn durations(page: &mut Content, stages: &[S
             "Counted>",
             "Mean by histograms>",
             "Largest difference>",
+            "Why",
         ],
-        shown.map(|it| means_row(&it.stage, &[it.documents, it.spans, it.histograms], it.spread())),
+        shown.map(|it| {
+            means_row(&it.stage, &[it.documents, it.spans, it.histograms], it.spread(), it.duration_difference())
+        }),
     );
-    page.paragraph(
-        "The difference is between the largest mean and the smallest, in per cent of the largest. Spans and histograms \
-         count attempts, the job documents tell the last one of each job that finished the stage.",
-    );
+    page.paragraph("The difference is between the largest mean and the smallest, in per cent of the largest.");
 }
 
 /// The mean wait for each stage by each source.
@@ -58,18 +58,27 @@ pub(in crate::tools::render_report) fn waits(page: &mut Content, stages: &[Stage
     page.heading("How long jobs waited, by two witnesses");
     let shown = stages.iter().filter(|stage| stage.waited.or(stage.queued).is_some());
     page.table(
-        ["Stage", "Jobs>", "Mean wait by job documents>", "Counted>", "Mean queue wait by histograms>", "Difference>"],
-        shown.map(|it| means_row(&it.stage, &[it.waited, it.queued], it.wait_spread())),
+        [
+            "Stage",
+            "Jobs>",
+            "Mean wait by job documents>",
+            "Counted>",
+            "Mean queue wait by histograms>",
+            "Difference>",
+            "Why",
+        ],
+        shown.map(|it| means_row(&it.stage, &[it.waited, it.queued], it.wait_spread(), it.wait_difference())),
     );
 }
 
-fn means_row(stage: &str, means: &[Option<Mean>], spread: Option<Spread>) -> Vec<Inline> {
+fn means_row(stage: &str, means: &[Option<Mean>], spread: Option<Spread>, why: Option<String>) -> Vec<Inline> {
     let mut row = vec![start(stage, NAME).into()];
     for mean in means {
         row.push(cell(mean.map(|mean| mean.count.to_string())));
         row.push(cell(mean.map(|mean| units::seconds(mean.seconds))));
     }
     row.push(cell(spread.map(|spread| format!("{} ({:.1} %)", units::seconds(spread.seconds), spread.ratio * 100.0))));
+    row.push(cell(why));
     row
 }
 
@@ -104,8 +113,8 @@ fn time(held: &Tenancy, of: impl Fn(f64) -> f64) -> Inline {
     match (held.seconds, held.bounds.high) {
         _ if held.count <= 0.0 => NO_VALUE.into(),
         (Some(seconds), _) => shown(seconds).into(),
-        (None, Some(high)) => format!("{} to {}", shown(held.bounds.low), shown(high)).into(),
-        (None, None) => format!("at least {}", shown(held.bounds.low)).into(),
+        (None, Some(high)) => format!("{} to {} (by buckets)", shown(held.bounds.low), shown(high)).into(),
+        (None, None) => format!("at least {} (by buckets)", shown(held.bounds.low)).into(),
     }
 }
 

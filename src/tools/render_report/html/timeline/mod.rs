@@ -86,7 +86,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let tally = &figures.tally;
     let timelines = tally.entries.iter().enumerate();
     let timelines: Vec<(usize, JobTimeline)> =
-        timelines.filter_map(|(index, entry)| Some((index, JobTimeline::new(entry, tally.plan(entry))?))).collect();
+        timelines.filter_map(|(index, entry)| Some((index, JobTimeline::new(entry)?))).collect();
     let last = timelines.iter().map(|(_, timeline)| timeline.last()).max().unwrap_or(zero).since(zero).max(1e-3);
     let length = needed(scene, &timelines, zero, last);
     let axis = Axis { zero, x: Scale::new((0.0, length), (LEFT, RIGHT)), last };
@@ -160,7 +160,7 @@ fn clocks<'a>(
     };
     match elsewhere {
         0 => format!("{begin} {moved}"),
-        some => format!("{begin} {moved} So the times of {some} stages have no place here and are not drawn."),
+        some => format!("{begin} {moved} The times of {some} stages have no place here and are not drawn."),
     }
 }
 

@@ -277,8 +277,8 @@ fn lanes<'a>(stages: &[&'a StageInterval], last_seen: Timestamp) -> Vec<(&'a Sta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::job_times::TimeInterval;
-    use crate::figures::stages::StageTimes;
+    use crate::figures::stage_times::StageTimes;
+    use crate::figures::time_interval::TimeInterval;
 
     fn placed(stage: &str, queued: i64, started: i64, ended: i64) -> StageInterval {
         let at = |micros| {

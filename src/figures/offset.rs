@@ -1,0 +1,165 @@
+//! The distance between the target's clock and the harness's, narrowed by the jobs' own times.
+//!
+//! What a server says of a job cannot lie outside of the polls around it, so each such time bounds the distance as a `Date`
+//! header does. A few jobs whose times contradict the others do not count; see [`narrow`].
+
+use crate::record::{ClockOffset, Job, Phase, ServerTimes, StagePhase, Timestamp};
+use crate::statistics::Bounds;
+
+/// An offset that is known this well is left as it is: polls that are paced by a job's age seldom know an end better.
+const WELL_KNOWN: f64 = 0.05;
+
+/// A server may renew its dates this much too late without anybody's notice, in seconds.
+const LATE_DATES: f64 = 0.5;
+
+/// Narrows `dates`, the offset that `Date` headers gave, by the times of `jobs`, all of which were seen by one host. Where
+/// both know something, the jobs know more: their times are the ones that the offset is for.
+///
+/// Where all jobs agree, the bounds are cut with those of every job. Where some lie apart, as many as are seen to do so may
+/// do so unseen: then the bounds hold every offset that all but twice as many jobs allow. Nothing is narrowed where that
+/// would leave no majority.
+pub fn narrow<'a>(dates: Option<ClockOffset>, jobs: impl Iterator<Item = &'a Job>) -> Option<ClockOffset> {
+    if dates.is_some_and(|offset| offset.bound_seconds <= WELL_KNOWN) {
+        return dates;
+    }
+    let by_dates = dates.map(|dates| {
+        let Bounds { low, high } = dates.bounds();
+        Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
+    });
+    let each = jobs.filter_map(bounds_of);
+    let each: Vec<Option<Bounds>> = each
+        .map(|bounds| match by_dates {
+            Some(dates) => bounds?.intersection(dates),
+            None => bounds,
+        })
+        .collect();
+    agreed(&each).map(ClockOffset::from_bounds).or(dates)
+}
+
+/// The bounds of the offset that one job's times allow: none where it has none, an inner none where they contradict what the
+/// polls saw whatever the offset is.
+fn bounds_of(job: &Job) -> Option<Option<Bounds>> {
+    let status = &job.status;
+    let submitted = status.submitted_at?;
+    let known_until = status.ended_at.or(status.observed_at)?;
+    let mut found: Option<Option<Bounds>> = None;
+    let mut cut = |time: Option<Timestamp>, resolution: f64, low: Timestamp, high: Timestamp| {
+        let Some(time) = time else { return };
+        let bounds = Bounds { low: time.since(high), high: time.since(low) + resolution };
+        found = Some(match found {
+            None => Some(bounds).filter(|bounds| bounds.low <= bounds.high),
+            Some(held) => held.and_then(|held| held.intersection(bounds)),
+        });
+    };
+    let times = status.server_times.unwrap_or_default();
+    let resolution = times.resolution_seconds.unwrap_or_default();
+    cut(times.queued_at, resolution, submitted, known_until);
+    cut(times.started_at, resolution, submitted, known_until);
+    if matches!(status.phase, Phase::Succeeded | Phase::Failed)
+        && let Some(seen) = status.ended_at
+    {
+        let not_ended = status.not_ended_at.or(status.accepted_at).unwrap_or(submitted);
+        cut(times.ended_at, resolution, not_ended.min(seen), seen);
+    }
+    for stage in &status.stages {
+        let ServerTimes { queued_at, started_at, ended_at, resolution_seconds } = stage.server_times();
+        let (resolution, seen) = (resolution_seconds.unwrap_or_default(), stage.sightings().unwrap_or_default());
+        cut(queued_at, resolution, submitted, known_until);
+        let started_by = seen.started_at.unwrap_or(known_until);
+        cut(started_at, resolution, seen.not_started_at.unwrap_or(submitted), started_by);
+        if matches!(stage.phase, StagePhase::Done | StagePhase::Failed) {
+            cut(ended_at, resolution, seen.not_ended_at.unwrap_or(submitted), seen.ended_at.unwrap_or(known_until));
+        }
+    }
+    found
+}
+
+/// The bounds on which the jobs agree; none where no majority does.
+fn agreed(each: &[Option<Bounds>]) -> Option<Bounds> {
+    let known: Vec<Bounds> = each.iter().copied().flatten().collect();
+    let sorted = |part: fn(&Bounds) -> f64| {
+        let mut ends: Vec<f64> = known.iter().map(part).collect();
+        ends.sort_by(f64::total_cmp);
+        ends
+    };
+    let (lows, highs) = (sorted(|bounds| bounds.low), sorted(|bounds| bounds.high));
+    let covered =
+        |at: f64| lows.partition_point(|low| *low <= at).saturating_sub(highs.partition_point(|high| *high < at));
+    // The cover changes only at an end, so the first and the last end with enough cover are the bounds.
+    let mut cover: Vec<(f64, usize)> = lows.iter().chain(&highs).map(|end| (*end, covered(*end))).collect();
+    cover.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let counted = cover.iter().map(|(_, here)| *here).max().unwrap_or_default();
+    let apart = each.len() - counted;
+    let enough = counted.checked_sub(apart).filter(|enough| *enough > 0 && 2 * counted > each.len())?;
+    let mut within = cover.iter().filter(|(_, here)| *here >= enough).map(|(end, _)| *end);
+    let low = within.next()?;
+    Some(Bounds { low, high: within.last().unwrap_or(low) })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn job(offset: f64, submitted: f64, length: f64, late: f64, resolution: f64) -> Job {
+        let at = |seconds: f64| Timestamp::from_seconds(1.8e9 + seconds).unwrap();
+        let told = |seconds: f64| {
+            let whole = ((1.8e9 + seconds + offset) / resolution).floor() * resolution;
+            Timestamp::from_seconds(whole).unwrap()
+        };
+        let end = submitted + length;
+        let mut job = Job::default();
+        job.status.phase = Phase::Succeeded;
+        job.status.submitted_at = Some(at(submitted));
+        job.status.accepted_at = Some(at(submitted + 0.01));
+        job.status.not_ended_at = Some(at((end - 0.2).max(submitted)));
+        job.status.ended_at = Some(at(end + late));
+        job.status.server_times = Some(ServerTimes {
+            queued_at: Some(told(submitted + 0.001)),
+            ended_at: Some(told(end)),
+            resolution_seconds: Some(resolution),
+            ..ServerTimes::default()
+        });
+        job
+    }
+
+    fn found(jobs: &[Job], dates: Option<(f64, f64)>) -> Option<Bounds> {
+        let dates = dates.map(|(low, high)| ClockOffset::from_bounds(Bounds { low, high }));
+        narrow(dates, jobs.iter()).map(ClockOffset::bounds)
+    }
+
+    #[test]
+    fn jobs_narrow_what_dates_left_open() {
+        let jobs = [job(0.3, 0.0, 6.0, 0.1, 1e-6), job(0.3, 1.0, 6.0, 0.02, 1e-6)];
+        let bounds = found(&jobs, Some((-0.7, 1.3))).unwrap();
+        assert!(bounds.low <= 0.3 && 0.3 <= bounds.high && bounds.high - bounds.low < 0.05, "{bounds:?}");
+        assert!(found(&jobs, None).is_some(), "jobs tell it without dates as well");
+    }
+
+    #[test]
+    fn jobs_that_contradict_the_dates_or_the_others_do_not_count() {
+        let mut jobs: Vec<Job> = (0..5).map(|n| job(0.0, f64::from(n), 6.0, 0.05, 1e-6)).collect();
+        jobs.push(job(3600.0, 5.0, 6.0, 0.05, 1e-6));
+        let bounds = found(&jobs, Some((-1.0, 1.0))).unwrap();
+        assert!(bounds.low <= 0.0 && 0.0 <= bounds.high && bounds.high - bounds.low < 1.0, "{bounds:?}");
+        let apart = [job(0.0, 0.0, 6.0, 0.05, 1e-6), job(3600.0, 0.0, 6.0, 0.05, 1e-6)];
+        assert_eq!(found(&apart, None), None, "one against one is no majority");
+        assert_eq!(found(&apart[1..], Some((-1.0, 1.0))), Some(Bounds { low: -1.0, high: 1.0 }));
+        assert_eq!(found(&[], None), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_truth_lies_within_the_bounds(
+            offset in -1000.0..1000.0f64,
+            jobs in prop::collection::vec((0.0..100.0f64, 0.5..20.0f64, 0.0..0.5f64), 1..30),
+            resolution in prop::sample::select(vec![1.0, 1e-3, 1e-6]),
+        ) {
+            let jobs: Vec<Job> =
+                jobs.iter().map(|(start, length, late)| job(offset, *start, *length, *late, resolution)).collect();
+            let bounds = found(&jobs, None).unwrap();
+            prop_assert!(bounds.low - 1e-5 <= offset && offset <= bounds.high + 1e-5, "{offset} {bounds:?}");
+        }
+    }
+}

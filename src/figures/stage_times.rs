@@ -1,0 +1,347 @@
+//! The times of one stage of one job: when it was queued, started and ended, and how long it waited and worked.
+//!
+//! A server's times are intervals as wide as their resolution. They are held against the polls around them and against the
+//! job's own beginning and end; a time that contradicts those is left out, and the polls' count in its place.
+
+use super::distribution::Measured;
+use super::time_interval::TimeInterval;
+use crate::record::{ClockOffset, Job, ServerTimes, Stage, StagePhase, StageSpec, Timestamp};
+
+/// Servers round their times, so a wait may come out as this much less than nothing (seconds).
+pub(super) const ROUNDING: f64 = 0.001;
+
+/// The times of one stage of one job. A time that is absent is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StageTimes {
+    /// When the job began to wait for the stage.
+    pub queued: Option<TimeInterval>,
+    /// When work began.
+    pub started: Option<TimeInterval>,
+    /// When work ended.
+    pub ended: Option<TimeInterval>,
+    /// How long the job waited.
+    pub wait: Option<Measured>,
+    /// How long the work took, of a stage that was done.
+    pub work: Option<Measured>,
+    /// A duration was negative by more than its error allows, and was left out.
+    pub backwards: bool,
+    /// The server's times contradict the polls, and were left out.
+    pub contradicted: bool,
+}
+
+/// The part of the harness's time in which everything that a server tells of a job must lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lifetime {
+    pub(super) begin: Timestamp,
+    pub(super) end: Timestamp,
+}
+
+impl Lifetime {
+    /// From the submission to the poll that saw the end, or to the last that is known of the job.
+    pub(super) fn of(job: &Job) -> Option<Self> {
+        let status = &job.status;
+        let begin = status.submitted_at.or(status.accepted_at)?;
+        let end = status.ended_at.or(status.observed_at)?;
+        (begin <= end).then_some(Self { begin, end })
+    }
+
+    pub(super) fn seconds(self) -> f64 {
+        self.end.since(self.begin)
+    }
+}
+
+/// A server's time as an interval of its own clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerInstant {
+    pub(super) time: Timestamp,
+    pub(super) resolution: f64,
+}
+
+impl ServerInstant {
+    /// The seconds from another instant of the same clock to this one.
+    pub(super) fn since(self, start: Self) -> Measured {
+        let seconds = self.time.since(start.time);
+        Measured::within(seconds, seconds - start.resolution, seconds + self.resolution)
+    }
+
+    pub(super) fn at(self, offset: ClockOffset) -> TimeInterval {
+        TimeInterval::from_server(self.time, self.resolution, offset)
+    }
+}
+
+/// The instants of one stage by one job's record, as the server and as the polls have them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Instants {
+    server_started: Option<ServerInstant>,
+    server_ended: Option<ServerInstant>,
+    started: Option<TimeInterval>,
+    ended: Option<TimeInterval>,
+    contradicted: bool,
+}
+
+impl Instants {
+    fn read(job: &Job, stage: &Stage, offset: Option<ClockOffset>) -> Self {
+        let times = stage.server_times();
+        let resolution = times.resolution_seconds.unwrap_or_default();
+        let instant = |time: Option<Timestamp>| time.map(|time| ServerInstant { time, resolution });
+        let (started, ended) = sightings(job, stage);
+        let mut instants = Self {
+            server_started: instant(times.started_at),
+            server_ended: instant(times.ended_at),
+            started,
+            ended,
+            contradicted: false,
+        };
+        instants.hold_against_polls(job, stage, offset);
+        instants
+    }
+
+    fn hold_against_polls(&mut self, job: &Job, stage: &Stage, offset: Option<ClockOffset>) {
+        let lifetime = Lifetime::of(job);
+        // Where the target counts attempts, polls saw the first one start, and the server tells when the last one did.
+        let retried = stage.attempt.is_some_and(|attempt| attempt > 1);
+        if let Some(told) = self.server_started.zip(self.server_ended).map(|(started, ended)| ended.since(started)) {
+            let seen = self.started.filter(|_| !retried).zip(self.ended);
+            let seen = seen.map(|(started, ended)| ended.after(started));
+            let whole = lifetime.map(|lifetime| Measured::within(0.0, 0.0, lifetime.seconds()));
+            let apart = |by: Measured| told.low > by.high + ROUNDING || told.high < by.low - ROUNDING;
+            if seen.is_some_and(apart) || whole.is_some_and(|whole| told.low > whole.high + ROUNDING) {
+                return self.contradict();
+            }
+        }
+        if let Some(offset) = offset {
+            let held = |server: Option<ServerInstant>, seen: Option<TimeInterval>| -> Result<_, ()> {
+                let Some(server) = server else { return Ok(seen) };
+                let mut at = Some(server.at(offset));
+                if let Some(Lifetime { begin, end }) = lifetime {
+                    at = at.and_then(|at| at.within(begin, end));
+                }
+                if let Some(seen) = seen {
+                    at = at.and_then(|at| at.intersection(seen));
+                }
+                at.map(Some).ok_or(())
+            };
+            let start_seen = self.started.filter(|_| !retried);
+            let end_seen = self.ended;
+            match (held(self.server_started, start_seen), held(self.server_ended, end_seen)) {
+                (Ok(started), Ok(ended)) => (self.started, self.ended) = (started.or(self.started), ended),
+                _ => return self.contradict(),
+            }
+        }
+    }
+
+    /// Leaves the server's times out.
+    fn contradict(&mut self) {
+        (self.server_started, self.server_ended, self.contradicted) = (None, None, true);
+    }
+
+    /// The work: by the server's clock where it tells both ends, within what the polls allow.
+    fn work(&self) -> Option<Measured> {
+        let seen = self.started.zip(self.ended).map(|(started, ended)| ended.after(started));
+        let told = self.server_started.zip(self.server_ended).map(|(started, ended)| ended.since(started));
+        narrowest(told, seen)
+    }
+}
+
+/// When polls saw a stage start and end.
+fn sightings(job: &Job, stage: &Stage) -> (Option<TimeInterval>, Option<TimeInterval>) {
+    let Some(seen) = stage.sightings() else { return (None, None) };
+    let begin = job.status.accepted_at.or(job.status.submitted_at);
+    let started = seen.started_at.zip(seen.not_started_at.or(begin));
+    let started = started.map(|(seen, earliest)| TimeInterval::between_polls(earliest, seen));
+    let earliest = seen.not_ended_at.or(started.map(|started| started.low));
+    let ended = seen.ended_at.zip(earliest).map(|(seen, earliest)| TimeInterval::between_polls(earliest, seen));
+    (started, ended)
+}
+
+impl StageTimes {
+    /// Computes the times of `stage` of `job`, in a pipeline of `stages`, with the target's clock `offset` from the harness's.
+    pub fn compute(job: &Job, stage: &Stage, stages: &[StageSpec], offset: Option<ClockOffset>) -> Self {
+        let instants = Instants::read(job, stage, offset);
+        let mut times = Self {
+            started: instants.started,
+            ended: instants.ended,
+            contradicted: instants.contradicted,
+            ..Self::default()
+        };
+        let wait = times.find_wait(job, stage, stages, offset, &instants);
+        times.wait = wait.and_then(|wait| times.checked(wait));
+        if stage.phase == StagePhase::Done {
+            times.work = instants.work().and_then(|work| times.checked(work));
+        }
+        // Times that run backwards are named among the doubts, and no drawing can show them.
+        times.ended = times.ended.filter(|ended| times.started.is_none_or(|started| ended.high >= started.low));
+        times.queued = times.queued.filter(|queued| times.started.is_none_or(|started| queued.low <= started.high));
+        times
+    }
+
+    fn find_wait(
+        &mut self,
+        job: &Job,
+        stage: &Stage,
+        stages: &[StageSpec],
+        offset: Option<ClockOffset>,
+        instants: &Instants,
+    ) -> Option<Measured> {
+        let ServerTimes { queued_at, resolution_seconds, .. } = stage.server_times();
+        if let Some(time) = queued_at {
+            let queued = ServerInstant { time, resolution: resolution_seconds.unwrap_or_default() };
+            if let Some(wait) = self.wait_from_queue(job, queued, instants, offset) {
+                return Some(wait);
+            }
+        }
+        if instants.server_started.is_some() && stage.attempt.is_some_and(|attempt| attempt > 1) {
+            // The start may be that of the last attempt, and what lies before it is work as well as waiting.
+            return None;
+        }
+        let spec = stages.iter().find(|spec| spec.name == stage.name)?;
+        if spec.after.is_empty() {
+            self.queued = job.status.accepted_at.map(TimeInterval::exact);
+            let (started, accepted) = (self.started?, job.status.accepted_at?);
+            let wait = started.since(accepted);
+            // A target may begin before its answer has arrived: then nothing was waited for.
+            let at_once = wait.high < 0.0 && job.status.submitted_at.is_some_and(|sent| started.high >= sent);
+            return Some(if at_once { Measured::exact(0.0) } else { wait });
+        }
+        let before: Vec<Instants> =
+            predecessors(job, &spec.after)?.into_iter().map(|stage| Instants::read(job, stage, offset)).collect();
+        let ends: Option<Vec<TimeInterval>> = before.iter().map(|stage| stage.ended).collect();
+        self.queued = ends.and_then(|ends| ends.into_iter().reduce(TimeInterval::later));
+        // The stage cannot have begun before the other ended, so intervals that overlap still give a wait of at least 0.
+        let seen = self.started.zip(self.queued).map(|(started, queued)| started.after(queued));
+        let ends: Option<Vec<ServerInstant>> = before.iter().map(|stage| stage.server_ended).collect();
+        let last = ends.and_then(|ends| ends.into_iter().max_by_key(|end| end.time));
+        narrowest(instants.server_started.zip(last).map(|(started, ended)| started.since(ended)), seen)
+    }
+
+    /// The wait since the server's own queueing. None where that contradicts what the harness saw.
+    fn wait_from_queue(
+        &mut self,
+        job: &Job,
+        queued: ServerInstant,
+        instants: &Instants,
+        offset: Option<ClockOffset>,
+    ) -> Option<Measured> {
+        let lifetime = Lifetime::of(job);
+        let within = |at: TimeInterval| match lifetime {
+            Some(Lifetime { begin, end }) => at.within(begin, end),
+            None => Some(at),
+        };
+        let at = offset.map(|offset| within(queued.at(offset)));
+        let told = instants.server_started.map(|started| started.since(queued));
+        let too_long = told.zip(lifetime).is_some_and(|(told, lifetime)| told.low > lifetime.seconds() + ROUNDING);
+        if at == Some(None) || too_long {
+            self.contradicted = true;
+            return None;
+        }
+        self.queued = at.flatten();
+        let seen = self.started.zip(self.queued).map(|(started, queued)| started.after(queued));
+        narrowest(told, seen)
+    }
+
+    fn checked(&mut self, measured: Measured) -> Option<Measured> {
+        if measured.high < -ROUNDING {
+            self.backwards = true;
+            return None;
+        }
+        Some(not_negative(measured))
+    }
+}
+
+/// The duration that was `told` by one clock, cut with that which was `seen` from outside. Where they lie apart by no more
+/// than rounding, or where both are negative, the one that was told counts.
+fn narrowest(told: Option<Measured>, seen: Option<Measured>) -> Option<Measured> {
+    let Some(told) = told else { return seen.map(not_negative) };
+    let cut = seen.map(|seen| (told.low.max(seen.low), told.high.min(seen.high)));
+    let (low, high) = cut.filter(|(low, high)| low <= high).unwrap_or((told.low, told.high));
+    Some(Measured::within(told.seconds, low, high))
+}
+
+/// A duration is never negative: where its bounds reach below zero the truth lies above it.
+pub fn not_negative(measured: Measured) -> Measured {
+    Measured::within(measured.seconds.max(0.0), measured.low.max(0.0), measured.high.max(0.0))
+}
+
+/// The stages named in `after`, if the job's record tells of all of them and all of them ended.
+pub(super) fn predecessors<'a>(job: &'a Job, after: &[String]) -> Option<Vec<&'a Stage>> {
+    let find = |name: &String| {
+        let stage = job.status.stages.iter().find(|stage| stage.name == *name)?;
+        let ended = stage.ended_at.or(stage.sightings().and_then(|seen| seen.ended_at));
+        ended.map(|_| stage)
+    };
+    after.iter().map(find).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tally::RunPlan;
+    use super::*;
+
+    fn plan(offset: Option<ClockOffset>) -> RunPlan {
+        let spec = |name: &str, after: &[&str]| StageSpec {
+            name: name.into(),
+            after: after.iter().map(ToString::to_string).collect(),
+            required: true,
+        };
+        RunPlan {
+            stages: vec![spec("a", &[]), spec("b", &["a"]), spec("c", &["a", "b"])],
+            offset,
+            ..RunPlan::default()
+        }
+    }
+
+    fn times(stages: &str, offset: Option<ClockOffset>) -> Vec<StageTimes> {
+        let job: Job = serde_json::from_str(&format!(
+            r#"{{"metadata":{{"name":"j"}},"status":{{"phase":"Succeeded","acceptedAt":"2026-01-01T00:00:00Z","stages":[{stages}]}}}}"#
+        ))
+        .unwrap();
+        let plan = plan(offset);
+        job.status.stages.iter().map(|stage| StageTimes::compute(&job, stage, &plan.stages, plan.offset)).collect()
+    }
+
+    fn server(name: &str, start: &str, end: &str) -> String {
+        format!(
+            r#"{{"name":"{name}","phase":"Done","timesFrom":"server","startedAt":"2026-01-01T00:00:{start}Z","endedAt":"2026-01-01T00:00:{end}Z"}}"#
+        )
+    }
+
+    fn exact(measured: Option<Measured>) -> f64 {
+        let measured = measured.unwrap();
+        assert!(measured.error() < 1e-9, "{measured:?}");
+        measured.seconds
+    }
+
+    #[test]
+    fn a_stage_waits_from_the_latest_end_before_it() {
+        let stages = [server("a", "10", "12"), server("b", "13", "20"), server("c", "21.5", "22")].join(",");
+        let found = times(&stages, None);
+        assert!(found[0].wait.is_none(), "two hosts are not compared without an offset");
+        assert!((exact(found[1].wait) - 1.0).abs() < 1e-9);
+        assert!((exact(found[2].wait) - 1.5).abs() < 1e-9);
+        assert!((exact(found[1].work) - 7.0).abs() < 1e-9);
+        let retried = stages.replace(r#""name":"b","#, r#""name":"b","attempt":2,"#);
+        assert!(times(&retried, None)[1].wait.is_none(), "what came before the last attempt was not all waiting");
+        let offset = ClockOffset { seconds: 8.0, bound_seconds: 0.25 };
+        assert_eq!(times(&stages, Some(offset))[0].wait, Some(Measured { seconds: 2.0, low: 1.75, high: 2.25 }));
+    }
+
+    #[test]
+    fn negative_waits_are_nothing_within_the_bound_and_doubtful_beyond() {
+        let first = server("a", "10", "12");
+        let within = ClockOffset { seconds: 10.2, bound_seconds: 0.25 };
+        let wait = times(&first, Some(within))[0].wait.unwrap();
+        assert!(wait.seconds == 0.0 && wait.low == 0.0 && (wait.high - 0.05).abs() < 1e-6, "{wait:?}");
+        let beyond = times(&first, Some(ClockOffset { seconds: 11.0, bound_seconds: 0.25 }))[0];
+        assert!(beyond.wait.is_none() && beyond.backwards && beyond.work.is_some());
+    }
+
+    #[test]
+    fn polls_give_intervals() {
+        let stages = r#"{"name":"a","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:01Z","startedAt":"2026-01-01T00:00:02Z","notEndedAt":"2026-01-01T00:00:05Z","endedAt":"2026-01-01T00:00:06Z"},
+            {"name":"b","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:06Z","startedAt":"2026-01-01T00:00:08Z","notEndedAt":"2026-01-01T00:00:08Z","endedAt":"2026-01-01T00:00:09Z"}"#;
+        let found = times(stages, None);
+        assert_eq!(found[0].wait, Some(Measured { seconds: 2.0, low: 1.0, high: 2.0 }));
+        assert_eq!(found[0].work, Some(Measured { seconds: 4.0, low: 3.0, high: 5.0 }));
+        assert_eq!(found[1].wait, Some(Measured { seconds: 2.0, low: 0.0, high: 3.0 }));
+    }
+}

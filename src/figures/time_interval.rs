@@ -1,0 +1,67 @@
+//! An instant by the harness's clock that is known to lie between two others.
+
+use super::distribution::Measured;
+use crate::record::{ClockOffset, Timestamp};
+
+/// An instant by the harness's clock that lies between two others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeInterval {
+    /// The best estimate.
+    pub at: Timestamp,
+    /// The instant is not earlier.
+    pub low: Timestamp,
+    /// The instant is not later.
+    pub high: Timestamp,
+}
+
+impl TimeInterval {
+    /// A time of the server's clock, cut to `resolution` seconds, on the harness's clock.
+    pub fn from_server(time: Timestamp, resolution: f64, offset: ClockOffset) -> Self {
+        let at = time.shifted(-offset.seconds);
+        let (low, high) = (at.shifted(-offset.bound_seconds), at.shifted(offset.bound_seconds + resolution));
+        // Half a microsecond is rounding.
+        Self { at: if resolution > 1e-6 { at.shifted(resolution / 2.0) } else { at }, low, high }
+    }
+
+    /// An instant between two polls; the estimate is the later one, which saw the change.
+    pub fn between_polls(not_before: Timestamp, seen: Timestamp) -> Self {
+        Self { at: seen, low: not_before.min(seen), high: seen }
+    }
+
+    /// An instant that is known exactly.
+    pub const fn exact(at: Timestamp) -> Self {
+        Self { at, low: at, high: at }
+    }
+
+    /// The part of the interval that lies between two instants; none where they contradict it.
+    pub fn within(self, low: Timestamp, high: Timestamp) -> Option<Self> {
+        self.intersection(Self { at: self.at, low, high })
+    }
+
+    /// The part that both intervals allow, with the estimate of this one; none where they contradict each other.
+    pub fn intersection(self, other: Self) -> Option<Self> {
+        let (low, high) = (self.low.max(other.low), self.high.min(other.high));
+        (low <= high).then(|| Self { at: self.at.max(low).min(high), low, high })
+    }
+
+    /// The later of two instants.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        Self { at: self.at.max(other.at), low: self.low.max(other.low), high: self.high.max(other.high) }
+    }
+
+    /// The seconds from a known instant to this one.
+    pub fn since(self, start: Timestamp) -> Measured {
+        self.after(Self::exact(start))
+    }
+
+    /// The seconds from another instant to this one.
+    pub fn after(self, start: Self) -> Measured {
+        Measured::within(self.at.since(start.at), self.low.since(start.high), self.high.since(start.low))
+    }
+
+    /// The width of the interval in seconds.
+    pub fn width(self) -> f64 {
+        self.high.since(self.low)
+    }
+}
