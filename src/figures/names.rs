@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::distribution::Distribution;
 use super::samples::Statistic;
 use crate::clock::micro;
 
@@ -271,23 +270,6 @@ impl NamedFigures {
     /// The figures.
     pub fn into_map(self) -> BTreeMap<String, f64> {
         self.0
-    }
-}
-
-impl Distribution {
-    /// Adds the figures of these durations.
-    pub(super) fn put_into(self, figures: &mut NamedFigures, durations: &Durations) {
-        figures.put(&durations.count(), self.count as f64);
-        figures.put(&durations.error(Statistic::Mean), self.mean.error());
-        for (statistic, measured) in [
-            (Statistic::Mean, Some(self.mean)),
-            (Statistic::P50, Some(self.p50)),
-            (Statistic::Max, Some(self.max)),
-            (Statistic::P95, self.p95),
-            (Statistic::P99, self.p99),
-        ] {
-            figures.put(&durations.statistic(statistic), measured.map(|measured| measured.seconds));
-        }
     }
 }
 

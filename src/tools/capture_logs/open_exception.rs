@@ -3,7 +3,6 @@
 use crate::escape;
 use crate::record::{Exception, Timestamp};
 
-use super::exceptions::{behind_prefix, continuation};
 use super::job_ids::JobIds;
 use super::level::Level;
 use super::log_line::LogLine;

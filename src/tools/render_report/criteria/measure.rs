@@ -13,7 +13,6 @@ use crate::record::Verdict;
 use crate::statistics::Bounds;
 use crate::tools::render_report::captures::{CaptureKind, RowResult};
 use crate::units;
-use crate::units::decimal;
 
 /// How many characters of a name or a message that a server gave a sentence quotes.
 const QUOTED: usize = 120;
