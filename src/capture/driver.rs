@@ -62,7 +62,7 @@ pub trait Backend {
     const KIND: Kind;
     /// The directory of its files, below the run's.
     const DIRECTORY: &'static str;
-    /// Whether one search serves all items: then all of them are captured again if one is not whole.
+    /// True if one search serves all items: then all of them are captured again if one is not whole.
     const SEARCHES_ALL: bool = false;
     /// A service or a query.
     type Item;

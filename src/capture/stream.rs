@@ -14,7 +14,7 @@ use crate::runs::Runs;
 /// The knowledge of a capture once its input has ended.
 #[derive(Debug)]
 pub struct StreamContext {
-    /// Whether a Run or a Job was read: then the capture is soft.
+    /// True once a Run or a Job was read: then the capture is soft.
     pub in_run: bool,
     /// The run's id and labels, for the records that the capture makes; without a name.
     pub metadata: Metadata,

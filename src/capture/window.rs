@@ -1,4 +1,4 @@
-//! Which window: the flags of a capture.
+//! The flags that choose the window of a capture.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ pub struct WindowArgs {
 }
 
 impl WindowArgs {
-    /// Refuses what no stream could make a window of: a time that has not come, which would be waited for without a word,
-    /// and an end before the beginning.
+    /// Refuses flags that no stream could turn into a window: a time in the future, which the tool would wait for without a
+    /// word, and an end before the beginning.
     pub fn check(&self) -> Result<(), Failure> {
         let now = Timestamp::system();
         let future = |flag: &str, time: Timestamp| {
@@ -44,7 +44,7 @@ impl WindowArgs {
         }
     }
 
-    /// What was typed, if it is `now` now. A start that is so long ago is that long before an end that is a time.
+    /// The sides that the flags give, if it is `now` now. A relative start counts from the end if that is a time.
     pub(super) fn bounds(&self, now: Timestamp) -> Bounds {
         let before = match self.end {
             Some(Moment::At(end)) => end,

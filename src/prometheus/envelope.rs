@@ -40,7 +40,7 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// The server's remarks on the query.
     pub infos: Vec<String>,
-    /// Whether parts of a `VictoriaMetrics` cluster did not answer.
+    /// True if parts of a `VictoriaMetrics` cluster did not answer.
     pub is_partial: bool,
     /// `matrix`, `vector`, `scalar` or `string`.
     pub result_type: Option<String>,

@@ -17,7 +17,7 @@ pub struct Problem {
     pub reason: Reason,
     /// A sentence for a person.
     pub message: String,
-    /// Whether asking for less may help: the server understood the request and would not do that much.
+    /// True if asking for less may help: the server understood the request and would not do that much.
     pub too_much: bool,
 }
 

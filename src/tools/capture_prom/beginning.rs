@@ -1,4 +1,4 @@
-//! Whether the server was there when the window began.
+//! The check that the server was there when the window began.
 //!
 //! A server that was started inside the window answers for all of it, and nothing in the answer says that the first part is
 //! missing. A series may be born inside the window, by the first job say; but where the server has no sample of anything at
@@ -16,7 +16,7 @@ use crate::promql::is_plain_selector;
 use crate::record::{Reason, SeriesStatus, Timestamp, Window};
 use crate::units;
 
-/// What every scrape leaves a sample of, whatever became of it.
+/// The metric that every scrape leaves a sample of, even a failed one.
 const SCRAPED: &str = "up";
 
 /// The beginning of a window that was asked for.
@@ -24,14 +24,14 @@ const SCRAPED: &str = "up";
 pub(super) struct Beginning {
     /// The true window, without padding.
     pub(super) window: Window,
-    /// What was asked for.
+    /// The points that were asked for.
     pub(super) grid: Grid,
-    /// How much later than the window the first point may be: a server that was there all the time had scraped by then.
+    /// The longest time from the window's beginning to the first point: a server that was there all the time had scraped by then.
     pub(super) tolerance: Duration,
 }
 
 impl Beginning {
-    /// Why the beginning is in doubt, given what came of the queries; none where something came from there.
+    /// The problem with the beginning, given the answers to the queries; none if some sample is from there.
     pub(super) fn doubt<'a>(
         self,
         server: &mut Server,
@@ -78,7 +78,7 @@ impl Beginning {
     }
 }
 
-/// Whether the server has the sample of a scrape at `time`, or shortly before.
+/// Returns whether the server has the sample of a scrape at `time`, or shortly before.
 fn scrapes_at(server: &mut Server, time: Timestamp) -> Result<bool, Problem> {
     #[derive(Deserialize)]
     struct Vector {

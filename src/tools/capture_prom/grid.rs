@@ -30,7 +30,7 @@ impl Grid {
         Self { start_ms: first.saturating_mul(step_ms), step_ms, points }
     }
 
-    /// How many points it has.
+    /// The number of points.
     pub(super) fn points(self) -> u64 {
         self.points
     }

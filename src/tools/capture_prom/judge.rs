@@ -1,4 +1,4 @@
-//! What is said of each query and of the capture as a whole.
+//! The status of each query and of the capture as a whole.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::profile::Query;
 use crate::prometheus::{Problem, Server};
 use crate::record::{CaptureResult, Reason, SeriesStatus, Timestamp};
 
-/// A server that does not answer is one thing, whatever its silence was.
+/// Gives one reason to every way of not answering.
 pub(super) fn unreachable(problem: Problem) -> Problem {
     if problem.is_silence() { Problem { reason: Reason::Unreachable, ..problem } } else { problem }
 }
@@ -25,7 +25,7 @@ pub(super) fn status(result: CaptureResult, problems: &[Problem]) -> SeriesStatu
     }
 }
 
-/// What is said of a query that was answered.
+/// The status of a query that was answered.
 pub(super) fn captured_status(captured: Captured, doubts: &[Problem]) -> SeriesStatus {
     let Captured { summary, file, chunks, raw, table, falls: _, mut problems } = captured;
     if summary.is_partial {
@@ -66,7 +66,7 @@ pub(super) fn captured_status(captured: Captured, doubts: &[Problem]) -> SeriesS
     }
 }
 
-/// Adds what is in doubt about all that came to what is said of one query; where nothing came it says nothing more.
+/// Adds a doubt about the whole capture to the status of one query that brought something.
 pub(super) fn doubt_too(status: &mut SeriesStatus, doubt: &Problem) {
     match status.result {
         CaptureResult::Ok => status.result = CaptureResult::Partial,
@@ -80,7 +80,7 @@ pub(super) fn doubt_too(status: &mut SeriesStatus, doubt: &Problem) {
     });
 }
 
-/// The names of all metrics that the server knows around the window, or why it does not tell.
+/// Returns the names of all metrics that the server has around the window, or its error.
 pub(super) fn all_names(server: &mut Server, grid: Grid) -> Result<Vec<String>, String> {
     #[derive(Deserialize)]
     struct Names(Vec<String>);
@@ -90,7 +90,7 @@ pub(super) fn all_names(server: &mut Server, grid: Grid) -> Result<Vec<String>, 
     names.map(|Names(names)| names).map_err(|problem| problem.message)
 }
 
-/// Adds to an empty query's status which names the server has instead.
+/// Adds the names that the server has instead to the status of an empty query.
 pub(super) fn suggest(status: &mut SeriesStatus, query: &Query, names: Result<&[String], &String>) {
     let hint = match names {
         Ok([]) => "it has no series at all there: is this the right server and the right window?".to_owned(),

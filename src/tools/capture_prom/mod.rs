@@ -1,7 +1,7 @@
-//! `capture-prom`: stores what Prometheus saw in the window of a run, and says what is short of it.
+//! `capture-prom`: stores what Prometheus saw in the window of a run, and names what is missing.
 //!
-//! One file a query, as the server sent it. Each answer goes to disk as it arrives and is understood as it streams by, so the
-//! memory does not grow with it. Anything that is not known to be whole is said: in the Series record, and on stderr.
+//! One file per query, as the server sent it. Each answer is parsed while it goes to disk, so memory does not grow with it. The
+//! Series record and stderr name everything that is not known to be whole.
 
 mod beginning;
 mod evidence;
@@ -49,7 +49,7 @@ pub struct Args {
     /// What to write beside the envelopes
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
     pub format: Format,
-    /// How to reach the server.
+    /// The flags of the HTTP client.
     #[command(flatten)]
     pub http: HttpArgs,
     /// Ask as this tenant: sends X-Scope-OrgID
@@ -60,7 +60,7 @@ pub struct Args {
     pub user_env: Option<String>,
 }
 
-/// What is written.
+/// A format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// The envelopes alone.

@@ -13,15 +13,15 @@ use crate::prometheus::{Problem, Server};
 use crate::record::{Reason, Timestamp};
 use crate::units;
 
-/// How often the server is asked.
+/// The time between two looks at the server.
 const EVERY: Duration = Duration::from_millis(500);
-/// How many targets a message names.
+/// The number of targets that a message names.
 const NAMED: usize = 3;
 
-/// What is known of the server's scrapes when the waiting has ended.
+/// The state of the server's scrapes when the waiting has ended.
 #[derive(Clone, Debug)]
 pub(super) struct Settled {
-    /// What told it: `targets`, `up` or `waiting`.
+    /// The source of that knowledge: `targets`, `up` or `waiting`.
     pub(super) by: &'static str,
     /// The earliest of the last scrapes, by the server's clock.
     pub(super) scraped_until: Option<Timestamp>,
@@ -29,7 +29,7 @@ pub(super) struct Settled {
     pub(super) interval: Option<Duration>,
     /// The longest one.
     pub(super) longest_interval: Option<Duration>,
-    /// Why the end of the window is in doubt.
+    /// The problem with the end of the window, if there is one.
     pub(super) problem: Option<Problem>,
 }
 
@@ -38,13 +38,13 @@ pub(super) struct Settled {
 struct Scrape {
     target: String,
     at: Timestamp,
-    /// How often the target is scraped.
+    /// The scrape interval of the target.
     every: Option<Duration>,
-    /// Why the target is down.
+    /// The error of a target that is down.
     down: Option<String>,
 }
 
-/// Where the last scrapes can be learnt from.
+/// A source that tells the last scrapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Targets,

@@ -31,7 +31,7 @@ const COUNTERS: [&str; 8] = [
 pub(super) struct Counters {
     pub(super) record: Series,
     pub(super) series: Vec<counters::Series>,
-    /// Whether all of its series can.
+    /// True if all of its series can.
     pub(super) is_whole: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Reading<'a> {
     fold: &'a Fold,
     pub(super) captures: &'a Captures,
     directory: &'a Path,
-    /// When the warm-up was over, by the harness's clock.
+    /// The end of the warm-up by the harness's clock.
     warm_until: Option<f64>,
     /// It has been said that counters may hold some of the warm-up.
     mixed: bool,
@@ -194,7 +194,7 @@ impl<'a> Reading<'a> {
         Some(Counters { record, series, is_whole: lost.is_empty() })
     }
 
-    /// How much the counters of the query `name` grew.
+    /// Returns the growth of the counters of the query `name`.
     pub(super) fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
         let Counters { record, series, .. } = self.counters(name)?;
         self.look_for_warmup(&record, &series);
@@ -204,7 +204,7 @@ impl<'a> Reading<'a> {
         Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
     }
 
-    /// What counters grew by begins at the last sample before the window. Only one that was scraped after the warm-up keeps
+    /// The growth of a counter begins at its last sample before the window. Only one that was scraped after the warm-up keeps
     /// the two apart.
     pub(super) fn look_for_warmup(&mut self, record: &Series, series: &[counters::Series]) {
         let Some(warm_until) = self.warm_until.filter(|_| !self.mixed) else { return };
