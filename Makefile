@@ -56,13 +56,13 @@ SETTING ?=
 LEG ?=
 
 ##@ Where it goes
-## The run's id
-RUN_ID ?= $(shell date -u +%Y-%m-%dT%H-%M-%SZ)
+## The run's id: the time, and what tells runs apart that begin in the same second
+RUN_ID ?= $(shell date -u +%Y-%m-%dT%H-%M-%SZ)-$(shell od -An -N3 -tx1 /dev/urandom | tr -d ' ')
 # Without this line the clock would be read anew at each use.
 RUN_ID := $(RUN_ID)
 export RUN_ID
 ## The run directory
-OUT ?= stress-runs/$(RUN_ID)
+OUT ?= stress-runs/$(firstword $(subst Z-,Z ,$(RUN_ID)))
 ## The run directory, or the scenario's, that `make report` renders again and `make resume` goes on with
 RUN ?= stress-runs/latest
 ## Where `make compare` looks for the newest legs of each setting
@@ -132,7 +132,7 @@ pipe() {
 [[ -d '$(OUT)' ]] && earlier=(--earlier '$(OUT)') || earlier=()
 stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
 await-idle $(target_flags) $(prom) "$${earlier[@]}" --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
-submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --rest '$(WARMUP_REST)' --cookies "$$dir/cookies" $(SUBMIT_FLAGS) "$$@" |
+submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --journal "$$dir/submissions.ndjson" --rest '$(WARMUP_REST)' --cookies "$$dir/cookies" $(SUBMIT_FLAGS) "$$@" |
 poll-jobs $(target_flags) --slots "$$dir/slots" --cookies "$$dir/cookies" $(POLL_FLAGS) "$$@" |
 $(captures) |
 render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPORT_FLAGS) "$$@"
@@ -173,6 +173,7 @@ check_ramp = $(if $(ramp_criteria),render-report --check --index . $(ramp_expect
 no_ramp = $(if $(ramp_criteria),[[ $${SUITE_RUNS:-} ]] || $(call refuse,EXPECT=$(ramp_criteria) judges a ramp: it is for make ramp and make suite))
 # What a run is judged by is kept with it.
 as_judged = [[ ! '$(EXPECT)' ]] || $(call refuse,EXPECT is for what is run now: render-report --replay --out DIR --expect LIST judges a scenario anew)
+run_exists = [[ -d '$(RUN)' ]] || $(call refuse,RUN=$(RUN) is not there: name the directory of a run or of a scenario)
 stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
 comma := ,
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
@@ -338,10 +339,12 @@ resume: build ## Follow again what RUN left without a verdict, capture and repor
 	@$(as_judged)
 	$(with_tools); $(go_on)
 	$(indexes)
+	$(run_exists)
 	run='$(RUN)' verdict=0 failed=0 found=
 	while read -r dir && [[ ! $$stopped ]]; do
 	  found=yes
-	  poll-jobs --resume $(target_flags) --cookies "$$dir/cookies" $(POLL_FLAGS) < "$$dir/records.ndjson" |
+	  [[ -e $$dir/submissions.ndjson ]] && journal=(--journal "$$dir/submissions.ndjson") || journal=()
+	  poll-jobs --resume "$${journal[@]}" $(target_flags) --cookies "$$dir/cookies" $(POLL_FLAGS) < "$$dir/records.ndjson" |
 	  $(captures) |
 	  render-report --append --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 followed=0 || verdict=$$? followed=$${PIPESTATUS[0]}
 	  [[ $$verdict == [034] ]] || failed=$$verdict
@@ -360,11 +363,14 @@ report: build ## Render the reports of RUN again from its records, without load
 	@$(as_judged)
 	$(with_tools)
 	$(indexes)
-	run='$(RUN)' verdict=0
+	$(run_exists)
+	run='$(RUN)' verdict=0 found=
 	while read -r dir; do
+	  found=yes
 	  render-report --replay --out "$$dir" --quiet $(REPORT_FLAGS) && verdict=0 || verdict=$$?
 	  [[ $$verdict == [034] ]] || exit $$verdict
 	done < <(find -H "$$run" -name records.ndjson -printf '%h\n' | sort)
+	[[ $$found ]] || $(call refuse,RUN=$(RUN): there are no records below it)
 	indexes
 	exit $$verdict
 

@@ -26,6 +26,8 @@
 //! | [`promql`] | recognising plain selectors in PromQL |
 //! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
 //! | [`html`] | pages for people: the shell, tables, charts as inline SVG |
+//! | [`journal`] | the submissions on disk, from which a second start goes on |
+//! | [`own_limits`] | the limits of this process, which are never charged to the target |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`target`] | which target, through which profile, and how it is polled: what three tools share |
@@ -48,8 +50,10 @@ pub mod health;
 pub mod html;
 pub mod http;
 pub mod input;
+pub mod journal;
 pub mod markup;
 pub mod ndjson;
+pub mod own_limits;
 pub mod profile;
 pub mod prometheus;
 pub mod promql;

@@ -7,7 +7,7 @@
 use std::io::{self, BufRead, Write};
 
 use crate::cli::{Console, Failure};
-use crate::record::{Parsed, Record};
+use crate::record::{API_VERSION, Parsed, Record};
 
 /// The longest line that is taken, in bytes. A job's record holds the target's last answer, which is a few thousand.
 const LONGEST: u64 = 64 * 1024 * 1024;
@@ -119,18 +119,22 @@ impl<R: BufRead> Iterator for Reader<R> {
     }
 }
 
-/// What is to be remembered of the lines that could not be used.
+/// Counts the lines that could not be used, and reports them.
 #[derive(Debug, Default)]
-pub struct Account {
+pub struct BadLines {
     foreign: u64,
     broken: u64,
+    version_reported: bool,
 }
 
-impl Account {
+impl BadLines {
     /// Says on `console` what is wrong with `read` and counts it, or gives the usable line.
     pub fn take(&mut self, read: Read, console: &Console) -> Option<Line> {
         match read {
-            Read::Line(line) => return Some(line),
+            Read::Line(line) => {
+                self.report_version(&line, console);
+                return Some(line);
+            }
             Read::Foreign(number) => {
                 if self.foreign == 0 {
                     console.say(&format!(
@@ -146,6 +150,18 @@ impl Account {
             Read::Torn(what) => console.say(&what),
         }
         None
+    }
+
+    /// Says once that records of another version pass unread.
+    fn report_version(&mut self, line: &Line, console: &Console) {
+        if let (Line::Other(text), false) = (line, self.version_reported)
+            && let Some(version) = Record::other_version(text)
+        {
+            self.version_reported = true;
+            console.say(&format!(
+                "a record of {version}: this version reads {API_VERSION} only and hands such records on unread"
+            ));
+        }
     }
 
     /// Lines that were broken.

@@ -26,10 +26,10 @@ impl Runs {
         now: Timestamp,
         out: &mut Writer<'_>,
     ) -> Result<(Run, Option<Clock>), Failure> {
-        let run: Run = record.read().map_err(|error| Failure::usage(error.to_string()))?;
+        let run: Run = record.read()?;
         let mut tools = run.status.tools.clone();
         tools.insert(tool.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        record.update_spec(spec).map_err(|error| Failure::usage(error.to_string()))?;
+        record.update_spec(spec)?;
         write_status(&mut record, &RunStatus { tools, observed_at: Some(now), ..RunStatus::default() })?;
         out.record(&record)?;
         let clock = run.status.clock.as_ref().and_then(Clock::adopt);
@@ -43,6 +43,12 @@ impl Runs {
         runs.any(|run| !run.status.settings.is_empty() || run.metadata.labels.keys().any(|label| is_setting(label)))
     }
 
+    /// The Runs as they were written last.
+    pub fn latest(&self) -> impl Iterator<Item = Run> {
+        // `pass` has read each of them.
+        self.held.values().filter_map(|record| record.read().ok())
+    }
+
     /// Writes every Run again with `status` over what it said before.
     pub fn again(&mut self, status: &RunStatus, out: &mut Writer<'_>) -> Result<(), Failure> {
         for record in self.held.values_mut() {
@@ -53,7 +59,15 @@ impl Runs {
     }
 }
 
+/// A run id that no other run has: runs may begin in the same second. Begins with the time, so that ids sort by it.
+pub fn new_run_id(started: Timestamp) -> Result<String, Failure> {
+    let mut random = [0; 3];
+    getrandom::fill(&mut random).map_err(|error| Failure::input_output(format!("no random numbers: {error}")))?;
+    let [a, b, c] = random;
+    Ok(format!("{}-{a:02x}{b:02x}{c:02x}", started.file_name()))
+}
+
 /// Writes the keys of `status` over the record's.
 pub fn write_status(record: &mut Record, status: &impl Serialize) -> Result<(), Failure> {
-    record.update_status(status, &[]).map_err(|error| Failure::usage(error.to_string()))
+    Ok(record.update_status(status, &[])?)
 }

@@ -50,6 +50,18 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
         Ok(None)
     }
 
+    /// Makes sure that `count` tasks would be taken now, and returns false if there are not that many threads to be had.
+    pub fn reserve(&mut self, count: usize) -> io::Result<bool> {
+        while self.idle.len() < count && self.tasks.len() < self.limit {
+            match self.start() {
+                Ok(worker) => self.idle.push(worker),
+                Err(error) if self.tasks.is_empty() => return Err(error),
+                Err(_) => self.limit = self.tasks.len(),
+            }
+        }
+        Ok(self.idle.len() >= count)
+    }
+
     /// Takes note that `worker` has delivered its result.
     pub fn done(&mut self, worker: usize) {
         self.idle.push(worker);
@@ -63,11 +75,6 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
     /// Whether a task would be taken now by a worker that is there.
     pub fn has_idle(&self) -> bool {
         !self.idle.is_empty()
-    }
-
-    /// Whether a task would be taken now.
-    pub fn has_room(&self) -> bool {
-        self.has_idle() || self.tasks.len() < self.limit
     }
 
     fn start(&mut self) -> io::Result<usize> {
@@ -114,7 +121,7 @@ mod tests {
         assert_eq!(workers.give(1).unwrap(), None);
         assert_eq!(workers.give(2).unwrap(), None);
         assert_eq!(workers.give(3).unwrap(), Some(3));
-        assert!(!workers.has_room());
+        assert!(!workers.reserve(1).unwrap());
         release.send(()).unwrap();
         let (worker, result) = finished.recv().unwrap();
         assert!([2, 4].contains(&result));

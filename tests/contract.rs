@@ -8,8 +8,18 @@ use stress_suite::ndjson::{Read, Reader};
 use stress_suite::record::{Fold, JobStatus, Key, Kind, Parsed, Phase, Record, Timestamp};
 use stress_suite::tools::{await_idle, poll_jobs, submit_jobs};
 
-const PHASES: [&str; 9] =
-    ["Staged", "Submitted", "TimedOut", "Lost", "Unknown", "Interrupted", "Succeeded", "Failed", "Rejected"];
+const PHASES: [&str; 10] = [
+    "Staged",
+    "Submitting",
+    "Submitted",
+    "TimedOut",
+    "Lost",
+    "Unknown",
+    "Interrupted",
+    "Succeeded",
+    "Failed",
+    "Rejected",
+];
 
 fn record(line: &str) -> Record {
     match Record::parse(line).unwrap() {

@@ -13,10 +13,10 @@ use walkdir::WalkDir;
 /// The shared modules, lowest layer first. A module imports only modules of lower layers. The tools stand above all
 /// layers, and a tool never imports another.
 const LAYERS: [&[&str]; 7] = [
-    &["escape", "promql", "statistics", "workers"],
+    &["escape", "own_limits", "promql", "statistics", "workers"],
     &["html", "record"],
     &["cli", "clock", "markup", "page", "units"],
-    &["cookies", "input", "ndjson", "slots"],
+    &["cookies", "input", "journal", "ndjson", "slots"],
     &["figures", "http", "runs"],
     &["profile", "prometheus", "scenario"],
     &["capture", "health", "target"],

@@ -7,7 +7,7 @@ use super::window::{Bounds, WindowArgs, reversed};
 use crate::cli::{Exit, Failure, Io};
 use crate::clock::Clock;
 use crate::input;
-use crate::ndjson::{Account, Line, Reader, Writer};
+use crate::ndjson::{BadLines, Line, Reader, Writer};
 use crate::record::{ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window};
 use crate::runs::Runs;
 
@@ -51,18 +51,18 @@ impl StreamContext {
         };
         if !(io.stdin_is_terminal && args.start.is_some()) {
             let stdin = input::take(io)?;
-            let mut account = Account::default();
+            let mut bad_lines = BadLines::default();
             let mut out = Writer::new(io.stdout);
             for read in Reader::stdin(stdin) {
                 let read = read.map_err(|error| Failure::io("stdin", &error))?;
-                match account.take(read, &io.console) {
+                match bad_lines.take(read, &io.console) {
                     Some(Line::Record(record)) => context.add(record, io.console.tool(), &mut out)?,
                     Some(foreign) => out.line(&foreign)?,
                     None => {}
                 }
             }
-            account.close(&io.console);
-            context.has_bad_lines = account.broken() > 0;
+            bad_lines.close(&io.console);
+            context.has_bad_lines = bad_lines.broken() > 0;
         }
         context.window = context.resolve_window(args)?;
         Ok(context)
@@ -71,7 +71,7 @@ impl StreamContext {
     fn add(&mut self, record: Record, tool: &str, out: &mut Writer<'_>) -> Result<(), Failure> {
         if matches!(record.kind(), Kind::Run | Kind::Job) {
             if !self.in_run {
-                self.metadata = record.read::<Outline>().map_err(|error| Failure::usage(error.to_string()))?.metadata;
+                self.metadata = record.read::<Outline>()?.metadata;
                 self.metadata.name.clear();
             }
             self.in_run = true;

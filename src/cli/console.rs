@@ -26,6 +26,8 @@ impl std::fmt::Debug for Sink {
     }
 }
 
+/// The longest message, in characters: an id or a body of a target may be of any length.
+const LONGEST_LINE: usize = 4000;
 /// How often progress is redrawn on a terminal.
 const REDRAW: Duration = Duration::from_millis(200);
 /// How often progress is said where stderr is not a terminal.
@@ -47,7 +49,7 @@ impl Console {
     pub fn say(&self, message: &str) {
         let mut sink = self.sink();
         sink.erase();
-        let line = format!("{}: {}\n", self.tool, escape::terminal(message));
+        let line = format!("{}: {}\n", self.tool, escape::start(&escape::terminal(message), LONGEST_LINE));
         // Where stderr itself cannot be written there is nobody left to tell.
         let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
     }

@@ -9,7 +9,7 @@
 //! | 65 | broken input lines |
 //! | 69 | the target is unreachable or unhealthy |
 //! | 74 | reading or writing failed |
-//! | 130, 143 | ended by the signal itself |
+//! | 130, 143, 129, 131 | ended by the signal itself: Ctrl-C, SIGTERM, SIGHUP, SIGQUIT |
 
 mod console;
 mod origin;
@@ -22,8 +22,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
+use crate::own_limits;
+use crate::record::Malformed;
 pub use console::Console;
 pub use stop::{Bound, GRACE, Grace, STOPPED, Stop};
 
@@ -120,6 +122,13 @@ pub fn cause(error: &io::Error) -> String {
     text[..end.unwrap_or(text.len())].to_owned()
 }
 
+impl From<Malformed> for Failure {
+    /// A record that cannot be read or written as its kind is broken input.
+    fn from(error: Malformed) -> Self {
+        Self { exit: Exit::BrokenInput, message: Some(error.to_string()) }
+    }
+}
+
 /// What a tool's `run` gives back.
 pub type Outcome = Result<Exit, Failure>;
 
@@ -145,7 +154,7 @@ impl std::fmt::Debug for Io<'_> {
     }
 }
 
-/// What the first SIGINT or SIGTERM does to a tool.
+/// The effect of the first SIGINT, SIGTERM, SIGHUP or SIGQUIT on a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSignal {
     /// It ends at once, as any program does.
@@ -213,6 +222,9 @@ fn outlive_file_limits() -> io::Result<()> {
 
 fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOnce(A, Io<'_>) -> Outcome) -> Outcome {
     outlive_file_limits().map_err(|error| Failure::io("signal handlers", &error))?;
+    if let Err(error) = own_limits::raise() {
+        console.say(&format!("the soft limits could not be raised: {error}"));
+    }
     let stop = Stop::default();
     if on_signal == OnSignal::Finish {
         watch_signals(&stop).map_err(|error| Failure::io("signal handlers", &error))?;
@@ -232,11 +244,22 @@ fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOn
     run(args, io)
 }
 
+/// Returns true if the process was started with this signal ignored, as `nohup` does: it stays so.
+fn is_ignored(number: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask & (1 << (number - 1)) != 0
+}
+
 fn watch_signals(stop: &Stop) -> io::Result<()> {
     // The thread's own first: a signal that was marked and never told would be waited for by whoever listens.
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    stop.mark_on(SIGINT)?;
-    stop.mark_on(SIGTERM)?;
+    let numbers: Vec<i32> =
+        [SIGINT, SIGTERM].into_iter().chain([SIGHUP, SIGQUIT].into_iter().filter(|n| !is_ignored(*n))).collect();
+    let mut signals = signal_hook::iterator::Signals::new(&numbers)?;
+    for number in numbers {
+        stop.mark_on(number)?;
+    }
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for (nth, number) in signals.forever().enumerate() {

@@ -51,7 +51,7 @@ impl Outcome {
             Phase::Submitted => Self::Unfinished,
             Phase::TimedOut => Self::TimedOut,
             Phase::Lost => Self::Lost,
-            Phase::Unknown => Self::Unknown,
+            Phase::Submitting | Phase::Unknown => Self::Unknown,
             Phase::Interrupted => Self::Interrupted,
             Phase::Succeeded => Self::Succeeded,
             Phase::Failed => Self::Failed,

@@ -24,6 +24,7 @@ use tls::PinnedTls;
 
 use crate::clock::{Clock, ServerDate};
 use crate::escape;
+use crate::own_limits;
 use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
@@ -121,6 +122,8 @@ pub enum HttpError {
         /// The reason why it ended.
         cause: String,
     },
+    /// This host has run out of descriptors, ports or memory: nothing was sent.
+    OwnLimit(String),
     /// The request cannot be sent: a header or the URL is not valid.
     Invalid(String),
 }
@@ -128,9 +131,11 @@ pub enum HttpError {
 impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotConnected(what) | Self::NoAnswer(what) | Self::Unreadable(what) | Self::Invalid(what) => {
-                f.write_str(what)
-            }
+            Self::NotConnected(what)
+            | Self::OwnLimit(what)
+            | Self::NoAnswer(what)
+            | Self::Unreadable(what)
+            | Self::Invalid(what) => f.write_str(what),
             Self::Truncated { status, cause, .. } => write!(f, "HTTP {status}, then the answer broke off: {cause}"),
         }
     }
@@ -234,6 +239,7 @@ impl Client {
             | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
             | ureq::Error::Tls(_)
             | ureq::Error::Rustls(_) => HttpError::NotConnected(what),
+            ureq::Error::Io(cause) if own_limits::is_exhausted(cause) => HttpError::OwnLimit(what),
             ureq::Error::Io(cause) if never_connected(cause) => HttpError::NotConnected(what),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => HttpError::Invalid(what),
             _ => HttpError::NoAnswer(what),
@@ -276,12 +282,5 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 /// Returns true for errors that only connecting can cause. A reset or an early end may also happen later, so they do not count.
 fn never_connected(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::ConnectionRefused
-            | Kind::HostUnreachable
-            | Kind::NetworkUnreachable
-            | Kind::AddrNotAvailable
-            | Kind::NotFound
-    )
+    matches!(error.kind(), Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NotFound)
 }

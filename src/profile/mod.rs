@@ -77,6 +77,17 @@ pub struct Submit {
     pub id: Vec<String>,
 }
 
+impl Submit {
+    /// Returns true if the target recognises a job that is submitted again: the submission carries an `Idempotency-Key` that
+    /// is the job's own.
+    pub fn is_idempotent(&self) -> bool {
+        let is_key = |(name, value): (&String, &String)| {
+            name.eq_ignore_ascii_case("idempotency-key") && value.contains("{run}") && value.contains("{name}")
+        };
+        self.headers.iter().any(is_key)
+    }
+}
+
 /// The polling of a job.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -31,8 +31,8 @@ impl Job {
 
     /// Its id at the target, where it was accepted and has no verdict: it may still run.
     pub fn open_id(&self) -> Option<&str> {
-        let open = matches!(self.status.phase.rank(), 1 | 2);
-        self.status.job_id.as_deref().filter(|id| open && !id.is_empty())
+        let is_open = self.status.phase.is_submitted() && !self.status.phase.is_final();
+        self.status.job_id.as_deref().filter(|id| is_open && !id.is_empty())
     }
 }
 
@@ -283,6 +283,8 @@ pub enum Phase {
     /// Its file is in place; nothing was sent.
     #[default]
     Staged,
+    /// Its submission was begun; without an answer nobody knows if it runs.
+    Submitting,
     /// The target took it and gave an id.
     Submitted,
     /// Still not ended at the deadline.
@@ -302,19 +304,30 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// How much a phase says; of two records of one job the one that says more wins.
+    /// The amount of knowledge in a phase; of two records of one job the one that knows more wins.
     pub const fn rank(self) -> u8 {
         match self {
             Self::Staged => 0,
-            Self::Submitted => 1,
-            Self::TimedOut | Self::Lost | Self::Unknown | Self::Interrupted => 2,
-            Self::Succeeded | Self::Failed | Self::Rejected => 3,
+            Self::Submitting => 1,
+            Self::Submitted => 2,
+            Self::TimedOut | Self::Lost | Self::Unknown | Self::Interrupted => 3,
+            Self::Succeeded | Self::Failed | Self::Rejected => 4,
         }
     }
 
-    /// Whether nothing more will be heard of the job in this run.
+    /// Returns true once the submission was answered or given up.
+    const fn is_submitted(self) -> bool {
+        self.rank() >= Self::Submitted.rank()
+    }
+
+    /// Returns true if the run ends with the job in this phase; a resumed run may still see its end.
     pub const fn is_terminal(self) -> bool {
-        self.rank() >= 2
+        self.rank() > Self::Submitted.rank()
+    }
+
+    /// Returns true if the job's end is known, so that no later record can say more.
+    pub const fn is_final(self) -> bool {
+        self.rank() == Self::Succeeded.rank()
     }
 }
 

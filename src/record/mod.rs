@@ -173,6 +173,17 @@ impl Record {
         Ok(Parsed::Record(Self { key, text: line.to_owned() }))
     }
 
+    /// The version that a JSON object claims where it is another one of this contract.
+    pub fn other_version(line: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Header {
+            api_version: String,
+        }
+        let Header { api_version } = serde_json::from_str(line).ok()?;
+        (api_version.starts_with("stress/") && api_version != API_VERSION).then_some(api_version)
+    }
+
     /// A new record of `kind` whose parts are those that `resource` serializes to.
     pub fn new(kind: Kind, resource: &impl Serialize) -> Result<Self, Malformed> {
         let mut object = RawObject::parse(&format!(r#"{{"apiVersion":"{API_VERSION}","kind":"{}"}}"#, kind.as_str()))

@@ -76,9 +76,10 @@ words! {
     Reason:
     // Jobs.
     NotConnected Refused InvalidRequest NoSource NoAnswer AnswerCut NoJobId NotAccepted Collapsed TargetFailed
-    DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped
+    DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost
     // Aborted runs.
     TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoPoller PollerGone
+    JournalFailed SubmitterGone
     // Every capture, and an aborted run.
     Interrupted
     // Every capture.
@@ -86,7 +87,7 @@ words! {
     // Series and traces.
     Off Unreachable Unauthorized Redirected Overloaded NotSettled
     // Series.
-    NotReady BadQuery QueryFailed QueryTimeout NotFound Unavailable NotPrometheus Malformed TooManyPoints NoSeries IsPartial
+    OwnLimit NotReady BadQuery QueryFailed QueryTimeout NotFound Unavailable NotPrometheus Malformed TooManyPoints NoSeries IsPartial
     Warnings BeginsLate FutureWindow ClockOffset OffGrid LateSamples NoRawSamples NoTable
     // Traces.
     NoApi NotJaeger ServerError TooLarge NoTraces Overfull SearchLimit MissingTraces IncompleteTraces

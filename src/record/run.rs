@@ -197,6 +197,9 @@ pub struct RunStatus {
     /// When its jobs were followed again after it had come to an end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<Timestamp>,
+    /// The time at which `submit-jobs` had handed on everything that it read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submission_ended_at: Option<Timestamp>,
     /// What polling cost and how punctual it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,

@@ -16,6 +16,7 @@ use crate::record::{
     Job, JobSpec, JobStatus, Kind, Metadata, Phase, Record, Run, RunSpec, RunStatus, Shard, Timestamp, WARMUP,
     job_name, warmup_prefix,
 };
+use crate::runs::new_run_id;
 
 /// Stage one media file per job and emit the jobs as records.
 #[derive(Clone, Debug, clap::Parser)]
@@ -45,7 +46,7 @@ pub struct Args {
     /// Stage and emit only this share of the jobs, counted from 0: 3/8 is the fourth of eight
     #[arg(long, value_name = "INDEX/COUNT", value_parser = shard)]
     pub shard: Option<Shard>,
-    /// The run's id; the time of the start by default
+    /// The run's id; by default the time of the start and six random digits
     #[arg(long, value_name = "ID", value_parser = name)]
     pub run: Option<String>,
     /// What the scenario is called in the records; the prefix by default
@@ -86,11 +87,11 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         return Ok(Exit::Done);
     }
     let dir = staging_dir(&args.into, &args.prefix)?;
-    let run = args.run.clone().unwrap_or_else(|| started.file_name());
+    let run = args.run.clone().map_or_else(|| new_run_id(started), Ok)?;
     let metadata = |name: String| Metadata { name, run: run.clone(), labels: labels(&args) };
 
     let mut out = Writer::new(io.stdout);
-    out.record(&record(Kind::Run, &run_record(&args, metadata(run_name(&args)), &clock, started))?)?;
+    out.record(&Record::new(Kind::Run, &run_record(&args, metadata(run_name(&args)), &clock, started))?)?;
     for (number, warmup) in (1..=args.warmup).map(|number| (number, true)).chain((1..=args.jobs).map(|n| (n, false))) {
         let index = number - 1;
         if args.shard.is_some_and(|shard| index % shard.count != shard.index) {
@@ -116,13 +117,9 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         if warmup {
             metadata.labels.insert(WARMUP.to_owned(), "true".to_owned());
         }
-        out.record(&record(Kind::Job, &Job { metadata, spec, status })?)?;
+        out.record(&Record::new(Kind::Job, &Job { metadata, spec, status })?)?;
     }
     Ok(Exit::Done)
-}
-
-fn record(kind: Kind, resource: &impl serde::Serialize) -> Result<Record, Failure> {
-    Record::new(kind, resource).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn run_name(args: &Args) -> String {

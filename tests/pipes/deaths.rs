@@ -4,7 +4,7 @@
 use crate::shell::{Shell, lines_with};
 use crate::support::wait_until;
 
-fn kill(victim: &str) {
+fn kill(victim: &str) -> Shell {
     let shell = Shell::new(&["--hang", "l1:4,5"]);
     // Each tool's pid is that of the subshell which it replaces. The input stays open, so that none has ended before
     // it is killed.
@@ -36,11 +36,13 @@ echo "${PIPESTATUS[@]}""#,
     assert!([3, 4].contains(&again.code), "{victim}: {}", again.stderr);
     assert_eq!(shell.counted("out", "asked"), 8);
     assert_ne!(shell.json("out/report.json")["status"]["verdict"], "Passed");
+    shell
 }
 
 #[test]
 fn of_submit_jobs() {
-    kill("submit-jobs");
+    let shell = kill("submit-jobs");
+    assert!(shell.read("out/report.md").contains("SubmitterGone"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod deaths;
 mod disk;
 mod endings;
 mod faults;
+mod journal;
 mod legs;
 mod makefile;
 mod proxy;

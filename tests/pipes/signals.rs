@@ -25,6 +25,40 @@ fn ctrl_c_reaches_the_whole_pipe_and_the_report_is_written() {
 }
 
 #[test]
+fn a_dropped_terminal_ends_the_pipe_as_sigterm_does() {
+    for (signal, code) in [(Signal::HUP, 129), (Signal::QUIT, 131)] {
+        let shell = Shell::new(&["--hang", "l1:1,2,3"]);
+        let running = shell.start("ulimit -c 0; trap : HUP QUIT; JOBS=4 run out; exit");
+        let records = shell.path("out/records.ndjson");
+        wait_until("three jobs in flight", || lines_with(&records, "Submitted") == 3);
+        running.signal(signal);
+        let done = running.finish();
+        assert_eq!(done.code, code, "{}", done.stderr);
+        assert_eq!(shell.counted("out", "interrupted"), 3, "{}", done.stderr);
+    }
+}
+
+#[test]
+fn sigterm_to_poll_jobs_alone_ends_the_pipe_with_a_report() {
+    let shell = Shell::new(&["--hang", "l1:1,2,3"]);
+    let running = shell.start(
+        r#"mkdir out
+        stage-fixtures --from $FIXTURES --into data/fixtures --jobs 9 --run r1 |
+        submit-jobs --concurrency 3 --slots out/slots |
+        (echo $BASHPID > poll.pid; exec poll-jobs --slots out/slots --min-interval 5ms) |
+        render-report --out out > /dev/null
+        echo "${PIPESTATUS[@]}""#,
+    );
+    wait_until("three jobs in flight", || lines_with(&shell.path("out/records.ndjson"), "Submitted") == 3);
+    let pid = shell.read("poll.pid").trim().to_owned();
+    assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let done = running.finish();
+    assert_eq!(done.stdout, "0 74 143 4\n", "{}", done.stderr);
+    assert_eq!(shell.counted("out", "interrupted"), 3, "{}", done.stderr);
+    assert!(shell.read("out/report.md").contains("PollerGone"));
+}
+
+#[test]
 fn a_second_ctrl_c_quits() {
     let shell = Shell::new(&["--no-answer", "1,2,3"]);
     let running = shell.start("SUBMIT='--timeout 60s' run out; exit");

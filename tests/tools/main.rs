@@ -7,6 +7,7 @@ mod server;
 mod support;
 
 mod await_idle;
+mod journal;
 mod odd_answers;
 mod odd_polls;
 mod poll_jobs;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::input;
-use crate::ndjson::{Account, Line, Reader, Writer};
+use crate::ndjson::{BadLines, Line, Reader, Writer};
 use crate::record::{Job, Kind, Phase, RunSpec, RunStatus};
 use crate::runs::Runs;
 use crate::target::TargetArgs;
@@ -80,12 +80,12 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
     if args.check {
         return Ok(Exit::Done);
     }
-    let (mut account, mut runs, mut clock) = (Account::default(), Runs::default(), Clock::system());
+    let (mut bad_lines, mut runs, mut clock) = (BadLines::default(), Runs::default(), Clock::system());
     let stdin = input::take(&mut io)?;
     let mut out = Writer::new(io.stdout);
     for read in Reader::stdin(stdin) {
         let read = read.map_err(|error| Failure::io("stdin", &error))?;
-        match account.take(read, &io.console) {
+        match bad_lines.take(read, &io.console) {
             Some(Line::Record(record)) if record.kind() == Kind::Run => {
                 let spec = RunSpec::default();
                 let (_, of_run) = runs.pass(record, io.console.tool(), &spec, clock.now(), &mut out)?;
@@ -104,8 +104,8 @@ pub fn run(args: Args, mut io: Io<'_>) -> Outcome {
             None => {}
         }
     }
-    account.close(&io.console);
-    Ok(io.stop.exit_or(if account.broken() > 0 { Exit::BrokenInput } else { Exit::Done }))
+    bad_lines.close(&io.console);
+    Ok(io.stop.exit_or(if bad_lines.broken() > 0 { Exit::BrokenInput } else { Exit::Done }))
 }
 
 /// Returns true if `line` is a job that is still to be submitted.

@@ -171,7 +171,7 @@ impl<'a> Backend for WorkerLogs<'a> {
             io.console.progress(|| format!("reading the log of {name}"));
             let status = service::capture(name, &source, &filter, request.dir, &interrupt).or_else(|failure| {
                 let message = failure.message().map(str::to_owned).ok_or(failure)?;
-                Ok(service::status_with_reason(CaptureResult::Error, Reason::NotWritten, message))
+                Ok::<_, Failure>(service::status_with_reason(CaptureResult::Error, Reason::NotWritten, message))
             })?;
             let status = LogsStatus { may_be_quiet: *quiet, ..status };
             if let Some(line) = service::describe(name, &status) {

@@ -53,6 +53,9 @@ pub struct Args {
     /// never replaced by less, and where the health check fails all is handed on as it was
     #[arg(long, conflicts_with_all = ["slots", "explain"])]
     pub resume: bool,
+    /// With --resume, also read this journal of submit-jobs: it knows submissions that the pipe lost
+    #[arg(long, value_name = "FILE", requires = "resume")]
+    pub journal: Option<PathBuf>,
     /// Poll the job with this id once, show what each pointer of the profile finds in the answer, and end
     #[arg(long, value_name = "ID")]
     pub explain: Option<String>,

@@ -9,7 +9,7 @@ use super::records_file::RecordsFile;
 use super::run_dir::RECORDS;
 use crate::cli::{Console, Failure};
 use crate::figures::resumed::GivenUp;
-use crate::ndjson::{Account, Line, Reader};
+use crate::ndjson::{BadLines, Line, Reader};
 use crate::record::{Fold, Kind, Record, RunSpec};
 
 /// The records of a report.
@@ -44,7 +44,7 @@ pub(super) fn receive(
     asked: &RunSpec,
     console: &Console,
 ) -> Input {
-    let (mut input, mut bad_lines) = (Input { empty: true, ..before }, Account::default());
+    let (mut input, mut bad_lines) = (Input { empty: true, ..before }, BadLines::default());
     for read in Reader::stdin(stdin) {
         input.empty = false;
         let line = match read {
@@ -95,7 +95,7 @@ pub(super) fn append(out: &Path, console: &Console) -> Result<(RecordsFile, Inpu
 
 /// Reads `file`; the lines that are no records of a known kind are returned beside the records.
 fn read(file: File, name: &str, console: &Console) -> Result<(Input, HashSet<String>), Failure> {
-    let (mut input, mut bad_lines, mut other_lines) = (Input::default(), Account::default(), HashSet::new());
+    let (mut input, mut bad_lines, mut other_lines) = (Input::default(), BadLines::default(), HashSet::new());
     for read in Reader::named(BufReader::with_capacity(64 * 1024, file), name) {
         let read = read.map_err(|error| Failure::io(name, &error))?;
         match bad_lines.take(read, console) {

@@ -29,7 +29,7 @@ pub(super) enum Answer {
 }
 
 impl Admission {
-    pub(super) fn of(args: &Args) -> Self {
+    pub(super) fn new(args: &Args) -> Self {
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         match (args.concurrency, args.rate) {
             (Some(slots), _) => Self::Closed { slots: count(slots), held: 0 },

@@ -10,7 +10,7 @@ use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
 use crate::http::shell_quoted;
 use crate::input::plain_lines;
-use crate::ndjson::{Account, Line, Reader};
+use crate::ndjson::{BadLines, Line, Reader};
 use crate::record::{Job, Kind};
 
 /// Prints the command. No secret is part of it: it names the file or the variable instead.
@@ -20,7 +20,7 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
-    let post = Post::of(&profile, &base, &job)?;
+    let post = Post::new(&profile, &base, &job)?;
     // What could not be sent is not printed either: a header with a line break in it would be another header.
     if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {
         return Err(Failure::usage(format!("--dry-run: a header cannot carry the value of {name}")));
@@ -53,12 +53,12 @@ fn first_job(
         let source = line.transpose().map_err(Failure::usage)?;
         return Ok(source.map(|source| lines::job("dry-run", 1, source)));
     }
-    let mut account = Account::default();
+    let mut bad_lines = BadLines::default();
     for read in Reader::stdin(stdin) {
-        if let Some(Line::Record(record)) = account.take(read.map_err(failed)?, console)
+        if let Some(Line::Record(record)) = bad_lines.take(read.map_err(failed)?, console)
             && record.kind() == Kind::Job
         {
-            return record.read().map(Some).map_err(|error| Failure::usage(error.to_string()));
+            return Ok(Some(record.read()?));
         }
     }
     Ok(None)

@@ -30,6 +30,9 @@ pub struct Args {
     /// The FIFO by which `poll-jobs --slots` tells that a job has ended; made if it is not there
     #[arg(long, value_name = "FIFO", help_heading = "Load")]
     pub slots: Option<PathBuf>,
+    /// Record each submission in this file, on disk before it is sent; a second start with it submits nothing twice
+    #[arg(long, value_name = "FILE", conflicts_with = "lines")]
+    pub journal: Option<PathBuf>,
     /// Burst: at most N submissions under way at once, not waiting for jobs to end [default: 1]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Load", conflicts_with = "rate")]
     pub max_posts: Option<u64>,
@@ -62,23 +65,27 @@ Input:
   Run and Job records from stage-fixtures or by hand; a Job that is not Staged is handed on untouched.
   Jobs labelled warmup=true come first and need --concurrency: counted jobs wait until all have ended.
   With --lines, one source string a line.
+  With --journal, a job that the file knows is not submitted again: it is handed on with its id, or as Unknown if
+  no answer was recorded. Such a job is submitted again only if the profile sends an Idempotency-Key.
 
 Output:
   every record that was read; each Job again when it was submitted: phase Submitted, Rejected (it surely
   does not run), Unknown (it may run) or Failed with reason Collapsed
+  with --journal, the file: each Job with phase Submitting before it is sent, and again with its outcome
 
 Examples:
   stage-fixtures | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
   stage-fixtures --jobs 100 | submit-jobs --rate 5/s | poll-jobs
   printf '%s\\n' /data/a.webm | submit-jobs --lines | poll-jobs | jq -c .status.phase
   stage-fixtures --jobs 1 | submit-jobs --dry-run
+  stage-fixtures --run r1 | submit-jobs --journal r1/submissions.ndjson | poll-jobs
 
 Exit codes:
   0    done; a job that was refused is data, not an error
   2    usage error
   65   broken input lines
   69   the target is unreachable or unhealthy; what was read is handed on, with the cause on the Run
-  74   reading or writing failed, or poll-jobs is gone
+  74   reading or writing failed, the journal among it, or poll-jobs is gone
   130  ended by Ctrl-C, 143 by SIGTERM, after what was read is handed on";
 
 /// Runs the tool.

@@ -14,6 +14,11 @@ use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
 /// Waits before the second and the third try of a connection.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
+/// The wait before another try where this host has run out of something.
+const OWN_LIMIT_WAIT: Duration = Duration::from_millis(100);
+/// The longest id that is taken, in bytes: it has to fit into the URL of a poll.
+const LONGEST_ID: usize = 4096;
+
 /// A request, whole.
 #[derive(Clone, Debug)]
 pub(super) struct Post {
@@ -40,7 +45,7 @@ pub(super) struct Posted {
 
 impl Post {
     /// The request that submits `job`, with a fresh W3C trace context.
-    pub(super) fn of(profile: &Profile, base: &BaseUrl, job: &Job) -> Result<Self, Failure> {
+    pub(super) fn new(profile: &Profile, base: &BaseUrl, job: &Job) -> Result<Self, Failure> {
         let values = TemplateValues {
             run: &job.metadata.run,
             name: &job.metadata.name,
@@ -71,13 +76,44 @@ impl Post {
         })
     }
 
+    /// The status of the job while it is submitted, for the journal.
+    pub(super) fn intent(&self, now: Timestamp) -> JobStatus {
+        JobStatus {
+            phase: Phase::Submitting,
+            trace_id: Some(self.trace_id.clone()),
+            span_id: Some(self.span_id.clone()),
+            submitted_at: Some(now),
+            observed_at: Some(now),
+            ..JobStatus::default()
+        }
+    }
+
     /// Sends it. A connection that was never made is tried again; a request that may have arrived never is.
-    pub(super) fn send(&self, exchange: &Client, profile: &Profile, clock: &Clock, stop: &Stop) -> Posted {
+    /// While this host has run out of something the request waits, and `report` says so: that is not the target's doing.
+    pub(super) fn send(
+        &self,
+        client: &Client,
+        profile: &Profile,
+        clock: &Clock,
+        report: &dyn Fn(&str),
+        stop: &Stop,
+    ) -> Posted {
         let mut waits = BACKOFF.into_iter();
         loop {
             let sent = clock.now();
-            let outcome = exchange.send(&self.method, &self.url, &self.headers, self.body.as_deref(), clock);
+            let outcome = client.send(&self.method, &self.url, &self.headers, self.body.as_deref(), clock);
             let received = clock.now();
+            if let Err(HttpError::OwnLimit(what)) = &outcome {
+                report(&format!(
+                    "{} {}: {what}: a limit of this host, not of the target; waiting",
+                    self.method, self.url
+                ));
+                if stop.wait(OWN_LIMIT_WAIT) {
+                    let status = JobStatus { observed_at: Some(received), ..JobStatus::default() };
+                    return Posted { status, date: None, cookies: Vec::new(), url: self.url.clone() };
+                }
+                continue;
+            }
             let again = matches!(outcome, Err(HttpError::NotConnected(_))) && stop.signal().is_none();
             if let (true, Some(wait)) = (again, waits.next()) {
                 std::thread::sleep(wait);
@@ -107,7 +143,7 @@ impl Post {
         };
         let answer = match outcome {
             Ok(answer) => answer,
-            Err(HttpError::NotConnected(what)) => {
+            Err(HttpError::NotConnected(what) | HttpError::OwnLimit(what)) => {
                 return ended(
                     Phase::Rejected,
                     Reason::NotConnected,
@@ -144,10 +180,10 @@ impl Post {
             if refuses(answer.status) {
                 return told(ended(Phase::Rejected, Reason::Refused, what));
             }
-            let id = profile.job_id(&answer.body);
+            let reason = if (300..400).contains(&answer.status) { Reason::Redirected } else { Reason::NotAccepted };
             return JobStatus {
-                job_id: id,
-                ..told(ended(Phase::Unknown, Reason::NotAccepted, format!("{what}; it may run")))
+                job_id: profile.job_id(&answer.body).filter(|id| id.len() <= LONGEST_ID),
+                ..told(ended(Phase::Unknown, reason, format!("{what}; it may run")))
             };
         }
         match profile.job_id(&answer.body) {
@@ -160,6 +196,10 @@ impl Post {
                 };
                 told(ended(Phase::Unknown, reason, format!("{place}: {what}; it may run")))
             }
+            Some(id) if id.len() > LONGEST_ID => {
+                let what = format!("the id is {} bytes long, more than {LONGEST_ID}; it may run", id.len());
+                told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}")))
+            }
             Some(id) => JobStatus {
                 phase: Phase::Submitted,
                 job_id: Some(id),
@@ -171,11 +211,11 @@ impl Post {
     }
 }
 
-/// Whether an answer with a status that does not mean accepted says that nothing was begun (RFC 9110, section 15). A success
-/// says the opposite; and who answers that he failed, or that he did not wait for whoever did it, may have begun.
+/// Returns true for a status that says that nothing was begun (RFC 9110, section 15), where it does not mean accepted. A
+/// success or a redirect may follow a job that was made, and so may a failure or a gateway's timeout.
 fn refuses(status: u16) -> bool {
     match status {
-        200..300 | 408 => false,
+        200..400 | 408 => false,
         500.. => matches!(status, 501 | 503 | 505),
         _ => true,
     }

@@ -17,9 +17,10 @@ use crate::clock::{Clock, OffsetBounds, micro};
 use crate::cookies::CookieReader;
 use crate::http::{ClientFactory, Connections};
 use crate::input::{self, Input, Permits};
+use crate::journal::read_journal;
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::Profile;
-use crate::record::{Fold, Job, Key, Kind, Phase, Polling, Record, RunSpec, RunStatus};
+use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
 use crate::target::PollRequest;
 use output::Output;
 use scheduler::{Finished, Scheduler};
@@ -106,7 +107,9 @@ impl<'a, 'o> Session<'a, 'o> {
     }
 
     fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
-        while !(self.input_ended && self.jobs.is_empty()) {
+        let grace = self.stop.grace();
+        // After a signal the tools before this one have as long to end; a pipe that goes on is left.
+        while !(self.input_ended && self.jobs.is_empty()) && !grace.is_over() {
             for number in self.scheduler.overdue(&self.jobs, self.clock.now(), self.limits) {
                 self.expire(number)?;
             }
@@ -129,7 +132,11 @@ impl<'a, 'o> Session<'a, 'o> {
         match event {
             Event::Line(Input::End) => {
                 self.input_ended = true;
-                self.to_resume.take().map_or(Ok(()), |records| self.resume(&records))
+                let Some(mut records) = self.to_resume.take() else { return Ok(()) };
+                if let Some(path) = &self.args.journal {
+                    records.extend(read_journal(path)?.records().cloned());
+                }
+                self.resume(&records)
             }
             Event::Line(Input::Failed(error)) => Err(Failure::io("stdin", &error)),
             Event::Line(Input::Item(read)) => {
@@ -142,7 +149,10 @@ impl<'a, 'o> Session<'a, 'o> {
             Event::Polled(finished) => self.handle_answer(*finished),
             Event::Stop => {
                 let numbers: Vec<_> = self.jobs.keys().copied().collect();
-                numbers.into_iter().try_for_each(|number| self.end(number, Phase::Interrupted))
+                numbers.into_iter().try_for_each(|number| self.end(number, Phase::Interrupted))?;
+                // submit-jobs sees the FIFO close and ends too, whichever of the two the signal was for.
+                self.output.close_slots();
+                Ok(())
             }
         }
     }
@@ -160,10 +170,10 @@ impl<'a, 'o> Session<'a, 'o> {
     }
 
     fn handle_job(&mut self, record: Record) -> Result<(), Failure> {
-        let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
+        let job: Job = record.read()?;
         self.output.records.record(&record)?;
         let known = self.numbers.get(record.key()).copied();
-        if job.status.phase.rank() == 3 {
+        if job.status.phase.is_final() {
             // Later lines of a saved stream tell the end of a job that is being polled: no need to poll it.
             if known.is_some_and(|number| self.jobs.remove(&number).is_some()) {
                 self.output.free_slot()?;
@@ -277,7 +287,25 @@ impl<'a, 'o> Session<'a, 'o> {
             return Ok(());
         }
         let record = job.into_ended(phase, self.clock.now(), &self.target.profile, self.limits, self.offset.offset());
-        self.output.end(phase, &record.map_err(|error| Failure::usage(error.to_string()))?)
+        self.output.end(phase, &record?)
+    }
+
+    /// Records that submit-jobs, which passed a Run on, ended without its last words: only a kill or a crash does that.
+    fn report_killed_submitter(&mut self) -> Result<(), Failure> {
+        let was_killed = self.output.runs.latest().any(|Run { status, .. }| {
+            let is_this_version =
+                status.tools.get("submit-jobs").is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
+            is_this_version && status.submission_ended_at.is_none() && status.aborted.is_none()
+        });
+        if !was_killed || self.args.resume || self.stop.signal().is_some() {
+            return Ok(());
+        }
+        let message = "submit-jobs was killed or crashed before it had handed on all jobs".to_owned();
+        self.output.console.say(&message);
+        let aborted =
+            Aborted { by: "submit-jobs".to_owned(), reason: Reason::SubmitterGone, message, at: self.clock.now() };
+        let Output { runs, records, .. } = &mut self.output;
+        runs.again(&RunStatus { aborted: Some(aborted), ..RunStatus::default() }, records)
     }
 
     fn close(mut self) -> Outcome {
@@ -295,6 +323,7 @@ impl<'a, 'o> Session<'a, 'o> {
             polling: polling.map(|polling| resume::add_costs(polling, self.earlier_cost)),
             ..RunStatus::default()
         };
+        self.report_killed_submitter()?;
         let Output { runs, records, bad_lines, console, .. } = &mut self.output;
         runs.again(&status, records)?;
         let exit = match bad_lines.broken() {

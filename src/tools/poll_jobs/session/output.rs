@@ -8,7 +8,7 @@ use super::super::issue::Issue;
 use super::super::job::PolledJob;
 use super::errors::PollErrors;
 use crate::cli::{Console, Failure, Io};
-use crate::ndjson::{Account, Writer};
+use crate::ndjson::{BadLines, Writer};
 use crate::record::{Phase, Record};
 use crate::runs::Runs;
 use crate::slots::Giver;
@@ -19,7 +19,7 @@ pub(super) struct Output<'a> {
     pub(super) runs: Runs,
     pub(super) console: Console,
     pub(super) counts: SessionCounts,
-    pub(super) bad_lines: Account,
+    pub(super) bad_lines: BadLines,
     slots: Option<Giver>,
     errors: PollErrors,
 }
@@ -32,7 +32,7 @@ impl<'a> Output<'a> {
             runs: Runs::default(),
             console: io.console,
             counts: SessionCounts::new()?,
-            bad_lines: Account::default(),
+            bad_lines: BadLines::default(),
             slots: args.slots.as_deref().map(Giver::open).transpose()?,
             errors: PollErrors::new(Instant::now()),
         })
@@ -44,6 +44,11 @@ impl<'a> Output<'a> {
         self.records.record(record)?;
         // After Ctrl-C a submit-jobs that has not noticed the signal yet would take the slot.
         if phase == Phase::Interrupted { Ok(()) } else { self.free_slot() }
+    }
+
+    /// Closes the FIFO: no slot is freed any more, and submit-jobs is told so.
+    pub(super) fn close_slots(&mut self) {
+        self.slots = None;
     }
 
     /// Frees one slot for `submit-jobs`.

@@ -44,7 +44,7 @@ impl Session<'_, '_> {
 
     fn resume_job(&mut self, record: &Record) -> Result<(), Failure> {
         self.output.records.record(record)?;
-        let job: Job = record.read().map_err(|error| Failure::usage(error.to_string()))?;
+        let job: Job = record.read()?;
         let Some(id) = job.open_id() else { return Ok(()) };
         let request = self.request(record, &job, id)?;
         self.add(PolledJob::resumed(record.clone(), &job, request, self.clock.now()))

@@ -10,6 +10,7 @@ use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::http::{ClientFactory, Method};
+use crate::own_limits;
 use crate::record::Timestamp;
 use crate::target::PollRequest;
 use crate::workers::Workers;
@@ -73,7 +74,7 @@ impl Scheduler {
             checked_at: Instant::now(),
             backlog: VecDeque::new(),
             demand: ThreadDemand::new(Instant::now()),
-            workers: Workers::new(MAX_THREADS, Arc::new(make), Arc::new(deliver)),
+            workers: Workers::new(MAX_THREADS.min(own_limits::connections()), Arc::new(make), Arc::new(deliver)),
         }
     }
 

@@ -1,0 +1,148 @@
+//! The journal of submissions: every intent and every answer, on disk before the pipe can lose them.
+//!
+//! It is a stream of Job records. A job is appended with phase `Submitting` and synced before its POST, and appended again
+//! with the outcome. Folded, the journal gives the last known state of each job that any session tried to submit.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::cli::Failure;
+use crate::record::{Fold, Key, Kind, Parsed, Record};
+
+/// A journal that is open for appending. One process writes it at a time.
+#[derive(Debug)]
+pub struct Journal {
+    name: String,
+    file: File,
+    records: Fold,
+    failed: bool,
+}
+
+impl Journal {
+    /// Opens the journal at `path`, makes it if it is missing, and reads what earlier sessions wrote.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let name = format!("--journal {}", path.display());
+        let failed = |error: io::Error| Failure::io(&name, &error);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(Failure::usage(format!("{name}: not a file: name one that can be made or appended to")));
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            // Two writers would each submit what the other has submitted.
+            Err(TryLockError::WouldBlock) => {
+                return Err(Failure::usage(format!("{name}: another submit-jobs is writing it: wait for its end")));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let (records, whole) = read(&mut file, &name)?;
+        // A torn line was never synced, so its POST was never sent.
+        file.set_len(whole).map_err(failed)?;
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        file.sync_all().and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
+        Ok(Self { name, file, records, failed: false })
+    }
+
+    /// The last known state of every job in the journal.
+    pub fn records(&self) -> &Fold {
+        &self.records
+    }
+
+    /// The last known state of a job.
+    pub fn state_of(&self, key: &Key) -> Option<&Record> {
+        self.records.get(key)
+    }
+
+    /// Appends a record. After an error nothing more is appended: a line that was cut off would spoil the next one.
+    pub fn append(&mut self, record: &Record) -> Result<(), Failure> {
+        let mut line = record.text().to_owned();
+        line.push('\n');
+        let written = self.file.write_all(line.as_bytes());
+        self.checked(written)
+    }
+
+    /// Returns once everything that was appended is on disk.
+    pub fn sync(&mut self) -> Result<(), Failure> {
+        let synced = self.file.sync_data();
+        self.checked(synced)
+    }
+
+    fn checked(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        let result = if self.failed { Err(io::Error::other("an earlier write failed")) } else { result };
+        self.failed |= result.is_err();
+        result.map_err(|error| Failure::io(&self.name, &error))
+    }
+}
+
+/// Reads the journal at `path`, which another process may be writing.
+pub fn read_journal(path: &Path) -> Result<Fold, Failure> {
+    let name = format!("--journal {}", path.display());
+    let mut file = File::open(path).map_err(|error| Failure::io(&name, &error))?;
+    read(&mut file, &name).map(|(records, _)| records)
+}
+
+/// The folded records, and the length of the whole lines in bytes.
+fn read(file: &mut File, name: &str) -> Result<(Fold, u64), Failure> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| Failure::io(name, &error))?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let mut records = Fold::default();
+    for (index, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
+        let spoilt = |why: &str| Failure::usage(format!("{name} line {}: {why}: nothing is submitted", index + 1));
+        match std::str::from_utf8(line).map_err(|error| spoilt(&error.to_string()))? {
+            "" => {}
+            text => match Record::parse(text).map_err(|error| spoilt(&error.to_string()))? {
+                Parsed::Record(record) if record.kind() == Kind::Job => records.add(record),
+                _ => return Err(spoilt("not a Job record of this version")),
+            },
+        }
+    }
+    Ok((records, whole as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(phase: &str) -> Record {
+        let line = format!(
+            r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"a","run":"r"}},"status":{{"phase":"{phase}"}}}}"#
+        );
+        match Record::parse(&line).unwrap() {
+            Parsed::Record(record) => record,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_off_and_the_rest_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(&job("Submitting")).unwrap();
+        journal.sync().unwrap();
+        drop(journal);
+        let mut torn = OpenOptions::new().append(true).open(&path).unwrap();
+        torn.write_all(br#"{"apiVersion":"stress/v1","ki"#).unwrap();
+        assert_eq!(read_journal(&path).unwrap().jobs().count(), 1);
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(&job("Submitted")).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert_eq!(read_journal(&path).unwrap().records().next(), Some(&job("Submitted")));
+    }
+
+    #[test]
+    fn a_second_writer_and_a_spoilt_line_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let journal = Journal::open(&path).unwrap();
+        assert!(Journal::open(&path).unwrap_err().message().unwrap().contains("another submit-jobs"));
+        drop(journal);
+        std::fs::write(&path, "{\"half\":\n").unwrap();
+        let failure = Journal::open(&path).unwrap_err();
+        assert!(failure.message().unwrap().contains("line 1"), "{failure:?}");
+        assert_eq!(failure.exit().code(), 2);
+    }
+}

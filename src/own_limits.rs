@@ -1,0 +1,61 @@
+//! This process's own limits: descriptors, processes, ports. They are the harness's, and never charged to the target.
+
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors that a tool needs beside its connections: files, pipes, looking a host's name up.
+const RESERVED: u64 = 16;
+
+/// Raises the soft limits on open files and on threads to the hard ones.
+pub fn raise() -> io::Result<()> {
+    for resource in [Resource::Nofile, Resource::Nproc] {
+        let limit = getrlimit(resource);
+        if limit.current != limit.maximum {
+            setrlimit(resource, Rlimit { current: limit.maximum, ..limit })?;
+        }
+    }
+    Ok(())
+}
+
+/// The number of files that may be open at once; none without a limit.
+pub fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// The number of connections that fit below the limit on open files.
+pub fn connections() -> usize {
+    // Where /proc is not there the usual few are assumed to be open.
+    let open = std::fs::read_dir("/proc/self/fd").map_or(RESERVED, |entries| entries.count() as u64);
+    let free = open_files().map_or(u64::MAX, |limit| limit.saturating_sub(open + RESERVED));
+    usize::try_from(free).unwrap_or(usize::MAX).max(1)
+}
+
+/// Returns true for an error that says that this host has run out of something, before anything was sent.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL, Errno::AGAIN];
+    error.raw_os_error().is_some_and(|code| own.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// The sentence that names the limit on open files and what it costs.
+pub fn describe(wanted: &str, available: usize) -> String {
+    let limit = open_files().map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+    format!(
+        "{wanted} is more than the {available} connections that a limit of {limit} open files leaves room for; raise the hard \
+         limit (ulimit -Hn, LimitNOFILE=)"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_out_is_told_from_being_refused() {
+        for (code, own) in [(24, true), (23, true), (99, true), (111, false), (104, false), (113, false)] {
+            assert_eq!(is_exhausted(&io::Error::from_raw_os_error(code)), own, "{code}");
+        }
+        assert!(connections() >= 1);
+    }
+}

@@ -1,0 +1,125 @@
+//! The records that are read: Runs learn what was asked, jobs are queued, everything else is handed on.
+
+use super::{Session, write_journalled};
+use crate::cli::{Exit, Failure};
+use crate::input::Permits;
+use crate::ndjson::{Line, Read};
+use crate::record::{Job, JobStatus, Kind, Phase, Reason, Record, Run, RunSpec};
+use crate::runs::write_status;
+use crate::tools::submit_jobs::admission::Admission;
+
+impl Session<'_, '_> {
+    pub(super) fn handle_line(&mut self, read: Read, permits: &Permits) -> Result<(), Failure> {
+        match self.output.bad_lines.take(read, &self.output.console) {
+            Some(Line::Record(record)) if record.kind() == Kind::Job => return self.add_job(record, permits),
+            Some(Line::Record(record)) if record.kind() == Kind::Run => self.handle_run(record)?,
+            Some(line) => self.output.records.line(&line)?,
+            None => {}
+        }
+        permits.give();
+        Ok(())
+    }
+
+    fn handle_run(&mut self, record: Record) -> Result<(), Failure> {
+        let mut spec = RunSpec {
+            target: Some(self.base.as_str().to_owned()),
+            profile: Some(self.profile.name.clone()),
+            stages: self.profile.stage_specs(),
+            ..RunSpec::default()
+        };
+        Admission::describe(self.args, &mut spec);
+        let Run { metadata, spec: asked, .. } = record.read()?;
+        if asked.warmup.is_some() {
+            self.require_slots();
+            spec.rest_seconds = Some(self.args.rest.as_secs_f64());
+        }
+        // A Run comes again as more is known of it; a difference is reported once, before anything is submitted.
+        self.output.report_differences(&metadata.labels, &self.settings);
+        let tool = self.output.console.tool();
+        let (_, clock) = self.output.runs.pass(record, tool, &spec, self.clock.now(), &mut self.output.records)?;
+        if let Some(clock) = clock {
+            self.scheduler.adopt_clock(&self.clock, &clock);
+            self.clock = clock;
+        }
+        Ok(())
+    }
+
+    /// Aborts where nobody would report the end of a warm-up job, so that it could not be kept apart from the counted ones.
+    fn require_slots(&mut self) {
+        if !self.scheduler.admission.is_closed() {
+            let message = "only the closed model hears when warm-up jobs have ended: type `submit-jobs --concurrency N --slots FIFO | \
+                 poll-jobs --slots FIFO`, or stage without --warmup";
+            self.abort(Exit::Usage, Reason::NoSlots, message.to_owned());
+        }
+    }
+
+    /// Queues a job, or hands it on if there is nothing to submit.
+    pub(super) fn add_job(&mut self, mut record: Record, permits: &Permits) -> Result<(), Failure> {
+        let job: Job = record.read()?;
+        if job.status.phase != Phase::Staged || self.jobs.contains(record.key()) {
+            permits.give();
+            return self.hand_on(&record, &job);
+        }
+        if let Some(earlier) = self.output.journal.as_ref().and_then(|journal| journal.state_of(record.key()))
+            && let (earlier, state) = (earlier.clone(), earlier.read::<Job>()?)
+            && !(state.status.phase == Phase::Submitting && self.profile.submit.is_idempotent())
+        {
+            permits.give();
+            return self.hand_on_journalled(earlier, &state);
+        }
+        self.jobs.add(record.key());
+        if job.is_warmup() {
+            self.require_slots();
+        }
+        if job.spec.source.is_empty() {
+            permits.give();
+            let status = JobStatus {
+                phase: Phase::Rejected,
+                reason: Some(Reason::NoSource),
+                message: Some("the record has no spec.source".to_owned()),
+                observed_at: Some(self.clock.now()),
+                ..JobStatus::default()
+            };
+            write_status(&mut record, &status)?;
+            return self.output.records.record(&record);
+        }
+        if !self.jobs.add_source(&job.spec.source) {
+            self.output.console.say(&format!(
+                "{}: an earlier job has the same source; the target may collapse the two",
+                job.metadata.name
+            ));
+        }
+        self.jobs.waiting.push_back((record, job));
+        Ok(())
+    }
+
+    /// Hands on a job that was submitted before. `poll-jobs` follows it as any other, and frees a slot at its end.
+    fn hand_on(&mut self, record: &Record, job: &Job) -> Result<(), Failure> {
+        self.output.handed_on += 1;
+        let runs = job.status.phase == Phase::Submitted && job.open_id().is_some();
+        if runs && self.jobs.add(record.key()) {
+            self.scheduler.admission.taken();
+            if job.is_warmup() {
+                self.scheduler.warmup.submitted();
+            }
+        }
+        self.output.records.record(record)
+    }
+
+    /// Hands on a job that an earlier session submitted, as the journal knows it. Without an answer it may run.
+    fn hand_on_journalled(&mut self, mut record: Record, job: &Job) -> Result<(), Failure> {
+        if job.status.phase != Phase::Submitting {
+            return self.hand_on(&record, job);
+        }
+        self.jobs.add(record.key());
+        let status = JobStatus {
+            phase: Phase::Unknown,
+            reason: Some(Reason::AnswerLost),
+            message: Some("an earlier submit-jobs ended while it submitted the job; it may run".to_owned()),
+            observed_at: Some(self.clock.now()),
+            ..JobStatus::default()
+        };
+        write_status(&mut record, &status)?;
+        write_journalled(self, &record)
+    }
+}

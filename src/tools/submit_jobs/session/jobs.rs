@@ -1,0 +1,63 @@
+//! The jobs of a session: which were read, which wait for their submission, and which ids the target gave them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::super::post::collapsed;
+use crate::record::{Fold, Job, JobStatus, Key, Phase, Reason, Record};
+
+/// The jobs of a session.
+#[derive(Default)]
+pub(super) struct Jobs {
+    pub(super) waiting: VecDeque<(Record, Job)>,
+    seen: HashSet<Key>,
+    sources: HashSet<String>,
+    /// The job that each id belongs to.
+    ids: HashMap<String, String>,
+    /// The number of jobs without a connection since the last one with one.
+    unconnected: usize,
+}
+
+impl Jobs {
+    /// Knows the ids that earlier sessions were given.
+    pub(super) fn with_earlier(records: &Fold) -> Self {
+        let mut jobs = Self::default();
+        for job in records.jobs().filter(|job| job.status.reason != Some(Reason::Collapsed)) {
+            jobs.ids.extend(job.status.job_id.map(|id| (id, job.metadata.name)));
+        }
+        jobs
+    }
+
+    /// Returns true the first time that it is called for a job.
+    pub(super) fn add(&mut self, key: &Key) -> bool {
+        self.seen.insert(key.clone())
+    }
+
+    pub(super) fn contains(&self, key: &Key) -> bool {
+        self.seen.contains(key)
+    }
+
+    /// Returns true the first time that it is called for a source.
+    pub(super) fn add_source(&mut self, source: &str) -> bool {
+        self.sources.insert(source.to_owned())
+    }
+
+    /// The status of an answered submission, in which an id that another job has is a collapse.
+    pub(super) fn checked_id(&mut self, name: &str, status: JobStatus) -> JobStatus {
+        match (status.phase, &status.job_id) {
+            (Phase::Submitted, Some(id)) => match self.ids.get(id).filter(|owner| *owner != name) {
+                Some(owner) => collapsed(status, owner),
+                None => {
+                    self.ids.insert(id.clone(), name.to_owned());
+                    status
+                }
+            },
+            _ => status,
+        }
+    }
+
+    /// Counts a submission; returns how many in a row could not be connected.
+    pub(super) fn count_unconnected(&mut self, status: &JobStatus) -> usize {
+        self.unconnected = if status.reason == Some(Reason::NotConnected) { self.unconnected + 1 } else { 0 };
+        self.unconnected
+    }
+}

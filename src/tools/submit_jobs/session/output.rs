@@ -1,0 +1,105 @@
+//! Everything that a session writes: records, the journal, messages.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::super::Args;
+use crate::cli::{Console, Failure, Io};
+use crate::clock::Clock;
+use crate::cookies::{self, CookieWriter};
+use crate::journal::Journal;
+use crate::ndjson::{BadLines, Writer};
+use crate::record::{Flag, JobStatus, Key, Record, differences};
+use crate::runs::Runs;
+
+/// The outputs of a session.
+pub(super) struct Output<'a> {
+    pub(super) records: Writer<'a>,
+    pub(super) journal: Option<Journal>,
+    pub(super) runs: Runs,
+    pub(super) console: Console,
+    pub(super) bad_lines: BadLines,
+    /// The number of jobs that had been submitted before.
+    pub(super) handed_on: u64,
+    cookies: Option<CookieWriter>,
+    /// The differences and cookies that were reported.
+    reported: HashSet<String>,
+}
+
+impl<'a> Output<'a> {
+    /// Opens the file of `--journal`.
+    pub(super) fn new(args: &Args, io: Io<'a>) -> Result<Self, Failure> {
+        Ok(Self {
+            records: Writer::new(io.stdout),
+            journal: args.journal.as_deref().map(Journal::open).transpose()?,
+            runs: Runs::default(),
+            console: io.console,
+            bad_lines: BadLines::default(),
+            handed_on: 0,
+            cookies: args.cookies.as_deref().map(CookieWriter::new),
+            reported: HashSet::new(),
+        })
+    }
+
+    /// Appends the intent to submit each of `records` to the journal, and returns once all are on disk.
+    pub(super) fn record_intents<'b>(&mut self, records: impl Iterator<Item = &'b Record>) -> Result<(), Failure> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        for record in records {
+            journal.append(record)?;
+        }
+        journal.sync()
+    }
+
+    /// Writes the outcome of a submission to the journal and then to the pipe. The error is the journal's.
+    pub(super) fn outcome(&mut self, record: &Record) -> Result<Result<(), Failure>, Failure> {
+        let journalled = self.journal.as_mut().map_or(Ok(()), |journal| journal.append(record));
+        self.records.record(record).map(|()| journalled)
+    }
+
+    /// Says once how each label differs from the target's setting of the same name.
+    pub(super) fn report_differences(
+        &mut self,
+        labels: &BTreeMap<String, String>,
+        settings: &BTreeMap<String, String>,
+    ) {
+        for difference in differences(labels, settings) {
+            if self.reported.insert(difference.clone()) {
+                self.console.say(&difference);
+            }
+        }
+    }
+
+    /// Keeps the cookies that came with a job's id for its polls; without `--cookies` the job is flagged.
+    pub(super) fn keep_cookies(
+        &mut self,
+        job: &Key,
+        headers: &[String],
+        url: &str,
+        status: &mut JobStatus,
+        clock: &Clock,
+    ) -> Result<(), Failure> {
+        let names = cookies::names(headers, url, clock);
+        if names.is_empty() || status.job_id.is_none() {
+            return Ok(());
+        }
+        if let Some(writer) = &mut self.cookies {
+            return writer.keep(job, headers, url, clock);
+        }
+        status.flags.push(Flag::CookieNotKept);
+        let names = names.join(", ");
+        if self.reported.insert(format!("cookie {names}")) {
+            self.console.say(&format!(
+                "the target sets the cookie {names} with a submission, and polls do not send it: if jobs are not found, give \
+                 --cookies FILE to submit-jobs and poll-jobs"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The last messages.
+    pub(super) fn close(&self) {
+        self.bad_lines.close(&self.console);
+        if self.handed_on > 0 {
+            self.console.say(&format!("{} jobs had been submitted before: handed on untouched", self.handed_on));
+        }
+    }
+}

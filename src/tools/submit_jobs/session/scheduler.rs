@@ -1,0 +1,159 @@
+//! Decides when the next job is submitted, and hands due submissions to the worker threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::super::Args;
+use super::super::admission::{Admission, Answer};
+use super::super::post::{Post, Posted};
+use super::super::warmup::{Held, Warmup};
+use crate::cli::{Console, Failure, Stop};
+use crate::clock::Clock;
+use crate::http::ClientFactory;
+use crate::own_limits;
+use crate::profile::Profile;
+use crate::record::{Record, Timestamp};
+use crate::units;
+use crate::workers::Workers;
+
+/// The open model must never wait for a thread while the system has one.
+const MAX_THREADS: usize = 10_000;
+
+/// A submission for a worker thread.
+pub(super) struct Task {
+    pub(super) record: Record,
+    pub(super) post: Post,
+    pub(super) clock: Clock,
+}
+
+/// A submission that a worker thread has finished.
+pub(super) struct Finished {
+    pub(super) worker: usize,
+    pub(super) record: Record,
+    pub(super) posted: Posted,
+}
+
+/// The answer to "may this job be submitted now?".
+pub(super) enum Turn {
+    /// Yes. In the open model it was due at this time.
+    Now { due_at: Option<Timestamp> },
+    /// At this moment, or, without one, after the next event.
+    Later(Option<Instant>),
+}
+
+/// The model of the load, the warm-up, and the threads that submit.
+pub(super) struct Scheduler {
+    pub(super) admission: Admission,
+    pub(super) warmup: Warmup,
+    rest: Duration,
+    /// The start of the open model's schedule.
+    began: Option<Timestamp>,
+    workers: Workers<Task, (Record, Posted)>,
+    /// The number of submissions without an answer yet.
+    pub(super) under_way: usize,
+    console: Console,
+    limit_reported: bool,
+}
+
+impl Scheduler {
+    /// A scheduler whose workers hand each finished submission to `deliver`.
+    pub(super) fn new(
+        args: &Args,
+        profile: Arc<Profile>,
+        factory: ClientFactory,
+        (console, stop): (Console, Stop),
+        deliver: impl Fn(Finished) + Send + Sync + 'static,
+    ) -> Self {
+        let (reported, to_workers) = (Arc::new(AtomicBool::new(false)), console.clone());
+        let report = Arc::new(move |what: &str| {
+            if !reported.swap(true, Ordering::Relaxed) {
+                to_workers.say(what);
+            }
+        });
+        let make = move || -> Box<dyn FnMut(Task) -> (Record, Posted)> {
+            let (client, profile, report, stop) = (factory.client(), profile.clone(), report.clone(), stop.clone());
+            Box::new(move |task: Task| {
+                let posted = task.post.send(&client, &profile, &task.clock, &*report, &stop);
+                (task.record, posted)
+            })
+        };
+        let deliver = move |worker, (record, posted)| deliver(Finished { worker, record, posted });
+        let limit = MAX_THREADS.min(own_limits::connections());
+        Self {
+            admission: Admission::new(args),
+            warmup: Warmup::new(args.rest),
+            rest: args.rest,
+            began: None,
+            workers: Workers::new(limit, Arc::new(make), Arc::new(deliver)),
+            under_way: 0,
+            console,
+            limit_reported: false,
+        }
+    }
+
+    /// Decides whether the next job, a warm-up job or not, may be submitted while `chosen` others are about to be.
+    pub(super) fn turn(&mut self, is_warmup: bool, chosen: usize, clock: &Clock) -> Result<Turn, Failure> {
+        if self.admission.is_open() && self.began.is_none() {
+            // Read before the schedule's own clock: the time between the two makes jobs late, never early.
+            self.began = Some(clock.now());
+        }
+        let now = Instant::now();
+        if !is_warmup {
+            match self.warmup.holds(&self.admission, now) {
+                Held::No => {}
+                Held::Until { moment, begins } => {
+                    if begins {
+                        let rest = units::seconds(self.rest.as_secs_f64());
+                        self.console.say(&format!("the warm-up has ended; resting for {rest}"));
+                    }
+                    return Ok(Turn::Later(Some(moment)));
+                }
+                Held::UntilAnEnd => return Ok(Turn::Later(None)),
+            }
+        }
+        let due = match self.admission.ask(now) {
+            Answer::Now { due } => due,
+            Answer::At(moment) => return Ok(Turn::Later(Some(moment))),
+            Answer::Later => return Ok(Turn::Later(None)),
+        };
+        if !self.workers.reserve(chosen + 1).map_err(|error| Failure::io("a thread", &error))? {
+            self.report_limit();
+            return Ok(Turn::Later(None));
+        }
+        self.admission.submitted();
+        if is_warmup {
+            self.warmup.submitted();
+        }
+        Ok(Turn::Now { due_at: self.began.map(|began| began.plus(due)) })
+    }
+
+    /// Hands a submission that had its turn to a worker.
+    pub(super) fn send(&mut self, task: Task) -> Result<(), Failure> {
+        let refused = self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?;
+        if refused.is_some() {
+            return Err(Failure::input_output("a thread: the one that was reserved is gone"));
+        }
+        self.under_way += 1;
+        Ok(())
+    }
+
+    /// Frees the worker of a finished submission.
+    pub(super) fn finished(&mut self, worker: usize) {
+        self.workers.done(worker);
+        self.under_way -= 1;
+    }
+
+    /// Keeps the open model's schedule when the session adopts another clock.
+    pub(super) fn adopt_clock(&mut self, old: &Clock, new: &Clock) {
+        self.began = self.began.map(|began| new.now().shifted(began.since(old.now())));
+    }
+
+    /// Says once that the harness, not the target, bounds the load.
+    fn report_limit(&mut self) {
+        if !std::mem::replace(&mut self.limit_reported, true) {
+            let threads = self.workers.threads();
+            self.console.say(&own_limits::describe(&format!("{} submissions at once", threads + 1), threads));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `submit-jobs --journal`: a second start submits nothing twice, and submissions that redirects and long ids answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use stress_suite::tools::{poll_jobs, submit_jobs};
+
+use crate::server::{Reply, Server};
+use crate::support::{Ran, Target, root, tool};
+
+fn journal(target: &Target) -> PathBuf {
+    target.dir.path().join("submissions.ndjson")
+}
+
+fn submit(target: &Target, argv: &[&str], records: &str) -> Ran {
+    let journal = journal(target);
+    target.submit(&[&["--journal", journal.to_str().unwrap()], argv].concat(), records)
+}
+
+/// Cuts the journal down to the lines with this phase.
+fn keep_only(journal: &Path, phase: &str) {
+    let text = fs::read_to_string(journal).unwrap();
+    let kept: String =
+        text.lines().filter(|line| line.contains(&format!("\"{phase}\""))).map(|line| format!("{line}\n")).collect();
+    assert!(!kept.is_empty() && kept.len() < text.len());
+    fs::write(journal, kept).unwrap();
+}
+
+/// The default profile without its idempotency key.
+fn profile_without_key(target: &Target) -> String {
+    let path = target.dir.path().join("profile.toml");
+    let text = fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("Idempotency-Key")).map(|line| format!("{line}\n"));
+    fs::write(&path, lines.collect::<String>()).unwrap();
+    path.display().to_string()
+}
+
+fn ids(ran: &Ran) -> Vec<String> {
+    let jobs = ran.records().into_iter().filter(|record| record["status"]["phase"] == "Submitted");
+    let mut ids: Vec<String> = jobs.map(|job| job["status"]["jobId"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    ids
+}
+
+fn text<'a>(record: &'a Value, key: &str) -> &'a str {
+    record["status"][key].as_str().unwrap_or_default()
+}
+
+#[test]
+fn jobs_that_the_journal_knows_are_followed_and_the_others_are_submitted() {
+    let target = Target::start(&[]);
+    let records = target.stage(4);
+    let first: String = records.lines().take(3).map(|line| format!("{line}\n")).collect();
+    let before = submit(&target, &["--max-posts", "2"], &first);
+    assert_eq!((before.code, target.sim.stats().posts), (0, 2), "{}", before.stderr);
+    let after = submit(&target, &[], &records);
+    assert_eq!((after.code, target.sim.stats().posts), (0, 4), "{}", after.stderr);
+    assert!(ids(&before).iter().all(|id| ids(&after).contains(id)));
+    assert_eq!(ids(&after).len(), 4);
+    for line in fs::read_to_string(journal(&target)).unwrap().lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert!(["Submitting", "Submitted"].contains(&text(&record, "phase")), "{line}");
+    }
+}
+
+#[test]
+fn an_intent_without_an_answer_is_unknown_unless_the_target_recognises_the_job() {
+    let target = Target::start(&[]);
+    let profile = profile_without_key(&target);
+    let records = target.stage(3);
+    submit(&target, &[], &records);
+    keep_only(&journal(&target), "Submitting");
+    let ran = submit(&target, &["--profile", &profile], &records);
+    assert_eq!(target.sim.stats().posts, 3, "nothing is sent twice: {}", ran.stderr);
+    for name in ["soak-001", "soak-002", "soak-003"] {
+        let job = ran.last(name);
+        assert_eq!((text(&job, "phase"), text(&job, "reason")), ("Unknown", "AnswerLost"), "{job}");
+        assert!(job["status"]["traceId"].is_string() && job["status"]["submittedAt"].is_string(), "{job}");
+    }
+    let again = submit(&target, &["--profile", &profile], &records);
+    assert_eq!(
+        (again.last("soak-002")["status"].clone(), target.sim.stats().posts),
+        (ran.last("soak-002")["status"].clone(), 3)
+    );
+    keep_only(&journal(&target), "Submitting");
+    let ran = submit(&target, &[], &records);
+    assert_eq!((ids(&ran).len(), target.sim.stats().posts, target.sim.stats().accepted), (3, 6, 3), "{}", ran.stderr);
+}
+
+#[test]
+fn poll_jobs_follows_what_only_the_journal_knows() {
+    let target = Target::start(&[]);
+    let records = target.stage(3);
+    submit(&target, &[], &records);
+    let journal = journal(&target);
+    let run = records.lines().next().unwrap();
+    let (url, path) = (target.url(), journal.to_str().unwrap());
+    let flags = ["--target", &url, "--resume", "--journal", path, "--min-interval", "5ms"];
+    let ran = tool(poll_jobs::run, &flags, &format!("{run}\n"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for name in ["soak-001", "soak-002", "soak-003"] {
+        assert_eq!(text(&ran.last(name), "phase"), "Succeeded");
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_is_an_error_before_anything_is_submitted() {
+    let target = Target::start(&[]);
+    let (dir, records) = (target.dir.path().to_str().unwrap().to_owned(), target.stage(1));
+    for (path, code) in [(dir.clone(), 74), (format!("{dir}/none/file"), 74), ("/dev/zero".to_owned(), 2)] {
+        let ran = target.submit(&["--journal", &path], &records);
+        assert_eq!(ran.code, code, "{}", ran.stderr);
+        assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("--journal {path}")), "{}", ran.stderr);
+    }
+    assert_eq!(target.sim.stats().posts, 0);
+}
+
+/// Submits one job to a server that answers each POST with `reply`.
+fn posted(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Ran {
+    let server = Server::new(move |request| if request.method == "POST" { reply() } else { Reply::json("{}") });
+    tool(submit_jobs::run, &["--lines", "--target", &server.url()], "/data/a.webm\n")
+}
+
+#[test]
+fn a_submission_that_a_redirect_answers_may_have_made_the_job() {
+    for status in [301, 302, 303, 307, 308] {
+        let headers = vec![("Location", "/jobs/j1".to_owned())];
+        let ran = posted(move || Reply::Whole(status, headers.clone(), String::new()));
+        let job = ran.last("line-001");
+        assert_eq!((text(&job, "phase"), text(&job, "reason")), ("Unknown", "Redirected"), "{status}: {job}");
+        assert!(text(&job, "message").contains("/jobs/j1"), "{job}");
+    }
+}
+
+#[test]
+fn an_id_that_fits_into_no_url_is_one_clear_line() {
+    for (length, phase) in [(4096, "Submitted"), (10_000, "Unknown")] {
+        let ran = posted(move || Reply::new(202, format!(r#"{{"job_id":"{}","id":"{0}"}}"#, "x".repeat(length))));
+        let job = ran.last("line-001");
+        assert_eq!(text(&job, "phase"), phase, "{}", ran.stderr);
+        assert!(ran.stderr.len() < 5000 && text(&job, "message").len() < 500);
+    }
+}
+
+#[test]
+fn ids_of_runs_that_begin_in_the_same_second_differ() {
+    let ids: std::collections::BTreeSet<String> = (0..20)
+        .map(|_| {
+            let ran = posted(|| Reply::new(202, r#"{"job_id":"a","id":"a"}"#));
+            ran.last("line-001")["metadata"]["run"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids.len(), 20, "{ids:?}");
+}
+
+#[test]
+fn records_of_another_version_are_reported_once_and_handed_on() {
+    let target = Target::start(&[]);
+    let newer = r#"{"apiVersion":"stress/v2","kind":"Job","metadata":{"name":"a"}}"#;
+    let ran = target.submit(&[], &format!("{newer}\n{newer}\n"));
+    assert_eq!((ran.code, ran.stdout), (0, format!("{newer}\n{newer}\n")));
+    assert_eq!(ran.stderr.matches("stress/v2").count(), 1, "{}", ran.stderr);
+}
