@@ -30,7 +30,9 @@ impl Issue {
         let message = error.to_string();
         match error {
             HttpError::NotConnected(_) => Self::failure("no connection", None, message, None),
-            HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
+            HttpError::NoAnswer(_) | HttpError::Invalid(_) | HttpError::OwnLimit(_) => {
+                Self::failure("no answer", None, message, None)
+            }
             HttpError::Unreadable(_) => Self::failure("unreadable head", Some(Reason::UnreadableAnswer), message, None),
             HttpError::Truncated { body, .. } => {
                 Self::failure("truncated body", Some(Reason::UnreadableAnswer), message, Some(body))

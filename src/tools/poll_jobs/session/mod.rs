@@ -309,6 +309,7 @@ impl<'a, 'o> Session<'a, 'o> {
     }
 
     fn close(mut self) -> Outcome {
+        self.report_killed_submitter()?;
         let polling = self.output.counts.polling(self.scheduler.threads());
         // A setting may have changed since the run began. After a signal nothing more is waited for.
         let names = &self.target.profile.health.settings;
@@ -323,7 +324,6 @@ impl<'a, 'o> Session<'a, 'o> {
             polling: polling.map(|polling| resume::add_costs(polling, self.earlier_cost)),
             ..RunStatus::default()
         };
-        self.report_killed_submitter()?;
         let Output { runs, records, bad_lines, console, .. } = &mut self.output;
         runs.again(&status, records)?;
         let exit = match bad_lines.broken() {
