@@ -214,7 +214,7 @@ fn services(args: &Args, profile: &Profile) -> Result<Vec<LogService>, Failure> 
         let known = services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
         let Some(service) = services.iter_mut().find(|service| service.name == name) else {
             return Err(Failure::usage(format!(
-                "--may-be-quiet (LOGS_QUIET): `{name}` is none of the services whose logs are read: {known}"
+                "--may-be-quiet: `{name}` is none of the services whose logs are read: {known}"
             )));
         };
         service.quiet = true;

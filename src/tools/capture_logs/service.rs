@@ -179,7 +179,7 @@ fn assess(service: &str, summary: &LogSummary, failure: Option<CommandFailure>, 
         }
         (None, None, Some(seen)) if !dated => {
             let message = format!(
-                "the log has no line in the window, {}; its {} lines date from {}, and if their times are not UTC, set \
+                "the log has no line in the window, {}; its times ({} lines) reach from {}, and if they are not UTC, set \
                  --log-utc-offset",
                 span(window),
                 summary.read,
