@@ -84,16 +84,6 @@ pub fn html(text: &str) -> String {
     markup(&terminal(text))
 }
 
-/// For HTML's `pre`: like [`html`], but line breaks and tabs stay.
-pub fn html_lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).map(cells).collect();
-    lines.join("\n")
-}
-
-fn cells(line: &str) -> String {
-    line.split('\t').map(html).collect::<Vec<_>>().join("\t")
-}
-
 fn markup(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -193,7 +183,6 @@ mod tests {
     fn html_gets_no_markup_and_no_attribute_ends() {
         let hostile = "<script>a&b</script> ]]> \"'\u{202e}\nx";
         assert_eq!(html(hostile), "&lt;script&gt;a&amp;b&lt;/script&gt; ]]&gt; &quot;&#39;\\u{202e} x");
-        assert_eq!(html_lines("a<\r\n\tb\u{7}"), "a&lt;\n\tb\\u{7}");
     }
 
     #[test]

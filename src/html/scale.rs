@@ -15,7 +15,7 @@ impl Scale {
         Self { low, high, from, to }
     }
 
-    /// Where `value` lies; values outside lie at the nearer end.
+    /// The coordinate of `value`; values outside lie at the nearer end.
     pub fn at(&self, value: f64) -> f64 {
         if self.high > self.low && value.is_finite() {
             let part = ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0);
@@ -25,7 +25,7 @@ impl Scale {
         }
     }
 
-    /// Whether `value` lies between the ends.
+    /// Returns true if `value` lies between the ends.
     pub fn holds(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }

@@ -166,7 +166,7 @@ mod tests {
         matrix.map(|row| row[0] * of[0] + row[1] * of[1] + row[2] * of[2])
     }
 
-    /// How linear red, green and blue are seen without cones for middle wavelengths (Machado and others, "A
+    /// The matrix from linear red, green and blue to the same as seen without cones for middle wavelengths (Machado and others, "A
     /// Physiologically-based Model for Simulation of Color Vision Deficiency", IEEE TVCG 2009).
     const DEUTERANOPIA: [[f64; 3]; 3] =
         [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]];

@@ -134,11 +134,6 @@ impl Svg {
         }
     }
 
-    /// A path; `d` holds nothing but numbers and commands.
-    pub fn path(&mut self, class: &str, d: &str) {
-        self.shape(class, &PathData(escape::html(d)));
-    }
-
     /// A circle.
     pub fn circle(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
         let (x, y, radius) = (number(x), number(y), number(radius));
@@ -209,11 +204,6 @@ impl Svg {
             }
         };
         scroll(&format!("Chart: {title}"), &svg)
-    }
-
-    /// The same for a page that is put together as text.
-    pub fn figure(self, id: &str, title: &str, finding: &str) -> String {
-        self.into_figure(id, title, finding).into_string()
     }
 
     /// The shapes without the element around them.

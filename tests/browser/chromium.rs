@@ -125,7 +125,7 @@ impl Drop for Chromium {
     }
 }
 
-/// Whether `command` is on this machine. In CI it has to be; elsewhere what needs it is left out, and says so.
+/// Returns true if `command` is on this machine. In CI it has to be; elsewhere what needs it is left out, and says so.
 pub fn installed(command: &str) -> bool {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|dir| dir.join(command).is_file());
     assert!(found || std::env::var_os("CI").is_none(), "{command} is not installed: see scripts/need");

@@ -1,4 +1,4 @@
-//! What is easily lost: stages beyond the eighth by day and by night, failures and what lies beyond the edge on a phone.
+//! Things that are easily lost: stages beyond the eighth by day and by night, failures and what lies beyond the edge on a phone.
 
 use serde_json::json;
 use stress_suite::tools::render_report;

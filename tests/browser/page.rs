@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
 
-/// How a page is looked at.
+/// The window and the theme of a reader.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// Width of the window in CSS pixels. Below 600 the browser plays a phone.
     pub width: u32,
-    /// Whether the reader prefers dark pages.
+    /// The reader prefers dark pages.
     pub dark: bool,
 }
 
@@ -67,12 +67,12 @@ impl<'a> Page<'a> {
         answer["result"]["value"].take()
     }
 
-    /// How many elements a CSS selector finds.
+    /// The number of elements that a CSS selector finds.
     pub fn count(&mut self, selector: &str) -> u64 {
         self.evaluate(&format!("document.querySelectorAll({}).length", json!(selector))).as_u64().unwrap()
     }
 
-    /// What the page and the browser complained of, and every file and address that was asked for beside the page itself.
+    /// The complaints of the page and the browser, and every file and address that was asked for beside the page itself.
     pub fn complaints(&mut self) -> Vec<String> {
         // Whatever was on its way has arrived when this has been answered.
         let own = self.evaluate("location.href");

@@ -51,7 +51,7 @@ pub fn holds_in_every_view(browser: &mut Chromium, file: &Path) {
 
 pub const DESK: View = VIEWS[0];
 
-/// What would change the page's title if it were ever run.
+/// A script that changes the page's title if it is ever run.
 pub const ATTACK: &str = "<script>document.title='taken'</script><img src=x onerror=document.title='taken'>";
 
 #[test]

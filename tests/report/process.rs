@@ -10,7 +10,7 @@ use crate::support::{Scratch, good, text};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_render-report");
 
-/// What stands in records.ndjson, once it is as long as `expected`; the tool writes each line when it reads it.
+/// The content of records.ndjson, once it is as long as `expected`; the tool writes each line when it reads it.
 fn wait_for_records(out: &Path, expected: &str) {
     let held = || std::fs::read_to_string(out.join("records.ndjson")).unwrap_or_default();
     wait_until(&format!("records as long as\n{expected}"), || held() == expected);

@@ -52,6 +52,8 @@ fn summary(page: &mut Content, scene: &Scene<'_>) {
     sections::failures(page, &evaluation.figures);
     if !status.doubts.is_empty() {
         page.heading("Missing or doubtful");
-        status.doubts.iter().for_each(|doubt| page.item(doubt.as_str()));
+        for doubt in &status.doubts {
+            page.item(doubt.as_str());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What the drawings tell at a glance: who held the GPU, which stage is which, who did not succeed, where the time went.
+//! The drawings at a glance: the tenants of the GPU, the looks of stages, the jobs that did not succeed, the breakdown of the time.
 
 use super::{read, rendered, visible_text};
 use crate::support::{RUN, good, job, succeeded};

@@ -1,4 +1,4 @@
-//! What a target says is shown and does nothing; what is to be sent does not show it.
+//! Text of a target is shown and does nothing; the redacted page does not show it.
 
 use super::{read, rendered, visible_text};
 use crate::support::{RUN, Scratch, good, job};

@@ -24,13 +24,13 @@ fn ramp(levels: &[(&str, &str)]) -> (tempfile::TempDir, String) {
     (root, page)
 }
 
-/// What the drawing of this id shows, in words.
+/// The finding of the drawing with this id.
 fn finding<'a>(page: &'a str, id: &str) -> &'a str {
     let (_, rest) = page.split_once(&format!("<desc id=\"{id}-d\">")).unwrap();
     rest.split_once("</desc>").unwrap().0
 }
 
-/// How often this stands in the drawing of this id.
+/// The number of times that `what` stands in the drawing with this id.
 fn count(page: &str, id: &str, what: &str) -> usize {
     let (_, rest) = page.split_once(&format!("<svg id=\"{id}\"")).unwrap();
     rest.split_once("</svg>").unwrap().0.matches(what).count()

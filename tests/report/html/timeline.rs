@@ -6,7 +6,7 @@ use crate::support::{RUN, Scratch, good, job};
 /// A Traces record of a service that tells of the GPU; the server's clock is half a second ahead.
 const TENANCIES: &str = r#"{"apiVersion":"stress/v1","kind":"Traces","metadata":{"name":"gpu","run":"r1"},"spec":{"service":"gpu"},"status":{"result":"ok","traces":3,"spans":9,"tenancies":[{"tenant":"whisper","acquiringAt":"2026-05-20T22:30:02Z","heldAt":"2026-05-20T22:30:03Z","seenAt":"2026-05-20T22:30:03Z","releasedAt":"2026-05-20T22:30:07.5Z"},{"tenant":"llm","acquiringAt":"2026-05-20T22:30:08.5Z","heldAt":"2026-05-20T22:30:10Z","seenAt":"2026-05-20T22:30:10Z"}]}}"#;
 
-/// What pointing at the parts of the timeline shows.
+/// The titles of the parts of the timeline.
 fn titles(page: &str) -> Vec<String> {
     let (_, rest) = page.split_once("id=\"timeline-chart\"").unwrap();
     let (chart, _) = rest.split_once("</svg>").unwrap();

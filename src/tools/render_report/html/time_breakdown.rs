@@ -1,4 +1,4 @@
-//! Where the time went: wait and work of each stage, and the critical path of the slowest job.
+//! The breakdown of the time: wait and work of each stage, and the critical path of the slowest job.
 
 use maud::{Markup, html};
 

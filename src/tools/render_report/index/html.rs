@@ -57,13 +57,12 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
         sections.push(section("comparisons", "Comparisons", comparisons));
     }
     sections.push(section("run", "Run", content(&|content| run(content, contents))));
-    let (class, mark, word) = match contents.result() {
+    let (class, mark, word) = if let Some(result) = contents.result() {
         // A ramp that found its breaking point is no plain pass, whatever its exit code says.
-        Some(result) => ("flat", "▲", capitalize(&start(&result, 2 * NAME))),
-        None => {
-            let (class, mark) = verdict_look(status.verdict);
-            (class, mark, status.verdict.to_string())
-        }
+        ("flat", "▲", capitalize(&start(&result, 2 * NAME)))
+    } else {
+        let (class, mark) = verdict_look(status.verdict);
+        (class, mark, status.verdict.to_string())
     };
     let criteria = content(&|content| tables::criteria(content, contents));
     let summary = html! {

@@ -28,23 +28,22 @@ pub(super) fn page(contents: &Contents<'_>) -> String {
     let ramp = contents.only_ramp();
     let name = if ramp.is_some() { "ramp" } else { contents.name };
     let cause = status.cause.trim_end_matches('.');
-    match contents.result() {
-        Some(result) => {
-            page.title(format!("{}: {name}", capitalize(&result)));
-            let rest = cause.strip_prefix(result.as_str()).unwrap_or(cause);
-            page.paragraph(Inline::strong(capitalize(&result)).then(format!("{rest}.")));
-        }
-        None => {
-            page.title(format!("{}: {name}", status.verdict));
-            page.paragraph(Inline::strong(status.verdict.to_string()).then(format!(": {cause}.")));
-        }
+    if let Some(result) = contents.result() {
+        page.title(format!("{}: {name}", capitalize(&result)));
+        let rest = cause.strip_prefix(result.as_str()).unwrap_or(cause);
+        page.paragraph(Inline::strong(capitalize(&result)).then(format!("{rest}.")));
+    } else {
+        page.title(format!("{}: {name}", status.verdict));
+        page.paragraph(Inline::strong(status.verdict.to_string()).then(format!(": {cause}.")));
     }
     criteria(&mut page, contents);
     if let Some(ramp) = ramp {
         let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
         page.paragraph(format!("Breaking point: {point}."));
         levels(&mut page, ramp, contents.directory);
-        ramp.unreached_levels().into_iter().for_each(|note| page.item(note));
+        for note in ramp.unreached_levels() {
+            page.item(note);
+        }
     } else {
         scenarios(&mut page, contents);
         comparisons(&mut page, contents.directory);

@@ -28,8 +28,8 @@ const LEFT: f64 = 150.0;
 const RIGHT: f64 = 964.0;
 /// The height of the labels of the axis.
 const LABELS: f64 = 18.0;
-/// Where jobs that did not succeed would make the axis `STRETCHED` times as long as the work needs, it ends at `AFTER` times that
-/// length.
+/// The axis ends at `AFTER` times the length that the work needs, where jobs that did not succeed would make it `STRETCHED` times as
+/// long.
 const STRETCHED: f64 = 1.5;
 const AFTER: f64 = 1.05;
 /// The greatest width of a character of the labels in any font.
@@ -78,9 +78,10 @@ impl Axis {
 pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let (figures, captures) = (&scene.evaluation.figures, &scene.evaluation.captures);
     let Some(zero) = figures.load.first_submitted else {
-        return match captures.window.filter(|_| captures.alone) {
-            Some(window) => without_jobs(scene, window),
-            None => html! { p { "Nothing was submitted, so there is nothing to draw." } "\n" },
+        return if let Some(window) = captures.window.filter(|_| captures.alone) {
+            without_jobs(scene, window)
+        } else {
+            html! { p { "Nothing was submitted, so there is nothing to draw." } "\n" }
         };
     };
     let tally = &figures.tally;
