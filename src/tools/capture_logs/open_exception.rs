@@ -237,7 +237,7 @@ fn continuation<'l>(line: &'l LogLine, prefix: &str, is_json: bool) -> Option<&'
 }
 
 /// The rest of `text` behind `prefix`, of which only the digits may differ.
-pub(super) fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let (mut rest, mut wanted) = (text, prefix);
     while let Some(next) = wanted.chars().next() {
