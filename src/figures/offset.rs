@@ -12,6 +12,12 @@ const WELL_KNOWN: f64 = 0.05;
 /// A server may renew its dates this much too late without anybody's notice, in seconds.
 const LATE_DATES: f64 = 0.5;
 
+/// Two clocks on one host differ by this much, in seconds: a server reads its clock a little before or after the event.
+const READING: f64 = 0.005;
+
+/// Two clocks drift apart by this many seconds a second: a wall clock that NTP corrects against one that is not.
+const DRIFT: f64 = 1e-4;
+
 /// Narrows `dates`, the offset that `Date` headers gave, by the times of `jobs`, all of which were seen by one host. Where
 /// both know something, the jobs know more: their times are the ones that the offset is for.
 ///
@@ -26,14 +32,23 @@ pub fn narrow<'a>(dates: Option<ClockOffset>, jobs: impl Iterator<Item = &'a Job
         let Bounds { low, high } = dates.bounds();
         Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
     });
-    let each = jobs.filter_map(bounds_of);
+    let jobs: Vec<&Job> = jobs.collect();
+    let each = jobs.iter().filter_map(|job| bounds_of(job));
     let each: Vec<Option<Bounds>> = each
         .map(|bounds| match by_dates {
             Some(dates) => bounds?.intersection(dates),
             None => bounds,
         })
         .collect();
-    agreed(&each).map(ClockOffset::from_bounds).or(dates)
+    let margin = READING + DRIFT * seconds_of_run(&jobs);
+    let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
+    agreed(&each).map(widened).map(ClockOffset::from_bounds).or(dates)
+}
+
+/// The time from the first submission to the last.
+fn seconds_of_run(jobs: &[&Job]) -> f64 {
+    let submitted = || jobs.iter().filter_map(|job| job.status.submitted_at);
+    submitted().max().zip(submitted().min()).map_or(0.0, |(last, first)| last.since(first))
 }
 
 /// The bounds of the offset that one job's times allow: none where it has none, an inner none where they contradict what the
