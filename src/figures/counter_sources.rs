@@ -17,6 +17,9 @@ const COMPARED: usize = 200;
 /// The length of a gap, in usual distances between samples, that shows a missed scrape.
 const GAP: f64 = 1.6;
 
+/// The tolerance of the times of samples in seconds: servers round to the millisecond, records to the microsecond.
+const ROUNDING: f64 = 0.0015;
+
 /// A restart of a process that a changed `process_start_time_seconds` shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restart {
@@ -143,7 +146,8 @@ fn unsteady(series: &Series, from: f64, restarts: &[Restart]) -> Option<Unsteady
         let ((start, held), (end, value)) = (pair[0], pair[1]);
         if value < held {
             let is_restart = |restart: &Restart| {
-                Some(&restart.address) == address.as_ref() && start < restart.seen_at && restart.seen_at <= end
+                Some(&restart.address) == address.as_ref()
+                    && (start + ROUNDING..=end + ROUNDING).contains(&restart.seen_at)
             };
             is_explained &= end <= from || end - start > GAP * usual || restarts.iter().any(is_restart);
             top = Some((held, value));
@@ -220,6 +224,7 @@ mod tests {
         assert_eq!(unsteady(&of_api(&[4.0, 9.0, 9.0, 12.0]), 0.0, &[]), None);
         assert_eq!(unsteady(&fell, 0.0, &[]), Some(Unsteady::Fell));
         assert_eq!(unsteady(&fell, 0.0, &[restart(10.0)]), None, "the process is a new one from that sample on");
+        assert_eq!(unsteady(&fell, 0.0, &[restart(10.000_001)]), None, "the record rounds to the microsecond");
         assert_eq!(unsteady(&fell, 0.0, &[restart(5.0)]), Some(Unsteady::Fell), "it restarted before");
         let elsewhere = Restart { address: ("api".to_owned(), "b:1".to_owned()), seen_at: 10.0 };
         assert_eq!(unsteady(&fell, 0.0, &[elsewhere]), Some(Unsteady::Fell), "another process restarted");
