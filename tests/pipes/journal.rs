@@ -75,7 +75,7 @@ fn without_room_for_the_journal_nothing_is_submitted() {
     let shell = Shell::new(&[]);
     let done = shell.run(
         r#"stage-fixtures --from "$FIXTURES" --into data/fixtures --jobs 9 --run r1 > staged
-        (ulimit -f 2; exec submit-jobs --journal journal < staged) > out; echo $?
+        (ulimit -f 2; exec submit-jobs --journal journal < staged) | cat > out; echo "${PIPESTATUS[0]}"
         jq -rs '[.[] | select(.kind == "Run")] | last | .status.aborted.reason' out
         jq -rs '[.[] | select(.kind == "Job") | .metadata.name] | unique | length' out"#,
     );
