@@ -111,7 +111,7 @@ mod tests {
         );
         match Record::parse(&line).unwrap() {
             Parsed::Record(record) => record,
-            other => panic!("{other:?}"),
+            Parsed::Other => panic!("not a record"),
         }
     }
 

@@ -65,6 +65,7 @@ impl Bounds {
     }
 
     /// The bounds of a figure that lies within either.
+    #[must_use]
     pub fn hull(self, other: Self) -> Self {
         Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }

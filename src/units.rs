@@ -1,5 +1,6 @@
 //! Durations and rates as people type and read them: `30s`, `1m30s`, `250ms`, `5/s`.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::record::Timestamp;
@@ -163,7 +164,9 @@ pub fn decimal_against(value: f64, limit: f64) -> String {
 fn against(value: f64, limit: f64, render: impl Fn(usize) -> (String, f64)) -> String {
     /// Records keep microseconds: what is nearer than half of one is equal.
     const EQUAL: f64 = 5e-7;
-    let side = |value: f64| if (value - limit).abs() <= EQUAL { 0.0 } else { (value - limit).signum() };
+    let side = |value: f64| {
+        if (value - limit).abs() <= EQUAL { Ordering::Equal } else { value.total_cmp(&limit) }
+    };
     let wanted = side(value);
     let renderings = (0..=6).map(render);
     let mut fitting = renderings.skip_while(|(_, shown)| limit.is_finite() && side(*shown) != wanted);

@@ -273,7 +273,9 @@ mod tests {
 
     fn kept(all: &[Vec<Series>]) -> (Vec<Series>, BTreeSet<String>) {
         let (mut sources, by) = (CounterSources::default(), ["stage".to_owned()]);
-        all.iter().for_each(|query| sources.add(query, &by, 0.0, &[]));
+        for query in all {
+            sources.add(query, &by, 0.0, &[]);
+        }
         sources.without_repeated(all[0].clone(), &by)
     }
 

@@ -53,6 +53,7 @@ fn seconds_of_run(jobs: &[&Job]) -> f64 {
 
 /// The bounds of the offset that one job's times allow: none where it has none, an inner none where they contradict what the
 /// polls saw whatever the offset is.
+#[expect(clippy::option_option, reason = "a job without times is not one whose times contradict each other")]
 fn bounds_of(job: &Job) -> Option<Option<Bounds>> {
     let status = &job.status;
     let submitted = status.submitted_at?;
@@ -108,7 +109,7 @@ fn agreed(each: &[Option<Bounds>]) -> Option<Bounds> {
     let enough = counted.checked_sub(apart).filter(|enough| *enough > 0 && 2 * counted > each.len())?;
     let mut within = cover.iter().filter(|(_, here)| *here >= enough).map(|(end, _)| *end);
     let low = within.next()?;
-    Some(Bounds { low, high: within.last().unwrap_or(low) })
+    Some(Bounds { low, high: within.next_back().unwrap_or(low) })
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Instants {
             let end_seen = self.ended;
             match (held(self.server_started, start_seen), held(self.server_ended, end_seen)) {
                 (Ok(started), Ok(ended)) => (self.started, self.ended) = (started.or(self.started), ended),
-                _ => return self.contradict(),
+                _ => self.contradict(),
             }
         }
     }

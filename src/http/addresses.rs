@@ -21,7 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The address that worked for each host, shared by all clients of one factory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WorkingAddresses(Arc<Mutex<HashMap<String, (Instant, Option<SocketAddr>)>>>);
+pub(super) struct WorkingAddresses(Arc<Mutex<HashMap<String, Raced>>>);
+
+/// The end of a race, and the address that won it.
+type Raced = (Instant, Option<SocketAddr>);
 
 impl Resolver for WorkingAddresses {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
@@ -31,13 +34,12 @@ impl Resolver for WorkingAddresses {
             // The lock is held during the race, so that only one thread runs it.
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let fresh = known.get(&host).filter(|(raced_at, _)| raced_at.elapsed() < MAX_AGE);
-            let working = match fresh {
-                Some((_, working)) => *working,
-                None => {
-                    let working = race(&found);
-                    known.insert(host, (Instant::now(), working));
-                    working
-                }
+            let working = if let Some((_, working)) = fresh {
+                *working
+            } else {
+                let working = race(&found);
+                known.insert(host, (Instant::now(), working));
+                working
             };
             if let Some(place) = found.iter().position(|address| Some(*address) == working) {
                 found[..=place].rotate_right(1);

@@ -229,24 +229,21 @@ struct SpelledTime {
 /// microseconds or nanoseconds. None for one that stands for "not yet" or "never".
 fn server_time(text: &str) -> Option<SpelledTime> {
     let text = text.trim();
-    let (at, resolution_seconds) = match text.parse::<f64>() {
-        Ok(number) => {
-            // 5138-11-16 in seconds, 1973-03-03 in milliseconds: no number of one unit can be meant as another.
-            let unit = match number {
-                ..1e11 => 1.0,
-                ..1e14 => 1e-3,
-                ..1e17 => 1e-6,
-                _ => 1e-9,
-            };
-            (Timestamp::from_seconds(number * unit)?, number_resolution(text) * unit)
-        }
-        Err(_) => {
-            let spelled = text.replacen(' ', "T", 1);
-            let at = spelled.parse().or_else(|_| format!("{spelled}Z").parse()).ok()?;
-            let fraction = spelled.split_once('.').map_or("", |(_, fraction)| fraction);
-            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
-            (at, 10_f64.powi(-i32::try_from(digits).unwrap_or(9)))
-        }
+    let (at, resolution_seconds) = if let Ok(number) = text.parse::<f64>() {
+        // 5138-11-16 in seconds, 1973-03-03 in milliseconds: no number of one unit can be meant as another.
+        let unit = match number {
+            ..1e11 => 1.0,
+            ..1e14 => 1e-3,
+            ..1e17 => 1e-6,
+            _ => 1e-9,
+        };
+        (Timestamp::from_seconds(number * unit)?, number_resolution(text) * unit)
+    } else {
+        let spelled = text.replacen(' ', "T", 1);
+        let at = spelled.parse().or_else(|_| format!("{spelled}Z").parse()).ok()?;
+        let fraction = spelled.split_once('.').map_or("", |(_, fraction)| fraction);
+        let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        (at, 10_f64.powi(-i32::try_from(digits).unwrap_or(9)))
     };
     (!is_sentinel(at)).then_some(SpelledTime { at, resolution_seconds })
 }

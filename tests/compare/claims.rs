@@ -249,7 +249,7 @@ fn a_target_that_contradicts_a_label_forbids_a_claim() {
     assert!(comparison["status"]["doubts"].as_array().unwrap().contains(&json!(told)));
 }
 
-/// Six legs whose target told of num_parallel before the jobs and after them, as the labels have it; then `change` is made
+/// Six legs whose target told of `num_parallel` before the jobs and after them, as the labels have it; then `change` is made
 /// to the Run of np-8.3.
 fn with_settings(change: impl Fn(&mut serde_json::Value)) -> serde_json::Value {
     let mut legs = slower();

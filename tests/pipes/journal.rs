@@ -21,7 +21,7 @@ pipe() {
 fn profile(shell: &Shell, key: bool) {
     let text = std::fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
     let lines = text.lines().filter(|line| key || !line.starts_with("Idempotency-Key"));
-    std::fs::write(shell.path("profile.toml"), lines.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    std::fs::write(shell.path("profile.toml"), lines.collect::<Vec<_>>().join("\n")).unwrap();
 }
 
 /// Kills a run at its `moment`-th line and starts it again; returns the number of jobs that it leaves unknown.
@@ -80,7 +80,7 @@ fn without_room_for_the_journal_nothing_is_submitted() {
         jq -rs '[.[] | select(.kind == "Job") | .metadata.name] | unique | length' out"#,
     );
     assert_eq!(done.stdout, "74\nJournalFailed\n9\n", "{}", done.stderr);
-    let posts = shell.target.sim.stats().posts as usize;
+    let posts = usize::try_from(shell.target.sim.stats().posts).unwrap();
     assert!(posts < 9 && posts <= lines_with(&shell.path("journal"), "Submitting"), "{posts} posts: {}", done.stderr);
 }
 

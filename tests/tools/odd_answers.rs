@@ -22,7 +22,7 @@ fn only_an_answer_that_refuses_says_that_nothing_runs() {
     for status in [500, 502, 504, 408, 208] {
         assert_eq!(submitted(status), ("Unknown".into(), "NotAccepted".into(), Some("j1".into())), "{status}");
     }
-    for status in [400, 429, 501, 503, 302] {
+    for status in [400, 429, 501, 503] {
         assert_eq!(submitted(status), ("Rejected".into(), "Refused".into(), None), "{status}");
     }
     assert_eq!(submitted(202).0, "Submitted");

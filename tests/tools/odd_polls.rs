@@ -24,7 +24,7 @@ fn target(polled: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> 
 
 fn submit(target: &Server, argv: &[&str], jobs: usize) -> Ran {
     let url = target.url();
-    let sources: String = (1..=jobs).map(|job| format!("/data/{job}.webm\n")).collect();
+    let sources = (1..=jobs).map(|job| format!("/data/{job}.webm")).collect::<Vec<_>>().join("\n");
     tool(submit_jobs::run, &[&["--lines", "--target", &url], argv].concat(), &sources)
 }
 
@@ -66,12 +66,14 @@ fn nan_and_a_byte_order_mark_do_not_hide_the_end() {
     }
 }
 
+type MakeReply = Box<dyn Fn() -> Reply + Send + Sync>;
+
 #[test]
 fn an_unreadable_answer_is_named_at_once_and_kept_as_it_came() {
     let coded = || with_headers(200, vec![("Content-Encoding", "zstd".to_owned())], r#"{"status":"done"}"#);
     let fields = |count: usize| (0..count).map(|_| ("X-Field", "v".to_owned())).collect::<Vec<_>>();
     let long = || with_headers(200, vec![("X-Long", "v".repeat(70_000))], r#"{"status":"done"}"#);
-    let cases: Vec<(Box<dyn Fn() -> Reply + Send + Sync>, &str, &str)> = vec![
+    let cases: Vec<(MakeReply, &str, &str)> = vec![
         (Box::new(|| Reply::json("<html>503 busy</html>")), "not JSON", "<html>503 busy</html>"),
         (Box::new(|| Reply::json("")), "is empty", ""),
         (Box::new(coded), "Content-Encoding: zstd", r#"{"status":"done"}"#),
@@ -396,7 +398,7 @@ mod tls {
         let port = listener.local_addr().unwrap().port();
         let server = std::thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
-            socket.read(&mut [0; 4096]).unwrap();
+            assert_ne!(socket.read(&mut [0; 4096]).unwrap(), 0);
             socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").unwrap();
         });
         let ran = trusting("127.0.0.1", port, "named.pem");

@@ -8,7 +8,7 @@ use stress_suite::tools::poll_jobs;
 use crate::server::{Reply, Server};
 use crate::support::{Ran, tool};
 
-/// A run labelled num_parallel=8 whose target told 8 before its one job was submitted.
+/// A run labelled `num_parallel=8` whose target told 8 before its one job was submitted.
 fn stream(settings: &Value) -> String {
     let run = json!({"apiVersion": "stress/v1", "kind": "Run",
         "metadata": {"name": "ab", "run": "r1", "labels": {"num_parallel": "8"}},
@@ -45,7 +45,7 @@ fn the_last_run_record_has_the_settings_after_the_last_job() {
     assert_eq!(after(Reply::json(r#"{"num_parallel":1}"#)), json!({"values": {"num_parallel": "1"}}));
     assert_eq!(after(Reply::json(r#"{"status":"ok"}"#)), json!({}));
     for (health, reason) in
-        [(Reply::new(503, "{}"), "/health: HTTP 503"), (Reply::Close, "/health: "), (Reply::Hang, "2 s")]
+        [(Reply::new(503, "{}"), "/health: HTTP 503"), (Reply::Close, "/health: "), (Reply::Hang, "2.00 s")]
     {
         let found = after(health);
         assert!(found["error"].as_str().is_some_and(|error| error.contains(reason)), "{reason}: {found}");

@@ -95,7 +95,7 @@ impl<'a> ExceptionFinder<'a> {
             for text in line.text.lines() {
                 let part = LogLine::parse(text, self.calendar);
                 let (at, source, raw) = (line.at.or(part.at), line.source.clone() + &part.source, line.raw.clone());
-                self.take(&LogLine { at, source, raw, ..part });
+                self.take(&LogLine { source, at, raw, ..part });
             }
             return;
         }

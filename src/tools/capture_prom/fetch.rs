@@ -83,7 +83,9 @@ impl Asking<'_> {
             let falls = &mut captured.falls;
             let answer = self.range(self.window.grid, &mut |series, _| {
                 falls.add(series);
-                lateness.iter_mut().for_each(|lateness| lateness.add_points(series));
+                if let Some(lateness) = lateness.as_mut() {
+                    lateness.add_points(series);
+                }
                 Ok(())
             });
             match answer {
@@ -121,7 +123,9 @@ impl Asking<'_> {
             let answer = self.range(part, &mut |one, place| {
                 falls.add(one);
                 series.push((index.hash(&one.metric), place));
-                lateness.iter_mut().for_each(|lateness| lateness.add_points(one));
+                if let Some(lateness) = lateness.as_mut() {
+                    lateness.add_points(one);
+                }
                 Ok(())
             });
             let repeated = |why| Problem::new(Reason::Malformed, format!("the answer cannot be understood: {why}"));

@@ -87,7 +87,9 @@ pub(super) fn figures_table(page: &mut Content, comparison: &Comparison) {
     let missing: Vec<&String> = status.rows.iter().flat_map(|row| &row.missing).collect();
     if !missing.is_empty() {
         page.paragraph("A dash is a figure that is not known:");
-        missing.into_iter().for_each(|reason| page.item(reason.as_str()));
+        for reason in missing {
+            page.item(reason.as_str());
+        }
     }
 }
 

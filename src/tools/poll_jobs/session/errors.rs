@@ -35,23 +35,23 @@ impl PollErrors {
         let is_due = now.duration_since(self.said_at) >= QUIET;
         match issue {
             Some(issue) if self.kinds.insert(issue.kind.clone()) => {
-                self.say(now, format!("GET {url}: {}; polling goes on", issue.message))
+                Some(self.say(now, format!("GET {url}: {}; polling goes on", issue.message)))
             }
             Some(issue) if !self.said_failing && is_due => {
                 let line = format!("{} polls failed again; GET {url}: {}", self.counted(), issue.message);
-                self.say(now, line)
+                Some(self.say(now, line))
             }
-            None if self.said_failing && is_due => self.recovered(now),
+            None if self.said_failing && is_due => Some(self.recovered(now)),
             _ => None,
         }
     }
 
     /// The line to print at the end, if polls are answered again and nobody was told.
     pub(super) fn close(&mut self, now: Instant) -> Option<String> {
-        if self.said_failing && !self.last_failed { self.recovered(now) } else { None }
+        (self.said_failing && !self.last_failed).then(|| self.recovered(now))
     }
 
-    fn recovered(&mut self, now: Instant) -> Option<String> {
+    fn recovered(&mut self, now: Instant) -> String {
         let line = match self.failed {
             0 => "polls are answered again".to_owned(),
             _ => format!("polls are answered again; meanwhile {} failed", self.counted()),
@@ -63,10 +63,10 @@ impl PollErrors {
         format!("{} of {}", self.failed, self.polls)
     }
 
-    fn say(&mut self, now: Instant, line: String) -> Option<String> {
+    fn say(&mut self, now: Instant, line: String) -> String {
         self.said_failing = self.last_failed;
         (self.said_at, self.polls, self.failed) = (now, 0, 0);
-        Some(line)
+        line
     }
 }
 

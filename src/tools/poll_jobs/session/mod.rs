@@ -109,7 +109,7 @@ impl<'a, 'o> Session<'a, 'o> {
     fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
         let grace = self.stop.grace();
         // After a signal the tools before this one have as long to end; a pipe that goes on is left.
-        while !(self.input_ended && self.jobs.is_empty()) && !grace.is_over() {
+        while !(grace.is_over() || self.input_ended && self.jobs.is_empty()) {
             for number in self.scheduler.overdue(&self.jobs, self.clock.now(), self.limits) {
                 self.expire(number)?;
             }

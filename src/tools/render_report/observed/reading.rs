@@ -79,10 +79,10 @@ impl<'a> Reading<'a> {
 
     /// Everything that was read, with the remarks on sources.
     pub(super) fn finish(mut self) -> Observed {
-        let named = |names: &BTreeSet<String>| listed(&names.iter().cloned().collect::<Vec<_>>());
+        let list = |names: &BTreeSet<String>| listed(&names.iter().cloned().collect::<Vec<_>>());
         let mut doubts = Vec::new();
         for ((unsteady, address), names) in &self.unsteady {
-            let names = named(names);
+            let names = list(names);
             doubts.push(match unsteady {
                 Unsteady::Alternates => format!(
                     "several processes answer in turn behind {address}, so its counters jump back and forth and no figure is \
@@ -99,11 +99,11 @@ impl<'a> Reading<'a> {
                 "series that differ only in {} show the same counters twice, as two scrapes or a pair of servers do, and \
                  count once: {}",
                 labels.join(", "),
-                named(names)
+                list(names)
             ));
         }
         for ((count, labels), names) in &self.replicas {
-            let (names, labels) = (named(names), labels.join(", "));
+            let (names, labels) = (list(names), labels.join(", "));
             doubts.push(format!("replicas are added up, up to {count} series that differ in {labels}: {names}"));
         }
         self.told.doubts.extend(doubts);

@@ -44,13 +44,14 @@ impl Jobs {
     /// The status of an answered submission, in which an id that another job has is a collapse.
     pub(super) fn checked_id(&mut self, name: &str, status: JobStatus) -> JobStatus {
         match (status.phase, &status.job_id) {
-            (Phase::Submitted, Some(id)) => match self.ids.get(id).filter(|owner| *owner != name) {
-                Some(owner) => collapsed(status, owner),
-                None => {
+            (Phase::Submitted, Some(id)) => {
+                if let Some(owner) = self.ids.get(id).filter(|owner| *owner != name) {
+                    collapsed(status, owner)
+                } else {
                     self.ids.insert(id.clone(), name.to_owned());
                     status
                 }
-            },
+            }
             _ => status,
         }
     }
