@@ -6,6 +6,7 @@
 mod support;
 
 mod broker;
+mod counters;
 mod fastapi;
 mod flower;
 mod http;

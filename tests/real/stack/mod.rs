@@ -1,6 +1,7 @@
 //! The real services and the stand-in among them: all on loopback, in private directories, stopped when dropped.
 
 pub mod family;
+mod gunicorn;
 mod jaeger;
 mod ports;
 pub mod process;
@@ -8,6 +9,7 @@ mod prometheus;
 mod rabbitmq;
 mod sim;
 
+pub use gunicorn::Gunicorn;
 pub use jaeger::Jaeger;
 pub use prometheus::Prometheus;
 pub use rabbitmq::RabbitMq;

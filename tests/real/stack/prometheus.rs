@@ -49,6 +49,24 @@ impl Prometheus {
         Self::serve(dir)
     }
 
+    /// Scrapes the series of `job` from other servers, as one that puts a pair together does: each server's series bear a label
+    /// `replica`.
+    pub fn federating(servers: &[&Self], job: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let server = |(index, server): (usize, &&Self)| json!({"targets": [server.address], "labels": {"replica": index.to_string()}});
+        let servers: Vec<Value> = servers.iter().enumerate().map(server).collect();
+        // YAML takes JSON as it is.
+        let config = json!({
+            "global": {"scrape_interval": "1s", "scrape_timeout": "900ms"},
+            "scrape_configs": [{
+                "job_name": "federate", "honor_labels": true, "metrics_path": "/federate",
+                "params": {"match[]": [format!("{{job=\"{job}\"}}")]}, "static_configs": servers,
+            }],
+        });
+        fs::write(dir.path().join("prometheus.yml"), config.to_string()).unwrap();
+        Self::serve(dir)
+    }
+
     fn serve(dir: TempDir) -> Self {
         let address = ports::free();
         let mut process = Process::start("prometheus", Path::new("prometheus"), dir.path(), |command| {
@@ -77,6 +95,15 @@ impl Prometheus {
             let answer = http::get(&url).ok()?.json();
             let up = answer["data"]["result"].as_array()?.clone();
             jobs.iter().all(|job| up.iter().any(|series| series["metric"]["job"] == *job)).then_some(())
+        });
+    }
+
+    /// Waits until `ready` accepts the result of a query.
+    pub fn until_result(&mut self, query: &str, mut ready: impl FnMut(&[Value]) -> bool) {
+        let url = format!("{}/api/v1/query", self.url());
+        self.process.until(query, |_| {
+            let answer = http::post_form(&url, &[("query", query)]).json();
+            ready(answer["data"]["result"].as_array()?).then_some(())
         });
     }
 
