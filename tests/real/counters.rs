@@ -83,8 +83,8 @@ fn a_pair_of_servers_that_scrape_one_target_counts_once() {
     let (criterion, doubts) = judged(&report);
     // No sample of the pair lies before the window, so what the counter showed at first may count as well; twice as many
     // would be the pair added up.
-    let counted = report["figures"]["gpu.transitions"].as_f64().unwrap();
-    assert!((EVENTS as f64..=before + EVENTS as f64).contains(&counted), "{counted}: {report:#}");
+    let transitions = report["figures"]["gpu.transitions"].as_f64().unwrap();
+    assert!((EVENTS as f64..=before + EVENTS as f64).contains(&transitions), "{transitions}: {report:#}");
     assert_eq!(criterion["verdict"], "Passed", "{report:#}");
     assert!(doubts.contains("replica"), "{doubts}");
 }

@@ -1,4 +1,4 @@
-//! FastAPI on uvicorn: a target whose jobs take a known time. What the server's monotonic clock recorded lies inside every
+//! An application in `FastAPI` on uvicorn: a target whose jobs take a known time. The record of the server's monotonic clock lies inside every
 //! interval that the report prints.
 
 use std::collections::BTreeMap;
