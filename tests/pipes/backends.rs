@@ -63,14 +63,17 @@ fn a_target_that_goes_wrong_in_the_middle() {
         assert!(given_up.len() >= 3, "{fault:?}: {terms:?}");
         for job in &given_up {
             let message = job["status"]["message"].as_str().unwrap();
+            assert!(job["status"]["jobId"].is_string(), "{fault:?}: {job}");
             let why = match fault {
                 Fault::Die => "connection",
+                // The deadline may come before the timeout of the last poll is over.
+                Fault::Hang if message.contains("unanswered at the deadline") => continue,
                 Fault::Hang => "no answer within 500 ms",
                 Fault::Garbage => "not JSON",
                 Fault::Page => "HTTP 502",
                 Fault::Torn => "broke off",
             };
-            assert!(job["status"]["jobId"].is_string() && message.contains(why), "{fault:?}: {message}");
+            assert!(message.contains(why), "{fault:?}: {message}");
         }
         // The jobs went on all the same: asked at the target itself they tell their ends.
         let done = shell.run(
