@@ -56,7 +56,7 @@ pub struct Summary {
     pub native_histograms: u64,
     /// The times of the earliest and the latest sample, in Unix seconds.
     pub covered: Option<(f64, f64)>,
-    /// The metric names, at most [`FAMILIES`].
+    /// The metric names, at most `FAMILIES`.
     pub families: BTreeSet<String>,
 }
 
@@ -106,7 +106,7 @@ impl Summary {
     }
 }
 
-/// Adds those of `more` that are not among `notes` yet, up to [`NOTES`].
+/// Adds those of `more` that are not among `notes` yet, up to `NOTES`.
 pub fn add_notes(notes: &mut Vec<String>, more: Vec<String>) {
     for note in more {
         let note = escape::start(&note, CHARACTERS);
@@ -149,7 +149,7 @@ pub type OnSeries<'a> = &'a mut dyn FnMut(&Series<'_>, Range<u64>) -> Result<(),
 pub enum Unreadable {
     /// Reading failed, or the text ends in the middle.
     Cut(String),
-    /// One element exceeds [`ELEMENT_LIMIT`].
+    /// One element exceeds `ELEMENT_LIMIT`.
     TooLarge,
     /// It is not an answer of Prometheus.
     Foreign(String),
