@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::counters::Series;
 
-/// How densely a gauge was sampled.
+/// The density of a gauge's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Density {
-    /// How many samples.
+    /// The number of samples.
     pub samples: usize,
     /// The longest stretch without one, in seconds.
     pub longest_gap: f64,

@@ -15,9 +15,9 @@ pub struct StageInterval {
     pub stage: String,
     /// When the job began to wait for it.
     pub queued: Option<TimeInterval>,
-    /// When work began.
+    /// The beginning of the work.
     pub started: TimeInterval,
-    /// When work ended.
+    /// The end of the work.
     pub ended: Option<TimeInterval>,
     /// The stage ended badly.
     pub failed: bool,

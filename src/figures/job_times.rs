@@ -151,7 +151,7 @@ fn server_instants(job: &Job) -> ServerInstants {
     }
 }
 
-/// When polls saw the first stage start.
+/// The poll that saw the first stage start.
 fn first_seen(job: &Job) -> Option<TimeInterval> {
     let status = &job.status;
     let sightings = status.stages.iter().filter_map(Stage::sightings);

@@ -140,7 +140,7 @@ impl Durations {
         Self(format!("{STAGE}{stage}{}", source.suffix()).into())
     }
 
-    /// How many there are.
+    /// Their number.
     pub fn count(&self) -> FigureName {
         self.named("Count")
     }
@@ -194,7 +194,7 @@ pub fn widest_gap(query: &str) -> FigureName {
 /// A figure of one tenant's time on the GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tenancy {
-    /// How many tenancies there were.
+    /// The number of tenancies.
     Count,
     /// Their sum.
     Sum,

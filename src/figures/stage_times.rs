@@ -13,13 +13,13 @@ pub(super) const ROUNDING: f64 = 0.001;
 /// The times of one stage of one job. A time that is absent is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StageTimes {
-    /// When the job began to wait for the stage.
+    /// The beginning of the job's wait for the stage.
     pub queued: Option<TimeInterval>,
-    /// When work began.
+    /// The beginning of the work.
     pub started: Option<TimeInterval>,
-    /// When work ended.
+    /// The end of the work.
     pub ended: Option<TimeInterval>,
-    /// How long the job waited.
+    /// The job's wait.
     pub wait: Option<Measured>,
     /// How long the work took, of a stage that was done.
     pub work: Option<Measured>,

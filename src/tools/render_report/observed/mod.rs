@@ -26,10 +26,10 @@ use crate::units;
 /// How many names of one sort become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
 
-/// How long one tenant held the GPU, of the tenancies that ended in the window.
+/// One tenant's time on the GPU, of the tenancies that ended in the window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tenancy {
-    /// How many there were.
+    /// Their number.
     pub(super) count: f64,
     /// Their sum in seconds, where the histogram's sum was captured.
     pub(super) seconds: Option<f64>,
@@ -47,12 +47,12 @@ pub(super) struct Depth {
     pub(super) density: Density,
 }
 
-/// Who held the GPU, by the spans of one service.
+/// The tenants of the GPU, by the spans of one service.
 #[derive(Clone, Debug)]
 pub(super) struct Holds {
     pub(super) service: String,
     pub(super) tenancies: Vec<TenancySpan>,
-    /// How many more there were.
+    /// The number of those left out.
     pub(super) left_out: u64,
 }
 
@@ -134,7 +134,7 @@ impl Observed {
     }
 }
 
-/// What the spans tell, of all services together; none where no traces came.
+/// The record of the spans, of all services together; none where no traces came.
 fn spans(fold: &Fold) -> Option<Means> {
     let mut heard = false;
     let mut sums: BTreeMap<String, (u64, f64)> = BTreeMap::new();
@@ -152,7 +152,7 @@ fn spans(fold: &Fold) -> Option<Means> {
     heard.then(|| sums.into_iter().filter_map(mean).collect())
 }
 
-/// When the last warm-up job was seen to end, or was last heard of.
+/// The time at which the last warm-up job was seen to end, or was last observed.
 fn warm_until(figures: &Figures) -> Option<f64> {
     let status = figures.tally.warmups.iter().filter_map(|entry| entry.job.as_ref()).map(|job| &job.status);
     status.filter_map(|status| status.ended_at.or(status.observed_at)).max().map(Timestamp::seconds)
