@@ -61,6 +61,7 @@ pub mod record;
 pub mod runs;
 pub mod scenario;
 pub mod slots;
+pub mod staging;
 pub mod statistics;
 pub mod target;
 pub mod tools;

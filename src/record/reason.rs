@@ -75,7 +75,7 @@ words! {
     /// Why a job, a run or a capture is not what it should be: one documented CamelCase word.
     Reason:
     // Jobs.
-    NotConnected Refused InvalidRequest NoSource NoAnswer AnswerCut NoJobId NotAccepted Collapsed TargetFailed
+    NotConnected Refused InvalidRequest NoSource SourceInUse NoAnswer AnswerCut NoJobId NotAccepted Collapsed TargetFailed
     DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost
     // Aborted runs.
     TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoPoller PollerGone

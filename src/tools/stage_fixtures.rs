@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
+use std::iter;
 use std::path::{Component, Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -17,6 +18,7 @@ use crate::record::{
     job_name, warmup_prefix,
 };
 use crate::runs::new_run_id;
+use crate::staging::Claim;
 
 /// Stage one media file per job and emit the jobs as records.
 #[derive(Clone, Debug, clap::Parser)]
@@ -34,7 +36,7 @@ pub struct Args {
     /// Put this many jobs more before them, to warm the target up: labelled warmup=true, and left out of every figure
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=9_999_999))]
     pub warmup: u64,
-    /// What the jobs' names begin with, and the directory below --into that is theirs
+    /// What the jobs' names begin with, and the directory below --into that is theirs (PREFIX-2 while another run uses it)
     #[arg(long, value_name = "NAME", default_value = "soak", value_parser = name)]
     pub prefix: String,
     /// Stage below this directory
@@ -86,8 +88,8 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     if args.check {
         return Ok(Exit::Done);
     }
-    let dir = staging_dir(&args.into, &args.prefix)?;
     let run = args.run.clone().map_or_else(|| new_run_id(started), Ok)?;
+    let staged = Staged::new(&args, &run, &io)?;
     let metadata = |name: String| Metadata { name, run: run.clone(), labels: labels(&args) };
 
     let mut out = Writer::new(io.stdout);
@@ -105,10 +107,10 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         };
         // The file is called as the job is, less the prefix that its directory bears.
         let file = format!("{}.{}", &name[args.prefix.len() + 1..], args.ext);
-        let path = dir.join(&file);
+        let path = staged.dir.join(&file);
         let bytes = stage(source, &path)?;
         let spec = JobSpec {
-            source: format!("{}/{}/{file}", args.worker_root.trim_end_matches('/'), args.prefix),
+            source: format!("{}/{}/{file}", args.worker_root.trim_end_matches('/'), staged.name),
             path: Some(path.display().to_string()),
             bytes: Some(bytes),
         };
@@ -119,7 +121,45 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         }
         out.record(&Record::new(Kind::Job, &Job { metadata, spec, status })?)?;
     }
+    staged.close()?;
     Ok(Exit::Done)
+}
+
+/// The directory that the jobs' files are staged in.
+struct Staged {
+    /// Its name below `--into`.
+    name: String,
+    dir: PathBuf,
+    /// None where the directory cannot be marked.
+    claim: Option<Claim>,
+}
+
+impl Staged {
+    /// The directory that is called as the prefix, or the first `PREFIX-N` that no other run uses.
+    fn new(args: &Args, run: &str, io: &Io<'_>) -> Result<Self, Failure> {
+        let names = (2..).map(|number| format!("{}-{number}", args.prefix));
+        for name in iter::once(args.prefix.clone()).chain(names) {
+            let dir = staging_dir(&args.into, &name)?;
+            match Claim::new(&dir, run) {
+                Ok(Some(claim)) => return Ok(Self { name, dir, claim: Some(claim) }),
+                Ok(None) => {}
+                Err(error) => {
+                    let message = format!(
+                        "{}: cannot mark it as used, so another run can stage the same sources meanwhile: {error}",
+                        dir.display()
+                    );
+                    io.console.say(&message);
+                    return Ok(Self { name, dir, claim: None });
+                }
+            }
+        }
+        Err(Failure::input_output(format!("{}: no directory is left to stage into", args.into.display())))
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        let failed = |error| Failure::io(&self.dir.display().to_string(), &error);
+        self.claim.as_ref().map_or(Ok(()), |claim| claim.renew().map_err(failed))
+    }
 }
 
 fn run_name(args: &Args) -> String {

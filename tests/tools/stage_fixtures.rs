@@ -46,6 +46,22 @@ fn stages_one_file_a_job_and_reuses_sources_in_turn() {
 }
 
 #[test]
+fn a_directory_that_another_run_uses_is_left_to_it() {
+    let (from, into) = (media(), tempfile::tempdir().unwrap());
+    let source = |run: &str| {
+        let ran = stage(from.path(), into.path(), &["--jobs", "1", "--run", run]);
+        ran.records()[1]["spec"]["source"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(source("r1"), "/data/fixtures/soak/001.webm");
+    let mut claims = stress_suite::staging::Claims::default();
+    assert_eq!(claims.hold(&into.path().join("soak/001.webm"), "r1"), Ok(()));
+    assert_eq!(source("r2"), "/data/fixtures/soak-2/001.webm");
+    assert_eq!(source("r1"), "/data/fixtures/soak/001.webm", "another shard of the same run");
+    drop(claims);
+    assert_eq!(source("r3"), "/data/fixtures/soak/001.webm");
+}
+
+#[test]
 fn warm_up_jobs_come_first_with_names_labels_and_files_of_their_own() {
     let (from, into) = (media(), tempfile::tempdir().unwrap());
     let ran = stage(from.path(), into.path(), &["--jobs", "2", "--warmup", "3", "--run", "r1"]);
@@ -70,12 +86,12 @@ fn warm_up_jobs_come_first_with_names_labels_and_files_of_their_own() {
 #[test]
 fn what_is_right_is_left_alone_and_what_differs_is_replaced() {
     let (from, into) = (media(), tempfile::tempdir().unwrap());
-    stage(from.path(), into.path(), &["--jobs", "2"]);
+    stage(from.path(), into.path(), &["--jobs", "2", "--run", "r1"]);
     let (kept, changed) = (into.path().join("soak/001.webm"), into.path().join("soak/002.webm"));
     let inode = fs::metadata(&kept).unwrap().ino();
     fs::remove_file(&changed).unwrap();
     fs::write(&changed, "other").unwrap();
-    assert_eq!(stage(from.path(), into.path(), &["--jobs", "2"]).code, 0);
+    assert_eq!(stage(from.path(), into.path(), &["--jobs", "2", "--run", "r1"]).code, 0);
     assert_eq!(fs::metadata(&kept).unwrap().ino(), inode);
     assert_eq!(fs::read_to_string(&changed).unwrap(), "three");
     assert_eq!(fs::read_dir(into.path().join("soak")).unwrap().count(), 2, "no temporary file is left");
@@ -86,7 +102,7 @@ fn shards_are_shares_of_one_whole() {
     let (from, into) = (media(), tempfile::tempdir().unwrap());
     let mut names = Vec::new();
     for index in 0..8 {
-        let ran = stage(from.path(), into.path(), &["--jobs", "20", "--shard", &format!("{index}/8")]);
+        let ran = stage(from.path(), into.path(), &["--jobs", "20", "--run", "r1", "--shard", &format!("{index}/8")]);
         let records = ran.records();
         assert_eq!(records[0]["metadata"]["name"], format!("soak-shard-{index}"));
         assert_eq!(records[0]["spec"]["jobs"], 20, "every shard says the whole");

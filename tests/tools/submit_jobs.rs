@@ -175,6 +175,22 @@ fn a_job_without_a_source_is_rejected_and_accounted_for() {
 }
 
 #[test]
+fn files_of_a_directory_that_another_run_uses_are_not_submitted() {
+    let target = Target::start(&[]);
+    let staged = target.stage(1);
+    let dir = target.dir.path().join("data/fixtures/soak");
+    let mark = dir.with_file_name(".soak.run");
+    let mark = fs::File::options().write(true).open(mark).unwrap();
+    mark.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let _other = stress_suite::staging::Claim::new(&dir, "other").unwrap().unwrap();
+    let ran = target.submit(&[], &staged);
+    let status = &ran.last("soak-001")["status"];
+    assert_eq!((&status["phase"], &status["reason"]), (&"Rejected".into(), &"SourceInUse".into()), "{status}");
+    assert!(status["message"].as_str().unwrap().contains("run other"), "{status}");
+    assert_eq!(target.sim.stats().accepted, 0);
+}
+
+#[test]
 fn concurrency_without_slots_and_slots_without_concurrency_are_usage_errors() {
     let ran = tool(run, &["--concurrency", "4"], "");
     assert_eq!(ran.code, 2);

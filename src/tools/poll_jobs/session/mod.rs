@@ -7,6 +7,7 @@ mod scheduler;
 mod target;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::journal::read_journal;
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::Profile;
 use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
+use crate::staging::Claims;
 use crate::target::PollRequest;
 use output::Output;
 use scheduler::{Finished, Scheduler};
@@ -67,6 +69,7 @@ struct Session<'a, 'o> {
     numbers: HashMap<Key, usize>,
     /// With `--resume`: the records read so far.
     to_resume: Option<Fold>,
+    claims: Claims,
     /// The cookies that came with the submissions.
     cookies: Option<CookieReader>,
     /// A job was given up that a resumed session may still find.
@@ -97,6 +100,7 @@ impl<'a, 'o> Session<'a, 'o> {
             offset: OffsetBounds::default(),
             jobs: HashMap::new(),
             numbers: HashMap::new(),
+            claims: Claims::default(),
             cookies: args.cookies.as_deref().map(CookieReader::new),
             has_open_jobs: false,
             to_resume: args.resume.then(Fold::default),
@@ -194,6 +198,10 @@ impl<'a, 'o> Session<'a, 'o> {
 
     /// The request that polls `job`, with the cookies of its submission.
     fn request(&mut self, record: &Record, job: &Job, id: &str) -> Result<PollRequest, Failure> {
+        if let Some(path) = &job.spec.path {
+            // Until the job ends, no other run may stage the same sources. Which run was first was for submit-jobs to say.
+            let _other = self.claims.hold(Path::new(path), &job.metadata.run);
+        }
         let mut request = self.target.request(job, id)?;
         if let Some(cookies) = &mut self.cookies {
             let header = cookies.header(record.key(), &request.url)?;

@@ -71,12 +71,12 @@ impl Session<'_, '_> {
         if job.is_warmup() {
             self.require_slots();
         }
-        if job.spec.source.is_empty() {
+        if let Some((reason, message)) = self.jobs.unfit(&job) {
             permits.give();
             let status = JobStatus {
                 phase: Phase::Rejected,
-                reason: Some(Reason::NoSource),
-                message: Some("the record has no spec.source".to_owned()),
+                reason: Some(reason),
+                message: Some(message),
                 observed_at: Some(self.clock.now()),
                 ..JobStatus::default()
             };

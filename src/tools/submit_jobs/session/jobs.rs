@@ -1,9 +1,11 @@
 //! The jobs of a session: which were read, which wait for their submission, and which ids the target gave them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
 
 use super::super::post::collapsed;
 use crate::record::{Fold, Job, JobStatus, Key, Phase, Reason, Record};
+use crate::staging::Claims;
 
 /// The jobs of a session.
 #[derive(Default)]
@@ -11,6 +13,7 @@ pub(super) struct Jobs {
     pub(super) waiting: VecDeque<(Record, Job)>,
     seen: HashSet<Key>,
     sources: HashSet<String>,
+    claims: Claims,
     /// The job that each id belongs to.
     ids: HashMap<String, String>,
     /// The number of jobs without a connection since the last one with one.
@@ -34,6 +37,20 @@ impl Jobs {
 
     pub(super) fn contains(&self, key: &Key) -> bool {
         self.seen.contains(key)
+    }
+
+    /// The reason why a staged job cannot be submitted, if there is one.
+    pub(super) fn unfit(&mut self, job: &Job) -> Option<(Reason, String)> {
+        if job.spec.source.is_empty() {
+            return Some((Reason::NoSource, "the record has no spec.source".to_owned()));
+        }
+        let path = job.spec.path.as_deref()?;
+        let other = self.claims.hold(Path::new(path), &job.metadata.run).err()?;
+        let message = format!(
+            "{path}: run {other} has staged into the same directory and has not ended; the target could take both runs' \
+             jobs for one: stage again with another --prefix"
+        );
+        Some((Reason::SourceInUse, message))
     }
 
     /// Returns true the first time that it is called for a source.
