@@ -16,6 +16,11 @@ pub fn is_plain_selector(query: &str) -> bool {
     rest.strip_prefix('{').and_then(closing_brace).is_some_and(|after| after.trim().is_empty())
 }
 
+/// Returns true if `query` is the name of a metric and nothing else.
+pub fn is_metric_name(query: &str) -> bool {
+    is_plain_selector(query) && query.trim().chars().all(is_name)
+}
+
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }

@@ -108,7 +108,7 @@ impl Server {
 
     /// Returns the data of an instant query whose answer is small, at `time` or now.
     pub fn instant<T: DeserializeOwned>(&mut self, query: &str, time: Option<Timestamp>) -> Result<T, Problem> {
-        let time = time.map(|time| time.to_string());
+        let time = time.map(|time| format!("{:.3}", time.seconds()));
         let time = time.as_deref().map(|time| ("time", time));
         let parameters: Vec<_> = [("query", query)].into_iter().chain(time).collect();
         self.small_query("/api/v1/query", &parameters)

@@ -59,6 +59,16 @@ fn queries_go_on_by_get_where_post_is_forbidden() {
 }
 
 #[test]
+fn a_front_end_that_knows_a_query_by_its_text_is_asked_in_other_words() {
+    // The answer to the range query `up` is that of an instant query.
+    let server = behind(Reply::new(403, "no"), None);
+    let done = bare(&["--prometheus", &server.url(), "--query", "alive=up"], JOB);
+    assert_eq!(done.result("alive"), ("ok", ""), "{}", done.stderr);
+    assert_eq!(done.file("prometheus/alive.json"), envelope(ONE));
+    assert!(done.stderr.contains("vector came instead of a matrix; asking for up{}"), "{}", done.stderr);
+}
+
+#[test]
 fn a_login_is_not_mistaken_for_a_forbidden_method() {
     for (post, get, reason) in [
         (Reply::new(403, "no"), Reply::new(403, "no"), "Unauthorized"),

@@ -22,7 +22,7 @@ use crate::prometheus::{CREDENTIALS, Problem, Server};
 use crate::record::{ClockOffset, Timestamp};
 
 /// The range of the samples: Prometheus' own lookback, so that every live series has one.
-const LOOKBACK: &str = "5m";
+const LOOKBACK: &str = "300000ms";
 /// The longest wait for an answer.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 /// Labels of the scrape, which do not describe the queue.
@@ -98,12 +98,15 @@ impl Queues {
             Server::new(self.base.clone(), self.client.clone(), clock.clone(), self.stop.clone(), self.console.clone())
         });
         let state = match query(server, &self.query) {
-            Ok((live, _)) if live.is_empty() => {
-                IdleState::Unknown(format!("Prometheus has no series of prometheus.idle: {}", self.query))
-            }
             Ok((live, sampled)) => {
-                self.has_series = true;
-                judge(&live, &sampled, latest(since.plus(self.lag), server.offset()))
+                let since = latest(since.plus(self.lag), server.offset());
+                let live = if live.is_empty() { fresh(&sampled, since) } else { live };
+                self.has_series |= !(live.is_empty() && sampled.is_empty());
+                if live.is_empty() {
+                    IdleState::Unknown(format!("Prometheus has no series of prometheus.idle: {}", self.query))
+                } else {
+                    judge(&live, &sampled, since)
+                }
             }
             Err(problem) => IdleState::Unknown(problem.message.replace(CREDENTIALS, "look at --prom-header-file")),
         };
@@ -116,8 +119,16 @@ impl Queues {
 
 fn query(server: &mut Server, query: &str) -> Result<(Vec<LiveSeries>, Vec<SampledSeries>), Problem> {
     let QueryResult { result: live } = server.instant(query, None)?;
-    let QueryResult { result: sampled } = server.instant(&format!("{query}[{LOOKBACK}]"), None)?;
+    let now = server.now();
+    let QueryResult { result: sampled } = server.instant(&format!("{query}[{LOOKBACK}]"), Some(now))?;
     Ok((live, sampled))
+}
+
+/// The series that were scraped after `since`. They tell the queues' state where the instant query shows none, as at a server
+/// that answers it from an older cache, or for queues that were deleted after the last job.
+fn fresh(sampled: &[SampledSeries], since: f64) -> Vec<LiveSeries> {
+    let is_fresh = |series: &&SampledSeries| series.values.last().is_some_and(|(at, _)| *at >= since);
+    sampled.iter().filter(is_fresh).map(|series| LiveSeries { metric: series.metric.clone() }).collect()
 }
 
 /// The latest time that `since` can be on the server's clock. An unknown clock is assumed to agree with ours.
@@ -186,6 +197,13 @@ mod tests {
         let busy = check(&["a", "b"], &[("a", 50.0, "0"), ("b", 101.0, "2")]);
         assert_eq!(busy, IdleState::Busy("ready{queue=\"b\"} is 2".to_owned()));
         assert!(matches!(check(&["a"], &[("a", 101.0, "NaN")]), IdleState::Busy(_)), "NaN is not idle");
+    }
+
+    #[test]
+    fn series_that_only_the_samples_show_count_once_they_are_scraped() {
+        let sampled = |at| SampledSeries { metric: labels("a"), values: vec![(at, "0".to_owned())] };
+        assert_eq!(fresh(&[sampled(99.9)], 100.0).len(), 0);
+        assert_eq!(fresh(&[sampled(99.9), sampled(100.0)], 100.0).len(), 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::cli::Console;
 use crate::profile::Query;
 use crate::prometheus::envelope::{self, OnSeries, Summary, Unreadable, add_notes};
 use crate::prometheus::{self, Problem, Server};
-use crate::promql::is_plain_selector;
+use crate::promql::{is_metric_name, is_plain_selector};
 use crate::record::Reason;
 
 /// Prometheus answers at most 11,000 points a series, give or take one.
@@ -166,8 +166,17 @@ impl Asking<'_> {
 
     fn range(&mut self, part: Grid, on_series: OnSeries<'_>) -> Result<(Summary, NamedTempFile), Problem> {
         let [start, end, step] = part.parameters();
-        let query = ("query", self.query.query.clone());
-        self.fetch("/api/v1/query_range", &[query, start, end, step], on_series)
+        let query = self.query.query.trim().to_owned();
+        let answer = self.fetch("/api/v1/query_range", &[("query", query.clone()), start, end, step], on_series);
+        match answer {
+            // A front end may answer a query that it knows by its text, `up` above all, from a cache of instant queries.
+            Err(problem) if problem.reason == Reason::Malformed && is_metric_name(&query) => {
+                self.console.say(&format!("{}: {}; asking for {query}{{}} instead", self.query.name, problem.message));
+                let [start, end, step] = part.parameters();
+                self.fetch("/api/v1/query_range", &[("query", format!("{query}{{}}")), start, end, step], on_series)
+            }
+            answer => answer,
+        }
     }
 
     fn raw(&mut self, captured: &mut Captured, lateness: &mut Lateness) -> Result<(), Problem> {
