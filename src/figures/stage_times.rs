@@ -257,9 +257,12 @@ fn narrowest(told: Option<Measured>, seen: Option<Measured>) -> Option<Measured>
     Some(Measured::within(told.seconds, low, high))
 }
 
-/// A duration is never negative: where its bounds reach below zero the truth lies above it.
+/// A duration is never negative: where its bounds reach below zero the truth lies above it. An estimate below zero gives way to
+/// the middle of what is left.
 pub fn not_negative(measured: Measured) -> Measured {
-    Measured::within(measured.seconds.max(0.0), measured.low.max(0.0), measured.high.max(0.0))
+    let (low, high) = (measured.low.max(0.0), measured.high.max(0.0));
+    let seconds = if measured.seconds < 0.0 { f64::midpoint(low, high) } else { measured.seconds };
+    Measured::within(seconds, low, high)
 }
 
 /// The stages named in `after`, if the job's record tells of all of them and all of them ended.
@@ -326,11 +329,11 @@ mod tests {
     }
 
     #[test]
-    fn negative_waits_are_nothing_within_the_bound_and_doubtful_beyond() {
+    fn a_wait_below_zero_is_the_middle_of_what_its_bound_leaves_and_doubtful_beyond() {
         let first = server("a", "10", "12");
         let within = ClockOffset { seconds: 10.2, bound_seconds: 0.25 };
         let wait = times(&first, Some(within))[0].wait.unwrap();
-        assert!(wait.seconds == 0.0 && wait.low == 0.0 && (wait.high - 0.05).abs() < 1e-6, "{wait:?}");
+        assert!((wait.seconds - 0.025).abs() < 1e-6 && wait.low == 0.0 && (wait.high - 0.05).abs() < 1e-6, "{wait:?}");
         let beyond = times(&first, Some(ClockOffset { seconds: 11.0, bound_seconds: 0.25 }))[0];
         assert!(beyond.wait.is_none() && beyond.backwards && beyond.work.is_some());
     }

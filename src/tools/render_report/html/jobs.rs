@@ -1,8 +1,11 @@
 //! Every job: the table, and folded below it the details of each.
 
+use std::borrow::Cow;
 use std::fmt::Display;
+use std::sync::LazyLock;
 
 use maud::{Markup, html};
+use regex::Regex;
 
 use crate::escape::{start, url_path};
 use crate::figures::outcome::Outcome;
@@ -18,6 +21,8 @@ const BODY: usize = 4000;
 const TEXT: usize = 1000;
 /// The room for all bodies together, in bytes.
 const BODIES: usize = 600_000;
+/// The replacement of a date that means "not yet".
+const NO_TIME: &str = "(no time)";
 
 pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let figures = &scene.evaluation.figures;
@@ -105,10 +110,20 @@ fn trace(scene: &Scene<'_>, id: &str) -> Markup {
     }
 }
 
+/// The body with the zeros of calendars replaced, so that nobody reads them as times; and true if there were any.
+fn without_zero_dates(body: &str) -> (Cow<'_, str>, bool) {
+    static ZERO: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#""(0000|0001|1601|1900|1904|1970|1980)-01-01[T ]00:00[^"]*""#).ok());
+    let shown = ZERO.as_ref().map_or(Cow::Borrowed(body), |zero| zero.replace_all(body, NO_TIME));
+    let has_zeros = matches!(shown, Cow::Owned(_));
+    (shown, has_zeros)
+}
+
 /// The body as it came, as far as there is room for it.
 fn verbatim(scene: &Scene<'_>, body: &str, room: &mut usize) -> Markup {
     let all = jobs_json(scene);
-    let shown = html! { (start(body, BODY)) };
+    let (body, has_zeros) = without_zero_dates(body);
+    let shown = html! { (start(&body, BODY)) };
     if shown.0.len() > *room {
         return html! {
             p { "The body is in " (all) ": the bodies above have taken the room that there is." } "\n"
@@ -117,8 +132,24 @@ fn verbatim(scene: &Scene<'_>, body: &str, room: &mut usize) -> Markup {
     *room -= shown.0.len();
     html! {
         pre tabindex="0" { (shown) } "\n"
+        @if has_zeros {
+            p { "“" (NO_TIME) "” stands for a date that means “not yet”; the body as it came is in " (all) "." } "\n"
+        }
         @if body.chars().nth(BODY).is_some() {
             p { "Cut after " (BODY) " characters; the whole body is in " (all) "." } "\n"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_that_mean_not_yet_are_not_shown_as_times() {
+        let body = r#"{"started":"1970-01-01T00:00:00Z","ended":"0001-01-01 00:00:00","due":"2026-01-01T00:00:00Z"}"#;
+        let (shown, has_zeros) = without_zero_dates(body);
+        assert_eq!(shown, r#"{"started":(no time),"ended":(no time),"due":"2026-01-01T00:00:00Z"}"#);
+        assert!(has_zeros && !without_zero_dates("{}").1);
     }
 }
