@@ -38,12 +38,22 @@ pub fn is_exhausted(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| own.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-/// The sentence that names the limit on open files and what it costs.
-pub fn describe(wanted: &str, available: usize) -> String {
-    let limit = open_files().map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
+/// The sentence about `wanted`, which is more than the `threads` that there are, of `most` that the tool would start.
+pub fn describe(wanted: &str, threads: usize, most: usize) -> String {
+    let files = open_files().unwrap_or(u64::MAX);
+    if threads >= most {
+        return format!("{wanted} is more than the {threads} threads that this tool starts at most");
+    }
+    // As `connections` reckons: a thread needs one descriptor.
+    if files < threads as u64 + 3 * RESERVED {
+        return format!(
+            "{wanted} is more than the {threads} connections that a limit of {files} open files leaves room for; raise the hard \
+             limit (ulimit -Hn, LimitNOFILE=)"
+        );
+    }
     format!(
-        "{wanted} is more than the {available} connections that a limit of {limit} open files leaves room for; raise the hard \
-         limit (ulimit -Hn, LimitNOFILE=)"
+        "{wanted} is more than the {threads} threads that this system gives; raise its limits on processes and memory \
+         (ulimit -Hu, ulimit -v, TasksMax=, MemoryMax=)"
     )
 }
 
@@ -57,5 +67,15 @@ mod tests {
             assert_eq!(is_exhausted(&io::Error::from_raw_os_error(code)), own, "{code}");
         }
         assert!(connections() >= 1);
+    }
+
+    #[test]
+    fn each_limit_has_a_sentence_of_its_own() {
+        assert!(describe("9 polls", 8, 8).contains("9 polls is more than the 8 threads that this tool starts"));
+        let files = usize::try_from(open_files().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        assert!(describe("9 polls", files.saturating_sub(20), usize::MAX).contains("open files"));
+        if files > 1000 {
+            assert!(describe("9 polls", 8, 512).contains("8 threads that this system gives"));
+        }
     }
 }

@@ -75,8 +75,8 @@ impl Claims {
 }
 
 fn join(dir: &Path, run: &str) -> Result<Option<File>, String> {
-    let Ok(mut file) = open(dir, OpenOptions::new().read(true).write(true))
-        .or_else(|_| open(dir, OpenOptions::new().read(true)))
+    let Ok(mut file) =
+        open(dir, OpenOptions::new().read(true).write(true)).or_else(|_| open(dir, OpenOptions::new().read(true)))
     else {
         return Ok(None);
     };

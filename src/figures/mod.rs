@@ -9,6 +9,7 @@ pub mod counters;
 pub mod critical;
 pub mod distribution;
 pub mod gauges;
+mod harness_doubts;
 pub mod interval;
 pub mod job_timeline;
 pub mod job_times;
@@ -118,6 +119,7 @@ impl Figures {
             }
             doubts.extend(run.setting_doubts().iter().map(|doubt| format!("{}: {doubt}", run.metadata.name)));
             doubts.extend(poll_doubts::failed_polls(run));
+            doubts.extend(harness_doubts::of_run(run, self.end_to_end));
             if let Some(step) = run.status.clock_stepped_seconds {
                 let step = units::seconds(step);
                 doubts.push(format!(
@@ -129,8 +131,10 @@ impl Figures {
         self.doubts.append(&mut doubts);
     }
 
-    /// More in flight than the closed model was asked for: given up jobs that ran on, or a submitter beside this one.
+    /// More in flight than the closed model was asked for: given up jobs that ran on, or a submitter beside this one. Or fewer
+    /// submissions than the open model's schedule wanted.
     fn doubt_load(&mut self) {
+        self.doubts.extend(harness_doubts::of_schedule(self.load.lag.map(|lag| lag.max)));
         let above = self.load.surely_in_flight.zip(self.load.asked.concurrency);
         let Some(((at, jobs), asked)) = above.filter(|((_, jobs), asked)| jobs > asked) else { return };
         let why = if self.resumed.is_some() { "; jobs that had been given up ran on beside others" } else { "" };

@@ -168,3 +168,17 @@ done; ls"#,
     let stats = shell.target.sim.stats();
     assert_eq!((stats.posts, stats.polls), (0, 0));
 }
+
+#[test]
+fn a_limit_on_open_files_is_the_harness_own_and_the_report_says_so() {
+    let shell = Shell::new(&[]);
+    let done = shell.run(
+        r"(ulimit -n 40; stage-fixtures --from $FIXTURES --into data/fixtures --jobs 60 --run r1 | submit-jobs --max-posts 64 |
+  poll-jobs --min-interval 5ms | render-report --out out --expect all-done > out.report); echo $?
+jq -r '.status.doubts[]' out.report",
+    );
+    assert!(done.stdout.starts_with("0\n"), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("the harness was the bottleneck of soak: "), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("limit of 40 open files"), "{}", done.stdout);
+    assert_eq!(shell.counted("out", "succeeded"), 60);
+}

@@ -64,12 +64,13 @@ impl SessionCounts {
     }
 
     /// The cost of polling; none if no poll was sent.
-    pub(super) fn polling(&self, threads: usize) -> Option<Polling> {
+    pub(super) fn polling(&self, threads: usize, limit: Option<&str>) -> Option<Polling> {
         let seconds = |microseconds: u64| Some(micro(microseconds as f64 / 1e6));
         (self.polling.sent > 0).then(|| Polling {
             late_p99_seconds: seconds(self.late.value_at_quantile(0.99)),
             late_max_seconds: seconds(self.late.max()),
             threads: threads as u64,
+            limit: limit.map(str::to_owned),
             ..self.polling.clone()
         })
     }

@@ -118,6 +118,7 @@ impl<'a, 'o> Session<'a, 'o> {
                 self.expire(number)?;
             }
             self.scheduler.send_due(&self.jobs, &self.clock, self.limits)?;
+            self.output.report_limit(self.scheduler.limit());
             self.output.draw_progress(self.jobs.values());
             match events.recv_timeout(self.scheduler.until_due()) {
                 Ok(event) => self.handle(event, permits)?,
@@ -318,7 +319,7 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn close(mut self) -> Outcome {
         self.report_killed_submitter()?;
-        let polling = self.output.counts.polling(self.scheduler.threads());
+        let polling = self.output.counts.polling(self.scheduler.threads(), self.scheduler.limit());
         // A setting may have changed since the run began. After a signal nothing more is waited for.
         let names = &self.target.profile.health.settings;
         let ask_settings = self.output.runs.mention_settings(|label| names.contains_key(label))

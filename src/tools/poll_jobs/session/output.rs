@@ -22,6 +22,7 @@ pub(super) struct Output<'a> {
     pub(super) bad_lines: BadLines,
     slots: Option<Giver>,
     errors: PollErrors,
+    limit_reported: bool,
 }
 
 impl<'a> Output<'a> {
@@ -35,6 +36,7 @@ impl<'a> Output<'a> {
             bad_lines: BadLines::default(),
             slots: args.slots.as_deref().map(Giver::open).transpose()?,
             errors: PollErrors::new(Instant::now()),
+            limit_reported: false,
         })
     }
 
@@ -69,6 +71,15 @@ impl<'a> Output<'a> {
     pub(super) fn note_poll(&mut self, url: &str, issue: Option<&Issue>) {
         if let Some(line) = self.errors.note(url, issue, Instant::now()) {
             self.console.say(&line);
+        }
+    }
+
+    /// Says once that a limit of this host makes polls wait.
+    pub(super) fn report_limit(&mut self, limit: Option<&str>) {
+        if let Some(limit) = limit
+            && !std::mem::replace(&mut self.limit_reported, true)
+        {
+            self.console.say(limit);
         }
     }
 

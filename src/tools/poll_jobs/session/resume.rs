@@ -60,6 +60,7 @@ pub(super) fn add_costs(one: Polling, other: Polling) -> Polling {
         late_p99_seconds: worse(one.late_p99_seconds, other.late_p99_seconds),
         late_max_seconds: worse(one.late_max_seconds, other.late_max_seconds),
         threads: one.threads.max(other.threads),
+        limit: one.limit.or(other.limit),
         failures: other.failures.into_iter().fold(one.failures, |mut sum, (kind, count)| {
             *sum.entry(kind).or_default() += count;
             sum

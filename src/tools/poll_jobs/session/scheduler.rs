@@ -52,6 +52,8 @@ pub(super) struct Scheduler {
     backlog: VecDeque<(Instant, usize)>,
     demand: ThreadDemand,
     workers: Workers<Task, (usize, Duration, PollOutcome)>,
+    /// The limit of this host that made polls wait, as a sentence.
+    limit: Option<String>,
 }
 
 impl Scheduler {
@@ -75,6 +77,7 @@ impl Scheduler {
             backlog: VecDeque::new(),
             demand: ThreadDemand::new(Instant::now()),
             workers: Workers::new(MAX_THREADS.min(own_limits::connections()), Arc::new(make), Arc::new(deliver)),
+            limit: None,
         }
     }
 
@@ -96,6 +99,9 @@ impl Scheduler {
                 }
                 let task = Task { job: number, due, request: job.request.clone(), clock: clock.clone() };
                 if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
+                    let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
+                    let polls = format!("{polls} polls at once");
+                    self.limit.get_or_insert_with(|| own_limits::describe(&polls, threads, MAX_THREADS));
                     return Ok(());
                 }
                 if job.time_left(clock.now(), limits) > -LATE_START {
@@ -143,6 +149,11 @@ impl Scheduler {
     pub(super) fn schedule_next(&mut self, number: usize, age: f64, not_before: Duration, left: Duration) {
         let wait = self.interval(age).max(not_before).min(left);
         self.timers.set(Instant::now() + wait, number);
+    }
+
+    /// The limit of this host that made polls wait.
+    pub(super) fn limit(&self) -> Option<&str> {
+        self.limit.as_deref()
     }
 
     /// The number of threads that were started.

@@ -299,6 +299,7 @@ impl Session<'_, '_> {
         let now = self.clock.now();
         let status = RunStatus {
             observed_at: Some(now),
+            submission_limit: self.scheduler.limit().map(str::to_owned),
             submission_ended_at: Some(now),
             clock_offset: self.offset.offset(),
             settings: std::mem::take(&mut self.settings),

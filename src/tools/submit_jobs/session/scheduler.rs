@@ -53,7 +53,7 @@ pub(super) struct Scheduler {
     /// The number of submissions without an answer yet.
     pub(super) under_way: usize,
     console: Console,
-    limit_reported: bool,
+    limit: Option<String>,
 }
 
 impl Scheduler {
@@ -88,7 +88,7 @@ impl Scheduler {
             workers: Workers::new(limit, Arc::new(make), Arc::new(deliver)),
             under_way: 0,
             console,
-            limit_reported: false,
+            limit: None,
         }
     }
 
@@ -151,9 +151,16 @@ impl Scheduler {
 
     /// Says once that the harness, not the target, bounds the load.
     fn report_limit(&mut self) {
-        if !std::mem::replace(&mut self.limit_reported, true) {
+        if self.limit.is_none() {
             let threads = self.workers.threads();
-            self.console.say(&own_limits::describe(&format!("{} submissions at once", threads + 1), threads));
+            let limit = own_limits::describe(&format!("{} submissions at once", threads + 1), threads, MAX_THREADS);
+            self.console.say(&limit);
+            self.limit = Some(limit);
         }
+    }
+
+    /// The limit of this host that bounded the load.
+    pub(super) fn limit(&self) -> Option<&str> {
+        self.limit.as_deref()
     }
 }

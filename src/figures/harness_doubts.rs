@@ -1,0 +1,58 @@
+//! Doubts about the harness itself: it met a limit of its host, or was too slow for the load that it was to make.
+
+use super::distribution::Distribution;
+use crate::record::Run;
+use crate::units;
+
+/// The lateness in seconds that a busy host may have without a doubt.
+const TOLERATED: f64 = 0.5;
+/// The share of an end-to-end time that polls may be late: the default of `poll-jobs --precision`.
+const SHARE: f64 = 0.05;
+
+/// The doubts about the harness of `run`, whose jobs took `end_to_end`.
+pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String> {
+    let name = &run.metadata.name;
+    let polling = run.status.polling.as_ref();
+    let limits = [&run.status.submission_limit, &polling.and_then(|polling| polling.limit.clone())];
+    let met = limits.into_iter().flatten().map(|limit| format!("the harness was the bottleneck of {name}: {limit}"));
+    let tolerated = end_to_end.map_or(TOLERATED, |whole| TOLERATED.max(SHARE * whole.p50.seconds));
+    let late = polling.and_then(|polling| polling.late_p99_seconds).filter(|late| *late > tolerated).map(|late| {
+        format!(
+            "the harness was the bottleneck of {name}: one poll in a hundred was sent {} late or later; ends were seen that much \
+             later than the polls should have seen them",
+            units::seconds(late)
+        )
+    });
+    met.chain(late).collect()
+}
+
+/// The doubt about submissions that came later than the open model's schedule wanted them; `lag` is that of the latest, in seconds.
+pub(super) fn of_schedule(lag: Option<f64>) -> Option<String> {
+    let lag = lag.filter(|lag| *lag > TOLERATED)?;
+    Some(format!(
+        "the harness was the bottleneck: jobs were submitted up to {} after their time in the schedule",
+        units::seconds(lag)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(status: &str) -> Run {
+        serde_json::from_str(&format!(r#"{{"metadata":{{"name":"s","run":"r"}},"status":{status}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn a_limit_that_was_met_and_polls_that_were_late_are_doubted() {
+        let limited =
+            run(r#"{"submissionLimit":"9 is more than 8","polling":{"sent":9,"failed":0,"threads":8,"limit":"x"}}"#);
+        assert_eq!(of_run(&limited, None).len(), 2);
+        let polling =
+            |late: f64| run(&format!(r#"{{"polling":{{"sent":9,"failed":0,"threads":8,"lateP99Seconds":{late}}}}}"#));
+        assert!(of_run(&polling(0.4), None).is_empty());
+        assert!(of_run(&polling(2.0), None)[0].contains("sent 2.00 s late"), "{:?}", of_run(&polling(2.0), None));
+        assert_eq!(of_schedule(Some(0.4)), None);
+        assert!(of_schedule(Some(3.0)).is_some());
+    }
+}
