@@ -31,7 +31,7 @@ pub use args::{HttpArgs, is_secret, shell_quoted};
 use head::Head;
 pub use stream::{FORM, StreamedAnswer, form};
 pub use ureq::http::Method;
-pub use url::BaseUrl;
+pub use url::{BaseUrl, same_origin};
 
 /// The longest body that is read; a longer one is an error, so that a target cannot fill the memory.
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;

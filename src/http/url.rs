@@ -38,9 +38,37 @@ impl BaseUrl {
     }
 }
 
+/// The URL that `location` means in an answer from `from` (RFC 9110, section 10.2.2); none on another origin, where this
+/// request's secrets must not go.
+pub fn same_origin(from: &str, location: &str) -> Option<String> {
+    let from = url::Url::parse(from).ok()?;
+    let mut to = from.join(location).ok()?;
+    to.set_fragment(None);
+    (to.origin() == from.origin() && to.username().is_empty() && to.password().is_none()).then(|| to.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_location_is_followed_on_its_own_origin_alone() {
+        let from = "http://h:1/a/jobs?x=1";
+        for (location, to) in [
+            ("/jobs/7", Some("http://h:1/jobs/7")),
+            ("7", Some("http://h:1/a/7")),
+            ("jobs/", Some("http://h:1/a/jobs/")),
+            ("http://h:1/j#end", Some("http://h:1/j")),
+            ("//h:1/j", Some("http://h:1/j")),
+            ("https://h:1/j", None),
+            ("http://h:2/j", None),
+            ("//evil/j", None),
+            ("http://u:p@h:1/j", None),
+            ("javascript:alert(1)", None),
+        ] {
+            assert_eq!(same_origin(from, location).as_deref(), to, "{location}");
+        }
+    }
 
     #[test]
     fn base_urls_are_checked_and_joined() {

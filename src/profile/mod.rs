@@ -75,6 +75,9 @@ pub struct Submit {
     pub body: Option<toml::Value>,
     /// JSON pointers to the job's id in the answer, in order of preference.
     pub id: Vec<String>,
+    /// Redirects are followed: 307 and 308 with the same request, 301, 302 and 303 by GET. Only on the target's own origin.
+    #[serde(default)]
+    pub follow_redirects: bool,
 }
 
 impl Submit {

@@ -408,3 +408,37 @@ mod tls {
         assert!(key.code == 2 && key.stderr.contains("no certificate in PEM form"), "{}", key.stderr);
     }
 }
+
+#[test]
+fn a_redirect_of_the_submission_is_followed_where_the_profile_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = dir.path().join("p.toml");
+    let autorag = std::fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
+    std::fs::write(&profile, autorag.replacen("[submit]", "[submit]\nfollow_redirects = true", 1)).unwrap();
+    let elsewhere = Server::new(|_| Reply::new(202, r#"{"job_id":"stolen"}"#));
+    let other_origin = elsewhere.url();
+    let redirected = |status: u16, location: &str| {
+        let location = location.to_owned();
+        let target = Server::new(move |request| match (&*request.method, &*request.path) {
+            ("POST", "/jobs/audio") => with_headers(status, vec![("Location", location.clone())], ""),
+            ("POST", "/jobs/audio/") => Reply::new(202, format!(r#"{{"job_id":"{}"}}"#, request.headers.get("content-length").map_or("0", String::as_str))),
+            ("GET", "/jobs/7") => Reply::json(r#"{"job_id":"7","status":"queued"}"#),
+            ("GET", "/jobs/8") => Reply::new(404, "{}"),
+            _ => Reply::json(HEALTHY),
+        });
+        let ran = submit(&target, &["--profile", profile.to_str().unwrap()], 1);
+        ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"].clone()
+    };
+    let again = redirected(307, "/jobs/audio/");
+    assert_eq!(text(&again, "phase"), "Submitted", "{again}");
+    assert_ne!(text(&again, "jobId"), "0", "the body went along: {again}");
+    for location in ["7", "/jobs/7"] {
+        let status = redirected(303, location);
+        assert_eq!((text(&status, "phase"), text(&status, "jobId")), ("Submitted", "7"), "{location}: {status}");
+    }
+    for location in ["/jobs/8", "/jobs/audio", &format!("{other_origin}/jobs/7")] {
+        let status = redirected(303, location);
+        assert_eq!((text(&status, "phase"), text(&status, "reason")), ("Unknown", "Redirected"), "{location}: {status}");
+    }
+    assert_eq!(elsewhere.requests().len(), 0);
+}

@@ -7,7 +7,7 @@ use crate::http::Method;
 use crate::cli::{Failure, Stop};
 use crate::clock::{Clock, ServerDate};
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Client, HttpError};
+use crate::http::{Answer, BaseUrl, Client, HttpError, same_origin};
 use crate::profile::{Escaping, Profile, TemplateValues, fill, why_unreadable};
 use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
 
@@ -16,6 +16,8 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(
 
 /// The wait before another try where this host has run out of something.
 const OWN_LIMIT_WAIT: Duration = Duration::from_millis(100);
+/// The longest chain of redirects that is followed.
+const MOST_REDIRECTS: usize = 10;
 /// The longest id that is taken, in bytes: it has to fit into the URL of a poll.
 const LONGEST_ID: usize = 4096;
 
@@ -119,6 +121,11 @@ impl Post {
                 std::thread::sleep(wait);
                 continue;
             }
+            let outcome = match outcome {
+                Ok(answer) if profile.submit.follow_redirects => Ok(self.follow(answer, client, clock)),
+                outcome => outcome,
+            };
+            let received = clock.now();
             let date = outcome.as_ref().ok().and_then(|answer| answer.date).map(|date| (date, sent, received));
             let cookies = outcome.as_ref().map(|answer| answer.cookies.clone()).unwrap_or_default();
             let status = JobStatus {
@@ -130,6 +137,29 @@ impl Post {
             };
             return Posted { status, date, cookies, url: self.url.clone() };
         }
+    }
+
+    /// Follows redirects to the answer that they lead to. The redirect itself is the answer where that cannot be had: the job may
+    /// have been made before it.
+    fn follow(&self, mut answer: Answer, client: &Client, clock: &Clock) -> Answer {
+        let (mut url, mut method, mut body) = (self.url.clone(), self.method.clone(), self.body.as_deref());
+        for _ in 0..MOST_REDIRECTS {
+            match answer.status {
+                307 | 308 => {}
+                301..=303 => (method, body) = (Method::GET, None),
+                _ => return answer,
+            }
+            let Some(to) = answer.location.as_deref().and_then(|location| same_origin(&url, location)) else {
+                return answer;
+            };
+            match client.send(&method, &to, &self.headers, body, clock) {
+                // The request before it was answered by "look there", so this failure is no refusal.
+                Ok(next) if method == Method::GET && next.status >= 400 => return answer,
+                Ok(next) => (answer, url) = (Answer { cookies: [answer.cookies, next.cookies.clone()].concat(), ..next }, to),
+                Err(_) => return answer,
+            }
+        }
+        answer
     }
 
     fn judge(&self, outcome: Result<Answer, HttpError>, profile: &Profile, received: Timestamp) -> JobStatus {
