@@ -155,7 +155,9 @@ impl Post {
             match client.send(&method, &to, &self.headers, body, clock) {
                 // The request before it was answered by "look there", so this failure is no refusal.
                 Ok(next) if method == Method::GET && next.status >= 400 => return answer,
-                Ok(next) => (answer, url) = (Answer { cookies: [answer.cookies, next.cookies.clone()].concat(), ..next }, to),
+                Ok(next) => {
+                    (answer, url) = (Answer { cookies: [answer.cookies, next.cookies.clone()].concat(), ..next }, to)
+                }
                 Err(_) => return answer,
             }
         }
