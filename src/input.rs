@@ -2,9 +2,10 @@
 //! signal, as of any other event.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
-use crate::cli::{Failure, Io, Stop};
+use crate::cli::{Failure, Io, Stop, has_tool_before};
 
 /// How far the thread may run ahead of what was dealt with.
 const AHEAD: usize = 1000;
@@ -58,19 +59,44 @@ fn thread(read: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     started.map(drop).map_err(|error| Failure::io("a thread", &error))
 }
 
-/// Takes standard input out of `io`. Where a person sits there the first signal ends it, for nobody else will. A pipe is always
-/// read to its end: Ctrl-C reaches the tool before it too, whose last words are records, however long they take.
+/// The number of pieces that were read and not dealt with.
+const PIECES: usize = 4;
+/// How often a tool that was asked for its end looks whether the one before it has ended.
+const LOOK: Duration = Duration::from_millis(100);
+/// The time that a pipe has to bring what is in it once no tool is left before this one.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Takes standard input out of `io`. Where a person sits there the first signal ends it, for nobody else will. A pipe is read to
+/// its end as long as a tool is before this one: the signal reaches that tool too, whose last words are records, however long
+/// they take. Another program may keep the pipe open for ever.
 pub fn take(io: &mut Io<'_>) -> Result<Box<dyn BufRead + Send>, Failure> {
     let stdin = std::mem::replace(&mut io.stdin, Box::new(io::empty()));
-    if io.stdin_is_terminal { until_stop(stdin, &io.stop) } else { Ok(stdin) }
+    until_stop(stdin, io.stdin_is_terminal, &io.stop)
 }
 
-/// What `stdin` brings until the signal.
-fn until_stop(mut stdin: Box<dyn BufRead + Send>, stop: &Stop) -> Result<Box<dyn BufRead + Send>, Failure> {
-    let (to, came) = channel();
+/// What `stdin` brings until the signal, and from a pipe until all is there.
+fn until_stop(
+    mut stdin: Box<dyn BufRead + Send>,
+    is_terminal: bool,
+    stop: &Stop,
+) -> Result<Box<dyn BufRead + Send>, Failure> {
+    let (to, came) = sync_channel(PIECES);
     let end = to.clone();
-    // Nobody listens once the input has ended, here and below.
-    stop.on_stop(move || drop(end.send(Ok(Vec::new()))));
+    stop.on_stop(move || {
+        let end = end.clone();
+        let wait = move || {
+            while !is_terminal && has_tool_before() {
+                std::thread::sleep(LOOK);
+            }
+            if !is_terminal {
+                std::thread::sleep(LAST_LINES);
+            }
+            // Nobody listens once the input has ended, here and below.
+            drop(end.send(Ok(Vec::new())));
+        };
+        // Without a thread the input ends where it is.
+        let _ = thread(wait);
+    });
     thread(move || {
         loop {
             let read = match stdin.fill_buf() {
@@ -123,6 +149,8 @@ pub fn plain_lines(input: impl BufRead) -> impl Iterator<Item = io::Result<Resul
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
     use crate::cli::Console;
 

@@ -13,6 +13,7 @@
 
 mod console;
 mod origin;
+mod pipeline;
 mod stop;
 
 use std::fs::File;
@@ -27,6 +28,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use crate::own_limits;
 use crate::record::Malformed;
 pub use console::Console;
+pub(crate) use pipeline::has_tool_before;
 pub use stop::{Bound, GRACE, Grace, STOPPED, Stop};
 
 /// How a tool ended that did what it could.
@@ -256,18 +258,24 @@ fn watch_signals(stop: &Stop) -> io::Result<()> {
     // The thread's own first: a signal that was marked and never told would be waited for by whoever listens.
     let numbers: Vec<i32> =
         [SIGINT, SIGTERM].into_iter().chain([SIGHUP, SIGQUIT].into_iter().filter(|n| !is_ignored(*n))).collect();
-    let mut signals = signal_hook::iterator::Signals::new(&numbers)?;
+    let mut signals = signal_hook::iterator::Signals::new(numbers.iter().chain(&[pipeline::FINISH]))?;
     for number in numbers {
         stop.mark_on(number)?;
     }
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for (nth, number) in signals.forever().enumerate() {
-            if nth > 0 {
+        let (mut asked, mut users) = (false, 0);
+        for number in signals.forever() {
+            users += u32::from(number != pipeline::FINISH);
+            if users > 1 {
                 // The second one: whoever sends it wants the end now. If even that fails the process goes on as it was.
                 let _ = signal_hook::low_level::emulate_default_handler(number);
             }
-            stop.trigger(number);
+            if !std::mem::replace(&mut asked, true) {
+                // A neighbour's request is what a SIGTERM to this tool would be, unless a user's signal comes as well.
+                stop.trigger(if number == pipeline::FINISH { SIGTERM } else { number });
+                pipeline::ask_to_finish();
+            }
         }
     })?;
     Ok(())

@@ -83,7 +83,9 @@ impl Stop {
     /// Does what the arrival of `signal` does.
     pub fn trigger(&self, signal: i32) {
         let mut listeners = self.listeners();
-        self.inner.signal.store(usize::try_from(signal).unwrap_or_default(), Ordering::SeqCst);
+        // The handler may have marked another signal, which came from a user, before this thread woke up.
+        let mark = usize::try_from(signal).unwrap_or_default();
+        let _ = self.inner.signal.compare_exchange(0, mark, Ordering::SeqCst, Ordering::SeqCst);
         listeners.told.get_or_insert_with(Instant::now);
         for listener in &listeners.all {
             listener();
