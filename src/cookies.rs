@@ -10,10 +10,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use url::{Host, Url};
 
 use crate::cli::Failure;
 use crate::clock::{Clock, http_date};
-use crate::record::Key;
+use crate::record::{Key, Timestamp};
+
+/// Ten years in seconds.
+const FOR_EVER: i64 = 315_360_000;
 
 /// The cookies of one job: a line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,49 +27,91 @@ struct JobCookies {
     cookies: Vec<Cookie>,
 }
 
-/// A cookie, as `name=value`, and the path below which it is sent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A cookie, as `name=value`, and the requests that it goes with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Cookie {
     pair: String,
     path: String,
+    /// Only by TLS.
+    #[serde(default)]
+    secure: bool,
+    /// The time from which it is not sent.
+    #[serde(default)]
+    expires: Option<Timestamp>,
 }
 
 impl Cookie {
-    /// Reads a `Set-Cookie` header (RFC 6265, section 5.2) of an answer from `path`; none if it deletes the cookie.
-    fn parse(header: &str, path: &str, clock: &Clock) -> Option<Self> {
+    /// Reads a `Set-Cookie` header (RFC 6265, section 5.2) of an answer from `url`; none if it is not for that host.
+    fn parse(header: &str, url: &Url, clock: &Clock) -> Option<Self> {
         let mut parts = header.split(';').map(str::trim);
         let pair = parts.next().filter(|pair| pair.find('=').is_some_and(|length| length > 0))?.to_owned();
         // Section 5.1.4: the directory of the request's path.
+        let path = url.path();
         let directory = path.rfind('/').filter(|length| *length > 0).map_or("/", |length| &path[..length]);
-        let mut cookie = Self { pair, path: directory.to_owned() };
-        let (mut max_age, mut expires) = (None, None);
-        for (name, value) in parts.filter_map(|attribute| attribute.split_once('=')) {
+        let mut cookie = Self { pair, path: directory.to_owned(), secure: false, expires: None };
+        let mut max_age = None;
+        for attribute in parts {
+            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            let value = value.trim();
             match name.trim().to_ascii_lowercase().as_str() {
-                "path" if value.trim().starts_with('/') => value.trim().clone_into(&mut cookie.path),
-                "max-age" => max_age = value.trim().parse::<i64>().ok(),
-                "expires" => expires = http_date(value),
+                "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
+                "domain" if !covers(value.trim_start_matches('.'), url) => return None,
+                "secure" => cookie.secure = true,
+                "max-age" => max_age = value.parse::<i64>().ok(),
+                "expires" => cookie.expires = http_date(value),
                 _ => {}
             }
         }
-        let has_expired = match (max_age, expires) {
-            (Some(seconds), _) => seconds <= 0,
-            (None, Some(date)) => date <= clock.now(),
-            (None, None) => false,
-        };
-        (!has_expired).then_some(cookie)
+        // Max-Age wins over Expires.
+        if let Some(seconds) = max_age {
+            cookie.expires = Some(clock.now().shifted(seconds.clamp(0, FOR_EVER) as f64));
+        }
+        Some(cookie)
     }
 
-    /// Returns true if the cookie goes with a request for `path` (section 5.1.4).
-    fn matches(&self, path: &str) -> bool {
-        let rest = path.strip_prefix(&self.path);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']) || self.path.ends_with('/'))
+    /// The cookies that `headers` of an answer from `url` leave. A later one replaces an earlier one of its name and path
+    /// (section 5.3), and one that has expired deletes it.
+    fn parse_all(headers: &[String], url: &str, clock: &Clock) -> Vec<Self> {
+        let Ok(url) = Url::parse(url) else { return Vec::new() };
+        let mut cookies: Vec<Self> = Vec::new();
+        for cookie in headers.iter().filter_map(|header| Self::parse(header, &url, clock)) {
+            cookies.retain(|earlier| (earlier.name(), &earlier.path) != (cookie.name(), &cookie.path));
+            cookies.push(cookie);
+        }
+        cookies.retain(|cookie| !cookie.has_expired(clock));
+        cookies
+    }
+
+    fn name(&self) -> &str {
+        self.pair.split_once('=').map_or("", |(name, _)| name.trim())
+    }
+
+    fn has_expired(&self, clock: &Clock) -> bool {
+        self.expires.is_some_and(|at| at <= clock.now())
+    }
+
+    /// Returns true if the cookie goes with a request for `url` (section 5.4).
+    fn matches(&self, url: &Url, clock: &Clock) -> bool {
+        let rest = url.path().strip_prefix(&self.path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.path.ends_with('/'))
+            && (!self.secure || url.scheme() == "https")
+            && !self.has_expired(clock)
+    }
+}
+
+/// Returns true if `domain` is the host of `url` or a domain above it (section 5.1.3).
+fn covers(domain: &str, url: &Url) -> bool {
+    let is_below = |host: &str| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    match url.host() {
+        Some(Host::Domain(host)) => domain.is_empty() || host.eq_ignore_ascii_case(domain) || is_below(host),
+        Some(address) => domain.is_empty() || address.to_string() == domain,
+        None => false,
     }
 }
 
 /// The names of the cookies that the `Set-Cookie` headers of an answer from `url` set.
 pub fn names(headers: &[String], url: &str, clock: &Clock) -> Vec<String> {
-    let cookies = headers.iter().filter_map(|header| Cookie::parse(header, path_of(url), clock));
-    cookies.filter_map(|cookie| Some(cookie.pair.split_once('=')?.0.to_owned())).collect()
+    Cookie::parse_all(headers, url, clock).iter().map(|cookie| cookie.name().to_owned()).collect()
 }
 
 /// Appends cookies to the file.
@@ -84,8 +130,7 @@ impl CookieWriter {
 
     /// Keeps the cookies that the answer to the submission of `job`, sent to `url`, sets by `headers`.
     pub fn keep(&mut self, job: &Key, headers: &[String], url: &str, clock: &Clock) -> Result<(), Failure> {
-        let path = path_of(url);
-        let cookies: Vec<Cookie> = headers.iter().filter_map(|header| Cookie::parse(header, path, clock)).collect();
+        let cookies = Cookie::parse_all(headers, url, clock);
         if cookies.is_empty() {
             return Ok(());
         }
@@ -119,12 +164,13 @@ impl CookieReader {
         Self { path: path.to_owned(), file: None, partial: String::new(), jobs: HashMap::new() }
     }
 
-    /// The `Cookie` header for a poll of `job` at `url`; none if its submission set no cookie.
-    pub fn header(&mut self, job: &Key, url: &str) -> Result<Option<String>, Failure> {
+    /// The `Cookie` header for a poll of `job` at `url`; none if no cookie of its submission goes there.
+    pub fn header(&mut self, job: &Key, url: &str, clock: &Clock) -> Result<Option<String>, Failure> {
         self.read_new_lines().map_err(|error| failure(&self.path, &error))?;
+        let Ok(url) = Url::parse(url) else { return Ok(None) };
         let cookies = self.jobs.get(&(job.run.clone(), job.name.clone())).into_iter().flatten();
         let pairs: Vec<&str> =
-            cookies.filter(|cookie| cookie.matches(path_of(url))).map(|cookie| cookie.pair.as_str()).collect();
+            cookies.filter(|cookie| cookie.matches(&url, clock)).map(|cookie| cookie.pair.as_str()).collect();
         Ok((!pairs.is_empty()).then(|| pairs.join("; ")))
     }
 
@@ -159,12 +205,6 @@ fn failure(path: &Path, error: &io::Error) -> Failure {
     Failure::io(&format!("--cookies {}", path.display()), error)
 }
 
-/// The path of `url`, with its query.
-fn path_of(url: &str) -> &str {
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    after_scheme.find('/').map_or("/", |start| &after_scheme[start..])
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -183,23 +223,52 @@ mod tests {
     fn cookies_are_kept_by_job_and_path_and_only_the_owner_reads_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cookies");
-        let mut reader = CookieReader::new(&path);
-        assert_eq!(reader.header(&key("a"), "http://h/jobs/1").unwrap(), None, "the file is not there yet");
+        let (mut reader, clock) = (CookieReader::new(&path), Clock::system());
+        assert_eq!(reader.header(&key("a"), "http://h/jobs/1", &clock).unwrap(), None, "the file is not there yet");
         let mut writer = CookieWriter::new(&path);
         let headers = |list: &[&str]| list.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>();
-        let clock = Clock::system();
         let set = headers(&["LB=n1; Path=/; HttpOnly", "other=x; Path=/admin", "gone=1; Max-Age=0", "no pair"]);
         writer.keep(&key("a"), &set, "http://h/jobs", &clock).unwrap();
         let past = headers(&["s=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT"]);
         writer.keep(&key("b"), &past, "http://h/jobs", &clock).unwrap();
         writer.keep(&key("c"), &headers(&["s=1", "t=2"]), "http://h/v1/tasks", &clock).unwrap();
-        assert_eq!(reader.header(&key("a"), "http://h/jobs/1").unwrap().as_deref(), Some("LB=n1"));
-        assert_eq!(reader.header(&key("b"), "http://h/jobs/1").unwrap(), None);
-        assert_eq!(reader.header(&key("c"), "http://h/v1/tasks/7?x").unwrap().as_deref(), Some("s=1; t=2"));
-        assert_eq!(reader.header(&key("c"), "http://h/v12/7").unwrap(), None);
+        assert_eq!(reader.header(&key("a"), "http://h/jobs/1", &clock).unwrap().as_deref(), Some("LB=n1"));
+        assert_eq!(reader.header(&key("b"), "http://h/jobs/1", &clock).unwrap(), None);
+        assert_eq!(reader.header(&key("c"), "http://h/v1/tasks/7?x", &clock).unwrap().as_deref(), Some("s=1; t=2"));
+        assert_eq!(reader.header(&key("c"), "http://h/v12/7", &clock).unwrap(), None);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         reader.delete().unwrap();
         assert!(!path.exists());
         assert_eq!(names(&set, "http://h/jobs", &clock), ["LB", "other"]);
+    }
+    #[test]
+    fn attributes_are_obeyed_and_the_last_of_a_name_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let sent = |url: &str, headers: &[&str]| {
+            let (path, clock) = (dir.path().join("cookies"), Clock::system());
+            let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
+            CookieWriter::new(&path).keep(&key("a"), &headers, url, &clock).unwrap();
+            let header = CookieReader::new(&path).header(&key("a"), url, &clock).unwrap();
+            let _none = std::fs::remove_file(path);
+            header.unwrap_or_default()
+        };
+        let (plain, tls) = ("http://lb.example.org/jobs", "https://lb.example.org/jobs");
+        assert_eq!(sent(plain, &["LB=1", "LB=2"]), "LB=2");
+        assert_eq!(sent(plain, &["LB=1", "LB=2; Path=/jobs"]), "LB=1; LB=2", "cookies of two paths");
+        assert_eq!(sent(plain, &["LB=1", "LB=; Max-Age=0"]), "");
+        assert_eq!((sent(plain, &["s=1; Secure"]), sent(tls, &["s=1; Secure"])), (String::new(), "s=1".to_owned()));
+        assert_eq!(sent(plain, &["a=1; Domain=example.org", "b=1; Domain=.lb.example.org"]), "a=1; b=1");
+        assert_eq!(sent(plain, &["a=1; Domain=ample.org", "b=1; Domain=other.org"]), "");
+        assert_eq!(sent("http://127.0.0.1:1/jobs", &["a=1; Domain=example.org", "b=1; Domain=127.0.0.1"]), "b=1");
+        assert_eq!(sent(plain, &["a=1; Max-Age=99999999999999"]), "a=1");
+    }
+
+    #[test]
+    fn a_cookie_is_sent_until_it_expires() {
+        let (url, clock) = (Url::parse("http://h/jobs").unwrap(), Clock::system());
+        let mut cookie = Cookie::parse("a=1; Max-Age=60", &url, &clock).unwrap();
+        assert!(cookie.matches(&url, &clock));
+        cookie.expires = Some(clock.now().shifted(-0.001));
+        assert!(!cookie.matches(&url, &clock));
     }
 }
