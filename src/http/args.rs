@@ -156,15 +156,22 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
+/// The first line of a certificate with OpenSSL's notes on its trust.
+const TRUSTED: &[u8] = b"-----BEGIN TRUSTED CERTIFICATE-----";
+
 /// TLS that trusts the certificates in the PEM file `file`.
 fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
     let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
     let pem = std::fs::read(file).map_err(|error| failure(&error))?;
     let mut found = Vec::new();
     for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| failure(&error))? {
+        let cut = "a certificate in it has no end (-----END CERTIFICATE-----) or is not base64: is the file whole?";
+        if let PemItem::Certificate(certificate) = item.map_err(|_| failure(&cut))? {
             found.push(CertificateDer::from(certificate.der().to_vec()));
         }
+    }
+    if found.is_empty() && pem.windows(TRUSTED.len()).any(|window| window == TRUSTED) {
+        return Err(failure(&"its certificate is in OpenSSL's own form: rewrite it by `openssl x509 -in FILE -out PLAIN`"));
     }
     if found.is_empty() {
         return Err(failure(&"it holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----"));

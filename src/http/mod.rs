@@ -113,14 +113,16 @@ pub enum HttpError {
     NoAnswer(String),
     /// An answer came whose head cannot be read.
     Unreadable(String),
-    /// An answer with this status began, and its body ended early.
+    /// An answer with this status began, and its body ended early or cannot be decoded.
     Truncated {
         /// The HTTP status.
         status: u16,
         /// The body up to its early end.
         body: String,
-        /// The reason why it ended.
+        /// The reason why no more of it was read.
         cause: String,
+        /// False if the server sent it whole.
+        broke_off: bool,
     },
     /// This host has run out of descriptors, ports or memory: nothing was sent.
     OwnLimit(String),
@@ -136,7 +138,10 @@ impl std::fmt::Display for HttpError {
             | Self::NoAnswer(what)
             | Self::Unreadable(what)
             | Self::Invalid(what) => f.write_str(what),
-            Self::Truncated { status, cause, .. } => write!(f, "HTTP {status}, then the answer broke off: {cause}"),
+            Self::Truncated { status, cause, broke_off: true, .. } => {
+                write!(f, "HTTP {status}, then the answer broke off: {cause}")
+            }
+            Self::Truncated { status, cause, .. } => write!(f, "HTTP {status}, but {cause}"),
         }
     }
 }
@@ -186,7 +191,12 @@ impl Client {
         if let Err(error) = read {
             bytes.truncate(KEPT_OF_TRUNCATED);
             let (body, cause) = (String::from_utf8_lossy(&bytes).into_owned(), self.describe_read_error(&error));
-            return Err(HttpError::Truncated { status, body, cause });
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
+            let broke_off = !matches!(
+                inner,
+                Some(ureq::Error::Decompress(..) | ureq::Error::BodyExceedsLimit(_) | ureq::Error::Protocol(_))
+            );
+            return Err(HttpError::Truncated { status, body, cause, broke_off });
         }
         let (body, body_is_utf8) = match String::from_utf8(bytes) {
             Ok(body) => (body, true),

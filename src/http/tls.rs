@@ -10,7 +10,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError, RootCertStore,
     SignatureScheme, StreamOwned,
 };
 use ureq::unversioned::transport::{
@@ -205,17 +205,30 @@ pub(super) fn describe(error: &Error) -> String {
             }
             CertificateError::NotValidForName => "the server's certificate is for another host".to_owned(),
             CertificateError::NotValidForNameContext { expected, presented } => {
-                let presented = if presented.is_empty() { "no name".to_owned() } else { presented.join(", ") };
+                // As in `DnsName("localhost")`.
+                let names: Vec<&str> = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
+                let presented = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
                 format!("the server's certificate is not for {}: it names {presented}", expected.to_str())
             }
             CertificateError::Other(other) if is_authority(other) => {
                 "the server presents the certificate of an authority as its own: name that certificate with --cacert"
                     .to_owned()
             }
+            CertificateError::Other(other) if other.0.to_string() == "UnsupportedCertVersion" => {
+                "the server's certificate is of X.509 version 1 or 2, which cannot be checked: issue it as version 3".to_owned()
+            }
+            CertificateError::BadSignature => {
+                "the server's certificate is not signed by the trusted one, or its key is RSA of fewer than 2,048 bits".to_owned()
+            }
             other => format!("the server's certificate is not valid: {other}"),
         },
         Error::InvalidMessage(_) => {
             "the server does not speak TLS on this port: is it http:// instead of https://?".to_owned()
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            "the server ended the TLS handshake: it found no algorithm in common; its key must be RSA of 2,048 bits or more, ECDSA on \
+             P-256 or P-384, or Ed25519"
+                .to_owned()
         }
         Error::AlertReceived(alert) => format!("the server ended the TLS handshake: {alert:?}"),
         other => format!("the TLS handshake failed: {other}"),

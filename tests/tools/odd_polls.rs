@@ -393,6 +393,23 @@ mod tls {
     }
 
     #[test]
+    fn a_file_that_holds_a_certificate_in_another_form_is_named_in_a_sentence() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = std::fs::read_to_string(data("named.pem")).unwrap();
+        let file = dir.path().join("x.pem");
+        for (text, part) in [
+            (whole[..whole.len() / 2].to_owned(), "is the file whole?"),
+            (whole.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "openssl x509 -in FILE -out PLAIN"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let [flag, path] = cacert(&file);
+            let ran = explain("127.0.0.1", 9, &[&flag, &path]);
+            assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
+            assert!(ran.stderr.contains(part) && ran.stderr.contains(&path), "{}", ran.stderr);
+        }
+    }
+
+    #[test]
     fn a_server_without_tls_and_a_file_without_a_certificate_are_named() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -450,4 +467,15 @@ fn a_redirect_of_the_submission_is_followed_where_the_profile_says_so() {
         );
     }
     assert_eq!(elsewhere.requests().len(), 0);
+}
+
+#[test]
+fn a_body_that_came_whole_is_not_said_to_have_broken_off() {
+    let lie = || with_headers(202, vec![("Content-Encoding", "gzip".to_owned())], r#"{"job_id":"j-1"}"#);
+    let target = Server::new(move |request| if request.method == "POST" { lie() } else { Reply::json(HEALTHY) });
+    let ran = submit(&target, &[], 1);
+    let status = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"].clone();
+    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("Unknown", "UnreadableAnswer"), "{status}");
+    let message = text(&status, "message");
+    assert!(message.contains("HTTP 202, but the body cannot be decoded as gzip"), "{message}");
 }

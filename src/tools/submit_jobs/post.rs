@@ -191,13 +191,13 @@ impl Post {
             Err(HttpError::Unreadable(what)) => {
                 return ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}; it may run"));
             }
-            Err(HttpError::Truncated { status, body, cause }) => {
-                let message = format!("{place}: HTTP {status}, then the answer broke off: {cause}; it may run");
-                let body = Some(body).filter(|body| !body.is_empty());
+            Err(ref error @ HttpError::Truncated { status, ref body, broke_off, .. }) => {
+                let message = format!("{place}: {error}; it may run");
+                let reason = if broke_off { Reason::AnswerCut } else { Reason::UnreadableAnswer };
                 return JobStatus {
                     http_status: Some(status),
-                    body,
-                    ..ended(Phase::Unknown, Reason::AnswerCut, message)
+                    body: Some(body.clone()).filter(|body| !body.is_empty()),
+                    ..ended(Phase::Unknown, reason, message)
                 };
             }
         };
