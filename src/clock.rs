@@ -32,7 +32,7 @@ impl Clock {
             .then(|| Self { anchor: anchor.clone() })
     }
 
-    /// What others need to agree with this clock.
+    /// Returns the anchor that other processes need to agree with this clock.
     pub fn anchor(&self) -> &ClockAnchor {
         &self.anchor
     }
@@ -43,7 +43,7 @@ impl Clock {
         Timestamp::from_seconds(self.anchor.unix_seconds + elapsed).unwrap_or_else(Timestamp::system)
     }
 
-    /// How far the wall clock has moved against this one since the anchor was set, in seconds.
+    /// Returns how far the wall clock has moved against this one since the anchor was set, in seconds.
     pub fn wall_step(&self) -> f64 {
         Timestamp::system().since(self.now())
     }
@@ -157,7 +157,7 @@ fn recent(date: chrono::NaiveDateTime) -> Option<chrono::NaiveDateTime> {
     if ahead { date.checked_sub_months(chrono::Months::new(100 * 12)) } else { Some(date) }
 }
 
-/// What a `Retry-After` header asks for: seconds, or a date by the server's clock, told by its own `Date`.
+/// Parses a `Retry-After` header: seconds, or a date by the server's clock, which its own `Date` header tells.
 pub fn retry_after(value: &str, date: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::cli::{Failure, Io, Stop, has_tool_before};
 
-/// How far the thread may run ahead of what was dealt with.
+/// Number of lines that the thread may read ahead.
 const AHEAD: usize = 1000;
 
 /// One thing that was read.
@@ -61,7 +61,7 @@ fn thread(read: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
 
 /// The number of pieces that were read and not dealt with.
 const PIECES: usize = 4;
-/// How often a tool that was asked for its end looks whether the one before it has ended.
+/// The interval at which a tool that was asked to end checks whether the one before it has ended.
 const LOOK: Duration = Duration::from_millis(100);
 /// The time that a pipe has to bring what is in it once no tool is left before this one.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ pub fn take(io: &mut Io<'_>) -> Result<Box<dyn BufRead + Send>, Failure> {
     until_stop(stdin, io.stdin_is_terminal, &io.stop)
 }
 
-/// What `stdin` brings until the signal, and from a pipe until all is there.
+/// Returns the input of `stdin` until the signal, and of a pipe until its end.
 fn until_stop(
     mut stdin: Box<dyn BufRead + Send>,
     is_terminal: bool,
@@ -113,7 +113,7 @@ fn until_stop(
     Ok(Box::new(BufReader::new(Typed { came, held: io::Cursor::default(), ended: false })))
 }
 
-/// What was typed, as the thread hands it over; an empty piece is the end.
+/// Typed input as the thread hands it over; an empty piece is the end.
 struct Typed {
     came: Receiver<io::Result<Vec<u8>>>,
     held: io::Cursor<Vec<u8>>,

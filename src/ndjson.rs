@@ -31,7 +31,7 @@ impl Line {
     }
 }
 
-/// What reading one line brought, before anything is said about it.
+/// The result of reading one line, before anything is reported about it.
 #[derive(Debug)]
 pub enum Read {
     /// A usable line.

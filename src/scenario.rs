@@ -30,7 +30,7 @@ pub const HTML: &str = "report.html";
 /// The comparison of legs as data.
 pub const COMPARISON: &str = "comparison.json";
 
-/// What the captures call their directories, which are no scenarios whatever is in them.
+/// Directories of the captures, which are no scenarios whatever they hold.
 const CAPTURES: [&str; 3] = ["jaeger", "logs", "prometheus"];
 /// The Run stands on the first line of a stream; how far to look for it.
 const FIRST_LINES: usize = 20;
@@ -48,7 +48,7 @@ pub struct Scenario {
     pub bare: bool,
     /// Its report is there and cannot be read.
     pub unreadable: bool,
-    /// Why it has no report.
+    /// The reason why it has no report.
     pub trouble: String,
 }
 
@@ -75,12 +75,12 @@ impl Scenario {
         labels.filter_map(|metadata| metadata.labels.get(name)).map(String::as_str).next()
     }
 
-    /// How many jobs were asked for.
+    /// Returns the number of jobs that were requested.
     pub fn asked(&self) -> Option<u64> {
         self.report.as_ref().map(|report| report.status.conservation.asked)
     }
 
-    /// How many of them did not succeed, or are not known to have.
+    /// Returns the number of jobs that did not succeed, or are not known to have.
     pub fn not_succeeded(&self) -> Option<u64> {
         let sums = self.report.as_ref()?.status.conservation;
         Some(sums.asked.saturating_sub(sums.succeeded))
@@ -134,8 +134,8 @@ pub fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
     (scenarios, whole)
 }
 
-/// Whether a directory holds nothing but perhaps a FIFO: it was made for a scenario that then did not begin. One that
-/// cannot be read is not; the walk says so.
+/// Returns true if a directory holds nothing but perhaps a FIFO: it was made for a scenario that then did not begin. False for
+/// one that cannot be read; the walk reports it.
 fn is_bare(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok_and(|entries| {
         entries

@@ -70,13 +70,13 @@ impl Giver {
         Ok(())
     }
 
-    /// Whether slots are owed that the FIFO had no room for.
+    /// Returns true if slots are owed that the FIFO had no room for.
     pub fn owes(&self) -> bool {
         self.owed > 0
     }
 }
 
-/// What came through the FIFO, or happened to it.
+/// A message from the FIFO, or a change of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// This many slots were freed.
@@ -113,7 +113,7 @@ impl Taker {
 
     /// Waits for the next event, watching `output`, where there is one, for its reader's going.
     pub fn wait(&mut self, output: Option<BorrowedFd<'_>>) -> io::Result<Event> {
-        /// How often to look whether a writer has come: poll(2) does not tell.
+        /// Interval at which to check whether a writer has come: poll(2) does not tell.
         const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
         loop {
             if let Some(event) = self.look()? {

@@ -18,7 +18,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// More splits than this are not enumerated: ten figures on both sides have 184,756.
 pub const MOST_SPLITS: u64 = 200_000;
-/// How likely a difference that is there should be shown, when legs are counted.
+/// Probability with which a real difference should be detected, for the number of legs that it takes.
 const POWER: f64 = 0.8;
 /// More figures than this on a side are not counted.
 const MOST_NEEDED: usize = 1000;
@@ -104,7 +104,7 @@ impl Shifts {
         self.difference
     }
 
-    /// How many splits there are, the one that was seen included.
+    /// Returns the number of splits, including the observed one.
     pub fn splits(&self) -> usize {
         self.thresholds.len() + 1
     }
@@ -122,7 +122,7 @@ impl Shifts {
         (self.thresholds.len() - below + 1) as f64 / self.splits() as f64
     }
 
-    /// How many splits, the one seen among them, may reach the difference seen for it to be refused at `level`.
+    /// Returns the largest number of splits, including the observed one, whose share of all splits is within `level`.
     fn allowed(&self, level: f64) -> usize {
         let exact = level * self.splits() as f64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
@@ -230,7 +230,7 @@ fn threshold(chosen: &[usize], all: &[i128], own: usize) -> f64 {
     (left - came) as f64 / GRAIN / (own - stayed) as f64
 }
 
-/// How many figures of each set would show a difference. Of two answers the greater is the more careful one.
+/// Number of figures in each set that would show a difference. Of two answers the greater is the more careful one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needed {
     /// Not known: there are no two figures of one set to tell how far they spread.
@@ -245,8 +245,8 @@ pub enum Needed {
     Hidden,
 }
 
-/// How many figures of each set would show a difference of `wanted`, of which measuring may hide `hidden`, in a test at
-/// `level` in each direction with a power of 80 %; never fewer than `least`.
+/// Estimates how many figures of each set would show a difference of `wanted`, of which measuring may hide `hidden`, in a test
+/// at `level` in each direction with a power of 80 %; never fewer than `least`.
 ///
 /// By the usual formula for two means with a common spread, n = 2 s² (t(1-level) + t(power))² / d², with Student's t of
 /// 2n - 2 degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 7.2.2.2): an approximation, for the spread

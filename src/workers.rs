@@ -67,12 +67,12 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
         self.idle.push(worker);
     }
 
-    /// How many threads were started.
+    /// Returns the number of threads that were started.
     pub fn threads(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Whether a task would be taken now by a worker that is there.
+    /// Returns true if an idle worker would take a task now.
     pub fn has_idle(&self) -> bool {
         !self.idle.is_empty()
     }

@@ -28,7 +28,7 @@ use support::{Ran, tool_until};
 /// 2026-05-20T22:30:00Z.
 const START: i64 = 1_779_316_200_000_000;
 const WINDOW: [&str; 4] = ["--start", "2026-05-20T22:30:00Z", "--end", "2026-05-20T22:31:00Z"];
-/// Where a tool that does not end is stopped by its server, so that the test fails rather than hangs.
+/// Number of requests after which the server stops a tool that does not end, so that the test fails rather than hangs.
 const ENDLESS: usize = 500;
 
 /// Hands out what it has, and sends a signal before its end is read.

@@ -43,7 +43,7 @@ pub struct Args {
     /// The date that man pages bear, such as that of the last commit; by default none
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     pub date: Option<String>,
-    /// What to write; by default both
+    /// Write only these kinds of files; both by default
     #[arg(value_name = "WHAT")]
     pub what: Vec<What>,
 }

@@ -1,4 +1,4 @@
-//! What a tool says on stderr.
+//! Everything that a tool writes to stderr.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,9 +28,9 @@ impl std::fmt::Debug for Sink {
 
 /// The longest message, in characters: an id or a body of a target may be of any length.
 const LONGEST_LINE: usize = 4000;
-/// How often progress is redrawn on a terminal.
+/// Redraw interval of the progress line on a terminal.
 const REDRAW: Duration = Duration::from_millis(200);
-/// How often progress is said where stderr is not a terminal.
+/// Interval between progress lines if stderr is not a terminal.
 const RETELL: Duration = Duration::from_secs(30);
 
 impl Console {

@@ -1,4 +1,4 @@
-//! What every tool's `main` does: arguments, signals, diagnostics on stderr, exit codes.
+//! Shared by every tool's `main`: arguments, signals, diagnostics on stderr, exit codes.
 //!
 //! | code | meaning |
 //! |---|---|
@@ -31,7 +31,7 @@ pub use console::Console;
 pub(crate) use pipeline::has_tool_before;
 pub use stop::{Bound, GRACE, Grace, STOPPED, Stop};
 
-/// How a tool ended that did what it could.
+/// The result of a tool that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or Passed.
@@ -68,7 +68,7 @@ impl Exit {
     }
 }
 
-/// Why a tool could not do what it was asked.
+/// An error that ends a tool.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
@@ -116,7 +116,7 @@ impl Failure {
     }
 }
 
-/// What went wrong with a file, without the temporary name under which it was to be written: that name is nobody's.
+/// Describes an error with a file, without the temporary name under which the file was to be written: nobody knows that name.
 pub fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     // tempfile puts the name behind the cause, and gives no other way to the cause alone.
@@ -131,14 +131,14 @@ impl From<Malformed> for Failure {
     }
 }
 
-/// What a tool's `run` gives back.
+/// The result of a tool's `run`.
 pub type Outcome = Result<Exit, Failure>;
 
-/// What a tool reads from and writes to.
+/// The streams that a tool reads from and writes to.
 pub struct Io<'a> {
     /// Standard input. Owned, so that a thread can read it.
     pub stdin: Box<dyn BufRead + Send>,
-    /// Whether a person sits at standard input.
+    /// True if standard input is a terminal.
     pub stdin_is_terminal: bool,
     /// Standard output: records or the report, nothing else. Holds nothing back.
     pub stdout: &'a mut dyn Write,

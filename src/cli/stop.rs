@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::Exit;
 
-/// How long a tool may still begin new work of its own once a signal asked for the end: a capture asks for what there is of an
-/// interrupted run, and does not keep whoever pressed Ctrl-C for as long as a whole capture may take.
+/// The time for which a tool may still begin work of its own after a signal: a capture fetches as much as it can of an
+/// interrupted run, but does not keep the user who pressed Ctrl-C waiting for as long as a whole capture may take.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 /// Tells when a signal asked for the end. The first one is for the tool to obey in its own way; the second one quits.
@@ -34,7 +34,7 @@ impl Default for StopInner {
 
 #[derive(Default)]
 struct Listeners {
-    /// When the listeners were told of the first signal.
+    /// The time at which the listeners were told of the first signal.
     told: Option<Instant>,
     all: Vec<Box<dyn Fn() + Send>>,
 }
@@ -117,7 +117,7 @@ pub struct Grace {
 }
 
 impl Grace {
-    /// What is left of it; none without a signal.
+    /// Returns the time that is left; none without a signal.
     pub fn left(&self) -> Option<Duration> {
         self.stop.signal()?;
         // Between the signal's handler and its thread the moment is not known yet, and nothing of the time is used up.
@@ -126,7 +126,7 @@ impl Grace {
         Some(self.stop.inner.grace.saturating_sub(spent))
     }
 
-    /// Whether nothing more may be begun.
+    /// Returns true if nothing more may be begun.
     pub fn is_over(&self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
     }
@@ -137,7 +137,7 @@ impl Grace {
     }
 }
 
-/// Why something was not begun, or not read to its end.
+/// The explanation for work that was not begun, or not finished.
 pub const STOPPED: &str = "a signal asked for the end";
 
 /// A reader that ends with the grace; see [`Grace::bound`].

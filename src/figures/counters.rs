@@ -1,8 +1,8 @@
-//! What counters, histograms and gauges say of a window, from the points of an envelope.
+//! Figures from counters, histograms and gauges over a window, computed from the points of an envelope.
 //!
 //! Increases are plain differences. Prometheus' own `increase()` extrapolates to the window's edges and misses what a
 //! counter held when it was first seen; here a series without any point before the window counts from zero, as counters
-//! begin, and who shows the figure says how many series that was.
+//! begin, and a report that shows the figure also states the number of such series.
 
 use std::collections::BTreeMap;
 
@@ -62,14 +62,14 @@ pub fn spliced(steps: Vec<Series>, samples: Vec<Series>) -> Vec<Series> {
     by_labels.into_iter().map(|(labels, points)| Series { labels, points }).collect()
 }
 
-/// How much counters grew, added up.
+/// Total growth of counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Growth {
-    /// By how much.
+    /// The growth.
     pub value: f64,
-    /// How many of the series had no point before the window.
+    /// Number of series that had no point before the window.
     pub born: usize,
-    /// How often a counter fell, which means that it began again; what it counted since its point before is lost.
+    /// Number of counter resets. Anything counted between a reset and the point before it is lost.
     pub resets: usize,
 }
 
@@ -117,20 +117,20 @@ pub fn growth(
     grown
 }
 
-/// What the buckets of a histogram of durations say: how many there were, and between what their sum lies.
+/// Number of durations that the buckets of a histogram count, and the bounds of their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bucketed {
-    /// How many.
+    /// Number of durations.
     pub count: f64,
     /// Their sum is not less than this many seconds.
     pub low: f64,
     /// Nor more than this; none where one of them lies beyond the last bound.
     pub high: Option<f64>,
-    /// How many series had no point before the window, and how often one fell.
+    /// Growth of the series: how many had no point before the window, and how often one fell.
     pub growth: Growth,
 }
 
-/// What `series`, the buckets of histograms of durations in `unit`, counted since `from`, by the labels `by`.
+/// Computes what `series`, the buckets of histograms of durations in `unit`, counted since `from`, by the labels `by`.
 pub fn bucketed(series: &[Series], by: &[String], from: f64, unit: DurationUnit) -> BTreeMap<Vec<String>, Bucketed> {
     let mut buckets: BTreeMap<Vec<String>, Vec<(f64, Growth)>> = BTreeMap::new();
     for one in series {
@@ -164,13 +164,13 @@ fn enclosed(mut buckets: Vec<(f64, Growth)>) -> Bucketed {
     told
 }
 
-/// Between what the growth of `series`, all of them together, lies in a window that surely begins after `from` and surely
-/// holds `inside` (Unix seconds); none where no series has a point.
+/// Bounds of the growth of `series`, all of them together, in a window that surely begins after `from` and surely
+/// holds `inside` (Unix seconds); none if no series has a point.
 ///
-/// Counters are only seen at their samples. What they grew between the samples inside of the window surely lies in it; what
-/// they grew from the last sample before it to the last of all surely holds it. A counter without a sample before counts
-/// from zero for the upper end, for it may have begun in the window, and from its first sample for the lower one, for it
-/// may have begun long ago. Where one fell it began again, and what it counted just before nobody knows.
+/// Counters are only seen at their samples. Growth between the samples inside of the window surely lies in it; growth
+/// from the last sample before it to the last of all surely holds it. A counter without a sample before counts
+/// from zero for the upper end, because it may have begun in the window, and from its first sample for the lower one,
+/// because it may have begun long ago. A counter that fell began again, and its growth just before that is unknown.
 pub fn growth_bounds(series: &[Series], from: f64, inside: (f64, f64)) -> Option<Bounds> {
     let each = series.iter().filter_map(|one| bounds_of_one(&one.points, from, inside));
     each.reduce(|one, other| Bounds { low: one.low + other.low, high: one.high + other.high })

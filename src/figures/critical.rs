@@ -1,7 +1,7 @@
-//! The critical path of the slowest job: of the stages that waited for each other, those that made it last as long as it did.
+//! The critical path of the slowest job: the stages that waited for each other and made it last as long as it did.
 //!
 //! From the stage that ended last the path goes back, each time to the stage before it that ended latest. Along it, waiting and
-//! work follow each other on one clock, so that they add up; what is left of the job's time lies outside of its stages.
+//! work follow each other on one clock, so that they add up; the rest of the job's time lies outside of its stages.
 
 use super::distribution::Measured;
 use super::outcome::Outcome;
@@ -15,9 +15,9 @@ pub struct Step {
     pub stage: String,
     /// The one that it waited for; none for the first.
     pub after: Option<String>,
-    /// Which attempt its times are of.
+    /// The attempt that its times belong to.
     pub attempt: Option<u64>,
-    /// From the end of the one before to where its wait begins, in seconds: earlier attempts, or what nobody told.
+    /// From the end of the one before to the beginning of its wait, in seconds: earlier attempts, or time of which nobody told.
     pub before: f64,
     /// The wait for it.
     pub wait: Option<Measured>,
@@ -34,12 +34,12 @@ pub struct CriticalPath {
     pub steps: Vec<Step>,
     /// End to end.
     pub whole: Measured,
-    /// What is left of that: submission, what lies between the last stage and the end, and what the clocks are apart.
+    /// The remainder: submission, the time between the last stage and the end, and the distance between the clocks.
     pub rest: f64,
 }
 
 impl CriticalPath {
-    /// The path of the slowest job that succeeded; why there is none, as a sentence.
+    /// The path of the slowest job that succeeded, or the reason why there is none, as a sentence.
     pub fn find(tally: &JobTally) -> Result<Self, String> {
         let ended = tally.with(Outcome::Succeeded);
         let known = ended.filter_map(|entry| Some((entry, entry.job.as_ref()?, entry.times.end_to_end?)));

@@ -1,10 +1,10 @@
-//! Durations that are only known within bounds, and what a set of them looks like.
+//! Durations that are only known within bounds, and distributions of them.
 
 use crate::units;
 
-/// How many samples a 95th percentile needs: fewer leave it to the largest one or two.
+/// Minimum number of samples for a 95th percentile: with fewer, the largest one or two decide it.
 pub const P95_SAMPLES: usize = 20;
-/// How many samples a 99th percentile needs.
+/// Minimum number of samples for a 99th percentile.
 pub const P99_SAMPLES: usize = 100;
 
 /// A duration in seconds and the bounds between which the truth lies: `low <= seconds <= high`.
@@ -30,12 +30,12 @@ impl Measured {
         Self { seconds: seconds.max(low).min(high), low, high }
     }
 
-    /// How far the truth may lie from the estimate, the worse way.
+    /// Returns the largest possible distance between the truth and the estimate.
     pub fn error(self) -> f64 {
         (self.high - self.seconds).max(self.seconds - self.low)
     }
 
-    /// The estimate and, where they are not the same, what it may be more and less: `12.3 s (+0 s / −180 ms)`.
+    /// The estimate and, if they differ, its errors upwards and downwards: `12.3 s (+0 s / −180 ms)`.
     pub fn text(self) -> String {
         self.text_against(f64::INFINITY)
     }
@@ -79,7 +79,7 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
 /// same number of the low bounds and of the high bounds enclose the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distribution {
-    /// How many.
+    /// Number of samples.
     pub count: usize,
     /// The mean.
     pub mean: Measured,

@@ -13,8 +13,8 @@ pub struct Density {
     pub longest_gap: f64,
 }
 
-/// How densely those of `series` that have the labels `key` were sampled from `from` to `to`; of several the sparsest, for
-/// each may have held the highest value. None where none was sampled.
+/// Returns the sampling density between `from` and `to` of those of `series` that have the labels `key`. Of several series it
+/// is the sparsest one's, because each may have held the highest value. None if nothing was sampled.
 pub fn density(series: &[Series], by: &[String], key: &[String], from: f64, to: f64) -> Option<Density> {
     let those = series.iter().filter(|one| one.key(by).is_some_and(|found| found == key));
     let each = those.filter_map(|one| {

@@ -1,22 +1,22 @@
-//! How much a success rate says, given how few jobs it is made of.
+//! The confidence interval of a success rate, which few jobs leave wide.
 
 use statrs::distribution::{Beta, ContinuousCDF};
 
 use super::jobs;
 
-/// How sure the interval is.
+/// Confidence level of the interval.
 const CONFIDENCE: f64 = 0.95;
 
-/// How many of the jobs that were asked for succeeded, and what that says.
+/// The share of the requested jobs that succeeded, with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SuccessRate {
-    /// How many succeeded.
+    /// Number of jobs that succeeded.
     pub succeeded: u64,
-    /// Of how many that were asked for.
+    /// Number of jobs that were requested.
     pub of: u64,
-    /// How many of them have no known end: each may have succeeded.
+    /// Number of jobs without a known end: each may have succeeded.
     pub open: u64,
-    /// Where the true rate lies with 95 % confidence, from 0 to 1: the lower end of the interval.
+    /// Lower end of the 95 % confidence interval of the true rate, from 0 to 1.
     pub low: f64,
     /// The upper end.
     pub high: f64,

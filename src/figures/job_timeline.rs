@@ -1,7 +1,7 @@
-//! Where on one time axis each job waited and was worked on: all moments by the harness's clock.
+//! A job's waits and stages on one time axis, by the harness's clock.
 //!
-//! The server's times are brought to that clock by the offset that the Run states, and by nothing else: where it states none,
-//! they have no place beside the harness's.
+//! The offset that the Run states brings the server's times to that clock, and nothing else does. Without an offset they
+//! have no place beside the harness's times.
 
 use super::stage_times::StageTimes;
 use super::tally::JobEntry;
@@ -13,7 +13,7 @@ use crate::record::{Stage, StagePhase, Timestamp};
 pub struct StageInterval {
     /// The stage's name.
     pub stage: String,
-    /// When the job began to wait for it.
+    /// The time at which the job began to wait for it.
     pub queued: Option<TimeInterval>,
     /// The beginning of the work.
     pub started: TimeInterval,
@@ -46,18 +46,18 @@ impl StageInterval {
 pub struct JobTimeline {
     /// Just before the submission was sent.
     pub submitted: Timestamp,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended: Option<TimeInterval>,
-    /// The last moment at which something was heard of it.
+    /// The last moment at which anything was heard of it.
     pub heard: Timestamp,
     /// Its stages that began, in the target's order.
     pub stages: Vec<StageInterval>,
-    /// How many more stages have times that cannot be brought to the harness's clock.
+    /// Number of further stages whose times cannot be brought to the harness's clock.
     pub elsewhere: usize,
 }
 
 impl JobTimeline {
-    /// The timeline of `entry`; none where the job was never submitted.
+    /// The timeline of `entry`; none if the job was never submitted.
     pub fn new(entry: &JobEntry) -> Option<Self> {
         let job = entry.job.as_ref()?;
         let status = &job.status;
@@ -76,7 +76,7 @@ impl JobTimeline {
         })
     }
 
-    /// The last moment that is known of it. Its stages have no say in that: what a server tells of them may lie anywhere.
+    /// The last moment that is known of it. Its stages do not count: the times that a server gives them may lie anywhere.
     pub fn last(&self) -> Timestamp {
         self.ended.map_or(self.heard, |end| end.high.max(self.heard))
     }

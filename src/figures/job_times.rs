@@ -1,14 +1,14 @@
 //! The times of one job: its submission, its wait, its run and the whole.
 //!
-//! A job's end is known from polls as an interval, and often from the server as a moment of the server's clock. The two
-//! are cut with each other, so that no figure claims more than either witness allows.
+//! A job's end is known from polls as an interval, and often from the server as a moment of the server's clock. The
+//! result is the intersection of the two, so that no figure claims more than either source allows.
 
 use super::distribution::Measured;
 use super::stage_times::{Lifetime, ROUNDING, ServerInstant, not_negative};
 use super::time_interval::TimeInterval;
 use crate::record::{ClockOffset, Job, Phase, Stage, Timestamp};
 
-/// The durations of the parts of a job's life. What is absent is not known.
+/// The durations of the parts of a job's life. Absent means not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct JobTimes {
     /// The POST, from sending to answer.
@@ -19,9 +19,9 @@ pub struct JobTimes {
     pub run: Option<Measured>,
     /// From `dueAt`, or else `submittedAt`, to the end.
     pub end_to_end: Option<Measured>,
-    /// When it ended.
+    /// The time at which it ended.
     pub end: Option<TimeInterval>,
-    /// How late after `dueAt` it was submitted.
+    /// Delay of its submission after `dueAt`.
     pub lag_seconds: Option<f64>,
     /// The server's end lies outside of what the polls saw.
     pub contradicted: bool,

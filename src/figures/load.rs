@@ -11,10 +11,10 @@ use crate::statistics::Bounds;
 /// Into how many equal parts the window is cut to show the load over time.
 const SLICES: i64 = 12;
 
-/// What the run was asked to put on the target; sums over its shards.
+/// The load that the run was asked to generate; sums over its shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Asked {
-    /// How many jobs.
+    /// Number of jobs.
     pub jobs: u64,
     /// Closed model: how many may be in flight.
     pub concurrency: Option<u64>,
@@ -25,7 +25,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// How many jobs can be in flight at most: a level with fewer jobs than its concurrency cannot reach it.
+    /// Returns the largest number of jobs that can be in flight: fewer jobs than a level's concurrency cannot reach it.
     pub fn reachable(&self) -> Option<u64> {
         self.concurrency.map(|concurrency| concurrency.min(self.jobs))
     }
@@ -34,7 +34,7 @@ impl Asked {
 /// A part of the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Slice {
-    /// Where it begins.
+    /// Its start.
     pub from: Timestamp,
     /// Jobs in flight, averaged over its time.
     pub mean: f64,
@@ -51,10 +51,10 @@ pub struct Lag {
     pub max: f64,
 }
 
-/// What was asked of the harness and what it reached.
+/// The load that was requested and the load that was reached.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
-    /// What was asked.
+    /// The requested load.
     pub asked: Asked,
     /// The most jobs in flight at once.
     pub peak: u64,
@@ -72,7 +72,7 @@ pub struct Load {
     pub last_end: Option<Timestamp>,
     /// The last end lies between these two.
     pub last_end_bounds: Option<(Timestamp, Timestamp)>,
-    /// How many jobs were in flight from each moment on at which that changed.
+    /// Number of jobs in flight, from each moment on at which it changed.
     pub levels: Vec<(Timestamp, u64)>,
     /// The load over time.
     pub slices: Vec<Slice>,
@@ -80,11 +80,11 @@ pub struct Load {
     pub lag: Option<Lag>,
     /// Submissions a second that were reached.
     pub rate_reached: Option<f64>,
-    /// How many jobs succeeded.
+    /// Number of jobs that succeeded.
     pub succeeded: u64,
     /// Between what the jobs that succeeded a second lie; none where the window is not known.
     pub succeeded_per_second: Option<Bounds>,
-    /// How many jobs have no known end: each may have succeeded, and may have kept the window open.
+    /// Number of jobs without a known end: each may have succeeded, and may have kept the window open.
     pub open: u64,
 }
 
@@ -268,7 +268,7 @@ fn surely_in_flight(tally: &JobTally) -> Option<(Timestamp, u64)> {
     Some((Timestamp::from_micros(at), most))
 }
 
-/// How many were in flight from each moment on, in microseconds.
+/// Returns the number of jobs in flight from each moment on, in microseconds.
 fn steps(spans: &[(Timestamp, Timestamp)]) -> Vec<(i64, u64)> {
     let mut starts: Vec<i64> = spans.iter().map(|span| span.0.micros()).collect();
     let mut ends: Vec<i64> = spans.iter().map(|span| span.1.micros()).collect();

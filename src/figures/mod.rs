@@ -42,13 +42,13 @@ use tally::JobTally;
 use crate::record::{Fold, Idle, StagePhase};
 use crate::units;
 
-/// How many names a sentence lists before it counts the rest.
+/// Number of names that a sentence lists before it counts the rest.
 const LISTED: usize = 5;
 
 /// All figures of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
-    /// Where every job has gone.
+    /// The outcome of every job.
     pub tally: JobTally,
     /// The load.
     pub load: Load,
@@ -58,11 +58,11 @@ pub struct Figures {
     pub limiting: Option<Limiting>,
     /// End to end, of the jobs that succeeded.
     pub end_to_end: Option<Distribution>,
-    /// How many succeeded of those that were asked for, and what that says; none where nobody knows how many those are.
+    /// The share of the requested jobs that succeeded; none if nobody knows how many were requested.
     pub success: Option<SuccessRate>,
-    /// That the run was resumed.
+    /// Facts about the resumption, if the run was resumed.
     pub resumed: Option<Resumed>,
-    /// What is doubtful, a sentence each.
+    /// Doubts, a sentence each.
     pub doubts: Vec<String>,
 }
 
@@ -198,7 +198,7 @@ impl Figures {
         self.doubts.append(&mut doubts);
     }
 
-    /// What the tools flagged, and words that the profile does not name.
+    /// Adds doubts about jobs that the tools flagged, and about status words that the profile does not list.
     fn doubt_words(&mut self) {
         let jobs = || self.tally.entries.iter().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?)));
         let mut doubts = poll_doubts::flagged_jobs(jobs());

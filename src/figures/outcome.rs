@@ -1,10 +1,10 @@
-//! Where a job has gone, and the line on which every job is somewhere.
+//! The outcome of a job, and the conservation line, which accounts for every job.
 
 use std::fmt;
 
 use crate::record::{Conservation, Phase};
 
-/// Where a job has gone, in the order of the conservation line.
+/// The outcome of a job, in the order of the conservation line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// Ended well.
@@ -44,7 +44,7 @@ impl Outcome {
         Self::Missing,
     ];
 
-    /// What a phase, as the last that was heard of a job, means for it.
+    /// Returns the outcome of a job whose last known phase is `phase`.
     pub const fn from_phase(phase: Phase) -> Self {
         match phase {
             Phase::Staged => Self::NotSubmitted,
@@ -59,12 +59,12 @@ impl Outcome {
         }
     }
 
-    /// Whether it is known that the job did not succeed.
+    /// Returns true if the job is known not to have succeeded.
     pub const fn is_bad(self) -> bool {
         matches!(self, Self::Failed | Self::TimedOut | Self::Lost | Self::Rejected)
     }
 
-    /// Whether it is not known how the job ended: it may have succeeded.
+    /// Returns true if the job's end is unknown: it may have succeeded.
     pub const fn is_open(self) -> bool {
         !matches!(self, Self::Succeeded) && !self.is_bad()
     }
@@ -97,7 +97,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// How many jobs of `sums` went to `outcome`.
+/// Returns the number of jobs with `outcome` in `sums`.
 pub const fn count(sums: &Conservation, outcome: Outcome) -> u64 {
     match outcome {
         Outcome::Succeeded => sums.succeeded,

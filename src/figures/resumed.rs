@@ -1,4 +1,4 @@
-//! What a run that was resumed owes to that: jobs that had been given up, and were followed again.
+//! Facts about a resumed run: jobs that had been given up and were followed again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,14 +32,14 @@ impl GivenUp {
     }
 }
 
-/// That a run was resumed.
+/// Facts about the resumption of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resumed {
-    /// When, each time.
+    /// The time of each resumption.
     pub at: Vec<Timestamp>,
-    /// How the jobs had been given up before the last time.
+    /// Outcomes of the jobs that had been given up before the last resumption.
     pub given_up: BTreeMap<Outcome, u64>,
-    /// How many of them have come to an end since.
+    /// Number of those jobs that have ended since.
     pub ended: u64,
 }
 

@@ -37,7 +37,7 @@ impl Statistic {
         }
     }
 
-    /// How many samples it needs to mean anything.
+    /// Returns the number of samples that it needs to mean anything.
     pub const fn needs(self) -> usize {
         match self {
             Self::Mean | Self::P50 | Self::Max => 1,

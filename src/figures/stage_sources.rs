@@ -12,19 +12,19 @@ use super::stages::StageFigures;
 use crate::escape::start;
 use crate::units;
 
-/// How many characters of a stage's name a sentence shows.
+/// Number of characters of a stage's name that a sentence shows.
 const NAME: usize = 80;
 /// A disagreement from this on is doubtful, as a part of the largest mean.
 const DOUBTFUL: f64 = 0.1;
 
-/// What one witness says of one stage.
+/// The mean duration of one stage by one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mean {
-    /// How many events it counted.
+    /// Number of events.
     pub count: u64,
-    /// How long they took on average.
+    /// Their mean duration.
     pub seconds: f64,
-    /// How far the truth may lie from that, as far as the witness knows.
+    /// Largest distance between the truth and that mean, as far as the source knows.
     pub error: f64,
 }
 
@@ -35,7 +35,7 @@ impl Mean {
     }
 }
 
-/// How far witnesses are apart.
+/// The disagreement between sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
     /// The largest mean less the smallest.
@@ -44,27 +44,27 @@ pub struct Spread {
     pub ratio: f64,
 }
 
-/// What all witnesses say of one stage.
+/// The durations of one stage by all sources.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StageSources {
     /// The stage.
     pub stage: String,
-    /// How many events there can have been by what is known of the jobs; less than the documents tell says nothing.
+    /// Largest possible number of events by what is known of the jobs. The documents may tell of fewer; that proves nothing.
     pub at_most: u64,
-    /// How long it took by the job documents.
+    /// Mean duration by the job documents.
     pub documents: Option<Mean>,
-    /// How long it took by the spans.
+    /// Mean duration by the spans.
     pub spans: Option<Mean>,
-    /// How long it took by the histograms.
+    /// Mean duration by the histograms.
     pub histograms: Option<Mean>,
-    /// How long jobs waited for it by the job documents.
+    /// Mean time that jobs waited for it, by the job documents.
     pub waited: Option<Mean>,
-    /// How long messages lay on its queue by the histograms.
+    /// Mean time that messages lay on its queue, by the histograms.
     pub queued: Option<Mean>,
 }
 
 impl StageSources {
-    /// How far those who tell of the stage's duration are apart; none where fewer than two do.
+    /// Returns the disagreement between the sources of the stage's duration; none with fewer than two sources.
     pub fn spread(&self) -> Option<Spread> {
         spread(&[self.documents, self.spans, self.histograms])
     }
@@ -131,7 +131,7 @@ fn spread(means: &[Option<Mean>]) -> Option<Spread> {
 /// Means by stage.
 pub type Means = BTreeMap<String, Mean>;
 
-/// What the captures say of stages; a witness that was not heard is absent, one that knew nothing is empty.
+/// Durations of stages by the captures. A source that was not captured is absent; one that knew nothing is empty.
 #[derive(Clone, Debug, Default)]
 pub struct CapturedMeans {
     /// Durations by the spans.
@@ -173,8 +173,8 @@ pub fn side_by_side(stages: &[StageFigures], heard: &CapturedMeans) -> Vec<Stage
 
 type Part = fn(&StageSources) -> Option<Mean>;
 
-/// What is doubtful about the witnesses: silence where others speak, counts that the documents cannot explain, disagreement
-/// on the same number of events. Attempts that failed and jobs that were lost are events of which a document has no times.
+/// Returns the doubts about the sources: a source without events of a stage that others know, counts that the documents cannot
+/// explain, disagreement on the same number of events. Documents have no times of failed attempts and of lost jobs.
 pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
     let mut doubts = Vec::new();
     let captured: [(&str, bool, Part, Part); 3] = [

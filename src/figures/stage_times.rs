@@ -21,7 +21,7 @@ pub struct StageTimes {
     pub ended: Option<TimeInterval>,
     /// The job's wait.
     pub wait: Option<Measured>,
-    /// How long the work took, of a stage that was done.
+    /// Duration of the work, if the stage was done.
     pub work: Option<Measured>,
     /// A duration was negative by more than its error allows, and was left out.
     pub backwards: bool,
@@ -143,7 +143,7 @@ impl Instants {
     }
 }
 
-/// When polls saw a stage start and end.
+/// Returns the times at which polls saw a stage start and end.
 fn sightings(job: &Job, stage: &Stage) -> (Option<TimeInterval>, Option<TimeInterval>) {
     let Some(seen) = stage.sightings() else { return (None, None) };
     let begin = job.status.accepted_at.or(job.status.submitted_at);

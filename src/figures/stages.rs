@@ -16,20 +16,20 @@ pub struct StageFigures {
     pub wait: Option<Distribution>,
     /// Its work, of the jobs that finished it.
     pub work: Option<Distribution>,
-    /// How many jobs' times came from the server.
+    /// Number of jobs whose times came from the server.
     pub by_server: usize,
-    /// How many jobs' times were seen by polls.
+    /// Number of jobs whose times were seen by polls.
     pub by_polls: usize,
     /// Jobs whose times run backwards.
     pub backwards: Vec<String>,
     /// Jobs whose server times contradict the polls.
     pub contradicted: Vec<String>,
-    /// How often jobs can have been in it at most, by what is known of them.
+    /// Largest number of times that jobs can have been in it, by what is known of them.
     pub entered_at_most: u64,
 }
 
 impl StageFigures {
-    /// Whose times these are: `server`, `by polls`, or both; a dash where there are none.
+    /// Returns the source of the times: `server`, `by polls`, or both; a dash if there are none.
     pub fn times_from(&self) -> &'static str {
         match (self.by_server, self.by_polls) {
             (0, 0) => "–",
@@ -89,8 +89,8 @@ pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
     figures.collect()
 }
 
-/// How often jobs can have been in the stage `name`: as often as its attempts where a job finished it. One whose document
-/// does not say so may have been in it unseen, before it was lost or after another of its stages failed, as often as any job.
+/// Returns the largest number of times that jobs can have been in the stage `name`: its attempts if a job finished it. A job
+/// whose document does not name it may have been in it unseen, before it was lost or after another stage failed.
 fn entered(tally: &JobTally, name: &str) -> u64 {
     let shown = |entry: &JobEntry| entry.job.as_ref()?.status.stages.iter().find(|stage| stage.name == name).cloned();
     let attempts = |stage: &Stage| stage.attempt.unwrap_or(1).max(1);
@@ -109,7 +109,7 @@ pub struct Limiting {
     pub wait: Option<Measured>,
     /// The mean work in it.
     pub work: Option<Measured>,
-    /// Whether it was chosen for its wait; else for its work.
+    /// True if it was chosen for its wait, false for its work.
     pub by_wait: bool,
     /// The stage with the next longest mean wait: where it is nearly as long, another run may name that one.
     pub next: Option<(String, Measured)>,

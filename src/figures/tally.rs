@@ -24,19 +24,19 @@ pub struct JobEntry {
     pub run: String,
     /// The job's name.
     pub name: String,
-    /// Where it has gone.
+    /// Its outcome.
     pub outcome: Outcome,
     /// The last word on it; none where it is missing.
     pub job: Option<Job>,
-    /// Why it did not succeed, as one word.
+    /// The reason why it did not succeed, as one word.
     pub reason: Option<Reason>,
-    /// Why it did not succeed, as a sentence.
+    /// The reason why it did not succeed, as a sentence.
     pub message: Option<String>,
     /// The plan that it belongs to, by its place in [`JobTally::plans`].
     pub plan: Option<usize>,
-    /// How long the parts of its life took.
+    /// Durations of the parts of its life.
     pub times: JobTimes,
-    /// How long it waited for each stage and was worked on in it, in the order of the job's stages.
+    /// Times that it waited for each stage and was worked on in it, in the order of the job's stages.
     pub stage_times: Vec<StageTimes>,
 }
 
@@ -82,9 +82,9 @@ impl JobEntry {
 pub struct RunPlan {
     /// The run's id.
     pub run: String,
-    /// What the names of its jobs begin with.
+    /// Prefix of the names of its jobs.
     pub prefix: Option<String>,
-    /// How many jobs were asked for; the largest number where the shards disagree.
+    /// Number of jobs that were requested; the largest number if the shards disagree.
     pub jobs: Option<u64>,
     /// The Runs: one for each shard that spoke.
     pub runs: Vec<Run>,
@@ -105,9 +105,9 @@ pub struct JobTally {
     pub warmups: Vec<JobEntry>,
     /// The sums.
     pub conservation: Conservation,
-    /// Why the number of jobs asked for is not certain: then nothing can pass on it.
+    /// The explanation if the requested number of jobs is uncertain: then no criterion can pass on it.
     pub uncertain: Option<String>,
-    /// What is doubtful, a sentence each.
+    /// Doubts, a sentence each.
     pub doubts: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ impl JobTally {
         entry.plan.and_then(|index| self.plans.get(index))
     }
 
-    /// Why tools stopped before their work was done.
+    /// Returns the tools that stopped before their work was done.
     pub fn aborted(&self) -> impl Iterator<Item = &Aborted> {
         self.runs().filter_map(|run| run.status.aborted.as_ref())
     }

@@ -26,7 +26,7 @@ pub struct LogsConfig {
 pub struct LogService {
     /// Its name.
     pub name: String,
-    /// Whether its log may have no line in the window.
+    /// True if its log may have no line in the window.
     pub quiet: bool,
 }
 

@@ -1,21 +1,21 @@
-//! `Series`, `Traces` and `Logs`: what the captures brought from the pipeline's own observability, and what they missed.
+//! `Series`, `Traces` and `Logs`: the evidence that the captures brought from the pipeline's own observability, and its gaps.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClockOffset, Metadata, Reason, Timestamp, Window};
 
-/// How a capture ended. Anything but `ok` is named in the report.
+/// The result of a capture. The report names every result other than `ok`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CaptureResult {
-    /// Whole, as far as the source can tell.
+    /// Complete, as far as the source can tell.
     Ok,
     /// The source answered and had nothing.
     Empty,
-    /// A log that is there was read, and has no line in the window.
+    /// The log exists and was read, and has no line in the window.
     Quiet,
-    /// Something came, and something is known or suspected to be missing.
+    /// Partial: something is known or suspected to be missing.
     Partial,
     /// Nothing usable came.
     #[default]
@@ -25,23 +25,23 @@ pub enum CaptureResult {
 /// One named query against Prometheus over the window. Made by `capture-prom`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
-    /// Which query of which run.
+    /// The query and its run.
     pub metadata: Metadata,
-    /// What was asked.
+    /// The request.
     #[serde(default)]
     pub spec: SeriesSpec,
-    /// What came.
+    /// The answer.
     #[serde(default)]
     pub status: SeriesStatus,
 }
 
-/// What was asked of Prometheus.
+/// The request to Prometheus.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SeriesSpec {
     /// The PromQL.
     pub query: String,
-    /// The labels by which the report adds up its series, as the profile names them.
+    /// The labels by which the report groups the sums of its series, as the profile names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
     /// The unit of the durations that it counts, as the profile names it.
@@ -62,42 +62,42 @@ pub struct SeriesSpec {
     /// Distance between points.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_seconds: Option<f64>,
-    /// How many points of a series that makes.
+    /// Number of points that this makes for each series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<u64>,
 }
 
-/// What came from Prometheus.
+/// The answer from Prometheus.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SeriesStatus {
-    /// How it ended.
+    /// The result.
     pub result: CaptureResult,
-    /// Why it is not `ok`, as one documented CamelCase word.
+    /// The reason why it is not `ok`, as one documented CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// Why it is not `ok`, as a sentence.
+    /// The reason why it is not `ok`, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When this record was written.
+    /// The time at which this record was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The envelope's file, relative to the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// How many series.
+    /// Number of series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<u64>,
-    /// How many samples in all, native histograms included.
+    /// Number of samples, native histograms included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
-    /// How many of them are not a number.
+    /// Number of samples that are not a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_a_number: Option<u64>,
-    /// How many of them are infinite.
+    /// Number of samples that are infinite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub infinite: Option<u64>,
-    /// How many of them are native histograms.
+    /// Number of samples that are native histograms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_histograms: Option<u64>,
     /// The time of the earliest sample.
@@ -115,7 +115,7 @@ pub struct SeriesStatus {
     /// The file of the samples as they were scraped, where the query is a plain selector; relative to the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_file: Option<String>,
-    /// How many samples that file holds.
+    /// Number of samples in that file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_samples: Option<u64>,
     /// The same as a table (CSV); relative to the run directory.
@@ -127,7 +127,7 @@ pub struct SeriesStatus {
     /// Remarks of the server about the query, likewise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub infos: Vec<String>,
-    /// What the server's last scrapes were told by: `targets`, `up`, or `waiting` where nothing tells and the settling
+    /// The evidence for the server's last scrapes: `targets`, `up`, or `waiting` if nothing told of them and the settling
     /// time was waited out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_by: Option<String>,
@@ -165,12 +165,12 @@ pub struct ProcessRestart {
 /// The traces of one service over the window. Made by `capture-jaeger`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traces {
-    /// Which service of which run.
+    /// The service and its run.
     pub metadata: Metadata,
-    /// What was asked.
+    /// The request.
     #[serde(default)]
     pub spec: WindowSpec,
-    /// What came.
+    /// The answer.
     #[serde(default)]
     pub status: TracesStatus,
 }
@@ -187,33 +187,33 @@ pub struct WindowSpec {
     /// The true window; `start` and `end` lie around it, by the padding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// Where the window begins.
+    /// Start of the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Timestamp>,
-    /// Where it ends.
+    /// End of the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<Timestamp>,
 }
 
-/// What came from Jaeger.
+/// The answer from Jaeger.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TracesStatus {
-    /// How it ended.
+    /// The result.
     pub result: CaptureResult,
-    /// Why it is not `ok`, as one documented CamelCase word.
+    /// The reason why it is not `ok`, as one documented CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// Why it is not `ok`, as a sentence.
+    /// The reason why it is not `ok`, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When this record was written.
+    /// The time at which this record was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The traces' file, relative to the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// How many traces.
+    /// Number of traces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<u64>,
     /// The number of spans, each counted once.
@@ -222,37 +222,37 @@ pub struct TracesStatus {
     /// The number of spans in the file beyond those: repetitions of a span, which count once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeated_spans: Option<u64>,
-    /// How many jobs have their trace among them.
+    /// Number of jobs whose traces are among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs_matched: Option<u64>,
-    /// What the service's own spans in the traces of the run's jobs say of the stages; of all traces where there are no
-    /// jobs. Empty where the profile does not tell how a stage's span is named.
+    /// Stage durations by the service's own spans in the traces of the run's jobs, or in all traces if there are no jobs.
+    /// Empty if the profile does not tell the names of a stage's spans.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpans>,
-    /// When the GPU passed from one tenant to another, as the service's own spans tell; the first 1,000 in the order of time.
-    /// Empty where the profile does not tell how such spans are named.
+    /// Times at which the GPU passed from one tenant to another, by the service's own spans: the first 1,000 in the order of time.
+    /// Empty if the profile does not tell the names of such spans.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenancies: Vec<Tenancy>,
-    /// How many more there were.
+    /// Number of tenancies beyond those.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenancies_left_out: Option<u64>,
-    /// Trace ids of jobs that are nowhere to be found.
+    /// Trace ids of jobs whose traces were not found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// How many of the traces no search had brought, only asking for a job's trace by its id.
+    /// Number of traces that no search found, only a request for a job's trace by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found_by_id: Option<u64>,
-    /// How many of the traces have spans whose parent is not among them, or were cut by the server.
+    /// Number of traces with spans whose parent is not among them, or that the server cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete_traces: Option<u64>,
-    /// Which API answered: `v3` or `v1`.
+    /// The API that answered: `v3` or `v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
-    /// What was asked for: spans `raw`, as they were reported, or `adjusted` where the server refuses raw ones. Servers
-    /// before 1.65 give adjusted ones whatever is asked.
+    /// The kind of spans that were requested: `raw`, as they were reported, or `adjusted` if the server refuses raw ones. Servers
+    /// before 1.65 always give adjusted ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<String>,
-    /// How many requests it took, for all services together.
+    /// Number of requests, for all services together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
 }
@@ -263,9 +263,9 @@ pub struct TracesStatus {
 pub struct StageSpans {
     /// The stage's name.
     pub name: String,
-    /// How many spans: one an attempt.
+    /// Number of spans: one per attempt.
     pub count: u64,
-    /// How long they took on average.
+    /// Their mean duration.
     pub mean_seconds: f64,
 }
 
@@ -276,13 +276,13 @@ pub struct Tenancy {
     /// The tenant; absent where the span does not name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// When the GPU began to pass to it.
+    /// The time at which the GPU began to pass to it.
     pub acquiring_at: Timestamp,
-    /// From when on it held it.
+    /// The time from which it held the GPU.
     pub held_at: Timestamp,
-    /// The last time that it is known to have held it still.
+    /// The last time at which it is known to have held the GPU.
     pub seen_at: Timestamp,
-    /// When it began to let it go, where a span tells.
+    /// The time at which it began to release the GPU, if a span tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub released_at: Option<Timestamp>,
 }
@@ -290,41 +290,41 @@ pub struct Tenancy {
 /// The logs of one service over the window. Made by `capture-logs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Logs {
-    /// Which service of which run.
+    /// The service and its run.
     pub metadata: Metadata,
-    /// What was asked.
+    /// The request.
     #[serde(default)]
     pub spec: WindowSpec,
-    /// What came.
+    /// The answer.
     #[serde(default)]
     pub status: LogsStatus,
 }
 
-/// What came from a service's log.
+/// The evidence from a service's log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogsStatus {
-    /// How it ended.
+    /// The result.
     pub result: CaptureResult,
-    /// Why it is not `ok`, as one documented CamelCase word.
+    /// The reason why it is not `ok`, as one documented CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// Why it is not `ok`, as a sentence.
+    /// The reason why it is not `ok`, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When this record was written.
+    /// The time at which this record was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The log's file, relative to the run directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Whether the user said by name that this log shall not be asked for.
+    /// True if the user named this service as one whose log shall not be captured.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub waived: bool,
-    /// Whether the user said by name that this service may have no line in the window.
+    /// True if the user named this service as one that may have no line in the window.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_quiet: bool,
-    /// How many lines lie in the window.
+    /// Number of lines in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
     /// The earliest time that a line in the window carries, by the worker's clock.
@@ -333,7 +333,7 @@ pub struct LogsStatus {
     /// The latest one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_at: Option<Timestamp>,
-    /// How many exceptions there are in the window; more than are listed where there are very many.
+    /// Number of exceptions in the window. It may be more than are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exceptions_found: Option<u64>,
     /// The exceptions, the first thousand of them.
@@ -345,9 +345,9 @@ pub struct LogsStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exception {
-    /// Its first line; of a traceback that stands alone the line that names the exception, for its first says nothing.
+    /// Its first line; of a traceback that stands alone the line that names the exception, because its first line says nothing.
     pub first_line: String,
-    /// When it was logged, where the line says so, by the worker's clock.
+    /// The time at which it was logged, by the worker's clock, if the line tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The id of the job that the text carries.

@@ -1,6 +1,6 @@
 //! Folding: from a stream of records, in which a resource appears again as it changes, to the last word on each.
 //!
-//! Of two records with the same [`Key`] the one that stands higher stays: first by what its phase says (jobs only), then
+//! Of two records with the same [`Key`] the one that ranks higher stays: first by its phase (jobs only), then
 //! by `observedAt`, then by its text. That is a maximum over a total order, so the order of the lines, repetitions and
 //! the way in which shards were concatenated change nothing.
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Job, Key, Kind, Phase, Record, Run, Timestamp};
 
-/// How much a record says; compared in the order of the fields, the text last.
+/// The amount of information in a record; compared in the order of the fields, the text last.
 type Standing = (u8, Option<Timestamp>);
 
 /// The last word on every resource that a stream spoke of.
@@ -99,7 +99,7 @@ pub fn job_name(prefix: &str, number: u64, jobs: u64) -> String {
     format!("{prefix}-{number:0width$}")
 }
 
-/// What the names of a run's warm-up jobs begin with, where those of its jobs begin with `prefix`.
+/// Returns the prefix of the names of a run's warm-up jobs, given the `prefix` of its other jobs.
 pub fn warmup_prefix(prefix: &str) -> String {
     format!("{prefix}-warmup")
 }

@@ -10,12 +10,12 @@ use super::{Flag, Metadata, Reason, Timestamp};
 /// One job. Made by `stage-fixtures` or by hand; `submit-jobs` and `poll-jobs` add what they observe.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Job {
-    /// Which job of which run.
+    /// The job and its run.
     pub metadata: Metadata,
-    /// What was asked.
+    /// The request.
     #[serde(default)]
     pub spec: JobSpec,
-    /// What was observed.
+    /// The observation.
     #[serde(default)]
     pub status: JobStatus,
 }
@@ -24,7 +24,7 @@ pub struct Job {
 pub const WARMUP: &str = "warmup";
 
 impl Job {
-    /// Whether it only warms the target up, and is left out of every figure.
+    /// Returns true if it only warms the target up; then every figure leaves it out.
     pub fn is_warmup(&self) -> bool {
         self.metadata.labels.get(WARMUP).is_some_and(|value| value == "true")
     }
@@ -36,14 +36,14 @@ impl Job {
     }
 }
 
-/// What is submitted.
+/// The file to submit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobSpec {
     /// The source string as the worker sees it: a path or a URL.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
-    /// Where the file was staged, as the harness sees it.
+    /// Path of the staged file, as the harness sees it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The size of the staged file.
@@ -51,19 +51,19 @@ pub struct JobSpec {
     pub bytes: Option<u64>,
 }
 
-/// What was observed of a job. Absent means not observed. Times are by the harness's clock unless said otherwise.
+/// Observations of a job. Absent means not observed. Times are by the harness's clock unless said otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobStatus {
-    /// How far the job is known to have come.
+    /// The last known phase of the job.
     pub phase: Phase,
-    /// Why it went wrong, as one documented CamelCase word.
+    /// The reason why it went wrong, as one documented CamelCase word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// Why it went wrong, as a sentence.
+    /// The reason why it went wrong, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When this record was written.
+    /// The time at which this record was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The id that the target gave, as a string.
@@ -78,7 +78,7 @@ pub struct JobStatus {
     /// The HTTP status that answered the submission.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// When the open model's schedule wanted it submitted; latency counts from here.
+    /// The time at which the open model's schedule wanted it submitted; latency counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// Just before the submission was sent.
@@ -99,7 +99,7 @@ pub struct JobStatus {
     /// `endedAt` minus `notEndedAt`: what polling cannot know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_error_seconds: Option<f64>,
-    /// What following it cost.
+    /// Number of polls that followed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polls: Option<Polls>,
     /// The last status word that the target said, verbatim.
@@ -108,7 +108,7 @@ pub struct JobStatus {
     /// The server's own times of the job, by the server's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_times: Option<ServerTimes>,
-    /// What is doubtful about it, as documented CamelCase words.
+    /// Doubts about it, as documented CamelCase words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
     /// The stages that the target told of, in its order.
@@ -132,7 +132,7 @@ impl JobStatus {
     }
 }
 
-/// How many polls followed a job, and how many of them brought nothing.
+/// Number of polls that followed a job, and of those that brought nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Polls {
@@ -146,13 +146,13 @@ pub struct Polls {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerTimes {
-    /// When it was put into its queue.
+    /// The time at which it was put into its queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
-    /// When work on it began.
+    /// The time at which work on it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// The time at which it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Resolution of the coarsest of them, where that is coarser than a microsecond: the truth lies up to this much later.
@@ -191,18 +191,18 @@ pub struct StageSightings {
 pub struct Stage {
     /// The stage's name, as the target calls it.
     pub name: String,
-    /// What the target said of it, verbatim.
+    /// The target's word for its state, verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// What the profile makes of that word.
+    /// The meaning that the profile gives to that word.
     pub phase: StagePhase,
     /// The attempt that the target counted, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u64>,
-    /// Whose times these are.
+    /// The source of these times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times_from: Option<TimesFrom>,
-    /// When it was put into its queue; only a server knows that.
+    /// The time at which it was put into its queue; only a server knows that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
     /// By polls: the last poll that saw it not yet started.
@@ -251,7 +251,7 @@ impl Stage {
     }
 }
 
-/// Whose clock and whose knowledge a stage's times are.
+/// The source of a stage's times, and thereby their clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TimesFrom {
@@ -261,7 +261,7 @@ pub enum TimesFrom {
     Polls,
 }
 
-/// What a profile makes of the word that a target uses for a stage's state.
+/// The meaning that a profile gives to the target's word for a stage's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum StagePhase {
     /// Not begun.
@@ -277,7 +277,7 @@ pub enum StagePhase {
     Unnamed,
 }
 
-/// How far a job is known to have come.
+/// The last known phase of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
     /// Its file is in place; nothing was sent.

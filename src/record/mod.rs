@@ -50,7 +50,7 @@ pub use time::Timestamp;
 /// The contract's version, in every record's `apiVersion`.
 pub const API_VERSION: &str = "stress/v1";
 
-/// Which resource of which run a record speaks of.
+/// The resource that a record is about, and its run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Metadata {
     /// Unique among the records of its kind in its run, shards included.
@@ -66,7 +66,7 @@ pub struct Metadata {
 /// The kinds of this contract's version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// What a run was asked to do.
+    /// The request for a run.
     Run,
     /// One job.
     Job,
@@ -102,7 +102,7 @@ impl Kind {
     }
 }
 
-/// What tells one resource from another: two records with equal keys speak of the same thing.
+/// The identity of a resource: two records with equal keys are about the same one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Its kind.
@@ -120,7 +120,7 @@ pub struct Record {
     text: String,
 }
 
-/// Why a line that is a JSON object of this contract's version cannot be used.
+/// The reason why a line that is a JSON object of this contract's version cannot be used.
 #[derive(Debug)]
 pub struct Malformed(String);
 
@@ -132,7 +132,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// What a JSON object turned out to be.
+/// The result of parsing a JSON object.
 #[derive(Debug)]
 pub enum Parsed {
     /// A record of a kind that this version knows, whose known fields have the right types.
@@ -195,7 +195,7 @@ impl Record {
         }
     }
 
-    /// What tells it from others.
+    /// Returns its key, the identity of its resource.
     pub fn key(&self) -> &Key {
         &self.key
     }

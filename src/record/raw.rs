@@ -116,9 +116,9 @@ impl<'de> Deserialize<'de> for RawObject {
     }
 }
 
-/// What stands at a JSON pointer (RFC 6901) in `text`, as its exact text: so an id of 23 digits keeps them all.
+/// Returns the exact text at a JSON pointer (RFC 6901) in `text`: an id of 23 digits keeps them all.
 ///
-/// None where nothing stands there or where `text` is not JSON. The empty pointer is the whole text.
+/// None if nothing is there or if `text` is not JSON. The empty pointer is the whole text.
 pub fn pointer<'a>(text: &'a str, pointer: &str) -> Option<&'a RawValue> {
     let mut at: &RawValue = serde_json::from_str(text).ok()?;
     if pointer.is_empty() {

@@ -72,7 +72,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Why a job, a run or a capture is not what it should be: one documented CamelCase word.
+    /// The reason why a job, a run or a capture is not as it should be: one documented CamelCase word.
     Reason:
     // Jobs.
     NotConnected Refused InvalidRequest NoSource SourceInUse NoAnswer AnswerCut NoJobId NotAccepted Collapsed TargetFailed
@@ -96,7 +96,7 @@ words! {
 }
 
 words! {
-    /// What is doubtful about a job: one documented CamelCase word.
+    /// A doubt about a job: one documented CamelCase word.
     Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage ErrorText CookieNotKept
 }
 

@@ -11,28 +11,28 @@ use super::Metadata;
 /// The verdict on one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// Which run.
+    /// The run.
     pub metadata: Metadata,
-    /// What was asked.
+    /// The request.
     #[serde(default)]
     pub spec: ReportSpec,
-    /// What was found.
+    /// The findings.
     #[serde(default)]
     pub status: ReportStatus,
 }
 
-/// What the report was asked to judge.
+/// The request to the report: what to judge by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportSpec {
     /// The criteria, by name.
     pub expect: Vec<String>,
-    /// Whether only the jobs in the stream were judged, not those that the Run asked for.
+    /// True if only the jobs in the stream were judged, not those that the Run asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub subset: bool,
 }
 
-/// What the report found.
+/// The findings of the report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportStatus {
@@ -42,14 +42,14 @@ pub struct ReportStatus {
     pub cause: String,
     /// Each criterion, with what was expected and what was seen.
     pub criteria: Vec<Criterion>,
-    /// Where every job that was asked for has gone.
+    /// The outcomes of all jobs that were requested.
     pub conservation: Conservation,
     /// The figures of the run by name, each in the unit that its name ends in.
     pub figures: BTreeMap<String, f64>,
     /// The stage that limits, where that can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limiting_stage: Option<String>,
-    /// What is missing or doubtful, a sentence each.
+    /// Missing or doubtful evidence, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
     /// The files written beside the report, relative to the run directory.
@@ -57,7 +57,7 @@ pub struct ReportStatus {
     pub files: Vec<String>,
 }
 
-/// What is known about a criterion, or about a run.
+/// The verdict on a criterion or on a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
     /// It holds.
@@ -81,18 +81,18 @@ impl fmt::Display for Verdict {
 pub struct Criterion {
     /// As it was asked for: `all-done`.
     pub name: String,
-    /// What is known.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was expected.
+    /// The expectation.
     pub expected: String,
-    /// What was seen.
+    /// The observation.
     pub actual: String,
     /// The jobs that keep it from passing, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<String>,
 }
 
-/// Where every job has gone. `asked` is the sum of all the others.
+/// The outcomes of all jobs. `asked` is the sum of all the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Conservation {

@@ -9,36 +9,36 @@ use super::{Metadata, Reason, Timestamp};
 use crate::escape;
 use crate::statistics::Bounds;
 
-/// One run, or one shard's share of it. Made by `stage-fixtures`; each tool that it passes adds what it was told.
+/// One run, or one shard's share of it. Made by `stage-fixtures`; each later tool adds its own settings and observations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
-    /// Which run; a shard's name ends in its index.
+    /// The run; the name of a shard ends in its index.
     pub metadata: Metadata,
-    /// What was asked.
+    /// The request.
     #[serde(default)]
     pub spec: RunSpec,
-    /// What was observed.
+    /// The observation.
     #[serde(default)]
     pub status: RunStatus,
 }
 
-/// What was asked of the run.
+/// The request for the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunSpec {
     /// `soak`, `ramp`, `ab`, or whatever a user calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
-    /// What the names of its jobs begin with.
+    /// Prefix of the names of its jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// How many jobs the whole run has, all shards together.
+    /// Number of jobs of the whole run, all shards together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u64>,
-    /// How many more jobs run before those, of the whole run: they warm the target up and are left out of every figure.
+    /// Number of jobs that run before those, in the whole run: they warm the target up and are left out of every figure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<u64>,
-    /// Which share of them this Run speaks for.
+    /// The share of the jobs that this Run is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// The base URL of the target.
@@ -59,13 +59,13 @@ pub struct RunSpec {
     /// Open model: submissions a second, on a fixed schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<f64>,
-    /// How long after the last warm-up job's end the first counted job was held back.
+    /// Pause between the end of the last warm-up job and the first counted job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rest_seconds: Option<f64>,
-    /// How long after its submission a job is given up.
+    /// Time after its submission at which a job is given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<f64>,
-    /// How long an id may be unknown to the target before its job counts as lost.
+    /// Time for which the target may not know an id before its job counts as lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_after_seconds: Option<f64>,
     /// The interval between two polls of a job, as a fraction of its age.
@@ -74,7 +74,7 @@ pub struct RunSpec {
     /// The criteria that the report was asked to judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Vec<String>>,
-    /// Whether the report was asked to judge only the jobs that were in its stream.
+    /// True if the report was asked to judge only the jobs that were in its stream.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub subset: bool,
 }
@@ -82,9 +82,9 @@ pub struct RunSpec {
 /// One of `count` shares of a run, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Shard {
-    /// Which share, from 0.
+    /// Index of the share, from 0.
     pub index: u64,
-    /// How many shares there are.
+    /// Number of shares.
     pub count: u64,
 }
 
@@ -97,7 +97,7 @@ pub struct StageSpec {
     /// The stages whose end it waits for; none for the first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
-    /// Whether every job must show it.
+    /// True if every job must have it.
     pub required: bool,
 }
 
@@ -163,38 +163,38 @@ pub struct SettingsAfter {
     pub error: Option<String>,
 }
 
-/// What was observed of the run.
+/// Observations of the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunStatus {
-    /// When this record was written.
+    /// The time at which this record was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
-    /// When staging began.
+    /// The time at which staging began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// Which tools it passed, with their versions.
+    /// The tools that it passed, with their versions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, String>,
     /// The clock that all tools on one host share; see [`crate::clock`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockAnchor>,
-    /// How far the wall clock had moved against that clock when polling ended, where that is more than 50 ms.
+    /// Distance by which the wall clock had moved against that clock when polling ended, if it is more than 50 ms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_stepped_seconds: Option<f64>,
     /// The target's clock minus the harness's, as its `Date` headers tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<ClockOffset>,
-    /// Whether the target had nothing to do before the first job of this run.
+    /// State of the target before the first job of this run: idle or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
-    /// What the target's health answer says of its own settings, by the names of the labels that say the same of the run.
+    /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
     /// The same after the last job; absent if nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings_after: Option<SettingsAfter>,
-    /// When its jobs were followed again after it had come to an end.
+    /// Times at which its jobs were followed again after it had ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<Timestamp>,
     /// The limit of this host that `submit-jobs` met, as a sentence: jobs were submitted later for it.
@@ -203,13 +203,13 @@ pub struct RunStatus {
     /// The time at which `submit-jobs` had handed on everything that it read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submission_ended_at: Option<Timestamp>,
-    /// What polling cost and how punctual it was.
+    /// Cost and punctuality of polling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
     /// Captures that it passed and for which the profile names nothing to ask for: they leave no record of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unasked: Vec<String>,
-    /// Why not all jobs were submitted.
+    /// The reason why not all jobs were submitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted: Option<Aborted>,
     /// From the first `submittedAt` to the last `endedAt`: what the captures were made for, before any padding.
@@ -220,9 +220,9 @@ pub struct RunStatus {
 /// A stretch of time, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
-    /// Where it begins.
+    /// Start of the window.
     pub start: Timestamp,
-    /// Where it ends.
+    /// End of the window.
     pub end: Timestamp,
 }
 
@@ -230,7 +230,7 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClockAnchor {
-    /// Which boot of which host: only there do the seconds below mean anything.
+    /// The boot of a host for which alone the seconds below mean anything.
     pub boot_id: String,
     /// Seconds since boot.
     pub boot_seconds: f64,
@@ -244,7 +244,7 @@ pub struct ClockAnchor {
 pub struct ClockOffset {
     /// The best estimate.
     pub seconds: f64,
-    /// How far the truth may lie from it, either way.
+    /// Largest distance between the truth and the offset, either way.
     pub bound_seconds: f64,
 }
 
@@ -261,7 +261,7 @@ impl ClockOffset {
     }
 }
 
-/// What was seen of the target before the run's first job was let through.
+/// Observations of the target before the run's first job was let through.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Idle {
@@ -269,17 +269,17 @@ pub struct Idle {
     /// when the waiting was over; absent where neither is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<bool>,
-    /// How long the first job was held back to see it.
+    /// Time for which the first job was held back to find that out.
     pub waited_seconds: f64,
-    /// What the target still had to do, as a sentence.
+    /// The work that the target still had to do, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy: Option<String>,
-    /// What could not be seen, and why, as a sentence.
+    /// The part that could not be observed and the reason, as a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unseen: Option<String>,
 }
 
-/// What polling cost and how punctual it was.
+/// Cost and punctuality of polling.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Polling {
@@ -293,7 +293,7 @@ pub struct Polling {
     /// The latest poll.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_max_seconds: Option<f64>,
-    /// How many HTTP threads it took.
+    /// Number of HTTP threads.
     pub threads: u64,
     /// The limit of this host that `poll-jobs` met, as a sentence: polls were sent later for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -303,15 +303,15 @@ pub struct Polling {
     pub failures: BTreeMap<String, u64>,
 }
 
-/// Why a tool stopped before its work was done.
+/// The reason why a tool stopped before its work was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Aborted {
-    /// Which tool.
+    /// The tool that stopped.
     pub by: String,
-    /// Why, as one documented CamelCase word.
+    /// The reason, as one documented CamelCase word.
     pub reason: Reason,
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     pub message: String,
-    /// When.
+    /// The time at which it stopped.
     pub at: Timestamp,
 }

@@ -30,19 +30,19 @@ pub struct Args {
     /// Take only files with this extension
     #[arg(long, value_name = "EXT", default_value = "webm", value_parser = extension)]
     pub ext: String,
-    /// How many jobs the whole run has
+    /// Number of jobs of the whole run
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=9_999_999))]
     pub jobs: u64,
     /// Put this many jobs more before them, to warm the target up: labelled warmup=true, and left out of every figure
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=9_999_999))]
     pub warmup: u64,
-    /// What the jobs' names begin with, and the directory below --into that is theirs (PREFIX-2 while another run uses it)
+    /// Prefix of the jobs' names, and name of their directory below --into (PREFIX-2 while another run uses it)
     #[arg(long, value_name = "NAME", default_value = "soak", value_parser = name)]
     pub prefix: String,
     /// Stage below this directory
     #[arg(long, value_name = "DIR", default_value = ".stack-data/fixtures")]
     pub into: PathBuf,
-    /// Where the workers see --into; sources are paths below it
+    /// Path of --into as the workers see it; sources are paths below it
     #[arg(long, value_name = "PATH", default_value = "/data/fixtures")]
     pub worker_root: String,
     /// Stage and emit only this share of the jobs, counted from 0: 3/8 is the fourth of eight
@@ -51,7 +51,7 @@ pub struct Args {
     /// The run's id; by default the time of the start and six random digits
     #[arg(long, value_name = "ID", value_parser = name)]
     pub run: Option<String>,
-    /// What the scenario is called in the records; the prefix by default
+    /// Name of the scenario in the records; the prefix by default
     #[arg(long, value_name = "NAME")]
     pub scenario: Option<String>,
     /// Put this label on every record; may be repeated
@@ -259,7 +259,7 @@ fn stage(source: &Path, path: &Path) -> Result<u64, Failure> {
     Ok(wanted.len())
 }
 
-/// Whether a link that stands at `path` points at something in its own directory.
+/// Returns true if a link at `path` points at something in its own directory.
 fn stays_inside(path: &Path) -> bool {
     let within = |target: PathBuf| {
         let mut parts = target.components();

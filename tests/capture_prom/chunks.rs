@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::server::{Reply, Request, Server};
 use crate::{NAMES, answering, bare, capture, envelope};
 
-/// What Prometheus 2.42 says beyond its limit.
+/// Answer of Prometheus 2.42 to a request beyond its limit.
 const EXCEEDED: &str = r#"{"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"}"#;
 
 /// A made-up series: its labels, and at which points of the grid it has a sample, a native histogram, or nothing.

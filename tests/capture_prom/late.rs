@@ -16,7 +16,7 @@ struct Sampled {
     /// The first and the last sample that the server has.
     first: i64,
     last: i64,
-    /// Whether a staleness marker follows the last sample.
+    /// True if a staleness marker follows the last sample.
     is_ended: bool,
 }
 

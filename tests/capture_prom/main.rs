@@ -65,7 +65,7 @@ pub(crate) const JOB: &str = concat!(
     "\n"
 );
 
-/// What a run of the tool left.
+/// The result of a run of the tool.
 pub(crate) struct Done {
     /// The exit code.
     pub(crate) code: i32,
@@ -130,7 +130,7 @@ pub(crate) fn capture_until(flags: &[&str], stdin: &str, stop: &Stop) -> Done {
     Done { code: ran.code, series, stdout: ran.stdout, stderr: ran.stderr, dir }
 }
 
-/// What every healthy server answers besides queries: it is ready, and scraped its one target a while after the window.
+/// The answers of every healthy server besides queries: it is ready, and scraped its one target a while after the window.
 pub(crate) fn healthy(request: &Request) -> Reply {
     match request.path.split('?').next().unwrap() {
         "/-/ready" => Reply::json("Prometheus Server is Ready.\n"),

@@ -1,4 +1,4 @@
-//! What does not come, or not whole: each is seen for what it is, and named.
+//! Missing and partial answers: each is recognized and named.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

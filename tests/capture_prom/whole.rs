@@ -1,4 +1,4 @@
-//! What comes whole: the files, the records, the requests.
+//! Complete answers: the files, the records, the requests.
 
 use std::process::{Command, Stdio};
 
@@ -213,7 +213,7 @@ fn a_directory_that_cannot_be_written_is_said_before_anything_is_read() {
     assert!(ran.stdout.is_empty());
 }
 
-/// What exporters make of OpenTelemetry's names, and which file each belongs into.
+/// Names that exporters make of OpenTelemetry's, and the file that each belongs in.
 #[test]
 fn each_file_gets_what_its_name_says_whatever_the_exporter_made_of_it() {
     let profile = stress_suite::profile::Profile::load(None).unwrap();

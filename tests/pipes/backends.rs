@@ -17,12 +17,12 @@ fn last(shell: &Shell, kind: &str) -> BTreeMap<String, Value> {
     of.map(|record| (record["metadata"]["name"].as_str().unwrap().to_owned(), record)).collect()
 }
 
-/// How many of `records` ended so.
+/// Returns the number of `records` with this result.
 fn ended(records: &BTreeMap<String, Value>, result: &str) -> usize {
     records.values().filter(|record| record["status"]["result"] == result).count()
 }
 
-/// How long a tool waits for an answer: but for the fault that is silence, far longer than a busy machine takes.
+/// Returns the tool's timeout: far longer than a busy machine takes, except for the fault that is silence.
 fn timeout(fault: Fault) -> &'static str {
     if fault == Fault::Hang { "500ms" } else { "30s" }
 }

@@ -1,4 +1,4 @@
-//! How each tool ends: whole pipes, readers that leave early, full disks, slow readers, and every documented exit code.
+//! Endings of each tool: whole pipes, readers that leave early, full disks, slow readers, and every documented exit code.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

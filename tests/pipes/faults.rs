@@ -3,14 +3,14 @@
 
 use crate::shell::Shell;
 
-/// What is expected of a run of six jobs.
+/// The expectations of a run of six jobs.
 struct Case<'a> {
     faults: &'a [&'a str],
     script: &'a str,
     code: i32,
     /// Terms of the conservation line that are not zero.
     account: &'a [(&'a str, u64)],
-    /// What the verdict's cause, or the report around it, must say.
+    /// Words that the verdict's cause, or the report around it, must contain.
     said: &'a [&'a str],
 }
 

@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What happens from then on, to every request.
+/// The treatment of every request from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Connections break, and nobody listens any more.
@@ -25,7 +25,7 @@ pub(crate) const FAULTS: [Fault; 5] = [Fault::Die, Fault::Hang, Fault::Garbage, 
 struct State {
     upstream: SocketAddr,
     own: SocketAddr,
-    /// What the counted requests begin with.
+    /// Prefix of the counted requests.
     counted: &'static str,
     after: usize,
     fault: Fault,
@@ -73,7 +73,7 @@ impl Proxy {
         self.0.broken.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the fault has begun.
+    /// Returns true if the fault has begun.
     pub(crate) fn broke(&self) -> bool {
         self.0.broken.load(Ordering::SeqCst)
     }

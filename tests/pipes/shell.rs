@@ -24,7 +24,7 @@ run() {
 }
 "#;
 
-/// What a script did.
+/// The result of a script.
 pub(crate) struct Done {
     pub code: i32,
     pub stdout: String,
@@ -132,7 +132,7 @@ impl Running {
     }
 }
 
-/// How many lines the file has that hold `text`; none where it is not there yet.
+/// Returns the number of lines that contain `text`; none if the file does not exist yet.
 pub(crate) fn lines_with(path: &Path, text: &str) -> usize {
     fs::read_to_string(path).map_or(0, |content| content.lines().filter(|line| line.contains(text)).count())
 }

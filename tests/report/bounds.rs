@@ -1,4 +1,4 @@
-//! What the headline figures say of jobs whose end is not known, and that shares are compared without rounding.
+//! Headline figures of jobs whose end is not known, and shares that are compared without rounding.
 
 use stress_suite::record::Verdict;
 

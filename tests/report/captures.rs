@@ -1,4 +1,4 @@
-//! What the report says of the captures themselves: those that end early, fail, are empty or lack traces.
+//! The report on the captures themselves: those that end early, fail, are empty or lack traces.
 
 use crate::observed::{STAGE, doubts, points, section, series, stages, table, traces, whole};
 use crate::support::{Scratch, good, job};

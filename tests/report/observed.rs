@@ -1,4 +1,4 @@
-//! What the report makes of captures: literal Series and Traces records, and small envelopes beside them.
+//! The report on captures: literal Series and Traces records, and small envelopes beside them.
 
 use crate::support::{Ran, Scratch, good, tool};
 

@@ -5,7 +5,7 @@ use stress_suite::record::Verdict;
 use crate::observed::{points, series, traces, whole, write};
 use crate::support::{Scratch, good, job};
 
-/// What `expect` comes to on a good run and these captures.
+/// Returns the verdict on `expect` for a good run and these captures.
 fn found(scratch: &Scratch, captures: &[String], expect: &str) -> (Verdict, String) {
     let ran = scratch.report(&[good(), captures.to_vec()].concat(), &["--expect", expect]);
     let criterion = ran.report().status.criteria.remove(0);

@@ -16,7 +16,7 @@ fn only(ran: &Ran) -> Criterion {
     criteria[0].clone()
 }
 
-/// What `expect` comes to, judged alone on `lines`.
+/// Returns the verdict on `expect`, judged alone on `lines`.
 fn found(lines: &[String], expect: &str) -> (Verdict, String) {
     let criterion = only(&judged(lines, &["--expect", expect]));
     assert_eq!(criterion.name, expect);

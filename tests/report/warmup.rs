@@ -1,4 +1,4 @@
-//! What does not count: warm-up jobs; and what is said of the target before the run.
+//! Warm-up jobs, which do not count, and the report on the target before the run.
 
 use crate::support::{RUN, Scratch, good, job, judged, succeeded};
 

@@ -18,7 +18,7 @@ pub(crate) struct Span {
     pub(crate) start: DateTime<Utc>,
     pub(crate) duration: Duration,
     pub(crate) tags: Vec<(&'static str, TagValue)>,
-    /// What went wrong; an error status in either shape.
+    /// The error, if any; an error status in either shape.
     pub(crate) error: Option<String>,
     pub(crate) text: SpanText,
 }

@@ -46,7 +46,7 @@ pub struct Args {
     /// Do not ask for the samples as they were scraped
     #[arg(long)]
     pub no_raw: bool,
-    /// What to write beside the envelopes
+    /// Write these formats beside the envelopes
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
     pub format: Format,
     /// The flags of the HTTP client.

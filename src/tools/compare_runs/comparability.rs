@@ -12,7 +12,7 @@ use crate::record::StageSpec;
 /// A respect in which runs may be allowed to differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Aspect {
-    /// How many jobs were asked for, and the sizes of their files
+    /// Number of requested jobs, and the sizes of their files
     Jobs,
     /// The load: jobs in flight, submissions at a time, or jobs a second
     Concurrency,

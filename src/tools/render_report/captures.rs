@@ -1,4 +1,4 @@
-//! What the captures brought and what they missed, as the report names it.
+//! The captures' results and shortcomings, as the report names them.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -8,7 +8,7 @@ use crate::record::{
     CaptureResult, Fold, Job, Kind, Logs, Metadata, Reason, Record, Run, Series, Timestamp, Traces, Window,
 };
 
-/// What is short, a sentence each; the files that are there; and what was asked and came, a row each.
+/// Shortcomings of the captures, a sentence each; the files that exist; and requests with their answers, a row each.
 #[derive(Debug, Default)]
 pub(super) struct Captures {
     pub(super) doubts: Vec<String>,
@@ -16,11 +16,11 @@ pub(super) struct Captures {
     pub(super) rows: Vec<Row>,
     /// The true windows of all of them together, before any padding.
     pub(super) window: Option<Window>,
-    /// The Prometheus servers that were asked.
+    /// The Prometheus servers that were queried.
     pub(super) servers: BTreeSet<String>,
-    /// There are captures alone: a window without jobs.
+    /// True if there are captures alone: a window without jobs.
     pub(super) alone: bool,
-    /// What can only be a part though each capture of it may be whole, or took part and left no record, a sentence each.
+    /// Captures that can only be partial though each one may be whole, or that left no record; a sentence each.
     pub(super) parts: Vec<String>,
     shortfalls: Vec<Shortfall>,
     /// Those that end before the last job did: what they are, and their names.
@@ -32,7 +32,7 @@ pub(super) struct Captures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Last {
     at: Timestamp,
-    /// It ended then; else it was seen running then.
+    /// True if the job ended then, false if it was last seen running then.
     ended: bool,
 }
 
@@ -58,9 +58,9 @@ impl CaptureKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RowResult {
     Ok,
-    /// Not looked at, as was asked for.
+    /// Skipped by request.
     Waived,
-    /// The back end was not there to be asked.
+    /// The back end was not reachable.
     Off,
     /// A log without a line, as the user allowed by name.
     AllowedQuiet,
@@ -129,19 +129,19 @@ pub(super) struct Row {
     pub(super) name: String,
     /// The query or the service.
     pub(super) asked: String,
-    /// What was asked for, padding included.
+    /// The window that was requested, padding included.
     pub(super) window: (Option<Timestamp>, Option<Timestamp>),
     pub(super) step_seconds: Option<f64>,
     pub(super) result: RowResult,
-    /// What came, in numbers.
+    /// The answer, in numbers.
     pub(super) came: String,
     /// The file, if it lies in the run directory.
     pub(super) file: Option<String>,
-    /// Why it is short, if it is.
+    /// The reason why it is short, if it is.
     pub(super) why: Option<String>,
 }
 
-/// A capture that did not come whole; those with the same reason are told of together.
+/// Captures that are not complete for the same reason, which are reported together.
 #[derive(Debug)]
 struct Shortfall {
     kind: CaptureKind,
@@ -149,11 +149,11 @@ struct Shortfall {
     names: Vec<String>,
     reason: Option<Reason>,
     why: Option<String>,
-    /// Whether every one of them says the same.
+    /// True if all of them say the same.
     alike: bool,
 }
 
-/// What a capture of any kind says of its end.
+/// The result of a capture of any kind.
 struct Ended<'a> {
     result: CaptureResult,
     reason: &'a Option<Reason>,
@@ -161,7 +161,7 @@ struct Ended<'a> {
     waived: bool,
 }
 
-/// The captures that a Run passed and that left no record: whatever they were doing, they did not come to its end.
+/// The captures that a Run passed and that left no record: they did not come to their end.
 fn silent(fold: &Fold) -> Vec<String> {
     let kinds = [("capture-logs", Kind::Logs), ("capture-prom", Kind::Series), ("capture-jaeger", Kind::Traces)];
     let took_part = |tool: &str| {
@@ -175,7 +175,7 @@ fn silent(fold: &Fold) -> Vec<String> {
         .collect()
 }
 
-/// The captures that `fold` tells of.
+/// The captures in `fold`.
 pub(super) fn captures(fold: &Fold) -> Captures {
     let last = |job: Job| {
         let ended = job.status.ended_at.map(|at| Last { at, ended: true });
@@ -185,7 +185,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
     for Series { metadata, spec, status } in fold.of_kind(Kind::Series) {
         let came = [counted(status.series, "series"), counted(status.samples, "samples")];
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
-        // What was not asked at all has the window that it would have been asked for.
+        // A capture that was skipped has the window that it would have used.
         let start = spec.start.or(spec.window.map(|window| window.start));
         let end = spec.end.or(spec.window.map(|window| window.end));
         captures.covers(CaptureKind::Series, &metadata.name, spec.window, status.file.as_ref());
@@ -264,23 +264,23 @@ impl Captures {
         }
     }
 
-    /// Whether what was captured over `window` ends before the last job did.
+    /// Returns true if a capture over `window` ends before the last job did.
     pub(super) fn ends_early(&self, window: Window) -> bool {
         self.last.is_some_and(|last| window.end < last.at)
     }
 
-    /// Whether a capture of this kind and name brought something that ends before the last job did: what came after may
+    /// Returns true if a capture of this kind and name brought something and ends before the last job did: later evidence can
     /// only add to it.
     pub(super) fn is_early(&self, kind: CaptureKind, name: &str) -> bool {
         self.early.iter().any(|early| (early.0, early.1.as_str()) == (kind, name))
     }
 
-    /// The same of any of this kind.
+    /// Returns true if any capture of this kind does.
     pub(super) fn any_early(&self, kind: CaptureKind) -> bool {
         self.early.iter().any(|early| early.0 == kind)
     }
 
-    /// What is to be said where a run was resumed and could not be captured again.
+    /// Returns the sentence about a run that was resumed and could not be captured again.
     fn early(&self) -> Option<String> {
         let Last { at, ended } = self.last.filter(|_| !self.early.is_empty())?;
         let names: Vec<String> = self.early.iter().map(|(_, name)| name.clone()).collect();
@@ -298,7 +298,7 @@ impl Captures {
         ))
     }
 
-    /// Takes in how one ended, and gives its row to be filled.
+    /// Records how a capture ended, and returns its row to be filled.
     fn take(
         &mut self,
         kind: CaptureKind,
@@ -385,7 +385,7 @@ impl Shortfall {
     }
 }
 
-/// Whether a path that a record names lies inside the run directory.
+/// Returns true if a path that a record names lies inside the run directory.
 pub(super) fn is_inside(file: &str) -> bool {
     !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)))
 }

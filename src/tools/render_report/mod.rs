@@ -111,7 +111,7 @@ pub struct Args {
     /// The scenario's directory; it is made, and must not hold a scenario yet
     #[arg(long, value_name = "DIR", required_unless_present_any = ["index", "check"], conflicts_with = "index")]
     pub out: Option<PathBuf>,
-    /// What to judge by, separated by commas: names, and comparisons such as 'e2e.p50<20s'; may be given again
+    /// Judge by these criteria, separated by commas: names, and comparisons such as 'e2e.p50<20s'; may be given again
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub expect: Vec<String>,
     /// The profile whose stages --expect may name; AutoRAG's audio pipeline by default (see docs/profile.md)

@@ -1,11 +1,11 @@
-//! What Prometheus sampled over time, for the timeline: how deep the queues were, when the GPU passed on.
+//! Prometheus' samples over time for the timeline: depths of the queues, and the times at which the GPU passed on.
 //!
 //! Moments are Unix seconds by the harness's clock, as far as the distance of Prometheus' clock is known.
 
 use crate::figures::{counters, gauges};
 use crate::record::Series;
 
-/// How many queues, and how many passings of the GPU, are kept.
+/// Number of queues, and of changes of the GPU's tenant, that are kept.
 const KEPT: usize = 2000;
 
 /// One queue: its samples as they were taken.

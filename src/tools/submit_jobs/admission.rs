@@ -1,4 +1,4 @@
-//! When the next job may be submitted: the three models of load.
+//! Admission: the three models of load, which tell when the next job may be submitted.
 
 use std::time::{Duration, Instant};
 
@@ -38,14 +38,14 @@ impl Admission {
         }
     }
 
-    /// What the Run record is to say of the load.
+    /// Writes the load model into the Run record.
     pub(super) fn describe(args: &Args, spec: &mut RunSpec) {
         spec.concurrency = args.concurrency;
         spec.rate_per_second = args.rate;
         spec.max_posts = (args.concurrency.is_none() && args.rate.is_none()).then_some(args.max_posts.unwrap_or(1));
     }
 
-    /// Whether a job that is there may be submitted.
+    /// Returns whether a job that is there may be submitted.
     pub(super) fn ask(&mut self, now: Instant) -> Answer {
         match self {
             Self::Closed { slots, held } if *held < *slots => Answer::Now { due: Duration::ZERO },
@@ -91,17 +91,17 @@ impl Admission {
         }
     }
 
-    /// Whether jobs hold slots, so that the end of each is heard of.
+    /// Returns true if jobs hold slots, so that the end of each is heard of.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Closed { .. })
     }
 
-    /// Whether no job holds a slot: each that was submitted has ended.
+    /// Returns true if no job holds a slot: each that was submitted has ended.
     pub(super) fn is_all_free(&self) -> bool {
         matches!(self, Self::Closed { held: 0, .. })
     }
 
-    /// Whether the schedule is fixed, so that a job has a moment at which it is due.
+    /// Returns true if the schedule is fixed, so that every job has a due time.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })
     }

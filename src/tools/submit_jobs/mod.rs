@@ -21,7 +21,7 @@ use crate::units;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "submit-jobs", version, after_help = HELP)]
 pub struct Args {
-    /// Which target.
+    /// The target.
     #[command(flatten)]
     pub target: TargetArgs,
     /// Closed model: at most N jobs in flight, from submission to end; needs --slots

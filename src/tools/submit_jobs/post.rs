@@ -32,10 +32,10 @@ pub(super) struct Post {
     span_id: String,
 }
 
-/// What came of a submission.
+/// The result of a submission.
 #[derive(Debug)]
 pub(super) struct Posted {
-    /// What is to be written over the job's status.
+    /// Changes to the job's status.
     pub(super) status: JobStatus,
     /// The server's date with the moments around the exchange, where an answer came.
     pub(super) date: Option<(ServerDate, Timestamp, Timestamp)>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::Admission;
 
-/// How far the warm-up has come.
+/// Progress of the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// No warm-up job was submitted since the last counted one.
@@ -25,7 +25,7 @@ pub(super) struct Warmup {
     state: State,
 }
 
-/// Whether a counted job may be submitted as far as the warm-up goes.
+/// The warm-up's answer to a counted job that wants to be submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     /// It may.
@@ -47,7 +47,7 @@ impl Warmup {
         self.state = State::Running;
     }
 
-    /// Whether a counted job must wait.
+    /// Tells whether a counted job must wait.
     pub(super) fn holds(&mut self, admission: &Admission, now: Instant) -> Held {
         let begins = self.state == State::Running;
         if begins {

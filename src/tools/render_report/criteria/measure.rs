@@ -1,4 +1,4 @@
-//! What a run measured of a threshold's figure, between what it lies, and the verdict on that.
+//! The value of a threshold's figure, its bounds, and the verdict on it.
 
 use super::threshold::{Figure, Threshold, Times};
 use super::{Evidence, Finding};
@@ -14,9 +14,9 @@ use crate::statistics::Bounds;
 use crate::tools::render_report::captures::{CaptureKind, RowResult};
 use crate::units;
 
-/// How many characters of a name or a message that a server gave a sentence quotes.
+/// Number of characters that a sentence quotes of a name or a message from a server.
 const QUOTED: usize = 120;
-/// What is said of a figure that later samples can only raise.
+/// Beginning of the sentence about a figure that later samples can only raise.
 const EARLY: &str = "the capture ends before the last job did, so it";
 
 /// A figure as far as it is known.
@@ -24,7 +24,7 @@ struct Reading {
     bounds: Bounds,
     /// The figure with its error, and of how many jobs it is.
     text: String,
-    /// Where jobs lack the figure: what it would be without them.
+    /// If jobs lack the figure: its bounds without those jobs.
     survivors: Option<Bounds>,
     /// The jobs that lack it.
     lacking: Vec<String>,
@@ -75,7 +75,7 @@ pub(super) fn judge(name: &str, threshold: &Threshold, evidence: &Evidence<'_>) 
     }
 }
 
-/// The figure, or why there is none.
+/// The figure, or the reason why there is none.
 fn read(threshold: &Threshold, evidence: &Evidence<'_>) -> Result<Reading, String> {
     let figures = evidence.figures;
     match &threshold.figure {
@@ -127,7 +127,7 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
     })
 }
 
-/// Where a figure lies: `lies between 1.20 s and 1.30 s`; none where both ends are said alike.
+/// Describes the bounds of a figure: `lies between 1.20 s and 1.30 s`; none if both ends read the same.
 fn range(Bounds { low, high }: Bounds, said: impl Fn(f64) -> String) -> Option<String> {
     let (least, most) = (said(low), said(high));
     match (low > 0.0, high.is_finite()) {
@@ -138,7 +138,7 @@ fn range(Bounds { low, high }: Bounds, said: impl Fn(f64) -> String) -> Option<S
     }
 }
 
-/// The figure in `text`, and where it lies if that is not just there.
+/// Describes the figure in `text`, and its bounds if they are not just that.
 fn ranged(text: String, bounds: Bounds, said: impl Fn(f64) -> String) -> Reading {
     let text = range(bounds, said).map(|range| format!("{text}; it {range}")).unwrap_or(text);
     Reading::new(bounds, text)
@@ -178,13 +178,13 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
     Ok(samples)
 }
 
-/// A job that succeeded without a stage that it need not show has no time in it; nothing is missing.
+/// A job that succeeded without an optional stage has no time in it; nothing is missing.
 fn was_passed_over(entry: &JobEntry, name: &str, figures: &Figures) -> bool {
     let stages = figures.tally.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
     entry.outcome == Outcome::Succeeded && stages.iter().any(|stage| stage.name == name && !stage.required)
 }
 
-/// How long a job that was given up, or not followed to its end, is known to have taken at least: until the last poll that
+/// Returns the shortest time that a job that was given up, or not followed to its end, can have taken: until the last poll that
 /// saw it running.
 fn age(entry: &JobEntry) -> f64 {
     let running = matches!(
@@ -271,7 +271,7 @@ fn early(text: &str, bounds: Bounds) -> String {
     format!("{text}; {EARLY} {range}")
 }
 
-/// That the query `name` was captured, and came whole.
+/// Returns an error unless the query `name` was captured as a whole.
 fn whole(name: &str, evidence: &Evidence<'_>) -> Result<(), String> {
     let mut rows = evidence.captures.rows.iter().filter(|row| row.kind == CaptureKind::Series && row.name == name);
     let Some(row) = rows.next() else {

@@ -20,7 +20,7 @@ use threshold::Threshold;
 pub(super) use rules::{CAPTURED, DEFAULT};
 pub(super) use threshold::Operator;
 
-/// What there is to judge by.
+/// The evidence to judge by.
 pub(super) struct Evidence<'a> {
     figures: &'a Figures,
     observed: &'a Observed,
@@ -35,15 +35,15 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// What was found of one criterion.
+/// The finding about one criterion.
 struct Finding {
     verdict: Verdict,
-    /// What was seen, for the table.
+    /// The observation, for the table.
     actual: String,
-    /// What made the verdict, for the sentence.
+    /// The cause of the verdict, for the sentence.
     cause: String,
     jobs: Vec<String>,
-    /// The cause tells nothing of a job that another criterion has named: one that was never submitted shows no stages
+    /// True if the cause says nothing of a job that another criterion has named: a job that was never submitted shows no stages
     /// either.
     follows: bool,
 }
@@ -83,7 +83,7 @@ pub(super) fn checked(list: &[String], profile: Option<&Profile>) -> Result<Vec<
     Ok(checked)
 }
 
-/// Judges by the criteria `names`. One that this version does not know is `Incomplete`, never passed over.
+/// Judges by the criteria `names`. A criterion that this version does not know is `Incomplete`, never ignored.
 pub(super) fn judge(names: &[String], evidence: &Evidence<'_>) -> Judgement {
     let mut findings = Vec::new();
     for name in names {
@@ -110,7 +110,7 @@ pub(super) fn judge(names: &[String], evidence: &Evidence<'_>) -> Judgement {
     Judgement { verdict, cause, criteria: findings.into_iter().map(criterion).collect() }
 }
 
-/// The causes in one sentence, without those that only follow from what was said before.
+/// Joins the causes into one sentence, without those that only follow from an earlier one.
 fn joined<'a>(findings: impl Iterator<Item = &'a Finding>) -> String {
     let (mut causes, mut named) = (Vec::new(), BTreeSet::new());
     for finding in findings {

@@ -1,6 +1,6 @@
 //! The criteria that have a name.
 //!
-//! Each is a row of [`CRITERIA`]: a name, what it expects, and a function of the evidence.
+//! Each is a row of [`CRITERIA`]: a name, an expectation, and a function of the evidence.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,19 +13,19 @@ use crate::figures::{counted, jobs, listed};
 use crate::record::{CaptureResult, Exception, Logs, Reason, StagePhase, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
-/// What a run is judged by where nothing else was asked for.
+/// The criterion by which a run is judged by default.
 pub(in super::super) const DEFAULT: &str = "all-done";
 
-/// What a window without jobs is judged by where nothing else was asked for.
+/// The criterion by which a window without jobs is judged by default.
 pub(in super::super) const CAPTURED: &str = "captured";
 
-/// How many characters of a target's message a sentence quotes.
+/// Number of characters that a sentence quotes of a target's message.
 const QUOTED: usize = 80;
 
-/// How many characters of what befell jobs a sentence tells; the tables have it all.
+/// Number of characters that a sentence spends on the fates of jobs; the tables have all of them.
 const TOLD: usize = 160;
 
-/// One of them.
+/// A criterion with a name.
 pub(super) struct Rule {
     name: &'static str,
     pub(super) expected: &'static str,
@@ -39,12 +39,12 @@ const CRITERIA: &[Rule] = &[
     Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
 ];
 
-/// The one called `name`.
+/// Returns the criterion called `name`.
 pub(super) fn find(name: &str) -> Option<&'static Rule> {
     CRITERIA.iter().find(|rule| rule.name == name)
 }
 
-/// The names of all of them.
+/// Returns the names of all of them.
 pub(super) fn names() -> String {
     CRITERIA.iter().map(|rule| rule.name).collect::<Vec<_>>().join(", ")
 }
@@ -95,7 +95,7 @@ fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
     format!("{count} of {} {}", jobs(asked), if count == 1 { one } else { many })
 }
 
-/// Jobs and what is said of them, where what is the same for several is said once: `a, b timed out, c lost`.
+/// Lists jobs with a description each; jobs with the same description share it: `a, b timed out, c lost`.
 fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
     let (mut order, mut groups) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
     for (name, what) in said {
@@ -109,7 +109,7 @@ fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
     listed(&order.iter().map(group).collect::<Vec<_>>())
 }
 
-/// What became of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
+/// Describes the end of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
 fn fate(entry: &JobEntry) -> String {
     let outcome = entry.outcome;
     let place = match entry.failed_stage() {
@@ -227,13 +227,13 @@ fn captured(evidence: &Evidence<'_>) -> Finding {
     Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
 }
 
-/// What an exception says of itself: a traceback ends with it, and begins with when and where.
+/// Returns the line that says what the exception is: the last one of a traceback, which begins with when and where.
 fn gist(exception: &Exception) -> &str {
     let last = exception.traceback.as_deref().and_then(|text| text.lines().rev().find(|line| !line.trim().is_empty()));
     last.unwrap_or(&exception.first_line).trim()
 }
 
-/// What exceptions that differ only in numbers and ids have in common.
+/// Returns the common form of exceptions that differ only in numbers and ids.
 fn form(gist: &str) -> String {
     let is_number = |word: &str| {
         let of_one = |c: char| c.is_ascii_hexdigit() || c.is_ascii_punctuation();
@@ -327,7 +327,7 @@ fn is_quiet_as_allowed(log: &Logs) -> bool {
     log.status.result == CaptureResult::Quiet && log.status.may_be_quiet
 }
 
-/// Why a log proves nothing: it did not come whole, or there is not one line in it.
+/// Explains why a log proves nothing: it is not complete, or it has no line.
 fn shortcoming(log: &Logs) -> Option<String> {
     let what = match (log.status.result, log.status.lines) {
         (CaptureResult::Ok, None | Some(1..)) => return None,

@@ -1,7 +1,7 @@
-//! Comparisons on what a run measured, as they are typed: `e2e.p50<20s`, `queue.stage.l1.max<50`, `throughput>30/min`.
+//! Comparisons on measured figures, as they are typed: `e2e.p50<20s`, `queue.stage.l1.max<50`, `throughput>30/min`.
 //!
-//! Names of stages and queues may hold dots and signs, so a comparison is read from both ends: the last sign parts the
-//! figure from the value, the first word says what is measured, the last one says which number of it.
+//! Names of stages and queues may hold dots and signs, so a comparison is read from both ends: the last sign divides the
+//! figure from the value, the first word names the kind of figure, the last one its statistic.
 
 use crate::figures::listed;
 use crate::figures::samples::Statistic;
@@ -9,14 +9,14 @@ use crate::profile::Profile;
 use crate::statistics::Bounds;
 use crate::units;
 
-/// What durations are of.
+/// The kind of durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Times {
     /// From `dueAt`, or else `submittedAt`, to the end, of the jobs that succeeded.
     EndToEnd,
     /// The submission itself.
     Submit,
-    /// How late after its due time a job was submitted.
+    /// Delay of a job's submission after its due time.
     Lag,
     /// The work in a stage.
     Work(String),
@@ -24,7 +24,7 @@ pub(super) enum Times {
     Wait(String),
 }
 
-/// What is compared.
+/// The figure to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Figure {
     /// Durations, in seconds.
@@ -38,11 +38,11 @@ pub(super) enum Figure {
     Peak,
     /// The most messages that were ready on a queue.
     Depth(String),
-    /// How often the GPU passed from one tenant to another.
+    /// Number of times that the GPU passed from one tenant to another.
     Transitions,
 }
 
-/// On which side of the value the figure must lie.
+/// The side of the value on which the figure must lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::tools::render_report) enum Operator {
     Less,
@@ -75,12 +75,12 @@ impl Operator {
         }
     }
 
-    /// Whether a figure must stay below the value, not above it.
+    /// Returns true if the figure must stay below the value, false if above it.
     pub(super) const fn is_ceiling(self) -> bool {
         matches!(self, Self::Less | Self::AtMost)
     }
 
-    /// Whether a figure within `bounds` lies on the right side of `value`; none where that cannot be told.
+    /// Returns true if a figure within `bounds` lies on the right side of `value`; none if that cannot be told.
     pub(in crate::tools::render_report) fn holds(self, bounds: Bounds, value: f64) -> Option<bool> {
         let Bounds { low, high } = bounds;
         let (yes, no) = match self {
@@ -105,7 +105,7 @@ pub(super) struct Threshold {
 }
 
 impl Threshold {
-    /// Reads what was typed, or says what is wrong with it and what to write.
+    /// Parses a comparison. The error says what is wrong with it and what to write.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let Some((name, operator, typed)) = Operator::split(text) else {
             return Err(match figure(text) {
@@ -120,7 +120,7 @@ impl Threshold {
         Ok(Self { figure, operator, value, typed: typed.to_owned() })
     }
 
-    /// Whether the stage or the queue that it names is one of `profile`; where not, which there are.
+    /// Returns an error that lists the known names if the stage or the queue of the threshold is not one of `profile`.
     pub(super) fn check(&self, profile: &Profile) -> Result<(), String> {
         let (what, name, known): (_, _, Vec<&str>) = match &self.figure {
             Figure::Time(Times::Work(stage) | Times::Wait(stage), _) => {
@@ -142,7 +142,7 @@ impl Threshold {
         ))
     }
 
-    /// What it expects, in words.
+    /// Describes the expectation in words.
     pub(super) fn expected(&self) -> String {
         let what = match &self.figure {
             Figure::Time(times, statistic) => {
@@ -169,7 +169,7 @@ impl Threshold {
     }
 }
 
-/// The figures that there are, for messages.
+/// The known figures, for messages.
 const FIGURES: &str = "e2e, submit, lag, stage.NAME and wait.NAME (each with .mean, .p50, .p95, .p99 or .max), throughput, \
                        success, concurrency.peak, queue.NAME.max and gpu.transitions";
 
@@ -201,7 +201,7 @@ fn figure(name: &str) -> Result<Figure, String> {
     Ok(Figure::Time(times, statistic))
 }
 
-/// The value in the figure's unit. A unit is needed where there is one and refused where there is none.
+/// The value in the figure's unit. A unit is required if the figure has one, and refused if it has none.
 fn value(figure: &Figure, typed: &str) -> Result<f64, String> {
     let number = |text: &str| text.trim_end().parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
     match figure {

@@ -1,8 +1,8 @@
-//! What the captures tell of the pipeline: how long stages took by spans and histograms, how long messages lay on queues,
-//! who held the GPU, how deep the queues were.
+//! Evidence on the pipeline from the captures: durations of stages by spans and histograms, time of messages on queues,
+//! tenants of the GPU, depth of the queues.
 //!
 //! The queries are found by the names of the specification (`stage_duration_sum` and so on), the labels by what their
-//! records say. Whatever is not there is a doubt, never a zero.
+//! records say. Missing evidence is a doubt, never a zero.
 
 mod reading;
 
@@ -23,7 +23,7 @@ use crate::record::{Fold, Kind, Tenancy as TenancySpan, Timestamp, Traces};
 use crate::statistics::Bounds;
 use crate::units;
 
-/// How many names of one sort become figures: label values are the target's, and could be endless.
+/// Number of names of one sort that become figures: label values are the target's, and could be endless.
 const NAMES: usize = 200;
 
 /// One tenant's time on the GPU, of the tenancies that ended in the window.
@@ -33,7 +33,7 @@ pub(super) struct Tenancy {
     pub(super) count: f64,
     /// Their sum in seconds, where the histogram's sum was captured.
     pub(super) seconds: Option<f64>,
-    /// What the buckets say of it.
+    /// Number and bounds by the buckets.
     pub(super) bounds: Bucketed,
 }
 
@@ -41,9 +41,9 @@ pub(super) struct Tenancy {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Depth {
     pub(super) ready: f64,
-    /// When it was first seen, by Prometheus' clock.
+    /// The time at which it was first seen, by Prometheus' clock.
     pub(super) at: Timestamp,
-    /// How densely it was sampled: between two samples it may have been deeper.
+    /// Its sampling density: between two samples it may have been deeper.
     pub(super) density: Density,
 }
 
@@ -60,19 +60,19 @@ pub(super) struct Holds {
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     pub(super) stages: Vec<StageSources>,
-    /// How many counters had no sample before the window and were counted from zero.
+    /// Number of counters that had no sample before the window and were counted from zero.
     pub(super) born: usize,
     /// The widest distance between two points of each query in the window, in seconds.
     pub(super) gaps: BTreeMap<String, f64>,
     /// By tenant.
     pub(super) tenancies: BTreeMap<String, Tenancy>,
-    /// How often the GPU passed from one to another, by the labels' values in the order of `by`.
+    /// Number of times that the GPU passed from one to another, by the labels' values in the order of `by`.
     pub(super) transitions: BTreeMap<String, f64>,
-    /// Between what the number of all transitions lies; none where there are none to count.
+    /// Bounds of the number of all transitions; none if there are none to count.
     pub(super) transitions_within: Option<Bounds>,
     /// By queue.
     pub(super) depths: BTreeMap<String, Depth>,
-    /// Who held the GPU when, by the spans: a lane for each service that tells.
+    /// Tenants of the GPU over time by the spans: a lane for each service that tells.
     pub(super) holds: Vec<Holds>,
     /// The same and the transitions over time.
     pub(super) sampled: Sampled,
@@ -80,7 +80,7 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    /// What `captures`, those of `fold`, tell, whose files lie in `directory`.
+    /// Reads the evidence of `captures`, those of `fold`, whose files lie in `directory`.
     pub(super) fn read(fold: &Fold, figures: &Figures, captures: &Captures, directory: &Path) -> Self {
         let warm_until = warm_until(figures);
         let mut reading = Reading::new(fold, captures, directory, warm_until);
@@ -101,8 +101,8 @@ impl Observed {
         told
     }
 
-    /// The figures by name. What is only a lower bound, since its capture ends before the last job did, is none: whoever
-    /// reads it elsewhere would take it for the whole.
+    /// The figures by name. A figure whose capture ends before the last job did is only a lower bound and is left out:
+    /// anyone who reads it elsewhere would take it for the whole.
     pub(super) fn by_name(&self, captures: &Captures) -> BTreeMap<String, f64> {
         let whole = |query: &str| !captures.is_early(CaptureKind::Series, query);
         let mut figures = NamedFigures::default();
@@ -190,7 +190,7 @@ impl Reading<'_> {
         Some(counts.into_iter().filter_map(mean).take(NAMES).collect())
     }
 
-    /// Drops the means that are longer than the longest job, for no part of a job can take longer, and doubts their unit.
+    /// Drops the means that are longer than the longest job, because no part of a job can take longer, and doubts their unit.
     fn drop_impossible(&mut self, means: Means, name: &str, longest: Option<f64>) -> Means {
         let Some(longest) = longest else { return means };
         let (possible, impossible): (Means, Means) = means.into_iter().partition(|(_, mean)| mean.seconds <= longest);
