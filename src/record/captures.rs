@@ -36,6 +36,7 @@ pub struct Series {
 }
 
 /// The request to Prometheus.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SeriesSpec {
@@ -45,66 +46,49 @@ pub struct SeriesSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
     /// The unit of the durations that it counts, as the profile names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// The base URL of the Prometheus that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// The true window; `start` and `end` lie around it, by the padding and on the grid of the step.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
     /// First point asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Timestamp>,
     /// Last point asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<Timestamp>,
     /// Distance between points.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub step_seconds: Option<f64>,
     /// Number of points that this makes for each series.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub points: Option<u64>,
 }
 
 /// The answer from Prometheus.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SeriesStatus {
     /// The result.
     pub result: CaptureResult,
     /// The reason why it is not `ok`, as one documented CamelCase word.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// The reason why it is not `ok`, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The time at which this record was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The envelope's file, relative to the run directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Number of series.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub series: Option<u64>,
     /// Number of samples, native histograms included.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<u64>,
     /// Number of samples that are not a number.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_a_number: Option<u64>,
     /// Number of samples that are infinite.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub infinite: Option<u64>,
     /// Number of samples that are native histograms.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub native_histograms: Option<u64>,
     /// The time of the earliest sample.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_sample_at: Option<Timestamp>,
     /// The time of the latest sample.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_sample_at: Option<Timestamp>,
     /// The metric names that the query matched; at most 20 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -113,13 +97,10 @@ pub struct SeriesStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<String>,
     /// The file of the samples as they were scraped, where the query is a plain selector; relative to the run directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_file: Option<String>,
     /// Number of samples in that file.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_samples: Option<u64>,
     /// The same as a table (CSV); relative to the run directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// Warnings of the server in its own words, at most 2,000 characters of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -129,16 +110,12 @@ pub struct SeriesStatus {
     pub infos: Vec<String>,
     /// The evidence for the server's last scrapes: `targets`, `up`, or `waiting` if nothing told of them and the settling
     /// time was waited out.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_by: Option<String>,
     /// The earliest of the active targets' last scrapes, by the server's clock.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scraped_until: Option<Timestamp>,
     /// The server's clock minus the harness's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<ClockOffset>,
     /// The unit of the metric, as the server's metadata names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
     /// The restarts of the processes whose counters fell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -176,54 +153,44 @@ pub struct Traces {
 }
 
 /// A service and a window.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WindowSpec {
     /// The service.
     pub service: String,
     /// The server that was asked, where one was.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     /// The true window; `start` and `end` lie around it, by the padding.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
     /// Start of the window.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Timestamp>,
     /// End of the window.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<Timestamp>,
 }
 
 /// The answer from Jaeger.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TracesStatus {
     /// The result.
     pub result: CaptureResult,
     /// The reason why it is not `ok`, as one documented CamelCase word.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// The reason why it is not `ok`, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The time at which this record was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The traces' file, relative to the run directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Number of traces.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub traces: Option<u64>,
     /// The number of spans, each counted once.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub spans: Option<u64>,
     /// The number of spans in the file beyond those: repetitions of a span, which count once.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub repeated_spans: Option<u64>,
     /// Number of jobs whose traces are among them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs_matched: Option<u64>,
     /// Stage durations by the service's own spans in the traces of the run's jobs, or in all traces if there are no jobs.
     /// Empty if the profile does not tell the names of a stage's spans.
@@ -234,26 +201,20 @@ pub struct TracesStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenancies: Vec<Tenancy>,
     /// Number of tenancies beyond those.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tenancies_left_out: Option<u64>,
     /// Trace ids of jobs whose traces were not found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// Number of traces that no search found, only a request for a job's trace by its id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub found_by_id: Option<u64>,
     /// Number of traces with spans whose parent is not among them, or that the server cut.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete_traces: Option<u64>,
     /// The API that answered: `v3` or `v1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
     /// The kind of spans that were requested: `raw`, as they were reported, or `adjusted` if the server refuses raw ones. Servers
     /// before 1.65 always give adjusted ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<String>,
     /// Number of requests, for all services together.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
 }
 
@@ -270,11 +231,12 @@ pub struct StageSpans {
 }
 
 /// One tenant's hold on the GPU, by the clock of the service.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tenancy {
     /// The tenant; absent where the span does not name it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub tenant: Option<String>,
     /// The time at which the GPU began to pass to it.
     pub acquiring_at: Timestamp,
@@ -283,7 +245,7 @@ pub struct Tenancy {
     /// The last time at which it is known to have held the GPU.
     pub seen_at: Timestamp,
     /// The time at which it began to release the GPU, if a span tells it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub released_at: Option<Timestamp>,
 }
 
@@ -301,22 +263,19 @@ pub struct Logs {
 }
 
 /// The evidence from a service's log.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogsStatus {
     /// The result.
     pub result: CaptureResult,
     /// The reason why it is not `ok`, as one documented CamelCase word.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// The reason why it is not `ok`, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The time at which this record was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The log's file, relative to the run directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// True if the user named this service as one whose log shall not be captured.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -325,16 +284,12 @@ pub struct LogsStatus {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_quiet: bool,
     /// Number of lines in the window.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
     /// The earliest time that a line in the window carries, by the worker's clock.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_at: Option<Timestamp>,
     /// The latest one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_at: Option<Timestamp>,
     /// Number of exceptions in the window. It may be more than are listed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub exceptions_found: Option<u64>,
     /// The exceptions, the first thousand of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -342,18 +297,16 @@ pub struct LogsStatus {
 }
 
 /// One exception found in a log.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exception {
     /// Its first line; of a traceback that stands alone the line that names the exception, because its first line says nothing.
     pub first_line: String,
     /// The time at which it was logged, by the worker's clock, if the line tells it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The id of the job that the text carries.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
     /// The whole text without colours and container prefixes, where it is more than the first line.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub traceback: Option<String>,
 }

@@ -22,6 +22,7 @@ pub struct Comparison {
 }
 
 /// The question of a comparison.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComparisonSpec {
@@ -31,11 +32,11 @@ pub struct ComparisonSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_different: Vec<String>,
     /// A headline figure that is worse by more than this many per cent fails the comparison.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fail_if_worse_percent: Option<f64>,
 }
 
 /// The answer of a comparison.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComparisonStatus {
@@ -52,7 +53,6 @@ pub struct ComparisonStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
     /// The verdict on `failIfWorsePercent`, if that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }
 
@@ -67,6 +67,7 @@ pub struct Setting {
 }
 
 /// One leg: a scenario that was run once under a setting.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Leg {
@@ -75,7 +76,6 @@ pub struct Leg {
     /// Its directory, as it was named or found.
     pub directory: String,
     /// The start of its run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// The verdict of its report.
     pub verdict: Verdict,
@@ -131,17 +131,15 @@ pub struct Row {
 }
 
 /// One figure of one setting.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cell {
     /// The mean over the setting's legs; absent where a leg has no such figure.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<f64>,
     /// The mean of the legs' lower bounds; absent where they are not known of every leg.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
     /// The mean of their upper bounds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
     /// The figure of each leg that has it, by label.
     pub legs: BTreeMap<String, f64>,
@@ -151,6 +149,7 @@ pub struct Cell {
 }
 
 /// The difference of one setting from the reference in one figure.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Difference {
@@ -159,18 +158,15 @@ pub struct Difference {
     /// Its mean less the reference's.
     pub difference: f64,
     /// Its mean over the reference's; absent where that is 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
     /// The part of this difference of means that polling or scraping may have caused, either way; absent if it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<f64>,
     /// The test, if the legs allow one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Test>,
     /// The number of legs of each setting that would show a difference of 10 % of the reference.
     pub ten_percent: TenPercent,
     /// The claim that the legs allow; absent if they allow none.
-    #[serde(rename = "word", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "word")]
     pub claim: Option<Claim>,
 }
 
@@ -190,11 +186,11 @@ pub struct Test {
 }
 
 /// The number of legs of each setting that would show a difference of 10 %.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TenPercent {
     /// The number; absent if it cannot be computed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub legs: Option<u64>,
     /// The same in words.
     pub message: String,
@@ -212,13 +208,14 @@ pub enum Claim {
 }
 
 /// One setting against the reference, as a whole.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Against {
     /// The setting.
     pub setting: String,
     /// The claim that its headline figures allow together; absent if they allow none or contradict each other.
-    #[serde(rename = "word", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "word")]
     pub claim: Option<Claim>,
     /// The same in a sentence.
     pub sentence: String,
@@ -226,12 +223,10 @@ pub struct Against {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_claim: Vec<String>,
     /// The confidence of the intervals in per cent; absent if there are none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence_percent: Option<f64>,
     /// The number of rows that were tested.
     pub tested: u64,
     /// The number of those that chance alone would call better or worse, at most and on average.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by_chance: Option<f64>,
 }
 

@@ -37,6 +37,7 @@ impl Job {
 }
 
 /// The file to submit.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobSpec {
@@ -44,69 +45,53 @@ pub struct JobSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Path of the staged file, as the harness sees it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub path: Option<String>,
     /// The size of the staged file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub bytes: Option<u64>,
 }
 
 /// Observations of a job. Absent means not observed. Times are by the harness's clock unless said otherwise.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobStatus {
     /// The last known phase of the job.
     pub phase: Phase,
     /// The reason why it went wrong, as one documented CamelCase word.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// The reason why it went wrong, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The time at which this record was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The id that the target gave, as a string.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
     /// The W3C trace id that the submission carried: 32 hexadecimal digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
     /// The W3C span id that the submission carried, which is the parent of the target's first span: 16 hexadecimal digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub span_id: Option<String>,
     /// The HTTP status that answered the submission.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
     /// The time at which the open model's schedule wanted it submitted; latency counts from here.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// Just before the submission was sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub submitted_at: Option<Timestamp>,
     /// Just after its answer came.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Timestamp>,
     /// The last poll that still saw it running.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_ended_at: Option<Timestamp>,
     /// The poll that saw the end; the end lies between `notEndedAt` and this.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// From `dueAt`, or else `submittedAt`, to `endedAt`: at most `durationErrorSeconds` too long.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
     /// `endedAt` minus `notEndedAt`: what polling cannot know.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_error_seconds: Option<f64>,
     /// Number of polls that followed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub polls: Option<Polls>,
     /// The last status word that the target said, verbatim.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub target_status: Option<String>,
     /// The server's own times of the job, by the server's clock.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server_times: Option<ServerTimes>,
     /// Doubts about it, as documented CamelCase words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -115,7 +100,6 @@ pub struct JobStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
     /// The last body that the target sent, verbatim.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }
 
@@ -143,20 +127,17 @@ pub struct Polls {
 }
 
 /// Times by the server's clock.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerTimes {
     /// The time at which it was put into its queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
     /// The time at which work on it began.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// The time at which it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// Resolution of the coarsest of them, where that is coarser than a microsecond: the truth lies up to this much later.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution_seconds: Option<f64>,
 }
 
@@ -168,60 +149,48 @@ impl ServerTimes {
 }
 
 /// Polls between which a stage started and ended.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StageSightings {
     /// The last poll that saw it not yet started.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_started_at: Option<Timestamp>,
     /// The first poll that saw it started or ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// The last poll that saw it not yet ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_ended_at: Option<Timestamp>,
     /// The first poll that saw it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
 }
 
 /// One stage of one job.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Stage {
     /// The stage's name, as the target calls it.
     pub name: String,
     /// The target's word for its state, verbatim.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// The meaning that the profile gives to that word.
     pub phase: StagePhase,
     /// The attempt that the target counted, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u64>,
     /// The source of these times.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub times_from: Option<TimesFrom>,
     /// The time at which it was put into its queue; only a server knows that.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_at: Option<Timestamp>,
     /// By polls: the last poll that saw it not yet started.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_started_at: Option<Timestamp>,
     /// By the server: the start. By polls: the first poll that saw it started or ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// By polls: the last poll that saw it not yet ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub not_ended_at: Option<Timestamp>,
     /// By the server: the end. By polls: the first poll that saw it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
     /// By the server: the resolution of the coarsest of these times, where that is coarser than a microsecond.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution_seconds: Option<f64>,
     /// By the server: the polls between which the stage was seen to start and to end.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<StageSightings>,
 }
 

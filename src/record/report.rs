@@ -33,6 +33,7 @@ pub struct ReportSpec {
 }
 
 /// The findings of the report.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportStatus {
@@ -47,7 +48,6 @@ pub struct ReportStatus {
     /// The figures of the run by name, each in the unit that its name ends in.
     pub figures: BTreeMap<String, f64>,
     /// The stage that limits, where that can be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limiting_stage: Option<String>,
     /// Missing or doubtful evidence, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]

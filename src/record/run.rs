@@ -23,56 +23,42 @@ pub struct Run {
 }
 
 /// The request for the run.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunSpec {
     /// `soak`, `ramp`, `ab`, or whatever a user calls it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
     /// Prefix of the names of its jobs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// Number of jobs of the whole run, all shards together.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<u64>,
     /// Number of jobs that run before those, in the whole run: they warm the target up and are left out of every figure.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup: Option<u64>,
     /// The share of the jobs that this Run is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// The base URL of the target.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// The name of the target's profile.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The stages that the profile names, in pipeline order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpec>,
     /// Closed model: how many jobs may be in flight, from submission to end.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u64>,
     /// Burst: how many submissions may be under way at once; ended jobs are not waited for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_posts: Option<u64>,
     /// Open model: submissions a second, on a fixed schedule.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_second: Option<f64>,
     /// Pause between the end of the last warm-up job and the first counted job.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rest_seconds: Option<f64>,
     /// Time after its submission at which a job is given up.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<f64>,
     /// Time for which the target may not know an id before its job counts as lost.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_after_seconds: Option<f64>,
     /// The interval between two polls of a job, as a fraction of its age.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<f64>,
     /// The criteria that the report was asked to judge.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Vec<String>>,
     /// True if the report was asked to judge only the jobs that were in its stream.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -152,6 +138,7 @@ impl Run {
 }
 
 /// The target's settings after the last job.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SettingsAfter {
@@ -159,40 +146,33 @@ pub struct SettingsAfter {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
     /// The reason why the settings are not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 /// Observations of the run.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunStatus {
     /// The time at which this record was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// The time at which staging began.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// The tools that it passed, with their versions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, String>,
     /// The clock that all tools on one host share; see [`crate::clock`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<ClockAnchor>,
     /// Distance by which the wall clock had moved against that clock when polling ended, if it is more than 50 ms.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_stepped_seconds: Option<f64>,
     /// The target's clock minus the harness's, as its `Date` headers tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clock_offset: Option<ClockOffset>,
     /// State of the target before the first job of this run: idle or not.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<Idle>,
     /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
     /// The same after the last job; absent if nobody asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub settings_after: Option<SettingsAfter>,
     /// Times at which its jobs were followed again after it had ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -201,19 +181,15 @@ pub struct RunStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submission_limit: Option<String>,
     /// The time at which `submit-jobs` had handed on everything that it read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub submission_ended_at: Option<Timestamp>,
     /// Cost and punctuality of polling.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub polling: Option<Polling>,
     /// Captures that it passed and for which the profile names nothing to ask for: they leave no record of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unasked: Vec<String>,
     /// The reason why not all jobs were submitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub aborted: Option<Aborted>,
     /// From the first `submittedAt` to the last `endedAt`: what the captures were made for, before any padding.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
 }
 
@@ -262,24 +238,23 @@ impl ClockOffset {
 }
 
 /// Observations of the target before the run's first job was let through.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Idle {
     /// True where the stage queues were seen empty and no earlier job was unfinished; false where something was still seen
     /// when the waiting was over; absent where neither is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<bool>,
     /// Time for which the first job was held back to find that out.
     pub waited_seconds: f64,
     /// The work that the target still had to do, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub busy: Option<String>,
     /// The part that could not be observed and the reason, as a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub unseen: Option<String>,
 }
 
 /// Cost and punctuality of polling.
+#[serde_with::skip_serializing_none]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Polling {
@@ -288,10 +263,8 @@ pub struct Polling {
     /// Polls without a usable answer.
     pub failed: u64,
     /// 99 % of the polls were sent at most this long after they were due.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub late_p99_seconds: Option<f64>,
     /// The latest poll.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub late_max_seconds: Option<f64>,
     /// Number of HTTP threads.
     pub threads: u64,

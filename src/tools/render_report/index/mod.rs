@@ -62,16 +62,15 @@ struct Name {
     name: String,
 }
 
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
     verdict: Verdict,
     cause: String,
     /// The level that Failed, where the directory is a ramp and one did.
-    #[serde(skip_serializing_if = "Option::is_none")]
     breaking_point: Option<String>,
     /// The most jobs in flight at a level that passed, where the directory is a ramp.
-    #[serde(skip_serializing_if = "Option::is_none")]
     highest_in_flight: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     criteria: Vec<Criterion>,
@@ -79,11 +78,11 @@ struct Status {
 }
 
 /// A scenario, or a level of a ramp, or a ramp as a whole.
+#[serde_with::skip_serializing_none]
 #[derive(Debug, Serialize)]
 struct Part {
     /// Relative to the index, `/` between its parts; empty for a level that was not run.
     path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<String>,
     verdict: Verdict,
     cause: String,
