@@ -167,7 +167,7 @@ mod tests {
             move || Claim::new(&dir, "r2").unwrap().is_some()
         });
         let mut submit = Claims::default();
-        assert_eq!(submit.hold(&&dir.join("001.webm"), "r1"), Ok(()));
+        assert_eq!(submit.hold(&dir.join("001.webm"), "r1"), Ok(()));
         assert!(!waiting.join().unwrap(), "submit-jobs came in time");
     }
 
@@ -179,7 +179,7 @@ mod tests {
         std::fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, root.path().join(".soak.run")).unwrap();
         assert!(Claim::new(&dir, "r1").is_err());
-        assert_eq!(Claims::default().hold(&&dir.join("001.webm"), "r1"), Ok(()));
+        assert_eq!(Claims::default().hold(&dir.join("001.webm"), "r1"), Ok(()));
         assert_eq!(std::fs::read_to_string(victim).unwrap(), "precious");
     }
 }

@@ -47,13 +47,13 @@ fn a_run_is_rendered_alike_twice() {
 fn two_runs_begun_at_once_share_neither_ids_nor_sources() {
     let shell = Shell::new(&[]);
     let done = shell.run(
-        r#"one() {
+        r"one() {
   stage-fixtures --from $FIXTURES --into data/fixtures --jobs 4 | submit-jobs --concurrency 2 --slots slots-$1 |
   poll-jobs --slots slots-$1 --min-interval 5ms | render-report --out out-$1 --expect all-done > report-$1
 }
 one 1 & one 2 & wait
 cat out-?/jobs.json | jq -r '(.items? // .)[].status.jobId' | sort -u | wc -l
-jq -r .status.verdict report-1 report-2; ls -d data/fixtures/soak*"#,
+jq -r .status.verdict report-1 report-2; ls -d data/fixtures/soak*",
     );
     let expected = "8\nPassed\nPassed\ndata/fixtures/soak\ndata/fixtures/soak-2\n";
     assert_eq!(done.stdout, expected, "{}", done.stderr);
