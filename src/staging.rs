@@ -2,7 +2,7 @@
 //!
 //! The default target takes the same source for the same job, so two runs at once must not stage into one directory. A file
 //! `.NAME.run` beside the directory names the run; whoever works for that run holds a shared lock on the file. `stage-fixtures` ends before
-//! `submit-jobs` has read its first job, so a fresh mark counts as a lock for [`LEASE`].
+//! `submit-jobs` has read its first job, so a fresh mark counts as a lock for a short lease.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
