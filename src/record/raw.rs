@@ -5,8 +5,9 @@
 //! members whose keys and values are the original text.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -19,7 +20,7 @@ pub struct RawObject {
 impl RawObject {
     /// Parses one JSON object; white space between members is not kept, everything else is.
     pub fn parse(text: &str) -> serde_json::Result<Self> {
-        serde_json::from_str(text)
+        serde_json::from_str(text).map(|Members(members)| Self { members })
     }
 
     /// The members that `value` serializes to. Fields that are `None` are expected to be skipped by their type.
@@ -96,23 +97,27 @@ fn key_is(raw: &RawValue, key: &str) -> bool {
     plain || (text.contains('\\') && unescaped(raw).as_deref() == Some(key))
 }
 
-impl<'de> Deserialize<'de> for RawObject {
+/// The members of a JSON object in their original order, repeated keys among them.
+#[derive(Debug)]
+pub struct Members<K, V>(pub Vec<(K, V)>);
+
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Members<K, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = RawObject;
+        struct Object<K, V>(PhantomData<(K, V)>);
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Object<K, V> {
+            type Value = Members<K, V>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry::<Box<RawValue>, Box<RawValue>>()? {
+                while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(RawObject { members })
+                Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(Object(PhantomData))
     }
 }
 
@@ -140,40 +145,12 @@ fn child<'a>(at: &'a RawValue, token: &str) -> Option<&'a RawValue> {
 
 /// The members of the object `at`, keys unescaped; none where it is not an object.
 pub fn members(at: &RawValue) -> Option<Vec<(String, &RawValue)>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some(member) = map.next_entry()? {
-                members.push(member);
-            }
-            Ok(members)
-        }
-    }
-    serde_json::Deserializer::from_str(at.get()).deserialize_map(Members).ok()
+    serde_json::from_str(at.get()).ok().map(|Members(members)| members)
 }
 
 /// The elements of the array `at`; none where it is not an array.
 pub fn elements(at: &RawValue) -> Option<Vec<&RawValue>> {
-    struct Elements;
-    impl<'de> Visitor<'de> for Elements {
-        type Value = Vec<&'de RawValue>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON array")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut elements = Vec::new();
-            while let Some(element) = seq.next_element()? {
-                elements.push(element);
-            }
-            Ok(elements)
-        }
-    }
-    serde_json::Deserializer::from_str(at.get()).deserialize_seq(Elements).ok()
+    serde_json::from_str(at.get()).ok()
 }
 
 /// A scalar as text: a string unescaped, a number as it is spelt; none for null, booleans, arrays and objects.

@@ -4,18 +4,16 @@
 //! numbers as numbers or as strings. The reader takes them all and keeps the exact text of what it passes on.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::escape;
-use crate::record::raw;
+use crate::record::raw::{self, Members};
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -23,8 +21,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The members of a JSON object. Names are compared without case and underscores; a `null` counts as absent.
-#[derive(Debug)]
-pub(super) struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+#[derive(Debug, Deserialize)]
+pub(super) struct Fields<'a>(#[serde(borrow)] Members<&'a RawValue, &'a RawValue>);
 
 impl<'a> Fields<'a> {
     /// Reads the object `raw`; `what` names it in the error.
@@ -36,14 +34,14 @@ impl<'a> Fields<'a> {
     /// Returns the value of the first of `names` that is there.
     pub(super) fn get(&self, names: &[&str]) -> Option<&'a RawValue> {
         names.iter().find_map(|name| {
-            let found = self.0.iter().rev().find(|(key, _)| is_called(key, name));
+            let found = self.0.0.iter().rev().find(|(key, _)| is_called(key, name));
             found.map(|(_, value)| *value).filter(|value| value.get() != "null")
         })
     }
 
     /// Returns the text of the object without the members `names`.
     pub(super) fn text_without(&self, names: &[&str]) -> String {
-        let kept = self.0.iter().filter(|(key, _)| !names.iter().any(|name| is_called(key, name)));
+        let kept = self.0.0.iter().filter(|(key, _)| !names.iter().any(|name| is_called(key, name)));
         let members: Vec<String> = kept.map(|(key, value)| format!("{}:{}", key.get(), value.get())).collect();
         format!("{{{}}}", members.join(","))
     }
@@ -73,32 +71,13 @@ impl<'a> Fields<'a> {
 
     /// Returns true if there is a member with one of `names`, be it `null`.
     pub(super) fn has(&self, names: &[&str]) -> bool {
-        self.0.iter().any(|(key, _)| names.iter().any(|name| is_called(key, name)))
+        self.0.0.iter().any(|(key, _)| names.iter().any(|name| is_called(key, name)))
     }
 
     /// Returns the name, in quotes, of a member that is not one of `names`.
     pub(super) fn unknown(&self, names: &[&str]) -> Option<&str> {
-        self.0.iter().map(|(key, _)| *key).find(|key| !names.iter().any(|name| is_called(key, name))).map(RawValue::get)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Fields(members))
-            }
-        }
-        deserializer.deserialize_map(Members)
+        let unknown = self.0.0.iter().find(|(key, _)| !names.iter().any(|name| is_called(key, name)));
+        unknown.map(|(key, _)| key.get())
     }
 }
 
