@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::http::Method;
 
 use super::limits::{Limits, RequestError};
-use super::model::{Tags, Trace};
+use super::model::{SearchPage, Tags};
 use super::{v1, v3};
 use crate::cli::Grace;
 use crate::clock::Clock;
@@ -37,14 +37,6 @@ impl Api {
             Self::V1 => "v1",
         }
     }
-}
-
-/// The answer to a search.
-#[derive(Debug, Default)]
-pub(super) struct SearchPage {
-    pub(super) traces: Vec<(String, Trace)>,
-    /// The errors that the server reported beside them.
-    pub(super) errors: Option<String>,
 }
 
 /// A client of one query server.
@@ -201,7 +193,7 @@ impl Jaeger {
         };
         let read = match api {
             Api::V3 => v3::read(&body, &self.tags).map(|traces| SearchPage { traces, errors: None }),
-            Api::V1 => v1::read(&body, &self.tags).map(|v1::Envelope { traces, errors }| SearchPage { traces, errors }),
+            Api::V1 => v1::read(&body, &self.tags),
         };
         read.map(Ok).map_err(|error| {
             let start = escape::start(body.trim(), 80);

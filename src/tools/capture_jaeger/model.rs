@@ -95,6 +95,15 @@ pub(super) struct Trace {
     pub(super) truncated: bool,
 }
 
+/// The answer to a search.
+#[derive(Debug, Default)]
+pub(super) struct SearchPage {
+    /// Each trace by its canonical id.
+    pub(super) traces: Vec<(String, Trace)>,
+    /// The errors that the server reported beside them.
+    pub(super) errors: Option<String>,
+}
+
 impl Trace {
     /// Numbers equal spans, after all of an answer has been read.
     pub(super) fn number_repeats(&mut self) {
@@ -181,13 +190,6 @@ pub(super) enum Submission<'a> {
     Unknown,
     /// The span's id.
     Span(&'a str),
-}
-
-impl<'a> Submission<'a> {
-    /// Returns the submission of a job whose record names this span, or none.
-    pub(super) fn from_span(span: Option<&'a str>) -> Self {
-        span.map_or(Self::Unknown, Self::Span)
-    }
 }
 
 /// All traces that were found, each once, by canonical id; and the service whose search found them.

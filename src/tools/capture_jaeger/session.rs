@@ -292,7 +292,9 @@ impl<'a> Session<'a> {
         self.expected
             .iter()
             .chain(&self.warmup)
-            .map(|expected| (expected.canonical.as_str(), Submission::from_span(expected.span.as_deref())))
+            .map(|expected| {
+                (expected.canonical.as_str(), expected.span.as_deref().map_or(Submission::Unknown, Submission::Span))
+            })
             .collect()
     }
 }

@@ -9,9 +9,9 @@
 
 use std::collections::HashSet;
 
-use super::api::{Jaeger, SearchPage};
+use super::api::Jaeger;
 use super::limits::RequestError;
-use super::model::Trace;
+use super::model::{SearchPage, Trace};
 use crate::record::Reason;
 
 /// The largest number of windows that a later sweep begins with.

@@ -7,20 +7,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fields::{Attributes, Fields, canonical_id, span_kind};
-use super::model::{Origin, Span, Tags, Trace};
+use super::model::{Origin, SearchPage, Span, Tags, Trace};
 use crate::record::raw;
 
-/// The contents of an answer.
-#[derive(Debug)]
-pub(super) struct Envelope {
-    /// Each trace by its canonical id.
-    pub(super) traces: Vec<(String, Trace)>,
-    /// The errors that the server reported.
-    pub(super) errors: Option<String>,
-}
-
 /// Reads an answer to a search or to a request by id; `tags` names the tags to keep. Returns `Err` if it has another shape.
-pub(super) fn read(body: &str, tags: &Tags) -> Result<Envelope, String> {
+pub(super) fn read(body: &str, tags: &Tags) -> Result<SearchPage, String> {
     let outer: Fields<'_> = serde_json::from_str(body).map_err(|error| error.to_string())?;
     let errors: Vec<String> = outer.list("errors")?.into_iter().map(error_text).collect();
     if !outer.has(&["data"]) && errors.is_empty() {
@@ -32,7 +23,7 @@ pub(super) fn read(body: &str, tags: &Tags) -> Result<Envelope, String> {
         read_trace(&trace, tags, &mut traces)?;
     }
     traces.values_mut().for_each(Trace::number_repeats);
-    Ok(Envelope { traces: traces.into_iter().collect(), errors: (!errors.is_empty()).then(|| errors.join("; ")) })
+    Ok(SearchPage { traces: traces.into_iter().collect(), errors: (!errors.is_empty()).then(|| errors.join("; ")) })
 }
 
 /// The names in an answer to `/api/services`.
