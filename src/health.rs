@@ -17,6 +17,17 @@ pub struct Unhealthy {
     pub message: String,
 }
 
+impl Unhealthy {
+    /// Adds how to start the target, if the profile says it and the target did not refuse the request.
+    #[must_use]
+    pub fn with_hint(self, profile: &Profile) -> Self {
+        match &profile.health.hint {
+            Some(hint) if !self.is_refusal => Self { message: format!("{}; {hint}", self.message), ..self },
+            _ => self,
+        }
+    }
+}
+
 /// Requests the health path and returns the settings that the answer reports, by name.
 pub fn probe(
     client: &Client,
@@ -51,20 +62,4 @@ pub fn probe(
             Err(Unhealthy { is_unreachable, is_refusal: false, message: format!("GET {url}: {error}") })
         }
     }
-}
-
-/// Calls [`probe`]; unless the target refused the request, the error also says how to start the target, if the profile knows.
-pub fn probe_with_hint(
-    client: &Client,
-    base: &BaseUrl,
-    profile: &Profile,
-    clock: &Clock,
-    offset: &mut OffsetBounds,
-) -> Result<BTreeMap<String, String>, Unhealthy> {
-    probe(client, base, profile, clock, offset).map_err(|unhealthy| match &profile.health.hint {
-        Some(hint) if !unhealthy.is_refusal => {
-            Unhealthy { message: format!("{}; {hint}", unhealthy.message), ..unhealthy }
-        }
-        _ => unhealthy,
-    })
 }

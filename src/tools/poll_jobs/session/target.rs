@@ -96,9 +96,9 @@ impl<'a> PollTarget<'a> {
         let base = self.base()?;
         // The offset counts by the Run's clock, which is not adopted yet.
         let mut unused = OffsetBounds::default();
-        Ok(health::probe_with_hint(&self.client, &base, &self.profile, clock, &mut unused)
+        Ok(health::probe(&self.client, &base, &self.profile, clock, &mut unused)
             .map(drop)
-            .map_err(|unhealthy| unhealthy.message))
+            .map_err(|unhealthy| unhealthy.with_hint(&self.profile).message))
     }
 
     /// The request that polls `job`.

@@ -112,9 +112,10 @@ struct Session<'a, 'o> {
 impl Session<'_, '_> {
     /// Probes the target; nothing is submitted to one that is not healthy.
     fn check_health(&mut self, client: &Client) {
-        match health::probe_with_hint(client, &self.base, &self.profile, &self.clock, &mut self.offset) {
+        match health::probe(client, &self.base, &self.profile, &self.clock, &mut self.offset) {
             Ok(settings) => self.settings = settings,
             Err(unhealthy) => {
+                let unhealthy = unhealthy.with_hint(&self.profile);
                 let reason = if unhealthy.is_unreachable { Reason::TargetAbsent } else { Reason::TargetUnhealthy };
                 self.abort(Exit::Unreachable, reason, unhealthy.message);
             }
