@@ -10,38 +10,11 @@ use crate::http::Answer;
 use crate::record::raw::{self, elements, members, pointer, scalar};
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
-/// The meaning of a status word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusMeaning {
-    /// Accepted and not begun.
-    Waiting,
-    /// Being worked on.
-    Running,
-    /// Ended well.
-    Done,
-    /// Ended badly.
-    Failed,
-    /// Not named by the profile.
-    Unnamed,
-}
-
-impl From<StatusMeaning> for StagePhase {
-    fn from(word: StatusMeaning) -> Self {
-        match word {
-            StatusMeaning::Waiting => Self::Waiting,
-            StatusMeaning::Running => Self::Running,
-            StatusMeaning::Done => Self::Done,
-            StatusMeaning::Failed => Self::Failed,
-            StatusMeaning::Unnamed => Self::Unnamed,
-        }
-    }
-}
-
 /// The job's status in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatusReading {
     /// A status word and its meaning.
-    Status(StatusMeaning, String),
+    Status(StagePhase, String),
     /// The body is JSON and none of the pointers finds a string or a number in it.
     NoStatus,
     /// The body is not JSON, for this reason.
@@ -283,7 +256,7 @@ fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> S
     let text = raw.get();
     // A stage is its state word, or an object that holds it.
     let state = raw::word(raw).or_else(|| first_word(text, &at.state));
-    let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word).into());
+    let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word));
     let attempt = first_scalar(text, &at.attempt).and_then(|number| number.parse().ok());
     let times = match phase {
         // A stage without a state of its own has come as far as its job may have.
@@ -305,7 +278,7 @@ mod tests {
     #[test]
     fn both_documented_stage_shapes_are_read() {
         let words = observe(r#"{"status":"running","stage_states":{"whisper":"done","l1":"running"}}"#);
-        assert_eq!(words.status, StatusReading::Status(StatusMeaning::Running, "running".into()));
+        assert_eq!(words.status, StatusReading::Status(StagePhase::Running, "running".into()));
         assert_eq!(words.stages[0].phase, StagePhase::Done);
         assert_eq!(words.stages[1].name, "l1");
         let objects = observe(
@@ -325,13 +298,13 @@ mod tests {
         let waiting = profile.observe(
             r#"{"name":"tasks.digest","state":"PENDING","received":null,"sent":1795461615.1883647,"started":null,"succeeded":null,"failed":null,"revoked":null,"exception":null}"#,
         );
-        assert_eq!(waiting.status, StatusReading::Status(StatusMeaning::Waiting, "PENDING".into()));
+        assert_eq!(waiting.status, StatusReading::Status(StagePhase::Waiting, "PENDING".into()));
         assert_eq!((waiting.stages.len(), waiting.stages[0].phase), (1, StagePhase::Waiting));
         assert_eq!((waiting.message, waiting.times.started_at, waiting.times.ended_at), (None, None, None));
         let failed = profile.observe(
             r#"{"name":"tasks.digest","state":"FAILURE","received":1795461617.6606307,"sent":1795461617.658027,"started":1795461617.662117,"succeeded":null,"failed":1795461617.6727707,"revoked":null,"exception":"ValueError('no')"}"#,
         );
-        assert_eq!(failed.status, StatusReading::Status(StatusMeaning::Failed, "FAILURE".into()));
+        assert_eq!(failed.status, StatusReading::Status(StagePhase::Failed, "FAILURE".into()));
         assert_eq!(failed.message.as_deref(), Some("ValueError('no')"));
         let stage = &failed.stages[0];
         assert_eq!((stage.name.as_str(), stage.phase, stage.times), ("tasks.digest", StagePhase::Failed, failed.times));
@@ -346,7 +319,7 @@ mod tests {
     fn an_unknown_word_no_word_and_no_json_are_told_apart() {
         assert_eq!(
             observe(r#"{"status":"archived"}"#).status,
-            StatusReading::Status(StatusMeaning::Unnamed, "archived".into())
+            StatusReading::Status(StagePhase::Unnamed, "archived".into())
         );
         assert_eq!(observe(r#"{"status":null}"#).status, StatusReading::NoStatus);
         let StatusReading::Unreadable(cause) = observe("{\"status\":\"do").status else { panic!("cut off") };
@@ -386,13 +359,10 @@ mod tests {
     #[test]
     fn what_can_be_read_beyond_doubt_is_read() {
         let nan = observe(r#"{"text":"NaN, \"Infinity","wer":NaN,"no":[-Infinity,Infinity],"status":"done"}"#);
-        assert_eq!(nan.status, StatusReading::Status(StatusMeaning::Done, "done".into()));
+        assert_eq!(nan.status, StatusReading::Status(StagePhase::Done, "done".into()));
         assert!(nan.is_lenient && !observe(r#"{"status":"done","text":"NaN"}"#).is_lenient);
         let marked = observe("\u{feff}{\"status\":\"done\"}");
-        assert_eq!(
-            (marked.status, marked.is_lenient),
-            (StatusReading::Status(StatusMeaning::Done, "done".into()), true)
-        );
+        assert_eq!((marked.status, marked.is_lenient), (StatusReading::Status(StagePhase::Done, "done".into()), true));
         let profile = Profile::load(None).unwrap();
         assert_eq!(profile.job_id("\u{feff}{\"job_id\":\"x\",\"eta\":NaN}").as_deref(), Some("x"));
         assert_eq!(readable(r#"{"text":"NaN","n":[1,Infinity]}"#).unwrap(), r#"{"text":"NaN","n":[1,null]}"#);
@@ -468,7 +438,7 @@ mod tests {
         let profile = Profile::parse(&text).unwrap();
         assert_eq!(
             profile.observe(r#"{"status":true}"#).status,
-            StatusReading::Status(StatusMeaning::Done, "true".into())
+            StatusReading::Status(StagePhase::Done, "true".into())
         );
     }
 

@@ -15,14 +15,14 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use answer::{Observation, StageReading, StatusMeaning, StatusReading, readable, unknown_coding, why_unreadable};
+pub use answer::{Observation, StageReading, StatusReading, readable, unknown_coding, why_unreadable};
 pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
 pub use queries::{IdleConfig, Prometheus, Query};
 pub use template::{Escaping, TemplateValues, fill};
 
 use crate::cli::Failure;
-use crate::record::StageSpec;
+use crate::record::{StagePhase, StageSpec};
 
 /// The profile that is built in.
 const DEFAULT: &str = include_str!("../../profiles/autorag.toml");
@@ -138,14 +138,14 @@ pub struct StatusWords {
 
 impl StatusWords {
     /// The meaning of `word`.
-    pub fn meaning(&self, word: &str) -> StatusMeaning {
+    pub fn meaning(&self, word: &str) -> StagePhase {
         let has = |list: &[String]| list.iter().any(|known| known == word);
         match () {
-            () if has(&self.done) => StatusMeaning::Done,
-            () if has(&self.failed) => StatusMeaning::Failed,
-            () if has(&self.running) => StatusMeaning::Running,
-            () if has(&self.waiting) => StatusMeaning::Waiting,
-            () => StatusMeaning::Unnamed,
+            () if has(&self.done) => StagePhase::Done,
+            () if has(&self.failed) => StagePhase::Failed,
+            () if has(&self.running) => StagePhase::Running,
+            () if has(&self.waiting) => StagePhase::Waiting,
+            () => StagePhase::Unnamed,
         }
     }
 }

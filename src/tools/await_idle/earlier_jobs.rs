@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Client, HttpError, Method};
 use crate::ndjson::{Line, Read, Reader};
-use crate::profile::{Profile, StatusMeaning, StatusReading};
-use crate::record::{Fold, Job};
+use crate::profile::{Profile, StatusReading};
+use crate::record::{Fold, Job, StagePhase};
 use crate::scenario::RECORDS;
 use crate::target::PollRequest;
 
@@ -144,11 +144,11 @@ fn poll(job: &Job, id: &str, profile: &Profile, base: &BaseUrl, client: &Client,
         ));
     }
     match profile.observe(&answer.body).status {
-        StatusReading::Status(StatusMeaning::Done | StatusMeaning::Failed, _) => PollResult::Ended,
-        StatusReading::Status(StatusMeaning::Waiting | StatusMeaning::Running, word) => {
+        StatusReading::Status(StagePhase::Done | StagePhase::Failed, _) => PollResult::Ended,
+        StatusReading::Status(StagePhase::Waiting | StagePhase::Running, word) => {
             PollResult::Running(escape::start(&word, MAX_WORD))
         }
-        StatusReading::Status(StatusMeaning::Unnamed, word) => {
+        StatusReading::Status(StagePhase::Unnamed, word) => {
             PollResult::Doubtful(format!("the profile does not name its status \"{}\"", escape::start(&word, MAX_WORD)))
         }
         StatusReading::NoStatus => PollResult::Doubtful(format!("GET {url}: no status in {}", answer.summary())),

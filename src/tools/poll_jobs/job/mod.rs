@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::issue::Issue;
 use super::stages::ObservedStages;
 use crate::http::{Answer, HttpError};
-use crate::profile::{Observation, Profile, StatusMeaning, StatusReading, unknown_coding};
-use crate::record::{Flag, Job, JobStatus, Key, Phase, Polls, Reason, Record, Timestamp};
+use crate::profile::{Observation, Profile, StatusReading, unknown_coding};
+use crate::record::{Flag, Job, JobStatus, Key, Phase, Polls, Reason, Record, StagePhase, Timestamp};
 use crate::target::PollRequest;
 
 /// The limits after which a job is given up.
@@ -184,8 +184,8 @@ impl PolledJob {
         };
         self.issue = None;
         let issue = match reading {
-            Ok(StatusMeaning::Done) => return NextStep::End(Phase::Succeeded),
-            Ok(StatusMeaning::Failed) => return NextStep::End(Phase::Failed),
+            Ok(StagePhase::Done) => return NextStep::End(Phase::Succeeded),
+            Ok(StagePhase::Failed) => return NextStep::End(Phase::Failed),
             Ok(_) => None,
             Err(issue) => {
                 self.polls.failed += u64::from(issue.is_failure);
@@ -218,7 +218,7 @@ impl PolledJob {
         sent: Timestamp,
         received: Timestamp,
         profile: &Profile,
-    ) -> Result<StatusMeaning, Issue> {
+    ) -> Result<StagePhase, Issue> {
         // Whole seconds, of which caches may count one too many.
         if answer.age.is_some_and(|age| age.as_secs_f64() - 1.0 > received.since(self.submitted_at)) {
             return Err(Issue::older_than_job(&answer));
@@ -233,7 +233,7 @@ impl PolledJob {
         if *self.body == *answer.body && self.understood {
             // Byte for byte the answer of the poll before, which did not end the job.
             self.see(as_of, true);
-            return self.issue.clone().filter(|issue| !issue.is_failure).map_or(Ok(StatusMeaning::Running), Err);
+            return self.issue.clone().filter(|issue| !issue.is_failure).map_or(Ok(StagePhase::Running), Err);
         }
         if let Some(other) = profile.other_job(&answer.body, &self.id) {
             return Err(Issue::other_job(&other, &answer.body, profile));
@@ -241,16 +241,14 @@ impl PolledJob {
         let Observation { status, stages, .. } = profile.observe(&answer.body);
         let (meaning, issue) = match status {
             StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
-            StatusReading::Status(StatusMeaning::Unnamed, word) => {
-                (StatusMeaning::Unnamed, Some(Issue::unnamed_word(&word)))
-            }
+            StatusReading::Status(StagePhase::Unnamed, word) => (StagePhase::Unnamed, Some(Issue::unnamed_word(&word))),
             StatusReading::Status(meaning, _) => (meaning, None),
-            StatusReading::NoStatus => (StatusMeaning::Unnamed, Some(Issue::no_word(profile))),
+            StatusReading::NoStatus => (StagePhase::Unnamed, Some(Issue::no_word(profile))),
         };
-        let has_ended = matches!(meaning, StatusMeaning::Done | StatusMeaning::Failed);
+        let has_ended = matches!(meaning, StagePhase::Done | StagePhase::Failed);
         if is_old && !has_ended {
             // A cache repeats a state that an earlier poll has already seen, or one before it.
-            return Ok(StatusMeaning::Running);
+            return Ok(StagePhase::Running);
         }
         self.stages.record(&stages, self.seen_at, received);
         (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
