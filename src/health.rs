@@ -40,7 +40,7 @@ pub fn probe(
     let sent = clock.now();
     match client.send(&Method::GET, &url, &[], None, clock) {
         Ok(answer) => {
-            if let Some(date) = answer.date {
+            if let Some(date) = answer.head.date {
                 offset.observe(date, sent, clock.now());
             }
             if profile.health.accepted.contains(&answer.status) {

@@ -7,14 +7,22 @@ use ureq::http::response::Parts;
 use crate::clock::{self, Clock, ServerDate};
 
 /// The headers that the tools read.
-pub(super) struct Head {
-    pub(super) content_type: Option<String>,
-    pub(super) age: Option<Duration>,
-    pub(super) cookies: Vec<String>,
-    pub(super) unknown_coding: Option<String>,
-    pub(super) date: Option<ServerDate>,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) location: Option<String>,
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The `Content-Type`.
+    pub content_type: Option<String>,
+    /// The time that caches have held the answer, in whole seconds (`Age`); none if it came from the server itself.
+    pub age: Option<Duration>,
+    /// The `Set-Cookie` headers.
+    pub cookies: Vec<String>,
+    /// The `Content-Encoding`, if the body could not be decoded and is as it was sent.
+    pub unknown_coding: Option<String>,
+    /// The server's `Date`.
+    pub date: Option<ServerDate>,
+    /// The wait that `Retry-After` asks for.
+    pub retry_after: Option<Duration>,
+    /// The target of a redirect.
+    pub location: Option<String>,
 }
 
 impl Head {

@@ -22,13 +22,13 @@ use ureq::unversioned::transport::{Connector as _, DefaultConnector, TcpConnecto
 use addresses::WorkingAddresses;
 use tls::PinnedTls;
 
-use crate::clock::{Clock, ServerDate};
+use crate::clock::Clock;
 use crate::escape;
 use crate::own_limits;
 use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
-use head::Head;
+pub use head::Head;
 pub use stream::{FORM, StreamedAnswer, form};
 pub use ureq::http::Method;
 pub use url::{BaseUrl, same_origin};
@@ -67,35 +67,26 @@ pub struct Answer {
     pub body: String,
     /// True if the body is byte for byte as the server sent it.
     pub body_is_utf8: bool,
-    /// The time that caches have held the answer, in whole seconds (`Age`); none if it came from the server itself.
-    pub age: Option<Duration>,
-    /// The `Set-Cookie` headers.
-    pub cookies: Vec<String>,
-    /// The `Content-Encoding`, if the body could not be decoded and is as it was sent.
-    pub unknown_coding: Option<String>,
-    /// The server's `Date`.
-    pub date: Option<ServerDate>,
-    /// The wait that `Retry-After` asks for.
-    pub retry_after: Option<Duration>,
-    /// The target of a redirect.
-    pub location: Option<String>,
+    /// The headers.
+    pub head: Head,
 }
 
 impl Answer {
     /// The greatest age that the answer may have, in seconds; zero if no cache has held it.
     pub fn max_age(&self) -> f64 {
-        self.age.map_or(0.0, |age| age.as_secs_f64() + 1.0)
+        self.head.age.map_or(0.0, |age| age.as_secs_f64() + 1.0)
     }
 
     /// Returns true if a cache answered in the server's place.
     pub fn is_cached(&self) -> bool {
-        self.age.is_some_and(|age| age > Duration::ZERO)
+        self.head.age.is_some_and(|age| age > Duration::ZERO)
     }
 
     /// The status and the start of the body, for a message.
     pub fn summary(&self) -> String {
         let start = escape::start(self.body.trim(), 200);
-        let redirect = self.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
+        let redirect =
+            self.head.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
         if start.is_empty() {
             format!("HTTP {}{redirect}", self.status)
         } else {
@@ -202,8 +193,7 @@ impl Client {
             Ok(body) => (body, true),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
         };
-        let Head { age, cookies, unknown_coding, date, retry_after, location, .. } = Head::from_parts(&parts, clock);
-        Ok(Answer { status, body, body_is_utf8, age, cookies, unknown_coding, date, retry_after, location })
+        Ok(Answer { status, body, body_is_utf8, head: Head::from_parts(&parts, clock) })
     }
 
     fn request(

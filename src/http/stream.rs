@@ -1,14 +1,13 @@
 //! Answers that are read as they arrive, and form bodies.
 
 use std::io::{self, Read};
-use std::time::Duration;
 
 use ureq::BodyReader;
 use ureq::http::Method;
 
 use super::head::Head;
 use super::{Client, HttpError};
-use crate::clock::{Clock, ServerDate};
+use crate::clock::Clock;
 
 /// The content type of a body that [`form`] makes.
 pub const FORM: &str = "application/x-www-form-urlencoded";
@@ -19,14 +18,8 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 pub struct StreamedAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// The server's `Content-Type`.
-    pub content_type: Option<String>,
-    /// The server's `Date`.
-    pub date: Option<ServerDate>,
-    /// The wait that `Retry-After` asks for.
-    pub retry_after: Option<Duration>,
-    /// The target of a redirect.
-    pub location: Option<String>,
+    /// The headers.
+    pub head: Head,
     body: BodyReader<'static>,
     client: Client,
 }
@@ -53,13 +46,9 @@ impl Client {
         let request = request.timeout_recv_body(None).timeout_per_read(Some(self.timeout)).build();
         let response = self.agent.run(request).map_err(|error| self.http_error(&error))?;
         let (parts, body) = response.into_parts();
-        let Head { content_type, date, retry_after, location, .. } = Head::from_parts(&parts, clock);
         Ok(StreamedAnswer {
             status: parts.status.as_u16(),
-            content_type,
-            date,
-            retry_after,
-            location,
+            head: Head::from_parts(&parts, clock),
             body: body.into_with_config().limit(u64::MAX).reader(),
             client: self.clone(),
         })

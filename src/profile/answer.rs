@@ -62,7 +62,7 @@ impl Profile {
         let status = first_word(&json, &poll.status)
             .map_or(StatusReading::NoStatus, |word| StatusReading::Status(poll.words.meaning(&word), word));
         let phase = match &status {
-            StatusReading::Status(word, _) => (*word).into(),
+            StatusReading::Status(meaning, _) => *meaning,
             StatusReading::NoStatus | StatusReading::Unreadable(_) => StagePhase::Unnamed,
         };
         Observation {
@@ -103,7 +103,7 @@ fn is_same_id(one: &str, other: &str) -> bool {
 
 /// Describes a body in a coding that cannot be decoded.
 pub fn unknown_coding(answer: &Answer) -> Option<String> {
-    let coding = escape::start(answer.unknown_coding.as_ref()?, 40);
+    let coding = escape::start(answer.head.unknown_coding.as_ref()?, 40);
     Some(format!("the answer has Content-Encoding: {coding}, which was not asked for and cannot be decoded"))
 }
 

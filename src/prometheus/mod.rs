@@ -132,7 +132,7 @@ impl Server {
                 Ok(answer) if self.method == Method::POST && POST_FORBIDDEN.contains(&answer.status) => {
                     return self.query_by_get(&url, &form, refusal(answer));
                 }
-                Ok(answer) => match answer.retry_after.filter(|wait| repeats && *wait <= PATIENCE) {
+                Ok(answer) => match answer.head.retry_after.filter(|wait| repeats && *wait <= PATIENCE) {
                     Some(wait) => wait,
                     None => return Err(refusal(answer)),
                 },
@@ -183,7 +183,7 @@ impl Server {
         let headers = if form.is_some() { &content_type[..] } else { &[] };
         let sent = self.clock.now();
         let answer = self.client.open(method, url, headers, form, &self.clock)?;
-        if let Some(date) = answer.date {
+        if let Some(date) = answer.head.date {
             self.bounds.observe(date, sent, self.clock.now());
         }
         Ok(answer)
@@ -218,6 +218,6 @@ fn small<T: DeserializeOwned>(answer: StreamedAnswer) -> Result<T, Problem> {
 
 /// The problem that an answer with another status than 200 means.
 fn refusal(answer: StreamedAnswer) -> Problem {
-    let (status, location) = (answer.status, answer.location.clone());
+    let (status, location) = (answer.status, answer.head.location.clone());
     refused(status, location.as_deref(), &answer.start(REFUSAL_LIMIT))
 }

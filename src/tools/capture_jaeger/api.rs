@@ -224,7 +224,8 @@ impl Jaeger {
         })?;
         if !(200..300).contains(&answer.status) {
             let status = answer.status;
-            let to = answer.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
+            let to =
+                answer.head.location.as_ref().map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
             // A body that breaks off is as good as one that is short: it only explains the status.
             let (bytes, _) = self.body(&mut answer, 2000);
             let body = String::from_utf8_lossy(&bytes);

@@ -68,14 +68,14 @@ impl Issue {
 
     /// A cache, not the target, says that there is no such job.
     pub(super) fn cached_unknown(answer: &Answer) -> Self {
-        let age = answer.age.unwrap_or_default().as_secs();
+        let age = answer.head.age.unwrap_or_default().as_secs();
         let message = format!("a cache answered {}, {age} s old, although polls ask caches not to", answer.summary());
         Self::failure(format!("HTTP {} from a cache", answer.status), None, message, None)
     }
 
     /// A cache answered with an answer from before the submission: it is about an earlier job of this id, if about any.
     pub(super) fn older_than_job(answer: &Answer) -> Self {
-        let age = answer.age.unwrap_or_default().as_secs();
+        let age = answer.head.age.unwrap_or_default().as_secs();
         let message = format!("a cache answered {}, {age} s old and so from before the submission", answer.summary());
         Self::failure("an answer from a cache, older than the job", None, message, None)
     }

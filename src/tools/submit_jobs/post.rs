@@ -126,8 +126,8 @@ impl Post {
                 outcome => outcome,
             };
             let received = clock.now();
-            let date = outcome.as_ref().ok().and_then(|answer| answer.date).map(|date| (date, sent, received));
-            let cookies = outcome.as_ref().map(|answer| answer.cookies.clone()).unwrap_or_default();
+            let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
+            let cookies = outcome.as_ref().map(|answer| answer.head.cookies.clone()).unwrap_or_default();
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
                 span_id: Some(self.span_id.clone()),
@@ -149,14 +149,15 @@ impl Post {
                 301..=303 => (method, body) = (Method::GET, None),
                 _ => return answer,
             }
-            let Some(to) = answer.location.as_deref().and_then(|location| same_origin(&url, location)) else {
+            let Some(to) = answer.head.location.as_deref().and_then(|location| same_origin(&url, location)) else {
                 return answer;
             };
             match client.send(&method, &to, &self.headers, body, clock) {
                 // The request before it was answered by "look there", so this failure is no refusal.
                 Ok(next) if method == Method::GET && next.status >= 400 => return answer,
-                Ok(next) => {
-                    (answer, url) = (Answer { cookies: [answer.cookies, next.cookies.clone()].concat(), ..next }, to)
+                Ok(mut next) => {
+                    next.head.cookies.splice(..0, answer.head.cookies);
+                    (answer, url) = (next, to);
                 }
                 Err(_) => return answer,
             }

@@ -161,7 +161,7 @@ impl PolledJob {
         let PollOutcome { answer, sent, received } = outcome;
         self.polls.sent += 1;
         self.received_at = Some(received);
-        let not_before = answer.as_ref().ok().and_then(|answer| answer.retry_after);
+        let not_before = answer.as_ref().ok().and_then(|answer| answer.head.retry_after);
         let reading = match answer {
             Err(error) => Err(Issue::from_error(&error)),
             Ok(answer) if profile.poll.unknown.contains(&answer.status) && !answer.is_cached() => {
@@ -220,7 +220,7 @@ impl PolledJob {
         profile: &Profile,
     ) -> Result<StagePhase, Issue> {
         // Whole seconds, of which caches may count one too many.
-        if answer.age.is_some_and(|age| age.as_secs_f64() - 1.0 > received.since(self.submitted_at)) {
+        if answer.head.age.is_some_and(|age| age.as_secs_f64() - 1.0 > received.since(self.submitted_at)) {
             return Err(Issue::older_than_job(&answer));
         }
         self.unknown_since = None;

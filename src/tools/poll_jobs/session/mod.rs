@@ -249,7 +249,7 @@ impl<'a, 'o> Session<'a, 'o> {
         self.scheduler.finished(worker, number, outcome.received.since(outcome.sent));
         self.output.counts.count_poll(late);
         if let Ok(answer) = &outcome.answer
-            && let Some(date) = answer.date
+            && let Some(date) = answer.head.date
             && !answer.is_cached()
         {
             self.offset.observe(date, outcome.sent, outcome.received);
