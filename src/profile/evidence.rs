@@ -31,25 +31,21 @@ pub struct LogService {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum LogServiceEntry {
     Name(String),
-    Table(LogServiceTable),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogServiceTable {
-    name: String,
-    #[serde(default)]
-    quiet: bool,
+    Table {
+        name: String,
+        #[serde(default)]
+        quiet: bool,
+    },
 }
 
 impl From<LogServiceEntry> for LogService {
     fn from(entry: LogServiceEntry) -> Self {
         match entry {
             LogServiceEntry::Name(name) => Self { name, quiet: false },
-            LogServiceEntry::Table(LogServiceTable { name, quiet }) => Self { name, quiet },
+            LogServiceEntry::Table { name, quiet } => Self { name, quiet },
         }
     }
 }
