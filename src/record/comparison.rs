@@ -258,16 +258,6 @@ impl ComparisonStatus {
 impl Comparison {
     /// The JSON document, with its version and kind, on one line.
     pub fn text(&self) -> serde_json::Result<String> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Document<'a> {
-            api_version: &'static str,
-            kind: &'static str,
-            metadata: &'a Metadata,
-            spec: &'a ComparisonSpec,
-            status: &'a ComparisonStatus,
-        }
-        let Self { metadata, spec, status } = self;
-        serde_json::to_string(&Document { api_version: super::API_VERSION, kind: "Comparison", metadata, spec, status })
+        super::document("Comparison", &self.metadata, &self.spec, &self.status)
     }
 }

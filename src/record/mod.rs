@@ -63,6 +63,25 @@ pub struct Metadata {
     pub labels: BTreeMap<String, String>,
 }
 
+/// A JSON document of a kind that is not handed on between tools, on one line, with its version and kind.
+pub fn document(
+    kind: &'static str,
+    metadata: &Metadata,
+    spec: &impl Serialize,
+    status: &impl Serialize,
+) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Document<'a, Spec, Status> {
+        api_version: &'static str,
+        kind: &'static str,
+        metadata: &'a Metadata,
+        spec: &'a Spec,
+        status: &'a Status,
+    }
+    serde_json::to_string(&Document { api_version: API_VERSION, kind, metadata, spec, status })
+}
+
 /// The kinds of this contract's version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {

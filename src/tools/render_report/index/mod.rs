@@ -22,7 +22,7 @@ use crate::cli::{Failure, Io, Outcome};
 use crate::escape::start;
 use crate::figures::listed;
 use crate::markup::Format;
-use crate::record::{API_VERSION, Criterion, Verdict};
+use crate::record::{self, Criterion, Metadata, Verdict};
 use crate::scenario::{self, Scenario};
 use criteria::RampCriterion;
 pub(super) use criteria::is_about_ramps;
@@ -35,17 +35,6 @@ const CAUSE: usize = 240;
 /// The longest part of a cause in a row of the page.
 const WHY: usize = 600;
 
-/// The content of `index.json`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Index {
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: Name,
-    spec: Spec,
-    status: Status,
-}
-
 /// The scenarios and criteria that were asked for, kept for an index that is made again.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Spec {
@@ -55,11 +44,6 @@ struct Spec {
     /// The criteria on the ramps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     expect: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Name {
-    name: String,
 }
 
 #[serde_with::skip_serializing_none]
@@ -174,14 +158,9 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, expect: Vec<String>, r
     run_dir.write(run_dir::HTML, Ok(html::page(&contents, Format::Html).into_bytes()));
     console.show(screen(&contents, &directory.join(run_dir::HTML)));
     let verdict = status.verdict;
-    let index = Index {
-        api_version: API_VERSION,
-        kind: "Index",
-        metadata: Name { name: name.clone() },
-        spec: Spec { planned, expect },
-        status,
-    };
-    let mut text = serde_json::to_string(&index).map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
+    let metadata = Metadata { name: name.clone(), ..Metadata::default() };
+    let mut text = record::document("Index", &metadata, &Spec { planned, expect }, &status)
+        .map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
     text.push('\n');
     run_dir.write(INDEX, Ok(text.clone().into_bytes()));
     if run_dir::wants_redacted_page(&root, redact) {
