@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_with::SerializeDisplay;
 
 /// An enum of words that are spelt as their variants are. A word of another version is kept as text.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident: $($word:ident)+) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(from = "String", into = "String")]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, SerializeDisplay)]
+        #[serde(from = "String")]
         pub enum $name {
             $(#[doc = concat!("`", stringify!($word), "`")] $word,)+
             /// A word that this version does not know.
@@ -36,15 +37,6 @@ macro_rules! words {
                 match word {
                     $(known if known == stringify!($word) => Self::$word,)+
                     word => Self::Other(word),
-                }
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(word: $name) -> Self {
-                match word {
-                    $name::Other(word) => word,
-                    known => known.as_str().to_owned(),
                 }
             }
         }
