@@ -178,7 +178,6 @@ pub struct RunStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<Timestamp>,
     /// The limit of this host that `submit-jobs` met, as a sentence: jobs were submitted later for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub submission_limit: Option<String>,
     /// The time at which `submit-jobs` had handed on everything that it read.
     pub submission_ended_at: Option<Timestamp>,
@@ -269,7 +268,6 @@ pub struct Polling {
     /// Number of HTTP threads.
     pub threads: u64,
     /// The limit of this host that `poll-jobs` met, as a sentence: polls were sent later for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<String>,
     /// The polls that told nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
