@@ -201,6 +201,14 @@ pub struct Window {
     pub end: Timestamp,
 }
 
+impl Window {
+    /// The shortest window that holds both.
+    #[must_use]
+    pub fn hull(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
 /// A moment on two clocks of one host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

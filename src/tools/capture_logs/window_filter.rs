@@ -202,9 +202,8 @@ impl Truncate for io::BufWriter<&std::fs::File> {
 }
 
 fn widen(window: &mut Option<Window>, at: Timestamp) {
-    let wider = window
-        .map_or(Window { start: at, end: at }, |held| Window { start: held.start.min(at), end: held.end.max(at) });
-    *window = Some(wider);
+    let instant = Window { start: at, end: at };
+    *window = Some(window.map_or(instant, |held| held.hull(instant)));
 }
 
 fn remember(undated: &mut Vec<String>, text: &str) {

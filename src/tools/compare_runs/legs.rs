@@ -87,9 +87,7 @@ impl FinishedLeg {
 
     /// The time from its first submission to its last end, if its Runs tell.
     pub(super) fn window(&self) -> Option<Window> {
-        let windows = || self.scenario.runs.iter().filter_map(|run| run.status.window);
-        let (start, end) = (windows().map(|window| window.start).min()?, windows().map(|window| window.end).max()?);
-        Some(Window { start, end })
+        self.scenario.runs.iter().filter_map(|run| run.status.window).reduce(Window::hull)
     }
 
     /// The numbers of its jobs by outcome.

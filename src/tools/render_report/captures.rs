@@ -255,10 +255,7 @@ impl Captures {
     /// Takes note of the window of one, and of its ending too early where it brought a file.
     fn covers(&mut self, kind: CaptureKind, name: &str, window: Option<Window>, file: Option<&String>) {
         let Some(window) = window else { return };
-        self.window = Some(
-            self.window
-                .map_or(window, |held| Window { start: held.start.min(window.start), end: held.end.max(window.end) }),
-        );
+        self.window = Some(self.window.map_or(window, |held| held.hull(window)));
         if file.is_some() && self.ends_early(window) {
             self.early.push((kind, name.to_owned()));
         }
