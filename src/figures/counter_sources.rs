@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::counters::Series;
+use super::distribution::median_distance;
 
 /// The labels that tell the sources of one metric apart: all but the name, the bucket and the labels it is added up by.
 type Source = BTreeMap<String, String>;
@@ -169,9 +170,7 @@ fn unsteady(series: &Series, from: f64, restarts: &[Restart]) -> Option<Unsteady
 
 /// The median distance between two samples.
 fn usual_distance(points: &[(f64, f64)]) -> f64 {
-    let mut distances: Vec<f64> = points.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
-    distances.sort_by(f64::total_cmp);
-    distances.get(distances.len() / 2).copied().unwrap_or_default()
+    median_distance(points.iter().map(|(at, _)| *at)).unwrap_or_default()
 }
 
 fn rises(series: &Series) -> bool {

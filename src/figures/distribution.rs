@@ -75,6 +75,14 @@ pub fn quantile(sorted: &[f64], q: f64) -> Option<f64> {
     Some(if share > 0.0 && lower < upper { lower + share * (upper - lower) } else { lower })
 }
 
+/// The median distance between successive times, of two in the middle the longer; none of fewer than two times.
+pub fn median_distance(times: impl Iterator<Item = f64>) -> Option<f64> {
+    let times: Vec<f64> = times.collect();
+    let mut distances: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    distances.sort_by(f64::total_cmp);
+    distances.get(distances.len() / 2).copied()
+}
+
 /// A set of durations in a few numbers. Each is bounded: a quantile, a maximum and a mean rise with every sample, so the
 /// same number of the low bounds and of the high bounds enclose the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]

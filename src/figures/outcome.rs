@@ -69,9 +69,15 @@ impl Outcome {
         !matches!(self, Self::Succeeded) && !self.is_bad()
     }
 
-    /// As a sentence says it: `timed out`.
-    pub const fn words(self) -> &'static str {
-        match self {
+    /// As a column says it: `TimedOut`.
+    pub fn column(self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::TimedOut => "timed out",
@@ -82,34 +88,29 @@ impl Outcome {
             Self::Unfinished => "unfinished",
             Self::NotSubmitted => "not submitted",
             Self::Missing => "missing",
-        }
-    }
-
-    /// As a column says it: `TimedOut`.
-    pub fn column(self) -> String {
-        format!("{self:?}")
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
+        })
     }
 }
 
 /// Returns the number of jobs with `outcome` in `sums`.
-pub const fn count(sums: &Conservation, outcome: Outcome) -> u64 {
+pub fn count(sums: &Conservation, outcome: Outcome) -> u64 {
+    let mut sums = *sums;
+    *count_mut(&mut sums, outcome)
+}
+
+/// Returns the place of that number.
+pub(super) const fn count_mut(sums: &mut Conservation, outcome: Outcome) -> &mut u64 {
     match outcome {
-        Outcome::Succeeded => sums.succeeded,
-        Outcome::Failed => sums.failed,
-        Outcome::TimedOut => sums.timed_out,
-        Outcome::Lost => sums.lost,
-        Outcome::Unknown => sums.unknown,
-        Outcome::Interrupted => sums.interrupted,
-        Outcome::Rejected => sums.rejected,
-        Outcome::Unfinished => sums.unfinished,
-        Outcome::NotSubmitted => sums.not_submitted,
-        Outcome::Missing => sums.missing,
+        Outcome::Succeeded => &mut sums.succeeded,
+        Outcome::Failed => &mut sums.failed,
+        Outcome::TimedOut => &mut sums.timed_out,
+        Outcome::Lost => &mut sums.lost,
+        Outcome::Unknown => &mut sums.unknown,
+        Outcome::Interrupted => &mut sums.interrupted,
+        Outcome::Rejected => &mut sums.rejected,
+        Outcome::Unfinished => &mut sums.unfinished,
+        Outcome::NotSubmitted => &mut sums.not_submitted,
+        Outcome::Missing => &mut sums.missing,
     }
 }
 

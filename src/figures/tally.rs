@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use super::job_times::JobTimes;
 use super::listed;
 use super::offset;
-use super::outcome::Outcome;
+use super::outcome::{self, Outcome};
 use super::stage_times::StageTimes;
 use crate::record::{
     Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, job_name, warmup_prefix,
 };
+use crate::statistics::Bounds;
 
 /// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
 const NAMEABLE: u64 = 1_000_000;
@@ -305,26 +306,13 @@ fn common_offset(runs: &[Run]) -> Option<ClockOffset> {
     if let [only] = offsets[..] {
         return Some(only);
     }
-    let low = offsets.iter().map(|offset| offset.seconds - offset.bound_seconds).fold(f64::INFINITY, f64::min);
-    let high = offsets.iter().map(|offset| offset.seconds + offset.bound_seconds).fold(f64::NEG_INFINITY, f64::max);
-    Some(ClockOffset { seconds: f64::midpoint(low, high), bound_seconds: (high - low) / 2.0 })
+    offsets.into_iter().map(ClockOffset::bounds).reduce(Bounds::hull).map(ClockOffset::from_bounds)
 }
 
 fn sums(entries: &[JobEntry]) -> Conservation {
     let mut sums = Conservation { asked: entries.len() as u64, ..Conservation::default() };
     for entry in entries {
-        *match entry.outcome {
-            Outcome::Succeeded => &mut sums.succeeded,
-            Outcome::Failed => &mut sums.failed,
-            Outcome::TimedOut => &mut sums.timed_out,
-            Outcome::Lost => &mut sums.lost,
-            Outcome::Unknown => &mut sums.unknown,
-            Outcome::Interrupted => &mut sums.interrupted,
-            Outcome::Rejected => &mut sums.rejected,
-            Outcome::Unfinished => &mut sums.unfinished,
-            Outcome::NotSubmitted => &mut sums.not_submitted,
-            Outcome::Missing => &mut sums.missing,
-        } += 1;
+        *outcome::count_mut(&mut sums, entry.outcome) += 1;
     }
     sums
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::grid::Grid;
+use crate::figures::distribution::median_distance;
 use crate::prometheus::Problem;
 use crate::prometheus::envelope::Series;
 use crate::record::{Reason, Timestamp};
@@ -54,7 +55,7 @@ impl Lateness {
     pub(super) fn add_samples(&mut self, series: &Series<'_>, window: &AskedWindow) {
         let Some(last) = last(series) else { return };
         self.series += 1;
-        let interval = interval(series).unwrap_or(window.interval);
+        let interval = median_distance(times(series)).unwrap_or(window.interval);
         if last + MISSED * interval >= window.end {
             return;
         }
@@ -89,14 +90,6 @@ impl Lateness {
 /// The time of the last sample.
 fn last(series: &Series<'_>) -> Option<f64> {
     times(series).reduce(f64::max)
-}
-
-/// The usual time between two samples in seconds; none for a single sample.
-fn interval(series: &Series<'_>) -> Option<f64> {
-    let times: Vec<f64> = times(series).collect();
-    let mut gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    gaps.sort_by(f64::total_cmp);
-    gaps.get(gaps.len() / 2).copied()
 }
 
 fn times(series: &Series<'_>) -> impl Iterator<Item = f64> {

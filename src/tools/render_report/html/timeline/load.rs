@@ -1,6 +1,7 @@
 //! The load above the jobs on the timeline: jobs in flight and queue depths.
 
 use super::{Axis, LEFT, RIGHT, fitted};
+use crate::figures::distribution::median_distance;
 use crate::figures::load::Load;
 use crate::html::scale::{Scale, count_label};
 use crate::html::steps;
@@ -48,9 +49,7 @@ pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f6
 fn stretches_on_axis(queue: &Queue, axis: &Axis) -> Vec<steps::Stretch> {
     let zero = axis.zero.seconds();
     let samples: Vec<(f64, f64)> = queue.samples.iter().map(|(at, value)| (at - zero, *value)).collect();
-    let mut distances: Vec<f64> = samples.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
-    distances.sort_by(f64::total_cmp);
-    let usual = distances.get(distances.len() / 2).copied().unwrap_or_default();
+    let usual = median_distance(samples.iter().map(|sample| sample.0)).unwrap_or_default();
     let parts = steps::stretches(&samples, usual * GAP);
     parts.iter().map(|part| steps::clipped(part, axis.x.ends())).filter(|part| !part.is_empty()).collect()
 }
