@@ -5,6 +5,8 @@
 
 use std::fmt::Write;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// For a terminal: control characters and those that reorder text are spelt out, line breaks become spaces.
 pub fn terminal(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -102,17 +104,9 @@ fn markup(text: &str) -> String {
 /// For a part of a URL's path or for a relative link: letters, digits, `-`, `_` and `.` stay, and `/` where `slashes` says so;
 /// every other byte is percent-encoded.
 pub fn url_path(text: &str, slashes: bool) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => safe.push(char::from(byte)),
-            b'/' if slashes => safe.push('/'),
-            _ => {
-                let _ = write!(safe, "%{byte:02X}");
-            }
-        }
-    }
-    safe
+    const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+    const PATH: &AsciiSet = &SEGMENT.remove(b'/');
+    utf8_percent_encode(text, if slashes { PATH } else { SEGMENT }).to_string()
 }
 
 /// For a cell of a CSV file (quoting is the writer's work): what a spreadsheet would take for a formula gets a quote

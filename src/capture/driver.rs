@@ -118,6 +118,15 @@ impl CaptureRequest<'_> {
         padded(self.window, self.pad())
     }
 
+    /// The padded window by the services' clock, wider on both sides by the error of its offset.
+    pub fn by_the_services_clock(&self) -> Window {
+        let (Window { start, end }, offset) = (self.padded(), self.stream.offset.unwrap_or_default());
+        Window {
+            start: start.shifted(offset.seconds - offset.bound_seconds),
+            end: end.shifted(offset.seconds + offset.bound_seconds),
+        }
+    }
+
     /// The padding.
     pub fn pad(&self) -> Duration {
         self.args.window.pad

@@ -9,11 +9,13 @@ mod earlier;
 mod stream;
 mod window;
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tempfile::NamedTempFile;
 
 pub use driver::{Backend, CaptureArgs, CaptureRequest, Captured, NoItems, RecordContext, run};
 pub use earlier::CaptureOutcome;
@@ -21,10 +23,8 @@ pub use stream::StreamContext;
 pub use window::WindowArgs;
 
 use crate::cli::Failure;
+use crate::escape;
 use crate::record::Window;
-
-/// The characters that a file name escapes.
-const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// Returns `window`, wider by `pad` on both sides.
 pub fn padded(window: Window, pad: Duration) -> Window {
@@ -34,7 +34,7 @@ pub fn padded(window: Window, pad: Duration) -> Window {
 /// Returns a file name for `name`, which came from a profile, a flag or a server: letters, digits, `.`, `_` and `-` stay,
 /// every other byte is percent-encoded, and it never begins with a dot. Different names give different file names.
 pub fn file_name(name: &str) -> String {
-    let safe: String = utf8_percent_encode(name, UNSAFE).collect();
+    let safe = escape::url_path(name, false);
     match safe.strip_prefix('.') {
         _ if safe.is_empty() => "%".to_owned(),
         Some(rest) => format!("%2E{rest}"),
@@ -48,6 +48,11 @@ pub fn writable_dir(dir: &Path) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(dir).map_err(failed)?;
     tempfile::Builder::new().prefix(".probe-").tempfile_in(dir).map_err(failed)?;
     Ok(dir.to_owned())
+}
+
+/// Creates a file in `dir` under a name of its own, to be renamed when it is complete.
+pub fn temporary_file(dir: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(".capture-").permissions(Permissions::from_mode(0o666)).tempfile_in(dir)
 }
 
 #[cfg(test)]

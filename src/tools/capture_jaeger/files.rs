@@ -3,20 +3,17 @@
 //! Every span is the text that the server sent, grouped by trace and process, or by resource and scope.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::api::Api;
 use super::model::{Origin, Span, Trace};
+use crate::capture;
 use crate::record::raw::RawObject;
 
 /// Writes `traces` to `path` atomically.
 pub(super) fn write<'a>(path: &Path, api: Api, traces: impl Iterator<Item = &'a Trace>) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let temporary =
-        tempfile::Builder::new().prefix(".capture-").permissions(Permissions::from_mode(0o666)).tempfile_in(dir)?;
+    let temporary = capture::temporary_file(path.parent().unwrap_or(Path::new(".")))?;
     let mut out = BufWriter::new(temporary.as_file());
     match api {
         Api::V1 => write_list(&mut out, "{\"data\":[", traces, write_v1_trace)?,

@@ -90,9 +90,8 @@ impl<'a> Session<'a> {
         request: &CaptureRequest<'_>,
         console: Console,
     ) -> Self {
-        let window = request.padded();
         // Spans carry the target's time, and its offset from the harness is known only within bounds.
-        let offset = request.stream.offset.unwrap_or_default();
+        let window = request.by_the_services_clock();
         let (warmup, counted): (Vec<Job>, Vec<Job>) = request.stream.jobs().partition(Job::is_warmup);
         Self {
             jaeger,
@@ -106,10 +105,7 @@ impl<'a> Session<'a> {
             rounds: 0,
             unsettled: false,
             services,
-            window: (
-                window.start.shifted(offset.seconds - offset.bound_seconds).micros(),
-                window.end.shifted(offset.seconds + offset.bound_seconds).micros(),
-            ),
+            window: (window.start.micros(), window.end.micros()),
             limit: page,
             full: page,
             page_sizes: HashMap::new(),

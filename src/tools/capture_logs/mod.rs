@@ -26,7 +26,7 @@ use crate::capture::{
 };
 use crate::cli::{Failure, Io, Outcome};
 use crate::profile::{LogService, Profile};
-use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Malformed, Reason, Record, Window};
+use crate::record::{CaptureResult, Kind, Logs, LogsStatus, Malformed, Reason, Record};
 use crate::units;
 
 use command::Interrupt;
@@ -164,7 +164,7 @@ impl<'a> Backend for WorkerLogs<'a> {
         settle(&source, services, request.stream.left_to_settle(request.settle()), io);
         let jobs = JobIds::from_jobs(request.stream.jobs());
         let interrupt = Interrupt::new(&io.stop).map_err(|error| Failure::io("a pipe", &error))?;
-        let window = by_the_workers_clock(request);
+        let window = request.by_the_services_clock();
         let filter = WindowFilter { window, utc_offset: self.args.log_utc_offset, jobs: &jobs };
         let capture_service = |service: &&LogService| {
             let LogService { name, quiet } = service;
@@ -220,15 +220,6 @@ fn services(args: &Args, profile: &Profile) -> Result<Vec<LogService>, Failure> 
         service.quiet = true;
     }
     Ok(services)
-}
-
-/// The window by the workers' clock, as wide as the doubt about that clock asks for.
-fn by_the_workers_clock(request: &CaptureRequest<'_>) -> Window {
-    let (window, offset) = (request.padded(), request.stream.offset.unwrap_or_default());
-    Window {
-        start: window.start.shifted(offset.seconds - offset.bound_seconds),
-        end: window.end.shifted(offset.seconds + offset.bound_seconds),
-    }
 }
 
 /// Waits until the log files stand still, for what happened last may not be written yet; `most` at the most. A command is

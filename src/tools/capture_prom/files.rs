@@ -1,13 +1,12 @@
 //! The capture's files: written under a name of their own while they grow, renamed when they are whole.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::capture::file_name;
+use crate::capture::{file_name, temporary_file};
 use crate::cli::{Console, cause};
 use crate::prometheus::Problem;
 use crate::record::Reason;
@@ -79,9 +78,7 @@ impl Files {
     /// Creates a file without a name.
     pub(super) fn begin(&self) -> Result<NamedTempFile, Problem> {
         // The umask narrows these permissions, as for any file that a program creates.
-        let mut builder = tempfile::Builder::new();
-        let made = builder.prefix(".capture-").permissions(Permissions::from_mode(0o666)).tempfile_in(&self.dir);
-        made.map_err(|error| self.not_written(&self.whole(), &error))
+        temporary_file(&self.dir).map_err(|error| self.not_written(&self.whole(), &error))
     }
 
     /// Gives `file` its name.
