@@ -1,8 +1,7 @@
 //! The log of one service: its source, its file in the run directory, and its record.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,11 +47,7 @@ pub(super) fn capture(
     let name = format!("{}.log", capture::file_name(service));
     let path = dir.join(&name);
     let failed = |error: io::Error| Failure::io(&path.display().to_string(), &error);
-    let temporary = tempfile::Builder::new()
-        .prefix(".capture-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(dir)
-        .map_err(failed)?;
+    let temporary = capture::temporary_file(dir).map_err(failed)?;
     let (summary, failure) = match read(service, source, filter, temporary.as_file(), interrupt).map_err(failed)? {
         Ok(read) => read,
         Err(status) => return Ok(status),
@@ -153,24 +148,17 @@ fn quiet(service: &str, message: &str) -> LogsStatus {
 fn assess(service: &str, summary: &LogSummary, failure: Option<CommandFailure>, window: Window) -> LogsStatus {
     let span = |held: Window| format!("{} to {}", held.start, held.end);
     let dated = summary.kept.is_some();
-    let interrupted = |message| {
-        let result = if summary.lines > 0 { CaptureResult::Partial } else { CaptureResult::Error };
-        status_with_reason(result, Reason::Interrupted, message)
+    let broken = |has_log, reason, message| {
+        let result = if has_log { CaptureResult::Partial } else { CaptureResult::Error };
+        status_with_reason(result, reason, message)
     };
+    let interrupted = |message| broken(summary.lines > 0, Reason::Interrupted, message);
     let status = match (failure, &summary.broken, summary.seen) {
         (Some(CommandFailure { is_signal: true, message }), ..) => interrupted(message),
         // What a failed command printed without a time is its complaint, not a log.
-        (Some(failure), ..) => status_with_reason(
-            if dated { CaptureResult::Partial } else { CaptureResult::Error },
-            Reason::CommandFailed,
-            failure.message,
-        ),
+        (Some(failure), ..) => broken(dated, Reason::CommandFailed, failure.message),
         (None, Some(why), _) if why == STOPPED => interrupted(why.clone()),
-        (None, Some(broken), _) => status_with_reason(
-            if dated { CaptureResult::Partial } else { CaptureResult::Error },
-            Reason::ReadFailed,
-            broken.clone(),
-        ),
+        (None, Some(why), _) => broken(dated, Reason::ReadFailed, why.clone()),
         (None, None, _) if summary.read == 0 => quiet(service, "the log is empty"),
         (None, None, None) => {
             let message =
