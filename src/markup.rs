@@ -234,6 +234,11 @@ pub fn capitalize(text: &str) -> String {
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
+/// A cell for a figure or a text that may be missing.
+pub fn cell(value: Option<impl Into<Inline>>) -> Inline {
+    value.map_or_else(|| NO_VALUE.into(), Into::into)
+}
+
 /// The mark of a missing figure.
 pub const NO_VALUE: &str = "–";
 

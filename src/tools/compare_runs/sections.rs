@@ -2,7 +2,7 @@
 
 use super::judge::{format_value, signed_percent};
 use crate::figures::outcome::{Outcome, count};
-use crate::markup::{Column, Content, Format, Inline, NO_VALUE, capitalize};
+use crate::markup::{Column, Content, Format, Inline, NO_VALUE, capitalize, cell};
 use crate::record::{Against, Claim, Comparison, Conservation, Difference, Row, Setting, Unit};
 
 /// Returns the path to the report of a leg, by its label, if there is one.
@@ -108,11 +108,6 @@ fn job_counts(settings: &[Setting], columns: usize) -> Vec<Inline> {
     }));
     cells.resize(columns, NO_VALUE.into());
     cells
-}
-
-/// A value's cell, or a dash.
-fn cell(value: Option<String>) -> Inline {
-    value.map_or_else(|| NO_VALUE.into(), Inline::from)
 }
 
 fn row_cells(row: &Row, against: &[Against]) -> Vec<Inline> {

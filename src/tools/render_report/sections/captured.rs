@@ -1,9 +1,9 @@
 //! The sections that rest on the captures: the sources of stage durations side by side, the GPU, the queues, the captures themselves.
 
-use super::{LISTED, MESSAGE, cell};
+use super::{LISTED, MESSAGE};
 use crate::escape::start;
 use crate::figures::stage_sources::{Mean, Spread, StageSources};
-use crate::markup::{Content, Inline, NO_VALUE};
+use crate::markup::{Content, Inline, NO_VALUE, cell};
 use crate::record::Timestamp;
 use crate::tools::render_report::captures::{CaptureKind, Row};
 use crate::tools::render_report::observed::{Depth, Observed, Tenancy};

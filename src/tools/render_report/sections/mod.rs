@@ -13,7 +13,7 @@ use crate::figures::distribution::{Distribution, Measured};
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, listed};
-use crate::markup::{Content, Format, Inline, NO_VALUE};
+use crate::markup::{Content, Format, Inline, cell};
 use crate::record::{Idle, Reason, Report, Run, Verdict};
 use crate::units;
 pub(super) use captured::{captures, counting, durations, gpu, queues, waits};
@@ -34,11 +34,6 @@ pub(super) fn criteria_list(page: &mut Content, report: &Report) {
     for (verdict, name, actual) in criteria_lines(report) {
         page.item(Inline::from(format!("{} ", mark(verdict))).then(Inline::strong(name)).then(format!(": {actual}")));
     }
-}
-
-/// A cell for a figure or a text that may be missing.
-fn cell(value: Option<impl Into<Inline>>) -> Inline {
-    value.map_or_else(|| NO_VALUE.into(), Into::into)
 }
 
 /// The first failures, if any.
