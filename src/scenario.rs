@@ -55,8 +55,11 @@ pub struct Scenario {
 impl Scenario {
     /// One that was asked for and is not there.
     pub fn not_run(path: &str) -> Self {
-        let trouble = "it was planned and not run".to_owned();
-        Self { path: path.to_owned(), report: None, runs: Vec::new(), bare: true, unreadable: false, trouble }
+        Self::bare(path.to_owned(), "it was planned and not run")
+    }
+
+    fn bare(path: String, trouble: &str) -> Self {
+        Self { path, report: None, runs: Vec::new(), bare: true, unreadable: false, trouble: trouble.to_owned() }
     }
 
     /// Its verdict; one that was never judged is not known.
@@ -128,7 +131,8 @@ pub fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
         } else if CAPTURES.iter().any(|name| entry.file_name() == *name) {
             walk.skip_current_dir();
         } else if is_bare(entry.path()) {
-            scenarios.push(bare(place, entry.path()));
+            let trouble = "its directory was made, and nothing was ever written into it";
+            scenarios.push(Scenario::bare(relative(place, entry.path()), trouble));
         }
     }
     (scenarios, whole)
@@ -142,18 +146,6 @@ fn is_bare(directory: &Path) -> bool {
             .flatten()
             .all(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir() && !kind.is_file() && !kind.is_symlink()))
     })
-}
-
-fn bare(place: &Path, directory: &Path) -> Scenario {
-    let trouble = "its directory was made, and nothing was ever written into it".to_owned();
-    Scenario {
-        path: relative(place, directory),
-        report: None,
-        runs: Vec::new(),
-        bare: true,
-        unreadable: false,
-        trouble,
-    }
 }
 
 /// The scenario in `directory`, which lies below `place`.
