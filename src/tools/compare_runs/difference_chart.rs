@@ -169,7 +169,7 @@ fn draw_row(svg: &mut Svg, x: &Scale, row: &ChartRow<'_>, top: f64) {
         match row.claim() {
             _ if !x.holds(difference) && row.interval.is_none() => svg.shape("whisker", &end_mark(x, difference, y)),
             Some(Claim::Better) => svg.circle("good", (at, y), 5.5),
-            Some(Claim::Worse) => svg.shape("bad", &diamond(at, y)),
+            Some(Claim::Worse) => svg.shape("bad", &PathData::diamond((at, y), 6.5)),
             Some(Claim::NoDifference) | None => svg.circle("hollow", (at, y), 4.5),
         }
     });
@@ -183,10 +183,6 @@ fn end_mark(x: &Scale, value: f64, y: f64) -> PathData {
     }
     let tail = at + if value < x.ends().0 { 6.0 } else { -6.0 };
     PathData::start((tail, y - 5.0)).line_to((at, y)).line_to((tail, y + 5.0))
-}
-
-fn diamond(x: f64, y: f64) -> PathData {
-    PathData::start((x, y - 6.5)).line_to((x + 6.5, y)).line_to((x, y + 6.5)).line_to((x - 6.5, y)).close()
 }
 
 /// The label of a tick.
