@@ -84,40 +84,24 @@ impl RowResult {
     }
 
     pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Waived => "waived",
-            Self::Off => "off",
-            Self::AllowedQuiet | Self::Quiet => "quiet",
-            Self::Empty => "empty",
-            Self::Partial => "partial",
-            Self::Error => "error",
-        }
+        self.words()[0]
     }
 
     /// The end of a sentence about one capture that did not come whole.
     pub(super) const fn predicate(self) -> &'static str {
-        match self {
-            Self::Ok => "is whole",
-            Self::Waived => "was waived",
-            Self::Off => "was off",
-            Self::AllowedQuiet | Self::Quiet => "is quiet",
-            Self::Empty => "is empty",
-            Self::Partial => "is not whole",
-            Self::Error => "failed",
-        }
+        self.words()[1]
     }
 
-    /// The end of a sentence about several of them.
-    const fn plural_predicate(self) -> &'static str {
+    /// The word, and the ends of a sentence about one capture and about several.
+    const fn words(self) -> [&'static str; 3] {
         match self {
-            Self::Ok => "are whole",
-            Self::Waived => "were waived",
-            Self::Off => "were off",
-            Self::AllowedQuiet | Self::Quiet => "are quiet",
-            Self::Empty => "are empty",
-            Self::Partial => "are not whole",
-            Self::Error => "failed",
+            Self::Ok => ["ok", "is whole", "are whole"],
+            Self::Waived => ["waived", "was waived", "were waived"],
+            Self::Off => ["off", "was off", "were off"],
+            Self::AllowedQuiet | Self::Quiet => ["quiet", "is quiet", "are quiet"],
+            Self::Empty => ["empty", "is empty", "are empty"],
+            Self::Partial => ["partial", "is not whole", "are not whole"],
+            Self::Error => ["error", "failed", "failed"],
         }
     }
 }
@@ -370,13 +354,8 @@ impl Shortfall {
         match self.names.as_slice() {
             [only] => format!("the capture of {} {only} {}{why}", self.kind.word(), self.result.predicate()),
             names => {
-                format!(
-                    "{} captures of {} {} ({}){why}",
-                    names.len(),
-                    self.kind.word(),
-                    self.result.plural_predicate(),
-                    listed(names)
-                )
+                let (count, kind, [.., predicate]) = (names.len(), self.kind.word(), self.result.words());
+                format!("{count} captures of {kind} {predicate} ({}){why}", listed(names))
             }
         }
     }
