@@ -130,16 +130,16 @@ pipe() {
 # What every tool would refuse is said once.
 [[ ! $$* ]] || render-report --check $(more_criteria) || return
 [[ -d '$(OUT)' ]] && earlier=(--earlier '$(OUT)') || earlier=()
-stage-fixtures --run '$(RUN_ID)' --jobs "$$jobs" --prefix "$$prefix" --warmup '$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
-await-idle $(target_flags) $(prom) "$${earlier[@]}" --limit '$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
-submit-jobs $(target_flags) --concurrency "$$concurrency" --slots "$$dir/slots" --journal "$$dir/submissions.ndjson" --rest '$(WARMUP_REST)' --cookies "$$dir/cookies" $(SUBMIT_FLAGS) "$$@" |
+stage-fixtures --run='$(RUN_ID)' --jobs="$$jobs" --prefix "$$prefix" --warmup='$(WARMUP)' "$${labels[@]}" $(stage_flags) "$$@" |
+await-idle $(target_flags) $(prom) "$${earlier[@]}" --limit='$(IDLE_LIMIT)' $(IDLE_FLAGS) "$$@" |
+submit-jobs $(target_flags) --concurrency="$$concurrency" --slots "$$dir/slots" --journal "$$dir/submissions.ndjson" --rest='$(WARMUP_REST)' --cookies "$$dir/cookies" $(SUBMIT_FLAGS) "$$@" |
 poll-jobs $(target_flags) --slots "$$dir/slots" --cookies "$$dir/cookies" $(POLL_FLAGS) "$$@" |
 $(captures) |
 render-report --out "$$dir" --quiet --expect "$$expect" $(more_criteria) $(REPORT_FLAGS) "$$@"
 }
 endef
 define captures
-capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(if $(LOGS_QUIET),--may-be-quiet '$(LOGS_QUIET)') $(CAPTURE_FLAGS) "$$@" |
+capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(if $(LOGS_QUIET),--may-be-quiet='$(LOGS_QUIET)') $(CAPTURE_FLAGS) "$$@" |
 capture-prom --out "$$dir" $(profile_flags) $(prom) $(CAPTURE_FLAGS) $(PROM_FLAGS) "$$@" |
 capture-jaeger --out "$$dir" $(profile_flags) $(jaeger) $(CAPTURE_FLAGS) $(JAEGER_FLAGS) "$$@"
 endef
@@ -160,7 +160,7 @@ endef
 # The variables that fill a flag, which the tools name where they refuse its value.
 filled_by = --jobs=JOBS --concurrency=CONCURRENCY --expect=SOAK_EXPECT/EXPECT
 export STRESS_SUITE_FLAGS_OF_MAKE = $(filled_by) --run=RUN_ID --warmup=WARMUP --rest=WARMUP_REST --limit=IDLE_LIMIT --from=FIXTURES --into=DATA \
-  --worker-root=WORKER_ROOT --target=TARGET --profile=PROFILE --prometheus=PROM_URL --jaeger=JAEGER_URL --logs=LOGS --start=START --end=END
+  --worker-root=WORKER_ROOT --target=TARGET --profile=PROFILE --prometheus=PROM_URL --jaeger=JAEGER_URL --logs=LOGS --may-be-quiet=LOGS_QUIET --fail-if-worse=FAIL_IF_WORSE --under=LEGS --start=START --end=END
 # Criteria on the ramp as a whole are for its index, all others for each scenario.
 empty :=
 space := $(empty) $(empty)
@@ -174,7 +174,7 @@ no_ramp = $(if $(ramp_criteria),[[ $${SUITE_RUNS:-} ]] || $(call refuse,EXPECT=$
 # What a run is judged by is kept with it.
 as_judged = [[ ! '$(EXPECT)' ]] || $(call refuse,EXPECT is for what is run now: render-report --replay --out DIR --expect LIST judges a scenario anew)
 run_exists = [[ -d '$(RUN)' ]] || $(call refuse,RUN=$(RUN) is not there: name the directory of a run or of a scenario)
-stage_flags = --from '$(FIXTURES)' --into '$(DATA)/fixtures' --worker-root '$(WORKER_ROOT)/fixtures'
+stage_flags = --from='$(FIXTURES)' --into='$(DATA)/fixtures' --worker-root='$(WORKER_ROOT)/fixtures'
 comma := ,
 refuse = { printf 'make: %s\n' "$(1)" >&2; exit 2; }
 # After Ctrl-C a recipe goes on to its last report; then make itself ends with 130.
@@ -249,13 +249,13 @@ ramp: build ## Ramp: concurrency level by level, until the first level that does
 	level() {
 	  level=$$(printf 'lvl-%02d' "$$concurrency")
 	  dir="$(OUT)/ramp/by-concurrency/$$level" prefix="ramp-$$level" expect=all-done jobs='$(RAMP_JOBS)'
-	  [[ ! $$jobs =~ ^[0-9]+x$$ ]] || jobs=$$(( $${jobs%x} * concurrency ))
+	  [[ ! $$jobs =~ ^[0-9]{1,6}x$$ ]] || jobs=$$(( $${jobs%x} * concurrency ))
 	  labels=(--scenario ramp --label "level=$$concurrency" --label 'levels=$(LEVELS)')
 	}
 	$(check_ramp)
 	levels=' '
 	for concurrency in $(LEVELS); do
-	  [[ $$concurrency =~ ^[1-9][0-9]*$$ && $$levels != *" $$concurrency "* ]] || $(call refuse,LEVELS: $$concurrency is no number from 1 up or stands twice)
+	  [[ $$concurrency =~ ^[1-9][0-9]{0,6}$$ && $$levels != *" $$concurrency "* ]] || $(call refuse,LEVELS: $$concurrency is no number from 1 to 9999999 or stands twice)
 	  levels+="$$concurrency "
 	  level; pipe --check
 	done
@@ -328,7 +328,7 @@ capture: build ## Capture and report on a window without jobs: make capture STAR
 	dir='$(OUT)' check=(--check)
 	# What all three would refuse is said once.
 	set -- --start '$(START)' --end "$$end" --check
-	capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(if $(LOGS_QUIET),--may-be-quiet '$(LOGS_QUIET)') $(CAPTURE_FLAGS) "$$@"
+	capture-logs --out "$$dir" $(profile_flags) $(if $(LOGS),--logs '$(LOGS)') $(if $(LOGS_QUIET),--may-be-quiet='$(LOGS_QUIET)') $(CAPTURE_FLAGS) "$$@"
 	capture --start '$(START)' --end "$$end" --check
 	check=() made=yes; mkdir -p "$$dir"
 	capture --start '$(START)' --end "$$end"
@@ -378,7 +378,7 @@ report: build ## Render the reports of RUN again from its records, without load
 compare: build ## Compare the newest A/B legs of each setting, or A=DIR with B=DIR; beside them, or in OUT/comparison
 	@[[ -n '$(A)' && -n '$(B)' || -z '$(A)$(B)' ]] || $(call refuse,A and B go together: each names a finished leg)
 	$(with_tools)
-	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse '$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under '$(LEGS)')
+	compare-runs --place '$(OUT)/comparison' $(if $(FAIL_IF_WORSE),--fail-if-worse='$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under='$(LEGS)')
 
 ##@ Building and testing
 .PHONY: build

@@ -181,8 +181,7 @@ pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) ->
         Ok(exit) => exit,
         Err(failure) => {
             if let Some(message) = failure.message() {
-                let refused = failure.exit() == Exit::Usage;
-                console.say(&if refused { origin::with_origin(message, &command) } else { message.to_owned() });
+                console.say(&origin::with_origin(message, &command));
             }
             failure.exit()
         }

@@ -171,7 +171,9 @@ fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
         }
     }
     if found.is_empty() && pem.windows(TRUSTED.len()).any(|window| window == TRUSTED) {
-        return Err(failure(&"its certificate is in OpenSSL's own form: rewrite it by `openssl x509 -in FILE -out PLAIN`"));
+        return Err(failure(
+            &"its certificate is in OpenSSL's own form: rewrite it by `openssl x509 -in FILE -out PLAIN`",
+        ));
     }
     if found.is_empty() {
         return Err(failure(&"it holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----"));

@@ -220,7 +220,7 @@ fn media(dir: &Path, ext: &str) -> Result<Vec<PathBuf>, Failure> {
 /// The directory `prefix` below `into`, made where it is missing, known to lie inside it.
 fn staging_dir(into: &Path, prefix: &str) -> Result<PathBuf, Failure> {
     let dir = into.join(prefix);
-    let failed = |what: &str, error: &io::Error| Failure::io(&format!("{}: {what}", dir.display()), error);
+    let failed = |what: &str, error: &io::Error| Failure::io(&format!("--into {}: {what}", dir.display()), error);
     fs::create_dir_all(into).map_err(|error| failed("cannot make it", &error))?;
     match fs::create_dir(&dir) {
         Ok(()) => {}

@@ -15,7 +15,7 @@ type Labelled<'a> = (&'a str, &'a Scenario);
 /// Returns the legs of each setting in the directory that has the newest of them, and whether every directory could be read.
 pub(super) fn newest(directory: &Path, console: &Console) -> Result<(Vec<FinishedLeg>, bool), Failure> {
     let shown = directory.display().to_string();
-    let root = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
+    let root = directory.canonicalize().map_err(|error| Failure::io(&format!("--under {shown}"), &error))?;
     let (scenarios, complete) = scenario::scan(&root, console);
     let mut by_directory: BTreeMap<(&str, &str), Vec<Labelled<'_>>> = BTreeMap::new();
     for scenario in scenarios.iter().filter(|scenario| scenario.label("scenario") == Some("ab")) {
