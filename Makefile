@@ -316,6 +316,7 @@ suite: build ## Soak, then ramp, also when the soak fails; then the run's report
 .PHONY: capture
 capture: build ## Capture and report on a window without jobs: make capture START=-5m [END=…] OUT=…
 	@$(with_tools)
+	$(no_ramp)
 	$(tidy)
 	[[ '$(START)' ]] || $(call refuse,START is empty: say when the window begins such as START=-5m or START=$$(date +%s))
 	end='$(END)'
