@@ -13,9 +13,9 @@ const BEGIN: i64 = 1_700_000_000;
 fn since(up: Option<i64>, queries: &'static [(&'static str, i64)]) -> Server {
     answering(move |request| match (&*request.path, request.value("query")) {
         ("/api/v1/query", "up") => {
-            let time: Timestamp = request.value("time").parse().unwrap();
-            let sample = format!(r#"{{"metric":{{"job":"rig"}},"value":[{},"1"]}}"#, time.seconds());
-            let seen = up.is_some_and(|up| time.seconds() >= up as f64);
+            let time: f64 = request.value("time").parse().unwrap();
+            let sample = format!(r#"{{"metric":{{"job":"rig"}},"value":[{time},"1"]}}"#);
+            let seen = up.is_some_and(|up| time >= up as f64);
             let result = if seen { &*sample } else { "" };
             Reply::json(format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#))
         }

@@ -13,7 +13,7 @@ fn against(reply: Reply, stdin: &str) -> crate::Done {
     // Patient with a busy machine, but where the timeout itself is what is tested.
     let timeout = if matches!(reply, Reply::Hang | Reply::Stall(_)) { "2s" } else { "30s" };
     let server = answering(move |request| match (&*request.path, request.value("query")) {
-        ("/api/v1/query_range", "stage_duration_seconds") => reply.clone(),
+        ("/api/v1/query_range", "stage_duration_seconds" | "stage_duration_seconds{}") => reply.clone(),
         _ => Reply::json(envelope(ONE)),
     });
     let flags = ["--prometheus", &server.url(), "--timeout", timeout, "--query", "q=stage_duration_seconds"];
