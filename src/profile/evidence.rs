@@ -31,7 +31,11 @@ pub struct LogService {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "each of `services` is a name in quotes, or `{ name = \"NAME\", quiet = true }`, whose `quiet` is true or false"
+)]
 enum LogServiceEntry {
     Name(String),
     Table {
@@ -180,6 +184,9 @@ mod tests {
         assert!(twice.check().unwrap_err().contains("logs.services"));
         let mixed: LogsConfig = toml::from_str("services = [\"a\", { name = \"b\", quiet = true }]").unwrap();
         assert_eq!(mixed.services, [service("a"), LogService { quiet: true, ..service("b") }]);
-        assert!(toml::from_str::<LogsConfig>("services = [{ name = \"b\", quite = true }]").is_err());
+        for wrong in ["{ name = \"b\", quite = true }", "{ name = \"b\", quiet = \"yes\" }", "7"] {
+            let error = toml::from_str::<LogsConfig>(&format!("services = [{wrong}]")).unwrap_err();
+            assert!(error.message().contains("`quiet` is true or false"), "{wrong}: {error}");
+        }
     }
 }
