@@ -57,7 +57,7 @@ struct Source {
     mention: Option<OpenException>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Before {
     at: Option<Timestamp>,
     text: String,
@@ -236,12 +236,22 @@ impl<'a> ExceptionFinder<'a> {
         if let Some(open) = &mut source.open {
             open.state = State::Ended;
         }
-        source.before = Some(self.before(line));
+        // Lines between the frames of a dump belong to the dump.
+        if shape != Shape::Indented
+            || source.before.as_ref().is_none_or(|before| !shapes::is_dump(&before.text))
+            || shapes::is_dump(&line.text)
+        {
+            source.before = Some(self.before(line));
+        }
     }
 
     /// Begins a stack trace with its first frame. The line before names the exception; without one, the frame is its first
     /// sign.
     fn begin_stack(&self, before: Option<Before>, line: &LogLine, source: &mut Source) {
+        if let Some(dump) = before.as_ref().filter(|before| shapes::is_dump(&before.text)) {
+            source.before = Some(dump.clone());
+            return;
+        }
         let heading = before.as_ref().map_or("", |before| before.text.as_str());
         let prefix = line.text[..line.message].to_owned();
         let mut open = self.open(State::Stack, heading, Some(prefix));
@@ -273,7 +283,9 @@ impl<'a> ExceptionFinder<'a> {
     fn begin(&mut self, state: State, line: &LogLine, start: usize, source: &mut Source) {
         let announces =
             |before: &Before| before.level == Some(Level::Warning) || shapes::speaks_of_failure(&before.text);
-        let warning = source.before.take().filter(announces);
+        // Node prints the thrown value above its hint.
+        let is_hint = line.text[start..].starts_with("(Use `node");
+        let warning = source.before.take().filter(|before| is_hint || announces(before));
         self.close(source);
         let prefix = line.text[..start].to_owned();
         let shown = if line.begins_record || start == 0 { 0 } else { start };

@@ -1,6 +1,6 @@
 //! Records that are JSON objects: the spellings of python-json-logger, structlog, loguru, ECS, pino, bunyan, winston, zap,
-//! zerolog, slog, logrus, Serilog, .NET, Logback, Log4j, GELF, tracing and OpenTelemetry, and the envelopes of Docker,
-//! Fluentd and journald, whose text is another line.
+//! zerolog, slog, logrus, Serilog, .NET, Logback, Log4j, GELF, tracing, `MongoDB` and OpenTelemetry, and the envelopes of Docker,
+//! Fluentd, Fluent Bit, Loki and journald, whose text is another line.
 
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ pub(super) struct JsonLine {
     pub(super) partial: bool,
 }
 
-const TIMES: [&str; 13] = [
+const TIMES: [&str; 14] = [
     "time",
     "timestamp",
     "@timestamp",
@@ -39,8 +39,9 @@ const TIMES: [&str; 13] = [
     "_SOURCE_REALTIME_TIMESTAMP",
     "__REALTIME_TIMESTAMP",
     "timeunixnano",
+    "t.$date",
 ];
-const MESSAGES: [&str; 14] = [
+const MESSAGES: [&str; 15] = [
     "message",
     "msg",
     "event",
@@ -55,6 +56,7 @@ const MESSAGES: [&str; 14] = [
     "body.stringvalue",
     "body",
     "log",
+    "line",
 ];
 /// The words that name an exception, or what stands below one, in a key.
 const TRACES: [&str; 16] = [
@@ -104,14 +106,16 @@ impl JsonLine {
         };
         let read_time =
             |(_, time)| calendar.stamp_at_start(time).and_then(|stamp| stamp.at).or_else(|| stamp::unix(time));
-        let message = find(&MESSAGES);
+        // A number is the line of the source.
+        let message = find(&MESSAGES).filter(|(key, text)| *key != "line" || text.parse::<f64>().is_err());
         // GELF counts as syslog does.
         let is_gelf = message.is_some_and(|(key, _)| key == "short_message");
         // Datadog's status is a word; anybody else's is a number.
         let status = || find(&["status"]).filter(|(_, value)| value.parse::<f64>().is_err());
         let level = find(&level::KEYS)
             .or_else(status)
-            .and_then(|(key, value)| level::parse_value(if is_gelf { "PRIORITY" } else { key }, value));
+            .and_then(|(key, value)| level::parse_value(if is_gelf { "PRIORITY" } else { key }, value))
+            .or_else(|| find(&["s"]).filter(|_| find(&["t.$date"]).is_some()).and_then(|(_, s)| level::from_letter(s)));
         let journal = leaves.iter().any(|(path, _)| path == "MESSAGE");
         let docker = message.is_some_and(|(key, _)| key == "log");
         let traces = leaves
@@ -125,7 +129,14 @@ impl JsonLine {
             traces: traces.collect(),
             exception: structured_exception(&leaves).or_else(|| reported_kill(&leaves)),
             is_envelope: docker || journal || level.is_none(),
-            partial: docker && find(&["stream"]).is_some() && message.is_some_and(|(_, text)| !text.ends_with('\n')),
+            partial: match find(&["logtag", "_p"]) {
+                Some((_, tag)) => tag == "P",
+                None => {
+                    docker
+                        && find(&["stream"]).and(find(&["time"])).is_some()
+                        && message.is_some_and(|(_, text)| !text.ends_with('\n'))
+                }
+            },
             message: message.map(|(_, text)| text.to_owned()),
         };
         let is_record = line.at.is_some()

@@ -1,6 +1,10 @@
 //! The severity of a record, and the words, letters and numbers by which loggers state it.
 
-use super::pattern::Pattern;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::pattern::{self, Pattern};
 
 /// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +34,7 @@ const LONGEST_WORD: usize = 13;
 /// Words that turn the level behind them into its absence.
 const NEGATIONS: [&str; 7] = ["no", "No", "without", "zero", "any", "not", "0"];
 /// The keys under which a record states its level.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 13] = [
     "level",
     "levelname",
     "severity",
@@ -42,15 +46,20 @@ pub(super) const KEYS: [&str; 11] = [
     "severitytext",
     "record.level.name",
     "PRIORITY",
+    "severitynumber",
+    "severity_number",
 ];
+
+/// Words that follow a level in a sentence about it.
+const VERBS: [&str; 5] = ["is", "are", "means", "and", "or"];
 
 const TIME_FIELDS: [&str; 5] = ["time", "ts", "timestamp", "at", "t"];
 
 /// Reads a level word in any case.
 pub(super) fn parse(word: &str) -> Option<Level> {
     Some(match word.to_ascii_lowercase().as_str() {
-        "error" | "err" | "erro" | "critical" | "crit" | "crt" | "fatal" | "fata" | "ftl" | "severe" | "panic"
-        | "pani" | "dpanic" | "alert" | "emerg" | "emergency" => Level::Error,
+        "error" | "err" | "erro" | "eror" | "critical" | "crit" | "crt" | "fatal" | "fata" | "ftl" | "severe"
+        | "panic" | "pani" | "dpanic" | "alert" | "emerg" | "emergency" => Level::Error,
         "warning" | "warn" | "wrn" => Level::Warning,
         "trace" | "trac" | "trc" | "debug" | "debu" | "dbg" | "verbose" | "vrb" | "fine" | "finer" | "finest"
         | "config" | "info" | "inf" | "information" | "informational" | "notice" | "success" => Level::Info,
@@ -73,6 +82,8 @@ pub(super) fn parse_value(key: &str, value: &str) -> Option<Level> {
     Some(match key {
         "levelno" => level(40.0, 30.0),
         "PRIORITY" => return value.parse().ok().map(from_syslog),
+        // OpenTelemetry's 24 severities; 0 is none of them.
+        "severitynumber" | "severity_number" if number > 0.0 => level(17.0, 13.0),
         // Other loggers count their own way below syslog's eight severities.
         _ if number < 8.0 => return None,
         _ => level(50.0, 40.0),
@@ -106,6 +117,11 @@ pub(super) fn at_start(text: &str) -> Option<Found> {
         let level = if text.starts_with(['f', 'c']) { Level::Error } else { parse(&text[..4]).unwrap_or(Level::Info) };
         return Some(Found { level, message: 6 });
     }
+    // Erlang: `=CRASH REPORT==== 20-May-2026::22:30:01 ===`.
+    if let Some((word, _)) = text.strip_prefix('=').and_then(|rest| rest.split_once(" REPORT==== ")) {
+        let level = if ["CRASH", "SUPERVISOR"].contains(&word) { Some(Level::Error) } else { parse(word) };
+        return Some(Found { level: level.unwrap_or(Level::Info), message: word.len() + 13 });
+    }
     // `[ERROR]`, `[ ERROR ]`, `*** ERROR:`; an indented text goes on with the one above it.
     let decoration = text.len() - text.trim_start_matches(['[', '<', '*', '!', ' ']).len();
     let start = if text.starts_with(' ') || decoration > LONGEST_DECORATION { 0 } else { decoration };
@@ -121,29 +137,88 @@ pub(super) fn at_start(text: &str) -> Option<Found> {
     if !behind.starts_with(ends) || (bracketed && !text.contains([']', '>'])) {
         return None;
     }
+    // Seconds since the start, or a time as log15 and geth write it.
     let counter = behind.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let rest =
-        counter.filter(|(digits, _)| digits.bytes().all(|b| b.is_ascii_digit())).map_or(behind, |(_, rest)| rest);
+    let is_time = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"-|:.".contains(&byte));
+    let rest = counter.filter(|(time, _)| is_time(time)).map_or(behind, |(_, rest)| rest);
     if rest.len() == behind.len() && behind.starts_with('[') {
+        return None;
+    }
+    // A sentence about the level, and a row of a table.
+    let is_sentence = rest.starts_with(' ') && VERBS.contains(&first_word(rest.trim_start()).0);
+    if !bracketed && (is_sentence || is_row(rest)) {
         return None;
     }
     Some(found(text, level, text.len() - rest.len()))
 }
 
+/// Names of loggers, modules, threads and processes, with which no sentence begins.
+const NAME: &str = concat!(
+    r"(?:[A-Za-z_]\w*(?:[.:/#@-]+\w+)+|[A-Za-z]+[a-z][A-Z]\w*|[A-Za-z_]+\d\w*|root|main|__main__|0x[0-9a-f]+|\d{1,10}",
+    r"|[\[(][^\[\]()]{1,60}[\])])"
+);
+/// The heads of records that have names before the level. The first, with delimiters around the level, and the last, a thread's
+/// address, count in any text; the second counts only behind a prefix that told a time.
+static HEADS: LazyLock<[Option<Regex>; 3]> = LazyLock::new(|| {
+    [
+        format!(r"^(?:{NAME}|\w+)(?: +- +| *\| *| *: +)(?P<word>[A-Z]{{3,13}})(?: +- +| *\| *| *: +|  +)"),
+        format!(
+            r"^(?:{NAME}(?: *:)? +(?:- +)?){{1,4}}(?:\[ *(?P<boxed>[A-Za-z]{{3,13}}) *\]|(?P<word>[A-Z]{{3,13}})[ :|])"
+        ),
+        r"^0x[0-9a-f]+ +(?P<word>[A-Z]{3,13}):? ".to_owned(),
+    ]
+    .map(|head| pattern::compile(&head))
+});
+
+/// Reads the level behind the names with which a text begins that has no time of its own: `app.tasks - ERROR - text`,
+/// `MainThread ERROR app.tasks text`, `0 [ERROR] text`. `is_dated` says that a prefix before the text told a time.
+pub(super) fn behind_names(text: &str, is_dated: bool) -> Option<Found> {
+    // Most lines have no word that could be a level.
+    let has_capitals = || text.as_bytes().windows(3).take(200).any(|three| three.iter().all(u8::is_ascii_uppercase));
+    let may_have_level = (is_dated && text.contains('[')) || has_capitals();
+    if !may_have_level {
+        return None;
+    }
+    let found = HEADS.iter().enumerate().filter(|(index, _)| is_dated || *index != 1).find_map(|(_, head)| {
+        let captures = head.as_ref()?.captures(text)?;
+        let boxed = captures.name("boxed");
+        let word = boxed.or_else(|| captures.name("word"))?;
+        // A number alone is a count, unless brackets set the level off.
+        let is_count = boxed.is_none() && text[..word.start()].trim_end().bytes().all(|byte| byte.is_ascii_digit());
+        let level = parse(word.as_str()).filter(|_| !is_count)?;
+        Some(found(text, level, word.end()))
+    })?;
+    (found.message < text.len() && !is_row(&text[found.message..])).then_some(found)
+}
+
+/// Returns whether the text behind a level is the rest of a table's row: several numbers, or one and a border, and no word.
+fn is_row(message: &str) -> bool {
+    let message = message.trim_start_matches([' ', ':', '|', '\t', '/', '[', ']', '-']);
+    let cells = || message.split([' ', '\t', '|', '│', '┃']).filter(|cell| !cell.is_empty());
+    let is_bordered = message.trim_end().ends_with(['|', '│', '┃']);
+    cells().count() + usize::from(is_bordered) > 1 && !message.contains(char::is_alphabetic)
+}
+
 /// Reads the level of an error behind a prefix that nobody knows, in a text without a time: it stands in upper case between
 /// delimiters, where a sentence has none.
 pub(super) fn behind_prefix(text: &str) -> Option<Found> {
+    // The row of a table.
+    if text.starts_with(['|', '│', '┃', '║']) {
+        return None;
+    }
     let found = after_time(text).filter(|found| found.level == Level::Error)?;
     let header = text[..found.message].trim_end_matches([' ', ':', '|', ']', '>', '-', '\t']);
     let (before, word) = header.rsplit_once([' ', ':', '|', '[', '>', '\t'])?;
     let delimiter = text[header.len()..found.message].trim();
-    let is_delimited = delimiter.starts_with([':', '|', ']']) || header[before.len()..].starts_with(['[', '|', '>']);
-    (is_upper(word) && is_delimited && found.message < text.len()).then_some(found)
+    // Code compares the level.
+    let is_delimited = !before.ends_with('=') && delimiter.starts_with([':', '|', ']'])
+        || header[before.len()..].starts_with(['[', '|', '>']);
+    (is_upper(word) && is_delimited && found.message < text.len() && !is_row(&text[found.message..])).then_some(found)
 }
 
 /// Reads the level among the fields that follow the time at which `text` was cut off.
 pub(super) fn after_time(text: &str) -> Option<Found> {
-    let (mut at, mut prose, mut negated) = (0, 0, false);
+    let (mut at, mut prose, mut negated, mut bracketed) = (0, 0, false, false);
     for index in 0..WORDS_BEFORE_LEVEL {
         let gap_end = at + text[at..].find(|c: char| c.is_alphanumeric() || "\"'`“‘".contains(c))?;
         let gap = &text[at..gap_end];
@@ -161,7 +236,8 @@ pub(super) fn after_time(text: &str) -> Option<Found> {
             at = end + 1 + length;
             continue;
         }
-        let bracketed = gap.ends_with(['[', '<', '(']);
+        // Apache names the module before the level: `[proxy:error]`.
+        bracketed = gap.ends_with(['[', '<', '(']) || (bracketed && gap == ":" && behind.starts_with(']'));
         let delimited = bracketed
             || gap.contains('\t')
             || behind.starts_with([':', '\t', ']', '|'])
@@ -178,7 +254,7 @@ pub(super) fn after_time(text: &str) -> Option<Found> {
             _ if delimited && (bracketed || index == 0) => parse(word),
             _ => None,
         };
-        if let Some(level) = level.filter(|_| !negated) {
+        if let Some(level) = level.filter(|_| !negated || bracketed) {
             return Some(found(text, level, end));
         }
         negated = NEGATIONS.contains(&word);

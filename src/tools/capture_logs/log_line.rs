@@ -6,12 +6,14 @@ use crate::record::Timestamp;
 
 use super::json_line::JsonLine;
 use super::level::{self, Level};
+use super::pattern::Pattern;
 use super::prefix::Header;
 use super::shapes;
-use super::stamp::Calendar;
+use super::stamp::{self, Calendar};
 
 /// One line, or one of the texts that carriage returns put on one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about the line by itself")]
 pub(super) struct LogLine {
     /// The prefixes that name the line's source.
     pub(super) source: String,
@@ -19,6 +21,8 @@ pub(super) struct LogLine {
     pub(super) at: Option<Timestamp>,
     /// True if it begins a record; else it belongs to the one before it.
     pub(super) begins_record: bool,
+    /// True if a level behind names is the only sign of that: the last line of a traceback can look the same.
+    pub(super) may_end_traceback: bool,
     pub(super) level: Option<Level>,
     /// The whole line: an id may stand in a prefix, or in a field of a JSON record.
     pub(super) raw: String,
@@ -42,10 +46,11 @@ const ENVELOPES: usize = 4;
 impl LogLine {
     /// Reads a line whose colours are gone.
     pub(super) fn parse(line: &str, calendar: &Calendar) -> Self {
-        Self { raw: line.to_owned(), ..Self::unwrap(line, calendar, ENVELOPES) }
+        Self { raw: line.to_owned(), ..Self::unwrap(line, calendar, false, ENVELOPES) }
     }
 
-    fn unwrap(line: &str, calendar: &Calendar, envelopes: usize) -> Self {
+    /// Reads a line, or the text of an envelope; `is_dated` says that the envelope told a time.
+    fn unwrap(line: &str, calendar: &Calendar, is_dated: bool, envelopes: usize) -> Self {
         let header = Header::parse(line, calendar);
         let mut parsed = Self {
             at: header.at,
@@ -59,6 +64,11 @@ impl LogLine {
         };
         if header.level.is_none() && !parsed.partial && envelopes > 0 {
             if let Some((json, start)) = json_within(&line[header.message..], calendar) {
+                if line.ends_with("}]") {
+                    // Fluent Bit numbers the records of a chunk; their tag is the source.
+                    parsed.source.truncate(parsed.source.rfind('[').unwrap_or(parsed.source.len()));
+                    parsed.source += line[header.message..].split(' ').next().unwrap_or_default();
+                }
                 parsed.take_json(json, header.message + start == header.text, calendar, envelopes);
                 return parsed;
             }
@@ -72,9 +82,11 @@ impl LogLine {
         if !parsed.begins_record
             && parsed.level.is_none()
             && !parsed.text.starts_with([' ', '\t'])
-            && let Some(found) = level::behind_prefix(&parsed.text)
+            && let Some(found) = level::behind_names(&parsed.text, is_dated || parsed.at.is_some())
+                .or_else(|| level::behind_prefix(&parsed.text))
         {
             (parsed.begins_record, parsed.level, parsed.message) = (true, Some(found.level), found.message);
+            parsed.may_end_traceback = true;
         }
         // What the system log calls an error and what begins no record of its own is one all the same.
         parsed.begins_record |= header.syslog_level == Some(Level::Error) && header.level.is_none();
@@ -83,8 +95,8 @@ impl LogLine {
 
     /// Reads the text that the pieces of a cut line make together.
     pub(super) fn join(&self, text: &str, calendar: &Calendar) -> Self {
-        let joined = Self::parse(text, calendar);
-        Self { at: self.at.or(joined.at), ..joined }
+        let joined = Self::unwrap(text, calendar, self.at.is_some(), ENVELOPES);
+        Self { at: self.at.or(joined.at), raw: text.to_owned(), ..joined }
     }
 
     /// The text behind the worker's own time and level.
@@ -96,7 +108,7 @@ impl LogLine {
         self.at = self.at.or(json.at);
         let message = json.message.unwrap_or_default();
         if json.is_envelope && !message.is_empty() {
-            let inner = Self::unwrap(message.trim_end_matches('\n'), calendar, envelopes - 1);
+            let inner = Self::unwrap(message.trim_end_matches('\n'), calendar, self.at.is_some(), envelopes - 1);
             let level = inner.level.or(json.level);
             *self = Self {
                 at: self.at.or(inner.at),
@@ -167,6 +179,13 @@ pub(super) fn error_within(text: &str, from: usize, level: Option<Level>, calend
 
 /// The JSON object with which a text ends, and its offset.
 fn json_within(text: &str, calendar: &Calendar) -> Option<(JsonLine, usize)> {
+    // Fluent Bit's standard output: `[0] tag: [[time, {}], {"log":"text"}]`.
+    static TAGGED: Pattern = Pattern::new(r"^\S+: \[\[?(\d{10}\.\d+)(?:, \{[^{}]*\}\])?, (\{.*\})\]$");
+    if let Some(found) = text.ends_with("}]").then(|| TAGGED.captures(text)).flatten() {
+        let json = JsonLine::parse(&found[2], calendar)?;
+        let at = json.at.or_else(|| stamp::unix(&found[1]));
+        return Some((JsonLine { at, ..json }, text.len() - found[2].len() - 1));
+    }
     let start = if text.starts_with('{') { 0 } else { text.find("{\"")? };
     if !text.trim_end().ends_with('}') {
         return None;
@@ -181,10 +200,11 @@ fn json_within(text: &str, calendar: &Calendar) -> Option<(JsonLine, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Window;
 
     fn parse(line: &str) -> LogLine {
-        let reference = "2026-05-20T22:31:00Z".parse().unwrap();
-        LogLine::parse(line, &Calendar { utc_offset: 0, reference })
+        let at = "2026-05-20T22:31:00Z".parse().unwrap();
+        LogLine::parse(line, &Calendar { utc_offset: 0, window: Window { start: at, end: at } })
     }
 
     #[test]
@@ -236,6 +256,26 @@ mod tests {
         {
             let parsed = parse(line);
             assert_eq!((parsed.at, parsed.begins_record, parsed.level), (None, true, Some(level)), "{line}");
+        }
+    }
+
+    #[test]
+    fn names_before_a_level_need_delimiters_or_a_time_before_them() {
+        for (line, alone, dated) in [
+            ("app.tasks - ERROR - x", Some(Level::Error), Some(Level::Error)),
+            ("app.tasks : WARNING   x", Some(Level::Warning), Some(Level::Warning)),
+            ("app.tasks ERROR x", None, Some(Level::Error)),
+            ("MainThread [pid:7] INFO x", None, Some(Level::Info)),
+            ("0 [error] [MY-1] x", None, Some(Level::Error)),
+            ("7 ERROR records", None, None),
+            ("the ERROR was read", None, None),
+            ("app.tasks ERROR, or not", None, None),
+            ("app.tasks ERROR 7 0", None, None),
+            ("| ERROR | 7 |", None, None),
+            ("ERROR  7 0", None, None),
+        ] {
+            assert_eq!(parse(line).level, alone, "{line}");
+            assert_eq!(parse(&format!("w-1  | 2026-05-20T22:30:01.5Z {line}")).level, dated, "{line}");
         }
     }
 

@@ -120,12 +120,27 @@ impl OpenException {
         if self.takes_own_traceback(line) {
             return true;
         }
-        let text = continuation(line, &self.prefix, self.is_json).filter(|_| !(self.is_plain && line.begins_record));
+        let begins_record = line.begins_record && !(self.state == State::Frames && line.may_end_traceback);
+        let text = if begins_record == line.begins_record {
+            continuation(line, &self.prefix, self.is_json).filter(|_| !(self.is_plain && begins_record))
+        } else {
+            Some(line.text.as_str())
+        };
         let Some(text) = text else { return false };
-        let shape = Shape::parse(text, line.level);
+        let mut shape = Shape::parse(text, line.level);
+        // The last line of a traceback names it even if it speaks of a crash, and the lines above quote the source.
+        let is_within = match self.state {
+            State::Frames => true,
+            State::Group => text.trim_start().starts_with(['|', '+']),
+            State::Record => self.text.lines().next_back().is_some_and(|last| last.starts_with('╰')),
+            _ => false,
+        };
+        if is_within && matches!(shape, Shape::Panic | Shape::Heading | Shape::Crash(_)) {
+            shape = if text.starts_with([' ', '\t', '|']) { Shape::Indented } else { Shape::Other };
+        }
         if let Shape::Crash(kind) = shape
-            && !self.crashes.is_empty()
             && !self.crashes.contains(&kind)
+            && (!self.crashes.is_empty() || (!begins_record && shapes::is_deadly(&self.text)))
         {
             self.crashes.push(kind);
             return true;
@@ -137,7 +152,7 @@ impl OpenException {
             | (State::Group | State::Stack | State::Chain, Shape::Indented | Shape::Traceback) => true,
             _ => false,
         };
-        if line.begins_record && !is_expected {
+        if begins_record && !is_expected {
             return false;
         }
         let Some(state) = self.state.next(shape, has_records) else { return false };
@@ -152,7 +167,7 @@ impl OpenException {
             self.name = Some(escape::start(member, FIRST_LINE));
         }
         self.state = state;
-        self.is_plain |= !line.begins_record && shape != Shape::Blank;
+        self.is_plain |= !begins_record && shape != Shape::Blank;
         true
     }
 

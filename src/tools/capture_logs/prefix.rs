@@ -47,6 +47,8 @@ static SOURCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"^\[[^\[\]]{1,120}\]:? ?",
         // Ray: (Worker pid=77, ip=10.0.0.1)
         r"^\([A-Za-z_][^()]{0,160}\) ",
+        // stern: a Deployment's pod, and its container.
+        r"^[a-z0-9][a-z0-9.-]*-[a-z0-9]{8,10}-[a-z0-9]{5} [a-z0-9][a-z0-9-]* ",
         // srun --label, and launchers that name their workers.
         r"^\d{1,6}: ",
         r"^(?i:rank|worker|thread|process|proc|gpu|cuda|node|pod|host|actor|replica|shard|trainer|forkpoolworker|spawnprocess|forkprocess|mainprocess|mainthread|threadpoolexecutor|stdout|stderr)(?:[-_ ]?\d+)*(?:: ?|> | \| ?| - )",
@@ -211,7 +213,9 @@ impl Header {
         let found = SOURCES.iter().find_map(|pattern| pattern.find(rest))?;
         // Behind the worker's own time it is a field of the record.
         if !self.begins_record {
-            self.name(found.as_str());
+            // The kernel's time names no source.
+            let is_time = |text: &str| text.contains('.') && text.bytes().all(|byte| b"0123456789. []".contains(&byte));
+            self.name(if is_time(found.as_str()) { "" } else { found.as_str() });
             self.leave(at + found.end());
         }
         Some(found.end())
@@ -234,10 +238,11 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Window;
 
     #[test]
     fn every_pattern_is_a_regular_expression() {
-        assert_eq!(SOURCES.len(), 6);
+        assert_eq!(SOURCES.len(), 7);
         for pattern in [&RUNTIME, &PROGRAM, &SYSLOG, &PRIORITY, &LETTER, &BRACKETED_LETTER, &RUBY] {
             assert!(pattern.regex().is_some(), "{pattern:?}");
         }
@@ -245,7 +250,8 @@ mod tests {
 
     #[test]
     fn prefixes_are_taken_off_in_any_order() {
-        let calendar = Calendar { utc_offset: 0, reference: "2026-05-20T22:31:00Z".parse().unwrap() };
+        let at = "2026-05-20T22:31:00Z".parse().unwrap();
+        let calendar = Calendar { utc_offset: 0, window: Window { start: at, end: at } };
         for (line, source, text) in [
             ("w-1  | 2026-05-20T22:30:01.5Z [rank3]: (A pid=7) x", "w-1  | [rank3]: (A pid=7) ", "x"),
             ("<14>May 20 22:30:01 host app[7]: x: y", "app [7] ", "x: y"),

@@ -76,7 +76,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     let begin = |shape: Shape, scope, regex: &str| (shape, scope, regex.to_owned());
     let table = vec![
         begin(Shape::Group, Any, r"\+ Exception Group Traceback \(most recent call last\):\s*$"),
-        begin(Shape::Traceback, Any, r"Traceback \(most recent call last\):\s*$"),
+        begin(Shape::Traceback, Any, r"Traceback \(most recent call last\):\s*(?:\[repeated \d+x across cluster\])?$"),
         // The rich library draws a box.
         begin(Shape::Heading, Any, r"[─-] ?Traceback \(most recent call last\) ?[─-]"),
         begin(Shape::Escaped, Any, r#"Traceback \(most recent call last\):(?:\\+[rn]|#0?12|[ \t|])+File \\*["']"#),
@@ -90,9 +90,18 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         begin(Shape::Heading, Any, r"^\*\* \(\w+(?:\.\w+)*(?:Error|Exception)\) "),
         begin(Shape::Heading, Any, r"^(?:java\.lang|\w+(?:\.\w+)+)\.(?:OutOfMemoryError|StackOverflowError): "),
         begin(Shape::Heading, Unleveled, r"^(?:SyntaxError|IndentationError|TabError): "),
-        begin(Shape::Heading, Unleveled, r"^(?:panic|fatal error): \S"),
+        begin(Shape::Heading, Unleveled, r"^(?:panic|[Ff]atal error): \S"),
+        begin(Shape::Heading, Any, r"^\S+\.swift:\d+: Fatal error: "),
+        // Unix programs: `program: error: text`, `main.c:3:1: fatal error: text`.
+        begin(Shape::Heading, Unleveled, r"^[\w./-]+(?::\d+)*: (?:fatal )?error: [^\d\s.+-]"),
+        // R, Haskell, Clojure.
+        begin(Shape::Heading, Unleveled, r"^Error in \S.*\(.*\) ?: "),
+        begin(Shape::Heading, Any, r"^CallStack \(from HasCallStack\):$"),
+        begin(Shape::Heading, Unleveled, r"^Execution error \(\w+\) at "),
+        // Node's hint below a thrown value that is no Error.
+        begin(Shape::Heading, Unleveled, r"^\(Use `node --trace-uncaught "),
         begin(Shape::Heading, Unleveled, r"^(?:Uncaught |\[?Unhandled ?[Pp]romise ?[Rr]ejection)"),
-        begin(Shape::Heading, Unleveled, r"^(?:Error|error|fatal|Fatal): [^\d\s.+-]"),
+        begin(Shape::Heading, Unleveled, r"^(?:Error|error|fatal|Fatal|CUDA error): [^\d\s.+-]"),
         crash(r"Fatal Python error: ", Any),
         crash(r"terminate called (?:after throwing an instance of|without an active exception|recursively)", Any),
         crash(r"libc\+\+abi(?:\.dylib)?: terminating", Any),
@@ -103,19 +112,31 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"(?:free|malloc|realloc|munmap_chunk)\(\): (?:invalid|corrupted|unaligned|unsorted)", Any),
         crash(r"Caught signal (?:4|6|7|8|9|11) \(", Any),
         crash(r"ERROR: (?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: ", Any),
+        crash(r"^(?:WARNING: )?DATA RACE$", Any),
         crash(r"SUMMARY: (?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: ", Any),
         crash(r"thread '[^']*'(?: \(\d+\))? has overflowed its stack", Any),
         crash(r"^fatal runtime error: ", Any),
         crash(r"^\S+:\d+: .*Assertion [`'].*' failed\.", Any),
-        crash(
-            r"[Oo]ut of memory: Kill(?:ed)? process \d+|[Kk]illed process \d+ \(|[Mm]emory cgroup out of memory",
-            Any,
-        ),
+        // Kernels before 5.0 say that they kill, and then that they did.
+        crash(r"[Oo]ut of memory: Kill(?:ed)? process \d+|[Mm]emory cgroup out of memory", Any),
+        crash(r"[Kk]illed process \d+ \(", Any),
         crash(r"oom-kill:constraint=", Any),
         crash(r"invoked oom-killer", Any),
         crash(r"oom_reaper: reaped process", Any),
         crash(r"killed by the OOM killer", Doubtful),
         crash(r"\bOOMKilled(?:$|[^\w:=]*$|\W+true)", Doubtful),
+        crash(
+            r#""?(?:[Rr]eason|[Kk]illed|[Tt]erminated|[Ss]tat(?:us|e))(?:[=:] ?|"?: ?"|=")\(?OOMKilled(?:$|[^\w:=])"#,
+            Any,
+        ),
+        crash(r"\bcontainer oom [0-9a-f]{12}|\bsending SIG(?:TERM|KILL) to process \d+ .*badness \d", Any),
+        crash(r"^Out of memory\.$", Unleveled),
+        crash(r"\bOut Of Memory allocating \d+ bytes", Any),
+        // Go that dies of a signal; its panics tell the signal in brackets.
+        crash(
+            r"(?:^|[^l] )SIG(?:ABRT: abort|SEGV: segmentation|BUS: bus error|ILL: illegal|FPE: floating|TRAP: trace|SYS: bad)",
+            Doubtful,
+        ),
         crash(r"segfault at [0-9a-f]+ ip |traps: .* (?:general protection|trap )", Any),
         crash(format!(r"terminated by (?:signal )?SIG(?:{KILLS})\b"), Any),
         crash(
@@ -131,6 +152,10 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"Work-horse (?:process )?(?:was )?terminated unexpectedly|Child process \[\d+\] died", Any),
         crash(r"^# (?:A fatal error has been detected by the Java Runtime|Fatal error in)", Any),
         crash(format!(r"^(?:{SIGNALS})(?: \(core dumped\))?$"), Unleveled),
+        // Launchers report the signals that ended their tasks.
+        crash(format!(r"\b(?:{SIGNALS}) \(core dumped\)|\btasks? [\d,-]+: (?:{SIGNALS})\b"), Doubtful),
+        crash(r": (?:Segmentation fault|Bus error|Illegal instruction|Floating point exception)$", Doubtful),
+        crash(format!(r"\bexitCode=(?:{CODES})\b"), Any),
         crash(format!(r"^\S+: line \d+: +\d+ (?:{SIGNALS})\b"), Unleveled),
         // zsh writes them in lower case, after the job's number.
         crash(r"^ *\d+ (?:segmentation fault|killed|abort|bus error)\b", Unleveled),
@@ -153,7 +178,7 @@ static FRAME: Pattern = Pattern::new(
 static GO_STACK: Pattern = Pattern::new(r"^goroutine \d+ \[running");
 /// Lines that stand at the left margin in the middle of an exception's text.
 static CONTINUATION: Pattern = Pattern::new(
-    r#"^(?:Caused by: |Suppressed: |note: |stack backtrace:|(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):|Extension modules: |goroutine \d+ \[|(?:created by )?[\w./*-]+\.[\w.()*]+\(.*\)$|created by |"""|'''|\[signal |[╭│╰])"#,
+    r#"^(?:Caused by: |Suppressed: |note: |stack backtrace:|(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):|Extension modules: |goroutine \d+ \[|PC=0x|signal arrived |(?:created by )?[\w./*-]+\.[\w.()*]+\(.*\)$|created by |"""|'''|\[signal |[╭│╰])"#,
 );
 /// Lines that join two tracebacks, or a traceback and what belongs to it.
 const CHAINS: [&str; 5] = [
@@ -217,6 +242,23 @@ impl Marker {
     }
 }
 
+/// Returns whether a line heads the frames of a stack that was printed on purpose: a thread in a Java dump, or the text of
+/// JavaScript's `console.trace`.
+pub(super) fn is_dump(line: &str) -> bool {
+    static DUMP: Pattern = Pattern::new(
+        r#"^\s+java\.lang\.Thread\.State: |^"[^"]*" (?:#\d+ |.*\b[tn]id=)|^#\d+ "|^Thread\[[^\]]*\]:?$|^Trace(?:: |$)"#,
+    );
+    DUMP.is_match(line)
+}
+
+/// Returns whether a text tells of a fault that ends the process, so that a crash right below it is the same fault.
+pub(super) fn is_deadly(text: &str) -> bool {
+    static DEADLY: Pattern = Pattern::new(
+        r"(?:^|\W)F\d{4} |FATAL|[Cc]heck fail|CHECK fail|[Aa]ssert|ASSERT|[Aa]bort|[Pp]anic|CUDA error|Uncaught|Unhandled",
+    );
+    DEADLY.is_match(text)
+}
+
 /// Returns whether a line before a traceback says that something failed.
 pub(super) fn speaks_of_failure(line: &str) -> bool {
     static FAILURE: Pattern = Pattern::new(r"(?i)\b(?:exception|raised|failed|failure|failing|error|crashed)\b");
@@ -236,6 +278,10 @@ pub(super) fn frame_at_end(line: &str) -> Option<&str> {
 /// Returns whether a quotation mark stands right before `start`; one that opens the value of a field quotes nothing.
 pub(super) fn is_quoted(text: &str, start: usize) -> bool {
     let before = &text[..start];
+    // Mail quotes with this sign.
+    if before.starts_with('>') && before.trim_matches(['>', ' ']).is_empty() {
+        return true;
+    }
     let mark = before.trim_end_matches('\\').chars().next_back();
     mark.is_some_and(|mark| "\"'`“‘«".contains(mark)) && !before.trim_end_matches(['"', '\'', '\\']).ends_with('=')
 }

@@ -58,7 +58,7 @@ impl WindowFilter<'_> {
         input: impl BufRead,
         output: &mut (impl Write + Seek + Truncate),
     ) -> io::Result<LogSummary> {
-        let calendar = Calendar { utc_offset: self.utc_offset, reference: self.window.end };
+        let calendar = Calendar { utc_offset: self.utc_offset, window: self.window };
         let mut summary = LogSummary::default();
         let mut finder = ExceptionFinder::new(self.jobs, &calendar);
         let mut pieces = Pieces::new(input);
