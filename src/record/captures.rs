@@ -1,5 +1,7 @@
 //! `Series`, `Traces` and `Logs`: the evidence that the captures brought from the pipeline's own observability, and its gaps.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +72,7 @@ pub struct SeriesStatus {
     pub result: CaptureResult,
     /// The reason why it is not `ok`, as one documented CamelCase word.
     pub reason: Option<Reason>,
-    /// The reason why it is not `ok`, as a sentence.
+    /// The reason why it is not `ok`, as a sentence; and a note if queries were sent by GET because the server refused POST.
     pub message: Option<String>,
     /// The time at which this record was written.
     pub observed_at: Option<Timestamp>,
@@ -117,15 +119,18 @@ pub struct SeriesStatus {
     pub clock_offset: Option<ClockOffset>,
     /// The unit of the metric, as the server's metadata names it.
     pub unit: Option<String>,
-    /// The restarts of the processes whose counters fell.
+    /// The restarts of the processes behind the series, whose counters began again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<ProcessRestart>,
+    /// The changes to a process that had been there before, beside the one that answered until then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub takeovers: Vec<ProcessRestart>,
     /// Metric names that the server knows and that resemble a query which found nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near_names: Vec<String>,
 }
 
-/// A restart of a process, as its `process_start_time_seconds` shows it.
+/// A change of the process behind an address, as `process_start_time_seconds` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessRestart {
@@ -196,8 +201,7 @@ pub struct TracesStatus {
     /// Empty if the profile does not tell the names of a stage's spans.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpans>,
-    /// Times at which the GPU passed from one tenant to another, by the service's own spans: the first 1,000 in the order of time.
-    /// Empty if the profile does not tell the names of such spans.
+    /// The reason why it is not `ok`, as a sentence; and a note if queries were sent by GET because the server refused POST.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenancies: Vec<Tenancy>,
     /// Number of tenancies beyond those.

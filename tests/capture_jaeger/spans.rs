@@ -130,6 +130,83 @@ fn worker_traces_that_are_linked_to_a_jobs_trace_are_the_jobs() {
 }
 
 #[test]
+fn worker_traces_that_a_jobs_own_spans_link_to_are_the_jobs() {
+    // 01 and 02 are the jobs' own; a gateway of the first hands it to 11, and that to 12. 13, a batch of other clients too, is
+    // linked to the first job, and its links lead to another job and to another client's trace.
+    let spans = [
+        ("01", "api", "POST", &["11"][..]),
+        ("02", "api", "POST", &[]),
+        ("11", "worker", "autorag.stage.whisper", &["12"]),
+        ("12", "worker", "autorag.stage.l1", &["01"]),
+        ("13", "worker", "autorag.stage.l0", &["01", "02", "14"]),
+        ("14", "worker", "autorag.stage.l0", &[]),
+    ];
+    let resources = spans.map(|(trace, service, name, links)| {
+        let links: Vec<Value> = links.iter().map(|link| json!({"traceId": link, "spanId": link})).collect();
+        json!({"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+            "scopeSpans": [{"spans": [{"traceId": trace, "spanId": trace, "name": name, "links": links,
+                "startTimeUnixNano": format!("{START}000"), "endTimeUnixNano": format!("{START}999")}]}]})
+    });
+    let body = json!({"result": {"resourceSpans": resources}}).to_string();
+    let rig = Rig::new(Vec::new(), move |_, _, _| http(200, "application/json", &body));
+    let (one, two) = (format!("{:032x}", 1), format!("{:032x}", 2));
+    let ran = rig.run(&["--service", "api", "--service", "worker"], &stream(&[("a", &one), ("b", &two)]));
+    let status = status(&ran, "worker");
+    let stages: Vec<_> = status["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| (stage["name"].as_str(), stage["count"].as_u64()))
+        .collect();
+    assert_eq!(stages, ["l0", "l1", "whisper"].map(|name| (Some(name), Some(1))), "not the l0 of trace 14: {status}");
+}
+
+/// An answer of either API: three spans of a stage that last 2 s, one that has not ended, one that ends before it begins; and
+/// one of another stage that has not ended.
+fn spans_without_an_end(api: &str) -> Vec<u8> {
+    let lengths = [("l1", Some(2)), ("l1", Some(2)), ("l1", Some(2)), ("l1", None), ("l1", Some(-7)), ("l2", None)];
+    if api == "v1" {
+        let spans: Vec<Value> = lengths
+            .iter()
+            .enumerate()
+            .map(|(index, (stage, length))| {
+                // The end 0 as Jaeger computes a duration from it, without a sign.
+                let duration = length.map_or(json!(0_i64.wrapping_sub(START).cast_unsigned()), |length| json!(length * SECOND));
+                json!({"traceID": "1", "spanID": format!("{:x}", index + 1), "operationName": format!("autorag.stage.{stage}"),
+                    "startTime": START, "duration": duration, "processID": "p"})
+            })
+            .collect();
+        let data = json!([{"traceID": "1", "spans": spans, "processes": {"p": {"serviceName": "api"}}}]);
+        return http(200, "application/json", &json!({"data": data}).to_string());
+    }
+    let spans = lengths.iter().enumerate().map(|(index, (stage, length))| {
+        let end = length.map_or("0".to_owned(), |length| format!("{}000", START + length * SECOND));
+        json!({"traceId": "1", "spanId": format!("{:x}", index + 1), "name": format!("autorag.stage.{stage}"),
+            "startTimeUnixNano": format!("{START}000"), "endTimeUnixNano": end})
+    });
+    let spans: Vec<Value> = spans.collect();
+    let resource = json!({"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "api"}}]},
+        "scopeSpans": [{"spans": spans}]});
+    http(200, "application/json", &json!({"result": {"resourceSpans": [resource]}}).to_string())
+}
+
+#[test]
+fn spans_without_an_end_or_of_negative_length_give_no_duration_and_are_counted_apart() {
+    for api in ["v1", "v3"] {
+        let rig = Rig::new(Vec::new(), move |_, _, _| spans_without_an_end(api));
+        let ran = rig.run(&["--service", "api", "--api", api], &stream(&[("a", &format!("{:032x}", 1))]));
+        let status = status(&ran, "api");
+        assert_eq!(status["stages"], json!([{"name": "l1", "count": 3, "meanSeconds": 2.0}]), "{api} {status}");
+        assert_eq!(status["stagesWithoutDuration"], json!({"l1": 2, "l2": 1}), "{api}");
+        assert_eq!(
+            (&status["spans"], held(&rig.file("api")).1),
+            (&json!(6), 6),
+            "{api}: nothing is lost from the file"
+        );
+    }
+}
+
+#[test]
 fn a_job_whose_trace_others_only_link_to_is_not_missing() {
     let spans = |path: &str, _: &Parameters, _: &[Span]| {
         if path.contains("/traces/") { no_such_page() } else { linked_workers("v3") }

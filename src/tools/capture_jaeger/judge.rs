@@ -40,7 +40,7 @@ pub(super) fn statuses(
         .zip(&session.searches)
         .map(|(service, search)| {
             let mut status = status(session, service, search, known.as_deref(), &found, request);
-            status.stages = stages(session, service, &found, profile);
+            (status.stages, status.stages_without_duration) = stages(session, service, &found, profile);
             (status.tenancies, status.tenancies_left_out) =
                 tenancies::extract(session.store.traces_of(service), service, profile);
             status
@@ -117,32 +117,42 @@ fn status(
 }
 
 /// Counts and averages the service's stage spans in the traces of the jobs, by stage; in all traces if there are no jobs. Other
-/// services' spans do not count, because a trace is in the files of several services.
-fn stages(session: &Session<'_>, service: &str, found: &[Vec<&str>], profile: &JaegerConfig) -> Vec<StageSpans> {
+/// services' spans do not count, because a trace is in the files of several services. Spans without a duration are counted
+/// apart.
+fn stages(
+    session: &Session<'_>,
+    service: &str,
+    found: &[Vec<&str>],
+    profile: &JaegerConfig,
+) -> (Vec<StageSpans>, BTreeMap<String, u64>) {
     let of_jobs: BTreeSet<&str> = found.iter().flatten().copied().collect();
-    let mut stages: BTreeMap<&str, (u64, f64)> = BTreeMap::new();
+    let mut durations: BTreeMap<&str, Vec<Option<f64>>> = BTreeMap::new();
     for (id, trace) in session.store.traces_of(service) {
         let has_jobs = !session.expected.is_empty() || !session.warmup.is_empty();
         if has_jobs && !of_jobs.contains(id) {
             continue;
         }
         for span in trace.distinct_spans().into_iter().filter(|span| span.origin.service == service) {
-            if let (Some(stage), Some(seconds)) = (profile.stage_of(&span.name), span.seconds) {
-                let (count, sum) = stages.entry(stage).or_default();
-                *count += 1;
-                *sum += seconds;
+            if let Some(stage) = profile.stage_of(&span.name) {
+                durations.entry(stage).or_default().push(span.duration());
             }
         }
     }
-    stages
-        .into_iter()
-        .take(MAX_STAGES)
-        .map(|(stage, (count, sum))| StageSpans {
-            name: stage.to_owned(),
-            count,
-            mean_seconds: crate::clock::micro(sum / count as f64),
-        })
-        .collect()
+    let (mut stages, mut without) = (Vec::new(), BTreeMap::new());
+    for (stage, durations) in durations.into_iter().take(MAX_STAGES) {
+        let ended: Vec<f64> = durations.iter().flatten().copied().collect();
+        if ended.len() < durations.len() {
+            without.insert(stage.to_owned(), (durations.len() - ended.len()) as u64);
+        }
+        if !ended.is_empty() {
+            stages.push(StageSpans {
+                name: stage.to_owned(),
+                count: ended.len() as u64,
+                mean_seconds: crate::clock::micro(ended.iter().sum::<f64>() / ended.len() as f64),
+            });
+        }
+    }
+    (stages, without)
 }
 
 /// Returns the reasons and messages of what is missing, the gravest first.

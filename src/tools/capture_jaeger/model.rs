@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 use super::fields::canonical_id;
 use crate::profile::JaegerConfig;
 
+/// The seconds from which on a duration in microseconds is a negative number of 64 bits that lost its sign.
+const LONGEST: f64 = i64::MAX as f64 / 1e6;
+
 /// The keys of the span tags to keep; empty if the profile names none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tags {
@@ -57,7 +60,7 @@ pub(super) struct Span {
     pub(super) name: String,
     /// The start in microseconds since the epoch.
     pub(super) start: i64,
-    /// The duration in seconds, if the server gives it.
+    /// The time from the start to the end in seconds, if the server gives it, be it nonsense; see [`Self::duration`].
     pub(super) seconds: Option<f64>,
     /// The value of the job tag.
     pub(super) job: Option<String>,
@@ -75,6 +78,12 @@ pub(super) struct Span {
 type Identity<'a> = (&'a str, &'a str, &'a str, i64, &'a str, u64);
 
 impl Span {
+    /// Returns the duration in seconds; none if the span has not ended, or ends before it begins. A span without an end has
+    /// the end 0, which some servers make a negative duration, and Jaeger's older API the same without its sign.
+    pub(super) fn duration(&self) -> Option<f64> {
+        self.seconds.filter(|seconds| (0.0..LONGEST).contains(seconds))
+    }
+
     fn identity(&self) -> Identity<'_> {
         (&self.id, &self.kind, &self.name, self.start, &self.origin.service, self.origin.process)
     }
@@ -145,14 +154,14 @@ impl Trace {
         self.header = self.header.take().or(other.header);
     }
 
-    /// Returns each span once: of repetitions the longest, because a span may be reported before it has ended.
+    /// Returns each span once: of repetitions the longest that has an end, because a span may be reported before it has ended.
     pub(super) fn distinct_spans(&self) -> Vec<&Span> {
         let mut places: HashMap<Identity<'_>, usize> = HashMap::new();
         let mut distinct: Vec<&Span> = Vec::with_capacity(self.spans.len());
         for span in &self.spans {
             let place = *places.entry(span.identity()).or_insert(distinct.len());
             match distinct.get_mut(place) {
-                Some(held) if held.seconds < span.seconds => *held = span,
+                Some(held) if held.duration() < span.duration() => *held = span,
                 Some(_) => {}
                 None => distinct.push(span),
             }
@@ -231,6 +240,12 @@ impl TraceStore {
     /// Returns, for each trace that spans of other traces are linked to, the ids of those others.
     pub(super) fn by_link(&self) -> HashMap<&str, Vec<&str>> {
         self.index(|span| &span.links)
+    }
+
+    /// Returns the ids of the other traces that spans of the trace `id` are linked to.
+    pub(super) fn links_of(&self, id: &str) -> impl Iterator<Item = &str> {
+        let spans = self.traces.get(id).into_iter().flat_map(|trace| &trace.spans);
+        spans.flat_map(|span| &span.links).map(String::as_str)
     }
 
     fn index(&self, keys: impl Fn(&Span) -> &[String]) -> HashMap<&str, Vec<&str>> {

@@ -260,25 +260,28 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns the traces of each expected job: the one with its trace id, those that carry its job id, and those that are linked
-    /// to any of these, unless they are another job's own.
+    /// Returns the traces of each expected job: the one with its trace id, those that carry its job id, those that are linked
+    /// to any of these, and those that these link to, unless they are another job's own.
     pub(super) fn traces_by_job<'s>(&'s self) -> Vec<Vec<&'s str>> {
         let (by_job, by_link) = (self.store.by_job(), self.store.by_link());
         let own: HashSet<&str> =
             self.expected.iter().chain(&self.warmup).map(|expected| expected.canonical.as_str()).collect();
         let traces = |expected: &'s ExpectedTrace| {
             let tagged = expected.job.as_deref().and_then(|job| by_job.get(job));
-            let mut targets: Vec<&str> = tagged.cloned().unwrap_or_default();
-            targets.push(&expected.canonical);
+            let tagged = tagged.into_iter().flatten().copied();
+            // The links of a trace that links to the job's are not followed: it may be a batch, with links to other jobs.
+            let mut targets: Vec<(&str, bool)> = tagged.chain([&*expected.canonical]).map(|id| (id, true)).collect();
             // Traces may be linked to each other.
-            let mut seen: BTreeSet<&str> = BTreeSet::new();
-            while let Some(target) = targets.pop() {
-                if seen.insert(target) {
-                    let linked = by_link.get(target).into_iter().flatten();
-                    targets.extend(linked.filter(|id| !own.contains(**id)));
+            let mut seen: BTreeSet<(&str, bool)> = BTreeSet::new();
+            while let Some((target, follows)) = targets.pop() {
+                if seen.insert((target, follows)) {
+                    let links = self.store.links_of(target).filter(|_| follows).map(|id| (id, true));
+                    let linked = by_link.get(target).into_iter().flatten().map(|id| (*id, false));
+                    targets.extend(links.chain(linked).filter(|(id, _)| !own.contains(id)));
                 }
             }
-            seen.into_iter().filter(|id| self.store.traces.contains_key(*id)).collect()
+            let ids: BTreeSet<&str> = seen.into_iter().map(|(id, _)| id).collect();
+            ids.into_iter().filter(|id| self.store.traces.contains_key(*id)).collect()
         };
         self.expected.iter().map(traces).collect()
     }

@@ -23,7 +23,7 @@ pub(super) fn extract<'a>(
     let mut events: Vec<GpuEvent<'_>> = Vec::new();
     for span in traces.flat_map(|(_, trace)| &trace.spans).filter(|span| span.origin.service == service) {
         let releases = profile.gpu_release_span.as_deref() == Some(&span.name);
-        if let Some(seconds) = span.seconds.filter(|_| releases || span.name == acquire) {
+        if let Some(seconds) = span.duration().filter(|_| releases || span.name == acquire) {
             let end = Timestamp::from_micros(span.start).shifted(seconds).micros();
             // A release sorts before an acquisition that begins at the same time.
             events.push((span.start, !releases, end, span.tenant.as_deref()));

@@ -118,7 +118,10 @@ fn read_span(raw: &RawValue, origin: &Arc<Origin>, tags: &Tags) -> Result<(Strin
         kind: fields.text(&["kind"]).map(|kind| span_kind(&kind)).unwrap_or_default(),
         name: fields.text(&["name"]).unwrap_or_default(),
         start: nanos.unwrap_or_default() / 1000,
-        seconds: nanos.zip(end).and_then(|(start, end)| Some(end.checked_sub(start)? as f64 / 1e9)),
+        seconds: nanos
+            .filter(|start| *start > 0)
+            .zip(end)
+            .and_then(|(start, end)| Some(end.checked_sub(start)? as f64 / 1e9)),
         job: attributes.value(&tags.job),
         tenant: attributes.value(&tags.tenant),
         repeat: 0,
