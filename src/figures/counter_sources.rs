@@ -2,8 +2,8 @@
 //!
 //! A counter can be added up only if each of its series is one process, seen once. This module looks at all counters of a run
 //! together and finds the exceptions: an address behind which several processes answer in turn, so that its counters jump back
-//! and forth; counters that fell without a sign of a restart; and series that two scrapes or two servers (a highly available
-//! pair) recorded of the same process.
+//! and forth; an address that another process took over; counters that fell without a sign of a restart; and series that two
+//! scrapes or two servers (a highly available pair) recorded of the same process.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,13 +21,15 @@ const GAP: f64 = 1.6;
 /// The tolerance of the times of samples in seconds: servers round to the millisecond, records to the microsecond.
 const ROUNDING: f64 = 0.0015;
 
-/// A restart of a process that a changed `process_start_time_seconds` shows.
+/// A change of the process behind an address that a changed `process_start_time_seconds` shows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Restart {
+pub struct ProcessChange {
     /// The address that was scraped: its labels `job` and `instance`.
     pub address: (String, String),
     /// The time of the first sample of the new process, in Unix seconds.
     pub seen_at: f64,
+    /// The new process had been there before, beside the old one; else it is a restart.
+    pub is_takeover: bool,
 }
 
 /// The reason why no figure is made of a counter.
@@ -35,6 +37,8 @@ pub struct Restart {
 pub enum Unsteady {
     /// It fell, and nothing shows that its process restarted.
     Fell,
+    /// Another process answers from some time on, which is no restart of the one before.
+    TakenOver,
     /// It jumps back and forth, as the counters of several processes behind one address do.
     Alternates,
 }
@@ -49,9 +53,9 @@ pub struct CounterSources {
 
 impl CounterSources {
     /// Adds the series of one query, which are added up by the labels `by` from the time `from` on.
-    pub fn add(&mut self, series: &[Series], by: &[String], from: f64, restarts: &[Restart]) {
+    pub fn add(&mut self, series: &[Series], by: &[String], from: f64, changes: &[ProcessChange]) {
         for one in series {
-            if let (Some(address), Some(unsteady)) = (address(one), unsteady(one, from, restarts)) {
+            if let (Some(address), Some(unsteady)) = (address(one), unsteady(one, from, changes)) {
                 let held = self.unsteady.entry(address).or_insert(unsteady);
                 *held = unsteady.max(*held);
             }
@@ -86,9 +90,9 @@ impl CounterSources {
     }
 
     /// The reason why `series` cannot be counted on; none if it can. All counters behind one address share their processes.
-    pub fn unsteady(&self, series: &Series, from: f64, restarts: &[Restart]) -> Option<Unsteady> {
+    pub fn unsteady(&self, series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Unsteady> {
         let of_address = address(series).and_then(|address| self.unsteady.get(&address).copied());
-        unsteady(series, from, restarts).max(of_address.filter(|unsteady| *unsteady == Unsteady::Alternates))
+        unsteady(series, from, changes).max(of_address.filter(|unsteady| *unsteady != Unsteady::Fell))
     }
 
     /// Returns `series` without those that show again what another one shows, and the labels by which the removed ones differ.
@@ -137,20 +141,45 @@ fn address(series: &Series) -> Option<(String, String)> {
     Some((label("job").unwrap_or_default(), label("instance")?))
 }
 
-/// The reason why the falls of `series` after `from` are not restarts; none if every one has a sign of a restart.
-fn unsteady(series: &Series, from: f64, restarts: &[Restart]) -> Option<Unsteady> {
+/// Returns `series` with a point at zero before the first sample of each restarted process, where its counter does not show the
+/// restart because it has come as far as the old one or farther.
+pub fn with_restarts(mut series: Series, changes: &[ProcessChange]) -> Series {
+    let (restarts, _) = changes_of(&series, changes);
+    for seen_at in restarts {
+        let next = series.points.iter().position(|(at, value)| value.is_finite() && at + ROUNDING >= seen_at);
+        let Some(next) = next else { continue };
+        let held = series.points[..next].iter().rev().find(|(_, value)| value.is_finite());
+        let (at, value) = series.points[next];
+        if held.is_some_and(|(_, held)| *held > 0.0 && value >= *held) {
+            series.points.insert(next, (at.next_down(), 0.0));
+        }
+    }
+    series
+}
+
+/// The times of the restarts and of the takeovers of a series' process.
+fn changes_of(series: &Series, changes: &[ProcessChange]) -> (Vec<f64>, Vec<f64>) {
+    let Some(address) = address(series) else { return (Vec::new(), Vec::new()) };
+    let own = changes.iter().filter(|change| change.address == address);
+    let (takeovers, restarts): (Vec<_>, Vec<_>) = own.partition(|change| change.is_takeover);
+    let times = |changes: Vec<&ProcessChange>| changes.iter().map(|change| change.seen_at).collect();
+    (times(restarts), times(takeovers))
+}
+
+/// The reason why `series` cannot be counted on after `from`; none if each of its falls has a sign of a restart, and no other process
+/// took its place.
+fn unsteady(series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Unsteady> {
     let points = finite(series);
     let usual = usual_distance(&points);
-    let address = address(series);
-    let (mut is_explained, mut returns, mut top) = (true, 0, None::<(f64, f64)>);
+    let (restarts, takeovers) = changes_of(series, changes);
+    let (mut is_explained, mut is_taken_over, mut returns, mut top) = (true, false, 0, None::<(f64, f64)>);
     for pair in points.windows(2) {
         let ((start, held), (end, value)) = (pair[0], pair[1]);
+        let between = |times: &[f64]| times.iter().any(|at| (start + ROUNDING..=end + ROUNDING).contains(at));
+        let is_restart = value < held && between(&restarts);
+        is_taken_over |= end > from && !is_restart && between(&takeovers);
         if value < held {
-            let is_restart = |restart: &Restart| {
-                Some(&restart.address) == address.as_ref()
-                    && (start + ROUNDING..=end + ROUNDING).contains(&restart.seen_at)
-            };
-            is_explained &= end <= from || end - start > GAP * usual || restarts.iter().any(is_restart);
+            is_explained &= end <= from || end - start > GAP * usual || is_restart;
             top = Some((held, value));
         } else if let Some((high, low)) = top
             && value >= high
@@ -161,11 +190,12 @@ fn unsteady(series: &Series, from: f64, restarts: &[Restart]) -> Option<Unsteady
             top = None;
         }
     }
-    match (is_explained, returns) {
+    let by_values = match (is_explained, returns) {
         (true, 0 | 1) => None,
         (_, 0) => Some(Unsteady::Fell),
         _ => Some(Unsteady::Alternates),
-    }
+    };
+    by_values.max(is_taken_over.then_some(Unsteady::TakenOver))
 }
 
 /// The median distance between two samples.
@@ -213,8 +243,12 @@ mod tests {
         series(&[("__name__", "n"), ("job", "api"), ("instance", "a:1"), ("stage", "x")], &each_5s(values))
     }
 
-    fn restart(seen_at: f64) -> Restart {
-        Restart { address: ("api".to_owned(), "a:1".to_owned()), seen_at }
+    fn restart(seen_at: f64) -> ProcessChange {
+        ProcessChange { address: ("api".to_owned(), "a:1".to_owned()), seen_at, is_takeover: false }
+    }
+
+    fn takeover(seen_at: f64) -> ProcessChange {
+        ProcessChange { is_takeover: true, ..restart(seen_at) }
     }
 
     #[test]
@@ -225,7 +259,7 @@ mod tests {
         assert_eq!(unsteady(&fell, 0.0, &[restart(10.0)]), None, "the process is a new one from that sample on");
         assert_eq!(unsteady(&fell, 0.0, &[restart(10.000_001)]), None, "the record rounds to the microsecond");
         assert_eq!(unsteady(&fell, 0.0, &[restart(5.0)]), Some(Unsteady::Fell), "it restarted before");
-        let elsewhere = Restart { address: ("api".to_owned(), "b:1".to_owned()), seen_at: 10.0 };
+        let elsewhere = ProcessChange { address: ("api".to_owned(), "b:1".to_owned()), ..restart(10.0) };
         assert_eq!(unsteady(&fell, 0.0, &[elsewhere]), Some(Unsteady::Fell), "another process restarted");
         assert_eq!(unsteady(&fell, 12.0, &[]), None, "it fell before the window");
         let gap = series(&[("instance", "a:1")], &[(0.0, 4.0), (5.0, 9.0), (15.0, 1.0), (20.0, 3.0), (25.0, 3.0)]);
@@ -241,7 +275,7 @@ mod tests {
         ] {
             assert_eq!(unsteady(&of_api(values), 0.0, &[]), Some(Unsteady::Alternates), "{values:?}");
         }
-        let restarts: Vec<Restart> = (1..8).map(|index| restart(5.0 * f64::from(index))).collect();
+        let restarts: Vec<ProcessChange> = (1..8).map(|index| restart(5.0 * f64::from(index))).collect();
         let often = of_api(&[40.0, 12.0, 41.0, 13.0, 43.0, 13.0, 45.0, 15.0]);
         assert_eq!(
             unsteady(&often, 0.0, &restarts),
@@ -253,6 +287,40 @@ mod tests {
             None,
             "a busy process overtakes the old one"
         );
+    }
+
+    #[test]
+    fn another_process_that_takes_over_is_no_restart() {
+        let taken_over = Some(Unsteady::TakenOver);
+        // Whether its counter is higher, equal or lower.
+        for values in [[5.0, 6.0, 90.0, 92.0], [5.0, 6.0, 6.0, 7.0], [5.0, 6.0, 2.0, 3.0]] {
+            assert_eq!(unsteady(&of_api(&values), 0.0, &[takeover(10.0)]), taken_over, "{values:?}");
+            assert_eq!(
+                unsteady(&of_api(&values[1..]), 7.0, &[takeover(5.0)]).filter(|it| Some(*it) == taken_over),
+                None
+            );
+        }
+        let younger = [restart(10.0), takeover(10.0)];
+        assert_eq!(unsteady(&of_api(&[5.0, 6.0, 2.0, 3.0]), 0.0, &younger), None, "a deployment that overlaps");
+        assert_eq!(unsteady(&of_api(&[5.0, 6.0, 90.0, 92.0]), 0.0, &younger), taken_over);
+    }
+
+    #[test]
+    fn a_counter_that_overtakes_its_old_value_began_at_zero() {
+        let restarted = |values: &[f64], seen_at| {
+            let series = with_restarts(of_api(values), &[restart(seen_at)]);
+            series.points.iter().map(|(_, value)| *value).collect::<Vec<_>>()
+        };
+        assert_eq!(restarted(&[2.0, 2.0, 7.0, 8.0], 10.0), [2.0, 2.0, 0.0, 7.0, 8.0]);
+        assert_eq!(restarted(&[2.0, 2.0, 2.0], 9.0), [2.0, 2.0, 0.0, 2.0], "it came just as far");
+        assert_eq!(restarted(&[2.0, f64::NAN, 7.0], 5.0)[2..], [0.0, 7.0]);
+        for (values, seen_at) in
+            [([2.0, 1.0, 3.0], 5.0), ([0.0, 1.0, 3.0], 5.0), ([2.0, 3.0, 4.0], 0.0), ([2.0, 3.0, 4.0], 99.0)]
+        {
+            assert_eq!(restarted(&values, seen_at), values, "{seen_at}");
+        }
+        let elsewhere = ProcessChange { address: ("api".to_owned(), "b:1".to_owned()), ..restart(5.0) };
+        assert_eq!(with_restarts(of_api(&[2.0, 3.0]), &[elsewhere, takeover(5.0)]), of_api(&[2.0, 3.0]));
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Server {
     /// POST, or GET once the server has refused POST.
     method: Method,
     get_refused: bool,
+    /// The sentence about the change to GET.
+    notice: Option<String>,
 }
 
 impl Server {
@@ -59,12 +61,17 @@ impl Server {
     pub fn new(base: BaseUrl, client: Client, clock: Clock, stop: Stop, console: Console) -> Self {
         let grace = stop.grace();
         let (bounds, method, get_refused) = (OffsetBounds::default(), Method::POST, false);
-        Self { base, client, clock, bounds, stop, grace, console, method, get_refused }
+        Self { base, client, clock, bounds, stop, grace, console, method, get_refused, notice: None }
     }
 
     /// The server's clock minus ours, as far as its dates tell.
     pub fn offset(&self) -> Option<ClockOffset> {
         self.bounds.offset()
+    }
+
+    /// The sentence for records if queries are sent by GET, because the server refused POST.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
     }
 
     /// The time on the server's clock, if that is known to differ from ours.
@@ -130,7 +137,7 @@ impl Server {
             let wait = match answer {
                 Ok(answer) if answer.status == 200 => return Ok(answer),
                 Ok(answer) if self.method == Method::POST && POST_FORBIDDEN.contains(&answer.status) => {
-                    return self.query_by_get(&url, &form, refusal(answer));
+                    return self.query_by_get(&url, &form, answer);
                 }
                 Ok(answer) => match answer.head.retry_after.filter(|wait| repeats && *wait <= PATIENCE) {
                     Some(wait) => wait,
@@ -144,15 +151,18 @@ impl Server {
         }
     }
 
-    /// Sends by GET a query whose POST met with `refusal`, and stays with GET if Prometheus answers that.
-    fn query_by_get(&mut self, url: &str, form: &str, refusal: Problem) -> Result<StreamedAnswer, Problem> {
+    /// Sends by GET a query whose POST was `refused`, and stays with GET if Prometheus answers that.
+    fn query_by_get(&mut self, url: &str, form: &str, refused: StreamedAnswer) -> Result<StreamedAnswer, Problem> {
+        let (status, refusal) = (refused.status, refusal(refused));
         if self.get_refused {
             return Err(refusal);
         }
         self.method = Method::GET;
         let cause = match self.send(url, form) {
             Ok(answer) if API_STATUSES.contains(&answer.status) => {
-                self.console.say(&format!("POST {url}: {}; the queries go on by GET", refusal.message));
+                // A login would change nothing: the server answers.
+                self.console.say(&format!("POST {url}: HTTP {status}; the queries go on by GET"));
+                self.notice = Some(format!("the server refused POST (HTTP {status}), so queries were sent by GET"));
                 return if answer.status == 200 { Ok(answer) } else { Err(self::refusal(answer)) };
             }
             Ok(answer) => {

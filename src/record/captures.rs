@@ -201,7 +201,11 @@ pub struct TracesStatus {
     /// Empty if the profile does not tell the names of a stage's spans.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpans>,
-    /// The reason why it is not `ok`, as a sentence; and a note if queries were sent by GET because the server refused POST.
+    /// Number of further spans of each stage that have no end, or end before they begin, and so have no duration.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stages_without_duration: BTreeMap<String, u64>,
+    /// Times at which the GPU passed from one tenant to another, by the service's own spans: the first 1,000 in the order of time.
+    /// Empty if the profile does not tell the names of such spans.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenancies: Vec<Tenancy>,
     /// Number of tenancies beyond those.

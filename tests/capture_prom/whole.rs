@@ -254,3 +254,23 @@ fn each_file_gets_what_its_name_says_whatever_the_exporter_made_of_it() {
         assert!(!files.iter().any(|(_, regex)| regex.is_match(stranger)), "{stranger}");
     }
 }
+
+#[test]
+fn a_changed_process_is_found_behind_a_counter_that_did_not_fall() {
+    let counter =
+        r#"{"metric":{"__name__":"n_total","job":"w","instance":"w:1"},"values":[[1700000010,"2"],[1700000025,"9"]]}"#;
+    let start = |later: f64| {
+        format!(
+            r#"{{"metric":{{"job":"w","instance":"w:1"}},"values":[[1700000010,"1699990000"],[1700000025,"{later:.3}"]]}}"#
+        )
+    };
+    for (later, restarts, takeovers) in [(1_700_000_012.0, 1, 0), (1_699_980_000.0, 0, 1), (1_699_990_000.4, 0, 0)] {
+        let server = answering(move |request| {
+            let is_start = request.form["query"].starts_with(r#"process_start_time_seconds{job="w",instance="w:1"}"#);
+            Reply::json(envelope(&if is_start { start(later) } else { counter.to_owned() }))
+        });
+        let done = bare(&["--prometheus", &server.url(), "--query", "a=n_total"], JOB);
+        let count = |key: &str| done.status("a", key).as_array().map_or(0, Vec::len);
+        assert_eq!((count("restarts"), count("takeovers")), (restarts, takeovers), "{}", done.stdout);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::observed::{STAGE, points, whole};
+use crate::observed::{STAGE, points, traces, whole};
 use crate::support::{Ran, Scratch, good};
 
 const COUNT: &str = "stages.whisper.histogramCount";
@@ -84,6 +84,51 @@ fn a_fall_that_nothing_explains_makes_no_figure() {
     };
     let ran = report(&scratch, &["stage_duration_count", "stage_duration_sum"].map(gap), "all-done");
     assert!((figures(&ran)[COUNT] - 4.0).abs() < 1e-9, "{:?}", figures(&ran));
+}
+
+/// `line` with a change of the process behind the address `api:8000`, seen 10 s after 22:30.
+fn with_change(line: &str, kind: &str) -> String {
+    let change = r#"[{"job":"api","instance":"api:8000","seenAt":"2026-05-20T22:30:10Z"}]"#;
+    line.replace(r#""series":2"#, &format!(r#""{kind}":{change},"series":2"#))
+}
+
+#[test]
+fn a_restart_without_a_fall_begins_at_zero() {
+    let scratch = Scratch::new();
+    // Two jobs before the window and one in it, then five in a new process.
+    let (counts, sums) = ([2.0, 2.0, 2.0, 3.0, 5.0, 5.0], [4.0, 4.0, 4.0, 6.0, 15.0, 15.0]);
+    let lines = histogram(&scratch, &[whisper(API, &counts)], &[whisper(API, &sums)]);
+    let ran = report(&scratch, &lines.each_ref().map(|line| with_change(line, "restarts")), "all-done");
+    let found = figures(&ran);
+    assert!((found[COUNT] - 6.0).abs() < 1e-9 && (found[MEAN] - 17.0 / 6.0).abs() < 1e-6, "{found:?}");
+    assert_eq!(doubts(&ran, "began again").len(), 2);
+}
+
+#[test]
+fn an_address_that_another_process_takes_over_makes_no_figure() {
+    let scratch = Scratch::new();
+    let values = [20.0, 20.0, 21.0, 21.0, 77.0, 78.0];
+    let lines = histogram(&scratch, &[whisper(API, &values)], &[whisper(API, &values)]);
+    let ran = report(&scratch, &lines.each_ref().map(|line| with_change(line, "takeovers")), "all-done");
+    assert!(!figures(&ran).contains_key(COUNT), "{:?}", figures(&ran));
+    let doubts = doubts(&ran, "another process");
+    assert!(doubts.len() == 1 && doubts[0].contains("api:8000"), "{doubts:?}");
+}
+
+#[test]
+fn spans_that_are_no_measurement_are_named_and_means_that_cannot_be_are_not_shown() {
+    let scratch = Scratch::new();
+    let of = |status: &str| traces("api", r#"{"name":"l0","count":3,"meanSeconds":2}"#).replace(r#""spans":9"#, status);
+    let without = of(r#""spans":9,"stagesWithoutDuration":{"whisper":4,"l0":1}"#);
+    let ran = report(&scratch, &[without], "all-done");
+    assert_eq!(
+        doubts(&ran, "no end"),
+        ["spans that have no end, or end before they begin, are in no count and no mean: 1 of l0, 4 of whisper"]
+    );
+    let long = of(r#""spans":9"#).replace(r#""meanSeconds":2"#, r#""meanSeconds":86400"#);
+    let ran = report(&scratch, &[long], "all-done");
+    assert!(!figures(&ran).contains_key("stages.l0.spansMeanSeconds"), "{:?}", figures(&ran));
+    assert!(doubts(&ran, "the means of the spans are longer than the longest job")[0].contains("l0"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Evidence that helps to read counters: restarts of the processes whose counters fell, and the unit of durations.
+//! Evidence that helps to read counters: changes of the processes behind them, and the unit of durations.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -11,50 +11,75 @@ use crate::prometheus::envelope::Series;
 use crate::record::{ProcessRestart, SeriesStatus, Timestamp};
 use crate::units::unit_seconds;
 
-/// The largest number of addresses whose restarts are looked for.
-const ADDRESSES: usize = 20;
+/// The largest number of addresses whose processes are looked at for one query.
+const ADDRESSES: usize = 40;
+/// Start times that differ by fewer seconds are one process's: some libraries compute them from a clock that is adjusted.
+const JITTER: f64 = 2.0;
+/// The most seconds that a process's clock is assumed to lie behind the server's.
+const SKEW: f64 = 60.0;
+
+/// The largest number of takeovers that a record lists for an address: one is enough to make its counters unusable.
+const TAKEOVERS: usize = 100;
 
 /// The labels `job` and `instance` of a scrape.
 type Address = (String, String);
 
-/// The addresses with a series that fell.
+/// The addresses behind which a process may have changed, and whether a series of theirs fell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Falls(BTreeSet<Address>);
+pub(super) struct Addresses(BTreeMap<Address, bool>);
 
-impl Falls {
-    /// Notes the address of a series that falls.
+impl Addresses {
+    /// Notes the address of a series that may be a counter.
     pub(super) fn add(&mut self, series: &Series<'_>) {
         let label = |name: &str| series.metric.get(name).cloned();
-        let Some(instance) = label("instance").filter(|_| self.0.len() < ADDRESSES) else { return };
-        let mut last = f64::NEG_INFINITY;
-        let falls = series.values.iter().filter_map(|(_, value)| value.number().ok()).any(|value| {
-            let fell = value < last;
-            last = value;
-            fell
-        });
-        if falls {
-            self.0.insert((label("job").unwrap_or_default(), instance));
+        let Some(instance) = label("instance").filter(|_| label("__name__").is_none_or(|name| name != "up")) else {
+            return;
+        };
+        let values: Vec<f64> = series.values.iter().filter_map(|(_, value)| value.number().ok()).collect();
+        // A counter of zero looks the same in a new process.
+        if values.iter().any(|value| *value > 0.0) {
+            let fell = values.windows(2).any(|pair| pair[1] < pair[0]);
+            *self.0.entry((label("job").unwrap_or_default(), instance)).or_default() |= fell;
         }
     }
 }
 
-/// The restarts of processes, asked for once per address.
-#[derive(Debug, Default)]
-pub(super) struct Restarts(BTreeMap<Address, Vec<ProcessRestart>>);
+/// The changes of the process behind an address.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Changes {
+    /// A younger process took the place of the one before.
+    pub(super) restarts: Vec<ProcessRestart>,
+    /// A process answered that had begun before the last sample of the one before it, and so is not its restart.
+    pub(super) takeovers: Vec<ProcessRestart>,
+}
 
-impl Restarts {
-    /// Finds the restarts behind `falls`. A server that does not tell leaves the falls unexplained.
-    pub(super) fn find(&mut self, server: &mut Server, falls: &Falls, grid: Grid) -> Vec<ProcessRestart> {
-        let find = |address: &Address| {
-            let found =
-                self.0.entry(address.clone()).or_insert_with(|| restarts(server, address, grid).unwrap_or_default());
-            found.clone()
-        };
-        falls.0.iter().flat_map(find).collect()
+/// The changes of processes, asked for once per address.
+#[derive(Debug, Default)]
+pub(super) struct Processes(BTreeMap<Address, Changes>);
+
+impl Processes {
+    /// Finds the changes behind `addresses`, first of all where a series fell. A server that does not tell leaves falls
+    /// unexplained.
+    pub(super) fn changes(&mut self, server: &mut Server, addresses: &Addresses, grid: Grid) -> Changes {
+        let (fell, others): (Vec<_>, Vec<_>) = addresses.0.iter().partition(|(_, fell)| **fell);
+        let mut all = Changes::default();
+        for (address, _) in fell.into_iter().chain(others).take(ADDRESSES) {
+            let found = self.0.entry(address.clone()).or_insert_with(|| {
+                let starts = start_times(server, address, grid).unwrap_or_default();
+                changes(address, &starts)
+            });
+            all.restarts.extend(found.restarts.iter().cloned());
+            all.takeovers.extend(found.takeovers.iter().cloned());
+        }
+        all
     }
 }
 
-fn restarts(server: &mut Server, address: &Address, grid: Grid) -> Option<Vec<ProcessRestart>> {
+/// The samples of a start time: when they were taken, and what they say.
+type StartTimes = Vec<(f64, f64)>;
+
+/// Returns the start times of the processes behind `address`, a list for each series.
+fn start_times(server: &mut Server, address: &Address, grid: Grid) -> Option<Vec<StartTimes>> {
     #[derive(Deserialize)]
     struct Matrix {
         result: Vec<Samples>,
@@ -69,21 +94,32 @@ fn restarts(server: &mut Server, address: &Address, grid: Grid) -> Option<Vec<Pr
     let [query, time] = grid.raw_parameters(&format!("process_start_time_seconds{{{matchers}}}"));
     let parameters = [(query.0, &*query.1), (time.0, &*time.1)];
     let Matrix { result } = server.small_query("/api/v1/query", &parameters).ok()?;
-    let mut restarts = Vec::new();
-    for Samples { values } in result {
-        let starts = values.iter().filter_map(|(at, start)| Some((*at, start.parse::<f64>().ok()?)));
-        let starts: Vec<(f64, f64)> = starts.collect();
-        // A start that is earlier than the one before belongs to another process: then several answer in turn.
-        if starts.windows(2).any(|pair| pair[1].1 < pair[0].1) {
-            return None;
-        }
-        restarts.extend(starts.windows(2).filter(|pair| pair[1].1 > pair[0].1).map(|pair| pair[1].0));
-    }
-    let restart = |at| {
-        let seen_at = Timestamp::from_seconds(at)?;
-        Some(ProcessRestart { job: job.clone(), instance: instance.clone(), seen_at })
+    let numbers = |samples: Samples| {
+        samples.values.iter().filter_map(|(at, start)| Some((*at, start.parse::<f64>().ok()?))).collect()
     };
-    Some(restarts.into_iter().filter_map(restart).collect())
+    Some(result.into_iter().map(numbers).collect())
+}
+
+fn changes(address: &Address, series: &[StartTimes]) -> Changes {
+    let change = |at| {
+        let seen_at = Timestamp::from_seconds(at)?;
+        Some(ProcessRestart { job: address.0.clone(), instance: address.1.clone(), seen_at })
+    };
+    let pairs = series.iter().flat_map(|samples| samples.windows(2).map(|pair| (pair[0], pair[1])));
+    let mut pairs: Vec<_> = pairs.filter(|((_, old), (_, new))| (new - old).abs() > JITTER).collect();
+    pairs.sort_by(|(_, one), (_, other)| one.0.total_cmp(&other.0));
+    let (mut all, mut known) = (Changes::default(), Vec::<f64>::new());
+    for ((before, old), (at, new)) in pairs {
+        if new < old || new < before - SKEW {
+            all.takeovers.extend(change(at).filter(|_| all.takeovers.len() < TAKEOVERS));
+        }
+        // Two servers or two scrapes see one restart each at a time of their own.
+        if new > old && !known.iter().any(|start| (start - new).abs() <= JITTER) {
+            known.push(new);
+            all.restarts.extend(change(at));
+        }
+    }
+    all
 }
 
 /// Returns the unit of the durations that a query counts by the server's metadata, if neither the profile nor the metric's name
@@ -104,4 +140,37 @@ pub(super) fn unit(server: &mut Server, status: &SeriesStatus) -> Option<String>
     let metadata: BTreeMap<String, Vec<Metadata>> = server.data(&path).ok()?;
     let units = metadata.into_values().flatten().map(|metadata| metadata.unit);
     units.into_iter().find(|unit| unit_seconds(unit).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The times in seconds of the restarts and of the takeovers that these start times show.
+    fn seen(series: &[&[(f64, f64)]]) -> (Vec<f64>, Vec<f64>) {
+        let series: Vec<StartTimes> = series.iter().map(|samples| samples.to_vec()).collect();
+        let found = changes(&("w".to_owned(), "w:1".to_owned()), &series);
+        let times = |changes: &[ProcessRestart]| changes.iter().map(|change| change.seen_at.seconds()).collect();
+        (times(&found.restarts), times(&found.takeovers))
+    }
+
+    #[test]
+    fn a_younger_process_is_a_restart_and_an_older_one_is_another() {
+        let nothing = (vec![], vec![]);
+        assert_eq!(seen(&[&[(1000.0, 400.0), (1015.0, 400.0)]]), nothing);
+        assert_eq!(seen(&[&[(1000.0, 400.0), (1015.0, 401.2), (1030.0, 399.9)]]), nothing, "a clock was adjusted");
+        assert_eq!(seen(&[&[(1000.0, 400.0), (1015.0, 1011.0)]]), (vec![1015.0], vec![]));
+        assert_eq!(seen(&[&[(1000.0, 400.0), (1015.0, 990.0)]]), (vec![1015.0], vec![]), "its clock is behind");
+        assert_eq!(seen(&[&[(1000.0, 400.0), (1015.0, 120.0)]]), (vec![], vec![1015.0]));
+        // A younger one that began long before the last sample of the older one answered beside it.
+        assert_eq!(seen(&[&[(1000.0, 400.0), (1015.0, 800.0)]]), (vec![1015.0], vec![1015.0]));
+        let flips = [(1000.0, 400.0), (1015.0, 800.0), (1030.0, 400.0), (1045.0, 800.0)];
+        assert_eq!(seen(&[&flips]).1, [1015.0, 1030.0, 1045.0]);
+    }
+
+    #[test]
+    fn two_servers_see_one_restart() {
+        let (one, other) = ([(1000.0, 400.0), (1015.0, 1004.0)], [(1003.0, 400.0), (1018.0, 1004.0)]);
+        assert_eq!(seen(&[&one, &other]), (vec![1015.0], vec![]));
+    }
 }

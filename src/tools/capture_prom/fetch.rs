@@ -5,7 +5,7 @@ use std::io::Read;
 
 use tempfile::NamedTempFile;
 
-use super::evidence::Falls;
+use super::evidence::Addresses;
 use super::files::{Copying, Files, recorded};
 use super::grid::Grid;
 use super::join::Index;
@@ -42,7 +42,7 @@ pub(super) struct Captured {
     pub(super) chunks: Vec<String>,
     pub(super) raw: Option<(String, u64)>,
     pub(super) table: Option<String>,
-    pub(super) falls: Falls,
+    pub(super) addresses: Addresses,
     /// The shortcomings, the gravest first.
     pub(super) problems: Vec<Problem>,
 }
@@ -80,9 +80,9 @@ impl Asking<'_> {
     fn envelope(&mut self, mut lateness: Option<&mut Lateness>) -> Result<Captured, Problem> {
         let mut captured = Captured { file: recorded(&self.files.whole()), ..Captured::default() };
         if self.window.grid.points() <= POINTS {
-            let falls = &mut captured.falls;
+            let addresses = &mut captured.addresses;
             let answer = self.range(self.window.grid, &mut |series, _| {
-                falls.add(series);
+                addresses.add(series);
                 if let Some(lateness) = lateness.as_mut() {
                     lateness.add_points(series);
                 }
@@ -119,9 +119,9 @@ impl Asking<'_> {
         while at < points {
             let part = self.window.grid.part(at, size);
             let mut series = Vec::new();
-            let falls = &mut captured.falls;
+            let addresses = &mut captured.addresses;
             let answer = self.range(part, &mut |one, place| {
-                falls.add(one);
+                addresses.add(one);
                 series.push((index.hash(&one.metric), place));
                 if let Some(lateness) = lateness.as_mut() {
                     lateness.add_points(one);
@@ -182,9 +182,9 @@ impl Asking<'_> {
     fn raw(&mut self, captured: &mut Captured, lateness: &mut Lateness) -> Result<(), Problem> {
         let parameters = self.window.grid.raw_parameters(&self.query.query);
         let window = self.window;
-        let falls = &mut captured.falls;
+        let addresses = &mut captured.addresses;
         let answer = self.fetch("/api/v1/query", &parameters, &mut |series, _| {
-            falls.add(series);
+            addresses.add(series);
             lateness.add_samples(series, &window);
             Ok(())
         });

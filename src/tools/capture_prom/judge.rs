@@ -27,7 +27,7 @@ pub(super) fn status(result: CaptureResult, problems: &[Problem]) -> SeriesStatu
 
 /// The status of a query that was answered.
 pub(super) fn captured_status(captured: Captured, doubts: &[Problem]) -> SeriesStatus {
-    let Captured { summary, file, chunks, raw, table, falls: _, mut problems } = captured;
+    let Captured { summary, file, chunks, raw, table, addresses: _, mut problems } = captured;
     if summary.is_partial {
         problems.push(Problem::new(Reason::IsPartial, "the server says that parts of it did not answer (isPartial)"));
     }

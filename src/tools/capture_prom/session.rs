@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 use super::beginning::Beginning;
-use super::evidence::{self, Restarts};
+use super::evidence::{self, Changes, Processes};
 use super::fetch::{Asking, Extras};
 use super::files::{DIRECTORY, Files, aside};
 use super::grid::Grid;
@@ -128,7 +128,7 @@ impl Backend for Metrics<'_> {
     ) -> Result<Vec<QueryResult>, Failure> {
         let clock = request.stream.clock.clone();
         let server = Server::new(base, self.client.client(), clock, io.stop.clone(), io.console.clone());
-        Ok(Session { args: self.args, request, server, restarts: Restarts::default(), io }.capture(queries))
+        Ok(Session { args: self.args, request, server, processes: Processes::default(), io }.capture(queries))
     }
 
     fn record(&self, query: &Query, captured: QueryResult, context: RecordContext) -> Result<Record, Malformed> {
@@ -157,7 +157,7 @@ struct Session<'a, 'io> {
     args: &'a Args,
     request: &'a CaptureRequest<'a>,
     server: Server,
-    restarts: Restarts,
+    processes: Processes,
     io: &'a Io<'io>,
 }
 
@@ -214,6 +214,10 @@ impl Session<'_, '_> {
             status.scraped_until = settled.scraped_until;
             status.clock_offset = self.server.offset();
             tell(query, &status, &doubts, self.io);
+            if let (Some(notice), Some(_)) = (self.server.notice(), &status.file) {
+                let before = status.message.take().map(|message| message + "; ").unwrap_or_default();
+                status.message = Some(before + notice);
+            }
             results.push(QueryResult { grid: Some(grid), status });
         }
         if let Some(problem) = gone {
@@ -264,8 +268,9 @@ impl Session<'_, '_> {
         let asking = Asking { server: &mut self.server, console: &self.io.console, files, query, window: *window };
         match asking.capture(extras) {
             Ok(captured) => {
-                let restarts = self.restarts.find(&mut self.server, &captured.falls, window.grid);
-                let mut status = SeriesStatus { restarts, ..captured_status(captured, doubts) };
+                let Changes { restarts, takeovers } =
+                    self.processes.changes(&mut self.server, &captured.addresses, window.grid);
+                let mut status = SeriesStatus { restarts, takeovers, ..captured_status(captured, doubts) };
                 if query.unit.is_none() {
                     status.unit = evidence::unit(&mut self.server, &status);
                 }

@@ -176,6 +176,8 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         captures.servers.extend(spec.server);
         let row = captures.take(CaptureKind::Series, &metadata, &ended, (start, end), status.file);
         (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
+        // One that came whole may have come in another way than usual.
+        row.why = row.why.take().or(status.message);
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
         captures.files.extend(others.filter(|file| is_inside(file)));
     }

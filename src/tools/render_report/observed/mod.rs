@@ -9,7 +9,7 @@ mod reading;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use self::reading::{ARROW, Counters, Reading, bounded, duration_unit, from, joined, to};
+use self::reading::{ARROW, Reading, bounded, duration_unit, from, joined, to};
 use super::captures::{CaptureKind, Captures};
 use super::sampled::Sampled;
 use crate::escape::start;
@@ -85,14 +85,17 @@ impl Observed {
         let warm_until = warm_until(figures);
         let mut reading = Reading::new(fold, captures, directory, warm_until);
         let longest = longest_job(figures);
-        let histograms =
-            reading.means("stage_duration").map(|means| reading.drop_impossible(means, "stage_duration", longest));
-        let queued = reading.means("queue_wait").map(|means| reading.drop_impossible(means, "queue_wait", longest));
+        let histograms = reading.means("stage_duration");
+        let histograms = histograms.map(|means| reading.drop_impossible_sums(means, "stage_duration", longest));
+        let queued = reading.means("queue_wait");
+        let queued = queued.map(|means| reading.drop_impossible_sums(means, "queue_wait", longest));
+        let spans = spans(fold).filter(|_| !captures.any_early(CaptureKind::Traces));
+        let spans = spans.map(|means| reading.drop_impossible(means, "the spans", "", longest));
+        reading.spans_without_duration();
         reading.tenancies();
         reading.transitions();
         reading.depths();
         let mut told = reading.finish();
-        let spans = spans(fold).filter(|_| !captures.any_early(CaptureKind::Traces));
         let heard = CapturedMeans { spans, histograms, queued };
         told.stages = stage_sources::side_by_side(&figures.stages, &heard);
         told.holds = holds(fold);
@@ -190,8 +193,14 @@ impl Reading<'_> {
         Some(counts.into_iter().filter_map(mean).take(NAMES).collect())
     }
 
-    /// Drops the means that are longer than the longest job, because no part of a job can take longer, and doubts their unit.
-    fn drop_impossible(&mut self, means: Means, name: &str, longest: Option<f64>) -> Means {
+    /// The same for a histogram, whose unit may be wrong.
+    fn drop_impossible_sums(&mut self, means: Means, name: &str, longest: Option<f64>) -> Means {
+        let hint = "; if the metric counts milliseconds, set unit = \"ms\" in the profile's query";
+        self.drop_impossible(means, &format!("{name}_sum"), hint, longest)
+    }
+
+    /// Drops and doubts the means that are longer than the longest job, because no part of a job can take longer.
+    fn drop_impossible(&mut self, means: Means, source: &str, hint: &str, longest: Option<f64>) -> Means {
         let Some(longest) = longest else { return means };
         let (possible, impossible): (Means, Means) = means.into_iter().partition(|(_, mean)| mean.seconds <= longest);
         if !impossible.is_empty() {
@@ -199,13 +208,30 @@ impl Reading<'_> {
                 impossible.iter().map(|(stage, mean)| format!("{} {}", start(stage, 80), units::seconds(mean.seconds)));
             let shown: Vec<String> = shown.collect();
             self.doubt(format!(
-                "the means of {name}_sum are longer than the longest job ({}) and are not shown: {}; if the metric counts \
-                 milliseconds, set unit = \"ms\" in the profile's query",
+                "the means of {source} are longer than the longest job ({}) and are not shown: {}{hint}",
                 units::seconds(longest),
                 listed(&shown)
             ));
         }
         possible
+    }
+
+    /// Doubts the spans that have no duration, and so are in no mean.
+    fn spans_without_duration(&mut self) {
+        let mut without: BTreeMap<String, u64> = BTreeMap::new();
+        for Traces { status, .. } in self.fold.of_kind(Kind::Traces) {
+            for (stage, count) in status.stages_without_duration {
+                *without.entry(stage).or_default() += count;
+            }
+        }
+        if !without.is_empty() {
+            let shown: Vec<String> =
+                without.iter().map(|(stage, count)| format!("{count} of {}", start(stage, 80))).collect();
+            self.doubt(format!(
+                "spans that have no end, or end before they begin, are in no count and no mean: {}",
+                listed(&shown)
+            ));
+        }
     }
 
     fn is_early(&self, query: &str) -> bool {
@@ -216,9 +242,10 @@ impl Reading<'_> {
         if self.is_early("gpu_tenancy_bucket") {
             return;
         }
-        let Some(Counters { record, series, .. }) = self.counters("gpu_tenancy_bucket") else { return };
-        self.look_for_warmup(&record, &series);
-        let buckets = counters::bucketed(&series, &record.spec.by, from(&record), duration_unit(&record));
+        let Some(counters) = self.counters("gpu_tenancy_bucket") else { return };
+        let (record, series) = (&counters.record, counters.with_restarts());
+        self.look_for_warmup(record, &series);
+        let buckets = counters::bucketed(&series, &record.spec.by, from(record), duration_unit(record));
         self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
         let sums = if self.is_early("gpu_tenancy_sum") { None } else { self.growth("gpu_tenancy_sum", true) };
         for (key, bounds) in buckets {
@@ -229,21 +256,19 @@ impl Reading<'_> {
     }
 
     fn transitions(&mut self) {
-        let Some(Counters { record, series, is_whole }) = self.counters(TRANSITIONS) else { return };
         // The sum of all transitions needs every one of them.
-        if !is_whole {
-            return;
-        }
-        let grown = counters::growth(&series, &record.spec.by, from(&record), None);
+        let Some(counters) = self.counters(TRANSITIONS).filter(|counters| counters.is_whole) else { return };
+        let (record, series) = (&counters.record, counters.with_restarts());
+        let grown = counters::growth(&series, &record.spec.by, from(record), None);
         self.note(TRANSITIONS, grown.values());
         self.told.transitions = grown.into_iter().map(|(key, growth)| (joined(&key), growth.value)).collect();
         let labelled: Vec<_> = series.into_iter().filter(|one| one.key(&record.spec.by).is_some()).collect();
         // Points that were evaluated at steps show samples late, so what lies inside is only certain of samples.
         let inside = record.status.raw_file.as_ref().and(record.spec.window).map_or((f64::MAX, f64::MIN), |window| {
-            (window.start.seconds() + bounded(&record, 1.0), window.end.seconds() + bounded(&record, -1.0))
+            (window.start.seconds() + bounded(record, 1.0), window.end.seconds() + bounded(record, -1.0))
         });
-        self.told.transitions_within = counters::growth_bounds(&labelled, from(&record), inside);
-        self.told.sampled.take_passings(&record, &labelled, joined);
+        self.told.transitions_within = counters::growth_bounds(&labelled, from(record), inside);
+        self.told.sampled.take_passings(record, &counters.series, joined);
     }
 
     fn depths(&mut self) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Observed;
 use crate::escape::start;
-use crate::figures::counter_sources::{CounterSources, Restart, Unsteady, count_replicas};
+use crate::figures::counter_sources::{CounterSources, ProcessChange, Unsteady, count_replicas, with_restarts};
 use crate::figures::counters::{self, DurationUnit, Growth};
 use crate::figures::{gauges, listed};
 use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp};
@@ -35,11 +35,19 @@ pub(super) struct Counters {
     pub(super) is_whole: bool,
 }
 
+impl Counters {
+    /// The series, at zero where their processes restarted.
+    pub(super) fn with_restarts(&self) -> Vec<counters::Series> {
+        let changes = process_changes(&self.record);
+        self.series.iter().map(|one| with_restarts(one.clone(), &changes)).collect()
+    }
+}
+
 /// The queries for which one remark holds.
 type Remarks<T> = BTreeMap<T, BTreeSet<String>>;
 
 pub(super) struct Reading<'a> {
-    fold: &'a Fold,
+    pub(super) fold: &'a Fold,
     pub(super) captures: &'a Captures,
     directory: &'a Path,
     /// The end of the warm-up by the harness's clock.
@@ -70,7 +78,7 @@ impl<'a> Reading<'a> {
         // A process or a scrape behind one counter is behind all of its address, so all are read before any is added up.
         for name in COUNTERS {
             if let Some((record, series)) = reading.series(name) {
-                reading.sources.add(&series, &record.spec.by, from(&record), &restarts(&record));
+                reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record));
             }
         }
         reading.told = Observed::default();
@@ -87,6 +95,11 @@ impl<'a> Reading<'a> {
                 Unsteady::Alternates => format!(
                     "several processes answer in turn behind {address}, so its counters jump back and forth and no figure is \
                      made of {names}; scrape every process, or let the client library add them up (multiprocess mode)"
+                ),
+                Unsteady::TakenOver => format!(
+                    "another process took over behind {address} in the window, which is no restart, because it had begun \
+                     before (process_start_time_seconds), so no figure is made of {names}; scrape every process, or let the \
+                     client library add them up (multiprocess mode)"
                 ),
                 Unsteady::Fell => format!(
                     "counters of {address} fell in the window, and nothing shows that the process restarted \
@@ -175,10 +188,10 @@ impl<'a> Reading<'a> {
         if !labels.is_empty() {
             self.repeated.entry(labels.into_iter().collect()).or_default().insert(name.to_owned());
         }
-        let restarts = restarts(&record);
+        let changes = process_changes(&record);
         let mut lost = BTreeSet::new();
         for one in &series {
-            if let (Some(key), Some(unsteady)) = (one.key(by), self.sources.unsteady(one, from(&record), &restarts)) {
+            if let (Some(key), Some(unsteady)) = (one.key(by), self.sources.unsteady(one, from(&record), &changes)) {
                 let label = |label: &str| one.labels.get(label).map(|value| start(value, 80));
                 let address = label("instance").or_else(|| label("job")).unwrap_or_else(|| "one address".to_owned());
                 let shown = start(&format!("{name} ({})", joined(&key)), 120);
@@ -196,10 +209,11 @@ impl<'a> Reading<'a> {
 
     /// Returns the growth of the counters of the query `name`.
     pub(super) fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
-        let Counters { record, series, .. } = self.counters(name)?;
-        self.look_for_warmup(&record, &series);
-        let unit = duration.then(|| duration_unit(&record));
-        let grown = counters::growth(&series, &record.spec.by, from(&record), unit);
+        let counters = self.counters(name)?;
+        let (record, series) = (&counters.record, counters.with_restarts());
+        self.look_for_warmup(record, &series);
+        let unit = duration.then(|| duration_unit(record));
+        let grown = counters::growth(&series, &record.spec.by, from(record), unit);
         self.note(name, grown.values());
         Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
     }
@@ -231,13 +245,18 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The restarts that the capture of a query found.
-fn restarts(record: &Series) -> Vec<Restart> {
-    let restart = |restart: &crate::record::ProcessRestart| Restart {
-        address: (restart.job.clone(), restart.instance.clone()),
-        seen_at: restart.seen_at.seconds(),
-    };
-    record.status.restarts.iter().map(restart).collect()
+/// The changes of processes that the capture of a query found.
+fn process_changes(record: &Series) -> Vec<ProcessChange> {
+    let status = &record.status;
+    let changes = [(&status.restarts, false), (&status.takeovers, true)].into_iter();
+    let changes = changes.flat_map(|(changes, is_takeover)| changes.iter().map(move |change| (change, is_takeover)));
+    changes
+        .map(|(change, is_takeover)| ProcessChange {
+            address: (change.job.clone(), change.instance.clone()),
+            seen_at: change.seen_at.seconds(),
+            is_takeover,
+        })
+        .collect()
 }
 
 /// The unit of the durations of a query.
