@@ -16,7 +16,7 @@ type Source = BTreeMap<String, String>;
 /// The largest number of sources that are compared with each other.
 const COMPARED: usize = 200;
 /// The length of a gap, in usual distances between samples, that shows a missed scrape.
-const GAP: f64 = 1.6;
+pub(super) const GAP: f64 = 1.6;
 
 /// The tolerance of the times of samples in seconds: servers round to the millisecond, records to the microsecond.
 const ROUNDING: f64 = 0.0015;
@@ -123,9 +123,18 @@ pub fn count_replicas(series: &[Series], by: &[String]) -> (usize, BTreeSet<Stri
         }
     }
     let largest = sums.into_values().max_by_key(BTreeSet::len).unwrap_or_default();
-    let labels: BTreeSet<String> = largest.iter().flat_map(BTreeMap::keys).cloned().collect();
-    let differs = |label: &String| largest.iter().map(|source| source.get(label)).collect::<BTreeSet<_>>().len() > 1;
-    (largest.len(), labels.into_iter().filter(differs).collect())
+    (largest.len(), differing(largest.iter()))
+}
+
+/// The labels in which `series` differ.
+pub(super) fn differing_labels(series: &[&Series]) -> BTreeSet<String> {
+    differing(series.iter().map(|one| &one.labels))
+}
+
+fn differing<'a>(sources: impl Iterator<Item = &'a Source> + Clone) -> BTreeSet<String> {
+    let labels: BTreeSet<&String> = sources.clone().flat_map(BTreeMap::keys).collect();
+    let differs = |label: &&String| sources.clone().map(|source| source.get(*label)).collect::<BTreeSet<_>>().len() > 1;
+    labels.into_iter().filter(differs).cloned().collect()
 }
 
 /// Splits the labels of a series into those of its source and the others.
@@ -199,7 +208,7 @@ fn unsteady(series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Uns
 }
 
 /// The median distance between two samples.
-fn usual_distance(points: &[(f64, f64)]) -> f64 {
+pub(super) fn usual_distance(points: &[(f64, f64)]) -> f64 {
     median_distance(points.iter().map(|(at, _)| *at)).unwrap_or_default()
 }
 
@@ -221,7 +230,8 @@ fn agrees(one: &Series, other: &Series) -> bool {
     })
 }
 
-fn finite(series: &Series) -> Vec<(f64, f64)> {
+/// The points of a series that are numbers.
+pub(super) fn finite(series: &Series) -> Vec<(f64, f64)> {
     series.points.iter().copied().filter(|(_, value)| value.is_finite()).collect()
 }
 

@@ -1,8 +1,12 @@
 //! Highest values and sampling density of gauges, from the points of an envelope.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::counter_sources::{GAP, differing_labels, finite, usual_distance};
 use super::counters::Series;
+
+/// The labels that tell the nodes of one cluster apart.
+const NODE_LABELS: [&str; 7] = ["host", "hostname", "instance", "node", "pod", "pod_name", "rabbitmq_node"];
 
 /// The density of a gauge's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -45,6 +49,81 @@ pub fn highest(series: &[Series], by: &[String], from: f64, to: f64) -> BTreeMap
         }
     }
     highest
+}
+
+/// Adds up the gauges of the nodes of a RabbitMQ cluster: each node exports the messages of the queues, and the parts of queues,
+/// that it holds. Returns the series, one for each labels `by` whose nodes were added up, and a remark for each labels that
+/// have several series.
+///
+/// Series are nodes if they are of one metric of RabbitMQ's, differ only in labels that name a node, and no two of them show
+/// much the same values, as two scrapes of one node would. Others stay: their highest counts.
+pub fn add_up_nodes(series: &[Series], by: &[String]) -> (Vec<Series>, BTreeMap<Vec<String>, String>) {
+    let mut by_key: BTreeMap<Vec<String>, Vec<&Series>> = BTreeMap::new();
+    for one in series {
+        if let Some(key) = one.key(by) {
+            by_key.entry(key).or_default().push(one);
+        }
+    }
+    let (mut added_up, mut remarks) = (Vec::new(), BTreeMap::new());
+    for (key, held) in by_key {
+        let filled: Vec<&Series> =
+            held.iter().copied().filter(|one| finite(one).iter().any(|(_, value)| *value > 0.0)).collect();
+        if filled.len() < 2 {
+            added_up.extend(held.into_iter().cloned());
+            continue;
+        }
+        let labels = differing_labels(&filled);
+        let names = labels.iter().cloned().collect::<Vec<_>>().join(", ");
+        let count = filled.len();
+        if are_nodes(&filled, &labels) {
+            remarks.insert(key, format!("added up over {count} nodes, which differ in {names}"));
+            added_up.push(Series { labels: filled[0].labels.clone(), points: sum(&filled) });
+        } else {
+            remarks.insert(key, format!("the highest of {count} series, which differ in {names}"));
+            added_up.extend(held.into_iter().cloned());
+        }
+    }
+    (added_up, remarks)
+}
+
+fn are_nodes(series: &[&Series], labels: &BTreeSet<String>) -> bool {
+    let is_of_rabbitmq = |one: &&Series| one.labels.get("__name__").is_some_and(|name| name.starts_with("rabbitmq_"));
+    let differ = || {
+        let mut pairs =
+            series.iter().enumerate().flat_map(|(at, one)| series[at + 1..].iter().map(move |other| (one, other)));
+        pairs.all(|(one, other)| !(shows(one, other) && shows(other, one)))
+    };
+    series.iter().all(is_of_rabbitmq) && labels.iter().all(|label| NODE_LABELS.contains(&label.as_str())) && differ()
+}
+
+/// Returns true if most samples of `one` lie between those that `other` has within a scrape before and after it. Between two
+/// samples a queue may be deeper than at both, so not all of them need to.
+fn shows(one: &Series, other: &Series) -> bool {
+    let (one, other) = (finite(one), finite(other));
+    let scrape = usual_distance(&one).max(usual_distance(&other));
+    let is_shown = |(at, value): &(f64, f64)| {
+        let near = || other.iter().filter(|(time, _)| (time - at).abs() <= scrape);
+        let has_both = near().any(|(time, _)| time <= at) && near().any(|(time, _)| time >= at);
+        let values = || near().map(|(_, value)| *value);
+        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+        // Two empty queues look alike, and where the other was not scraped it says nothing.
+        (has_both && (*value > 0.0 || high > 0.0)).then(|| (low..=high).contains(value))
+    };
+    let shown: Vec<bool> = one.iter().filter_map(is_shown).collect();
+    2 * shown.iter().filter(|shown| **shown).count() >= shown.len()
+}
+
+/// The sum of what gauges last showed at each of their samples. One that was not scraped any more counts no longer.
+fn sum(series: &[&Series]) -> Vec<(f64, f64)> {
+    let series: Vec<Vec<(f64, f64)>> = series.iter().map(|one| finite(one)).collect();
+    let mut times: Vec<f64> = series.iter().flatten().map(|(at, _)| *at).collect();
+    times.sort_by(f64::total_cmp);
+    times.dedup();
+    let last = |points: &[(f64, f64)], at: f64| {
+        let (seen, value) = *points[..points.partition_point(|(time, _)| *time <= at)].last()?;
+        (at - seen <= GAP * usual_distance(points)).then_some(value)
+    };
+    times.into_iter().map(|at| (at, series.iter().filter_map(|points| last(points, at)).sum::<f64>())).collect()
 }
 
 /// The widest distance between two successive points of one series that touches the time between `from` and `to`: what
@@ -137,6 +216,45 @@ mod tests {
         let found = highest_over_time(&all, &by);
         assert_eq!(found[&vec!["q".to_owned()]], [(0.0, 3.0), (10.0, 4.0), (15.0, 4.0), (20.0, 2.0)]);
         assert_eq!((found.len(), &found[&vec!["r".to_owned()]]), (2, &vec![(0.0, 9.0)]));
+    }
+
+    fn node(labels: &[(&str, &str)], values: &[f64], late: f64) -> Series {
+        let labels = [&[("__name__", "rabbitmq_queue_messages_ready"), ("queue", "q")][..], labels].concat();
+        let points: Vec<_> = values.iter().enumerate().map(|(at, value)| (15.0 * at as f64 + late, *value)).collect();
+        series(&labels, &points)
+    }
+
+    /// The highest sum and the remark of one queue's series.
+    fn added_up(all: &[Series]) -> (f64, Option<String>) {
+        let by = by(&["queue"]);
+        let (series, remarks) = add_up_nodes(all, &by);
+        (highest(&series, &by, 0.0, 1e9)[&vec!["q".to_owned()]].1, remarks.into_values().next())
+    }
+
+    #[test]
+    fn nodes_of_a_cluster_are_added_up() {
+        let (a, b, c) = ([("instance", "n1:15692")], [("instance", "n2:15692")], [("instance", "n3:15692")]);
+        let all =
+            [node(&a, &[0.0, 7.0, 9.0, 2.0], 0.0), node(&b, &[1.0, 4.0, 3.0, 11.0], 4.0), node(&c, &[0.0; 4], 1.0)];
+        assert_eq!(added_up(&all), (13.0, Some("added up over 2 nodes, which differ in instance".to_owned())));
+        // The queue moved when the first node went down.
+        let moved = [node(&a, &[40.0, 40.0], 0.0), node(&b, &[41.0, 38.0, 37.0], 60.0)];
+        assert!((added_up(&moved).0 - 41.0).abs() < 1e-9);
+        assert_eq!(added_up(&all[..1]), (9.0, None));
+    }
+
+    #[test]
+    fn what_may_be_one_node_twice_or_no_node_is_not_added_up() {
+        let (a, b) = ([("instance", "n1:15692")], [("instance", "10.0.0.4:15692")]);
+        let twice = [node(&a, &[0.0, 7.0, 9.0, 2.0], 0.0), node(&b, &[3.0, 8.0, 9.0, 2.0], 5.0)];
+        let highest_of_two = |labels: &str| (9.0, Some(format!("the highest of 2 series, which differ in {labels}")));
+        assert_eq!(added_up(&twice), highest_of_two("instance"));
+        let replicas = [[("replica", "x")], [("replica", "y")]];
+        let other = [&[0.0, 7.0, 9.0, 2.0], &[5.0, 1.0, 1.0, 6.0]];
+        assert_eq!(added_up(&[0, 1].map(|at| node(&replicas[at], other[at], 0.0))), highest_of_two("replica"));
+        let mut metrics = [node(&a, other[0], 0.0), node(&b, other[1], 0.0)];
+        metrics[1].labels.insert("__name__".to_owned(), "rabbitmq_detailed_queue_messages_ready".to_owned());
+        assert_eq!(added_up(&metrics), highest_of_two("__name__, instance"));
     }
 
     #[test]

@@ -278,3 +278,25 @@ fn the_gpu_and_the_queues_are_told_of() {
     }
     assert!(!figures.contains_key("gpu.whisper.tenancyHighSeconds"), "nobody knows how long the longest was");
 }
+
+#[test]
+fn the_depth_of_a_queue_is_added_up_over_the_nodes_of_a_cluster_and_its_row_says_so() {
+    let scratch = Scratch::new();
+    let node = |queue: &str, labels: &str, values: &[(f64, f64)]| {
+        points(&format!(r#""__name__":"rabbitmq_queue_messages_ready","queue":"{queue}",{labels}"#), values)
+    };
+    let depths = [
+        node("stage.l1", r#""instance":"rmq-0:15692""#, &[(2.0, 1.0), (7.0, 21.0), (12.0, 3.0)]),
+        node("stage.l1", r#""instance":"rmq-1:15692""#, &[(3.0, 8.0), (8.0, 14.0), (13.0, 12.0)]),
+        node("stage.l2", r#""replica":"a""#, &[(2.0, 4.0), (7.0, 6.0)]),
+        node("stage.l2", r#""replica":"b""#, &[(3.0, 4.0), (8.0, 6.0)]),
+    ];
+    let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &depths.join(","));
+    let ran = scratch.report(&[good(), vec![line]].concat(), &["--expect", "all-done,queue.stage.l1.max<30"]);
+    assert_eq!(ran.code, 3, "{}", ran.stdout);
+    let page = scratch.read("report.md");
+    let rows = table(&page, "Highest queue depth");
+    assert!(rows.contains("| stage.l1 | 35 (added up over 2 nodes, which differ in instance) |"), "{rows}");
+    assert!(rows.contains("| stage.l2 | 6 (the highest of 2 series, which differ in replica) |"), "{rows}");
+    assert!(page.contains("35 messages (added up over 2 nodes"), "{page}");
+}

@@ -38,13 +38,15 @@ pub(super) struct Tenancy {
 }
 
 /// The highest depth of a queue.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Depth {
     pub(super) ready: f64,
     /// The time at which it was first seen, by Prometheus' clock.
     pub(super) at: Timestamp,
     /// Its sampling density: between two samples it may have been deeper.
     pub(super) density: Density,
+    /// The way in which several series were put together.
+    pub(super) remark: Option<String>,
 }
 
 /// The tenants of the GPU, by the spans of one service.
@@ -273,12 +275,14 @@ impl Reading<'_> {
 
     fn depths(&mut self) {
         let Some((record, series)) = self.series(DEPTHS) else { return };
-        self.told.sampled.take_queues(&record, &series, joined);
         let (by, from, to) = (&record.spec.by, from(&record), to(&record));
-        for (key, (at, ready)) in gauges::highest(&series, by, from, to) {
+        let (added_up, mut remarks) = gauges::add_up_nodes(&series, by);
+        self.told.sampled.take_queues(&record, &added_up, joined);
+        for (key, (at, ready)) in gauges::highest(&added_up, by, from, to) {
             let density = gauges::density(&series, by, &key, from, to);
             if let Some((at, density)) = Timestamp::from_seconds(at).zip(density) {
-                self.told.depths.insert(joined(&key), Depth { ready, at, density });
+                let remark = remarks.remove(&key);
+                self.told.depths.insert(joined(&key), Depth { ready, at, density, remark });
             }
         }
         if self.told.depths.is_empty() {

@@ -124,10 +124,11 @@ pub(in crate::tools::render_report) fn queues(page: &mut Content, observed: &Obs
         return;
     }
     page.heading("Highest queue depth");
-    let rows = observed.depths.iter().take(LISTED).map(|(queue, Depth { ready, at, .. })| {
+    let rows = observed.depths.iter().take(LISTED).map(|(queue, Depth { ready, at, remark, .. })| {
         // A queue that was never filled was not deepest at any time.
         let when = (*ready > 0.0).then(|| at.time_of_day());
-        vec![start(queue, NAME).into(), count(*ready).into(), cell(when)]
+        let remark = remark.as_ref().map_or_else(String::new, |remark| format!(" ({})", start(remark, MESSAGE)));
+        vec![start(queue, NAME).into(), (count(*ready) + &remark).into(), cell(when)]
     });
     page.table(["Queue", "Messages ready>", "First seen (UTC, Prometheus' clock)"], rows);
     page.paragraph(
