@@ -35,6 +35,11 @@ pub(crate) fn index(root: &Path) -> (Ran, String) {
     (ran, page)
 }
 
+/// The page in HTML, with plain spaces.
+fn html_of(root: &Path) -> String {
+    std::fs::read_to_string(root.join("report.html")).unwrap().replace('\u{a0}', " ")
+}
+
 /// The cause on the page of a ramp whose levels ended so, and the exit code.
 fn ramp(levels: &[(&str, &str)]) -> (i32, String) {
     let root = tempfile::tempdir().unwrap();
@@ -165,7 +170,17 @@ fn the_top_of_a_run_is_as_bad_as_the_worst_below_it() {
     index(&root.path().join("ramp"));
     let (ran, page) = index(root.path());
     assert_eq!(ran.code, 0, "a ramp that found its breaking point is no failure: {page}");
-    assert!(page.contains("| [ramp](ramp/report.md) | **Passed** |"), "{page}");
+    assert!(page.starts_with("# Highest passing level: 4, breaks at 8: "), "{page}");
+    assert!(page.contains("**Highest passing level: 4, breaks at 8**; the other scenario passed."), "{page}");
+    assert!(page.contains("| [ramp](ramp/report.md) | **Breaks at 8** | 16 | 8.14 at level 4 |"), "{page}");
+    assert!(
+        ran.stderr.contains(": highest passing level: 4, breaks at 8; the other scenario passed"),
+        "{}",
+        ran.stderr
+    );
+    let html = html_of(root.path());
+    assert!(html.contains("1 of 2 passed") && html.contains("Passed: soak; Breaking point found: ramp"), "{html}");
+    assert!(!html.contains("✓ Passed") && html.contains("Highest passing level: 4, breaks at 8"), "{html}");
     assert!(
         page.contains("| [soak](soak/report.md) | **Passed** | 3 | 13.8 | 6.00 s | 8.00 s | 3 of 3 jobs succeeded |"),
         "{page}"
@@ -272,6 +287,56 @@ fn a_ramp_claims_the_load_that_was_in_flight_whatever_its_levels_are_called() {
         "{first}"
     );
     assert_eq!(notes, ["Level 32 never had more than 11 in flight: its jobs ended too soon"]);
+}
+
+/// Changes the counts of jobs of a level's report.
+fn recount(root: &Path, level: &str, counts: &serde_json::Value) {
+    let file = root.join(format!("by-concurrency/lvl-{level:0>2}/report.json"));
+    let mut report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    for (outcome, count) in counts.as_object().unwrap() {
+        report["status"]["conservation"][outcome] = count.clone();
+    }
+    std::fs::write(&file, report.to_string()).unwrap();
+}
+
+#[test]
+fn jobs_that_the_target_did_not_take_are_the_reason_and_no_advice_is_given() {
+    let levels = [("3", 6, 3, "Succeeded"), ("9", 18, 5, "Succeeded"), ("20", 7, 2, "Failed")];
+    let root = ramp_with_loads(&levels);
+    recount(root.path(), "9", &serde_json::json!({"succeeded": 10, "unknown": 8}));
+    recount(root.path(), "20", &serde_json::json!({"failed": 0, "rejected": 4, "notSubmitted": 3}));
+    let page = index(root.path()).1;
+    let notes: Vec<&str> = page.lines().filter(|line| line.starts_with("- ")).collect();
+    assert_eq!(
+        notes,
+        [
+            "- Level 9 never had more than 5 in flight: 8 of its 18 submissions got no usable answer",
+            "- Level 20 never had more than 2 in flight: the target refused 4 of its 7 jobs, and 3 of its 7 jobs were not submitted"
+        ]
+    );
+    // The same of levels that passed.
+    let root = ramp_with_loads(&[("3", 6, 3, "Succeeded"), ("20", 7, 5, "Succeeded")]);
+    recount(root.path(), "20", &serde_json::json!({"succeeded": 5, "rejected": 2}));
+    let (ran, page) = index(root.path());
+    assert!(
+        ran.stderr.contains("level 20 never had more: the target refused 2 of its 7 jobs; no break"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!page.contains("2x") && !ran.stderr.contains("2x"), "{page}");
+}
+
+#[test]
+fn the_best_level_is_named_with_the_load_that_it_had() {
+    let root = tempfile::tempdir().unwrap();
+    soak(&root.path().join("soak"), &good());
+    let ramp = root.path().join("ramp");
+    level(&ramp, "24", "24", 8, "Succeeded");
+    index(&ramp);
+    let (_, page) = index(root.path());
+    assert!(page.contains("| 8.14 at level 24 (8 in flight) |"), "{page}");
+    let html = html_of(&ramp);
+    assert!(html.contains("at level 24 (8 in flight)"), "{html}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn the_page_of_a_run_leads_to_all_that_is_there_and_says_what_is_not() {
     for told in [
         "Incomplete: ",
         "run r1 · started 2026-05-20 22:30 UTC",
-        "Scenarios 2 of 3 passed Incomplete: late; Passed: ramp, soak",
+        "Scenarios 1 of 3 passed Incomplete: late; Passed: soak; Breaking point found: ramp",
         "Jobs 11 of 19 succeeded",
         "Breaking point ✕ level 8",
         "lateIncomplete––––it was planned and not run",

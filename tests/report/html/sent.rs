@@ -81,7 +81,7 @@ fn a_row_of_an_index_tells_why_to_its_end_and_what_a_ramp_reached() {
     soak(&root.path().join("soak"), &[&[RUN.to_owned()][..], &[failed(1), failed(2), failed(3)]].concat());
     tool(&["--index", &root.path().display().to_string()], std::io::empty());
     let text = visible_text(&fs::read_to_string(root.path().join("report.html")).unwrap());
-    assert!(text.contains("rampPassed168.14 at level 455.5 s59.0 s"), "{text}");
+    assert!(text.contains("rampBreaks at 8168.14 at level 455.5 s59.0 s"), "{text}");
     assert!(text.contains("The figures of a ramp are those of its level with the highest throughput"), "{text}");
     let report = fs::read_to_string(root.path().join("soak/report.md")).unwrap();
     let cause =

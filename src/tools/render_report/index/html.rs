@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::super::html::{banner_line, verdict_look};
 use super::super::run_dir;
 use super::ramp::Ramp;
-use super::{Contents, INDEX, charts, tables};
+use super::{Contents, INDEX, Part, charts, tables};
 use crate::escape::start;
 use crate::figures::listed;
 use crate::figures::names::{self, Durations};
@@ -144,7 +144,7 @@ fn ramp_cards(ramp: &Ramp<'_>) -> Vec<Card> {
     cards.push(Card {
         label: "Highest throughput of those that passed".to_owned(),
         headline: best.map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", decimal(rate))),
-        detail: best.map(|(level, _)| format!("at level {}", start(&level.name, NAME))).unwrap_or_default(),
+        detail: best.map(|(level, _)| format!("at level {}", start(&level.with_load(), NAME))).unwrap_or_default(),
         ..Card::default()
     });
     let not_run: Vec<String> =
@@ -159,17 +159,23 @@ fn ramp_cards(ramp: &Ramp<'_>) -> Vec<Card> {
 
 fn run_cards(contents: &Contents<'_>) -> Vec<Card> {
     let parts = &contents.status.parts;
-    let passed = parts.iter().filter(|part| part.verdict == Verdict::Passed).count();
-    let of = |verdict: Verdict| {
-        let names = parts.iter().filter(|part| part.verdict == verdict).map(|part| match part.path.as_str() {
+    let broke = |part: &&Part| contents.ramps.iter().any(|ramp| ramp.path == part.path && ramp.result().is_some());
+    let (broken, others): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(broke);
+    let passed = others.iter().filter(|part| part.verdict == Verdict::Passed).count();
+    let list = |word: &str, parts: &mut dyn Iterator<Item = &&Part>| {
+        let names = parts.map(|part| match part.path.as_str() {
             "" => "the ramp".to_owned(),
             path => start(path, NAME),
         });
         let names: Vec<String> = names.collect();
-        (!names.is_empty()).then(|| format!("{verdict}: {}", listed(&names)))
+        (!names.is_empty()).then(|| format!("{word}: {}", listed(&names)))
     };
-    let by_verdict: Vec<String> =
-        [Verdict::Failed, Verdict::Incomplete, Verdict::Passed].into_iter().filter_map(of).collect();
+    let of = |verdict: Verdict| list(&verdict.to_string(), &mut others.iter().filter(|part| part.verdict == verdict));
+    let by_verdict: Vec<String> = [of(Verdict::Failed), of(Verdict::Incomplete), of(Verdict::Passed)]
+        .into_iter()
+        .chain([list("Breaking point found", &mut broken.iter())])
+        .flatten()
+        .collect();
     let mut cards = vec![
         Card {
             label: "Scenarios".to_owned(),

@@ -111,9 +111,9 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// The result of a ramp that found its breaking point and met its criteria.
+    /// The results of ramps that found their breaking points, where all else passed: they are no plain pass.
     fn result(&self) -> Option<String> {
-        self.only_ramp().and_then(Ramp::result).filter(|_| self.status.verdict == Verdict::Passed)
+        results(self.ramps).filter(|_| self.status.verdict == Verdict::Passed)
     }
 }
 
@@ -213,6 +213,17 @@ fn spec_before(directory: &Path) -> Spec {
     serde_json::from_str::<Before>(&text).map(|before| before.spec).unwrap_or_default()
 }
 
+/// The results of the ramps that found their breaking points; none where none did.
+fn results(ramps: &[Ramp<'_>]) -> Option<String> {
+    match ramps {
+        [ramp] => ramp.result(),
+        ramps => {
+            let results: Vec<String> = ramps.iter().filter_map(Ramp::named_result).collect();
+            (!results.is_empty()).then(|| results.join("; "))
+        }
+    }
+}
+
 /// The status of a directory that is one ramp.
 fn ramp_status(ramp: &Ramp<'_>) -> Status {
     let parts = ramp.levels.iter().map(|level| Part {
@@ -248,7 +259,16 @@ fn run_status(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Status {
             format!("{name} is {}", part.verdict)
         })
         .collect();
+    let broken = ramps.iter().filter(|ramp| ramp.result().is_some()).count();
     let cause = match not_passed.len() {
+        0 if broken > 0 => {
+            let others = match parts.len() - broken {
+                0 => String::new(),
+                1 => "; the other scenario passed".to_owned(),
+                others => format!("; the other {others} scenarios passed"),
+            };
+            results(ramps).unwrap_or_default() + &others
+        }
         0 if parts.len() == 1 => "the one scenario passed".to_owned(),
         0 => format!("{0} of {0} scenarios passed", parts.len()),
         count => format!("{count} of {} scenarios did not pass: {}", parts.len(), listed(&not_passed)),

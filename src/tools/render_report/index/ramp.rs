@@ -49,6 +49,29 @@ impl Level<'_> {
         self.concurrency().filter(|concurrency| jobs < *concurrency).map(|_| jobs)
     }
 
+    /// The reason why it never had as many jobs in flight as it was meant to; none if it had.
+    fn shortfall(&self) -> Option<Shortfall> {
+        let limit = self.limit();
+        if limit.is_none() && !self.fell_short() {
+            return None;
+        }
+        let sums = self.scenario.and_then(|scenario| scenario.report.as_ref()).map(|report| report.status.conservation);
+        let sums = sums.unwrap_or_default();
+        let jobs = sums.asked;
+        let reasons = [
+            (sums.rejected, format!("the target refused {} of its {jobs} jobs", sums.rejected)),
+            (sums.unknown, format!("{} of its {jobs} submissions got no usable answer", sums.unknown)),
+            (sums.not_submitted, format!("{} of its {jobs} jobs were not submitted", sums.not_submitted)),
+        ];
+        let reasons: Vec<String> =
+            reasons.into_iter().filter(|(count, _)| *count > 0).map(|(_, reason)| reason).collect();
+        Some(match limit {
+            _ if !reasons.is_empty() => Shortfall::NotTaken(reasons.join(", and ")),
+            Some(jobs) => Shortfall::FewJobs(jobs),
+            None => Shortfall::Quick,
+        })
+    }
+
     /// Returns true if it never had as many jobs in flight as it was meant to.
     fn fell_short(&self) -> bool {
         self.peak().zip(self.concurrency()).is_some_and(|(peak, concurrency)| peak < concurrency)
@@ -61,6 +84,17 @@ impl Level<'_> {
             None => self.name.clone(),
         }
     }
+}
+
+/// The reason why a level never had as many jobs in flight as it was meant to.
+#[derive(Clone, Debug)]
+enum Shortfall {
+    /// The target did not take some of its jobs, in words: more of them would change nothing.
+    NotTaken(String),
+    /// It had only so many jobs.
+    FewJobs(u64),
+    /// Its jobs ended before enough of them were submitted.
+    Quick,
 }
 
 /// A ramp as a whole.
@@ -173,6 +207,12 @@ impl<'a> Ramp<'a> {
         broke.then(|| format!("highest passing level: {}, breaks at {}", highest.with_load(), level.with_load()))
     }
 
+    /// Its result with its directory, where an index has several.
+    pub(super) fn named_result(&self) -> Option<String> {
+        let name = if self.path.is_empty() { "the ramp" } else { &self.path };
+        self.result().map(|result| format!("{name}: {result}"))
+    }
+
     /// The highest load that passed, and whether there may be a higher one.
     pub(super) fn load_sentence(&self) -> String {
         let load = match (self.highest_load(), self.passed().is_empty()) {
@@ -190,18 +230,25 @@ impl<'a> Ramp<'a> {
     fn unreached(&self) -> String {
         let highest = self.highest_load();
         let beyond = self.passed().iter().filter(|level| level.fell_short() && level.concurrency() > highest);
-        let (few_jobs, others): (Vec<&Level<'_>>, Vec<&Level<'_>>) = beyond.partition(|level| level.limit().is_some());
-        let few_jobs = match few_jobs.as_slice() {
+        let (mut few_jobs, mut quick, mut clauses) = (Vec::new(), Vec::new(), String::new());
+        for level in beyond {
+            match level.shortfall() {
+                Some(Shortfall::FewJobs(_)) => few_jobs.push(level),
+                Some(Shortfall::NotTaken(why)) => clauses += &format!("; level {} never had more: {why}", level.name),
+                Some(Shortfall::Quick) | None => quick.push(level),
+            }
+        }
+        clauses += &match few_jobs.as_slice() {
             [] => String::new(),
             [only] => format!("; level {} ran no higher load: RAMP_JOBS=2x reaches it", only.name),
             levels => format!("; levels {} ran no higher load: RAMP_JOBS=2x reaches them", and(levels)),
         };
-        let others = match others.as_slice() {
+        clauses += &match quick.as_slice() {
             [] => String::new(),
             [only] => format!("; level {} never had more, because its jobs ended too soon", only.name),
             levels => format!("; levels {} never had more, because their jobs ended too soon", and(levels)),
         };
-        few_jobs + &others
+        clauses
     }
 
     /// The level with the highest throughput of those that passed, and its jobs per minute.
@@ -267,29 +314,30 @@ impl<'a> Ramp<'a> {
 
     /// The levels that never had the load that their names say, a sentence for each load.
     pub(super) fn unreached_levels(&self) -> Vec<String> {
-        let mut limits: BTreeMap<u64, Vec<&Level<'_>>> = BTreeMap::new();
+        let mut few_jobs: BTreeMap<u64, Vec<&Level<'_>>> = BTreeMap::new();
+        let mut others = Vec::new();
         for level in &self.levels {
-            if let Some(limit) = level.limit() {
-                limits.entry(limit).or_default().push(level);
-            }
+            let why = match level.shortfall() {
+                Some(Shortfall::FewJobs(jobs)) => {
+                    few_jobs.entry(jobs).or_default().push(level);
+                    continue;
+                }
+                Some(Shortfall::NotTaken(why)) => why,
+                Some(Shortfall::Quick) => "its jobs ended too soon".to_owned(),
+                None => continue,
+            };
+            let peak = level.peak().unwrap_or_default();
+            others.push(format!("Level {} never had more than {peak} in flight: {why}", level.name));
         }
-        let few_jobs = limits.into_iter().map(|(limit, levels)| match levels.as_slice() {
-            [only] => format!("Level {} had {limit} jobs and so no more in flight: RAMP_JOBS=2x reaches it", only.name),
+        let few_jobs = few_jobs.into_iter().map(|(jobs, levels)| match levels.as_slice() {
+            [only] => format!("Level {} had {jobs} jobs and so no more in flight: RAMP_JOBS=2x reaches it", only.name),
             levels => format!(
-                "Levels {} ran the same load, because each had {limit} jobs and so no more in flight: RAMP_JOBS=2x \
+                "Levels {} ran the same load, because each had {jobs} jobs and so no more in flight: RAMP_JOBS=2x \
                  reaches them",
                 and(levels)
             ),
         });
-        let slow = self.levels.iter().filter(|level| level.fell_short() && level.limit().is_none());
-        let slow = slow.filter_map(|level| {
-            Some(format!(
-                "Level {} never had more than {} in flight: its jobs ended too soon",
-                level.name,
-                level.peak()?
-            ))
-        });
-        few_jobs.chain(slow).collect()
+        few_jobs.chain(others).collect()
     }
 }
 

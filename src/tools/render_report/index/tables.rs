@@ -132,10 +132,13 @@ fn ramp_row(ramp: &Ramp<'_>, format: Format, directory: &Path) -> Vec<Inline> {
     let report = file_of(format, &ramp.path, directory).filter(|_| !ramp.path.is_empty());
     let name = report.map_or_else(|| label.into(), |report| Inline::link(label, report));
     let jobs = ramp.levels.iter().filter_map(|level| level.scenario?.asked()).sum::<u64>();
-    let mut cells = vec![name, Inline::strong(ramp.verdict().to_string()), jobs.to_string().into()];
+    // One that found its breaking point is no plain pass.
+    let broke = ramp.result().and(ramp.breaking_point()).map(|level| format!("Breaks at {}", start(level, LEVEL)));
+    let verdict = broke.unwrap_or_else(|| ramp.verdict().to_string());
+    let mut cells = vec![name, Inline::strong(verdict), jobs.to_string().into()];
     match ramp.best().and_then(|(level, _)| Some((level, figures(level.scenario?)))) {
         Some((level, [rate, median, max])) => {
-            let rate = format!("{rate} at level {}", start(&level.name, LEVEL));
+            let rate = format!("{rate} at level {}", start(&level.with_load(), 2 * LEVEL));
             cells.extend([rate, median, max].map(Inline::from));
         }
         None => cells.resize_with(6, || NO_VALUE.into()),
