@@ -38,6 +38,34 @@ pub fn is_exhausted(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| own.iter().any(|errno| errno.raw_os_error() == code))
 }
 
+/// Describes an error for which [`is_exhausted`] is true: the limit, how much it allows, and how to raise it.
+pub fn describe_error(error: &io::Error) -> String {
+    use rustix::io::Errno;
+    let limit = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::ADDRNOTAVAIL) => format!(
+            "no local port is free; net.ipv4.ip_local_port_range gives {}, and a connection holds one until a minute after its end: \
+             widen that range",
+            local_ports().map_or("too few".to_owned(), |ports| ports.to_string())
+        ),
+        Some(Errno::MFILE) => format!(
+            "a limit of {} open files; raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+            open_files().unwrap_or(u64::MAX)
+        ),
+        Some(Errno::NFILE) => "the whole system's limit on open files; raise fs.file-max".to_owned(),
+        Some(Errno::NOMEM | Errno::NOBUFS) => "no memory is left; raise ulimit -v or MemoryMax=".to_owned(),
+        _ => return error.to_string(),
+    };
+    format!("{error}: {limit}")
+}
+
+/// The number of local ports that connections may have; none where the system does not tell.
+fn local_ports() -> Option<u64> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    Some((last + 1).saturating_sub(first))
+}
+
 /// The sentence about `wanted`, which is more than the `threads` that there are, of `most` that the tool would start.
 pub fn describe(wanted: &str, threads: usize, most: usize) -> String {
     let files = open_files().unwrap_or(u64::MAX);
@@ -67,6 +95,20 @@ mod tests {
             assert_eq!(is_exhausted(&io::Error::from_raw_os_error(code)), own, "{code}");
         }
         assert!(connections() >= 1);
+    }
+
+    #[test]
+    fn an_error_names_the_limit_and_how_much_it_allows() {
+        let text = |code: i32| describe_error(&io::Error::from_raw_os_error(code));
+        let ports = local_ports().unwrap_or_default();
+        assert!(ports == 0 || text(99).contains(&format!("ip_local_port_range gives {ports}")), "{}", text(99));
+        assert!(text(99).contains("os error 99"));
+        assert!(
+            text(24).contains(&format!("limit of {} open files", open_files().unwrap_or(u64::MAX))),
+            "{}",
+            text(24)
+        );
+        assert!(text(23).contains("fs.file-max") && text(12).contains("memory"));
     }
 
     #[test]

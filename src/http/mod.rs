@@ -239,7 +239,9 @@ impl Client {
             | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
             | ureq::Error::Tls(_)
             | ureq::Error::Rustls(_) => HttpError::NotConnected(what),
-            ureq::Error::Io(cause) if own_limits::is_exhausted(cause) => HttpError::OwnLimit(what),
+            ureq::Error::Io(cause) if own_limits::is_exhausted(cause) => {
+                HttpError::OwnLimit(own_limits::describe_error(cause))
+            }
             ureq::Error::Io(cause) if never_connected(cause) => HttpError::NotConnected(what),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => HttpError::Invalid(what),
             _ => HttpError::NoAnswer(what),
