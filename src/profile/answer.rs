@@ -26,7 +26,7 @@ pub enum StatusReading {
 pub struct Observation {
     /// Its status.
     pub status: StatusReading,
-    /// The error's text, where there is one.
+    /// The error's text, where there is one: an object or a list as its JSON.
     pub message: Option<String>,
     /// The job's own times.
     pub times: ServerTimes,
@@ -67,7 +67,7 @@ impl Profile {
         };
         Observation {
             status,
-            message: first_scalar(&json, &poll.message),
+            message: error_text(&json, &poll.message),
             times: happened(times(&json, &poll.times), phase),
             stages: poll.stages.as_ref().map(|at| stages(&json, at, phase)).unwrap_or_default(),
             is_lenient: json != body,
@@ -93,12 +93,36 @@ impl Observation {
     }
 }
 
-/// Returns true if two spellings name the same job: UUIDs with and without dashes, in either case, or a path that ends in
-/// the id.
+/// Returns true if two spellings name the same job: equal ones, UUIDs with and without dashes, in either case, or a path that
+/// ends in the id. Other ids are compared with their case: `xAb9` and `xaB9` are two jobs.
 fn is_same_id(one: &str, other: &str) -> bool {
-    let plain = |id: &str| id.replace('-', "").to_ascii_lowercase();
+    let uuid = |id: &str| {
+        let digits = id.rsplit('/').next().unwrap_or(id).replace('-', "").to_ascii_lowercase();
+        (digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(digits)
+    };
     let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
-    plain(one) == plain(other) || ends(one, other) || ends(other, one)
+    one == other || ends(one, other) || ends(other, one) || uuid(one).is_some_and(|one| uuid(other) == Some(one))
+}
+
+/// The error that stands at one of `pointers`: a text, or else the JSON of an object or a list.
+fn error_text(body: &str, pointers: &[String]) -> Option<String> {
+    let errors = || pointers.iter().filter_map(|at| pointer(body, at)).filter(|raw| is_error(raw));
+    errors().find_map(raw::word).or_else(|| errors().next().map(|raw| raw.get().to_owned()))
+}
+
+/// Returns true unless `raw` says that there is no error: null, false, zero, an empty text, a word for "none", and objects and
+/// lists of nothing else.
+fn is_error(raw: &RawValue) -> bool {
+    let text = raw.get();
+    if let Some(found) = members(raw) {
+        return found.into_iter().any(|(_, value)| is_error(value));
+    }
+    if let Some(found) = elements(raw) {
+        return found.into_iter().any(is_error);
+    }
+    let is_zero = !text.starts_with('"') && text.parse().is_ok_and(|number: f64| number == 0.0);
+    let word = raw::word(raw).unwrap_or_default().trim().to_ascii_lowercase();
+    !is_zero && !["", "0", "false", "none", "null", "ok"].contains(&word.as_str())
 }
 
 /// Describes a body in a coding that cannot be decoded.
@@ -414,21 +438,50 @@ mod tests {
     #[test]
     fn an_answer_about_another_job_is_recognised() {
         let mut profile = Profile::load(None).unwrap();
-        let other = |profile: &Profile, body: &str| profile.other_job(body, "379bb927-1671");
+        let id = "379bb927-1671-4ee2-8d49-63d9f27a2bc5";
+        let other = |profile: &Profile, body: &str| profile.other_job(body, id);
         assert_eq!(other(&profile, r#"{"job_id":"j1"}"#).as_deref(), Some("j1"));
         for same in [
-            r#"{"job_id":"379bb927-1671"}"#,
-            r#"{"job_id":"379BB9271671"}"#,
-            r#"{"job_id":"/jobs/379bb927-1671"}"#,
+            r#"{"job_id":"379bb927-1671-4ee2-8d49-63d9f27a2bc5"}"#,
+            r#"{"job_id":"379BB92716714EE28D4963D9F27A2BC5"}"#,
+            r#"{"job_id":"379BB927-1671-4EE2-8D49-63D9F27A2BC5"}"#,
+            r#"{"job_id":"/jobs/379bb927-1671-4ee2-8d49-63d9f27a2bc5"}"#,
+            r#"{"job_id":"/jobs/379bb92716714ee28d4963d9f27a2bc5"}"#,
             r#"{"status":"done"}"#,
             r#"{"job_id":null}"#,
             "no JSON",
         ] {
             assert_eq!(other(&profile, same), None, "{same}");
         }
-        assert!(!is_same_id("11", "1"));
+        for (one, another) in
+            [("11", "1"), ("1-1", "11"), ("xAb9", "xaB9"), ("job-a", "job-A"), ("07", "7"), ("/jobs/a", "A")]
+        {
+            assert!(!is_same_id(one, another), "{one} {another}");
+        }
+        assert!(is_same_id("/jobs/xAb9", "xAb9") && is_same_id("xAb9", "xAb9"));
         profile.poll.id = Some(vec![]);
         assert_eq!(other(&profile, r#"{"job_id":"j1"}"#), None, "an empty poll.id turns the check off");
+    }
+
+    #[test]
+    fn an_error_may_be_a_text_a_number_true_an_object_or_a_list() {
+        let message = |error: &str| observe(&format!(r#"{{"status":"done","error":{error}}}"#)).message;
+        for (error, text) in [
+            (r#""CUDA out of memory""#, "CUDA out of memory"),
+            ("137", "137"),
+            ("true", "true"),
+            (r#"{"code":7,"message":"boom"}"#, "boom"),
+            (r#"{"code":7,"text":"boom"}"#, r#"{"code":7,"text":"boom"}"#),
+            (r#"["part 3 failed"]"#, r#"["part 3 failed"]"#),
+            (r#"[null,{"retry":true}]"#, r#"[null,{"retry":true}]"#),
+        ] {
+            assert_eq!(message(error).as_deref(), Some(text));
+        }
+        assert_eq!(message(r#"{"code":7,"message":"boom"},"detail":"out of memory""#).as_deref(), Some("boom"));
+        let none = ["null", "false", "0", "0.0", "-0", r#""""#, r#"" ""#, r#""None""#, "{}", "[]", "[{}]"];
+        for error in none.into_iter().chain([r#"{"code":0,"message":null}"#, r#"["",false]"#]) {
+            assert_eq!(message(error), None, "{error}");
+        }
     }
 
     #[test]
