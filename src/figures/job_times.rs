@@ -4,7 +4,7 @@
 //! result is the intersection of the two, so that no figure claims more than either source allows.
 
 use super::distribution::Measured;
-use super::stage_times::{Lifetime, ROUNDING, ServerInstant, not_negative};
+use super::stage_times::{Lifetime, ROUNDING, ServerInstant, lie_apart, narrowest, not_negative};
 use super::time_interval::TimeInterval;
 use crate::record::{ClockOffset, Job, Phase, Stage, Timestamp};
 
@@ -85,24 +85,37 @@ impl JobTimes {
     fn find_parts(&mut self, job: &Job, offset: Option<ClockOffset>, ended: bool) {
         let status = &job.status;
         let server = server_instants(job);
-        let lifetime = Lifetime::of(job);
-        // A start that the harness cannot have seen is no start.
-        let held = |time: ServerInstant| match offset.zip(lifetime) {
-            Some((offset, Lifetime { begin, end })) => time.at(offset).within(begin, end).map(Some),
-            None => Some(offset.map(|offset| time.at(offset))),
-        };
-        let started = server.started.and_then(|time| Some((time, held(time)?)));
+        let seen = start_seen(job);
+        let end = server.ended.filter(|_| ended && !self.contradicted);
+        let told_run = server.started.zip(end).map(|(started, end)| end.since(started));
+        // Where the target counts attempts, polls saw the first one start, and the server tells when the last one did.
+        let retried = status.stages.iter().any(|stage| stage.attempt.is_some_and(|attempt| attempt > 1));
+        let start_seen = server.start_seen.filter(|_| !retried);
+        let seen_run = start_seen.zip(self.end).map(|(started, end)| end.after(started));
+        let told_wait = server.started.zip(server.queued).map(|(started, queued)| started.since(queued));
+        let longest_wait = Lifetime::of(job)
+            .map(|Lifetime { begin, end }| start_seen.map_or(end, |start| start.high.min(end)).since(begin));
+        // One of the two is wrong, and which of them is not known.
+        let waited_too_long = told_wait.zip(longest_wait).is_some_and(|(told, most)| told.low > most + ROUNDING);
+        let started = server.started.filter(|_| !waited_too_long && !lie_apart(told_run, seen_run));
+        let started = started.and_then(|time| Some((time, held(time, offset, Lifetime::of(job), start_seen)?)));
         self.parts_contradicted |= server.started.is_some() && started.is_none();
-        let queued = server.queued.filter(|time| held(*time).is_some());
+        // Before it is queued, a job cannot start.
+        let before_start = Lifetime::of(job).map(|Lifetime { begin, end }| {
+            let started = [start_seen, started.and_then(|(_, at)| at)].into_iter().flatten().map(|at| at.high).min();
+            Lifetime { begin, end: started.map_or(end, |started| end.min(started.max(begin))) }
+        });
+        let queued = server.queued.filter(|_| !waited_too_long);
+        let queued = queued.and_then(|time| Some((time, held(time, offset, before_start, None)?)));
+        let queued =
+            queued.filter(|(queued, _)| started.is_none_or(|(started, _)| started.since(*queued).high >= -ROUNDING));
         self.parts_contradicted |= server.queued.is_some() && queued.is_none();
-        if let Some((started, at)) = started {
-            let across = at.zip(status.accepted_at).map(|(at, accepted)| at.since(accepted));
-            self.queue = queued.map(|queued| started.since(queued)).or(across);
-            let end = server.ended.filter(|_| ended && !self.contradicted);
-            let from_start = self.end.zip(at).map(|(end, at)| end.after(at));
-            self.run = end.map(|end| end.since(started)).or(from_start);
+        if let Some((_, at)) = started {
+            let told = told_wait.filter(|_| queued.is_some());
+            let queued_at = queued.map_or(status.accepted_at.map(TimeInterval::exact), |(_, at)| at);
+            self.queue = narrowest(told, at.zip(queued_at).map(|(started, queued)| started.after(queued)));
+            self.run = narrowest(told_run, at.zip(self.end).map(|(started, end)| end.after(started)));
         }
-        let seen = first_seen(job);
         if self.queue.is_none() {
             self.queue = seen.zip(status.accepted_at).map(|(started, accepted)| started.since(accepted));
         }
@@ -134,6 +147,8 @@ struct ServerInstants {
     queued: Option<ServerInstant>,
     started: Option<ServerInstant>,
     ended: Option<ServerInstant>,
+    /// The start of the same thing as the polls saw it.
+    start_seen: Option<TimeInterval>,
 }
 
 fn server_instants(job: &Job) -> ServerInstants {
@@ -141,23 +156,53 @@ fn server_instants(job: &Job) -> ServerInstants {
     let instant = |time: Option<Timestamp>, resolution: Option<f64>| {
         time.map(|time| ServerInstant { time, resolution: resolution.unwrap_or_default() })
     };
-    let of_stages = job.status.stages.iter().map(Stage::server_times);
-    let first = of_stages.filter(|stage| stage.started_at.is_some()).min_by_key(|stage| stage.started_at);
-    let by_stage = first.and_then(|stage| instant(stage.started_at, stage.resolution_seconds));
+    let told = |stage: &&Stage| stage.server_times().started_at;
+    let first = job.status.stages.iter().filter(|stage| told(stage).is_some()).min_by_key(told);
+    let by_stage = first.and_then(|stage| instant(told(&stage), stage.resolution_seconds));
+    let started = instant(times.started_at, times.resolution_seconds);
+    // Work may begin before the answer to the submission has arrived.
+    let begin = job.status.submitted_at.or(job.status.accepted_at);
     ServerInstants {
         queued: instant(times.queued_at, times.resolution_seconds),
-        started: instant(times.started_at, times.resolution_seconds).or(by_stage),
+        started: started.or(by_stage),
         ended: instant(times.ended_at, times.resolution_seconds),
+        start_seen: match started {
+            Some(_) => between(job.status.not_started_at.or(begin), job.status.started_at),
+            None => first
+                .and_then(Stage::sightings)
+                .and_then(|seen| between(seen.not_started_at.or(begin), seen.started_at)),
+        },
     }
 }
 
-/// The poll that saw the first stage start.
-fn first_seen(job: &Job) -> Option<TimeInterval> {
+/// The polls between which the job started: the first of its stages, or else the job itself by its status.
+fn start_seen(job: &Job) -> Option<TimeInterval> {
     let status = &job.status;
     let sightings = status.stages.iter().filter_map(Stage::sightings);
-    let first = sightings.filter(|seen| seen.started_at.is_some()).min_by_key(|seen| seen.started_at)?;
-    let earliest = first.not_started_at.or(status.accepted_at).or(status.submitted_at);
-    first.started_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen))
+    let first = sightings.filter(|seen| seen.started_at.is_some()).min_by_key(|seen| seen.started_at);
+    let accepted = status.accepted_at.or(status.submitted_at);
+    let by_stage = first.and_then(|seen| between(seen.not_started_at.or(accepted), seen.started_at));
+    by_stage.or_else(|| between(status.not_started_at.or(accepted), status.started_at))
+}
+
+/// A start that polls saw at `seen`, and not yet at `earliest`.
+fn between(earliest: Option<Timestamp>, seen: Option<Timestamp>) -> Option<TimeInterval> {
+    seen.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen))
+}
+
+/// The server's `time` by the harness's clock, within `lifetime` and what the polls have `seen` of it; the inner none where no
+/// offset is known. None where it contradicts them.
+#[expect(clippy::option_option, reason = "a time without a place on the harness's clock contradicts nothing")]
+fn held(
+    time: ServerInstant,
+    offset: Option<ClockOffset>,
+    lifetime: Option<Lifetime>,
+    seen: Option<TimeInterval>,
+) -> Option<Option<TimeInterval>> {
+    let Some(offset) = offset else { return Some(None) };
+    let at = time.at(offset);
+    let at = lifetime.map_or(Some(at), |Lifetime { begin, end }| at.within(begin, end))?;
+    seen.map_or(Some(at), |seen| at.intersection(seen)).map(Some)
 }
 
 fn difference(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {
@@ -226,5 +271,81 @@ mod tests {
         let parts = journey(&format!("{{{POLLED},{times}}}"), Some((300.0, 0.5)));
         near(parts.queue, 2.9, 2.4, 3.4);
         near(parts.run, 7.0, 5.5, 7.5);
+    }
+
+    /// The polls saw it wait until 2 s and run from 2.2 s on.
+    const SEEN: &str = r#""notStartedAt":"2026-01-01T00:00:02Z","startedAt":"2026-01-01T00:00:02.2Z""#;
+
+    fn told(queued: &str, started: &str, offset: Option<(f64, f64)>) -> JobTimes {
+        let at = |key: &str, second: &str| format!(r#""{key}":"2026-01-01T00:05:{second}Z""#);
+        let times = [at("queuedAt", queued), at("startedAt", started), at("endedAt", "09.5")].join(",");
+        journey(&format!(r#"{{{POLLED},{SEEN},"serverTimes":{{{times}}}}}"#), offset)
+    }
+
+    #[test]
+    fn a_start_is_held_against_the_polls_that_saw_the_job_wait_and_run() {
+        let known = Some((300.0, 0.05));
+        let right = told("00.05", "02.1", known);
+        assert!(!right.parts_contradicted);
+        near(right.queue, 2.05, 2.05, 2.05);
+        near(right.run, 7.4, 7.4, 7.4);
+        for (queued, started) in [("00.05", "02.7"), ("00.05", "01.5"), ("00.05", "09.5")] {
+            let wrong = told(queued, started, known);
+            assert!(wrong.parts_contradicted && !wrong.contradicted, "{started}");
+            near(wrong.queue, 2.1, 1.9, 2.1);
+            near(wrong.run, 7.3, 7.25, 7.55);
+        }
+    }
+
+    #[test]
+    fn without_an_offset_the_run_is_held_against_the_polls() {
+        assert!(!told("00.05", "02.1", None).parts_contradicted);
+        // From 02.2 at the latest until 9 at the earliest it ran for 6.8 s at least, and for 8 s at most.
+        for started in ["02.9", "01.3"] {
+            let wrong = told("00.05", started, None);
+            assert!(wrong.parts_contradicted, "{started}");
+            near(wrong.queue, 2.1, 1.9, 2.1);
+        }
+    }
+
+    #[test]
+    fn a_wait_that_is_longer_than_the_polls_allow_is_not_used_although_the_clocks_may_lie_apart() {
+        // The offset would allow either of the two, and not both; with no end to hold the start against.
+        let times = r#""serverTimes":{"queuedAt":"2026-01-01T00:05:00Z","startedAt":"2026-01-01T00:05:04Z"}"#;
+        for offset in [Some((301.0, 3.0)), None] {
+            let wrong = journey(&format!("{{{POLLED},{SEEN},{times}}}"), offset);
+            assert!(wrong.parts_contradicted);
+            near(wrong.queue, 2.1, 1.9, 2.1);
+        }
+    }
+
+    #[test]
+    fn queueing_comes_before_the_start() {
+        let without = told("02.5", "02.1", None);
+        assert!(without.parts_contradicted);
+        near(without.queue, 2.1, 1.9, 2.1);
+        // Then the wait counts from the answer to the submission.
+        let late = told("04", "02.1", Some((300.0, 0.05)));
+        assert!(late.parts_contradicted);
+        near(late.queue, 2.0, 1.95, 2.05);
+    }
+
+    #[test]
+    fn a_start_before_the_answer_or_of_a_later_attempt_contradicts_nothing() {
+        let early = POLLED.replace("00:00:00.1Z", "00:00:01Z");
+        let times = r#""startedAt":"2026-01-01T00:00:01.1Z","serverTimes":{"startedAt":"2026-01-01T00:05:00.5Z"}"#;
+        let early = journey(&format!("{{{early},{times}}}"), Some((300.0, 0.05)));
+        assert!(!early.parts_contradicted && early.queue.is_some_and(|queue| queue.high == 0.0), "{early:?}");
+        let stages = r#""stages":[{"name":"a","phase":"Done","attempt":2}]"#;
+        let times = r#""serverTimes":{"startedAt":"2026-01-01T00:05:06Z","endedAt":"2026-01-01T00:05:09.5Z"}"#;
+        let again = journey(&format!("{{{POLLED},{SEEN},{times},{stages}}}"), Some((300.0, 0.05)));
+        assert!(!again.parts_contradicted, "{again:?}");
+    }
+
+    #[test]
+    fn a_job_of_which_only_its_status_is_known_has_parts_all_the_same() {
+        let parts = journey(&format!("{{{POLLED},{SEEN}}}"), None);
+        near(parts.queue, 2.1, 1.9, 2.1);
+        near(parts.run, 7.8, 6.8, 8.0);
     }
 }

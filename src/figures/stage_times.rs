@@ -104,8 +104,7 @@ impl Instants {
             let seen = self.started.filter(|_| !retried).zip(self.ended);
             let seen = seen.map(|(started, ended)| ended.after(started));
             let whole = lifetime.map(|lifetime| Measured::within(0.0, 0.0, lifetime.seconds()));
-            let apart = |by: Measured| told.low > by.high + ROUNDING || told.high < by.low - ROUNDING;
-            if seen.is_some_and(apart) || whole.is_some_and(|whole| told.low > whole.high + ROUNDING) {
+            if lie_apart(Some(told), seen) || whole.is_some_and(|whole| told.low > whole.high + ROUNDING) {
                 return self.contradict();
             }
         }
@@ -248,9 +247,15 @@ impl StageTimes {
     }
 }
 
+/// Returns true if a duration that was `told` by one clock cannot be the one that was `seen` from outside.
+pub(super) fn lie_apart(told: Option<Measured>, seen: Option<Measured>) -> bool {
+    let both = told.zip(seen);
+    both.is_some_and(|(told, seen)| told.low > seen.high + ROUNDING || told.high < seen.low - ROUNDING)
+}
+
 /// The duration that was `told` by one clock, cut with that which was `seen` from outside. Where they lie apart by no more
 /// than rounding, or where both are negative, the one that was told counts.
-fn narrowest(told: Option<Measured>, seen: Option<Measured>) -> Option<Measured> {
+pub(super) fn narrowest(told: Option<Measured>, seen: Option<Measured>) -> Option<Measured> {
     let Some(told) = told else { return seen.map(not_negative) };
     let cut = seen.map(|seen| (told.low.max(seen.low), told.high.min(seen.high)));
     let (low, high) = cut.filter(|(low, high)| low <= high).unwrap_or((told.low, told.high));

@@ -79,7 +79,11 @@ pub struct JobStatus {
     pub submitted_at: Option<Timestamp>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,
-    /// The last poll that still saw it running.
+    /// The last poll that saw it not yet started.
+    pub not_started_at: Option<Timestamp>,
+    /// The first poll that saw it started or ended; the start lies between `notStartedAt`, or else `acceptedAt`, and this.
+    pub started_at: Option<Timestamp>,
+    /// The last poll that still saw it waiting or running.
     pub not_ended_at: Option<Timestamp>,
     /// The poll that saw the end; the end lies between `notEndedAt` and this.
     pub ended_at: Option<Timestamp>,
