@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::listed;
 use crate::record::{Flag, Job, Phase, Run};
 
-/// The doubt about the polls of `run`: refused after they were answered, unreadable, or failed for the most part.
+/// The doubt about the polls of `run`: refused after they were answered, unreadable, or without news of their job for the most
+/// part.
 pub(super) fn failed_polls(run: &Run) -> Option<String> {
     let polling = run.status.polling.as_ref()?;
     let is_doubtful = |kind: &str| {
@@ -13,12 +14,17 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
         refused
             || ["unreadable", "truncated", "redirect", "another job", "cache"].iter().any(|part| kind.contains(part))
     };
-    let mostly_failed = polling.failed * 2 > polling.sent;
-    if !mostly_failed && !polling.failures.keys().any(|kind| is_doubtful(kind)) {
+    // An answer without a status that the profile knows is no failed poll, and tells as little.
+    let unclear: u64 =
+        polling.failures.iter().filter(|(kind, _)| kind.ends_with("status word")).map(|(_, count)| count).sum();
+    let told_nothing = polling.failed + unclear;
+    if told_nothing * 2 <= polling.sent && !polling.failures.keys().any(|kind| is_doubtful(kind)) {
         return None;
     }
     let kinds: Vec<String> = polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
-    Some(format!("{} of {} polls of {} failed ({})", polling.failed, polling.sent, run.metadata.name, listed(&kinds)))
+    let (name, kinds) = (&run.metadata.name, listed(&kinds));
+    let fate = if unclear > 0 { "told nothing of their job" } else { "failed" };
+    Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
 }
 
 /// The doubts about flagged jobs, one for each kind of flag; `jobs` are given with their names.
@@ -90,6 +96,11 @@ mod tests {
         assert_eq!(failed_polls(&throttled).unwrap(), "60 of 100 polls of s failed (HTTP 429: 60)");
         let refused = run(r#"{"sent":100,"failed":2,"threads":1,"failures":{"HTTP 401":2}}"#);
         assert!(failed_polls(&refused).unwrap().contains("HTTP 401: 2"));
+        let odd = run(r#"{"sent":10,"failed":1,"threads":1,"failures":{"HTTP 500":1,"no status word":5}}"#);
+        let doubt = failed_polls(&odd).unwrap();
+        assert!(doubt.starts_with("6 of 10 polls of s told nothing") && doubt.contains("no status word: 5"), "{doubt}");
+        let some = run(r#"{"sent":10,"failed":0,"threads":1,"failures":{"unnamed status word":5}}"#);
+        assert_eq!(failed_polls(&some), None);
         assert_eq!(failed_polls(&run(r#"{"sent":0,"failed":0,"threads":1}"#)), None);
     }
 }

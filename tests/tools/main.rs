@@ -16,3 +16,4 @@ mod resume;
 mod settings;
 mod stage_fixtures;
 mod submit_jobs;
+mod unclear_polls;

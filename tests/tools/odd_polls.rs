@@ -13,7 +13,7 @@ use crate::support::{Ran, root, tool};
 const HEALTHY: &str = "{}";
 
 /// A target that accepts each job and answers its polls by `polled`, which is given the number of polls before.
-fn target(polled: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Server {
+pub(crate) fn target(polled: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> Server {
     let (posts, polls) = (AtomicUsize::new(0), AtomicUsize::new(0));
     Server::new(move |request| match (request.method.as_str(), request.path.starts_with("/jobs/")) {
         ("POST", _) => Reply::new(202, format!(r#"{{"job_id":"j-{}"}}"#, posts.fetch_add(1, Ordering::SeqCst) + 1)),
@@ -22,13 +22,13 @@ fn target(polled: impl Fn(usize, &Request) -> Reply + Send + Sync + 'static) -> 
     })
 }
 
-fn submit(target: &Server, argv: &[&str], jobs: usize) -> Ran {
+pub(crate) fn submit(target: &Server, argv: &[&str], jobs: usize) -> Ran {
     let url = target.url();
     let sources = (1..=jobs).map(|job| format!("/data/{job}.webm")).collect::<Vec<_>>().join("\n");
     tool(submit_jobs::run, &[&["--lines", "--target", &url], argv].concat(), &sources)
 }
 
-fn poll(target: &Server, argv: &[&str], records: &str) -> Ran {
+pub(crate) fn poll(target: &Server, argv: &[&str], records: &str) -> Ran {
     let url = target.url();
     tool(
         poll_jobs::run,
@@ -38,17 +38,17 @@ fn poll(target: &Server, argv: &[&str], records: &str) -> Ran {
 }
 
 /// Submits one job and polls it; returns the run of poll-jobs and the job's last status.
-fn follow(target: &Server, argv: &[&str]) -> (Ran, Value) {
+pub(crate) fn follow(target: &Server, argv: &[&str]) -> (Ran, Value) {
     let ran = poll(target, argv, &submit(target, &[], 1).stdout);
     let last = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap();
     (ran, last["status"].clone())
 }
 
-fn text<'a>(status: &'a Value, key: &str) -> &'a str {
+pub(crate) fn text<'a>(status: &'a Value, key: &str) -> &'a str {
     status[key].as_str().unwrap_or_default()
 }
 
-fn running() -> Reply {
+pub(crate) fn running() -> Reply {
     Reply::json(r#"{"status":"running"}"#)
 }
 

@@ -5,6 +5,9 @@ use crate::http::{Answer, HttpError};
 use crate::profile::Profile;
 use crate::record::Reason;
 
+/// The kind of polls that a limit of this host kept from being sent.
+pub(super) const OWN_LIMIT: &str = "own limit";
+
 /// The reason why a poll told nothing about its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Issue {
@@ -16,13 +19,21 @@ pub(super) struct Issue {
     pub(super) message: String,
     /// The body as it came, if it belongs on the record.
     pub(super) body: Option<Box<str>>,
+    /// Bytes of the body were replaced, because they are not UTF-8.
+    pub(super) is_replaced: bool,
     /// The poll counts as failed.
     pub(super) is_failure: bool,
 }
 
 impl Issue {
     fn failure(kind: impl Into<String>, reason: Option<Reason>, message: String, body: Option<&str>) -> Self {
-        Self { kind: kind.into(), reason, message, body: body.map(Into::into), is_failure: true }
+        Self { kind: kind.into(), reason, message, body: body.map(Into::into), is_replaced: false, is_failure: true }
+    }
+
+    /// An issue for which `answer` is kept as it came.
+    fn keeping(answer: &Answer, kind: impl Into<String>, reason: Reason, message: String) -> Self {
+        let is_replaced = !answer.body_is_utf8;
+        Self { is_replaced, ..Self::failure(kind, Some(reason), message, Some(&answer.body)) }
     }
 
     /// No answer came, or none that could be read.
@@ -30,13 +41,14 @@ impl Issue {
         let message = error.to_string();
         match error {
             HttpError::NotConnected(_) => Self::failure("no connection", None, message, None),
-            HttpError::NoAnswer(_) | HttpError::Invalid(_) | HttpError::OwnLimit(_) => {
-                Self::failure("no answer", None, message, None)
-            }
+            // Nothing was sent: the target has no part in it.
+            HttpError::OwnLimit(_) => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
+            HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
             HttpError::Unreadable(_) => Self::failure("unreadable head", Some(Reason::UnreadableAnswer), message, None),
-            HttpError::Truncated { body, .. } => {
-                Self::failure("truncated body", Some(Reason::UnreadableAnswer), message, Some(body))
-            }
+            HttpError::Truncated { body, .. } => Self {
+                is_replaced: body.contains('\u{fffd}'),
+                ..Self::failure("truncated body", Some(Reason::UnreadableAnswer), message, Some(body))
+            },
         }
     }
 
@@ -50,11 +62,17 @@ impl Issue {
     pub(super) fn from_status(answer: &Answer, answered_before: bool) -> Self {
         let (status, summary) = (answer.status, answer.summary());
         match status {
-            300..=399 => Self::failure(
+            304 => Self::failure(
+                "HTTP 304",
+                None,
+                format!("{summary}: not modified, although the poll named no earlier answer"),
+                None,
+            ),
+            300..=399 => Self::keeping(
+                answer,
                 format!("HTTP {status} (redirect)"),
-                Some(Reason::Redirected),
+                Reason::Redirected,
                 format!("the poll was redirected, which is not followed: {summary}"),
-                Some(&answer.body),
             ),
             401 | 403 if answered_before => Self::failure(
                 format!("HTTP {status}"),
@@ -83,48 +101,44 @@ impl Issue {
     /// The body cannot be read.
     pub(super) fn unreadable(cause: String, answer: &Answer) -> Self {
         let coding = if answer.body_is_utf8 { "" } else { "; its bytes are not UTF-8" };
-        Self::failure("unreadable body", Some(Reason::UnreadableAnswer), format!("{cause}{coding}"), Some(&answer.body))
+        Self::keeping(answer, "unreadable body", Reason::UnreadableAnswer, format!("{cause}{coding}"))
     }
 
     /// The answer is about the job `other`.
-    pub(super) fn other_job(other: &str, body: &str, profile: &Profile) -> Self {
+    pub(super) fn other_job(other: &str, answer: &Answer, profile: &Profile) -> Self {
         let pointers = profile.poll.id.as_ref().unwrap_or(&profile.submit.id).join(", ");
         let other = escape::start(other, 60);
-        Self::failure(
-            "another job's answer",
-            Some(Reason::OtherJob),
-            format!(
-                "the answer is about another job, {other}, by {pointers}; if the id is elsewhere set poll.id in the profile"
-            ),
-            Some(body),
-        )
+        let message = format!(
+            "the answer is about another job, {other}, by {pointers}; if the id is elsewhere set poll.id in the profile"
+        );
+        Self::keeping(answer, "another job's answer", Reason::OtherJob, message)
     }
 
     /// The profile does not name the status word.
-    pub(super) fn unnamed_word(word: &str) -> Self {
+    pub(super) fn unnamed_word(word: &str, answer: &Answer) -> Self {
         let word = escape::start(word, 60);
-        Self {
-            is_failure: false,
-            ..Self::failure(
-                "unnamed status word",
-                Some(Reason::UnnamedStatus),
-                format!("the profile does not name the target's status \"{word}\": add it under [poll.words]"),
-                None,
-            )
-        }
+        let message = format!("the profile does not name the target's status \"{word}\": add it under [poll.words]");
+        let kept = Self::keeping(answer, "unnamed status word", Reason::UnnamedStatus, message);
+        Self { is_failure: false, ..kept }
     }
 
     /// The answer has no status word.
-    pub(super) fn no_word(profile: &Profile) -> Self {
+    pub(super) fn no_word(profile: &Profile, answer: &Answer) -> Self {
         let pointers = profile.poll.status.join(", ");
-        Self {
-            is_failure: false,
-            ..Self::failure(
-                "no status word",
-                Some(Reason::NoStatus),
-                format!("the target's answer has nothing at {pointers}: correct poll.status in the profile"),
-                None,
-            )
-        }
+        let message = format!("the target's answer has nothing at {pointers}: correct poll.status in the profile");
+        Self { is_failure: false, ..Self::keeping(answer, "no status word", Reason::NoStatus, message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_this_host_is_no_failed_poll_of_the_target() {
+        let own = Issue::from_error(&HttpError::OwnLimit("no local port is free".to_owned()));
+        assert_eq!((own.kind.as_str(), own.is_failure, own.reason), (OWN_LIMIT, false, None));
+        assert_eq!(own.message, "no local port is free");
+        assert!(Issue::from_error(&HttpError::NotConnected("connection refused".to_owned())).is_failure);
     }
 }

@@ -9,11 +9,15 @@ struct ObservedStage {
     name: Box<str>,
     running: bool,
     sightings: StageSightings,
+    /// The last answer told no state of it that the profile names.
+    is_unclear: bool,
+    /// While it is unclear: the last poll before that which told its state.
+    clear_at: Option<Timestamp>,
 }
 
 impl ObservedStage {
     fn new(name: Box<str>) -> Self {
-        Self { name, running: false, sightings: StageSightings::default() }
+        Self { name, running: false, sightings: StageSightings::default(), is_unclear: false, clear_at: None }
     }
 }
 
@@ -25,14 +29,16 @@ impl ObservedStages {
     /// The stages as an earlier session saw them, for a resumed job.
     pub(super) fn resumed(stages: &[Stage]) -> Self {
         let observed = |stage: &Stage| {
-            let (name, running) = (stage.name.as_str().into(), stage.phase == StagePhase::Running);
-            stage.sightings().map(|sightings| ObservedStage { name, running, sightings })
+            let is_unclear = stage.phase == StagePhase::Unnamed;
+            let sightings = stage.sightings().or(is_unclear.then(StageSightings::default))?;
+            let running = stage.phase == StagePhase::Running;
+            Some(ObservedStage { running, sightings, is_unclear, ..ObservedStage::new(stage.name.as_str().into()) })
         };
         Self(stages.iter().filter_map(observed).collect())
     }
 
     /// Records an answer that came at `received`. `before` is the time of the previous poll that saw the job's state:
-    /// changes since then happened in between.
+    /// changes since then happened in between. A stage whose state was not understood then may have changed before it.
     pub(super) fn record(&mut self, seen: &[StageReading], before: Option<Timestamp>, received: Timestamp) {
         for stage in seen {
             let known = self.0.iter().position(|observed| *observed.name == *stage.name);
@@ -41,6 +47,14 @@ impl ObservedStages {
                 self.0.len() - 1
             });
             let observed = &mut self.0[index];
+            if stage.phase == StagePhase::Unnamed {
+                if !std::mem::replace(&mut observed.is_unclear, true) {
+                    observed.clear_at = before;
+                }
+                observed.running = false;
+                continue;
+            }
+            let before = if std::mem::take(&mut observed.is_unclear) { observed.clear_at } else { before };
             observed.running = stage.phase == StagePhase::Running;
             let ended = matches!(stage.phase, StagePhase::Done | StagePhase::Failed);
             let held = &mut observed.sightings;
@@ -158,5 +172,26 @@ mod tests {
         }
         let l1 = &stages.to_stages(&[seen("l1", StagePhase::Done)])[0];
         assert_eq!((l1.not_started_at, l1.started_at, l1.ended_at), (Some(at(2)), Some(at(3)), Some(at(4))));
+    }
+
+    #[test]
+    fn a_state_that_the_profile_does_not_name_bounds_nothing() {
+        let mut stages = ObservedStages::default();
+        let readings =
+            [StagePhase::Waiting, StagePhase::Unnamed, StagePhase::Unnamed, StagePhase::Running, StagePhase::Unnamed];
+        for (second, phase) in (1..).zip(readings) {
+            stages.record(&[seen("l1", phase)], (second > 1).then(|| at(second - 1)), at(second));
+        }
+        let unclear = stages.to_stages(&[seen("l1", StagePhase::Unnamed)]);
+        let done = [seen("l1", StagePhase::Done)];
+        stages.record(&done, Some(at(5)), at(6));
+        let l1 = &stages.to_stages(&done)[0];
+        assert_eq!((l1.not_started_at, l1.started_at), (Some(at(1)), Some(at(4))));
+        assert_eq!((l1.not_ended_at, l1.ended_at), (Some(at(4)), Some(at(6))));
+        // A resumed session does not know since when.
+        let mut resumed = ObservedStages::resumed(&unclear);
+        resumed.record(&done, Some(at(5)), at(6));
+        let l1 = &resumed.to_stages(&done)[0];
+        assert_eq!((l1.started_at, l1.not_ended_at, l1.ended_at), (Some(at(4)), None, Some(at(6))));
     }
 }

@@ -28,13 +28,16 @@ impl PolledJob {
             reason,
             message,
             observed_at: Some(now),
+            not_started_at: self.not_started_at,
+            started_at: self.started_at,
             not_ended_at: self.not_ended_at,
             polls: Some(self.polls),
             body: observation.is_some().then(|| self.body.to_string()),
             ..JobStatus::default()
         };
-        if let Some(body) = self.issue.as_ref().filter(|_| !has_verdict).and_then(|issue| issue.body.as_deref()) {
-            status.body = Some(body.to_owned());
+        if let Some(issue) = self.issue.as_ref().filter(|issue| !has_verdict && issue.body.is_some()) {
+            status.body = issue.body.as_deref().map(str::to_owned);
+            self.body_is_utf8 = !issue.is_replaced;
         }
         if has_verdict {
             let (ended, known_running) =
@@ -54,6 +57,8 @@ impl PolledJob {
                 status.target_status = Some(word);
             }
             status.server_times = Some(observation.times).filter(|times| !times.is_empty());
+        } else if !self.body_is_utf8 {
+            status.flags = vec![Flag::BodyNotUtf8];
         }
         // The flags of an earlier session belong to an answer that this one may have replaced.
         let stale: &[&str] =
@@ -146,15 +151,10 @@ impl PolledJob {
         if status.phase == Phase::Succeeded && !status.failed_stages().is_empty() {
             flags.push(Flag::FailedStage);
         }
-        if status.phase == Phase::Succeeded && observation.message.as_deref().is_some_and(is_error_text) {
+        if status.phase == Phase::Succeeded && observation.message.is_some() {
             flags.push(Flag::ErrorText);
         }
         flags.extend(self.cookie_not_kept.then_some(Flag::CookieNotKept));
         flags
     }
-}
-
-/// Returns true if the text at the profile's error pointer describes an error; some targets write a word for "none".
-fn is_error_text(text: &str) -> bool {
-    !["", "0", "none", "null", "ok"].contains(&text.trim().to_ascii_lowercase().as_str())
 }

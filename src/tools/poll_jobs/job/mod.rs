@@ -36,18 +36,25 @@ pub(super) struct PolledJob {
     earlier_phase: Option<Phase>,
     accepted_at: Timestamp,
     polls: Polls,
-    /// The time of the last poll that saw the job's state.
+    /// The time of the last poll that the target answered with the job's document.
     seen_at: Option<Timestamp>,
+    /// The time of the last poll that told the job's state: changes that a later one tells happened after it.
+    state_at: Option<Timestamp>,
+    /// The last poll that saw it not yet started, and the first that saw it started or ended.
+    not_started_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
     not_ended_at: Option<Timestamp>,
     /// This session has understood an answer.
     understood: bool,
+    /// The state of which `body` tells; none if it tells none, or came in an earlier session.
+    state: Option<StagePhase>,
     /// The time at which the last answer came or was given up.
     received_at: Option<Timestamp>,
     unknown_since: Option<Timestamp>,
     /// The reason why the last poll told nothing.
     issue: Option<Issue>,
-    /// The reason and message that the record already carries.
-    reported: Option<(Reason, String)>,
+    /// The kinds of issues of which a record was written.
+    reported: Vec<String>,
     stages: ObservedStages,
     body: Box<str>,
     body_is_utf8: bool,
@@ -60,8 +67,8 @@ pub(super) struct PolledJob {
 pub(super) enum NextStep {
     /// Poll again, not before the target's `Retry-After` if there was one.
     Poll { not_before: Option<Duration> },
-    /// Write this record and this message at once, then poll again.
-    Report { record: Record, message: String },
+    /// Write this record at once, then poll again.
+    Report { record: Record },
     /// End the job in this phase.
     End(Phase),
 }
@@ -90,12 +97,16 @@ impl PolledJob {
             accepted_at: status.accepted_at.unwrap_or(submitted_at),
             polls: Polls::default(),
             seen_at: None,
+            state_at: None,
+            not_started_at: None,
+            started_at: None,
             not_ended_at: None,
             understood: false,
+            state: None,
             received_at: None,
             unknown_since: None,
             issue: None,
-            reported: None,
+            reported: Vec::new(),
             cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),
             stages: ObservedStages::default(),
             body: Box::default(),
@@ -112,6 +123,9 @@ impl PolledJob {
             earlier_phase: Some(status.phase),
             polls: status.polls.unwrap_or_default(),
             seen_at: status.not_ended_at,
+            state_at: status.not_ended_at,
+            not_started_at: status.not_started_at,
+            started_at: status.started_at,
             not_ended_at: status.not_ended_at,
             stages: ObservedStages::resumed(&status.stages),
             body: status.body.clone().unwrap_or_default().into(),
@@ -166,10 +180,9 @@ impl PolledJob {
             Err(error) => Err(Issue::from_error(&error)),
             Ok(answer) if profile.poll.unknown.contains(&answer.status) && !answer.is_cached() => {
                 self.issue = None;
-                if self.seen_at.is_none() {
-                    let kind = format!("HTTP {} before the first sight of the job", answer.status);
-                    *failures.entry(kind).or_default() += 1;
-                }
+                let when = if self.seen_at.is_none() { "before" } else { "after" };
+                let kind = format!("HTTP {} {when} the first sight of the job", answer.status);
+                *failures.entry(kind).or_default() += 1;
                 let since = *self.unknown_since.get_or_insert(sent);
                 if received.since(since) >= limits.lost_after.as_secs_f64() {
                     return NextStep::End(Phase::Lost);
@@ -196,7 +209,7 @@ impl PolledJob {
         let report = issue.as_ref().and_then(|issue| self.report(issue, received));
         self.issue = issue;
         match (self.go_on(received, limits, not_before), report) {
-            (NextStep::Poll { .. }, Some((record, message))) => NextStep::Report { record, message },
+            (NextStep::Poll { .. }, Some(record)) => NextStep::Report { record },
             (next, _) => next,
         }
     }
@@ -230,62 +243,80 @@ impl PolledJob {
         // The answer tells the state at this time, or later.
         let as_of = sent.shifted(-answer.max_age());
         let is_old = self.seen_at.is_some_and(|seen| as_of < seen);
-        if *self.body == *answer.body && self.understood {
-            // Byte for byte the answer of the poll before, which did not end the job.
-            self.see(as_of, true);
-            return self.issue.clone().filter(|issue| !issue.is_failure).map_or(Ok(StagePhase::Running), Err);
+        if let Some(state) = self.state
+            && *self.body == *answer.body
+        {
+            // Byte for byte the last answer that was understood, which did not end the job.
+            self.see(as_of, state, received);
+            return Ok(state);
         }
         if let Some(other) = profile.other_job(&answer.body, &self.id) {
-            return Err(Issue::other_job(&other, &answer.body, profile));
+            return Err(Issue::other_job(&other, &answer, profile));
         }
         let Observation { status, stages, .. } = profile.observe(&answer.body);
-        let (meaning, issue) = match status {
+        let state = match status {
             StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
-            StatusReading::Status(StagePhase::Unnamed, word) => (StagePhase::Unnamed, Some(Issue::unnamed_word(&word))),
-            StatusReading::Status(meaning, _) => (meaning, None),
-            StatusReading::NoStatus => (StagePhase::Unnamed, Some(Issue::no_word(profile))),
+            StatusReading::NoStatus => Err(Issue::no_word(profile, &answer)),
+            StatusReading::Status(StagePhase::Unnamed, word) => Err(Issue::unnamed_word(&word, &answer)),
+            StatusReading::Status(state, _) => Ok(state),
         };
-        let has_ended = matches!(meaning, StagePhase::Done | StagePhase::Failed);
-        if is_old && !has_ended {
+        if is_old && !matches!(state, Ok(StagePhase::Done | StagePhase::Failed)) {
             // A cache repeats a state that an earlier poll has already seen, or one before it.
-            return Ok(StagePhase::Running);
+            return state;
         }
-        self.stages.record(&stages, self.seen_at, received);
-        (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
-        self.understood = true;
-        self.see(as_of, !has_ended);
-        issue.map_or(Ok(meaning), Err)
+        // A document without a status may tell of an error; it does not replace one that told the job's state.
+        let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
+        if !is_error_document || self.state_at.is_none() {
+            self.stages.record(&stages, self.state_at, received);
+            (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
+            self.seen_at = self.seen_at.max(Some(as_of));
+            self.state = state.as_ref().ok().copied();
+        }
+        if let Ok(state) = state {
+            self.understood = true;
+            self.see(as_of, state, received);
+        }
+        state
     }
 
-    /// Records that the target knew the job at `as_of`, and if it was `running` then.
-    fn see(&mut self, as_of: Timestamp, running: bool) {
+    /// Records an answer that came at `received` and told the job's `state` at `as_of`.
+    fn see(&mut self, as_of: Timestamp, state: StagePhase, received: Timestamp) {
         self.seen_at = self.seen_at.max(Some(as_of));
+        self.state_at = self.state_at.max(Some(as_of));
         // A time before the job was accepted bounds nothing.
-        if running && as_of >= self.accepted_at {
-            self.not_ended_at = self.not_ended_at.max(Some(as_of));
+        let bound = Some(as_of).filter(|as_of| *as_of >= self.accepted_at);
+        if self.started_at.is_none() {
+            if state == StagePhase::Waiting {
+                self.not_started_at = self.not_started_at.max(bound);
+            } else {
+                self.started_at = Some(received);
+            }
+        }
+        if matches!(state, StagePhase::Waiting | StagePhase::Running) {
+            self.not_ended_at = self.not_ended_at.max(bound);
         }
     }
 
-    /// The record of a job that has not ended, and the message, if its issue has to be reported at once and is new.
-    fn report(&mut self, issue: &Issue, now: Timestamp) -> Option<(Record, String)> {
+    /// The record of a job that has not ended, if its issue has to be reported at once and is the first of its kind.
+    fn report(&mut self, issue: &Issue, now: Timestamp) -> Option<Record> {
         let reason = issue.reason.clone()?;
-        // The words of an unreadable answer differ each time; the words of an unnamed status are the news.
-        let news = (reason.clone(), if issue.is_failure { String::new() } else { issue.message.clone() });
-        if self.reported.as_ref() == Some(&news) {
+        if self.reported.contains(&issue.kind) {
             return None;
         }
-        self.reported = Some(news);
+        self.reported.push(issue.kind.clone());
         let mut record = self.record.clone();
+        let flags = [(self.cookie_not_kept, Flag::CookieNotKept), (issue.is_replaced, Flag::BodyNotUtf8)];
         let status = JobStatus {
             phase: Phase::Submitted,
             reason: Some(reason),
             message: Some(issue.message.clone()),
             observed_at: Some(now),
+            flags: flags.into_iter().filter_map(|(is_set, flag)| is_set.then_some(flag)).collect(),
             body: issue.body.as_deref().map(str::to_owned),
             ..JobStatus::default()
         };
         // The record was read as a Job before, so its parts are objects and can be written over.
-        record.update_status(&status, &[]).ok().map(|()| (record, issue.message.clone()))
+        record.update_status(&status, &[]).ok().map(|()| record)
     }
 
     /// Returns true if ending it in `phase` would replace the earlier session's knowledge with less: that session gave the

@@ -16,7 +16,7 @@ use super::job::{Limits, NextStep, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::cookies::CookieReader;
-use crate::http::{ClientFactory, Connections};
+use crate::http::{ClientFactory, Connections, HttpError};
 use crate::input::{self, Input, Permits};
 use crate::journal::read_journal;
 use crate::ndjson::{Line, Read, Reader};
@@ -254,18 +254,20 @@ impl<'a, 'o> Session<'a, 'o> {
         {
             self.offset.observe(date, outcome.sent, outcome.received);
         }
+        if let Err(HttpError::OwnLimit(limit)) = &outcome.answer {
+            self.scheduler.note_limit(limit, self.jobs.len());
+        }
         // The answer for a job that was given up meanwhile comes too late.
         let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
         let failed_before = job.polls().failed;
         let polling = &mut self.output.counts.polling;
         let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
-        self.output.note_poll(&job.request.url, job.issue());
+        self.output.note_poll(job);
         let not_before = match next {
             NextStep::End(phase) => return self.end(number, phase),
             NextStep::Poll { not_before } => not_before.unwrap_or_default(),
-            NextStep::Report { record, message } => {
-                self.output.console.say(&format!("{}: {message}", record.key().name));
+            NextStep::Report { record } => {
                 self.output.records.record(&record)?;
                 Duration::ZERO
             }

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::super::Args;
 use super::super::counts::SessionCounts;
-use super::super::issue::Issue;
 use super::super::job::PolledJob;
 use super::errors::PollErrors;
 use crate::cli::{Console, Failure, Io};
@@ -68,8 +67,8 @@ impl<'a> Output<'a> {
     }
 
     /// Reports on the console how polls fail, without a line for each.
-    pub(super) fn note_poll(&mut self, url: &str, issue: Option<&Issue>) {
-        if let Some(line) = self.errors.note(url, issue, Instant::now()) {
+    pub(super) fn note_poll(&mut self, job: &PolledJob) {
+        if let Some(line) = self.errors.note(&job.key().name, &job.request.url, job.issue(), Instant::now()) {
             self.console.say(&line);
         }
     }

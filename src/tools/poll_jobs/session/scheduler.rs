@@ -151,6 +151,15 @@ impl Scheduler {
         self.timers.set(Instant::now() + wait, number);
     }
 
+    /// Records that this host ran out of something before a poll was sent, with so many `jobs` to poll; the first such limit
+    /// counts.
+    pub(super) fn note_limit(&mut self, limit: &str, jobs: usize) {
+        self.limit.get_or_insert_with(|| {
+            let need = if jobs == 1 { "a connection".to_owned() } else { format!("up to {jobs} connections at once") };
+            format!("polling takes {need}: {limit}")
+        });
+    }
+
     /// The limit of this host that made polls wait.
     pub(super) fn limit(&self) -> Option<&str> {
         self.limit.as_deref()

@@ -1,0 +1,210 @@
+//! `poll-jobs` and answers that tell nothing of a job's state: they are no evidence, and neither the console nor the records
+//! fill with them.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+use stress_suite::record::Timestamp;
+
+use super::odd_polls::{follow, poll, running, submit, target, text};
+use crate::server::Reply;
+use crate::support::Ran;
+
+fn seconds(status: &Value, key: &str) -> f64 {
+    text(status, key).parse::<Timestamp>().unwrap_or_else(|_| panic!("{key} of {status}")).seconds()
+}
+
+/// Nine polls lie this far apart at least: the shortest interval is 10 ms, less a fifth.
+const NINE_POLLS: f64 = 9.0 * 0.008;
+
+/// Documents that tell no state.
+const UNCLEAR: [&str; 5] = [
+    r#"{"status":null}"#,
+    r#"{"status":"archiving"}"#,
+    r#"{"job_id":"j-1","detail":"the database is busy"}"#,
+    r#"{"status":{"of":"running"}}"#,
+    r#"[{"status":"running"}]"#,
+];
+
+#[test]
+fn an_answer_that_was_not_understood_does_not_say_that_the_job_still_runs() {
+    for unclear in UNCLEAR {
+        let target = target(move |polls, _| match polls {
+            0 => running(),
+            1..10 => Reply::json(unclear),
+            _ => Reply::json(r#"{"status":"done"}"#),
+        });
+        let status = follow(&target, &[]).1;
+        assert_eq!((text(&status, "phase"), &status["reason"]), ("Succeeded", &Value::Null), "{unclear}: {status}");
+        assert!(seconds(&status, "endedAt") - seconds(&status, "notEndedAt") >= NINE_POLLS, "{unclear}: {status}");
+        assert!(status["durationErrorSeconds"].as_f64().unwrap() >= NINE_POLLS, "{unclear}: {status}");
+    }
+}
+
+#[test]
+fn nor_does_it_say_that_the_job_or_a_stage_has_not_started() {
+    let document = |job: &str, stage: &str| format!(r#"{{"status":"{job}","stage_states":{{"l1":"{stage}"}}}}"#);
+    let cases = UNCLEAR.map(str::to_owned).into_iter().chain([document("thawing", "thawing")]);
+    for unclear in cases {
+        let named = unclear.clone();
+        let target = target(move |polls, _| match polls {
+            0 => Reply::json(document("queued", "queued")),
+            1..10 => Reply::json(unclear.clone()),
+            10..14 => Reply::json(document("running", "running")),
+            _ => Reply::json(document("done", "done")),
+        });
+        let status = follow(&target, &[]).1;
+        for of in [&status, &status["stages"][0]] {
+            assert!(seconds(of, "startedAt") - seconds(of, "notStartedAt") >= NINE_POLLS, "{named}: {of}");
+            assert!(seconds(of, "endedAt") - seconds(of, "startedAt") >= 3.0 * 0.008, "{named}: {of}");
+        }
+    }
+}
+
+#[test]
+fn a_stage_whose_state_has_no_name_bounds_nothing_although_its_job_is_understood() {
+    let stage = |state: &str| Reply::json(format!(r#"{{"status":"running","stage_states":{{"l1":"{state}"}}}}"#));
+    let target = target(move |polls, _| match polls {
+        0 => stage("queued"),
+        1..10 => stage(&format!("at {polls} %")),
+        _ => Reply::json(r#"{"status":"done","stage_states":{"l1":"done"}}"#),
+    });
+    let status = follow(&target, &[]).1;
+    let l1 = &status["stages"][0];
+    assert!(seconds(l1, "endedAt") - seconds(l1, "notStartedAt") >= NINE_POLLS, "{l1}");
+    assert!(
+        seconds(&status, "endedAt") - seconds(&status, "notEndedAt") < NINE_POLLS,
+        "the job's word was clear: {status}"
+    );
+}
+
+#[test]
+fn an_error_document_does_not_hide_what_was_known_at_the_deadline() {
+    let target = target(|polls, _| match polls {
+        0 => Reply::json(r#"{"status":"running","stage_states":{"l1":"running"}}"#),
+        _ => Reply::json(r#"{"detail":"busy"}"#),
+    });
+    let status = follow(&target, &["--deadline", "300ms"]).1;
+    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "NoStatus"), "{status}");
+    assert_eq!((text(&status, "targetStatus"), text(&status["stages"][0], "name")), ("running", "l1"), "{status}");
+    assert_eq!(text(&status, "body"), r#"{"detail":"busy"}"#);
+}
+
+#[test]
+fn ids_that_differ_in_their_case_are_two_jobs() {
+    let target = target(|polls, _| match polls {
+        0..5 => Reply::json(r#"{"job_id":"J-1","status":"done"}"#),
+        _ => Reply::json(r#"{"job_id":"j-1","status":"failed"}"#),
+    });
+    let (ran, status) = follow(&target, &[]);
+    assert_eq!((text(&status, "phase"), &status["polls"]["failed"]), ("Failed", &json!(5)), "{status}");
+    assert!(ran.stderr.contains("another job, J-1"), "{}", ran.stderr);
+}
+
+/// The reasons of the records that were written before the end, and how many there are of each.
+fn early(ran: &Ran) -> BTreeMap<String, usize> {
+    let mut reasons = BTreeMap::new();
+    for record in ran.records() {
+        if let ("Submitted", Some(reason)) = (text(&record["status"], "phase"), record["status"]["reason"].as_str()) {
+            *reasons.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+    reasons
+}
+
+#[test]
+fn answers_that_alternate_bring_no_line_and_no_record_for_each_poll() {
+    let target = target(|polls, _| match (polls, polls % 6) {
+        (120.., _) => Reply::json(r#"{"status":"done"}"#),
+        (_, 0) => Reply::json("<html>busy</html>"),
+        (_, 1) => Reply::json(r#"{"job_id":"j-99","status":"done"}"#),
+        (_, 2) => Reply::json(format!(r#"{{"status":"running {polls} %"}}"#)),
+        (_, 3) => Reply::json(r#"{"detail":"busy"}"#),
+        (_, 4) => Reply::new(502, format!("bad gateway {polls}")),
+        _ => running(),
+    });
+    let ran = poll(&target, &["--precision", "0.01"], &submit(&target, &[], 2).stdout);
+    let kinds = ["UnreadableAnswer", "OtherJob", "UnnamedStatus", "NoStatus"];
+    assert!(
+        early(&ran).iter().all(|(reason, count)| kinds.contains(&reason.as_str()) && *count <= 2),
+        "{:?}",
+        early(&ran)
+    );
+    assert!(early(&ran).len() >= 3, "each kind is on record: {:?}", early(&ran));
+    // Five kinds, and a line every five seconds, of which this takes one or two.
+    assert!((5..=8).contains(&ran.stderr.lines().count()), "{}", ran.stderr);
+    assert_eq!(ran.stdout.matches("\"Succeeded\"").count(), 2);
+}
+
+#[test]
+fn an_answer_without_a_status_is_kept_as_it_came_at_the_first() {
+    for unclear in UNCLEAR {
+        let target = target(move |polls, _| match polls {
+            0..4 => Reply::json(unclear),
+            _ => Reply::json(r#"{"status":"done"}"#),
+        });
+        let ran = follow(&target, &[]).0;
+        let records = ran.records();
+        let first = records.iter().find(|record| record["status"]["reason"].is_string()).unwrap();
+        assert_eq!(text(&first["status"], "body"), unclear);
+        assert_eq!(early(&ran).values().sum::<usize>(), 1, "{unclear}");
+    }
+}
+
+#[test]
+fn a_body_whose_bytes_were_replaced_is_flagged_at_once_and_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        for stream in listener.incoming().take(3) {
+            let mut stream = stream.unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+            // Latin-1, in a word that the profile does not name.
+            let body = b"{\"status\":\"arr\xeat\xe9\"}";
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        }
+    });
+    let job = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"s-1","run":"r"},"status":{"phase":"Submitted","jobId":"j-1"}}"#;
+    let argv = ["--target", &url, "--min-interval", "10ms", "--max-interval", "10ms", "--deadline", "400ms"];
+    let ran = crate::support::tool(stress_suite::tools::poll_jobs::run, &argv, &format!("{job}\n"));
+    server.join().unwrap();
+    let records = ran.records();
+    let first = records.iter().find(|record| record["status"]["reason"] == "UnnamedStatus").unwrap();
+    assert_eq!(first["status"]["flags"], json!(["BodyNotUtf8"]), "{first}");
+    assert_eq!(ran.last("s-1")["status"]["flags"], json!(["BodyNotUtf8"]), "{}", ran.stdout);
+}
+
+#[test]
+fn an_unknown_id_is_counted_after_the_first_sight_too_and_a_304_is_no_redirect() {
+    let run = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"s","run":"r"},"spec":{"jobs":1}}"#;
+    let job = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"s-1","run":"r"},"status":{"phase":"Submitted","jobId":"j-1"}}"#;
+    let target = target(|polls, _| match polls {
+        2 => running(),
+        0..6 => Reply::new(404, "{}"),
+        6 => Reply::new(304, ""),
+        _ => Reply::json(r#"{"status":"done"}"#),
+    });
+    let ran = poll(&target, &[], &format!("{run}\n{job}\n"));
+    let failures = &ran.last("s")["status"]["polling"]["failures"];
+    let expected = json!({
+        "HTTP 304": 1, "HTTP 404 after the first sight of the job": 3, "HTTP 404 before the first sight of the job": 2,
+    });
+    assert_eq!(failures, &expected);
+    assert!(ran.stderr.contains("HTTP 304: not modified") && !ran.stderr.contains("redirect"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_error_of_any_shape_in_a_done_job_is_flagged() {
+    for error in [r#"{"code":7,"message":"boom"}"#, r#"["part 3 failed"]"#, "true", "137"] {
+        let target = target(move |_, _| Reply::json(format!(r#"{{"status":"done","error":{error}}}"#)));
+        let status = follow(&target, &[]).1;
+        assert_eq!(status["flags"], json!(["ErrorText"]), "{error}: {status}");
+    }
+    for error in ["null", "false", r#""""#, "0", "{}", "[]"] {
+        let target = target(move |_, _| Reply::json(format!(r#"{{"status":"done","error":{error}}}"#)));
+        assert_eq!(follow(&target, &[]).1["flags"], Value::Null, "{error}");
+    }
+}
