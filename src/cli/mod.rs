@@ -188,6 +188,8 @@ pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) ->
     };
     console.clear_progress();
     if let Exit::Signal(number) = exit {
+        // The thread that heard of the signal may not have come so far.
+        pipeline::ask_to_finish();
         // Ends the process by the signal itself, so that a shell or make sees what really happened.
         if let Err(error) = signal_hook::low_level::emulate_default_handler(number) {
             console.say(&format!("signal {number}: {error}"));
