@@ -156,29 +156,34 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// The first line of a certificate with OpenSSL's notes on its trust.
-const TRUSTED: &[u8] = b"-----BEGIN TRUSTED CERTIFICATE-----";
-
 /// TLS that trusts the certificates in the PEM file `file`.
 fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
     let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| failure(&error))?;
+    let pem = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
     let mut found = Vec::new();
-    for item in parse_pem(&pem) {
+    // OpenSSL's own form is a certificate with notes on its trust behind it.
+    for item in parse_pem(pem.replace("TRUSTED CERTIFICATE", "CERTIFICATE").as_bytes()) {
         let cut = "a certificate in it has no end (-----END CERTIFICATE-----) or is not base64: is the file whole?";
         if let PemItem::Certificate(certificate) = item.map_err(|_| failure(&cut))? {
-            found.push(CertificateDer::from(certificate.der().to_vec()));
+            found.push(CertificateDer::from(first_element(certificate.der()).to_vec()));
         }
-    }
-    if found.is_empty() && pem.windows(TRUSTED.len()).any(|window| window == TRUSTED) {
-        return Err(failure(
-            &"its certificate is in OpenSSL's own form: rewrite it by `openssl x509 -in FILE -out PLAIN`",
-        ));
     }
     if found.is_empty() {
         return Err(failure(&"it holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----"));
     }
     PinnedTls::new(found).map_err(|error| failure(&error))
+}
+
+/// The first element of `der`, by the length in its head (X.690, section 8.1.3).
+fn first_element(der: &[u8]) -> &[u8] {
+    let Some(&first) = der.get(1) else { return der };
+    let octets = if first < 0x80 { 0 } else { usize::from(first & 0x7f) };
+    let length = match der.get(2..2 + octets) {
+        Some([]) => usize::from(first),
+        Some(octets) => octets.iter().fold(0_usize, |length, octet| length.saturating_mul(256) + usize::from(*octet)),
+        None => return der,
+    };
+    der.get(..length.saturating_add(2 + octets)).unwrap_or(der)
 }
 
 #[cfg(test)]

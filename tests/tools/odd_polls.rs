@@ -316,6 +316,7 @@ mod tls {
     use std::net::TcpListener;
     use std::sync::Arc;
 
+    use base64::Engine;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -393,20 +394,30 @@ mod tls {
     }
 
     #[test]
-    fn a_file_that_holds_a_certificate_in_another_form_is_named_in_a_sentence() {
+    fn a_file_that_is_cut_off_is_named_in_a_sentence() {
         let dir = tempfile::tempdir().unwrap();
-        let whole = std::fs::read_to_string(data("named.pem")).unwrap();
+        let (whole, file) = (std::fs::read_to_string(data("named.pem")).unwrap(), dir.path().join("x.pem"));
+        std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        let [flag, path] = cacert(&file);
+        let ran = explain("127.0.0.1", 9, &[&flag, &path]);
+        assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
+        assert!(ran.stderr.contains("is the file whole?") && ran.stderr.contains(&path), "{}", ran.stderr);
+    }
+
+    #[test]
+    fn a_certificate_in_the_form_of_openssl_is_taken() {
+        // What `openssl x509 -trustout` appends: an empty list of notes.
+        let pem = std::fs::read_to_string(data("named.pem")).unwrap();
+        let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+        let text = base64::engine::general_purpose::STANDARD.encode([&der[..], &[0x30, 0]].concat());
+        let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("x.pem");
-        for (text, part) in [
-            (whole[..whole.len() / 2].to_owned(), "is the file whole?"),
-            (whole.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "openssl x509 -in FILE -out PLAIN"),
-        ] {
-            std::fs::write(&file, text).unwrap();
-            let [flag, path] = cacert(&file);
-            let ran = explain("127.0.0.1", 9, &[&flag, &path]);
-            assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
-            assert!(ran.stderr.contains(part) && ran.stderr.contains(&path), "{}", ran.stderr);
-        }
+        let label = "TRUSTED CERTIFICATE-----";
+        std::fs::write(&file, format!("-----BEGIN {label}\n{text}\n-----END {label}\n")).unwrap();
+        let [flag, path] = cacert(&file);
+        let ran = explain("127.0.0.1", serve("named"), &[&flag, &path]);
+        assert!(ran.code == 0 && ran.stdout.contains("which means Done"), "{}{}", ran.stdout, ran.stderr);
     }
 
     #[test]
