@@ -112,7 +112,8 @@ fn soak_and_ramp_pass_and_count_what_flower_counts() {
     for job in &jobs {
         let (times, stage) = (&job["status"]["serverTimes"], &job["status"]["stages"][0]);
         let all = ["queuedAt", "startedAt", "endedAt"].map(|name| times[name].as_str().unwrap_or_default());
-        assert!(!all[0].is_empty() && all.is_sorted(), "{job}");
+        // The sender stamps the sending and the worker the start, so a start may be a moment before its sending.
+        assert!(!all[0].is_empty() && all[1..].is_sorted(), "{job}");
         assert_eq!(all, ["queuedAt", "startedAt", "endedAt"].map(|name| stage[name].as_str().unwrap()), "{job}");
         assert_eq!(job["status"]["targetStatus"], "SUCCESS");
     }
