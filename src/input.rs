@@ -85,16 +85,16 @@ fn until_stop(
     stop.on_stop(move || {
         let end = end.clone();
         let wait = move || {
-            while !is_terminal && has_tool_before() {
-                std::thread::sleep(LOOK);
-            }
             if !is_terminal {
+                while has_tool_before() {
+                    std::thread::sleep(LOOK);
+                }
                 std::thread::sleep(LAST_LINES);
             }
             // Nobody listens once the input has ended, here and below.
             drop(end.send(Ok(Vec::new())));
         };
-        // Without a thread the input ends where it is.
+        // Without a thread the input is read to its own end.
         let _ = thread(wait);
     });
     thread(move || {

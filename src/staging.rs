@@ -64,13 +64,8 @@ impl Claims {
     /// it is not `run`. A directory without a readable mark cannot be claimed and is nobody's.
     pub fn hold(&mut self, path: &Path, run: &str) -> Result<(), &str> {
         let Some(dir) = path.parent() else { return Ok(()) };
-        if !self.dirs.contains_key(dir) {
-            self.dirs.insert(dir.to_owned(), join(dir, run));
-        }
-        match self.dirs.get(dir) {
-            Some(Err(other)) => Err(other),
-            _ => Ok(()),
-        }
+        let held = self.dirs.entry(dir.to_owned()).or_insert_with(|| join(dir, run));
+        held.as_ref().map(drop).map_err(String::as_str)
     }
 }
 

@@ -182,9 +182,8 @@ impl Client {
         if let Err(error) = read {
             bytes.truncate(KEPT_OF_TRUNCATED);
             let (body, cause) = (String::from_utf8_lossy(&bytes).into_owned(), self.describe_read_error(&error));
-            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
             let broke_off = !matches!(
-                inner,
+                client_error(&error),
                 Some(ureq::Error::Decompress(..) | ureq::Error::BodyExceedsLimit(_) | ureq::Error::Protocol(_))
             );
             return Err(HttpError::Truncated { status, body, cause, broke_off });
@@ -274,6 +273,11 @@ impl Client {
             other => other.to_string(),
         }
     }
+}
+
+/// The HTTP client's error inside of an I/O error.
+fn client_error(error: &io::Error) -> Option<&ureq::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// The TLS error inside of an I/O error.

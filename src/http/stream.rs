@@ -58,7 +58,7 @@ impl Client {
 impl Client {
     /// Describes what ended the reading of a body.
     pub(super) fn describe_read_error(&self, error: &io::Error) -> String {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+        match super::client_error(error) {
             Some(ureq::Error::Timeout(ureq::Timeout::PerRead)) => {
                 format!("nothing more came for {}", crate::units::seconds(self.timeout.as_secs_f64()))
             }

@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
-use std::iter;
 use std::path::{Component, Path, PathBuf};
 
 use walkdir::WalkDir;
@@ -137,12 +136,15 @@ struct Staged {
 impl Staged {
     /// The directory that is called as the prefix, or the first `PREFIX-N` that no other run uses.
     fn new(args: &Args, run: &str, io: &Io<'_>) -> Result<Self, Failure> {
-        let names = (2..).map(|number| format!("{}-{number}", args.prefix));
-        for name in iter::once(args.prefix.clone()).chain(names) {
+        let (mut name, mut number) = (args.prefix.clone(), 1_u64);
+        loop {
             let dir = staging_dir(&args.into, &name)?;
             match Claim::new(&dir, run) {
                 Ok(Some(claim)) => return Ok(Self { name, dir, claim: Some(claim) }),
-                Ok(None) => {}
+                Ok(None) => {
+                    number += 1;
+                    name = format!("{}-{number}", args.prefix);
+                }
                 Err(error) => {
                     let message = format!(
                         "{}: cannot mark it as used, so another run can stage the same sources meanwhile: {error}",
@@ -153,7 +155,6 @@ impl Staged {
                 }
             }
         }
-        Err(Failure::input_output(format!("{}: no directory is left to stage into", args.into.display())))
     }
 
     fn close(self) -> Result<(), Failure> {

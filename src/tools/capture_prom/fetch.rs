@@ -165,18 +165,25 @@ impl Asking<'_> {
     }
 
     fn range(&mut self, part: Grid, on_series: OnSeries<'_>) -> Result<(Summary, NamedTempFile), Problem> {
-        let [start, end, step] = part.parameters();
         let query = self.query.query.trim().to_owned();
-        let answer = self.fetch("/api/v1/query_range", &[("query", query.clone()), start, end, step], on_series);
-        match answer {
+        match self.range_of(query.clone(), part, on_series) {
             // A front end may answer a query that it knows by its text, `up` above all, from a cache of instant queries.
             Err(problem) if problem.reason == Reason::Malformed && is_metric_name(&query) => {
                 self.console.say(&format!("{}: {}; asking for {query}{{}} instead", self.query.name, problem.message));
-                let [start, end, step] = part.parameters();
-                self.fetch("/api/v1/query_range", &[("query", format!("{query}{{}}")), start, end, step], on_series)
+                self.range_of(format!("{query}{{}}"), part, on_series)
             }
             answer => answer,
         }
+    }
+
+    fn range_of(
+        &mut self,
+        query: String,
+        part: Grid,
+        on_series: OnSeries<'_>,
+    ) -> Result<(Summary, NamedTempFile), Problem> {
+        let [start, end, step] = part.parameters();
+        self.fetch("/api/v1/query_range", &[("query", query), start, end, step], on_series)
     }
 
     fn raw(&mut self, captured: &mut Captured, lateness: &mut Lateness) -> Result<(), Problem> {

@@ -121,11 +121,10 @@ impl Post {
                 std::thread::sleep(wait);
                 continue;
             }
-            let outcome = match outcome {
-                Ok(answer) if profile.submit.follow_redirects => Ok(self.follow(answer, client, clock)),
-                outcome => outcome,
+            let (outcome, received) = match outcome {
+                Ok(answer) if profile.submit.follow_redirects => (Ok(self.follow(answer, client, clock)), clock.now()),
+                outcome => (outcome, received),
             };
-            let received = clock.now();
             let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
             let cookies = outcome.as_ref().map(|answer| answer.head.cookies.clone()).unwrap_or_default();
             let status = JobStatus {

@@ -93,7 +93,7 @@ impl<'a, 'o> Session<'a, 'o> {
             args,
             limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
             target: PollTarget::new(args, profile, factory.client())?,
-            scheduler: Scheduler::new(args, factory, deliver),
+            scheduler: Scheduler::new(args, factory, io.console.clone(), deliver),
             stop: io.stop.clone(),
             output: Output::new(args, io)?,
             clock: Clock::system(),
@@ -118,7 +118,6 @@ impl<'a, 'o> Session<'a, 'o> {
                 self.expire(number)?;
             }
             self.scheduler.send_due(&self.jobs, &self.clock, self.limits)?;
-            self.output.report_limit(self.scheduler.limit());
             self.output.draw_progress(self.jobs.values());
             match events.recv_timeout(self.scheduler.until_due()) {
                 Ok(event) => self.handle(event, permits)?,

@@ -21,7 +21,6 @@ pub(super) struct Output<'a> {
     pub(super) bad_lines: BadLines,
     slots: Option<Giver>,
     errors: PollErrors,
-    limit_reported: bool,
 }
 
 impl<'a> Output<'a> {
@@ -35,7 +34,6 @@ impl<'a> Output<'a> {
             bad_lines: BadLines::default(),
             slots: args.slots.as_deref().map(Giver::open).transpose()?,
             errors: PollErrors::new(Instant::now()),
-            limit_reported: false,
         })
     }
 
@@ -70,15 +68,6 @@ impl<'a> Output<'a> {
     pub(super) fn note_poll(&mut self, job: &PolledJob) {
         if let Some(line) = self.errors.note(&job.key().name, &job.request.url, job.issue(), Instant::now()) {
             self.console.say(&line);
-        }
-    }
-
-    /// Says once that a limit of this host makes polls wait.
-    pub(super) fn report_limit(&mut self, limit: Option<&str>) {
-        if let Some(limit) = limit
-            && !std::mem::replace(&mut self.limit_reported, true)
-        {
-            self.console.say(limit);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::super::Args;
 use super::super::job::{Limits, PollOutcome, PolledJob};
 use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
-use crate::cli::Failure;
+use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::http::{ClientFactory, Method};
 use crate::own_limits;
@@ -54,11 +54,17 @@ pub(super) struct Scheduler {
     workers: Workers<Task, (usize, Duration, PollOutcome)>,
     /// The limit of this host that made polls wait, as a sentence.
     limit: Option<String>,
+    console: Console,
 }
 
 impl Scheduler {
     /// A scheduler whose workers hand each finished poll to `deliver`.
-    pub(super) fn new(args: &Args, factory: ClientFactory, deliver: impl Fn(Finished) + Send + Sync + 'static) -> Self {
+    pub(super) fn new(
+        args: &Args,
+        factory: ClientFactory,
+        console: Console,
+        deliver: impl Fn(Finished) + Send + Sync + 'static,
+    ) -> Self {
         let make = move || -> Box<dyn FnMut(Task) -> (usize, Duration, PollOutcome)> {
             let client = factory.client();
             Box::new(move |task: Task| {
@@ -78,6 +84,7 @@ impl Scheduler {
             demand: ThreadDemand::new(Instant::now()),
             workers: Workers::new(MAX_THREADS.min(own_limits::connections()), Arc::new(make), Arc::new(deliver)),
             limit: None,
+            console,
         }
     }
 
@@ -101,7 +108,7 @@ impl Scheduler {
                 if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
                     let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
                     let polls = format!("{polls} polls at once");
-                    self.limit.get_or_insert_with(|| own_limits::describe(&polls, threads, MAX_THREADS));
+                    self.report_limit(|| own_limits::describe(&polls, threads, MAX_THREADS));
                     return Ok(());
                 }
                 if job.time_left(clock.now(), limits) > -LATE_START {
@@ -154,10 +161,19 @@ impl Scheduler {
     /// Records that this host ran out of something before a poll was sent, with so many `jobs` to poll; the first such limit
     /// counts.
     pub(super) fn note_limit(&mut self, limit: &str, jobs: usize) {
-        self.limit.get_or_insert_with(|| {
+        self.report_limit(|| {
             let need = if jobs == 1 { "a connection".to_owned() } else { format!("up to {jobs} connections at once") };
             format!("polling takes {need}: {limit}")
         });
+    }
+
+    /// Says once that a limit of this host makes polls wait.
+    fn report_limit(&mut self, describe: impl FnOnce() -> String) {
+        if self.limit.is_none() {
+            let limit = describe();
+            self.console.say(&limit);
+            self.limit = Some(limit);
+        }
     }
 
     /// The limit of this host that made polls wait.
