@@ -6,6 +6,7 @@
 
 mod addresses;
 mod args;
+mod certificate;
 mod head;
 mod stream;
 mod tls;

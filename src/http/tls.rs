@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring;
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -17,6 +17,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
+use super::certificate::Certificate;
+
 /// Connects by TLS and trusts the given certificates only.
 #[derive(Clone)]
 pub(super) struct PinnedTls(Arc<ClientConfig>);
@@ -25,6 +27,7 @@ impl PinnedTls {
     /// A connector that trusts `certificates`, in DER form. The error says why they cannot be used.
     pub(super) fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
+        let algorithms = provider.signature_verification_algorithms;
         let mut roots = RootCertStore::empty();
         for certificate in &certificates {
             roots.add(certificate.clone()).map_err(|error| describe(&error))?;
@@ -35,7 +38,7 @@ impl PinnedTls {
             .with_safe_default_protocol_versions()
             .map_err(|error| describe(&error))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier { inner, trusted: certificates }))
+            .with_custom_certificate_verifier(Arc::new(Verifier { inner, algorithms, trusted: certificates }))
             .with_no_client_auth();
         Ok(Self(config.into()))
     }
@@ -108,10 +111,12 @@ impl Transport for TlsTransport {
 }
 
 /// Verifies as webpki does, and also accepts a server certificate that is itself in the file: webpki refuses one that is
-/// marked as an authority, as `openssl req -x509` marks it, or that carries its name in the subject only.
+/// marked as an authority, as `openssl req -x509` marks it, that carries its name in the subject only, or that is of X.509
+/// version 1, as `openssl x509 -req -signkey` makes it.
 #[derive(Debug)]
 struct Verifier {
     inner: Arc<WebPkiServerVerifier>,
+    algorithms: WebPkiSupportedAlgorithms,
     trusted: Vec<CertificateDer<'static>>,
 }
 
@@ -129,8 +134,13 @@ impl ServerCertVerifier for Verifier {
         if !self.trusted.contains(end_entity) {
             return verified;
         }
+        let certificate = Certificate::parse(end_entity)?;
         // webpki checks the dates before it looks at the marks of an authority.
         let named = match cause {
+            CertificateError::Other(other) if is_old_version(other) => {
+                certificate.check_dates(now)?;
+                Err(Error::InvalidCertificate(CertificateError::NotValidForName))
+            }
             CertificateError::Other(other) if is_authority(other) => {
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)
             }
@@ -139,7 +149,7 @@ impl ServerCertVerifier for Verifier {
             }
             _ => return verified,
         };
-        named.or_else(|error| if common_name_is(end_entity, server_name) { Ok(()) } else { Err(error) })?;
+        named.or_else(|error| if certificate.common_name_is(server_name) { Ok(()) } else { Err(error) })?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -158,7 +168,13 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, certificate, signature)
+        match self.inner.verify_tls13_signature(message, certificate, signature) {
+            Err(Error::InvalidCertificate(CertificateError::Other(cause))) if is_old_version(&cause) => {
+                let key = Certificate::parse(certificate)?.public_key()?;
+                verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
+            }
+            verified => verified,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -172,20 +188,9 @@ fn is_authority(error: &OtherError) -> bool {
     error.0.to_string() == "CaUsedAsEndEntity"
 }
 
-/// Returns true if `certificate` has no alternative names and its common name is the server's, as curl accepts it.
-fn common_name_is(certificate: &[u8], server_name: &ServerName<'_>) -> bool {
-    /// The object identifiers 2.5.29.17 and 2.5.4.3 in DER form.
-    const ALTERNATIVE_NAMES: [u8; 5] = [6, 3, 0x55, 0x1d, 0x11];
-    const COMMON_NAME: [u8; 5] = [6, 3, 0x55, 4, 3];
-    let name = server_name.to_str();
-    let contains = |needle: &[u8]| certificate.windows(needle.len()).any(|window| window == needle);
-    // A string follows the identifier: its tag, its length in one byte, its text.
-    let has_name = |tag: u8| {
-        let length = u8::try_from(name.len()).ok().filter(|length| *length < 128);
-        length.is_some_and(|length| contains(&[&COMMON_NAME[..], &[tag, length], name.as_bytes()].concat()))
-    };
-    // UTF8String and PrintableString.
-    !contains(&ALTERNATIVE_NAMES) && [0x0c, 0x13].into_iter().any(has_name)
+/// Returns true if webpki refused the certificate because it is of X.509 version 1 or 2.
+fn is_old_version(error: &OtherError) -> bool {
+    error.0.to_string() == "UnsupportedCertVersion"
 }
 
 /// Describes a TLS error in a sentence that says what to do.
@@ -214,8 +219,10 @@ pub(super) fn describe(error: &Error) -> String {
                 "the server presents the certificate of an authority as its own: name that certificate with --cacert"
                     .to_owned()
             }
-            CertificateError::Other(other) if other.0.to_string() == "UnsupportedCertVersion" => {
-                "the server's certificate is of X.509 version 1 or 2, which cannot be checked: issue it as version 3".to_owned()
+            CertificateError::Other(other) if is_old_version(other) => {
+                "the server's certificate is of X.509 version 1 or 2: name the certificate itself with --cacert and let the server \
+                 speak TLS 1.3, or issue it as version 3"
+                    .to_owned()
             }
             CertificateError::BadSignature => {
                 "the server's certificate is not signed by the trusted one, or its key is RSA of fewer than 2,048 bits".to_owned()

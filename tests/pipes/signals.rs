@@ -83,10 +83,15 @@ fn a_pipe_that_another_program_keeps_open_ends_with_the_signal() {
 #[test]
 fn a_second_ctrl_c_quits() {
     let shell = Shell::new(&["--no-answer", "1,2,3"]);
-    let running = shell.start("SUBMIT='--timeout 60s' run out; exit");
+    // All jobs are staged beforehand: the signal would keep a slow `stage-fixtures` from staging the rest.
+    let running = shell.start(
+        r#"mkdir out
+        stage-fixtures --from "$FIXTURES" --into data/fixtures --jobs 6 --run r1 > staged
+        submit-jobs --concurrency 3 --timeout 60s < staged | poll-jobs | render-report --out out; exit"#,
+    );
     wait_until("three submissions", || shell.target.sim.stats().posts == 3);
     running.signal(Signal::INT);
-    // The first one is waited out by submit-jobs, whose POST may still be answered; it says so by its silence.
+    // submit-jobs waits for the three answers. It passes on the jobs that it will not submit.
     wait_until("the first signal", || lines_with(&shell.path("out/records.ndjson"), "Staged") > 0);
     running.signal(Signal::INT);
     let done = running.finish();

@@ -319,6 +319,7 @@ mod tls {
     use base64::Engine;
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
     use super::*;
@@ -332,8 +333,11 @@ mod tls {
         let certificate = CertificateDer::from_pem_file(data(&format!("{name}.pem"))).unwrap();
         let key = PrivateKeyDer::from_pem_file(data(&format!("{name}.key.pem"))).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        // Unlike `with_single_cert` this does not read the certificate, so that it may be one of version 1.
+        let certified = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap());
+        let config = Arc::new(config.with_no_client_auth().with_cert_resolver(Arc::new(certified)));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
@@ -368,9 +372,9 @@ mod tls {
 
     #[test]
     fn a_self_signed_certificate_is_trusted_by_name_as_curl_trusts_it() {
-        for name in ["authority", "named"] {
+        for (name, host) in [("authority", "127.0.0.1"), ("named", "127.0.0.1"), ("version1", "localhost")] {
             let port = serve(name);
-            let ran = trusting("127.0.0.1", port, &format!("{name}.pem"));
+            let ran = trusting(host, port, &format!("{name}.pem"));
             assert!(ran.code == 0 && ran.stdout.contains("which means Done"), "{name}: {}{}", ran.stdout, ran.stderr);
         }
     }
@@ -386,6 +390,8 @@ mod tls {
                 trusting("localhost", serve("authority"), "authority.pem"),
                 "the server's certificate is not for localhost",
             ),
+            (trusting("127.0.0.1", serve("version1"), "version1.pem"), "the server's certificate is for another host"),
+            (trusting("localhost", serve("version1"), "named.pem"), "X.509 version 1"),
             (explain("127.0.0.1", port, &[]), "with --cacert"),
         ] {
             assert!(ran.code == 69 && ran.stderr.contains(part), "{part}: {}{}", ran.stdout, ran.stderr);
