@@ -21,15 +21,26 @@ pub(super) const GAP: f64 = 1.6;
 /// The tolerance of the times of samples in seconds: servers round to the millisecond, records to the microsecond.
 const ROUNDING: f64 = 0.0015;
 
-/// A change of the process behind an address that a changed `process_start_time_seconds` shows.
+/// A sign that the process behind an address changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessChange {
     /// The address that was scraped: its labels `job` and `instance`.
     pub address: (String, String),
-    /// The time of the first sample of the new process, in Unix seconds.
+    /// The time of the first sample of the new process, or of the failed scrape, in Unix seconds.
     pub seen_at: f64,
-    /// The new process had been there before, beside the old one; else it is a restart.
-    pub is_takeover: bool,
+    /// The kind of sign.
+    pub sign: ChangeSign,
+}
+
+/// The kinds of signs that the process behind an address changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeSign {
+    /// `process_start_time_seconds` moved on: a new process.
+    Restart,
+    /// `process_start_time_seconds` shows a process that had been there before, beside the old one.
+    Takeover,
+    /// `up` was 0. It explains a fall, but proves no restart where nothing fell.
+    FailedScrape,
 }
 
 /// The reason why no figure is made of a counter.
@@ -153,8 +164,7 @@ fn address(series: &Series) -> Option<(String, String)> {
 /// Returns `series` with a point at zero before the first sample of each restarted process, where its counter does not show the
 /// restart because it has come as far as the old one or farther.
 pub fn with_restarts(mut series: Series, changes: &[ProcessChange]) -> Series {
-    let (restarts, _) = changes_of(&series, changes);
-    for seen_at in restarts {
+    for seen_at in times(ChangeSign::Restart, &series, changes) {
         let next = series.points.iter().position(|(at, value)| value.is_finite() && at + ROUNDING >= seen_at);
         let Some(next) = next else { continue };
         let held = series.points[..next].iter().rev().find(|(_, value)| value.is_finite());
@@ -166,13 +176,11 @@ pub fn with_restarts(mut series: Series, changes: &[ProcessChange]) -> Series {
     series
 }
 
-/// The times of the restarts and of the takeovers of a series' process.
-fn changes_of(series: &Series, changes: &[ProcessChange]) -> (Vec<f64>, Vec<f64>) {
-    let Some(address) = address(series) else { return (Vec::new(), Vec::new()) };
-    let own = changes.iter().filter(|change| change.address == address);
-    let (takeovers, restarts): (Vec<_>, Vec<_>) = own.partition(|change| change.is_takeover);
-    let times = |changes: Vec<&ProcessChange>| changes.iter().map(|change| change.seen_at).collect();
-    (times(restarts), times(takeovers))
+/// The times at which a series' process showed the sign.
+fn times(sign: ChangeSign, series: &Series, changes: &[ProcessChange]) -> Vec<f64> {
+    let Some(address) = address(series) else { return Vec::new() };
+    let own = changes.iter().filter(|change| change.address == address && change.sign == sign);
+    own.map(|change| change.seen_at).collect()
 }
 
 /// The reason why `series` cannot be counted on after `from`; none if each of its falls has a sign of a restart, and no other process
@@ -180,7 +188,8 @@ fn changes_of(series: &Series, changes: &[ProcessChange]) -> (Vec<f64>, Vec<f64>
 fn unsteady(series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Unsteady> {
     let points = finite(series);
     let usual = usual_distance(&points);
-    let (restarts, takeovers) = changes_of(series, changes);
+    let [restarts, takeovers, failed_scrapes] =
+        [ChangeSign::Restart, ChangeSign::Takeover, ChangeSign::FailedScrape].map(|sign| times(sign, series, changes));
     let (mut is_explained, mut is_taken_over, mut returns, mut top) = (true, false, 0, None::<(f64, f64)>);
     for pair in points.windows(2) {
         let ((start, held), (end, value)) = (pair[0], pair[1]);
@@ -188,7 +197,8 @@ fn unsteady(series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Uns
         let is_restart = value < held && between(&restarts);
         is_taken_over |= end > from && !is_restart && between(&takeovers);
         if value < held {
-            is_explained &= end <= from || end - start > GAP * usual || is_restart;
+            let is_gap = end - start > GAP * usual || between(&failed_scrapes);
+            is_explained &= end <= from || is_gap || is_restart;
             top = Some((held, value));
         } else if let Some((high, low)) = top
             && value >= high
@@ -254,11 +264,11 @@ mod tests {
     }
 
     fn restart(seen_at: f64) -> ProcessChange {
-        ProcessChange { address: ("api".to_owned(), "a:1".to_owned()), seen_at, is_takeover: false }
+        ProcessChange { address: ("api".to_owned(), "a:1".to_owned()), seen_at, sign: ChangeSign::Restart }
     }
 
     fn takeover(seen_at: f64) -> ProcessChange {
-        ProcessChange { is_takeover: true, ..restart(seen_at) }
+        ProcessChange { sign: ChangeSign::Takeover, ..restart(seen_at) }
     }
 
     #[test]
@@ -272,6 +282,11 @@ mod tests {
         let elsewhere = ProcessChange { address: ("api".to_owned(), "b:1".to_owned()), ..restart(10.0) };
         assert_eq!(unsteady(&fell, 0.0, &[elsewhere]), Some(Unsteady::Fell), "another process restarted");
         assert_eq!(unsteady(&fell, 12.0, &[]), None, "it fell before the window");
+        let failed = |seen_at| ProcessChange { sign: ChangeSign::FailedScrape, ..restart(seen_at) };
+        assert_eq!(unsteady(&fell, 0.0, &[failed(7.0)]), None, "a server saw it down between the samples");
+        assert_eq!(unsteady(&fell, 0.0, &[failed(12.0)]), Some(Unsteady::Fell), "it was down later");
+        let rising = of_api(&[2.0, 3.0, 4.0]);
+        assert_eq!(with_restarts(rising.clone(), &[failed(7.0)]), rising, "a slow scrape is no restart");
         let gap = series(&[("instance", "a:1")], &[(0.0, 4.0), (5.0, 9.0), (15.0, 1.0), (20.0, 3.0), (25.0, 3.0)]);
         assert_eq!(unsteady(&gap, 0.0, &[]), None, "a scrape failed while it was down");
     }

@@ -125,12 +125,15 @@ pub struct SeriesStatus {
     /// The changes to a process that had been there before, beside the one that answered until then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub takeovers: Vec<ProcessRestart>,
+    /// The scrapes (`up` is 0) that failed at the addresses of counters that fell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_scrapes: Vec<ProcessRestart>,
     /// Metric names that the server knows and that resemble a query which found nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near_names: Vec<String>,
 }
 
-/// A change of the process behind an address, as `process_start_time_seconds` shows it.
+/// A change of the process behind an address, as `process_start_time_seconds` shows it, or a sign of one in `up`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessRestart {
@@ -140,7 +143,7 @@ pub struct ProcessRestart {
     /// The label `instance` of the scrape.
     #[serde(default)]
     pub instance: String,
-    /// The time of the first sample of the new process, by the server's clock.
+    /// The time of the first sample of the new process, or of the scrape that failed, by the server's clock.
     pub seen_at: Timestamp,
 }
 

@@ -274,3 +274,26 @@ fn a_changed_process_is_found_behind_a_counter_that_did_not_fall() {
         assert_eq!((count("restarts"), count("takeovers")), (restarts, takeovers), "{}", done.stdout);
     }
 }
+
+#[test]
+fn a_failed_scrape_is_asked_for_where_a_counter_fell() {
+    for (last, failed) in [("1", 1), ("19", 0)] {
+        let counter = format!(
+            r#"{{"metric":{{"__name__":"n_total","job":"w","instance":"w:1"}},"values":[[1700000010,"12"],[1700000025,"{last}"]]}}"#
+        );
+        let server = answering(move |request| {
+            let query = &request.form["query"];
+            let up = r#"{"metric":{"__name__":"up","job":"w","instance":"w:1"},"values":[[1700000010,"1"],[1700000018,"0"],[1700000025,"1"]]}"#;
+            let series = match query {
+                query if query.starts_with(r#"up{job="w",instance="w:1"}"#) => up,
+                query if query.starts_with("n_total") => &counter,
+                _ => "",
+            };
+            Reply::json(envelope(series))
+        });
+        let done = bare(&["--prometheus", &server.url(), "--query", "a=n_total"], JOB);
+        let found = done.status("a", "failedScrapes").as_array().cloned().unwrap_or_default();
+        assert_eq!(found.len(), failed, "{}", done.stdout);
+        assert!(found.iter().all(|one| one["seenAt"] == "2023-11-14T22:13:38.000000Z"), "{found:?}");
+    }
+}

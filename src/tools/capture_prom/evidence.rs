@@ -18,8 +18,9 @@ const JITTER: f64 = 2.0;
 /// The most seconds that a process's clock is assumed to lie behind the server's.
 const SKEW: f64 = 60.0;
 
-/// The largest number of takeovers that a record lists for an address: one is enough to make its counters unusable.
-const TAKEOVERS: usize = 100;
+/// The largest number of takeovers, and of failed scrapes, that a record lists for an address. One takeover is enough to make its
+/// counters unusable.
+const LISTED: usize = 100;
 
 /// The labels `job` and `instance` of a scrape.
 type Address = (String, String);
@@ -51,6 +52,8 @@ pub(super) struct Changes {
     pub(super) restarts: Vec<ProcessRestart>,
     /// A process answered that had begun before the last sample of the one before it, and so is not its restart.
     pub(super) takeovers: Vec<ProcessRestart>,
+    /// A scrape failed, so that a fall around it is a restart.
+    pub(super) failed_scrapes: Vec<ProcessRestart>,
 }
 
 /// The changes of processes, asked for once per address.
@@ -63,60 +66,68 @@ impl Processes {
     pub(super) fn changes(&mut self, server: &mut Server, addresses: &Addresses, grid: Grid) -> Changes {
         let (fell, others): (Vec<_>, Vec<_>) = addresses.0.iter().partition(|(_, fell)| **fell);
         let mut all = Changes::default();
-        for (address, _) in fell.into_iter().chain(others).take(ADDRESSES) {
+        for (address, fell) in fell.into_iter().chain(others).take(ADDRESSES) {
             let found = self.0.entry(address.clone()).or_insert_with(|| {
-                let starts = start_times(server, address, grid).unwrap_or_default();
-                changes(address, &starts)
+                let starts = samples("process_start_time_seconds", server, address, grid).unwrap_or_default();
+                let scrapes = fell.then(|| samples("up", server, address, grid)).flatten().unwrap_or_default();
+                Changes { failed_scrapes: failed_scrapes(address, &scrapes), ..changes(address, &starts) }
             });
             all.restarts.extend(found.restarts.iter().cloned());
             all.takeovers.extend(found.takeovers.iter().cloned());
+            all.failed_scrapes.extend(found.failed_scrapes.iter().cloned());
         }
         all
     }
 }
 
-/// The samples of a start time: when they were taken, and what they say.
-type StartTimes = Vec<(f64, f64)>;
+/// The samples of a series: when they were taken, and what they say.
+type Samples = Vec<(f64, f64)>;
 
-/// Returns the start times of the processes behind `address`, a list for each series.
-fn start_times(server: &mut Server, address: &Address, grid: Grid) -> Option<Vec<StartTimes>> {
+/// Returns the samples of `metric` at `address`, a list for each series.
+fn samples(metric: &str, server: &mut Server, address: &Address, grid: Grid) -> Option<Vec<Samples>> {
     #[derive(Deserialize)]
     struct Matrix {
-        result: Vec<Samples>,
+        result: Vec<Answered>,
     }
     #[derive(Deserialize)]
-    struct Samples {
+    struct Answered {
         values: Vec<(f64, String)>,
     }
     let (job, instance) = address;
     let matcher = |label: &str, value: &str| format!("{label}={}", serde_json::Value::from(value));
     let matchers = [matcher("job", job), matcher("instance", instance)].join(",");
-    let [query, time] = grid.raw_parameters(&format!("process_start_time_seconds{{{matchers}}}"));
+    let [query, time] = grid.raw_parameters(&format!("{metric}{{{matchers}}}"));
     let parameters = [(query.0, &*query.1), (time.0, &*time.1)];
     let Matrix { result } = server.small_query("/api/v1/query", &parameters).ok()?;
-    let numbers = |samples: Samples| {
-        samples.values.iter().filter_map(|(at, start)| Some((*at, start.parse::<f64>().ok()?))).collect()
+    let numbers = |series: Answered| {
+        series.values.iter().filter_map(|(at, value)| Some((*at, value.parse::<f64>().ok()?))).collect()
     };
     Some(result.into_iter().map(numbers).collect())
 }
 
-fn changes(address: &Address, series: &[StartTimes]) -> Changes {
-    let change = |at| {
-        let seen_at = Timestamp::from_seconds(at)?;
-        Some(ProcessRestart { job: address.0.clone(), instance: address.1.clone(), seen_at })
-    };
+fn change((job, instance): &Address, at: f64) -> Option<ProcessRestart> {
+    let seen_at = Timestamp::from_seconds(at)?;
+    Some(ProcessRestart { job: job.clone(), instance: instance.clone(), seen_at })
+}
+
+fn failed_scrapes(address: &Address, series: &[Samples]) -> Vec<ProcessRestart> {
+    let failed = series.iter().flatten().filter(|(_, up)| *up == 0.0);
+    failed.filter_map(|(at, _)| change(address, *at)).take(LISTED).collect()
+}
+
+fn changes(address: &Address, series: &[Samples]) -> Changes {
     let pairs = series.iter().flat_map(|samples| samples.windows(2).map(|pair| (pair[0], pair[1])));
     let mut pairs: Vec<_> = pairs.filter(|((_, old), (_, new))| (new - old).abs() > JITTER).collect();
     pairs.sort_by(|(_, one), (_, other)| one.0.total_cmp(&other.0));
     let (mut all, mut known) = (Changes::default(), Vec::<f64>::new());
     for ((before, old), (at, new)) in pairs {
         if new < old || new < before - SKEW {
-            all.takeovers.extend(change(at).filter(|_| all.takeovers.len() < TAKEOVERS));
+            all.takeovers.extend(change(address, at).filter(|_| all.takeovers.len() < LISTED));
         }
         // Two servers or two scrapes see one restart each at a time of their own.
         if new > old && !known.iter().any(|start| (start - new).abs() <= JITTER) {
             known.push(new);
-            all.restarts.extend(change(at));
+            all.restarts.extend(change(address, at));
         }
     }
     all
@@ -148,7 +159,7 @@ mod tests {
 
     /// The times in seconds of the restarts and of the takeovers that these start times show.
     fn seen(series: &[&[(f64, f64)]]) -> (Vec<f64>, Vec<f64>) {
-        let series: Vec<StartTimes> = series.iter().map(|samples| samples.to_vec()).collect();
+        let series: Vec<Samples> = series.iter().map(|samples| samples.to_vec()).collect();
         let found = changes(&("w".to_owned(), "w:1".to_owned()), &series);
         let times = |changes: &[ProcessRestart]| changes.iter().map(|change| change.seen_at.seconds()).collect();
         (times(&found.restarts), times(&found.takeovers))

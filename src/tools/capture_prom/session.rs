@@ -268,9 +268,10 @@ impl Session<'_, '_> {
         let asking = Asking { server: &mut self.server, console: &self.io.console, files, query, window: *window };
         match asking.capture(extras) {
             Ok(captured) => {
-                let Changes { restarts, takeovers } =
+                let Changes { restarts, takeovers, failed_scrapes } =
                     self.processes.changes(&mut self.server, &captured.addresses, window.grid);
-                let mut status = SeriesStatus { restarts, takeovers, ..captured_status(captured, doubts) };
+                let mut status =
+                    SeriesStatus { restarts, takeovers, failed_scrapes, ..captured_status(captured, doubts) };
                 if query.unit.is_none() {
                     status.unit = evidence::unit(&mut self.server, &status);
                 }

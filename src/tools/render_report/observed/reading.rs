@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::Observed;
 use crate::escape::start;
-use crate::figures::counter_sources::{CounterSources, ProcessChange, Unsteady, count_replicas, with_restarts};
+use crate::figures::counter_sources::{
+    ChangeSign, CounterSources, ProcessChange, Unsteady, count_replicas, with_restarts,
+};
 use crate::figures::counters::{self, DurationUnit, Growth};
 use crate::figures::{gauges, listed};
 use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp};
@@ -248,13 +250,17 @@ impl<'a> Reading<'a> {
 /// The changes of processes that the capture of a query found.
 fn process_changes(record: &Series) -> Vec<ProcessChange> {
     let status = &record.status;
-    let changes = [(&status.restarts, false), (&status.takeovers, true)].into_iter();
-    let changes = changes.flat_map(|(changes, is_takeover)| changes.iter().map(move |change| (change, is_takeover)));
+    let changes = [
+        (&status.restarts, ChangeSign::Restart),
+        (&status.takeovers, ChangeSign::Takeover),
+        (&status.failed_scrapes, ChangeSign::FailedScrape),
+    ];
+    let changes = changes.into_iter().flat_map(|(changes, sign)| changes.iter().map(move |change| (change, sign)));
     changes
-        .map(|(change, is_takeover)| ProcessChange {
+        .map(|(change, sign)| ProcessChange {
             address: (change.job.clone(), change.instance.clone()),
             seen_at: change.seen_at.seconds(),
-            is_takeover,
+            sign,
         })
         .collect()
 }
