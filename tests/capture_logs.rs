@@ -275,6 +275,12 @@ fn a_worker_that_may_be_quiet_is_named_in_the_profile_or_at_the_prompt() {
 
     let wrong = rig.run(&["--may-be-quiet", "autorag-io-wroker"], STREAM);
     assert_eq!((wrong.code, wrong.stderr.contains("`autorag-io-wroker`")), (2, true), "{}", wrong.stderr);
+    // A log that was rotated, or whose times are in another zone, does not show that the worker was quiet.
+    fs::write(rig.dir.path().join("from").join(format!("{IO}.log")), "2026-05-21 00:30:20,000 INFO w x\n").unwrap();
+    let later = rig.run(&["--require", "--may-be-quiet", IO], STREAM);
+    let io = status_of(&later, IO);
+    assert_eq!((later.code, &io["result"], &io["reason"]), (4, &json!("empty"), &json!("NoLines")));
+    assert!(io["message"].as_str().unwrap().contains("begins at 2026-05-21T00:30:20"), "{io}");
     fs::remove_file(rig.dir.path().join("from").join(format!("{IO}.log"))).unwrap();
     let missing = rig.run(&["--require", "--may-be-quiet", IO], STREAM);
     assert_eq!((missing.code, &status_of(&missing, IO)["reason"]), (4, &json!("NoLog")), "never there is not quiet");

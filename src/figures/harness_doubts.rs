@@ -6,8 +6,8 @@ use crate::units;
 
 /// The lateness in seconds that a busy host may have without a doubt.
 const TOLERATED: f64 = 0.5;
-/// The share of an end-to-end time that polls may be late: the default of `poll-jobs --precision`.
-const SHARE: f64 = 0.05;
+/// The share of an end-to-end time that polls may be late where the run does not tell its `poll-jobs --precision`: the default.
+const PRECISION: f64 = 0.05;
 
 /// The doubts about the harness of `run`, whose jobs took `end_to_end`.
 pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String> {
@@ -15,7 +15,8 @@ pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String>
     let polling = run.status.polling.as_ref();
     let limits = [&run.status.submission_limit, &polling.and_then(|polling| polling.limit.clone())];
     let met = limits.into_iter().flatten().map(|limit| format!("the harness was the bottleneck of {name}: {limit}"));
-    let tolerated = end_to_end.map_or(TOLERATED, |whole| TOLERATED.max(SHARE * whole.p50.seconds));
+    let precision = run.spec.precision.unwrap_or(PRECISION);
+    let tolerated = end_to_end.map_or(TOLERATED, |whole| TOLERATED.max(precision * whole.p50.seconds));
     let late = polling.and_then(|polling| polling.late_p99_seconds).filter(|late| *late > tolerated).map(|late| {
         format!(
             "the harness was the bottleneck of {name}: one poll in a hundred was sent {} late or later; ends were seen that much \

@@ -20,6 +20,8 @@ const LISTED: usize = 1000;
 const ALL_TEXT: usize = 4 * 1024 * 1024;
 /// Most characters of a line that are remembered in case the next one turns out to be a stack frame.
 const LINE: usize = 8 * 1024;
+/// Most lines of a JSON object that is read as one record.
+const OBJECT_LINES: usize = 500;
 /// Most sources that are followed at a time.
 const SOURCES: usize = 256;
 
@@ -55,6 +57,8 @@ struct Source {
     open: Option<OpenException>,
     /// The last header of a traceback that may have been only spoken of: a line of another thread may stand above its frames.
     mention: Option<OpenException>,
+    /// The lines so far of a JSON object that is spread over several lines.
+    object: Vec<LogLine>,
 }
 
 #[derive(Clone, Debug)]
@@ -159,6 +163,33 @@ impl<'a> ExceptionFinder<'a> {
     }
 
     fn take_from(&mut self, line: &LogLine, source: &mut Source) {
+        if source.object.is_empty() && line.text.trim_end() != "{" {
+            self.take_line(line, source);
+            return;
+        }
+        source.object.push(line.clone());
+        let is_inside = source.object.len() == 1 || line.text.starts_with([' ', '\t']);
+        if is_inside && source.object.len() < OBJECT_LINES {
+            return;
+        }
+        self.take_object(source);
+    }
+
+    /// Takes the lines that were held back: as one record if they make one of an error, else line by line.
+    fn take_object(&mut self, source: &mut Source) {
+        let lines = std::mem::take(&mut source.object);
+        let text = lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n");
+        let record = LogLine::parse(&text, self.calendar);
+        // An object that was printed for people may have a level, but no time beside it.
+        if record.is_json && record.level == Some(Level::Error) && record.at.is_some() {
+            self.at = record.at;
+            self.take_line(&record, source);
+        } else {
+            lines.iter().for_each(|line| self.take_line(line, source));
+        }
+    }
+
+    fn take_line(&mut self, line: &LogLine, source: &mut Source) {
         if let Some(open) = &mut source.open {
             if open.goes_on_with(line, source.has_records) {
                 open.push(line, self.jobs);
@@ -329,6 +360,7 @@ impl<'a> ExceptionFinder<'a> {
 
     fn close_all(&mut self) {
         for mut source in std::mem::take(&mut self.sources).into_values() {
+            self.take_object(&mut source);
             self.close(&mut source);
         }
     }

@@ -177,6 +177,12 @@ fn flatten(value: &Value, path: &str, depth: usize, leaves: &mut Vec<(String, St
             let bytes = items.iter().filter_map(|item| u8::try_from(item.as_u64()?).ok()).collect::<Vec<u8>>();
             leaves.push((path.to_owned(), String::from_utf8_lossy(&bytes).into_owned()));
         }
+        // Some loggers write a stack trace as a list of its lines.
+        Value::Array(items) if is_trace(path) && items.iter().all(Value::is_string) => {
+            let lines: Vec<&str> =
+                items.iter().filter_map(Value::as_str).map(|line| line.trim_end_matches('\n')).collect();
+            leaves.push((path.to_owned(), lines.join("\n")));
+        }
         Value::Array(items) => {
             items
                 .iter()

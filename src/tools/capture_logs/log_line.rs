@@ -148,6 +148,15 @@ impl LogLine {
     /// Finds the record of an error that begins within the line, behind a progress bar, a text that had no end, or a
     /// prefix that nobody knows.
     fn find_record(&mut self, calendar: &Calendar) {
+        // A supervisor that logs its child's output puts the child's records into messages of its own. A quoted document
+        // may have a level, but no time beside it.
+        let nested = JsonLine::parse(self.message(), calendar);
+        if let Some(json) = nested.filter(|json| json.level == Some(Level::Error) && json.at.is_some()) {
+            self.at = self.at.or(json.at);
+            (self.begins_record, self.level) = (true, Some(Level::Error));
+            (self.traces, self.exception) = (json.traces, json.exception);
+            return;
+        }
         let Some(start) = error_within(&self.text, self.message, self.level, calendar) else { return };
         let header = Header::parse(&self.text[start..], calendar);
         self.at = self.at.or(header.at);

@@ -165,6 +165,16 @@ fn assess(service: &str, summary: &LogSummary, failure: Option<CommandFailure>, 
                 "no line carries a time: the log is kept whole, and how much of it lies in the window is not known";
             status_with_reason(CaptureResult::Partial, Reason::NoTimes, message.to_owned())
         }
+        // Nothing shows that the worker ran in the window: lines may have been rotated away, or the times may be in another zone.
+        (None, None, Some(seen)) if !dated && seen.start > window.end => {
+            let message = format!(
+                "the log begins at {}, after the window, {}; if its times are not UTC, set --log-utc-offset, and if it was rotated, \
+                 capture the older file",
+                seen.start,
+                span(window)
+            );
+            status_with_reason(CaptureResult::Empty, Reason::NoLines, message)
+        }
         (None, None, Some(seen)) if !dated => {
             let message = format!(
                 "the log has no line in the window, {}; its times ({} lines) reach from {}, and if they are not UTC, set \
