@@ -1,5 +1,6 @@
 //! `submit-jobs` with odd input and odd answers.
 
+use serde_json::json;
 use stress_suite::tools::submit_jobs::run;
 
 use crate::server::{Reply, Server};
@@ -26,6 +27,30 @@ fn only_an_answer_that_refuses_says_that_nothing_runs() {
         assert_eq!(submitted(status), ("Rejected".into(), "Refused".into(), None), "{status}");
     }
     assert_eq!(submitted(202).0, "Submitted");
+}
+
+#[test]
+fn an_id_whose_bytes_are_no_text_is_not_polled() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            // A connection that brings nothing is the client's own affair.
+            if std::io::Read::read(&mut stream, &mut request).is_ok_and(|count| count > 0) {
+                let status = if request.starts_with(b"POST") { 202 } else { 200 };
+                let body = b"{\"status\":\"ok\",\"job_id\":\"j\xe9\"}";
+                let head =
+                    format!("HTTP/1.1 {status} A\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let _ = std::io::Write::write_all(&mut stream, &[head.as_bytes(), body].concat());
+            }
+        }
+    });
+    let ran = tool(run, &["--target", &url], &Target::start(&[]).stage(1));
+    let job = ran.last("soak-001")["status"].clone();
+    assert_eq!((&job["phase"], &job["reason"]), (&json!("Unknown"), &json!("UnreadableAnswer")), "{job}");
+    assert_eq!((&job["flags"], &job["jobId"]), (&json!(["BodyNotUtf8"]), &json!(null)), "{job}");
+    assert!(job["body"].as_str().unwrap().contains("job_id"), "{job}");
 }
 
 #[test]

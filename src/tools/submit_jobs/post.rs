@@ -9,7 +9,7 @@ use crate::clock::{Clock, ServerDate};
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Client, HttpError, same_origin};
 use crate::profile::{Escaping, Profile, TemplateValues, fill, why_unreadable};
-use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
+use crate::record::{Flag, Job, JobStatus, Phase, Reason, Timestamp};
 
 /// Waits before the second and the third try of a connection.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
@@ -205,6 +205,7 @@ impl Post {
             http_status: Some(answer.status),
             accepted_at: Some(received),
             body: Some(answer.body.clone()),
+            flags: if answer.body_is_utf8 { Vec::new() } else { vec![Flag::BodyNotUtf8] },
             ..status
         };
         if !profile.submit.accepted.contains(&answer.status) {
@@ -231,6 +232,11 @@ impl Post {
             Some(id) if id.len() > LONGEST_ID => {
                 let what = format!("the id is {} bytes long, more than {LONGEST_ID}; it may run", id.len());
                 told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}")))
+            }
+            // No poll could ask for it.
+            Some(id) if !answer.body_is_utf8 && id.contains(char::REPLACEMENT_CHARACTER) => {
+                let what = "the bytes of the id are not UTF-8; it may run";
+                told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}")))
             }
             Some(id) => JobStatus {
                 phase: Phase::Submitted,
