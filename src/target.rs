@@ -10,10 +10,10 @@ use crate::record::Job;
 /// The target, and how to reach it.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TargetArgs {
-    /// The target's base URL; by default the one in the Run record, else the profile's
+    /// Base URL of the target [default: the one in the Run record, else the profile's]
     #[arg(long, value_name = "URL", env = "TARGET")]
     pub target: Option<String>,
-    /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
+    /// Read the target's profile from this file [default: the built-in one for AutoRAG's audio pipeline]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
     /// The HTTP flags.

@@ -155,6 +155,84 @@ fn the_tools_page_is_what_help_prints() {
     is_current("docs/tools.md", &page);
 }
 
+/// The flags below each heading of every tool's help, in the order in which they are printed.
+const HEADINGS: &str = "\
+stage-fixtures
+  Options: --jobs --prefix --warmup --check --help --version
+  Media: --from --ext --into --worker-root
+  Run: --run --scenario --label --shard
+await-idle
+  Options: --target --profile --check --help --version
+  Waiting: --limit --earlier --prometheus --lag
+  HTTP: --timeout --header --header-file --token-env --cacert --insecure --prom-header-file
+submit-jobs
+  Options: --target --profile --journal --lines --dry-run --cookies --check --help --version
+  Load: --concurrency --slots --rate --max-posts --rest --slots-timeout
+  HTTP: --timeout --header --header-file --token-env --cacert --insecure
+poll-jobs
+  Options: --target --profile --slots --resume --journal --explain --cookies --check --help --version
+  Polling: --deadline --precision --min-interval --max-interval --lost-after
+  HTTP: --timeout --header --header-file --token-env --cacert --insecure
+capture-logs
+  Options: --out --profile --require --check --help --version
+  Logs: --logs --service --may-be-quiet --log-utc-offset --timeout
+  Window: --start --end --pad --settle
+capture-prom
+  Options: --out --profile --require --check --help --version
+  Prometheus: --prometheus --query --step --format --no-raw
+  Window: --start --end --pad --settle
+  HTTP: --timeout --header --header-file --token-env --cacert --insecure --tenant --user-env
+capture-jaeger
+  Options: --out --profile --require --check --help --version
+  Jaeger: --jaeger --service --api --page --flush
+  Window: --start --end --pad --settle
+  HTTP: --timeout --header --header-file --token-env --cacert --insecure
+render-report
+  Options: --out --replay --append --quiet --check --help --version
+  Judging: --expect --subset --profile
+  Pages: --redact --jaeger-ui
+  Index: --index --planned
+compare-runs
+  Options: --under --out --place --json --fail-if-worse --allow-different --help --version
+pipeline-sim
+  Options: --listen --data --worker-root --logs --seed --help --version
+  Pipeline: --time-scale --stage-time --num-parallel --max-attempts --stage-shape
+  Job faults (WHICH counts accepted jobs: 3, or 3,5, or 10%; repeatable): --fail --flaky --hang --hold --drop --lose --same-id --stale --lose-trace
+  API faults (WHICH counts requests; repeatable): --no-answer --refuse --cut-post --poll-status --cut --garble --capacity --delay --die-after --unhealthy --status-word --clock-offset
+  Telemetry: --prom-down --jaeger-down --metrics-listen --prom-listen --scrape-interval --jaeger-listen --jaeger-api --jaeger-page --otlp --span-delay
+";
+
+#[test]
+fn help_groups_flags_by_purpose_and_fits_80_columns() {
+    let mut found = String::new();
+    for command in stress_suite::tools::commands().into_iter().chain([pipeline_sim::cli::command()]) {
+        let name = command.get_name().to_owned();
+        let help = Command::new(bin().join(&name)).arg("--help").env_clear().output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        let wide: Vec<_> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{name} --help: {wide:#?}");
+        // Printed as written, so no line was wrapped: an example stays whole up to a backslash of its own.
+        let written = command.get_after_help().unwrap().to_string();
+        let after = help.find(&written);
+        assert!(after.is_some(), "{name} --help wraps the text after its flags:\n{help}");
+        found += &name;
+        for line in help[..after.unwrap()].lines() {
+            match line.strip_suffix(':').filter(|title| !title.starts_with(' ')) {
+                Some("Arguments") => {}
+                Some(title) => found += &format!("\n  {title}:"),
+                None => {
+                    let mut words = line.split_whitespace().skip_while(|word| *word == "-h," || *word == "-V,");
+                    let flag =
+                        words.next().filter(|word| word.starts_with("--") && line.len() - line.trim_start().len() <= 6);
+                    found += &flag.map(|flag| format!(" {flag}")).unwrap_or_default();
+                }
+            }
+        }
+        found.push('\n');
+    }
+    assert!(found == HEADINGS, "flags stand under other headings:\n{found}");
+}
+
 /// A bash whose commands are ended after five minutes: what hangs has failed.
 fn bash() -> Command {
     let mut command = Command::new("timeout");

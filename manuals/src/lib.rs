@@ -18,11 +18,11 @@ Input:
   none
 
 Output:
-  the files that were written, below DIR, one a line:
-  man/man1/TOOL.1                          with `man`
-  bash-completion/completions/TOOL         with `completions`, as the two below
-  zsh/site-functions/_TOOL
-  fish/vendor_completions.d/TOOL.fish
+  one line per file written below DIR:
+  man/man1/TOOL.1                      with `man`
+  bash-completion/completions/TOOL     with `completions`
+  zsh/site-functions/_TOOL             with `completions`
+  fish/vendor_completions.d/TOOL.fish  with `completions`
 
 Examples:
   manuals --out /usr/local/share
@@ -33,18 +33,18 @@ Exit codes:
   2   usage error
   74  writing failed";
 
-/// Writes the man pages and shell completions of all tools, at their places below a `share` directory.
+/// Write the man pages and shell completions of all tools to their places below a `share` directory.
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "manuals", version, after_help = HELP)]
 pub struct Args {
-    /// The directory; it is made where it is not there
+    /// Write below this directory; created if missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The date that man pages bear, such as that of the last commit; by default none
+    /// Date the man pages, such as with the date of the last commit [default: no date]
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = date)]
     pub date: Option<String>,
-    /// Write only these kinds of files; both by default
-    #[arg(value_name = "WHAT")]
+    /// Write only man pages or only completions [default: both]
+    #[arg(value_name = "man|completions", hide_possible_values = true)]
     pub what: Vec<What>,
 }
 

@@ -97,7 +97,9 @@ fn option(roff: &mut Roff, argument: &Arg) {
     paragraphs(roff, &help, "IP");
     let values: Vec<PossibleValue> = argument.get_possible_values().into_iter().filter(|v| !v.is_hide_set()).collect();
     if takes_value(argument) && !argument.is_hide_possible_values_set() && !values.is_empty() {
-        possible(roff, &values);
+        roff.control("IP", []);
+        let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
+        roff.text([roman("Possible values: "), bold(names.join(", ")), roman(".")]);
     }
     let defaults: Vec<_> = argument.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     if takes_value(argument) && !defaults.is_empty() && !argument.is_hide_default_value_set() {
@@ -133,22 +135,6 @@ fn term(argument: &Arg) -> Vec<Inline> {
         inlines.push(italic(names.join(" ")));
     }
     inlines
-}
-
-fn possible(roff: &mut Roff, values: &[PossibleValue]) {
-    if values.iter().all(|value| value.get_help().is_none()) {
-        roff.control("IP", []);
-        let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
-        roff.text([roman("Possible values: "), bold(names.join(", ")), roman(".")]);
-        return;
-    }
-    roff.control("RS", []);
-    for value in values {
-        roff.control("TP", []);
-        roff.text([bold(value.get_name())]);
-        roff.text(marked(&value.get_help().map(ToString::to_string).unwrap_or_default()));
-    }
-    roff.control("RE", []);
 }
 
 fn put(roff: &mut Roff, section: &Section) {

@@ -12,41 +12,45 @@ use crate::options::Options;
 use crate::sim::Sim;
 use crate::wrap;
 
-/// A stand-in for the pipeline under test: the job API, a GPU worker and an IO worker, with faults on demand.
-///
-/// With a COMMAND it serves on free loopback ports, runs the command with their addresses in its environment, and ends as the command
-/// ends. Without one it serves on the ports of the real target until Ctrl-C.
+/// Simulate the pipeline under test, with faults on demand.
 #[derive(Debug, Parser)]
-#[command(name = "pipeline-sim", version, max_term_width = 100, args_override_self = true, after_help = AFTER_HELP)]
+#[command(name = "pipeline-sim", version, max_term_width = 80, args_override_self = true, after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
     options: Options,
 
-    /// Command to run against the stand-in
-    #[arg(last = true, value_name = "COMMAND", help_heading = "Arguments")]
+    /// Run this command against the simulated pipeline
+    #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 const AFTER_HELP: &str = "\
-Examples:
-  pipeline-sim --time-scale 0.1                 serve on 127.0.0.1:8000, ten times as fast
-  pipeline-sim --fail l2:3 -- bash              a shell whose $TARGET fails its third job at l2
-  pipeline-sim -- make soak JOBS=20             a soak run against a stand-in of its own
-  pipeline-sim --refuse 429:10%:1 --seed 7 -- make ramp
+Addresses:
+  With a COMMAND, pipeline-sim serves on free loopback ports, runs the command
+  with their addresses in its environment, and exits with its exit code. Without
+  one, it serves on the ports of the real target until Ctrl-C.
 
 Environment of the COMMAND:
-  TARGET       the job API
-  LOGS         the directory of the worker logs
-  PROM_URL     the Prometheus query API
-  JAEGER_URL   the Jaeger query API
-  METRICS_URL  the services' metrics, under /SERVICE/metrics
+  TARGET       base URL of the job API
+  LOGS         directory of the worker logs
+  PROM_URL     base URL of the Prometheus query API
+  JAEGER_URL   base URL of the Jaeger query API
+  METRICS_URL  base URL of the services' metrics, at /SERVICE/metrics
+
+Examples:
+  pipeline-sim -- make soak JOBS=20    run a soak against a pipeline of its own
+  pipeline-sim --fail l2:3 -- bash     open a shell with a $TARGET whose third
+                                       job fails at stage l2
+  pipeline-sim --time-scale 0.1        serve on 127.0.0.1:8000, at ten times the
+                                       speed
+  pipeline-sim --refuse 429:10%:1 --seed 7 -- make ramp
 
 Exit codes:
-  with a COMMAND, its own; 128 and the signal's number if a signal ended it;
-  127 if it was not found, 126 if it could not be started
-  0    served until Ctrl-C or SIGTERM
+  With a COMMAND: its exit code, 128 + N if signal N ended it, 127 if it was not
+  found, 126 if it could not be started. Otherwise:
+  0    stopped by Ctrl-C or SIGTERM
   2    usage error
-  74   an address could not be bound, or a file not written";
+  74   an address could not be bound, or a file could not be written";
 
 /// Exit code of an address or a file that is not to be had.
 const IO_ERROR: u8 = 74;

@@ -10,60 +10,70 @@ use clap::{Args, Parser, ValueEnum};
 use crate::fault::{StageFault, StageTime, StatusFault, StatusWord, Which};
 use crate::units;
 
+/// The heading of the faults of single jobs.
+const JOB_FAULTS: &str = "Job faults (WHICH counts accepted jobs: 3, or 3,5, or 10%; repeatable)";
+/// The heading of the faults of the HTTP API.
+const API_FAULTS: &str = "API faults (WHICH counts requests; repeatable)";
+
 /// The options of a stand-in.
 ///
 /// `Options::default()` is a healthy pipeline at real speed; [`Options::from_flags`] reads the same flags as the binary, which is how
 /// tests ask for faults.
 #[derive(Debug, Clone, PartialEq, Args)]
 pub struct Options {
-    /// Address of the job API [default: a free loopback port with a COMMAND, else 127.0.0.1:8000]
+    /// Serve the job API here [default: a free loopback port with a COMMAND, else 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
 
-    /// Directory that the workers see as --worker-root
+    /// Read staged files from this directory
     #[arg(long, value_name = "DIR", default_value = ".stack-data")]
     pub data: PathBuf,
 
-    /// Path under which the workers see --data
+    /// Path of --data in the sources of the jobs
     #[arg(long, value_name = "PATH", default_value = "/data")]
     pub worker_root: String,
 
-    /// Directory for the worker logs [default: a private temporary one, removed at the end]
+    /// Write the worker logs to this directory [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
 
-    /// Makes ids, times and faults repeatable [default: a fresh one each time]
+    /// Make ids, times and faults repeatable [default: a random seed]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Factor on every stage and switching time: 0.01 is a hundred times faster
-    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = units::factor)]
+    /// Multiply every stage and switching time: 0.01 is a hundred times as fast
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = units::factor, help_heading = "Pipeline")]
     pub time_scale: f64,
 
-    /// Time of one stage, before file size, jitter and --time-scale (repeatable), as in l2=2s
-    #[arg(long, value_name = "STAGE=TIME")]
+    /// Set the time of a stage, before file size, jitter and --time-scale, as in l2=2s (repeatable)
+    #[arg(long, value_name = "STAGE=TIME", help_heading = "Pipeline")]
     pub stage_time: Vec<StageTime>,
 
-    /// Language-model requests that run at once within a batch
-    #[arg(long, value_name = "N", env = "OLLAMA_NUM_PARALLEL", hide_env_values = true, default_value = "8",
-          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    /// Process this many language-model requests of a batch at once
+    #[arg(long, value_name = "N", env = "OLLAMA_NUM_PARALLEL", hide_env_values = true, default_value = "8", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024), help_heading = "Pipeline")]
     pub num_parallel: usize,
 
-    /// Attempts that a stage gets before it is dead-lettered
-    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Dead-letter a stage after this many attempts
+    #[arg(long, value_name = "N", default_value = "3", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Pipeline")]
     pub max_attempts: u32,
 
-    /// Form of a stage in the job document
-    #[arg(long, value_name = "SHAPE", default_value = "object")]
+    /// Write a stage in the job document as an object with times, or as a plain word
+    #[arg(
+        long,
+        value_name = "object|string",
+        default_value = "object",
+        hide_possible_values = true,
+        help_heading = "Pipeline"
+    )]
     pub stage_shape: StageShape,
-
-    /// The telemetry that the stand-in offers.
-    #[command(flatten)]
-    pub observe: Observe,
 
     /// The faults that it injects.
     #[command(flatten)]
     pub faults: Faults,
+
+    /// The telemetry that the stand-in offers.
+    #[command(flatten)]
+    pub observe: Observe,
 }
 
 /// The two documented forms of a stage in a job document.
@@ -77,44 +87,54 @@ pub enum StageShape {
 
 /// The telemetry that the stand-in offers: metrics, a Prometheus query API over its own scrapes, a Jaeger query API over its own spans.
 #[derive(Debug, Clone, PartialEq, Args)]
-#[command(next_help_heading = "Observability")]
 pub struct Observe {
-    /// Address of the services' /SERVICE/metrics [default: a free loopback port with a COMMAND, else 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Serve /SERVICE/metrics here [default: a free loopback port with a COMMAND, else 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Telemetry")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Address of the Prometheus query API [default: a free loopback port with a COMMAND, else 127.0.0.1:9090]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Serve the Prometheus query API here [default: a free loopback port with a COMMAND, else 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Telemetry")]
     pub prom_listen: Option<SocketAddr>,
 
-    /// Time between two scrapes of every service
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::interval)]
+    /// Scrape every service this often
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::interval, help_heading = "Telemetry")]
     pub scrape_interval: Duration,
 
-    /// Address of the Jaeger query API [default: a free loopback port with a COMMAND, else 127.0.0.1:16686]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Serve the Jaeger query API here [default: a free loopback port with a COMMAND, else 127.0.0.1:16686]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Telemetry")]
     pub jaeger_listen: Option<SocketAddr>,
 
-    /// The API that Jaeger has: v1 as old servers, v3 as new ones
-    #[arg(long, value_name = "API", default_value = "both")]
+    /// Serve the search API of old Jaegers (v1), of new ones (v3), or both
+    #[arg(
+        long,
+        value_name = "v1|v3|both",
+        default_value = "both",
+        hide_possible_values = true,
+        help_heading = "Telemetry"
+    )]
     pub jaeger_api: JaegerApi,
 
-    /// Most traces in one answer of Jaeger, whatever limit is asked for
-    #[arg(long, value_name = "N", default_value = "1000",
-          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    /// Return at most this many traces in one answer, whatever the limit in the query
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Telemetry")]
     pub jaeger_page: usize,
 
-    /// Also export spans by OTLP/HTTP, as JSON, to URL/v1/traces
-    #[arg(long, value_name = "URL", value_parser = units::http_url)]
+    /// Also export spans to URL/v1/traces (OTLP/HTTP, JSON)
+    #[arg(long, value_name = "URL", value_parser = units::http_url, help_heading = "Telemetry")]
     pub otlp: Option<String>,
 
     /// Run the stage queues on this RabbitMQ
     #[cfg(feature = "amqp")]
-    #[arg(long, value_name = "amqp://HOST:PORT", env = "PIPELINE_SIM_AMQP", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "amqp://HOST:PORT",
+        env = "PIPELINE_SIM_AMQP",
+        hide_env_values = true,
+        help_heading = "Telemetry"
+    )]
     pub amqp: Option<String>,
 
-    /// Time from the end of a span until it can be found
-    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration)]
+    /// Make a span searchable this long after its end
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration, help_heading = "Telemetry")]
     pub span_delay: Duration,
 }
 
@@ -131,99 +151,97 @@ pub enum JaegerApi {
 
 /// Faults that are injected on purpose.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
-#[command(next_help_heading = "Faults (WHICH is 3, or 3,5, or 10%; each flag may be repeated)")]
 pub struct Faults {
-    /// The stage raises at every attempt: the n-th accepted job fails
-    #[arg(long, value_name = "STAGE:WHICH")]
+    /// Fail the stage at every attempt, and with it the job
+    #[arg(long, value_name = "STAGE:WHICH", help_heading = JOB_FAULTS)]
     pub fail: Vec<StageFault>,
 
-    /// The stage raises at its first attempt only
-    #[arg(long, value_name = "STAGE:WHICH")]
+    /// Fail the stage at its first attempt only
+    #[arg(long, value_name = "STAGE:WHICH", help_heading = JOB_FAULTS)]
     pub flaky: Vec<StageFault>,
 
-    /// The stage starts and never ends for that job; other jobs go on
-    #[arg(long, value_name = "STAGE:WHICH")]
+    /// Never end the stage of this job; other jobs go on
+    #[arg(long, value_name = "STAGE:WHICH", help_heading = JOB_FAULTS)]
     pub hang: Vec<StageFault>,
 
-    /// The stage starts and holds up its worker for that job, until a SIGUSR1 lets every job go
-    #[arg(long, value_name = "STAGE:WHICH")]
+    /// Block the worker in this stage until a SIGUSR1 releases every job
+    #[arg(long, value_name = "STAGE:WHICH", help_heading = JOB_FAULTS)]
     pub hold: Vec<StageFault>,
 
-    /// The stage never appears and emits nothing; the job goes on without it
-    #[arg(long, value_name = "STAGE:WHICH")]
+    /// Skip the stage without a trace of it; the job goes on
+    #[arg(long, value_name = "STAGE:WHICH", help_heading = JOB_FAULTS)]
     pub drop: Vec<StageFault>,
 
-    /// The n-th accepted job is forgotten: 404 from then on
-    #[arg(long, value_name = "WHICH")]
+    /// Forget the accepted job: answer 404 from then on
+    #[arg(long, value_name = "WHICH", help_heading = JOB_FAULTS)]
     pub lose: Vec<Which>,
 
-    /// The n-th accepted job is answered with the id of the one before it
-    #[arg(long, value_name = "WHICH")]
+    /// Answer with the id of the job accepted before
+    #[arg(long, value_name = "WHICH", help_heading = JOB_FAULTS)]
     pub same_id: Vec<Which>,
 
-    /// The n-th accepted job's times lie an hour before its submission
-    #[arg(long, value_name = "WHICH")]
+    /// Date the job's times an hour before its submission
+    #[arg(long, value_name = "WHICH", help_heading = JOB_FAULTS)]
     pub stale: Vec<Which>,
 
-    /// The n-th POST is accepted, runs, and is never answered
-    #[arg(long, value_name = "WHICH")]
+    /// Accept the n-th POST and run the job, but never answer
+    #[arg(long, value_name = "WHICH", help_heading = API_FAULTS)]
     pub no_answer: Vec<Which>,
 
-    /// The n-th POST is refused with this status: no job
-    #[arg(long, value_name = "STATUS:WHICH[:RETRY_AFTER]")]
+    /// Refuse the n-th POST with this status; no job is created
+    #[arg(long, value_name = "STATUS:WHICH[:RETRY_AFTER]", help_heading = API_FAULTS)]
     pub refuse: Vec<StatusFault>,
 
-    /// The n-th POST is accepted and its answer cut off inside the body
-    #[arg(long, value_name = "WHICH")]
+    /// Accept the n-th POST and cut its answer off in the body
+    #[arg(long, value_name = "WHICH", help_heading = API_FAULTS)]
     pub cut_post: Vec<Which>,
 
-    /// The n-th poll is answered with this status
-    #[arg(long, value_name = "STATUS:WHICH[:RETRY_AFTER]")]
+    /// Answer the n-th poll with this status
+    #[arg(long, value_name = "STATUS:WHICH[:RETRY_AFTER]", help_heading = API_FAULTS)]
     pub poll_status: Vec<StatusFault>,
 
-    /// The n-th poll's answer is cut off inside the body
-    #[arg(long, value_name = "WHICH")]
+    /// Cut the answer to the n-th poll off in the body
+    #[arg(long, value_name = "WHICH", help_heading = API_FAULTS)]
     pub cut: Vec<Which>,
 
-    /// The n-th poll is answered with broken JSON
-    #[arg(long, value_name = "WHICH")]
+    /// Answer the n-th poll with broken JSON
+    #[arg(long, value_name = "WHICH", help_heading = API_FAULTS)]
     pub garble: Vec<Which>,
 
-    /// The n-th accepted job's spans never arrive
-    #[arg(long, value_name = "WHICH")]
+    /// Lose the job's spans
+    #[arg(long, value_name = "WHICH", help_heading = JOB_FAULTS)]
     pub lose_trace: Vec<Which>,
 
-    /// Nobody listens where Prometheus should be
-    #[arg(long)]
+    /// Do not serve Prometheus
+    #[arg(long, help_heading = "Telemetry")]
     pub prom_down: bool,
 
-    /// Nobody listens where Jaeger should be
-    #[arg(long)]
+    /// Do not serve Jaeger
+    #[arg(long, help_heading = "Telemetry")]
     pub jaeger_down: bool,
 
-    /// Refuse (503, Retry-After: 1) while N jobs are unfinished
-    #[arg(long, value_name = "N")]
+    /// Refuse POSTs (503, Retry-After: 1) while N jobs are unfinished
+    #[arg(long, value_name = "N", help_heading = API_FAULTS)]
     pub capacity: Option<usize>,
 
-    /// Answer everything this much later, as in 200ms
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::duration, hide_default_value = true)]
+    /// Delay every answer by this, as in 200ms
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::duration, hide_default_value = true, help_heading = API_FAULTS)]
     pub delay: Duration,
 
-    /// After the n-th accepted job is answered, close the listener and every connection
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Close the listener and every connection after accepting N jobs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = API_FAULTS)]
     pub die_after: Option<u64>,
 
-    /// The health check answers 503
-    #[arg(long)]
+    /// Answer the health check with 503
+    #[arg(long, help_heading = API_FAULTS)]
     pub unhealthy: bool,
 
-    /// Spell a status word otherwise on the wire, as in done=completed
-    #[arg(long, value_name = "WORD=SENT")]
+    /// Spell a status word differently, as in done=completed
+    #[arg(long, value_name = "WORD=SENT", help_heading = API_FAULTS)]
     pub status_word: Vec<StatusWord>,
 
-    /// Run the server's clock this far ahead, or behind: 5s, -5s
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::offset, hide_default_value = true,
-          allow_hyphen_values = true)]
+    /// Run the server's clock ahead by this, or behind: 5s, -5s
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::offset, hide_default_value = true, allow_hyphen_values = true, help_heading = API_FAULTS)]
     pub clock_offset: TimeDelta,
 }
 

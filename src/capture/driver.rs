@@ -16,16 +16,16 @@ use crate::units;
 /// The flags that all captures share.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CaptureArgs {
-    /// The run directory; the tool writes below it
+    /// Write below this run directory
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The target's profile; AutoRAG's audio pipeline by default (see docs/profile.md)
+    /// Read the target's profile from this file [default: the built-in one for AutoRAG's audio pipeline]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// Fail where a capture is not whole, also inside a run
+    /// Fail if a capture is incomplete, even inside a run
     #[arg(long)]
     pub require: bool,
-    /// Check the command line and what it names, and end: nothing is read, sent or written
+    /// Check the command line and the files it names, then exit; read no records, send and write nothing
     #[arg(long)]
     pub check: bool,
     /// The window.

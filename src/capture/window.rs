@@ -8,20 +8,19 @@ use crate::units::{self, Moment};
 
 /// The window of a capture.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Window")]
 pub struct WindowArgs {
-    /// Begin the window here: Unix seconds, RFC 3339, now, or -5m, which is before the --end where that is a time, else
-    /// before now; by default the first submission in the stream
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    /// Start the window here: RFC 3339, Unix seconds, now, or -5m, which counts back from a fixed --end, else from now
+    /// [default: the first submission in the stream]
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true, help_heading = "Window")]
     pub start: Option<Moment>,
-    /// End the window here, no later than --settle from now; by default the last end in the stream
-    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true)]
+    /// End the window here, at most --settle from now [default: the last job's end in the stream]
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse, allow_hyphen_values = true, help_heading = "Window")]
     pub end: Option<Moment>,
     /// Widen the window by this much on both sides
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, help_heading = "Window")]
     pub pad: Duration,
-    /// Wait for the backend to catch up, at the most until this long after the window's end
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration)]
+    /// Give the backend until this long after the window's end to catch up
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::duration, help_heading = "Window")]
     pub settle: Duration,
 }
 

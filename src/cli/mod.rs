@@ -165,15 +165,18 @@ pub enum OnSignal {
     Finish,
 }
 
+/// The width of `--help` in columns, where the terminal is not narrower: the texts below the flags are laid out for it.
+const HELP_WIDTH: usize = 80;
+
 /// Runs a tool as a process: reads the command line as `A`, calls `run`, says what went wrong and gives the exit code.
 pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) -> Outcome) -> ExitCode {
-    let command = A::command();
+    let command = A::command().max_term_width(HELP_WIDTH);
     // The name lives as long as the process; a tool has one.
     let tool: &'static str = Box::leak(command.get_name().to_owned().into_boxed_str());
     // A dumb terminal, such as an editor's, cannot redraw a line.
     let redraws = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb");
     let console = Console::new(tool, Box::new(io::stderr()), redraws);
-    let outcome = arguments(&console).and_then(|args| match args {
+    let outcome = arguments(&command, &console).and_then(|args| match args {
         Some(args) => with_stdio(args, on_signal, &console, run),
         None => Ok(Exit::Done),
     });
@@ -199,8 +202,9 @@ pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) ->
 }
 
 /// The command line; none where help or the version was asked for and has been shown.
-fn arguments<A: clap::Parser>(console: &Console) -> Result<Option<A>, Failure> {
-    let error = match A::try_parse() {
+fn arguments<A: clap::Parser>(command: &clap::Command, console: &Console) -> Result<Option<A>, Failure> {
+    let parsed = command.clone().try_get_matches().and_then(|matches| A::from_arg_matches(&matches));
+    let error = match parsed {
         Ok(args) => return Ok(Some(args)),
         Err(error) => error,
     };

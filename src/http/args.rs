@@ -33,25 +33,24 @@ const SECRET_HEADERS: [&str; 6] =
 
 /// The flags for HTTP.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "HTTP")]
 pub struct HttpArgs {
-    /// Give up a phase of a request (connecting, sending, waiting for the answer, reading it) after this long
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::positive_duration)]
+    /// Limit each phase of a request (connect, send, wait, read) to this long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = units::positive_duration, help_heading = "HTTP")]
     pub timeout: Duration,
-    /// Send this header with every request; may be repeated. Not for secrets: they go into --header-file
-    #[arg(long = "header", value_name = "NAME: VALUE")]
+    /// Send this header with every request (repeatable); secrets belong in --header-file
+    #[arg(long = "header", value_name = "NAME: VALUE", help_heading = "HTTP")]
     pub headers: Vec<String>,
-    /// Send the headers in this file, one `Name: value` a line; the place for secrets
-    #[arg(long, value_name = "FILE")]
+    /// Send the headers in this file, one `Name: value` per line
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
     pub header_file: Option<PathBuf>,
-    /// Send `Authorization: Bearer` with the token in the environment variable of this name
-    #[arg(long, value_name = "VARIABLE")]
+    /// Send `Authorization: Bearer` with the token in this environment variable
+    #[arg(long, value_name = "VARIABLE", help_heading = "HTTP")]
     pub token_env: Option<String>,
-    /// Trust the certificates in this PEM file instead of the system's: authorities, or the server's own
-    #[arg(long, value_name = "FILE")]
+    /// Trust the certificates in this PEM file (authorities or the server's own) instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
     pub cacert: Option<PathBuf>,
-    /// Do not check the server's certificate
-    #[arg(long)]
+    /// Do not verify the server's certificate
+    #[arg(long, help_heading = "HTTP")]
     pub insecure: bool,
 }
 

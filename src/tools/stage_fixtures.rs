@@ -19,46 +19,46 @@ use crate::record::{
 use crate::runs::new_run_id;
 use crate::staging::Claim;
 
-/// Stage one media file per job and emit the jobs as records.
+/// Stage one media file per job and write one Job record for each.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "stage-fixtures", version, after_help = HELP)]
 pub struct Args {
-    /// Take media from this directory, searched recursively, in sorted order; reused in turn when there are fewer files than jobs
-    #[arg(long, value_name = "DIR", default_value = "fixtures")]
-    pub from: PathBuf,
-    /// Take only files with this extension
-    #[arg(long, value_name = "EXT", default_value = "webm", value_parser = extension)]
-    pub ext: String,
-    /// Number of jobs of the whole run
+    /// Stage this many jobs, over all shards
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=9_999_999))]
     pub jobs: u64,
-    /// Put this many jobs more before them, to warm the target up: labelled warmup=true, and left out of every figure
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=9_999_999))]
-    pub warmup: u64,
-    /// Prefix of the jobs' names, and name of their directory below --into (PREFIX-2 while another run uses it)
+    /// Begin job names with this, and stage in this directory below --into (NAME-2 while another run uses it)
     #[arg(long, value_name = "NAME", default_value = "soak", value_parser = name)]
     pub prefix: String,
-    /// Stage below this directory
-    #[arg(long, value_name = "DIR", default_value = ".stack-data/fixtures")]
-    pub into: PathBuf,
-    /// Path of --into as the workers see it; sources are paths below it
-    #[arg(long, value_name = "PATH", default_value = "/data/fixtures")]
-    pub worker_root: String,
-    /// Stage and emit only this share of the jobs, counted from 0: 3/8 is the fourth of eight
-    #[arg(long, value_name = "INDEX/COUNT", value_parser = shard)]
-    pub shard: Option<Shard>,
-    /// The run's id; by default the time of the start and six random digits
-    #[arg(long, value_name = "ID", value_parser = name)]
-    pub run: Option<String>,
-    /// Name of the scenario in the records; the prefix by default
-    #[arg(long, value_name = "NAME")]
-    pub scenario: Option<String>,
-    /// Put this label on every record; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub labels: Vec<(String, String)>,
-    /// Check the command line and what it names, and end: nothing is read, sent or written
+    /// Stage this many more jobs to run first, labelled warmup=true and left out of every figure
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=9_999_999))]
+    pub warmup: u64,
+    /// Check the command line and the files it names, then exit; read no records, send and write nothing
     #[arg(long)]
     pub check: bool,
+    /// Take media from this directory tree in sorted order, starting over when there are fewer files than jobs
+    #[arg(long, value_name = "DIR", default_value = "fixtures", help_heading = "Media")]
+    pub from: PathBuf,
+    /// Take only files with this extension
+    #[arg(long, value_name = "EXT", default_value = "webm", value_parser = extension, help_heading = "Media")]
+    pub ext: String,
+    /// Stage below this directory
+    #[arg(long, value_name = "DIR", default_value = ".stack-data/fixtures", help_heading = "Media")]
+    pub into: PathBuf,
+    /// Path at which the workers see --into; sources are paths below it
+    #[arg(long, value_name = "PATH", default_value = "/data/fixtures", help_heading = "Media")]
+    pub worker_root: String,
+    /// Set the run's id [default: the start time and six random digits]
+    #[arg(long, value_name = "ID", value_parser = name, help_heading = "Run")]
+    pub run: Option<String>,
+    /// Name the scenario in the records [default: the prefix]
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub scenario: Option<String>,
+    /// Put this label on every record (repeatable)
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label, help_heading = "Run")]
+    pub labels: Vec<(String, String)>,
+    /// Stage only this share of the jobs, counted from 0: 3/8 is the fourth of eight
+    #[arg(long, value_name = "INDEX/COUNT", value_parser = shard, help_heading = "Run")]
+    pub shard: Option<Shard>,
 }
 
 const HELP: &str = "\
@@ -66,12 +66,13 @@ Input:
   none
 
 Output:
-  one Run record, then one Job record per staged file, phase Staged; warm-up jobs come first
+  one Run record, then one Job record per staged file, in phase Staged;
+  warm-up jobs come first
 
 Examples:
-  stage-fixtures --jobs 12 --prefix soak | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
-  stage-fixtures --warmup 2 | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
   stage-fixtures --jobs 3 | jq -r .spec.source
+  stage-fixtures --warmup 2 | submit-jobs --concurrency 4 --slots slots \\
+    | poll-jobs --slots slots
   stage-fixtures --run \"$RUN_ID\" --jobs 800 --shard \"$JOB_COMPLETION_INDEX/8\"
 
 Exit codes:

@@ -50,9 +50,11 @@ fn tables_and_examples_keep_their_lines() {
     let codes = ["       0      done", "       2      usage error", "       74     reading or writing failed"];
     assert_eq!(section(&page, "EXIT CODES"), codes);
     let examples = section(&page, "EXAMPLES");
-    let whole = examples.iter().all(|line| line.starts_with("       stage-fixtures "));
-    assert!(whole && examples.len() > 2, "a command is one line: {examples:?}");
-    assert!(examples[0].ends_with("| poll-jobs --slots slots"), "{examples:?}");
+    let [first, second, rest, last] = examples.as_slice() else {
+        panic!("the lines of commands are kept: {examples:?}")
+    };
+    assert!([first, second, last].iter().all(|line| line.starts_with("       stage-fixtures ")), "{examples:?}");
+    assert!(second.ends_with(" \\") && rest == "         | poll-jobs --slots slots", "{examples:?}");
     let options = section(&page, "OPTIONS");
     assert!(options.iter().any(|line| line == "       --from DIR"), "{options:?}");
     assert!(options.iter().any(|line| line == "              Default: fixtures."), "{options:?}");
@@ -64,7 +66,5 @@ fn tables_and_examples_keep_their_lines() {
     for line in ["   Window", "   HTTP", "              Environment: JAEGER_URL."] {
         assert!(options.iter().any(|shown| shown == line), "{line}: {options:?}");
     }
-    let values: Vec<_> = options.iter().filter(|line| line.contains("/api/") && line.contains('v')).collect();
-    assert_eq!(values.len(), 2, "a value and what it means stand on one line: {values:?}");
     assert!(!page.contains('`'), "{page}");
 }

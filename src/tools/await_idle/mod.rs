@@ -22,31 +22,30 @@ use crate::target::TargetArgs;
 use crate::units;
 use watch::Watch;
 
-/// Hold a run's first job back until the target has nothing to do.
+/// Hold back a run's first job until the target is idle.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "await-idle", version, after_help = HELP)]
 pub struct Args {
+    /// Stop waiting after this long and go on; the Run says that the target was not idle
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = units::duration, help_heading = "Waiting")]
+    pub limit: Duration,
+    /// Wait for the unfinished jobs of earlier runs, in this records.ndjson or in those below this directory (repeatable)
+    #[arg(long, value_name = "PATH", help_heading = "Waiting")]
+    pub earlier: Vec<PathBuf>,
+    /// Read queue depths from the Prometheus at this base URL; empty disables this [default: the profile's]
+    #[arg(long, value_name = "URL", env = "PROM_URL", help_heading = "Waiting")]
+    pub prometheus: Option<String>,
+    /// Ignore samples scraped less than this long after the wait began; set it to how much older than its scrape a value can
+    /// be [default: the profile's]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Waiting")]
+    pub lag: Option<Duration>,
     /// The target.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// Look here for jobs that were never seen to end: a records.ndjson, or a directory that is searched for such files; may be
-    /// repeated
-    #[arg(long, value_name = "PATH")]
-    pub earlier: Vec<PathBuf>,
-    /// Go on after this long, with a mark on the Run
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = units::duration)]
-    pub limit: Duration,
-    /// The base URL of the Prometheus that sees the queues; by default the profile's; empty is off
-    #[arg(long, value_name = "URL", env = "PROM_URL")]
-    pub prometheus: Option<String>,
-    /// Count only samples that were scraped this long after the waiting began: how much older than its scrape a value may be;
-    /// by default the profile's
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
-    pub lag: Option<Duration>,
-    /// Send the headers in this file to Prometheus, one `Name: value` a line; those for the target are not sent there
-    #[arg(long, value_name = "FILE")]
+    /// Send the headers in this file to Prometheus, which never gets the target's headers
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
     pub prom_header_file: Option<PathBuf>,
-    /// Check the command line and what it names, and end: nothing is read, sent or written
+    /// Check the command line and the files it names, then exit; read no records, send and write nothing
     #[arg(long)]
     pub check: bool,
 }
@@ -56,23 +55,27 @@ Input:
   Run and Job records from stage-fixtures
 
 Output:
-  every record that was read; before the first staged Job each Run again, with status.idle
+  every record, unchanged; before the first staged Job, each Run once more with
+  status.idle
 
-What is waited for:
-  Each job of --earlier that has an id and no end is polled until it ended or is unknown to the target.
-  Every series of the profile's prometheus.idle query must be 0 in a sample that was scraped after the
-  waiting began, and as much later as such values may be out of date. Where the target is not well nothing is waited for: submit-jobs says it.
+When the target is idle:
+  Each unfinished job of --earlier that has an id has ended, or the target no
+  longer knows it, and every series of the profile's prometheus.idle query is 0
+  in a sample scraped after the wait began (plus --lag). await-idle does not
+  wait for an unhealthy target: submit-jobs reports it.
 
 Examples:
-  stage-fixtures | await-idle --earlier runs | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
-  stage-fixtures --jobs 1 | await-idle --limit 30s | jq -c 'select(.kind == \"Run\") | .status.idle // empty'
+  stage-fixtures | await-idle --earlier stress-runs | submit-jobs | poll-jobs
+  stage-fixtures --jobs 1 | await-idle --limit 30s \\
+    | jq -c 'select(.kind == \"Run\") | .status.idle // empty'
 
 Exit codes:
-  0    done, also where the target was not seen idle
+  0    done, whether or not the target became idle
   2    usage error
   65   broken input lines
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM; the waiting ends at once, and what was read is handed on";
+  130  ended by Ctrl-C, 143 by SIGTERM; the wait ends at once, and the records
+       read so far are passed on";
 
 /// Runs the tool.
 pub fn run(args: Args, mut io: Io<'_>) -> Outcome {

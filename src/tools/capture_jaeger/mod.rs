@@ -36,29 +36,36 @@ use session::Session;
 /// Part of the warning in a trace that the server truncated (`max_trace_size` in Jaeger from 2.16 on).
 const TRUNCATED: &str = " spans, showing first ";
 
-/// Capture the traces of the run's window, whole, or report what is missing.
+/// Save every trace of the run's window, or report what is missing.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-jaeger", version, after_help = HELP)]
 pub struct Args {
+    /// Base URL of the Jaeger query server, with its path prefix; empty disables the capture [default: the profile's]
+    #[arg(long, value_name = "URL", env = "JAEGER_URL", help_heading = "Jaeger")]
+    pub jaeger: Option<String>,
+    /// Capture this service instead of those in the profile (repeatable)
+    #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Jaeger")]
+    pub services: Vec<String>,
+    /// Use /api/v3/traces (v3), /api/traces (v1) or the one that answers, v3 if both do (auto)
+    #[arg(
+        long,
+        value_name = "auto|v3|v1",
+        default_value = "auto",
+        value_enum,
+        hide_possible_values = true,
+        help_heading = "Jaeger"
+    )]
+    pub api: ApiChoice,
+    /// Ask for this many traces at once; an answer with as many splits the window in two
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = page, help_heading = "Jaeger")]
+    pub page: usize,
+    /// Wait this long after the window ends before trusting a span count that has stopped growing; set it to the exporters'
+    /// flush interval [default: the profile's]
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Jaeger")]
+    pub flush: Option<Duration>,
     /// The flags of all captures.
     #[command(flatten)]
     pub capture: CaptureArgs,
-    /// The Jaeger query server's base URL, path prefix included; by default the profile's; empty is off
-    #[arg(long, value_name = "URL", env = "JAEGER_URL")]
-    pub jaeger: Option<String>,
-    /// Capture this service instead of the profile's; may be repeated
-    #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub services: Vec<String>,
-    /// Ask for this many traces at once; split the window in two if an answer holds as many
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = page)]
-    pub page: usize,
-    /// Use this API of Jaeger; by default the one that answers
-    #[arg(long, value_name = "API", default_value = "auto", value_enum)]
-    pub api: ApiChoice,
-    /// Wait this long after the window's end before trusting a span count that has stopped growing; set it to the
-    /// exporters' flush interval; by default the profile's
-    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
-    pub flush: Option<Duration>,
     /// The flags of the HTTP client.
     #[command(flatten)]
     pub http: HttpArgs,
@@ -77,31 +84,34 @@ pub enum ApiChoice {
 
 const HELP: &str = "\
 Input:
-  the records of a run, for its window, its jobs' traces and its clock; or none, with --start
+  a run's records, for its window, traces and clock; none with --start
 
 Output:
-  every record that was read, and DIR/jaeger/SERVICE.json, which the Jaeger UI opens by upload; then
-  one Traces record per service: result ok, empty, partial or error. A capture that is not whole has
-  a reason, which docs/records.md explains
+  every record; DIR/jaeger/SERVICE.json, which the Jaeger UI can open; one
+  Traces record per service, with result ok, empty, partial or error, and a
+  reason unless it is ok (see docs/records.md)
 
 Limits:
-  a sweep of a service ends after 1,000 requests, and 10 s after --settle at the latest (counted from
-  the window's end, or from the start of the capture if that is later). What is missing then is
-  partial, with the reason SearchLimit
+  A service's search ends after 1,000 requests, and at the latest 10 s after
+  --settle, which counts from the window's end or the start of the capture,
+  whichever is later. The result is then partial (SearchLimit).
 
 Examples:
-  poll-jobs < submitted.ndjson | capture-jaeger --out stress-runs/a/soak | render-report --out stress-runs/a/soak
-  capture-jaeger --jaeger http://localhost:16686 --start -5m --out adhoc < /dev/null | jq .status
+  poll-jobs < submitted.ndjson | capture-jaeger --out runs/a \\
+    | render-report --out runs/a
+  capture-jaeger --jaeger http://localhost:16686 --start -5m --out adhoc \\
+    < /dev/null | jq .status
 
 Exit codes:
-  0    done; inside a run also where traces are missing, which the records say
+  0    done; inside a run also if traces are missing, which their records say
   2    usage error
-  4    alone, or with --require: the traces of a service are not whole
+  4    alone or with --require: the traces of a service are incomplete
   65   broken input lines
-  69   alone, or with --require: Jaeger is unreachable, or gave nothing usable
+  69   alone or with --require: Jaeger is unreachable, or gave nothing usable
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM: the first ends the waiting, and what there is is captured, for 10 s and one
-       --timeout at the most; what is missing then is Interrupted. The second ends all";
+  130  ended by Ctrl-C, 143 by SIGTERM. The first signal ends the wait: the
+       capture then has 10 s and one --timeout to save what is available, and
+       the rest is Interrupted. A second signal exits at once.";
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {

@@ -34,56 +34,58 @@ use job_ids::JobIds;
 use service::LogSource;
 use window_filter::WindowFilter;
 
-/// Keep the workers' logs of the run's window and find the exceptions in them.
+/// Save the workers' logs of the run's window and find the exceptions in them.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-logs", version, after_help = HELP)]
 pub struct Args {
+    /// Read DIR/SERVICE.log instead of running the profile's command; `off` waives the logs
+    #[arg(long, value_name = "DIR|off", env = "LOGS", help_heading = "Logs")]
+    pub logs: Option<String>,
+    /// Read this service's log instead of those in the profile (repeatable)
+    #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Logs")]
+    pub services: Vec<String>,
+    /// Accept that these services log nothing in the window (separated by commas)
+    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',', env = "LOGS_QUIET", help_heading = "Logs")]
+    pub may_be_quiet: Vec<String>,
+    /// UTC offset of log timestamps that carry no time zone
+    #[arg(long, value_name = "OFFSET", default_value = "+00:00", value_parser = stamp::offset, allow_hyphen_values = true, help_heading = "Logs")]
+    pub log_utc_offset: i32,
+    /// Stop the profile's command after this long
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration, help_heading = "Logs")]
+    pub timeout: Duration,
     /// The flags of all captures.
     #[command(flatten)]
     pub capture: CaptureArgs,
-    /// Read DIR/SERVICE.log instead of running the profile's command; `off` waives the logs by name
-    #[arg(long, value_name = "DIR|off", env = "LOGS")]
-    pub logs: Option<String>,
-    /// Look at this service's log instead of the profile's; may be repeated
-    #[arg(long = "service", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub services: Vec<String>,
-    /// UTC offset of log timestamps that carry no time zone
-    #[arg(long, value_name = "OFFSET", default_value = "+00:00", value_parser = stamp::offset, allow_hyphen_values = true)]
-    pub log_utc_offset: i32,
-    /// Accept that the logs of these services have no line in the window; separated by commas
-    #[arg(long, value_name = "SERVICE,…", value_delimiter = ',', env = "LOGS_QUIET")]
-    pub may_be_quiet: Vec<String>,
-    /// End the profile's command after this long
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = units::positive_duration)]
-    pub timeout: Duration,
 }
 
 const HELP: &str = "\
 Input:
-  the records of a run, for its window, its jobs' ids and its clock; or none, with --start
+  a run's records, for its window, job ids and clock; none with --start
 
 Output:
-  every record that was read, and DIR/logs/SERVICE.log; then one Logs record per service: result
-  ok, quiet, empty, partial or error, with the exceptions found, each counted once: records of errors, tracebacks
-  and stack traces of Python, Java, Go, Rust, JavaScript, .NET and C++, crashes and kills, behind any prefix and
-  inside JSON (docs/artifacts.md lists them). A line without a time belongs to the record before it. A log that is
-  not whole has a reason, which docs/records.md explains; `quiet` is a log that is there and has no line in the window.
+  every record; DIR/logs/SERVICE.log; one Logs record per service, with result
+  ok, quiet, empty, partial or error, a reason unless it is ok (see
+  docs/records.md), and the exceptions found. `quiet` means that the log exists
+  and has no line in the window. docs/artifacts.md lists the kinds of exceptions
+  that are found. A line without a time belongs to the record before it.
 
 Examples:
-  poll-jobs < submitted.ndjson | capture-logs --out stress-runs/a/soak | render-report --out stress-runs/a/soak
-  capture-logs --logs /var/log/workers --start -5m --out adhoc < /dev/null | jq .status.exceptions
+  poll-jobs < submitted.ndjson | capture-logs --out runs/a \\
+    | render-report --out runs/a
+  capture-logs --logs /var/log/workers --start -5m --out adhoc < /dev/null
   LOGS=off make soak
   LOGS_QUIET=autorag-io-worker make soak
 
 Exit codes:
-  0    done; inside a run also where logs are missing, which the records say
+  0    done; inside a run also if logs are missing, which their records say
   2    usage error
-  4    alone, or with --require: a log is not whole
+  4    alone or with --require: a log is incomplete
   65   broken input lines
-  69   alone, or with --require: no log could be read
+  69   alone or with --require: no log could be read
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM: the first ends the waiting, and what there is is captured, for 10 s at the
-       most; what is missing then is Interrupted. The second ends all";
+  130  ended by Ctrl-C, 143 by SIGTERM. The first signal ends the wait: the
+       capture then has 10 s to save what is available, and the rest is
+       Interrupted. A second signal exits at once.";
 
 /// Time for which the files must stand still before they are read, and between two looks at them.
 const QUIET: Duration = Duration::from_millis(500);

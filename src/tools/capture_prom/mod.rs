@@ -27,35 +27,35 @@ use crate::http::{ClientFactory, Connections, HttpArgs};
 use crate::profile::Query;
 use crate::units;
 
-/// Store what Prometheus saw in the window.
+/// Save the profile's Prometheus queries over the run's window.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "capture-prom", version, after_help = HELP)]
 pub struct Args {
+    /// Base URL of Prometheus; empty disables the capture [default: the profile's]
+    #[arg(long, value_name = "URL", env = "PROM_URL", help_heading = "Prometheus")]
+    pub prometheus: Option<String>,
+    /// Run this query as well as the profile's (repeatable)
+    #[arg(long = "query", value_name = "NAME=PROMQL", value_parser = query, help_heading = "Prometheus")]
+    pub queries: Vec<Query>,
+    /// Resolution of the range queries
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = step, help_heading = "Prometheus")]
+    pub step: Duration,
+    /// Also write each answer as a table (csv), or only as JSON
+    #[arg(long, value_name = "json|csv", value_enum, default_value_t = Format::Json, hide_possible_values = true, help_heading = "Prometheus")]
+    pub format: Format,
+    /// Do not fetch the raw samples behind plain selectors
+    #[arg(long, help_heading = "Prometheus")]
+    pub no_raw: bool,
     /// The flags of all captures.
     #[command(flatten)]
     pub capture: CaptureArgs,
-    /// The Prometheus' base URL; by default the profile's; empty is off
-    #[arg(long, value_name = "URL", env = "PROM_URL")]
-    pub prometheus: Option<String>,
-    /// Ask this beside the profile's queries; may be repeated
-    #[arg(long = "query", value_name = "NAME=PROMQL", value_parser = query)]
-    pub queries: Vec<Query>,
-    /// The distance between two points
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = step)]
-    pub step: Duration,
-    /// Do not ask for the samples as they were scraped
-    #[arg(long)]
-    pub no_raw: bool,
-    /// Write these formats beside the envelopes
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Json)]
-    pub format: Format,
     /// The flags of the HTTP client.
     #[command(flatten)]
     pub http: HttpArgs,
-    /// Ask as this tenant: sends X-Scope-OrgID
+    /// Send this tenant as X-Scope-OrgID
     #[arg(long, value_name = "ID", help_heading = "HTTP")]
     pub tenant: Option<String>,
-    /// Log in with the `user:password` in the environment variable of this name (basic authentication)
+    /// Use basic authentication with the `user:password` in this environment variable
     #[arg(long, value_name = "VARIABLE", help_heading = "HTTP", conflicts_with = "token_env")]
     pub user_env: Option<String>,
 }
@@ -65,37 +65,42 @@ pub struct Args {
 pub enum Format {
     /// The envelopes alone.
     Json,
-    /// A table beside each: one row a sample, one column a label.
+    /// A table beside each: one row per sample, one column per label.
     Csv,
 }
 
 const HELP: &str = "\
 Input:
-  Run and Job records from poll-jobs; the window is their first submission to their last end.
-  At a prompt --start and --end tell it
+  Run and Job records from poll-jobs: the window runs from the first submission
+  to the last end. Without a run, --start and --end give it.
 
 Output:
-  every record that was read; one Series record a query: result ok, empty, partial or error
-  DIR/prometheus/NAME.json            the server's own answer over the padded window
-  DIR/prometheus/NAME.raw.json        the samples behind it as scraped, for plain selectors
-  DIR/prometheus/NAME.chunk-001.json  the server's own answers where the window took several;
-                                      NAME.json is then joined from them
-  DIR/prometheus/NAME.csv             with --format csv
+  every record; one Series record per query, with result ok, empty, partial or
+  error
+  DIR/prometheus/NAME.json            the server's answer over the padded window
+  DIR/prometheus/NAME.raw.json        the raw samples behind a plain selector
+  DIR/prometheus/NAME.chunk-001.json  the server's answers, where the window
+                                      took several; NAME.json joins them
+  DIR/prometheus/NAME.csv             with --format csv: one row per sample, one
+                                      column per label
 
 Examples:
   poll-jobs < submitted.ndjson | capture-prom --out run > captured.ndjson
   capture-prom --start -5m --out adhoc < /dev/null
-  capture-prom --start -1h --end -30m --query 'load=node_load1' --out adhoc < /dev/null
+  capture-prom --start -1h --end -30m --query 'load=node_load1' \\
+    --out adhoc < /dev/null
 
 Exit codes:
-  0    done; inside a run also where something did not come, unless --require is given
+  0    done; inside a run also if data is missing, unless --require is given
   2    usage error
-  4    alone or with --require: some query came empty, partial or not at all
+  4    alone or with --require: the answer to a query is empty, partial or
+       missing
   65   broken input lines
   69   alone or with --require: Prometheus is unreachable, or answered no query
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM: the first ends the waiting, and what there is is captured, for 10 s and one
-       --timeout at the most; what is missing then is Interrupted. The second ends all";
+  130  ended by Ctrl-C, 143 by SIGTERM. The first signal ends the wait: the
+       capture then has 10 s and one --timeout to save what is available, and
+       the rest is Interrupted. A second signal exits at once.";
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {

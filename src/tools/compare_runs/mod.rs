@@ -35,64 +35,67 @@ const LEGS: &str = "ab";
 
 const AFTER_HELP: &str = "\
 Input:
-  Finished scenario directories: report.json, manifest.json and jobs.json of each. Nothing is read
-  from stdin.
-  `np-8` is a setting; `np-8.1` and `np-8.2` are two legs of it. A directory without a label has its
-  own name as label. The first setting is the reference; each other one is compared with it.
-  With --under, the legs below DIR are those whose Run is labelled scenario=ab and leg=LABEL. Of each
-  setting it takes the legs of one directory, the one with the newest leg; the setting whose first
-  leg is the oldest is the reference.
+  The report.json, manifest.json and jobs.json of finished scenarios; stdin is
+  not read. `np-8` is a setting; `np-8.1` and `np-8.2` are two legs of it. A
+  directory without a LABEL is labelled with its own name. The first setting is
+  the reference, with which each other setting is compared.
+  --under takes the directories whose Run has the labels scenario=ab and
+  leg=LABEL. If the legs of one setting lie in several directories, it takes the
+  directory with the newest leg. The setting with the oldest first leg is the
+  reference.
 
 Output:
-  Markdown on stdout, or with --json the Comparison. With --out or --place also report.md,
-  report.html and comparison.json there: files of these names are replaced, nothing else is touched.
+  Markdown on stdout, or the Comparison with --json. --out and --place also
+  write report.md, report.html and comparison.json, replacing those files and no
+  other.
 
-What is claimed:
-  One leg of a setting, or two, are described. With three or more of each, run in turns, the legs
-  are the samples of an exact permutation test at 5 % in each direction, and a row is better, worse,
-  or no difference that these legs can show. What polling or scraping may have made is no difference.
-  docs/comparison.md has the rules.
+What the legs can show:
+  With one or two legs per setting, the figures are described and not tested.
+  With three or more, run in turns, the legs are the samples of an exact
+  permutation test at 5 % in each direction, and each row is better, worse, or
+  not shown to differ. A difference within the error of polling or scraping does
+  not count. See docs/comparison.md.
 
 Examples:
   compare-runs np-8=stress-runs/a/ab/np-8 np-4=stress-runs/b/ab/np-4
   compare-runs --under stress-runs --fail-if-worse 5%
-  compare-runs --json runs/a/ab/np-8.* runs/a/ab/np-4.* | jq -r '.status.against[].sentence'
+  compare-runs --json a/ab/np-8.* a/ab/np-4.* \\
+    | jq -r '.status.against[].sentence'
 
 Exit codes:
-  0   the comparison was made; with --fail-if-worse, the legs show that no headline figure is worse
-      by so much
-  2   usage error, fewer than two settings, a leg that is not there or has no report, or runs that
-      are not alike
-  3   with --fail-if-worse: the legs show that end to end median or jobs per minute is worse by that:
-      the whole interval lies beyond it
-  4   with --fail-if-worse: the legs cannot tell
+  0   compared; with --fail-if-worse, no headline figure is worse by that much
+  2   usage error: fewer than two settings, a missing leg or report, or runs
+      that are not comparable
+  3   --fail-if-worse: the median end-to-end time or the throughput is worse by
+      that much (the whole interval lies beyond it)
+  4   --fail-if-worse: the legs cannot tell
   74  reading or writing failed";
 
-/// Compares finished scenarios: settings side by side, and what their legs show.
+/// Compare the settings of an A/B test and test what their legs show.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "compare-runs", version, after_help = AFTER_HELP)]
 pub struct Args {
-    /// A leg: a finished scenario's directory, and what to call it; by default its own name
+    /// A finished scenario's directory and the label of its leg
     #[arg(value_name = "[LABEL=]DIR", required_unless_present = "under", conflicts_with = "under")]
     pub legs: Vec<String>,
-    /// Find the legs below this directory: of each setting those of the directory with the newest leg
+    /// Find the legs below this directory
     #[arg(long, value_name = "DIR")]
     pub under: Option<PathBuf>,
-    /// Write report.md, report.html and comparison.json here, too
+    /// Also write the comparison to this directory
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// As --out; but where all legs lie in one run's ab/, there
+    /// Like --out, but if all legs lie in the ab/ of one run, write there
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub place: Option<PathBuf>,
     /// Print the comparison as JSON instead of Markdown
     #[arg(long)]
     pub json: bool,
-    /// Compare runs although they differ in this; may list several, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub allow_different: Vec<Aspect>,
-    /// Fail where a headline figure is worse than the reference's by this: a percentage such as 5%
+    /// Fail if a headline figure is worse than the reference's by this much, such as 5%
     #[arg(long, value_name = "PERCENT", value_parser = units::percent)]
     pub fail_if_worse: Option<f64>,
+    /// Compare runs that differ in jobs, concurrency, profile or stages (separated by commas)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', hide_possible_values = true)]
+    pub allow_different: Vec<Aspect>,
 }
 
 /// Runs the tool.

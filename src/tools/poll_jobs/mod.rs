@@ -19,75 +19,79 @@ use crate::cli::{Failure, Io, Outcome};
 use crate::target::TargetArgs;
 use crate::units;
 
-/// Follow submitted jobs to their end.
+/// Poll submitted jobs until they end.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "poll-jobs", version, after_help = HELP)]
 pub struct Args {
+    /// Give up on a job this long after its submission, even during a poll (`TimedOut`)
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = units::positive_duration, help_heading = "Polling")]
+    pub deadline: Duration,
+    /// Measure a job's end to within this fraction of its age
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = fraction, help_heading = "Polling")]
+    pub precision: f64,
+    /// Poll a job at most this often
+    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = units::positive_duration, help_heading = "Polling")]
+    pub min_interval: Duration,
+    /// Poll a job at least this often, unless the target's `Retry-After` asks for a longer wait
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Polling")]
+    pub max_interval: Duration,
+    /// Give up on a job after the target has not known its id for this long (`Lost`)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, help_heading = "Polling")]
+    pub lost_after: Duration,
     /// The target.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// The FIFO by which `submit-jobs --slots` hears that a job has ended; made if it is not there
+    /// Report ended jobs to `submit-jobs --slots` through this FIFO; created if missing
     #[arg(long, value_name = "FIFO")]
     pub slots: Option<PathBuf>,
-    /// Send with the polls of each job the cookies that came with its submission: the file of `submit-jobs --cookies`. It is
-    /// deleted once all jobs have ended
-    #[arg(long, value_name = "FILE")]
-    pub cookies: Option<PathBuf>,
-    /// Know a job's end to this fraction of its age
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = fraction, help_heading = "Polling")]
-    pub precision: f64,
-    /// Never poll a job more often than this
-    #[arg(long, value_name = "DURATION", default_value = "100ms", value_parser = units::positive_duration, help_heading = "Polling")]
-    pub min_interval: Duration,
-    /// Never poll a job less often than this, unless the target's `Retry-After` asks for a longer wait
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Polling")]
-    pub max_interval: Duration,
-    /// Give a job up this long after its submission, also while a poll hangs: `TimedOut`
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = units::positive_duration, help_heading = "Polling")]
-    pub deadline: Duration,
-    /// Give a job up once its id has been unknown to the target for this long: `Lost`
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, help_heading = "Polling")]
-    pub lost_after: Duration,
-    /// Read the records of a run to their end, hand on the last word on each, and follow again every job that has an id
-    /// and no verdict: Submitted, Interrupted, `TimedOut`, `Lost`. The deadline counts from now. What is known of a job is
-    /// never replaced by less, and where the health check fails all is handed on as it was
+    /// Read a finished run's records and poll again every job that has an id and no verdict
     #[arg(long, conflicts_with_all = ["slots", "explain"])]
     pub resume: bool,
-    /// With --resume, also read this journal of submit-jobs: it knows submissions that the pipe lost
+    /// With --resume, also read submissions that the pipe lost from this journal of submit-jobs
     #[arg(long, value_name = "FILE", requires = "resume")]
     pub journal: Option<PathBuf>,
-    /// Poll the job with this id once, show what each pointer of the profile finds in the answer, and end
+    /// Poll the job with this id once and show what each of the profile's pointers finds in the answer
     #[arg(long, value_name = "ID")]
     pub explain: Option<String>,
-    /// Check the command line and what it names, and end: nothing is read, sent or written
+    /// Send each job the cookies that `submit-jobs --cookies` saved in this file, and delete the file when all jobs have ended
+    #[arg(long, value_name = "FILE")]
+    pub cookies: Option<PathBuf>,
+    /// Check the command line and the files it names, then exit; read no records, send and write nothing
     #[arg(long)]
     pub check: bool,
 }
 
 const HELP: &str = "\
 Input:
-  Run and Job records from submit-jobs or from a file; jobs that are not Submitted are handed on untouched.
-  With --resume, the records.ndjson of a run
+  Run and Job records from submit-jobs or from a file. Only jobs in phase
+  Submitted are polled; the others pass through unchanged.
+  With --resume, the records.ndjson of a run.
 
 Output:
-  every record that was read; each Submitted job at once and again when it ended: phase Succeeded, Failed,
-  TimedOut, Lost or Interrupted, with its stages and the target's last body. With --resume, each record once
-  as it stood last, then what has become of those that are followed; nothing is submitted
+  every record; each submitted Job again at its end, in phase Succeeded, Failed,
+  TimedOut, Lost or Interrupted, with its stages and the target's last body
+  With --resume, the latest record of each resource, then the outcome of each
+  job that is polled again. The deadline counts from now. A resumed run never
+  replaces a record with one that knows less, and submits nothing.
 
 Examples:
-  stage-fixtures | submit-jobs --concurrency 4 --slots slots | poll-jobs --slots slots
+  stage-fixtures | submit-jobs --concurrency 4 --slots slots \\
+    | poll-jobs --slots slots
   poll-jobs < submitted.ndjson | jq -r '[.metadata.name, .status.phase] | @tsv'
-  poll-jobs --resume < runs/a/records.ndjson | render-report --append --out runs/a
+  poll-jobs --resume < runs/a/records.ndjson \\
+    | render-report --append --out runs/a
   poll-jobs --explain 379bb927167ee2d4963d9f27a2bc5a0b
 
 Exit codes:
-  0    done; a job that failed is data, not an error
+  0    done; a failed job is data, not an error
   2    usage error
-  4    --explain: the target knows no such job
+  4    --explain: the target does not know the job
   65   broken input lines
-  69   --explain, --resume: the target is unreachable; with --resume what was read is handed on
+  69   --explain, --resume: the target is unreachable; --resume passes the
+       records on as they were
   74   reading or writing failed
-  130  ended by Ctrl-C, 143 by SIGTERM, after jobs in flight are written as Interrupted";
+  130  ended by Ctrl-C, 143 by SIGTERM, after writing each job in flight as
+       Interrupted";
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {

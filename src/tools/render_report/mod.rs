@@ -36,114 +36,119 @@ use scene::Scene;
 
 const AFTER_HELP: &str = "\
 Input:
-  Records, one a line, on stdin: the stream of the whole pipe, or several put together in any
-  order. With --append the records.ndjson of --out before them; with --replay that alone; with
-  --index neither. The metrics that the records name are read in --out: what is absent or broken
-  there is said, and has no figures.
+  Records on stdin, one per line: the stream of a whole pipe, or several streams
+  in any order. --append reads the records.ndjson of --out first; --replay reads
+  only that; --index reads neither. Captured metrics are read from --out; the
+  report names those that are missing or broken.
 
 Output:
-  The Report record on stdout, a summary on stderr, and in --out: records.ndjson (the stream, as
-  it arrives), report.md, report.html, report.json, junit.xml, jobs.csv, stages.csv, jobs.json,
-  manifest.json. A directory that holds any of them is refused. Where no record came at all nothing
-  is left behind. Records that the disk had no room for are written to stdout, before the Report.
-  report.html is one file that needs nothing beside it; with --redact there is also
-  report.redacted.html, the one file to send: without bodies, sources, addresses, messages, status
-  words, log lines and tracebacks. Names of jobs, stages, queues and services, ids, labels, reasons
-  and queries stay in it. Where there is one already it is renewed, asked for or not.
-  With --index: report.md, report.html and index.json in that directory, and the content of
-  index.json on stdout; with --redact report.redacted.html, too, which names what did not pass
-  instead of quoting why.
+  The Report record on stdout, a summary on stderr, and in --out: records.ndjson
+  (written as the stream arrives), report.md, report.html, report.json,
+  junit.xml, jobs.csv, stages.csv, jobs.json and manifest.json. A directory that
+  already holds one of them is refused. If no record comes, nothing is left
+  behind. If the disk is full, records go to stdout, before the Report.
+  --redact also writes report.redacted.html, which is safe to share: it has no
+  bodies, sources, addresses, messages, status words, log lines or tracebacks,
+  but keeps the names of jobs, stages, queues and services, and ids, labels,
+  reasons and queries. An existing one is always rewritten.
+  --index writes report.md, report.html and index.json to its directory, and
+  index.json to stdout; its redacted page names what did not pass, without the
+  reasons.
 
 Criteria:
-  all-done          every job that was asked for succeeded
+  all-done          every requested job succeeded
   all-stages        every job finished every stage that the profile requires
-  no-exceptions     no exception in the worker logs that were captured
-  captured          every capture came whole, or was waived
-  and comparisons (<, <=, >, >=) on figures, with the units that they have:
-  e2e.STAT          from end to end, of the jobs that succeed    'e2e.p50<20s'
-  submit.STAT       the submission itself                        'submit.p95<250ms'
-  lag.STAT          lag behind the schedule of --rate            'lag.max<1s'
-  stage.NAME.STAT   work in a stage                              'stage.l2.mean<3s'
-  wait.NAME.STAT    wait for a stage                             'wait.whisper.max<1m'
-  throughput        jobs that succeed, by /s, /min or /h         'throughput>30/min'
-  success           share of the jobs that succeed               'success>=95%'
-  concurrency.peak  most jobs in flight at once                  'concurrency.peak>=4'
-  queue.NAME.max    most messages ready, as sampled              'queue.stage.l1.max<50'
-  gpu.transitions   transitions of the GPU                       'gpu.transitions<40'
-  and comparisons on a ramp as a whole, with --index:
-  ramp.highest      most jobs in flight at a level that passed   'ramp.highest>=16'
-  STAT is mean, p50, p95 (20 jobs at least), p99 (100) or max. docs/thresholds.md says how each is
-  decided: the figure with its error, and with the jobs that lack it, must lie on one side.
-  Each is Passed, Failed (something is known to be wrong) or Incomplete (not known); the worst is
-  the verdict. Without --expect it is what the Run record names, else all-done, or captured where
-  there are captures alone. What was asked is kept on the Run record, so --replay and --append need
-  neither --expect nor --subset again; a stream without a Run cannot keep it.
+  no-exceptions     the captured worker logs hold no exception
+  captured          every capture is complete or waived
+
+Thresholds (<, <=, > or >=; see docs/thresholds.md):
+  e2e.STAT          end to end, of succeeded jobs: 'e2e.p50<20s'
+  submit.STAT       the submission request: 'submit.p95<250ms'
+  lag.STAT          lag behind the schedule of --rate: 'lag.max<1s'
+  stage.NAME.STAT   work in a stage: 'stage.l2.mean<3s'
+  wait.NAME.STAT    wait for a stage: 'wait.whisper.max<1m'
+  throughput        succeeded jobs per s, min or h: 'throughput>30/min'
+  success           share of jobs that succeeded: 'success>=95%'
+  concurrency.peak  most jobs in flight at once: 'concurrency.peak>=4'
+  queue.NAME.max    most ready messages sampled: 'queue.stage.l1.max<50'
+  gpu.transitions   transitions of the GPU: 'gpu.transitions<40'
+  ramp.highest      with --index, most jobs in flight at a level that passed:
+                    'ramp.highest>=16'
+  STAT is mean, p50, p95 (needs 20 jobs), p99 (needs 100) or max. A threshold
+  passes if the whole interval of the figure, with the jobs that lack it, meets
+  it.
+
+Verdict:
+  Each criterion is Passed, Failed (something is known to be wrong) or
+  Incomplete (not known); the worst one is the verdict. The criteria come from
+  --expect, else from the Run record; the default is all-done, or captured if
+  the stream holds only captures. The Run record keeps --expect and --subset, so
+  --replay and --append need neither; without a Run record, give them again.
+  The worst verdict is also that of --index. A ramp is Passed if a level passed
+  and every later one did too, or one then Failed; it is Failed if its first
+  level Failed, and otherwise Incomplete.
 
 Examples:
-  stage-fixtures --jobs 12 | submit-jobs --max-posts 4 | poll-jobs | render-report --out runs/a
+  stage-fixtures | submit-jobs | poll-jobs | render-report --out runs/a
+  render-report --out runs/a --replay --redact
+  poll-jobs --resume < runs/a/records.ndjson \\
+    | render-report --out runs/a --append
   cat pod-*.ndjson | render-report --out runs/b --expect all-done,all-stages
   grep soak-003 runs/a/records.ndjson | render-report --out runs/c --subset
-  submit-jobs ... | poll-jobs | render-report --out runs/d --expect 'all-done,e2e.p95<30s'
-  render-report --check --expect 'stage.l2.mean<3s' --out runs/e
-  render-report --out runs/a --replay
-  render-report --out runs/a --replay --redact --jaeger-ui http://localhost:16686
-  poll-jobs --resume < runs/a/records.ndjson | render-report --out runs/a --append
-  render-report --index runs/ramp   (which holds scenarios that have their reports)
-  render-report --index runs --redact
+  render-report --check --expect 'stage.l2.mean<3s' --out runs/d
   render-report --index runs/ramp --expect 'ramp.highest>=16'
 
 Exit codes:
-  0         Passed; with --check: nothing is in the way
-  2         usage error; nothing was read
-  3         Failed
-  4         Incomplete, or no record came
-  65        Passed, but lines of the input were broken and dropped
-  74        reading or writing failed; this comes before any verdict
-  130, 143  a signal came while reading: the report was written on what there was
-  With --index the worst verdict below counts; a ramp is Passed if a level passed and then all
-  did, or one Failed; it is Failed if the first level Failed, else Incomplete.";
+  0    Passed; with --check, nothing is wrong
+  2    usage error; nothing was read
+  3    Failed
+  4    Incomplete, or no record came
+  65   Passed, but broken input lines were dropped
+  74   reading or writing failed, whatever the verdict
+  130  ended by Ctrl-C, 143 by SIGTERM, after writing the report on the records
+       read so far";
 
-/// Judges a run from its records and writes its report; or indexes finished ones.
+/// Judge a run from its records and write its report, or index finished runs.
 #[derive(Debug, Clone, Default, clap::Parser)]
 #[command(name = "render-report", version, after_help = AFTER_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
-    /// The scenario's directory; it is made, and must not hold a scenario yet
+    /// Create the report in this directory, which must not hold one yet
     #[arg(long, value_name = "DIR", required_unless_present_any = ["index", "check"], conflicts_with = "index")]
     pub out: Option<PathBuf>,
-    /// Judge by these criteria, separated by commas: names, and comparisons such as 'e2e.p50<20s'; may be given again
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub expect: Vec<String>,
-    /// The profile whose stages --expect may name; AutoRAG's audio pipeline by default (see docs/profile.md)
-    #[arg(long, value_name = "FILE", conflicts_with = "index")]
-    pub profile: Option<PathBuf>,
-    /// Judge only the jobs that are in the stream, not those that a Run asked for
-    #[arg(long, conflicts_with = "index")]
-    pub subset: bool,
-    /// Make the report of --out again from its records.ndjson, reading no stdin
+    /// Rewrite the report of --out from its records.ndjson; read no stdin
     #[arg(long, conflicts_with = "index")]
     pub replay: bool,
-    /// Add what is new in the stream to the records.ndjson of --out, and make its report again
+    /// Add new records from stdin to the records.ndjson of --out and rewrite its report
     #[arg(long, conflicts_with_all = ["index", "replay"])]
     pub append: bool,
-    /// Write to stdout only what has no room on disk: the Report is in report.json
+    /// Print no Report on stdout, only records that do not fit on the disk
     #[arg(long, conflicts_with = "index")]
     pub quiet: bool,
-    /// Also write report.redacted.html, which may be sent; one that is there already is renewed without it
-    #[arg(long)]
-    pub redact: bool,
-    /// Link the traces in report.html to the Jaeger UI at this address
-    #[arg(long, value_name = "URL", env = "JAEGER_UI")]
-    pub jaeger_ui: Option<String>,
-    /// Index the finished scenarios below this directory
-    #[arg(long, value_name = "DIR")]
-    pub index: Option<PathBuf>,
-    /// With --index: the scenarios that were to be run, by their directories; one that is not there makes it Incomplete
-    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "index")]
-    pub planned: Vec<String>,
-    /// Check the command line and whether --out can be written, and end: nothing is read or kept
+    /// Check the command line and whether --out can be written, then exit; read and keep nothing
     #[arg(long)]
     pub check: bool,
+    /// Judge by these criteria and thresholds (separated by commas; repeatable)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Judging")]
+    pub expect: Vec<String>,
+    /// Judge only the jobs in the stream, not all those that its Run asked for
+    #[arg(long, conflicts_with = "index", help_heading = "Judging")]
+    pub subset: bool,
+    /// Take the stages that --expect may name from this profile [default: the built-in one for AutoRAG's audio pipeline]
+    #[arg(long, value_name = "FILE", conflicts_with = "index", help_heading = "Judging")]
+    pub profile: Option<PathBuf>,
+    /// Also write report.redacted.html, a copy that is safe to share
+    #[arg(long, help_heading = "Pages")]
+    pub redact: bool,
+    /// Link traces in report.html to the Jaeger UI at this base URL
+    #[arg(long, value_name = "URL", env = "JAEGER_UI", help_heading = "Pages")]
+    pub jaeger_ui: Option<String>,
+    /// Index the finished scenarios below this directory
+    #[arg(long, value_name = "DIR", help_heading = "Index")]
+    pub index: Option<PathBuf>,
+    /// Expect these scenario directories in the index; a missing one makes it Incomplete (separated by commas)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', requires = "index", help_heading = "Index")]
+    pub planned: Vec<String>,
 }
 
 /// The source of the records.
