@@ -344,6 +344,11 @@ fn the_readme_runs_as_written() {
 }
 
 #[test]
+fn the_page_on_pipes_runs_as_written() {
+    console("docs/pipes.md");
+}
+
+#[test]
 fn the_profile_page_runs_as_written_and_names_every_key() {
     console("docs/profile.md");
     let page = fs::read_to_string(root().join("docs/profile.md")).unwrap();
