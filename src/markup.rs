@@ -143,13 +143,23 @@ impl Content {
         }
     }
 
-    /// A table.
+    /// A table. Optional columns in which no row has a value are left out.
     pub fn table(
         &mut self,
         head: impl IntoIterator<Item = impl Into<Column>>,
         rows: impl IntoIterator<Item = Vec<Inline>>,
     ) {
-        let (head, rows) = (head.into_iter().map(Into::into).collect(), rows.into_iter().collect());
+        let (head, mut rows): (Vec<Column>, Vec<Vec<Inline>>) =
+            (head.into_iter().map(Into::into).collect(), rows.into_iter().collect());
+        let no_value = Inline::from(NO_VALUE);
+        let has_value = |at: usize| rows.iter().any(|row| row.get(at).is_some_and(|cell| *cell != no_value));
+        let kept: Vec<bool> = head.iter().enumerate().map(|(at, column)| !column.optional || has_value(at)).collect();
+        let is_kept = |at: usize| kept.get(at).is_none_or(|kept| *kept);
+        for row in &mut rows {
+            let mut at = 0..;
+            row.retain(|_| at.next().is_some_and(is_kept));
+        }
+        let head = head.into_iter().enumerate().filter(|(at, _)| is_kept(*at)).map(|(_, column)| column).collect();
         self.blocks.push(Block::Table { head, rows });
     }
 
@@ -273,6 +283,18 @@ mod tests {
                  - \\- {escaped}\n\n| - {escaped} |\n| --- |\n| - {escaped} |\n\n````text\n```\n<pre>\n````\n"
             )
         );
+    }
+
+    #[test]
+    fn an_optional_column_without_any_value_is_left_out() {
+        let table = |last: Option<&str>| {
+            let mut content = Content::new(Format::Markdown);
+            let row = |value: Option<&str>| vec!["a".into(), cell(value), cell(None::<&str>), cell(None::<&str>)];
+            content.table(["Job", "p90>?", "Why?", "Kept"], [row(None), row(last)]);
+            content.to_markdown()
+        };
+        assert_eq!(table(None), "| Job | Kept |\n| --- | --- |\n| a | – |\n| a | – |\n");
+        assert_eq!(table(Some("1")), "| Job | p90 | Kept |\n| --- | ---: | --- |\n| a | – | – |\n| a | 1 | – |\n");
     }
 
     #[test]

@@ -2,11 +2,6 @@
 
 use crate::units;
 
-/// Minimum number of samples for a 95th percentile: with fewer, the largest one or two decide it.
-pub const P95_SAMPLES: usize = 20;
-/// Minimum number of samples for a 99th percentile.
-pub const P99_SAMPLES: usize = 100;
-
 /// A duration in seconds and the bounds between which the truth lies: `low <= seconds <= high`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
@@ -83,6 +78,65 @@ pub fn median_distance(times: impl Iterator<Item = f64>) -> Option<f64> {
     distances.get(distances.len() / 2).copied()
 }
 
+/// One number that stands for a set of durations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistic {
+    /// The mean.
+    Mean,
+    /// The median.
+    P50,
+    /// The 90th percentile.
+    P90,
+    /// The 95th percentile.
+    P95,
+    /// The 99th percentile.
+    P99,
+    /// The largest.
+    Max,
+}
+
+impl Statistic {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Mean, Self::P50, Self::P90, Self::P95, Self::P99, Self::Max];
+
+    /// As it is typed: `p95`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Max => "max",
+        }
+    }
+
+    /// Returns the number of samples that it needs to mean anything: a percentile as many as have one beyond it. With fewer it
+    /// is only the largest of them by another name.
+    pub const fn needs(self) -> usize {
+        match self {
+            Self::Mean | Self::P50 | Self::Max => 1,
+            Self::P90 => 10,
+            Self::P95 => 20,
+            Self::P99 => 100,
+        }
+    }
+
+    /// Of these values, which may be infinite; none of an empty set.
+    pub fn compute(self, mut values: Vec<f64>) -> Option<f64> {
+        values.sort_by(f64::total_cmp);
+        let at = |q: f64| quantile(&values, q);
+        match self {
+            Self::Mean => (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64),
+            Self::P50 => at(0.5),
+            Self::P90 => at(0.9),
+            Self::P95 => at(0.95),
+            Self::P99 => at(0.99),
+            Self::Max => at(1.0),
+        }
+    }
+}
+
 /// A set of durations in a few numbers. Each is bounded: a quantile, a maximum and a mean rise with every sample, so the
 /// same number of the low bounds and of the high bounds enclose the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,9 +149,11 @@ pub struct Distribution {
     pub p50: Measured,
     /// The largest.
     pub max: Measured,
-    /// The 95th percentile, from [`P95_SAMPLES`] on.
+    /// The 90th percentile, of 10 samples or more.
+    pub p90: Option<Measured>,
+    /// The 95th percentile, of 20 samples or more.
     pub p95: Option<Measured>,
-    /// The 99th percentile, from [`P99_SAMPLES`] on.
+    /// The 99th percentile, of 100 samples or more.
     pub p99: Option<Measured>,
 }
 
@@ -118,14 +174,28 @@ impl Distribution {
             let part = |values: &[f64]| quantile(values, q).unwrap_or_default();
             Measured::within(part(&best), part(&low), part(&high))
         };
+        let enough = |statistic: Statistic| samples.len() >= statistic.needs();
         Some(Self {
             count: samples.len(),
             mean: Measured::within(mean(&best), mean(&low), mean(&high)),
             p50: at(0.5),
             max: at(1.0),
-            p95: (samples.len() >= P95_SAMPLES).then(|| at(0.95)),
-            p99: (samples.len() >= P99_SAMPLES).then(|| at(0.99)),
+            p90: enough(Statistic::P90).then(|| at(0.9)),
+            p95: enough(Statistic::P95).then(|| at(0.95)),
+            p99: enough(Statistic::P99).then(|| at(0.99)),
         })
+    }
+
+    /// A statistic; none of a percentile that needs more samples.
+    pub fn statistic(&self, statistic: Statistic) -> Option<Measured> {
+        match statistic {
+            Statistic::Mean => Some(self.mean),
+            Statistic::P50 => Some(self.p50),
+            Statistic::P90 => self.p90,
+            Statistic::P95 => self.p95,
+            Statistic::P99 => self.p99,
+            Statistic::Max => Some(self.max),
+        }
     }
 }
 
@@ -158,6 +228,7 @@ mod tests {
         let of = |n: u32| {
             Distribution::from_samples(&(0..n).map(|i| Measured::exact(f64::from(i))).collect::<Vec<_>>()).unwrap()
         };
+        assert!(of(9).p90.is_none() && of(10).p90.is_some());
         assert!(of(19).p95.is_none() && of(20).p95.is_some() && of(99).p99.is_none() && of(100).p99.is_some());
         assert!(Distribution::from_samples(&[]).is_none());
     }

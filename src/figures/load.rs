@@ -1,6 +1,6 @@
 //! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
 
-use super::distribution::quantile;
+use super::distribution::{Distribution, Measured, quantile};
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
 use super::tally::{JobEntry, JobTally};
@@ -8,8 +8,9 @@ use super::time_interval::TimeInterval;
 use crate::record::{Reason, Timestamp};
 use crate::statistics::Bounds;
 
-/// Into how many equal parts the window is cut to show the load over time.
-const SLICES: i64 = 12;
+/// Into how many equal parts the window is cut to show the run over time: one for so many jobs, and at least and at most so many.
+const JOBS_PER_SLICE: usize = 5;
+const SLICES: (i64, i64) = (12, 30);
 
 /// The load that the run was asked to generate; sums over its shards.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,10 +37,30 @@ impl Asked {
 pub struct Slice {
     /// Its start.
     pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
     /// Jobs in flight, averaged over its time.
     pub mean: f64,
     /// The most that were in flight at once.
     pub peak: u64,
+    /// Number of jobs that succeeded in it, each at the best estimate of its end.
+    pub succeeded: u64,
+    /// Number of jobs that ended otherwise in it, or were given up.
+    pub not_succeeded: u64,
+    /// End to end, the median of those that succeeded in it.
+    pub end_to_end: Option<Measured>,
+}
+
+impl Slice {
+    /// Its length in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.to.since(self.from)
+    }
+
+    /// Jobs that succeeded, a minute.
+    pub fn jobs_per_minute(&self) -> f64 {
+        self.succeeded as f64 * 60.0 / self.seconds()
+    }
 }
 
 /// The lag of an open model's schedule, in seconds.
@@ -105,6 +126,7 @@ impl Load {
         lags.sort_by(f64::total_cmp);
         load.lag = quantile(&lags, 0.5).zip(lags.last().copied()).map(|(p50, max)| Lag { p50, max });
         load.find_concurrency(&in_flight(tally, |end| end.at));
+        load.count_ends(tally);
         load.surely_in_flight = surely_in_flight(tally);
         load.find_bounds(tally);
         load
@@ -204,14 +226,41 @@ impl Load {
         self.mean_while_submitting = mean(&steps, first.micros(), last.micros());
         let Some(end) = steps.last().map(|step| step.0) else { return };
         let (start, length) = (first.micros(), end - first.micros());
-        let edge = |index: i64| start + length / SLICES * index + length % SLICES * index / SLICES;
-        self.slices = (0..SLICES)
+        let count = i64::try_from(spans.len() / JOBS_PER_SLICE).unwrap_or(i64::MAX).clamp(SLICES.0, SLICES.1);
+        let edge = |index: i64| start + length / count * index + length % count * index / count;
+        self.slices = (0..count)
             .filter_map(|index| {
                 let (from, to) = (edge(index), edge(index + 1));
-                let mean = mean(&steps, from, to)?;
-                Some(Slice { from: Timestamp::from_micros(from), mean, peak: peak(&steps, from, to) })
+                Some(Slice {
+                    from: Timestamp::from_micros(from),
+                    to: Timestamp::from_micros(to),
+                    mean: mean(&steps, from, to)?,
+                    peak: peak(&steps, from, to),
+                    succeeded: 0,
+                    not_succeeded: 0,
+                    end_to_end: None,
+                })
             })
             .collect();
+    }
+
+    /// Counts in each slice the jobs that ended there. Whatever lies beyond the last slice counts in it.
+    fn count_ends(&mut self, tally: &JobTally) {
+        let mut samples: Vec<Vec<Measured>> = vec![Vec::new(); self.slices.len()];
+        for entry in &tally.entries {
+            let Some(at) = entry.ended_at() else { continue };
+            let place = self.slices.partition_point(|slice| slice.from <= at).saturating_sub(1);
+            let Some(slice) = self.slices.get_mut(place) else { return };
+            if entry.outcome == Outcome::Succeeded {
+                slice.succeeded += 1;
+                samples[place].extend(entry.times.end_to_end);
+            } else {
+                slice.not_succeeded += 1;
+            }
+        }
+        for (slice, samples) in self.slices.iter_mut().zip(samples) {
+            slice.end_to_end = Distribution::from_samples(&samples).map(|of| of.p50);
+        }
     }
 }
 

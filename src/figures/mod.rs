@@ -18,6 +18,7 @@ pub mod names;
 pub mod offset;
 pub mod outcome;
 mod poll_doubts;
+pub mod requests;
 pub mod resumed;
 pub mod samples;
 pub mod stage_sources;
@@ -28,14 +29,15 @@ pub mod time_interval;
 
 use std::collections::BTreeMap;
 
+use distribution::Statistic;
 use distribution::{Distribution, Measured};
 use interval::SuccessRate;
 use job_times::JobTimes;
 use load::Load;
 use names::{Durations, NamedFigures, StageDuration};
 use outcome::Outcome;
+use requests::Requests;
 use resumed::{GivenUp, Resumed};
-use samples::Statistic;
 use stages::{Limiting, StageFigures};
 use tally::JobTally;
 
@@ -58,6 +60,8 @@ pub struct Figures {
     pub limiting: Option<Limiting>,
     /// End to end, of the jobs that succeeded.
     pub end_to_end: Option<Distribution>,
+    /// The HTTP requests.
+    pub requests: Requests,
     /// The share of the requested jobs that succeeded; none if nobody knows how many were requested.
     pub success: Option<SuccessRate>,
     /// Facts about the resumption, if the run was resumed.
@@ -81,6 +85,7 @@ impl Figures {
         let success = SuccessRate::compute(tally.conservation.succeeded, open, tally.conservation.asked);
         let mut figures = Self {
             load: Load::compute(&tally),
+            requests: Requests::compute(&tally),
             limiting: Limiting::find(&stages),
             end_to_end: Distribution::from_samples(&ended),
             success: success.filter(|_| tally.uncertain.is_none()),
@@ -229,19 +234,23 @@ impl Figures {
         }
         if let Some(whole) = self.end_to_end {
             let durations = Durations::END_TO_END;
-            put_distribution(&mut figures, &durations, whole);
-            for (statistic, of) in
-                [(Statistic::Mean, whole.mean), (Statistic::P50, whole.p50), (Statistic::Max, whole.max)]
-            {
+            put_distribution(&mut figures, &durations, &whole);
+            for (statistic, of) in statistics(&whole) {
                 figures.put(&durations.error(statistic), of.error());
                 figures.put(&durations.low(statistic), of.low);
                 figures.put(&durations.high(statistic), of.high);
             }
         }
+        if let Some(submit) = self.requests.submit {
+            put_distribution(&mut figures, &Durations::SUBMIT, &submit);
+        }
+        self.requests.put_into(&mut figures);
         for stage in &self.stages {
             for (source, of) in [(StageDuration::Wait, stage.wait), (StageDuration::Work, stage.work)] {
                 if let Some(of) = of {
-                    put_distribution(&mut figures, &Durations::of_stage(&stage.name, source), of);
+                    let durations = Durations::of_stage(&stage.name, source);
+                    put_distribution(&mut figures, &durations, &of);
+                    figures.put(&durations.error(Statistic::Mean), of.mean.error());
                 }
             }
         }
@@ -249,19 +258,18 @@ impl Figures {
     }
 }
 
-/// Adds the figures of `durations`.
-fn put_distribution(figures: &mut NamedFigures, durations: &Durations, of: Distribution) {
+/// Adds the count and the statistics of `durations`.
+fn put_distribution(figures: &mut NamedFigures, durations: &Durations, of: &Distribution) {
     figures.put(&durations.count(), of.count as f64);
-    figures.put(&durations.error(Statistic::Mean), of.mean.error());
-    for (statistic, measured) in [
-        (Statistic::Mean, Some(of.mean)),
-        (Statistic::P50, Some(of.p50)),
-        (Statistic::Max, Some(of.max)),
-        (Statistic::P95, of.p95),
-        (Statistic::P99, of.p99),
-    ] {
-        figures.put(&durations.statistic(statistic), measured.map(|measured| measured.seconds));
+    for (statistic, measured) in statistics(of) {
+        figures.put(&durations.statistic(statistic), measured.seconds);
     }
+}
+
+/// The statistics that a distribution has.
+fn statistics(of: &Distribution) -> impl Iterator<Item = (Statistic, Measured)> {
+    let all = Statistic::ALL.into_iter();
+    all.filter_map(|statistic| Some((statistic, of.statistic(statistic)?)))
 }
 
 /// `1 job`, `12 jobs`.

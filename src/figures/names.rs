@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::samples::Statistic;
+use super::distribution::Statistic;
 use crate::clock::micro;
 
 /// The query whose growth counts the transitions of the GPU.
@@ -85,6 +85,10 @@ fixed! {
     SUCCESS_CONFIDENCE_LOW = "successConfidenceLow";
     /// Upper end of the confidence interval of the success rate.
     SUCCESS_CONFIDENCE_HIGH = "successConfidenceHigh";
+    /// Polls sent.
+    POLLS_SENT = "pollsSent";
+    /// Polls without a usable answer.
+    POLLS_FAILED = "pollsFailed";
     /// The largest distance between the sources of a stage's duration, in seconds.
     SOURCE_SPREAD_MAX_SECONDS = "witnessSpreadMaxSeconds";
     /// The largest such distance as a part of the largest mean.
@@ -134,6 +138,10 @@ impl StageDuration {
 impl Durations {
     /// End to end, of the jobs that succeeded.
     pub const END_TO_END: Self = Self(Cow::Borrowed("endToEnd"));
+    /// The submissions that were answered, from sending to answer.
+    pub const SUBMIT: Self = Self(Cow::Borrowed("submit"));
+    /// The polls that were answered, from sending to answer.
+    pub const POLL: Self = Self(Cow::Borrowed("poll"));
 
     /// The durations of the stage `stage` by one source.
     pub fn of_stage(stage: &str, source: StageDuration) -> Self {
@@ -169,6 +177,7 @@ impl Durations {
         let word = match statistic {
             Statistic::Mean => "Mean",
             Statistic::P50 => "Median",
+            Statistic::P90 => "P90",
             Statistic::P95 => "P95",
             Statistic::P99 => "P99",
             Statistic::Max => "Max",
@@ -184,6 +193,12 @@ impl Durations {
 /// The distance between the sources of a stage's duration: in seconds, and as a part of the largest mean.
 pub fn source_spread(stage: &str) -> [FigureName; 2] {
     ["Seconds", "Ratio"].map(|unit| FigureName(format!("{STAGE}{stage}.witnessSpread{unit}").into()))
+}
+
+/// The number of submissions that were answered with this HTTP status, or not at all.
+pub fn submit_status(status: Option<u16>) -> FigureName {
+    let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    FigureName(format!("submitStatus.{status}").into())
 }
 
 /// The widest gap between two samples of a query.

@@ -4,61 +4,8 @@
 //! look quick. Here every job that was asked for is counted. One without a figure may lie anywhere from what is known of it
 //! at least, so it stands at that in the lower bound and at infinity in the upper one.
 
-use super::distribution::{Measured, P95_SAMPLES, P99_SAMPLES, quantile};
+use super::distribution::{Measured, Statistic};
 use crate::statistics::Bounds;
-
-/// One number that stands for a set of durations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Statistic {
-    /// The mean.
-    Mean,
-    /// The median.
-    P50,
-    /// The 95th percentile.
-    P95,
-    /// The 99th percentile.
-    P99,
-    /// The largest.
-    Max,
-}
-
-impl Statistic {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Mean, Self::P50, Self::P95, Self::P99, Self::Max];
-
-    /// As it is typed: `p95`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::P50 => "p50",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-            Self::Max => "max",
-        }
-    }
-
-    /// Returns the number of samples that it needs to mean anything.
-    pub const fn needs(self) -> usize {
-        match self {
-            Self::Mean | Self::P50 | Self::Max => 1,
-            Self::P95 => P95_SAMPLES,
-            Self::P99 => P99_SAMPLES,
-        }
-    }
-
-    /// Of these values, which may be infinite; none of an empty set.
-    pub fn compute(self, mut values: Vec<f64>) -> Option<f64> {
-        values.sort_by(f64::total_cmp);
-        let at = |q: f64| quantile(&values, q);
-        match self {
-            Self::Mean => (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64),
-            Self::P50 => at(0.5),
-            Self::P95 => at(0.95),
-            Self::P99 => at(0.99),
-            Self::Max => at(1.0),
-        }
-    }
-}
 
 /// The durations of all jobs that were asked for: of those that have one, and what is known of the others.
 #[derive(Clone, Debug, Default)]

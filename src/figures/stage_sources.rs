@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::distribution::Distribution;
+use super::distribution::Statistic;
 use super::listed;
 use super::names::{self, Durations, NamedFigures, StageDuration};
-use super::samples::Statistic;
 use super::stages::StageFigures;
 use crate::escape::start;
 use crate::units;

@@ -11,7 +11,8 @@ use super::offset;
 use super::outcome::{self, Outcome};
 use super::stage_times::StageTimes;
 use crate::record::{
-    Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, job_name, warmup_prefix,
+    Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, Timestamp, job_name,
+    warmup_prefix,
 };
 use crate::statistics::Bounds;
 
@@ -66,6 +67,13 @@ impl JobEntry {
     /// The times of the stage `name`, if the job's record tells of it.
     pub fn times_in(&self, name: &str) -> Option<&StageTimes> {
         self.stages().find(|(stage, _)| stage.name == name).map(|(_, times)| times)
+    }
+
+    /// When it ended, or was given up: the best estimate.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        let status = &self.job.as_ref()?.status;
+        let given_up = status.observed_at.filter(|_| status.phase.is_terminal());
+        self.times.end.map(|end| end.at).or(status.ended_at).or(given_up)
     }
 
     /// The stage at which it failed, where the target said so; else the one in which it was last seen, for a job that never

@@ -36,24 +36,27 @@ pub struct Column {
     pub name: String,
     /// It holds numbers, which are aligned to the right.
     pub numeric: bool,
+    /// It is left out where no row has a value for it.
+    pub optional: bool,
 }
 
 impl Column {
     /// A column of numbers.
     pub fn number(name: impl Into<String>) -> Self {
-        Self { name: name.into(), numeric: true }
+        Self { name: name.into(), numeric: true, optional: false }
     }
 
     /// A column of text.
     pub fn text(name: impl Into<String>) -> Self {
-        Self { name: name.into(), numeric: false }
+        Self { name: name.into(), numeric: false, optional: false }
     }
 }
 
-/// A name of ours: one that ends in `>` is that of a column of numbers.
+/// A name of ours: one that ends in `>` is that of a column of numbers, and one that then ends in `?` that of an optional column.
 impl From<&'static str> for Column {
     fn from(name: &'static str) -> Self {
-        name.strip_suffix('>').map_or_else(|| Self::text(name), Self::number)
+        let (name, optional) = name.strip_suffix('?').map_or((name, false), |name| (name, true));
+        Self { optional, ..name.strip_suffix('>').map_or_else(|| Self::text(name), Self::number) }
     }
 }
 

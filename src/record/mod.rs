@@ -42,8 +42,8 @@ use raw::RawObject;
 pub use reason::{Flag, Reason};
 pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
 pub use run::{
-    Aborted, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, SettingsAfter, Shard, StageSpec, Window,
-    differences,
+    Aborted, AnswerTimes, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, SettingsAfter, Shard,
+    StageSpec, Window, differences,
 };
 pub use time::Timestamp;
 

@@ -273,6 +273,8 @@ pub struct Polling {
     pub late_p99_seconds: Option<f64>,
     /// The latest poll.
     pub late_max_seconds: Option<f64>,
+    /// The time from sending a poll to its answer, of the polls that were answered.
+    pub answers: Option<AnswerTimes>,
     /// Number of HTTP threads.
     pub threads: u64,
     /// The limit of this host that `poll-jobs` met, as a sentence: polls were sent later for it.
@@ -280,6 +282,26 @@ pub struct Polling {
     /// The polls that told nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
+}
+
+/// The time from sending a request to its answer, in seconds. Each percentile is read from a histogram: the truth is at most 0.1 %
+/// less. Of several sessions together each is the longest of theirs, so that the truth is not more.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AnswerTimes {
+    /// Number of answers.
+    pub count: u64,
+    /// The median.
+    pub median_seconds: f64,
+    /// The 90th percentile, of 10 answers or more.
+    pub p90_seconds: Option<f64>,
+    /// The 95th percentile, of 20 answers or more.
+    pub p95_seconds: Option<f64>,
+    /// The 99th percentile, of 100 answers or more.
+    pub p99_seconds: Option<f64>,
+    /// The longest.
+    pub max_seconds: f64,
 }
 
 /// The reason why a tool stopped before its work was done.

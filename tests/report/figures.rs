@@ -72,12 +72,12 @@ fn the_stage_table_shows_waits_and_work() {
     assert_eq!(
         table,
         "\
-| Stage | Part | Count | Mean | p50 | Max | p95 | p99 | Mean's error | Times |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |
-| whisper | wait | 3 | 1.00 s | 1.00 s | 1.00 s | – | – | ± 10 ms | server |
-| whisper | work | 3 | 1.00 s | 1.00 s | 1.00 s | – | – | none | server |
-| l0 | wait | 3 | 500 ms | 500 ms | 500 ms | – | – | none | server |
-| l0 | work | 3 | 3.73 s | 3.40 s | 5.40 s | – | – | none | server |"
+| Stage | Part | Count | Mean | Median | Max | Mean's error | Times |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |
+| whisper | wait | 3 | 1.00 s | 1.00 s | 1.00 s | ± 10 ms | server |
+| whisper | work | 3 | 1.00 s | 1.00 s | 1.00 s | none | server |
+| l0 | wait | 3 | 500 ms | 500 ms | 500 ms | none | server |
+| l0 | work | 3 | 3.73 s | 3.40 s | 5.40 s | none | server |"
     );
 }
 

@@ -17,6 +17,7 @@ mod observed;
 mod observed_thresholds;
 mod process;
 mod recorded;
+mod requests;
 mod resumed;
 mod shards;
 #[path = "../support/mod.rs"]

@@ -21,6 +21,22 @@ const FILES: [&str; 9] = [
     "stages.csv",
 ];
 
+/// The figures that versions since then have added, beside the 90th percentiles of the stages.
+const ADDED: [(&str, f64); 12] = [
+    ("endToEndP90ErrorSeconds", 0.003364),
+    ("endToEndP90HighSeconds", 1.278994),
+    ("endToEndP90LowSeconds", 1.272267),
+    ("endToEndP90Seconds", 1.275631),
+    ("pollsFailed", 0.0),
+    ("pollsSent", 528.0),
+    ("submitCount", 12.0),
+    ("submitMaxSeconds", 0.015003),
+    ("submitMeanSeconds", 0.004914),
+    ("submitMedianSeconds", 0.002997),
+    ("submitP90Seconds", 0.009155),
+    ("submitStatus.202", 12.0),
+];
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -43,10 +59,18 @@ fn a_recorded_soak_renders_to_the_same_verdict_figures_and_files() {
     let ran = tool(&["--out", &scratch.out().display().to_string(), "--replay"], std::io::empty());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let now: Value = serde_json::from_str(&scratch.read("report.json")).unwrap();
-    for part in ["/status/verdict", "/status/criteria", "/status/conservation", "/status/figures"] {
+    for part in ["/status/verdict", "/status/criteria", "/status/conservation"] {
         assert_eq!(now.pointer(part), then.pointer(part), "{part}");
     }
-    assert!(then["status"]["figures"].as_object().unwrap().len() > 100, "the recording has figures to compare");
+    let [then, now] = [then, now].map(|mut report| report["status"]["figures"].take());
+    let (then, now) = (then.as_object().unwrap(), now.as_object().unwrap());
+    assert!(then.len() > 100, "the recording has figures to compare");
+    for (name, value) in then {
+        assert_eq!(now.get(name), Some(value), "{name}");
+    }
+    let added = now.iter().filter(|(name, _)| !then.contains_key(*name) && !name.starts_with("stages."));
+    let added: Vec<(&str, f64)> = added.map(|(name, value)| (name.as_str(), value.as_f64().unwrap())).collect();
+    assert_eq!(added, ADDED);
     let files: BTreeSet<String> = fs::read_dir(scratch.out())
         .unwrap()
         .map(|entry| entry.unwrap())

@@ -104,6 +104,8 @@ fn what_is_expected_and_seen_stands_in_every_report() {
 fn percentiles_need_enough_jobs() {
     let (verdict, actual) = found(&good(), "e2e.p95<1h");
     assert_eq!((verdict, actual.as_str()), (Verdict::Incomplete, "p95 needs 20 jobs, and 3 have one"));
+    assert_eq!(found(&many(9), "e2e.p90<1h").1, "p90 needs 10 jobs, and 9 have one");
+    assert_eq!(found(&many(10), "e2e.p90<1h").0, Verdict::Passed);
     assert_eq!(found(&many(19), "e2e.p95<1h").1, "p95 needs 20 jobs, and 19 have one");
     assert_eq!(found(&many(20), "e2e.p95<1h").0, Verdict::Passed);
     assert_eq!(found(&many(99), "e2e.p99<1h").1, "p99 needs 100 jobs, and 99 have one");
@@ -239,7 +241,10 @@ fn what_cannot_be_judged_is_refused_before_anything_is_read_or_made() {
     let out = scratch.out().display().to_string();
     for (expect, said) in [
         ("e2e.p50<20", "--expect e2e.p50<20: `20` is not a duration: write a number and ms, s, m or h"),
-        ("all-done,e2e.p90<20s", "--expect e2e.p90<20s: no such statistic `p90`; there are mean, p50, p95, p99, max"),
+        (
+            "all-done,e2e.p75<20s",
+            "--expect e2e.p75<20s: no such statistic `p75`; there are mean, p50, p90, p95, p99, max",
+        ),
         (
             "stage.l9.mean<3s",
             "--expect stage.l9.mean<3s: no such stage; the stages of the profile autorag are: whisper, l1, ",

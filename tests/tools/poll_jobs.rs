@@ -37,7 +37,11 @@ fn every_job_is_handed_on_at_once_and_again_at_its_end() {
         (status["durationSeconds"].as_f64().unwrap(), status["durationErrorSeconds"].as_f64().unwrap());
     assert!(0.0 < error && error < duration, "{duration} {error}");
     let run = ran.last("soak");
-    assert_eq!(run["status"]["polling"]["sent"].as_u64().unwrap(), target.sim.stats().polls);
+    let polling = &run["status"]["polling"];
+    assert_eq!(polling["sent"].as_u64().unwrap(), target.sim.stats().polls);
+    assert_eq!(polling["answers"]["count"], polling["sent"], "each of them was answered");
+    let [median, max] = ["medianSeconds", "maxSeconds"].map(|name| polling["answers"][name].as_f64().unwrap());
+    assert!(0.0 < median && median <= max, "{polling}");
     assert_eq!(run["spec"]["deadlineSeconds"], 1800.0);
 }
 

@@ -185,7 +185,9 @@ impl<'a> ExceptionFinder<'a> {
             self.at = record.at;
             self.take_line(&record, source);
         } else {
-            lines.iter().for_each(|line| self.take_line(line, source));
+            for line in &lines {
+                self.take_line(line, source);
+            }
         }
     }
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::legs::{FinishedLeg, LegGroup, all_legs, labels_where};
 use super::truncate;
 use crate::clock::micro;
+use crate::figures::distribution::Statistic;
 use crate::figures::listed;
 use crate::figures::names::{self, Durations, FigureName, StageDuration};
-use crate::figures::samples::Statistic;
 use crate::record::{Better, Cell, Row, Unit};
 use crate::statistics::Bounds;
 

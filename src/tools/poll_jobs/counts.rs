@@ -8,7 +8,8 @@ use hdrhistogram::Histogram;
 use super::job::PolledJob;
 use crate::cli::Failure;
 use crate::clock::micro;
-use crate::record::{Key, Phase, Polling, RunSpec};
+use crate::figures::distribution::Statistic;
+use crate::record::{AnswerTimes, Key, Phase, Polling, RunSpec};
 use crate::units;
 
 /// The counts of one session.
@@ -23,11 +24,13 @@ pub(super) struct SessionCounts {
     pub(super) unchanged: u64,
     pub(super) polling: Polling,
     late: Histogram<u64>,
+    answers: Histogram<u64>,
 }
 
 impl SessionCounts {
     pub(super) fn new() -> Result<Self, Failure> {
-        let late = Histogram::new(2).map_err(|error| Failure::input_output(format!("a histogram: {error}")))?;
+        let histogram =
+            |digits| Histogram::new(digits).map_err(|error| Failure::input_output(format!("a histogram: {error}")));
         Ok(Self {
             started: Instant::now(),
             asked: BTreeMap::new(),
@@ -36,7 +39,8 @@ impl SessionCounts {
             given_up: 0,
             unchanged: 0,
             polling: Polling::default(),
-            late,
+            late: histogram(2)?,
+            answers: histogram(3)?,
         })
     }
 
@@ -47,11 +51,15 @@ impl SessionCounts {
         }
     }
 
-    /// Counts a poll that was sent `late` after it was due.
-    pub(super) fn count_poll(&mut self, late: Duration) {
+    /// Counts a poll that was sent `late` after it was due, and that was answered after `answer`, if it was.
+    pub(super) fn count_poll(&mut self, late: Duration, answer: Option<Duration>) {
         self.polling.sent += 1;
-        // The histogram grows by itself; a value that it cannot hold would be a poll that is centuries late.
-        let _ = self.late.record(u64::try_from(late.as_micros()).unwrap_or(u64::MAX));
+        let microseconds = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        // The histograms grow by themselves; a value that they cannot hold would be centuries.
+        let _ = self.late.record(microseconds(late));
+        if let Some(answer) = answer {
+            let _ = self.answers.record(microseconds(answer));
+        }
     }
 
     /// Counts the end of a job.
@@ -69,9 +77,27 @@ impl SessionCounts {
         (self.polling.sent > 0).then(|| Polling {
             late_p99_seconds: seconds(self.late.value_at_quantile(0.99)),
             late_max_seconds: seconds(self.late.max()),
+            answers: self.answer_times(),
             threads: threads as u64,
             limit: limit.map(str::to_owned),
             ..self.polling.clone()
+        })
+    }
+
+    /// How long answers took; none if there was none.
+    fn answer_times(&self) -> Option<AnswerTimes> {
+        let count = self.answers.len();
+        let seconds = |microseconds: u64| micro(microseconds as f64 / 1e6);
+        let at = |statistic: Statistic, quantile: f64| {
+            (count >= statistic.needs() as u64).then(|| seconds(self.answers.value_at_quantile(quantile)))
+        };
+        (count > 0).then(|| AnswerTimes {
+            count,
+            median_seconds: seconds(self.answers.value_at_quantile(0.5)),
+            p90_seconds: at(Statistic::P90, 0.9),
+            p95_seconds: at(Statistic::P95, 0.95),
+            p99_seconds: at(Statistic::P99, 0.99),
+            max_seconds: seconds(self.answers.max()),
         })
     }
 

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use super::captures::{CaptureKind, Captures, RowResult};
 use super::evaluation::Evaluation;
 use crate::escape::start;
+use crate::figures::distribution::Statistic;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
@@ -173,7 +174,13 @@ fn error(rate: f64, Bounds { low, high }: Bounds) -> String {
 
 fn end_to_end(figures: &Figures) -> String {
     match figures.end_to_end {
-        Some(of) => format!("median {}, max {}, of {} that succeeded", of.p50.text(), of.max.text(), of.count),
+        Some(of) => {
+            let percentiles = [Statistic::P90, Statistic::P95, Statistic::P99];
+            let known =
+                percentiles.into_iter().filter_map(|at| Some(format!("{} {}", at.name(), of.statistic(at)?.text())));
+            let known: Vec<String> = known.chain([format!("max {}", of.max.text())]).collect();
+            format!("median {}, {}, of {} that succeeded", of.p50.text(), known.join(", "), of.count)
+        }
         None => "not known: no job is known to have succeeded".to_owned(),
     }
 }

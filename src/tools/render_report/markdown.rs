@@ -17,6 +17,8 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
     summary(&mut page, scene);
     sections::criteria(&mut page, &evaluation.report);
     if !captures.alone {
+        sections::end_to_end(&mut page, figures);
+        sections::http(&mut page, figures);
         sections::stages(&mut page, figures);
     }
     sections::durations(&mut page, &evaluation.observed.stages);
@@ -27,7 +29,7 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
     if !captures.alone {
         sections::jobs(&mut page, figures);
     }
-    sections::concurrency(&mut page, figures);
+    sections::over_time(&mut page, figures);
     sections::run(&mut page, figures);
     sections::captures(&mut page, &captures.rows);
     sections::files(&mut page, scene.files);

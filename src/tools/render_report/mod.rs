@@ -74,9 +74,9 @@ Thresholds (<, <=, > or >=; see docs/thresholds.md):
   gpu.transitions   transitions of the GPU: 'gpu.transitions<40'
   ramp.highest      with --index, most jobs in flight at a level that passed:
                     'ramp.highest>=16'
-  STAT is mean, p50, p95 (needs 20 jobs), p99 (needs 100) or max. A threshold
-  passes if the whole interval of the figure, with the jobs that lack it, meets
-  it.
+  STAT is mean, p50, p90 (needs 10 jobs), p95 (20), p99 (100) or max. A
+  threshold passes if the whole interval of the figure, with the jobs that lack
+  it, meets it.
 
 Verdict:
   Each criterion is Passed, Failed (something is known to be wrong) or

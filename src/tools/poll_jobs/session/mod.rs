@@ -245,8 +245,10 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn handle_answer(&mut self, finished: Finished) -> Result<(), Failure> {
         let Finished { worker, job: number, late, outcome } = finished;
-        self.scheduler.finished(worker, number, outcome.received.since(outcome.sent));
-        self.output.counts.count_poll(late);
+        let took = outcome.received.since(outcome.sent);
+        self.scheduler.finished(worker, number, took);
+        let answered = outcome.answer.is_ok().then(|| Duration::try_from_secs_f64(took).unwrap_or_default());
+        self.output.counts.count_poll(late, answered);
         if let Ok(answer) = &outcome.answer
             && let Some(date) = answer.head.date
             && !answer.is_cached()

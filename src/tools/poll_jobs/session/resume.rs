@@ -3,7 +3,7 @@
 use super::super::job::PolledJob;
 use super::Session;
 use crate::cli::Failure;
-use crate::record::{Fold, Job, Kind, Polling, Record, RunStatus};
+use crate::record::{AnswerTimes, Fold, Job, Kind, Polling, Record, RunStatus};
 
 impl Session<'_, '_> {
     /// Writes the last state of each of `records` and polls every job that has an id and no verdict. If the target is
@@ -59,6 +59,17 @@ pub(super) fn add_costs(one: Polling, other: Polling) -> Polling {
         failed: one.failed + other.failed,
         late_p99_seconds: worse(one.late_p99_seconds, other.late_p99_seconds),
         late_max_seconds: worse(one.late_max_seconds, other.late_max_seconds),
+        answers: match (one.answers, other.answers) {
+            (Some(one), Some(other)) => Some(AnswerTimes {
+                count: one.count + other.count,
+                median_seconds: one.median_seconds.max(other.median_seconds),
+                p90_seconds: worse(one.p90_seconds, other.p90_seconds),
+                p95_seconds: worse(one.p95_seconds, other.p95_seconds),
+                p99_seconds: worse(one.p99_seconds, other.p99_seconds),
+                max_seconds: one.max_seconds.max(other.max_seconds),
+            }),
+            (one, other) => one.or(other),
+        },
         threads: one.threads.max(other.threads),
         limit: one.limit.or(other.limit),
         failures: other.failures.into_iter().fold(one.failures, |mut sum, (kind, count)| {

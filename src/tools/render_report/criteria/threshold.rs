@@ -3,8 +3,7 @@
 //! Names of stages and queues may hold dots and signs, so a comparison is read from both ends: the last sign divides the
 //! figure from the value, the first word names the kind of figure, the last one its statistic.
 
-use crate::figures::listed;
-use crate::figures::samples::Statistic;
+use crate::figures::distribution::Statistic;
 use crate::profile::Profile;
 use crate::statistics::Bounds;
 use crate::units;
@@ -170,7 +169,7 @@ impl Threshold {
 }
 
 /// The known figures, for messages.
-const FIGURES: &str = "e2e, submit, lag, stage.NAME and wait.NAME (each with .mean, .p50, .p95, .p99 or .max), throughput, \
+const FIGURES: &str = "e2e, submit, lag, stage.NAME and wait.NAME (each with .mean, .p50, .p90, .p95, .p99 or .max), throughput, \
                        success, concurrency.peak, queue.NAME.max and gpu.transitions";
 
 fn figure(name: &str) -> Result<Figure, String> {
@@ -195,8 +194,8 @@ fn figure(name: &str) -> Result<Figure, String> {
     };
     let statistic = Statistic::ALL.into_iter().find(|statistic| statistic.name() == last);
     let statistic = statistic.ok_or_else(|| {
-        let names = Statistic::ALL.map(|statistic| statistic.name().to_owned());
-        format!("no such statistic `{last}`; there are {}", listed(&names))
+        let names = Statistic::ALL.map(Statistic::name).join(", ");
+        format!("no such statistic `{last}`; there are {names}")
     })?;
     Ok(Figure::Time(times, statistic))
 }
@@ -250,7 +249,7 @@ mod tests {
         for (text, said) in [
             ("e2e.p50<20", "`20` is not a duration: write a number and ms, s, m or h"),
             ("e2e.p50<", "`` is not a duration"),
-            ("e2e.p90<20s", "no such statistic `p90`; there are mean, p50, p95, p99, max"),
+            ("e2e.p75<20s", "no such statistic `p75`; there are mean, p50, p90, p95, p99, max"),
             ("e2e<20s", "no such statistic ``; there are mean"),
             ("stage.mean<3s", "no such figure `stage.mean`; there are e2e, submit"),
             ("queue.l1.p95<3", "no such figure `queue.l1.p95`"),

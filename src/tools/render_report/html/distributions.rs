@@ -46,6 +46,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
         "every sample is a point".to_owned()
     };
     html! {
+        (scene.content(|content| sections::end_to_end(content, figures)).to_html(3))
         @if let Some(row) = end_to_end { (end_to_end_chart(row)) }
         @if !stages.is_empty() { h3 { "Waiting and work, stage by stage" } "\n" (stages_chart(&stages)) }
         (note(&format!("The line across a row is its median; {drawn}. The figures are made of all.")))

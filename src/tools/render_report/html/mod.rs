@@ -5,6 +5,7 @@
 mod distributions;
 mod jobs;
 mod looks;
+mod over_time;
 mod row_chart;
 mod stage_sources;
 mod summary;
@@ -28,6 +29,7 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
         if evaluation.captures.alone { PreEscaped(String::new()) } else { body(scene) }
     };
     let captures = scene.content(|content| sections::captures(content, &evaluation.captures.rows));
+    let http = scene.content(|content| sections::http(content, &evaluation.figures));
     let evidence = scene.content(|content| {
         sections::criteria(content, &evaluation.report);
         sections::run(content, &evaluation.figures);
@@ -41,8 +43,10 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
         summary: summary::summary(scene),
         sections: vec![
             section("timeline", "Timeline", timeline::section(scene)),
+            section("over-time", "Over time", with_jobs(over_time::section)),
             section("time-breakdown", "Where the time went", with_jobs(time_breakdown::section)),
             section("distributions", "Distributions", with_jobs(distributions::section)),
+            section("http", "HTTP", http.to_section()),
             section("stage-sources", "Three witnesses, the GPU and the queues", stage_sources::section(scene)),
             section("captures", "Captures", captures.to_section()),
             section("jobs", "Jobs", with_jobs(jobs::section)),

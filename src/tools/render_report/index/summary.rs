@@ -1,8 +1,8 @@
 //! The summary of an index on the terminal: a line for each level or scenario, with its headline figures.
 
 use super::ramp::Ramp;
+use crate::figures::distribution::Statistic;
 use crate::figures::names::{self, Durations};
-use crate::figures::samples::Statistic;
 use crate::scenario::Scenario;
 use crate::units;
 

@@ -9,8 +9,9 @@ use std::fmt::Write;
 use super::headline_figures::{criteria_lines, mark};
 use super::run_dir;
 use crate::escape;
-use crate::figures::distribution::{Distribution, Measured};
+use crate::figures::distribution::{Distribution, Measured, Statistic};
 use crate::figures::outcome::Outcome;
+use crate::figures::requests::Requests;
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, listed};
 use crate::markup::{Content, Format, Inline, cell};
@@ -26,6 +27,8 @@ pub(super) const LISTED_IN_HTML: usize = 500;
 const FAILURES: usize = 5;
 /// The longest part of a message, in characters, that a cell shows.
 const MESSAGE: usize = 160;
+/// The rule for percentiles.
+const PERCENTILES: &str = "p90 is shown from 10 values on, p95 from 20, p99 from 100.";
 /// The longest bar of the load over time, in characters.
 const BAR: f64 = 40.0;
 
@@ -79,6 +82,16 @@ pub(super) fn criteria(page: &mut Content, report: &Report) {
     }
 }
 
+/// The distribution of the time from end to end.
+pub(super) fn end_to_end(page: &mut Content, figures: &Figures) {
+    let Some(of) = figures.end_to_end else { return };
+    page.heading("End to end");
+    let text = |statistic| cell(of.statistic(statistic).map(Measured::text));
+    let cells = [of.count.to_string().into()].into_iter().chain(Statistic::ALL.map(text));
+    page.table(["Jobs that succeeded>", "Mean>", "Median>", "p90>?", "p95>?", "p99>?", "Max>"], [cells.collect()]);
+    page.paragraph(format!("In brackets: how far the truth may lie from the figure. {PERCENTILES}"));
+}
+
 /// The distributions of wait and work in each stage.
 pub(super) fn stages(page: &mut Content, figures: &Figures) {
     let seen = figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some());
@@ -98,8 +111,11 @@ pub(super) fn stages(page: &mut Content, figures: &Figures) {
         page.paragraph("No stage has times: the target gave none, and polls saw none begin and end.");
         return;
     }
-    page.table(["Stage", "Part", "Count>", "Mean>", "p50>", "Max>", "p95>", "p99>", "Mean's error>", "Times"], rows);
-    page.paragraph("p95 needs 20 samples and p99 needs 100; a dash means too few.");
+    page.table(
+        ["Stage", "Part", "Count>", "Mean>", "Median>", "p90>?", "p95>?", "p99>?", "Max>", "Mean's error>", "Times"],
+        rows,
+    );
+    page.paragraph(PERCENTILES);
 }
 
 fn distribution(of: &Distribution) -> Vec<Inline> {
@@ -108,9 +124,10 @@ fn distribution(of: &Distribution) -> Vec<Inline> {
         of.count.to_string().into(),
         seconds(Some(of.mean)),
         seconds(Some(of.p50)),
-        seconds(Some(of.max)),
+        seconds(of.p90),
         seconds(of.p95),
         seconds(of.p99),
+        seconds(Some(of.max)),
         if of.mean.error() < 5e-7 { "none".into() } else { format!("± {}", units::seconds(of.mean.error())).into() },
     ]
 }
@@ -167,22 +184,63 @@ fn more_in(sentence: String, file: &str) -> Inline {
     Inline::from(sentence).then(Inline::link(file, file)).then(".")
 }
 
+/// The HTTP requests: what the submissions and the polls were answered, and how long that took.
+pub(super) fn http(page: &mut Content, figures: &Figures) {
+    let requests = &figures.requests;
+    let submitted: u64 = requests.statuses.values().sum();
+    if submitted == 0 && requests.polling.is_none() {
+        return;
+    }
+    page.heading("HTTP");
+    let seconds = |value: Option<f64>| cell(value.map(units::seconds));
+    let row = |name: &str, sent: u64, answers: String, times: [Option<f64>; 5]| -> Vec<Inline> {
+        let cells = [name.into(), sent.to_string().into(), answers.into()];
+        cells.into_iter().chain(times.map(seconds)).collect()
+    };
+    let mut rows = Vec::new();
+    if submitted > 0 {
+        let of = |statistic| requests.submit.and_then(|submit| submit.statistic(statistic)).map(|time| time.seconds);
+        let times = [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(of);
+        rows.push(row("submission", submitted, requests.submit_answers(), times));
+    }
+    if let Some(polling) = &requests.polling {
+        let times = requests.poll.map_or([None; 5], |of| {
+            [Some(of.median_seconds), of.p90_seconds, of.p95_seconds, of.p99_seconds, Some(of.max_seconds)]
+        });
+        rows.push(row("poll", polling.sent, Requests::poll_answers(polling), times));
+    }
+    page.table(["Request", "Sent>", "Answers", "Median>?", "p90>?", "p95>?", "p99>?", "Max>?"], rows);
+    let warmup = if figures.tally.warmups.is_empty() { "" } else { " Polls of warm-up jobs are included." };
+    page.paragraph(format!("Times run from sending a request to its complete answer.{warmup} {PERCENTILES}"));
+}
+
 /// The load over time as a chart in text.
-pub(super) fn concurrency(page: &mut Content, figures: &Figures) {
+pub(super) fn over_time(page: &mut Content, figures: &Figures) {
     let slices = &figures.load.slices;
     if slices.is_empty() {
         return;
     }
-    page.heading("Jobs in flight over time");
+    page.heading("Over time");
     let top = slices.iter().map(|slice| slice.mean).fold(0.0, f64::max);
-    let mut chart = "UTC             mean   peak\n".to_owned();
+    let mut chart = "UTC           in flight   peak  jobs/min  end to end\n".to_owned();
     for slice in slices {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the longest bar")]
         let bar = if top > 0.0 { (slice.mean / top * BAR).round() as usize } else { 0 };
-        let line = format!("{}  {:6.1} {:6}  {}", slice.from.time_of_day(), slice.mean, slice.peak, "#".repeat(bar));
+        let rate = units::decimal(slice.jobs_per_minute());
+        let median = slice.end_to_end.map_or_else(String::new, |median| units::seconds(median.seconds));
+        let line = format!(
+            "{}  {:9.1} {:6} {rate:>9} {median:>11}  {}",
+            slice.from.time_of_day(),
+            slice.mean,
+            slice.peak,
+            "#".repeat(bar)
+        );
         let _ = writeln!(chart, "{}", line.trim_end());
     }
     page.preformatted(chart);
+    page.paragraph(
+        "In flight is the mean, and so long is the bar; jobs/min counts the jobs that succeeded in that part of the run, and end to end is their median.",
+    );
 }
 
 /// The Runs with their settings.

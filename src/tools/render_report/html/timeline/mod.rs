@@ -18,7 +18,6 @@ use crate::html::shell::LOOKS;
 use crate::html::svg::{Anchor, Svg};
 use crate::record::{ClockOffset, Timestamp, Window};
 use crate::tools::render_report::scene::Scene;
-use crate::tools::render_report::sections;
 use crate::units;
 use rows::Row;
 
@@ -104,14 +103,12 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let outside = |timeline: &JobTimeline| timeline.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
     let outside = timelines.iter().map(|(_, timeline)| outside(timeline)).sum();
     let finding = finding(scene, rows.len(), last);
-    let text = scene.content(|content| sections::concurrency(content, figures));
     html! {
         (note(&keep_together(&clocks(zero, offset, timelines.iter().map(|(_, timeline)| timeline)))))
         (components::legend(&legend(scene, &rows, offset)))
         (drawing.into_figure("timeline-chart", "Timeline of the jobs", &finding))
         @if let Some(text) = beyond(&axis, &timelines) { (note(&text)) }
         @for text in notes(scene, &rows, (timelines.len(), outside), offset) { (note(&text)) }
-        (components::details(&html! { "Jobs in flight over time, as text" }, &text.to_section()))
     }
 }
 

@@ -1,0 +1,83 @@
+//! The HTTP requests of a run: submissions with their answers, and polls.
+
+use std::collections::BTreeMap;
+
+use super::counted;
+use super::distribution::Statistic;
+use super::distribution::{Distribution, Measured};
+use super::names::{self, Durations, NamedFigures};
+use super::tally::JobTally;
+use crate::record::{AnswerTimes, Polling};
+
+/// The requests of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requests {
+    /// Submissions by the status of their answer. Those without an answer have none, and stand first.
+    pub statuses: BTreeMap<Option<u16>, u64>,
+    /// From sending a submission to its answer.
+    pub submit: Option<Distribution>,
+    /// The cost of polling, warm-up jobs among it, of all shards together; none if no poll was sent.
+    pub polling: Option<Polling>,
+    /// How long answers to polls took, where one session sent them all.
+    pub poll: Option<AnswerTimes>,
+}
+
+impl Requests {
+    /// Computes them from the jobs and the Runs of `tally`.
+    pub fn compute(tally: &JobTally) -> Self {
+        let mut requests = Self::default();
+        let mut times = Vec::new();
+        let sent = tally.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?)));
+        for (entry, job) in sent.filter(|(_, job)| job.status.submitted_at.is_some()) {
+            *requests.statuses.entry(job.status.http_status).or_default() += 1;
+            times.extend(entry.times.submit_seconds.map(Measured::exact));
+        }
+        requests.submit = Distribution::from_samples(&times);
+        for polling in tally.runs().filter_map(|run| run.status.polling.as_ref()) {
+            let sum = requests.polling.get_or_insert_default();
+            sum.sent += polling.sent;
+            sum.failed += polling.failed;
+            for (kind, count) in &polling.failures {
+                *sum.failures.entry(kind.clone()).or_default() += count;
+            }
+            // The percentiles of several shards do not add up to one of all.
+            requests.poll = polling.answers.filter(|_| tally.runs().count() == 1);
+        }
+        requests
+    }
+
+    /// Adds the figures of the requests.
+    pub(super) fn put_into(&self, figures: &mut NamedFigures) {
+        for (status, count) in &self.statuses {
+            figures.put(&names::submit_status(*status), *count as f64);
+        }
+        figures.put(&names::POLLS_SENT, self.polling.as_ref().map(|polling| polling.sent as f64));
+        figures.put(&names::POLLS_FAILED, self.polling.as_ref().map(|polling| polling.failed as f64));
+        if let Some(of) = &self.poll {
+            figures.put(&Durations::POLL.count(), of.count as f64);
+            for (statistic, seconds) in [
+                (Statistic::P50, Some(of.median_seconds)),
+                (Statistic::P90, of.p90_seconds),
+                (Statistic::P95, of.p95_seconds),
+                (Statistic::P99, of.p99_seconds),
+                (Statistic::Max, Some(of.max_seconds)),
+            ] {
+                figures.put(&Durations::POLL.statistic(statistic), seconds);
+            }
+        }
+    }
+
+    /// The answers to the submissions: `202: 11, 503: 1, no answer: 1`.
+    pub fn submit_answers(&self) -> String {
+        let known = self.statuses.iter().filter_map(|(status, count)| Some(format!("{}: {count}", (*status)?)));
+        let none = self.statuses.get(&None).map(|count| format!("no answer: {count}"));
+        known.chain(none).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What came of the polls: `1286 usable answers; HTTP 500: 30`.
+    pub fn poll_answers(polling: &Polling) -> String {
+        let usable = counted(polling.sent.saturating_sub(polling.failed), "usable answer", "usable answers");
+        let kinds: Vec<String> = polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
+        if kinds.is_empty() { usable } else { format!("{usable}; {}", kinds.join(", ")) }
+    }
+}
