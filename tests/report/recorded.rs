@@ -23,17 +23,17 @@ const FILES: [&str; 9] = [
 
 /// The figures that versions since then have added, beside the 90th percentiles of the stages.
 const ADDED: [(&str, f64); 12] = [
-    ("endToEndP90ErrorSeconds", 0.003364),
-    ("endToEndP90HighSeconds", 1.278994),
-    ("endToEndP90LowSeconds", 1.272267),
-    ("endToEndP90Seconds", 1.275631),
+    ("endToEndP90ErrorSeconds", 0.003_364),
+    ("endToEndP90HighSeconds", 1.278_994),
+    ("endToEndP90LowSeconds", 1.272_267),
+    ("endToEndP90Seconds", 1.275_631),
     ("pollsFailed", 0.0),
     ("pollsSent", 528.0),
     ("submitCount", 12.0),
-    ("submitMaxSeconds", 0.015003),
-    ("submitMeanSeconds", 0.004914),
-    ("submitMedianSeconds", 0.002997),
-    ("submitP90Seconds", 0.009155),
+    ("submitMaxSeconds", 0.015_003),
+    ("submitMeanSeconds", 0.004_914),
+    ("submitMedianSeconds", 0.002_997),
+    ("submitP90Seconds", 0.009_155),
     ("submitStatus.202", 12.0),
 ];
 

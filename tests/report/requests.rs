@@ -104,6 +104,6 @@ fn the_run_over_time_counts_every_end_where_it_was() {
     assert_eq!(titles("end-to-end-over-time").len(), 3);
     let submissions = titles("submissions-over-time");
     assert!(submissions.contains(&"soak-004: 400 ms".to_owned()) && submissions.len() == 4, "{submissions:?}");
-    let text = visible_text(section);
+    let text = visible_text(&page);
     assert!(text.contains("UTC in flight peak jobs/min end to end"), "{text}");
 }
