@@ -129,7 +129,7 @@ fn every_reason_and_flag_is_documented_and_no_other() {
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(Reason::as_str).collect();
     assert_eq!(documented, reasons);
     for flag in Flag::ALL {
-        assert!(section.contains(&format!("`{flag}`, ")), "docs/records.md does not explain the flag `{flag}`");
+        assert!(section.contains(&format!("\n- `{flag}`: ")), "docs/records.md does not explain the flag `{flag}`");
     }
 }
 

@@ -87,7 +87,7 @@ fn a_second_ctrl_c_quits() {
     let running = shell.start(
         r#"mkdir out
         stage-fixtures --from "$FIXTURES" --into data/fixtures --jobs 6 --run r1 > staged
-        submit-jobs --concurrency 3 --timeout 60s < staged | poll-jobs | render-report --out out; exit"#,
+        submit-jobs --max-posts 3 --timeout 60s < staged | poll-jobs | render-report --out out; exit"#,
     );
     wait_until("three submissions", || shell.target.sim.stats().posts == 3);
     running.signal(Signal::INT);
