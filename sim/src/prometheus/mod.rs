@@ -2,9 +2,11 @@
 //!
 //! Grid, lookback, order, spelling of numbers and errors are those of Prometheus 2.42; what is evaluated is plain selectors.
 
+mod error;
 mod exposition;
 mod query;
 mod scrape;
+mod selector;
 mod store;
 mod write;
 
@@ -21,8 +23,10 @@ use serde_json::{Value, json};
 
 use crate::params::Params;
 use crate::telemetry::Service;
-use query::{Grid, QueryError, Selector, bad_data};
+use error::{QueryError, bad_data};
+use query::Grid;
 pub(crate) use scrape::Prometheus;
+use selector::{Selector, spell};
 
 type Shared = State<Arc<Prometheus>>;
 
@@ -120,7 +124,7 @@ fn target(prometheus: &Prometheus, service: Service) -> Value {
     };
     let (name, instance) = (service.name(), &prometheus.instance);
     let url = format!("http://{instance}/{name}/metrics");
-    let interval = promql_parser::util::display_duration(&prometheus.interval);
+    let interval = spell(i64::try_from(prometheus.interval.as_millis()).unwrap_or(i64::MAX));
     json!({
         "discoveredLabels": {"__address__": instance, "__metrics_path__": format!("/{name}/metrics"), "job": name},
         "labels": {"instance": instance, "job": name},

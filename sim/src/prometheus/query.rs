@@ -1,12 +1,10 @@
-//! PromQL, as far as plain selectors go.
-
-use std::time::Duration;
+//! The evaluation of selectors over a range, and the parameters of a query.
 
 use chrono::DateTime;
-use promql_parser::label::Matchers;
-use promql_parser::parser::{self, Expr};
 
-use super::store::{Labels, Series, Store};
+use super::error::{QueryError, bad_data};
+use super::selector::{Selector, milliseconds};
+use super::store::{Series, Store};
 
 /// The time that a point of a range query looks back for a sample, in milliseconds.
 pub(super) const LOOKBACK: i64 = 300_000;
@@ -14,62 +12,12 @@ pub(super) const LOOKBACK: i64 = 300_000;
 /// Most steps of a range query; one more point than this is answered.
 const MOST_STEPS: i128 = 11_000;
 
-/// An error, as the API's error envelope says it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct QueryError {
-    pub(super) status: u16,
-    pub(super) kind: &'static str,
-    pub(super) text: String,
-}
-
-/// A selector: the matchers of a series, and the range of a range selector in milliseconds.
-#[derive(Debug)]
-pub(super) struct Selector {
-    name: Option<String>,
-    matchers: Matchers,
-    pub(super) range: Option<i64>,
-}
-
 /// A range query's grid in milliseconds: `start`, then each `step` up to `end`, both ends included.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Grid {
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) step: i64,
-}
-
-pub(super) fn bad_data(text: impl Into<String>) -> QueryError {
-    QueryError { status: 400, kind: "bad_data", text: text.into() }
-}
-
-impl Selector {
-    /// Parses a query. What does not parse is bad data; what parses and is no plain selector is beyond the stand-in, and says so.
-    pub(super) fn parse(query: &str) -> Result<Self, QueryError> {
-        let expression = parser::parse(query)
-            .map_err(|error| bad_data(format!("invalid parameter \"query\": parse error: {error}")))?;
-        let (selector, range) = match expression {
-            Expr::VectorSelector(selector) => (selector, None),
-            Expr::MatrixSelector(matrix) => (matrix.vs, Some(matrix.range)),
-            _ => return Err(beyond(query)),
-        };
-        if selector.offset.is_some() || selector.at.is_some() || !selector.matchers.or_matchers.is_empty() {
-            return Err(beyond(query));
-        }
-        let range = range.map(|range| i64::try_from(range.as_millis()).unwrap_or(i64::MAX));
-        Ok(Self { name: selector.name, matchers: selector.matchers, range })
-    }
-
-    /// Returns true if the selector matches a series. A label that the series lacks counts as empty.
-    pub(super) fn matches(&self, labels: &Labels) -> bool {
-        let value = |name: &str| labels.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
-        self.name.as_ref().is_none_or(|name| name == value("__name__"))
-            && self.matchers.matchers.iter().all(|matcher| matcher.is_match(value(&matcher.name)))
-    }
-}
-
-fn beyond(query: &str) -> QueryError {
-    let text = format!("the stand-in evaluates plain selectors only, such as up or up[30s], not {query}");
-    QueryError { status: 422, kind: "execution", text }
 }
 
 impl Grid {
@@ -145,46 +93,12 @@ fn duration(text: &str) -> Option<i128> {
         #[expect(clippy::cast_possible_truncation, reason = "bounded by the filter")]
         return Some(seconds).filter(|seconds| seconds.abs() < 1e9).map(|seconds| (seconds * 1e9) as i128);
     }
-    let parsed: Duration = promql_parser::util::parse_duration(text).ok()?;
-    i128::try_from(parsed.as_nanos()).ok()
+    milliseconds(text).map(|milliseconds| i128::from(milliseconds) * 1_000_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn selectors_match_as_prometheus_anchors_them() {
-        let up = labels(&[("__name__", "up"), ("job", "autorag-api")]);
-        for (query, expected) in [
-            ("up", true),
-            ("upper", false),
-            (r#"{__name__="up"}"#, true),
-            (r#"{__name__=~"u"}"#, false),
-            (r#"{__name__=~"u.|x"}"#, true),
-            (r#"up{job!="x",nothing=""}"#, true),
-            (r#"up{job!~".*api"}"#, false),
-            ("up[30s]", true),
-        ] {
-            assert_eq!(Selector::parse(query).unwrap().matches(&up), expected, "{query}");
-        }
-        assert_eq!(Selector::parse("up[30s]").unwrap().range, Some(30_000));
-    }
-
-    #[test]
-    fn what_is_no_selector_is_told_apart_from_what_is_no_query() {
-        for query in ["rate(up[1m])", "1", "up + 1", "up offset 5m", "up @ 5", "sum(up)", "(up)"] {
-            assert_eq!(Selector::parse(query).unwrap_err().status, 422, "{query}");
-        }
-        for query in ["", "up{", "{}", "sum(", "up[xs]"] {
-            let error = Selector::parse(query).unwrap_err();
-            assert_eq!((error.status, error.kind), (400, "bad_data"), "{query}");
-        }
-    }
 
     #[test]
     fn the_grid_takes_11001_points_and_no_more() {
@@ -219,7 +133,7 @@ mod tests {
     #[test]
     fn a_point_is_the_newest_sample_within_the_lookback() {
         let store = Store::default();
-        let up = labels(&[("__name__", "up")]);
+        let up = vec![("__name__".to_owned(), "up".to_owned())];
         store.append(10_000, [(up.clone(), 1.0)]);
         store.append(12_000, [(up.clone(), 2.0)]);
         let grid = Grid { start: 5_000, end: 320_000, step: 5_000 };
