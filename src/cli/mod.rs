@@ -203,7 +203,9 @@ pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) ->
 
 /// The command line; none where help or the version was asked for and has been shown.
 fn arguments<A: clap::Parser>(command: &clap::Command, console: &Console) -> Result<Option<A>, Failure> {
-    let parsed = command.clone().try_get_matches().and_then(|matches| A::from_arg_matches(&matches));
+    // The last of several values counts, so that a script can add a user's flags to its own.
+    let command = command.clone().args_override_self(true);
+    let parsed = command.try_get_matches().and_then(|matches| A::from_arg_matches(&matches));
     let error = match parsed {
         Ok(args) => return Ok(Some(args)),
         Err(error) => error,

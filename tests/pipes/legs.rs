@@ -52,12 +52,12 @@ fn a_leg_is_labelled_and_lies_where_its_setting_and_number_say() {
 fn a_leg_without_a_usable_setting_is_refused_before_anything_is_made() {
     let shell = Shell::new(&[]);
     for (arguments, said) in [
-        ("", "make: which leg?"),
-        ("NP=x", "make: NP=x is no number"),
-        ("NP=0", "make: NP=0 is no number"),
-        ("NP=8 LEG=x", "make: LEG=x is no number"),
-        ("NP=8 SETTING=a", "name one of them"),
-        ("SETTING=../a", "make: SETTING=../a is no name"),
+        ("", "make: set NP or SETTING"),
+        ("NP=x", "make: NP=x is not a number"),
+        ("NP=0", "make: NP=0 is not a number"),
+        ("NP=8 LEG=x", "make: LEG=x is not a number"),
+        ("NP=8 SETTING=a", "set only one of them"),
+        ("SETTING=../a", "make: SETTING=../a is neither a name nor"),
     ] {
         let done = run(&shell, &format!("ab {arguments}"));
         assert_eq!(done.code, 2, "{arguments}: {}", done.stderr);

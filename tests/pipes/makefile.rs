@@ -47,7 +47,7 @@ fn a_suite_writes_the_layout_of_the_specification() {
     assert_eq!(shell.target.sim.stats().posts, 4 + 4 + 8, "and nothing was submitted");
     let whole = run(&shell, "suite TARGET=http://127.0.0.1:9");
     assert_eq!(whole.code, 2, "and so is a suite over another: {}", whole.stderr);
-    assert!(whole.stderr.contains("run/soak is there already"), "{}", whole.stderr);
+    assert!(whole.stderr.contains("run/soak already exists"), "{}", whole.stderr);
     let page = shell.read("run/report.md");
     let report = run(&shell, &format!("report RUN={}", shell.path("run").display()));
     assert_eq!((report.code, shell.read("run/report.md")), (0, page), "{}", report.stderr);
@@ -193,12 +193,14 @@ fn dry_runs_and_help_show_what_there_is() {
         "{}",
         done.stdout
     );
+    assert!(done.stdout.lines().count() <= 16, "the pipe and little else: {}", done.stdout);
     let expected = run(&shell, "-n soak EXPECT='e2e.p50<20s'").stdout;
-    assert!(
-        expected.contains(r#"render-report --out "$dir" --quiet --expect "$expect" --expect 'e2e.p50<20s'"#)
-            && expected.contains("pipe --check && run_dir && mkdir"),
-        "{expected}"
+    let soak = shell.path("run/soak");
+    let last = format!(
+        "render-report --out='{}' --quiet --expect='all-done,all-stages,no-exceptions' --expect='e2e.p50<20s'\n",
+        soak.display()
     );
+    assert!(expected.contains(&last), "{expected}");
     let of_profile =
         shell.run(&format!("env -u PROM_URL make --no-print-directory -C '{}' -n soak CARGO=true", root().display()));
     assert!(
@@ -207,9 +209,11 @@ fn dry_runs_and_help_show_what_there_is() {
         of_profile.stdout
     );
     let off = run(&shell, "-n soak PROM_URL=").stdout;
-    assert!(off.contains("--prometheus ''"), "{off}");
+    assert!(off.contains("--prometheus=''"), "{off}");
     assert_eq!(shell.target.sim.stats().posts, 0);
-    let help = run(&shell, "help").stdout;
+    let help = run(&shell, "help JOBS=7").stdout;
+    assert!(help.contains("[7]") && help.contains(&format!("[{}]", shell.path("run").display())), "{help}");
+    assert!(!help.contains("$("), "values, not how make finds them: {help}");
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
     for line in makefile.lines().filter(|line| !line.starts_with(['\t', '#'])) {
         if let Some((name, _)) = line.split_once(" ?=") {
@@ -242,7 +246,7 @@ fn a_window_without_jobs_is_captured_and_reported() {
     assert_eq!(shell.target.sim.stats().posts, posts);
 
     let again = run(&shell, &format!("capture START=-1m OUT={adhoc}"));
-    assert!(again.code == 2 && again.stderr.contains("holds something already"), "{}", again.stderr);
+    assert!(again.code == 2 && again.stderr.contains("is not empty: name another OUT"), "{}", again.stderr);
     let other = shell.path("other");
     for (flags, said) in [
         ("", "START is empty"),
@@ -280,7 +284,7 @@ fn where_nothing_answers_the_last_line_says_how_to_start_something() {
             last.contains("make sim") && last.contains("make demo") && last.contains("TARGET=URL"),
             "{scenario}: {last}"
         );
-        assert_eq!(done.stderr.matches("nothing to test is there").count(), 1, "{scenario}: {}", done.stderr);
+        assert_eq!(done.stderr.matches("there is no target").count(), 1, "{scenario}: {}", done.stderr);
     }
 }
 
@@ -314,6 +318,49 @@ fn a_refused_value_names_the_variable_that_it_came_from() {
     }
     let done = shell.run("JAEGER_UI=http://h render-report --jaeger-ui ftp://h --out never < /dev/null");
     assert!(done.code == 2 && !done.stderr.contains("environment"), "it was typed: {}", done.stderr);
+}
+
+#[test]
+fn a_misspelt_variable_and_a_quote_are_refused() {
+    let shell = Shell::new(&[]);
+    for (arguments, said) in [
+        ("soak JOB=5", "JOB is not a variable: did you mean JOBS?"),
+        ("soak CONCURENCY=9", "CONCURENCY is not a variable: did you mean CONCURRENCY?"),
+        ("soak jobs=5", "jobs is not a variable: did you mean JOBS?"),
+        ("soak POLLFLAGS=--deadline=1m", "POLLFLAGS is not a variable: did you mean POLL_FLAGS?"),
+        ("soak SOMETHING_ELSE=1", "SOMETHING_ELSE is not a variable: make help lists them"),
+        ("soak DATA=\"a'b\"", "DATA has a quote in it"),
+    ] {
+        let done = run(&shell, arguments);
+        assert!(done.code == 2 && done.stderr.contains(said), "{arguments}: {}", done.stderr);
+    }
+    assert!(!shell.path("run").exists());
+    let done = run(&shell, "-n soak RUST_BACKTRACE=1 CARGO_TARGET_DIR=x");
+    assert_eq!(done.code, 0, "what cargo reads is no mistake: {}", done.stderr);
+}
+
+#[test]
+fn the_last_value_of_a_flag_counts() {
+    let shell = Shell::new(&[]);
+    let done = run(&shell, "soak JOBS=1 QUICK=yes POLL_FLAGS='--min-interval 5ms --deadline 1s --deadline 40s'");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let manifest = shell.json("run/soak/manifest.json");
+    assert_eq!(manifest["spec"]["deadlineSeconds"], 40.0, "{manifest}");
+}
+
+#[test]
+fn a_capture_is_the_latest_run() {
+    let shell = Shell::new(&["--scrape-interval", "100ms"]);
+    let project = shell.path("project");
+    std::fs::create_dir(&project).unwrap();
+    for name in ["Makefile", "scripts", "fixtures"] {
+        std::os::unix::fs::symlink(root().join(name), project.join(name)).unwrap();
+    }
+    let command = make(&shell, "capture START=-1s OUT=stress-runs/adhoc");
+    let command = command.replace(&root().display().to_string(), &project.display().to_string());
+    let done = shell.run(&command);
+    assert!(project.join("stress-runs/adhoc/report.json").is_file(), "{}", done.stderr);
+    assert_eq!(std::fs::read_link(project.join("stress-runs/latest")).unwrap().to_str(), Some("adhoc"));
 }
 
 #[test]

@@ -42,8 +42,10 @@ impl Watch<'_> {
     pub(super) fn from_args(args: &Args, io: &Io<'_>) -> Result<Self, Failure> {
         let profile = args.target.profile()?;
         let base = args.target.base_url_or(&profile)?;
+        // A scenario checks its pipe before it makes the run's directory.
+        let earlier = if args.check { &[] } else { args.earlier.as_slice() };
         Ok(Self {
-            earlier: EarlierJobs::load(&args.earlier, &io.console)?,
+            earlier: EarlierJobs::load(earlier, &io.console)?,
             queues: Queues::from_args(args, &profile, io)?,
             // A request that hangs must not outlast the limit by much.
             client: HttpArgs {

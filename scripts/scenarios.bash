@@ -1,0 +1,271 @@
+# shellcheck shell=bash
+# The functions that the Makefile's recipes call. A recipe sources this file, defines `pipe`, and calls one of soak, ramp, ab,
+# suite, capture, report or resume. make exports its variables (OUT, EXPECT, LEVELS and others), so that no value is quoted twice.
+# A pipe reads the variables that are set here, such as `dir`.
+# shellcheck disable=SC2034
+
+# The tools that a pipe calls, each of which has --check.
+tools=(stage-fixtures await-idle submit-jobs poll-jobs capture-logs capture-prom capture-jaeger render-report)
+
+# The variable that fills each flag. A tool that refuses a flag's value names the variable.
+export STRESS_SUITE_FLAGS_OF_MAKE='--jobs=JOBS --concurrency=CONCURRENCY --expect=SOAK_EXPECT/EXPECT --run=RUN_ID --warmup=WARMUP
+  --rest=WARMUP_REST --limit=IDLE_LIMIT --from=FIXTURES --into=DATA --worker-root=WORKER_ROOT --target=TARGET --profile=PROFILE
+  --prometheus=PROM_URL --jaeger=JAEGER_URL --logs=LOGS --may-be-quiet=LOGS_QUIET --fail-if-worse=FAIL_IF_WORSE --under=LEGS
+  --start=START --end=END'
+
+# Prints a message in make's name and ends the recipe.
+refuse() {
+  printf 'make: %s\n' "$*" >&2
+  exit 2
+}
+
+# EXPECT split in two: criteria on a ramp as a whole, and those on each scenario.
+ramp_criteria='' scenario_criteria=''
+split_criteria() {
+  local criterion list
+  IFS=, read -ra list <<< "${EXPECT//$'\n'/ }"
+  for criterion in "${list[@]}"; do
+    criterion=${criterion#"${criterion%%[![:space:]]*}"}
+    if [[ $criterion == ramp.* ]]; then
+      ramp_criteria+=${ramp_criteria:+,}$criterion
+    else
+      scenario_criteria+=${scenario_criteria:+,}$criterion
+    fi
+  done
+}
+
+refuse_ramp_criteria() {
+  split_criteria
+  [[ ! $ramp_criteria ]] || refuse "EXPECT=$ramp_criteria judges a whole ramp: use it with make ramp or make suite"
+}
+
+check_ramp_criteria() {
+  split_criteria
+  [[ ! $ramp_criteria ]] || render-report --check --index . --expect "$ramp_criteria"
+}
+
+# Runs the pipe with --check added to each tool, so that a bad value is refused before the first job. Several tools refuse the same
+# value in the same words, but for the tool's name and the time; only the first of these lines is printed.
+check() {
+  local messages status=0
+  messages=$(
+    for tool in "${tools[@]}"; do eval "$tool() { command $tool \"\$@\" --check; }"; done
+    pipe 2>&1 > /dev/null
+  ) || status=$?
+  [[ ! $messages ]] || awk '
+    { text = $0; sub(/^[^:]*: /, "", text); sub(/ \(see [^)]* --help\)/, "", text); gsub(/T[0-9:.]+Z/, "", text) }
+    !seen[text]++' <<< "$messages" >&2
+  return "$status"
+}
+
+# After Ctrl-C a recipe still makes its last report; then make itself ends with 130.
+stopped=''
+keep_going() {
+  trap 'stopped=yes' INT TERM
+}
+
+# Makes the run's directory, with what belongs to the run as a whole. Called once nothing is refused any more.
+make_run_dir() {
+  local describe=(git -C "$REPO" describe --always --dirty '--abbrev=40' --exclude '*')
+  mkdir -p "$OUT" || refuse "OUT=$OUT cannot be made: name another directory"
+  if [[ ! -e $OUT/.git-sha ]]; then
+    "${describe[@]}" > "$OUT/.git-sha" 2> /dev/null || printf 'unknown: %s\n' "$("${describe[@]}" 2>&1 | head -n 1)" > "$OUT/.git-sha"
+  fi
+  [[ $OUT != stress-runs/* ]] || ln -sfn "${OUT#stress-runs/}" stress-runs/latest
+}
+
+# Removes on exit what only the run itself needed, and a directory in which no record was kept. If there was no target, prints how to
+# start one; in a suite only once.
+made=''
+clean_up_on_exit() {
+  trap clean_up EXIT
+}
+clean_up() {
+  [[ $made ]] || return 0
+  rm -f "$dir/slots"
+  [[ ! -d $dir || -e $dir/records.ndjson ]] || find "$dir" -type d -empty -delete
+  if [[ ! ${SUITE_RUNS:-} ]] && grep -qs '"TargetAbsent"' "$dir/manifest.json"; then
+    printf 'make: there is no target: run `make sim` in another terminal and then the command that it prints, run `make demo`, or set TARGET=URL\n' >&2
+  fi
+}
+
+# Checks the pipe, makes `dir`, and runs the pipe.
+run_pipe() {
+  clean_up_on_exit
+  check && make_run_dir && mkdir -p "$(dirname "$dir")" && mkdir "$dir" && made=yes && pipe
+}
+
+soak() {
+  refuse_ramp_criteria
+  dir=$OUT/soak
+  run_pipe
+}
+
+# One leg of an A/B, in a directory that is named after its setting and number: ab/np-8.2.
+ab() {
+  local setting=$SETTING
+  [[ $NP$SETTING ]] || refuse 'set NP or SETTING to what the target was started with, such as NP=8'
+  [[ ! $NP || ! $SETTING ]] || refuse "NP=$NP and SETTING=$SETTING: set only one of them"
+  [[ $NP =~ ^([1-9][0-9]*)?$ ]] || refuse "NP=$NP is not a number from 1 up"
+  [[ $LEG =~ ^([1-9][0-9]*)?$ ]] || refuse "LEG=$LEG is not a number from 1 up"
+  [[ ! $SETTING =~ ^(scenario|leg|warmup|setting)= ]] || refuse "SETTING=$SETTING: that label is reserved; choose another one"
+  [[ $SETTING =~ ^([A-Za-z0-9][A-Za-z0-9_-]*(=[A-Za-z0-9_.-]+)?)?$ ]] || refuse "SETTING=$SETTING is neither a name nor KEY=VALUE"
+  refuse_ramp_criteria
+  [[ ! $NP ]] || setting=num_parallel=$NP
+  leg=$(tr '=.' '-_' <<< "${setting/#num_parallel=/np-}")${LEG:+.$LEG}
+  [[ $setting == *=* ]] && label=$setting || label=setting=$setting
+  dir=$OUT/ab/$leg
+  run_pipe
+}
+
+# demo_ab MAKE…: three legs of each of two settings, and their comparison. The recipe defines `stand_in`. Each leg has a stand-in of its
+# own, as each leg of a real A/B has a server of its own. In this order neither setting has the earlier or the later legs.
+demo_ab() {
+  local number
+  keep_going
+  for number in 8.1 4.1 4.2 8.2 8.3 4.3; do
+    [[ ! $stopped ]] || return 0
+    stand_in --num-parallel "${number%.*}" -- "$@" ab NP="${number%.*}" LEG="${number#*.}" || true
+  done
+  [[ ! $stopped ]] || return 0
+  "$@" compare LEGS="$OUT"
+  render-report --index "$OUT" > /dev/null
+}
+
+# Sets what the pipe reads for the level that `concurrency` names. RAMP_JOBS=2x is twice the level.
+set_level() {
+  level=$(printf 'lvl-%02d' "$concurrency")
+  dir=$OUT/ramp/by-concurrency/$level
+  jobs=$RAMP_JOBS
+  [[ ! $jobs =~ ^[0-9]{1,6}x$ ]] || jobs=$((${jobs%x} * concurrency))
+}
+
+# Each level of LEVELS in turn, up to the first that does not pass.
+ramp() {
+  local levels=' '
+  STRESS_SUITE_FLAGS_OF_MAKE="--jobs=RAMP_JOBS --concurrency=LEVELS --expect=EXPECT $STRESS_SUITE_FLAGS_OF_MAKE"
+  keep_going
+  clean_up_on_exit
+  check_ramp_criteria
+  criteria=all-done${scenario_criteria:+,$scenario_criteria}
+  [[ $LEVELS =~ [^[:space:]] ]] || refuse 'LEVELS is empty'
+  for concurrency in $LEVELS; do
+    [[ $concurrency =~ ^[1-9][0-9]{0,6}$ ]] || refuse "LEVELS: $concurrency is not a number from 1 to 9999999"
+    [[ $levels != *" $concurrency "* ]] || refuse "LEVELS: $concurrency is given twice"
+    levels+="$concurrency "
+    set_level
+    check
+  done
+  make_run_dir
+  mkdir "$OUT/ramp" "$OUT/ramp/by-concurrency"
+  for concurrency in $LEVELS; do
+    set_level
+    { mkdir "$dir" && made=yes && pipe; } || break
+    rm -f "$dir/slots"
+  done
+  write_index "$OUT/ramp"
+}
+
+# suite MAKE…: the soak, then the ramp, even if the soak fails; then the run's report. MAKE… is the command that runs make.
+suite() {
+  local scenario
+  keep_going
+  for scenario in soak ramp; do
+    [[ ! -e $OUT/$scenario ]] || refuse "$OUT/$scenario already exists: name another OUT"
+  done
+  clean_up_on_exit
+  check_ramp_criteria
+  render-report --check ${scenario_criteria:+--expect "$scenario_criteria"} ${PROFILE:+--profile "$PROFILE"}
+  make_run_dir
+  export SUITE_RUNS=yes
+  "$@" soak EXPECT="$scenario_criteria" || true
+  [[ $stopped ]] || "$@" ramp || true
+  unset SUITE_RUNS
+  dir=$OUT/soak made=yes
+  write_index "$OUT" --planned soak,ramp
+}
+
+# both_or_neither A B
+both_or_neither() {
+  [[ $1 && $2 || ! $1$2 ]] || refuse 'A and B go together: set both, each to the directory of a finished leg'
+}
+
+# write_index DIR [FLAG…]: DIR's index page. Its exit code is the verdict.
+write_index() {
+  local directory=$1 flags=("${@:2}")
+  [[ ! $ramp_criteria ]] || flags+=(--expect "$ramp_criteria")
+  [[ " $REPORT_FLAGS " != *' --redact '* ]] || flags+=(--redact)
+  render-report --index "$directory" "${flags[@]}" > /dev/null
+}
+
+# A window without jobs, which START and END name.
+capture() {
+  refuse_ramp_criteria
+  [[ $START ]] || refuse 'START is empty: say when the window begins, such as START=-5m'
+  [[ ! -e $OUT || ! $(ls -A "$OUT") ]] || refuse "$OUT is not empty: name another OUT"
+  end=${END:-now}
+  [[ $end != now ]] || end=$(date +%s)
+  dir=$OUT
+  clean_up_on_exit
+  check
+  make_run_dir
+  made=yes
+  pipe
+}
+
+# The directories of the scenarios at or below RUN, one a line.
+scenarios_of_run() {
+  [[ ! $EXPECT ]] || refuse 'EXPECT applies to a new run: to judge a scenario again use render-report --replay --out DIR --expect LIST'
+  [[ -d $RUN ]] || refuse "RUN=$RUN does not exist: name the directory of a run or of a scenario"
+  directories=()
+  mapfile -t directories < <(find -H "$RUN" -name records.ndjson -printf '%h\n' | sort)
+  ((${#directories[@]})) || refuse "RUN=$RUN: there are no records below it"
+}
+
+# Renders the reports of RUN again. The exit code is the verdict.
+report() {
+  scenarios_of_run
+  local verdict=0
+  ((${#directories[@]} == 1)) || brief=(--brief)
+  for dir in "${directories[@]}"; do
+    pipe && verdict=0 || verdict=$?
+    [[ $verdict == [034] ]] || exit "$verdict"
+  done
+  write_indexes_of_run
+  exit "$verdict"
+}
+
+# Polls the jobs of RUN that have no verdict to their end, then captures and reports again. The exit code is 69 if the target could
+# not be asked, whatever the verdict on what was known before. The pipe sets `exit_codes`, one for each tool.
+resume() {
+  keep_going
+  scenarios_of_run
+  local verdict=0 failed=0 code
+  for dir in "${directories[@]}"; do
+    [[ ! $stopped ]] || break
+    journal=() exit_codes=()
+    [[ ! -e $dir/submissions.ndjson ]] || journal=(--journal "$dir/submissions.ndjson")
+    pipe || true
+    verdict=0
+    for code in "${exit_codes[@]}"; do
+      ((code == 0)) || verdict=$code
+    done
+    [[ $verdict == [034] ]] || failed=$verdict
+    ((exit_codes[0] != 69)) || failed=69
+  done
+  write_indexes_of_run
+  ((failed == 0)) || exit "$failed"
+  exit "$verdict"
+}
+
+# The index pages that RUN is in: its ramp's, its own, and those of the directories above it, innermost first. Sets `verdict` to that
+# of RUN's own index; a scenario has none.
+write_indexes_of_run() {
+  local place code
+  for place in "$RUN/ramp" "$RUN" "$RUN/.." "$RUN/../.." "$RUN/../../.."; do
+    if [[ -f $place/index.json || $place == "$RUN" || ($place == "$RUN/ramp" && -d $place) ]] && [[ ! -f $place/records.ndjson ]]; then
+      write_index "$(realpath --relative-to=. "$place")" && code=0 || code=$?
+      [[ $place != "$RUN" ]] || verdict=$code
+    fi
+  done
+}
