@@ -18,11 +18,15 @@ pub struct Unhealthy {
 }
 
 impl Unhealthy {
-    /// Adds how to start the target, if the profile says it and the target did not refuse the request.
+    /// Adds how to start the target, if the profile says it, the target did not refuse the request, and `base` is where the
+    /// profile expects the target. At another address the hint would be about a server that nobody asked.
     #[must_use]
-    pub fn with_hint(self, profile: &Profile) -> Self {
+    pub fn with_hint(self, profile: &Profile, base: &BaseUrl) -> Self {
+        let is_profiles = BaseUrl::parse(&profile.target, "the profile's target").is_ok_and(|target| target == *base);
         match &profile.health.hint {
-            Some(hint) if !self.is_refusal => Self { message: format!("{}; {hint}", self.message), ..self },
+            Some(hint) if is_profiles && !self.is_refusal => {
+                Self { message: format!("{}; {hint}", self.message), ..self }
+            }
             _ => self,
         }
     }

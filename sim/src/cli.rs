@@ -100,16 +100,42 @@ fn refused(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
+/// The command that tests this stand-in, as a person would type it in another terminal.
+fn soak_command(options: &Options, sim: &Sim) -> String {
+    let mut command = format!(
+        "make soak TARGET={} PROM_URL={} JAEGER_URL={} LOGS={}",
+        sim.url(),
+        sim.prometheus_url(),
+        sim.jaeger_url(),
+        quoted(&sim.logs().display().to_string())
+    );
+    let Options { data, worker_root, .. } = Options::default();
+    if options.data != data {
+        command += &format!(" DATA={}", quoted(&options.data.display().to_string()));
+    }
+    if options.worker_root != worker_root {
+        command += &format!(" WORKER_ROOT={}", quoted(&options.worker_root));
+    }
+    command
+}
+
+/// The word, in single quotes if a shell would take it apart.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@%+,".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 fn run(options: Options, command: &[OsString]) -> std::io::Result<u8> {
     // Signals are caught before the first address is announced, so that nobody can stop a half-started stand-in.
     let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
-    let sim = Sim::start(options)?;
+    let sim = Sim::start(options.clone())?;
     crate::complain(&format!("target {} (seed {})", sim.url(), sim.seed()));
     crate::complain(&format!("metrics {}/SERVICE/metrics", sim.metrics_url()));
     crate::complain(&format!("prometheus {}", sim.prometheus_url()));
     crate::complain(&format!("jaeger {}", sim.jaeger_url()));
     crate::complain(&format!("logs {}", sim.logs().display()));
     if command.is_empty() {
+        crate::complain(&format!("serving until Ctrl-C; in another terminal: {}", soak_command(&options, &sim)));
         for signal in signals.forever() {
             match signal {
                 SIGUSR1 => sim.release(),

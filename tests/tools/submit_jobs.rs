@@ -5,7 +5,7 @@ use std::fs;
 use stress_suite::cli::Stop;
 use stress_suite::tools::submit_jobs::run;
 
-use crate::support::{Target, tool, tool_until, wait_until};
+use crate::support::{Target, root, tool, tool_until, wait_until};
 
 #[test]
 fn every_job_is_submitted_once_with_its_own_trace_and_key() {
@@ -71,12 +71,25 @@ fn an_unhealthy_or_absent_target_gets_nothing_and_every_record_is_handed_on() {
     ] {
         let ran = tool(run, &["--target", &url], &staged);
         assert_eq!(ran.code, 69);
-        assert!(ran.stderr.contains(said) && ran.stderr.contains("make sim"), "{}", ran.stderr);
+        assert!(ran.stderr.contains(said) && !ran.stderr.contains("AutoRAG"), "{}", ran.stderr);
         assert_eq!(ran.stderr.lines().count(), 1);
         assert_eq!(ran.phases("soak-002"), ["Staged"]);
         assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], reason);
     }
     assert_eq!(target.sim.stats().posts, 0);
+}
+
+#[test]
+fn the_profile_says_how_to_start_the_target_only_where_it_expects_it() {
+    let target = Target::start(&[]);
+    let staged = target.stage(1);
+    let profile = target.dir.path().join("profile.toml");
+    let text = std::fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
+    std::fs::write(&profile, text.replace("http://localhost:8000", "http://127.0.0.1:9")).unwrap();
+    for (url, is_told) in [("http://127.0.0.1:9/", true), ("http://localhost:9", false)] {
+        let ran = tool(run, &["--target", url, "--profile", profile.to_str().unwrap()], &staged);
+        assert_eq!((ran.code, ran.stderr.contains("; start AutoRAG's API server")), (69, is_told), "{}", ran.stderr);
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl<'a> PollTarget<'a> {
         let mut unused = OffsetBounds::default();
         Ok(health::probe(&self.client, &base, &self.profile, clock, &mut unused)
             .map(drop)
-            .map_err(|unhealthy| unhealthy.with_hint(&self.profile).message))
+            .map_err(|unhealthy| unhealthy.with_hint(&self.profile, &base).message))
     }
 
     /// The request that polls `job`.

@@ -115,7 +115,7 @@ impl Session<'_, '_> {
         match health::probe(client, &self.base, &self.profile, &self.clock, &mut self.offset) {
             Ok(settings) => self.settings = settings,
             Err(unhealthy) => {
-                let unhealthy = unhealthy.with_hint(&self.profile);
+                let unhealthy = unhealthy.with_hint(&self.profile, &self.base);
                 let reason = if unhealthy.is_unreachable { Reason::TargetAbsent } else { Reason::TargetUnhealthy };
                 self.abort(Exit::Unreachable, reason, unhealthy.message);
             }
