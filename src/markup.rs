@@ -66,6 +66,14 @@ impl Inline {
         text
     }
 
+    /// Plain text: nothing stands out, and a link is its text.
+    fn to_text(&self) -> String {
+        let texts = self.0.iter().map(|span| match span {
+            Span::Plain(text) | Span::Strong(text) | Span::Link { text, .. } => text.as_str(),
+        });
+        escape::terminal(&texts.collect::<String>())
+    }
+
     fn to_html(&self, format: Format) -> Markup {
         html! {
             @for span in &self.0 {
@@ -174,6 +182,12 @@ impl Content {
         blocks.join("\n\n") + "\n"
     }
 
+    /// The content as plain text for a terminal, with aligned tables.
+    pub fn to_text(&self) -> String {
+        let blocks: Vec<String> = self.blocks.iter().map(block_to_text).collect();
+        blocks.join("\n\n") + "\n"
+    }
+
     /// The content in HTML, with headings of this level.
     pub fn to_html(&self, level: u8) -> Markup {
         self.blocks_to_html(level, false)
@@ -236,6 +250,37 @@ fn table_to_markdown(head: &[Column], rows: &[Vec<Inline>]) -> String {
     let mut lines = vec![line(names.collect()), line(rules.map(str::to_owned).collect())];
     lines.extend(rows.iter().map(|row| line(row.iter().map(|cell| cell.to_markdown(false)).collect())));
     lines.join("\n")
+}
+
+fn block_to_text(block: &Block) -> String {
+    match block {
+        Block::Title(text) => escape::terminal(text),
+        Block::Heading(text) => format!("{}:", escape::terminal(text)),
+        Block::Paragraph(text) => text.to_text(),
+        Block::List(items) => {
+            let items: Vec<String> = items.iter().map(|item| format!("- {}", item.to_text())).collect();
+            items.join("\n")
+        }
+        Block::Table { head, rows } => table_to_text(head, rows),
+        Block::Preformatted(lines) => {
+            let lines: Vec<String> = lines.lines().map(|line| format!("  {}", escape::terminal(line))).collect();
+            lines.join("\n")
+        }
+    }
+}
+
+fn table_to_text(head: &[Column], rows: &[Vec<Inline>]) -> String {
+    let mut table = vec![head.iter().map(|column| escape::terminal(&column.name)).collect::<Vec<_>>()];
+    table.extend(rows.iter().map(|row| row.iter().map(Inline::to_text).collect()));
+    let width = |index: usize| table.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..head.len()).map(|index| width(index).unwrap_or_default()).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(head).zip(&widths).map(|((cell, column), width)| {
+            if column.numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    table.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// A sentence with its first letter in upper case.

@@ -16,7 +16,10 @@ pub struct Console {
 struct Sink {
     out: Box<dyn Write + Send>,
     terminal: bool,
+    /// A line of progress is on the terminal.
     progress: bool,
+    /// The beginning of the work whose progress is shown.
+    since: Option<Instant>,
     last_progress: Option<Instant>,
 }
 
@@ -30,13 +33,15 @@ impl std::fmt::Debug for Sink {
 const LONGEST_LINE: usize = 4000;
 /// Redraw interval of the progress line on a terminal.
 const REDRAW: Duration = Duration::from_millis(200);
-/// Interval between progress lines if stderr is not a terminal.
-const RETELL: Duration = Duration::from_secs(30);
+/// If stderr is not a terminal: the time before the first line of progress, and the longest time between two. Work that takes
+/// less needs no line, and a log of hours none every few seconds.
+const FIRST_LINE: Duration = Duration::from_secs(3);
+const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
 impl Console {
     /// Writes to `out` in the name of `tool`.
     pub fn new(tool: &'static str, out: Box<dyn Write + Send>, terminal: bool) -> Self {
-        let sink = Sink { out, terminal, progress: false, last_progress: None };
+        let sink = Sink { out, terminal, progress: false, since: None, last_progress: None };
         Self { tool, sink: Arc::new(Mutex::new(sink)) }
     }
 
@@ -62,20 +67,23 @@ impl Console {
         let _ = sink.out.write_all(text.as_bytes()).and_then(|()| sink.out.flush());
     }
 
-    /// Shows how far the work has come: one line that is redrawn on a terminal, elsewhere a plain line now and then.
-    /// `text` is only made where it will be shown.
+    /// Shows how far the work has come: one line that is redrawn on a terminal; elsewhere a plain line after a few seconds,
+    /// and then ever less often. `text` is only made if it will be shown.
     pub fn progress(&self, text: impl FnOnce() -> String) {
         let mut sink = self.sink();
-        let every = if sink.terminal { REDRAW } else { RETELL };
-        match sink.last_progress {
-            Some(last) if last.elapsed() < every => return,
-            // Elsewhere than on a terminal the first line waits: a short run needs none.
-            None if !sink.terminal => {
-                sink.last_progress = Some(Instant::now());
-                return;
-            }
-            _ => sink.last_progress = Some(Instant::now()),
+        let now = Instant::now();
+        let since = *sink.since.get_or_insert(now);
+        let due = match sink.last_progress {
+            Some(last) if sink.terminal => last + REDRAW,
+            None if sink.terminal => now,
+            // The next line comes when the work has lasted half as long again.
+            Some(last) => last + ((last - since) / 2).clamp(FIRST_LINE, BETWEEN_LINES),
+            None => since + FIRST_LINE,
+        };
+        if now < due {
+            return;
         }
+        sink.last_progress = Some(now);
         let text = escape::terminal(&text());
         let line = if sink.terminal {
             sink.progress = true;
@@ -87,9 +95,11 @@ impl Console {
         let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
     }
 
-    /// Takes the line of progress away.
+    /// Takes the line of progress away: that work is done.
     pub fn clear_progress(&self) {
-        self.sink().erase();
+        let mut sink = self.sink();
+        sink.erase();
+        (sink.since, sink.last_progress) = (None, None);
     }
 
     fn sink(&self) -> MutexGuard<'_, Sink> {

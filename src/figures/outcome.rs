@@ -116,7 +116,16 @@ pub(super) const fn count_mut(sums: &mut Conservation, outcome: Outcome) -> &mut
 
 /// The conservation line: `12 asked = 10 succeeded + 1 failed + …`, every term in its place.
 pub fn conservation_line(sums: &Conservation) -> String {
-    let terms: Vec<String> =
-        Outcome::ALL.iter().map(|outcome| format!("{} {outcome}", count(sums, *outcome))).collect();
+    line_of(sums, |_| true)
+}
+
+/// The conservation line without the terms that are zero; the first one always stays.
+pub fn short_conservation_line(sums: &Conservation) -> String {
+    line_of(sums, |outcome| outcome == Outcome::Succeeded || count(sums, outcome) > 0)
+}
+
+fn line_of(sums: &Conservation, is_shown: impl Fn(Outcome) -> bool) -> String {
+    let terms = Outcome::ALL.into_iter().filter(|outcome| is_shown(*outcome));
+    let terms: Vec<String> = terms.map(|outcome| format!("{} {outcome}", count(sums, outcome))).collect();
     format!("{} asked = {}", sums.asked, terms.join(" + "))
 }

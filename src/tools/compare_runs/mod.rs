@@ -90,6 +90,9 @@ pub struct Args {
     /// Print the comparison as JSON instead of Markdown
     #[arg(long)]
     pub json: bool,
+    /// Print plain text instead of Markdown
+    #[arg(long, conflicts_with = "json")]
+    pub text: bool,
     /// Fail if a headline figure is worse than the reference's by this much, such as 5%
     #[arg(long, value_name = "PERCENT", value_parser = units::percent)]
     pub fail_if_worse: Option<f64>,
@@ -116,7 +119,8 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     if let Some(out) = &out {
         prepare(out)?;
     }
-    let page = sections::markdown(&comparison, &|label| link(out.as_deref()?, label, &groups, PAGE));
+    let content = sections::content(&comparison, &|label| link(out.as_deref()?, label, &groups, PAGE));
+    let page = content.to_markdown();
     let json = comparison.text().map_err(|error| Failure::input_output(format!("{COMPARISON}: {error}")))? + "\n";
     if let Some(out) = &out {
         // Links from the HTML page lead to the legs' HTML reports, if they have them.
@@ -127,7 +131,11 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         }
         console.say(&format!("wrote {}, with {PAGE} and {COMPARISON} beside it", out.join(HTML).display()));
     }
-    let text = if args.json { json } else { page };
+    let text = match args {
+        Args { json: true, .. } => json,
+        Args { text: true, .. } => content.to_text(),
+        _ => page,
+    };
     match stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error)) {
         // A reader that has gone does not turn a verdict into a pass.
         Err(failure) if failure.message().is_some() => return Err(failure),

@@ -8,8 +8,8 @@ use crate::record::{Against, Claim, Comparison, Conservation, Difference, Row, S
 /// Returns the path to the report of a leg, by its label, if there is one.
 pub(super) type ReportLink<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Renders `report.md`.
-pub(super) fn markdown(comparison: &Comparison, report: ReportLink<'_>) -> String {
+/// The whole comparison, for `report.md` and for stdout.
+pub(super) fn content(comparison: &Comparison, report: ReportLink<'_>) -> Content {
     let mut page = Content::new(Format::Markdown);
     let status = &comparison.status;
     page.title(format!("Comparison: {}", comparison.metadata.name));
@@ -24,7 +24,7 @@ pub(super) fn markdown(comparison: &Comparison, report: ReportLink<'_>) -> Strin
         page.heading("Missing or doubtful");
         status.doubts.iter().for_each(|doubt| page.item(doubt.as_str()));
     }
-    page.to_markdown()
+    page
 }
 
 /// Writes the verdict of the gate, and the allowed differences between the runs.

@@ -114,7 +114,7 @@ impl SessionCounts {
         }
         let mut stages: Vec<_> = stages.into_iter().map(|(name, count)| format!("{name} {count}")).collect();
         // If no stage is ever seen, nobody knows that the jobs wait.
-        stages.extend((waiting > 0 && !stages.is_empty()).then(|| format!("{waiting} in none")));
+        stages.extend((waiting > 0 && !stages.is_empty()).then(|| format!("{waiting} waiting for a stage")));
         let given_up = if self.given_up > 0 { format!(", {} given up", self.given_up) } else { String::new() };
         let stages = if stages.is_empty() { String::new() } else { format!(": {}", stages.join(", ")) };
         let elapsed = units::whole(self.started.elapsed());

@@ -58,9 +58,11 @@ impl Evaluation {
         let scenario =
             run.and_then(|run| run.spec.scenario.clone().or_else(|| run.metadata.labels.get("scenario").cloned()));
         let name = scenario.unwrap_or_else(|| self.report.metadata.name.clone());
-        match self.report.metadata.labels.get("level") {
-            Some(level) => format!("{name}, level {level}"),
-            None => name,
+        let labels = &self.report.metadata.labels;
+        match (labels.get("level"), labels.get("leg")) {
+            (Some(level), _) => format!("{name}, level {level}"),
+            (None, Some(leg)) => format!("{name}, leg {leg}"),
+            (None, None) => name,
         }
     }
 }

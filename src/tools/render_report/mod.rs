@@ -125,6 +125,9 @@ pub struct Args {
     /// Print no Report on stdout, only records that do not fit on the disk
     #[arg(long, conflicts_with = "index")]
     pub quiet: bool,
+    /// Print the summary in one line
+    #[arg(long, conflicts_with = "index")]
+    pub brief: bool,
     /// Check the command line and whether --out can be written, then exit; read and keep nothing
     #[arg(long)]
     pub check: bool,
@@ -194,13 +197,14 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         return records_file::check(&out, mode == Mode::Create).map(|()| Exit::Done);
     }
     let asked = RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
-    report(&out, &asked, &Settings { mode, quiet: args.quiet, redact: args.redact, jaeger_ui }, io)
+    report(&out, &asked, &Settings { mode, quiet: args.quiet, brief: args.brief, redact: args.redact, jaeger_ui }, io)
 }
 
 /// The settings of one report.
 struct Settings {
     mode: Mode,
     quiet: bool,
+    brief: bool,
     redact: bool,
     jaeger_ui: Option<BaseUrl>,
 }
@@ -245,7 +249,11 @@ fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> O
     let record = exporters::write_all(&scene, &mut run_dir)
         .map_err(|error| Failure::input_output(format!("{}: {error}", run_dir::REPORT)))?;
     let page = run_dir.first_of(&[run_dir::HTML, run_dir::PAGE, run_dir::REPORT]).map(|name| out.join(name));
-    console.show(summary::summary(&evaluation, page.as_deref()));
+    console.show(if settings.brief {
+        vec![summary::brief_summary(&evaluation, page.as_deref())]
+    } else {
+        summary::summary(&evaluation, page.as_deref())
+    });
     let failed = input.failed || !unwritten.is_empty() || run_dir.failed();
     let exit = exit_of(evaluation.report.status.verdict, input.broken, failed);
     let mut writer = Writer::new(stdout);

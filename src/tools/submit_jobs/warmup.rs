@@ -14,6 +14,8 @@ enum State {
     Over,
     /// Warm-up jobs were submitted, and nobody knows yet that they have ended.
     Running,
+    /// The same, and counted jobs are waiting.
+    Awaited,
     /// They have ended; counted jobs wait until then.
     Resting(Instant),
 }
@@ -32,8 +34,8 @@ pub(super) enum Held {
     No,
     /// Not before that moment, for the rest has begun; whether it began just now.
     Until { moment: Instant, begins: bool },
-    /// Not before another job has ended.
-    UntilAnEnd,
+    /// Not before another job has ended; whether the waiting began just now.
+    UntilAnEnd { begins: bool },
 }
 
 impl Warmup {
@@ -49,10 +51,12 @@ impl Warmup {
 
     /// Tells whether a counted job must wait.
     pub(super) fn holds(&mut self, admission: &Admission, now: Instant) -> Held {
-        let begins = self.state == State::Running;
+        let begins = matches!(self.state, State::Running | State::Awaited);
         if begins {
             if !admission.is_all_free() {
-                return Held::UntilAnEnd;
+                let begins = self.state == State::Running;
+                self.state = State::Awaited;
+                return Held::UntilAnEnd { begins };
             }
             self.state = State::Resting(now + self.rest);
         }
@@ -82,7 +86,8 @@ mod tests {
             admission.answered(true);
         }
         admission.freed(1);
-        assert_eq!(warmup.holds(&admission, now), Held::UntilAnEnd);
+        assert_eq!(warmup.holds(&admission, now), Held::UntilAnEnd { begins: true });
+        assert_eq!(warmup.holds(&admission, now), Held::UntilAnEnd { begins: false });
         admission.freed(1);
         let moment = now + Duration::from_secs(5);
         assert_eq!(warmup.holds(&admission, now), Held::Until { moment, begins: true });

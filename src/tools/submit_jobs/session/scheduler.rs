@@ -109,7 +109,12 @@ impl Scheduler {
                     }
                     return Ok(Turn::Later(Some(moment)));
                 }
-                Held::UntilAnEnd => return Ok(Turn::Later(None)),
+                Held::UntilAnEnd { begins } => {
+                    if begins {
+                        self.console.say("warming up: the counted jobs wait until every warm-up job has ended");
+                    }
+                    return Ok(Turn::Later(None));
+                }
             }
         }
         let due = match self.admission.ask(now) {
