@@ -221,7 +221,7 @@ report: build ## Render the reports of RUN again from its records, without load
 compare: build ## Compare the newest legs of each setting, or the legs A and B; write the report beside them
 	@$(tools)
 	both_or_neither '$(A)' '$(B)'
-	compare-runs --place='$(OUT)/comparison'$(if $(FAIL_IF_WORSE), --fail-if-worse='$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under='$(LEGS)')
+	compare-runs --text --place='$(OUT)/comparison'$(if $(FAIL_IF_WORSE), --fail-if-worse='$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under='$(LEGS)')
 
 ##@ Building and testing
 build: ## Build the tools and the stand-in

@@ -343,6 +343,26 @@ mod tests {
     }
 
     #[test]
+    fn text_is_aligned_and_marks_nothing() {
+        let mut content = Content::new(Format::Markdown);
+        content.title("Legs");
+        content.paragraph(Inline::strong("Worse").then(": np-4\u{1b}[2J"));
+        content.heading("Side by side");
+        let head = [Column::text("Figure"), Column::number("np-8")];
+        let rows = [("max", "10.5 s"), ("é", "1 s")];
+        content.table(head, rows.map(|(name, value)| vec![Inline::link(name, "x"), value.into()]));
+        content.item("one");
+        content.item("two");
+        let escaped = escape::terminal("\u{1b}[2J");
+        assert_eq!(
+            content.to_text(),
+            format!(
+                "Legs\n\nWorse: np-4{escaped}\n\nSide by side:\n\n  Figure    np-8\n  max     10.5 s\n  é          1 s\n\n- one\n- two\n"
+            )
+        );
+    }
+
+    #[test]
     fn html_holds_no_markup_of_a_text_and_links_only_beside_its_files() {
         let page = hostile(Format::Html).to_html(3).into_string();
         assert!(!page.contains("<b>") && page.matches("&lt;b&gt;").count() == 8, "{page}");

@@ -188,12 +188,12 @@ capture-jaeger
   Window: --start --end --pad --settle
   HTTP: --timeout --header --header-file --token-env --cacert --insecure
 render-report
-  Options: --out --replay --append --quiet --check --help --version
+  Options: --out --replay --append --quiet --brief --check --help --version
   Judging: --expect --subset --profile
   Pages: --redact --jaeger-ui
   Index: --index --planned
 compare-runs
-  Options: --under --out --place --json --fail-if-worse --allow-different --help --version
+  Options: --under --out --place --json --text --fail-if-worse --allow-different --help --version
 pipeline-sim
   Options: --listen --data --worker-root --logs --seed --help --version
   Pipeline: --time-scale --stage-time --num-parallel --max-attempts --stage-shape

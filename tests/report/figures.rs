@@ -40,6 +40,17 @@ Not succeeded: failed: soak-003.
 }
 
 #[test]
+fn a_brief_summary_is_one_line_that_names_the_leg() {
+    let scratch = Scratch::new();
+    let of_leg: Vec<String> =
+        good().into_iter().map(|line| line.replace(r#""labels":{"#, r#""labels":{"leg":"np-8.2","#)).collect();
+    let ran = scratch.report(&of_leg, &["--brief"]);
+    let line =
+        format!("soak, leg np-8.2: Passed: 3 of 3 jobs succeeded ({})\n", scratch.out().join("report.html").display());
+    assert_eq!(ran.stderr, line);
+}
+
+#[test]
 fn the_summary_is_one_screen() {
     let scratch = Scratch::new();
     let ran = scratch.report(&good(), &[]);
@@ -48,8 +59,7 @@ fn the_summary_is_one_screen() {
         format!(
             "\
 soak: Passed: 3 of 3 jobs succeeded
-  Jobs           3 asked = 3 succeeded + 0 failed + 0 timed out + 0 lost + 0 unknown + 0 interrupted + 0 rejected + 0 \
-unfinished + 0 not submitted + 0 missing
+  Jobs           3 asked = 3 succeeded
   Load           asked: concurrency 2, 3 jobs; reached: peak 2, mean 1.9 in flight from the first submission to the last
   Throughput     13.8 jobs/min (+0.2 / −0): 3 succeeded in 13.0 s, from the first submission to the last end
   End to end     median 6.00 s (+0 s / −200 ms), max 8.00 s (+0 s / −200 ms), of 3 that succeeded
