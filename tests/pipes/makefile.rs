@@ -216,7 +216,7 @@ fn dry_runs_and_help_show_what_there_is() {
     assert!(!help.contains("$("), "values, not how make finds them: {help}");
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
     for line in makefile.lines().filter(|line| !line.starts_with(['\t', '#'])) {
-        if let Some((name, _)) = line.split_once(" ?=") {
+        if let Some((name, _)) = line.split_once(" ?=").filter(|(name, _)| !name.contains(' ')) {
             assert!(help.contains(&format!("\n  {name} ")), "{name} in\n{help}");
         }
         if let Some((target, _)) = line.split_once(':').filter(|(name, _)| line.contains("##") && !name.contains(' ')) {
