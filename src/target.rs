@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::cli::Failure;
-use crate::http::{BaseUrl, HttpArgs};
+use crate::clock::Clock;
+use crate::http::{Answer, BaseUrl, Body, Client, HttpArgs, HttpError, Method, same_origin};
 use crate::profile::{Escaping, Profile, TemplateValues, fill};
 use crate::record::Job;
 
@@ -16,9 +17,18 @@ pub struct TargetArgs {
     /// Read the target's profile from this file [default: the built-in one for AutoRAG's audio pipeline]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
+    /// Set a value for the profile's templates, `{set.NAME}`; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
     /// The HTTP flags.
     #[command(flatten)]
     pub http: HttpArgs,
+}
+
+/// Reads `NAME=VALUE`.
+fn setting(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| format!("`{text}` is not NAME=VALUE"))
 }
 
 impl TargetArgs {
@@ -42,32 +52,52 @@ impl TargetArgs {
 /// The request that polls one job, built from the profile.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PollRequest {
+    /// The HTTP method.
+    pub method: Method,
     /// The URL.
     pub url: String,
     /// The headers of this poll.
     pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<Body>,
 }
 
 impl PollRequest {
-    /// A poll of `job`, whose id at the target is `id`.
-    pub fn for_job(job: &Job, id: &str, profile: &Profile, base: &BaseUrl) -> Self {
-        Self::build(
-            profile,
-            base,
-            &TemplateValues { run: &job.metadata.run, name: &job.metadata.name, source: &job.spec.source, id },
-        )
+    /// A poll of `job`, whose id at the target is `id`. The error says what cannot be filled in.
+    pub fn for_job(
+        job: &Job,
+        id: &str,
+        profile: &Profile,
+        base: &BaseUrl,
+        set: &[(String, String)],
+    ) -> Result<Self, String> {
+        Self::build(profile, base, &TemplateValues::of_set(set).with_job(job).with_id(id))
     }
 
     /// A poll of the job with this id, of which nothing else is known.
-    pub fn for_id(id: &str, profile: &Profile, base: &BaseUrl) -> Self {
-        Self::build(profile, base, &TemplateValues { id, ..TemplateValues::default() })
+    pub fn for_id(id: &str, profile: &Profile, base: &BaseUrl, set: &[(String, String)]) -> Result<Self, String> {
+        Self::for_job(&Job::default(), id, profile, base, set)
     }
 
-    fn build(profile: &Profile, base: &BaseUrl, values: &TemplateValues<'_>) -> Self {
-        let headers = profile.poll.headers.iter();
-        Self {
-            url: base.join(&fill(&profile.poll.path, values, Escaping::Path)),
-            headers: headers.map(|(name, value)| (name.clone(), fill(value, values, Escaping::Text))).collect(),
-        }
+    fn build(profile: &Profile, base: &BaseUrl, values: &TemplateValues) -> Result<Self, String> {
+        let poll = &profile.poll;
+        let header = |(name, value): (&String, &String)| Ok((name.clone(), fill(value, values, Escaping::Text)?));
+        Ok(Self {
+            method: Method::from_bytes(poll.method.as_bytes()).map_err(|error| error.to_string())?,
+            url: if profile.polls_url() {
+                let id = values.id();
+                let start = base.join("/");
+                same_origin(&start, id).ok_or_else(|| format!("the id `{id}` is not a URL on {}", base.as_str()))?
+            } else {
+                base.join(&fill(&poll.path, values, Escaping::Path)?)
+            },
+            headers: poll.headers.iter().map(header).collect::<Result<_, String>>()?,
+            body: profile.poll_body(values)?,
+        })
+    }
+
+    /// Sends it.
+    pub fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
+        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
     }
 }

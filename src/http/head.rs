@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use ureq::http::HeaderMap;
 use ureq::http::response::Parts;
 
 use crate::clock::{self, Clock, ServerDate};
 
-/// The headers that the tools read.
+/// The headers of an answer, those that the tools read in their own types.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The `Content-Type`.
@@ -23,10 +24,12 @@ pub struct Head {
     pub retry_after: Option<Duration>,
     /// The target of a redirect.
     pub location: Option<String>,
+    /// All headers, for those that a profile names.
+    pub all: HeaderMap,
 }
 
 impl Head {
-    pub(super) fn from_parts(parts: &Parts, clock: &Clock) -> Self {
+    pub(super) fn from_parts(parts: Parts, clock: &Clock) -> Self {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let age_seconds = text("age").and_then(|age| age.trim().parse().ok());
         let date = text("date").and_then(clock::http_date).map(|date| ServerDate { date, age_seconds });
@@ -47,6 +50,7 @@ impl Head {
             retry_after: text("retry-after")
                 .and_then(|value| clock::retry_after(value, date.map(|date| date.date), clock.now())),
             location: text("location").map(str::to_owned),
+            all: parts.headers,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod args;
+mod body;
 mod certificate;
 mod head;
 mod stream;
@@ -13,25 +14,29 @@ mod tls;
 mod url;
 
 use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ureq::Agent;
 use ureq::config::Config;
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
+use ureq::http::{HeaderName, HeaderValue, Request, Response};
 use ureq::unversioned::transport::{Connector as _, DefaultConnector, TcpConnector};
+use ureq::{Agent, SendBody};
 
 use addresses::WorkingAddresses;
+use body::Timed;
 use tls::PinnedTls;
 
 use crate::clock::Clock;
 use crate::escape;
 use crate::own_limits;
+use crate::record::Timestamp;
 use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
+pub use body::{Body, Part};
 pub use head::Head;
 pub use stream::{FORM, StreamedAnswer, form};
-pub use ureq::http::Method;
+pub use ureq::http::{HeaderMap, Method};
 pub use url::{BaseUrl, same_origin};
 
 /// The longest body that is read; a longer one is an error, so that a target cannot fill the memory.
@@ -70,6 +75,8 @@ pub struct Answer {
     pub body_is_utf8: bool,
     /// The headers.
     pub head: Head,
+    /// The time at which the last byte of the request's files had been handed to the connection; none if it had no files.
+    pub uploaded_at: Option<Timestamp>,
 }
 
 impl Answer {
@@ -171,11 +178,11 @@ impl Client {
         method: &Method,
         url: &str,
         extra: &[(String, String)],
-        body: Option<&str>,
+        body: Option<&Body>,
         clock: &Clock,
     ) -> Result<Answer, HttpError> {
-        let request = self.request(method, url, extra, body)?;
-        let response = self.agent.run(request).map_err(|error| self.http_error(&error))?;
+        let ended_at = Arc::default();
+        let response = self.run(method, url, extra, body, clock, &ended_at)?;
         let (parts, mut body) = response.into_parts();
         let status = parts.status.as_u16();
         let mut bytes = Vec::new();
@@ -193,22 +200,58 @@ impl Client {
             Ok(body) => (body, true),
             Err(error) => (String::from_utf8_lossy(error.as_bytes()).into_owned(), false),
         };
-        Ok(Answer { status, body, body_is_utf8, head: Head::from_parts(&parts, clock) })
+        let uploaded_at = *ended_at.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Answer { status, body, body_is_utf8, head: Head::from_parts(parts, clock), uploaded_at })
     }
 
-    fn request(
+    /// Sends a request. `ended_at` becomes the time at which the last byte of a file in its body was taken.
+    fn run(
         &self,
         method: &Method,
         url: &str,
         extra: &[(String, String)],
-        body: Option<&str>,
-    ) -> Result<Request<String>, HttpError> {
+        body: Option<&Body>,
+        clock: &Clock,
+        ended_at: &Arc<Mutex<Option<Timestamp>>>,
+    ) -> Result<Response<ureq::Body>, HttpError> {
+        let invalid = |what: String| HttpError::Invalid(what);
+        let boundary = format!("{:032x}", fastrand::u128(..));
+        let content_type = body.map(|body| body.content_type(&boundary));
+        let text = match body {
+            Some(body) if body.reads_files() => None,
+            Some(Body::Text { text, .. }) => Some(text.clone()),
+            Some(other) => Some(other.read(&boundary).map_err(invalid)?),
+            None => Some(String::new()),
+        };
+        let response = match (text, body) {
+            (None, Some(body)) => {
+                let (reader, left) = body.open(&boundary).map_err(invalid)?;
+                let mut request = self.request(method, url, extra, content_type.as_deref(), ())?;
+                request.headers_mut().insert("content-length", left.into());
+                let timed = Timed { reader, left, clock: clock.clone(), ended_at: ended_at.clone() };
+                self.agent.run(request.map(|()| SendBody::from_owned_reader(timed)))
+            }
+            (text, _) => {
+                self.agent.run(self.request(method, url, extra, content_type.as_deref(), text.unwrap_or_default())?)
+            }
+        };
+        response.map_err(|error| self.http_error(&error))
+    }
+
+    fn request<B>(
+        &self,
+        method: &Method,
+        url: &str,
+        extra: &[(String, String)],
+        content_type: Option<&str>,
+        body: B,
+    ) -> Result<Request<B>, HttpError> {
         let invalid = |error: &dyn std::fmt::Display| HttpError::Invalid(error.to_string());
-        let mut request = Request::builder().method(method).uri(url).body(body.unwrap_or_default().to_owned());
+        let mut request = Request::builder().method(method).uri(url).body(body);
         let headers = request.as_mut().map_err(|error| invalid(error))?.headers_mut();
         headers.extend(self.headers.clone());
-        if body.is_some() && !headers.contains_key("content-type") {
-            headers.insert("content-type", HeaderValue::from_static("application/json"));
+        if let Some(content_type) = content_type.filter(|_| !headers.contains_key("content-type")) {
+            headers.insert("content-type", HeaderValue::from_str(content_type).map_err(|error| invalid(&error))?);
         }
         if method == Method::GET {
             // An old answer would be worse than none: caches shall pass the request on.

@@ -41,14 +41,15 @@ impl Client {
         body: Option<&str>,
         clock: &Clock,
     ) -> Result<StreamedAnswer, HttpError> {
-        let request = self.request(method, url, extra, body)?;
+        let json = body.map(|_| "application/json");
+        let request = self.request(method, url, extra, json, body.unwrap_or_default().to_owned())?;
         let request = self.agent.configure_request(request);
         let request = request.timeout_recv_body(None).timeout_per_read(Some(self.timeout)).build();
         let response = self.agent.run(request).map_err(|error| self.http_error(&error))?;
         let (parts, body) = response.into_parts();
         Ok(StreamedAnswer {
             status: parts.status.as_u16(),
-            head: Head::from_parts(&parts, clock),
+            head: Head::from_parts(parts, clock),
             body: body.into_with_config().limit(u64::MAX).reader(),
             client: self.clone(),
         })

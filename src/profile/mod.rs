@@ -7,21 +7,34 @@ mod answer;
 mod check;
 mod evidence;
 mod health;
+mod json;
+mod payload;
+mod place;
 mod queries;
+mod rules;
 mod template;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
-pub use answer::{Observation, StageReading, StatusReading, readable, unknown_coding, why_unreadable};
+pub use answer::{Observation, PollAnswer, StageReading, StatusReading};
 pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
+pub use json::{readable, unknown_coding, why_unreadable};
+pub use place::{Document, Place, spelled};
 pub use queries::{IdleConfig, Prometheus, Query};
+pub use rules::SubmitMeaning;
 pub use template::{Escaping, TemplateValues, fill};
 
+use payload::Encoding;
+use rules::{PollMeaning, Rule};
+
 use crate::cli::Failure;
+use crate::http::{Body, Method};
 use crate::record::{StagePhase, StageSpec};
 
 /// The profile that is built in.
@@ -70,11 +83,17 @@ pub struct Submit {
     /// Headers of the submission; values are templates.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The JSON body; strings in it are templates. None sends no body.
+    /// The body; strings in it are templates. None sends no body.
+    #[serde(default, deserialize_with = "payload::from_toml")]
+    pub body: Option<Value>,
+    /// The form in which the body is sent.
     #[serde(default)]
-    pub body: Option<toml::Value>,
-    /// JSON pointers to the job's id in the answer, in order of preference.
-    pub id: Vec<String>,
+    pub encoding: Encoding,
+    /// The places of the job's id in the answer, in order of preference.
+    pub id: Vec<Place>,
+    /// Rules that tell what an answer means; without one that holds, `accepted` does.
+    #[serde(default)]
+    pub rules: Vec<Rule<SubmitMeaning>>,
     /// Redirects are followed: 307 and 308 with the same request, 301, 302 and 303 by GET. Only on the target's own origin.
     #[serde(default)]
     pub follow_redirects: bool,
@@ -95,31 +114,59 @@ impl Submit {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Poll {
-    /// Path below the base URL; a template that names `{id}`.
+    /// The HTTP method.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Path below the base URL; a template.
     pub path: String,
     /// Headers of the poll; values are templates.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// The body; strings in it are templates. None sends no body.
+    #[serde(default, deserialize_with = "payload::from_toml")]
+    pub body: Option<Value>,
+    /// The form in which the body is sent.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// Rules that tell what an answer means, whatever its HTTP status; without one that holds, the status word does.
+    #[serde(default)]
+    pub rules: Vec<Rule<PollMeaning>>,
+    /// The meaning of a job that the target knew once and knows no more.
+    #[serde(default)]
+    pub gone: Gone,
     /// The HTTP statuses that mean "no such job".
     #[serde(default = "not_found")]
     pub unknown: Vec<u16>,
-    /// JSON pointers to the job's id in the answer, to recognise an answer about another job; those of `submit.id` if absent,
-    /// and no check if empty.
+    /// The places of the job's id in the answer, to recognise an answer about another job; those of `submit.id` if absent, and
+    /// no check if empty.
     #[serde(default)]
-    pub id: Option<Vec<String>>,
-    /// JSON pointers to the job's status word.
-    pub status: Vec<String>,
+    pub id: Option<Vec<Place>>,
+    /// The places of the job's status word.
+    #[serde(default)]
+    pub status: Vec<Place>,
     /// The meanings of the status words.
-    pub words: StatusWords,
-    /// JSON pointers to the error's text.
     #[serde(default)]
-    pub message: Vec<String>,
-    /// JSON pointers to the job's own times.
+    pub words: StatusWords,
+    /// The places of the error's text.
+    #[serde(default)]
+    pub message: Vec<Place>,
+    /// The places of the job's own times.
     #[serde(default)]
     pub times: TimePointers,
     /// JSON pointers to its stages.
     #[serde(default)]
     pub stages: Option<StagePointers>,
+}
+
+/// The meaning of a job that the target knew once and knows no more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gone {
+    /// It counts as lost.
+    #[default]
+    Lost,
+    /// The target forgets jobs that ended well.
+    Done,
 }
 
 /// Status words by their meaning.
@@ -150,36 +197,43 @@ impl StatusWords {
     }
 }
 
-/// JSON pointers to times: RFC 3339 strings, or Unix times in seconds or milliseconds.
+/// The places of times: RFC 3339 strings, or Unix times in seconds or milliseconds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimePointers {
     /// Queued.
-    pub queued: Vec<String>,
+    pub queued: Vec<Place>,
     /// Started.
-    pub started: Vec<String>,
+    pub started: Vec<Place>,
     /// Ended.
-    pub ended: Vec<String>,
+    pub ended: Vec<Place>,
 }
 
-/// JSON pointers to a job's stages: an object by name, an array, or an object that is the only stage.
+/// The places of a job's stages: an object by name, an array, an object that is the only stage, or a pointer with `*` that leads
+/// to each stage.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StagePointers {
-    /// JSON pointers to the object or array; the empty one points to the whole answer.
-    pub at: Vec<String>,
+    /// The places of the object or array; the empty pointer is the whole answer.
+    pub at: Vec<Place>,
     /// The pointers lead to a single stage instead of an object of stages by name.
     #[serde(default)]
     pub one: bool,
     /// In an array's element, or in the one stage: pointers to the name.
     #[serde(default)]
-    pub name: Vec<String>,
+    pub name: Vec<Place>,
+    /// The name of a stage that tells none.
+    #[serde(default)]
+    pub constant: Option<String>,
     /// In a stage that is an object: pointers to its state word.
     #[serde(default)]
-    pub state: Vec<String>,
+    pub state: Vec<Place>,
     /// In a stage that is an object: pointers to the attempt.
     #[serde(default)]
-    pub attempt: Vec<String>,
+    pub attempt: Vec<Place>,
+    /// In a stage that is an object: pointers to the error's text.
+    #[serde(default)]
+    pub message: Vec<Place>,
     /// The meanings of the state words.
     pub words: StatusWords,
     /// In a stage that is an object: pointers to its times.
@@ -206,6 +260,9 @@ fn accepted() -> Vec<u16> {
 }
 fn not_found() -> Vec<u16> {
     vec![404]
+}
+fn get() -> String {
+    "GET".to_owned()
 }
 fn post() -> String {
     "POST".to_owned()
@@ -249,42 +306,54 @@ impl Profile {
     fn check(&self) -> Result<(), String> {
         let Self { health, submit, poll, .. } = self;
         for (key, path) in [("health.path", &health.path), ("submit.path", &submit.path), ("poll.path", &poll.path)] {
-            if !path.starts_with('/') {
+            if !path.starts_with('/') && !(key == "poll.path" && self.polls_url()) {
                 return Err(format!("{key} = \"{path}\": a path begins with `/`"));
             }
         }
         for (key, template, id_is_known) in self.templates() {
             template::check(template, id_is_known).map_err(|error| format!("{key}: {error}"))?;
         }
-        if !poll.path.contains("{id}") {
-            return Err(format!("poll.path = \"{}\": it must contain {{id}}", poll.path));
+        let is_in_stage = |key: &str| key.starts_with("poll.stages.") && key != "poll.stages.at";
+        if let Some((key, place)) =
+            self.places().into_iter().find(|(key, place)| is_in_stage(key) && !place.is_in_json())
+        {
+            return Err(format!("{key}: \"{}\" is not a JSON pointer: it begins with `/`", place.as_str()));
         }
-        for (key, pointer) in self.pointers() {
-            if !pointer.is_empty() && !pointer.starts_with('/') {
-                return Err(format!("{key}: \"{pointer}\" is not a JSON pointer: it begins with `/`"));
-            }
+        if !self.poll_names_job() {
+            return Err(format!(
+                "poll.path = \"{}\": it must contain {{id}}, or else poll.body or poll.headers must",
+                poll.path
+            ));
         }
-        if poll.stages.as_ref().is_some_and(|stages| stages.one && stages.name.is_empty()) {
-            return Err("poll.stages.one: give a JSON pointer to the stage's name in poll.stages.name".to_owned());
+        if poll.stages.as_ref().is_some_and(|stages| stages.one && stages.name.is_empty() && stages.constant.is_none())
+        {
+            return Err(
+                "poll.stages.one: give a JSON pointer to the stage's name in poll.stages.name, or its name in \
+                        poll.stages.constant"
+                    .to_owned(),
+            );
         }
         health.check()?;
         for (key, empty) in [
             ("submit.id", submit.id.is_empty()),
             ("submit.accepted", submit.accepted.is_empty()),
-            ("poll.status", poll.status.is_empty()),
-            ("poll.words.done", poll.words.done.is_empty()),
+            ("poll.status", poll.status.is_empty() && poll.rules.is_empty()),
+            ("poll.words.done", poll.words.done.is_empty() && poll.rules.is_empty()),
             ("health.accepted", health.accepted.is_empty()),
         ] {
             if empty {
                 return Err(format!("{key} is empty"));
             }
         }
-        if ureq::http::Method::from_bytes(submit.method.as_bytes()).is_err() {
-            return Err(format!("submit.method = \"{}\" is not an HTTP method", submit.method));
+        for (key, method) in [("submit.method", &submit.method), ("poll.method", &poll.method)] {
+            if Method::from_bytes(method.as_bytes()).is_err() {
+                return Err(format!("{key} = \"{method}\" is not an HTTP method"));
+            }
         }
-        if let Some(body) = &submit.body {
-            template::body(body, &TemplateValues::default()).map_err(|error| format!("submit.body: {error}"))?;
-        }
+        payload::check("submit", submit.body.as_ref(), submit.encoding, false)?;
+        payload::check("poll", poll.body.as_ref(), poll.encoding, true)?;
+        rules::check("submit.rules", &submit.rules)?;
+        rules::check("poll.rules", &poll.rules)?;
         check::check(self)?;
         self.logs.check()?;
         self.jaeger.check()?;
@@ -307,10 +376,10 @@ impl Profile {
     }
 
     fn templates(&self) -> Vec<(String, &str, bool)> {
-        let mut templates = vec![
-            ("submit.path".to_owned(), self.submit.path.as_str(), false),
-            ("poll.path".to_owned(), &self.poll.path, true),
-        ];
+        let mut templates = vec![("submit.path".to_owned(), self.submit.path.as_str(), false)];
+        if !self.polls_url() {
+            templates.push(("poll.path".to_owned(), &self.poll.path, true));
+        }
         templates.extend(
             self.submit.headers.iter().map(|(name, value)| (format!("submit.headers.{name}"), value.as_str(), false)),
         );
@@ -320,8 +389,30 @@ impl Profile {
         templates
     }
 
-    /// Every pointer with its key.
-    pub fn pointers(&self) -> Vec<(&'static str, &str)> {
+    /// Returns true if a submission names the job's source.
+    pub fn needs_source(&self) -> bool {
+        let Submit { path, headers, body, .. } = &self.submit;
+        let body = body.as_ref().map(Value::to_string).unwrap_or_default();
+        [path, &body].into_iter().chain(headers.values()).any(|text| text.contains("{source}"))
+    }
+
+    /// Returns true if the id is the URL that is polled.
+    pub fn polls_url(&self) -> bool {
+        self.poll.path == "{id:url}"
+    }
+
+    /// Returns true if the poll's request names the job.
+    fn poll_names_job(&self) -> bool {
+        let poll = &self.poll;
+        let body = poll.body.as_ref().map(Value::to_string).unwrap_or_default();
+        [&poll.path, &body]
+            .into_iter()
+            .chain(poll.headers.values())
+            .any(|text| text.contains("{id}") || text.contains("{id:"))
+    }
+
+    /// Every place in an answer, with its key.
+    pub fn places(&self) -> Vec<(&'static str, &Place)> {
         let poll = &self.poll;
         let mut lists = vec![
             ("submit.id", &self.submit.id),
@@ -338,17 +429,25 @@ impl Profile {
                 ("poll.stages.name", &stages.name),
                 ("poll.stages.state", &stages.state),
                 ("poll.stages.attempt", &stages.attempt),
+                ("poll.stages.message", &stages.message),
                 ("poll.stages.times.queued", &stages.times.queued),
                 ("poll.stages.times.started", &stages.times.started),
                 ("poll.stages.times.ended", &stages.times.ended),
             ]);
         }
-        lists.into_iter().flat_map(|(key, list)| list.iter().map(move |pointer| (key, pointer.as_str()))).collect()
+        lists.into_iter().flat_map(|(key, list)| list.iter().map(move |place| (key, place))).collect()
     }
 
-    /// The JSON body of a submission; none where the profile sends none.
-    pub fn body(&self, values: &TemplateValues<'_>) -> Result<Option<String>, String> {
-        self.submit.body.as_ref().map(|body| template::body(body, values).map(|json| json.to_string())).transpose()
+    /// The body of a submission; none where the profile sends none.
+    pub fn submit_body(&self, values: &TemplateValues) -> Result<Option<Body>, String> {
+        let Submit { body, encoding, .. } = &self.submit;
+        body.as_ref().map(|body| payload::fill(body, *encoding, values)).transpose()
+    }
+
+    /// The body of a poll; none where the profile sends none.
+    pub fn poll_body(&self, values: &TemplateValues) -> Result<Option<Body>, String> {
+        let Poll { body, encoding, .. } = &self.poll;
+        body.as_ref().map(|body| payload::fill(body, *encoding, values)).transpose()
     }
 }
 
@@ -374,7 +473,7 @@ mod tests {
             ("num_parallel = [\"/", "num_parallel = [\"", "health.settings.num_parallel: \"num_parallel\""),
             ("[prometheus.idle]\nquery = '{", "[prometheus.idle]\nquery = 'sum({", "prometheus.idle.query"),
             ("lag_seconds = 5", "lag_seconds = -5", "prometheus.idle.lag_seconds = -5"),
-            ("id = [\"/job_id\"", "id = [\"job_id\"", "submit.id"),
+            ("id = [\"/job_id\"", "id = [\"job_id\"", "line 19: \"job_id\" is not a place"),
             ("{run}/{name}", "{run}/{nmae}", "{nmae}"),
             ("source = \"{source}\"", "source = \"{soruce}\"", "submit.body"),
             ("after = [\"l2\"]", "after = [\"l9\"]", "summarize_l2 waits for l9"),

@@ -1,20 +1,15 @@
-//! Templates of a profile: `{run}`, `{name}`, `{source}` and `{id}` in paths, headers and bodies.
+//! Templates of a profile: words in braces, such as `{run}` and `{data.language}`, in paths, headers and bodies.
+
+use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use crate::record::Job;
+
 /// The values that replace a template's words.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TemplateValues<'a> {
-    /// The run's id.
-    pub run: &'a str,
-    /// The job's name.
-    pub name: &'a str,
-    /// The source string as the worker sees it.
-    pub source: &'a str,
-    /// The job's id at the target; empty before it is known.
-    pub id: &'a str,
-}
+#[derive(Clone, Debug)]
+pub struct TemplateValues(BTreeMap<String, Value>);
 
 /// The escaping of values in a template, by the position of the template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,100 +23,275 @@ pub enum Escaping {
 /// All but the unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-const WORDS: [&str; 4] = ["run", "name", "source", "id"];
+/// The word of a poll's path that is the URL which the target gave.
+const ID_URL: &str = "id:url";
 
-/// `template` with its words replaced.
-pub fn fill(template: &str, values: &TemplateValues<'_>, escaping: Escaping) -> String {
+const WORDS: [&str; 6] = ["run", "name", "source", "path", "id", "null"];
+/// Words with a name behind a dot: the job's `spec.data`, `--set`, and what steps took from their answers.
+const GROUPS: [&str; 3] = ["data", "set", "vars"];
+
+impl TemplateValues {
+    /// The values of `--set`, of which no job is known.
+    pub fn of_set(set: &[(String, String)]) -> Self {
+        let null = [("null".to_owned(), Value::Null)];
+        Self(
+            null.into_iter()
+                .chain(set.iter().map(|(name, value)| (format!("set.{name}"), Value::from(value.as_str()))))
+                .collect(),
+        )
+    }
+
+    /// Adds the values of `job`.
+    #[must_use]
+    pub fn with_job(mut self, job: &Job) -> Self {
+        let path = job.spec.path.as_deref().unwrap_or_default();
+        let words =
+            [("run", &*job.metadata.run), ("name", &job.metadata.name), ("source", &job.spec.source), ("path", path)];
+        self.0.extend(words.map(|(word, value)| (word.to_owned(), Value::from(value))));
+        self.0.extend(job.spec.data.iter().map(|(name, value)| (format!("data.{name}"), value.clone())));
+        self.with_variables(&job.status.variables)
+    }
+
+    /// Adds what steps took from their answers.
+    #[must_use]
+    pub fn with_variables(mut self, variables: &BTreeMap<String, Value>) -> Self {
+        self.0.extend(variables.iter().map(|(name, value)| (format!("vars.{name}"), value.clone())));
+        self
+    }
+
+    /// Adds the job's id at the target.
+    #[must_use]
+    pub fn with_id(mut self, id: &str) -> Self {
+        self.0.insert("id".to_owned(), Value::from(id));
+        self
+    }
+
+    /// The job's id at the target; empty before it is known.
+    pub fn id(&self) -> &str {
+        self.0.get("id").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn get(&self, word: &str) -> Result<&Value, String> {
+        self.0.get(word).ok_or_else(|| match word.split_once('.') {
+            Some(("data", name)) => format!("{{{word}}}: the job has no spec.data.{name}"),
+            Some(("set", name)) => format!("{{{word}}}: give --set {name}=VALUE"),
+            Some(("vars", name)) => format!("{{{word}}}: no step took {name} from its answer"),
+            _ => format!("{{{word}}} is not known here"),
+        })
+    }
+}
+
+/// `template` with its words replaced. The error names a word that has no value.
+pub fn fill(template: &str, values: &TemplateValues, escaping: Escaping) -> Result<String, String> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
-    while let Some((before, word, after)) = next_word(rest) {
-        filled.push_str(before);
-        let value = match word {
-            "run" => values.run,
-            "name" => values.name,
-            "source" => values.source,
-            _ => values.id,
-        };
-        match escaping {
-            Escaping::Path => filled.extend(utf8_percent_encode(value, RESERVED)),
-            Escaping::Text => filled.push_str(value),
+    while let Some(found) = next_word(rest) {
+        filled.push_str(found.before);
+        match found.word {
+            Word::Literal(text) => filled.push_str(text),
+            Word::Value { name, keeps_slashes } => {
+                let value = text_of(values.get(name)?);
+                match escaping {
+                    Escaping::Text => filled.push_str(&value),
+                    Escaping::Path if keeps_slashes => push_segments(&value, &mut filled)?,
+                    Escaping::Path => filled.extend(utf8_percent_encode(&value, RESERVED)),
+                }
+            }
         }
-        rest = after;
+        rest = found.after;
     }
     filled.push_str(rest);
-    filled
+    Ok(filled)
+}
+
+/// Adds a path that came from a target, each of its segments percent-encoded. It may not climb.
+fn push_segments(path: &str, filled: &mut String) -> Result<(), String> {
+    for (index, segment) in path.trim_start_matches('/').split('/').enumerate() {
+        if segment == "." || segment == ".." {
+            return Err(format!("the path `{path}` has the segment `{segment}`"));
+        }
+        if index > 0 {
+            filled.push('/');
+        }
+        filled.extend(utf8_percent_encode(segment, RESERVED));
+    }
+    Ok(())
+}
+
+/// A value as the text in a path, a header or the middle of a string.
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// `template` with its strings filled in. A string that is one word takes the word's value with its type.
+pub(super) fn fill_json(template: &Value, values: &TemplateValues) -> Result<Value, String> {
+    Ok(match template {
+        Value::String(text) => match next_word(text) {
+            Some(Found { before: "", word: Word::Value { name, .. }, after: "" }) => values.get(name)?.clone(),
+            _ => Value::String(fill(text, values, Escaping::Text)?),
+        },
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| fill_json(item, values)).collect::<Result<_, _>>()?)
+        }
+        Value::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(key, item)| Ok((key.clone(), fill_json(item, values)?)))
+                .collect::<Result<_, String>>()?,
+        ),
+        other => other.clone(),
+    })
+}
+
+/// Calls `visit` with every string in `template`.
+pub(super) fn each_string(template: &Value, visit: &mut impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
+    match template {
+        Value::String(text) => visit(text),
+        Value::Array(items) => items.iter().try_for_each(|item| each_string(item, visit)),
+        Value::Object(members) => members.values().try_for_each(|item| each_string(item, visit)),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses unknown words, such as a misspelt `{nmae}`.
 pub(super) fn check(template: &str, id_is_known: bool) -> Result<(), String> {
     let mut rest = template;
     while let Some(open) = rest.find('{') {
-        rest = &rest[open + 1..];
-        let Some(close) = rest.find('}') else { break };
-        let word = &rest[..close];
-        let looks_like_one = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        if looks_like_one && !WORDS.contains(&word) {
+        let Some(token) = token(&rest[open..]) else {
+            rest = &rest[open + 1..];
+            continue;
+        };
+        let name = token.inner.strip_suffix(":path").unwrap_or(token.inner);
+        if token.inner == ID_URL {
+            return Err(format!("\"{template}\": {{{ID_URL}}} stands alone as the poll's path"));
+        }
+        let is_word = WORDS.contains(&name) || name.split_once('.').is_some_and(|(group, _)| GROUPS.contains(&group));
+        if !token.is_doubled && !is_word {
             return Err(format!(
-                "\"{template}\": {{{word}}} is not a template word; the words are {{run}}, {{name}}, {{source}}, {{id}}"
+                "\"{template}\": {{{name}}} is not a template word; the words are {{run}}, {{name}}, {{source}}, {{path}}, {{id}}, \
+                 {{null}}, {{data.NAME}}, {{set.NAME}} and {{vars.NAME}}; write {{{{{name}}}}} for the braces themselves"
             ));
         }
-        if word == "id" && !id_is_known {
+        if !token.is_doubled && name == "id" && !id_is_known {
             return Err(format!("\"{template}\": {{id}} is not known before the job is submitted"));
         }
+        rest = &rest[open + token.length..];
     }
     Ok(())
 }
 
-/// The TOML value of a body as JSON, its strings filled in.
-pub(super) fn body(template: &toml::Value, values: &TemplateValues<'_>) -> Result<Value, String> {
-    Ok(match template {
-        toml::Value::String(text) => {
-            check(text, false)?;
-            Value::String(fill(text, values, Escaping::Text))
-        }
-        toml::Value::Integer(number) => Value::from(*number),
-        toml::Value::Float(number) if number.is_finite() => Value::from(*number),
-        toml::Value::Float(number) => return Err(format!("{number} has no JSON form")),
-        toml::Value::Boolean(truth) => Value::Bool(*truth),
-        toml::Value::Datetime(time) => return Err(format!("{time} has no JSON form; write it as a string")),
-        toml::Value::Array(items) => {
-            Value::Array(items.iter().map(|item| body(item, values)).collect::<Result<_, _>>()?)
-        }
-        toml::Value::Table(table) => Value::Object(
-            table.iter().map(|(key, item)| Ok((key.clone(), body(item, values)?))).collect::<Result<_, String>>()?,
-        ),
-    })
+/// Braces around what looks like a word: `{run}`, or `{{run}}` for the braces themselves.
+struct Token<'t> {
+    inner: &'t str,
+    is_doubled: bool,
+    length: usize,
 }
 
-/// The text before the next known word, the word, and the text after it.
-fn next_word(text: &str) -> Option<(&str, &str, &str)> {
-    text.match_indices('{').find_map(|(open, _)| {
-        let inner = &text[open + 1..];
-        let word = &inner[..inner.find('}')?];
-        WORDS.contains(&word).then(|| (&text[..open], word, &inner[word.len() + 1..]))
-    })
+/// The token with which `text` begins. Other braces, such as those of a GraphQL query, are no tokens.
+fn token(text: &str) -> Option<Token<'_>> {
+    let is_doubled = text.starts_with("{{");
+    let start = 1 + usize::from(is_doubled);
+    let inner = &text[start..start + text[start..].find('}')?];
+    let (name, part) = inner.split_once('.').unwrap_or((inner, "x"));
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let part = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:".contains(&byte)) && !part.is_empty();
+    if !part || !is_name(name.strip_suffix(":path").or(name.strip_suffix(":url")).unwrap_or(name)) {
+        return None;
+    }
+    let end = start + inner.len();
+    let is_closed = !is_doubled || text[end..].starts_with("}}");
+    is_closed.then_some(Token { inner, is_doubled, length: end + 1 + usize::from(is_doubled) })
+}
+
+enum Word<'t> {
+    /// The text of a token in doubled braces, with one pair.
+    Literal(&'t str),
+    Value {
+        name: &'t str,
+        keeps_slashes: bool,
+    },
+}
+
+struct Found<'t> {
+    before: &'t str,
+    word: Word<'t>,
+    after: &'t str,
+}
+
+/// The next token of `text`, with the text before and after it.
+fn next_word(text: &str) -> Option<Found<'_>> {
+    let mut from = 0;
+    while let Some(open) = text[from..].find('{').map(|at| from + at) {
+        let Some(token) = token(&text[open..]) else {
+            from = open + 1;
+            continue;
+        };
+        let after = &text[open + token.length..];
+        let word = if token.is_doubled {
+            Word::Literal(&text[open + 1..open + token.length - 1])
+        } else {
+            let name = token.inner.strip_suffix(":path");
+            Word::Value { name: name.unwrap_or(token.inner), keeps_slashes: name.is_some() }
+        };
+        return Some(Found { before: &text[..open], word, after });
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    const VALUES: TemplateValues<'_> = TemplateValues { run: "r", name: "n", source: "a\"b", id: "../x y" };
+    fn values() -> TemplateValues {
+        let mut job = Job::default();
+        (job.metadata.run, job.metadata.name, job.spec.source) = ("r".into(), "n".into(), "a\"b".into());
+        job.spec.data = [("n".to_owned(), json!(7)), ("none".to_owned(), Value::Null)].into();
+        TemplateValues::of_set(&[("lang".to_owned(), "en".to_owned())]).with_job(&job).with_id("../x y")
+    }
+
+    fn text(template: &str) -> String {
+        fill(template, &values(), Escaping::Text).unwrap()
+    }
 
     #[test]
     fn words_are_replaced_and_other_braces_stay() {
-        assert_eq!(fill("{run}/{name}{", &VALUES, Escaping::Text), "r/n{");
-        assert_eq!(fill("{x}{source}", &VALUES, Escaping::Text), "{x}a\"b");
+        assert_eq!(text("{run}/{name}{"), "r/n{");
+        assert_eq!(text("{ x }{source}"), "{ x }a\"b");
+        assert_eq!(text("{set.lang}-{data.n}"), "en-7");
+        assert_eq!(text("{{run}} {{{run}}} {{x.y}}"), "{run} {{run}} {x.y}");
+        assert_eq!(
+            text("query { job(id: \"{id}\") { state { name }}}"),
+            "query { job(id: \"../x y\") { state { name }}}"
+        );
     }
 
     #[test]
     fn an_id_cannot_leave_its_place_in_a_path() {
-        assert_eq!(fill("/jobs/{id}", &VALUES, Escaping::Path), "/jobs/..%2Fx%20y");
+        let path = |template: &str, id: &str| fill(template, &values().with_id(id), Escaping::Path);
+        assert_eq!(path("/jobs/{id}", "../x y").unwrap(), "/jobs/..%2Fx%20y");
+        assert_eq!(path("/v1/{id:path}", "operations/a b").unwrap(), "/v1/operations/a%20b");
+        assert_eq!(path("/v1/{id:path}:cancel", "/operations/a?b").unwrap(), "/v1/operations/a%3Fb:cancel");
+        assert!(path("/v1/{id:path}", "operations/../admin").unwrap_err().contains("`..`"));
     }
 
     #[test]
     fn a_body_is_json_whatever_the_source_holds() {
-        let template: toml::Value = toml::from_str("source = \"{source}\"\nn = [1, 2.5, true]").unwrap();
-        assert_eq!(body(&template, &VALUES).unwrap().to_string(), r#"{"n":[1,2.5,true],"source":"a\"b"}"#);
+        let template = json!({"source": "{source}", "n": [1, 2.5, true], "typed": "{data.n}", "none": "{null}", "text": "n={data.n}"});
+        let filled = fill_json(&template, &values()).unwrap();
+        assert_eq!(filled, json!({"source": "a\"b", "n": [1, 2.5, true], "typed": 7, "none": null, "text": "n=7"}));
+    }
+
+    #[test]
+    fn a_word_without_a_value_and_an_unknown_one_are_named() {
+        for (template, part) in
+            [("{data.x}", "spec.data.x"), ("{set.x}", "--set x=VALUE"), ("{vars.x}", "no step took x")]
+        {
+            assert!(fill(template, &values(), Escaping::Text).unwrap_err().contains(part));
+        }
+        assert!(check("{nmae}", true).unwrap_err().contains("{nmae}"));
+        assert!(check("{date.x}", true).unwrap_err().contains("{date.x}"));
+        assert!(check("{id}", false).is_err() && check("{{id}} {data.Any-1} { state } {", false).is_ok());
     }
 }

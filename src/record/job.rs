@@ -1,9 +1,11 @@
 //! `Job`: one piece of work, from the file that is staged for it to the end that was seen.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Flag, Metadata, Reason, Timestamp};
 
@@ -50,6 +52,9 @@ pub struct JobSpec {
     /// The size of the staged file.
     #[serde(default)]
     pub bytes: Option<u64>,
+    /// Values of this job for the profile's templates: `{data.NAME}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, Value>,
 }
 
 /// Observations of a job. Absent means not observed. Times are by the harness's clock unless said otherwise.
@@ -77,6 +82,8 @@ pub struct JobStatus {
     pub due_at: Option<Timestamp>,
     /// Just before the submission was sent.
     pub submitted_at: Option<Timestamp>,
+    /// The moment at which the last byte of its file had been handed to the connection, where the submission sends the file.
+    pub uploaded_at: Option<Timestamp>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,
     /// The last poll that saw it not yet started.
@@ -100,6 +107,9 @@ pub struct JobStatus {
     /// Doubts about it, as documented CamelCase words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
+    /// The values that the profile's steps took from answers, for its templates: `{vars.NAME}`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Value>,
     /// The stages that the target told of, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
@@ -178,6 +188,8 @@ pub struct Stage {
     pub state: Option<String>,
     /// The meaning that the profile gives to that word.
     pub phase: StagePhase,
+    /// The error that the target names for it.
+    pub message: Option<String>,
     /// The attempt that the target counted, from 1.
     pub attempt: Option<u64>,
     /// The source of these times.

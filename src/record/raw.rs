@@ -135,6 +135,27 @@ pub fn pointer<'a>(text: &'a str, pointer: &str) -> Option<&'a RawValue> {
     Some(at)
 }
 
+/// Returns every text that `pointer` leads to, where a token `*` stands for all members of an object or all elements of an array.
+pub fn pointers<'a>(text: &'a str, pointer: &str) -> Vec<&'a RawValue> {
+    let mut found: Vec<&RawValue> = serde_json::from_str(text).into_iter().collect();
+    if pointer.is_empty() {
+        return found;
+    }
+    let Some(tokens) = pointer.strip_prefix('/') else { return Vec::new() };
+    for token in tokens.split('/') {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let below =
+            |at: &'a RawValue| if token == "*" { children(at) } else { child(at, &token).into_iter().collect() };
+        found = found.into_iter().flat_map(below).collect();
+    }
+    found
+}
+
+fn children(at: &RawValue) -> Vec<&RawValue> {
+    let of_object = members(at).map(|members| members.into_iter().map(|(_, value)| value).collect());
+    of_object.or_else(|| elements(at)).unwrap_or_default()
+}
+
 fn child<'a>(at: &'a RawValue, token: &str) -> Option<&'a RawValue> {
     match at.get().as_bytes().first()? {
         b'{' => members(at)?.into_iter().rev().find(|(key, _)| key == token).map(|(_, value)| value),
@@ -202,5 +223,10 @@ mod tests {
             assert!(pointer(text, absent).is_none(), "{absent}");
         }
         assert!(pointer("not json", "/a").is_none());
+        let list = r#"{"runs":[{"state":"a"},{"no":1},{"state":"b"}],"by":{"x":{"state":"c"}}}"#;
+        let found = |at: &str| pointers(list, at).iter().map(|raw| raw.get()).collect::<Vec<_>>();
+        assert_eq!(found("/runs/*/state"), [r#""a""#, r#""b""#]);
+        assert_eq!((found("/*/x/state"), found("/by/*/*"), found("")), (vec![r#""c""#], vec![r#""c""#], vec![list]));
+        assert!(found("runs").is_empty() && found("/runs/*/state/*").is_empty() && pointers("no", "/*").is_empty());
     }
 }

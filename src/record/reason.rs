@@ -89,7 +89,7 @@ words! {
 
 words! {
     /// A doubt about a job: one documented CamelCase word.
-    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage ErrorText CookieNotKept
+    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage ErrorText CookieNotKept GoneIsDone
 }
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             source: format!("{}/{}/{file}", args.worker_root.trim_end_matches('/'), staged.name),
             path: Some(path.display().to_string()),
             bytes: Some(bytes),
+            ..JobSpec::default()
         };
         let status = JobStatus { phase: Phase::Staged, observed_at: Some(clock.now()), ..JobStatus::default() };
         let mut metadata = metadata(name);

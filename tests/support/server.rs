@@ -14,6 +14,8 @@ pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
+    /// The body.
+    pub(crate) body: String,
     /// The form in the body.
     pub(crate) form: BTreeMap<String, String>,
 }
@@ -157,9 +159,10 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let body = String::from_utf8(body).unwrap();
-    let pairs = body.split('&').filter_map(|pair| pair.split_once('='));
+    let is_form = headers.get("content-type").is_some_and(|kind| kind.contains("x-www-form-urlencoded"));
+    let pairs = body.split('&').filter(|_| is_form).filter_map(|pair| pair.split_once('='));
     let form = pairs.map(|(key, value)| (decode_form(key), decode_form(value))).collect();
-    Some(Request { method, path, headers, form })
+    Some(Request { method, path, headers, body, form })
 }
 
 fn decode_form(text: &str) -> String {

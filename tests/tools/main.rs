@@ -12,6 +12,7 @@ mod odd_answers;
 mod odd_polls;
 mod poll_jobs;
 mod poll_request;
+mod profiles;
 mod resume;
 mod settings;
 mod stage_fixtures;

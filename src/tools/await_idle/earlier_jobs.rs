@@ -11,9 +11,9 @@ use super::state::IdleState;
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{BaseUrl, Client, HttpError, Method};
+use crate::http::{BaseUrl, Client, HttpError};
 use crate::ndjson::{Line, Read, Reader};
-use crate::profile::{Profile, StatusReading};
+use crate::profile::{Document, PollAnswer, Profile, StatusReading};
 use crate::record::{Fold, Job, StagePhase};
 use crate::scenario::RECORDS;
 use crate::target::PollRequest;
@@ -24,6 +24,8 @@ const MAX_WORD: usize = 80;
 /// Jobs of earlier runs that may still run, each with its id.
 #[derive(Debug, Default)]
 pub(super) struct EarlierJobs {
+    /// The values of `--set`.
+    set: Vec<(String, String)>,
     open: VecDeque<(Job, String)>,
     /// The first reason why some records could not be read.
     unread: Option<String>,
@@ -40,7 +42,7 @@ enum PollResult {
 impl EarlierJobs {
     /// Reads the records at `paths`. A missing path is refused; a file that cannot be read is reported, and the state then
     /// stays unknown.
-    pub(super) fn load(paths: &[PathBuf], console: &Console) -> Result<Self, Failure> {
+    pub(super) fn load(paths: &[PathBuf], set: &[(String, String)], console: &Console) -> Result<Self, Failure> {
         let (mut fold, mut unread) = (Fold::default(), None);
         let mut report = |problem: String| {
             console.say(&problem);
@@ -65,7 +67,7 @@ impl EarlierJobs {
             }
         }
         let with_id = |job: Job| job.open_id().map(str::to_owned).map(|id| (job, id));
-        Ok(Self { open: fold.jobs().filter_map(with_id).collect(), unread })
+        Ok(Self { set: set.to_vec(), open: fold.jobs().filter_map(with_id).collect(), unread })
     }
 
     /// Polls one job after the other, up to the first that has not ended: that one decides. `is_over` returns true once the
@@ -84,7 +86,8 @@ impl EarlierJobs {
                 others => format!(" ({others} more were not polled)"),
             };
             let name = &job.metadata.name;
-            match poll(job, id, profile, base, client, clock) {
+            let request = PollRequest::for_job(job, id, profile, base, &self.set);
+            match poll(request, id, profile, client, clock) {
                 PollResult::Ended => {}
                 PollResult::Running(word) => {
                     return IdleState::Busy(format!("the earlier job {name} is {word}{others}"));
@@ -124,26 +127,36 @@ fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
     Ok(())
 }
 
-fn poll(job: &Job, id: &str, profile: &Profile, base: &BaseUrl, client: &Client, clock: &Clock) -> PollResult {
-    let PollRequest { url, headers } = PollRequest::for_job(job, id, profile, base);
-    let answer = match client.send(&Method::GET, &url, &headers, None, clock) {
-        Ok(answer) => answer,
-        Err(error @ HttpError::NotConnected(_)) => return PollResult::NotConnected(format!("GET {url}: {error}")),
-        Err(error) => return PollResult::Doubtful(format!("GET {url}: {error}")),
+fn poll(
+    request: Result<PollRequest, String>,
+    id: &str,
+    profile: &Profile,
+    client: &Client,
+    clock: &Clock,
+) -> PollResult {
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return PollResult::Doubtful(error),
     };
-    if profile.poll.unknown.contains(&answer.status) && !answer.is_cached() {
-        return PollResult::Ended;
+    let place = format!("{} {}", request.method, request.url);
+    let answer = match request.send(client, clock) {
+        Ok(answer) => answer,
+        Err(error @ HttpError::NotConnected(_)) => return PollResult::NotConnected(format!("{place}: {error}")),
+        Err(error) => return PollResult::Doubtful(format!("{place}: {error}")),
+    };
+    match profile.poll_answer(&answer) {
+        PollAnswer::Unknown if !answer.is_cached() => return PollResult::Ended,
+        PollAnswer::Document => {}
+        _ => return PollResult::Doubtful(format!("{place}: {}", answer.summary())),
     }
-    if !(200..300).contains(&answer.status) {
-        return PollResult::Doubtful(format!("GET {url}: {}", answer.summary()));
-    }
-    if let Some(other) = profile.other_job(&answer.body, id) {
+    let document = Document::of(&answer);
+    if let Some(other) = profile.other_job(&document, id) {
         return PollResult::Doubtful(format!(
-            "GET {url}: the answer is about another job, {}",
+            "{place}: the answer is about another job, {}",
             escape::start(&other, MAX_WORD)
         ));
     }
-    match profile.observe(&answer.body).status {
+    match profile.observe(&document).status {
         StatusReading::Status(StagePhase::Done | StagePhase::Failed, _) => PollResult::Ended,
         StatusReading::Status(StagePhase::Waiting | StagePhase::Running, word) => {
             PollResult::Running(escape::start(&word, MAX_WORD))
@@ -151,7 +164,7 @@ fn poll(job: &Job, id: &str, profile: &Profile, base: &BaseUrl, client: &Client,
         StatusReading::Status(StagePhase::Unnamed, word) => {
             PollResult::Doubtful(format!("the profile does not name its status \"{}\"", escape::start(&word, MAX_WORD)))
         }
-        StatusReading::NoStatus => PollResult::Doubtful(format!("GET {url}: no status in {}", answer.summary())),
-        StatusReading::Unreadable(cause) => PollResult::Doubtful(format!("GET {url}: {cause}")),
+        StatusReading::NoStatus => PollResult::Doubtful(format!("{place}: no status in {}", answer.summary())),
+        StatusReading::Unreadable(cause) => PollResult::Doubtful(format!("{place}: {cause}")),
     }
 }

@@ -45,7 +45,7 @@ impl Watch<'_> {
         // A scenario checks its pipe before it makes the run's directory.
         let earlier = if args.check { &[] } else { args.earlier.as_slice() };
         Ok(Self {
-            earlier: EarlierJobs::load(earlier, &io.console)?,
+            earlier: EarlierJobs::load(earlier, &args.target.set, &io.console)?,
             queues: Queues::from_args(args, &profile, io)?,
             // A request that hangs must not outlast the limit by much.
             client: HttpArgs {

@@ -2,15 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::http::Method;
-
 use super::Args;
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::Connections;
-use crate::profile::{Profile, StatusReading, readable};
-use crate::record::raw::pointer;
+use crate::http::{Answer, Connections};
+use crate::profile::{Document, Observation, PollAnswer, Profile, StatusReading};
+use crate::record::StagePhase;
 use crate::target::PollRequest;
 
 /// Prints the explanation.
@@ -20,25 +18,30 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     }
     let profile = args.target.profile()?;
     let base = args.target.base_url_or(&profile)?;
-    let PollRequest { url, headers } = PollRequest::for_id(id, &profile, &base);
+    let request = PollRequest::for_id(id, &profile, &base, &args.target.set);
+    let request = request.map_err(|error| Failure::usage(format!("--explain: {error}")))?;
+    let place = format!("{} {}", request.method, request.url);
     let client = args.target.http.client_factory(Connections::Fresh)?.client();
-    let answer = client.send(&Method::GET, &url, &headers, None, &Clock::system());
-    let answer = answer.map_err(|error| Failure::unreachable(format!("GET {url}: {error}")))?;
-    let mut text = format!("GET {url}\nHTTP {}", answer.status);
-    let unknown = profile.poll.unknown.contains(&answer.status);
-    if unknown {
-        text.push_str(", which in the profile means \"no such job\"");
-    }
+    let answer = request.send(&client, &Clock::system());
+    let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;
+    let mut text = format!("{place}\nHTTP {}", answer.status);
+    let kind = profile.poll_answer(&answer);
+    text.push_str(match kind {
+        PollAnswer::Unknown => ", which in the profile means \"no such job\"",
+        PollAnswer::Document => "",
+        PollAnswer::Other => ", which tells nothing about the job",
+    });
     text.push_str("\n\n");
-    describe(&profile, &answer.body, &mut text);
+    let observation = describe(&profile, &answer, &mut text);
     let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
-    let exit = if unknown { Exit::Incomplete } else { Exit::Done };
+    let is_understood = matches!(observation.status, StatusReading::Status(phase, _) if phase != StagePhase::Unnamed);
+    let exit = if kind == PollAnswer::Document && is_understood { Exit::Done } else { Exit::Incomplete };
     written.map(|()| exit).map_err(|error| Failure::output("stdout", &error))
 }
 
-fn describe(profile: &Profile, body: &str, text: &mut String) {
-    let observation = profile.observe(body);
-    let json = readable(body).unwrap_or_default();
+fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> Observation {
+    let document = Document::of(answer);
+    let observation = profile.observe(&document);
     // Writing to a String cannot fail.
     let _ = match &observation.status {
         StatusReading::Status(meaning, word) => {
@@ -47,9 +50,10 @@ fn describe(profile: &Profile, body: &str, text: &mut String) {
         StatusReading::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
         StatusReading::Unreadable(cause) => writeln!(text, "status: {}", escape::terminal(cause)),
     };
-    for (key, at) in profile.pointers().into_iter().filter(|(key, _)| !is_below_stage(key)) {
-        let found = pointer(&json, at).map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
-        let _ = writeln!(text, "  {key:<24} {at:<20} {found}");
+    for (key, place) in profile.places().into_iter().filter(|(key, _)| !is_below_stage(key)) {
+        let found = place.find(&document);
+        let found = found.first().map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
+        let _ = writeln!(text, "  {key:<24} {:<20} {found}", place.as_str());
     }
     let _ = writeln!(text, "stages: {}", observation.stages.len());
     for stage in &observation.stages {
@@ -70,7 +74,8 @@ fn describe(profile: &Profile, body: &str, text: &mut String) {
     {
         let _ = writeln!(text, "  {:<24} missing", missing.name);
     }
-    let _ = writeln!(text, "\nbody:\n{}", escape::terminal(body));
+    let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
+    observation
 }
 
 /// Returns true for pointers that start at a stage instead of the body.

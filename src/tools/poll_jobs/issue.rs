@@ -2,7 +2,7 @@
 
 use crate::escape;
 use crate::http::{Answer, HttpError};
-use crate::profile::Profile;
+use crate::profile::{Profile, spelled};
 use crate::record::Reason;
 
 /// The kind of polls that a limit of this host kept from being sent.
@@ -106,7 +106,7 @@ impl Issue {
 
     /// The answer is about the job `other`.
     pub(super) fn other_job(other: &str, answer: &Answer, profile: &Profile) -> Self {
-        let pointers = profile.poll.id.as_ref().unwrap_or(&profile.submit.id).join(", ");
+        let pointers = spelled(profile.poll_ids());
         let other = escape::start(other, 60);
         let message = format!(
             "the answer is about another job, {other}, by {pointers}; if the id is elsewhere set poll.id in the profile"
@@ -124,7 +124,7 @@ impl Issue {
 
     /// The answer has no status word.
     pub(super) fn no_word(profile: &Profile, answer: &Answer) -> Self {
-        let pointers = profile.poll.status.join(", ");
+        let pointers = spelled(&profile.poll.status);
         let message = format!("the target's answer has nothing at {pointers}: correct poll.status in the profile");
         Self { is_failure: false, ..Self::keeping(answer, "no status word", Reason::NoStatus, message) }
     }

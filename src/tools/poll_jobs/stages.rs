@@ -90,6 +90,7 @@ impl ObservedStages {
             state: seen.state.clone(),
             phase: seen.phase,
             attempt: seen.attempt,
+            message: seen.message.clone(),
             queued_at: times.queued_at,
             resolution_seconds: times.resolution_seconds,
             ..Stage::default()
@@ -125,7 +126,14 @@ mod tests {
     }
 
     fn seen(name: &str, phase: StagePhase) -> StageReading {
-        StageReading { name: name.into(), state: None, phase, attempt: None, times: ServerTimes::default() }
+        StageReading {
+            name: name.into(),
+            state: None,
+            phase,
+            attempt: None,
+            times: ServerTimes::default(),
+            message: None,
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::lines;
 use super::post::Post;
 use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
-use crate::http::shell_quoted;
+use crate::http::{Body, Part, shell_quoted};
 use crate::input::plain_lines;
 use crate::ndjson::{BadLines, Line, Reader};
 use crate::record::{Job, Kind};
@@ -20,7 +20,7 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
-    let post = Post::new(&profile, &base, &job)?;
+    let post = Post::new(&profile, &base, &job, &args.target.set)?;
     // What could not be sent is not printed either: a header with a line break in it would be another header.
     if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {
         return Err(Failure::usage(format!("--dry-run: a header cannot carry the value of {name}")));
@@ -30,16 +30,32 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
         // Writing to a String cannot fail.
         let _ = write!(command, " \\\n  {argument}");
     }
-    let json = post.body.is_some().then(|| ("content-type".to_owned(), "application/json".to_owned()));
-    for (name, value) in json.iter().chain(&post.headers) {
+    let content_type = match &post.body {
+        Some(Body::Text { content_type, .. }) => Some(("content-type".to_owned(), (*content_type).to_owned())),
+        _ => None,
+    };
+    for (name, value) in content_type.iter().chain(&post.headers) {
         let _ = write!(command, " \\\n  -H {}", shell_quoted(&format!("{name}: {value}")));
     }
-    if let Some(body) = &post.body {
-        let _ = write!(command, " \\\n  --data-raw {}", shell_quoted(body));
+    for argument in post.body.iter().flat_map(body_arguments) {
+        let _ = write!(command, " \\\n  {argument}");
     }
     command.push('\n');
     let written = io.stdout.write_all(command.as_bytes()).and_then(|()| io.stdout.flush());
     written.map(|()| Exit::Done).map_err(|error| Failure::output("stdout", &error))
+}
+
+/// The arguments with which curl sends `body`.
+fn body_arguments(body: &Body) -> Vec<String> {
+    let field = |part: &Part| match part {
+        Part::Text { name, text } => format!("--form-string {}", shell_quoted(&format!("{name}={text}"))),
+        Part::File { name, path } => format!("--form {}", shell_quoted(&format!("{name}=@{}", path.display()))),
+    };
+    match body {
+        Body::Text { text, .. } => vec![format!("--data-raw {}", shell_quoted(text))],
+        Body::File(path) => vec![format!("--data-binary {}", shell_quoted(&format!("@{}", path.display())))],
+        Body::Multipart(parts) => parts.iter().map(field).collect(),
+    }
 }
 
 fn first_job(

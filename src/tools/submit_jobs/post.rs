@@ -7,8 +7,8 @@ use crate::http::Method;
 use crate::cli::{Failure, Stop};
 use crate::clock::{Clock, ServerDate};
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Client, HttpError, same_origin};
-use crate::profile::{Escaping, Profile, TemplateValues, fill, why_unreadable};
+use crate::http::{Answer, BaseUrl, Body, Client, HttpError, same_origin};
+use crate::profile::{Escaping, Profile, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable};
 use crate::record::{Flag, Job, JobStatus, Phase, Reason, Timestamp};
 
 /// Waits before the second and the third try of a connection.
@@ -18,6 +18,8 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(
 const OWN_LIMIT_WAIT: Duration = Duration::from_millis(100);
 /// The longest chain of redirects that is followed.
 const MOST_REDIRECTS: usize = 10;
+/// The word of a poll's path whose id may have slashes.
+const ID_PATH: &str = "{id:path}";
 /// The longest id that is taken, in bytes: it has to fit into the URL of a poll.
 const LONGEST_ID: usize = 4096;
 
@@ -27,9 +29,11 @@ pub(super) struct Post {
     pub(super) method: Method,
     pub(super) url: String,
     pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<String>,
+    pub(super) body: Option<Body>,
     pub(super) trace_id: String,
     span_id: String,
+    base: BaseUrl,
+    values: TemplateValues,
 }
 
 /// The result of a submission.
@@ -47,34 +51,29 @@ pub(super) struct Posted {
 
 impl Post {
     /// The request that submits `job`, with a fresh W3C trace context.
-    pub(super) fn new(profile: &Profile, base: &BaseUrl, job: &Job) -> Result<Self, Failure> {
-        let values = TemplateValues {
-            run: &job.metadata.run,
-            name: &job.metadata.name,
-            source: &job.spec.source,
-            ..TemplateValues::default()
-        };
+    pub(super) fn new(profile: &Profile, base: &BaseUrl, job: &Job, set: &[(String, String)]) -> Result<Self, Failure> {
+        let values = TemplateValues::of_set(set).with_job(job);
+        let refused = |error: String| Failure::usage(format!("{}: {error}", job.metadata.name));
         let failed = |error: getrandom::Error| Failure::input_output(format!("no random numbers: {error}"));
         let (mut trace, mut span) = ([0; 16], [0; 8]);
         getrandom::fill(&mut trace).and_then(|()| getrandom::fill(&mut span)).map_err(failed)?;
         let trace_id = format!("{:032x}", u128::from_be_bytes(trace));
         let span_id = format!("{:016x}", u64::from_be_bytes(span));
-        let mut headers: Vec<_> = profile
-            .submit
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), fill(value, &values, Escaping::Text)))
-            .collect();
+        let header = |(name, value): (&String, &String)| Ok((name.clone(), fill(value, &values, Escaping::Text)?));
+        let headers = profile.submit.headers.iter().map(header).collect::<Result<_, String>>();
+        let mut headers: Vec<(String, String)> = headers.map_err(refused)?;
         // https://www.w3.org/TR/trace-context/: version 00, flags 01 (sampled).
         headers.push(("traceparent".to_owned(), format!("00-{trace_id}-{span_id}-01")));
         Ok(Self {
             method: Method::from_bytes(profile.submit.method.as_bytes())
                 .map_err(|error| Failure::usage(error.to_string()))?,
-            url: base.join(&fill(&profile.submit.path, &values, Escaping::Path)),
+            url: base.join(&fill(&profile.submit.path, &values, Escaping::Path).map_err(refused)?),
             headers,
-            body: profile.body(&values).map_err(Failure::usage)?,
+            body: profile.submit_body(&values).map_err(refused)?,
             trace_id,
             span_id,
+            base: base.clone(),
+            values,
         })
     }
 
@@ -103,7 +102,7 @@ impl Post {
         let mut waits = BACKOFF.into_iter();
         loop {
             let sent = clock.now();
-            let outcome = client.send(&self.method, &self.url, &self.headers, self.body.as_deref(), clock);
+            let outcome = client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock);
             let received = clock.now();
             if let Err(HttpError::OwnLimit(what)) = &outcome {
                 report(&format!(
@@ -141,7 +140,7 @@ impl Post {
     /// Follows redirects to the answer that they lead to. The redirect itself is the answer where that cannot be had: the job may
     /// have been made before it.
     fn follow(&self, mut answer: Answer, client: &Client, clock: &Clock) -> Answer {
-        let (mut url, mut method, mut body) = (self.url.clone(), self.method.clone(), self.body.as_deref());
+        let (mut url, mut method, mut body) = (self.url.clone(), self.method.clone(), self.body.as_ref());
         for _ in 0..MOST_REDIRECTS {
             match answer.status {
                 307 | 308 => {}
@@ -162,6 +161,22 @@ impl Post {
             }
         }
         answer
+    }
+
+    /// The id with which a job is polled: where that is a URL, the whole of it. The error says why it cannot be polled.
+    fn pollable(&self, id: String, profile: &Profile) -> Result<String, String> {
+        if !profile.polls_url() {
+            let is_path = profile.poll.path.contains(ID_PATH);
+            let filled = is_path.then(|| fill(ID_PATH, &self.values.clone().with_id(&id), Escaping::Path)).transpose();
+            return filled.map(|_| id);
+        }
+        same_origin(&self.url, &id).ok_or_else(|| {
+            format!(
+                "the job's URL, {}, is not on {}: nothing is sent to another server",
+                escape::start(&id, 200),
+                self.base.as_str()
+            )
+        })
     }
 
     fn judge(&self, outcome: Result<Answer, HttpError>, profile: &Profile, received: Timestamp) -> JobStatus {
@@ -204,27 +219,29 @@ impl Post {
         let told = |status: JobStatus| JobStatus {
             http_status: Some(answer.status),
             accepted_at: Some(received),
+            uploaded_at: answer.uploaded_at,
             body: Some(answer.body.clone()),
             flags: if answer.body_is_utf8 { Vec::new() } else { vec![Flag::BodyNotUtf8] },
             ..status
         };
-        if !profile.submit.accepted.contains(&answer.status) {
+        let meaning = profile.submit_meaning(&answer);
+        if meaning != Some(SubmitMeaning::Accepted) {
             let what = format!("{place}: {}", answer.summary());
-            if refuses(answer.status) {
+            if meaning == Some(SubmitMeaning::Refused) || meaning.is_none() && refuses(answer.status) {
                 return told(ended(Phase::Rejected, Reason::Refused, what));
             }
             let reason = if (300..400).contains(&answer.status) { Reason::Redirected } else { Reason::NotAccepted };
             return JobStatus {
-                job_id: profile.job_id(&answer.body).filter(|id| id.len() <= LONGEST_ID),
+                job_id: profile.job_id(&answer).filter(|id| id.len() <= LONGEST_ID),
                 ..told(ended(Phase::Unknown, reason, format!("{what}; it may run")))
             };
         }
-        match profile.job_id(&answer.body) {
+        match profile.job_id(&answer) {
             None => {
                 let (reason, what) = match why_unreadable(&answer) {
                     Some(cause) => (Reason::UnreadableAnswer, format!("HTTP {}: {cause}", answer.status)),
                     None => {
-                        (Reason::NoJobId, format!("no id at {} in {}", profile.submit.id.join(", "), answer.summary()))
+                        (Reason::NoJobId, format!("no id at {} in {}", spelled(&profile.submit.id), answer.summary()))
                     }
                 };
                 told(ended(Phase::Unknown, reason, format!("{place}: {what}; it may run")))
@@ -238,12 +255,16 @@ impl Post {
                 let what = "the bytes of the id are not UTF-8; it may run";
                 told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}")))
             }
-            Some(id) => JobStatus {
-                phase: Phase::Submitted,
-                job_id: Some(id),
-                http_status: Some(answer.status),
-                accepted_at: Some(received),
-                ..JobStatus::default()
+            Some(id) => match self.pollable(id, profile) {
+                Err(what) => told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}; it may run"))),
+                Ok(id) => JobStatus {
+                    phase: Phase::Submitted,
+                    job_id: Some(id),
+                    http_status: Some(answer.status),
+                    accepted_at: Some(received),
+                    uploaded_at: answer.uploaded_at,
+                    ..JobStatus::default()
+                },
             },
         }
     }

@@ -6,7 +6,9 @@ use super::{Limits, PolledJob};
 use crate::clock::micro;
 use crate::escape;
 use crate::profile::{Observation, Profile, StatusReading};
-use crate::record::{ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, ServerTimes, Stage, Timestamp};
+use crate::record::{
+    ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, ServerTimes, Stage, StagePhase, Timestamp,
+};
 use crate::tools::poll_jobs::issue::Issue;
 use crate::units;
 
@@ -20,7 +22,8 @@ impl PolledJob {
         limits: Limits,
         offset: Option<ClockOffset>,
     ) -> Result<Record, Malformed> {
-        let observation = (self.understood || !self.body.is_empty()).then(|| profile.observe(&self.body));
+        let observation =
+            (self.understood || !self.body.is_empty()).then(|| profile.observe(&self.head.document(&self.body)));
         let has_verdict = matches!(phase, Phase::Succeeded | Phase::Failed);
         let (reason, message) = self.explain(phase, observation.as_ref(), limits);
         let mut status = JobStatus {
@@ -79,7 +82,12 @@ impl PolledJob {
         let (reason, message) = match phase {
             Phase::Succeeded => return (None, None),
             Phase::Failed => {
-                let text = observation.and_then(|observation| observation.message.clone());
+                let of_stage = |observation: &Observation| {
+                    let failed = observation.stages.iter().filter(|stage| stage.phase == StagePhase::Failed);
+                    failed.filter_map(|stage| Some(format!("{}: {}", stage.name, stage.message.as_ref()?))).next()
+                };
+                let text =
+                    observation.and_then(|observation| observation.message.clone().or_else(|| of_stage(observation)));
                 (
                     Reason::TargetFailed,
                     text.unwrap_or_else(|| "the target reports a failure without a reason".to_owned()),
@@ -155,6 +163,7 @@ impl PolledJob {
             flags.push(Flag::ErrorText);
         }
         flags.extend(self.cookie_not_kept.then_some(Flag::CookieNotKept));
+        flags.extend(self.is_gone.then_some(Flag::GoneIsDone));
         flags
     }
 }

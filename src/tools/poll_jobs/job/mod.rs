@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::issue::Issue;
 use super::stages::ObservedStages;
-use crate::http::{Answer, HttpError};
-use crate::profile::{Observation, Profile, StatusReading, unknown_coding};
+use crate::http::{Answer, HeaderMap, HttpError};
+use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StatusReading, unknown_coding};
 use crate::record::{Flag, Job, JobStatus, Key, Phase, Polls, Reason, Record, StagePhase, Timestamp};
 use crate::target::PollRequest;
 
@@ -56,10 +56,42 @@ pub(super) struct PolledJob {
     /// The kinds of issues of which a record was written.
     reported: Vec<String>,
     stages: ObservedStages,
+    /// The head of the answer that brought `body`.
+    head: SeenHead,
     body: Box<str>,
     body_is_utf8: bool,
+    /// The target forgot the job, which in the profile means that it ended well.
+    is_gone: bool,
     /// The target set a cookie that polls do not send.
     cookie_not_kept: bool,
+}
+
+/// The parts of an answer's head that its meaning may depend on.
+#[derive(Debug, Default)]
+struct SeenHead {
+    status: u16,
+    /// None if the profile reads no header of a poll's answer.
+    headers: Option<Box<HeaderMap>>,
+}
+
+impl SeenHead {
+    fn of(answer: &Answer, profile: &Profile) -> Self {
+        let headers = profile.reads_poll_headers().then(|| Box::new(answer.head.all.clone()));
+        Self { status: answer.status, headers }
+    }
+
+    /// Returns true if `answer` means what the one with this head meant, as far as its head goes.
+    fn is_same(&self, answer: &Answer) -> bool {
+        self.status == answer.status && self.headers.as_deref().is_none_or(|headers| *headers == answer.head.all)
+    }
+
+    /// The document that `body` and this head make.
+    fn document<'a>(&'a self, body: &'a str) -> Document<'a> {
+        match &self.headers {
+            Some(headers) => Document::new(body, self.status, Some(headers)),
+            None => Document::new(body, self.status, None),
+        }
+    }
 }
 
 /// The next step after an answer.
@@ -109,8 +141,10 @@ impl PolledJob {
             reported: Vec::new(),
             cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),
             stages: ObservedStages::default(),
+            head: SeenHead::default(),
             body: Box::default(),
             body_is_utf8: true,
+            is_gone: false,
         }
     }
 
@@ -178,8 +212,12 @@ impl PolledJob {
         let not_before = answer.as_ref().ok().and_then(|answer| answer.head.retry_after);
         let reading = match answer {
             Err(error) => Err(Issue::from_error(&error)),
-            Ok(answer) if profile.poll.unknown.contains(&answer.status) && !answer.is_cached() => {
+            Ok(answer) if profile.poll_answer(&answer) == PollAnswer::Unknown && !answer.is_cached() => {
                 self.issue = None;
+                if self.state_at.is_some() && profile.poll.gone == Gone::Done {
+                    self.is_gone = true;
+                    return NextStep::End(Phase::Succeeded);
+                }
                 let when = if self.seen_at.is_none() { "before" } else { "after" };
                 let kind = format!("HTTP {} {when} the first sight of the job", answer.status);
                 *failures.entry(kind).or_default() += 1;
@@ -189,11 +227,11 @@ impl PolledJob {
                 }
                 return self.go_on(received, limits, not_before);
             }
-            Ok(answer) if profile.poll.unknown.contains(&answer.status) => Err(Issue::cached_unknown(&answer)),
-            Ok(answer) if !(200..300).contains(&answer.status) => {
-                Err(Issue::from_status(&answer, self.seen_at.is_some()))
-            }
-            Ok(answer) => self.understand(answer, sent, received, profile),
+            Ok(answer) => match profile.poll_answer(&answer) {
+                PollAnswer::Unknown => Err(Issue::cached_unknown(&answer)),
+                PollAnswer::Document => self.understand(answer, sent, received, profile),
+                PollAnswer::Other => Err(Issue::from_status(&answer, self.seen_at.is_some())),
+            },
         };
         self.issue = None;
         let issue = match reading {
@@ -245,15 +283,17 @@ impl PolledJob {
         let is_old = self.seen_at.is_some_and(|seen| as_of < seen);
         if let Some(state) = self.state
             && *self.body == *answer.body
+            && self.head.is_same(&answer)
         {
             // Byte for byte the last answer that was understood, which did not end the job.
             self.see(as_of, state, received);
             return Ok(state);
         }
-        if let Some(other) = profile.other_job(&answer.body, &self.id) {
+        let document = Document::of(&answer);
+        if let Some(other) = profile.other_job(&document, &self.id) {
             return Err(Issue::other_job(&other, &answer, profile));
         }
-        let Observation { status, stages, .. } = profile.observe(&answer.body);
+        let Observation { status, stages, .. } = profile.observe(&document);
         let state = match status {
             StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
             StatusReading::NoStatus => Err(Issue::no_word(profile, &answer)),
@@ -268,6 +308,7 @@ impl PolledJob {
         let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
         if !is_error_document || self.state_at.is_none() {
             self.stages.record(&stages, self.state_at, received);
+            self.head = SeenHead::of(&answer, profile);
             (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
             self.seen_at = self.seen_at.max(Some(as_of));
             self.state = state.as_ref().ok().copied();

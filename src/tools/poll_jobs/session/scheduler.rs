@@ -9,7 +9,7 @@ use super::super::job::{Limits, PollOutcome, PolledJob};
 use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
-use crate::http::{ClientFactory, Method};
+use crate::http::ClientFactory;
 use crate::own_limits;
 use crate::record::Timestamp;
 use crate::target::PollRequest;
@@ -70,7 +70,7 @@ impl Scheduler {
             Box::new(move |task: Task| {
                 let late = task.due.elapsed();
                 let sent = task.clock.now();
-                let answer = client.send(&Method::GET, &task.request.url, &task.request.headers, None, &task.clock);
+                let answer = task.request.send(&client, &task.clock);
                 (task.job, late, PollOutcome { answer, sent, received: task.clock.now() })
             })
         };

@@ -104,7 +104,8 @@ impl<'a> PollTarget<'a> {
     /// The request that polls `job`.
     pub(super) fn request(&mut self, job: &Job, id: &str) -> Result<PollRequest, Failure> {
         let base = self.base()?;
-        Ok(PollRequest::for_job(job, id, &self.profile, &base))
+        let request = PollRequest::for_job(job, id, &self.profile, &base, &self.args.set);
+        request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))
     }
 
     fn base(&mut self) -> Result<BaseUrl, Failure> {

@@ -71,7 +71,7 @@ impl Session<'_, '_> {
         if job.is_warmup() {
             self.require_slots();
         }
-        if let Some((reason, message)) = self.jobs.unfit(&job) {
+        if let Some((reason, message)) = self.jobs.unfit(&job, self.profile.needs_source()) {
             permits.give();
             let status = JobStatus {
                 phase: Phase::Rejected,
@@ -83,7 +83,7 @@ impl Session<'_, '_> {
             write_status(&mut record, &status)?;
             return self.output.records.record(&record);
         }
-        if !self.jobs.add_source(&job.spec.source) {
+        if !job.spec.source.is_empty() && !self.jobs.add_source(&job.spec.source) {
             self.output.console.say(&format!(
                 "{}: an earlier job has the same source; the target may collapse the two",
                 job.metadata.name

@@ -40,8 +40,8 @@ impl Jobs {
     }
 
     /// The reason why a staged job cannot be submitted, if there is one.
-    pub(super) fn unfit(&mut self, job: &Job) -> Option<(Reason, String)> {
-        if job.spec.source.is_empty() {
+    pub(super) fn unfit(&mut self, job: &Job, needs_source: bool) -> Option<(Reason, String)> {
+        if needs_source && job.spec.source.is_empty() {
             return Some((Reason::NoSource, "the record has no spec.source".to_owned()));
         }
         let path = job.spec.path.as_deref()?;

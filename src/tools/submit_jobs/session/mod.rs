@@ -20,7 +20,7 @@ use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{Input, Permits, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
 use crate::profile::Profile;
-use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Timestamp};
+use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Reason, Record, RunStatus, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
 use crate::units;
@@ -183,7 +183,14 @@ impl Session<'_, '_> {
             if let Some(due_at) = due_at {
                 write_status(&mut record, &DueAt { due_at })?;
             }
-            let post = Post::new(&self.profile, &self.base, &job)?;
+            let post = match Post::new(&self.profile, &self.base, &job, &self.args.target.set) {
+                Ok(post) => post,
+                Err(failure) => {
+                    self.scheduler.admission.answered(false);
+                    self.reject(record, &failure)?;
+                    continue;
+                }
+            };
             tasks.push((Task { record, post, clock: self.clock.clone() }, job));
         }
         self.send(tasks)?;
@@ -194,6 +201,21 @@ impl Session<'_, '_> {
             self.output.records.record(&record)?;
         }
         Ok(due)
+    }
+
+    /// Hands on a job whose request cannot be made of the profile.
+    fn reject(&mut self, mut record: Record, failure: &Failure) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let status = JobStatus {
+            phase: Phase::Rejected,
+            reason: Some(Reason::InvalidRequest),
+            message: failure.message().map(str::to_owned),
+            observed_at: Some(now),
+            ended_at: Some(now),
+            ..JobStatus::default()
+        };
+        write_status(&mut record, &status)?;
+        self.output.records.record(&record)
     }
 
     /// Sends each task once its intent is on disk. If the journal cannot be written nothing is sent.

@@ -1,0 +1,192 @@
+//! The places of an answer where a profile looks for a value: a JSON pointer, a header, the HTTP status, or the body as text.
+
+use std::borrow::Cow;
+
+use regex::Regex;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::json::readable;
+use crate::http::{Answer, HeaderMap};
+use crate::record::raw;
+
+/// A place, and the part of the value there that counts.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// As the profile spells it.
+    text: String,
+    source: Source,
+    /// Takes the first group of a match, or the whole match where there is no group.
+    pattern: Option<Regex>,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    /// A JSON pointer (RFC 6901); the token `*` stands for every child.
+    Pointer,
+    /// The header of this name.
+    Header(String),
+    /// The HTTP status.
+    Status,
+    /// The body as text, without the white space around it.
+    Body,
+}
+
+/// An answer, or a part of its JSON, to look for values in.
+#[derive(Debug)]
+pub struct Document<'a> {
+    json: Result<Cow<'a, str>, String>,
+    body: &'a str,
+    status: Option<u16>,
+    headers: Option<&'a HeaderMap>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads an answer.
+    pub fn of(answer: &'a Answer) -> Self {
+        Self::new(&answer.body, answer.status, Some(&answer.head.all))
+    }
+
+    /// Reads the parts of an answer.
+    pub fn new(body: &'a str, status: u16, headers: Option<&'a HeaderMap>) -> Self {
+        Self { status: Some(status), headers, ..Self::of_body(body) }
+    }
+
+    /// Reads a body of which no head is known.
+    pub fn of_body(body: &'a str) -> Self {
+        Self { json: readable(body), body, status: None, headers: None }
+    }
+
+    /// A part of a document's JSON.
+    pub(super) fn part(raw: &'a RawValue) -> Self {
+        Self { json: Ok(Cow::Borrowed(raw.get())), body: raw.get(), status: None, headers: None }
+    }
+
+    /// The JSON, or the reason why the body is none.
+    pub fn json(&self) -> Result<&str, &str> {
+        self.json.as_deref().map_err(String::as_str)
+    }
+
+    /// True if the body breaks the rules of JSON and was read all the same.
+    pub(super) fn is_lenient(&self) -> bool {
+        self.json.as_deref().is_ok_and(|json| json != self.body)
+    }
+
+    /// Every value at the first of `places` that holds one.
+    pub(super) fn values(&self, places: &[Place]) -> Vec<Cow<'_, RawValue>> {
+        places.iter().map(|place| place.find(self)).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// The first string or number at `places`.
+    pub(super) fn scalar(&self, places: &[Place]) -> Option<String> {
+        self.first(places, raw::scalar)
+    }
+
+    /// The first string, number or boolean at `places`.
+    pub(super) fn word(&self, places: &[Place]) -> Option<String> {
+        self.first(places, raw::word)
+    }
+
+    fn first(&self, places: &[Place], read: impl Fn(&RawValue) -> Option<String>) -> Option<String> {
+        places.iter().find_map(|place| place.find(self).iter().find_map(|raw| read(raw)))
+    }
+}
+
+impl Place {
+    /// Reads a place as a profile spells it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let source = match text.split_once(':') {
+            _ if text.is_empty() || text.starts_with('/') => Source::Pointer,
+            Some(("header", name)) if !name.is_empty() => Source::Header(name.to_ascii_lowercase()),
+            Some(("http", "status")) => Source::Status,
+            Some(("http", "body")) => Source::Body,
+            _ => {
+                return Err(format!(
+                    "\"{text}\" is not a place in an answer: write a JSON pointer, which begins with `/`, `header:NAME`, `http:status` or \
+                     `http:body`"
+                ));
+            }
+        };
+        Ok(Self { text: text.to_owned(), source, pattern: None })
+    }
+
+    /// As the profile spells it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// True if it is a place in the JSON of the body.
+    pub(super) fn is_in_json(&self) -> bool {
+        matches!(self.source, Source::Pointer)
+    }
+
+    /// True if it may lead to several values.
+    pub(super) fn has_wildcard(&self) -> bool {
+        self.is_in_json() && self.text.split('/').any(|token| token == "*")
+    }
+
+    /// True if it is a header.
+    pub(super) fn is_header(&self) -> bool {
+        matches!(self.source, Source::Header(_))
+    }
+
+    /// The values at this place, in the answer's order.
+    pub fn find<'d>(&self, document: &'d Document<'_>) -> Vec<Cow<'d, RawValue>> {
+        let text = |text: &str| to_raw_value(text).ok().map(Cow::Owned);
+        let found: Vec<Cow<'d, RawValue>> = match &self.source {
+            Source::Pointer => document
+                .json()
+                .into_iter()
+                .flat_map(|json| raw::pointers(json, &self.text))
+                .map(Cow::Borrowed)
+                .collect(),
+            Source::Header(name) => {
+                let values = document.headers.into_iter().flat_map(|headers| headers.get_all(name));
+                values.filter_map(|value| text(value.to_str().ok()?)).collect()
+            }
+            Source::Status => document.status.and_then(|status| text(&status.to_string())).into_iter().collect(),
+            Source::Body => text(document.body.trim()).into_iter().collect(),
+        };
+        let Some(pattern) = &self.pattern else { return found };
+        let part = |raw: Cow<'d, RawValue>| {
+            let whole = raw::word(&raw)?;
+            let found = pattern.captures(&whole)?;
+            text(found.get(1).or(found.get(0))?.as_str())
+        };
+        found.into_iter().filter_map(part).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a place in an answer, or a table with `at` and `match`")]
+        enum Spelled {
+            At(String),
+            Part(Part),
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Part {
+            at: String,
+            r#match: String,
+        }
+        let error = |text: String| serde::de::Error::custom(text);
+        match Spelled::deserialize(deserializer)? {
+            Spelled::At(text) => Self::parse(&text).map_err(error),
+            Spelled::Part(Part { at, r#match }) => {
+                let pattern = Regex::new(&r#match).map_err(|cause| {
+                    // The cause draws the place of the mistake on lines of its own; the last one says what it is.
+                    let cause = cause.to_string();
+                    error(format!("match = \"{match}\": {}", cause.lines().last().unwrap_or_default(), match = r#match))
+                })?;
+                Self::parse(&at).map(|place| Self { pattern: Some(pattern), ..place }).map_err(error)
+            }
+        }
+    }
+}
+
+/// The spellings of `places`, for a message.
+pub fn spelled(places: &[Place]) -> String {
+    places.iter().map(Place::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,136 @@
+//! The times that a target tells of a job or of a stage.
+
+use super::TimePointers;
+use super::place::{Document, Place};
+use crate::record::{ServerTimes, StagePhase, Timestamp};
+
+/// The times at the places `at` of `document`.
+pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> ServerTimes {
+    let time = |places: &[Place]| document.scalar(places).and_then(|text| server_time(&text));
+    let [queued, started, ended] = [time(&at.queued), time(&at.started), time(&at.ended)];
+    let coarsest = [queued, started, ended].into_iter().flatten().map(|time| time.resolution_seconds).reduce(f64::max);
+    ServerTimes {
+        queued_at: queued.map(|time| time.at),
+        started_at: started.map(|time| time.at),
+        ended_at: ended.map(|time| time.at),
+        resolution_seconds: coarsest.filter(|seconds| *seconds > 1e-6),
+    }
+}
+
+/// Leaves out times of what has not happened: a start counts only once started, an end only in a final state. Some targets
+/// tell estimates there.
+pub(super) fn happened(times: ServerTimes, phase: StagePhase) -> ServerTimes {
+    let (started, ended) = match phase {
+        StagePhase::Waiting | StagePhase::Unnamed => (false, false),
+        StagePhase::Running => (true, false),
+        StagePhase::Done | StagePhase::Failed => (true, true),
+    };
+    ServerTimes {
+        started_at: times.started_at.filter(|_| started),
+        ended_at: times.ended_at.filter(|_| ended),
+        ..times
+    }
+}
+
+/// A time as a server spells it: the truth lies from `at` to `resolution_seconds` later.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct SpelledTime {
+    at: Timestamp,
+    resolution_seconds: f64,
+}
+
+/// A time as servers spell it: RFC 3339, with or without its zone (then UTC), or Unix time in seconds, milliseconds,
+/// microseconds or nanoseconds. None for one that stands for "not yet" or "never".
+fn server_time(text: &str) -> Option<SpelledTime> {
+    let text = text.trim();
+    let (at, resolution_seconds) = if let Ok(number) = text.parse::<f64>() {
+        // 5138-11-16 in seconds, 1973-03-03 in milliseconds: no number of one unit can be meant as another.
+        let unit = match number {
+            ..1e11 => 1.0,
+            ..1e14 => 1e-3,
+            ..1e17 => 1e-6,
+            _ => 1e-9,
+        };
+        (Timestamp::from_seconds(number * unit)?, number_resolution(text) * unit)
+    } else {
+        let spelled = text.replacen(' ', "T", 1);
+        let at = spelled.parse().or_else(|_| format!("{spelled}Z").parse()).ok()?;
+        let fraction = spelled.split_once('.').map_or("", |(_, fraction)| fraction);
+        let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        (at, 10_f64.powi(-i32::try_from(digits).unwrap_or(9)))
+    };
+    (!is_sentinel(at)).then_some(SpelledTime { at, resolution_seconds })
+}
+
+/// The value of the last digit of a decimal number.
+fn number_resolution(text: &str) -> f64 {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let digits = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let exponent = exponent.parse::<i32>().unwrap_or_default();
+    10_f64.powi(exponent.saturating_sub(i32::try_from(digits).unwrap_or(i32::MAX)))
+}
+
+/// Tells a time that no job of today can have: the zeros of the calendars in use (1, 1601, 1900, 1904, 1970, 1980, 2001),
+/// whatever the zone, and the far ends that mean "never".
+fn is_sentinel(at: Timestamp) -> bool {
+    const EARLIEST: f64 = 978_480_000.0; // 2001-01-03
+    const LATEST: f64 = 7_258_118_400.0; // 2200-01-01
+    const END_OF_32_BITS: f64 = 2_147_483_647.0;
+    let seconds = at.seconds();
+    !(EARLIEST..LATEST).contains(&seconds) || (seconds - END_OF_32_BITS).abs() < 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_servers_are_read_in_their_spellings() {
+        let expected = Some("2026-05-20T22:30:00.250000Z".to_owned());
+        for (text, resolution) in [
+            ("2026-05-20T22:30:00.25Z", 0.01),
+            ("2026-05-21 00:30:00.25+02:00", 0.01),
+            ("2026-05-20T22:30:00.250000", 1e-6),
+            ("1779316200.25", 0.01),
+            ("1779316200250", 1e-3),
+            ("1779316200250000", 1e-6),
+            ("1779316200250000000", 1e-9),
+            ("1.77931620025e9", 0.01),
+        ] {
+            let time = server_time(text).unwrap();
+            assert_eq!(Some(time.at.to_string()), expected, "{text}");
+            assert!((time.resolution_seconds / resolution - 1.0).abs() < 1e-9, "{text}: {time:?}");
+        }
+        let whole = server_time("2026-05-20T22:30:00Z").unwrap();
+        assert!((whole.resolution_seconds - 1.0).abs() < 1e-9);
+        assert_eq!(server_time("soon"), None);
+    }
+
+    #[test]
+    fn times_that_mean_not_yet_or_never_are_none() {
+        for text in [
+            "0",
+            "-1",
+            "0.0",
+            "",
+            "1970-01-01T00:00:00Z",
+            "1970-01-01T01:00:00+01:00",
+            "0001-01-01T00:00:00Z",
+            "0000-00-00 00:00:00",
+            "1601-01-01T00:00:00Z",
+            "1980-01-01T00:00:00",
+            "2001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59-05:00",
+            "9999-12-31T23:59:59.999999Z",
+            "2038-01-19T03:14:07Z",
+            "2262-04-11T23:47:16.854775807Z",
+            "-62135596800",
+            "253402300799",
+            "1e300",
+            "NaN",
+            "inf",
+        ] {
+            assert_eq!(server_time(text), None, "{text}");
+        }
+    }
+}
