@@ -63,6 +63,7 @@ pub mod scenario;
 pub mod slots;
 pub mod staging;
 pub mod statistics;
+pub mod steps;
 pub mod target;
 pub mod tools;
 pub mod units;

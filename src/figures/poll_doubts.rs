@@ -51,6 +51,10 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -
             Flag::CookieNotKept => {
                 format!("the target set a cookie that polls did not send, for lack of --cookies: {jobs} ({flag})")
             }
+            Flag::GoneIsDone => {
+                format!("succeeded by absence, because the target had forgotten them: {jobs} ({flag})")
+            }
+            Flag::StepFailed => format!("a step after the job's end failed: {jobs} ({flag})"),
             _ => format!("flagged {flag}: {jobs}"),
         }
     };

@@ -160,6 +160,12 @@ impl ClientFactory {
         self.headers.insert(name, value);
     }
 
+    /// The same without its headers, for servers that are not to see them.
+    #[must_use]
+    pub fn without_headers(&self) -> Self {
+        Self { headers: HeaderMap::new(), ..self.clone() }
+    }
+
     /// A client for one thread.
     pub fn client(&self) -> Client {
         let (config, addresses) = (self.config.clone(), self.addresses.clone());

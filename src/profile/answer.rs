@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::place::{Document, Place};
 use super::rules::{self, PollMeaning, SubmitMeaning};
+use super::steps::Told;
 use super::times::{happened, times};
 use super::{Profile, StagePointers};
 use crate::http::Answer;
@@ -99,6 +100,24 @@ impl Profile {
             times: happened(times(document, &poll.times), phase),
             stages: poll.stages.as_ref().map(|at| stages(document, at, phase)).unwrap_or_default(),
             is_lenient: document.is_lenient(),
+        }
+    }
+
+    /// Replaces the parts `told` of an observation by what another document tells of them.
+    pub fn complete(&self, observation: &mut Observation, told: &[Told], document: &Document<'_>) {
+        let phase = match &observation.status {
+            StatusReading::Status(meaning, _) => *meaning,
+            StatusReading::NoStatus | StatusReading::Unreadable(_) => StagePhase::Unnamed,
+        };
+        for part in told {
+            match part {
+                Told::Stages => {
+                    observation.stages =
+                        self.poll.stages.as_ref().map(|at| stages(document, at, phase)).unwrap_or_default();
+                }
+                Told::Message => observation.message = error_text(document, &self.poll.message),
+                Told::Times => observation.times = happened(times(document, &self.poll.times), phase),
+            }
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
 }
 
 /// Checks the names and the templates; filled values are checked when they are sent.
-fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(), String> {
+pub(super) fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in headers {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
             return Err(format!("{key}: `{name}` is not a header's name"));

@@ -12,6 +12,7 @@ mod payload;
 mod place;
 mod queries;
 mod rules;
+mod steps;
 mod template;
 mod times;
 
@@ -28,6 +29,7 @@ pub use json::{readable, unknown_coding, why_unreadable};
 pub use place::{Document, Place, spelled};
 pub use queries::{IdleConfig, Prometheus, Query};
 pub use rules::SubmitMeaning;
+pub use steps::{Step, StepTime, Told};
 pub use template::{Escaping, TemplateValues, fill};
 
 use payload::Encoding;
@@ -54,6 +56,9 @@ pub struct Profile {
     pub submit: Submit,
     /// The polling of a job.
     pub poll: Poll,
+    /// Requests around a job, in their order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
     /// The stages of the pipeline, in its order.
     #[serde(default)]
     pub stages: Vec<Stage>,
@@ -334,6 +339,7 @@ impl Profile {
             );
         }
         health.check()?;
+        self.steps.iter().try_for_each(Step::check)?;
         for (key, empty) in [
             ("submit.id", submit.id.is_empty()),
             ("submit.accepted", submit.accepted.is_empty()),
@@ -393,7 +399,9 @@ impl Profile {
     pub fn needs_source(&self) -> bool {
         let Submit { path, headers, body, .. } = &self.submit;
         let body = body.as_ref().map(Value::to_string).unwrap_or_default();
+        let of_steps = self.steps.iter().filter(|step| step.when == StepTime::Job).map(|step| format!("{step:?}"));
         [path, &body].into_iter().chain(headers.values()).any(|text| text.contains("{source}"))
+            || of_steps.into_iter().any(|step| step.contains("{source}"))
     }
 
     /// Returns true if the id is the URL that is polled.
@@ -436,6 +444,11 @@ impl Profile {
             ]);
         }
         lists.into_iter().flat_map(|(key, list)| list.iter().map(move |place| (key, place))).collect()
+    }
+
+    /// Returns true if it has steps of the moment `when`.
+    pub fn has_steps(&self, when: StepTime) -> bool {
+        self.steps.iter().any(|step| step.when == when)
     }
 
     /// The body of a submission; none where the profile sends none.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::readable;
@@ -75,6 +76,12 @@ impl<'a> Document<'a> {
     /// Every value at the first of `places` that holds one.
     pub(super) fn values(&self, places: &[Place]) -> Vec<Cow<'_, RawValue>> {
         places.iter().map(|place| place.find(self)).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// The first value that is not null at `places`, with its type.
+    pub fn value(&self, places: &[Place]) -> Option<Value> {
+        let found = places.iter().flat_map(|place| place.find(self));
+        found.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok()).find(|value: &Value| !value.is_null())
     }
 
     /// The first string or number at `places`.

@@ -110,6 +110,8 @@ pub struct JobStatus {
     /// The values that the profile's steps took from answers, for its templates: `{vars.NAME}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Value>,
+    /// How far its cancelling came, if it was cancelled after it was given up.
+    pub cancel: Option<Cancel>,
     /// The stages that the target told of, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
@@ -128,6 +130,18 @@ impl JobStatus {
         let failed = stages.filter(|(index, stage)| stage.phase == StagePhase::Failed && is_last(stage, *index));
         failed.map(|(_, stage)| stage.name.as_str()).collect()
     }
+}
+
+/// How far the cancelling of a job came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Cancel {
+    /// It was asked for, and the target did not agree.
+    Asked,
+    /// The target agreed.
+    Answered,
+    /// A later poll saw the job ended, or gone.
+    Confirmed,
 }
 
 /// Number of polls that followed a job, and of those that brought nothing.

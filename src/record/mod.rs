@@ -36,7 +36,7 @@ pub use comparison::{
 };
 pub use fold::{Fold, job_name, warmup_prefix};
 pub use job::{
-    Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, StageSightings, TimesFrom, WARMUP,
+    Cancel, Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, StageSightings, TimesFrom, WARMUP,
 };
 use raw::RawObject;
 pub use reason::{Flag, Reason};

@@ -71,7 +71,7 @@ words! {
     DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost
     // Aborted runs.
     TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoPoller PollerGone
-    JournalFailed SubmitterGone
+    JournalFailed SubmitterGone StepFailed
     // Every capture, and an aborted run.
     Interrupted
     // Every capture.
@@ -89,7 +89,7 @@ words! {
 
 words! {
     /// A doubt about a job: one documented CamelCase word.
-    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage ErrorText CookieNotKept GoneIsDone
+    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage ErrorText CookieNotKept GoneIsDone StepFailed
 }
 
 #[cfg(test)]

@@ -361,3 +361,139 @@ fn mistakes_in_a_profile_are_named_by_line_or_key() {
         assert!(message.contains(part), "{to}: {message}");
     }
 }
+
+/// A target whose jobs need an upload first, and tell their stages and can be cancelled by other requests.
+const STEPS: &str = r#"
+    [[steps]]
+    name = "deployment"
+    when = "run"
+    path = "/deployments/by-name/{set.flow}"
+    take = { deployment = ["/id"] }
+    [[steps]]
+    name = "upload place"
+    when = "job"
+    method = "POST"
+    path = "/uploads"
+    body = { name = "{name}" }
+    take = { upload = ["/url"], upload_id = ["/id"] }
+    secret = true
+    [[steps]]
+    name = "upload"
+    when = "job"
+    method = "PUT"
+    path = "{vars.upload}"
+    body = "@{path}"
+    encoding = "raw"
+    [submit]
+    path = "/deployments/{vars.deployment}/runs"
+    id = ["/id"]
+    body = { upload = "{vars.upload_id}" }
+    [poll]
+    path = "/runs/{id}"
+    status = ["/state"]
+    message = ["/error"]
+    [poll.words]
+    running = ["RUNNING"]
+    done = ["COMPLETED"]
+    failed = ["CRASHED", "CANCELLED"]
+    [poll.stages]
+    at = ["/tasks"]
+    name = ["/name"]
+    state = ["/state"]
+    words = { done = ["COMPLETED"], failed = ["CRASHED"] }
+    [[steps]]
+    name = "tasks"
+    when = "end"
+    method = "POST"
+    path = "/tasks/filter"
+    body = { run = "{id}", of = "{vars.deployment}" }
+    tells = ["stages"]
+    [[steps]]
+    name = "cancel"
+    when = "cancel"
+    method = "POST"
+    path = "/runs/{id}/cancel"
+"#;
+
+/// The target of [`STEPS`]; the uploads go to another server. Runs end in `state`, once they are cancelled or at once.
+fn stepped(state: &'static str) -> (Rig, Server) {
+    let uploads =
+        Server::new(|request| if request.body == "the bytes" { Reply::new(201, "") } else { Reply::new(400, "") });
+    let signed = format!("{}/bucket/x?signature=s3cret", uploads.url());
+    let cancelled = std::sync::atomic::AtomicBool::new(false);
+    let rig = Rig::new(STEPS, move |request| match request.path.as_str() {
+        "/deployments/by-name/a%20b" => Reply::json(r#"{"id":"d-1"}"#),
+        "/uploads" => Reply::json(format!(r#"{{"url":"{signed}","id":5}}"#)),
+        "/deployments/d-1/runs" if request.body == r#"{"upload":5}"# => Reply::json(r#"{"id":"r-1"}"#),
+        "/tasks/filter" if request.body == r#"{"of":"d-1","run":"r-1"}"# => {
+            Reply::json(r#"{"tasks":[{"name":"load","state":"COMPLETED"},{"name":"run","state":"COMPLETED"}]}"#)
+        }
+        "/runs/r-1/cancel" => {
+            cancelled.store(true, std::sync::atomic::Ordering::SeqCst);
+            Reply::new(200, "")
+        }
+        "/runs/r-1" if cancelled.load(std::sync::atomic::Ordering::SeqCst) => Reply::json(r#"{"state":"CANCELLED"}"#),
+        "/runs/r-1" => Reply::json(format!(r#"{{"state":"{state}"}}"#)),
+        _ => Reply::new(404, ""),
+    });
+    (rig, uploads)
+}
+
+fn stepped_job(rig: &Rig) -> Value {
+    let file = rig.dir.path().join("a.webm");
+    std::fs::write(&file, "the bytes").unwrap();
+    job(&json!({"path": file.display().to_string()}))
+}
+
+#[test]
+fn steps_look_up_upload_and_complete_a_job() {
+    let (mut rig, uploads) = stepped("COMPLETED");
+    rig.flags = ["--set", "flow=a b", "--header-file"].map(str::to_owned).into();
+    let secret = rig.dir.path().join("h");
+    std::fs::write(&secret, "X-Key: k3y\n").unwrap();
+    rig.flags.push(secret.display().to_string());
+    let submitted = rig.submit(&stepped_job(&rig));
+    let status = submitted.last("j")["status"].clone();
+    assert_eq!(
+        (&status["phase"], &status["variables"]),
+        (&json!("Submitted"), &json!({"deployment": "d-1"})),
+        "{status}"
+    );
+    assert!(!submitted.stdout.contains("s3cret"), "{}", submitted.stdout);
+    let sent = &uploads.requests()[0];
+    assert_eq!((sent.method.as_str(), sent.headers.get("x-key")), ("PUT", None), "another server sees no secret");
+    assert!(rig.requests().iter().all(|request| request.headers["x-key"] == "k3y"));
+    let polled = rig.poll(&submitted.stdout, &[]).last("j")["status"].clone();
+    let names: Vec<_> = polled["stages"].as_array().unwrap().iter().map(|stage| stage["name"].clone()).collect();
+    assert_eq!((&polled["phase"], names), (&json!("Succeeded"), vec![json!("load"), json!("run")]), "{polled}");
+}
+
+#[test]
+fn a_step_that_fails_says_which_and_submits_nothing() {
+    let (mut rig, _uploads) = stepped("COMPLETED");
+    rig.flags = ["--set", "flow=missing"].map(str::to_owned).into();
+    let ran = rig.submit(&stepped_job(&rig));
+    assert_eq!((ran.code, &ran.last("j")["status"]["phase"]), (69, &json!("Staged")), "{}", ran.stderr);
+    assert!(ran.stderr.contains("step deployment: GET ") && ran.stderr.contains("HTTP 404"), "{}", ran.stderr);
+
+    rig.flags = ["--set", "flow=a b"].map(str::to_owned).into();
+    let wrong = stepped_job(&rig);
+    std::fs::write(rig.dir.path().join("a.webm"), "other bytes").unwrap();
+    let status = rig.submit(&wrong).last("j")["status"].clone();
+    assert_eq!((&status["phase"], &status["reason"]), (&json!("Rejected"), &json!("StepFailed")), "{status}");
+    let message = status["message"].as_str().unwrap();
+    assert!(message.contains("step upload: PUT http://127.0.0.1") && !message.contains("s3cret"), "{message}");
+    assert!(!rig.requests().iter().any(|request| request.path.ends_with("/runs")), "nothing was submitted");
+}
+
+#[test]
+fn a_job_that_is_given_up_is_cancelled_where_the_flag_says_so() {
+    let (mut rig, _uploads) = stepped("RUNNING");
+    rig.flags = ["--set", "flow=a b"].map(str::to_owned).into();
+    let submitted = rig.submit(&stepped_job(&rig)).stdout;
+    let left = rig.poll(&submitted, &["--deadline", "100ms"]).last("j")["status"].clone();
+    assert_eq!((&left["phase"], &left["cancel"]), (&json!("TimedOut"), &json!(null)), "{left}");
+    let cancelled = rig.poll(&submitted, &["--deadline", "100ms", "--cancel-on", "interrupted,timedout"]);
+    let status = cancelled.last("j")["status"].clone();
+    assert_eq!((&status["phase"], &status["cancel"]), (&json!("TimedOut"), &json!("confirmed")), "{status}");
+}

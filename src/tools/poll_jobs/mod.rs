@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Failure, Io, Outcome};
+use crate::record::Phase;
 use crate::target::TargetArgs;
 use crate::units;
 
@@ -53,12 +54,34 @@ pub struct Args {
     /// Poll the job with this id once and show what each of the profile's pointers finds in the answer
     #[arg(long, value_name = "ID")]
     pub explain: Option<String>,
+    /// Cancel jobs that are given up as interrupted or timedout, by the profile's steps with when = "cancel"
+    #[arg(long, value_name = "PHASE,…", value_delimiter = ',', help_heading = "Polling")]
+    pub cancel_on: Vec<CancelOn>,
     /// Send each job the cookies that `submit-jobs --cookies` saved in this file, and delete the file when all jobs have ended
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
     /// Check the command line and the files it names, then exit; read no records, send and write nothing
     #[arg(long)]
     pub check: bool,
+}
+
+/// A phase in which a job that is given up is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum CancelOn {
+    /// The run was stopped.
+    Interrupted,
+    /// The job's deadline passed.
+    TimedOut,
+}
+
+impl CancelOn {
+    fn phase(self) -> Phase {
+        match self {
+            Self::Interrupted => Phase::Interrupted,
+            Self::TimedOut => Phase::TimedOut,
+        }
+    }
 }
 
 const HELP: &str = "\

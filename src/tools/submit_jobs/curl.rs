@@ -1,16 +1,20 @@
 //! `--dry-run`: the request of the first job, as a curl command that a person can run.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde_json::Value;
 use ureq::http::HeaderValue;
 
 use super::lines;
-use super::post::Post;
+use super::post::{Request, random_hex};
 use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
+use crate::escape;
 use crate::http::{Body, Part, shell_quoted};
 use crate::input::plain_lines;
 use crate::ndjson::{BadLines, Line, Reader};
+use crate::profile::{StepTime, TemplateValues};
 use crate::record::{Job, Kind};
 
 /// Prints the command. No secret is part of it: it names the file or the variable instead.
@@ -20,12 +24,22 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
-    let post = Post::new(&profile, &base, &job, &args.target.set)?;
+    let mut command = String::new();
+    // What steps would bring is not known; their words stay as they are.
+    let mut variables = BTreeMap::new();
+    for step in profile.steps.iter().filter(|step| matches!(step.when, StepTime::Run | StepTime::Job)) {
+        variables.extend(step.take.keys().map(|name| (name.clone(), Value::from(format!("{{vars.{name}}}")))));
+        let line = format!("# first the step {}: {} {}", step.name, step.method, step.path);
+        let _ = writeln!(command, "{}", escape::terminal(&line));
+    }
+    let values = TemplateValues::of_set(&args.target.set).with_job(&job).with_variables(&variables);
+    let post = Request::new(&profile, &base, &values, (&random_hex(16)?, &random_hex(8)?));
+    let post = post.map_err(|error| Failure::usage(format!("--dry-run: {error}")))?;
     // What could not be sent is not printed either: a header with a line break in it would be another header.
     if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {
         return Err(Failure::usage(format!("--dry-run: a header cannot carry the value of {name}")));
     }
-    let mut command = format!("curl -i -X {} {}", post.method, shell_quoted(&post.url));
+    let _ = write!(command, "curl -i -X {} {}", post.method, shell_quoted(&post.url));
     for argument in args.target.http.curl_arguments() {
         // Writing to a String cannot fail.
         let _ = write!(command, " \\\n  {argument}");

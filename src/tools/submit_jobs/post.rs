@@ -1,15 +1,17 @@
 //! One submission: the request that a profile makes of a job, and what its answer means.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::http::Method;
+use serde_json::Value;
 
 use crate::cli::{Failure, Stop};
 use crate::clock::{Clock, ServerDate};
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Body, Client, HttpError, same_origin};
-use crate::profile::{Escaping, Profile, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable};
+use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method, same_origin};
+use crate::profile::{Escaping, Profile, StepTime, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable};
 use crate::record::{Flag, Job, JobStatus, Phase, Reason, Timestamp};
+use crate::steps::{StepClients, StepsOutcome};
 
 /// Waits before the second and the third try of a connection.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
@@ -23,17 +25,26 @@ const ID_PATH: &str = "{id:path}";
 /// The longest id that is taken, in bytes: it has to fit into the URL of a poll.
 const LONGEST_ID: usize = 4096;
 
-/// A request, whole.
+/// The submission of one job.
 #[derive(Clone, Debug)]
 pub(super) struct Post {
-    pub(super) method: Method,
-    pub(super) url: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<Body>,
     pub(super) trace_id: String,
     span_id: String,
     base: BaseUrl,
     values: TemplateValues,
+    /// Complete, unless steps before the submission have yet to bring values for it.
+    pub(super) request: Option<Request>,
+    /// What the steps before the first submission took, for the record.
+    variables: BTreeMap<String, Value>,
+}
+
+/// A request, whole.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<Body>,
 }
 
 /// The result of a submission.
@@ -49,32 +60,63 @@ pub(super) struct Posted {
     pub(super) url: String,
 }
 
-impl Post {
-    /// The request that submits `job`, with a fresh W3C trace context.
-    pub(super) fn new(profile: &Profile, base: &BaseUrl, job: &Job, set: &[(String, String)]) -> Result<Self, Failure> {
-        let values = TemplateValues::of_set(set).with_job(job);
-        let refused = |error: String| Failure::usage(format!("{}: {error}", job.metadata.name));
-        let failed = |error: getrandom::Error| Failure::input_output(format!("no random numbers: {error}"));
-        let (mut trace, mut span) = ([0; 16], [0; 8]);
-        getrandom::fill(&mut trace).and_then(|()| getrandom::fill(&mut span)).map_err(failed)?;
-        let trace_id = format!("{:032x}", u128::from_be_bytes(trace));
-        let span_id = format!("{:016x}", u64::from_be_bytes(span));
-        let header = |(name, value): (&String, &String)| Ok((name.clone(), fill(value, &values, Escaping::Text)?));
-        let headers = profile.submit.headers.iter().map(header).collect::<Result<_, String>>();
-        let mut headers: Vec<(String, String)> = headers.map_err(refused)?;
+/// Random bytes as hexadecimal digits.
+pub(super) fn random_hex(bytes: usize) -> Result<String, Failure> {
+    let mut random = vec![0; bytes];
+    let failed = |error: getrandom::Error| Failure::input_output(format!("no random numbers: {error}"));
+    getrandom::fill(&mut random).map_err(failed)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl Request {
+    /// The request that submits a job with these `values`. The error says what cannot be filled in.
+    pub(super) fn new(
+        profile: &Profile,
+        base: &BaseUrl,
+        values: &TemplateValues,
+        trace_context: (&str, &str),
+    ) -> Result<Self, String> {
+        let submit = &profile.submit;
+        let header = |(name, value): (&String, &String)| Ok((name.clone(), fill(value, values, Escaping::Text)?));
+        let mut headers = submit.headers.iter().map(header).collect::<Result<Vec<_>, String>>()?;
         // https://www.w3.org/TR/trace-context/: version 00, flags 01 (sampled).
-        headers.push(("traceparent".to_owned(), format!("00-{trace_id}-{span_id}-01")));
+        headers.push(("traceparent".to_owned(), format!("00-{}-{}-01", trace_context.0, trace_context.1)));
         Ok(Self {
-            method: Method::from_bytes(profile.submit.method.as_bytes())
-                .map_err(|error| Failure::usage(error.to_string()))?,
-            url: base.join(&fill(&profile.submit.path, &values, Escaping::Path).map_err(refused)?),
+            method: Method::from_bytes(submit.method.as_bytes()).map_err(|error| error.to_string())?,
+            url: base.join(&fill(&submit.path, values, Escaping::Path)?),
             headers,
-            body: profile.submit_body(&values).map_err(refused)?,
-            trace_id,
-            span_id,
-            base: base.clone(),
-            values,
+            body: profile.submit_body(values)?,
         })
+    }
+
+    fn place(&self) -> String {
+        format!("{} {}", self.method, self.url)
+    }
+
+    fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
+        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
+    }
+}
+
+impl Post {
+    /// The submission of `job`, with a fresh W3C trace context. The steps before the first submission took `variables`, some of
+    /// which are secret and not `recorded`.
+    pub(super) fn new(
+        profile: &Profile,
+        base: &BaseUrl,
+        job: &Job,
+        set: &[(String, String)],
+        run_steps: &StepsOutcome,
+    ) -> Result<Self, Failure> {
+        let values = TemplateValues::of_set(set).with_job(job).with_variables(&run_steps.variables);
+        let (trace_id, span_id) = (random_hex(16)?, random_hex(8)?);
+        let request = if profile.has_steps(StepTime::Job) {
+            None
+        } else {
+            let request = Request::new(profile, base, &values, (&trace_id, &span_id));
+            Some(request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))?)
+        };
+        Ok(Self { trace_id, span_id, base: base.clone(), values, request, variables: run_steps.recorded() })
     }
 
     /// The status of the job while it is submitted, for the journal.
@@ -89,10 +131,50 @@ impl Post {
         }
     }
 
-    /// Sends it. A connection that was never made is tried again; a request that may have arrived never is.
-    /// While this host has run out of something the request waits, and `report` says so: that is not the target's doing.
+    /// Makes the steps before the submission, and sends it.
     pub(super) fn send(
         &self,
+        clients: (&Client, &StepClients),
+        profile: &Profile,
+        clock: &Clock,
+        report: &dyn Fn(&str),
+        stop: &Stop,
+    ) -> Posted {
+        let mut variables = self.variables.clone();
+        let request = match &self.request {
+            Some(request) => Ok(request.clone()),
+            None => {
+                let steps = clients.1.run(StepTime::Job, profile, &self.base, &self.values, clock);
+                variables.extend(steps.recorded());
+                let values = self.values.clone().with_variables(&steps.variables);
+                let request = || Request::new(profile, &self.base, &values, (&self.trace_id, &self.span_id));
+                let failure =
+                    steps.failure.map(|what| (Reason::StepFailed, format!("{what}; the job was not submitted")));
+                failure.map_or_else(|| request().map_err(|what| (Reason::InvalidRequest, what)), Err)
+            }
+        };
+        let posted = match request {
+            Ok(request) => self.send_request(&request, clients.0, profile, clock, report, stop),
+            Err((reason, message)) => {
+                let status = JobStatus {
+                    phase: Phase::Rejected,
+                    reason: Some(reason),
+                    message: Some(message),
+                    ended_at: Some(clock.now()),
+                    observed_at: Some(clock.now()),
+                    ..JobStatus::default()
+                };
+                Posted { status, date: None, cookies: Vec::new(), url: self.base.as_str().to_owned() }
+            }
+        };
+        Posted { status: JobStatus { variables, ..posted.status }, ..posted }
+    }
+
+    /// Sends `request`. A connection that was never made is tried again; a request that may have arrived never is.
+    /// While this host has run out of something the request waits, and `report` says so: that is not the target's doing.
+    fn send_request(
+        &self,
+        request: &Request,
         client: &Client,
         profile: &Profile,
         clock: &Clock,
@@ -102,16 +184,13 @@ impl Post {
         let mut waits = BACKOFF.into_iter();
         loop {
             let sent = clock.now();
-            let outcome = client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock);
+            let outcome = request.send(client, clock);
             let received = clock.now();
             if let Err(HttpError::OwnLimit(what)) = &outcome {
-                report(&format!(
-                    "{} {}: {what}: a limit of this host, not of the target; waiting",
-                    self.method, self.url
-                ));
+                report(&format!("{}: {what}: a limit of this host, not of the target; waiting", request.place()));
                 if stop.wait(OWN_LIMIT_WAIT) {
                     let status = JobStatus { observed_at: Some(received), ..JobStatus::default() };
-                    return Posted { status, date: None, cookies: Vec::new(), url: self.url.clone() };
+                    return Posted { status, date: None, cookies: Vec::new(), url: request.url.clone() };
                 }
                 continue;
             }
@@ -121,7 +200,9 @@ impl Post {
                 continue;
             }
             let (outcome, received) = match outcome {
-                Ok(answer) if profile.submit.follow_redirects => (Ok(self.follow(answer, client, clock)), clock.now()),
+                Ok(answer) if profile.submit.follow_redirects => {
+                    (Ok(follow(request, answer, client, clock)), clock.now())
+                }
                 outcome => (outcome, received),
             };
             let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
@@ -131,56 +212,33 @@ impl Post {
                 span_id: Some(self.span_id.clone()),
                 submitted_at: Some(sent),
                 observed_at: Some(received),
-                ..self.judge(outcome, profile, received)
+                ..self.judge(request, outcome, profile, received)
             };
-            return Posted { status, date, cookies, url: self.url.clone() };
+            return Posted { status, date, cookies, url: request.url.clone() };
         }
-    }
-
-    /// Follows redirects to the answer that they lead to. The redirect itself is the answer where that cannot be had: the job may
-    /// have been made before it.
-    fn follow(&self, mut answer: Answer, client: &Client, clock: &Clock) -> Answer {
-        let (mut url, mut method, mut body) = (self.url.clone(), self.method.clone(), self.body.as_ref());
-        for _ in 0..MOST_REDIRECTS {
-            match answer.status {
-                307 | 308 => {}
-                301..=303 => (method, body) = (Method::GET, None),
-                _ => return answer,
-            }
-            let Some(to) = answer.head.location.as_deref().and_then(|location| same_origin(&url, location)) else {
-                return answer;
-            };
-            match client.send(&method, &to, &self.headers, body, clock) {
-                // The request before it was answered by "look there", so this failure is no refusal.
-                Ok(next) if method == Method::GET && next.status >= 400 => return answer,
-                Ok(mut next) => {
-                    next.head.cookies.splice(..0, answer.head.cookies);
-                    (answer, url) = (next, to);
-                }
-                Err(_) => return answer,
-            }
-        }
-        answer
     }
 
     /// The id with which a job is polled: where that is a URL, the whole of it. The error says why it cannot be polled.
-    fn pollable(&self, id: String, profile: &Profile) -> Result<String, String> {
+    fn pollable(&self, request: &Request, id: String, profile: &Profile) -> Result<String, String> {
         if !profile.polls_url() {
             let is_path = profile.poll.path.contains(ID_PATH);
             let filled = is_path.then(|| fill(ID_PATH, &self.values.clone().with_id(&id), Escaping::Path)).transpose();
             return filled.map(|_| id);
         }
-        same_origin(&self.url, &id).ok_or_else(|| {
-            format!(
-                "the job's URL, {}, is not on {}: nothing is sent to another server",
-                escape::start(&id, 200),
-                self.base.as_str()
-            )
+        same_origin(&request.url, &id).ok_or_else(|| {
+            let url = escape::start(&id, 200);
+            format!("the job's URL, {url}, is not on {}: nothing is sent to another server", self.base.as_str())
         })
     }
 
-    fn judge(&self, outcome: Result<Answer, HttpError>, profile: &Profile, received: Timestamp) -> JobStatus {
-        let place = format!("{} {}", self.method, self.url);
+    fn judge(
+        &self,
+        request: &Request,
+        outcome: Result<Answer, HttpError>,
+        profile: &Profile,
+        received: Timestamp,
+    ) -> JobStatus {
+        let place = request.place();
         let ended = |phase: Phase, reason: Reason, message: String| JobStatus {
             phase,
             reason: Some(reason),
@@ -255,7 +313,7 @@ impl Post {
                 let what = "the bytes of the id are not UTF-8; it may run";
                 told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}")))
             }
-            Some(id) => match self.pollable(id, profile) {
+            Some(id) => match self.pollable(request, id, profile) {
                 Err(what) => told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}; it may run"))),
                 Ok(id) => JobStatus {
                     phase: Phase::Submitted,
@@ -268,6 +326,32 @@ impl Post {
             },
         }
     }
+}
+
+/// Follows redirects of `request` to the answer that they lead to. The redirect itself is the answer where that cannot be had: the
+/// job may have been made before it.
+fn follow(request: &Request, mut answer: Answer, client: &Client, clock: &Clock) -> Answer {
+    let (mut url, mut method, mut body) = (request.url.clone(), request.method.clone(), request.body.as_ref());
+    for _ in 0..MOST_REDIRECTS {
+        match answer.status {
+            307 | 308 => {}
+            301..=303 => (method, body) = (Method::GET, None),
+            _ => return answer,
+        }
+        let Some(to) = answer.head.location.as_deref().and_then(|location| same_origin(&url, location)) else {
+            return answer;
+        };
+        match client.send(&method, &to, &request.headers, body, clock) {
+            // The request before it was answered by "look there", so this failure is no refusal.
+            Ok(next) if method == Method::GET && next.status >= 400 => return answer,
+            Ok(mut next) => {
+                next.head.cookies.splice(..0, answer.head.cookies);
+                (answer, url) = (next, to);
+            }
+            Err(_) => return answer,
+        }
+    }
+    answer
 }
 
 /// Returns true for a status that says that nothing was begun (RFC 9110, section 15), where it does not mean accepted. A

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Limits, PolledJob};
+use super::{FollowedUp, Limits, PolledJob};
 use crate::clock::micro;
 use crate::escape;
-use crate::profile::{Observation, Profile, StatusReading};
+use crate::profile::{Document, Observation, Profile, StatusReading};
 use crate::record::{
     ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, ServerTimes, Stage, StagePhase, Timestamp,
 };
@@ -21,9 +21,15 @@ impl PolledJob {
         profile: &Profile,
         limits: Limits,
         offset: Option<ClockOffset>,
+        followed: Option<&FollowedUp>,
     ) -> Result<Record, Malformed> {
-        let observation =
+        let mut observation =
             (self.understood || !self.body.is_empty()).then(|| profile.observe(&self.head.document(&self.body)));
+        if let (Some(observation), Some(followed)) = (&mut observation, followed) {
+            for (told, answer) in &followed.steps.answers {
+                profile.complete(observation, told, &Document::of(answer));
+            }
+        }
         let has_verdict = matches!(phase, Phase::Succeeded | Phase::Failed);
         let (reason, message) = self.explain(phase, observation.as_ref(), limits);
         let mut status = JobStatus {
@@ -62,6 +68,15 @@ impl PolledJob {
             status.server_times = Some(observation.times).filter(|times| !times.is_empty());
         } else if !self.body_is_utf8 {
             status.flags = vec![Flag::BodyNotUtf8];
+        }
+        if let Some(FollowedUp { steps, cancel }) = followed {
+            status.variables = steps.recorded();
+            status.cancel = *cancel;
+            if let Some(failure) = &steps.failure {
+                status.flags.push(Flag::StepFailed);
+                let before = status.message.take().map(|message| format!("{message}; ")).unwrap_or_default();
+                status.message = Some(format!("{before}{failure}"));
+            }
         }
         // The flags of an earlier session belong to an answer that this one may have replaced.
         let stale: &[&str] =

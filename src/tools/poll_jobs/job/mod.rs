@@ -10,7 +10,10 @@ use super::issue::Issue;
 use super::stages::ObservedStages;
 use crate::http::{Answer, HeaderMap, HttpError};
 use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StatusReading, unknown_coding};
-use crate::record::{Flag, Job, JobStatus, Key, Phase, Polls, Reason, Record, StagePhase, Timestamp};
+use crate::record::{
+    Cancel, Flag, Job, JobStatus, Key, Malformed, Phase, Polls, Reason, Record, StagePhase, Timestamp,
+};
+use crate::steps::StepsOutcome;
 use crate::target::PollRequest;
 
 /// The limits after which a job is given up.
@@ -113,6 +116,24 @@ pub(super) struct PollOutcome {
     pub(super) received: Timestamp,
 }
 
+/// What followed the end of a job.
+#[derive(Debug, Default)]
+pub(super) struct FollowedUp {
+    pub(super) steps: StepsOutcome,
+    /// How far its cancelling came, if it was cancelled.
+    pub(super) cancel: Option<Cancel>,
+}
+
+impl FollowedUp {
+    /// No answer came in time.
+    pub(super) fn unanswered(phase: Phase) -> Self {
+        let failure = Some("the session ended before an answer came".to_owned());
+        let is_cancelled = !matches!(phase, Phase::Succeeded | Phase::Failed);
+        let steps = StepsOutcome { failure, ..StepsOutcome::default() };
+        Self { steps, cancel: is_cancelled.then_some(Cancel::Asked) }
+    }
+}
+
 impl PolledJob {
     /// Starts to poll `job`, which was submitted and has an id.
     pub(super) fn new(record: Record, job: &Job, request: PollRequest, now: Timestamp) -> Self {
@@ -166,6 +187,16 @@ impl PolledJob {
             body_is_utf8: !status.flags.contains(&Flag::BodyNotUtf8),
             ..Self::new(record, job, request, now)
         }
+    }
+
+    /// Its id at the target.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The record that it was read from.
+    pub(super) fn as_job(&self) -> Result<Job, Malformed> {
+        self.record.read()
     }
 
     /// The key of its record.

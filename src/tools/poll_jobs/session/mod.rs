@@ -1,6 +1,7 @@
 //! A polling session: one loop that owns the jobs, takes every event, and is the only writer.
 
 mod errors;
+mod followup;
 mod output;
 mod resume;
 mod scheduler;
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::Args;
-use super::job::{Limits, NextStep, PolledJob};
+use super::job::{FollowedUp, Limits, NextStep, PollOutcome, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::cookies::CookieReader;
@@ -25,7 +26,7 @@ use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Recor
 use crate::staging::Claims;
 use crate::target::PollRequest;
 use output::Output;
-use scheduler::{Finished, Scheduler};
+use scheduler::{Finished, Scheduler, Work};
 use target::PollTarget;
 
 /// The drift of the wall clock against the run's from which it is recorded, in seconds.
@@ -33,7 +34,7 @@ const MIN_STEP: f64 = 0.05;
 
 enum Event {
     Line(Input<Read>),
-    Polled(Box<Finished>),
+    Worked(Box<Finished>),
     Stop,
 }
 
@@ -50,7 +51,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     // After the session's end nobody receives the events any more.
     let permits = input::spawn(stdin, Reader::stdin, move |line| drop(to_lines.send(Event::Line(line))))?;
     io.stop.on_stop(move || drop(to_stop.send(Event::Stop)));
-    let deliver = move |finished| drop(to_polls.send(Event::Polled(Box::new(finished))));
+    let deliver = move |finished| drop(to_polls.send(Event::Worked(Box::new(finished))));
     let mut session = Session::new(args, profile, factory, io, deliver)?;
     session.serve(&received, &permits)?;
     session.close()
@@ -66,6 +67,8 @@ struct Session<'a, 'o> {
     clock: Clock,
     offset: OffsetBounds,
     jobs: HashMap<usize, PolledJob>,
+    /// Jobs that have ended, or were given up, and whose follow-up is under way.
+    ending: HashMap<usize, (PolledJob, Phase)>,
     numbers: HashMap<Key, usize>,
     /// With `--resume`: the records read so far.
     to_resume: Option<Fold>,
@@ -99,6 +102,7 @@ impl<'a, 'o> Session<'a, 'o> {
             clock: Clock::system(),
             offset: OffsetBounds::default(),
             jobs: HashMap::new(),
+            ending: HashMap::new(),
             numbers: HashMap::new(),
             claims: Claims::default(),
             cookies: args.cookies.as_deref().map(CookieReader::new),
@@ -113,7 +117,7 @@ impl<'a, 'o> Session<'a, 'o> {
     fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
         let grace = self.stop.grace();
         // After a signal the tools before this one have as long to end; a pipe that goes on is left.
-        while !(grace.is_over() || self.input_ended && self.jobs.is_empty()) {
+        while !(grace.is_over() || self.input_ended && self.jobs.is_empty() && self.ending.is_empty()) {
             for number in self.scheduler.overdue(&self.jobs, self.clock.now(), self.limits) {
                 self.expire(number)?;
             }
@@ -129,7 +133,7 @@ impl<'a, 'o> Session<'a, 'o> {
                 self.handle(event, permits)?;
             }
         }
-        Ok(())
+        self.give_up_follow_ups()
     }
 
     fn handle(&mut self, event: Event, permits: &Permits) -> Result<(), Failure> {
@@ -150,7 +154,13 @@ impl<'a, 'o> Session<'a, 'o> {
                     None => Ok(()),
                 }
             }
-            Event::Polled(finished) => self.handle_answer(*finished),
+            Event::Worked(finished) => {
+                self.scheduler.free(finished.worker);
+                match finished.work {
+                    Work::Polled { late, outcome } => self.handle_answer(finished.job, late, outcome),
+                    Work::FollowedUp(followed) => self.followed_up(finished.job, &followed),
+                }
+            }
             Event::Stop => {
                 let numbers: Vec<_> = self.jobs.keys().copied().collect();
                 numbers.into_iter().try_for_each(|number| self.end(number, Phase::Interrupted))?;
@@ -243,10 +253,9 @@ impl<'a, 'o> Session<'a, 'o> {
         Ok(())
     }
 
-    fn handle_answer(&mut self, finished: Finished) -> Result<(), Failure> {
-        let Finished { worker, job: number, late, outcome } = finished;
+    fn handle_answer(&mut self, number: usize, late: Duration, outcome: PollOutcome) -> Result<(), Failure> {
         let took = outcome.received.since(outcome.sent);
-        self.scheduler.finished(worker, number, took);
+        self.scheduler.finished(number, took);
         let answered = outcome.answer.is_ok().then(|| Duration::try_from_secs_f64(took).unwrap_or_default());
         self.output.counts.count_poll(late, answered);
         if let Ok(answer) = &outcome.answer
@@ -298,7 +307,15 @@ impl<'a, 'o> Session<'a, 'o> {
             self.output.counts.unchanged += 1;
             return Ok(());
         }
-        let record = job.into_ended(phase, self.clock.now(), &self.target.profile, self.limits, self.offset.offset());
+        match self.follow_up(number, job, phase)? {
+            Some(job) => self.record_end(job, phase, None),
+            None => Ok(()),
+        }
+    }
+
+    fn record_end(&mut self, job: PolledJob, phase: Phase, followed: Option<&FollowedUp>) -> Result<(), Failure> {
+        let (now, offset) = (self.clock.now(), self.offset.offset());
+        let record = job.into_ended(phase, now, &self.target.profile, self.limits, offset, followed);
         self.output.end(phase, &record?)
     }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::Args;
-use super::super::job::{Limits, PollOutcome, PolledJob};
+use super::super::job::{FollowedUp, Limits, PollOutcome, PolledJob};
 use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
+use super::followup::FollowUp;
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::http::ClientFactory;
 use crate::own_limits;
 use crate::record::Timestamp;
+use crate::steps::StepClients;
 use crate::target::PollRequest;
 use crate::workers::Workers;
 
@@ -24,21 +26,29 @@ const LAST_ANSWER: f64 = 0.5;
 /// A poll that was sent this much after the deadline, in seconds, is the only one of a job that came late: it has its time.
 const LATE_START: f64 = 1.0;
 
-/// A poll for a worker thread.
-pub(super) struct Task {
-    job: usize,
-    due: Instant,
-    request: Arc<PollRequest>,
-    clock: Clock,
+/// Something for a worker thread to do.
+pub(super) enum Task {
+    /// A poll.
+    Poll { job: usize, due: Instant, request: Arc<PollRequest>, clock: Clock },
+    /// What follows a job's end.
+    FollowUp { job: usize, follow_up: Box<FollowUp> },
 }
 
-/// A poll that a worker thread has finished.
+/// Something that a worker thread has done.
 pub(super) struct Finished {
     pub(super) worker: usize,
     pub(super) job: usize,
-    /// The delay between the due time and the sending.
-    pub(super) late: Duration,
-    pub(super) outcome: PollOutcome,
+    pub(super) work: Work,
+}
+
+/// The result of a worker thread's work.
+pub(super) enum Work {
+    /// `late` is the delay between the due time and the sending.
+    Polled {
+        late: Duration,
+        outcome: PollOutcome,
+    },
+    FollowedUp(FollowedUp),
 }
 
 /// The timers of all jobs and the threads that poll.
@@ -51,7 +61,9 @@ pub(super) struct Scheduler {
     /// Due polls that wait for a thread.
     backlog: VecDeque<(Instant, usize)>,
     demand: ThreadDemand,
-    workers: Workers<Task, (usize, Duration, PollOutcome)>,
+    workers: Workers<Task, (usize, Work)>,
+    /// Follow-ups that wait for a thread.
+    follow_ups: VecDeque<(usize, Box<FollowUp>)>,
     /// The limit of this host that made polls wait, as a sentence.
     limit: Option<String>,
     console: Console,
@@ -65,22 +77,26 @@ impl Scheduler {
         console: Console,
         deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Self {
-        let make = move || -> Box<dyn FnMut(Task) -> (usize, Duration, PollOutcome)> {
-            let client = factory.client();
-            Box::new(move |task: Task| {
-                let late = task.due.elapsed();
-                let sent = task.clock.now();
-                let answer = task.request.send(&client, &task.clock);
-                (task.job, late, PollOutcome { answer, sent, received: task.clock.now() })
+        let make = move || -> Box<dyn FnMut(Task) -> (usize, Work)> {
+            let (client, clients) = (factory.client(), StepClients::new(&factory));
+            Box::new(move |task: Task| match task {
+                Task::Poll { job, due, request, clock } => {
+                    let late = due.elapsed();
+                    let sent = clock.now();
+                    let answer = request.send(&client, &clock);
+                    (job, Work::Polled { late, outcome: PollOutcome { answer, sent, received: clock.now() } })
+                }
+                Task::FollowUp { job, follow_up } => (job, Work::FollowedUp(follow_up.run(&client, &clients))),
             })
         };
-        let deliver = move |worker, (job, late, outcome)| deliver(Finished { worker, job, late, outcome });
+        let deliver = move |worker, (job, work)| deliver(Finished { worker, job, work });
         Self {
             intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
             timers: Timers::default(),
             in_flight: HashSet::new(),
             checked_at: Instant::now(),
             backlog: VecDeque::new(),
+            follow_ups: VecDeque::new(),
             demand: ThreadDemand::new(Instant::now()),
             workers: Workers::new(MAX_THREADS.min(own_limits::connections()), Arc::new(make), Arc::new(deliver)),
             limit: None,
@@ -95,6 +111,7 @@ impl Scheduler {
         clock: &Clock,
         limits: Limits,
     ) -> Result<(), Failure> {
+        self.send_follow_ups()?;
         let now = Instant::now();
         while let Some(due) = self.timers.take_due(now) {
             self.backlog.push_back(due);
@@ -104,7 +121,7 @@ impl Scheduler {
                 if !self.workers.has_idle() && !self.demand.exceeds(self.workers.threads(), Instant::now()) {
                     return Ok(());
                 }
-                let task = Task { job: number, due, request: job.request.clone(), clock: clock.clone() };
+                let task = Task::Poll { job: number, due, request: job.request.clone(), clock: clock.clone() };
                 if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
                     let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
                     let polls = format!("{polls} polls at once");
@@ -120,6 +137,23 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Hands what follows the end of the job `number` to a worker.
+    pub(super) fn follow_up(&mut self, number: usize, follow_up: FollowUp) -> Result<(), Failure> {
+        self.follow_ups.push_back((number, Box::new(follow_up)));
+        self.send_follow_ups()
+    }
+
+    fn send_follow_ups(&mut self) -> Result<(), Failure> {
+        while let Some((job, follow_up)) = self.follow_ups.pop_front() {
+            let refused = self.workers.give(Task::FollowUp { job, follow_up });
+            if let Some(Task::FollowUp { job, follow_up }) = refused.map_err(|error| Failure::io("a thread", &error))? {
+                self.follow_ups.push_front((job, follow_up));
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The time until something is due.
     pub(super) fn until_due(&self) -> Duration {
         let now = Instant::now();
@@ -127,10 +161,14 @@ impl Scheduler {
         self.timers.next_due().map_or(tick, |due| due.min(tick)).saturating_duration_since(now)
     }
 
-    /// Records that a worker has finished a poll of the job `number` that took `seconds`.
-    pub(super) fn finished(&mut self, worker: usize, number: usize, seconds: f64) {
-        self.in_flight.remove(&number);
+    /// Records that `worker` has nothing to do.
+    pub(super) fn free(&mut self, worker: usize) {
         self.workers.done(worker);
+    }
+
+    /// Records that a poll of the job `number` came back after `seconds`.
+    pub(super) fn finished(&mut self, number: usize, seconds: f64) {
+        self.in_flight.remove(&number);
         self.demand.record(seconds, Instant::now());
     }
 

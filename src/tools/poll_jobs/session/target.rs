@@ -1,6 +1,7 @@
 //! The target of the polls: the one that `--target` names, else the one in the Run record, else the profile's.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::super::Args;
 use crate::cli::{Console, Failure};
@@ -14,7 +15,7 @@ use crate::target::{PollRequest, TargetArgs};
 /// The target, and the profile through which it is polled.
 pub(super) struct PollTarget<'a> {
     args: &'a TargetArgs,
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     base: Option<BaseUrl>,
     /// Targets of Runs that `--target` overrides, each reported once.
     overridden: BTreeSet<String>,
@@ -25,7 +26,7 @@ pub(super) struct PollTarget<'a> {
 impl<'a> PollTarget<'a> {
     pub(super) fn new(args: &'a Args, profile: Profile, client: Client) -> Result<Self, Failure> {
         let args = &args.target;
-        Ok(Self { args, profile, base: args.base_url()?, overridden: BTreeSet::new(), client })
+        Ok(Self { args, profile: profile.into(), base: args.base_url()?, overridden: BTreeSet::new(), client })
     }
 
     /// Adopts the target that a Run names, unless `--target` names one; reports contradictions.
@@ -108,7 +109,8 @@ impl<'a> PollTarget<'a> {
         request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))
     }
 
-    fn base(&mut self) -> Result<BaseUrl, Failure> {
+    /// The base URL of the target.
+    pub(super) fn base(&mut self) -> Result<BaseUrl, Failure> {
         if let Some(base) = &self.base {
             return Ok(base.clone());
         }

@@ -19,10 +19,11 @@ use crate::health;
 use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{Input, Permits, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
-use crate::profile::Profile;
+use crate::profile::{Profile, StepTime, TemplateValues};
 use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Reason, Record, RunStatus, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
+use crate::steps::{StepClients, StepsOutcome};
 use crate::units;
 use jobs::Jobs;
 use output::Output;
@@ -52,7 +53,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     if args.check {
         return Ok(Exit::Done);
     }
-    let client = factory.client();
+    let (client, steps) = (factory.client(), StepClients::new(&factory));
     let (events, received) = channel();
     let (to_slots, to_posts, to_lines, to_stop) = (events.clone(), events.clone(), events.clone(), events);
     let stdin = std::mem::replace(&mut io.stdin, Box::new(std::io::empty()));
@@ -73,6 +74,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         scheduler,
         output,
         settings: BTreeMap::new(),
+        run_steps: StepsOutcome::default(),
         lines: (new_run_id(Clock::system().now())?, 0),
         input_ended: false,
         aborted: None,
@@ -81,6 +83,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         to_slots.send(Event::Slots(event)).is_ok()
     })?;
     session.check_health(&client);
+    session.make_run_steps(&steps);
     let permits = if args.lines {
         spawn(stdin, plain_lines, move |source| drop(to_lines.send(Event::Source(source))))?
     } else {
@@ -103,6 +106,8 @@ struct Session<'a, 'o> {
     output: Output<'o>,
     /// The settings that the target's health answer reported.
     settings: BTreeMap<String, String>,
+    /// What the steps before the first submission took.
+    run_steps: StepsOutcome,
     /// With `--lines`: the run's id and the number of lines read.
     lines: (String, u64),
     input_ended: bool,
@@ -119,6 +124,18 @@ impl Session<'_, '_> {
                 let reason = if unhealthy.is_unreachable { Reason::TargetAbsent } else { Reason::TargetUnhealthy };
                 self.abort(Exit::Unreachable, reason, unhealthy.message);
             }
+        }
+    }
+
+    /// Makes the steps before the first submission; nothing is submitted if one fails.
+    fn make_run_steps(&mut self, clients: &StepClients) {
+        if self.aborted.is_some() || !self.profile.has_steps(StepTime::Run) {
+            return;
+        }
+        let values = TemplateValues::of_set(&self.args.target.set);
+        self.run_steps = clients.run(StepTime::Run, &self.profile, &self.base, &values, &self.clock);
+        if let Some(failure) = self.run_steps.failure.clone() {
+            self.abort(Exit::Unreachable, Reason::StepFailed, failure);
         }
     }
 
@@ -183,7 +200,7 @@ impl Session<'_, '_> {
             if let Some(due_at) = due_at {
                 write_status(&mut record, &DueAt { due_at })?;
             }
-            let post = match Post::new(&self.profile, &self.base, &job, &self.args.target.set) {
+            let post = match Post::new(&self.profile, &self.base, &job, &self.args.target.set, &self.run_steps) {
                 Ok(post) => post,
                 Err(failure) => {
                     self.scheduler.admission.answered(false);

@@ -1,0 +1,121 @@
+//! Steps: requests around a job, besides its submission and its polls.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::payload::{self, Encoding};
+use super::place::Place;
+use super::template::TemplateValues;
+use super::{check, template};
+use crate::http::{Body, Method};
+
+/// A request around a job.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its name in messages.
+    pub name: String,
+    /// The moment at which it is made.
+    pub when: StepTime,
+    /// The HTTP method.
+    #[serde(default = "super::get")]
+    pub method: String,
+    /// Path below the base URL, or a whole URL, such as one that an earlier step took; a template. To another server than the
+    /// target no secrets are sent.
+    pub path: String,
+    /// Headers; values are templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body; strings in it are templates. None sends no body.
+    #[serde(default, deserialize_with = "payload::from_toml")]
+    pub body: Option<Value>,
+    /// The form in which the body is sent.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// The HTTP statuses that mean success.
+    #[serde(default = "accepted")]
+    pub accepted: Vec<u16>,
+    /// Values to take from the answer, for templates: `{vars.NAME}`.
+    #[serde(default)]
+    pub take: BTreeMap<String, Vec<Place>>,
+    /// At a job's end: the parts of `[poll]` that this answer tells instead of the poll's.
+    #[serde(default)]
+    pub tells: Vec<Told>,
+    /// A failure changes nothing.
+    #[serde(default)]
+    pub optional: bool,
+    /// Keep what it takes out of the records.
+    #[serde(default)]
+    pub secret: bool,
+}
+
+/// The moment at which a step is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepTime {
+    /// Before the first submission of a run.
+    Run,
+    /// Before each submission.
+    Job,
+    /// Once a job has ended.
+    End,
+    /// To cancel a job that is given up.
+    Cancel,
+}
+
+/// A part of `[poll]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Told {
+    /// `poll.stages`.
+    Stages,
+    /// `poll.message`.
+    Message,
+    /// `poll.times`.
+    Times,
+}
+
+impl Step {
+    /// Checks it; the error names the step.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let id_is_known = matches!(self.when, StepTime::End | StepTime::Cancel);
+        let key = format!("steps.{}", self.name);
+        if self.name.is_empty() {
+            return Err("steps: a step has no name".to_owned());
+        }
+        if !["/", "http://", "https://", "{vars."].iter().any(|start| self.path.starts_with(start)) {
+            return Err(format!(
+                "{key}.path = \"{}\": a path begins with `/`, a URL with `http://`, `https://` or `{{vars.`",
+                self.path
+            ));
+        }
+        if Method::from_bytes(self.method.as_bytes()).is_err() {
+            return Err(format!("{key}.method = \"{}\" is not an HTTP method", self.method));
+        }
+        for (part, text) in
+            self.headers.iter().map(|(name, value)| (name.as_str(), value)).chain([("path", &self.path)])
+        {
+            template::check(text, id_is_known).map_err(|error| format!("{key}.{part}: {error}"))?;
+        }
+        check::headers(&format!("{key}.headers"), &self.headers)?;
+        payload::check(&key, self.body.as_ref(), self.encoding, id_is_known)?;
+        if let Some((name, _)) = self.take.iter().find(|(_, places)| places.is_empty()) {
+            return Err(format!("{key}.take.{name} is empty: give a place in the answer"));
+        }
+        if !self.tells.is_empty() && self.when != StepTime::End {
+            return Err(format!("{key}.tells: only a step with when = \"end\" tells of a job"));
+        }
+        Ok(())
+    }
+
+    /// The body of its request; none where it sends none.
+    pub fn request_body(&self, values: &TemplateValues) -> Result<Option<Body>, String> {
+        self.body.as_ref().map(|body| payload::fill(body, self.encoding, values)).transpose()
+    }
+}
+
+fn accepted() -> Vec<u16> {
+    vec![200, 201, 202, 204]
+}
