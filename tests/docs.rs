@@ -162,16 +162,16 @@ stage-fixtures
   Media: --from --ext --into --worker-root
   Run: --run --scenario --label --shard
 await-idle
-  Options: --target --profile --check --help --version
+  Options: --target --profile --set --check --help --version
   Waiting: --limit --earlier --prometheus --lag
   HTTP: --timeout --header --header-file --token-env --cacert --insecure --prom-header-file
 submit-jobs
-  Options: --target --profile --journal --lines --dry-run --cookies --check --help --version
+  Options: --target --profile --set --journal --lines --dry-run --cookies --check --help --version
   Load: --concurrency --slots --rate --max-posts --rest --slots-timeout
   HTTP: --timeout --header --header-file --token-env --cacert --insecure
 poll-jobs
-  Options: --target --profile --slots --resume --journal --explain --cookies --check --help --version
-  Polling: --deadline --precision --min-interval --max-interval --lost-after
+  Options: --target --profile --set --slots --resume --journal --explain --cookies --check --help --version
+  Polling: --deadline --precision --min-interval --max-interval --lost-after --cancel-on
   HTTP: --timeout --header --header-file --token-env --cacert --insecure
 capture-logs
   Options: --out --profile --require --check --help --version

@@ -311,7 +311,8 @@ impl Profile {
     fn check(&self) -> Result<(), String> {
         let Self { health, submit, poll, .. } = self;
         for (key, path) in [("health.path", &health.path), ("submit.path", &submit.path), ("poll.path", &poll.path)] {
-            if !path.starts_with('/') && !(key == "poll.path" && self.polls_url()) {
+            let is_url = key == "poll.path" && self.polls_url();
+            if !is_url && !path.starts_with('/') {
                 return Err(format!("{key} = \"{path}\": a path begins with `/`"));
             }
         }

@@ -65,7 +65,7 @@ pub(super) fn random_hex(bytes: usize) -> Result<String, Failure> {
     let mut random = vec![0; bytes];
     let failed = |error: getrandom::Error| Failure::input_output(format!("no random numbers: {error}"));
     getrandom::fill(&mut random).map_err(failed)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 impl Request {
@@ -141,16 +141,16 @@ impl Post {
         stop: &Stop,
     ) -> Posted {
         let mut variables = self.variables.clone();
-        let request = match &self.request {
-            Some(request) => Ok(request.clone()),
-            None => {
-                let steps = clients.1.run(StepTime::Job, profile, &self.base, &self.values, clock);
-                variables.extend(steps.recorded());
-                let values = self.values.clone().with_variables(&steps.variables);
-                let request = || Request::new(profile, &self.base, &values, (&self.trace_id, &self.span_id));
-                let failure =
-                    steps.failure.map(|what| (Reason::StepFailed, format!("{what}; the job was not submitted")));
-                failure.map_or_else(|| request().map_err(|what| (Reason::InvalidRequest, what)), Err)
+        let request = if let Some(request) = &self.request {
+            Ok(request.clone())
+        } else {
+            let steps = clients.1.run(StepTime::Job, profile, &self.base, &self.values, clock);
+            variables.extend(steps.recorded());
+            let values = self.values.clone().with_variables(&steps.variables);
+            match steps.failure {
+                Some(what) => Err((Reason::StepFailed, format!("{what}; the job was not submitted"))),
+                None => Request::new(profile, &self.base, &values, (&self.trace_id, &self.span_id))
+                    .map_err(|what| (Reason::InvalidRequest, what)),
             }
         };
         let posted = match request {

@@ -99,7 +99,7 @@ impl PolledJob {
             Phase::Failed => {
                 let of_stage = |observation: &Observation| {
                     let failed = observation.stages.iter().filter(|stage| stage.phase == StagePhase::Failed);
-                    failed.filter_map(|stage| Some(format!("{}: {}", stage.name, stage.message.as_ref()?))).next()
+                    failed.into_iter().find_map(|stage| Some(format!("{}: {}", stage.name, stage.message.as_ref()?)))
                 };
                 let text =
                     observation.and_then(|observation| observation.message.clone().or_else(|| of_stage(observation)));
@@ -178,7 +178,9 @@ impl PolledJob {
             flags.push(Flag::ErrorText);
         }
         flags.extend(self.cookie_not_kept.then_some(Flag::CookieNotKept));
-        flags.extend(self.is_gone.then_some(Flag::GoneIsDone));
+        // Only the target's forgetting ends a job that no answer calls done.
+        let is_gone = status.phase == Phase::Succeeded && self.state != Some(StagePhase::Done);
+        flags.extend(is_gone.then_some(Flag::GoneIsDone));
         flags
     }
 }

@@ -63,8 +63,6 @@ pub(super) struct PolledJob {
     head: SeenHead,
     body: Box<str>,
     body_is_utf8: bool,
-    /// The target forgot the job, which in the profile means that it ended well.
-    is_gone: bool,
     /// The target set a cookie that polls do not send.
     cookie_not_kept: bool,
 }
@@ -165,7 +163,6 @@ impl PolledJob {
             head: SeenHead::default(),
             body: Box::default(),
             body_is_utf8: true,
-            is_gone: false,
         }
     }
 
@@ -246,7 +243,6 @@ impl PolledJob {
             Ok(answer) if profile.poll_answer(&answer) == PollAnswer::Unknown && !answer.is_cached() => {
                 self.issue = None;
                 if self.state_at.is_some() && profile.poll.gone == Gone::Done {
-                    self.is_gone = true;
                     return NextStep::End(Phase::Succeeded);
                 }
                 let when = if self.seen_at.is_none() { "before" } else { "after" };

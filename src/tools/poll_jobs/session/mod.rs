@@ -34,7 +34,7 @@ const MIN_STEP: f64 = 0.05;
 
 enum Event {
     Line(Input<Read>),
-    Worked(Box<Finished>),
+    Worked(Finished),
     Stop,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     // After the session's end nobody receives the events any more.
     let permits = input::spawn(stdin, Reader::stdin, move |line| drop(to_lines.send(Event::Line(line))))?;
     io.stop.on_stop(move || drop(to_stop.send(Event::Stop)));
-    let deliver = move |finished| drop(to_polls.send(Event::Worked(Box::new(finished))));
+    let deliver = move |finished| drop(to_polls.send(Event::Worked(finished)));
     let mut session = Session::new(args, profile, factory, io, deliver)?;
     session.serve(&received, &permits)?;
     session.close()
@@ -157,7 +157,7 @@ impl<'a, 'o> Session<'a, 'o> {
             Event::Worked(finished) => {
                 self.scheduler.free(finished.worker);
                 match finished.work {
-                    Work::Polled { late, outcome } => self.handle_answer(finished.job, late, outcome),
+                    Work::Polled { late, outcome } => self.handle_answer(finished.job, late, *outcome),
                     Work::FollowedUp(followed) => self.followed_up(finished.job, &followed),
                 }
             }

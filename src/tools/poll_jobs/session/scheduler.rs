@@ -46,7 +46,7 @@ pub(super) enum Work {
     /// `late` is the delay between the due time and the sending.
     Polled {
         late: Duration,
-        outcome: PollOutcome,
+        outcome: Box<PollOutcome>,
     },
     FollowedUp(FollowedUp),
 }
@@ -84,7 +84,7 @@ impl Scheduler {
                     let late = due.elapsed();
                     let sent = clock.now();
                     let answer = request.send(&client, &clock);
-                    (job, Work::Polled { late, outcome: PollOutcome { answer, sent, received: clock.now() } })
+                    (job, Work::Polled { late, outcome: Box::new(PollOutcome { answer, sent, received: clock.now() }) })
                 }
                 Task::FollowUp { job, follow_up } => (job, Work::FollowedUp(follow_up.run(&client, &clients))),
             })
