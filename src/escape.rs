@@ -127,6 +127,38 @@ pub fn start(text: &str, limit: usize) -> String {
     }
 }
 
+/// The start of a sentence or a message, at most `limit` characters, with an ellipsis where more followed. It ends after a word, and
+/// before JSON that it would have to cut.
+pub fn shorten(text: &str, limit: usize) -> String {
+    let Some((end, _)) = text.char_indices().nth(limit) else { return text.to_owned() };
+    let head = &text[..end];
+    let head = &head[..open_json(head).unwrap_or(end)];
+    let next = text[head.len()..].chars().next();
+    // A word as long as half of the limit, such as an address, is cut rather than left out.
+    let word_end = if next.is_some_and(char::is_whitespace) || head.len() < end {
+        head.len()
+    } else {
+        head.rfind(char::is_whitespace).filter(|at| *at * 2 > end).unwrap_or(end)
+    };
+    format!("{}…", head[..word_end].trim_end_matches([' ', ',', ';', ':', '(', '.', '-']))
+}
+
+/// Where JSON begins in `text` that has no end in it.
+fn open_json(text: &str) -> Option<usize> {
+    let (mut open, mut quoted, mut escaped) = (Vec::new(), false, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' if !open.is_empty() => quoted = !quoted,
+            '{' | '[' if !quoted => open.push(at),
+            '}' | ']' if !quoted => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.first().copied().filter(|at| *at > 0)
+}
+
 /// `text` in at most `limit` characters and an ellipsis, without its middle: names of one family differ at their end.
 pub fn ends(text: &str, limit: usize) -> String {
     let count = text.chars().count();
@@ -145,6 +177,19 @@ fn reorders(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_shortened_after_a_word_and_before_json() {
+        let said = r#"POST http://t/jobs: HTTP 503: {"detail":"busy, come again"} and more words"#;
+        assert_eq!(shorten(said, 100), said);
+        assert_eq!(shorten(said, 40), "POST http://t/jobs: HTTP 503…");
+        assert_eq!(shorten(said, 63), r#"POST http://t/jobs: HTTP 503: {"detail":"busy, come again"} and…"#);
+        assert_eq!(shorten("one two three", 9), "one two…");
+        assert_eq!(shorten("one two three", 7), "one two…");
+        assert_eq!(shorten("one, two", 4), "one…");
+        assert_eq!(shorten("aäääääääää", 3), "aää…");
+        assert_eq!(shorten("{\"a\":1,\"b\":2}", 5), "{\"a\"…");
+    }
 
     #[test]
     fn a_long_name_keeps_both_ends() {

@@ -253,16 +253,21 @@ pub fn queue_of_depth(name: &str) -> Option<&str> {
 pub enum Subject {
     /// The jobs or the GPU.
     Jobs,
-    /// A stage.
-    Stage,
+    /// Work in a stage.
+    Work,
+    /// The wait for a stage.
+    Wait,
     /// A queue, or all of them.
     Queue,
 }
 
 /// The part of the pipeline that the figure `name` is of.
 pub fn subject(name: &str) -> Subject {
-    if name.starts_with(STAGE) {
-        Subject::Stage
+    let is_wait = |source: StageDuration| source.stage_of_mean(name).is_some();
+    if [StageDuration::Wait, StageDuration::QueueWait].into_iter().any(is_wait) {
+        Subject::Wait
+    } else if name.starts_with(STAGE) {
+        Subject::Work
     } else if name.starts_with(QUEUE) || name == QUEUES_DEPTH_MAX.as_str() {
         Subject::Queue
     } else {
@@ -310,6 +315,8 @@ mod tests {
         assert_eq!(StageDuration::Spans.stage_of_mean(name.as_str()), None);
         assert_eq!(queue_of_depth(queue_depth("stage.l1").as_str()), Some("stage.l1"));
         let subjects = [name.as_str(), "queues.a.readyMax", "queuesReadyMax", "gpu.transitions"].map(subject);
-        assert_eq!(subjects, [Subject::Stage, Subject::Queue, Subject::Queue, Subject::Jobs]);
+        assert_eq!(subjects, [Subject::Work, Subject::Queue, Subject::Queue, Subject::Jobs]);
+        let waits = ["stages.a.waitMeanSeconds", "stages.a.queueWaitMeanSeconds"].map(subject);
+        assert_eq!(waits, [Subject::Wait, Subject::Wait]);
     }
 }

@@ -1,4 +1,4 @@
-//! Three witnesses of how long stages took and two of how long jobs waited for them: the job documents, the spans, the
+//! Three sources of how long stages took and two of how long jobs waited for them: the job documents, the spans, the
 //! histograms. They are shown side by side, for each can be wrong in a way of its own: documents may tell only a stage's
 //! last attempt, spans may be dropped on their way, counters may be scraped late or begin again.
 
@@ -94,8 +94,15 @@ impl StageSources {
         same_events: &str,
     ) -> Option<String> {
         let documents = documents?;
-        let known = sources.iter().filter_map(|(name, mean)| Some((*name, (*mean)?.count)));
-        let reasons = known.filter_map(|(name, count)| {
+        // Sources that count the same are named together.
+        let mut known: Vec<(String, u64)> = Vec::new();
+        for (name, count) in sources.iter().filter_map(|(name, mean)| Some((*name, (*mean)?.count))) {
+            match known.iter_mut().find(|(_, held)| *held == count) {
+                Some((names, _)) => *names += &format!(" and {name}"),
+                None => known.push((name.to_owned(), count)),
+            }
+        }
+        let reasons = known.into_iter().filter_map(|(name, count)| {
             let most = self.at_most.max(documents.count);
             if count == documents.count {
                 None
@@ -142,7 +149,7 @@ pub struct CapturedMeans {
     pub queued: Option<Means>,
 }
 
-/// Puts the witnesses together: first the stages of the documents in their order, then those that only captures know.
+/// Puts the sources together: first the stages of the documents in their order, then those that only captures know.
 pub fn side_by_side(stages: &[StageFigures], heard: &CapturedMeans) -> Vec<StageSources> {
     let mut all: Vec<StageSources> = stages
         .iter()
@@ -223,7 +230,7 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
     };
     let apart: Vec<String> = all.iter().filter_map(apart).collect();
     if !apart.is_empty() {
-        doubts.push(format!("the witnesses of how long stages took disagree: {}", listed(&apart)));
+        doubts.push(format!("the sources of stage durations disagree: {}", listed(&apart)));
     }
     doubts
 }
@@ -299,6 +306,8 @@ mod tests {
             "same events: the sources see different parts of the stage"
         );
         assert_eq!(why(mean(14, 0.9), mean(12, 1.0)).unwrap(), "spans count 14 attempts, documents 12 jobs");
+        let both = why(mean(14, 0.9), mean(14, 0.9)).unwrap();
+        assert_eq!(both, "spans and histograms count 14 attempts, documents 12 jobs");
         assert_eq!(why(mean(11, 1.0), mean(12, 1.0)).unwrap(), "spans miss 1 of 12 events");
         let others = why(mean(12, 1.0), mean(30, 1.0)).unwrap();
         assert!(others.starts_with("histograms count 30 events") && others.contains("other clients"), "{others}");
@@ -325,7 +334,7 @@ mod tests {
                 "the histograms of stage durations count other events than the job documents: a 11 against 12 to 15"
             ]
         );
-        let apart = ["the witnesses of how long stages took disagree: a by 500 ms (50 %)"];
+        let apart = ["the sources of stage durations disagree: a by 500 ms (50 %)"];
         assert_eq!(doubts(one(16, mean(16, 1.0), mean(16, 0.5))), apart, "both count attempts");
         assert_eq!(doubts(one(12, mean(12, 1.0), mean(12, 0.5))), apart);
     }
@@ -350,7 +359,7 @@ mod tests {
                 "the spans do not tell of every stage that the jobs did: b",
                 "the spans count other events than the job documents: a 2 against 1",
                 "the histograms of queue waits tell of no stage at all",
-                "the witnesses of how long stages took disagree: b by 1.00 s (50 %)",
+                "the sources of stage durations disagree: b by 1.00 s (50 %)",
             ]
         );
         assert!(doubts(&all, &CapturedMeans::default()).len() == 1, "who was not asked cannot be silent");

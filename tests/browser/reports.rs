@@ -8,7 +8,7 @@ use crate::chromium::{Chromium, text_of_pdf};
 use crate::page::{Page, VIEWS, View};
 use crate::support::{Target, tool};
 
-const JOBS: u32 = 6;
+const JOBS: u32 = 12;
 
 /// A finished scenario, and the target that it ran against.
 struct Run {
@@ -98,7 +98,10 @@ fn a_printed_page_holds_the_verdict_and_every_job() {
     let file = run.page().with_file_name("report.pdf");
     Page::open(&mut browser, &run.page(), DESK).print(&file);
     let Some(text) = text_of_pdf(&file) else { return };
-    assert!(text.contains("Failed") && text.contains("1 of 6 jobs did not succeed"), "{text}");
+    assert!(text.contains("Failed") && text.contains("1 of 12 jobs did not succeed"), "{text}");
+    let pages = text.matches('\u{c}').count();
+    assert!((1..=5).contains(&pages), "{pages} pages: {text}");
+    assert!(!text.contains("\"job_id\""), "bodies are not printed: {text}");
     for number in 1..=JOBS {
         assert!(text.contains(&format!("soak-{number:03}")), "soak-{number:03}: {text}");
     }

@@ -128,6 +128,6 @@ fn a_stage_that_only_captures_know_is_shown_and_made_safe() {
     let waiting = job("soak-001", r#"{"phase":"Staged"}"#);
     scratch.report(&[vec![waiting], vec![traces("gpu", &stage)]].concat(), &[]);
     let page = scratch.read("report.md");
-    let table = table(&page, "How long stages took, by three witnesses");
+    let table = table(&page, "Stage durations from three sources");
     assert!(table.contains("| \\[x\\]\\(http\\://e) yyy") && table.contains("y… | – | – | 1 | 1.00 s |"), "{table}");
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::markup::visible_text;
 use crate::support::{RUN, Ran, good, job, text, tool};
 
 /// Reports on one level of a ramp below `root`, with `jobs` jobs that end in `phase`.
@@ -150,7 +151,7 @@ Breaking point: level 24.
 | [16](by-concurrency/lvl-16/report.md) | **Passed** | 8 | 8 of 16 | 8.14 | 55.5 s | 59.0 s | 0 |
 | [24](by-concurrency/lvl-24/report.md) | **Failed** | 8 | 8 of 24 | – | – | – | 8 |
 
-Median and max are end to end, of the jobs that succeeded.
+Times are end to end, of the jobs that succeeded.
 
 - Levels 16 and 24 ran the same load, because each had 8 jobs and so no more in flight: RAMP\\_JOBS=2x reaches them
 
@@ -179,8 +180,13 @@ fn the_top_of_a_run_is_as_bad_as_the_worst_below_it() {
         ran.stderr
     );
     let html = html_of(root.path());
-    assert!(html.contains("1 of 2 passed") && html.contains("Passed: soak; Breaking point found: ramp"), "{html}");
-    assert!(!html.contains("✓ Passed") && html.contains("Highest passing level: 4, breaks at 8"), "{html}");
+    let text = visible_text(&html);
+    assert!(text.contains("soak ✓ Passed 3 of 3 jobs succeeded; 13.8 jobs/min, median 6.00 s, max 8.00 s"), "{text}");
+    assert!(
+        text.contains("ramp ▲ breaks at level 8 level 4 passed: 8.14 jobs/min, median 55.5 s, max 59.0 s"),
+        "{text}"
+    );
+    assert!(!html.contains("<h1>Passed") && html.contains("Highest passing level: 4, breaks at 8"), "{html}");
     assert!(
         page.contains("| [soak](soak/report.md) | **Passed** | 3 | 13.8 | 6.00 s | 8.00 s | 3 of 3 jobs succeeded |"),
         "{page}"

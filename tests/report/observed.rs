@@ -69,7 +69,7 @@ pub(crate) fn doubts(ran: &Ran) -> Vec<String> {
 }
 
 #[test]
-fn three_witnesses_stand_side_by_side() {
+fn three_sources_stand_side_by_side() {
     let scratch = Scratch::new();
     let spans = [
         traces("api", ""),
@@ -79,15 +79,15 @@ fn three_witnesses_stand_side_by_side() {
     let ran = scratch.report(&[good(), stages(&scratch), spans.to_vec()].concat(), &[]);
     let page = scratch.read("report.md");
     assert_eq!(
-        table(&page, "How long stages took, by three witnesses"),
+        table(&page, "Stage durations from three sources"),
         "\
-| Stage | Jobs | Mean by job documents | Spans | Mean by spans | Counted | Mean by histograms | Largest difference | Why |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |
-| whisper | 3 | 1.00 s | 3 | 1.02 s | 3 | 1.03 s | 33 ms (3.2 %) | – |
-| l0 | 3 | 3.73 s | 3 | 3.74 s | 3 | 3.73 s | 7 ms (0.2 %) | – |"
+| Stage | Jobs | Mean by job documents | Spans | Mean by spans | Counted | Mean by histograms | Largest difference |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| whisper | 3 | 1.00 s | 3 | 1.02 s | 3 | 1.03 s | 33 ms (3.2 %) |
+| l0 | 3 | 3.73 s | 3 | 3.74 s | 3 | 3.73 s | 7 ms (0.2 %) |"
     );
     assert_eq!(
-        table(&page, "How long jobs waited, by two witnesses"),
+        table(&page, "Waits from two sources"),
         "\
 | Stage | Jobs | Mean wait by job documents | Counted | Mean queue wait by histograms | Difference | Why |
 | --- | ---: | ---: | ---: | ---: | ---: | --- |
@@ -119,7 +119,7 @@ fn the_same_page_is_made_again_from_the_records_and_their_files() {
         [good(), stages(&scratch), vec![traces("gpu", r#"{"name":"l0","count":3,"meanSeconds":3.7}"#)]].concat();
     scratch.report(&lines, &[]);
     let before = ["report.md", "report.json"].map(|name| scratch.read(name));
-    assert!(before[0].contains("by three witnesses"));
+    assert!(before[0].contains("from three sources"));
     let out = scratch.out().display().to_string();
     tool(&["--out", &out, "--replay"], std::io::empty());
     assert_eq!(["report.md", "report.json"].map(|name| scratch.read(name)), before);
@@ -146,7 +146,7 @@ fn silence_other_counts_resets_and_disagreement_are_doubtful() {
             "the spans tell of no stage at all",
             "the histograms of stage durations do not tell of every stage that the jobs did: l0",
             "the histograms of stage durations count other events than the job documents: whisper 4 against 3",
-            "the witnesses of how long stages took disagree: whisper by 1.00 s (50 %)",
+            "the sources of stage durations disagree: whisper by 1.00 s (50 %)",
         ]
     );
     assert!(!ran.report().status.figures.contains_key("stages.l0.histogramMeanSeconds"), "what is missing is no zero");
@@ -175,7 +175,7 @@ fn a_sum_without_its_count_gives_no_means() {
     let lines = [good(), stages(&scratch)[..1].to_vec()].concat();
     let ran = scratch.report(&lines, &[]);
     assert_eq!(doubts(&ran), ["no means are made of stage_duration_sum, for stage_duration_count is not there"]);
-    assert!(!scratch.read("report.md").contains("three witnesses"));
+    assert!(!scratch.read("report.md").contains("three sources"));
 }
 
 #[test]

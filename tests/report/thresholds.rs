@@ -93,7 +93,7 @@ fn what_is_expected_and_seen_stands_in_every_report() {
     );
     let page = scratch.read("report.md");
     assert!(
-        page.contains("| e2e.p50 &lt; 20s | **Passed** | median time from end to end: less than 20s | 6.00 s (+0 s / −200 ms) of 3 jobs | – |"),
+        page.contains("| e2e.p50 &lt; 20s | **Passed** | median time from end to end: less than 20s | 6.00 s (+0 s / −200 ms) of 3 jobs |"),
         "{page}"
     );
     let passed = judged(&good(), &["--expect", "all-done,e2e.p50<20s"]);

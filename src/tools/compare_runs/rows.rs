@@ -127,8 +127,14 @@ pub(super) fn rows(groups: &[LegGroup]) -> Rows {
         end_to_end("median", Statistic::P50),
     ];
     found.rows.extend(headline.map(|figure| Row { headline: true, ..figure.row(groups) }));
-    let others = [end_to_end("mean", Statistic::Mean), end_to_end("max", Statistic::Max)];
-    found.rows.extend(others.map(|figure| figure.row(groups)));
+    // A percentile that one leg has too few jobs for is no row: nothing is missing.
+    let in_all = |of: &Statistic| {
+        let key = Durations::END_TO_END.statistic(*of);
+        all_legs(groups).all(|leg| leg.figure(&key).is_some())
+    };
+    let percentiles = [Statistic::P90, Statistic::P95, Statistic::P99].into_iter().filter(in_all);
+    let others = [Statistic::Mean].into_iter().chain(percentiles).chain([Statistic::Max]);
+    found.rows.extend(others.map(|of| end_to_end(of.name(), of).row(groups)));
     stages(groups, &mut found);
     let transitions = Figure {
         name: "GPU transitions".to_owned(),

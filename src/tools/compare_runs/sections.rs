@@ -185,7 +185,7 @@ pub(super) fn legs_table(page: &mut Content, comparison: &Comparison, report: Re
     let status = &comparison.status;
     let mut head: Vec<Column> = ["Leg", "Started (UTC)", "Verdict", "Jobs"].map(Column::text).into();
     head.extend(status.headline().map(|row| Column::number(capitalize(&row.name))));
-    head.extend([Column::number("Doubts"), Column::text("Directory")]);
+    head.extend(["Doubts>?", "Directory"].map(Column::from));
     let mut rows = Vec::new();
     for (index, setting) in status.settings.iter().enumerate() {
         for leg in &setting.legs {
@@ -200,7 +200,8 @@ pub(super) fn legs_table(page: &mut Content, comparison: &Comparison, report: Re
                 let value = row.cells.get(index).and_then(|cell| cell.legs.get(label));
                 cell(value.map(|value| format_value(row.unit, *value)))
             }));
-            cells.extend([leg.doubts.to_string().into(), leg.directory.as_str().into()]);
+            let doubts = Some(leg.doubts).filter(|doubts| *doubts > 0).map(|doubts| doubts.to_string());
+            cells.extend([cell(doubts), leg.directory.as_str().into()]);
             rows.push(cells);
         }
     }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::captures::{CaptureKind, Captures, RowResult};
 use super::evaluation::Evaluation;
-use crate::escape::start;
+use crate::escape::shorten;
 use crate::figures::distribution::Statistic;
 use crate::figures::load::Load;
 use crate::figures::outcome::Outcome;
@@ -209,7 +209,7 @@ pub(super) fn criteria_lines(report: &Report) -> Vec<(Verdict, &str, String)> {
     if criteria.len() < 2 || !compared && criteria.iter().all(|criterion| criterion.verdict == Verdict::Passed) {
         return Vec::new();
     }
-    let line = |it: &'_ Criterion| start(&it.actual, ACTUAL);
+    let line = |it: &'_ Criterion| shorten(&it.actual, ACTUAL);
     let mut lines: Vec<_> = criteria.iter().map(|it| (it.verdict, it.name.as_str(), line(it))).collect();
     lines.sort_by_key(|(verdict, ..)| Reverse(*verdict));
     lines

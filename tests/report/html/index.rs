@@ -138,9 +138,11 @@ fn the_page_of_a_run_leads_to_all_that_is_there_and_says_what_is_not() {
     for told in [
         "Incomplete: ",
         "run r1 · started 2026-05-20 22:30 UTC",
-        "Scenarios 1 of 3 passed Incomplete: late; Passed: soak; Breaking point found: ramp",
+        "soak ✓ Passed 3 of 3 jobs succeeded; 13.8 jobs/min, median 6.00 s, max 8.00 s; limited by whisper",
+        "late ? Incomplete it was planned and not run",
+        "ramp ▲ breaks at level 8 level 4 passed: 8.14 jobs/min, median 55.5 s, max 59.0 s",
         "Jobs 11 of 19 succeeded",
-        "Breaking point ✕ level 8",
+        "The ramp by level Throughput",
         "lateIncomplete––––it was planned and not run",
         "soakPassed313.86.00 s8.00 s3 of 3 jobs succeeded",
         &format!("ab: {sentence}."),

@@ -82,7 +82,7 @@ fn a_row_of_an_index_tells_why_to_its_end_and_what_a_ramp_reached() {
     tool(&["--index", &root.path().display().to_string()], std::io::empty());
     let text = visible_text(&fs::read_to_string(root.path().join("report.html")).unwrap());
     assert!(text.contains("rampBreaks at 8168.14 at level 455.5 s59.0 s"), "{text}");
-    assert!(text.contains("The figures of a ramp are those of its level with the highest throughput"), "{text}");
+    assert!(text.contains("A ramp's figures are those of its passing level with the highest throughput"), "{text}");
     let report = fs::read_to_string(root.path().join("soak/report.md")).unwrap();
     let cause =
         report.lines().nth(2).unwrap().trim_start_matches("**Failed**: ").trim_end_matches('.').replace('\\', "");

@@ -22,8 +22,8 @@ pub(in super::super) const CAPTURED: &str = "captured";
 /// Number of characters that a sentence quotes of a target's message.
 const QUOTED: usize = 80;
 
-/// Number of characters that a sentence spends on the fates of jobs; the tables have all of them.
-const TOLD: usize = 160;
+/// Number of characters after which a sentence names no further fate; the tables have all of them.
+const TOLD: usize = 240;
 
 /// A criterion with a name.
 pub(super) struct Rule {
@@ -59,7 +59,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let (verdict, cause) = if !bad.is_empty() {
         let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
-        let mut cause = format!("{} of {} did not succeed: {}", bad.len(), jobs(asked), short(&shared(fates)));
+        let mut cause = format!("{} of {} did not succeed: {}", bad.len(), jobs(asked), first(&shared(fates)));
         if !open.is_empty() {
             cause = format!("{cause}; {} no known end", of(open.len(), asked, "has", "have"));
         }
@@ -86,8 +86,16 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 
-fn short(text: &str) -> String {
-    escape::start(text, TOLD)
+/// The first of `parts`, as many as the sentence has room for, and how many there are more.
+fn first(parts: &[String]) -> String {
+    let mut length = 0;
+    let fits = |part: &&String| {
+        length += part.chars().count();
+        length <= TOLD
+    };
+    let shown = parts.iter().take_while(fits).count().max(1).min(parts.len());
+    let text = parts[..shown].join(", ");
+    if shown < parts.len() { format!("{text} and {} more", parts.len() - shown) } else { text }
 }
 
 /// `1 of 12 jobs has`, `2 of 12 jobs have`.
@@ -96,7 +104,7 @@ fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
 }
 
 /// Lists jobs with a description each; jobs with the same description share it: `a, b timed out, c lost`.
-fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
+fn shared(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
     let (mut order, mut groups) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
     for (name, what) in said {
         let names = groups.entry(what.clone()).or_default();
@@ -106,7 +114,7 @@ fn shared(said: impl IntoIterator<Item = (String, String)>) -> String {
         names.push(name);
     }
     let group = |what: &String| format!("{} {what}", listed(&groups[what]));
-    listed(&order.iter().map(group).collect::<Vec<_>>())
+    order.iter().map(group).collect()
 }
 
 /// Describes the end of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
@@ -124,7 +132,7 @@ fn fate(entry: &JobEntry) -> String {
         // That its id was forgotten is all there is to say of a lost one.
         _ => None,
     };
-    let why = why.map(|why| format!(" ({})", escape::start(why, QUOTED))).unwrap_or_default();
+    let why = why.map(|why| format!(" ({})", escape::shorten(why, QUOTED))).unwrap_or_default();
     format!("{outcome}{place}{why}")
 }
 
@@ -140,7 +148,7 @@ fn by_outcome(tally: &JobTally) -> String {
 
 fn with_abort(cause: String, tally: &JobTally) -> String {
     match tally.aborted().next() {
-        Some(aborted) => format!("{cause}; {} stopped: {}", aborted.by, escape::start(&aborted.message, 2 * QUOTED)),
+        Some(aborted) => format!("{cause}; {} stopped: {}", aborted.by, escape::shorten(&aborted.message, 2 * QUOTED)),
         None => cause,
     }
 }
@@ -185,7 +193,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     let have = of(open.len(), asked, "has", "have");
     let (verdict, cause) = if !lacking.is_empty() {
         let lack = of(lacking.len(), asked, "lacks", "lack");
-        let lack = format!("{lack} a required stage: {}", short(&shared(lacking)));
+        let lack = format!("{lack} a required stage: {}", first(&shared(lacking)));
         (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} neither them all nor an end") })
     } else if !open.is_empty() {
         (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))
@@ -274,7 +282,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         let said = alike.into_iter().map(|(services, gist, times)| {
             let often = if times > 1 { format!(" × {times}") } else { String::new() };
             let services: Vec<String> = services.into_iter().map(|name| escape::start(name, QUOTED)).collect();
-            format!("{}: {}{often}", listed(&services), escape::start(gist, QUOTED))
+            format!("{}: {}{often}", listed(&services), escape::shorten(gist, QUOTED))
         });
         let said: Vec<String> = said.collect();
         let ids: BTreeSet<&str> = exceptions.filter_map(|(_, exception)| exception.job_id.as_deref()).collect();
@@ -287,7 +295,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         return Finding {
             verdict: Verdict::Failed,
             actual: format!("{counted}{left_out}"),
-            cause: format!("{counted} in the worker logs: {}", short(&listed(&said))),
+            cause: format!("{counted} in the worker logs: {}", first(&said)),
             jobs,
             follows: false,
         };
@@ -341,6 +349,6 @@ fn shortcoming(log: &Logs) -> Option<String> {
         (CaptureResult::Error, _) => "nothing usable",
     };
     let why = log.status.message.as_deref().or(log.status.reason.as_ref().map(Reason::as_str));
-    let why = why.map(|why| format!(", {}", escape::start(why, QUOTED))).unwrap_or_default();
+    let why = why.map(|why| format!(", {}", escape::shorten(why, QUOTED))).unwrap_or_default();
     Some(format!("{} ({what}{why})", service(log)))
 }

@@ -32,11 +32,14 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     html! {
         (table.to_section())
         @if !jobs.is_empty() {
-            h3 { "Each of them" } "\n"
-            @for entry in jobs.iter().take(LISTED_IN_HTML) { (details(scene, entry, &mut room)) }
-            @if jobs.len() > LISTED_IN_HTML {
-                p { (jobs.len() - LISTED_IN_HTML) " more are in " (jobs_json(scene)) "." } "\n"
+            div class="screen-only" {
+                h3 { "Details of each job" } "\n"
+                @for entry in jobs.iter().take(LISTED_IN_HTML) { (details(scene, entry, &mut room)) }
+                @if jobs.len() > LISTED_IN_HTML {
+                    p { (jobs.len() - LISTED_IN_HTML) " more are in " (jobs_json(scene)) "." } "\n"
+                }
             }
+            "\n"
         }
     }
 }

@@ -33,10 +33,12 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
     let evidence = scene.content(|content| {
         sections::criteria(content, &evaluation.report);
         sections::run(content, &evaluation.figures);
-        if !scene.redacted {
-            sections::files(content, scene.files);
-        }
     });
+    let files = scene.content(|content| sections::files(content, scene.files));
+    let evidence = html! {
+        (evidence.to_html(3))
+        @if !scene.redacted { div class="screen-only" { (files.to_html(3)) } "\n" }
+    };
     Document {
         title: format!("{}: {}", evaluation.report.status.verdict, evaluation.title()),
         banner: banner(scene),
@@ -47,10 +49,10 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
             section("time-breakdown", "Where the time went", with_jobs(time_breakdown::section)),
             section("distributions", "Distributions", with_jobs(distributions::section)),
             section("http", "HTTP", http.to_section()),
-            section("stage-sources", "Three witnesses, the GPU and the queues", stage_sources::section(scene)),
+            section("stage-sources", "Stage durations by source, GPU and queues", stage_sources::section(scene)),
             section("captures", "Captures", captures.to_section()),
             section("jobs", "Jobs", with_jobs(jobs::section)),
-            section("evidence", "Criteria, run and files", evidence.to_html(3)),
+            section("evidence", "Criteria, run and files", evidence),
         ],
         footer: footer(scene),
     }

@@ -56,7 +56,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     html! {
         (note(&format!("Time runs from the first submission, in {} equal parts.", load.slices.len())))
         (components::panels(panels.map(|(heading, panel)| (heading.to_owned(), panel))))
-        (components::details(&html! { "The same as text" }, &text.to_section()))
+        div class="screen-only" { (components::details(&html! { "The same as text" }, &text.to_section())) } "\n"
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     });
     html! {
         @if known.is_empty() {
-            p { "No witness tells how long stages took." } "\n"
+            p { "No source has stage durations." } "\n"
         } @else {
             (chart(&known))
         }
@@ -51,8 +51,8 @@ fn chart(stages: &[&StageSources]) -> Markup {
     let mut chart = RowChart::new(stages.len(), longest);
     for (index, stage) in stages.iter().enumerate() {
         let spread = stage.spread().map_or_else(
-            || "one witness".to_owned(),
-            |spread| format!("apart by {} ({:.1} %)", units::seconds(spread.seconds), spread.ratio * 100.0),
+            || "one source".to_owned(),
+            |spread| format!("differ by {} ({:.1} %)", units::seconds(spread.seconds), spread.ratio * 100.0),
         );
         let middle = chart.row(index, ("", &start(&stage.stage, 24)), ("quiet", &spread));
         let across = means(stage).into_iter().flatten().map(|mean| chart.x.at(mean.seconds));
@@ -70,13 +70,13 @@ fn chart(stages: &[&StageSources]) -> Markup {
     }
     let furthest = stages.iter().filter_map(|stage| Some((stage, stage.spread()?)));
     let finding = furthest.max_by(|a, b| a.1.ratio.total_cmp(&b.1.ratio)).map_or_else(
-        || "No stage has two witnesses.".to_owned(),
-        |(it, spread)| format!("The witnesses are furthest apart at {}: by {:.1} %.", it.stage, spread.ratio * 100.0),
+        || "No stage has two sources.".to_owned(),
+        |(it, spread)| format!("The sources differ most for {}: by {:.1} %.", it.stage, spread.ratio * 100.0),
     );
     html! {
         (note(&format!("Mean duration of each stage. {finding}")))
         (legend(&SOURCES.map(|(name, class, _)| (class.to_owned(), name.to_owned()))))
-        (chart.into_figure("stage-sources-chart", "Mean duration of each stage by three witnesses", &finding))
+        (chart.into_figure("stage-sources-chart", "Mean duration of each stage from three sources", &finding))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A ramp drawn level by level: throughput, end to end, and jobs that did not succeed.
+//! A ramp drawn level by level, or scenarios side by side: throughput, end to end, and jobs that did not succeed.
 
 use maud::{Markup, html};
 
@@ -29,29 +29,53 @@ const WIDTH: f64 = 360.0;
 const BAND: f64 = 76.0;
 const BAR: f64 = 40.0;
 
-/// The charts side by side, with a note.
-pub(super) fn section(ramp: &Ramp<'_>) -> Markup {
-    let levels = &ramp.levels[..ramp.levels.len().min(LEVELS)];
-    let panels = components::panels([
-        ("Throughput".to_owned(), throughput(levels)),
-        ("End to end".to_owned(), end_to_end(levels)),
-        ("Jobs that did not succeed".to_owned(), failures(levels)),
-    ]);
-    let mut notes = vec![
-        "Levels are jobs in flight, at even distances. Upright lines are as far as the truth may lie from a figure, for polling \
-         alone. End to end is of the jobs that succeeded: the disc is the median, the diamond the longest"
-            .to_owned(),
+/// What has a band in a chart: its name in a sentence, and the beginning of the ids of the charts.
+#[derive(Clone, Copy)]
+struct Bands {
+    one: &'static str,
+    id: &'static str,
+}
+
+/// The charts of a ramp side by side, with a note.
+pub(super) fn by_level(ramp: &Ramp<'_>) -> Markup {
+    section(&ramp.levels, Bands { one: "level", id: "" })
+}
+
+/// The charts of scenarios side by side, with a note.
+pub(super) fn by_scenario(scenarios: &[&Scenario]) -> Markup {
+    let levels: Vec<Level<'_>> = scenarios
+        .iter()
+        .map(|scenario| {
+            let name = scenario.path.rsplit('/').next().unwrap_or_default().to_owned();
+            Level { name, scenario: Some(scenario) }
+        })
+        .collect();
+    section(&levels, Bands { one: "scenario", id: "scenario-" })
+}
+
+fn section(all: &[Level<'_>], bands: Bands) -> Markup {
+    let levels = &all[..all.len().min(LEVELS)];
+    let all_succeeded = levels.iter().all(|level| level.scenario.is_some_and(|of| of.not_succeeded() == Some(0)));
+    let mut panels = vec![
+        ("Throughput".to_owned(), throughput(levels, bands)),
+        ("End to end".to_owned(), end_to_end(levels, bands)),
     ];
+    if !all_succeeded {
+        panels.push(("Jobs that did not succeed".to_owned(), failures(levels, bands)));
+    }
+    let panels = components::panels(panels);
+    let mut notes =
+        vec!["Vertical lines span what polling leaves open. End to end covers the jobs that succeeded.".to_owned()];
     if levels.iter().any(|level| level.verdict() == Some(Verdict::Failed)) {
-        notes.push("a frame is around a level that Failed".to_owned());
+        notes.push(format!("A red frame marks a {} that Failed.", bands.one));
     }
     if levels.iter().any(|level| frame(level) == Some("unknown")) {
-        notes.push("a dashed frame is around one that is Incomplete or was not run".to_owned());
+        notes.push(format!("A dashed frame marks a {} that is Incomplete or was not run.", bands.one));
     }
-    if ramp.levels.len() > LEVELS {
-        notes.push(format!("{LEVELS} of {} levels are drawn, all are in the table", ramp.levels.len()));
+    if all.len() > LEVELS {
+        notes.push(format!("{LEVELS} of {} are drawn; the table has them all.", all.len()));
     }
-    html! { (panels) (note(&format!("{}.", notes.join("; ")))) }
+    html! { (panels) (note(&notes.join(" "))) }
 }
 
 /// A chart in the making: one band for each level.
@@ -63,13 +87,15 @@ struct Chart {
 
 impl Chart {
     /// Grid, frames and names; values from 0 to `most` with these ticks.
-    fn new(levels: &[Level<'_>], most: f64, ticks: &[f64], label: fn(f64) -> String) -> Self {
+    fn new(levels: &[Level<'_>], bands: Bands, most: f64, ticks: &[f64], label: fn(f64) -> String) -> Self {
         let width = WIDTH.max(LEFT + BAND * levels.len() as f64);
         let band = (width - LEFT) / levels.len().max(1) as f64;
         let mut chart = Self { svg: Svg::new(width, HEIGHT), band, y: Scale::new((0.0, most), (BOTTOM, TOP)) };
         chart.svg.grid(&chart.y, ticks, (LEFT, width), label);
         chart.svg.line("base", (LEFT, BOTTOM), (width, BOTTOM));
-        chart.svg.text("tick", (0.0, BOTTOM + 17.0), Anchor::Start, "level");
+        if bands.id.is_empty() {
+            chart.svg.text("tick", (0.0, BOTTOM + 17.0), Anchor::Start, bands.one);
+        }
         for (index, level) in levels.iter().enumerate() {
             let (x, middle) = (LEFT + band * index as f64, chart.middle(index));
             let (class, word) = word(level);
@@ -124,13 +150,13 @@ fn frame(level: &Level<'_>) -> Option<&'static str> {
 }
 
 /// `level 8: 157 jobs/min (± 2), Passed`, for each level.
-fn finding(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<String>) -> String {
+fn finding(levels: &[Level<'_>], one: &str, of: impl Fn(&Scenario) -> Option<String>) -> String {
     let parts = levels.iter().map(|level| {
         let (name, verdict) = (start(&level.name, NAME), level.verdict());
         match level.scenario.zip(verdict) {
-            None => format!("level {name}: not run"),
+            None => format!("{one} {name}: not run"),
             Some((scenario, verdict)) => {
-                format!("level {name}: {}, {verdict}", of(scenario).unwrap_or_else(|| "not known".to_owned()))
+                format!("{one} {name}: {}, {verdict}", of(scenario).unwrap_or_else(|| "not known".to_owned()))
             }
         }
     });
@@ -145,11 +171,11 @@ fn highest(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<f64>) -> f64 {
     levels.iter().filter_map(|level| of(level.scenario?)).fold(0.0, f64::max)
 }
 
-fn throughput(levels: &[Level<'_>]) -> Markup {
+fn throughput(levels: &[Level<'_>], bands: Bands) -> Markup {
     let most = highest(levels, |scenario| {
         Some(scenario.jobs_per_minute_bounds().map_or(rate(scenario)?, |bounds| bounds.high))
     });
-    let mut chart = Chart::new(levels, most, &ticks(0.0, most, 4), count_label);
+    let mut chart = Chart::new(levels, bands, most, &ticks(0.0, most, 4), count_label);
     for (index, level) in levels.iter().enumerate() {
         let Some((scenario, rate)) = level.scenario.and_then(|scenario| Some((scenario, rate(scenario)?))) else {
             chart.no_value(index, level);
@@ -161,7 +187,7 @@ fn throughput(levels: &[Level<'_>]) -> Markup {
             Verdict::Failed => ("bad", Some("bad-hatch")),
             Verdict::Incomplete => ("open", None),
         };
-        let title = format!("level {}: {}", start(&level.name, NAME), rate_sentence(scenario, rate));
+        let title = format!("{} {}: {}", bands.one, start(&level.name, NAME), rate_sentence(scenario, rate));
         chart.svg.titled(&title, |svg| {
             for class in [Some(class), over].into_iter().flatten() {
                 svg.rect(class, (middle - BAR / 2.0, y), (BAR, BOTTOM - y));
@@ -174,8 +200,12 @@ fn throughput(levels: &[Level<'_>]) -> Markup {
         }
         chart.svg.text("", (middle, top - 5.0), Anchor::Middle, &decimal(rate));
     }
-    let finding = finding(levels, |scenario| Some(rate_sentence(scenario, rate(scenario)?)));
-    let chart = chart.svg.into_figure("throughput-chart", "Jobs per minute by level", &finding);
+    let finding = finding(levels, bands.one, |scenario| Some(rate_sentence(scenario, rate(scenario)?)));
+    let chart = chart.svg.into_figure(
+        &format!("{}throughput-chart", bands.id),
+        &format!("Jobs per minute by {}", bands.one),
+        &finding,
+    );
     html! { (note("Jobs that succeeded, a minute")) (chart) }
 }
 
@@ -195,9 +225,9 @@ fn measured(scenario: &Scenario, statistic: Statistic) -> Option<Measured> {
     Some(Measured::within(seconds, low, high))
 }
 
-fn end_to_end(levels: &[Level<'_>]) -> Markup {
+fn end_to_end(levels: &[Level<'_>], bands: Bands) -> Markup {
     let most = highest(levels, |scenario| measured(scenario, Statistic::Max).map(|max| max.high));
-    let mut chart = Chart::new(levels, most, &time_ticks(0.0, most, 4), time_label);
+    let mut chart = Chart::new(levels, bands, most, &time_ticks(0.0, most, 4), time_label);
     for (index, level) in levels.iter().enumerate() {
         let found = level.scenario.and_then(|of| Some((measured(of, Statistic::P50)?, measured(of, Statistic::Max)?)));
         let Some((median, max)) = found else {
@@ -211,7 +241,7 @@ fn end_to_end(levels: &[Level<'_>]) -> Markup {
         for of in [median, max] {
             chart.error(middle, of.low, of.high);
         }
-        let title = format!("level {}: median {}, max {}", start(&level.name, NAME), median.text(), max.text());
+        let title = format!("{} {}: median {}, max {}", bands.one, start(&level.name, NAME), median.text(), max.text());
         chart.svg.titled(&title, |svg| {
             svg.circle("dot-0", (middle, low), 5.0);
             svg.shape("hollow", &PathData::diamond((middle, high), 5.0));
@@ -225,19 +255,23 @@ fn end_to_end(levels: &[Level<'_>]) -> Markup {
         };
         chart.svg.text("strong", at, anchor, &units::seconds(median.seconds));
     }
-    let finding = finding(levels, |scenario| {
+    let finding = finding(levels, bands.one, |scenario| {
         Some(format!(
             "median {}, max {}",
             measured(scenario, Statistic::P50)?.text(),
             measured(scenario, Statistic::Max)?.text()
         ))
     });
-    let chart = chart.svg.into_figure("end-to-end-chart", "End to end by level", &finding);
+    let chart = chart.svg.into_figure(
+        &format!("{}end-to-end-chart", bands.id),
+        &format!("End to end by {}", bands.one),
+        &finding,
+    );
     html! { (note("● median, ◇ max")) (chart) }
 }
 
-fn failures(levels: &[Level<'_>]) -> Markup {
-    let mut chart = Chart::new(levels, 1.0, &ticks(0.0, 1.0, 4), |part| format!("{:.0} %", part * 100.0));
+fn failures(levels: &[Level<'_>], bands: Bands) -> Markup {
+    let mut chart = Chart::new(levels, bands, 1.0, &ticks(0.0, 1.0, 4), |part| format!("{:.0} %", part * 100.0));
     for (index, level) in levels.iter().enumerate() {
         let Some(sums) = level.scenario.and_then(|of| of.report.as_ref()).map(|report| report.status.conservation)
         else {
@@ -250,7 +284,7 @@ fn failures(levels: &[Level<'_>]) -> Markup {
         let share = |jobs: u64| if sums.asked == 0 { 0.0 } else { jobs as f64 / sums.asked as f64 };
         let (known, all) = (chart.y.at(share(bad.min(not))), chart.y.at(share(not)));
         let name = start(&level.name, NAME);
-        chart.svg.titled(&format!("level {name}: {not} of {} jobs did not succeed", sums.asked), |svg| {
+        chart.svg.titled(&format!("{} {name}: {not} of {} jobs did not succeed", bands.one, sums.asked), |svg| {
             if bad > 0 {
                 for class in ["bad", "bad-hatch"] {
                     svg.rect(class, (middle - BAR / 2.0, known), (BAR, BOTTOM - known));
@@ -262,8 +296,13 @@ fn failures(levels: &[Level<'_>]) -> Markup {
         });
         chart.svg.text("", (middle, all - 5.0), Anchor::Middle, &format!("{not} of {}", sums.asked));
     }
-    let finding =
-        finding(levels, |scenario| Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?)));
-    let chart = chart.svg.into_figure("failures-chart", "Jobs that did not succeed by level", &finding);
+    let finding = finding(levels, bands.one, |scenario| {
+        Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?))
+    });
+    let chart = chart.svg.into_figure(
+        &format!("{}failures-chart", bands.id),
+        &format!("Jobs that did not succeed by {}", bands.one),
+        &finding,
+    );
     html! { (note("Hatched: failed; plain: not known to have ended well")) (chart) }
 }

@@ -12,8 +12,8 @@ use super::ramp::Ramp;
 use super::{Contents, INDEX, Part, charts, tables};
 use crate::escape::start;
 use crate::figures::distribution::Statistic;
-use crate::figures::listed;
 use crate::figures::names::{self, Durations};
+use crate::figures::{counted, listed};
 use crate::html::components::{self, Card};
 use crate::html::shell::{Document, Section};
 use crate::markup::{Content, Format, Inline, capitalize};
@@ -23,6 +23,8 @@ use crate::units::{self, decimal};
 
 /// The file that keeps the state of the sources at the start of the run.
 const SOURCES: &str = ".git-sha";
+/// The number of scenarios, ramps among them, that have a card each; of more there is one card for all.
+const CARDS: usize = 3;
 /// The longest name of a target, a profile or a run, in characters, that is shown.
 const NAME: usize = 80;
 
@@ -43,7 +45,7 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
             content.heading("Levels");
             tables::levels(content, ramp, contents.directory);
         });
-        sections.push(section("by-level", "By level", charts::section(ramp)));
+        sections.push(section("by-level", "By level", charts::by_level(ramp)));
         sections.push(section("levels", "Levels", levels));
     } else {
         (name, cards, doubts) =
@@ -52,9 +54,13 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
             content.heading("Scenarios");
             tables::scenarios(content, contents);
         });
-        let comparisons = content(&|content| tables::comparisons(content, contents.directory));
         sections.push(section("scenarios", "Scenarios", scenarios));
-        sections.push(section("comparisons", "Comparisons", comparisons));
+        if contents.others.len() > 1 {
+            sections.push(section("by-scenario", "Scenarios side by side", charts::by_scenario(contents.others)));
+        }
+        if let Some(ramp) = contents.ramps.first() {
+            sections.push(section("by-level", "The ramp by level", charts::by_level(ramp)));
+        }
     }
     sections.push(section("run", "Run", content(&|content| run(content, contents))));
     let (class, mark, word) = if let Some(result) = contents.result() {
@@ -65,15 +71,26 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
         (class, mark, status.verdict.to_string())
     };
     let criteria = content(&|content| tables::criteria(content, contents));
+    let comparisons = content(&|content| tables::comparisons(content, contents.directory));
     let summary = html! {
         (components::verdict_band(class, mark, &word, name))
         @if !criteria.0.is_empty() { div class="criteria" { (criteria) } "\n" }
-        p class="cause" { (capitalize(status.cause.trim_end_matches('.'))) "." } "\n"
+        @if let Some(cause) = rest_of_cause(contents) { p class="cause" { (cause) } "\n" }
+        (comparisons)
         (components::cards(&cards))
         (components::doubts(&doubts))
     };
     let title = format!("{word}: {name}");
     Document { title, banner: banner(contents, format), summary, sections, footer: footer(format) }.render()
+}
+
+/// The cause, as a sentence; what the band says already is left out.
+fn rest_of_cause(contents: &Contents<'_>) -> Option<String> {
+    let cause = contents.status.cause.trim_end_matches('.');
+    let said = contents.result();
+    let rest =
+        said.and_then(|said| cause.strip_prefix(said.as_str())).unwrap_or(cause).trim_start_matches([';', ':', ' ']);
+    (!rest.is_empty()).then(|| format!("{}.", capitalize(rest)))
 }
 
 fn footer(format: Format) -> Markup {
@@ -176,6 +193,10 @@ fn run_cards(contents: &Contents<'_>) -> Vec<Card> {
         .chain([list("Breaking point found", &mut broken.iter())])
         .flatten()
         .collect();
+    if parts.len() <= CARDS {
+        let of_others = contents.others.iter().map(|scenario| scenario_card(scenario));
+        return of_others.chain(contents.ramps.iter().map(ramp_card)).chain([jobs(scenarios(contents))]).collect();
+    }
     let mut cards = vec![
         Card {
             label: "Scenarios".to_owned(),
@@ -193,6 +214,52 @@ fn run_cards(contents: &Contents<'_>) -> Vec<Card> {
     cards
 }
 
+/// The class of a verdict's words, and the verdict with its mark.
+fn verdict_words(verdict: Verdict) -> (&'static str, String) {
+    let class = match verdict {
+        Verdict::Passed => "good-ink",
+        Verdict::Failed => "bad-ink",
+        Verdict::Incomplete => "open-ink",
+    };
+    (class, format!("{} {verdict}", verdict_look(verdict).1))
+}
+
+/// A scenario in one look: its verdict, its jobs, its figures and the stage that limits it.
+fn scenario_card(scenario: &Scenario) -> Card {
+    let (class, headline) = verdict_words(scenario.verdict());
+    let jobs = scenario.asked().zip(scenario.not_succeeded());
+    let report = scenario.report.as_ref();
+    let parts = [
+        jobs.map(|(asked, not)| format!("{} of {asked} jobs succeeded", asked.saturating_sub(not))),
+        Some(figures_sentence(scenario)).filter(|figures| !figures.is_empty()),
+        report
+            .and_then(|report| report.status.limiting_stage.as_ref())
+            .map(|stage| format!("limited by {}", start(stage, NAME))),
+        report
+            .map(|report| report.status.doubts.len() as u64)
+            .filter(|doubts| *doubts > 0)
+            .map(|doubts| counted(doubts, "doubt", "doubts")),
+    ];
+    let detail = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let detail = if detail.is_empty() { scenario.cause() } else { detail };
+    Card { label: start(&scenario.path, NAME), class, headline, detail, ..Card::default() }
+}
+
+/// A ramp in one look: where it breaks, and the figures of the highest level that passed.
+fn ramp_card(ramp: &Ramp<'_>) -> Card {
+    let label = if ramp.path.is_empty() { "ramp".to_owned() } else { start(&ramp.path, NAME) };
+    let (class, headline) = match ramp.breaking_point() {
+        Some(level) if ramp.result().is_some() => ("", format!("▲ breaks at level {}", start(level, NAME))),
+        _ => verdict_words(ramp.verdict()),
+    };
+    let highest = ramp.highest_passed().and_then(|level| Some((level, level.scenario?)));
+    let detail = highest.map_or_else(
+        || "no level passed".to_owned(),
+        |(level, scenario)| format!("level {} passed: {}", start(&level.with_load(), NAME), figures_sentence(scenario)),
+    );
+    Card { label, class, headline, detail, ..Card::default() }
+}
+
 fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
     let Some(name) = ramp.breaking_point() else {
         return Card { label, headline: "not found".to_owned(), ..Card::default() };
@@ -205,19 +272,16 @@ fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
     Card { label, class: "bad-ink", headline, detail: detail.unwrap_or_default(), ..Card::default() }
 }
 
-/// Jobs per minute, median and max of a scenario, as far as they are known.
+/// Jobs per minute and end to end of a scenario, as far as they are known.
 fn figures_sentence(scenario: &Scenario) -> String {
-    let seconds = |what: &str, statistic| {
-        scenario
-            .figure(&Durations::END_TO_END.statistic(statistic))
-            .map(|value| format!("{what} {}", units::seconds(value)))
+    let time = |statistic: Statistic| {
+        let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic))?;
+        let name = if statistic == Statistic::P50 { "median" } else { statistic.name() };
+        Some(format!("{name} {}", units::seconds(seconds)))
     };
-    let parts = [
-        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", decimal(rate))),
-        seconds("median", Statistic::P50),
-        seconds("max", Statistic::Max),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let rate = scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", decimal(rate)));
+    let times = Statistic::ALL.into_iter().filter(|statistic| *statistic != Statistic::Mean).filter_map(time);
+    rate.into_iter().chain(times).collect::<Vec<_>>().join(", ")
 }
 
 fn jobs<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Card {

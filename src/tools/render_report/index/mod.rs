@@ -19,7 +19,7 @@ use super::headline_figures::mark;
 use super::run_dir::{self, RECORDS, RunDir};
 use super::{exit_of, ignore_broken_pipe};
 use crate::cli::{Failure, Io, Outcome};
-use crate::escape::start;
+use crate::escape::shorten;
 use crate::figures::listed;
 use crate::markup::Format;
 use crate::record::{self, Criterion, Metadata, Verdict};
@@ -194,7 +194,7 @@ fn screen(contents: &Contents<'_>, page: &Path) -> Vec<String> {
 
 /// A cause in about so many characters: one that is longer ends after a clause of it, not in the middle of a message.
 fn clauses(cause: &str, most: usize) -> String {
-    let cut = start(cause, most);
+    let cut = shorten(cause, most);
     match cut.rfind("; ").filter(|end| cut != cause && *end > most / 3) {
         Some(end) => format!("{}; …", &cut[..end]),
         None => cut,

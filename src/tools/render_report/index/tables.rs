@@ -18,6 +18,8 @@ use crate::units::{self, decimal};
 
 /// The longest name of a level, in characters, that is shown.
 const LEVEL: usize = 20;
+/// What the times in a table are of.
+const END_TO_END: &str = "Times are end to end, of the jobs that succeeded.";
 /// The directories in which a run keeps comparisons.
 const COMPARISONS: [&str; 2] = ["ab", "comparison"];
 
@@ -73,7 +75,7 @@ pub(super) fn levels(page: &mut Content, ramp: &Ramp<'_>, directory: &Path) {
         let Level { name, scenario } = level;
         let Some(scenario) = scenario else {
             let mut cells = vec![name.as_str().into(), "not run".into()];
-            cells.resize_with(8, || NO_VALUE.into());
+            cells.resize_with(11, || NO_VALUE.into());
             return cells;
         };
         let peak = level.peak().map(|peak| match level.concurrency() {
@@ -91,10 +93,22 @@ pub(super) fn levels(page: &mut Content, ramp: &Ramp<'_>, directory: &Path) {
         cells
     });
     page.table(
-        ["Level>", "Verdict", "Jobs>", "Peak in flight>", "Jobs/min>", "Median>", "Max>", "Not succeeded>"],
+        [
+            "Level>",
+            "Verdict",
+            "Jobs>",
+            "Peak in flight>",
+            "Jobs/min>",
+            "Median>",
+            "p90>?",
+            "p95>?",
+            "p99>?",
+            "Max>",
+            "Not succeeded>",
+        ],
         rows,
     );
-    page.paragraph("Median and max are end to end, of the jobs that succeeded.");
+    page.paragraph(END_TO_END);
 }
 
 /// A row per scenario and per ramp, by their directories.
@@ -115,15 +129,15 @@ pub(super) fn scenarios(page: &mut Content, contents: &Contents<'_>) {
     rows.extend(contents.ramps.iter().map(|ramp| (ramp.path.as_str(), ramp_row(ramp, format, directory))));
     rows.sort_by_key(|(path, _)| *path);
     page.table(
-        ["Scenario", "Verdict", "Jobs>", "Jobs/min>", "Median>", "Max>", "Why"],
+        ["Scenario", "Verdict", "Jobs>", "Jobs/min>", "Median>", "p90>?", "p95>?", "p99>?", "Max>", "Why"],
         rows.into_iter().map(|(_, cells)| cells),
     );
     let of_ramps = if contents.ramps.is_empty() {
         ""
     } else {
-        " The figures of a ramp are those of its level with the highest throughput of those that passed."
+        " A ramp's figures are those of its passing level with the highest throughput."
     };
-    page.paragraph(format!("Median and max are end to end, of the jobs that succeeded.{of_ramps}"));
+    page.paragraph(format!("{END_TO_END}{of_ramps}"));
 }
 
 fn ramp_row(ramp: &Ramp<'_>, format: Format, directory: &Path) -> Vec<Inline> {
@@ -137,11 +151,11 @@ fn ramp_row(ramp: &Ramp<'_>, format: Format, directory: &Path) -> Vec<Inline> {
     let verdict = broke.unwrap_or_else(|| ramp.verdict().to_string());
     let mut cells = vec![name, Inline::strong(verdict), jobs.to_string().into()];
     match ramp.best().and_then(|(level, _)| Some((level, figures(level.scenario?)))) {
-        Some((level, [rate, median, max])) => {
-            let rate = format!("{rate} at level {}", start(&level.with_load(), 2 * LEVEL));
-            cells.extend([rate, median, max].map(Inline::from));
+        Some((level, [rate, times @ ..])) => {
+            cells.push(format!("{rate} at level {}", start(&level.with_load(), 2 * LEVEL)).into());
+            cells.extend(times.map(Inline::from));
         }
-        None => cells.resize_with(6, || NO_VALUE.into()),
+        None => cells.resize_with(9, || NO_VALUE.into()),
     }
     cells.push(clauses(&ramp.cause(), WHY).into());
     cells
@@ -176,15 +190,14 @@ fn sentences(file: &Path) -> Result<Vec<String>, String> {
     Ok(comparison.status.against.into_iter().map(|against| against.sentence).collect())
 }
 
-/// Jobs per minute, median and max.
-fn figures(scenario: &Scenario) -> [String; 3] {
+/// Jobs per minute, and the median, the percentiles and the maximum of end to end.
+fn figures(scenario: &Scenario) -> [String; 6] {
     let figure =
         |name: &FigureName, shown: fn(f64) -> String| scenario.figure(name).map_or_else(|| NO_VALUE.to_owned(), shown);
-    [
-        figure(&names::JOBS_PER_MINUTE, decimal),
-        figure(&Durations::END_TO_END.statistic(Statistic::P50), units::seconds),
-        figure(&Durations::END_TO_END.statistic(Statistic::Max), units::seconds),
-    ]
+    let time = |statistic| figure(&Durations::END_TO_END.statistic(statistic), units::seconds);
+    let [p50, p90, p95, p99, max] =
+        [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(time);
+    [figure(&names::JOBS_PER_MINUTE, decimal), p50, p90, p95, p99, max]
 }
 
 /// The page of a scenario, or its directory where it has none.

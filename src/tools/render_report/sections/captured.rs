@@ -29,7 +29,7 @@ pub(in crate::tools::render_report) fn durations(page: &mut Content, stages: &[S
     if stages.iter().all(|stage| stage.spans.or(stage.histograms).is_none()) {
         return;
     }
-    page.heading("How long stages took, by three witnesses");
+    page.heading("Stage durations from three sources");
     let shown = stages.iter().filter(|stage| stage.documents.or(stage.spans).or(stage.histograms).is_some());
     page.table(
         [
@@ -41,7 +41,7 @@ pub(in crate::tools::render_report) fn durations(page: &mut Content, stages: &[S
             "Counted>",
             "Mean by histograms>",
             "Largest difference>",
-            "Why",
+            "Why?",
         ],
         shown.map(|it| {
             means_row(&it.stage, &[it.documents, it.spans, it.histograms], it.spread(), it.duration_difference())
@@ -55,7 +55,7 @@ pub(in crate::tools::render_report) fn waits(page: &mut Content, stages: &[Stage
     if stages.iter().all(|stage| stage.queued.is_none()) {
         return;
     }
-    page.heading("How long jobs waited, by two witnesses");
+    page.heading("Waits from two sources");
     let shown = stages.iter().filter(|stage| stage.waited.or(stage.queued).is_some());
     page.table(
         [
@@ -65,7 +65,7 @@ pub(in crate::tools::render_report) fn waits(page: &mut Content, stages: &[Stage
             "Counted>",
             "Mean queue wait by histograms>",
             "Difference>",
-            "Why",
+            "Why?",
         ],
         shown.map(|it| means_row(&it.stage, &[it.waited, it.queued], it.wait_spread(), it.wait_difference())),
     );
@@ -164,7 +164,7 @@ pub(in crate::tools::render_report) fn captures(page: &mut Content, rows: &[Row]
             cell(row.why.as_ref().map(|why| start(why, MESSAGE))),
         ]
     });
-    page.table(["What", "Name", "Asked", "Window (UTC)", "Step>", "Result", "Came", "What is short, and why"], cells);
+    page.table(["What", "Name", "Asked", "Window (UTC)", "Step>", "Result", "Came", "What is short, and why?"], cells);
     more(page, rows.len());
 }
 

@@ -54,7 +54,7 @@ pub(super) fn failures(page: &mut Content, figures: &Figures) {
             entry.outcome.to_string().into(),
             cell(entry.failed_stage()),
             cell(entry.reason.as_ref().map(Reason::as_str)),
-            cell(entry.message.as_deref().map(|message| escape::start(message, MESSAGE))),
+            cell(entry.message.as_deref().map(|message| escape::shorten(message, MESSAGE))),
         ]
     });
     page.table(["Job", "Ended", "Stage", "Reason", "Message"], rows);
@@ -76,7 +76,7 @@ pub(super) fn criteria(page: &mut Content, report: &Report) {
             cell((!jobs.is_empty()).then_some(jobs)),
         ]
     });
-    page.table(["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way"], rows);
+    page.table(["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way?"], rows);
     if report.status.verdict == Verdict::Incomplete {
         page.paragraph("Incomplete is not a pass: nothing is known to be wrong, and something is not known.");
     }
@@ -171,7 +171,7 @@ pub(super) fn jobs(page: &mut Content, figures: &Figures) {
             cell(entry.reason.as_ref().map(Reason::as_str)),
         ]
     });
-    page.table(["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason"], rows);
+    page.table(["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason?"], rows);
     let order = match jobs.len().saturating_sub(limit) {
         0 => Inline::from("Worst first."),
         more => more_in(format!("Worst first; {more} more are in "), run_dir::JOBS_CSV),
