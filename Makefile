@@ -14,9 +14,8 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 TARGET ?=
 ## Profile of the target (docs/profile.md); empty: AutoRAG's audio pipeline
 PROFILE ?=
-## Base URL of Prometheus; unset: the profile's; empty: off
+## Base URL of its Prometheus or Jaeger; unset: the profile's; empty: off
 PROM_URL ?=
-## Base URL of Jaeger; unset: the profile's; empty: off
 JAEGER_URL ?=
 ## Directory of the worker logs, or off to waive them; empty: the profile's command prints them
 LOGS ?=
@@ -73,11 +72,9 @@ B ?=
 FAIL_IF_WORSE ?=
 ## Git repository whose commit is recorded in the run's .git-sha
 REPO ?= .
-
-##@ Window of make capture
-## Start: Unix seconds, RFC 3339, or -5m, which is relative to END
+## Start of the window of `make capture`: Unix seconds, RFC 3339, or -5m, which is relative to END
 START ?=
-## End; empty: now
+## End of that window; empty: now
 END ?=
 
 ##@ Flags and tools
@@ -129,7 +126,6 @@ tools = PATH="$(abspath $(BIN)):$$PATH"; . scripts/scenarios.bash
 # Not spelt $(MAKE) in the recipes, so that `make -n` prints these lines instead of running them.
 submake = $(MAKE) --no-print-directory CARGO=true
 
-# Adds flags, if there are any. The commas of a value are no separators here.
 flags = $(if $(strip $1), $(strip $1))
 profile = $(if $(PROFILE), --profile='$(PROFILE)')
 target = $(if $(TARGET), --target='$(TARGET)')$(profile)$(call flags,$(TARGET_FLAGS))
@@ -162,14 +158,12 @@ dir = "$$dir"
 window :=
 
 .PHONY: demo demo-ab soak ramp ab suite capture resume sim report compare build man completions install uninstall dist check test test-real bench docs picture clean help
-
 ##@ Scenarios
 demo: build ## Run the whole suite against a stand-in pipeline, on free loopback ports
 	@$(tools)
 	pipeline-sim $(stand_in) --time-scale 0.03 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
 	  $(submake) suite QUICK=yes RAMP_JOBS='$(if $(filter file,$(origin RAMP_JOBS)),2x,$(RAMP_JOBS))'
 stand_in = --data '$(DATA)' --worker-root '$(WORKER_ROOT)'
-
 demo-ab: build ## Run three legs of each of two settings against stand-ins, in turn, and compare them
 	@$(tools)
 	stand_in() { pipeline-sim $(stand_in) --time-scale 0.03 --stage-time whisper=400ms --scrape-interval 250ms $(SIM_FLAGS) "$$@"; }

@@ -33,10 +33,11 @@ impl std::fmt::Debug for Sink {
 const LONGEST_LINE: usize = 4000;
 /// Redraw interval of the progress line on a terminal.
 const REDRAW: Duration = Duration::from_millis(200);
-/// If stderr is not a terminal: the time before the first line of progress, and the longest time between two. Work that takes
-/// less needs no line, and a log of hours none every few seconds.
+/// If stderr is not a terminal: the time before the first line of progress, and the shortest and longest time between two. Work
+/// that takes less needs no line, and a log of hours none every few seconds.
 const FIRST_LINE: Duration = Duration::from_secs(3);
-const BETWEEN_LINES: Duration = Duration::from_secs(60);
+const NEXT_LINE: Duration = Duration::from_secs(10);
+const LAST_LINE: Duration = Duration::from_secs(60);
 
 impl Console {
     /// Writes to `out` in the name of `tool`.
@@ -73,14 +74,7 @@ impl Console {
         let mut sink = self.sink();
         let now = Instant::now();
         let since = *sink.since.get_or_insert(now);
-        let due = match sink.last_progress {
-            Some(last) if sink.terminal => last + REDRAW,
-            None if sink.terminal => now,
-            // The next line comes when the work has lasted half as long again.
-            Some(last) => last + ((last - since) / 2).clamp(FIRST_LINE, BETWEEN_LINES),
-            None => since + FIRST_LINE,
-        };
-        if now < due {
+        if now < next_progress(sink.terminal, since, sink.last_progress) {
             return;
         }
         sink.last_progress = Some(now);
@@ -104,6 +98,17 @@ impl Console {
 
     fn sink(&self) -> MutexGuard<'_, Sink> {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The moment at which progress is shown next, if the work began at `since` and its progress was shown last at `last`.
+fn next_progress(terminal: bool, since: Instant, last: Option<Instant>) -> Instant {
+    match last {
+        None if terminal => since,
+        None => since + FIRST_LINE,
+        Some(last) if terminal => last + REDRAW,
+        // When the work has lasted half as long again.
+        Some(last) => last + ((last - since) / 2).clamp(NEXT_LINE, LAST_LINE),
     }
 }
 
@@ -132,6 +137,19 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn without_a_terminal_progress_comes_after_seconds_and_ever_less_often() {
+        let since = Instant::now();
+        let (mut last, mut shown) = (None, Vec::new());
+        while last.is_none_or(|last| last < since + Duration::from_secs(200)) {
+            let next = next_progress(false, since, last);
+            shown.push((next - since).as_secs());
+            last = Some(next);
+        }
+        assert_eq!(shown, [3, 13, 23, 34, 51, 77, 116, 174, 234]);
+        assert_eq!(next_progress(true, since, None), since, "a terminal shows it at once");
     }
 
     #[test]

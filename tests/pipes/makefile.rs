@@ -383,3 +383,28 @@ fn a_ramp_is_judged_by_the_load_that_it_reached() {
     let refused = run(&shell, "soak JOBS=1 EXPECT='ramp.highest>=8'");
     assert!(refused.code == 2 && refused.stderr.contains("make ramp"), "{}", refused.stderr);
 }
+
+#[test]
+fn the_command_that_the_stand_in_prints_passes() {
+    let shell = Shell::new(&[]);
+    let dir = shell.target.dir.path().display();
+    // As `make sim` runs it, but on free ports, in a directory of its own, and fast.
+    let sim = shell.start(&format!(
+        "exec pipeline-sim --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --prom-listen 127.0.0.1:0 --jaeger-listen 127.0.0.1:0 --data '{dir}/sim data' --time-scale 0.01 2> sim.log"
+    ));
+    let printed = || std::fs::read_to_string(shell.path("sim.log")).unwrap_or_default();
+    let mark = "in another terminal: ";
+    wait_until("the command", || printed().contains(mark) && printed().ends_with('\n'));
+    let log = printed();
+    let command = log.split_once(mark).unwrap().1.trim();
+    assert!(command.starts_with("make soak TARGET=http://127.0.0.1:"), "{log}");
+    let rest = format!(
+        "-C {} CARGO=true BIN=$(dirname $(command -v poll-jobs)) OUT={dir}/run JOBS=4 QUICK=yes",
+        root().display()
+    );
+    let done = shell.run(&format!("{command} {rest}"));
+    assert_eq!(done.code, 0, "{command}: {}", done.stderr);
+    assert_eq!(shell.json("run/soak/report.json")["status"]["verdict"], "Passed");
+    sim.signal(Signal::INT);
+    assert_eq!(sim.finish().code, 0);
+}
