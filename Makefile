@@ -98,7 +98,7 @@ REPORT_FLAGS ?=
 SIM_FLAGS ?=
 ## Set to yes for a target that is some thirty times as fast as a real one: finer polls and captures, shorter waits
 QUICK ?=
-## Cargo profile: dev or release; install, dist, man and completions use release
+## Cargo profile: dev, or release for more than some hundred jobs in flight; install, dist, man and completions use release
 CARGO_PROFILE ?= $(if $(filter install dist man completions,$(MAKECMDGOALS)),release,dev)
 ## The cargo command; `CARGO=true` uses the binaries as they are
 CARGO ?= cargo
@@ -120,8 +120,8 @@ refusal := $(if $(filter-out $(knobs),$(given)),$(shell awk -v known='$(knobs)' 
 $(foreach name,$(filter-out %_FLAGS,$(knobs)),$(if $(findstring ',$($(name))),$(eval refusal += $(name) has a quote in it: use a value without one)))
 $(if $(strip $(refusal)),$(error $(strip $(refusal))))
 
-# What scripts/scenarios.bash reads.
-export OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTING LEG START END REPORT_FLAGS
+# What the scripts read.
+export MAKECMDGOALS OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTING LEG START END REPORT_FLAGS
 tools = PATH="$(abspath $(BIN)):$$PATH"; . scripts/scenarios.bash
 # Not spelt $(MAKE) in the recipes, so that `make -n` prints these lines instead of running them.
 submake = $(MAKE) --no-print-directory CARGO=true

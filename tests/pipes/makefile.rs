@@ -51,6 +51,7 @@ fn a_suite_writes_the_layout_of_the_specification() {
     let page = shell.read("run/report.md");
     let report = run(&shell, &format!("report RUN={}", shell.path("run").display()));
     assert_eq!((report.code, shell.read("run/report.md")), (0, page), "{}", report.stderr);
+    assert!(report.stderr.contains("\nsoak: Passed: ") && !report.stderr.contains("  Jobs "), "{}", report.stderr);
 }
 
 #[test]
