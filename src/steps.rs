@@ -56,10 +56,25 @@ impl StepClients {
         values: &TemplateValues,
         clock: &Clock,
     ) -> StepsOutcome {
+        self.run_watched(when, profile, base, values, clock, &mut |_, _| {})
+    }
+
+    /// Does so, and calls `watch` with each step and what came of it: what it took and the answer, or the failure.
+    pub fn run_watched(
+        &self,
+        when: StepTime,
+        profile: &Profile,
+        base: &BaseUrl,
+        values: &TemplateValues,
+        clock: &Clock,
+        watch: &mut dyn FnMut(&Step, &Result<(BTreeMap<String, Value>, Answer), String>),
+    ) -> StepsOutcome {
         let mut outcome = StepsOutcome::default();
         for step in profile.steps.iter().filter(|step| step.when == when) {
             let values = values.clone().with_variables(&outcome.variables);
-            match self.send(step, base, &values, clock) {
+            let sent = self.send(step, base, &values, clock);
+            watch(step, &sent);
+            match sent {
                 Ok((taken, answer)) => {
                     if step.secret {
                         outcome.secret.extend(taken.keys().cloned());

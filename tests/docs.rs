@@ -166,7 +166,7 @@ await-idle
   Waiting: --limit --earlier --prometheus --lag
   HTTP: --timeout --header --header-file --token-env --cacert --insecure --prom-header-file
 submit-jobs
-  Options: --target --profile --set --journal --lines --dry-run --cookies --check --help --version
+  Options: --target --profile --set --journal --lines --dry-run --explain --cookies --check --help --version
   Load: --concurrency --slots --rate --max-posts --rest --slots-timeout
   HTTP: --timeout --header --header-file --token-env --cacert --insecure
 poll-jobs
@@ -358,11 +358,11 @@ fn the_profile_page_runs_as_written_and_names_every_key() {
         let named = [format!("`{key}`"), format!(".{key}`"), format!("{key} ="), format!("{{{key}}}")];
         assert!(named.iter().any(|name| page.contains(name.as_str())), "docs/profile.md does not name {key}");
     }
-    for (_, lines) in blocks(&page, "toml") {
-        let text = lines.join("\n");
-        if text.contains("[submit]") {
-            stress_suite::profile::Profile::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        }
+    let blocks: Vec<String> = blocks(&page, "toml").into_iter().map(|(_, lines)| lines.join("\n")).collect();
+    for text in &blocks {
+        // A block that is no whole profile continues the first one.
+        let text = if text.contains("[submit]") { text.clone() } else { format!("{}\n{text}", blocks[0]) };
+        stress_suite::profile::Profile::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
 }
 

@@ -497,3 +497,36 @@ fn a_job_that_is_given_up_is_cancelled_where_the_flag_says_so() {
     let status = cancelled.last("j")["status"].clone();
     assert_eq!((&status["phase"], &status["cancel"]), (&json!("TimedOut"), &json!("confirmed")), "{status}");
 }
+
+#[test]
+fn explain_shows_each_step_what_was_sent_and_what_each_key_found() {
+    let (mut rig, _uploads) = stepped("COMPLETED");
+    rig.flags = ["--set", "flow=a b", "--explain"].map(str::to_owned).into();
+    let ran = rig.submit(&stepped_job(&rig));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    for part in [
+        "step deployment: GET /deployments/by-name/{set.flow}\n  HTTP 200\n  take.deployment          \"d-1\"",
+        "take.upload              (secret)",
+        "step upload: PUT {vars.upload}\n  HTTP 201",
+        "/deployments/d-1/runs\n",
+        "body: {\"upload\":5}",
+        "submit.id                /id                  \"r-1\"",
+        "which means Submitted; next: poll-jobs --explain r-1",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}\n{}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains("s3cret"));
+    rig.flags[1] = "flow=missing".to_owned();
+    let failed = rig.submit(&stepped_job(&rig));
+    assert_eq!(failed.code, 4, "{}", failed.stdout);
+    assert!(
+        failed.stdout.contains("HTTP 404") && failed.stdout.contains("the job is not submitted"),
+        "{}",
+        failed.stdout
+    );
+    rig.flags.truncate(2);
+    let url = rig.server.url();
+    let profile = rig.dir.path().join("p.toml").display().to_string();
+    let explain = |id: &str| tool(poll_jobs::run, &["--target", &url, "--profile", &profile, "--explain", id], "");
+    assert_eq!((explain("r-1").code, explain("r-2").code), (0, 4));
+}

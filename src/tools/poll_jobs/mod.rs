@@ -108,7 +108,7 @@ Examples:
 Exit codes:
   0    done; a failed job is data, not an error
   2    usage error
-  4    --explain: the target does not know the job
+  4    --explain: the answer does not tell the job's state
   65   broken input lines
   69   --explain, --resume: the target is unreachable; --resume passes the
        records on as they were

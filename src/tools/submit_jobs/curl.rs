@@ -72,7 +72,8 @@ fn body_arguments(body: &Body) -> Vec<String> {
     }
 }
 
-fn first_job(
+/// The first Job on stdin.
+pub(super) fn first_job(
     args: &Args,
     stdin: Box<dyn std::io::BufRead + Send>,
     console: &crate::cli::Console,

@@ -5,6 +5,7 @@
 
 mod admission;
 mod curl;
+mod explain;
 mod lines;
 mod post;
 mod session;
@@ -51,6 +52,9 @@ pub struct Args {
     /// Print the first job's request as a curl command and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Submit the first job, and show each request, each answer and what the profile's keys find in them
+    #[arg(long, conflicts_with_all = ["dry_run", "slots", "journal"])]
+    pub explain: bool,
     /// Save each submission's cookies in this file (mode 0600) for `poll-jobs --cookies`
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
@@ -87,6 +91,7 @@ Examples:
 Exit codes:
   0    done; a rejected job is data, not an error
   2    usage error
+  4    --explain: the target did not accept the job
   65   broken input lines
   69   the target is unreachable or unhealthy; the records are passed on, with
        the cause on the Run
@@ -96,7 +101,11 @@ Exit codes:
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     check(&args)?;
-    if args.dry_run { curl::print(&args, io) } else { session::run(&args, io) }
+    match (args.dry_run, args.explain) {
+        (true, _) => curl::print(&args, io),
+        (_, true) => explain::run(&args, io),
+        _ => session::run(&args, io),
+    }
 }
 
 fn check(args: &Args) -> Result<(), Failure> {

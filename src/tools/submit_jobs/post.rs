@@ -93,7 +93,8 @@ impl Request {
         format!("{} {}", self.method, self.url)
     }
 
-    fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
+    /// Sends it.
+    pub(super) fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
         client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
     }
 }
@@ -109,14 +110,23 @@ impl Post {
         run_steps: &StepsOutcome,
     ) -> Result<Self, Failure> {
         let values = TemplateValues::of_set(set).with_job(job).with_variables(&run_steps.variables);
+        let mut post = Self { variables: run_steps.recorded(), ..Self::with_values(base, values)? };
+        if !profile.has_steps(StepTime::Job) {
+            let request = post.build(profile);
+            post.request = Some(request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))?);
+        }
+        Ok(post)
+    }
+
+    /// A submission with these `values`, whose request is not yet built.
+    pub(super) fn with_values(base: &BaseUrl, values: TemplateValues) -> Result<Self, Failure> {
         let (trace_id, span_id) = (random_hex(16)?, random_hex(8)?);
-        let request = if profile.has_steps(StepTime::Job) {
-            None
-        } else {
-            let request = Request::new(profile, base, &values, (&trace_id, &span_id));
-            Some(request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))?)
-        };
-        Ok(Self { trace_id, span_id, base: base.clone(), values, request, variables: run_steps.recorded() })
+        Ok(Self { trace_id, span_id, base: base.clone(), values, request: None, variables: BTreeMap::new() })
+    }
+
+    /// The request, from the values that are known. The error says what cannot be filled in.
+    pub(super) fn build(&self, profile: &Profile) -> Result<Request, String> {
+        Request::new(profile, &self.base, &self.values, (&self.trace_id, &self.span_id))
     }
 
     /// The status of the job while it is submitted, for the journal.
@@ -231,7 +241,8 @@ impl Post {
         })
     }
 
-    fn judge(
+    /// The status of the job after `outcome`.
+    pub(super) fn judge(
         &self,
         request: &Request,
         outcome: Result<Answer, HttpError>,

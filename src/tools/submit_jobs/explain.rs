@@ -1,0 +1,121 @@
+//! `--explain`: submits the first job, and shows step by step what was sent, what came, and what each key of the profile found.
+
+use std::fmt::Write as _;
+
+use super::Args;
+use super::curl::first_job;
+use super::post::{Post, Request};
+use crate::cli::{Exit, Failure, Io, Outcome};
+use crate::clock::Clock;
+use crate::escape;
+use crate::http::{Answer, Body, Connections, Part};
+use crate::profile::{Document, Place, StepTime, TemplateValues};
+use crate::record::{JobStatus, Phase};
+use crate::steps::StepClients;
+
+/// Prints the explanation.
+pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
+    let profile = args.target.profile()?;
+    let base = args.target.base_url_or(&profile)?;
+    let Some(job) = first_job(args, io.stdin, &io.console)? else {
+        return Err(Failure::usage("--explain: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
+    };
+    let factory = args.target.http.client_factory(Connections::Fresh)?;
+    let (client, clients, clock) = (factory.client(), StepClients::new(&factory), Clock::system());
+    let mut text = String::new();
+    let mut values = TemplateValues::of_set(&args.target.set).with_job(&job);
+    let mut failure = None;
+    for when in [StepTime::Run, StepTime::Job] {
+        let steps = clients.run_watched(when, &profile, &base, &values, &clock, &mut |step, sent| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "step {}: {} {}", line(&step.name), step.method, line(&step.path));
+            match sent {
+                Err(what) => {
+                    let _ = writeln!(text, "  {}", line(what));
+                }
+                Ok((taken, answer)) => {
+                    let _ = writeln!(text, "  HTTP {}", answer.status);
+                    for (name, value) in taken {
+                        let value = if step.secret { "(secret)".to_owned() } else { excerpt(&value.to_string()) };
+                        let _ = writeln!(text, "  take.{name:<19} {value}");
+                    }
+                }
+            }
+            text.push('\n');
+        });
+        values = values.with_variables(&steps.variables);
+        failure = failure.or(steps.failure);
+        if failure.is_some() {
+            break;
+        }
+    }
+    let status = match failure {
+        Some(_) => None,
+        None => {
+            let post = Post::with_values(&base, values)?;
+            let request = post.build(&profile).map_err(|what| Failure::usage(format!("--explain: {what}")))?;
+            describe_request(&request, &mut text);
+            let sent = request.send(&client, &clock);
+            if let Ok(answer) = &sent {
+                describe_answer(answer, &profile.submit.id, &mut text);
+            }
+            Some(post.judge(&request, sent, &profile, clock.now()))
+        }
+    };
+    let exit = match &status {
+        Some(JobStatus { phase: Phase::Submitted, job_id: Some(id), .. }) => {
+            let _ = writeln!(text, "which means Submitted; next: poll-jobs --explain {}", line(id));
+            Exit::Done
+        }
+        Some(status) => {
+            let message = line(status.message.as_deref().unwrap_or_default());
+            let _ = writeln!(text, "which means {:?}: {message}", status.phase);
+            Exit::Incomplete
+        }
+        None => {
+            let _ = writeln!(text, "which means that the job is not submitted");
+            Exit::Incomplete
+        }
+    };
+    let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
+    written.map(|()| exit).map_err(|error| Failure::output("stdout", &error))
+}
+
+fn describe_request(request: &Request, text: &mut String) {
+    let _ = writeln!(text, "{} {}", request.method, line(&request.url));
+    for (name, value) in &request.headers {
+        let _ = writeln!(text, "  {}: {}", line(name), line(value));
+    }
+    let body = match &request.body {
+        None => "none".to_owned(),
+        Some(Body::Text { text, .. }) => excerpt(text),
+        Some(Body::File(path)) => format!("the file {}", line(&path.display().to_string())),
+        Some(Body::Multipart(parts)) => {
+            let part = |part: &Part| match part {
+                Part::Text { name, text } => format!("{}={}", line(name), excerpt(text)),
+                Part::File { name, path } => format!("{}=@{}", line(name), line(&path.display().to_string())),
+            };
+            parts.iter().map(part).collect::<Vec<_>>().join(", ")
+        }
+    };
+    let _ = writeln!(text, "  body: {body}\n");
+}
+
+fn describe_answer(answer: &Answer, ids: &[Place], text: &mut String) {
+    let _ = writeln!(text, "HTTP {}", answer.status);
+    let document = Document::of(answer);
+    for place in ids {
+        let found = place.find(&document);
+        let found = found.first().map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
+        let _ = writeln!(text, "  submit.id                {:<20} {found}", place.as_str());
+    }
+    let _ = writeln!(text, "\nbody:\n{}\n", escape::terminal(&answer.body));
+}
+
+fn line(text: &str) -> String {
+    escape::terminal(text).replace('\n', " ")
+}
+
+fn excerpt(text: &str) -> String {
+    escape::start(&line(text), 200)
+}
