@@ -1,10 +1,11 @@
 # Prints what to say about the variables of a make command line that the Makefile does not have: their names are the arguments, those
-# that it has are in `known`. Variables that cargo, bash or git read are no mistake, unless they resemble one of `known`.
+# that it has are in `known`. make hands the others to the programs that it runs: those that the tools, cargo, bash or git read are no
+# mistake, unless they resemble one of `known`.
 BEGIN {
   split(known, names, " ")
   for (i in names) is_known[names[i]] = 1
   for (i = 1; i < ARGC; i++) {
-    if (ARGV[i] in is_known) continue
+    if (ARGV[i] in is_known || ARGV[i] ~ /^(JAEGER_UI|OLLAMA_NUM_PARALLEL|PIPELINE_SIM_AMQP|CI|TERM|NO_COLOR)$/) continue
     least = 99
     for (j in names) {
       d = distance(toupper(ARGV[i]), names[j])
@@ -12,7 +13,7 @@ BEGIN {
     }
     # Short names need more in common: a typo is at most a third of the name.
     if (3 * least <= length(ARGV[i])) printf "%s is not a variable: did you mean %s? ", ARGV[i], nearest
-    else if (ARGV[i] !~ /^(CARGO|RUST|GIT|SHELL|MAKE|STRESS_SUITE|CI$|TERM$|NO_COLOR$|GNUMAKEFLAGS$|OLLAMA_NUM_PARALLEL$)/)
+    else if (ARGV[i] !~ /^(CARGO|RUST|GIT|SHELL|MAKE|GNUMAKE|STRESS_SUITE|SOURCE_DATE)/)
       printf "%s is not a variable: make help lists them ", ARGV[i]
   }
 }
