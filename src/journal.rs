@@ -26,13 +26,17 @@ impl Journal {
         let failed = |error: io::Error| Failure::io(&name, &error);
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
         if !file.metadata().map_err(failed)?.is_file() {
-            return Err(Failure::usage(format!("{name}: not a file: name one that can be made or appended to")));
+            return Err(Failure::usage(format!(
+                "{name}: not a regular file: name one that can be created or appended to"
+            )));
         }
         match file.try_lock() {
             Ok(()) => {}
             // Two writers would each submit what the other has submitted.
             Err(TryLockError::WouldBlock) => {
-                return Err(Failure::usage(format!("{name}: another submit-jobs is writing it: wait for its end")));
+                return Err(Failure::usage(format!(
+                    "{name}: another submit-jobs is writing to it: wait until it has finished"
+                )));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }

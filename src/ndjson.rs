@@ -84,9 +84,9 @@ impl<R: BufRead> Reader<R> {
         };
         let place = format!("{} line {}: {problem}", self.name, self.number);
         Some(match () {
-            () if !whole => Read::Torn(format!("{place}: the last line is torn off, skipped")),
+            () if !whole => Read::Torn(format!("{place}: the last line is incomplete, skipped")),
             () if problem.starts_with("EOF") => {
-                Read::Broken(format!("{place}: a record is one line; make it so with `jq -c .`"))
+                Read::Broken(format!("{place}: a record must be one line; convert the input with `jq -c .`"))
             }
             () => Read::Broken(place),
         })
@@ -138,7 +138,7 @@ impl BadLines {
             Read::Foreign(number) => {
                 if self.foreign == 0 {
                     console.say(&format!(
-                        "line {number} is not a record (it does not begin with `{{`): dropped, as all such lines"
+                        "line {number} is not a record (it does not begin with `{{`): dropping all such lines"
                     ));
                 }
                 self.foreign += 1;
@@ -159,7 +159,7 @@ impl BadLines {
         {
             self.version_reported = true;
             console.say(&format!(
-                "a record of {version}: this version reads {API_VERSION} only and hands such records on unread"
+                "a record of {version}: this version reads only {API_VERSION} and passes such records on unread"
             ));
         }
     }
@@ -172,7 +172,7 @@ impl BadLines {
     /// Says how many foreign lines were dropped where that was more than the one already named.
     pub fn close(&self, console: &Console) {
         if self.foreign > 1 {
-            console.say(&format!("{} lines in all were not records and were dropped", self.foreign));
+            console.say(&format!("dropped {} lines in all that were not records", self.foreign));
         }
     }
 }

@@ -43,8 +43,7 @@ pub fn describe_error(error: &io::Error) -> String {
     use rustix::io::Errno;
     let limit = match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::ADDRNOTAVAIL) => format!(
-            "no local port is free; net.ipv4.ip_local_port_range gives {}, and a connection holds one until a minute after its end: \
-             widen that range",
+            "no local port is free; net.ipv4.ip_local_port_range gives {}, and a connection occupies one until a minute after its end: widen that range",
             local_ports().map_or("too few".to_owned(), |ports| ports.to_string())
         ),
         Some(Errno::MFILE) => format!(
@@ -80,7 +79,7 @@ pub fn describe(wanted: &str, threads: usize, most: usize) -> String {
         );
     }
     format!(
-        "{wanted} is more than the {threads} threads that this system gives; raise its limits on processes and memory \
+        "{wanted} is more than the {threads} threads that this system allows; raise its limits on processes and memory \
          (ulimit -Hu, ulimit -v, TasksMax=, MemoryMax=)"
     )
 }
@@ -117,7 +116,7 @@ mod tests {
         let files = usize::try_from(open_files().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         assert!(describe("9 polls", files.saturating_sub(20), usize::MAX).contains("open files"));
         if files > 1000 {
-            assert!(describe("9 polls", 8, 512).contains("8 threads that this system gives"));
+            assert!(describe("9 polls", 8, 512).contains("8 threads that this system allows"));
         }
     }
 }

@@ -62,7 +62,8 @@ impl Runs {
 /// A run id that no other run has: runs may begin in the same second. Begins with the time, so that ids sort by it.
 pub fn new_run_id(started: Timestamp) -> Result<String, Failure> {
     let mut random = [0; 3];
-    getrandom::fill(&mut random).map_err(|error| Failure::input_output(format!("no random numbers: {error}")))?;
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::input_output(format!("cannot get random numbers: {error}")))?;
     let [a, b, c] = random;
     Ok(format!("{}-{a:02x}{b:02x}{c:02x}", started.file_name()))
 }

@@ -131,7 +131,7 @@ pub fn scan(place: &Path, console: &Console) -> (Vec<Scenario>, bool) {
         } else if CAPTURES.iter().any(|name| entry.file_name() == *name) {
             walk.skip_current_dir();
         } else if is_bare(entry.path()) {
-            let trouble = "its directory was made, and nothing was ever written into it";
+            let trouble = "its directory was created, but nothing was written to it";
             scenarios.push(Scenario::bare(relative(place, entry.path()), trouble));
         }
     }
@@ -152,7 +152,7 @@ fn is_bare(directory: &Path) -> bool {
 pub fn read(place: &Path, directory: &Path) -> Scenario {
     let (report, trouble) = match report(&directory.join(REPORT)) {
         Ok(Some(report)) => (Some(report), String::new()),
-        Ok(None) => (None, "it was begun and has no report; render-report --replay makes it".to_owned()),
+        Ok(None) => (None, "it was started and has no report; render-report --replay writes one".to_owned()),
         Err(error) => (None, format!("{REPORT}: {error}")),
     };
     let mut runs = runs(&directory.join(MANIFEST));

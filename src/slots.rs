@@ -22,16 +22,16 @@ fn open(path: &Path, access: OFlags) -> Result<OwnedFd, Failure> {
     };
     match rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, Mode::from_raw_mode(0o600), 0) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-        Err(error) => return Err(failed("cannot make the FIFO", error)),
+        Err(error) => return Err(failed("cannot create the FIFO", error)),
     }
     let fd = rustix::fs::open(path, access | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| failed("cannot open it", error))?;
-    let stat = rustix::fs::fstat(&fd).map_err(|error| failed("cannot look at it", error))?;
+    let stat = rustix::fs::fstat(&fd).map_err(|error| failed("cannot inspect it", error))?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Fifo {
         Ok(fd)
     } else {
         Err(Failure::usage(format!(
-            "--slots {}: it exists and is not a FIFO: name a path where one can be made",
+            "--slots {}: it exists and is not a FIFO: name a path where one can be created",
             path.display()
         )))
     }
@@ -105,7 +105,7 @@ impl Taker {
         if rustix::fs::flock(&fifo, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK) {
             let path = path.display();
             return Err(Failure::usage(format!(
-                "--slots {path}: another submit-jobs takes from it: name another FIFO"
+                "--slots {path}: another submit-jobs is reading from it: name another FIFO"
             )));
         }
         Ok(Self { fifo, deadline: Instant::now() + patience, writer_seen: false })

@@ -101,7 +101,7 @@ impl Moment {
         if let Ok(seconds) = text.parse::<f64>() {
             return Timestamp::from_seconds(seconds).map(Self::At).ok_or_else(|| {
                 let hint = if seconds.is_finite() && seconds > 0.0 {
-                    " (it is too far off: are these milliseconds?)"
+                    " (it is out of range: are these milliseconds?)"
                 } else {
                     ""
                 };

@@ -220,7 +220,7 @@ fn a_command_that_fails_is_never_a_log() {
 
     let ran = rig.command("echo '2026-05-20 22:30:01,000 INFO w'; exec sleep 1000", &["--timeout", "3s"]);
     let status = status_of(&ran, GPU);
-    assert_eq!((&status["result"], &status["message"]), (&json!("partial"), &json!("`sh`: not done after 3.00 s")));
+    assert_eq!((&status["result"], &status["message"]), (&json!("partial"), &json!("`sh`: not finished after 3.00 s")));
 
     let ran = rig.command("true", &[]);
     assert_eq!(status_of(&ran, GPU)["reason"], "NoLines");

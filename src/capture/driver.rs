@@ -220,7 +220,7 @@ pub fn run<B: Backend>(args: &CaptureArgs, backend: &B, mut io: Io<'_>) -> Outco
         let result = if captured.is_accepted() { CaptureResult::Ok } else { outcome.result };
         ended.push(Ended { result, reason: outcome.reason.cloned() });
         if stream.outdone(B::KIND, name, &args.out, outcome) {
-            io.console.say(&format!("{name}: what was captured before is kept"));
+            io.console.say(&format!("{name}: keeping the earlier capture"));
             continue;
         }
         let context = RecordContext {
@@ -263,7 +263,7 @@ fn due_items<'a, B: Backend>(
         if is_whole(item) {
             ended.push(Ended { result: CaptureResult::Ok, reason: None });
         } else if is_kept(item) {
-            io.console.say(&format!("{}: what was captured before, from another server, is kept", B::name(item)));
+            io.console.say(&format!("{}: keeping the earlier capture, which is from another server", B::name(item)));
             ended.push(Ended { result: CaptureResult::Partial, reason: None });
         } else {
             due.push(item);
@@ -303,8 +303,7 @@ fn verdict(ended: &[Ended]) -> Exit {
 
 /// Ends a capture that stands alone and knows no window: a usage error, unless a signal cut the input off.
 fn without_window(io: &Io<'_>) -> Outcome {
-    let message =
-        "no window: the input has no submitted job, and there is no --start; give --start, or pipe Job records in";
+    let message = "no window: the input has no submitted job; pipe Job records in, or give --start";
     io.stop.signal().map_or_else(|| Err(Failure::usage(message)), |signal| Ok(Exit::Signal(signal)))
 }
 
@@ -315,7 +314,7 @@ fn announce_signals(io: &Io<'_>) {
     let most = units::whole(GRACE);
     io.stop.on_stop(move || {
         console.say(&format!(
-            "a signal asked for the end: what there is is captured, for {most} at the most; a second one ends it"
+            "stopping on a signal: capturing what is available, for at most {most}; a second signal exits at once"
         ));
     });
 }

@@ -31,7 +31,7 @@ impl WindowArgs {
         let now = Timestamp::system();
         let future = |flag: &str, time: Timestamp| {
             Err(Failure::usage(format!(
-                "{flag} is read as {time}, and now is {now}, which is earlier: give a time that has passed, Unix time in seconds"
+                "{flag} means {time}, which is in the future (now is {now}): give a past time; Unix times are in seconds"
             )))
         };
         let Bounds { start, end } = self.bounds(now);
@@ -61,5 +61,5 @@ pub(super) struct Bounds {
 }
 
 pub(super) fn reversed(start: Timestamp, end: Timestamp) -> Failure {
-    Failure::usage(format!("the window ends ({end}) before it begins ({start}): look at --start and --end"))
+    Failure::usage(format!("the window ends ({end}) before it begins ({start}): check --start and --end"))
 }

@@ -232,7 +232,7 @@ fn outlive_file_limits() -> io::Result<()> {
 fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOnce(A, Io<'_>) -> Outcome) -> Outcome {
     outlive_file_limits().map_err(|error| Failure::io("signal handlers", &error))?;
     if let Err(error) = own_limits::raise() {
-        console.say(&format!("the soft limits could not be raised: {error}"));
+        console.say(&format!("cannot raise the soft limits: {error}"));
     }
     let stop = Stop::default();
     if on_signal == OnSignal::Finish {

@@ -138,7 +138,7 @@ impl Grace {
 }
 
 /// The explanation for work that was not begun, or not finished.
-pub const STOPPED: &str = "a signal asked for the end";
+pub const STOPPED: &str = "stopped by a signal";
 
 /// A reader that ends with the grace; see [`Grace::bound`].
 #[derive(Debug)]

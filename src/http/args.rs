@@ -93,7 +93,7 @@ impl HttpArgs {
             let (name, value) = header(line).map_err(|error| Failure::usage(format!("--header: {error}")))?;
             if is_secret(name.as_str()) {
                 return Err(Failure::usage(format!(
-                    "--header: the process list would show the value of {name}: put the line into a file and name it with --header-file"
+                    "--header: {name} is a secret that the process list would show: put the line into a file and pass it with --header-file"
                 )));
             }
             map.append(name, value);
@@ -114,7 +114,7 @@ impl HttpArgs {
                 |what: &str| Failure::usage(format!("--token-env: the environment variable {variable} {what}"));
             let token = std::env::var(variable).map_err(|_| refused("is not set"))?;
             let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
-            let mut value = value.map_err(|_| refused("holds characters that a header cannot carry"))?;
+            let mut value = value.map_err(|_| refused("contains characters that are not valid in a header"))?;
             value.set_sensitive(true);
             map.insert(ureq::http::header::AUTHORIZATION, value);
         }
@@ -147,9 +147,9 @@ pub fn shell_quoted(text: &str) -> String {
 
 /// Parses `Name: value`. The error never contains the value, which may be a secret.
 fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = line.split_once(':').ok_or("a header is written `Name: value`")?;
+    let (name, value) = line.split_once(':').ok_or("write it as `Name: value`")?;
     let name =
-        HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| "the name is not a header's name".to_owned())?;
+        HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| "the name is not valid in a header".to_owned())?;
     let value =
         HeaderValue::from_str(value.trim()).map_err(|_| format!("the value of {name} cannot be sent in a header"))?;
     Ok((name, value))
@@ -162,13 +162,14 @@ fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
     let mut found = Vec::new();
     // OpenSSL's own form is a certificate with notes on its trust behind it.
     for item in parse_pem(pem.replace("TRUSTED CERTIFICATE", "CERTIFICATE").as_bytes()) {
-        let cut = "a certificate in it has no end (-----END CERTIFICATE-----) or is not base64: is the file whole?";
+        let cut =
+            "a certificate in it lacks its end (-----END CERTIFICATE-----) or is not base64: is the file complete?";
         if let PemItem::Certificate(certificate) = item.map_err(|_| failure(&cut))? {
             found.push(CertificateDer::from(first_element(certificate.der()).to_vec()));
         }
     }
     if found.is_empty() {
-        return Err(failure(&"it holds no certificate in PEM form, which begins with -----BEGIN CERTIFICATE-----"));
+        return Err(failure(&"it has no PEM certificate, which would begin with -----BEGIN CERTIFICATE-----"));
     }
     PinnedTls::new(found).map_err(|error| failure(&error))
 }

@@ -265,14 +265,14 @@ impl Client {
         }
         for (name, value) in extra {
             let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| invalid(&format!("`{name}` is not a header's name")))?;
+                .map_err(|_| invalid(&format!("`{name}` is not a valid header name")))?;
             // Cookies of a job go beside those that the user gave.
             let joined = headers.get(&name).filter(|_| name == "cookie").and_then(|given| given.to_str().ok());
             let value = joined.map_or_else(|| value.clone(), |given| format!("{given}; {value}"));
             let value = HeaderValue::from_str(&value);
             headers.insert(
                 name.clone(),
-                value.map_err(|_| invalid(&format!("a header cannot carry the value of {name}")))?,
+                value.map_err(|_| invalid(&format!("the value of {name} is not valid in a header")))?,
             );
         }
         request.map_err(|error| invalid(&error))

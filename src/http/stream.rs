@@ -61,7 +61,7 @@ impl Client {
     pub(super) fn describe_read_error(&self, error: &io::Error) -> String {
         match super::client_error(error) {
             Some(ureq::Error::Timeout(ureq::Timeout::PerRead)) => {
-                format!("nothing more came for {}", crate::units::seconds(self.timeout.as_secs_f64()))
+                format!("no more data for {}", crate::units::seconds(self.timeout.as_secs_f64()))
             }
             Some(cause) => self.describe(cause),
             None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),

@@ -14,7 +14,7 @@ impl BaseUrl {
         let refused = |what: &str| Failure::usage(format!("{flag}: {what}; write it as http://HOST:PORT"));
         if text.contains('@') {
             // The text may hold a password, so the message does not repeat it.
-            return Err(refused("a URL must not carry a user or a password (use --header-file)"));
+            return Err(refused("a URL must not contain a user or a password (use --header-file)"));
         }
         let uri: Uri = text.trim().parse().map_err(|_| refused(&format!("`{text}` is not a URL")))?;
         let scheme = uri.scheme_str().unwrap_or_default();
@@ -22,7 +22,7 @@ impl BaseUrl {
             return Err(refused(&format!("`{text}` is not an http or https URL")));
         }
         if uri.query().is_some() || text.contains('#') {
-            return Err(refused("a base URL has no query and no fragment"));
+            return Err(refused("a base URL must not have a query or a fragment"));
         }
         Ok(Self(text.trim().trim_end_matches('/').to_owned()))
     }

@@ -36,14 +36,14 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
 pub(super) fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in headers {
         if HeaderName::from_bytes(name.as_bytes()).is_err() {
-            return Err(format!("{key}: `{name}` is not a header's name"));
+            return Err(format!("{key}: `{name}` is not a valid header name"));
         }
         // The message reveals neither the value nor its length.
         if is_secret(name) {
             return Err(format!("{key}.{name}: put secrets into a file and pass it with --header-file"));
         }
         if HeaderValue::from_str(value).is_err() {
-            return Err(format!("{key}.{name}: a header cannot carry this value"));
+            return Err(format!("{key}.{name}: this value is not valid in a header"));
         }
     }
     Ok(())
@@ -78,7 +78,7 @@ mod tests {
                 "poll.words: \"done\" is listed under done and under failed",
             ),
             ("[poll.words]\n", "[poll.headers]\n\"Bad Name\" = \"x\"\n[poll.words]\n", "poll.headers: `Bad Name`"),
-            ("[poll.words]\n", "[poll.headers]\nX-A = \"a\\nb\"\n[poll.words]\n", "poll.headers.X-A: a header cannot"),
+            ("[poll.words]\n", "[poll.headers]\nX-A = \"a\\nb\"\n[poll.words]\n", "poll.headers.X-A: this value"),
             (
                 "[poll.words]\n",
                 "[poll.headers]\nX-Api-Key = \"s3cret\"\n[poll.words]\n",

@@ -34,7 +34,7 @@ pub struct LogService {
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "each of `services` is a name in quotes, or `{ name = \"NAME\", quiet = true }`, whose `quiet` is true or false"
+    expecting = "each of `services` must be a name in quotes, or `{ name = \"NAME\", quiet = true }` with true or false as `quiet`"
 )]
 enum LogServiceEntry {
     Name(String),
@@ -76,7 +76,7 @@ impl LogsConfig {
                 let looks_like_one = !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_lowercase());
                 if looks_like_one && !WORDS.contains(&&rest[..=close]) {
                     return Err(format!(
-                        "logs.command: {{{inner}}} is not a template word; the words are {{start}}, {{end}}, {{service}}"
+                        "logs.command: {{{inner}}} is not a template variable; the variables are {{start}}, {{end}}, {{service}}"
                     ));
                 }
                 rest = &rest[1..];
@@ -131,7 +131,7 @@ impl JaegerConfig {
         if let Some(pattern) = &self.stage_span
             && pattern.matches(STAGE).count() != 1
         {
-            return Err(format!("jaeger.stage_span = \"{pattern}\": it must name {STAGE} once"));
+            return Err(format!("jaeger.stage_span = \"{pattern}\": it must contain {STAGE} exactly once"));
         }
         named("jaeger.services", &self.services)
     }
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(mixed.services, [service("a"), LogService { quiet: true, ..service("b") }]);
         for wrong in ["{ name = \"b\", quite = true }", "{ name = \"b\", quiet = \"yes\" }", "7"] {
             let error = toml::from_str::<LogsConfig>(&format!("services = [{wrong}]")).unwrap_err();
-            assert!(error.message().contains("`quiet` is true or false"), "{wrong}: {error}");
+            assert!(error.message().contains("true or false as `quiet`"), "{wrong}: {error}");
         }
     }
 }

@@ -42,10 +42,12 @@ impl Health {
     pub(super) fn check(&self) -> Result<(), String> {
         for (name, pointers) in &self.settings {
             if name.is_empty() || pointers.is_empty() {
-                return Err(format!("health.settings.{name}: name a label, and at least one JSON pointer"));
+                return Err(format!("health.settings.{name}: give a label and at least one JSON pointer"));
             }
             if let Some(wrong) = pointers.iter().find(|pointer| !pointer.starts_with('/')) {
-                return Err(format!("health.settings.{name}: \"{wrong}\" is not a JSON pointer: it begins with `/`"));
+                return Err(format!(
+                    "health.settings.{name}: \"{wrong}\" is not a JSON pointer, which begins with `/`"
+                ));
             }
         }
         Ok(())

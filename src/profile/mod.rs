@@ -323,7 +323,7 @@ impl Profile {
         if let Some((key, place)) =
             self.places().into_iter().find(|(key, place)| is_in_stage(key) && !place.is_in_json())
         {
-            return Err(format!("{key}: \"{}\" is not a JSON pointer: it begins with `/`", place.as_str()));
+            return Err(format!("{key}: \"{}\" is not a JSON pointer, which begins with `/`", place.as_str()));
         }
         if !self.poll_names_job() {
             return Err(format!(

@@ -78,8 +78,7 @@ impl Prometheus {
         }
         if let Some(idle) = self.idle.as_ref().filter(|idle| !is_plain_selector(&idle.query)) {
             return Err(format!(
-                "prometheus.idle.query: `{}` is no plain selector (a name, matchers in braces, or both), and only the samples of one \
-                 have times of their own",
+                "prometheus.idle.query: `{}` is not a plain selector (a name, matchers in braces, or both); only a plain selector returns samples with their own times",
                 idle.query
             ));
         }

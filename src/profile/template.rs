@@ -168,7 +168,7 @@ pub(super) fn check(template: &str, id_is_known: bool) -> Result<(), String> {
         let is_word = WORDS.contains(&name) || name.split_once('.').is_some_and(|(group, _)| GROUPS.contains(&group));
         if !token.is_doubled && !is_word {
             return Err(format!(
-                "\"{template}\": {{{name}}} is not a template word; the words are {{run}}, {{name}}, {{source}}, {{path}}, {{id}}, \
+                "\"{template}\": {{{name}}} is not a template variable; the variables are {{run}}, {{name}}, {{source}}, {{path}}, {{id}}, \
                  {{null}}, {{data.NAME}}, {{set.NAME}} and {{vars.NAME}}; write {{{{{name}}}}} for the braces themselves"
             ));
         }

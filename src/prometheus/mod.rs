@@ -37,7 +37,7 @@ const WHOLE: [(&str, &str); 4] =
     [("nocache", "1"), ("latency_offset", "1ms"), ("partial_response", "false"), ("dedup", "true")];
 
 /// The end of the message for a request that a signal forestalled.
-pub const ASKED: &str = "it was asked for";
+pub const ASKED: &str = "it was queried";
 
 /// One Prometheus.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl Server {
         let cause = match self.send(url, form) {
             Ok(answer) if API_STATUSES.contains(&answer.status) => {
                 // A login would change nothing: the server answers.
-                self.console.say(&format!("POST {url}: HTTP {status}; the queries go on by GET"));
+                self.console.say(&format!("POST {url}: HTTP {status}; using GET from now on"));
                 self.notice = Some(format!("the server refused POST (HTTP {status}), so queries were sent by GET"));
                 return if answer.status == 200 { Ok(answer) } else { Err(self::refusal(answer)) };
             }
@@ -182,7 +182,7 @@ impl Server {
         let url = format!("{url}?{form}");
         if url.len() > ADDRESS_LIMIT {
             let length = url.len();
-            let message = format!("the server refuses POST, and {length} bytes are too long an address for GET");
+            let message = format!("the server refuses POST, and {length} bytes are too long for a GET URL");
             return Err(HttpError::Invalid(message));
         }
         self.open(&Method::GET, &url, None)

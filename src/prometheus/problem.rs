@@ -8,7 +8,7 @@ use crate::http::HttpError;
 use crate::record::Reason;
 
 /// The hint for a server that wants credentials. A tool that takes them elsewhere replaces it.
-pub const CREDENTIALS: &str = "it may want a login: look at --header-file, --token-env, --user-env and --tenant";
+pub const CREDENTIALS: &str = "it may require a login: check --header-file, --token-env, --user-env and --tenant";
 
 /// A shortcoming of an answer, or the reason why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,13 +85,13 @@ pub(super) fn refused(status: u16, location: Option<&str>, body: &str) -> Proble
     // By the status and the type of the error: the words change from version to version.
     let (reason, hint) = match status {
         300..=399 => (Reason::Redirected, CREDENTIALS),
-        400 if kind == "bad_data" || kind.is_empty() => (Reason::BadQuery, "look at the query and at --step"),
+        400 if kind == "bad_data" || kind.is_empty() => (Reason::BadQuery, "check the query and --step"),
         401 | 403 => (Reason::Unauthorized, CREDENTIALS),
-        404 => (Reason::NotFound, "if the API stands below a path, add that to --prometheus, such as /prometheus"),
-        422 => (Reason::QueryFailed, "a longer --step, a shorter window or a narrower query asks for less"),
-        429 => (Reason::Overloaded, "try again when the server has less to do"),
-        503 if kind == "timeout" => (Reason::QueryTimeout, "a longer --step or a narrower query asks for less"),
-        502..=504 => (Reason::Unavailable, "the server, or what stands before it, is not up to it now"),
+        404 => (Reason::NotFound, "if the API has a path prefix such as /prometheus, add it to --prometheus"),
+        422 => (Reason::QueryFailed, "use a longer --step, a shorter window or a narrower query"),
+        429 => (Reason::Overloaded, "try again when the server is less busy"),
+        503 if kind == "timeout" => (Reason::QueryTimeout, "use a longer --step or a narrower query"),
+        502..=504 => (Reason::Unavailable, "the server, or a proxy in front of it, is not available now"),
         _ => (Reason::Refused, "the server's log may say more"),
     };
     let to = location.map(|to| format!(" to {}", escape::start(to, 200))).unwrap_or_default();
@@ -105,10 +105,10 @@ pub(super) fn refused(status: u16, location: Option<&str>, body: &str) -> Proble
 
 /// The problem of an answer with status 200 whose own status is not success.
 pub fn failed(error_type: Option<&str>, error: Option<&str>) -> Problem {
-    let (kind, words) = (error_type.unwrap_or("an error"), error.unwrap_or("without a word"));
+    let (kind, words) = (error_type.unwrap_or("an error"), error.unwrap_or("without a message"));
     Problem::new(
         Reason::QueryFailed,
-        format!("HTTP 200 that says {}: {}", escape::start(kind, 50), escape::start(words, 500)),
+        format!("HTTP 200 with status {}: {}", escape::start(kind, 50), escape::start(words, 500)),
     )
 }
 
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!((problem.reason, problem.too_much), (Reason::BadQuery, true));
         assert_eq!(
             problem.message,
-            "HTTP 400 bad_data: 1:8: parse error: unclosed left parenthesis; look at the query and at --step"
+            "HTTP 400 bad_data: 1:8: parse error: unclosed left parenthesis; check the query and --step"
         );
         for (status, body, reason) in [
             (422, r#"{"errorType":"execution"}"#, "QueryFailed"),

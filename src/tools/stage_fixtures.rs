@@ -149,7 +149,7 @@ impl Staged {
                 }
                 Err(error) => {
                     let message = format!(
-                        "{}: cannot mark it as used, so another run can stage the same sources meanwhile: {error}",
+                        "{}: cannot mark it as used, so another run may stage the same sources in the meantime: {error}",
                         dir.display()
                     );
                     io.console.say(&message);
@@ -215,7 +215,9 @@ fn media(dir: &Path, ext: &str) -> Result<Vec<PathBuf>, Failure> {
         }
     }
     if files.is_empty() {
-        return Err(named(&format!("no .{ext} file in it: name a directory of media, or the extension with --ext")));
+        return Err(named(&format!(
+            "no .{ext} file in it: give a directory of media, or another extension with --ext"
+        )));
     }
     Ok(files)
 }
@@ -224,11 +226,11 @@ fn media(dir: &Path, ext: &str) -> Result<Vec<PathBuf>, Failure> {
 fn staging_dir(into: &Path, prefix: &str) -> Result<PathBuf, Failure> {
     let dir = into.join(prefix);
     let failed = |what: &str, error: &io::Error| Failure::io(&format!("--into {}: {what}", dir.display()), error);
-    fs::create_dir_all(into).map_err(|error| failed("cannot make it", &error))?;
+    fs::create_dir_all(into).map_err(|error| failed("cannot create it", &error))?;
     match fs::create_dir(&dir) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed("cannot make it", &error)),
+        Err(error) => return Err(failed("cannot create it", &error)),
     }
     let (root, real) = (into.canonicalize(), dir.canonicalize());
     let root = root.map_err(|error| failed("cannot resolve it", &error))?;
@@ -326,5 +328,5 @@ fn label(text: &str) -> Result<(String, String), String> {
 }
 
 fn extension(text: &str) -> Result<String, String> {
-    name(text.trim_start_matches('.')).map_err(|error| format!("`{text}` is no extension: {error}"))
+    name(text.trim_start_matches('.')).map_err(|error| format!("`{text}` is not an extension: {error}"))
 }

@@ -62,7 +62,7 @@ fn faults_are_named_and_nothing_half_written() {
     let hang: Answer = |_, _, _| HANG.to_vec();
     for (answer, reason, said) in [
         (html, "NoApi", "HTML page"),
-        (login, "Redirected", "HTTP 302 to /login: is a login asked for?"),
+        (login, "Redirected", "HTTP 302 to /login: is a login required?"),
         (cut, "AnswerCut", "then the answer broke off"),
         (torn, "NotJaeger", "not a v3 answer: EOF"),
         (broken, "ServerError", "search depth must be greater than 0"),

@@ -57,8 +57,8 @@ fn a_signal_ends_the_waiting_and_what_there_is_is_written() {
 fn a_window_that_has_not_come_or_is_reversed_is_refused_before_anything_is_asked() {
     let rig = Rig::new(Vec::new(), |path, parameters, spans| v3(path, parameters, spans, 100));
     for (start, end, said) in [
-        ("-5m", "2100-01-01T00:00:00Z", "--end is read as 2100-01-01T00:00:00.000000Z, and now is "),
-        ("2100-01-01T00:00:00Z", "now", "--start is read as 2100-01-01T00:00:00.000000Z, and now is "),
+        ("-5m", "2100-01-01T00:00:00Z", "--end means 2100-01-01T00:00:00.000000Z, which is in the future (now is "),
+        ("2100-01-01T00:00:00Z", "now", "--start means 2100-01-01T00:00:00.000000Z, which is in the future (now is "),
         ("2026-05-20T22:31:00Z", "2026-05-20T22:30:00Z", "before it begins"),
     ] {
         for check in [&["--check"][..], &[]] {

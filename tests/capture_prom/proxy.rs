@@ -54,7 +54,7 @@ fn queries_go_on_by_get_where_post_is_forbidden() {
         let last = seen.iter().rfind(|request| page(request).ends_with("_range")).unwrap();
         let sent = parameters(last);
         assert_eq!((&*sent["query"], &*sent["step"], &*sent["dedup"]), (query.split_once('=').unwrap().1, "5", "true"));
-        assert_eq!(done.stderr.matches("the queries go on by GET").count(), 1, "{}", done.stderr);
+        assert_eq!(done.stderr.matches("using GET from now on").count(), 1, "{}", done.stderr);
         assert!(!done.stderr.contains("login"), "GET works without one: {}", done.stderr);
         let message = done.status("b", "message").as_str().unwrap().to_owned();
         assert!(message.contains("refused POST (HTTP ") && message.ends_with("sent by GET"), "{message}");

@@ -51,7 +51,7 @@ fn nothing_is_empty_and_names_what_there_is_instead() {
     let done = against(Reply::json(envelope("")), "");
     assert_eq!((done.result("q"), done.code), (("empty", "NoSeries"), 4));
     assert_eq!(done.status("q", "nearNames"), &json!(["stage_durations_seconds"]));
-    assert!(done.message("q").ends_with("the nearest that it has: stage_durations_seconds"), "{}", done.message("q"));
+    assert!(done.message("q").ends_with("the most similar ones: stage_durations_seconds"), "{}", done.message("q"));
     assert_eq!(done.status("q", "samples"), 0);
     assert!(done.status("q", "firstSampleAt").is_null());
 }
@@ -70,7 +70,7 @@ fn refusals_name_the_status_the_servers_words_and_what_to_try() {
     let parse = "1:8: parse error: unclosed left parenthesis";
     let samples = "query processing would load too many samples into memory in query execution";
     for (reply, reason, words) in [
-        (Reply::new(400, error("bad_data", parse)), "BadQuery", &["HTTP 400 bad_data", parse, "look at the query"][..]),
+        (Reply::new(400, error("bad_data", parse)), "BadQuery", &["HTTP 400 bad_data", parse, "check the query"][..]),
         (Reply::new(422, error("execution", samples)), "QueryFailed", &["HTTP 422 execution", samples, "--step"]),
         (Reply::new(503, error("timeout", "query timed out")), "QueryTimeout", &["HTTP 503 timeout", "narrower"]),
         (Reply::new(502, "<html>Bad Gateway</html>"), "Unavailable", &["HTTP 502", "Bad Gateway"]),
@@ -80,7 +80,7 @@ fn refusals_name_the_status_the_servers_words_and_what_to_try() {
         (Reply::json(r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#), "Malformed", &["vector"]),
         (Reply::json(envelope(&ONE.replace("\"1\"", "\"one\""))), "Malformed", &["not a number"]),
         (Reply::Cut(envelope(ONE)[..60].to_owned()), "AnswerCut", &["broke off"]),
-        (Reply::Stall(envelope(ONE)[..60].to_owned()), "AnswerCut", &["broke off: nothing more came for 2.00 s"]),
+        (Reply::Stall(envelope(ONE)[..60].to_owned()), "AnswerCut", &["broke off: no more data for 2.00 s"]),
         (Reply::Hang, "NoAnswer", &["no answer within 2.00 s", "--timeout"]),
         (
             Reply::Whole(302, vec![("Location", "http://login.example/".to_owned())], String::new()),

@@ -125,7 +125,7 @@ fn a_name_cannot_leave_the_directory_nor_take_anothers_files() {
         assert_eq!(done.code, 2, "{name}: {}", done.stderr);
     }
     let twice = bare(&[&["--prometheus", &url, "--query", "a=up", "--query", "a=down"], &WINDOW[..]].concat(), "");
-    assert!(twice.code == 2 && twice.stderr.contains("`a` stands twice"), "{}", twice.stderr);
+    assert!(twice.code == 2 && twice.stderr.contains("`a` is used twice"), "{}", twice.stderr);
 }
 
 #[test]

@@ -280,8 +280,7 @@ fn a_setting_that_did_not_stay_in_force_forbids_a_claim() {
         ),
         (
             changed(json!({})),
-            "np-8.3: whether the target's num_parallel was still 8 after the jobs is not known: its health answer no longer \
-             tells it",
+            "np-8.3: whether the target's num_parallel was still 8 after the jobs is not known: its health answer no longer shows it",
         ),
         (
             with_settings(|run| {

@@ -24,8 +24,8 @@ fn first(size: u64) -> Vec<u64> {
 fn files_of_other_sizes_are_refused_unless_allowed() {
     let disk = LegsOnDisk::write(with(&first(200_000)));
     let ran = disk.compare(&[]);
-    let expected = "these runs are not alike: jobs: 12 files, 1.20 MB in all (np-8.1, np-8.2, np-8.3, np-4.1, np-4.3), \
-                12 files, 1.30 MB in all (np-4.2); if they are to be compared all the same, add --allow-different jobs";
+    let expected = "these runs differ: jobs: 12 files, 1.20 MB in all (np-8.1, np-8.2, np-8.3, np-4.1, np-4.3), \
+                12 files, 1.30 MB in all (np-4.2); to compare them anyway, add --allow-different jobs";
     assert!(ran.code == 2 && ran.stderr.trim_end().ends_with(expected), "{} {}", ran.code, ran.stderr);
     let allowed = disk.compare(&["--allow-different", "jobs"]);
     assert_eq!(allowed.code, 0, "{}", allowed.stderr);

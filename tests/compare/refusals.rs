@@ -37,7 +37,7 @@ fn runs_that_are_not_alike() {
         let disk = LegsOnDisk::write(vec![leg("np-8", 0, 20.0), other]);
         let ran = disk.compare(&[]);
         assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
-        assert!(ran.stderr.contains(&format!("not alike: {aspect}: ")), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("differ: {aspect}: ")), "{}", ran.stderr);
         assert!(ran.stderr.trim_end().ends_with(&format!("add --allow-different {aspect}")), "{}", ran.stderr);
         let allowed = disk.compare(&["--allow-different", aspect]);
         assert_eq!(allowed.code, 0, "{}", allowed.stderr);
@@ -69,7 +69,7 @@ fn the_same_leg_twice() {
     leg("np-4", 0, 20.0).run_with("metadata", "run", json!("r0")).write(&disk.path("copy"));
     let copy = disk.path("copy").display().to_string();
     let (code, stderr) = refused(&[&format!("a={place}"), &format!("b={copy}")]);
-    assert!(code == 2 && stderr.contains("a and b hold the same run"), "{code} {stderr}");
+    assert!(code == 2 && stderr.contains("a and b are two copies of the same run"), "{code} {stderr}");
     let other = disk.path("ab/np-4").display().to_string();
     let (code, stderr) = refused(&[&format!("a={place}"), &format!("a={other}")]);
     assert!(code == 2 && stderr.contains("two legs are called a"), "{code} {stderr}");
@@ -88,18 +88,18 @@ fn what_is_no_finished_scenario() {
     fs::create_dir(&broken).unwrap();
     let named = format!("b={}", broken.display());
     let (code, stderr) = refused(&[&place, &named]);
-    assert!(code == 2 && stderr.contains("it has no report.json, so it is no finished scenario"), "{code} {stderr}");
+    assert!(code == 2 && stderr.contains("it has no report.json, so it is not a finished scenario"), "{code} {stderr}");
     for text in ["{", "{\"apiVersion\":\"stress/v1\",\"kind\":\"Run\",\"metadata\":{\"name\":\"a\"}}", "[]"] {
         fs::write(broken.join("report.json"), text).unwrap();
         let (code, stderr) = refused(&[&place, &named]);
         assert!(code == 74 && stderr.contains("broken: report.json: "), "{text}: {code} {stderr}");
     }
     let (code, stderr) = refused(&[&place, "b=nowhere"]);
-    assert!(code == 2 && stderr.contains("b=nowhere: there is no such directory"), "{code} {stderr}");
+    assert!(code == 2 && stderr.contains("b=nowhere: no such directory"), "{code} {stderr}");
     for bad in ["", "=x", "a="] {
         let (code, stderr) = refused(&[&place, bad]);
         assert!(
-            code == 2 && stderr.contains("is no leg: name a finished scenario's directory as LABEL=DIR"),
+            code == 2 && stderr.contains("is not a leg: name a finished scenario's directory as LABEL=DIR"),
             "{bad}: {stderr}"
         );
     }
@@ -144,7 +144,8 @@ fn a_place_that_holds_something_else() {
         fs::write(out.join(name), "mine").unwrap();
         let ran = disk.compare(&["--out", out.to_str().unwrap()]);
         assert!(
-            ran.code == 2 && ran.stderr.contains(&format!("it holds {name}, so its report.md is another's")),
+            ran.code == 2
+                && ran.stderr.contains(&format!("it holds {name}, so its report.md belongs to something else")),
             "{}",
             ran.stderr
         );

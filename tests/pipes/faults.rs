@@ -85,7 +85,7 @@ fn a_submission_that_is_never_answered() {
         script: "SUBMIT='--timeout 3s' run out",
         code: 4,
         account: &[("succeeded", 5), ("unknown", 1)],
-        said: &["NoAnswer", "no answer within 3.00 s; it may run"],
+        said: &["NoAnswer", "no answer within 3.00 s; the job may run"],
     });
 }
 
@@ -96,7 +96,7 @@ fn two_jobs_with_one_id() {
         script: "run out",
         code: 3,
         account: &[("succeeded", 5), ("failed", 1)],
-        said: &["Collapsed", "which it had given to"],
+        said: &["Collapsed", "which it had already given to"],
     });
 }
 

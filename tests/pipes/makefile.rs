@@ -254,7 +254,7 @@ fn a_window_without_jobs_is_captured_and_reported() {
         ("START=yesterday", "`yesterday` is not a time"),
         ("START=-1m END=soon", "`soon` is not a time"),
         ("START=1779316260 END=1779316200", "before it begins (2026-05-20T22:31:00.000000Z)"),
-        ("START=-1m END=4102444800", "--end is read as 2100-01-01T00:00:00.000000Z, and now is"),
+        ("START=-1m END=4102444800", "--end means 2100-01-01T00:00:00.000000Z"),
         ("START=1779316200000", "are these milliseconds?"),
     ] {
         let done = run(&shell, &format!("capture {flags} OUT={}", other.display()));

@@ -103,7 +103,7 @@ fn records_have_one_writer_at_a_time() {
     held.lock().unwrap();
     let done = shell.run(RESUME);
     assert_eq!(done.code, 2, "{}", done.stderr);
-    assert!(done.stderr.contains("another render-report is writing it"), "{}", done.stderr);
+    assert!(done.stderr.contains("another render-report is writing to it"), "{}", done.stderr);
     assert_eq!(shell.read("out/records.ndjson"), records);
 }
 
@@ -156,7 +156,7 @@ fn what_was_captured_is_not_given_up_for_a_backend_that_has_gone() {
     let resume = make(&shell, &format!("resume RUN={}", shell.path("run").display()));
     let done = shell.run(&format!("{resume} PROM_URL=http://127.0.0.1:9 JAEGER_URL=http://127.0.0.1:9 LOGS={logs}"));
     assert_eq!(done.code, 2, "the logs do not reach to the end, so nobody knows of exceptions: {}", done.stderr);
-    assert!(done.stderr.contains("what was captured before is kept"), "{}", done.stderr);
+    assert!(done.stderr.contains("keeping the earlier capture"), "{}", done.stderr);
     assert_eq!(shell.read(&format!("run/soak/{name}")), series);
     assert_eq!(shell.read("run/soak/jaeger/autorag-api.json"), traces);
     let report = shell.json("run/soak/report.json");

@@ -90,7 +90,7 @@ fn a_torn_last_line_of_the_records_is_skipped() {
     std::fs::write(scratch.out().join("records.ndjson"), torn).unwrap();
     let ran = tool(&["--out", &scratch.out().display().to_string(), "--replay"], Untouched);
     assert_eq!((ran.code, scratch.read("report.md")), (0, page));
-    assert!(ran.stderr.contains("line 5") && ran.stderr.contains("torn off"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("line 5") && ran.stderr.contains("incomplete"), "{}", ran.stderr);
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn a_scenario_is_never_mixed_with_another() {
         (
             2,
             format!(
-                "render-report: --out {out}: it holds records.ndjson already, and scenarios are not mixed; name a new \
-                 directory, or add --replay to make this one's report again\n"
+                "render-report: --out {out}: it already holds records.ndjson; name a new directory, or add --replay to \
+                 rewrite this one's report\n"
             )
         )
     );

@@ -208,7 +208,7 @@ fn a_scenario_that_was_never_judged_is_shown_as_such() {
     std::fs::write(root.path().join("soak/records.ndjson"), text(&good())).unwrap();
     let (ran, page) = index(root.path());
     assert_eq!(ran.code, 4);
-    assert!(page.contains("it was begun and has no report; render-report --replay makes it"), "{page}");
+    assert!(page.contains("it was started and has no report; render-report --replay writes one"), "{page}");
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn a_scenario_that_never_began_is_no_pass() {
     std::fs::create_dir_all(root.path().join("soak")).unwrap();
     let (ran, page) = index(root.path());
     assert_eq!(ran.code, 4);
-    assert!(page.contains("its directory was made, and nothing was ever written into it"), "{page}");
+    assert!(page.contains("its directory was created, but nothing was written to it"), "{page}");
 
     let root = tempfile::tempdir().unwrap();
     level(root.path(), "4", "4 8", 8, "Succeeded");
@@ -234,7 +234,7 @@ fn an_index_over_nothing_or_over_a_scenario_is_refused() {
     let shown = root.path().display();
     let (ran, page) = index(root.path());
     assert_eq!((ran.code, page.as_str()), (4, ""));
-    assert_eq!(ran.stderr, format!("render-report: {shown}: there is no scenario below it, nothing to index\n"));
+    assert_eq!(ran.stderr, format!("render-report: {shown}: no scenario below it, nothing to index\n"));
     soak(&root.path().join("soak"), &good());
     let ran = index(&root.path().join("soak")).0;
     assert!(ran.code == 2 && ran.stderr.contains("is a scenario itself"), "{}", ran.stderr);

@@ -323,7 +323,7 @@ fn a_check_finds_what_would_keep_a_run_from_being_written_and_leaves_nothing() {
     std::fs::write(scratch.out().join("junit.xml"), "").unwrap();
     let ran = check(&out);
     assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("it holds junit.xml already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("it already holds junit.xml"), "{}", ran.stderr);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_refusal_no_answer_a_cut_answer_and_a_repeated_id_are_told_apart() {
     assert!(message.contains("HTTP 503"), "{message}");
     let (phase, reason, message) = told("soak-003");
     assert_eq!((phase.as_str(), reason.as_str()), ("Unknown", "NoAnswer"));
-    assert!(message.contains("no answer within 3.00 s; it may run"), "{message}");
+    assert!(message.contains("no answer within 3.00 s; the job may run"), "{message}");
     assert_eq!((told("soak-004").0.as_str(), told("soak-004").1.as_str()), ("Unknown", "AnswerCut"));
     assert_eq!(target.sim.stats().posts, 6, "nothing was sent twice");
 }

@@ -68,7 +68,7 @@ impl Queues {
     pub(super) fn from_args(args: &Args, profile: &Profile, io: &Io<'_>) -> Result<Result<Self, String>, Failure> {
         let given = args.prometheus.as_deref().or(profile.prometheus.url.as_deref()).unwrap_or_default().trim();
         if given.is_empty() {
-            return Ok(Err("no Prometheus was named for the queues".to_owned()));
+            return Ok(Err("no Prometheus is configured for the queues".to_owned()));
         }
         let base = BaseUrl::parse(given, "--prometheus")?;
         let Some(idle) = &profile.prometheus.idle else {

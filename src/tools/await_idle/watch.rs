@@ -114,7 +114,7 @@ impl Watch<'_> {
         let waited = units::seconds(idle.waited_seconds);
         match idle {
             Idle { idle: Some(true), .. } if announced => {
-                self.console.say(&format!("the target is idle, after {waited}"));
+                self.console.say(&format!("the target is idle after {waited}"));
             }
             Idle { idle: Some(true), .. } => {}
             Idle { busy: Some(busy), .. } => {
@@ -122,7 +122,7 @@ impl Watch<'_> {
             }
             Idle { unseen, .. } => {
                 let why = unseen.as_deref().unwrap_or_default();
-                self.console.say(&format!("it is not known if the target is idle: {why}"));
+                self.console.say(&format!("cannot tell whether the target is idle: {why}"));
             }
         }
     }
@@ -136,8 +136,8 @@ fn waited(began: Instant) -> f64 {
 fn combine(states: &[IdleState], began: Instant, stopped: bool) -> Idle {
     let busy = busy_text(states);
     let unseen = match unknown_text(states) {
-        Some(unseen) if stopped => Some(format!("a signal ended the waiting: {unseen}")),
-        None if stopped => Some("a signal ended the waiting".to_owned()),
+        Some(unseen) if stopped => Some(format!("a signal ended the wait: {unseen}")),
+        None if stopped => Some("a signal ended the wait".to_owned()),
         unseen => unseen,
     };
     let idle = match (&busy, &unseen) {
@@ -195,7 +195,7 @@ mod tests {
         }
         let stopped = combine(&[busy(), IdleState::Idle], Instant::now(), true);
         assert_eq!((stopped.idle, stopped.busy.as_deref()), (None, Some("b")));
-        assert_eq!(stopped.unseen.as_deref(), Some("a signal ended the waiting"));
+        assert_eq!(stopped.unseen.as_deref(), Some("a signal ended the wait"));
     }
 
     #[test]

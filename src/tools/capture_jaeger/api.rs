@@ -118,7 +118,7 @@ impl Jaeger {
             Some(error) if absent.is_empty() => error,
             Some(error) => RequestError { message: format!("{error}; {absent}"), ..error },
             None => {
-                let message = format!("no Jaeger query API: {absent}; look at the address and its path prefix");
+                let message = format!("no Jaeger query API: {absent}; check the address and its path prefix");
                 RequestError { reason: Reason::NoApi, message, retryable: false }
             }
         })
@@ -237,7 +237,7 @@ impl Jaeger {
                 404 | 405 | 501 => Ok(Response::NoEndpoint(format!("{shown}: {description}"))),
                 300..400 => Err(error(
                     Reason::Redirected,
-                    format!("{description}: is a login asked for? (see --header-file)"),
+                    format!("{description}: is a login required? (see --header-file)"),
                     false,
                 )),
                 401 | 403 => Err(error(

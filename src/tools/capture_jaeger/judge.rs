@@ -171,7 +171,7 @@ fn shortcomings(
         let unasked = format!("{count} missing traces were not requested by id");
         let message = match &search.error {
             _ if error.reason == Reason::Interrupted => {
-                format!("{STOPPED} before {count} missing traces were asked for by id")
+                format!("{STOPPED} before {count} missing traces were requested by id")
             }
             Some(known) if known.reason == error.reason => unasked,
             _ => format!("{error}: {unasked}"),
@@ -191,7 +191,8 @@ fn shortcomings(
         short.push((Reason::Overfull, message));
     }
     if session.unsettled && search.error.is_none() {
-        let message = format!("more may come: sweep {}, the last, was too early or still brought more", session.rounds);
+        let message =
+            format!("more may arrive: the last sweep, number {}, was too early or still found more", session.rounds);
         short.push((Reason::NotSettled, message));
     }
     if traces == 0 && search.error.is_none() {

@@ -23,7 +23,7 @@ pub(super) struct RequestError {
 impl RequestError {
     /// Returns the error of a request that a signal prevented.
     pub(super) fn interrupted() -> Self {
-        let message = format!("{STOPPED} before everything was asked for");
+        let message = format!("{STOPPED} before the search was complete");
         Self { reason: Reason::Interrupted, message, retryable: false }
     }
 

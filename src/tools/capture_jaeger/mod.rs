@@ -119,7 +119,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let services = if args.services.is_empty() { profile.jaeger.services.clone() } else { args.services.clone() };
     let url = args.jaeger.as_ref().or(profile.jaeger.url.as_ref()).filter(|url| !url.trim().is_empty());
     if url.is_none() && args.capture.require {
-        return Err(Failure::usage("--require needs an address: say --jaeger URL"));
+        return Err(Failure::usage("--require needs an address: give --jaeger URL"));
     }
     let base = url.map(|url| BaseUrl::parse(url, "--jaeger")).transpose()?;
     let client = args.http.client_factory(Connections::Kept)?.client();
@@ -155,8 +155,8 @@ impl Backend for JaegerTraces<'_> {
 
     fn no_items(&self) -> NoItems {
         NoItems {
-            message: format!("the profile {} names no services whose traces to capture", self.profile.name),
-            hint: "use --service, or switch it off by --jaeger ''",
+            message: format!("the profile {} names no services to capture traces of", self.profile.name),
+            hint: "use --service, or switch the capture off with --jaeger ''",
         }
     }
 

@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
         let (traces, spans) = self.store.size();
         self.console.progress(|| {
             let left = units::whole(request.stream.left_to_settle(request.settle()));
-            format!("{traces} traces, {spans} spans; waiting until no more come, {left} at the most")
+            format!("{traces} traces, {spans} spans; waiting for more, {left} at most")
         });
         stop.wait(pause);
     }

@@ -112,7 +112,7 @@ impl<'a> RunningCommand<'a> {
             return Ok(());
         }
         let after = crate::units::seconds(self.timeout.as_secs_f64());
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done after {after}")))
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("not finished after {after}")))
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
         let mut command = running("echo a; sleep 1000 & sleep 1000", Duration::from_millis(50), &interrupt);
         let mut text = String::new();
         let error = command.read_to_string(&mut text).unwrap_err();
-        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::TimedOut, "not done after 50 ms"));
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::TimedOut, "not finished after 50 ms"));
         // The pipe's end means that the shell's child has gone too, for it holds the other end.
         let mut pipe = command.output.try_clone().unwrap();
         drop(command);
@@ -177,7 +177,7 @@ mod tests {
         let interrupt = silence();
         let mut command = running("exec yes", Duration::from_millis(50), &interrupt);
         let error = io::copy(&mut command, &mut io::sink()).unwrap_err();
-        assert_eq!(error.to_string(), "not done after 50 ms");
+        assert_eq!(error.to_string(), "not finished after 50 ms");
     }
 
     #[test]

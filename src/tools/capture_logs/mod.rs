@@ -104,7 +104,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         Some(dir) => Some(LogSource::Dir(PathBuf::from(dir))),
         None if !has_command && !services.is_empty() => {
             return Err(Failure::usage(format!(
-                "the profile {} has no command that prints logs: say --logs DIR, or --logs off",
+                "the profile {} has no command that prints logs: give --logs DIR or --logs off",
                 profile.name
             )));
         }
@@ -139,8 +139,8 @@ impl<'a> Backend for WorkerLogs<'a> {
 
     fn no_items(&self) -> NoItems {
         NoItems {
-            message: format!("the profile {} names no services whose logs to look at", self.profile.name),
-            hint: "use --service, or waive them by --logs off",
+            message: format!("the profile {} names no services to read the logs of", self.profile.name),
+            hint: "use --service, or waive them with --logs off",
         }
     }
 
@@ -151,7 +151,7 @@ impl<'a> Backend for WorkerLogs<'a> {
     }
 
     fn switched_off(&self) -> (LogsStatus, &'static str) {
-        let message = "the logs were waived by --logs off";
+        let message = "the logs were waived with --logs off";
         let status = service::status_with_reason(CaptureResult::Empty, Reason::Waived, message.to_owned());
         (LogsStatus { waived: true, ..status }, message)
     }
@@ -216,7 +216,7 @@ fn services(args: &Args, profile: &Profile) -> Result<Vec<LogService>, Failure> 
         let known = services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
         let Some(service) = services.iter_mut().find(|service| service.name == name) else {
             return Err(Failure::usage(format!(
-                "--may-be-quiet: `{name}` is none of the services whose logs are read: {known}"
+                "--may-be-quiet: `{name}` is not one of the services whose logs are read: {known}"
             )));
         };
         service.quiet = true;
@@ -243,7 +243,7 @@ fn settle(source: &LogSource<'_>, services: &[&LogService], most: Duration, io: 
         if now != last {
             (last, since) = (now, Instant::now());
             io.console.progress(|| {
-                format!("the logs still grow; {} left", units::whole(most.saturating_sub(began.elapsed())))
+                format!("the logs are still growing; {} left", units::whole(most.saturating_sub(began.elapsed())))
             });
         }
     }

@@ -115,7 +115,7 @@ fn read(
                 }
                 Err(error) => {
                     let message = format!(
-                        "`{program}`: {error}; read the logs elsewhere with --logs DIR, or waive them with --logs off"
+                        "`{program}`: {error}; read the logs from a directory with --logs DIR, or waive them with --logs off"
                     );
                     Ok(Err(status_with_reason(CaptureResult::Error, Reason::CommandFailed, message)))
                 }
@@ -161,8 +161,7 @@ fn assess(service: &str, summary: &LogSummary, failure: Option<CommandFailure>, 
         (None, Some(why), _) => broken(dated, Reason::ReadFailed, why.clone()),
         (None, None, _) if summary.read == 0 => quiet(service, "the log is empty"),
         (None, None, None) => {
-            let message =
-                "no line carries a time: the log is kept whole, and how much of it lies in the window is not known";
+            let message = "no line has a time: the whole log is kept, and how much of it is in the window is unknown";
             status_with_reason(CaptureResult::Partial, Reason::NoTimes, message.to_owned())
         }
         // Nothing shows that the worker ran in the window: lines may have been rotated away, or the times may be in another zone.

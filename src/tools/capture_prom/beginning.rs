@@ -59,21 +59,21 @@ impl Beginning {
             && problem.is_interrupted()
         {
             let message =
-                format!("whether the server was there when the window began is not known: {}", problem.message);
+                format!("cannot tell whether the server was running when the window began: {}", problem.message);
             return Some(Problem::new(problem.reason.clone(), message));
         }
         let mut message = format!("the window begins at {start}, and the server has no sample of {SCRAPED} by {limit}");
         if let Err(problem) = scraped {
             message = format!(
-                "the window begins at {start}, and whether the server scraped anything by {limit} is not known ({})",
+                "the window begins at {start}, and it is unknown whether the server had scraped anything by {limit} ({})",
                 problem.message
             );
         }
         if let Some(first) = sampled {
             let after = units::seconds(first.since(start));
-            message.push_str(&format!(", nor any of what was asked before {first}, {after} after that"));
+            message.push_str(&format!(", and none of the queried series before {first}, {after} later"));
         }
-        message.push_str("; it was started later, or has forgotten, or --prometheus is not the right server");
+        message.push_str("; it was started later, or no longer has the data, or --prometheus is not the right server");
         Some(Problem::new(Reason::BeginsLate, message))
     }
 }

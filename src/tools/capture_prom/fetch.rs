@@ -207,7 +207,7 @@ impl Asking<'_> {
             Err(problem) if problem.reason == Reason::NotWritten => return Err(problem),
             Err(problem) => {
                 let reason = if problem.is_interrupted() { problem.reason } else { Reason::NoRawSamples };
-                let message = format!("the raw samples did not come: {}", problem.message);
+                let message = format!("the raw samples are missing: {}", problem.message);
                 captured.problems.push(Problem::new(reason, message));
             }
         }
@@ -217,7 +217,7 @@ impl Asking<'_> {
     fn table(&mut self, captured: &mut Captured) -> Result<(), Problem> {
         let (mut file, name) = (self.files.begin()?, self.files.table());
         table::write(&self.files.path(&self.files.whole()), file.as_file_mut())
-            .map_err(|why| Problem::new(Reason::NoTable, format!("no table could be made of it: {why}")))?;
+            .map_err(|why| Problem::new(Reason::NoTable, format!("cannot make a table of it: {why}")))?;
         self.files.keep(file, &name)?;
         captured.table = Some(recorded(&name));
         Ok(())
@@ -285,7 +285,7 @@ fn off_grid(summary: &Summary, asked: Grid) -> Option<Problem> {
     (first < start || last > end).then(|| {
         Problem::new(
             Reason::OffGrid,
-            format!("the server answered points from {first} to {last}, outside of what was asked"),
+            format!("the server returned points from {first} to {last}, outside the requested range"),
         )
     })
 }

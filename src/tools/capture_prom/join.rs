@@ -56,7 +56,7 @@ impl Index {
             let next = u32::try_from(self.known.len()).map_err(|_| "more series than can be numbered")?;
             let (series, last_chunk) = self.known.entry(hash).or_insert((next, 0));
             if std::mem::replace(last_chunk, self.chunks) == self.chunks {
-                return Err("the same series stands in it twice");
+                return Err("the same series is in it twice");
             }
             let length = u32::try_from(at.end - at.start).map_err(|_| "a series of more than 4 GiB")?;
             self.places.push(Place { series: *series, chunk: self.chunks, start: at.start, length });

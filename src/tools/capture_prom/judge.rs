@@ -99,10 +99,10 @@ pub(super) fn suggest(status: &mut SeriesStatus, query: &Query, names: Result<&[
             status.near_names = near.iter().map(|name| crate::escape::start(name, 200)).collect();
             match status.near_names.as_slice() {
                 [] => format!("none of its {} metric names resembles the query", names.len()),
-                near => format!("the nearest that it has: {}", near.join(", ")),
+                near => format!("the most similar ones: {}", near.join(", ")),
             }
         }
-        Err(why) => format!("it does not tell its metric names: {why}"),
+        Err(why) => format!("its metric names cannot be read: {why}"),
     };
     if let Some(message) = &mut status.message {
         message.push_str("; ");

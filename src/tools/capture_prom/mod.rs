@@ -112,7 +112,7 @@ impl Args {
         let mut client = self.http.client_factory(Connections::Kept)?;
         if let Some(tenant) = &self.tenant {
             let value = HeaderValue::from_str(tenant);
-            let value = value.map_err(|_| Failure::usage("--tenant: a header cannot carry it"))?;
+            let value = value.map_err(|_| Failure::usage("--tenant: it is not valid in a header"))?;
             client.insert_header(HeaderName::from_static("x-scope-orgid"), value, false);
         }
         if let Some(variable) = &self.user_env {
@@ -143,6 +143,6 @@ fn step(text: &str) -> Result<Duration, String> {
     if step.subsec_nanos() % 1_000_000 == 0 {
         Ok(step)
     } else {
-        Err(format!("`{text}` is finer than the millisecond, which is as fine as Prometheus knows time"))
+        Err(format!("`{text}` is finer than a millisecond, the resolution of Prometheus"))
     }
 }

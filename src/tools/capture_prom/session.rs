@@ -44,13 +44,13 @@ fn queries(args: &Args, profile: &Profile) -> Result<Vec<Query>, Failure> {
     for Query { name, .. } in &queries {
         let refused = |why: &str| Err(Failure::usage(format!("the query name `{name}` {why}")));
         if !names.insert(name) {
-            return refused("stands twice (--query and the profile's queries share their names)");
+            return refused("is used twice (--query and the profile's queries share one set of names)");
         }
         if name.len() > NAME {
             return refused(&format!("is longer than {NAME} bytes"));
         }
         if name.strip_suffix(".raw").is_some() || name.contains(".chunk-") {
-            return refused("would make files that belong to another query");
+            return refused("would use the file names of another query");
         }
     }
     Ok(queries)
@@ -105,7 +105,7 @@ impl Backend for Metrics<'_> {
     fn no_items(&self) -> NoItems {
         NoItems {
             message: format!("the profile {} names no queries", self.profile.name),
-            hint: "give some by --query NAME=PROMQL",
+            hint: "give some with --query NAME=PROMQL",
         }
     }
 
@@ -116,7 +116,7 @@ impl Backend for Metrics<'_> {
 
     fn switched_off(&self) -> (QueryResult, &'static str) {
         let captured = QueryResult::shortfall(CaptureResult::Error, Reason::Off, "no Prometheus was named".to_owned());
-        (captured, "off, for --prometheus and PROM_URL are empty: nothing is captured")
+        (captured, "off, because --prometheus and PROM_URL are empty: nothing is captured")
     }
 
     fn capture(
@@ -316,7 +316,7 @@ impl Session<'_, '_> {
             doubts.push(Problem::new(
                 Reason::ClockOffset,
                 format!(
-                    "the server's clock is {} {side} ours, more than the padding, so the window's samples are stamped outside of what is asked; set the clocks or give --pad {:.0}s",
+                    "the server's clock is {} {side} ours, more than the padding, so the window's samples have times outside the requested range; set the clocks, or give --pad {:.0}s",
                     crate::units::seconds(offset.seconds.abs()),
                     (offset.seconds.abs() + offset.bound_seconds).ceil() + pad.as_secs_f64(),
                 ),
@@ -328,7 +328,7 @@ impl Session<'_, '_> {
         let grid = Grid::around(asked, step);
         if grid.points() > POINTS {
             let message =
-                format!("{} points of a series are more than {POINTS}: look at --start and --step", grid.points());
+                format!("{} points of a series are more than {POINTS}: check --start and --step", grid.points());
             return Err(Problem::new(Reason::TooManyPoints, message));
         }
         Ok((grid, doubts))

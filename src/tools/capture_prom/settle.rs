@@ -76,7 +76,7 @@ pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until:
                 0 => "for the server to catch up".to_owned(),
                 all => format!("for the scrapes of {behind} of {all} targets"),
             };
-            format!("waiting {what}, at the most {}", units::whole(left))
+            format!("waiting {what}, at most {}", units::whole(left))
         });
         // A signal is looked at above, with the time.
         io.stop.wait(left.min(EVERY));
@@ -107,7 +107,7 @@ fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timesta
             shown.join(", ")
         ))
     } else if source == Source::Nothing && stopped {
-        doubt("the waiting for the server to catch up was cut short by a signal".to_owned())
+        doubt("a signal ended the wait for the server to catch up".to_owned())
     } else {
         None
     };
@@ -141,11 +141,11 @@ fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> 
     if *source == Source::Targets {
         match targets(server) {
             Ok(scrapes) if !scrapes.is_empty() => return Ok(scrapes),
-            Ok(_) => console.say("the server has no targets: looking at the samples of up"),
+            Ok(_) => console.say("the server has no targets: using the samples of up"),
             Err(problem) if problem.is_silence() || problem.is_interrupted() => return Err(problem),
             Err(problem) => {
                 is_foreign = problem.is_foreign();
-                console.say(&format!("no list of targets ({}): looking at the samples of up", problem.message));
+                console.say(&format!("no list of targets ({}): using the samples of up", problem.message));
             }
         }
         *source = Source::Up;
@@ -159,7 +159,7 @@ fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> 
             }
             Err(problem) => console.say(&format!("the query timestamp(up): {}", problem.message)),
         }
-        console.say("nothing tells how far the server has come: trusting that it has caught up when --settle is over");
+        console.say("cannot tell how far the server has caught up: assuming that it has when --settle is over");
         *source = Source::Nothing;
     }
     Ok(Vec::new())

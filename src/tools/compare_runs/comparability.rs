@@ -107,7 +107,7 @@ pub(super) fn check(groups: &[LegGroup], allowed: &[Aspect]) -> Result<Vec<Strin
     }
     let (names, sentences): (Vec<String>, Vec<String>) = refused.into_iter().unzip();
     Err(Failure::usage(format!(
-        "these runs are not alike: {}; if they are to be compared all the same, add --allow-different {}",
+        "these runs differ: {}; to compare them anyway, add --allow-different {}",
         sentences.join("; "),
         names.join(",")
     )))

@@ -61,7 +61,7 @@ impl FinishedLeg {
     pub(super) fn read(label: &str, directory: &Path) -> Result<Self, Failure> {
         let shown = directory.display().to_string();
         let path = directory.canonicalize().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Failure::usage(format!("{label}={shown}: there is no such directory")),
+            io::ErrorKind::NotFound => Failure::usage(format!("{label}={shown}: no such directory")),
             _ => Failure::io(&shown, &error),
         })?;
         let scenario = scenario::read(&path, &path);
@@ -70,8 +70,7 @@ impl FinishedLeg {
         }
         if scenario.report.is_none() {
             return Err(Failure::usage(format!(
-                "{label}={shown}: it has no {}, so it is no finished scenario; where it holds {}, `render-report \
-                 --replay --out {shown}` makes the report",
+                "{label}={shown}: it has no {}, so it is not a finished scenario; if it holds {}, `render-report --replay --out {shown}` writes the report",
                 scenario::REPORT,
                 scenario::RECORDS
             )));
@@ -132,7 +131,7 @@ pub(super) fn read_all(words: &[String]) -> Result<Vec<FinishedLeg>, Failure> {
         };
         if label.is_empty() || directory.as_os_str().is_empty() {
             return Err(Failure::usage(format!(
-                "`{word}` is no leg: name a finished scenario's directory as LABEL=DIR, such as np-8=runs/a/ab/np-8"
+                "`{word}` is not a leg: name a finished scenario's directory as LABEL=DIR, such as np-8=runs/a/ab/np-8"
             )));
         }
         FinishedLeg::read(&label, directory)
@@ -158,8 +157,7 @@ pub(super) fn group(legs: Vec<FinishedLeg>) -> Result<Vec<LegGroup>, Failure> {
     if let [only] = &groups[..] {
         let labels: Vec<String> = only.legs.iter().map(|leg| leg.label.clone()).collect();
         return Err(Failure::usage(format!(
-            "these are legs of one setting, {}: {}; a comparison needs a second (what follows the last dot is a leg's \
-             number: np-8.1 is a leg of np-8)",
+            "these are legs of one setting, {}: {}; a comparison needs a second setting (np-8.1 is leg 1 of np-8)",
             only.name,
             listed(&labels)
         )));
@@ -177,7 +175,7 @@ fn refuse_duplicates(a: &FinishedLeg, b: &FinishedLeg) -> Result<(), Failure> {
     } else if first == second {
         format!("two legs are called {first}: {} and {}; number them {first}.1, {first}.2", a.directory, b.directory)
     } else if a.identity().is_some_and(|identity| b.identity() == Some(identity)) {
-        format!("{first} and {second} hold the same run, which started at one moment under one id")
+        format!("{first} and {second} are two copies of the same run")
     } else {
         return Ok(());
     };

@@ -215,7 +215,7 @@ fn prepare(out: &Path) -> Result<(), Failure> {
     let shown = out.display();
     if let Some(name) = [RECORDS, REPORT, "index.json"].iter().find(|name| out.join(name).symlink_metadata().is_ok()) {
         return Err(Failure::usage(format!(
-            "--out {shown}: it holds {name}, so its {PAGE} is another's; name a directory of its own"
+            "--out {shown}: it holds {name}, so its {PAGE} belongs to something else; name another directory"
         )));
     }
     fs::create_dir_all(out).map_err(|error| Failure::io(&shown.to_string(), &error))

@@ -75,7 +75,7 @@ fn with_criteria(mut line: Line, asked: &RunSpec, console: &Console) -> Line {
         && *asked != RunSpec::default()
         && let Err(error) = record.update_spec(asked)
     {
-        console.say(&format!("the Run {}: {error}: it cannot hold what was asked of the report", record.key().name));
+        console.say(&format!("the Run {}: {error}: it cannot keep the report's criteria", record.key().name));
     }
     line
 }

@@ -180,7 +180,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     }
     if let Some(criterion) = args.expect.iter().find(|criterion| index::is_about_ramps(criterion)) {
         return Err(Failure::usage(format!(
-            "--expect {criterion}: a ramp is judged as a whole: render-report --index DIR --expect '{criterion}'"
+            "--expect {criterion}: this judges only a whole ramp: use render-report --index DIR --expect '{criterion}'"
         )));
     }
     // An existing run has its stages on its Run; the default profile may not be its own.

@@ -83,9 +83,7 @@ impl RecordsFile {
             && had_room
         {
             let path = self.path.display();
-            console.say(&format!(
-                "{path}: {error}; what cannot be written is tried again, and the report is made all the same"
-            ));
+            console.say(&format!("{path}: {error}; writing is tried again later, and the report is written anyway"));
         }
     }
 
@@ -116,7 +114,7 @@ impl RecordsFile {
     /// Tries once more to write the waiting lines, and returns those that could not be written.
     pub(super) fn close(mut self, console: &Console) -> Vec<Line> {
         if !self.waiting.is_empty() && self.write().is_err() {
-            console.say(&format!("{} lines could not be written: they go to stdout", self.waiting.len()));
+            console.say(&format!("{} lines could not be written and go to stdout", self.waiting.len()));
         }
         self.waiting
     }
@@ -125,7 +123,7 @@ impl RecordsFile {
     pub(super) fn discard(self, console: &Console) -> Outcome {
         let out = self.path.parent().unwrap_or(Path::new("")).display();
         if self.other_lines.is_some() {
-            console.say(&format!("not one record came in, so {out} stays as it is"));
+            console.say(&format!("no record came in, so {out} is unchanged"));
             return Ok(Exit::Incomplete);
         }
         let failed = |path: &Path, error: &io::Error| Failure::io(&path.display().to_string(), error);
@@ -138,7 +136,7 @@ impl RecordsFile {
                 Err(error) => return Err(failed(directory, &error)),
             }
         }
-        console.say(&format!("not one record came in: there is nothing to report, and nothing is kept in {out}"));
+        console.say(&format!("no record came in: there is nothing to report, and nothing is kept in {out}"));
         Ok(Exit::Incomplete)
     }
 }
@@ -160,8 +158,7 @@ fn refuse_existing(out: &Path) -> Result<(), Failure> {
 fn occupied(out: &Path, name: &str) -> Failure {
     let out = out.display();
     Failure::usage(format!(
-        "--out {out}: it holds {name} already, and scenarios are not mixed; name a new directory, or add --replay to \
-         make this one's report again"
+        "--out {out}: it already holds {name}; name a new directory, or add --replay to rewrite this one's report"
     ))
 }
 
@@ -170,7 +167,7 @@ fn lock(file: &File, path: &Path) -> Result<(), Failure> {
     match file.try_lock() {
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(Failure::usage(format!(
-            "{}: another render-report is writing it: wait until that has ended",
+            "{}: another render-report is writing to it: wait until it has finished",
             path.display()
         ))),
     }

@@ -37,7 +37,7 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     let post = post.map_err(|error| Failure::usage(format!("--dry-run: {error}")))?;
     // What could not be sent is not printed either: a header with a line break in it would be another header.
     if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {
-        return Err(Failure::usage(format!("--dry-run: a header cannot carry the value of {name}")));
+        return Err(Failure::usage(format!("--dry-run: the value of {name} is not valid in a header")));
     }
     let _ = write!(command, "curl -i -X {} {}", post.method, shell_quoted(&post.url));
     for argument in args.target.http.curl_arguments() {

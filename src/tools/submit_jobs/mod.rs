@@ -111,13 +111,13 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
 fn check(args: &Args) -> Result<(), Failure> {
     match (&args.concurrency, &args.slots) {
         (Some(count), None) => Err(Failure::usage(format!(
-            "--concurrency needs to hear of jobs that end: type `submit-jobs --concurrency {count} --slots FIFO | poll-jobs --slots FIFO`"
+            "--concurrency needs --slots, to hear of ended jobs: use `submit-jobs --concurrency {count} --slots FIFO | poll-jobs --slots FIFO`"
         ))),
-        (None, Some(_)) => Err(Failure::usage("--slots only means something with --concurrency N")),
+        (None, Some(_)) => Err(Failure::usage("--slots needs --concurrency N")),
         _ => Ok(()),
     }
 }
 
 fn positive(text: &str) -> Result<u64, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("`{text}` is not a number from 1 up"))
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("`{text}` is not a whole number of at least 1"))
 }

@@ -63,7 +63,7 @@ pub(super) struct Posted {
 /// Random bytes as hexadecimal digits.
 pub(super) fn random_hex(bytes: usize) -> Result<String, Failure> {
     let mut random = vec![0; bytes];
-    let failed = |error: getrandom::Error| Failure::input_output(format!("no random numbers: {error}"));
+    let failed = |error: getrandom::Error| Failure::input_output(format!("cannot get random numbers: {error}"));
     getrandom::fill(&mut random).map_err(failed)?;
     Ok(random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
@@ -270,13 +270,13 @@ impl Post {
                 return ended(Phase::Rejected, Reason::InvalidRequest, format!("{place}: {what}"));
             }
             Err(HttpError::NoAnswer(what)) => {
-                return ended(Phase::Unknown, Reason::NoAnswer, format!("{place}: {what}; it may run"));
+                return ended(Phase::Unknown, Reason::NoAnswer, format!("{place}: {what}; the job may run"));
             }
             Err(HttpError::Unreadable(what)) => {
-                return ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}; it may run"));
+                return ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}; the job may run"));
             }
             Err(ref error @ HttpError::Truncated { status, ref body, broke_off, .. }) => {
-                let message = format!("{place}: {error}; it may run");
+                let message = format!("{place}: {error}; the job may run");
                 let reason = if broke_off { Reason::AnswerCut } else { Reason::UnreadableAnswer };
                 return JobStatus {
                     http_status: Some(status),
@@ -302,7 +302,7 @@ impl Post {
             let reason = if (300..400).contains(&answer.status) { Reason::Redirected } else { Reason::NotAccepted };
             return JobStatus {
                 job_id: profile.job_id(&answer).filter(|id| id.len() <= LONGEST_ID),
-                ..told(ended(Phase::Unknown, reason, format!("{what}; it may run")))
+                ..told(ended(Phase::Unknown, reason, format!("{what}; the job may run")))
             };
         }
         match profile.job_id(&answer) {
@@ -313,19 +313,19 @@ impl Post {
                         (Reason::NoJobId, format!("no id at {} in {}", spelled(&profile.submit.id), answer.summary()))
                     }
                 };
-                told(ended(Phase::Unknown, reason, format!("{place}: {what}; it may run")))
+                told(ended(Phase::Unknown, reason, format!("{place}: {what}; the job may run")))
             }
             Some(id) if id.len() > LONGEST_ID => {
-                let what = format!("the id is {} bytes long, more than {LONGEST_ID}; it may run", id.len());
+                let what = format!("the id is {} bytes long, more than {LONGEST_ID}; the job may run", id.len());
                 told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}")))
             }
             // No poll could ask for it.
             Some(id) if !answer.body_is_utf8 && id.contains(char::REPLACEMENT_CHARACTER) => {
-                let what = "the bytes of the id are not UTF-8; it may run";
+                let what = "the bytes of the id are not UTF-8; the job may run";
                 told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}")))
             }
             Some(id) => match self.pollable(request, id, profile) {
-                Err(what) => told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}; it may run"))),
+                Err(what) => told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}; the job may run"))),
                 Ok(id) => JobStatus {
                     phase: Phase::Submitted,
                     job_id: Some(id),
@@ -381,7 +381,7 @@ pub(super) fn collapsed(status: JobStatus, other: &str) -> JobStatus {
     JobStatus {
         phase: Phase::Failed,
         reason: Some(Reason::Collapsed),
-        message: Some(format!("the target answered the id {id}, which it had given to {other}")),
+        message: Some(format!("the target answered with the id {id}, which it had already given to {other}")),
         ended_at: status.accepted_at,
         ..status
     }

@@ -137,7 +137,7 @@ impl PolledJob {
                 let age = units::seconds(seen_at.since(self.submitted_at).max(0.0));
                 format!("it was last seen {word}{stages}, {age} after its submission")
             }
-            _ => "no poll has ever found it".to_owned(),
+            _ => "no poll ever found it".to_owned(),
         };
         let cookie = if self.cookie_not_kept {
             "; its submission set a cookie that polls did not send: give --cookies FILE to submit-jobs and poll-jobs"

@@ -43,8 +43,12 @@ impl PollErrors {
                 Some(self.say(now, Some(issue), format!("{}: {}; polling goes on", place(issue), issue.message)))
             }
             Some(issue) if is_due && self.is_news(issue) => {
-                let line =
-                    format!("{} polls told nothing; the last, {}: {}", self.counted(), place(issue), issue.message);
+                let line = format!(
+                    "{} polls gave no information; the last, {}: {}",
+                    self.counted(),
+                    place(issue),
+                    issue.message
+                );
                 Some(self.say(now, Some(issue), line))
             }
             None if self.said.is_some() && is_due => self.recovered(now),
@@ -67,7 +71,7 @@ impl PollErrors {
         let verb = if self.said.as_ref()?.is_failure { "answered" } else { "understood" };
         let line = match self.without {
             0 => format!("polls are {verb} again"),
-            _ => format!("polls are {verb} again; meanwhile {} told nothing", self.counted()),
+            _ => format!("polls are {verb} again; meanwhile {} gave no information", self.counted()),
         };
         Some(self.say(now, None, line))
     }
@@ -112,8 +116,8 @@ mod tests {
         // A minute has twelve times five seconds.
         assert!((2..=13).contains(&lines.len()), "{lines:#?}");
         assert_eq!(lines[0], "GET u: HTTP 500; polling goes on");
-        assert!(lines[1].contains("answered again; meanwhile 25 of 51 told nothing"), "{}", lines[1]);
-        assert!(lines[2].contains("polls told nothing; the last, GET u: HTTP 500"), "{}", lines[2]);
+        assert!(lines[1].contains("answered again; meanwhile 25 of 51 gave no information"), "{}", lines[1]);
+        assert!(lines[2].contains("polls gave no information; the last, GET u: HTTP 500"), "{}", lines[2]);
     }
 
     #[test]

@@ -199,7 +199,7 @@ impl<'a, 'o> Session<'a, 'o> {
         }
         let Some(id) = job.status.job_id.clone() else {
             let name = &job.metadata.name;
-            self.output.console.say(&format!("{name}: Submitted without a status.jobId: it cannot be polled"));
+            self.output.console.say(&format!("{name}: Submitted without a status.jobId, so it cannot be polled"));
             return Ok(());
         };
         let request = self.request(&record, &job, &id)?;
@@ -329,7 +329,7 @@ impl<'a, 'o> Session<'a, 'o> {
         if !was_killed || self.args.resume || self.stop.signal().is_some() {
             return Ok(());
         }
-        let message = "submit-jobs was killed or crashed before it had handed on all jobs".to_owned();
+        let message = "submit-jobs was killed or crashed before it had passed on all jobs".to_owned();
         self.output.console.say(&message);
         let aborted =
             Aborted { by: "submit-jobs".to_owned(), reason: Reason::SubmitterGone, message, at: self.clock.now() };

@@ -131,7 +131,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, expect: Vec<String>, r
     let root = directory.canonicalize().map_err(|error| Failure::io(&shown, &error))?;
     if let Some(name) = [RECORDS, run_dir::REPORT].iter().find(|name| root.join(name).exists()) {
         return Err(Failure::usage(format!(
-            "--index {shown}: it holds {name}: it is a scenario itself, name its parent"
+            "--index {shown}: it holds {name}, so it is a scenario itself: name its parent"
         )));
     }
     let (mut scenarios, complete) = scenario::scan(&root, &console);
@@ -146,7 +146,7 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, expect: Vec<String>, r
         }
     }
     if scenarios.is_empty() {
-        console.say(&format!("{shown}: there is no scenario below it, nothing to index"));
+        console.say(&format!("{shown}: no scenario below it, nothing to index"));
         return Ok(exit_of(Verdict::Incomplete, false, !complete));
     }
     let name = root.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());

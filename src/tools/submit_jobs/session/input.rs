@@ -47,7 +47,7 @@ impl Session<'_, '_> {
     /// Aborts where nobody would report the end of a warm-up job, so that it could not be kept apart from the counted ones.
     fn require_slots(&mut self) {
         if !self.scheduler.admission.is_closed() {
-            let message = "only the closed model hears when warm-up jobs have ended: type `submit-jobs --concurrency N --slots FIFO | \
+            let message = "warm-up jobs need --concurrency, which hears of their ends: use `submit-jobs --concurrency N --slots FIFO | \
                  poll-jobs --slots FIFO`, or stage without --warmup";
             self.abort(Exit::Usage, Reason::NoSlots, message.to_owned());
         }
@@ -115,7 +115,7 @@ impl Session<'_, '_> {
         let status = JobStatus {
             phase: Phase::Unknown,
             reason: Some(Reason::AnswerLost),
-            message: Some("an earlier submit-jobs ended while it submitted the job; it may run".to_owned()),
+            message: Some("an earlier submit-jobs ended while it submitted the job; the job may run".to_owned()),
             observed_at: Some(self.clock.now()),
             ..JobStatus::default()
         };

@@ -47,8 +47,7 @@ impl Jobs {
         let path = job.spec.path.as_deref()?;
         let other = self.claims.hold(Path::new(path), &job.metadata.run).err()?;
         let message = format!(
-            "{path}: run {other} has staged into the same directory and has not ended; the target could take both runs' \
-             jobs for one: stage again with another --prefix"
+            "{path}: run {other} has staged into the same directory and has not ended; the target could confuse the jobs of the two runs: stage again with another --prefix"
         );
         Some((Reason::SourceInUse, message))
     }

@@ -153,7 +153,7 @@ impl Session<'_, '_> {
 
     fn interrupt(&mut self) {
         let signal = self.stop.signal().unwrap_or_default();
-        self.abort(Exit::Signal(signal), Reason::Interrupted, "a signal asked for the end".to_owned());
+        self.abort(Exit::Signal(signal), Reason::Interrupted, "stopped by a signal".to_owned());
     }
 
     fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
@@ -299,7 +299,7 @@ impl Session<'_, '_> {
                 self.abort(
                     Exit::InputOutput,
                     Reason::PollerGone,
-                    format!("--slots {slots}: poll-jobs is gone, nobody tells when a job ends"),
+                    format!("--slots {slots}: poll-jobs has exited, so nothing reports ended jobs"),
                 );
             }
             slots::Event::NoWriter => {

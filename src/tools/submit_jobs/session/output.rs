@@ -99,7 +99,7 @@ impl<'a> Output<'a> {
     pub(super) fn close(&self) {
         self.bad_lines.close(&self.console);
         if self.handed_on > 0 {
-            self.console.say(&format!("{} jobs had been submitted before: handed on untouched", self.handed_on));
+            self.console.say(&format!("{} jobs had been submitted before: passed on unchanged", self.handed_on));
         }
     }
 }
