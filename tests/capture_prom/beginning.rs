@@ -105,7 +105,7 @@ fn a_window_that_has_not_come_or_is_reversed_is_refused_before_anything_is_asked
         ("4102444800", "now", "--start means 2100-01-01T00:00:00.000000Z, which is in the future (now is "),
         ("1700000060", "1700000000", "the window ends (2023-11-14T22:13:20.000000Z) before it begins"),
         ("-1m", "-2m", "before it begins"),
-        ("-5m", &soon, "--end is read as "),
+        ("-5m", &soon, "--end means "),
     ] {
         for check in [&["--check"][..], &[]] {
             let flags = ["--prometheus", &server.url(), "--query=a=a", "--start", start, "--end", end];

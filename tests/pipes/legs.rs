@@ -182,5 +182,5 @@ fn what_could_not_be_seen_of_an_idle_target_is_a_note_and_no_doubt() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(!doubts(&shell, "run/soak").contains("idle"), "{}", doubts(&shell, "run/soak"));
     let page = shell.read("run/soak/report.md");
-    assert!(page.contains("Whether soak began on an idle target is not known: no Prometheus was named"), "{page}");
+    assert!(page.contains("Whether soak began on an idle target is not known: no Prometheus is configured"), "{page}");
 }

@@ -90,6 +90,8 @@ fn a_second_ctrl_c_quits() {
         submit-jobs --max-posts 3 --timeout 60s < staged | poll-jobs | render-report --out out; exit"#,
     );
     wait_until("three submissions", || shell.target.sim.stats().posts == 3);
+    // The Run has come through the whole pipe, so each tool listens for signals.
+    wait_until("the Run", || lines_with(&shell.path("out/records.ndjson"), r#""kind":"Run""#) > 0);
     running.signal(Signal::INT);
     // submit-jobs waits for the three answers. It passes on the jobs that it will not submit.
     wait_until("the first signal", || lines_with(&shell.path("out/records.ndjson"), "Staged") > 0);
