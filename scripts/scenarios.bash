@@ -213,12 +213,14 @@ capture() {
   pipe
 }
 
-# The directories of the scenarios at or below RUN, one a line.
+# Sets `directories` to those of the scenarios at or below RUN: they have records, or one of the other files that are named.
 scenarios_of_run() {
   [[ ! $EXPECT ]] || refuse 'EXPECT applies to a new run: to judge a scenario again use render-report --replay --out DIR --expect LIST'
   [[ -d $RUN ]] || refuse "RUN=$RUN does not exist: name the directory of a run or of a scenario"
   directories=()
-  mapfile -t directories < <(find -H "$RUN" -name records.ndjson -printf '%h\n' | sort)
+  local name names=(-name records.ndjson)
+  for name in "$@"; do names+=(-o -name "$name"); done
+  mapfile -t directories < <(find -H "$RUN" '(' "${names[@]}" ')' -printf '%h\n' | sort -u)
   ((${#directories[@]})) || refuse "RUN=$RUN: there are no records below it"
 }
 
@@ -239,11 +241,13 @@ report() {
 # not be asked, whatever the verdict on what was known before. The pipe sets `exit_codes`, one for each tool.
 resume() {
   keep_going
-  scenarios_of_run
+  # After a power cut the journal may be all that is left.
+  scenarios_of_run submissions.ndjson
   local verdict=0 failed=0 code
   for dir in "${directories[@]}"; do
     [[ ! $stopped ]] || break
     journal=() exit_codes=()
+    [[ -e $dir/records.ndjson ]] || : > "$dir/records.ndjson"
     [[ ! -e $dir/submissions.ndjson ]] || journal=(--journal "$dir/submissions.ndjson")
     pipe || true
     verdict=0

@@ -60,6 +60,12 @@ fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
+/// An age that is larger than a cache can count (RFC 9111, section 1.2.2).
+pub const AGE_OVERFLOW: u32 = 1 << 31;
+
+/// Dates may contradict each other by this much, in seconds, because the server renews them late.
+const LATE_DATES: f64 = 0.5;
+
 /// The `Date` header of an answer, with the `Age` that a cache gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerDate {
@@ -84,31 +90,51 @@ impl ServerDate {
 /// Bounds of the distance between the target's clock and ours, from the `Date` headers of many answers.
 ///
 /// A date that arrived between `sent` and `received` bounds the offset; the bounds of all answers are cut with each other.
+/// Where two contradict each other (several hosts behind one address, a cache without `Age`, a clock that was set) either may
+/// hold for a job, so the bounds are those that any answer allows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OffsetBounds {
-    current: Option<Bounds>,
-    /// Bounds that later answers contradicted: another host behind the same address, or a clock that was set.
-    contradicted: Option<Bounds>,
+    /// The highest lower bound and the lowest upper one.
+    agreed: Option<Bounds>,
+    /// The bounds that any answer allows.
+    hull: Option<Bounds>,
+    /// A date that no clock of today shows.
+    impossible: Option<Timestamp>,
 }
 
 impl OffsetBounds {
-    /// Narrows the bounds by one answer. An answer that contradicts the earlier ones starts new bounds beside theirs, for
-    /// either may hold for a job.
+    /// Narrows the bounds by one answer.
     pub fn observe(&mut self, date: ServerDate, sent: Timestamp, received: Timestamp) {
+        if is_sentinel(date.date) {
+            self.impossible = Some(date.date);
+            return;
+        }
+        if date.age_seconds == Some(AGE_OVERFLOW) {
+            return;
+        }
         let (earliest, latest) = date.bounds();
         let seen = Bounds { low: earliest.since(received), high: latest.since(sent) };
-        let cut = self.current.map_or(Some(seen), |current| current.intersection(seen));
-        if cut.is_none() {
-            self.contradicted = self.hull();
-        }
-        self.current = cut.or(Some(seen));
+        let agreed = self.agreed.unwrap_or(seen);
+        self.agreed = Some(Bounds { low: agreed.low.max(seen.low), high: agreed.high.min(seen.high) });
+        self.hull = Some(self.hull.map_or(seen, |hull| hull.hull(seen)));
     }
 
-    fn hull(&self) -> Option<Bounds> {
-        match (self.current, self.contradicted) {
-            (Some(current), Some(contradicted)) => Some(current.hull(contradicted)),
-            (current, contradicted) => current.or(contradicted),
+    /// By how much answers contradict each other, in seconds; negative where they agree.
+    fn gap(&self) -> f64 {
+        self.agreed.map_or(0.0, |agreed| agreed.low - agreed.high)
+    }
+
+    /// The reason to doubt the offset, as the rest of a sentence about the target.
+    pub fn doubt(&self) -> Option<String> {
+        if self.gap() > LATE_DATES {
+            return Some(format!(
+                "its Date headers contradict each other by {:.1} s: several hosts, a cache, or a clock that was set; the offset is \
+                 known only as well as all of them allow",
+                self.gap()
+            ));
         }
+        let date = self.impossible?;
+        Some(format!("its Date header says {}, which no clock of today shows: not used", date.date()))
     }
 
     /// The offset and how far it may be wrong; none where no answer carried a date.
@@ -116,7 +142,7 @@ impl OffsetBounds {
     /// A date is never ahead of the server's clock, so the lower bound holds. The upper one rests on how late a server may
     /// renew its dates. Dates that are renewed in time leave a second between the two; less only shows that they were not.
     pub fn offset(&self) -> Option<ClockOffset> {
-        let Bounds { low, high } = self.hull()?;
+        let Bounds { low, high } = if self.gap() > 0.0 { self.hull } else { self.agreed }?;
         let high = high.max(low + 1.0);
         let (seconds, bound_seconds) = (f64::midpoint(low, high), (high - low) / 2.0);
         bound_seconds
@@ -124,10 +150,30 @@ impl OffsetBounds {
             .then_some(ClockOffset { seconds: micro(seconds), bound_seconds: micro(bound_seconds) })
     }
 
-    /// The bounds that `offset` states, to be narrowed further.
-    pub fn from_offset(offset: ClockOffset) -> Self {
-        Self { current: Some(offset.bounds()), contradicted: None }
+    /// The bounds that `offset` states, to be narrowed further unless it is `doubted`.
+    pub fn from_offset(offset: ClockOffset, doubted: bool) -> Self {
+        let bounds = offset.bounds();
+        let agreed = if doubted { Bounds { low: bounds.high, high: bounds.low } } else { bounds };
+        Self { agreed: Some(agreed), hull: Some(bounds), impossible: None }
     }
+}
+
+/// Returns true for a time that no job of today can have: the zeros of the calendars in use (1, 1601, 1900, 1904, 1970, 1980,
+/// 2001), whatever the zone, and the far ends that mean "never".
+pub fn is_sentinel(at: Timestamp) -> bool {
+    const EARLIEST: f64 = 978_480_000.0; // 2001-01-03
+    const LATEST: f64 = 7_258_118_400.0; // 2200-01-01
+    const END_OF_32_BITS: f64 = 2_147_483_647.0;
+    let seconds = at.seconds();
+    !(EARLIEST..LATEST).contains(&seconds) || (seconds - END_OF_32_BITS).abs() < 1.0
+}
+
+/// Reads an `Age` (RFC 9111, section 5.1): of a list the first counts, and one that is too large to count is
+/// [`AGE_OVERFLOW`].
+pub fn age(text: &str) -> Option<u32> {
+    let first = text.split(',').next().unwrap_or_default().trim();
+    let is_number = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| first.parse().map_or(AGE_OVERFLOW, |age: u32| age.min(AGE_OVERFLOW)))
 }
 
 /// Seconds rounded to the microsecond, so that records do not carry the noise of binary fractions.
@@ -227,6 +273,44 @@ mod tests {
         }
         let offset = bounds.offset().unwrap().bounds();
         assert!(offset.low <= 0.0 && offset.high >= 100.0, "{offset:?}");
+    }
+
+    #[test]
+    fn dates_that_contradict_each_other_are_doubted_and_leave_room_for_all() {
+        // The server renews its date every 5 s only; both clocks agree.
+        for start in 0..5 {
+            let mut bounds = OffsetBounds::default();
+            for tenth in 0..60 {
+                let now = f64::from(start) + f64::from(tenth) / 10.0 + 1000.0;
+                bounds.observe(date((now / 5.0).floor() * 5.0), at(now - 0.001), at(now));
+            }
+            let offset = bounds.offset().unwrap();
+            assert!(offset.seconds.abs() <= offset.bound_seconds, "{start}: {offset:?}");
+            assert!(bounds.doubt().is_some_and(|doubt| doubt.contains("contradict each other")));
+            // Another tool goes on with what the first one knew.
+            let mut next = OffsetBounds::from_offset(offset, true);
+            next.observe(date(1000.0), at(1004.9), at(1004.9));
+            assert!(next.doubt().is_some() && next.offset().unwrap().bound_seconds >= offset.bound_seconds - 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_date_that_no_clock_of_today_shows_is_not_used() {
+        let mut bounds = OffsetBounds::default();
+        let epoch = ServerDate { date: http_date("Thu, 01 Jan 1970 00:00:00 GMT").unwrap(), age_seconds: None };
+        bounds.observe(epoch, Timestamp::system(), Timestamp::system());
+        assert_eq!(bounds.offset(), None);
+        assert!(bounds.doubt().is_some_and(|doubt| doubt.contains("1970-01-01")));
+    }
+
+    #[test]
+    fn an_age_that_is_a_list_or_too_large_counts() {
+        for (text, seconds) in [("7", 7), ("3, 5", 3), (" 0 ", 0), ("4294967296", 1 << 31), ("99999999999999999999", 1 << 31)] {
+            assert_eq!(age(text), Some(seconds), "{text}");
+        }
+        for text in ["", "-1", "soon", "3.5", ",5"] {
+            assert_eq!(age(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! They are secrets, so no record and no report contains them.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -141,7 +141,13 @@ impl CookieWriter {
     fn append(&mut self, line: &JobCookies) -> io::Result<()> {
         let text = serde_json::to_string(line)?;
         if self.file.is_none() {
-            self.file = Some(OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?);
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+            // A file that was there already may be open to others, and keeps its mode.
+            let others = file.metadata()?.permissions().mode() & 0o077;
+            if others != 0 {
+                file.set_permissions(Permissions::from_mode(0o600))?;
+            }
+            self.file = Some(file);
         }
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(format!("{text}\n").as_bytes()))
     }
@@ -207,8 +213,6 @@ fn failure(path: &Path, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::record::{Kind, Parsed, Record};
 
@@ -241,6 +245,20 @@ mod tests {
         assert!(!path.exists());
         assert_eq!(names(&set, "http://h/jobs", &clock), ["LB", "other"]);
     }
+
+    #[test]
+    fn a_file_that_was_there_is_closed_to_others_before_a_cookie_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cookies");
+        std::fs::write(&path, "").unwrap();
+        for mode in [0o644, 0o660, 0o600] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let headers = ["LB=n1".to_owned()];
+            CookieWriter::new(&path).keep(&key("a"), &headers, "http://h/jobs", &Clock::system()).unwrap();
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{mode:o}");
+        }
+    }
+
     #[test]
     fn attributes_are_obeyed_and_the_last_of_a_name_counts() {
         let dir = tempfile::tempdir().unwrap();

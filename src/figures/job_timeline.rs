@@ -118,7 +118,7 @@ mod tests {
     fn the_servers_times_come_to_the_harness_by_the_offset_alone() {
         let track = track(SERVER, Some(60.0));
         let (a, b) = (&track.stages[0], &track.stages[1]);
-        assert_eq!(second(a.queued.unwrap()), (1.0, 1.0, 1.0), "the first stage is waited for from the acceptance on");
+        assert_eq!(second(a.queued.unwrap()), (0.0, 1.0, 1.0), "the first stage is waited for from the arrival on");
         assert_eq!((second(a.started), second(a.ended.unwrap())), ((1.5, 2.0, 2.5), (3.5, 4.0, 4.5)));
         assert_eq!((second(b.queued.unwrap()), second(b.started), b.ended), ((3.5, 4.0, 4.5), (4.5, 5.0, 5.5), None));
         assert_eq!((track.elsewhere, second(TimeInterval::exact(track.last())).1), (0, 9.0));

@@ -13,7 +13,7 @@ use crate::record::{ClockOffset, Job, Phase, Stage, Timestamp};
 pub struct JobTimes {
     /// The POST, from sending to answer.
     pub submit_seconds: Option<f64>,
-    /// From the answer, or the server's own queueing, to the start of work.
+    /// From the job's arrival, or the server's own queueing, to the start of work.
     pub queue: Option<Measured>,
     /// From the start of work to the end.
     pub run: Option<Measured>,
@@ -36,7 +36,8 @@ impl JobTimes {
     pub fn compute(job: &Job, offset: Option<ClockOffset>) -> Self {
         let status = &job.status;
         let mut times = Self {
-            submit_seconds: difference(status.submitted_at, status.accepted_at).filter(|seconds| *seconds >= 0.0),
+            submit_seconds: difference(status.resubmitted_at.or(status.submitted_at), status.accepted_at)
+                .filter(|seconds| *seconds >= 0.0),
             lag_seconds: difference(status.due_at, status.submitted_at),
             ..Self::default()
         };
@@ -45,9 +46,13 @@ impl JobTimes {
         if ended {
             times.find_end(job, offset);
         }
-        let begun = status.due_at.or(status.submitted_at);
+        // Of two submissions with one idempotency key the second may have been the first to arrive.
+        let begun = status.due_at.map(TimeInterval::exact).or(status.submitted_at.map(|at| {
+            let high = status.resubmitted_at.unwrap_or(at).max(at);
+            TimeInterval { at, low: at, high }
+        }));
         times.end_to_end = match (begun, times.end) {
-            (Some(begun), Some(end)) => Some(end.since(begun)),
+            (Some(begun), Some(end)) => Some(end.after(begun)),
             // A record made by hand, or by another tool, may state the duration alone.
             _ => status.duration_seconds.filter(|_| ended).map(|seconds| {
                 Measured::within(seconds, seconds - status.duration_error_seconds.unwrap_or_default(), seconds)
@@ -65,7 +70,7 @@ impl JobTimes {
 
     fn find_end(&mut self, job: &Job, offset: Option<ClockOffset>) {
         let status = &job.status;
-        let earliest = status.not_ended_at.or(status.accepted_at).or(status.submitted_at);
+        let earliest = status.not_ended_at.or(status.submitted_at).or(status.accepted_at);
         let by_polls = status.ended_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen));
         let server = server_instants(job).ended;
         let by_server = server.zip(offset).map(|(time, offset)| time.at(offset));
@@ -112,12 +117,12 @@ impl JobTimes {
         self.parts_contradicted |= server.queued.is_some() && queued.is_none();
         if let Some((_, at)) = started {
             let told = told_wait.filter(|_| queued.is_some());
-            let queued_at = queued.map_or(status.accepted_at.map(TimeInterval::exact), |(_, at)| at);
+            let queued_at = queued.map_or(TimeInterval::arrival(status), |(_, at)| at);
             self.queue = narrowest(told, at.zip(queued_at).map(|(started, queued)| started.after(queued)));
             self.run = narrowest(told_run, at.zip(self.end).map(|(started, end)| end.after(started)));
         }
         if self.queue.is_none() {
-            self.queue = seen.zip(status.accepted_at).map(|(started, accepted)| started.since(accepted));
+            self.queue = seen.zip(TimeInterval::arrival(status)).map(|(started, arrived)| started.after(arrived));
         }
         if self.run.is_none() {
             self.run = seen.zip(self.end).map(|(started, end)| end.after(started));
@@ -180,9 +185,9 @@ fn start_seen(job: &Job) -> Option<TimeInterval> {
     let status = &job.status;
     let sightings = status.stages.iter().filter_map(Stage::sightings);
     let first = sightings.filter(|seen| seen.started_at.is_some()).min_by_key(|seen| seen.started_at);
-    let accepted = status.accepted_at.or(status.submitted_at);
-    let by_stage = first.and_then(|seen| between(seen.not_started_at.or(accepted), seen.started_at));
-    by_stage.or_else(|| between(status.not_started_at.or(accepted), status.started_at))
+    let begin = status.submitted_at.or(status.accepted_at);
+    let by_stage = first.and_then(|seen| between(seen.not_started_at.or(begin), seen.started_at));
+    by_stage.or_else(|| between(status.not_started_at.or(begin), status.started_at))
 }
 
 /// A start that polls saw at `seen`, and not yet at `earliest`.
@@ -248,6 +253,31 @@ mod tests {
     }
 
     #[test]
+    fn a_job_may_end_before_its_submission_is_answered() {
+        let slow = POLLED.replace("00:00:00.1Z", "00:00:09.5Z").replace(r#""notEndedAt":"2026-01-01T00:00:09Z","#, "");
+        let polls = r#""startedAt":"2026-01-01T00:00:10Z""#;
+        let unseen = journey(&format!("{{{slow},{polls}}}"), None);
+        near(unseen.end_to_end, 10.0, 0.0, 10.0);
+        near(unseen.run, 0.0, 0.0, 10.0);
+        near(unseen.queue, 0.5, 0.0, 10.0);
+        let times = r#""serverTimes":{"startedAt":"2026-01-01T00:05:00.1Z","endedAt":"2026-01-01T00:05:00.5Z"}"#;
+        let told = journey(&format!("{{{slow},{polls},{times}}}"), Some((300.0, 0.05)));
+        assert!(!told.contradicted && !told.parts_contradicted, "{told:?}");
+        near(told.end_to_end, 0.5, 0.45, 0.55);
+        near(told.run, 0.4, 0.4, 0.4);
+    }
+
+    #[test]
+    fn a_job_that_was_submitted_twice_may_have_begun_at_either_submission() {
+        let twice = POLLED.replace(r#""acceptedAt":"2026-01-01T00:00:00.1Z""#, r#""resubmittedAt":"2026-01-01T00:00:08Z","acceptedAt":"2026-01-01T00:00:08.1Z""#);
+        let times = r#""serverTimes":{"queuedAt":"2026-01-01T00:05:00.02Z","endedAt":"2026-01-01T00:05:09.5Z"}"#;
+        let twice = journey(&format!("{{{twice},{times}}}"), Some((300.0, 0.05)));
+        assert!(!twice.contradicted && !twice.parts_contradicted, "{twice:?}");
+        near(twice.end_to_end, 9.5, 1.45, 9.55);
+        assert!(twice.submit_seconds.is_some_and(|seconds| (seconds - 0.1).abs() < 1e-6));
+    }
+
+    #[test]
     fn latency_counts_from_the_schedule() {
         let late = journey(&format!(r#"{{{POLLED},"dueAt":"2025-12-31T23:59:58Z"}}"#), None);
         near(late.end_to_end, 12.0, 11.0, 12.0);
@@ -269,7 +299,7 @@ mod tests {
         near(parts.run, 6.5, 6.5, 6.5);
         let times = r#""serverTimes":{"startedAt":"2026-01-01T00:05:03Z"}"#;
         let parts = journey(&format!("{{{POLLED},{times}}}"), Some((300.0, 0.5)));
-        near(parts.queue, 2.9, 2.4, 3.4);
+        near(parts.queue, 2.9, 2.4, 3.5);
         near(parts.run, 7.0, 5.5, 7.5);
     }
 
@@ -292,7 +322,7 @@ mod tests {
         for (queued, started) in [("00.05", "02.7"), ("00.05", "01.5"), ("00.05", "09.5")] {
             let wrong = told(queued, started, known);
             assert!(wrong.parts_contradicted && !wrong.contradicted, "{started}");
-            near(wrong.queue, 2.1, 1.9, 2.1);
+            near(wrong.queue, 2.1, 1.9, 2.2);
             near(wrong.run, 7.3, 7.25, 7.55);
         }
     }
@@ -304,7 +334,7 @@ mod tests {
         for started in ["02.9", "01.3"] {
             let wrong = told("00.05", started, None);
             assert!(wrong.parts_contradicted, "{started}");
-            near(wrong.queue, 2.1, 1.9, 2.1);
+            near(wrong.queue, 2.1, 1.9, 2.2);
         }
     }
 
@@ -315,7 +345,7 @@ mod tests {
         for offset in [Some((301.0, 3.0)), None] {
             let wrong = journey(&format!("{{{POLLED},{SEEN},{times}}}"), offset);
             assert!(wrong.parts_contradicted);
-            near(wrong.queue, 2.1, 1.9, 2.1);
+            near(wrong.queue, 2.1, 1.9, 2.2);
         }
     }
 
@@ -323,11 +353,11 @@ mod tests {
     fn queueing_comes_before_the_start() {
         let without = told("02.5", "02.1", None);
         assert!(without.parts_contradicted);
-        near(without.queue, 2.1, 1.9, 2.1);
-        // Then the wait counts from the answer to the submission.
+        near(without.queue, 2.1, 1.9, 2.2);
+        // Then the wait counts from the submission, at the latest from its answer.
         let late = told("04", "02.1", Some((300.0, 0.05)));
         assert!(late.parts_contradicted);
-        near(late.queue, 2.0, 1.95, 2.05);
+        near(late.queue, 2.0, 1.95, 2.15);
     }
 
     #[test]
@@ -335,7 +365,8 @@ mod tests {
         let early = POLLED.replace("00:00:00.1Z", "00:00:01Z");
         let times = r#""startedAt":"2026-01-01T00:00:01.1Z","serverTimes":{"startedAt":"2026-01-01T00:05:00.5Z"}"#;
         let early = journey(&format!("{{{early},{times}}}"), Some((300.0, 0.05)));
-        assert!(!early.parts_contradicted && early.queue.is_some_and(|queue| queue.high == 0.0), "{early:?}");
+        assert!(!early.parts_contradicted, "{early:?}");
+        near(early.queue, 0.275, 0.0, 0.55);
         let stages = r#""stages":[{"name":"a","phase":"Done","attempt":2}]"#;
         let times = r#""serverTimes":{"startedAt":"2026-01-01T00:05:06Z","endedAt":"2026-01-01T00:05:09.5Z"}"#;
         let again = journey(&format!("{{{POLLED},{SEEN},{times},{stages}}}"), Some((300.0, 0.05)));
@@ -345,7 +376,7 @@ mod tests {
     #[test]
     fn a_job_of_which_only_its_status_is_known_has_parts_all_the_same() {
         let parts = journey(&format!("{{{POLLED},{SEEN}}}"), None);
-        near(parts.queue, 2.1, 1.9, 2.1);
+        near(parts.queue, 2.1, 1.9, 2.2);
         near(parts.run, 7.8, 6.8, 8.0);
     }
 }

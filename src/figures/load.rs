@@ -81,6 +81,8 @@ pub struct Load {
     pub peak: u64,
     /// Between what that lies: ends are known as well as the polls saw them, and jobs may have no record.
     pub peak_within: Bounds,
+    /// Between what the mean lies, by the same token; none where jobs have no record.
+    pub mean_within: Option<Bounds>,
     /// The most jobs that were certainly in flight at one moment, each between its acceptance and a poll that saw it running.
     pub surely_in_flight: Option<(Timestamp, u64)>,
     /// Jobs in flight, averaged over the time from the first submission to the last.
@@ -199,6 +201,12 @@ impl Load {
         let peak = |part| peak(&steps(&in_flight(tally, part)), i64::MIN, i64::MAX) as f64;
         let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
         self.peak_within = Bounds { low: peak(|end| end.low), high: peak(|end| end.high) + unheard + countless };
+        let window = self.first_submitted.zip(self.last_submitted);
+        let average = |part| window.and_then(|(first, last)| mean(&steps(&in_flight(tally, part)), first.micros(), last.micros()));
+        self.mean_within = average(|end| end.low)
+            .zip(average(|end| end.high))
+            .map(|(low, high)| Bounds { low, high })
+            .filter(|_| unheard + countless == 0.0);
         let entries = || tally.entries.iter();
         let ended = entries().filter_map(|entry| entry.times.end);
         let is_over =

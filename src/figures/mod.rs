@@ -123,6 +123,8 @@ impl Figures {
                 ));
             }
             doubts.extend(run.setting_doubts().iter().map(|doubt| format!("{}: {doubt}", run.metadata.name)));
+            let clock = run.status.clock_doubt.as_ref();
+            doubts.extend(clock.map(|doubt| format!("the target's clock is in doubt: {doubt}")));
             doubts.extend(poll_doubts::failed_polls(run));
             doubts.extend(harness_doubts::of_run(run, self.end_to_end));
             if let Some(step) = run.status.clock_stepped_seconds {

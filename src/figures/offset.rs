@@ -74,7 +74,7 @@ fn bounds_of(job: &Job) -> Option<Option<Bounds>> {
     if matches!(status.phase, Phase::Succeeded | Phase::Failed)
         && let Some(seen) = status.ended_at
     {
-        let not_ended = status.not_ended_at.or(status.accepted_at).unwrap_or(submitted);
+        let not_ended = status.not_ended_at.unwrap_or(submitted);
         cut(times.ended_at, resolution, not_ended.min(seen), seen);
     }
     for stage in &status.stages {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::listed;
+use super::requests::Requests;
 use crate::record::{Flag, Job, Phase, Run};
 
 /// The doubt about the polls of `run`: refused after they were answered, unreadable, or without news of their job for the most
@@ -21,8 +22,7 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
     if told_nothing * 2 <= polling.sent && !polling.failures.keys().any(|kind| is_doubtful(kind)) {
         return None;
     }
-    let kinds: Vec<String> = polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
-    let (name, kinds) = (&run.metadata.name, listed(&kinds));
+    let (name, kinds) = (&run.metadata.name, listed(&Requests::poll_failures(polling)));
     let fate = if unclear > 0 { "told nothing of their job" } else { "failed" };
     Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
 }
@@ -103,6 +103,9 @@ mod tests {
         let odd = run(r#"{"sent":10,"failed":1,"threads":1,"failures":{"HTTP 500":1,"no status word":5}}"#);
         let doubt = failed_polls(&odd).unwrap();
         assert!(doubt.starts_with("6 of 10 polls of s told nothing") && doubt.contains("no status word: 5"), "{doubt}");
+        let kinds: Vec<String> = (1..9).map(|count| format!(r#""HTTP 50{count}":{count}"#)).collect();
+        let many = run(&format!(r#"{{"sent":40,"failed":36,"threads":1,"failures":{{{}}}}}"#, kinds.join(",")));
+        assert!(failed_polls(&many).unwrap().contains("(HTTP 508: 8, HTTP 507: 7, "), "the most frequent come first");
         let some = run(r#"{"sent":10,"failed":0,"threads":1,"failures":{"unnamed status word":5}}"#);
         assert_eq!(failed_polls(&some), None);
         assert_eq!(failed_polls(&run(r#"{"sent":0,"failed":0,"threads":1}"#)), None);

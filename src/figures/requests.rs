@@ -74,10 +74,18 @@ impl Requests {
         known.chain(none).collect::<Vec<_>>().join(", ")
     }
 
+    /// The kinds of answers that told nothing, the most frequent first: `HTTP 500: 30`.
+    pub fn poll_failures(polling: &Polling) -> Vec<String> {
+        let mut kinds: Vec<(&String, &u64)> = polling.failures.iter().collect();
+        // Of equals the first by name.
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        kinds.into_iter().map(|(kind, count)| format!("{kind}: {count}")).collect()
+    }
+
     /// What came of the polls: `1286 usable answers; HTTP 500: 30`.
     pub fn poll_answers(polling: &Polling) -> String {
         let usable = counted(polling.sent.saturating_sub(polling.failed), "usable answer", "usable answers");
-        let kinds: Vec<String> = polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
+        let kinds = Self::poll_failures(polling);
         if kinds.is_empty() { usable } else { format!("{usable}; {}", kinds.join(", ")) }
     }
 }

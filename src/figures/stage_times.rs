@@ -145,7 +145,7 @@ impl Instants {
 /// Returns the times at which polls saw a stage start and end.
 fn sightings(job: &Job, stage: &Stage) -> (Option<TimeInterval>, Option<TimeInterval>) {
     let Some(seen) = stage.sightings() else { return (None, None) };
-    let begin = job.status.accepted_at.or(job.status.submitted_at);
+    let begin = job.status.submitted_at.or(job.status.accepted_at);
     let started = seen.started_at.zip(seen.not_started_at.or(begin));
     let started = started.map(|(seen, earliest)| TimeInterval::between_polls(earliest, seen));
     let earliest = seen.not_ended_at.or(started.map(|started| started.low));
@@ -195,12 +195,8 @@ impl StageTimes {
         }
         let spec = stages.iter().find(|spec| spec.name == stage.name)?;
         if spec.after.is_empty() {
-            self.queued = job.status.accepted_at.map(TimeInterval::exact);
-            let (started, accepted) = (self.started?, job.status.accepted_at?);
-            let wait = started.since(accepted);
-            // A target may begin before its answer has arrived: then nothing was waited for.
-            let at_once = wait.high < 0.0 && job.status.submitted_at.is_some_and(|sent| started.high >= sent);
-            return Some(if at_once { Measured::exact(0.0) } else { wait });
+            self.queued = TimeInterval::arrival(&job.status);
+            return self.started.zip(self.queued).map(|(started, arrived)| started.after(arrived));
         }
         let before: Vec<Instants> =
             predecessors(job, &spec.after)?.into_iter().map(|stage| Instants::read(job, stage, offset)).collect();

@@ -1,7 +1,7 @@
 //! An instant by the harness's clock that is known to lie between two others.
 
 use super::distribution::Measured;
-use crate::record::{ClockOffset, Timestamp};
+use crate::record::{ClockOffset, JobStatus, Timestamp};
 
 /// An instant by the harness's clock that lies between two others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,13 @@ impl TimeInterval {
     /// An instant between two polls; the estimate is the later one, which saw the change.
     pub fn between_polls(not_before: Timestamp, seen: Timestamp) -> Self {
         Self { at: seen, low: not_before.min(seen), high: seen }
+    }
+
+    /// The time at which the target took a job: after its submission was sent and before that was answered. Work may begin,
+    /// and even end, before a slow answer arrives.
+    pub fn arrival(status: &JobStatus) -> Option<Self> {
+        let accepted = status.accepted_at?;
+        Some(Self::between_polls(status.submitted_at.unwrap_or(accepted), accepted))
     }
 
     /// An instant that is known exactly.

@@ -158,7 +158,14 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
 /// TLS that trusts the certificates in the PEM file `file`.
 fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
     let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
-    let pem = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
+    let bytes = std::fs::read(file).map_err(|error| failure(&error))?;
+    if bytes.starts_with(&[0x30, 0x82]) {
+        let what = "it is in DER form: make a PEM file of it with `openssl x509 -inform der -in FILE -out FILE.pem`";
+        return Err(failure(&what));
+    }
+    // Notes around the certificates may be in any encoding, and editors put a byte order mark in front.
+    let text = String::from_utf8_lossy(&bytes);
+    let pem = text.trim_start_matches('\u{feff}');
     let mut found = Vec::new();
     // OpenSSL's own form is a certificate with notes on its trust behind it.
     for item in parse_pem(pem.replace("TRUSTED CERTIFICATE", "CERTIFICATE").as_bytes()) {

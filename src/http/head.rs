@@ -31,7 +31,7 @@ pub struct Head {
 impl Head {
     pub(super) fn from_parts(parts: Parts, clock: &Clock) -> Self {
         let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let age_seconds = text("age").and_then(|age| age.trim().parse().ok());
+        let age_seconds = text("age").and_then(clock::age);
         let date = text("date").and_then(clock::http_date).map(|date| ServerDate { date, age_seconds });
         Self {
             // RFC 9111, section 5.1: a cache says for how many seconds it has held the answer.

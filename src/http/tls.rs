@@ -193,6 +193,18 @@ fn is_old_version(error: &OtherError) -> bool {
     error.0.to_string() == "UnsupportedCertVersion"
 }
 
+/// The words of a variant's name: `unsupported critical extension`.
+fn words(name: &str) -> String {
+    let mut words = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(character.to_ascii_lowercase());
+    }
+    words
+}
+
 /// Describes a TLS error in a sentence that says what to do.
 pub(super) fn describe(error: &Error) -> String {
     match error {
@@ -227,6 +239,7 @@ pub(super) fn describe(error: &Error) -> String {
             CertificateError::BadSignature => {
                 "the server's certificate is not signed by the trusted one, or its key is RSA of fewer than 2,048 bits".to_owned()
             }
+            CertificateError::Other(other) => format!("the server's certificate is not valid: {}", words(&other.0.to_string())),
             other => format!("the server's certificate is not valid: {other}"),
         },
         Error::InvalidMessage(_) => {

@@ -84,19 +84,23 @@ pub struct JobStatus {
     pub submitted_at: Option<Timestamp>,
     /// The moment at which the last byte of its file had been handed to the connection, where the submission sends the file.
     pub uploaded_at: Option<Timestamp>,
+    /// Just before it was submitted again under the idempotency key of the submission at `submittedAt`, whose answer was
+    /// lost. Either of the two may have made the job.
+    pub resubmitted_at: Option<Timestamp>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,
     /// The last poll that saw it not yet started.
     pub not_started_at: Option<Timestamp>,
-    /// The first poll that saw it started or ended; the start lies between `notStartedAt`, or else `acceptedAt`, and this.
+    /// The first poll that saw it started or ended; the start lies between `notStartedAt`, or else `submittedAt`, and this.
     pub started_at: Option<Timestamp>,
     /// The last poll that still saw it waiting or running.
     pub not_ended_at: Option<Timestamp>,
-    /// The poll that saw the end; the end lies between `notEndedAt` and this.
+    /// The poll that saw the end; the end lies between `notEndedAt`, or else `submittedAt`, and this.
     pub ended_at: Option<Timestamp>,
     /// From `dueAt`, or else `submittedAt`, to `endedAt`: at most `durationErrorSeconds` too long.
     pub duration_seconds: Option<f64>,
-    /// `endedAt` minus `notEndedAt`: what polling cannot know.
+    /// `endedAt` minus `notEndedAt`, or else minus `submittedAt`: what polling cannot know. A resubmitted job may also have
+    /// begun at `resubmittedAt`.
     pub duration_error_seconds: Option<f64>,
     /// Number of polls that followed it.
     pub polls: Option<Polls>,

@@ -167,6 +167,8 @@ pub struct RunStatus {
     pub clock_stepped_seconds: Option<f64>,
     /// The target's clock minus the harness's, as its `Date` headers tell.
     pub clock_offset: Option<ClockOffset>,
+    /// Why that is in doubt, or unknown: what is wrong with the `Date` headers.
+    pub clock_doubt: Option<String>,
     /// State of the target before the first job of this run: idle or not.
     pub idle: Option<Idle>,
     /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.

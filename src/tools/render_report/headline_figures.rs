@@ -97,9 +97,17 @@ fn load(load: &Load) -> String {
     if load.first_submitted.is_none() {
         return format!("{text}; nothing was submitted");
     }
-    text = format!("{text}; reached: peak {}", load.peak);
+    let Bounds { low, high } = load.peak_within;
+    let within = match high - low {
+        0.0 => String::new(),
+        width if width.is_finite() => format!(" ({low} to {high})"),
+        _ => format!(" ({low} or more)"),
+    };
+    text = format!("{text}; reached: peak {}{within}", load.peak);
     if let Some(mean) = load.mean_reported() {
-        text = format!("{text}, mean {mean:.1} in flight from the first submission to the last");
+        let within = load.mean_within.map(|Bounds { low, high }| [format!("{low:.1}"), format!("{high:.1}")]);
+        let within = within.filter(|[low, high]| low != high).map_or_else(String::new, |ends| format!(" ({})", ends.join(" to ")));
+        text = format!("{text}, mean {mean:.1}{within} in flight from the first submission to the last");
     }
     if asked.rate_per_second.is_some()
         && let Some(rate) = load.rate_reached
@@ -118,7 +126,9 @@ fn load(load: &Load) -> String {
             let were = if asked.jobs == 1 { "was" } else { "were" };
             format!("{text}; {concurrency} could not be reached: there {were} only {jobs}")
         }
-        (Some(concurrency), _) if load.peak < concurrency => format!("{text}; {concurrency} was never reached"),
+        (Some(concurrency), _) if load.peak_within.high < concurrency as f64 => {
+            format!("{text}; {concurrency} was never reached")
+        }
         _ => text,
     }
 }

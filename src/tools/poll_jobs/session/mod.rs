@@ -235,7 +235,7 @@ impl<'a, 'o> Session<'a, 'o> {
         }
         counts.expect_jobs(key, &run.spec);
         if let Some(offset) = run.status.clock_offset {
-            self.offset = OffsetBounds::from_offset(offset);
+            self.offset = OffsetBounds::from_offset(offset, run.status.clock_doubt.is_some());
         }
         self.target.adopt(&run.spec, console)
     }
@@ -349,6 +349,7 @@ impl<'a, 'o> Session<'a, 'o> {
             settings_after: if ask_settings { self.target.settings_after(&self.clock) } else { None },
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
+            clock_doubt: self.offset.doubt(),
             clock_stepped_seconds: Some(micro(self.clock.wall_step())).filter(|step| step.abs() > MIN_STEP),
             polling: polling.map(|polling| resume::add_costs(polling, self.earlier_cost)),
             ..RunStatus::default()

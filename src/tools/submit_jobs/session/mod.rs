@@ -342,6 +342,7 @@ impl Session<'_, '_> {
             submission_limit: self.scheduler.limit().map(str::to_owned),
             submission_ended_at: Some(now),
             clock_offset: self.offset.offset(),
+            clock_doubt: self.offset.doubt(),
             settings: std::mem::take(&mut self.settings),
             aborted,
             ..RunStatus::default()
