@@ -305,7 +305,9 @@ mod tests {
 
     #[test]
     fn an_age_that_is_a_list_or_too_large_counts() {
-        for (text, seconds) in [("7", 7), ("3, 5", 3), (" 0 ", 0), ("4294967296", 1 << 31), ("99999999999999999999", 1 << 31)] {
+        for (text, seconds) in
+            [("7", 7), ("3, 5", 3), (" 0 ", 0), ("4294967296", 1 << 31), ("99999999999999999999", 1 << 31)]
+        {
             assert_eq!(age(text), Some(seconds), "{text}");
         }
         for text in ["", "-1", "soon", "3.5", ",5"] {

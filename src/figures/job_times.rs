@@ -269,7 +269,10 @@ mod tests {
 
     #[test]
     fn a_job_that_was_submitted_twice_may_have_begun_at_either_submission() {
-        let twice = POLLED.replace(r#""acceptedAt":"2026-01-01T00:00:00.1Z""#, r#""resubmittedAt":"2026-01-01T00:00:08Z","acceptedAt":"2026-01-01T00:00:08.1Z""#);
+        let twice = POLLED.replace(
+            r#""acceptedAt":"2026-01-01T00:00:00.1Z""#,
+            r#""resubmittedAt":"2026-01-01T00:00:08Z","acceptedAt":"2026-01-01T00:00:08.1Z""#,
+        );
         let times = r#""serverTimes":{"queuedAt":"2026-01-01T00:05:00.02Z","endedAt":"2026-01-01T00:05:09.5Z"}"#;
         let twice = journey(&format!("{{{twice},{times}}}"), Some((300.0, 0.05)));
         assert!(!twice.contradicted && !twice.parts_contradicted, "{twice:?}");

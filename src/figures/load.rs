@@ -202,7 +202,9 @@ impl Load {
         let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
         self.peak_within = Bounds { low: peak(|end| end.low), high: peak(|end| end.high) + unheard + countless };
         let window = self.first_submitted.zip(self.last_submitted);
-        let average = |part| window.and_then(|(first, last)| mean(&steps(&in_flight(tally, part)), first.micros(), last.micros()));
+        let average = |part| {
+            window.and_then(|(first, last)| mean(&steps(&in_flight(tally, part)), first.micros(), last.micros()))
+        };
         self.mean_within = average(|end| end.low)
             .zip(average(|end| end.high))
             .map(|(low, high)| Bounds { low, high })

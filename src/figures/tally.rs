@@ -176,7 +176,8 @@ impl JobTally {
             let mut offset = common_offset(&runs);
             // A job does not say which shard's host saw it, and each host has a clock of its own.
             // Where its dates contradict each other, the target has no one clock that all jobs could tell of.
-            let contradictory = runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
+            let contradictory =
+                runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
             if runs_of_one_host.get(&run) == Some(&1) && !contradictory {
                 let seen: Vec<Job> = fold.jobs().filter(|job| job.metadata.run == run).collect();
                 offset = offset::narrow(offset, seen.iter());

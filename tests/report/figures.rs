@@ -26,7 +26,7 @@ Not succeeded: failed: soak-003.
 | Load | asked: concurrency 2, 3 jobs; reached: peak 2, mean 1.9 in flight from the first submission to the last |
 | Throughput | 15.0 jobs/min (+2.1 / −0): 2 succeeded in 8.00 s, from the first submission to the last end |
 | End to end | median 5.50 s (+0 s / −200 ms), max 6.00 s (+0 s / −200 ms), of 2 that succeeded |
-| Limiting stage | whisper: jobs waited 1.00 s (± 10 ms) for it against 1.00 s of work, on average; next l0: 500 ms |
+| Limiting stage | whisper: jobs waited 1.00 s (+110 ms / −10 ms) for it against 1.00 s of work, on average; next l0: 500 ms |
 | Success rate | 2 of 3 jobs (67 %); 95 % interval 9 % to 99 % |
 
 ## First failures
@@ -63,7 +63,7 @@ soak: Passed: 3 of 3 jobs succeeded
   Load           asked: concurrency 2, 3 jobs; reached: peak 2, mean 1.9 in flight from the first submission to the last
   Throughput     13.8 jobs/min (+0.2 / −0): 3 succeeded in 13.0 s, from the first submission to the last end
   End to end     median 6.00 s (+0 s / −200 ms), max 8.00 s (+0 s / −200 ms), of 3 that succeeded
-  Limiting stage whisper: jobs waited 1.00 s (± 10 ms) for it against 1.00 s of work, on average; next l0: 500 ms
+  Limiting stage whisper: jobs waited 1.00 s (+110 ms / −10 ms) for it against 1.00 s of work, on average; next l0: 500 ms
   Success rate   3 of 3 jobs (100 %); with 95 % confidence that still allows up to 63 % failures
   Report         {}
 ",
@@ -84,7 +84,7 @@ fn the_stage_table_shows_waits_and_work() {
         "\
 | Stage | Part | Count | Mean | Median | Max | Mean's error | Times |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |
-| whisper | wait | 3 | 1.00 s | 1.00 s | 1.00 s | ± 10 ms | server |
+| whisper | wait | 3 | 1.00 s | 1.00 s | 1.00 s | ± 110 ms | server |
 | whisper | work | 3 | 1.00 s | 1.00 s | 1.00 s | none | server |
 | l0 | wait | 3 | 500 ms | 500 ms | 500 ms | none | server |
 | l0 | work | 3 | 3.73 s | 3.40 s | 5.40 s | none | server |"
@@ -105,7 +105,7 @@ fn the_tables_for_programs_have_a_row_for_everything() {
     assert_eq!(
         rows[1],
         "r1,soak-001,Succeeded,,,id-1,,,2026-05-20T22:30:01.000000Z,2026-05-20T22:30:01.100000Z,2026-05-20T22:30:06.000000Z,\
-         0.100000,1.000000,0.010000,3.900000,0.210000,5.000000,0.200000,7,0,"
+         0.100000,1.000000,0.110000,3.900000,0.210000,5.000000,0.200000,7,0,"
     );
     assert_eq!(rows[3], "r1,soak-003,Missing,,,,,,,,,,,,,,,,,,");
     let stages = scratch.read("stages.csv");
@@ -115,7 +115,7 @@ fn the_tables_for_programs_have_a_row_for_everything() {
             "run,job,stage,phase,state,attempt,timesFrom,queuedAt,startedAt,endedAt,waitSeconds,waitErrorSeconds,\
              workSeconds,workErrorSeconds",
             "r1,soak-001,whisper,Done,done,1,server,,2026-05-20T22:30:02.600000Z,2026-05-20T22:30:03.600000Z,1.000000,\
-             0.010000,1.000000,0.000000",
+             0.110000,1.000000,0.000000",
             "r1,soak-001,l0,Done,done,1,server,,2026-05-20T22:30:04.100000Z,2026-05-20T22:30:06.500000Z,0.500000,0.000000,\
              2.400000,0.000000"
         ]

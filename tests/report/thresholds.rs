@@ -73,7 +73,10 @@ fn every_kind_of_figure_can_be_compared() {
     assert_eq!(found(&good(), "throughput<0.2/s").0, Verdict::Failed);
     // The server's clock is known to 10 ms, and so is the wait for the first stage.
     let (verdict, actual) = found(&good(), "wait.whisper.p50<1s");
-    assert_eq!((verdict, actual.as_str()), (Verdict::Incomplete, "1.00 s (± 10 ms) of 3 jobs: not certain enough"));
+    assert_eq!(
+        (verdict, actual.as_str()),
+        (Verdict::Incomplete, "1.00 s (+110 ms / −10 ms) of 3 jobs: not certain enough")
+    );
 }
 
 #[test]

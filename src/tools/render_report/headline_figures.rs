@@ -106,7 +106,9 @@ fn load(load: &Load) -> String {
     text = format!("{text}; reached: peak {}{within}", load.peak);
     if let Some(mean) = load.mean_reported() {
         let within = load.mean_within.map(|Bounds { low, high }| [format!("{low:.1}"), format!("{high:.1}")]);
-        let within = within.filter(|[low, high]| low != high).map_or_else(String::new, |ends| format!(" ({})", ends.join(" to ")));
+        let within = within
+            .filter(|[low, high]| low != high)
+            .map_or_else(String::new, |ends| format!(" ({})", ends.join(" to ")));
         text = format!("{text}, mean {mean:.1}{within} in flight from the first submission to the last");
     }
     if asked.rate_per_second.is_some()

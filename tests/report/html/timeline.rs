@@ -19,7 +19,7 @@ fn the_timeline_draws_jobs_and_gpu_on_one_axis() {
     let titles = titles(&page);
     for told in [
         "soak-001: succeeded after 5.00 s (+0 s / −200 ms)",
-        "soak-001, whisper: waited 1.00 s (± 10 ms), worked 1.00 s",
+        "soak-001, whisper: waited 1.00 s (+110 ms / −10 ms), worked 1.00 s",
         "soak-003, l0: waited 500 ms, worked 5.40 s",
         "who held it before is not known",
         "passing to whisper: 1.00 s",
