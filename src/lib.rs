@@ -47,6 +47,7 @@ pub mod cookies;
 pub mod escape;
 pub mod figures;
 pub mod health;
+pub mod heartbeat;
 pub mod html;
 pub mod http;
 pub mod input;

@@ -51,6 +51,7 @@ pub fn describe_error(error: &io::Error) -> String {
             open_files().unwrap_or(u64::MAX)
         ),
         Some(Errno::NFILE) => "the whole system's limit on open files; raise fs.file-max".to_owned(),
+        Some(Errno::AGAIN) => no_threads(),
         Some(Errno::NOMEM | Errno::NOBUFS) => "no memory is left; raise ulimit -v or MemoryMax=".to_owned(),
         _ => return error.to_string(),
     };
@@ -78,9 +79,16 @@ pub fn describe(wanted: &str, threads: usize, most: usize) -> String {
              limit (ulimit -Hn, LimitNOFILE=)"
         );
     }
+    format!("{wanted} is more than the {threads} threads that this system allows: {}", no_threads())
+}
+
+/// The limits that may keep this process from starting a thread, and how to raise them.
+fn no_threads() -> String {
+    let processes =
+        getrlimit(Resource::Nproc).current.map_or("no limit".to_owned(), |limit| format!("a limit of {limit}"));
     format!(
-        "{wanted} is more than the {threads} threads that this system allows; raise its limits on processes and memory \
-         (ulimit -Hu, ulimit -v, TasksMax=, MemoryMax=)"
+        "there is {processes} on this user's processes and threads; raise it, or the limits on memory and tasks (ulimit -Hu, ulimit -v, \
+         TasksMax=, MemoryMax=)"
     )
 }
 
@@ -99,6 +107,7 @@ mod tests {
     #[test]
     fn an_error_names_the_limit_and_how_much_it_allows() {
         let text = |code: i32| describe_error(&io::Error::from_raw_os_error(code));
+        assert!(text(11).contains("processes and threads") && text(11).contains("ulimit -Hu"), "{}", text(11));
         let ports = local_ports().unwrap_or_default();
         assert!(ports == 0 || text(99).contains(&format!("ip_local_port_range gives {ports}")), "{}", text(99));
         assert!(text(99).contains("os error 99"));

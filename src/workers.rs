@@ -32,18 +32,14 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
     }
 
     /// Gives `task` to an idle worker or to a new one. Gives it back where the limit is reached, or where the system has
-    /// no thread left and others are at work already.
+    /// no thread left.
     pub fn give(&mut self, task: T) -> io::Result<Option<T>> {
         let worker = match self.idle.pop() {
             Some(worker) => worker,
             None if self.tasks.len() >= self.limit => return Ok(Some(task)),
             None => match self.start() {
                 Ok(worker) => worker,
-                Err(error) if self.tasks.is_empty() => return Err(error),
-                Err(_) => {
-                    self.limit = self.tasks.len();
-                    return Ok(Some(task));
-                }
+                Err(_) => return Ok(Some(task)),
             },
         };
         self.tasks[worker].send(task).map_err(|_| io::Error::other("a worker thread has died"))?;
@@ -51,15 +47,14 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
     }
 
     /// Makes sure that `count` tasks would be taken now, and returns false if there are not that many threads to be had.
-    pub fn reserve(&mut self, count: usize) -> io::Result<bool> {
+    pub fn reserve(&mut self, count: usize) -> bool {
         while self.idle.len() < count && self.tasks.len() < self.limit {
             match self.start() {
                 Ok(worker) => self.idle.push(worker),
-                Err(error) if self.tasks.is_empty() => return Err(error),
-                Err(_) => self.limit = self.tasks.len(),
+                Err(_) => break,
             }
         }
-        Ok(self.idle.len() >= count)
+        self.idle.len() >= count
     }
 
     /// Takes note that `worker` has delivered its result.
@@ -80,12 +75,18 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
     fn start(&mut self) -> io::Result<usize> {
         let (sender, receiver): (Sender<T>, Receiver<T>) = channel();
         let (make, deliver, number) = (self.make.clone(), self.deliver.clone(), self.tasks.len());
-        std::thread::Builder::new().name(format!("http-{number}")).stack_size(STACK).spawn(move || {
+        let thread = std::thread::Builder::new().name(format!("http-{number}")).stack_size(STACK);
+        let started = thread.spawn(move || {
             let mut work = make();
             for task in receiver {
                 deliver(number, work(task));
             }
-        })?;
+        });
+        if let Err(error) = started {
+            // What some threads are at work without is not asked for again and again.
+            self.limit = if number > 0 { number } else { self.limit };
+            return Err(error);
+        }
         self.tasks.push(sender);
         Ok(number)
     }
@@ -121,7 +122,7 @@ mod tests {
         assert_eq!(workers.give(1).unwrap(), None);
         assert_eq!(workers.give(2).unwrap(), None);
         assert_eq!(workers.give(3).unwrap(), Some(3));
-        assert!(!workers.reserve(1).unwrap());
+        assert!(!workers.reserve(1));
         release.send(()).unwrap();
         let (worker, result) = finished.recv().unwrap();
         assert!([2, 4].contains(&result));

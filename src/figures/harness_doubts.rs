@@ -24,7 +24,14 @@ pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String>
             units::seconds(late)
         )
     });
-    met.chain(late).collect()
+    let frozen = run.status.frozen_seconds.filter(|seconds| *seconds > TOLERATED).map(|seconds| {
+        format!(
+            "the harness was the bottleneck of {name}: it stood still for up to {} (stopped, suspended, or without a CPU); times may be \
+             that much too late",
+            units::seconds(seconds)
+        )
+    });
+    met.chain(late).chain(frozen).collect()
 }
 
 /// The doubt about submissions that came later than the open model's schedule wanted them; `lag` is that of the latest, in seconds.
@@ -53,6 +60,9 @@ mod tests {
             |late: f64| run(&format!(r#"{{"polling":{{"sent":9,"failed":0,"threads":8,"lateP99Seconds":{late}}}}}"#));
         assert!(of_run(&polling(0.4), None).is_empty());
         assert!(of_run(&polling(2.0), None)[0].contains("sent 2.00 s late"), "{:?}", of_run(&polling(2.0), None));
+        assert!(of_run(&run(r#"{"frozenSeconds":0.3}"#), None).is_empty());
+        let frozen = of_run(&run(r#"{"frozenSeconds":3.0}"#), None);
+        assert!(frozen[0].contains("stood still for up to 3.00 s"), "{frozen:?}");
         assert_eq!(of_schedule(Some(0.4)), None);
         assert!(of_schedule(Some(3.0)).is_some());
     }

@@ -11,8 +11,8 @@ use crate::record::{ClockOffset, Job, Phase, Stage, Timestamp};
 /// The durations of the parts of a job's life. Absent means not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct JobTimes {
-    /// The POST, from sending to answer.
-    pub submit_seconds: Option<f64>,
+    /// The POST, from sending to answer. An answer that came while the harness stood still came that much earlier at most.
+    pub submit: Option<Measured>,
     /// From the job's arrival, or the server's own queueing, to the start of work.
     pub queue: Option<Measured>,
     /// From the start of work to the end.
@@ -36,8 +36,10 @@ impl JobTimes {
     pub fn compute(job: &Job, offset: Option<ClockOffset>) -> Self {
         let status = &job.status;
         let mut times = Self {
-            submit_seconds: difference(status.resubmitted_at.or(status.submitted_at), status.accepted_at)
-                .filter(|seconds| *seconds >= 0.0),
+            submit: difference(status.resubmitted_at.or(status.submitted_at), status.accepted_at)
+                .filter(|seconds| *seconds >= 0.0)
+                .map(|seconds| Measured::within(seconds, seconds - status.frozen_seconds.unwrap_or_default(), seconds))
+                .map(not_negative),
             lag_seconds: difference(status.due_at, status.submitted_at),
             ..Self::default()
         };
@@ -277,7 +279,13 @@ mod tests {
         let twice = journey(&format!("{{{twice},{times}}}"), Some((300.0, 0.05)));
         assert!(!twice.contradicted && !twice.parts_contradicted, "{twice:?}");
         near(twice.end_to_end, 9.5, 1.45, 9.55);
-        assert!(twice.submit_seconds.is_some_and(|seconds| (seconds - 0.1).abs() < 1e-6));
+        assert!(twice.submit.is_some_and(|submit| (submit.seconds - 0.1).abs() < 1e-6));
+    }
+
+    #[test]
+    fn an_answer_may_have_come_while_the_harness_stood_still() {
+        let slow = POLLED.replace("00:00:00.1Z", "00:00:03.3Z");
+        near(journey(&format!(r#"{{{slow},"frozenSeconds":2.9}}"#), None).submit, 3.3, 0.4, 3.3);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::counted;
+use super::distribution::Distribution;
 use super::distribution::Statistic;
-use super::distribution::{Distribution, Measured};
 use super::names::{self, Durations, NamedFigures};
 use super::tally::JobTally;
 use crate::record::{AnswerTimes, Polling};
@@ -30,7 +30,7 @@ impl Requests {
         let sent = tally.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?)));
         for (entry, job) in sent.filter(|(_, job)| job.status.submitted_at.is_some()) {
             *requests.statuses.entry(job.status.http_status).or_default() += 1;
-            times.extend(entry.times.submit_seconds.map(Measured::exact));
+            times.extend(entry.times.submit);
         }
         requests.submit = Distribution::from_samples(&times);
         for polling in tally.runs().filter_map(|run| run.status.polling.as_ref()) {

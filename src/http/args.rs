@@ -12,6 +12,7 @@ use super::addresses::WorkingAddresses;
 use super::tls::PinnedTls;
 use super::{ClientFactory, Connections};
 use crate::cli::Failure;
+use crate::heartbeat::Heartbeat;
 use crate::units;
 
 /// ureq's own output buffer is sixteen times this, for each connection.
@@ -84,7 +85,14 @@ impl HttpArgs {
             .build();
         let pinned = self.cacert.as_deref().filter(|_| !self.insecure).map(pinned_tls).transpose()?;
         let addresses = WorkingAddresses::default();
-        Ok(ClientFactory { config, pinned, addresses, headers: self.header_map()?, timeout: self.timeout })
+        Ok(ClientFactory {
+            config,
+            pinned,
+            addresses,
+            headers: self.header_map()?,
+            timeout: self.timeout,
+            heartbeat: Heartbeat::start(),
+        })
     }
 
     fn header_map(&self) -> Result<HeaderMap, Failure> {

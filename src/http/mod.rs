@@ -9,6 +9,7 @@ mod args;
 mod body;
 mod certificate;
 mod head;
+mod patient;
 mod stream;
 mod tls;
 mod url;
@@ -24,10 +25,12 @@ use ureq::{Agent, SendBody};
 
 use addresses::WorkingAddresses;
 use body::Timed;
+use patient::{PatientConnector, Received};
 use tls::PinnedTls;
 
 use crate::clock::Clock;
 use crate::escape;
+use crate::heartbeat::Heartbeat;
 use crate::own_limits;
 use crate::record::Timestamp;
 use crate::units;
@@ -62,6 +65,7 @@ pub struct ClientFactory {
     addresses: WorkingAddresses,
     headers: HeaderMap,
     timeout: Duration,
+    heartbeat: Heartbeat,
 }
 
 /// An answer whose body was read to its end.
@@ -151,6 +155,9 @@ pub struct Client {
     agent: Agent,
     headers: HeaderMap,
     timeout: Duration,
+    /// What came in answer to the last request.
+    received: Received,
+    heartbeat: Heartbeat,
 }
 
 impl ClientFactory {
@@ -166,18 +173,33 @@ impl ClientFactory {
         Self { headers: HeaderMap::new(), ..self.clone() }
     }
 
+    /// The measurement of how long this process stands still.
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
+    }
+
     /// A client for one thread.
     pub fn client(&self) -> Client {
         let (config, addresses) = (self.config.clone(), self.addresses.clone());
+        let (received, heartbeat) = (Received::default(), self.heartbeat.clone());
+        let patient = PatientConnector { heartbeat: heartbeat.clone(), received: received.clone() };
         let agent = match &self.pinned {
-            Some(tls) => Agent::with_parts(config, ().chain(TcpConnector::default()).chain(tls.clone()), addresses),
-            None => Agent::with_parts(config, DefaultConnector::default(), addresses),
+            Some(tls) => {
+                let connector = ().chain(TcpConnector::default()).chain(tls.clone()).chain(patient);
+                Agent::with_parts(config, connector, addresses)
+            }
+            None => Agent::with_parts(config, DefaultConnector::default().chain(patient), addresses),
         };
-        Client { agent, headers: self.headers.clone(), timeout: self.timeout }
+        Client { agent, headers: self.headers.clone(), timeout: self.timeout, received, heartbeat }
     }
 }
 
 impl Client {
+    /// The time that this process has stood still so far.
+    pub fn lost(&self) -> Duration {
+        self.heartbeat.lost()
+    }
+
     /// Sends a request and reads the whole answer. `extra` headers replace the client's of the same name.
     pub fn send(
         &self,
@@ -195,7 +217,13 @@ impl Client {
         let read = body.with_config().limit(BODY_LIMIT).reader().read_to_end(&mut bytes);
         if let Err(error) = read {
             bytes.truncate(KEPT_OF_TRUNCATED);
-            let (body, cause) = (String::from_utf8_lossy(&bytes).into_owned(), self.describe_read_error(&error));
+            let cause = self.describe_read_error(&error);
+            let is_malformed = matches!(client_error(&error), Some(ureq::Error::Protocol(_)));
+            if is_malformed && bytes.is_empty() {
+                // What is not in order from the start is shown as it came.
+                bytes = self.received.body();
+            }
+            let body = String::from_utf8_lossy(&bytes).into_owned();
             let broke_off = !matches!(
                 client_error(&error),
                 Some(ureq::Error::Decompress(..) | ureq::Error::BodyExceedsLimit(_) | ureq::Error::Protocol(_))
@@ -311,7 +339,10 @@ impl Client {
             ureq::Error::Protocol(cause) if cause.to_string().contains("too many headers") => {
                 "the answer's head has more than 128 header fields".to_owned()
             }
-            ureq::Error::Protocol(cause) => format!("the answer is not valid HTTP: {cause}"),
+            ureq::Error::Protocol(cause) => {
+                let place = self.received.fault_of_head().map(|fault| format!(": {fault}")).unwrap_or_default();
+                format!("the answer is not valid HTTP: {cause}{place}")
+            }
             ureq::Error::LargeResponseHeader(..) => "the answer's head is larger than 64 KiB".to_owned(),
             ureq::Error::Decompress(coding, cause) => format!("the body cannot be decoded as {coding}: {cause}"),
             ureq::Error::HostNotFound => "host not found".to_owned(),

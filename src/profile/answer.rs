@@ -84,12 +84,14 @@ impl Profile {
         let poll = &self.poll;
         let ruled = rules::decide(&poll.rules, document).and_then(|(means, name)| Some((means.phase()?, name)));
         let word = document.word(&poll.status);
+        let ambiguity = document.ambiguity(&poll.status);
         let status = match (ruled, word, document.json()) {
             (Some((phase, name)), word, _) => StatusReading::Status(phase, word.unwrap_or(name)),
             (None, Some(word), _) => StatusReading::Status(poll.words.meaning(&word), word),
             (None, None, Ok(_)) => StatusReading::NoStatus,
             (None, None, Err(cause)) => StatusReading::Unreadable(cause.to_owned()),
         };
+        let status = ambiguity.map_or(status, StatusReading::Unreadable);
         let phase = match &status {
             StatusReading::Status(meaning, _) => *meaning,
             StatusReading::NoStatus | StatusReading::Unreadable(_) => StagePhase::Unnamed,
@@ -144,6 +146,11 @@ impl Profile {
         Document::of(answer).scalar(&self.submit.id).filter(|id| !id.is_empty())
     }
 
+    /// The reason to doubt the job's id in the answer to a submission.
+    pub fn id_doubt(&self, answer: &Answer) -> Option<String> {
+        Document::of(answer).ambiguity(&self.submit.id)
+    }
+
     /// The meaning of the answer to a submission, by the profile's rules and accepted statuses; none if neither decides.
     pub fn submit_meaning(&self, answer: &Answer) -> Option<SubmitMeaning> {
         let submit = &self.submit;
@@ -153,15 +160,23 @@ impl Profile {
     }
 }
 
-/// Returns true if two spellings name the same job: equal ones, UUIDs with and without dashes, in either case, or a path that
+/// Returns true if two spellings name the same job: equal ones, a whole number with and without a fraction of zeros, UUIDs with and without dashes, in either case, or a path that
 /// ends in the id. Other ids are compared with their case: `xAb9` and `xaB9` are two jobs.
 fn is_same_id(one: &str, other: &str) -> bool {
     let uuid = |id: &str| {
         let digits = id.rsplit('/').next().unwrap_or(id).replace('-', "").to_ascii_lowercase();
         (digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(digits)
     };
+    let number = |id: &str| {
+        let whole = id.trim_end_matches('0').strip_suffix('.').filter(|whole| !whole.is_empty());
+        whole.filter(|whole| whole.bytes().all(|digit| digit.is_ascii_digit())).unwrap_or(id).to_owned()
+    };
     let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
-    one == other || ends(one, other) || ends(other, one) || uuid(one).is_some_and(|one| uuid(other) == Some(one))
+    one == other
+        || number(one) == number(other)
+        || ends(one, other)
+        || ends(other, one)
+        || uuid(one).is_some_and(|one| uuid(other) == Some(one))
 }
 
 /// The error that stands at one of `places`: a text, or else the JSON of an object or a list.
@@ -187,18 +202,20 @@ fn is_error(raw: &RawValue) -> bool {
 
 fn stages(document: &Document<'_>, at: &StagePointers, job: StagePhase) -> Vec<StageReading> {
     let found = document.values(&at.at);
-    let named = |raw: &RawValue| {
-        let name = Document::part(raw).scalar(&at.name).or_else(|| at.constant.clone())?;
-        Some(stage(name, raw, at, job))
+    let named = |(index, raw): (usize, &RawValue)| {
+        let name = Document::part(raw).scalar(&at.name).or_else(|| at.constant.clone());
+        // A failure is not lost for want of a name.
+        let read = stage(name.clone().unwrap_or_else(|| format!("#{}", index + 1)), raw, at, job);
+        (name.is_some() || (read.phase == StagePhase::Failed && !at.one)).then_some(read)
     };
     if at.one || at.at.iter().any(Place::has_wildcard) {
-        return found.iter().filter_map(|raw| named(raw)).collect();
+        return found.iter().map(|raw| &**raw).enumerate().filter_map(named).collect();
     }
     let Some(raw) = found.first() else { return Vec::new() };
     if let Some(by_name) = members(raw) {
         return by_name.into_iter().map(|(name, raw)| stage(name, raw, at, job)).collect();
     }
-    elements(raw).unwrap_or_default().into_iter().filter_map(named).collect()
+    elements(raw).unwrap_or_default().into_iter().enumerate().filter_map(named).collect()
 }
 
 fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> StageReading {
@@ -206,7 +223,7 @@ fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> S
     // A stage is its state word, or an object that holds it.
     let state = raw::word(raw).or_else(|| part.word(&at.state));
     let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word));
-    let attempt = part.scalar(&at.attempt).and_then(|number| number.parse().ok());
+    let attempt = part.scalar(&at.attempt).as_deref().and_then(count);
     let times = match phase {
         // A stage without a state of its own has come as far as its job may have.
         StagePhase::Unnamed if job == StagePhase::Running => times(&part, &at.times),
@@ -214,6 +231,17 @@ fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> S
         _ => happened(times(&part, &at.times), phase),
     };
     StageReading { name, state, phase, attempt, times, message: error_text(&part, &at.message) }
+}
+
+/// A number of attempts, which some servers write as a float.
+fn count(text: &str) -> Option<u64> {
+    let whole = text.split_once('.').map_or(
+        text,
+        |(whole, zeros)| {
+            if zeros.bytes().all(|digit| digit == b'0') { whole } else { text }
+        },
+    );
+    whole.parse().ok()
 }
 
 #[cfg(test)]
@@ -246,6 +274,20 @@ mod tests {
         assert_eq!(whisper.times.ended_at.unwrap().since(whisper.times.started_at.unwrap()).to_string(), "1.5");
         let array = observe(r#"{"status":"done","stages":[{"name":"l2","status":"failed"},{"status":"nameless"}]}"#);
         assert_eq!((array.stages.len(), array.stages[0].phase), (1, StagePhase::Failed));
+        let floats = observe(r#"{"status":"done","stages":[{"name":"l2","attempt":2.0},{"name":"l2","attempt":1.5}]}"#);
+        assert_eq!((floats.stages[0].attempt, floats.stages[1].attempt), (Some(2), None));
+        let nameless = observe(r#"{"status":"done","stages":[{"name":"l2","status":"done"},{"status":"failed"}]}"#);
+        assert_eq!((&*nameless.stages[1].name, nameless.stages[1].phase), ("#2", StagePhase::Failed));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_with_two_values_is_not_read() {
+        let profile = Profile::load(None).unwrap();
+        let doubt = |body: &str| Document::of_body(body).ambiguity(&profile.submit.id);
+        assert!(doubt(r#"{"job_id":"a","job_id":"b"}"#).is_some_and(|doubt| doubt.contains("`a` and `b`")));
+        assert_eq!(doubt(r#"{"job_id":"a","id":"b","job_id":"a"}"#), None);
+        let twice = observe(r#"{"status":"running","status":"done"}"#).status;
+        assert!(matches!(twice, StatusReading::Unreadable(cause) if cause.contains("`running` and `done`")));
     }
 
     /// Answers of Flower 2.2.0 to `/api/task/info/ID`, without the keys that the profile does not look at.

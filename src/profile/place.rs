@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::json::readable;
+use crate::escape;
 use crate::http::{Answer, HeaderMap};
 use crate::record::raw;
 
@@ -87,6 +88,20 @@ impl<'a> Document<'a> {
     /// The first string or number at `places`.
     pub(super) fn scalar(&self, places: &[Place]) -> Option<String> {
         self.first(places, raw::scalar)
+    }
+
+    /// Two values at the first of `places` that holds one, where a key stands more than once, as the rest of a sentence.
+    pub(super) fn ambiguity(&self, places: &[Place]) -> Option<String> {
+        let place = places.iter().find(|place| !place.find(self).is_empty())?;
+        if !place.is_in_json() || place.has_wildcard() {
+            return None;
+        }
+        let found = raw::repeats(self.json().ok()?, &place.text);
+        let mut words = found.iter().filter_map(|raw| raw::word(raw));
+        let first = words.next()?;
+        let other = words.find(|word| *word != first)?;
+        let shown = |text: &str| escape::start(text, 60);
+        Some(format!("{} stands twice in the answer: `{}` and `{}`", place.text, shown(&first), shown(&other)))
     }
 
     /// The first string, number or boolean at `places`.

@@ -2,18 +2,19 @@
 
 use super::TimePointers;
 use super::place::{Document, Place};
+use crate::clock::is_sentinel;
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
 /// The times at the places `at` of `document`.
 pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> ServerTimes {
     let time = |places: &[Place]| document.scalar(places).and_then(|text| server_time(&text));
     let [queued, started, ended] = [time(&at.queued), time(&at.started), time(&at.ended)];
-    let coarsest = [queued, started, ended].into_iter().flatten().map(|time| time.resolution_seconds).reduce(f64::max);
+    let told: Vec<SpelledTime> = [queued, started, ended].into_iter().flatten().collect();
     ServerTimes {
         queued_at: queued.map(|time| time.at),
         started_at: started.map(|time| time.at),
         ended_at: ended.map(|time| time.at),
-        resolution_seconds: coarsest.filter(|seconds| *seconds > 1e-6),
+        resolution_seconds: resolution(&told).filter(|seconds| *seconds > 1e-6),
     }
 }
 
@@ -37,6 +38,27 @@ pub(super) fn happened(times: ServerTimes, phase: StagePhase) -> ServerTimes {
 struct SpelledTime {
     at: Timestamp,
     resolution_seconds: f64,
+}
+
+/// The resolution of times that were told together, in seconds: digits that are zero in all of them show none, for a server may
+/// print whole seconds with a fraction. Neither do three zeros at the end of one time, which another clock may have told.
+fn resolution(told: &[SpelledTime]) -> Option<f64> {
+    let spelled = told.iter().map(|time| time.resolution_seconds).reduce(f64::max)?;
+    let padded = told.iter().map(|time| (step(std::slice::from_ref(time)), time.resolution_seconds));
+    let padded = padded.filter(|(step, spelled)| *step > 999.0 * spelled).map(|(step, _)| step);
+    Some(padded.fold(spelled.max(step(told)), f64::max))
+}
+
+/// The longest step, in seconds, on whose multiples all of `times` lie.
+fn step(times: &[SpelledTime]) -> f64 {
+    let fits = |step: i64| times.iter().all(|time| time.at.micros() % step == 0);
+    // One time in sixty is a whole minute by chance.
+    if times.len() > 1 && fits(60_000_000) {
+        return 60.0;
+    }
+    let units = std::iter::successors(Some(1_000_000), |unit| (*unit > 1).then(|| unit / 10));
+    let steps = units.flat_map(|unit| [unit, unit / 2, unit / 4, unit / 5]).filter(|step| *step > 0);
+    steps.into_iter().find(|step| fits(*step)).unwrap_or(1) as f64 / 1e6
 }
 
 /// A time as servers spell it: RFC 3339, with or without its zone (then UTC), or Unix time in seconds, milliseconds,
@@ -70,16 +92,6 @@ fn number_resolution(text: &str) -> f64 {
     10_f64.powi(exponent.saturating_sub(i32::try_from(digits).unwrap_or(i32::MAX)))
 }
 
-/// Tells a time that no job of today can have: the zeros of the calendars in use (1, 1601, 1900, 1904, 1970, 1980, 2001),
-/// whatever the zone, and the far ends that mean "never".
-fn is_sentinel(at: Timestamp) -> bool {
-    const EARLIEST: f64 = 978_480_000.0; // 2001-01-03
-    const LATEST: f64 = 7_258_118_400.0; // 2200-01-01
-    const END_OF_32_BITS: f64 = 2_147_483_647.0;
-    let seconds = at.seconds();
-    !(EARLIEST..LATEST).contains(&seconds) || (seconds - END_OF_32_BITS).abs() < 1.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +116,30 @@ mod tests {
         let whole = server_time("2026-05-20T22:30:00Z").unwrap();
         assert!((whole.resolution_seconds - 1.0).abs() < 1e-9);
         assert_eq!(server_time("soon"), None);
+    }
+
+    #[test]
+    fn digits_that_are_zero_in_all_times_show_no_resolution() {
+        for (times, expected) in [
+            (&["2026-12-01T00:40:05.000Z", "2026-12-01T00:40:07.000Z"][..], 1.0),
+            (&["2026-12-01T00:40:05.000000Z"], 1.0),
+            (&["1764549605.0", "1764549607.0"], 1.0),
+            (&["1764549605000", "1764549607000"], 1.0),
+            (&["2026-12-01T00:40:05.5Z", "2026-12-01T00:40:07.0Z"], 0.5),
+            (&["2026-12-01T00:40:05.123000Z", "2026-12-01T00:40:07.457000Z"], 1e-3),
+            (&["2026-12-01T00:40:05.700000Z", "2026-12-01T00:40:07.100000Z"], 0.1),
+            (&["2026-12-01T00:40:00Z", "2026-12-01T00:41:00Z"], 60.0),
+            // One of them comes from a clock of its own.
+            (&["2026-12-01T00:40:05.000000Z", "2026-12-01T00:40:07.457813Z"], 1.0),
+            (&["2026-12-01T00:40:05.123456Z", "2026-12-01T00:40:07.457819Z"], 1e-6),
+            (&["2026-12-01T00:40:05.120Z", "2026-12-01T00:40:07.457Z"], 1e-3),
+            (&["2026-12-01T00:40:05Z", "2026-12-01T00:40:07.457Z"], 1.0),
+        ] {
+            let told: Vec<SpelledTime> = times.iter().map(|text| server_time(text).unwrap()).collect();
+            let found = resolution(&told).unwrap();
+            assert!((found / expected - 1.0).abs() < 1e-6, "{times:?}: {found}");
+        }
+        assert_eq!(resolution(&[]), None);
     }
 
     #[test]

@@ -87,6 +87,9 @@ pub struct JobStatus {
     /// Just before it was submitted again under the idempotency key of the submission at `submittedAt`, whose answer was
     /// lost. Either of the two may have made the job.
     pub resubmitted_at: Option<Timestamp>,
+    /// The part of the time from its submission to its answer in which the harness stood still, so that the answer may have come
+    /// that much earlier.
+    pub frozen_seconds: Option<f64>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,
     /// The last poll that saw it not yet started.

@@ -137,6 +137,22 @@ pub fn pointer<'a>(text: &'a str, pointer: &str) -> Option<&'a RawValue> {
 
 /// Returns every text that `pointer` leads to, where a token `*` stands for all members of an object or all elements of an array.
 pub fn pointers<'a>(text: &'a str, pointer: &str) -> Vec<&'a RawValue> {
+    walk(text, pointer, |at, token| if token == "*" { children(at) } else { child(at, token).into_iter().collect() })
+}
+
+/// Returns every text that `pointer` leads to, where a key may stand more than once.
+pub fn repeats<'a>(text: &'a str, pointer: &str) -> Vec<&'a RawValue> {
+    walk(text, pointer, |at, token| match members(at) {
+        Some(members) => members.into_iter().filter(|(key, _)| key == token).map(|(_, value)| value).collect(),
+        None => child(at, token).into_iter().collect(),
+    })
+}
+
+fn walk<'a>(
+    text: &'a str,
+    pointer: &str,
+    below: impl Fn(&'a RawValue, &str) -> Vec<&'a RawValue>,
+) -> Vec<&'a RawValue> {
     let mut found: Vec<&RawValue> = serde_json::from_str(text).into_iter().collect();
     if pointer.is_empty() {
         return found;
@@ -144,9 +160,7 @@ pub fn pointers<'a>(text: &'a str, pointer: &str) -> Vec<&'a RawValue> {
     let Some(tokens) = pointer.strip_prefix('/') else { return Vec::new() };
     for token in tokens.split('/') {
         let token = token.replace("~1", "/").replace("~0", "~");
-        let below =
-            |at: &'a RawValue| if token == "*" { children(at) } else { child(at, &token).into_iter().collect() };
-        found = found.into_iter().flat_map(below).collect();
+        found = found.into_iter().flat_map(|at| below(at, &token)).collect();
     }
     found
 }

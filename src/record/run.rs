@@ -169,6 +169,9 @@ pub struct RunStatus {
     pub clock_offset: Option<ClockOffset>,
     /// Why that is in doubt, or unknown: what is wrong with the `Date` headers.
     pub clock_doubt: Option<String>,
+    /// Longest time for which submit-jobs or poll-jobs stood still (stopped, suspended, or without a CPU), if it was more than
+    /// half a second: times that they took may be that much too late.
+    pub frozen_seconds: Option<f64>,
     /// State of the target before the first job of this run: idle or not.
     pub idle: Option<Idle>,
     /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.

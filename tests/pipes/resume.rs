@@ -145,6 +145,20 @@ fn make_resume_ends_a_suite_and_captures_it_whole() {
 }
 
 #[test]
+fn make_resume_follows_what_only_the_journal_knows() {
+    let shell = Shell::new(&["--hold", "l1:100%", "--scrape-interval", "100ms"]);
+    let done = run(&shell, "soak JOBS=3 POLL_FLAGS='--min-interval 5ms --deadline 500ms'");
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    shell.target.sim.release();
+    let posts = shell.target.sim.stats().posts;
+    // A power cut takes what was never synced.
+    std::fs::remove_file(shell.path("run/soak/records.ndjson")).unwrap();
+    let done = run(&shell, &format!("resume RUN={}", shell.path("run").display()));
+    assert!(!done.stderr.contains("there are no records"), "{}", done.stderr);
+    assert_eq!((shell.counted("run/soak", "succeeded"), shell.target.sim.stats().posts), (3, posts), "{}", done.stderr);
+}
+
+#[test]
 fn what_was_captured_is_not_given_up_for_a_backend_that_has_gone() {
     let shell = Shell::new(&["--hold", "l1:100%", "--scrape-interval", "100ms"]);
     let done = run(&shell, "soak JOBS=3 POLL_FLAGS='--min-interval 5ms --deadline 500ms'");

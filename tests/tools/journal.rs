@@ -86,6 +86,23 @@ fn an_intent_without_an_answer_is_unknown_unless_the_target_recognises_the_job()
     keep_only(&journal(&target), "Submitting");
     let ran = submit(&target, &[], &records);
     assert_eq!((ids(&ran).len(), target.sim.stats().posts, target.sim.stats().accepted), (3, 6, 3), "{}", ran.stderr);
+    // The target may have made each job at the first submission, so that is where its time begins.
+    for name in ["soak-001", "soak-002", "soak-003"] {
+        let (first, second) = (again.last(name), ran.last(name));
+        assert_eq!(text(&second, "submittedAt"), text(&first, "submittedAt"));
+        assert!(text(&second, "submittedAt") < text(&second, "resubmittedAt"), "{second}");
+        assert!(text(&second, "resubmittedAt") < text(&second, "acceptedAt"), "{second}");
+    }
+    let (url, records) = (target.url(), ran.stdout);
+    let ended = tool(poll_jobs::run, &["--target", &url, "--min-interval", "5ms"], &records).last("soak-001");
+    let seconds = |key: &str| ended["status"][key].as_f64().unwrap();
+    let apart = |from: &str, to: &str| {
+        let time = |key: &str| text(&ended, key).parse::<stress_suite::record::Timestamp>().unwrap();
+        time(to).since(time(from))
+    };
+    assert!((seconds("durationSeconds") - apart("submittedAt", "endedAt")).abs() < 1e-6, "{ended}");
+    assert!(seconds("durationErrorSeconds") >= apart("submittedAt", "resubmittedAt"), "{ended}");
+    assert!(!ended.to_string().contains("StaleTimes"), "{ended}");
 }
 
 #[test]
@@ -142,6 +159,24 @@ fn an_id_that_fits_into_no_url_is_one_clear_line() {
         assert_eq!(text(&job, "phase"), phase, "{}", ran.stderr);
         assert!(ran.stderr.len() < 5000 && text(&job, "message").len() < 500);
     }
+}
+
+#[test]
+fn an_id_that_would_leave_its_place_in_the_url_is_not_polled() {
+    for (id, phase) in [("..", "Unknown"), (".", "Unknown"), ("...", "Submitted"), ("a..", "Submitted")] {
+        let ran = posted(move || Reply::new(202, format!(r#"{{"job_id":"{id}"}}"#)));
+        let job = ran.last("line-001");
+        assert_eq!(text(&job, "phase"), phase, "{id}: {job}");
+        assert_eq!(text(&job, "message").contains("cannot be polled"), phase == "Unknown", "{job}");
+    }
+}
+
+#[test]
+fn an_answer_with_two_ids_may_have_made_either_job() {
+    let ran = posted(|| Reply::new(202, r#"{"job_id":"a","job_id":"b"}"#));
+    let job = ran.last("line-001");
+    assert_eq!((text(&job, "phase"), text(&job, "reason")), ("Unknown", "UnreadableAnswer"), "{job}");
+    assert!(text(&job, "message").contains("`a` and `b`") && text(&job, "body").contains("job_id"), "{job}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod server;
 mod support;
 
 mod await_idle;
+mod freeze;
 mod journal;
 mod odd_answers;
 mod odd_polls;

@@ -29,8 +29,8 @@ fn only_an_answer_that_refuses_says_that_nothing_runs() {
     assert_eq!(submitted(202).0, "Submitted");
 }
 
-#[test]
-fn an_id_whose_bytes_are_no_text_is_not_polled() {
+/// The status of a job whose submission is answered by `bytes`, from the status line on.
+fn answered_by(bytes: &'static [u8]) -> serde_json::Value {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -38,16 +38,32 @@ fn an_id_whose_bytes_are_no_text_is_not_polled() {
             let mut request = [0; 4096];
             // A connection that brings nothing is the client's own affair.
             if std::io::Read::read(&mut stream, &mut request).is_ok_and(|count| count > 0) {
-                let status = if request.starts_with(b"POST") { 202 } else { 200 };
-                let body = b"{\"status\":\"ok\",\"job_id\":\"j\xe9\"}";
-                let head =
-                    format!("HTTP/1.1 {status} A\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-                let _ = std::io::Write::write_all(&mut stream, &[head.as_bytes(), body].concat());
+                let healthy = b"HTTP/1.1 200 A\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+                let answer = if request.starts_with(b"POST") { bytes } else { healthy };
+                let _ = std::io::Write::write_all(&mut stream, answer);
             }
         }
     });
-    let ran = tool(run, &["--target", &url], &Target::start(&[]).stage(1));
-    let job = ran.last("soak-001")["status"].clone();
+    tool(run, &["--target", &url], &Target::start(&[]).stage(1)).last("soak-001")["status"].clone()
+}
+
+#[test]
+fn what_cannot_be_parsed_is_kept_as_it_came_and_its_fault_has_a_place() {
+    let chunks = answered_by(
+        b"HTTP/1.1 202 A\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n{\"job_id\":\"a\"}\r\n0\r\n\r\n",
+    );
+    assert_eq!((&chunks["phase"], &chunks["reason"]), (&json!("Unknown"), &json!("UnreadableAnswer")), "{chunks}");
+    assert_eq!(chunks["body"], "zz\r\n{\"job_id\":\"a\"}\r\n0\r\n\r\n", "{chunks}");
+    let head = answered_by(b"HTTP/1.1 202 A\r\nContent-Length: 14\r\nBad Header : x\r\n\r\n{\"job_id\":\"a\"}");
+    assert_eq!((&head["phase"], &head["reason"]), (&json!("Unknown"), &json!("UnreadableAnswer")), "{head}");
+    assert!(head["message"].as_str().unwrap().contains("header field 2 has the name `Bad Header `"), "{head}");
+}
+
+#[test]
+fn an_id_whose_bytes_are_no_text_is_not_polled() {
+    let job = answered_by(
+        b"HTTP/1.1 202 A\r\nContent-Length: 29\r\nConnection: close\r\n\r\n{\"status\":\"ok\",\"job_id\":\"j\xe9\"}",
+    );
     assert_eq!((&job["phase"], &job["reason"]), (&json!("Unknown"), &json!("UnreadableAnswer")), "{job}");
     assert_eq!((&job["flags"], &job["jobId"]), (&json!(["BodyNotUtf8"]), &json!(null)), "{job}");
     assert!(job["body"].as_str().unwrap().contains("job_id"), "{job}");

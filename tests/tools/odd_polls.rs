@@ -193,6 +193,7 @@ fn the_deadline_ends_a_poll_that_hangs() {
     let (_, status) = follow(&target, &["--deadline", "300ms"]);
     assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "NoAnswer"), "{status}");
     assert!(text(&status, "message").contains("unanswered at the deadline"), "{status}");
+    assert_eq!((&status["polls"]["sent"], &status["polls"]["failed"]), (&json!(1), &json!(1)), "{status}");
     assert!(
         began.elapsed() < Duration::from_secs(20),
         "the timeout of 30 s did not have to pass: {:?}",
@@ -408,6 +409,28 @@ mod tls {
         let ran = explain("127.0.0.1", 9, &[&flag, &path]);
         assert_eq!((ran.code, ran.stderr.lines().count()), (2, 1), "{}", ran.stderr);
         assert!(ran.stderr.contains("is the file complete?") && ran.stderr.contains(&path), "{}", ran.stderr);
+    }
+
+    #[test]
+    fn marks_and_notes_around_a_certificate_do_not_matter_and_der_is_named() {
+        let pem = std::fs::read(data("named.pem")).unwrap();
+        let text = String::from_utf8(pem.clone()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.pem");
+        let [flag, path] = cacert(&file);
+        for bytes in [
+            [b"\xef\xbb\xbf", &pem[..]].concat(),
+            [b"\xef\xbb\xbf", text.replace('\n', "\r\n").as_bytes()].concat(),
+            [b"Aussteller: M\xfcller\n", &pem[..]].concat(),
+        ] {
+            std::fs::write(&file, bytes).unwrap();
+            let ran = explain("127.0.0.1", serve("named"), &[&flag, &path]);
+            assert!(ran.code == 0 && ran.stdout.contains("which means Done"), "{}{}", ran.stdout, ran.stderr);
+        }
+        let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
+        std::fs::write(&file, base64::engine::general_purpose::STANDARD.decode(body).unwrap()).unwrap();
+        let ran = explain("127.0.0.1", 9, &[&flag, &path]);
+        assert!(ran.code == 2 && ran.stderr.contains("DER form") && ran.stderr.contains("openssl"), "{}", ran.stderr);
     }
 
     #[test]

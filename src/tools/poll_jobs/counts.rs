@@ -71,10 +71,10 @@ impl SessionCounts {
         }
     }
 
-    /// The cost of polling; none if no poll was sent.
+    /// The cost of polling; none if no poll was sent and no limit kept any from it.
     pub(super) fn polling(&self, threads: usize, limit: Option<&str>) -> Option<Polling> {
         let seconds = |microseconds: u64| Some(micro(microseconds as f64 / 1e6));
-        (self.polling.sent > 0).then(|| Polling {
+        (self.polling.sent > 0 || limit.is_some()).then(|| Polling {
             late_p99_seconds: seconds(self.late.value_at_quantile(0.99)),
             late_max_seconds: seconds(self.late.max()),
             answers: self.answer_times(),

@@ -43,7 +43,7 @@ const fn job_columns<'a>() -> [Column<JobRow<'a>>; 21] {
         ("acceptedAt", |row| plain(row.status.accepted_at)),
         // The server's clock may have narrowed the end down.
         ("endedAt", |row| plain(row.entry.times.end.map(|end| end.at).or(row.status.ended_at))),
-        ("submitSeconds", |row| number(row.entry.times.submit_seconds)),
+        ("submitSeconds", |row| number(row.entry.times.submit.map(|submit| submit.seconds))),
         ("queueSeconds", |row| value(row.entry.times.queue)),
         ("queueErrorSeconds", |row| error(row.entry.times.queue)),
         ("runSeconds", |row| value(row.entry.times.run)),

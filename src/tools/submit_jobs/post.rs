@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::cli::{Failure, Stop};
-use crate::clock::{Clock, ServerDate};
+use crate::clock::{Clock, ServerDate, micro};
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method, same_origin};
 use crate::profile::{Escaping, Profile, StepTime, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable};
@@ -34,6 +34,8 @@ pub(super) struct Post {
     values: TemplateValues,
     /// Complete, unless steps before the submission have yet to bring values for it.
     pub(super) request: Option<Request>,
+    /// The time of an earlier submission under the same idempotency key.
+    earlier: Option<Timestamp>,
     /// What the steps before the first submission took, for the record.
     variables: BTreeMap<String, Value>,
 }
@@ -110,7 +112,8 @@ impl Post {
         run_steps: &StepsOutcome,
     ) -> Result<Self, Failure> {
         let values = TemplateValues::of_set(set).with_job(job).with_variables(&run_steps.variables);
-        let mut post = Self { variables: run_steps.recorded(), ..Self::with_values(base, values)? };
+        let (earlier, variables) = (job.status.submitted_at, run_steps.recorded());
+        let mut post = Self { earlier, variables, ..Self::with_values(base, values)? };
         if !profile.has_steps(StepTime::Job) {
             let request = post.build(profile);
             post.request = Some(request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))?);
@@ -121,12 +124,22 @@ impl Post {
     /// A submission with these `values`, whose request is not yet built.
     pub(super) fn with_values(base: &BaseUrl, values: TemplateValues) -> Result<Self, Failure> {
         let (trace_id, span_id) = (random_hex(16)?, random_hex(8)?);
-        Ok(Self { trace_id, span_id, base: base.clone(), values, request: None, variables: BTreeMap::new() })
+        let (earlier, variables) = (None, BTreeMap::new());
+        Ok(Self { trace_id, span_id, base: base.clone(), values, request: None, earlier, variables })
     }
 
     /// The request, from the values that are known. The error says what cannot be filled in.
     pub(super) fn build(&self, profile: &Profile) -> Result<Request, String> {
         Request::new(profile, &self.base, &self.values, (&self.trace_id, &self.span_id))
+    }
+
+    /// The times of a submission that is sent at `now`.
+    fn submission(&self, now: Timestamp) -> JobStatus {
+        JobStatus {
+            submitted_at: Some(self.earlier.unwrap_or(now)),
+            resubmitted_at: self.earlier.map(|_| now),
+            ..JobStatus::default()
+        }
     }
 
     /// The status of the job while it is submitted, for the journal.
@@ -135,9 +148,8 @@ impl Post {
             phase: Phase::Submitting,
             trace_id: Some(self.trace_id.clone()),
             span_id: Some(self.span_id.clone()),
-            submitted_at: Some(now),
             observed_at: Some(now),
-            ..JobStatus::default()
+            ..self.submission(now)
         }
     }
 
@@ -193,7 +205,7 @@ impl Post {
     ) -> Posted {
         let mut waits = BACKOFF.into_iter();
         loop {
-            let sent = clock.now();
+            let (sent, lost) = (clock.now(), client.lost());
             let outcome = request.send(client, clock);
             let received = clock.now();
             if let Err(HttpError::OwnLimit(what)) = &outcome {
@@ -215,12 +227,17 @@ impl Post {
                 }
                 outcome => (outcome, received),
             };
+            let lost = client.lost().saturating_sub(lost).as_secs_f64();
+            let frozen_seconds = Some(micro(lost.min(received.since(sent)))).filter(|seconds| *seconds > 0.0);
+            let JobStatus { submitted_at, resubmitted_at, .. } = self.submission(sent);
             let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
             let cookies = outcome.as_ref().map(|answer| answer.head.cookies.clone()).unwrap_or_default();
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
                 span_id: Some(self.span_id.clone()),
-                submitted_at: Some(sent),
+                submitted_at,
+                resubmitted_at,
+                frozen_seconds,
                 observed_at: Some(received),
                 ..self.judge(request, outcome, profile, received)
             };
@@ -230,6 +247,11 @@ impl Post {
 
     /// The id with which a job is polled: where that is a URL, the whole of it. The error says why it cannot be polled.
     fn pollable(&self, request: &Request, id: String, profile: &Profile) -> Result<String, String> {
+        if matches!(id.as_str(), "." | "..") && profile.poll.path.split(['?', '#']).next().is_some_and(is_segment) {
+            return Err(format!(
+                "the id is `{id}`, which no URL can carry as a part of its path: the job cannot be polled"
+            ));
+        }
         if !profile.polls_url() {
             let is_path = profile.poll.path.contains(ID_PATH);
             let filled = is_path.then(|| fill(ID_PATH, &self.values.clone().with_id(&id), Escaping::Path)).transpose();
@@ -305,6 +327,9 @@ impl Post {
                 ..told(ended(Phase::Unknown, reason, format!("{what}; the job may run")))
             };
         }
+        if let Some(doubt) = profile.id_doubt(&answer) {
+            return told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {doubt}; it may run")));
+        }
         match profile.job_id(&answer) {
             None => {
                 let (reason, what) = match why_unreadable(&answer) {
@@ -363,6 +388,11 @@ fn follow(request: &Request, mut answer: Answer, client: &Client, clock: &Clock)
         }
     }
     answer
+}
+
+/// Returns true if the job's id is a whole segment of the path `template`.
+fn is_segment(template: &str) -> bool {
+    template.split('/').any(|segment| segment == "{id}")
 }
 
 /// Returns true for a status that says that nothing was begun (RFC 9110, section 15), where it does not mean accepted. A

@@ -50,10 +50,10 @@ impl PolledJob {
         }
         if has_verdict {
             let (ended, known_running) =
-                (self.received_at.unwrap_or(now), self.not_ended_at.unwrap_or(self.accepted_at));
+                (self.received_at.unwrap_or(now), self.not_ended_at.unwrap_or(self.submitted_at));
             status.ended_at = Some(ended);
             status.duration_seconds = Some(micro(ended.since(self.latency_from)));
-            status.duration_error_seconds = Some(micro(ended.since(known_running).max(0.0)));
+            status.duration_error_seconds = Some(micro(ended.since(known_running).max(0.0) + self.resubmitted_seconds));
         }
         if let Some(observation) = observation {
             status.stages = self.stages.to_stages(&observation.stages);

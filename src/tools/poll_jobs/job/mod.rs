@@ -37,7 +37,8 @@ pub(super) struct PolledJob {
     deadline_from: Timestamp,
     /// The phase in which an earlier session left a resumed job.
     earlier_phase: Option<Phase>,
-    accepted_at: Timestamp,
+    /// The seconds between its submission and a second one under the same idempotency key.
+    resubmitted_seconds: f64,
     polls: Polls,
     /// The time of the last poll that the target answered with the job's document.
     seen_at: Option<Timestamp>,
@@ -143,9 +144,9 @@ impl PolledJob {
             request: request.into(),
             latency_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
-            deadline_from: submitted_at,
+            deadline_from: status.resubmitted_at.unwrap_or(submitted_at),
             earlier_phase: None,
-            accepted_at: status.accepted_at.unwrap_or(submitted_at),
+            resubmitted_seconds: status.resubmitted_at.map_or(0.0, |at| at.since(submitted_at).max(0.0)),
             polls: Polls::default(),
             seen_at: None,
             state_at: None,
@@ -284,9 +285,13 @@ impl PolledJob {
         if self.time_left(now, limits) <= 0.0 { NextStep::End(Phase::TimedOut) } else { NextStep::Poll { not_before } }
     }
 
-    /// Records that the deadline passed before the last poll was answered.
-    pub(super) fn expire(&mut self) {
-        self.issue = Some(Issue::unanswered_at_deadline());
+    /// Records that the deadline passed before the last poll was answered. Counts that poll in `failures`.
+    pub(super) fn expire(&mut self, failures: &mut BTreeMap<String, u64>) {
+        let issue = Issue::unanswered_at_deadline();
+        self.polls.sent += 1;
+        self.polls.failed += 1;
+        *failures.entry(issue.kind.clone()).or_default() += 1;
+        self.issue = Some(issue);
     }
 
     /// Reads the body of a successful answer.
@@ -351,8 +356,8 @@ impl PolledJob {
     fn see(&mut self, as_of: Timestamp, state: StagePhase, received: Timestamp) {
         self.seen_at = self.seen_at.max(Some(as_of));
         self.state_at = self.state_at.max(Some(as_of));
-        // A time before the job was accepted bounds nothing.
-        let bound = Some(as_of).filter(|as_of| *as_of >= self.accepted_at);
+        // A time before the job was submitted bounds nothing.
+        let bound = Some(as_of).filter(|as_of| *as_of >= self.submitted_at);
         if self.started_at.is_none() {
             if state == StagePhase::Waiting {
                 self.not_started_at = self.not_started_at.max(bound);

@@ -17,6 +17,7 @@ use super::job::{FollowedUp, Limits, NextStep, PollOutcome, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::cookies::CookieReader;
+use crate::heartbeat::Heartbeat;
 use crate::http::{ClientFactory, Connections, HttpError};
 use crate::input::{self, Input, Permits};
 use crate::journal::read_journal;
@@ -81,6 +82,7 @@ struct Session<'a, 'o> {
     earlier_cost: Polling,
     /// With `--resume`: the target is unreachable, so nothing was polled.
     unreachable: bool,
+    heartbeat: Heartbeat,
     input_ended: bool,
 }
 
@@ -92,6 +94,7 @@ impl<'a, 'o> Session<'a, 'o> {
         io: Io<'o>,
         deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
+        let heartbeat = factory.heartbeat();
         Ok(Self {
             args,
             limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
@@ -110,6 +113,7 @@ impl<'a, 'o> Session<'a, 'o> {
             to_resume: args.resume.then(Fold::default),
             earlier_cost: Polling::default(),
             unreachable: false,
+            heartbeat,
             input_ended: false,
         })
     }
@@ -255,7 +259,10 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn handle_answer(&mut self, number: usize, late: Duration, outcome: PollOutcome) -> Result<(), Failure> {
         let took = outcome.received.since(outcome.sent);
-        self.scheduler.finished(number, took);
+        if self.scheduler.finished(number, took) {
+            // It was counted as unanswered when its job was given up.
+            return Ok(());
+        }
         let answered = outcome.answer.is_ok().then(|| Duration::try_from_secs_f64(took).unwrap_or_default());
         self.output.counts.count_poll(late, answered);
         if let Ok(answer) = &outcome.answer
@@ -296,7 +303,13 @@ impl<'a, 'o> Session<'a, 'o> {
     /// Gives up a job whose deadline has passed without an answer to its last poll.
     fn expire(&mut self, number: usize) -> Result<(), Failure> {
         let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
-        job.expire();
+        // Without a thread for its poll, that was never sent.
+        if self.scheduler.give_up(number) {
+            let polling = &mut self.output.counts.polling;
+            job.expire(&mut polling.failures);
+            polling.sent += 1;
+            polling.failed += 1;
+        }
         self.end(number, Phase::TimedOut)
     }
 
@@ -345,11 +358,13 @@ impl<'a, 'o> Session<'a, 'o> {
         let ask_settings = self.output.runs.mention_settings(|label| names.contains_key(label))
             && !self.numbers.is_empty()
             && self.stop.signal().is_none();
+        let earlier_freeze = self.output.runs.latest().filter_map(|run| run.status.frozen_seconds).reduce(f64::max);
         let status = RunStatus {
             settings_after: if ask_settings { self.target.settings_after(&self.clock) } else { None },
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
             clock_doubt: self.offset.doubt(),
+            frozen_seconds: [self.heartbeat.frozen_seconds(), earlier_freeze].into_iter().flatten().reduce(f64::max),
             clock_stepped_seconds: Some(micro(self.clock.wall_step())).filter(|step| step.abs() > MIN_STEP),
             polling: polling.map(|polling| resume::add_costs(polling, self.earlier_cost)),
             ..RunStatus::default()

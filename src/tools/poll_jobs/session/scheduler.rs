@@ -57,6 +57,8 @@ pub(super) struct Scheduler {
     timers: Timers,
     /// The jobs whose deadline ends their poll, while that is under way.
     in_flight: HashSet<usize>,
+    /// The jobs that were given up while their poll was under way.
+    given_up: HashSet<usize>,
     checked_at: Instant,
     /// Due polls that wait for a thread.
     backlog: VecDeque<(Instant, usize)>,
@@ -94,6 +96,7 @@ impl Scheduler {
             intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
             timers: Timers::default(),
             in_flight: HashSet::new(),
+            given_up: HashSet::new(),
             checked_at: Instant::now(),
             backlog: VecDeque::new(),
             follow_ups: VecDeque::new(),
@@ -166,10 +169,17 @@ impl Scheduler {
         self.workers.done(worker);
     }
 
-    /// Records that a poll of the job `number` came back after `seconds`.
-    pub(super) fn finished(&mut self, number: usize, seconds: f64) {
+    /// Records that a poll of the job `number` came back after `seconds`. Returns true if its job was given up before.
+    pub(super) fn finished(&mut self, number: usize, seconds: f64) -> bool {
         self.in_flight.remove(&number);
         self.demand.record(seconds, Instant::now());
+        self.given_up.remove(&number)
+    }
+
+    /// Gives up the job `number`. Returns true if its poll is under way.
+    pub(super) fn give_up(&mut self, number: usize) -> bool {
+        let is_under_way = self.in_flight.remove(&number);
+        is_under_way && self.given_up.insert(number)
     }
 
     /// The jobs whose poll is still unanswered although their deadline has passed.
@@ -179,7 +189,9 @@ impl Scheduler {
         }
         self.checked_at = Instant::now();
         let is_overdue = |number: &usize| jobs.get(number).is_some_and(|job| job.time_left(now, limits) < -LAST_ANSWER);
-        self.in_flight.iter().copied().filter(is_overdue).collect()
+        // Without any thread no poll will ever be sent.
+        let backlog = self.backlog.iter().filter(|_| self.workers.threads() == 0).map(|(_, number)| number);
+        self.in_flight.iter().chain(backlog).copied().filter(is_overdue).collect()
     }
 
     /// Schedules the first poll of a job anywhere within the first interval: a saved stream brings thousands of jobs in one

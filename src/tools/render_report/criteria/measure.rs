@@ -159,7 +159,7 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
     for entry in &tally.entries {
         let measured = match times {
             Times::EndToEnd => entry.times.end_to_end.filter(|_| entry.outcome == Outcome::Succeeded),
-            Times::Submit => entry.times.submit_seconds.map(Measured::exact),
+            Times::Submit => entry.times.submit,
             Times::Lag => entry.times.lag_seconds.map(|lag| Measured::exact(lag.max(0.0))),
             Times::Work(name) | Times::Wait(name) => {
                 let shown = entry.times_in(name);

@@ -122,7 +122,7 @@ fn end_point(entry: &JobEntry, zero: Timestamp) -> Option<Point<'_>> {
 }
 
 fn submission_point(entry: &JobEntry, zero: Timestamp) -> Option<Point<'_>> {
-    let seconds = entry.times.submit_seconds?;
+    let seconds = entry.times.submit?.seconds;
     let at = entry.job.as_ref()?.status.submitted_at?.since(zero);
     let class = if entry.outcome == Outcome::Rejected { "bad" } else { "dot" };
     Some(Point { at, seconds, class, entry, text: units::seconds(seconds) })

@@ -163,7 +163,7 @@ pub(super) fn jobs(page: &mut Content, figures: &Figures) {
         vec![
             entry.name.as_str().into(),
             entry.outcome.to_string().into(),
-            cell(entry.times.submit_seconds.map(units::seconds)),
+            cell(entry.times.submit.map(|submit| units::seconds(submit.seconds))),
             measured(entry.times.queue),
             measured(entry.times.run),
             measured(entry.times.end_to_end),

@@ -55,17 +55,23 @@ impl Session<'_, '_> {
 
     /// Queues a job, or hands it on if there is nothing to submit.
     pub(super) fn add_job(&mut self, mut record: Record, permits: &Permits) -> Result<(), Failure> {
-        let job: Job = record.read()?;
+        let mut job: Job = record.read()?;
         if job.status.phase != Phase::Staged || self.jobs.contains(record.key()) {
             permits.give();
             return self.hand_on(&record, &job);
         }
         if let Some(earlier) = self.output.journal.as_ref().and_then(|journal| journal.state_of(record.key()))
             && let (earlier, state) = (earlier.clone(), earlier.read::<Job>()?)
-            && !(state.status.phase == Phase::Submitting && self.profile.submit.is_idempotent())
         {
-            permits.give();
-            return self.hand_on_journalled(earlier, &state);
+            if state.status.phase != Phase::Submitting || !self.profile.submit.is_idempotent() {
+                permits.give();
+                return self.hand_on_journalled(earlier, &state);
+            }
+            // The target may have made the job at the first submission.
+            job.status =
+                JobStatus { submitted_at: state.status.submitted_at, due_at: state.status.due_at, ..job.status };
+        } else {
+            job.status.submitted_at = None;
         }
         self.jobs.add(record.key());
         if job.is_warmup() {

@@ -16,6 +16,7 @@ use super::post::Post;
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::health;
+use crate::heartbeat::Heartbeat;
 use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{Input, Permits, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
@@ -53,7 +54,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     if args.check {
         return Ok(Exit::Done);
     }
-    let (client, steps) = (factory.client(), StepClients::new(&factory));
+    let (client, steps, heartbeat) = (factory.client(), StepClients::new(&factory), factory.heartbeat());
     let (events, received) = channel();
     let (to_slots, to_posts, to_lines, to_stop) = (events.clone(), events.clone(), events.clone(), events);
     let stdin = std::mem::replace(&mut io.stdin, Box::new(std::io::empty()));
@@ -76,6 +77,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         settings: BTreeMap::new(),
         run_steps: StepsOutcome::default(),
         lines: (new_run_id(Clock::system().now())?, 0),
+        heartbeat,
         input_ended: false,
         aborted: None,
     };
@@ -110,6 +112,7 @@ struct Session<'a, 'o> {
     run_steps: StepsOutcome,
     /// With `--lines`: the run's id and the number of lines read.
     lines: (String, u64),
+    heartbeat: Heartbeat,
     input_ended: bool,
     aborted: Option<(Exit, Aborted)>,
 }
@@ -188,7 +191,7 @@ impl Session<'_, '_> {
         while self.aborted.is_none()
             && let Some((_, job)) = self.jobs.waiting.front()
         {
-            let due_at = match self.scheduler.turn(job.is_warmup(), tasks.len(), &self.clock)? {
+            let due_at = match self.scheduler.turn(job.is_warmup(), tasks.len(), &self.clock) {
                 Turn::Now { due_at } => due_at,
                 Turn::Later(moment) => {
                     due = moment;
@@ -197,7 +200,8 @@ impl Session<'_, '_> {
             };
             let Some((mut record, job)) = self.jobs.waiting.pop_front() else { break };
             permits.give();
-            if let Some(due_at) = due_at {
+            let earlier = job.status.due_at.filter(|_| job.status.submitted_at.is_some());
+            if let Some(due_at) = earlier.or(due_at) {
                 write_status(&mut record, &DueAt { due_at })?;
             }
             let post = match Post::new(&self.profile, &self.base, &job, &self.args.target.set, &self.run_steps) {
@@ -343,6 +347,7 @@ impl Session<'_, '_> {
             submission_ended_at: Some(now),
             clock_offset: self.offset.offset(),
             clock_doubt: self.offset.doubt(),
+            frozen_seconds: self.heartbeat.frozen_seconds(),
             settings: std::mem::take(&mut self.settings),
             aborted,
             ..RunStatus::default()

@@ -18,6 +18,8 @@ use crate::steps::StepClients;
 use crate::units;
 use crate::workers::Workers;
 
+/// The wait until another thread is asked for where there is none.
+const NO_THREAD_WAIT: Duration = Duration::from_millis(200);
 /// The open model must never wait for a thread while the system has one.
 const MAX_THREADS: usize = 10_000;
 
@@ -95,7 +97,7 @@ impl Scheduler {
     }
 
     /// Decides whether the next job, a warm-up job or not, may be submitted while `chosen` others are about to be.
-    pub(super) fn turn(&mut self, is_warmup: bool, chosen: usize, clock: &Clock) -> Result<Turn, Failure> {
+    pub(super) fn turn(&mut self, is_warmup: bool, chosen: usize, clock: &Clock) -> Turn {
         if self.admission.is_open() && self.began.is_none() {
             // Read before the schedule's own clock: the time between the two makes jobs late, never early.
             self.began = Some(clock.now());
@@ -109,30 +111,32 @@ impl Scheduler {
                         let rest = units::seconds(self.rest.as_secs_f64());
                         self.console.say(&format!("the warm-up has ended; resting for {rest}"));
                     }
-                    return Ok(Turn::Later(Some(moment)));
+                    return Turn::Later(Some(moment));
                 }
                 Held::UntilAnEnd { begins } => {
                     if begins {
                         self.console.say("warming up: the counted jobs wait until every warm-up job has ended");
                     }
-                    return Ok(Turn::Later(None));
+                    return Turn::Later(None);
                 }
             }
         }
         let due = match self.admission.ask(now) {
             Answer::Now { due } => due,
-            Answer::At(moment) => return Ok(Turn::Later(Some(moment))),
-            Answer::Later => return Ok(Turn::Later(None)),
+            Answer::At(moment) => return Turn::Later(Some(moment)),
+            Answer::Later => return Turn::Later(None),
         };
-        if !self.workers.reserve(chosen + 1).map_err(|error| Failure::io("a thread", &error))? {
+        if !self.workers.reserve(chosen + 1) {
             self.report_limit();
-            return Ok(Turn::Later(None));
+            // Without any thread nothing else will happen that could be waited for.
+            let has_none = self.workers.threads() == 0;
+            return Turn::Later(has_none.then(|| now + NO_THREAD_WAIT));
         }
         self.admission.submitted();
         if is_warmup {
             self.warmup.submitted();
         }
-        Ok(Turn::Now { due_at: self.began.map(|began| began.plus(due)) })
+        Turn::Now { due_at: self.began.map(|began| began.plus(due)) }
     }
 
     /// Hands a submission that had its turn to a worker.

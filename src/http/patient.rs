@@ -1,0 +1,188 @@
+//! Connections that wait for what the process itself has kept from being read, and that know what came last.
+//!
+//! A timeout that passes while this process stands still says nothing about the server: its answer may lie in the socket. Such
+//! a wait goes on for as long as the process stood still. What comes is kept as it comes, so that an answer that cannot be
+//! parsed can be shown, with the place of its fault.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
+
+use crate::escape;
+use crate::heartbeat::Heartbeat;
+
+/// The bytes of an answer that are kept.
+const MOST_KEPT: usize = 1024 * 1024;
+/// A buffer that has grown beyond this is given up with the answer that it held.
+const LASTING: usize = 64 * 1024;
+/// A shorter loss is not waited for.
+const LEAST: Duration = Duration::from_millis(10);
+
+/// The bytes of the answer to the last request, as they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Received(Arc<Mutex<Vec<u8>>>);
+
+impl Received {
+    fn begin(&self) {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.clear();
+        bytes.shrink_to(LASTING);
+    }
+
+    fn add(&self, new: &[u8]) {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MOST_KEPT.saturating_sub(bytes.len());
+        bytes.extend_from_slice(&new[..new.len().min(room)]);
+    }
+
+    /// The bytes behind the head, which is ended by an empty line.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = |mark: &[u8]| bytes.windows(mark.len()).position(|part| part == mark).map(|at| at + mark.len());
+        end(b"\r\n\r\n").or_else(|| end(b"\n\n")).map(|at| bytes[at..].to_vec()).unwrap_or_default()
+    }
+
+    /// The first part of the head that HTTP does not allow, as the rest of a sentence.
+    pub(super) fn fault_of_head(&self) -> Option<String> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let fields = lines.skip(1).take_while(|line| !line.is_empty());
+        fields.enumerate().find_map(|(index, line)| Some(format!("header field {} {}", index + 1, fault(line)?)))
+    }
+}
+
+/// The fault of one line of a head (RFC 9110, section 5; RFC 9112, section 5).
+fn fault(line: &[u8]) -> Option<String> {
+    let shown = |bytes: &[u8]| escape::start(&String::from_utf8_lossy(bytes), 60);
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    if line.starts_with(b" ") || line.starts_with(b"\t") {
+        return Some(format!("goes on in a second line, which is obsolete: `{}`", shown(line)));
+    }
+    let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+        return Some(format!("has no colon: `{}`", shown(line)));
+    };
+    let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if name.is_empty() || !name.iter().all(is_token) {
+        return Some(format!("has the name `{}`, which is none", shown(name)));
+    }
+    let bad = value.iter().find(|byte| (**byte < b' ' && **byte != b'\t') || **byte == 0x7f)?;
+    Some(format!("({}) holds the byte 0x{bad:02x}", shown(name)))
+}
+
+/// Makes every connection of a client patient.
+#[derive(Clone, Debug)]
+pub(super) struct PatientConnector {
+    pub(super) heartbeat: Heartbeat,
+    pub(super) received: Received,
+}
+
+impl<In: Transport> Connector<In> for PatientConnector {
+    type Out = PatientTransport<In>;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        let Self { heartbeat, received } = self.clone();
+        let lost = heartbeat.lost();
+        let patient = |inner| PatientTransport { inner, heartbeat, received, is_answered: true, lost, until: None };
+        Ok(chained.map(patient))
+    }
+}
+
+/// A connection.
+pub(super) struct PatientTransport<T> {
+    inner: T,
+    heartbeat: Heartbeat,
+    received: Received,
+    /// The last that happened was that something came: what is sent next is another request.
+    is_answered: bool,
+    /// What was lost before the part of the exchange that is under way.
+    lost: Duration,
+    /// Waits go on until then.
+    until: Option<Instant>,
+}
+
+impl<T> PatientTransport<T> {
+    /// `timeout`, or where it has passed, what the time that was lost leaves of it. None where nothing is left.
+    fn more_time(&mut self, timeout: NextTimeout) -> Option<NextTimeout> {
+        let (now, lost) = (Instant::now(), self.heartbeat.lost());
+        let new = lost.saturating_sub(self.lost);
+        if new > LEAST {
+            self.lost = lost;
+            self.until = self.until.max(Some(now + new));
+        }
+        let left = self.until?.checked_duration_since(now).filter(|left| *left > LEAST)?;
+        Some(NextTimeout { after: time::Duration::Exact(left), ..timeout })
+    }
+}
+
+impl<T: Transport> Transport for PatientTransport<T> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        if std::mem::take(&mut self.is_answered) {
+            self.received.begin();
+        }
+        // Nothing has been written yet, so that nothing is written twice.
+        let has_passed = timeout.after.is_zero();
+        let timeout = if has_passed { self.more_time(timeout).unwrap_or(timeout) } else { timeout };
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        let before = self.inner.buffers().input().len();
+        let mut waited = self.inner.await_input(timeout);
+        while matches!(waited, Err(ureq::Error::Timeout(_)))
+            && let Some(more) = self.more_time(timeout)
+        {
+            waited = self.inner.await_input(more);
+        }
+        if waited.is_ok() {
+            self.is_answered = true;
+            self.lost = self.heartbeat.lost();
+            self.received.add(&self.inner.buffers().input()[before..]);
+        }
+        waited
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
+
+impl<T> fmt::Debug for PatientTransport<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PatientTransport").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_that_breaks_a_head_is_named() {
+        for (field, named) in [
+            ("X-A: a\0b", "header field 2 (X-A) holds the byte 0x00"),
+            ("Bad Header : x", "header field 2 has the name `Bad Header `"),
+            (" folded", "header field 2 goes on in a second line"),
+            ("no colon", "header field 2 has no colon: `no colon`"),
+            ("fine: x", ""),
+        ] {
+            let received = Received::default();
+            received.add(format!("HTTP/1.1 200 OK\r\nOk: 1\r\n{field}\r\n\r\nzz\r\n{{}}").as_bytes());
+            let found = received.fault_of_head();
+            assert!(
+                found.as_deref().unwrap_or_default().starts_with(named) && found.is_some() != named.is_empty(),
+                "{found:?}"
+            );
+            assert_eq!(received.body(), b"zz\r\n{}");
+        }
+    }
+}
