@@ -116,10 +116,10 @@ impl Figures {
             }
             if let Some(Idle { idle: Some(false), busy, waited_seconds, .. }) = &run.status.idle {
                 doubts.push(format!(
-                    "{} began on a target that was not idle after {}: {}",
+                    "{} began on a target that was still busy after {}: {}",
                     run.metadata.name,
                     units::seconds(*waited_seconds),
-                    busy.as_deref().unwrap_or("what it had to do was not told")
+                    busy.as_deref().unwrap_or("the target did not say with what")
                 ));
             }
             doubts.extend(run.setting_doubts().iter().map(|doubt| format!("{}: {doubt}", run.metadata.name)));
@@ -130,7 +130,7 @@ impl Figures {
             if let Some(step) = run.status.clock_stepped_seconds {
                 let step = units::seconds(step);
                 doubts.push(format!(
-                    "the wall clock moved by {step} while {} ran; durations are not touched by that",
+                    "the wall clock moved by {step} while {} ran; durations are not affected",
                     run.metadata.name
                 ));
             }
@@ -144,9 +144,9 @@ impl Figures {
         self.doubts.extend(harness_doubts::of_schedule(self.load.lag.map(|lag| lag.max)));
         let above = self.load.surely_in_flight.zip(self.load.asked.concurrency);
         let Some(((at, jobs), asked)) = above.filter(|((_, jobs), asked)| jobs > asked) else { return };
-        let why = if self.resumed.is_some() { "; jobs that had been given up ran on beside others" } else { "" };
+        let why = if self.resumed.is_some() { "; jobs that had been given up kept running" } else { "" };
         self.doubts.push(format!(
-            "{jobs} jobs were surely in flight at {} UTC and concurrency {asked} was asked for: the load was not that one{why}",
+            "at least {jobs} jobs were in flight at {} UTC, more than the requested concurrency of {asked}{why}",
             at.time_of_day()
         ));
     }
@@ -162,7 +162,7 @@ impl Figures {
             .collect();
         if !cold.is_empty() {
             self.doubts.push(format!(
-                "the target may not have been warm, for not all of the warm-up succeeded: {}",
+                "the target may not have been warm, because not all warm-up jobs succeeded: {}",
                 listed(&cold)
             ));
         }
@@ -189,7 +189,7 @@ impl Figures {
             ));
         }
         if !backwards.is_empty() {
-            doubts.push(format!("ended before they began, so they have no duration: {}", listed(&backwards)));
+            doubts.push(format!("ended before they began, so there is no duration: {}", listed(&backwards)));
         }
         for stage in self.stages.iter().filter(|stage| !stage.backwards.is_empty()) {
             let jobs = listed(&stage.backwards);
@@ -217,7 +217,7 @@ impl Figures {
             }
         }
         doubts.extend(words.into_iter().map(|((stage, word), jobs)| {
-            format!("the profile does not name the state \"{word}\" of stage {stage}: {}", listed(&jobs))
+            format!("the profile does not list the state \"{word}\" of stage {stage}: {}", listed(&jobs))
         }));
         self.doubts.append(&mut doubts);
     }

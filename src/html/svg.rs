@@ -82,6 +82,7 @@ pub struct Svg {
     width: f64,
     height: f64,
     body: String,
+    titles: bool,
 }
 
 /// A coordinate: one decimal, and none where it is whole.
@@ -97,7 +98,13 @@ pub fn number(value: f64) -> String {
 impl Svg {
     /// An empty drawing of this size.
     pub fn new(width: f64, height: f64) -> Self {
-        Self { width, height, body: String::new() }
+        Self { width, height, body: String::new(), titles: true }
+    }
+
+    /// The same drawing, whose groups from now on show nothing when they are pointed at.
+    #[must_use]
+    pub fn without_titles(self) -> Self {
+        Self { titles: false, ..self }
     }
 
     /// Draws `other`, which has the same coordinates, over the shapes so far.
@@ -154,6 +161,9 @@ impl Svg {
 
     /// A group that shows `title` when it is pointed at.
     pub fn titled(&mut self, title: &str, draw: impl FnOnce(&mut Self)) {
+        if !self.titles {
+            return draw(self);
+        }
         let _ = write!(self.body, "<g><title>{}</title>", escape::html(title));
         draw(self);
         self.body.push_str("</g>");

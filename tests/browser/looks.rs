@@ -45,9 +45,12 @@ fn names_upon_striped_bars_can_be_read() {
     let (_dir, file) = report(12, "boom");
     holds_in_every_view(&mut browser, &file);
     let mut page = Page::open(&mut browser, &file, VIEWS[0]);
-    assert_eq!(page.count("#timeline rect[class='hue-11']"), 2, "a sample and a bar");
-    let name =
-        "[...document.querySelectorAll('#timeline text.inside')].filter(text => text.textContent === 's11').length";
+    assert_eq!(
+        page.count("#timeline .wide-only rect[class='hue-11'], #timeline .legend rect[class='hue-11']"),
+        2,
+        "a sample and a bar"
+    );
+    let name = "[...document.querySelectorAll('#timeline-chart text.inside')].filter(text => text.textContent === 's11').length";
     assert_eq!(page.evaluate(name), 1);
     let fills = "new Set([...document.querySelectorAll('#timeline .legend rect')].slice(0, 12).map(r => getComputedStyle(r).fill)).size";
     assert_eq!(page.evaluate(fills), 12, "each has a fill of its own");
@@ -61,9 +64,14 @@ fn on_a_phone_failures_are_seen_and_what_scrolls_shows_it() {
     let mut page = Page::open(&mut browser, &file, PHONE);
     let wide = "(box => box.scrollWidth - box.clientWidth)(document.querySelector('.failures .scroll'))";
     assert_eq!(page.evaluate(wide), 0, "the message wraps");
-    let sign = "(text => text.getBoundingClientRect().right)([...document.querySelectorAll('#timeline text')].find(text => \
+    let sign = "(text => text.getBoundingClientRect().right)([...document.querySelectorAll('#timeline-narrow text')].find(text => \
                 text.textContent === '✕'))";
     assert!(page.evaluate(sign).as_f64().unwrap() < 60.0, "beside the name");
+    // The whole timeline is there to be seen: nothing of it scrolls.
+    let beyond = "(box => box.scrollWidth - box.clientWidth)(document.querySelector('.narrow-only .scroll'))";
+    assert_eq!(page.evaluate(beyond), 0);
+    let shown = "[...document.querySelectorAll('#timeline .scroll')].filter(box => box.checkVisibility()).length";
+    assert_eq!(page.evaluate(shown), 1, "one of the two drawings");
     let cue = "getComputedStyle(document.querySelector('#timeline .scroll')).backgroundAttachment";
     assert_eq!(page.evaluate(cue), "local, local, scroll, scroll");
 }

@@ -114,7 +114,9 @@ impl<'a> Page<'a> {
             let tree = self.call("Accessibility.getPartialAXTree", query);
             let node = &tree["nodes"][0];
             // What is hidden from assistive technology on purpose needs no name.
-            let hidden = self.evaluate(&format!("{expression}.closest('[aria-hidden=true]') !== null"));
+            let hidden = self.evaluate(&format!(
+                "{expression}.closest('[aria-hidden=true]') !== null || !{expression}.checkVisibility()"
+            ));
             if hidden != true && node["name"]["value"].as_str().is_none_or(|name| name.trim().is_empty()) {
                 let head = self.evaluate(&format!("{expression}.outerHTML.slice(0, 120)"));
                 found.push(format!("{head} has no name: {node}"));

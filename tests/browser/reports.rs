@@ -65,7 +65,7 @@ fn a_soak_that_passed_is_a_good_page() {
     let jobs = u64::from(JOBS);
     assert_eq!(page.count("#jobs table tbody tr"), jobs, "a row for each job in the table");
     assert_eq!(page.count("#jobs details"), jobs, "and its details");
-    let labels = page.evaluate("[...document.querySelectorAll('#timeline svg text')].map(text => text.textContent)");
+    let labels = page.evaluate("[...document.querySelectorAll('#timeline-chart text')].map(text => text.textContent)");
     for number in 1..=jobs {
         let name = format!("soak-{number:03}");
         let rows = labels.as_array().unwrap().iter().filter(|label| **label == name).count();

@@ -29,7 +29,7 @@ fn files_of_other_sizes_are_refused_unless_allowed() {
     assert!(ran.code == 2 && ran.stderr.trim_end().ends_with(expected), "{} {}", ran.code, ran.stderr);
     let allowed = disk.compare(&["--allow-different", "jobs"]);
     assert_eq!(allowed.code, 0, "{}", allowed.stderr);
-    assert!(allowed.stdout.contains("not alike**: jobs: 12 files, 1.20 MB in all"), "{}", allowed.stdout);
+    assert!(allowed.stdout.contains("differ**: jobs: 12 files, 1.20 MB in all"), "{}", allowed.stdout);
 }
 
 #[test]

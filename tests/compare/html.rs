@@ -88,7 +88,7 @@ fn what_is_only_described_is_drawn_and_not_claimed() {
         "to show a difference of 10 % in end to end, median: not known",
         "np-4: no row was tested",
         "end to end, median: +25 %, not claimed",
-        "A ring is a difference that was seen and of which nothing is claimed",
+        "A ring is a difference without a claim",
         "– not known",
         "GPU transitions: not in the report of np-4",
     ] {

@@ -30,7 +30,7 @@ fn two_legs_make_this_page() {
 | GPU transitions | 14 | – | – | – |
 | queue stage.l1, highest depth | 4 | 4 | 0 (± 1) | 1.00 (±0.0 %) |
 
-Each figure is the mean over the setting's legs; differences and ratios are against np-8. In brackets: what polling or scraping alone may have made of the difference. Less is better, but for jobs per minute.
+Each figure is the mean over the setting's legs; differences and ratios are against np-8. In brackets: the error of the difference that polling or scraping can cause. Lower is better, except for jobs per minute.
 
 A dash is a figure that is not known:
 
@@ -38,7 +38,7 @@ A dash is a figure that is not known:
 
 ## What these legs can show
 
-- np-4: no row was tested; what differs may be chance.
+- np-4: no row was tested, so any difference may be chance.
 - np-4: to show a difference of 10 % in jobs per minute: not known: one leg of each does not tell how far legs spread.
 - np-4: to show a difference of 10 % in end to end, median: not known: one leg of each does not tell how far legs spread.
 

@@ -41,7 +41,7 @@ fn runs_that_are_not_alike() {
         assert!(ran.stderr.trim_end().ends_with(&format!("add --allow-different {aspect}")), "{}", ran.stderr);
         let allowed = disk.compare(&["--allow-different", aspect]);
         assert_eq!(allowed.code, 0, "{}", allowed.stderr);
-        let expected = format!("**Compared although these runs are not alike**: {aspect}: ");
+        let expected = format!("**Compared although these runs differ**: {aspect}: ");
         assert!(allowed.stdout.contains(&expected), "{}", allowed.stdout);
         let wrong = if aspect == "jobs" { "profile" } else { "jobs" };
         assert_eq!(disk.compare(&["--allow-different", wrong]).code, 2);

@@ -88,7 +88,10 @@ fn the_warm_up_is_left_out_of_everything_and_a_failed_one_is_doubtful() {
     assert!(doubts.contains("not all of the warm-up succeeded: soak-warmup-00"), "{doubts}");
     assert!(!doubts.contains("may hold some of the warm-up") && !doubts.contains("lack spans"), "{doubts}");
     let page = shell.read("run/soak/report.md");
-    assert!(page.contains("2 jobs before the counted ones: 1 succeeded, 1 failed; left out of every figure"), "{page}");
+    assert!(
+        page.contains("2 jobs before the counted ones, excluded from all figures: 1 succeeded, 1 failed"),
+        "{page}"
+    );
     assert!(!shell.read("run/soak/jobs.csv").contains("warmup"));
 
     let jobs = jobs(&shell, "run/soak");
@@ -128,7 +131,7 @@ fn a_scenario_on_a_target_that_is_still_busy_waits_and_then_goes_on_with_a_mark(
     let level = "run/ramp/by-concurrency/lvl-01";
     let doubts = doubts(&shell, level);
     assert!(
-        doubts.contains("began on a target that was not idle") && doubts.contains("the earlier job soak-001"),
+        doubts.contains("began on a target that was still busy") && doubts.contains("the earlier job soak-001"),
         "{doubts}"
     );
     assert!(doubts.contains("messages_unacked"), "both witnesses are heard: {doubts}");
@@ -138,7 +141,7 @@ fn a_scenario_on_a_target_that_is_still_busy_waits_and_then_goes_on_with_a_mark(
         ramp.stderr
     );
     let page = shell.read(&format!("{level}/report.md"));
-    assert!(page.contains("began on a target that was not idle after "), "{page}");
+    assert!(page.contains("began on a target that was still busy after "), "{page}");
 }
 
 #[test]
@@ -182,5 +185,8 @@ fn what_could_not_be_seen_of_an_idle_target_is_a_note_and_no_doubt() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(!doubts(&shell, "run/soak").contains("idle"), "{}", doubts(&shell, "run/soak"));
     let page = shell.read("run/soak/report.md");
-    assert!(page.contains("Whether soak began on an idle target is not known: no Prometheus is configured"), "{page}");
+    assert!(
+        page.contains("It is not known if the target was idle when soak began: no Prometheus is configured"),
+        "{page}"
+    );
 }

@@ -91,7 +91,7 @@ fn a_resumption_that_is_interrupted_is_resumed() {
     let done = shell.run(RESUME);
     assert_eq!((done.code, shell.counted("out", "succeeded")), (0, 3), "{}", done.stderr);
     let page = shell.read("out/report.md");
-    assert!(page.contains("Jobs were followed again from"), "{page}");
+    assert!(page.contains("Polling resumed at"), "{page}");
 }
 
 #[test]

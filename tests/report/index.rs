@@ -155,7 +155,7 @@ Times are end to end, of the jobs that succeeded.
 
 - Levels 16 and 24 ran the same load, because each had 8 jobs and so no more in flight: RAMP\\_JOBS=2x reaches them
 
-The same with drawings: [report.html](report.html).
+With charts: [report.html](report.html).
 "
     );
     let first = ran.stdout;

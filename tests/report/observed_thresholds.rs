@@ -179,8 +179,8 @@ fn captured_passes_only_if_all_came_whole_or_was_waived() {
     let waived = logs(r#"{"result":"empty","reason":"Waived","waived":true}"#);
     let found = |captures: &[String]| found(&scratch, captures, "captured");
     let all = [ok.clone(), traces("gpu", ""), waived.clone()];
-    assert_eq!(found(&all), (Verdict::Passed, "2 captures, all whole; 1 waived".to_owned()));
-    assert_eq!(found(&all[..2]), (Verdict::Passed, "2 captures, all whole".to_owned()));
+    assert_eq!(found(&all), (Verdict::Passed, "2 complete captures; 1 waived".to_owned()));
+    assert_eq!(found(&all[..2]), (Verdict::Passed, "2 captures, all complete".to_owned()));
     for captures in [&[][..], &all[2..]] {
         assert_eq!(found(captures), (Verdict::Incomplete, "nothing was captured".to_owned()));
     }

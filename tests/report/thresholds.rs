@@ -89,7 +89,7 @@ fn what_is_expected_and_seen_stands_in_every_report() {
     assert_eq!(
         told,
         [
-            ("all-done", Verdict::Passed, "every job that was asked for succeeded"),
+            ("all-done", Verdict::Passed, "every requested job succeeded"),
             ("e2e.p50 < 20s", Verdict::Passed, "median time from end to end: less than 20s"),
             ("stage.l0.mean>1m", Verdict::Failed, "mean work in l0: more than 1m"),
         ]

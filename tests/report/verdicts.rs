@@ -98,7 +98,7 @@ fn all_stages_wants_every_required_stage_of_every_job() {
 
     let open = r#"{"phase":"Submitted","stages":[{"name":"whisper","phase":"Done"}]}"#;
     let ran = judged(&with(open), &["--expect", "all-stages"]);
-    let cause = "1 of 3 jobs has neither every required stage nor an end: soak-003";
+    let cause = "1 of 3 jobs is missing required stages, and not finished: soak-003";
     assert_eq!((ran.code, ran.cause().as_str()), (4, cause));
 
     let unnamed = good()[0].replace(r#""required":true"#, r#""required":false"#);

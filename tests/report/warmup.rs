@@ -91,7 +91,7 @@ fn a_run_that_began_busy_or_on_another_setting_is_doubtful_and_silence_is_not() 
     };
     assert_eq!(
         news(r#""idle":{"idle":false,"waitedSeconds":120,"busy":"q is 3"}"#),
-        ["soak began on a target that was not idle after 2 m 00 s: q is 3"]
+        ["soak began on a target that was still busy after 2 m 00 s: q is 3"]
     );
     assert!(news(r#""idle":{"idle":true,"waitedSeconds":1}"#).is_empty());
     assert!(news(r#""idle":{"waitedSeconds":0,"unseen":"no Prometheus"}"#).is_empty());
@@ -108,6 +108,6 @@ fn what_the_target_says_is_made_safe_for_the_page() {
     let status = r#""idle":{"waitedSeconds":0,"unseen":"<script>x</script> | a"},"settings":{"num_parallel":"<b>|"}"#;
     scratch.report(&told(status), &[]);
     let page = scratch.read("report.md");
-    assert!(page.contains("is not known") && page.contains("told of its settings"), "{page}");
+    assert!(page.contains("It is not known") && page.contains("reported its settings"), "{page}");
     assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
 }

@@ -22,7 +22,7 @@ fn its_report_tells_the_window_and_the_captures_and_of_no_jobs() {
     let ran = scratch.report(&whole(), &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let page = scratch.read("report.md");
-    assert!(page.starts_with("# Passed: capture\n\n**Passed**: every capture came whole.\n"), "{page}");
+    assert!(page.starts_with("# Passed: capture\n\n**Passed**: every capture is complete.\n"), "{page}");
     let window = "2026-05-20T22:30:00.000000Z to 2026-05-20T22:35:00.000000Z, 5 m 00 s";
     for said in [window, "3 of 3 came whole: 1 series, traces of 1 service, logs of 1", "| captured | **Passed** |"] {
         assert!(page.contains(said) && (!said.starts_with("20") || ran.stderr.contains(said)), "{said} in\n{page}");
@@ -53,7 +53,7 @@ fn captured_passes_on_nothing_but_whole_captures() {
     );
     assert_eq!(judged(&with(r#"{"result":"error","reason":"Off"}"#)).0, 4);
     let waived = [whole(), vec![capture("Logs", "io", r#"{"result":"empty","waived":true}"#)]].concat();
-    assert_eq!(judged(&waived), (0, "every capture came whole".into()));
+    assert_eq!(judged(&waived), (0, "every capture is complete".into()));
     let only = vec![capture("Logs", "io", r#"{"result":"empty","waived":true}"#)];
     assert_eq!(judged(&only), (4, "nothing was captured".into()));
     assert_eq!(judged(&good()), (4, "nothing was captured".into()), "jobs alone are no capture");

@@ -74,7 +74,7 @@ impl<'a> ChartRow<'a> {
 pub(super) fn section(status: &ComparisonStatus) -> Markup {
     let reference = status.settings.first().map(|setting| setting.name.as_str()).unwrap_or_default();
     html! {
-        p { "Each row is the difference from " (reference) ", in per cent of it: less is better, but for jobs per minute." }
+        p { "Each row is the difference from " (reference) " in per cent. Lower is better, except for jobs per minute." }
         @for (index, against) in status.against.iter().enumerate() {
             (chart(index, status, against, reference))
             (note(&legend(against, status.rows.len())))
@@ -109,11 +109,11 @@ fn chart(index: usize, status: &ComparisonStatus, against: &Against, reference: 
 fn legend(against: &Against, rows: usize) -> String {
     let mut legend = match against.confidence_percent {
         Some(confidence) => format!(
-            "The line is the {} % interval, whatever measuring may have made of each leg. Green disc: better; red diamond: \
-             worse; ring: no difference that these legs can show. An arrow points at a value beyond the axis.",
+            "The line is the {} % interval, measurement errors included. Green disc: better; red diamond: worse; ring: \
+             these legs show no difference. An arrow points to a value beyond the axis.",
             floor_to_tenth(confidence)
         ),
-        None => "A ring is a difference that was seen and of which nothing is claimed.".to_owned(),
+        None => "A ring is a difference without a claim.".to_owned(),
     };
     if rows > ROWS {
         legend += &format!(" {ROWS} of {rows} rows are drawn, all are in the table.");

@@ -35,7 +35,7 @@ pub(super) fn page(comparison: &Comparison, report: ReportLink<'_>) -> String {
         ],
         footer: html! {
             "Made by compare-runs " (env!("CARGO_PKG_VERSION")) " of stress-suite from the reports of the legs; times are \
-             UTC. The same as data is in comparison.json."
+             UTC. The data is in comparison.json."
         },
     }
     .render()

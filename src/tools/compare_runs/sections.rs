@@ -37,7 +37,7 @@ pub(super) fn conditions(page: &mut Content, comparison: &Comparison) {
     }
     if !status.different.is_empty() {
         let differences = status.different.join("; ");
-        page.paragraph(Inline::strong("Compared although these runs are not alike").then(format!(": {differences}.")));
+        page.paragraph(Inline::strong("Compared although these runs differ").then(format!(": {differences}.")));
     }
 }
 
@@ -75,13 +75,13 @@ pub(super) fn figures_table(page: &mut Content, comparison: &Comparison) {
     page.heading("Side by side");
     page.table(head, rows);
     let whatever = if status.against.iter().any(|against| against.tested > 0) {
-        " The intervals hold whatever it made of each leg."
+        " The intervals allow for that error in each leg."
     } else {
         ""
     };
     page.paragraph(format!(
-        "Each figure is the mean over the setting's legs; differences and ratios are against {}. In brackets: what polling \
-         or scraping alone may have made of the difference.{whatever} Less is better, but for jobs per minute.",
+        "Each figure is the mean over the setting's legs; differences and ratios are against {}. In brackets: the error of \
+         the difference that polling or scraping can cause.{whatever} Lower is better, except for jobs per minute.",
         reference.name
     ));
     let missing: Vec<&String> = status.rows.iter().flat_map(|row| &row.missing).collect();
@@ -169,7 +169,7 @@ pub(super) fn power(page: &mut Content, comparison: &Comparison) {
                 floor_to_tenth(confidence)
             ));
         } else {
-            page.item(format!("{name}: no row was tested; what differs may be chance."));
+            page.item(format!("{name}: no row was tested, so any difference may be chance."));
         }
         for row in status.headline() {
             if let Some(found) = row.difference(name) {

@@ -46,7 +46,7 @@ fn warmup(entries: &[JobEntry]) -> Option<String> {
     });
     let ended = ended.collect::<Vec<_>>().join(", ");
     let jobs = jobs(entries.len() as u64);
-    (!entries.is_empty()).then(|| format!("{jobs} before the counted ones: {ended}; left out of every figure"))
+    (!entries.is_empty()).then(|| format!("{jobs} before the counted ones, excluded from all figures: {ended}"))
 }
 
 /// The text of a figure, split into its headline and the detail: `197 jobs/min` and `12 succeeded in 3.65 s, …`.
@@ -118,7 +118,7 @@ fn load(load: &Load) -> String {
     }
     if let Some(lag) = load.lag {
         text = format!(
-            "{text}; submissions lagged behind the schedule by {} (median), {} at most",
+            "{text}; submissions lagged behind the schedule by {} (median) and {} (max)",
             units::seconds(lag.p50),
             units::seconds(lag.max)
         );
@@ -163,7 +163,9 @@ fn throughput(load: &Load) -> String {
     );
     match load.open {
         0 => text,
-        open => format!("{text}; {} no known end", counted(open, "job has", "jobs have")),
+        open => {
+            format!("{text}; {} no known end, so the rate may be as low as 0", counted(open, "job has", "jobs have"))
+        }
     }
 }
 

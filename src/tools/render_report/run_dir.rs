@@ -23,7 +23,7 @@ pub(super) const STAGES_CSV: &str = "stages.csv";
 pub(super) const FILES: &[(&str, &str)] = &[
     (PAGE, "the report"),
     (HTML, "the same with drawings, for a browser"),
-    (REDACTED, "the same without what the target said, to be sent"),
+    (REDACTED, "a redacted copy, safe to share"),
     (REPORT, "the Report record: verdict, criteria, figures"),
     (JUNIT, "the criteria, as CI systems read them"),
     (JOBS_CSV, "one row per job"),

@@ -154,7 +154,7 @@ fn a_job_that_was_lost_long_after_the_work_does_not_squeeze_the_axis() {
     assert!(labels(chart).contains(&"✕ lost → 56.0 s"), "{:?}", labels(chart));
     assert!(!labels(chart).contains(&"10 s"), "six and a half seconds are enough: {:?}", labels(chart));
     let text = visible_text(&page);
-    let note = "The axis ends at 6.83 s, soon after the last work that is known. An arrow is at what went on beyond it: 1 job that did \
+    let note = "The axis ends at 6.83 s, soon after the last known work. An arrow marks what continued beyond it: 1 job that did \
                 not succeed, until 56.0 s.";
     assert!(text.contains(note), "{text}");
     // A little longer is no harm.

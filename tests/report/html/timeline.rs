@@ -31,9 +31,11 @@ fn the_timeline_draws_jobs_and_gpu_on_one_axis() {
     }
     let page = visible_text(&page);
     assert!(
-        page.contains("The target's clock is 500 ms (± 10 ms) ahead of it, and the target's times are moved by that.")
+        page.contains(
+            "The target's clock is 500 ms (± 10 ms) ahead of it, and the target's times are shifted by that."
+        )
     );
-    assert!(page.contains("How deep the queues were was not captured."));
+    assert!(page.contains("Queue depths were not captured."));
     assert!(page.contains("soak-003 took 8.00 s"), "the slowest job's path: {page}");
 }
 

@@ -33,10 +33,10 @@ pub(super) struct Rule {
 }
 
 const CRITERIA: &[Rule] = &[
-    Rule { name: DEFAULT, expected: "every job that was asked for succeeded", judge: all_done },
+    Rule { name: DEFAULT, expected: "every requested job succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
-    Rule { name: CAPTURED, expected: "every capture came whole, or was waived", judge: captured },
+    Rule { name: CAPTURED, expected: "every capture is complete or waived", judge: captured },
 ];
 
 /// Returns the criterion called `name`.
@@ -184,8 +184,10 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         }
     }
     let complete = asked - unshown.len() as u64;
-    let mut actual = format!("{complete} of {} show them all", jobs(asked));
-    for (count, one, many) in [(lacking.len(), "lacks one", "lack one"), (open.len(), "has no end", "have no end")] {
+    let mut actual = format!("{complete} of {} finished them all", jobs(asked));
+    for (count, one, many) in
+        [(lacking.len(), "lacks a stage", "lack a stage"), (open.len(), "has not finished", "have not finished")]
+    {
         if count > 0 {
             actual = format!("{actual}, {}", counted(count as u64, one, many));
         }
@@ -194,9 +196,16 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     let (verdict, cause) = if !lacking.is_empty() {
         let lack = of(lacking.len(), asked, "lacks", "lack");
         let lack = format!("{lack} a required stage: {}", first(&shared(lacking)));
-        (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} neither them all nor an end") })
+        (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} not finished") })
     } else if !open.is_empty() {
-        (Verdict::Incomplete, format!("{have} neither every required stage nor an end: {}", listed(&open)))
+        (
+            Verdict::Incomplete,
+            format!(
+                "{} missing required stages, and not finished: {}",
+                of(open.len(), asked, "is", "are"),
+                listed(&open)
+            ),
+        )
     } else if let Some(why) = &tally.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {
@@ -228,10 +237,10 @@ fn captured(evidence: &Evidence<'_>) -> Finding {
         return Finding::incomplete("nothing was captured");
     }
     let actual = match waived {
-        0 => format!("{whole} captures, all whole"),
-        _ => format!("{whole} captures, all whole; {waived} waived"),
+        0 => format!("{whole} captures, all complete"),
+        _ => format!("{whole} complete captures; {waived} waived"),
     };
-    let cause = "every capture came whole".to_owned();
+    let cause = "every capture is complete".to_owned();
     Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
 }
 
@@ -256,7 +265,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         return Finding::incomplete("no worker log was captured");
     }
     if logs.iter().all(|log| log.status.waived) {
-        let actual = "waived: the logs were not looked at, as was asked for".to_owned();
+        let actual = "waived: the logs were not checked, as requested".to_owned();
         let cause = "the worker logs were waived".to_owned();
         return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
     }

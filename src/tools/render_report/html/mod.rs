@@ -87,7 +87,7 @@ fn footer(scene: &Scene<'_>) -> Markup {
         "Made by render-report " (env!("CARGO_PKG_VERSION"))
         " of stress-suite from the records of the run; times are UTC."
         @if scene.redacted {
-            " Redacted: what the target said (bodies, messages, log lines), sources and addresses are left out."
+            " Redacted: bodies, messages, log lines, sources and addresses are removed."
         }
     }
 }

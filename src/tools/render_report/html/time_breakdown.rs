@@ -24,7 +24,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let stages: Vec<&StageFigures> =
         figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some()).take(STAGES).collect();
     if stages.is_empty() {
-        return html! { p { "No stage has times: the target gave none, and polls saw none begin and end." } "\n" };
+        return html! { p { "No stage has times: the target reported none, and polling saw none start and end." } "\n" };
     }
     html! {
         (means(scene, &stages))
@@ -64,7 +64,7 @@ fn means(scene: &Scene<'_>, stages: &[&StageFigures]) -> Markup {
         |limiting| format!("{} limits: {}.", limiting.stage, limiting.text()),
     );
     html! {
-        (note("Mean wait for each stage (hatched) and mean work in it (solid); the wait for the limiting stage has an edge."))
+        (note("Mean wait for each stage (hatched) and mean work in it (solid). The wait for the limiting stage has an edge."))
         (chart.into_figure("time-breakdown-chart", "Mean wait and work of each stage", &finding))
     }
 }
@@ -141,8 +141,8 @@ fn critical_path(scene: &Scene<'_>, path: &CriticalPath) -> Markup {
         (drawing.into_figure("critical-chart", &format!("Critical path of {}", path.job), &finding))
         (table.to_section())
         (note(
-            "From the stage that ended last back along the stage before each that ended latest. Outside of the stages: \
-             the submission and how late it was, what lies between the last stage and the end, and what the clocks are apart.",
+            "The path goes back from the stage that ended last, each time to the predecessor that ended last. Time outside of \
+             the stages is the submission, the gap between the last stage and the end, and the clocks' difference.",
         ))
     }
 }

@@ -98,9 +98,9 @@ fn footer(format: Format) -> Markup {
         "Made by render-report " (env!("CARGO_PKG_VERSION"))
         " of stress-suite from the reports below; times are UTC. "
         @if format == Format::RedactedHtml {
-            "Redacted: why a scenario did not pass is told without what the target said, and its address is left out."
+            "Redacted: the target's messages and address are removed."
         } @else {
-            "The same as data is in " (INDEX) "."
+            "The data is in " (INDEX) "."
         }
     }
 }
@@ -312,7 +312,7 @@ fn run(content: &mut Content, contents: &Contents<'_>) {
     }
     if content.format() != Format::RedactedHtml {
         let [page, index] = [run_dir::PAGE, INDEX].map(|name| Inline::link(name, name));
-        content.item(Inline::from("the same as text and as data: ").then(page).then(", ").then(index));
+        content.item(Inline::from("as text and as data: ").then(page).then(", ").then(index));
     }
 }
 

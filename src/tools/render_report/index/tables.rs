@@ -50,7 +50,7 @@ pub(super) fn page(contents: &Contents<'_>) -> String {
         scenarios(&mut page, contents);
         comparisons(&mut page, contents.directory);
     }
-    page.paragraph(Inline::from("The same with drawings: ").then(Inline::link(run_dir::HTML, run_dir::HTML)).then("."));
+    page.paragraph(Inline::from("With charts: ").then(Inline::link(run_dir::HTML, run_dir::HTML)).then("."));
     page.to_markdown()
 }
 

@@ -17,8 +17,8 @@ pub(in crate::tools::render_report) fn counting(page: &mut Content, observed: &O
     let of_stages = observed.stages.iter().any(|stage| stage.histograms.or(stage.queued).is_some());
     if of_stages || !observed.tenancies.is_empty() || !observed.transitions.is_empty() {
         page.paragraph(format!(
-            "Histograms and counters are taken from the last sample before the window to the last one captured. {} of \
-             them had no sample before the window and count from zero, as counters begin.",
+            "Histograms and counters cover the time from the last sample before the window to the last one captured. {} of \
+             them had no sample before the window and count from zero.",
             observed.born
         ));
     }
@@ -47,7 +47,7 @@ pub(in crate::tools::render_report) fn durations(page: &mut Content, stages: &[S
             means_row(&it.stage, &[it.documents, it.spans, it.histograms], it.spread(), it.duration_difference())
         }),
     );
-    page.paragraph("The difference is between the largest mean and the smallest, in per cent of the largest.");
+    page.paragraph("The difference is between the largest and the smallest mean, in per cent of the largest.");
 }
 
 /// The mean wait for each stage by each source.
@@ -93,9 +93,9 @@ pub(in crate::tools::render_report) fn gpu(page: &mut Content, observed: &Observ
             let mean = |seconds: f64| seconds / held.count;
             vec![start(tenant, NAME).into(), count(held.count).into(), time(held, |seconds| seconds), time(held, mean)]
         });
-        page.table(["Tenant", "Tenancies>", "Time in all>", "Mean>"], rows);
+        page.table(["Tenant", "Tenancies>", "Total time>", "Mean>"], rows);
         page.paragraph(
-            "Tenancies that ended in the window. Where only the buckets were captured, the time lies between their bounds.",
+            "Tenancies that ended in the window. If only the buckets were captured, the time lies between their bounds.",
         );
         more(page, observed.tenancies.len());
     }
@@ -131,9 +131,7 @@ pub(in crate::tools::render_report) fn queues(page: &mut Content, observed: &Obs
         vec![start(queue, NAME).into(), (count(*ready) + &remark).into(), cell(when)]
     });
     page.table(["Queue", "Messages ready>", "First seen (UTC, Prometheus' clock)"], rows);
-    page.paragraph(
-        "Depths are sampled at each scrape: a queue that filled and drained between two of them is not seen.",
-    );
+    page.paragraph("Depths are samples: a queue that filled and drained between two scrapes is not seen.");
     more(page, observed.depths.len());
 }
 

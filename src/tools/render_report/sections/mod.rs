@@ -78,7 +78,7 @@ pub(super) fn criteria(page: &mut Content, report: &Report) {
     });
     page.table(["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way?"], rows);
     if report.status.verdict == Verdict::Incomplete {
-        page.paragraph("Incomplete is not a pass: nothing is known to be wrong, and something is not known.");
+        page.paragraph("Incomplete is not a pass: nothing is known to be wrong, but evidence is missing.");
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) fn end_to_end(page: &mut Content, figures: &Figures) {
     let text = |statistic| cell(of.statistic(statistic).map(Measured::text));
     let cells = [of.count.to_string().into()].into_iter().chain(Statistic::ALL.map(text));
     page.table(["Jobs that succeeded>", "Mean>", "Median>", "p90>?", "p95>?", "p99>?", "Max>"], [cells.collect()]);
-    page.paragraph(format!("In brackets: how far the truth may lie from the figure. {PERCENTILES}"));
+    page.paragraph(format!("In brackets: the measurement error. {PERCENTILES}"));
 }
 
 /// The distributions of wait and work in each stage.
@@ -108,7 +108,7 @@ pub(super) fn stages(page: &mut Content, figures: &Figures) {
         .collect();
     page.heading("Stages");
     if rows.is_empty() {
-        page.paragraph("No stage has times: the target gave none, and polls saw none begin and end.");
+        page.paragraph("No stage has times: the target reported none, and polling saw none start and end.");
         return;
     }
     page.table(
@@ -176,7 +176,7 @@ pub(super) fn jobs(page: &mut Content, figures: &Figures) {
         0 => Inline::from("Worst first."),
         more => more_in(format!("Worst first; {more} more are in "), run_dir::JOBS_CSV),
     };
-    page.paragraph(order.then(" In brackets: how far the truth may lie from the figure."));
+    page.paragraph(order.then(" In brackets: the measurement error."));
 }
 
 /// A sentence that ends with a link to a file.
@@ -261,14 +261,14 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
         if !run.status.settings.is_empty() {
             let settings = run.status.settings.iter().map(|(name, value)| format!("{name}={value}"));
             let settings = listed(&settings.collect::<Vec<_>>());
-            page.paragraph(format!("The target told of its settings before {}: {settings}.", run.metadata.name));
+            page.paragraph(format!("The target reported its settings before {}: {settings}.", run.metadata.name));
         }
     }
     let resumed: BTreeSet<_> = runs.iter().flat_map(|run| &run.status.resumed_at).collect();
     if !resumed.is_empty() {
         let times: Vec<String> = resumed.into_iter().map(ToString::to_string).collect();
         page.paragraph(format!(
-            "Jobs were followed again from {} on; what ended in between is known to lie between two polls, as all ends are.",
+            "Polling resumed at {}. A job that ended in between ended between the last poll before the interruption and the first one after it.",
             listed(&times)
         ));
     }
@@ -308,14 +308,14 @@ fn run_row(run: &Run) -> Vec<Inline> {
 fn idle_sentence(name: &str, idle: &Idle) -> String {
     let waited = units::seconds(idle.waited_seconds);
     match (idle.idle, &idle.busy, &idle.unseen) {
-        (Some(true), _, _) => format!("{name} began on an idle target, after {waited} of waiting for that to be seen."),
+        (Some(true), _, _) => format!("{name} began on an idle target: confirmed idle after {waited}."),
         (Some(false), busy, _) => {
-            let busy = busy.as_deref().unwrap_or("what it had to do was not told");
-            format!("{name} began on a target that was not idle after {waited}: {busy}.")
+            let busy = busy.as_deref().unwrap_or("the target did not say with what");
+            format!("{name} began on a target that was still busy after {waited}: {busy}.")
         }
         (None, busy, unseen) => {
             let why: Vec<&str> = [busy, unseen].into_iter().flatten().map(String::as_str).collect();
-            format!("Whether {name} began on an idle target is not known: {}.", why.join("; "))
+            format!("It is not known if the target was idle when {name} began: {}.", why.join("; "))
         }
     }
 }

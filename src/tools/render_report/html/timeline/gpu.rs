@@ -1,6 +1,6 @@
 //! The tenants of the GPU on the timeline, each with a look and a name.
 
-use super::{Axis, LEFT, RIGHT, fitted};
+use super::{Axis, fitted};
 use crate::escape;
 use crate::html::svg::{Anchor, Svg};
 use crate::record::{ClockOffset, Tenancy, Timestamp};
@@ -48,8 +48,8 @@ pub(super) fn draw(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Opti
     if let Some((lanes, offset)) = by_spans {
         let tenants = tenants(lanes);
         for holds in lanes {
-            svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.service, LEFT - 8.0));
-            Lane { axis, y, taken: LEFT }.draw(svg, holds, offset, &tenants);
+            svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.service, axis.left() - 8.0));
+            Lane { axis, y, taken: axis.left() }.draw(svg, holds, offset, &tenants);
             y += LANE + NAMES + 2.0;
         }
     } else {
@@ -159,7 +159,9 @@ impl Lane<'_> {
         if inside || !matches!(text, Label::Name(_)) {
             return;
         }
-        let below = ((from + to - looks::width(label)) / 2.0).clamp(LEFT, RIGHT - looks::width(label));
+        let (left, right) = self.axis.x.coordinates();
+        // A name longer than the axis begins where that does.
+        let below = ((from + to - looks::width(label)) / 2.0).min(right - looks::width(label)).max(left);
         if below >= self.taken {
             svg.text("pale", (below, y + LANE + NAMES - 3.0), Anchor::Start, label);
         }
@@ -188,16 +190,16 @@ pub(super) fn note(observed: &Observed, offset: Option<ClockOffset>) -> String {
     let all = observed.holds.iter().map(|holds| holds.tenancies.len() as u64).sum::<u64>() + left_out;
     match (observed.holds.is_empty(), offset, by_samples) {
         (false, Some(_), _) if drawn < all => {
-            format!("The GPU's tenants are drawn from spans; hatched while it passes. The first {drawn} of {all} are drawn.")
+            format!("The GPU's tenants come from spans; a change of tenant is hatched. The first {drawn} of {all} are drawn.")
         }
         (false, Some(_), _) => {
-            "The GPU's tenants are drawn from spans; hatched while it passes, pale where no span tells when a tenant let go. A name \
-             below a block is that of a tenant whose block is too narrow for it."
+            "The GPU's tenants come from spans. A change of tenant is hatched; a pale area means that no span shows when the tenant \
+             released the GPU. A name below a block belongs to a block that is too narrow for it."
                 .to_owned()
         }
-        (_, _, true) => "No spans tell who held the GPU that could be drawn here. Each dashed box lies between two samples of the \
-                         transitions counter: somewhere in it the GPU passed on."
+        (_, _, true) => "No spans show who held the GPU. Each dashed box lies between two samples of the transitions counter: the \
+                         GPU changed its tenant somewhere in it."
             .to_owned(),
-        _ => "Who held the GPU over time is not known: neither spans nor samples of transitions tell.".to_owned(),
+        _ => "It is not known who held the GPU: there are no spans of it and no samples of its transitions.".to_owned(),
     }
 }

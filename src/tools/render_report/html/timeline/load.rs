@@ -1,6 +1,6 @@
 //! The load above the jobs on the timeline: jobs in flight and queue depths.
 
-use super::{Axis, LEFT, RIGHT, fitted};
+use super::{Axis, fitted};
 use crate::figures::distribution::median_distance;
 use crate::figures::load::Load;
 use crate::html::scale::{Scale, count_label};
@@ -27,20 +27,25 @@ pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f6
     let levels = steps::clipped(&levels, axis.x.ends());
     svg.shape("area", &steps::area(&levels, &axis.x, &y, y0));
     svg.shape("step", &steps::path(&levels, &axis.x, &y));
-    svg.line("base", (LEFT, y0), (RIGHT, y0));
-    svg.text("tick", (LEFT - 8.0, y0 + 4.0), Anchor::End, "0");
-    svg.text("tick", (LEFT - 8.0, y1 + 4.0), Anchor::End, &count_label(high));
+    svg.line("base", (axis.left(), y0), (axis.right(), y0));
+    svg.text("tick", (axis.left() - 8.0, y0 + 4.0), Anchor::End, "0");
+    svg.text("tick", (axis.left() - 8.0, y1 + 4.0), Anchor::End, &count_label(high));
     let (at_peak, at_asked) = (y.at(load.peak as f64), y.at(asked as f64));
     if asked > 0 {
-        svg.line("limit", (LEFT, at_asked), (RIGHT, at_asked));
+        svg.line("limit", (axis.left(), at_asked), (axis.right(), at_asked));
     }
     let peak = format!("peak {}", load.peak);
     if asked > 0 && asked != load.peak && (at_asked - at_peak).abs() >= 12.0 {
-        svg.text("quiet", (RIGHT + 8.0, at_peak + 4.0), Anchor::Start, &peak);
-        svg.text("quiet", (RIGHT + 8.0, at_asked + 4.0), Anchor::Start, &format!("asked {asked}"));
+        svg.text("quiet", (axis.right() + 8.0, at_peak + 4.0), Anchor::Start, &axis.fits_right(&peak));
+        svg.text(
+            "quiet",
+            (axis.right() + 8.0, at_asked + 4.0),
+            Anchor::Start,
+            &axis.fits_right(&format!("asked {asked}")),
+        );
     } else {
         let both = if asked > 0 { format!("{peak} of {asked}") } else { peak };
-        svg.text("quiet", (RIGHT + 8.0, at_peak + 4.0), Anchor::Start, &both);
+        svg.text("quiet", (axis.right() + 8.0, at_peak + 4.0), Anchor::Start, &axis.fits_right(&both));
     }
     y0 + 14.0
 }
@@ -85,9 +90,9 @@ pub(super) fn queues(svg: &mut Svg, axis: &Axis, sampled: &Sampled, top: f64) ->
                 svg.shape("step", &steps::path(part, &axis.x, &y));
             }
         });
-        svg.line("grid", (LEFT, base), (RIGHT, base));
-        svg.text("", (0.0, base), Anchor::Start, &fitted(&queue.name, LEFT - 8.0));
-        svg.text("quiet", (RIGHT + 8.0, base), Anchor::Start, &format!("max {}", count_label(*high)));
+        svg.line("grid", (axis.left(), base), (axis.right(), base));
+        svg.text("", (0.0, base), Anchor::Start, &fitted(&queue.name, axis.left() - 8.0));
+        svg.text("quiet", (axis.right() + 8.0, base), Anchor::Start, &format!("max {}", count_label(*high)));
         base += QUEUE;
     }
     base - QUEUE + 14.0
@@ -96,16 +101,16 @@ pub(super) fn queues(svg: &mut Svg, axis: &Axis, sampled: &Sampled, top: f64) ->
 /// The note on the lines of the queues.
 pub(super) fn queue_note(sampled: &Sampled) -> String {
     if sampled.queues.is_empty() {
-        return "How deep the queues were was not captured.".to_owned();
+        return "Queue depths were not captured.".to_owned();
     }
-    let mut text = "Queue depths are messages ready, as Prometheus sampled them, all on one scale; where samples are missing there \
-                    is a gap, and a queue that was empty at each sample is not drawn."
+    let mut text = "Queue depths are ready messages in Prometheus' samples, on one scale. A gap means missing samples; a queue that was \
+                    always empty is not drawn."
         .to_owned();
     if sampled.queues.len() > QUEUES {
         text += &format!(" The {QUEUES} deepest of {} are drawn.", sampled.queues.len());
     }
     if sampled.adrift {
-        text += " How far Prometheus' clock is from the harness's is not known: its samples stand where its own clock says.";
+        text += " The offset of Prometheus' clock is not known, so its samples stand at its own times.";
     }
     text
 }

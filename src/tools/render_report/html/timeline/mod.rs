@@ -21,10 +21,20 @@ use crate::tools::render_report::scene::Scene;
 use crate::units;
 use rows::Row;
 
-/// The drawing's width, and the ends of the axis of time in it.
-const WIDTH: f64 = 1140.0;
-const LEFT: f64 = 150.0;
-const RIGHT: f64 = 964.0;
+/// A drawing's width, the ends of the axis of time in it, and the number of its ticks.
+#[derive(Clone, Copy)]
+struct Layout {
+    width: f64,
+    left: f64,
+    right: f64,
+    ticks: usize,
+}
+
+const WIDE: Layout = Layout { width: 1140.0, left: 150.0, right: 964.0, ticks: 9 };
+/// The drawing for a phone, which shows the whole run at once.
+const NARROW: Layout = Layout { width: 362.0, left: 84.0, right: 278.0, ticks: 3 };
+/// The number of jobs that the drawing for a phone has.
+const NARROW_ROWS: usize = 40;
 /// The height of the labels of the axis.
 const LABELS: f64 = 18.0;
 /// The axis ends at `AFTER` times the length that the work needs, where jobs that did not succeed would make it `STRETCHED` times as
@@ -36,6 +46,7 @@ const CHARACTER: f64 = 6.9;
 
 /// The axis of time that all parts of the drawing share.
 struct Axis {
+    layout: Layout,
     zero: Timestamp,
     x: Scale,
     /// The last known event, in seconds; the axis may end before.
@@ -43,6 +54,24 @@ struct Axis {
 }
 
 impl Axis {
+    /// An axis that ends after `length` seconds.
+    fn new(layout: Layout, zero: Timestamp, length: f64, last: f64) -> Self {
+        Self { layout, zero, x: Scale::new((0.0, length), (layout.left, layout.right)), last }
+    }
+
+    fn left(&self) -> f64 {
+        self.layout.left
+    }
+
+    fn right(&self) -> f64 {
+        self.layout.right
+    }
+
+    /// The text as far as there is room for it to the right of the axis.
+    fn fits_right(&self, text: &str) -> String {
+        fitted(text, self.layout.width - self.layout.right - 8.0)
+    }
+
     fn seconds(&self, at: Timestamp) -> f64 {
         at.since(self.zero)
     }
@@ -62,12 +91,15 @@ impl Axis {
 
     /// Draws the grid and the labels, and `svg` over them.
     fn frame(&self, svg: &Svg, bottom: f64, since: &str) -> Svg {
-        let ticks = time_ticks(0.0, self.length(), 9);
-        let mut whole = Svg::new(WIDTH, bottom + 26.0);
+        let ticks = time_ticks(0.0, self.length(), self.layout.ticks);
+        let mut whole = Svg::new(self.layout.width, bottom + 26.0);
         whole.tick_labels(&self.x, &ticks, 12.0, time_label);
         whole.axis(&self.x, &ticks, (LABELS, bottom + 4.0), time_label);
-        for y in [12.0, bottom + 18.0] {
-            whole.text("tick", (0.0, y), Anchor::Start, since);
+        // Beside a narrow axis there is no room for it.
+        if since.chars().count() as f64 * CHARACTER <= self.left() + CHARACTER {
+            for y in [12.0, bottom + 18.0] {
+                whole.text("tick", (0.0, y), Anchor::Start, since);
+            }
         }
         whole.overlay(svg);
         whole
@@ -89,16 +121,22 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
         timelines.filter_map(|(index, entry)| Some((index, JobTimeline::new(entry)?))).collect();
     let last = timelines.iter().map(|(_, timeline)| timeline.last()).max().unwrap_or(zero).since(zero).max(1e-3);
     let length = needed(scene, &timelines, zero, last);
-    let axis = Axis { zero, x: Scale::new((0.0, length), (LEFT, RIGHT)), last };
+    let axis = Axis::new(WIDE, zero, length, last);
     let rows = rows::chosen(scene, &timelines);
     let offset = single_offset(scene);
 
-    let mut svg = Svg::new(WIDTH, 0.0);
-    let mut y = load::in_flight(&mut svg, &axis, &figures.load, LABELS);
-    y = load::queues(&mut svg, &axis, &scene.evaluation.observed.sampled, y);
-    y = gpu::draw(&mut svg, &axis, &scene.evaluation.observed, offset, y);
-    y = rows::draw(&mut svg, scene, &axis, &rows, y);
-    let drawing = axis.frame(&svg, y, "since the first submission");
+    let draw = |axis: &Axis, rows: &[Row<'_>], mut svg: Svg| {
+        let mut y = load::in_flight(&mut svg, axis, &figures.load, LABELS);
+        y = load::queues(&mut svg, axis, &scene.evaluation.observed.sampled, y);
+        y = gpu::draw(&mut svg, axis, &scene.evaluation.observed, offset, y);
+        y = rows::draw(&mut svg, scene, axis, rows, y);
+        axis.frame(&svg, y, "since the first submission")
+    };
+    let drawing = draw(&axis, &rows, Svg::new(WIDE.width, 0.0));
+    let narrow_rows = &rows[..rows.len().min(NARROW_ROWS)];
+    // Nothing points at a drawing on a phone.
+    let narrow =
+        draw(&Axis::new(NARROW, zero, length, last), narrow_rows, Svg::new(NARROW.width, 0.0).without_titles());
 
     let outside = |timeline: &JobTimeline| timeline.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
     let outside = timelines.iter().map(|(_, timeline)| outside(timeline)).sum();
@@ -106,7 +144,14 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     html! {
         (note(&keep_together(&clocks(zero, offset, timelines.iter().map(|(_, timeline)| timeline)))))
         (components::legend(&legend(scene, &rows, offset)))
-        (drawing.into_figure("timeline-chart", "Timeline of the jobs", &finding))
+        div class="wide-only" { (drawing.into_figure("timeline-chart", "Timeline of the jobs", &finding)) }
+        div class="narrow-only" {
+            (narrow.into_figure("timeline-narrow", "Timeline of the jobs for a narrow screen", &finding))
+            @if rows.len() > NARROW_ROWS {
+                (note(&format!("The first {NARROW_ROWS} of {} rows; a wider window shows them all.", rows.len())))
+            }
+        }
+        "\n"
         @if let Some(text) = beyond(&axis, &timelines) { (note(&text)) }
         @for text in notes(scene, &rows, (timelines.len(), outside), offset) { (note(&text)) }
     }
@@ -116,8 +161,8 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
 fn without_jobs(scene: &Scene<'_>, window: Window) -> Markup {
     let observed = &scene.evaluation.observed;
     let length = window.end.since(window.start).max(1e-3);
-    let axis = Axis { zero: window.start, x: Scale::new((0.0, length), (LEFT, RIGHT)), last: length };
-    let mut svg = Svg::new(WIDTH, 0.0);
+    let axis = Axis::new(WIDE, window.start, length, length);
+    let mut svg = Svg::new(WIDE.width, 0.0);
     let y = load::queues(&mut svg, &axis, &observed.sampled, LABELS);
     let y = gpu::draw(&mut svg, &axis, observed, None, y);
     let begin = format!("0 is the start of the window, {} {} UTC.", window.start.date(), window.start.time_of_day());
@@ -152,13 +197,13 @@ fn clocks<'a>(
         Some(ClockOffset { seconds, bound_seconds }) => {
             let side = if seconds < 0.0 { "behind" } else { "ahead of" };
             let (apart, bound) = (units::seconds(seconds.abs()), units::seconds(bound_seconds));
-            format!("The target's clock is {apart} (± {bound}) {side} it, and the target's times are moved by that.")
+            format!("The target's clock is {apart} (± {bound}) {side} it, and the target's times are shifted by that.")
         }
         None => "No single offset between the target's clock and the harness's is known.".to_owned(),
     };
     match elsewhere {
         0 => format!("{begin} {moved}"),
-        some => format!("{begin} {moved} The times of {some} stages have no place here and are not drawn."),
+        some => format!("{begin} {moved} {some} stages without usable times are not drawn."),
     }
 }
 
@@ -186,7 +231,7 @@ fn beyond(axis: &Axis, timelines: &[(usize, JobTimeline)]) -> Option<String> {
         jobs => format!("{jobs} jobs that did not succeed, the last"),
     };
     Some(format!(
-        "The axis ends at {}, soon after the last work that is known. An arrow is at what went on beyond it: {jobs}, until {}.",
+        "The axis ends at {}, soon after the last known work. An arrow marks what continued beyond it: {jobs}, until {}.",
         units::seconds(axis.length()),
         units::seconds(axis.seconds(*last))
     ))
@@ -218,11 +263,11 @@ fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> V
     }
     entries.extend([
         ("rail".to_owned(), "in flight, no stage known".to_owned()),
-        ("unknown".to_owned(), "not known: began or ended somewhere in there".to_owned()),
-        ("bad-edge".to_owned(), "went wrong there, or was last seen there".to_owned()),
+        ("unknown".to_owned(), "not known: started or ended in this interval".to_owned()),
+        ("bad-edge".to_owned(), "failed or last seen there".to_owned()),
     ]);
     if rows.iter().any(Row::is_open) {
-        entries.push(("open-edge".to_owned(), "last seen there: how it ended is not known".to_owned()));
+        entries.push(("open-edge".to_owned(), "last seen there, end not known".to_owned()));
     }
     entries.extend(gpu::legend(&scene.evaluation.observed, offset));
     entries

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Axis, LEFT, RIGHT, fitted};
+use super::{Axis, fitted};
 use crate::escape;
 use crate::figures::distribution::Measured;
 use crate::figures::job_timeline::{JobTimeline, StageInterval};
@@ -104,7 +104,7 @@ fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64
         svg.text(mark.text, (0.0, middle + 4.0), Anchor::Start, mark.sign);
         left = SIGN;
     }
-    svg.text("", (left, middle + 4.0), Anchor::Start, &fitted(&entry.name, LEFT - 8.0 - left));
+    svg.text("", (left, middle + 4.0), Anchor::Start, &fitted(&entry.name, axis.left() - 8.0 - left));
     let name = escape::start(&entry.name, NAME);
     let title = match whole {
         Some(whole) => format!("{name}: {} after {}", entry.outcome, whole.text()),
@@ -141,15 +141,15 @@ fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64
     }
     let beyond = Some(timeline.last()).filter(|last| axis.ends_before(*last));
     if beyond.is_some() {
-        let arrow = PathData::start((RIGHT - 4.0, middle - 5.0)).line_to((RIGHT + 2.0, middle));
-        svg.shape("beyond", &arrow.line_to((RIGHT - 4.0, middle + 5.0)).close());
+        let arrow = PathData::start((axis.right() - 4.0, middle - 5.0)).line_to((axis.right() + 2.0, middle));
+        svg.shape("beyond", &arrow.line_to((axis.right() - 4.0, middle + 5.0)).close());
     }
     if let Some(Mark { sign, text, .. }) = mark {
         let until = beyond.map(|last| format!(" → {}", units::seconds(axis.seconds(last)))).unwrap_or_default();
         let text_end = format!("{sign} {}{until}", entry.outcome);
-        svg.text(text, (RIGHT + 8.0, middle + 4.0), Anchor::Start, &text_end);
+        svg.text(text, (axis.right() + 8.0, middle + 4.0), Anchor::Start, &axis.fits_right(&text_end));
     } else if let Some(whole) = whole {
-        svg.text("quiet", (RIGHT + 8.0, middle + 4.0), Anchor::Start, &units::seconds(whole.seconds));
+        svg.text("quiet", (axis.right() + 8.0, middle + 4.0), Anchor::Start, &units::seconds(whole.seconds));
     }
 }
 
