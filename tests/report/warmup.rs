@@ -33,7 +33,7 @@ fn warm_up_jobs_are_in_no_sum_no_figure_and_no_criterion() {
         assert_eq!(found.figures, plain.figures);
         assert_eq!(scratch.read("jobs.csv").lines().count(), 4);
         assert!(
-            scratch.read("report.md").contains("2 jobs before the counted ones: 1 "),
+            scratch.read("report.md").contains("2 jobs before the counted ones, excluded from all figures: 1 "),
             "{}",
             scratch.read("report.md")
         );
@@ -45,7 +45,7 @@ fn warm_up_jobs_are_in_no_sum_no_figure_and_no_criterion() {
 #[test]
 fn a_warm_up_that_did_not_succeed_is_doubtful() {
     let doubts = judged(&warmed(r#"{"phase":"Failed"}"#), &[]).report().status.doubts;
-    let said = "not all of the warm-up succeeded: soak-warmup-001 failed, soak-warmup-002 missing";
+    let said = "not all warm-up jobs succeeded: soak-warmup-001 failed, soak-warmup-002 missing";
     assert!(doubts.iter().any(|doubt| doubt.contains(said)), "{doubts:?}");
     let mut whole = warmed(&succeeded(0.0, 1.0));
     whole.insert(2, warm("soak-warmup-002", &succeeded(0.5, 1.0)));

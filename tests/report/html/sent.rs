@@ -41,7 +41,7 @@ fn an_index_to_be_sent_quotes_nobody() {
         "its report.json cannot be read",
         "ab: comparison.json cannot be read.",
         "run r1 · started 2026-05-20 22:30 UTC · redacted: see the last line",
-        "Redacted: why a scenario did not pass",
+        "Redacted: the target's messages and address are removed",
     ] {
         assert!(text.contains(told), "{told:?} is not in {text}");
     }

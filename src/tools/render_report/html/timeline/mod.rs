@@ -96,7 +96,7 @@ impl Axis {
         whole.tick_labels(&self.x, &ticks, 12.0, time_label);
         whole.axis(&self.x, &ticks, (LABELS, bottom + 4.0), time_label);
         // Beside a narrow axis there is no room for it.
-        if since.chars().count() as f64 * CHARACTER <= self.left() + CHARACTER {
+        if self.layout.left >= WIDE.left {
             for y in [12.0, bottom + 18.0] {
                 whole.text("tick", (0.0, y), Anchor::Start, since);
             }
