@@ -21,7 +21,10 @@ pub(super) const GAP: f64 = 1.6;
 /// The tolerance of the times of samples in seconds: servers round to the millisecond, records to the microsecond.
 const ROUNDING: f64 = 0.0015;
 
-/// A sign that the process behind an address changed.
+/// Start times that differ by fewer seconds may be one process's: some libraries compute them from a clock that is adjusted.
+const JITTER: f64 = 2.0;
+
+/// A sign that the process behind an address changed, or that it did not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessChange {
     /// The address that was scraped: its labels `job` and `instance`.
@@ -32,8 +35,8 @@ pub struct ProcessChange {
     pub sign: ChangeSign,
 }
 
-/// The kinds of signs that the process behind an address changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The kinds of signs.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ChangeSign {
     /// `process_start_time_seconds` moved on: a new process.
     Restart,
@@ -41,6 +44,13 @@ pub enum ChangeSign {
     Takeover,
     /// `up` was 0. It explains a fall, but proves no restart where nothing fell.
     FailedScrape,
+    /// `process_start_time_seconds` stayed the same until this time.
+    SameProcess {
+        /// The last sample of it, in Unix seconds.
+        until: f64,
+        /// Its value.
+        started_at: f64,
+    },
 }
 
 /// The reason why no figure is made of a counter.
@@ -71,10 +81,10 @@ impl CounterSources {
                 *held = unsteady.max(*held);
             }
         }
-        self.compare(series, by);
+        self.compare(series, by, changes);
     }
 
-    fn compare(&mut self, series: &[Series], by: &[String]) {
+    fn compare(&mut self, series: &[Series], by: &[String], changes: &[ProcessChange]) {
         let mut sources: BTreeMap<Source, BTreeMap<Source, &Series>> = BTreeMap::new();
         for one in series.iter().filter(|one| one.key(by).is_some()) {
             let (source, counter) = split(one, by);
@@ -84,6 +94,7 @@ impl CounterSources {
         for (index, (source, counters)) in sources.iter().enumerate() {
             for (other, others) in &sources[index + 1..] {
                 let held = self.pairs.entry((source.clone(), other.clone())).or_insert((true, false));
+                held.0 &= !are_two_processes(source, other, changes);
                 let all: BTreeSet<&Source> = counters.keys().chain(others.keys()).collect();
                 for counter in all {
                     match (counters.get(counter), others.get(counter)) {
@@ -157,8 +168,34 @@ fn split(series: &Series, by: &[String]) -> (Source, Source) {
 
 /// The address that was scraped for a series.
 fn address(series: &Series) -> Option<(String, String)> {
-    let label = |name: &str| series.labels.get(name).cloned();
+    address_of(&series.labels)
+}
+
+fn address_of(labels: &Source) -> Option<(String, String)> {
+    let label = |name: &str| labels.get(name).cloned();
     Some((label("job").unwrap_or_default(), label("instance")?))
+}
+
+/// The times from when to when the process at an address stayed the same, and its start time.
+fn spans<'c>(
+    address: &'c (String, String),
+    changes: &'c [ProcessChange],
+) -> impl Iterator<Item = (f64, f64, f64)> + Clone + 'c {
+    changes.iter().filter(move |change| change.address == *address).filter_map(|change| match change.sign {
+        ChangeSign::SameProcess { until, started_at } => Some((change.seen_at, until, started_at)),
+        _ => None,
+    })
+}
+
+/// Returns whether the start times prove that two sources are different processes: at one time they differ.
+fn are_two_processes(one: &Source, other: &Source, changes: &[ProcessChange]) -> bool {
+    let (Some(one), Some(other)) = (address_of(one), address_of(other)) else { return false };
+    let differ = |(from, until, started): (f64, f64, f64)| {
+        spans(&other, changes).any(|(other_from, other_until, other_started)| {
+            from <= other_until && other_from <= until && (started - other_started).abs() > JITTER
+        })
+    };
+    one != other && spans(&one, changes).any(differ)
 }
 
 /// Returns `series` with a point at zero before the first sample of each restarted process, where its counter does not show the
@@ -190,6 +227,8 @@ fn unsteady(series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Uns
     let usual = usual_distance(&points);
     let [restarts, takeovers, failed_scrapes] =
         [ChangeSign::Restart, ChangeSign::Takeover, ChangeSign::FailedScrape].map(|sign| times(sign, series, changes));
+    let address = address(series);
+    let same: Vec<_> = address.iter().flat_map(|address| spans(address, changes)).collect();
     let (mut is_explained, mut is_taken_over, mut returns, mut top) = (true, false, 0, None::<(f64, f64)>);
     for pair in points.windows(2) {
         let ((start, held), (end, value)) = (pair[0], pair[1]);
@@ -197,7 +236,9 @@ fn unsteady(series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Uns
         let is_restart = value < held && between(&restarts);
         is_taken_over |= end > from && !is_restart && between(&takeovers);
         if value < held {
-            let is_gap = end - start > GAP * usual || between(&failed_scrapes);
+            // What is known to be one process on both sides did not restart between them.
+            let went_on = same.iter().any(|(from, until, _)| *from <= start + ROUNDING && end <= until + ROUNDING);
+            let is_gap = !went_on && (end - start > GAP * usual || between(&failed_scrapes));
             is_explained &= end <= from || is_gap || is_restart;
             top = Some((held, value));
         } else if let Some((high, low)) = top
@@ -289,6 +330,41 @@ mod tests {
         assert_eq!(with_restarts(rising.clone(), &[failed(7.0)]), rising, "a slow scrape is no restart");
         let gap = series(&[("instance", "a:1")], &[(0.0, 4.0), (5.0, 9.0), (15.0, 1.0), (20.0, 3.0), (25.0, 3.0)]);
         assert_eq!(unsteady(&gap, 0.0, &[]), None, "a scrape failed while it was down");
+    }
+
+    fn same_process(instance: &str, from: f64, until: f64, started_at: f64) -> ProcessChange {
+        let sign = ChangeSign::SameProcess { until, started_at };
+        ProcessChange { address: ("api".to_owned(), instance.to_owned()), seen_at: from, sign }
+    }
+
+    #[test]
+    fn a_process_that_went_on_did_not_restart() {
+        let gap = [(0.0, 4.0), (5.0, 9.0), (15.0, 1.0), (20.0, 3.0), (25.0, 3.0)];
+        let gap = series(&[("job", "api"), ("instance", "a:1")], &gap);
+        let failed = ProcessChange { sign: ChangeSign::FailedScrape, ..restart(10.0) };
+        assert_eq!(unsteady(&gap, 0.0, std::slice::from_ref(&failed)), None);
+        let went_on = same_process("a:1", 0.0, 25.0, -900.0);
+        assert_eq!(unsteady(&gap, 0.0, &[failed.clone(), went_on]), Some(Unsteady::Fell));
+        let ended = same_process("a:1", 0.0, 5.0, -900.0);
+        assert_eq!(unsteady(&gap, 0.0, &[failed, ended]), None, "nothing is known of the process behind the fall");
+    }
+
+    #[test]
+    fn start_times_tell_two_processes_from_one_seen_twice() {
+        let of = |instance: &str| {
+            let labels = [("__name__", "n"), ("job", "api"), ("instance", instance), ("stage", "x")];
+            series(&labels, &each_5s(&[1.0, 2.0, 3.0, 4.0]))
+        };
+        let by = ["stage".to_owned()];
+        let kept = |changes: &[ProcessChange]| {
+            let mut sources = CounterSources::default();
+            sources.add(&[of("a:1"), of("b:1")], &by, 0.0, changes);
+            sources.without_repeated(vec![of("a:1"), of("b:1")], &by).0.len()
+        };
+        assert_eq!(kept(&[]), 1);
+        assert_eq!(kept(&[same_process("a:1", 0.0, 15.0, -900.0), same_process("b:1", 0.0, 15.0, -899.0)]), 1);
+        assert_eq!(kept(&[same_process("a:1", 0.0, 15.0, -900.0), same_process("b:1", 0.0, 15.0, -500.0)]), 2);
+        assert_eq!(kept(&[same_process("a:1", 0.0, 5.0, -900.0), same_process("b:1", 10.0, 15.0, -500.0)]), 1);
     }
 
     #[test]

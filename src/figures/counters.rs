@@ -39,12 +39,22 @@ impl DurationUnit {
     /// The factor that turns the values of `series` into seconds. Durations without any unit are seconds, as Prometheus and
     /// OpenTelemetry recommend.
     fn factor(self, series: &Series) -> f64 {
-        let name = series.labels.get("__name__").map(String::as_str).unwrap_or_default();
-        // Single letters are too short to be a unit in a name.
-        let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 1);
-        let named = words.filter_map(unit_seconds).next_back();
+        let named = series.labels.get("__name__").and_then(|name| unit_of_name(name));
         self.profile.or(named).or(self.metadata).unwrap_or(1.0)
     }
+}
+
+/// The unit in seconds with which a metric's name ends, before the suffix of its kind. A unit at another place may be a part of what
+/// is measured.
+pub fn unit_of_name(name: &str) -> Option<f64> {
+    let suffix = |name: &str, suffix: &str| {
+        name.strip_suffix(suffix).and_then(|base| base.strip_suffix(['_', '.', ':'])).map(str::to_owned)
+    };
+    let base = ["sum", "count", "bucket", "total"].iter().find_map(|kind| suffix(name, kind));
+    let base = base.unwrap_or_else(|| name.to_owned());
+    let word = base.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    // A single letter is too short to be a unit in a name.
+    if word.len() > 1 { unit_seconds(word) } else { None }
 }
 
 /// Puts the samples as they were scraped in place of the points that were evaluated at steps, which show each sample late.
@@ -265,6 +275,10 @@ mod tests {
             ("stage_duration_ms_sum", 1e-3),
             ("stage.duration.ns.sum", 1e-9),
             ("s_total", 1.0),
+            ("ms_task_sum", 1.0),
+            ("task_ms_wait_bucket", 1.0),
+            ("task_ms_total", 1e-3),
+            ("stage_duration_us", 1e-6),
         ] {
             assert!((factor(name, None, None) - seconds).abs() < 1e-12, "{name}");
         }

@@ -5,7 +5,7 @@ use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
 use super::tally::{JobEntry, JobTally};
 use super::time_interval::TimeInterval;
-use crate::record::{Reason, Timestamp};
+use crate::record::{JobStatus, Reason, Timestamp};
 use crate::statistics::Bounds;
 
 /// Into how many equal parts the window is cut to show the run over time: one for so many jobs, and at least and at most so many.
@@ -178,7 +178,10 @@ impl Load {
         figures.put(&names::WINDOW_SECONDS, self.window_seconds());
         figures.put(&names::WINDOW_LOW_SECONDS, window.map(|bounds| bounds.low));
         figures.put(&names::WINDOW_HIGH_SECONDS, window.map(|bounds| bounds.high));
-        figures.put(&names::PEAK_CONCURRENCY, self.first_submitted.map(|_| self.peak as f64));
+        let peak = |peak: f64| self.first_submitted.map(|_| peak).filter(|peak| peak.is_finite());
+        figures.put(&names::PEAK_CONCURRENCY, peak(self.peak as f64));
+        figures.put(&names::PEAK_CONCURRENCY_LOW, peak(self.peak_within.low));
+        figures.put(&names::PEAK_CONCURRENCY_HIGH, peak(self.peak_within.high));
         figures.put(&names::MEAN_CONCURRENCY, self.mean_reported());
         figures.put(&names::ASKED_CONCURRENCY, self.asked.concurrency.map(|jobs| jobs as f64));
         figures.put(&names::REACHABLE_CONCURRENCY, self.asked.reachable().map(|jobs| jobs as f64));
@@ -198,9 +201,14 @@ impl Load {
     /// given up ends nothing.
     fn find_bounds(&mut self, tally: &JobTally) {
         let countless = if tally.uncertain.is_some() { f64::INFINITY } else { 0.0 };
-        let peak = |part| peak(&steps(&in_flight(tally, part)), i64::MIN, i64::MAX) as f64;
+        let peak = |spans: &[_]| peak(&steps(spans), i64::MIN, i64::MAX) as f64;
+        let most = peak(&in_flight(tally, |end| end.high));
+        // Before its answer the target may not have had the job yet, or have it done already.
+        let mut certain = in_flight_from(tally, |status| status.accepted_at.or(status.submitted_at), |end| end.low);
+        certain.retain(|(start, end)| end.micros() - start.micros() > 1);
         let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
-        self.peak_within = Bounds { low: peak(|end| end.low), high: peak(|end| end.high) + unheard + countless };
+        let least = peak(&certain).max(f64::from(u8::from(most > 0.0)));
+        self.peak_within = Bounds { low: least, high: most + unheard + countless };
         let window = self.first_submitted.zip(self.last_submitted);
         let average = |part| {
             window.and_then(|(first, last)| mean(&steps(&in_flight(tally, part)), first.micros(), last.micros()))
@@ -295,11 +303,20 @@ fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
 
 /// From when to when each submitted job was in flight; `part` is what counts of an end that is known within bounds.
 fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    in_flight_from(tally, |status| status.submitted_at, part)
+}
+
+/// As [`in_flight`], from the time `start` of each job on.
+fn in_flight_from(
+    tally: &JobTally,
+    start: fn(&JobStatus) -> Option<Timestamp>,
+    part: fn(TimeInterval) -> Timestamp,
+) -> Vec<(Timestamp, Timestamp)> {
     // A job of which nothing more was heard was in flight until the last that was heard of any.
     let last = tally.entries.iter().filter_map(last_heard).max();
     let spans = tally.entries.iter().filter_map(|entry| {
         let status = &entry.job.as_ref()?.status;
-        let start = status.submitted_at?;
+        let start = status.submitted_at.and(start(status))?;
         if entry.outcome == Outcome::Rejected {
             // What the target refused was no load for its pipeline.
             return None;

@@ -61,6 +61,10 @@ fixed! {
     WINDOW_HIGH_SECONDS = "windowHighSeconds";
     /// The most jobs in flight at once.
     PEAK_CONCURRENCY = "peakConcurrency";
+    /// Lower bound of [`PEAK_CONCURRENCY`]: so many were in flight for certain.
+    PEAK_CONCURRENCY_LOW = "peakConcurrencyLow";
+    /// Upper bound of [`PEAK_CONCURRENCY`].
+    PEAK_CONCURRENCY_HIGH = "peakConcurrencyHigh";
     /// Jobs in flight, averaged over the time in which jobs were submitted.
     MEAN_CONCURRENCY = "meanConcurrency";
     /// The concurrency that was asked for.

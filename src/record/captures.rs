@@ -128,9 +128,28 @@ pub struct SeriesStatus {
     /// The scrapes (`up` is 0) that failed at the addresses of counters that fell.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed_scrapes: Vec<ProcessRestart>,
+    /// The processes behind the series by `process_start_time_seconds`, where there are several addresses or a counter fell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<SeenProcess>,
     /// Metric names that the server knows and that resemble a query which found nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near_names: Vec<String>,
+}
+
+/// A process behind an address, as long as its start time stayed the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenProcess {
+    /// The label `job` of the scrape.
+    pub job: String,
+    /// The label `instance` of the scrape: the address.
+    pub instance: String,
+    /// The time at which it says that it began.
+    pub started_at: Timestamp,
+    /// The time of its first sample.
+    pub first_seen_at: Timestamp,
+    /// The time of its last sample.
+    pub last_seen_at: Timestamp,
 }
 
 /// A change of the process behind an address, as `process_start_time_seconds` shows it, or a sign of one in `up`.

@@ -27,8 +27,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use captures::{
-    CaptureResult, Exception, Logs, LogsStatus, ProcessRestart, Series, SeriesSpec, SeriesStatus, StageSpans, Tenancy,
-    Traces, TracesStatus, WindowSpec,
+    CaptureResult, Exception, Logs, LogsStatus, ProcessRestart, SeenProcess, Series, SeriesSpec, SeriesStatus,
+    StageSpans, Tenancy, Traces, TracesStatus, WindowSpec,
 };
 pub use comparison::{
     Against, Better, Cell, Claim, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,

@@ -50,15 +50,17 @@ fn evaluated(series: &[Made], origin: i64, start: i64, end: i64, step: i64) -> S
     envelope(&result.join(","))
 }
 
-/// A server that knows `series` and evaluates at most `limit` steps in one answer.
-fn limited(series: Vec<Made>, origin: i64, limit: i64, refusal: u16) -> Server {
+/// A server that knows `series`, sampled each `step`, and evaluates at most `limit` steps in one answer.
+fn limited(series: Vec<Made>, origin: i64, step: i64, limit: i64, refusal: u16) -> Server {
     answering(move |request: &Request| {
         if request.path == "/api/v1/query" {
             // It was there all the time, so that a series which begins late is no sign of one that was not.
-            return Reply::json(match request.value("query") {
-                "up" => envelope(r#"{"metric":{},"value":[1,"1"]}"#).replace("matrix", "vector"),
-                _ => envelope(""),
-            });
+            let Some((_, range)) = request.value("query").rsplit_once('[') else {
+                return Reply::json(envelope(r#"{"metric":{},"value":[1,"1"]}"#).replace("matrix", "vector"));
+            };
+            let (time, length) = (request.ms("time"), range.trim_end_matches("ms]").parse::<i64>().unwrap());
+            let start = time - (length - 1).min(time - origin) / step * step;
+            return Reply::json(evaluated(&series, origin, start, time, step));
         }
         let (start, end, step) = (request.ms("start"), request.ms("end"), request.ms("step"));
         if (end - start) / step > limit {
@@ -105,7 +107,7 @@ fn thirty_hours_at_five_seconds_come_in_two_chunks() {
             points: [vec![0; 15_000], vec![3; 6_601]].concat(),
         },
     ];
-    let server = limited(series.clone(), origin, 11_000, 400);
+    let server = limited(series.clone(), origin, 5000, 11_000, 400);
     let flags = ["--prometheus", &server.url(), "--start", "1700000000", "--end", "1700108000", "--pad", "0s"];
     let done = capture(&flags, "");
     assert_eq!(done.code, 0, "{}", done.stderr);
@@ -181,7 +183,7 @@ proptest! {
         series in made(), limit in 6_i64..40, steps in 1_i64..150, refusal in prop::sample::select(vec![400_u16, 422]),
     ) {
         let (origin, step) = (1_700_000_000_000, 2500);
-        let server = limited(series.clone(), origin, limit, refusal);
+        let server = limited(series.clone(), origin, step, limit, refusal);
         let end = format!("{:.1}", 1_700_000_000.0 + f64::from(i32::try_from(steps).unwrap()) * 2.5);
         let flags = ["--prometheus", &server.url(), "--query", "q=a", "--start", "1700000000", "--end", &end];
         let done = bare(&[&flags[..], &["--pad", "0s", "--step", "2500ms", "--no-raw"]].concat(), "");

@@ -97,3 +97,29 @@ fn a_scrape_on_its_way_or_missed_is_not_late() {
         assert_eq!(done.result("q"), ("ok", ""), "{last}: {}", done.stderr);
     }
 }
+
+#[test]
+fn samples_that_end_before_the_window_begins_are_late_with_and_without_raw_samples() {
+    for flags in [&[][..], &["--no-raw"], &["--pad", "0s"], &["--pad", "0s", "--no-raw"]] {
+        for last in [START - 15, START - 40, START - 200, END - 25] {
+            let series = Sampled { first: START - 500, ..Sampled::new("late", last, false) };
+            let done = captured(&[Sampled::new("on_time", END + 10, false), series], flags);
+            assert_eq!(done.result("q"), ("partial", "LateSamples"), "{flags:?} {last}: {}", done.stderr);
+            assert!(done.message("q").contains("1 of 2 series"), "{flags:?} {last}: {}", done.message("q"));
+        }
+        for on_time in [Sampled::new("a", END - 5, false), Sampled::new("a", END - 40, true)] {
+            let done = captured(&[Sampled::new("b", END + 10, false), on_time], flags);
+            assert_eq!(done.result("q"), ("ok", ""), "{flags:?}: {}", done.stderr);
+        }
+    }
+}
+
+#[test]
+fn without_raw_samples_only_the_last_ones_are_asked_for() {
+    let server = holding(vec![Sampled::new("a", END + 10, false)]);
+    let done = bare(&["--prometheus", &server.url(), "--query", "q=q", "--no-raw"], JOB);
+    assert_eq!((done.code, done.files()), (0, vec!["q.json".to_owned()]), "{}", done.stderr);
+    let ranges: Vec<String> =
+        server.requests().iter().filter_map(|request| request.form.get("query").cloned()).collect();
+    assert_eq!(ranges.iter().filter(|query| query.contains('[')).collect::<Vec<_>>(), ["q[25000ms]"]);
+}

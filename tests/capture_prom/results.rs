@@ -174,7 +174,7 @@ fn a_server_that_went_away_is_not_asked_for_the_rest() {
             ("/-/ready", _) if hung.load(Ordering::SeqCst) && gone => Reply::Hang,
             ("/-/ready", _) => Reply::json(""),
             ("/api/v1/targets?state=active", _) => crate::healthy(request),
-            (_, "up") => Reply::json(envelope(ONE)),
+            (_, query) if query.starts_with("up") => Reply::json(envelope(ONE)),
             _ => {
                 hung.store(true, Ordering::SeqCst);
                 Reply::Hang

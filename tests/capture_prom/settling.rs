@@ -127,7 +127,8 @@ fn clocks_that_disagree_are_said() {
             if request.path.starts_with("/api/v1/targets") {
                 return Reply::json(targets("2001-01-01T00:00:00Z"));
             }
-            let body = envelope(&ONE.replace("1700000000", request.form.get("start").map_or("1", |start| start)));
+            let at = request.form.get("start").or(request.form.get("time")).map_or("1", |at| at);
+            let body = envelope(&ONE.replace("1700000000", at));
             Reply::Whole(200, vec![("Date", date.to_owned())], body)
         })
     };

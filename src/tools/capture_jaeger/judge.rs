@@ -30,7 +30,7 @@ pub(super) fn statuses(
 ) -> Vec<TracesStatus> {
     let is_empty = |service: &String| session.store.traces_of(service).next().is_none();
     let known = services.iter().any(is_empty).then(|| {
-        session.jaeger.set_limits(Limits::new(NAMES_TIME, 1));
+        session.jaeger.set_limits(Limits::new(NAMES_TIME.min(session.time_left()), 1));
         session.jaeger.services()
     });
     let (session, known) = (&*session, known.flatten());
@@ -90,7 +90,15 @@ fn status(
         requests: Some(session.jaeger.requests()),
         ..TracesStatus::default()
     };
-    let short = shortcomings(session, service, search, known, (traces, incomplete));
+    let nameless = session.store.traces_of(service).flat_map(|(_, trace)| trace.distinct_spans());
+    let nameless = nameless.filter(|span| span.origin.service.is_empty()).count() as u64;
+    let mut short = shortcomings(session, service, search, known, (traces, incomplete));
+    if nameless > 0 {
+        let message = format!(
+            "{nameless} of {spans} spans name no service (service.name), so they count for none and their stages are not counted"
+        );
+        short.push((Reason::IncompleteTraces, message));
+    }
     status.result = match (traces, &search.error) {
         (0, Some(_)) => CaptureResult::Error,
         (0, None) => CaptureResult::Empty,

@@ -24,6 +24,8 @@ const MAX_ROUNDS: usize = 8;
 const MAX_TOTAL_REQUESTS: u64 = 2 * MAX_REQUESTS;
 /// The time for requests beside that for waiting, so that they can be made after it.
 const SEARCH_TIME: Duration = Duration::from_secs(10);
+/// The part of that time which is kept for requests by id.
+const BY_ID_TIME: Duration = Duration::from_secs(3);
 
 /// The trace of a job.
 #[derive(Clone, Debug)]
@@ -76,6 +78,8 @@ pub(super) struct Session<'a> {
     pub(super) unsettled: bool,
     services: &'a [String],
     window: Micros,
+    /// The end of all requests.
+    deadline: Instant,
     limit: usize,
     full: usize,
     page_sizes: HashMap<usize, usize>,
@@ -106,6 +110,7 @@ impl<'a> Session<'a> {
             unsettled: false,
             services,
             window: (window.start.micros(), window.end.micros()),
+            deadline: Instant::now(),
             limit: page,
             full: page,
             page_sizes: HashMap::new(),
@@ -117,7 +122,8 @@ impl<'a> Session<'a> {
     /// waiting; then requests the jobs' missing traces by id.
     pub(super) fn capture(&mut self, request: &CaptureRequest<'_>, flush: Duration, stop: &Stop) {
         let settle = request.settle();
-        let deadline = Instant::now() + request.stream.left_to_settle(settle).max(settle) + SEARCH_TIME;
+        self.deadline = Instant::now() + request.stream.left_to_settle(settle).max(settle) + SEARCH_TIME;
+        let deadline = self.deadline - BY_ID_TIME;
         let mut wait = FIRST_WAIT;
         loop {
             let (begun, until_flushed) = (Instant::now(), request.stream.left_to_settle(flush.min(settle)));
@@ -144,10 +150,15 @@ impl<'a> Session<'a> {
             self.wait(pause, stop, request);
         }
         if !self.errors().any(|error| !error.retryable) {
-            self.jaeger.set_limits(Limits::new(settle + SEARCH_TIME, u64::MAX));
+            self.jaeger.set_limits(Limits::new(self.time_left(), u64::MAX));
             self.fetch_missing();
         }
         self.console.clear_progress();
+    }
+
+    /// Returns the time that is left for requests.
+    pub(super) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Returns the errors of the server: those that are not a bound of the client's.

@@ -237,7 +237,7 @@ impl<'a> ExceptionFinder<'a> {
             source.open = Some(open);
         } else if let Some(marker) = marker {
             self.begin_at(marker, line, source);
-        } else if line.message().trim_start().starts_with("at ") && shapes::frame_at_end(line.message()).is_some() {
+        } else if line.message().trim_start().starts_with("at ") && shapes::is_frame(line.message()) {
             self.begin_stack(before, line, source);
         } else {
             source.before = Some(self.before(line));

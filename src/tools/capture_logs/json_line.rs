@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::level::{self, Level};
 use super::pattern::Pattern;
+use super::shapes;
 use super::stamp::{self, Calendar};
 use crate::record::Timestamp;
 
@@ -83,6 +84,7 @@ const VALUES: [&str; 6] = ["exc_value", "message", "value", "msg", "exc_message"
 const FRAMES: [&str; 5] = [".frames.", ".stack.", ".stacktrace.", ".stack_trace.", ".extendedstacktrace."];
 /// The end of a traceback's header, above its frames.
 const HEADER: &str = "(most recent call last):\n";
+const ESCAPED_HEADER: &str = "(most recent call last):\\";
 /// Greatest depth of an object, and most of its values.
 const DEPTH: usize = 8;
 const VALUES_READ: usize = 4096;
@@ -92,6 +94,13 @@ static LEVEL: Pattern = Pattern::new(concat!(
     r#"(?:^|[{,\s\\])\\*"(?i:level|levelname|severity|log\.level|lvl|@l|loglevel|severitytext)\\*"\s*:\s*"#,
     r#"\\*"(?i:error|err|critical|crit|fatal|alert|emerg|emergency|panic|dpanic|severe)\\*""#
 ));
+/// An exception that is an object or a list of objects, and its frames, in a text that is not whole JSON.
+static EXCEPTION: Pattern = Pattern::new(concat!(
+    r#"\\*"(?:exc_info|exceptions?|traceback|stack|stack_?trace|error|err|exc|thrown|throwable)\\*"\s*:\s*\[?\s*\{"#,
+    r#"[^{}]{0,2000}\\*"(?:exc_type|type|name|class|kind|exc_name|class_name)\\*"\s*:\s*\\*"[A-Za-z]"#
+));
+static FRAMES_KEY: Pattern =
+    Pattern::new(r#"\\*"(?i:frames|stack|stacktrace|stack_trace|extendedStackTrace)\\*"\s*:\s*\[\s*[\{\\"]"#);
 static TIME: Pattern = Pattern::new(r#""(?:time|timestamp|@timestamp|ts|asctime|@t)"\s*:\s*"?([^",}]+)"#);
 
 impl JsonLine {
@@ -112,15 +121,20 @@ impl JsonLine {
         let is_gelf = message.is_some_and(|(key, _)| key == "short_message");
         // Datadog's status is a word; anybody else's is a number.
         let status = || find(&["status"]).filter(|(_, value)| value.parse::<f64>().is_err());
-        let level = find(&level::KEYS)
-            .or_else(status)
-            .and_then(|(key, value)| level::parse_value(if is_gelf { "PRIORITY" } else { key }, value))
+        let parse_level =
+            |(key, value): (&str, &str)| level::parse_value(if is_gelf { "PRIORITY" } else { key }, value);
+        let level = level::KEYS
+            .iter()
+            .find_map(|key| find(&[key]).and_then(parse_level))
+            .or_else(|| status().and_then(parse_level))
             .or_else(|| find(&["s"]).filter(|_| find(&["t.$date"]).is_some()).and_then(|(_, s)| level::from_letter(s)));
         let journal = leaves.iter().any(|(path, _)| path == "MESSAGE");
         let docker = message.is_some_and(|(key, _)| key == "log");
         let traces = leaves
             .iter()
-            .filter(|(path, text)| is_trace(path) && text.len() > 8 || text.contains(HEADER))
+            .filter(|(path, text)| {
+                is_trace(path) && text.len() > 8 || [HEADER, ESCAPED_HEADER].iter().any(|header| text.contains(header))
+            })
             .filter(|(_, text)| message.is_none_or(|(_, message)| message != text))
             .map(|(_, text)| text.clone());
         let line = Self {
@@ -147,12 +161,20 @@ impl JsonLine {
         is_record.then_some(line)
     }
 
-    /// Reads an object that is not whole, or a part of one: whether it states that it is an error, and when.
+    /// Returns whether a field of it is a traceback, or an exception with its frames.
+    pub(super) fn holds_exception(&self) -> bool {
+        let has_header = |trace: &String| [HEADER, ESCAPED_HEADER].iter().any(|header| trace.contains(header));
+        let has_frames = |trace: &String| trace.lines().skip(1).any(|line| shapes::is_frame(line));
+        self.exception.is_some() || self.traces.iter().any(|trace| has_header(trace) || has_frames(trace))
+    }
+
+    /// Reads an object that is not whole, or a part of one: whether it states that it is an error, or holds an exception with its
+    /// frames, and when.
     pub(super) fn scan(text: &str, calendar: &Calendar) -> (bool, Option<Timestamp>) {
         let time = TIME.captures(text).map(|found| found[1].to_owned());
         let at = time
             .and_then(|time| calendar.stamp_at_start(&time).and_then(|stamp| stamp.at).or_else(|| stamp::unix(&time)));
-        (LEVEL.is_match(text), at)
+        (LEVEL.is_match(text) || (FRAMES_KEY.is_match(text) && EXCEPTION.is_match(text)), at)
     }
 }
 

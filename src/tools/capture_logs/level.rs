@@ -34,7 +34,7 @@ const LONGEST_WORD: usize = 13;
 /// Words that turn the level behind them into its absence.
 const NEGATIONS: [&str; 7] = ["no", "No", "without", "zero", "any", "not", "0"];
 /// The keys under which a record states its level.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "level",
     "levelname",
     "severity",
@@ -44,6 +44,7 @@ pub(super) const KEYS: [&str; 13] = [
     "@l",
     "loglevel",
     "severitytext",
+    "severity_text",
     "record.level.name",
     "PRIORITY",
     "severitynumber",
@@ -71,15 +72,19 @@ pub(super) fn parse(word: &str) -> Option<Level> {
 /// and journald's `PRIORITY` (3 and less) count.
 pub(super) fn parse_value(key: &str, value: &str) -> Option<Level> {
     let Ok(number) = value.parse::<f64>() else {
-        let word = value.trim().trim_start_matches("LogLevel.");
-        return parse(word.split(['+', '-']).next().unwrap_or_default());
+        // `<LogLevel.ERROR: 40>`, `SEVERITY_NUMBER_ERROR2`.
+        let word = value.trim().trim_start_matches('<');
+        let word = word.split(['+', '-', ':', ' ', '>']).next().unwrap_or_default();
+        let word = word.rsplit('.').next().unwrap_or_default().trim_start_matches("SEVERITY_NUMBER_");
+        return parse(word.trim_end_matches(|c: char| c.is_ascii_digit()));
     };
     let level = |error, warning| match number {
         _ if number >= error => Level::Error,
         _ if number >= warning => Level::Warning,
         _ => Level::Info,
     };
-    Some(match key {
+    let folded = if key == "PRIORITY" { key.to_owned() } else { key.to_ascii_lowercase() };
+    Some(match folded.as_str() {
         "levelno" => level(40.0, 30.0),
         "PRIORITY" => return value.parse().ok().map(from_syslog),
         // OpenTelemetry's 24 severities; 0 is none of them.

@@ -7,7 +7,7 @@ use crate::record::Timestamp;
 use super::json_line::JsonLine;
 use super::level::{self, Level};
 use super::pattern::Pattern;
-use super::prefix::Header;
+use super::prefix::{self, Header};
 use super::shapes;
 use super::stamp::{self, Calendar};
 
@@ -52,6 +52,12 @@ impl LogLine {
     /// Reads a line, or the text of an envelope; `is_dated` says that the envelope told a time.
     fn unwrap(line: &str, calendar: &Calendar, is_dated: bool, envelopes: usize) -> Self {
         let header = Header::parse(line, calendar);
+        let is_bare = !header.begins_record && header.level.is_none() && envelopes > 0;
+        if let Some(rest) = is_bare.then(|| prefix::behind_progress_bar(&line[header.text..])).flatten() {
+            let inner = Self::unwrap(rest, calendar, is_dated || header.at.is_some(), envelopes - 1);
+            let (at, source) = (header.at.or(inner.at), header.source + &inner.source);
+            return Self { at, source, partial: header.partial, ..inner };
+        }
         let mut parsed = Self {
             at: header.at,
             level: header.level.or(header.syslog_level.filter(|level| *level != Level::Info)),
@@ -150,12 +156,19 @@ impl LogLine {
     fn find_record(&mut self, calendar: &Calendar) {
         // A supervisor that logs its child's output puts the child's records into messages of its own. A quoted document
         // may have a level, but no time beside it.
-        let nested = JsonLine::parse(self.message(), calendar);
-        if let Some(json) = nested.filter(|json| json.level == Some(Level::Error) && json.at.is_some()) {
-            self.at = self.at.or(json.at);
-            (self.begins_record, self.level) = (true, Some(Level::Error));
-            (self.traces, self.exception) = (json.traces, json.exception);
-            return;
+        if let Some((json, start)) = object_within(self.message(), calendar) {
+            let is_record = json.at.is_some() || (start == 0 && json.message.is_some());
+            let is_error = json.level == Some(Level::Error) && is_record;
+            if is_error || json.holds_exception() {
+                self.at = self.at.or(json.at);
+                self.begins_record = true;
+                self.level = if is_error { json.level } else { self.level };
+                self.traces.extend(json.traces);
+                self.exception = self.exception.take().or(json.exception);
+            }
+            if is_error {
+                return;
+            }
         }
         let Some(start) = error_within(&self.text, self.message, self.level, calendar) else { return };
         let header = Header::parse(&self.text[start..], calendar);
@@ -186,6 +199,23 @@ pub(super) fn error_within(text: &str, from: usize, level: Option<Level>, calend
     dated.or_else(|| if level.is_none() { basic() } else { None })
 }
 
+/// Most places of a text at which an object is looked for.
+const OBJECTS: usize = 4;
+
+/// The first JSON object in a text, whatever stands around it, and its offset.
+fn object_within(text: &str, calendar: &Calendar) -> Option<(JsonLine, usize)> {
+    let starts = text
+        .match_indices('{')
+        .map(|(start, _)| start)
+        .filter(|start| text[start + 1..].trim_start().starts_with('"') && !shapes::is_quoted(text, *start));
+    starts.take(OBJECTS).find_map(|start| {
+        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<serde::de::IgnoredAny>();
+        values.next()?.ok()?;
+        let end = start + values.byte_offset();
+        Some((JsonLine::parse(&text[start..end], calendar)?, start))
+    })
+}
+
 /// The JSON object with which a text ends, and its offset.
 fn json_within(text: &str, calendar: &Calendar) -> Option<(JsonLine, usize)> {
     // Fluent Bit's standard output: `[0] tag: [[time, {}], {"log":"text"}]`.
@@ -202,7 +232,11 @@ fn json_within(text: &str, calendar: &Calendar) -> Option<(JsonLine, usize)> {
     let json = JsonLine::parse(&text[start..], calendar)?;
     // An object within a sentence is what the sentence is about, unless it is a record.
     let is_tagged = text[..start].split_whitespace().count() <= 1 && json.message.is_some();
-    let is_record = start == 0 || json.level.is_some() || (json.at.is_some() && json.message.is_some()) || is_tagged;
+    let is_record = start == 0
+        || json.level.is_some()
+        || (json.at.is_some() && json.message.is_some())
+        || json.holds_exception()
+        || is_tagged;
     is_record.then_some((json, start))
 }
 

@@ -213,10 +213,12 @@ impl OpenException {
         self.find_job(jobs, &line.raw);
     }
 
-    /// Looks for a job's id in a text of this exception, as long as none was found.
+    /// Looks for a job's id in a text of this exception, as long as none was found or only a warm-up job's: it is no exception of
+    /// the warm-up if it names another job anywhere.
     pub(super) fn find_job(&mut self, jobs: &JobIds, text: &str) {
-        if self.job_id.is_none() {
-            self.job_id = jobs.find(text).map(str::to_owned);
+        if self.job_id.as_ref().is_none_or(|id| jobs.is_warmup(id)) {
+            let found = jobs.find(text).map(str::to_owned);
+            self.job_id = found.or(self.job_id.take());
         }
     }
 

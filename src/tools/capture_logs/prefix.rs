@@ -73,6 +73,24 @@ static BRACKETED_LETTER: Pattern =
 /// Ruby's Logger.
 static RUBY: Pattern = Pattern::new(r"^([DIWEF]), \[[^\]]*\] +[A-Z]+ -- [^:]*: ?");
 
+/// A progress bar, behind which a line goes on that something else wrote: tqdm's with and without a total, rich's, Keras' and the
+/// like of wget and pip.
+static PROGRESS_BAR: Pattern = Pattern::new(concat!(
+    r"^[^|%\[\]]{0,80}?(?:",
+    r"\d{1,3}(?:\.\d+)?%\|[^|]{0,400}\| *[\d.]+[kMGTB]*/(?:[\d.]+[kMGTB]*|\?)(?: *\[[^\[\]]{0,120}\])?",
+    r"|\b\d+[A-Za-z]{0,4} \[\d+:\d+(?::\d+)?, [^\[\]]{0,120}\]",
+    r"|[━╸╺]{3,} *(?:\d{1,3}%)?(?: *[\d.]+/[\d.]+(?: ?[kMGT]?B)?)?(?: *-?[\d-]+:[\d-]+(?::[\d-]+)?)?",
+    r"|(?:\d+/\d+ )?\[[=>#. -]{3,}\](?: *\d{1,3}(?:\.\d+)?%| *\d+/\d+)?",
+    r"|\d{1,3}(?:\.\d+)?% ?\[?[=>#█▉▊▋▌▍▎▏░▒▓. -]{3,}\]?",
+    r")"
+));
+
+/// The text behind the progress bar with which `text` begins; none where nothing follows one.
+pub(super) fn behind_progress_bar(text: &str) -> Option<&str> {
+    let bar = if text.contains(['[', '|', '━', '%']) { PROGRESS_BAR.find(text) } else { None };
+    bar.map(|bar| text[bar.end()..].trim_start()).filter(|rest| !rest.is_empty())
+}
+
 impl Header {
     /// Reads the prefixes of `line`, whose colours are gone.
     pub(super) fn parse(line: &str, calendar: &Calendar) -> Self {
@@ -243,8 +261,27 @@ mod tests {
     #[test]
     fn every_pattern_is_a_regular_expression() {
         assert_eq!(SOURCES.len(), 7);
-        for pattern in [&RUNTIME, &PROGRAM, &SYSLOG, &PRIORITY, &LETTER, &BRACKETED_LETTER, &RUBY] {
+        for pattern in [&RUNTIME, &PROGRAM, &SYSLOG, &PRIORITY, &LETTER, &BRACKETED_LETTER, &RUBY, &PROGRESS_BAR] {
             assert!(pattern.regex().is_some(), "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_goes_on_behind_a_progress_bar() {
+        for bar in [
+            "  6%|#  | 6/100 [00:01<00:20,  4.2it/s]",
+            "  6%|#  | 6/100",
+            "Epoch 3/10:  45%|████▌     | 45.0M/100M [00:01<00:01, 35MB/s]",
+            "12it [00:01,  8.10it/s]",
+            "Working... ━━━━╸━━━━━  40% 0:00:12",
+            "10/100 [==>...........................]",
+            "[#####     ] 50%",
+        ] {
+            assert_eq!(behind_progress_bar(&format!("{bar}Killed")), Some("Killed"), "{bar}");
+            assert_eq!(behind_progress_bar(bar), None, "{bar}");
+        }
+        for text in ["6/100 jobs [a] done", "50% of jobs failed", "[rank0]: x", "[ERROR] x", "a | b | c", ""] {
+            assert_eq!(behind_progress_bar(text), None, "{text}");
         }
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Marker {
 enum Scope {
     /// Every line, for nobody writes this about something else.
     Any,
+    /// Every line; an information only where it begins the message or follows a delimiter, for a sentence may speak of it.
+    Begun,
     /// Lines that are not information by their own level.
     Doubtful,
     /// Lines without a level.
@@ -72,7 +74,7 @@ fn crash(regex: impl Into<String>, scope: Scope) -> (Shape, Scope, String) {
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
-    use Scope::{Any, Doubtful, Unleveled};
+    use Scope::{Any, Begun, Doubtful, Unleveled};
     let begin = |shape: Shape, scope, regex: &str| (shape, scope, regex.to_owned());
     let table = vec![
         begin(Shape::Group, Any, r"\+ Exception Group Traceback \(most recent call last\):\s*$"),
@@ -80,11 +82,32 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         // The rich library draws a box.
         begin(Shape::Heading, Any, r"[─-] ?Traceback \(most recent call last\) ?[─-]"),
         begin(Shape::Escaped, Any, r#"Traceback \(most recent call last\):(?:\\+[rn]|#0?12|[ \t|])+File \\*["']"#),
-        begin(Shape::Panic, Any, r"thread '[^']*'(?: \(\d+\))? panicked at "),
+        // The same of Java, JavaScript, .NET and Go.
+        begin(
+            Shape::Escaped,
+            Any,
+            r"(?:Error|Exception|Throwable)\b[^\\\n]{0,500}(?:\\+[rn])+(?:\\+t|[ \t])*at (?:async |new )?[\w$.<>/]+[ (]",
+        ),
+        begin(
+            Shape::Escaped,
+            Any,
+            r"panic: [^\\\n]{1,500}(?:\\+n)+(?:\[signal [^\\\n]*(?:\\+n)+)?goroutine \d+ \[running\]",
+        ),
+        begin(Shape::Panic, Any, r"thread '[^']*'(?: \(\d+\))? panicked at (?:'|.*:\d+:\d+)"),
         begin(Shape::Heading, Any, r"^The application panicked \(crashed\)"),
         begin(Shape::Heading, Any, r"http: panic serving "),
-        begin(Shape::Heading, Any, r"^Exception in thread "),
-        begin(Shape::Heading, Any, r"^Unhandled [Ee]xception[.:] "),
+        begin(
+            Shape::Heading,
+            Any,
+            r#"^Exception in thread (?:[^"]+:$|"[^"]*" (?:[\w$]+(?:\.[\w$]+)+|\w*(?:Error|Exception|Throwable))(?:: |$))"#,
+        ),
+        begin(Shape::Heading, Any, r"^Exception: java\.lang\.\w+ thrown from the UncaughtExceptionHandler in thread "),
+        begin(
+            Shape::Heading,
+            Any,
+            r"^Unhandled [Ee]xception[.:] (?:[A-Z]\w*(?:\.\w+)+|\w*(?:Error|Exception))(?:: |$|[^\w])",
+        ),
+        begin(Shape::Heading, Unleveled, r"^Unhandled [Ee]xception[.:] "),
         begin(Shape::Heading, Any, r"^PHP Fatal error: "),
         begin(Shape::Heading, Any, r"^\S+\.rb:\d+:in .*\(\w+(?:Error|Exception)\)$"),
         begin(Shape::Heading, Any, r"^\*\* \(\w+(?:\.\w+)*(?:Error|Exception)\) "),
@@ -102,21 +125,35 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         begin(Shape::Heading, Unleveled, r"^\(Use `node --trace-uncaught "),
         begin(Shape::Heading, Unleveled, r"^(?:Uncaught |\[?Unhandled ?[Pp]romise ?[Rr]ejection)"),
         begin(Shape::Heading, Unleveled, r"^(?:Error|error|fatal|Fatal|CUDA error): [^\d\s.+-]"),
-        crash(r"Fatal Python error: ", Any),
-        crash(r"terminate called (?:after throwing an instance of|without an active exception|recursively)", Any),
+        crash(
+            r"Fatal Python error: (?:Segmentation fault|Aborted|Bus error|Illegal instruction|Floating|\w+: |Cannot |GC |_?Py|[Ii]nit)",
+            Any,
+        ),
+        crash(r"^Fatal Python error: ", Any),
+        crash(r"Fatal Python error: ", Doubtful),
+        crash(
+            r"terminate called (?:after throwing an instance of ['‘`]|without an active exception *$|recursively *$)",
+            Any,
+        ),
+        crash(r"^pure virtual method called$", Any),
         crash(r"libc\+\+abi(?:\.dylib)?: terminating", Any),
-        crash(r"\*\*\* (?:stack smashing detected|Process received signal|Aborted at )", Any),
-        crash(r"\*\*\* (?:SIG[A-Z]+ |Signal \d+)", Any),
+        crash(r"\*\*\* (?:stack smashing detected|Process received signal|Aborted at )", Begun),
+        crash(r"\*\*\* (?:SIG[A-Z]+ |Signal \d+)", Begun),
         crash(r"!!!+ Segfault encountered", Any),
-        crash(r"double free or corruption|corrupted size vs\. prev_size|corrupted double-linked list", Any),
-        crash(r"(?:free|malloc|realloc|munmap_chunk)\(\): (?:invalid|corrupted|unaligned|unsorted)", Any),
+        crash(r"double free or corruption|corrupted size vs\. prev_size|corrupted double-linked list", Begun),
+        crash(r"(?:free|malloc|realloc|munmap_chunk)\(\): (?:invalid|corrupted|unaligned|unsorted)", Begun),
+        crash(r"^\S+:\d+:\d+: runtime error: ", Any),
+        crash(r"^memory allocation of \d+ bytes failed$", Any),
+        crash(r"^Terminating due to java\.lang\.OutOfMemoryError", Any),
+        crash(r"block: \[\d+,\d+,\d+\], thread: \[\d+,\d+,\d+\] Assertion [`'].*' failed\.", Any),
         crash(r"Caught signal (?:4|6|7|8|9|11) \(", Any),
         crash(r"ERROR: (?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: ", Any),
         crash(r"^(?:WARNING: )?DATA RACE$", Any),
         crash(r"SUMMARY: (?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: ", Any),
-        crash(r"thread '[^']*'(?: \(\d+\))? has overflowed its stack", Any),
+        crash(r"thread '[^']*'(?: \(\d+\))? has overflowed its stack$", Begun),
+        crash(r"^Stack overflow\.(?: Repeat \d+ times:)?$", Unleveled),
         crash(r"^fatal runtime error: ", Any),
-        crash(r"^\S+:\d+: .*Assertion [`'].*' failed\.", Any),
+        crash(r"^(?:\S+: )?\S+:\d+: .*Assertion [`'].*' failed\.", Any),
         // Kernels before 5.0 say that they kill, and then that they did.
         crash(r"[Oo]ut of memory: Kill(?:ed)? process \d+|[Mm]emory cgroup out of memory", Any),
         crash(r"[Kk]illed process \d+ \(", Any),
@@ -146,8 +183,18 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(format!(r"status=\d+/(?:{KILLS})\b"), Any),
         crash(r"Failed with result '(?:oom-kill|core-dump|signal)'", Any),
         crash(r"\) of user \d+ (?:terminated abnormally|dumped core)", Any),
-        crash(format!(r"\bexit(?:ed)? ?(?:with )?(?:code|status)[: =]+(?:{CODES}|-(?:4|6|7|8|9|11))\b"), Any),
-        crash(r"signal: (?:killed|segmentation fault|aborted|bus error)\b", Any),
+        crash(format!(r"\bexited ?(?:with )?(?:code|status)[: =]+(?:{CODES}|-(?:4|6|7|8|9|11))\b"), Any),
+        // Behind it a sentence about the code goes on with a word.
+        crash(
+            format!(
+                r#"\bexit ?(?:with )?(?:code|status)[: =]+(?:{CODES}|-(?:4|6|7|8|9|11))(?:$|[\]\[,;:.()"'}}]| ?\()"#
+            ),
+            Any,
+        ),
+        crash(format!(r"\bexit ?(?:with )?(?:code|status)[: =]+(?:{CODES}|-(?:4|6|7|8|9|11))\b"), Doubtful),
+        crash(r#"signal: (?:killed|segmentation fault|aborted|bus error)(?: \(core dumped\))?(?:$|["',;:.\]})])"#, Any),
+        crash(r"\bwas sent SIGKILL! Perhaps out of memory", Any),
+        crash(r"\bexitcode *: -(?:4|6|7|8|9|11)\b", Any),
         crash(r"oom[_-]kill event|got Segmentation Fault", Any),
         crash(r"Work-horse (?:process )?(?:was )?terminated unexpectedly|Child process \[\d+\] died", Any),
         crash(r"^# (?:A fatal error has been detected by the Java Runtime|Fatal error in)", Any),
@@ -226,12 +273,18 @@ impl Marker {
     pub(super) fn find(text: &str, level: Option<Level>) -> Option<Self> {
         let in_scope = |scope: Scope| match level {
             None => true,
-            Some(Level::Info) => scope == Scope::Any,
+            Some(Level::Info) => matches!(scope, Scope::Any | Scope::Begun),
             Some(_) => scope != Scope::Unleveled,
         };
         let matched = PATTERNS.set.matches(text).into_iter().filter_map(|kind| PATTERNS.each.get(kind));
-        let found = matched.filter(|(_, scope, _)| in_scope(*scope)).filter_map(|(shape, _, regex)| {
-            let found = regex.find_iter(text).find(|found| !is_quoted(text, found.start()))?;
+        let found = matched.filter(|(_, scope, _)| in_scope(*scope)).filter_map(|(shape, scope, regex)| {
+            let counts = |start: usize| match scope {
+                Scope::Begun if level == Some(Level::Info) => is_begun(text, start),
+                _ => true,
+            };
+            // A whole traceback in quotes is what somebody was told, and happened.
+            let is_told = |start| *shape != Shape::Escaped && is_quoted(text, start);
+            let found = regex.find_iter(text).find(|found| counts(found.start()) && !is_told(found.start()))?;
             let message = text[found.start()..].split_once(": ").map(|(_, message)| message);
             if *shape == Shape::Heading && message.is_some_and(level::is_nothing) {
                 return None;
@@ -265,6 +318,11 @@ pub(super) fn speaks_of_failure(line: &str) -> bool {
     FAILURE.is_match(line)
 }
 
+/// Returns whether a message is the frame of a stack trace and nothing else.
+pub(super) fn is_frame(message: &str) -> bool {
+    FRAME.find(message.trim_start()).is_some_and(|found| found.start() == 0)
+}
+
 /// The frame of a stack trace with which a line ends, wherever it begins.
 pub(super) fn frame_at_end(line: &str) -> Option<&str> {
     let python = line.find("  File \"").map(|start| &line[start..]).filter(|frame| PYTHON_FRAME.is_match(frame));
@@ -273,6 +331,12 @@ pub(super) fn frame_at_end(line: &str) -> Option<&str> {
     }
     let call = || FRAME.find(line).map(|found| &line[found.start()..]);
     python.or_else(call)
+}
+
+/// Returns whether what begins at `start` begins the message, or follows a delimiter, and not a word of a sentence.
+fn is_begun(text: &str, start: usize) -> bool {
+    let before = text[..start].trim_end();
+    before.is_empty() || before.ends_with([':', '|', ']', '>', ')', '}', '='])
 }
 
 /// Returns whether a quotation mark stands right before `start`; one that opens the value of a field quotes nothing.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::grid::Grid;
+use crate::figures::counters::unit_of_name;
 use crate::http::form;
 use crate::prometheus::Server;
 use crate::prometheus::envelope::Series;
-use crate::record::{ProcessRestart, SeriesStatus, Timestamp};
+use crate::record::{ProcessRestart, SeenProcess, SeriesStatus, Timestamp};
 use crate::units::unit_seconds;
 
 /// The largest number of addresses whose processes are looked at for one query.
@@ -54,6 +55,8 @@ pub(super) struct Changes {
     pub(super) takeovers: Vec<ProcessRestart>,
     /// A scrape failed, so that a fall around it is a restart.
     pub(super) failed_scrapes: Vec<ProcessRestart>,
+    /// The processes that answered.
+    pub(super) processes: Vec<SeenProcess>,
 }
 
 /// The changes of processes, asked for once per address.
@@ -70,11 +73,16 @@ impl Processes {
             let found = self.0.entry(address.clone()).or_insert_with(|| {
                 let starts = samples("process_start_time_seconds", server, address, grid).unwrap_or_default();
                 let scrapes = fell.then(|| samples("up", server, address, grid)).flatten().unwrap_or_default();
-                Changes { failed_scrapes: failed_scrapes(address, &scrapes), ..changes(address, &starts) }
+                let (failed_scrapes, processes) = (failed_scrapes(address, &scrapes), processes(address, &starts));
+                Changes { failed_scrapes, processes, ..changes(address, &starts) }
             });
             all.restarts.extend(found.restarts.iter().cloned());
             all.takeovers.extend(found.takeovers.iter().cloned());
             all.failed_scrapes.extend(found.failed_scrapes.iter().cloned());
+            // They tell apart the processes behind several addresses, and whether one went on where a counter fell.
+            if *fell || addresses.0.len() > 1 {
+                all.processes.extend(found.processes.iter().cloned());
+            }
         }
         all
     }
@@ -96,7 +104,7 @@ fn samples(metric: &str, server: &mut Server, address: &Address, grid: Grid) -> 
     let (job, instance) = address;
     let matcher = |label: &str, value: &str| format!("{label}={}", serde_json::Value::from(value));
     let matchers = [matcher("job", job), matcher("instance", instance)].join(",");
-    let [query, time] = grid.raw_parameters(&format!("{metric}{{{matchers}}}"));
+    let [query, time] = grid.raw_parameters(&format!("{metric}{{{matchers}}}"), grid.span());
     let parameters = [(query.0, &*query.1), (time.0, &*time.1)];
     let Matrix { result } = server.small_query("/api/v1/query", &parameters).ok()?;
     let numbers = |series: Answered| {
@@ -113,6 +121,30 @@ fn change((job, instance): &Address, at: f64) -> Option<ProcessRestart> {
 fn failed_scrapes(address: &Address, series: &[Samples]) -> Vec<ProcessRestart> {
     let failed = series.iter().flatten().filter(|(_, up)| *up == 0.0);
     failed.filter_map(|(at, _)| change(address, *at)).take(LISTED).collect()
+}
+
+/// The processes that answered at an address, each from the first sample of its start time to the last one in a row.
+fn processes((job, instance): &Address, series: &[Samples]) -> Vec<SeenProcess> {
+    let mut seen: Vec<(f64, f64, f64)> = Vec::new();
+    for samples in series {
+        let first = seen.len();
+        for (at, start) in samples {
+            match seen[first..].last_mut() {
+                Some((held, _, until)) if (start - *held).abs() <= JITTER => *until = *at,
+                _ => seen.push((*start, *at, *at)),
+            }
+        }
+    }
+    let process = |(start, from, until): (f64, f64, f64)| {
+        Some(SeenProcess {
+            job: job.clone(),
+            instance: instance.clone(),
+            started_at: Timestamp::from_seconds(start)?,
+            first_seen_at: Timestamp::from_seconds(from)?,
+            last_seen_at: Timestamp::from_seconds(until)?,
+        })
+    };
+    seen.into_iter().filter_map(process).take(LISTED).collect()
 }
 
 fn changes(address: &Address, series: &[Samples]) -> Changes {
@@ -143,14 +175,20 @@ pub(super) fn unit(server: &mut Server, status: &SeriesStatus) -> Option<String>
     }
     let [name] = status.families.as_slice() else { return None };
     let base = name.strip_suffix("_sum").or_else(|| name.strip_suffix("_bucket"))?;
-    let has_unit = |word: &str| word.len() > 1 && unit_seconds(word).is_some();
-    if base.split(|c: char| !c.is_ascii_alphanumeric()).any(has_unit) {
+    if unit_of_name(name).is_some() {
         return None;
     }
     let path = format!("/api/v1/metadata?{}", form(&[("metric", base)]));
     let metadata: BTreeMap<String, Vec<Metadata>> = server.data(&path).ok()?;
-    let units = metadata.into_values().flatten().map(|metadata| metadata.unit);
-    units.into_iter().find(|unit| unit_seconds(unit).is_some())
+    only_unit(metadata.into_values().flatten().map(|metadata| metadata.unit))
+}
+
+/// The unit of time that all of these are, however they are spelt; none if some are another.
+fn only_unit(units: impl Iterator<Item = String>) -> Option<String> {
+    let units: Vec<String> = units.filter(|unit| !unit.trim().is_empty()).collect();
+    let first = unit_seconds(units.first()?)?;
+    let is_same = |unit: &String| unit_seconds(unit).is_some_and(|seconds| seconds.total_cmp(&first).is_eq());
+    units.iter().all(is_same).then(|| units[0].clone())
 }
 
 #[cfg(test)]
@@ -177,6 +215,28 @@ mod tests {
         assert_eq!(seen(&[&[(1000.0, 400.0), (1015.0, 800.0)]]), (vec![1015.0], vec![1015.0]));
         let flips = [(1000.0, 400.0), (1015.0, 800.0), (1030.0, 400.0), (1045.0, 800.0)];
         assert_eq!(seen(&[&flips]).1, [1015.0, 1030.0, 1045.0]);
+    }
+
+    #[test]
+    fn a_process_is_seen_as_long_as_its_start_time_stays() {
+        let samples = [(1000.0, 400.0), (1015.0, 401.2), (1030.0, 1020.0), (1045.0, 1020.0), (1060.0, 400.0)].to_vec();
+        let seen = processes(&("w".to_owned(), "w:1".to_owned()), &[samples, vec![(1001.0, 400.0)]]);
+        let times = |process: &SeenProcess| {
+            [process.started_at, process.first_seen_at, process.last_seen_at].map(Timestamp::seconds)
+        };
+        let seen: Vec<_> = seen.iter().map(times).collect();
+        let expected =
+            [[400.0, 1000.0, 1015.0], [1020.0, 1030.0, 1045.0], [400.0, 1060.0, 1060.0], [400.0, 1001.0, 1001.0]];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn units_that_differ_are_none() {
+        let only = |units: &[&str]| only_unit(units.iter().map(|unit| (*unit).to_owned()));
+        assert_eq!(only(&["ms", "", "milliseconds"]), Some("ms".to_owned()));
+        for units in [&["ms", "s"][..], &["ms", "bytes"], &["bytes"], &["", ""], &[]] {
+            assert_eq!(only(units), None, "{units:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
@@ -60,12 +61,12 @@ impl Asking<'_> {
     /// Asks, and stores the answer.
     pub(super) fn capture(mut self, extras: Extras) -> Result<Captured, Problem> {
         self.files.clear()?;
-        let mut lateness = (extras.raw && is_plain_selector(&self.query.query)).then(Lateness::default);
+        let mut lateness = is_plain_selector(&self.query.query).then(Lateness::default);
         let mut captured = self.envelope(lateness.as_mut())?;
         // The envelope is kept, so a raw file or a table that fails is a shortcoming of it.
         if captured.summary.series > 0
             && let Some(lateness) = &mut lateness
-            && let Err(problem) = self.raw(&mut captured, lateness)
+            && let Err(problem) = self.samples(&mut captured, lateness, extras.raw)
         {
             captured.problems.insert(0, problem);
         }
@@ -186,32 +187,63 @@ impl Asking<'_> {
         self.fetch("/api/v1/query_range", &[("query", query), start, end, step], on_series)
     }
 
-    fn raw(&mut self, captured: &mut Captured, lateness: &mut Lateness) -> Result<(), Problem> {
-        let parameters = self.window.grid.raw_parameters(&self.query.query);
+    /// Asks for the samples as they were scraped: stores them if they are `kept`, and looks for series that are late.
+    fn samples(&mut self, captured: &mut Captured, lateness: &mut Lateness, kept: bool) -> Result<(), Problem> {
+        let window = self.window;
+        let range = if kept { window.grid.span() } else { window.tail() };
+        let mut asked = self.raw(captured, lateness, range, kept);
+        if matches!(asked, Ok(None)) && lateness.has_unsampled() {
+            let look_back = window.look_back();
+            asked = self.raw(captured, lateness, look_back, false);
+        }
+        match asked? {
+            None => captured.problems.extend(lateness.problem(&window)),
+            Some(problem) if kept || problem.is_interrupted() => captured.problems.push(problem),
+            // The samples were waived.
+            Some(problem) => {
+                let name = &self.query.name;
+                self.console.say(&format!("{name}: late samples would not be noticed: {}", problem.message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the samples of the last `range`, and stores them if they are `kept`. Returns the problem if they did not come.
+    fn raw(
+        &mut self,
+        captured: &mut Captured,
+        lateness: &mut Lateness,
+        range: Duration,
+        kept: bool,
+    ) -> Result<Option<Problem>, Problem> {
+        let parameters = self.window.grid.raw_parameters(&self.query.query, range);
         let window = self.window;
         let addresses = &mut captured.addresses;
         let answer = self.fetch("/api/v1/query", &parameters, &mut |series, _| {
-            addresses.add(series);
-            lateness.add_samples(series, &window);
+            if kept {
+                addresses.add(series);
+            }
+            lateness.add_samples(series, &window, range == window.look_back());
             Ok(())
         });
         match answer {
             Ok((summary, file)) => {
-                captured.problems.extend(lateness.problem());
-                let name = self.files.raw();
-                self.files.keep(file, &name)?;
-                captured.raw = Some((recorded(&name), summary.samples));
+                if kept {
+                    let name = self.files.raw();
+                    self.files.keep(file, &name)?;
+                    captured.raw = Some((recorded(&name), summary.samples));
+                }
                 add_notes(&mut captured.summary.warnings, summary.warnings);
                 captured.summary.is_partial |= summary.is_partial;
+                Ok(None)
             }
-            Err(problem) if problem.reason == Reason::NotWritten => return Err(problem),
+            Err(problem) if problem.reason == Reason::NotWritten => Err(problem),
             Err(problem) => {
                 let reason = if problem.is_interrupted() { problem.reason } else { Reason::NoRawSamples };
                 let message = format!("the raw samples are missing: {}", problem.message);
-                captured.problems.push(Problem::new(reason, message));
+                Ok(Some(Problem::new(reason, message)))
             }
         }
-        Ok(())
     }
 
     fn table(&mut self, captured: &mut Captured) -> Result<(), Problem> {

@@ -70,11 +70,14 @@ impl Grid {
         [("start", seconds(self.start_ms)), ("end", seconds(self.end_ms())), ("step", seconds(self.step_ms))]
     }
 
-    /// `query` and `time` of the instant query that gives the samples that stand behind the range query of `selector`.
-    ///
-    /// From version 3 on a range selector leaves its left edge out, so it reaches one step further back.
-    pub(super) fn raw_parameters(self, selector: &str) -> [(&'static str, String); 2] {
-        let length = self.span_ms(self.points);
+    /// The time that its samples span. From version 3 on a range selector leaves its left edge out, so it is one step longer.
+    pub(super) fn span(self) -> Duration {
+        Duration::from_millis(self.span_ms(self.points).unsigned_abs())
+    }
+
+    /// `query` and `time` of the instant query that gives the samples that `selector` had in the last `range` of the grid.
+    pub(super) fn raw_parameters(self, selector: &str, range: Duration) -> [(&'static str, String); 2] {
+        let length = range.as_millis();
         [("query", format!("{}[{length}ms]", selector.trim())), ("time", seconds(self.end_ms()))]
     }
 }
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(grid.points(), 4);
         let fine = Grid::around(window(1000.1, 1000.2), Duration::from_millis(250));
         assert_eq!(fine.parameters().map(|(_, value)| value), ["1000", "1000.250", "0.250"]);
-        assert_eq!(fine.raw_parameters(" up ").map(|(_, value)| value), ["up[500ms]", "1000.250"]);
+        assert_eq!(fine.raw_parameters(" up ", fine.span()).map(|(_, value)| value), ["up[500ms]", "1000.250"]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Args {
     /// Also write each answer as a table (csv), or only as JSON
     #[arg(long, value_name = "json|csv", value_enum, default_value_t = Format::Json, hide_possible_values = true, help_heading = "Prometheus")]
     pub format: Format,
-    /// Do not fetch the raw samples behind plain selectors
+    /// Do not store the raw samples behind plain selectors
     #[arg(long, help_heading = "Prometheus")]
     pub no_raw: bool,
     /// The flags of all captures.

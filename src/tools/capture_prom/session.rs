@@ -268,10 +268,10 @@ impl Session<'_, '_> {
         let asking = Asking { server: &mut self.server, console: &self.io.console, files, query, window: *window };
         match asking.capture(extras) {
             Ok(captured) => {
-                let Changes { restarts, takeovers, failed_scrapes } =
+                let Changes { restarts, takeovers, failed_scrapes, processes } =
                     self.processes.changes(&mut self.server, &captured.addresses, window.grid);
-                let mut status =
-                    SeriesStatus { restarts, takeovers, failed_scrapes, ..captured_status(captured, doubts) };
+                let status = captured_status(captured, doubts);
+                let mut status = SeriesStatus { restarts, takeovers, failed_scrapes, processes, ..status };
                 if query.unit.is_none() {
                     status.unit = evidence::unit(&mut self.server, &status);
                 }

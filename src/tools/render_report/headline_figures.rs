@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::captures::{CaptureKind, Captures, RowResult};
+use super::criteria::Limits;
 use super::evaluation::Evaluation;
 use crate::escape::shorten;
 use crate::figures::distribution::Statistic;
@@ -24,12 +25,13 @@ pub(super) fn headline_figures(evaluation: &Evaluation) -> Vec<(&'static str, St
     if captures.alone {
         return window_figures(captures);
     }
+    let limits = Limits::new(&evaluation.report.status.criteria);
     let mut lines = vec![
-        ("Load", load(&figures.load)),
-        ("Throughput", throughput(&figures.load)),
-        ("End to end", end_to_end(figures)),
+        ("Load", load(&figures.load, &limits)),
+        ("Throughput", throughput(&figures.load, &limits)),
+        ("End to end", end_to_end(figures, &limits)),
         ("Limiting stage", limiting(figures)),
-        ("Success rate", success(figures)),
+        ("Success rate", success(figures, &limits)),
     ];
     if let Some(resumed) = &figures.resumed {
         lines.insert(1, ("Resumed", resumed.text()));
@@ -85,7 +87,7 @@ pub(super) fn origin(captures: &Captures) -> Vec<String> {
     [format!("capture of {window}")].into_iter().chain(asked).collect()
 }
 
-fn load(load: &Load) -> String {
+fn load(load: &Load, limits: &Limits) -> String {
     let asked = &load.asked;
     let jobs = jobs(asked.jobs);
     let mut text = match (asked.concurrency, asked.max_posts, asked.rate_per_second) {
@@ -119,8 +121,8 @@ fn load(load: &Load) -> String {
     if let Some(lag) = load.lag {
         text = format!(
             "{text}; submissions lagged behind the schedule by {} (median) and {} (max)",
-            units::seconds(lag.p50),
-            units::seconds(lag.max)
+            limits.lag_seconds(Statistic::P50, lag.p50),
+            limits.lag_seconds(Statistic::Max, lag.max)
         );
     }
     match (asked.concurrency, asked.reachable()) {
@@ -136,11 +138,11 @@ fn load(load: &Load) -> String {
 }
 
 /// The success rate of the jobs that were asked for, with the number of those that have no known end.
-fn success(figures: &Figures) -> String {
+fn success(figures: &Figures, limits: &Limits) -> String {
     let sums = &figures.tally.conservation;
     match (figures.success, &figures.tally.uncertain) {
         (Some(rate), _) if rate.open == rate.of => "not known: no job came to an end".to_owned(),
-        (Some(rate), _) => rate.text(&[]),
+        (Some(rate), _) => rate.text(&limits.success()),
         (None, Some(why)) => {
             format!("not known: {why}; {} of the {} that were heard of succeeded", sums.succeeded, jobs(sums.asked))
         }
@@ -148,7 +150,7 @@ fn success(figures: &Figures) -> String {
     }
 }
 
-fn throughput(load: &Load) -> String {
+fn throughput(load: &Load, limits: &Limits) -> String {
     let (Some(rate), Some(window), Some(within)) =
         (load.jobs_per_minute(), load.window_seconds(), load.jobs_per_minute_within())
     else {
@@ -156,7 +158,7 @@ fn throughput(load: &Load) -> String {
     };
     let text = format!(
         "{} jobs/min{}: {} succeeded in {}, from the first submission to the last end",
-        decimal(rate),
+        limits.jobs_per_minute(rate),
         error(rate, within),
         load.succeeded,
         units::seconds(window)
@@ -186,14 +188,15 @@ fn error(rate: f64, Bounds { low, high }: Bounds) -> String {
     }
 }
 
-fn end_to_end(figures: &Figures) -> String {
+fn end_to_end(figures: &Figures, limits: &Limits) -> String {
     match figures.end_to_end {
         Some(of) => {
-            let percentiles = [Statistic::P90, Statistic::P95, Statistic::P99];
-            let known =
-                percentiles.into_iter().filter_map(|at| Some(format!("{} {}", at.name(), of.statistic(at)?.text())));
-            let known: Vec<String> = known.chain([format!("max {}", of.max.text())]).collect();
-            format!("median {}, {}, of {} that succeeded", of.p50.text(), known.join(", "), of.count)
+            let text = |at| Some(limits.end_to_end(at, of.statistic(at)?));
+            let percentiles = [Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max];
+            let known = percentiles.into_iter().filter_map(|at| Some(format!("{} {}", at.name(), text(at)?)));
+            let known: Vec<String> = known.collect();
+            let median = limits.end_to_end(Statistic::P50, of.p50);
+            format!("median {median}, {}, of {} that succeeded", known.join(", "), of.count)
         }
         None => "not known: no job is known to have succeeded".to_owned(),
     }

@@ -3,6 +3,7 @@
 //! The same sections stand in `report.html`. Times are UTC, and no clock is asked, so that the same records always make the same
 //! page.
 
+use super::criteria::Limits;
 use super::headline_figures::{headline_figures, unsuccessful_jobs};
 use super::scene::Scene;
 use super::sections;
@@ -13,13 +14,14 @@ use crate::markup::{Content, Format, Inline};
 pub(super) fn page(scene: &Scene<'_>) -> String {
     let evaluation = scene.evaluation;
     let (figures, captures) = (&evaluation.figures, &evaluation.captures);
+    let limits = Limits::new(&evaluation.report.status.criteria);
     let mut page = Content::new(Format::Markdown);
     summary(&mut page, scene);
     sections::criteria(&mut page, &evaluation.report);
     if !captures.alone {
-        sections::end_to_end(&mut page, figures);
-        sections::http(&mut page, figures);
-        sections::stages(&mut page, figures);
+        sections::end_to_end(&mut page, figures, &limits);
+        sections::http(&mut page, figures, &limits);
+        sections::stages(&mut page, figures, &limits);
     }
     sections::durations(&mut page, &evaluation.observed.stages);
     sections::waits(&mut page, &evaluation.observed.stages);

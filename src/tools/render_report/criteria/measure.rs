@@ -244,9 +244,10 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
     let (samples, gap) = (depth.density.samples, units::seconds(depth.density.longest_gap));
     let messages = if (depth.ready - 1.0).abs() < 0.5 { "message" } else { "messages" };
     let remark = depth.remark.as_ref().map_or_else(String::new, |remark| format!(" ({})", start(remark, QUOTED)));
+    let seen = if depth.is_scraped { "sampled" } else { "evaluated" };
     let text = match samples {
-        1 => format!("{} {messages}{remark}, as sampled once", depth.ready),
-        _ => format!("{} {messages}{remark}, as sampled {samples} times, every {gap} or more often", depth.ready),
+        1 => format!("{} {messages}{remark}, as {seen} once", depth.ready),
+        _ => format!("{} {messages}{remark}, as {seen} {samples} times, every {gap} or more often", depth.ready),
     };
     let bounds = Bounds { low: depth.ready, high: f64::INFINITY };
     let text = if evidence.captures.is_early(CaptureKind::Series, DEPTHS) { early(&text, bounds) } else { text };

@@ -3,6 +3,7 @@
 //!
 //! A criterion passes only on evidence; where there is none it is `Incomplete`.
 
+mod limits;
 mod measure;
 mod rules;
 mod threshold;
@@ -17,6 +18,7 @@ use crate::profile::Profile;
 use crate::record::{Criterion, Fold, Kind, Logs, Verdict};
 use threshold::Threshold;
 
+pub(super) use limits::{Limits, StagePart};
 pub(super) use rules::{CAPTURED, DEFAULT};
 pub(super) use threshold::Operator;
 

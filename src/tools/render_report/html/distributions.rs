@@ -5,10 +5,11 @@ use maud::{Markup, html};
 use super::looks;
 use super::row_chart::{ROW, RowChart, STAGES};
 use crate::escape::start;
-use crate::figures::distribution::{Distribution, Measured};
+use crate::figures::distribution::{Distribution, Measured, Statistic};
 use crate::figures::outcome::Outcome;
 use crate::figures::stage_times::StageTimes;
 use crate::html::components::note;
+use crate::tools::render_report::criteria::Limits;
 use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections;
 use crate::units;
@@ -32,6 +33,7 @@ struct Row<'a> {
 
 pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let figures = &scene.evaluation.figures;
+    let limits = Limits::new(&scene.evaluation.report.status.criteria);
     let end_to_end = end_to_end(scene);
     let stages = stage_rows(scene);
     if end_to_end.is_none() && stages.is_empty() {
@@ -46,11 +48,11 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
         "every sample is a point".to_owned()
     };
     html! {
-        (scene.content(|content| sections::end_to_end(content, figures)).to_html(3))
-        @if let Some(row) = end_to_end { (end_to_end_chart(row)) }
+        (scene.content(|content| sections::end_to_end(content, figures, &limits)).to_html(3))
+        @if let Some(row) = end_to_end { (end_to_end_chart(row, &limits)) }
         @if !stages.is_empty() { h3 { "Waiting and work, stage by stage" } "\n" (stages_chart(&stages)) }
         (note(&format!("The line across a row is its median; {drawn}. The figures are made of all.")))
-        (scene.content(|content| sections::stages(content, figures)).to_html(3))
+        (scene.content(|content| sections::stages(content, figures, &limits)).to_html(3))
     }
 }
 
@@ -62,9 +64,13 @@ fn end_to_end<'a>(scene: &Scene<'a>) -> Option<Row<'a>> {
     Some(Row { label, class, samples: samples.collect(), distribution: figures.end_to_end? })
 }
 
-fn end_to_end_chart(row: Row<'_>) -> Markup {
+fn end_to_end_chart(row: Row<'_>, limits: &Limits) -> Markup {
     let Distribution { count, p50, max, .. } = row.distribution;
-    let finding = format!("End to end of {count} jobs that succeeded: median {}, max {}.", p50.text(), max.text());
+    let finding = format!(
+        "End to end of {count} jobs that succeeded: median {}, max {}.",
+        limits.end_to_end(Statistic::P50, p50),
+        limits.end_to_end(Statistic::Max, max)
+    );
     chart(&[row], "end-to-end-chart", "End to end", &finding)
 }
 

@@ -16,6 +16,7 @@ use maud::{Markup, PreEscaped, html};
 
 pub(super) use summary::verdict_look;
 
+use super::criteria::Limits;
 use super::scene::Scene;
 use super::{headline_figures, sections};
 use crate::html::shell::{Document, Section};
@@ -29,7 +30,8 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
         if evaluation.captures.alone { PreEscaped(String::new()) } else { body(scene) }
     };
     let captures = scene.content(|content| sections::captures(content, &evaluation.captures.rows));
-    let http = scene.content(|content| sections::http(content, &evaluation.figures));
+    let limits = Limits::new(&evaluation.report.status.criteria);
+    let http = scene.content(|content| sections::http(content, &evaluation.figures, &limits));
     let evidence = scene.content(|content| {
         sections::criteria(content, &evaluation.report);
         sections::run(content, &evaluation.figures);

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::limits_of;
 use super::ramp::{Level, Ramp};
 use crate::escape::start;
 use crate::figures::distribution::Measured;
@@ -14,7 +15,7 @@ use crate::html::svg::{Anchor, PathData, Svg};
 use crate::record::Verdict;
 use crate::scenario::Scenario;
 use crate::statistics::Bounds;
-use crate::units::{self, decimal};
+use crate::units::decimal;
 
 /// The number of levels that are drawn.
 const LEVELS: usize = 40;
@@ -241,25 +242,38 @@ fn end_to_end(levels: &[Level<'_>], bands: Bands) -> Markup {
         for of in [median, max] {
             chart.error(middle, of.low, of.high);
         }
-        let title = format!("{} {}: median {}, max {}", bands.one, start(&level.name, NAME), median.text(), max.text());
+        let limits = level.scenario.map(limits_of).unwrap_or_default();
+        let title = format!(
+            "{} {}: median {}, max {}",
+            bands.one,
+            start(&level.name, NAME),
+            limits.end_to_end(Statistic::P50, median),
+            limits.end_to_end(Statistic::Max, max)
+        );
         chart.svg.titled(&title, |svg| {
             svg.circle("dot-0", (middle, low), 5.0);
             svg.shape("hollow", &PathData::diamond((middle, high), 5.0));
         });
-        chart.svg.text("", (middle, high - 9.0), Anchor::Middle, &units::seconds(max.seconds));
+        chart.svg.text(
+            "",
+            (middle, high - 9.0),
+            Anchor::Middle,
+            &limits.end_to_end_seconds(Statistic::Max, max.seconds),
+        );
         // The median stands below its point, or beside it where the axis is too close.
         let (at, anchor) = if low + 18.0 < BOTTOM {
             ((middle, low + 18.0), Anchor::Middle)
         } else {
             ((middle + 9.0, low), Anchor::Start)
         };
-        chart.svg.text("strong", at, anchor, &units::seconds(median.seconds));
+        chart.svg.text("strong", at, anchor, &limits.end_to_end_seconds(Statistic::P50, median.seconds));
     }
     let finding = finding(levels, bands.one, |scenario| {
+        let limits = limits_of(scenario);
         Some(format!(
             "median {}, max {}",
-            measured(scenario, Statistic::P50)?.text(),
-            measured(scenario, Statistic::Max)?.text()
+            limits.end_to_end(Statistic::P50, measured(scenario, Statistic::P50)?),
+            limits.end_to_end(Statistic::Max, measured(scenario, Statistic::Max)?)
         ))
     });
     let chart = chart.svg.into_figure(

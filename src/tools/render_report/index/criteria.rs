@@ -54,10 +54,10 @@ impl RampCriterion {
     }
 
     fn verdict(&self, ramp: &Ramp<'_>) -> Verdict {
-        let low = ramp.highest_load().unwrap_or_default() as f64;
+        let load = ramp.highest_load().unwrap_or_default();
         // A ramp that did not find its breaking point may pass at a higher load.
-        let high = if ramp.breaking_point().is_some() { low } else { f64::INFINITY };
-        match self.operator.holds(Bounds { low, high }, self.value as f64) {
+        let high = if ramp.breaking_point().is_some() { load.high } else { f64::INFINITY };
+        match self.operator.holds(Bounds { high, ..load }, self.value as f64) {
             Some(true) => Verdict::Passed,
             Some(false) => Verdict::Failed,
             None => Verdict::Incomplete,

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::super::html::{banner_line, verdict_look};
 use super::super::run_dir;
 use super::ramp::Ramp;
-use super::{Contents, INDEX, Part, charts, tables};
+use super::{Contents, INDEX, Part, charts, limits_of, tables};
 use crate::escape::start;
 use crate::figures::distribution::Statistic;
 use crate::figures::names::{self, Durations};
@@ -19,7 +19,7 @@ use crate::html::shell::{Document, Section};
 use crate::markup::{Content, Format, Inline, capitalize};
 use crate::record::{Run, Verdict};
 use crate::scenario::Scenario;
-use crate::units::{self, decimal};
+use crate::units::decimal;
 
 /// The file that keeps the state of the sources at the start of the run.
 const SOURCES: &str = ".git-sha";
@@ -274,12 +274,14 @@ fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
 
 /// Jobs per minute and end to end of a scenario, as far as they are known.
 fn figures_sentence(scenario: &Scenario) -> String {
+    let limits = limits_of(scenario);
     let time = |statistic: Statistic| {
         let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic))?;
         let name = if statistic == Statistic::P50 { "median" } else { statistic.name() };
-        Some(format!("{name} {}", units::seconds(seconds)))
+        Some(format!("{name} {}", limits.end_to_end_seconds(statistic, seconds)))
     };
-    let rate = scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", decimal(rate)));
+    let rate = scenario.figure(&names::JOBS_PER_MINUTE);
+    let rate = rate.map(|rate| format!("{} jobs/min", limits.jobs_per_minute(rate)));
     let times = Statistic::ALL.into_iter().filter(|statistic| *statistic != Statistic::Mean).filter_map(time);
     rate.into_iter().chain(times).collect::<Vec<_>>().join(", ")
 }

@@ -15,6 +15,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::criteria::Limits;
 use super::headline_figures::mark;
 use super::run_dir::{self, RECORDS, RunDir};
 use super::{exit_of, ignore_broken_pipe};
@@ -35,6 +36,11 @@ const CAUSE: usize = 240;
 /// The longest part of a cause in a row of the page.
 const WHY: usize = 600;
 
+/// The values that a scenario's criteria compare its figures with.
+fn limits_of(scenario: &Scenario) -> Limits {
+    scenario.report.as_ref().map(|report| Limits::new(&report.status.criteria)).unwrap_or_default()
+}
+
 /// The scenarios and criteria that were asked for, kept for an index that is made again.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Spec {
@@ -54,7 +60,7 @@ struct Status {
     cause: String,
     /// The level that Failed, where the directory is a ramp and one did.
     breaking_point: Option<String>,
-    /// The most jobs in flight at a level that passed, where the directory is a ramp.
+    /// The most jobs that were in flight for certain at a level that passed, where the directory is a ramp.
     highest_in_flight: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     criteria: Vec<Criterion>,
@@ -237,7 +243,8 @@ fn ramp_status(ramp: &Ramp<'_>) -> Status {
         verdict: ramp.verdict(),
         cause: ramp.cause(),
         breaking_point,
-        highest_in_flight: ramp.highest_load(),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of jobs")]
+        highest_in_flight: ramp.highest_load().map(|load| load.low as u64),
         criteria: Vec::new(),
         parts: parts.collect(),
     }

@@ -10,6 +10,7 @@ use crate::figures::listed;
 use crate::figures::names;
 use crate::record::Verdict;
 use crate::scenario::Scenario;
+use crate::statistics::Bounds;
 
 /// The directory in which a ramp keeps its levels; it is not part of the ramp's own name.
 const LEVELS: &str = "by-concurrency";
@@ -29,11 +30,26 @@ impl Level<'_> {
         self.scenario.map(Scenario::verdict)
     }
 
-    /// The most jobs that were in flight at once.
-    pub(super) fn peak(&self) -> Option<u64> {
-        let peak = self.scenario?.figure(&names::PEAK_CONCURRENCY)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of jobs")]
-        Some(peak.max(0.0) as u64)
+    /// The bounds of the most jobs that were in flight at once: as many as its lower bound were for certain.
+    fn peak(&self) -> Option<Bounds> {
+        let figure = |name| self.scenario.and_then(|scenario| scenario.figure(name));
+        let peak = figure(&names::PEAK_CONCURRENCY)?;
+        // Reports of earlier versions have no bounds.
+        let low = figure(&names::PEAK_CONCURRENCY_LOW);
+        let high = figure(&names::PEAK_CONCURRENCY_HIGH);
+        Some(Bounds {
+            low: low.unwrap_or(peak),
+            high: high.unwrap_or(if low.is_some() { f64::INFINITY } else { peak }),
+        })
+    }
+
+    /// The most jobs that were in flight at once, and how many were meant to be where it may have had fewer.
+    pub(super) fn peak_text(&self) -> Option<String> {
+        let peak = in_words(self.peak()?);
+        Some(match self.concurrency().filter(|_| self.may_fall_short()) {
+            Some(concurrency) => format!("{peak} of {concurrency}"),
+            None => peak,
+        })
     }
 
     /// The number of jobs that it was meant to have in flight.
@@ -52,7 +68,7 @@ impl Level<'_> {
     /// The reason why it never had as many jobs in flight as it was meant to; none if it had.
     fn shortfall(&self) -> Option<Shortfall> {
         let limit = self.limit();
-        if limit.is_none() && !self.fell_short() {
+        if limit.is_none() && !self.may_fall_short() {
             return None;
         }
         let sums = self.scenario.and_then(|scenario| scenario.report.as_ref()).map(|report| report.status.conservation);
@@ -68,19 +84,25 @@ impl Level<'_> {
         Some(match limit {
             _ if !reasons.is_empty() => Shortfall::NotTaken(reasons.join(", and ")),
             Some(jobs) => Shortfall::FewJobs(jobs),
-            None => Shortfall::Quick,
+            None if self.fell_short() => Shortfall::Quick,
+            None => Shortfall::Unclear,
         })
     }
 
     /// Returns true if it never had as many jobs in flight as it was meant to.
     fn fell_short(&self) -> bool {
-        self.peak().zip(self.concurrency()).is_some_and(|(peak, concurrency)| peak < concurrency)
+        self.peak().zip(self.concurrency()).is_some_and(|(peak, concurrency)| peak.high < concurrency as f64)
     }
 
-    /// Its name, with the load that it really had where that is less than it was meant to be.
+    /// Returns true unless it certainly had as many jobs in flight as it was meant to.
+    fn may_fall_short(&self) -> bool {
+        self.peak().zip(self.concurrency()).is_some_and(|(peak, concurrency)| peak.low < concurrency as f64)
+    }
+
+    /// Its name, with the load that it really had where that may be less than it was meant to be.
     pub(super) fn with_load(&self) -> String {
-        match self.peak().filter(|_| self.fell_short()) {
-            Some(peak) => format!("{} ({peak} in flight)", self.name),
+        match self.peak().filter(|_| self.may_fall_short()) {
+            Some(peak) => format!("{} ({} in flight)", self.name, in_words(peak)),
             None => self.name.clone(),
         }
     }
@@ -95,6 +117,8 @@ enum Shortfall {
     FewJobs(u64),
     /// Its jobs ended before enough of them were submitted.
     Quick,
+    /// Its jobs ended between two polls, so that they may have been in flight at once or not.
+    Unclear,
 }
 
 /// A ramp as a whole.
@@ -191,13 +215,19 @@ impl<'a> Ramp<'a> {
 
     /// The level with the highest load of those that passed before the ramp ended, in whatever order they ran.
     pub(super) fn highest_passed(&self) -> Option<&Level<'a>> {
+        let load = |level: &Level<'_>| level.peak().unwrap_or(Bounds::exact(-1.0));
         // Of levels with one load the lowest stands for it, because the others did not reach their own.
-        self.passed().iter().rev().max_by_key(|level| (level.peak(), std::cmp::Reverse(level.concurrency())))
+        self.passed().iter().rev().max_by(|one, other| {
+            let (low, high) = (load(one).low.total_cmp(&load(other).low), load(one).high.total_cmp(&load(other).high));
+            low.then(high).then(other.concurrency().cmp(&one.concurrency()))
+        })
     }
 
-    /// The most jobs in flight at a level that passed.
-    pub(super) fn highest_load(&self) -> Option<u64> {
-        self.highest_passed()?.peak()
+    /// The bounds of the most jobs in flight at the levels that passed.
+    pub(super) fn highest_load(&self) -> Option<Bounds> {
+        let higher =
+            |one: Bounds, other: Bounds| Bounds { low: one.low.max(other.low), high: one.high.max(other.high) };
+        self.passed().iter().filter_map(Level::peak).reduce(higher)
     }
 
     /// The result of a ramp that found its breaking point: `highest passing level: 16, breaks at 24`.
@@ -216,7 +246,7 @@ impl<'a> Ramp<'a> {
     /// The highest load that passed, and whether there may be a higher one.
     pub(super) fn load_sentence(&self) -> String {
         let load = match (self.highest_load(), self.passed().is_empty()) {
-            (Some(load), _) => format!("{load} in flight passed"),
+            (Some(load), _) => format!("{} in flight passed", in_words(load)),
             (None, true) => "no level passed".to_owned(),
             (None, false) => "the number of jobs in flight is not known".to_owned(),
         };
@@ -228,13 +258,16 @@ impl<'a> Ramp<'a> {
 
     /// A clause about the passed levels that never had the load that their names say.
     fn unreached(&self) -> String {
-        let highest = self.highest_load();
-        let beyond = self.passed().iter().filter(|level| level.fell_short() && level.concurrency() > highest);
-        let (mut few_jobs, mut quick, mut clauses) = (Vec::new(), Vec::new(), String::new());
+        let highest = self.highest_load().map_or(0.0, |load| load.low);
+        let is_beyond = |level: &&Level<'_>| level.concurrency().is_some_and(|meant| meant as f64 > highest);
+        let beyond = self.passed().iter().filter(|level| level.may_fall_short()).filter(is_beyond);
+        let (mut few_jobs, mut quick, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
+        let mut clauses = String::new();
         for level in beyond {
             match level.shortfall() {
                 Some(Shortfall::FewJobs(_)) => few_jobs.push(level),
                 Some(Shortfall::NotTaken(why)) => clauses += &format!("; level {} never had more: {why}", level.name),
+                Some(Shortfall::Unclear) => unclear.push(level),
                 Some(Shortfall::Quick) | None => quick.push(level),
             }
         }
@@ -247,6 +280,11 @@ impl<'a> Ramp<'a> {
             [] => String::new(),
             [only] => format!("; level {} never had more, because its jobs ended too soon", only.name),
             levels => format!("; levels {} never had more, because their jobs ended too soon", and(levels)),
+        };
+        clauses += &match unclear.as_slice() {
+            [] => String::new(),
+            [only] => format!("; jobs of level {} ended too soon to tell whether it had more", only.name),
+            levels => format!("; jobs of levels {} ended too soon to tell whether they had more", and(levels)),
         };
         clauses
     }
@@ -277,7 +315,10 @@ impl<'a> Ramp<'a> {
             End::Finished => {
                 let load = self.highest_load().map_or_else(
                     || "the number of jobs in flight is not known".to_owned(),
-                    |load| format!("up to {load} in flight"),
+                    |load| match in_words(load) {
+                        load if load.parse::<u64>().is_ok() => format!("up to {load} in flight"),
+                        range => format!("with {range} in flight at once"),
+                    },
                 );
                 let levels = match self.levels.as_slice() {
                     [only] => format!("the one level {} passed", only.name),
@@ -324,9 +365,18 @@ impl<'a> Ramp<'a> {
                 }
                 Some(Shortfall::NotTaken(why)) => why,
                 Some(Shortfall::Quick) => "its jobs ended too soon".to_owned(),
+                Some(Shortfall::Unclear) => {
+                    let peak = level.peak().unwrap_or_default();
+                    others.push(format!(
+                        "Level {} had {} in flight at once: its jobs ended too soon to tell how many",
+                        level.name,
+                        in_words(peak)
+                    ));
+                    continue;
+                }
                 None => continue,
             };
-            let peak = level.peak().unwrap_or_default();
+            let peak = level.peak().unwrap_or_default().high;
             others.push(format!("Level {} never had more than {peak} in flight: {why}", level.name));
         }
         let few_jobs = few_jobs.into_iter().map(|(jobs, levels)| match levels.as_slice() {
@@ -338,6 +388,18 @@ impl<'a> Ramp<'a> {
             ),
         });
         few_jobs.chain(others).collect()
+    }
+}
+
+/// A number of jobs that is known within bounds: `8`, `3 to 8`, `at least 3`.
+fn in_words(bounds: Bounds) -> String {
+    let Bounds { low, high } = bounds;
+    if high.is_infinite() {
+        format!("at least {low}")
+    } else if low < high {
+        format!("{low} to {high}")
+    } else {
+        low.to_string()
     }
 }
 

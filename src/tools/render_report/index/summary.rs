@@ -1,10 +1,10 @@
 //! The summary of an index on the terminal: a line for each level or scenario, with its headline figures.
 
+use super::limits_of;
 use super::ramp::Ramp;
 use crate::figures::distribution::Statistic;
 use crate::figures::names::{self, Durations};
 use crate::scenario::Scenario;
-use crate::units;
 
 /// The number of lines that the screen shows.
 const LINES: usize = 12;
@@ -41,11 +41,12 @@ fn not_run() -> String {
 /// `Passed: 157 jobs/min, median 1.32 s, limiting stage whisper`. A figure that was not measured is not there.
 fn figures(scenario: &Scenario) -> String {
     let limiting = scenario.report.as_ref().and_then(|report| report.status.limiting_stage.as_ref());
+    let limits = limits_of(scenario);
     let known = [
-        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", units::decimal(rate))),
+        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", limits.jobs_per_minute(rate))),
         scenario
             .figure(&Durations::END_TO_END.statistic(Statistic::P50))
-            .map(|median| format!("median {}", units::seconds(median))),
+            .map(|median| format!("median {}", limits.end_to_end_seconds(Statistic::P50, median))),
         limiting.map(|stage| format!("limiting stage {stage}")),
         scenario.not_succeeded().filter(|count| *count > 0).map(|count| format!("{count} did not succeed")),
     ];

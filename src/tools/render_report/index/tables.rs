@@ -7,14 +7,13 @@ use std::path::Path;
 use super::super::headline_figures::mark;
 use super::super::run_dir;
 use super::ramp::{Level, Ramp};
-use super::{CAUSE, Contents, WHY, clauses};
+use super::{CAUSE, Contents, WHY, clauses, limits_of};
 use crate::escape::start;
 use crate::figures::distribution::Statistic;
-use crate::figures::names::{self, Durations, FigureName};
+use crate::figures::names::{self, Durations};
 use crate::markup::{Content, Format, Inline, NO_VALUE, capitalize};
 use crate::record::Comparison;
 use crate::scenario::{COMPARISON, Scenario};
-use crate::units::{self, decimal};
 
 /// The longest name of a level, in characters, that is shown.
 const LEVEL: usize = 20;
@@ -78,15 +77,11 @@ pub(super) fn levels(page: &mut Content, ramp: &Ramp<'_>, directory: &Path) {
             cells.resize_with(11, || NO_VALUE.into());
             return cells;
         };
-        let peak = level.peak().map(|peak| match level.concurrency() {
-            Some(concurrency) if peak < concurrency => format!("{peak} of {concurrency}"),
-            _ => peak.to_string(),
-        });
         let mut cells = vec![
             Inline::link(name.as_str(), report_of(format, scenario, directory)),
             Inline::strong(scenario.verdict().to_string()),
             count(scenario.asked()),
-            peak.map_or_else(|| NO_VALUE.into(), Inline::from),
+            level.peak_text().map_or_else(|| NO_VALUE.into(), Inline::from),
         ];
         cells.extend(figures(scenario).map(Inline::from));
         cells.push(count(scenario.not_succeeded()));
@@ -192,12 +187,16 @@ fn sentences(file: &Path) -> Result<Vec<String>, String> {
 
 /// Jobs per minute, and the median, the percentiles and the maximum of end to end.
 fn figures(scenario: &Scenario) -> [String; 6] {
-    let figure =
-        |name: &FigureName, shown: fn(f64) -> String| scenario.figure(name).map_or_else(|| NO_VALUE.to_owned(), shown);
-    let time = |statistic| figure(&Durations::END_TO_END.statistic(statistic), units::seconds);
+    let limits = limits_of(scenario);
+    let time = |statistic| {
+        let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic));
+        seconds.map(|seconds| limits.end_to_end_seconds(statistic, seconds))
+    };
     let [p50, p90, p95, p99, max] =
         [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(time);
-    [figure(&names::JOBS_PER_MINUTE, decimal), p50, p90, p95, p99, max]
+    let rate = scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| limits.jobs_per_minute(rate));
+    [rate, p50, p90, p95, p99, max].map(|figure| figure.unwrap_or_else(|| NO_VALUE.to_owned()))
+}
 }
 
 /// The page of a scenario, or its directory where it has none.

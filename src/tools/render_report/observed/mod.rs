@@ -14,12 +14,13 @@ use super::captures::{CaptureKind, Captures};
 use super::sampled::Sampled;
 use crate::escape::start;
 use crate::figures::Figures;
+use crate::figures::counter_sources::count_replicas;
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::gauges::{self, Density};
 use crate::figures::listed;
 use crate::figures::names::{self, DEPTHS_QUERY as DEPTHS, NamedFigures, TRANSITIONS_QUERY as TRANSITIONS};
 use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
-use crate::record::{Fold, Kind, Tenancy as TenancySpan, Timestamp, Traces};
+use crate::record::{Fold, Kind, Series, Tenancy as TenancySpan, Timestamp, Traces};
 use crate::statistics::Bounds;
 use crate::units;
 
@@ -45,6 +46,8 @@ pub(super) struct Depth {
     pub(super) at: Timestamp,
     /// Its sampling density: between two samples it may have been deeper.
     pub(super) density: Density,
+    /// True if those are samples as scraped, not points that were evaluated at steps, which may repeat an older sample.
+    pub(super) is_scraped: bool,
     /// The way in which several series were put together.
     pub(super) remark: Option<String>,
 }
@@ -94,7 +97,7 @@ impl Observed {
         let spans = spans(fold).filter(|_| !captures.any_early(CaptureKind::Traces));
         let spans = spans.map(|means| reading.drop_impossible(means, "the spans", "", longest));
         reading.spans_without_duration();
-        reading.tenancies();
+        reading.tenancies(figures.load.peak_within.high);
         reading.transitions();
         reading.depths();
         let mut told = reading.finish();
@@ -240,7 +243,8 @@ impl Reading<'_> {
         self.captures.is_early(CaptureKind::Series, query)
     }
 
-    fn tenancies(&mut self) {
+    /// Reads the tenancies of a run that had at most `in_flight` jobs in flight.
+    fn tenancies(&mut self, in_flight: f64) {
         if self.is_early("gpu_tenancy_bucket") {
             return;
         }
@@ -254,6 +258,36 @@ impl Reading<'_> {
             let tenant = joined(&key);
             let seconds = sums.as_ref().and_then(|sums| sums.get(&tenant)).map(|sum| sum.value);
             self.told.tenancies.insert(tenant, Tenancy { count: bounds.count, seconds, bounds });
+        }
+        self.drop_impossible_tenancies(record, (count_replicas(&series, &record.spec.by).0 as f64).max(in_flight));
+    }
+
+    /// Drops and doubts the tenancies that do not fit into the time of `record`. In the mean none is longer than that, and all of
+    /// a tenant's together are no longer than that on each of its GPUs, which are at most `gpus`.
+    fn drop_impossible_tenancies(&mut self, record: &Series, gpus: f64) {
+        let until = record.spec.end.map_or(to(record), |end| end.seconds().max(to(record)));
+        let longest = until - from(record) + record.spec.step_seconds.unwrap_or_default();
+        let fits = |tenancy: &Tenancy| {
+            let seconds = tenancy.seconds.map_or(tenancy.bounds.low, |seconds| seconds.max(tenancy.bounds.low));
+            seconds <= longest * tenancy.count.min(gpus)
+        };
+        let impossible: Vec<String> = self
+            .told
+            .tenancies
+            .iter()
+            .filter(|(_, tenancy)| !fits(tenancy))
+            .map(|(tenant, _)| tenant.clone())
+            .collect();
+        self.told.tenancies.retain(|tenant, _| !impossible.contains(tenant));
+        if !impossible.is_empty() {
+            let tenants: Vec<String> = impossible.iter().map(|tenant| start(tenant, 80)).collect();
+            self.doubt(format!(
+                "the tenancies of the GPU by gpu_tenancy_bucket and gpu_tenancy_sum do not fit into the {} of the window and \
+                 are not shown: {}; if the metric counts milliseconds, set unit = \"ms\" in the profile's query; a tenancy \
+                 that began long before the window would do the same",
+                units::seconds(longest),
+                listed(&tenants)
+            ));
         }
     }
 
@@ -276,13 +310,22 @@ impl Reading<'_> {
     fn depths(&mut self) {
         let Some((record, series)) = self.series(DEPTHS) else { return };
         let (by, from, to) = (&record.spec.by, from(&record), to(&record));
+        let samples = self.samples(&record);
+        // A point that was evaluated may repeat a sample from before the window.
+        let is_sampled = |key: &[String]| {
+            let is_inside = |one: &counters::Series| one.points.iter().any(|(at, _)| (from..=to).contains(at));
+            let of_key = |one: &&counters::Series| one.key(by).is_some_and(|held| held == key);
+            samples.as_ref().is_none_or(|samples| samples.iter().filter(of_key).any(is_inside))
+        };
+        let is_scraped = samples.is_some();
         let (added_up, mut remarks) = gauges::add_up_nodes(&series, by);
         self.told.sampled.take_queues(&record, &added_up, joined);
-        for (key, (at, ready)) in gauges::highest(&added_up, by, from, to) {
+        let highest = gauges::highest(&added_up, by, from, to);
+        for (key, (at, ready)) in highest.into_iter().filter(|(key, _)| is_sampled(key)) {
             let density = gauges::density(&series, by, &key, from, to);
             if let Some((at, density)) = Timestamp::from_seconds(at).zip(density) {
                 let remark = remarks.remove(&key);
-                self.told.depths.insert(joined(&key), Depth { ready, at, density, remark });
+                self.told.depths.insert(joined(&key), Depth { ready, at, density, is_scraped, remark });
             }
         }
         if self.told.depths.is_empty() {

@@ -174,6 +174,11 @@ impl<'a> Reading<'a> {
         Some((record, series))
     }
 
+    /// The samples of a query as they were scraped, where they were captured and can be read.
+    pub(super) fn samples(&self, record: &Series) -> Option<Vec<counters::Series>> {
+        envelope::read(self.directory, record.status.raw_file.as_ref()?).ok()
+    }
+
     fn read(&mut self, file: &str) -> Option<Vec<counters::Series>> {
         envelope::read(self.directory, file).map_err(|why| self.doubt(why)).ok()
     }
@@ -256,12 +261,21 @@ fn process_changes(record: &Series) -> Vec<ProcessChange> {
         (&status.failed_scrapes, ChangeSign::FailedScrape),
     ];
     let changes = changes.into_iter().flat_map(|(changes, sign)| changes.iter().map(move |change| (change, sign)));
+    let same = status.processes.iter().map(|process| ProcessChange {
+        address: (process.job.clone(), process.instance.clone()),
+        seen_at: process.first_seen_at.seconds(),
+        sign: ChangeSign::SameProcess {
+            until: process.last_seen_at.seconds(),
+            started_at: process.started_at.seconds(),
+        },
+    });
     changes
         .map(|(change, sign)| ProcessChange {
             address: (change.job.clone(), change.instance.clone()),
             seen_at: change.seen_at.seconds(),
             sign,
         })
+        .chain(same)
         .collect()
 }
 

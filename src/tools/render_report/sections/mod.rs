@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::criteria::{Limits, StagePart};
 use super::headline_figures::{criteria_lines, mark};
 use super::run_dir;
 use crate::escape;
@@ -83,24 +84,25 @@ pub(super) fn criteria(page: &mut Content, report: &Report) {
 }
 
 /// The distribution of the time from end to end.
-pub(super) fn end_to_end(page: &mut Content, figures: &Figures) {
+pub(super) fn end_to_end(page: &mut Content, figures: &Figures, limits: &Limits) {
     let Some(of) = figures.end_to_end else { return };
     page.heading("End to end");
-    let text = |statistic| cell(of.statistic(statistic).map(Measured::text));
+    let text = |statistic| cell(of.statistic(statistic).map(|measured| limits.end_to_end(statistic, measured)));
     let cells = [of.count.to_string().into()].into_iter().chain(Statistic::ALL.map(text));
     page.table(["Jobs that succeeded>", "Mean>", "Median>", "p90>?", "p95>?", "p99>?", "Max>"], [cells.collect()]);
     page.paragraph(format!("In brackets: the measurement error. {PERCENTILES}"));
 }
 
 /// The distributions of wait and work in each stage.
-pub(super) fn stages(page: &mut Content, figures: &Figures) {
+pub(super) fn stages(page: &mut Content, figures: &Figures, limits: &Limits) {
     let seen = figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some());
     let rows: Vec<Vec<Inline>> = seen
         .flat_map(|stage| {
-            [("wait", stage.wait), ("work", stage.work)].into_iter().filter_map(|(part, of)| {
+            let parts = [("wait", StagePart::Wait, stage.wait), ("work", StagePart::Work, stage.work)];
+            parts.into_iter().filter_map(|(name, part, of)| {
                 let of = of?;
-                let mut row: Vec<Inline> = vec![stage.name.as_str().into(), part.into()];
-                row.extend(distribution(&of));
+                let mut row: Vec<Inline> = vec![stage.name.as_str().into(), name.into()];
+                row.extend(distribution(&of, |at, value| limits.stage_seconds((&stage.name, part), at, value)));
                 row.push(stage.times_from().into());
                 Some(row)
             })
@@ -118,18 +120,11 @@ pub(super) fn stages(page: &mut Content, figures: &Figures) {
     page.paragraph(PERCENTILES);
 }
 
-fn distribution(of: &Distribution) -> Vec<Inline> {
-    let seconds = |measured: Option<Measured>| cell(measured.map(|measured| units::seconds(measured.seconds)));
-    vec![
-        of.count.to_string().into(),
-        seconds(Some(of.mean)),
-        seconds(Some(of.p50)),
-        seconds(of.p90),
-        seconds(of.p95),
-        seconds(of.p99),
-        seconds(Some(of.max)),
-        if of.mean.error() < 5e-7 { "none".into() } else { format!("± {}", units::seconds(of.mean.error())).into() },
-    ]
+fn distribution(of: &Distribution, text: impl Fn(Statistic, f64) -> String) -> Vec<Inline> {
+    let statistic = |at| cell(of.statistic(at).map(|measured| text(at, measured.seconds)));
+    let error = of.mean.error();
+    let error = if error < 5e-7 { "none".into() } else { format!("± {}", units::seconds(error)).into() };
+    [of.count.to_string().into()].into_iter().chain(Statistic::ALL.map(statistic)).chain([error]).collect()
 }
 
 /// The jobs, worst first: those that failed, those whose end is not known, then the slowest.
@@ -185,21 +180,23 @@ fn more_in(sentence: String, file: &str) -> Inline {
 }
 
 /// The HTTP requests: what the submissions and the polls were answered, and how long that took.
-pub(super) fn http(page: &mut Content, figures: &Figures) {
+pub(super) fn http(page: &mut Content, figures: &Figures, limits: &Limits) {
     let requests = &figures.requests;
     let submitted: u64 = requests.statuses.values().sum();
     if submitted == 0 && requests.polling.is_none() {
         return;
     }
     page.heading("HTTP");
-    let seconds = |value: Option<f64>| cell(value.map(units::seconds));
-    let row = |name: &str, sent: u64, answers: String, times: [Option<f64>; 5]| -> Vec<Inline> {
+    let row = |name: &str, sent: u64, answers: String, times: [Option<String>; 5]| -> Vec<Inline> {
         let cells = [name.into(), sent.to_string().into(), answers.into()];
-        cells.into_iter().chain(times.map(seconds)).collect()
+        cells.into_iter().chain(times.map(cell)).collect()
     };
     let mut rows = Vec::new();
     if submitted > 0 {
-        let of = |statistic| requests.submit.and_then(|submit| submit.statistic(statistic)).map(|time| time.seconds);
+        let of = |statistic| {
+            let time = requests.submit.and_then(|submit| submit.statistic(statistic))?;
+            Some(limits.submit_seconds(statistic, time.seconds))
+        };
         let times = [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(of);
         rows.push(row("submission", submitted, requests.submit_answers(), times));
     }
@@ -207,6 +204,7 @@ pub(super) fn http(page: &mut Content, figures: &Figures) {
         let times = requests.poll.map_or([None; 5], |of| {
             [Some(of.median_seconds), of.p90_seconds, of.p95_seconds, of.p99_seconds, Some(of.max_seconds)]
         });
+        let times = times.map(|time| time.map(units::seconds));
         rows.push(row("poll", polling.sent, Requests::poll_answers(polling), times));
     }
     page.table(["Request", "Sent>", "Answers", "Median>?", "p90>?", "p95>?", "p99>?", "Max>?"], rows);
