@@ -24,6 +24,9 @@ const ROUNDING: f64 = 0.0015;
 /// Start times that differ by fewer seconds may be one process's: some libraries compute them from a clock that is adjusted.
 const JITTER: f64 = 2.0;
 
+/// The largest number of contradictions between two scrapes of one process: something was counted between two readings at one time.
+const RACES: usize = 2;
+
 /// A sign that the process behind an address changed, or that it did not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessChange {
@@ -73,18 +76,19 @@ pub struct CounterSources {
 }
 
 impl CounterSources {
-    /// Adds the series of one query, which are added up by the labels `by` from the time `from` on.
-    pub fn add(&mut self, series: &[Series], by: &[String], from: f64, changes: &[ProcessChange]) {
+    /// Adds the series of one query, which are added up by the labels `by` from the time `from` on; `is_scraped` says that their
+    /// points are samples as they were scraped, and not values at evaluated steps.
+    pub fn add(&mut self, series: &[Series], by: &[String], from: f64, changes: &[ProcessChange], is_scraped: bool) {
         for one in series {
             if let (Some(address), Some(unsteady)) = (address(one), unsteady(one, from, changes)) {
                 let held = self.unsteady.entry(address).or_insert(unsteady);
                 *held = unsteady.max(*held);
             }
         }
-        self.compare(series, by, changes);
+        self.compare(series, by, changes, is_scraped);
     }
 
-    fn compare(&mut self, series: &[Series], by: &[String], changes: &[ProcessChange]) {
+    fn compare(&mut self, series: &[Series], by: &[String], changes: &[ProcessChange], is_scraped: bool) {
         let mut sources: BTreeMap<Source, BTreeMap<Source, &Series>> = BTreeMap::new();
         for one in series.iter().filter(|one| one.key(by).is_some()) {
             let (source, counter) = split(one, by);
@@ -93,6 +97,8 @@ impl CounterSources {
         let sources: Vec<_> = sources.into_iter().take(COMPARED).collect();
         for (index, (source, counters)) in sources.iter().enumerate() {
             for (other, others) in &sources[index + 1..] {
+                // One server scraped both, so that its times tell which sample is the later one. Those of a pair of servers do not.
+                let is_ordered = is_scraped && source.get("instance") != other.get("instance");
                 let held = self.pairs.entry((source.clone(), other.clone())).or_insert((true, false));
                 held.0 &= !are_two_processes(source, other, changes);
                 let all: BTreeSet<&Source> = counters.keys().chain(others.keys()).collect();
@@ -100,6 +106,7 @@ impl CounterSources {
                     match (counters.get(counter), others.get(counter)) {
                         (Some(one), Some(other)) => {
                             held.0 &= agrees(one, other) && agrees(other, one);
+                            held.0 &= !is_ordered || contradictions(one, other) + contradictions(other, one) <= RACES;
                             held.1 |= rises(one) && rises(other);
                         }
                         // A counter that only one of them has is no contradiction until it counts something.
@@ -268,6 +275,19 @@ fn rises(series: &Series) -> bool {
     points.first().zip(points.last()).is_some_and(|((_, first), (_, last))| last > first)
 }
 
+/// The number of samples of `one` that do not lie between those that `other` shows at the same time or next to it.
+fn contradictions(one: &Series, other: &Series) -> usize {
+    let (one, other) = (finite(one), finite(other));
+    let is_contradicted = |(at, value): &&(f64, f64)| {
+        let until = other.partition_point(|(time, _)| *time <= at + ROUNDING);
+        let from = other.partition_point(|(time, _)| *time < at - ROUNDING);
+        let low = until.checked_sub(1).map_or(f64::NEG_INFINITY, |index| other[index].1);
+        let high = other.get(from).map_or(f64::INFINITY, |(_, held)| *held);
+        *value < low || *value > high
+    };
+    one.iter().filter(is_contradicted).count()
+}
+
 /// Returns whether every sample of `one` lies between those that `other` shows a scrape before and after it.
 fn agrees(one: &Series, other: &Series) -> bool {
     let (one, other) = (finite(one), finite(other));
@@ -358,13 +378,33 @@ mod tests {
         let by = ["stage".to_owned()];
         let kept = |changes: &[ProcessChange]| {
             let mut sources = CounterSources::default();
-            sources.add(&[of("a:1"), of("b:1")], &by, 0.0, changes);
+            sources.add(&[of("a:1"), of("b:1")], &by, 0.0, changes, true);
             sources.without_repeated(vec![of("a:1"), of("b:1")], &by).0.len()
         };
         assert_eq!(kept(&[]), 1);
         assert_eq!(kept(&[same_process("a:1", 0.0, 15.0, -900.0), same_process("b:1", 0.0, 15.0, -899.0)]), 1);
         assert_eq!(kept(&[same_process("a:1", 0.0, 15.0, -900.0), same_process("b:1", 0.0, 15.0, -500.0)]), 2);
         assert_eq!(kept(&[same_process("a:1", 0.0, 5.0, -900.0), same_process("b:1", 10.0, 15.0, -500.0)]), 1);
+    }
+
+    #[test]
+    fn an_address_that_keeps_behind_another_is_another_process() {
+        let of = |instance: &str, late: f64, values: &[f64]| {
+            let labels = [("__name__", "n"), ("job", "api"), ("instance", instance), ("stage", "x")];
+            let points: Vec<_> = each_5s(values).into_iter().map(|(at, value)| (at + late, value)).collect();
+            series(&labels, &points)
+        };
+        let by = ["stage".to_owned()];
+        let kept = |one: Series, other: Series, is_scraped: bool| {
+            let mut sources = CounterSources::default();
+            sources.add(&[one.clone(), other.clone()], &by, 0.0, &[], is_scraped);
+            sources.without_repeated(vec![one, other], &by).0.len()
+        };
+        let in_turn = || (of("a:1", 0.0, &[1.0, 2.0, 3.0, 4.0, 5.0]), of("b:1", 0.0, &[1.0, 1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(kept(in_turn().0, in_turn().1, true), 2, "requests go to two workers in turn");
+        assert_eq!(kept(in_turn().0, in_turn().1, false), 1, "at evaluated steps samples are of different ages");
+        let later = of("b:1", 2.0, &[1.0, 3.0, 3.0, 5.0, 5.0]);
+        assert_eq!(kept(in_turn().0, later, true), 1, "each sample lies between its neighbours");
     }
 
     #[test]
@@ -428,7 +468,7 @@ mod tests {
     fn all_counters_of_an_address_share_its_processes() {
         let mut sources = CounterSources::default();
         let by = ["stage".to_owned()];
-        sources.add(&[of_api(&[9.0, 2.0, 9.0, 2.0])], &by, 0.0, &[]);
+        sources.add(&[of_api(&[9.0, 2.0, 9.0, 2.0])], &by, 0.0, &[], true);
         assert_eq!(sources.unsteady(&of_api(&[1.0, 1.0, 2.0]), 0.0, &[]), Some(Unsteady::Alternates));
         let elsewhere = series(&[("job", "api"), ("instance", "b:1")], &each_5s(&[1.0, 2.0]));
         assert_eq!(sources.unsteady(&elsewhere, 0.0, &[]), None);
@@ -442,7 +482,7 @@ mod tests {
     fn kept(all: &[Vec<Series>]) -> (Vec<Series>, BTreeSet<String>) {
         let (mut sources, by) = (CounterSources::default(), ["stage".to_owned()]);
         for query in all {
-            sources.add(query, &by, 0.0, &[]);
+            sources.add(query, &by, 0.0, &[], true);
         }
         sources.without_repeated(all[0].clone(), &by)
     }

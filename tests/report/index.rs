@@ -249,7 +249,9 @@ fn ramp_with_loads(levels: &[(&str, u64, u64, &str)]) -> tempfile::TempDir {
         level(root.path(), name, &names.join(" "), *jobs, phase);
         let file = root.path().join(format!("by-concurrency/lvl-{name:0>2}/report.json"));
         let mut report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
-        report["status"]["figures"]["peakConcurrency"] = serde_json::json!(*in_flight as f64);
+        for figure in ["peakConcurrency", "peakConcurrencyLow", "peakConcurrencyHigh"] {
+            report["status"]["figures"][figure] = serde_json::json!(*in_flight as f64);
+        }
         std::fs::write(&file, report.to_string()).unwrap();
     }
     root
@@ -293,6 +295,34 @@ fn a_ramp_claims_the_load_that_was_in_flight_whatever_its_levels_are_called() {
         "{first}"
     );
     assert_eq!(notes, ["Level 32 never had more than 11 in flight: its jobs ended too soon"]);
+}
+
+/// Changes the bounds of the jobs that a level had in flight.
+fn bound(root: &Path, level: &str, low: u64, high: u64) {
+    let file = root.join(format!("by-concurrency/lvl-{level:0>2}/report.json"));
+    let mut report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    report["status"]["figures"]["peakConcurrencyLow"] = serde_json::json!(low as f64);
+    report["status"]["figures"]["peakConcurrencyHigh"] = serde_json::json!(high as f64);
+    std::fs::write(&file, report.to_string()).unwrap();
+}
+
+#[test]
+fn a_ramp_claims_only_what_was_in_flight_for_certain() {
+    let root = ramp_with_loads(&[("4", 16, 4, "Succeeded"), ("8", 16, 8, "Succeeded")]);
+    bound(root.path(), "8", 3, 8);
+    let (ran, page) = index(root.path());
+    assert!(
+        ran.stderr.contains("all 2 levels passed, with 4 to 8 in flight at once; jobs of level 8"),
+        "{}",
+        ran.stderr
+    );
+    assert!(page.contains("| 3 to 8 of 8 |"), "{page}");
+    assert!(page.contains("Level 8 had 3 to 8 in flight at once"), "{page}");
+    let written: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(root.path().join("index.json")).unwrap()).unwrap();
+    assert_eq!(written["status"]["highestInFlight"], 4);
+    bound(root.path(), "8", 8, 8);
+    assert!(index(root.path()).0.stderr.contains("all 2 levels passed, up to 8 in flight; no breaking"));
 }
 
 /// Changes the counts of jobs of a level's report.

@@ -69,6 +69,21 @@ pub(crate) fn doubts(ran: &Ran) -> Vec<String> {
 }
 
 #[test]
+fn tenancies_that_do_not_fit_into_the_window_are_doubted_and_not_shown() {
+    let scratch = Scratch::new();
+    // Milliseconds in a metric whose name does not say so.
+    let bucket =
+        |le: &str, count: f64| points(&format!(r#""tenant":"whisper","le":"{le}""#), &[(0.0, 0.0), (25.0, count)]);
+    let buckets = [bucket("1000", 0.0), bucket("5000", 12.0), bucket("+Inf", 12.0)].join(",");
+    let line = whole(&scratch, "gpu_tenancy_bucket", r#""tenant""#, &buckets);
+    let ran = scratch.report(&[good(), vec![line]].concat(), &[]);
+    let page = scratch.read("report.md");
+    assert!(!page.contains("| whisper | 12 |"), "{page}");
+    let doubts = ran.stdout.contains("do not fit into the") || page.contains("do not fit into the");
+    assert!(doubts, "{page}");
+}
+
+#[test]
 fn three_sources_stand_side_by_side() {
     let scratch = Scratch::new();
     let spans = [

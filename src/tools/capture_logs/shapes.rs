@@ -145,7 +145,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"^\S+:\d+:\d+: runtime error: ", Any),
         crash(r"^memory allocation of \d+ bytes failed$", Any),
         crash(r"^Terminating due to java\.lang\.OutOfMemoryError", Any),
-        crash(r"block: \[\d+,\d+,\d+\], thread: \[\d+,\d+,\d+\] Assertion [`'].*' failed\.", Any),
+        crash(r"block: \[\d+,\d+,\d+\], thread: \[\d+,\d+,\d+\] Assertion [`'].*['`] failed\.", Any),
         crash(r"Caught signal (?:4|6|7|8|9|11) \(", Any),
         crash(r"ERROR: (?:Address|Thread|Memory|Leak|UndefinedBehavior)Sanitizer: ", Any),
         crash(r"^(?:WARNING: )?DATA RACE$", Any),
@@ -153,7 +153,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"thread '[^']*'(?: \(\d+\))? has overflowed its stack$", Begun),
         crash(r"^Stack overflow\.(?: Repeat \d+ times:)?$", Unleveled),
         crash(r"^fatal runtime error: ", Any),
-        crash(r"^(?:\S+: )?\S+:\d+: .*Assertion [`'].*' failed\.", Any),
+        crash(r"^(?:\S+: )?\S+:\d+: .*Assertion [`'].*['`] failed\.", Any),
         // Kernels before 5.0 say that they kill, and then that they did.
         crash(r"[Oo]ut of memory: Kill(?:ed)? process \d+|[Mm]emory cgroup out of memory", Any),
         crash(r"[Kk]illed process \d+ \(", Any),

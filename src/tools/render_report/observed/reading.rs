@@ -80,7 +80,8 @@ impl<'a> Reading<'a> {
         // A process or a scrape behind one counter is behind all of its address, so all are read before any is added up.
         for name in COUNTERS {
             if let Some((record, series)) = reading.series(name) {
-                reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record));
+                let is_scraped = record.status.raw_file.is_some();
+                reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record), is_scraped);
             }
         }
         reading.told = Observed::default();
