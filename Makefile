@@ -121,7 +121,7 @@ $(foreach name,$(filter-out %_FLAGS,$(knobs)),$(if $(findstring ',$($(name))),$(
 $(if $(strip $(refusal)),$(error $(strip $(refusal))))
 
 # What the scripts read.
-export MAKECMDGOALS OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTING LEG START END REPORT_FLAGS
+export MAKECMDGOALS OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTING LEG START END $(filter %_FLAGS,$(knobs))
 tools = PATH="$(abspath $(BIN)):$$PATH"; . scripts/scenarios.bash
 # Not spelt $(MAKE) in the recipes, so that `make -n` prints these lines instead of running them.
 submake = $(MAKE) --no-print-directory CARGO=true

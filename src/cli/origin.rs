@@ -1,11 +1,13 @@
 //! The origin of a refused value: the environment variable or the make variable that it came from.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::Command;
 
 /// The flags that a Makefile fills from its variables: `--jobs=JOBS --concurrency=LEVELS`.
 const FLAGS_OF_MAKE: &str = "STRESS_SUITE_FLAGS_OF_MAKE";
+/// The end of the names of the variables in which somebody hands further flags to make.
+const EXTRA_FLAGS: &str = "_FLAGS";
 
 /// `message` about a flag with the variable that its value came from, where it came from one.
 pub(super) fn with_origin(message: &str, command: &Command) -> String {
@@ -13,7 +15,13 @@ pub(super) fn with_origin(message: &str, command: &Command) -> String {
     let flags_of_make = std::env::var(FLAGS_OF_MAKE).unwrap_or_default();
     let is_typed = |flag: &str| typed.iter().any(|argument| argument.to_str().is_some_and(|text| names(text, flag)));
     let in_environment = |name: &OsStr| std::env::var_os(name).is_some();
-    origin(message, command, &is_typed, &flags_of_make, &in_environment)
+    let text = |(name, flags): (OsString, OsString)| Some((name.into_string().ok()?, flags.into_string().ok()?));
+    let mut extra: Vec<(String, String)> =
+        std::env::vars_os().filter_map(text).filter(|(name, _)| name.ends_with(EXTRA_FLAGS)).collect();
+    extra.sort();
+    // Outside of make they are anybody's.
+    let extra = if flags_of_make.is_empty() { &[][..] } else { &extra };
+    origin(message, command, &is_typed, (&flags_of_make, extra), &in_environment)
         .map_or_else(|| message.to_owned(), |origin| format!("{message} ({origin})"))
 }
 
@@ -21,7 +29,7 @@ fn origin(
     message: &str,
     command: &Command,
     is_typed: &dyn Fn(&str) -> bool,
-    flags_of_make: &str,
+    (flags_of_make, extra_flags): (&str, &[(String, String)]),
     in_environment: &dyn Fn(&OsStr) -> bool,
 ) -> Option<String> {
     for argument in command.get_arguments() {
@@ -30,6 +38,10 @@ fn origin(
             continue;
         }
         if is_typed(&flag) {
+            let holds = |(_, flags): &&(String, String)| flags.split_whitespace().any(|word| names(word, &flag));
+            if let Some((variable, _)) = extra_flags.iter().find(holds) {
+                return Some(format!("{flag} is in make's {variable}"));
+            }
             let variables = flags_of_make.split_whitespace().filter_map(|pair| pair.split_once('='));
             let variable = variables.into_iter().find(|(name, _)| *name == flag);
             return variable.map(|(_, variable)| format!("{flag} is make's {variable}"));
@@ -56,18 +68,30 @@ fn mentions(message: &str, flag: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_value_from_further_flags_names_the_variable_that_holds_them() {
+        let message = "--jobs: x: no number";
+        let flags = "--concurrency=LEVELS --jobs=RAMP_JOBS";
+        assert_eq!(found(message, &["--jobs=x"], flags, &[]).as_deref(), Some("--jobs is in make's SUBMIT_FLAGS"));
+        assert_eq!(found(message, &["--jobs=x"], "", &[]), None, "not under make");
+    }
+
     fn command() -> Command {
         use clap::Arg;
         Command::new("tool")
             .arg(Arg::new("jaeger").long("jaeger").env("JAEGER_URL"))
             .arg(Arg::new("jaeger-ui").long("jaeger-ui").env("JAEGER_UI"))
             .arg(Arg::new("jobs").long("jobs"))
+            .arg(Arg::new("shards").long("shards"))
     }
 
     fn found(message: &str, typed: &[&str], flags_of_make: &str, set: &[&str]) -> Option<String> {
         let is_typed = |flag: &str| typed.iter().any(|argument| names(argument, flag));
         let in_environment = |name: &OsStr| set.iter().any(|held| name == *held);
-        origin(message, &command(), &is_typed, flags_of_make, &in_environment)
+        let extra = [("POLL_FLAGS", "--deadline 10"), ("SUBMIT_FLAGS", " --rate=5/s --jobs=x ")];
+        let extra = extra.map(|(name, flags)| (name.to_owned(), flags.to_owned()));
+        let extra = if flags_of_make.is_empty() { &[][..] } else { &extra };
+        origin(message, &command(), &is_typed, (flags_of_make, extra), &in_environment)
     }
 
     #[test]
@@ -83,10 +107,10 @@ mod tests {
 
     #[test]
     fn a_value_from_make_names_the_variable_of_make() {
-        let message = "invalid value 'x' for '--jobs <N>': invalid digit found in string";
-        let flags = "--concurrency=LEVELS --jobs=RAMP_JOBS";
-        assert_eq!(found(message, &["--jobs", "x"], flags, &[]).as_deref(), Some("--jobs is make's RAMP_JOBS"));
-        assert_eq!(found(message, &["--jobs", "x"], "", &[]), None);
-        assert_eq!(found("records are broken", &["--jobs", "x"], flags, &[]), None);
+        let message = "invalid value 'x' for '--shards <N>': invalid digit found in string";
+        let flags = "--concurrency=LEVELS --shards=SHARDS";
+        assert_eq!(found(message, &["--shards", "x"], flags, &[]).as_deref(), Some("--shards is make's SHARDS"));
+        assert_eq!(found(message, &["--shards", "x"], "", &[]), None);
+        assert_eq!(found("records are broken", &["--shards", "x"], flags, &[]), None);
     }
 }

@@ -113,6 +113,33 @@ fn linked_workers(api: &str) -> Vec<u8> {
     http(200, "application/json", &json!({"result": {"resourceSpans": resources}}).to_string())
 }
 
+/// An answer of either API whose spans name no service: the parts that would are null, or unknown.
+fn nameless(api: &str) -> Vec<u8> {
+    let own = format!("{:032x}", 1);
+    if api == "v1" {
+        let span = json!({"traceID": own, "spanID": "1", "operationName": "autorag.stage.l1", "startTime": START, "duration": 5,
+            "processID": "p7"});
+        let data = json!([{"traceID": own, "processes": null, "spans": [span]}]);
+        return http(200, "application/json", &json!({"data": data}).to_string());
+    }
+    let span = json!({"traceId": own, "spanId": "01", "name": "autorag.stage.l1", "startTimeUnixNano": format!("{START}000"),
+        "endTimeUnixNano": format!("{START}999")});
+    let resources = json!([{"resource": null, "scopeSpans": [{"spans": [span]}]}]);
+    http(200, "application/json", &json!({"result": {"resourceSpans": resources}}).to_string())
+}
+
+#[test]
+fn spans_that_name_no_service_are_said() {
+    for api in ["v1", "v3"] {
+        let rig = Rig::new(Vec::new(), move |_, _, _| nameless(api));
+        let own = format!("{:032x}", 1);
+        let ran = rig.run(&["--service", "worker", "--api", api], &stream(&[("a", &own)]));
+        let status = status(&ran, "worker");
+        assert_eq!(status["result"], "partial", "{api} {status}");
+        assert!(status["message"].as_str().unwrap().contains("1 of 1 spans name no service"), "{api} {status}");
+    }
+}
+
 #[test]
 fn worker_traces_that_are_linked_to_a_jobs_trace_are_the_jobs() {
     for api in ["v1", "v3"] {

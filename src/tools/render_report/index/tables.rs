@@ -197,7 +197,6 @@ fn figures(scenario: &Scenario) -> [String; 6] {
     let rate = scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| limits.jobs_per_minute(rate));
     [rate, p50, p90, p95, p99, max].map(|figure| figure.unwrap_or_else(|| NO_VALUE.to_owned()))
 }
-}
 
 /// The page of a scenario, or its directory where it has none.
 fn report_of(format: Format, scenario: &Scenario, directory: &Path) -> String {
