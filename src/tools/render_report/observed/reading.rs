@@ -161,6 +161,13 @@ impl<'a> Reading<'a> {
         }
         let mut series = self.read(&file)?;
         if let Some(samples) = status.raw_file.as_ref().and_then(|raw| self.read(raw)) {
+            let begin = from(&record);
+            let is_sampled = |one: &counters::Series| one.points.iter().any(|(at, _)| *at > begin);
+            if !samples.iter().any(is_sampled) {
+                // The points that were evaluated repeat what was scraped before.
+                self.doubt(format!("no figures are made of {name}: no sample of it was scraped in the window"));
+                return None;
+            }
             series = counters::spliced(series, samples);
         }
         let without = series.iter().filter(|one| one.key(&record.spec.by).is_none()).count();
