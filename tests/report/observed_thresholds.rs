@@ -26,14 +26,14 @@ fn the_highest_sample_of_a_queue_is_proof_from_below() {
         let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &lines.join(","));
         found(&scratch, &[line], expect)
     };
-    let sampled = "30 messages, as sampled 3 times, every 6.00 s or more often";
+    let sampled = "30 messages, as evaluated 3 times, every 6.00 s or more often";
     assert_eq!(found("queue.stage.l1.max<50"), (Verdict::Passed, sampled.to_owned()));
     assert_eq!(found("queue.stage.l1.max<=30").0, Verdict::Passed);
     assert_eq!(found("queue.stage.l1.max<30").0, Verdict::Failed);
     assert_eq!(found("queue.stage.l1.max>=30").0, Verdict::Passed, "it surely was that deep");
     assert_eq!(found("queue.stage.l1.max>50").0, Verdict::Incomplete, "between two samples it may have been deeper");
-    assert_eq!(found("queue.stage.l0.max<50"), (Verdict::Passed, "3 messages, as sampled once".to_owned()));
-    assert_eq!(found("queue.stage.decide.max<50"), (Verdict::Passed, "1 message, as sampled once".to_owned()));
+    assert_eq!(found("queue.stage.l0.max<50"), (Verdict::Passed, "3 messages, as evaluated once".to_owned()));
+    assert_eq!(found("queue.stage.decide.max<50"), (Verdict::Passed, "1 message, as evaluated once".to_owned()));
     let unknown = "no such queue; seen were stage.decide, stage.l0, stage.l1";
     assert_eq!(found("queue.stage.l2.max<50"), (Verdict::Incomplete, unknown.to_owned()));
 }
@@ -64,7 +64,7 @@ fn a_capture_that_did_not_come_whole_decides_nothing() {
     let why = "the capture of rabbitmq_queue_ready is not whole: the last scrape was early";
     assert_eq!((verdict, actual.as_str()), (Verdict::Incomplete, why));
     let nothing = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &points(r#""queue":"a""#, &DEPTHS[..1]));
-    assert_eq!(found(&scratch, &[nothing], "queue.stage.l1.max<5").1, "no queue was sampled in the window");
+    assert_eq!(found(&scratch, &[nothing], "queue.stage.l1.max<5").1, "no queue was evaluated in the window");
 }
 
 /// The transitions, with the steps of a query and the samples behind them.
@@ -136,7 +136,7 @@ fn a_capture_that_ends_before_the_last_job_proves_from_below_alone() {
     assert_eq!(verdict, Verdict::Incomplete);
     assert_eq!(
         actual,
-        "30 messages, as sampled 2 times, every 5.00 s or more often; the capture ends before the last job did, so it is at \
+        "30 messages, as evaluated 2 times, every 5.00 s or more often; the capture ends before the last job did, so it is at \
          least 30: not certain enough"
     );
     assert_eq!(depths("queue.stage.l1.max<30").0, Verdict::Failed, "what was seen was seen");

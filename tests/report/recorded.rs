@@ -22,11 +22,13 @@ const FILES: [&str; 9] = [
 ];
 
 /// The figures that versions since then have added, beside the 90th percentiles of the stages.
-const ADDED: [(&str, f64); 12] = [
+const ADDED: [(&str, f64); 14] = [
     ("endToEndP90ErrorSeconds", 0.003_364),
     ("endToEndP90HighSeconds", 1.278_994),
     ("endToEndP90LowSeconds", 1.272_267),
     ("endToEndP90Seconds", 1.275_631),
+    ("peakConcurrencyHigh", 4.0),
+    ("peakConcurrencyLow", 4.0),
     ("pollsFailed", 0.0),
     ("pollsSent", 528.0),
     ("submitCount", 12.0),

@@ -157,7 +157,7 @@ impl LogLine {
         // A supervisor that logs its child's output puts the child's records into messages of its own. A quoted document
         // may have a level, but no time beside it.
         if let Some((json, start)) = object_within(self.message(), calendar) {
-            let is_record = json.at.is_some() || (start == 0 && json.message.is_some());
+            let is_record = start == 0 && (json.at.is_some() || json.message.is_some());
             let is_error = json.level == Some(Level::Error) && is_record;
             if is_error || json.holds_exception() {
                 self.at = self.at.or(json.at);

@@ -282,8 +282,7 @@ impl Marker {
                 Scope::Begun if level == Some(Level::Info) => is_begun(text, start),
                 _ => true,
             };
-            // A whole traceback in quotes is what somebody was told, and happened.
-            let is_told = |start| *shape != Shape::Escaped && is_quoted(text, start);
+            let is_told = |start| is_quoted(text, start) && !(*shape == Shape::Escaped && is_value(text, start));
             let found = regex.find_iter(text).find(|found| counts(found.start()) && !is_told(found.start()))?;
             let message = text[found.start()..].split_once(": ").map(|(_, message)| message);
             if *shape == Shape::Heading && message.is_some_and(level::is_nothing) {
@@ -331,6 +330,13 @@ pub(super) fn frame_at_end(line: &str) -> Option<&str> {
     }
     let call = || FRAME.find(line).map(|found| &line[found.start()..]);
     python.or_else(call)
+}
+
+/// Returns whether the quotation at whose first word `start` lies is the value of a field or follows a colon: a whole traceback
+/// there is what a task or a child process brought, and happened.
+fn is_value(text: &str, start: usize) -> bool {
+    let before = text[..start].trim_end_matches(['"', '\'', '\\']).trim_end_matches(['b', 'r', 'u']);
+    before.trim_end().ends_with([':', '='])
 }
 
 /// Returns whether what begins at `start` begins the message, or follows a delimiter, and not a word of a sentence.

@@ -85,7 +85,10 @@ impl Lateness {
     pub(super) fn add_samples(&mut self, series: &Series<'_>, window: &AskedWindow, is_whole: bool) {
         let Some(last) = last(series) else { return };
         let hash = self.hasher.hash_one(&series.metric);
-        let known_interval = median_distance(times(series));
+        // A series may have samples and native histograms.
+        let mut times: Vec<f64> = times(series).collect();
+        times.sort_by(f64::total_cmp);
+        let known_interval = median_distance(times.into_iter());
         let interval = known_interval.unwrap_or(window.interval);
         let is_late = last + MISSED * interval < window.end;
         // A single sample does not tell whether its target is scraped more rarely than others.
