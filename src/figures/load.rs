@@ -207,8 +207,8 @@ impl Load {
         let mut certain = in_flight_from(tally, |status| status.accepted_at.or(status.submitted_at), |end| end.low);
         certain.retain(|(start, end)| end.micros() - start.micros() > 1);
         let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
-        let least = peak(&certain).max(f64::from(u8::from(most > 0.0)));
-        self.peak_within = Bounds { low: least, high: most + unheard + countless };
+        let at_least = peak(&certain).max(f64::from(u8::from(most > 0.0)));
+        self.peak_within = Bounds { low: at_least, high: most + unheard + countless };
         let window = self.first_submitted.zip(self.last_submitted);
         let average = |part| {
             window.and_then(|(first, last)| mean(&steps(&in_flight(tally, part)), first.micros(), last.micros()))

@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
     pub(super) fn capture(&mut self, request: &CaptureRequest<'_>, flush: Duration, stop: &Stop) {
         let settle = request.settle();
         self.deadline = Instant::now() + request.stream.left_to_settle(settle).max(settle) + SEARCH_TIME;
-        let deadline = self.deadline - BY_ID_TIME;
+        let deadline = self.deadline.checked_sub(BY_ID_TIME).unwrap_or(self.deadline);
         let mut wait = FIRST_WAIT;
         loop {
             let (begun, until_flushed) = (Instant::now(), request.stream.left_to_settle(flush.min(settle)));

@@ -2,6 +2,7 @@
 //! tracers give them; nothing is guessed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -204,11 +205,18 @@ fn lower_escapes(encoded: &str) -> String {
 
 /// A text as JSON libraries write it that keep to ASCII.
 fn json_escaped(text: &str) -> String {
-    let escape = |c: char| {
-        let units = c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
-        if c.is_ascii() { c.to_string() } else { units }
-    };
-    text.chars().map(escape).collect()
+    let mut escaped = String::new();
+    for c in text.chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
 }
 
 /// The bytes of a trace id in base64, as OTLP/JSON spelt them once: in both alphabets.

@@ -164,7 +164,7 @@ impl JsonLine {
     /// Returns whether a field of it is a traceback, or an exception with its frames.
     pub(super) fn holds_exception(&self) -> bool {
         let has_header = |trace: &String| [HEADER, ESCAPED_HEADER].iter().any(|header| trace.contains(header));
-        let has_frames = |trace: &String| trace.lines().skip(1).any(|line| shapes::is_frame(line));
+        let has_frames = |trace: &String| trace.lines().skip(1).any(shapes::is_frame);
         self.exception.is_some() || self.traces.iter().any(|trace| has_header(trace) || has_frames(trace))
     }
 
