@@ -64,7 +64,7 @@ fn a_capture_that_did_not_come_whole_decides_nothing() {
     let why = "the capture of rabbitmq_queue_ready is not whole: the last scrape was early";
     assert_eq!((verdict, actual.as_str()), (Verdict::Incomplete, why));
     let nothing = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &points(r#""queue":"a""#, &DEPTHS[..1]));
-    assert_eq!(found(&scratch, &[nothing], "queue.stage.l1.max<5").1, "no queue was evaluated in the window");
+    assert_eq!(found(&scratch, &[nothing], "queue.stage.l1.max<5").1, "no queue was sampled in the window");
 }
 
 /// The transitions, with the steps of a query and the samples behind them.
