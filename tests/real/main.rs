@@ -7,6 +7,7 @@ mod support;
 
 mod broker;
 mod counters;
+mod examples;
 mod fastapi;
 mod flower;
 mod http;

@@ -1,0 +1,96 @@
+//! Real servers that are spoken to by a profile alone: aria2 (JSON-RPC by POST) and pygeoapi (OGC API - Processes). What they know
+//! themselves of their jobs lies inside the intervals of the records.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::UNIX_EPOCH;
+
+use serde_json::Value;
+use stress_suite::record::Timestamp;
+
+use crate::support::{bin, root};
+
+/// A download's last byte is written a moment before aria2 calls it complete, and a poll may come between the two.
+const BEFORE_COMPLETE: f64 = 0.1;
+
+/// Runs `script` beside the example's server and returns the directory that it ran in.
+fn run(example: &str, script: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let make = "make() { command make --no-print-directory -C \"$ROOT\" CARGO=true BIN=\"$TOOLS\" OUT=\"$DIR/run\" LOGS=off PROM_URL= JAEGER_URL= \"$@\"; }";
+    let script = format!("set -euo pipefail\ncd \"$DIR\"\n{make}\n{script}\n");
+    let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(root().join(format!("examples/{example}/start")));
+    command.args(["bash", "-c", &script]).env("PATH", path).env("DIR", dir.path()).env("TOOLS", bin()).env("ROOT", root());
+    let ran = command.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{example}: {stdout}{stderr}");
+    dir
+}
+
+/// The jobs of a finished soak, with their last statuses.
+fn jobs(dir: &Path) -> Vec<Value> {
+    let jobs: Value = serde_json::from_str(&std::fs::read_to_string(dir.join("run/soak/jobs.json")).unwrap()).unwrap();
+    jobs["items"].as_array().unwrap().clone()
+}
+
+/// The times between which the records say that a job ended, in Unix seconds.
+fn end_of(job: &Value) -> (f64, f64) {
+    let time = |key: &str| job["status"][key].as_str().map(|text| text.parse::<Timestamp>().unwrap().seconds());
+    (time("notEndedAt").or_else(|| time("submittedAt")).unwrap(), time("endedAt").unwrap())
+}
+
+#[test]
+fn aria2_downloads_by_json_rpc() {
+    let dir = run(
+        "aria2",
+        "make soak JOBS=8 SOAK_EXPECT=all-done,all-stages
+         cp -a \"$DOWNLOADS\" downloads
+         export LIMIT=1K
+         stage-fixtures --from \"$ROOT/fixtures\" --into \"$DATA/fixtures\" --worker-root \"$WORKER_ROOT/fixtures\" --jobs 2 --prefix given-up \
+           | submit-jobs --profile \"$PROFILE\" --max-posts 2 \
+           | poll-jobs --profile \"$PROFILE\" --deadline 10ms --cancel-on timedout > given-up
+         curl -fsS -d '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"aria2.tellActive\"}' \"$TARGET/jsonrpc\" > active",
+    );
+    let jobs = jobs(dir.path());
+    assert_eq!(jobs.len(), 8);
+    for job in &jobs {
+        let name = format!("{}-{}", job["metadata"]["run"].as_str().unwrap(), job["metadata"]["name"].as_str().unwrap());
+        let file = std::fs::metadata(dir.path().join("downloads").join(&name)).unwrap();
+        assert_eq!(file.len(), job["spec"]["bytes"].as_u64().unwrap(), "{name}");
+        let written = file.modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        let (from, to) = end_of(job);
+        assert!((from - BEFORE_COMPLETE..=to).contains(&written), "{name}: {written} is not between {from} and {to}");
+    }
+    let given_up = std::fs::read_to_string(dir.path().join("given-up")).unwrap();
+    assert_eq!(given_up.matches("\"cancel\":\"confirmed\"").count(), 2, "{given_up}");
+    let active: Value = serde_json::from_str(&std::fs::read_to_string(dir.path().join("active")).unwrap()).unwrap();
+    assert_eq!(active["result"], serde_json::json!([]), "nothing is left at work");
+}
+
+#[test]
+fn pygeoapi_tells_the_id_in_a_location() {
+    let dir = run(
+        "pygeoapi",
+        "make soak JOBS=8 SOAK_EXPECT=all-done TARGET_FLAGS='--set seconds=0.5'
+         cp \"$JOBS_FILE\" truth
+         stage-fixtures --from \"$ROOT/fixtures\" --into staged --jobs 1 --prefix failing \
+           | submit-jobs --profile \"$PROFILE\" --set seconds=-1 \\
+           | poll-jobs --profile \"$PROFILE\" > failing",
+    );
+    let truth: Value = serde_json::from_str(&std::fs::read_to_string(dir.path().join("truth")).unwrap()).unwrap();
+    let truth: BTreeMap<&str, &Value> =
+        truth["_default"].as_object().unwrap().values().map(|job| (job["identifier"].as_str().unwrap(), job)).collect();
+    let jobs = jobs(dir.path());
+    assert_eq!((jobs.len(), truth.len()), (8, 8));
+    for job in &jobs {
+        let known = truth[job["status"]["jobId"].as_str().unwrap()];
+        let ended = known["finished"].as_str().unwrap().parse::<Timestamp>().unwrap().seconds();
+        let (from, to) = end_of(job);
+        assert!((from..=to).contains(&ended), "{ended} is not between {from} and {to}: {job}");
+    }
+    let page = std::fs::read_to_string(dir.path().join("run/soak/report.md")).unwrap();
+    assert!(!page.contains("contradict"), "{page}");
+    let failing = std::fs::read_to_string(dir.path().join("failing")).unwrap();
+    assert!(failing.contains("\"phase\":\"Failed\"") && failing.contains("no time is left"), "{failing}");
+}
