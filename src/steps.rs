@@ -8,6 +8,9 @@ use crate::clock::Clock;
 use crate::http::{Answer, BaseUrl, Client, ClientFactory, Method, same_origin};
 use crate::profile::{Document, Escaping, Profile, Step, StepTime, TemplateValues, Told, fill};
 
+/// What came of one step: what it took, with the answer, or the failure as one line.
+pub type Made = Result<(BTreeMap<String, Value>, Answer), String>;
+
 /// The clients of steps, for one thread.
 #[derive(Clone, Debug)]
 pub struct StepClients {
@@ -59,7 +62,7 @@ impl StepClients {
         self.run_watched(when, profile, base, values, clock, &mut |_, _| {})
     }
 
-    /// Does so, and calls `watch` with each step and what came of it: what it took and the answer, or the failure.
+    /// Does so, and calls `watch` with each step and what came of it.
     pub fn run_watched(
         &self,
         when: StepTime,
@@ -67,7 +70,7 @@ impl StepClients {
         base: &BaseUrl,
         values: &TemplateValues,
         clock: &Clock,
-        watch: &mut dyn FnMut(&Step, &Result<(BTreeMap<String, Value>, Answer), String>),
+        watch: &mut dyn FnMut(&Step, &Made),
     ) -> StepsOutcome {
         let mut outcome = StepsOutcome::default();
         for step in profile.steps.iter().filter(|step| step.when == when) {
@@ -94,13 +97,7 @@ impl StepClients {
         outcome
     }
 
-    fn send(
-        &self,
-        step: &Step,
-        base: &BaseUrl,
-        values: &TemplateValues,
-        clock: &Clock,
-    ) -> Result<(BTreeMap<String, Value>, Answer), String> {
+    fn send(&self, step: &Step, base: &BaseUrl, values: &TemplateValues, clock: &Clock) -> Made {
         let url = if step.path.starts_with('/') {
             base.join(&fill(&step.path, values, Escaping::Path)?)
         } else {

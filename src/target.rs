@@ -17,7 +17,7 @@ pub struct TargetArgs {
     /// Read the target's profile from this file [default: the built-in one for AutoRAG's audio pipeline]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// Set a value for the profile's templates, `{set.NAME}`; may be given several times
+    /// Set a value for the profile's templates, `{set.NAME}` (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, String)>,
     /// The HTTP flags.

@@ -21,7 +21,12 @@ fn run(example: &str, script: &str) -> tempfile::TempDir {
     let script = format!("set -euo pipefail\ncd \"$DIR\"\n{make}\n{script}\n");
     let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(root().join(format!("examples/{example}/start")));
-    command.args(["bash", "-c", &script]).env("PATH", path).env("DIR", dir.path()).env("TOOLS", bin()).env("ROOT", root());
+    command
+        .args(["bash", "-c", &script])
+        .env("PATH", path)
+        .env("DIR", dir.path())
+        .env("TOOLS", bin())
+        .env("ROOT", root());
     let ran = command.output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{example}: {stdout}{stderr}");
@@ -55,7 +60,8 @@ fn aria2_downloads_by_json_rpc() {
     let jobs = jobs(dir.path());
     assert_eq!(jobs.len(), 8);
     for job in &jobs {
-        let name = format!("{}-{}", job["metadata"]["run"].as_str().unwrap(), job["metadata"]["name"].as_str().unwrap());
+        let name =
+            format!("{}-{}", job["metadata"]["run"].as_str().unwrap(), job["metadata"]["name"].as_str().unwrap());
         let file = std::fs::metadata(dir.path().join("downloads").join(&name)).unwrap();
         assert_eq!(file.len(), job["spec"]["bytes"].as_u64().unwrap(), "{name}");
         let written = file.modified().unwrap().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();

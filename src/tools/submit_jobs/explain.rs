@@ -49,18 +49,17 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
             break;
         }
     }
-    let status = match failure {
-        Some(_) => None,
-        None => {
-            let post = Post::with_values(&base, values)?;
-            let request = post.build(&profile).map_err(|what| Failure::usage(format!("--explain: {what}")))?;
-            describe_request(&request, &mut text);
-            let sent = request.send(&client, &clock);
-            if let Ok(answer) = &sent {
-                describe_answer(answer, &profile.submit.id, &mut text);
-            }
-            Some(post.judge(&request, sent, &profile, clock.now()))
+    let status = if failure.is_some() {
+        None
+    } else {
+        let post = Post::with_values(&base, values)?;
+        let request = post.build(&profile).map_err(|what| Failure::usage(format!("--explain: {what}")))?;
+        describe_request(&request, &mut text);
+        let sent = request.send(&client, &clock);
+        if let Ok(answer) = &sent {
+            describe_answer(answer, &profile.submit.id, &mut text);
         }
+        Some(post.judge(&request, sent, &profile, clock.now()))
     };
     let exit = match &status {
         Some(JobStatus { phase: Phase::Submitted, job_id: Some(id), .. }) => {

@@ -21,6 +21,7 @@ use crate::units;
 /// Submit jobs to the target and record the outcome of each.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "submit-jobs", version, after_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Keep at most N jobs in flight, from submission to end (closed model); needs --slots
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Load", conflicts_with_all = ["max_posts", "rate"])]
