@@ -30,6 +30,11 @@ const START: i64 = 1_779_316_200_000_000;
 const SECOND: i64 = 1_000_000;
 const WINDOW: [&str; 4] = ["--start", "2026-05-20T22:30:00Z", "--end", "2026-05-20T22:31:00Z"];
 
+/// The lines of stderr but those that tell how far a search has come, which a slow machine sees.
+fn complaints(ran: &Ran) -> Vec<&str> {
+    ran.stderr.lines().filter(|line| !line.contains(" traces, requests: ")).collect()
+}
+
 fn span(trace: u64, id: u64, parent: Option<u64>, service: &str, start: i64) -> Span {
     Span {
         trace: format!("{trace:032x}"),

@@ -85,7 +85,7 @@ fn the_warm_up_is_left_out_of_everything_and_a_failed_one_is_doubtful() {
         }
     }
     let doubts = doubts(&shell, "run/soak");
-    assert!(doubts.contains("not all of the warm-up succeeded: soak-warmup-00"), "{doubts}");
+    assert!(doubts.contains("not all warm-up jobs succeeded: soak-warmup-00"), "{doubts}");
     assert!(!doubts.contains("may hold some of the warm-up") && !doubts.contains("lack spans"), "{doubts}");
     let page = shell.read("run/soak/report.md");
     assert!(
