@@ -90,7 +90,9 @@ fn a_queue_that_drains_is_waited_for() {
     assert_eq!(done, 4, "everything had ended when the first job was let through: {}", earlier.stderr);
     assert!(ran.stderr.contains("waiting for the target to be idle, 1 m 00 s at the most: rabbitmq"), "{}", ran.stderr);
     assert!(ran.stderr.contains("the target is idle after"), "{}", ran.stderr);
-    assert_eq!(ran.stderr.lines().count(), 2, "{}", ran.stderr);
+    // A slow machine also sees how much of the time is left.
+    let others = ran.stderr.lines().filter(|line| !line.contains(" left: "));
+    assert_eq!(others.count(), 2, "{}", ran.stderr);
 }
 
 #[test]
