@@ -42,7 +42,7 @@ impl Measured {
         if more.max(less) < 5e-7 {
             value
         } else if (more - less).abs() < 1e-6 {
-            format!("{value} (± {})", units::seconds(more))
+            format!("{value} (± {})", units::seconds(more.max(less)))
         } else {
             // Bounds that differ by less than is shown would only look like a slip.
             match (units::seconds(positive(more)), units::seconds(positive(less))) {
