@@ -56,7 +56,7 @@ pub fn spawn<T, I: Iterator<Item = io::Result<T>>>(
 
 fn thread(read: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
     let started = std::thread::Builder::new().name("stdin".to_owned()).spawn(read);
-    started.map(drop).map_err(|error| Failure::io("a thread", &error))
+    started.map(drop).map_err(|error| Failure::thread(&error))
 }
 
 /// The number of pieces that were read and not dealt with.

@@ -175,7 +175,7 @@ pub fn listen(
         }
     };
     let thread = std::thread::Builder::new().name("slots".to_owned()).spawn(hear);
-    thread.map(drop).map_err(|error| Failure::io("a thread", &error))
+    thread.map(drop).map_err(|error| Failure::thread(&error))
 }
 
 #[cfg(test)]

@@ -91,6 +91,11 @@ impl Failure {
         Self::input_output(format!("{what}: {}", cause(error)))
     }
 
+    /// A thread could not be started; the sentence names the limit of this host.
+    pub fn thread(error: &io::Error) -> Self {
+        Self::input_output(format!("a thread cannot be started: {}", own_limits::describe_error(error)))
+    }
+
     /// Reading or writing failed, in words of one's own.
     pub fn input_output(message: impl Into<String>) -> Self {
         Self { exit: Exit::InputOutput, message: Some(message.into()) }

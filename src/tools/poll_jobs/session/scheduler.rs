@@ -125,7 +125,7 @@ impl Scheduler {
                     return Ok(());
                 }
                 let task = Task::Poll { job: number, due, request: job.request.clone(), clock: clock.clone() };
-                if self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?.is_some() {
+                if self.workers.give(task).map_err(|error| Failure::thread(&error))?.is_some() {
                     let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
                     let polls = format!("{polls} polls at once");
                     self.report_limit(|| own_limits::describe(&polls, threads, MAX_THREADS));
@@ -149,7 +149,7 @@ impl Scheduler {
     fn send_follow_ups(&mut self) -> Result<(), Failure> {
         while let Some((job, follow_up)) = self.follow_ups.pop_front() {
             let refused = self.workers.give(Task::FollowUp { job, follow_up });
-            if let Some(Task::FollowUp { job, follow_up }) = refused.map_err(|error| Failure::io("a thread", &error))? {
+            if let Some(Task::FollowUp { job, follow_up }) = refused.map_err(|error| Failure::thread(&error))? {
                 self.follow_ups.push_front((job, follow_up));
                 break;
             }

@@ -141,7 +141,7 @@ impl Scheduler {
 
     /// Hands a submission that had its turn to a worker.
     pub(super) fn send(&mut self, task: Task) -> Result<(), Failure> {
-        let refused = self.workers.give(task).map_err(|error| Failure::io("a thread", &error))?;
+        let refused = self.workers.give(task).map_err(|error| Failure::thread(&error))?;
         if refused.is_some() {
             return Err(Failure::input_output("a thread: the one that was reserved is gone"));
         }
