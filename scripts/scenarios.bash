@@ -188,6 +188,9 @@ suite() {
 # both_or_neither A B
 both_or_neither() {
   [[ $1 && $2 || ! $1$2 ]] || refuse 'A and B go together: set both, each to the directory of a finished leg'
+  # LABEL=DIR names the leg as well.
+  [[ ! $1 || -d $1 || -d ${1#*=} ]] || refuse "A=$1: no such directory"
+  [[ ! $2 || -d $2 || -d ${2#*=} ]] || refuse "B=$2: no such directory"
 }
 
 # write_index DIR [FLAG…]: DIR's index page. Its exit code is the verdict.

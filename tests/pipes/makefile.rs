@@ -322,7 +322,7 @@ fn a_refused_value_names_the_variable_that_it_came_from() {
 }
 
 #[test]
-fn a_misspelt_variable_and_a_quote_are_refused() {
+fn a_misspelt_variable_a_quote_and_a_missing_leg_are_refused() {
     let shell = Shell::new(&[]);
     for (arguments, said) in [
         ("soak JOB=5", "JOB is not a variable: did you mean JOBS?"),
@@ -331,6 +331,8 @@ fn a_misspelt_variable_and_a_quote_are_refused() {
         ("soak POLLFLAGS=--deadline=1m", "POLLFLAGS is not a variable: did you mean POLL_FLAGS?"),
         ("soak SOMETHING_ELSE=1", "SOMETHING_ELSE is not a variable: make help lists them"),
         ("soak DATA=\"a'b\"", "DATA has a quote in it"),
+        ("compare A=/not/there B=/", "A=/not/there: no such directory"),
+        ("compare A=/ B=/not/there", "B=/not/there: no such directory"),
     ] {
         let done = run(&shell, arguments);
         assert!(done.code == 2 && done.stderr.contains(said), "{arguments}: {}", done.stderr);
