@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use crate::cli::Failure;
-use crate::clock::Clock;
-use crate::http::{Answer, BaseUrl, Body, Client, HttpArgs, HttpError, Method, same_origin};
-use crate::profile::{Escaping, Profile, TemplateValues, fill};
+use crate::http::{BaseUrl, HttpArgs, same_origin};
+use crate::profile::{Profile, Request, TemplateValues};
 use crate::record::Job;
 
 /// The target, and how to reach it.
@@ -49,55 +48,19 @@ impl TargetArgs {
     }
 }
 
-/// The request that polls one job, built from the profile.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PollRequest {
-    /// The HTTP method.
-    pub method: Method,
-    /// The URL.
-    pub url: String,
-    /// The headers of this poll.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Option<Body>,
-}
-
-impl PollRequest {
-    /// A poll of `job`, whose id at the target is `id`. The error says what cannot be filled in.
-    pub fn for_job(
-        job: &Job,
-        id: &str,
-        profile: &Profile,
-        base: &BaseUrl,
-        set: &[(String, String)],
-    ) -> Result<Self, String> {
-        Self::build(profile, base, &TemplateValues::of_set(set).with_job(job).with_id(id))
+/// The request that polls `job`, whose id at the target is `id`. The error says what cannot be filled in.
+pub fn poll_request(
+    job: &Job,
+    id: &str,
+    profile: &Profile,
+    base: &BaseUrl,
+    set: &[(String, String)],
+) -> Result<Request, String> {
+    let values = TemplateValues::of_set(set).with_job(job).with_id(id);
+    if !profile.polls_url() {
+        return profile.poll.request().fill(base, &values);
     }
-
-    /// A poll of the job with this id, of which nothing else is known.
-    pub fn for_id(id: &str, profile: &Profile, base: &BaseUrl, set: &[(String, String)]) -> Result<Self, String> {
-        Self::for_job(&Job::default(), id, profile, base, set)
-    }
-
-    fn build(profile: &Profile, base: &BaseUrl, values: &TemplateValues) -> Result<Self, String> {
-        let poll = &profile.poll;
-        let header = |(name, value): (&String, &String)| Ok((name.clone(), fill(value, values, Escaping::Text)?));
-        Ok(Self {
-            method: Method::from_bytes(poll.method.as_bytes()).map_err(|error| error.to_string())?,
-            url: if profile.polls_url() {
-                let id = values.id();
-                let start = base.join("/");
-                same_origin(&start, id).ok_or_else(|| format!("the id `{id}` is not a URL on {}", base.as_str()))?
-            } else {
-                base.join(&fill(&poll.path, values, Escaping::Path)?)
-            },
-            headers: poll.headers.iter().map(header).collect::<Result<_, String>>()?,
-            body: profile.poll_body(values)?,
-        })
-    }
-
-    /// Sends it.
-    pub fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
-        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
-    }
+    let url = same_origin(&base.join("/"), id);
+    let url = url.ok_or_else(|| format!("the id `{id}` is not a URL on {}", base.as_str()))?;
+    profile.poll.request().fill_for(url, &values)
 }

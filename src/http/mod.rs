@@ -167,12 +167,6 @@ impl ClientFactory {
         self.headers.insert(name, value);
     }
 
-    /// The same without its headers, for servers that are not to see them.
-    #[must_use]
-    pub fn without_headers(&self) -> Self {
-        Self { headers: HeaderMap::new(), ..self.clone() }
-    }
-
     /// The measurement of how long this process stands still.
     pub fn heartbeat(&self) -> Heartbeat {
         self.heartbeat.clone()
@@ -195,6 +189,12 @@ impl ClientFactory {
 }
 
 impl Client {
+    /// The same, on the same connections, without the headers that it sends with every request.
+    #[must_use]
+    pub fn without_headers(&self) -> Self {
+        Self { headers: HeaderMap::new(), ..self.clone() }
+    }
+
     /// The time that this process has stood still so far.
     pub fn lost(&self) -> Duration {
         self.heartbeat.lost()

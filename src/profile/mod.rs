@@ -11,6 +11,7 @@ mod json;
 mod payload;
 mod place;
 mod queries;
+mod request;
 mod rules;
 mod steps;
 mod template;
@@ -28,6 +29,7 @@ pub use health::Health;
 pub use json::{readable, unknown_coding, why_unreadable};
 pub use place::{Document, Place, spelled};
 pub use queries::{IdleConfig, Prometheus, Query};
+pub use request::Request;
 pub use rules::SubmitMeaning;
 pub use steps::{Step, StepTime, Told};
 pub use template::{Escaping, TemplateValues, fill};
@@ -36,7 +38,6 @@ use payload::Encoding;
 use rules::{PollMeaning, Rule};
 
 use crate::cli::Failure;
-use crate::http::{Body, Method};
 use crate::record::{StagePhase, StageSpec};
 
 /// The profile that is built in.
@@ -316,8 +317,9 @@ impl Profile {
                 return Err(format!("{key} = \"{path}\": a path begins with `/`"));
             }
         }
-        for (key, template, id_is_known) in self.templates() {
-            template::check(template, id_is_known).map_err(|error| format!("{key}: {error}"))?;
+        template::check(&submit.path, false).map_err(|error| format!("submit.path: {error}"))?;
+        if !self.polls_url() {
+            template::check(&poll.path, true).map_err(|error| format!("poll.path: {error}"))?;
         }
         let is_in_stage = |key: &str| key.starts_with("poll.stages.") && key != "poll.stages.at";
         if let Some((key, place)) =
@@ -352,13 +354,8 @@ impl Profile {
                 return Err(format!("{key} is empty"));
             }
         }
-        for (key, method) in [("submit.method", &submit.method), ("poll.method", &poll.method)] {
-            if Method::from_bytes(method.as_bytes()).is_err() {
-                return Err(format!("{key} = \"{method}\" is not an HTTP method"));
-            }
-        }
-        payload::check("submit", submit.body.as_ref(), submit.encoding, false)?;
-        payload::check("poll", poll.body.as_ref(), poll.encoding, true)?;
+        submit.request().check("submit", false)?;
+        poll.request().check("poll", true)?;
         rules::check("submit.rules", &submit.rules)?;
         rules::check("poll.rules", &poll.rules)?;
         check::check(self)?;
@@ -382,27 +379,10 @@ impl Profile {
         Ok(())
     }
 
-    fn templates(&self) -> Vec<(String, &str, bool)> {
-        let mut templates = vec![("submit.path".to_owned(), self.submit.path.as_str(), false)];
-        if !self.polls_url() {
-            templates.push(("poll.path".to_owned(), &self.poll.path, true));
-        }
-        templates.extend(
-            self.submit.headers.iter().map(|(name, value)| (format!("submit.headers.{name}"), value.as_str(), false)),
-        );
-        templates.extend(
-            self.poll.headers.iter().map(|(name, value)| (format!("poll.headers.{name}"), value.as_str(), true)),
-        );
-        templates
-    }
-
     /// Returns true if a submission names the job's source.
     pub fn needs_source(&self) -> bool {
-        let Submit { path, headers, body, .. } = &self.submit;
-        let body = body.as_ref().map(Value::to_string).unwrap_or_default();
-        let of_steps = self.steps.iter().filter(|step| step.when == StepTime::Job).map(|step| format!("{step:?}"));
-        [path, &body].into_iter().chain(headers.values()).any(|text| text.contains("{source}"))
-            || of_steps.into_iter().any(|step| step.contains("{source}"))
+        let steps = self.steps.iter().filter(|step| step.when == StepTime::Job).map(Step::request);
+        steps.chain([self.submit.request()]).any(|request| request.contains("{source}"))
     }
 
     /// Returns true if the id is the URL that is polled.
@@ -412,12 +392,7 @@ impl Profile {
 
     /// Returns true if the poll's request names the job.
     fn poll_names_job(&self) -> bool {
-        let poll = &self.poll;
-        let body = poll.body.as_ref().map(Value::to_string).unwrap_or_default();
-        [&poll.path, &body]
-            .into_iter()
-            .chain(poll.headers.values())
-            .any(|text| text.contains("{id}") || text.contains("{id:"))
+        ["{id}", "{id:"].into_iter().any(|word| self.poll.request().contains(word))
     }
 
     /// Every place in an answer, with its key.
@@ -450,18 +425,6 @@ impl Profile {
     /// Returns true if it has steps of the moment `when`.
     pub fn has_steps(&self, when: StepTime) -> bool {
         self.steps.iter().any(|step| step.when == when)
-    }
-
-    /// The body of a submission; none where the profile sends none.
-    pub fn submit_body(&self, values: &TemplateValues) -> Result<Option<Body>, String> {
-        let Submit { body, encoding, .. } = &self.submit;
-        body.as_ref().map(|body| payload::fill(body, *encoding, values)).transpose()
-    }
-
-    /// The body of a poll; none where the profile sends none.
-    pub fn poll_body(&self, values: &TemplateValues) -> Result<Option<Body>, String> {
-        let Poll { body, encoding, .. } = &self.poll;
-        body.as_ref().map(|body| payload::fill(body, *encoding, values)).transpose()
     }
 }
 

@@ -7,9 +7,7 @@ use serde_json::Value;
 
 use super::payload::{self, Encoding};
 use super::place::Place;
-use super::template::TemplateValues;
-use super::{check, template};
-use crate::http::{Body, Method};
+use super::template;
 
 /// A request around a job.
 #[derive(Clone, Debug, Deserialize)]
@@ -91,16 +89,8 @@ impl Step {
                 self.path
             ));
         }
-        if Method::from_bytes(self.method.as_bytes()).is_err() {
-            return Err(format!("{key}.method = \"{}\" is not an HTTP method", self.method));
-        }
-        for (part, text) in
-            self.headers.iter().map(|(name, value)| (name.as_str(), value)).chain([("path", &self.path)])
-        {
-            template::check(text, id_is_known).map_err(|error| format!("{key}.{part}: {error}"))?;
-        }
-        check::headers(&format!("{key}.headers"), &self.headers)?;
-        payload::check(&key, self.body.as_ref(), self.encoding, id_is_known)?;
+        template::check(&self.path, id_is_known).map_err(|error| format!("{key}.path: {error}"))?;
+        self.request().check(&key, id_is_known)?;
         if let Some((name, _)) = self.take.iter().find(|(_, places)| places.is_empty()) {
             return Err(format!("{key}.take.{name} is empty: give a place in the answer"));
         }
@@ -108,11 +98,6 @@ impl Step {
             return Err(format!("{key}.tells: only a step with when = \"end\" tells of a job"));
         }
         Ok(())
-    }
-
-    /// The body of its request; none where it sends none.
-    pub fn request_body(&self, values: &TemplateValues) -> Result<Option<Body>, String> {
-        self.body.as_ref().map(|body| payload::fill(body, self.encoding, values)).transpose()
     }
 }
 

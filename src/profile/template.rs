@@ -66,11 +66,6 @@ impl TemplateValues {
         self
     }
 
-    /// The job's id at the target; empty before it is known.
-    pub fn id(&self) -> &str {
-        self.0.get("id").and_then(Value::as_str).unwrap_or_default()
-    }
-
     fn get(&self, word: &str) -> Result<&Value, String> {
         self.0.get(word).ok_or_else(|| match word.split_once('.') {
             Some(("data", name)) => format!("{{{word}}}: the job has no spec.data.{name}"),

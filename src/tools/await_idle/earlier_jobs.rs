@@ -13,10 +13,10 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Client, HttpError};
 use crate::ndjson::{Line, Read, Reader};
-use crate::profile::{Document, PollAnswer, Profile, StatusReading};
+use crate::profile::{Document, PollAnswer, Profile, Request, StatusReading};
 use crate::record::{Fold, Job, StagePhase};
 use crate::scenario::RECORDS;
-use crate::target::PollRequest;
+use crate::target::poll_request;
 
 /// The longest excerpt of a status word, in characters.
 const MAX_WORD: usize = 80;
@@ -86,7 +86,7 @@ impl EarlierJobs {
                 others => format!(" ({others} more were not polled)"),
             };
             let name = &job.metadata.name;
-            let request = PollRequest::for_job(job, id, profile, base, &self.set);
+            let request = poll_request(job, id, profile, base, &self.set);
             match poll(request, id, profile, client, clock) {
                 PollResult::Ended => {}
                 PollResult::Running(word) => {
@@ -127,18 +127,12 @@ fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
     Ok(())
 }
 
-fn poll(
-    request: Result<PollRequest, String>,
-    id: &str,
-    profile: &Profile,
-    client: &Client,
-    clock: &Clock,
-) -> PollResult {
+fn poll(request: Result<Request, String>, id: &str, profile: &Profile, client: &Client, clock: &Clock) -> PollResult {
     let request = match request {
         Ok(request) => request,
         Err(error) => return PollResult::Doubtful(error),
     };
-    let place = format!("{} {}", request.method, request.url);
+    let place = request.place();
     let answer = match request.send(client, clock) {
         Ok(answer) => answer,
         Err(error @ HttpError::NotConnected(_)) => return PollResult::NotConnected(format!("{place}: {error}")),

@@ -8,8 +8,8 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{Answer, Connections};
 use crate::profile::{Document, Observation, PollAnswer, Profile, StatusReading};
-use crate::record::StagePhase;
-use crate::target::PollRequest;
+use crate::record::{Job, StagePhase};
+use crate::target::poll_request;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
@@ -18,9 +18,9 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     }
     let profile = args.target.profile()?;
     let base = args.target.base_url_or(&profile)?;
-    let request = PollRequest::for_id(id, &profile, &base, &args.target.set);
+    let request = poll_request(&Job::default(), id, &profile, &base, &args.target.set);
     let request = request.map_err(|error| Failure::usage(format!("--explain: {error}")))?;
-    let place = format!("{} {}", request.method, request.url);
+    let place = request.place();
     let client = args.target.http.client_factory(Connections::Fresh)?.client();
     let answer = request.send(&client, &Clock::system());
     let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;

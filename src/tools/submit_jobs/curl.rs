@@ -7,7 +7,7 @@ use serde_json::Value;
 use ureq::http::HeaderValue;
 
 use super::lines;
-use super::post::{Request, random_hex};
+use super::post::{random_hex, submit_request};
 use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
 use crate::escape;
@@ -33,7 +33,7 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
         let _ = writeln!(command, "{}", escape::terminal(&line));
     }
     let values = TemplateValues::of_set(&args.target.set).with_job(&job).with_variables(&variables);
-    let post = Request::new(&profile, &base, &values, (&random_hex(16)?, &random_hex(8)?));
+    let post = submit_request(&profile, &base, &values, (&random_hex(16)?, &random_hex(8)?));
     let post = post.map_err(|error| Failure::usage(format!("--dry-run: {error}")))?;
     // What could not be sent is not printed either: a header with a line break in it would be another header.
     if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {

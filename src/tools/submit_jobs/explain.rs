@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 use super::Args;
 use super::curl::first_job;
-use super::post::{Post, Request};
+use super::post::Post;
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::{Answer, Body, Connections, Part};
-use crate::profile::{Document, Place, StepTime, TemplateValues};
+use crate::profile::{Document, Place, Request, StepTime, TemplateValues};
 use crate::record::{JobStatus, Phase};
-use crate::steps::StepClients;
+use crate::steps;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
@@ -21,12 +21,12 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
         return Err(Failure::usage("--explain: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
     let factory = args.target.http.client_factory(Connections::Fresh)?;
-    let (client, clients, clock) = (factory.client(), StepClients::new(&factory), Clock::system());
+    let (client, clock) = (factory.client(), Clock::system());
     let mut text = String::new();
     let mut values = TemplateValues::of_set(&args.target.set).with_job(&job);
     let mut failure = None;
     for when in [StepTime::Run, StepTime::Job] {
-        let steps = clients.run_watched(when, &profile, &base, &values, &clock, &mut |step, sent| {
+        let outcome = steps::run(when, &profile, &base, &values, &client, &clock, &mut |step, sent| {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "step {}: {} {}", line(&step.name), step.method, line(&step.path));
             match sent {
@@ -43,8 +43,8 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
             }
             text.push('\n');
         });
-        values = values.with_variables(&steps.variables);
-        failure = failure.or(steps.failure);
+        values = values.with_variables(&outcome.variables);
+        failure = failure.or(outcome.failure);
         if failure.is_some() {
             break;
         }

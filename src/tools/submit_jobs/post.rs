@@ -8,10 +8,12 @@ use serde_json::Value;
 use crate::cli::{Failure, Stop};
 use crate::clock::{Clock, ServerDate, micro};
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method, same_origin};
-use crate::profile::{Escaping, Profile, StepTime, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable};
+use crate::http::{Answer, BaseUrl, Client, HttpError, Method, same_origin};
+use crate::profile::{
+    Escaping, Profile, Request, StepTime, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable,
+};
 use crate::record::{Flag, Job, JobStatus, Phase, Reason, Timestamp};
-use crate::steps::{StepClients, StepsOutcome};
+use crate::steps::{self, StepsOutcome};
 
 /// Waits before the second and the third try of a connection.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
@@ -40,15 +42,6 @@ pub(super) struct Post {
     variables: BTreeMap<String, Value>,
 }
 
-/// A request, whole.
-#[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) method: Method,
-    pub(super) url: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<Body>,
-}
-
 /// The result of a submission.
 #[derive(Debug)]
 pub(super) struct Posted {
@@ -70,34 +63,28 @@ pub(super) fn random_hex(bytes: usize) -> Result<String, Failure> {
     Ok(random.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
-impl Request {
-    /// The request that submits a job with these `values`. The error says what cannot be filled in.
-    pub(super) fn new(
-        profile: &Profile,
-        base: &BaseUrl,
-        values: &TemplateValues,
-        trace_context: (&str, &str),
-    ) -> Result<Self, String> {
-        let submit = &profile.submit;
-        let header = |(name, value): (&String, &String)| Ok((name.clone(), fill(value, values, Escaping::Text)?));
-        let mut headers = submit.headers.iter().map(header).collect::<Result<Vec<_>, String>>()?;
-        // https://www.w3.org/TR/trace-context/: version 00, flags 01 (sampled).
-        headers.push(("traceparent".to_owned(), format!("00-{}-{}-01", trace_context.0, trace_context.1)));
-        Ok(Self {
-            method: Method::from_bytes(submit.method.as_bytes()).map_err(|error| error.to_string())?,
-            url: base.join(&fill(&submit.path, values, Escaping::Path)?),
-            headers,
-            body: profile.submit_body(values)?,
-        })
-    }
+/// The request that submits a job with these `values`. The error says what cannot be filled in.
+pub(super) fn submit_request(
+    profile: &Profile,
+    base: &BaseUrl,
+    values: &TemplateValues,
+    trace_context: (&str, &str),
+) -> Result<Request, String> {
+    let mut request = profile.submit.request().fill(base, values)?;
+    // https://www.w3.org/TR/trace-context/: version 00, flags 01 (sampled).
+    request.headers.push(("traceparent".to_owned(), format!("00-{}-{}-01", trace_context.0, trace_context.1)));
+    Ok(request)
+}
 
-    fn place(&self) -> String {
-        format!("{} {}", self.method, self.url)
-    }
-
-    /// Sends it.
-    pub(super) fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
-        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
+/// The status of a job that was not submitted.
+pub(super) fn rejected(reason: Reason, message: String, now: Timestamp) -> JobStatus {
+    JobStatus {
+        phase: Phase::Rejected,
+        reason: Some(reason),
+        message: Some(message),
+        observed_at: Some(now),
+        ended_at: Some(now),
+        ..JobStatus::default()
     }
 }
 
@@ -130,7 +117,7 @@ impl Post {
 
     /// The request, from the values that are known. The error says what cannot be filled in.
     pub(super) fn build(&self, profile: &Profile) -> Result<Request, String> {
-        Request::new(profile, &self.base, &self.values, (&self.trace_id, &self.span_id))
+        submit_request(profile, &self.base, &self.values, (&self.trace_id, &self.span_id))
     }
 
     /// The times of a submission that is sent at `now`.
@@ -156,7 +143,7 @@ impl Post {
     /// Makes the steps before the submission, and sends it.
     pub(super) fn send(
         &self,
-        clients: (&Client, &StepClients),
+        client: &Client,
         profile: &Profile,
         clock: &Clock,
         report: &dyn Fn(&str),
@@ -166,26 +153,19 @@ impl Post {
         let request = if let Some(request) = &self.request {
             Ok(request.clone())
         } else {
-            let steps = clients.1.run(StepTime::Job, profile, &self.base, &self.values, clock);
+            let steps = steps::run(StepTime::Job, profile, &self.base, &self.values, client, clock, &mut |_, _| {});
             variables.extend(steps.recorded());
             let values = self.values.clone().with_variables(&steps.variables);
             match steps.failure {
                 Some(what) => Err((Reason::StepFailed, format!("{what}; the job was not submitted"))),
-                None => Request::new(profile, &self.base, &values, (&self.trace_id, &self.span_id))
+                None => submit_request(profile, &self.base, &values, (&self.trace_id, &self.span_id))
                     .map_err(|what| (Reason::InvalidRequest, what)),
             }
         };
         let posted = match request {
-            Ok(request) => self.send_request(&request, clients.0, profile, clock, report, stop),
+            Ok(request) => self.send_request(&request, client, profile, clock, report, stop),
             Err((reason, message)) => {
-                let status = JobStatus {
-                    phase: Phase::Rejected,
-                    reason: Some(reason),
-                    message: Some(message),
-                    ended_at: Some(clock.now()),
-                    observed_at: Some(clock.now()),
-                    ..JobStatus::default()
-                };
+                let status = rejected(reason, message, clock.now());
                 Posted { status, date: None, cookies: Vec::new(), url: self.base.as_str().to_owned() }
             }
         };

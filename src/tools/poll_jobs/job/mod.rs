@@ -9,12 +9,11 @@ use std::time::Duration;
 use super::issue::Issue;
 use super::stages::ObservedStages;
 use crate::http::{Answer, HeaderMap, HttpError};
-use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StatusReading, unknown_coding};
+use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, Request, StatusReading, unknown_coding};
 use crate::record::{
     Cancel, Flag, Job, JobStatus, Key, Malformed, Phase, Polls, Reason, Record, StagePhase, Timestamp,
 };
 use crate::steps::StepsOutcome;
-use crate::target::PollRequest;
 
 /// The limits after which a job is given up.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +27,7 @@ pub(super) struct Limits {
 pub(super) struct PolledJob {
     record: Record,
     id: Box<str>,
-    pub(super) request: Arc<PollRequest>,
+    pub(super) request: Arc<Request>,
     /// The start of its latency.
     latency_from: Timestamp,
     /// The start of its age.
@@ -89,10 +88,7 @@ impl SeenHead {
 
     /// The document that `body` and this head make.
     fn document<'a>(&'a self, body: &'a str) -> Document<'a> {
-        match &self.headers {
-            Some(headers) => Document::new(body, self.status, Some(headers)),
-            None => Document::new(body, self.status, None),
-        }
+        Document::new(body, self.status, self.headers.as_deref())
     }
 }
 
@@ -135,7 +131,7 @@ impl FollowedUp {
 
 impl PolledJob {
     /// Starts to poll `job`, which was submitted and has an id.
-    pub(super) fn new(record: Record, job: &Job, request: PollRequest, now: Timestamp) -> Self {
+    pub(super) fn new(record: Record, job: &Job, request: Request, now: Timestamp) -> Self {
         let status = &job.status;
         let submitted_at = status.submitted_at.or(status.accepted_at).unwrap_or(now);
         Self {
@@ -169,7 +165,7 @@ impl PolledJob {
 
     /// Starts to poll `job` again. The observations of the earlier session still bound its times. The deadline counts from
     /// `now`; otherwise an old job would be given up without a poll.
-    pub(super) fn resumed(record: Record, job: &Job, request: PollRequest, now: Timestamp) -> Self {
+    pub(super) fn resumed(record: Record, job: &Job, request: Request, now: Timestamp) -> Self {
         let status = &job.status;
         Self {
             deadline_from: now,

@@ -8,10 +8,9 @@ use super::Session;
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::http::{BaseUrl, Client};
-use crate::profile::{Document, PollAnswer, Profile, StatusReading, StepTime, TemplateValues};
+use crate::profile::{Document, PollAnswer, Profile, Request, StatusReading, StepTime, TemplateValues};
 use crate::record::{Cancel, Phase, StagePhase};
-use crate::steps::StepClients;
-use crate::target::PollRequest;
+use crate::steps;
 
 /// The time in which a cancelled job has to show its end.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
@@ -24,14 +23,15 @@ pub(super) struct FollowUp {
     profile: Arc<Profile>,
     base: BaseUrl,
     values: TemplateValues,
-    request: Arc<PollRequest>,
+    request: Arc<Request>,
     clock: Clock,
 }
 
 impl FollowUp {
     /// Makes them.
-    pub(super) fn run(&self, client: &Client, clients: &StepClients) -> FollowedUp {
-        let steps = clients.run(self.when, &self.profile, &self.base, &self.values, &self.clock);
+    pub(super) fn run(&self, client: &Client) -> FollowedUp {
+        let Self { profile, base, values, clock, .. } = self;
+        let steps = steps::run(self.when, profile, base, values, client, clock, &mut |_, _| {});
         let cancel = (self.when == StepTime::Cancel).then(|| match steps.failure {
             Some(_) => Cancel::Asked,
             None if self.is_confirmed(client) => Cancel::Confirmed,

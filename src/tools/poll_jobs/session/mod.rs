@@ -22,10 +22,9 @@ use crate::http::{ClientFactory, Connections, HttpError};
 use crate::input::{self, Input, Permits};
 use crate::journal::read_journal;
 use crate::ndjson::{Line, Read, Reader};
-use crate::profile::Profile;
+use crate::profile::{Profile, Request};
 use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
 use crate::staging::Claims;
-use crate::target::PollRequest;
 use output::Output;
 use scheduler::{Finished, Scheduler, Work};
 use target::PollTarget;
@@ -211,7 +210,7 @@ impl<'a, 'o> Session<'a, 'o> {
     }
 
     /// The request that polls `job`, with the cookies of its submission.
-    fn request(&mut self, record: &Record, job: &Job, id: &str) -> Result<PollRequest, Failure> {
+    fn request(&mut self, record: &Record, job: &Job, id: &str) -> Result<Request, Failure> {
         if let Some(path) = &job.spec.path {
             // Until the job ends, no other run may stage the same sources. Which run was first was for submit-jobs to say.
             let _other = self.claims.hold(Path::new(path), &job.metadata.run);

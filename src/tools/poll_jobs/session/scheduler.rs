@@ -12,9 +12,8 @@ use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::http::ClientFactory;
 use crate::own_limits;
+use crate::profile::Request;
 use crate::record::Timestamp;
-use crate::steps::StepClients;
-use crate::target::PollRequest;
 use crate::workers::Workers;
 
 /// Enough for ten thousand polls a second at 50 ms each; the pool grows only as far as it must.
@@ -29,7 +28,7 @@ const LATE_START: f64 = 1.0;
 /// Something for a worker thread to do.
 pub(super) enum Task {
     /// A poll.
-    Poll { job: usize, due: Instant, request: Arc<PollRequest>, clock: Clock },
+    Poll { job: usize, due: Instant, request: Arc<Request>, clock: Clock },
     /// What follows a job's end.
     FollowUp { job: usize, follow_up: Box<FollowUp> },
 }
@@ -80,7 +79,7 @@ impl Scheduler {
         deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Self {
         let make = move || -> Box<dyn FnMut(Task) -> (usize, Work)> {
-            let (client, clients) = (factory.client(), StepClients::new(&factory));
+            let client = factory.client();
             Box::new(move |task: Task| match task {
                 Task::Poll { job, due, request, clock } => {
                     let late = due.elapsed();
@@ -88,7 +87,7 @@ impl Scheduler {
                     let answer = request.send(&client, &clock);
                     (job, Work::Polled { late, outcome: Box::new(PollOutcome { answer, sent, received: clock.now() }) })
                 }
-                Task::FollowUp { job, follow_up } => (job, Work::FollowedUp(follow_up.run(&client, &clients))),
+                Task::FollowUp { job, follow_up } => (job, Work::FollowedUp(follow_up.run(&client))),
             })
         };
         let deliver = move |worker, (job, work)| deliver(Finished { worker, job, work });

@@ -8,9 +8,9 @@ use crate::cli::{Console, Failure};
 use crate::clock::{Clock, OffsetBounds};
 use crate::health;
 use crate::http::{BaseUrl, Client};
-use crate::profile::Profile;
+use crate::profile::{Profile, Request};
 use crate::record::{Job, RunSpec, SettingsAfter};
-use crate::target::{PollRequest, TargetArgs};
+use crate::target::{TargetArgs, poll_request};
 
 /// The target, and the profile through which it is polled.
 pub(super) struct PollTarget<'a> {
@@ -103,9 +103,9 @@ impl<'a> PollTarget<'a> {
     }
 
     /// The request that polls `job`.
-    pub(super) fn request(&mut self, job: &Job, id: &str) -> Result<PollRequest, Failure> {
+    pub(super) fn request(&mut self, job: &Job, id: &str) -> Result<Request, Failure> {
         let base = self.base()?;
-        let request = PollRequest::for_job(job, id, &self.profile, &base, &self.args.set);
+        let request = poll_request(job, id, &self.profile, &base, &self.args.set);
         request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))
     }
 

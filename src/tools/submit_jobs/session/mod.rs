@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Args;
 use super::lines;
-use super::post::Post;
+use super::post::{Post, rejected};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::health;
@@ -21,10 +21,10 @@ use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{Input, Permits, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
 use crate::profile::{Profile, StepTime, TemplateValues};
-use crate::record::{Aborted, Job, JobStatus, Kind, Phase, Reason, Record, RunStatus, Timestamp};
+use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
-use crate::steps::{StepClients, StepsOutcome};
+use crate::steps::{self, StepsOutcome};
 use crate::units;
 use jobs::Jobs;
 use output::Output;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     if args.check {
         return Ok(Exit::Done);
     }
-    let (client, steps, heartbeat) = (factory.client(), StepClients::new(&factory), factory.heartbeat());
+    let (client, heartbeat) = (factory.client(), factory.heartbeat());
     let (events, received) = channel();
     let (to_slots, to_posts, to_lines, to_stop) = (events.clone(), events.clone(), events.clone(), events);
     let stdin = std::mem::replace(&mut io.stdin, Box::new(std::io::empty()));
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         to_slots.send(Event::Slots(event)).is_ok()
     })?;
     session.check_health(&client);
-    session.make_run_steps(&steps);
+    session.make_run_steps(&client);
     let permits = if args.lines {
         spawn(stdin, plain_lines, move |source| drop(to_lines.send(Event::Source(source))))?
     } else {
@@ -131,12 +131,13 @@ impl Session<'_, '_> {
     }
 
     /// Makes the steps before the first submission; nothing is submitted if one fails.
-    fn make_run_steps(&mut self, clients: &StepClients) {
+    fn make_run_steps(&mut self, client: &Client) {
         if self.aborted.is_some() || !self.profile.has_steps(StepTime::Run) {
             return;
         }
         let values = TemplateValues::of_set(&self.args.target.set);
-        self.run_steps = clients.run(StepTime::Run, &self.profile, &self.base, &values, &self.clock);
+        let Self { profile, base, clock, .. } = self;
+        self.run_steps = steps::run(StepTime::Run, profile, base, &values, client, clock, &mut |_, _| {});
         if let Some(failure) = self.run_steps.failure.clone() {
             self.abort(Exit::Unreachable, Reason::StepFailed, failure);
         }
@@ -226,15 +227,8 @@ impl Session<'_, '_> {
 
     /// Hands on a job whose request cannot be made of the profile.
     fn reject(&mut self, mut record: Record, failure: &Failure) -> Result<(), Failure> {
-        let now = self.clock.now();
-        let status = JobStatus {
-            phase: Phase::Rejected,
-            reason: Some(Reason::InvalidRequest),
-            message: failure.message().map(str::to_owned),
-            observed_at: Some(now),
-            ended_at: Some(now),
-            ..JobStatus::default()
-        };
+        let message = failure.message().unwrap_or_default().to_owned();
+        let status = rejected(Reason::InvalidRequest, message, self.clock.now());
         write_status(&mut record, &status)?;
         self.output.records.record(&record)
     }

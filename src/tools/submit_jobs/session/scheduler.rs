@@ -14,7 +14,6 @@ use crate::http::ClientFactory;
 use crate::own_limits;
 use crate::profile::Profile;
 use crate::record::{Record, Timestamp};
-use crate::steps::StepClients;
 use crate::units;
 use crate::workers::Workers;
 
@@ -75,10 +74,10 @@ impl Scheduler {
             }
         });
         let make = move || -> Box<dyn FnMut(Task) -> (Record, Posted)> {
-            let (client, steps) = (factory.client(), StepClients::new(&factory));
+            let client = factory.client();
             let (profile, report, stop) = (profile.clone(), report.clone(), stop.clone());
             Box::new(move |task: Task| {
-                let posted = task.post.send((&client, &steps), &profile, &task.clock, &*report, &stop);
+                let posted = task.post.send(&client, &profile, &task.clock, &*report, &stop);
                 (task.record, posted)
             })
         };

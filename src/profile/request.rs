@@ -1,0 +1,101 @@
+//! The requests that a profile describes. The submission, the polls and the steps are made of the same parts.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::payload::{self, Encoding};
+use super::template::{self, Escaping, TemplateValues};
+use super::{Poll, Step, Submit, check};
+use crate::clock::Clock;
+use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method};
+
+/// The parts of a request, as a profile spells them.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestTemplate<'p> {
+    method: &'p str,
+    path: &'p str,
+    headers: &'p BTreeMap<String, String>,
+    body: Option<&'p Value>,
+    encoding: Encoding,
+}
+
+/// A request, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: Method,
+    /// The URL.
+    pub url: String,
+    /// The headers, besides those of the client.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<Body>,
+}
+
+macro_rules! parts {
+    ($($type:ty)*) => {
+        $(impl $type {
+            /// The parts of its request.
+            pub fn request(&self) -> RequestTemplate<'_> {
+                let Self { method, path, headers, body, encoding, .. } = self;
+                RequestTemplate { method, path, headers, body: body.as_ref(), encoding: *encoding }
+            }
+        })*
+    };
+}
+parts!(Submit Poll Step);
+
+impl RequestTemplate<'_> {
+    /// The request with `values` filled in. The error says what cannot be filled in.
+    pub fn fill(self, base: &BaseUrl, values: &TemplateValues) -> Result<Request, String> {
+        let url = if self.path.starts_with('/') {
+            base.join(&template::fill(self.path, values, Escaping::Path)?)
+        } else {
+            template::fill(self.path, values, Escaping::Text)?
+        };
+        self.fill_for(url, values)
+    }
+
+    /// The same to another URL than that of its path.
+    pub fn fill_for(self, url: String, values: &TemplateValues) -> Result<Request, String> {
+        let header =
+            |(name, value): (&String, &String)| Ok((name.clone(), template::fill(value, values, Escaping::Text)?));
+        Ok(Request {
+            method: Method::from_bytes(self.method.as_bytes()).map_err(|error| error.to_string())?,
+            url,
+            headers: self.headers.iter().map(header).collect::<Result<_, String>>()?,
+            body: self.body.map(|body| payload::fill(body, self.encoding, values)).transpose()?,
+        })
+    }
+
+    /// Returns true if a template of it contains `text`.
+    pub(super) fn contains(self, text: &str) -> bool {
+        let body = self.body.map(Value::to_string).unwrap_or_default();
+        self.path.contains(text) || body.contains(text) || self.headers.values().any(|value| value.contains(text))
+    }
+
+    /// Checks all but the path; the error names the key, below `key`.
+    pub(super) fn check(self, key: &str, id_is_known: bool) -> Result<(), String> {
+        if Method::from_bytes(self.method.as_bytes()).is_err() {
+            return Err(format!("{key}.method = \"{}\" is not an HTTP method", self.method));
+        }
+        for (name, value) in self.headers {
+            template::check(value, id_is_known).map_err(|error| format!("{key}.headers.{name}: {error}"))?;
+        }
+        check::headers(&format!("{key}.headers"), self.headers)?;
+        payload::check(key, self.body, self.encoding, id_is_known)
+    }
+}
+
+impl Request {
+    /// The method and the URL, for a message.
+    pub fn place(&self) -> String {
+        format!("{} {}", self.method, self.url)
+    }
+
+    /// Sends it.
+    pub fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
+        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
+    }
+}
