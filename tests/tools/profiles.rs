@@ -408,6 +408,7 @@ const STEPS: &str = r#"
     path = "/tasks/filter"
     body = { run = "{id}", of = "{vars.deployment}" }
     tells = ["stages"]
+    take = { first = ["/tasks/0/name"] }
     [[steps]]
     name = "cancel"
     when = "cancel"
@@ -466,6 +467,7 @@ fn steps_look_up_upload_and_complete_a_job() {
     let polled = rig.poll(&submitted.stdout, &[]).last("j")["status"].clone();
     let names: Vec<_> = polled["stages"].as_array().unwrap().iter().map(|stage| stage["name"].clone()).collect();
     assert_eq!((&polled["phase"], names), (&json!("Succeeded"), vec![json!("load"), json!("run")]), "{polled}");
+    assert_eq!(polled["variables"], json!({"deployment": "d-1", "first": "load"}), "{polled}");
 }
 
 #[test]

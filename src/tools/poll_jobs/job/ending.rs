@@ -70,7 +70,9 @@ impl PolledJob {
             status.flags = vec![Flag::BodyNotUtf8];
         }
         if let Some(FollowedUp { steps, cancel }) = followed {
-            status.variables = steps.recorded();
+            // Those that the submission took stay: the record is written over as a whole.
+            status.variables = self.as_job()?.status.variables;
+            status.variables.extend(steps.recorded());
             status.cancel = *cancel;
             if let Some(failure) = &steps.failure {
                 status.flags.push(Flag::StepFailed);
