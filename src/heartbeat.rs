@@ -1,4 +1,4 @@
-//! How long this process stood still: stopped, suspended, or without a CPU. It reads no answer in that time, which is not the
+//! The time for which this process stood still: stopped, suspended, or without a CPU. It reads no answer in that time, which is not the
 //! target's doing.
 //!
 //! A thread that sleeps for a moment again and again measures how late it wakes up. Two readings of [`Heartbeat::lost`] tell how

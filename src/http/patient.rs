@@ -96,7 +96,7 @@ pub(super) struct PatientTransport<T> {
     received: Received,
     /// The last that happened was that something came: what is sent next is another request.
     is_answered: bool,
-    /// What was lost before the part of the exchange that is under way.
+    /// The time that was lost before the part of the exchange that is under way.
     lost: Duration,
     /// Waits go on until then.
     until: Option<Instant>,

@@ -84,7 +84,7 @@ impl SessionCounts {
         })
     }
 
-    /// How long answers took; none if there was none.
+    /// The times that answers took; none if there was none.
     fn answer_times(&self) -> Option<AnswerTimes> {
         let count = self.answers.len();
         let seconds = |microseconds: u64| micro(microseconds as f64 / 1e6);

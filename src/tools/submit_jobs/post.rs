@@ -38,7 +38,7 @@ pub(super) struct Post {
     pub(super) request: Option<Request>,
     /// The time of an earlier submission under the same idempotency key.
     earlier: Option<Timestamp>,
-    /// What the steps before the first submission took, for the record.
+    /// The values that the steps before the first submission took, for the record.
     variables: BTreeMap<String, Value>,
 }
 

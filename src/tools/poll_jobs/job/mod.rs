@@ -111,11 +111,11 @@ pub(super) struct PollOutcome {
     pub(super) received: Timestamp,
 }
 
-/// What followed the end of a job.
+/// The outcome of the requests after the end of a job.
 #[derive(Debug, Default)]
 pub(super) struct FollowedUp {
     pub(super) steps: StepsOutcome,
-    /// How far its cancelling came, if it was cancelled.
+    /// The progress of its cancelling, if it was cancelled.
     pub(super) cancel: Option<Cancel>,
 }
 

@@ -29,7 +29,7 @@ const LATE_START: f64 = 1.0;
 pub(super) enum Task {
     /// A poll.
     Poll { job: usize, due: Instant, request: Arc<Request>, clock: Clock },
-    /// What follows a job's end.
+    /// The requests after a job's end.
     FollowUp { job: usize, follow_up: Box<FollowUp> },
 }
 

@@ -108,7 +108,7 @@ struct Session<'a, 'o> {
     output: Output<'o>,
     /// The settings that the target's health answer reported.
     settings: BTreeMap<String, String>,
-    /// What the steps before the first submission took.
+    /// The values that the steps before the first submission took.
     run_steps: StepsOutcome,
     /// With `--lines`: the run's id and the number of lines read.
     lines: (String, u64),
