@@ -2,6 +2,7 @@
 //! themselves of their jobs lies inside the intervals of the records.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::time::UNIX_EPOCH;
@@ -47,15 +48,18 @@ fn end_of(job: &Value) -> (f64, f64) {
 
 #[test]
 fn aria2_downloads_by_json_rpc() {
+    // It takes connections and never answers: such a download is at work until it is cancelled.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let source = format!("http://{}", silent.local_addr().unwrap());
     let dir = run(
         "aria2",
-        "make soak JOBS=8 SOAK_EXPECT=all-done,all-stages
-         cp -a \"$DOWNLOADS\" downloads
-         export LIMIT=1K
-         stage-fixtures --from \"$ROOT/fixtures\" --into \"$DATA/fixtures\" --worker-root \"$WORKER_ROOT/fixtures\" --jobs 2 --prefix given-up \
-           | submit-jobs --profile \"$PROFILE\" --max-posts 2 \
-           | poll-jobs --profile \"$PROFILE\" --deadline 10ms --cancel-on timedout > given-up
-         curl -fsS -d '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"aria2.tellActive\"}' \"$TARGET/jsonrpc\" > active",
+        &format!(
+            "make soak JOBS=8 SOAK_EXPECT=all-done,all-stages
+             cp -a \"$DOWNLOADS\" downloads
+             printf '%s\\n' {source}/1 {source}/2 | submit-jobs --lines --profile \"$PROFILE\" --max-posts 2 \\
+               | poll-jobs --profile \"$PROFILE\" --deadline 300ms --cancel-on timedout > given-up
+             curl -fsS -d '{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"aria2.tellActive\"}}' \"$TARGET/jsonrpc\" > active"
+        ),
     );
     let jobs = jobs(dir.path());
     assert_eq!(jobs.len(), 8);
