@@ -111,7 +111,9 @@ fn soak_command(options: &Options, sim: &Sim) -> String {
     );
     let Options { data, worker_root, .. } = Options::default();
     if options.data != data {
-        command += &format!(" DATA={}", quoted(&options.data.display().to_string()));
+        // The other terminal may be in another directory.
+        let data = std::path::absolute(&options.data).unwrap_or_else(|_| options.data.clone());
+        command += &format!(" DATA={}", quoted(&data.display().to_string()));
     }
     if options.worker_root != worker_root {
         command += &format!(" WORKER_ROOT={}", quoted(&options.worker_root));

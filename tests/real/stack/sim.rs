@@ -56,9 +56,9 @@ impl Simulated {
         self.dir.path().join(name)
     }
 
-    /// Its complaints, without the lines that say where it listens.
+    /// Its complaints, without the lines that say where it listens and how to test it.
     pub fn complaints(&self) -> Vec<String> {
-        let known = ["target", "metrics", "prometheus", "jaeger", "logs"];
+        let known = ["target", "metrics", "prometheus", "jaeger", "logs", "serving"];
         let word =
             |line: &str| line.strip_prefix("pipeline-sim: ").and_then(|line| line.split(' ').next()).map(str::to_owned);
         let log = self.process.log();
