@@ -161,7 +161,7 @@ window :=
 ##@ Scenarios
 demo: build ## Run the whole suite against a stand-in pipeline, on free loopback ports
 	@$(tools)
-	pipeline-sim $(stand_in) --time-scale 0.03 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
+	pipeline-sim $(stand_in) --time-scale 0.02 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
 	  $(submake) suite QUICK=yes RAMP_JOBS='$(if $(filter file,$(origin RAMP_JOBS)),2x,$(RAMP_JOBS))'
 stand_in = --data '$(DATA)' --worker-root '$(WORKER_ROOT)'
 demo-ab: build ## Run three legs of each of two settings against stand-ins, in turn, and compare them

@@ -12,7 +12,6 @@
 //!
 //! Where each figure is only known to lie between two bounds, [`Bounded`] is what the test may say of any figures within them.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -43,7 +42,8 @@ pub struct Shifts {
 }
 
 /// The bounds between which a figure lies, both included. The upper one may be infinite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Bounds {
     /// The figure is not less.

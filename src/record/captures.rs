@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClockOffset, Metadata, Reason, Timestamp, Window};
 
 /// The result of a capture. The report names every result other than `ok`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CaptureResult {
     /// Complete, as far as the source can tell.
@@ -25,7 +25,8 @@ pub enum CaptureResult {
 }
 
 /// One named query against Prometheus over the window. Made by `capture-prom`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Series {
     /// The query and its run.
     pub metadata: Metadata,
@@ -39,7 +40,8 @@ pub struct Series {
 
 /// The request to Prometheus.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SeriesSpec {
     /// The PromQL.
@@ -65,7 +67,8 @@ pub struct SeriesSpec {
 
 /// The answer from Prometheus.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SeriesStatus {
     /// The result.
@@ -137,7 +140,8 @@ pub struct SeriesStatus {
 }
 
 /// A process behind an address, as long as its start time stayed the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SeenProcess {
     /// The label `job` of the scrape.
@@ -153,7 +157,8 @@ pub struct SeenProcess {
 }
 
 /// A change of the process behind an address, as `process_start_time_seconds` shows it, or a sign of one in `up`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessRestart {
     /// The label `job` of the scrape.
@@ -167,7 +172,8 @@ pub struct ProcessRestart {
 }
 
 /// The traces of one service over the window. Made by `capture-jaeger`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Traces {
     /// The service and its run.
     pub metadata: Metadata,
@@ -181,7 +187,8 @@ pub struct Traces {
 
 /// A service and a window.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct WindowSpec {
     /// The service.
@@ -198,7 +205,8 @@ pub struct WindowSpec {
 
 /// The answer from Jaeger.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TracesStatus {
     /// The result.
@@ -249,7 +257,8 @@ pub struct TracesStatus {
 }
 
 /// The spans of one stage.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct StageSpans {
     /// The stage's name.
@@ -262,7 +271,8 @@ pub struct StageSpans {
 
 /// One tenant's hold on the GPU, by the clock of the service.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tenancy {
     /// The tenant; absent where the span does not name it.
@@ -280,7 +290,8 @@ pub struct Tenancy {
 }
 
 /// The logs of one service over the window. Made by `capture-logs`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Logs {
     /// The service and its run.
     pub metadata: Metadata,
@@ -294,7 +305,8 @@ pub struct Logs {
 
 /// The evidence from a service's log.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogsStatus {
     /// The result.
@@ -328,7 +340,8 @@ pub struct LogsStatus {
 
 /// One exception found in a log.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exception {
     /// Its first line; of a traceback that stands alone the line that names the exception, because its first line says nothing.

@@ -22,7 +22,6 @@ mod time;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +50,8 @@ pub use time::Timestamp;
 pub const API_VERSION: &str = "stress/v1";
 
 /// The resource that a record is about, and its run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Metadata {
     /// Unique among the records of its kind in its run, shards included.
     pub name: String,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Metadata, Reason, Timestamp};
@@ -10,7 +9,8 @@ use crate::escape;
 use crate::statistics::Bounds;
 
 /// One run, or one shard's share of it. Made by `stage-fixtures`; each later tool adds its own settings and observations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// The run; the name of a shard ends in its index.
     pub metadata: Metadata,
@@ -24,7 +24,8 @@ pub struct Run {
 
 /// The request for the run.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunSpec {
     /// `soak`, `ramp`, `ab`, or whatever a user calls it.
@@ -66,7 +67,8 @@ pub struct RunSpec {
 }
 
 /// One of `count` shares of a run, counted from 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Shard {
     /// Index of the share, from 0.
     pub index: u64,
@@ -75,7 +77,8 @@ pub struct Shard {
 }
 
 /// One stage of the target's pipeline, as its profile describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StageSpec {
     /// Its name.
@@ -139,7 +142,8 @@ impl Run {
 
 /// The target's settings after the last job.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SettingsAfter {
     /// The values that the health answer reported, by the names of the labels.
@@ -151,7 +155,8 @@ pub struct SettingsAfter {
 
 /// Observations of the run.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RunStatus {
     /// The time at which this record was written.
@@ -198,7 +203,8 @@ pub struct RunStatus {
 }
 
 /// A stretch of time, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Window {
     /// Start of the window.
     pub start: Timestamp,
@@ -215,7 +221,8 @@ impl Window {
 }
 
 /// A moment on two clocks of one host.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClockAnchor {
     /// The boot of a host for which alone the seconds below mean anything.
@@ -227,7 +234,8 @@ pub struct ClockAnchor {
 }
 
 /// The target's clock minus the harness's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ClockOffset {
     /// The best estimate.
@@ -251,7 +259,8 @@ impl ClockOffset {
 
 /// Observations of the target before the run's first job was let through.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Idle {
     /// True where the stage queues were seen empty and no earlier job was unfinished; false where something was still seen
@@ -267,7 +276,8 @@ pub struct Idle {
 
 /// Cost and punctuality of polling.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Polling {
     /// Polls sent.
@@ -292,7 +302,8 @@ pub struct Polling {
 /// The time from sending a request to its answer, in seconds. Each percentile is read from a histogram: the truth is at most 0.1 %
 /// less. Of several sessions together each is the longest of theirs, so that the truth is not more.
 #[serde_with::skip_serializing_none]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct AnswerTimes {
     /// Number of answers.
@@ -310,7 +321,8 @@ pub struct AnswerTimes {
 }
 
 /// The reason why a tool stopped before its work was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Aborted {
     /// The tool that stopped.
     pub by: String,
