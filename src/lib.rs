@@ -21,6 +21,7 @@
 //! | [`cookies`] | the cookies of submissions, which go with the polls |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
+//! | [`listing`] | passes over the lists that tell the states of many jobs |
 //! | [`health`] | the target's health check and the settings it reports |
 //! | [`escape`] | text from targets made safe for Markdown, HTML, CSV, XML and the terminal |
 //! | [`promql`] | recognising plain selectors in PromQL |
@@ -52,6 +53,7 @@ pub mod html;
 pub mod http;
 pub mod input;
 pub mod journal;
+pub mod listing;
 pub mod markup;
 pub mod ndjson;
 pub mod own_limits;

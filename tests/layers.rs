@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 7] = [
     &["cookies", "input", "journal", "ndjson", "slots"],
     &["figures", "http", "runs"],
     &["profile", "prometheus", "scenario"],
-    &["capture", "health", "steps", "target"],
+    &["capture", "health", "listing", "steps", "target"],
 ];
 
 /// A module's path below the crate's root; empty for the root itself.

@@ -42,7 +42,7 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -
         }
     }
     let sentence = |(flag, jobs): (&Flag, Vec<String>)| {
-        let jobs = listed(&jobs);
+        let (count, jobs) = (jobs.len(), listed(&jobs));
         match flag {
             Flag::FailedStage => format!("done by the target's word, although a stage failed: {jobs} ({flag})"),
             Flag::ErrorText => {
@@ -52,7 +52,7 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -
                 format!("the target set a cookie that polls did not send, for lack of --cookies: {jobs} ({flag})")
             }
             Flag::GoneIsDone => {
-                format!("succeeded by absence, because the target had forgotten them: {jobs} ({flag})")
+                format!("succeeded by absence: {count}, because the target had forgotten them: {jobs} ({flag})")
             }
             Flag::StepFailed => format!("a step after the job's end failed: {jobs} ({flag})"),
             _ => format!("flagged {flag}: {jobs}"),

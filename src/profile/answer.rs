@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::ids::is_same_id;
 use super::place::{Document, Place};
 use super::rules::{self, PollMeaning, SubmitMeaning};
 use super::steps::Told;
@@ -54,35 +55,39 @@ pub struct StageReading {
     pub message: Option<String>,
 }
 
-/// The kinds of answers to a poll, by the profile's rules and the HTTP status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The meaning of an answer to a poll, by the profile's rules and the HTTP status.
+#[derive(Clone, Debug, PartialEq)]
 pub enum PollAnswer {
     /// The target knows no such job.
     Unknown,
     /// A document that tells the job's state.
-    Document,
+    Document(Box<Observation>),
     /// Neither.
     Other,
 }
 
+/// The state that a rule tells, with the rule's name.
+type Ruled = Option<(StagePhase, String)>;
+
 impl Profile {
-    /// The kind of `answer`, which came to a poll.
-    pub fn poll_answer(&self, answer: &Answer) -> PollAnswer {
-        let poll = &self.poll;
-        let ruled = if poll.rules.is_empty() { None } else { rules::decide(&poll.rules, &Document::of(answer)) };
-        match ruled {
+    /// The meaning of an answer to a poll.
+    pub fn poll_answer(&self, document: &Document<'_>) -> PollAnswer {
+        let status = document.status().unwrap_or_default();
+        match rules::decide(&self.poll.rules, document) {
             Some((PollMeaning::Unknown, _)) => PollAnswer::Unknown,
-            Some(_) => PollAnswer::Document,
-            None if poll.unknown.contains(&answer.status) => PollAnswer::Unknown,
-            None if (200..300).contains(&answer.status) => PollAnswer::Document,
-            None => PollAnswer::Other,
+            None if self.poll.unknown.contains(&status) => PollAnswer::Unknown,
+            None if !(200..300).contains(&status) => PollAnswer::Other,
+            ruled => PollAnswer::Document(Box::new(self.observe_by(document, state(ruled)))),
         }
     }
 
-    /// Reads the answer to a poll.
+    /// Reads the answer to a poll, whatever its HTTP status.
     pub fn observe(&self, document: &Document<'_>) -> Observation {
+        self.observe_by(document, state(rules::decide(&self.poll.rules, document)))
+    }
+
+    fn observe_by(&self, document: &Document<'_>, ruled: Ruled) -> Observation {
         let poll = &self.poll;
-        let ruled = rules::decide(&poll.rules, document).and_then(|(means, name)| Some((means.phase()?, name)));
         let word = document.word(&poll.status);
         let ambiguity = document.ambiguity(&poll.status);
         let status = match (ruled, word, document.json()) {
@@ -136,7 +141,7 @@ impl Profile {
 
     /// Returns true if a header of a poll's answer may decide what it means.
     pub fn reads_poll_headers(&self) -> bool {
-        let is_polls = |key: &str| key.starts_with("poll.");
+        let is_polls = |key: &str| key.starts_with("poll.") && !key.starts_with("poll.list.");
         let places = self.places().into_iter().filter(|(key, _)| is_polls(key)).map(|(_, place)| place);
         places.chain(rules::places(&self.poll.rules)).any(Place::is_header)
     }
@@ -160,23 +165,8 @@ impl Profile {
     }
 }
 
-/// Returns true if two spellings name the same job: equal ones, a whole number with and without a fraction of zeros, UUIDs with and without dashes, in either case, or a path that
-/// ends in the id. Other ids are compared with their case: `xAb9` and `xaB9` are two jobs.
-fn is_same_id(one: &str, other: &str) -> bool {
-    let uuid = |id: &str| {
-        let digits = id.rsplit('/').next().unwrap_or(id).replace('-', "").to_ascii_lowercase();
-        (digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(digits)
-    };
-    let number = |id: &str| {
-        let whole = id.trim_end_matches('0').strip_suffix('.').filter(|whole| !whole.is_empty());
-        whole.filter(|whole| whole.bytes().all(|digit| digit.is_ascii_digit())).unwrap_or(id).to_owned()
-    };
-    let ends = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|before| before.ends_with('/'));
-    one == other
-        || number(one) == number(other)
-        || ends(one, other)
-        || ends(other, one)
-        || uuid(one).is_some_and(|one| uuid(other) == Some(one))
+fn state(ruled: Option<(PollMeaning, String)>) -> Ruled {
+    ruled.and_then(|(means, name)| Some((means.phase()?, name)))
 }
 
 /// The error that stands at one of `places`: a text, or else the JSON of an object or a list.
@@ -368,12 +358,6 @@ mod tests {
         ] {
             assert_eq!(other(&profile, same), None, "{same}");
         }
-        for (one, another) in
-            [("11", "1"), ("1-1", "11"), ("xAb9", "xaB9"), ("job-a", "job-A"), ("07", "7"), ("/jobs/a", "A")]
-        {
-            assert!(!is_same_id(one, another), "{one} {another}");
-        }
-        assert!(is_same_id("/jobs/xAb9", "xAb9") && is_same_id("xAb9", "xAb9"));
         profile.poll.id = Some(vec![]);
         assert_eq!(other(&profile, r#"{"job_id":"j1"}"#), None, "an empty poll.id turns the check off");
     }

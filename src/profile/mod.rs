@@ -7,7 +7,9 @@ mod answer;
 mod check;
 mod evidence;
 mod health;
+mod ids;
 mod json;
+mod list;
 mod payload;
 mod place;
 mod queries;
@@ -26,7 +28,9 @@ use serde_json::Value;
 pub use answer::{Observation, PollAnswer, StageReading, StatusReading};
 pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
+pub use ids::{id_key, is_same_id};
 pub use json::{readable, unknown_coding, why_unreadable};
+pub use list::{List, PagePosition};
 pub use place::{Document, Place, spelled};
 pub use queries::{IdleConfig, Prometheus, Query};
 pub use request::Request;
@@ -36,6 +40,7 @@ pub use template::{Escaping, TemplateValues, fill};
 
 use payload::Encoding;
 use rules::{PollMeaning, Rule};
+use template::Scope;
 
 use crate::cli::Failure;
 use crate::record::{StagePhase, StageSpec};
@@ -123,7 +128,8 @@ pub struct Poll {
     /// The HTTP method.
     #[serde(default = "get")]
     pub method: String,
-    /// Path below the base URL; a template.
+    /// Path below the base URL; a template. Empty if only `list` tells the jobs' states.
+    #[serde(default)]
     pub path: String,
     /// Headers of the poll; values are templates.
     #[serde(default)]
@@ -137,6 +143,9 @@ pub struct Poll {
     /// Rules that tell what an answer means, whatever its HTTP status; without one that holds, the status word does.
     #[serde(default)]
     pub rules: Vec<Rule<PollMeaning>>,
+    /// The request that tells the states of many jobs.
+    #[serde(default)]
+    pub list: Option<List>,
     /// The meaning of a job that the target knew once and knows no more.
     #[serde(default)]
     pub gone: Gone,
@@ -173,6 +182,8 @@ pub enum Gone {
     Lost,
     /// The target forgets jobs that ended well.
     Done,
+    /// Nobody knows how it ended.
+    Unknown,
 }
 
 /// Status words by their meaning.
@@ -312,14 +323,14 @@ impl Profile {
     fn check(&self) -> Result<(), String> {
         let Self { health, submit, poll, .. } = self;
         for (key, path) in [("health.path", &health.path), ("submit.path", &submit.path), ("poll.path", &poll.path)] {
-            let is_url = key == "poll.path" && self.polls_url();
-            if !is_url && !path.starts_with('/') {
+            let is_other = key == "poll.path" && (self.polls_url() || !self.polls_each() && poll.list.is_some());
+            if !is_other && !path.starts_with('/') {
                 return Err(format!("{key} = \"{path}\": a path begins with `/`"));
             }
         }
-        template::check(&submit.path, false).map_err(|error| format!("submit.path: {error}"))?;
+        template::check(&submit.path, Scope::Job).map_err(|error| format!("submit.path: {error}"))?;
         if !self.polls_url() {
-            template::check(&poll.path, true).map_err(|error| format!("poll.path: {error}"))?;
+            template::check(&poll.path, Scope::Id).map_err(|error| format!("poll.path: {error}"))?;
         }
         let is_in_stage = |key: &str| key.starts_with("poll.stages.") && key != "poll.stages.at";
         if let Some((key, place)) =
@@ -327,7 +338,7 @@ impl Profile {
         {
             return Err(format!("{key}: \"{}\" is not a JSON pointer, which begins with `/`", place.as_str()));
         }
-        if !self.poll_names_job() {
+        if self.polls_each() && !self.poll_names_job() {
             return Err(format!(
                 "poll.path = \"{}\": it must contain {{id}}, or else poll.body or poll.headers must",
                 poll.path
@@ -354,8 +365,11 @@ impl Profile {
                 return Err(format!("{key} is empty"));
             }
         }
-        submit.request().check("submit", false)?;
-        poll.request().check("poll", true)?;
+        submit.request().check("submit", Scope::Job)?;
+        poll.request().check("poll", Scope::Id)?;
+        if let Some(list) = &poll.list {
+            list.check(self.poll_ids())?;
+        }
         rules::check("submit.rules", &submit.rules)?;
         rules::check("poll.rules", &poll.rules)?;
         check::check(self)?;
@@ -390,6 +404,11 @@ impl Profile {
         self.poll.path == "{id:url}"
     }
 
+    /// Returns true if there is a request that tells of one job.
+    pub fn polls_each(&self) -> bool {
+        !self.poll.path.is_empty()
+    }
+
     /// Returns true if the poll's request names the job.
     fn poll_names_job(&self) -> bool {
         ["{id}", "{id:"].into_iter().any(|word| self.poll.request().contains(word))
@@ -407,6 +426,10 @@ impl Profile {
             ("poll.times.ended", &poll.times.ended),
         ];
         lists.extend(poll.id.iter().map(|pointers| ("poll.id", pointers)));
+        if let Some(list) = &poll.list {
+            lists.extend([("poll.list.at", &list.at), ("poll.list.next", &list.next), ("poll.list.total", &list.total)]);
+            lists.extend(list.id.iter().map(|pointers| ("poll.list.id", pointers)));
+        }
         if let Some(stages) = &poll.stages {
             lists.extend([
                 ("poll.stages.at", &stages.at),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::template::{self, Escaping, TemplateValues};
+use super::template::{self, Escaping, Scope, TemplateValues};
 use crate::http::{Body, Part, form};
 
 /// The form in which a body is sent.
@@ -56,12 +56,12 @@ pub(super) fn fill(body: &Value, encoding: Encoding, values: &TemplateValues) ->
 }
 
 /// Checks a body that stands at `key`.
-pub(super) fn check(key: &str, body: Option<&Value>, encoding: Encoding, id_is_known: bool) -> Result<(), String> {
+pub(super) fn check(key: &str, body: Option<&Value>, encoding: Encoding, scope: Scope) -> Result<(), String> {
     let Some(body) = body else {
         let is_default = encoding == Encoding::default();
         return if is_default { Ok(()) } else { Err(format!("{key}: `encoding` without a `body`")) };
     };
-    template::each_string(body, &mut |text| template::check(text, id_is_known))
+    template::each_string(body, &mut |text| template::check(text, scope))
         .map_err(|error| format!("{key}.body: {error}"))?;
     match encoding {
         Encoding::Form | Encoding::Multipart if !body.is_object() => {

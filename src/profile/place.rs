@@ -64,6 +64,11 @@ impl<'a> Document<'a> {
         Self { json: Ok(Cow::Borrowed(raw.get())), body: raw.get(), status: None, headers: None }
     }
 
+    /// The HTTP status, if a head is known.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.status
+    }
+
     /// The JSON, or the reason why the body is none.
     pub fn json(&self) -> Result<&str, &str> {
         self.json.as_deref().map_err(String::as_str)
@@ -140,6 +145,11 @@ impl Place {
     /// True if it is a place in the JSON of the body.
     pub(super) fn is_in_json(&self) -> bool {
         matches!(self.source, Source::Pointer)
+    }
+
+    /// True if only a part of the value counts.
+    pub(super) fn has_pattern(&self) -> bool {
+        self.pattern.is_some()
     }
 
     /// True if it may lead to several values.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::payload::{self, Encoding};
-use super::template::{self, Escaping, TemplateValues};
-use super::{Poll, Step, Submit, check};
+use super::template::{self, Escaping, Scope, TemplateValues};
+use super::{List, Poll, Step, Submit, check};
 use crate::clock::Clock;
 use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method};
 
@@ -44,9 +44,20 @@ macro_rules! parts {
         })*
     };
 }
-parts!(Submit Poll Step);
+parts!(Submit Poll Step List);
 
-impl RequestTemplate<'_> {
+impl<'p> RequestTemplate<'p> {
+    /// A request of these parts.
+    pub(super) fn new(
+        method: &'p str,
+        path: &'p str,
+        headers: &'p BTreeMap<String, String>,
+        body: Option<&'p Value>,
+        encoding: Encoding,
+    ) -> Self {
+        Self { method, path, headers, body, encoding }
+    }
+
     /// The request with `values` filled in. The error says what cannot be filled in.
     pub fn fill(self, base: &BaseUrl, values: &TemplateValues) -> Result<Request, String> {
         let url = if self.path.starts_with('/') {
@@ -75,16 +86,24 @@ impl RequestTemplate<'_> {
         self.path.contains(text) || body.contains(text) || self.headers.values().any(|value| value.contains(text))
     }
 
+    /// Returns true if a template of it has the word `word`.
+    pub(super) fn has_word(self, word: &str) -> bool {
+        let has = |text: &str| template::has_word(text, word);
+        has(self.path)
+            || self.headers.values().any(|value| has(value))
+            || self.body.is_some_and(|body| template::each_string(body, &mut |text| if has(text) { Err(String::new()) } else { Ok(()) }).is_err())
+    }
+
     /// Checks all but the path; the error names the key, below `key`.
-    pub(super) fn check(self, key: &str, id_is_known: bool) -> Result<(), String> {
+    pub(super) fn check(self, key: &str, scope: Scope) -> Result<(), String> {
         if Method::from_bytes(self.method.as_bytes()).is_err() {
             return Err(format!("{key}.method = \"{}\" is not an HTTP method", self.method));
         }
         for (name, value) in self.headers {
-            template::check(value, id_is_known).map_err(|error| format!("{key}.headers.{name}: {error}"))?;
+            template::check(value, scope).map_err(|error| format!("{key}.headers.{name}: {error}"))?;
         }
         check::headers(&format!("{key}.headers"), self.headers)?;
-        payload::check(key, self.body, self.encoding, id_is_known)
+        payload::check(key, self.body, self.encoding, scope)
     }
 }
 

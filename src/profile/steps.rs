@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::payload::{self, Encoding};
 use super::place::Place;
-use super::template;
+use super::template::{self, Scope};
 
 /// A request around a job.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,7 +78,7 @@ pub enum Told {
 impl Step {
     /// Checks it; the error names the step.
     pub(super) fn check(&self) -> Result<(), String> {
-        let id_is_known = matches!(self.when, StepTime::End | StepTime::Cancel);
+        let scope = if matches!(self.when, StepTime::End | StepTime::Cancel) { Scope::Id } else { Scope::Job };
         let key = format!("steps.{}", self.name);
         if self.name.is_empty() {
             return Err("steps: a step has no name".to_owned());
@@ -89,8 +89,8 @@ impl Step {
                 self.path
             ));
         }
-        template::check(&self.path, id_is_known).map_err(|error| format!("{key}.path: {error}"))?;
-        self.request().check(&key, id_is_known)?;
+        template::check(&self.path, scope).map_err(|error| format!("{key}.path: {error}"))?;
+        self.request().check(&key, scope)?;
         if let Some((name, _)) = self.take.iter().find(|(_, places)| places.is_empty()) {
             return Err(format!("{key}.take.{name} is empty: give a place in the answer"));
         }

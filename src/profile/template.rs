@@ -25,10 +25,41 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// The word of a poll's path that is the URL which the target gave.
 const ID_URL: &str = "id:url";
+/// The word for the ids of several jobs.
+const IDS: &str = "ids";
 
-const WORDS: [&str; 6] = ["run", "name", "source", "path", "id", "null"];
-/// Words with a name behind a dot: the job's `spec.data`, `--set`, and what steps took from their answers.
-const GROUPS: [&str; 3] = ["data", "set", "vars"];
+/// The separator of `{ids}` in a text.
+const SEPARATOR: &str = ",";
+
+/// The moment at which a template is filled in: it decides which words have a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// For a job that has no id yet.
+    Job,
+    /// For a job with its id.
+    Id,
+    /// For all jobs together.
+    List,
+}
+
+impl Scope {
+    /// The words, and the groups of words with a name behind a dot: the job's `spec.data`, `--set`, and what steps took from
+    /// their answers.
+    fn words(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Self::Job => (&["run", "name", "source", "path", "null"], &["data", "set", "vars"]),
+            Self::Id => (&["run", "name", "source", "path", "id", "null"], &["data", "set", "vars"]),
+            Self::List => (&["run", "ids", "next", "offset", "page", "null"], &["set", "vars"]),
+        }
+    }
+
+    /// The words as a message lists them.
+    fn listed(self) -> String {
+        let (words, groups) = self.words();
+        let words = words.iter().map(|word| format!("{{{word}}}"));
+        words.chain(groups.iter().map(|group| format!("{{{group}.NAME}}"))).collect::<Vec<_>>().join(", ")
+    }
+}
 
 impl TemplateValues {
     /// The values of `--set`, of which no job is known.
@@ -61,8 +92,14 @@ impl TemplateValues {
 
     /// Adds the job's id at the target.
     #[must_use]
-    pub fn with_id(mut self, id: &str) -> Self {
-        self.0.insert("id".to_owned(), Value::from(id));
+    pub fn with_id(self, id: &str) -> Self {
+        self.with("id", id)
+    }
+
+    /// Adds the value of `word`.
+    #[must_use]
+    pub fn with(mut self, word: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(word.to_owned(), value.into());
         self
     }
 
@@ -84,12 +121,18 @@ pub fn fill(template: &str, values: &TemplateValues, escaping: Escaping) -> Resu
         filled.push_str(found.before);
         match found.word {
             Word::Literal(text) => filled.push_str(text),
-            Word::Value { name, keeps_slashes } => {
-                let value = text_of(values.get(name)?);
-                match escaping {
-                    Escaping::Text => filled.push_str(&value),
-                    Escaping::Path if keeps_slashes => push_segments(&value, &mut filled)?,
-                    Escaping::Path => filled.extend(utf8_percent_encode(&value, RESERVED)),
+            Word::Value { name, form } => {
+                match values.get(name)? {
+                    Value::Array(ids) if name == IDS => {
+                        let separator = if let Form::Joined(separator) = form { separator } else { SEPARATOR };
+                        for (index, id) in ids.iter().enumerate() {
+                            if index > 0 {
+                                filled.push_str(separator);
+                            }
+                            push_value(id, escaping, form, &mut filled)?;
+                        }
+                    }
+                    value => push_value(value, escaping, form, &mut filled)?,
                 }
             }
         }
@@ -97,6 +140,17 @@ pub fn fill(template: &str, values: &TemplateValues, escaping: Escaping) -> Resu
     }
     filled.push_str(rest);
     Ok(filled)
+}
+
+/// Adds `value`, escaped for its position.
+fn push_value(value: &Value, escaping: Escaping, form: Form<'_>, filled: &mut String) -> Result<(), String> {
+    let text = text_of(value);
+    match (escaping, form) {
+        (Escaping::Text, _) => filled.push_str(&text),
+        (Escaping::Path, Form::Segments) => push_segments(&text, filled)?,
+        (Escaping::Path, _) => filled.extend(utf8_percent_encode(&text, RESERVED)),
+    }
+    Ok(())
 }
 
 /// Adds a path that came from a target, each of its segments percent-encoded. It may not climb.
@@ -122,7 +176,9 @@ fn text_of(value: &Value) -> String {
 pub(super) fn fill_json(template: &Value, values: &TemplateValues) -> Result<Value, String> {
     Ok(match template {
         Value::String(text) => match next_word(text) {
-            Some(Found { before: "", word: Word::Value { name, .. }, after: "" }) => values.get(name)?.clone(),
+            Some(Found { before: "", word: Word::Value { name, form: Form::Whole }, after: "" }) => {
+                values.get(name)?.clone()
+            }
             _ => Value::String(fill(text, values, Escaping::Text)?),
         },
         Value::Array(items) => {
@@ -148,27 +204,41 @@ pub(super) fn each_string(template: &Value, visit: &mut impl FnMut(&str) -> Resu
     }
 }
 
+/// Returns true if `template` has the word `word`.
+pub(super) fn has_word(template: &str, word: &str) -> bool {
+    let mut rest = template;
+    while let Some(found) = next_word(rest) {
+        if matches!(found.word, Word::Value { name, .. } if name == word) {
+            return true;
+        }
+        rest = found.after;
+    }
+    false
+}
+
 /// Refuses unknown words, such as a misspelt `{nmae}`.
-pub(super) fn check(template: &str, id_is_known: bool) -> Result<(), String> {
+pub(super) fn check(template: &str, scope: Scope) -> Result<(), String> {
+    let (words, groups) = scope.words();
     let mut rest = template;
     while let Some(open) = rest.find('{') {
         let Some(token) = token(&rest[open..]) else {
             rest = &rest[open + 1..];
             continue;
         };
-        let name = token.inner.strip_suffix(":path").unwrap_or(token.inner);
+        let (name, _) = token.name_and_form();
         if token.inner == ID_URL {
             return Err(format!("\"{template}\": {{{ID_URL}}} stands alone as the poll's path"));
         }
-        let is_word = WORDS.contains(&name) || name.split_once('.').is_some_and(|(group, _)| GROUPS.contains(&group));
+        let is_word = words.contains(&name) || name.split_once('.').is_some_and(|(group, _)| groups.contains(&group));
+        if !token.is_doubled && name == "id" && scope == Scope::Job {
+            return Err(format!("\"{template}\": {{id}} is not known before the job is submitted"));
+        }
         if !token.is_doubled && !is_word {
             return Err(format!(
-                "\"{template}\": {{{name}}} is not a template variable; the variables are {{run}}, {{name}}, {{source}}, {{path}}, {{id}}, \
-                 {{null}}, {{data.NAME}}, {{set.NAME}} and {{vars.NAME}}; write {{{{{name}}}}} for the braces themselves"
+                "\"{template}\": {{{name}}} is not a template variable here; the variables are {}; write {{{{{name}}}}} for the \
+                 braces themselves",
+                scope.listed()
             ));
-        }
-        if !token.is_doubled && name == "id" && !id_is_known {
-            return Err(format!("\"{template}\": {{id}} is not known before the job is submitted"));
         }
         rest = &rest[open + token.length..];
     }
@@ -182,15 +252,37 @@ struct Token<'t> {
     length: usize,
 }
 
+impl<'t> Token<'t> {
+    fn name_and_form(&self) -> (&'t str, Form<'t>) {
+        match self.inner.split_once(':') {
+            Some((IDS, separator)) => (IDS, Form::Joined(separator)),
+            Some((name, "path")) => (name, Form::Segments),
+            _ => (self.inner, Form::Whole),
+        }
+    }
+}
+
+/// The form in which a word takes its value.
+#[derive(Clone, Copy)]
+enum Form<'t> {
+    /// As it is.
+    Whole,
+    /// As a path, whose slashes stay: `{id:path}`.
+    Segments,
+    /// As a text of several values with this between them: `{ids:&id=}`.
+    Joined(&'t str),
+}
+
 /// The token with which `text` begins. Other braces, such as those of a GraphQL query, are no tokens.
 fn token(text: &str) -> Option<Token<'_>> {
     let is_doubled = text.starts_with("{{");
     let start = 1 + usize::from(is_doubled);
     let inner = &text[start..start + text[start..].find('}')?];
+    let is_list = inner.strip_prefix(IDS).is_some_and(|rest| rest.starts_with(':'));
     let (name, part) = inner.split_once('.').unwrap_or((inner, "x"));
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let part = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:".contains(&byte)) && !part.is_empty();
-    if !part || !is_name(name.strip_suffix(":path").or(name.strip_suffix(":url")).unwrap_or(name)) {
+    if !is_list && !(part && is_name(name.strip_suffix(":path").or(name.strip_suffix(":url")).unwrap_or(name))) {
         return None;
     }
     let end = start + inner.len();
@@ -203,7 +295,7 @@ enum Word<'t> {
     Literal(&'t str),
     Value {
         name: &'t str,
-        keeps_slashes: bool,
+        form: Form<'t>,
     },
 }
 
@@ -225,8 +317,8 @@ fn next_word(text: &str) -> Option<Found<'_>> {
         let word = if token.is_doubled {
             Word::Literal(&text[open + 1..open + token.length - 1])
         } else {
-            let name = token.inner.strip_suffix(":path");
-            Word::Value { name: name.unwrap_or(token.inner), keeps_slashes: name.is_some() }
+            let (name, form) = token.name_and_form();
+            Word::Value { name, form }
         };
         return Some(Found { before: &text[..open], word, after });
     }
@@ -285,8 +377,24 @@ mod tests {
         {
             assert!(fill(template, &values(), Escaping::Text).unwrap_err().contains(part));
         }
-        assert!(check("{nmae}", true).unwrap_err().contains("{nmae}"));
-        assert!(check("{date.x}", true).unwrap_err().contains("{date.x}"));
-        assert!(check("{id}", false).is_err() && check("{{id}} {data.Any-1} { state } {", false).is_ok());
+        assert!(check("{nmae}", Scope::Id).unwrap_err().contains("{nmae}"));
+        assert!(check("{date.x}", Scope::Id).unwrap_err().contains("{date.x}"));
+        assert!(check("{id}", Scope::Job).is_err() && check("{{id}} {data.Any-1} { state } {", Scope::Job).is_ok());
+        for (template, part) in [("{id}", "{ids}, {next}"), ("{data.x}", "{set.NAME}, {vars.NAME}")] {
+            assert!(check(template, Scope::List).unwrap_err().contains(part), "{template}");
+        }
+    }
+
+    #[test]
+    fn ids_are_joined_in_a_text_and_a_list_in_a_body() {
+        let values = values().with("ids", vec!["a&b", "c/d"]);
+        let path = |template: &str| fill(template, &values, Escaping::Path).unwrap();
+        assert_eq!(path("/jobs?ids={ids}"), "/jobs?ids=a%26b,c%2Fd");
+        assert_eq!(path("/jobs?id={ids:&id=}"), "/jobs?id=a%26b&id=c%2Fd");
+        assert_eq!(
+            fill_json(&json!({"any": "{ids}", "text": "id in ({ids: or })"}), &values).unwrap(),
+            json!({"any": ["a&b", "c/d"], "text": "id in (a&b or c/d)"})
+        );
+        assert!(has_word("/jobs?id={ids:&id=}", "ids") && !has_word("{{ids}} {id}", "ids"));
     }
 }

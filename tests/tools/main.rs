@@ -9,6 +9,7 @@ mod support;
 mod await_idle;
 mod freeze;
 mod journal;
+mod lists;
 mod odd_answers;
 mod odd_polls;
 mod poll_jobs;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use walkdir::WalkDir;
 
@@ -11,9 +12,10 @@ use super::state::IdleState;
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{BaseUrl, Client, HttpError};
+use crate::http::{Answer, BaseUrl, Client, HttpError};
 use crate::ndjson::{Line, Read, Reader};
-use crate::profile::{Document, PollAnswer, Profile, Request, StatusReading};
+use crate::listing::{Listing, LookUpError, Sight, look_up};
+use crate::profile::{Document, PollAnswer, Profile, StatusReading};
 use crate::record::{Fold, Job, StagePhase};
 use crate::scenario::RECORDS;
 use crate::target::poll_request;
@@ -74,7 +76,7 @@ impl EarlierJobs {
     /// time is over.
     pub(super) fn check(
         &mut self,
-        profile: &Profile,
+        profile: &Arc<Profile>,
         base: &BaseUrl,
         client: &Client,
         clock: &Clock,
@@ -86,8 +88,7 @@ impl EarlierJobs {
                 others => format!(" ({others} more were not polled)"),
             };
             let name = &job.metadata.name;
-            let request = poll_request(job, id, profile, base, &self.set);
-            match poll(request, id, profile, client, clock) {
+            match self.poll(job, id, profile, base, client, clock) {
                 PollResult::Ended => {}
                 PollResult::Running(word) => {
                     return IdleState::Busy(format!("the earlier job {name} is {word}{others}"));
@@ -106,6 +107,39 @@ impl EarlierJobs {
             }
         }
         self.unread.clone().map_or(IdleState::Idle, IdleState::Unknown)
+    }
+
+    /// Polls one job, or looks it up in the list if only that tells of it.
+    fn poll(
+        &self,
+        job: &Job,
+        id: &str,
+        profile: &Arc<Profile>,
+        base: &BaseUrl,
+        client: &Client,
+        clock: &Clock,
+    ) -> PollResult {
+        let unanswered = |place: String, error: HttpError| match error {
+            HttpError::NotConnected(_) => PollResult::NotConnected(format!("{place}: {error}")),
+            error => PollResult::Doubtful(format!("{place}: {error}")),
+        };
+        if let Some(listing) = Listing::new(profile.clone(), base.clone(), &self.set, job).filter(|_| !profile.polls_each())
+        {
+            return match look_up(listing, id, client, clock, &mut |_, _| {}) {
+                Ok(Sight::Told(answer)) => judge(&answer, "the list", None, profile),
+                Ok(Sight::Missing) => PollResult::Ended,
+                Err(LookUpError::Page(why)) => PollResult::Doubtful(why),
+                Err(LookUpError::Http(place, error)) => unanswered(place, error),
+            };
+        }
+        let request = match poll_request(job, id, profile, base, &self.set) {
+            Ok(request) => request,
+            Err(error) => return PollResult::Doubtful(error),
+        };
+        match request.send(client, clock) {
+            Ok(answer) => judge(&answer, &request.place(), Some(id), profile),
+            Err(error) => unanswered(request.place(), error),
+        }
     }
 }
 
@@ -127,30 +161,21 @@ fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
     Ok(())
 }
 
-fn poll(request: Result<Request, String>, id: &str, profile: &Profile, client: &Client, clock: &Clock) -> PollResult {
-    let request = match request {
-        Ok(request) => request,
-        Err(error) => return PollResult::Doubtful(error),
-    };
-    let place = request.place();
-    let answer = match request.send(client, clock) {
-        Ok(answer) => answer,
-        Err(error @ HttpError::NotConnected(_)) => return PollResult::NotConnected(format!("{place}: {error}")),
-        Err(error) => return PollResult::Doubtful(format!("{place}: {error}")),
-    };
-    match profile.poll_answer(&answer) {
+/// The meaning of an answer that came from `place`, and is about the job `id` if it says so itself.
+fn judge(answer: &Answer, place: &str, id: Option<&str>, profile: &Profile) -> PollResult {
+    let document = Document::of(answer);
+    let observation = match profile.poll_answer(&document) {
         PollAnswer::Unknown if !answer.is_cached() => return PollResult::Ended,
-        PollAnswer::Document => {}
+        PollAnswer::Document(observation) => observation,
         _ => return PollResult::Doubtful(format!("{place}: {}", answer.summary())),
-    }
-    let document = Document::of(&answer);
-    if let Some(other) = profile.other_job(&document, id) {
+    };
+    if let Some(other) = id.and_then(|id| profile.other_job(&document, id)) {
         return PollResult::Doubtful(format!(
             "{place}: the answer is about another job, {}",
             escape::start(&other, MAX_WORD)
         ));
     }
-    match profile.observe(&document).status {
+    match observation.status {
         StatusReading::Status(StagePhase::Done | StagePhase::Failed, _) => PollResult::Ended,
         StatusReading::Status(StagePhase::Waiting | StagePhase::Running, word) => {
             PollResult::Running(escape::start(&word, MAX_WORD))

@@ -1,6 +1,7 @@
 //! The waiting: checks both sources again and again until both report an idle target.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -26,7 +27,7 @@ const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything needed to wait.
 pub(super) struct Watch<'a> {
-    profile: Profile,
+    profile: Arc<Profile>,
     base: BaseUrl,
     client: Client,
     earlier: EarlierJobs,
@@ -54,7 +55,7 @@ impl Watch<'_> {
             }
             .client_factory(Connections::Kept)?
             .client(),
-            profile,
+            profile: profile.into(),
             base,
             limit: args.limit,
             console: io.console.clone(),

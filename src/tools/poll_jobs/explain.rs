@@ -1,13 +1,15 @@
-//! `--explain ID`: polls one job once and shows what each pointer of the profile finds in the answer.
+//! `--explain ID`: polls one job once, or looks it up in the list, and shows what each pointer of the profile finds in the answer.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::Args;
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{Answer, Connections};
-use crate::profile::{Document, Observation, PollAnswer, Profile, StatusReading};
+use crate::http::{Answer, Client, Connections};
+use crate::listing::{Listing, LookUpError, Sight, look_up};
+use crate::profile::{Document, Observation, PollAnswer, Profile, Request, StatusReading};
 use crate::record::{Job, StagePhase};
 use crate::target::poll_request;
 
@@ -16,32 +18,77 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     if id.trim().is_empty() {
         return Err(Failure::usage("--explain: the id is empty: a job that was rejected has none"));
     }
-    let profile = args.target.profile()?;
+    let profile = Arc::new(args.target.profile()?);
     let base = args.target.base_url_or(&profile)?;
-    let request = poll_request(&Job::default(), id, &profile, &base, &args.target.set);
-    let request = request.map_err(|error| Failure::usage(format!("--explain: {error}")))?;
-    let place = request.place();
     let client = args.target.http.client_factory(Connections::Fresh)?.client();
-    let answer = request.send(&client, &Clock::system());
-    let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;
-    let mut text = format!("{place}\nHTTP {}", answer.status);
-    let kind = profile.poll_answer(&answer);
-    text.push_str(match kind {
-        PollAnswer::Unknown => ", which in the profile means \"no such job\"",
-        PollAnswer::Document => "",
-        PollAnswer::Other => ", which tells nothing about the job",
-    });
-    text.push_str("\n\n");
-    let observation = describe(&profile, &answer, &mut text);
+    let mut text = String::new();
+    let mut is_understood = true;
+    if let Some(listing) = Listing::new(profile.clone(), base.clone(), &args.target.set, &Job::default()) {
+        match look_up_in_list(listing, id, &profile, &client, &mut text)? {
+            // A job that ended may have left the list.
+            None => is_understood = profile.polls_each(),
+            Some(entry) => is_understood = describe(&profile, &entry, &mut text),
+        }
+    }
+    if profile.polls_each() {
+        let request = poll_request(&Job::default(), id, &profile, &base, &args.target.set);
+        let request = request.map_err(|error| Failure::usage(format!("--explain: {error}")))?;
+        let place = request.place();
+        let answer = request.send(&client, &Clock::system());
+        let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;
+        let _ = write!(text, "{}\nHTTP {}", escape::terminal(&place), answer.status);
+        is_understood &= describe(&profile, &answer, &mut text);
+        let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
+    }
     let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
-    let is_understood = matches!(observation.status, StatusReading::Status(phase, _) if phase != StagePhase::Unnamed);
-    let exit = if kind == PollAnswer::Document && is_understood { Exit::Done } else { Exit::Incomplete };
+    let exit = if is_understood { Exit::Done } else { Exit::Incomplete };
     written.map(|()| exit).map_err(|error| Failure::output("stdout", &error))
 }
 
-fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> Observation {
+/// Shows the pages of the list, and returns the job's entry as the answer that it stands for; none if the list lacks it.
+fn look_up_in_list(
+    listing: Listing,
+    id: &str,
+    profile: &Profile,
+    client: &Client,
+    text: &mut String,
+) -> Result<Option<Answer>, Failure> {
+    let mut show = |request: &Request, answer: &Answer| {
+        let _ = writeln!(text, "{}\nHTTP {}", escape::terminal(&request.place()), answer.status);
+        if let Some(body) = &request.body {
+            let _ = writeln!(text, "  body: {}", excerpt(&format!("{body:?}")));
+        }
+        found(profile, &Document::of(answer), |key| key.starts_with("poll.list."), text);
+        text.push('\n');
+    };
+    let looked_up = look_up(listing, id, client, &Clock::system(), &mut show);
+    match looked_up {
+        Ok(Sight::Told(entry)) => {
+            let _ = write!(text, "the list has {}: {}", escape::terminal(id), escape::terminal(&entry.body));
+            Ok(Some(*entry))
+        }
+        Ok(Sight::Missing) => {
+            let _ = writeln!(text, "the list, asked for twice or for this id alone, does not have {}\n", escape::terminal(id));
+            Ok(None)
+        }
+        Err(LookUpError::Page(why)) => {
+            let _ = writeln!(text, "the list tells nothing: {}\n", escape::terminal(&why));
+            Ok(None)
+        }
+        Err(LookUpError::Http(place, error)) => Err(Failure::unreachable(format!("{place}: {error}"))),
+    }
+}
+
+/// Describes what an answer tells of the job. Returns true if that is its state.
+fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> bool {
     let document = Document::of(answer);
-    let observation = profile.observe(&document);
+    let (meaning, observation) = match profile.poll_answer(&document) {
+        PollAnswer::Unknown => (Some(", which in the profile means \"no such job\""), profile.observe(&document)),
+        PollAnswer::Other => (Some(", which tells nothing about the job"), profile.observe(&document)),
+        PollAnswer::Document(observation) => (None, *observation),
+    };
+    text.push_str(meaning.unwrap_or_default());
+    text.push_str("\n\n");
     // Writing to a String cannot fail.
     let _ = match &observation.status {
         StatusReading::Status(meaning, word) => {
@@ -50,11 +97,22 @@ fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> Observatio
         StatusReading::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
         StatusReading::Unreadable(cause) => writeln!(text, "status: {}", escape::terminal(cause)),
     };
-    for (key, place) in profile.places().into_iter().filter(|(key, _)| !is_below_stage(key)) {
-        let found = place.find(&document);
+    found(profile, &document, |key| key.starts_with("poll.") && !key.starts_with("poll.list.") && !is_below_stage(key), text);
+    describe_stages(profile, &observation, text);
+    let is_told = matches!(observation.status, StatusReading::Status(phase, _) if phase != StagePhase::Unnamed);
+    meaning.is_none() && is_told
+}
+
+/// Shows what each place of the keys in question finds.
+fn found(profile: &Profile, document: &Document<'_>, is_shown: impl Fn(&str) -> bool, text: &mut String) {
+    for (key, place) in profile.places().into_iter().filter(|(key, _)| is_shown(key)) {
+        let found = place.find(document);
         let found = found.first().map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
         let _ = writeln!(text, "  {key:<24} {:<20} {found}", place.as_str());
     }
+}
+
+fn describe_stages(profile: &Profile, observation: &Observation, text: &mut String) {
     let _ = writeln!(text, "stages: {}", observation.stages.len());
     for stage in &observation.stages {
         let word =
@@ -74,8 +132,6 @@ fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> Observatio
     {
         let _ = writeln!(text, "  {:<24} missing", missing.name);
     }
-    let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
-    observation
 }
 
 /// Returns true for pointers that start at a stage instead of the body.

@@ -111,6 +111,10 @@ impl PolledJob {
                 )
             }
             Phase::Lost => (Reason::UnknownId, self.explain_loss(observation, limits)),
+            Phase::Unknown => {
+                let loss = self.explain_loss(observation, limits);
+                (Reason::UnknownId, format!("{loss}; by the profile that does not tell how it ended"))
+            }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
             _ => match &self.issue {
                 None => (Reason::DeadlineExceeded, format!("not ended within {deadline}")),

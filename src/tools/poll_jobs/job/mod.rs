@@ -1,17 +1,19 @@
 //! The state of one job that is polled: applies each answer to it.
 
+mod answers;
 mod ending;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) use answers::Page;
 
 use super::issue::Issue;
 use super::stages::ObservedStages;
 use crate::http::{Answer, HeaderMap, HttpError};
-use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, Request, StatusReading, unknown_coding};
+use crate::profile::{Document, Profile, Request};
 use crate::record::{
-    Cancel, Flag, Job, JobStatus, Key, Malformed, Phase, Polls, Reason, Record, StagePhase, Timestamp,
+    Cancel, Flag, Job, JobStatus, Key, Malformed, Phase, Polls, Record, StagePhase, Timestamp,
 };
 use crate::steps::StepsOutcome;
 
@@ -54,6 +56,8 @@ pub(super) struct PolledJob {
     /// The time at which the last answer came or was given up.
     received_at: Option<Timestamp>,
     unknown_since: Option<Timestamp>,
+    /// The number of whole lists in a row from which it was missing.
+    missed: u32,
     /// The reason why the last poll told nothing.
     issue: Option<Issue>,
     /// The kinds of issues of which a record was written.
@@ -153,6 +157,7 @@ impl PolledJob {
             state: None,
             received_at: None,
             unknown_since: None,
+            missed: 0,
             issue: None,
             reported: Vec::new(),
             cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),
@@ -221,149 +226,6 @@ impl PolledJob {
     /// The number of its polls.
     pub(super) fn polls(&self) -> Polls {
         self.polls
-    }
-
-    /// Applies an answer. Counts an answer that told nothing in `failures`.
-    pub(super) fn handle(
-        &mut self,
-        outcome: PollOutcome,
-        profile: &Profile,
-        limits: Limits,
-        failures: &mut BTreeMap<String, u64>,
-    ) -> NextStep {
-        let PollOutcome { answer, sent, received } = outcome;
-        self.polls.sent += 1;
-        self.received_at = Some(received);
-        let not_before = answer.as_ref().ok().and_then(|answer| answer.head.retry_after);
-        let reading = match answer {
-            Err(error) => Err(Issue::from_error(&error)),
-            Ok(answer) if profile.poll_answer(&answer) == PollAnswer::Unknown && !answer.is_cached() => {
-                self.issue = None;
-                if self.state_at.is_some() && profile.poll.gone == Gone::Done {
-                    return NextStep::End(Phase::Succeeded);
-                }
-                let when = if self.seen_at.is_none() { "before" } else { "after" };
-                let kind = format!("HTTP {} {when} the first sight of the job", answer.status);
-                *failures.entry(kind).or_default() += 1;
-                let since = *self.unknown_since.get_or_insert(sent);
-                if received.since(since) >= limits.lost_after.as_secs_f64() {
-                    return NextStep::End(Phase::Lost);
-                }
-                return self.go_on(received, limits, not_before);
-            }
-            Ok(answer) => match profile.poll_answer(&answer) {
-                PollAnswer::Unknown => Err(Issue::cached_unknown(&answer)),
-                PollAnswer::Document => self.understand(answer, sent, received, profile),
-                PollAnswer::Other => Err(Issue::from_status(&answer, self.seen_at.is_some())),
-            },
-        };
-        self.issue = None;
-        let issue = match reading {
-            Ok(StagePhase::Done) => return NextStep::End(Phase::Succeeded),
-            Ok(StagePhase::Failed) => return NextStep::End(Phase::Failed),
-            Ok(_) => None,
-            Err(issue) => {
-                self.polls.failed += u64::from(issue.is_failure);
-                *failures.entry(issue.kind.clone()).or_default() += 1;
-                Some(issue)
-            }
-        };
-        let report = issue.as_ref().and_then(|issue| self.report(issue, received));
-        self.issue = issue;
-        match (self.go_on(received, limits, not_before), report) {
-            (NextStep::Poll { .. }, Some(record)) => NextStep::Report { record },
-            (next, _) => next,
-        }
-    }
-
-    /// Polls again, unless the deadline has passed.
-    fn go_on(&self, now: Timestamp, limits: Limits, not_before: Option<Duration>) -> NextStep {
-        if self.time_left(now, limits) <= 0.0 { NextStep::End(Phase::TimedOut) } else { NextStep::Poll { not_before } }
-    }
-
-    /// Records that the deadline passed before the last poll was answered. Counts that poll in `failures`.
-    pub(super) fn expire(&mut self, failures: &mut BTreeMap<String, u64>) {
-        let issue = Issue::unanswered_at_deadline();
-        self.polls.sent += 1;
-        self.polls.failed += 1;
-        *failures.entry(issue.kind.clone()).or_default() += 1;
-        self.issue = Some(issue);
-    }
-
-    /// Reads the body of a successful answer.
-    fn understand(
-        &mut self,
-        answer: Answer,
-        sent: Timestamp,
-        received: Timestamp,
-        profile: &Profile,
-    ) -> Result<StagePhase, Issue> {
-        // Whole seconds, of which caches may count one too many.
-        if answer.head.age.is_some_and(|age| age.as_secs_f64() - 1.0 > received.since(self.submitted_at)) {
-            return Err(Issue::older_than_job(&answer));
-        }
-        self.unknown_since = None;
-        if let Some(cause) = unknown_coding(&answer) {
-            return Err(Issue::unreadable(cause, &answer));
-        }
-        // The answer tells the state at this time, or later.
-        let as_of = sent.shifted(-answer.max_age());
-        let is_old = self.seen_at.is_some_and(|seen| as_of < seen);
-        if let Some(state) = self.state
-            && *self.body == *answer.body
-            && self.head.is_same(&answer)
-        {
-            // Byte for byte the last answer that was understood, which did not end the job.
-            self.see(as_of, state, received);
-            return Ok(state);
-        }
-        let document = Document::of(&answer);
-        if let Some(other) = profile.other_job(&document, &self.id) {
-            return Err(Issue::other_job(&other, &answer, profile));
-        }
-        let Observation { status, stages, .. } = profile.observe(&document);
-        let state = match status {
-            StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
-            StatusReading::NoStatus => Err(Issue::no_word(profile, &answer)),
-            StatusReading::Status(StagePhase::Unnamed, word) => Err(Issue::unnamed_word(&word, &answer)),
-            StatusReading::Status(state, _) => Ok(state),
-        };
-        if is_old && !matches!(state, Ok(StagePhase::Done | StagePhase::Failed)) {
-            // A cache repeats a state that an earlier poll has already seen, or one before it.
-            return state;
-        }
-        // A document without a status may tell of an error; it does not replace one that told the job's state.
-        let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
-        if !is_error_document || self.state_at.is_none() {
-            self.stages.record(&stages, self.state_at, received);
-            self.head = SeenHead::of(&answer, profile);
-            (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
-            self.seen_at = self.seen_at.max(Some(as_of));
-            self.state = state.as_ref().ok().copied();
-        }
-        if let Ok(state) = state {
-            self.understood = true;
-            self.see(as_of, state, received);
-        }
-        state
-    }
-
-    /// Records an answer that came at `received` and told the job's `state` at `as_of`.
-    fn see(&mut self, as_of: Timestamp, state: StagePhase, received: Timestamp) {
-        self.seen_at = self.seen_at.max(Some(as_of));
-        self.state_at = self.state_at.max(Some(as_of));
-        // A time before the job was submitted bounds nothing.
-        let bound = Some(as_of).filter(|as_of| *as_of >= self.submitted_at);
-        if self.started_at.is_none() {
-            if state == StagePhase::Waiting {
-                self.not_started_at = self.not_started_at.max(bound);
-            } else {
-                self.started_at = Some(received);
-            }
-        }
-        if matches!(state, StagePhase::Waiting | StagePhase::Running) {
-            self.not_ended_at = self.not_ended_at.max(bound);
-        }
     }
 
     /// The record of a job that has not ended, if its issue has to be reported at once and is the first of its kind.

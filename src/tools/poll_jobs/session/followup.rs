@@ -8,6 +8,7 @@ use super::Session;
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::http::{BaseUrl, Client};
+use crate::listing::{Listing, Sight, look_up};
 use crate::profile::{Document, PollAnswer, Profile, Request, StatusReading, StepTime, TemplateValues};
 use crate::record::{Cancel, Phase, StagePhase};
 use crate::steps;
@@ -24,6 +25,8 @@ pub(super) struct FollowUp {
     base: BaseUrl,
     values: TemplateValues,
     request: Arc<Request>,
+    /// The list that alone tells of the job, with the job's id.
+    listing: Option<(Listing, String)>,
     clock: Clock,
 }
 
@@ -44,23 +47,32 @@ impl FollowUp {
     fn is_confirmed(&self, client: &Client) -> bool {
         let began = Instant::now();
         loop {
-            if let Ok(answer) = self.request.send(client, &self.clock) {
-                let ended = match self.profile.poll_answer(&answer) {
-                    PollAnswer::Unknown => true,
-                    PollAnswer::Document => matches!(
-                        self.profile.observe(&Document::of(&answer)).status,
-                        StatusReading::Status(StagePhase::Done | StagePhase::Failed, _)
-                    ),
-                    PollAnswer::Other => false,
-                };
-                if ended {
-                    return true;
-                }
+            if self.has_ended(client) {
+                return true;
             }
             if began.elapsed() + CONFIRM_INTERVAL > CONFIRMED_WITHIN {
                 return false;
             }
             std::thread::sleep(CONFIRM_INTERVAL);
+        }
+    }
+
+    /// Returns true if an answer about the job, or its absence, says that it has ended.
+    fn has_ended(&self, client: &Client) -> bool {
+        let answer = match &self.listing {
+            None => self.request.send(client, &self.clock).ok(),
+            Some((listing, id)) => match look_up(listing.clone(), id, client, &self.clock, &mut |_, _| {}) {
+                Ok(Sight::Missing) => return true,
+                Ok(Sight::Told(answer)) => Some(*answer),
+                Err(_) => None,
+            },
+        };
+        match answer.map(|answer| self.profile.poll_answer(&Document::of(&answer))) {
+            Some(PollAnswer::Unknown) => true,
+            Some(PollAnswer::Document(observation)) => {
+                matches!(observation.status, StatusReading::Status(StagePhase::Done | StagePhase::Failed, _))
+            }
+            Some(PollAnswer::Other) | None => false,
         }
     }
 }
@@ -81,11 +93,15 @@ impl Session<'_, '_> {
         if !self.target.profile.has_steps(when) {
             return Ok(Some(job));
         }
-        let values = TemplateValues::of_set(&self.args.target.set).with_job(&job.as_job()?).with_id(job.id());
+        let (base, record) = (self.target.base()?, job.as_job()?);
+        let values = TemplateValues::of_set(&self.args.target.set).with_job(&record).with_id(job.id());
+        let profile = self.target.profile.clone();
+        let listing = Listing::new(profile.clone(), base.clone(), &self.args.target.set, &record);
         let follow_up = FollowUp {
             when,
-            profile: self.target.profile.clone(),
-            base: self.target.base()?,
+            listing: listing.filter(|_| !profile.polls_each()).map(|listing| (listing, job.id().to_owned())),
+            profile,
+            base,
             values,
             request: job.request.clone(),
             clock: self.clock.clone(),

@@ -2,6 +2,7 @@
 
 mod errors;
 mod followup;
+mod lists;
 mod output;
 mod resume;
 mod scheduler;
@@ -25,6 +26,7 @@ use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Profile, Request};
 use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
 use crate::staging::Claims;
+use lists::Lists;
 use output::Output;
 use scheduler::{Finished, Scheduler, Work};
 use target::PollTarget;
@@ -70,6 +72,7 @@ struct Session<'a, 'o> {
     /// Jobs that have ended, or were given up, and whose follow-up is under way.
     ending: HashMap<usize, (PolledJob, Phase)>,
     numbers: HashMap<Key, usize>,
+    lists: Lists,
     /// With `--resume`: the records read so far.
     to_resume: Option<Fold>,
     claims: Claims,
@@ -106,6 +109,7 @@ impl<'a, 'o> Session<'a, 'o> {
             jobs: HashMap::new(),
             ending: HashMap::new(),
             numbers: HashMap::new(),
+            lists: Lists::default(),
             claims: Claims::default(),
             cookies: args.cookies.as_deref().map(CookieReader::new),
             has_open_jobs: false,
@@ -121,10 +125,10 @@ impl<'a, 'o> Session<'a, 'o> {
         let grace = self.stop.grace();
         // After a signal the tools before this one have as long to end; a pipe that goes on is left.
         while !(grace.is_over() || self.input_ended && self.jobs.is_empty() && self.ending.is_empty()) {
-            for number in self.scheduler.overdue(&self.jobs, self.clock.now(), self.limits) {
+            for number in self.scheduler.overdue(&self.jobs, &self.lists, self.clock.now(), self.limits) {
                 self.expire(number)?;
             }
-            self.scheduler.send_due(&self.jobs, &self.clock, self.limits)?;
+            self.scheduler.send_due(&self.jobs, &mut self.lists, &self.clock, self.limits)?;
             self.output.draw_progress(self.jobs.values());
             match events.recv_timeout(self.scheduler.until_due()) {
                 Ok(event) => self.handle(event, permits)?,
@@ -248,11 +252,14 @@ impl<'a, 'o> Session<'a, 'o> {
         self.numbers.insert(job.key().clone(), number);
         let now = self.clock.now();
         let (age, left) = (job.age(now), self.time_left(&job));
+        let (id, record) = (job.id().to_owned(), job.as_job()?);
         self.jobs.insert(number, job);
         if self.stop.signal().is_some() {
             return self.end(number, Phase::Interrupted);
         }
-        self.scheduler.schedule_first(number, age, left);
+        if !self.add_to_list(number, &id, &record, age)? {
+            self.scheduler.schedule_first(number, age, left);
+        }
         Ok(())
     }
 
@@ -273,13 +280,22 @@ impl<'a, 'o> Session<'a, 'o> {
         if let Err(HttpError::OwnLimit(limit)) = &outcome.answer {
             self.scheduler.note_limit(limit, self.jobs.len());
         }
+        if self.lists.contains(number) {
+            return self.handle_page(number, outcome);
+        }
+        self.lists.polled_alone(number);
         // The answer for a job that was given up meanwhile comes too late.
         let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
         let failed_before = job.polls().failed;
         let polling = &mut self.output.counts.polling;
         let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
-        self.output.note_poll(job);
+        self.output.note_answer(&job.key().name, &job.request.url, job.issue());
+        self.advance(number, next)
+    }
+
+    /// Makes the next step of the job `number` after an answer about it.
+    fn advance(&mut self, number: usize, next: NextStep) -> Result<(), Failure> {
         let not_before = match next {
             NextStep::End(phase) => return self.end(number, phase),
             NextStep::Poll { not_before } => not_before.unwrap_or_default(),
@@ -288,7 +304,9 @@ impl<'a, 'o> Session<'a, 'o> {
                 Duration::ZERO
             }
         };
-        if let Some(job) = self.jobs.get(&number) {
+        if self.lists.tell_of(number) {
+            self.lists.hold(number, not_before);
+        } else if let Some(job) = self.jobs.get(&number) {
             let left = self.time_left(job);
             self.scheduler.schedule_next(number, job.age(self.clock.now()), not_before, left);
         }

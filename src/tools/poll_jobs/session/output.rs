@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::super::Args;
 use super::super::counts::SessionCounts;
+use super::super::issue::Issue;
 use super::super::job::PolledJob;
 use super::errors::PollErrors;
 use crate::cli::{Console, Failure, Io};
@@ -64,9 +65,10 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Reports on the console how polls fail, without a line for each.
-    pub(super) fn note_poll(&mut self, job: &PolledJob) {
-        if let Some(line) = self.errors.note(&job.key().name, &job.request.url, job.issue(), Instant::now()) {
+    /// Reports on the console how polls fail, without a line for each: the answer from `url` about the job `name` had this
+    /// issue, or none.
+    pub(super) fn note_answer(&mut self, name: &str, url: &str, issue: Option<&Issue>) {
+        if let Some(line) = self.errors.note(name, url, issue, Instant::now()) {
             self.console.say(&line);
         }
     }

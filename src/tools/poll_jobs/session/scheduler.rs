@@ -8,6 +8,7 @@ use super::super::Args;
 use super::super::job::{FollowedUp, Limits, PollOutcome, PolledJob};
 use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
 use super::followup::FollowUp;
+use super::lists::Lists;
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::http::ClientFactory;
@@ -21,7 +22,7 @@ const MAX_THREADS: usize = 512;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
 /// The time that the poll at a job's deadline has to be answered.
-const LAST_ANSWER: f64 = 0.5;
+pub(super) const LAST_ANSWER: f64 = 0.5;
 /// A poll that was sent this much after the deadline, in seconds, is the only one of a job that came late: it has its time.
 const LATE_START: f64 = 1.0;
 
@@ -106,10 +107,11 @@ impl Scheduler {
         }
     }
 
-    /// Hands every due poll of `jobs` to a worker, as far as there are threads for them.
+    /// Hands every due poll of `jobs`, and every due page of `lists`, to a worker, as far as there are threads for them.
     pub(super) fn send_due(
         &mut self,
         jobs: &HashMap<usize, PolledJob>,
+        lists: &mut Lists,
         clock: &Clock,
         limits: Limits,
     ) -> Result<(), Failure> {
@@ -119,18 +121,23 @@ impl Scheduler {
             self.backlog.push_back(due);
         }
         while let Some(&(due, number)) = self.backlog.front() {
-            if let Some(job) = jobs.get(&number) {
+            let request = match jobs.get(&number) {
+                Some(job) => Some(job.request.clone()),
+                None => lists.due_request(number, due, jobs)?,
+            };
+            if let Some(request) = request {
                 if !self.workers.has_idle() && !self.demand.exceeds(self.workers.threads(), Instant::now()) {
                     return Ok(());
                 }
-                let task = Task::Poll { job: number, due, request: job.request.clone(), clock: clock.clone() };
+                let task = Task::Poll { job: number, due, request, clock: clock.clone() };
                 if self.workers.give(task).map_err(|error| Failure::thread(&error))?.is_some() {
                     let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
                     let polls = format!("{polls} polls at once");
                     self.report_limit(|| own_limits::describe(&polls, threads, MAX_THREADS));
                     return Ok(());
                 }
-                if job.time_left(clock.now(), limits) > -LATE_START {
+                lists.sent(number);
+                if jobs.get(&number).is_some_and(|job| job.time_left(clock.now(), limits) > -LATE_START) {
                     self.in_flight.insert(number);
                 }
             }
@@ -182,7 +189,13 @@ impl Scheduler {
     }
 
     /// The jobs whose poll is still unanswered although their deadline has passed.
-    pub(super) fn overdue(&mut self, jobs: &HashMap<usize, PolledJob>, now: Timestamp, limits: Limits) -> Vec<usize> {
+    pub(super) fn overdue(
+        &mut self,
+        jobs: &HashMap<usize, PolledJob>,
+        lists: &Lists,
+        now: Timestamp,
+        limits: Limits,
+    ) -> Vec<usize> {
         if self.checked_at.elapsed() < TICK / 2 {
             return Vec::new();
         }
@@ -190,15 +203,27 @@ impl Scheduler {
         let is_overdue = |number: &usize| jobs.get(number).is_some_and(|job| job.time_left(now, limits) < -LAST_ANSWER);
         // Without any thread no poll will ever be sent.
         let backlog = self.backlog.iter().filter(|_| self.workers.threads() == 0).map(|(_, number)| number);
-        self.in_flight.iter().chain(backlog).copied().filter(is_overdue).collect()
+        let unlisted = self.in_flight.iter().chain(backlog).copied().filter(is_overdue);
+        let overdue: HashSet<usize> = unlisted.chain(lists.overdue(jobs, now, limits)).collect();
+        overdue.into_iter().collect()
     }
 
     /// Schedules the first poll of a job anywhere within the first interval: a saved stream brings thousands of jobs in one
     /// moment, and they must not all be due in one moment too.
     pub(super) fn schedule_first(&mut self, number: usize, age: f64, left: Duration) {
-        let wait = self.interval(age).mul_f64(fastrand::f64());
+        let wait = self.first_wait(age);
         let wait = if left.is_zero() { wait } else { wait.min(left) };
         self.timers.set(Instant::now() + wait, number);
+    }
+
+    /// A time within the first interval of a job that is `age` seconds old.
+    pub(super) fn first_wait(&self, age: f64) -> Duration {
+        self.interval(age).mul_f64(fastrand::f64())
+    }
+
+    /// Schedules a poll, or a page of a list, at this time.
+    pub(super) fn schedule_at(&mut self, number: usize, due: Instant) {
+        self.timers.set(due, number);
     }
 
     /// Schedules the next poll of a job that is `age` seconds old: not before `not_before`, and in `left` at the latest.
@@ -235,7 +260,8 @@ impl Scheduler {
         self.workers.threads()
     }
 
-    fn interval(&self, age: f64) -> Duration {
+    /// The interval between two looks at a job that is `age` seconds old.
+    pub(super) fn interval(&self, age: f64) -> Duration {
         self.intervals.next(Duration::try_from_secs_f64(age).unwrap_or(Duration::MAX / 2), fastrand::f64())
     }
 }

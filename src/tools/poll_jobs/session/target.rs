@@ -8,6 +8,7 @@ use crate::cli::{Console, Failure};
 use crate::clock::{Clock, OffsetBounds};
 use crate::health;
 use crate::http::{BaseUrl, Client};
+use crate::listing::Listing;
 use crate::profile::{Profile, Request};
 use crate::record::{Job, RunSpec, SettingsAfter};
 use crate::target::{TargetArgs, poll_request};
@@ -102,10 +103,13 @@ impl<'a> PollTarget<'a> {
             .map_err(|unhealthy| unhealthy.with_hint(&self.profile, &base).message))
     }
 
-    /// The request that polls `job`.
+    /// The request that polls `job`, or begins the list if only that tells of it.
     pub(super) fn request(&mut self, job: &Job, id: &str) -> Result<Request, Failure> {
         let base = self.base()?;
-        let request = poll_request(job, id, &self.profile, &base, &self.args.set);
+        let request = match Listing::new(self.profile.clone(), base.clone(), &self.args.set, job) {
+            Some(listing) if !self.profile.polls_each() => listing.first_request(),
+            _ => poll_request(job, id, &self.profile, &base, &self.args.set),
+        };
         request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))
     }
 

@@ -1,0 +1,239 @@
+//! Requests that tell the states of many jobs at once: a list of jobs, or the jobs whose ids the request names.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::payload::{self, Encoding};
+use super::place::{Document, Place, spelled};
+use super::request::{Request, RequestTemplate};
+use super::template::{self, Scope, TemplateValues};
+use crate::escape;
+use crate::http::{BaseUrl, same_origin};
+use crate::record::raw;
+
+/// The word for the place where the next page begins, as the answer before it told.
+const NEXT: &str = "next";
+
+/// A request that tells the states of many jobs, page by page.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// The HTTP method.
+    #[serde(default = "super::get")]
+    pub method: String,
+    /// Path below the base URL; a template.
+    pub path: String,
+    /// Headers; values are templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body; strings in it are templates. None sends no body.
+    #[serde(default, deserialize_with = "payload::from_toml")]
+    pub body: Option<Value>,
+    /// The form in which the body is sent.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// The places of the list: an array, or an object whose keys are the ids. With `*`, each of several lists.
+    pub at: Vec<Place>,
+    /// The places of a job's id in its entry; by default those of a poll's answer, and an object's keys.
+    #[serde(default)]
+    pub id: Option<Vec<Place>>,
+    /// The places of what tells that there is another page, and where.
+    #[serde(default)]
+    pub next: Vec<Place>,
+    /// The places of the number of jobs on all pages.
+    #[serde(default)]
+    pub total: Vec<Place>,
+    /// The most ids in one request.
+    #[serde(default = "batch")]
+    pub batch: usize,
+    /// The number of the first page.
+    #[serde(default = "first_page")]
+    pub first_page: u64,
+}
+
+fn batch() -> usize {
+    100
+}
+
+fn first_page() -> u64 {
+    1
+}
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct Page<'d> {
+    /// The ids of the jobs on it, with their entries.
+    pub entries: Vec<(String, &'d RawValue)>,
+    /// The value at `next`, unless it says that there is no other page.
+    pub next: Option<Value>,
+    /// The value at `total`.
+    pub total: Option<u64>,
+}
+
+/// The position of a page in its list.
+#[derive(Clone, Debug, Default)]
+pub struct PagePosition {
+    /// The number of pages before it.
+    pub pages: u64,
+    /// The number of entries on them.
+    pub entries: u64,
+    /// The URL of the page before it, and what that told at `next`.
+    pub link: Option<(String, Value)>,
+}
+
+impl List {
+    /// Returns true if its requests name the jobs.
+    pub fn names_jobs(&self) -> bool {
+        self.request().has_word("ids")
+    }
+
+    /// The request for the page at `position`, about the jobs with these `ids`. The error says what cannot be filled in, or that
+    /// the page is on another server.
+    pub fn page_request(
+        &self,
+        base: &BaseUrl,
+        values: &TemplateValues,
+        ids: &[&str],
+        position: &PagePosition,
+    ) -> Result<Request, String> {
+        let values = values
+            .clone()
+            .with("ids", ids)
+            .with("offset", position.entries)
+            .with("page", self.first_page + position.pages);
+        match &position.link {
+            Some((_, next)) if self.request().has_word(NEXT) => {
+                self.request().fill(base, &values.with(NEXT, next.clone()))
+            }
+            Some((from, next)) if !self.counts_pages() => {
+                let link = next.as_str().unwrap_or_default();
+                let url = same_origin(from, link).ok_or_else(|| {
+                    let shown = escape::start(&next.to_string(), 200);
+                    format!("the next page, {shown}, is not on {}: nothing is sent to another server", base.as_str())
+                })?;
+                self.request().fill_for(url, &values)
+            }
+            _ => self.first_request(base, &values),
+        }
+    }
+
+    /// A request without the parts that say where the next page begins.
+    fn first_request(&self, base: &BaseUrl, values: &TemplateValues) -> Result<Request, String> {
+        let has_next = |text: &str| template::has_word(text, NEXT);
+        let path = match self.path.split_once('?') {
+            Some((path, query)) => {
+                let kept: Vec<&str> = query.split('&').filter(|part| !has_next(part)).collect();
+                if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+            }
+            None => self.path.clone(),
+        };
+        let headers = self.headers.iter().filter(|(_, value)| !has_next(value));
+        let headers = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let body = self.body.clone().map(without_next);
+        let first = RequestTemplate::new(&self.method, &path, &headers, body.as_ref(), self.encoding);
+        first.fill(base, values)
+    }
+
+    /// Returns true if its requests count the pages or the entries.
+    fn counts_pages(&self) -> bool {
+        ["offset", "page"].into_iter().any(|word| self.request().has_word(word))
+    }
+
+    /// Reads a page. `ids` are the places of a job's id in the answer to a poll. The error says why it is none.
+    pub fn page<'d>(&self, document: &'d Document<'_>, ids: &[Place]) -> Result<Page<'d>, String> {
+        let json = document.json().map_err(str::to_owned)?;
+        let lists = self.at.iter().map(|place| raw::pointers(json, place.as_str())).find(|found| !found.is_empty());
+        let missing = || format!("nothing at {}: correct poll.list.at in the profile", spelled(&self.at));
+        let mut entries = Vec::new();
+        for list in lists.ok_or_else(missing)? {
+            if let Some(members) = raw::members(list) {
+                for (key, entry) in members {
+                    let own = self.id.as_ref().and_then(|id| Document::part(entry).scalar(id));
+                    entries.push((own.unwrap_or(key), entry));
+                }
+            } else if let Some(elements) = raw::elements(list) {
+                let id = self.id.as_deref().unwrap_or(ids);
+                for entry in elements {
+                    let own = Document::part(entry).scalar(id).filter(|own| !own.is_empty());
+                    let own = own.ok_or_else(|| {
+                        let entry = escape::start(entry.get(), 60);
+                        format!("no id at {} in the entry {entry}: correct poll.list.id in the profile", spelled(id))
+                    })?;
+                    entries.push((own, entry));
+                }
+            } else {
+                let found = escape::start(list.get(), 60);
+                return Err(format!("{found} at {} is neither a list nor an object of jobs", spelled(&self.at)));
+            }
+        }
+        let total = document.scalar(&self.total).and_then(|total| total.parse().ok());
+        Ok(Page { entries, next: document.value(&self.next).filter(|next| !is_end(next)), total })
+    }
+
+    /// Returns true if there is a page after `page`, before which there were `position.entries` entries, those of `page`
+    /// among them.
+    pub fn has_more(&self, page: &Page<'_>, position: &PagePosition) -> bool {
+        if !self.next.is_empty() {
+            return page.next.is_some();
+        }
+        let is_last = page.entries.is_empty() || page.total.is_some_and(|total| position.entries >= total);
+        self.counts_pages() && !is_last
+    }
+
+    /// Checks it; the error names the key.
+    pub(super) fn check(&self, ids: &[Place]) -> Result<(), String> {
+        let key = "poll.list";
+        if !self.path.starts_with('/') {
+            return Err(format!("{key}.path = \"{}\": a path begins with `/`", self.path));
+        }
+        template::check(&self.path, Scope::List).map_err(|error| format!("{key}.path: {error}"))?;
+        self.request().check(key, Scope::List)?;
+        if let Some(place) = self.at.iter().find(|place| !place.is_in_json() || place.has_pattern()) {
+            return Err(format!("{key}.at: \"{}\" is not a JSON pointer, which begins with `/`", place.as_str()));
+        }
+        let is_named = |text: &str| if self.next.is_empty() { Err(text.to_owned()) } else { Ok(()) };
+        if self.request().has_word(NEXT) {
+            is_named("poll.list: {next} without `next`: name the places of the value that says where the next page begins")?;
+        }
+        if !self.total.is_empty() && !self.counts_pages() {
+            return Err("poll.list.total: without {offset} or {page} in the request there is no other page".to_owned());
+        }
+        if self.batch == 0 {
+            return Err("poll.list.batch = 0: a request names at least one job".to_owned());
+        }
+        if self.at.is_empty() {
+            return Err("poll.list.at is empty: give a JSON pointer to the list of jobs".to_owned());
+        }
+        if self.id.as_deref().unwrap_or(ids).is_empty() {
+            return Err("poll.list.id: give a JSON pointer to the id in a job's entry".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// A body without the members and elements that say where the next page begins.
+fn without_next(body: Value) -> Value {
+    let stays = |value: &Value| !value.as_str().is_some_and(|text| template::has_word(text, NEXT));
+    match body {
+        Value::Object(members) => {
+            Value::Object(members.into_iter().filter(|(_, value)| stays(value)).map(|(key, value)| (key, without_next(value))).collect())
+        }
+        Value::Array(elements) => Value::Array(elements.into_iter().filter(stays).map(without_next).collect()),
+        other => other,
+    }
+}
+
+/// Returns true if a value at `next` says that there is no other page.
+fn is_end(next: &Value) -> bool {
+    match next {
+        Value::Null => true,
+        Value::Bool(truth) => !truth,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(members) => members.is_empty(),
+    }
+}

@@ -1,0 +1,297 @@
+//! The answers about a job that is polled: those to its own polls, and its entries in lists.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Limits, NextStep, PollOutcome, PolledJob, SeenHead};
+use crate::http::Answer;
+use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StatusReading, unknown_coding};
+use crate::record::{Phase, Reason, Record, StagePhase, Timestamp};
+use crate::tools::poll_jobs::issue::Issue;
+
+/// The number of whole lists in a row that lack a job before it counts as missing: pages shift while jobs end.
+const LISTS_TO_MISS: u32 = 2;
+
+/// The reading of an answer about the job.
+enum Reading {
+    /// It tells the job's state.
+    State(StagePhase),
+    /// The target knows no such job; with the kind under which such answers are counted.
+    Unknown(String),
+    /// It tells nothing.
+    Nothing(Issue),
+}
+
+/// The source of an answer about the job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A poll of its own: the answer may be about another job.
+    Poll,
+    /// Its entry in a list.
+    List,
+}
+
+/// A page of a list, with the times at which it was asked for and came.
+pub(in crate::tools::poll_jobs) struct Page<'a> {
+    pub(in crate::tools::poll_jobs) answer: &'a Answer,
+    pub(in crate::tools::poll_jobs) sent: Timestamp,
+    pub(in crate::tools::poll_jobs) received: Timestamp,
+}
+
+impl PolledJob {
+    /// Applies the answer to a poll. Counts an answer that told nothing in `failures`.
+    pub(in crate::tools::poll_jobs) fn handle(
+        &mut self,
+        outcome: PollOutcome,
+        profile: &Profile,
+        limits: Limits,
+        failures: &mut BTreeMap<String, u64>,
+    ) -> NextStep {
+        let PollOutcome { answer, sent, received } = outcome;
+        let not_before = answer.as_ref().ok().and_then(|answer| answer.head.retry_after);
+        let reading = match answer {
+            Err(error) => Reading::Nothing(Issue::from_error(&error)),
+            Ok(answer) => self.read(answer, (sent, received), profile, Source::Poll),
+        };
+        self.apply(reading, (sent, received), not_before, profile, limits, failures)
+    }
+
+    /// Applies its entry on a page of a list.
+    pub(in crate::tools::poll_jobs) fn handle_entry(
+        &mut self,
+        entry: Result<String, String>,
+        page: &Page<'_>,
+        profile: &Profile,
+        limits: Limits,
+        failures: &mut BTreeMap<String, u64>,
+    ) -> NextStep {
+        let &Page { answer, sent, received } = page;
+        let reading = match entry {
+            Err(cause) => Reading::Nothing(Issue::unreadable(cause, answer)),
+            Ok(body) => match self.repeated(&body, answer, (sent, received)) {
+                Some(state) => Reading::State(state),
+                None => {
+                    let answer = Answer { body, uploaded_at: None, head: answer.head.clone(), ..*answer };
+                    self.read(answer, (sent, received), profile, Source::List)
+                }
+            },
+        };
+        self.apply(reading, (sent, received), answer.head.retry_after, profile, limits, failures)
+    }
+
+    /// Records that a whole list lacks it, which was begun at `began` and came by `received`. An answer that was asked for this
+    /// job alone counts at once, and any other only after another one.
+    pub(in crate::tools::poll_jobs) fn miss(
+        &mut self,
+        is_direct: bool,
+        (began, received): (Timestamp, Timestamp),
+        profile: &Profile,
+        limits: Limits,
+    ) -> NextStep {
+        self.received_at = Some(received);
+        self.issue = None;
+        self.missed += if is_direct { LISTS_TO_MISS } else { 1 };
+        let since = *self.unknown_since.get_or_insert(began);
+        if self.missed < LISTS_TO_MISS {
+            return self.go_on(received, limits, None);
+        }
+        self.be_unknown((since, received), None, profile, limits)
+    }
+
+    /// Records that the request which should have told of it brought nothing.
+    pub(in crate::tools::poll_jobs) fn note_failure(&mut self, issue: &Issue, received: Timestamp, limits: Limits) -> NextStep {
+        self.received_at = Some(received);
+        let report = self.report(issue, received);
+        self.issue = Some(issue.clone());
+        self.go_on_with(report, received, limits, None)
+    }
+
+    fn read(
+        &mut self,
+        answer: Answer,
+        times: (Timestamp, Timestamp),
+        profile: &Profile,
+        source: Source,
+    ) -> Reading {
+        if let Some(state) = self.repeated(&answer.body, &answer, times) {
+            return Reading::State(state);
+        }
+        let document = Document::of(&answer);
+        let read = match profile.poll_answer(&document) {
+            PollAnswer::Unknown if answer.is_cached() => Err(Issue::cached_unknown(&answer)),
+            PollAnswer::Unknown => {
+                let when = if self.seen_at.is_none() { "before" } else { "after" };
+                return Reading::Unknown(format!("HTTP {} {when} the first sight of the job", answer.status));
+            }
+            PollAnswer::Other => Err(Issue::from_status(&answer, self.seen_at.is_some())),
+            PollAnswer::Document(observation) => {
+                let other = profile.other_job(&document, &self.id).filter(|_| source == Source::Poll);
+                drop(document);
+                self.understand(answer, *observation, other.as_deref(), times, profile)
+            }
+        };
+        read.map_or_else(Reading::Nothing, Reading::State)
+    }
+
+    fn apply(
+        &mut self,
+        reading: Reading,
+        (sent, received): (Timestamp, Timestamp),
+        not_before: Option<Duration>,
+        profile: &Profile,
+        limits: Limits,
+        failures: &mut BTreeMap<String, u64>,
+    ) -> NextStep {
+        self.polls.sent += 1;
+        self.received_at = Some(received);
+        self.issue = None;
+        let issue = match reading {
+            Reading::State(StagePhase::Done) => return NextStep::End(Phase::Succeeded),
+            Reading::State(StagePhase::Failed) => return NextStep::End(Phase::Failed),
+            Reading::State(_) => return self.go_on(received, limits, not_before),
+            Reading::Unknown(kind) => {
+                if self.state_at.is_none() || profile.poll.gone != Gone::Done {
+                    *failures.entry(kind).or_default() += 1;
+                }
+                let since = *self.unknown_since.get_or_insert(sent);
+                return self.be_unknown((since, received), not_before, profile, limits);
+            }
+            Reading::Nothing(issue) => issue,
+        };
+        self.polls.failed += u64::from(issue.is_failure);
+        *failures.entry(issue.kind.clone()).or_default() += 1;
+        let report = self.report(&issue, received);
+        self.issue = Some(issue);
+        self.go_on_with(report, received, limits, not_before)
+    }
+
+    /// The next step of a job that the target has not known `since` then.
+    fn be_unknown(
+        &self,
+        (since, received): (Timestamp, Timestamp),
+        not_before: Option<Duration>,
+        profile: &Profile,
+        limits: Limits,
+    ) -> NextStep {
+        let was_seen = self.state_at.is_some();
+        if was_seen && profile.poll.gone == Gone::Done {
+            return NextStep::End(Phase::Succeeded);
+        }
+        if received.since(since) < limits.lost_after.as_secs_f64() {
+            return self.go_on(received, limits, not_before);
+        }
+        NextStep::End(if was_seen && profile.poll.gone == Gone::Unknown { Phase::Unknown } else { Phase::Lost })
+    }
+
+    /// Writes `report`, if there is one, and polls again, unless the deadline has passed.
+    fn go_on_with(
+        &self,
+        report: Option<Record>,
+        now: Timestamp,
+        limits: Limits,
+        not_before: Option<Duration>,
+    ) -> NextStep {
+        match (self.go_on(now, limits, not_before), report) {
+            (NextStep::Poll { .. }, Some(record)) => NextStep::Report { record },
+            (next, _) => next,
+        }
+    }
+
+    /// Polls again, unless the deadline has passed.
+    fn go_on(&self, now: Timestamp, limits: Limits, not_before: Option<Duration>) -> NextStep {
+        if self.time_left(now, limits) <= 0.0 { NextStep::End(Phase::TimedOut) } else { NextStep::Poll { not_before } }
+    }
+
+    /// Records that the deadline passed before the last poll was answered. Counts that poll in `failures`.
+    pub(in crate::tools::poll_jobs) fn expire(&mut self, failures: &mut BTreeMap<String, u64>) {
+        let issue = Issue::unanswered_at_deadline();
+        self.polls.sent += 1;
+        self.polls.failed += 1;
+        *failures.entry(issue.kind.clone()).or_default() += 1;
+        self.issue = Some(issue);
+    }
+
+    /// Its state, if an answer is byte for byte the last one that was understood, which did not end the job.
+    fn repeated(&mut self, body: &str, answer: &Answer, (sent, received): (Timestamp, Timestamp)) -> Option<StagePhase> {
+        let state = self.state.filter(|_| *self.body == *body && self.head.is_same(answer))?;
+        if self.is_from_before(answer, received) || unknown_coding(answer).is_some() {
+            return None;
+        }
+        self.see(sent.shifted(-answer.max_age()), state, received);
+        Some(state)
+    }
+
+    /// Returns true if a cache held the answer before the job was submitted.
+    fn is_from_before(&self, answer: &Answer, received: Timestamp) -> bool {
+        // Whole seconds, of which caches may count one too many.
+        answer.head.age.is_some_and(|age| age.as_secs_f64() - 1.0 > received.since(self.submitted_at))
+    }
+
+    /// Takes what a document tells of the job, unless it is about the job `other`.
+    fn understand(
+        &mut self,
+        answer: Answer,
+        observation: Observation,
+        other: Option<&str>,
+        (sent, received): (Timestamp, Timestamp),
+        profile: &Profile,
+    ) -> Result<StagePhase, Issue> {
+        if self.is_from_before(&answer, received) {
+            return Err(Issue::older_than_job(&answer));
+        }
+        (self.unknown_since, self.missed) = (None, 0);
+        if let Some(cause) = unknown_coding(&answer) {
+            return Err(Issue::unreadable(cause, &answer));
+        }
+        if let Some(other) = other {
+            return Err(Issue::other_job(other, &answer, profile));
+        }
+        // The answer tells the state at this time, or later.
+        let as_of = sent.shifted(-answer.max_age());
+        let is_old = self.seen_at.is_some_and(|seen| as_of < seen);
+        let Observation { status, stages, .. } = observation;
+        let state = match status {
+            StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
+            StatusReading::NoStatus => Err(Issue::no_word(profile, &answer)),
+            StatusReading::Status(StagePhase::Unnamed, word) => Err(Issue::unnamed_word(&word, &answer)),
+            StatusReading::Status(state, _) => Ok(state),
+        };
+        if is_old && !matches!(state, Ok(StagePhase::Done | StagePhase::Failed)) {
+            // A cache repeats a state that an earlier poll has already seen, or one before it.
+            return state;
+        }
+        // A document without a status may tell of an error; it does not replace one that told the job's state.
+        let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
+        if !is_error_document || self.state_at.is_none() {
+            self.stages.record(&stages, self.state_at, received);
+            self.head = SeenHead::of(&answer, profile);
+            (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
+            self.seen_at = self.seen_at.max(Some(as_of));
+            self.state = state.as_ref().ok().copied();
+        }
+        if let Ok(state) = state {
+            self.understood = true;
+            self.see(as_of, state, received);
+        }
+        state
+    }
+
+    /// Records an answer that came at `received` and told the job's `state` at `as_of`.
+    fn see(&mut self, as_of: Timestamp, state: StagePhase, received: Timestamp) {
+        (self.unknown_since, self.missed) = (None, 0);
+        self.seen_at = self.seen_at.max(Some(as_of));
+        self.state_at = self.state_at.max(Some(as_of));
+        // A time before the job was submitted bounds nothing.
+        let bound = Some(as_of).filter(|as_of| *as_of >= self.submitted_at);
+        if self.started_at.is_none() {
+            if state == StagePhase::Waiting {
+                self.not_started_at = self.not_started_at.max(bound);
+            } else {
+                self.started_at = Some(received);
+            }
+        }
+        if matches!(state, StagePhase::Waiting | StagePhase::Running) {
+            self.not_ended_at = self.not_ended_at.max(bound);
+        }
+    }
+}
