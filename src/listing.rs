@@ -198,7 +198,10 @@ impl Listing {
         let request = self.request(&pass.asked, &pass.position)?;
         let Some(pass) = &mut self.pass else { return Ok(()) };
         if !pass.sent.insert(signature(&request)) {
-            return Err(format!("{} comes again after {} pages: the list has no end", request.url, pass.position.pages));
+            return Err(format!(
+                "{} comes again after {} pages: the list has no end",
+                request.url, pass.position.pages
+            ));
         }
         if pass.position.pages >= MOST_PAGES {
             return Err(format!("the list has more than {MOST_PAGES} pages"));

@@ -196,7 +196,9 @@ impl List {
         }
         let is_named = |text: &str| if self.next.is_empty() { Err(text.to_owned()) } else { Ok(()) };
         if self.request().has_word(NEXT) {
-            is_named("poll.list: {next} without `next`: name the places of the value that says where the next page begins")?;
+            is_named(
+                "poll.list: {next} without `next`: name the places of the value that says where the next page begins",
+            )?;
         }
         if !self.total.is_empty() && !self.counts_pages() {
             return Err("poll.list.total: without {offset} or {page} in the request there is no other page".to_owned());
@@ -218,9 +220,13 @@ impl List {
 fn without_next(body: Value) -> Value {
     let stays = |value: &Value| !value.as_str().is_some_and(|text| template::has_word(text, NEXT));
     match body {
-        Value::Object(members) => {
-            Value::Object(members.into_iter().filter(|(_, value)| stays(value)).map(|(key, value)| (key, without_next(value))).collect())
-        }
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .filter(|(_, value)| stays(value))
+                .map(|(key, value)| (key, without_next(value)))
+                .collect(),
+        ),
         Value::Array(elements) => Value::Array(elements.into_iter().filter(stays).map(without_next).collect()),
         other => other,
     }

@@ -427,7 +427,11 @@ impl Profile {
         ];
         lists.extend(poll.id.iter().map(|pointers| ("poll.id", pointers)));
         if let Some(list) = &poll.list {
-            lists.extend([("poll.list.at", &list.at), ("poll.list.next", &list.next), ("poll.list.total", &list.total)]);
+            lists.extend([
+                ("poll.list.at", &list.at),
+                ("poll.list.next", &list.next),
+                ("poll.list.total", &list.total),
+            ]);
             lists.extend(list.id.iter().map(|pointers| ("poll.list.id", pointers)));
         }
         if let Some(stages) = &poll.stages {

@@ -91,7 +91,9 @@ impl<'p> RequestTemplate<'p> {
         let has = |text: &str| template::has_word(text, word);
         has(self.path)
             || self.headers.values().any(|value| has(value))
-            || self.body.is_some_and(|body| template::each_string(body, &mut |text| if has(text) { Err(String::new()) } else { Ok(()) }).is_err())
+            || self.body.is_some_and(|body| {
+                template::each_string(body, &mut |text| if has(text) { Err(String::new()) } else { Ok(()) }).is_err()
+            })
     }
 
     /// Checks all but the path; the error names the key, below `key`.

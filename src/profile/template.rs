@@ -121,20 +121,18 @@ pub fn fill(template: &str, values: &TemplateValues, escaping: Escaping) -> Resu
         filled.push_str(found.before);
         match found.word {
             Word::Literal(text) => filled.push_str(text),
-            Word::Value { name, form } => {
-                match values.get(name)? {
-                    Value::Array(ids) if name == IDS => {
-                        let separator = if let Form::Joined(separator) = form { separator } else { SEPARATOR };
-                        for (index, id) in ids.iter().enumerate() {
-                            if index > 0 {
-                                filled.push_str(separator);
-                            }
-                            push_value(id, escaping, form, &mut filled)?;
+            Word::Value { name, form } => match values.get(name)? {
+                Value::Array(ids) if name == IDS => {
+                    let separator = if let Form::Joined(separator) = form { separator } else { SEPARATOR };
+                    for (index, id) in ids.iter().enumerate() {
+                        if index > 0 {
+                            filled.push_str(separator);
                         }
+                        push_value(id, escaping, form, &mut filled)?;
                     }
-                    value => push_value(value, escaping, form, &mut filled)?,
                 }
-            }
+                value => push_value(value, escaping, form, &mut filled)?,
+            },
         }
         rest = found.after;
     }

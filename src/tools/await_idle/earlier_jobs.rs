@@ -13,8 +13,8 @@ use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::{Answer, BaseUrl, Client, HttpError};
-use crate::ndjson::{Line, Read, Reader};
 use crate::listing::{Listing, LookUpError, Sight, look_up};
+use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Document, PollAnswer, Profile, StatusReading};
 use crate::record::{Fold, Job, StagePhase};
 use crate::scenario::RECORDS;
@@ -123,7 +123,8 @@ impl EarlierJobs {
             HttpError::NotConnected(_) => PollResult::NotConnected(format!("{place}: {error}")),
             error => PollResult::Doubtful(format!("{place}: {error}")),
         };
-        if let Some(listing) = Listing::new(profile.clone(), base.clone(), &self.set, job).filter(|_| !profile.polls_each())
+        if let Some(listing) =
+            Listing::new(profile.clone(), base.clone(), &self.set, job).filter(|_| !profile.polls_each())
         {
             return match look_up(listing, id, client, clock, &mut |_, _| {}) {
                 Ok(Sight::Told(answer)) => judge(&answer, "the list", None, profile),

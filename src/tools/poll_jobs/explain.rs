@@ -68,7 +68,11 @@ fn look_up_in_list(
             Ok(Some(*entry))
         }
         Ok(Sight::Missing) => {
-            let _ = writeln!(text, "the list, asked for twice or for this id alone, does not have {}\n", escape::terminal(id));
+            let _ = writeln!(
+                text,
+                "the list, asked for twice or for this id alone, does not have {}\n",
+                escape::terminal(id)
+            );
             Ok(None)
         }
         Err(LookUpError::Page(why)) => {
@@ -97,7 +101,12 @@ fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> bool {
         StatusReading::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
         StatusReading::Unreadable(cause) => writeln!(text, "status: {}", escape::terminal(cause)),
     };
-    found(profile, &document, |key| key.starts_with("poll.") && !key.starts_with("poll.list.") && !is_below_stage(key), text);
+    found(
+        profile,
+        &document,
+        |key| key.starts_with("poll.") && !key.starts_with("poll.list.") && !is_below_stage(key),
+        text,
+    );
     describe_stages(profile, &observation, text);
     let is_told = matches!(observation.status, StatusReading::Status(phase, _) if phase != StagePhase::Unnamed);
     meaning.is_none() && is_told

@@ -99,20 +99,19 @@ impl PolledJob {
     }
 
     /// Records that the request which should have told of it brought nothing.
-    pub(in crate::tools::poll_jobs) fn note_failure(&mut self, issue: &Issue, received: Timestamp, limits: Limits) -> NextStep {
+    pub(in crate::tools::poll_jobs) fn note_failure(
+        &mut self,
+        issue: &Issue,
+        received: Timestamp,
+        limits: Limits,
+    ) -> NextStep {
         self.received_at = Some(received);
         let report = self.report(issue, received);
         self.issue = Some(issue.clone());
         self.go_on_with(report, received, limits, None)
     }
 
-    fn read(
-        &mut self,
-        answer: Answer,
-        times: (Timestamp, Timestamp),
-        profile: &Profile,
-        source: Source,
-    ) -> Reading {
+    fn read(&mut self, answer: Answer, times: (Timestamp, Timestamp), profile: &Profile, source: Source) -> Reading {
         if let Some(state) = self.repeated(&answer.body, &answer, times) {
             return Reading::State(state);
         }
@@ -212,7 +211,12 @@ impl PolledJob {
     }
 
     /// Its state, if an answer is byte for byte the last one that was understood, which did not end the job.
-    fn repeated(&mut self, body: &str, answer: &Answer, (sent, received): (Timestamp, Timestamp)) -> Option<StagePhase> {
+    fn repeated(
+        &mut self,
+        body: &str,
+        answer: &Answer,
+        (sent, received): (Timestamp, Timestamp),
+    ) -> Option<StagePhase> {
         let state = self.state.filter(|_| *self.body == *body && self.head.is_same(answer))?;
         if self.is_from_before(answer, received) || unknown_coding(answer).is_some() {
             return None;

@@ -12,9 +12,7 @@ use super::issue::Issue;
 use super::stages::ObservedStages;
 use crate::http::{Answer, HeaderMap, HttpError};
 use crate::profile::{Document, Profile, Request};
-use crate::record::{
-    Cancel, Flag, Job, JobStatus, Key, Malformed, Phase, Polls, Record, StagePhase, Timestamp,
-};
+use crate::record::{Cancel, Flag, Job, JobStatus, Key, Malformed, Phase, Polls, Record, StagePhase, Timestamp};
 use crate::steps::StepsOutcome;
 
 /// The limits after which a job is given up.

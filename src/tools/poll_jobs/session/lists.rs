@@ -125,9 +125,13 @@ impl Lists {
         self.polled_alone.remove(&number);
     }
 
-    /// The jobs whose deadline has passed although a list was asked for them.
+    /// The jobs whose deadline has passed although a list was asked for them, and about which no poll of their own is under way.
     pub(super) fn overdue(&self, jobs: &HashMap<usize, PolledJob>, now: Timestamp, limits: Limits) -> Vec<usize> {
+        if self.lists.is_empty() {
+            return Vec::new();
+        }
         let is_tried = |job: &usize| self.of_job.get(job).is_some_and(|list| self.lists[list].tried.contains(job));
+        let is_tried = |job: &usize| is_tried(job) && !self.polled_alone.contains(job);
         let is_late = |job: &PolledJob| job.time_left(now, limits) < -LAST_ANSWER;
         jobs.iter().filter(|(number, job)| is_tried(number) && is_late(job)).map(|(number, _)| *number).collect()
     }
