@@ -280,7 +280,8 @@ fn token(text: &str) -> Option<Token<'_>> {
     let (name, part) = inner.split_once('.').unwrap_or((inner, "x"));
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let part = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:".contains(&byte)) && !part.is_empty();
-    if !is_list && !(part && is_name(name.strip_suffix(":path").or(name.strip_suffix(":url")).unwrap_or(name))) {
+    let is_word = part && is_name(name.strip_suffix(":path").or(name.strip_suffix(":url")).unwrap_or(name));
+    if !is_list && !is_word {
         return None;
     }
     let end = start + inner.len();

@@ -69,7 +69,7 @@ fn submitted(jobs: &[&str]) -> String {
         let status = json!({"phase": "Submitted", "jobId": name, "submittedAt": now, "acceptedAt": now});
         json!({"apiVersion": "stress/v1", "kind": "Job", "metadata": {"name": name, "run": "r1"}, "status": status})
     };
-    std::iter::once(run).chain(jobs.iter().map(job)).map(|record| format!("{record}\n")).collect()
+    std::iter::once(run).chain(jobs.iter().map(job)).map(|record| record.to_string() + "\n").collect()
 }
 
 fn status(ran: &Ran, name: &str) -> Value {

@@ -66,15 +66,14 @@ impl PolledJob {
         failures: &mut BTreeMap<String, u64>,
     ) -> NextStep {
         let &Page { answer, sent, received } = page;
-        let reading = match entry {
-            Err(cause) => Reading::Nothing(Issue::unreadable(cause, answer)),
-            Ok(body) => match self.repeated(&body, answer, (sent, received)) {
-                Some(state) => Reading::State(state),
-                None => {
-                    let answer = Answer { body, uploaded_at: None, head: answer.head.clone(), ..*answer };
-                    self.read(answer, (sent, received), profile, Source::List)
-                }
-            },
+        let repeated = entry.as_ref().ok().and_then(|body| self.repeated(body, answer, (sent, received)));
+        let reading = match (repeated, entry) {
+            (Some(state), _) => Reading::State(state),
+            (None, Err(cause)) => Reading::Nothing(Issue::unreadable(cause, answer)),
+            (None, Ok(body)) => {
+                let answer = Answer { body, uploaded_at: None, head: answer.head.clone(), ..*answer };
+                self.read(answer, (sent, received), profile, Source::List)
+            }
         };
         self.apply(reading, (sent, received), answer.head.retry_after, profile, limits, failures)
     }

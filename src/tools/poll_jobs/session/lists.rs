@@ -20,7 +20,7 @@ const PAGES_PER_SECOND: u32 = 20;
 #[derive(Default)]
 pub(super) struct Lists {
     /// By the numbers by which the scheduler knows them, which count down from the greatest: those of jobs count up.
-    lists: HashMap<usize, List>,
+    by_number: HashMap<usize, List>,
     /// The numbers of the lists of the jobs.
     of_job: HashMap<usize, usize>,
     /// Jobs that a list lacks and that were therefore polled on their own, without an answer so far.
@@ -48,22 +48,22 @@ struct List {
 impl Lists {
     /// Returns true if `number` is a list's.
     pub(super) fn contains(&self, number: usize) -> bool {
-        self.lists.contains_key(&number)
+        self.by_number.contains_key(&number)
     }
 
     /// Adds the job `number` to the list that tells of it, and returns the list's number.
     fn add(&mut self, number: usize, id: &str, mut listing: Listing) -> Result<usize, String> {
         let first = listing.first_request()?;
-        let known = self.lists.iter_mut().find(|(_, list)| list.first == first);
+        let known = self.by_number.iter_mut().find(|(_, list)| list.first == first);
         let list = if let Some((list, known)) = known {
             known.listing.add(number, id);
             *list
         } else {
             listing.add(number, id);
-            let list = usize::MAX - self.lists.len();
+            let list = usize::MAX - self.by_number.len();
             let (due, not_before, is_under_way) = (None, Instant::now(), false);
             let (asked, tried) = (Vec::new(), HashSet::new());
-            self.lists.insert(list, List { listing, first, due, not_before, is_under_way, asked, tried, pages: 0 });
+            self.by_number.insert(list, List { listing, first, due, not_before, is_under_way, asked, tried, pages: 0 });
             list
         };
         self.of_job.insert(number, list);
@@ -78,7 +78,7 @@ impl Lists {
         due: Instant,
         jobs: &HashMap<usize, PolledJob>,
     ) -> Result<Option<Arc<Request>>, Failure> {
-        let Some(list) = self.lists.get_mut(&number).filter(|list| list.due == Some(due)) else { return Ok(None) };
+        let Some(list) = self.by_number.get_mut(&number).filter(|list| list.due == Some(due)) else { return Ok(None) };
         if !list.is_under_way {
             list.listing.retain(|job| jobs.contains_key(&job));
             list.tried.retain(|job| jobs.contains_key(job));
@@ -91,14 +91,14 @@ impl Lists {
 
     /// Records that the request for the page of the list `number`, if it is one, is on its way.
     pub(super) fn sent(&mut self, number: usize) {
-        if let Some(list) = self.lists.get_mut(&number) {
+        if let Some(list) = self.by_number.get_mut(&number) {
             list.due = None;
         }
     }
 
     /// Makes a list whose pass is not under way due in `wait` at the latest. Returns the time, if that is news.
     fn hasten(&mut self, number: usize, wait: Duration) -> Option<Instant> {
-        let list = self.lists.get_mut(&number)?;
+        let list = self.by_number.get_mut(&number)?;
         let due = (Instant::now() + wait).max(list.not_before);
         if list.is_under_way || list.due.is_some_and(|before| before <= due) {
             return None;
@@ -110,7 +110,7 @@ impl Lists {
     /// Holds the list of the job or the list `number` back, as the target's `Retry-After` asks.
     pub(super) fn hold(&mut self, number: usize, wait: Duration) {
         let number = self.of_job.get(&number).copied().unwrap_or(number);
-        if let Some(list) = self.lists.get_mut(&number) {
+        if let Some(list) = self.by_number.get_mut(&number) {
             list.not_before = list.not_before.max(Instant::now() + wait);
         }
     }
@@ -127,10 +127,10 @@ impl Lists {
 
     /// The jobs whose deadline has passed although a list was asked for them, and about which no poll of their own is under way.
     pub(super) fn overdue(&self, jobs: &HashMap<usize, PolledJob>, now: Timestamp, limits: Limits) -> Vec<usize> {
-        if self.lists.is_empty() {
+        if self.by_number.is_empty() {
             return Vec::new();
         }
-        let is_tried = |job: &usize| self.of_job.get(job).is_some_and(|list| self.lists[list].tried.contains(job));
+        let is_tried = |job: &usize| self.of_job.get(job).is_some_and(|list| self.by_number[list].tried.contains(job));
         let is_tried = |job: &usize| is_tried(job) && !self.polled_alone.contains(job);
         let is_late = |job: &PolledJob| job.time_left(now, limits) < -LAST_ANSWER;
         jobs.iter().filter(|(number, job)| is_tried(number) && is_late(job)).map(|(number, _)| *number).collect()
@@ -154,7 +154,7 @@ impl Session<'_, '_> {
     /// Takes a page of the list `number`.
     pub(super) fn handle_page(&mut self, number: usize, outcome: PollOutcome) -> Result<(), Failure> {
         let PollOutcome { answer, sent, received } = outcome;
-        let Some(list) = self.lists.lists.get_mut(&number) else { return Ok(()) };
+        let Some(list) = self.lists.by_number.get_mut(&number) else { return Ok(()) };
         list.pages += 1;
         let url = list.listing.next_request().map(|request| request.url.clone()).unwrap_or_default();
         let answered_before = std::mem::replace(&mut self.lists.answered, true);
@@ -254,7 +254,7 @@ impl Session<'_, '_> {
     /// Schedules the next page of the list `number`, or the next pass.
     fn schedule_list(&mut self, number: usize) {
         let now = self.clock.now();
-        let Some(list) = self.lists.lists.get_mut(&number) else { return };
+        let Some(list) = self.lists.by_number.get_mut(&number) else { return };
         let open = list.listing.jobs().filter_map(|job| self.jobs.get(&job));
         let Some(youngest) = open.map(|job| job.age(now)).reduce(f64::min) else {
             list.is_under_way = false;
