@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::issue::Issue;
-use super::super::job::{Limits, Page, PollOutcome, PolledJob};
+use super::super::job::{Page, PollOutcome, PolledJob};
 use super::Session;
-use super::scheduler::LAST_ANSWER;
 use crate::cli::Failure;
 use crate::listing::{Listing, Missing, Progress};
 use crate::profile::Request;
@@ -125,15 +124,10 @@ impl Lists {
         self.polled_alone.remove(&number);
     }
 
-    /// The jobs whose deadline has passed although a list was asked for them, and about which no poll of their own is under way.
-    pub(super) fn overdue(&self, jobs: &HashMap<usize, PolledJob>, now: Timestamp, limits: Limits) -> Vec<usize> {
-        if self.by_number.is_empty() {
-            return Vec::new();
-        }
-        let is_tried = |job: &usize| self.of_job.get(job).is_some_and(|list| self.by_number[list].tried.contains(job));
-        let is_tried = |job: &usize| is_tried(job) && !self.polled_alone.contains(job);
-        let is_late = |job: &PolledJob| job.time_left(now, limits) < -LAST_ANSWER;
-        jobs.iter().filter(|(number, job)| is_tried(number) && is_late(job)).map(|(number, _)| *number).collect()
+    /// The jobs that a list was asked for, that are `overdue`, and about which no poll of their own is under way.
+    pub(super) fn overdue(&self, overdue: impl Fn(&usize) -> bool) -> impl Iterator<Item = usize> {
+        let tried = self.by_number.values().flat_map(|list| &list.tried);
+        tried.copied().filter(move |job| overdue(job) && !self.polled_alone.contains(job))
     }
 }
 

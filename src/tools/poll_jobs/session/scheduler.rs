@@ -22,7 +22,7 @@ const MAX_THREADS: usize = 512;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
 /// The time that the poll at a job's deadline has to be answered.
-pub(super) const LAST_ANSWER: f64 = 0.5;
+const LAST_ANSWER: f64 = 0.5;
 /// A poll that was sent this much after the deadline, in seconds, is the only one of a job that came late: it has its time.
 const LATE_START: f64 = 1.0;
 
@@ -204,7 +204,7 @@ impl Scheduler {
         // Without any thread no poll will ever be sent.
         let backlog = self.backlog.iter().filter(|_| self.workers.threads() == 0).map(|(_, number)| number);
         let unlisted = self.in_flight.iter().chain(backlog).copied().filter(is_overdue);
-        let overdue: HashSet<usize> = unlisted.chain(lists.overdue(jobs, now, limits)).collect();
+        let overdue: HashSet<usize> = unlisted.chain(lists.overdue(is_overdue)).collect();
         overdue.into_iter().collect()
     }
 
