@@ -60,6 +60,7 @@ pub mod own_limits;
 pub mod profile;
 pub mod prometheus;
 pub mod promql;
+pub mod quantity;
 pub mod record;
 pub mod runs;
 pub mod scenario;

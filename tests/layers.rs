@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 7] = [
     &["escape", "heartbeat", "own_limits", "promql", "staging", "statistics", "workers"],
     &["html", "record"],
     &["cli", "clock", "markup", "page", "units"],
-    &["cookies", "input", "journal", "ndjson", "slots"],
+    &["cookies", "input", "journal", "ndjson", "quantity", "slots"],
     &["figures", "http", "runs"],
     &["profile", "prometheus", "scenario"],
     &["capture", "health", "listing", "steps", "target"],

@@ -156,7 +156,7 @@ pub fn count_replicas(series: &[Series], by: &[String]) -> (usize, BTreeSet<Stri
 }
 
 /// The labels in which `series` differ.
-pub(super) fn differing_labels(series: &[&Series]) -> BTreeSet<String> {
+pub fn differing_labels(series: &[&Series]) -> BTreeSet<String> {
     differing(series.iter().map(|one| &one.labels))
 }
 

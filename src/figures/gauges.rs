@@ -137,6 +137,26 @@ pub fn widest_gap(series: &[Series], from: f64, to: f64) -> Option<f64> {
     gaps.filter(|gap| *gap > 0.0).reduce(f64::max)
 }
 
+/// The growth a second of each counter between its samples, added up by the labels `by`. A point shows the growth up to the next
+/// sample; the last one repeats it. A counter that falls began again at zero. Series without one of the labels are left out.
+pub fn rates_over_time(series: &[Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<(f64, f64)>> {
+    let mut by_key: BTreeMap<Vec<String>, Vec<Series>> = BTreeMap::new();
+    for one in series {
+        let Some(key) = one.key(by) else { continue };
+        let points = finite(one);
+        let rate = |pair: &[(f64, f64)]| {
+            let grown = if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
+            (pair[0].0, grown / (pair[1].0 - pair[0].0))
+        };
+        let mut rates: Vec<(f64, f64)> = points.windows(2).filter(|pair| pair[1].0 > pair[0].0).map(rate).collect();
+        if let (Some((_, last)), Some((at, _))) = (rates.last().copied(), points.last()) {
+            rates.push((*at, last));
+            by_key.entry(key).or_default().push(Series { labels: one.labels.clone(), points: rates });
+        }
+    }
+    by_key.into_iter().map(|(key, rates)| (key, sum(&rates.iter().collect::<Vec<_>>()))).collect()
+}
+
 /// The points of each gauge over time, by the labels `by`; of several series with the same labels at each moment the highest of
 /// what they last showed. Series without one of the labels are left out.
 pub fn highest_over_time(series: &[Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<(f64, f64)>> {
@@ -216,6 +236,17 @@ mod tests {
         let found = highest_over_time(&all, &by);
         assert_eq!(found[&vec!["q".to_owned()]], [(0.0, 3.0), (10.0, 4.0), (15.0, 4.0), (20.0, 2.0)]);
         assert_eq!((found.len(), &found[&vec!["r".to_owned()]]), (2, &vec![(0.0, 9.0)]));
+    }
+
+    #[test]
+    fn rates_are_added_up_over_the_series_of_a_key() {
+        let all = [
+            series(&[("instance", "a"), ("cpu", "0")], &[(0.0, 0.0), (10.0, 5.0), (20.0, 5.0)]),
+            series(&[("instance", "a"), ("cpu", "1")], &[(0.0, 7.0), (10.0, 2.0), (20.0, 12.0)]),
+            series(&[("instance", "b")], &[(0.0, 1.0)]),
+        ];
+        let rates = rates_over_time(&all, &by(&["instance"]));
+        assert_eq!(rates.into_iter().collect::<Vec<_>>(), [(by(&["a"]), vec![(0.0, 0.7), (10.0, 1.0), (20.0, 1.0)])]);
     }
 
     fn node(labels: &[(&str, &str)], values: &[f64], late: f64) -> Series {

@@ -10,15 +10,6 @@ use std::fmt;
 use super::distribution::Statistic;
 use crate::clock::micro;
 
-/// The query whose growth counts the transitions of the GPU.
-pub const TRANSITIONS_QUERY: &str = "gpu_tenancy_transitions";
-/// The query whose highest samples are the depths of the queues.
-pub const DEPTHS_QUERY: &str = "rabbitmq_queue_ready";
-/// The query that holds the sums of the stages' durations.
-pub const STAGE_DURATION_QUERY: &str = "stage_duration_sum";
-/// The query that holds the sums of the waits on the stages' queues.
-pub const QUEUE_WAIT_QUERY: &str = "queue_wait_sum";
-
 const STAGE: &str = "stages.";
 const QUEUE: &str = "queues.";
 const DEPTH: &str = ".readyMax";
@@ -208,6 +199,11 @@ pub fn submit_status(status: Option<u16>) -> FigureName {
 /// The widest gap between two samples of a query.
 pub fn widest_gap(query: &str) -> FigureName {
     FigureName(format!("samples.{query}.widestGapSeconds").into())
+}
+
+/// A statistic (`max`, `min`) of a query over all of its lines, in the unit that the Series record names.
+pub fn query_statistic(query: &str, statistic: &str) -> FigureName {
+    FigureName(format!("query.{query}.{statistic}").into())
 }
 
 /// A figure of one tenant's time on the GPU.

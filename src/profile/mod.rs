@@ -301,11 +301,12 @@ impl Profile {
 
     /// Reads a profile; the error names the line or the key.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let profile: Self = toml::from_str(text).map_err(|error| {
+        let mut profile: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
             format!("{place}{}", error.message())
         })?;
+        profile.prometheus.resolve_includes()?;
         profile.check()?;
         Ok(profile)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::role::{MetricType, Part, Role, RoleOf, legacy_role};
 use super::{ClockOffset, Metadata, Reason, Timestamp, Window};
 
 /// The result of a capture. The report names every result other than `ok`.
@@ -49,8 +50,18 @@ pub struct SeriesSpec {
     /// The labels by which the report groups the sums of its series, as the profile names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
-    /// The unit of the durations that it counts, as the profile names it.
+    /// The unit of its values, as the profile names it.
     pub unit: Option<String>,
+    /// The measurement that it holds; without one, the name may tell it (`profiles/legacy-roles.toml`).
+    pub role: Option<Role>,
+    /// The part of a histogram that it holds; without one, the metrics' names tell it.
+    pub part: Option<Part>,
+    /// The type of the metric, as the profile names it; without one, metrics whose names end in `_total` are counters.
+    #[serde(rename = "type")]
+    pub metric_type: Option<MetricType>,
+    /// The report draws it over time.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub draw: bool,
     /// The base URL of the Prometheus that was asked.
     pub server: Option<String>,
     /// The true window; `start` and `end` lie around it, by the padding and on the grid of the step.
@@ -63,6 +74,14 @@ pub struct SeriesSpec {
     pub step_seconds: Option<f64>,
     /// Number of points that this makes for each series.
     pub points: Option<u64>,
+}
+
+impl Series {
+    /// The role of the query, by its record or by its name.
+    pub fn role(&self) -> Option<RoleOf> {
+        let stated = self.spec.role.map(|role| RoleOf { role, part: self.spec.part });
+        stated.or_else(|| legacy_role(&self.metadata.name))
+    }
 }
 
 /// The answer from Prometheus.

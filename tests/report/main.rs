@@ -13,6 +13,7 @@ mod index;
 mod junit;
 #[path = "../support/markup.rs"]
 mod markup;
+mod metrics;
 mod observed;
 mod observed_thresholds;
 mod process;

@@ -162,8 +162,8 @@ fn what_was_never_measured_is_not_known() {
         ("lag.max<1s", "no job had a due time, as submit-jobs --rate gives it"),
         ("throughput>1/h", "no end was seen"),
         ("concurrency.peak>=0", "nothing was submitted"),
-        ("queue.stage.l1.max<50", "no series rabbitmq_queue_ready was captured"),
-        ("gpu.transitions<40", "no series gpu_tenancy_transitions was captured"),
+        ("queue.stage.l1.max<50", "no query with the role queue-depth was captured"),
+        ("gpu.transitions<40", "no query with the role transitions was captured"),
         ("stage.l1.mean<3s", "no such stage; this run's are: whisper, l0, persist"),
     ] {
         assert_eq!(found(&nothing, expect), (Verdict::Incomplete, why.to_owned()), "{expect}");

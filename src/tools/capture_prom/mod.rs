@@ -132,7 +132,7 @@ impl Args {
 fn query(text: &str) -> Result<Query, String> {
     match text.split_once('=') {
         Some((name, query)) if !name.trim().is_empty() && !query.trim().is_empty() => {
-            Ok(Query { name: name.trim().to_owned(), query: query.trim().to_owned(), by: Vec::new(), unit: None })
+            Ok(Query { name: name.trim().to_owned(), query: query.trim().to_owned(), ..Query::default() })
         }
         _ => Err(format!("`{text}` is not a named query: write NAME=PROMQL")),
     }

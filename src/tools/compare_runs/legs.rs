@@ -7,7 +7,7 @@ use super::{input_sizes, truncate};
 use crate::cli::Failure;
 use crate::figures::listed;
 use crate::figures::names::FigureName;
-use crate::record::{Conservation, Timestamp, Window};
+use crate::record::{Conservation, RoleOf, Timestamp, Window, legacy_name};
 use crate::scenario::{self, Scenario};
 
 /// One leg.
@@ -103,6 +103,12 @@ impl FinishedLeg {
     /// A figure of its report.
     pub(super) fn figure(&self, name: &FigureName) -> Option<f64> {
         self.scenario.figure(name).filter(|value| value.is_finite())
+    }
+
+    /// The name of the query that holds `of`. A report of an older version names none: the name was fixed then.
+    pub(super) fn query(&self, of: RoleOf) -> Option<&str> {
+        let queries = self.scenario.report.as_ref().map(|report| &report.status.queries);
+        queries.and_then(|queries| queries.get(&of.word())).map(String::as_str).or_else(|| legacy_name(of))
     }
 
     /// Run id, name and start, which together no other run has.

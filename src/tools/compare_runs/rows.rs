@@ -8,7 +8,7 @@ use crate::clock::micro;
 use crate::figures::distribution::Statistic;
 use crate::figures::listed;
 use crate::figures::names::{self, Durations, FigureName, StageDuration};
-use crate::record::{Better, Cell, Row, Unit};
+use crate::record::{Better, Cell, Part, Role, RoleOf, Row, Unit};
 use crate::statistics::Bounds;
 
 /// The most stages, and the most queues, that become rows: their names are the target's, and may be many.
@@ -28,20 +28,20 @@ enum BoundsSource {
     Reported(Durations, Statistic),
     /// The bounds of the window.
     Throughput,
-    /// A counter, read by this query: the events of the widest gap between two samples may be missing, or come from before the
+    /// A counter with this role: the events of the widest gap between two samples may be missing, or come from before the
     /// window. On average that is the gap's share of the window; at least one.
-    Counter(&'static str),
+    Counter(RoleOf),
     /// A queue's depth: higher by the messages that a queue gets on average in the widest gap, if each job sends it one; at
     /// least one.
-    QueueDepth(&'static str),
+    QueueDepth(RoleOf),
     /// A histogram's mean: the gap's share of the window, as a share of the mean.
-    HistogramMean(&'static str),
+    HistogramMean(RoleOf),
 }
 
 impl BoundsSource {
     fn bounds(&self, leg: &FinishedLeg, value: f64) -> Option<Bounds> {
         let window = leg.figure(&names::WINDOW_SECONDS).filter(|window| *window > 0.0);
-        let share = |query: &str| Some((leg.figure(&names::widest_gap(query))? / window?).min(1.0));
+        let share = |role: RoleOf| Some((leg.figure(&names::widest_gap(leg.query(role)?))? / window?).min(1.0));
         let either_way = |error: f64| (value - error, value + error);
         let (low, high) = match self {
             Self::Reported(durations, statistic) => {
@@ -49,9 +49,9 @@ impl BoundsSource {
                 bounds.or_else(|| leg.figure(&durations.error(*statistic)).map(either_way))?
             }
             Self::Throughput => leg.scenario.jobs_per_minute_bounds().map(|Bounds { low, high }| (low, high))?,
-            Self::Counter(query) => either_way((value * share(query)?).max(1.0)),
-            Self::QueueDepth(query) => (value, value + (leg.conservation().asked as f64 * share(query)?).max(1.0)),
-            Self::HistogramMean(query) => either_way(value * share(query)?),
+            Self::Counter(role) => either_way((value * share(*role)?).max(1.0)),
+            Self::QueueDepth(role) => (value, value + (leg.conservation().asked as f64 * share(*role)?).max(1.0)),
+            Self::HistogramMean(role) => either_way(value * share(*role)?),
         };
         // Rounded figures may lie a millionth outside of their rounded bounds.
         (low.is_finite() && high.is_finite())
@@ -140,8 +140,8 @@ pub(super) fn rows(groups: &[LegGroup]) -> Rows {
         name: "GPU transitions".to_owned(),
         key: names::TRANSITIONS,
         unit: Unit::Count,
-        bounds: BoundsSource::Counter(names::TRANSITIONS_QUERY),
-        absent: "the query gpu_tenancy_transitions brought none, or not to the last job's end",
+        bounds: BoundsSource::Counter(RoleOf { role: Role::Transitions, part: None }),
+        absent: "no query of transitions brought one, or not to the last job's end",
     };
     found.rows.push(transitions.row(groups));
     queues(groups, &mut found);
@@ -163,7 +163,7 @@ struct StagePart {
     name: &'static str,
     documents: StageDuration,
     histograms: StageDuration,
-    query: &'static str,
+    role: Role,
 }
 
 const PARTS: [StagePart; 2] = [
@@ -171,13 +171,13 @@ const PARTS: [StagePart; 2] = [
         name: "work",
         documents: StageDuration::Work,
         histograms: StageDuration::Histogram,
-        query: names::STAGE_DURATION_QUERY,
+        role: Role::StageDuration,
     },
     StagePart {
         name: "wait",
         documents: StageDuration::Wait,
         histograms: StageDuration::QueueWait,
-        query: names::QUEUE_WAIT_QUERY,
+        role: Role::QueueWait,
     },
 ];
 
@@ -214,11 +214,12 @@ fn mean(stage: &str, source: StageDuration) -> FigureName {
 
 impl StagePart {
     fn figure(&self, stage: &str, by_histograms: bool) -> Figure {
-        let Self { name, documents, histograms, query } = *self;
+        let Self { name, documents, histograms, role } = *self;
         let shown = truncate(stage);
         let (name, source, bounds, absent) = if by_histograms {
             let absent = "its histogram counted nothing, or was not captured to the last job's end";
-            (format!("{shown}, mean {name} by histograms"), histograms, BoundsSource::HistogramMean(query), absent)
+            let bounds = BoundsSource::HistogramMean(RoleOf { role, part: Some(Part::Sum) });
+            (format!("{shown}, mean {name} by histograms"), histograms, bounds, absent)
         } else {
             let bounds = BoundsSource::Reported(Durations::of_stage(stage, documents), Statistic::Mean);
             (format!("{shown}, mean {name}"), documents, bounds, "no job document tells it")
@@ -253,8 +254,8 @@ fn queues(groups: &[LegGroup], found: &mut Rows) {
         name,
         key,
         unit: Unit::Count,
-        bounds: BoundsSource::QueueDepth(names::DEPTHS_QUERY),
-        absent: "the query rabbitmq_queue_ready has no sample of it in the window, or was not captured to the last job's end",
+        bounds: BoundsSource::QueueDepth(RoleOf { role: Role::QueueDepth, part: None }),
+        absent: "no query of queue depths has a sample of it in the window, or was not captured to the last job's end",
     };
     let names = names_in_figures(groups, |figure| names::queue_of_depth(figure).map(str::to_owned));
     let names = limited(names.into_iter().collect(), "queues", found);

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use crate::figures::listed;
 use crate::record::{
-    CaptureResult, Fold, Job, Kind, Logs, Metadata, Reason, Record, Run, Series, Timestamp, Traces, Window,
+    CaptureResult, Fold, Job, Kind, Logs, Metadata, Reason, Record, Role, Run, Series, Timestamp, Traces, Window,
 };
 
 /// Shortcomings of the captures, a sentence each; the files that exist; and requests with their answers, a row each.
@@ -111,6 +111,8 @@ impl RowResult {
 pub(super) struct Row {
     pub(super) kind: CaptureKind,
     pub(super) name: String,
+    /// The role of a query.
+    pub(super) role: Option<Role>,
     /// The query or the service.
     pub(super) asked: String,
     /// The window that was requested, padding included.
@@ -166,7 +168,9 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         ended.or(job.status.not_ended_at.map(|at| Last { at, ended: false }))
     };
     let mut captures = Captures { last: fold.jobs().filter_map(last).max(), ..Captures::default() };
-    for Series { metadata, spec, status } in fold.of_kind(Kind::Series) {
+    for record in fold.of_kind::<Series>(Kind::Series) {
+        let role = record.role().map(|of| of.role);
+        let Series { metadata, spec, status } = record;
         let came = [counted(status.series, "series"), counted(status.samples, "samples")];
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         // A capture that was skipped has the window that it would have used.
@@ -175,7 +179,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
         captures.covers(CaptureKind::Series, &metadata.name, spec.window, status.file.as_ref());
         captures.servers.extend(spec.server);
         let row = captures.take(CaptureKind::Series, &metadata, &ended, (start, end), status.file);
-        (row.asked, row.step_seconds, row.came) = (spec.query, spec.step_seconds, together(&came));
+        (row.role, row.asked, row.step_seconds, row.came) = (role, spec.query, spec.step_seconds, together(&came));
         // One that came whole may have come in another way than usual.
         row.why = row.why.take().or(status.message);
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
@@ -305,6 +309,7 @@ impl Captures {
         self.rows.push(Row {
             kind,
             name: metadata.name.clone(),
+            role: None,
             asked: String::new(),
             window,
             step_seconds: None,

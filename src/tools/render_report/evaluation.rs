@@ -44,6 +44,7 @@ impl Evaluation {
                 criteria: judgement.criteria,
                 conservation: figures.tally.conservation,
                 figures: figures.by_name().into_iter().chain(observed.by_name(&captures)).collect(),
+                queries: observed.queries.clone(),
                 limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),
                 doubts: [figures.doubts.clone(), captures.doubts.clone(), observed.doubts.clone()].concat(),
                 files: Vec::new(),

@@ -28,6 +28,7 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
     sections::gpu(&mut page, &evaluation.observed);
     sections::counting(&mut page, &evaluation.observed);
     sections::queues(&mut page, &evaluation.observed);
+    sections::metrics(&mut page, &evaluation.observed.metrics);
     if !captures.alone {
         sections::jobs(&mut page, figures);
     }

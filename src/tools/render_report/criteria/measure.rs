@@ -1,18 +1,19 @@
 //! The value of a threshold's figure, its bounds, and the verdict on it.
 
-use super::threshold::{Figure, Threshold, Times};
+use super::threshold::{Figure, QueryStatistic, Threshold, Times};
 use super::{Evidence, Finding};
 use crate::escape::start;
 use crate::figures::distribution::Measured;
 use crate::figures::distribution::Statistic;
-use crate::figures::names::{DEPTHS_QUERY as DEPTHS, TRANSITIONS_QUERY as TRANSITIONS};
 use crate::figures::outcome::Outcome;
 use crate::figures::samples::Samples;
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, counted, jobs, listed};
-use crate::record::Verdict;
+use crate::quantity;
+use crate::record::{Role, Verdict};
 use crate::statistics::Bounds;
-use crate::tools::render_report::captures::{CaptureKind, RowResult};
+use crate::tools::render_report::captures::{CaptureKind, Row, RowResult};
+use crate::tools::render_report::observed::Line;
 use crate::units;
 
 /// Number of characters that a sentence quotes of a name or a message from a server.
@@ -31,11 +32,14 @@ struct Reading {
     lacking: Vec<String>,
     /// The jobs that lie on the wrong side by themselves.
     wrong: Vec<String>,
+    /// The value that was sampled. Between two samples a gauge may have been higher or lower: a threshold is judged on the
+    /// samples, which the text says. None if only a part of the run was sampled.
+    as_sampled: Option<f64>,
 }
 
 impl Reading {
     fn new(bounds: Bounds, text: String) -> Self {
-        Self { bounds, text, survivors: None, lacking: Vec::new(), wrong: Vec::new() }
+        Self { bounds, text, survivors: None, lacking: Vec::new(), wrong: Vec::new(), as_sampled: None }
     }
 }
 
@@ -46,12 +50,11 @@ pub(super) fn judge(name: &str, threshold: &Threshold, evidence: &Evidence<'_>) 
         Ok(reading) => reading,
         Err(why) => return Finding { cause: format!("{name} is not known: {why}"), ..Finding::incomplete(why) },
     };
-    // Between two samples a queue may have been deeper: a ceiling is judged on the samples, which the text says.
-    // The samples of a part of the run are no such samples.
-    let whole =
-        matches!(threshold.figure, Figure::Depth(_)) && !evidence.captures.is_early(CaptureKind::Series, DEPTHS);
-    let as_sampled = whole && operator.is_ceiling();
-    let bounds = if as_sampled { Bounds { high: reading.bounds.low, ..reading.bounds } } else { reading.bounds };
+    let bounds = match (reading.as_sampled, operator.is_ceiling()) {
+        (Some(value), true) => Bounds { high: value, ..reading.bounds },
+        (Some(value), false) => Bounds { low: value, ..reading.bounds },
+        (None, _) => reading.bounds,
+    };
     let text = reading.text;
     let nothing = Finding::incomplete(String::new());
     match operator.holds(bounds, value) {
@@ -86,6 +89,7 @@ fn read(threshold: &Threshold, evidence: &Evidence<'_>) -> Result<Reading, Strin
         Figure::Peak => peak(figures),
         Figure::Depth(queue) => depth(queue, evidence),
         Figure::Transitions => transitions(evidence),
+        Figure::Query(name, statistic) => query(name, *statistic, threshold, evidence),
     }
 }
 
@@ -124,6 +128,7 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
         text,
         survivors: Some(Bounds { low: figure.low, high: figure.high }),
         wrong,
+        as_sampled: None,
         lacking: samples.lacking.into_iter().map(|(name, _)| name).collect(),
     })
 }
@@ -231,7 +236,7 @@ fn peak(figures: &Figures) -> Result<Reading, String> {
 }
 
 fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
-    whole(DEPTHS, evidence)?;
+    let early = is_early(with_role(Role::QueueDepth, evidence)?, evidence);
     let depths = &evidence.observed.depths;
     let Some(depth) = depths.get(queue) else {
         let seen: Vec<String> = depths.keys().map(|name| start(name, QUOTED)).collect();
@@ -250,38 +255,93 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
         _ => format!("{} {messages}{remark}, as {seen} {samples} times, every {gap} or more often", depth.ready),
     };
     let bounds = Bounds { low: depth.ready, high: f64::INFINITY };
-    let text = if evidence.captures.is_early(CaptureKind::Series, DEPTHS) { early(&text, bounds) } else { text };
-    Ok(Reading::new(bounds, text))
+    let text = if early { up_to_early_end(&text, bounds) } else { text };
+    Ok(Reading { as_sampled: (!early).then_some(depth.ready), ..Reading::new(bounds, text) })
 }
 
 fn transitions(evidence: &Evidence<'_>) -> Result<Reading, String> {
-    whole(TRANSITIONS, evidence)?;
+    let early = is_early(with_role(Role::Transitions, evidence)?, evidence);
     let Some(bounds) = evidence.observed.transitions_within else {
         return Err("no transition could be counted".to_owned());
     };
     let counted: f64 = evidence.observed.transitions.values().sum();
-    if evidence.captures.is_early(CaptureKind::Series, TRANSITIONS) {
+    if early {
         let bounds = Bounds { high: f64::INFINITY, ..bounds };
-        return Ok(Reading::new(bounds, early(&format!("{counted} counted"), bounds)));
+        return Ok(Reading::new(bounds, up_to_early_end(&format!("{counted} counted"), bounds)));
     }
     let again = if bounds.high.is_finite() { "" } else { ", but counters began again" };
     Ok(ranged(format!("{counted} counted{again}"), bounds, |times| times.to_string()))
 }
 
+/// The statistic of a query: of its line that is nearest to the wrong side, in the unit in which the threshold's value was typed.
+fn query(
+    name: &str,
+    statistic: QueryStatistic,
+    threshold: &Threshold,
+    evidence: &Evidence<'_>,
+) -> Result<Reading, String> {
+    let row = evidence.captures.rows.iter().find(|row| row.kind == CaptureKind::Series && row.name == name);
+    let early = is_early(whole(row.ok_or_else(|| format!("no query {name} was captured"))?)?, evidence);
+    let metric = evidence.observed.metrics.iter().find(|metric| metric.name == name);
+    let metric = metric.ok_or_else(|| format!("{name} has no sample in the window that a figure can be made of"))?;
+    if statistic == QueryStatistic::Increase {
+        let bounds = metric.increase.ok_or_else(|| format!("{name} is a gauge, and only a counter has an increase"))?;
+        let bounds = if early { Bounds { high: f64::INFINITY, ..bounds } } else { bounds };
+        return Ok(ranged(format!("{name} counted on"), bounds, |value| quantity::text(value, None)));
+    }
+    let unit = metric.unit.as_deref();
+    let limit = threshold.value_in(unit)?;
+    let value = |line: &Line| match statistic {
+        QueryStatistic::Max | QueryStatistic::Increase => line.max,
+        QueryStatistic::Min => line.min,
+        QueryStatistic::Mean => line.mean,
+    };
+    let nearest = if threshold.operator.is_ceiling() {
+        metric.lines.iter().max_by(|one, other| value(one).total_cmp(&value(other)))
+    } else {
+        metric.lines.iter().min_by(|one, other| value(one).total_cmp(&value(other)))
+    };
+    let line = nearest.ok_or_else(|| format!("{name} has no sample in the window"))?;
+    let found = value(line);
+    let of = if line.name.is_empty() { String::new() } else { format!(" ({})", start(&line.name, QUOTED)) };
+    let seen = if metric.is_scraped { "sampled" } else { "evaluated" };
+    let (samples, gap) = (metric.density.samples, units::seconds(metric.density.longest_gap));
+    let text = format!("{}{of}, as {seen} {samples} times, every {gap} or more often", quantity::text(found, unit));
+    let text = if early { format!("{text}; the capture ends before the last job did") } else { text };
+    // In the unit that was typed, as the threshold's value is.
+    let scale = if limit == 0.0 || threshold.value == 0.0 { 1.0 } else { threshold.value / limit };
+    let bounds = match statistic {
+        QueryStatistic::Max | QueryStatistic::Increase => Bounds { low: found, high: f64::INFINITY },
+        QueryStatistic::Min => Bounds { low: f64::NEG_INFINITY, high: found },
+        QueryStatistic::Mean if early => Bounds { low: f64::NEG_INFINITY, high: f64::INFINITY },
+        QueryStatistic::Mean => Bounds::exact(found),
+    };
+    let bounds = Bounds { low: bounds.low * scale, high: bounds.high * scale };
+    Ok(Reading { as_sampled: (!early).then_some(found * scale), ..Reading::new(bounds, text) })
+}
+
 /// The figure in `text` of a capture that ends before the last job did.
-fn early(text: &str, bounds: Bounds) -> String {
+fn up_to_early_end(text: &str, bounds: Bounds) -> String {
     let range = if bounds.low > 0.0 { format!("is at least {}", bounds.low) } else { "may be more".to_owned() };
     format!("{text}; {EARLY} {range}")
 }
 
-/// Returns an error unless the query `name` was captured as a whole.
-fn whole(name: &str, evidence: &Evidence<'_>) -> Result<(), String> {
-    let mut rows = evidence.captures.rows.iter().filter(|row| row.kind == CaptureKind::Series && row.name == name);
-    let Some(row) = rows.next() else {
-        return Err(format!("no series {name} was captured"));
-    };
+/// The capture of the query with this role; an error unless all of it came.
+fn with_role<'a>(role: Role, evidence: &'a Evidence<'_>) -> Result<&'a Row, String> {
+    let is_of_role = |row: &&Row| row.role == Some(role);
+    let row = evidence.captures.rows.iter().find(is_of_role);
+    whole(row.ok_or_else(|| format!("no query with the role {role} was captured"))?)
+}
+
+fn is_early(row: &Row, evidence: &Evidence<'_>) -> bool {
+    evidence.captures.is_early(CaptureKind::Series, &row.name)
+}
+
+/// The capture `row`; an error unless all of it came.
+fn whole(row: &Row) -> Result<&Row, String> {
+    let name = &row.name;
     match (row.result, &row.why) {
-        (RowResult::Ok, _) => Ok(()),
+        (RowResult::Ok, _) => Ok(row),
         (result, None) => Err(format!("the capture of {name} {}", result.predicate())),
         (result, Some(why)) => Err(format!("the capture of {name} {}: {}", result.predicate(), start(why, QUOTED))),
     }

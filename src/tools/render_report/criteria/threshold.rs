@@ -4,9 +4,14 @@
 //! figure from the value, the first word names the kind of figure, the last one its statistic.
 
 use crate::figures::distribution::Statistic;
-use crate::profile::Profile;
+use crate::profile::{Profile, Query};
+use crate::quantity;
+use crate::record::MetricType;
 use crate::statistics::Bounds;
 use crate::units;
+
+/// The similarity from which on a name counts as a misspelling of another one; 1 is the same.
+const NEAR: f64 = 0.75;
 
 /// The kind of durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,31 @@ pub(super) enum Figure {
     Depth(String),
     /// Number of times that the GPU passed from one tenant to another.
     Transitions,
+    /// A statistic of a query, which holds if it does for each of the query's lines.
+    Query(String, QueryStatistic),
+}
+
+/// A statistic of a query in the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QueryStatistic {
+    Max,
+    Min,
+    Mean,
+    /// The growth of a counter.
+    Increase,
+}
+
+impl QueryStatistic {
+    const ALL: [Self; 4] = [Self::Max, Self::Min, Self::Mean, Self::Increase];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Mean => "mean",
+            Self::Increase => "increase",
+        }
+    }
 }
 
 /// The side of the value on which the figure must lie.
@@ -97,7 +127,7 @@ impl Operator {
 pub(super) struct Threshold {
     pub(super) figure: Figure,
     pub(super) operator: Operator,
-    /// In the figure's unit.
+    /// In the figure's unit; of a query in the unit as it was typed.
     pub(super) value: f64,
     /// The value as it was typed, with its unit.
     typed: String,
@@ -119,8 +149,26 @@ impl Threshold {
         Ok(Self { figure, operator, value, typed: typed.to_owned() })
     }
 
-    /// Returns an error that lists the known names if the stage or the queue of the threshold is not one of `profile`.
+    /// The value in the unit of a query; an error if the value was typed in a unit that cannot be converted.
+    pub(super) fn value_in(&self, unit: Option<&str>) -> Result<f64, String> {
+        let typed = quantity::split(&self.typed).map_or("", |(_, typed)| typed);
+        match unit {
+            _ if typed.is_empty() => Ok(self.value),
+            Some(unit) => quantity::factor(typed, unit)
+                .map(|factor| self.value * factor)
+                .ok_or_else(|| format!("`{}` is not in the query's unit, which is {unit}", self.typed)),
+            None => Err(format!(
+                "`{}` has a unit and the query has none: leave it out, or give `unit` in the profile",
+                self.typed
+            )),
+        }
+    }
+
+    /// Returns an error that lists the known names if the stage, the queue or the query of the threshold is not one of `profile`.
     pub(super) fn check(&self, profile: &Profile) -> Result<(), String> {
+        if let Figure::Query(name, statistic) = &self.figure {
+            return self.check_query(name, *statistic, profile);
+        }
         let (what, name, known): (_, _, Vec<&str>) = match &self.figure {
             Figure::Time(Times::Work(stage) | Times::Wait(stage), _) => {
                 ("stage", stage, profile.stages.iter().map(|stage| stage.name.as_str()).collect())
@@ -139,6 +187,28 @@ impl Threshold {
             "no such {what}; the {what}s of the profile {} are: {known} (--profile names another)",
             profile.name
         ))
+    }
+
+    /// A query that the profile does not name may be one of `capture-prom --query`: only a misspelt name is refused.
+    fn check_query(&self, name: &str, statistic: QueryStatistic, profile: &Profile) -> Result<(), String> {
+        let queries = &profile.prometheus.queries;
+        let Some(query) = queries.iter().find(|query| query.name == name) else {
+            let near = |query: &&Query| strsim::normalized_damerau_levenshtein(&query.name, name) > NEAR;
+            return match queries.iter().find(near) {
+                Some(near) => {
+                    Err(format!("the profile {} has no query `{name}`; did you mean `{}`?", profile.name, near.name))
+                }
+                None => Ok(()),
+            };
+        };
+        if query.role().is_some_and(|of| of.role.is_duration()) && !query.draw {
+            return Err(format!("the query {name} holds a part of a histogram: judge stage.NAME or wait.NAME instead"));
+        }
+        if statistic == QueryStatistic::Increase && query.metric_type == Some(MetricType::Gauge) {
+            return Err(format!("the query {name} is a gauge, and only a counter has an increase"));
+        }
+        // An increase is in the unit of the counter itself, which the profile does not name.
+        if statistic == QueryStatistic::Increase { Ok(()) } else { self.value_in(query.unit.as_deref()).map(drop) }
     }
 
     /// Describes the expectation in words.
@@ -163,6 +233,8 @@ impl Threshold {
             Figure::Peak => "most jobs in flight at once".to_owned(),
             Figure::Depth(queue) => format!("most messages ready on {queue}"),
             Figure::Transitions => "transitions of the GPU".to_owned(),
+            Figure::Query(query, QueryStatistic::Increase) => format!("increase of {query}"),
+            Figure::Query(query, statistic) => format!("{} of {query}", statistic.name()),
         };
         format!("{what}: {} {}", self.operator.words(), self.typed)
     }
@@ -170,7 +242,8 @@ impl Threshold {
 
 /// The known figures, for messages.
 const FIGURES: &str = "e2e, submit, lag, stage.NAME and wait.NAME (each with .mean, .p50, .p90, .p95, .p99 or .max), throughput, \
-                       success, concurrency.peak, queue.NAME.max and gpu.transitions";
+                       success, concurrency.peak, queue.NAME.max, gpu.transitions and query.NAME with .max, .min, .mean or \
+                       .increase";
 
 fn figure(name: &str) -> Result<Figure, String> {
     match name {
@@ -189,6 +262,13 @@ fn figure(name: &str) -> Result<Figure, String> {
         ("lag", "") => Times::Lag,
         ("stage", stage) if !stage.is_empty() => Times::Work(stage.to_owned()),
         ("wait", stage) if !stage.is_empty() => Times::Wait(stage.to_owned()),
+        ("query", query) if !query.is_empty() => {
+            let statistic = QueryStatistic::ALL.into_iter().find(|statistic| statistic.name() == last);
+            let known = QueryStatistic::ALL.map(QueryStatistic::name).join(", ");
+            let statistic =
+                statistic.ok_or_else(|| format!("no such statistic `{last}` of a query; there are {known}"))?;
+            return Ok(Figure::Query(query.to_owned(), statistic));
+        }
         ("queue", queue) if !queue.is_empty() && last == "max" => return Ok(Figure::Depth(queue.to_owned())),
         _ => return Err(unknown()),
     };
@@ -211,6 +291,12 @@ fn value(figure: &Figure, typed: &str) -> Result<f64, String> {
             let refused = || format!("`{typed}` is not a share: write a number from 0 to 100 and %, such as 95%");
             percent.ok_or_else(refused)
         }
+        Figure::Query(_, QueryStatistic::Increase) => {
+            number(typed).ok_or_else(|| format!("`{typed}` is not a number: write one without a unit, such as 40"))
+        }
+        Figure::Query(..) => quantity::split(typed).map(|(number, _)| number).ok_or_else(|| {
+            format!("`{typed}` is not a value: write a number, and the query's unit if it has one, such as 300 or 300W")
+        }),
         Figure::Peak | Figure::Depth(_) | Figure::Transitions => {
             number(typed).ok_or_else(|| format!("`{typed}` is not a count: write a number without a unit, such as 40"))
         }
@@ -239,6 +325,10 @@ mod tests {
         assert_eq!(read("success>95%"), (Figure::Success, Operator::More, 95.0));
         assert_eq!(read("concurrency.peak>=4"), (Figure::Peak, Operator::AtLeast, 4.0));
         assert_eq!(read("gpu.transitions<40").0, Figure::Transitions);
+        let query = |statistic| Figure::Query("gpu.power".into(), statistic);
+        assert_eq!(read("query.gpu.power.max<300W"), (query(QueryStatistic::Max), Operator::Less, 300.0));
+        assert_eq!(read("query.gpu.power.min > -5 °C"), (query(QueryStatistic::Min), Operator::More, -5.0));
+        assert_eq!(read("query.gpu.power.increase<=0").0, query(QueryStatistic::Increase));
         assert_eq!(read("lag.p95<1s").0, Figure::Time(Times::Lag, Statistic::P95));
         assert_eq!(read("submit.max<1s").0, Figure::Time(Times::Submit, Statistic::Max));
         assert_eq!(read("wait.whisper.max<1m").0, Figure::Time(Times::Wait("whisper".into()), Statistic::Max));
@@ -259,6 +349,10 @@ mod tests {
             ("success>101%", "`101%` is not a share"),
             ("gpu.transitions<NaN", "`NaN` is not a count"),
             ("gpu.transitions<-1", "`-1` is not a count"),
+            ("query.a.p95<3", "no such statistic `p95` of a query; there are max, min, mean, increase"),
+            ("query.a.max<W", "`W` is not a value: write a number"),
+            ("query.a.increase<3W", "`3W` is not a number: write one without a unit"),
+            ("query.max<3", "no such figure `query.max`"),
             (
                 "e2e.p50==20s",
                 "no such criterion; there are all-done, all-stages, no-exceptions, captured, and comparisons",

@@ -31,6 +31,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
         sections::counting(content, observed);
         sections::gpu(content, observed);
         sections::queues(content, observed);
+        sections::metrics(content, &observed.metrics);
     });
     html! {
         @if known.is_empty() {

@@ -1,15 +1,16 @@
 //! Evidence on the pipeline from the captures: durations of stages by spans and histograms, time of messages on queues,
 //! tenants of the GPU, depth of the queues.
 //!
-//! The queries are found by the names of the specification (`stage_duration_sum` and so on), the labels by what their
-//! records say. Missing evidence is a doubt, never a zero.
+//! The queries are found by the roles that their records state, the labels by what the records say. Missing evidence is a doubt, never a zero.
 
+mod metrics;
 mod reading;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use self::reading::{ARROW, Reading, bounded, duration_unit, from, joined, to};
+pub(super) use self::metrics::{Line, Metric};
+use self::reading::{ARROW, Reading, bounded, duration_unit, from, joined, part_of, to, whole_of};
 use super::captures::{CaptureKind, Captures};
 use super::sampled::Sampled;
 use crate::escape::start;
@@ -18,9 +19,9 @@ use crate::figures::counter_sources::count_replicas;
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::gauges::{self, Density};
 use crate::figures::listed;
-use crate::figures::names::{self, DEPTHS_QUERY as DEPTHS, NamedFigures, TRANSITIONS_QUERY as TRANSITIONS};
+use crate::figures::names::{self, NamedFigures};
 use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
-use crate::record::{Fold, Kind, Series, Tenancy as TenancySpan, Timestamp, Traces};
+use crate::record::{Fold, Kind, Part, Role, Series, Tenancy as TenancySpan, Timestamp, Traces};
 use crate::statistics::Bounds;
 use crate::units;
 
@@ -69,6 +70,8 @@ pub(super) struct Observed {
     pub(super) born: usize,
     /// The widest distance between two points of each query in the window, in seconds.
     pub(super) gaps: BTreeMap<String, f64>,
+    /// The names of the queries that hold the measurements, by role and part: `stage-duration.sum`.
+    pub(super) queries: BTreeMap<String, String>,
     /// By tenant.
     pub(super) tenancies: BTreeMap<String, Tenancy>,
     /// Number of times that the GPU passed from one to another, by the labels' values in the order of `by`.
@@ -81,6 +84,8 @@ pub(super) struct Observed {
     pub(super) holds: Vec<Holds>,
     /// The same and the transitions over time.
     pub(super) sampled: Sampled,
+    /// Queries over time.
+    pub(super) metrics: Vec<Metric>,
     pub(super) doubts: Vec<String>,
 }
 
@@ -90,16 +95,15 @@ impl Observed {
         let warm_until = warm_until(figures);
         let mut reading = Reading::new(fold, captures, directory, warm_until);
         let longest = longest_job(figures);
-        let histograms = reading.means("stage_duration");
-        let histograms = histograms.map(|means| reading.drop_impossible_sums(means, "stage_duration", longest));
-        let queued = reading.means("queue_wait");
-        let queued = queued.map(|means| reading.drop_impossible_sums(means, "queue_wait", longest));
+        let histograms = reading.means(Role::StageDuration, longest);
+        let queued = reading.means(Role::QueueWait, longest);
         let spans = spans(fold).filter(|_| !captures.any_early(CaptureKind::Traces));
         let spans = spans.map(|means| reading.drop_impossible(means, "the spans", "", longest));
         reading.spans_without_duration();
         reading.tenancies(figures.load.peak_within.high);
         reading.transitions();
         reading.depths();
+        reading.metrics();
         let mut told = reading.finish();
         let heard = CapturedMeans { spans, histograms, queued };
         told.stages = stage_sources::side_by_side(&figures.stages, &heard);
@@ -109,10 +113,16 @@ impl Observed {
         told
     }
 
+    /// The name of the query that holds a role without parts.
+    pub(super) fn query(&self, role: Role) -> Option<&str> {
+        self.queries.get(role.word()).map(String::as_str)
+    }
+
     /// The figures by name. A figure whose capture ends before the last job did is only a lower bound and is left out:
     /// anyone who reads it elsewhere would take it for the whole.
     pub(super) fn by_name(&self, captures: &Captures) -> BTreeMap<String, f64> {
         let whole = |query: &str| !captures.is_early(CaptureKind::Series, query);
+        let is_whole = |role: Role| self.query(role).is_some_and(whole);
         let mut figures = NamedFigures::default();
         stage_sources::put_into(&self.stages, &mut figures);
         for (query, gap) in self.gaps.iter().filter(|(query, _)| whole(query)) {
@@ -126,17 +136,22 @@ impl Observed {
             put(names::Tenancy::Low, Some(tenancy.bounds.low));
             put(names::Tenancy::High, tenancy.bounds.high);
         }
-        if whole(TRANSITIONS) && !self.transitions.is_empty() {
+        if is_whole(Role::Transitions) && !self.transitions.is_empty() {
             figures.put(&names::TRANSITIONS, self.transitions.values().sum::<f64>());
             for (way, count) in self.transitions.iter().take(NAMES) {
                 figures.put(&names::transitions(&way.replace(ARROW, ".")), *count);
             }
         }
-        if whole(DEPTHS) {
+        if is_whole(Role::QueueDepth) {
             for (queue, depth) in self.depths.iter().take(NAMES) {
                 figures.put(&names::queue_depth(queue), depth.ready);
             }
             figures.put(&names::QUEUES_DEPTH_MAX, self.depths.values().map(|depth| depth.ready).reduce(f64::max));
+        }
+        for metric in self.metrics.iter().filter(|metric| metric.is_listed && whole(&metric.name)).take(NAMES) {
+            let lines = || metric.lines.iter();
+            figures.put(&names::query_statistic(&metric.name, "max"), lines().map(|line| line.max).reduce(f64::max));
+            figures.put(&names::query_statistic(&metric.name, "min"), lines().map(|line| line.min).reduce(f64::min));
         }
         figures.into_map()
     }
@@ -176,32 +191,35 @@ fn holds(fold: &Fold) -> Vec<Holds> {
 }
 
 impl Reading<'_> {
-    /// The means of the histogram whose sum and count the queries `<name>_sum` and `<name>_count` are.
-    fn means(&mut self, name: &str) -> Option<Means> {
-        let queries = ["sum", "count"].map(|part| format!("{name}_{part}"));
+    /// The means of the histograms with this role. A mean longer than the longest job shows that the unit is wrong.
+    fn means(&mut self, role: Role, longest: Option<f64>) -> Option<Means> {
+        let parts = [Part::Sum, Part::Count].map(|part| part_of(role, part));
         // A mean of the jobs before a moment is not that of all, and the two may even end at different ones.
-        if queries.iter().any(|query| self.is_early(query)) {
+        if parts.iter().any(|part| self.is_early(*part)) {
             return None;
         }
-        let [sums, counts] = [self.growth(&queries[0], true), self.growth(&queries[1], false)];
-        if sums.is_some() != counts.is_some() {
-            let (here, lacking) = if sums.is_some() { ("sum", "count") } else { ("count", "sum") };
-            self.doubt(format!("no means are made of {name}_{here}, for {name}_{lacking} is not there"));
-        }
-        let (sums, counts) = sums.zip(counts)?;
+        let (sums, counts) = match parts.map(|part| self.growth(part)) {
+            [Some(sums), Some(counts)] => (sums, counts.1),
+            [Some((name, _)), None] => {
+                self.doubt(format!("no means are made of {name}: the histogram's count is missing"));
+                return None;
+            }
+            [None, Some((name, _))] => {
+                self.doubt(format!("no means are made of {name}: the histogram's sum is missing"));
+                return None;
+            }
+            [None, None] => return None,
+        };
+        let (name, sums) = sums;
         let mean = |(stage, count): (String, Growth)| {
             let sum = sums.get(&stage)?.value;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
             let whole = count.value.round() as u64;
             (whole > 0).then(|| (stage, Mean { count: whole, seconds: sum / count.value, error: 0.0 }))
         };
-        Some(counts.into_iter().filter_map(mean).take(NAMES).collect())
-    }
-
-    /// The same for a histogram, whose unit may be wrong.
-    fn drop_impossible_sums(&mut self, means: Means, name: &str, longest: Option<f64>) -> Means {
+        let means = counts.into_iter().filter_map(mean).take(NAMES).collect();
         let hint = "; if the metric counts milliseconds, set unit = \"ms\" in the profile's query";
-        self.drop_impossible(means, &format!("{name}_sum"), hint, longest)
+        Some(self.drop_impossible(means, &name, hint, longest))
     }
 
     /// Drops and doubts the means that are longer than the longest job, because no part of a job can take longer.
@@ -239,24 +257,21 @@ impl Reading<'_> {
         }
     }
 
-    fn is_early(&self, query: &str) -> bool {
-        self.captures.is_early(CaptureKind::Series, query)
-    }
-
     /// Reads the tenancies of a run that had at most `in_flight` jobs in flight.
     fn tenancies(&mut self, in_flight: f64) {
-        if self.is_early("gpu_tenancy_bucket") {
+        let [in_buckets, in_sums] = [Part::Bucket, Part::Sum].map(|part| part_of(Role::ResourceTenancy, part));
+        if self.is_early(in_buckets) {
             return;
         }
-        let Some(counters) = self.counters("gpu_tenancy_bucket") else { return };
+        let Some(counters) = self.counters(in_buckets) else { return };
         let (record, series) = (&counters.record, counters.with_restarts());
         self.look_for_warmup(record, &series);
         let buckets = counters::bucketed(&series, &record.spec.by, from(record), duration_unit(record));
-        self.note("gpu_tenancy_bucket", buckets.values().map(|bucketed| &bucketed.growth));
-        let sums = if self.is_early("gpu_tenancy_sum") { None } else { self.growth("gpu_tenancy_sum", true) };
+        self.note(&record.metadata.name, buckets.values().map(|bucketed| &bucketed.growth));
+        let sums = if self.is_early(in_sums) { None } else { self.growth(in_sums) };
         for (key, bounds) in buckets {
             let tenant = joined(&key);
-            let seconds = sums.as_ref().and_then(|sums| sums.get(&tenant)).map(|sum| sum.value);
+            let seconds = sums.as_ref().and_then(|(_, sums)| sums.get(&tenant)).map(|sum| sum.value);
             self.told.tenancies.insert(tenant, Tenancy { count: bounds.count, seconds, bounds });
         }
         self.drop_impossible_tenancies(record, (count_replicas(&series, &record.spec.by).0 as f64).max(in_flight));
@@ -282,9 +297,10 @@ impl Reading<'_> {
         if !impossible.is_empty() {
             let tenants: Vec<String> = impossible.iter().map(|tenant| start(tenant, 80)).collect();
             self.doubt(format!(
-                "the tenancies of the GPU by gpu_tenancy_bucket and gpu_tenancy_sum do not fit into the {} of the window and \
+                "the tenancies of the GPU by {} do not fit into the {} of the window and \
                  are not shown: {}; if the metric counts milliseconds, set unit = \"ms\" in the profile's query; a tenancy \
                  that began long before the window would do the same",
+                record.metadata.name,
                 units::seconds(longest),
                 listed(&tenants)
             ));
@@ -293,10 +309,12 @@ impl Reading<'_> {
 
     fn transitions(&mut self) {
         // The sum of all transitions needs every one of them.
-        let Some(counters) = self.counters(TRANSITIONS).filter(|counters| counters.is_whole) else { return };
+        let Some(counters) = self.counters(whole_of(Role::Transitions)).filter(|counters| counters.is_whole) else {
+            return;
+        };
         let (record, series) = (&counters.record, counters.with_restarts());
         let grown = counters::growth(&series, &record.spec.by, from(record), None);
-        self.note(TRANSITIONS, grown.values());
+        self.note(&record.metadata.name, grown.values());
         self.told.transitions = grown.into_iter().map(|(key, growth)| (joined(&key), growth.value)).collect();
         let labelled: Vec<_> = series.into_iter().filter(|one| one.key(&record.spec.by).is_some()).collect();
         // Points that were evaluated at steps show samples late, so what lies inside is only certain of samples.
@@ -308,7 +326,7 @@ impl Reading<'_> {
     }
 
     fn depths(&mut self) {
-        let Some((record, series)) = self.series(DEPTHS) else { return };
+        let Some((record, series)) = self.series(whole_of(Role::QueueDepth)) else { return };
         let (by, from, to) = (&record.spec.by, from(&record), to(&record));
         let samples = self.samples(&record);
         // A point that was evaluated may repeat a sample from before the window.

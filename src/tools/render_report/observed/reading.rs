@@ -10,24 +10,46 @@ use crate::figures::counter_sources::{
 };
 use crate::figures::counters::{self, DurationUnit, Growth};
 use crate::figures::{gauges, listed};
-use crate::record::{CaptureResult, Fold, Kind, Series, Timestamp};
-use crate::tools::render_report::captures::{Captures, is_inside};
+use crate::record::{CaptureResult, Fold, Kind, Part, Role, RoleOf, Series, Timestamp};
+use crate::tools::render_report::captures::{CaptureKind, Captures, is_inside};
 use crate::tools::render_report::envelope;
 use crate::units::unit_seconds;
 
 /// Stands between the values of several labels: `none→whisper`.
 pub(super) const ARROW: &str = "→";
-/// The queries that are counters.
-const COUNTERS: [&str; 8] = [
-    "stage_duration_bucket",
-    "stage_duration_count",
-    "stage_duration_sum",
-    "queue_wait_bucket",
-    "queue_wait_count",
-    "queue_wait_sum",
-    "gpu_tenancy_bucket",
-    "gpu_tenancy_transitions",
+/// The measurements that are counters.
+const COUNTERS: [RoleOf; 8] = [
+    part_of(Role::StageDuration, Part::Bucket),
+    part_of(Role::StageDuration, Part::Count),
+    part_of(Role::StageDuration, Part::Sum),
+    part_of(Role::QueueWait, Part::Bucket),
+    part_of(Role::QueueWait, Part::Count),
+    part_of(Role::QueueWait, Part::Sum),
+    part_of(Role::ResourceTenancy, Part::Bucket),
+    whole_of(Role::Transitions),
 ];
+
+pub(super) const fn part_of(role: Role, part: Part) -> RoleOf {
+    RoleOf { role, part: Some(part) }
+}
+
+pub(super) const fn whole_of(role: Role) -> RoleOf {
+    RoleOf { role, part: None }
+}
+
+/// Returns true if the query of `record` may hold `measurement`.
+fn may_hold(record: &Series, measurement: RoleOf) -> bool {
+    let is_part = |of: RoleOf| of.part.is_none() || measurement.part.is_none() || of.part == measurement.part;
+    record.role().is_some_and(|of| of.role == measurement.role && is_part(of))
+}
+
+/// Returns true if `series` of the query of `record` is a part of `measurement`. The names tell the parts of a histogram where the
+/// query does not.
+fn is_part(record: &Series, series: &counters::Series, measurement: RoleOf) -> bool {
+    let stated = record.role().and_then(|of| of.part);
+    let named = || series.labels.get("__name__").and_then(|name| Part::of_metric(name));
+    measurement.part.is_none_or(|part| stated.or_else(named) == Some(part))
+}
 
 /// The series of a query whose counters can be added up.
 pub(super) struct Counters {
@@ -78,8 +100,8 @@ impl<'a> Reading<'a> {
             told: Observed::default(),
         };
         // A process or a scrape behind one counter is behind all of its address, so all are read before any is added up.
-        for name in COUNTERS {
-            if let Some((record, series)) = reading.series(name) {
+        for measurement in COUNTERS {
+            if let Some((record, series)) = reading.series(measurement) {
                 let is_scraped = record.status.raw_file.is_some();
                 reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record), is_scraped);
             }
@@ -126,14 +148,62 @@ impl<'a> Reading<'a> {
         self.told
     }
 
-    /// The record and the series of the query `name`; none where nothing came of it, which is said where the captures
-    /// are, or where what came cannot be used, which is said here.
-    pub(super) fn series(&mut self, name: &str) -> Option<(Series, Vec<counters::Series>)> {
-        let fold = self.fold;
-        let mut found = fold.of_kind::<Series>(Kind::Series).filter(|series| series.metadata.name == name);
-        let record = found.next()?;
-        let more = found.count();
-        let status = &record.status;
+    /// The record and the series of the query that holds `measurement`; none where nothing came of it, which is said where the
+    /// captures are, or where what came cannot be used, which is said here.
+    pub(super) fn series(&mut self, measurement: RoleOf) -> Option<(Series, Vec<counters::Series>)> {
+        let mut by_name: BTreeMap<String, Vec<Series>> = BTreeMap::new();
+        for record in self.fold.of_kind::<Series>(Kind::Series).filter(|record| may_hold(record, measurement)) {
+            by_name.entry(record.metadata.name.clone()).or_default().push(record);
+        }
+        let mut found = Vec::new();
+        for records in by_name.into_values() {
+            let [record] = &records[..] else {
+                let (name, times) = (&records[0].metadata.name, records.len());
+                self.doubt(format!("{name} was captured {times} times, and no figures are made of several captures"));
+                continue;
+            };
+            if let Some(series) = self.series_of(record) {
+                let series: Vec<_> = series.into_iter().filter(|one| is_part(record, one, measurement)).collect();
+                if !series.is_empty() {
+                    found.push((record.clone(), series));
+                }
+            }
+        }
+        if found.len() > 1 {
+            let names: Vec<String> = found.iter().map(|(record, _)| record.metadata.name.clone()).collect();
+            let role = measurement.role;
+            self.doubt(format!(
+                "no figures are made of {}: they have one role, {role}; give it to one query",
+                listed(&names)
+            ));
+            return None;
+        }
+        let (record, series) = found.pop()?;
+        if record.spec.by.is_empty() {
+            let name = &record.metadata.name;
+            self.doubt(format!("no figures are made of {name}: its record names no labels to add it up by"));
+            return None;
+        }
+        self.note_unlabelled(&record, &series, &record.spec.by);
+        if let Some(gap) = gauges::widest_gap(&series, from(&record), to(&record)) {
+            self.told.gaps.insert(record.metadata.name.clone(), gap);
+            self.told.queries.insert(measurement.word(), record.metadata.name.clone());
+        }
+        Some((record, series))
+    }
+
+    /// Doubts the series that lack one of the labels `by`.
+    pub(super) fn note_unlabelled(&mut self, record: &Series, series: &[counters::Series], by: &[String]) {
+        let without = series.iter().filter(|one| one.key(by).is_none()).count();
+        if without > 0 {
+            let (all, name, labels) = (series.len(), &record.metadata.name, by.join(", "));
+            self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
+        }
+    }
+
+    /// The series of one query; none where nothing came of it, or where what came cannot be used.
+    pub(super) fn series_of(&mut self, record: &Series) -> Option<Vec<counters::Series>> {
+        let (name, status) = (&record.metadata.name, &record.status);
         let Some(file) = status.file.clone() else {
             if status.result == CaptureResult::Ok {
                 self.doubt(format!("no figures are made of {name}: its record names no file"));
@@ -147,21 +217,13 @@ impl<'a> Reading<'a> {
         if status.series == Some(0) {
             return None;
         }
-        if more > 0 {
-            self.doubt(format!("{name} was captured {} times, and no figures are made of several captures", more + 1));
-            return None;
-        }
-        if record.spec.by.is_empty() {
-            self.doubt(format!("no figures are made of {name}: its record names no labels to add it up by"));
-            return None;
-        }
         if status.families.len() > 1 {
             let families = listed(&status.families);
             self.doubt(format!("{name} matches several metrics, which are added together: {families}"));
         }
         let mut series = self.read(&file)?;
         if let Some(samples) = status.raw_file.as_ref().and_then(|raw| self.read(raw)) {
-            let begin = from(&record);
+            let begin = from(record);
             let is_sampled = |one: &counters::Series| one.points.iter().any(|(at, _)| *at > begin);
             if !samples.iter().any(is_sampled) {
                 // The points that were evaluated repeat what was scraped before.
@@ -170,16 +232,7 @@ impl<'a> Reading<'a> {
             }
             series = counters::spliced(series, samples);
         }
-        let without = series.iter().filter(|one| one.key(&record.spec.by).is_none()).count();
-        if without > 0 {
-            let labels = record.spec.by.join(", ");
-            let all = series.len();
-            self.doubt(format!("{without} of {all} series of {name} lack the label {labels} and were left out"));
-        }
-        if let Some(gap) = gauges::widest_gap(&series, from(&record), to(&record)) {
-            self.told.gaps.insert(name.to_owned(), gap);
-        }
-        Some((record, series))
+        Some(series)
     }
 
     /// The samples of a query as they were scraped, where they were captured and can be read.
@@ -192,16 +245,20 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn doubt(&mut self, doubt: String) {
-        self.told.doubts.push(doubt);
+        // A query that may hold several parts of a histogram is read for each.
+        if !self.told.doubts.contains(&doubt) {
+            self.told.doubts.push(doubt);
+        }
     }
 
-    /// The counters of the query `name`, each once.
-    pub(super) fn counters(&mut self, name: &str) -> Option<Counters> {
-        let (record, series) = self.series(name)?;
+    /// The counters of the query that holds `measurement`, each once.
+    pub(super) fn counters(&mut self, measurement: RoleOf) -> Option<Counters> {
+        let (record, series) = self.series(measurement)?;
+        let name = record.metadata.name.clone();
         let by = &record.spec.by;
         let (mut series, labels) = self.sources.without_repeated(series, by);
         if !labels.is_empty() {
-            self.repeated.entry(labels.into_iter().collect()).or_default().insert(name.to_owned());
+            self.repeated.entry(labels.into_iter().collect()).or_default().insert(name.clone());
         }
         let changes = process_changes(&record);
         let mut lost = BTreeSet::new();
@@ -217,20 +274,27 @@ impl<'a> Reading<'a> {
         series.retain(|one| one.key(by).is_none_or(|key| !lost.contains(&key)));
         let (count, labels) = count_replicas(&series, by);
         if count > 1 {
-            self.replicas.entry((count, labels.into_iter().collect())).or_default().insert(name.to_owned());
+            self.replicas.entry((count, labels.into_iter().collect())).or_default().insert(name);
         }
         Some(Counters { record, series, is_whole: lost.is_empty() })
     }
 
-    /// Returns the growth of the counters of the query `name`.
-    pub(super) fn growth(&mut self, name: &str, duration: bool) -> Option<BTreeMap<String, Growth>> {
-        let counters = self.counters(name)?;
+    /// Returns the name of the query that holds `measurement`, and the growth of its counters.
+    pub(super) fn growth(&mut self, measurement: RoleOf) -> Option<(String, BTreeMap<String, Growth>)> {
+        let counters = self.counters(measurement)?;
         let (record, series) = (&counters.record, counters.with_restarts());
         self.look_for_warmup(record, &series);
-        let unit = duration.then(|| duration_unit(record));
+        let unit = (measurement.part == Some(Part::Sum)).then(|| duration_unit(record));
         let grown = counters::growth(&series, &record.spec.by, from(record), unit);
-        self.note(name, grown.values());
-        Some(grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect())
+        self.note(&record.metadata.name, grown.values());
+        let grown = grown.into_iter().map(|(key, growth)| (joined(&key), growth)).collect();
+        Some((counters.record.metadata.name, grown))
+    }
+
+    /// Returns true if a query that holds `measurement` ends before the last job did.
+    pub(super) fn is_early(&self, measurement: RoleOf) -> bool {
+        let mut records = self.fold.of_kind::<Series>(Kind::Series).filter(|record| may_hold(record, measurement));
+        records.any(|record| self.captures.is_early(CaptureKind::Series, &record.metadata.name))
     }
 
     /// The growth of a counter begins at its last sample before the window. Only one that was scraped after the warm-up keeps
@@ -261,7 +325,7 @@ impl<'a> Reading<'a> {
 }
 
 /// The changes of processes that the capture of a query found.
-fn process_changes(record: &Series) -> Vec<ProcessChange> {
+pub(super) fn process_changes(record: &Series) -> Vec<ProcessChange> {
     let status = &record.status;
     let changes = [
         (&status.restarts, ChangeSign::Restart),

@@ -4,9 +4,10 @@ use super::{LISTED, MESSAGE};
 use crate::escape::start;
 use crate::figures::stage_sources::{Mean, Spread, StageSources};
 use crate::markup::{Content, Inline, NO_VALUE, cell};
+use crate::quantity;
 use crate::record::Timestamp;
 use crate::tools::render_report::captures::{CaptureKind, Row};
-use crate::tools::render_report::observed::{Depth, Observed, Tenancy};
+use crate::tools::render_report::observed::{Depth, Metric, Observed, Tenancy};
 use crate::units;
 
 /// The longest part of a server's name, in characters, that a cell shows.
@@ -133,6 +134,34 @@ pub(in crate::tools::render_report) fn queues(page: &mut Content, observed: &Obs
     page.table(["Queue", "Messages ready>", "First seen (UTC, Prometheus' clock)"], rows);
     page.paragraph("Depths are samples: a queue that filled and drained between two scrapes is not seen.");
     more(page, observed.depths.len());
+}
+
+/// The queries that no other section shows: the range of each of their lines in the window.
+pub(in crate::tools::render_report) fn metrics(page: &mut Content, metrics: &[Metric]) {
+    let listed: Vec<&Metric> = metrics.iter().filter(|metric| metric.is_listed).collect();
+    if listed.is_empty() {
+        return;
+    }
+    page.heading("Other metrics");
+    let lines = || listed.iter().flat_map(|metric| metric.lines.iter().map(move |line| (*metric, line)));
+    let rows = lines().take(LISTED).map(|(metric, line)| {
+        let value = |value: f64| quantity::text(value, metric.unit.as_deref()).into();
+        let shown = if metric.is_counter() { "growth per second" } else { "value" };
+        vec![
+            start(&metric.name, NAME).into(),
+            cell((!line.name.is_empty()).then(|| start(&line.name, NAME))),
+            shown.into(),
+            value(line.min),
+            value(line.mean),
+            value(line.max),
+        ]
+    });
+    page.table(["Query", "Labels", "Shown", "Min>", "Mean>", "Max>"], rows);
+    page.paragraph(
+        "Samples in the window: a value between two scrapes is not seen, and the mean is that of the samples.",
+    );
+    let left_out: usize = listed.iter().map(|metric| metric.left_out).sum();
+    more(page, lines().count() + left_out);
 }
 
 /// The captures: what was asked of the pipeline's own observability, and what came.

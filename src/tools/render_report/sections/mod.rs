@@ -18,7 +18,7 @@ use crate::figures::{Figures, listed};
 use crate::markup::{Content, Format, Inline, cell};
 use crate::record::{Idle, Reason, Report, Run, Verdict};
 use crate::units;
-pub(super) use captured::{captures, counting, durations, gpu, queues, waits};
+pub(super) use captured::{captures, counting, durations, gpu, metrics, queues, waits};
 
 /// The number of jobs, captures or files that a page lists; the files beside it have them all.
 const LISTED: usize = 50;

@@ -50,16 +50,16 @@ pub(super) fn in_flight(svg: &mut Svg, axis: &Axis, load: &Load, top: f64) -> f6
     y0 + 14.0
 }
 
-/// The samples of a queue as far as they lie on the axis, in stretches without gaps.
-fn stretches_on_axis(queue: &Queue, axis: &Axis) -> Vec<steps::Stretch> {
+/// Samples by the harness's clock as far as they lie on the axis, in stretches without gaps.
+pub(super) fn stretches_on_axis(samples: &[(f64, f64)], axis: &Axis) -> Vec<steps::Stretch> {
     let zero = axis.zero.seconds();
-    let samples: Vec<(f64, f64)> = queue.samples.iter().map(|(at, value)| (at - zero, *value)).collect();
+    let samples: Vec<(f64, f64)> = samples.iter().map(|(at, value)| (at - zero, *value)).collect();
     let usual = median_distance(samples.iter().map(|sample| sample.0)).unwrap_or_default();
     let parts = steps::stretches(&samples, usual * GAP);
     parts.iter().map(|part| steps::clipped(part, axis.x.ends())).filter(|part| !part.is_empty()).collect()
 }
 
-fn highest_of(parts: &[steps::Stretch]) -> f64 {
+pub(super) fn highest_of(parts: &[steps::Stretch]) -> f64 {
     parts.iter().flatten().map(|point| point.1).fold(0.0, f64::max)
 }
 
@@ -70,7 +70,7 @@ pub(super) fn queues(svg: &mut Svg, axis: &Axis, sampled: &Sampled, top: f64) ->
         .iter()
         .take(QUEUES)
         .map(|queue| {
-            let parts = stretches_on_axis(queue, axis);
+            let parts = stretches_on_axis(&queue.samples, axis);
             let high = highest_of(&parts);
             (queue, parts, high)
         })

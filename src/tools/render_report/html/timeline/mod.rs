@@ -2,6 +2,7 @@
 
 mod gpu;
 mod load;
+mod metrics;
 mod rows;
 
 use std::fmt::Write;
@@ -129,6 +130,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
         let mut y = load::in_flight(&mut svg, axis, &figures.load, LABELS);
         y = load::queues(&mut svg, axis, &scene.evaluation.observed.sampled, y);
         y = gpu::draw(&mut svg, axis, &scene.evaluation.observed, offset, y);
+        y = metrics::draw(&mut svg, axis, &scene.evaluation.observed.metrics, y);
         y = rows::draw(&mut svg, scene, axis, rows, y);
         axis.frame(&svg, y, "since the first submission")
     };
@@ -165,6 +167,7 @@ fn without_jobs(scene: &Scene<'_>, window: Window) -> Markup {
     let mut svg = Svg::new(WIDE.width, 0.0);
     let y = load::queues(&mut svg, &axis, &observed.sampled, LABELS);
     let y = gpu::draw(&mut svg, &axis, observed, None, y);
+    let y = metrics::draw(&mut svg, &axis, &observed.metrics, y);
     let begin = format!("0 is the start of the window, {} {} UTC.", window.start.date(), window.start.time_of_day());
     let finding = format!("{} without jobs.{}", units::seconds(length), deepest(scene));
     let drawing = (y > LABELS).then(|| axis.frame(&svg, y, "since the window's start"));
@@ -174,6 +177,7 @@ fn without_jobs(scene: &Scene<'_>, window: Window) -> Markup {
             (drawing.into_figure("timeline-chart", "Timeline of the window", &finding))
         }
         @for text in [load::queue_note(&observed.sampled), gpu::note(observed, None)] { (note(&text)) }
+        @if let Some(text) = metrics::note(&observed.metrics) { (note(&text)) }
     }
 }
 
@@ -315,6 +319,7 @@ fn notes(
     }
     notes.push(load::queue_note(&scene.evaluation.observed.sampled));
     notes.push(gpu::note(&scene.evaluation.observed, offset));
+    notes.extend(metrics::note(&scene.evaluation.observed.metrics));
     notes
 }
 
