@@ -14,7 +14,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 TARGET ?=
 ## Profile of the target (docs/profile.md); empty: AutoRAG's audio pipeline
 PROFILE ?=
-## Base URL of its Prometheus or Jaeger; unset: the profile's; empty: off
+## Base URL of the target's Prometheus or Jaeger; unset: the profile's; empty: off
 PROM_URL ?=
 JAEGER_URL ?=
 ## Directory of the worker logs, or off to waive them; empty: the profile's command prints them
@@ -35,11 +35,11 @@ JOBS ?= 12
 CONCURRENCY ?= 4
 ## Criteria of a soak or a leg; omit all-stages if the profile names no stages
 SOAK_EXPECT ?= all-done,all-stages,no-exceptions
-## Warm-up jobs before each soak, level or leg; no figure counts them
+## Warm-up jobs before each soak, level or leg; no figure includes them
 WARMUP ?= 0
-## Pause after the warm-up; make it longer than metrics take to reach Prometheus
+## Pause after the warm-up; it must be longer than metrics take to reach Prometheus
 WARMUP_REST ?= 15s
-## Longest wait for an idle target before each soak, level or leg; a run that starts on a busy target is marked
+## Longest wait for an idle target before each soak, level or leg; the report names a run that began on a busy target
 IDLE_LIMIT ?= 2m
 ## Levels of the ramp: jobs in flight
 LEVELS ?= 4 8 16 24
@@ -49,7 +49,7 @@ RAMP_JOBS ?= 8
 EXPECT ?=
 ## Setting of a leg: the OLLAMA_NUM_PARALLEL that the target was started with
 NP ?=
-## Setting of a leg, if it is another one: a name or KEY=VALUE
+## Any other setting of a leg: a name or KEY=VALUE
 SETTING ?=
 ## Number of a leg, if its setting is run several times: 1, 2, 3
 LEG ?=
@@ -94,11 +94,11 @@ PROM_FLAGS ?=
 JAEGER_FLAGS ?=
 ## Flags for render-report, such as --redact or --jaeger-ui URL
 REPORT_FLAGS ?=
-## Flags for the stand-in, such as --fail l2:3
+## Flags for pipeline-sim, such as --fail l2:3
 SIM_FLAGS ?=
-## Set to yes for a target that is some thirty times as fast as a real one: finer polls and captures, shorter waits
+## Set to yes for a target about thirty times as fast as a real one: finer polls and captures, shorter waits
 QUICK ?=
-## Cargo profile: dev, or release for more than some hundred jobs in flight; install, dist, man and completions use release
+## Cargo profile: dev, or release for more than a few hundred jobs in flight; install, dist, man and completions use release
 CARGO_PROFILE ?= $(if $(filter install dist man completions,$(MAKECMDGOALS)),release,dev)
 ## The cargo command; `CARGO=true` uses the binaries as they are
 CARGO ?= cargo
@@ -113,14 +113,14 @@ SHARE ?= $(BIN)/share
 ## Directory of the archive that `make dist` makes
 DIST ?= target/dist
 
-# A misspelt variable would be ignored without a word, and a single quote would end the argument that it stands in.
+# A misspelt variable would be ignored silently, and a single quote in a value would end the argument around it.
 knobs := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 refusal := $(if $(filter-out $(knobs),$(given)),$(shell awk -v known='$(knobs)' -f scripts/nearest.awk $(given:%='%')))
 $(foreach name,$(filter-out %_FLAGS,$(knobs)),$(if $(findstring ',$($(name))),$(eval refusal += $(name) has a quote in it: use a value without one)))
 $(if $(strip $(refusal)),$(error $(strip $(refusal))))
 
-# What the scripts read.
+# The variables that the scripts read.
 export MAKECMDGOALS OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTING LEG START END $(filter %_FLAGS,$(knobs))
 tools = PATH="$(abspath $(BIN)):$$PATH"; . scripts/scenarios.bash
 # Not spelt $(MAKE) in the recipes, so that `make -n` prints these lines instead of running them.
@@ -129,7 +129,7 @@ submake = $(MAKE) --no-print-directory CARGO=true
 flags = $(if $(strip $1), $(strip $1))
 profile = $(if $(PROFILE), --profile='$(PROFILE)')
 target = $(if $(TARGET), --target='$(TARGET)')$(profile)$(call flags,$(TARGET_FLAGS))
-# An address that nobody set is the profile's.
+# An address that is not set comes from the profile.
 prometheus = $(if $(filter file,$(origin PROM_URL)),, --prometheus='$(PROM_URL)')
 jaeger = $(if $(filter file,$(origin JAEGER_URL)),, --jaeger='$(JAEGER_URL)')
 logs = $(if $(LOGS), --logs='$(LOGS)')$(if $(LOGS_QUIET), --may-be-quiet='$(LOGS_QUIET)')
@@ -159,12 +159,12 @@ window :=
 
 .PHONY: demo demo-ab soak ramp ab suite capture resume sim report compare build man completions install uninstall dist check test test-real bench docs picture clean help
 ##@ Scenarios
-demo: build ## Run the whole suite against a stand-in pipeline, on free loopback ports
+demo: build ## Run the whole suite against a simulated pipeline, on free loopback ports
 	@$(tools)
 	pipeline-sim $(stand_in) --time-scale 0.02 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
 	  $(submake) suite QUICK=yes RAMP_JOBS='$(if $(filter file,$(origin RAMP_JOBS)),2x,$(RAMP_JOBS))'
 stand_in = --data '$(DATA)' --worker-root '$(WORKER_ROOT)'
-demo-ab: build ## Run three legs of each of two settings against stand-ins, in turn, and compare them
+demo-ab: build ## Run three legs of each of two settings against simulated pipelines, interleaved, and compare them
 	@$(tools)
 	stand_in() { pipeline-sim $(stand_in) --time-scale 0.03 --stage-time whisper=400ms --scrape-interval 250ms $(SIM_FLAGS) "$$@"; }
 	demo_ab $(submake) QUICK=yes CONCURRENCY=12
@@ -206,7 +206,7 @@ resume: build ## Poll the jobs of RUN that have no verdict to their end, then ca
 	exit_codes=("$${PIPESTATUS[@]}")
 	}
 	resume
-sim: build ## Run the stand-in in the foreground, on the ports of the real target; it prints the command to test it
+sim: build ## Run a simulated pipeline in the foreground, on the ports of the real target, and print the command that tests it
 	@exec $(BIN)/pipeline-sim $(stand_in) $(SIM_FLAGS)
 report: build ## Render the reports of RUN again from its records, without load
 	@$(tools)
@@ -218,13 +218,13 @@ compare: build ## Compare the newest legs of each setting, or the legs A and B; 
 	compare-runs --text --place='$(OUT)/comparison'$(if $(FAIL_IF_WORSE), --fail-if-worse='$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under='$(LEGS)')
 
 ##@ Building and testing
-build: ## Build the tools and the stand-in
+build: ## Build the tools and pipeline-sim
 	@$(if $(filter true,$(CARGO)),,./scripts/build '$(CARGO)' '$(CARGO_PROFILE)' '$(BIN)')
 man: build ## Generate the man pages
 	@$(BIN)/manuals --out '$(SHARE)' --date "$$(git log -1 --format=%cs)" man > /dev/null
 completions: build ## Generate the completions for bash, zsh and fish
 	@$(BIN)/manuals --out '$(SHARE)' completions > /dev/null
-install: build man completions ## Install the tools, the stand-in, man pages and completions into PREFIX
+install: build man completions ## Install the tools, pipeline-sim, man pages and completions into PREFIX
 	@./scripts/install '$(BIN)' '$(SHARE)' '$(DESTDIR)$(PREFIX)'
 uninstall: ## Remove what `make install` installed
 	@./scripts/install --remove '$(DESTDIR)$(PREFIX)'
@@ -247,7 +247,7 @@ test-real: ## Test against a real Prometheus, RabbitMQ, Jaeger and Flower, which
 bench: ## Measure speed and memory; nothing passes or fails
 	$(CARGO) bench --locked --workspace --quiet
 docs: ## Generate docs/tools.md and docs/schema/
-	# `make test-real` leaves a stand-in behind that has one flag more than the documented one.
+	# `make test-real` leaves a pipeline-sim behind that has one flag more than the documented one.
 	$(CARGO) build --locked --workspace --quiet --bins
 	UPDATE_DOCS=1 $(CARGO) test --locked --quiet --test docs
 picture: ## Draw the README's picture from the soak of RUN, in Chromium

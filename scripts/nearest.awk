@@ -1,6 +1,6 @@
-# Prints what to say about the variables of a make command line that the Makefile does not have: their names are the arguments, those
-# that it has are in `known`. make hands the others to the programs that it runs: those that the tools, cargo, bash or git read are no
-# mistake, unless they resemble one of `known`.
+# Prints a refusal of each variable of a make command line that the Makefile does not have. The arguments are the names on the command
+# line; `known` holds those of the Makefile. A variable that the tools, cargo, bash or git read is allowed, because make passes it on to
+# them, unless its name resembles one of `known`.
 BEGIN {
   split(known, names, " ")
   for (i in names) is_known[names[i]] = 1

@@ -19,7 +19,7 @@ refuse() {
   exit 2
 }
 
-# EXPECT split in two: criteria on a ramp as a whole, and those on each scenario.
+# EXPECT split in two: criteria for a ramp as a whole, and those for each scenario.
 ramp_criteria='' scenario_criteria=''
 split_criteria() {
   local criterion list
@@ -45,7 +45,7 @@ check_ramp_criteria() {
 }
 
 # Runs the pipe with --check added to each tool, so that a bad value is refused before the first job. Several tools refuse the same
-# value in the same words, but for the tool's name and the time; only the first of these lines is printed.
+# value in the same words, except for the tool's name and the time; only the first of these lines is printed.
 check() {
   local messages status=0
   messages=$(
@@ -64,17 +64,17 @@ keep_going() {
   trap 'stopped=yes' INT TERM
 }
 
-# Makes the run's directory, with what belongs to the run as a whole. Called once nothing is refused any more.
+# Creates the run's directory, with the files that belong to the whole run. Called after every check has passed.
 make_run_dir() {
   local describe=(git -C "$REPO" describe --always --dirty '--abbrev=40' --exclude '*')
-  mkdir -p "$OUT" || refuse "OUT=$OUT cannot be made: name another directory"
+  mkdir -p "$OUT" || refuse "OUT=$OUT cannot be created: name another directory"
   if [[ ! -e $OUT/.git-sha ]]; then
     "${describe[@]}" > "$OUT/.git-sha" 2> /dev/null || printf 'unknown: %s\n' "$("${describe[@]}" 2>&1 | head -n 1)" > "$OUT/.git-sha"
   fi
   [[ $OUT != stress-runs/* ]] || ln -sfn "${OUT#stress-runs/}" stress-runs/latest
 }
 
-# Removes on exit what only the run itself needed, and a directory in which no record was kept. If there was no target, prints how to
+# Removes on exit the files that only the run itself needed, and a directory without records. If there was no target, prints how to
 # start one; in a suite only once.
 made=''
 clean_up_on_exit() {
@@ -106,8 +106,8 @@ ab() {
   local setting=$SETTING
   [[ $NP$SETTING ]] || refuse 'set NP or SETTING to what the target was started with, such as NP=8'
   [[ ! $NP || ! $SETTING ]] || refuse "NP=$NP and SETTING=$SETTING: set only one of them"
-  [[ $NP =~ ^([1-9][0-9]*)?$ ]] || refuse "NP=$NP is not a number from 1 up"
-  [[ $LEG =~ ^([1-9][0-9]*)?$ ]] || refuse "LEG=$LEG is not a number from 1 up"
+  [[ $NP =~ ^([1-9][0-9]*)?$ ]] || refuse "NP=$NP is not a whole number of at least 1"
+  [[ $LEG =~ ^([1-9][0-9]*)?$ ]] || refuse "LEG=$LEG is not a whole number of at least 1"
   [[ ! $SETTING =~ ^(scenario|leg|warmup|setting)= ]] || refuse "SETTING=$SETTING: that label is reserved; choose another one"
   [[ $SETTING =~ ^([A-Za-z0-9][A-Za-z0-9_-]*(=[A-Za-z0-9_.-]+)?)?$ ]] || refuse "SETTING=$SETTING is neither a name nor KEY=VALUE"
   refuse_ramp_criteria
@@ -118,8 +118,8 @@ ab() {
   run_pipe
 }
 
-# demo_ab MAKE…: three legs of each of two settings, and their comparison. The recipe defines `stand_in`. Each leg has a stand-in of its
-# own, as each leg of a real A/B has a server of its own. In this order neither setting has the earlier or the later legs.
+# demo_ab MAKE…: runs three legs of each of two settings and compares them. The recipe defines `stand_in`. Each leg has a simulated
+# pipeline of its own, as each leg of a real A/B has a server of its own. The order interleaves the legs of the two settings.
 demo_ab() {
   local number
   keep_going
@@ -132,7 +132,7 @@ demo_ab() {
   render-report --index "$OUT" > /dev/null
 }
 
-# Sets what the pipe reads for the level that `concurrency` names. RAMP_JOBS=2x is twice the level.
+# Sets the variables of the pipe for the level `concurrency`. RAMP_JOBS=2x is twice the level.
 set_level() {
   level=$(printf 'lvl-%02d' "$concurrency")
   dir=$OUT/ramp/by-concurrency/$level
@@ -140,7 +140,7 @@ set_level() {
   [[ ! $jobs =~ ^[0-9]{1,6}x$ ]] || jobs=$((${jobs%x} * concurrency))
 }
 
-# Each level of LEVELS in turn, up to the first that does not pass.
+# Runs each level of LEVELS, up to the first that does not pass.
 ramp() {
   local levels=' '
   STRESS_SUITE_FLAGS_OF_MAKE="--jobs=RAMP_JOBS --concurrency=LEVELS --expect=EXPECT $STRESS_SUITE_FLAGS_OF_MAKE"
@@ -188,12 +188,12 @@ suite() {
 # both_or_neither A B
 both_or_neither() {
   [[ $1 && $2 || ! $1$2 ]] || refuse 'A and B go together: set both, each to the directory of a finished leg'
-  # LABEL=DIR names the leg as well.
+  # LABEL=DIR also names the leg.
   [[ ! $1 || -d $1 || -d ${1#*=} ]] || refuse "A=$1: no such directory"
   [[ ! $2 || -d $2 || -d ${2#*=} ]] || refuse "B=$2: no such directory"
 }
 
-# write_index DIR [FLAG…]: DIR's index page. Its exit code is the verdict.
+# write_index DIR [FLAG…]: writes the index page of DIR. The exit code is the verdict.
 write_index() {
   local directory=$1 flags=("${@:2}")
   [[ ! $ramp_criteria ]] || flags+=(--expect "$ramp_criteria")
@@ -201,7 +201,7 @@ write_index() {
   render-report --index "$directory" "${flags[@]}" > /dev/null
 }
 
-# A window without jobs, which START and END name.
+# Captures a window without jobs, from START to END.
 capture() {
   refuse_ramp_criteria
   [[ $START ]] || refuse 'START is empty: say when the window begins, such as START=-5m'
@@ -216,7 +216,7 @@ capture() {
   pipe
 }
 
-# Sets `directories` to those of the scenarios at or below RUN: they have records, or one of the other files that are named.
+# Sets `directories` to those of the scenarios at or below RUN: the directories with records or with one of the files named.
 scenarios_of_run() {
   [[ ! $EXPECT ]] || refuse 'EXPECT applies to a new run: to judge a scenario again use render-report --replay --out DIR --expect LIST'
   [[ -d $RUN ]] || refuse "RUN=$RUN does not exist: name the directory of a run or of a scenario"
@@ -224,7 +224,7 @@ scenarios_of_run() {
   local name names=(-name records.ndjson)
   for name in "$@"; do names+=(-o -name "$name"); done
   mapfile -t directories < <(find -H "$RUN" '(' "${names[@]}" ')' -printf '%h\n' | sort -u)
-  ((${#directories[@]})) || refuse "RUN=$RUN: there are no records below it"
+  ((${#directories[@]})) || refuse "RUN=$RUN holds no records: name the directory of a run or of a scenario"
 }
 
 # Renders the reports of RUN again. The exit code is the verdict.
@@ -240,8 +240,8 @@ report() {
   exit "$verdict"
 }
 
-# Polls the jobs of RUN that have no verdict to their end, then captures and reports again. The exit code is 69 if the target could
-# not be asked, whatever the verdict on what was known before. The pipe sets `exit_codes`, one for each tool.
+# Polls the jobs of RUN that have no verdict to their end, then captures and reports again. The exit code is 69 if the target was
+# unreachable, whatever the verdict on the earlier records is. The pipe sets `exit_codes`, one for each tool.
 resume() {
   keep_going
   # After a power cut the journal may be all that is left.
@@ -265,8 +265,8 @@ resume() {
   exit "$verdict"
 }
 
-# The index pages that RUN is in: its ramp's, its own, and those of the directories above it, innermost first. Sets `verdict` to that
-# of RUN's own index; a scenario has none.
+# Writes the index pages that list RUN: its ramp's, its own, and those of the directories above it, innermost first. Sets `verdict` to
+# that of RUN's own index; a scenario has none.
 write_indexes_of_run() {
   local place code
   for place in "$RUN/ramp" "$RUN" "$RUN/.." "$RUN/../.." "$RUN/../../.."; do

@@ -172,7 +172,7 @@ impl BadLines {
     /// Says how many foreign lines were dropped where that was more than the one already named.
     pub fn close(&self, console: &Console) {
         if self.foreign > 1 {
-            console.say(&format!("dropped {} lines in all that were not records", self.foreign));
+            console.say(&format!("dropped {} lines in total that were not records", self.foreign));
         }
     }
 }

@@ -1,4 +1,4 @@
-"""A process that takes the time that its input asks for, and fails where that is negative."""
+"""A process that takes as long as its input says, and fails if that is negative."""
 
 import time
 

@@ -40,7 +40,7 @@ pub(crate) fn http_url(text: &str) -> Result<String, String> {
 pub(crate) fn factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err(format!("'{text}' is not a number from 0 up")),
+        _ => Err(format!("'{text}' is not a number of at least 0")),
     }
 }
 

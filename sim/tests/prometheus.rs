@@ -193,7 +193,7 @@ fn errors_carry_the_status_and_the_kind_of_prometheus() {
             "query?query=rate(up[1m])",
             422,
             "execution",
-            "the stand-in evaluates plain selectors only, such as up or up[30s], not rate(up[1m])",
+            "pipeline-sim evaluates plain selectors only, such as up or up[30s], not rate(up[1m])",
         ),
     ] {
         let (start, query) = path.split_once('?').unwrap();

@@ -54,7 +54,7 @@ impl CriticalPath {
         let Some(last) =
             job.status.stages.iter().filter(|stage| stage.ended_at.is_some()).max_by_key(|stage| stage.ended_at)
         else {
-            return Err(format!("The slowest job, {}, has no times of stages.", entry.name));
+            return Err(format!("The slowest job, {}, has no stage times.", entry.name));
         };
         let mut steps = Vec::new();
         let mut next = Some(last);
@@ -62,7 +62,7 @@ impl CriticalPath {
             let times = entry.times_in(&stage.name).copied().unwrap_or_default();
             let Some(work) = times.work else {
                 return Err(format!(
-                    "The slowest job, {}, does not tell how long stage {} took.",
+                    "The document of the slowest job, {}, does not show how long stage {} took.",
                     entry.name, stage.name
                 ));
             };
@@ -70,7 +70,7 @@ impl CriticalPath {
             let before = latest(job, stage, names);
             if before.is_none() && !names.is_empty() {
                 return Err(format!(
-                    "The slowest job, {}, does not tell on one clock when the stages before {} ended.",
+                    "The document of the slowest job, {}, does not show on one clock when the stages before {} ended.",
                     entry.name, stage.name
                 ));
             }
@@ -166,9 +166,9 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said() {
         assert_eq!(path(&[]), Err("No job is known to have succeeded, so none was the slowest.".to_owned()));
-        assert_eq!(path(&[("s-001", "")]), Err("The slowest job, s-001, has no times of stages.".to_owned()));
+        assert_eq!(path(&[("s-001", "")]), Err("The slowest job, s-001, has no stage times.".to_owned()));
         let lacks = [stage("a", "", 3, 5), stage("d", "", 22, 27)].join(",");
-        let said = "The slowest job, s-001, does not tell on one clock when the stages before d ended.";
+        let said = "The document of the slowest job, s-001, does not show on one clock when the stages before d ended.";
         assert_eq!(path(&[("s-001", &lacks)]), Err(said.to_owned()));
     }
 }

@@ -19,8 +19,7 @@ pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String>
     let tolerated = end_to_end.map_or(TOLERATED, |whole| TOLERATED.max(precision * whole.p50.seconds));
     let late = polling.and_then(|polling| polling.late_p99_seconds).filter(|late| *late > tolerated).map(|late| {
         format!(
-            "the harness was the bottleneck of {name}: one poll in a hundred was sent {} late or later; ends were seen that much \
-             later than the polls should have seen them",
+            "the harness was the bottleneck of {name}: one poll in a hundred was sent at least {} late, so ends were seen that much too late",
             units::seconds(late)
         )
     });

@@ -177,14 +177,14 @@ impl Figures {
         let mut doubts = Vec::new();
         if !contradicted.is_empty() {
             doubts.push(format!(
-                "the server's time of the end lies outside of what the polls saw, so the polls count: {}",
+                "the server's end times contradict the polls, so the times from the polls are used: {}",
                 listed(&contradicted)
             ));
         }
         let parts = named(|times| times.parts_contradicted);
         if !parts.is_empty() {
             doubts.push(format!(
-                "the server's times of the start or of the queueing contradict what the harness saw and are not used: {}",
+                "the server's queueing or start times contradict the harness's times and are not used: {}",
                 listed(&parts)
             ));
         }
@@ -197,7 +197,7 @@ impl Figures {
         }
         for stage in self.stages.iter().filter(|stage| !stage.contradicted.is_empty()) {
             doubts.push(format!(
-                "the server's times of stage {} contradict what the polls saw, so the polls count: {}",
+                "the server's times of stage {} contradict the polls, so the times from the polls are used: {}",
                 stage.name,
                 listed(&stage.contradicted)
             ));

@@ -23,7 +23,7 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
         return None;
     }
     let (name, kinds) = (&run.metadata.name, listed(&Requests::poll_failures(polling)));
-    let fate = if unclear > 0 { "told nothing of their job" } else { "failed" };
+    let fate = if unclear > 0 { "said nothing about their job" } else { "failed" };
     Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
 }
 
@@ -44,12 +44,12 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -
     let sentence = |(flag, jobs): (&Flag, Vec<String>)| {
         let (count, jobs) = (jobs.len(), listed(&jobs));
         match flag {
-            Flag::FailedStage => format!("done by the target's word, although a stage failed: {jobs} ({flag})"),
+            Flag::FailedStage => format!("reported as done by the target, although a stage failed: {jobs} ({flag})"),
             Flag::ErrorText => {
-                format!("done by the target's word, although the answer names an error: {jobs} ({flag})")
+                format!("reported as done by the target, although the answer names an error: {jobs} ({flag})")
             }
             Flag::CookieNotKept => {
-                format!("the target set a cookie that polls did not send, for lack of --cookies: {jobs} ({flag})")
+                format!("the target set a cookie that polls did not send, because --cookies was not given: {jobs} ({flag})")
             }
             Flag::GoneIsDone => {
                 format!("succeeded by absence: {count}, because the target had forgotten them: {jobs} ({flag})")
@@ -102,7 +102,7 @@ mod tests {
         assert!(failed_polls(&refused).unwrap().contains("HTTP 401: 2"));
         let odd = run(r#"{"sent":10,"failed":1,"threads":1,"failures":{"HTTP 500":1,"no status word":5}}"#);
         let doubt = failed_polls(&odd).unwrap();
-        assert!(doubt.starts_with("6 of 10 polls of s told nothing") && doubt.contains("no status word: 5"), "{doubt}");
+        assert!(doubt.starts_with("6 of 10 polls of s said nothing") && doubt.contains("no status word: 5"), "{doubt}");
         let kinds: Vec<String> = (1..9).map(|count| format!(r#""HTTP 50{count}":{count}"#)).collect();
         let many = run(&format!(r#"{{"sent":40,"failed":36,"threads":1,"failures":{{{}}}}}"#, kinds.join(",")));
         assert!(failed_polls(&many).unwrap().contains("(HTTP 508: 8, HTTP 507: 7, "), "the most frequent come first");

@@ -82,7 +82,7 @@ impl StageSources {
 
     /// The same for the wait.
     pub fn wait_difference(&self) -> Option<String> {
-        let why = "documents count from the end of the stage before, histograms from when a message was queued";
+        let why = "documents count from the end of the stage before, histograms from the queueing of a message";
         self.difference(self.waited, &[("histograms", self.queued)], self.wait_spread(), why)
     }
 
@@ -112,7 +112,7 @@ impl StageSources {
                 Some(format!("{name} count {count} attempts, documents {} jobs", documents.count))
             } else {
                 Some(format!(
-                    "{name} count {count} events, these jobs had at most {most}: other clients, or more retries than told"
+                    "{name} count {count} events, these jobs had at most {most}: other clients, or more retries than documented"
                 ))
             }
         });
@@ -197,9 +197,9 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
             all.iter().filter(|one| theirs(one).is_none() && documents(one).is_some()).map(shown).collect();
         // Where nobody speaks of stages, nobody is silent about them.
         if !all.is_empty() && all.iter().all(|one| theirs(one).is_none()) {
-            doubts.push(format!("the {who} tell of no stage at all"));
+            doubts.push(format!("the {who} contain no stage at all"));
         } else if !silent.is_empty() {
-            doubts.push(format!("the {who} do not tell of every stage that the jobs did: {}", listed(&silent)));
+            doubts.push(format!("the {who} lack stages that the jobs went through: {}", listed(&silent)));
         }
         let counted = |one: &StageSources| {
             let (theirs, documents) = (theirs(one)?.count, documents(one)?.count);
@@ -209,7 +209,7 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
         };
         let other: Vec<String> = all.iter().filter_map(counted).collect();
         if !other.is_empty() {
-            doubts.push(format!("the {who} count other events than the job documents: {}", listed(&other)));
+            doubts.push(format!("the {who} count different events than the job documents: {}", listed(&other)));
         }
     }
     let apart = |one: &StageSources| {
@@ -330,8 +330,8 @@ mod tests {
         assert_eq!(
             doubts(one(15, mean(16, 1.0), mean(11, 1.0))),
             [
-                "the spans count other events than the job documents: a 16 against 12 to 15",
-                "the histograms of stage durations count other events than the job documents: a 11 against 12 to 15"
+                "the spans count different events than the job documents: a 16 against 12 to 15",
+                "the histograms of stage durations count different events than the job documents: a 11 against 12 to 15"
             ]
         );
         let apart = ["the sources of stage durations disagree: a by 500 ms (50 %)"];
@@ -356,9 +356,9 @@ mod tests {
         assert_eq!(
             doubts(&all, &heard),
             [
-                "the spans do not tell of every stage that the jobs did: b",
-                "the spans count other events than the job documents: a 2 against 1",
-                "the histograms of queue waits tell of no stage at all",
+                "the spans lack stages that the jobs went through: b",
+                "the spans count different events than the job documents: a 2 against 1",
+                "the histograms of queue waits contain no stage at all",
                 "the sources of stage durations disagree: b by 1.00 s (50 %)",
             ]
         );

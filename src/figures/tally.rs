@@ -214,7 +214,7 @@ impl JobTally {
             .collect();
         if !silent.is_empty() {
             self.doubts
-                .push(format!("of the shards of {name}, counted from 0, these never spoke: {}", listed(&silent)));
+                .push(format!("no record came from these shards of {name} (counted from 0): {}", listed(&silent)));
         }
     }
 

@@ -58,14 +58,14 @@ fn fault(line: &[u8]) -> Option<String> {
     let shown = |bytes: &[u8]| escape::start(&String::from_utf8_lossy(bytes), 60);
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     if line.starts_with(b" ") || line.starts_with(b"\t") {
-        return Some(format!("goes on in a second line, which is obsolete: `{}`", shown(line)));
+        return Some(format!("continues on a second line, which is obsolete: `{}`", shown(line)));
     }
     let Some(colon) = line.iter().position(|byte| *byte == b':') else {
         return Some(format!("has no colon: `{}`", shown(line)));
     };
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     if name.is_empty() || !name.iter().all(is_token) {
-        return Some(format!("has the name `{}`, which is none", shown(name)));
+        return Some(format!("has the name `{}`, which is not valid", shown(name)));
     }
     let bad = value.iter().find(|byte| (**byte < b' ' && **byte != b'\t') || **byte == 0x7f)?;
     Some(format!("({}) holds the byte 0x{bad:02x}", shown(name)))
@@ -171,7 +171,7 @@ mod tests {
         for (field, named) in [
             ("X-A: a\0b", "header field 2 (X-A) holds the byte 0x00"),
             ("Bad Header : x", "header field 2 has the name `Bad Header `"),
-            (" folded", "header field 2 goes on in a second line"),
+            (" folded", "header field 2 continues on a second line"),
             ("no colon", "header field 2 has no colon: `no colon`"),
             ("fine: x", ""),
         ] {

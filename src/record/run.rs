@@ -134,7 +134,7 @@ impl Run {
         let reason = error.as_deref().unwrap_or("its health answer no longer shows it");
         doubts.extend(before.iter().filter(|(name, _)| !values.contains_key(*name)).map(|(name, earlier)| {
             let earlier = escape::start(earlier, SHOWN);
-            format!("whether the target's {name} was still {earlier} after the jobs is not known: {reason}")
+            format!("it is not known whether the target's {name} was still {earlier} after the jobs: {reason}")
         }));
         doubts
     }

@@ -99,7 +99,7 @@ fn where_nothing_tells_the_settling_time_is_waited_out() {
     let done = bare(&[&flags[..], &["--pad", "0s", "--step", "1s", "--settle", "1s"]].concat(), "");
     assert!(begun.elapsed() >= Duration::from_millis(900), "{:?}", begun.elapsed());
     assert_eq!((done.code, done.status("up", "settledBy")), (0, &"waiting".into()), "{}", done.stderr);
-    assert!(done.stderr.contains("when --settle is over"), "{}", done.stderr);
+    assert!(done.stderr.contains("when --settle ends"), "{}", done.stderr);
 }
 
 #[test]

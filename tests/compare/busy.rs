@@ -17,7 +17,7 @@ fn a_leg_that_is_known_to_have_begun_busy_claims_nothing() {
     let busy = began(&json!({"idle": false, "waitedSeconds": 120.0, "busy": "stage.l1 holds 7 messages"}));
     let comparison = compared(busy.clone());
     assert_eq!(word(&comparison, MEDIAN), "");
-    let why = "the target was not idle when np-4.1 began: what it still had to do is in the figures";
+    let why = "the target was not idle when np-4.1 began: its leftover work is in the figures";
     assert!(sentence(&comparison).ends_with(why), "{}", sentence(&comparison));
     assert_eq!(comparison["status"]["doubts"], json!(["np-4.1 started when the target was not idle"]));
     let ran = LegsOnDisk::write(busy).compare(&["--fail-if-worse", "5%"]);

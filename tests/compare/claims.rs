@@ -53,8 +53,7 @@ fn one_leg_or_two_of_each_are_described() {
     let comparison = compared(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 30.0)]);
     assert_eq!(
         sentence(&comparison),
-        "no claim is made of np-4 against np-8: 1 leg of np-8 and 1 leg of np-4: it takes 3 of each, run in turns, to tell \
-         a difference from chance"
+        "no claim is made about np-4 against np-8: 1 leg of np-8 and 1 leg of np-4: it takes 3 of each, interleaved, to tell a difference from chance"
     );
     let found = &row(&comparison, MEDIAN)["differences"][0];
     assert_eq!((&found["difference"], &found["ratio"]), (&json!(10.0), &json!(1.5)));
@@ -83,7 +82,7 @@ fn legs_that_did_not_take_turns_claim_nothing() {
     let mut legs = slower();
     legs[2].run["status"].as_object_mut().unwrap().remove("startedAt");
     let comparison = compared(legs);
-    assert!(sentence(&comparison).contains("when np-8.3 started is not known"), "{comparison}");
+    assert!(sentence(&comparison).contains("the start of np-8.3 is not known"), "{comparison}");
     assert_eq!(word(&comparison, MEDIAN), "");
 }
 
@@ -160,10 +159,10 @@ fn an_error_that_is_not_known_is_not_none() {
     assert_eq!(word(&comparison, MEDIAN), "");
     assert_eq!(
         row(&comparison, MEDIAN)["differences"][0]["tenPercent"],
-        json!({"message": "not known, for how far the figures may be off is not"})
+        json!({"message": "not known, because the error of the figures is not known"})
     );
     let why = row(&comparison, MEDIAN)["missing"][0].as_str().unwrap();
-    assert!(why.contains("the report of np-8.1 does not say how far it may be off"), "{why}");
+    assert!(why.contains("the report of np-8.1 does not give its error"), "{why}");
     assert!(sentence(&comparison).ends_with("; not known: end to end, median"), "{}", sentence(&comparison));
 }
 
@@ -275,11 +274,11 @@ fn a_setting_that_did_not_stay_in_force_forbids_a_claim() {
         ),
         (
             changed(json!({"error": "GET http://t/health: 503"})),
-            "np-8.3: whether the target's num_parallel was still 8 after the jobs is not known: GET http://t/health: 503",
+            "np-8.3: it is not known whether the target's num_parallel was still 8 after the jobs: GET http://t/health: 503",
         ),
         (
             changed(json!({})),
-            "np-8.3: whether the target's num_parallel was still 8 after the jobs is not known: its health answer no longer shows it",
+            "np-8.3: it is not known whether the target's num_parallel was still 8 after the jobs: its health answer no longer shows it",
         ),
         (
             with_settings(|run| {

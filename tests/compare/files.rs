@@ -72,7 +72,7 @@ fn a_leg_that_does_not_tell_is_a_doubt_and_no_difference() {
     for legs in [without_size, without_list, fewer] {
         let comparison = LegsOnDisk::write(legs).json(&[]);
         let doubt =
-            "whether all legs had the same files is not known: jobs.json of np-4.2 does not tell the size of each";
+            "it is not known whether all legs had the same files: jobs.json of np-4.2 does not give the size of each";
         assert_eq!(comparison["status"]["doubts"], json!([doubt]));
         assert_eq!(word(&comparison, MEDIAN), "Worse");
     }

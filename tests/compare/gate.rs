@@ -21,7 +21,7 @@ fn the_whole_interval_must_lie_beyond() {
     let (code, stderr) = gate(in_turns(ours, theirs), "7%");
     assert_eq!(code, 4, "the interval straddles: {stderr}");
     assert!(
-        stderr.contains("whether np-4 is worse than np-8 by 7 % cannot be told: these legs do not tell for jobs"),
+        stderr.contains("it is not known whether np-4 is worse than np-8 by 7 %: these legs do not decide jobs"),
         "{stderr}"
     );
     let (code, stderr) = gate(in_turns(ours, theirs), "10%");
@@ -59,7 +59,7 @@ fn what_cannot_be_claimed_cannot_be_told() {
         legs[1] = legs[1].clone().report_with("/status/verdict", json!(verdict));
         let (code, stderr) = gate(legs, "5%");
         assert!(
-            code == 4 && stderr.contains(&format!("np-8.2 is {verdict}, and what did not pass")),
+            code == 4 && stderr.contains(&format!("np-8.2 is {verdict}, and a leg that did not pass")),
             "{code} {stderr}"
         );
     }

@@ -83,7 +83,7 @@ fn what_is_only_described_is_drawn_and_not_claimed() {
     let (page, _) = pages(vec![leg("np-8", 0, 20.0), leg("np-4", 1, 25.0).without("gpu.transitions")], &[]);
     let text = visible_text(&page);
     for told in [
-        "Described np-4 against np-8 no claim is made of np-4 against np-8: 1 leg of np-8 and 1 leg of np-4",
+        "Described np-4 against np-8 no claim is made about np-4 against np-8: 1 leg of np-8 and 1 leg of np-4",
         "end to end, median20.0 s25.0 s+5.00 s (± 10 ms)1.25 (+25 %)",
         "to show a difference of 10 % in end to end, median: not known",
         "np-4: no row was tested",
@@ -105,7 +105,7 @@ fn each_of_several_settings_has_its_own_sentence_and_drawing() {
     let text = visible_text(&page);
     for told in [
         "Compared np-4, np-2 against np-8",
-        "? Described: no claim is made of np-2",
+        "? Described: no claim is made about np-2",
         "end to end, median: +50 %, not claimed",
     ] {
         assert!(text.contains(told), "{told:?} is not in {text}");

@@ -14,7 +14,7 @@ fn two_legs_make_this_page() {
     let place = disk.path("ab").display().to_string();
     let expected = r"# Comparison: np-8 and np-4
 
-**Described**: no claim is made of np-4 against np-8: 1 leg of np-8 and 1 leg of np-4: it takes 3 of each, run in turns, to tell a difference from chance.
+**Described**: no claim is made about np-4 against np-8: 1 leg of np-8 and 1 leg of np-4: it takes 3 of each, interleaved, to tell a difference from chance.
 
 ## Side by side
 
@@ -39,8 +39,8 @@ A dash is a figure that is not known:
 ## What these legs can show
 
 - np-4: no row was tested, so any difference may be chance.
-- np-4: to show a difference of 10 % in jobs per minute: not known: one leg of each does not tell how far legs spread.
-- np-4: to show a difference of 10 % in end to end, median: not known: one leg of each does not tell how far legs spread.
+- np-4: to show a difference of 10 % in jobs per minute: not known: one leg of each does not show how far legs spread.
+- np-4: to show a difference of 10 % in end to end, median: not known: one leg of each does not show how far legs spread.
 
 ## Legs
 

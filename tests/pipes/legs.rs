@@ -53,9 +53,9 @@ fn a_leg_without_a_usable_setting_is_refused_before_anything_is_made() {
     let shell = Shell::new(&[]);
     for (arguments, said) in [
         ("", "make: set NP or SETTING"),
-        ("NP=x", "make: NP=x is not a number"),
-        ("NP=0", "make: NP=0 is not a number"),
-        ("NP=8 LEG=x", "make: LEG=x is not a number"),
+        ("NP=x", "make: NP=x is not a whole number"),
+        ("NP=0", "make: NP=0 is not a whole number"),
+        ("NP=8 LEG=x", "make: LEG=x is not a whole number"),
         ("NP=8 SETTING=a", "set only one of them"),
         ("SETTING=../a", "make: SETTING=../a is neither a name nor"),
     ] {
@@ -186,7 +186,7 @@ fn what_could_not_be_seen_of_an_idle_target_is_a_note_and_no_doubt() {
     assert!(!doubts(&shell, "run/soak").contains("idle"), "{}", doubts(&shell, "run/soak"));
     let page = shell.read("run/soak/report.md");
     assert!(
-        page.contains("It is not known if the target was idle when soak began: no Prometheus is configured"),
+        page.contains("It is not known whether the target was idle when soak began: no Prometheus is configured"),
         "{page}"
     );
 }

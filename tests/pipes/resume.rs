@@ -141,7 +141,7 @@ fn make_resume_ends_a_suite_and_captures_it_whole() {
     assert!(done.stderr.contains("run: Passed"), "{}", done.stderr);
     let nothing = run(&shell, &format!("resume RUN={}", shell.path("data").display()));
     assert_eq!(nothing.code, 2);
-    assert!(nothing.stderr.contains("there are no records below it"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("holds no records: name the directory"), "{}", nothing.stderr);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn make_resume_follows_what_only_the_journal_knows() {
     // A power cut takes what was never synced.
     std::fs::remove_file(shell.path("run/soak/records.ndjson")).unwrap();
     let done = run(&shell, &format!("resume RUN={}", shell.path("run").display()));
-    assert!(!done.stderr.contains("there are no records"), "{}", done.stderr);
+    assert!(!done.stderr.contains("holds no records"), "{}", done.stderr);
     assert_eq!((shell.counted("run/soak", "succeeded"), shell.target.sim.stats().posts), (3, posts), "{}", done.stderr);
 }
 
@@ -178,7 +178,7 @@ fn what_was_captured_is_not_given_up_for_a_backend_that_has_gone() {
     let cause = report["status"]["cause"].as_str().unwrap();
     assert!(cause.contains("autorag-gpu-worker (it ends before the last job did)"), "{cause}");
     let doubts = report["status"]["doubts"].to_string();
-    assert!(doubts.contains("what was captured ends before the last job did"), "{doubts}");
+    assert!(doubts.contains("the captured data ends before the last job did"), "{doubts}");
 }
 
 #[test]

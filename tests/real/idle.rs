@@ -17,6 +17,6 @@ fn queues_on_a_real_broker_are_waited_for_until_they_are_empty() {
     let idle = records(&done.stdout, "Run")[0]["status"]["idle"].clone();
     assert_eq!(idle["idle"], true, "{idle} {}", done.stderr);
     assert!(idle["waitedSeconds"].as_f64().unwrap() > 2.0, "{idle}");
-    let said = "await-idle: waiting for the target to be idle, 2 m 00 s at the most: rabbitmq_";
+    let said = "await-idle: waiting for the target to be idle, at most 2 m 00 s: rabbitmq_";
     assert!(done.stderr.contains(said), "the queues were seen filled: {}", done.stderr);
 }

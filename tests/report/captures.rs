@@ -36,7 +36,7 @@ fn captures_that_end_before_the_last_job_make_no_figure_that_could_be_compared()
     let figures = ran.report().status.figures;
     assert!(figures.contains_key("endToEndMedianSeconds"), "what the jobs tell stays");
     assert_eq!(of_captures(figures), [""; 0]);
-    let said = "no means are made of it, its depths and counts are lower bounds, and none is compared";
+    let said = "no means are computed from it, its depths and counts are lower bounds, and none of its figures is compared";
     for page in ["report.md", "report.html"] {
         let page = scratch.read(page);
         assert!(page.contains(said), "{page}");
@@ -66,7 +66,7 @@ fn one_reason_is_said_once_however_many_captures_it_befell() {
         ]
     );
     let page = scratch.read("report.md");
-    assert!(section(&page, "Captures").starts_with("No capture was made of: traces.\n"), "{page}");
+    assert!(section(&page, "Captures").starts_with("Not captured: traces.\n"), "{page}");
     assert!(
         table(&page, "Captures").contains("| logs | gpu | gpu | – | – | **waived** | – | as was asked |"),
         "{page}"
@@ -91,14 +91,14 @@ fn missing_traces_are_named_once() {
     let scratch = Scratch::new();
     assert_eq!(
         doubts(&scratch.report(&all, &[]))[..1],
-        ["2 captures of traces are not whole (api, gpu), the first of them: 1 of 3 jobs have no trace: 4bf92f35"]
+        ["2 captures of traces are partial (api, gpu), the first of them: 1 of 3 jobs have no trace: 4bf92f35"]
     );
     let unsaid = [good(), vec![lost("api", "other words"), lost("gpu", "other words")]].concat();
     let scratch = Scratch::new();
     assert_eq!(
         doubts(&scratch.report(&unsaid, &[]))[..2],
         [
-            "2 captures of traces are not whole (api, gpu): other words",
+            "2 captures of traces are partial (api, gpu): other words",
             "1 trace of a job is missing from api, gpu: 4bf92f35"
         ]
     );
@@ -113,7 +113,7 @@ fn the_captures_table_says_what_was_asked_and_came() {
     assert_eq!(
         table(&scratch.read("report.md"), "Captures"),
         "\
-| What | Name | Asked | Window (UTC) | Step | Result | Came | What is short, and why |
+| What | Name | Asked | Window (UTC) | Step | Result | Came | What is missing, and why |
 | --- | --- | --- | --- | ---: | --- | --- | --- |
 | series | [a](prometheus/a.json) | a{} | 22:29:50.000 – 22:30:25.000 | 5.00 s | **partial** | 3 series, 90 samples | the last scrape \\| was early |
 | traces | [gpu](jaeger/gpu.json) | gpu | 22:29:51.000 – 22:30:24.000 | – | **ok** | 3 traces, 9 spans | – |

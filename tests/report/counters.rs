@@ -75,7 +75,7 @@ fn a_fall_that_nothing_explains_makes_no_figure() {
     let lines = histogram(&scratch, &[whisper(API, &values)], &[whisper(API, &values)]);
     let ran = report(&scratch, &lines.map(|line| line.replace(r#""series":2"#, restart)), "all-done");
     assert!((figures(&ran)[COUNT] - 3.0).abs() < 1e-9, "three after the restart: {:?}", figures(&ran));
-    assert_eq!(doubts(&ran, "began again").len(), 2);
+    assert_eq!(doubts(&ran, "restarted in the window").len(), 2);
 
     // So is one behind a scrape that failed.
     let gap = |name: &str| {
@@ -101,7 +101,7 @@ fn a_restart_without_a_fall_begins_at_zero() {
     let ran = report(&scratch, &lines.each_ref().map(|line| with_change(line, "restarts")), "all-done");
     let found = figures(&ran);
     assert!((found[COUNT] - 6.0).abs() < 1e-9 && (found[MEAN] - 17.0 / 6.0).abs() < 1e-6, "{found:?}");
-    assert_eq!(doubts(&ran, "began again").len(), 2);
+    assert_eq!(doubts(&ran, "restarted in the window").len(), 2);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn spans_that_are_no_measurement_are_named_and_means_that_cannot_be_are_not_show
     let ran = report(&scratch, &[without], "all-done");
     assert_eq!(
         doubts(&ran, "no end"),
-        ["spans that have no end, or end before they begin, are in no count and no mean: 1 of l0, 4 of whisper"]
+        ["spans that have no end, or end before they begin, are not counted and are in no mean: 1 of l0, 4 of whisper"]
     );
     let long = of(r#""spans":9"#).replace(r#""meanSeconds":2"#, r#""meanSeconds":86400"#);
     let ran = report(&scratch, &[long], "all-done");

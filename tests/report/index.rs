@@ -282,7 +282,7 @@ fn a_ramp_claims_the_load_that_was_in_flight_whatever_its_levels_are_called() {
     assert_eq!(
         notes,
         [
-            "Levels 16 and 24 ran the same load, because each had 8 jobs and so no more in flight: RAMP_JOBS=2x reaches them"
+            "Levels 16 and 24 ran the same load, because each had only 8 jobs: RAMP_JOBS=2x reaches them"
         ]
     );
     // The order of the levels does not matter.

@@ -107,7 +107,7 @@ fn three_sources_stand_side_by_side() {
 | Stage | Jobs | Mean wait by job documents | Counted | Mean queue wait by histograms | Difference | Why |
 | --- | ---: | ---: | ---: | ---: | ---: | --- |
 | whisper | 3 | 1.00 s | 3 | 1.03 s | 33 ms (3.2 %) | – |
-| l0 | 3 | 500 ms | 3 | 3.73 s | 3.23 s (86.6 %) | same events: documents count from the end of the stage before, histograms from when a message was queued |"
+| l0 | 3 | 500 ms | 3 | 3.73 s | 3.23 s (86.6 %) | same events: documents count from the end of the stage before, histograms from the queueing of a message |"
     );
     assert!(page.contains(" 4 of them had no sample before the window and count from zero.\n"), "{page}");
     assert_eq!(doubts(&ran), Vec::<String>::new());
@@ -153,11 +153,11 @@ fn silence_other_counts_resets_and_disagreement_are_doubtful() {
     assert_eq!(
         doubts(&ran),
         [
-            "counters of stage_duration_sum began again in the window, once: what they counted just before is lost",
-            "counters of stage_duration_count began again in the window, once: what they counted just before is lost",
-            "the spans tell of no stage at all",
-            "the histograms of stage durations do not tell of every stage that the jobs did: l0",
-            "the histograms of stage durations count other events than the job documents: whisper 4 against 3",
+            "counters of stage_duration_sum restarted in the window, once: their last counts before that are lost",
+            "counters of stage_duration_count restarted in the window, once: their last counts before that are lost",
+            "the spans contain no stage at all",
+            "the histograms of stage durations lack stages that the jobs went through: l0",
+            "the histograms of stage durations count different events than the job documents: whisper 4 against 3",
             "the sources of stage durations disagree: whisper by 1.00 s (50 %)",
         ]
     );
@@ -214,9 +214,9 @@ fn files_that_are_absent_or_broken_are_doubts() {
             "prometheus/stage_duration_count.json cannot be read: No such file or directory (os error 2)",
             "prometheus/queue_wait_sum.json is not a file",
             "prometheus/queue_wait_count.json is not an envelope of Prometheus: a sample's value is not a number at line 1 column 108",
-            "prometheus/gpu_tenancy_bucket.json holds native histograms, and figures are made of plain samples only",
-            "no figures are made of gpu_tenancy_transitions: its record names no labels to add it up by",
-            "no figures are made of rabbitmq_queue_ready: its record names a file outside of the run directory",
+            "prometheus/gpu_tenancy_bucket.json holds native histograms, and figures are computed only from plain samples",
+            "no figures are computed from gpu_tenancy_transitions: its record names no labels to add it up by",
+            "no figures are computed from rabbitmq_queue_ready: its record names a file outside of the run directory",
         ]
     );
 }

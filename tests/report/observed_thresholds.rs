@@ -34,7 +34,7 @@ fn the_highest_sample_of_a_queue_is_proof_from_below() {
     assert_eq!(found("queue.stage.l1.max>50").0, Verdict::Incomplete, "between two samples it may have been deeper");
     assert_eq!(found("queue.stage.l0.max<50"), (Verdict::Passed, "3 messages, as evaluated once".to_owned()));
     assert_eq!(found("queue.stage.decide.max<50"), (Verdict::Passed, "1 message, as evaluated once".to_owned()));
-    let unknown = "no such queue; seen were stage.decide, stage.l0, stage.l1";
+    let unknown = "no such queue; those seen: stage.decide, stage.l0, stage.l1";
     assert_eq!(found("queue.stage.l2.max<50"), (Verdict::Incomplete, unknown.to_owned()));
 }
 
@@ -61,7 +61,7 @@ fn a_capture_that_did_not_come_whole_decides_nothing() {
     let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &points(r#""queue":"stage.l1""#, &DEPTHS));
     let partial = line.replace(r#""result":"ok""#, r#""result":"partial","message":"the last scrape was early""#);
     let (verdict, actual) = found(&scratch, &[partial], "queue.stage.l1.max<5");
-    let why = "the capture of rabbitmq_queue_ready is not whole: the last scrape was early";
+    let why = "the capture of rabbitmq_queue_ready is partial: the last scrape was early";
     assert_eq!((verdict, actual.as_str()), (Verdict::Incomplete, why));
     let nothing = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &points(r#""queue":"a""#, &DEPTHS[..1]));
     assert_eq!(found(&scratch, &[nothing], "queue.stage.l1.max<5").1, "no queue was sampled in the window");
@@ -100,7 +100,7 @@ fn transitions_of_counters_that_began_or_began_again_are_decided_as_far_as_they_
     };
     let (verdict, actual) = found_after(&reset, "gpu.transitions<40");
     assert_eq!(verdict, Verdict::Incomplete);
-    assert_eq!(actual, "11 counted, but counters began again; it is at least 9: not certain enough");
+    assert_eq!(actual, "11 counted, but counters restarted; it is at least 9: not certain enough");
     assert_eq!(found_after(&reset, "gpu.transitions<9").0, Verdict::Failed);
     assert_eq!(found_after(&reset, "gpu.transitions>8").0, Verdict::Passed);
     // Seen first in the window: it began there, or it had counted long before anyone looked.
@@ -162,7 +162,7 @@ fn a_job_that_was_seen_running_after_the_capture_makes_it_a_part_as_well() {
     assert_eq!(ran.code, 4, "{}", ran.stderr);
     let doubts = ran.report().status.doubts;
     let said =
-        "what was captured ends before the last job did, after 22:31:00.000 UTC, and what came after is not in it";
+        "the captured data ends before the last job did (after 22:31:00.000 UTC) and lacks everything later";
     assert!(doubts.iter().any(|doubt| doubt.starts_with(said)), "{doubts:?}");
 }
 

@@ -40,7 +40,7 @@ fn a_shard_that_never_spoke_is_named_and_so_are_its_jobs() {
     let ran = judged(&shard(0), &[]);
     assert_eq!(ran.code, 4);
     assert_eq!(ran.cause(), "2 of 4 jobs have no known end: 2 missing (soak-003, soak-004)");
-    assert_eq!(ran.report().status.doubts, ["of the shards of soak, counted from 0, these never spoke: 1/2"]);
+    assert_eq!(ran.report().status.doubts, ["no record came from these shards of soak (counted from 0): 1/2"]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn its_report_tells_the_window_and_the_captures_and_of_no_jobs() {
     let page = scratch.read("report.md");
     assert!(page.starts_with("# Passed: capture\n\n**Passed**: every capture is complete.\n"), "{page}");
     let window = "2026-05-20T22:30:00.000000Z to 2026-05-20T22:35:00.000000Z, 5 m 00 s";
-    for said in [window, "3 of 3 came whole: 1 series, traces of 1 service, logs of 1", "| captured | **Passed** |"] {
+    for said in [window, "3 of 3 are complete: 1 series, traces of 1 service, logs of 1", "| captured | **Passed** |"] {
         assert!(page.contains(said) && (!said.starts_with("20") || ran.stderr.contains(said)), "{said} in\n{page}");
     }
     for noise in ["asked", "## Jobs", "## Stages", "Throughput", "jobs.csv", "no Run"] {
@@ -49,7 +49,7 @@ fn captured_passes_on_nothing_but_whole_captures() {
     let with = |status: &str| [whole(), vec![capture("Traces", "io", status)]].concat();
     assert_eq!(
         judged(&with(r#"{"result":"partial"}"#)),
-        (4, "not everything was captured: traces io is not whole".into())
+        (4, "not everything was captured: traces io is partial".into())
     );
     assert_eq!(judged(&with(r#"{"result":"error","reason":"Off"}"#)).0, 4);
     let waived = [whole(), vec![capture("Logs", "io", r#"{"result":"empty","waived":true}"#)]].concat();
@@ -71,7 +71,7 @@ fn captures_that_end_before_the_last_job_are_a_part() {
     let verdicts: Vec<String> = status.criteria.iter().map(|criterion| criterion.verdict.to_string()).collect();
     assert_eq!(verdicts, ["Passed", "Incomplete", "Incomplete"]);
     let doubt = status.doubts.iter().find(|doubt| doubt.contains("ends before the last job did")).unwrap();
-    assert!(doubt.contains(": jobs_completed, api, worker; no means are made of it"), "{doubt}");
+    assert!(doubt.contains(": jobs_completed, api, worker; no means are computed from it"), "{doubt}");
     assert!(status.cause.contains("worker (it ends before the last job did)"), "{}", status.cause);
 }
 

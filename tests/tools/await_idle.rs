@@ -88,7 +88,7 @@ fn a_queue_that_drains_is_waited_for() {
     assert_eq!((&idle(&ran)["idle"], ran.code), (&true.into(), 0), "{}", ran.stderr);
     let done = target.sim.stats().jobs.iter().filter(|job| job.status == "done").count();
     assert_eq!(done, 4, "everything had ended when the first job was let through: {}", earlier.stderr);
-    assert!(ran.stderr.contains("waiting for the target to be idle, 1 m 00 s at the most: rabbitmq"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("waiting for the target to be idle, at most 1 m 00 s: rabbitmq"), "{}", ran.stderr);
     assert!(ran.stderr.contains("the target is idle after"), "{}", ran.stderr);
     // A slow machine also sees how much of the time is left.
     let others = ran.stderr.lines().filter(|line| !line.contains(" left: "));

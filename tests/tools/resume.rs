@@ -203,7 +203,7 @@ fn what_was_known_of_a_job_is_not_given_up_for_silence() {
     assert_eq!(ran.phases("soak-002"), ["Submitted", "TimedOut"]);
     let status = &ran.last("soak-002")["status"];
     assert_eq!(status["reason"], "NoAnswer", "{status}");
-    let kept = "1 job stays as recorded before: no poll of this session brought a usable answer";
+    let kept = "1 job stays as recorded before: no poll of this session got a usable answer";
     assert_eq!(ran.stderr.matches(kept).count(), 1, "{}", ran.stderr);
 }
 

@@ -85,7 +85,7 @@ impl Selector {
 }
 
 fn beyond(query: &str) -> QueryError {
-    let text = format!("the stand-in evaluates plain selectors only, such as up or up[30s], not {query}");
+    let text = format!("pipeline-sim evaluates plain selectors only, such as up or up[30s], not {query}");
     QueryError { status: 422, kind: "execution", text }
 }
 

@@ -103,7 +103,7 @@ impl EarlierJobs {
             self.open.pop_front();
             if !self.open.is_empty() && is_over() {
                 let left = self.open.len();
-                return IdleState::Pending(format!("the time was up before {left} earlier jobs had been polled"));
+                return IdleState::Pending(format!("time ran out before {left} earlier jobs had been polled"));
             }
         }
         self.unread.clone().map_or(IdleState::Idle, IdleState::Unknown)

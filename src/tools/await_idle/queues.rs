@@ -108,7 +108,7 @@ impl Queues {
                     judge(&live, &sampled, since)
                 }
             }
-            Err(problem) => IdleState::Unknown(problem.message.replace(CREDENTIALS, "look at --prom-header-file")),
+            Err(problem) => IdleState::Unknown(problem.message.replace(CREDENTIALS, "check --prom-header-file")),
         };
         match state {
             IdleState::Unknown(why) if self.has_series => IdleState::Pending(why),
@@ -143,7 +143,7 @@ fn judge(live: &[LiveSeries], sampled: &[SampledSeries], since: f64) -> IdleStat
     let (mut busy, mut pending) = (Vec::new(), Vec::new());
     for LiveSeries { metric } in live {
         let Some((_, value)) = newest.get(metric).filter(|(at, _)| *at >= since) else {
-            pending.push(format!("{} was not scraped since", series_name(metric)));
+            pending.push(format!("{} has not been scraped since", series_name(metric)));
             continue;
         };
         match value.parse::<f64>() {
@@ -191,8 +191,8 @@ mod tests {
     fn only_samples_of_live_series_from_after_the_beginning_count() {
         assert_eq!(check(&["a"], &[("a", 100.0, "0"), ("dead", 50.0, "3")]), IdleState::Idle);
         let pending = |text: &str| IdleState::Pending(format!("ready{{queue=\"a\"}} {text}"));
-        assert_eq!(check(&["a"], &[("a", 99.9, "0")]), pending("was not scraped since"));
-        assert_eq!(check(&["a"], &[]), pending("was not scraped since"));
+        assert_eq!(check(&["a"], &[("a", 99.9, "0")]), pending("has not been scraped since"));
+        assert_eq!(check(&["a"], &[]), pending("has not been scraped since"));
         assert_eq!(check(&["a"], &[("a", 100.0, "much")]), pending("is not a number"));
         let busy = check(&["a", "b"], &[("a", 50.0, "0"), ("b", 101.0, "2")]);
         assert_eq!(busy, IdleState::Busy("ready{queue=\"b\"} is 2".to_owned()));

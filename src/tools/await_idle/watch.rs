@@ -98,7 +98,7 @@ impl Watch<'_> {
             }
             if let (Some(busy), false) = (busy_text(&states), announced) {
                 let limit = units::seconds(self.limit.as_secs_f64());
-                self.console.say(&format!("waiting for the target to be idle, {limit} at the most: {busy}"));
+                self.console.say(&format!("waiting for the target to be idle, at most {limit}: {busy}"));
                 announced = true;
             }
             self.console.progress(|| {

@@ -95,7 +95,7 @@ fn status(
     let mut short = shortcomings(session, service, search, known, (traces, incomplete));
     if nameless > 0 {
         let message = format!(
-            "{nameless} of {spans} spans name no service (service.name), so they count for none and their stages are not counted"
+            "{nameless} of {spans} spans name no service (service.name), so they belong to no service and their stages are not counted"
         );
         short.push((Reason::IncompleteTraces, message));
     }

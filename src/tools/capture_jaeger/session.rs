@@ -255,7 +255,7 @@ impl<'a> Session<'a> {
             .map(|(job, _)| job.clone())
             .collect();
         for (index, ExpectedTrace { trace, canonical, .. }) in missing.iter().enumerate() {
-            self.console.progress(|| format!("asking for {} of {} missing traces by id", index + 1, missing.len()));
+            self.console.progress(|| format!("requesting {} of {} missing traces by id", index + 1, missing.len()));
             if self.unasked.is_none() && is_trace_id(trace) {
                 match self.jaeger.by_id(trace) {
                     Ok(page) => self.store.add(None, page.traces),

@@ -332,7 +332,7 @@ impl Session<'_, '_> {
         let grid = Grid::around(asked, step);
         if grid.points() > POINTS {
             let message =
-                format!("{} points of a series are more than {POINTS}: check --start and --step", grid.points());
+                format!("a series would have {} points, more than {POINTS}: check --start and --step", grid.points());
             return Err(Problem::new(Reason::TooManyPoints, message));
         }
         Ok((grid, doubts))

@@ -159,7 +159,7 @@ fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> 
             }
             Err(problem) => console.say(&format!("the query timestamp(up): {}", problem.message)),
         }
-        console.say("cannot tell how far the server has caught up: assuming that it has when --settle is over");
+        console.say("cannot tell how far the server has caught up: assuming that it has caught up when --settle ends");
         *source = Source::Nothing;
     }
     Ok(Vec::new())

@@ -27,13 +27,13 @@ fn judge_setting(share: f64, groups: &[LegGroup], index: usize, rows: &[Row], ag
     let (name, to) = (truncate(&other.name), truncate(&reference.name));
     let by = format!("{} %", (share * 1e4).round() / 100.0);
     let unknown =
-        |why: &str| (Verdict::Incomplete, format!("whether {name} is worse than {to} by {by} cannot be told: {why}"));
+        |why: &str| (Verdict::Incomplete, format!("it is not known whether {name} is worse than {to} by {by}: {why}"));
     let not_passed = legs_not_passed(reference, other);
     if !against.no_claim.is_empty() {
         return unknown(&against.no_claim.join("; "));
     }
     if !not_passed.is_empty() {
-        return unknown(&format!("{}, and what did not pass proves nothing", listed(&not_passed)));
+        return unknown(&format!("{}, and a leg that did not pass proves nothing", listed(&not_passed)));
     }
     let rows_with = |verdict: Verdict| -> Vec<&str> {
         let headline = rows.iter().filter(|row| row.headline && judge_row(share, row, index) == verdict);
@@ -45,7 +45,7 @@ fn judge_setting(share: f64, groups: &[LegGroup], index: usize, rows: &[Row], ag
     } else if open.is_empty() {
         (Verdict::Passed, format!("{name} is not worse than {to} by {by}"))
     } else {
-        unknown(&format!("these legs do not tell for {}", open.join(" and ")))
+        unknown(&format!("these legs do not decide {}", open.join(" and ")))
     }
 }
 

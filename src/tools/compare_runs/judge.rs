@@ -55,7 +55,7 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
     if ours.min(theirs) < LEAST_LEGS {
         let count = |count: usize| if count == 1 { "1 leg".to_owned() } else { format!("{count} legs") };
         reasons.push(format!(
-            "{} of {} and {} of {}: it takes {LEAST_LEGS} of each, run in turns, to tell a difference from chance",
+            "{} of {} and {} of {}: it takes {LEAST_LEGS} of each, interleaved, to tell a difference from chance",
             count(ours),
             truncate(&reference.name),
             count(theirs),
@@ -77,7 +77,7 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
     let busy = labels_where(legs(), leg_doubts::began_busy);
     if !busy.is_empty() {
         reasons.push(format!(
-            "the target was not idle when {} began: what it still had to do is in the figures",
+            "the target was not idle when {} began: its leftover work is in the figures",
             listed(&busy)
         ));
     }
@@ -95,7 +95,7 @@ fn drift(reference: &LegGroup, other: &LegGroup) -> Option<String> {
     let without_start = labels_where(all().map(|(leg, _)| leg), |leg| leg.started_at().is_none());
     if !without_start.is_empty() {
         return Some(format!(
-            "when {} started is not known, so whether the legs took turns is not",
+            "the start of {} is not known, so the legs may not be interleaved",
             listed(&without_start)
         ));
     }
@@ -110,7 +110,7 @@ fn drift(reference: &LegGroup, other: &LegGroup) -> Option<String> {
     let streak = legs.windows(IN_A_ROW + 1).find(|streak| streak.iter().all(|(_, name)| *name == streak[0].1))?;
     Some(format!(
         "{} ran one after the other with no leg of the other setting between them, so a drift of the target over time \
-         could look like a difference; run the settings in turns",
+         could look like a difference; interleave the legs of the settings",
         listed(&labels_where(streak.iter().map(|(leg, _)| *leg), |_| true))
     ))
 }
@@ -177,15 +177,15 @@ fn claim(better: Better, test: Test) -> Claim {
 
 fn ten_percent(needed: Option<Needed>, reference: f64) -> TenPercent {
     let Some(needed) = needed else {
-        let message = "not known, for how far the figures may be off is not".to_owned();
+        let message = "not known, because the error of the figures is not known".to_owned();
         return TenPercent { legs: None, message };
     };
     let (legs, message) = match needed {
         _ if reference == 0.0 => (None, "the reference is 0, and so is a tenth of it".to_owned()),
         Needed::Each(count) => (Some(count as u64), format!("{count} legs of each")),
         Needed::Many => (None, "more than 1,000 legs of each".to_owned()),
-        Needed::Hidden => (None, "no number of legs: polling or scraping may hide as much".to_owned()),
-        Needed::SpreadUnknown => (None, "not known: one leg of each does not tell how far legs spread".to_owned()),
+        Needed::Hidden => (None, "no number of legs is enough: the error of polling or scraping is as large".to_owned()),
+        Needed::SpreadUnknown => (None, "not known: one leg of each does not show how far legs spread".to_owned()),
         Needed::SpreadZero => {
             (None, format!("not known, and at least {LEAST_LEGS} of each: the legs of a setting do not differ at all"))
         }
@@ -203,7 +203,7 @@ fn conclude(
 ) -> (Option<Claim>, String) {
     let (name, to) = (truncate(&other.name), truncate(&reference.name));
     if !no_claim.is_empty() {
-        return (None, format!("no claim is made of {name} against {to}: {}", no_claim.join("; ")));
+        return (None, format!("no claim is made about {name} against {to}: {}", no_claim.join("; ")));
     }
     let changes: Vec<(Option<Claim>, String)> = rows
         .iter()
@@ -228,7 +228,7 @@ fn conclude(
             format!("{name} is better than {to} in one and worse in the other: better: {better}; worse: {worse}"),
         ),
         (true, true) if none.is_empty() => {
-            return (None, format!("no claim is made of {name} against {to}: {} not known", unknown.join(" and ")));
+            return (None, format!("no claim is made about {name} against {to}: {} not known", unknown.join(" and ")));
         }
         (true, true) => (
             Some(Claim::NoDifference),

@@ -48,7 +48,7 @@ pub(super) fn doubts(groups: &[LegGroup]) -> Vec<String> {
     let without_sizes = labels_where(all_legs(groups), |leg| leg.sizes().is_none());
     if !without_sizes.is_empty() {
         doubts.push(format!(
-            "whether all legs had the same files is not known: {JOBS} of {} does not tell the size of each",
+            "it is not known whether all legs had the same files: {JOBS} of {} does not give the size of each",
             listed(&without_sizes)
         ));
     }
@@ -59,7 +59,7 @@ pub(super) fn doubts(groups: &[LegGroup]) -> Vec<String> {
             doubts.push(format!("{label} started when the target was not idle"));
         }
         if leg.scenario.report.as_ref().is_some_and(|report| report.spec.subset) {
-            doubts.push(format!("{label}: only the jobs that were in its stream were judged"));
+            doubts.push(format!("{label}: only the jobs in its stream were judged"));
         }
     }
     doubts.extend(groups.iter().flat_map(unequal_settings));

@@ -83,8 +83,7 @@ impl Figure {
         let without_bounds = labels_where(all_legs(groups), unbounded);
         if !without_bounds.is_empty() {
             missing.push(format!(
-                "{name}: the report of {} does not say how far it may be off, so nothing is claimed of it; make the \
-                 report again",
+                "{name}: the report of {} does not give its error, so nothing is claimed about it; render the report again",
                 listed(&without_bounds)
             ));
         }
@@ -194,7 +193,7 @@ fn stages(groups: &[LegGroup], found: &mut Rows) {
         let by_histograms = !all_have(part.documents) && all_have(part.histograms);
         if by_histograms {
             found.doubts.push(format!(
-                "the job documents of some leg tell no stage's {}, so the histograms' means are compared",
+                "the job documents of some leg show no stage's {}, so the histograms' means are compared",
                 part.name
             ));
         }
@@ -222,7 +221,7 @@ impl StagePart {
             (format!("{shown}, mean {name} by histograms"), histograms, bounds, absent)
         } else {
             let bounds = BoundsSource::Reported(Durations::of_stage(stage, documents), Statistic::Mean);
-            (format!("{shown}, mean {name}"), documents, bounds, "no job document tells it")
+            (format!("{shown}, mean {name}"), documents, bounds, "no job document shows it")
         };
         Figure { name, key: mean(stage, source), unit: Unit::Seconds, bounds, absent }
     }

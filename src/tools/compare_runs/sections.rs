@@ -163,8 +163,7 @@ pub(super) fn power(page: &mut Content, comparison: &Comparison) {
             page.item(format!(
                 "{name}: {} rows were tested, each by all splits of the legs, with {} % confidence in its \
                  interval. If the setting changed nothing, up to {by_chance:.1} of them would be called better or worse by \
-                 chance, on average; \"no difference\" stands for: no difference that these legs can show. The verdict \
-                 rests on the rows in bold alone.",
+                 chance, on average; \"no difference\" means: no difference that these legs can show. The verdict rests only on the rows in bold.",
                 against.tested,
                 floor_to_tenth(confidence)
             ));

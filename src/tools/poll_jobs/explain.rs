@@ -88,7 +88,7 @@ fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> bool {
     let document = Document::of(answer);
     let (meaning, observation) = match profile.poll_answer(&document) {
         PollAnswer::Unknown => (Some(", which in the profile means \"no such job\""), profile.observe(&document)),
-        PollAnswer::Other => (Some(", which tells nothing about the job"), profile.observe(&document)),
+        PollAnswer::Other => (Some(", which says nothing about the job"), profile.observe(&document)),
         PollAnswer::Document(observation) => (None, *observation),
     };
     text.push_str(meaning.unwrap_or_default());

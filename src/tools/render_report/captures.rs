@@ -95,12 +95,12 @@ impl RowResult {
     /// The word, and the ends of a sentence about one capture and about several.
     const fn words(self) -> [&'static str; 3] {
         match self {
-            Self::Ok => ["ok", "is whole", "are whole"],
+            Self::Ok => ["ok", "is complete", "are complete"],
             Self::Waived => ["waived", "was waived", "were waived"],
             Self::Off => ["off", "was off", "were off"],
             Self::AllowedQuiet | Self::Quiet => ["quiet", "is quiet", "are quiet"],
             Self::Empty => ["empty", "is empty", "are empty"],
-            Self::Partial => ["partial", "is not whole", "are not whole"],
+            Self::Partial => ["partial", "is partial", "are partial"],
             Self::Error => ["error", "failed", "failed"],
         }
     }
@@ -273,12 +273,12 @@ impl Captures {
         let names: Vec<String> = self.early.iter().map(|(_, name)| name.clone()).collect();
         // Logs hold no figures.
         let figures = if self.any_early(CaptureKind::Series) || self.any_early(CaptureKind::Traces) {
-            "; no means are made of it, its depths and counts are lower bounds, and none is compared"
+            "; no means are computed from it, its depths and counts are lower bounds, and none of its figures is compared"
         } else {
             ""
         };
         Some(format!(
-            "what was captured ends before the last job did, {} {} UTC, and what came after is not in it: {}{figures}",
+            "the captured data ends before the last job did ({} {} UTC) and lacks everything later: {}{figures}",
             if ended { "at" } else { "after" },
             at.time_of_day(),
             listed(&names)

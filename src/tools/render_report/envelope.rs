@@ -20,7 +20,7 @@ pub(super) fn read(directory: &Path, name: &str) -> Result<Vec<Series>, String> 
         return Err(format!("{name} is not a file"));
     }
     if metadata.len() > LARGEST {
-        return Err(format!("{name} is larger than {} MiB, so no figures are made of it", LARGEST >> 20));
+        return Err(format!("{name} is larger than {} MiB, so no figures are computed from it", LARGEST >> 20));
     }
     let file = File::open(&path).map_err(|error| failed(&error))?;
     let (mut series, mut has_histograms) = (Vec::new(), false);
@@ -32,7 +32,7 @@ pub(super) fn read(directory: &Path, name: &str) -> Result<Vec<Series>, String> 
     });
     match summary {
         Ok(_) if has_histograms => {
-            Err(format!("{name} holds native histograms, and figures are made of plain samples only"))
+            Err(format!("{name} holds native histograms, and figures are computed only from plain samples"))
         }
         Ok(summary) if summary.result_type.is_some() || !series.is_empty() => Ok(series),
         Ok(_) => Err(format!("{name} is not an envelope of Prometheus: it has no result")),

@@ -63,14 +63,14 @@ pub(super) fn split_headline(text: &str) -> (&str, &str) {
 /// The figures of a window without jobs.
 fn window_figures(captures: &Captures) -> Vec<(&'static str, String)> {
     let window = captures.window.map_or_else(
-        || "not known: no capture tells it".to_owned(),
+        || "not known: no capture gives it".to_owned(),
         |window| format!("{} to {}, {}", window.start, window.end, units::seconds(window.end.since(window.start))),
     );
     let whole = captures.rows.iter().filter(|row| row.result == RowResult::Ok).count();
     let of = |kind| captures.rows.iter().filter(|row| row.kind == kind).count();
     let services = counted(of(CaptureKind::Traces) as u64, "service", "services");
     let asked = format!("{} series, traces of {services}, logs of {}", of(CaptureKind::Series), of(CaptureKind::Logs));
-    vec![("Window", window), ("Captures", format!("{whole} of {} came whole: {asked}", captures.rows.len()))]
+    vec![("Window", window), ("Captures", format!("{whole} of {} are complete: {asked}", captures.rows.len()))]
 }
 
 /// The origin of a page that has no run to name.
@@ -79,7 +79,7 @@ pub(super) fn origin(captures: &Captures) -> Vec<String> {
         return vec!["records without a run's id".to_owned()];
     }
     let window = captures.window.map_or_else(
-        || "a window that no capture tells".to_owned(),
+        || "an unknown window".to_owned(),
         |window| format!("{} to {}", window.start, window.end),
     );
     let servers: Vec<String> = captures.servers.iter().cloned().collect();
@@ -144,7 +144,7 @@ fn success(figures: &Figures, limits: &Limits) -> String {
         (Some(rate), _) if rate.open == rate.of => "not known: no job came to an end".to_owned(),
         (Some(rate), _) => rate.text(&limits.success()),
         (None, Some(why)) => {
-            format!("not known: {why}; {} of the {} that were heard of succeeded", sums.succeeded, jobs(sums.asked))
+            format!("not known: {why}; {} of the {} with a record succeeded", sums.succeeded, jobs(sums.asked))
         }
         (None, None) => "not known: there are no jobs".to_owned(),
     }

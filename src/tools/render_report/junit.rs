@@ -52,7 +52,7 @@ fn status(criterion: &Criterion) -> TestCaseStatus {
     status.set_type(criterion.verdict.to_string()).set_message(xml(&criterion.actual));
     let mut text = format!("expected: {}\nseen: {}", xml(&criterion.expected), xml(&criterion.actual));
     if !criterion.jobs.is_empty() {
-        text = format!("{text}\njobs in the way: {}", xml(&listed(&criterion.jobs)));
+        text = format!("{text}\njobs responsible: {}", xml(&listed(&criterion.jobs)));
     }
     status.set_description(text);
     status

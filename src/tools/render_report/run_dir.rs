@@ -22,7 +22,7 @@ pub(super) const STAGES_CSV: &str = "stages.csv";
 /// Every file that makes a directory a scenario's, with its description.
 pub(super) const FILES: &[(&str, &str)] = &[
     (PAGE, "the report"),
-    (HTML, "the same with drawings, for a browser"),
+    (HTML, "the same with charts, for a browser"),
     (REDACTED, "a redacted copy, safe to share"),
     (REPORT, "the Report record: verdict, criteria, figures"),
     (JUNIT, "the criteria, as CI systems read them"),
@@ -30,7 +30,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     (STAGES_CSV, "one row per job and stage"),
     (JOBS_JSON, "the last record of every job, as it came"),
     (MANIFEST, "the final Run record"),
-    (RECORDS, "the stream itself, from which all others can be made again"),
+    (RECORDS, "the stream itself, from which all other files can be rendered again"),
 ];
 
 /// The file of a scenario that `directory` holds already, if any; the stream comes first.

@@ -112,7 +112,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
 fn check(args: &Args) -> Result<(), Failure> {
     match (&args.concurrency, &args.slots) {
         (Some(count), None) => Err(Failure::usage(format!(
-            "--concurrency needs --slots, to hear of ended jobs: use `submit-jobs --concurrency {count} --slots FIFO | poll-jobs --slots FIFO`"
+            "--concurrency needs --slots, to learn when jobs end: use `submit-jobs --concurrency {count} --slots FIFO | poll-jobs --slots FIFO`"
         ))),
         (None, Some(_)) => Err(Failure::usage("--slots needs --concurrency N")),
         _ => Ok(()),

@@ -110,7 +110,7 @@ fn from_the_ninth_on_stages_look_different_everywhere() {
         let dots = format!("<circle class=\"disc hue-{}{}\"", index % 8, if index < 8 { "" } else { " second" });
         assert!(page.contains(&dots), "{dots}");
     }
-    assert!(visible_text(&page).contains("2 more stages look like the first ones again"), "{legend}");
+    assert!(visible_text(&page).contains("2 more stages reuse the looks of the first ones"), "{legend}");
 }
 
 /// The same three with one that ended otherwise, at the last moment that is told of it.
@@ -155,7 +155,7 @@ fn a_job_that_was_lost_long_after_the_work_does_not_squeeze_the_axis() {
     assert!(labels(chart).contains(&"✕ lost → 56.0 s"), "{:?}", labels(chart));
     assert!(!labels(chart).contains(&"10 s"), "six and a half seconds are enough: {:?}", labels(chart));
     let text = visible_text(&page);
-    let note = "The axis ends at 6.83 s, soon after the last known work. An arrow marks what continued beyond it: 1 job that did \
+    let note = "The axis ends at 6.83 s, soon after the last known work. An arrow marks jobs that were polled beyond it: 1 job that did \
                 not succeed, until 56.0 s.";
     assert!(text.contains(note), "{text}");
     // A little longer is no harm.
@@ -171,7 +171,7 @@ fn a_job_that_was_lost_long_after_the_work_does_not_squeeze_the_axis() {
 fn the_wait_for_the_limiting_stage_stands_out() {
     let page = rendered(&good(), &[]);
     let (_, legend) = timeline(&page);
-    let look = sample(legend, "waiting for whisper, which limits");
+    let look = sample(legend, "waiting for whisper, the limiting stage");
     assert!(look.ends_with(" limits"), "{look}");
     let (_, went) = page.split_once("<svg id=\"time-breakdown-chart\"").unwrap();
     let went = went.split_once("</svg>").unwrap().0;

@@ -98,8 +98,8 @@ fn ten_thousand_jobs_make_a_small_file_with_the_figures_of_all() {
     let page = visible_text(&page);
     assert!(page.contains("10000 asked = 9897 succeeded + 0 failed + 0 timed out + 103 lost"));
     assert!(page.contains("120 of 10000 submitted jobs have a row"), "the drawing says that it is a part");
-    assert!(page.contains("of more than 120 samples 120 at even ranks are drawn"));
+    assert!(page.contains("of more than 120 samples, 120 are drawn, evenly spaced by rank"));
     assert!(page.contains("9500 more are in jobs.csv"));
-    assert!(page.contains("the whole body is in jobs.json") && page.contains("have taken the room that there is"));
+    assert!(page.contains("the whole body is in jobs.json") && page.contains("have used up the space on this page"));
     assert!((ran.report().status.figures["endToEndCount"] - 9897.0).abs() < 1e-9);
 }

@@ -90,6 +90,6 @@ impl<'a> Output<'a> {
             1 => ("1 job".to_owned(), "stays"),
             jobs => (format!("{jobs} jobs"), "stay"),
         };
-        self.console.say(&format!("{jobs} {verb} as recorded before: no poll of this session brought a usable answer"));
+        self.console.say(&format!("{jobs} {verb} as recorded before: no poll of this session got a usable answer"));
     }
 }

@@ -101,7 +101,7 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
             (_, 0) => "there are no jobs".to_owned(),
             (Times::Lag, _) => "no job had a due time, as submit-jobs --rate gives it".to_owned(),
             (_, 1) => "the only job has none".to_owned(),
-            (_, all) => format!("none of {all} jobs has one"),
+            (_, all) => format!("none of the {all} jobs has one"),
         });
     };
     if measured < statistic.needs() {
@@ -113,10 +113,10 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
         let range = range(bounds, |seconds| units::seconds_against(seconds, threshold.value))
             .map(|range| format!(", so it {range}"))
             .unwrap_or_default();
-        text = format!("{text}; {} none{range}", counted(lacking as u64, "has", "have"));
+        text = format!("{text}; {} no such time{range}", counted(lacking as u64, "has", "have"));
     }
     if samples.countless {
-        text = format!("{text}; nobody knows how many more jobs there are");
+        text = format!("{text}; it is not known how many more jobs there are");
     }
     let single = statistic == Statistic::Max && threshold.operator.is_ceiling();
     let fails = |bounds| single && threshold.operator.holds(bounds, threshold.value) == Some(false);
@@ -243,7 +243,7 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
         return Err(if seen.is_empty() {
             "no queue was sampled in the window".to_owned()
         } else {
-            format!("no such queue; seen were {}", listed(&seen))
+            format!("no such queue; those seen: {}", listed(&seen))
         });
     };
     let (samples, gap) = (depth.density.samples, units::seconds(depth.density.longest_gap));
@@ -269,7 +269,7 @@ fn transitions(evidence: &Evidence<'_>) -> Result<Reading, String> {
         let bounds = Bounds { high: f64::INFINITY, ..bounds };
         return Ok(Reading::new(bounds, up_to_early_end(&format!("{counted} counted"), bounds)));
     }
-    let again = if bounds.high.is_finite() { "" } else { ", but counters began again" };
+    let again = if bounds.high.is_finite() { "" } else { ", but counters restarted" };
     Ok(ranged(format!("{counted} counted{again}"), bounds, |times| times.to_string()))
 }
 

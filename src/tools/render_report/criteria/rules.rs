@@ -318,7 +318,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let early = early.map(|log| format!("{} (it ends before the last job did)", service(log)));
     let short: Vec<String> = logs.iter().filter_map(shortcoming).chain(early).collect();
     if !short.is_empty() {
-        return Finding::incomplete(format!("the worker logs are not whole: {}", listed(&short)));
+        return Finding::incomplete(format!("the worker logs are incomplete: {}", listed(&short)));
     }
     let lines: u64 = logs.iter().filter_map(|log| log.status.lines).sum();
     let quiet: Vec<String> =

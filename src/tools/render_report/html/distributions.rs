@@ -42,7 +42,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let samples = stages.iter().map(|row| row.samples.len()).max().unwrap_or_default();
     let drawn = if samples.max(figures.tally.entries.len()) > POINTS {
         format!(
-            "of more than {POINTS} samples {POINTS} at even ranks are drawn, the smallest and the largest among them"
+            "of more than {POINTS} samples, {POINTS} are drawn, evenly spaced by rank, including the smallest and the largest"
         )
     } else {
         "every sample is a point".to_owned()
@@ -51,7 +51,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
         (scene.content(|content| sections::end_to_end(content, figures, &limits)).to_html(3))
         @if let Some(row) = end_to_end { (end_to_end_chart(row, &limits)) }
         @if !stages.is_empty() { h3 { "Waiting and work, stage by stage" } "\n" (stages_chart(&stages)) }
-        (note(&format!("The line across a row is its median; {drawn}. The figures are made of all.")))
+        (note(&format!("The line across a row is its median; {drawn}. Figures include all samples.")))
         (scene.content(|content| sections::stages(content, figures, &limits)).to_html(3))
     }
 }

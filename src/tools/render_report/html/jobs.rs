@@ -129,7 +129,7 @@ fn verbatim(scene: &Scene<'_>, body: &str, room: &mut usize) -> Markup {
     let shown = html! { (start(&body, BODY)) };
     if shown.0.len() > *room {
         return html! {
-            p { "The body is in " (all) ": the bodies above have taken the room that there is." } "\n"
+            p { "The body is in " (all) ": the bodies above have used up the space on this page." } "\n"
         };
     }
     *room -= shown.0.len();

@@ -60,11 +60,11 @@ fn means(scene: &Scene<'_>, stages: &[&StageFigures]) -> Markup {
         }
     }
     let finding = scene.evaluation.figures.limiting.as_ref().map_or_else(
-        || "No stage is known to limit.".to_owned(),
+        || "No stage is known to limit the pipeline.".to_owned(),
         |limiting| format!("{} limits: {}.", limiting.stage, limiting.text()),
     );
     html! {
-        (note("Mean wait for each stage (hatched) and mean work in it (solid). The wait for the limiting stage has an edge."))
+        (note("Mean wait for each stage (hatched) and mean work in it (solid). The wait for the limiting stage is outlined."))
         (chart.into_figure("time-breakdown-chart", "Mean wait and work of each stage", &finding))
     }
 }
@@ -97,7 +97,7 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
         };
         if before.abs() > path.whole.seconds * SMALL {
             let why = match attempt {
-                Some(attempt) if *attempt > 1 => format!("{name}: before attempt {attempt}, earlier attempts among it"),
+                Some(attempt) if *attempt > 1 => format!("{name}: before attempt {attempt}, including earlier attempts"),
                 _ => format!("{name}: before its wait began"),
             };
             put(why, "unknown".to_owned(), None, Measured::exact(*before));
@@ -112,7 +112,7 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
     let rest = if is_noise { 0.0 } else { path.rest };
     parts.push(Part {
         stage: None,
-        what: "outside of the stages".to_owned(),
+        what: "outside the stages".to_owned(),
         after: "–".to_owned(),
         class: "rail".to_owned(),
         seconds: rest,
@@ -141,8 +141,7 @@ fn critical_path(scene: &Scene<'_>, path: &CriticalPath) -> Markup {
         (drawing.into_figure("critical-chart", &format!("Critical path of {}", path.job), &finding))
         (table.to_section())
         (note(
-            "The path goes back from the stage that ended last, each time to the predecessor that ended last. Time outside of \
-             the stages is the submission, the gap between the last stage and the end, and the clocks' difference.",
+            "The path goes back from the stage that ended last, each time to the predecessor that ended last. Time outside the stages is the submission, the gap between the last stage and the end, and the clocks' difference.",
         ))
     }
 }

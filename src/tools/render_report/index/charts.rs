@@ -66,7 +66,7 @@ fn section(all: &[Level<'_>], bands: Bands) -> Markup {
     }
     let panels = components::panels(panels);
     let mut notes =
-        vec!["Vertical lines span what polling leaves open. End to end covers the jobs that succeeded.".to_owned()];
+        vec!["Vertical lines span the error of polling. End to end covers the jobs that succeeded.".to_owned()];
     if levels.iter().any(|level| level.verdict() == Some(Verdict::Failed)) {
         notes.push(format!("A red frame marks a {} that Failed.", bands.one));
     }

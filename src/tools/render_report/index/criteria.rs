@@ -39,7 +39,7 @@ impl RampCriterion {
         if name != HIGHEST {
             return Err(format!("no such figure of a ramp; there is {HIGHEST}, the most jobs in flight that passed"));
         }
-        let value = value.parse().map_err(|_| format!("\"{value}\" is no number of jobs, such as 16"))?;
+        let value = value.parse().map_err(|_| format!("\"{value}\" is not a number of jobs, such as 16"))?;
         Ok(Self { typed: text.to_owned(), operator, value })
     }
 

@@ -251,7 +251,7 @@ impl Reading<'_> {
             let shown: Vec<String> =
                 without.iter().map(|(stage, count)| format!("{count} of {}", start(stage, 80))).collect();
             self.doubt(format!(
-                "spans that have no end, or end before they begin, are in no count and no mean: {}",
+                "spans that have no end, or end before they begin, are not counted and are in no mean: {}",
                 listed(&shown)
             ));
         }

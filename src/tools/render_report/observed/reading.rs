@@ -118,24 +118,21 @@ impl<'a> Reading<'a> {
             let names = list(names);
             doubts.push(match unsteady {
                 Unsteady::Alternates => format!(
-                    "several processes answer in turn behind {address}, so its counters jump back and forth and no figure is \
-                     made of {names}; scrape every process, or let the client library add them up (multiprocess mode)"
+                    "several processes answer in turn behind {address}, so its counters jump back and forth and no figure is computed from {names}; scrape every process, or let the client library add them up (multiprocess mode)"
                 ),
                 Unsteady::TakenOver => format!(
-                    "another process took over behind {address} in the window, which is no restart, because it had begun \
-                     before (process_start_time_seconds), so no figure is made of {names}; scrape every process, or let the \
+                    "another process took over behind {address} in the window; it had started before (process_start_time_seconds), so this is not a restart, and no figure is computed from {names}; scrape every process, or let the \
                      client library add them up (multiprocess mode)"
                 ),
                 Unsteady::Fell => format!(
                     "counters of {address} fell in the window, and nothing shows that the process restarted \
-                     (process_start_time_seconds, a missed scrape), so no figure is made of {names}"
+                     (process_start_time_seconds, a missed scrape), so no figure is computed from {names}"
                 ),
             });
         }
         for (labels, names) in &self.repeated {
             doubts.push(format!(
-                "series that differ only in {} show the same counters twice, as two scrapes or a pair of servers do, and \
-                 count once: {}",
+                "series that differ only in {} show the same counters twice, as they do with two scrapes or a pair of servers, and count once: {}",
                 labels.join(", "),
                 list(names)
             ));
@@ -206,12 +203,12 @@ impl<'a> Reading<'a> {
         let (name, status) = (&record.metadata.name, &record.status);
         let Some(file) = status.file.clone() else {
             if status.result == CaptureResult::Ok {
-                self.doubt(format!("no figures are made of {name}: its record names no file"));
+                self.doubt(format!("no figures are computed from {name}: its record names no file"));
             }
             return None;
         };
         if ![Some(&file), status.raw_file.as_ref()].into_iter().flatten().all(|file| is_inside(file)) {
-            self.doubt(format!("no figures are made of {name}: its record names a file outside of the run directory"));
+            self.doubt(format!("no figures are computed from {name}: its record names a file outside of the run directory"));
             return None;
         }
         if status.series == Some(0) {
@@ -227,7 +224,7 @@ impl<'a> Reading<'a> {
             let is_sampled = |one: &counters::Series| one.points.iter().any(|(at, _)| *at > begin);
             if !samples.iter().any(is_sampled) {
                 // The points that were evaluated repeat what was scraped before.
-                self.doubt(format!("no figures are made of {name}: no sample of it was scraped in the window"));
+                self.doubt(format!("no figures are computed from {name}: no sample of it was scraped in the window"));
                 return None;
             }
             series = counters::spliced(series, samples);
@@ -305,8 +302,7 @@ impl<'a> Reading<'a> {
         if !series.iter().any(|one| one.points.iter().any(|(at, _)| between.contains(at))) {
             self.mixed = true;
             self.doubt(format!(
-                "histograms and counters may hold some of the warm-up: no sample of {} was scraped between its end and the \
-                 window's beginning; a longer rest (submit-jobs --rest), or wider padding of the capture, tells them apart",
+                "histograms and counters may hold some of the warm-up: no sample of {} was scraped between the end of the warm-up and the start of the window; use a longer rest (submit-jobs --rest) or a wider padding of the capture",
                 record.metadata.name
             ));
         }
@@ -318,7 +314,7 @@ impl<'a> Reading<'a> {
         if resets > 0 {
             let often = if resets == 1 { "once".to_owned() } else { format!("{resets} times") };
             self.doubt(format!(
-                "counters of {name} began again in the window, {often}: what they counted just before is lost"
+                "counters of {name} restarted in the window, {often}: their last counts before that are lost"
             ));
         }
     }

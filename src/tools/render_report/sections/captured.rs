@@ -171,7 +171,7 @@ pub(in crate::tools::render_report) fn captures(page: &mut Content, rows: &[Row]
     let none = kinds.iter().filter(|(_, kind)| rows.iter().all(|row| row.kind != *kind)).map(|(shown, _)| *shown);
     let none: Vec<&str> = none.collect();
     if !none.is_empty() {
-        page.paragraph(format!("No capture was made of: {}.", none.join(", ")));
+        page.paragraph(format!("Not captured: {}.", none.join(", ")));
     }
     if rows.is_empty() {
         return;
@@ -191,7 +191,7 @@ pub(in crate::tools::render_report) fn captures(page: &mut Content, rows: &[Row]
             cell(row.why.as_ref().map(|why| start(why, MESSAGE))),
         ]
     });
-    page.table(["What", "Name", "Asked", "Window (UTC)", "Step>", "Result", "Came", "What is short, and why?"], cells);
+    page.table(["What", "Name", "Asked", "Window (UTC)", "Step>", "Result", "Came", "What is missing, and why?"], cells);
     more(page, rows.len());
 }
 

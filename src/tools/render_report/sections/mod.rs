@@ -77,7 +77,7 @@ pub(super) fn criteria(page: &mut Content, report: &Report) {
             cell((!jobs.is_empty()).then_some(jobs)),
         ]
     });
-    page.table(["Criterion", "Verdict", "Expected", "Seen", "Jobs in the way?"], rows);
+    page.table(["Criterion", "Verdict", "Expected", "Seen", "Jobs responsible?"], rows);
     if report.status.verdict == Verdict::Incomplete {
         page.paragraph("Incomplete is not a pass: nothing is known to be wrong, but evidence is missing.");
     }
@@ -237,7 +237,7 @@ pub(super) fn over_time(page: &mut Content, figures: &Figures) {
     }
     page.preformatted(chart);
     page.paragraph(
-        "In flight is the mean, and so long is the bar; jobs/min counts the jobs that succeeded in that part of the run, and end to end is their median.",
+        "In flight is the mean, which the bar shows; jobs/min counts the jobs that succeeded in that part of the run, and end to end is their median.",
     );
 }
 
@@ -313,7 +313,7 @@ fn idle_sentence(name: &str, idle: &Idle) -> String {
         }
         (None, busy, unseen) => {
             let why: Vec<&str> = [busy, unseen].into_iter().flatten().map(String::as_str).collect();
-            format!("It is not known if the target was idle when {name} began: {}.", why.join("; "))
+            format!("It is not known whether the target was idle when {name} began: {}.", why.join("; "))
         }
     }
 }

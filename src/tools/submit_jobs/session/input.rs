@@ -47,7 +47,7 @@ impl Session<'_, '_> {
     /// Aborts where nobody would report the end of a warm-up job, so that it could not be kept apart from the counted ones.
     fn require_slots(&mut self) {
         if !self.scheduler.admission.is_closed() {
-            let message = "warm-up jobs need --concurrency, which hears of their ends: use `submit-jobs --concurrency N --slots FIFO | \
+            let message = "warm-up jobs need --concurrency, which waits until they have ended: use `submit-jobs --concurrency N --slots FIFO | \
                  poll-jobs --slots FIFO`, or stage without --warmup";
             self.abort(Exit::Usage, Reason::NoSlots, message.to_owned());
         }

@@ -115,7 +115,7 @@ impl Lane<'_> {
         let Some(first) = shown.first() else { return };
         let unknown =
             |title: &str, label| Block { class: "unknown", title: title.to_owned(), label, text: Label::Quiet("tick") };
-        self.put(svg, 0.0, here(first.acquiring_at), unknown("who held it before is not known", "not known"));
+        self.put(svg, 0.0, here(first.acquiring_at), unknown("the tenant before is not known", "not known"));
         for (index, one) in shown.iter().enumerate() {
             let name = tenant_name(one.tenant.as_deref());
             let place = tenants.iter().position(|held| *held == one.tenant.as_deref()).unwrap_or_default();
@@ -129,7 +129,7 @@ impl Lane<'_> {
             let text = Label::Name(GROUNDS[place % GROUNDS.len()]);
             self.put(svg, held, certain, Block { class: &class, title, label: &name, text });
             if one.released_at.is_none() {
-                let title = format!("{name}, as far as is known: no span tells when it let go");
+                let title = format!("probably {name}: no span shows when it released the GPU");
                 let (class, label) = (format!("{class} faint"), format!("{name}?"));
                 let block = Block { class: &class, title, label: &label, text: Label::Quiet("pale") };
                 self.put(svg, certain.max(held), next, block);
@@ -137,7 +137,7 @@ impl Lane<'_> {
         }
         if holds.tenancies.len() > TENANCIES || holds.left_out > 0 {
             let last = shown.last().map_or(0.0, |last| here(last.seen_at));
-            self.put(svg, last, axis.last, unknown("not drawn any more", "not drawn"));
+            self.put(svg, last, axis.last, unknown("later tenants are not drawn", "not drawn"));
         }
     }
 
@@ -200,6 +200,6 @@ pub(super) fn note(observed: &Observed, offset: Option<ClockOffset>) -> String {
         (_, _, true) => "No spans show who held the GPU. Each dashed box lies between two samples of the transitions counter: the \
                          GPU changed its tenant somewhere in it."
             .to_owned(),
-        _ => "It is not known who held the GPU: there are no spans of it and no samples of its transitions.".to_owned(),
+        _ => "It is not known who held the GPU: there are neither spans of it nor samples of its transitions.".to_owned(),
     }
 }

@@ -235,7 +235,7 @@ fn beyond(axis: &Axis, timelines: &[(usize, JobTimeline)]) -> Option<String> {
         jobs => format!("{jobs} jobs that did not succeed, the last"),
     };
     Some(format!(
-        "The axis ends at {}, soon after the last known work. An arrow marks what continued beyond it: {jobs}, until {}.",
+        "The axis ends at {}, soon after the last known work. An arrow marks jobs that were polled beyond it: {jobs}, until {}.",
         units::seconds(axis.length()),
         units::seconds(axis.seconds(*last))
     ))
@@ -258,11 +258,11 @@ fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> V
         .collect();
     let more = shown.len() - entries.len();
     if more > 0 {
-        entries.push(("rail".to_owned(), format!("{more} more stages look like the first ones again")));
+        entries.push(("rail".to_owned(), format!("{more} more stages reuse the looks of the first ones")));
     }
     entries.push(("wait-plain".to_owned(), "hatched: waiting for the stage of that colour".to_owned()));
     if let Some(limiting) = &scene.evaluation.figures.limiting {
-        let label = format!("waiting for {}, which limits", escape::start(&limiting.stage, 40));
+        let label = format!("waiting for {}, the limiting stage", escape::start(&limiting.stage, 40));
         entries.push((looks::wait(scene, &limiting.stage), label));
     }
     entries.extend([
@@ -311,8 +311,7 @@ fn notes(
     }
     if rows.len() < timelines {
         notes.push(format!(
-            "{} of {timelines} submitted jobs have a row: of those that did not succeed the first {}, the slowest that did, and \
-             others at even distances in the order of submission. The figures are made of all.",
+            "{} of {timelines} submitted jobs have a row: the first {} that did not succeed, the slowest that did, and others evenly spaced in the order of submission. Figures include all jobs.",
             rows.len(),
             rows::WORST
         ));

@@ -109,7 +109,7 @@ fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64
     let title = match whole {
         Some(whole) => format!("{name}: {} after {}", entry.outcome, whole.text()),
         None => format!(
-            "{name}: {}, last heard of after {}",
+            "{name}: {}, last seen after {}",
             entry.outcome,
             units::seconds(timeline.heard.since(timeline.submitted))
         ),
