@@ -143,7 +143,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
     format!("{}…", head[..word_end].trim_end_matches([' ', ',', ';', ':', '(', '.', '-']))
 }
 
-/// Where JSON begins in `text` that has no end in it.
+/// The place at which JSON begins in `text` that has no end in it.
 fn open_json(text: &str) -> Option<usize> {
     let (mut open, mut quoted, mut escaped) = (Vec::new(), false, false);
     for (at, character) in text.char_indices() {

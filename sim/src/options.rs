@@ -192,7 +192,7 @@ pub struct Faults {
     #[arg(long, value_name = "STATUS:WHICH[:RETRY_AFTER]", help_heading = API_FAULTS)]
     pub refuse: Vec<StatusFault>,
 
-    /// Accept the n-th POST and cut its answer off in the body
+    /// Accept the n-th POST and cut off its answer in the body
     #[arg(long, value_name = "WHICH", help_heading = API_FAULTS)]
     pub cut_post: Vec<Which>,
 
@@ -200,7 +200,7 @@ pub struct Faults {
     #[arg(long, value_name = "STATUS:WHICH[:RETRY_AFTER]", help_heading = API_FAULTS)]
     pub poll_status: Vec<StatusFault>,
 
-    /// Cut the answer to the n-th poll off in the body
+    /// Cut off the answer to the n-th poll in the body
     #[arg(long, value_name = "WHICH", help_heading = API_FAULTS)]
     pub cut: Vec<Which>,
 

@@ -21,11 +21,11 @@ pub enum Outcome {
     Interrupted,
     /// Refused.
     Rejected,
-    /// Submitted was the last that was heard.
+    /// Last known as submitted.
     Unfinished,
-    /// Staged was the last that was heard.
+    /// Last known as staged.
     NotSubmitted,
-    /// Never heard of.
+    /// Without a record.
     Missing,
 }
 

@@ -1,4 +1,4 @@
-//! Doubts that the polls raise: answers that told nothing, and jobs whose documents contradict their status word.
+//! Doubts that the polls raise: answers that said nothing, and jobs whose documents contradict their status word.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
         refused
             || ["unreadable", "truncated", "redirect", "another job", "cache"].iter().any(|part| kind.contains(part))
     };
-    // An answer without a status that the profile knows is no failed poll, and tells as little.
+    // An answer without a status that the profile knows is no failed poll, but says as little.
     let unclear: u64 =
         polling.failures.iter().filter(|(kind, _)| kind.ends_with("status word")).map(|(_, count)| count).sum();
     let told_nothing = polling.failed + unclear;
@@ -49,7 +49,9 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -
                 format!("reported as done by the target, although the answer names an error: {jobs} ({flag})")
             }
             Flag::CookieNotKept => {
-                format!("the target set a cookie that polls did not send, because --cookies was not given: {jobs} ({flag})")
+                format!(
+                    "the target set a cookie that polls did not send, because --cookies was not given: {jobs} ({flag})"
+                )
             }
             Flag::GoneIsDone => {
                 format!("succeeded by absence: {count}, because the target had forgotten them: {jobs} ({flag})")

@@ -18,7 +18,7 @@ pub struct Requests {
     pub submit: Option<Distribution>,
     /// The cost of polling, warm-up jobs among it, of all shards together; none if no poll was sent.
     pub polling: Option<Polling>,
-    /// How long answers to polls took, where one session sent them all.
+    /// The times that answers to polls took, if one session sent them all.
     pub poll: Option<AnswerTimes>,
 }
 
@@ -74,7 +74,7 @@ impl Requests {
         known.chain(none).collect::<Vec<_>>().join(", ")
     }
 
-    /// The kinds of answers that told nothing, the most frequent first: `HTTP 500: 30`.
+    /// The kinds of answers that said nothing, the most frequent first: `HTTP 500: 30`.
     pub fn poll_failures(polling: &Polling) -> Vec<String> {
         let mut kinds: Vec<(&String, &u64)> = polling.failures.iter().collect();
         // Of equals the first by name.
@@ -82,7 +82,7 @@ impl Requests {
         kinds.into_iter().map(|(kind, count)| format!("{kind}: {count}")).collect()
     }
 
-    /// What came of the polls: `1286 usable answers; HTTP 500: 30`.
+    /// The outcomes of the polls: `1286 usable answers; HTTP 500: 30`.
     pub fn poll_answers(polling: &Polling) -> String {
         let usable = counted(polling.sent.saturating_sub(polling.failed), "usable answer", "usable answers");
         let kinds = Self::poll_failures(polling);

@@ -44,7 +44,7 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// What the Runs of `account` and the jobs `given_up` tell; none where no Run was resumed.
+    /// The resumption that the Runs of `account` and the jobs `given_up` show; none if no Run was resumed.
     pub fn find(tally: &JobTally, given_up: &GivenUp) -> Option<Self> {
         let at: BTreeSet<Timestamp> = tally.runs().flat_map(|run| run.status.resumed_at.iter().copied()).collect();
         let last = *at.last()?;

@@ -69,7 +69,7 @@ impl JobEntry {
         self.stages().find(|(stage, _)| stage.name == name).map(|(_, times)| times)
     }
 
-    /// When it ended, or was given up: the best estimate.
+    /// The time at which it ended, or was given up: the best estimate.
     pub fn ended_at(&self) -> Option<Timestamp> {
         let status = &self.job.as_ref()?.status;
         let given_up = status.observed_at.filter(|_| status.phase.is_terminal());

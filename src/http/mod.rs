@@ -155,7 +155,7 @@ pub struct Client {
     agent: Agent,
     headers: HeaderMap,
     timeout: Duration,
-    /// What came in answer to the last request.
+    /// The answer to the last request, as far as it came.
     received: Received,
     heartbeat: Heartbeat,
 }

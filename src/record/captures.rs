@@ -129,11 +129,11 @@ pub struct SeriesStatus {
     /// Warnings of the server in its own words, at most 2,000 characters of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// Remarks of the server about the query, likewise.
+    /// Remarks of the server about the query, at most 2,000 characters of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub infos: Vec<String>,
-    /// The evidence for the server's last scrapes: `targets`, `up`, or `waiting` if nothing told of them and the settling
-    /// time was waited out.
+    /// The evidence for the server's last scrapes: `targets`, `up`, or `waiting` if there was no such evidence and the
+    /// tool waited for the whole settling time.
     pub settled_by: Option<String>,
     /// The earliest of the active targets' last scrapes, by the server's clock.
     pub scraped_until: Option<Timestamp>,
@@ -141,10 +141,10 @@ pub struct SeriesStatus {
     pub clock_offset: Option<ClockOffset>,
     /// The unit of the metric, as the server's metadata names it.
     pub unit: Option<String>,
-    /// The restarts of the processes behind the series, whose counters began again.
+    /// The restarts of the processes behind the series; their counters restarted with them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<ProcessRestart>,
-    /// The changes to a process that had been there before, beside the one that answered until then.
+    /// The changes to another process that had already been running beside the one that answered until then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub takeovers: Vec<ProcessRestart>,
     /// The scrapes (`up` is 0) that failed at the addresses of counters that fell.
@@ -167,7 +167,7 @@ pub struct SeenProcess {
     pub job: String,
     /// The label `instance` of the scrape: the address.
     pub instance: String,
-    /// The time at which it says that it began.
+    /// The start time that the process reports.
     pub started_at: Timestamp,
     /// The time of its first sample.
     pub first_seen_at: Timestamp,
@@ -212,7 +212,7 @@ pub struct Traces {
 pub struct WindowSpec {
     /// The service.
     pub service: String,
-    /// The server that was asked, where one was.
+    /// The server that was queried, if any.
     pub server: Option<String>,
     /// The true window; `start` and `end` lie around it, by the padding.
     pub window: Option<Window>,
@@ -247,14 +247,14 @@ pub struct TracesStatus {
     /// Number of jobs whose traces are among them.
     pub jobs_matched: Option<u64>,
     /// Stage durations by the service's own spans in the traces of the run's jobs, or in all traces if there are no jobs.
-    /// Empty if the profile does not tell the names of a stage's spans.
+    /// Empty if the profile does not give the names of a stage's spans.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpans>,
     /// Number of further spans of each stage that have no end, or end before they begin, and so have no duration.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stages_without_duration: BTreeMap<String, u64>,
     /// Times at which the GPU passed from one tenant to another, by the service's own spans: the first 1,000 in the order of time.
-    /// Empty if the profile does not tell the names of such spans.
+    /// Empty if the profile does not give the names of such spans.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenancies: Vec<Tenancy>,
     /// Number of tenancies beyond those.
@@ -264,7 +264,7 @@ pub struct TracesStatus {
     pub missing: Vec<String>,
     /// Number of traces that no search found, only a request for a job's trace by its id.
     pub found_by_id: Option<u64>,
-    /// Number of traces with spans whose parent is not among them, or that the server cut.
+    /// Number of traces with spans whose parent is not among them, or that the server truncated.
     pub incomplete_traces: Option<u64>,
     /// The API that answered: `v3` or `v1`.
     pub api: Option<String>,
@@ -297,13 +297,13 @@ pub struct Tenancy {
     /// The tenant; absent where the span does not name it.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// The time at which the GPU began to pass to it.
+    /// The time at which it began to acquire the GPU.
     pub acquiring_at: Timestamp,
     /// The time from which it held the GPU.
     pub held_at: Timestamp,
     /// The last time at which it is known to have held the GPU.
     pub seen_at: Timestamp,
-    /// The time at which it began to release the GPU, if a span tells it.
+    /// The time at which it began to release the GPU, if a span shows it.
     #[serde(default)]
     pub released_at: Option<Timestamp>,
 }
@@ -338,7 +338,7 @@ pub struct LogsStatus {
     pub observed_at: Option<Timestamp>,
     /// The log's file, relative to the run directory.
     pub file: Option<String>,
-    /// True if the user named this service as one whose log shall not be captured.
+    /// True if the user named this service as one whose log must not be captured.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub waived: bool,
     /// True if the user named this service as one that may have no line in the window.
@@ -363,9 +363,9 @@ pub struct LogsStatus {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Exception {
-    /// Its first line; of a traceback that stands alone the line that names the exception, because its first line says nothing.
+    /// Its first line. For a traceback that stands alone, the line that names the exception.
     pub first_line: String,
-    /// The time at which it was logged, by the worker's clock, if the line tells it.
+    /// The time at which it was logged, by the worker's clock, if the line carries one.
     pub at: Option<Timestamp>,
     /// The id of the job that the text carries.
     pub job_id: Option<String>,

@@ -27,7 +27,7 @@ pub struct Comparison {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ComparisonSpec {
-    /// The probability, in per cent and in each direction, with which a difference that is not there may be called one.
+    /// The level of the test, in per cent and in each direction: the probability of claiming a difference that is not there.
     pub level_percent: f64,
     /// The respects in which the runs were allowed to differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -248,8 +248,8 @@ pub struct Against {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Gate {
-    /// Failed where the legs show that a headline figure is worse by so much, Passed where they show that none is,
-    /// Incomplete where they cannot tell.
+    /// Failed if the legs show that a headline figure is worse by that much, Passed if they show that none is,
+    /// Incomplete if they cannot tell.
     pub verdict: Verdict,
     /// The cause, a sentence for each setting.
     pub causes: Vec<String>,

@@ -104,12 +104,12 @@ pub struct JobStatus {
     pub ended_at: Option<Timestamp>,
     /// From `dueAt`, or else `submittedAt`, to `endedAt`: at most `durationErrorSeconds` too long.
     pub duration_seconds: Option<f64>,
-    /// `endedAt` minus `notEndedAt`, or else minus `submittedAt`: what polling cannot know. A resubmitted job may also have
+    /// `endedAt` minus `notEndedAt`, or else minus `submittedAt`: the error of polling. A resubmitted job may also have
     /// begun at `resubmittedAt`.
     pub duration_error_seconds: Option<f64>,
     /// Number of polls that followed it.
     pub polls: Option<Polls>,
-    /// The last status word that the target said, verbatim.
+    /// The last status word that the target reported, verbatim.
     pub target_status: Option<String>,
     /// The server's own times of the job, by the server's clock.
     pub server_times: Option<ServerTimes>,
@@ -119,9 +119,9 @@ pub struct JobStatus {
     /// The values that the profile's steps took from answers, for its templates: `{vars.NAME}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Value>,
-    /// How far its cancelling came, if it was cancelled after it was given up.
+    /// The progress of its cancelling, if it was cancelled after it was given up.
     pub cancel: Option<Cancel>,
-    /// The stages that the target told of, in its order.
+    /// The stages that the target reported, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
     /// The last body that the target sent, verbatim.
@@ -141,7 +141,7 @@ impl JobStatus {
     }
 }
 
-/// How far the cancelling of a job came.
+/// The progress of a job's cancelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -182,7 +182,7 @@ pub struct ServerTimes {
 }
 
 impl ServerTimes {
-    /// Tells that the server gave none of them.
+    /// Returns true if the server gave none of them.
     pub fn is_empty(&self) -> bool {
         [self.queued_at, self.started_at, self.ended_at].iter().all(Option::is_none)
     }
@@ -299,7 +299,7 @@ pub enum Phase {
     /// Its file is in place; nothing was sent.
     #[default]
     Staged,
-    /// Its submission was begun; without an answer nobody knows if it runs.
+    /// Its submission was begun; without an answer it is not known whether it runs.
     Submitting,
     /// The target took it and gave an id.
     Submitted,
@@ -315,7 +315,7 @@ pub enum Phase {
     Succeeded,
     /// Ended badly.
     Failed,
-    /// Refused: it surely does not run.
+    /// Refused: it certainly does not run.
     Rejected,
 }
 

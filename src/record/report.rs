@@ -66,7 +66,7 @@ pub struct ReportStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Verdict {
-    /// It holds.
+    /// The criterion is met.
     Passed,
     /// No data, or not known. Not a pass.
     #[default]
@@ -120,10 +120,10 @@ pub struct Conservation {
     pub interrupted: u64,
     /// Refused.
     pub rejected: u64,
-    /// Submitted was the last that was heard.
+    /// Last known as submitted.
     pub unfinished: u64,
-    /// Staged was the last that was heard.
+    /// Last known as staged.
     pub not_submitted: u64,
-    /// Never heard of.
+    /// Without a record.
     pub missing: u64,
 }

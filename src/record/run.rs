@@ -170,9 +170,9 @@ pub struct RunStatus {
     pub clock: Option<ClockAnchor>,
     /// Distance by which the wall clock had moved against that clock when polling ended, if it is more than 50 ms.
     pub clock_stepped_seconds: Option<f64>,
-    /// The target's clock minus the harness's, as its `Date` headers tell.
+    /// The target's clock minus the harness's, as its `Date` headers show.
     pub clock_offset: Option<ClockOffset>,
-    /// Why that is in doubt, or unknown: what is wrong with the `Date` headers.
+    /// The reason why that is in doubt, or unknown: the fault of the `Date` headers.
     pub clock_doubt: Option<String>,
     /// Longest time for which submit-jobs or poll-jobs stood still (stopped, suspended, or without a CPU), if it was more than
     /// half a second: times that they took may be that much too late.
@@ -182,23 +182,23 @@ pub struct RunStatus {
     /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
-    /// The same after the last job; absent if nobody asked.
+    /// The same after the last job; absent if no tool asked for them.
     pub settings_after: Option<SettingsAfter>,
     /// Times at which its jobs were followed again after it had ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<Timestamp>,
-    /// The limit of this host that `submit-jobs` met, as a sentence: jobs were submitted later for it.
+    /// The limit of this host that `submit-jobs` met and that delayed submissions, as a sentence.
     pub submission_limit: Option<String>,
     /// The time at which `submit-jobs` had handed on everything that it read.
     pub submission_ended_at: Option<Timestamp>,
     /// Cost and punctuality of polling.
     pub polling: Option<Polling>,
-    /// Captures that it passed and for which the profile names nothing to ask for: they leave no record of their own.
+    /// Captures for which the profile names nothing to query: they leave no record of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unasked: Vec<String>,
     /// The reason why not all jobs were submitted.
     pub aborted: Option<Aborted>,
-    /// From the first `submittedAt` to the last `endedAt`: what the captures were made for, before any padding.
+    /// From the first `submittedAt` to the last `endedAt`: the window of the captures, before any padding.
     pub window: Option<Window>,
 }
 
@@ -263,8 +263,8 @@ impl ClockOffset {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Idle {
-    /// True where the stage queues were seen empty and no earlier job was unfinished; false where something was still seen
-    /// when the waiting was over; absent where neither is known.
+    /// True if the stage queues were seen empty and no earlier job was unfinished; false if the target was still busy at the
+    /// end of the wait; absent if neither is known.
     pub idle: Option<bool>,
     /// Time for which the first job was held back to find that out.
     pub waited_seconds: f64,
@@ -292,15 +292,15 @@ pub struct Polling {
     pub answers: Option<AnswerTimes>,
     /// Number of HTTP threads.
     pub threads: u64,
-    /// The limit of this host that `poll-jobs` met, as a sentence: polls were sent later for it.
+    /// The limit of this host that `poll-jobs` met and that delayed polls, as a sentence.
     pub limit: Option<String>,
-    /// The polls that told nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
+    /// The polls that said nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
 }
 
 /// The time from sending a request to its answer, in seconds. Each percentile is read from a histogram: the truth is at most 0.1 %
-/// less. Of several sessions together each is the longest of theirs, so that the truth is not more.
+/// less. For several sessions together, each value is the longest of theirs, so the truth is not more.
 #[serde_with::skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

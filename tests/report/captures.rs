@@ -36,7 +36,8 @@ fn captures_that_end_before_the_last_job_make_no_figure_that_could_be_compared()
     let figures = ran.report().status.figures;
     assert!(figures.contains_key("endToEndMedianSeconds"), "what the jobs tell stays");
     assert_eq!(of_captures(figures), [""; 0]);
-    let said = "no means are computed from it, its depths and counts are lower bounds, and none of its figures is compared";
+    let said =
+        "no means are computed from it, its depths and counts are lower bounds, and none of its figures is compared";
     for page in ["report.md", "report.html"] {
         let page = scratch.read(page);
         assert!(page.contains(said), "{page}");

@@ -279,12 +279,7 @@ fn a_ramp_claims_the_load_that_was_in_flight_whatever_its_levels_are_called() {
         "Passed: all 4 levels passed, up to 8 in flight; levels 16 and 24 ran no higher load: RAMP_JOBS=2x reaches them; no \
          breaking point was found"
     );
-    assert_eq!(
-        notes,
-        [
-            "Levels 16 and 24 ran the same load, because each had only 8 jobs: RAMP_JOBS=2x reaches them"
-        ]
-    );
+    assert_eq!(notes, ["Levels 16 and 24 ran the same load, because each had only 8 jobs: RAMP_JOBS=2x reaches them"]);
     // The order of the levels does not matter.
     let (first, notes) = claims(&[("8", 16, 8, "Succeeded"), ("4", 16, 4, "Succeeded")]);
     assert_eq!((first.contains("up to 8 in flight"), notes.len()), (true, 0), "{first}");

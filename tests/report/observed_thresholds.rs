@@ -161,8 +161,7 @@ fn a_job_that_was_seen_running_after_the_capture_makes_it_a_part_as_well() {
     let ran = scratch.report(&lines, &["--expect", "queue.stage.l1.max<50"]);
     assert_eq!(ran.code, 4, "{}", ran.stderr);
     let doubts = ran.report().status.doubts;
-    let said =
-        "the captured data ends before the last job did (after 22:31:00.000 UTC) and lacks everything later";
+    let said = "the captured data ends before the last job did (after 22:31:00.000 UTC) and lacks everything later";
     assert!(doubts.iter().any(|doubt| doubt.starts_with(said)), "{doubts:?}");
 }
 

@@ -3,7 +3,7 @@
 use crate::markup::visible_text;
 use crate::support::{RUN, Scratch, good, job, succeeded};
 
-/// What polling cost, as poll-jobs records it.
+/// The cost of polling, as poll-jobs records it.
 const POLLING: &str = r#","polling":{"sent":130,"failed":4,"failures":{"HTTP 500":3,"no answer":1},"threads":4,
     "answers":{"count":129,"medianSeconds":0.002,"p90Seconds":0.004,"p95Seconds":0.005,"p99Seconds":0.011,"maxSeconds":0.02}}"#;
 

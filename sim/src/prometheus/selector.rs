@@ -23,7 +23,7 @@ pub(super) struct Selector {
     pub(super) range: Option<i64>,
 }
 
-/// What a label's value must be, or must not be.
+/// The condition on a label's value.
 #[derive(Debug)]
 enum Matcher {
     Equal(String),

@@ -35,8 +35,8 @@ pub struct Args {
     /// Read queue depths from the Prometheus at this base URL; empty disables this [default: the profile's]
     #[arg(long, value_name = "URL", env = "PROM_URL", help_heading = "Waiting")]
     pub prometheus: Option<String>,
-    /// Ignore samples scraped less than this long after the wait began; set it to how much older than its scrape a value can
-    /// be [default: the profile's]
+    /// Ignore samples scraped less than this long after the wait began; set it to the greatest age of a value at its
+    /// scrape [default: the profile's]
     #[arg(long, value_name = "DURATION", value_parser = units::duration, help_heading = "Waiting")]
     pub lag: Option<Duration>,
     /// The target.

@@ -56,7 +56,7 @@ pub struct Args {
         help_heading = "Jaeger"
     )]
     pub api: ApiChoice,
-    /// Ask for this many traces at once; an answer with as many splits the window in two
+    /// Ask for this many traces at once; an answer with that many splits the window in two
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = page, help_heading = "Jaeger")]
     pub page: usize,
     /// Wait this long after the window ends before trusting a span count that has stopped growing; set it to the exporters'
@@ -92,9 +92,9 @@ Output:
   reason unless it is ok (see docs/records.md)
 
 Limits:
-  A service's search ends after 1,000 requests, and at the latest 10 s after
-  --settle, which counts from the window's end or the start of the capture,
-  whichever is later. The result is then partial (SearchLimit).
+  A service's search ends after 1,000 requests, or 10 s after --settle has
+  passed since the window's end or the start of the capture, whichever is later.
+  The result is then partial (SearchLimit).
 
 Examples:
   poll-jobs < submitted.ndjson | capture-jaeger --out runs/a \\
@@ -103,7 +103,7 @@ Examples:
     < /dev/null | jq .status
 
 Exit codes:
-  0    done; inside a run also if traces are missing, which their records say
+  0    done; inside a run even if traces are missing: their records say so
   2    usage error
   4    alone or with --require: the traces of a service are incomplete
   65   broken input lines

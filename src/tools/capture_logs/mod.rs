@@ -77,7 +77,7 @@ Examples:
   LOGS_QUIET=autorag-io-worker make soak
 
 Exit codes:
-  0    done; inside a run also if logs are missing, which their records say
+  0    done; inside a run even if logs are missing: their records say so
   2    usage error
   4    alone or with --require: a log is incomplete
   65   broken input lines

@@ -79,8 +79,8 @@ Output:
   error
   DIR/prometheus/NAME.json            the server's answer over the padded window
   DIR/prometheus/NAME.raw.json        the raw samples behind a plain selector
-  DIR/prometheus/NAME.chunk-001.json  the server's answers, where the window
-                                      took several; NAME.json joins them
+  DIR/prometheus/NAME.chunk-001.json  the server's answers, if the window took
+                                      several; NAME.json joins them
   DIR/prometheus/NAME.csv             with --format csv: one row per sample, one
                                       column per label
 
@@ -91,7 +91,7 @@ Examples:
     --out adhoc < /dev/null
 
 Exit codes:
-  0    done; inside a run also if data is missing, unless --require is given
+  0    done; inside a run even if data is missing, unless --require is given
   2    usage error
   4    alone or with --require: the answer to a query is empty, partial or
        missing

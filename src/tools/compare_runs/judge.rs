@@ -76,10 +76,8 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
     }
     let busy = labels_where(legs(), leg_doubts::began_busy);
     if !busy.is_empty() {
-        reasons.push(format!(
-            "the target was not idle when {} began: its leftover work is in the figures",
-            listed(&busy)
-        ));
+        reasons
+            .push(format!("the target was not idle when {} began: its leftover work is in the figures", listed(&busy)));
     }
     reasons.extend(legs().flat_map(|leg| {
         let label = truncate(&leg.label);
@@ -184,7 +182,9 @@ fn ten_percent(needed: Option<Needed>, reference: f64) -> TenPercent {
         _ if reference == 0.0 => (None, "the reference is 0, and so is a tenth of it".to_owned()),
         Needed::Each(count) => (Some(count as u64), format!("{count} legs of each")),
         Needed::Many => (None, "more than 1,000 legs of each".to_owned()),
-        Needed::Hidden => (None, "no number of legs is enough: the error of polling or scraping is as large".to_owned()),
+        Needed::Hidden => {
+            (None, "no number of legs is enough: the error of polling or scraping is as large".to_owned())
+        }
         Needed::SpreadUnknown => (None, "not known: one leg of each does not show how far legs spread".to_owned()),
         Needed::SpreadZero => {
             (None, format!("not known, and at least {LEAST_LEGS} of each: the legs of a setting do not differ at all"))

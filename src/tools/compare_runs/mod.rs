@@ -51,7 +51,7 @@ Output:
 
 What the legs can show:
   With one or two legs per setting, the figures are described and not tested.
-  With three or more, run in turns, the legs are the samples of an exact
+  With three or more, interleaved, the legs are the samples of an exact
   permutation test at 5 % in each direction, and each row is better, worse, or
   not shown to differ. A difference within the error of polling or scraping does
   not count. See docs/comparison.md.

@@ -54,7 +54,7 @@ pub struct Args {
     /// Poll the job with this id once and show what each of the profile's pointers finds in the answer
     #[arg(long, value_name = "ID")]
     pub explain: Option<String>,
-    /// Cancel jobs that are given up as interrupted or timedout, by the profile's steps with when = "cancel"
+    /// Cancel jobs that are given up as interrupted or timedout, with the profile's steps that have when = "cancel"
     #[arg(long, value_name = "PHASE,…", value_delimiter = ',', help_heading = "Polling")]
     pub cancel_on: Vec<CancelOn>,
     /// Send each job the cookies that `submit-jobs --cookies` saved in this file, and delete the file when all jobs have ended
@@ -108,7 +108,7 @@ Examples:
 Exit codes:
   0    done; a failed job is data, not an error
   2    usage error
-  4    --explain: the answer does not tell the job's state
+  4    --explain: the answer does not show the job's state
   65   broken input lines
   69   --explain, --resume: the target is unreachable; --resume passes the
        records on as they were

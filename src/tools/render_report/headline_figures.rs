@@ -78,10 +78,9 @@ pub(super) fn origin(captures: &Captures) -> Vec<String> {
     if !captures.alone {
         return vec!["records without a run's id".to_owned()];
     }
-    let window = captures.window.map_or_else(
-        || "an unknown window".to_owned(),
-        |window| format!("{} to {}", window.start, window.end),
-    );
+    let window = captures
+        .window
+        .map_or_else(|| "an unknown window".to_owned(), |window| format!("{} to {}", window.start, window.end));
     let servers: Vec<String> = captures.servers.iter().cloned().collect();
     let asked = (!servers.is_empty()).then(|| format!("Prometheus at {}", listed(&servers)));
     [format!("capture of {window}")].into_iter().chain(asked).collect()

@@ -45,7 +45,7 @@ Output:
   The Report record on stdout, a summary on stderr, and in --out: records.ndjson
   (written as the stream arrives), report.md, report.html, report.json,
   junit.xml, jobs.csv, stages.csv, jobs.json and manifest.json. A directory that
-  already holds one of them is refused. If no record comes, nothing is left
+  already holds one of them is refused. If no record arrives, nothing is left
   behind. If the disk is full, records go to stdout, before the Report.
   --redact also writes report.redacted.html, which is safe to share: it has no
   bodies, sources, addresses, messages, status words, log lines or tracebacks,
@@ -84,9 +84,9 @@ Verdict:
   --expect, else from the Run record; the default is all-done, or captured if
   the stream holds only captures. The Run record keeps --expect and --subset, so
   --replay and --append need neither; without a Run record, give them again.
-  The worst verdict is also that of --index. A ramp is Passed if a level passed
-  and every later one did too, or one then Failed; it is Failed if its first
-  level Failed, and otherwise Incomplete.
+  With --index, too, the worst verdict counts. A ramp is Passed if at least one
+  level passed and the first that did not pass, if any, Failed. It is Failed if
+  its first level Failed, and otherwise Incomplete.
 
 Examples:
   stage-fixtures | submit-jobs | poll-jobs | render-report --out runs/a
@@ -102,7 +102,7 @@ Exit codes:
   0    Passed; with --check, nothing is wrong
   2    usage error; nothing was read
   3    Failed
-  4    Incomplete, or no record came
+  4    Incomplete, or no record arrived
   65   Passed, but broken input lines were dropped
   74   reading or writing failed, whatever the verdict
   130  ended by Ctrl-C, 143 by SIGTERM, after writing the report on the records

@@ -26,7 +26,7 @@ pub struct Args {
     /// Keep at most N jobs in flight, from submission to end (closed model); needs --slots
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Load", conflicts_with_all = ["max_posts", "rate"])]
     pub concurrency: Option<u64>,
-    /// Hear of ended jobs from `poll-jobs --slots` through this FIFO; created if missing
+    /// Learn of ended jobs from `poll-jobs --slots` through this FIFO; created if missing
     #[arg(long, value_name = "FIFO", help_heading = "Load")]
     pub slots: Option<PathBuf>,
     /// Submit on a fixed schedule, such as 5/s, however slow the target is (open model)
@@ -95,7 +95,7 @@ Exit codes:
   4    --explain: the target did not accept the job
   65   broken input lines
   69   the target is unreachable or unhealthy; the records are passed on, with
-       the cause on the Run
+       the cause in the Run
   74   reading or writing failed (the journal included), or poll-jobs has exited
   130  ended by Ctrl-C, 143 by SIGTERM, after passing on the records read so far";
 

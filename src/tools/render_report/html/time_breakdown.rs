@@ -97,7 +97,9 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
         };
         if before.abs() > path.whole.seconds * SMALL {
             let why = match attempt {
-                Some(attempt) if *attempt > 1 => format!("{name}: before attempt {attempt}, including earlier attempts"),
+                Some(attempt) if *attempt > 1 => {
+                    format!("{name}: before attempt {attempt}, including earlier attempts")
+                }
                 _ => format!("{name}: before its wait began"),
             };
             put(why, "unknown".to_owned(), None, Measured::exact(*before));

@@ -30,7 +30,7 @@ const WIDTH: f64 = 360.0;
 const BAND: f64 = 76.0;
 const BAR: f64 = 40.0;
 
-/// What has a band in a chart: its name in a sentence, and the beginning of the ids of the charts.
+/// The kind of thing that has a band in a chart: its name in a sentence, and the beginning of the ids of the charts.
 #[derive(Clone, Copy)]
 struct Bands {
     one: &'static str,

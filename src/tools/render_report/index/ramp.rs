@@ -380,7 +380,10 @@ impl<'a> Ramp<'a> {
             others.push(format!("Level {} never had more than {peak} in flight: {why}", level.name));
         }
         let few_jobs = few_jobs.into_iter().map(|(jobs, levels)| match levels.as_slice() {
-            [only] => format!("Level {} had only {jobs} jobs, so no more could be in flight: RAMP_JOBS=2x reaches it", only.name),
+            [only] => format!(
+                "Level {} had only {jobs} jobs, so no more could be in flight: RAMP_JOBS=2x reaches it",
+                only.name
+            ),
             levels => format!(
                 "Levels {} ran the same load, because each had only {jobs} jobs: RAMP_JOBS=2x reaches them",
                 and(levels)

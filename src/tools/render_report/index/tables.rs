@@ -17,7 +17,7 @@ use crate::scenario::{COMPARISON, Scenario};
 
 /// The longest name of a level, in characters, that is shown.
 const LEVEL: usize = 20;
-/// What the times in a table are of.
+/// The note on the times in a table.
 const END_TO_END: &str = "Times are end to end, of the jobs that succeeded.";
 /// The directories in which a run keeps comparisons.
 const COMPARISONS: [&str; 2] = ["ab", "comparison"];

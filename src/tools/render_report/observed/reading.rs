@@ -208,7 +208,9 @@ impl<'a> Reading<'a> {
             return None;
         };
         if ![Some(&file), status.raw_file.as_ref()].into_iter().flatten().all(|file| is_inside(file)) {
-            self.doubt(format!("no figures are computed from {name}: its record names a file outside of the run directory"));
+            self.doubt(format!(
+                "no figures are computed from {name}: its record names a file outside of the run directory"
+            ));
             return None;
         }
         if status.series == Some(0) {
