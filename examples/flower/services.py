@@ -19,9 +19,9 @@ HERE = Path(__file__).resolve().parent
 STACK = HERE.parent.parent / "stack"
 # The package's own script; the one on the PATH changes to a user who cannot read the private directory.
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-# Below what Linux hands out by itself, so that no other program is given one of these meanwhile.
+# Below the range from which Linux assigns ports, so that no other program is given one of these meanwhile.
 PORTS = range(12_000, 32_000)
-# What is not ready by then is not coming; a busy machine takes several times what a quiet one does.
+# The longest wait for a service; a busy machine takes several times as long as a quiet one.
 PATIENCE_SECONDS = 120
 # A worker finishes the tasks that it has begun, RabbitMQ takes some seconds to close.
 GRACE_SECONDS = 30
@@ -29,13 +29,13 @@ LOOK_SECONDS = 0.1
 
 
 class Failure(Exception):
-    """What cannot be had, in a line."""
+    """An error message of one line."""
 
 
 class Service:
     """A process in a session of its own, so that Ctrl-C reaches the command and not the services.
 
-    The kernel ends it when this script dies, however that happens.
+    The kernel ends the process when this script dies, for whatever reason.
     """
 
     def __init__(self, name, argv, directory, environment):
@@ -63,16 +63,16 @@ class Service:
             if code is not None:
                 raise Failure(f"{self.name} ended with {code} before {what}: {self.last_words()}")
             if time.monotonic() - begun > PATIENCE_SECONDS:
-                raise Failure(f"{self.name}: waited {PATIENCE_SECONDS} s in vain until {what}: {self.last_words()}")
+                raise Failure(f"{self.name}: gave up after waiting {PATIENCE_SECONDS} s until {what}: {self.last_words()}")
             time.sleep(LOOK_SECONDS)
 
     def last_words(self):
         """The end of its log as one line."""
         lines = self.log.read_text(errors="replace").split("\n")
-        return " | ".join(line.strip() for line in lines[-8:] if line.strip()) or "it said nothing"
+        return " | ".join(line.strip() for line in lines[-8:] if line.strip()) or "its log is empty"
 
     def stop(self):
-        """Asks it to end, and ends its whole session where it does not."""
+        """Asks it to end, and kills its whole session if it does not."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -129,7 +129,7 @@ class Stack:
         return service
 
     def port(self):
-        """A loopback port that nobody listens on."""
+        """A free loopback port."""
         for port in random.sample(PORTS, len(PORTS)):
             with socket.socket() as taken:
                 try:
@@ -142,7 +142,7 @@ class Stack:
         raise Failure("no free port on 127.0.0.1")
 
     def start_rabbitmq(self):
-        """The broker with a port mapper (epmd) of its own. Gives what Prometheus scrapes of it."""
+        """Starts the broker with a port mapper (epmd) of its own. Returns its scrape target for Prometheus."""
         if not RABBITMQ.is_file():
             raise Failure("RabbitMQ is not installed: `apt-get install rabbitmq-server` as root, or set BROKER_URL")
         home = self.directory / "rabbitmq"
@@ -151,13 +151,13 @@ class Stack:
         epmd = self.run("epmd", ["epmd", "-address", "127.0.0.1", "-port", mapper])
         epmd.until("it listens", lambda: listens(mapper))
         shutil.copy(STACK / "enabled_plugins", home)
-        # Of two lines with the same key the later one counts.
+        # If two lines have the same key, the later one counts.
         settings = (STACK / "rabbitmq.conf").read_text()
         settings += f"listeners.tcp.1 = 127.0.0.1:{amqp}\nprometheus.tcp.port = {metrics}\n"
         (home / "rabbitmq.conf").write_text(settings)
         (home / "empty.conf").touch()
         broker = self.run("rabbitmq", [RABBITMQ], {
-            # The script then becomes the broker instead of staying between.
+            # The script then becomes the broker instead of staying its parent.
             "RUNNING_UNDER_SYSTEMD": "true",
             "HOME": str(home),
             "RABBITMQ_NODENAME": "stress@localhost",
@@ -188,7 +188,7 @@ class Stack:
             "RESULTS_URL": (self.directory / "results").as_uri(),
             "PYTHONPATH": str(HERE),
             "PYTHONDONTWRITEBYTECODE": "1",
-            # Python logs local times without their zone, and the capture takes these for UTC.
+            # Python logs local times without a time zone, and the capture reads them as UTC.
             "TZ": "UTC",
             **(environment or {}),
         })
@@ -212,9 +212,9 @@ class Stack:
             "worker", "--task-events", "--loglevel=INFO", "--hostname=worker@localhost",
             f"--concurrency={self.options.processes}", "--without-mingle", "--without-gossip",
         ])
-        # That Flower has heard of it means that tasks can run and that their events arrive.
+        # Once Flower knows the worker, tasks can run and their events arrive.
         worker.until(
-            "Flower has heard of it",
+            "Flower knows it",
             lambda: 'flower_worker_online{worker="worker@localhost"} 1' in (asked(f"{flower}/metrics") or ""),
         )
 
@@ -256,8 +256,8 @@ def listens(port):
 
 
 def asked(url):
-    """The text at `url`; none where the answer is no 200."""
-    # No proxy that the environment names: everything is on this host.
+    """The text at `url`; none if the answer is not 200."""
+    # Without the proxy in the environment, because everything is on this host.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=5) as answer:

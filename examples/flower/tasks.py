@@ -31,7 +31,7 @@ def digest(path):
     with open(path, "rb") as file:
         start = file.read(len(EBML))
         if start != EBML:
-            raise ValueError(f"{os.path.basename(path)} is no WebM file: it begins with {start!r}")
+            raise ValueError(f"{os.path.basename(path)} is not a WebM file: it begins with {start!r}")
         file.seek(0)
         hashed = hashlib.sha256()
         while chunk := file.read(CHUNK):

@@ -179,7 +179,7 @@ fn tasks_that_fail_are_named_and_the_password_stays_secret() {
         let broken = named.as_array().unwrap().contains(&job["metadata"]["name"]);
         let message = job["status"]["message"].as_str().unwrap_or_default();
         assert_eq!(job["status"]["phase"] == "Failed", broken, "{job}");
-        assert_eq!(message.contains("is no WebM file: it begins with b'no v'"), broken, "{job}");
+        assert_eq!(message.contains("is not a WebM file: it begins with b'no v'"), broken, "{job}");
         assert_eq!(job["status"]["body"].as_str().unwrap().contains("Traceback"), broken, "{job}");
     }
     let password = flower.said("password");
