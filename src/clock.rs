@@ -71,7 +71,7 @@ const LATE_DATES: f64 = 0.5;
 pub struct ServerDate {
     /// The date.
     pub date: Timestamp,
-    /// The age in whole seconds; none where no cache was in between.
+    /// The age in whole seconds; none if no cache was in between.
     pub age_seconds: Option<u32>,
 }
 
@@ -137,7 +137,7 @@ impl OffsetBounds {
         Some(format!("its Date header says {}, which no clock of today shows: not used", date.date()))
     }
 
-    /// The offset and how far it may be wrong; none where no answer carried a date.
+    /// The offset and how far it may be wrong; none if no answer carried a date.
     ///
     /// A date is never ahead of the server's clock, so the lower bound holds. The upper one rests on how late a server may
     /// renew its dates. Dates that are renewed in time leave a second between the two; less only shows that they were not.

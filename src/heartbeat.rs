@@ -63,7 +63,7 @@ impl Heartbeat {
         self.read(|beats| beats.lost + beats.late(now()))
     }
 
-    /// The longest time for which it stood still, in seconds; none where that is too short to matter.
+    /// The longest time for which it stood still, in seconds; none if that is too short to matter.
     pub fn frozen_seconds(&self) -> Option<f64> {
         let longest = self.read(|beats| beats.longest.max(beats.late(now())));
         (longest > WORTH_TELLING).then_some(longest.as_millis() as f64 / 1e3)

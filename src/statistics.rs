@@ -26,7 +26,7 @@ const GRAIN: f64 = 1e6;
 /// Beyond this a sum of such numbers could overflow.
 const LARGEST: f64 = 1e24;
 
-/// In how many ways `first + second` figures can be split into sets of these sizes; none where that is beyond all bounds.
+/// In how many ways `first + second` figures can be split into sets of these sizes; none if that is beyond all bounds.
 pub fn splits(first: usize, second: usize) -> Option<u64> {
     let (all, taken) = (first.checked_add(second)? as u64, first.min(second) as u64);
     (1..=taken).try_fold(1_u64, |splits, step| Some(splits.checked_mul(all - taken + step)? / step))
@@ -270,7 +270,7 @@ pub fn needed(first: &[f64], second: &[f64], wanted: f64, hidden: f64, level: f6
     (least.max(2)..=MOST_NEEDED).find(enough).map_or(Needed::Many, Needed::Each)
 }
 
-/// The variance within the two sets, pooled; none where neither has two figures.
+/// The variance within the two sets, pooled; none if neither has two figures.
 fn variance(first: &[f64], second: &[f64]) -> Option<f64> {
     let freedom = (first.len() + second.len()).checked_sub(2).filter(|freedom| *freedom > 0)?;
     let squares = |values: &[f64]| {

@@ -101,7 +101,7 @@ impl Failure {
         Self { exit: Exit::InputOutput, message: Some(message.into()) }
     }
 
-    /// Writing to a pipe failed. Where its reader has gone that is a quiet end, for the reader had enough.
+    /// Writing to a pipe failed. If the reader has gone, that is a quiet end, because the reader had enough.
     pub fn output(what: &str, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self { exit: Exit::Done, message: None }
@@ -206,7 +206,7 @@ pub fn main<A: clap::Parser>(on_signal: OnSignal, run: impl FnOnce(A, Io<'_>) ->
     ExitCode::from(u8::try_from(exit.code()).unwrap_or(u8::MAX))
 }
 
-/// The command line; none where help or the version was asked for and has been shown.
+/// The command line; none if help or the version was asked for and has been shown.
 fn arguments<A: clap::Parser>(command: &clap::Command, console: &Console) -> Result<Option<A>, Failure> {
     // The last of several values counts, so that a script can add a user's flags to its own.
     let command = command.clone().args_override_self(true);

@@ -19,7 +19,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// The values of the labels `by`; none where one of them is absent or empty.
+    /// The values of the labels `by`; none if one of them is absent or empty.
     pub fn key(&self, by: &[String]) -> Option<Vec<String>> {
         by.iter().map(|label| self.labels.get(label).filter(|value| !value.is_empty()).cloned()).collect()
     }
@@ -134,7 +134,7 @@ pub struct Bucketed {
     pub count: f64,
     /// Their sum is not less than this many seconds.
     pub low: f64,
-    /// Nor more than this; none where one of them lies beyond the last bound.
+    /// Nor more than this; none if one of them lies beyond the last bound.
     pub high: Option<f64>,
     /// Growth of the series: how many had no point before the window, and how often one fell.
     pub growth: Growth,

@@ -23,7 +23,7 @@ pub struct SuccessRate {
 }
 
 impl SuccessRate {
-    /// The rate of `succeeded` among `of`, of which `open` have no known end; none where there were none, or where that
+    /// The rate of `succeeded` among `of`, of which `open` have no known end; none if there were none, or where that
     /// cannot be.
     ///
     /// The interval is that of Clopper and Pearson (Biometrika 26, 1934). Where all or none succeeded the one end is
@@ -66,7 +66,7 @@ impl SuccessRate {
         if open > 0 {
             let have = if open == 1 { "has" } else { "have" };
             let (rate, most) = (percent(rate, &shares), percent(most, &shares));
-            format!("{head}; {open} {have} no known end, so it lies between {rate} and {most}")
+            format!("{head}; {open} {have} no known end, so the true value lies between {rate} and {most}")
         } else if succeeded == of {
             format!("{head}; with 95 % confidence that still allows up to {} failures", percent(1.0 - low, other))
         } else if succeeded == 0 {
@@ -130,10 +130,13 @@ mod tests {
     #[test]
     fn jobs_without_a_known_end_count_either_way() {
         let rate = SuccessRate::compute(4, 8, 12).unwrap();
-        assert_eq!(rate.text(&[]), "4 of 12 jobs (33 %); 8 have no known end, so it lies between 33 % and 100 %");
+        assert_eq!(
+            rate.text(&[]),
+            "4 of 12 jobs (33 %); 8 have no known end, so the true value lies between 33 % and 100 %"
+        );
         let (none, all) = (SuccessRate::compute(4, 0, 12).unwrap(), SuccessRate::compute(12, 0, 12).unwrap());
         assert!((rate.low - none.low).abs() < 1e-12 && (rate.high - all.high).abs() < 1e-12, "{rate:?}");
         let upper = SuccessRate::compute(1000, 999, 2000).unwrap().text(&[]);
-        assert!(upper.ends_with("; 999 have no known end, so it lies between 50 % and 99.95 %"), "{upper}");
+        assert!(upper.ends_with("; 999 have no known end, so the true value lies between 50 % and 99.95 %"), "{upper}");
     }
 }

@@ -81,7 +81,7 @@ pub struct Load {
     pub peak: u64,
     /// Between what that lies: ends are known as well as the polls saw them, and jobs may have no record.
     pub peak_within: Bounds,
-    /// Between what the mean lies, by the same token; none where jobs have no record.
+    /// Between what the mean lies, by the same token; none if jobs have no record.
     pub mean_within: Option<Bounds>,
     /// The most jobs that were certainly in flight at one moment, each between its acceptance and a poll that saw it running.
     pub surely_in_flight: Option<(Timestamp, u64)>,
@@ -105,7 +105,7 @@ pub struct Load {
     pub rate_reached: Option<f64>,
     /// Number of jobs that succeeded.
     pub succeeded: u64,
-    /// Between what the jobs that succeeded a second lie; none where the window is not known.
+    /// Between what the jobs that succeeded a second lie; none if the window is not known.
     pub succeeded_per_second: Option<Bounds>,
     /// Number of jobs without a known end: each may have succeeded, and may have kept the window open.
     pub open: u64,
@@ -362,7 +362,7 @@ fn steps(spans: &[(Timestamp, Timestamp)]) -> Vec<(i64, u64)> {
     moments.into_iter().map(level).collect()
 }
 
-/// The time-weighted mean level from `from` to `to`; none where no time passes.
+/// The time-weighted mean level from `from` to `to`; none if no time passes.
 fn mean(steps: &[(i64, u64)], from: i64, to: i64) -> Option<f64> {
     let length = to.checked_sub(from).filter(|length| *length > 0)?;
     let mut area = 0.0;

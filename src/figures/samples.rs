@@ -19,7 +19,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// The statistic of the jobs that have one, with its error; none where no job has.
+    /// The statistic of the jobs that have one, with its error; none if no job has.
     pub fn measured(&self, statistic: Statistic) -> Option<Measured> {
         let of =
             |part: fn(&Measured) -> f64| statistic.compute(self.measured.iter().map(|(_, one)| part(one)).collect());

@@ -74,7 +74,7 @@ impl StageSources {
         spread(&[self.waited, self.queued])
     }
 
-    /// The reasons why the sources of the stage's duration differ; none where they agree.
+    /// The reasons why the sources of the stage's duration differ; none if they agree.
     pub fn duration_difference(&self) -> Option<String> {
         let sources = [("spans", self.spans), ("histograms", self.histograms)];
         self.difference(self.documents, &sources, self.spread(), "the sources see different parts of the stage")

@@ -40,12 +40,12 @@ impl TimeInterval {
         Self { at, low: at, high: at }
     }
 
-    /// The part of the interval that lies between two instants; none where they contradict it.
+    /// The part of the interval that lies between two instants; none if they contradict it.
     pub fn within(self, low: Timestamp, high: Timestamp) -> Option<Self> {
         self.intersection(Self { at: self.at, low, high })
     }
 
-    /// The part that both intervals allow, with the estimate of this one; none where they contradict each other.
+    /// The part that both intervals allow, with the estimate of this one; none if they contradict each other.
     pub fn intersection(self, other: Self) -> Option<Self> {
         let (low, high) = (self.low.max(other.low), self.high.min(other.high));
         (low <= high).then(|| Self { at: self.at.max(low).min(high), low, high })

@@ -152,7 +152,7 @@ pub fn cards(cards: &[Card]) -> Markup {
     }
 }
 
-/// The box with everything that is missing or doubtful; nothing where there is none.
+/// The box with everything that is missing or doubtful; nothing if there is none.
 pub fn doubts(doubts: &[String]) -> Markup {
     let list = |doubts: &[String]| {
         html! { ul { @for doubt in doubts { li { (doubt) } "\n" } } "\n" }

@@ -134,7 +134,7 @@ impl Svg {
         self.shape(class, &PathData::start(from).line_to(to));
     }
 
-    /// A path; nothing where it has no commands.
+    /// A path; nothing if it has no commands.
     pub fn shape(&mut self, class: &str, PathData(d): &PathData) {
         if !d.is_empty() {
             self.empty_element("path", class, format_args!(" d=\"{d}\""));

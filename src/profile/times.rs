@@ -40,7 +40,7 @@ struct SpelledTime {
     resolution_seconds: f64,
 }
 
-/// The resolution of times that were told together, in seconds: digits that are zero in all of them show none, for a server may
+/// The resolution of times that were told together, in seconds: digits that are zero in all of them show none, because a server may
 /// print whole seconds with a fraction. Neither do three zeros at the end of one time, which another clock may have told.
 fn resolution(told: &[SpelledTime]) -> Option<f64> {
     let spelled = told.iter().map(|time| time.resolution_seconds).reduce(f64::max)?;

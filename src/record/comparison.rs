@@ -143,9 +143,9 @@ pub struct Row {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Cell {
-    /// The mean over the setting's legs; absent where a leg has no such figure.
+    /// The mean over the setting's legs; absent if a leg has no such figure.
     pub mean: Option<f64>,
-    /// The mean of the legs' lower bounds; absent where they are not known of every leg.
+    /// The mean of the legs' lower bounds; absent if they are not known of every leg.
     pub low: Option<f64>,
     /// The mean of their upper bounds.
     pub high: Option<f64>,
@@ -166,7 +166,7 @@ pub struct Difference {
     pub setting: String,
     /// Its mean less the reference's.
     pub difference: f64,
-    /// Its mean over the reference's; absent where that is 0.
+    /// Its mean over the reference's; absent if that is 0.
     pub ratio: Option<f64>,
     /// The part of this difference of means that polling or scraping may have caused, either way; absent if it is not known.
     pub error: Option<f64>,

@@ -239,7 +239,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The polls between which it was seen to start and to end; none where no poll saw it started.
+    /// The polls between which it was seen to start and to end; none if no poll saw it started.
     pub fn sightings(&self) -> Option<StageSightings> {
         match self.times_from {
             Some(TimesFrom::Polls) => Some(StageSightings {

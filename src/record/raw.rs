@@ -178,12 +178,12 @@ fn child<'a>(at: &'a RawValue, token: &str) -> Option<&'a RawValue> {
     }
 }
 
-/// The members of the object `at`, keys unescaped; none where it is not an object.
+/// The members of the object `at`, keys unescaped; none if it is not an object.
 pub fn members(at: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     serde_json::from_str(at.get()).ok().map(|Members(members)| members)
 }
 
-/// The elements of the array `at`; none where it is not an array.
+/// The elements of the array `at`; none if it is not an array.
 pub fn elements(at: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(at.get()).ok()
 }

@@ -22,7 +22,7 @@ impl Timestamp {
         Self(micros)
     }
 
-    /// From seconds since the Unix epoch; none where that lies outside the years that RFC 3339 can say.
+    /// From seconds since the Unix epoch; none if that lies outside the years that RFC 3339 can say.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         const LAST: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z
         #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]

@@ -135,7 +135,7 @@ pub fn installed(command: &str) -> bool {
     found
 }
 
-/// The text of a PDF, as a reader of the printed page sees it; none where there is no `pdftotext`.
+/// The text of a PDF, as a reader of the printed page sees it; none if there is no `pdftotext`.
 pub fn text_of_pdf(file: &Path) -> Option<String> {
     if !installed("pdftotext") {
         return None;

@@ -93,7 +93,7 @@ fn a_comparison_is_a_good_page() {
     for (legs, said) in [
         (in_turns([20.0, 20.5, 19.5], [25.0, 24.5, 25.5]), "Worse"),
         (in_turns([25.0, 24.5, 25.5], [20.0, 20.5, 19.5]), "Better"),
-        (in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0]), "Not told apart"),
+        (in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0]), "No difference shown"),
         (described, "Described"),
     ] {
         let disk = LegsOnDisk::write(legs);

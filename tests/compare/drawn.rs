@@ -38,7 +38,7 @@ fn names_stand_in_full_and_every_panel_fits_a_phone() {
 #[test]
 fn no_difference_is_no_equation() {
     let text = visible_text(&page(in_turns([20.0, 22.0, 21.0], [21.5, 24.0, 23.0])));
-    assert!(text.contains("○ Not told apart np-4 against np-8"), "{text}");
+    assert!(text.contains("○ No difference shown np-4 against np-8"), "{text}");
     assert!(text.contains("end to end, median: no difference shown: +8.7 %"), "{text}");
     assert!(!text.contains("= +") && !text.contains("= −") && !text.contains("= Not"), "{text}");
 }

@@ -14,7 +14,7 @@ pub(crate) struct Leg {
     pub(crate) label: String,
     pub(crate) report: Value,
     pub(crate) run: Value,
-    /// The items of its `jobs.json`; none where it has no such file.
+    /// The items of its `jobs.json`; none if it has no such file.
     pub(crate) jobs: Option<Vec<Value>>,
 }
 

@@ -76,7 +76,7 @@ fn the_success_rate_is_of_what_was_asked_for() {
     let cut = (5..=8).map(|number| job(&format!("soak-{number:03}"), OPEN));
     let lines: Vec<String> = std::iter::once(run).chain(done).chain(cut).collect();
     let ran = judged(&lines, &["--expect", "success>=90%"]);
-    let said = "4 of 12 jobs (33 %); 8 have no known end, so it lies between 33 % and 100 %";
+    let said = "4 of 12 jobs (33 %); 8 have no known end, so the true value lies between 33 % and 100 %";
     assert!(ran.stderr.contains(&format!("  Success rate   {said}\n")), "{}", ran.stderr);
     let report = ran.report();
     assert_eq!(report.status.criteria[0].actual, format!("{said}: not certain enough"));

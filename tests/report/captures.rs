@@ -114,7 +114,7 @@ fn the_captures_table_says_what_was_asked_and_came() {
     assert_eq!(
         table(&scratch.read("report.md"), "Captures"),
         "\
-| What | Name | Asked | Window (UTC) | Step | Result | Came | What is missing, and why |
+| Kind | Name | Request | Window (UTC) | Step | Result | Received | Missing, and why |
 | --- | --- | --- | --- | ---: | --- | --- | --- |
 | series | [a](prometheus/a.json) | a{} | 22:29:50.000 – 22:30:25.000 | 5.00 s | **partial** | 3 series, 90 samples | the last scrape \\| was early |
 | traces | [gpu](jaeger/gpu.json) | gpu | 22:29:51.000 – 22:30:24.000 | – | **ok** | 3 traces, 9 spans | – |

@@ -84,7 +84,7 @@ fn transitions_lie_between_what_was_seen_inside_and_around_the_window() {
     let steps = [(-5.0, 100.0), (0.0, 100.0)];
     let samples = [(0.5, 101.0), (2.0, 102.0), (8.0, 110.0), (13.0, 120.0), (16.0, 123.0)];
     let found = |expect: &str| found(&scratch, &[transitions(&scratch, &steps, Some(&samples))], expect);
-    let counted = "22 counted; it lies between 18 and 22";
+    let counted = "22 counted; the true value lies between 18 and 22";
     assert_eq!(found("gpu.transitions<40"), (Verdict::Passed, counted.to_owned()));
     assert_eq!(found("gpu.transitions<18").0, Verdict::Failed);
     assert_eq!(found("gpu.transitions<20"), (Verdict::Incomplete, format!("{counted}: not certain enough")));
@@ -100,7 +100,7 @@ fn transitions_of_counters_that_began_or_began_again_are_decided_as_far_as_they_
     };
     let (verdict, actual) = found_after(&reset, "gpu.transitions<40");
     assert_eq!(verdict, Verdict::Incomplete);
-    assert_eq!(actual, "11 counted, but counters restarted; it is at least 9: not certain enough");
+    assert_eq!(actual, "11 counted, but counters restarted; the true value is at least 9: not certain enough");
     assert_eq!(found_after(&reset, "gpu.transitions<9").0, Verdict::Failed);
     assert_eq!(found_after(&reset, "gpu.transitions>8").0, Verdict::Passed);
     // Seen first in the window: it began there, or it had counted long before anyone looked.
@@ -108,12 +108,12 @@ fn transitions_of_counters_that_began_or_began_again_are_decided_as_far_as_they_
     assert_eq!(found_after(&born, "gpu.transitions<40").0, Verdict::Passed);
     let (verdict, actual) = found_after(&born, "gpu.transitions<20");
     assert_eq!(verdict, Verdict::Incomplete);
-    assert_eq!(actual, "36 counted; it lies between 5 and 36: not certain enough");
+    assert_eq!(actual, "36 counted; the true value lies between 5 and 36: not certain enough");
     // Steps show samples late, so without the samples nothing is sure to have happened inside.
     let steps = transitions(&scratch, &[(0.0, 4.0), (5.0, 6.0), (25.0, 9.0)], None);
     assert_eq!(
         found(&scratch, &[steps], "gpu.transitions<3").1,
-        "5 counted; it lies between 0 and 5: not certain enough"
+        "5 counted; the true value lies between 0 and 5: not certain enough"
     );
 }
 
@@ -136,7 +136,7 @@ fn a_capture_that_ends_before_the_last_job_proves_from_below_alone() {
     assert_eq!(verdict, Verdict::Incomplete);
     assert_eq!(
         actual,
-        "30 messages, as evaluated 2 times, every 5.00 s or more often; the capture ends before the last job did, so it is at \
+        "30 messages, as evaluated 2 times, every 5.00 s or more often; the capture ends before the last job did, so the true value is at \
          least 30: not certain enough"
     );
     assert_eq!(depths("queue.stage.l1.max<30").0, Verdict::Failed, "what was seen was seen");
@@ -147,7 +147,10 @@ fn a_capture_that_ends_before_the_last_job_proves_from_below_alone() {
     let transitions = |expect: &str| found(&scratch, &[early(&transitions(&scratch, &steps, Some(&samples)))], expect);
     let (verdict, actual) = transitions("gpu.transitions<40");
     assert_eq!(verdict, Verdict::Incomplete);
-    assert_eq!(actual, "19 counted; the capture ends before the last job did, so it is at least 8: not certain enough");
+    assert_eq!(
+        actual,
+        "19 counted; the capture ends before the last job did, so the true value is at least 8: not certain enough"
+    );
     assert_eq!(transitions("gpu.transitions<8").0, Verdict::Failed);
 }
 

@@ -63,7 +63,7 @@ fn every_kind_of_figure_can_be_compared() {
         ("stage.whisper.mean<=1s", "1.00 s of 3 jobs"),
         ("stage.l0.max<6s", "5.40 s of 3 jobs"),
         ("wait.l0.max<501ms", "500 ms of 3 jobs"),
-        ("throughput>13/min", "13.8 jobs/min, 3 succeeded; it lies between 13.8 and 14.1"),
+        ("throughput>13/min", "13.8 jobs/min, 3 succeeded; the true value lies between 13.8 and 14.1"),
         ("success>=100%", "3 of 3 jobs (100 %); with 95 % confidence that still allows up to 63 % failures"),
         ("concurrency.peak<=2", "2 jobs"),
     ] {
@@ -120,12 +120,21 @@ fn a_job_without_a_figure_may_lie_anywhere() {
     let failed = with(&many(12), 5, job("soak-005", r#"{"phase":"Failed"}"#));
     let (verdict, actual) = found(&failed, "e2e.p50<20s");
     assert_eq!(verdict, Verdict::Passed, "{actual}");
-    assert_eq!(actual, "5.70 s (+0 s / −200 ms) of 11 jobs; 1 has none, so it lies between 5.45 s and 5.75 s");
+    assert_eq!(
+        actual,
+        "5.70 s (+0 s / −200 ms) of 11 jobs; 1 has no such time, so the true value lies between 5.45 s and 5.75 s"
+    );
     assert_eq!(found(&failed, "e2e.p50>20s").0, Verdict::Failed);
-    assert_eq!(found(&failed, "stage.whisper.p50<3s"), (Verdict::Passed, "1.00 s of 11 jobs; 1 has none".to_owned()));
+    assert_eq!(
+        found(&failed, "stage.whisper.p50<3s"),
+        (Verdict::Passed, "1.00 s of 11 jobs; 1 has no such time".to_owned())
+    );
     let (verdict, actual) = found(&failed, "e2e.max<20s");
     assert_eq!(verdict, Verdict::Incomplete);
-    assert_eq!(actual, "6.20 s (+0 s / −200 ms) of 11 jobs; 1 has none, so it is at least 6.00 s: not certain enough");
+    assert_eq!(
+        actual,
+        "6.20 s (+0 s / −200 ms) of 11 jobs; 1 has no such time, so the true value is at least 6.00 s: not certain enough"
+    );
     assert_eq!(found(&failed, "e2e.max<6s").0, Verdict::Failed, "one that is slower fails whatever the others are");
     let criterion = only(&judged(&failed, &["--expect", "e2e.max<6s"]));
     assert_eq!(criterion.jobs, ["soak-012"], "the one that surely was too slow");
@@ -139,14 +148,17 @@ fn a_job_that_was_given_up_took_at_least_its_age() {
     let lines = with(&good(), 3, job("soak-003", status));
     let (verdict, actual) = found(&lines, "e2e.max<20s");
     assert_eq!(verdict, Verdict::Failed);
-    assert_eq!(actual, "6.00 s (+0 s / −200 ms) of 2 jobs; 1 has none, so it is at least 10 m 00 s");
+    assert_eq!(
+        actual,
+        "6.00 s (+0 s / −200 ms) of 2 jobs; 1 has no such time, so the true value is at least 10 m 00 s"
+    );
     assert_eq!(only(&judged(&lines, &["--expect", "e2e.max<20s"])).jobs, ["soak-003"]);
     assert_eq!(found(&lines, "e2e.mean<3m").0, Verdict::Failed);
     assert_eq!(found(&lines, "e2e.max>9m").0, Verdict::Passed);
     // It may have kept the window open as long as you like: that it was given up ends nothing.
     let (verdict, actual) = found(&lines, "throughput>1/min");
     assert_eq!(verdict, Verdict::Incomplete);
-    let between = "16.0 jobs/min, 2 succeeded; it lies between 0.0 and 16.4: not certain enough";
+    let between = "16.0 jobs/min, 2 succeeded; the true value lies between 0.0 and 16.4: not certain enough";
     assert_eq!(actual, between);
     assert_eq!(found(&lines, "throughput>0.1/min").0, Verdict::Incomplete);
 }
@@ -170,7 +182,10 @@ fn what_was_never_measured_is_not_known() {
     }
     let (verdict, actual) = found(&nothing, "success>95%");
     assert_eq!(verdict, Verdict::Incomplete);
-    assert_eq!(actual, "0 of 3 jobs (0 %); 3 have no known end, so it lies between 0 % and 100 %: not certain enough");
+    assert_eq!(
+        actual,
+        "0 of 3 jobs (0 %); 3 have no known end, so the true value lies between 0 % and 100 %: not certain enough"
+    );
     assert_eq!(
         found(&[r#"{"kind":"Other"}"#.to_owned()], "e2e.p50<20s"),
         (Verdict::Incomplete, "there are no jobs".to_owned())
@@ -209,7 +224,7 @@ fn a_job_that_was_never_heard_of_may_have_been_in_flight() {
     let (verdict, actual) = found(&good()[..3], "concurrency.peak<=2");
     assert_eq!(
         (verdict, actual.as_str()),
-        (Verdict::Incomplete, "2 jobs; it lies between 2 and 3: not certain enough")
+        (Verdict::Incomplete, "2 jobs; the true value lies between 2 and 3: not certain enough")
     );
 }
 

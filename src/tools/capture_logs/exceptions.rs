@@ -312,7 +312,7 @@ impl<'a> ExceptionFinder<'a> {
     }
 
     /// Begins an exception with the line from `start` on. A warning right before it, or a line that speaks of a failure, is
-    /// the record that it belongs to; another line is not, for it may have been about another job.
+    /// the record that it belongs to; another line is not, because it may have been about another job.
     fn begin(&mut self, state: State, line: &LogLine, start: usize, source: &mut Source) {
         let announces =
             |before: &Before| before.level == Some(Level::Warning) || shapes::speaks_of_failure(&before.text);

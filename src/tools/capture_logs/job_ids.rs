@@ -31,7 +31,7 @@ const IN_QUERY: &AsciiSet = &IN_PATH.remove(b'/').remove(b':');
 pub(super) struct JobIds {
     /// The ids as they are spelt.
     exact: HashMap<String, String>,
-    /// The ids in lower case, without their punctuation, and what tracers make of them; none where two jobs share one.
+    /// The ids in lower case, without their punctuation, and what tracers make of them; none if two jobs share one.
     folded: BTreeMap<String, Option<String>>,
     longest: usize,
     /// The spellings that hold other characters than words have, by their first bytes: each with its job.

@@ -68,7 +68,7 @@ impl State {
         }
     }
 
-    /// The state after a line of this shape; none where the line does not belong to the exception.
+    /// The state after a line of this shape; none if the line does not belong to the exception.
     fn next(self, shape: Shape, has_records: bool) -> Option<Self> {
         use Shape as L;
         Some(match (self, shape) {

@@ -88,7 +88,7 @@ static PROGRESS_BAR: Pattern = Pattern::new(concat!(
     r")"
 ));
 
-/// The text behind the progress bar with which `text` begins; none where nothing follows one.
+/// The text behind the progress bar with which `text` begins; none if nothing follows one.
 pub(super) fn behind_progress_bar(text: &str) -> Option<&str> {
     let bar = if text.contains(['[', '|', '━', '%']) { PROGRESS_BAR.find(text) } else { None };
     bar.map(|bar| text[bar.end()..].trim_start()).filter(|rest| !rest.is_empty())
@@ -202,7 +202,7 @@ impl Header {
         Some(end + skipped)
     }
 
-    /// Takes what a container runtime or a system log puts behind its time; returns its length, or none where the time is
+    /// Takes what a container runtime or a system log puts behind its time; returns its length, or none if the time is
     /// the worker's own.
     fn take_engine(&mut self, rest: &str, behind: &str, stamp: &Stamp) -> Option<usize> {
         if let Some(found) = RUNTIME.captures(behind) {

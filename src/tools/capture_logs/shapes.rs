@@ -49,7 +49,7 @@ pub(super) struct Marker {
 enum Scope {
     /// Every line, for nobody writes this about something else.
     Any,
-    /// Every line; an information only where it begins the message or follows a delimiter, for a sentence may speak of it.
+    /// Every line; an information only where it begins the message or follows a delimiter, because a sentence may speak of it.
     Begun,
     /// Lines that are not information by their own level.
     Doubtful,

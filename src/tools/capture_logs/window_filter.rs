@@ -30,7 +30,7 @@ pub(super) struct LogSummary {
     pub(super) read: u64,
     /// The first and the last time among the kept lines.
     pub(super) kept: Option<Window>,
-    /// The earliest and the latest time in the whole log; none where no line carries one.
+    /// The earliest and the latest time in the whole log; none if no line carries one.
     pub(super) seen: Option<Window>,
     pub(super) count: u64,
     pub(super) exceptions: Vec<Exception>,

@@ -15,7 +15,7 @@ use crate::prometheus::envelope::{self, OnSeries, Summary};
 const LABELS: usize = 1000;
 
 /// Writes the table of the envelope in `file` to `out`: `timestamp` in Unix seconds and `value` as Prometheus spells them,
-/// `histogram` (JSON) if there are native histograms, then the labels in alphabetical order, empty where a series has none.
+/// `histogram` (JSON) if there are native histograms, then the labels in alphabetical order, empty if a series has none.
 pub(super) fn write(file: &Path, out: impl Write) -> Result<(), String> {
     let mut names = BTreeSet::new();
     let summary = read(file, &mut |series, _| {

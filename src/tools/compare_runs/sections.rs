@@ -44,7 +44,7 @@ pub(super) fn conditions(page: &mut Content, comparison: &Comparison) {
 /// The claim about a setting in a word or two.
 pub(super) const fn heading(against: &Against) -> &'static str {
     match against.claim {
-        Some(Claim::NoDifference) => "Not told apart",
+        Some(Claim::NoDifference) => "No difference shown",
         Some(Claim::Better) => "Better",
         Some(Claim::Worse) => "Worse",
         None if against.no_claim.is_empty() => "Not decided",

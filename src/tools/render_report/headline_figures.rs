@@ -170,7 +170,7 @@ fn throughput(load: &Load, limits: &Limits) -> String {
     }
 }
 
-/// The error of a rate with the rate's own decimals: ` (+4 / −6)`; nothing where that shows nothing.
+/// The error of a rate with the rate's own decimals: ` (+4 / −6)`; nothing if that shows nothing.
 fn error(rate: f64, Bounds { low, high }: Bounds) -> String {
     if !high.is_finite() {
         return if low > 0.0 { format!(" (at least {})", decimal(low)) } else { " (without known bounds)".to_owned() };

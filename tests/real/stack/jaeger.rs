@@ -64,7 +64,7 @@ impl Jaeger {
         assert_eq!(answer.json()["partialSuccess"].get("rejectedSpans"), None, "{}", answer.text);
     }
 
-    /// The trace of this id as it has it, unadjusted, in the older form; none where it does not know the id.
+    /// The trace of this id as it has it, unadjusted, in the older form; none if it does not know the id.
     pub fn trace(&self, id: &str) -> Option<Value> {
         let answer = http::get(&format!("{}/api/traces/{id}?raw=true", self.url())).unwrap();
         (answer.status != 404).then(|| answer.json()["data"][0].clone())

@@ -19,7 +19,7 @@ use crate::units;
 /// Number of characters that a sentence quotes of a name or a message from a server.
 const QUOTED: usize = 120;
 /// Beginning of the sentence about a figure that later samples can only raise.
-const EARLY: &str = "the capture ends before the last job did, so it";
+const EARLY: &str = "the capture ends before the last job did, so the true value";
 
 /// A figure as far as it is known.
 struct Reading {
@@ -111,7 +111,7 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
     let mut text = format!("{} of {}", figure.text_against(threshold.value), jobs(measured as u64));
     if lacking > 0 {
         let range = range(bounds, |seconds| units::seconds_against(seconds, threshold.value))
-            .map(|range| format!(", so it {range}"))
+            .map(|range| format!(", so the true value {range}"))
             .unwrap_or_default();
         text = format!("{text}; {} no such time{range}", counted(lacking as u64, "has", "have"));
     }
@@ -146,7 +146,7 @@ fn range(Bounds { low, high }: Bounds, said: impl Fn(f64) -> String) -> Option<S
 
 /// Describes the figure in `text`, and its bounds if they are not just that.
 fn ranged(text: String, bounds: Bounds, said: impl Fn(f64) -> String) -> Reading {
-    let text = range(bounds, said).map(|range| format!("{text}; it {range}")).unwrap_or(text);
+    let text = range(bounds, said).map(|range| format!("{text}; the true value {range}")).unwrap_or(text);
     Reading::new(bounds, text)
 }
 

@@ -318,7 +318,7 @@ fn run(content: &mut Content, contents: &Contents<'_>) {
     }
 }
 
-/// The state of the sources at the start of the run, in words; none where the run kept none.
+/// The state of the sources at the start of the run, in words; none if the run kept none.
 fn sources(contents: &Contents<'_>, format: Format) -> Option<String> {
     // A ramp is a part of the run whose directory holds its own.
     let above = contents.directory.parent().filter(|_| contents.only_ramp().is_some());
@@ -350,7 +350,7 @@ fn state(line: &str, format: Format) -> String {
     } else if let Some(reason) = line.strip_prefix("unknown: ").filter(|_| format != Format::RedactedHtml) {
         format!("not known: {reason}")
     } else if line == "unknown" || line.starts_with("unknown: ") {
-        "not known: git told none".to_owned()
+        "not known: git named none".to_owned()
     } else {
         format!("not known: {SOURCES} holds no commit")
     }
@@ -366,9 +366,9 @@ mod tests {
         let state = |line: &str| state(line, Format::Html);
         assert_eq!(state(commit), format!("commit {commit}"));
         assert_eq!(state(&format!("{commit}-dirty")), format!("commit {commit}, with changes that were not committed"));
-        assert_eq!(state("unknown"), "not known: git told none");
+        assert_eq!(state("unknown"), "not known: git named none");
         assert_eq!(state("unknown: fatal: not a git repository"), "not known: fatal: not a git repository");
-        assert_eq!(super::state("unknown: fatal: in '/home'", Format::RedactedHtml), "not known: git told none");
+        assert_eq!(super::state("unknown: fatal: in '/home'", Format::RedactedHtml), "not known: git named none");
         for other in ["", "-dirty", "<script>", "abc", "v1.0-3-gabcdef0"] {
             assert_eq!(state(other), "not known: .git-sha holds no commit");
         }

@@ -219,7 +219,7 @@ fn spec_before(directory: &Path) -> Spec {
     serde_json::from_str::<Before>(&text).map(|before| before.spec).unwrap_or_default()
 }
 
-/// The results of the ramps that found their breaking points; none where none did.
+/// The results of the ramps that found their breaking points; none if none did.
 fn results(ramps: &[Ramp<'_>]) -> Option<String> {
     match ramps {
         [ramp] => ramp.result(),

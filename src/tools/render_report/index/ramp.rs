@@ -20,7 +20,7 @@ const LEVELS: &str = "by-concurrency";
 pub(super) struct Level<'a> {
     /// Its label.
     pub(super) name: String,
-    /// Its scenario; none where it was not run.
+    /// Its scenario; none if it was not run.
     pub(super) scenario: Option<&'a Scenario>,
 }
 
@@ -124,7 +124,7 @@ enum Shortfall {
 /// A ramp as a whole.
 #[derive(Debug)]
 pub(super) struct Ramp<'a> {
-    /// Its directory, relative to the index; empty where that is the index's own.
+    /// Its directory, relative to the index; empty if that is the index's own.
     pub(super) path: String,
     /// Its levels, in the order in which they were asked for.
     pub(super) levels: Vec<Level<'a>>,

@@ -191,10 +191,7 @@ pub(in crate::tools::render_report) fn captures(page: &mut Content, rows: &[Row]
             cell(row.why.as_ref().map(|why| start(why, MESSAGE))),
         ]
     });
-    page.table(
-        ["What", "Name", "Asked", "Window (UTC)", "Step>", "Result", "Came", "What is missing, and why?"],
-        cells,
-    );
+    page.table(["Kind", "Name", "Request", "Window (UTC)", "Step>", "Result", "Received", "Missing, and why?"], cells);
     more(page, rows.len());
 }
 

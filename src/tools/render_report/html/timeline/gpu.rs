@@ -92,7 +92,7 @@ fn class(place: usize) -> String {
     format!("tenant-{}", place % GROUNDS.len())
 }
 
-/// The meaning of the tenants' looks; empty where none is drawn.
+/// The meaning of the tenants' looks; empty if none is drawn.
 pub(super) fn legend(observed: &Observed, offset: Option<ClockOffset>) -> Vec<(String, String)> {
     let tenants = spans(observed, offset).map(|(lanes, _)| tenants(lanes)).unwrap_or_default();
     let entry = |(place, tenant): (usize, Option<&str>)| (class(place), format!("GPU: {}", tenant_name(tenant)));
