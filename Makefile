@@ -206,7 +206,7 @@ resume: build ## Poll the jobs of RUN that have no verdict to their end, then ca
 	exit_codes=("$${PIPESTATUS[@]}")
 	}
 	resume
-sim: build ## Run a simulated pipeline in the foreground, on the ports of the real target, and print the command that tests it
+sim: build ## Serve a simulated pipeline on the ports of the real target, and print the command that tests it
 	@exec $(BIN)/pipeline-sim $(stand_in) $(SIM_FLAGS)
 report: build ## Render the reports of RUN again from its records, without load
 	@$(tools)

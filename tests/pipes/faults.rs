@@ -74,7 +74,7 @@ fn a_hung_job() {
         script: "POLL='--deadline 4s' run out",
         code: 3,
         account: &[("succeeded", 5), ("timedOut", 1)],
-        said: &["DeadlineExceeded", "not ended within 4.00 s"],
+        said: &["DeadlineExceeded", "did not end within 4.00 s"],
     });
 }
 

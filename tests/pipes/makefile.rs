@@ -166,7 +166,7 @@ fn expect_adds_to_what_a_scenario_is_judged_by() {
     let done = run(&shell, &format!("soak JOBS=3 EXPECT='e2e.max<1ms' OUT={}", shell.path("slow").display()));
     assert_eq!(done.code, 2, "{}", done.stderr);
     assert_eq!(shell.json("slow/soak/report.json")["status"]["verdict"], "Failed");
-    assert!(done.stderr.contains("Failed: e2e.max<1ms does not hold: "), "{}", done.stderr);
+    assert!(done.stderr.contains("Failed: e2e.max<1ms is not met: "), "{}", done.stderr);
 }
 
 #[test]

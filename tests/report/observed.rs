@@ -257,7 +257,7 @@ fn the_gpu_and_the_queues_are_told_of() {
     let ran = scratch.report(&[good(), lines.to_vec()].concat(), &[]);
     let page = scratch.read("report.md");
     assert_eq!(
-        table(&page, "Who held the GPU"),
+        table(&page, "Tenants of the GPU"),
         "\
 | Tenant | Tenancies | Total time | Mean |
 | --- | ---: | ---: | ---: |

@@ -26,14 +26,14 @@ fn the_highest_sample_of_a_queue_is_proof_from_below() {
         let line = whole(&scratch, "rabbitmq_queue_ready", r#""queue""#, &lines.join(","));
         found(&scratch, &[line], expect)
     };
-    let sampled = "30 messages, as evaluated 3 times, every 6.00 s or more often";
+    let sampled = "30 messages, evaluated 3 times, at most 6.00 s apart";
     assert_eq!(found("queue.stage.l1.max<50"), (Verdict::Passed, sampled.to_owned()));
     assert_eq!(found("queue.stage.l1.max<=30").0, Verdict::Passed);
     assert_eq!(found("queue.stage.l1.max<30").0, Verdict::Failed);
     assert_eq!(found("queue.stage.l1.max>=30").0, Verdict::Passed, "it surely was that deep");
     assert_eq!(found("queue.stage.l1.max>50").0, Verdict::Incomplete, "between two samples it may have been deeper");
-    assert_eq!(found("queue.stage.l0.max<50"), (Verdict::Passed, "3 messages, as evaluated once".to_owned()));
-    assert_eq!(found("queue.stage.decide.max<50"), (Verdict::Passed, "1 message, as evaluated once".to_owned()));
+    assert_eq!(found("queue.stage.l0.max<50"), (Verdict::Passed, "3 messages, evaluated once".to_owned()));
+    assert_eq!(found("queue.stage.decide.max<50"), (Verdict::Passed, "1 message, evaluated once".to_owned()));
     let unknown = "no such queue; those seen: stage.decide, stage.l0, stage.l1";
     assert_eq!(found("queue.stage.l2.max<50"), (Verdict::Incomplete, unknown.to_owned()));
 }
@@ -136,7 +136,7 @@ fn a_capture_that_ends_before_the_last_job_proves_from_below_alone() {
     assert_eq!(verdict, Verdict::Incomplete);
     assert_eq!(
         actual,
-        "30 messages, as evaluated 2 times, every 5.00 s or more often; the capture ends before the last job did, so the true value is at \
+        "30 messages, evaluated 2 times, at most 5.00 s apart; the capture ends before the last job did, so the true value is at \
          least 30: not certain enough"
     );
     assert_eq!(depths("queue.stage.l1.max<30").0, Verdict::Failed, "what was seen was seen");

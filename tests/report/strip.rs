@@ -70,7 +70,10 @@ fn the_cause_and_the_criterion_count_the_same_jobs_without_a_stage() {
     let lines =
         vec![RUN.to_owned(), good()[1].clone(), job("soak-002", lacking), job("soak-003", r#"{"phase":"Lost"}"#)];
     let report = judged(&lines, &["--expect", "all-stages"]).report();
-    assert_eq!(report.status.criteria[0].actual, "1 of 3 jobs finished them all, 1 lacks a stage, 1 has not finished");
+    assert_eq!(
+        report.status.criteria[0].actual,
+        "1 of 3 jobs finished every required stage, 1 lacks a stage, 1 has not finished"
+    );
     assert_eq!(
         report.status.cause,
         "1 of 3 jobs lacks a required stage: soak-002 (succeeded) without l0; 1 of 3 jobs has not finished"

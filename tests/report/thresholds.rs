@@ -83,7 +83,7 @@ fn every_kind_of_figure_can_be_compared() {
 fn what_is_expected_and_seen_stands_in_every_report() {
     let scratch = Scratch::new();
     let ran = scratch.report(&good(), &["--expect", "all-done, e2e.p50 < 20s ,stage.l0.mean>1m"]);
-    assert_eq!((ran.code, ran.cause().as_str()), (3, "stage.l0.mean>1m does not hold: 3.73 s of 3 jobs"));
+    assert_eq!((ran.code, ran.cause().as_str()), (3, "stage.l0.mean>1m is not met: 3.73 s of 3 jobs"));
     let criteria = ran.report().status.criteria;
     let told: Vec<_> = criteria.iter().map(|c| (c.name.as_str(), c.verdict, c.expected.as_str())).collect();
     assert_eq!(

@@ -24,12 +24,12 @@ fn a_job_that_ended_badly_fails_the_run_and_is_named_with_its_stage() {
     let ran = judged(&with(failed), &[]);
     assert_eq!(ran.code, 3);
     assert_eq!(ran.cause(), "1 of 3 jobs did not succeed: soak-003 failed at l0 (RuntimeError: out of memory)");
-    let mut lines = with(r#"{"phase":"TimedOut","message":"not ended within 4.00 s"}"#);
-    lines[1] = job("soak-001", r#"{"phase":"TimedOut","message":"not ended within 4.00 s"}"#);
+    let mut lines = with(r#"{"phase":"TimedOut","message":"did not end within 4.00 s"}"#);
+    lines[1] = job("soak-001", r#"{"phase":"TimedOut","message":"did not end within 4.00 s"}"#);
     lines[2] = job("soak-002", r#"{"phase":"Lost"}"#);
     assert_eq!(
         judged(&lines, &[]).cause(),
-        "3 of 3 jobs did not succeed: soak-001, soak-003 timed out (not ended within 4.00 s), soak-002 lost"
+        "3 of 3 jobs did not succeed: soak-001, soak-003 timed out (did not end within 4.00 s), soak-002 lost"
     );
     for (phase, word) in [("TimedOut", "timed out"), ("Lost", "lost"), ("Rejected", "rejected")] {
         let ran = judged(&with(&format!(r#"{{"phase":"{phase}"}}"#)), &[]);

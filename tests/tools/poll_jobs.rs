@@ -64,7 +64,7 @@ fn a_job_that_hangs_times_out_and_one_that_is_forgotten_is_lost() {
     let (phase, reason, message) = end(&ran, "soak-001");
     assert_eq!(
         (phase.as_str(), reason.as_str(), message.as_str()),
-        ("TimedOut", "DeadlineExceeded", "not ended within 1.00 s")
+        ("TimedOut", "DeadlineExceeded", "did not end within 1.00 s")
     );
     let (_target, ran) = follow(1, &["--lose", "1"], &["--lost-after", "200ms"]);
     let (phase, reason, message) = end(&ran, "soak-001");

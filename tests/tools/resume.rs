@@ -97,7 +97,7 @@ fn the_deadline_counts_anew() {
     assert!(began.elapsed() >= Duration::from_millis(400), "it was not given up at once: {:?}", began.elapsed());
     let is = ran.last("soak-001");
     assert_eq!(is["status"]["phase"], "TimedOut");
-    assert_eq!(is["status"]["message"], "not ended within 400 ms of the resumed session");
+    assert_eq!(is["status"]["message"], "did not end within 400 ms of the resumed session");
 }
 
 #[test]

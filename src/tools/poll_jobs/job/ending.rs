@@ -117,12 +117,12 @@ impl PolledJob {
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
             _ => match &self.issue {
-                None => (Reason::DeadlineExceeded, format!("not ended within {deadline}")),
+                None => (Reason::DeadlineExceeded, format!("did not end within {deadline}")),
                 Some(Issue { reason: Some(reason), message, .. }) => {
-                    (reason.clone(), format!("not seen to end within {deadline}: {message}"))
+                    (reason.clone(), format!("was not seen to end within {deadline}: {message}"))
                 }
                 Some(Issue { message, .. }) => {
-                    (Reason::NoAnswer, format!("not seen to end within {deadline}; the last poll: {message}"))
+                    (Reason::NoAnswer, format!("was not seen to end within {deadline}; the last poll: {message}"))
                 }
             },
         };

@@ -65,7 +65,7 @@ pub(super) fn judge(name: &str, threshold: &Threshold, evidence: &Evidence<'_>) 
         }
         Some(false) => Finding {
             verdict: Verdict::Failed,
-            cause: format!("{name} does not hold: {text}"),
+            cause: format!("{name} is not met: {text}"),
             actual: text,
             jobs: reading.wrong,
             ..nothing
@@ -251,8 +251,8 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
     let remark = depth.remark.as_ref().map_or_else(String::new, |remark| format!(" ({})", start(remark, QUOTED)));
     let seen = if depth.is_scraped { "sampled" } else { "evaluated" };
     let text = match samples {
-        1 => format!("{} {messages}{remark}, as {seen} once", depth.ready),
-        _ => format!("{} {messages}{remark}, as {seen} {samples} times, every {gap} or more often", depth.ready),
+        1 => format!("{} {messages}{remark}, {seen} once", depth.ready),
+        _ => format!("{} {messages}{remark}, {seen} {samples} times, at most {gap} apart", depth.ready),
     };
     let bounds = Bounds { low: depth.ready, high: f64::INFINITY };
     let text = if early { up_to_early_end(&text, bounds) } else { text };

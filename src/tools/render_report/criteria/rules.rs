@@ -184,7 +184,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         }
     }
     let complete = asked - unshown.len() as u64;
-    let mut actual = format!("{complete} of {} finished them all", jobs(asked));
+    let mut actual = format!("{complete} of {} finished every required stage", jobs(asked));
     for (count, one, many) in
         [(lacking.len(), "lacks a stage", "lack a stage"), (open.len(), "has not finished", "have not finished")]
     {

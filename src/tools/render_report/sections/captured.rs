@@ -88,7 +88,7 @@ pub(in crate::tools::render_report) fn gpu(page: &mut Content, observed: &Observ
     if observed.tenancies.is_empty() && observed.transitions.is_empty() {
         return;
     }
-    page.heading("Who held the GPU");
+    page.heading("Tenants of the GPU");
     if !observed.tenancies.is_empty() {
         let rows = observed.tenancies.iter().take(LISTED).map(|(tenant, held)| {
             let mean = |seconds: f64| seconds / held.count;

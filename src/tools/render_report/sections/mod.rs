@@ -29,7 +29,7 @@ const FAILURES: usize = 5;
 /// The longest part of a message, in characters, that a cell shows.
 const MESSAGE: usize = 160;
 /// The rule for percentiles.
-const PERCENTILES: &str = "p90 is shown from 10 values on, p95 from 20, p99 from 100.";
+const PERCENTILES: &str = "p90 needs at least 10 values, p95 20 and p99 100.";
 /// The longest bar of the load over time, in characters.
 const BAR: f64 = 40.0;
 
