@@ -56,7 +56,7 @@ fn boot_seconds() -> f64 {
 }
 
 fn boot_id() -> String {
-    // Where the kernel does not tell, anchors are never adopted, and each tool has a clock of its own.
+    // If the kernel does not give it, anchors are never adopted, and each tool has a clock of its own.
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
@@ -90,7 +90,7 @@ impl ServerDate {
 /// Bounds of the distance between the target's clock and ours, from the `Date` headers of many answers.
 ///
 /// A date that arrived between `sent` and `received` bounds the offset; the bounds of all answers are cut with each other.
-/// Where two contradict each other (several hosts behind one address, a cache without `Age`, a clock that was set) either may
+/// If two contradict each other (several hosts behind one address, a cache without `Age`, a clock that was set), either may
 /// hold for a job, so the bounds are those that any answer allows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OffsetBounds {

@@ -43,7 +43,7 @@ impl Beats {
 }
 
 impl Heartbeat {
-    /// Starts to measure. Where the system gives no thread for it, nothing counts as lost.
+    /// Starts to measure. If the system gives no thread for it, nothing counts as lost.
     pub fn start() -> Self {
         let beats = Arc::new(Mutex::new(Beats { last: now(), lost: Duration::ZERO, longest: Duration::ZERO }));
         let watched = Arc::downgrade(&beats);

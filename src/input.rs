@@ -66,7 +66,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The time that a pipe has to bring what is in it once no tool is left before this one.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Takes standard input out of `io`. Where a person sits there the first signal ends it, for nobody else will. A pipe is read to
+/// Takes standard input out of `io`. If it is a terminal, the first signal ends it, because nobody else will. A pipe is read to
 /// its end as long as a tool is before this one: the signal reaches that tool too, whose last words are records, however long
 /// they take. Another program may keep the pipe open for ever.
 pub fn take(io: &mut Io<'_>) -> Result<Box<dyn BufRead + Send>, Failure> {

@@ -50,7 +50,7 @@ impl Inline {
         self
     }
 
-    /// Markdown. What would start a list or a heading is escaped at the start of a line only.
+    /// Markdown. Characters that would start a list or a heading are escaped only at the start of a line.
     fn to_markdown(&self, starts_line: bool) -> String {
         let mut text = String::new();
         for span in &self.0 {

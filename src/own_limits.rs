@@ -25,7 +25,7 @@ pub fn open_files() -> Option<u64> {
 
 /// The number of connections that fit below the limit on open files.
 pub fn connections() -> usize {
-    // Where /proc is not there the usual few are assumed to be open.
+    // Without /proc, the usual few are assumed to be open.
     let open = std::fs::read_dir("/proc/self/fd").map_or(RESERVED, |entries| entries.count() as u64);
     let free = open_files().map_or(u64::MAX, |limit| limit.saturating_sub(open + RESERVED));
     usize::try_from(free).unwrap_or(usize::MAX).max(1)

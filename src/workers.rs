@@ -83,7 +83,7 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
             }
         });
         if let Err(error) = started {
-            // What some threads are at work without is not asked for again and again.
+            // If some threads are running, the pool goes on with those and asks for no more.
             self.limit = if number > 0 { number } else { self.limit };
             return Err(error);
         }

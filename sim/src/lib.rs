@@ -49,9 +49,9 @@ pub use sim::Sim;
 pub use stage::Stage;
 pub use stats::{JobStats, Stats};
 
-/// One line on stderr, for what goes wrong where nobody can be told by a return value.
+/// One line on stderr, for an error that no return value can report.
 pub(crate) fn complain(message: &str) {
     use std::io::Write;
-    // With stderr gone as well there is nobody left to tell.
+    // If stderr has gone as well, there is no place left for a message.
     let _unheard = writeln!(std::io::stderr(), "pipeline-sim: {message}");
 }

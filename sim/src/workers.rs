@@ -89,7 +89,7 @@ impl Arbiter {
     }
 }
 
-/// Handles what is on a stage's queue at this moment, `parallel` messages at once. What is published meanwhile waits for the next look
+/// Handles what is on a stage's queue at this moment, `parallel` messages at once. A message that is published meanwhile waits for the next look
 /// at all queues, so that a stage upstream cannot starve those below it.
 async fn drain(pipeline: &Arc<Pipeline>, stage: Stage, parallel: usize) {
     let mut left = pipeline.ready(stage);

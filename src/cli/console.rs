@@ -56,7 +56,7 @@ impl Console {
         let mut sink = self.sink();
         sink.erase();
         let line = format!("{}: {}\n", self.tool, escape::start(&escape::terminal(message), LONGEST_LINE));
-        // Where stderr itself cannot be written there is nobody left to tell.
+        // If stderr itself cannot be written, there is no place left for a message.
         let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
     }
 

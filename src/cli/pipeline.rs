@@ -1,7 +1,7 @@
 //! The other tools of the same pipe: a signal to one of them is a signal to the run.
 //!
 //! Two processes are neighbours if one's standard output is the other's standard input, as `/proc` shows it. Programs between
-//! two tools, such as `tee` or `jq`, are passed by. Where there is no `/proc`, a tool has no neighbours.
+//! two tools, such as `tee` or `jq`, are passed by. Without `/proc`, a tool has no neighbours.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -65,10 +65,10 @@ impl Stop {
         listeners.all.push(Box::new(listener));
     }
 
-    /// Waits until the signal comes, for `most` at the most. Whether it has come.
+    /// Waits until the signal comes, for `most` at the most. Returns true if it has come.
     pub fn wait(&self, most: Duration) -> bool {
         let silent = |listeners: &mut Listeners| listeners.told.is_none() && self.signal().is_none();
-        // What a poisoned lock guards is a moment and a list, and both are as good as before.
+        // A poisoned lock guards a moment and a list, and both are as good as before.
         drop(
             self.inner.told.wait_timeout_while(self.listeners(), most, silent).unwrap_or_else(PoisonError::into_inner),
         );

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn twelve_of_twelve_still_allow_22_percent_failures() {
         let rate = SuccessRate::compute(12, 0, 12).unwrap();
-        // Where all succeed the bound has a closed form: 0.05^(1/n).
+        // If all succeed, the bound has a closed form: 0.05^(1/n).
         assert!((rate.low - 0.05_f64.powf(1.0 / 12.0)).abs() < 1e-6, "{rate:?}");
         let text = rate.text(&[]);
         assert_eq!(text, "12 of 12 jobs (100 %); with 95 % confidence that still allows up to 22 % failures");

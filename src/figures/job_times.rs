@@ -95,7 +95,7 @@ impl JobTimes {
         let seen = start_seen(job);
         let end = server.ended.filter(|_| ended && !self.contradicted);
         let told_run = server.started.zip(end).map(|(started, end)| end.since(started));
-        // Where the target counts attempts, polls saw the first one start, and the server tells when the last one did.
+        // If the target counts attempts, polls saw the first one start, and the server gives the start of the last one.
         let retried = status.stages.iter().any(|stage| stage.attempt.is_some_and(|attempt| attempt > 1));
         let start_seen = server.start_seen.filter(|_| !retried);
         let seen_run = start_seen.zip(self.end).map(|(started, end)| end.after(started));

@@ -262,7 +262,7 @@ impl Load {
             .collect();
     }
 
-    /// Counts in each slice the jobs that ended there. Whatever lies beyond the last slice counts in it.
+    /// Counts in each slice the jobs that ended there. A job beyond the last slice counts in the last slice.
     fn count_ends(&mut self, tally: &JobTally) {
         let mut samples: Vec<Vec<Measured>> = vec![Vec::new(); self.slices.len()];
         for entry in &tally.entries {
@@ -318,7 +318,7 @@ fn in_flight_from(
         let status = &entry.job.as_ref()?.status;
         let start = status.submitted_at.and(start(status))?;
         if entry.outcome == Outcome::Rejected {
-            // What the target refused was no load for its pipeline.
+            // A job that the target refused was no load for its pipeline.
             return None;
         }
         let never_ran = entry.reason == Some(Reason::Collapsed);

@@ -195,7 +195,7 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
         }
         let silent: Vec<String> =
             all.iter().filter(|one| theirs(one).is_none() && documents(one).is_some()).map(shown).collect();
-        // Where nobody speaks of stages, nobody is silent about them.
+        // A source is silent only if another one has stages.
         if !all.is_empty() && all.iter().all(|one| theirs(one).is_none()) {
             doubts.push(format!("the {who} contain no stage at all"));
         } else if !silent.is_empty() {
@@ -217,7 +217,7 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
         let documents = one.documents.map_or(0, |mean| mean.count);
         let explained = |mean: &Mean| mean.count > documents && mean.count <= one.at_most;
         let spread = if documents > 0 && told.iter().flatten().any(explained) {
-            // How long an attempt took that failed no document tells: only who counted as many can be compared.
+            // No document shows the time of a failed attempt, so only sources with equal counts can be compared.
             let of_as_many = |count: u64| told.map(|mean| mean.filter(|mean| mean.count == count));
             let spreads = told.iter().flatten().filter_map(|mean| spread(&of_as_many(mean.count)));
             spreads.max_by(|one, other| one.ratio.total_cmp(&other.ratio))?

@@ -98,7 +98,7 @@ impl Instants {
 
     fn hold_against_polls(&mut self, job: &Job, stage: &Stage, offset: Option<ClockOffset>) {
         let lifetime = Lifetime::of(job);
-        // Where the target counts attempts, polls saw the first one start, and the server tells when the last one did.
+        // If the target counts attempts, polls saw the first one start, and the server gives the start of the last one.
         let retried = stage.attempt.is_some_and(|attempt| attempt > 1);
         if let Some(told) = self.server_started.zip(self.server_ended).map(|(started, ended)| ended.since(started)) {
             let seen = self.started.filter(|_| !retried).zip(self.ended);

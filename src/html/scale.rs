@@ -10,7 +10,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Values from `low` to `high` at coordinates from `from` to `to`. Where `high` is not above `low` everything lies at `from`.
+    /// Values from `low` to `high` at coordinates from `from` to `to`. If `high` is not above `low`, everything lies at `from`.
     pub fn new((low, high): (f64, f64), (from, to): (f64, f64)) -> Self {
         Self { low, high, from, to }
     }

@@ -220,7 +220,7 @@ impl Client {
             let cause = self.describe_read_error(&error);
             let is_malformed = matches!(client_error(&error), Some(ureq::Error::Protocol(_)));
             if is_malformed && bytes.is_empty() {
-                // What is not in order from the start is shown as it came.
+                // A body that is malformed from its first byte is shown as it came.
                 bytes = self.received.body();
             }
             let body = String::from_utf8_lossy(&bytes).into_owned();

@@ -60,7 +60,7 @@ pub struct Metadata {
     /// The run's id.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub run: String,
-    /// Whatever else tells it apart: `scenario`, `level`, a leg's setting.
+    /// Labels that tell it apart: `scenario`, `level`, a leg's setting.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }

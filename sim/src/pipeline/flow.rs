@@ -151,7 +151,7 @@ impl Pipeline {
         let key = [ordinal, stage as u64, u64::from(attempt)];
         let jitter = self.chance.jitter(Purpose::StageTime, key, JITTER);
         let whole = self.scaled(seconds * size * crowded * jitter);
-        // What raises does so half way.
+        // A stage that raises does so half way.
         let time = if ending == Ending::Raise { whole / 2 } else { whole };
         let held = strikes(&faults.hold, Kind::Hold);
         Handling { time, ending, held, began: Instant::now() }

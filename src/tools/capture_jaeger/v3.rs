@@ -16,7 +16,7 @@ use crate::record::raw::RawObject;
 
 /// The names of a resource's scopes: today's, and the one until OTLP 0.15.
 const SCOPES: [&str; 2] = ["scopeSpans", "instrumentationLibrarySpans"];
-/// The names of a scope, likewise.
+/// The names of a scope: today's, and the one until OTLP 0.15.
 const SCOPE: [&str; 2] = ["scope", "instrumentationLibrary"];
 
 /// Reads an answer into traces by canonical id; `tags` names the attributes to keep. Returns `Err` if the answer has another

@@ -40,7 +40,7 @@ impl Interrupt {
     }
 }
 
-/// A command that is running. What it writes to stdout and to stderr is read as one stream, in the order in which it was
+/// A command that is running. Its stdout and stderr are read as one stream, in the order in which it was
 /// written: container engines print a worker's own stderr to theirs, and that is where Python logs.
 ///
 /// It runs in a process group of its own, so that Ctrl-C is not its end. It is ended when the time is up, also the time after
@@ -128,7 +128,7 @@ impl Read for RunningCommand<'_> {
 impl Drop for RunningCommand<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            // The group's id stays the command's until it is waited for. Where it has gone already nothing is left to do.
+            // The group's id stays the command's until it is waited for. If the group has gone already, nothing is left to do.
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
             let _ = self.child.wait();
         }

@@ -94,7 +94,7 @@ impl LogLine {
             (parsed.begins_record, parsed.level, parsed.message) = (true, Some(found.level), found.message);
             parsed.may_end_traceback = true;
         }
-        // What the system log calls an error and what begins no record of its own is one all the same.
+        // A line that the system log calls an error is one, even if it begins no record of its own.
         parsed.begins_record |= header.syslog_level == Some(Level::Error) && header.level.is_none();
         parsed
     }

@@ -155,7 +155,7 @@ fn assess(service: &str, summary: &LogSummary, failure: Option<CommandFailure>, 
     let interrupted = |message| broken(summary.lines > 0, Reason::Interrupted, message);
     let status = match (failure, &summary.broken, summary.seen) {
         (Some(CommandFailure { is_signal: true, message }), ..) => interrupted(message),
-        // What a failed command printed without a time is its complaint, not a log.
+        // Lines without a time from a failed command are its error message, not a log.
         (Some(failure), ..) => broken(dated, Reason::CommandFailed, failure.message),
         (None, Some(why), _) if why == STOPPED => interrupted(why.clone()),
         (None, Some(why), _) => broken(dated, Reason::ReadFailed, why.clone()),

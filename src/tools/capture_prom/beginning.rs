@@ -42,7 +42,7 @@ impl Beginning {
         let first = |wanted: fn(&Query) -> bool| {
             asked.clone().filter(|(query, _)| wanted(query)).filter_map(|(_, status)| status.first_sample_at).min()
         };
-        // What is computed, such as `x or vector(0)`, may have points where there is not one sample behind it.
+        // A computed series, such as `x or vector(0)`, may have points without one sample behind them.
         let (sampled, any) = (first(|query| is_plain_selector(&query.query)), first(|_| true)?);
         if sampled.is_some_and(|first| first <= limit) {
             return None;

@@ -61,7 +61,7 @@ pub(super) fn settle(server: &mut Server, io: &Io<'_>, needed: Timestamp, until:
         let scrapes = last_scrapes(server, &mut source, &io.console);
         let left = deadline.saturating_duration_since(Instant::now());
         let seen = scrapes.as_deref().unwrap_or_default();
-        // Where nothing tells when the server has caught up the whole settling time is given to it.
+        // If nothing shows when the server has caught up, it gets the whole settling time.
         let passed = !seen.is_empty() && seen.iter().all(|scrape| scrape.at > until);
         let stopped = io.stop.signal().is_some();
         let is_foreign = scrapes.as_ref().is_err_and(Problem::is_foreign);
@@ -136,7 +136,7 @@ fn tell_down(scrapes: &[Scrape], console: &Console) {
 
 /// The last scrapes, from the first source that tells them; falls back to the next one for good.
 fn last_scrapes(server: &mut Server, source: &mut Source, console: &Console) -> Result<Vec<Scrape>, Problem> {
-    // Whoever answers neither question like a Prometheus is none, and is not waited for.
+    // A server that answers neither question like a Prometheus is none, and is not waited for.
     let mut is_foreign = false;
     if *source == Source::Targets {
         match targets(server) {

@@ -8,7 +8,7 @@ use crate::record::Reason;
 /// The kind of polls that a limit of this host kept from being sent.
 pub(super) const OWN_LIMIT: &str = "own limit";
 
-/// The reason why a poll told nothing about its job.
+/// The reason why a poll said nothing about its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Issue {
     /// The kind under which it is counted.

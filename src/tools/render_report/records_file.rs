@@ -100,7 +100,7 @@ impl RecordsFile {
         let outcome = self.waiting.iter().try_for_each(|line| {
             let bytes = format!("{}\n", line.text()).into_bytes();
             self.file.write_all_at(&bytes, self.whole).inspect_err(|_| {
-                // Half a line would make a broken one of it and the next. Where even that fails it stays the last.
+                // A partial line would break the next one as well. If it cannot be cut off either, it stays the last one.
                 let _ = self.file.set_len(self.whole);
             })?;
             self.whole += bytes.len() as u64;

@@ -34,7 +34,7 @@ pub(super) fn summary(evaluation: &Evaluation, page: Option<&Path>) -> Vec<Strin
     if !captures.alone {
         put("Jobs", &short_conservation_line(&status.conservation));
     }
-    // Where the run was aborted the cause says why; ten lines of figures that are not known would hide it.
+    // If the run was aborted, the cause says why; ten lines of unknown figures would hide it.
     if figures.load.first_submitted.is_none() && figures.tally.runs().any(|run| run.status.aborted.is_some()) {
         put("Report", &page);
         return lines;

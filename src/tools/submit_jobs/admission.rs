@@ -1,4 +1,4 @@
-//! Admission: the three models of load, which tell when the next job may be submitted.
+//! Admission: the three load models, which decide when the next job may be submitted.
 
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ impl Admission {
         }
     }
 
-    /// Takes note of a job in flight that was submitted before: its end, too, will be heard of.
+    /// Takes note of a job in flight that was submitted before: its end, too, will be reported.
     pub(super) fn taken(&mut self) {
         if let Self::Closed { held, .. } = self {
             *held += 1;
@@ -91,7 +91,7 @@ impl Admission {
         }
     }
 
-    /// Returns true if jobs hold slots, so that the end of each is heard of.
+    /// Returns true if jobs hold slots, so that the end of each is reported.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Closed { .. })
     }
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(open.ask(start), Answer::Now { due: Duration::ZERO });
         open.submitted();
         assert_eq!(open.ask(start), Answer::At(start + Duration::from_millis(100)));
-        // Whatever held it up, the next one is still due at its own time.
+        // Even if this one was held up, the next one is still due at its own time.
         let late = start + Duration::from_millis(350);
         assert_eq!(open.ask(late), Answer::Now { due: Duration::from_millis(100) });
         open.submitted();

@@ -25,7 +25,7 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
     let mut command = String::new();
-    // What steps would bring is not known; their words stay as they are.
+    // The values that steps would take are not known; their template variables stay as they are.
     let mut variables = BTreeMap::new();
     for step in profile.steps.iter().filter(|step| matches!(step.when, StepTime::Run | StepTime::Job)) {
         variables.extend(step.take.keys().map(|name| (name.clone(), Value::from(format!("{{vars.{name}}}")))));
@@ -35,7 +35,7 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     let values = TemplateValues::of_set(&args.target.set).with_job(&job).with_variables(&variables);
     let post = submit_request(&profile, &base, &values, (&random_hex(16)?, &random_hex(8)?));
     let post = post.map_err(|error| Failure::usage(format!("--dry-run: {error}")))?;
-    // What could not be sent is not printed either: a header with a line break in it would be another header.
+    // A value that could not be sent is not printed either: a header with a line break in it would be another header.
     if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {
         return Err(Failure::usage(format!("--dry-run: the value of {name} is not valid in a header")));
     }

@@ -1,6 +1,6 @@
 //! The warm-up: the first counted job is held back until every warm-up job has ended and a rest has passed.
 //!
-//! Only the closed model can do that, for only there `poll-jobs` tells when a job ends: then all slots are back.
+//! Only the closed model can do that, because only there `poll-jobs` reports the end of each job: then all slots are back.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub(super) struct Warmup {
 pub(super) enum Held {
     /// It may.
     No,
-    /// Not before that moment, for the rest has begun; whether it began just now.
+    /// Not before that moment, because the rest has begun; true if it began just now.
     Until { moment: Instant, begins: bool },
     /// Not before another job has ended; whether the waiting began just now.
     UntilAnEnd { begins: bool },

@@ -129,7 +129,7 @@ fn fate(entry: &JobEntry) -> String {
         Outcome::Failed | Outcome::Rejected | Outcome::TimedOut => {
             entry.message.as_deref().or(entry.reason.as_ref().map(Reason::as_str))
         }
-        // That its id was forgotten is all there is to say of a lost one.
+        // Of a lost job nothing more is known than that its id was forgotten.
         _ => None,
     };
     let why = why.map(|why| format!(" ({})", escape::shorten(why, QUOTED))).unwrap_or_default();
@@ -175,7 +175,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
             continue;
         }
         unshown.push(entry.name.clone());
-        // Whoever ended shows no more stages, and whoever was refused never will.
+        // A job that ended shows no more stages, and a refused job never will.
         let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
         if final_word && !missing.is_empty() {
             lacking.push((entry.name.clone(), format!("({}) without {}", entry.outcome, listed(&missing))));

@@ -52,7 +52,7 @@ pub(super) fn name(svg: &mut Svg, look: usize, at: (f64, f64), name: &str) {
     name_on(svg, ground.as_deref(), at, name);
 }
 
-/// Writes a name on a bar. Where that has stripes, `ground` is a class of one plain colour to stand on.
+/// Writes a name on a bar. If the bar has stripes, `ground` is the class of a plain colour behind the name.
 pub(super) fn name_on(svg: &mut Svg, ground: Option<&str>, (x, y): (f64, f64), name: &str) {
     if let Some(ground) = ground {
         svg.rect(ground, (x - 2.0, y - GROUND.1), (width(name) + 3.0, GROUND.0));

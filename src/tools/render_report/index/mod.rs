@@ -214,7 +214,7 @@ fn spec_before(directory: &Path) -> Spec {
         #[serde(default)]
         spec: Spec,
     }
-    // Where there is none, or another program's file of that name, nothing was planned.
+    // If there is none, or another program's file of that name, nothing was planned.
     let text = std::fs::read_to_string(directory.join(INDEX)).unwrap_or_default();
     serde_json::from_str::<Before>(&text).map(|before| before.spec).unwrap_or_default()
 }

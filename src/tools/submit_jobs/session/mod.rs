@@ -184,7 +184,7 @@ impl Session<'_, '_> {
     /// Submits every job whose turn it is: their intents share one sync. Returns the moment at which to look again, if the
     /// model of the load knows one.
     fn submit(&mut self, permits: &Permits) -> Result<Option<Instant>, Failure> {
-        // Whether the signal or the next job counts first is not left to which thread wakes up first.
+        // The order of the signal and the next job does not depend on which thread wakes up first.
         if self.stop.signal().is_some() {
             self.interrupt();
         }
