@@ -153,7 +153,7 @@ Breaking point: level 24.
 
 Times are end to end, of the jobs that succeeded.
 
-- Levels 16 and 24 ran the same load, because each had 8 jobs and so no more in flight: RAMP\\_JOBS=2x reaches them
+- Levels 16 and 24 ran the same load, because each had only 8 jobs: RAMP\\_JOBS=2x reaches them
 
 With charts: [report.html](report.html).
 "
