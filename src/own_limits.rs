@@ -58,7 +58,7 @@ pub fn describe_error(error: &io::Error) -> String {
     format!("{error}: {limit}")
 }
 
-/// The number of local ports that connections may have; none if the system does not tell.
+/// The number of local ports that connections may have; none if the system does not say.
 fn local_ports() -> Option<u64> {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let mut ends = range.split_whitespace().map(str::parse::<u64>);

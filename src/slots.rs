@@ -113,7 +113,7 @@ impl Taker {
 
     /// Waits for the next event, watching `output`, where there is one, for its reader's going.
     pub fn wait(&mut self, output: Option<BorrowedFd<'_>>) -> io::Result<Event> {
-        /// Interval at which to check whether a writer has come: poll(2) does not tell.
+        /// Interval at which to check whether a writer has come: poll(2) does not report it.
         const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
         loop {
             if let Some(event) = self.look()? {

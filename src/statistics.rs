@@ -249,8 +249,8 @@ pub enum Needed {
 /// at `level` in each direction with a power of 80 %; never fewer than `least`.
 ///
 /// By the usual formula for two means with a common spread, n = 2 s² (t(1-level) + t(power))² / d², with Student's t of
-/// 2n - 2 degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 7.2.2.2): an approximation, for the spread
-/// is itself known from a few figures only.
+/// 2n - 2 degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 7.2.2.2): an approximation,
+/// because the spread itself is known from only a few figures.
 pub fn needed(first: &[f64], second: &[f64], wanted: f64, hidden: f64, level: f64, least: usize) -> Needed {
     let wanted = wanted.abs() - hidden;
     if !wanted.is_finite() || wanted <= 0.0 {

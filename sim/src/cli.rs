@@ -57,7 +57,7 @@ const IO_ERROR: u8 = 74;
 /// Exit code of a command line that cannot be used.
 const USAGE: u8 = 2;
 
-/// The command line, for whoever makes a man page or completions of it.
+/// The command line, for man pages and completions.
 pub fn command() -> clap::Command {
     Cli::command()
 }

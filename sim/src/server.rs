@@ -40,7 +40,7 @@ impl Endpoint {
         let address = address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let bound = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A port that was served a moment ago can be had again at once; one that is shut is shared with nobody.
+            // An open port can be bound again as soon as it is released; a closed one is shared with no other process.
             socket.set_reuseaddr(open)?;
             socket.bind(address)?;
             if open { socket.listen(BACKLOG).map(Self::Open) } else { Ok(Self::Shut(socket)) }

@@ -35,7 +35,7 @@ pub struct StreamContext {
 impl StreamContext {
     /// Passes every line of standard input on and learns from it. The tool's name is added to the Runs' tools.
     ///
-    /// Where a person sits at standard input and flags give the window, nothing is read. Where they do not, a signal ends the
+    /// If standard input is a terminal and flags give the window, nothing is read. Without such flags, a signal ends the
     /// typing.
     pub(super) fn read(io: &mut Io<'_>, args: &WindowArgs) -> Result<Self, Failure> {
         let mut context = Self {

@@ -58,7 +58,7 @@ pub fn unit_of_name(name: &str) -> Option<f64> {
 }
 
 /// Puts the samples as they were scraped in place of the points that were evaluated at steps, which show each sample late.
-/// Points before a series' first sample stay: they tell of samples that lie before the stretch that was asked for.
+/// Points before a series' first sample stay: they stem from samples before the requested stretch.
 pub fn spliced(steps: Vec<Series>, samples: Vec<Series>) -> Vec<Series> {
     let mut by_labels: BTreeMap<BTreeMap<String, String>, Vec<(f64, f64)>> =
         steps.into_iter().map(|series| (series.labels, series.points)).collect();

@@ -17,7 +17,7 @@ pub struct Step {
     pub after: Option<String>,
     /// The attempt that its times belong to.
     pub attempt: Option<u64>,
-    /// From the end of the one before to the beginning of its wait, in seconds: earlier attempts, or time of which nobody told.
+    /// From the end of the one before to the beginning of its wait, in seconds: earlier attempts, or time that no record shows.
     pub before: f64,
     /// The wait for it.
     pub wait: Option<Measured>,

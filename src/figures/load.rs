@@ -312,7 +312,7 @@ fn in_flight_from(
     start: fn(&JobStatus) -> Option<Timestamp>,
     part: fn(TimeInterval) -> Timestamp,
 ) -> Vec<(Timestamp, Timestamp)> {
-    // A job of which nothing more was heard was in flight until the last that was heard of any.
+    // A job without a known end was in flight until the last observation of any job.
     let last = tally.entries.iter().filter_map(last_heard).max();
     let spans = tally.entries.iter().filter_map(|entry| {
         let status = &entry.job.as_ref()?.status;

@@ -1,6 +1,6 @@
-//! Three sources of how long stages took and two of how long jobs waited for them: the job documents, the spans, the
-//! histograms. They are shown side by side, for each can be wrong in a way of its own: documents may tell only a stage's
-//! last attempt, spans may be dropped on their way, counters may be scraped late or begin again.
+//! Three sources of the durations of stages and two of the waits for them: the job documents, the spans, the histograms. They
+//! are shown side by side, because each can be wrong in its own way: documents may show only a stage's last attempt, spans may
+//! be dropped on their way, counters may be scraped late or restart.
 
 use std::collections::BTreeMap;
 

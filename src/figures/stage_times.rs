@@ -249,8 +249,8 @@ pub(super) fn lie_apart(told: Option<Measured>, seen: Option<Measured>) -> bool 
     both.is_some_and(|(told, seen)| told.low > seen.high + ROUNDING || told.high < seen.low - ROUNDING)
 }
 
-/// The duration that was `told` by one clock, cut with that which was `seen` from outside. Where they lie apart by no more
-/// than rounding, or where both are negative, the one that was told counts.
+/// The duration that was `told` by one clock, cut with the one that was `seen` from outside. If they lie apart by no more than
+/// rounding, or if both are negative, the one that was told counts.
 pub(super) fn narrowest(told: Option<Measured>, seen: Option<Measured>) -> Option<Measured> {
     let Some(told) = told else { return seen.map(not_negative) };
     let cut = seen.map(|seen| (told.low.max(seen.low), told.high.min(seen.high)));
@@ -258,7 +258,7 @@ pub(super) fn narrowest(told: Option<Measured>, seen: Option<Measured>) -> Optio
     Some(Measured::within(told.seconds, low, high))
 }
 
-/// A duration is never negative: where its bounds reach below zero the truth lies above it. An estimate below zero gives way to
+/// A duration is never negative: if its bounds reach below zero, the truth lies above it. An estimate below zero gives way to
 /// the middle of what is left.
 pub fn not_negative(measured: Measured) -> Measured {
     let (low, high) = (measured.low.max(0.0), measured.high.max(0.0));

@@ -52,8 +52,8 @@ const KEPT_OF_TRUNCATED: usize = 1024 * 1024;
 pub enum Connections {
     /// Reused for the next request: for polls, which may be sent again.
     Kept,
-    /// A new connection for each request. A reused one may die just as a request is sent, and then nobody knows if the
-    /// request arrived; a submission must not risk that.
+    /// A new connection for each request. A reused one may die just as a request is sent, and then it is not known whether
+    /// the request arrived; a submission must not risk that.
     Fresh,
 }
 

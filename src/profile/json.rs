@@ -1,4 +1,4 @@
-//! Reads the body of an answer as JSON, and says what is wrong where it is none.
+//! Reads the body of an answer as JSON, or says why it is not JSON.
 
 use std::borrow::Cow;
 

@@ -168,9 +168,9 @@ fn what_was_never_measured_is_not_known() {
     let staged = ["soak-001", "soak-002", "soak-003"].map(|name| job(name, r#"{"phase":"Staged"}"#));
     let nothing = [vec![RUN.to_owned()], staged.to_vec()].concat();
     for (expect, why) in [
-        ("e2e.p50<20s", "none of 3 jobs has one"),
-        ("stage.l0.mean<3s", "none of 3 jobs has one"),
-        ("wait.l0.mean>0s", "none of 3 jobs has one"),
+        ("e2e.p50<20s", "none of the 3 jobs has one"),
+        ("stage.l0.mean<3s", "none of the 3 jobs has one"),
+        ("wait.l0.mean>0s", "none of the 3 jobs has one"),
         ("lag.max<1s", "no job had a due time, as submit-jobs --rate gives it"),
         ("throughput>1/h", "no end was seen"),
         ("concurrency.peak>=0", "nothing was submitted"),

@@ -47,7 +47,7 @@ pub(super) struct Marker {
 /// The lines in which a pattern counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// Every line, for nobody writes this about something else.
+    /// Every line, because this text is never about something else.
     Any,
     /// Every line; an information only where it begins the message or follows a delimiter, because a sentence may speak of it.
     Begun,

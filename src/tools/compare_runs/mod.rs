@@ -27,8 +27,8 @@ use crate::units;
 use comparability::Aspect;
 use legs::{FinishedLeg, LegGroup, all_legs};
 
-/// The probability, in each direction, with which a difference that is not there may be called one: with three legs of each
-/// setting no smaller one is possible, because they have 20 splits.
+/// The level of the test, in each direction: the probability of claiming a difference that is not there. With three legs of each
+/// setting no lower level is possible, because they have 20 splits.
 const LEVEL: f64 = 0.05;
 /// The directory in which a run keeps its legs.
 const LEGS: &str = "ab";

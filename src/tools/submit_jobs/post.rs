@@ -344,8 +344,8 @@ impl Post {
     }
 }
 
-/// Follows redirects of `request` to the answer that they lead to. The redirect itself is the answer where that cannot be had: the
-/// job may have been made before it.
+/// Follows redirects of `request` to the answer that they lead to. If that answer cannot be fetched, the redirect itself is the
+/// answer, because the job may have been created before it.
 fn follow(request: &Request, mut answer: Answer, client: &Client, clock: &Clock) -> Answer {
     let (mut url, mut method, mut body) = (request.url.clone(), request.method.clone(), request.body.as_ref());
     for _ in 0..MOST_REDIRECTS {

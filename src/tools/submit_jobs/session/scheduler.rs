@@ -17,7 +17,7 @@ use crate::record::{Record, Timestamp};
 use crate::units;
 use crate::workers::Workers;
 
-/// The wait until another thread is asked for where there is none.
+/// The wait before another attempt to start a thread.
 const NO_THREAD_WAIT: Duration = Duration::from_millis(200);
 /// The open model must never wait for a thread while the system has one.
 const MAX_THREADS: usize = 10_000;
