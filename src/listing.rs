@@ -45,7 +45,7 @@ struct Pass {
     is_fresh: bool,
 }
 
-/// What a page told.
+/// The content of one page.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// The jobs on the page, with their entries; the error says why an entry tells nothing.
@@ -240,7 +240,7 @@ fn signature(request: &Request) -> String {
     format!("{} {:?} {:?}", request.url, request.headers, request.body)
 }
 
-/// What the list tells of one job.
+/// The list's answer about one job.
 #[derive(Debug)]
 pub enum Sight {
     /// Its entry, as the answer to a poll of its own.

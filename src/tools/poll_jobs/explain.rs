@@ -68,15 +68,11 @@ fn look_up_in_list(
             Ok(Some(*entry))
         }
         Ok(Sight::Missing) => {
-            let _ = writeln!(
-                text,
-                "the list, asked for twice or for this id alone, does not have {}\n",
-                escape::terminal(id)
-            );
+            let _ = writeln!(text, "the list lacks {}, asked for twice or for this id alone\n", escape::terminal(id));
             Ok(None)
         }
         Err(LookUpError::Page(why)) => {
-            let _ = writeln!(text, "the list tells nothing: {}\n", escape::terminal(&why));
+            let _ = writeln!(text, "the list says nothing about the job: {}\n", escape::terminal(&why));
             Ok(None)
         }
         Err(LookUpError::Http(place, error)) => Err(Failure::unreachable(format!("{place}: {error}"))),

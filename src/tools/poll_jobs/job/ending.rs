@@ -113,7 +113,7 @@ impl PolledJob {
             Phase::Lost => (Reason::UnknownId, self.explain_loss(observation, limits)),
             Phase::Unknown => {
                 let loss = self.explain_loss(observation, limits);
-                (Reason::UnknownId, format!("{loss}; by the profile that does not tell how it ended"))
+                (Reason::UnknownId, format!("{loss}; the profile says that this does not show how the job ended"))
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
             _ => match &self.issue {
