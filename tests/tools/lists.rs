@@ -373,7 +373,7 @@ fn explain_shows_the_list_and_the_entry_and_await_idle_asks_it() {
     assert!(!found.stdout.contains("submit.id"), "{}", found.stdout);
     let missing = rig.explain("z");
     assert_eq!(missing.code, 4, "{}", missing.stdout);
-    assert!(missing.stdout.contains("does not have z"), "{}", missing.stdout);
+    assert!(missing.stdout.contains("lacks z"), "{}", missing.stdout);
 
     let records = rig.dir.path().join("records.ndjson");
     let idle = |job: &str| {

@@ -68,7 +68,7 @@ fn look_up_in_list(
             Ok(Some(*entry))
         }
         Ok(Sight::Missing) => {
-            let _ = writeln!(text, "the list lacks {}, asked for twice or for this id alone\n", escape::terminal(id));
+            let _ = writeln!(text, "the list, requested twice or for this id alone, lacks {}\n", escape::terminal(id));
             Ok(None)
         }
         Err(LookUpError::Page(why)) => {
