@@ -109,7 +109,7 @@ fn throughput(slices: &[Slice], zero: Timestamp, x: &Scale, mean: Option<f64>) -
         shown.push(("bad".to_owned(), "did not succeed (hatched)".to_owned()));
     }
     html! {
-        (note("Jobs that ended, a minute. Dashed: the mean of those that succeeded"))
+        (note("Jobs that ended per minute. Dashed: the mean of those that succeeded"))
         (svg.into_figure("throughput-over-time", "Throughput over time", &finding))
         (components::legend(&shown))
     }

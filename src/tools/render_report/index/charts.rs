@@ -207,7 +207,7 @@ fn throughput(levels: &[Level<'_>], bands: Bands) -> Markup {
         &format!("Jobs per minute by {}", bands.one),
         &finding,
     );
-    html! { (note("Jobs that succeeded, a minute")) (chart) }
+    html! { (note("Jobs that succeeded per minute")) (chart) }
 }
 
 fn rate_sentence(scenario: &Scenario, rate: f64) -> String {

@@ -231,11 +231,11 @@ fn beyond(axis: &Axis, timelines: &[(usize, JobTimeline)]) -> Option<String> {
         timelines.iter().map(|(_, timeline)| timeline.last()).filter(|at| axis.ends_before(*at)).collect();
     let last = beyond.iter().max()?;
     let jobs = match beyond.len() {
-        1 => "1 job that did not succeed".to_owned(),
+        1 => "1 job that did not succeed,".to_owned(),
         jobs => format!("{jobs} jobs that did not succeed, the last"),
     };
     Some(format!(
-        "The axis ends at {}, soon after the last known work. An arrow marks jobs that were polled beyond it: {jobs}, until {}.",
+        "The axis ends at {}, soon after the last known work. An arrow marks jobs that were polled beyond it: {jobs} until {}.",
         units::seconds(axis.length()),
         units::seconds(axis.seconds(*last))
     ))
@@ -267,7 +267,7 @@ fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> V
     }
     entries.extend([
         ("rail".to_owned(), "in flight, no stage known".to_owned()),
-        ("unknown".to_owned(), "not known: started or ended in this interval".to_owned()),
+        ("unknown".to_owned(), "started or ended somewhere in this interval".to_owned()),
         ("bad-edge".to_owned(), "failed or last seen there".to_owned()),
     ]);
     if rows.iter().any(Row::is_open) {
