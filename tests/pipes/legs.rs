@@ -136,7 +136,7 @@ fn a_scenario_on_a_target_that_is_still_busy_waits_and_then_goes_on_with_a_mark(
     );
     assert!(doubts.contains("messages_unacked"), "both witnesses are heard: {doubts}");
     assert!(
-        ramp.stderr.contains("await-idle: waiting for the target to be idle, 1.50 s at the most"),
+        ramp.stderr.contains("await-idle: waiting for the target to be idle, at most 1.50 s"),
         "{}",
         ramp.stderr
     );
