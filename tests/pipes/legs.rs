@@ -135,11 +135,7 @@ fn a_scenario_on_a_target_that_is_still_busy_waits_and_then_goes_on_with_a_mark(
         "{doubts}"
     );
     assert!(doubts.contains("messages_unacked"), "both witnesses are heard: {doubts}");
-    assert!(
-        ramp.stderr.contains("await-idle: waiting for the target to be idle, at most 1.50 s"),
-        "{}",
-        ramp.stderr
-    );
+    assert!(ramp.stderr.contains("await-idle: waiting for the target to be idle, at most 1.50 s"), "{}", ramp.stderr);
     let page = shell.read(&format!("{level}/report.md"));
     assert!(page.contains("began on a target that was still busy after "), "{page}");
 }
