@@ -56,7 +56,7 @@ pub enum ChangeSign {
     },
 }
 
-/// The reason why no figure is made of a counter.
+/// The reason why no figure is computed from a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unsteady {
     /// It fell, and nothing shows that its process restarted.

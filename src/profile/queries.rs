@@ -61,7 +61,7 @@ pub struct Query {
     /// The measurement that it holds.
     #[serde(default)]
     pub role: Option<Role>,
-    /// The part of a histogram that it holds, if the metrics' names do not tell.
+    /// The part of a histogram that it holds, if the metrics' names do not show it.
     #[serde(default)]
     pub part: Option<Part>,
     /// The type of the metric; without one, metrics whose names end in `_total` are counters.

@@ -52,9 +52,9 @@ pub struct SeriesSpec {
     pub by: Vec<String>,
     /// The unit of its values, as the profile names it.
     pub unit: Option<String>,
-    /// The measurement that it holds; without one, the name may tell it (`profiles/legacy-roles.toml`).
+    /// The measurement that it holds; without one, the name may show it (`profiles/legacy-roles.toml`).
     pub role: Option<Role>,
-    /// The part of a histogram that it holds; without one, the metrics' names tell it.
+    /// The part of a histogram that it holds; without one, the metrics' names show it.
     pub part: Option<Part>,
     /// The type of the metric, as the profile names it; without one, metrics whose names end in `_total` are counters.
     #[serde(rename = "type")]
@@ -62,7 +62,7 @@ pub struct SeriesSpec {
     /// The report draws it over time.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub draw: bool,
-    /// The base URL of the Prometheus that was asked.
+    /// The base URL of the Prometheus that was queried.
     pub server: Option<String>,
     /// The true window; `start` and `end` lie around it, by the padding and on the grid of the step.
     pub window: Option<Window>,

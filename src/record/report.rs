@@ -49,10 +49,10 @@ pub struct ReportStatus {
     pub conservation: Conservation,
     /// The figures of the run by name, each in the unit that its name ends in.
     pub figures: BTreeMap<String, f64>,
-    /// The queries that the figures were made of, by the role and the part of a histogram that they hold: `stage-duration.sum`.
+    /// The queries behind the figures, by the role and the part of a histogram that they hold: `stage-duration.sum`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, String>,
-    /// The stage that limits, where that can be told.
+    /// The limiting stage, if it is known.
     pub limiting_stage: Option<String>,
     /// Missing or doubtful evidence, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -94,11 +94,11 @@ impl Part {
 pub enum MetricType {
     /// Shown by its values.
     Gauge,
-    /// Shown by its growth a second.
+    /// Shown by its growth per second.
     Counter,
 }
 
-/// A role, and of a histogram the part; without a part the names of the metrics tell it.
+/// A role, and of a histogram the part; without a part the names of the metrics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoleOf {

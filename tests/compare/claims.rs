@@ -208,7 +208,7 @@ fn a_missing_figure_is_never_zero() {
     assert_eq!(row["differences"], json!([]));
     assert_eq!(
         row["missing"][0],
-        "GPU transitions: not in the report of np-8.2: no query of transitions brought one, or not to the last job's end"
+        "GPU transitions: not in the report of np-8.2: no query of transitions returned one, or its capture ended before the last job did"
     );
 }
 

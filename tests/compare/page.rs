@@ -34,7 +34,7 @@ Each figure is the mean over the setting's legs; differences and ratios are agai
 
 A dash is a figure that is not known:
 
-- GPU transitions: not in the report of np-4: no query of transitions brought one, or not to the last job's end
+- GPU transitions: not in the report of np-4: no query of transitions returned one, or its capture ended before the last job did
 
 ## What these legs can show
 

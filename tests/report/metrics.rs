@@ -112,7 +112,7 @@ fn two_queries_with_one_role_make_no_figures() {
         with_spec(&whole(&scratch, name, r#""queue""#, &points), r#""role":"queue-depth""#)
     };
     let ran = scratch.report(&[good(), vec![depth("one"), depth("two")]].concat(), &[]);
-    let expected = "no figures are made of one, two: they have one role, queue-depth; give it to one query";
+    let expected = "no figures are computed from one, two: they have one role, queue-depth; give it to one query";
     assert_eq!(doubts(&ran), [expected]);
 }
 

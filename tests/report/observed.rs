@@ -186,7 +186,7 @@ fn a_sum_without_its_count_gives_no_means() {
     let scratch = Scratch::new();
     let lines = [good(), stages(&scratch)[..1].to_vec()].concat();
     let ran = scratch.report(&lines, &[]);
-    assert_eq!(doubts(&ran), ["no means are made of stage_duration_sum: the histogram's count is missing"]);
+    assert_eq!(doubts(&ran), ["no means are computed from stage_duration_sum: the histogram's count is missing"]);
     assert!(!scratch.read("report.md").contains("three sources"));
 }
 

@@ -140,7 +140,7 @@ pub(super) fn rows(groups: &[LegGroup]) -> Rows {
         key: names::TRANSITIONS,
         unit: Unit::Count,
         bounds: BoundsSource::Counter(RoleOf { role: Role::Transitions, part: None }),
-        absent: "no query of transitions brought one, or not to the last job's end",
+        absent: "no query of transitions returned one, or its capture ended before the last job did",
     };
     found.rows.push(transitions.row(groups));
     queues(groups, &mut found);
@@ -216,7 +216,7 @@ impl StagePart {
         let Self { name, documents, histograms, role } = *self;
         let shown = truncate(stage);
         let (name, source, bounds, absent) = if by_histograms {
-            let absent = "its histogram counted nothing, or was not captured to the last job's end";
+            let absent = "its histogram counted nothing, or its capture ended before the last job did";
             let bounds = BoundsSource::HistogramMean(RoleOf { role, part: Some(Part::Sum) });
             (format!("{shown}, mean {name} by histograms"), histograms, bounds, absent)
         } else {
@@ -254,7 +254,7 @@ fn queues(groups: &[LegGroup], found: &mut Rows) {
         key,
         unit: Unit::Count,
         bounds: BoundsSource::QueueDepth(RoleOf { role: Role::QueueDepth, part: None }),
-        absent: "no query of queue depths has a sample of it in the window, or was not captured to the last job's end",
+        absent: "no query of queue depths has a sample of it in the window, or its capture ended before the last job did",
     };
     let names = names_in_figures(groups, |figure| names::queue_of_depth(figure).map(str::to_owned));
     let names = limited(names.into_iter().collect(), "queues", found);

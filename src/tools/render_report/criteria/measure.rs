@@ -283,7 +283,7 @@ fn query(
     let row = evidence.captures.rows.iter().find(|row| row.kind == CaptureKind::Series && row.name == name);
     let early = is_early(whole(row.ok_or_else(|| format!("no query {name} was captured"))?)?, evidence);
     let metric = evidence.observed.metrics.iter().find(|metric| metric.name == name);
-    let metric = metric.ok_or_else(|| format!("{name} has no sample in the window that a figure can be made of"))?;
+    let metric = metric.ok_or_else(|| format!("{name} has no usable sample in the window"))?;
     if statistic == QueryStatistic::Increase {
         let bounds = metric.increase.ok_or_else(|| format!("{name} is a gauge, and only a counter has an increase"))?;
         let bounds = if early { Bounds { high: f64::INFINITY, ..bounds } } else { bounds };
@@ -306,7 +306,7 @@ fn query(
     let of = if line.name.is_empty() { String::new() } else { format!(" ({})", start(&line.name, QUOTED)) };
     let seen = if metric.is_scraped { "sampled" } else { "evaluated" };
     let (samples, gap) = (metric.density.samples, units::seconds(metric.density.longest_gap));
-    let text = format!("{}{of}, as {seen} {samples} times, every {gap} or more often", quantity::text(found, unit));
+    let text = format!("{}{of}, {seen} {samples} times, at most {gap} apart", quantity::text(found, unit));
     let text = if early { format!("{text}; the capture ends before the last job did") } else { text };
     // In the unit that was typed, as the threshold's value is.
     let scale = if limit == 0.0 || threshold.value == 0.0 { 1.0 } else { threshold.value / limit };

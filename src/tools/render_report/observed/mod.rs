@@ -201,11 +201,11 @@ impl Reading<'_> {
         let (sums, counts) = match parts.map(|part| self.growth(part)) {
             [Some(sums), Some(counts)] => (sums, counts.1),
             [Some((name, _)), None] => {
-                self.doubt(format!("no means are made of {name}: the histogram's count is missing"));
+                self.doubt(format!("no means are computed from {name}: the histogram's count is missing"));
                 return None;
             }
             [None, Some((name, _))] => {
-                self.doubt(format!("no means are made of {name}: the histogram's sum is missing"));
+                self.doubt(format!("no means are computed from {name}: the histogram's sum is missing"));
                 return None;
             }
             [None, None] => return None,
@@ -298,8 +298,7 @@ impl Reading<'_> {
             let tenants: Vec<String> = impossible.iter().map(|tenant| start(tenant, 80)).collect();
             self.doubt(format!(
                 "the tenancies of the GPU by {} do not fit into the {} of the window and \
-                 are not shown: {}; if the metric counts milliseconds, set unit = \"ms\" in the profile's query; a tenancy \
-                 that began long before the window would do the same",
+                 are not shown: {}; if the metric counts milliseconds, set unit = \"ms\" in the profile's query; the other possible cause is a tenancy that began long before the window",
                 record.metadata.name,
                 units::seconds(longest),
                 listed(&tenants)

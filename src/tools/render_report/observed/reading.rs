@@ -156,7 +156,9 @@ impl<'a> Reading<'a> {
         for records in by_name.into_values() {
             let [record] = &records[..] else {
                 let (name, times) = (&records[0].metadata.name, records.len());
-                self.doubt(format!("{name} was captured {times} times, and no figures are made of several captures"));
+                self.doubt(format!(
+                    "{name} was captured {times} times, and no figures are computed from several captures"
+                ));
                 continue;
             };
             if let Some(series) = self.series_of(record) {
@@ -170,7 +172,7 @@ impl<'a> Reading<'a> {
             let names: Vec<String> = found.iter().map(|(record, _)| record.metadata.name.clone()).collect();
             let role = measurement.role;
             self.doubt(format!(
-                "no figures are made of {}: they have one role, {role}; give it to one query",
+                "no figures are computed from {}: they have one role, {role}; give it to one query",
                 listed(&names)
             ));
             return None;
@@ -178,7 +180,7 @@ impl<'a> Reading<'a> {
         let (record, series) = found.pop()?;
         if record.spec.by.is_empty() {
             let name = &record.metadata.name;
-            self.doubt(format!("no figures are made of {name}: its record names no labels to add it up by"));
+            self.doubt(format!("no figures are computed from {name}: its record names no labels to add it up by"));
             return None;
         }
         self.note_unlabelled(&record, &series, &record.spec.by);
