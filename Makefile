@@ -98,8 +98,8 @@ REPORT_FLAGS ?=
 SIM_FLAGS ?=
 ## Set to yes for a target about thirty times as fast as a real one: finer polls and captures, shorter waits
 QUICK ?=
-## Cargo profile: dev, or release for more than a few hundred jobs in flight; install, dist, man and completions use release
-CARGO_PROFILE ?= $(if $(filter install dist man completions,$(MAKECMDGOALS)),release,dev)
+## Cargo profile: quick, or release for more than a few hundred jobs in flight; install, dist, man and completions use release
+CARGO_PROFILE ?= $(if $(filter install dist man completions,$(MAKECMDGOALS)),release,quick)
 ## The cargo command; `CARGO=true` uses the binaries as they are
 CARGO ?= cargo
 ## Directory of the binaries
@@ -118,9 +118,9 @@ knobs := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST))
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 refusal := $(if $(filter-out $(knobs),$(given)),$(shell awk -v known='$(knobs)' -f scripts/nearest.awk $(given:%='%')))
 $(foreach name,$(filter-out %_FLAGS,$(knobs)),$(if $(findstring ',$($(name))),$(eval refusal += $(name) has a quote in it: use a value without one)))
+$(if $(filter-out yes,$(QUICK)),$(eval refusal += QUICK=$(QUICK): set it to yes or leave it empty))$(if $(filter demo demo-ab,$(MAKECMDGOALS)),$(foreach name,$(filter TARGET PROM_URL JAEGER_URL LOGS,$(given)),$(eval refusal += $(name) names a real target and the demo uses pipeline-sim: use make soak)))
 $(if $(strip $(refusal)),$(error $(strip $(refusal))))
 
-# The variables that the scripts read.
 export MAKECMDGOALS OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTING LEG START END $(filter %_FLAGS,$(knobs))
 tools = PATH="$(abspath $(BIN)):$$PATH"; . scripts/scenarios.bash
 # Not spelt $(MAKE) in the recipes, so that `make -n` prints these lines instead of running them.

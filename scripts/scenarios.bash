@@ -82,6 +82,9 @@ clean_up_on_exit() {
 }
 clean_up() {
   [[ $made ]] || return 0
+  if grep -qs '"phase":"Interrupted"' "$dir/records.ndjson"; then
+    printf 'make: `make resume RUN=%s` follows the interrupted jobs to their end\n' "$dir" >&2
+  fi
   rm -f "$dir/slots"
   [[ ! -d $dir || -e $dir/records.ndjson ]] || find "$dir" -type d -empty -delete
   if [[ ! ${SUITE_RUNS:-} ]] && grep -qs '"TargetAbsent"' "$dir/manifest.json"; then
@@ -162,6 +165,8 @@ ramp() {
     set_level
     { mkdir "$dir" && made=yes && pipe; } || break
     rm -f "$dir/slots"
+    # A signal that comes when a pipe has just ended well stops the ramp, too.
+    [[ ! $stopped ]] || break
   done
   write_index "$OUT/ramp"
 }
@@ -179,6 +184,8 @@ suite() {
   make_run_dir
   export SUITE_RUNS=yes
   "$@" soak EXPECT="$scenario_criteria" || true
+  # Without records the soak refused its flags, and the ramp would refuse the same.
+  [[ -e $OUT/soak/records.ndjson ]] || exit 2
   [[ $stopped ]] || "$@" ramp || true
   unset SUITE_RUNS
   dir=$OUT/soak made=yes

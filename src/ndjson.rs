@@ -122,6 +122,7 @@ impl<R: BufRead> Iterator for Reader<R> {
 /// Counts the lines that could not be used, and reports them.
 #[derive(Debug, Default)]
 pub struct BadLines {
+    usable: u64,
     foreign: u64,
     broken: u64,
     version_reported: bool,
@@ -133,6 +134,7 @@ impl BadLines {
         match read {
             Read::Line(line) => {
                 self.report_version(&line, console);
+                self.usable += 1;
                 return Some(line);
             }
             Read::Foreign(number) => {
@@ -167,6 +169,11 @@ impl BadLines {
     /// Lines that were broken.
     pub fn broken(&self) -> u64 {
         self.broken
+    }
+
+    /// Returns true if lines came, and none of them was a record or another JSON object.
+    pub fn is_all_foreign(&self) -> bool {
+        self.foreign > 0 && self.usable == 0
     }
 
     /// Says how many foreign lines were dropped where that was more than the one already named.

@@ -36,8 +36,15 @@ impl TargetArgs {
         Profile::load(self.profile.as_deref())
     }
 
-    /// The base URL in `--target` or `TARGET`; none if both are absent or empty.
+    /// The base URL in `--target` or `TARGET`; none if both are absent or `TARGET` is empty.
     pub fn base_url(&self) -> Result<Option<BaseUrl>, Failure> {
+        let is_empty = |url: &str| url.trim().is_empty();
+        if self.target.as_deref().is_some_and(is_empty) && !std::env::var("TARGET").is_ok_and(|url| is_empty(&url)) {
+            // `--target "$URL"` with a variable that is not set must not load another server.
+            return Err(Failure::usage(
+                "--target is empty: give a URL, or leave the flag out to use the profile's target",
+            ));
+        }
         let given = self.target.as_deref().filter(|url| !url.trim().is_empty());
         given.map(|url| BaseUrl::parse(url, "--target")).transpose()
     }

@@ -1,7 +1,9 @@
 //! Everything that a tool writes to stderr.
 
 use std::io::Write;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::escape;
@@ -37,7 +39,7 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// that takes less needs no line, and a log of hours none every few seconds.
 const FIRST_LINE: Duration = Duration::from_secs(3);
 const NEXT_LINE: Duration = Duration::from_secs(10);
-const LAST_LINE: Duration = Duration::from_secs(60);
+const LAST_LINE: Duration = Duration::from_secs(30);
 
 impl Console {
     /// Writes to `out` in the name of `tool`.
@@ -87,6 +89,23 @@ impl Console {
             format!("{}: {text}\n", self.tool)
         };
         let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
+    }
+
+    /// Does `work`, and says after a few seconds what it waits for, which `text` tells with the longest time that it may take.
+    pub fn while_waiting<T>(&self, text: impl FnOnce() -> String + Send, work: impl FnOnce() -> T) -> T {
+        let (done, is_over) = channel::<()>();
+        thread::scope(|scope| {
+            let announce = move || {
+                if is_over.recv_timeout(FIRST_LINE) == Err(RecvTimeoutError::Timeout) {
+                    self.say(&text());
+                }
+            };
+            // Without a thread the wait is silent.
+            let _ = thread::Builder::new().name("waiting".to_owned()).spawn_scoped(scope, announce);
+            let result = work();
+            drop(done);
+            result
+        })
     }
 
     /// Takes the line of progress away: that work is done.
@@ -148,7 +167,7 @@ mod tests {
             shown.push((next - since).as_secs());
             last = Some(next);
         }
-        assert_eq!(shown, [3, 13, 23, 34, 51, 77, 116, 174, 234]);
+        assert_eq!(shown, [3, 13, 23, 34, 51, 77, 107, 137, 167, 197, 227]);
         assert_eq!(next_progress(true, since, None), since, "a terminal shows it at once");
     }
 

@@ -63,6 +63,14 @@ pub fn time_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     along(low, high, step)
 }
 
+/// The end of an axis from zero with these ticks, so that the last one lies at or above `high`.
+pub fn axis_end(high: f64, ticks: &[f64]) -> f64 {
+    match ticks {
+        [zero, first, ..] => (high / (first - zero) - 1e-9).ceil() * (first - zero),
+        _ => high,
+    }
+}
+
 /// The smallest of 1, 2 and 5 times a power of ten that gives at most `count` steps.
 fn decimal(length: f64, count: usize) -> f64 {
     let wanted = length / count.max(1) as f64;

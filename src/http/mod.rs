@@ -195,6 +195,11 @@ impl Client {
         Self { headers: HeaderMap::new(), ..self.clone() }
     }
 
+    /// The longest time that a request may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The time that this process has stood still so far.
     pub fn lost(&self) -> Duration {
         self.heartbeat.lost()

@@ -21,6 +21,12 @@ impl BaseUrl {
         if !["http", "https"].contains(&scheme) || uri.host().is_none_or(str::is_empty) {
             return Err(refused(&format!("`{text}` is not an http or https URL")));
         }
+        // The parser takes any port, and a connection would go to another one.
+        let port = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':')).map(|(_, port)| port);
+        if let Some(port) = port.filter(|port| !port.ends_with(']') && !port.parse::<u16>().is_ok_and(|port| port > 0))
+        {
+            return Err(refused(&format!("`{port}` is not a port from 1 to 65535")));
+        }
         if uri.query().is_some() || text.contains('#') {
             return Err(refused("a base URL must not have a query or a fragment"));
         }
@@ -73,7 +79,19 @@ mod tests {
     #[test]
     fn base_urls_are_checked_and_joined() {
         assert_eq!(BaseUrl::parse("http://h:1/p/", "--target").unwrap().join("/x"), "http://h:1/p/x");
-        for bad in ["", "h:1", "ftp://h", "http://", "http://h?q=1", "http://h#f", "http://user:secret@h"] {
+        assert!(["http://[::1]", "http://[::1]:65535"].iter().all(|url| BaseUrl::parse(url, "--target").is_ok()));
+        for bad in [
+            "",
+            "h:1",
+            "ftp://h",
+            "http://",
+            "http://h?q=1",
+            "http://h#f",
+            "http://user:secret@h",
+            "http://h:99999",
+            "http://h:",
+            "http://h:0",
+        ] {
             let failure = BaseUrl::parse(bad, "--target").unwrap_err();
             assert!(failure.message().unwrap().starts_with("--target: "), "{bad}");
             assert!(!failure.message().unwrap().contains("secret"));

@@ -10,10 +10,12 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::cli::{Console, Grace, Stop};
-use crate::clock::{Clock, OffsetBounds};
+use crate::clock::{Clock, OffsetBounds, is_sentinel};
 use crate::escape;
 use crate::http::{BaseUrl, Client, FORM, HttpError, Method, StreamedAnswer, form};
 use crate::record::{ClockOffset, Reason, Timestamp};
+use crate::statistics::Bounds;
+use crate::units;
 pub use problem::{CREDENTIALS, Problem, failed, foreign};
 use problem::{refused, silence};
 
@@ -39,6 +41,12 @@ const WHOLE: [(&str, &str); 4] =
 /// The end of the message for a request that a signal forestalled.
 pub const ASKED: &str = "it was queried";
 
+/// The data of a query that returns one number: its time and its text.
+#[derive(Deserialize)]
+struct Scalar {
+    result: (f64, String),
+}
+
 /// One Prometheus.
 #[derive(Debug)]
 pub struct Server {
@@ -46,6 +54,8 @@ pub struct Server {
     client: Client,
     clock: Clock,
     bounds: OffsetBounds,
+    /// Bounds of the offset by the query `time()`.
+    told: Option<Bounds>,
     stop: Stop,
     grace: Grace,
     console: Console,
@@ -61,12 +71,28 @@ impl Server {
     pub fn new(base: BaseUrl, client: Client, clock: Clock, stop: Stop, console: Console) -> Self {
         let grace = stop.grace();
         let (bounds, method, get_refused) = (OffsetBounds::default(), Method::POST, false);
-        Self { base, client, clock, bounds, stop, grace, console, method, get_refused, notice: None }
+        Self { base, client, clock, bounds, told: None, stop, grace, console, method, get_refused, notice: None }
     }
 
-    /// The server's clock minus ours, as far as its dates tell.
+    /// The server's clock minus ours, as far as it tells: by the query `time()`, which has milliseconds, unless its dates
+    /// contradict that, as they do where a cache or another host answers; then by the dates.
     pub fn offset(&self) -> Option<ClockOffset> {
-        self.bounds.offset()
+        let by_dates = self.bounds.offset();
+        let agrees = |told: &Bounds| {
+            by_dates.is_none_or(|dates| told.low <= dates.bounds().high && told.high >= dates.bounds().low)
+        };
+        self.told.filter(agrees).map(ClockOffset::from_bounds).or(by_dates)
+    }
+
+    /// Asks for the time on the server's clock. A server that does not tell it is known by its dates.
+    pub fn ask_time(&mut self) {
+        const MILLISECOND: f64 = 0.001;
+        let sent = self.clock.now();
+        let Ok((_, text)) = self.instant::<Scalar>("time()", None).map(|scalar| scalar.result) else { return };
+        let received = self.clock.now();
+        if let Some(time) = text.parse().ok().and_then(Timestamp::from_seconds).filter(|time| !is_sentinel(*time)) {
+            self.told = Some(Bounds { low: time.since(received), high: time.since(sent) + MILLISECOND });
+        }
     }
 
     /// The sentence for records if queries are sent by GET, because the server refused POST.
@@ -192,7 +218,10 @@ impl Server {
         let content_type = [("content-type".to_owned(), FORM.to_owned())];
         let headers = if form.is_some() { &content_type[..] } else { &[] };
         let sent = self.clock.now();
-        let answer = self.client.open(method, url, headers, form, &self.clock)?;
+        let limit = units::whole(self.client.timeout());
+        let awaited = || format!("waiting for {method} {}, {limit} at most", url.split('?').next().unwrap_or_default());
+        let answer =
+            self.console.while_waiting(awaited, || self.client.open(method, url, headers, form, &self.clock))?;
         if let Some(date) = answer.head.date {
             self.bounds.observe(date, sent, self.clock.now());
         }

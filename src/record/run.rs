@@ -251,6 +251,11 @@ impl ClockOffset {
         Self { seconds: f64::midpoint(low, high), bound_seconds: (high - low) / 2.0 }
     }
 
+    /// The offset in seconds, or zero if its bound does not exclude that.
+    pub fn known_seconds(self) -> f64 {
+        if self.seconds.abs() > self.bound_seconds { self.seconds } else { 0.0 }
+    }
+
     /// The bounds of the offset.
     pub fn bounds(self) -> Bounds {
         Bounds { low: self.seconds - self.bound_seconds, high: self.seconds + self.bound_seconds }

@@ -49,8 +49,9 @@ fn queries_go_on_by_get_where_post_is_forbidden() {
             assert_eq!(done.result(name), ("ok", ""), "{}", done.stderr);
             assert_eq!(done.file(&format!("prometheus/{name}.json")), envelope(ONE));
         }
-        // A range, its samples, and a look back for each query: a single sample does not tell how often it is scraped.
-        assert_eq!((asked(&server, "POST"), asked(&server, "GET")), (1, 6), "{post:?}");
+        // The server's time; a range, its samples, and a look back for each query: a single sample does not tell how often it is
+        // scraped.
+        assert_eq!((asked(&server, "POST"), asked(&server, "GET")), (1, 7), "{post:?}");
         let seen = server.requests();
         let last = seen.iter().rfind(|request| page(request).ends_with("_range")).unwrap();
         let sent = parameters(last);

@@ -4,8 +4,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::server::Reply;
-use crate::{JOB, NAMES, ONE, WINDOW, answering, bare, capture, envelope};
+use chrono::DateTime;
+
+use crate::server::{Reply, Server};
+use crate::{JOB, NAMES, ONE, WINDOW, answering, bare, capture, envelope, healthy};
 
 /// Answers of a real Prometheus 2.42.
 const BUCKETS: &str = include_str!("../data/prom-2.42-stage_duration_bucket.json");
@@ -67,6 +69,33 @@ fn what_is_not_a_number_or_infinite_is_counted_and_kept() {
 }
 
 #[test]
+fn the_servers_own_time_tells_its_clock_to_milliseconds_unless_its_dates_contradict_it() {
+    // The server's clock is 100 s behind ours.
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() - 100.0;
+    for (ahead, bound) in [(0.0, 0.6), (3600.0, 2.0)] {
+        let server = Server::new(move |request| {
+            let date = DateTime::from_timestamp(now() as i64, 0).unwrap().format("%a, %d %b %Y %H:%M:%S GMT");
+            let time = now() + ahead;
+            let body = match request.form.get("query").map(String::as_str) {
+                Some("time()") => {
+                    format!(
+                        r#"{{"status":"success","data":{{"resultType":"scalar","result":[{time:.3},"{time:.3}"]}}}}"#
+                    )
+                }
+                Some(_) => envelope(ONE),
+                None => return healthy(request),
+            };
+            Reply::Whole(200, vec![("Date", date.to_string())], body)
+        });
+        let done = bare(&[&["--prometheus", &server.url(), "--query", "q=up"], &WINDOW[..]].concat(), "");
+        let offset = done.status("q", "clockOffset");
+        let [seconds, wide] = ["seconds", "boundSeconds"].map(|key| offset[key].as_f64().unwrap());
+        assert!((seconds + 100.0).abs() <= wide && wide < bound, "{offset}");
+        assert_eq!(wide < 0.5, ahead < 1.0, "a time that the dates contradict is not used: {offset}");
+    }
+}
+
+#[test]
 fn queries_are_posted_with_what_makes_servers_answer_whole() {
     let server = answering(|_| Reply::json(envelope(ONE)));
     let flags = ["--prometheus", &server.url(), "--query", r#"a=up{x=~"a+b&c"}"#, "--query", "b=rate(up[1m])"];
@@ -74,6 +103,8 @@ fn queries_are_posted_with_what_makes_servers_answer_whole() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     let asked: Vec<_> =
         server.requests().into_iter().filter(|request| request.path.starts_with("/api/v1/query")).collect();
+    let (time, asked) = asked.split_first().unwrap();
+    assert_eq!(time.form["query"], "time()");
     let paths: Vec<_> = asked.iter().map(|request| (request.method.as_str(), request.path.as_str())).collect();
     let (range_path, raw_path) = (("POST", "/api/v1/query_range"), ("POST", "/api/v1/query"));
     // A single sample does not tell how often it is scraped, so more is asked for.

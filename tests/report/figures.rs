@@ -29,13 +29,38 @@ Not succeeded: failed: soak-003.
 | Limiting stage | whisper: jobs waited 1.00 s (+110 ms / −10 ms) for it against 1.00 s of work, on average; next l0: 500 ms |
 | Success rate | 2 of 3 jobs (67 %); 95 % interval 9 % to 99 % |
 
-## First failures
+## Failures
 
-| Job | Ended | Stage | Reason | Message |
-| --- | --- | --- | --- | --- |
-| soak-003 | failed | whisper | TargetFailed | RuntimeError: no |
+| Count | Jobs | Ended | Stage | Reason | Message |
+| ---: | --- | --- | --- | --- | --- |
+| 1 | soak-003 | failed | whisper | TargetFailed | RuntimeError: no |
 
 "
+    );
+}
+
+#[test]
+fn jobs_that_failed_alike_share_a_row() {
+    let scratch = Scratch::new();
+    let failed = |name: &str, why: &str| {
+        let status = format!(
+            r#"{{"phase":"Failed","reason":"TargetFailed","message":"{why}","jobId":"id-of-{name}","submittedAt":"2026-05-20T22:30:01Z","endedAt":"2026-05-20T22:30:04Z"}}"#
+        );
+        job(name, &status)
+    };
+    let jobs = [
+        failed("soak-001", "no GPU"),
+        failed("soak-002", "job id-of-soak-002: out of memory"),
+        failed("soak-003", "job id-of-soak-003: out of memory"),
+    ];
+    scratch.report(&[good()[..1].to_vec(), jobs.to_vec()].concat(), &[]);
+    let page = scratch.read("report.md");
+    let (_, table) = page.split_once("## Failures\n\n").unwrap();
+    let rows: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 2, "{table}");
+    assert!(
+        rows[0].starts_with("| 2 | soak-002, soak-003 | failed") && rows[1].starts_with("| 1 | soak-001 | failed"),
+        "{table}"
     );
 }
 

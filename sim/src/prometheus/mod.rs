@@ -81,6 +81,10 @@ async fn instant(State(prometheus): Shared, uri: Uri, headers: HeaderMap, body: 
     let params = Params::read(&uri, &headers, &body);
     evaluate(move || {
         let at = optional_time(&params, "time")?.unwrap_or_else(|| Utc::now().timestamp_millis());
+        if params.get("query") == "time()" {
+            let seconds = format!("{}.{:03}", at / 1000, at % 1000);
+            return Ok(json!({"resultType": "scalar", "result": [at as f64 / 1000.0, seconds]}).to_string());
+        }
         let selector = Selector::parse(params.get("query"))?;
         let matches = |labels: &store::Labels| selector.matches(labels);
         match selector.range {

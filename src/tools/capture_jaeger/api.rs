@@ -11,11 +11,12 @@ use crate::http::Method;
 use super::limits::{Limits, RequestError};
 use super::model::{SearchPage, Tags};
 use super::{v1, v3};
-use crate::cli::Grace;
+use crate::cli::{Console, Grace};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Client, HttpError, StreamedAnswer, form};
 use crate::record::{Reason, Timestamp};
+use crate::units;
 
 /// The largest answer, in bytes: a server must not fill the memory. A page of five hundred traces is a few MiB.
 const BODY_LIMIT: u64 = 512 * 1024 * 1024;
@@ -52,6 +53,7 @@ pub(super) struct Jaeger {
     requests: u64,
     limits: Limits,
     grace: Grace,
+    console: Console,
 }
 
 /// The response of an endpoint.
@@ -66,9 +68,17 @@ enum Response {
 
 impl Jaeger {
     /// Returns a client of the server at `base`. Once `grace` is over it sends nothing, and every request is an error.
-    pub(super) fn new(client: Client, base: BaseUrl, clock: Clock, tags: Tags, api: Option<Api>, grace: Grace) -> Self {
+    pub(super) fn new(
+        client: Client,
+        base: BaseUrl,
+        clock: Clock,
+        tags: Tags,
+        api: Option<Api>,
+        grace: Grace,
+        console: Console,
+    ) -> Self {
         let limits = Limits::new(Duration::ZERO, 0);
-        Self { client, base, clock, tags, api, raw: true, requests: 0, limits, grace }
+        Self { client, base, clock, tags, api, raw: true, requests: 0, limits, grace, console }
     }
 
     /// Sets the limits of the requests from now on; without any none is made.
@@ -217,7 +227,9 @@ impl Jaeger {
             message: format!("{shown}: {message}"),
             retryable,
         };
-        let mut answer = self.client.open(&Method::GET, &url, &[], None, &self.clock).map_err(|cause| {
+        let awaited = || format!("waiting for {shown}, {} at most", units::whole(self.client.timeout()));
+        let open = || self.client.open(&Method::GET, &url, &[], None, &self.clock);
+        let mut answer = self.console.while_waiting(awaited, open).map_err(|cause| {
             let reason =
                 if matches!(cause, HttpError::NotConnected(_)) { Reason::Unreachable } else { Reason::NoAnswer };
             error(reason, cause.to_string(), false)

@@ -184,7 +184,7 @@ impl Backend for JaegerTraces<'_> {
         };
         let tags = Tags::from_profile(&self.profile.jaeger);
         let clock = request.stream.clock.clone();
-        let jaeger = Jaeger::new(self.client.clone(), base, clock, tags, api, io.stop.grace());
+        let jaeger = Jaeger::new(self.client.clone(), base, clock, tags, api, io.stop.grace(), io.console.clone());
         let services: Vec<String> = services.iter().map(|service| (*service).clone()).collect();
         let mut session = Session::new(self.args.page, &services, jaeger, request, io.console.clone());
         let flush = self.args.flush.unwrap_or_else(|| self.profile.jaeger.flush());

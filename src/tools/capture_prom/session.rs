@@ -179,6 +179,7 @@ impl Session<'_, '_> {
             self.io.console.say(&problem.message);
             return nothing(queries, &unreachable(problem));
         }
+        self.server.ask_time();
         let wanted = Grid::around(self.request.padded(), self.args.step);
         let left = self.request.stream.left_to_settle(self.request.settle());
         let settled = settle(&mut self.server, self.io, self.request.window.end, wanted.end(), left);

@@ -3,7 +3,7 @@
 //! Moments are Unix seconds by the harness's clock, as far as the distance of Prometheus' clock is known.
 
 use crate::figures::{counters, gauges};
-use crate::record::Series;
+use crate::record::{ClockOffset, Series};
 
 /// Number of queues, and of changes of the GPU's tenant, that are kept.
 const KEPT: usize = 2000;
@@ -73,6 +73,6 @@ impl Sampled {
     /// Prometheus' clock minus the harness's.
     fn offset(&mut self, record: &Series) -> f64 {
         self.adrift |= record.status.clock_offset.is_none();
-        record.status.clock_offset.map_or(0.0, |offset| offset.seconds)
+        record.status.clock_offset.map_or(0.0, ClockOffset::known_seconds)
     }
 }

@@ -8,7 +8,7 @@ use crate::figures::load::Slice;
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
 use crate::html::components::{self, note};
-use crate::html::scale::{Scale, count_label, ticks, time_label, time_ticks};
+use crate::html::scale::{Scale, axis_end, count_label, ticks, time_label, time_ticks};
 use crate::html::svg::{PathData, Svg};
 use crate::record::Timestamp;
 use crate::tools::render_report::scene::Scene;
@@ -72,8 +72,9 @@ fn axes(x: &Scale, y: &Scale, ticks: &[f64], label: fn(f64) -> String) -> Svg {
 fn throughput(slices: &[Slice], zero: Timestamp, x: &Scale, mean: Option<f64>) -> Markup {
     let per_minute = |jobs: u64, slice: &Slice| jobs as f64 * 60.0 / slice.seconds();
     let most = slices.iter().map(|slice| per_minute(slice.succeeded + slice.not_succeeded, slice)).fold(0.0, f64::max);
-    let y = Scale::new((0.0, most), (BOTTOM, TOP));
-    let mut svg = axes(x, &y, &ticks(0.0, most, 4), count_label);
+    let high = axis_end(most, &ticks(0.0, most, 4));
+    let y = Scale::new((0.0, high), (BOTTOM, TOP));
+    let mut svg = axes(x, &y, &ticks(0.0, high, 4), count_label);
     for slice in slices.iter().filter(|slice| slice.succeeded + slice.not_succeeded > 0) {
         let (from, to) = (x.at(slice.from.since(zero)), x.at(slice.to.since(zero)));
         let (good, all) =
@@ -156,8 +157,9 @@ fn end_to_end(slices: &[Slice], zero: Timestamp, x: &Scale, ends: Vec<Point<'_>>
         return html! {};
     }
     let longest = longest(&ends);
-    let y = Scale::new((0.0, longest), (BOTTOM, TOP));
-    let mut svg = axes(x, &y, &time_ticks(0.0, longest, 4), time_label);
+    let high = axis_end(longest, &time_ticks(0.0, longest, 4));
+    let y = Scale::new((0.0, high), (BOTTOM, TOP));
+    let mut svg = axes(x, &y, &time_ticks(0.0, high, 4), time_label);
     points(&mut svg, x, &y, ends);
     let middle = |slice: &Slice| slice.from.since(zero) + slice.seconds() / 2.0;
     let medians = slices.iter().filter_map(|slice| Some((middle(slice), slice.end_to_end?.seconds)));
@@ -188,8 +190,9 @@ fn submissions(x: &Scale, sent: Vec<Point<'_>>) -> Markup {
         return html! {};
     }
     let longest = longest(&sent);
-    let y = Scale::new((0.0, longest), (BOTTOM, TOP));
-    let mut svg = axes(x, &y, &time_ticks(0.0, longest, 4), time_label);
+    let high = axis_end(longest, &time_ticks(0.0, longest, 4));
+    let y = Scale::new((0.0, high), (BOTTOM, TOP));
+    let mut svg = axes(x, &y, &time_ticks(0.0, high, 4), time_label);
     let refused = if sent.iter().any(|point| point.class == "bad") { ". Diamonds: refused" } else { "" };
     let finding = format!("{} submissions were answered, the slowest after {}.", sent.len(), units::seconds(longest));
     points(&mut svg, x, &y, sent);

@@ -39,7 +39,9 @@ pub(super) fn summary(scene: &Scene<'_>) -> Markup {
             (bar(&status.conservation))
             p class="sum" { (with_quiet_zeros(&conservation_line(&status.conservation))) } "\n"
         }
-        @if let Some(jobs) = unsuccessful_jobs(&evaluation.figures) { p { "Not succeeded: " (jobs) "." } "\n" }
+        @if let Some(jobs) = unsuccessful_jobs(&evaluation.figures).filter(|_| failures.0.is_empty()) {
+            p { "Not succeeded: " (jobs) "." } "\n"
+        }
         (figures(scene))
         @if !failures.0.is_empty() { div class="failures" { (failures) } "\n" }
         (components::doubts(&status.doubts))

@@ -6,7 +6,7 @@ use super::reading::{Reading, bounded, from, joined, process_changes, to};
 use crate::figures::counter_sources::{CounterSources, differing_labels};
 use crate::figures::counters;
 use crate::figures::gauges::{self, Density};
-use crate::record::{CaptureResult, Kind, MetricType, Series};
+use crate::record::{CaptureResult, ClockOffset, Kind, MetricType, Series};
 use crate::statistics::Bounds;
 
 /// The most lines of one query: labels are the target's, and could be endless.
@@ -104,7 +104,7 @@ impl Reading<'_> {
         } else {
             (gauges::highest_over_time(&all, &by), None)
         };
-        let offset = record.status.clock_offset.map_or(0.0, |offset| offset.seconds);
+        let offset = record.status.clock_offset.map_or(0.0, ClockOffset::known_seconds);
         let densities = lines.keys().filter_map(|key| gauges::density(&all, &by, key, from, to));
         let density = densities.reduce(|one, other| if other.longest_gap > one.longest_gap { other } else { one });
         let lines = lines.into_iter().filter_map(|(key, samples)| Line::new(joined(&key), samples, (from, to), offset));

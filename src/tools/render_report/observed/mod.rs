@@ -70,6 +70,8 @@ pub(super) struct Observed {
     pub(super) born: usize,
     /// The widest distance between two points of each query in the window, in seconds.
     pub(super) gaps: BTreeMap<String, f64>,
+    /// Tenants are left out because one tenancy on each resource, which may have begun before the window, does not fit into it.
+    pub(super) left_out_tenancies: bool,
     /// The names of the queries that hold the measurements, by role and part: `stage-duration.sum`.
     pub(super) queries: BTreeMap<String, String>,
     /// By tenant.
@@ -293,7 +295,10 @@ impl Reading<'_> {
             .filter(|(_, tenancy)| !fits(tenancy))
             .map(|(tenant, _)| tenant.clone())
             .collect();
-        self.told.tenancies.retain(|tenant, _| !impossible.contains(tenant));
+        let began_before = |tenant: &String| self.told.tenancies[tenant].count <= gpus;
+        self.told.left_out_tenancies = impossible.iter().any(began_before);
+        let impossible: Vec<String> = impossible.into_iter().filter(|tenant| !began_before(tenant)).collect();
+        self.told.tenancies.retain(|_, tenancy| fits(tenancy));
         if !impossible.is_empty() {
             let tenants: Vec<String> = impossible.iter().map(|tenant| start(tenant, 80)).collect();
             self.doubt(format!(

@@ -100,6 +100,9 @@ pub(in crate::tools::render_report) fn gpu(page: &mut Content, observed: &Observ
         );
         more(page, observed.tenancies.len());
     }
+    if observed.left_out_tenancies {
+        page.paragraph("Tenants whose tenancies began before the window are not shown.");
+    }
     if !observed.transitions.is_empty() {
         let all: f64 = observed.transitions.values().sum();
         let ways = observed.transitions.iter().take(LISTED);

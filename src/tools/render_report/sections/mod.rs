@@ -3,7 +3,7 @@
 mod captured;
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::criteria::{Limits, StagePart};
@@ -24,7 +24,7 @@ pub(super) use captured::{captures, counting, durations, gpu, metrics, queues, w
 const LISTED: usize = 50;
 /// The number of jobs that the page in HTML lists, where rows are folded and can be searched.
 pub(super) const LISTED_IN_HTML: usize = 500;
-/// The number of failures in the summary.
+/// The number of kinds of failures in the summary.
 const FAILURES: usize = 5;
 /// The longest part of a message, in characters, that a cell shows.
 const MESSAGE: usize = 160;
@@ -40,7 +40,7 @@ pub(super) fn criteria_list(page: &mut Content, report: &Report) {
     }
 }
 
-/// The first failures, if any.
+/// The failures, if any, those that are alike together.
 pub(super) fn failures(page: &mut Content, figures: &Figures) {
     // A job of unknown fate is no failure yet, but the reader asks why.
     let is_failure = |entry: &&JobEntry| entry.outcome.is_bad() || entry.outcome == Outcome::Unknown;
@@ -48,20 +48,47 @@ pub(super) fn failures(page: &mut Content, figures: &Figures) {
     if bad.is_empty() {
         return;
     }
-    page.heading("First failures");
-    let rows = bad.iter().take(FAILURES).map(|entry| {
-        vec![
-            entry.name.as_str().into(),
-            entry.outcome.to_string().into(),
-            cell(entry.failed_stage()),
-            cell(entry.reason.as_ref().map(Reason::as_str)),
-            cell(entry.message.as_deref().map(|message| escape::shorten(message, MESSAGE))),
-        ]
+    page.heading("Failures");
+    let mut alike = alike(bad);
+    alike.sort_by_key(|jobs| Reverse(jobs.len()));
+    let rows = alike.iter().take(FAILURES).filter_map(|jobs| {
+        let names: Vec<String> = jobs.iter().map(|entry| entry.name.clone()).collect();
+        let first = jobs.first()?;
+        Some(vec![
+            jobs.len().to_string().into(),
+            listed(&names).into(),
+            first.outcome.to_string().into(),
+            cell(first.failed_stage()),
+            cell(first.reason.as_ref().map(Reason::as_str)),
+            cell(first.message.as_deref().map(|message| escape::shorten(message, MESSAGE))),
+        ])
     });
-    page.table(["Job", "Ended", "Stage", "Reason", "Message"], rows);
-    if bad.len() > FAILURES {
-        page.paragraph(more_in(format!("{} more are in ", bad.len() - FAILURES), run_dir::JOBS_CSV));
+    page.table(["Count>", "Jobs", "Ended", "Stage", "Reason", "Message"], rows);
+    let left_out: usize = alike.iter().skip(FAILURES).map(Vec::len).sum();
+    if left_out > 0 {
+        page.paragraph(more_in(format!("{left_out} more are in "), run_dir::JOBS_CSV));
     }
+}
+
+/// The jobs in groups that ended alike: in the same way, in the same stage, with the same message but for the job's own name and id.
+fn alike(bad: Vec<&JobEntry>) -> Vec<Vec<&JobEntry>> {
+    let message = |entry: &JobEntry| {
+        let id = entry.job.as_ref().and_then(|job| job.status.job_id.clone()).filter(|id| !id.is_empty());
+        let text = entry.message.as_ref()?.replace(&entry.name, "\0");
+        Some(id.map_or(text.clone(), |id| text.replace(&id, "\0")))
+    };
+    let mut groups: Vec<Vec<&JobEntry>> = Vec::new();
+    let mut places = BTreeMap::new();
+    for entry in bad {
+        let reason = entry.reason.as_ref().map(Reason::to_string);
+        let key = (entry.outcome.to_string(), entry.failed_stage(), reason, message(entry));
+        let place = *places.entry(key).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[place].push(entry);
+    }
+    groups
 }
 
 /// The criteria with what was expected and what was seen.

@@ -120,7 +120,11 @@ struct Session<'a, 'o> {
 impl Session<'_, '_> {
     /// Probes the target; nothing is submitted to one that is not healthy.
     fn check_health(&mut self, client: &Client) {
-        match health::probe(client, &self.base, &self.profile, &self.clock, &mut self.offset) {
+        let url = self.base.join(&self.profile.health.path);
+        let awaited = || format!("waiting for GET {url}, {} at most", units::whole(client.timeout()));
+        let (base, profile, clock, offset) = (&self.base, &self.profile, &self.clock, &mut self.offset);
+        let probe = || health::probe(client, base, profile, clock, offset);
+        match self.output.console.while_waiting(awaited, probe) {
             Ok(settings) => self.settings = settings,
             Err(unhealthy) => {
                 let unhealthy = unhealthy.with_hint(&self.profile, &self.base);
@@ -351,7 +355,7 @@ impl Session<'_, '_> {
         self.output.close();
         Ok(match exit {
             Some(exit) => exit,
-            None if self.output.bad_lines.broken() > 0 => Exit::BrokenInput,
+            None if self.output.bad_lines.broken() > 0 || self.output.bad_lines.is_all_foreign() => Exit::BrokenInput,
             None => Exit::Done,
         })
     }

@@ -98,6 +98,9 @@ impl<'a> Output<'a> {
     /// The last messages.
     pub(super) fn close(&self) {
         self.bad_lines.close(&self.console);
+        if self.bad_lines.is_all_foreign() {
+            self.console.say("no record came: to submit a job for each line, add --lines");
+        }
         if self.handed_on > 0 {
             self.console.say(&format!("{} jobs had been submitted before: passed on unchanged", self.handed_on));
         }
