@@ -45,7 +45,7 @@ pub fn probe(
     match client.send(&Method::GET, &url, &[], None, clock) {
         Ok(answer) => {
             if let Some(date) = answer.head.date {
-                offset.observe(date, sent, clock.now());
+                offset.observe(date, client.sent_at().unwrap_or(sent), clock.now());
             }
             if profile.health.accepted.contains(&answer.status) {
                 return Ok(profile.health.settings_in(&answer.body));

@@ -32,6 +32,7 @@
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`target`] | which target, through which profile, and how it is polled: what three tools share |
+//! | [`token`] | the access token of a target, which its tools share |
 //! | [`runs`] | the Runs that pass through a tool |
 //! | [`input`] | standard input: a thread that reads it, and what a signal does where a person sits there |
 //! | [`workers`] | a pool of threads that block on HTTP |
@@ -69,6 +70,7 @@ pub mod staging;
 pub mod statistics;
 pub mod steps;
 pub mod target;
+pub mod token;
 pub mod tools;
 pub mod units;
 pub mod workers;

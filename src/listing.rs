@@ -7,6 +7,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::clock::Clock;
 use crate::http::{Answer, BaseUrl, Client, HttpError};
 use crate::profile::{
@@ -67,7 +69,7 @@ pub struct Missing {
 
 impl Listing {
     /// A listing without jobs for jobs like `job`; none if the profile has no list.
-    pub fn new(profile: Arc<Profile>, base: BaseUrl, set: &[(String, String)], job: &Job) -> Option<Self> {
+    pub fn new(profile: Arc<Profile>, base: BaseUrl, set: &[(String, Value)], job: &Job) -> Option<Self> {
         profile.poll.list.as_ref()?;
         let values = TemplateValues::of_set(set).with("run", job.metadata.run.as_str());
         let values = values.with_variables(&job.status.variables);

@@ -1,11 +1,15 @@
 //! The target and its profile: the arguments that `await-idle`, `submit-jobs` and `poll-jobs` share.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::cli::Failure;
-use crate::http::{BaseUrl, HttpArgs, same_origin};
+use crate::http::{BaseUrl, ClientFactory, Connections, HttpArgs, same_origin};
 use crate::profile::{Profile, Request, TemplateValues};
 use crate::record::Job;
+use crate::token::Tokens;
 
 /// The target, and how to reach it.
 #[derive(Clone, Debug, clap::Args)]
@@ -16,24 +20,67 @@ pub struct TargetArgs {
     /// Read the target's profile from this file [default: the built-in one for AutoRAG's audio pipeline]
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// Set a value for the profile's templates, `{set.NAME}` (repeatable)
+    /// Set a value for the profile's templates, `{set.NAME}` (repeatable); NAME:=JSON sets a number, a boolean, a list or an object
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    pub set: Vec<(String, String)>,
+    pub set: Vec<(String, Value)>,
+    /// Share the access token of the profile's [token] with the other tools of the pipe through this file (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// The HTTP flags.
     #[command(flatten)]
     pub http: HttpArgs,
 }
 
-/// Reads `NAME=VALUE`.
-fn setting(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| format!("`{text}` is not NAME=VALUE"))
+/// Reads `NAME=VALUE`, or `NAME:=JSON`.
+fn setting(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    let (name, value) = match name.strip_suffix(':') {
+        Some(name) => {
+            let value = serde_json::from_str(value)
+                .map_err(|error| format!("`{value}` is not JSON: {error}; write NAME=VALUE for a string"))?;
+            (name, value)
+        }
+        None => (name, Value::from(value)),
+    };
+    if name.is_empty() { Err(format!("`{text}` has no name before `=`")) } else { Ok((name.to_owned(), value)) }
+}
+
+/// Clients for the target, and the token with which they authorize their requests.
+#[derive(Clone, Debug)]
+pub struct TargetClients {
+    /// Makes the clients.
+    pub factory: ClientFactory,
+    /// The token, if the profile has a request for one.
+    pub tokens: Option<Arc<Tokens>>,
 }
 
 impl TargetArgs {
     /// Loads the profile that `--profile` names, or the default one.
     pub fn profile(&self) -> Result<Profile, Failure> {
         Profile::load(self.profile.as_deref())
+    }
+
+    /// Clients for the target, whose address is `base` if it is known.
+    pub fn clients(
+        &self,
+        profile: &Profile,
+        base: Option<&BaseUrl>,
+        connections: Connections,
+    ) -> Result<TargetClients, Failure> {
+        let mut factory = self.http.client_factory(connections)?;
+        let Some(request) = &profile.token else { return Ok(TargetClients { factory, tokens: None }) };
+        let tokens = Tokens::new(request.clone(), &self.set, factory.client(), self.token_file.clone())?;
+        let tokens = Arc::new(tokens);
+        if let Some(base) = base {
+            tokens.set_base(base);
+        }
+        factory.authorize(tokens.clone());
+        Ok(TargetClients { factory, tokens: Some(tokens) })
+    }
+
+    /// Returns true if requests to the target carry secrets: a stream must not choose who receives them.
+    pub fn has_secrets(&self, profile: &Profile) -> bool {
+        self.http.has_secrets() || profile.token.is_some()
     }
 
     /// The base URL in `--target` or `TARGET`; none if both are absent or `TARGET` is empty.
@@ -61,7 +108,7 @@ pub fn poll_request(
     id: &str,
     profile: &Profile,
     base: &BaseUrl,
-    set: &[(String, String)],
+    set: &[(String, Value)],
 ) -> Result<Request, String> {
     let values = TemplateValues::of_set(set).with_job(job).with_id(id);
     if !profile.polls_url() {

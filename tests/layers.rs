@@ -12,14 +12,15 @@ use walkdir::WalkDir;
 
 /// The shared modules, lowest layer first. A module imports only modules of lower layers. The tools stand above all
 /// layers, and a tool never imports another.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["escape", "heartbeat", "own_limits", "promql", "staging", "statistics", "workers"],
     &["html", "record"],
     &["cli", "clock", "markup", "page", "units"],
     &["cookies", "input", "journal", "ndjson", "quantity", "slots"],
     &["figures", "http", "runs"],
     &["profile", "prometheus", "scenario"],
-    &["capture", "health", "listing", "steps", "target"],
+    &["capture", "health", "listing", "steps", "token"],
+    &["target"],
 ];
 
 /// A module's path below the crate's root; empty for the root itself.

@@ -9,6 +9,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::addresses::WorkingAddresses;
+use super::identity::Identity;
 use super::tls::PinnedTls;
 use super::{ClientFactory, Connections};
 use crate::cli::Failure;
@@ -50,6 +51,12 @@ pub struct HttpArgs {
     /// Trust the certificates in this PEM file (authorities or the server's own) instead of the system's
     #[arg(long, value_name = "FILE", help_heading = "HTTP")]
     pub cacert: Option<PathBuf>,
+    /// Present the client certificate in this PEM file, with its chain, to the server
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
+    pub cert: Option<PathBuf>,
+    /// Read the key of --cert from this PEM file [default: the file of --cert]
+    #[arg(long, value_name = "FILE", requires = "cert", help_heading = "HTTP")]
+    pub key: Option<PathBuf>,
     /// Do not verify the server's certificate
     #[arg(long, help_heading = "HTTP")]
     pub insecure: bool,
@@ -58,6 +65,7 @@ pub struct HttpArgs {
 impl HttpArgs {
     /// A factory of clients. Reads the files and the environment variable that the arguments name.
     pub fn client_factory(&self, connections: Connections) -> Result<ClientFactory, Failure> {
+        let identity = self.cert.as_deref().map(|cert| Identity::read(cert, self.key.as_deref())).transpose()?;
         let (timeout, idle) = (Some(self.timeout), usize::from(connections == Connections::Kept));
         let config = Agent::config_builder()
             .timeout_connect(timeout)
@@ -80,16 +88,19 @@ impl HttpArgs {
                 TlsConfig::builder()
                     .root_certs(RootCerts::PlatformVerifier)
                     .disable_verification(self.insecure)
+                    .client_cert(identity.as_ref().map(|identity| identity.cert.clone()))
                     .build(),
             )
             .build();
-        let pinned = self.cacert.as_deref().filter(|_| !self.insecure).map(pinned_tls).transpose()?;
+        let cacert = self.cacert.as_deref().filter(|_| !self.insecure);
+        let pinned = cacert.map(|file| pinned_tls(file, identity.as_ref())).transpose()?;
         let addresses = WorkingAddresses::default();
         Ok(ClientFactory {
             config,
             pinned,
             addresses,
             headers: self.header_map()?,
+            authorize: None,
             timeout: self.timeout,
             heartbeat: Heartbeat::start(),
         })
@@ -143,6 +154,9 @@ impl HttpArgs {
         arguments.extend(self.token_env.iter().map(|variable| format!("-H \"Authorization: Bearer ${{{variable}}}\"")));
         arguments
             .extend(self.cacert.iter().map(|file| format!("--cacert {}", shell_quoted(&file.display().to_string()))));
+        let files = [("--cert", &self.cert), ("--key", &self.key)];
+        let files = files.into_iter().filter_map(|(flag, file)| Some((flag, file.as_ref()?.display().to_string())));
+        arguments.extend(files.map(|(flag, file)| format!("{flag} {}", shell_quoted(&file))));
         arguments.extend(self.insecure.then(|| "--insecure".to_owned()));
         arguments
     }
@@ -163,9 +177,15 @@ fn header(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// TLS that trusts the certificates in the PEM file `file`.
-fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
-    let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--cacert {}: {error}", file.display()));
+/// TLS that trusts the certificates in the PEM file `file` and presents `identity`.
+fn pinned_tls(file: &Path, identity: Option<&Identity>) -> Result<PinnedTls, Failure> {
+    let failure = |error: String| Failure::usage(format!("--cacert {}: {error}", file.display()));
+    PinnedTls::new(certificates("--cacert", file)?, identity).map_err(failure)
+}
+
+/// The certificates in the PEM file `file`, which the flag `flag` names.
+pub(super) fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("{flag} {}: {error}", file.display()));
     let bytes = std::fs::read(file).map_err(|error| failure(&error))?;
     if bytes.starts_with(&[0x30, 0x82]) {
         let what = "it is in DER form: make a PEM file of it with `openssl x509 -inform der -in FILE -out FILE.pem`";
@@ -186,7 +206,7 @@ fn pinned_tls(file: &Path) -> Result<PinnedTls, Failure> {
     if found.is_empty() {
         return Err(failure(&"it has no PEM certificate, which would begin with -----BEGIN CERTIFICATE-----"));
     }
-    PinnedTls::new(found).map_err(|error| failure(&error))
+    Ok(found)
 }
 
 /// The first element of `der`, by the length in its head (X.690, section 8.1.3).
@@ -214,6 +234,8 @@ mod tests {
             header_file: None,
             token_env: None,
             cacert: None,
+            cert: None,
+            key: None,
             insecure: false,
         }
     }

@@ -6,9 +6,11 @@
 
 mod addresses;
 mod args;
+mod authorize;
 mod body;
 mod certificate;
 mod head;
+mod identity;
 mod patient;
 mod stream;
 mod tls;
@@ -19,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::config::Config;
-use ureq::http::{HeaderName, HeaderValue, Request, Response};
+use ureq::http::{Request, Response};
 use ureq::unversioned::transport::{Connector as _, DefaultConnector, TcpConnector};
 use ureq::{Agent, SendBody};
 
@@ -36,14 +38,17 @@ use crate::record::Timestamp;
 use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
+pub use authorize::{Authorize, Credentials};
 pub use body::{Body, Part};
 pub use head::Head;
 pub use stream::{FORM, StreamedAnswer, form};
-pub use ureq::http::{HeaderMap, Method};
+pub use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method};
 pub use url::{BaseUrl, same_origin};
 
 /// The longest body that is read; a longer one is an error, so that a target cannot fill the memory.
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;
+/// The HTTP status with which a target refuses credentials.
+const UNAUTHORIZED: u16 = 401;
 /// The part of a truncated body that is kept, in bytes.
 const KEPT_OF_TRUNCATED: usize = 1024 * 1024;
 
@@ -64,6 +69,7 @@ pub struct ClientFactory {
     pinned: Option<PinnedTls>,
     addresses: WorkingAddresses,
     headers: HeaderMap,
+    authorize: Option<Arc<dyn Authorize>>,
     timeout: Duration,
     heartbeat: Heartbeat,
 }
@@ -131,6 +137,8 @@ pub enum HttpError {
     OwnLimit(String),
     /// The request cannot be sent: a header or the URL is not valid.
     Invalid(String),
+    /// There are no credentials for it: nothing was sent, or the target refused those that there were.
+    NoCredentials(String),
 }
 
 impl std::fmt::Display for HttpError {
@@ -140,6 +148,7 @@ impl std::fmt::Display for HttpError {
             | Self::OwnLimit(what)
             | Self::NoAnswer(what)
             | Self::Unreadable(what)
+            | Self::NoCredentials(what)
             | Self::Invalid(what) => f.write_str(what),
             Self::Truncated { status, cause, broke_off: true, .. } => {
                 write!(f, "HTTP {status}, then the answer broke off: {cause}")
@@ -154,6 +163,9 @@ impl std::fmt::Display for HttpError {
 pub struct Client {
     agent: Agent,
     headers: HeaderMap,
+    authorize: Option<Arc<dyn Authorize>>,
+    /// The time at which the last request was sent.
+    sent_at: Arc<Mutex<Option<Timestamp>>>,
     timeout: Duration,
     /// The answer to the last request, as far as it came.
     received: Received,
@@ -165,6 +177,11 @@ impl ClientFactory {
     pub fn insert_header(&mut self, name: HeaderName, mut value: HeaderValue, secret: bool) {
         value.set_sensitive(secret);
         self.headers.insert(name, value);
+    }
+
+    /// Authorizes every request to the target by `authorize`.
+    pub fn authorize(&mut self, authorize: Arc<dyn Authorize>) {
+        self.authorize = Some(authorize);
     }
 
     /// The measurement of how long this process stands still.
@@ -184,15 +201,22 @@ impl ClientFactory {
             }
             None => Agent::with_parts(config, DefaultConnector::default().chain(patient), addresses),
         };
-        Client { agent, headers: self.headers.clone(), timeout: self.timeout, received, heartbeat }
+        let (headers, authorize) = (self.headers.clone(), self.authorize.clone());
+        Client { agent, headers, authorize, sent_at: Arc::default(), timeout: self.timeout, received, heartbeat }
     }
 }
 
 impl Client {
-    /// The same, on the same connections, without the headers that it sends with every request.
+    /// The same, on the same connections, without the headers and the credentials that it sends with every request.
     #[must_use]
     pub fn without_headers(&self) -> Self {
-        Self { headers: HeaderMap::new(), ..self.clone() }
+        Self { headers: HeaderMap::new(), authorize: None, ..self.clone() }
+    }
+
+    /// The time at which the last request was sent: after its credentials were renewed, and for the second time if the first was
+    /// refused for them.
+    pub fn sent_at(&self) -> Option<Timestamp> {
+        *self.sent_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The longest time that a request may take.
@@ -205,7 +229,8 @@ impl Client {
         self.heartbeat.lost()
     }
 
-    /// Sends a request and reads the whole answer. `extra` headers replace the client's of the same name.
+    /// Sends a request and reads the whole answer. `extra` headers replace the client's of the same name. If the target refuses
+    /// the credentials (401), the request is sent once more with renewed ones.
     pub fn send(
         &self,
         method: &Method,
@@ -214,6 +239,35 @@ impl Client {
         body: Option<&Body>,
         clock: &Clock,
     ) -> Result<Answer, HttpError> {
+        let Some(authorize) = &self.authorize else { return self.send_once(method, url, extra, body, clock) };
+        let send = |credentials: &Credentials| {
+            let mut client = self.clone();
+            for (name, value) in &credentials.headers {
+                client.headers.insert(name.clone(), value.clone());
+            }
+            client.send_once(method, url, extra, body, clock)
+        };
+        let credentials = authorize.credentials(clock).map_err(HttpError::NoCredentials)?;
+        let outcome = send(&credentials);
+        if !matches!(&outcome, Ok(answer) if answer.status == UNAUTHORIZED) {
+            return outcome;
+        }
+        match authorize.renewed(&credentials, clock) {
+            Ok(Some(renewed)) => send(&renewed),
+            Ok(None) => outcome,
+            Err(why) => Err(HttpError::NoCredentials(format!("HTTP {UNAUTHORIZED}, and then {why}"))),
+        }
+    }
+
+    fn send_once(
+        &self,
+        method: &Method,
+        url: &str,
+        extra: &[(String, String)],
+        body: Option<&Body>,
+        clock: &Clock,
+    ) -> Result<Answer, HttpError> {
+        *self.sent_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock.now());
         let ended_at = Arc::default();
         let response = self.run(method, url, extra, body, clock, &ended_at)?;
         let (parts, mut body) = response.into_parts();

@@ -18,14 +18,15 @@ use ureq::unversioned::transport::{
 };
 
 use super::certificate::Certificate;
+use super::identity::Identity;
 
 /// Connects by TLS and trusts the given certificates only.
 #[derive(Clone)]
 pub(super) struct PinnedTls(Arc<ClientConfig>);
 
 impl PinnedTls {
-    /// A connector that trusts `certificates`, in DER form. The error says why they cannot be used.
-    pub(super) fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, String> {
+    /// A connector that trusts `certificates`, in DER form, and presents `identity`. The error says why they cannot be used.
+    pub(super) fn new(certificates: Vec<CertificateDer<'static>>, identity: Option<&Identity>) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let mut roots = RootCertStore::empty();
@@ -38,8 +39,13 @@ impl PinnedTls {
             .with_safe_default_protocol_versions()
             .map_err(|error| describe(&error))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier { inner, algorithms, trusted: certificates }))
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(Arc::new(Verifier { inner, algorithms, trusted: certificates }));
+        let config = match identity {
+            Some(Identity { chain, key, .. }) => {
+                config.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| describe(&error))?
+            }
+            None => config.with_no_client_auth(),
+        };
         Ok(Self(config.into()))
     }
 }
@@ -250,6 +256,17 @@ pub(super) fn describe(error: &Error) -> String {
              P-256 or P-384, or Ed25519"
                 .to_owned()
         }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "the server asks for a client certificate: name it with --cert and --key".to_owned()
+        }
+        Error::AlertReceived(
+            alert @ (AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::AccessDenied),
+        ) => format!("the server does not accept the client certificate (--cert): {alert:?}"),
         Error::AlertReceived(alert) => format!("the server ended the TLS handshake: {alert:?}"),
         other => format!("the TLS handshake failed: {other}"),
     }

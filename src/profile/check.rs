@@ -37,7 +37,7 @@ pub(super) fn headers(key: &str, headers: &BTreeMap<String, String>) -> Result<(
             return Err(format!("{key}: `{name}` is not a valid header name"));
         }
         // The message reveals neither the value nor its length.
-        if is_secret(name) {
+        if is_secret(name) && !value.contains("{env.") {
             return Err(format!("{key}.{name}: put secrets into a file and pass it with --header-file"));
         }
         if HeaderValue::from_str(value).is_err() {

@@ -18,6 +18,7 @@ mod rules;
 mod steps;
 mod template;
 mod times;
+mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,6 +38,7 @@ pub use request::Request;
 pub use rules::SubmitMeaning;
 pub use steps::{Step, StepTime, Told};
 pub use template::{Escaping, TemplateValues, fill};
+pub use token::Token;
 
 use payload::Encoding;
 use rules::{PollMeaning, Rule};
@@ -62,6 +64,9 @@ pub struct Profile {
     pub submit: Submit,
     /// The polling of a job.
     pub poll: Poll,
+    /// The request for an access token.
+    #[serde(default)]
+    pub token: Option<Token>,
     /// Requests around a job, in their order.
     #[serde(default)]
     pub steps: Vec<Step>,
@@ -371,6 +376,7 @@ impl Profile {
         if let Some(list) = &poll.list {
             list.check(self.poll_ids())?;
         }
+        self.token.as_ref().map_or(Ok(()), Token::check)?;
         rules::check("submit.rules", &submit.rules)?;
         rules::check("poll.rules", &poll.rules)?;
         check::check(self)?;

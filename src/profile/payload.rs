@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_body_takes_the_form_that_the_encoding_names() {
-        let values = TemplateValues::of_set(&[("f".to_owned(), "@/etc/passwd".to_owned())]);
+        let values = TemplateValues::of_set(&[("f".to_owned(), "@/etc/passwd".into())]);
         let of = |body: Value, encoding| fill(&body, encoding, &values).unwrap();
         assert_eq!(of(json!({"a": "x y", "n": 1}), Encoding::Form), Body::form("a=x+y&n=1".to_owned()));
         assert_eq!(

@@ -74,6 +74,13 @@ impl<'a> Document<'a> {
         self.json.as_deref().map_err(String::as_str)
     }
 
+    /// The error code of a refused token request (RFC 6749, section 5.2), if the body holds one.
+    pub fn error_code(&self) -> Option<String> {
+        let code = raw::pointer(self.json().ok()?, "/error").and_then(raw::scalar)?;
+        let is_code = code.len() <= 40 && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        is_code.then_some(code)
+    }
+
     /// True if the body breaks the rules of JSON and was read all the same.
     pub(super) fn is_lenient(&self) -> bool {
         self.json.as_deref().is_ok_and(|json| json != self.body)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::payload::{self, Encoding};
 use super::template::{self, Escaping, Scope, TemplateValues};
-use super::{List, Poll, Step, Submit, check};
+use super::{List, Poll, Step, Submit, Token, check};
 use crate::clock::Clock;
 use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method};
 
@@ -44,7 +44,7 @@ macro_rules! parts {
         })*
     };
 }
-parts!(Submit Poll Step List);
+parts!(Submit Poll Step List Token);
 
 impl<'p> RequestTemplate<'p> {
     /// A request of these parts.
@@ -94,6 +94,25 @@ impl<'p> RequestTemplate<'p> {
             || self.body.is_some_and(|body| {
                 template::each_string(body, &mut |text| if has(text) { Err(String::new()) } else { Ok(()) }).is_err()
             })
+    }
+
+    /// The names that its templates use of the group `group`, such as `NAME` of `{env.NAME}`.
+    pub fn names(self, group: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut collect = |text: &str| {
+            let found = template::words(text).filter_map(|word| word.split_once('.')).filter(|(of, _)| *of == group);
+            names.extend(found.map(|(_, name)| name.to_owned()));
+        };
+        collect(self.path);
+        self.headers.values().for_each(|value| collect(value));
+        if let Some(body) = self.body {
+            template::each_string(body, &mut |text| {
+                collect(text);
+                Ok(())
+            })
+            .unwrap_or_default();
+        }
+        names
     }
 
     /// Checks all but the path; the error names the key, below `key`.

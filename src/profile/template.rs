@@ -40,6 +40,8 @@ pub(super) enum Scope {
     Id,
     /// For all jobs together.
     List,
+    /// For the request of a token.
+    Token,
 }
 
 impl Scope {
@@ -50,6 +52,7 @@ impl Scope {
             Self::Job => (&["run", "name", "source", "path", "null"], &["data", "set", "vars"]),
             Self::Id => (&["run", "name", "source", "path", "id", "null"], &["data", "set", "vars"]),
             Self::List => (&["run", "ids", "next", "offset", "page", "null"], &["set", "vars"]),
+            Self::Token => (&["null"], &["set", "env"]),
         }
     }
 
@@ -63,13 +66,9 @@ impl Scope {
 
 impl TemplateValues {
     /// The values of `--set`, of which no job is known.
-    pub fn of_set(set: &[(String, String)]) -> Self {
+    pub fn of_set(set: &[(String, Value)]) -> Self {
         let null = [("null".to_owned(), Value::Null)];
-        Self(
-            null.into_iter()
-                .chain(set.iter().map(|(name, value)| (format!("set.{name}"), Value::from(value.as_str()))))
-                .collect(),
-        )
+        Self(null.into_iter().chain(set.iter().map(|(name, value)| (format!("set.{name}"), value.clone()))).collect())
     }
 
     /// Adds the values of `job`.
@@ -204,14 +203,21 @@ pub(super) fn each_string(template: &Value, visit: &mut impl FnMut(&str) -> Resu
 
 /// Returns true if `template` has the word `word`.
 pub(super) fn has_word(template: &str, word: &str) -> bool {
+    words(template).any(|name| name == word)
+}
+
+/// The words in `template`, in its order.
+pub(super) fn words(template: &str) -> impl Iterator<Item = &str> {
     let mut rest = template;
-    while let Some(found) = next_word(rest) {
-        if matches!(found.word, Word::Value { name, .. } if name == word) {
-            return true;
+    std::iter::from_fn(move || {
+        while let Some(found) = next_word(rest) {
+            rest = found.after;
+            if let Word::Value { name, .. } = found.word {
+                return Some(name);
+            }
         }
-        rest = found.after;
-    }
-    false
+        None
+    })
 }
 
 /// Refuses unknown words, such as a misspelt `{nmae}`.
@@ -334,7 +340,9 @@ mod tests {
         let mut job = Job::default();
         (job.metadata.run, job.metadata.name, job.spec.source) = ("r".into(), "n".into(), "a\"b".into());
         job.spec.data = [("n".to_owned(), json!(7)), ("none".to_owned(), Value::Null)].into();
-        TemplateValues::of_set(&[("lang".to_owned(), "en".to_owned())]).with_job(&job).with_id("../x y")
+        TemplateValues::of_set(&[("lang".to_owned(), "en".into()), ("on".to_owned(), true.into())])
+            .with_job(&job)
+            .with_id("../x y")
     }
 
     fn text(template: &str) -> String {
@@ -364,9 +372,12 @@ mod tests {
 
     #[test]
     fn a_body_is_json_whatever_the_source_holds() {
-        let template = json!({"source": "{source}", "n": [1, 2.5, true], "typed": "{data.n}", "none": "{null}", "text": "n={data.n}"});
+        let template = json!({"source": "{source}", "n": [1, 2.5, true], "typed": "{data.n}", "set": "{set.on}", "none": "{null}", "text": "n={data.n}"});
         let filled = fill_json(&template, &values()).unwrap();
-        assert_eq!(filled, json!({"source": "a\"b", "n": [1, 2.5, true], "typed": 7, "none": null, "text": "n=7"}));
+        assert_eq!(
+            filled,
+            json!({"source": "a\"b", "n": [1, 2.5, true], "typed": 7, "set": true, "none": null, "text": "n=7"})
+        );
     }
 
     #[test]

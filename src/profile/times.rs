@@ -35,8 +35,8 @@ pub(super) fn happened(times: ServerTimes, phase: StagePhase) -> ServerTimes {
 
 /// A time as a server spells it: the truth lies from `at` to `resolution_seconds` later.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct SpelledTime {
-    at: Timestamp,
+pub(super) struct SpelledTime {
+    pub(super) at: Timestamp,
     resolution_seconds: f64,
 }
 
@@ -63,7 +63,7 @@ fn step(times: &[SpelledTime]) -> f64 {
 
 /// A time as servers spell it: RFC 3339, with or without its zone (then UTC), or Unix time in seconds, milliseconds,
 /// microseconds or nanoseconds. None for one that stands for "not yet" or "never".
-fn server_time(text: &str) -> Option<SpelledTime> {
+pub(super) fn server_time(text: &str) -> Option<SpelledTime> {
     let text = text.trim();
     let (at, resolution_seconds) = if let Ok(number) = text.parse::<f64>() {
         // 5138-11-16 in seconds, 1973-03-03 in milliseconds: no number of one unit can be meant as another.

@@ -6,6 +6,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use walkdir::WalkDir;
 
 use super::state::IdleState;
@@ -27,7 +28,7 @@ const MAX_WORD: usize = 80;
 #[derive(Debug, Default)]
 pub(super) struct EarlierJobs {
     /// The values of `--set`.
-    set: Vec<(String, String)>,
+    set: Vec<(String, Value)>,
     open: VecDeque<(Job, String)>,
     /// The first reason why some records could not be read.
     unread: Option<String>,
@@ -44,7 +45,7 @@ enum PollResult {
 impl EarlierJobs {
     /// Reads the records at `paths`. A missing path is refused; a file that cannot be read is reported, and the state then
     /// stays unknown.
-    pub(super) fn load(paths: &[PathBuf], set: &[(String, String)], console: &Console) -> Result<Self, Failure> {
+    pub(super) fn load(paths: &[PathBuf], set: &[(String, Value)], console: &Console) -> Result<Self, Failure> {
         let (mut fold, mut unread) = (Fold::default(), None);
         let mut report = |problem: String| {
             console.say(&problem);

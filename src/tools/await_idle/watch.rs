@@ -13,7 +13,7 @@ use super::state::IdleState;
 use crate::cli::{Console, Failure, Io, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::health;
-use crate::http::{BaseUrl, Client, Connections, HttpArgs};
+use crate::http::{BaseUrl, Client, Connections};
 use crate::profile::Profile;
 use crate::record::Idle;
 use crate::units;
@@ -45,16 +45,13 @@ impl Watch<'_> {
         let base = args.target.base_url_or(&profile)?;
         // A scenario checks its pipe before it makes the run's directory.
         let earlier = if args.check { &[] } else { args.earlier.as_slice() };
+        let mut target = args.target.clone();
+        // A request that hangs must not outlast the limit by much.
+        target.http.timeout = target.http.timeout.min(args.limit.max(MIN_TIMEOUT));
         Ok(Self {
             earlier: EarlierJobs::load(earlier, &args.target.set, &io.console)?,
             queues: Queues::from_args(args, &profile, io)?,
-            // A request that hangs must not outlast the limit by much.
-            client: HttpArgs {
-                timeout: args.target.http.timeout.min(args.limit.max(MIN_TIMEOUT)),
-                ..args.target.http.clone()
-            }
-            .client_factory(Connections::Kept)?
-            .client(),
+            client: target.clients(&profile, Some(&base), Connections::Kept)?.factory.client(),
             profile: profile.into(),
             base,
             limit: args.limit,

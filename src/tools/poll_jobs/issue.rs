@@ -43,6 +43,7 @@ impl Issue {
             HttpError::NotConnected(_) => Self::failure("no connection", None, message, None),
             // Nothing was sent: the target has no part in it.
             HttpError::OwnLimit(_) => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
+            HttpError::NoCredentials(_) => Self::failure("no token", None, message, None),
             HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
             HttpError::Unreadable(_) => Self::failure("unreadable head", Some(Reason::UnreadableAnswer), message, None),
             HttpError::Truncated { body, .. } => Self {

@@ -12,6 +12,7 @@ use crate::http::{Answer, Body, Connections, Part};
 use crate::profile::{Document, Place, Request, StepTime, TemplateValues};
 use crate::record::{JobStatus, Phase};
 use crate::steps;
+use crate::target::TargetClients;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
@@ -20,9 +21,13 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--explain: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
-    let factory = args.target.http.client_factory(Connections::Fresh)?;
+    let TargetClients { factory, tokens } = args.target.clients(&profile, Some(&base), Connections::Fresh)?;
     let (client, clock) = (factory.client(), Clock::system());
     let mut text = String::new();
+    if let Some(tokens) = tokens {
+        let told = tokens.describe(&clock);
+        let _ = writeln!(text, "token: {}\n", line(&told.map_err(Failure::unreachable)?));
+    }
     let mut values = TemplateValues::of_set(&args.target.set).with_job(&job);
     let mut failure = None;
     for when in [StepTime::Run, StepTime::Job] {

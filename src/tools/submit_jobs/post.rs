@@ -95,7 +95,7 @@ impl Post {
         profile: &Profile,
         base: &BaseUrl,
         job: &Job,
-        set: &[(String, String)],
+        set: &[(String, Value)],
         run_steps: &StepsOutcome,
     ) -> Result<Self, Failure> {
         let values = TemplateValues::of_set(set).with_job(job).with_variables(&run_steps.variables);
@@ -185,9 +185,11 @@ impl Post {
     ) -> Posted {
         let mut waits = BACKOFF.into_iter();
         loop {
-            let (sent, lost) = (clock.now(), client.lost());
+            let (began, lost) = (clock.now(), client.lost());
             let outcome = request.send(client, clock);
             let received = clock.now();
+            // A token that was renewed before takes no part in the submission's time.
+            let sent = client.sent_at().filter(|at| *at >= began).unwrap_or(began);
             if let Err(HttpError::OwnLimit(what)) = &outcome {
                 report(&format!("{}: {what}: a limit of this host, not of the target; waiting", request.place()));
                 if stop.wait(OWN_LIMIT_WAIT) {
@@ -267,6 +269,10 @@ impl Post {
                     Reason::NotConnected,
                     format!("{place}: {what}, {} times", BACKOFF.len() + 1),
                 );
+            }
+            Err(HttpError::NoCredentials(what)) => {
+                let what = format!("{place}: {what}; the job was not submitted");
+                return ended(Phase::Rejected, Reason::StepFailed, what);
             }
             Err(HttpError::Invalid(what)) => {
                 return ended(Phase::Rejected, Reason::InvalidRequest, format!("{place}: {what}"));

@@ -19,13 +19,14 @@ use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::cookies::CookieReader;
 use crate::heartbeat::Heartbeat;
-use crate::http::{ClientFactory, Connections, HttpError};
+use crate::http::{Connections, HttpError};
 use crate::input::{self, Input, Permits};
 use crate::journal::read_journal;
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Profile, Request};
 use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
 use crate::staging::Claims;
+use crate::target::TargetClients;
 use lists::Lists;
 use output::Output;
 use scheduler::{Finished, Scheduler, Work};
@@ -43,7 +44,7 @@ enum Event {
 /// Runs the tool.
 pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
-    let factory = args.target.http.client_factory(Connections::Kept)?;
+    let clients = args.target.clients(&profile, None, Connections::Kept)?;
     if args.check {
         return args.target.base_url().map(|_| Exit::Done);
     }
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let permits = input::spawn(stdin, Reader::stdin, move |line| drop(to_lines.send(Event::Line(line))))?;
     io.stop.on_stop(move || drop(to_stop.send(Event::Stop)));
     let deliver = move |finished| drop(to_polls.send(Event::Worked(finished)));
-    let mut session = Session::new(args, profile, factory, io, deliver)?;
+    let mut session = Session::new(args, profile, clients, io, deliver)?;
     session.serve(&received, &permits)?;
     session.close()
 }
@@ -92,15 +93,16 @@ impl<'a, 'o> Session<'a, 'o> {
     fn new(
         args: &'a Args,
         profile: Profile,
-        factory: ClientFactory,
+        clients: TargetClients,
         io: Io<'o>,
         deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Result<Self, Failure> {
+        let TargetClients { factory, tokens } = clients;
         let heartbeat = factory.heartbeat();
         Ok(Self {
             args,
             limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
-            target: PollTarget::new(args, profile, factory.client())?,
+            target: PollTarget::new(args, profile, factory.client(), tokens)?,
             scheduler: Scheduler::new(args, factory, io.console.clone(), deliver),
             stop: io.stop.clone(),
             output: Output::new(args, io)?,
@@ -398,6 +400,7 @@ impl<'a, 'o> Session<'a, 'o> {
         if let Some(cookies) = self.cookies.take().filter(|_| !self.has_open_jobs && !self.unreachable) {
             cookies.delete()?;
         }
+        self.target.delete_token()?;
         Ok(self.stop.exit_or(exit))
     }
 }

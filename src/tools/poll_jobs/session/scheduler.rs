@@ -86,6 +86,7 @@ impl Scheduler {
                     let late = due.elapsed();
                     let sent = clock.now();
                     let answer = request.send(&client, &clock);
+                    let sent = client.sent_at().filter(|at| *at >= sent).unwrap_or(sent);
                     (job, Work::Polled { late, outcome: Box::new(PollOutcome { answer, sent, received: clock.now() }) })
                 }
                 Task::FollowUp { job, follow_up } => (job, Work::FollowedUp(follow_up.run(&client))),

@@ -12,6 +12,7 @@ use crate::listing::Listing;
 use crate::profile::{Profile, Request};
 use crate::record::{Job, RunSpec, SettingsAfter};
 use crate::target::{TargetArgs, poll_request};
+use crate::token::Tokens;
 
 /// The target, and the profile through which it is polled.
 pub(super) struct PollTarget<'a> {
@@ -22,12 +23,35 @@ pub(super) struct PollTarget<'a> {
     overridden: BTreeSet<String>,
     /// The client of the health check.
     client: Client,
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl<'a> PollTarget<'a> {
-    pub(super) fn new(args: &'a Args, profile: Profile, client: Client) -> Result<Self, Failure> {
+    pub(super) fn new(
+        args: &'a Args,
+        profile: Profile,
+        client: Client,
+        tokens: Option<Arc<Tokens>>,
+    ) -> Result<Self, Failure> {
         let args = &args.target;
-        Ok(Self { args, profile: profile.into(), base: args.base_url()?, overridden: BTreeSet::new(), client })
+        let (profile, overridden) = (Arc::new(profile), BTreeSet::new());
+        let mut target = Self { args, profile, base: None, overridden, client, tokens };
+        if let Some(base) = args.base_url()? {
+            target.set_base(base);
+        }
+        Ok(target)
+    }
+
+    fn set_base(&mut self, base: BaseUrl) {
+        if let Some(tokens) = &self.tokens {
+            tokens.set_base(&base);
+        }
+        self.base = Some(base);
+    }
+
+    /// Deletes the token that the tools of the pipe shared.
+    pub(super) fn delete_token(&self) -> Result<(), Failure> {
+        self.tokens.as_ref().map_or(Ok(()), |tokens| tokens.delete_file())
     }
 
     /// Adopts the target that a Run names, unless `--target` names one; reports contradictions.
@@ -37,7 +61,7 @@ impl<'a> PollTarget<'a> {
             match &self.base {
                 None => {
                     self.check_secrets(&theirs)?;
-                    self.base = Some(theirs);
+                    self.set_base(theirs);
                 }
                 Some(ours) if ours.as_str() != theirs.as_str() && self.overridden.insert(target.clone()) => {
                     console.say(&format!(
@@ -71,12 +95,12 @@ impl<'a> PollTarget<'a> {
 
     /// Refuses to send secrets to a target that only the stream names: its author must not choose who receives them.
     fn check_secrets(&self, theirs: &BaseUrl) -> Result<(), Failure> {
-        if !self.args.http.has_secrets() || theirs.as_str() == self.profile.target.trim_end_matches('/') {
+        if !self.args.has_secrets(&self.profile) || theirs.as_str() == self.profile.target.trim_end_matches('/') {
             return Ok(());
         }
         Err(Failure::usage(format!(
             "the stream says that the jobs were submitted to {}: confirm it with --target or TARGET, because every poll carries the \
-             headers of --header-file or --token-env",
+             headers of --header-file or --token-env, or the profile's token",
             theirs.as_str()
         )))
     }
@@ -93,7 +117,7 @@ impl<'a> PollTarget<'a> {
         {
             let theirs = BaseUrl::parse(&target, "the Run's spec.target")?;
             self.check_secrets(&theirs)?;
-            self.base = Some(theirs);
+            self.set_base(theirs);
         }
         let base = self.base()?;
         // The offset counts by the Run's clock, which is not adopted yet.
@@ -119,7 +143,7 @@ impl<'a> PollTarget<'a> {
             return Ok(base.clone());
         }
         let base = self.args.base_url_or(&self.profile)?;
-        self.base = Some(base.clone());
+        self.set_base(base.clone());
         Ok(base)
     }
 }

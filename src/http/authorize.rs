@@ -1,0 +1,32 @@
+//! Credentials that expire: the headers of a request are asked for just before it is sent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ureq::http::{HeaderName, HeaderValue};
+
+use crate::clock::Clock;
+
+/// A source of credentials.
+pub trait Authorize: fmt::Debug + Send + Sync {
+    /// The credentials to send now. The error says why there are none.
+    fn credentials(&self, clock: &Clock) -> Result<Credentials, String>;
+
+    /// Other credentials than `refused`, which the target answered with 401; none if there can be no better ones.
+    fn renewed(&self, refused: &Credentials, clock: &Clock) -> Result<Option<Credentials>, String>;
+}
+
+/// Headers that authorize a request.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The secret by which they are told from others.
+    pub token: Arc<str>,
+    /// The headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
