@@ -7,6 +7,7 @@ mod server;
 mod support;
 
 mod await_idle;
+mod credentials;
 mod freeze;
 mod journal;
 mod lists;

@@ -14,7 +14,7 @@ use crate::escape;
 use crate::http::{Body, Part, shell_quoted};
 use crate::input::plain_lines;
 use crate::ndjson::{BadLines, Line, Reader};
-use crate::profile::{StepTime, TemplateValues};
+use crate::profile::{StepTime, TemplateValues, spelled};
 use crate::record::{Job, Kind};
 
 /// Prints the command. No secret is part of it: it names the file or the variable instead.
@@ -25,6 +25,15 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
     let mut command = String::new();
+    if let Some(token) = &profile.token {
+        let line = format!(
+            "# first the token: {} {}; then TOKEN=the value at {}",
+            token.method,
+            token.path,
+            spelled(&token.token)
+        );
+        let _ = writeln!(command, "{}", escape::terminal(&line));
+    }
     // The values that steps would take are not known; their template variables stay as they are.
     let mut variables = BTreeMap::new();
     for step in profile.steps.iter().filter(|step| matches!(step.when, StepTime::Run | StepTime::Job)) {
@@ -43,6 +52,9 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     for argument in args.target.http.curl_arguments() {
         // Writing to a String cannot fail.
         let _ = write!(command, " \\\n  {argument}");
+    }
+    for (name, value) in profile.token.iter().flat_map(|token| token.headers_for("${TOKEN}")) {
+        let _ = write!(command, " \\\n  -H \"{}\"", escape::terminal(&format!("{name}: {value}")));
     }
     let content_type = match &post.body {
         Some(Body::Text { content_type, .. }) => Some(("content-type".to_owned(), (*content_type).to_owned())),
