@@ -128,7 +128,9 @@ submake = $(MAKE) --no-print-directory CARGO=true
 
 flags = $(if $(strip $1), $(strip $1))
 profile = $(if $(PROFILE), --profile='$(PROFILE)')
-target = $(if $(TARGET), --target='$(TARGET)')$(profile)$(call flags,$(TARGET_FLAGS))
+# The tools share an access token; the last of them deletes the file.
+token = $(if $(PROFILE),$(if $(shell grep -s '^ *\[token\]' '$(PROFILE)'), --token-file=$(dir)/token))
+target = $(if $(TARGET), --target='$(TARGET)')$(profile)$(token)$(call flags,$(TARGET_FLAGS))
 # An address that is not set comes from the profile.
 prometheus = $(if $(filter file,$(origin PROM_URL)),, --prometheus='$(PROM_URL)')
 jaeger = $(if $(filter file,$(origin JAEGER_URL)),, --jaeger='$(JAEGER_URL)')

@@ -162,17 +162,17 @@ stage-fixtures
   Media: --from --ext --into --worker-root
   Run: --run --scenario --label --shard
 await-idle
-  Options: --target --profile --set --check --help --version
+  Options: --target --profile --set --token-file --check --help --version
   Waiting: --limit --earlier --prometheus --lag
-  HTTP: --timeout --header --header-file --token-env --cacert --insecure --prom-header-file
+  HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure --prom-header-file
 submit-jobs
-  Options: --target --profile --set --journal --lines --dry-run --explain --cookies --check --help --version
+  Options: --target --profile --set --token-file --journal --lines --dry-run --explain --cookies --check --help --version
   Load: --concurrency --slots --rate --max-posts --rest --slots-timeout
-  HTTP: --timeout --header --header-file --token-env --cacert --insecure
+  HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure
 poll-jobs
-  Options: --target --profile --set --slots --resume --journal --explain --cookies --check --help --version
+  Options: --target --profile --set --token-file --slots --resume --journal --explain --cookies --check --help --version
   Polling: --deadline --precision --min-interval --max-interval --lost-after --cancel-on
-  HTTP: --timeout --header --header-file --token-env --cacert --insecure
+  HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure
 capture-logs
   Options: --out --profile --require --check --help --version
   Logs: --logs --service --may-be-quiet --log-utc-offset --timeout
@@ -181,12 +181,12 @@ capture-prom
   Options: --out --profile --require --check --help --version
   Prometheus: --prometheus --query --step --format --no-raw
   Window: --start --end --pad --settle
-  HTTP: --timeout --header --header-file --token-env --cacert --insecure --tenant --user-env
+  HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure --tenant --user-env
 capture-jaeger
   Options: --out --profile --require --check --help --version
   Jaeger: --jaeger --service --api --page --flush
   Window: --start --end --pad --settle
-  HTTP: --timeout --header --header-file --token-env --cacert --insecure
+  HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure
 render-report
   Options: --out --replay --append --quiet --brief --check --help --version
   Judging: --expect --subset --profile

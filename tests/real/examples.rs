@@ -1,5 +1,5 @@
-//! Real servers that are spoken to by a profile alone: aria2 (JSON-RPC by POST) and pygeoapi (OGC API - Processes). What they know
-//! themselves of their jobs lies inside the intervals of the records.
+//! Real servers that are spoken to by a profile alone: aria2 (JSON-RPC by POST), pygeoapi (OGC API - Processes) and Prefect (flow runs of
+//! a deployment). What they know themselves of their jobs lies inside the intervals of the records.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -14,6 +14,9 @@ use crate::support::{bin, root};
 
 /// A download's last byte is written a moment before aria2 calls it complete, and a poll may come between the two.
 const BEFORE_COMPLETE: f64 = 0.1;
+
+/// Prefect's worker sets a flow run's end before it tells the server, and a poll may come between the two.
+const BEFORE_STORED: f64 = 1.0;
 
 /// Runs `script` beside the example's server and returns the directory that it ran in.
 fn run(example: &str, script: &str) -> tempfile::TempDir {
@@ -103,4 +106,50 @@ fn pygeoapi_tells_the_id_in_a_location() {
     assert!(!page.contains("contradict"), "{page}");
     let failing = std::fs::read_to_string(dir.path().join("failing")).unwrap();
     assert!(failing.contains("\"phase\":\"Failed\"") && failing.contains("no time is left"), "{failing}");
+}
+
+#[test]
+fn prefect_looks_a_deployment_up_and_tells_stages_by_a_second_request() {
+    let dir = run(
+        "prefect",
+        "make soak JOBS=8 SOAK_EXPECT=all-done,all-stages TARGET_FLAGS='--set seconds:=0.5'
+         api() { curl -fsS -H 'Content-Type: application/json' -d \"$2\" \"$TARGET/api/$1\"; }
+         api flow_runs/filter '{}' > truth
+         api task_runs/filter '{}' > tasks
+         stage-fixtures --from \"$ROOT/fixtures\" --into staged --jobs 1 --prefix failing \\
+           | submit-jobs --profile \"$PROFILE\" --set seconds:=-1 \\
+           | poll-jobs --profile \"$PROFILE\" > failing
+         stage-fixtures --from \"$ROOT/fixtures\" --into staged --jobs 1 --prefix long \\
+           | submit-jobs --profile \"$PROFILE\" --set seconds:=600 \\
+           | poll-jobs --profile \"$PROFILE\" --deadline 2s --cancel-on timedout > given-up",
+    );
+    let read = |name: &str| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(dir.path().join(name)).unwrap()).unwrap()
+    };
+    let (truth, tasks, jobs) = (read("truth"), read("tasks"), jobs(dir.path()));
+    let seconds = |value: &Value| value.as_str().unwrap().parse::<Timestamp>().unwrap().seconds();
+    assert_eq!((jobs.len(), truth.as_array().unwrap().len()), (8, 8));
+    for job in &jobs {
+        let id = &job["status"]["jobId"];
+        let known = truth.as_array().unwrap().iter().find(|run| run["id"] == *id).unwrap();
+        let (from, to) = end_of(job);
+        let ended = seconds(&known["end_time"]);
+        assert!((from - BEFORE_STORED..=to).contains(&ended), "{ended} is not between {from} and {to}: {job}");
+        for stage in job["status"]["stages"].as_array().unwrap() {
+            let name = stage["name"].as_str().unwrap();
+            let mut own = tasks.as_array().unwrap().iter().filter(|task| task["flow_run_id"] == *id);
+            let task = own.find(|task| task["name"].as_str().unwrap().starts_with(name)).unwrap();
+            assert_eq!(seconds(&stage["endedAt"]).to_bits(), seconds(&task["end_time"]).to_bits(), "{name}: {job}");
+        }
+    }
+    let page = std::fs::read_to_string(dir.path().join("run/soak/report.md")).unwrap();
+    assert!(!page.contains("contradict") && page.contains("digest"), "{page}");
+    let polling = read("run/soak/manifest.json")["status"]["polling"].clone();
+    assert_eq!(polling["failures"], Value::Null, "{polling}");
+    let seen: u64 = jobs.iter().map(|job| job["status"]["polls"]["sent"].as_u64().unwrap()).sum();
+    assert!(polling["sent"].as_u64().unwrap() < seen, "one request told of several jobs: {polling}, {seen}");
+    let failing = std::fs::read_to_string(dir.path().join("failing")).unwrap();
+    assert!(failing.contains("\"phase\":\"Failed\"") && failing.contains("no time is left"), "{failing}");
+    let given_up = std::fs::read_to_string(dir.path().join("given-up")).unwrap();
+    assert!(given_up.contains("\"cancel\":\"confirmed\""), "{given_up}");
 }
