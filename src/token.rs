@@ -152,16 +152,14 @@ impl Tokens {
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;
         let shared = serde_json::from_str::<Held>(&text).ok().filter(|held| held.of == self.of);
-        let held = match shared.filter(is_good) {
-            Some(held) => held,
-            None => {
-                let held = self.request(clock)?;
-                let text = serde_json::to_string(&held).map_err(|error| error.to_string())?;
-                let written =
-                    file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(text.as_bytes()));
-                written.map_err(failed)?;
-                held
-            }
+        let held = if let Some(held) = shared.filter(is_good) {
+            held
+        } else {
+            let held = self.request(clock)?;
+            let text = serde_json::to_string(&held).map_err(|error| error.to_string())?;
+            let written = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(text.as_bytes()));
+            written.map_err(failed)?;
+            held
         };
         *self.held() = Some(held);
         Ok(())

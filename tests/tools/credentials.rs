@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use serde_json::{Value, json};
 use stress_suite::clock::Clock;
 use stress_suite::tools::{poll_jobs, submit_jobs};
@@ -387,7 +388,6 @@ fn values_of_set_may_be_json() {
     assert_eq!(ran.last("j")["status"]["phase"], "Submitted", "{}", ran.stderr);
     let sent: Value = serde_json::from_str(&seen.lock().unwrap()["/jobs/7"]).unwrap();
     assert_eq!(sent, json!({"n": 7, "s": "7", "l": [1, {"a": null}], "t": "n=7"}));
-    use clap::Parser;
     for (set, part) in [("n:=seven", "is not JSON"), ("n", "is not NAME=VALUE"), (":=1", "no name before")] {
         let error = submit_jobs::Args::try_parse_from(["submit-jobs", "--set", set]).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
