@@ -10,8 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PrivateKey};
 
-use super::args::certificates;
-use super::tls;
+use super::pem::certificates;
 use crate::cli::Failure;
 
 /// A certificate with its chain and its key.
@@ -50,7 +49,7 @@ impl Identity {
         })?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| failure(&tls::describe(&error)))?;
+            .map_err(|error| failure(&error))?;
         let config = config.with_root_certificates(RootCertStore::empty());
         config.with_client_auth_cert(chain.clone(), der.clone_key()).map_err(|error| match error {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {

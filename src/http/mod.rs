@@ -12,6 +12,7 @@ mod certificate;
 mod head;
 mod identity;
 mod patient;
+mod pem;
 mod stream;
 mod tls;
 mod url;
