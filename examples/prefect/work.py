@@ -37,7 +37,7 @@ def soak(seconds: float):
         # The server learns of tasks from events that come a moment late. Whoever asks it after the flow's end finds them.
         with get_client(sync_client=True) as client:
             own = FlowRunFilter(id={"any_": [runtime.flow_run.id]})
-            while sum(task_run.state.is_final() for task_run in client.read_task_runs(flow_run_filter=own)) < 2:
+            while sum(task_run.end_time is not None for task_run in client.read_task_runs(flow_run_filter=own)) < 2:
                 time.sleep(0.05)
 
 
