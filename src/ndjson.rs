@@ -5,6 +5,7 @@
 //! without a line break that is broken was torn off when its writer died: said, dropped, no error.
 
 use std::io::{self, BufRead, Write};
+use std::ops::Range;
 
 use crate::cli::{Console, Failure};
 use crate::record::{API_VERSION, Parsed, Record};
@@ -49,6 +50,8 @@ pub enum Read {
 pub struct Reader<R> {
     input: R,
     number: u64,
+    /// The bytes before the line that was read last, and those up to its end.
+    place: Range<u64>,
     name: String,
 }
 
@@ -60,7 +63,12 @@ impl<R: BufRead> Reader<R> {
 
     /// Reads something that messages shall call `name`.
     pub fn named(input: R, name: &str) -> Self {
-        Self { input, number: 0, name: name.to_owned() }
+        Self { input, number: 0, place: 0..0, name: name.to_owned() }
+    }
+
+    /// The place of the line that was read last, in bytes, with its end.
+    pub fn place(&self) -> Range<u64> {
+        self.place.clone()
     }
 
     fn classify(&self, bytes: &[u8]) -> Option<Read> {
@@ -102,12 +110,16 @@ impl<R: BufRead> Iterator for Reader<R> {
             bytes.clear();
             match io::Read::take(&mut self.input, LONGEST).read_until(b'\n', &mut bytes) {
                 Ok(0) => return None,
-                Ok(_) => self.number += 1,
+                Ok(count) => {
+                    self.number += 1;
+                    self.place = self.place.end..self.place.end + count as u64;
+                }
                 Err(error) => return Some(Err(error)),
             }
             if bytes.len() as u64 == LONGEST && !bytes.ends_with(b"\n") {
-                if let Err(error) = self.input.skip_until(b'\n') {
-                    return Some(Err(error));
+                match self.input.skip_until(b'\n') {
+                    Ok(count) => self.place.end += count as u64,
+                    Err(error) => return Some(Err(error)),
                 }
                 let place = format!("{} line {}", self.name, self.number);
                 return Some(Ok(Read::Broken(format!("{place}: longer than {} MiB", LONGEST >> 20))));
@@ -247,6 +259,22 @@ mod tests {
             matches!(&lines[2], Read::Broken(what) if what.contains("line 3") && what.contains("jq -c")),
             "{lines:?}"
         );
+    }
+
+    #[test]
+    fn the_place_of_a_line_leads_back_to_it() {
+        let text = b"\n{\"a\":1}\r\nforeign\n{\"b\":2}";
+        let mut reader = Reader::stdin(&text[..]);
+        let mut found = Vec::new();
+        while let Some(read) = reader.next() {
+            if let Read::Line(line) = read.unwrap() {
+                let place = reader.place();
+                let bytes = &text[usize::try_from(place.start).unwrap()..usize::try_from(place.end).unwrap()];
+                assert_eq!(std::str::from_utf8(bytes).unwrap().trim(), line.text());
+                found.push(line.text().to_owned());
+            }
+        }
+        assert_eq!(found, [r#"{"a":1}"#, r#"{"b":2}"#]);
     }
 
     #[test]

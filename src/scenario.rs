@@ -1,10 +1,10 @@
 //! Finished scenarios on disk: the names of their files, finding them below a directory, reading what they say of
 //! themselves, and putting a file into a directory whole or not at all.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 use walkdir::WalkDir;
@@ -207,6 +207,24 @@ fn first_runs(path: &Path) -> Vec<Run> {
         }
     }
     fold.runs().collect()
+}
+
+/// Returns true if a path that a record names lies inside the run directory.
+pub fn is_inside(file: &str) -> bool {
+    !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Opens the file of `directory` that a record names. Only a file inside of the directory is opened, and no pipe, which would
+/// wait for somebody to write to it.
+pub fn open(directory: &Path, name: &str) -> io::Result<File> {
+    if !is_inside(name) {
+        return Err(io::Error::other("it lies outside of the run directory"));
+    }
+    let path = directory.join(name);
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    File::open(path)
 }
 
 /// Puts `bytes` into `name` in `directory`, whole or not at all.

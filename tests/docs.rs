@@ -194,6 +194,8 @@ render-report
   Index: --index --planned
 compare-runs
   Options: --under --out --place --json --text --fail-if-worse --allow-different --help --version
+export-run
+  Options: --as --out --table --align --help --version
 pipeline-sim
   Options: --listen --data --worker-root --logs --seed --help --version
   Pipeline: --time-scale --stage-time --num-parallel --max-attempts --stage-shape

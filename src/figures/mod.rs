@@ -24,6 +24,7 @@ pub mod samples;
 pub mod stage_sources;
 pub mod stage_times;
 pub mod stages;
+pub mod tables;
 pub mod tally;
 pub mod time_interval;
 

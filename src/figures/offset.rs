@@ -25,30 +25,57 @@ const DRIFT: f64 = 1e-4;
 /// do so unseen: then the bounds hold every offset that all but twice as many jobs allow. Nothing is narrowed where that
 /// would leave no majority.
 pub fn narrow<'a>(dates: Option<ClockOffset>, jobs: impl Iterator<Item = &'a Job>) -> Option<ClockOffset> {
-    if dates.is_some_and(|offset| offset.bound_seconds <= WELL_KNOWN) {
+    if is_well_known(dates) {
         return dates;
     }
-    let by_dates = dates.map(|dates| {
-        let Bounds { low, high } = dates.bounds();
-        Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
-    });
-    let jobs: Vec<&Job> = jobs.collect();
-    let each = jobs.iter().filter_map(|job| bounds_of(job));
-    let each: Vec<Option<Bounds>> = each
-        .map(|bounds| match by_dates {
-            Some(dates) => bounds?.intersection(dates),
-            None => bounds,
-        })
-        .collect();
-    let margin = READING + DRIFT * seconds_of_run(&jobs);
-    let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
-    agreed(&each).map(widened).map(ClockOffset::from_bounds).or(dates)
+    let mut allowed = AllowedOffsets::default();
+    jobs.for_each(|job| allowed.add(job));
+    allowed.narrow(dates)
 }
 
-/// The time from the first submission to the last.
-fn seconds_of_run(jobs: &[&Job]) -> f64 {
-    let submitted = || jobs.iter().filter_map(|job| job.status.submitted_at);
-    submitted().max().zip(submitted().min()).map_or(0.0, |(last, first)| last.since(first))
+/// Returns true if the offset of the `Date` headers is left as it is.
+pub fn is_well_known(dates: Option<ClockOffset>) -> bool {
+    dates.is_some_and(|offset| offset.bound_seconds <= WELL_KNOWN)
+}
+
+/// The offsets that the times of jobs allow, for jobs that come one by one.
+#[derive(Clone, Debug, Default)]
+pub struct AllowedOffsets {
+    /// None for a job whose times contradict each other.
+    each: Vec<Option<Bounds>>,
+    /// The first and the last submission.
+    submitted: Option<(Timestamp, Timestamp)>,
+}
+
+impl AllowedOffsets {
+    /// Takes one more job into account.
+    pub fn add(&mut self, job: &Job) {
+        self.each.extend(bounds_of(job));
+        if let Some(at) = job.status.submitted_at {
+            let (first, last) = self.submitted.unwrap_or((at, at));
+            self.submitted = Some((first.min(at), last.max(at)));
+        }
+    }
+
+    /// Narrows `dates`, as [`narrow`] does.
+    pub fn narrow(&self, dates: Option<ClockOffset>) -> Option<ClockOffset> {
+        if is_well_known(dates) {
+            return dates;
+        }
+        let by_dates = dates.map(|dates| {
+            let Bounds { low, high } = dates.bounds();
+            Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
+        });
+        let within = |bounds: &Option<Bounds>| match by_dates {
+            Some(dates) => (*bounds)?.intersection(dates),
+            None => *bounds,
+        };
+        let each: Vec<Option<Bounds>> = self.each.iter().map(within).collect();
+        let seconds_of_run = self.submitted.map_or(0.0, |(first, last)| last.since(first));
+        let margin = READING + DRIFT * seconds_of_run;
+        let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
+        agreed(&each).map(widened).map(ClockOffset::from_bounds).or(dates)
+    }
 }
 
 /// The bounds of the offset that one job's times allow: none where it has none, an inner none where they contradict what the

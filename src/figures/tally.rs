@@ -17,7 +17,7 @@ use crate::record::{
 use crate::statistics::Bounds;
 
 /// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
-const NAMEABLE: u64 = 1_000_000;
+pub const NAMEABLE: u64 = 1_000_000;
 
 /// One job of the account.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct JobEntry {
 
 impl JobEntry {
     /// The entry of the job `name` of `run`, which belongs to `plan`, of which `job` is the last record.
-    pub(super) fn new((run, name): (String, String), job: Option<Job>, plan: Option<(usize, &RunPlan)>) -> Self {
+    pub fn new((run, name): (String, String), job: Option<Job>, plan: Option<(usize, &RunPlan)>) -> Self {
         let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::from_phase(job.status.phase));
         let (reason, message) =
             job.as_ref().map_or((None, None), |job| (job.status.reason.clone(), job.status.message.clone()));
@@ -101,6 +101,9 @@ pub struct RunPlan {
     pub stages: Vec<StageSpec>,
     /// The target's clock minus the harness's, wide enough for every shard's host.
     pub offset: Option<ClockOffset>,
+    /// True if one clock saw all jobs, so that their times may narrow the offset: a job does not say which shard's host saw it,
+    /// and if the dates contradict each other, the target has no one clock that all jobs could tell of.
+    pub has_one_clock: bool,
 }
 
 /// Every job of a stream and every job that it should have had. Warm-up jobs are kept apart.
@@ -174,15 +177,15 @@ impl JobTally {
             let jobs = runs.iter().filter_map(|run| run.spec.jobs).max();
             let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
             let mut offset = common_offset(&runs);
-            // A job does not say which shard's host saw it, and each host has a clock of its own.
-            // Where its dates contradict each other, the target has no one clock that all jobs could tell of.
             let contradictory =
                 runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
-            if runs_of_one_host.get(&run) == Some(&1) && !contradictory {
+            let has_one_clock = runs_of_one_host.get(&run) == Some(&1) && !contradictory;
+            if has_one_clock {
                 let seen: Vec<Job> = fold.jobs().filter(|job| job.metadata.run == run).collect();
                 offset = offset::narrow(offset, seen.iter());
             }
-            let plan = RunPlan { offset, stages: stages.unwrap_or_default(), run, prefix, jobs, runs };
+            let stages = stages.unwrap_or_default();
+            let plan = RunPlan { run, prefix, jobs, runs, stages, offset, has_one_clock };
             self.check(&plan);
             self.plans.push(plan);
         }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{Job, Key, Kind, Phase, Record, Run, Timestamp};
 
 /// The amount of information in a record; compared in the order of the fields, the text last.
-type Standing = (u8, Option<Timestamp>);
+pub type Standing = (u8, Option<Timestamp>);
 
 /// The last word on every resource that a stream spoke of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,7 +72,8 @@ impl Extend<Record> for Fold {
     }
 }
 
-fn standing(record: &Record) -> Standing {
+/// The amount of information in `record`. Of two records of one resource with equal ones, the greater text stays.
+pub fn standing(record: &Record) -> Standing {
     #[derive(serde::Deserialize, Default)]
     #[serde(rename_all = "camelCase", default)]
     struct Observed {

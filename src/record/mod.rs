@@ -34,7 +34,7 @@ pub use comparison::{
     Against, Better, Cell, Claim, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
     TenPercent, Test, Unit,
 };
-pub use fold::{Fold, job_name, warmup_prefix};
+pub use fold::{Fold, Standing, job_name, standing, warmup_prefix};
 pub use job::{
     Cancel, Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, StageSightings, TimesFrom, WARMUP,
 };

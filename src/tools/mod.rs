@@ -5,6 +5,7 @@ pub mod capture_jaeger;
 pub mod capture_logs;
 pub mod capture_prom;
 pub mod compare_runs;
+pub mod export_run;
 pub mod poll_jobs;
 pub mod render_report;
 pub mod stage_fixtures;
@@ -23,5 +24,6 @@ pub fn commands() -> Vec<clap::Command> {
         capture_jaeger::Args::command(),
         render_report::Args::command(),
         compare_runs::Args::command(),
+        export_run::Args::command(),
     ]
 }

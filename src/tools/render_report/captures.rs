@@ -1,12 +1,12 @@
 //! The captures' results and shortcomings, as the report names them.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
 
 use crate::figures::listed;
 use crate::record::{
     CaptureResult, Fold, Job, Kind, Logs, Metadata, Reason, Record, Role, Run, Series, Timestamp, Traces, Window,
 };
+pub(super) use crate::scenario::is_inside;
 
 /// Shortcomings of the captures, a sentence each; the files that exist; and requests with their answers, a row each.
 #[derive(Debug, Default)]
@@ -366,9 +366,4 @@ impl Shortfall {
             }
         }
     }
-}
-
-/// Returns true if a path that a record names lies inside the run directory.
-pub(super) fn is_inside(file: &str) -> bool {
-    !file.is_empty() && Path::new(file).components().all(|part| matches!(part, Component::Normal(_)))
 }
