@@ -61,8 +61,10 @@ RUN_ID ?= $(shell date -u +%Y-%m-%dT%H-%M-%SZ)-$(shell od -An -N3 -tx1 /dev/uran
 RUN_ID := $(RUN_ID)
 ## Directory of the run
 OUT ?= stress-runs/$(firstword $(subst Z-,Z ,$(RUN_ID)))
-## Directory of a run or a scenario, for `make report` and `make resume`
+## Directory of a run or a scenario, for `make report` and `make resume`; for `make open` several, and flags such as --align
 RUN ?= stress-runs/latest
+## Server that `make open` starts: prometheus or victoriametrics
+WITH ?= prometheus
 ## Directory in which `make compare` finds the newest legs of each setting
 LEGS ?= stress-runs
 ## Directories of two finished legs to compare, instead of the newest ones
@@ -159,7 +161,7 @@ criteria = '$(SOAK_EXPECT)'$(if $(EXPECT), --expect='$(EXPECT)')
 dir = "$$dir"
 window :=
 
-.PHONY: demo demo-ab soak ramp ab suite capture resume sim report compare build man completions install uninstall dist check test test-real bench docs picture clean help
+.PHONY: demo demo-ab soak ramp ab suite capture resume sim report open compare build man completions install uninstall dist check test test-real bench docs picture clean help
 ##@ Scenarios
 demo: build ## Run the whole suite against a simulated pipeline, on free loopback ports
 	@$(tools)
@@ -214,6 +216,8 @@ report: build ## Render the reports of RUN again from its records, without load
 	@$(tools)
 	pipe() { render-report --replay --out=$(dir) --quiet "$${brief[@]}"$(call flags,$(REPORT_FLAGS)); }
 	report
+open: build ## Serve RUN in a new Prometheus or VictoriaMetrics until Ctrl-C, and print links (docs/dashboards.md)
+	@PATH="$(abspath $(BIN)):$$PATH" exec ./scripts/open '$(WITH)' $(RUN)
 compare: build ## Compare the newest legs of each setting, or the legs A and B; write the report beside them
 	@$(tools)
 	both_or_neither '$(A)' '$(B)'
@@ -230,7 +234,6 @@ install: build man completions ## Install the tools, pipeline-sim, man pages and
 	@./scripts/install '$(BIN)' '$(SHARE)' '$(DESTDIR)$(PREFIX)'
 uninstall: ## Remove what `make install` installed
 	@./scripts/install --remove '$(DESTDIR)$(PREFIX)'
-
 # The flags keep the directories of this machine out of the binaries.
 dist: export RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=stress-suite
 dist: build man completions ## Make an archive of the tools, with man pages, completions, profiles and licences

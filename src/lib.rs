@@ -28,6 +28,7 @@
 //! | [`prometheus`] | a Prometheus that is asked, and what its refusals mean |
 //! | [`html`] | pages for people: the shell, tables, charts as inline SVG |
 //! | [`journal`] | the submissions on disk, from which a second start goes on |
+//! | [`links`] | addresses of the pages on which other tools show a run |
 //! | [`own_limits`] | the limits of this process, which are never charged to the target |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
@@ -54,6 +55,7 @@ pub mod html;
 pub mod http;
 pub mod input;
 pub mod journal;
+pub mod links;
 pub mod listing;
 pub mod markup;
 pub mod ndjson;

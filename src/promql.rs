@@ -16,6 +16,28 @@ pub fn is_plain_selector(query: &str) -> bool {
     rest.strip_prefix('{').and_then(closing_brace).is_some_and(|after| after.trim().is_empty())
 }
 
+/// The matchers in the braces of a plain selector, each as it is written.
+pub fn matchers(query: &str) -> Vec<&str> {
+    let Some((_, inner)) = query.split_once('{').filter(|_| is_plain_selector(query)) else { return Vec::new() };
+    let inner = closing_brace(inner).map_or("", |after| &inner[..inner.len() - after.len() - 1]);
+    let (mut found, mut from, mut quote, mut escaped) = (Vec::new(), 0, None, false);
+    for (at, character) in inner.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(mark) if character == '\\' && mark != '`' => escaped = true,
+            Some(mark) if character == mark => quote = None,
+            None if character == ',' => {
+                found.push(&inner[from..at]);
+                from = at + 1;
+            }
+            None if "\"'`".contains(character) => quote = Some(character),
+            Some(_) | None => {}
+        }
+    }
+    found.push(&inner[from..]);
+    found.into_iter().map(str::trim).filter(|matcher| !matcher.is_empty()).collect()
+}
+
 /// Returns true if `query` is the name of a metric and nothing else.
 pub fn is_metric_name(query: &str) -> bool {
     is_plain_selector(query) && query.trim().chars().all(is_name)
@@ -46,6 +68,14 @@ fn closing_brace(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matchers_are_split_at_commas_outside_of_quotes() {
+        assert_eq!(matchers("x{a=\"b,}c\\\"\", d=~`\\`,}"), ["a=\"b,}c\\\"\"", "d=~`\\`"]);
+        for none in ["x", "x{}", "rate(x{a=\"b\"}[1m])"] {
+            assert!(matchers(none).is_empty(), "{none}");
+        }
+    }
 
     #[test]
     fn selectors_are_told_from_expressions() {

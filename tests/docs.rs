@@ -190,12 +190,14 @@ capture-jaeger
 render-report
   Options: --out --replay --append --quiet --brief --check --help --version
   Judging: --expect --subset --profile
-  Pages: --redact --jaeger-ui
+  Pages: --redact --jaeger-ui --grafana --prometheus-ui
   Index: --index --planned
 compare-runs
   Options: --under --out --place --json --text --fail-if-worse --allow-different --help --version
 export-run
   Options: --as --out --table --align --help --version
+  Links: --prometheus-ui --vmui --grafana --jaeger-ui
+  HTTP: --to --timeout --header --header-file --token-env --cacert --insecure
 pipeline-sim
   Options: --listen --data --worker-root --logs --seed --help --version
   Pipeline: --time-scale --stage-time --num-parallel --max-attempts --stage-shape

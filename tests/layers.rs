@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 8] = [
     &["cookies", "input", "journal", "ndjson", "quantity", "slots"],
     &["figures", "http", "runs"],
     &["profile", "prometheus", "scenario"],
-    &["capture", "health", "listing", "steps", "token"],
+    &["capture", "health", "links", "listing", "steps", "token"],
     &["target"],
 ];
 

@@ -72,6 +72,12 @@ impl Timestamp {
         self.date_time().format("%Y-%m-%d %H:%M").to_string()
     }
 
+    /// Date and time of the next whole second, with `between` in between, as other tools' pages take it: `2026-05-20 22:30:01`.
+    pub fn wall_clock(self, between: char) -> String {
+        let up = Self(self.0.saturating_add(999_999)).date_time();
+        format!("{}{between}{}", up.format("%Y-%m-%d"), up.format("%H:%M:%S"))
+    }
+
     /// The date: `2026-05-20`.
     pub fn date(self) -> String {
         self.date_time().format("%Y-%m-%d").to_string()

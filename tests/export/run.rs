@@ -70,9 +70,13 @@ impl Scenario {
         let file = format!("prometheus/{name}.raw.json");
         let last = result.as_array().unwrap().iter().filter_map(|one| one["values"].as_array()?.last()?[0].as_f64());
         let last = last.reduce(f64::max).map(|last| stress_suite::record::Timestamp::from_seconds(last).unwrap());
-        let status = json!({"result": "ok", "rawFile": file, "file": file, "lastSampleAt": last});
+        let metrics = || result.as_array().unwrap().iter().map(|one| &one["metric"]);
+        let families: std::collections::BTreeSet<&str> =
+            metrics().filter_map(|metric| metric["__name__"].as_str()).collect();
+        let by = if metrics().any(|metric| metric.get("queue").is_some()) { &["queue"][..] } else { &[] };
+        let status = json!({"result": "ok", "rawFile": file, "file": file, "lastSampleAt": last, "families": families});
         self.with_file(&file, &json!({"status": "success", "data": {"resultType": "matrix", "result": result}}))
-            .with(record("Series", name, &json!({}), &json!({"query": query}), &status))
+            .with(record("Series", name, &json!({}), &json!({"query": query, "by": by}), &status))
     }
 
     /// Adds a file.
@@ -86,7 +90,7 @@ impl Scenario {
     /// Writes the records.
     pub fn write(self) -> Self {
         fs::create_dir_all(&self.directory).unwrap();
-        let text: String = self.records.iter().map(|record| format!("{record}\n")).collect();
+        let text: String = self.records.iter().map(|record| record.to_string() + "\n").collect();
         fs::write(self.directory.join("records.ndjson"), text).unwrap();
         self
     }

@@ -2,106 +2,60 @@
 //!
 //! The records of jobs and the captured samples stay on disk and pass one by one, so memory does not grow with what they hold.
 
+mod args;
+mod dashboards;
 mod harness;
+mod jaeger_file;
+mod jaeger_v1;
+mod links;
 mod openmetrics;
+mod otlp;
+mod otlp_span;
+mod panels;
 #[cfg(feature = "parquet")]
 mod parquet_file;
+mod perfetto;
 mod recorded;
 mod samples;
 mod shift;
 mod sink;
+mod slices;
 mod sorter;
 mod source;
+mod spans;
+mod summary;
 mod table_file;
 mod tables;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::{Console, Exit, Failure, Io, Outcome};
+use crate::figures::counted;
 use crate::figures::tables::ColumnType;
+use crate::http::{BaseUrl, Connections};
 use crate::record::Timestamp;
+pub use args::{Args, Format};
 use openmetrics::Exposition;
+use otlp::{Destination, Requests};
+use perfetto::Trace;
 use recorded::Recorded;
 use shift::Shift;
 use sink::{Out, Sink};
 use source::Source;
+use summary::Summary;
 use table_file::TableFile;
-use tables::{Table, Tables};
-
-const AFTER_HELP: &str = "\
-Input:
-  The records.ndjson of finished scenarios and the files that it names; stdin is
-  not read. A DIR that is no scenario stands for all scenarios below it. Every
-  series, row and track has the labels run, scenario, level and leg.
-
-Formats:
-  openmetrics  captured samples at the times of their scrapes, and the series of
-               the harness: stress_jobs_in_flight, stress_jobs_submitted_total,
-               stress_jobs_ended_total, stress_job_end_to_end_seconds,
-               stress_stage_wait_seconds, stress_stage_work_seconds, stress_jobs
-               and stress_verdict. `promtool tsdb create-blocks-from openmetrics`
-               and VictoriaMetrics import it.
-  csv          the tables jobs, stages and samples, in three files in --out; or
-               the one that --table names
-  parquet      the same as Apache Parquet, if the tool was built with it
-
-Output:
-  stdout or --out. stderr names what a format cannot carry: native histograms,
-  the ends of series, missed scrapes. A file is written under a temporary name
-  and renamed.
-
-Examples:
-  export-run stress-runs/latest --as openmetrics --out run.om
-  export-run runs/a/soak runs/b/soak --align --as openmetrics > both.om
-  export-run runs/a --as csv --table jobs | duckdb -c \\
-    \"select phase, count(*) from read_csv('/dev/stdin') group by 1\"
-
-Exit codes:
-  0    exported
-  2    usage error: no such directory, nothing to export, or two scenarios that
-       have the same labels
-  65   exported, but broken lines of records.ndjson were left out
-  74   reading or writing failed; what could be read is exported";
-
-/// Export finished runs to Prometheus, CSV or Parquet.
-#[derive(Debug, Clone, clap::Parser)]
-#[command(name = "export-run", version, after_help = AFTER_HELP)]
-pub struct Args {
-    /// A finished run, or one of its scenarios
-    #[arg(value_name = "DIR", required = true)]
-    pub runs: Vec<PathBuf>,
-    /// Write this format
-    #[arg(long = "as", value_name = "FORMAT", hide_possible_values = true)]
-    pub format: Format,
-    /// Write to this file instead of stdout; csv and parquet: to files in this directory
-    #[arg(long, value_name = "PATH")]
-    pub out: Option<PathBuf>,
-    /// Write only this table: jobs, stages or samples
-    #[arg(long, value_name = "TABLE", hide_possible_values = true)]
-    pub table: Option<Table>,
-    /// Move all scenarios in time so that they begin when the first one does
-    #[arg(long)]
-    pub align: bool,
-}
-
-/// The format to write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Samples as `OpenMetrics` text.
-    Openmetrics,
-    /// Tables as comma-separated values.
-    Csv,
-    /// Tables as Apache Parquet.
-    Parquet,
-}
+pub use tables::Table;
+use tables::Tables;
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let Io { stdout, console, .. } = io;
+    check(&args)?;
     let sources = source::find(&args.runs, &console)?;
     let mut export = Export { console, align: args.align, zero: None, exit: Exit::Done };
+    let out = args.out.as_deref();
     match args.format {
         Format::Csv | Format::Parquet => {
             let mut tables = tables(&args, stdout)?;
@@ -111,18 +65,92 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             })?;
             tables.finish()?;
         }
-        _ if args.table.is_some() => {
-            return Err(Failure::usage("--table: only --as csv and --as parquet write tables"));
-        }
         Format::Openmetrics => {
-            let mut exposition = Exposition::new(Out::new(args.out.as_deref(), stdout)?);
+            let mut exposition = Exposition::new(Out::new(out, stdout)?);
             export.each(&sources, |source, recorded, shift, console| {
                 Ok(!exposition.scenario(source, recorded, shift, console)?.is_broken())
             })?;
             exposition.finish()?;
         }
+        Format::Perfetto => {
+            let mut trace = Trace::new(Out::new(out, stdout)?)?;
+            export
+                .each(&sources, |source, recorded, shift, console| trace.scenario(source, recorded, shift, console))?;
+            trace.finish()?;
+        }
+        Format::Otlp => {
+            let mut requests = Requests::new(destination(&args, stdout)?, sources.len());
+            export.each(&sources, |source, recorded, _, console| {
+                requests.next_scenario();
+                spans::for_each(source, recorded, console, &mut |span| requests.add(span))
+            })?;
+            let sent = requests.finish()?;
+            if let Some(to) = &args.to {
+                export.console.say(&format!("sent {} to {to}", counted(sent, "span", "spans")));
+            }
+        }
+        Format::Grafana | Format::Vmui | Format::Links | Format::Summary => {
+            overview(&args, &sources, &mut export, stdout)?;
+        }
     }
     Ok(export.exit)
+}
+
+/// Refuses flags that do not fit the format.
+fn check(args: &Args) -> Result<(), Failure> {
+    let (format, refused) = (args.format, |what: &str| Err(Failure::usage(what)));
+    if args.table.is_some() && !matches!(format, Format::Csv | Format::Parquet) {
+        return refused("--table: only --as csv and --as parquet write tables");
+    }
+    if args.to.is_some() && format != Format::Otlp {
+        return refused("--to: only spans are sent: use it with --as otlp");
+    }
+    if args.align && format == Format::Otlp {
+        return refused("--align: spans keep their times; leave it out with --as otlp");
+    }
+    if args.to.is_some() && args.out.is_some() {
+        return refused("--to and --out: spans are either sent or written; use one of them");
+    }
+    Ok(())
+}
+
+/// The receiver of spans that the command line asks for.
+fn destination<'a>(args: &Args, stdout: &'a mut dyn Write) -> Result<Destination<'a>, Failure> {
+    let Some(to) = &args.to else { return Out::new(args.out.as_deref(), stdout).map(Destination::Lines) };
+    let base = BaseUrl::parse(to, "--to")?;
+    let client = args.http.client_factory(Connections::Kept)?.client();
+    Ok(Destination::endpoint(&base, client))
+}
+
+/// Writes what follows from all scenarios together: a dashboard, links or the summary.
+fn overview(args: &Args, sources: &[Source], export: &mut Export, stdout: &mut dyn Write) -> Result<(), Failure> {
+    let directory = || {
+        let out = args.out.as_deref();
+        out.ok_or_else(|| Failure::usage(format!("--as {}: name a directory with --out", args.format.word())))
+    };
+    let links = links::Bases::parse(args)?;
+    if args.format == Format::Links && links.is_empty() {
+        return Err(Failure::usage("--as links: name a page with --prometheus-ui, --vmui, --grafana or --jaeger-ui"));
+    }
+    if matches!(args.format, Format::Grafana | Format::Vmui) {
+        directory()?;
+    }
+    let (mut summary, mut queries) = (Summary::default(), Vec::new());
+    export.each(sources, |source, recorded, shift, _| {
+        panels::queries(recorded, &mut queries);
+        let remarks = samples::for_each(source, recorded, &mut |_| Ok(()))?;
+        summary.add(source, recorded, shift, remarks.interval);
+        Ok(!remarks.is_broken())
+    })?;
+    let text = match args.format {
+        Format::Grafana => return dashboards::write_grafana(directory()?, &queries, &summary),
+        Format::Vmui => return dashboards::write_vmui(directory()?, &queries, &summary),
+        Format::Links => links.lines(&queries, &summary),
+        _ => format!("{}\n", summary.to_json()),
+    };
+    let mut out = Out::new(args.out.as_deref(), stdout)?;
+    write!(out, "{text}")?;
+    out.finish()
 }
 
 /// One export of several scenarios.

@@ -10,7 +10,9 @@ use crate::cli::{Console, Failure};
 use crate::figures::offset::{self, AllowedOffsets};
 use crate::figures::tally::{JobEntry, JobTally, NAMEABLE, RunPlan};
 use crate::ndjson::{BadLines, Line, Reader};
-use crate::record::{Fold, Job, Kind, Parsed, Record, Series, Standing, Timestamp, Traces, Window, job_name, standing};
+use crate::record::{
+    ClockOffset, Fold, Job, Kind, Parsed, Record, Series, Standing, Timestamp, Traces, Window, job_name, standing,
+};
 use crate::scenario::RECORDS;
 
 /// The place of a job's last record in the file, and how much that says.
@@ -84,14 +86,13 @@ impl Recorded {
         numbers: &mut HashMap<String, u32>,
     ) -> Result<(), Failure> {
         let key = record.key();
-        let number = match numbers.get(&key.run) {
-            Some(number) => *number,
-            None => {
-                let number = u32::try_from(self.runs.len()).map_err(|_| self.too_many())?;
-                self.runs.push(key.run.clone());
-                numbers.insert(key.run.clone(), number);
-                number
-            }
+        let number = if let Some(number) = numbers.get(&key.run) {
+            *number
+        } else {
+            let number = u32::try_from(self.runs.len()).map_err(|_| self.too_many())?;
+            self.runs.push(key.run.clone());
+            numbers.insert(key.run.clone(), number);
+            number
         };
         let place =
             Place { at, length: u32::try_from(length).map_err(|_| self.too_many())?, standing: standing(record) };
@@ -198,6 +199,11 @@ impl Recorded {
         };
         let mut all = of_run();
         of_run().find(|(_, plan)| asks_for(plan)).or_else(|| all.next().filter(|_| all.next().is_none()))
+    }
+
+    /// The target's clock minus the harness's, as the first run knows it.
+    pub(super) fn target_offset(&self) -> Option<ClockOffset> {
+        self.plans.iter().find_map(|plan| plan.offset)
     }
 
     /// The zero of the scenario's time axis: the first submission, or the start of the captured window.

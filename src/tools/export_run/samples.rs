@@ -175,25 +175,31 @@ fn named<'a>(
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     for (label, value) in labels.iter().filter(|(label, value)| *label != NAME && !value.is_empty()) {
         let label = if source::NAMES.contains(&label.as_str()) { format!("exported_{label}") } else { label.clone() };
-        named.insert(plain(&label, false, renamed), value.clone());
+        named.insert(noted(&label, false, renamed), value.clone());
     }
     if name == invented && !metric.is_empty() {
         named.insert("metric".to_owned(), metric.to_owned());
     }
     named.extend(source.labels.pairs().map(|(label, value)| (label.to_owned(), value.to_owned())));
-    (plain(name, true, renamed), named)
+    (noted(name, true, renamed), named)
+}
+
+/// A name in the characters that the text format and PromQL take unquoted; one that has others is noted.
+fn noted(name: &str, is_metric: bool, renamed: &mut Vec<String>) -> String {
+    let text = plain(name, is_metric);
+    // A query's own name is not one of the server's.
+    if text != name && !name.starts_with("query:") && renamed.len() < 100 {
+        renamed.push(name.to_owned());
+    }
+    text
 }
 
 /// A name in the characters that the text format and PromQL take unquoted.
-fn plain(name: &str, is_metric: bool, renamed: &mut Vec<String>) -> String {
+pub(super) fn plain(name: &str, is_metric: bool) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || (is_metric && c == ':');
     let mut text: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
     if text.starts_with(|c: char| c.is_ascii_digit()) || text.is_empty() {
         text.insert(0, '_');
-    }
-    // A query's own name is not one of the server's.
-    if text != name && !name.starts_with("query:") && renamed.len() < 100 {
-        renamed.push(name.to_owned());
     }
     text
 }

@@ -1,7 +1,7 @@
 //! Moving the times of a scenario: onto the time axis of the others with `--align`, and between the clocks.
 
 use super::recorded::Recorded;
-use crate::record::{Kind, Series, Timestamp};
+use crate::record::{ClockOffset, Kind, Series, Timestamp};
 
 /// The distances by which the times of one scenario are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,16 +10,22 @@ pub(super) struct Shift {
     align: i64,
     /// Prometheus' clock minus the harness's, in microseconds; zero unless the clocks are known to differ.
     clock: i64,
+    /// The target's clock minus the harness's, likewise.
+    target: i64,
 }
 
 impl Shift {
     /// The shift of `recorded`, whose first submission shall lie at `zero`, if any.
     pub(super) fn new(recorded: &Recorded, zero: Option<Timestamp>) -> Self {
-        let offsets = recorded.fold.of_kind::<Series>(Kind::Series).filter_map(|series| series.status.clock_offset);
         // Dates with whole seconds leave an offset open that may well be zero.
-        let clock = offsets.into_iter().next().filter(|offset| offset.seconds.abs() > offset.bound_seconds);
+        let known = |offset: Option<ClockOffset>| {
+            offset
+                .filter(|offset| offset.seconds.abs() > offset.bound_seconds)
+                .map_or(0, |offset| micros(offset.seconds))
+        };
+        let mut offsets = recorded.fold.of_kind::<Series>(Kind::Series).filter_map(|series| series.status.clock_offset);
         let align = zero.zip(recorded.zero()).map_or(0, |(zero, own)| zero.micros().saturating_sub(own.micros()));
-        Self { align, clock: clock.map_or(0, |clock| micros(clock.seconds)) }
+        Self { align, clock: known(offsets.next()), target: known(recorded.target_offset()) }
     }
 
     /// A sample's time by Prometheus' clock, in milliseconds.
@@ -31,6 +37,21 @@ impl Shift {
     /// A time of the harness on Prometheus' clock, in microseconds.
     pub(super) fn to_prometheus(self, at: Timestamp) -> i64 {
         at.micros().saturating_add(self.clock).saturating_add(self.align)
+    }
+
+    /// A sample's time on the harness's clock, in microseconds.
+    pub(super) fn to_harness(self, seconds: f64) -> i64 {
+        micros(seconds).saturating_sub(self.clock).saturating_add(self.align)
+    }
+
+    /// A time of the target on the harness's clock, in microseconds.
+    pub(super) fn target(self, at: Timestamp) -> i64 {
+        at.micros().saturating_sub(self.target).saturating_add(self.align)
+    }
+
+    /// The shift that leaves the harness's own times on its clock.
+    pub(super) fn on_harness(self) -> Self {
+        Self { clock: 0, ..self }
     }
 
     /// A time of the harness, in microseconds.

@@ -44,6 +44,14 @@ impl Labels {
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
         NAMES.into_iter().zip(self.values()).filter(|(_, value)| !value.is_empty())
     }
+
+    /// The labels as a title: `soak of 2026-05-20T22-30-00Z`, `ramp level 8 of …`.
+    pub(super) fn title(&self) -> String {
+        let scenario = if self.scenario.is_empty() { "window" } else { &self.scenario };
+        let level = if self.level.is_empty() { String::new() } else { format!(" level {}", self.level) };
+        let leg = if self.leg.is_empty() { String::new() } else { format!(" {}", self.leg) };
+        format!("{scenario}{level}{leg} of {}", self.run)
+    }
 }
 
 /// One scenario on disk.

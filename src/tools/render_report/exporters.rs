@@ -68,7 +68,7 @@ fn report_json(scene: &Scene<'_>) -> io::Result<Vec<u8>> {
 fn redacted_page(scene: &Scene<'_>) -> io::Result<Vec<u8>> {
     let fold = redact::redacted(&scene.input.fold).map_err(io::Error::other)?;
     let evaluation = Evaluation::with_fold(&fold, scene.input, scene.asked, scene.out);
-    Ok(html::page(&Scene { evaluation: &evaluation, jaeger_ui: None, redacted: true, ..*scene }).into_bytes())
+    Ok(html::page(&Scene { evaluation: &evaluation, linked: None, redacted: true, ..*scene }).into_bytes())
 }
 
 /// The texts of the records of one kind, as they came.

@@ -32,7 +32,7 @@ use evaluation::Evaluation;
 use input::Input;
 use records_file::RecordsFile;
 use run_dir::RunDir;
-use scene::Scene;
+use scene::{Linked, Scene};
 
 const AFTER_HELP: &str = "\
 Input:
@@ -146,6 +146,12 @@ pub struct Args {
     /// Link traces in report.html to the Jaeger UI at this base URL
     #[arg(long, value_name = "URL", env = "JAEGER_UI", help_heading = "Pages")]
     pub jaeger_ui: Option<String>,
+    /// Link the dashboard of export-run in the Grafana at this base URL
+    #[arg(long, value_name = "URL", env = "GRAFANA", help_heading = "Pages")]
+    pub grafana: Option<String>,
+    /// Link graphs of the captured queries in the Prometheus at this base URL
+    #[arg(long, value_name = "URL", env = "PROMETHEUS_UI", help_heading = "Pages")]
+    pub prometheus_ui: Option<String>,
     /// Index the finished scenarios below this directory
     #[arg(long, value_name = "DIR", help_heading = "Index")]
     pub index: Option<PathBuf>,
@@ -187,8 +193,14 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
     let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
     // make passes an empty address for one that is not set.
-    let ui = args.jaeger_ui.filter(|url| !url.trim().is_empty());
-    let jaeger_ui = ui.map(|url| BaseUrl::parse(&url, "--jaeger-ui")).transpose()?;
+    let base = |url: Option<String>, flag| {
+        url.filter(|url| !url.trim().is_empty()).map(|url| BaseUrl::parse(&url, flag)).transpose()
+    };
+    let linked = Linked {
+        jaeger: base(args.jaeger_ui, "--jaeger-ui")?,
+        grafana: base(args.grafana, "--grafana")?,
+        prometheus: base(args.prometheus_ui, "--prometheus-ui")?,
+    };
     let Some(out) = args.out else {
         // With --check there is then no directory to look at.
         return if args.check { Ok(Exit::Done) } else { Err(Failure::usage("--out DIR or --index DIR is needed")) };
@@ -197,7 +209,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         return records_file::check(&out, mode == Mode::Create).map(|()| Exit::Done);
     }
     let asked = RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
-    report(&out, &asked, &Settings { mode, quiet: args.quiet, brief: args.brief, redact: args.redact, jaeger_ui }, io)
+    report(&out, &asked, &Settings { mode, quiet: args.quiet, brief: args.brief, redact: args.redact, linked }, io)
 }
 
 /// The settings of one report.
@@ -206,7 +218,7 @@ struct Settings {
     quiet: bool,
     brief: bool,
     redact: bool,
-    jaeger_ui: Option<BaseUrl>,
+    linked: Linked,
 }
 
 fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> Outcome {
@@ -242,7 +254,7 @@ fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> O
         out,
         evaluation: &evaluation,
         files: &[],
-        jaeger_ui: settings.jaeger_ui.as_ref(),
+        linked: Some(&settings.linked),
         redact: run_dir::wants_redacted_page(out, settings.redact),
         redacted: false,
     };

@@ -8,6 +8,14 @@ use crate::http::BaseUrl;
 use crate::markup::{Content, Format};
 use crate::record::RunSpec;
 
+/// The base URLs of other tools whose pages show the run.
+#[derive(Debug, Default)]
+pub(super) struct Linked {
+    pub(super) jaeger: Option<BaseUrl>,
+    pub(super) grafana: Option<BaseUrl>,
+    pub(super) prometheus: Option<BaseUrl>,
+}
+
 /// Everything that files are made from.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
@@ -17,8 +25,8 @@ pub(super) struct Scene<'a> {
     pub(super) evaluation: &'a Evaluation,
     /// The files that the run directory will hold.
     pub(super) files: &'a [String],
-    /// The address of the Jaeger UI, if traces shall be linked.
-    pub(super) jaeger_ui: Option<&'a BaseUrl>,
+    /// The pages of other tools to link; none for a page that has no links.
+    pub(super) linked: Option<&'a Linked>,
     /// There shall be a page without the words of the target.
     pub(super) redact: bool,
     /// This scene is for that page.

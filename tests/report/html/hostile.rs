@@ -91,14 +91,29 @@ fn a_redacted_page_holds_nothing_that_the_target_said() {
 
 #[test]
 fn the_address_of_the_ui_is_checked_before_anything_is_read() {
-    for (url, said) in
-        [("javascript:alert(1)", "--jaeger-ui: "), ("ftp://h", "--jaeger-ui: "), ("http://u:p@h", "--jaeger-ui: ")]
-    {
-        let scratch = Scratch::new();
-        let ran = scratch.report(&good(), &["--jaeger-ui", url]);
-        assert_eq!(ran.code, 2, "{url}");
-        assert!(ran.stderr.contains(said) && !scratch.out().exists(), "{}", ran.stderr);
+    for flag in ["--jaeger-ui", "--grafana", "--prometheus-ui"] {
+        for url in ["javascript:alert(1)", "ftp://h", "http://u:p@h"] {
+            let scratch = Scratch::new();
+            let ran = scratch.report(&good(), &[flag, url]);
+            assert_eq!(ran.code, 2, "{url}");
+            assert!(ran.stderr.contains(&format!("{flag}: ")) && !scratch.out().exists(), "{}", ran.stderr);
+        }
     }
     let page = rendered(&good(), &["--jaeger-ui", ""]);
     assert!(!page.contains("/trace/"), "make passes an empty address where there is none");
+}
+
+#[test]
+fn other_tools_are_linked_with_the_window_of_the_run() {
+    let query = r#"{"apiVersion":"stress/v1","kind":"Series","metadata":{"name":"up","run":"r"},"spec":{"query":"up{a=\"&<\"}"},"status":{"result":"empty"}}"#;
+    let lines: Vec<String> = good().into_iter().chain([query.to_owned()]).collect();
+    let flags = ["--grafana", "http://g:3000/", "--prometheus-ui", "http://p"];
+    let page = rendered(&lines, &flags);
+    assert!(page.contains("href=\"http://g:3000/d/stress-suite?from="), "{page}");
+    assert!(page.contains("href=\"http://p/graph?g0.expr=up%7Ba%3D%22%26%3C%22%7D&amp;g0.tab=0&amp;g0.range_input="));
+    assert!(!rendered(&lines, &[]).contains("/graph?"));
+    let scratch = Scratch::new();
+    scratch.report(&lines, &[&flags[..], &["--redact"]].concat());
+    let sent = std::fs::read_to_string(scratch.out().join("report.redacted.html")).unwrap();
+    assert!(!sent.contains("http://g:3000") && !sent.contains("http://p"), "a page that is sent has no links");
 }

@@ -104,7 +104,7 @@ fn mono(text: &str) -> Markup {
 
 /// The id, linked if the UI's address is known.
 fn trace(scene: &Scene<'_>, id: &str) -> Markup {
-    match scene.jaeger_ui {
+    match scene.linked.and_then(|linked| linked.jaeger.as_ref()) {
         Some(base) if id.len() <= TEXT => {
             let address = base.join(&format!("/trace/{}", url_path(id, false)));
             html! { a class="mono" rel="noreferrer" href=(address) { (id) } }

@@ -4,6 +4,7 @@
 
 mod distributions;
 mod jobs;
+mod linked;
 mod looks;
 mod over_time;
 mod row_chart;
@@ -73,6 +74,7 @@ fn banner(scene: &Scene<'_>) -> Markup {
         parts.extend(run.spec.profile.as_ref().map(|name| html! { "profile " (name) }));
         parts.extend(run.spec.target.as_ref().map(|target| html! { "target " (target) }));
     }
+    parts.extend(linked::pages(scene));
     if scene.redacted {
         parts.push(html! { "redacted: see the last line" });
     }

@@ -1,0 +1,128 @@
+//! Spans as OTLP's JSON form: an `ExportTraceServiceRequest` a line, or each sent to an endpoint.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::otlp_span::OtlpSpan;
+use super::sink::Out;
+use crate::cli::Failure;
+use crate::clock::Clock;
+use crate::http::{BaseUrl, Body, Client, Method};
+use crate::record::raw;
+
+/// Number of spans, and of bytes, from which on a request is complete.
+const SPANS: usize = 512;
+const BYTES: usize = 1 << 20;
+
+/// The receiver of the requests.
+pub(super) enum Destination<'a> {
+    /// A file or standard output.
+    Lines(Out<'a>),
+    /// An OTLP/HTTP endpoint.
+    Endpoint { client: Client, url: String },
+}
+
+impl Destination<'_> {
+    /// The endpoint at `base`: the path of OTLP/HTTP below it, unless it has that already.
+    pub(super) fn endpoint(base: &BaseUrl, client: Client) -> Self {
+        const PATH: &str = "/v1/traces";
+        let url = if base.as_str().ends_with(PATH) { base.as_str().to_owned() } else { base.join(PATH) };
+        Self::Endpoint { client, url }
+    }
+}
+
+/// The spans that were not sent yet, by resource and scope.
+pub(super) struct Requests<'a> {
+    destination: Destination<'a>,
+    held: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    spans: usize,
+    bytes: usize,
+    /// The number of the scenario that is read, and for each span the scenario from which it was added: the captures of two
+    /// scenarios may overlap. Nothing is kept if there is only one.
+    scenario: u32,
+    added: Option<HashMap<u64, u32>>,
+    /// Number of spans that were written or sent.
+    pub(super) sent: u64,
+}
+
+impl<'a> Requests<'a> {
+    /// Requests to `destination` with the spans of so many scenarios.
+    pub(super) fn new(destination: Destination<'a>, scenarios: usize) -> Self {
+        let added = (scenarios > 1).then(HashMap::new);
+        Self { destination, held: BTreeMap::new(), spans: 0, bytes: 0, scenario: 0, added, sent: 0 }
+    }
+
+    /// Begins the next scenario.
+    pub(super) fn next_scenario(&mut self) {
+        self.scenario += 1;
+    }
+
+    /// Adds a span, unless an earlier scenario had it.
+    pub(super) fn add(&mut self, span: &OtlpSpan<'_>) -> Result<(), Failure> {
+        if let Some(added) = &mut self.added {
+            let mut hasher = DefaultHasher::new();
+            (span.resource, span.scope, span.span).hash(&mut hasher);
+            if *added.entry(hasher.finish()).or_insert(self.scenario) != self.scenario {
+                return Ok(());
+            }
+        }
+        let scopes = self.held.entry(span.resource.to_owned()).or_default();
+        // One request is one line.
+        let text = span.span.replace(['\n', '\r'], " ");
+        self.bytes += text.len();
+        self.spans += 1;
+        scopes.entry(span.scope.to_owned()).or_default().push(text);
+        if self.spans >= SPANS || self.bytes >= BYTES { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        if self.spans == 0 {
+            return Ok(());
+        }
+        let scopes = |scopes: &BTreeMap<String, Vec<String>>| {
+            let each = scopes.iter().map(|(scope, spans)| with_list(scope, "spans", &spans.join(",")));
+            each.collect::<Vec<_>>().join(",")
+        };
+        let resources = self.held.iter().map(|(resource, of)| with_list(resource, "scopeSpans", &scopes(of)));
+        let request = format!("{{\"resourceSpans\":[{}]}}", resources.collect::<Vec<_>>().join(","));
+        match &mut self.destination {
+            Destination::Lines(out) => writeln!(out, "{request}")?,
+            Destination::Endpoint { client, url } => post(client, url, request)?,
+        }
+        self.sent += self.spans as u64;
+        (self.spans, self.bytes) = (0, 0);
+        self.held.clear();
+        Ok(())
+    }
+
+    /// Sends the rest. Returns the number of all spans.
+    pub(super) fn finish(mut self) -> Result<u64, Failure> {
+        self.send()?;
+        if let Destination::Lines(out) = self.destination {
+            out.finish()?;
+        }
+        Ok(self.sent)
+    }
+}
+
+fn post(client: &Client, url: &str, request: String) -> Result<(), Failure> {
+    let failed = |cause: &str| Failure::unreachable(format!("--to: POST {url}: {cause}"));
+    let answer = client.send(&Method::POST, url, &[], Some(&Body::json(request)), &Clock::system());
+    let answer = answer.map_err(|error| failed(&error.to_string()))?;
+    if !(200..300).contains(&answer.status) {
+        return Err(failed(&answer.summary()));
+    }
+    let rejected = raw::pointer(&answer.body, "/partialSuccess/rejectedSpans").and_then(raw::scalar);
+    match rejected.filter(|count| count != "0") {
+        Some(count) => Err(failed(&format!("{count} spans were rejected: {}", answer.summary()))),
+        None => Ok(()),
+    }
+}
+
+/// The object `text` with the list `key` as its last member.
+fn with_list(text: &str, key: &str, items: &str) -> String {
+    let inner = text.replace(['\n', '\r'], " ");
+    let inner = inner.trim_end().strip_suffix('}').unwrap_or(&inner).to_owned();
+    let comma = if inner.trim_end().ends_with('{') { "" } else { "," };
+    format!("{inner}{comma}\"{key}\":[{items}]}}")
+}
