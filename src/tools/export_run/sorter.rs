@@ -113,9 +113,11 @@ mod tests {
         let events: Vec<Event> = (0_u32..100)
             .map(|n| Event { series: n * 37 % 3, at: i64::from(n * 61 % 100) - 50, value: f64::from(n) / 3.0 - 9.0 })
             .collect();
-        events.iter().for_each(|event| sorter.push(*event).unwrap());
-        let mut sorted = events;
-        sorted.sort_by_key(|event| event.key());
+        for event in &events {
+            sorter.push(*event).unwrap();
+        }
+        let mut expected = events;
+        expected.sort_by_key(|event| event.key());
         let mut found = Vec::new();
         sorter
             .for_each(|event| {
@@ -123,6 +125,6 @@ mod tests {
                 io::Result::Ok(())
             })
             .unwrap();
-        assert_eq!(found, sorted);
+        assert_eq!(found, expected);
     }
 }
