@@ -6,18 +6,12 @@
 mod support;
 
 mod broker;
-#[path = "../browser/chromium.rs"]
-#[allow(dead_code, clippy::print_stderr, reason = "the tests of the pages need more of it")]
-mod chromium;
 mod counters;
 mod examples;
-mod export;
 mod fastapi;
 mod flower;
 mod http;
 mod idle;
-mod open;
-mod pages;
 mod scenario;
 mod shell;
 mod spans;

@@ -94,11 +94,38 @@ fn grafana_panel(panel: &Panel, id: usize, (x, y): (usize, usize), source: &Valu
     json!({
         "type": "timeseries", "id": id, "title": panel.title, "datasource": source,
         "gridPos": {"x": x, "y": y, "w": WIDTH, "h": HEIGHT}, "targets": targets.collect::<Vec<_>>(),
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0.0, "custom": {"fillOpacity": 10, "showPoints": "auto"}},
+        "fieldConfig": {"defaults": {"unit": grafana_unit(&panel.unit), "min": 0.0, "custom": {"fillOpacity": 10, "showPoints": "auto"}},
             "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []},
             "tooltip": {"mode": "multi", "sort": "desc"}},
     })
+}
+
+/// A unit as Grafana calls it; one that it does not know stands behind the number.
+fn grafana_unit(unit: &str) -> String {
+    let known = [
+        ("", "short"),
+        ("s", "s"),
+        ("seconds", "s"),
+        ("ms", "ms"),
+        ("milliseconds", "ms"),
+        ("us", "µs"),
+        ("microseconds", "µs"),
+        ("ns", "ns"),
+        ("nanoseconds", "ns"),
+        ("min", "m"),
+        ("h", "h"),
+        ("B", "bytes"),
+        ("bytes", "bytes"),
+        ("B/s", "binBps"),
+        ("bytes/s", "binBps"),
+        ("MiB", "mbytes"),
+        ("%", "percent"),
+        ("W", "watt"),
+        ("°C", "celsius"),
+    ];
+    let found = known.into_iter().find(|(word, _)| *word == unit);
+    found.map_or_else(|| format!("suffix: {unit}"), |(_, name)| name.to_owned())
 }
 
 /// VMUI's dashboard. It has no variables, so it shows every run that the server holds.
@@ -109,7 +136,7 @@ fn vmui(queries: &[Query], summary: &Summary) -> Value {
         let panels = panels.iter().map(|panel| {
             let (expressions, aliases): (Vec<&str>, Vec<&str>) =
                 panel.targets.iter().map(|(expression, alias)| (expression.as_str(), alias.as_str())).unzip();
-            json!({"title": panel.title, "unit": if panel.unit == "short" { "" } else { panel.unit },
+            json!({"title": panel.title, "unit": panel.unit,
                 "expr": expressions, "alias": aliases, "showLegend": true, "width": 6})
         });
         json!({"title": title, "panels": panels.collect::<Vec<_>>()})

@@ -137,7 +137,7 @@ fn overview(args: &Args, sources: &[Source], export: &mut Export, stdout: &mut d
     }
     let (mut summary, mut queries) = (Summary::default(), Vec::new());
     export.each(sources, |source, recorded, shift, _| {
-        panels::queries(recorded, &mut queries);
+        panels::add_queries(recorded, &mut queries);
         let remarks = samples::for_each(source, recorded, &mut |_| Ok(()))?;
         summary.add(source, recorded, shift, remarks.interval);
         Ok(!remarks.is_broken())

@@ -1,18 +1,18 @@
 //! The panels of a dashboard: the load and the durations that the harness saw, and one for each captured query, by the form of
 //! its metric.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::recorded::Recorded;
 use super::samples::plain;
 use crate::promql::matchers;
-use crate::record::{Kind, Series};
+use crate::record::{Kind, MetricType, Part, Role, Series};
 
-/// A panel: its title, its unit as Grafana calls it, and its expressions with their legends.
+/// A panel: its title, its unit, which may be empty, and its expressions with their legends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Panel {
     pub(super) title: String,
-    pub(super) unit: &'static str,
+    pub(super) unit: String,
     pub(super) targets: Vec<(String, String)>,
 }
 
@@ -49,7 +49,11 @@ fn legend(own: &[String]) -> String {
 /// The panels of the harness's own series.
 pub(super) fn of_harness(dialect: Dialect<'_>) -> Vec<Panel> {
     let select = |name: &str| dialect.selector(name, &[]);
-    let panel = |title: &str, unit, targets: Vec<(String, String)>| Panel { title: title.to_owned(), unit, targets };
+    let panel = |title: &str, unit: &str, targets: Vec<(String, String)>| Panel {
+        title: title.to_owned(),
+        unit: unit.to_owned(),
+        targets,
+    };
     let mean = |of: &str| {
         let part = |part: &str| dialect.rate(&select(&format!("stress_stage_{of}_seconds_{part}")));
         let labels = format!("stage, {BY}");
@@ -65,7 +69,7 @@ pub(super) fn of_harness(dialect: Dialect<'_>) -> Vec<Panel> {
     vec![
         panel(
             "Jobs in flight",
-            "short",
+            "",
             vec![(
                 format!("sum by (phase, {BY}) ({})", select("stress_jobs_in_flight")),
                 legend(&["phase".to_owned()]),
@@ -73,7 +77,7 @@ pub(super) fn of_harness(dialect: Dialect<'_>) -> Vec<Panel> {
         ),
         panel(
             "Submissions and ends",
-            "short",
+            "",
             vec![
                 (select("stress_jobs_submitted_total"), format!("submitted {}", legend(&[]))),
                 (select("stress_jobs_ended_total"), legend(&["outcome".to_owned()])),
@@ -82,77 +86,107 @@ pub(super) fn of_harness(dialect: Dialect<'_>) -> Vec<Panel> {
         panel("End-to-end time of succeeded jobs", "s", vec![quantile("0.5", "median"), quantile("0.95", "p95")]),
         panel("Mean work in a stage", "s", vec![mean("work")]),
         panel("Mean wait for a stage", "s", vec![mean("wait")]),
-        panel("Jobs by outcome", "short", vec![(select("stress_jobs"), legend(&["outcome".to_owned()]))]),
-        panel("Verdict", "short", vec![(select("stress_verdict"), legend(&["verdict".to_owned()]))]),
+        panel("Jobs by outcome", "", vec![(select("stress_jobs"), legend(&["outcome".to_owned()]))]),
+        panel("Verdict", "", vec![(select("stress_verdict"), legend(&["verdict".to_owned()]))]),
     ]
 }
 
-/// One panel for each captured query of `runs`, in the order of their names. A sum and a count of one histogram make one panel of
-/// the mean.
-pub(super) fn of_queries(runs: &[Query], dialect: Dialect<'_>) -> Vec<Panel> {
-    let names: BTreeSet<&str> = runs.iter().map(|query| query.name.as_str()).collect();
-    let queries: BTreeMap<&str, &Query> = runs.iter().map(|query| (query.name.as_str(), query)).collect();
-    let mut panels = Vec::new();
-    for query in queries.values() {
-        match query.name.rsplit_once('_') {
-            Some((stem, "sum")) if names.contains(format!("{stem}_count").as_str()) => {
-                panels.extend(mean_panel(stem, query, queries.get(format!("{stem}_count").as_str()).copied(), dialect));
-            }
-            Some((stem, "count")) if names.contains(format!("{stem}_sum").as_str()) => {}
-            _ => panels.push(query.panel(dialect)),
-        }
-    }
-    panels.retain(|panel| !panel.targets.is_empty());
-    panels
+/// One panel for each captured query, in the order of their names. The sum and the count of one histogram make one panel of the
+/// mean.
+pub(super) fn of_queries(queries: &[Query], dialect: Dialect<'_>) -> Vec<Panel> {
+    let mut queries: Vec<&Query> = queries.iter().filter(|query| !query.selectors(dialect).is_empty()).collect();
+    queries.sort_by_key(|query| &query.name);
+    let partner = |query: &Query, part: Part| {
+        queries.iter().copied().find(|other| other.part == Some(part) && other.subject() == query.subject())
+    };
+    let panel = |query: &&Query| match query.part {
+        Some(Part::Sum) => Some(
+            partner(query, Part::Count).map_or_else(|| query.panel(dialect), |count| mean_panel(query, count, dialect)),
+        ),
+        Some(Part::Count) if partner(query, Part::Sum).is_some() => None,
+        _ => Some(query.panel(dialect)),
+    };
+    queries.iter().filter_map(panel).collect()
 }
 
-fn mean_panel(stem: &str, sum: &Query, count: Option<&Query>, dialect: Dialect<'_>) -> Option<Panel> {
+fn mean_panel(sum: &Query, count: &Query, dialect: Dialect<'_>) -> Panel {
     let by = sum.labels();
-    let part = |query: &Query| {
-        let rates: Vec<String> = query.selectors(dialect).iter().map(|one| dialect.rate(one)).collect();
-        (!rates.is_empty()).then(|| format!("sum by ({by}) ({})", rates.join(" or ")))
-    };
-    let expression = format!("{} / {} > 0", part(sum)?, part(count?)?);
-    Some(Panel {
-        title: format!("{} (mean)", readable(stem)),
-        unit: sum.unit(),
-        targets: vec![(expression, legend(&sum.by))],
-    })
+    let part = |query: &Query| format!("sum by ({by}) ({})", query.rates(dialect));
+    Panel {
+        title: format!("{} (mean)", sum.title()),
+        unit: sum.unit.clone(),
+        targets: vec![(format!("{} / {} > 0", part(sum), part(count)), legend(&sum.by))],
+    }
 }
 
 /// A captured query, as the records of the runs have it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Query {
     name: String,
     promql: String,
     by: Vec<String>,
-    duration_unit: Option<String>,
+    role: Option<Role>,
+    part: Option<Part>,
+    is_counter: bool,
+    unit: String,
     families: BTreeSet<String>,
     is_raw: bool,
 }
 
-/// The queries that have samples, each once.
-pub(super) fn queries(recorded: &Recorded, held: &mut Vec<Query>) {
+/// Adds the queries of a scenario that have samples, each once.
+pub(super) fn add_queries(recorded: &Recorded, held: &mut Vec<Query>) {
     for series in recorded.fold.of_kind::<Series>(Kind::Series) {
         if series.status.samples.or(series.status.raw_samples) == Some(0) || series.status.file.is_none() {
             continue;
         }
-        let families = series.status.families.iter().cloned().collect();
         match held.iter_mut().find(|query| query.name == series.metadata.name) {
-            Some(query) => query.families.extend::<BTreeSet<String>>(families),
-            None => held.push(Query {
-                name: series.metadata.name,
-                promql: series.spec.query,
-                by: series.spec.by.iter().map(|label| plain(label, false)).collect(),
-                duration_unit: series.spec.unit.or(series.status.unit),
-                families,
-                is_raw: series.status.raw_file.is_some(),
-            }),
+            Some(query) => query.families.extend(series.status.families),
+            None => held.push(Query::new(series)),
         }
     }
 }
 
 impl Query {
+    fn new(series: Series) -> Self {
+        let role = series.role();
+        let Series { metadata, spec, status } = series;
+        let families: BTreeSet<String> = status.families.into_iter().collect();
+        let parts: BTreeSet<Option<Part>> = families.iter().map(|name| Part::of_metric(name)).collect();
+        let part_by_name = if parts.len() == 1 { parts.into_iter().next().flatten() } else { None };
+        let part = role.and_then(|of| of.part).or(part_by_name);
+        let ends_in = |suffix: &str| families.iter().any(|name| name.ends_with(suffix));
+        let is_counter = match spec.metric_type {
+            Some(metric_type) => metric_type == MetricType::Counter,
+            None => ends_in("_total") || matches!(part, Some(Part::Count | Part::Sum)),
+        };
+        let names_unit = |word: &str| families.iter().any(|name| name.contains(word));
+        let by_name = [("milliseconds", "ms"), ("seconds", "s"), ("bytes", "bytes")];
+        let by_name = by_name.into_iter().find(|(word, _)| names_unit(word)).map(|(_, unit)| unit.to_owned());
+        let unit = spec.unit.or(status.unit).or(by_name.filter(|_| !is_counter || part.is_some()));
+        Self {
+            name: metadata.name,
+            promql: spec.query,
+            by: spec.by.iter().map(|label| plain(label, false)).collect(),
+            role: role.map(|of| of.role),
+            part,
+            is_counter,
+            unit: unit.unwrap_or_default(),
+            families,
+            is_raw: status.raw_file.is_some(),
+        }
+    }
+
+    /// The measurement, which the parts of one histogram share.
+    fn subject(&self) -> (Option<Role>, &str, &[String]) {
+        let stem = self.name.trim_end_matches("_sum").trim_end_matches("_count").trim_end_matches("_bucket");
+        (self.role, if self.role.is_some() { "" } else { stem }, &self.by)
+    }
+
+    fn title(&self) -> String {
+        let stem = self.name.trim_end_matches("_sum").trim_end_matches("_count").trim_end_matches("_bucket");
+        crate::markup::capitalize(&stem.replace('_', " "))
+    }
+
     /// The selectors of its series in what is exported: one for each metric, because a rate over several may collide.
     fn selectors(&self, dialect: Dialect<'_>) -> Vec<String> {
         if !self.is_raw {
@@ -162,58 +196,37 @@ impl Query {
         self.families.iter().map(|name| dialect.selector(&plain(name, true), &own)).collect()
     }
 
+    fn rates(&self, dialect: Dialect<'_>) -> String {
+        let rates: Vec<String> = self.selectors(dialect).iter().map(|one| dialect.rate(one)).collect();
+        rates.join(" or ")
+    }
+
     /// The labels by which its series are added up, as a list.
     fn labels(&self) -> String {
         self.by.iter().map(String::as_str).chain([BY]).collect::<Vec<_>>().join(", ")
     }
 
-    fn has_suffix(&self, suffix: &str) -> bool {
-        !self.families.is_empty() && self.families.iter().all(|name| name.ends_with(suffix))
-    }
-
-    /// The unit of its durations; a number for other metrics.
-    fn unit(&self) -> &'static str {
-        let word = self.duration_unit.as_deref().unwrap_or_default();
-        let named = |word: &str| self.families.iter().any(|name| name.contains(word));
-        match word {
-            "ms" | "milliseconds" => "ms",
-            "us" | "microseconds" => "µs",
-            "ns" | "nanoseconds" => "ns",
-            "s" | "seconds" => "s",
-            _ if named("milliseconds") => "ms",
-            _ if named("seconds") || named("duration") => "s",
-            _ if named("bytes") => "bytes",
-            _ => "short",
-        }
-    }
-
     fn panel(&self, dialect: Dialect<'_>) -> Panel {
         let by = self.labels();
-        let selectors = self.selectors(dialect);
-        let any = |of: &dyn Fn(&str) -> String| selectors.iter().map(|one| of(one)).collect::<Vec<_>>().join(" or ");
-        let rates = any(&|one| dialect.rate(one));
-        let (title, unit, targets) = if selectors.is_empty() {
-            (readable(&self.name), "short", Vec::new())
-        } else if self.is_raw && self.has_suffix("_bucket") {
+        let all = self.selectors(dialect).join(" or ");
+        let (suffix, targets) = if self.is_raw && self.part == Some(Part::Bucket) {
+            let rates = self.rates(dialect);
             let quantile = |q: &str, name: &str| {
                 (
                     format!("histogram_quantile({q}, sum by (le, {by}) ({rates}))"),
                     format!("{name} {}", legend(&self.by)),
                 )
             };
-            let title = format!("{} (quantiles)", readable(self.name.trim_end_matches("_bucket")));
-            (title, self.unit(), vec![quantile("0.5", "median"), quantile("0.95", "p95")])
-        } else if self.is_raw && (self.has_suffix("_total") || self.has_suffix("_count") || self.has_suffix("_sum")) {
-            let target = (format!("sum by ({by}) ({rates})"), legend(&self.by));
-            (format!("{} (per second)", readable(&self.name)), "short", vec![target])
+            (" (quantiles)", vec![quantile("0.5", "median"), quantile("0.95", "p95")])
+        } else if self.is_raw && self.is_counter {
+            (" (per second)", vec![(format!("sum by ({by}) ({})", self.rates(dialect)), legend(&self.by))])
         } else if self.by.is_empty() {
-            (readable(&self.name), self.unit(), vec![(any(&str::to_owned), String::new())])
+            ("", vec![(all, String::new())])
         } else {
             // Of series that differ in other labels the highest counts, as in the report.
-            let target = (format!("max by ({by}) ({})", any(&str::to_owned)), legend(&self.by));
-            (readable(&self.name), self.unit(), vec![target])
+            ("", vec![(format!("max by ({by}) ({all})"), legend(&self.by))])
         };
-        Panel { title, unit, targets }
+        Panel { title: self.title() + suffix, unit: self.unit.clone(), targets }
     }
 }
 
@@ -222,27 +235,21 @@ fn is_of_name(matcher: &str) -> bool {
     matcher.starts_with("__name__") || matcher.starts_with(['"', '\'', '`'])
 }
 
-/// A query's name as a title.
-fn readable(name: &str) -> String {
-    crate::markup::capitalize(&name.replace('_', " "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Metadata, SeriesSpec, SeriesStatus};
 
     const DIALECT: Dialect<'_> = Dialect { runs: "run=~\"$run\"", range: "1m" };
 
     fn query(name: &str, promql: &str, by: &[&str], families: &[&str]) -> Query {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        Query {
-            name: name.into(),
-            promql: promql.into(),
-            by: owned(by),
-            duration_unit: None,
-            families: owned(families).into_iter().collect(),
-            is_raw: true,
-        }
+        let series = Series {
+            metadata: Metadata { name: name.into(), ..Metadata::default() },
+            spec: SeriesSpec { query: promql.into(), by: owned(by), ..SeriesSpec::default() },
+            status: SeriesStatus { families: owned(families), raw_file: Some("x".into()), ..SeriesStatus::default() },
+        };
+        Query::new(series)
     }
 
     fn expressions(queries: &[Query]) -> Vec<String> {

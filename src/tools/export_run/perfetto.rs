@@ -19,7 +19,7 @@ use super::source::Source;
 use super::spans;
 use crate::cli::{Console, Failure};
 use crate::figures::job_timeline::JobTimeline;
-use crate::record::{Kind, Timestamp, Traces};
+use crate::record::{Kind, Part, Timestamp, Traces};
 
 /// A trace while it is written.
 pub(super) struct Trace<'a> {
@@ -146,7 +146,8 @@ impl<'a> Trace<'a> {
         let own = source.labels.pairs().map(|(name, _)| name).collect::<Vec<_>>();
         let mut not_finite = 0_u64;
         let remarks = samples::for_each(source, recorded, &mut |series| {
-            if PARTS.iter().any(|part| series.name.ends_with(part)) {
+            // Parts of histograms would be many counters that say little.
+            if series.query.role().is_some_and(|of| of.part.is_some()) || Part::of_metric(series.name).is_some() {
                 return Ok(());
             }
             let labels = series.labels.iter().filter(|(name, _)| !own.contains(&name.as_str()));
@@ -217,9 +218,6 @@ impl<'a> Trace<'a> {
         write!(self.out, "{}{event}", if self.events == 1 { "\n" } else { ",\n" })
     }
 }
-
-/// Parts of histograms, whose counters would be many and say little.
-const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 /// The start and the end of a span in microseconds, by the harness's clock; none without an end.
 fn ends(span: &OtlpSpan<'_>, shift: Shift) -> Option<(i64, i64)> {

@@ -32,22 +32,11 @@ impl Prometheus {
         fs::write(dir.path().join("prometheus.yml"), include_str!("../../../stack/prometheus.yml")).unwrap();
         let targets: Vec<Value> = targets.iter().map(Scraped::group).collect();
         fs::write(dir.path().join("targets.json"), Value::from(targets).to_string()).unwrap();
-        Self::serve(dir, &[])
+        Self::serve(dir)
     }
 
     /// Scrapes nothing, and serves the samples in `openmetrics`, which promtool writes into blocks first.
     pub fn backfilled(openmetrics: &str) -> Self {
-        Self::serve(Self::blocks(openmetrics), &[])
-    }
-
-    /// The same with a lookback of so many seconds, as `make open` does it.
-    pub fn replaying(openmetrics: &str, lookback: f64) -> Self {
-        let lookback = format!("--query.lookback-delta={:.0}ms", lookback * 1e3);
-        Self::serve(Self::blocks(openmetrics), &[&lookback, "--storage.tsdb.retention.time=100y"])
-    }
-
-    /// A directory with the samples in `openmetrics` as blocks.
-    fn blocks(openmetrics: &str) -> TempDir {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("prometheus.yml"), "global: {}\n").unwrap();
         fs::write(dir.path().join("samples.om"), openmetrics).unwrap();
@@ -57,7 +46,7 @@ impl Prometheus {
             .output()
             .unwrap();
         assert!(written.status.success(), "promtool: {}", String::from_utf8_lossy(&written.stderr));
-        dir
+        Self::serve(dir)
     }
 
     /// Scrapes the series of `job` from other servers, as one that puts a pair together does: each server's series bear a label
@@ -75,14 +64,14 @@ impl Prometheus {
             }],
         });
         fs::write(dir.path().join("prometheus.yml"), config.to_string()).unwrap();
-        Self::serve(dir, &[])
+        Self::serve(dir)
     }
 
-    fn serve(dir: TempDir, flags: &[&str]) -> Self {
+    fn serve(dir: TempDir) -> Self {
         let address = ports::free();
         let mut process = Process::start("prometheus", Path::new("prometheus"), dir.path(), |command| {
             command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--log.level=warn"]);
-            command.arg(format!("--web.listen-address={address}")).args(flags);
+            command.arg(format!("--web.listen-address={address}"));
         });
         let ready = format!("http://{address}/-/ready");
         process.until("it is ready", |_| http::is_ok(&ready).then_some(()));

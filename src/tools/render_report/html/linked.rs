@@ -8,8 +8,6 @@ use crate::tools::render_report::scene::Scene;
 
 /// Number of graphs on a page of Prometheus.
 const GRAPHS: usize = 4;
-/// Parts of histograms, which say little as they are.
-const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 /// The links, if their addresses are known and the run has a window.
 pub(super) fn pages(scene: &Scene<'_>) -> Vec<Markup> {
@@ -34,6 +32,7 @@ fn window(scene: &Scene<'_>) -> Option<Window> {
 /// The captured queries that are graphs as they are.
 fn queries(scene: &Scene<'_>) -> Vec<String> {
     let series = scene.input.fold.of_kind::<Series>(Kind::Series);
-    let is_part = |series: &Series| PARTS.iter().any(|part| series.metadata.name.ends_with(part));
+    // Parts of histograms say little as they are.
+    let is_part = |series: &Series| series.role().is_some_and(|of| of.part.is_some());
     series.filter(|series| !is_part(series)).map(|series| series.spec.query).take(GRAPHS).collect()
 }
