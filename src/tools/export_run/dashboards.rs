@@ -74,7 +74,7 @@ fn grafana(queries: &[Query], summary: &Summary) -> Value {
     let Window { start: from, end: to } = summary.window();
     json!({
         "uid": DASHBOARD, "title": "stress-suite", "tags": ["stress-suite"], "editable": true, "schemaVersion": 39,
-        "timezone": "utc", "graphTooltip": 1, "time": {"from": from.to_string(), "to": to.to_string()}, "panels": drawn,
+        "timezone": "utc", "graphTooltip": 1, "annotations": {"list": []}, "time": {"from": from.to_string(), "to": to.to_string()}, "panels": drawn,
         "templating": {"list": [
             {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus",
                 "current": {"text": "stress-suite replay", "value": SOURCE}},
