@@ -1,13 +1,17 @@
 //! Addresses of the pages on which other tools show a run: with the window filled in, and the run where the tool knows it.
 
 use crate::http::{BaseUrl, form};
-use crate::record::Window;
+use crate::record::{Timestamp, Window};
 
 /// The id of the Grafana dashboard that `export-run --as grafana` writes.
 pub const DASHBOARD: &str = "stress-suite";
 
 /// The graph page of the Prometheus at `base`, with a graph for each of `expressions`.
 pub fn prometheus_graph(base: &BaseUrl, window: Window, expressions: &[&str]) -> String {
+    // Debian's page drops the seconds of the end, so the graph ends with a minute.
+    const MINUTE: i64 = 60_000_000;
+    let end = window.end.micros().saturating_add(MINUTE - 1).div_euclid(MINUTE).saturating_mul(MINUTE);
+    let window = Window { end: Timestamp::from_micros(end), ..window };
     let (end, range) = (window.end.wall_clock(' '), format!("{}s", seconds(window)));
     let graphs = expressions.iter().enumerate().map(|(index, expression)| {
         let parameters = [("expr", *expression), ("tab", "0"), ("range_input", &range), ("end_input", &end)];
@@ -49,7 +53,6 @@ fn seconds(window: Window) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Timestamp;
 
     #[test]
     fn addresses_have_the_window_and_hostile_names_are_encoded() {
@@ -58,8 +61,8 @@ mod tests {
         let window = Window { start: time("2026-05-20T22:30:00Z"), end: time("2026-05-20T22:31:00.5Z") };
         assert_eq!(
             prometheus_graph(&base, window, &["up{a=\"b\"}", "x"]),
-            "http://h:1/p/graph?g0.expr=up%7Ba%3D%22b%22%7D&g0.tab=0&g0.range_input=61s&g0.end_input=2026-05-20+22%3A31%3A01\
-             &g1.expr=x&g1.tab=0&g1.range_input=61s&g1.end_input=2026-05-20+22%3A31%3A01"
+            "http://h:1/p/graph?g0.expr=up%7Ba%3D%22b%22%7D&g0.tab=0&g0.range_input=120s&g0.end_input=2026-05-20+22%3A32%3A00\
+             &g1.expr=x&g1.tab=0&g1.range_input=120s&g1.end_input=2026-05-20+22%3A32%3A00"
         );
         assert_eq!(
             vmui_dashboard(&base, window),

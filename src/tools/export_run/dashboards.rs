@@ -22,7 +22,7 @@ pub(super) fn write_grafana(directory: &Path, queries: &[Query], summary: &Summa
     let source = json!({"apiVersion": 1, "datasources": [{
         "name": "stress-suite replay", "uid": SOURCE, "type": "prometheus", "access": "proxy",
         "url": "${PROM_URL}", "isDefault": true, "editable": true,
-        "jsonData": {"timeInterval": format!("{}s", summary.scrape_interval()), "httpMethod": "POST"},
+        "jsonData": {"timeInterval": format!("{:.0}ms", summary.scrape_interval() * 1e3), "httpMethod": "POST"},
     }]});
     let provider = json!({"apiVersion": 1, "providers": [{
         "name": "stress-suite", "type": "file", "options": {"path": "${STRESS_DASHBOARDS}"},
@@ -130,7 +130,7 @@ fn grafana_unit(unit: &str) -> String {
 
 /// VMUI's dashboard. It has no variables, so it shows every run that the server holds.
 fn vmui(queries: &[Query], summary: &Summary) -> Value {
-    let range = format!("{}s", 4.0 * summary.scrape_interval());
+    let range = summary.rate_range();
     let dialect = Dialect { runs: "", range: &range };
     let row = |title: &str, panels: Vec<Panel>| {
         let panels = panels.iter().map(|panel| {

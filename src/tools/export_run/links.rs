@@ -40,7 +40,7 @@ impl Bases {
     /// The lines: the page and its address.
     pub(super) fn lines(&self, queries: &[Query], summary: &Summary) -> String {
         let window = summary.window();
-        let range = format!("{}s", 4.0 * summary.scrape_interval());
+        let range = summary.rate_range();
         let dialect = Dialect { runs: "", range: &range };
         let drawn = panels::of_harness(dialect).into_iter().take(2).chain(panels::of_queries(queries, dialect));
         let expressions: Vec<String> = drawn.filter_map(|panel| Some(panel.targets.into_iter().next()?.0)).collect();

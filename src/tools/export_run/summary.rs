@@ -56,6 +56,11 @@ impl Summary {
         (self.interval.unwrap_or(INTERVAL) * 1e3).ceil() / 1e3
     }
 
+    /// The range of a rate over a few samples. PromQL takes no fractions of a second but milliseconds.
+    pub(super) fn rate_range(&self) -> String {
+        format!("{:.0}ms", 4e3 * self.scrape_interval())
+    }
+
     /// The window of everything, by Prometheus' clock, a little wider.
     pub(super) fn window(&self) -> Window {
         let zero = Timestamp::from_micros(0);
