@@ -47,7 +47,7 @@ fn grafana_gets_a_dashboard_and_its_provisioning() {
     }
     assert_eq!(
         read("provisioning/datasources/stress-suite.yaml")["datasources"][0]["jsonData"]["timeInterval"],
-        "0.5s"
+        "500ms"
     );
     assert_eq!(read("provisioning/dashboards/stress-suite.yaml")["providers"][0]["type"], "file");
 }
