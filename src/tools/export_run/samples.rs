@@ -77,8 +77,8 @@ impl Remarks {
         say("names that the text format cannot carry are exported with underscores", listed(&self.renamed));
     }
 
-    /// Notes the distances of one series, and if it ends before `last`, the end of all series of the query.
-    fn note_times(&mut self, query: &str, times: &[f64], last: Option<f64>) {
+    /// Notes the distances of one series.
+    fn note_distances(&mut self, query: &str, times: &[f64], ends: &mut Vec<(f64, f64)>) {
         let mut distances: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         distances.sort_by(f64::total_cmp);
         let Some(usual) = distances.get(distances.len() / 2).copied().filter(|usual| *usual > 0.0) else { return };
@@ -86,8 +86,15 @@ impl Remarks {
         if distances.last().is_some_and(|longest| *longest > MISSED * usual) {
             *self.gaps.entry(query.to_owned()).or_default() += 1;
         }
-        if last.zip(times.last()).is_some_and(|(last, end)| last - end > MISSED * usual) {
-            *self.ended.entry(query.to_owned()).or_default() += 1;
+        ends.extend(times.last().map(|end| (*end, usual)));
+    }
+
+    /// Counts the series of a query that ended before the last of them did, given the end and the usual distance of each.
+    fn note_ends(&mut self, query: &str, ends: &[(f64, f64)]) {
+        let last = ends.iter().map(|(end, _)| *end).fold(f64::NEG_INFINITY, f64::max);
+        let ended = ends.iter().filter(|(end, usual)| last - end > MISSED * usual).count() as u64;
+        if ended > 0 {
+            self.ended.insert(query.to_owned(), ended);
         }
     }
 }
@@ -115,7 +122,7 @@ pub(super) fn for_each(
             remarks.evaluated.push(name.clone());
         }
         let shown = format!("{}/{file}", source.shown);
-        let last = query.status.last_sample_at.map(crate::record::Timestamp::seconds);
+        let mut ends = Vec::new();
         let invented = format!("query:{name}");
         let mut failure = None;
         let opened = match scenario::open(&source.directory, file) {
@@ -137,7 +144,7 @@ pub(super) fn for_each(
             let Some((end, _)) = fresh.last() else { return Ok(()) };
             last_sample.insert(key, *end);
             let times: Vec<f64> = one.values.iter().map(|(at, _)| *at).collect();
-            remarks.note_times(&query.metadata.name, &times, last.filter(|_| is_raw));
+            remarks.note_distances(&query.metadata.name, &times, &mut ends);
             let series = CapturedSeries { query: &query, name: &name, labels: &labels, samples: fresh };
             each(&series).map_err(|error| {
                 failure = Some(error);
@@ -146,6 +153,9 @@ pub(super) fn for_each(
         });
         if let Some(failure) = failure {
             return Err(failure);
+        }
+        if is_raw {
+            remarks.note_ends(&query.metadata.name, &ends);
         }
         if let Err(why) = outcome {
             remarks
