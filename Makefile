@@ -114,7 +114,6 @@ DESTDIR ?=
 SHARE ?= $(BIN)/share
 ## Directory of the archive that `make dist` makes
 DIST ?= target/dist
-
 # A misspelt variable would be ignored silently, and a single quote in a value would end the argument around it.
 knobs := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
@@ -159,7 +158,6 @@ concurrency = '$(CONCURRENCY)'
 criteria = '$(SOAK_EXPECT)'$(if $(EXPECT), --expect='$(EXPECT)')
 dir = "$$dir"
 window :=
-
 .PHONY: demo demo-ab soak ramp ab suite capture resume sim report open compare build man completions install uninstall dist check test test-real bench docs picture clean help
 ##@ Scenarios
 demo: build ## Run the whole suite against a simulated pipeline, on free loopback ports

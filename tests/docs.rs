@@ -197,7 +197,7 @@ compare-runs
 export-run
   Options: --as --out --table --align --help --version
   Links: --prometheus-ui --vmui --grafana --jaeger-ui
-  HTTP: --to --timeout --header --header-file --token-env --cacert --insecure
+  HTTP: --to --timeout --header --header-file --token-env --cacert --cert --key --insecure
 pipeline-sim
   Options: --listen --data --worker-root --logs --seed --help --version
   Pipeline: --time-scale --stage-time --num-parallel --max-attempts --stage-shape

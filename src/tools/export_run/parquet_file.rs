@@ -151,7 +151,7 @@ fn schema(columns: &[(&'static str, ColumnType)]) -> ParquetResult<Type> {
             ColumnType::Number => (Physical::DOUBLE, None),
             ColumnType::Count => (Physical::INT64, None),
             ColumnType::Time => {
-                (Physical::INT64, Some(LogicalType::Timestamp { is_adjusted_to_u_t_c: true, unit: TimeUnit::MICROS }))
+                (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS)))
             }
         };
         let field = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
