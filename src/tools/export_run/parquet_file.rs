@@ -150,9 +150,7 @@ fn schema(columns: &[(&'static str, ColumnType)]) -> ParquetResult<Type> {
             ColumnType::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
             ColumnType::Number => (Physical::DOUBLE, None),
             ColumnType::Count => (Physical::INT64, None),
-            ColumnType::Time => {
-                (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS)))
-            }
+            ColumnType::Time => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
         };
         let field = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
         field.with_logical_type(logical).build().map(Arc::new)
