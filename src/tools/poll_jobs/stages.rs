@@ -39,8 +39,12 @@ impl ObservedStages {
 
     /// Records an answer that came at `received`. `before` is the time of the previous poll that saw the job's state:
     /// changes since then happened in between. A stage whose state was not understood then may have changed before it.
-    pub(super) fn record(&mut self, seen: &[StageReading], before: Option<Timestamp>, received: Timestamp) {
+    ///
+    /// Returns true if a start or an end was seen whose time only the polls tell.
+    pub(super) fn record(&mut self, seen: &[StageReading], before: Option<Timestamp>, received: Timestamp) -> bool {
+        let mut is_news = false;
         for stage in seen {
+            let is_told = stage.times.started_at.is_some() || stage.times.ended_at.is_some();
             let known = self.0.iter().position(|observed| *observed.name == *stage.name);
             let index = known.unwrap_or_else(|| {
                 self.0.push(ObservedStage::new(stage.name.as_str().into()));
@@ -64,11 +68,14 @@ impl ObservedStages {
             }
             if (observed.running || ended) && held.started_at.is_none() {
                 (held.not_started_at, held.started_at) = (before, Some(received));
+                is_news |= !is_told;
             }
             if ended && held.ended_at.is_none() {
                 (held.not_ended_at, held.ended_at) = (before, Some(received));
+                is_news |= !is_told;
             }
         }
+        is_news
     }
 
     /// The names of the stages that were running in the last answer.

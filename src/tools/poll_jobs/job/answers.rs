@@ -266,7 +266,9 @@ impl PolledJob {
         // A document without a status may tell of an error; it does not replace one that told the job's state.
         let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
         if !is_error_document || self.state_at.is_none() {
-            self.stages.record(&stages, self.state_at, received);
+            if self.stages.record(&stages, self.state_at, received) {
+                self.change = Some((self.state_at.unwrap_or(self.submitted_at), received));
+            }
             self.head = SeenHead::of(&answer, profile);
             (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
             self.seen_at = self.seen_at.max(Some(as_of));

@@ -61,6 +61,8 @@ pub(super) struct PolledJob {
     /// The kinds of issues of which a record was written.
     reported: Vec<String>,
     stages: ObservedStages,
+    /// Between these times a stage started or ended, which only the polls tell.
+    change: Option<(Timestamp, Timestamp)>,
     /// The head of the answer that brought `body`.
     head: SeenHead,
     body: Box<str>,
@@ -160,6 +162,7 @@ impl PolledJob {
             reported: Vec::new(),
             cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),
             stages: ObservedStages::default(),
+            change: None,
             head: SeenHead::default(),
             body: Box::default(),
             body_is_utf8: true,
@@ -204,6 +207,17 @@ impl PolledJob {
     /// The age of the job, in seconds.
     pub(super) fn age(&self, now: Timestamp) -> f64 {
         now.since(self.submitted_at).max(0.0)
+    }
+
+    /// The age at which it was last seen not to have ended, in seconds.
+    pub(super) fn seen_running_at(&self) -> Option<f64> {
+        self.not_ended_at.map(|seen| self.age(seen))
+    }
+
+    /// The ages between which a stage was last seen to start or to end, if only the polls tell; once.
+    pub(super) fn take_change(&mut self) -> Option<(f64, f64)> {
+        let (after, until) = self.change.take()?;
+        Some((self.age(after), self.age(until)))
     }
 
     /// The time until it is given up, in seconds; negative once that is overdue.

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn every_event_counts_once_wherever_it_lies() {
-        for positions in [vec![0.0], vec![99.9], vec![3.2, 3.3, 50.0], (0..300).map(|at| f64::from(at) / 3.0).collect()] {
+        for positions in [vec![0.0], vec![99.9], vec![3.2, 3.3, 50.0], (0..300).map(|at| f64::from(at) / 3.0).collect()]
+        {
             let sum: f64 = density(&positions, 100).iter().sum();
             assert!((sum - positions.len() as f64).abs() < 1e-6, "{sum} of {}", positions.len());
         }

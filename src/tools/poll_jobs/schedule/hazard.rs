@@ -69,7 +69,8 @@ impl Hazard {
         let grid = Grid::new();
         let running = vec![0; grid.bins()];
         let (ends, changes) = (Events::default(), Events::default());
-        let mut hazard = Self { grid, ends, changes, running, bins: Vec::new(), reached: 1, mean: 0.0, survival: 1.0, spread: 0.0 };
+        let mut hazard =
+            Self { grid, ends, changes, running, bins: Vec::new(), reached: 1, mean: 0.0, survival: 1.0, spread: 0.0 };
         hazard.estimate(0.0);
         hazard
     }

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use budget::Budget;
 use grid::{Curve, Grid};
 use hazard::Hazard;
-pub(super) use threads::{BACKLOG_RETRY, ThreadDemand};
+pub(super) use threads::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
 
 /// The lateness to aim for, as a part of the precision: an interval is twice as wide as its end is late, and half of them are wider.
 const GOAL: f64 = 0.1;
@@ -251,7 +251,13 @@ impl Schedule {
         Some((due, entry.job))
     }
 
-    /// Counts a request that is no poll.
+    /// The moment from which a request may be sent.
+    pub(super) fn affords_at(&mut self, now: f64) -> f64 {
+        self.budget.count(self.jobs.len(), now);
+        self.budget.affords_at(self.jobs.len(), now)
+    }
+
+    /// Counts a request that is no poll of a job.
     pub(super) fn spend(&mut self, now: f64) {
         self.budget.spend(now);
     }

@@ -33,13 +33,14 @@ fn run(seed: u64, jobs: usize, slots: usize, settings: Settings, durations: Dura
     // The submission and the end of each job in flight.
     let mut in_flight = HashMap::new();
     let (mut late, mut sent) = (0.0, Vec::new());
-    let mut start = |now: f64, schedule: &mut Schedule, in_flight: &mut HashMap<usize, (f64, f64)>, random: &mut Rng| {
-        if started < jobs {
-            in_flight.insert(started, (now, now + durations(started, now, random)));
-            schedule.add(started, 0.0, f64::INFINITY, now);
-            started += 1;
-        }
-    };
+    let mut start =
+        |now: f64, schedule: &mut Schedule, in_flight: &mut HashMap<usize, (f64, f64)>, random: &mut Rng| {
+            if started < jobs {
+                in_flight.insert(started, (now, now + durations(started, now, random)));
+                schedule.add(started, 0.0, f64::INFINITY, now);
+                started += 1;
+            }
+        };
     for _ in 0..slots {
         start(now, &mut schedule, &mut in_flight, &mut random);
     }
@@ -120,7 +121,12 @@ fn check_independent(name: &str, jobs: usize, slots: usize, draw: fn(&mut Rng) -
 }
 
 /// Checks that jobs are seen to end at most a tenth later than with the age-proportional schedule at as many polls.
-fn check_dependent<D: FnMut(usize, f64, &mut Rng) -> f64>(name: &str, jobs: usize, slots: usize, durations: impl Fn() -> D) {
+fn check_dependent<D: FnMut(usize, f64, &mut Rng) -> f64>(
+    name: &str,
+    jobs: usize,
+    slots: usize,
+    durations: impl Fn() -> D,
+) {
     let ours = mean(|seed| run(seed, jobs, slots, SETTINGS, &mut durations()));
     let theirs = |fraction: f64| mean(|seed| age_proportional(seed, jobs, slots, fraction, &mut durations()));
     let (mut few, mut many) = (1.0_f64, 0.0005_f64);
@@ -165,7 +171,9 @@ fn two_kinds_of_durations() {
 
 #[test]
 fn durations_that_depend_on_one_another() {
-    check_dependent("slowing", 200, 16, || |job: usize, _, random: &mut Rng| (1.0 + 0.02 * job as f64) * (0.9 + 0.2 * random.f64()));
+    check_dependent("slowing", 200, 16, || {
+        |job: usize, _, random: &mut Rng| (1.0 + 0.02 * job as f64) * (0.9 + 0.2 * random.f64())
+    });
     check_dependent("batched", 200, 16, || |_, now: f64, _: &mut Rng| ((now / 5.0).floor() + 1.0) * 5.0 - now + 0.3);
     let queued = || {
         let mut free = 0.0_f64;

@@ -29,7 +29,7 @@ use crate::staging::Claims;
 use crate::target::TargetClients;
 use lists::Lists;
 use output::Output;
-use scheduler::{Finished, Scheduler, Work};
+use scheduler::{Finished, Polled, Scheduler, Work};
 use target::PollTarget;
 
 /// The drift of the wall clock against the run's from which it is recorded, in seconds.
@@ -166,8 +166,10 @@ impl<'a, 'o> Session<'a, 'o> {
             Event::Worked(finished) => {
                 self.scheduler.free(finished.worker);
                 match finished.work {
-                    Work::Polled { late, outcome } => self.handle_answer(finished.job, late, *outcome),
-                    Work::FollowedUp(followed) => self.followed_up(finished.job, &followed),
+                    Work::Polled(polls) => polls
+                        .into_iter()
+                        .try_for_each(|Polled { job, late, outcome }| self.handle_answer(job, late, outcome)),
+                    Work::FollowedUp { job, followed } => self.followed_up(job, &followed),
                 }
             }
             Event::Stop => {
@@ -198,7 +200,8 @@ impl<'a, 'o> Session<'a, 'o> {
         let known = self.numbers.get(record.key()).copied();
         if job.status.phase.is_final() {
             // Later lines of a saved stream tell the end of a job that is being polled: no need to poll it.
-            if known.is_some_and(|number| self.jobs.remove(&number).is_some()) {
+            if let Some(number) = known.filter(|number| self.jobs.remove(number).is_some()) {
+                self.scheduler.ended(number, None);
                 self.output.free_slot()?;
             }
             return Ok(());
@@ -308,9 +311,14 @@ impl<'a, 'o> Session<'a, 'o> {
         };
         if self.lists.tell_of(number) {
             self.lists.hold(number, not_before);
-        } else if let Some(job) = self.jobs.get(&number) {
-            let left = self.time_left(job);
-            self.scheduler.schedule_next(number, job.age(self.clock.now()), not_before, left);
+        } else if let Some(job) = self.jobs.get_mut(&number) {
+            if let Some(ages) = job.take_change() {
+                self.scheduler.changed(ages);
+            }
+            let seen = job.seen_running_at();
+            let left = job.time_left(self.clock.now(), self.limits);
+            let left = Duration::try_from_secs_f64(left).unwrap_or_default();
+            self.scheduler.schedule_next(number, seen, not_before, left);
         }
         Ok(())
     }
@@ -334,7 +342,9 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn end(&mut self, number: usize, phase: Phase) -> Result<(), Failure> {
         let Some(job) = self.jobs.remove(&number) else { return Ok(()) };
-        self.has_open_jobs |= !matches!(phase, Phase::Succeeded | Phase::Failed);
+        let has_verdict = matches!(phase, Phase::Succeeded | Phase::Failed);
+        self.scheduler.ended(number, has_verdict.then(|| job.age(self.clock.now())));
+        self.has_open_jobs |= !has_verdict;
         if job.learned_nothing(phase) {
             self.output.counts.unchanged += 1;
             return Ok(());

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::super::Args;
 use super::super::job::{FollowedUp, Limits, PollOutcome, PolledJob};
-use super::super::schedule::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
+use super::super::schedule::{BACKLOG_RETRY, Intervals, Schedule, Settings, ThreadDemand, Timers};
 use super::followup::FollowUp;
 use super::lists::Lists;
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
-use crate::http::ClientFactory;
+use crate::http::{Client, ClientFactory};
 use crate::own_limits;
 use crate::profile::Request;
 use crate::record::Timestamp;
@@ -21,15 +21,29 @@ use crate::workers::Workers;
 const MAX_THREADS: usize = 512;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
+/// The parts into which a backlog is split among threads.
+const PARTS: usize = 2;
 /// The time that the poll at a job's deadline has to be answered.
 const LAST_ANSWER: f64 = 0.5;
 /// A poll that was sent this much after the deadline, in seconds, is the only one of a job that came late: it has its time.
 const LATE_START: f64 = 1.0;
 
+/// The least interval between two looks at a list, unless `--min-interval` names one.
+const LIST_INTERVAL: Duration = Duration::from_millis(100);
+/// The least interval between two polls of a job, unless `--min-interval` names one.
+const JOB_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A poll that is due.
+pub(super) struct DuePoll {
+    job: usize,
+    due: Instant,
+    request: Arc<Request>,
+}
+
 /// Something for a worker thread to do.
 pub(super) enum Task {
-    /// A poll.
-    Poll { job: usize, due: Instant, request: Arc<Request>, clock: Clock },
+    /// Polls, one after the other.
+    Polls { polls: Vec<DuePoll>, clock: Clock },
     /// The requests after a job's end.
     FollowUp { job: usize, follow_up: Box<FollowUp> },
 }
@@ -37,22 +51,45 @@ pub(super) enum Task {
 /// Something that a worker thread has done.
 pub(super) struct Finished {
     pub(super) worker: usize,
-    pub(super) job: usize,
     pub(super) work: Work,
 }
 
 /// The result of a worker thread's work.
 pub(super) enum Work {
-    /// `late` is the delay between the due time and the sending.
-    Polled {
-        late: Duration,
-        outcome: Box<PollOutcome>,
-    },
-    FollowedUp(FollowedUp),
+    Polled(Vec<Polled>),
+    FollowedUp { job: usize, followed: Box<FollowedUp> },
+}
+
+/// A poll that was sent.
+pub(super) struct Polled {
+    pub(super) job: usize,
+    /// The delay between the due time and the sending.
+    pub(super) late: Duration,
+    pub(super) outcome: PollOutcome,
+}
+
+/// Sends a poll.
+fn send(poll: &DuePoll, client: &Client, clock: &Clock) -> Polled {
+    let (late, sent) = (poll.due.elapsed(), clock.now());
+    let answer = poll.request.send(client, clock);
+    Polled { job: poll.job, late, outcome: PollOutcome { answer, sent, received: clock.now() } }
+}
+
+impl Task {
+    /// The jobs that it polls.
+    fn jobs(&self) -> impl Iterator<Item = usize> {
+        let polls = if let Self::Polls { polls, .. } = self { &polls[..] } else { &[] };
+        polls.iter().map(|poll| poll.job)
+    }
 }
 
 /// The timers of all jobs and the threads that poll.
 pub(super) struct Scheduler {
+    /// The polls of jobs.
+    schedule: Schedule,
+    /// The moment from which the schedule counts.
+    began: Instant,
+    /// The intervals and the timers of lists, and of polls of jobs that lists lack.
     intervals: Intervals,
     timers: Timers,
     /// The jobs whose deadline ends their poll, while that is under way.
@@ -63,7 +100,7 @@ pub(super) struct Scheduler {
     /// Due polls that wait for a thread.
     backlog: VecDeque<(Instant, usize)>,
     demand: ThreadDemand,
-    workers: Workers<Task, (usize, Work)>,
+    workers: Workers<Task, Work>,
     /// Follow-ups that wait for a thread.
     follow_ups: VecDeque<(usize, Box<FollowUp>)>,
     /// The limit of this host that made polls wait, as a sentence.
@@ -79,22 +116,29 @@ impl Scheduler {
         console: Console,
         deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Self {
-        let make = move || -> Box<dyn FnMut(Task) -> (usize, Work)> {
+        let make = move || -> Box<dyn FnMut(Task) -> Work> {
             let client = factory.client();
             Box::new(move |task: Task| match task {
-                Task::Poll { job, due, request, clock } => {
-                    let late = due.elapsed();
-                    let sent = clock.now();
-                    let answer = request.send(&client, &clock);
-                    let sent = client.sent_at().filter(|at| *at >= sent).unwrap_or(sent);
-                    (job, Work::Polled { late, outcome: Box::new(PollOutcome { answer, sent, received: clock.now() }) })
+                Task::Polls { polls, clock } => {
+                    Work::Polled(polls.iter().map(|poll| send(poll, &client, &clock)).collect())
                 }
-                Task::FollowUp { job, follow_up } => (job, Work::FollowedUp(follow_up.run(&client))),
+                Task::FollowUp { job, follow_up } => {
+                    Work::FollowedUp { job, followed: Box::new(follow_up.run(&client)) }
+                }
             })
         };
-        let deliver = move |worker, (job, work)| deliver(Finished { worker, job, work });
+        let deliver = move |worker, work| deliver(Finished { worker, work });
+        let least = |default: Duration| args.min_interval.unwrap_or(default).min(args.max_interval);
+        let settings = Settings {
+            precision: args.precision,
+            min: least(JOB_INTERVAL).as_secs_f64(),
+            max: args.max_interval.as_secs_f64(),
+            ceiling: args.max_poll_rate,
+        };
         Self {
-            intervals: Intervals { precision: args.precision, min: args.min_interval, max: args.max_interval },
+            schedule: Schedule::new(settings, fastrand::Rng::new()),
+            began: Instant::now(),
+            intervals: Intervals { precision: args.precision, min: least(LIST_INTERVAL), max: args.max_interval },
             timers: Timers::default(),
             in_flight: HashSet::new(),
             given_up: HashSet::new(),
@@ -118,33 +162,67 @@ impl Scheduler {
     ) -> Result<(), Failure> {
         self.send_follow_ups()?;
         let now = Instant::now();
-        while let Some(due) = self.timers.take_due(now) {
+        while self.schedule.affords_at(self.seconds(now)) <= self.seconds(now)
+            && let Some(due) = self.timers.take_due(now)
+        {
+            self.schedule.spend(self.seconds(now));
             self.backlog.push_back(due);
         }
-        while let Some(&(due, number)) = self.backlog.front() {
-            let request = match jobs.get(&number) {
-                Some(job) => Some(job.request.clone()),
-                None => lists.due_request(number, due, jobs)?,
-            };
-            if let Some(request) = request {
-                if !self.workers.has_idle() && !self.demand.exceeds(self.workers.threads(), Instant::now()) {
-                    return Ok(());
-                }
-                let task = Task::Poll { job: number, due, request, clock: clock.clone() };
-                if self.workers.give(task).map_err(|error| Failure::thread(&error))?.is_some() {
-                    let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
-                    let polls = format!("{polls} polls at once");
-                    self.report_limit(|| own_limits::describe(&polls, threads, MAX_THREADS));
-                    return Ok(());
-                }
+        // Polls that wait for a thread wait in the schedule, which knows what is most urgent.
+        if self.backlog.is_empty() {
+            let most = self.demand.batch() * MAX_THREADS;
+            while self.backlog.len() < most
+                && let Some((due, job)) = self.schedule.take_due(self.seconds(now))
+            {
+                self.backlog.push_back((self.began + Duration::try_from_secs_f64(due).unwrap_or_default(), job));
+            }
+        }
+        while !self.backlog.is_empty() {
+            if !self.workers.has_idle() && !self.demand.exceeds(self.workers.threads(), Instant::now()) {
+                return Ok(());
+            }
+            let polls = self.next_batch(jobs, lists)?;
+            if polls.is_empty() {
+                continue;
+            }
+            let task = Task::Polls { polls, clock: clock.clone() };
+            let sent: Vec<usize> = task.jobs().collect();
+            if let Some(Task::Polls { polls, .. }) = self.workers.give(task).map_err(|error| Failure::thread(&error))? {
+                polls.into_iter().rev().for_each(|poll| self.backlog.push_front((poll.due, poll.job)));
+                let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
+                let polls = format!("{polls} polls at once");
+                self.report_limit(|| own_limits::describe(&polls, threads, MAX_THREADS));
+                return Ok(());
+            }
+            for number in sent {
                 lists.sent(number);
                 if jobs.get(&number).is_some_and(|job| job.time_left(clock.now(), limits) > -LATE_START) {
                     self.in_flight.insert(number);
                 }
             }
-            self.backlog.pop_front();
         }
         Ok(())
+    }
+
+    /// Takes the next polls for one worker out of the backlog.
+    fn next_batch(&mut self, jobs: &HashMap<usize, PolledJob>, lists: &mut Lists) -> Result<Vec<DuePoll>, Failure> {
+        let mut polls = Vec::new();
+        let size = self.demand.batch().min(self.backlog.len().div_ceil(PARTS));
+        while polls.len() < size
+            && let Some((due, job)) = self.backlog.pop_front()
+        {
+            let request = match jobs.get(&job) {
+                Some(job) => Some(job.request.clone()),
+                None => lists.due_request(job, due, jobs)?,
+            };
+            polls.extend(request.map(|request| DuePoll { job, due, request }));
+        }
+        Ok(polls)
+    }
+
+    /// The time of the schedule.
+    fn seconds(&self, at: Instant) -> f64 {
+        at.saturating_duration_since(self.began).as_secs_f64()
     }
 
     /// Hands what follows the end of the job `number` to a worker.
@@ -165,10 +243,14 @@ impl Scheduler {
     }
 
     /// The time until something is due.
-    pub(super) fn until_due(&self) -> Duration {
+    pub(super) fn until_due(&mut self) -> Duration {
         let now = Instant::now();
         let tick = now + if self.backlog.is_empty() { TICK } else { BACKLOG_RETRY };
-        self.timers.next_due().map_or(tick, |due| due.min(tick)).saturating_duration_since(now)
+        let (at, began) = (self.seconds(now), self.began);
+        let moment = |seconds: f64| Duration::try_from_secs_f64(seconds).map_or(tick, |after| began + after);
+        let timer = self.timers.next_due().map(|due| due.max(moment(self.schedule.affords_at(at))));
+        let poll = self.schedule.next_due(at).filter(|_| self.backlog.is_empty()).map(moment);
+        [timer, poll].into_iter().flatten().fold(tick, Instant::min).saturating_duration_since(now)
     }
 
     /// Records that `worker` has nothing to do.
@@ -209,12 +291,10 @@ impl Scheduler {
         overdue.into_iter().collect()
     }
 
-    /// Schedules the first poll of a job anywhere within the first interval: a saved stream brings thousands of jobs in one
-    /// moment, and they must not all be due in one moment too.
+    /// Schedules the first poll of a job that is `age` seconds old.
     pub(super) fn schedule_first(&mut self, number: usize, age: f64, left: Duration) {
-        let wait = self.first_wait(age);
-        let wait = if left.is_zero() { wait } else { wait.min(left) };
-        self.timers.set(Instant::now() + wait, number);
+        let now = self.seconds(Instant::now());
+        self.schedule.add(number, age, left.as_secs_f64(), now);
     }
 
     /// A time within the first interval of a job that is `age` seconds old.
@@ -227,10 +307,25 @@ impl Scheduler {
         self.timers.set(due, number);
     }
 
-    /// Schedules the next poll of a job that is `age` seconds old: not before `not_before`, and in `left` at the latest.
-    pub(super) fn schedule_next(&mut self, number: usize, age: f64, not_before: Duration, left: Duration) {
-        let wait = self.interval(age).max(not_before).min(left);
-        self.timers.set(Instant::now() + wait, number);
+    /// Schedules the next poll of a job that was last seen running at the age `seen`: not before `not_before`, and in `left` at
+    /// the latest.
+    pub(super) fn schedule_next(&mut self, number: usize, seen: Option<f64>, not_before: Duration, left: Duration) {
+        let now = self.seconds(Instant::now());
+        self.schedule.running(number, seen, not_before.as_secs_f64(), left.as_secs_f64(), now);
+    }
+
+    /// Records that something worth seeing happened in a job between two ages.
+    pub(super) fn changed(&mut self, (after, until): (f64, f64)) {
+        self.schedule.changed(after, until);
+    }
+
+    /// Records that a job was seen to have ended at `age`, or that it is polled no more.
+    pub(super) fn ended(&mut self, number: usize, age: Option<f64>) {
+        let now = self.seconds(Instant::now());
+        match age {
+            Some(age) => self.schedule.ended(number, age, now),
+            None => self.schedule.remove(number, now),
+        }
     }
 
     /// Records that this host ran out of something before a poll was sent, with so many `jobs` to poll; the first such limit
