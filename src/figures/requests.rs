@@ -20,6 +20,46 @@ pub struct Requests {
     pub polling: Option<Polling>,
     /// The times that answers to polls took, if one session sent them all.
     pub poll: Option<AnswerTimes>,
+    /// The ends that polls saw, against the precision that `poll-jobs` aimed for; none if no Run names one.
+    pub precision: Option<Precision>,
+}
+
+/// The precision with which ends are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Precision {
+    /// The goal: the most by which an end may be uncertain, as a part of the job's age. The finest of several Runs.
+    pub goal: f64,
+    /// The ends that were seen.
+    pub ends: u64,
+    /// Those that are less certain than the goal.
+    pub missed: u64,
+}
+
+impl Precision {
+    /// Compares the ends of the jobs of `tally` with the goal of its Runs.
+    fn compute(tally: &JobTally) -> Option<Self> {
+        let goal = tally.runs().filter_map(|run| run.spec.precision).reduce(f64::min)?;
+        let jobs = tally.entries.iter().filter_map(|entry| entry.job.as_ref());
+        let ends = jobs.filter_map(|job| job.status.duration_error_seconds.zip(job.status.duration_seconds));
+        Some(ends.fold(Self { goal, ..Self::default() }, |sum, (error, duration)| Self {
+            ends: sum.ends + 1,
+            missed: sum.missed + u64::from(error > goal * duration),
+            ..sum
+        }))
+    }
+
+    /// The share of ends that missed the goal, as a sentence; none if no end was seen.
+    pub fn sentence(&self) -> Option<String> {
+        let Self { goal, ends, missed } = *self;
+        let share = missed as f64 * 100.0 / ends as f64;
+        (ends > 0).then(|| {
+            format!(
+                "{missed} of {} ({share:.1} %) missed the goal of --precision: they are known less precisely than within {} % of the job's age.",
+                counted(ends, "end", "ends"),
+                goal * 100.0
+            )
+        })
+    }
 }
 
 impl Requests {
@@ -33,6 +73,7 @@ impl Requests {
             times.extend(entry.times.submit);
         }
         requests.submit = Distribution::from_samples(&times);
+        requests.precision = Precision::compute(tally);
         for polling in tally.runs().filter_map(|run| run.status.polling.as_ref()) {
             let sum = requests.polling.get_or_insert_default();
             sum.sent += polling.sent;
@@ -87,5 +128,20 @@ impl Requests {
         let usable = counted(polling.sent.saturating_sub(polling.failed), "usable answer", "usable answers");
         let kinds = Self::poll_failures(polling);
         if kinds.is_empty() { usable } else { format!("{usable}; {}", kinds.join(", ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_imprecise_ends_is_told() {
+        let precision = Precision { goal: 0.05, ends: 200, missed: 3 };
+        assert_eq!(
+            precision.sentence().unwrap(),
+            "3 of 200 ends (1.5 %) missed the goal of --precision: they are known less precisely than within 5 % of the job's age."
+        );
+        assert_eq!(Precision::default().sentence(), None);
     }
 }

@@ -57,7 +57,7 @@ pub struct RunSpec {
     pub deadline_seconds: Option<f64>,
     /// Time for which the target may not know an id before its job counts as lost.
     pub lost_after_seconds: Option<f64>,
-    /// The interval between two polls of a job, as a fraction of its age.
+    /// The goal of polling: the most by which the end of a job is to be uncertain, as a fraction of the job's age.
     pub precision: Option<f64>,
     /// The criteria that the report was asked to judge.
     pub expect: Option<Vec<String>>,

@@ -8,6 +8,7 @@ mod support;
 
 mod await_idle;
 mod credentials;
+mod evidence;
 mod freeze;
 mod journal;
 mod lists;

@@ -1,15 +1,15 @@
 //! `poll-jobs`: polls submitted jobs to their end and records how each ended.
 //!
 //! It writes a submitted job at once and again when it has ended, so a crash loses no id of a job in flight. The
-//! jobs that have ended tell when the others are likely to end, and most polls are sent then (`schedule`).
+//! jobs that have ended tell when the others are likely to end, and most polls are sent then (the crate `schedule`).
 
 mod counts;
 mod explain;
 mod issue;
 mod job;
-mod schedule;
 mod session;
 mod stages;
+mod threads;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use schedule::{Schedule, Settings};
+
 use super::super::Args;
 use super::super::job::{FollowedUp, Limits, PollOutcome, PolledJob};
-use super::super::schedule::{BACKLOG_RETRY, Intervals, Schedule, Settings, ThreadDemand, Timers};
+use super::super::threads::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
 use super::followup::FollowUp;
 use super::lists::Lists;
 use crate::cli::{Console, Failure};

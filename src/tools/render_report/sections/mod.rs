@@ -12,7 +12,7 @@ use super::run_dir;
 use crate::escape;
 use crate::figures::distribution::{Distribution, Measured, Statistic};
 use crate::figures::outcome::Outcome;
-use crate::figures::requests::Requests;
+use crate::figures::requests::{Precision, Requests};
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, listed};
 use crate::markup::{Content, Format, Inline, cell};
@@ -237,6 +237,9 @@ pub(super) fn http(page: &mut Content, figures: &Figures, limits: &Limits) {
     page.table(["Request", "Sent>", "Answers", "Median>?", "p90>?", "p95>?", "p99>?", "Max>?"], rows);
     let warmup = if figures.tally.warmups.is_empty() { "" } else { " Polls of warm-up jobs are included." };
     page.paragraph(format!("Times run from sending a request to its complete answer.{warmup} {PERCENTILES}"));
+    if let Some(sentence) = requests.precision.as_ref().and_then(Precision::sentence) {
+        page.paragraph(sentence);
+    }
 }
 
 /// The load over time as a chart in text.

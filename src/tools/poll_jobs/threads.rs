@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 /// The interval between two polls of one job.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tools::poll_jobs) struct Intervals {
-    pub(in crate::tools::poll_jobs) precision: f64,
-    pub(in crate::tools::poll_jobs) min: Duration,
-    pub(in crate::tools::poll_jobs) max: Duration,
+pub(super) struct Intervals {
+    pub(super) precision: f64,
+    pub(super) min: Duration,
+    pub(super) max: Duration,
 }
 
 impl Intervals {
     /// The interval at `age`, shortened by up to a fifth so that jobs submitted together are not polled together for ever.
     /// It is only ever shortened, so the bound that the report prints holds. `random` lies in [0, 1).
-    pub(in crate::tools::poll_jobs) fn next(&self, age: Duration, random: f64) -> Duration {
+    pub(super) fn next(&self, age: Duration, random: f64) -> Duration {
         let jitter = 1.0 - 0.2 * random;
         age.mul_f64(self.precision).clamp(self.min, self.max).mul_f64(jitter)
     }
@@ -23,22 +23,22 @@ impl Intervals {
 
 /// A heap of timers; the earliest comes out first.
 #[derive(Debug, Default)]
-pub(in crate::tools::poll_jobs) struct Timers {
+pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, usize)>>,
 }
 
 impl Timers {
-    pub(in crate::tools::poll_jobs) fn set(&mut self, due: Instant, job: usize) {
+    pub(super) fn set(&mut self, due: Instant, job: usize) {
         self.heap.push(Reverse((due, job)));
     }
 
     /// The due time of the earliest timer.
-    pub(in crate::tools::poll_jobs) fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((due, _))| *due)
     }
 
     /// Takes out the earliest timer that is due at `now`: its due time and its job.
-    pub(in crate::tools::poll_jobs) fn take_due(&mut self, now: Instant) -> Option<(Instant, usize)> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(Instant, usize)> {
         if self.next_due()? > now {
             return None;
         }
@@ -47,14 +47,14 @@ impl Timers {
 }
 
 /// The time until the next try while polls wait for a thread.
-pub(in crate::tools::poll_jobs) const BACKLOG_RETRY: Duration = Duration::from_millis(2);
+pub(super) const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
 /// The number of threads that the polls need: rate times latency, by Little's law, times three for bursts.
 ///
 /// More would not help: if the target or this machine is saturated, threads only add to the load. The latency of a target
 /// that has stopped answering is unknown; then every due poll gets a thread.
 #[derive(Clone, Debug)]
-pub(in crate::tools::poll_jobs) struct ThreadDemand {
+pub(super) struct ThreadDemand {
     began: Instant,
     waited: f64,
     /// The number of threads that the answers of the last window kept busy.
@@ -73,12 +73,12 @@ impl ThreadDemand {
     const ROOM: f64 = 3.0;
     const AT_LEAST: f64 = 8.0;
 
-    pub(in crate::tools::poll_jobs) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self { began: now, waited: 0.0, busy: 0.0, last_answer: now, latency: None }
     }
 
     /// Records an answer that took so many seconds.
-    pub(in crate::tools::poll_jobs) fn record(&mut self, seconds: f64, now: Instant) {
+    pub(super) fn record(&mut self, seconds: f64, now: Instant) {
         self.last_answer = now;
         self.waited += seconds.max(0.0);
         let latency = self.latency.get_or_insert(seconds.max(0.0));
@@ -93,12 +93,12 @@ impl ThreadDemand {
 
     /// The number of polls that a thread may be given at once: where answers come fast, handing each over costs more than it takes.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between its bounds")]
-    pub(in crate::tools::poll_jobs) fn batch(&self) -> usize {
+    pub(super) fn batch(&self) -> usize {
         self.latency.map_or(1, |latency| (Self::BATCH / latency.max(1e-6)).clamp(1.0, Self::LARGEST_BATCH) as usize)
     }
 
     /// Returns true if a due poll should get a thread in addition to the `threads` that are all busy.
-    pub(in crate::tools::poll_jobs) fn exceeds(&self, threads: usize, now: Instant) -> bool {
+    pub(super) fn exceeds(&self, threads: usize, now: Instant) -> bool {
         (threads as f64) < Self::AT_LEAST + Self::ROOM * self.busy
             || now.duration_since(self.last_answer) > Self::SILENCE
     }

@@ -3,71 +3,71 @@
 /// The end of the first bin, in seconds.
 const FIRST: f64 = 0.01;
 /// The width of every other bin, as a logarithm.
-pub(super) const STEP: f64 = 0.004;
+pub(crate) const STEP: f64 = 0.004;
 /// Up to eleven days.
 const BINS: usize = 4606;
 
 /// The bins.
 #[derive(Debug)]
-pub(super) struct Grid {
+pub(crate) struct Grid {
     /// The start of each, in seconds.
     starts: Vec<f64>,
 }
 
 impl Grid {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let start = |bin: usize| if bin == 0 { 0.0 } else { FIRST * ((bin - 1) as f64 * STEP).exp() };
         Self { starts: (0..=BINS).map(start).collect() }
     }
 
     /// The number of bins.
-    pub(super) fn bins(&self) -> usize {
+    pub(crate) const fn bins() -> usize {
         BINS
     }
 
     /// The start of `bin`, in seconds.
-    pub(super) fn start(&self, bin: usize) -> f64 {
+    pub(crate) fn start(&self, bin: usize) -> f64 {
         self.starts[bin]
     }
 
     /// The width of `bin`, in seconds.
-    pub(super) fn width(&self, bin: usize) -> f64 {
+    pub(crate) fn width(&self, bin: usize) -> f64 {
         self.starts[bin + 1] - self.starts[bin]
     }
 
     /// The position of `age`: the number of its bin and the part of that bin below it. Ages beyond the grid count as its end.
-    pub(super) fn position(&self, age: f64) -> f64 {
+    pub(crate) fn position(age: f64) -> f64 {
         let position = if age <= FIRST { age.max(0.0) / FIRST } else { 1.0 + (age / FIRST).ln() / STEP };
         position.min(BINS as f64 - 0.001)
     }
 
     /// The bin of `age`.
-    pub(super) fn bin(&self, age: f64) -> usize {
-        bin_at(self.position(age))
+    pub(crate) fn bin(age: f64) -> usize {
+        bin_at(Self::position(age))
     }
 }
 
 /// The bin that a position lies in.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions lie on the grid")]
-pub(super) fn bin_at(position: f64) -> usize {
+pub(crate) fn bin_at(position: f64) -> usize {
     position as usize
 }
 
 /// The number of bins between an age and that age times `factor`.
-pub(super) fn bins_to(factor: f64) -> usize {
+pub(crate) fn bins_to(factor: f64) -> usize {
     bin_at((factor.ln() / STEP).ceil().max(0.0))
 }
 
 /// A function of the age that grows by one from each poll of a job to the next.
 #[derive(Debug)]
-pub(super) struct Curve {
+pub(crate) struct Curve {
     /// Its value at the start of each bin, and at the end of the last one.
     values: Vec<f64>,
 }
 
 impl Curve {
     /// The curve that grows by each of `steps` in its bin. There must be at least one.
-    pub(super) fn from_steps(steps: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn from_steps(steps: impl Iterator<Item = f64>) -> Self {
         let mut sum = 0.0;
         let mut values = vec![0.0];
         values.extend(steps.map(|step| {
@@ -78,14 +78,14 @@ impl Curve {
     }
 
     /// Its value at `age`.
-    pub(super) fn at(&self, grid: &Grid, age: f64) -> f64 {
-        let bin = grid.bin(age).min(self.values.len() - 2);
+    pub(crate) fn at(&self, grid: &Grid, age: f64) -> f64 {
+        let bin = Grid::bin(age).min(self.values.len() - 2);
         let part = ((age - grid.start(bin)) / grid.width(bin)).clamp(0.0, 1.0);
         self.values[bin] + part * (self.values[bin + 1] - self.values[bin])
     }
 
     /// The age at which it reaches `value`; none if that is beyond the ages of which it tells.
-    pub(super) fn age_at(&self, grid: &Grid, value: f64) -> Option<f64> {
+    pub(crate) fn age_at(&self, grid: &Grid, value: f64) -> Option<f64> {
         let after = self.values.partition_point(|held| *held < value);
         if after >= self.values.len() {
             return None;
@@ -96,7 +96,7 @@ impl Curve {
     }
 
     /// The last age of which it tells.
-    pub(super) fn last_age(&self, grid: &Grid) -> f64 {
+    pub(crate) fn last_age(&self, grid: &Grid) -> f64 {
         grid.start(self.values.len() - 1)
     }
 }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_curve_is_inverted() {
         let grid = Grid::new();
-        let curve = Curve::from_steps((0..grid.bins()).map(|bin| 2.0 * grid.width(bin)));
+        let curve = Curve::from_steps((0..Grid::bins()).map(|bin| 2.0 * grid.width(bin)));
         for age in [0.004, 0.5, 2.0, 3600.0] {
             assert!((curve.at(&grid, age) - 2.0 * age).abs() < 1e-6 * age, "{age}");
             assert!((curve.age_at(&grid, 2.0 * age).unwrap() - age).abs() < 1e-6 * age, "{age}");

@@ -7,8 +7,8 @@
 //! Polls in proportion to the square root of the hazard minimise the time for which ends go unseen (Barlow, Hunter and
 //! Proschan, 1963; Keller, 1974).
 
-use super::events::{Events, density};
-use super::grid::{Curve, Grid, bin_at, bins_to};
+use crate::events::{Events, density};
+use crate::grid::{Curve, Grid, bin_at, bins_to};
 
 /// The weight of what is believed before anything is known, in jobs.
 const PRIOR_JOBS: f64 = 0.3;
@@ -33,8 +33,8 @@ const SOON: f64 = 1.0;
 
 /// What is known.
 #[derive(Debug)]
-pub(super) struct Hazard {
-    pub(super) grid: Grid,
+pub(crate) struct Hazard {
+    pub(crate) grid: Grid,
     ends: Events,
     changes: Events,
     /// The number of jobs in flight whose latest sighting lies in each bin.
@@ -44,11 +44,11 @@ pub(super) struct Hazard {
     /// The number of bins up to the oldest job.
     reached: usize,
     /// The mean age at the end, in seconds.
-    pub(super) mean: f64,
+    pub(crate) mean: f64,
     /// The part of jobs that have not ended at the age of the oldest one.
-    pub(super) survival: f64,
+    pub(crate) survival: f64,
     /// The integral of √(f S) over the age, in √s, for the density f and the survival S.
-    pub(super) spread: f64,
+    pub(crate) spread: f64,
 }
 
 /// One bin of an estimate.
@@ -65,9 +65,9 @@ struct Bin {
 }
 
 impl Hazard {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let grid = Grid::new();
-        let running = vec![0; grid.bins()];
+        let running = vec![0; Grid::bins()];
         let (ends, changes) = (Events::default(), Events::default());
         let mut hazard =
             Self { grid, ends, changes, running, bins: Vec::new(), reached: 1, mean: 0.0, survival: 1.0, spread: 0.0 };
@@ -76,34 +76,34 @@ impl Hazard {
     }
 
     /// The number of ends so far.
-    pub(super) fn ends(&self) -> u64 {
+    pub(crate) fn ends(&self) -> u64 {
         self.ends.total
     }
 
     /// The mean width of the latest ends' intervals, as a part of the age.
-    pub(super) fn width(&self) -> f64 {
+    pub(crate) fn width(&self) -> f64 {
         self.ends.width
     }
 
     /// A job is in flight that was last seen running at `age`.
-    pub(super) fn enter(&mut self, age: f64) {
-        self.running[self.grid.bin(age)] += 1;
+    pub(crate) fn enter(&mut self, age: f64) {
+        self.running[Grid::bin(age)] += 1;
     }
 
     /// The job that was last seen running at `age` is no longer in flight, or was seen later.
-    pub(super) fn leave(&mut self, age: f64) {
-        let running = &mut self.running[self.grid.bin(age)];
+    pub(crate) fn leave(&mut self, age: f64) {
+        let running = &mut self.running[Grid::bin(age)];
         *running = running.saturating_sub(1);
     }
 
     /// A job ended between two ages; `draw` is random in [0, 1).
-    pub(super) fn end(&mut self, after: f64, until: f64, draw: f64) {
-        self.ends.add((self.grid.position(after), self.grid.position(until), draw));
+    pub(crate) fn end(&mut self, after: f64, until: f64, draw: f64) {
+        self.ends.add((Grid::position(after), Grid::position(until), draw));
     }
 
     /// A job changed between two ages in a way that is worth seeing.
-    pub(super) fn change(&mut self, after: f64, until: f64, draw: f64) {
-        self.changes.add((self.grid.position(after), self.grid.position(until), draw));
+    pub(crate) fn change(&mut self, after: f64, until: f64, draw: f64) {
+        self.changes.add((Grid::position(after), Grid::position(until), draw));
     }
 
     /// A position between two, drawn from what is known.
@@ -125,7 +125,7 @@ impl Hazard {
     }
 
     /// Estimates the hazard; the oldest job is `oldest` seconds old.
-    pub(super) fn estimate(&mut self, oldest: f64) {
+    pub(crate) fn estimate(&mut self, oldest: f64) {
         let rounds = if self.ends.width > WIDE { ROUNDS } else { 1 };
         for _ in 0..rounds {
             self.estimate_once(oldest);
@@ -135,11 +135,11 @@ impl Hazard {
     fn estimate_once(&mut self, oldest: f64) {
         let ends = self.ends.positions(|interval| self.place(interval));
         let changes = self.changes.positions(|interval| self.place(interval));
-        let last = ends.last().into_iter().chain(changes.last()).copied().fold(self.grid.position(oldest), f64::max);
-        let count = (bin_at(last.max(self.grid.position(SOON))) + 1 + bins_to(BEYOND)).min(self.grid.bins());
+        let last = ends.last().into_iter().chain(changes.last()).copied().fold(Grid::position(oldest), f64::max);
+        let count = (bin_at(last.max(Grid::position(SOON))) + 1 + bins_to(BEYOND)).min(Grid::bins());
         self.reached = (bin_at(last) + 1).min(count);
         let ended = density(&ends, count);
-        let changed = if changes.is_empty() { Vec::new() } else { density(&changes, count) };
+        let other = if changes.is_empty() { Vec::new() } else { density(&changes, count) };
         let weight = self.ends.remembered();
         self.bins.clear();
         self.bins.resize(count, Bin::default());
@@ -150,7 +150,7 @@ impl Hazard {
             let at_risk = above + 0.5 * ended[index] + PRIOR_JOBS;
             let bin = &mut self.bins[index];
             bin.end = ended[index] / (at_risk + CAUTION) + believed / at_risk;
-            bin.seen = bin.end + changed.get(index).map_or(0.0, |changed| changed / at_risk);
+            bin.seen = bin.end + other.get(index).map_or(0.0, |number| number / at_risk);
             above += ended[index] + f64::from(self.running[index]) * weight;
         }
         let mut before = 0.0;
@@ -169,19 +169,19 @@ impl Hazard {
     }
 
     /// The square root of the hazard at `age`, in 1/√s.
-    pub(super) fn root(&self, age: f64) -> f64 {
-        let bin = self.grid.bin(age).min(self.bins.len() - 1);
+    pub(crate) fn root(&self, age: f64) -> f64 {
+        let bin = Grid::bin(age).min(self.bins.len() - 1);
         (self.bins[bin].seen / self.grid.width(bin)).sqrt()
     }
 
     /// A curve that grows by `factor` times √hazard a second, but not so fast that polls follow within `min` seconds.
-    pub(super) fn exploring_curve(&self, factor: f64, min: f64) -> Curve {
+    pub(crate) fn exploring_curve(&self, factor: f64, min: f64) -> Curve {
         Curve::from_steps(self.steps(0.0, min).map(|step| step.at(factor)))
     }
 
     /// The curve that spends about `polls` on each job: in proportion to √hazard, and where an end is likely at least one for
     /// each `precision` of the age.
-    pub(super) fn curve(&self, polls: f64, precision: f64, min: f64) -> Curve {
+    pub(crate) fn curve(&self, polls: f64, precision: f64, min: f64) -> Curve {
         let steps: Vec<Step> = self.steps(precision, min).collect();
         let expected = |factor: f64| -> f64 {
             let reached = steps.iter().zip(&self.bins).take(self.reached);

@@ -2,33 +2,33 @@
 
 use std::collections::VecDeque;
 
-use super::grid::{STEP, bin_at};
+use crate::grid::{STEP, bin_at};
 
 /// The events that are remembered: the latest, because durations drift.
 const REMEMBERED: usize = 512;
 /// The number of events over which the mean precision is taken.
 const AVERAGED: u64 = 48;
 /// The neighbours over which an event is spread, on each side.
-const NEIGHBOURS: (f64, f64) = (1.0, 8.0);
+const NEIGHBOURS: (f64, f64) = (1.0, 4.0);
 /// The reach of a single event, as a logarithm: one event says little about where others lie.
 const ALONE: f64 = 0.15;
 
 /// An event: the positions on the grid between which it lies, and a number in [0, 1) that tells where between them it is taken
 /// to lie.
-pub(super) type Interval = (f64, f64, f64);
+pub(crate) type Interval = (f64, f64, f64);
 
 /// Events, the latest last.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     intervals: VecDeque<Interval>,
     /// The number of all that were added.
-    pub(super) total: u64,
+    pub(crate) total: u64,
     /// The mean width of the latest intervals, as a part of the age.
-    pub(super) width: f64,
+    pub(crate) width: f64,
 }
 
 impl Events {
-    pub(super) fn add(&mut self, interval: Interval) {
+    pub(crate) fn add(&mut self, interval: Interval) {
         if self.intervals.len() == REMEMBERED {
             self.intervals.pop_front();
         }
@@ -39,12 +39,12 @@ impl Events {
     }
 
     /// The part of all events that is remembered; one if there are none.
-    pub(super) fn remembered(&self) -> f64 {
+    pub(crate) fn remembered(&self) -> f64 {
         if self.total == 0 { 1.0 } else { self.intervals.len() as f64 / self.total as f64 }
     }
 
     /// The positions of the events in ascending order, each found by `place`.
-    pub(super) fn positions(&self, place: impl Fn(Interval) -> f64) -> Vec<f64> {
+    pub(crate) fn positions(&self, place: impl Fn(Interval) -> f64) -> Vec<f64> {
         let mut positions: Vec<f64> = self.intervals.iter().copied().map(place).collect();
         positions.sort_by(f64::total_cmp);
         positions
@@ -53,11 +53,11 @@ impl Events {
 
 /// The number of events in each of `bins` bins. Each of the ascending `positions` is spread over the distance to its
 /// neighbours, so that the density is sharp where events are many.
-pub(super) fn density(positions: &[f64], bins: usize) -> Vec<f64> {
+pub(crate) fn density(positions: &[f64], bins: usize) -> Vec<f64> {
     let (mut density, mut slopes) = (vec![0.0; bins], vec![0.0; bins + 1]);
     let count = positions.len() as f64;
     let near = bin_at((count.sqrt() / 2.0).round().clamp(NEIGHBOURS.0, NEIGHBOURS.1));
-    let least = (ALONE / STEP / count.powf(1.5)).max(0.5);
+    let shortest = (ALONE / STEP / count.powf(1.5)).max(0.5);
     let last_bin = bins - 1;
     for (index, at) in positions.iter().enumerate() {
         let right = positions.get(index + near).map(|other| other - at);
@@ -66,7 +66,7 @@ pub(super) fn density(positions: &[f64], bins: usize) -> Vec<f64> {
             (Some(left), Some(right)) => left.min(right),
             (one, other) => one.or(other).unwrap_or(2.0 * ALONE / STEP),
         };
-        let reach = reach.max(least);
+        let reach = reach.max(shortest);
         let (from, to) = ((at - reach).max(0.0), (at + reach).min(bins as f64));
         let each = 1.0 / (to - from);
         let (first, last) = (bin_at(from).min(last_bin), bin_at(to).min(last_bin));

@@ -10,7 +10,6 @@ mod grid;
 mod hazard;
 #[cfg(test)]
 mod simulation;
-mod threads;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
@@ -18,7 +17,6 @@ use std::collections::{BTreeMap, BinaryHeap};
 use budget::Budget;
 use grid::{Curve, Grid};
 use hazard::Hazard;
-pub(super) use threads::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
 
 /// The lateness to aim for, as a part of the precision: an interval is twice as wide as its end is late, and half of them are wider.
 const GOAL: f64 = 0.1;
@@ -45,15 +43,15 @@ const RENEWED_EACH: f64 = 2e-5;
 
 /// The settings of a schedule; times in seconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
+pub struct Settings {
     /// The width of an end's interval to aim for, as a part of the job's age.
-    pub(super) precision: f64,
+    pub precision: f64,
     /// The least time between two polls of a job.
-    pub(super) min: f64,
+    pub min: f64,
     /// The longest time between two polls of a job.
-    pub(super) max: f64,
+    pub max: f64,
     /// The most requests a second.
-    pub(super) ceiling: Option<f64>,
+    pub ceiling: Option<f64>,
 }
 
 /// A job in flight; moments in seconds.
@@ -119,7 +117,7 @@ impl Eq for Entry {}
 
 /// The schedule of all jobs.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub struct Schedule {
     settings: Settings,
     hazard: Hazard,
     budget: Budget,
@@ -133,12 +131,12 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// A schedule without jobs, whose first moment is 0.
-    pub(super) fn new(settings: Settings, random: fastrand::Rng) -> Self {
+    pub fn new(settings: Settings, random: fastrand::Rng) -> Self {
         let hazard = Hazard::new();
         Self {
             curve: hazard.exploring_curve(1.0, settings.min),
             hazard,
-            budget: Budget::new(settings.ceiling),
+            budget: Budget::new(settings.ceiling, settings.max),
             jobs: BTreeMap::new(),
             queue: BinaryHeap::new(),
             random,
@@ -148,7 +146,7 @@ impl Schedule {
     }
 
     /// Adds a job that is `age` seconds old and has `left` seconds until it is given up.
-    pub(super) fn add(&mut self, job: usize, age: f64, left: f64, now: f64) {
+    pub fn add(&mut self, job: usize, age: f64, left: f64, now: f64) {
         let settings = &self.settings;
         // A saved stream brings thousands of jobs that may have ended long ago; they must not all be polled in one moment.
         let first = (settings.precision * age).clamp(settings.min, settings.max) * self.random.f64();
@@ -175,7 +173,7 @@ impl Schedule {
 
     /// A poll's answer saw the job running at `age`. The next one is sent not before `wait` seconds from now, but before `left` seconds
     /// are over. Without an age the answer told nothing.
-    pub(super) fn running(&mut self, job: usize, age: Option<f64>, wait: f64, left: f64, now: f64) {
+    pub fn running(&mut self, job: usize, age: Option<f64>, wait: f64, left: f64, now: f64) {
         let Some(tracked) = self.jobs.get_mut(&job) else { return };
         if let Some(age) = age.filter(|age| *age > tracked.seen) {
             self.hazard.leave(tracked.seen);
@@ -189,13 +187,13 @@ impl Schedule {
     }
 
     /// Something worth seeing changed in a job between two ages, although it goes on.
-    pub(super) fn changed(&mut self, after: f64, until: f64) {
+    pub fn changed(&mut self, after: f64, until: f64) {
         let draw = self.random.f64();
         self.hazard.change(after, until, draw);
     }
 
     /// The job was seen to have ended at `age`.
-    pub(super) fn ended(&mut self, job: usize, age: f64, now: f64) {
+    pub fn ended(&mut self, job: usize, age: f64, now: f64) {
         let Some(tracked) = self.jobs.get(&job) else { return };
         let draw = self.random.f64();
         self.hazard.end(tracked.seen, age.max(tracked.seen), draw);
@@ -203,7 +201,7 @@ impl Schedule {
     }
 
     /// The job is polled no more.
-    pub(super) fn remove(&mut self, job: usize, now: f64) {
+    pub fn remove(&mut self, job: usize, now: f64) {
         let Some(tracked) = self.jobs.remove(&job) else { return };
         self.hazard.leave(tracked.seen);
         self.budget.count(self.jobs.len() + 1, now);
@@ -212,7 +210,7 @@ impl Schedule {
     }
 
     /// The moment at which the next poll may be sent, or at which to ask again.
-    pub(super) fn next_due(&mut self, now: f64) -> Option<f64> {
+    pub fn next_due(&mut self, now: f64) -> Option<f64> {
         if self.jobs.is_empty() {
             return None;
         }
@@ -240,7 +238,7 @@ impl Schedule {
     }
 
     /// Takes out a job whose poll is sent now, with the moment at which that was due.
-    pub(super) fn take_due(&mut self, now: f64) -> Option<(f64, usize)> {
+    pub fn take_due(&mut self, now: f64) -> Option<(f64, usize)> {
         let due = self.next_poll(now).filter(|due| *due <= now)?;
         let Reverse(entry) = self.queue.pop()?;
         // Jobs that explore together must not come to be polled together.
@@ -252,13 +250,13 @@ impl Schedule {
     }
 
     /// The moment from which a request may be sent.
-    pub(super) fn affords_at(&mut self, now: f64) -> f64 {
+    pub fn affords_at(&mut self, now: f64) -> f64 {
         self.budget.count(self.jobs.len(), now);
         self.budget.affords_at(self.jobs.len(), now)
     }
 
     /// Counts a request that is no poll of a job.
-    pub(super) fn spend(&mut self, now: f64) {
+    pub fn spend(&mut self, now: f64) {
         self.budget.spend(now);
     }
 
@@ -323,7 +321,7 @@ impl Schedule {
     fn exploring_factor(&self, oldest: f64, now: f64) -> f64 {
         let by_age = EXPLORING / (self.settings.precision * (oldest + YOUNG));
         let by_jobs = EXPLORING_EACH * self.jobs.len() as f64 / (oldest + YOUNG);
-        let rate = by_age.max(by_jobs).max(Budget::rate(0)).min(self.settings.ceiling.unwrap_or(f64::INFINITY));
+        let rate = by_age.max(by_jobs).max(self.budget.rate(0)).min(self.settings.ceiling.unwrap_or(f64::INFINITY));
         let roots: f64 = self.jobs.values().map(|job| self.hazard.root(now - job.submitted)).sum();
         rate / roots.max(1e-9)
     }
@@ -335,7 +333,7 @@ impl Schedule {
         let goal = (GOAL * precision * self.hazard.mean).max(LEAST_GOAL);
         // While ends are seen less precisely than they shall be, the budget decides.
         let goal = Some(goal).filter(|_| self.hazard.width() <= 0.5 * precision);
-        let polls = Budget::polls(jobs, self.hazard.mean, self.hazard.spread, goal);
+        let polls = self.budget.polls(jobs, self.hazard.mean, self.hazard.spread, goal);
         // Some of them are for ages that no job has reached yet. A job's last poll comes a part of a poll after its end.
         let ended = 1.0 - self.hazard.survival;
         let all = self.hazard.ends() as f64 + jobs as f64;

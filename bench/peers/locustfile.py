@@ -1,0 +1,27 @@
+"""Submits a job and asks for it every 100 ms until it has ended; each user does so until enough jobs were submitted."""
+
+import os
+from itertools import count
+
+from gevent import sleep
+from locust import HttpUser, constant, task
+
+JOBS = int(os.environ["JOBS"])
+submitted, finished = count(1), count(1)
+
+
+class Submitter(HttpUser):
+    wait_time = constant(0)
+
+    @task
+    def job(self):
+        if next(submitted) > JOBS:
+            self.stop()
+            return
+        job = self.client.post("/jobs").json()["id"]
+        while True:
+            sleep(0.1)
+            if self.client.get(f"/jobs/{job}", name="job").json()["status"] == "done":
+                break
+        if next(finished) == JOBS:
+            self.environment.runner.quit()

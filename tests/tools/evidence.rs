@@ -1,0 +1,74 @@
+//! The learned schedule changes when polls are sent, and nothing about what they prove: every recorded interval holds the true
+//! end, which the target knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use stress_suite::record::Timestamp;
+use stress_suite::tools::poll_jobs::run;
+
+use crate::server::{Reply, Server};
+use crate::support::{Ran, tool};
+
+/// Polls jobs that end after `durations`, in seconds, and returns what ran with the true ends.
+fn follow(durations: &[f64], argv: &[&str]) -> (Ran, Vec<Timestamp>, Server) {
+    let began = Timestamp::system();
+    let ends: Vec<Timestamp> = durations.iter().map(|seconds| began.shifted(*seconds)).collect();
+    let known = Arc::new(ends.clone());
+    let server = Server::new(move |request| {
+        let job = request.path.rsplit('/').next().and_then(|id| id.parse::<usize>().ok());
+        let Some(end) = job.and_then(|job| known.get(job)) else { return Reply::json("{}") };
+        let word = if Timestamp::system() >= *end { "done" } else { "running" };
+        Reply::json(format!(r#"{{"status":"{word}"}}"#))
+    });
+    let line = |job: usize| {
+        format!(
+            r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"j-{job}","run":"r"}},"status":{{"phase":"Submitted","jobId":"{job}","submittedAt":"{began}"}}}}"#
+        ) + "\n"
+    };
+    let input: String = (0..durations.len()).map(line).collect();
+    let url = server.url();
+    let ran = tool(run, &[&["--target", &url], argv].concat(), &input);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    (ran, ends, server)
+}
+
+#[test]
+fn every_recorded_interval_holds_the_true_end() {
+    let mut random = Rng::with_seed(7);
+    // Two kinds, and a few that are shorter than any other.
+    let durations: Vec<f64> = (0..120)
+        .map(|job| match job % 40 {
+            39 => 0.15,
+            even if even % 2 == 0 => 0.6 + 0.1 * random.f64(),
+            _ => 1.0 + 0.5 * random.f64(),
+        })
+        .collect();
+    let (ran, ends, server) = follow(&durations, &[]);
+    let mut late = 0.0;
+    for (job, end) in ends.iter().enumerate() {
+        let status = ran.last(&format!("j-{job}"))["status"].clone();
+        assert_eq!(status["phase"], "Succeeded", "{status}");
+        let time = |key: &str| status[key].as_str().map(|text| text.parse::<Timestamp>().unwrap());
+        let (not_ended, ended) = (time("notEndedAt"), time("endedAt").unwrap());
+        assert!(not_ended.is_none_or(|not_ended| not_ended <= *end), "{job}: {not_ended:?} after {end}");
+        assert!(ended >= *end, "{job}: {ended} before {end}");
+        late += ended.since(*end) / ends.len() as f64;
+    }
+    // Neither bound is missed on a busy machine, and both would be without learning.
+    let polls = server.requests().len() as f64 / ends.len() as f64;
+    assert!(late < 0.5 && polls < 60.0, "{late} s late at {polls} polls");
+}
+
+#[test]
+fn a_ceiling_bounds_every_second() {
+    let (_, ends, server) = follow(&[0.7; 12], &["--max-poll-rate", "20/s"]);
+    let took = Timestamp::system().since(ends[0]) + 0.7;
+    let most = 20.0 * took + 2.0;
+    assert!((server.requests().len() as f64) <= most, "{} requests in {took} s", server.requests().len());
+    assert!(
+        Duration::from_secs_f64(took) >= Duration::from_millis(1200),
+        "the ends of twelve jobs take twelve requests"
+    );
+}
