@@ -106,6 +106,8 @@ CARGO_PROFILE ?= $(if $(filter install dist man completions,$(MAKECMDGOALS)),rel
 CARGO ?= cargo
 ## Directory of the binaries
 BIN ?= target/$(CARGO_PROFILE:dev=debug)
+## Part of `make bench`, such as few; empty: all
+PART ?=
 ## Directory that `make install` installs into
 PREFIX ?= /usr/local
 ## Prepended to PREFIX, for packagers
@@ -246,8 +248,8 @@ test: check ## Run everything that `check` does, and all tests
 	./scripts/test '$(CARGO)'
 test-real: ## Test against a real Prometheus, RabbitMQ, Jaeger and Flower, which stack/install installs
 	@./scripts/test-real '$(CARGO)'
-bench: ## Measure speed and memory; nothing passes or fails
-	$(CARGO) bench --locked --workspace --quiet
+bench: ## Compare with k6, Locust and curl, and measure speed and memory (docs/benchmarks.md): make bench PART=few
+	@./scripts/bench '$(CARGO)' $(PART)
 docs: ## Generate docs/tools.md and docs/schema/
 	# `make test-real` leaves a pipeline-sim behind that has one flag more than the documented one.
 	$(CARGO) build --locked --workspace --quiet --bins

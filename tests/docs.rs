@@ -171,7 +171,7 @@ submit-jobs
   HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure
 poll-jobs
   Options: --target --profile --set --token-file --slots --resume --journal --explain --cookies --check --help --version
-  Polling: --deadline --precision --min-interval --max-interval --lost-after --cancel-on
+  Polling: --deadline --precision --min-interval --max-interval --max-poll-rate --lost-after --cancel-on
   HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure
 capture-logs
   Options: --out --profile --require --check --help --version

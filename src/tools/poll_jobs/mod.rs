@@ -26,7 +26,7 @@ pub struct Args {
     /// Give up on a job this long after its submission, even during a poll (`TimedOut`)
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = units::positive_duration, help_heading = "Polling")]
     pub deadline: Duration,
-    /// Aim to see each job's end within this fraction of its age; the report gives the share of ends that missed it
+    /// Aim to see each job's end within this fraction of its age
     #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = fraction, help_heading = "Polling")]
     pub precision: f64,
     /// Poll a job at most this often [default: 5ms; a list of jobs: 100ms]
@@ -35,7 +35,7 @@ pub struct Args {
     /// Poll a job at least this often, unless the target's `Retry-After` asks for a longer wait
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Polling")]
     pub max_interval: Duration,
-    /// Send at most this many requests for polls, such as 50/s [default: as many as help, about 20/s or, with more than 60 jobs in flight, one for each every 3s, and some for each job that ends]
+    /// Send at most this many polls, such as 50/s [default: a budget that grows with the jobs in flight]
     #[arg(long, value_name = "RATE", value_parser = units::rate, help_heading = "Polling")]
     pub max_poll_rate: Option<f64>,
     /// Give up on a job after the target has not known its id for this long (`Lost`)
