@@ -67,7 +67,7 @@ pub(super) struct ThreadDemand {
 impl ThreadDemand {
     /// The time that a batch of polls may take, in seconds.
     const BATCH: f64 = 0.002;
-    const LARGEST_BATCH: f64 = 16.0;
+    const LARGEST_BATCH: f64 = 4.0;
     const WINDOW: Duration = Duration::from_millis(200);
     const SILENCE: Duration = Duration::from_millis(50);
     const ROOM: f64 = 3.0;

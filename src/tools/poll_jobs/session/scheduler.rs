@@ -23,6 +23,8 @@ use crate::workers::Workers;
 const MAX_THREADS: usize = 512;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
+/// A thread that has polled for so long gives the rest of its batch back.
+const LONGEST_BATCH: Duration = Duration::from_millis(20);
 /// The parts into which a backlog is split among threads.
 const PARTS: usize = 2;
 /// The time that the poll at a job's deadline has to be answered.
@@ -58,8 +60,12 @@ pub(super) struct Finished {
 
 /// The result of a worker thread's work.
 pub(super) enum Work {
-    Polled(Vec<Polled>),
-    FollowedUp { job: usize, followed: Box<FollowedUp> },
+    /// The polls that were sent, and those that were not because the ones before them took too long.
+    Polled(Vec<Polled>, Vec<DuePoll>),
+    FollowedUp {
+        job: usize,
+        followed: Box<FollowedUp>,
+    },
 }
 
 /// A poll that was sent.
@@ -121,8 +127,17 @@ impl Scheduler {
         let make = move || -> Box<dyn FnMut(Task) -> Work> {
             let client = factory.client();
             Box::new(move |task: Task| match task {
-                Task::Polls { polls, clock } => {
-                    Work::Polled(polls.iter().map(|poll| send(poll, &client, &clock)).collect())
+                Task::Polls { mut polls, clock } => {
+                    let began = Instant::now();
+                    let in_time = |sent: &Vec<Polled>| sent.is_empty() || began.elapsed() < LONGEST_BATCH;
+                    let mut sent = Vec::with_capacity(polls.len());
+                    while in_time(&sent)
+                        && let Some(poll) = polls.get(sent.len())
+                    {
+                        sent.push(send(poll, &client, &clock));
+                    }
+                    let unsent = polls.split_off(sent.len());
+                    Work::Polled(sent, unsent)
                 }
                 Task::FollowUp { job, follow_up } => {
                     Work::FollowedUp { job, followed: Box::new(follow_up.run(&client)) }
@@ -211,15 +226,31 @@ impl Scheduler {
         let mut polls = Vec::new();
         let size = self.demand.batch().min(self.backlog.len().div_ceil(PARTS));
         while polls.len() < size
-            && let Some((due, job)) = self.backlog.pop_front()
+            && let Some((due, number)) = self.backlog.pop_front()
         {
-            let request = match jobs.get(&job) {
-                Some(job) => Some(job.request.clone()),
-                None => lists.due_request(job, due, jobs)?,
-            };
-            polls.extend(request.map(|request| DuePoll { job, due, request }));
+            if let Some(job) = jobs.get(&number) {
+                polls.push(DuePoll { job: number, due, request: job.request.clone() });
+            } else if !polls.is_empty() {
+                // A page of a list goes alone: it is never given back.
+                self.backlog.push_front((due, number));
+                break;
+            } else if let Some(request) = lists.due_request(number, due, jobs)? {
+                polls.push(DuePoll { job: number, due, request });
+                break;
+            }
         }
         Ok(polls)
+    }
+
+    /// Takes polls back that were not sent.
+    pub(super) fn take_back(&mut self, polls: Vec<DuePoll>) {
+        for poll in polls.into_iter().rev() {
+            self.in_flight.remove(&poll.job);
+            // Its job was given up before it was sent.
+            if !self.given_up.remove(&poll.job) {
+                self.backlog.push_front((poll.due, poll.job));
+            }
+        }
     }
 
     /// The time of the schedule.

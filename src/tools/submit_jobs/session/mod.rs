@@ -32,6 +32,8 @@ use scheduler::{Finished, Scheduler, Task, Turn};
 
 /// The number of jobs in a row without a connection after which the target counts as gone.
 const GONE_AFTER: usize = 3;
+/// The most events that are handled before jobs whose turn it is are submitted.
+const TOGETHER: usize = 256;
 /// The longest silence of the input after a signal before the rest is given up.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// The time in which a signal to the whole pipe has reached this tool, too.
@@ -177,7 +179,12 @@ impl Session<'_, '_> {
                 Some(moment) => events.recv_timeout(moment.saturating_duration_since(Instant::now())),
             };
             match event {
-                Ok(event) => self.handle(event, permits)?,
+                // Everything that has come is handled before anything is sent: jobs that come together share one sync of the
+                // journal.
+                Ok(event) => {
+                    self.handle(event, permits)?;
+                    events.try_iter().take(TOGETHER).try_for_each(|event| self.handle(event, permits))?;
+                }
                 Err(RecvTimeoutError::Timeout) if stopping => self.input_ended = true,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
