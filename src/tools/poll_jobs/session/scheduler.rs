@@ -80,6 +80,7 @@ pub(super) struct Polled {
 fn send(poll: &DuePoll, client: &Client, clock: &Clock) -> Polled {
     let (late, sent) = (poll.due.elapsed(), clock.now());
     let answer = poll.request.send(client, clock);
+    let sent = client.sent_at().filter(|at| *at >= sent).unwrap_or(sent);
     Polled { job: poll.job, late, outcome: PollOutcome { answer, sent, received: clock.now() } }
 }
 
