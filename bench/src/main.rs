@@ -54,8 +54,8 @@ fn run(names: &[String]) -> Result<bool, Box<dyn Error>> {
     let out = root.join("target/bench");
     std::fs::create_dir_all(&out)?;
     let tools = std::env::var_os("BENCH_TOOLS").map_or_else(|| root.join("target/release"), PathBuf::from);
-    let peers = std::env::var_os("BENCH_PEERS").map(PathBuf::from);
-    let places = Places { root, tools, peers: peers.unwrap_or_default() };
+    let peers = std::env::var_os("BENCH_PEERS").map(PathBuf::from).unwrap_or_default();
+    let places = Places { root, tools, peers };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build()?;
     let mut text = report::head(&versions(&places));
     print!("{text}");
@@ -63,9 +63,7 @@ fn run(names: &[String]) -> Result<bool, Box<dyn Error>> {
     for work in WORKS.iter().filter(|work| names.is_empty() || names.iter().any(|name| name == work.name)) {
         let mut runs = Vec::new();
         for round in 0..work.rounds {
-            for tool in
-                work.tools.iter().copied().filter(|tool| *tool == Tool::Ours || !places.peers.as_os_str().is_empty())
-            {
+            for tool in work.tools.iter().copied().filter(|tool| places.has(*tool)) {
                 say(&format!("bench: {}, round {} of {}: {}", work.name, round + 1, work.rounds, tool.name()));
                 let run = one(work, tool, round as u64, &places, runtime.handle())?;
                 is_true &= run.evidence.is_none_or(|(wrong, right)| wrong == 0 && right == run.seen.jobs);

@@ -33,6 +33,15 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// Returns true if `tool` is installed.
+    pub(crate) fn has(&self, tool: Tool) -> bool {
+        match tool {
+            Tool::Ours | Tool::Curl => true,
+            Tool::K6 => self.peers.join("k6").exists(),
+            Tool::Locust => self.peers.join("python").exists(),
+        }
+    }
+
     /// The pipe of `tool` for `work` against `url`, which may write to `dir`.
     pub(crate) fn pipe(&self, tool: Tool, work: &Work, url: &str, dir: &Path) -> std::io::Result<Vec<Command>> {
         let (jobs, at_once) = (work.jobs.to_string(), work.at_once.to_string());
