@@ -135,6 +135,35 @@ fn ctrl_c_in_a_soak_leaves_a_report_and_ends_make_by_the_signal() {
 }
 
 #[test]
+fn a_signal_at_the_end_of_a_level_that_passed_stops_the_ramp() {
+    let shell = Shell::new(&[]);
+    // The real functions of the Makefile, over a pipe that passes and is interrupted just then.
+    let script = format!(
+        r#"set -euo pipefail; . {}/scripts/scenarios.bash
+check() {{ :; }}; make_run_dir() {{ mkdir -p "$OUT"; }}; write_index() {{ echo index; }}
+pipe() {{ echo "level $concurrency"; kill -INT $$; }}
+OUT=run LEVELS='1 2 3' RAMP_JOBS=2x EXPECT='' STRESS_SUITE_FLAGS_OF_MAKE=''
+ramp"#,
+        root().display()
+    );
+    let done = shell.run(&script);
+    assert_eq!(done.stdout, "level 1\nindex\n", "{}", done.stderr);
+}
+
+#[test]
+fn the_demo_refuses_a_real_target_and_quick_is_yes_or_nothing() {
+    for (arguments, said) in [
+        ("demo TARGET=http://127.0.0.1:9", "TARGET names a real target"),
+        ("demo-ab LOGS=logs", "LOGS names a real target"),
+        ("soak QUICK=no", "QUICK=no: set it to yes or leave it empty"),
+    ] {
+        let script = format!("make --no-print-directory -C {} CARGO=true -n {arguments}", root().display());
+        let done = Shell::new(&[]).run(&script);
+        assert!(done.code == 2 && done.stderr.contains(said), "{arguments}: {}", done.stderr);
+    }
+}
+
+#[test]
 fn levels_that_make_no_ramp_are_refused_before_anything_runs() {
     let shell = Shell::new(&[]);
     for levels in ["2 2", "0 4", "x", ""] {

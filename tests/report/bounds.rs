@@ -42,7 +42,7 @@ fn throughput_carries_its_error_on_every_page_and_in_the_report() {
         assert!((figures[name] - value).abs() < 1e-6, "{name}: {}", figures[name]);
     }
     let open = judged(&with(OPEN), &[]);
-    let said = "18.5 jobs/min (+10.1 / −18.5): 2 succeeded in 6.50 s, from the first submission to the last end; 1 job has no known end, so the rate may be as low as 0\n";
+    let said = "18.5 jobs/min (+10.1 / −18.5): 2 succeeded in 6.50 s, from the first submission to the last end; 1 job was not seen to end, so the rate may be as low as 0\n";
     assert!(open.stderr.contains(said), "{}", open.stderr);
 }
 

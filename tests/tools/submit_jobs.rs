@@ -181,6 +181,13 @@ fn broken_lines_are_named_and_cost_the_exit_code_and_nothing_else() {
 }
 
 #[test]
+fn lines_none_of_which_is_a_record_are_broken_input_and_lines_is_named() {
+    let target = Target::start(&[]);
+    let ran = target.submit(&[], "/data/a.webm\n/data/b.webm\n");
+    assert!(ran.code == 65 && ran.stderr.contains("add --lines"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_job_without_a_source_is_rejected_and_accounted_for() {
     let target = Target::start(&[]);
     let ran = target.submit(&[], "{\"apiVersion\":\"stress/v1\",\"kind\":\"Job\",\"metadata\":{\"name\":\"a\"}}\n");

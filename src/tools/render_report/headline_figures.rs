@@ -165,7 +165,7 @@ fn throughput(load: &Load, limits: &Limits) -> String {
     match load.open {
         0 => text,
         open => {
-            format!("{text}; {} no known end, so the rate may be as low as 0", counted(open, "job has", "jobs have"))
+            format!("{text}; {} not seen to end, so the rate may be as low as 0", counted(open, "job was", "jobs were"))
         }
     }
 }

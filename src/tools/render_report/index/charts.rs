@@ -183,16 +183,10 @@ fn throughput(levels: &[Level<'_>], bands: Bands) -> Markup {
             continue;
         };
         let (middle, y) = (chart.middle(index), chart.y.at(rate));
-        let (class, over) = match scenario.verdict() {
-            Verdict::Passed => ("dot-0", None),
-            Verdict::Failed => ("bad", Some("bad-hatch")),
-            Verdict::Incomplete => ("open", None),
-        };
+        // The jobs that the bar counts succeeded, whatever became of the level; its label has the verdict.
         let title = format!("{} {}: {}", bands.one, start(&level.name, NAME), rate_sentence(scenario, rate));
         chart.svg.titled(&title, |svg| {
-            for class in [Some(class), over].into_iter().flatten() {
-                svg.rect(class, (middle - BAR / 2.0, y), (BAR, BOTTOM - y));
-            }
+            svg.rect("dot-0", (middle - BAR / 2.0, y), (BAR, BOTTOM - y));
         });
         let mut top = y;
         if let Some(Bounds { low, high }) = scenario.jobs_per_minute_bounds() {
