@@ -121,7 +121,7 @@ knobs := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST))
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 refusal := $(if $(filter-out $(knobs),$(given)),$(shell awk -v known='$(knobs)' -f scripts/nearest.awk $(given:%='%')))
 $(foreach name,$(filter-out %_FLAGS,$(knobs)),$(if $(findstring ',$($(name))),$(eval refusal += $(name) has a quote in it: use a value without one)))
-$(if $(filter-out yes,$(QUICK)),$(eval refusal += QUICK=$(QUICK): set it to yes or leave it empty))$(if $(filter demo demo-ab,$(MAKECMDGOALS)),$(foreach name,$(filter TARGET PROM_URL JAEGER_URL LOGS,$(given)),$(eval refusal += $(name) names a real target and the demo uses pipeline-sim: use make soak)))
+$(if $(strip $(OUT)),,$(eval refusal += OUT is empty: name a directory or leave it unset))$(if $(filter-out yes,$(QUICK)),$(eval refusal += QUICK=$(QUICK): set it to yes or leave it empty))$(if $(filter demo demo-ab,$(MAKECMDGOALS)),$(foreach name,$(filter TARGET PROM_URL JAEGER_URL LOGS,$(given)),$(eval refusal += $(name) names a real target and the demo uses pipeline-sim: use make soak)))
 $(if $(strip $(refusal)),$(error $(strip $(refusal))))
 export MAKECMDGOALS OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTING LEG START END $(filter %_FLAGS,$(knobs))
 tools = PATH="$(abspath $(BIN)):$$PATH"; . scripts/scenarios.bash

@@ -83,6 +83,16 @@ impl Rig {
 }
 
 #[test]
+fn a_directory_of_logs_that_is_not_there_is_named_before_the_run() {
+    let rig = Rig::new(&[]);
+    let (there, missing) = (rig.dir.path().join("from"), rig.dir.path().join("none"));
+    for (logs, lines) in [(there, 0), (missing, 1)] {
+        let ran = tool(capture_logs::run, &["--check", "--out", &rig.out(), "--logs", logs.to_str().unwrap()], "");
+        assert_eq!((ran.code, ran.stderr.matches("there is no such directory").count()), (0, lines), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_run_gets_its_window_its_exception_and_its_job() {
     let rig = Rig::new(&[(GPU, GPU_LOG), (IO, IO_LOG)]);
     let ran = rig.run(&[], STREAM);

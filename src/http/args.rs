@@ -121,7 +121,8 @@ impl HttpArgs {
             let failure = |number: usize, error: &dyn std::fmt::Display| {
                 Failure::usage(format!("--header-file {} line {number}: {error}", file.display()))
             };
-            let text = std::fs::read_to_string(file).map_err(|error| failure(0, &error))?;
+            let unreadable = |error| Failure::usage(format!("--header-file {}: {error}", file.display()));
+            let text = std::fs::read_to_string(file).map_err(unreadable)?;
             for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                 let (name, mut value) = header(line).map_err(|error| failure(index + 1, &error))?;
                 value.set_sensitive(true);

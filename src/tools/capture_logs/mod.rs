@@ -110,6 +110,11 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         }
         None => Some(LogSource::Command { logs: &profile.logs, timeout: args.timeout }),
     };
+    if args.capture.check
+        && let Some(missing) = source.as_ref().and_then(missing)
+    {
+        io.console.say(&missing);
+    }
     capture::run(&args.capture, &WorkerLogs { args: &args, profile: &profile, services, source }, io)
 }
 
@@ -202,6 +207,25 @@ impl Captured for LogsStatus {
 
     fn is_accepted(&self) -> bool {
         self.result == CaptureResult::Quiet && self.may_be_quiet
+    }
+}
+
+/// The sentence about a source that is not there. It may still come, so it is no error before the run.
+fn missing(source: &LogSource<'_>) -> Option<String> {
+    match source {
+        LogSource::Dir(dir) if !dir.is_dir() => Some(format!(
+            "--logs {}: there is no such directory, so no logs will be captured unless it appears",
+            dir.display()
+        )),
+        LogSource::Command { logs, .. } => {
+            let program = logs.command.first().filter(|program| !program.contains('/'))?;
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let is_there = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+            (!is_there).then(|| {
+                format!("{program}, which prints the worker logs, is not installed: give --logs DIR, or waive them with --logs off")
+            })
+        }
+        LogSource::Dir(_) => None,
     }
 }
 

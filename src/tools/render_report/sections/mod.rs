@@ -16,7 +16,7 @@ use crate::figures::requests::{Precision, Requests};
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, listed};
 use crate::markup::{Content, Format, Inline, cell};
-use crate::record::{Idle, Reason, Report, Run, Verdict};
+use crate::record::{ClockOffset, Idle, Reason, Report, Run, Verdict};
 use crate::units;
 pub(super) use captured::{captures, counting, durations, gpu, metrics, queues, waits};
 
@@ -277,10 +277,14 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
     if runs.is_empty() {
         return;
     }
+    let offset = |run: &Run| {
+        let plan = figures.tally.plans.iter().find(|plan| plan.runs.contains(run));
+        plan.and_then(|plan| plan.offset).or(run.status.clock_offset)
+    };
     page.heading("Run");
     page.table(
         ["Name", "Run", "Started (UTC)", "Target", "Profile", "Deadline>", "Target's clock is ahead by>", "Polls"],
-        runs.iter().take(LISTED).map(|run| run_row(run)),
+        runs.iter().take(LISTED).map(|run| run_row(run, offset(run))),
     );
     for run in runs.iter().take(LISTED) {
         if let Some(idle) = &run.status.idle {
@@ -305,9 +309,9 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
     }
 }
 
-fn run_row(run: &Run) -> Vec<Inline> {
+fn run_row(run: &Run, offset: Option<ClockOffset>) -> Vec<Inline> {
     let (spec, status) = (&run.spec, &run.status);
-    let offset = status.clock_offset.map(|offset| {
+    let offset = offset.map(|offset| {
         let (low, high) = (offset.seconds - offset.bound_seconds, offset.seconds + offset.bound_seconds);
         Measured::within(offset.seconds, low, high).text()
     });
