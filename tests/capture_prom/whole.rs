@@ -1,6 +1,7 @@
 //! Complete answers: the files, the records, the requests.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -71,11 +72,13 @@ fn what_is_not_a_number_or_infinite_is_counted_and_kept() {
 #[test]
 fn the_servers_own_time_tells_its_clock_to_milliseconds_unless_its_dates_contradict_it() {
     // The server's clock is 100 s behind ours.
-    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64() - 100.0;
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_secs(100)).unwrap();
     for (ahead, bound) in [(0.0, 0.6), (3600.0, 2.0)] {
         let server = Server::new(move |request| {
-            let date = DateTime::from_timestamp(now() as i64, 0).unwrap().format("%a, %d %b %Y %H:%M:%S GMT");
-            let time = now() + ahead;
+            let date = DateTime::from_timestamp(i64::try_from(now().as_secs()).unwrap(), 0)
+                .unwrap()
+                .format("%a, %d %b %Y %H:%M:%S GMT");
+            let time = now().as_secs_f64() + ahead;
             let body = match request.form.get("query").map(String::as_str) {
                 Some("time()") => {
                     format!(
