@@ -109,7 +109,6 @@ fn versions(places: &Places) -> Vec<(String, String)> {
     let programs = [
         (Tool::Ours, places.tools.join("poll-jobs"), &["--version"][..]),
         (Tool::K6, places.peers.join("k6"), &["version"]),
-        (Tool::Locust, places.peers.join("python"), &["-m", "locust", "--version"]),
         (Tool::Curl, PathBuf::from("curl"), &["--version"]),
     ];
     let version = |(tool, program, args): &(Tool, PathBuf, &[&str])| {

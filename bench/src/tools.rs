@@ -38,7 +38,6 @@ impl Places {
         match tool {
             Tool::Ours | Tool::Curl => true,
             Tool::K6 => self.peers.join("k6").exists(),
-            Tool::Locust => self.peers.join("python").exists(),
         }
     }
 
@@ -52,23 +51,6 @@ impl Places {
                 let mut k6 = Command::new(self.peers.join("k6"));
                 k6.args(["run", "--quiet", "--no-usage-report", "--no-summary"]).arg(script("k6.js"));
                 vec![k6]
-            }
-            Tool::Locust => {
-                let mut locust = Command::new(self.peers.join("python"));
-                locust.args([
-                    "-m",
-                    "locust",
-                    "--headless",
-                    "--only-summary",
-                    "--loglevel",
-                    "ERROR",
-                    "-u",
-                    &at_once,
-                    "-r",
-                    &at_once,
-                ]);
-                locust.args(["-H", url, "-f"]).arg(script("locustfile.py"));
-                vec![locust]
             }
             Tool::Curl => {
                 let mut curl = Command::new("bash");
