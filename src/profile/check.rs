@@ -7,6 +7,26 @@ use ureq::http::{HeaderName, HeaderValue};
 use super::{Profile, StatusWords};
 use crate::http::is_secret;
 
+/// Checks that the keys without which there is no profile have values; the error names all that have none.
+pub(super) fn required(profile: &Profile) -> Result<(), String> {
+    let Profile { health, submit, poll, .. } = profile;
+    let is_empty = [
+        ("health.accepted", health.accepted.is_empty()),
+        ("submit.path", submit.path.is_empty()),
+        ("submit.accepted", submit.accepted.is_empty()),
+        ("submit.id", submit.id.is_empty()),
+        ("poll.path", poll.path.is_empty() && poll.list.is_none()),
+        ("poll.status", poll.status.is_empty() && poll.rules.is_empty()),
+        ("poll.words.done", poll.words.done.is_empty() && poll.rules.is_empty()),
+    ];
+    let empty: Vec<&str> = is_empty.iter().filter(|(_, is_empty)| *is_empty).map(|(key, _)| *key).collect();
+    match empty.split_last() {
+        None => Ok(()),
+        Some((key, [])) => Err(format!("{key} is empty or missing")),
+        Some((last, others)) => Err(format!("{} and {last} are empty or missing", others.join(", "))),
+    }
+}
+
 /// Checks headers, status codes and words of `profile`; the error names the key.
 pub(super) fn check(profile: &Profile) -> Result<(), String> {
     let Profile { health, submit, poll, .. } = profile;

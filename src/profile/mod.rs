@@ -328,6 +328,7 @@ impl Profile {
 
     fn check(&self) -> Result<(), String> {
         let Self { health, submit, poll, .. } = self;
+        check::required(self)?;
         for (key, path) in [("health.path", &health.path), ("submit.path", &submit.path), ("poll.path", &poll.path)] {
             let is_other = key == "poll.path" && (self.polls_url() || !self.polls_each() && poll.list.is_some());
             if !is_other && !path.starts_with('/') {
@@ -360,17 +361,6 @@ impl Profile {
         }
         health.check()?;
         self.steps.iter().try_for_each(Step::check)?;
-        for (key, empty) in [
-            ("submit.id", submit.id.is_empty()),
-            ("submit.accepted", submit.accepted.is_empty()),
-            ("poll.status", poll.status.is_empty() && poll.rules.is_empty()),
-            ("poll.words.done", poll.words.done.is_empty() && poll.rules.is_empty()),
-            ("health.accepted", health.accepted.is_empty()),
-        ] {
-            if empty {
-                return Err(format!("{key} is empty"));
-            }
-        }
         submit.request().check("submit", Scope::Job)?;
         poll.request().check("poll", Scope::Id)?;
         if let Some(list) = &poll.list {
@@ -490,7 +480,12 @@ mod tests {
             ("after = [\"l2\"]", "after = [\"l9\"]", "summarize_l2 waits for l9"),
             ("name = [\"/name\", \"/stage\"]", "one = true", "poll.stages.one"),
             ("method = \"POST\"", "method = \"P T\"", "submit.method"),
-            ("done = [\"done\"]\nfailed = [\"failed\"]\n", "failed = [\"failed\"]\n", "poll.words.done is empty"),
+            ("path = \"/jobs/{id}\"\nstatus = [\"/status\"]\n", "", "poll.path and poll.status are empty or missing"),
+            (
+                "done = [\"done\"]\nfailed = [\"failed\"]\n",
+                "failed = [\"failed\"]\n",
+                "poll.words.done is empty or missing",
+            ),
         ] {
             assert!(DEFAULT.contains(from), "{from}");
             let error = Profile::parse(&DEFAULT.replacen(from, to, 1)).unwrap_err();

@@ -81,7 +81,7 @@ impl<'p> RequestTemplate<'p> {
     }
 
     /// Returns true if a template of it contains `text`.
-    pub(super) fn contains(self, text: &str) -> bool {
+    pub fn contains(self, text: &str) -> bool {
         let body = self.body.map(Value::to_string).unwrap_or_default();
         self.path.contains(text) || body.contains(text) || self.headers.values().any(|value| value.contains(text))
     }

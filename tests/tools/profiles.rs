@@ -513,7 +513,8 @@ fn explain_shows_each_step_what_was_sent_and_what_each_key_found() {
         "/deployments/d-1/runs\n",
         "body: {\"upload\":5}",
         "submit.id                /id                  \"r-1\"",
-        "which means Submitted; next: poll-jobs --explain r-1",
+        "which means Submitted; next: poll-jobs --profile ",
+        "/p.toml --explain r-1\n",
     ] {
         assert!(ran.stdout.contains(part), "{part}\n{}", ran.stdout);
     }
@@ -531,4 +532,59 @@ fn explain_shows_each_step_what_was_sent_and_what_each_key_found() {
     let profile = rig.dir.path().join("p.toml").display().to_string();
     let explain = |id: &str| tool(poll_jobs::run, &["--target", &url, "--profile", &profile, "--explain", id], "");
     assert_eq!((explain("r-1").code, explain("r-2").code), (0, 4));
+    let left_out = explain("r-1").stdout;
+    assert!(
+        left_out.contains("step tasks: POST /tasks/filter\n  ") && left_out.contains("{vars.deployment}"),
+        "{left_out}"
+    );
+}
+
+#[test]
+fn explain_shows_what_the_steps_of_the_end_tell_and_which_words_are_not_listed() {
+    const PROFILE: &str = r#"
+        [submit]
+        path = "/jobs"
+        id = ["/id"]
+        [poll]
+        path = "/jobs/{id}"
+        status = ["/state"]
+        message = ["/why"]
+        words = { done = ["ok"], failed = ["bad"] }
+        [poll.stages]
+        at = ["/tasks"]
+        name = ["/name"]
+        state = ["/state"]
+        words = { done = ["ok"] }
+        [[steps]]
+        name = "tasks"
+        when = "end"
+        path = "/jobs/{id}/tasks"
+        tells = ["stages", "message"]
+    "#;
+    let rig = Rig::new(PROFILE, |request| match request.path.as_str() {
+        "/jobs/ended" | "/jobs/broken" => Reply::json(r#"{"state":"bad"}"#),
+        "/jobs/odd" => Reply::json(r#"{"state":"odd"}"#),
+        "/jobs/ended/tasks" => Reply::json(r#"{"why":"no memory","tasks":[{"name":"cut","state":"torn"}]}"#),
+        _ => Reply::new(500, ""),
+    });
+    let ended = rig.poll("", &["--explain", "ended"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    for part in [
+        "status: \"bad\", which means Failed",
+        "stages: 0",
+        "step tasks: GET /jobs/{id}/tasks\nHTTP 200\n",
+        "  poll.message             /why                 \"no memory\"",
+        "stages: 1\n  cut                      \"torn\", which poll.stages.words does not list\n",
+    ] {
+        assert!(ended.stdout.contains(part), "{part}\n{}", ended.stdout);
+    }
+    let broken = rig.poll("", &["--explain", "broken"]);
+    assert!(
+        broken.code == 4 && broken.stdout.contains("step tasks: GET /jobs/{id}/tasks\n  GET "),
+        "{}",
+        broken.stdout
+    );
+    let odd = rig.poll("", &["--explain", "odd"]);
+    assert!(odd.code == 4 && odd.stdout.contains("status: \"odd\", which poll.words does not list"), "{}", odd.stdout);
+    assert!(!odd.stdout.contains("step tasks"), "the job has not ended: {}", odd.stdout);
 }

@@ -1,4 +1,5 @@
 //! `--explain ID`: polls one job once, or looks it up in the list, and shows what each pointer of the profile finds in the answer.
+//! For a job that has ended, does the same with the steps that follow the end.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -7,10 +8,13 @@ use super::Args;
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{Answer, Client, Connections};
+use crate::http::{Answer, BaseUrl, Client, Connections};
 use crate::listing::{Listing, LookUpError, Sight, look_up};
-use crate::profile::{Document, Observation, PollAnswer, Profile, Request, StatusReading};
+use crate::profile::{
+    Document, Observation, PollAnswer, Profile, Request, StatusReading, Step, StepTime, TemplateValues, Told,
+};
 use crate::record::{Job, StagePhase};
+use crate::steps::{self, Made};
 use crate::target::poll_request;
 
 /// Prints the explanation.
@@ -23,11 +27,16 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     let client = args.target.clients(&profile, Some(&base), Connections::Fresh)?.factory.client();
     let mut text = String::new();
     let mut is_understood = true;
+    let mut ended = None;
     if let Some(listing) = Listing::new(profile.clone(), base.clone(), &args.target.set, &Job::default()) {
         match look_up_in_list(listing, id, &profile, &client, &mut text)? {
             // A job that ended may have left the list.
             None => is_understood = profile.polls_each(),
-            Some(entry) => is_understood = describe(&profile, &entry, &mut text),
+            Some(entry) => {
+                let observation = describe(&profile, &entry, &mut text);
+                is_understood = observation.is_some();
+                ended = observation.filter(has_ended);
+            }
         }
     }
     if profile.polls_each() {
@@ -37,8 +46,14 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
         let answer = request.send(&client, &Clock::system());
         let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;
         let _ = write!(text, "{}\nHTTP {}", escape::terminal(&place), answer.status);
-        is_understood &= describe(&profile, &answer, &mut text);
+        let observation = describe(&profile, &answer, &mut text);
+        is_understood &= observation.is_some();
+        ended = observation.filter(has_ended);
         let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
+    }
+    if let Some(observation) = ended {
+        let values = TemplateValues::of_set(&args.target.set).with_job(&Job::default()).with_id(id);
+        is_understood &= describe_end_steps(&profile, &base, &values, &client, observation, &mut text);
     }
     let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
     let exit = if is_understood { Exit::Done } else { Exit::Incomplete };
@@ -79,8 +94,58 @@ fn look_up_in_list(
     }
 }
 
-/// Describes what an answer tells of the job. Returns true if that is its state.
-fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> bool {
+fn has_ended(observation: &Observation) -> bool {
+    matches!(observation.status, StatusReading::Status(StagePhase::Done | StagePhase::Failed, _))
+}
+
+/// Makes the steps that follow a job's end, and shows what the keys that they tell find in their answers. Returns false if a
+/// step fails that is not optional. A step with variables may fail: those of the submission are not known here.
+fn describe_end_steps(
+    profile: &Profile,
+    base: &BaseUrl,
+    values: &TemplateValues,
+    client: &Client,
+    mut observation: Observation,
+    text: &mut String,
+) -> bool {
+    let mut is_whole = true;
+    let mut show = |step: &Step, made: &Made| {
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(text, "\nstep {}: {} {}", escape::terminal(&step.name), step.method, escape::terminal(&step.path));
+        let (_, answer) = match made {
+            Ok(made) => made,
+            Err(failure) => {
+                let _ = writeln!(text, "  {}", escape::terminal(failure));
+                is_whole &= step.optional || step.request().contains("{vars.");
+                return;
+            }
+        };
+        let _ = writeln!(text, "HTTP {}", answer.status);
+        let document = Document::of(answer);
+        found(profile, &document, |key| step.tells.iter().any(|told| is_told_by(key, *told)), text);
+        profile.complete(&mut observation, &step.tells, &document);
+        if step.tells.contains(&Told::Stages) {
+            describe_stages(profile, &observation, text);
+        }
+        if !step.secret {
+            let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
+        }
+    };
+    steps::run(StepTime::End, profile, base, values, client, &Clock::system(), &mut show);
+    is_whole
+}
+
+fn is_told_by(key: &str, told: Told) -> bool {
+    match told {
+        Told::Stages => key == "poll.stages.at",
+        Told::Message => key == "poll.message",
+        Told::Times => key.starts_with("poll.times."),
+    }
+}
+
+/// Describes what an answer tells of the job, and returns that if it is the job's state.
+fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> Option<Observation> {
     let document = Document::of(answer);
     let (meaning, observation) = match profile.poll_answer(&document) {
         PollAnswer::Unknown => (Some(", which in the profile means \"no such job\""), profile.observe(&document)),
@@ -92,7 +157,7 @@ fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> bool {
     // Writing to a String cannot fail.
     let _ = match &observation.status {
         StatusReading::Status(meaning, word) => {
-            writeln!(text, "status: \"{}\", which means {meaning:?}", escape::terminal(word))
+            writeln!(text, "status: \"{}\", {}", escape::terminal(word), sense(*meaning, "poll.words"))
         }
         StatusReading::NoStatus => writeln!(text, "status: none of the pointers of poll.status finds one"),
         StatusReading::Unreadable(cause) => writeln!(text, "status: {}", escape::terminal(cause)),
@@ -105,7 +170,12 @@ fn describe(profile: &Profile, answer: &Answer, text: &mut String) -> bool {
     );
     describe_stages(profile, &observation, text);
     let is_told = matches!(observation.status, StatusReading::Status(phase, _) if phase != StagePhase::Unnamed);
-    meaning.is_none() && is_told
+    (meaning.is_none() && is_told).then_some(observation)
+}
+
+/// Returns the end of a sentence about a status word: its meaning, or that the words of `key` lack it.
+fn sense(phase: StagePhase, key: &str) -> String {
+    if phase == StagePhase::Unnamed { format!("which {key} does not list") } else { format!("which means {phase:?}") }
 }
 
 /// Shows what each place of the keys in question finds.
@@ -120,11 +190,12 @@ fn found(profile: &Profile, document: &Document<'_>, is_shown: impl Fn(&str) -> 
 fn describe_stages(profile: &Profile, observation: &Observation, text: &mut String) {
     let _ = writeln!(text, "stages: {}", observation.stages.len());
     for stage in &observation.stages {
-        let word =
-            stage.state.as_deref().map_or("no state word".to_owned(), |word| format!("\"{}\"", escape::terminal(word)));
+        let word = stage.state.as_deref().map_or("no state word".to_owned(), |word| {
+            format!("\"{}\", {}", escape::terminal(word), sense(stage.phase, "poll.stages.words"))
+        });
         let times =
             [("queued", stage.times.queued_at), ("started", stage.times.started_at), ("ended", stage.times.ended_at)];
-        let _ = write!(text, "  {:<24} {word} which means {:?}", escape::terminal(&stage.name), stage.phase);
+        let _ = write!(text, "  {:<24} {word}", escape::terminal(&stage.name));
         for (name, time) in times.into_iter().filter_map(|(name, time)| time.map(|time| (name, time))) {
             let _ = write!(text, ", {name} {time}");
         }

@@ -53,7 +53,8 @@ pub struct Args {
     /// With --resume, also read submissions that the pipe lost from this journal of submit-jobs
     #[arg(long, value_name = "FILE", requires = "resume")]
     pub journal: Option<PathBuf>,
-    /// Poll the job with this id once and show what each of the profile's pointers finds in the answer
+    /// Poll the job with this id once and show what each of the profile's keys finds in the answer; for a job that has ended, also
+    /// in the answers to the steps with when = "end"
     #[arg(long, value_name = "ID")]
     pub explain: Option<String>,
     /// Cancel jobs that are given up as interrupted or timedout, with the profile's steps that have when = "cancel"

@@ -68,7 +68,9 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     };
     let exit = match &status {
         Some(JobStatus { phase: Phase::Submitted, job_id: Some(id), .. }) => {
-            let _ = writeln!(text, "which means Submitted; next: poll-jobs --explain {}", line(id));
+            let profile = args.target.profile.as_ref();
+            let profile = profile.map(|file| format!(" --profile {}", file.display())).unwrap_or_default();
+            let _ = writeln!(text, "which means Submitted; next: poll-jobs{} --explain {}", line(&profile), line(id));
             Exit::Done
         }
         Some(status) => {
