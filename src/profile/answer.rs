@@ -172,7 +172,8 @@ fn state(ruled: Option<(PollMeaning, String)>) -> Ruled {
 /// The error that stands at one of `places`: a text, or else the JSON of an object or a list.
 fn error_text(document: &Document<'_>, places: &[Place]) -> Option<String> {
     let found = places.iter().flat_map(|place| place.find(document)).filter(|raw| is_error(raw)).collect::<Vec<_>>();
-    found.iter().find_map(|raw| raw::word(raw)).or_else(|| found.first().map(|raw| raw.get().to_owned()))
+    let text = found.iter().find_map(|raw| raw::word(raw)).or_else(|| found.first().map(|raw| raw.get().to_owned()));
+    text.map(|text| text.trim().to_owned())
 }
 
 /// Returns true unless `raw` says that there is no error: null, false, zero, an empty text, a word for "none", and objects and
@@ -367,6 +368,7 @@ mod tests {
         let message = |error: &str| observe(&format!(r#"{{"status":"done","error":{error}}}"#)).message;
         for (error, text) in [
             (r#""CUDA out of memory""#, "CUDA out of memory"),
+            (r#""ValueError: no such file\n""#, "ValueError: no such file"),
             ("137", "137"),
             ("true", "true"),
             (r#"{"code":7,"message":"boom"}"#, "boom"),
