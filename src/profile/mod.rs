@@ -480,7 +480,7 @@ mod tests {
             ("after = [\"l2\"]", "after = [\"l9\"]", "summarize_l2 waits for l9"),
             ("name = [\"/name\", \"/stage\"]", "one = true", "poll.stages.one"),
             ("method = \"POST\"", "method = \"P T\"", "submit.method"),
-            ("path = \"/jobs/{id}\"\nstatus = [\"/status\"]\n", "", "poll.path and poll.status are empty or missing"),
+            ("path = \"/jobs/{id}\"\nunknown = [404]\nstatus", "id", "poll.path and poll.status are empty or missing"),
             (
                 "done = [\"done\"]\nfailed = [\"failed\"]\n",
                 "failed = [\"failed\"]\n",
