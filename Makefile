@@ -221,7 +221,6 @@ compare: build ## Compare the newest legs of each setting, or the legs A and B; 
 	@$(tools)
 	both_or_neither '$(A)' '$(B)'
 	compare-runs --text --place='$(OUT)/comparison'$(if $(FAIL_IF_WORSE), --fail-if-worse='$(FAIL_IF_WORSE)') $(if $(A)$(B),'$(A)' '$(B)',--under='$(LEGS)')
-
 ##@ Building and testing
 build: ## Build the tools and pipeline-sim
 	@$(if $(filter true,$(CARGO)),,./scripts/build '$(CARGO)' '$(CARGO_PROFILE)' '$(BIN)')
@@ -233,11 +232,9 @@ install: build man completions ## Install the tools, pipeline-sim, man pages and
 	@./scripts/install '$(BIN)' '$(SHARE)' '$(DESTDIR)$(PREFIX)'
 uninstall: ## Remove what `make install` installed
 	@./scripts/install --remove '$(DESTDIR)$(PREFIX)'
-# The flags keep the directories of this machine out of the binaries.
 dist: export RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=stress-suite
 dist: build man completions ## Make an archive of the tools, with man pages, completions, profiles and licences
 	@./scripts/dist '$(BIN)' '$(SHARE)' '$(DIST)'
-
 check: ## Check format, lints, scripts, documentation and imports between modules; warnings are errors
 	./scripts/lint
 	$(CARGO) fmt --all --check
@@ -258,7 +255,6 @@ picture: ## Draw the README's picture from the soak of RUN, in Chromium
 	@./scripts/picture '$(RUN)/soak/report.html' docs/report.png
 clean: ## Remove what was built; runs and staged files stay
 	$(CARGO) clean
-
 $(if $(filter help,$(or $(MAKECMDGOALS),help)),$(eval export $(knobs)))
 help: ## Show this help
 	@awk -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
