@@ -138,7 +138,7 @@ prometheus = $(if $(filter file,$(origin PROM_URL)),, --prometheus='$(PROM_URL)'
 jaeger = $(if $(filter file,$(origin JAEGER_URL)),, --jaeger='$(JAEGER_URL)')
 logs = $(if $(LOGS), --logs='$(LOGS)')$(if $(LOGS_QUIET), --may-be-quiet='$(LOGS_QUIET)')
 quick = $(if $(QUICK), $1)
-common = --out=$(dir)$(window)$(profile)$(call quick,--pad=1s)$(call flags,$(CAPTURE_FLAGS))
+common = --out=$(dir)$(window)$(profile)$(call quick,--pad=500ms)$(call flags,$(CAPTURE_FLAGS))
 define captures
 capture-logs $(common)$(logs) |
 capture-prom $(common)$(prometheus)$(call quick,--step=500ms)$(call flags,$(PROM_FLAGS)) |
@@ -164,7 +164,7 @@ window :=
 ##@ Scenarios
 demo: build ## Run the whole suite against a simulated pipeline, on free loopback ports
 	@$(tools)
-	pipeline-sim $(stand_in) --time-scale 0.02 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
+	pipeline-sim $(stand_in) --time-scale 0.015 --seed 1 --capacity 20 --scrape-interval 250ms $(SIM_FLAGS) -- \
 	  $(submake) suite QUICK=yes RAMP_JOBS='$(if $(filter file,$(origin RAMP_JOBS)),2x,$(RAMP_JOBS))'
 stand_in = --data '$(DATA)' --worker-root '$(WORKER_ROOT)'
 demo-ab: build ## Run three legs of each of two settings against simulated pipelines, interleaved, and compare them

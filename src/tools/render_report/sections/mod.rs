@@ -55,15 +55,18 @@ pub(super) fn failures(page: &mut Content, figures: &Figures) {
         let names: Vec<String> = jobs.iter().map(|entry| entry.name.clone()).collect();
         let first = jobs.first()?;
         Some(vec![
-            jobs.len().to_string().into(),
-            listed(&names).into(),
+            // On a phone there is no room for a column of counts.
+            match names.as_slice() {
+                [only] => only.as_str().into(),
+                several => format!("{} jobs: {}", several.len(), listed(several)).into(),
+            },
             first.outcome.to_string().into(),
             cell(first.failed_stage()),
             cell(first.reason.as_ref().map(Reason::as_str)),
             cell(first.message.as_deref().map(|message| escape::shorten(message, MESSAGE))),
         ])
     });
-    page.table(["Count>", "Jobs", "Ended", "Stage", "Reason", "Message"], rows);
+    page.table(["Jobs", "Ended", "Stage", "Reason", "Message"], rows);
     let left_out: usize = alike.iter().skip(FAILURES).map(Vec::len).sum();
     if left_out > 0 {
         page.paragraph(more_in(format!("{left_out} more are in "), run_dir::JOBS_CSV));
