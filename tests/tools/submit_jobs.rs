@@ -181,6 +181,21 @@ fn broken_lines_are_named_and_cost_the_exit_code_and_nothing_else() {
 }
 
 #[test]
+fn a_wait_for_a_server_that_does_not_answer_is_announced() {
+    let target = Target::start(&[]);
+    let staged = target.stage(1);
+    // It accepts connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for flags in [&[][..], &["--explain"]] {
+        let flags = [&["--target", &url, "--timeout", "4s"], flags].concat();
+        let ran = crate::support::tool(stress_suite::tools::submit_jobs::run, &flags, &staged);
+        let awaited = format!("waiting for {} {url}/", if flags.len() == 4 { "GET" } else { "POST" });
+        assert!(ran.code != 0 && ran.stderr.contains(&awaited) && ran.stderr.contains("4 s at most"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn lines_none_of_which_is_a_record_are_broken_input_and_lines_is_named() {
     let target = Target::start(&[]);
     let ran = target.submit(&[], "/data/a.webm\n/data/b.webm\n");
