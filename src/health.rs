@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cli::Console;
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{BaseUrl, Client, HttpError, Method};
 use crate::profile::Profile;
@@ -32,17 +33,19 @@ impl Unhealthy {
     }
 }
 
-/// Requests the health path and returns the settings that the answer reports, by name.
+/// Requests the health path, says on `console` if that takes long, and returns the settings that the answer reports, by name.
 pub fn probe(
     client: &Client,
     base: &BaseUrl,
     profile: &Profile,
     clock: &Clock,
     offset: &mut OffsetBounds,
+    console: &Console,
 ) -> Result<BTreeMap<String, String>, Unhealthy> {
     let url = base.join(&profile.health.path);
     let sent = clock.now();
-    match client.send(&Method::GET, &url, &[], None, clock) {
+    let request = || client.send(&Method::GET, &url, &[], None, clock);
+    match client.announced(console, || format!("GET {url}"), request) {
         Ok(answer) => {
             if let Some(date) = answer.head.date {
                 offset.observe(date, client.sent_at().unwrap_or(sent), clock.now());

@@ -31,6 +31,7 @@ use body::Timed;
 use patient::{PatientConnector, Received};
 use tls::PinnedTls;
 
+use crate::cli::Console;
 use crate::clock::Clock;
 use crate::escape;
 use crate::heartbeat::Heartbeat;
@@ -220,9 +221,15 @@ impl Client {
         *self.sent_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The longest time that a request may take.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
+    /// Does `work` with this client. After a few seconds it says on `console` which `place` it waits for, and how long at most.
+    pub fn announced<T>(
+        &self,
+        console: &Console,
+        place: impl FnOnce() -> String + Send,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let limit = units::whole(self.timeout);
+        console.while_waiting(move || format!("waiting for {}, {limit} at most", place()), work)
     }
 
     /// The time that this process has stood still so far.

@@ -15,7 +15,6 @@ use crate::escape;
 use crate::http::{BaseUrl, Client, FORM, HttpError, Method, StreamedAnswer, form};
 use crate::record::{ClockOffset, Reason, Timestamp};
 use crate::statistics::Bounds;
-use crate::units;
 pub use problem::{CREDENTIALS, Problem, failed, foreign};
 use problem::{refused, silence};
 
@@ -218,10 +217,9 @@ impl Server {
         let content_type = [("content-type".to_owned(), FORM.to_owned())];
         let headers = if form.is_some() { &content_type[..] } else { &[] };
         let sent = self.clock.now();
-        let limit = units::whole(self.client.timeout());
-        let awaited = || format!("waiting for {method} {}, {limit} at most", url.split('?').next().unwrap_or_default());
-        let answer =
-            self.console.while_waiting(awaited, || self.client.open(method, url, headers, form, &self.clock))?;
+        let place = || format!("{method} {}", url.split('?').next().unwrap_or_default());
+        let open = || self.client.open(method, url, headers, form, &self.clock);
+        let answer = self.client.announced(&self.console, place, open)?;
         if let Some(date) = answer.head.date {
             self.bounds.observe(date, sent, self.clock.now());
         }

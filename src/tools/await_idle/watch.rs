@@ -65,11 +65,8 @@ impl Watch<'_> {
     pub(super) fn wait(mut self, clock: &Clock) -> Result<Idle, Failure> {
         let (began, since) = (Instant::now(), clock.now());
         // Nothing will be submitted to an unhealthy target, so there is no reason to wait; `submit-jobs` says what to do.
-        let url = self.base.join(&self.profile.health.path);
-        let awaited = || format!("waiting for GET {url}, {} at most", units::whole(self.client.timeout()));
         let mut unused = OffsetBounds::default();
-        let probe = || health::probe(&self.client, &self.base, &self.profile, clock, &mut unused);
-        let health = self.console.while_waiting(awaited, probe);
+        let health = health::probe(&self.client, &self.base, &self.profile, clock, &mut unused, &self.console);
         if let Err(unhealthy) = health {
             let unseen = Some(format!("the target is not healthy: {}", unhealthy.message));
             return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });

@@ -16,7 +16,6 @@ use crate::clock::Clock;
 use crate::escape;
 use crate::http::{BaseUrl, Client, HttpError, StreamedAnswer, form};
 use crate::record::{Reason, Timestamp};
-use crate::units;
 
 /// The largest answer, in bytes: a server must not fill the memory. A page of five hundred traces is a few MiB.
 const BODY_LIMIT: u64 = 512 * 1024 * 1024;
@@ -227,9 +226,8 @@ impl Jaeger {
             message: format!("{shown}: {message}"),
             retryable,
         };
-        let awaited = || format!("waiting for {shown}, {} at most", units::whole(self.client.timeout()));
         let open = || self.client.open(&Method::GET, &url, &[], None, &self.clock);
-        let mut answer = self.console.while_waiting(awaited, open).map_err(|cause| {
+        let mut answer = self.client.announced(&self.console, || shown.clone(), open).map_err(|cause| {
             let reason =
                 if matches!(cause, HttpError::NotConnected(_)) { Reason::Unreachable } else { Reason::NoAnswer };
             error(reason, cause.to_string(), false)

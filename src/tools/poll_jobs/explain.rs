@@ -16,7 +16,6 @@ use crate::profile::{
 use crate::record::{Job, StagePhase};
 use crate::steps::{self, Made};
 use crate::target::poll_request;
-use crate::units;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
@@ -44,8 +43,7 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
         let request = poll_request(&Job::default(), id, &profile, &base, &args.target.set);
         let request = request.map_err(|error| Failure::usage(format!("--explain: {error}")))?;
         let place = request.place();
-        let awaited = || format!("waiting for {}, {} at most", request.place(), units::whole(client.timeout()));
-        let answer = io.console.while_waiting(awaited, || request.send(&client, &Clock::system()));
+        let answer = client.announced(&io.console, || request.place(), || request.send(&client, &Clock::system()));
         let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;
         let _ = write!(text, "{}\nHTTP {}", escape::terminal(&place), answer.status);
         let observation = describe(&profile, &answer, &mut text);

@@ -13,7 +13,6 @@ use crate::profile::{Document, Place, Request, StepTime, TemplateValues};
 use crate::record::{JobStatus, Phase};
 use crate::steps;
 use crate::target::TargetClients;
-use crate::units;
 
 /// Prints the explanation.
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
@@ -61,8 +60,7 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
         let post = Post::with_values(&base, values)?;
         let request = post.build(&profile).map_err(|what| Failure::usage(format!("--explain: {what}")))?;
         describe_request(&request, &mut text);
-        let awaited = || format!("waiting for {}, {} at most", request.place(), units::whole(client.timeout()));
-        let sent = io.console.while_waiting(awaited, || request.send(&client, &clock));
+        let sent = client.announced(&io.console, || request.place(), || request.send(&client, &clock));
         if let Ok(answer) = &sent {
             describe_answer(answer, &profile.submit.id, &mut text);
         }

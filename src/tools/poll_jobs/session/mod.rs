@@ -392,7 +392,11 @@ impl<'a, 'o> Session<'a, 'o> {
             && self.stop.signal().is_none();
         let earlier_freeze = self.output.runs.latest().filter_map(|run| run.status.frozen_seconds).reduce(f64::max);
         let status = RunStatus {
-            settings_after: if ask_settings { self.target.settings_after(&self.clock) } else { None },
+            settings_after: if ask_settings {
+                self.target.settings_after(&self.clock, &self.output.console)
+            } else {
+                None
+            },
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
             clock_doubt: self.offset.doubt(),

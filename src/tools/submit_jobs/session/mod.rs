@@ -122,11 +122,8 @@ struct Session<'a, 'o> {
 impl Session<'_, '_> {
     /// Probes the target; nothing is submitted to one that is not healthy.
     fn check_health(&mut self, client: &Client) {
-        let url = self.base.join(&self.profile.health.path);
-        let awaited = || format!("waiting for GET {url}, {} at most", units::whole(client.timeout()));
-        let (base, profile, clock, offset) = (&self.base, &self.profile, &self.clock, &mut self.offset);
-        let probe = || health::probe(client, base, profile, clock, offset);
-        match self.output.console.while_waiting(awaited, probe) {
+        let console = &self.output.console;
+        match health::probe(client, &self.base, &self.profile, &self.clock, &mut self.offset, console) {
             Ok(settings) => self.settings = settings,
             Err(unhealthy) => {
                 let unhealthy = unhealthy.with_hint(&self.profile, &self.base);
