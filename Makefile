@@ -100,8 +100,8 @@ REPORT_FLAGS ?=
 SIM_FLAGS ?=
 ## Set to yes for a target about thirty times as fast as a real one: finer polls and captures, shorter waits
 QUICK ?=
-## Cargo profile: quick, or release for more than a few hundred jobs in flight; install, dist, man and completions use release
-CARGO_PROFILE ?= $(if $(filter install dist man completions,$(MAKECMDGOALS)),release,quick)
+## Cargo profile: quick, or release for more than a few hundred jobs in flight; install, dist, image, man and completions use release
+CARGO_PROFILE ?= $(if $(filter install dist image man completions,$(MAKECMDGOALS)),release,quick)
 ## The cargo command; `CARGO=true` uses the binaries as they are
 CARGO ?= cargo
 ## Directory of the binaries
@@ -116,8 +116,9 @@ DESTDIR ?=
 SHARE ?= $(BIN)/share
 ## Directory of the archive that `make dist` makes
 DIST ?= target/dist
+include scripts/k8s.mk
 # A misspelt variable would be ignored silently, and a single quote in a value would end the argument around it.
-knobs := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+knobs := $(shell sed -n 's/^\([A-Z_]*\) ?=.*/\1/p' $(MAKEFILE_LIST))
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 refusal := $(if $(filter-out $(knobs),$(given)),$(shell awk -v known='$(knobs)' -f scripts/nearest.awk $(given:%='%')))
 $(foreach name,$(filter-out %_FLAGS,$(knobs)),$(if $(findstring ',$($(name))),$(eval refusal += $(name) has a quote in it: use a value without one)))
@@ -127,7 +128,6 @@ export MAKECMDGOALS OUT EXPECT REPO RUN RUN_ID PROFILE LEVELS RAMP_JOBS NP SETTI
 tools = PATH="$(abspath $(BIN)):$$PATH"; . scripts/scenarios.bash
 # Not spelt $(MAKE) in the recipes, so that `make -n` prints these lines instead of running them.
 submake = $(MAKE) --no-print-directory CARGO=true
-
 flags = $(if $(strip $1), $(strip $1))
 profile = $(if $(PROFILE), --profile='$(PROFILE)')
 # The tools share an access token; the last of them deletes the file.
@@ -257,4 +257,4 @@ clean: ## Remove what was built; runs and staged files stay
 	$(CARGO) clean
 $(if $(filter help,$(or $(MAKECMDGOALS),help)),$(eval export $(knobs)))
 help: ## Show this help
-	@awk -f scripts/help.awk $(firstword $(MAKEFILE_LIST))
+	@awk -f scripts/help.awk $(MAKEFILE_LIST)

@@ -8,7 +8,7 @@
   # A variable below shares the text.
   next
 }
-/^[a-z-]+:.* ## / {
+/^[a-z0-9-]+:.* ## / {
   name = $1
   sub(/:.*/, "", name)
   help = $0
