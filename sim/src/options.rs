@@ -176,6 +176,10 @@ pub struct Faults {
     #[arg(long, value_name = "WHICH", help_heading = JOB_FAULTS)]
     pub lose: Vec<Which>,
 
+    /// Count jobs by the number in the name of their source (3 for soak/003.webm), whatever the order of acceptance
+    #[arg(long, help_heading = JOB_FAULTS)]
+    pub number_by_name: bool,
+
     /// Answer with the id of the job accepted before
     #[arg(long, value_name = "WHICH", help_heading = JOB_FAULTS)]
     pub same_id: Vec<Which>,

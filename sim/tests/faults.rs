@@ -63,6 +63,15 @@ fn a_job_that_fails_in_both_branches_fails_once() {
 }
 
 #[test]
+fn a_fault_strikes_the_job_of_that_name_whatever_the_order() {
+    let rig = Rig::new(&["--number-by-name", "--fail", "l2:2", "--lose", "3"]);
+    let ids: Vec<_> = [3, 2, 1].into_iter().map(|number| rig.submit(number)).collect();
+    assert_eq!(rig.ended(&ids[2])["status"], "done");
+    assert_eq!(rig.ended(&ids[1])["status"], "failed");
+    assert_eq!(rig.get(&format!("/jobs/{}", ids[0])).status, 404);
+}
+
+#[test]
 fn a_failing_stage_logs_its_whole_traceback_with_the_jobs_id() {
     let rig = Rig::new(&["--fail", "l1:1"]);
     let id = rig.submit(1);

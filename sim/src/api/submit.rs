@@ -50,8 +50,8 @@ async fn answer_post(
             return *refused;
         }
     };
-    let (id, status, ordinal) = match pipeline.accept(submission) {
-        Accepted::New { id, status, ordinal } => (id, status, Some(ordinal)),
+    let (id, status, accepted) = match pipeline.accept(submission) {
+        Accepted::New { id, status, accepted } => (id, status, Some(accepted)),
         Accepted::Known { id, status } => (id, status, None),
         Accepted::Full => return answer::refusal(503, Some(1)),
     };
@@ -66,7 +66,7 @@ async fn answer_post(
     } else {
         answer::json(StatusCode::ACCEPTED, body)
     };
-    if ordinal.is_some() && ordinal == faults.die_after {
+    if accepted.is_some() && accepted == faults.die_after {
         connection.last_answer.store(true, Ordering::Relaxed);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

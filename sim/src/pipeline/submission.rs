@@ -31,7 +31,7 @@ pub(crate) struct Submission {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Accepted {
     /// A new job, the n-th accepted; the id is the one to answer with.
-    New { id: String, status: String, ordinal: u64 },
+    New { id: String, status: String, accepted: u64 },
     /// A job that existed already.
     Known { id: String, status: String },
     /// As many jobs are unfinished as `--capacity` allows.
@@ -88,9 +88,11 @@ impl Pipeline {
         world.counts.accepted += 1;
         world.counts.unfinished += 1;
         world.counts.peak_unfinished = world.counts.peak_unfinished.max(world.counts.unfinished);
-        let ordinal = world.counts.accepted;
+        let accepted = world.counts.accepted;
+        let ordinal = faults.number_by_name.then(|| number_in_name(&submission.source)).flatten().unwrap_or(accepted);
         let index = world.jobs.len();
-        let id = format!("{:032x}", self.chance.wide(Purpose::JobId, [ordinal, 0, 0]));
+        // By acceptance, so that two jobs never share an id.
+        let id = format!("{:032x}", self.chance.wide(Purpose::JobId, [accepted, 0, 0]));
         let stale = fault::any(&faults.stale, self.chance, Kind::Stale, ordinal);
         let shift = if stale { STALE } else { TimeDelta::zero() };
         let mut job = Job::new(ordinal, id.clone(), submission.source, submission.bytes, now, shift);
@@ -98,7 +100,7 @@ impl Pipeline {
         job.parent = submission.parent;
         job.trace = submission
             .parent
-            .map_or_else(|| self.chance.wide(Purpose::TraceId, [ordinal, 0, 0]), |parent| parent.trace);
+            .map_or_else(|| self.chance.wide(Purpose::TraceId, [accepted, 0, 0]), |parent| parent.trace);
         let status = self.wire.word(job.status).to_owned();
 
         if !fault::any(&faults.lose, self.chance, Kind::Lose, ordinal) {
@@ -117,7 +119,7 @@ impl Pipeline {
         self.trace_submit(&job, submission.received);
         world.jobs.push(job);
         self.publish(world, index, Stage::Whisper, self.submit_span(ordinal));
-        Accepted::New { id: answered, status, ordinal }
+        Accepted::New { id: answered, status, accepted }
     }
 
     fn known(&self, world: &World, index: usize) -> Accepted {
@@ -143,4 +145,11 @@ impl Pipeline {
         let world = self.world();
         world.by_id.get(id).map(|index| look(&world.jobs[*index]))
     }
+}
+
+/// Returns the number that ends the name of the source's file, before its extension: 3 for `soak/003.webm`.
+fn number_in_name(source: &str) -> Option<u64> {
+    let stem = std::path::Path::new(source).file_stem()?.to_str()?;
+    let digits = stem.rfind(|letter: char| !letter.is_ascii_digit()).map_or(stem, |last| stem.split_at(last + 1).1);
+    digits.parse().ok()
 }
