@@ -355,7 +355,7 @@ fetch_worker_logs() {
 
 # The stream of all shards. While flags are checked there is none.
 stream() {
-  [[ ! -d $dir/shards ]] || if [[ $(command -v merge-shards) ]]; then merge-shards "$dir/shards"; else cat "$dir"/shards/*/records.ndjson; fi
+  [[ ! -d $dir/shards ]] || if [[ $(command -v merge-shards) ]]; then merge-shards "$dir/shards" --shards "$N" --run "$RUN_ID"; else cat "$dir"/shards/*/records.ndjson; fi
 }
 
 # Runs the shards in the cluster, then the captures and the report here. The exit code is the verdict.
