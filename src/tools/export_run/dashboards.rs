@@ -128,20 +128,16 @@ fn grafana_unit(unit: &str) -> String {
     found.map_or_else(|| format!("suffix: {unit}"), |(_, name)| name.to_owned())
 }
 
-/// VMUI's dashboard. It has no variables, so it shows every run that the server holds.
+/// VMUI's dashboard. It has no variables, so it shows every run that the server holds. VMUI folds every row but the first, so there is
+/// only one.
 fn vmui(queries: &[Query], summary: &Summary) -> Value {
     let range = summary.rate_range();
     let dialect = Dialect { runs: "", range: &range };
-    let row = |title: &str, panels: Vec<Panel>| {
-        let panels = panels.iter().map(|panel| {
-            let (expressions, aliases): (Vec<&str>, Vec<&str>) =
-                panel.targets.iter().map(|(expression, alias)| (expression.as_str(), alias.as_str())).unzip();
-            json!({"title": panel.title, "unit": panel.unit,
-                "expr": expressions, "alias": aliases, "showLegend": true, "width": 6})
-        });
-        json!({"title": title, "panels": panels.collect::<Vec<_>>()})
-    };
-    json!({"title": "stress-suite", "rows": [
-        row("Load", panels::of_harness(dialect)), row("Captured metrics", panels::of_queries(queries, dialect)),
-    ]})
+    let panels = panels::of_harness(dialect).into_iter().chain(panels::of_queries(queries, dialect)).map(|panel| {
+        let (expressions, aliases): (Vec<String>, Vec<String>) = panel.targets.into_iter().unzip();
+        json!({"title": panel.title, "unit": panel.unit,
+            "expr": expressions, "alias": aliases, "showLegend": true, "width": 6})
+    });
+    let panels: Vec<Value> = panels.collect();
+    json!({"title": "stress-suite", "rows": [{"title": "Load and captured metrics", "panels": panels}]})
 }
