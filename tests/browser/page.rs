@@ -35,6 +35,11 @@ pub struct Page<'a> {
 impl<'a> Page<'a> {
     /// Opens a file and waits until it has been loaded, with everything it asks for.
     pub fn open(browser: &'a mut Chromium, file: &Path, view: View) -> Self {
+        Self::visit(browser, &format!("file://{}", file.display()), view)
+    }
+
+    /// Opens an address and waits until the page has been loaded.
+    pub fn visit(browser: &'a mut Chromium, url: &str, view: View) -> Self {
         browser.events();
         let target = browser.call(None, "Target.createTarget", json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
@@ -50,12 +55,13 @@ impl<'a> Page<'a> {
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         page.call("Emulation.setEmulatedMedia", media);
         page.call("Emulation.setFocusEmulationEnabled", json!({"enabled": true}));
-        page.call("Page.navigate", json!({"url": format!("file://{}", file.display())}));
+        page.call("Page.navigate", json!({"url": url}));
         page.browser.wait_for("Page.loadEventFired");
         page
     }
 
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    /// Calls a method of the page's protocol.
+    pub fn call(&mut self, method: &str, params: Value) -> Value {
         let session = self.session.clone();
         self.browser.call(Some(&session), method, params)
     }

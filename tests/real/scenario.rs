@@ -8,11 +8,14 @@ use serde_json::Value;
 use crate::shell::{Shell, records};
 use crate::spans;
 use crate::stack::{Jaeger, Prometheus, Stack};
+use crate::viewers;
 
 const JOBS: usize = 16;
 
 /// The stages in pipeline order.
 const STAGES: [&str; 8] = ["whisper", "l1", "decide", "summarize_l1", "l2", "summarize_l2", "l0", "persist"];
+
+const SERVICES: [&str; 3] = ["autorag-api", "autorag-gpu-worker", "autorag-io-worker"];
 
 /// Every job is in flight at once, so that each stage's queue fills while the stage before it works, and slowly enough for
 /// a scrape a second: language-model stages go two by two, and rows are written more slowly than they come.
@@ -60,6 +63,8 @@ fn the_captures_of_a_run_are_what_the_servers_hold() {
     every_queue_rose_and_drained(&shell);
     jaeger_holds_what_was_stored(&shell, &stream, &stack.jaeger);
     every_job_has_its_whole_trace(&shell, &jobs, &stack.jaeger);
+
+    viewers::a_second_jaeger_serves_the_same_traces(&shell, &stack.jaeger, &SERVICES);
 }
 
 /// Seconds since the epoch of a time in a record.
@@ -144,7 +149,7 @@ fn jaeger_holds_what_was_stored(shell: &Shell, stream: &str, jaeger: &Jaeger) {
             assert_eq!((&status["result"], &status["api"]), (&"ok".into(), &api.into()), "{status}");
         }
     }
-    for service in ["autorag-api", "autorag-gpu-worker", "autorag-io-worker"] {
+    for service in SERVICES {
         let uploaded = jaeger.transform(&shell.read(format!("run/jaeger/{service}.json")));
         let older = shell.json(format!("older/jaeger/{service}.json"));
         let stored = spans::of(&uploaded);

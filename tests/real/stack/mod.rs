@@ -3,17 +3,23 @@
 pub mod family;
 mod gunicorn;
 mod jaeger;
+mod metrics_page;
+mod opened;
 mod ports;
 pub mod process;
 mod prometheus;
 mod rabbitmq;
 mod sim;
+mod victoriametrics;
 
 pub use gunicorn::Gunicorn;
 pub use jaeger::Jaeger;
+pub use metrics_page::MetricsPage;
+pub use opened::Opened;
 pub use prometheus::Prometheus;
 pub use rabbitmq::RabbitMq;
 pub use sim::Simulated;
+pub use victoriametrics::VictoriaMetrics;
 
 use family::Member;
 

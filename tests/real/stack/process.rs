@@ -74,6 +74,11 @@ impl Process {
         kill_process(self.group().unwrap(), signal).unwrap();
     }
 
+    /// Sends `signal` to the process and what it has started, as a terminal does.
+    pub fn signal_group(&self, signal: Signal) {
+        kill_process_group(self.group().unwrap(), signal).unwrap();
+    }
+
     /// Waits for its end.
     pub fn ended(&mut self) -> ExitStatus {
         let mut status = None;

@@ -52,17 +52,21 @@ impl Prometheus {
     /// Scrapes the series of `job` from other servers, as one that puts a pair together does: each server's series bear a label
     /// `replica`.
     pub fn federating(servers: &[&Self], job: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let server = |(index, server): (usize, &&Self)| json!({"targets": [server.address], "labels": {"replica": index.to_string()}});
         let servers: Vec<Value> = servers.iter().enumerate().map(server).collect();
-        // YAML takes JSON as it is.
-        let config = json!({
+        Self::configured(&json!({
             "global": {"scrape_interval": "1s", "scrape_timeout": "900ms"},
             "scrape_configs": [{
                 "job_name": "federate", "honor_labels": true, "metrics_path": "/federate",
                 "params": {"match[]": [format!("{{job=\"{job}\"}}")]}, "static_configs": servers,
             }],
-        });
+        }))
+    }
+
+    /// Runs with this configuration.
+    pub fn configured(config: &Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // YAML takes JSON as it is.
         fs::write(dir.path().join("prometheus.yml"), config.to_string()).unwrap();
         Self::serve(dir)
     }
