@@ -35,7 +35,7 @@ impl StageInterval {
             started: times.started?,
             ended: times.ended,
             failed: stage.phase == StagePhase::Failed,
-            by_polls: times.contradicted || stage.server_times().started_at.is_none(),
+            by_polls: times.contradicted.is_some() || stage.server_times().started_at.is_none(),
             times,
         })
     }

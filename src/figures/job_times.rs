@@ -3,8 +3,9 @@
 //! A job's end is known from polls as an interval, and often from the server as a moment of the server's clock. The
 //! result is the intersection of the two, so that no figure claims more than either source allows.
 
+use super::contradictions::{Contradictions, ServerTime};
 use super::distribution::Measured;
-use super::stage_times::{Lifetime, ROUNDING, ServerInstant, lie_apart, narrowest, not_negative};
+use super::stage_times::{Lifetime, ROUNDING, ServerInstant, narrowest, not_negative, seconds_apart};
 use super::time_interval::TimeInterval;
 use crate::record::{ClockOffset, Job, Phase, Stage, Timestamp};
 
@@ -23,10 +24,8 @@ pub struct JobTimes {
     pub end: Option<TimeInterval>,
     /// Delay of its submission after `dueAt`.
     pub lag_seconds: Option<f64>,
-    /// The server's end lies outside of what the polls saw.
-    pub contradicted: bool,
-    /// The server's start or queueing lies outside of what the harness saw, or takes longer than the job.
-    pub parts_contradicted: bool,
+    /// The server's times that lie outside of what the harness saw.
+    pub contradictions: Contradictions,
     /// It ended before it began, by one of the clocks.
     pub backwards: bool,
 }
@@ -66,7 +65,7 @@ impl JobTimes {
         }
         times.end_to_end = times.end_to_end.map(not_negative);
         times.find_parts(job, offset, ended);
-        times.keep_parts_within_whole();
+        times.keep_parts_within_whole(server_instants(job).start);
         times
     }
 
@@ -81,7 +80,7 @@ impl JobTimes {
                 Some(both) if both.width() < polls.width() => Some(both),
                 Some(_) => Some(polls),
                 None => {
-                    self.contradicted = true;
+                    self.contradictions.note(ServerTime::Ended, server.seconds_apart(polls));
                     Some(polls)
                 }
             },
@@ -93,7 +92,7 @@ impl JobTimes {
         let status = &job.status;
         let server = server_instants(job);
         let seen = start_seen(job);
-        let end = server.ended.filter(|_| ended && !self.contradicted);
+        let end = server.ended.filter(|_| ended && self.contradictions.seconds(ServerTime::Ended).is_none());
         let told_run = server.started.zip(end).map(|(started, end)| end.since(started));
         // If the target counts attempts, polls saw the first one start, and the server gives the start of the last one.
         let retried = status.stages.iter().any(|stage| stage.attempt.is_some_and(|attempt| attempt > 1));
@@ -103,20 +102,24 @@ impl JobTimes {
         let longest_wait = Lifetime::of(job)
             .map(|Lifetime { begin, end }| start_seen.map_or(end, |start| start.high.min(end)).since(begin));
         // One of the two is wrong, and which of them is not known.
-        let waited_too_long = told_wait.zip(longest_wait).is_some_and(|(told, most)| told.low > most + ROUNDING);
-        let started = server.started.filter(|_| !waited_too_long && !lie_apart(told_run, seen_run));
-        let started = started.and_then(|time| Some((time, held(time, offset, Lifetime::of(job), start_seen)?)));
-        self.parts_contradicted |= server.started.is_some() && started.is_none();
+        let excess = told_wait.zip(longest_wait).map(|(told, most)| told.low - most);
+        let excess = excess.filter(|seconds| *seconds > ROUNDING);
+        let apart = excess.or(seconds_apart(told_run, seen_run));
+        let started = server.started.and_then(|time| {
+            let at = apart.map_or_else(|| time.held(offset, Lifetime::of(job), start_seen), Err);
+            Some((time, self.contradictions.unless(server.start, at)?))
+        });
         // Before it is queued, a job cannot start.
         let before_start = Lifetime::of(job).map(|Lifetime { begin, end }| {
             let started = [start_seen, started.and_then(|(_, at)| at)].into_iter().flatten().map(|at| at.high).min();
             Lifetime { begin, end: started.map_or(end, |started| end.min(started.max(begin))) }
         });
-        let queued = server.queued.filter(|_| !waited_too_long);
-        let queued = queued.and_then(|time| Some((time, held(time, offset, before_start, None)?)));
-        let queued =
-            queued.filter(|(queued, _)| started.is_none_or(|(started, _)| started.since(*queued).high >= -ROUNDING));
-        self.parts_contradicted |= server.queued.is_some() && queued.is_none();
+        let queued = server.queued.and_then(|time| {
+            let after_start =
+                started.map(|(started, _)| -started.since(time).high).filter(|seconds| *seconds > ROUNDING);
+            let at = excess.or(after_start).map_or_else(|| time.held(offset, before_start, None), Err);
+            Some((time, self.contradictions.unless(ServerTime::Queued, at)?))
+        });
         if let Some((_, at)) = started {
             let told = told_wait.filter(|_| queued.is_some());
             let queued_at = queued.map_or(TimeInterval::arrival(status), |(_, at)| at);
@@ -134,13 +137,13 @@ impl JobTimes {
     }
 
     /// No part takes longer than the whole. One that surely would contradicts what the polls saw and is left out.
-    fn keep_parts_within_whole(&mut self) {
+    fn keep_parts_within_whole(&mut self, start: ServerTime) {
         let Some(whole) = self.end_to_end else { return };
         for part in [&mut self.queue, &mut self.run] {
             let Some(found) = *part else { continue };
-            self.parts_contradicted |= found.low > whole.high + ROUNDING;
             let kept = Measured::within(found.seconds.min(whole.seconds), found.low, found.high.min(whole.high));
-            *part = (found.low <= whole.high + ROUNDING).then_some(kept);
+            let excess = Some(found.low - whole.high).filter(|seconds| *seconds > ROUNDING);
+            *part = self.contradictions.unless(start, excess.map_or(Ok(kept), Err));
         }
         let least = self.queue.map_or(0.0, |part| part.low).max(self.run.map_or(0.0, |part| part.low));
         if least > whole.low && least <= whole.high {
@@ -154,6 +157,8 @@ struct ServerInstants {
     queued: Option<ServerInstant>,
     started: Option<ServerInstant>,
     ended: Option<ServerInstant>,
+    /// Says which of the server's times `started` is.
+    start: ServerTime,
     /// The start of the same thing as the polls saw it.
     start_seen: Option<TimeInterval>,
 }
@@ -171,6 +176,11 @@ fn server_instants(job: &Job) -> ServerInstants {
     let begin = job.status.submitted_at.or(job.status.accepted_at);
     ServerInstants {
         queued: instant(times.queued_at, times.resolution_seconds),
+        start: if started.is_none() && by_stage.is_some() {
+            ServerTime::FirstStageStarted
+        } else {
+            ServerTime::Started
+        },
         started: started.or(by_stage),
         ended: instant(times.ended_at, times.resolution_seconds),
         start_seen: match started {
@@ -195,21 +205,6 @@ fn start_seen(job: &Job) -> Option<TimeInterval> {
 /// A start that polls saw at `seen`, and not yet at `earliest`.
 fn between(earliest: Option<Timestamp>, seen: Option<Timestamp>) -> Option<TimeInterval> {
     seen.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen))
-}
-
-/// The server's `time` by the harness's clock, within `lifetime` and what the polls have `seen` of it; the inner none where no
-/// offset is known. None where it contradicts them.
-#[expect(clippy::option_option, reason = "a time without a place on the harness's clock contradicts nothing")]
-fn held(
-    time: ServerInstant,
-    offset: Option<ClockOffset>,
-    lifetime: Option<Lifetime>,
-    seen: Option<TimeInterval>,
-) -> Option<Option<TimeInterval>> {
-    let Some(offset) = offset else { return Some(None) };
-    let at = time.at(offset);
-    let at = lifetime.map_or(Some(at), |Lifetime { begin, end }| at.within(begin, end))?;
-    seen.map_or(Some(at), |seen| at.intersection(seen)).map(Some)
 }
 
 fn difference(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<f64> {
@@ -250,7 +245,7 @@ mod tests {
         // Without an offset the server's time says nothing at all.
         near(journey(&ended("05:09.5"), None).end_to_end, 10.0, 9.0, 10.0);
         let contradicted = journey(&ended("05:30"), Some((300.0, 0.05)));
-        assert!(contradicted.contradicted);
+        assert!(contradicted.contradictions.seconds(ServerTime::Ended).is_some());
         near(contradicted.end_to_end, 10.0, 9.0, 10.0);
     }
 
@@ -264,7 +259,7 @@ mod tests {
         near(unseen.queue, 0.5, 0.0, 10.0);
         let times = r#""serverTimes":{"startedAt":"2026-01-01T00:05:00.1Z","endedAt":"2026-01-01T00:05:00.5Z"}"#;
         let told = journey(&format!("{{{slow},{polls},{times}}}"), Some((300.0, 0.05)));
-        assert!(!told.contradicted && !told.parts_contradicted, "{told:?}");
+        assert!(told.contradictions.is_empty(), "{told:?}");
         near(told.end_to_end, 0.5, 0.45, 0.55);
         near(told.run, 0.4, 0.4, 0.4);
     }
@@ -277,7 +272,7 @@ mod tests {
         );
         let times = r#""serverTimes":{"queuedAt":"2026-01-01T00:05:00.02Z","endedAt":"2026-01-01T00:05:09.5Z"}"#;
         let twice = journey(&format!("{{{twice},{times}}}"), Some((300.0, 0.05)));
-        assert!(!twice.contradicted && !twice.parts_contradicted, "{twice:?}");
+        assert!(twice.contradictions.is_empty(), "{twice:?}");
         near(twice.end_to_end, 9.5, 1.45, 9.55);
         assert!(twice.submit.is_some_and(|submit| (submit.seconds - 0.1).abs() < 1e-6));
     }
@@ -327,12 +322,14 @@ mod tests {
     fn a_start_is_held_against_the_polls_that_saw_the_job_wait_and_run() {
         let known = Some((300.0, 0.05));
         let right = told("00.05", "02.1", known);
-        assert!(!right.parts_contradicted);
+        assert!(right.contradictions.is_empty());
         near(right.queue, 2.05, 2.05, 2.05);
         near(right.run, 7.4, 7.4, 7.4);
-        for (queued, started) in [("00.05", "02.7"), ("00.05", "01.5"), ("00.05", "09.5")] {
-            let wrong = told(queued, started, known);
-            assert!(wrong.parts_contradicted && !wrong.contradicted, "{started}");
+        for (started, by) in [("02.7", 0.45), ("01.5", 0.45), ("09.5", 7.25)] {
+            let wrong = told("00.05", started, known);
+            let found = |time| wrong.contradictions.seconds(time);
+            assert!(found(ServerTime::Started).is_some_and(|seconds| (seconds - by).abs() < 1e-6), "{wrong:?}");
+            assert_eq!(found(ServerTime::Ended), None);
             near(wrong.queue, 2.1, 1.9, 2.2);
             near(wrong.run, 7.3, 7.25, 7.55);
         }
@@ -340,11 +337,11 @@ mod tests {
 
     #[test]
     fn without_an_offset_the_run_is_held_against_the_polls() {
-        assert!(!told("00.05", "02.1", None).parts_contradicted);
+        assert!(told("00.05", "02.1", None).contradictions.is_empty());
         // From 02.2 at the latest until 9 at the earliest it ran for 6.8 s at least, and for 8 s at most.
         for started in ["02.9", "01.3"] {
             let wrong = told("00.05", started, None);
-            assert!(wrong.parts_contradicted, "{started}");
+            assert!(!wrong.contradictions.is_empty(), "{started}");
             near(wrong.queue, 2.1, 1.9, 2.2);
         }
     }
@@ -355,7 +352,7 @@ mod tests {
         let times = r#""serverTimes":{"queuedAt":"2026-01-01T00:05:00Z","startedAt":"2026-01-01T00:05:04Z"}"#;
         for offset in [Some((301.0, 3.0)), None] {
             let wrong = journey(&format!("{{{POLLED},{SEEN},{times}}}"), offset);
-            assert!(wrong.parts_contradicted);
+            assert!(!wrong.contradictions.is_empty());
             near(wrong.queue, 2.1, 1.9, 2.2);
         }
     }
@@ -363,11 +360,11 @@ mod tests {
     #[test]
     fn queueing_comes_before_the_start() {
         let without = told("02.5", "02.1", None);
-        assert!(without.parts_contradicted);
+        assert!(!without.contradictions.is_empty());
         near(without.queue, 2.1, 1.9, 2.2);
         // Then the wait counts from the submission, at the latest from its answer.
         let late = told("04", "02.1", Some((300.0, 0.05)));
-        assert!(late.parts_contradicted);
+        assert!(!late.contradictions.is_empty());
         near(late.queue, 2.0, 1.95, 2.15);
     }
 
@@ -376,12 +373,12 @@ mod tests {
         let early = POLLED.replace("00:00:00.1Z", "00:00:01Z");
         let times = r#""startedAt":"2026-01-01T00:00:01.1Z","serverTimes":{"startedAt":"2026-01-01T00:05:00.5Z"}"#;
         let early = journey(&format!("{{{early},{times}}}"), Some((300.0, 0.05)));
-        assert!(!early.parts_contradicted, "{early:?}");
+        assert!(early.contradictions.is_empty(), "{early:?}");
         near(early.queue, 0.275, 0.0, 0.55);
         let stages = r#""stages":[{"name":"a","phase":"Done","attempt":2}]"#;
         let times = r#""serverTimes":{"startedAt":"2026-01-01T00:05:06Z","endedAt":"2026-01-01T00:05:09.5Z"}"#;
         let again = journey(&format!("{{{POLLED},{SEEN},{times},{stages}}}"), Some((300.0, 0.05)));
-        assert!(!again.parts_contradicted, "{again:?}");
+        assert!(again.contradictions.is_empty(), "{again:?}");
     }
 
     #[test]

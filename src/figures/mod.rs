@@ -4,6 +4,7 @@
 //! Everything here is a function of the records alone: no clock is asked and no file is read, so the same stream always
 //! gives the same figures.
 
+pub mod contradictions;
 pub mod counter_sources;
 pub mod counters;
 pub mod critical;
@@ -30,10 +31,9 @@ pub mod time_interval;
 
 use std::collections::BTreeMap;
 
-use distribution::Statistic;
-use distribution::{Distribution, Measured};
+use contradictions::ServerTime;
+use distribution::{Distribution, Measured, Statistic};
 use interval::SuccessRate;
-use job_times::JobTimes;
 use load::Load;
 use names::{Durations, NamedFigures, StageDuration};
 use outcome::Outcome;
@@ -170,25 +170,25 @@ impl Figures {
     }
 
     fn doubt_times(&mut self) {
-        let named = |which: fn(&JobTimes) -> bool| -> Vec<String> {
-            let entries = self.tally.entries.iter().filter(|entry| which(&entry.times));
-            entries.map(|entry| entry.name.clone()).collect()
-        };
-        let (contradicted, backwards) = (named(|times| times.contradicted), named(|times| times.backwards));
         let mut doubts = Vec::new();
-        if !contradicted.is_empty() {
+        for time in ServerTime::ALL {
+            let entries = self.tally.entries.iter();
+            let wrong =
+                entries.filter_map(|entry| Some((entry.name.clone(), entry.times.contradictions.seconds(time)?)));
+            let (jobs, seconds): (Vec<_>, Vec<_>) = wrong.unzip();
+            let Some(most) = seconds.into_iter().reduce(f64::max) else { continue };
+            let instead =
+                if time == ServerTime::Ended { "so the times from the polls are used" } else { "and are not used" };
             doubts.push(format!(
-                "the server's end times contradict the polls, so the times from the polls are used: {}",
-                listed(&contradicted)
+                "the server's {} ({}) contradict what the harness saw by up to {}, {instead}: {}",
+                time.plural(),
+                time.key(),
+                units::seconds(most),
+                listed(&jobs)
             ));
         }
-        let parts = named(|times| times.parts_contradicted);
-        if !parts.is_empty() {
-            doubts.push(format!(
-                "the server's queueing or start times contradict the harness's times and are not used: {}",
-                listed(&parts)
-            ));
-        }
+        let backwards: Vec<String> =
+            (self.tally.entries.iter().filter(|entry| entry.times.backwards)).map(|entry| entry.name.clone()).collect();
         if !backwards.is_empty() {
             doubts.push(format!("ended before they began, so there is no duration: {}", listed(&backwards)));
         }
@@ -198,8 +198,10 @@ impl Figures {
         }
         for stage in self.stages.iter().filter(|stage| !stage.contradicted.is_empty()) {
             doubts.push(format!(
-                "the server's times of stage {} contradict the polls, so the times from the polls are used: {}",
+                "the server's times of stage {} (poll.stages.times) contradict what the harness saw by up to {}, so the times from the \
+                 polls are used: {}",
                 stage.name,
+                units::seconds(stage.contradicted_seconds),
                 listed(&stage.contradicted)
             ));
         }

@@ -25,8 +25,8 @@ pub struct StageTimes {
     pub work: Option<Measured>,
     /// A duration was negative by more than its error allows, and was left out.
     pub backwards: bool,
-    /// The server's times contradict the polls, and were left out.
-    pub contradicted: bool,
+    /// By how many seconds, at least, the server's times contradict the polls; they were left out.
+    pub contradicted: Option<f64>,
 }
 
 /// The part of the harness's time in which everything that a server tells of a job must lie.
@@ -48,6 +48,10 @@ impl Lifetime {
     pub(super) fn seconds(self) -> f64 {
         self.end.since(self.begin)
     }
+
+    fn interval(self) -> TimeInterval {
+        TimeInterval { at: self.begin, low: self.begin, high: self.end }
+    }
 }
 
 /// A server's time as an interval of its own clock.
@@ -67,6 +71,25 @@ impl ServerInstant {
     pub(super) fn at(self, offset: ClockOffset) -> TimeInterval {
         TimeInterval::from_server(self.time, self.resolution, offset)
     }
+
+    /// The instant by the harness's clock, within `lifetime` and what the polls have `seen` of it; none where no offset is known.
+    ///
+    /// # Errors
+    /// The seconds by which it contradicts them.
+    pub(super) fn held(
+        self,
+        offset: Option<ClockOffset>,
+        lifetime: Option<Lifetime>,
+        seen: Option<TimeInterval>,
+    ) -> Result<Option<TimeInterval>, f64> {
+        let Some(offset) = offset else { return Ok(None) };
+        [lifetime.map(Lifetime::interval), seen].into_iter().flatten().try_fold(self.at(offset), cut).map(Some)
+    }
+}
+
+/// The part of `at` that lies within `bounds`, or else the seconds between them.
+fn cut(at: TimeInterval, bounds: TimeInterval) -> Result<TimeInterval, f64> {
+    at.intersection(bounds).ok_or_else(|| at.seconds_apart(bounds))
 }
 
 /// The instants of one stage by one job's record, as the server and as the polls have them.
@@ -76,7 +99,7 @@ struct Instants {
     server_ended: Option<ServerInstant>,
     started: Option<TimeInterval>,
     ended: Option<TimeInterval>,
-    contradicted: bool,
+    contradicted: Option<f64>,
 }
 
 impl Instants {
@@ -90,7 +113,7 @@ impl Instants {
             server_ended: instant(times.ended_at),
             started,
             ended,
-            contradicted: false,
+            contradicted: None,
         };
         instants.hold_against_polls(job, stage, offset);
         instants
@@ -100,38 +123,26 @@ impl Instants {
         let lifetime = Lifetime::of(job);
         // If the target counts attempts, polls saw the first one start, and the server gives the start of the last one.
         let retried = stage.attempt.is_some_and(|attempt| attempt > 1);
+        let start_seen = self.started.filter(|_| !retried);
         if let Some(told) = self.server_started.zip(self.server_ended).map(|(started, ended)| ended.since(started)) {
-            let seen = self.started.filter(|_| !retried).zip(self.ended);
-            let seen = seen.map(|(started, ended)| ended.after(started));
-            let whole = lifetime.map(|lifetime| Measured::within(0.0, 0.0, lifetime.seconds()));
-            if lie_apart(Some(told), seen) || whole.is_some_and(|whole| told.low > whole.high + ROUNDING) {
-                return self.contradict();
+            let seen = start_seen.zip(self.ended).map(|(started, ended)| ended.after(started));
+            let too_long = lifetime.map(|lifetime| told.low - lifetime.seconds()).filter(|seconds| *seconds > ROUNDING);
+            if let Some(seconds) = seconds_apart(Some(told), seen).or(too_long) {
+                return self.contradict(seconds);
             }
         }
-        if let Some(offset) = offset {
-            let held = |server: Option<ServerInstant>, seen: Option<TimeInterval>| -> Result<_, ()> {
-                let Some(server) = server else { return Ok(seen) };
-                let mut at = Some(server.at(offset));
-                if let Some(Lifetime { begin, end }) = lifetime {
-                    at = at.and_then(|at| at.within(begin, end));
-                }
-                if let Some(seen) = seen {
-                    at = at.and_then(|at| at.intersection(seen));
-                }
-                at.map(Some).ok_or(())
-            };
-            let start_seen = self.started.filter(|_| !retried);
-            let end_seen = self.ended;
-            match (held(self.server_started, start_seen), held(self.server_ended, end_seen)) {
-                (Ok(started), Ok(ended)) => (self.started, self.ended) = (started.or(self.started), ended),
-                _ => self.contradict(),
-            }
+        let held = |server: Option<ServerInstant>, seen: Option<TimeInterval>| {
+            server.map_or(Ok(None), |server| server.held(offset, lifetime, seen))
+        };
+        match (held(self.server_started, start_seen), held(self.server_ended, self.ended)) {
+            (Ok(started), Ok(ended)) => (self.started, self.ended) = (started.or(self.started), ended.or(self.ended)),
+            (Err(seconds), _) | (_, Err(seconds)) => self.contradict(seconds),
         }
     }
 
-    /// Leaves the server's times out.
-    fn contradict(&mut self) {
-        (self.server_started, self.server_ended, self.contradicted) = (None, None, true);
+    /// Leaves the server's times out, which contradict the polls by `seconds`.
+    fn contradict(&mut self, seconds: f64) {
+        (self.server_started, self.server_ended, self.contradicted) = (None, None, Some(seconds));
     }
 
     /// The work: by the server's clock where it tells both ends, within what the polls allow.
@@ -218,18 +229,16 @@ impl StageTimes {
         offset: Option<ClockOffset>,
     ) -> Option<Measured> {
         let lifetime = Lifetime::of(job);
-        let within = |at: TimeInterval| match lifetime {
-            Some(Lifetime { begin, end }) => at.within(begin, end),
-            None => Some(at),
-        };
-        let at = offset.map(|offset| within(queued.at(offset)));
         let told = instants.server_started.map(|started| started.since(queued));
-        let too_long = told.zip(lifetime).is_some_and(|(told, lifetime)| told.low > lifetime.seconds() + ROUNDING);
-        if at == Some(None) || too_long {
-            self.contradicted = true;
-            return None;
-        }
-        self.queued = at.flatten();
+        let excess = told.zip(lifetime).map(|(told, lifetime)| told.low - lifetime.seconds());
+        let at = match (queued.held(offset, lifetime, None), excess.filter(|seconds| *seconds > ROUNDING)) {
+            (Ok(at), None) => at,
+            (Err(seconds), _) | (_, Some(seconds)) => {
+                self.contradicted = Some(seconds);
+                return None;
+            }
+        };
+        self.queued = at;
         let seen = self.started.zip(self.queued).map(|(started, queued)| started.after(queued));
         narrowest(told, seen)
     }
@@ -243,10 +252,10 @@ impl StageTimes {
     }
 }
 
-/// Returns true if a duration that was `told` by one clock cannot be the one that was `seen` from outside.
-pub(super) fn lie_apart(told: Option<Measured>, seen: Option<Measured>) -> bool {
-    let both = told.zip(seen);
-    both.is_some_and(|(told, seen)| told.low > seen.high + ROUNDING || told.high < seen.low - ROUNDING)
+/// Returns the seconds by which a duration that was `told` by one clock cannot be the one that was `seen` from outside.
+pub(super) fn seconds_apart(told: Option<Measured>, seen: Option<Measured>) -> Option<f64> {
+    let apart = told.zip(seen).map(|(told, seen)| (told.low - seen.high).max(seen.low - told.high));
+    apart.filter(|seconds| *seconds > ROUNDING)
 }
 
 /// The duration that was `told` by one clock, cut with the one that was `seen` from outside. If they lie apart by no more than

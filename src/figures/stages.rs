@@ -24,6 +24,8 @@ pub struct StageFigures {
     pub backwards: Vec<String>,
     /// Jobs whose server times contradict the polls.
     pub contradicted: Vec<String>,
+    /// By how many seconds they do at most.
+    pub contradicted_seconds: f64,
     /// Largest number of times that jobs can have been in it, by what is known of them.
     pub entered_at_most: u64,
 }
@@ -66,7 +68,7 @@ pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
             held.wait.extend(times.wait);
             held.work.extend(times.work);
             if times.wait.or(times.work).is_some() {
-                match stage.times_from.filter(|_| !times.contradicted).or(Some(TimesFrom::Polls)) {
+                match stage.times_from.filter(|_| times.contradicted.is_none()).or(Some(TimesFrom::Polls)) {
                     Some(TimesFrom::Server) => held.figures.by_server += 1,
                     Some(TimesFrom::Polls) => held.figures.by_polls += 1,
                     None => {}
@@ -75,8 +77,9 @@ pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
             if times.backwards {
                 held.figures.backwards.push(entry.name.clone());
             }
-            if times.contradicted {
+            if let Some(seconds) = times.contradicted {
                 held.figures.contradicted.push(entry.name.clone());
+                held.figures.contradicted_seconds = held.figures.contradicted_seconds.max(seconds);
             }
         }
     }

@@ -40,15 +40,15 @@ impl TimeInterval {
         Self { at, low: at, high: at }
     }
 
-    /// The part of the interval that lies between two instants; none if they contradict it.
-    pub fn within(self, low: Timestamp, high: Timestamp) -> Option<Self> {
-        self.intersection(Self { at: self.at, low, high })
-    }
-
     /// The part that both intervals allow, with the estimate of this one; none if they contradict each other.
     pub fn intersection(self, other: Self) -> Option<Self> {
         let (low, high) = (self.low.max(other.low), self.high.min(other.high));
         (low <= high).then(|| Self { at: self.at.max(low).min(high), low, high })
+    }
+
+    /// The seconds between two intervals that do not meet; 0 if they do.
+    pub fn seconds_apart(self, other: Self) -> f64 {
+        self.low.since(other.high).max(other.low.since(self.high)).max(0.0)
     }
 
     /// The later of two instants.

@@ -1,14 +1,87 @@
-//! Checks of a profile whose neglect would look like a refusal by the target.
+//! Checks of a profile. Without them, many a mistake would look like a refusal by the target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ureq::http::{HeaderName, HeaderValue};
 
-use super::{Profile, StatusWords};
+use super::template::{self, Scope};
+use super::{Profile, Stage, StatusWords, Step, Token, rules};
 use crate::http::is_secret;
 
+/// Says in plain words what the parser found wrong.
+pub(super) fn describe(message: &str) -> String {
+    let missing = message.strip_prefix("missing field `").and_then(|key| key.strip_suffix('`'));
+    match missing {
+        Some(table @ ("health" | "submit" | "poll")) => format!("the table [{table}] is missing"),
+        Some(key) => format!("the key `{key}` is missing in the table that begins here"),
+        None => message.to_owned(),
+    }
+}
+
+/// Checks all keys of `profile`; the error names the key.
+pub(super) fn check(profile: &Profile) -> Result<(), String> {
+    let Profile { health, submit, poll, .. } = profile;
+    required(profile)?;
+    for (key, path) in [("health.path", &health.path), ("submit.path", &submit.path), ("poll.path", &poll.path)] {
+        let is_other = key == "poll.path" && (profile.polls_url() || !profile.polls_each() && poll.list.is_some());
+        if !is_other && !path.starts_with('/') {
+            return Err(format!("{key} = \"{path}\": a path begins with `/`"));
+        }
+    }
+    template::check(&submit.path, Scope::Job).map_err(|error| format!("submit.path: {error}"))?;
+    if !profile.polls_url() {
+        template::check(&poll.path, Scope::Id).map_err(|error| format!("poll.path: {error}"))?;
+    }
+    let is_in_stage = |key: &str| key.starts_with("poll.stages.") && key != "poll.stages.at";
+    if let Some((key, place)) =
+        profile.places().into_iter().find(|(key, place)| is_in_stage(key) && !place.is_in_json())
+    {
+        return Err(format!("{key}: \"{}\" is not a JSON pointer, which begins with `/`", place.as_str()));
+    }
+    if profile.polls_each() && !profile.poll_names_job() {
+        return Err(format!(
+            "poll.path = \"{}\": it must contain {{id}}, or else poll.body or poll.headers must",
+            poll.path
+        ));
+    }
+    if poll.stages.as_ref().is_some_and(|stages| stages.one && stages.name.is_empty() && stages.constant.is_none()) {
+        return Err("poll.stages.one: give a JSON pointer to the stage's name in poll.stages.name, or its name in \
+                    poll.stages.constant"
+            .to_owned());
+    }
+    health.check()?;
+    profile.steps.iter().try_for_each(Step::check)?;
+    submit.request().check("submit", Scope::Job)?;
+    poll.request().check("poll", Scope::Id)?;
+    if let Some(list) = &poll.list {
+        list.check(profile.poll_ids())?;
+    }
+    profile.token.as_ref().map_or(Ok(()), Token::check)?;
+    rules::check("submit.rules", &submit.rules)?;
+    rules::check("poll.rules", &poll.rules)?;
+    values(profile)?;
+    profile.logs.check()?;
+    profile.jaeger.check()?;
+    profile.prometheus.check()?;
+    stages_in_order(&profile.stages)
+}
+
+/// Checks that stages are in pipeline order: each waits only for stages before it.
+fn stages_in_order(stages: &[Stage]) -> Result<(), String> {
+    let mut before = BTreeSet::new();
+    for stage in stages {
+        if let Some(unknown) = stage.after.iter().find(|name| !before.contains(name.as_str())) {
+            return Err(format!("stages: {} waits for {unknown}, which is not listed before it", stage.name));
+        }
+        if stage.name.is_empty() || !before.insert(stage.name.as_str()) {
+            return Err(format!("stages: the name `{}` is empty or listed twice", stage.name));
+        }
+    }
+    Ok(())
+}
+
 /// Checks that the keys without which there is no profile have values; the error names all that have none.
-pub(super) fn required(profile: &Profile) -> Result<(), String> {
+fn required(profile: &Profile) -> Result<(), String> {
     let Profile { health, submit, poll, .. } = profile;
     let is_empty = [
         ("health.accepted", health.accepted.is_empty()),
@@ -27,8 +100,8 @@ pub(super) fn required(profile: &Profile) -> Result<(), String> {
     }
 }
 
-/// Checks headers, status codes and words of `profile`; the error names the key.
-pub(super) fn check(profile: &Profile) -> Result<(), String> {
+/// Checks status codes and words of `profile`; the error names the key.
+fn values(profile: &Profile) -> Result<(), String> {
     let Profile { health, submit, poll, .. } = profile;
     for (key, statuses) in
         [("health.accepted", &health.accepted), ("submit.accepted", &submit.accepted), ("poll.unknown", &poll.unknown)]

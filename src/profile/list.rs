@@ -22,7 +22,7 @@ const NEXT: &str = "next";
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// The HTTP method.
-    #[serde(default = "super::get")]
+    #[serde(default = "super::request::get")]
     pub method: String,
     /// Path below the base URL; a template.
     pub path: String,

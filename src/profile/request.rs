@@ -139,3 +139,12 @@ impl Request {
         client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
     }
 }
+/// The method of requests that read.
+pub(super) fn get() -> String {
+    "GET".to_owned()
+}
+
+/// The method of requests that make something.
+pub(super) fn post() -> String {
+    "POST".to_owned()
+}

@@ -18,7 +18,7 @@ pub struct Step {
     /// The moment at which it is made.
     pub when: StepTime,
     /// The HTTP method.
-    #[serde(default = "super::get")]
+    #[serde(default = "super::request::get")]
     pub method: String,
     /// Path below the base URL, or a whole URL, such as one that an earlier step took; a template. To another server than the
     /// target no secrets are sent.

@@ -22,7 +22,7 @@ const LONGEST_LIFETIME: f64 = 1e9;
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// The HTTP method.
-    #[serde(default = "super::post")]
+    #[serde(default = "super::request::post")]
     pub method: String,
     /// Path below the base URL, or a whole URL; a template.
     pub path: String,

@@ -1,0 +1,66 @@
+//! Times that a server tells of a job and that cannot be true by what the harness saw.
+
+/// A time that a server tells of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerTime {
+    /// The beginning of its wait.
+    Queued,
+    /// The beginning of its work.
+    Started,
+    /// The beginning of its first stage, where the server tells no start of the job.
+    FirstStageStarted,
+    /// Its end.
+    Ended,
+}
+
+impl ServerTime {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Queued, Self::Started, Self::FirstStageStarted, Self::Ended];
+
+    /// The profile's key that says where the time stands.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Queued => "poll.times.queued",
+            Self::Started => "poll.times.started",
+            Self::FirstStageStarted => "poll.stages.times.started",
+            Self::Ended => "poll.times.ended",
+        }
+    }
+
+    /// The name of such times in a sentence.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Queued => "queueing times",
+            Self::Started => "start times",
+            Self::FirstStageStarted => "start times of the first stage",
+            Self::Ended => "end times",
+        }
+    }
+}
+
+/// The server's times of one job that contradict what the harness saw, each with the seconds by which it does at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Contradictions([Option<f64>; ServerTime::ALL.len()]);
+
+impl Contradictions {
+    /// The least number of seconds by which `time` is wrong; none if nothing contradicts it.
+    pub const fn seconds(&self, time: ServerTime) -> Option<f64> {
+        self.0[time as usize]
+    }
+
+    /// Returns true if nothing contradicts any of the times.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    /// Notes that `time` is wrong by `seconds` or more.
+    pub(super) fn note(&mut self, time: ServerTime, seconds: f64) {
+        let noted = &mut self.0[time as usize];
+        *noted = Some(noted.map_or(seconds, |noted| noted.max(seconds)));
+    }
+
+    /// Returns what was found of `time`, or notes by how many seconds it is wrong.
+    pub(super) fn unless<T>(&mut self, time: ServerTime, found: Result<T, f64>) -> Option<T> {
+        found.map_err(|seconds| self.note(time, seconds)).ok()
+    }
+}

@@ -1,0 +1,56 @@
+//! `[submit]`: the request that submits a job, and what its answer means.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::payload::{self, Encoding};
+use super::place::Place;
+use super::rules::{Rule, SubmitMeaning};
+
+/// The submission of a job.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// The HTTP method.
+    #[serde(default = "super::request::post")]
+    pub method: String,
+    /// Path below the base URL; a template.
+    pub path: String,
+    /// The HTTP statuses that mean accepted.
+    #[serde(default = "accepted")]
+    pub accepted: Vec<u16>,
+    /// Headers of the submission; values are templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body; strings in it are templates. None sends no body.
+    #[serde(default, deserialize_with = "payload::from_toml")]
+    pub body: Option<Value>,
+    /// The form in which the body is sent.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// The places of the job's id in the answer, in order of preference.
+    pub id: Vec<Place>,
+    /// Rules that tell what an answer means; without one that holds, `accepted` does.
+    #[serde(default)]
+    pub rules: Vec<Rule<SubmitMeaning>>,
+    /// Redirects are followed: 307 and 308 with the same request, 301, 302 and 303 by GET. Only on the target's own origin.
+    #[serde(default)]
+    pub follow_redirects: bool,
+}
+
+impl Submit {
+    /// Returns true if the target recognises a job that is submitted again: the submission carries an `Idempotency-Key` that
+    /// is the job's own.
+    pub fn is_idempotent(&self) -> bool {
+        let is_key = |(name, value): (&String, &String)| {
+            name.eq_ignore_ascii_case("idempotency-key") && value.contains("{run}") && value.contains("{name}")
+        };
+        self.headers.iter().any(is_key)
+    }
+}
+
+fn accepted() -> Vec<u16> {
+    vec![200, 201, 202]
+}
