@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cli::Failure;
+use crate::cli::{Console, Failure};
 use crate::http::{BaseUrl, ClientFactory, Connections, HttpArgs, same_origin};
 use crate::profile::{Profile, Request, TemplateValues};
 use crate::record::Job;
@@ -66,10 +66,11 @@ impl TargetArgs {
         profile: &Profile,
         base: Option<&BaseUrl>,
         connections: Connections,
+        console: &Console,
     ) -> Result<TargetClients, Failure> {
         let mut factory = self.http.client_factory(connections)?;
         let Some(request) = &profile.token else { return Ok(TargetClients { factory, tokens: None }) };
-        let tokens = Tokens::new(request.clone(), &self.set, factory.client(), self.token_file.clone())?;
+        let tokens = Tokens::new(request.clone(), &self.set, factory.client(), self.token_file.clone(), console)?;
         let tokens = Arc::new(tokens);
         if let Some(base) = base {
             tokens.set_base(base);

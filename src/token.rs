@@ -2,6 +2,7 @@
 //! pipe through a locked file, because a target may revoke a token when another one is issued.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Failure;
+use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::http::{Authorize, BaseUrl, Client, Credentials, HeaderName, HeaderValue, same_origin};
-use crate::profile::{Document, TemplateValues, Token};
+use crate::profile::{Document, Request, TemplateValues, Token};
 use crate::record::Timestamp;
 use crate::units;
 
@@ -32,8 +33,7 @@ pub struct Tokens {
     client: Client,
     base: OnceLock<BaseUrl>,
     file: Option<PathBuf>,
-    /// The target and request that the token is for.
-    of: String,
+    console: Console,
     held: Mutex<Option<Held>>,
     /// Taken by the thread that renews.
     renewal: Mutex<()>,
@@ -42,6 +42,7 @@ pub struct Tokens {
 /// A token with its times: the content of the file.
 #[derive(Clone, Serialize, Deserialize)]
 struct Held {
+    /// The request that got it.
     of: String,
     token: String,
     obtained: Timestamp,
@@ -74,6 +75,7 @@ impl Tokens {
         set: &[(String, serde_json::Value)],
         client: Client,
         file: Option<PathBuf>,
+        console: &Console,
     ) -> Result<Self, Failure> {
         let mut values = TemplateValues::of_set(set);
         for name in request.request().names("env") {
@@ -83,9 +85,8 @@ impl Tokens {
             })?;
             values = values.with(&format!("env.{name}"), value.trim());
         }
-        let of = format!("{} {}", request.method, request.path);
         let (base, held, renewal) = (OnceLock::new(), Mutex::new(None), Mutex::new(()));
-        Ok(Self { request, values, client, base, file, of, held, renewal })
+        Ok(Self { request, values, client, base, file, console: console.clone(), held, renewal })
     }
 
     /// Sets the target, which a stream may tell later than the command line. The first one counts.
@@ -100,8 +101,9 @@ impl Tokens {
         let expires = held.as_ref().and_then(|held| held.expires);
         let left = expires.map(|at| format!("expires in {}", units::seconds(at.since(clock.now()).max(0.0))));
         Ok(format!(
-            "{}: (secret), {}",
-            self.of,
+            "{} {}: (secret), {}",
+            self.request.method,
+            self.request.path,
             left.unwrap_or_else(|| "its answer does not tell when it expires".to_owned())
         ))
     }
@@ -151,7 +153,8 @@ impl Tokens {
         // The lock ends with the file.
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;
-        let shared = serde_json::from_str::<Held>(&text).ok().filter(|held| held.of == self.of);
+        let of = identity(&self.token_request()?);
+        let shared = serde_json::from_str::<Held>(&text).ok().filter(|held| held.of == of);
         let held = if let Some(held) = shared.filter(is_good) {
             held
         } else {
@@ -165,10 +168,18 @@ impl Tokens {
         Ok(())
     }
 
+    fn base(&self) -> Result<&BaseUrl, String> {
+        self.base.get().ok_or_else(|| "the target is not known yet".to_owned())
+    }
+
+    fn token_request(&self) -> Result<Request, String> {
+        self.request.request().fill(self.base()?, &self.values)
+    }
+
     /// Requests a token. No message holds a part of the answer but the error code of RFC 6749, section 5.2.
     fn request(&self, clock: &Clock) -> Result<Held, String> {
-        let base = self.base.get().ok_or("the target is not known yet")?;
-        let request = self.request.request().fill(base, &self.values)?;
+        let request = self.token_request()?;
+        let base = self.base()?;
         let own = same_origin(&base.join("/"), &request.url);
         let url = request.url.split(['?', '#']).next().unwrap_or_default();
         let place = format!("the token request {} {url}", request.method);
@@ -186,7 +197,7 @@ impl Tokens {
             return Err(format!("{place}: HTTP {}, and no token at {places}", answer.status));
         };
         let renew = expires.map(|at| now.shifted(at.since(now) * RENEWED_AFTER));
-        let held = Held { of: self.of.clone(), token, obtained: now, expires, renew };
+        let held = Held { of: identity(&request), token, obtained: now, expires, renew };
         self.credentials_of(&held).map(|_| held).map_err(|error| format!("{place}: {error}"))
     }
 
@@ -211,10 +222,15 @@ impl Authorize for Tokens {
             Some(held) if held.is_fresh(now) => return self.credentials_of(&held),
             Some(held) if !held.is_expired(now) => {
                 // It is good for a while, so a failure may pass; the next try is not made at once.
-                if self.renew(None, false, clock).is_err()
-                    && let Some(held) = &mut *self.held()
-                {
-                    held.renew = Some(now.shifted(RETRY_AFTER));
+                if let Err(error) = self.renew(None, false, clock) {
+                    let left = held.expires.map(|at| format!(" for {}", units::seconds(at.since(now))));
+                    let left = left.unwrap_or_default();
+                    self.console.say(&format!(
+                        "could not renew the token ahead of time: {error}; the old one is good{left}, trying again in {RETRY_AFTER} s"
+                    ));
+                    if let Some(held) = &mut *self.held() {
+                        held.renew = Some(now.shifted(RETRY_AFTER));
+                    }
                 }
             }
             _ => self.renew(None, true, clock)?,
@@ -233,6 +249,14 @@ impl Authorize for Tokens {
         let held = self.held().clone().filter(|held| !is_refused(held));
         held.map(|held| self.credentials_of(&held)).transpose()
     }
+}
+
+/// Tells token requests apart that share a file: those of another target or of other credentials. A file of mode 0600 that holds
+/// a token may hold a hash of the secret that got it.
+fn identity(request: &Request) -> String {
+    let mut hasher = DefaultHasher::new();
+    request.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn flag(path: &Path) -> String {

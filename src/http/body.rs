@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::record::Timestamp;
 
 /// The body of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// A text and its content type.
     Text {
@@ -26,7 +26,7 @@ pub enum Body {
 }
 
 /// A field of a multipart form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// A text.
     Text {

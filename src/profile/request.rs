@@ -21,7 +21,7 @@ pub struct RequestTemplate<'p> {
 }
 
 /// A request, whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     /// The HTTP method.
     pub method: Method,

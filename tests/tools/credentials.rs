@@ -50,6 +50,8 @@ struct Issuer {
     expires_in: Option<f64>,
     /// The time that an answer takes.
     delay: Duration,
+    /// The number of tokens after which no more are issued.
+    at_most: Option<usize>,
     /// Tokens are refused whatever they are.
     is_closed: bool,
 }
@@ -90,18 +92,13 @@ impl Rig {
 
     fn argv(&self, argv: &[&str]) -> Vec<String> {
         let (profile, token) = (self.dir.path().join("p.toml"), self.token_file());
-        let fixed = [
-            "--target",
-            &self.server.url(),
-            "--profile",
-            &profile.display().to_string(),
-            "--set",
-            "client=c1",
-            "--token-file",
-            &token.display().to_string(),
-        ]
-        .map(str::to_owned);
-        fixed.into_iter().chain(argv.iter().map(|&word| word.to_owned())).collect()
+        let (url, profile, token) = (self.server.url(), profile.display().to_string(), token.display().to_string());
+        let fixed = ["--target", &url, "--profile", &profile];
+        let defaults = [("--set", "client=c1"), ("--token-file", &token)];
+        let defaults =
+            defaults.into_iter().filter(|(flag, _)| !argv.contains(flag)).flat_map(|(flag, value)| [flag, value]);
+        let fixed = fixed.into_iter().chain(defaults).map(str::to_owned);
+        fixed.chain(argv.iter().map(|&word| word.to_owned())).collect()
     }
 
     fn submit(&self, argv: &[&str]) -> Ran {
@@ -133,12 +130,16 @@ fn clean(ran: Ran) -> Ran {
 
 fn issue(issuer: &Mutex<Issuer>, request: &Request) -> Reply {
     let mut issuer = issuer.lock().unwrap();
-    let good = request.value("client_id") == "c1" && request.value("client_secret") == std::env::var(SECRET).unwrap();
+    let good = ["c1", "c2"].contains(&request.value("client_id"))
+        && request.value("client_secret") == std::env::var(SECRET).unwrap();
     if !good || request.value("grant_type") != "client_credentials" {
         return Reply::new(
             400,
             format!(r#"{{"error":"invalid_client","error_description":"{}"}}"#, request.value("client_secret")),
         );
+    }
+    if issuer.at_most.is_some_and(|most| issuer.issued.len() >= most) {
+        return Reply::new(503, r#"{"error":"temporarily_unavailable"}"#);
     }
     std::thread::sleep(issuer.delay);
     let token = format!("t0ken-{}", issuer.issued.len() + 1);
@@ -215,6 +216,41 @@ fn a_token_is_renewed_before_it_expires() {
     let issuer = rig.issuer.lock().unwrap();
     assert!((3..=5).contains(&issuer.issued.len()), "{:?}", issuer.issued);
     assert_eq!(issuer.refused, [""; 0], "no request went out with a token that had expired");
+}
+
+#[test]
+fn a_renewal_ahead_of_time_that_fails_is_told_and_the_old_token_is_used() {
+    let issuer = Issuer { expires_in: Some(3.0), at_most: Some(1), ..Issuer::default() };
+    let rig = Rig::new(issuer, Duration::from_millis(2600));
+    let polled = rig.poll(&rig.submit(&[]).stdout, &[]);
+    assert_eq!(polled.last("j")["status"]["phase"], "Succeeded", "{}", polled.stderr);
+    let told: Vec<_> = polled.stderr.lines().filter(|line| line.contains("ahead of time")).collect();
+    assert!(told.len() == 1 && told[0].contains("HTTP 503: temporarily_unavailable"), "{}", polled.stderr);
+    assert_eq!(rig.issuer.lock().unwrap().refused, [""; 0]);
+}
+
+#[test]
+fn a_file_of_other_credentials_or_of_another_target_is_not_used() {
+    let (one, other) = (Rig::new(Issuer::default(), Duration::ZERO), Rig::new(Issuer::default(), Duration::ZERO));
+    let (client, file) = (["--set", "client=c2"], one.token_file().display().to_string());
+    assert_eq!(one.submit(&[]).last("j")["status"]["phase"], "Submitted");
+    assert_eq!(one.submit(&client).last("j")["status"]["phase"], "Submitted");
+    assert_eq!(one.issued(), 2, "the other client has a token of its own");
+    assert_eq!(one.submit(&client).last("j")["status"]["phase"], "Submitted");
+    assert_eq!(one.issued(), 2, "and keeps it");
+    assert_eq!(other.submit(&["--token-file", &file]).last("j")["status"]["phase"], "Submitted");
+    assert_eq!(other.issuer.lock().unwrap().refused, [""; 0], "no target sees a token of another");
+}
+
+#[test]
+fn a_resumption_requests_a_token_and_deletes_it() {
+    let rig = Rig::new(Issuer::default(), Duration::ZERO);
+    let submitted = rig.submit(&[]);
+    std::fs::remove_file(rig.token_file()).unwrap();
+    let resumed = rig.poll(&submitted.stdout, &["--resume"]);
+    assert_eq!(resumed.last("j")["status"]["phase"], "Succeeded", "{}", resumed.stderr);
+    assert_eq!(rig.issued(), 2);
+    assert!(!rig.token_file().exists());
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Watch<'_> {
         Ok(Self {
             earlier: EarlierJobs::load(earlier, &args.target.set, &io.console)?,
             queues: Queues::from_args(args, &profile, io)?,
-            client: target.clients(&profile, Some(&base), Connections::Kept)?.factory.client(),
+            client: target.clients(&profile, Some(&base), Connections::Kept, &io.console)?.factory.client(),
             profile: profile.into(),
             base,
             limit: args.limit,

@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     }
     let profile = Arc::new(args.target.profile()?);
     let base = args.target.base_url_or(&profile)?;
-    let client = args.target.clients(&profile, Some(&base), Connections::Fresh)?.factory.client();
+    let client = args.target.clients(&profile, Some(&base), Connections::Fresh, &io.console)?.factory.client();
     let mut text = String::new();
     let mut is_understood = true;
     let mut ended = None;

@@ -21,7 +21,8 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--explain: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };
-    let TargetClients { factory, tokens } = args.target.clients(&profile, Some(&base), Connections::Fresh)?;
+    let TargetClients { factory, tokens } =
+        args.target.clients(&profile, Some(&base), Connections::Fresh, &io.console)?;
     let (client, clock) = (factory.client(), Clock::system());
     let mut text = String::new();
     if let Some(tokens) = tokens {

@@ -44,7 +44,7 @@ enum Event {
 /// Runs the tool.
 pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
-    let clients = args.target.clients(&profile, None, Connections::Kept)?;
+    let clients = args.target.clients(&profile, None, Connections::Kept, &io.console)?;
     if args.check {
         return args.target.base_url().map(|_| Exit::Done);
     }

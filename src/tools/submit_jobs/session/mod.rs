@@ -52,7 +52,7 @@ enum Event {
 pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let profile = Arc::new(args.target.profile()?);
     let base = args.target.base_url_or(&profile)?;
-    let factory = args.target.clients(&profile, Some(&base), Connections::Fresh)?.factory;
+    let factory = args.target.clients(&profile, Some(&base), Connections::Fresh, &io.console)?.factory;
     if args.check {
         return Ok(Exit::Done);
     }
