@@ -19,6 +19,7 @@ mod fastapi;
 mod flower;
 mod http;
 mod idle;
+mod queries;
 mod replay;
 mod scenario;
 mod shell;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::DateTime;
 use serde_json::Value;
 
+use crate::queries::a_profile_of_ones_own_draws_and_judges_any_query;
 use crate::shell::{Shell, records};
 use crate::spans;
 use crate::stack::{Jaeger, Prometheus, Stack};
@@ -61,6 +62,7 @@ fn the_captures_of_a_run_are_what_the_servers_hold() {
     assert_eq!(jobs.len(), JOBS);
     prometheus_holds_what_was_stored(&shell, &records(&stream, "Series"), &stack.prometheus);
     every_queue_rose_and_drained(&shell);
+    a_profile_of_ones_own_draws_and_judges_any_query(&shell, &stack.prometheus);
     jaeger_holds_what_was_stored(&shell, &stream, &stack.jaeger);
     every_job_has_its_whole_trace(&shell, &jobs, &stack.jaeger);
 
@@ -68,7 +70,7 @@ fn the_captures_of_a_run_are_what_the_servers_hold() {
 }
 
 /// Seconds since the epoch of a time in a record.
-fn seconds(time: &Value) -> f64 {
+pub fn seconds(time: &Value) -> f64 {
     let micros = DateTime::parse_from_rfc3339(time.as_str().unwrap()).unwrap().timestamp_micros();
     micros as f64 / 1e6
 }

@@ -287,7 +287,10 @@ fn query(
     if statistic == QueryStatistic::Increase {
         let bounds = metric.increase.ok_or_else(|| format!("{name} is a gauge, and only a counter has an increase"))?;
         let bounds = if early { Bounds { high: f64::INFINITY, ..bounds } } else { bounds };
-        return Ok(ranged(format!("{name} counted on"), bounds, |value| quantity::text(value, None)));
+        let amount = |value| quantity::text(value, None);
+        let text = range(bounds, amount)
+            .map_or_else(|| format!("increased by {}", amount(bounds.low)), |range| format!("the increase {range}"));
+        return Ok(Reading::new(bounds, text));
     }
     let unit = metric.unit.as_deref();
     let limit = threshold.value_in(unit)?;
