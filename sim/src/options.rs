@@ -150,6 +150,7 @@ pub enum JaegerApi {
 }
 
 /// Faults that are injected on purpose.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct Faults {
     /// Fail the stage at every attempt, and with it the job
