@@ -232,7 +232,7 @@ install: build man completions ## Install the tools, pipeline-sim, man pages and
 	@./scripts/install '$(BIN)' '$(SHARE)' '$(DESTDIR)$(PREFIX)'
 uninstall: ## Remove what `make install` installed
 	@./scripts/install --remove '$(DESTDIR)$(PREFIX)'
-dist: export RUSTFLAGS = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=stress-suite
+dist: export RUSTFLAGS = --remap-path-prefix=$(or $(value CARGO_HOME),$(HOME)/.cargo)=cargo --remap-path-prefix=$(CURDIR)=stress-suite
 dist: build man completions ## Make an archive of the tools, with man pages, completions, profiles and licences
 	@./scripts/dist '$(BIN)' '$(SHARE)' '$(DIST)'
 check: ## Check format, lints, scripts, documentation and imports between modules; warnings are errors

@@ -5,6 +5,8 @@
 //! of these has to happen where the page of metrics makes it happen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -14,14 +16,10 @@ use crate::shell::Shell;
 use crate::stack::{MetricsPage, Opened, Prometheus, VictoriaMetrics, process::wait_until};
 use crate::support::root;
 
-/// Milliseconds between two scrapes.
+/// Milliseconds between two scrapes of the page.
 const INTERVAL: i64 = 250;
 /// Scrapes of the whole window.
 const SCRAPES: u64 = 52;
-/// Steps in milliseconds, on which the samples do not lie. The first is so short that no lookback ends between two moments.
-const STEPS: [i64; 3] = [50, 330, 1700];
-/// Ranges of rates in milliseconds.
-const RANGES: [i64; 2] = [1000, 3000];
 const QUERIES: [(&str, &str); 6] = [
     ("depth", "depth"),
     ("work", "work_total"),
@@ -38,7 +36,7 @@ type Points = BTreeMap<i64, String>;
 
 /// A reason for which a replay shows another value at a moment than the server did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Reason {
+pub enum Reason {
     /// A scrape was missed: the server knew at once, and the replay shows the sample before for one lookback longer.
     Missed,
     /// The series ended: likewise.
@@ -47,14 +45,39 @@ enum Reason {
     Late,
 }
 
+/// Times in milliseconds of a comparison.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// Between two scrapes.
+    pub interval: i64,
+    /// The steps of the queries.
+    pub steps: [i64; 3],
+    /// The ranges of rates.
+    pub ranges: [i64; 2],
+    /// As long as the replay shows a sample.
+    pub lookback: i64,
+    /// As far as the range of a rate reaches beyond its start.
+    pub lookbehind: i64,
+}
+
+impl Times {
+    /// Those of a Prometheus that `make open` started.
+    pub fn of_prometheus(interval: i64, steps: [i64; 3]) -> Self {
+        Self { interval, steps, ranges: [4 * interval, 12 * interval], lookback: interval * 5 / 4 + 1, lookbehind: 0 }
+    }
+}
+
+/// Steps on which the samples of the page do not lie. The first is so short that no lookback ends between two moments.
+const STEPS: [i64; 3] = [50, 330, 1700];
+
 #[test]
 fn prometheus_answers_as_it_did_during_the_run() {
     let page = MetricsPage::start();
     let mut live = Prometheus::configured(&scrape(&page, "/prometheus"));
     live.until_result("up", |result| !result.is_empty());
-    let captured = Captured::of(&page, "/prometheus", &live.url());
-    let opened = Opened::start("prometheus", &captured.shell.path("run"));
-    let reasons = captured.compare(&live.url(), &opened.url, INTERVAL * 5 / 4 + 1, 0);
+    let (shell, captured) = capture(&page, "/prometheus", &live.url());
+    let opened = Opened::start("prometheus", &shell.path("run"));
+    let reasons = captured.compare(&live.url(), &opened.url, Times::of_prometheus(INTERVAL, STEPS));
     assert!(reasons.contains(&Reason::Missed) && reasons.contains(&Reason::Ended), "{reasons:?}");
 }
 
@@ -62,12 +85,14 @@ fn prometheus_answers_as_it_did_during_the_run() {
 fn victoriametrics_answers_as_it_did_during_the_run() {
     let page = MetricsPage::start();
     let live = VictoriaMetrics::scraping(&scrape(&page, "/victoria"));
-    let mut captured = Captured::of(&page, "/victoria", &live.url());
+    let (shell, mut captured) = capture(&page, "/victoria", &live.url());
     // Among raw samples it shows its staleness markers, and calls them NaN; it stores no other NaN.
     captured.series.values_mut().for_each(|points| points.retain(|_, value| value != "NaN"));
-    let opened = Opened::start("victoriametrics", &captured.shell.path("run"));
+    let opened = Opened::start("victoriametrics", &shell.path("run"));
     // At short intervals it looks back five of them, for the sample before the range of a rate as well.
-    let reasons = captured.compare(&live.url(), &opened.url, 5 * INTERVAL, 5 * INTERVAL);
+    let back = 5 * INTERVAL;
+    let times = Times { lookback: back, lookbehind: back, ..Times::of_prometheus(INTERVAL, STEPS) };
+    let reasons = captured.compare(&live.url(), &opened.url, times);
     assert!(reasons.contains(&Reason::Missed) && reasons.contains(&Reason::Ended), "{reasons:?}");
 }
 
@@ -89,70 +114,74 @@ struct Before<'a> {
 
 impl Before<'_> {
     /// The reason for which the server and the replay differ at the moment `now`.
-    fn explain(&self, now: i64, live: Option<&str>, replay: Option<&str>, lookback: i64) -> Option<Reason> {
+    fn explain(&self, now: i64, live: Option<&str>, replay: Option<&str>, times: Times) -> Option<Reason> {
+        let Times { interval, lookback, .. } = times;
         let age = now - self.at;
         let is_marked = live.is_none() && replay == Some(self.value) && age <= lookback;
         let is_late = replay.is_none() && live == Some(self.value) && age >= lookback;
         match self.until_next {
             None if is_marked => Some(Reason::Ended),
-            Some(distance) if is_marked && distance > INTERVAL * 7 / 4 => Some(Reason::Missed),
+            Some(distance) if is_marked && distance > interval * 7 / 4 => Some(Reason::Missed),
             Some(distance) if is_late && distance > lookback => Some(Reason::Late),
             _ => None,
         }
     }
 }
 
-/// A capture of the page, and its raw samples.
-struct Captured {
-    shell: Shell,
+/// Captures the window of all scrapes of the page from the server at `url`, into the directory `run`.
+fn capture(page: &MetricsPage, path: &str, url: &str) -> (Shell, Captured) {
+    let now = || i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let start = now() - 2 * INTERVAL;
+    wait_until("the page was scraped often enough", || page.scrapes(path) >= SCRAPES);
+    let end = now();
+    // VictoriaMetrics finds a sample a second or two after it was scraped.
+    wait_until("the last sample is found", || {
+        let form = [("query", "timestamp(depth)"), ("latency_offset", "1ms"), ("nocache", "1")];
+        let answer = http::post_form(&format!("{url}/api/v1/query"), &form).json();
+        let at = answer["data"]["result"][0]["value"][1].as_str().and_then(|at| at.parse::<f64>().ok());
+        at.is_some_and(|at| at >= end as f64 / 1e3)
+    });
+    let shell = Shell::new(&[("PROM_URL", url)]);
+    let profile = root().join("examples/fastapi/profile.toml");
+    let queries: Vec<String> = QUERIES.iter().map(|(name, query)| format!("--query '{name}={query}'")).collect();
+    let [start, stop] = [start, end].map(|time| time as f64 / 1e3);
+    let done = shell.run(&format!(
+        "capture-prom --profile {} {} --start {start:.3} --end {stop:.3} --pad 0s --step 1s --out run < /dev/null > records",
+        profile.display(),
+        queries.join(" ")
+    ));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    // It stands alone, so the stream is a scenario's records.
+    fs::rename(shell.path("records"), shell.path("run/records.ndjson")).unwrap();
+    let captured = Captured::read(&shell.path("run"), end);
+    assert!(captured.series.len() >= 11, "{:?}", captured.series.keys());
+    (shell, captured)
+}
+
+/// The raw samples of a capture.
+pub struct Captured {
     series: BTreeMap<Key, Points>,
     /// The end of the window in milliseconds.
     end: i64,
 }
 
 impl Captured {
-    /// Captures the window of all scrapes from the server at `url`.
-    fn of(page: &MetricsPage, path: &str, url: &str) -> Self {
-        let now = || i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
-        let start = now() - 2 * INTERVAL;
-        wait_until("the page was scraped often enough", || page.scrapes(path) >= SCRAPES);
-        let end = now();
-        // VictoriaMetrics finds a sample a second or two after it was scraped.
-        wait_until("the last sample is found", || {
-            let form = [("query", "timestamp(depth)"), ("latency_offset", "1ms"), ("nocache", "1")];
-            let answer = http::post_form(&format!("{url}/api/v1/query"), &form).json();
-            let at = answer["data"]["result"][0]["value"][1].as_str().and_then(|at| at.parse::<f64>().ok());
-            at.is_some_and(|at| at >= end as f64 / 1e3)
-        });
-        let shell = Shell::new(&[("PROM_URL", url)]);
-        let profile = root().join("examples/fastapi/profile.toml");
-        let queries: Vec<String> = QUERIES.iter().map(|(name, query)| format!("--query '{name}={query}'")).collect();
-        let [start, stop] = [start, end].map(|time| time as f64 / 1e3);
-        let done = shell.run(&format!(
-            "capture-prom --profile {} {} --start {start:.3} --end {stop:.3} --pad 0s --step 1s --out run < /dev/null > records",
-            profile.display(),
-            queries.join(" ")
-        ));
-        assert_eq!(done.code, Some(0), "{}", done.stderr);
-        // It stands alone, so the stream is a scenario's records.
-        std::fs::rename(shell.path("records"), shell.path("run/records.ndjson")).unwrap();
-        let mut series = BTreeMap::new();
-        for (name, _) in QUERIES {
-            let answer = shell.json(format!("run/prometheus/{name}.raw.json"));
-            series.extend(matrix(&answer));
-        }
-        assert!(series.len() >= 11, "{:?}", series.keys());
-        Self { shell, series, end }
+    /// Reads those of a scenario whose window ends at `end`.
+    pub fn read(directory: &Path, end: i64) -> Self {
+        let files = fs::read_dir(directory.join("prometheus")).unwrap().map(|entry| entry.unwrap().path());
+        let raw = files.filter(|path| path.to_str().unwrap().ends_with(".raw.json"));
+        let answers = raw.map(|path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap());
+        Self { series: answers.flat_map(|answer| matrix(&answer)).collect(), end }
     }
 
-    /// Compares every series at every step. `lookback` is how long the replay shows a sample, and `lookbehind` how far a range
-    /// reaches beyond its start. Returns the reasons for values that differ.
-    fn compare(&self, live: &str, replay: &str, lookback: i64, lookbehind: i64) -> BTreeSet<Reason> {
+    /// Compares every series at every step. Returns the reasons for values that differ.
+    pub fn compare(&self, live: &str, replay: &str, times: Times) -> BTreeSet<Reason> {
         let names: BTreeSet<&str> = self.series.keys().map(|(_, name)| name.as_str()).collect();
         let (mut reasons, mut equal) = (BTreeSet::new(), 0_u64);
         for name in names {
-            for step in STEPS {
-                let ranges = RANGES.iter().flat_map(|range| ["rate", "increase"].map(|function| (function, *range)));
+            for step in times.steps {
+                let ranges =
+                    times.ranges.iter().flat_map(|range| ["rate", "increase"].map(|function| (function, *range)));
                 for (function, range) in ranges.chain([("", 0)]) {
                     let query =
                         if function.is_empty() { name.to_owned() } else { format!("{function}({name}[{range}ms])") };
@@ -168,14 +197,14 @@ impl Captured {
                                 equal += u64::from(live.is_some());
                                 continue;
                             }
-                            if now - range - lookbehind < *first {
+                            if now - range - times.lookbehind < *first {
                                 // The range begins before the captured samples do.
                                 continue;
                             }
                             let (at, text) = points.range(..=now).next_back().unwrap();
                             let next = points.range(now + 1..).next().map(|(next, _)| next - at);
                             let before = Before { at: *at, value: text, until_next: next };
-                            let reason = before.explain(now, live.as_deref(), replay.as_deref(), lookback);
+                            let reason = before.explain(now, live.as_deref(), replay.as_deref(), times);
                             let reason = reason.filter(|_| function.is_empty()).unwrap_or_else(|| {
                                 panic!("{query} {labels:?} at {now} (samples {first} to {last}, before {at}, next {next:?}): {live:?}, replay {replay:?}")
                             });
@@ -211,6 +240,7 @@ impl Captured {
         assert_eq!(answer.status, 200, "{query}: {}", answer.text);
         let series = matrix(&answer.json()).into_iter().map(|((mut labels, _), points)| {
             labels.remove("run");
+            labels.remove("scenario");
             (labels, points)
         });
         series.collect()

@@ -6,9 +6,10 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use crate::queries::a_profile_of_ones_own_draws_and_judges_any_query;
+use crate::replay::{Captured, Times};
 use crate::shell::{Shell, records};
 use crate::spans;
-use crate::stack::{Jaeger, Prometheus, Stack};
+use crate::stack::{Jaeger, Opened, Prometheus, Stack};
 use crate::viewers;
 
 const JOBS: usize = 16;
@@ -60,7 +61,9 @@ fn the_captures_of_a_run_are_what_the_servers_hold() {
     let stream = shell.read("run/records.ndjson");
     let jobs = records(&stream, "Job");
     assert_eq!(jobs.len(), JOBS);
-    prometheus_holds_what_was_stored(&shell, &records(&stream, "Series"), &stack.prometheus);
+    let series = records(&stream, "Series");
+    prometheus_holds_what_was_stored(&shell, &series, &stack.prometheus);
+    a_replay_answers_as_prometheus_does(&shell, &series[0], &stack.prometheus);
     every_queue_rose_and_drained(&shell);
     a_profile_of_ones_own_draws_and_judges_any_query(&shell, &stack.prometheus);
     jaeger_holds_what_was_stored(&shell, &stream, &stack.jaeger);
@@ -88,6 +91,15 @@ fn prometheus_holds_what_was_stored(shell: &Shell, series: &[Value], prometheus:
             assert!(!envelope["data"]["result"].as_array().unwrap().is_empty(), "{name}");
         }
     }
+}
+
+/// Every series of the run, its rate and its increase, at the step of the scrapes and at two others. A scrape a second may be late or
+/// missed on a busy machine, so such reasons are allowed, and no other ones.
+fn a_replay_answers_as_prometheus_does(shell: &Shell, series: &Value, prometheus: &Prometheus) {
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the epoch")]
+    let captured = Captured::read(&shell.path("run"), (seconds(&series["spec"]["end"]) * 1e3) as i64);
+    let opened = Opened::start("prometheus", &shell.path("run"));
+    captured.compare(&prometheus.url(), &opened.url, Times::of_prometheus(1000, [1000, 1300, 7000]));
 }
 
 /// The status of the Series record of a query.

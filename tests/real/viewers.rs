@@ -51,6 +51,22 @@ fn a_demo_run_opens_in_every_viewer() {
     prometheus_shows_the_dashboard(&shell, &mut browser);
     vmui_shows_the_dashboard(&shell, &mut browser);
     the_tracing_viewer_shows_every_track(&shell, &mut browser);
+    arrow_reads_the_tables(&shell);
+}
+
+/// The Parquet tables hold what the CSV tables do, as Apache Arrow reads them.
+fn arrow_reads_the_tables(shell: &Shell) {
+    let place = root().join("stack/parquet");
+    let venv = Command::new(root().join("stack/venv")).arg(place.join("requirements.txt")).output().unwrap();
+    assert!(venv.status.success(), "stack/venv: {}", String::from_utf8_lossy(&venv.stderr));
+    let done = shell.run(&format!(
+        "for format in csv parquet; do export-run run --as $format --out tables; done; {} {}/compare.py tables",
+        String::from_utf8(venv.stdout).unwrap().trim_end(),
+        place.display()
+    ));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let types = |name: &str| done.stdout.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert!(types("samples").ends_with(" string timestamp[us, tz=UTC] double"), "{}", done.stdout);
 }
 
 /// Serves the run with Prometheus: every query of Grafana's dashboard has data, and the browser draws the graphs that are linked.

@@ -9,7 +9,7 @@ use crate::figures::tables::Cell;
 /// A table while it is written.
 pub(super) enum TableFile<'a> {
     /// Comma-separated values, as RFC 4180 has them.
-    Csv(csv::Writer<BufWriter<Sink<'a>>>),
+    Csv(Box<csv::Writer<BufWriter<Sink<'a>>>>),
     /// Apache Parquet.
     #[cfg(feature = "parquet")]
     Parquet(Box<super::parquet_file::ParquetFile>),
@@ -20,7 +20,7 @@ impl<'a> TableFile<'a> {
     pub(super) fn csv(sink: Sink<'a>, columns: impl Iterator<Item = &'static str>) -> Result<Self, Failure> {
         let mut table = csv::Writer::from_writer(BufWriter::with_capacity(64 * 1024, sink));
         table.write_record(columns).map_err(|error| failed(&table, error))?;
-        Ok(Self::Csv(table))
+        Ok(Self::Csv(Box::new(table)))
     }
 
     /// Writes one row.
