@@ -117,7 +117,7 @@ impl OpenException {
 
     /// Returns whether the line belongs to this exception, whose state it then moves.
     pub(super) fn goes_on_with(&mut self, line: &LogLine, has_records: bool) -> bool {
-        if self.takes_own_traceback(line) {
+        if self.takes_own_traceback(line) || self.is_erlang_report_with(line) {
             return true;
         }
         let begins_record = line.begins_record && !(self.state == State::Frames && line.may_end_traceback);
@@ -189,6 +189,18 @@ impl OpenException {
         true
     }
 
+    /// Returns whether the line is another one of the same report: Erlang's logger, and with it RabbitMQ, repeats the time and the
+    /// process on each line of one.
+    fn is_erlang_report_with(&self, line: &LogLine) -> bool {
+        let process = erlang_process(self.text.lines().next().unwrap_or_default());
+        let is_error = line.begins_record && line.level == Some(Level::Error);
+        self.state == State::Record
+            && is_error
+            && line.at == self.at
+            && process.is_some()
+            && erlang_process(&line.text) == process
+    }
+
     /// Adds a line to the text.
     pub(super) fn push(&mut self, line: &LogLine, jobs: &JobIds) {
         self.find_job_of(jobs, line);
@@ -238,6 +250,16 @@ impl OpenException {
         let traceback = Some(text).filter(|text| *text != first_line && text.len() <= room);
         Exception { first_line, at: self.at, job_id: self.job_id, traceback }
     }
+}
+
+/// The first Erlang process that a line names, such as `<0.700.0>`.
+fn erlang_process(line: &str) -> Option<&str> {
+    let is_process = |word: &&str| {
+        let parts = word.strip_prefix('<').and_then(|word| word.strip_suffix('>')).map(|word| word.split('.'));
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        parts.is_some_and(|mut parts| parts.clone().count() == 3 && parts.all(is_number))
+    };
+    line.split_ascii_whitespace().find(is_process)
 }
 
 /// The text with which `line` goes on with an exception whose first line had this prefix: behind the same prefix, which may
