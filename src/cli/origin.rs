@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use clap::Command;
+use clap::{Arg, Command};
 
 /// The flags that a Makefile fills from its variables: `--jobs=JOBS --concurrency=LEVELS`.
 const FLAGS_OF_MAKE: &str = "STRESS_SUITE_FLAGS_OF_MAKE";
@@ -32,25 +32,21 @@ fn origin(
     (flags_of_make, extra_flags): (&str, &[(String, String)]),
     in_environment: &dyn Fn(&OsStr) -> bool,
 ) -> Option<String> {
-    for argument in command.get_arguments() {
-        let Some(flag) = argument.get_long().map(|name| format!("--{name}")) else { continue };
-        if !mentions(message, &flag) {
-            continue;
-        }
-        if is_typed(&flag) {
-            let holds = |(_, flags): &&(String, String)| flags.split_whitespace().any(|word| names(word, &flag));
-            if let Some((variable, _)) = extra_flags.iter().find(holds) {
-                return Some(format!("{flag} is in make's {variable}"));
-            }
-            let variables = flags_of_make.split_whitespace().filter_map(|pair| pair.split_once('='));
-            let variable = variables.into_iter().find(|(name, _)| *name == flag);
-            return variable.map(|(_, variable)| format!("{flag} is make's {variable}"));
-        }
-        if let Some(name) = argument.get_env().filter(|name| in_environment(name)) {
+    let of_flag = |argument: &Arg| {
+        let flag = argument.get_long().map(|name| format!("--{name}")).filter(|flag| mentions(message, flag))?;
+        if !is_typed(&flag) {
+            let name = argument.get_env().filter(|name| in_environment(name))?;
             return Some(format!("{flag} is the environment variable {}", name.display()));
         }
-    }
-    None
+        let holds = |(_, flags): &&(String, String)| flags.split_whitespace().any(|word| names(word, &flag));
+        if let Some((variable, _)) = extra_flags.iter().find(holds) {
+            return Some(format!("{flag} is in make's {variable}"));
+        }
+        let mut variables = flags_of_make.split_whitespace().filter_map(|pair| pair.split_once('='));
+        variables.find(|(name, _)| *name == flag).map(|(_, variable)| format!("{flag} is make's {variable}"))
+    };
+    let origins: Vec<String> = command.get_arguments().filter_map(of_flag).collect();
+    (!origins.is_empty()).then(|| origins.join(", "))
 }
 
 /// Returns true if an argument of a command line is this flag, alone or with its value.
@@ -77,11 +73,12 @@ mod tests {
     }
 
     fn command() -> Command {
-        use clap::Arg;
         Command::new("tool")
             .arg(Arg::new("jaeger").long("jaeger").env("JAEGER_URL"))
             .arg(Arg::new("jaeger-ui").long("jaeger-ui").env("JAEGER_UI"))
             .arg(Arg::new("jobs").long("jobs"))
+            .arg(Arg::new("start").long("start"))
+            .arg(Arg::new("end").long("end"))
             .arg(Arg::new("shards").long("shards"))
     }
 
@@ -103,6 +100,15 @@ mod tests {
         );
         assert_eq!(found(message, &["--jaeger-ui=ftp://h"], "", &["JAEGER_UI"]), None, "it was typed");
         assert_eq!(found(message, &[], "", &[]), None);
+    }
+
+    #[test]
+    fn each_of_two_flags_names_its_variable() {
+        let flags = "--start=START --end=END";
+        assert_eq!(
+            found("check --start and --end", &["--start=-5m", "--end=-10m"], flags, &[]).as_deref(),
+            Some("--start is make's START, --end is make's END")
+        );
     }
 
     #[test]
