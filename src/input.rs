@@ -70,8 +70,16 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// its end as long as a tool is before this one: the signal reaches that tool too, whose last words are records, however long
 /// they take. Another program may keep the pipe open for ever.
 pub fn take(io: &mut Io<'_>) -> Result<Box<dyn BufRead + Send>, Failure> {
+    announce_terminal(io);
     let stdin = std::mem::replace(&mut io.stdin, Box::new(io::empty()));
     until_stop(stdin, io.stdin_is_terminal, &io.stop)
+}
+
+/// Says that the tool reads from the terminal, if it does: it would seem to hang.
+pub fn announce_terminal(io: &Io<'_>) {
+    if io.stdin_is_terminal {
+        io.console.say("reading from the terminal; Ctrl-D ends the input");
+    }
 }
 
 /// Returns the input of `stdin` until the signal, and of a pipe until its end.

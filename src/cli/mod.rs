@@ -218,7 +218,30 @@ fn arguments<A: clap::Parser>(command: &clap::Command, console: &Console) -> Res
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return error.print().map(|()| None).map_err(|error| Failure::output("stdout", &error));
     }
-    Err(Failure::usage(format!("{} (see {} --help)", one_line(&error.to_string()), console.tool())))
+    let typed: Vec<String> = std::env::args_os().filter_map(|word| word.into_string().ok()).collect();
+    let negative = (error.kind() == ErrorKind::UnknownArgument).then(|| negative_value(&typed)).flatten();
+    let message = negative.unwrap_or_else(|| in_plain_words(&one_line(&error.to_string())));
+    Err(Failure::usage(format!("{message} (see {} --help)", console.tool())))
+}
+
+/// The message about a negative number behind a flag; clap takes it for a flag of its own.
+fn negative_value(typed: &[String]) -> Option<String> {
+    let is_number =
+        |word: &str| word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let pair = typed.windows(2).find(|pair| pair[0].starts_with("--") && is_number(&pair[1]))?;
+    Some(format!("invalid value '{}' for '{}': it must not be negative", pair[1], pair[0]))
+}
+
+/// `message` without the standard library's words for a number that it cannot read.
+fn in_plain_words(message: &str) -> String {
+    let words = [
+        ("invalid digit found in string", "not a whole number"),
+        ("number too large to fit in target type", "too large"),
+        ("cannot parse integer from empty string", "empty"),
+        ("invalid float literal", "not a number"),
+        ("cannot parse float from empty string", "empty"),
+    ];
+    words.into_iter().fold(message.to_owned(), |message, (from, to)| message.replace(from, to))
 }
 
 /// clap's message without its usage lines, on one line.
@@ -301,5 +324,19 @@ mod tests {
     fn usage_errors_are_one_line() {
         let text = "error: the following required arguments were not provided:\n  --out <DIR>\n\nUsage: x --out <DIR>\n\nFor more information, try '--help'.\n";
         assert_eq!(one_line(text), "the following required arguments were not provided: --out <DIR>");
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_read_is_named_in_plain_words() {
+        let typed = ["submit-jobs", "--resume", "--timeout", "-1s"].map(str::to_owned);
+        assert_eq!(
+            negative_value(&typed).as_deref(),
+            Some("invalid value '-1s' for '--timeout': it must not be negative")
+        );
+        assert_eq!(negative_value(&["poll-jobs", "--bogus", "-x"].map(str::to_owned)), None);
+        assert_eq!(
+            in_plain_words("invalid value 'x' for '--jobs <N>': invalid digit found in string"),
+            "invalid value 'x' for '--jobs <N>': not a whole number"
+        );
     }
 }

@@ -224,7 +224,7 @@ struct Settings {
 fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> Outcome {
     let mut unwritten = Vec::new();
     let stdin = if settings.mode == Mode::Replay { Box::new(std::io::empty()) } else { crate::input::take(&mut io)? };
-    let Io { stdin_is_terminal, stdout, console, stop, .. } = io;
+    let Io { stdout, console, stop, .. } = io;
     let input = if settings.mode == Mode::Replay {
         let input = input::replay(out, &console)?;
         run_dir::check_writable(out)?;
@@ -236,9 +236,6 @@ fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> O
         } else {
             (RecordsFile::create(out)?, Input::default())
         };
-        if stdin_is_terminal {
-            console.say("reading records from the terminal; Ctrl-D ends them");
-        }
         let input = input::receive(stdin, before, &mut file, asked, &console);
         if input.empty {
             return file.discard(&console).map(|exit| stop.exit_or(exit));

@@ -12,7 +12,7 @@ use super::{Args, Failure, Io, Outcome};
 use crate::cli::Exit;
 use crate::escape;
 use crate::http::{Body, Part, shell_quoted};
-use crate::input::plain_lines;
+use crate::input::{announce_terminal, plain_lines};
 use crate::ndjson::{BadLines, Line, Reader};
 use crate::profile::{StepTime, TemplateValues, spelled};
 use crate::record::{Job, Kind};
@@ -21,6 +21,7 @@ use crate::record::{Job, Kind};
 pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
     let base = args.target.base_url_or(&profile)?;
+    announce_terminal(&io);
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--dry-run: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };

@@ -9,6 +9,7 @@ use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
 use crate::http::{Answer, Body, Connections, Part};
+use crate::input::announce_terminal;
 use crate::profile::{Document, Place, Request, StepTime, TemplateValues};
 use crate::record::{JobStatus, Phase};
 use crate::steps;
@@ -18,6 +19,7 @@ use crate::target::TargetClients;
 pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let profile = args.target.profile()?;
     let base = args.target.base_url_or(&profile)?;
+    announce_terminal(&io);
     let Some(job) = first_job(args, io.stdin, &io.console)? else {
         return Err(Failure::usage("--explain: no Job on stdin: pipe one in, such as from `stage-fixtures --jobs 1`"));
     };

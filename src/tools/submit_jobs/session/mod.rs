@@ -18,7 +18,7 @@ use crate::clock::{Clock, OffsetBounds};
 use crate::health;
 use crate::heartbeat::Heartbeat;
 use crate::http::{BaseUrl, Client, Connections};
-use crate::input::{Input, Permits, plain_lines, spawn};
+use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
 use crate::profile::{Profile, StepTime, TemplateValues};
 use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Timestamp};
@@ -59,6 +59,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let (client, heartbeat) = (factory.client(), factory.heartbeat());
     let (events, received) = channel();
     let (to_slots, to_posts, to_lines, to_stop) = (events.clone(), events.clone(), events.clone(), events);
+    announce_terminal(&io);
     let stdin = std::mem::replace(&mut io.stdin, Box::new(std::io::empty()));
     let (stop, stdout_fd) = (io.stop.clone(), io.stdout_fd);
     // After the session's end nobody receives the events any more, here and below.
