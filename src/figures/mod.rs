@@ -255,7 +255,9 @@ impl Figures {
                 if let Some(of) = of {
                     let durations = Durations::of_stage(&stage.name, source);
                     put_distribution(&mut figures, &durations, &of);
-                    figures.put(&durations.error(Statistic::Mean), of.mean.error());
+                    for (statistic, of) in statistics(&of) {
+                        figures.put(&durations.error(statistic), of.error());
+                    }
                 }
             }
         }
