@@ -294,9 +294,11 @@ fn same_content(a: &Path, b: &Path) -> io::Result<bool> {
 fn replace(source: &Path, path: &Path) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let made = tempfile::Builder::new().prefix(".staging-").make_in(dir, |temporary| {
-        reflink_copy::reflink(source, temporary)
-            .or_else(|_| fs::hard_link(source, temporary))
-            .or_else(|_| fs::copy(source, temporary).map(drop))
+        let copy = || fs::copy(source, temporary).map(drop);
+        let made =
+            reflink_copy::reflink(source, temporary).or_else(|_| fs::hard_link(source, temporary)).or_else(|_| copy());
+        // On a full disk, part of a copy would stay. If it cannot be removed either, the first error counts.
+        made.inspect_err(|_| drop(fs::remove_file(temporary)))
     })?;
     // Renaming one name of a file over another name of the same file does nothing and leaves both (POSIX rename); the
     // caller only comes here when the content differs, so the two are never the same file.
