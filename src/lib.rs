@@ -19,6 +19,7 @@
 //! | [`cli`] | what every tool's `main` does: arguments, signals, diagnostics, exit codes |
 //! | [`clock`] | one clock for all tools of a run, and the offset to the target's |
 //! | [`cookies`] | the cookies of submissions, which go with the polls |
+//! | [`digest`] | SHA-256 of the streams of shards |
 //! | [`http`] | one way to make an HTTP agent and to tell its errors apart |
 //! | [`profile`] | a target's profile: paths, pointers, status words, stages |
 //! | [`listing`] | passes over the lists that tell the states of many jobs |
@@ -47,6 +48,7 @@ pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod cookies;
+pub mod digest;
 pub mod escape;
 pub mod figures;
 pub mod health;

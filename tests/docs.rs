@@ -11,7 +11,9 @@ use std::process::Command;
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Value, json};
-use stress_suite::record::{Comparison, Flag, Job, Kind, Logs, Parsed, Reason, Record, Report, Run, Series, Traces};
+use stress_suite::record::{
+    Comparison, End, Flag, Job, Kind, Logs, Parsed, Reason, Record, Report, Run, Series, ShardStream, Traces,
+};
 use stress_suite::tools::render_report;
 use support::{Target, bin, root, tool};
 
@@ -45,6 +47,8 @@ fn schemas() -> BTreeMap<&'static str, Value> {
             let schema = match kind {
                 Kind::Run => schema_of::<Run>(word),
                 Kind::Job => schema_of::<Job>(word),
+                Kind::End => schema_of::<End>(word),
+                Kind::Shard => schema_of::<ShardStream>(word),
                 Kind::Series => schema_of::<Series>(word),
                 Kind::Traces => schema_of::<Traces>(word),
                 Kind::Logs => schema_of::<Logs>(word),
@@ -173,6 +177,10 @@ poll-jobs
   Options: --target --profile --set --token-file --slots --resume --journal --explain --cookies --check --help --version
   Polling: --deadline --precision --min-interval --max-interval --max-poll-rate --lost-after --cancel-on
   HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure
+seal-shard
+  Options: --out --max-line --check --help --version
+merge-shards
+  Options: --shards --run --help --version
 capture-logs
   Options: --out --profile --require --check --help --version
   Logs: --logs --service --may-be-quiet --log-utc-offset --timeout

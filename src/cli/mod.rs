@@ -168,6 +168,8 @@ pub enum OnSignal {
     Die,
     /// It sees [`Stop`] and finishes in order; a second signal ends it at once.
     Finish,
+    /// It goes on: the tools before it in the pipe end first, and their last records must not be lost.
+    Outlive,
 }
 
 /// The width of `--help` in columns, where the terminal is not narrower: the texts below the flags are laid out for it.
@@ -252,20 +254,24 @@ fn one_line(message: &str) -> String {
     lines.collect::<Vec<_>>().join("; ").trim_start_matches("error: ").to_owned()
 }
 
-/// A file that may grow no further is an error of writing, not the end of the process: what was known would be lost.
-fn outlive_file_limits() -> io::Result<()> {
-    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map(drop)
+/// Lets the process go on when the signal `number` comes.
+fn outlive(number: i32) -> io::Result<()> {
+    signal_hook::flag::register(number, Arc::default()).map(drop)
 }
 
 fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOnce(A, Io<'_>) -> Outcome) -> Outcome {
-    outlive_file_limits().map_err(|error| Failure::io("signal handlers", &error))?;
+    // A file that may grow no further is an error of writing, not the end of the process: what was known would be lost.
+    outlive(signal_hook::consts::SIGXFSZ).map_err(|error| Failure::io("signal handlers", &error))?;
     if let Err(error) = own_limits::raise() {
         console.say(&format!("cannot raise the soft limits: {error}"));
     }
     let stop = Stop::default();
-    if on_signal == OnSignal::Finish {
-        watch_signals(&stop).map_err(|error| Failure::io("signal handlers", &error))?;
-    }
+    let watched = match on_signal {
+        OnSignal::Die => Ok(()),
+        OnSignal::Finish => watch_signals(&stop),
+        OnSignal::Outlive => [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().try_for_each(outlive),
+    };
+    watched.map_err(|error| Failure::io("signal handlers", &error))?;
     let stdout_fd = rustix::stdio::stdout();
     // A file of one's own writes at once what it is given; the standard library's stdout would hold back part of a line.
     let mut stdout = stdout_fd.try_clone_to_owned().map(File::from).map_err(|error| Failure::io("stdout", &error))?;

@@ -22,9 +22,11 @@ mod poll_doubts;
 pub mod requests;
 pub mod resumed;
 pub mod samples;
+pub mod shards;
 pub mod stage_sources;
 pub mod stage_times;
 pub mod stages;
+pub mod streams;
 pub mod tables;
 pub mod tally;
 pub mod time_interval;
@@ -39,6 +41,7 @@ use names::{Durations, NamedFigures, StageDuration};
 use outcome::Outcome;
 use requests::Requests;
 use resumed::{GivenUp, Resumed};
+use shards::ShardFigures;
 use stages::{Limiting, StageFigures};
 use tally::JobTally;
 
@@ -67,6 +70,8 @@ pub struct Figures {
     pub success: Option<SuccessRate>,
     /// Facts about the resumption, if the run was resumed.
     pub resumed: Option<Resumed>,
+    /// The shards, by index; none if the run has none.
+    pub shards: Vec<ShardFigures>,
     /// Doubts, a sentence each.
     pub doubts: Vec<String>,
 }
@@ -91,6 +96,7 @@ impl Figures {
             end_to_end: Distribution::from_samples(&ended),
             success: success.filter(|_| tally.uncertain.is_none()),
             resumed: Resumed::find(&tally, given_up),
+            shards: ShardFigures::compute(&tally),
             doubts: tally.doubts.clone(),
             tally,
             stages,

@@ -3,13 +3,14 @@
 //! The jobs asked for follow from the Runs alone (prefix and number), so that a job nobody ever spoke of is missing by
 //! name. Runs of one run id and one prefix are shards of one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::job_times::JobTimes;
 use super::listed;
 use super::offset;
 use super::outcome::{self, Outcome};
 use super::stage_times::StageTimes;
+use super::streams::{Streams, clock_skew};
 use crate::record::{
     Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, Timestamp, job_name,
     warmup_prefix,
@@ -59,6 +60,16 @@ impl JobEntry {
         Self { run, name, outcome, job, reason, message, plan: index, times, stage_times }
     }
 
+    /// Makes it unknown what became of a job that was last seen staged or submitted: later records of it may be lost.
+    fn forget_last_sight(&mut self) {
+        if matches!(self.outcome, Outcome::NotSubmitted | Outcome::Unfinished) {
+            let last = self.outcome;
+            self.outcome = Outcome::Unknown;
+            self.reason = Some(Reason::ShardLost);
+            self.message = Some(format!("the stream of its shard is not whole: it was last seen {last}"));
+        }
+    }
+
     /// The stages that the job's record tells of, with their times.
     pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageTimes)> {
         self.job.iter().flat_map(|job| &job.status.stages).zip(&self.stage_times)
@@ -101,6 +112,8 @@ pub struct RunPlan {
     pub stages: Vec<StageSpec>,
     /// The target's clock minus the harness's, wide enough for every shard's host.
     pub offset: Option<ClockOffset>,
+    /// The largest distance between the clocks of two of its hosts, in seconds; infinite if it is not known.
+    pub clock_skew_seconds: f64,
     /// True if one clock saw all jobs, so that their times may narrow the offset: a job does not say which shard's host saw it,
     /// and if the dates contradict each other, the target has no one clock that all jobs could tell of.
     pub has_one_clock: bool,
@@ -115,6 +128,8 @@ pub struct JobTally {
     pub entries: Vec<JobEntry>,
     /// The warm-up jobs, by run and name: in no figure, no sum and no criterion.
     pub warmups: Vec<JobEntry>,
+    /// The streams of the shards.
+    pub streams: Streams,
     /// The sums.
     pub conservation: Conservation,
     /// The explanation if the requested number of jobs is uncertain: then no criterion can pass on it.
@@ -126,7 +141,7 @@ pub struct JobTally {
 impl JobTally {
     /// The account of what `fold` holds. With `subset` only the jobs that are there count.
     pub fn from_fold(fold: &Fold, subset: bool) -> Self {
-        let mut tally = Self::default();
+        let mut tally = Self { streams: Streams::read(fold), ..Self::default() };
         tally.read_plans(fold);
         let key = |job: &Job| (job.metadata.run.clone(), job.metadata.name.clone());
         let (warmups, counted): (Vec<Job>, Vec<Job>) = fold.jobs().partition(Job::is_warmup);
@@ -159,6 +174,18 @@ impl JobTally {
         self.runs().filter_map(|run| run.status.aborted.as_ref())
     }
 
+    /// Number of shards of the plan at `index`; none if it has none, or more than can be named.
+    pub fn shard_count(&self, index: usize) -> Option<u64> {
+        let plan = self.plans.get(index)?;
+        let count = plan.runs.iter().filter_map(|run| run.spec.shard).map(|shard| shard.count).max()?;
+        Some(count).filter(|count| (1..=NAMEABLE).contains(count))
+    }
+
+    /// The largest distance between the clocks of two hosts whose times are compared, in seconds; infinite if it is not known.
+    pub fn clock_skew_seconds(&self) -> f64 {
+        self.plans.iter().map(|plan| plan.clock_skew_seconds).fold(0.0, f64::max)
+    }
+
     /// All Runs, by run, prefix and name.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.plans.iter().flat_map(|plan| &plan.runs)
@@ -185,7 +212,8 @@ impl JobTally {
                 offset = offset::narrow(offset, seen.iter());
             }
             let stages = stages.unwrap_or_default();
-            let plan = RunPlan { run, prefix, jobs, runs, stages, offset, has_one_clock };
+            let clock_skew_seconds = clock_skew(&runs, &self.streams);
+            let plan = RunPlan { run, prefix, jobs, runs, stages, offset, clock_skew_seconds, has_one_clock };
             self.check(&plan);
             self.plans.push(plan);
         }
@@ -211,8 +239,14 @@ impl JobTally {
         if shards.iter().any(|shard| shard.count != count) {
             self.doubts.push(format!("the shards of {name} disagree on how many shards there are"));
         }
+        if self.streams.unverified {
+            let doubt =
+                format!("the lines of the shards of {name} were not compared with their Ends: use merge-shards");
+            self.doubts.push(doubt);
+        }
+        let heard: BTreeSet<u64> = shards.iter().map(|shard| shard.index).collect();
         let silent: Vec<String> = (0..count.min(NAMEABLE))
-            .filter(|index| !shards.iter().any(|shard| shard.index == *index))
+            .filter(|index| !heard.contains(index))
             .map(|index| format!("{index}/{count}"))
             .collect();
         if !silent.is_empty() {
@@ -241,11 +275,16 @@ impl JobTally {
             let (Some(prefix), Some(jobs)) = (&plan.prefix, plan.jobs.filter(|jobs| *jobs <= NAMEABLE)) else {
                 continue;
             };
+            let shards = self.shard_count(index);
             for number in 1..=jobs {
                 let key = (plan.run.clone(), job_name(prefix, number, jobs));
                 let job = heard.remove(&key);
                 if job.is_some() || !subset {
-                    self.entries.push(JobEntry::new(key, job, Some((index, plan))));
+                    let mut entry = JobEntry::new(key, job, Some((index, plan)));
+                    if shards.is_some_and(|count| self.streams.may_have_gone_on(&plan.run, (number - 1) % count)) {
+                        entry.forget_last_sight();
+                    }
+                    self.entries.push(entry);
                 }
             }
         }

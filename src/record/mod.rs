@@ -18,6 +18,7 @@ mod reason;
 mod report;
 mod role;
 mod run;
+mod shards;
 mod time;
 
 use std::collections::BTreeMap;
@@ -44,7 +45,10 @@ pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verd
 pub use role::{MetricType, Part, Role, RoleOf, legacy_name, legacy_role};
 pub use run::{
     Aborted, AnswerTimes, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, SettingsAfter, Shard,
-    StageSpec, Window, differences,
+    StageSpec, WholeLoad, Window, differences,
+};
+pub use shards::{
+    Attempt, End, EndSpec, EndStatus, Pod, ShardStream, ShardStreamSpec, ShardStreamStatus, StreamResult, Way,
 };
 pub use time::Timestamp;
 
@@ -97,13 +101,18 @@ pub enum Kind {
     Traces,
     /// One service's logs.
     Logs,
+    /// The end of one attempt of a shard.
+    End,
+    /// What arrived of one shard.
+    Shard,
     /// The verdict.
     Report,
 }
 
 impl Kind {
     /// All of them, in the order in which a stream usually shows them.
-    pub const ALL: [Self; 6] = [Self::Run, Self::Job, Self::Series, Self::Traces, Self::Logs, Self::Report];
+    pub const ALL: [Self; 8] =
+        [Self::Run, Self::Job, Self::End, Self::Shard, Self::Series, Self::Traces, Self::Logs, Self::Report];
 
     /// The kind that `word` names.
     pub fn of(word: &str) -> Option<Self> {
@@ -118,6 +127,8 @@ impl Kind {
             Self::Series => "Series",
             Self::Traces => "Traces",
             Self::Logs => "Logs",
+            Self::End => "End",
+            Self::Shard => "Shard",
             Self::Report => "Report",
         }
     }
@@ -185,6 +196,8 @@ impl Record {
             Kind::Series => read::<Series>(line)?.metadata,
             Kind::Traces => read::<Traces>(line)?.metadata,
             Kind::Logs => read::<Logs>(line)?.metadata,
+            Kind::End => read::<End>(line)?.metadata,
+            Kind::Shard => read::<ShardStream>(line)?.metadata,
             Kind::Report => read::<Report>(line)?.metadata,
         };
         if metadata.name.is_empty() {

@@ -33,6 +33,11 @@ impl RawObject {
         self.members.iter().rev().find(|(k, _)| key_is(k, key)).map(|(_, value)| value.as_ref())
     }
 
+    /// The keys, unescaped, in their order.
+    pub fn keys(&self) -> Vec<String> {
+        self.members.iter().filter_map(|(key, _)| unescaped(key)).collect()
+    }
+
     /// Puts `value` at `key`: in its old place where the key is there already, else at the end.
     pub fn set(&mut self, key: &str, value: Box<RawValue>) -> serde_json::Result<()> {
         if let Some(member) = self.members.iter_mut().rev().find(|(k, _)| key_is(k, key)) {

@@ -67,9 +67,9 @@ words! {
     Reason:
     // Jobs.
     NotConnected Refused InvalidRequest NoSource SourceInUse NoAnswer AnswerCut NoJobId NotAccepted Collapsed TargetFailed
-    DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost
+    DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost ShardLost
     // Aborted runs.
-    TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoPoller PollerGone
+    TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoShare NoPoller PollerGone
     JournalFailed SubmitterGone StepFailed
     // Every capture, and an aborted run.
     Interrupted

@@ -51,6 +51,10 @@ pub struct RunSpec {
     pub max_posts: Option<u64>,
     /// Open model: submissions a second, on a fixed schedule.
     pub rate_per_second: Option<f64>,
+    /// The common start of all shards: no job is submitted before it.
+    pub start_at: Option<Timestamp>,
+    /// The load of the whole run, all shards together, if this Run is about one shard: the fields above are its share.
+    pub whole_load: Option<WholeLoad>,
     /// Pause between the end of the last warm-up job and the first counted job.
     pub rest_seconds: Option<f64>,
     /// Time after its submission at which a job is given up.
@@ -64,6 +68,20 @@ pub struct RunSpec {
     /// True if the report was asked to judge only the jobs that were in its stream.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub subset: bool,
+}
+
+/// The load of all shards together, in the model that each shard's Run names.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct WholeLoad {
+    /// Closed model: jobs in flight.
+    pub concurrency: Option<u64>,
+    /// Burst: submissions under way at once.
+    pub max_posts: Option<u64>,
+    /// Open model: submissions a second.
+    pub rate_per_second: Option<f64>,
 }
 
 /// One of `count` shares of a run, counted from 0.
@@ -189,6 +207,8 @@ pub struct RunStatus {
     pub resumed_at: Vec<Timestamp>,
     /// The limit of this host that `submit-jobs` met and that delayed submissions, as a sentence.
     pub submission_limit: Option<String>,
+    /// Delay between `startAt` and the moment at which the first job could be submitted.
+    pub start_lag_seconds: Option<f64>,
     /// The time at which `submit-jobs` had handed on everything that it read.
     pub submission_ended_at: Option<Timestamp>,
     /// Cost and punctuality of polling.

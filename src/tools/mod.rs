@@ -6,8 +6,10 @@ pub mod capture_logs;
 pub mod capture_prom;
 pub mod compare_runs;
 pub mod export_run;
+pub mod merge_shards;
 pub mod poll_jobs;
 pub mod render_report;
+pub mod seal_shard;
 pub mod stage_fixtures;
 pub mod submit_jobs;
 
@@ -19,6 +21,8 @@ pub fn commands() -> Vec<clap::Command> {
         await_idle::Args::command(),
         submit_jobs::Args::command(),
         poll_jobs::Args::command(),
+        seal_shard::Args::command(),
+        merge_shards::Args::command(),
         capture_logs::Args::command(),
         capture_prom::Args::command(),
         capture_jaeger::Args::command(),

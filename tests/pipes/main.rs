@@ -16,6 +16,7 @@ mod legs;
 mod makefile;
 mod proxy;
 mod resume;
+mod seal;
 mod shards;
 mod shell;
 mod signals;

@@ -7,7 +7,7 @@ use super::criteria::{self, Evidence};
 use super::input::Input;
 use super::observed::Observed;
 use crate::figures::Figures;
-use crate::record::{Fold, Metadata, Report, ReportSpec, ReportStatus, Run, RunSpec};
+use crate::record::{Fold, Kind, Metadata, Report, ReportSpec, ReportStatus, Run, RunSpec};
 
 /// Everything that follows from the records, and from the files in the directory that they name.
 pub(super) struct Evaluation {
@@ -72,6 +72,7 @@ impl Evaluation {
 fn criteria_of(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec {
     let mut expect = asked.expect.clone().unwrap_or_default();
     let runs: Vec<Run> = fold.runs().collect();
+    let subset = asked.subset || runs.iter().any(|run| run.spec.subset);
     if expect.is_empty() {
         for name in runs.iter().filter_map(|run| run.spec.expect.as_ref()).flatten() {
             if !expect.contains(name) {
@@ -82,7 +83,12 @@ fn criteria_of(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec
     if expect.is_empty() {
         expect.push(if captures_alone { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());
     }
-    ReportSpec { expect, subset: asked.subset || runs.iter().any(|run| run.spec.subset) }
+    // Nobody needs to ask for it: figures of a part that look like those of the whole would be false.
+    let has_proof = fold.records().any(|record| matches!(record.kind(), Kind::Shard | Kind::End));
+    if has_proof && !subset && !expect.iter().any(|name| name == criteria::WHOLE_SHARDS) {
+        expect.push(criteria::WHOLE_SHARDS.to_owned());
+    }
+    ReportSpec { expect, subset }
 }
 
 /// The Run's own name and labels; of several shards, those that they have in common.

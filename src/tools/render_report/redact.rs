@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::record::{
-    Exception, Flag, Fold, Job, Kind, Logs, Malformed, Reason, Record, Run, Series, Stage, Traces, differences,
+    End, Exception, Flag, Fold, Job, Kind, Logs, Malformed, Pod, Reason, Record, Run, Series, ShardStream, Stage,
+    Traces, differences,
 };
 
 /// The replacement of a removed text.
@@ -24,6 +25,8 @@ pub(super) fn redacted(fold: &Fold) -> Result<Fold, Malformed> {
             Kind::Series => cleaned(record, series),
             Kind::Traces => cleaned(record, traces),
             Kind::Logs => cleaned(record, logs),
+            Kind::End => cleaned::<End>(record, |_| {}),
+            Kind::Shard => cleaned(record, shard),
             // Another report is not shown.
             Kind::Report => continue,
         }?;
@@ -102,6 +105,23 @@ fn job(job: &mut Job) {
     for Stage { state, .. } in &mut status.stages {
         *state = state.take().map(|_| REMOVED.to_owned());
     }
+}
+
+fn shard(shard: &mut ShardStream) {
+    for Pod { name, node, phase, reason, message, .. } in &mut shard.status.pods {
+        REMOVED.clone_into(name);
+        *node = node.take().map(|_| REMOVED.to_owned());
+        *message = None;
+        for word in [phase, reason].into_iter().flatten() {
+            keep_word(word);
+        }
+    }
+    for attempt in &mut shard.status.attempts {
+        // It may have the name of a pod.
+        REMOVED.clone_into(&mut attempt.source);
+    }
+    // It names the files.
+    shard.status.message = shard.status.message.take().map(|_| "not every line arrived".to_owned());
 }
 
 fn series(series: &mut Series) {

@@ -19,7 +19,7 @@ use crate::record::{Criterion, Fold, Kind, Logs, Verdict};
 use threshold::Threshold;
 
 pub(super) use limits::{Limits, StagePart};
-pub(super) use rules::{CAPTURED, DEFAULT};
+pub(super) use rules::{CAPTURED, DEFAULT, WHOLE_SHARDS};
 pub(super) use threshold::Operator;
 
 /// The evidence to judge by.

@@ -10,7 +10,7 @@ use crate::escape;
 use crate::figures::outcome::{Outcome, count};
 use crate::figures::tally::{JobEntry, JobTally};
 use crate::figures::{counted, jobs, listed};
-use crate::record::{CaptureResult, Exception, Logs, Reason, StagePhase, Verdict};
+use crate::record::{CaptureResult, Exception, Logs, Reason, StagePhase, StreamResult, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
 /// The criterion by which a run is judged by default.
@@ -18,6 +18,9 @@ pub(in super::super) const DEFAULT: &str = "all-done";
 
 /// The criterion by which a window without jobs is judged by default.
 pub(in super::super) const CAPTURED: &str = "captured";
+
+/// The criterion by which every run in shards whose streams have Ends is judged.
+pub(in super::super) const WHOLE_SHARDS: &str = "whole-shards";
 
 /// Number of characters that a sentence quotes of a target's message.
 const QUOTED: usize = 80;
@@ -36,6 +39,7 @@ const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every requested job succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
+    Rule { name: WHOLE_SHARDS, expected: "every shard's stream is whole", judge: whole_shards },
     Rule { name: CAPTURED, expected: "every capture is complete or waived", judge: captured },
 ];
 
@@ -217,6 +221,29 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
 fn shows(entry: &JobEntry, name: &str) -> bool {
     let stages = entry.job.as_ref().map(|job| job.status.stages.as_slice()).unwrap_or_default();
     stages.iter().any(|stage| stage.name == name && stage.phase == StagePhase::Done)
+}
+
+fn whole_shards(evidence: &Evidence<'_>) -> Finding {
+    let shards = &evidence.figures.shards;
+    if shards.is_empty() {
+        return Finding::incomplete("no Run says which shard it is");
+    }
+    let broken = shards.iter().filter_map(|shard| {
+        let stream = shard.stream.as_ref().filter(|stream| stream.result != StreamResult::Whole)?;
+        let why = stream.message.as_deref().unwrap_or("its stream is not whole");
+        Some(format!("shard {}: {why}", shard.shard.index))
+    });
+    let broken: Vec<String> = broken.collect();
+    let count = shards.len();
+    if broken.is_empty() {
+        let actual = match count {
+            1 => "the stream of the only shard is whole".to_owned(),
+            _ => format!("{count} of {count} shards are whole"),
+        };
+        return Finding { verdict: Verdict::Passed, cause: actual.clone(), actual, jobs: Vec::new(), follows: false };
+    }
+    let (lacking, verb) = (broken.len(), if broken.len() == 1 { "is" } else { "are" });
+    Finding::incomplete(format!("{lacking} of {count} shards {verb} not whole: {}", first(&broken)))
 }
 
 fn captured(evidence: &Evidence<'_>) -> Finding {

@@ -1,0 +1,78 @@
+//! The shards of a run: what became of their jobs, when they began, and which limits they met.
+
+use std::collections::BTreeMap;
+
+use super::harness_doubts;
+use super::outcome::{self, Outcome};
+use super::tally::{JobEntry, JobTally};
+use crate::record::{Conservation, Run, Shard, ShardStreamStatus, StreamResult, Timestamp};
+
+/// One shard of a run.
+#[derive(Clone, Debug)]
+pub struct ShardFigures {
+    /// The shard.
+    pub shard: Shard,
+    /// What arrived of it; none if nothing compared its lines with its Ends.
+    pub stream: Option<ShardStreamStatus>,
+    /// The outcomes of its jobs.
+    pub jobs: Conservation,
+    /// Delay between the common start and its first submission, by its own clock, of its first attempt.
+    pub start_lag_seconds: Option<f64>,
+    /// Its first submission.
+    pub first_submitted: Option<Timestamp>,
+    /// The limits of its host that its tools met, a sentence each.
+    pub limits: Vec<String>,
+}
+
+impl ShardFigures {
+    /// The shards of `tally`, by index; none if the run has none.
+    pub fn compute(tally: &JobTally) -> Vec<Self> {
+        let mut all = BTreeMap::new();
+        for (index, plan) in tally.plans.iter().enumerate() {
+            let Some(count) = tally.shard_count(index) else { continue };
+            // More are not real: their number was checked against what can be named.
+            for shard in 0..count {
+                all.insert((index, shard), Self::new(tally, &plan.run, Shard { index: shard, count }));
+            }
+        }
+        for entry in &tally.entries {
+            let Some(plan) = entry.plan else { continue };
+            let Some(shard) = tally.shard_count(plan).and_then(|count| shard_of(entry, count)) else { continue };
+            let Some(of) = all.get_mut(&(plan, shard)) else { continue };
+            of.jobs.asked += 1;
+            *outcome::count_mut(&mut of.jobs, entry.outcome) += 1;
+            let submitted = entry.job.as_ref().and_then(|job| job.status.submitted_at);
+            of.first_submitted = [of.first_submitted, submitted].into_iter().flatten().min();
+        }
+        all.into_values().collect()
+    }
+
+    fn new(tally: &JobTally, run: &str, shard: Shard) -> Self {
+        let stream = tally.streams.get(run, shard.index).map(|stream| stream.status.clone());
+        let is_own = |it: &&Run| it.metadata.run == run && it.spec.shard.is_some_and(|own| own.index == shard.index);
+        let runs: Vec<&Run> = tally.runs().filter(is_own).collect();
+        let mut attempts = stream.iter().flat_map(|stream| &stream.attempts);
+        let first = attempts.find_map(|attempt| attempt.start_lag_seconds);
+        Self {
+            shard,
+            stream,
+            jobs: Conservation::default(),
+            start_lag_seconds: first.or_else(|| runs.iter().find_map(|run| run.status.start_lag_seconds)),
+            first_submitted: None,
+            limits: runs.iter().flat_map(|run| harness_doubts::of_run(run, None)).collect(),
+        }
+    }
+
+    /// Returns true if the shard is known not to have run as it was asked to: it is silent, cut short or was started again.
+    pub fn is_notable(&self) -> bool {
+        let stream = self.stream.as_ref();
+        let is_broken = stream.is_some_and(|it| it.result != StreamResult::Whole || it.attempts.len() > 1);
+        is_broken || outcome::count(&self.jobs, Outcome::Missing) > 0
+    }
+}
+
+/// The shard of `count` that the job belongs to, as `stage-fixtures --shard` deals them out: by its number.
+pub fn shard_of(entry: &JobEntry, count: u64) -> Option<u64> {
+    let (_, number) = entry.name.rsplit_once('-')?;
+    number.parse::<u64>().ok()?.checked_sub(1)?.checked_rem(count)
+}
