@@ -3,9 +3,9 @@
 use super::distribution::{Distribution, Measured, quantile};
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
-use super::tally::{JobEntry, JobTally};
+use super::tally::{JobEntry, JobTally, RunPlan};
 use super::time_interval::TimeInterval;
-use crate::record::{JobStatus, Reason, Timestamp};
+use crate::record::{JobStatus, Reason, RunSpec, Timestamp, WholeLoad};
 use crate::statistics::Bounds;
 
 /// Into how many equal parts the window is cut to show the run over time: one for so many jobs, and at least and at most so many.
@@ -283,14 +283,24 @@ impl Load {
 }
 
 fn asked(tally: &JobTally) -> Asked {
-    let sum =
-        |values: Vec<u64>| (!values.is_empty()).then(|| values.iter().fold(0, |sum: u64, v| sum.saturating_add(*v)));
-    let rates: Vec<f64> = tally.runs().filter_map(|run| run.spec.rate_per_second).collect();
+    // A silent shard says nothing of its share, so what the others say of the whole comes first.
+    let whole = |of: &RunPlan, part: fn(&WholeLoad) -> Option<u64>, share: fn(&RunSpec) -> Option<u64>| {
+        let whole = of.runs.iter().filter_map(|run| run.spec.whole_load.as_ref().and_then(part)).max();
+        whole.or_else(|| of.runs.iter().filter_map(|run| share(&run.spec)).reduce(u64::saturating_add))
+    };
+    let sum = |part: fn(&WholeLoad) -> Option<u64>, share: fn(&RunSpec) -> Option<u64>| {
+        tally.plans.iter().filter_map(|plan| whole(plan, part, share)).reduce(u64::saturating_add)
+    };
+    let rates = tally.plans.iter().filter_map(|plan| {
+        let wholes = plan.runs.iter().filter_map(|run| run.spec.whole_load?.rate_per_second);
+        let sum = || plan.runs.iter().filter_map(|run| run.spec.rate_per_second).reduce(|sum, rate| sum + rate);
+        wholes.reduce(f64::max).or_else(sum)
+    });
     Asked {
         jobs: tally.conservation.asked,
-        concurrency: sum(tally.runs().filter_map(|run| run.spec.concurrency).collect()),
-        max_posts: sum(tally.runs().filter_map(|run| run.spec.max_posts).collect()),
-        rate_per_second: (!rates.is_empty()).then(|| rates.iter().sum()),
+        concurrency: sum(|whole| whole.concurrency, |spec| spec.concurrency),
+        max_posts: sum(|whole| whole.max_posts, |spec| spec.max_posts),
+        rate_per_second: rates.reduce(|sum, rate| sum + rate),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::harness_doubts;
 use super::outcome::{self, Outcome};
 use super::tally::{JobEntry, JobTally};
-use crate::record::{Conservation, Run, Shard, ShardStreamStatus, StreamResult, Timestamp};
+use crate::record::{Conservation, ReportShard, Run, Shard, ShardStreamStatus, StreamResult, Timestamp};
 
 /// One shard of a run.
 #[derive(Clone, Debug)]
@@ -63,10 +63,35 @@ impl ShardFigures {
         }
     }
 
+    /// Number of attempts, or of pods, if there were more of those; none if nothing tells.
+    pub fn attempts(&self) -> Option<u64> {
+        let stream = self.stream.as_ref()?;
+        let numbers = stream.attempts.iter().filter_map(|attempt| attempt.number).max().unwrap_or_default();
+        Some(numbers.max(stream.attempts.len() as u64).max(stream.pods.len() as u64))
+    }
+
+    /// As report.json has it.
+    pub fn summary(&self) -> ReportShard {
+        let stream = self.stream.clone().unwrap_or_default();
+        ReportShard {
+            shard: self.shard,
+            result: self.stream.as_ref().map(|stream| stream.result),
+            message: stream.message,
+            attempts: self.attempts(),
+            lines: stream.lines,
+            missing_lines: stream.missing_lines,
+            conservation: self.jobs,
+            start_lag_seconds: self.start_lag_seconds,
+            limits: self.limits.clone(),
+            pods: stream.pods,
+        }
+    }
+
     /// Returns true if the shard is known not to have run as it was asked to: it is silent, cut short or was started again.
     pub fn is_notable(&self) -> bool {
         let stream = self.stream.as_ref();
-        let is_broken = stream.is_some_and(|it| it.result != StreamResult::Whole || it.attempts.len() > 1);
+        let is_broken =
+            stream.is_some_and(|it| it.result != StreamResult::Whole || it.attempts.len() > 1 || it.pods.len() > 1);
         is_broken || outcome::count(&self.jobs, Outcome::Missing) > 0
     }
 }

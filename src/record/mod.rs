@@ -41,7 +41,7 @@ pub use job::{
 };
 use raw::RawObject;
 pub use reason::{Flag, Reason};
-pub use report::{Conservation, Criterion, Report, ReportSpec, ReportStatus, Verdict};
+pub use report::{Conservation, Criterion, Report, ReportShard, ReportSpec, ReportStatus, Verdict};
 pub use role::{MetricType, Part, Role, RoleOf, legacy_name, legacy_role};
 pub use run::{
     Aborted, AnswerTimes, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, SettingsAfter, Shard,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Metadata;
+use super::{Metadata, Pod, Shard, StreamResult};
 
 /// The verdict on one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct ReportStatus {
     pub criteria: Vec<Criterion>,
     /// The outcomes of all jobs that were requested.
     pub conservation: Conservation,
+    /// The shards of the run, by index.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ReportShard>,
     /// The figures of the run by name, each in the unit that its name ends in.
     pub figures: BTreeMap<String, f64>,
     /// The queries behind the figures, by the role and the part of a histogram that they hold: `stage-duration.sum`.
@@ -60,6 +63,36 @@ pub struct ReportStatus {
     /// The files written beside the report, relative to the run directory.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+}
+
+/// One shard of the run.
+#[serde_with::skip_serializing_none]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReportShard {
+    /// The shard.
+    pub shard: Shard,
+    /// True if its stream is whole; absent if its lines were not compared with their Ends.
+    pub result: Option<StreamResult>,
+    /// The missing part of its stream, as a sentence.
+    pub message: Option<String>,
+    /// Number of its attempts or pods.
+    pub attempts: Option<u64>,
+    /// Number of lines that arrived.
+    pub lines: u64,
+    /// Number of lines that are known to be missing.
+    pub missing_lines: Option<u64>,
+    /// The outcomes of its jobs.
+    pub conservation: Conservation,
+    /// Delay between the common start and its first submission, by its own clock.
+    pub start_lag_seconds: Option<f64>,
+    /// The limits of its host that its tools met, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<String>,
+    /// Its pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<Pod>,
 }
 
 /// The verdict on a criterion or on a run.

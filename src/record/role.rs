@@ -26,6 +26,8 @@ pub enum Role {
     Transitions,
     /// A counter of completed jobs.
     Completed,
+    /// A counter of the periods in which a container of the load generator was throttled; `by` names the label of its pod.
+    Throttling,
 }
 
 impl Role {
@@ -38,6 +40,7 @@ impl Role {
             Self::ResourceTenancy => "resource-tenancy",
             Self::Transitions => "transitions",
             Self::Completed => "completed",
+            Self::Throttling => "throttling",
         }
     }
 

@@ -176,3 +176,10 @@ pub struct Pod {
     /// The exit code of its container.
     pub exit_code: Option<i64>,
 }
+
+impl Pod {
+    /// Returns true if it did not succeed, as far as is known.
+    pub fn has_problem(&self) -> bool {
+        self.phase.as_deref() != Some("Succeeded") || self.exit_code.is_some_and(|code| code != 0)
+    }
+}

@@ -21,3 +21,4 @@ mod shards;
 mod shell;
 mod signals;
 mod slots;
+mod start;

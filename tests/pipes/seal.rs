@@ -14,7 +14,7 @@ const POD: &str = r"
 shard() {
   dir=shards/shard-$1; mkdir -p $dir; starts=$(ls $dir | grep -c stdout)
   stage-fixtures --from $FIXTURES --into data/fixtures-$1 --worker-root /data/fixtures-$1 --jobs ${JOBS:-20} --run r1 --shard $1/$2 |
-  submit-jobs --journal $dir/submissions.ndjson --max-posts ${POSTS:-2} | poll-jobs --min-interval 5ms |
+  submit-jobs --journal $dir/submissions.ndjson --max-posts ${POSTS:-8} | poll-jobs --min-interval 5ms |
   seal-shard --out $dir > $dir/stdout-$starts.log
 }
 ";

@@ -5,7 +5,7 @@ use crate::shell::Shell;
 const SHARDS: &str = r"
 for index in 0 1 2 3 4 5 6 7; do
   stage-fixtures --from $FIXTURES --into data/fixtures --jobs 20 --run r1 --shard $index/8 |
-  submit-jobs --max-posts 2 | poll-jobs --min-interval 5ms > shard-$index
+  submit-jobs --max-posts 16 | poll-jobs --min-interval 5ms > shard-$index
 done
 ";
 

@@ -7,6 +7,7 @@ use super::criteria::{self, Evidence};
 use super::input::Input;
 use super::observed::Observed;
 use crate::figures::Figures;
+use crate::figures::shards::ShardFigures;
 use crate::record::{Fold, Kind, Metadata, Report, ReportSpec, ReportStatus, Run, RunSpec};
 
 /// Everything that follows from the records, and from the files in the directory that they name.
@@ -43,6 +44,7 @@ impl Evaluation {
                 cause: judgement.cause,
                 criteria: judgement.criteria,
                 conservation: figures.tally.conservation,
+                shards: figures.shards.iter().map(ShardFigures::summary).collect(),
                 figures: figures.by_name().into_iter().chain(observed.by_name(&captures)).collect(),
                 queries: observed.queries.clone(),
                 limiting_stage: figures.limiting.as_ref().map(|limiting| limiting.stage.clone()),

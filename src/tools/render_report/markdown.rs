@@ -33,6 +33,7 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
         sections::jobs(&mut page, figures);
     }
     sections::over_time(&mut page, figures);
+    sections::shards(&mut page, figures, &evaluation.observed);
     sections::run(&mut page, figures);
     sections::captures(&mut page, &captures.rows);
     sections::files(&mut page, scene.files);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Args;
-use crate::record::RunSpec;
+use crate::record::{RunSpec, Shard, WholeLoad};
 
 /// A model of load and where it stands.
 #[derive(Clone, Debug)]
@@ -13,14 +13,14 @@ pub(super) enum Admission {
     Closed { slots: usize, held: usize },
     /// So many more submissions may be under way.
     Burst { free: usize },
-    /// The `sent`-th submission is due at `sent / rate` after the first.
-    Open { rate: f64, sent: u64, first: Option<Instant> },
+    /// The `sent`-th submission is due at `sent / rate` after the start of the schedule; a shard takes every n-th of them.
+    Open { rate: f64, sent: u64, shard: Shard, start: Option<Instant> },
 }
 
 /// The model's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Now; in the open model it was due that long after the first.
+    /// Now; in the open model it was due that long after the start of the schedule.
     Now { due: Duration },
     /// At that moment.
     At(Instant),
@@ -33,16 +33,48 @@ impl Admission {
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         match (args.concurrency, args.rate) {
             (Some(slots), _) => Self::Closed { slots: count(slots), held: 0 },
-            (None, Some(rate)) => Self::Open { rate, sent: 0, first: None },
+            (None, Some(rate)) => Self::Open { rate, sent: 0, shard: Shard { index: 0, count: 1 }, start: None },
             (None, None) => Self::Burst { free: count(args.max_posts.unwrap_or(1)) },
         }
     }
 
-    /// Writes the load model into the Run record.
-    pub(super) fn describe(args: &Args, spec: &mut RunSpec) {
-        spec.concurrency = args.concurrency;
-        spec.rate_per_second = args.rate;
-        spec.max_posts = (args.concurrency.is_none() && args.rate.is_none()).then_some(args.max_posts.unwrap_or(1));
+    /// Keeps only the share of `shard`. Nothing was submitted yet. The error says why the load cannot be shared.
+    pub(super) fn share(&mut self, args: &Args, of: Shard) -> Result<(), String> {
+        let share = |flag: &str, whole: Option<u64>| {
+            let share = whole.map(|whole| share(whole, of));
+            match (share, whole) {
+                (Some(0), Some(whole)) => Err(refusal(flag, whole, of.count)),
+                _ => Ok(share.map_or(1, |share| usize::try_from(share).unwrap_or(usize::MAX))),
+            }
+        };
+        match self {
+            Self::Closed { slots, .. } => *slots = share("--concurrency", args.concurrency)?,
+            Self::Burst { free } => *free = share("--max-posts", args.max_posts)?,
+            Self::Open { shard, .. } => *shard = of,
+        }
+        Ok(())
+    }
+
+    /// Starts the schedule of the open model at `moment`.
+    pub(super) fn start_at(&mut self, moment: Instant) {
+        if let Self::Open { start, .. } = self {
+            *start = Some(moment);
+        }
+    }
+
+    /// Writes the load model into the Run record, and of a shard both its share and the whole.
+    pub(super) fn describe(args: &Args, shard: Option<Shard>, spec: &mut RunSpec) {
+        let of = |whole: u64| shard.map_or(whole, |of| share(whole, of));
+        let is_burst = args.concurrency.is_none() && args.rate.is_none();
+        let posts = args.max_posts.map_or(1, of);
+        spec.concurrency = args.concurrency.map(of);
+        spec.rate_per_second = args.rate.map(|rate| rate / shard.map_or(1, |shard| shard.count) as f64);
+        spec.max_posts = is_burst.then_some(posts);
+        spec.whole_load = shard.map(|shard| WholeLoad {
+            concurrency: args.concurrency,
+            max_posts: is_burst.then(|| args.max_posts.unwrap_or(shard.count)),
+            rate_per_second: args.rate,
+        });
     }
 
     /// Returns whether a job that is there may be submitted.
@@ -51,9 +83,10 @@ impl Admission {
             Self::Closed { slots, held } if *held < *slots => Answer::Now { due: Duration::ZERO },
             Self::Burst { free } if *free > 0 => Answer::Now { due: Duration::ZERO },
             Self::Closed { .. } | Self::Burst { .. } => Answer::Later,
-            Self::Open { rate, sent, first } => {
-                let due = Duration::from_secs_f64(*sent as f64 / *rate);
-                let moment = *first.get_or_insert(now) + due;
+            Self::Open { rate, sent, shard, start } => {
+                let number = sent.saturating_mul(shard.count).saturating_add(shard.index);
+                let due = Duration::from_secs_f64(number as f64 / *rate);
+                let moment = *start.get_or_insert(now) + due;
                 if now < moment { Answer::At(moment) } else { Answer::Now { due } }
             }
         }
@@ -107,14 +140,26 @@ impl Admission {
     }
 }
 
+/// The share of `whole` parts: the first shards have one more where it does not come out even.
+fn share(whole: u64, of: Shard) -> u64 {
+    let count = of.count.max(1);
+    whole / count + u64::from(of.index < whole % count)
+}
+
+fn refusal(flag: &str, whole: u64, shards: u64) -> String {
+    format!("{flag} {whole} cannot be shared by {shards} shards: give at least {shards}, or use fewer shards")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ALONE: Shard = Shard { index: 0, count: 1 };
+
     #[test]
     fn the_open_schedule_does_not_slip() {
         let start = Instant::now();
-        let mut open = Admission::Open { rate: 10.0, sent: 0, first: None };
+        let mut open = Admission::Open { rate: 10.0, sent: 0, shard: ALONE, start: None };
         assert_eq!(open.ask(start), Answer::Now { due: Duration::ZERO });
         open.submitted();
         assert_eq!(open.ask(start), Answer::At(start + Duration::from_millis(100)));
@@ -123,6 +168,29 @@ mod tests {
         assert_eq!(open.ask(late), Answer::Now { due: Duration::from_millis(100) });
         open.submitted();
         assert_eq!(open.ask(late), Answer::Now { due: Duration::from_millis(200) });
+    }
+
+    #[test]
+    fn shards_share_the_load_out_exactly() {
+        let shares = |whole, count| (0..count).map(|index| share(whole, Shard { index, count })).collect::<Vec<_>>();
+        assert_eq!((shares(10, 4), shares(3, 4), shares(8, 8)), (vec![3, 3, 2, 2], vec![1, 1, 1, 0], vec![1; 8]));
+    }
+
+    #[test]
+    fn shards_take_turns_on_one_schedule() {
+        let start = Instant::now();
+        let mut dues = Vec::new();
+        for index in 0..3 {
+            let mut open = Admission::Open { rate: 10.0, sent: 0, shard: Shard { index, count: 3 }, start: None };
+            open.start_at(start);
+            for _ in 0..2 {
+                let Answer::Now { due } = open.ask(start + Duration::from_secs(9)) else { panic!("it is due") };
+                dues.push(due.as_millis());
+                open.submitted();
+            }
+        }
+        dues.sort_unstable();
+        assert_eq!(dues, [0, 100, 200, 300, 400, 500]);
     }
 
     #[test]

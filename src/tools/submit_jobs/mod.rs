@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Failure, Io, Outcome};
+use crate::record::Timestamp;
 use crate::target::TargetArgs;
 use crate::units;
 
@@ -23,18 +24,22 @@ use crate::units;
 #[command(name = "submit-jobs", version, after_help = HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
-    /// Keep at most N jobs in flight, from submission to end (closed model); needs --slots
+    /// Keep at most N jobs in flight, from submission to end (closed model), over all shards; needs --slots
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Load", conflicts_with_all = ["max_posts", "rate"])]
     pub concurrency: Option<u64>,
     /// Learn of ended jobs from `poll-jobs --slots` through this FIFO; created if missing
     #[arg(long, value_name = "FIFO", help_heading = "Load")]
     pub slots: Option<PathBuf>,
-    /// Submit on a fixed schedule, such as 5/s, however slow the target is (open model)
+    /// Submit on a fixed schedule, such as 5/s over all shards, however slow the target is (open model)
     #[arg(long, value_name = "RATE", value_parser = units::rate, help_heading = "Load")]
     pub rate: Option<f64>,
-    /// Make at most N submissions at once without waiting for jobs to end (burst) [default: 1]
+    /// Make at most N submissions at once, over all shards, without waiting for jobs to end (burst) [default: 1 for each shard]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Load", conflicts_with = "rate")]
     pub max_posts: Option<u64>,
+    /// Submit no job before this time (RFC 3339 or Unix seconds), so that all shards start together; a time that has passed starts
+    /// at once, and the Run records the delay
+    #[arg(long, value_name = "TIME", value_parser = start_time, help_heading = "Load")]
+    pub start_at: Option<Timestamp>,
     /// Wait this long after the last warm-up job before the first counted job, so that metrics can tell the two apart
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = units::duration, help_heading = "Load")]
     pub rest: Duration,
@@ -71,6 +76,10 @@ Input:
   (label warmup=true) come first and need --concurrency: counted jobs wait until
   they have all ended.
   With --lines, one source string per line.
+  If the Run is about a shard, this is one of several submit-jobs with the same
+  command line. --concurrency and --max-posts are shared out exactly (10 over 4
+  shards: 3, 3, 2 and 2), and of the schedule of --rate each shard takes every
+  fourth time.
   With --journal, a job that the file already holds is not submitted again: it
   is passed on with its id, or as Unknown if the file has no answer. An Unknown
   job is submitted again only if the profile sends an Idempotency-Key.
@@ -116,6 +125,13 @@ fn check(args: &Args) -> Result<(), Failure> {
         ))),
         (None, Some(_)) => Err(Failure::usage("--slots needs --concurrency N")),
         _ => Ok(()),
+    }
+}
+
+fn start_time(text: &str) -> Result<Timestamp, String> {
+    match units::Moment::parse(text) {
+        Ok(units::Moment::At(time)) => Ok(time),
+        _ => Err(format!("`{text}` is not a time: write Unix seconds or RFC 3339, such as 2026-05-20T22:30:00Z")),
     }
 }
 

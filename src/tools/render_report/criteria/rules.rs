@@ -39,8 +39,8 @@ const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every requested job succeeded", judge: all_done },
     Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
-    Rule { name: WHOLE_SHARDS, expected: "every shard's stream is whole", judge: whole_shards },
     Rule { name: CAPTURED, expected: "every capture is complete or waived", judge: captured },
+    Rule { name: WHOLE_SHARDS, expected: "every shard's stream is whole", judge: whole_shards },
 ];
 
 /// Returns the criterion called `name`.

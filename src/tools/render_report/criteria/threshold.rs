@@ -355,7 +355,7 @@ mod tests {
             ("query.max<3", "no such figure `query.max`"),
             (
                 "e2e.p50==20s",
-                "no such criterion; there are all-done, all-stages, no-exceptions, captured, and comparisons",
+                "no such criterion; there are all-done, all-stages, no-exceptions, captured, whole-shards, and comparisons",
             ),
             ("e2e.p50", "a figure needs a comparison, such as e2e.p50<20s"),
             ("all_done", "no such criterion"),

@@ -33,6 +33,7 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
     let captures = scene.content(|content| sections::captures(content, &evaluation.captures.rows));
     let limits = Limits::new(&evaluation.report.status.criteria);
     let http = scene.content(|content| sections::http(content, &evaluation.figures, &limits));
+    let shards = scene.content(|content| sections::shards(content, &evaluation.figures, &evaluation.observed));
     let evidence = scene.content(|content| {
         sections::criteria(content, &evaluation.report);
         sections::run(content, &evaluation.figures);
@@ -54,6 +55,7 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
             section("http", "HTTP", http.to_section()),
             section("stage-sources", "Stage durations by source, GPU and queues", stage_sources::section(scene)),
             section("captures", "Captures", captures.to_section()),
+            section("shards", "Shards", shards.to_section()),
             section("jobs", "Jobs", with_jobs(jobs::section)),
             section("evidence", "Criteria, run and files", evidence),
         ],

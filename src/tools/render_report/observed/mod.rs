@@ -80,6 +80,8 @@ pub(super) struct Observed {
     pub(super) transitions: BTreeMap<String, f64>,
     /// Bounds of the number of all transitions; none if there are none to count.
     pub(super) transitions_within: Option<Bounds>,
+    /// Number of periods in which the load generator was throttled, by pod.
+    pub(super) throttled: BTreeMap<String, f64>,
     /// By queue.
     pub(super) depths: BTreeMap<String, Depth>,
     /// Tenants of the GPU over time by the spans: a lane for each service that tells.
@@ -104,6 +106,7 @@ impl Observed {
         reading.spans_without_duration();
         reading.tenancies(figures.load.peak_within.high);
         reading.transitions();
+        reading.throttling();
         reading.depths();
         reading.metrics();
         let mut told = reading.finish();
@@ -327,6 +330,12 @@ impl Reading<'_> {
         });
         self.told.transitions_within = counters::growth_bounds(&labelled, from(record), inside);
         self.told.sampled.take_passings(record, &counters.series, joined);
+    }
+
+    fn throttling(&mut self) {
+        if let Some((_, grown)) = self.growth(whole_of(Role::Throttling)) {
+            self.told.throttled = grown.into_iter().take(NAMES).map(|(pod, growth)| (pod, growth.value)).collect();
+        }
     }
 
     fn depths(&mut self) {

@@ -18,7 +18,7 @@ use crate::units::unit_seconds;
 /// Stands between the values of several labels: `none→whisper`.
 pub(super) const ARROW: &str = "→";
 /// The measurements that are counters.
-const COUNTERS: [RoleOf; 8] = [
+const COUNTERS: [RoleOf; 9] = [
     part_of(Role::StageDuration, Part::Bucket),
     part_of(Role::StageDuration, Part::Count),
     part_of(Role::StageDuration, Part::Sum),
@@ -27,6 +27,7 @@ const COUNTERS: [RoleOf; 8] = [
     part_of(Role::QueueWait, Part::Sum),
     part_of(Role::ResourceTenancy, Part::Bucket),
     whole_of(Role::Transitions),
+    whole_of(Role::Throttling),
 ];
 
 pub(super) const fn part_of(role: Role, part: Part) -> RoleOf {

@@ -1,6 +1,7 @@
 //! The sections of a report, for `report.md` and `report.html` alike.
 
 mod captured;
+mod shards;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use crate::markup::{Content, Format, Inline, cell};
 use crate::record::{ClockOffset, Idle, Reason, Report, Run, Verdict};
 use crate::units;
 pub(super) use captured::{captures, counting, durations, gpu, metrics, queues, waits};
+pub(super) use shards::shards;
 
 /// The number of jobs, captures or files that a page lists; the files beside it have them all.
 const LISTED: usize = 50;

@@ -4,7 +4,7 @@ use super::{Session, write_journalled};
 use crate::cli::{Exit, Failure};
 use crate::input::Permits;
 use crate::ndjson::{Line, Read};
-use crate::record::{Job, JobStatus, Kind, Phase, Reason, Record, Run, RunSpec};
+use crate::record::{Job, JobStatus, Kind, Phase, Reason, Record, Run, RunSpec, Shard};
 use crate::runs::write_status;
 use crate::tools::submit_jobs::admission::Admission;
 
@@ -27,8 +27,10 @@ impl Session<'_, '_> {
             stages: self.profile.stage_specs(),
             ..RunSpec::default()
         };
-        Admission::describe(self.args, &mut spec);
         let Run { metadata, spec: asked, .. } = record.read()?;
+        Admission::describe(self.args, asked.shard, &mut spec);
+        spec.start_at = self.args.start_at;
+        self.take_share(asked.shard);
         if asked.warmup.is_some() {
             self.require_slots();
             spec.rest_seconds = Some(self.args.rest.as_secs_f64());
@@ -42,6 +44,15 @@ impl Session<'_, '_> {
             self.clock = clock;
         }
         Ok(())
+    }
+
+    /// Takes the shard's share of the load; a Run that comes again changes nothing.
+    fn take_share(&mut self, shard: Option<Shard>) {
+        let Some(shard) = shard.filter(|_| self.shard.is_none()) else { return };
+        self.shard = Some(shard);
+        if let Err(message) = self.scheduler.admission.share(self.args, shard) {
+            self.abort(Exit::Usage, Reason::NoShare, message);
+        }
     }
 
     /// Aborts where nobody would report the end of a warm-up job, so that it could not be kept apart from the counted ones.

@@ -14,14 +14,14 @@ use super::Args;
 use super::lines;
 use super::post::{Post, rejected};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
-use crate::clock::{Clock, OffsetBounds};
+use crate::clock::{Clock, OffsetBounds, micro};
 use crate::health;
 use crate::heartbeat::Heartbeat;
 use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
 use crate::profile::{Profile, StepTime, TemplateValues};
-use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Timestamp};
+use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
 use crate::steps::{self, StepsOutcome};
@@ -83,6 +83,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         heartbeat,
         input_ended: false,
         aborted: None,
+        shard: None,
     };
     slots::listen(args.slots.as_deref(), args.slots_timeout, stdout_fd, move |event| {
         to_slots.send(Event::Slots(event)).is_ok()
@@ -118,6 +119,8 @@ struct Session<'a, 'o> {
     heartbeat: Heartbeat,
     input_ended: bool,
     aborted: Option<(Exit, Aborted)>,
+    /// The shard whose share of the load this is.
+    shard: Option<Shard>,
 }
 
 impl Session<'_, '_> {
@@ -223,6 +226,11 @@ impl Session<'_, '_> {
                 }
             };
             tasks.push((Task { record, post, clock: self.clock.clone() }, job));
+        }
+        if let Some(lag) = self.scheduler.take_start_lag() {
+            // At once: an attempt that is killed later has begun at its time all the same.
+            let status = RunStatus { start_lag_seconds: Some(micro(lag)), ..RunStatus::default() };
+            self.output.runs.again(&status, &mut self.output.records)?;
         }
         self.send(tasks)?;
         while self.aborted.is_some()

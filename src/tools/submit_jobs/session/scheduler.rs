@@ -19,6 +19,8 @@ use crate::workers::Workers;
 
 /// The wait before another attempt to start a thread.
 const NO_THREAD_WAIT: Duration = Duration::from_millis(200);
+/// A start that is so much too late is reported at once.
+const LATE_START: Duration = Duration::from_secs(1);
 /// The open model must never wait for a thread while the system has one.
 const MAX_THREADS: usize = 10_000;
 
@@ -49,6 +51,12 @@ pub(super) struct Scheduler {
     pub(super) admission: Admission,
     pub(super) warmup: Warmup,
     rest: Duration,
+    /// The common start of all shards, until it has come.
+    start_at: Option<Timestamp>,
+    /// Delay after the common start, once it has come.
+    start_lag: Option<f64>,
+    /// True if the wait for the start was announced.
+    announced: bool,
     /// The start of the open model's schedule.
     began: Option<Timestamp>,
     workers: Workers<Task, (Record, Posted)>,
@@ -87,6 +95,9 @@ impl Scheduler {
             admission: Admission::new(args),
             warmup: Warmup::new(args.rest),
             rest: args.rest,
+            start_at: args.start_at,
+            start_lag: None,
+            announced: false,
             began: None,
             workers: Workers::new(limit, Arc::new(make), Arc::new(deliver)),
             under_way: 0,
@@ -97,6 +108,9 @@ impl Scheduler {
 
     /// Decides whether the next job, a warm-up job or not, may be submitted while `chosen` others are about to be.
     pub(super) fn turn(&mut self, is_warmup: bool, chosen: usize, clock: &Clock) -> Turn {
+        if let Some(moment) = self.until_start(clock) {
+            return Turn::Later(Some(moment));
+        }
         if self.admission.is_open() && self.began.is_none() {
             // Read before the schedule's own clock: the time between the two makes jobs late, never early.
             self.began = Some(clock.now());
@@ -136,6 +150,34 @@ impl Scheduler {
             self.warmup.submitted();
         }
         Turn::Now { due_at: self.began.map(|began| began.plus(due)) }
+    }
+
+    /// The moment of the common start, if it has not come.
+    fn until_start(&mut self, clock: &Clock) -> Option<Instant> {
+        let (start, now) = (self.start_at?, Instant::now());
+        let lag = clock.now().since(start);
+        let distance = Duration::try_from_secs_f64(lag.abs()).unwrap_or_default();
+        if lag < 0.0 {
+            if !self.announced {
+                self.announced = true;
+                self.console.say(&format!("waiting {} for the start at {start}", units::whole(distance)));
+            }
+            return now.checked_add(distance);
+        }
+        if distance >= LATE_START {
+            self.console.say(&format!("--start-at {start} was {} ago: starting at once", units::whole(distance)));
+        }
+        (self.start_at, self.start_lag) = (None, Some(lag));
+        if self.admission.is_open() {
+            self.began = Some(start);
+            self.admission.start_at(now.checked_sub(distance).unwrap_or(now));
+        }
+        None
+    }
+
+    /// Returns the delay after the common start, once.
+    pub(super) fn take_start_lag(&mut self) -> Option<f64> {
+        self.start_lag.take()
     }
 
     /// Hands a submission that had its turn to a worker.
