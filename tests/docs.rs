@@ -209,7 +209,7 @@ export-run
 pipeline-sim
   Options: --listen --data --worker-root --logs --seed --help --version
   Pipeline: --time-scale --stage-time --num-parallel --max-attempts --stage-shape
-  Job faults (WHICH counts accepted jobs: 3, or 3,5, or 10%; repeatable): --fail --flaky --hang --hold --drop --lose --same-id --stale --lose-trace
+  Job faults (WHICH counts accepted jobs: 3, or 3,5, or 10%; repeatable): --fail --flaky --hang --hold --drop --lose --number-by-name --same-id --stale --lose-trace
   API faults (WHICH counts requests; repeatable): --no-answer --refuse --cut-post --poll-status --cut --garble --capacity --delay --die-after --unhealthy --status-word --clock-offset
   Telemetry: --prom-down --jaeger-down --metrics-listen --prom-listen --scrape-interval --jaeger-listen --jaeger-api --jaeger-page --otlp --span-delay
 ";

@@ -270,7 +270,10 @@ fn what_cannot_be_judged_is_refused_before_anything_is_read_or_made() {
         ("wait.l9.mean<3s", "no such stage"),
         ("queue.l1.max<50", "no such queue; the queues of the profile autorag are: stage.whisper, stage.l1, "),
         ("latency<3s", "no such figure `latency`; there are e2e, submit, lag, stage.NAME"),
-        ("done", "no such criterion; there are all-done, all-stages, no-exceptions, captured, and comparisons"),
+        (
+            "done",
+            "no such criterion; there are all-done, all-stages, no-exceptions, captured, whole-shards, and comparisons",
+        ),
         (" , ", "--expect names no criterion"),
     ] {
         for flags in [&["--out", &out][..], &["--check"], &["--check", "--out", &out]] {
