@@ -1,5 +1,7 @@
 //! A ramp drawn level by level, or scenarios side by side: throughput, end to end, and jobs that did not succeed.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use super::limits_of;
@@ -20,14 +22,14 @@ use crate::units::decimal;
 /// The number of levels that are drawn.
 const LEVELS: usize = 40;
 /// The longest name of a level, in characters, that is shown.
-const NAME: usize = 9;
-const LEFT: f64 = 44.0;
+const NAME: usize = 11;
+const LEFT: f64 = 52.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 200.0;
 const HEIGHT: f64 = 244.0;
 /// The least width of the chart, and the width of a level.
 const WIDTH: f64 = 360.0;
-const BAND: f64 = 76.0;
+const BAND: f64 = 84.0;
 const BAR: f64 = 40.0;
 
 /// The kind of thing that has a band in a chart: its name in a sentence, and the beginning of the ids of the charts.
@@ -44,14 +46,30 @@ pub(super) fn by_level(ramp: &Ramp<'_>) -> Markup {
 
 /// The charts of scenarios side by side, with a note.
 pub(super) fn by_scenario(scenarios: &[&Scenario]) -> Markup {
-    let levels: Vec<Level<'_>> = scenarios
-        .iter()
-        .map(|scenario| {
-            let name = scenario.path.rsplit('/').next().unwrap_or_default().to_owned();
-            Level { name, scenario: Some(scenario) }
-        })
+    let levels: Vec<Level<'_>> = band_names(scenarios)
+        .into_iter()
+        .zip(scenarios)
+        .map(|(name, scenario)| Level { name, scenario: Some(scenario) })
         .collect();
     section(&levels, Bands { one: "scenario", id: "scenario-" })
+}
+
+/// The names of scenarios: their own, or those of their runs where several runs have a scenario of one name.
+fn band_names(scenarios: &[&Scenario]) -> Vec<String> {
+    let parts = |scenario: &&Scenario| {
+        let (run, name) = scenario.path.rsplit_once('/').unwrap_or(("", &scenario.path));
+        (run.rsplit('/').next().unwrap_or_default().to_owned(), name.to_owned())
+    };
+    let (runs, own): (Vec<String>, Vec<String>) = scenarios.iter().map(parts).unzip();
+    let is_distinct = own.iter().collect::<BTreeSet<_>>().len() == own.len();
+    if is_distinct { own } else { runs.iter().map(|run| moment(run)).collect() }
+}
+
+/// `05-20 22:30` for `2026-05-20T22-30-00Z`, the directory of a run; other names as they are.
+fn moment(run: &str) -> String {
+    let time = run.split('Z').next().map(|time| format!("{time}Z").replacen('T', " ", 1));
+    let parsed = chrono::NaiveDateTime::parse_from_str(time.as_deref().unwrap_or_default(), "%Y-%m-%d %H-%M-%SZ");
+    parsed.map_or_else(|_| run.to_owned(), |time| time.format("%m-%d %H:%M").to_string())
 }
 
 fn section(all: &[Level<'_>], bands: Bands) -> Markup {
@@ -313,4 +331,22 @@ fn failures(levels: &[Level<'_>], bands: Bands) -> Markup {
         &finding,
     );
     html! { (note("Hatched: failed; plain: not known to have ended well")) (chart) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_of_one_name_are_told_apart_by_their_runs() {
+        let named = |paths: &[&str]| {
+            let scenarios: Vec<Scenario> = paths.iter().map(|path| Scenario::not_run(path)).collect();
+            band_names(&scenarios.iter().collect::<Vec<_>>())
+        };
+        assert_eq!(named(&["soak", "ramp/lvl-04"]), ["soak", "lvl-04"]);
+        assert_eq!(
+            named(&["2026-05-20T22-30-00Z/soak", "2026-05-21T08-05-00Z/soak", "mine/soak"]),
+            ["05-20 22:30", "05-21 08:05", "mine"]
+        );
+    }
 }
