@@ -275,10 +275,12 @@ resume() {
 # Writes the index pages that list RUN: its ramp's, its own, and those of the directories above it, innermost first. Sets `verdict` to
 # that of RUN's own index; a scenario has none.
 write_indexes_of_run() {
-  local place code
+  local place code flags
   for place in "$RUN/ramp" "$RUN" "$RUN/.." "$RUN/../.." "$RUN/../../.."; do
     if [[ -f $place/index.json || $place == "$RUN" || ($place == "$RUN/ramp" && -d $place) ]] && [[ ! -f $place/records.ndjson ]]; then
-      write_index "$(realpath --relative-to=. "$place")" && code=0 || code=$?
+      # The directories above RUN have other runs as well.
+      [[ $place == "$RUN/.."* ]] && flags=(--brief) || flags=()
+      write_index "$(realpath --relative-to=. "$place")" "${flags[@]}" && code=0 || code=$?
       [[ $place != "$RUN" ]] || verdict=$code
     fi
   done

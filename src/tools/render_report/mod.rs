@@ -128,7 +128,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "index")]
     pub quiet: bool,
     /// Print the summary in one line
-    #[arg(long, conflicts_with = "index")]
+    #[arg(long)]
     pub brief: bool,
     /// Check the command line and whether --out can be written, then exit; read and keep nothing
     #[arg(long)]
@@ -184,7 +184,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
         if args.check {
             return index::check(&args.expect).map(|()| Exit::Done);
         }
-        return index::run(directory, args.planned, args.expect, args.redact, io);
+        return index::run(directory, args.planned, args.expect, (args.redact, args.brief), io);
     }
     if let Some(criterion) = args.expect.iter().find(|criterion| index::is_about_ramps(criterion)) {
         return Err(Failure::usage(format!(

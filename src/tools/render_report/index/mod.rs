@@ -129,8 +129,14 @@ pub(super) fn check(expect: &[String]) -> Result<(), Failure> {
 }
 
 /// Indexes the scenarios below `directory`. One that was `planned` and is not there is Incomplete; the ramps are judged by `expect`.
-/// With `redact` a redacted page is written, too.
-pub(super) fn run(directory: &Path, planned: Vec<String>, expect: Vec<String>, redact: bool, io: Io<'_>) -> Outcome {
+/// With `redact` a redacted page is written, too; with `brief` the terminal gets one line.
+pub(super) fn run(
+    directory: &Path,
+    planned: Vec<String>,
+    expect: Vec<String>,
+    (redact, brief): (bool, bool),
+    io: Io<'_>,
+) -> Outcome {
     check(&expect)?;
     let Io { stdout, console, stop, .. } = io;
     let shown = directory.display().to_string();
@@ -162,7 +168,8 @@ pub(super) fn run(directory: &Path, planned: Vec<String>, expect: Vec<String>, r
     let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
     run_dir.write(run_dir::PAGE, Ok(tables::page(&contents).into_bytes()));
     run_dir.write(run_dir::HTML, Ok(html::page(&contents, Format::Html).into_bytes()));
-    console.show(screen(&contents, &directory.join(run_dir::HTML)));
+    let lines = screen(&contents, &directory.join(run_dir::HTML));
+    console.show(lines.into_iter().take(if brief { 1 } else { usize::MAX }));
     let verdict = status.verdict;
     let metadata = Metadata { name: name.clone(), ..Metadata::default() };
     let mut text = record::document("Index", &metadata, &Spec { planned, expect }, &status)
