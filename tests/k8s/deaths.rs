@@ -1,0 +1,129 @@
+//! Pods that are killed, evicted, stopped, or never start.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::namespace::{Namespace, shard};
+use crate::support::wait_until;
+
+/// Waits until each of `count` shards has a pod at work, and returns these pods.
+fn at_work(namespace: &Namespace, count: usize) -> Vec<Value> {
+    let mut pods = Vec::new();
+    wait_until("every shard's pod is at work", || {
+        pods = namespace.pods();
+        pods.retain(|pod| pod["status"]["phase"] == "Running");
+        pods.len() == count
+    });
+    pods
+}
+
+fn name(pod: &Value) -> &str {
+    pod["metadata"]["name"].as_str().unwrap()
+}
+
+/// Ends a pod as a drained node does.
+fn evict(namespace: &Namespace, pod: &Value) {
+    let path = format!("/api/v1/namespaces/{}/pods/{}/eviction", namespace.name, name(pod));
+    let eviction = format!(
+        r#"{{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {{"name": "{}", "namespace": "{}"}}}}"#,
+        name(pod),
+        namespace.name
+    );
+    let done = namespace.kubectl_with(&["create", "--raw", &path, "-f", "-"], &eviction);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+}
+
+/// Kills a pod's shard from outside, as the kernel does when memory runs out.
+fn kill(pod: &Value) {
+    let statuses = pod["status"]["containerStatuses"].as_array().unwrap();
+    let shard = statuses.iter().find(|status| status["name"] == "shard").unwrap();
+    let id = shard["containerID"].as_str().unwrap().strip_prefix("containerd://").unwrap();
+    let done = Command::new("ctr").args(["-n", "k8s.io", "task", "kill", "-s", "SIGKILL", id]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_killed_and_an_evicted_shard_resume_and_no_job_is_submitted_twice() {
+    let namespace = Namespace::new("deaths", &["--hold", "l2:1"]);
+    let run = namespace.make("k8s", &["N=4", "JOBS=24", "CONCURRENCY=24", "CLAIM=1Gi", "PROM_URL=", "JAEGER_URL="]);
+    namespace.accepted(24);
+    let pods = at_work(&namespace, 4);
+    kill(&pods[1]);
+    evict(&namespace, &pods[2]);
+    wait_until("both shards have a second pod", || {
+        let again: Vec<_> = namespace.pods().into_iter().filter(|pod| pod["status"]["phase"] == "Running").collect();
+        [1, 2].iter().all(|index| again.iter().any(|pod| shard(pod) == *index && name(pod) != name(&pods[*index])))
+    });
+    namespace.sim.release();
+    let done = run.finish();
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    namespace.submitted_once(24);
+    assert_eq!(namespace.report("run/soak")["conservation"]["succeeded"], 24);
+    let shards = namespace.shards("run/soak");
+    for (index, reason) in [(1, "Error"), (2, "EvictionByEvictionAPI")] {
+        let status = &shards[index]["status"];
+        assert_eq!(status["result"], "Whole", "{status}");
+        assert_eq!(status["pods"].as_array().unwrap().len(), 2, "{status}");
+        assert_eq!((&status["pods"][0]["reason"], &status["pods"][0]["node"]), (&reason.into(), &"node".into()), "{status}");
+        let page = namespace.read("run/soak/report.md");
+        assert!(page.contains(reason), "{reason} in {page}");
+    }
+}
+
+#[test]
+fn records_in_a_pod_that_is_evicted_are_fetched_in_its_last_seconds() {
+    let namespace = Namespace::new("evicted", &["--hold", "l2:1"]);
+    let run = namespace.make("k8s", &["N=2", "JOBS=8", "CONCURRENCY=8", "PROM_URL=", "JAEGER_URL="]);
+    namespace.accepted(8);
+    evict(&namespace, &at_work(&namespace, 2)[1]);
+    wait_until("the evicted pod is gone", || namespace.pods().len() == 1);
+    namespace.sim.release();
+    let done = run.finish();
+    assert!(done.code == 2 && done.stderr.contains("Error 4"), "{}{}", done.stdout, done.stderr);
+    namespace.submitted_once(8);
+    let conservation = &namespace.report("run/soak")["conservation"];
+    assert_eq!((&conservation["succeeded"], &conservation["interrupted"]), (&4.into(), &4.into()), "{conservation}");
+    let shards = namespace.shards("run/soak");
+    assert_eq!(shards[1]["status"]["result"], "Whole", "{}", shards[1]);
+    assert_eq!(shards[1]["status"]["pods"].as_array().unwrap().len(), 1, "a shard without a volume does not start again");
+}
+
+#[test]
+fn the_jobs_of_a_pod_that_never_starts_are_missing_by_name() {
+    let namespace = Namespace::new("never", &[]);
+    // At most one pod per node, and there is one node.
+    let apart = crate::support::root().join("tests/k8s/apart");
+    let apart = format!("COMPONENTS={}", apart.display());
+    let settings = ["N=2", "JOBS=6", "CONCURRENCY=4", "START_WITHIN=8s", "PROM_URL=", "JAEGER_URL=", &apart];
+    let before = namespace.objects();
+    let done = namespace.k8s(&settings);
+    assert!(done.code == 2 && done.stderr.contains("Error 4"), "{}{}", done.stdout, done.stderr);
+    assert!(done.stderr.contains("has not started") && done.stderr.contains("anti-affinity"), "{}", done.stderr);
+    let report = namespace.report("run/soak");
+    assert_eq!((&report["conservation"]["succeeded"], &report["conservation"]["missing"]), (&3.into(), &3.into()), "{report}");
+    let silent = namespace.shards("run/soak").into_iter().find(|shard| shard["status"]["result"] == "Silent").unwrap();
+    let index = silent["spec"]["shard"]["index"].as_u64().unwrap();
+    let page = namespace.read("run/soak/report.md");
+    for number in (1..=6).filter(|number| (number - 1) % 2 == index) {
+        assert!(page.contains(&format!("soak-{number:03}")), "soak-{number:03} in {page}");
+    }
+    assert_eq!(silent["status"]["pods"][0]["reason"], "Unschedulable", "{silent}");
+    assert_eq!(namespace.objects(), before);
+}
+
+#[test]
+fn ctrl_c_ends_the_jobs_as_interrupted_and_removes_the_run() {
+    let namespace = Namespace::new("stopped", &["--hold", "l2:1"]);
+    let before = namespace.objects();
+    let run = namespace.make("k8s", &["N=2", "JOBS=8", "CONCURRENCY=8", "PROM_URL=", "JAEGER_URL="]);
+    namespace.accepted(8);
+    at_work(&namespace, 2);
+    run.signal(Signal::INT);
+    let done = run.finish();
+    assert!(done.code == 2 && done.stderr.contains("Error 4"), "{}{}", done.stdout, done.stderr);
+    assert_eq!(namespace.report("run/soak")["conservation"]["interrupted"], 8, "{}", done.stderr);
+    assert!(namespace.shards("run/soak").iter().all(|shard| shard["status"]["result"] == "Whole"));
+    assert_eq!(namespace.objects(), before);
+}
