@@ -33,6 +33,10 @@ check_settings() {
     [[ $CONCURRENCY =~ ^[1-9][0-9]*$ ]] || refuse "CONCURRENCY=$CONCURRENCY is not a whole number of at least 1"
     ((CONCURRENCY >= N)) || refuse "CONCURRENCY=$CONCURRENCY is less than N=$N: a pod would have no job in flight"
   fi
+  for name in START_IN START_WITHIN KEEP_FOR; do
+    [[ ${!name} =~ ^[0-9]{1,6}s$ ]] || refuse "$name=${!name} is not a whole number of seconds such as 90s"
+  done
+  [[ $CAPTURE =~ ^(cluster)?$ ]] || refuse "CAPTURE=$CAPTURE: set it to cluster or leave it empty"
   for name in HEADERS CACERT PROFILE; do
     [[ ! ${!name} || -r ${!name} ]] || refuse "$name=${!name} cannot be read"
   done
@@ -54,6 +58,7 @@ check_cluster() {
   rights=('create jobs.batch' 'delete jobs.batch' 'get jobs.batch' 'create configmaps' 'delete configmaps' 'list pods' 'watch pods' 'get pods/log'
     'create pods/exec')
   [[ ! $HEADERS$CACERT ]] || rights+=('create secrets' 'delete secrets')
+  [[ ! $CAPTURE ]] || rights+=('create pods' 'delete pods')
   [[ ! $CLAIM ]] || rights+=('create persistentvolumeclaims' 'delete persistentvolumeclaims' 'create pods' 'delete pods')
   for right in "${rights[@]}"; do
     # shellcheck disable=SC2086
@@ -113,6 +118,7 @@ write_overlay() {
     printf '# Written by `make k8s`: see docs/kubernetes.md.\nresources: [%s/base]\ncomponents:\n' "$here"
     [[ ! $CLAIM ]] || printf '  - %s/components/pvc\n' "$here"
     [[ ! $DATA_CLAIM ]] || printf '  - %s/components/fixtures\n' "$here"
+    [[ ! $CAPTURE ]] || printf '  - %s/components/capture\n' "$here"
     local component
     for component in $COMPONENTS; do printf '  - %s\n' "$(realpath --relative-to="$overlay" "$component")"; done
     [[ ! $NAMESPACE ]] || printf 'namespace: %s\n' "$NAMESPACE"
@@ -263,34 +269,37 @@ fetch_logs() {
   fi
 }
 
-# fetch_files POD CONTAINER INDEX: the files of one shard, each continued where an earlier try ended, until length and SHA-256 are right.
+# fetch_files POD CONTAINER FROM TO COMMAND: the files below FROM in the pod that COMMAND, run there, lists, into TO. Each is continued where an
+# earlier try ended, until its length and SHA-256 are right.
 fetch_files() {
-  local pod=$1 container=$2 index=$3 place list size sum name have try
-  place=$(shard_dir "$index")
-  mkdir -p "$place"
-  # The lock is free when the last of the shard's tools has ended.
-  list=$(kube exec "$pod" --container "$container" -- sh -c "cd /records/$index && flock -s lock sh -c 'for f in records.ndjson submissions.ndjson; do [ ! -e \$f ] || echo \$(stat -c %s \$f) \$(sha256sum < \$f | head -c 64) \$f; done'") || return
+  local pod=$1 container=$2 from=$3 to=$4 list size sum name have try
+  list=$(kube exec "$pod" --container "$container" -- sh -c "cd '$from' && $5 | while read -r f; do echo \$(stat -c %s \"\$f\") \$(sha256sum < \"\$f\" | head -c 64) \"\$f\"; done") || return
   while read -r size sum name; do
-    [[ $name == records.ndjson || $name == submissions.ndjson ]] && [[ $size =~ ^[0-9]+$ ]] || continue
+    [[ $size =~ ^[0-9]+$ && $name =~ ^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$ ]] || continue
+    mkdir -p "$(dirname "$to/$name")"
     for try in 1 2 3 4 5; do
-      have=$(stat -c %s "$place/$name" 2> /dev/null || echo 0)
+      have=$(stat -c %s "$to/$name" 2> /dev/null || echo -1)
       if ((have == size)); then
-        [[ $(sha256sum < "$place/$name" | head -c 64) != "$sum" ]] || continue 2
+        [[ $(sha256sum < "$to/$name" | head -c 64) != "$sum" ]] || continue 2
       fi
-      if ((have >= size)); then
-        : > "$place/$name"
+      if ((have < 0 || have >= size)); then
+        : > "$to/$name"
         have=0
       fi
-      kube exec "$pod" --container "$container" -- tail -c "+$((have + 1))" "/records/$index/$name" < /dev/null >> "$place/$name" || true
+      kube exec "$pod" --container "$container" -- tail -c "+$((have + 1))" "$from/$name" < /dev/null >> "$to/$name" || true
     done
-    [[ $(stat -c %s "$place/$name") == "$size" && $(sha256sum < "$place/$name" | head -c 64) == "$sum" ]] ||
-      { say "shard $index: $name could not be fetched whole"; return 1; }
+    [[ $(sha256sum < "$to/$name" | head -c 64) == "$sum" ]] || { say "$from/$name of $pod could not be fetched whole"; return 1; }
   done <<< "$list"
+}
+
+# fetch_shard POD CONTAINER INDEX: the records and the journal of a shard, after the last of its tools has ended and freed the lock.
+fetch_shard() {
+  fetch_files "$1" "$2" "/records/shard-$3" "$(shard_dir "$3")" 'flock -s lock true && ls records.ndjson submissions.ndjson 2> /dev/null'
 }
 
 # Records that lie in a pod: after this, the pod ends.
 fetch_from_pod() {
-  fetch_files "$1" keep "${shard_of[$1]}" 2> /dev/null && kube exec "$1" --container keep -- touch /records/fetched 2> /dev/null
+  fetch_shard "$1" keep "${shard_of[$1]}" 2> /dev/null && kube exec "$1" --container keep -- touch /records/fetched 2> /dev/null
 }
 
 # The records of all shards from the claim, through a pod that reads it.
@@ -317,8 +326,8 @@ spec:
 POD
   kube wait "pod/$reader" --for condition=Ready --timeout 2m > /dev/null || { say "the pod that reads the claim does not start: \`$KUBECTL describe pod $reader\`"; return 1; }
   for ((index = 0; index < N; index++)); do
-    kube exec "$reader" -- test -e "/records/$index/lock" 2> /dev/null || continue
-    fetch_files "$reader" reader "$index" || failed=1
+    kube exec "$reader" -- test -e "/records/shard-$index/lock" 2> /dev/null || continue
+    fetch_shard "$reader" reader "$index" || failed=1
   done
   kube delete pod "$reader" > /dev/null
   return "$failed"
@@ -355,7 +364,27 @@ fetch_worker_logs() {
 
 # The stream of all shards. While flags are checked there is none.
 stream() {
-  [[ ! -d $dir/shards ]] || if [[ $(command -v merge-shards) ]]; then merge-shards "$dir/shards" --shards "$N" --run "$RUN_ID"; else cat "$dir"/shards/*/records.ndjson; fi
+  if [[ -e $dir/captured.ndjson ]]; then
+    cat "$dir/captured.ndjson"
+  elif [[ -d $dir/shards ]]; then
+    merge-shards "$dir/shards" --shards "$N" --run "$RUN_ID"
+  fi
+}
+
+# Runs `in_cluster`, which the recipe defines, in the pod of components/capture, and fetches what it wrote.
+capture_in_cluster() {
+  local pod=stress-capture-$suffix records=$dir/shards/merged.ndjson try sum
+  [[ $CAPTURE ]] || return 0
+  stream > "$records"
+  sum=$(sha256sum < "$records")
+  kube wait "pod/$pod" --for condition=Ready --timeout 2m > /dev/null || return
+  for try in 1 2 3; do
+    [[ $(kube exec --stdin "$pod" -- sh -c 'cat > /tmp/records && sha256sum < /tmp/records' < "$records") != "$sum" ]] || break
+    ((try < 3)) || { say "$pod did not get the records"; return 1; }
+  done
+  kube exec "$pod" -- sh -c "$(declare -f in_cluster); mkdir -p /tmp/run && in_cluster < /tmp/records > /tmp/run/captured.ndjson" || say 'not all captures are complete'
+  fetch_files "$pod" capture /tmp/run "$dir" 'find * -type f' || { rm -f "$dir/captured.ndjson"; return 1; }
+  rm "$records"
 }
 
 # Runs the shards in the cluster, then the captures and the report here. The exit code is the verdict.
@@ -381,6 +410,7 @@ k8s() {
   wait_for_shards
   fetch || whole=''
   fetch_worker_logs
+  capture_in_cluster || say 'nothing was captured in the cluster'
   pipe || verdict=$?
   if [[ $KEEP == yes ]]; then
     exit "$verdict"
@@ -418,6 +448,7 @@ k8s_fetch() {
   mkdir -p "$dir/shards"
   fetch || verdict=74
   fetch_worker_logs
+  capture_in_cluster || say 'nothing was captured in the cluster'
   pipe || verdict=$?
   exit "$verdict"
 }

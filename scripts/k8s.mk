@@ -16,6 +16,8 @@ DATA_CLAIM ?=
 ## Files with HTTP headers and with authorities for the target's certificate; they become a Secret
 HEADERS ?=
 CACERT ?=
+## Set to cluster to capture metrics and traces from a pod, with PROM_URL and JAEGER_URL as pods reach them; empty: from here
+CAPTURE ?=
 ## Label selector of the workers' pods, whose logs are fetched
 LOGS_OF ?=
 ## Directories of Kustomize components of your own, such as for requests and node selectors
@@ -33,20 +35,25 @@ YES ?=
 ## The kubectl command
 KUBECTL ?= kubectl
 
-of_kubernetes = N NAMESPACE IMAGE RATE CLAIM DATA_CLAIM HEADERS CACERT LOGS_OF COMPONENTS START_IN START_WITHIN KEEP_FOR KEEP YES KUBECTL
+of_kubernetes = N NAMESPACE IMAGE RATE CLAIM DATA_CLAIM HEADERS CACERT CAPTURE LOGS_OF COMPONENTS START_IN START_WITHIN KEEP_FOR KEEP YES KUBECTL
 of_kubernetes += TARGET JOBS CONCURRENCY WORKER_ROOT
 $(foreach name,$(of_kubernetes),$(eval k8s k8s-fetch k8s-clean: export $(name) := $$($(name))))
 define k8s_pipe
 $(tools)
 . scripts/k8s.bash
+in_cluster() {
+capture-prom $(common_in_cluster)$(prometheus)$(call quick,--step=500ms)$(call flags,$(PROM_FLAGS)) |
+capture-jaeger $(common_in_cluster)$(jaeger)$(call quick,--flush=0s)$(call flags,$(JAEGER_FLAGS))
+}
 pipe() {
 stream |
-$(captures) |
+$(if $(CAPTURE),capture-logs $(common)$(logs),$(captures)) |
 render-report --out=$(dir) --quiet --expect=$(criteria)$(profile)$(call flags,$(REPORT_FLAGS))
 }
 endef
 k8s k8s-fetch: dir = '$(OUT)/soak'
 k8s k8s-fetch: logs = $(if $(LOGS_OF), --logs=$(dir)/worker-logs, --logs='$(or $(LOGS),off)')$(if $(LOGS_QUIET), --may-be-quiet='$(LOGS_QUIET)')
+common_in_cluster = --out=/tmp/run$(if $(PROFILE), --profile=/etc/stress/profile/profile.toml)$(call quick,--pad=500ms)$(call flags,$(CAPTURE_FLAGS))
 given_run = '$(if $(filter command,$(firstword $(origin RUN_ID))),$(RUN_ID))'
 .PHONY: k8s k8s-fetch k8s-clean image test-k8s
 ##@ Kubernetes

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::namespace::{Done, Namespace};
+use crate::namespace::{Done, NODE, Namespace};
 
 /// The outcome of each job, by name.
 fn outcomes(namespace: &Namespace, dir: &str) -> Vec<(String, String)> {
@@ -90,4 +90,18 @@ fn the_same_jobs_fail_and_are_lost_on_one_machine_and_over_eight_pods() {
 /// True if make ended with the verdict Failed.
 fn failed(done: &Done) -> bool {
     done.code == 2 && done.stderr.contains("Error 3")
+}
+
+#[test]
+fn a_pod_captures_what_only_the_cluster_reaches() {
+    let listen = format!("{NODE}:0");
+    let namespace =
+        Namespace::new("capture", &["--scrape-interval", "250ms", "--prom-listen", &listen, "--jaeger-listen", &listen]);
+    let before = namespace.objects();
+    let done = namespace.k8s(&["N=2", "JOBS=8", "CONCURRENCY=8", "CAPTURE=cluster", "EXPECT=captured", "LOGS=off"]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    assert_eq!(namespace.report("run/soak")["verdict"], "Passed");
+    assert!(namespace.path("run/soak/prometheus/jobs_completed.json").is_file());
+    assert!(namespace.path("run/soak/jaeger/autorag-api.json").is_file());
+    assert_eq!(namespace.objects(), before);
 }

@@ -7,6 +7,7 @@ mod support;
 
 mod account;
 mod deaths;
+mod documentation;
 mod fetch;
 mod image;
 mod namespace;
