@@ -1,0 +1,124 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# What the cluster says about the pods of a run, and how long to wait for them.
+
+# What note_pod reads of a pod: its name, shard, phase, the shard's exit code, the time at which the pod is to end, when the shard started,
+# why it waits, and the whole pod.
+set_pod_fields() {
+  # Not a tab: a watch would align the columns with spaces.
+  local tab=$'\x1f' shard='.status.containerStatuses[?(@.name=="shard")].state'
+  pod_fields="{.metadata.name}$tab{.metadata.annotations.batch\\.kubernetes\\.io/job-completion-index}$tab{.status.phase}$tab"
+  pod_fields+="{$shard.terminated.exitCode}$tab{.metadata.deletionTimestamp}$tab{$shard.running.startedAt}{$shard.terminated.startedAt}$tab"
+  pod_fields+="{.status.conditions[?(@.type==\"PodScheduled\")].message}{$shard.waiting.reason}$tab{@}{\"\\n\"}"
+}
+
+# One line per change of a pod. A watch ends now and then; the next one begins with all pods.
+watch_pods() {
+  local watch
+  trap '' INT
+  trap 'kill "$watch"; exit' TERM
+  while true; do
+    # shellcheck disable=SC2086
+    setsid $KUBECTL ${NAMESPACE:+--namespace="$NAMESPACE"} get pods --selector "$selector,batch.kubernetes.io/job-name" --watch \
+      --output "jsonpath=$pod_fields" & watch=$!
+    wait "$watch" || sleep 1
+  done
+}
+
+list_pods() {
+  kube get pods --selector "$selector,batch.kubernetes.io/job-name" --output "jsonpath={range .items[*]}$pod_fields{end}"
+}
+
+shard_dir() {
+  printf '%s/shards/shard-%03d' "$dir" "$1"
+}
+
+# Takes one line of watch_pods.
+declare -A shard_of=() exit_of=() ending=() started=() waiting=() fetched=()
+note_pod() {
+  local pod index phase code end start reason json place
+  IFS=$'\x1f' read -r pod index phase code end start reason json <<< "$1"
+  [[ $index =~ ^[0-9]+$ && $pod =~ ^[a-z0-9.-]+$ ]] || return 0
+  place=$(shard_dir "$index")
+  mkdir -p "$place/pods"
+  printf '%s\n' "$json" > "$place/pods/$pod.json"
+  shard_of[$pod]=$index exit_of[$pod]=$code ending[$pod]=$end
+  [[ ! $start ]] || started[$index]=yes
+  waiting[$index]=$reason
+}
+
+# Waits until the Job has ended, or every shard has that ever started. Records in pods are fetched as soon as their shard has ended.
+wait_for_shards() {
+  local began=$SECONDS told=$SECONDS events watcher line state ended silent stopping=''
+  exec {events}< <(watch_pods 2> /dev/null)
+  watcher=$!
+  while true; do
+    # All that is there, or what comes within a second.
+    while IFS= read -r -t 1 -u "$events" line; do
+      note_pod "$line"
+      read -r -t 0 -u "$events" || break
+    done
+    fetch_ended
+    if [[ $stopped && ! $stopping ]]; then
+      stopping=yes
+      stop_shards
+    fi
+    state=$(kube get job "stress-$suffix" --ignore-not-found \
+      --output 'jsonpath={.status.completedIndexes};{.status.failedIndexes};{.status.conditions[?(@.status=="True")].type}') || state=unknown
+    [[ $state != unknown ]] || { say 'the cluster does not answer: trying again'; continue; }
+    [[ $state && ! $state =~ \;[^\;]*(Complete|Failed)[^\;]*$ ]] || break
+    ended=$(count_indexes "${state%;*}")
+    mapfile -t silent < <(shards_without_start)
+    if ((${#silent[@]} && ended + ${#silent[@]} >= N)) && { [[ $stopping ]] || ((SECONDS - began >= ${START_WITHIN%s})); }; then
+      for index in "${silent[@]}"; do say "shard $index has not started after $((SECONDS - began)) s${waiting[$index]:+: ${waiting[$index]}}"; done
+      break
+    fi
+    if ((SECONDS - told >= 5)); then
+      told=$SECONDS
+      say "$ended of $N shards have ended, ${#started[@]} have started, after $((SECONDS - began)) s"
+    fi
+  done
+  kill "$watcher" 2> /dev/null || true
+  exec {events}<&-
+}
+
+# Fetches what a pod has whose shard has ended, or that is to end. First the records: when they are complete, so is the log.
+fetch_ended() {
+  local pod state
+  for pod in "${!shard_of[@]}"; do
+    state=${exit_of[$pod]:+ended}${ending[$pod]:+ending}
+    [[ ${fetched[$pod]:-} != "$state" ]] || continue
+    fetched[$pod]=$state
+    [[ $CLAIM ]] || fetch_from_pod "$pod" || true
+    fetch_logs "$pod"
+  done
+}
+
+shards_without_start() {
+  local index
+  for ((index = 0; index < N; index++)); do [[ ${started[$index]:-} ]] || printf '%s\n' "$index"; done
+}
+
+# Lets the shards end by themselves, with their jobs as Interrupted. On a claim they would be started again, so the Job goes first.
+stop_shards() {
+  local pod
+  say 'stopping: the shards end their jobs as Interrupted; Ctrl-C again removes the run at once'
+  trap 'remove_now' INT TERM
+  if [[ $CLAIM ]]; then
+    kube delete job "stress-$suffix" --cascade=foreground > /dev/null
+    return
+  fi
+  for pod in "${!shard_of[@]}"; do
+    [[ ${exit_of[$pod]} ]] || kube exec "$pod" --container shard -- kill -TERM 1 2> /dev/null || true
+  done
+}
+
+# count_indexes LISTS: how many numbers are in lists such as 1,3-5;7.
+count_indexes() {
+  awk -v RS='[,;\n]' 'NF { split($1, end, "-"); count += (end[2] == "" ? end[1] : end[2]) - end[1] + 1 } END { print count + 0 }' <<< "$1"
+}
+
+remove_now() {
+  trap '' INT TERM
+  remove "$selector" || say "the run's objects are still there: make k8s-clean"
+  exit 130
+}
