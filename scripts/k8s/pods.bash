@@ -48,13 +48,15 @@ note_pod() {
 
 # Waits until the Job has ended, or every shard has that ever started. Records in pods are fetched as soon as their shard has ended.
 wait_for_shards() {
-  local began=$SECONDS told=$SECONDS events watcher line state ended silent stopping=''
+  local began=$SECONDS told=$SECONDS events watcher line='' part='' state ended silent stopping=''
   exec {events}< <(watch_pods 2> /dev/null)
   watcher=$!
   while true; do
-    # All that is there, or what comes within a second.
-    while IFS= read -r -t 1 -u "$events" line; do
-      note_pod "$line"
+    # All that is there, or what comes within a second. A line may come in two parts.
+    while true; do
+      IFS= read -r -t 1 -u "$events" line || { part+=$line; break; }
+      note_pod "$part$line"
+      part=''
       read -r -t 0 -u "$events" || break
     done
     fetch_ended
