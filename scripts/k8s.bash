@@ -39,6 +39,7 @@ k8s() {
   check_settings
   set_pod_fields
   dir=$OUT/soak
+  worker_logs=${LOGS:-off}
   check
   check_cluster
   ask
@@ -78,7 +79,6 @@ find_run() {
 # k8s_fetch [RUN_ID]: fetches the records of a run that is still in the cluster, and reports on them. Changes nothing there.
 k8s_fetch() {
   local verdict=0
-  tools=(capture-logs capture-prom capture-jaeger render-report)
   RUN_ID=${1:-}
   [[ $RUN_ID ]] || find_run
   suffix=$(sha256sum <<< "$RUN_ID" | head -c 8)
@@ -89,6 +89,7 @@ k8s_fetch() {
   CLAIM=$(kube get persistentvolumeclaims --selector "$selector" --output 'jsonpath={.items[*].metadata.name}')
   IMAGE=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.template.spec.containers[0].image}')
   dir=$OUT/soak
+  worker_logs=${LOGS:-off}
   make_run_dir
   mkdir -p "$dir/shards"
   fetch || verdict=74

@@ -52,7 +52,7 @@ render-report --out=$(dir) --quiet --expect=$(criteria)$(profile)$(call flags,$(
 }
 endef
 k8s k8s-fetch: dir = '$(OUT)/soak'
-k8s k8s-fetch: logs = $(if $(LOGS_OF), --logs=$(dir)/worker-logs, --logs='$(or $(LOGS),off)')$(if $(LOGS_QUIET), --may-be-quiet='$(LOGS_QUIET)')
+k8s k8s-fetch: logs = $(if $(dir), --logs="$$worker_logs")$(if $(LOGS_QUIET), --may-be-quiet='$(LOGS_QUIET)')
 common_in_cluster = --out=/tmp/run$(if $(PROFILE), --profile=/etc/stress/profile/profile.toml)$(call quick,--pad=500ms)$(call flags,$(CAPTURE_FLAGS))
 given_run = '$(if $(filter command,$(firstword $(origin RUN_ID))),$(RUN_ID))'
 .PHONY: k8s k8s-fetch k8s-clean image test-k8s

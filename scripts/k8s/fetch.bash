@@ -96,13 +96,17 @@ fetch() {
 
 # The logs of the pods that LOGS_OF selects, into one file per container, from the start of the run.
 fetch_worker_logs() {
-  local pod container
+  local pod container containers
   [[ $LOGS_OF ]] || return 0
-  mkdir -p "$dir/worker-logs"
-  while read -r pod container; do
-    [[ $container =~ ^[a-z0-9-]+$ ]] || continue
-    kube logs "$pod" --container "$container" --timestamps --since-time "$began_at" >> "$dir/worker-logs/$container.log" || say "no log of $container in $pod"
-  done < <(kube get pods --selector "$LOGS_OF" --output 'jsonpath={range .items[*]}{range .spec.containers[*]}{$.metadata.name} {.name}{"\n"}{end}{end}')
+  worker_logs=$dir/worker-logs
+  mkdir -p "$worker_logs"
+  while read -r pod containers; do
+    for container in $containers; do
+      [[ $container =~ ^[a-z0-9-]+$ ]] || continue
+      kube logs "$pod" --container "$container" --timestamps --since-time "$began_at" < /dev/null >> "$worker_logs/$container.log" ||
+        say "no log of $container in $pod"
+    done
+  done < <(kube get pods --selector "$LOGS_OF" --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.containers[*].name}{"\n"}{end}')
 }
 
 # Runs `in_cluster`, which the recipe defines, in the pod of components/capture, and fetches what it wrote.

@@ -68,6 +68,9 @@ spec: {{accessModes: [ReadWriteMany], storageClassName: \"\", volumeName: {name}
 ",
             data.display()
         ));
+        // A pod is not scheduled before its claims are bound.
+        let bound = "jsonpath={.status.phase}=Bound";
+        namespace.kubectl(&["wait", "persistentvolumeclaim/target-data", "--for", bound, "--timeout", "60s"]);
         namespace
     }
 
