@@ -63,7 +63,8 @@ fn eight_pods_are_one_run_and_leave_the_namespace_as_it_was() {
     }
     assert_eq!(namespace.objects(), before);
 
-    let found = std::process::Command::new("grep").args(["-rl", "a-secret-of-the-user"]).arg(namespace.path("run")).output();
+    let found =
+        std::process::Command::new("grep").args(["-rl", "a-secret-of-the-user"]).arg(namespace.path("run")).output();
     assert_eq!(String::from_utf8(found.unwrap().stdout).unwrap(), "", "a header is in a file of the run");
 }
 
@@ -82,7 +83,9 @@ fn the_same_jobs_fail_and_are_lost_on_one_machine_and_over_eight_pods() {
 
     let outcomes = [(&over_pods, "run/soak"), (&alone, "run/soak")].map(|(namespace, dir)| outcomes(namespace, dir));
     assert_eq!(outcomes[0], outcomes[1]);
-    let of = |phase: &str| outcomes[0].iter().filter(|(_, found)| found == phase).map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+    let of = |phase: &str| {
+        outcomes[0].iter().filter(|(_, found)| found == phase).map(|(name, _)| name.as_str()).collect::<Vec<_>>()
+    };
     assert_eq!((of("Failed"), of("Lost")), (vec!["soak-003", "soak-010"], vec!["soak-006", "soak-017"]));
     assert_eq!(over_pods.report("run/soak")["conservation"], alone.report("run/soak")["conservation"]);
 }
@@ -95,8 +98,10 @@ fn failed(done: &Done) -> bool {
 #[test]
 fn a_pod_captures_what_only_the_cluster_reaches() {
     let listen = format!("{NODE}:0");
-    let namespace =
-        Namespace::new("capture", &["--scrape-interval", "250ms", "--prom-listen", &listen, "--jaeger-listen", &listen]);
+    let namespace = Namespace::new(
+        "capture",
+        &["--scrape-interval", "250ms", "--prom-listen", &listen, "--jaeger-listen", &listen],
+    );
     let before = namespace.objects();
     let done = namespace.k8s(&["N=2", "JOBS=8", "CONCURRENCY=8", "CAPTURE=cluster", "EXPECT=captured", "LOGS=off"]);
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);

@@ -66,7 +66,11 @@ fn a_killed_and_an_evicted_shard_resume_and_no_job_is_submitted_twice() {
         let status = &shards[index]["status"];
         assert_eq!(status["result"], "Whole", "{status}");
         assert_eq!(status["pods"].as_array().unwrap().len(), 2, "{status}");
-        assert_eq!((&status["pods"][0]["reason"], &status["pods"][0]["node"]), (&reason.into(), &"node".into()), "{status}");
+        assert_eq!(
+            (&status["pods"][0]["reason"], &status["pods"][0]["node"]),
+            (&reason.into(), &"node".into()),
+            "{status}"
+        );
         let page = namespace.read("run/soak/report.md");
         assert!(page.contains(reason), "{reason} in {page}");
     }
@@ -87,7 +91,11 @@ fn records_in_a_pod_that_is_evicted_are_fetched_in_its_last_seconds() {
     assert_eq!((&conservation["succeeded"], &conservation["interrupted"]), (&4.into(), &4.into()), "{conservation}");
     let shards = namespace.shards("run/soak");
     assert_eq!(shards[1]["status"]["result"], "Whole", "{}", shards[1]);
-    assert_eq!(shards[1]["status"]["pods"].as_array().unwrap().len(), 1, "a shard without a volume does not start again");
+    assert_eq!(
+        shards[1]["status"]["pods"].as_array().unwrap().len(),
+        1,
+        "a shard without a volume does not start again"
+    );
 }
 
 #[test]
@@ -104,9 +112,17 @@ fn the_jobs_of_a_pod_that_never_starts_are_missing_by_name() {
     assert!(done.code == 2 && done.stderr.contains("Error 4"), "{}{}", done.stdout, done.stderr);
     assert!(done.stderr.contains("has not started") && done.stderr.contains("gates"), "{}", done.stderr);
     let report = namespace.report("run/soak");
-    assert_eq!((&report["conservation"]["succeeded"], &report["conservation"]["missing"]), (&3.into(), &3.into()), "{report}");
+    assert_eq!(
+        (&report["conservation"]["succeeded"], &report["conservation"]["missing"]),
+        (&3.into(), &3.into()),
+        "{report}"
+    );
     let silent = &namespace.shards("run/soak")[1];
-    assert_eq!((&silent["status"]["result"], &silent["status"]["pods"][0]["reason"]), (&"Silent".into(), &"SchedulingGated".into()), "{silent}");
+    assert_eq!(
+        (&silent["status"]["result"], &silent["status"]["pods"][0]["reason"]),
+        (&"Silent".into(), &"SchedulingGated".into()),
+        "{silent}"
+    );
     let page = namespace.read("run/soak/report.md");
     for job in ["soak-002", "soak-004", "soak-006", "SchedulingGated"] {
         assert!(page.contains(job), "{job} in {page}");

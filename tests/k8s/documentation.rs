@@ -23,7 +23,8 @@ fn the_steps_with_kubectl_alone_end_in_a_report() {
     assert!(copied.success());
     let config = namespace.path("config");
     std::fs::copy(std::env::var("KUBECONFIG").unwrap(), &config).unwrap();
-    let script = format!("set -euo pipefail\nkubectl config set-context --current --namespace {}\n{script}", namespace.name);
+    let script =
+        format!("set -euo pipefail\nkubectl config set-context --current --namespace {}\n{script}", namespace.name);
     let mut bash = Command::new("bash");
     bash.args(["-c", &script]).current_dir(namespace.dir.path()).env("KUBECONFIG", config);
     bash.env("PATH", format!("{}:{}", bin().display(), std::env::var("PATH").unwrap()));

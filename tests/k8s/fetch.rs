@@ -26,7 +26,10 @@ fn what_the_logs_have_lost_is_named_and_the_volume_still_has_it() {
         let done = namespace.make("k8s-fetch", &[&out, "PROM_URL=", "JAEGER_URL="]).finish();
         assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
         are_equal(&namespace.path("run/soak/shards"), &namespace.path(&format!("{times}/soak/shards")));
-        assert_eq!(namespace.report("run/soak")["conservation"], namespace.report(&format!("{times}/soak"))["conservation"]);
+        assert_eq!(
+            namespace.report("run/soak")["conservation"],
+            namespace.report(&format!("{times}/soak"))["conservation"]
+        );
     }
     let done = namespace.make("k8s-clean", &["RUN_ID=logs-1"]).finish();
     assert_eq!(done.code, 0, "{}", done.stderr);
@@ -39,7 +42,8 @@ fn what_the_logs_have_lost_is_named_and_the_volume_still_has_it() {
     }
     let script = "set -o pipefail; merge-shards once/soak/shards --shards 2 --run logs-1 | render-report --out cut --quiet --expect all-done";
     let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
-    let done = Command::new("bash").args(["-c", script]).current_dir(namespace.dir.path()).env("PATH", path).output().unwrap();
+    let done =
+        Command::new("bash").args(["-c", script]).current_dir(namespace.dir.path()).env("PATH", path).output().unwrap();
     assert_eq!(done.status.code(), Some(4), "{}", String::from_utf8_lossy(&done.stderr));
     let shards = namespace.shards("cut");
     let cut: Vec<_> = shards.iter().filter(|shard| shard["status"]["result"] == "Incomplete").collect();

@@ -115,8 +115,22 @@ spec: {{accessModes: [ReadWriteMany], storageClassName: \"\", volumeName: {name}
     pub fn make(&self, target: &str, settings: &[&str]) -> Running {
         let mut command = Command::new("env");
         // A CI that runs in the background has SIGINT ignored, and a shell cannot undo that for itself.
-        command.args(["--default-signal=INT,TERM", "timeout", "--foreground", "240", "make", "--no-print-directory", target]);
-        command.args(["CARGO=true", "QUICK=yes", "DATA_CLAIM=target-data", "START_IN=4s", "IMAGE=localhost/stress-suite:dev"]);
+        command.args([
+            "--default-signal=INT,TERM",
+            "timeout",
+            "--foreground",
+            "240",
+            "make",
+            "--no-print-directory",
+            target,
+        ]);
+        command.args([
+            "CARGO=true",
+            "QUICK=yes",
+            "DATA_CLAIM=target-data",
+            "START_IN=4s",
+            "IMAGE=localhost/stress-suite:dev",
+        ]);
         command.arg(format!("COMPONENTS={}", root().join("tests/k8s/small").display()));
         command.arg(format!("NAMESPACE={}", self.name)).arg(format!("BIN={}", bin().display()));
         command.arg(format!("TARGET={}", self.sim.url())).arg(format!("OUT={}", self.path("run").display()));
