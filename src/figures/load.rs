@@ -1,8 +1,12 @@
 //! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
 
+use std::collections::BTreeMap;
+
+use super::clock_skew::{longest, shortest};
 use super::distribution::{Distribution, Measured, quantile};
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
+use super::shards::shard_of;
 use super::tally::{JobEntry, JobTally, RunPlan};
 use super::time_interval::TimeInterval;
 use crate::record::{JobStatus, Reason, RunSpec, Timestamp, WholeLoad};
@@ -103,6 +107,10 @@ pub struct Load {
     pub lag: Option<Lag>,
     /// Submissions a second that were reached.
     pub rate_reached: Option<f64>,
+    /// Between what that lies, if the submissions are by the clocks of several hosts.
+    pub rate_within: Option<Bounds>,
+    /// The largest distance between those clocks in seconds; infinite if it is not known.
+    pub clock_skew_seconds: f64,
     /// Number of jobs that succeeded.
     pub succeeded: u64,
     /// Between what the jobs that succeeded a second lie; none if the window is not known.
@@ -114,7 +122,12 @@ pub struct Load {
 impl Load {
     /// Computes the load from the jobs of `tally`.
     pub fn compute(tally: &JobTally) -> Self {
-        let mut load = Self { asked: asked(tally), succeeded: tally.conservation.succeeded, ..Self::default() };
+        let mut load = Self {
+            asked: asked(tally),
+            succeeded: tally.conservation.succeeded,
+            clock_skew_seconds: tally.clock_skew_seconds(),
+            ..Self::default()
+        };
         let jobs = || tally.entries.iter().filter_map(|entry| entry.job.as_ref());
         let submitted = || jobs().filter_map(|job| job.status.submitted_at);
         (load.first_submitted, load.last_submitted) = (submitted().min(), submitted().max());
@@ -129,7 +142,7 @@ impl Load {
         load.lag = quantile(&lags, 0.5).zip(lags.last().copied()).map(|(p50, max)| Lag { p50, max });
         load.find_concurrency(&in_flight(tally, |end| end.at));
         load.count_ends(tally);
-        load.surely_in_flight = surely_in_flight(tally);
+        load.surely_in_flight = surely_in_flight(tally, load.clock_skew_seconds);
         load.find_bounds(tally);
         load
     }
@@ -142,7 +155,9 @@ impl Load {
     /// The bounds of the window: the last end is known within bounds.
     fn window_bounds(&self) -> Option<Bounds> {
         let (start, (low, high)) = self.first_submitted.zip(self.last_end_bounds)?;
-        self.window_seconds().map(|_| Bounds { low: low.since(start), high: high.since(start) })
+        let skew = self.clock_skew_seconds;
+        let bounds = Bounds { low: (low.since(start) - skew).max(0.0), high: high.since(start) + skew };
+        self.window_seconds().map(|_| bounds)
     }
 
     /// Jobs that succeeded, a minute, over the window.
@@ -160,7 +175,8 @@ impl Load {
     pub fn mean_reported(&self) -> Option<f64> {
         let Asked { jobs, concurrency, rate_per_second, .. } = self.asked;
         let filled = concurrency.is_some_and(|slots| jobs > slots) || rate_per_second.is_some();
-        self.mean_while_submitting.filter(|_| filled)
+        let comparable = self.clock_skew_seconds <= 0.0 || self.mean_within.is_some();
+        self.mean_while_submitting.filter(|_| filled && comparable)
     }
 
     /// Submissions a second, where they followed a schedule or came as a burst: those of the closed model follow from the
@@ -187,6 +203,8 @@ impl Load {
         figures.put(&names::REACHABLE_CONCURRENCY, self.asked.reachable().map(|jobs| jobs as f64));
         figures.put(&names::ASKED_RATE, self.asked.rate_per_second);
         figures.put(&names::REACHED_RATE, self.rate_reported());
+        figures.put(&names::REACHED_RATE_LOW, self.rate_reported().and(self.rate_within).map(|rate| rate.low));
+        figures.put(&names::REACHED_RATE_HIGH, self.rate_reported().and(self.rate_within).map(|rate| rate.high));
         figures.put(&names::LAG_MEDIAN_SECONDS, self.lag.map(|lag| lag.p50));
         figures.put(&names::LAG_MAX_SECONDS, self.lag.map(|lag| lag.max));
     }
@@ -194,29 +212,38 @@ impl Load {
     fn find_rate(&mut self, submitted: usize) {
         let between = self.last_submitted.zip(self.first_submitted).map(|(last, first)| last.since(first));
         // n submissions have n - 1 distances between them.
-        self.rate_reached = between.filter(|s| *s > 0.0).map(|seconds| (submitted.saturating_sub(1)) as f64 / seconds);
+        let distances = submitted.saturating_sub(1) as f64;
+        self.rate_reached = between.filter(|s| *s > 0.0).map(|seconds| distances / seconds);
+        let skew = self.clock_skew_seconds;
+        let shortest = |seconds: f64| if seconds > skew { seconds - skew } else { 0.0 };
+        self.rate_within = between
+            .filter(|seconds| *seconds > 0.0 && skew > 0.0)
+            .map(|seconds| Bounds { low: distances / (seconds + skew), high: distances / shortest(seconds) });
     }
 
     /// A job without a known end may have succeeded in the window, or have kept it open for as long as you like: that it was
     /// given up ends nothing.
     fn find_bounds(&mut self, tally: &JobTally) {
         let countless = if tally.uncertain.is_some() { f64::INFINITY } else { 0.0 };
+        let skew = self.clock_skew_seconds;
         let peak = |spans: &[_]| peak(&steps(spans), i64::MIN, i64::MAX) as f64;
-        let most = peak(&in_flight(tally, |end| end.high));
+        let most = peak(&longest(in_flight(tally, |end| end.high), skew));
         // Before its answer the target may not have had the job yet, or have it done already.
-        let mut certain = in_flight_from(tally, |status| status.accepted_at.or(status.submitted_at), |end| end.low);
-        certain.retain(|(start, end)| end.micros() - start.micros() > 1);
-        let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
-        let at_least = peak(&certain).max(f64::from(u8::from(most > 0.0)));
-        self.peak_within = Bounds { low: at_least, high: most + unheard + countless };
-        let window = self.first_submitted.zip(self.last_submitted);
-        let average = |part| {
-            window.and_then(|(first, last)| mean(&steps(&in_flight(tally, part)), first.micros(), last.micros()))
+        let certain_of = |entries: &mut dyn Iterator<Item = &JobEntry>| {
+            let start = |status: &JobStatus| status.accepted_at.or(status.submitted_at);
+            let mut certain = in_flight_from(tally, entries, start, |end| end.low);
+            certain.retain(|(start, end)| end.micros() - start.micros() > 1);
+            certain
         };
-        self.mean_within = average(|end| end.low)
-            .zip(average(|end| end.high))
-            .map(|(low, high)| Bounds { low, high })
-            .filter(|_| unheard + countless == 0.0);
+        let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
+        let mut at_least =
+            peak(&shortest(certain_of(&mut tally.entries.iter()), skew)).max(f64::from(u8::from(most > 0.0)));
+        if skew > 0.0 {
+            // The jobs of one shard are by one clock.
+            at_least = by_shard(tally).map(|mut shard| peak(&certain_of(&mut shard))).fold(at_least, f64::max);
+        }
+        self.peak_within = Bounds { low: at_least, high: most + unheard + countless };
+        self.mean_within = self.mean_bounds(tally).filter(|_| unheard + countless == 0.0);
         let entries = || tally.entries.iter();
         let ended = entries().filter_map(|entry| entry.times.end);
         let is_over =
@@ -230,10 +257,29 @@ impl Load {
         self.succeeded_per_second =
             self.first_submitted.zip(first.zip(last)).filter(|_| self.window_seconds().is_some()).map(
                 |(start, (first, last))| Bounds {
-                    low: if self.open > 0 || countless > 0.0 { 0.0 } else { self.succeeded as f64 / last.since(start) },
-                    high: if first > start { most / first.since(start) } else { f64::INFINITY },
+                    low: if self.open > 0 || countless > 0.0 {
+                        0.0
+                    } else {
+                        self.succeeded as f64 / (last.since(start) + skew)
+                    },
+                    high: if first.since(start) > skew { most / (first.since(start) - skew) } else { f64::INFINITY },
                 },
             );
+    }
+
+    /// Between what the mean in flight lies while jobs were submitted.
+    fn mean_bounds(&self, tally: &JobTally) -> Option<Bounds> {
+        let (first, last) = self.first_submitted.zip(self.last_submitted)?;
+        let skew = self.clock_skew_seconds;
+        let (length, half) = (last.since(first), skew / 2.0);
+        if length <= skew {
+            return None;
+        }
+        let low = shortest(in_flight(tally, |end| end.low), skew);
+        let high = longest(in_flight(tally, |end| end.high), skew);
+        let low = area(&steps(&low), first.shifted(half).micros(), last.shifted(-half).micros());
+        let high = area(&steps(&high), first.shifted(-half).micros(), last.shifted(half).micros());
+        Some(Bounds { low: low / 1e6 / (length + skew), high: high / 1e6 / (length - skew) })
     }
 
     fn find_concurrency(&mut self, spans: &[(Timestamp, Timestamp)]) {
@@ -311,20 +357,33 @@ fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
     times.into_iter().flatten().max()
 }
 
-/// From when to when each submitted job was in flight; `part` is what counts of an end that is known within bounds.
-fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
-    in_flight_from(tally, |status| status.submitted_at, part)
+/// The jobs of each shard.
+fn by_shard(tally: &JobTally) -> impl Iterator<Item = impl Iterator<Item = &JobEntry>> {
+    let mut shards: BTreeMap<(usize, u64), Vec<&JobEntry>> = BTreeMap::new();
+    for entry in &tally.entries {
+        let plan = entry.plan.and_then(|plan| Some((plan, shard_of(entry, tally.shard_count(plan)?)?)));
+        if let Some(shard) = plan {
+            shards.entry(shard).or_default().push(entry);
+        }
+    }
+    shards.into_values().map(IntoIterator::into_iter)
 }
 
-/// As [`in_flight`], from the time `start` of each job on.
+/// From when to when each submitted job was in flight; `part` is what counts of an end that is known within bounds.
+fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    in_flight_from(tally, &mut tally.entries.iter(), |status| status.submitted_at, part)
+}
+
+/// As [`in_flight`], of these `entries`, from the time `start` of each job on.
 fn in_flight_from(
     tally: &JobTally,
+    entries: &mut dyn Iterator<Item = &JobEntry>,
     start: fn(&JobStatus) -> Option<Timestamp>,
     part: fn(TimeInterval) -> Timestamp,
 ) -> Vec<(Timestamp, Timestamp)> {
     // A job without a known end was in flight until the last observation of any job.
     let last = tally.entries.iter().filter_map(last_heard).max();
-    let spans = tally.entries.iter().filter_map(|entry| {
+    let spans = entries.filter_map(|entry| {
         let status = &entry.job.as_ref()?.status;
         let start = status.submitted_at.and(start(status))?;
         if entry.outcome == Outcome::Rejected {
@@ -341,14 +400,14 @@ fn in_flight_from(
     spans.collect()
 }
 
-fn surely_in_flight(tally: &JobTally) -> Option<(Timestamp, u64)> {
+fn surely_in_flight(tally: &JobTally, skew: f64) -> Option<(Timestamp, u64)> {
     let spans = tally.entries.iter().filter_map(|entry| {
         let status = &entry.job.as_ref()?.status;
         // Two names of one job are one in flight.
         let ran = entry.outcome != Outcome::Rejected && entry.reason != Some(Reason::Collapsed);
         status.accepted_at.zip(status.not_ended_at).filter(|(accepted, seen)| ran && seen > accepted)
     });
-    let steps = steps(&spans.collect::<Vec<_>>());
+    let steps = steps(&shortest(spans.collect(), skew));
     // Of equals the first.
     let (at, most) = steps.into_iter().rev().max_by_key(|step| step.1)?;
     Some((Timestamp::from_micros(at), most))
@@ -375,6 +434,11 @@ fn steps(spans: &[(Timestamp, Timestamp)]) -> Vec<(i64, u64)> {
 /// The time-weighted mean level from `from` to `to`; none if no time passes.
 fn mean(steps: &[(i64, u64)], from: i64, to: i64) -> Option<f64> {
     let length = to.checked_sub(from).filter(|length| *length > 0)?;
+    Some(area(steps, from, to) / length as f64)
+}
+
+/// The sum of the levels from `from` to `to`, each times the microseconds that it lasted.
+fn area(steps: &[(i64, u64)], from: i64, to: i64) -> f64 {
     let mut area = 0.0;
     for (index, (start, level)) in steps.iter().enumerate() {
         let end = steps.get(index + 1).map_or(i64::MAX, |next| next.0);
@@ -383,7 +447,7 @@ fn mean(steps: &[(i64, u64)], from: i64, to: i64) -> Option<f64> {
             area += (end - start) as f64 * *level as f64;
         }
     }
-    Some(area / length as f64)
+    area
 }
 
 /// The highest level that was reached after `from` began and before `to`.

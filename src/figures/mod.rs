@@ -4,6 +4,7 @@
 //! Everything here is a function of the records alone: no clock is asked and no file is read, so the same stream always
 //! gives the same figures.
 
+mod clock_skew;
 pub mod contradictions;
 pub mod counter_sources;
 pub mod counters;
@@ -149,6 +150,13 @@ impl Figures {
     /// submissions than the open model's schedule wanted.
     fn doubt_load(&mut self) {
         self.doubts.extend(harness_doubts::of_schedule(self.load.lag.map(|lag| lag.max)));
+        if self.tally.clock_skew_seconds().is_infinite() {
+            self.doubts.push(
+                "the jobs ran on several hosts, and the clock of one was not compared with the target's: no figure over several hosts is \
+                 certain"
+                    .to_owned(),
+            );
+        }
         let above = self.load.surely_in_flight.zip(self.load.asked.concurrency);
         let Some(((at, jobs), asked)) = above.filter(|((_, jobs), asked)| jobs > asked) else { return };
         let why = if self.resumed.is_some() { "; jobs that had been given up kept running" } else { "" };

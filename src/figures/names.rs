@@ -66,6 +66,10 @@ fixed! {
     ASKED_RATE = "askedRatePerSecond";
     /// Submissions a second that were reached.
     REACHED_RATE = "reachedRatePerSecond";
+    /// Lower bound of [`REACHED_RATE`], if the submissions are by the clocks of several hosts.
+    REACHED_RATE_LOW = "reachedRateLowPerSecond";
+    /// Upper bound of [`REACHED_RATE`], if the submissions are by the clocks of several hosts.
+    REACHED_RATE_HIGH = "reachedRateHighPerSecond";
     /// The median lag behind the schedule.
     LAG_MEDIAN_SECONDS = "lagMedianSeconds";
     /// The largest lag behind the schedule.

@@ -1,11 +1,8 @@
-//! The streams of the shards of a run: whether they are whole, and how far the clocks of their hosts can be compared.
+//! The streams of the shards of a run: whether they are whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::{
-    ClockOffset, End, Fold, Kind, Run, Shard, ShardStream, ShardStreamSpec, ShardStreamStatus, StreamResult,
-};
-use crate::statistics::Bounds;
+use crate::record::{Attempt, End, Fold, Kind, Shard, ShardStream, ShardStreamSpec, ShardStreamStatus, StreamResult};
 
 /// What is known of the streams of a run's shards.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +41,12 @@ impl Streams {
         self.all.values()
     }
 
+    /// The attempts of the shards of `run`.
+    pub fn attempts(&self, run: &str) -> impl Iterator<Item = &Attempt> {
+        let own = self.iter().filter(move |stream| stream.metadata.run == run);
+        own.flat_map(|stream| &stream.status.attempts)
+    }
+
     /// The stream of the shard `index` of `run`.
     pub fn get(&self, run: &str, index: u64) -> Option<&ShardStream> {
         self.all.get(&(run.to_owned(), index))
@@ -54,66 +57,5 @@ impl Streams {
     pub fn may_have_gone_on(&self, run: &str, index: u64) -> bool {
         let stream = self.get(run, index);
         stream.is_some_and(|stream| stream.status.result != StreamResult::Whole && !stream.status.journal)
-    }
-}
-
-/// The largest distance between the clocks of two hosts of a run, in seconds: zero if there is one host, and infinite if the offset
-/// of one of several was not measured.
-pub(super) fn clock_skew(runs: &[Run], streams: &Streams) -> f64 {
-    let mut hosts: BTreeMap<String, Option<Bounds>> = BTreeMap::new();
-    let mut note = |boot_id: &str, offset: Option<ClockOffset>| {
-        let bounds = offset.map(ClockOffset::bounds);
-        let held = hosts.entry(boot_id.to_owned()).or_insert(bounds);
-        // Each measurement of one clock holds.
-        *held = match (*held, bounds) {
-            (Some(a), Some(b)) if a.low.max(b.low) <= a.high.min(b.high) => {
-                Some(Bounds { low: a.low.max(b.low), high: a.high.min(b.high) })
-            }
-            (Some(a), Some(b)) => Some(a.hull(b)),
-            (a, b) => a.or(b),
-        };
-    };
-    for run in runs {
-        if let Some(clock) = &run.status.clock {
-            note(&clock.boot_id, run.status.clock_offset);
-        }
-    }
-    let is_own = |stream: &&ShardStream| runs.iter().any(|run| run.metadata.run == stream.metadata.run);
-    for attempt in streams.iter().filter(is_own).flat_map(|stream| &stream.status.attempts) {
-        if let Some(boot_id) = &attempt.boot_id {
-            note(boot_id, attempt.clock_offset);
-        }
-    }
-    if hosts.len() < 2 {
-        return 0.0;
-    }
-    let bounds: Option<Vec<Bounds>> = hosts.into_values().collect();
-    let hull = bounds.and_then(|bounds| bounds.into_iter().reduce(Bounds::hull));
-    hull.map_or(f64::INFINITY, |hull| hull.high - hull.low)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(boot: &str, offset: &str) -> Run {
-        serde_json::from_str(&format!(
-            r#"{{"metadata":{{"name":"s","run":"r"}},"status":{{"clock":{{"bootId":"{boot}","bootSeconds":1,"unixSeconds":1}}{offset}}}}}"#
-        ))
-        .unwrap()
-    }
-
-    fn offset(seconds: f64, bound: f64) -> String {
-        format!(r#","clockOffset":{{"seconds":{seconds},"boundSeconds":{bound}}}"#)
-    }
-
-    #[test]
-    fn clocks_are_compared_through_the_target_and_only_if_each_was_measured() {
-        let skew = |runs: &[Run]| format!("{:.1}", clock_skew(runs, &Streams::default()));
-        assert_eq!(skew(&[run("a", ""), run("a", "")]), "0.0", "one host has one clock");
-        assert_eq!(skew(&[run("a", &offset(0.0, 0.5)), run("b", &offset(2.0, 0.5))]), "3.0");
-        assert_eq!(skew(&[run("a", &offset(0.0, 0.5)), run("b", "")]), "inf");
-        let narrowed = [run("a", &offset(0.0, 0.5)), run("a", &offset(0.4, 0.5)), run("b", &offset(0.2, 0.1))];
-        assert_eq!(skew(&narrowed), "0.6");
     }
 }

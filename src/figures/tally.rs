@@ -5,17 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::clock_skew::{self, common_offset};
 use super::job_times::JobTimes;
 use super::listed;
 use super::offset;
 use super::outcome::{self, Outcome};
 use super::stage_times::StageTimes;
-use super::streams::{Streams, clock_skew};
+use super::streams::Streams;
 use crate::record::{
     Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, Timestamp, job_name,
     warmup_prefix,
 };
-use crate::statistics::Bounds;
 
 /// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
 pub const NAMEABLE: u64 = 1_000_000;
@@ -203,7 +203,7 @@ impl JobTally {
         for ((run, prefix), runs) in plans {
             let jobs = runs.iter().filter_map(|run| run.spec.jobs).max();
             let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
-            let mut offset = common_offset(&runs);
+            let mut offset = common_offset(&runs, &self.streams);
             let contradictory =
                 runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
             let has_one_clock = runs_of_one_host.get(&run) == Some(&1) && !contradictory;
@@ -212,7 +212,7 @@ impl JobTally {
                 offset = offset::narrow(offset, seen.iter());
             }
             let stages = stages.unwrap_or_default();
-            let clock_skew_seconds = clock_skew(&runs, &self.streams);
+            let clock_skew_seconds = clock_skew::between_hosts(&runs, &self.streams);
             let plan = RunPlan { run, prefix, jobs, runs, stages, offset, clock_skew_seconds, has_one_clock };
             self.check(&plan);
             self.plans.push(plan);
@@ -349,17 +349,6 @@ impl JobTally {
             }
         }
     }
-}
-
-/// Each shard's host has a clock of its own, and a job does not say whose it was.
-fn common_offset(runs: &[Run]) -> Option<ClockOffset> {
-    let relevant = runs.iter().filter(|run| run.status.aborted.is_none() || run.status.clock_offset.is_some());
-    let offsets: Option<Vec<ClockOffset>> = relevant.map(|run| run.status.clock_offset).collect();
-    let offsets = offsets.filter(|offsets| !offsets.is_empty())?;
-    if let [only] = offsets[..] {
-        return Some(only);
-    }
-    offsets.into_iter().map(ClockOffset::bounds).reduce(Bounds::hull).map(ClockOffset::from_bounds)
 }
 
 fn sums(entries: &[JobEntry]) -> Conservation {

@@ -199,3 +199,39 @@ seal-shard --out d < /dev/null; echo $?; exec 3>&-; wait; merge-shards d; echo $
     );
     assert_eq!(lines.len(), 2);
 }
+
+#[test]
+fn the_jobs_of_a_killed_shard_are_unknown_without_its_journal() {
+    let shell = Shell::new(&["--hang", "l2:1"]);
+    let running = shell.start(&format!("{POD} POSTS=1 JOBS=40 shard 0 1"));
+    let log = shell.path("shards/shard-0/stdout-0.log");
+    wait_until("submissions", || lines_with(&log, "\"Submitted\"") >= 3);
+    running.signal(Signal::KILL);
+    running.finish();
+    let pods = json!({"items": [{"kind": "Pod", "metadata": {"name": "load-0-x"}, "spec": {"nodeName": "node|a"},
+        "status": {"phase": "Failed", "reason": "Evicted", "message": "low on <b>memory</b>"}}]});
+    fs::write(shell.path("shards/shard-0/pods.json"), pods.to_string()).unwrap();
+    let done = shell.run(
+        "merge-shards shards | render-report --out with --redact > /dev/null; echo $?
+rm shards/shard-0/submissions.ndjson; merge-shards shards | render-report --out without > /dev/null; echo $?",
+    );
+    assert_eq!(done.stdout, "4\n4\n", "{}", done.stderr);
+    let counted = |dir: &str| ["unfinished", "unknown", "missing"].map(|term| shell.counted(dir, term));
+    let [unfinished, unknown, missing] = counted("with");
+    assert!(unfinished >= 1 && missing >= 20, "{:?}", counted("with"));
+    // Of a job whose submission had begun only the journal tells.
+    assert_eq!(counted("without"), [0, unfinished, missing + unknown]);
+    let page = shell.read("with/report.md");
+    assert!(page.contains("## Shards\n"), "{page}");
+    assert!(
+        page.contains(r"load-0-x: Evicted on node\|a (low on &lt;b>memory&lt;/b>)") || page.contains("Evicted on node"),
+        "{page}"
+    );
+    let shard = &shell.json("with/report.json")["status"]["shards"][0];
+    assert_eq!((&shard["result"], &shard["pods"][0]["reason"]), (&json!("Incomplete"), &json!("Evicted")));
+    assert_eq!(shard["conservation"]["asked"], 40);
+    let html = shell.read("with/report.html");
+    assert!(html.contains("id=\"shards\"") && html.contains("Evicted") && !html.contains("<b>memory"), "{html}");
+    let redacted = shell.read("with/report.redacted.html");
+    assert!(redacted.contains("Evicted") && !redacted.contains("node|a") && !redacted.contains("memory"), "{redacted}");
+}

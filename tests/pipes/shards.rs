@@ -59,3 +59,33 @@ jq -r .status.verdict report-1 report-2; ls -d data/fixtures/soak*",
     assert_eq!(done.stdout, expected, "{}", done.stderr);
     assert_eq!(shell.target.sim.stats().jobs.len(), 8);
 }
+
+#[test]
+fn clocks_of_several_hosts_are_compared_through_the_target() {
+    let shell = Shell::new(&[]);
+    let done = shell.run(&format!(
+        r#"{SHARDS}
+other() {{ sed "s/\"bootId\":\"[^\"]*\"/\"bootId\":\"other\"/" shard-1; }}
+cat shard-[0-7] | render-report --out one --expect all-done > /dev/null || exit
+(cat shard-[02-7]; other) | render-report --out two --expect all-done > /dev/null || exit
+(cat shard-[02-7]; other | jq -c 'del(.status.clockOffset?)') | render-report --out unknown --expect all-done > /dev/null"#
+    ));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let figure = |dir: &str, name: &str| shell.json(&format!("{dir}/report.json"))["status"]["figures"][name].clone();
+    let width = |dir: &str| {
+        let figure = |name: &str| figure(dir, name).as_f64().unwrap();
+        figure("windowHighSeconds") - figure("windowLowSeconds")
+    };
+    // The Date headers of the stand-in bound an offset to half a second, so two clocks to a second.
+    assert!(width("one") < 0.5 && width("two") >= width("one") + 1.0, "{} {}", width("one"), width("two"));
+    let peak = |dir: &str, part: &str| figure(dir, &format!("peakConcurrency{part}")).as_f64().unwrap();
+    assert!(peak("two", "High") > peak("one", "High") && peak("two", "Low") <= peak("one", "Low"));
+    assert!(peak("two", "Low") >= 1.0, "the jobs of one shard are by one clock");
+    let page = shell.read("two/report.md");
+    assert!(page.contains("because that is how far the clocks of their hosts may differ"), "{page}");
+    assert!(shell.read("one/report.md").contains("all by one clock"));
+    let page = shell.read("unknown/report.md");
+    assert!(page.contains("the clock of one was not compared with the target's"), "{page}");
+    assert_eq!(figure("unknown", "jobsPerMinuteLow").as_f64(), Some(0.0));
+    assert!(figure("unknown", "windowHighSeconds").is_null(), "there is no bound");
+}

@@ -115,7 +115,11 @@ fn load(load: &Load, limits: &Limits) -> String {
     if asked.rate_per_second.is_some()
         && let Some(rate) = load.rate_reached
     {
-        text = format!("{text}, {} jobs/s", decimal(rate));
+        let within = load.rate_within.map(|Bounds { low, high }| {
+            let high = if high.is_finite() { format!("to {}", decimal(high)) } else { "or more".to_owned() };
+            format!(" ({} {high})", decimal(low))
+        });
+        text = format!("{text}, {} jobs/s{}", decimal(rate), within.unwrap_or_default());
     }
     if let Some(lag) = load.lag {
         text = format!(

@@ -84,6 +84,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         input_ended: false,
         aborted: None,
         shard: None,
+        begun: false,
     };
     slots::listen(args.slots.as_deref(), args.slots_timeout, stdout_fd, move |event| {
         to_slots.send(Event::Slots(event)).is_ok()
@@ -121,6 +122,8 @@ struct Session<'a, 'o> {
     aborted: Option<(Exit, Aborted)>,
     /// The shard whose share of the load this is.
     shard: Option<Shard>,
+    /// True once a job was submitted.
+    begun: bool,
 }
 
 impl Session<'_, '_> {
@@ -227,10 +230,8 @@ impl Session<'_, '_> {
             };
             tasks.push((Task { record, post, clock: self.clock.clone() }, job));
         }
-        if let Some(lag) = self.scheduler.take_start_lag() {
-            // At once: an attempt that is killed later has begun at its time all the same.
-            let status = RunStatus { start_lag_seconds: Some(micro(lag)), ..RunStatus::default() };
-            self.output.runs.again(&status, &mut self.output.records)?;
+        if !tasks.is_empty() && !std::mem::replace(&mut self.begun, true) {
+            self.report_start()?;
         }
         self.send(tasks)?;
         while self.aborted.is_some()
@@ -240,6 +241,22 @@ impl Session<'_, '_> {
             self.output.records.record(&record)?;
         }
         Ok(due)
+    }
+
+    /// Writes the Runs of a shard again when its first job is submitted. A pod that is killed has told when it began then, and by
+    /// which clock.
+    fn report_start(&mut self) -> Result<(), Failure> {
+        let lag = self.scheduler.start_lag();
+        if lag.is_none() && self.shard.is_none() {
+            return Ok(());
+        }
+        let status = RunStatus {
+            start_lag_seconds: lag.map(micro),
+            clock_offset: self.offset.offset(),
+            clock_doubt: self.offset.doubt(),
+            ..RunStatus::default()
+        };
+        self.output.runs.again(&status, &mut self.output.records)
     }
 
     /// Hands on a job whose request cannot be made of the profile.

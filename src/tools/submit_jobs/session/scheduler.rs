@@ -175,9 +175,9 @@ impl Scheduler {
         None
     }
 
-    /// Returns the delay after the common start, once.
-    pub(super) fn take_start_lag(&mut self) -> Option<f64> {
-        self.start_lag.take()
+    /// Delay of the first submission after the common start, once that has come.
+    pub(super) fn start_lag(&self) -> Option<f64> {
+        self.start_lag
     }
 
     /// Hands a submission that had its turn to a worker.
