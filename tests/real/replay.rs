@@ -79,6 +79,14 @@ fn prometheus_answers_as_it_did_during_the_run() {
     let opened = Opened::start("prometheus", &shell.path("run"));
     let reasons = captured.compare(&live.url(), &opened.url, Times::of_prometheus(INTERVAL, STEPS));
     assert!(reasons.contains(&Reason::Missed) && reasons.contains(&Reason::Ended), "{reasons:?}");
+
+    // Of a damaged run the rest is served.
+    let file = shell.path("run/prometheus/odd.raw.json");
+    fs::write(&file, &fs::read(&file).unwrap()[..40]).unwrap();
+    let damaged = Opened::start("prometheus", &shell.path("run"));
+    let answer = http::get(&format!("{}/api/v1/label/__name__/values", damaged.url)).unwrap().json();
+    let names: Vec<&str> = answer["data"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(names.contains(&"depth") && !names.contains(&"odd"), "{names:?}");
 }
 
 #[test]
