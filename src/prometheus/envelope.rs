@@ -131,7 +131,7 @@ pub struct Series<'a> {
 }
 
 /// The value of a sample as the server spells it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct SampleText<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 impl SampleText<'_> {

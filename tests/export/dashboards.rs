@@ -102,3 +102,15 @@ fn the_summary_tells_a_script_what_it_serves() {
     assert_eq!(summary["start"], "2026-05-20T22:29:59.500000Z");
     assert_eq!(summary["scenarios"][0]["labels"], json!({"run": "r", "scenario": "soak"}));
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_a_run_without_times_is_refused() {
+    let scenario = scenario();
+    fs::write(scenario.directory.join("prometheus/depth.raw.json"), "{\"status\":").unwrap();
+    let ran = scenario.export(&["--as", "summary"]);
+    assert_eq!(ran.code, 74);
+    assert!(ran.stderr.contains("prometheus/depth.raw.json: not a whole answer of Prometheus"), "{}", ran.stderr);
+    let ran = Scenario::new(1).write().export(&["--as", "links", "--vmui", "http://v"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(ran.stderr.contains("nothing was captured"), "{}", ran.stderr);
+}

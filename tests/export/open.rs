@@ -12,6 +12,7 @@ fn open(variables: &[&str], path: &str) -> (Option<i32>, String) {
         .args(variables)
         .current_dir(root())
         .env("PATH", path)
+        .env_remove("VICTORIA_METRICS")
         .output()
         .unwrap();
     assert!(done.stdout.is_empty(), "{}", String::from_utf8_lossy(&done.stdout));

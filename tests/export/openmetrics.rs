@@ -153,3 +153,56 @@ fn the_last_word_on_a_job_counts_wherever_it_stands() {
     let phases: Vec<&str> = ran.stdout.lines().skip(1).map(|line| line.split(',').nth(5).unwrap()).collect();
     assert_eq!(phases, ["Succeeded"], "{}", ran.stdout);
 }
+
+#[test]
+fn samples_that_would_be_lost_or_would_be_in_the_way_are_left_out_and_counted() {
+    let series = |metric: &serde_json::Value, values: &[(f64, &str)]| {
+        let values: Vec<_> = values.iter().map(|(at, value)| json!([unix(*at), value])).collect();
+        json!({"metric": metric, "values": values})
+    };
+    let double = json!({"__name__": "double"});
+    let scenario = Scenario::new(1)
+        .with(job("soak-001", 0.0, 4.0))
+        .with_samples("double", "double", &json!([series(&double, &[(1.0, "1"), (1.0, "2"), (2.0, "3"), (1.5, "4")])]))
+        .with_samples(
+            "far",
+            "far",
+            &json!([series(&json!({"__name__": "far"}), &[(-9e9, "1"), (1.0, "2"), (9e9, "3")])]),
+        )
+        .with_samples(
+            "same",
+            "same",
+            &json!([
+                series(&json!({"__name__": "same", "a.b": "1"}), &[(1.0, "1")]),
+                series(&json!({"__name__": "same", "a-b": "1"}), &[(1.0, "2"), (2.0, "3")]),
+            ]),
+        )
+        .with_samples("odd", "odd", &json!([series(&json!({"__name__": "odd"}), &[(1.0, "+nan"), (2.0, "-Inf")])]))
+        .write();
+    let ran = scenario.export(&OPENMETRICS);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let found =
+        |name: &str, labels: &str| samples(&ran.stdout, &format!(r#"{name}{{{labels}run="r",scenario="soak"}}"#));
+    let expected =
+        |values: &[(&str, f64)]| values.iter().map(|(value, at)| ((*value).to_owned(), *at)).collect::<Vec<_>>();
+    assert_eq!(found("double", ""), expected(&[("1", 1.0), ("3", 2.0)]));
+    assert_eq!(found("far", ""), expected(&[("2", 1.0)]));
+    assert_eq!(found("same", r#"a_b="1","#), expected(&[("1", 1.0)]));
+    assert_eq!(found("odd", ""), expected(&[("NaN", 1.0), ("-Inf", 2.0)]));
+    for said in [
+        "samples whose time is not later than that of the sample before are left out: 2 of double",
+        "samples from outside of the captured window are left out: 2 of far",
+        "series that have the labels of another one after that are left out: 1 of same",
+    ] {
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_run_without_captures_says_so() {
+    let scenario = Scenario::new(1).with(job("soak-001", 0.0, 4.0)).write();
+    let ran = scenario.export(&OPENMETRICS);
+    assert!(ran.code == 0 && ran.stderr.contains("no metrics were captured"), "{}", ran.stderr);
+    let ran = scenario.export(&["--as", "otlp"]);
+    assert!(ran.code == 0 && ran.stderr.contains("no traces were captured"), "{}", ran.stderr);
+}

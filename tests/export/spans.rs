@@ -99,7 +99,7 @@ fn an_endpoint_gets_the_same_spans_and_its_refusal_is_an_error() {
                     let request: Value = serde_json::from_str(&body).unwrap();
                     bodies += spans(std::slice::from_ref(&request)).len();
                     requests.push(request);
-                    let status = if answer.is_empty() { "503 Busy" } else { "200 OK" };
+                    let status = if answer.is_empty() { "500 Broken" } else { "200 OK" };
                     write!(connection, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len())
                         .unwrap();
                     if bodies == 2100 || answer != "{}" {
@@ -120,7 +120,34 @@ fn an_endpoint_gets_the_same_spans_and_its_refusal_is_an_error() {
     assert!(ran.stderr.contains("3 spans were rejected") && ran.stderr.contains("full"), "{}", ran.stderr);
     let (ran, _) = received("");
     assert_eq!(ran.code, 69);
-    assert!(ran.stderr.contains("HTTP 503"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("HTTP 500") && ran.stderr.contains("0 spans were sent before"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_busy_endpoint_is_asked_again_and_gets_every_span_once() {
+    let (scenario, expected) = scenario();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut taken, mut busy) = (Vec::new(), ["429 Slow", "503 Busy", "502 Gone"].into_iter());
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            while let Some((_, body)) = request(&mut connection) {
+                // The second request is the one that meets a busy server.
+                let refusal = if taken.len() == 1 { busy.next() } else { None };
+                let status = refusal.unwrap_or("200 OK");
+                write!(connection, "HTTP/1.1 {status}\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{{}}").unwrap();
+                taken.extend(refusal.is_none().then(|| serde_json::from_str::<Value>(&body).unwrap()));
+                if spans(&taken).len() == 2100 {
+                    return taken;
+                }
+            }
+        }
+        taken
+    });
+    let ran = scenario.export(&["--as", "otlp", "--to", &url]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(spans(&server.join().unwrap()), expected);
 }
 
 /// The head and the body of the next request; none if the client has closed.

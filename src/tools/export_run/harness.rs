@@ -178,7 +178,8 @@ impl From<Aside> for Failure {
 }
 
 fn laid_aside(error: io::Error) -> Failure {
-    Failure::io("the temporary directory", &error)
+    let place = std::env::temp_dir();
+    Failure::io(&format!("temporary files in {} (set TMPDIR to another directory)", place.display()), &error)
 }
 
 /// One series while it is sampled.

@@ -9,6 +9,7 @@ mod jaeger_file;
 mod jaeger_v1;
 mod links;
 mod openmetrics;
+mod ordered;
 mod otlp;
 mod otlp_span;
 mod panels;
@@ -31,7 +32,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use crate::cli::{Console, Exit, Failure, Io, Outcome};
+use crate::cli::{Console, Exit, Failure, Io, Outcome, Stop};
 use crate::figures::counted;
 use crate::figures::tables::ColumnType;
 use crate::http::{BaseUrl, Connections};
@@ -51,7 +52,7 @@ use tables::Tables;
 
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
-    let Io { stdout, console, .. } = io;
+    let Io { stdout, console, stop, .. } = io;
     check(&args)?;
     let sources = source::find(&args.runs, &console)?;
     let mut export = Export { console, align: args.align, zero: None, exit: Exit::Done };
@@ -79,7 +80,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
             trace.finish()?;
         }
         Format::Otlp => {
-            let mut requests = Requests::new(destination(&args, stdout)?, sources.len());
+            let mut requests = Requests::new(destination(&args, stdout, stop)?, sources.len());
             export.each(&sources, |source, recorded, _, console| {
                 requests.next_scenario();
                 spans::for_each(source, recorded, console, &mut |span| requests.add(span))
@@ -115,11 +116,11 @@ fn check(args: &Args) -> Result<(), Failure> {
 }
 
 /// The receiver of spans that the command line asks for.
-fn destination<'a>(args: &Args, stdout: &'a mut dyn Write) -> Result<Destination<'a>, Failure> {
+fn destination<'a>(args: &Args, stdout: &'a mut dyn Write, stop: Stop) -> Result<Destination<'a>, Failure> {
     let Some(to) = &args.to else { return Out::new(args.out.as_deref(), stdout).map(Destination::Lines) };
     let base = BaseUrl::parse(to, "--to")?;
     let client = args.http.client_factory(Connections::Kept)?.client();
-    Ok(Destination::endpoint(&base, client))
+    Ok(Destination::endpoint(&base, client, stop))
 }
 
 /// Writes what follows from all scenarios together: a dashboard, links or the summary.
@@ -136,12 +137,18 @@ fn overview(args: &Args, sources: &[Source], export: &mut Export, stdout: &mut d
         directory()?;
     }
     let (mut summary, mut queries) = (Summary::default(), Vec::new());
-    export.each(sources, |source, recorded, shift, _| {
+    export.each(sources, |source, recorded, shift, console| {
         panels::add_queries(recorded, &mut queries);
         let remarks = samples::for_each(source, recorded, &mut |_| Ok(()))?;
+        remarks.report_unreadable(console);
         summary.add(source, recorded, shift, remarks.interval);
         Ok(!remarks.is_broken())
     })?;
+    if summary.is_empty() {
+        return Err(Failure::usage(
+            "no job was submitted and nothing was captured, so there is nothing to show; name another run",
+        ));
+    }
     let text = match args.format {
         Format::Grafana => return dashboards::write_grafana(directory()?, &queries, &summary),
         Format::Vmui => return dashboards::write_vmui(directory()?, &queries, &summary),

@@ -34,7 +34,9 @@ impl<'a> Exposition<'a> {
             let labels: Vec<_> = series.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let head = head(series.name, &labels);
             for (at, value) in series.samples {
-                self.line(&head, shift.captured(*at), &value.0)?;
+                // No other number ends in an n, and importers know no sign of this one.
+                let value = if value.0.ends_with(['n', 'N']) { "NaN" } else { &value.0 };
+                self.line(&head, shift.captured(*at), value)?;
             }
             Ok(())
         })?;

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use super::otlp_span::OtlpSpan;
 use super::sink::Out;
-use crate::cli::Failure;
+use crate::cli::{Failure, Stop};
 use crate::clock::Clock;
+use crate::figures::counted;
 use crate::http::{BaseUrl, Body, Client, Method};
 use crate::record::raw;
 
@@ -14,20 +16,26 @@ use crate::record::raw;
 const SPANS: usize = 512;
 const BYTES: usize = 1 << 20;
 
+/// The waits before a busy server is asked again, unless it says for how long it wants to be left alone.
+const BACKOFF: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+/// No server is waited for longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// The receiver of the requests.
 pub(super) enum Destination<'a> {
     /// A file or standard output.
     Lines(Out<'a>),
     /// An OTLP/HTTP endpoint.
-    Endpoint { client: Client, url: String },
+    Endpoint { client: Client, url: String, stop: Stop },
 }
 
 impl Destination<'_> {
     /// The endpoint at `base`: the path of OTLP/HTTP below it, unless it has that already.
-    pub(super) fn endpoint(base: &BaseUrl, client: Client) -> Self {
+    pub(super) fn endpoint(base: &BaseUrl, client: Client, stop: Stop) -> Self {
         const PATH: &str = "/v1/traces";
         let url = if base.as_str().ends_with(PATH) { base.as_str().to_owned() } else { base.join(PATH) };
-        Self::Endpoint { client, url }
+        Self::Endpoint { client, url, stop }
     }
 }
 
@@ -87,7 +95,12 @@ impl<'a> Requests<'a> {
         let request = format!("{{\"resourceSpans\":[{}]}}", resources.collect::<Vec<_>>().join(","));
         match &mut self.destination {
             Destination::Lines(out) => writeln!(out, "{request}")?,
-            Destination::Endpoint { client, url } => post(client, url, request)?,
+            Destination::Endpoint { client, url, stop } => post(client, url, request, stop).map_err(|cause| {
+                Failure::unreachable(format!(
+                    "--to: POST {url}: {cause}; {} were sent before",
+                    counted(self.sent, "span", "spans")
+                ))
+            })?,
         }
         self.sent += self.spans as u64;
         (self.spans, self.bytes) = (0, 0);
@@ -105,16 +118,23 @@ impl<'a> Requests<'a> {
     }
 }
 
-fn post(client: &Client, url: &str, request: String) -> Result<(), Failure> {
-    let failed = |cause: &str| Failure::unreachable(format!("--to: POST {url}: {cause}"));
-    let answer = client.send(&Method::POST, url, &[], Some(&Body::json(request)), &Clock::system());
-    let answer = answer.map_err(|error| failed(&error.to_string()))?;
+/// Sends one request. A server that is only busy, as OTLP's specification lists the statuses, is asked again.
+fn post(client: &Client, url: &str, request: String, stop: &Stop) -> Result<(), String> {
+    const BUSY: [u16; 4] = [429, 502, 503, 504];
+    let (body, mut backoff) = (Body::json(request), BACKOFF.into_iter());
+    let answer = loop {
+        let answer = client.send(&Method::POST, url, &[], Some(&body), &Clock::system());
+        let answer = answer.map_err(|error| error.to_string())?;
+        let next = backoff.next().filter(|_| BUSY.contains(&answer.status) && stop.signal().is_none());
+        let Some(wait) = next else { break answer };
+        stop.wait(answer.head.retry_after.unwrap_or(wait).min(LONGEST_WAIT));
+    };
     if !(200..300).contains(&answer.status) {
-        return Err(failed(&answer.summary()));
+        return Err(answer.summary());
     }
     let rejected = raw::pointer(&answer.body, "/partialSuccess/rejectedSpans").and_then(raw::scalar);
     match rejected.filter(|count| count != "0") {
-        Some(count) => Err(failed(&format!("{count} spans were rejected: {}", answer.summary()))),
+        Some(count) => Err(format!("{count} spans were rejected: {}", answer.summary())),
         None => Ok(()),
     }
 }

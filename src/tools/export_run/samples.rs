@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::ordered::{self, Ordered};
 use super::recorded::Recorded;
 use super::source::{self, Source};
 use crate::cli::{Console, Failure};
@@ -39,8 +41,14 @@ pub(super) struct Remarks {
     evaluated: Vec<String>,
     /// Queries of which nothing was captured.
     missing: Vec<String>,
-    /// Names that were changed.
+    /// Names that were changed, and numbers of series by query that then had the labels of another one.
     renamed: Vec<String>,
+    collided: BTreeMap<String, u64>,
+    /// Numbers of samples by query that were out of order, and outside of the window.
+    disordered: BTreeMap<String, u64>,
+    outside: BTreeMap<String, u64>,
+    /// No query was captured.
+    is_empty: bool,
     /// Files that could not be read, or not to their end, with the reason.
     unreadable: Vec<String>,
 }
@@ -51,13 +59,21 @@ impl Remarks {
         !self.unreadable.is_empty()
     }
 
+    /// Says which files could not be read.
+    pub(super) fn report_unreadable(&self, console: &Console) {
+        self.unreadable.iter().for_each(|message| console.say(message));
+    }
+
     /// Says them, a line each.
     pub(super) fn report(&self, source: &Source, console: &Console) {
+        if self.is_empty {
+            console.say(&format!("{}: no metrics were captured", source.shown));
+        }
+        self.report_unreadable(console);
         let counted = |counts: &BTreeMap<String, u64>| {
             let each: Vec<String> = counts.iter().map(|(name, count)| format!("{count} of {name}")).collect();
             listed(&each)
         };
-        self.unreadable.iter().for_each(|message| console.say(message));
         let say = |what: &str, names: String| {
             if !names.is_empty() {
                 console.say(&format!("{}: {what}: {names}", source.shown));
@@ -75,6 +91,9 @@ impl Remarks {
         );
         say("series with missed scrapes; a replay bridges gaps up to its lookback", counted(&self.gaps));
         say("names that the text format cannot carry are exported with underscores", listed(&self.renamed));
+        say("series that have the labels of another one after that are left out", counted(&self.collided));
+        say("samples whose time is not later than that of the sample before are left out", counted(&self.disordered));
+        say("samples from outside of the captured window are left out", counted(&self.outside));
     }
 
     /// Notes the distances of one series.
@@ -108,11 +127,14 @@ pub(super) fn for_each(
     recorded: &Recorded,
     each: &mut dyn FnMut(&CapturedSeries<'_>) -> Result<(), Failure>,
 ) -> Result<Remarks, Failure> {
-    let mut remarks = Remarks::default();
-    // Two queries may match one series: the time of the last sample that was handed on, by labels.
-    let mut last_sample: BTreeMap<String, f64> = BTreeMap::new();
+    let mut remarks = Remarks { is_empty: true, ..Remarks::default() };
+    // Two queries may match one series: the time of the last sample that was handed on, and the labels that the server had, by the
+    // labels that are exported.
+    let mut last_sample: BTreeMap<String, (f64, u64)> = BTreeMap::new();
     for query in recorded.fold.of_kind::<Series>(Kind::Series) {
+        remarks.is_empty = false;
         let name = &query.metadata.name;
+        let asked = ordered::asked(&query.spec, recorded.window);
         let is_raw = query.status.raw_file.is_some();
         let Some(file) = query.status.raw_file.as_ref().or(query.status.file.as_ref()) else {
             remarks.missing.push(name.clone());
@@ -133,19 +155,23 @@ pub(super) fn for_each(
             }
         };
         let outcome = envelope::read(opened, &mut |one, _| {
-            if !one.histograms.is_empty() {
-                *remarks.histograms.entry(name.clone()).or_default() += one.histograms.len() as u64;
-            }
-            let metric = one.metric.get(NAME).map_or("", String::as_str);
+            note(&mut remarks.histograms, name, one.histograms.len() as u64);
+            let (found_by, metric) = (name, one.metric.get(NAME).map_or("", String::as_str));
             let (name, labels) = named(metric, &invented, is_raw, &one.metric, source, &mut remarks.renamed);
-            let key = key(&name, &labels);
-            let after = last_sample.get(&key).copied().unwrap_or(f64::NEG_INFINITY);
-            let fresh = &one.values[one.values.partition_point(|(at, _)| *at <= after)..];
-            let Some((end, _)) = fresh.last() else { return Ok(()) };
-            last_sample.insert(key, *end);
+            let (key, own) = (key(&name, &labels), hash(&one.metric));
+            let (after, held) = last_sample.get(&key).copied().unwrap_or((f64::NEG_INFINITY, own));
+            if held != own {
+                *remarks.collided.entry(found_by.clone()).or_default() += 1;
+                return Ok(());
+            }
+            let fresh = Ordered::new(&one.values, after, asked);
+            note(&mut remarks.disordered, found_by, fresh.disordered);
+            note(&mut remarks.outside, found_by, fresh.outside);
+            let Some((end, _)) = fresh.samples.last() else { return Ok(()) };
+            last_sample.insert(key, (*end, own));
             let times: Vec<f64> = one.values.iter().map(|(at, _)| *at).collect();
-            remarks.note_distances(&query.metadata.name, &times, &mut ends);
-            let series = CapturedSeries { query: &query, name: &name, labels: &labels, samples: fresh };
+            remarks.note_distances(found_by, &times, &mut ends);
+            let series = CapturedSeries { query: &query, name: &name, labels: &labels, samples: &fresh.samples };
             each(&series).map_err(|error| {
                 failure = Some(error);
                 "it could not be handed on".to_owned()
@@ -166,6 +192,19 @@ pub(super) fn for_each(
     remarks.renamed.sort();
     remarks.renamed.dedup();
     Ok(remarks)
+}
+
+/// Adds to the count of a query, unless there is nothing to add.
+fn note(counts: &mut BTreeMap<String, u64>, query: &str, more: u64) {
+    if more > 0 {
+        *counts.entry(query.to_owned()).or_default() += more;
+    }
+}
+
+fn hash(labels: &BTreeMap<String, String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    labels.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The label that holds the metric's name.

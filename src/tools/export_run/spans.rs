@@ -27,6 +27,9 @@ pub(super) fn for_each(
     each: OnSpan<'_>,
 ) -> Result<bool, Failure> {
     let captures: Vec<Traces> = recorded.fold.of_kind(Kind::Traces).collect();
+    if captures.is_empty() {
+        console.say(&format!("{}: no traces were captured", source.shown));
+    }
     let with_file = captures.iter().filter(|traces| traces.status.file.is_some());
     let services: BTreeSet<&str> = with_file.map(|traces| traces.metadata.name.as_str()).collect();
     let mut filter = Filter { services, service: "", foreign: HashSet::new(), file: 0 };

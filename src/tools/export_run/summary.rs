@@ -38,6 +38,11 @@ impl Summary {
         self.scenarios.push(json!({"directory": source.shown, "labels": labels}));
     }
 
+    /// Returns true if nothing happened that has a time.
+    pub(super) fn is_empty(&self) -> bool {
+        self.window.is_none()
+    }
+
     /// The run, if all scenarios are of one.
     pub(super) fn only_run(&self) -> &str {
         let mut runs = self.scenarios.iter().map(|scenario| scenario["labels"]["run"].as_str().unwrap_or_default());
