@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::harness_doubts;
 use super::outcome::{self, Outcome};
 use super::tally::{JobEntry, JobTally};
-use crate::record::{Conservation, ReportShard, Run, Shard, ShardStreamStatus, StreamResult, Timestamp};
+use crate::record::{Conservation, ReportShard, Run, Shard, ShardStream, ShardStreamStatus, StreamResult, Timestamp};
 
 /// One shard of a run.
 #[derive(Clone, Debug)]
@@ -27,13 +27,26 @@ pub struct ShardFigures {
 impl ShardFigures {
     /// The shards of `tally`, by index; none if the run has none.
     pub fn compute(tally: &JobTally) -> Vec<Self> {
+        let mut runs: BTreeMap<(&str, u64), Vec<&Run>> = BTreeMap::new();
+        for run in tally.runs() {
+            if let Some(shard) = run.spec.shard {
+                runs.entry((&run.metadata.run, shard.index)).or_default().push(run);
+            }
+        }
         let mut all = BTreeMap::new();
         for (index, plan) in tally.plans.iter().enumerate() {
-            let Some(count) = tally.shard_count(index) else { continue };
-            // More are not real: their number was checked against what can be named.
+            let count = plan.shards.unwrap_or_default();
             for shard in 0..count {
-                all.insert((index, shard), Self::new(tally, &plan.run, Shard { index: shard, count }));
+                let runs = runs.get(&(plan.run.as_str(), shard)).map(Vec::as_slice).unwrap_or_default();
+                let stream = tally.streams.get(&plan.run, shard);
+                all.insert((index, shard), Self::new(Shard { index: shard, count }, stream, runs));
             }
+        }
+        // If no shard has spoken there is no plan.
+        let is_planned = |stream: &ShardStream| tally.plans.iter().any(|plan| plan.run == stream.metadata.run);
+        for stream in tally.streams.iter().filter(|stream| !is_planned(stream)) {
+            let shard = stream.spec.shard;
+            all.insert((tally.plans.len(), shard.index), Self::new(shard, Some(stream), &[]));
         }
         for entry in &tally.entries {
             let Some(plan) = entry.plan else { continue };
@@ -47,12 +60,9 @@ impl ShardFigures {
         all.into_values().collect()
     }
 
-    fn new(tally: &JobTally, run: &str, shard: Shard) -> Self {
-        let stream = tally.streams.get(run, shard.index).map(|stream| stream.status.clone());
-        let is_own = |it: &&Run| it.metadata.run == run && it.spec.shard.is_some_and(|own| own.index == shard.index);
-        let runs: Vec<&Run> = tally.runs().filter(is_own).collect();
-        let mut attempts = stream.iter().flat_map(|stream| &stream.attempts);
-        let first = attempts.find_map(|attempt| attempt.start_lag_seconds);
+    fn new(shard: Shard, stream: Option<&ShardStream>, runs: &[&Run]) -> Self {
+        let stream = stream.map(|stream| stream.status.clone());
+        let first = stream.iter().flat_map(|stream| &stream.attempts).find_map(|attempt| attempt.start_lag_seconds);
         Self {
             shard,
             stream,

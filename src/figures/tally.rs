@@ -20,6 +20,9 @@ use crate::record::{
 /// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
 pub const NAMEABLE: u64 = 1_000_000;
 
+/// More shards than this have no row of their own.
+const SHARDS: u64 = 100_000;
+
 /// One job of the account.
 #[derive(Clone, Debug)]
 pub struct JobEntry {
@@ -108,6 +111,8 @@ pub struct RunPlan {
     pub jobs: Option<u64>,
     /// The Runs: one for each shard that spoke.
     pub runs: Vec<Run>,
+    /// Number of shards; none if it has none, or too many to be real.
+    pub shards: Option<u64>,
     /// The stages of the target's pipeline.
     pub stages: Vec<StageSpec>,
     /// The target's clock minus the harness's, wide enough for every shard's host.
@@ -174,11 +179,9 @@ impl JobTally {
         self.runs().filter_map(|run| run.status.aborted.as_ref())
     }
 
-    /// Number of shards of the plan at `index`; none if it has none, or more than can be named.
+    /// Number of shards of the plan at `index`; none if it has none, or too many to be real.
     pub fn shard_count(&self, index: usize) -> Option<u64> {
-        let plan = self.plans.get(index)?;
-        let count = plan.runs.iter().filter_map(|run| run.spec.shard).map(|shard| shard.count).max()?;
-        Some(count).filter(|count| (1..=NAMEABLE).contains(count))
+        self.plans.get(index)?.shards
     }
 
     /// The largest distance between the clocks of two hosts whose times are compared, in seconds; infinite if it is not known.
@@ -213,7 +216,9 @@ impl JobTally {
             }
             let stages = stages.unwrap_or_default();
             let clock_skew_seconds = clock_skew::between_hosts(&runs, &self.streams);
-            let plan = RunPlan { run, prefix, jobs, runs, stages, offset, clock_skew_seconds, has_one_clock };
+            let shards = runs.iter().filter_map(|run| run.spec.shard).map(|shard| shard.count).max();
+            let shards = shards.filter(|count| (1..=SHARDS).contains(count));
+            let plan = RunPlan { run, prefix, jobs, runs, shards, stages, offset, clock_skew_seconds, has_one_clock };
             self.check(&plan);
             self.plans.push(plan);
         }
@@ -275,13 +280,12 @@ impl JobTally {
             let (Some(prefix), Some(jobs)) = (&plan.prefix, plan.jobs.filter(|jobs| *jobs <= NAMEABLE)) else {
                 continue;
             };
-            let shards = self.shard_count(index);
             for number in 1..=jobs {
                 let key = (plan.run.clone(), job_name(prefix, number, jobs));
                 let job = heard.remove(&key);
                 if job.is_some() || !subset {
                     let mut entry = JobEntry::new(key, job, Some((index, plan)));
-                    if shards.is_some_and(|count| self.streams.may_have_gone_on(&plan.run, (number - 1) % count)) {
+                    if plan.shards.is_some_and(|count| self.streams.may_have_gone_on(&plan.run, (number - 1) % count)) {
                         entry.forget_last_sight();
                     }
                     self.entries.push(entry);

@@ -14,6 +14,7 @@ mod faults;
 mod journal;
 mod legs;
 mod makefile;
+mod million;
 mod proxy;
 mod resume;
 mod seal;

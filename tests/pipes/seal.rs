@@ -181,6 +181,12 @@ fn pods_that_never_spoke_are_silent_with_node_and_reason() {
     let pod = &shards(&merged)[2]["status"]["pods"][0];
     assert_eq!((&pod["node"], &pod["reason"]), (&json!("node-b"), &json!("ImagePullBackOff")));
     assert_eq!((shell.counted("out", "succeeded"), shell.counted("out", "missing")), (10, 10));
+    // Nobody spoke at all.
+    let done = shell
+        .run("rm -r shards/shard-[01]; merge-shards shards --shards 4 --run r1 | render-report --out none > /dev/null");
+    assert_eq!(done.code, 4, "{}", done.stderr);
+    let page = shell.read("none/report.md");
+    assert!(page.contains("4 of 4 shards are not whole") && page.contains("ImagePullBackOff on node-b"), "{page}");
 }
 
 #[test]
