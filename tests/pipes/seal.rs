@@ -225,8 +225,10 @@ rm shards/shard-0/submissions.ndjson; merge-shards shards | render-report --out 
     let counted = |dir: &str| ["unfinished", "unknown", "missing"].map(|term| shell.counted(dir, term));
     let [unfinished, unknown, missing] = counted("with");
     assert!(unfinished >= 1 && missing >= 20, "{:?}", counted("with"));
-    // Of a job whose submission had begun only the journal tells.
-    assert_eq!(counted("without"), [0, unfinished, missing + unknown]);
+    // The journal may know of a submission whose record did not reach the log.
+    let [none, open, silent] = counted("without");
+    assert!(none == 0 && (1..=unfinished + unknown).contains(&open) && silent >= missing, "{:?}", counted("without"));
+    assert_eq!(open + silent, 40);
     let page = shell.read("with/report.md");
     assert!(page.contains("## Shards\n"), "{page}");
     assert!(
