@@ -42,9 +42,10 @@ fetch_shard() {
   fetch_files "$1" "$2" "/records/shard-$3" "$(shard_dir "$3")" 'flock -s lock true && ls records.ndjson submissions.ndjson 2> /dev/null'
 }
 
-# Records that lie in a pod: after this, the pod ends.
+# Records that lie in a pod. A pod that is to end does not wait for others to fetch them.
 fetch_from_pod() {
-  fetch_shard "$1" keep "${shard_of[$1]}" 2> /dev/null && kube exec "$1" --container keep -- touch /records/fetched 2> /dev/null
+  fetch_shard "$1" keep "${shard_of[$1]}" 2> /dev/null || return
+  [[ ! ${ending[$1]} ]] || kube exec "$1" --container keep -- touch /records/fetched 2> /dev/null
 }
 
 # The records of all shards from the claim, through a pod that reads it.

@@ -52,5 +52,8 @@ apply() {
 
 # Removes the run's objects, found by their labels, and waits until they are gone.
 remove() {
-  kube delete jobs,pods,configmaps,secrets,persistentvolumeclaims --selector "$1" --ignore-not-found --cascade=foreground > /dev/null
+  # The Job first, or it would start pods again; and its pods at once, because they would wait until their records are fetched.
+  kube delete jobs --selector "$1" --ignore-not-found --cascade=orphan > /dev/null &&
+    kube delete pods --selector "$1" --ignore-not-found --grace-period=1 > /dev/null &&
+    kube delete configmaps,secrets,persistentvolumeclaims --selector "$1" --ignore-not-found > /dev/null
 }

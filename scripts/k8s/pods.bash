@@ -33,7 +33,7 @@ shard_dir() {
 }
 
 # Takes one line of watch_pods.
-declare -A shard_of=() exit_of=() ending=() started=() waiting=() fetched=()
+declare -A shard_of=() exit_of=() ending=() started=() waiting=() fetched=() ended=()
 note_pod() {
   local pod index phase code end start reason json place
   IFS=$'\x1f' read -r pod index phase code end start reason json <<< "$1"
@@ -48,7 +48,7 @@ note_pod() {
 
 # Waits until the Job has ended, or every shard has that ever started. Records in pods are fetched as soon as their shard has ended.
 wait_for_shards() {
-  local began=$SECONDS told=$SECONDS events watcher line='' part='' state ended silent stopping=''
+  local began=$SECONDS told=$SECONDS events watcher line='' part='' state silent stopping=''
   exec {events}< <(watch_pods 2> /dev/null)
   watcher=$!
   while true; do
@@ -68,15 +68,16 @@ wait_for_shards() {
       --output 'jsonpath={.status.completedIndexes};{.status.failedIndexes};{.status.conditions[?(@.status=="True")].type}') || state=unknown
     [[ $state != unknown ]] || { say 'the cluster does not answer: trying again'; continue; }
     [[ $state && ! $state =~ \;[^\;]*(Complete|Failed)[^\;]*$ ]] || break
-    ended=$(count_indexes "${state%;*}")
+    note_ended "${state%;*}"
+    ((${#ended[@]} < N)) || break
     mapfile -t silent < <(shards_without_start)
-    if ((${#silent[@]} && ended + ${#silent[@]} >= N)) && { [[ $stopping ]] || ((SECONDS - began >= ${START_WITHIN%s})); }; then
+    if ((${#silent[@]} && ${#ended[@]} + ${#silent[@]} >= N)) && { [[ $stopping ]] || ((SECONDS - began >= ${START_WITHIN%s})); }; then
       for index in "${silent[@]}"; do say "shard $index has not started after $((SECONDS - began)) s${waiting[$index]:+: ${waiting[$index]}}"; done
       break
     fi
     if ((SECONDS - told >= 5)); then
       told=$SECONDS
-      say "$ended of $N shards have ended, ${#started[@]} have started, after $((SECONDS - began)) s"
+      say "${#ended[@]} of $N shards have ended, ${#started[@]} have started, after $((SECONDS - began)) s"
     fi
   done
   kill "$watcher" 2> /dev/null || true
@@ -90,7 +91,11 @@ fetch_ended() {
     state=${exit_of[$pod]:+ended}${ending[$pod]:+ending}
     [[ ${fetched[$pod]:-} != "$state" ]] || continue
     fetched[$pod]=$state
-    [[ $CLAIM ]] || fetch_from_pod "$pod" || true
+    if [[ ! $CLAIM ]]; then
+      fetch_from_pod "$pod" || true
+      # Its pod still waits for others to fetch the records. A shard on a claim has ended when the Job says so: it may start again.
+      [[ ! ${exit_of[$pod]} ]] || ended[${shard_of[$pod]}]=yes
+    fi
     fetch_logs "$pod"
   done
 }
@@ -114,9 +119,12 @@ stop_shards() {
   done
 }
 
-# count_indexes LISTS: how many numbers are in lists such as 1,3-5;7.
-count_indexes() {
-  awk -v RS='[,;\n]' 'NF { split($1, end, "-"); count += (end[2] == "" ? end[1] : end[2]) - end[1] + 1 } END { print count + 0 }' <<< "$1"
+# note_ended LISTS: takes the shards in lists such as 1,3-5;7 as ended.
+note_ended() {
+  local range index
+  for range in ${1//[,;]/ }; do
+    for ((index = ${range%-*}; index <= ${range#*-}; index++)); do ended[$index]=yes; done
+  done
 }
 
 remove_now() {

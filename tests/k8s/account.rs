@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use crate::fetch::are_equal;
 use crate::namespace::{Done, NODE, Namespace};
+use crate::support::root;
 
 /// The outcome of each job, by name.
 fn outcomes(namespace: &Namespace, dir: &str) -> Vec<(String, String)> {
@@ -73,8 +75,16 @@ fn the_same_jobs_fail_and_are_lost_on_one_machine_and_over_eight_pods() {
     let faults = ["--number-by-name", "--fail", "l2:3,10", "--lose", "6,17"];
     let wanted = ["JOBS=24", "CONCURRENCY=8", "POLL_FLAGS=--lost-after 1s"];
     let over_pods = Namespace::new("same", &faults);
-    let done = over_pods.k8s(&[&wanted[..], &["N=8"]].concat());
+    let before = over_pods.objects();
+    let done = over_pods.k8s(&[&wanted[..], &["N=8", "KEEP=yes"]].concat());
     assert!(failed(&done), "{}{}", done.stdout, done.stderr);
+    // The pods keep their records until the run is removed.
+    let again = format!("OUT={}", over_pods.path("again").display());
+    let done = over_pods.make("k8s-fetch", &[&again]).finish();
+    assert!(failed(&done), "{}{}", done.stdout, done.stderr);
+    are_equal(&over_pods.path("run/soak/shards"), &over_pods.path("again/soak/shards"));
+    let done = over_pods.make("k8s-clean", &["YES=1"]).finish();
+    assert_eq!((done.code, over_pods.objects()), (0, before), "{}", done.stderr);
 
     let alone = Namespace::new("alone", &faults);
     let data = format!("DATA={}/alone", std::env::var("STRESS_VOLUMES").unwrap());
@@ -103,9 +113,12 @@ fn a_pod_captures_what_only_the_cluster_reaches() {
         &["--scrape-interval", "250ms", "--prom-listen", &listen, "--jaeger-listen", &listen],
     );
     let before = namespace.objects();
-    let done = namespace.k8s(&["N=2", "JOBS=8", "CONCURRENCY=8", "CAPTURE=cluster", "EXPECT=captured", "LOGS=off"]);
+    let profile = format!("PROFILE={}", root().join("profiles/autorag.toml").display());
+    let done =
+        namespace.k8s(&["N=2", "JOBS=8", "RATE=8/s", "CAPTURE=cluster", "EXPECT=captured", "LOGS=off", &profile]);
     assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
     assert_eq!(namespace.report("run/soak")["verdict"], "Passed");
+    namespace.submitted_once(8);
     assert!(namespace.path("run/soak/prometheus/jobs_completed.json").is_file());
     assert!(namespace.path("run/soak/jaeger/autorag-api.json").is_file());
     assert_eq!(namespace.objects(), before);
