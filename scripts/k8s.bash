@@ -49,7 +49,7 @@ k8s() {
   write_overlay
   keep_going
   trap 'say "the run is still in the cluster: make k8s-fetch RUN_ID=$RUN_ID gets its records, make k8s-clean RUN_ID=$RUN_ID removes it"' EXIT
-  apply
+  apply || { remove "$selector" && trap - EXIT; exit 2; }
   mkdir "$dir/shards"
   say "run $RUN_ID: $N pods, $JOBS jobs"
   wait_for_shards

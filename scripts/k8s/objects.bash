@@ -45,7 +45,7 @@ apply() {
   if ((${#files[@]})); then
     kube create secret generic "stress-headers-$suffix" "${files[@]}" --dry-run=client --output yaml |
       kube label --local --filename - --output yaml "$managed" "stress-suite/run=$RUN_ID" |
-      kube create --filename - > /dev/null
+      kube create --filename - > /dev/null || return
   fi
   kube apply --kustomize "$dir/overlay" > /dev/null
 }

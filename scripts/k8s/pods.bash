@@ -33,7 +33,7 @@ shard_dir() {
 }
 
 # Takes one line of watch_pods.
-declare -A shard_of=() exit_of=() ending=() started=() waiting=() fetched=() ended=()
+declare -A shard_of=() exit_of=() ending=() started=() waiting=() fetched=() ended=() told=()
 note_pod() {
   local pod index phase code end start reason json place
   IFS=$'\x1f' read -r pod index phase code end start reason json <<< "$1"
@@ -48,7 +48,7 @@ note_pod() {
 
 # Waits until the Job has ended, or every shard has that ever started. Records in pods are fetched as soon as their shard has ended.
 wait_for_shards() {
-  local began=$SECONDS told=$SECONDS events watcher line='' part='' state silent stopping=''
+  local began=$SECONDS said=$SECONDS events watcher line='' part='' state silent index stopping=''
   exec {events}< <(watch_pods 2> /dev/null)
   watcher=$!
   while true; do
@@ -60,10 +60,7 @@ wait_for_shards() {
       read -r -t 0 -u "$events" || break
     done
     fetch_ended
-    if [[ $stopped && ! $stopping ]]; then
-      stopping=yes
-      stop_shards
-    fi
+    [[ ! $stopped ]] || stop_shards
     state=$(kube get job "stress-$suffix" --ignore-not-found \
       --output 'jsonpath={.status.completedIndexes};{.status.failedIndexes};{.status.conditions[?(@.status=="True")].type}') || state=unknown
     [[ $state != unknown ]] || { say 'the cluster does not answer: trying again'; continue; }
@@ -75,8 +72,8 @@ wait_for_shards() {
       for index in "${silent[@]}"; do say "shard $index has not started after $((SECONDS - began)) s${waiting[$index]:+: ${waiting[$index]}}"; done
       break
     fi
-    if ((SECONDS - told >= 5)); then
-      told=$SECONDS
+    if ((SECONDS - said >= 5)); then
+      said=$SECONDS
       say "${#ended[@]} of $N shards have ended, ${#started[@]} have started, after $((SECONDS - began)) s"
     fi
   done
@@ -90,13 +87,14 @@ fetch_ended() {
   for pod in "${!shard_of[@]}"; do
     state=${exit_of[$pod]:+ended}${ending[$pod]:+ending}
     [[ ${fetched[$pod]:-} != "$state" ]] || continue
-    fetched[$pod]=$state
     if [[ ! $CLAIM ]]; then
-      fetch_from_pod "$pod" || true
       # Its pod still waits for others to fetch the records. A shard on a claim has ended when the Job says so: it may start again.
       [[ ! ${exit_of[$pod]} ]] || ended[${shard_of[$pod]}]=yes
+      # Once more in the next round, while there is a pod.
+      fetch_from_pod "$pod" || ! kube get pod "$pod" > /dev/null 2>&1 || continue
     fi
     fetch_logs "$pod"
+    fetched[$pod]=$state
   done
 }
 
@@ -105,17 +103,20 @@ shards_without_start() {
   for ((index = 0; index < N; index++)); do [[ ${started[$index]:-} ]] || printf '%s\n' "$index"; done
 }
 
-# Lets the shards end by themselves, with their jobs as Interrupted. On a claim they would be started again, so the Job goes first.
+# Lets the shards end by themselves, with their jobs as Interrupted. On a claim they would be started again, so the Job goes first. The tools
+# take a second signal as the order to quit at once, so each pod gets one.
 stop_shards() {
   local pod
-  say 'stopping: the shards end their jobs as Interrupted; Ctrl-C again removes the run at once'
-  trap 'remove_now' INT TERM
-  if [[ $CLAIM ]]; then
-    kube delete job "stress-$suffix" --cascade=foreground > /dev/null
-    return
+  if [[ ! $stopping ]]; then
+    stopping=yes
+    say 'stopping: the shards end their jobs as Interrupted; Ctrl-C again removes the run at once'
+    trap 'remove_now' INT TERM
+    [[ ! $CLAIM ]] || kube delete job "stress-$suffix" --ignore-not-found --cascade=foreground > /dev/null
   fi
+  [[ ! $CLAIM ]] || return 0
   for pod in "${!shard_of[@]}"; do
-    [[ ${exit_of[$pod]} ]] || kube exec "$pod" --container shard -- kill -TERM 1 2> /dev/null || true
+    [[ ! ${exit_of[$pod]} && ! ${told[$pod]:-} ]] || continue
+    ! kube exec "$pod" --container shard -- kill -TERM 1 2> /dev/null || told[$pod]=yes
   done
 }
 
