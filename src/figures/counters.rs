@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::record::{self, MetricType};
 use crate::statistics::Bounds;
 use crate::units::unit_seconds;
 
@@ -172,6 +173,15 @@ fn enclosed(mut buckets: Vec<(f64, Growth)>) -> Bucketed {
         told.growth = Growth { value: told.count, ..growth };
     }
     told
+}
+
+/// Returns true if the query of `record` holds counters: by its type, or because the names of all of `series` end in `_total`.
+pub fn are(record: &record::Series, series: &[Series]) -> bool {
+    let is_total = |one: &Series| one.labels.get("__name__").is_some_and(|name| name.ends_with("_total"));
+    match record.spec.metric_type {
+        Some(stated) => stated == MetricType::Counter,
+        None => series.iter().all(is_total),
+    }
 }
 
 /// Bounds of the growth of `series`, all of them together, in a window that surely begins after `from` and surely

@@ -85,6 +85,68 @@ fn a_threshold_on_a_query_must_hold_for_each_of_its_lines() {
     }
 }
 
+/// A counter `hits_total` with these labels and points.
+fn hits(scratch: &Scratch, by: &str, all: &[(&str, &[(f64, f64)])]) -> String {
+    let one =
+        |(labels, samples): &(&str, &[(f64, f64)])| points(&format!(r#""__name__":"hits_total",{labels}"#), samples);
+    let all: Vec<String> = all.iter().map(one).collect();
+    whole(scratch, "hits", by, &all.join(","))
+}
+
+#[test]
+fn a_counter_that_cannot_be_counted_on_decides_nothing() {
+    let turns: &[(f64, f64)] =
+        &[(0.0, 100.0), (3.0, 5000.0), (6.0, 101.0), (9.0, 5003.0), (12.0, 103.0), (15.0, 5005.0)];
+    let fell: &[(f64, f64)] = &[(0.0, 40.0), (5.0, 40.0), (10.0, 20.0), (15.0, 20.0)];
+    for (samples, doubt) in
+        [(turns, "several processes answer in turn behind w:1"), (fell, "counters of w:1 fell in the window")]
+    {
+        for expect in ["query.hits.increase>10", "query.hits.increase<10", "query.hits.max<1000000"] {
+            let scratch = Scratch::new();
+            let record = hits(&scratch, "", &[(r#""instance":"w:1""#, samples)]);
+            let ran = scratch.report(&[good(), vec![record]].concat(), &["--expect", expect]);
+            let criterion = ran.report().status.criteria.into_iter().next().unwrap();
+            assert_eq!(criterion.verdict, Verdict::Incomplete, "{expect}: {}", criterion.actual);
+            assert!(doubts(&ran).iter().any(|said| said.contains(doubt)), "{:?}", doubts(&ran));
+            assert!(!ran.report().status.figures.contains_key("query.hits.max"));
+        }
+    }
+}
+
+#[test]
+fn counters_that_count_alike_may_be_one_counter_seen_twice() {
+    let rising: &[(f64, f64)] = &[(0.0, 10.0), (5.0, 40.0), (10.0, 70.0), (15.0, 100.0)];
+    let pair: [(&str, &[(f64, f64)]); 2] =
+        [(r#""instance":"w:1","replica":"a""#, rising), (r#""instance":"w:1","replica":"b""#, rising)];
+    for (by, expect, expected) in [
+        ("", "query.hits.increase>115", Verdict::Incomplete),
+        ("", "query.hits.increase<115", Verdict::Incomplete),
+        ("", "query.hits.increase<400", Verdict::Passed),
+        (r#""instance""#, "query.hits.increase<115", Verdict::Passed),
+        (r#""instance""#, "query.hits.increase>115", Verdict::Failed),
+    ] {
+        let scratch = Scratch::new();
+        let record = hits(&scratch, by, &pair);
+        let (verdict, actual) = verdict(&scratch, &[record], expect);
+        assert_eq!(verdict, expected, "{by} {expect}: {actual}");
+    }
+}
+
+#[test]
+fn an_infinite_sample_is_a_value() {
+    for (expect, expected) in [
+        ("query.load.max<6", Verdict::Failed),
+        ("query.load.mean<6", Verdict::Failed),
+        ("query.load.min<6", Verdict::Passed),
+    ] {
+        let scratch = Scratch::new();
+        let samples = points(r#""__name__":"load""#, &[(2.0, 5.0), (5.0, f64::INFINITY), (10.0, 5.0)]);
+        let record = whole(&scratch, "load", "", &samples.replace("\"inf\"", "\"+Inf\""));
+        let (verdict, actual) = verdict(&scratch, &[record], expect);
+        assert_eq!(verdict, expected, "{expect}: {actual}");
+    }
+}
+
 #[test]
 fn figures_are_made_by_role_whatever_the_queries_are_called() {
     let scratch = Scratch::new();

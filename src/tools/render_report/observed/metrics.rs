@@ -2,11 +2,13 @@
 //!
 //! A gauge shows the samples of each of its lines, a counter its growth a second. A line is one combination of the labels `by`.
 
-use super::reading::{Reading, bounded, from, joined, process_changes, to};
-use crate::figures::counter_sources::{CounterSources, differing_labels};
+use std::collections::BTreeMap;
+
+use super::reading::{Reading, bounded, from, joined, to};
+use crate::figures::counter_sources::differing_labels;
 use crate::figures::counters;
 use crate::figures::gauges::{self, Density};
-use crate::record::{CaptureResult, ClockOffset, Kind, MetricType, Series};
+use crate::record::{CaptureResult, ClockOffset, Kind, Series};
 use crate::statistics::Bounds;
 
 /// The most lines of one query: labels are the target's, and could be endless.
@@ -31,15 +33,10 @@ pub(in crate::tools::render_report) struct Metric {
     pub(in crate::tools::render_report) density: Density,
     /// True if the points are samples as scraped, not points that were evaluated at steps.
     pub(in crate::tools::render_report) is_scraped: bool,
-    /// Bounds of the growth of a counter in the window; none for a gauge.
+    /// The query holds counters.
+    pub(in crate::tools::render_report) is_counter: bool,
+    /// Bounds of the growth of its counters in the window; none for gauges, and where no counter or not all of them can be used.
     pub(in crate::tools::render_report) increase: Option<Bounds>,
-}
-
-impl Metric {
-    /// Returns true if the growth a second is shown.
-    pub(in crate::tools::render_report) fn is_counter(&self) -> bool {
-        self.increase.is_some()
-    }
 }
 
 /// One line of a query: its points by the harness's clock, and its statistics in the window.
@@ -57,8 +54,9 @@ impl Line {
     /// The line over `samples` by the server's clock, which is ahead of the harness's by `offset`; none if nothing was sampled
     /// between `from` and `to`.
     fn new(name: String, samples: Vec<(f64, f64)>, (from, to): (f64, f64), offset: f64) -> Option<Self> {
-        let finite = || samples.iter().filter(|(at, value)| value.is_finite() && (from..=to).contains(at));
-        let values: Vec<f64> = finite().map(|(_, value)| *value).collect();
+        // An infinite value is one; NaN says that there is none.
+        let inside = samples.iter().filter(|(at, value)| !value.is_nan() && (from..=to).contains(at));
+        let values: Vec<f64> = inside.map(|(_, value)| *value).collect();
         let min = values.iter().copied().reduce(f64::min)?;
         let max = values.iter().copied().reduce(f64::max)?;
         let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -92,15 +90,10 @@ impl Reading<'_> {
         if record.role().is_none() {
             self.note_unlabelled(record, &all, &by);
         }
-        let is_counter = is_counter(record, &all);
-        let is_scraped = record.status.raw_file.is_some();
+        let is_counter = counters::are(record, &all);
         let (from, to) = (from(record), to(record));
         let (lines, increase) = if is_counter {
-            let series = without_repeated(record, all.clone(), &by);
-            let inside = record.spec.window.filter(|_| is_scraped).map_or((f64::MAX, f64::MIN), |window| {
-                (window.start.seconds() + bounded(record, 1.0), window.end.seconds() + bounded(record, -1.0))
-            });
-            (gauges::rates_over_time(&series, &by), counters::growth_bounds(&series, from, inside))
+            self.grown(record, all.clone(), &by)
         } else {
             (gauges::highest_over_time(&all, &by), None)
         };
@@ -121,24 +114,36 @@ impl Reading<'_> {
             lines,
             left_out,
             density: density.unwrap_or_default(),
-            is_scraped,
+            is_scraped: record.status.raw_file.is_some(),
+            is_counter,
             increase,
         })
     }
-}
 
-/// The counters without those that two scrapes of one process show twice.
-fn without_repeated(record: &Series, all: Vec<counters::Series>, by: &[String]) -> Vec<counters::Series> {
-    let mut sources = CounterSources::default();
-    sources.add(&all, by, from(record), &process_changes(record), record.status.raw_file.is_some());
-    sources.without_repeated(all, by).0
-}
-
-/// Returns true if the query holds counters: by its record, or because the names of all its metrics end in `_total`.
-fn is_counter(record: &Series, all: &[counters::Series]) -> bool {
-    let is_total = |one: &counters::Series| one.labels.get("__name__").is_some_and(|name| name.ends_with("_total"));
-    match record.spec.metric_type {
-        Some(stated) => stated == MetricType::Counter,
-        None => all.iter().all(is_total),
+    /// The growth of the counters `all` a second, by the labels `by`, and the bounds of their growth in the window.
+    fn grown(
+        &mut self,
+        record: &Series,
+        all: Vec<counters::Series>,
+        by: &[String],
+    ) -> (BTreeMap<Vec<String>, Vec<(f64, f64)>>, Option<Bounds>) {
+        let inside = record.spec.window.filter(|_| record.status.raw_file.is_some());
+        let inside = inside.map_or((f64::MAX, f64::MIN), |window| {
+            (window.start.seconds() + bounded(record, 1.0), window.end.seconds() + bounded(record, -1.0))
+        });
+        let counters = self.steady(record.clone(), all.clone(), by);
+        let lines = gauges::rates_over_time(&counters.series, by);
+        if !counters.is_whole {
+            return (lines, None);
+        }
+        let growth = |series: &[counters::Series]| counters::growth_bounds(series, from(record), inside);
+        let increase = growth(&counters.with_restarts());
+        if !record.spec.by.is_empty() {
+            return (lines, increase);
+        }
+        // Without `by`, nobody says whether series that count alike are one counter seen twice, or two.
+        let once = self.once(record, all);
+        let least = growth(&once.with_restarts());
+        (lines, increase.zip(least).map(|(all, once)| Bounds { low: all.low.min(once.low), high: all.high }))
     }
 }

@@ -153,7 +153,14 @@ impl Observed {
             }
             figures.put(&names::QUEUES_DEPTH_MAX, self.depths.values().map(|depth| depth.ready).reduce(f64::max));
         }
-        for metric in self.metrics.iter().filter(|metric| metric.is_listed && whole(&metric.name)).take(NAMES) {
+        for metric in self
+            .metrics
+            .iter()
+            .filter(|metric| {
+                metric.is_listed && whole(&metric.name) && (!metric.is_counter || metric.increase.is_some())
+            })
+            .take(NAMES)
+        {
             let lines = || metric.lines.iter();
             figures.put(&names::query_statistic(&metric.name, "max"), lines().map(|line| line.max).reduce(f64::max));
             figures.put(&names::query_statistic(&metric.name, "min"), lines().map(|line| line.min).reduce(f64::min));

@@ -107,6 +107,13 @@ impl<'a> Reading<'a> {
                 reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record), is_scraped);
             }
         }
+        let others = fold.of_kind::<Series>(Kind::Series).filter(|record| record.role().is_none());
+        for record in others {
+            if let Some(series) = reading.series_of(&record).filter(|series| counters::are(&record, series)) {
+                let is_scraped = record.status.raw_file.is_some();
+                reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record), is_scraped);
+            }
+        }
         reading.told = Observed::default();
         reading
     }
@@ -256,8 +263,13 @@ impl<'a> Reading<'a> {
     /// The counters of the query that holds `measurement`, each once.
     pub(super) fn counters(&mut self, measurement: RoleOf) -> Option<Counters> {
         let (record, series) = self.series(measurement)?;
+        let by = record.spec.by.clone();
+        Some(self.steady(record, series, &by))
+    }
+
+    /// The counters `series` of the query of `record`, each once, without those that say nothing by the labels `by`.
+    pub(super) fn steady(&mut self, record: Series, series: Vec<counters::Series>, by: &[String]) -> Counters {
         let name = record.metadata.name.clone();
-        let by = &record.spec.by;
         let (mut series, labels) = self.sources.without_repeated(series, by);
         if !labels.is_empty() {
             self.repeated.entry(labels.into_iter().collect()).or_default().insert(name.clone());
@@ -268,17 +280,32 @@ impl<'a> Reading<'a> {
             if let (Some(key), Some(unsteady)) = (one.key(by), self.sources.unsteady(one, from(&record), &changes)) {
                 let label = |label: &str| one.labels.get(label).map(|value| start(value, 80));
                 let address = label("instance").or_else(|| label("job")).unwrap_or_else(|| "one address".to_owned());
-                let shown = start(&format!("{name} ({})", joined(&key)), 120);
+                let of = if key.is_empty() { String::new() } else { format!(" ({})", joined(&key)) };
+                let shown = start(&format!("{name}{of}"), 120);
                 self.unsteady.entry((unsteady, address)).or_default().insert(shown);
                 lost.insert(key);
             }
         }
         series.retain(|one| one.key(by).is_none_or(|key| !lost.contains(&key)));
+        // A query without a role may add up anything, such as the processors of a node.
         let (count, labels) = count_replicas(&series, by);
-        if count > 1 {
+        if count > 1 && record.role().is_some() {
             self.replicas.entry((count, labels.into_iter().collect())).or_default().insert(name);
         }
-        Some(Counters { record, series, is_whole: lost.is_empty() })
+        Counters { record, series, is_whole: lost.is_empty() }
+    }
+
+    /// The counters `series` without those that count just as another one does, whatever their labels, and with a doubt about them.
+    pub(super) fn once(&mut self, record: &Series, series: Vec<counters::Series>) -> Counters {
+        let (series, labels) = self.sources.without_repeated(series, &[]);
+        if !labels.is_empty() {
+            let (name, labels) = (&record.metadata.name, labels.into_iter().collect::<Vec<_>>().join(", "));
+            self.doubt(format!(
+                "series of {name} that differ only in {labels} count alike: if they are one counter seen twice, leave {labels} out of `by` in \
+                 the profile's query, which then counts them once"
+            ));
+        }
+        Counters { record: record.clone(), series, is_whole: true }
     }
 
     /// Returns the name of the query that holds `measurement`, and the growth of its counters.

@@ -149,7 +149,7 @@ pub(in crate::tools::render_report) fn metrics(page: &mut Content, metrics: &[Me
     let lines = || listed.iter().flat_map(|metric| metric.lines.iter().map(move |line| (*metric, line)));
     let rows = lines().take(LISTED).map(|(metric, line)| {
         let value = |value: f64| quantity::text(value, metric.unit.as_deref()).into();
-        let shown = if metric.is_counter() { "growth per second" } else { "value" };
+        let shown = if metric.is_counter { "growth per second" } else { "value" };
         vec![
             start(&metric.name, NAME).into(),
             cell((!line.name.is_empty()).then(|| start(&line.name, NAME))),

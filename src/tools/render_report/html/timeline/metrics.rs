@@ -61,7 +61,7 @@ pub(super) fn note(metrics: &[Metric]) -> Option<String> {
     let all: Vec<&Metric> = metrics.iter().filter(|metric| metric.draw).collect();
     let first = all.first()?;
     let mut text = "Each metric has its own scale, from zero.".to_owned();
-    if all.iter().any(|metric| metric.is_counter()) {
+    if all.iter().any(|metric| metric.is_counter) {
         text += " Counters show their growth per second between two samples.";
     }
     if all.len() > QUERIES {
