@@ -70,6 +70,8 @@ pub fn text(value: f64, unit: Option<&str>) -> String {
 fn number(value: f64) -> String {
     let is_whole = (value - value.round()).abs() < 1e-9 && value.abs() < 1e6;
     match value {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "\u{2212}Inf".to_owned(),
         _ if is_whole => format!("{value:.0}"),
         value if value < 0.0 => format!("\u{2212}{}", decimal(-value)),
         value => decimal(value),

@@ -196,7 +196,9 @@ impl StageTimes {
         let ServerTimes { queued_at, resolution_seconds, .. } = stage.server_times();
         if let Some(time) = queued_at {
             let queued = ServerInstant { time, resolution: resolution_seconds.unwrap_or_default() };
-            if let Some(wait) = self.wait_from_queue(job, queued, instants, offset) {
+            let is_first_attempt = stage.attempt.is_none_or(|attempt| attempt <= 1);
+            let seen_start = sightings(job, stage).0.filter(|_| is_first_attempt);
+            if let Some(wait) = self.wait_from_queue(job, queued, instants, (seen_start, offset)) {
                 return Some(wait);
             }
         }
@@ -226,11 +228,14 @@ impl StageTimes {
         job: &Job,
         queued: ServerInstant,
         instants: &Instants,
-        offset: Option<ClockOffset>,
+        (seen_start, offset): (Option<TimeInterval>, Option<ClockOffset>),
     ) -> Option<Measured> {
         let lifetime = Lifetime::of(job);
         let told = instants.server_started.map(|started| started.since(queued));
-        let excess = told.zip(lifetime).map(|(told, lifetime)| told.low - lifetime.seconds());
+        // It waited from the submission at the earliest until a poll saw it started at the latest, whoever's clocks say otherwise.
+        let most =
+            lifetime.map(|Lifetime { begin, end }| seen_start.map_or(end, |seen| seen.high.min(end)).since(begin));
+        let excess = told.zip(most).map(|(told, most)| told.low - most);
         let at = match (queued.held(offset, lifetime, None), excess.filter(|seconds| *seconds > ROUNDING)) {
             (Ok(at), None) => at,
             (Err(seconds), _) | (_, Some(seconds)) => {

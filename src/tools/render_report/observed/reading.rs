@@ -301,8 +301,8 @@ impl<'a> Reading<'a> {
         if !labels.is_empty() {
             let (name, labels) = (&record.metadata.name, labels.into_iter().collect::<Vec<_>>().join(", "));
             self.doubt(format!(
-                "series of {name} that differ only in {labels} count alike: if they are one counter seen twice, leave {labels} out of `by` in \
-                 the profile's query, which then counts them once"
+                "series of {name} that differ only in {labels} count alike: if they are one counter seen twice, set `by` in \
+                 the profile's query to the labels that tell its lines apart, without {labels}"
             ));
         }
         Counters { record: record.clone(), series, is_whole: true }
