@@ -14,7 +14,7 @@ const POD: &str = r"
 shard() {
   dir=shards/shard-$1; mkdir -p $dir; starts=$(ls $dir | grep -c stdout)
   stage-fixtures --from $FIXTURES --into data/fixtures-$1 --worker-root /data/fixtures-$1 --jobs ${JOBS:-20} --run r1 --shard $1/$2 |
-  submit-jobs --journal $dir/submissions.ndjson --max-posts ${POSTS:-8} | poll-jobs --min-interval 5ms |
+  submit-jobs --journal $dir/submissions.ndjson --max-posts ${POSTS:-8} ${START:-} | poll-jobs --min-interval 5ms |
   seal-shard --out $dir > $dir/stdout-$starts.log
 }
 ";
@@ -106,7 +106,9 @@ fn a_signal_to_the_pod_loses_neither_the_end_nor_a_job() {
 #[test]
 fn a_killed_pod_that_starts_again_goes_on_and_its_shard_is_whole() {
     let shell = Shell::new(&[]);
-    let running = shell.start(&format!("{POD} POSTS=1 JOBS=40 shard 0 1"));
+    let start = stress_suite::record::Timestamp::system();
+    let start = format!("START=\"--start-at {start}\"");
+    let running = shell.start(&format!("{POD} POSTS=1 JOBS=40 {start} shard 0 1"));
     let log = shell.path("shards/shard-0/records.ndjson");
     wait_until("submissions", || lines_with(&log, "\"Submitted\"") >= 3);
     running.signal(Signal::KILL);
@@ -115,7 +117,7 @@ fn a_killed_pod_that_starts_again_goes_on_and_its_shard_is_whole() {
     let torn = r#"{"apiVersion":"stress/v1","kind":"Jo"#;
     fs::write(&log, fs::read_to_string(&log).unwrap() + torn).unwrap();
     let done = shell.run(&format!(
-        "{POD} POSTS=4 JOBS=40 shard 0 1 && merge-shards shards > merged && render-report --out out < merged > /dev/null"
+        "{POD} POSTS=4 JOBS=40 {start} shard 0 1 && merge-shards shards > merged && render-report --out out < merged > /dev/null"
     ));
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(shell.counted("out", "succeeded"), 40);
@@ -124,6 +126,10 @@ fn a_killed_pod_that_starts_again_goes_on_and_its_shard_is_whole() {
     let attempts = &shards(&merged)[0]["status"]["attempts"];
     let numbers: Vec<_> = attempts.as_array().unwrap().iter().map(|one| (&one["number"], &one["provenBy"])).collect();
     assert_eq!(numbers, [(&json!(1), &json!("file")), (&json!(2), &json!("file"))], "{attempts}");
+    // The shard began when its first attempt did.
+    let lag = |attempt: usize| attempts[attempt]["startLagSeconds"].as_f64().unwrap();
+    let shard = &shell.json("out/report.json")["status"]["shards"][0];
+    assert!(lag(0) < lag(1) && shard["startLagSeconds"].as_f64() == Some(lag(0)), "{attempts} {shard}");
     assert!(fs::read_to_string(&log).unwrap().contains(&format!("\ntorn: {torn}\n")));
     // Without what the file proves, the log of the first attempt proves nothing.
     let merged = shell.run("rm shards/*/records.ndjson; merge-shards shards").stdout;
