@@ -14,8 +14,12 @@ use crate::statistics::Bounds;
 /// The most lines of one query: labels are the target's, and could be endless.
 const LINES: usize = 200;
 
+/// Samples by the values of the labels that tell lines apart.
+type Samples = BTreeMap<Vec<String>, Vec<(f64, f64)>>;
+
 /// A query over time.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact about the query by itself")]
 pub(in crate::tools::render_report) struct Metric {
     /// The query's name.
     pub(in crate::tools::render_report) name: String,
@@ -121,12 +125,7 @@ impl Reading<'_> {
     }
 
     /// The growth of the counters `all` a second, by the labels `by`, and the bounds of their growth in the window.
-    fn grown(
-        &mut self,
-        record: &Series,
-        all: Vec<counters::Series>,
-        by: &[String],
-    ) -> (BTreeMap<Vec<String>, Vec<(f64, f64)>>, Option<Bounds>) {
+    fn grown(&mut self, record: &Series, all: Vec<counters::Series>, by: &[String]) -> (Samples, Option<Bounds>) {
         let inside = record.spec.window.filter(|_| record.status.raw_file.is_some());
         let inside = inside.map_or((f64::MAX, f64::MIN), |window| {
             (window.start.seconds() + bounded(record, 1.0), window.end.seconds() + bounded(record, -1.0))
