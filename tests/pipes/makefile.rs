@@ -244,8 +244,8 @@ fn dry_runs_and_help_show_what_there_is() {
     let help = run(&shell, "help JOBS=7").stdout;
     assert!(help.contains("[7]") && help.contains(&format!("[{}]", shell.path("run").display())), "{help}");
     assert!(!help.contains("$("), "values, not how make finds them: {help}");
-    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
-    for line in makefile.lines().filter(|line| !line.starts_with(['\t', '#'])) {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap();
+    for line in (read("Makefile") + &read("scripts/k8s.mk")).lines().filter(|line| !line.starts_with(['\t', '#'])) {
         if let Some((name, _)) = line.split_once(" ?=").filter(|(name, _)| !name.contains(' ')) {
             assert!(help.contains(&format!("\n  {name} ")), "{name} in\n{help}");
         }
