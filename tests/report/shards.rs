@@ -1,5 +1,6 @@
 //! Shards: streams of several machines put together are one run.
 
+use crate::observed::{points, whole};
 use crate::support::{Scratch, judged};
 use proptest::prelude::*;
 
@@ -94,4 +95,28 @@ proptest! {
             prop_assert_eq!(straight.read(name), shuffled.read(name), "{}", name);
         }
     }
+}
+
+#[test]
+fn the_report_says_whether_the_load_generator_was_the_limit() {
+    let page = |lines: &[String], scratch: &Scratch| {
+        scratch.report(&[shard(0), shard(1), lines.to_vec()].concat(), &[]);
+        std::fs::read_to_string(scratch.out().join("report.md")).unwrap()
+    };
+    let text = page(&[], &Scratch::new());
+    assert!(
+        text.contains(
+            "No shard reports a limit of its own host. Whether its containers were throttled was not captured"
+        ),
+        "{text}"
+    );
+
+    let scratch = Scratch::new();
+    let pod = |name: &str, last: f64| points(&format!(r#""pod":"{name}""#), &[(-5.0, 3.0), (5.0, 3.0), (20.0, last)]);
+    let query = whole(&scratch, "throttled", r#""pod""#, &[pod("load-0-x", 3.0), pod("load-1-y", 45.0)].join(","));
+    let query = query.replace(r#""spec":{"#, r#""spec":{"role":"throttling","#);
+    let run = shard(1)[0]
+        .replace(r#","concurrency":2}"#, r#","concurrency":2},"status":{"submissionLimit":"no more threads"}"#);
+    let text = page(&[query, run.replace("soak-1", "soak-1b")], &scratch);
+    assert!(text.contains("The load generator itself was a limit in 1 of 2 shards: 1. Its containers were throttled: load-1-y in 42 periods."), "{text}");
 }
