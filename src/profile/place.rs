@@ -184,7 +184,7 @@ impl Place {
                 values.filter_map(|value| text(value.to_str().ok()?)).collect()
             }
             Source::Status => document.status.and_then(|status| text(&status.to_string())).into_iter().collect(),
-            Source::Body => text(document.body.trim()).into_iter().collect(),
+            Source::Body => text(document.body.trim_start_matches('\u{feff}').trim()).into_iter().collect(),
         };
         let Some(pattern) = &self.pattern else { return found };
         let part = |raw: Cow<'d, RawValue>| {

@@ -71,7 +71,9 @@ static LETTER: Pattern =
 static BRACKETED_LETTER: Pattern =
     Pattern::new(r"^\[([IWEDC]) (?:\d{6} \d\d:\d\d:\d\d|(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)) [\w.:-]+\] ?");
 /// Ruby's Logger.
-static RUBY: Pattern = Pattern::new(r"^([DIWEF]), \[[^\]]*\] +[A-Z]+ -- [^:]*: ?");
+static RUBY: Pattern = Pattern::new(r"^([DIWEF]), \[([^\] ]*)[^\]]*\] +[A-Z]+ -- [^:]*: ?");
+/// The common and the combined log format of HTTP servers.
+static ACCESS: Pattern = Pattern::new(r#"^\S+ \S+ \S+ \[([^\]]+)\] ""#);
 
 /// A progress bar, behind which a line goes on that something else wrote: tqdm's with and without a total, rich's, Keras' and the
 /// like of wget and pip.
@@ -144,6 +146,12 @@ impl Header {
             let own = time.and_then(|time| calendar.stamp_at_start(time)).and_then(|stamp| stamp.at);
             self.at = self.at.or(own);
             begin(self, level.unwrap_or(Level::Info), 0);
+            return Some(0);
+        }
+        let access = ACCESS.captures(rest).and_then(|found| calendar.stamp_at_start(&found[1]));
+        if let Some(at) = access.and_then(|stamp| stamp.at) {
+            self.at = self.at.or(Some(at));
+            begin(self, Level::Info, 0);
             return Some(0);
         }
         let found = level::at_start(rest)?;
