@@ -37,6 +37,7 @@
 //! | [`token`] | the access token of a target, which its tools share |
 //! | [`runs`] | the Runs that pass through a tool |
 //! | [`input`] | standard input: a thread that reads it, and what a signal does where a person sits there |
+//! | [`thread_demand`] | the number of threads that blocking requests need |
 //! | [`workers`] | a pool of threads that block on HTTP |
 //! | [`capture`] | the window of a capture, when it is soft, and what of an earlier one is kept |
 //! | [`scenario`] | finished scenarios on disk: finding and reading them |
@@ -74,6 +75,7 @@ pub mod staging;
 pub mod statistics;
 pub mod steps;
 pub mod target;
+pub mod thread_demand;
 pub mod token;
 pub mod tools;
 pub mod units;

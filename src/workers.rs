@@ -67,11 +67,6 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
         self.tasks.len()
     }
 
-    /// Returns true if an idle worker would take a task now.
-    pub fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
-    }
-
     fn start(&mut self) -> io::Result<usize> {
         let (sender, receiver): (Sender<T>, Receiver<T>) = channel();
         let (make, deliver, number) = (self.make.clone(), self.deliver.clone(), self.tasks.len());

@@ -316,7 +316,7 @@ impl Client {
         ended_at: &Arc<Mutex<Option<Timestamp>>>,
     ) -> Result<Response<ureq::Body>, HttpError> {
         let invalid = |what: String| HttpError::Invalid(what);
-        let boundary = format!("{:032x}", fastrand::u128(..));
+        let boundary = body.map(|_| format!("{:032x}", fastrand::u128(..))).unwrap_or_default();
         let content_type = body.map(|body| body.content_type(&boundary));
         let text = match body {
             Some(body) if body.reads_files() => None,

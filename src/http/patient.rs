@@ -116,6 +116,18 @@ impl<T> PatientTransport<T> {
     }
 }
 
+/// A long timeout, rounded up to a tenth of a second: the system is told each new one, twice for every request.
+fn in_steps(timeout: NextTimeout) -> NextTimeout {
+    const STEP: u32 = 100;
+    match timeout.after {
+        time::Duration::Exact(left) if left > Duration::from_secs(1) => {
+            let steps = u32::try_from(left.as_millis() / u128::from(STEP)).unwrap_or(u32::MAX / STEP - 1) + 1;
+            NextTimeout { after: time::Duration::Exact(steps * Duration::from_millis(STEP.into())), ..timeout }
+        }
+        _ => timeout,
+    }
+}
+
 impl<T: Transport> Transport for PatientTransport<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
@@ -127,12 +139,14 @@ impl<T: Transport> Transport for PatientTransport<T> {
         }
         // Nothing has been written yet, so that nothing is written twice.
         let has_passed = timeout.after.is_zero();
+        let timeout = in_steps(timeout);
         let timeout = if has_passed { self.more_time(timeout).unwrap_or(timeout) } else { timeout };
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let before = self.inner.buffers().input().len();
+        let timeout = in_steps(timeout);
         let mut waited = self.inner.await_input(timeout);
         while matches!(waited, Err(ureq::Error::Timeout(_)))
             && let Some(more) = self.more_time(timeout)

@@ -1,4 +1,4 @@
-//! Poll intervals, timers, and the number of threads that the polls need.
+//! Poll intervals and timers.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -49,61 +49,6 @@ impl Timers {
 /// The time until the next try while polls wait for a thread.
 pub(super) const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
-/// The number of threads that the polls need: rate times latency, by Little's law, times three for bursts.
-///
-/// More would not help: if the target or this machine is saturated, threads only add to the load. The latency of a target
-/// that has stopped answering is unknown; then every due poll gets a thread.
-#[derive(Clone, Debug)]
-pub(super) struct ThreadDemand {
-    began: Instant,
-    waited: f64,
-    /// The number of threads that the answers of the last window kept busy.
-    busy: f64,
-    last_answer: Instant,
-    /// The mean time that an answer takes, in seconds; none before the first.
-    latency: Option<f64>,
-}
-
-impl ThreadDemand {
-    /// The time that a batch of polls may take, in seconds.
-    const BATCH: f64 = 0.002;
-    const LARGEST_BATCH: f64 = 4.0;
-    const WINDOW: Duration = Duration::from_millis(200);
-    const SILENCE: Duration = Duration::from_millis(50);
-    const ROOM: f64 = 3.0;
-    const AT_LEAST: f64 = 8.0;
-
-    pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, waited: 0.0, busy: 0.0, last_answer: now, latency: None }
-    }
-
-    /// Records an answer that took so many seconds.
-    pub(super) fn record(&mut self, seconds: f64, now: Instant) {
-        self.last_answer = now;
-        self.waited += seconds.max(0.0);
-        let latency = self.latency.get_or_insert(seconds.max(0.0));
-        *latency += (seconds.max(0.0) - *latency) / 16.0;
-        let window = now.duration_since(self.began);
-        if window >= Self::WINDOW {
-            // rate × latency = answers / window × waited / answers
-            self.busy = self.waited / window.as_secs_f64();
-            (self.began, self.waited) = (now, 0.0);
-        }
-    }
-
-    /// The number of polls that a thread may be given at once: where answers come fast, handing each over costs more than it takes.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between its bounds")]
-    pub(super) fn batch(&self) -> usize {
-        self.latency.map_or(1, |latency| (Self::BATCH / latency.max(1e-6)).clamp(1.0, Self::LARGEST_BATCH) as usize)
-    }
-
-    /// Returns true if a due poll should get a thread in addition to the `threads` that are all busy.
-    pub(super) fn exceeds(&self, threads: usize, now: Instant) -> bool {
-        (threads as f64) < Self::AT_LEAST + Self::ROOM * self.busy
-            || now.duration_since(self.last_answer) > Self::SILENCE
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,22 +78,6 @@ mod tests {
         // Ten times the duration costs about ln(10) / ln(1.05) = 47 polls more, as long as no clamp binds.
         let more = polls(150.0) - polls(15.0);
         assert!((45..=50).contains(&more), "{more}");
-    }
-
-    #[test]
-    fn threads_follow_rate_and_latency() {
-        let start = Instant::now();
-        let mut demand = ThreadDemand::new(start);
-        assert!(demand.exceeds(7, start) && !demand.exceeds(8, start));
-        // A hundred answers in a fifth of a second, 20 ms each: ten threads were busy.
-        for _ in 1..100 {
-            demand.record(0.02, start);
-        }
-        demand.record(0.02, start + ThreadDemand::WINDOW);
-        let now = start + ThreadDemand::WINDOW;
-        assert!(demand.exceeds(36, now) && !demand.exceeds(40, now));
-        // Silence: nobody knows how long an answer takes, so nobody shall wait for another's.
-        assert!(demand.exceeds(400, now + 2 * ThreadDemand::SILENCE));
     }
 
     #[test]

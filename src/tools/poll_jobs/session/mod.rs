@@ -166,10 +166,9 @@ impl<'a, 'o> Session<'a, 'o> {
             Event::Worked(finished) => {
                 self.scheduler.free(finished.worker);
                 match finished.work {
-                    Work::Polled(polls, unsent) => {
-                        self.scheduler.take_back(unsent);
-                        polls
-                            .into_iter()
+                    Work::Polled { sent, unsent, since } => {
+                        self.scheduler.take_back(unsent, since);
+                        sent.into_iter()
                             .try_for_each(|Polled { job, late, outcome }| self.handle_answer(job, late, outcome))
                     }
                     Work::FollowedUp { job, followed } => self.followed_up(job, &followed),

@@ -8,7 +8,7 @@ use schedule::{Schedule, Settings};
 
 use super::super::Args;
 use super::super::job::{FollowedUp, Limits, PollOutcome, PolledJob};
-use super::super::threads::{BACKLOG_RETRY, Intervals, ThreadDemand, Timers};
+use super::super::threads::{BACKLOG_RETRY, Intervals, Timers};
 use super::followup::FollowUp;
 use super::lists::Lists;
 use crate::cli::{Console, Failure};
@@ -17,14 +17,15 @@ use crate::http::{Client, ClientFactory};
 use crate::own_limits;
 use crate::profile::Request;
 use crate::record::Timestamp;
+use crate::thread_demand::{LONG_WAIT, ThreadDemand};
 use crate::workers::Workers;
 
 /// Enough for ten thousand polls a second at 50 ms each; the pool grows only as far as it must.
 const MAX_THREADS: usize = 512;
+/// So many threads may always poll.
+const LEAST_THREADS: usize = 8;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
-/// A thread that has polled for so long gives the rest of its batch back.
-const LONGEST_BATCH: Duration = Duration::from_millis(20);
 /// The parts into which a backlog is split among threads.
 const PARTS: usize = 2;
 /// The time that the poll at a job's deadline has to be answered.
@@ -46,8 +47,8 @@ pub(super) struct DuePoll {
 
 /// Something for a worker thread to do.
 pub(super) enum Task {
-    /// Polls, one after the other.
-    Polls { polls: Vec<DuePoll>, clock: Clock },
+    /// Polls, one after the other, which were given to the worker at `since`.
+    Polls { polls: Vec<DuePoll>, clock: Clock, since: Instant },
     /// The requests after a job's end.
     FollowUp { job: usize, follow_up: Box<FollowUp> },
 }
@@ -61,7 +62,11 @@ pub(super) struct Finished {
 /// The result of a worker thread's work.
 pub(super) enum Work {
     /// The polls that were sent, and those that were not because the ones before them took too long.
-    Polled(Vec<Polled>, Vec<DuePoll>),
+    Polled {
+        sent: Vec<Polled>,
+        unsent: Vec<DuePoll>,
+        since: Instant,
+    },
     FollowedUp {
         job: usize,
         followed: Box<FollowedUp>,
@@ -109,6 +114,8 @@ pub(super) struct Scheduler {
     /// Due polls that wait for a thread.
     backlog: VecDeque<(Instant, usize)>,
     demand: ThreadDemand,
+    /// No polls are handed out before that.
+    next_send: Instant,
     workers: Workers<Task, Work>,
     /// Follow-ups that wait for a thread.
     follow_ups: VecDeque<(usize, Box<FollowUp>)>,
@@ -128,9 +135,9 @@ impl Scheduler {
         let make = move || -> Box<dyn FnMut(Task) -> Work> {
             let client = factory.client();
             Box::new(move |task: Task| match task {
-                Task::Polls { mut polls, clock } => {
+                Task::Polls { mut polls, clock, since } => {
                     let began = Instant::now();
-                    let in_time = |sent: &Vec<Polled>| sent.is_empty() || began.elapsed() < LONGEST_BATCH;
+                    let in_time = |sent: &Vec<Polled>| sent.is_empty() || began.elapsed() < LONG_WAIT;
                     let mut sent = Vec::with_capacity(polls.len());
                     while in_time(&sent)
                         && let Some(poll) = polls.get(sent.len())
@@ -138,7 +145,7 @@ impl Scheduler {
                         sent.push(send(poll, &client, &clock));
                     }
                     let unsent = polls.split_off(sent.len());
-                    Work::Polled(sent, unsent)
+                    Work::Polled { sent, unsent, since }
                 }
                 Task::FollowUp { job, follow_up } => {
                     Work::FollowedUp { job, followed: Box::new(follow_up.run(&client)) }
@@ -163,7 +170,8 @@ impl Scheduler {
             checked_at: Instant::now(),
             backlog: VecDeque::new(),
             follow_ups: VecDeque::new(),
-            demand: ThreadDemand::new(Instant::now()),
+            demand: ThreadDemand::new(Instant::now(), LEAST_THREADS),
+            next_send: Instant::now(),
             workers: Workers::new(MAX_THREADS.min(own_limits::connections()), Arc::new(make), Arc::new(deliver)),
             limit: None,
             console,
@@ -180,6 +188,10 @@ impl Scheduler {
     ) -> Result<(), Failure> {
         self.send_follow_ups()?;
         let now = Instant::now();
+        if now < self.next_send {
+            return Ok(());
+        }
+        self.next_send = now + self.demand.pause();
         while self.schedule.affords_at(self.seconds(now)) <= self.seconds(now)
             && let Some(due) = self.timers.take_due(now)
         {
@@ -196,14 +208,15 @@ impl Scheduler {
             }
         }
         while !self.backlog.is_empty() {
-            if !self.workers.has_idle() && !self.demand.exceeds(self.workers.threads(), Instant::now()) {
+            let since = Instant::now();
+            if !self.demand.has_room(0, since) {
                 return Ok(());
             }
             let polls = self.next_batch(jobs, lists)?;
             if polls.is_empty() {
                 continue;
             }
-            let task = Task::Polls { polls, clock: clock.clone() };
+            let task = Task::Polls { polls, clock: clock.clone(), since };
             let sent: Vec<usize> = task.jobs().collect();
             if let Some(Task::Polls { polls, .. }) = self.workers.give(task).map_err(|error| Failure::thread(&error))? {
                 polls.into_iter().rev().for_each(|poll| self.backlog.push_front((poll.due, poll.job)));
@@ -212,6 +225,7 @@ impl Scheduler {
                 self.report_limit(|| own_limits::describe(&polls, threads, MAX_THREADS));
                 return Ok(());
             }
+            self.demand.give(since);
             for number in sent {
                 lists.sent(number);
                 if jobs.get(&number).is_some_and(|job| job.time_left(clock.now(), limits) > -LATE_START) {
@@ -243,8 +257,9 @@ impl Scheduler {
         Ok(polls)
     }
 
-    /// Takes polls back that were not sent.
-    pub(super) fn take_back(&mut self, polls: Vec<DuePoll>) {
+    /// Takes polls back that were not sent, from a worker that was given them at `since`.
+    pub(super) fn take_back(&mut self, polls: Vec<DuePoll>, since: Instant) {
+        self.demand.come_back(since);
         for poll in polls.into_iter().rev() {
             self.in_flight.remove(&poll.job);
             // Its job was given up before it was sent.
@@ -284,7 +299,8 @@ impl Scheduler {
         let moment = |seconds: f64| Duration::try_from_secs_f64(seconds).map_or(tick, |after| began + after);
         let timer = self.timers.next_due().map(|due| due.max(moment(self.schedule.affords_at(at))));
         let poll = self.schedule.next_due(at).filter(|_| self.backlog.is_empty()).map(moment);
-        [timer, poll].into_iter().flatten().fold(tick, Instant::min).saturating_duration_since(now)
+        let next = [timer, poll].into_iter().flatten().fold(tick, Instant::min);
+        next.max(self.next_send).saturating_duration_since(now)
     }
 
     /// Records that `worker` has nothing to do.

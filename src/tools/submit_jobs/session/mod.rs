@@ -346,8 +346,8 @@ impl Session<'_, '_> {
     }
 
     fn handle_answer(&mut self, finished: Finished) -> Result<(), Failure> {
-        let Finished { worker, mut record, posted } = finished;
-        self.scheduler.finished(worker);
+        self.scheduler.finished(&finished);
+        let Finished { mut record, posted, .. } = finished;
         if let Some((date, sent, received)) = posted.date {
             self.offset.observe(date, sent, received);
         }

@@ -14,6 +14,7 @@ use crate::http::ClientFactory;
 use crate::own_limits;
 use crate::profile::Profile;
 use crate::record::{Record, Timestamp};
+use crate::thread_demand::ThreadDemand;
 use crate::units;
 use crate::workers::Workers;
 
@@ -24,6 +25,12 @@ const LATE_START: Duration = Duration::from_secs(1);
 /// The open model must never wait for a thread while the system has one.
 const MAX_THREADS: usize = 10_000;
 
+/// In the closed model so many threads may always submit, and more where answers are slow. A model that says how many POSTs are
+/// under way at once, or when each is due, has as many threads as it needs.
+const LEAST_THREADS: usize = 16;
+/// The wait before another look at whether more threads are needed.
+const DEMAND_WAIT: Duration = Duration::from_millis(5);
+
 /// A submission for a worker thread.
 pub(super) struct Task {
     pub(super) record: Record,
@@ -31,9 +38,20 @@ pub(super) struct Task {
     pub(super) clock: Clock,
 }
 
+/// The result of a task.
+struct Sent {
+    record: Record,
+    posted: Posted,
+    /// The time at which the task was handed to the worker.
+    since: Instant,
+    took: Duration,
+}
+
 /// A submission that a worker thread has finished.
 pub(super) struct Finished {
     pub(super) worker: usize,
+    since: Instant,
+    took: Duration,
     pub(super) record: Record,
     pub(super) posted: Posted,
 }
@@ -59,7 +77,8 @@ pub(super) struct Scheduler {
     announced: bool,
     /// The start of the open model's schedule.
     began: Option<Timestamp>,
-    workers: Workers<Task, (Record, Posted)>,
+    workers: Workers<(Task, Instant), Sent>,
+    demand: ThreadDemand,
     /// The number of submissions without an answer yet.
     pub(super) under_way: usize,
     console: Console,
@@ -81,15 +100,18 @@ impl Scheduler {
                 to_workers.say(what);
             }
         });
-        let make = move || -> Box<dyn FnMut(Task) -> (Record, Posted)> {
+        let make = move || -> Box<dyn FnMut((Task, Instant)) -> Sent> {
             let client = factory.client();
             let (profile, report, stop) = (profile.clone(), report.clone(), stop.clone());
-            Box::new(move |task: Task| {
+            Box::new(move |(task, since): (Task, Instant)| {
+                let began = Instant::now();
                 let posted = task.post.send(&client, &profile, &task.clock, &*report, &stop);
-                (task.record, posted)
+                Sent { record: task.record, posted, since, took: began.elapsed() }
             })
         };
-        let deliver = move |worker, (record, posted)| deliver(Finished { worker, record, posted });
+        let deliver = move |worker, Sent { record, posted, since, took }| {
+            deliver(Finished { worker, since, took, record, posted });
+        };
         let limit = MAX_THREADS.min(own_limits::connections());
         Self {
             admission: Admission::new(args),
@@ -100,6 +122,7 @@ impl Scheduler {
             announced: false,
             began: None,
             workers: Workers::new(limit, Arc::new(make), Arc::new(deliver)),
+            demand: ThreadDemand::new(Instant::now(), LEAST_THREADS),
             under_way: 0,
             console,
             limit: None,
@@ -139,6 +162,9 @@ impl Scheduler {
             Answer::At(moment) => return Turn::Later(Some(moment)),
             Answer::Later => return Turn::Later(None),
         };
+        if self.admission.is_closed() && !self.demand.has_room(chosen, now) {
+            return Turn::Later(Some(now + DEMAND_WAIT));
+        }
         if !self.workers.reserve(chosen + 1) {
             self.report_limit();
             // Without any thread nothing else will happen that could be waited for.
@@ -182,17 +208,21 @@ impl Scheduler {
 
     /// Hands a submission that had its turn to a worker.
     pub(super) fn send(&mut self, task: Task) -> Result<(), Failure> {
-        let refused = self.workers.give(task).map_err(|error| Failure::thread(&error))?;
+        let since = Instant::now();
+        let refused = self.workers.give((task, since)).map_err(|error| Failure::thread(&error))?;
         if refused.is_some() {
             return Err(Failure::input_output("a thread: the one that was reserved is gone"));
         }
+        self.demand.give(since);
         self.under_way += 1;
         Ok(())
     }
 
     /// Frees the worker of a finished submission.
-    pub(super) fn finished(&mut self, worker: usize) {
-        self.workers.done(worker);
+    pub(super) fn finished(&mut self, Finished { worker, since, took, .. }: &Finished) {
+        self.workers.done(*worker);
+        self.demand.come_back(*since);
+        self.demand.record(took.as_secs_f64(), Instant::now());
         self.under_way -= 1;
     }
 
