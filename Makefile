@@ -245,7 +245,7 @@ test: check ## Run everything that `check` does, and all tests
 	./scripts/test '$(CARGO)'
 test-real: ## Test against a real Prometheus, RabbitMQ, Jaeger and Flower, which stack/install installs
 	@./scripts/test-real '$(CARGO)'
-bench: ## Compare with k6 and curl, and measure speed and memory (docs/benchmarks.md): make bench PART=few
+bench: ## Compare with k6, Locust and curl, and measure speed and memory (docs/benchmarks.md): make bench PART=few
 	@./scripts/bench '$(CARGO)' $(PART)
 docs: ## Generate docs/tools.md and docs/schema/
 	# `make test-real` leaves a pipeline-sim behind that has one flag more than the documented one.

@@ -104,11 +104,15 @@ fn one(
 fn versions(places: &Places) -> Vec<(String, String)> {
     let ask = |program: &Path, args: &[&str]| {
         let output = Command::new(program).args(args).output().ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
+        let line = String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned();
+        // Some programs go on with how they were built, or where they are.
+        let end = [" (", " from "].iter().filter_map(|mark| line.find(mark)).min().unwrap_or(line.len());
+        Some(line[..end].to_owned())
     };
     let programs = [
         (Tool::Ours, places.tools.join("poll-jobs"), &["--version"][..]),
         (Tool::K6, places.peers.join("k6"), &["version"]),
+        (Tool::Locust, places.peers.join("locust"), &["--version"]),
         (Tool::Curl, PathBuf::from("curl"), &["--version"]),
     ];
     let version = |(tool, program, args): &(Tool, PathBuf, &[&str])| {

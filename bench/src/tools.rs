@@ -38,6 +38,7 @@ impl Places {
         match tool {
             Tool::Ours | Tool::Curl => true,
             Tool::K6 => self.peers.join("k6").exists(),
+            Tool::Locust => self.peers.join("locust").exists(),
         }
     }
 
@@ -51,6 +52,13 @@ impl Places {
                 let mut k6 = Command::new(self.peers.join("k6"));
                 k6.args(["run", "--quiet", "--no-usage-report", "--no-summary"]).arg(script("k6.js"));
                 vec![k6]
+            }
+            Tool::Locust => {
+                let mut locust = Command::new(self.peers.join("locust"));
+                locust.args(["--headless", "--only-summary", "--loglevel", "ERROR", "--run-time", "2m"]);
+                locust.args(["--users", &at_once, "--spawn-rate", &at_once, "--host", url]);
+                locust.arg("--locustfile").arg(script("locustfile.py"));
+                vec![locust]
             }
             Tool::Curl => {
                 let mut curl = Command::new("bash");

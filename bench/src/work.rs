@@ -20,6 +20,7 @@ pub(crate) struct Work {
 pub(crate) enum Tool {
     Ours,
     K6,
+    Locust,
     /// A shell loop over curl.
     Curl,
 }
@@ -29,17 +30,32 @@ impl Tool {
         match self {
             Self::Ours => "ours",
             Self::K6 => "k6",
+            Self::Locust => "Locust",
             Self::Curl => "curl",
         }
     }
 }
 
-use Tool::{Curl, K6, Ours};
+use Tool::{Curl, K6, Locust, Ours};
 
 /// All parts.
 pub(crate) const WORKS: [Work; 9] = [
-    Work { name: "few", shape: Shape::Constant(1.0), jobs: 12, at_once: 4, rounds: 5, tools: &[Ours, K6, Curl] },
-    Work { name: "jittered", shape: Shape::Uniform(0.7, 1.3), jobs: 200, at_once: 50, rounds: 3, tools: &[Ours, K6] },
+    Work {
+        name: "few",
+        shape: Shape::Constant(1.0),
+        jobs: 12,
+        at_once: 4,
+        rounds: 5,
+        tools: &[Ours, K6, Locust, Curl],
+    },
+    Work {
+        name: "jittered",
+        shape: Shape::Uniform(0.7, 1.3),
+        jobs: 200,
+        at_once: 50,
+        rounds: 3,
+        tools: &[Ours, K6, Locust],
+    },
     Work { name: "constant", shape: Shape::Constant(2.0), jobs: 2000, at_once: 200, rounds: 3, tools: &[Ours, K6] },
     Work {
         name: "many",
