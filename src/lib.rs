@@ -31,6 +31,7 @@
 //! | [`journal`] | the submissions on disk, from which a second start goes on |
 //! | [`links`] | addresses of the pages on which other tools show a run |
 //! | [`own_limits`] | the limits of this process, which are never charged to the target |
+//! | [`stored_jobs`] | the last record of every job of a stream, left on disk |
 //! | [`slots`] | the FIFO by which `poll-jobs` tells `submit-jobs` that a job has ended |
 //! | [`figures`] | what follows from a folded stream: the account of the jobs, durations with bounds, load, stages |
 //! | [`target`] | which target, through which profile, and how it is polled: what three tools share |
@@ -74,6 +75,7 @@ pub mod slots;
 pub mod staging;
 pub mod statistics;
 pub mod steps;
+pub mod stored_jobs;
 pub mod target;
 pub mod thread_demand;
 pub mod token;

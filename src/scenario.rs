@@ -2,7 +2,7 @@
 //! themselves, and putting a file into a directory whole or not at all.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path};
 
@@ -229,12 +229,24 @@ pub fn open(directory: &Path, name: &str) -> io::Result<File> {
 
 /// Puts `bytes` into `name` in `directory`, whole or not at all.
 pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    replace_with(directory, name, &mut |file| file.write_all(bytes))
+}
+
+/// The same with all that `write` writes.
+pub fn replace_with(
+    directory: &Path,
+    name: &str,
+    write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let mut file = tempfile::Builder::new()
         .prefix(&format!(".{name}."))
         // As any program creates a file; the user's mask takes its share away.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(directory)?;
-    file.write_all(bytes)?;
+    let mut buffered = BufWriter::with_capacity(64 * 1024, &mut file);
+    write(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
     file.persist(directory.join(name)).map_err(|error| error.error)?;
     Ok(())
 }

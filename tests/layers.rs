@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 8] = [
     &["digest", "escape", "heartbeat", "own_limits", "promql", "staging", "statistics", "thread_demand", "workers"],
     &["html", "record"],
     &["cli", "clock", "markup", "page", "units"],
-    &["cookies", "input", "journal", "ndjson", "quantity", "slots"],
+    &["cookies", "input", "journal", "ndjson", "quantity", "slots", "stored_jobs"],
     &["figures", "http", "runs"],
     &["profile", "prometheus", "scenario"],
     &["capture", "health", "links", "listing", "steps", "token"],

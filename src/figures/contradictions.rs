@@ -38,25 +38,35 @@ impl ServerTime {
     }
 }
 
+/// The seconds by which a time is wrong. A report holds them for every job and every stage, and seven digits are enough.
+pub(super) fn in_little_memory(seconds: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+    let single = seconds as f32;
+    single.max(f32::MIN_POSITIVE)
+}
+
 /// The server's times of one job that contradict what the harness saw, each with the seconds by which it does at least.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Contradictions([Option<f64>; ServerTime::ALL.len()]);
+pub struct Contradictions(
+    /// Zero for a time that nothing contradicts.
+    [f32; ServerTime::ALL.len()],
+);
 
 impl Contradictions {
     /// The least number of seconds by which `time` is wrong; none if nothing contradicts it.
-    pub const fn seconds(&self, time: ServerTime) -> Option<f64> {
-        self.0[time as usize]
+    pub fn seconds(&self, time: ServerTime) -> Option<f64> {
+        Some(self.0[time as usize].into()).filter(|seconds| *seconds > 0.0)
     }
 
     /// Returns true if nothing contradicts any of the times.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        ServerTime::ALL.into_iter().all(|time| self.seconds(time).is_none())
     }
 
     /// Notes that `time` is wrong by `seconds` or more.
     pub(super) fn note(&mut self, time: ServerTime, seconds: f64) {
         let noted = &mut self.0[time as usize];
-        *noted = Some(noted.map_or(seconds, |noted| noted.max(seconds)));
+        *noted = noted.max(in_little_memory(seconds));
     }
 
     /// Returns what was found of `time`, or notes by how many seconds it is wrong.

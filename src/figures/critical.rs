@@ -3,10 +3,12 @@
 //! From the stage that ended last the path goes back, each time to the stage before it that ended latest. Along it, waiting and
 //! work follow each other on one clock, so that they add up; the rest of the job's time lies outside of its stages.
 
+use std::io;
+
 use super::distribution::Measured;
 use super::outcome::Outcome;
-use super::tally::JobTally;
-use crate::record::{Job, Stage};
+use super::tally::{JobEntry, JobTally};
+use crate::record::{Job, Jobs, Stage};
 
 /// One stage on the path.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,14 +41,21 @@ pub struct CriticalPath {
 }
 
 impl CriticalPath {
-    /// The path of the slowest job that succeeded, or the reason why there is none, as a sentence.
-    pub fn find(tally: &JobTally) -> Result<Self, String> {
+    /// The path of the slowest of `jobs` that succeeded, or the reason why there is none, as a sentence.
+    pub fn find(tally: &JobTally, jobs: &dyn Jobs) -> io::Result<Result<Self, String>> {
         let ended = tally.with(Outcome::Succeeded);
-        let known = ended.filter_map(|entry| Some((entry, entry.job.as_ref()?, entry.times.end_to_end?)));
+        let known = ended.filter_map(|entry| Some((entry, entry.times.end_to_end?)));
         // Of equals the first by name.
         let slowest =
-            known.collect::<Vec<_>>().into_iter().rev().max_by(|one, other| one.2.seconds.total_cmp(&other.2.seconds));
-        let (entry, job, whole) = slowest.ok_or("No job is known to have succeeded, so none was the slowest.")?;
+            known.collect::<Vec<_>>().into_iter().rev().max_by(|one, other| one.1.seconds.total_cmp(&other.1.seconds));
+        let Some((entry, whole)) = slowest else {
+            return Ok(Err("No job is known to have succeeded, so none was the slowest.".to_owned()));
+        };
+        let job = jobs.find(&entry.run, &entry.name)?.unwrap_or_default();
+        Ok(Self::of(tally, entry, &job, whole))
+    }
+
+    fn of(tally: &JobTally, entry: &JobEntry, job: &Job, whole: Measured) -> Result<Self, String> {
         let plan = tally.plan(entry);
         let after = |stage: &Stage| -> Option<&[String]> {
             plan?.stages.iter().find(|spec| spec.name == stage.name).map(|spec| spec.after.as_slice())
@@ -106,6 +115,7 @@ fn latest<'a>(job: &'a Job, stage: &Stage, names: &[String]) -> Option<&'a Stage
 #[cfg(test)]
 mod tests {
     use super::super::Figures;
+    use super::super::resumed::GivenUp;
     use super::*;
     use crate::record::{Fold, Parsed, Record};
 
@@ -123,8 +133,8 @@ mod tests {
                 Parsed::Other => panic!("not ours: {line}"),
             }
         }
-        let figures = Figures::compute(&fold, false);
-        CriticalPath::find(&figures.tally)
+        let figures = Figures::compute(&fold, &fold, false, &GivenUp::default()).unwrap();
+        CriticalPath::find(&figures.tally, &fold).unwrap()
     }
 
     fn stage(name: &str, more: &str, start: u32, end: u32) -> String {

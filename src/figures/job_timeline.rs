@@ -3,16 +3,17 @@
 //! The offset that the Run states brings the server's times to that clock, and nothing else does. Without an offset they
 //! have no place beside the harness's times.
 
+use super::job_facts::{SharedName, StageFacts};
 use super::stage_times::StageTimes;
 use super::tally::JobEntry;
 use super::time_interval::TimeInterval;
-use crate::record::{Stage, StagePhase, Timestamp};
+use crate::record::{StagePhase, Timestamp};
 
 /// One stage of one job whose start has a place on the harness's clock.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StageInterval {
     /// The stage's name.
-    pub stage: String,
+    pub stage: SharedName,
     /// The time at which the job began to wait for it.
     pub queued: Option<TimeInterval>,
     /// The beginning of the work.
@@ -28,14 +29,15 @@ pub struct StageInterval {
 }
 
 impl StageInterval {
-    fn new(stage: &Stage, times: StageTimes) -> Option<Self> {
+    fn new(stage: &StageFacts) -> Option<Self> {
+        let times = stage.times;
         Some(Self {
             stage: stage.name.clone(),
             queued: times.queued,
             started: times.started?,
             ended: times.ended,
             failed: stage.phase == StagePhase::Failed,
-            by_polls: times.contradicted.is_some() || stage.server_times().started_at.is_none(),
+            by_polls: times.contradicted.is_some() || !stage.has_server_start,
             times,
         })
     }
@@ -60,13 +62,11 @@ impl JobTimeline {
     /// The timeline of `entry`; none if the job was never submitted.
     pub fn new(entry: &JobEntry) -> Option<Self> {
         let job = entry.job.as_ref()?;
-        let status = &job.status;
-        let submitted = status.submitted_at?;
-        let last_words = if status.phase.is_terminal() { status.observed_at } else { None };
-        let heard = [status.accepted_at, status.not_ended_at, status.ended_at, last_words].into_iter().flatten().max();
-        let timed = || entry.stages().filter(|(stage, times)| stage.started_at.is_some() || times.started.is_some());
-        let stages: Vec<StageInterval> =
-            timed().filter_map(|(stage, times)| StageInterval::new(stage, *times)).collect();
+        let submitted = job.submitted_at?;
+        let last_words = if job.phase.is_terminal() { job.observed_at } else { None };
+        let heard = [job.accepted_at, job.not_ended_at, job.ended_at, last_words].into_iter().flatten().max();
+        let timed = || job.stages.iter().filter(|stage| stage.has_start || stage.times.started.is_some());
+        let stages: Vec<StageInterval> = timed().filter_map(StageInterval::new).collect();
         Some(Self {
             submitted,
             ended: entry.times.end,
@@ -84,6 +84,7 @@ impl JobTimeline {
 
 #[cfg(test)]
 mod tests {
+    use super::super::job_facts::SharedNames;
     use super::super::tally::RunPlan;
     use super::*;
     use crate::record::{ClockOffset, Job, StageSpec};
@@ -103,7 +104,7 @@ mod tests {
             offset: offset.map(|seconds| ClockOffset { seconds, bound_seconds: 0.5 }),
             ..RunPlan::default()
         };
-        let entry = JobEntry::new((String::new(), "j".into()), Some(job), Some((0, &plan)));
+        let entry = JobEntry::new(&job, Some((0, &plan)), &mut SharedNames::default());
         JobTimeline::new(&entry).unwrap()
     }
 

@@ -22,8 +22,6 @@ pub struct JobTimes {
     pub end_to_end: Option<Measured>,
     /// The time at which it ended.
     pub end: Option<TimeInterval>,
-    /// Delay of its submission after `dueAt`.
-    pub lag_seconds: Option<f64>,
     /// The server's times that lie outside of what the harness saw.
     pub contradictions: Contradictions,
     /// It ended before it began, by one of the clocks.
@@ -39,7 +37,6 @@ impl JobTimes {
                 .filter(|seconds| *seconds >= 0.0)
                 .map(|seconds| Measured::within(seconds, seconds - status.frozen_seconds.unwrap_or_default(), seconds))
                 .map(not_negative),
-            lag_seconds: difference(status.due_at, status.submitted_at),
             ..Self::default()
         };
         // Only these two ends were seen; a job that was given up has none.
@@ -287,7 +284,6 @@ mod tests {
     fn latency_counts_from_the_schedule() {
         let late = journey(&format!(r#"{{{POLLED},"dueAt":"2025-12-31T23:59:58Z"}}"#), None);
         near(late.end_to_end, 12.0, 11.0, 12.0);
-        assert_eq!(late.lag_seconds, Some(2.0));
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::clock_skew::{longest, shortest};
 use super::distribution::{Distribution, Measured, quantile};
+use super::job_facts::JobFacts;
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
 use super::shards::shard_of;
 use super::tally::{JobEntry, JobTally, RunPlan};
 use super::time_interval::TimeInterval;
-use crate::record::{JobStatus, Reason, RunSpec, Timestamp, WholeLoad};
+use crate::record::{Reason, RunSpec, Timestamp, WholeLoad};
 use crate::statistics::Bounds;
 
 /// Into how many equal parts the window is cut to show the run over time: one for so many jobs, and at least and at most so many.
@@ -129,7 +130,7 @@ impl Load {
             ..Self::default()
         };
         let jobs = || tally.entries.iter().filter_map(|entry| entry.job.as_ref());
-        let submitted = || jobs().filter_map(|job| job.status.submitted_at);
+        let submitted = || jobs().filter_map(|job| job.submitted_at);
         (load.first_submitted, load.last_submitted) = (submitted().min(), submitted().max());
         let last = |part: fn(&TimeInterval) -> Timestamp| {
             tally.entries.iter().filter_map(|entry| entry.times.end.as_ref()).map(part).max()
@@ -137,7 +138,7 @@ impl Load {
         load.last_end = last(|end| end.at);
         load.last_end_bounds = last(|end| end.low).zip(last(|end| end.high));
         load.find_rate(submitted().count());
-        let mut lags: Vec<f64> = tally.entries.iter().filter_map(|entry| entry.times.lag_seconds).collect();
+        let mut lags: Vec<f64> = tally.entries.iter().filter_map(JobEntry::lag_seconds).collect();
         lags.sort_by(f64::total_cmp);
         load.lag = quantile(&lags, 0.5).zip(lags.last().copied()).map(|(p50, max)| Lag { p50, max });
         load.find_concurrency(&in_flight(tally, |end| end.at));
@@ -230,7 +231,7 @@ impl Load {
         let most = peak(&longest(in_flight(tally, |end| end.high), skew));
         // Before its answer the target may not have had the job yet, or have it done already.
         let certain_of = |entries: &mut dyn Iterator<Item = &JobEntry>| {
-            let start = |status: &JobStatus| status.accepted_at.or(status.submitted_at);
+            let start = |status: &JobFacts| status.accepted_at.or(status.submitted_at);
             let mut certain = in_flight_from(tally, entries, start, |end| end.low);
             certain.retain(|(start, end)| end.micros() - start.micros() > 1);
             certain
@@ -352,7 +353,7 @@ fn asked(tally: &JobTally) -> Asked {
 
 /// The last moment at which anything is known of a job.
 fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
-    let status = &entry.job.as_ref()?.status;
+    let status = entry.job.as_ref()?;
     let times = [status.ended_at, status.not_ended_at, status.accepted_at, status.submitted_at, status.observed_at];
     times.into_iter().flatten().max()
 }
@@ -361,7 +362,7 @@ fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
 fn by_shard(tally: &JobTally) -> impl Iterator<Item = impl Iterator<Item = &JobEntry>> {
     let mut shards: BTreeMap<(usize, u64), Vec<&JobEntry>> = BTreeMap::new();
     for entry in &tally.entries {
-        let plan = entry.plan.and_then(|plan| Some((plan, shard_of(entry, tally.shard_count(plan)?)?)));
+        let plan = entry.plan_index().and_then(|plan| Some((plan, shard_of(entry, tally.shard_count(plan)?)?)));
         if let Some(shard) = plan {
             shards.entry(shard).or_default().push(entry);
         }
@@ -378,13 +379,13 @@ fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Time
 fn in_flight_from(
     tally: &JobTally,
     entries: &mut dyn Iterator<Item = &JobEntry>,
-    start: fn(&JobStatus) -> Option<Timestamp>,
+    start: fn(&JobFacts) -> Option<Timestamp>,
     part: fn(TimeInterval) -> Timestamp,
 ) -> Vec<(Timestamp, Timestamp)> {
     // A job without a known end was in flight until the last observation of any job.
     let last = tally.entries.iter().filter_map(last_heard).max();
     let spans = entries.filter_map(|entry| {
-        let status = &entry.job.as_ref()?.status;
+        let status = entry.job.as_ref()?;
         let start = status.submitted_at.and(start(status))?;
         if entry.outcome == Outcome::Rejected {
             // A job that the target refused was no load for its pipeline.
@@ -402,7 +403,7 @@ fn in_flight_from(
 
 fn surely_in_flight(tally: &JobTally, skew: f64) -> Option<(Timestamp, u64)> {
     let spans = tally.entries.iter().filter_map(|entry| {
-        let status = &entry.job.as_ref()?.status;
+        let status = entry.job.as_ref()?;
         // Two names of one job are one in flight.
         let ran = entry.outcome != Outcome::Rejected && entry.reason != Some(Reason::Collapsed);
         status.accepted_at.zip(status.not_ended_at).filter(|(accepted, seen)| ran && seen > accepted)

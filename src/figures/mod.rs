@@ -13,6 +13,7 @@ pub mod distribution;
 pub mod gauges;
 mod harness_doubts;
 pub mod interval;
+pub mod job_facts;
 pub mod job_timeline;
 pub mod job_times;
 pub mod load;
@@ -33,6 +34,7 @@ pub mod tally;
 pub mod time_interval;
 
 use std::collections::BTreeMap;
+use std::io;
 
 use contradictions::ServerTime;
 use distribution::{Distribution, Measured, Statistic};
@@ -46,7 +48,7 @@ use shards::ShardFigures;
 use stages::{Limiting, StageFigures};
 use tally::JobTally;
 
-use crate::record::{Fold, Idle, StagePhase};
+use crate::record::{Fold, Idle, Jobs};
 use crate::units;
 
 /// Number of names that a sentence lists before it counts the rest.
@@ -78,14 +80,10 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The figures of what `fold` holds. With `subset` only the jobs that are there count.
-    pub fn compute(fold: &Fold, subset: bool) -> Self {
-        Self::compute_resumed(fold, subset, &GivenUp::default())
-    }
-
-    /// The same of a stream in which these jobs had been given up before, which the fold does not hold.
-    pub fn compute_resumed(fold: &Fold, subset: bool, given_up: &GivenUp) -> Self {
-        let tally = JobTally::from_fold(fold, subset);
+    /// The figures of the Runs of `fold` and of `jobs`, of which those in `given_up` had been given up before. With `subset` only
+    /// the jobs that are there count.
+    pub fn compute(fold: &Fold, jobs: &dyn Jobs, subset: bool, given_up: &GivenUp) -> io::Result<Self> {
+        let tally = JobTally::compute(fold, jobs, subset)?;
         let stages = stages::stages(&tally);
         let ended: Vec<Measured> = tally.with(Outcome::Succeeded).filter_map(|entry| entry.times.end_to_end).collect();
         let open = tally.entries.iter().filter(|entry| entry.outcome.is_open()).count() as u64;
@@ -107,7 +105,7 @@ impl Figures {
         figures.doubt_warmup();
         figures.doubt_times();
         figures.doubt_words();
-        figures
+        Ok(figures)
     }
 
     fn doubt_runs(&mut self) {
@@ -228,9 +226,9 @@ impl Figures {
         let mut doubts = poll_doubts::flagged_jobs(jobs());
         let mut words: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
         for (name, job) in jobs() {
-            for stage in job.status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed) {
-                let word = stage.state.as_deref().unwrap_or("nothing");
-                words.entry((&stage.name, word)).or_default().push(name.to_owned());
+            for (stage, word) in &job.unnamed_states {
+                let word = word.as_deref().unwrap_or("nothing");
+                words.entry((stage, word)).or_default().push(name.to_owned());
             }
         }
         doubts.extend(words.into_iter().map(|((stage, word), jobs)| {

@@ -1,7 +1,7 @@
 //! The distance between the target's clock and the harness's, narrowed by the jobs' own times.
 //!
 //! What a server says of a job cannot lie outside of the polls around it, so each such time bounds the distance as a `Date`
-//! header does. A few jobs whose times contradict the others do not count; see [`narrow`].
+//! header does. A few jobs whose times contradict the others do not count; see [`AllowedOffsets::narrow`].
 
 use crate::record::{ClockOffset, Job, Phase, ServerTimes, StagePhase, Timestamp};
 use crate::statistics::Bounds;
@@ -17,21 +17,6 @@ const READING: f64 = 0.005;
 
 /// Two clocks drift apart by this many seconds a second: a wall clock that NTP corrects against one that is not.
 const DRIFT: f64 = 1e-4;
-
-/// Narrows `dates`, the offset that `Date` headers gave, by the times of `jobs`, all of which were seen by one host. Where
-/// both know something, the jobs know more: their times are the ones that the offset is for.
-///
-/// Where all jobs agree, the bounds are cut with those of every job. Where some lie apart, as many as are seen to do so may
-/// do so unseen: then the bounds hold every offset that all but twice as many jobs allow. Nothing is narrowed where that
-/// would leave no majority.
-pub fn narrow<'a>(dates: Option<ClockOffset>, jobs: impl Iterator<Item = &'a Job>) -> Option<ClockOffset> {
-    if is_well_known(dates) {
-        return dates;
-    }
-    let mut allowed = AllowedOffsets::default();
-    jobs.for_each(|job| allowed.add(job));
-    allowed.narrow(dates)
-}
 
 /// Returns true if the offset of the `Date` headers is left as it is.
 pub fn is_well_known(dates: Option<ClockOffset>) -> bool {
@@ -57,7 +42,12 @@ impl AllowedOffsets {
         }
     }
 
-    /// Narrows `dates`, as [`narrow`] does.
+    /// Narrows `dates`, the offset that `Date` headers gave, by the times of the jobs, all of which were seen by one host. Where
+    /// both know something, the jobs know more: their times are the ones that the offset is for.
+    ///
+    /// Where all jobs agree, the bounds are cut with those of every job. Where some lie apart, as many as are seen to do so may
+    /// do so unseen: then the bounds hold every offset that all but twice as many jobs allow. Nothing is narrowed where that
+    /// would leave no majority.
     pub fn narrow(&self, dates: Option<ClockOffset>) -> Option<ClockOffset> {
         if is_well_known(dates) {
             return dates;
@@ -169,7 +159,9 @@ mod tests {
 
     fn found(jobs: &[Job], dates: Option<(f64, f64)>) -> Option<Bounds> {
         let dates = dates.map(|(low, high)| ClockOffset::from_bounds(Bounds { low, high }));
-        narrow(dates, jobs.iter()).map(ClockOffset::bounds)
+        let mut allowed = AllowedOffsets::default();
+        jobs.iter().for_each(|job| allowed.add(job));
+        allowed.narrow(dates).map(ClockOffset::bounds)
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::job_facts::JobFacts;
 use super::listed;
 use super::requests::Requests;
-use crate::record::{Flag, Job, Phase, Run};
+use crate::record::{Flag, Phase, Run};
 
 /// The doubt about the polls of `run`: refused after they were answered, unreadable, or without news of their job for the most
 /// part.
@@ -28,14 +29,14 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
 }
 
 /// The doubts about flagged jobs, one for each kind of flag; `jobs` are given with their names.
-pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -> Vec<String> {
+pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
     let mut flagged: BTreeMap<&str, (&Flag, Vec<String>)> = BTreeMap::new();
     for (name, job) in jobs {
         // A job that ended was found without its cookie.
-        let has_ended = matches!(job.status.phase, Phase::Succeeded | Phase::Failed);
-        for flag in job.status.flags.iter().filter(|flag| !(has_ended && **flag == Flag::CookieNotKept)) {
+        let has_ended = matches!(job.phase, Phase::Succeeded | Phase::Failed);
+        for flag in job.flags.iter().filter(|flag| !(has_ended && **flag == Flag::CookieNotKept)) {
             let shown = match flag {
-                Flag::FailedStage => format!("{name} ({})", job.status.failed_stages().join(", ")),
+                Flag::FailedStage => format!("{name} ({})", job.failed_stages().join(", ")),
                 _ => name.to_owned(),
             };
             flagged.entry(flag.as_str()).or_insert_with(|| (flag, Vec::new())).1.push(shown);
@@ -65,10 +66,14 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a Job)>) -
 
 #[cfg(test)]
 mod tests {
+    use super::super::job_facts::SharedNames;
     use super::*;
+    use crate::record::Job;
 
-    fn job(status: &str) -> Job {
-        serde_json::from_str(&format!(r#"{{"metadata":{{"name":"a","run":"r"}},"status":{status}}}"#)).unwrap()
+    fn job(status: &str) -> JobFacts {
+        let job: Job =
+            serde_json::from_str(&format!(r#"{{"metadata":{{"name":"a","run":"r"}},"status":{status}}}"#)).unwrap();
+        JobFacts::new(&job, &[], None, &mut SharedNames::default())
     }
 
     #[test]
@@ -86,8 +91,8 @@ mod tests {
                 r#"{{"stages":[{{"name":"l2","phase":"Failed","attempt":{first}}},{{"name":"l2","phase":"Done","attempt":{second}}}]}}"#
             ))
         };
-        assert_eq!(again(1, 2).status.failed_stages(), [""; 0]);
-        assert_eq!(again(2, 1).status.failed_stages(), ["l2"], "the attempts count, not the order");
+        assert_eq!(again(1, 2).failed_stages(), [""; 0]);
+        assert_eq!(again(2, 1).failed_stages(), ["l2"], "the attempts count, not the order");
     }
 
     #[test]

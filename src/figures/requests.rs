@@ -40,8 +40,8 @@ impl Precision {
     fn compute(tally: &JobTally) -> Option<Self> {
         let goal = tally.runs().filter_map(|run| run.spec.precision).reduce(f64::min)?;
         let jobs = tally.entries.iter().filter_map(|entry| entry.job.as_ref());
-        let ends = jobs.filter_map(|job| job.status.duration_error_seconds.zip(job.status.duration_seconds));
-        Some(ends.fold(Self { goal, ..Self::default() }, |sum, (error, duration)| Self {
+        let ends = jobs.filter_map(|job| job.duration);
+        Some(ends.fold(Self { goal, ..Self::default() }, |sum, (duration, error)| Self {
             ends: sum.ends + 1,
             missed: sum.missed + u64::from(error > goal * duration),
             ..sum
@@ -68,8 +68,8 @@ impl Requests {
         let mut requests = Self::default();
         let mut times = Vec::new();
         let sent = tally.entries.iter().filter_map(|entry| Some((entry, entry.job.as_ref()?)));
-        for (entry, job) in sent.filter(|(_, job)| job.status.submitted_at.is_some()) {
-            *requests.statuses.entry(job.status.http_status).or_default() += 1;
+        for (entry, job) in sent.filter(|(_, job)| job.submitted_at.is_some()) {
+            *requests.statuses.entry(job.http_status).or_default() += 1;
             times.extend(entry.times.submit);
         }
         requests.submit = Distribution::from_samples(&times);

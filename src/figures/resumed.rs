@@ -19,8 +19,7 @@ impl GivenUp {
     pub fn note(&mut self, record: &Record) {
         let phases = [Phase::TimedOut, Phase::Lost, Phase::Interrupted];
         // Most records are of jobs that went well, and reading them all again would take as long as all else.
-        let may_be = || phases.iter().any(|phase| record.text().contains(&format!("{phase:?}")));
-        if record.kind() != Kind::Job || !may_be() {
+        if record.kind() != Kind::Job || record.standing().0 != Phase::Lost.rank() {
             return;
         }
         if let Ok(job) = record.read::<Job>()
@@ -50,7 +49,7 @@ impl Resumed {
         let last = *at.last()?;
         let mut resumed = Self { at: at.into_iter().collect(), ..Self::default() };
         for entry in &tally.entries {
-            let key = Key { kind: Kind::Job, run: entry.run.clone(), name: entry.name.clone() };
+            let key = Key { kind: Kind::Job, run: entry.run.to_string(), name: entry.name.clone() };
             let before = given_up.jobs.get(&key).into_iter().flatten().filter(|(at, _)| at.is_some_and(|at| at < last));
             let Some((_, outcome)) = before.max_by_key(|(at, _)| *at) else { continue };
             *resumed.given_up.entry(*outcome).or_default() += 1;

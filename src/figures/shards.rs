@@ -49,12 +49,12 @@ impl ShardFigures {
             all.insert((tally.plans.len(), shard.index), Self::new(shard, Some(stream), &[]));
         }
         for entry in &tally.entries {
-            let Some(plan) = entry.plan else { continue };
+            let Some(plan) = entry.plan_index() else { continue };
             let Some(shard) = tally.shard_count(plan).and_then(|count| shard_of(entry, count)) else { continue };
             let Some(of) = all.get_mut(&(plan, shard)) else { continue };
             of.jobs.asked += 1;
             *outcome::count_mut(&mut of.jobs, entry.outcome) += 1;
-            let submitted = entry.job.as_ref().and_then(|job| job.status.submitted_at);
+            let submitted = entry.job.as_ref().and_then(|job| job.submitted_at);
             of.first_submitted = [of.first_submitted, submitted].into_iter().flatten().min();
         }
         all.into_values().collect()

@@ -3,6 +3,7 @@
 //! A server's times are intervals as wide as their resolution. They are held against the polls around them and against the
 //! job's own beginning and end; a time that contradicts those is left out, and the polls' count in its place.
 
+use super::contradictions::in_little_memory;
 use super::distribution::Measured;
 use super::time_interval::TimeInterval;
 use crate::record::{ClockOffset, Job, ServerTimes, Stage, StagePhase, StageSpec, Timestamp};
@@ -26,7 +27,7 @@ pub struct StageTimes {
     /// A duration was negative by more than its error allows, and was left out.
     pub backwards: bool,
     /// By how many seconds, at least, the server's times contradict the polls; they were left out.
-    pub contradicted: Option<f64>,
+    pub contradicted: Option<f32>,
 }
 
 /// The part of the harness's time in which everything that a server tells of a job must lie.
@@ -99,7 +100,7 @@ struct Instants {
     server_ended: Option<ServerInstant>,
     started: Option<TimeInterval>,
     ended: Option<TimeInterval>,
-    contradicted: Option<f64>,
+    contradicted: Option<f32>,
 }
 
 impl Instants {
@@ -142,7 +143,7 @@ impl Instants {
 
     /// Leaves the server's times out, which contradict the polls by `seconds`.
     fn contradict(&mut self, seconds: f64) {
-        (self.server_started, self.server_ended, self.contradicted) = (None, None, Some(seconds));
+        (self.server_started, self.server_ended, self.contradicted) = (None, None, Some(in_little_memory(seconds)));
     }
 
     /// The work: by the server's clock where it tells both ends, within what the polls allow.
@@ -239,7 +240,7 @@ impl StageTimes {
         let at = match (queued.held(offset, lifetime, None), excess.filter(|seconds| *seconds > ROUNDING)) {
             (Ok(at), None) => at,
             (Err(seconds), _) | (_, Some(seconds)) => {
-                self.contradicted = Some(seconds);
+                self.contradicted = Some(in_little_memory(seconds));
                 return None;
             }
         };

@@ -1,11 +1,11 @@
 //! The stages of a pipeline: the waits for each and the work in it, of all jobs together, and the stage that limits.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::distribution::{Distribution, Measured};
 use super::outcome::Outcome;
 use super::tally::{JobEntry, JobTally};
-use crate::record::{Stage, StagePhase, TimesFrom};
+use crate::record::{StagePhase, TimesFrom};
 
 /// The figures of one stage, from all jobs together.
 #[derive(Clone, Debug, Default)]
@@ -44,62 +44,54 @@ impl StageFigures {
 
 /// The figures of every stage that a job told of, in pipeline order where the Runs say it.
 pub fn stages(tally: &JobTally) -> Vec<StageFigures> {
-    #[derive(Default)]
-    struct Samples {
-        wait: Vec<Measured>,
-        work: Vec<Measured>,
-        figures: StageFigures,
-    }
-    let mut order: Vec<String> = Vec::new();
-    let mut samples: BTreeMap<String, Samples> = BTreeMap::new();
-    let mut place = |name: &str, samples: &mut BTreeMap<String, Samples>| {
-        if !samples.contains_key(name) {
-            samples.insert(name.to_owned(), Samples::default());
-            order.push(name.to_owned());
-        }
-    };
-    for spec in tally.plans.iter().flat_map(|plan| &plan.stages) {
-        place(&spec.name, &mut samples);
-    }
+    let mut order: Vec<&str> = Vec::new();
+    let mut known: BTreeSet<&str> = BTreeSet::new();
+    let specs = tally.plans.iter().flat_map(|plan| &plan.stages).map(|spec| spec.name.as_str());
+    let told = tally.entries.iter().flat_map(JobEntry::stages).map(|stage| stage.name.as_str());
+    order.extend(specs.chain(told).filter(|name| known.insert(name)));
+    // One after the other, so that the samples of one stage are in memory at a time.
+    order.into_iter().map(|name| stage(tally, name)).collect()
+}
+
+fn stage(tally: &JobTally, name: &str) -> StageFigures {
+    let mut figures =
+        StageFigures { name: name.to_owned(), entered_at_most: entered(tally, name), ..StageFigures::default() };
+    let (mut waits, mut works) = (Vec::new(), Vec::new());
     for entry in &tally.entries {
-        for (stage, times) in entry.stages() {
-            place(&stage.name, &mut samples);
-            let Some(held) = samples.get_mut(&stage.name) else { continue };
-            held.wait.extend(times.wait);
-            held.work.extend(times.work);
+        for stage in entry.stages().iter().filter(|stage| *stage.name == name) {
+            let times = stage.times;
+            waits.extend(times.wait);
+            works.extend(times.work);
             if times.wait.or(times.work).is_some() {
-                match stage.times_from.filter(|_| times.contradicted.is_none()).or(Some(TimesFrom::Polls)) {
-                    Some(TimesFrom::Server) => held.figures.by_server += 1,
-                    Some(TimesFrom::Polls) => held.figures.by_polls += 1,
-                    None => {}
+                match stage.times_from.filter(|_| times.contradicted.is_none()) {
+                    Some(TimesFrom::Server) => figures.by_server += 1,
+                    Some(TimesFrom::Polls) | None => figures.by_polls += 1,
                 }
             }
             if times.backwards {
-                held.figures.backwards.push(entry.name.clone());
+                figures.backwards.push(entry.name.clone());
             }
             if let Some(seconds) = times.contradicted {
-                held.figures.contradicted.push(entry.name.clone());
-                held.figures.contradicted_seconds = held.figures.contradicted_seconds.max(seconds);
+                figures.contradicted.push(entry.name.clone());
+                figures.contradicted_seconds = figures.contradicted_seconds.max(seconds.into());
             }
         }
     }
-    let figures = order.into_iter().filter_map(|name| {
-        let held = samples.remove(&name)?;
-        let (wait, work) = (Distribution::from_samples(&held.wait), Distribution::from_samples(&held.work));
-        let entered_at_most = entered(tally, &name);
-        Some(StageFigures { name, wait, work, entered_at_most, ..held.figures })
-    });
-    figures.collect()
+    figures.wait = Distribution::from_samples(&waits);
+    figures.work = Distribution::from_samples(&works);
+    figures
 }
 
 /// Returns the largest number of times that jobs can have been in the stage `name`: its attempts if a job finished it. A job
 /// whose document does not name it may have been in it unseen, before it was lost or after another stage failed.
 fn entered(tally: &JobTally, name: &str) -> u64 {
-    let shown = |entry: &JobEntry| entry.job.as_ref()?.status.stages.iter().find(|stage| stage.name == name).cloned();
-    let attempts = |stage: &Stage| stage.attempt.unwrap_or(1).max(1);
-    let most = tally.entries.iter().filter_map(shown).map(|stage| attempts(&stage)).max().unwrap_or(1);
+    let shown = |entry: &'_ JobEntry| {
+        let stage = entry.stages().iter().find(|stage| *stage.name == name);
+        stage.map(|stage| (u64::from(stage.attempts), stage.phase == StagePhase::Done))
+    };
+    let most = tally.entries.iter().filter_map(shown).map(|(attempts, _)| attempts).max().unwrap_or(1);
     let ran = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Rejected);
-    ran.map(|entry| shown(entry).filter(|stage| stage.phase == StagePhase::Done).map_or(most, |stage| attempts(&stage)))
+    ran.map(|entry| shown(entry).filter(|(_, is_done)| *is_done).map_or(most, |(attempts, _)| attempts))
         .fold(0, u64::saturating_add)
 }
 

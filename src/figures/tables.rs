@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use super::distribution::Measured;
+use super::job_facts::JobFacts;
 use super::stage_times::StageTimes;
 use super::tally::JobEntry;
 use crate::escape;
-use crate::record::{Flag, JobStatus, Polls, Reason, Stage, Timestamp};
+use crate::record::{Flag, Job, Polls, Reason, Stage, Timestamp};
 
 /// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,21 +93,21 @@ pub type Column<Row> = (&'static str, ColumnType, for<'r> fn(&'r Row) -> Cell<'r
 #[derive(Clone, Copy, Debug)]
 pub struct JobRow<'a> {
     entry: &'a JobEntry,
-    status: Option<&'a JobStatus>,
+    trace_id: Option<&'a str>,
 }
 
 impl<'a> JobRow<'a> {
-    /// The row of `entry`.
-    pub fn new(entry: &'a JobEntry) -> Self {
-        Self { entry, status: entry.job.as_ref().map(|job| &job.status) }
+    /// The row of `entry`, whose submission carried the id of this trace.
+    pub fn new(entry: &'a JobEntry, trace_id: Option<&'a str>) -> Self {
+        Self { entry, trace_id }
     }
 
-    fn of<T>(&self, part: impl FnOnce(&'a JobStatus) -> Option<T>) -> Option<T> {
-        self.status.and_then(part)
+    fn of<T>(&self, part: impl FnOnce(&'a JobFacts) -> Option<T>) -> Option<T> {
+        self.entry.job.as_ref().and_then(part)
     }
 
     fn polls(&self, part: fn(Polls) -> u64) -> Option<u64> {
-        self.of(|status| status.polls).map(part)
+        self.of(|job| job.polls).map(part)
     }
 }
 
@@ -119,9 +120,10 @@ pub struct StageRow<'a> {
 }
 
 impl<'a> StageRow<'a> {
-    /// The rows of `entry`, in the order of its stages.
-    pub fn of(entry: &'a JobEntry) -> impl Iterator<Item = Self> {
-        entry.stages().map(move |(stage, times)| Self { entry, stage, times })
+    /// The rows of `entry`, of which `job` is the last record, in the order of its stages.
+    pub fn of(entry: &'a JobEntry, job: Option<&'a Job>) -> impl Iterator<Item = Self> {
+        let stages = job.into_iter().flat_map(|job| &job.status.stages).zip(entry.stages());
+        stages.map(move |(stage, facts)| Self { entry, stage, times: &facts.times })
     }
 }
 
@@ -134,15 +136,13 @@ pub const fn job_columns<'a>() -> [Column<JobRow<'a>>; 21] {
         ("phase", Text, |row| row.entry.outcome.column().into()),
         ("reason", Text, |row| row.entry.reason.as_ref().map(Reason::as_str).into()),
         ("message", Text, |row| row.entry.message.as_deref().into()),
-        ("jobId", Text, |row| row.of(|status| status.job_id.as_deref()).into()),
-        ("traceId", Text, |row| row.of(|status| status.trace_id.as_deref()).into()),
-        ("dueAt", Time, |row| row.of(|status| status.due_at).into()),
-        ("submittedAt", Time, |row| row.of(|status| status.submitted_at).into()),
-        ("acceptedAt", Time, |row| row.of(|status| status.accepted_at).into()),
+        ("jobId", Text, |row| row.of(|job| job.job_id.as_deref()).into()),
+        ("traceId", Text, |row| row.trace_id.into()),
+        ("dueAt", Time, |row| row.of(|job| job.due_at).into()),
+        ("submittedAt", Time, |row| row.of(|job| job.submitted_at).into()),
+        ("acceptedAt", Time, |row| row.of(|job| job.accepted_at).into()),
         // The server's clock may have narrowed the end down.
-        ("endedAt", Time, |row| {
-            row.entry.times.end.map(|end| end.at).or_else(|| row.of(|status| status.ended_at)).into()
-        }),
+        ("endedAt", Time, |row| row.entry.times.end.map(|end| end.at).or_else(|| row.of(|job| job.ended_at)).into()),
         ("submitSeconds", Number, |row| value(row.entry.times.submit)),
         ("queueSeconds", Number, |row| value(row.entry.times.queue)),
         ("queueErrorSeconds", Number, |row| error(row.entry.times.queue)),
@@ -153,7 +153,7 @@ pub const fn job_columns<'a>() -> [Column<JobRow<'a>>; 21] {
         ("polls", Count, |row| row.polls(|polls| polls.sent).into()),
         ("pollsFailed", Count, |row| row.polls(|polls| polls.failed).into()),
         ("flags", Text, |row| {
-            let flags = row.status.iter().flat_map(|status| &status.flags);
+            let flags = row.entry.job.iter().flat_map(|job| &job.flags);
             flags.map(Flag::as_str).collect::<Vec<_>>().join(" ").into()
         }),
     ]

@@ -4,16 +4,18 @@
 //! name. Runs of one run id and one prefix are shards of one run.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::clock_skew::{self, common_offset};
+use super::job_facts::{JobFacts, SharedName, SharedNames, StageFacts};
 use super::job_times::JobTimes;
 use super::listed;
-use super::offset;
+use super::offset::{self, AllowedOffsets};
 use super::outcome::{self, Outcome};
 use super::stage_times::StageTimes;
 use super::streams::Streams;
 use crate::record::{
-    Aborted, ClockOffset, Conservation, Fold, Job, Reason, Run, Stage, StagePhase, StageSpec, Timestamp, job_name,
+    Aborted, ClockOffset, Conservation, Fold, Job, Jobs, Reason, Run, StagePhase, StageSpec, Timestamp, job_name,
     warmup_prefix,
 };
 
@@ -27,40 +29,53 @@ const SHARDS: u64 = 100_000;
 #[derive(Clone, Debug)]
 pub struct JobEntry {
     /// The run's id.
-    pub run: String,
+    pub run: SharedName,
     /// The job's name.
     pub name: String,
     /// Its outcome.
     pub outcome: Outcome,
-    /// The last word on it; none where it is missing.
-    pub job: Option<Job>,
+    /// Facts from the last word on it; none where it is missing.
+    pub job: Option<JobFacts>,
     /// The reason why it did not succeed, as one word.
     pub reason: Option<Reason>,
     /// The reason why it did not succeed, as a sentence.
     pub message: Option<String>,
     /// The plan that it belongs to, by its place in [`JobTally::plans`].
-    pub plan: Option<usize>,
+    pub plan: Option<u32>,
     /// Durations of the parts of its life.
     pub times: JobTimes,
-    /// Times that it waited for each stage and was worked on in it, in the order of the job's stages.
-    pub stage_times: Vec<StageTimes>,
 }
 
 impl JobEntry {
-    /// The entry of the job `name` of `run`, which belongs to `plan`, of which `job` is the last record.
-    pub fn new((run, name): (String, String), job: Option<Job>, plan: Option<(usize, &RunPlan)>) -> Self {
-        let outcome = job.as_ref().map_or(Outcome::Missing, |job| Outcome::from_phase(job.status.phase));
-        let (reason, message) =
-            job.as_ref().map_or((None, None), |job| (job.status.reason.clone(), job.status.message.clone()));
+    /// The entry of `job`, which belongs to `plan`.
+    pub fn new(job: &Job, plan: Option<(usize, &RunPlan)>, names: &mut SharedNames) -> Self {
         let (index, plan) = plan.unzip();
         let offset = plan.and_then(|plan| plan.offset);
         let specs = plan.map(|plan| plan.stages.as_slice()).unwrap_or_default();
-        let times = job.as_ref().map(|job| JobTimes::compute(job, offset)).unwrap_or_default();
-        let stages = job
-            .iter()
-            .flat_map(|job| job.status.stages.iter().map(move |stage| StageTimes::compute(job, stage, specs, offset)));
-        let stage_times = stages.collect();
-        Self { run, name, outcome, job, reason, message, plan: index, times, stage_times }
+        Self {
+            run: names.get(&job.metadata.run),
+            name: job.metadata.name.clone(),
+            outcome: Outcome::from_phase(job.status.phase),
+            reason: job.status.reason.clone(),
+            message: job.status.message.clone(),
+            plan: index.and_then(|index| u32::try_from(index).ok()),
+            times: JobTimes::compute(job, offset),
+            job: Some(JobFacts::new(job, specs, offset, names)),
+        }
+    }
+
+    /// The entry of the job `name` of `run`, which `plan` asked for and of which nothing was heard.
+    pub fn missing(run: SharedName, name: String, plan: usize) -> Self {
+        Self {
+            run,
+            name,
+            outcome: Outcome::Missing,
+            job: None,
+            reason: None,
+            message: None,
+            plan: u32::try_from(plan).ok(),
+            times: JobTimes::default(),
+        }
     }
 
     /// Makes it unknown what became of a job that was last seen staged or submitted: later records of it may be lost.
@@ -73,28 +88,39 @@ impl JobEntry {
         }
     }
 
-    /// The stages that the job's record tells of, with their times.
-    pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageTimes)> {
-        self.job.iter().flat_map(|job| &job.status.stages).zip(&self.stage_times)
+    /// The place of its plan in [`JobTally::plans`].
+    pub fn plan_index(&self) -> Option<usize> {
+        self.plan.map(|index| index as usize)
+    }
+
+    /// Delay of its submission after `dueAt`, in seconds.
+    pub fn lag_seconds(&self) -> Option<f64> {
+        let job = self.job.as_ref()?;
+        Some(job.submitted_at?.since(job.due_at?))
+    }
+
+    /// The stages that the job's record tells of.
+    pub fn stages(&self) -> &[StageFacts] {
+        self.job.as_ref().map(|job| &*job.stages).unwrap_or_default()
     }
 
     /// The times of the stage `name`, if the job's record tells of it.
     pub fn times_in(&self, name: &str) -> Option<&StageTimes> {
-        self.stages().find(|(stage, _)| stage.name == name).map(|(_, times)| times)
+        self.stages().iter().find(|stage| *stage.name == name).map(|stage| &stage.times)
     }
 
     /// The time at which it ended, or was given up: the best estimate.
     pub fn ended_at(&self) -> Option<Timestamp> {
-        let status = &self.job.as_ref()?.status;
-        let given_up = status.observed_at.filter(|_| status.phase.is_terminal());
-        self.times.end.map(|end| end.at).or(status.ended_at).or(given_up)
+        let job = self.job.as_ref()?;
+        let given_up = job.observed_at.filter(|_| job.phase.is_terminal());
+        self.times.end.map(|end| end.at).or(job.ended_at).or(given_up)
     }
 
     /// The stage at which it failed, where the target said so; else the one in which it was last seen, for a job that never
     /// came to an end.
     pub fn failed_stage(&self) -> Option<&str> {
-        let stages = &self.job.as_ref()?.status.stages;
-        let in_phase = |phase| stages.iter().rev().find(|stage| stage.phase == phase).map(|stage| stage.name.as_str());
+        let in_phase =
+            |phase| self.stages().iter().rev().find(|stage| stage.phase == phase).map(|stage| stage.name.as_str());
         let open = matches!(self.outcome, Outcome::TimedOut | Outcome::Lost | Outcome::Interrupted);
         in_phase(StagePhase::Failed).or_else(|| in_phase(StagePhase::Running).filter(|_| open))
     }
@@ -109,6 +135,8 @@ pub struct RunPlan {
     pub prefix: Option<String>,
     /// Number of jobs that were requested; the largest number if the shards disagree.
     pub jobs: Option<u64>,
+    /// Number of warm-up jobs that were requested; the largest number if the shards disagree.
+    pub warmup: Option<u64>,
     /// The Runs: one for each shard that spoke.
     pub runs: Vec<Run>,
     /// Number of shards; none if it has none, or too many to be real.
@@ -119,9 +147,63 @@ pub struct RunPlan {
     pub offset: Option<ClockOffset>,
     /// The largest distance between the clocks of two of its hosts, in seconds; infinite if it is not known.
     pub clock_skew_seconds: f64,
-    /// True if one clock saw all jobs, so that their times may narrow the offset: a job does not say which shard's host saw it,
-    /// and if the dates contradict each other, the target has no one clock that all jobs could tell of.
-    pub has_one_clock: bool,
+}
+
+impl RunPlan {
+    /// The plans of the Runs of `fold`, whose shards have these `streams`. The times of `jobs` narrow the offset of the target's
+    /// clock.
+    pub fn all(fold: &Fold, streams: &Streams, jobs: &dyn Jobs) -> io::Result<Vec<Self>> {
+        let mut plans: BTreeMap<(String, Option<String>), Vec<Run>> = BTreeMap::new();
+        for run in fold.runs() {
+            plans.entry((run.metadata.run.clone(), run.spec.prefix.clone())).or_default().push(run);
+        }
+        let mut runs_of_one_host: BTreeMap<String, usize> = BTreeMap::new();
+        for ((run, _), runs) in &plans {
+            *runs_of_one_host.entry(run.clone()).or_default() += runs.len();
+        }
+        let plan = |((run, prefix), runs): ((String, Option<String>), Vec<Run>)| {
+            let mut offset = common_offset(&runs, streams);
+            let contradictory =
+                runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
+            // One clock saw all jobs, so their times may narrow the offset: a job does not say which shard's host saw it, and if
+            // the dates contradict each other, the target has no one clock that all jobs could tell of.
+            let has_one_clock = runs_of_one_host.get(&run) == Some(&1) && !contradictory;
+            if has_one_clock && !offset::is_well_known(offset) {
+                let mut allowed = AllowedOffsets::default();
+                jobs.for_each(&mut |job| {
+                    if job.metadata.run == run {
+                        allowed.add(&job);
+                    }
+                    Ok(())
+                })?;
+                offset = allowed.narrow(offset);
+            }
+            let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
+            let shards = runs.iter().filter_map(|run| run.spec.shard).map(|shard| shard.count).max();
+            Ok(Self {
+                jobs: runs.iter().filter_map(|run| run.spec.jobs).max(),
+                warmup: runs.iter().filter_map(|run| run.spec.warmup).max(),
+                stages: stages.unwrap_or_default(),
+                clock_skew_seconds: clock_skew::between_hosts(&runs, streams),
+                shards: shards.filter(|count| (1..=SHARDS).contains(count)),
+                run,
+                prefix,
+                runs,
+                offset,
+            })
+        };
+        plans.into_iter().map(plan).collect()
+    }
+
+    /// The number of the job or warm-up job `name` among those that were asked for, from 1; none if it is not one of them.
+    pub fn number(&self, name: &str, is_warmup: bool) -> Option<u64> {
+        let prefix = self.prefix.as_ref().filter(|prefix| name.starts_with(prefix.as_str()))?;
+        let (prefix, asked) =
+            if is_warmup { (warmup_prefix(prefix), self.warmup?) } else { (prefix.clone(), self.jobs?) };
+        let number = name.strip_prefix(prefix.as_str())?.strip_prefix('-')?.parse().ok()?;
+        let is_asked = asked <= NAMEABLE && (1..=asked).contains(&number) && job_name(&prefix, number, asked) == name;
+        is_asked.then_some(number)
+    }
 }
 
 /// Every job of a stream and every job that it should have had. Warm-up jobs are kept apart.
@@ -144,24 +226,30 @@ pub struct JobTally {
 }
 
 impl JobTally {
-    /// The account of what `fold` holds. With `subset` only the jobs that are there count.
-    pub fn from_fold(fold: &Fold, subset: bool) -> Self {
-        let mut tally = Self { streams: Streams::read(fold), ..Self::default() };
-        tally.read_plans(fold);
-        let key = |job: &Job| (job.metadata.run.clone(), job.metadata.name.clone());
-        let (warmups, counted): (Vec<Job>, Vec<Job>) = fold.jobs().partition(Job::is_warmup);
-        tally.enter_warmups(warmups.into_iter().map(|job| (key(&job), job)).collect(), subset);
-        let mut heard = counted.into_iter().map(|job| (key(&job), job)).collect();
-        tally.enter_asked(&mut heard, subset);
-        tally.enter_unasked(heard, subset);
-        tally.entries.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
+    /// The account of what the Runs of `fold` asked for and what became of `jobs`. With `subset` only the jobs that are there
+    /// count.
+    pub fn compute(fold: &Fold, jobs: &dyn Jobs, subset: bool) -> io::Result<Self> {
+        let streams = Streams::read(fold);
+        let plans = RunPlan::all(fold, &streams, jobs)?;
+        let mut tally = Self { plans, streams, ..Self::default() };
+        for index in 0..tally.plans.len() {
+            tally.check(index);
+        }
+        let names = &mut SharedNames::default();
+        let asked = tally.enter_heard(jobs, subset, names)?;
+        if !subset {
+            tally.enter_missing(&asked, names);
+        }
+        let order = |a: &JobEntry, b: &JobEntry| (&a.run, &a.name).cmp(&(&b.run, &b.name));
+        tally.entries.sort_unstable_by(order);
+        tally.warmups.sort_unstable_by(order);
         tally.collapse();
         if subset {
             // What the whole run was asked for is not judged then.
             tally.uncertain = None;
         }
         tally.conservation = sums(&tally.entries);
-        tally
+        Ok(tally)
     }
 
     /// The entries that went to `outcome`.
@@ -171,7 +259,7 @@ impl JobTally {
 
     /// The plan of `entry`.
     pub fn plan(&self, entry: &JobEntry) -> Option<&RunPlan> {
-        entry.plan.and_then(|index| self.plans.get(index))
+        entry.plan_index().and_then(|index| self.plans.get(index))
     }
 
     /// Returns the tools that stopped before their work was done.
@@ -194,37 +282,8 @@ impl JobTally {
         self.plans.iter().flat_map(|plan| &plan.runs)
     }
 
-    fn read_plans(&mut self, fold: &Fold) {
-        let mut plans: BTreeMap<(String, Option<String>), Vec<Run>> = BTreeMap::new();
-        for run in fold.runs() {
-            plans.entry((run.metadata.run.clone(), run.spec.prefix.clone())).or_default().push(run);
-        }
-        let mut runs_of_one_host: BTreeMap<String, usize> = BTreeMap::new();
-        for ((run, _), runs) in &plans {
-            *runs_of_one_host.entry(run.clone()).or_default() += runs.len();
-        }
-        for ((run, prefix), runs) in plans {
-            let jobs = runs.iter().filter_map(|run| run.spec.jobs).max();
-            let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
-            let mut offset = common_offset(&runs, &self.streams);
-            let contradictory =
-                runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
-            let has_one_clock = runs_of_one_host.get(&run) == Some(&1) && !contradictory;
-            if has_one_clock {
-                let seen: Vec<Job> = fold.jobs().filter(|job| job.metadata.run == run).collect();
-                offset = offset::narrow(offset, seen.iter());
-            }
-            let stages = stages.unwrap_or_default();
-            let clock_skew_seconds = clock_skew::between_hosts(&runs, &self.streams);
-            let shards = runs.iter().filter_map(|run| run.spec.shard).map(|shard| shard.count).max();
-            let shards = shards.filter(|count| (1..=SHARDS).contains(count));
-            let plan = RunPlan { run, prefix, jobs, runs, shards, stages, offset, clock_skew_seconds, has_one_clock };
-            self.check(&plan);
-            self.plans.push(plan);
-        }
-    }
-
-    fn check(&mut self, plan: &RunPlan) {
+    fn check(&mut self, index: usize) {
+        let plan = &self.plans[index];
         let name = plan.prefix.as_deref().unwrap_or(&plan.run);
         let mut told: Vec<u64> = plan.runs.iter().filter_map(|run| run.spec.jobs).collect();
         told.sort_unstable();
@@ -260,41 +319,60 @@ impl JobTally {
         }
     }
 
-    /// Those that were asked for and those that were heard of.
-    fn enter_warmups(&mut self, mut heard: BTreeMap<(String, String), Job>, subset: bool) {
-        for (index, plan) in self.plans.iter().enumerate().filter(|_| !subset) {
-            let asked = plan.prefix.as_ref().zip(plan.runs.iter().filter_map(|run| run.spec.warmup).max());
-            let Some((prefix, asked)) = asked.filter(|(_, asked)| *asked <= NAMEABLE) else { continue };
-            for number in 1..=asked {
-                let key = (plan.run.clone(), job_name(&warmup_prefix(prefix), number, asked));
-                let job = heard.remove(&key);
-                self.warmups.push(JobEntry::new(key, job, Some((index, plan))));
+    /// Enters the jobs that were heard of. Returns, for each plan, which of the jobs and of the warm-up jobs that it asked for are
+    /// among them.
+    fn enter_heard(&mut self, jobs: &dyn Jobs, subset: bool, names: &mut SharedNames) -> io::Result<Vec<Heard>> {
+        let mut heard: Vec<Heard> = self.plans.iter().map(|plan| Heard::of(plan, subset)).collect();
+        let (mut strangers, mut entries, mut warmups) = (Vec::new(), Vec::new(), Vec::new());
+        entries.reserve_exact(heard.iter().map(|heard| heard.jobs.len()).sum());
+        jobs.for_each(&mut |job| {
+            let is_warmup = job.is_warmup();
+            let of_run = || self.plans.iter().enumerate().filter(|(_, plan)| plan.run == job.metadata.run);
+            let asked = of_run().find_map(|(index, plan)| Some((index, plan.number(&job.metadata.name, is_warmup)?)));
+            if let Some((index, number)) = asked {
+                heard[index].note(number, is_warmup);
             }
-        }
-        self.warmups.extend(heard.into_iter().map(|(key, job)| JobEntry::new(key, Some(job), None)));
-        self.warmups.sort_by(|a, b| (&a.run, &a.name).cmp(&(&b.run, &b.name)));
-    }
-
-    fn enter_asked(&mut self, heard: &mut BTreeMap<(String, String), Job>, subset: bool) {
-        for (index, plan) in self.plans.iter().enumerate() {
-            let (Some(prefix), Some(jobs)) = (&plan.prefix, plan.jobs.filter(|jobs| *jobs <= NAMEABLE)) else {
-                continue;
-            };
-            for number in 1..=jobs {
-                let key = (plan.run.clone(), job_name(prefix, number, jobs));
-                let job = heard.remove(&key);
-                if job.is_some() || !subset {
-                    let mut entry = JobEntry::new(key, job, Some((index, plan)));
-                    if plan.shards.is_some_and(|count| self.streams.may_have_gone_on(&plan.run, (number - 1) % count)) {
-                        entry.forget_last_sight();
-                    }
-                    self.entries.push(entry);
+            // The clock and the stages of its run hold for a job that nobody asked for, if there is only one plan it can be of.
+            let only = || of_run().next().filter(|_| of_run().nth(1).is_none()).map(|(index, _)| index);
+            let plan = asked.map(|(index, _)| index).or_else(|| if is_warmup { None } else { only() });
+            let mut entry = JobEntry::new(&job, plan.map(|index| (index, &self.plans[index])), names);
+            if let Some((index, number)) = asked.filter(|_| !is_warmup)
+                && let Some(count) = self.plans[index].shards
+                && self.streams.may_have_gone_on(&job.metadata.run, (number - 1) % count)
+            {
+                entry.forget_last_sight();
+            }
+            if is_warmup {
+                warmups.push(entry);
+            } else {
+                if asked.is_none() {
+                    strangers.push(entry.name.clone());
                 }
+                entries.push(entry);
             }
+            Ok(())
+        })?;
+        (self.entries, self.warmups) = (entries, warmups);
+        self.doubt_unasked(&strangers, subset);
+        Ok(heard)
+    }
+
+    /// Enters the jobs that were asked for and not heard of.
+    fn enter_missing(&mut self, heard: &[Heard], names: &mut SharedNames) {
+        for (index, (plan, heard)) in self.plans.iter().zip(heard).enumerate() {
+            let Some(prefix) = &plan.prefix else { continue };
+            let run = names.get(&plan.run);
+            let missing = |heard: &[bool], prefix: &str, entries: &mut Vec<JobEntry>| {
+                let unheard = (1..).zip(heard).filter(|(_, heard)| !**heard);
+                let names = unheard.map(|(number, _)| job_name(prefix, number, heard.len() as u64));
+                entries.extend(names.map(|name| JobEntry::missing(run.clone(), name, index)));
+            };
+            missing(&heard.jobs, prefix, &mut self.entries);
+            missing(&heard.warmups, &warmup_prefix(prefix), &mut self.warmups);
         }
     }
 
-    fn enter_unasked(&mut self, heard: BTreeMap<(String, String), Job>, subset: bool) {
+    fn doubt_unasked(&mut self, strangers: &[String], subset: bool) {
         let is_counted = |plan: &RunPlan| plan.prefix.is_some() && plan.jobs.is_some();
         let counted = self.plans.iter().any(is_counted);
         let uncounted = self.plans.iter().find(|plan| !is_counted(plan)).map(|plan| plan.run.clone());
@@ -307,50 +385,71 @@ impl JobTally {
             self.doubts.push(why.clone());
             self.uncertain.get_or_insert(why);
         }
-        let strangers: Vec<String> = heard.keys().map(|(_, name)| name.clone()).collect();
         if counted && !subset && !strangers.is_empty() {
             let (verb, whom) = if strangers.len() == 1 { ("job is", "it") } else { ("jobs are", "them") };
             let count = strangers.len();
             self.doubts
-                .push(format!("{count} {verb} in the stream though no Run asked for {whom}: {}", listed(&strangers)));
-        }
-        for (key, job) in heard {
-            // Its run's clock and stages hold for it, if there is only one plan it can be of.
-            let mut plans = self.plans.iter().enumerate().filter(|(_, plan)| plan.run == key.0);
-            let plan = plans.next().filter(|_| plans.next().is_none());
-            self.entries.push(JobEntry::new(key, Some(job), plan));
+                .push(format!("{count} {verb} in the stream though no Run asked for {whom}: {}", listed(strangers)));
         }
     }
 
     /// Shards cannot know each other's ids: of two jobs with one id the one that was accepted later never ran on its own.
     fn collapse(&mut self) {
-        let mut holders: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
-        let warm = |entry: &JobEntry| {
-            Some(((entry.run.clone(), entry.job.as_ref()?.status.job_id.clone()?), entry.name.clone()))
+        let id = |entry: &JobEntry| entry.job.as_ref().and_then(|job| job.job_id.clone());
+        let warm: BTreeMap<(SharedName, Box<str>), &String> =
+            self.warmups.iter().filter_map(|entry| Some(((entry.run.clone(), id(entry)?), &entry.name))).collect();
+        let key = |index: &usize| {
+            let entry = &self.entries[*index];
+            (&entry.run, entry.job.as_ref().and_then(|job| job.job_id.as_ref()))
         };
-        let warm: BTreeMap<_, _> = self.warmups.iter().filter_map(warm).collect();
-        for (index, entry) in self.entries.iter().enumerate() {
-            let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_ref());
-            if let Some(id) = id.filter(|_| entry.reason != Some(Reason::Collapsed)) {
-                holders.entry((entry.run.clone(), id.clone())).or_default().push(index);
+        let may_hold = |index: &usize| key(index).1.is_some() && self.entries[*index].reason != Some(Reason::Collapsed);
+        let mut holders: Vec<usize> = (0..self.entries.len()).filter(may_hold).collect();
+        holders.sort_by(|one, other| key(one).cmp(&key(other)));
+        let mut collapsed: Vec<(usize, String)> = Vec::new();
+        for indices in holders.chunk_by(|one, other| key(one) == key(other)) {
+            let (run, Some(id)) = key(&indices[0]) else { continue };
+            // Warm-up jobs come before all others.
+            let warm = warm.get(&(run.clone(), id.clone()));
+            if indices.len() == 1 && warm.is_none() {
+                continue;
             }
-        }
-        for ((run, id), mut indices) in holders {
             let accepted = |index: &usize| {
                 let entry = &self.entries[*index];
-                let at = entry.job.as_ref().and_then(|job| job.status.accepted_at.or(job.status.submitted_at));
-                (at.is_none(), at, entry.name.clone())
+                let at = entry.job.as_ref().and_then(|job| job.accepted_at.or(job.submitted_at));
+                (at.is_none(), at, &entry.name)
             };
-            indices.sort_by_key(accepted);
-            // Warm-up jobs come before all others.
-            let warm = warm.get(&(run, id.clone()));
-            let first = warm.unwrap_or(&self.entries[indices[0]].name).clone();
-            for index in indices.into_iter().skip(usize::from(warm.is_none())) {
-                let entry = &mut self.entries[index];
-                entry.outcome = Outcome::Failed;
-                entry.reason = Some(Reason::Collapsed);
-                entry.message = Some(format!("the target gave it the id {id}, which it had given to {first}"));
-            }
+            let mut indices = indices.to_vec();
+            indices.sort_by(|one, other| accepted(one).cmp(&accepted(other)));
+            let first = warm.copied().unwrap_or(&self.entries[indices[0]].name);
+            let message = format!("the target gave it the id {id}, which it had given to {first}");
+            collapsed.extend(indices.iter().skip(usize::from(warm.is_none())).map(|index| (*index, message.clone())));
+        }
+        for (index, message) in collapsed {
+            let entry = &mut self.entries[index];
+            (entry.outcome, entry.reason, entry.message) = (Outcome::Failed, Some(Reason::Collapsed), Some(message));
+        }
+    }
+}
+
+/// The jobs and the warm-up jobs that a plan asked for, by number: true for those that were heard of.
+struct Heard {
+    jobs: Vec<bool>,
+    warmups: Vec<bool>,
+}
+
+impl Heard {
+    fn of(plan: &RunPlan, subset: bool) -> Self {
+        let count = |asked: Option<u64>| {
+            let asked = asked.filter(|asked| *asked <= NAMEABLE && plan.prefix.is_some() && !subset);
+            asked.and_then(|asked| usize::try_from(asked).ok()).unwrap_or_default()
+        };
+        Self { jobs: vec![false; count(plan.jobs)], warmups: vec![false; count(plan.warmup)] }
+    }
+
+    fn note(&mut self, number: u64, is_warmup: bool) {
+        let heard = if is_warmup { &mut self.warmups } else { &mut self.jobs };
+        if let Some(heard) = usize::try_from(number - 1).ok().and_then(|index| heard.get_mut(index)) {
+            *heard = true;
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io;
 
 use serde_json::value::RawValue;
 
@@ -23,7 +24,7 @@ pub struct Fold {
 impl Fold {
     /// Takes one more record into account.
     pub fn add(&mut self, record: Record) {
-        let standing = standing(&record);
+        let standing = record.standing();
         match self.records.entry(record.key().clone()) {
             Entry::Vacant(entry) => {
                 entry.insert((standing, record));
@@ -64,6 +65,26 @@ impl Fold {
     }
 }
 
+/// The last record of every job, wherever the records are held.
+pub trait Jobs {
+    /// Hands each job to `each`, by run and name.
+    fn for_each(&self, each: &mut dyn FnMut(Job) -> io::Result<()>) -> io::Result<()>;
+
+    /// The job `name` of `run`, if any record speaks of it.
+    fn find(&self, run: &str, name: &str) -> io::Result<Option<Job>>;
+}
+
+impl Jobs for Fold {
+    fn for_each(&self, each: &mut dyn FnMut(Job) -> io::Result<()>) -> io::Result<()> {
+        self.jobs().try_for_each(each)
+    }
+
+    fn find(&self, run: &str, name: &str) -> io::Result<Option<Job>> {
+        let key = Key { kind: Kind::Job, run: run.to_owned(), name: name.to_owned() };
+        self.get(&key).map(Record::read).transpose().map_err(io::Error::other)
+    }
+}
+
 impl Extend<Record> for Fold {
     fn extend<I: IntoIterator<Item = Record>>(&mut self, records: I) {
         for record in records {
@@ -72,8 +93,8 @@ impl Extend<Record> for Fold {
     }
 }
 
-/// The amount of information in `record`. Of two records of one resource with equal ones, the greater text stays.
-pub fn standing(record: &Record) -> Standing {
+/// The amount of information in `record`, read from its text.
+pub(super) fn standing(record: &Record) -> Standing {
     #[derive(serde::Deserialize, Default)]
     #[serde(rename_all = "camelCase", default)]
     struct Observed {

@@ -24,7 +24,7 @@ mod time;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 pub use captures::{
@@ -35,7 +35,7 @@ pub use comparison::{
     Against, Better, Cell, Claim, Comparison, ComparisonSpec, ComparisonStatus, Difference, Gate, Leg, Row, Setting,
     TenPercent, Test, Unit,
 };
-pub use fold::{Fold, Standing, job_name, standing, warmup_prefix};
+pub use fold::{Fold, Jobs, Standing, job_name, warmup_prefix};
 pub use job::{
     Cancel, Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, StageSightings, TimesFrom, WARMUP,
 };
@@ -146,11 +146,22 @@ pub struct Key {
 }
 
 /// One record of a known kind, with the exact text of its line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Record {
     key: Key,
     text: String,
+    /// The amount of information in it, where reading the line told that.
+    standing: Option<Standing>,
 }
+
+/// The line is all there is to a record.
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Record {}
 
 /// The reason why a line that is a JSON object of this contract's version cannot be used.
 #[derive(Debug)]
@@ -182,6 +193,13 @@ impl Record {
             api_version: Option<Box<serde_json::value::RawValue>>,
             kind: Option<Box<serde_json::value::RawValue>>,
         }
+        if let Some(job) = line.starts_with(JOB).then(|| job_line(line)).flatten()
+            && !job.metadata.name.is_empty()
+        {
+            let standing = Some((job.status.phase.rank(), job.status.observed_at));
+            let key = Key { kind: Kind::Job, run: job.metadata.run, name: job.metadata.name };
+            return Ok(Parsed::Record(Self { key, text: line.to_owned(), standing }));
+        }
         let header: Header = serde_json::from_str(line).map_err(|error| malformed(&error))?;
         let word = |raw: Option<Box<serde_json::value::RawValue>>| raw.and_then(|raw| raw::scalar(&raw));
         if word(header.api_version).as_deref() != Some(API_VERSION) {
@@ -204,7 +222,7 @@ impl Record {
             return Err(Malformed(format!("a {} without metadata.name", kind.as_str())));
         }
         let key = Key { kind, run: metadata.run, name: metadata.name };
-        Ok(Parsed::Record(Self { key, text: line.to_owned() }))
+        Ok(Parsed::Record(Self { key, text: line.to_owned(), standing: None }))
     }
 
     /// The version that a JSON object claims where it is another one of this contract.
@@ -244,6 +262,11 @@ impl Record {
         &self.text
     }
 
+    /// The amount of information in it. Of two records of one resource with equal ones, the greater text stays.
+    pub fn standing(&self) -> Standing {
+        self.standing.unwrap_or_else(|| fold::standing(self))
+    }
+
     /// The record as the type of its kind, or any other type that its JSON fits.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
         read(&self.text)
@@ -274,8 +297,31 @@ impl Record {
             Ok(object.text())
         };
         self.text = edit().map_err(|error| malformed(&error))?;
+        self.standing = None;
         Ok(())
     }
+}
+
+/// The beginning of the lines that the tools write for jobs.
+const JOB: &str = r#"{"apiVersion":"stress/v1","kind":"Job","#;
+
+/// Reads a line that begins with [`JOB`] in one go; none if anything is wrong with it, a second `kind` among others.
+fn job_line(line: &str) -> Option<Job> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct JobLine {
+        #[serde(rename = "apiVersion")]
+        _api_version: IgnoredAny,
+        #[serde(rename = "kind")]
+        _kind: IgnoredAny,
+        metadata: Metadata,
+        #[serde(default)]
+        spec: JobSpec,
+        #[serde(default)]
+        status: JobStatus,
+    }
+    let JobLine { metadata, spec, status, .. } = serde_json::from_str(line).ok()?;
+    Some(Job { metadata, spec, status })
 }
 
 fn read<T: DeserializeOwned>(line: &str) -> Result<T, Malformed> {
@@ -327,6 +373,7 @@ mod tests {
         for line in [
             r#"{"apiVersion":"stress/v1","kind":"Job"}"#,
             r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":""}}"#,
+            r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"a"},"kind":"Run"}"#,
             r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"a"},"status":{"phase":"Dancing"}}"#,
             r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"a"},"status":{"endedAt":"yesterday"}}"#,
         ] {

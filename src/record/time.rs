@@ -1,65 +1,76 @@
 //! Moments as records spell them: RFC 3339, UTC, microseconds.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
+
+/// The Unix epoch in microseconds since the earliest moment. Flipping this bit keeps the order of moments.
+const EPOCH: u64 = 1 << 63;
 
 /// A moment, kept to the microsecond. Written as `2026-05-20T22:30:00.123456Z`; read from any RFC 3339 spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeserializeFromStr, SerializeDisplay)]
-pub struct Timestamp(i64);
+pub struct Timestamp(
+    /// Microseconds since the earliest moment that 64 bits can say: never zero, so that a moment that may be absent takes no
+    /// more room than one that is there. A report holds some thirty of them for each job.
+    NonZeroU64,
+);
 
 impl Timestamp {
     /// The wall clock of this machine. Tools ask their [`Clock`](crate::clock::Clock) instead, which does not step.
     pub fn system() -> Self {
-        Self(Utc::now().timestamp_micros())
+        Self::from_micros(Utc::now().timestamp_micros())
     }
 
     /// From microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        match NonZeroU64::new(micros.cast_unsigned() ^ EPOCH) {
+            Some(since_earliest) => Self(since_earliest),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// From seconds since the Unix epoch; none if that lies outside the years that RFC 3339 can say.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         const LAST: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z
         #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
-        ((0.0..=LAST).contains(&seconds)).then(|| Self((seconds * 1e6).round() as i64))
+        ((0.0..=LAST).contains(&seconds)).then(|| Self::from_micros((seconds * 1e6).round() as i64))
     }
 
     /// Microseconds since the Unix epoch.
     pub const fn micros(self) -> i64 {
-        self.0
+        (self.0.get() ^ EPOCH).cast_signed()
     }
 
     /// Seconds since the Unix epoch.
     pub fn seconds(self) -> f64 {
-        self.0 as f64 / 1e6
+        self.micros() as f64 / 1e6
     }
 
     /// This moment and `by` later.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(self.micros().saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// This moment moved by `seconds`, which may be negative.
     #[must_use]
     pub fn shifted(self, seconds: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
-        Self(self.0.saturating_add((seconds * 1e6).round() as i64))
+        Self::from_micros(self.micros().saturating_add((seconds * 1e6).round() as i64))
     }
 
     /// Seconds from `earlier` to this moment; negative where `earlier` is the later one.
     pub fn since(self, earlier: Self) -> f64 {
-        self.0.saturating_sub(earlier.0) as f64 / 1e6
+        self.micros().saturating_sub(earlier.micros()) as f64 / 1e6
     }
 
     /// The same moment as a calendar date and time.
     fn date_time(self) -> DateTime<Utc> {
-        DateTime::from_timestamp_micros(self.0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        DateTime::from_timestamp_micros(self.micros()).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// The spelling that serves as a directory's name and a run's id: `2026-05-20T22-30-00Z`.
@@ -74,7 +85,7 @@ impl Timestamp {
 
     /// Date and time of the next whole second, with `between` in between, as other tools' pages take it: `2026-05-20 22:30:01`.
     pub fn wall_clock(self, between: char) -> String {
-        let up = Self(self.0.saturating_add(999_999)).date_time();
+        let up = self.plus(Duration::from_micros(999_999)).date_time();
         format!("{}{between}{}", up.format("%Y-%m-%d"), up.format("%H:%M:%S"))
     }
 
@@ -99,10 +110,29 @@ impl FromStr for Timestamp {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(time) = as_written(text) {
+            return Ok(time);
+        }
         DateTime::parse_from_rfc3339(text)
-            .map(|time| Self(time.timestamp_micros()))
+            .map(|time| Self::from_micros(time.timestamp_micros()))
             .map_err(|error| format!("`{text}` is not an RFC 3339 time: {error}"))
     }
+}
+
+/// Reads the spelling that records have, `2026-05-20T22:30:00.123456Z`, in little time; none of any other.
+fn as_written(text: &str) -> Option<Timestamp> {
+    const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+    let text: &[u8; 27] = text.as_bytes().try_into().ok()?;
+    let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    if !text.iter().zip(FORM).all(fits) {
+        return None;
+    }
+    let number =
+        |range: std::ops::Range<usize>| text[range].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    let date = NaiveDate::from_ymd_opt(number(0..4).cast_signed(), number(5..7), number(8..10))?;
+    // A second of 60 is a leap second, for which there are rules.
+    let time = date.and_hms_micro_opt(number(11..13), number(14..16), number(17..19), number(20..26))?;
+    Some(Timestamp::from_micros(time.and_utc().timestamp_micros()))
 }
 
 #[cfg(feature = "schema")]
@@ -127,6 +157,33 @@ mod tests {
         assert_eq!(time.file_name(), "2026-05-20T22-30-00Z");
         assert_eq!(time.time_of_day(), "22:30:00.123");
         assert_eq!(time.minute(), "2026-05-20 22:30");
+    }
+
+    #[test]
+    fn the_usual_spelling_is_read_as_every_other() {
+        for text in [
+            "2026-05-20T22:30:00.123456Z",
+            "1969-12-31T23:59:59.999999Z",
+            "0001-01-01T00:00:00.000000Z",
+            "2024-02-29T00:00:00.000001Z",
+            "2023-02-29T00:00:00.000000Z",
+            "2026-12-31T23:59:60.500000Z",
+            "2026-05-20T24:00:00.000000Z",
+            "2026-05-20 22:30:00.123456Z",
+            "2026-05-20T22:30:00.12345+Z",
+        ] {
+            let by_chrono = DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros());
+            assert_eq!(text.parse::<Timestamp>().ok().map(Timestamp::micros), by_chrono, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_moment_keeps_its_place() {
+        let micros = [i64::MIN + 1, -1, 0, 1, i64::MAX];
+        assert_eq!(micros.map(|micros| Timestamp::from_micros(micros).micros()), micros);
+        assert!(micros.map(Timestamp::from_micros).is_sorted());
+        assert_eq!(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MIN + 1));
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::cli::Failure;
 use crate::figures::job_timeline::JobTimeline;
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
-use crate::record::{Reason, Timestamp, Window};
+use crate::record::{Job, JobStatus, Reason, Timestamp, Window};
 
 /// Bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 16] =
@@ -51,9 +51,9 @@ impl Harness {
             Self { series: BTreeMap::new(), forms: Vec::new(), sorter: Sorter::default(), window: recorded.window };
         let Some(window) = recorded.window else { return Ok(harness) };
         let mut account: BTreeMap<Outcome, f64> = BTreeMap::new();
-        recorded.for_each_job(&mut |entry| {
+        recorded.for_each_job(&mut |entry, job| {
             *account.entry(entry.outcome).or_default() += 1.0;
-            harness.add_job(&entry).map_err(laid_aside)
+            harness.add_job(entry, job).map_err(laid_aside)
         })?;
         for (outcome, jobs) in account {
             harness.add("stress_jobs", Some(("outcome", outcome.column())), window.start, jobs).map_err(laid_aside)?;
@@ -65,8 +65,8 @@ impl Harness {
         Ok(harness)
     }
 
-    fn add_job(&mut self, entry: &JobEntry) -> io::Result<()> {
-        let Some(status) = entry.job.as_ref().map(|job| &job.status) else { return Ok(()) };
+    fn add_job(&mut self, entry: &JobEntry, job: Option<&Job>) -> io::Result<()> {
+        let Some(status) = job.map(|job| &job.status) else { return Ok(()) };
         let Some(submitted) = status.submitted_at else { return Ok(()) };
         self.add("stress_jobs_submitted_total", None, submitted, 1.0)?;
         let ended = entry.ended_at();
@@ -76,9 +76,9 @@ impl Harness {
         if let Some((seconds, at)) = entry.times.end_to_end.zip(ended).filter(|_| entry.outcome == Outcome::Succeeded) {
             self.observe("stress_job_end_to_end_seconds", at, seconds.seconds)?;
         }
-        self.add_phases(entry, submitted, ended)?;
-        for (stage, times) in entry.stages() {
-            let stage = || Some(("stage", stage.name.clone()));
+        self.add_phases(entry, status, submitted, ended)?;
+        for stage in entry.stages() {
+            let (times, stage) = (&stage.times, || Some(("stage", stage.name.to_string())));
             if let Some((wait, at)) = times.wait.zip(times.started) {
                 self.add("stress_stage_wait_seconds_sum", stage(), at.at, wait.seconds)?;
                 self.add("stress_stage_wait_seconds_count", stage(), at.at, 1.0)?;
@@ -93,8 +93,13 @@ impl Harness {
 
     /// A job in flight is submitting until its answer, then waiting until its first stage or the target's own status shows it
     /// started, then running. A job of which that is not known is only accepted. What the target refused is not in flight.
-    fn add_phases(&mut self, entry: &JobEntry, submitted: Timestamp, ended: Option<Timestamp>) -> io::Result<()> {
-        let Some(status) = entry.job.as_ref().map(|job| &job.status) else { return Ok(()) };
+    fn add_phases(
+        &mut self,
+        entry: &JobEntry,
+        status: &JobStatus,
+        submitted: Timestamp,
+        ended: Option<Timestamp>,
+    ) -> io::Result<()> {
         if entry.outcome == Outcome::Rejected || entry.reason == Some(Reason::Collapsed) {
             return Ok(());
         }

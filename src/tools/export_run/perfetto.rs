@@ -63,12 +63,12 @@ impl<'a> Trace<'a> {
         let jobs = self.process(&format!("jobs: {title}"))?;
         let stages = self.process(&format!("stages: {title}"))?;
         let mut thread = 0;
-        recorded.for_each_job(&mut |entry| {
-            let Some(timeline) = JobTimeline::new(&entry) else { return Ok(()) };
+        recorded.for_each_job(&mut |entry, job| {
+            let Some(timeline) = JobTimeline::new(entry) else { return Ok(()) };
             for slice in stage_slices(&timeline, shift).filter(|slice| !slice.name.starts_with(WAIT)) {
                 self.pair(stages, "stage", &slice.name, (slice.start, slice.end), &json!({"job": entry.name}))?;
             }
-            for (lane, slices) in lanes(job_slices(&entry, &timeline, shift)).into_iter().enumerate() {
+            for (lane, slices) in lanes(job_slices(entry, job, &timeline, shift)).into_iter().enumerate() {
                 thread += 1;
                 let name = if lane == 0 { entry.name.clone() } else { format!("{} ({})", entry.name, lane + 1) };
                 self.metadata(jobs, thread, "thread_name", &json!({"name": name}))?;

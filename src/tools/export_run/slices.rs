@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::shift::Shift;
 use crate::figures::job_timeline::JobTimeline;
 use crate::figures::tally::JobEntry;
-use crate::record::Timestamp;
+use crate::record::{Job, Timestamp};
 
 /// A slice of a job's thread: its name, its start and its end in microseconds, and its arguments.
 pub(super) struct Slice {
@@ -19,8 +19,8 @@ pub(super) struct Slice {
 pub(super) const WAIT: &str = "wait for ";
 
 /// A job's slices: the whole, its submission, and its stages.
-pub(super) fn job_slices(entry: &JobEntry, timeline: &JobTimeline, shift: Shift) -> Vec<Slice> {
-    let Some(status) = entry.job.as_ref().map(|job| &job.status) else { return Vec::new() };
+pub(super) fn job_slices(entry: &JobEntry, job: Option<&Job>, timeline: &JobTimeline, shift: Shift) -> Vec<Slice> {
+    let Some(status) = job.map(|job| &job.status) else { return Vec::new() };
     let end = timeline.ended.map_or(timeline.heard, |end| end.at);
     let mut slices = vec![Slice {
         name: entry.name.clone(),
@@ -55,7 +55,7 @@ pub(super) fn stage_slices(timeline: &JobTimeline, shift: Shift) -> impl Iterato
             args: args.clone(),
         };
         let wait = stage.queued.map(|queued| slice(format!("{WAIT}{}", stage.stage), queued.at.min(started), started));
-        let work = slice(stage.stage.clone(), started, stage.ended.map_or(heard, |end| end.at));
+        let work = slice(stage.stage.to_string(), started, stage.ended.map_or(heard, |end| end.at));
         wait.into_iter().chain([work]).collect::<Vec<_>>()
     })
 }

@@ -98,12 +98,17 @@ impl<'a> Tables<'a> {
     ) -> Result<Option<Remarks>, Failure> {
         let labels = &source.labels;
         if self.file(Table::Jobs).is_some() || self.file(Table::Stages).is_some() {
-            recorded.for_each_job(&mut |entry| {
+            recorded.for_each_job(&mut |entry, job| {
                 if let Some(file) = self.file(Table::Jobs) {
-                    file.row(&cells(labels, &job_columns(), &JobRow::new(&entry), shift))?;
+                    file.row(&cells(
+                        labels,
+                        &job_columns(),
+                        &JobRow::new(entry, job.and_then(|job| job.status.trace_id.as_deref())),
+                        shift,
+                    ))?;
                 }
                 if let Some(file) = self.file(Table::Stages) {
-                    for row in StageRow::of(&entry) {
+                    for row in StageRow::of(entry, job) {
                         file.row(&cells(labels, &stage_columns(), &row, shift))?;
                     }
                 }

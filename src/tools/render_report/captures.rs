@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::figures::job_facts::JobFacts;
 use crate::figures::listed;
-use crate::record::{
-    CaptureResult, Fold, Job, Kind, Logs, Metadata, Reason, Record, Role, Run, Series, Timestamp, Traces, Window,
-};
+use crate::figures::tally::JobTally;
+use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Reason, Role, Run, Series, Timestamp, Traces, Window};
 pub(super) use crate::scenario::is_inside;
 
 /// Shortcomings of the captures, a sentence each; the files that exist; and requests with their answers, a row each.
@@ -161,13 +161,14 @@ fn silent(fold: &Fold) -> Vec<String> {
         .collect()
 }
 
-/// The captures in `fold`.
-pub(super) fn captures(fold: &Fold) -> Captures {
-    let last = |job: Job| {
-        let ended = job.status.ended_at.map(|at| Last { at, ended: true });
-        ended.or(job.status.not_ended_at.map(|at| Last { at, ended: false }))
+/// The captures in `fold` of the jobs in `tally`; `has_jobs` says whether a record of a job came.
+pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Captures {
+    let last = |job: &JobFacts| {
+        let ended = job.ended_at.map(|at| Last { at, ended: true });
+        ended.or(job.not_ended_at.map(|at| Last { at, ended: false }))
     };
-    let mut captures = Captures { last: fold.jobs().filter_map(last).max(), ..Captures::default() };
+    let jobs = tally.entries.iter().chain(&tally.warmups).filter_map(|entry| entry.job.as_ref());
+    let mut captures = Captures { last: jobs.filter_map(last).max(), ..Captures::default() };
     for record in fold.of_kind::<Series>(Kind::Series) {
         let role = record.role().map(|of| of.role);
         let Series { metadata, spec, status } = record;
@@ -225,8 +226,7 @@ pub(super) fn captures(fold: &Fold) -> Captures {
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
     }
-    let told = |record: &Record| matches!(record.kind(), Kind::Run | Kind::Job);
-    captures.alone = !captures.rows.is_empty() && !fold.records().any(told);
+    captures.alone = !captures.rows.is_empty() && !has_jobs && fold.runs().next().is_none();
     captures.parts.extend(captures.early());
     captures.parts.extend(silent(fold));
     captures.doubts.extend_from_slice(&captures.parts);

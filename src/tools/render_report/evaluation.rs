@@ -1,5 +1,6 @@
 //! The evaluation of a run: its figures, its captures, its criteria, and the Report record that they make.
 
+use std::io;
 use std::path::Path;
 
 use super::captures::{self, Captures};
@@ -8,7 +9,7 @@ use super::input::Input;
 use super::observed::Observed;
 use crate::figures::Figures;
 use crate::figures::shards::ShardFigures;
-use crate::record::{Fold, Kind, Metadata, Report, ReportSpec, ReportStatus, Run, RunSpec};
+use crate::record::{Fold, Jobs, Kind, Metadata, Report, ReportSpec, ReportStatus, Run, RunSpec};
 
 /// Everything that follows from the records, and from the files in the directory that they name.
 pub(super) struct Evaluation {
@@ -20,16 +21,13 @@ pub(super) struct Evaluation {
 }
 
 impl Evaluation {
-    /// Evaluates the records of `input`; `asked` overrides the criteria that the Runs name.
-    pub(super) fn new(input: &Input, asked: &RunSpec, out: &Path) -> Self {
-        Self::with_fold(&input.fold, input, asked, out)
-    }
-
-    /// The same with these records in place of those of `input`.
-    pub(super) fn with_fold(fold: &Fold, input: &Input, asked: &RunSpec, out: &Path) -> Self {
-        let captures = captures::captures(fold);
-        let spec = criteria_of(asked, fold, captures.alone);
-        let mut figures = Figures::compute_resumed(fold, spec.subset, &input.given_up);
+    /// Evaluates the records of `fold` and `jobs`, which are those of `input` or made from them; `asked` overrides the criteria
+    /// that the Runs name.
+    pub(super) fn new(fold: &Fold, jobs: &dyn Jobs, input: &Input, asked: &RunSpec, out: &Path) -> io::Result<Self> {
+        let subset = asked.subset || fold.runs().any(|run| run.spec.subset);
+        let mut figures = Figures::compute(fold, jobs, subset, &input.given_up)?;
+        let captures = captures::captures(fold, &figures.tally, !input.jobs.is_empty());
+        let spec = ReportSpec { expect: criteria_of(asked, fold, captures.alone, subset), subset };
         if captures.alone {
             // Without jobs there is nothing to doubt about them.
             figures.doubts.clear();
@@ -52,7 +50,7 @@ impl Evaluation {
                 files: Vec::new(),
             },
         };
-        Self { report, figures, captures, observed }
+        Ok(Self { report, figures, captures, observed })
     }
 
     /// The name of the run, for headings.
@@ -71,10 +69,9 @@ impl Evaluation {
 }
 
 /// The criteria to judge by: those of the command line, or else those that the Runs name.
-fn criteria_of(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec {
+fn criteria_of(asked: &RunSpec, fold: &Fold, captures_alone: bool, subset: bool) -> Vec<String> {
     let mut expect = asked.expect.clone().unwrap_or_default();
     let runs: Vec<Run> = fold.runs().collect();
-    let subset = asked.subset || runs.iter().any(|run| run.spec.subset);
     if expect.is_empty() {
         for name in runs.iter().filter_map(|run| run.spec.expect.as_ref()).flatten() {
             if !expect.contains(name) {
@@ -90,14 +87,14 @@ fn criteria_of(asked: &RunSpec, fold: &Fold, captures_alone: bool) -> ReportSpec
     if has_proof && !subset && !expect.iter().any(|name| name == criteria::WHOLE_SHARDS) {
         expect.push(criteria::WHOLE_SHARDS.to_owned());
     }
-    ReportSpec { expect, subset }
+    expect
 }
 
 /// The Run's own name and labels; of several shards, those that they have in common.
 fn metadata(figures: &Figures, captures_alone: bool) -> Metadata {
     let runs: Vec<&Run> = figures.tally.runs().collect();
     let Some((first, others)) = runs.split_first() else {
-        let run = figures.tally.entries.first().map(|entry| entry.run.clone()).unwrap_or_default();
+        let run = figures.tally.entries.first().map(|entry| entry.run.to_string()).unwrap_or_default();
         let name = if captures_alone { "capture" } else { "report" };
         return Metadata { name: name.to_owned(), run, ..Metadata::default() };
     };

@@ -1,32 +1,33 @@
 //! The files of a run directory, each made by one exporter.
 
-use std::io;
+use std::io::{self, Write};
 
 use super::evaluation::Evaluation;
+use super::redact::RedactedJobs;
 use super::run_dir::{HTML, JOBS_CSV, JOBS_JSON, JUNIT, MANIFEST, PAGE, RECORDS, REDACTED, REPORT, RunDir, STAGES_CSV};
 use super::scene::Scene;
 use super::{html, junit, markdown, redact, tables};
-use crate::record::{API_VERSION, Fold, Kind, Record};
+use crate::record::{API_VERSION, Kind, Record};
 
 /// A file of a run directory.
 struct Exporter {
     name: &'static str,
     /// The runs that have this file.
     applies: fn(&Scene<'_>) -> bool,
-    make: fn(&Scene<'_>) -> io::Result<Vec<u8>>,
+    write: fn(&Scene<'_>, &mut dyn Write) -> io::Result<()>,
 }
 
 /// In the order in which the files are written: pages list the files before them, and the Report record lists all.
 const EXPORTERS: [Exporter; 9] = [
-    Exporter { name: JOBS_JSON, applies: has_jobs, make: |scene| Ok(list(&scene.input.fold, Kind::Job)) },
-    Exporter { name: MANIFEST, applies: has_jobs, make: |scene| Ok(manifest(&scene.input.fold)) },
-    Exporter { name: JOBS_CSV, applies: has_jobs, make: |scene| tables::jobs(&scene.evaluation.figures) },
-    Exporter { name: STAGES_CSV, applies: has_jobs, make: |scene| tables::stages(&scene.evaluation.figures) },
-    Exporter { name: JUNIT, applies: always, make: |scene| junit::junit(scene.evaluation) },
-    Exporter { name: PAGE, applies: always, make: |scene| Ok(markdown::page(scene).into_bytes()) },
-    Exporter { name: HTML, applies: always, make: |scene| Ok(html::page(scene).into_bytes()) },
-    Exporter { name: REDACTED, applies: |scene| scene.redact, make: redacted_page },
-    Exporter { name: REPORT, applies: always, make: report_json },
+    Exporter { name: JOBS_JSON, applies: has_jobs, write: jobs_list },
+    Exporter { name: MANIFEST, applies: has_jobs, write: manifest },
+    Exporter { name: JOBS_CSV, applies: has_jobs, write: tables::jobs },
+    Exporter { name: STAGES_CSV, applies: has_jobs, write: tables::stages },
+    Exporter { name: JUNIT, applies: always, write: |scene, out| out.write_all(&junit::junit(scene.evaluation)?) },
+    Exporter { name: PAGE, applies: always, write: |scene, out| out.write_all(markdown::page(scene).as_bytes()) },
+    Exporter { name: HTML, applies: always, write: |scene, out| out.write_all(html::page(scene)?.as_bytes()) },
+    Exporter { name: REDACTED, applies: |scene| scene.redact, write: redacted_page },
+    Exporter { name: REPORT, applies: always, write: |scene, out| writeln!(out, "{}", report(scene)?.text()) },
 ];
 
 fn always(_: &Scene<'_>) -> bool {
@@ -43,7 +44,7 @@ pub(super) fn write_all(scene: &Scene<'_>, run_dir: &mut RunDir<'_>) -> io::Resu
     for (index, exporter) in applicable.iter().enumerate() {
         let pending = applicable[index..].iter().map(|exporter| exporter.name.to_owned());
         let files: Vec<String> = run_dir.files().iter().cloned().chain(pending).collect();
-        run_dir.write(exporter.name, (exporter.make)(&Scene { files: &files, ..*scene }));
+        run_dir.write(exporter.name, &mut |out| (exporter.write)(&Scene { files: &files, ..*scene }, out));
     }
     report(&Scene { files: run_dir.files(), ..*scene })
 }
@@ -59,35 +60,52 @@ fn report(scene: &Scene<'_>) -> io::Result<Record> {
     Record::new(Kind::Report, &report).map_err(io::Error::other)
 }
 
-fn report_json(scene: &Scene<'_>) -> io::Result<Vec<u8>> {
-    Ok(format!("{}\n", report(scene)?.text()).into_bytes())
-}
-
 /// The page without the words of the target. It is made from records without them, so that none can come back in a sentence that
 /// quotes it.
-fn redacted_page(scene: &Scene<'_>) -> io::Result<Vec<u8>> {
+fn redacted_page(scene: &Scene<'_>, out: &mut dyn Write) -> io::Result<()> {
     let fold = redact::redacted(&scene.input.fold).map_err(io::Error::other)?;
-    let evaluation = Evaluation::with_fold(&fold, scene.input, scene.asked, scene.out);
-    Ok(html::page(&Scene { evaluation: &evaluation, linked: None, redacted: true, ..*scene }).into_bytes())
+    let jobs = RedactedJobs(scene.jobs);
+    let evaluation = Evaluation::new(&fold, &jobs, scene.input, scene.asked, scene.out)?;
+    let scene = Scene { evaluation: &evaluation, jobs: &jobs, linked: None, redacted: true, ..*scene };
+    out.write_all(html::page(&scene)?.as_bytes())
 }
 
-/// The texts of the records of one kind, as they came.
-fn texts(fold: &Fold, kind: Kind) -> impl Iterator<Item = &str> {
-    fold.records().filter(move |record| record.kind() == kind).map(Record::text)
-}
-
-/// The records of `kind` as a Kubernetes list, an item a line.
-fn list(fold: &Fold, kind: Kind) -> Vec<u8> {
-    let items: Vec<&str> = texts(fold, kind).collect();
-    let items = if items.is_empty() { String::new() } else { format!("\n{}\n", items.join(",\n")) };
-    format!("{{\"apiVersion\":\"{API_VERSION}\",\"kind\":\"List\",\"items\":[{items}]}}\n").into_bytes()
+/// The last record of every job, as it came.
+fn jobs_list(scene: &Scene<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut list = List::begin(out)?;
+    scene.input.jobs.for_each_text(&mut |text| list.item(text))?;
+    list.end()
 }
 
 /// The Run record as it is where there is one, a list where there are several or none.
-fn manifest(fold: &Fold) -> Vec<u8> {
-    let mut runs = texts(fold, Kind::Run);
-    match (runs.next(), runs.next()) {
-        (Some(only), None) => format!("{only}\n").into_bytes(),
-        _ => list(fold, Kind::Run),
+fn manifest(scene: &Scene<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let runs = || scene.input.fold.records().filter(|record| record.kind() == Kind::Run).map(Record::text);
+    if let (Some(only), None) = (runs().next(), runs().nth(1)) {
+        return writeln!(out, "{only}");
+    }
+    let mut list = List::begin(out)?;
+    runs().try_for_each(|text| list.item(text))?;
+    list.end()
+}
+
+/// A Kubernetes list of records, written an item a line.
+struct List<'a> {
+    out: &'a mut dyn Write,
+    is_empty: bool,
+}
+
+impl<'a> List<'a> {
+    fn begin(out: &'a mut dyn Write) -> io::Result<Self> {
+        write!(out, "{{\"apiVersion\":\"{API_VERSION}\",\"kind\":\"List\",\"items\":[")?;
+        Ok(Self { out, is_empty: true })
+    }
+
+    fn item(&mut self, text: &str) -> io::Result<()> {
+        let before = if std::mem::take(&mut self.is_empty) { "\n" } else { ",\n" };
+        write!(self.out, "{before}{text}")
+    }
+
+    fn end(self) -> io::Result<()> {
+        writeln!(self.out, "{}]}}", if self.is_empty { "" } else { "\n" })
     }
 }

@@ -28,6 +28,7 @@ use crate::http::BaseUrl;
 use crate::ndjson::Writer;
 use crate::profile::Profile;
 use crate::record::{RunSpec, Verdict};
+use crate::stored_jobs::StoredJobs;
 use evaluation::Evaluation;
 use input::Input;
 use records_file::RecordsFile;
@@ -236,7 +237,9 @@ fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> O
             run_dir::check_writable(out)?;
             input::append(out, &console)?
         } else {
-            (RecordsFile::create(out)?, Input::default())
+            let file = RecordsFile::create(out)?;
+            let jobs = StoredJobs::in_file(file.reader()?);
+            (file, Input { jobs, ..Input::default() })
         };
         let input = input::receive(stdin, before, &mut file, asked, &console);
         if input.empty {
@@ -245,10 +248,12 @@ fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> O
         unwritten = file.close(&console);
         input
     };
-    let evaluation = Evaluation::new(&input, asked, out);
+    let evaluation = Evaluation::new(&input.fold, &input.jobs, &input, asked, out)
+        .map_err(|error| Failure::io(&out.join(run_dir::RECORDS).display().to_string(), &error))?;
     let mut run_dir = RunDir::new(out, exporters::files_before(&evaluation), &console);
     let scene = Scene {
         input: &input,
+        jobs: &input.jobs,
         asked,
         out,
         evaluation: &evaluation,

@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::run_dir::{self, RECORDS};
 use crate::cli::{Console, Exit, Failure, Outcome};
 use crate::ndjson::Line;
-use crate::record::{Fold, Record};
+use crate::record::Record;
 
 /// The prefix of a torn line once it was found: readers pass over a line without `{` at its start, and its text is still there.
 const TORN: &[u8] = b"torn: ";
@@ -40,7 +41,7 @@ impl RecordsFile {
         fs::create_dir_all(out).map_err(|error| failed(&error))?;
         refuse_existing(out)?;
         let path = out.join(RECORDS);
-        let opened = OpenOptions::new().write(true).create_new(true).open(&path);
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = opened.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => occupied(out, RECORDS),
             _ => Failure::io(&path.display().to_string(), &error),
@@ -66,24 +67,44 @@ impl RecordsFile {
         Ok((Self { file, path, whole, torn, waiting: Vec::new(), made: Vec::new(), other_lines }, input))
     }
 
-    /// Returns true if `line` stands in the file already and is still the last word, which `fold` has.
-    pub(super) fn holds(&self, line: &Line, fold: &Fold) -> bool {
+    /// The path of the file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A second handle to the file, to read from.
+    pub(super) fn reader(&self) -> Result<File, Failure> {
+        self.file.try_clone().map_err(|error| Failure::io(&self.path.display().to_string(), &error))
+    }
+
+    /// Returns true if `line` stands in the file already and is, if it is a record, still the last word on its resource.
+    pub(super) fn holds(
+        &self,
+        line: &Line,
+        is_last_word: impl FnOnce(&Record) -> io::Result<bool>,
+    ) -> io::Result<bool> {
         match (&self.other_lines, line) {
-            (None, _) => false,
-            (Some(_), Line::Record(record)) => fold.get(record.key()).map(Record::text) == Some(record.text()),
-            (Some(other_lines), Line::Other(text)) => other_lines.contains(text),
+            (None, _) => Ok(false),
+            (Some(_), Line::Record(record)) => is_last_word(record),
+            (Some(other_lines), Line::Other(text)) => Ok(other_lines.contains(text)),
         }
     }
 
-    /// Adds `line`, or keeps it until there is room. A full disk is reported once.
-    pub(super) fn add(&mut self, line: &Line, console: &Console) {
+    /// Adds `line` and returns its place, or keeps it until there is room. A full disk is reported once.
+    pub(super) fn add(&mut self, line: &Line, console: &Console) -> Option<Range<u64>> {
         let had_room = self.waiting.is_empty();
         self.waiting.push(line.clone());
-        if let Err(error) = self.write()
-            && had_room
-        {
-            let path = self.path.display();
-            console.say(&format!("{path}: {error}; writing is tried again later, and the report is written anyway"));
+        match self.write() {
+            Ok(()) => Some(self.whole - line.text().len() as u64 - 1..self.whole),
+            Err(error) => {
+                if had_room {
+                    let path = self.path.display();
+                    console.say(&format!(
+                        "{path}: {error}; writing is tried again later, and the report is written anyway"
+                    ));
+                }
+                None
+            }
         }
     }
 

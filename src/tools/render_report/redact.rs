@@ -4,16 +4,35 @@
 //! Names of jobs, stages, queues and services, ids, labels, times, counts, documented reasons and queries stay.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::Serialize;
 
 use crate::record::{
-    End, Exception, Flag, Fold, Job, Kind, Logs, Malformed, Pod, Reason, Record, Run, Series, ShardStream, Stage,
+    End, Exception, Flag, Fold, Job, Jobs, Kind, Logs, Malformed, Pod, Reason, Record, Run, Series, ShardStream, Stage,
     Traces, differences,
 };
 
 /// The replacement of a removed text.
 const REMOVED: &str = "(not shown)";
+
+/// The jobs, each without the target's words.
+pub(super) struct RedactedJobs<'a>(pub(super) &'a dyn Jobs);
+
+impl Jobs for RedactedJobs<'_> {
+    fn for_each(&self, each: &mut dyn FnMut(Job) -> io::Result<()>) -> io::Result<()> {
+        self.0.for_each(&mut |mut found| {
+            job(&mut found);
+            each(found)
+        })
+    }
+
+    fn find(&self, run: &str, name: &str) -> io::Result<Option<Job>> {
+        let mut found = self.0.find(run, name)?;
+        found.iter_mut().for_each(job);
+        Ok(found)
+    }
+}
 
 /// The records of `fold`, each without the target's words and without fields that this version does not know.
 pub(super) fn redacted(fold: &Fold) -> Result<Fold, Malformed> {
@@ -21,14 +40,13 @@ pub(super) fn redacted(fold: &Fold) -> Result<Fold, Malformed> {
     for record in fold.records() {
         let record = match record.kind() {
             Kind::Run => cleaned(record, run),
-            Kind::Job => cleaned(record, job),
             Kind::Series => cleaned(record, series),
             Kind::Traces => cleaned(record, traces),
             Kind::Logs => cleaned(record, logs),
             Kind::End => cleaned::<End>(record, |_| {}),
             Kind::Shard => cleaned(record, shard),
-            // Another report is not shown.
-            Kind::Report => continue,
+            // Jobs are redacted as they are read, and another report is not shown.
+            Kind::Job | Kind::Report => continue,
         }?;
         clean.add(record);
     }

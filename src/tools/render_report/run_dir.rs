@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cli::{Console, Failure, cause};
-use crate::scenario::replace;
+use crate::scenario::replace_with;
 pub(super) use crate::scenario::{HTML, MANIFEST, PAGE, RECORDS, REPORT};
 
 /// The criteria for CI systems.
@@ -67,9 +67,9 @@ impl<'a> RunDir<'a> {
         Self { directory, console, files, failed: false }
     }
 
-    /// Writes a file. One that fails is reported and does not keep the others from being written.
-    pub(super) fn write(&mut self, name: &str, bytes: io::Result<Vec<u8>>) {
-        match bytes.and_then(|bytes| replace(self.directory, name, &bytes)) {
+    /// Makes a file of all that `write` writes. One that fails is reported and does not keep the others from being written.
+    pub(super) fn write(&mut self, name: &str, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) {
+        match replace_with(self.directory, name, write) {
             Ok(()) => self.files.push(name.to_owned()),
             Err(error) => {
                 self.console.say(&format!("{}: {}", self.directory.join(name).display(), cause(&error)));

@@ -6,7 +6,7 @@ use super::evaluation::Evaluation;
 use super::input::Input;
 use crate::http::BaseUrl;
 use crate::markup::{Content, Format};
-use crate::record::RunSpec;
+use crate::record::{Jobs, RunSpec};
 
 /// The base URLs of other tools whose pages show the run.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(super) struct Linked {
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) input: &'a Input,
+    /// The jobs, without the words of the target where those shall not be shown.
+    pub(super) jobs: &'a dyn Jobs,
     pub(super) asked: &'a RunSpec,
     pub(super) out: &'a Path,
     pub(super) evaluation: &'a Evaluation,

@@ -165,7 +165,7 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
         let measured = match times {
             Times::EndToEnd => entry.times.end_to_end.filter(|_| entry.outcome == Outcome::Succeeded),
             Times::Submit => entry.times.submit,
-            Times::Lag => entry.times.lag_seconds.map(|lag| Measured::exact(lag.max(0.0))),
+            Times::Lag => entry.lag_seconds().map(|lag| Measured::exact(lag.max(0.0))),
             Times::Work(name) | Times::Wait(name) => {
                 let shown = entry.times_in(name);
                 if shown.is_none() && was_passed_over(entry, name, figures) {
@@ -197,8 +197,8 @@ fn age(entry: &JobEntry) -> f64 {
         entry.outcome,
         Outcome::TimedOut | Outcome::Lost | Outcome::Interrupted | Outcome::Unfinished | Outcome::Unknown
     );
-    let status = entry.job.as_ref().map(|job| &job.status).filter(|_| running && entry.times.end.is_none());
-    let age = status.and_then(|status| Some(status.not_ended_at?.since(status.due_at.or(status.submitted_at)?)));
+    let job = entry.job.as_ref().filter(|_| running && entry.times.end.is_none());
+    let age = job.and_then(|job| Some(job.not_ended_at?.since(job.due_at.or(job.submitted_at)?)));
     age.unwrap_or_default().max(0.0)
 }
 

@@ -219,8 +219,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
 }
 
 fn shows(entry: &JobEntry, name: &str) -> bool {
-    let stages = entry.job.as_ref().map(|job| job.status.stages.as_slice()).unwrap_or_default();
-    stages.iter().any(|stage| stage.name == name && stage.phase == StagePhase::Done)
+    entry.stages().iter().any(|stage| *stage.name == name && stage.phase == StagePhase::Done)
 }
 
 fn whole_shards(evidence: &Evidence<'_>) -> Finding {
@@ -298,7 +297,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     }
     // The padding before the window reaches into the warm-up.
     let warm = evidence.figures.tally.warmups.iter();
-    let warm: BTreeSet<&str> = warm.filter_map(|entry| entry.job.as_ref()?.status.job_id.as_deref()).collect();
+    let warm: BTreeSet<&str> = warm.filter_map(|entry| entry.job.as_ref()?.job_id.as_deref()).collect();
     let of_warmup = |exception: &Exception| exception.job_id.as_deref().is_some_and(|id| warm.contains(id));
     let all = || logs.iter().flat_map(|log| log.status.exceptions.iter().map(|exception| (service(log), exception)));
     let left_out = all().filter(|(_, exception)| of_warmup(exception)).count();
@@ -323,7 +322,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
         let said: Vec<String> = said.collect();
         let ids: BTreeSet<&str> = exceptions.filter_map(|(_, exception)| exception.job_id.as_deref()).collect();
         let of_job = |entry: &&JobEntry| {
-            let id = entry.job.as_ref().and_then(|job| job.status.job_id.as_deref());
+            let id = entry.job.as_ref().and_then(|job| job.job_id.as_deref());
             id.is_some_and(|id| ids.contains(id))
         };
         let jobs = evidence.figures.tally.entries.iter().filter(of_job).map(|entry| entry.name.clone()).collect();

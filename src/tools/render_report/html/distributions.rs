@@ -27,6 +27,7 @@ type Part = fn(&StageTimes) -> Option<Measured>;
 struct Row<'a> {
     label: String,
     class: String,
+    /// Those that are drawn.
     samples: Vec<(&'a str, Measured)>,
     distribution: Distribution,
 }
@@ -39,7 +40,7 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     if end_to_end.is_none() && stages.is_empty() {
         return html! {};
     }
-    let samples = stages.iter().map(|row| row.samples.len()).max().unwrap_or_default();
+    let samples = stages.iter().map(|row| row.distribution.count).max().unwrap_or_default();
     let drawn = if samples.max(figures.tally.entries.len()) > POINTS {
         format!(
             "of more than {POINTS} samples, {POINTS} are drawn, evenly spaced by rank, including the smallest and the largest"
@@ -61,7 +62,7 @@ fn end_to_end<'a>(scene: &Scene<'a>) -> Option<Row<'a>> {
     let succeeded = figures.tally.with(Outcome::Succeeded);
     let samples = succeeded.filter_map(|entry| Some((entry.name.as_str(), entry.times.end_to_end?)));
     let (label, class) = ("end to end".to_owned(), "dot".to_owned());
-    Some(Row { label, class, samples: samples.collect(), distribution: figures.end_to_end? })
+    Some(Row { label, class, samples: thinned(samples.collect()), distribution: figures.end_to_end? })
 }
 
 fn end_to_end_chart(row: Row<'_>, limits: &Limits) -> Markup {
@@ -86,18 +87,19 @@ fn stage_rows<'a>(scene: &Scene<'a>) -> Vec<Row<'a>> {
     let figures = &scene.evaluation.figures;
     let mut rows = Vec::new();
     for stage in figures.stages.iter().take(STAGES) {
-        let mut times: Vec<(&str, StageTimes)> = Vec::new();
-        for entry in &figures.tally.entries {
-            let in_stage = entry.stages().filter(|(held, _)| held.name == stage.name);
-            times.extend(in_stage.map(|(_, times)| (entry.name.as_str(), *times)));
-        }
+        let times = || {
+            figures.tally.entries.iter().flat_map(|entry| {
+                let in_stage = entry.stages().iter().filter(|held| *held.name == *stage.name);
+                in_stage.map(|held| (entry.name.as_str(), &held.times))
+            })
+        };
         let look = looks::look(scene, &stage.name);
         let name = start(&stage.name, 18);
         let parts: [(&str, Option<Distribution>, Part, &str); 2] =
             [("wait", stage.wait, |times| times.wait, "ring"), ("work", stage.work, |times| times.work, "disc")];
         for (what, distribution, part, shape) in parts {
             if let Some(distribution) = distribution {
-                let samples = times.iter().filter_map(|(job, times)| Some((*job, part(times)?))).collect();
+                let samples = thinned(times().filter_map(|(job, times)| Some((job, part(times)?))).collect());
                 let (label, class) = (format!("{name} {what}"), looks::point(shape, look));
                 rows.push(Row { label, class, samples, distribution });
             }
@@ -107,9 +109,8 @@ fn stage_rows<'a>(scene: &Scene<'a>) -> Vec<Row<'a>> {
 }
 
 /// At most so many of the samples, at even ranks, in the order of their values.
-fn thinned<'a>(samples: &[(&'a str, Measured)]) -> Vec<(&'a str, Measured)> {
-    let mut sorted = samples.to_vec();
-    sorted.sort_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds).then_with(|| a.0.cmp(b.0)));
+fn thinned(mut sorted: Vec<(&str, Measured)>) -> Vec<(&str, Measured)> {
+    sorted.sort_unstable_by(|a, b| a.1.seconds.total_cmp(&b.1.seconds).then_with(|| a.0.cmp(b.0)));
     if sorted.len() <= POINTS {
         return sorted;
     }
@@ -125,7 +126,7 @@ fn chart(rows: &[Row<'_>], id: &str, title: &str, finding: &str) -> Markup {
         let middle = chart.row(index, ("", &row.label), ("quiet", &median));
         // Points that would hide each other are moved apart, up and down in turn.
         let mut before = [f64::NEG_INFINITY; 3];
-        for (job, sample) in thinned(&row.samples) {
+        for (job, sample) in &row.samples {
             let x = chart.x.at(sample.seconds);
             let level = before.iter().position(|held| x - held >= 2.0 * RADIUS).unwrap_or(2);
             before[level] = x;
@@ -152,8 +153,8 @@ mod tests {
             .enumerate()
             .map(|(index, name)| (name.as_str(), Measured::exact((index * 7919 % 5000) as f64)))
             .collect();
-        let kept = thinned(&samples);
+        let kept = thinned(samples.clone());
         assert_eq!((kept.len(), kept[0].1.seconds, kept[POINTS - 1].1.seconds), (POINTS, 0.0, 4999.0));
-        assert_eq!(thinned(&samples[..5]).len(), 5);
+        assert_eq!(thinned(samples[..5].to_vec()).len(), 5);
     }
 }

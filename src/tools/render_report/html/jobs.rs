@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::io;
 use std::sync::LazyLock;
 
 use maud::{Markup, html};
@@ -11,7 +12,7 @@ use crate::escape::{start, url_path};
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
 use crate::html::components;
-use crate::record::{Flag, JobStatus};
+use crate::record::{Flag, Job};
 use crate::tools::render_report::run_dir::JOBS_JSON;
 use crate::tools::render_report::scene::Scene;
 use crate::tools::render_report::sections::{self, LISTED_IN_HTML};
@@ -24,24 +25,26 @@ const BODIES: usize = 600_000;
 /// The replacement of a date that means "not yet".
 const NO_TIME: &str = "(no time)";
 
-pub(super) fn section(scene: &Scene<'_>) -> Markup {
+pub(super) fn section(scene: &Scene<'_>) -> io::Result<Markup> {
     let figures = &scene.evaluation.figures;
     let table = scene.content(|content| sections::jobs(content, figures));
     let jobs = sections::worst_first(figures);
     let mut room = BODIES;
-    html! {
+    let listed = jobs.iter().take(LISTED_IN_HTML);
+    let listed: Vec<Markup> = listed.map(|entry| details(scene, entry, &mut room)).collect::<io::Result<_>>()?;
+    Ok(html! {
         (table.to_section())
         @if !jobs.is_empty() {
             div class="screen-only" {
                 h3 { "Details of each job" } "\n"
-                @for entry in jobs.iter().take(LISTED_IN_HTML) { (details(scene, entry, &mut room)) }
+                @for job in &listed { (job) }
                 @if jobs.len() > LISTED_IN_HTML {
                     p { (jobs.len() - LISTED_IN_HTML) " more are in " (jobs_json(scene)) "." } "\n"
                 }
             }
             "\n"
         }
-    }
+    })
 }
 
 /// The name of the file with every job, linked where it lies beside the page.
@@ -53,7 +56,9 @@ fn jobs_json(scene: &Scene<'_>) -> Markup {
     }
 }
 
-fn details(scene: &Scene<'_>, entry: &JobEntry, room: &mut usize) -> Markup {
+fn details(scene: &Scene<'_>, entry: &JobEntry, room: &mut usize) -> io::Result<Markup> {
+    let job = if entry.job.is_some() { scene.jobs.find(&entry.run, &entry.name)? } else { None };
+    let Job { spec, status, .. } = job.unwrap_or_default();
     let class = match entry.outcome {
         Outcome::Succeeded => "good-ink",
         outcome if outcome.is_bad() => "bad-ink",
@@ -63,9 +68,7 @@ fn details(scene: &Scene<'_>, entry: &JobEntry, room: &mut usize) -> Markup {
         span class="key" { (entry.name) } " " span class=(class) { (entry.outcome) }
         @if let Some(reason) = &entry.reason { " " (start(reason.as_str(), TEXT)) }
     };
-    let no_status = JobStatus::default();
-    let status = entry.job.as_ref().map_or(&no_status, |job| &job.status);
-    let source = entry.job.as_ref().map(|job| job.spec.source.as_str()).filter(|source| !source.is_empty());
+    let source = Some(spec.source.as_str()).filter(|source| !source.is_empty());
     let flags =
         (!status.flags.is_empty()).then(|| status.flags.iter().map(Flag::as_str).collect::<Vec<_>>().join(", "));
     let rows = [
@@ -91,7 +94,7 @@ fn details(scene: &Scene<'_>, entry: &JobEntry, room: &mut usize) -> Markup {
         "\n"
         @if let Some(body) = &status.body { (verbatim(scene, body, room)) }
     };
-    components::details(&summary, &list)
+    Ok(components::details(&summary, &list))
 }
 
 fn text(value: Option<impl Display>) -> Option<Markup> {

@@ -13,6 +13,8 @@ mod summary;
 mod time_breakdown;
 mod timeline;
 
+use std::io;
+
 use maud::{Markup, PreEscaped, html};
 
 pub(super) use summary::verdict_look;
@@ -23,12 +25,12 @@ use super::{headline_figures, sections};
 use crate::html::shell::{Document, Section};
 
 /// The file.
-pub(super) fn page(scene: &Scene<'_>) -> String {
+pub(super) fn page(scene: &Scene<'_>) -> io::Result<String> {
     let evaluation = scene.evaluation;
     let section = |id, title, body| Section { id, title, body };
     // A window without jobs has no sections about them.
-    let with_jobs = |body: fn(&Scene<'_>) -> Markup| {
-        if evaluation.captures.alone { PreEscaped(String::new()) } else { body(scene) }
+    let with_jobs = |body: fn(&Scene<'_>) -> io::Result<Markup>| {
+        if evaluation.captures.alone { Ok(PreEscaped(String::new())) } else { body(scene) }
     };
     let captures = scene.content(|content| sections::captures(content, &evaluation.captures.rows));
     let limits = Limits::new(&evaluation.report.status.criteria);
@@ -43,25 +45,25 @@ pub(super) fn page(scene: &Scene<'_>) -> String {
         (evidence.to_html(3))
         @if !scene.redacted { div class="screen-only" { (files.to_html(3)) } "\n" }
     };
-    Document {
+    let page = Document {
         title: format!("{}: {}", evaluation.report.status.verdict, evaluation.title()),
         banner: banner(scene),
         summary: summary::summary(scene),
         sections: vec![
             section("timeline", "Timeline", timeline::section(scene)),
-            section("over-time", "Over time", with_jobs(over_time::section)),
-            section("time-breakdown", "Where the time went", with_jobs(time_breakdown::section)),
-            section("distributions", "Distributions", with_jobs(distributions::section)),
+            section("over-time", "Over time", with_jobs(|scene| Ok(over_time::section(scene)))?),
+            section("time-breakdown", "Where the time went", with_jobs(time_breakdown::section)?),
+            section("distributions", "Distributions", with_jobs(|scene| Ok(distributions::section(scene)))?),
             section("http", "HTTP", http.to_section()),
             section("stage-sources", "Stage durations by source, GPU and queues", stage_sources::section(scene)),
             section("captures", "Captures", captures.to_section()),
             section("shards", "Shards", shards.to_section()),
-            section("jobs", "Jobs", with_jobs(jobs::section)),
+            section("jobs", "Jobs", with_jobs(jobs::section)?),
             section("evidence", "Criteria, run and files", evidence),
         ],
         footer: footer(scene),
-    }
-    .render()
+    };
+    Ok(page.render())
 }
 
 fn banner(scene: &Scene<'_>) -> Markup {

@@ -34,7 +34,7 @@ struct Point<'a> {
     seconds: f64,
     class: &'static str,
     entry: &'a JobEntry,
-    text: String,
+    text: fn(&JobEntry) -> String,
 }
 
 pub(super) fn section(scene: &Scene<'_>) -> Markup {
@@ -119,14 +119,22 @@ fn throughput(slices: &[Slice], zero: Timestamp, x: &Scale, mean: Option<f64>) -
 fn end_point(entry: &JobEntry, zero: Timestamp) -> Option<Point<'_>> {
     let whole = entry.times.end_to_end?;
     let at = entry.ended_at()?.since(zero);
-    Some(Point { at, seconds: whole.seconds, class: "dot", entry, text: Measured::text(whole) })
+    Some(Point { at, seconds: whole.seconds, class: "dot", entry, text: end_text })
 }
 
 fn submission_point(entry: &JobEntry, zero: Timestamp) -> Option<Point<'_>> {
     let seconds = entry.times.submit?.seconds;
-    let at = entry.job.as_ref()?.status.submitted_at?.since(zero);
+    let at = entry.job.as_ref()?.submitted_at?.since(zero);
     let class = if entry.outcome == Outcome::Rejected { "bad" } else { "dot" };
-    Some(Point { at, seconds, class, entry, text: units::seconds(seconds) })
+    Some(Point { at, seconds, class, entry, text: submission_text })
+}
+
+fn end_text(entry: &JobEntry) -> String {
+    entry.times.end_to_end.map(Measured::text).unwrap_or_default()
+}
+
+fn submission_text(entry: &JobEntry) -> String {
+    entry.times.submit.map(|submit| units::seconds(submit.seconds)).unwrap_or_default()
 }
 
 /// Draws the points, those of refused jobs as diamonds.
@@ -138,7 +146,7 @@ fn points(svg: &mut Svg, x: &Scale, y: &Scale, mut points: Vec<Point<'_>>) {
         |index: usize| held <= POINTS || index * POINTS / held != (index + 1) * POINTS / held || longest == Some(index);
     for (_, point) in points.iter().enumerate().filter(|(index, _)| is_drawn(*index)) {
         let at = (x.at(point.at), y.at(point.seconds));
-        svg.titled(&format!("{}: {}", start(&point.entry.name, NAME), point.text), |svg| {
+        svg.titled(&format!("{}: {}", start(&point.entry.name, NAME), (point.text)(point.entry)), |svg| {
             if point.class == "bad" {
                 svg.shape("bad", &PathData::diamond(at, 5.0));
             } else {

@@ -1,5 +1,7 @@
 //! The breakdown of the time: wait and work of each stage, and the critical path of the slowest job.
 
+use std::io;
+
 use maud::{Markup, html};
 
 use super::looks;
@@ -19,21 +21,23 @@ const WIDTH: f64 = 1140.0;
 /// The smallest share of the whole that is a part of its own.
 const SMALL: f64 = 0.001;
 
-pub(super) fn section(scene: &Scene<'_>) -> Markup {
+pub(super) fn section(scene: &Scene<'_>) -> io::Result<Markup> {
     let figures = &scene.evaluation.figures;
     let stages: Vec<&StageFigures> =
         figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some()).take(STAGES).collect();
     if stages.is_empty() {
-        return html! { p { "No stage has times: the target reported none, and polling saw none start and end." } "\n" };
+        let none = "No stage has times: the target reported none, and polling saw none start and end.";
+        return Ok(html! { p { (none) } "\n" });
     }
-    html! {
+    let path = CriticalPath::find(&figures.tally, scene.jobs)?;
+    Ok(html! {
         (means(scene, &stages))
         h3 { "The critical path of the slowest job that succeeded" } "\n"
-        @match CriticalPath::find(&figures.tally) {
+        @match path {
             Ok(path) => (critical_path(scene, &path)),
             Err(why) => p { (why) },
         }
-    }
+    })
 }
 
 fn mean(of: Option<Distribution>) -> f64 {

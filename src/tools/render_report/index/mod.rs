@@ -166,8 +166,8 @@ pub(super) fn run(
     let (ramps, others) = ramp::split(&scenarios);
     let status = Status::new(&ramps, &others, &criteria);
     let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
-    run_dir.write(run_dir::PAGE, Ok(tables::page(&contents).into_bytes()));
-    run_dir.write(run_dir::HTML, Ok(html::page(&contents, Format::Html).into_bytes()));
+    run_dir.write(run_dir::PAGE, &mut |out| out.write_all(tables::page(&contents).as_bytes()));
+    run_dir.write(run_dir::HTML, &mut |out| out.write_all(html::page(&contents, Format::Html).as_bytes()));
     let lines = screen(&contents, &directory.join(run_dir::HTML));
     console.show(lines.into_iter().take(if brief { 1 } else { usize::MAX }));
     let verdict = status.verdict;
@@ -175,14 +175,15 @@ pub(super) fn run(
     let mut text = record::document("Index", &metadata, &Spec { planned, expect }, &status)
         .map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
     text.push('\n');
-    run_dir.write(INDEX, Ok(text.clone().into_bytes()));
+    run_dir.write(INDEX, &mut |out| out.write_all(text.as_bytes()));
     if run_dir::wants_redacted_page(&root, redact) {
         // It is made from redacted scenarios, so that no removed text can come back in a sentence that quotes it.
         scenarios.iter_mut().for_each(redact::redact);
         let (ramps, others) = ramp::split(&scenarios);
         let status = Status::new(&ramps, &others, &criteria);
         let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
-        run_dir.write(run_dir::REDACTED, Ok(html::page(&contents, Format::RedactedHtml).into_bytes()));
+        let page = html::page(&contents, Format::RedactedHtml);
+        run_dir.write(run_dir::REDACTED, &mut |out| out.write_all(page.as_bytes()));
     }
     let exit = exit_of(verdict, false, run_dir.failed() || !complete);
     let written = stdout.write_all(text.as_bytes()).map_err(|error| Failure::output("stdout", &error));

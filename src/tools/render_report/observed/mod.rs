@@ -189,8 +189,8 @@ fn spans(fold: &Fold) -> Option<Means> {
 
 /// The time at which the last warm-up job was seen to end, or was last observed.
 fn warm_until(figures: &Figures) -> Option<f64> {
-    let status = figures.tally.warmups.iter().filter_map(|entry| entry.job.as_ref()).map(|job| &job.status);
-    status.filter_map(|status| status.ended_at.or(status.observed_at)).max().map(Timestamp::seconds)
+    let jobs = figures.tally.warmups.iter().filter_map(|entry| entry.job.as_ref());
+    jobs.filter_map(|job| job.ended_at.or(job.observed_at)).max().map(Timestamp::seconds)
 }
 
 fn holds(fold: &Fold) -> Vec<Holds> {
@@ -375,9 +375,7 @@ impl Reading<'_> {
 /// The time in seconds from the submission to the end of the longest job, or as long as it is known to have run.
 fn longest_job(figures: &Figures) -> Option<f64> {
     let entries = figures.tally.entries.iter().chain(&figures.tally.warmups);
-    let lengths = entries.filter_map(|entry| entry.job.as_ref()).filter_map(|job| {
-        let status = &job.status;
-        Some(status.ended_at.or(status.observed_at)?.since(status.submitted_at?))
-    });
+    let jobs = entries.filter_map(|entry| entry.job.as_ref());
+    let lengths = jobs.filter_map(|job| Some(job.ended_at.or(job.observed_at)?.since(job.submitted_at?)));
     lengths.reduce(f64::max)
 }

@@ -78,9 +78,9 @@ pub(super) fn failures(page: &mut Content, figures: &Figures) {
 /// The jobs in groups that ended alike: in the same way, in the same stage, with the same message but for the job's own name and id.
 fn alike(bad: Vec<&JobEntry>) -> Vec<Vec<&JobEntry>> {
     let message = |entry: &JobEntry| {
-        let id = entry.job.as_ref().and_then(|job| job.status.job_id.clone()).filter(|id| !id.is_empty());
+        let id = entry.job.as_ref().and_then(|job| job.job_id.as_deref()).filter(|id| !id.is_empty());
         let text = entry.message.as_ref()?.replace(&entry.name, "\0");
-        Some(id.map_or(text.clone(), |id| text.replace(&id, "\0")))
+        Some(id.map_or(text.clone(), |id| text.replace(id, "\0")))
     };
     let mut groups: Vec<Vec<&JobEntry>> = Vec::new();
     let mut places = BTreeMap::new();
@@ -186,7 +186,7 @@ pub(super) fn jobs(page: &mut Content, figures: &Figures) {
     let limit = if page.format() == Format::Markdown { LISTED } else { LISTED_IN_HTML };
     let rows = jobs.iter().take(limit).map(|entry| {
         let measured = |part: Option<Measured>| cell(part.map(Measured::text));
-        let polls = entry.job.as_ref().and_then(|job| job.status.polls);
+        let polls = entry.job.as_ref().and_then(|job| job.polls);
         vec![
             entry.name.as_str().into(),
             entry.outcome.to_string().into(),

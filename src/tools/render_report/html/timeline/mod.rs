@@ -13,6 +13,7 @@ use super::looks;
 use crate::escape;
 use crate::figures::job_timeline::JobTimeline;
 use crate::figures::outcome::Outcome;
+use crate::figures::tally::JobEntry;
 use crate::html::components::{self, keep_together, note};
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::shell::LOOKS;
@@ -107,6 +108,31 @@ impl Axis {
     }
 }
 
+/// Facts about the timelines of all jobs, drawn or not.
+#[derive(Default)]
+struct All {
+    timelines: usize,
+    /// Number of stages that have no place on the harness's clock.
+    elsewhere: usize,
+    /// Number of stages that lie before or after the axis.
+    outside: usize,
+    /// Number of jobs that were last heard of after the end of the axis, and when the last of them was.
+    beyond: usize,
+    last_beyond: Option<Timestamp>,
+}
+
+impl All {
+    fn add(&mut self, timeline: &JobTimeline, axis: &Axis) {
+        self.timelines += 1;
+        self.elsewhere += timeline.elsewhere;
+        self.outside += timeline.stages.iter().filter(|stage| !rows::is_on(axis, stage)).count();
+        if axis.ends_before(timeline.last()) {
+            self.beyond += 1;
+            self.last_beyond = self.last_beyond.max(Some(timeline.last()));
+        }
+    }
+}
+
 pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let (figures, captures) = (&scene.evaluation.figures, &scene.evaluation.captures);
     let Some(zero) = figures.load.first_submitted else {
@@ -117,13 +143,12 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
         };
     };
     let tally = &figures.tally;
-    let timelines = tally.entries.iter().enumerate();
-    let timelines: Vec<(usize, JobTimeline)> =
-        timelines.filter_map(|(index, entry)| Some((index, JobTimeline::new(entry)?))).collect();
-    let last = timelines.iter().map(|(_, timeline)| timeline.last()).max().unwrap_or(zero).since(zero).max(1e-3);
-    let length = needed(scene, &timelines, zero, last);
+    // Made anew for each question, because those of all jobs together may need much memory.
+    let timelines = || tally.entries.iter().filter_map(|entry| Some((entry, JobTimeline::new(entry)?)));
+    let last = timelines().map(|(_, timeline)| timeline.last()).max().unwrap_or(zero).since(zero).max(1e-3);
+    let length = needed(timelines(), zero, last);
     let axis = Axis::new(WIDE, zero, length, last);
-    let rows = rows::chosen(scene, &timelines);
+    let rows = rows::chosen(&tally.entries);
     let offset = single_offset(scene);
 
     let draw = |axis: &Axis, rows: &[Row<'_>], mut svg: Svg| {
@@ -140,11 +165,13 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let narrow =
         draw(&Axis::new(NARROW, zero, length, last), narrow_rows, Svg::new(NARROW.width, 0.0).without_titles());
 
-    let outside = |timeline: &JobTimeline| timeline.stages.iter().filter(|stage| !rows::is_on(&axis, stage)).count();
-    let outside = timelines.iter().map(|(_, timeline)| outside(timeline)).sum();
+    let mut all = All::default();
+    for (_, timeline) in timelines() {
+        all.add(&timeline, &axis);
+    }
     let finding = finding(scene, rows.len(), last);
     html! {
-        (note(&keep_together(&clocks(zero, offset, timelines.iter().map(|(_, timeline)| timeline)))))
+        (note(&keep_together(&clocks(zero, offset, all.elsewhere))))
         (components::legend(&legend(scene, &rows, offset)))
         div class="wide-only" { (drawing.into_figure("timeline-chart", "Timeline of the jobs", &finding)) }
         div class="narrow-only" {
@@ -154,8 +181,8 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
             }
         }
         "\n"
-        @if let Some(text) = beyond(&axis, &timelines) { (note(&text)) }
-        @for text in notes(scene, &rows, (timelines.len(), outside), offset) { (note(&text)) }
+        @if let Some(text) = beyond(&axis, &all) { (note(&text)) }
+        @for text in notes(scene, &rows, &all, offset) { (note(&text)) }
     }
 }
 
@@ -189,14 +216,9 @@ fn single_offset(scene: &Scene<'_>) -> Option<ClockOffset> {
     }
 }
 
-fn clocks<'a>(
-    zero: Timestamp,
-    offset: Option<ClockOffset>,
-    timelines: impl Iterator<Item = &'a JobTimeline>,
-) -> String {
+fn clocks(zero: Timestamp, offset: Option<ClockOffset>, elsewhere: usize) -> String {
     let begin =
         format!("0 is the first submission, {} {} UTC by the harness's clock.", zero.date(), zero.time_of_day());
-    let elsewhere: usize = timelines.map(|timeline| timeline.elsewhere).sum();
     let moved = match offset {
         Some(ClockOffset { seconds, bound_seconds }) => {
             let side = if seconds < 0.0 { "behind" } else { "ahead of" };
@@ -212,10 +234,10 @@ fn clocks<'a>(
 }
 
 /// The length of the axis in seconds: until `last`, or as long as the work needs where `last` would squeeze it.
-fn needed(scene: &Scene<'_>, timelines: &[(usize, JobTimeline)], zero: Timestamp, last: f64) -> f64 {
+fn needed<'a>(timelines: impl Iterator<Item = (&'a JobEntry, JobTimeline)>, zero: Timestamp, last: f64) -> f64 {
     let mut work = 0f64;
-    for (index, timeline) in timelines {
-        let succeeded = scene.evaluation.figures.tally.entries[*index].outcome == Outcome::Succeeded;
+    for (entry, timeline) in timelines {
+        let succeeded = entry.outcome == Outcome::Succeeded;
         let ends =
             timeline.stages.iter().map(|stage| stage.ended.map_or(stage.started.high, |end| end.high).since(zero));
         // Impossible times of a stage stretch nothing.
@@ -226,18 +248,16 @@ fn needed(scene: &Scene<'_>, timelines: &[(usize, JobTimeline)], zero: Timestamp
 }
 
 /// The events beyond the end of the axis, in a sentence.
-fn beyond(axis: &Axis, timelines: &[(usize, JobTimeline)]) -> Option<String> {
-    let beyond: Vec<Timestamp> =
-        timelines.iter().map(|(_, timeline)| timeline.last()).filter(|at| axis.ends_before(*at)).collect();
-    let last = beyond.iter().max()?;
-    let jobs = match beyond.len() {
+fn beyond(axis: &Axis, all: &All) -> Option<String> {
+    let last = all.last_beyond?;
+    let jobs = match all.beyond {
         1 => "1 job that did not succeed,".to_owned(),
         jobs => format!("{jobs} jobs that did not succeed, the last"),
     };
     Some(format!(
         "The axis ends at {}, soon after the last known work. An arrow marks jobs that were polled beyond it: {jobs} until {}.",
         units::seconds(axis.length()),
-        units::seconds(axis.seconds(*last))
+        units::seconds(axis.seconds(last))
     ))
 }
 
@@ -299,17 +319,12 @@ fn finding(scene: &Scene<'_>, rows: usize, length: f64) -> String {
     text
 }
 
-fn notes(
-    scene: &Scene<'_>,
-    rows: &[Row<'_>],
-    (timelines, outside): (usize, usize),
-    offset: Option<ClockOffset>,
-) -> Vec<String> {
-    let mut notes = Vec::new();
-    if outside > 0 {
+fn notes(scene: &Scene<'_>, rows: &[Row<'_>], all: &All, offset: Option<ClockOffset>) -> Vec<String> {
+    let (mut notes, All { timelines, outside, .. }) = (Vec::new(), all);
+    if *outside > 0 {
         notes.push(format!("{outside} stages lie before the first submission or after the last end by their own times and are not drawn."));
     }
-    if rows.len() < timelines {
+    if rows.len() < *timelines {
         notes.push(format!(
             "{} of {timelines} submitted jobs have a row: the first {} that did not succeed, the slowest that did, and others evenly spaced in the order of submission. Figures include all jobs.",
             rows.len(),

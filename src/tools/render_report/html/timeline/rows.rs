@@ -33,7 +33,7 @@ const VISIBLE: f64 = 2.0;
 /// One job that is drawn.
 pub(super) struct Row<'a> {
     pub(super) entry: &'a JobEntry,
-    pub(super) timeline: &'a JobTimeline,
+    pub(super) timeline: JobTimeline,
     /// End to end.
     pub(super) whole: Option<Measured>,
 }
@@ -63,25 +63,23 @@ impl Row<'_> {
 }
 
 /// Chooses the jobs that are drawn, in the order of their submission.
-pub(super) fn chosen<'a>(scene: &Scene<'a>, timelines: &'a [(usize, JobTimeline)]) -> Vec<Row<'a>> {
-    let entries = &scene.evaluation.figures.tally.entries;
-    let mut order: Vec<usize> = (0..timelines.len()).collect();
-    order.sort_by_key(|at| (timelines[*at].1.submitted, timelines[*at].0));
+pub(super) fn chosen(entries: &[JobEntry]) -> Vec<Row<'_>> {
+    let submitted = |at: &usize| entries[*at].job.as_ref().and_then(|job| job.submitted_at);
+    let mut order: Vec<usize> = (0..entries.len()).filter(|at| submitted(at).is_some()).collect();
+    order.sort_by_key(submitted);
     if order.len() > ALL {
-        let succeeded = |at: &&usize| entries[timelines[**at].0].outcome == Outcome::Succeeded;
+        let succeeded = |at: &&usize| entries[**at].outcome == Outcome::Succeeded;
         let mut kept: BTreeSet<usize> = order.iter().filter(|at| !succeeded(at)).take(WORST).copied().collect();
-        let slowness = |at: &&usize| entries[timelines[**at].0].times.end_to_end.map_or(0.0, |whole| whole.seconds);
+        let slowness = |at: &&usize| entries[**at].times.end_to_end.map_or(0.0, |whole| whole.seconds);
         kept.extend(order.iter().filter(succeeded).max_by(|one, other| slowness(one).total_cmp(&slowness(other))));
         let others: Vec<usize> = order.iter().filter(|at| !kept.contains(at)).copied().collect();
         let room = ROWS - kept.len();
         kept.extend((0..room).filter_map(|place| others.get(place * others.len() / room)));
         order.retain(|at| kept.contains(at));
     }
-    let row = |at: usize| {
-        let (index, timeline) = &timelines[at];
-        Row { entry: &entries[*index], timeline, whole: entries[*index].times.end_to_end }
-    };
-    order.into_iter().map(row).collect()
+    let entries = order.into_iter().map(|at| &entries[at]);
+    let row = |entry| Some(Row { entry, timeline: JobTimeline::new(entry)?, whole: entry.times.end_to_end });
+    entries.filter_map(row).collect()
 }
 
 /// Draws the rows from `top` on, and returns where they end.
@@ -286,7 +284,7 @@ mod tests {
             TimeInterval { at, low: at, high: at }
         };
         StageInterval {
-            stage: stage.into(),
+            stage: stage.to_owned().into(),
             queued: Some(at(queued)),
             started: at(started),
             ended: Some(at(ended)),

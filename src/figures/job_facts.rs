@@ -1,0 +1,122 @@
+//! Facts about a job that figures need, in little memory: a report holds them for every job, and no job's record.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::stage_times::StageTimes;
+use crate::record::{ClockOffset, Flag, Job, Phase, Polls, Stage, StagePhase, StageSpec, TimesFrom, Timestamp};
+
+/// A name that many jobs share: one pointer, unlike an `Arc<str>`.
+pub type SharedName = Arc<String>;
+
+/// Names that many jobs share, each held once.
+#[derive(Clone, Debug, Default)]
+pub struct SharedNames(BTreeMap<String, SharedName>);
+
+impl SharedNames {
+    /// The one copy of `name`.
+    pub fn get(&mut self, name: &str) -> SharedName {
+        if let Some(held) = self.0.get(name) {
+            return held.clone();
+        }
+        self.0.entry(name.to_owned()).or_insert(name.to_owned().into()).clone()
+    }
+}
+
+/// Facts about one job, by its last record. The fields are those of [`JobStatus`](crate::record::JobStatus).
+#[derive(Clone, Debug)]
+pub struct JobFacts {
+    /// The last known phase of the job.
+    pub phase: Phase,
+    /// The HTTP status that answered the submission.
+    pub http_status: Option<u16>,
+    /// The id that the target gave.
+    pub job_id: Option<Box<str>>,
+    /// The time at which the record was written.
+    pub observed_at: Option<Timestamp>,
+    /// The time at which the schedule wanted it submitted.
+    pub due_at: Option<Timestamp>,
+    /// Just before the submission was sent.
+    pub submitted_at: Option<Timestamp>,
+    /// Just after its answer came.
+    pub accepted_at: Option<Timestamp>,
+    /// The last poll that still saw it waiting or running.
+    pub not_ended_at: Option<Timestamp>,
+    /// The poll that saw the end.
+    pub ended_at: Option<Timestamp>,
+    /// The duration that the record states, and its error, in seconds.
+    pub duration: Option<(f64, f64)>,
+    /// Number of polls that followed it.
+    pub polls: Option<Polls>,
+    /// Doubts about it.
+    pub flags: Box<[Flag]>,
+    /// The stages that the target reported, in its order.
+    pub stages: Box<[StageFacts]>,
+    /// The stages whose state the profile does not name, with the target's word for it.
+    pub unnamed_states: Box<[(SharedName, Option<Box<str>>)]>,
+}
+
+/// Facts about one stage of a job.
+#[derive(Clone, Debug)]
+pub struct StageFacts {
+    /// The stage's name.
+    pub name: SharedName,
+    /// The meaning that the profile gives to that word.
+    pub phase: StagePhase,
+    /// The source of its times.
+    pub times_from: Option<TimesFrom>,
+    /// The record states a start.
+    pub has_start: bool,
+    /// The server stated the start.
+    pub has_server_start: bool,
+    /// Number of its attempts, at least 1.
+    pub attempts: u32,
+    /// Times of the wait for it and of the work in it.
+    pub times: StageTimes,
+}
+
+impl JobFacts {
+    /// The facts about `job`, in a pipeline of `stages`, with the target's clock `offset` from the harness's.
+    pub fn new(job: &Job, stages: &[StageSpec], offset: Option<ClockOffset>, names: &mut SharedNames) -> Self {
+        let status = &job.status;
+        let unnamed = status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
+        let unnamed_states =
+            unnamed.map(|stage| (names.get(&stage.name), stage.state.as_deref().map(Box::from))).collect();
+        let stage = |stage: &Stage| StageFacts {
+            name: names.get(&stage.name),
+            phase: stage.phase,
+            times_from: stage.times_from,
+            has_start: stage.started_at.is_some(),
+            has_server_start: stage.server_times().started_at.is_some(),
+            attempts: stage.attempt.map_or(1, |attempt| u32::try_from(attempt).unwrap_or(u32::MAX).max(1)),
+            times: StageTimes::compute(job, stage, stages, offset),
+        };
+        Self {
+            phase: status.phase,
+            http_status: status.http_status,
+            job_id: status.job_id.as_deref().map(Box::from),
+            observed_at: status.observed_at,
+            due_at: status.due_at,
+            submitted_at: status.submitted_at,
+            accepted_at: status.accepted_at,
+            not_ended_at: status.not_ended_at,
+            ended_at: status.ended_at,
+            duration: status.duration_seconds.zip(status.duration_error_seconds),
+            polls: status.polls,
+            flags: status.flags.clone().into(),
+            stages: status.stages.iter().map(stage).collect(),
+            unnamed_states,
+        }
+    }
+
+    /// The names of the stages whose last attempt failed.
+    pub fn failed_stages(&self) -> Vec<&str> {
+        let is_last = |stage: &StageFacts, index: usize| {
+            let others = self.stages.iter().enumerate().filter(|(_, other)| other.name == stage.name);
+            others.max_by_key(|(place, other)| (other.attempts, *place)).is_some_and(|(place, _)| place == index)
+        };
+        let stages = self.stages.iter().enumerate();
+        let failed = stages.filter(|(index, stage)| stage.phase == StagePhase::Failed && is_last(stage, *index));
+        failed.map(|(_, stage)| stage.name.as_str()).collect()
+    }
+}
