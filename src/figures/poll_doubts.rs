@@ -7,12 +7,12 @@ use super::listed;
 use super::requests::Requests;
 use crate::record::{Flag, Phase, Run};
 
-/// The doubt about the polls of `run`: refused after they were answered, unreadable, or without news of their job for the most
+/// The doubt about the polls of `run`: refused after they were answered, without a token, unreadable, or without news of their job for the most
 /// part.
 pub(super) fn failed_polls(run: &Run) -> Option<String> {
     let polling = run.status.polling.as_ref()?;
     let is_doubtful = |kind: &str| {
-        let refused = ["HTTP 401", "HTTP 403"].contains(&kind);
+        let refused = ["HTTP 401", "HTTP 403", "no token"].contains(&kind);
         refused
             || ["unreadable", "truncated", "redirect", "another job", "cache"].iter().any(|part| kind.contains(part))
     };
@@ -107,6 +107,8 @@ mod tests {
         assert_eq!(failed_polls(&throttled).unwrap(), "60 of 100 polls of s failed (HTTP 429: 60)");
         let refused = run(r#"{"sent":100,"failed":2,"threads":1,"failures":{"HTTP 401":2}}"#);
         assert!(failed_polls(&refused).unwrap().contains("HTTP 401: 2"));
+        let token = run(r#"{"sent":100,"failed":2,"threads":1,"failures":{"no token":2}}"#);
+        assert!(failed_polls(&token).unwrap().contains("no token: 2"));
         let odd = run(r#"{"sent":10,"failed":1,"threads":1,"failures":{"HTTP 500":1,"no status word":5}}"#);
         let doubt = failed_polls(&odd).unwrap();
         assert!(doubt.starts_with("6 of 10 polls of s said nothing") && doubt.contains("no status word: 5"), "{doubt}");

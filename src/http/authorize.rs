@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ureq::http::{HeaderName, HeaderValue};
 
@@ -10,10 +11,10 @@ use crate::clock::Clock;
 /// A source of credentials.
 pub trait Authorize: fmt::Debug + Send + Sync {
     /// The credentials to send now. The error says why there are none.
-    fn credentials(&self, clock: &Clock) -> Result<Credentials, String>;
+    fn credentials(&self, clock: &Clock) -> Result<Credentials, NoCredentials>;
 
     /// Other credentials than `refused`, which the target answered with 401; none if there can be no better ones.
-    fn renewed(&self, refused: &Credentials, clock: &Clock) -> Result<Option<Credentials>, String>;
+    fn renewed(&self, refused: &Credentials, clock: &Clock) -> Result<Option<Credentials>, NoCredentials>;
 }
 
 /// Headers that authorize a request.
@@ -28,5 +29,27 @@ pub struct Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// The lack of credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoCredentials {
+    /// The reason, as one line.
+    pub why: String,
+    /// The wait after which there may be some; none if there is no use in waiting.
+    pub again_in: Option<Duration>,
+}
+
+impl From<String> for NoCredentials {
+    /// A reason that waiting does not remove.
+    fn from(why: String) -> Self {
+        Self { why, again_in: None }
+    }
+}
+
+impl fmt::Display for NoCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
     }
 }

@@ -40,7 +40,7 @@ use crate::record::Timestamp;
 use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
-pub use authorize::{Authorize, Credentials};
+pub use authorize::{Authorize, Credentials, NoCredentials};
 pub use body::{Body, Part};
 pub use head::Head;
 pub use stream::{FORM, StreamedAnswer, form};
@@ -140,7 +140,7 @@ pub enum HttpError {
     /// The request cannot be sent: a header or the URL is not valid.
     Invalid(String),
     /// There are no credentials for it: nothing was sent, or the target refused those that there were.
-    NoCredentials(String),
+    NoCredentials(NoCredentials),
 }
 
 impl std::fmt::Display for HttpError {
@@ -150,8 +150,8 @@ impl std::fmt::Display for HttpError {
             | Self::OwnLimit(what)
             | Self::NoAnswer(what)
             | Self::Unreadable(what)
-            | Self::NoCredentials(what)
-            | Self::Invalid(what) => f.write_str(what),
+            | Self::Invalid(what)
+            | Self::NoCredentials(NoCredentials { why: what, .. }) => f.write_str(what),
             Self::Truncated { status, cause, broke_off: true, .. } => {
                 write!(f, "HTTP {status}, then the answer broke off: {cause}")
             }
@@ -215,6 +215,11 @@ impl Client {
         Self { headers: HeaderMap::new(), authorize: None, ..self.clone() }
     }
 
+    /// Makes sure that there are credentials for the next request.
+    pub fn authorize(&self, clock: &Clock) -> Result<(), NoCredentials> {
+        self.authorize.as_ref().map_or(Ok(()), |authorize| authorize.credentials(clock).map(drop))
+    }
+
     /// The time at which the last request was sent: after its credentials were renewed, and for the second time if the first was
     /// refused for them.
     pub fn sent_at(&self) -> Option<Timestamp> {
@@ -263,7 +268,10 @@ impl Client {
         match authorize.renewed(&credentials, clock) {
             Ok(Some(renewed)) => send(&renewed),
             Ok(None) => outcome,
-            Err(why) => Err(HttpError::NoCredentials(format!("HTTP {UNAUTHORIZED}, and then {why}"))),
+            Err(none) => Err(HttpError::NoCredentials(NoCredentials {
+                why: format!("HTTP {UNAUTHORIZED}, and then {none}"),
+                ..none
+            })),
         }
     }
 

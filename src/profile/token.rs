@@ -66,11 +66,11 @@ fn bearer() -> BTreeMap<String, String> {
 }
 
 impl Token {
-    /// The token in an answer that came at `received`, and the time at which it expires, if the answer tells that.
-    pub fn read(&self, document: &Document<'_>, received: Timestamp) -> Option<(String, Option<Timestamp>)> {
+    /// The token in the answer to a request that was sent at `sent`, and the time at which it expires, if the answer tells that.
+    pub fn read(&self, document: &Document<'_>, sent: Timestamp) -> Option<(String, Option<Timestamp>)> {
         let token = document.scalar(&self.token).filter(|token| !token.is_empty())?;
         let expires = document.scalar(&self.expires).and_then(|text| match text.parse::<f64>() {
-            Ok(seconds) if seconds < LONGEST_LIFETIME => Some(received.shifted(seconds.max(0.0))),
+            Ok(seconds) if seconds < LONGEST_LIFETIME => Some(sent.shifted(seconds.max(0.0))),
             _ => server_time(&text).map(|time| time.at),
         });
         Some((token, expires))

@@ -67,7 +67,7 @@ words! {
     Reason:
     // Jobs.
     NotConnected Refused InvalidRequest NoSource SourceInUse NoAnswer AnswerCut NoJobId NotAccepted Collapsed TargetFailed
-    DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost ShardLost
+    DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost ShardLost NoToken
     // Aborted runs.
     TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoShare NoPoller PollerGone
     JournalFailed SubmitterGone StepFailed

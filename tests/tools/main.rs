@@ -21,4 +21,5 @@ mod resume;
 mod settings;
 mod stage_fixtures;
 mod submit_jobs;
+mod tokens;
 mod unclear_polls;

@@ -7,6 +7,8 @@ use crate::record::Reason;
 
 /// The kind of polls that a limit of this host kept from being sent.
 pub(super) const OWN_LIMIT: &str = "own limit";
+/// The kind of polls for which no token could be had.
+const NO_TOKEN: &str = "no token";
 
 /// The reason why a poll said nothing about its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ impl Issue {
             HttpError::NotConnected(_) => Self::failure("no connection", None, message, None),
             // Nothing was sent: the target has no part in it.
             HttpError::OwnLimit(_) => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
-            HttpError::NoCredentials(_) => Self::failure("no token", None, message, None),
+            HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),
             HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
             HttpError::Unreadable(_) => Self::failure("unreadable head", Some(Reason::UnreadableAnswer), message, None),
             HttpError::Truncated { body, .. } => Self {
@@ -53,9 +55,12 @@ impl Issue {
         }
     }
 
-    /// The poll was still unanswered at the deadline.
-    pub(super) fn unanswered_at_deadline() -> Self {
-        Self::failure("no answer", None, "it was still unanswered at the deadline".to_owned(), None)
+    /// The poll was still unanswered at the deadline. If it waited for a token, `token_request` describes the request for one.
+    pub(super) fn unanswered_at_deadline(token_request: Option<&str>) -> Self {
+        match token_request {
+            Some(what) => Self::failure(NO_TOKEN, None, format!("it had no token at the deadline: {what}"), None),
+            None => Self::failure("no answer", None, "it was still unanswered at the deadline".to_owned(), None),
+        }
     }
 
     /// The answer has a status that is neither a success nor "no such job". `answered_before` is true if polls succeeded

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cli::{Failure, Stop};
 use crate::clock::{Clock, ServerDate, micro};
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Client, HttpError, Method, same_origin};
+use crate::http::{Answer, BaseUrl, Client, HttpError, Method, NoCredentials, same_origin};
 use crate::profile::{
     Escaping, Profile, Request, StepTime, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable,
 };
@@ -26,6 +26,15 @@ const MOST_REDIRECTS: usize = 10;
 const ID_PATH: &str = "{id:path}";
 /// The longest id that is taken, in bytes: it has to fit into the URL of a poll.
 const LONGEST_ID: usize = 4096;
+
+/// The cause for which a submission waits; each is reported once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wait {
+    /// This host has run out of something.
+    OwnLimit,
+    /// There is no token.
+    Token,
+}
 
 /// The submission of one job.
 #[derive(Clone, Debug)]
@@ -146,10 +155,16 @@ impl Post {
         client: &Client,
         profile: &Profile,
         clock: &Clock,
-        report: &dyn Fn(&str),
+        report: &dyn Fn(Wait, &str),
         stop: &Stop,
     ) -> Posted {
         let mut variables = self.variables.clone();
+        // The steps must not begin only to find that there is no token.
+        if profile.has_steps(StepTime::Job)
+            && let Err(status) = wait_for_token(client, clock, report, stop)
+        {
+            return self.unsent(*status);
+        }
         let request = if let Some(request) = &self.request {
             Ok(request.clone())
         } else {
@@ -164,23 +179,26 @@ impl Post {
         };
         let posted = match request {
             Ok(request) => self.send_request(&request, client, profile, clock, report, stop),
-            Err((reason, message)) => {
-                let status = rejected(reason, message, clock.now());
-                Posted { status, date: None, cookies: Vec::new(), url: self.base.as_str().to_owned() }
-            }
+            Err((reason, message)) => self.unsent(rejected(reason, message, clock.now())),
         };
         Posted { status: JobStatus { variables, ..posted.status }, ..posted }
     }
 
+    /// A job that was not submitted, with `status`.
+    fn unsent(&self, status: JobStatus) -> Posted {
+        Posted { status, date: None, cookies: Vec::new(), url: self.base.as_str().to_owned() }
+    }
+
     /// Sends `request`. A connection that was never made is tried again; a request that may have arrived never is.
-    /// While this host has run out of something the request waits, and `report` says so: that is not the target's doing.
+    /// While this host has run out of something, or a token cannot be had, the request waits, and `report` says so: that is not the
+    /// target's doing.
     fn send_request(
         &self,
         request: &Request,
         client: &Client,
         profile: &Profile,
         clock: &Clock,
-        report: &dyn Fn(&str),
+        report: &dyn Fn(Wait, &str),
         stop: &Stop,
     ) -> Posted {
         let mut waits = BACKOFF.into_iter();
@@ -190,11 +208,21 @@ impl Post {
             let received = clock.now();
             // A token that was renewed before takes no part in the submission's time.
             let sent = client.sent_at().filter(|at| *at >= began).unwrap_or(began);
-            if let Err(HttpError::OwnLimit(what)) = &outcome {
-                report(&format!("{}: {what}: a limit of this host, not of the target; waiting", request.place()));
-                if stop.wait(OWN_LIMIT_WAIT) {
-                    let status = JobStatus { observed_at: Some(received), ..JobStatus::default() };
-                    return Posted { status, date: None, cookies: Vec::new(), url: request.url.clone() };
+            let waits_for = match &outcome {
+                Err(HttpError::OwnLimit(what)) => {
+                    let what = format!("{}: {what}: a limit of this host, not of the target; waiting", request.place());
+                    Some((Wait::OwnLimit, what, OWN_LIMIT_WAIT))
+                }
+                // The request was not sent, or was refused with 401.
+                Err(HttpError::NoCredentials(none)) => {
+                    none.again_in.map(|wait| (Wait::Token, awaits_token(none), wait))
+                }
+                _ => None,
+            };
+            if let Some((cause, what, wait)) = waits_for {
+                report(cause, &what);
+                if stop.wait(wait) {
+                    return self.unsent(JobStatus { observed_at: Some(received), ..JobStatus::default() });
                 }
                 continue;
             }
@@ -270,9 +298,9 @@ impl Post {
                     format!("{place}: {what}, {} times", BACKOFF.len() + 1),
                 );
             }
-            Err(HttpError::NoCredentials(what)) => {
-                let what = format!("{place}: {what}; the job was not submitted");
-                return ended(Phase::Rejected, Reason::StepFailed, what);
+            Err(HttpError::NoCredentials(none)) => {
+                let what = format!("{place}: {none}; the job was not submitted");
+                return ended(Phase::Rejected, Reason::NoToken, what);
             }
             Err(HttpError::Invalid(what)) => {
                 return ended(Phase::Rejected, Reason::InvalidRequest, format!("{place}: {what}"));
@@ -348,6 +376,31 @@ impl Post {
             },
         }
     }
+}
+
+/// Waits until there is a token. The error is the status of a job for which there is none.
+fn wait_for_token(
+    client: &Client,
+    clock: &Clock,
+    report: &dyn Fn(Wait, &str),
+    stop: &Stop,
+) -> Result<(), Box<JobStatus>> {
+    loop {
+        let Err(none) = client.authorize(clock) else { return Ok(()) };
+        let now = clock.now();
+        let Some(wait) = none.again_in else {
+            let what = format!("{none}; the job was not submitted");
+            return Err(Box::new(rejected(Reason::NoToken, what, now)));
+        };
+        report(Wait::Token, &awaits_token(&none));
+        if stop.wait(wait) {
+            return Err(Box::new(JobStatus { observed_at: Some(now), ..JobStatus::default() }));
+        }
+    }
+}
+
+fn awaits_token(none: &NoCredentials) -> String {
+    format!("{none}; submissions wait for a token")
 }
 
 /// Follows redirects of `request` to the answer that they lead to. If that answer cannot be fetched, the redirect itself is the

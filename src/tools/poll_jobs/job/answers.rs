@@ -200,9 +200,14 @@ impl PolledJob {
         if self.time_left(now, limits) <= 0.0 { NextStep::End(Phase::TimedOut) } else { NextStep::Poll { not_before } }
     }
 
-    /// Records that the deadline passed before the last poll was answered. Counts that poll in `failures`.
-    pub(in crate::tools::poll_jobs) fn expire(&mut self, failures: &mut BTreeMap<String, u64>) {
-        let issue = Issue::unanswered_at_deadline();
+    /// Records that the deadline passed before the last poll was answered, or before the token request that it waited for was.
+    /// Counts that poll in `failures`.
+    pub(in crate::tools::poll_jobs) fn expire(
+        &mut self,
+        token_request: Option<&str>,
+        failures: &mut BTreeMap<String, u64>,
+    ) {
+        let issue = Issue::unanswered_at_deadline(token_request);
         self.polls.sent += 1;
         self.polls.failed += 1;
         *failures.entry(issue.kind.clone()).or_default() += 1;

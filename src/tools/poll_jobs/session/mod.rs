@@ -335,7 +335,7 @@ impl<'a, 'o> Session<'a, 'o> {
         // Without a thread for its poll, that was never sent.
         if self.scheduler.give_up(number) {
             let polling = &mut self.output.counts.polling;
-            job.expire(&mut polling.failures);
+            job.expire(self.target.awaited_token(&self.clock).as_deref(), &mut polling.failures);
             polling.sent += 1;
             polling.failed += 1;
         }

@@ -49,6 +49,11 @@ impl<'a> PollTarget<'a> {
         self.base = Some(base);
     }
 
+    /// Describes the unanswered token request for which all polls wait, if there is one.
+    pub(super) fn awaited_token(&self, clock: &Clock) -> Option<String> {
+        self.tokens.as_ref()?.awaited(clock)
+    }
+
     /// Deletes the token that the tools of the pipe shared.
     pub(super) fn delete_token(&self) -> Result<(), Failure> {
         self.tokens.as_ref().map_or(Ok(()), |tokens| tokens.delete_file())

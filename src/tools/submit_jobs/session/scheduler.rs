@@ -1,12 +1,12 @@
 //! Decides when the next job is submitted, and hands due submissions to the worker threads.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::Args;
 use super::super::admission::{Admission, Answer};
-use super::super::post::{Post, Posted};
+use super::super::post::{Post, Posted, Wait};
 use super::super::warmup::{Held, Warmup};
 use crate::cli::{Console, Failure, Stop};
 use crate::clock::Clock;
@@ -94,9 +94,9 @@ impl Scheduler {
         (console, stop): (Console, Stop),
         deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Self {
-        let (reported, to_workers) = (Arc::new(AtomicBool::new(false)), console.clone());
-        let report = Arc::new(move |what: &str| {
-            if !reported.swap(true, Ordering::Relaxed) {
+        let (reported, to_workers) = (Mutex::new(BTreeSet::new()), console.clone());
+        let report = Arc::new(move |wait: Wait, what: &str| {
+            if reported.lock().unwrap_or_else(PoisonError::into_inner).insert(wait) {
                 to_workers.say(what);
             }
         });
