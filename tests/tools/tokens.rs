@@ -1,5 +1,6 @@
 //! Tokens that a target refuses, whose lifetime cannot be believed, or that cannot be had for a while.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ impl Rig {
         takes: impl Fn(usize, &Request) -> bool + Send + Sync + 'static,
     ) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (times, polled) = (asked.clone(), Mutex::new(None::<Instant>));
+        let (times, polled, ids) = (asked.clone(), Mutex::new(None::<Instant>), AtomicUsize::new(7));
         let server = Server::new(move |request| {
             if request.path == "/token" {
                 let mut times = times.lock().unwrap();
@@ -56,7 +57,7 @@ impl Rig {
             }
             match (&*request.method, &*request.path) {
                 (_, "/health") => Reply::json("{}"),
-                ("POST", _) => Reply::json(r#"{"id":7}"#),
+                ("POST", _) => Reply::json(format!(r#"{{"id":{}}}"#, ids.fetch_add(1, Ordering::Relaxed))),
                 _ => {
                     let since = polled.lock().unwrap().get_or_insert_with(Instant::now).elapsed();
                     let state = if since > Duration::from_millis(500) { "done" } else { "running" };
