@@ -41,6 +41,7 @@
 //! | [`thread_demand`] | the number of threads that blocking requests need |
 //! | [`workers`] | a pool of threads that block on HTTP |
 //! | [`capture`] | the window of a capture, when it is soft, and what of an earlier one is kept |
+//! | [`secrets`] | the secrets that a process knows, struck out of what it says |
 //! | [`scenario`] | finished scenarios on disk: finding and reading them |
 //! | [`statistics`] | exact comparison of two small sets of figures |
 //! | [`markup`] | the content of a report, written as Markdown or HTML, with all text escaped |
@@ -71,6 +72,7 @@ pub mod quantity;
 pub mod record;
 pub mod runs;
 pub mod scenario;
+pub mod secrets;
 pub mod slots;
 pub mod staging;
 pub mod statistics;

@@ -1,13 +1,16 @@
 //! The Runs that pass through a tool: each learns what the tool was told, and is written again when more is known.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::ndjson::Writer;
-use crate::record::{Key, Record, Run, RunSpec, RunStatus, Timestamp};
+use crate::record::{Job, JobStatus, Key, Kind, Record, Run, RunSpec, RunStatus, Timestamp};
+use crate::secrets::Secrets;
 
 /// The Runs that a tool has seen.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +69,22 @@ pub fn new_run_id(started: Timestamp) -> Result<String, Failure> {
         .map_err(|error| Failure::input_output(format!("cannot get random numbers: {error}")))?;
     let [a, b, c] = random;
     Ok(format!("{}-{a:02x}{b:02x}{c:02x}", started.file_name()))
+}
+
+/// Strikes `secrets` out of what the Job in `record` has from the target: its message, its body, and the messages of its stages.
+pub fn strike_secrets(record: &mut Record, secrets: &Secrets) -> Result<(), Failure> {
+    if let (Kind::Job, Cow::Owned(_)) = (record.kind(), secrets.strike(record.text())) {
+        let JobStatus { mut message, mut body, mut stages, .. } = record.read::<Job>()?.status;
+        let texts = [&mut message, &mut body].into_iter().chain(stages.iter_mut().map(|stage| &mut stage.message));
+        texts.for_each(|text| secrets.strike_in(text));
+        let patch = [
+            message.map(|text| ("message", Value::from(text))),
+            body.map(|text| ("body", Value::from(text))),
+            (!stages.is_empty()).then(|| ("stages", json!(stages))),
+        ];
+        write_status(record, &patch.into_iter().flatten().collect::<BTreeMap<_, _>>())?;
+    }
+    Ok(())
 }
 
 /// Writes the keys of `status` over the record's.

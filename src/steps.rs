@@ -50,6 +50,10 @@ pub fn run(
     for step in profile.steps.iter().filter(|step| step.when == when) {
         let values = values.clone().with_variables(&outcome.variables);
         let made = make(step, base, &values, client, clock);
+        if let (true, Ok((taken, _))) = (step.secret, &made) {
+            taken.values().for_each(|value| client.secrets().add_value(value));
+        }
+        let made = made.map_err(|failure| client.secrets().strike(&failure).into_owned());
         watch(step, &made);
         match made {
             Ok((taken, answer)) => {

@@ -69,6 +69,7 @@ impl TargetArgs {
         console: &Console,
     ) -> Result<TargetClients, Failure> {
         let mut factory = self.http.client_factory(connections)?;
+        factory.keep_secrets(console.secrets());
         let Some(request) = &profile.token else { return Ok(TargetClients { factory, tokens: None }) };
         let tokens = Tokens::new(request.clone(), &self.set, factory.client(), self.token_file.clone(), console)?;
         let tokens = Arc::new(tokens);

@@ -7,12 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::escape;
+use crate::secrets::Secrets;
 
 /// Standard error: lines that begin with the tool's name, and one line of progress on a terminal.
 #[derive(Clone, Debug)]
 pub struct Console {
     tool: &'static str,
     sink: Arc<Mutex<Sink>>,
+    secrets: Secrets,
 }
 
 struct Sink {
@@ -45,7 +47,7 @@ impl Console {
     /// Writes to `out` in the name of `tool`.
     pub fn new(tool: &'static str, out: Box<dyn Write + Send>, terminal: bool) -> Self {
         let sink = Sink { out, terminal, progress: false, since: None, last_progress: None };
-        Self { tool, sink: Arc::new(Mutex::new(sink)) }
+        Self { tool, sink: Arc::new(Mutex::new(sink)), secrets: Secrets::default() }
     }
 
     /// The tool's name.
@@ -53,18 +55,24 @@ impl Console {
         self.tool
     }
 
+    /// The secrets that it strikes out of all that it writes.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// Says one line. Control characters in it are spelt out.
     pub fn say(&self, message: &str) {
+        let message = self.secrets.strike(message);
         let mut sink = self.sink();
         sink.erase();
-        let line = format!("{}: {}\n", self.tool, escape::start(&escape::terminal(message), LONGEST_LINE));
+        let line = format!("{}: {}\n", self.tool, escape::start(&escape::terminal(&message), LONGEST_LINE));
         // If stderr itself cannot be written, there is no place left for a message.
         let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
     }
 
     /// Writes lines without the tool's name: a summary for a person at the terminal. Control characters in them are spelt out.
     pub fn show(&self, lines: impl IntoIterator<Item = String>) {
-        let text: String = lines.into_iter().map(|line| escape::terminal(&line) + "\n").collect();
+        let text: String = lines.into_iter().map(|line| escape::terminal(&self.secrets.strike(&line)) + "\n").collect();
         let mut sink = self.sink();
         sink.erase();
         let _ = sink.out.write_all(text.as_bytes()).and_then(|()| sink.out.flush());
@@ -80,7 +88,7 @@ impl Console {
             return;
         }
         sink.last_progress = Some(now);
-        let text = escape::terminal(&text());
+        let text = escape::terminal(&self.secrets.strike(&text()));
         let line = if sink.terminal {
             sink.progress = true;
             // Without the terminal's wrapping: what is redrawn must not leave the rest of a long line above it.

@@ -14,6 +14,7 @@ use super::tls::PinnedTls;
 use super::{ClientFactory, Connections};
 use crate::cli::Failure;
 use crate::heartbeat::Heartbeat;
+use crate::secrets::Secrets;
 use crate::units;
 
 /// ureq's own output buffer is sixteen times this, for each connection.
@@ -103,6 +104,7 @@ impl HttpArgs {
             authorize: None,
             timeout: self.timeout,
             heartbeat: Heartbeat::start(),
+            secrets: Secrets::default(),
         })
     }
 

@@ -37,6 +37,7 @@ use crate::escape;
 use crate::heartbeat::Heartbeat;
 use crate::own_limits;
 use crate::record::Timestamp;
+use crate::secrets::Secrets;
 use crate::units;
 
 pub use args::{HttpArgs, is_secret, shell_quoted};
@@ -74,6 +75,7 @@ pub struct ClientFactory {
     authorize: Option<Arc<dyn Authorize>>,
     timeout: Duration,
     heartbeat: Heartbeat,
+    secrets: Secrets,
 }
 
 /// An answer whose body was read to its end.
@@ -172,6 +174,7 @@ pub struct Client {
     /// The answer to the last request, as far as it came.
     received: Received,
     heartbeat: Heartbeat,
+    secrets: Secrets,
 }
 
 impl ClientFactory {
@@ -184,6 +187,11 @@ impl ClientFactory {
     /// Authorizes every request to the target by `authorize`.
     pub fn authorize(&mut self, authorize: Arc<dyn Authorize>) {
         self.authorize = Some(authorize);
+    }
+
+    /// Puts the secrets that its clients learn into `secrets`.
+    pub fn keep_secrets(&mut self, secrets: &Secrets) {
+        self.secrets = secrets.clone();
     }
 
     /// The measurement of how long this process stands still.
@@ -204,7 +212,8 @@ impl ClientFactory {
             None => Agent::with_parts(config, DefaultConnector::default().chain(patient), addresses),
         };
         let (headers, authorize) = (self.headers.clone(), self.authorize.clone());
-        Client { agent, headers, authorize, sent_at: Arc::default(), timeout: self.timeout, received, heartbeat }
+        let (timeout, secrets) = (self.timeout, self.secrets.clone());
+        Client { agent, headers, authorize, sent_at: Arc::default(), timeout, received, heartbeat, secrets }
     }
 }
 
@@ -213,6 +222,11 @@ impl Client {
     #[must_use]
     pub fn without_headers(&self) -> Self {
         Self { headers: HeaderMap::new(), authorize: None, ..self.clone() }
+    }
+
+    /// The secrets that must not appear in what is told of its answers.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// Makes sure that there are credentials for the next request.

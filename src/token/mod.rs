@@ -106,6 +106,7 @@ impl Tokens {
             let value = value.ok_or_else(|| {
                 Failure::usage(format!("the profile's [token]: the environment variable {name} is not set"))
             })?;
+            console.secrets().add(&value);
             values = values.with(&format!("env.{name}"), value.trim());
         }
         Ok(Self {
@@ -198,6 +199,7 @@ impl Tokens {
                 }
             }
         };
+        self.console.secrets().add(&held.token);
         *self.held() = Some(held);
         Ok(())
     }

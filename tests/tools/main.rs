@@ -18,6 +18,7 @@ mod poll_jobs;
 mod poll_request;
 mod profiles;
 mod resume;
+mod secrets;
 mod settings;
 mod stage_fixtures;
 mod submit_jobs;

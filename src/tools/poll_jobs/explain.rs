@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
         let values = TemplateValues::of_set(&args.target.set).with_job(&Job::default()).with_id(id);
         is_understood &= describe_end_steps(&profile, &base, &values, &client, observation, &mut text);
     }
+    let text = io.console.secrets().strike(&text);
     let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
     let exit = if is_understood { Exit::Done } else { Exit::Incomplete };
     written.map(|()| exit).map_err(|error| Failure::output("stdout", &error))

@@ -86,6 +86,7 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
             Exit::Incomplete
         }
     };
+    let text = io.console.secrets().strike(&text);
     let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
     written.map(|()| exit).map_err(|error| Failure::output("stdout", &error))
 }

@@ -181,7 +181,11 @@ impl Post {
             Ok(request) => self.send_request(&request, client, profile, clock, report, stop),
             Err((reason, message)) => self.unsent(rejected(reason, message, clock.now())),
         };
-        Posted { status: JobStatus { variables, ..posted.status }, ..posted }
+        let mut status = JobStatus { variables, ..posted.status };
+        // The target may name in its answer what it was sent.
+        client.secrets().strike_in(&mut status.message);
+        client.secrets().strike_in(&mut status.body);
+        Posted { status, ..posted }
     }
 
     /// A job that was not submitted, with `status`.

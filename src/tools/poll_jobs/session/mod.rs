@@ -307,7 +307,7 @@ impl<'a, 'o> Session<'a, 'o> {
             NextStep::End(phase) => return self.end(number, phase),
             NextStep::Poll { not_before } => not_before.unwrap_or_default(),
             NextStep::Report { record } => {
-                self.output.records.record(&record)?;
+                self.output.job(record)?;
                 Duration::ZERO
             }
         };
@@ -360,7 +360,7 @@ impl<'a, 'o> Session<'a, 'o> {
     fn record_end(&mut self, job: PolledJob, phase: Phase, followed: Option<&FollowedUp>) -> Result<(), Failure> {
         let (now, offset) = (self.clock.now(), self.offset.offset());
         let record = job.into_ended(phase, now, &self.target.profile, self.limits, offset, followed);
-        self.output.end(phase, &record?)
+        self.output.end(phase, record?)
     }
 
     /// Records that submit-jobs, which passed a Run on, ended without its last words: only a kill or a crash does that.

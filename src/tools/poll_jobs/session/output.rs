@@ -10,7 +10,7 @@ use super::errors::PollErrors;
 use crate::cli::{Console, Failure, Io};
 use crate::ndjson::{BadLines, Writer};
 use crate::record::{Phase, Record};
-use crate::runs::Runs;
+use crate::runs::{Runs, strike_secrets};
 use crate::slots::Giver;
 
 /// The outputs of a session.
@@ -38,10 +38,16 @@ impl<'a> Output<'a> {
         })
     }
 
+    /// Writes the record of a job, without secrets.
+    pub(super) fn job(&mut self, mut record: Record) -> Result<(), Failure> {
+        strike_secrets(&mut record, self.console.secrets())?;
+        self.records.record(&record)
+    }
+
     /// Writes the record of a job that ended, and frees its slot.
-    pub(super) fn end(&mut self, phase: Phase, record: &Record) -> Result<(), Failure> {
+    pub(super) fn end(&mut self, phase: Phase, record: Record) -> Result<(), Failure> {
         self.counts.count_end(phase);
-        self.records.record(record)?;
+        self.job(record)?;
         // After Ctrl-C a submit-jobs that has not noticed the signal yet would take the slot.
         if phase == Phase::Interrupted { Ok(()) } else { self.free_slot() }
     }
