@@ -51,7 +51,9 @@ pub fn run(
         let values = values.clone().with_variables(&outcome.variables);
         let made = make(step, base, &values, client, clock);
         if let (true, Ok((taken, _))) = (step.secret, &made) {
-            taken.values().for_each(|value| client.secrets().add_value(value));
+            for value in taken.values() {
+                client.secrets().add_value(value);
+            }
         }
         let made = made.map_err(|failure| client.secrets().strike(&failure).into_owned());
         watch(step, &made);

@@ -79,8 +79,12 @@ impl Rig {
     fn submit(&self, jobs: usize, argv: &[&str]) -> Ran {
         let argv = self.argv(argv);
         let job = |number: usize| json!({"apiVersion": "stress/v1", "kind": "Job", "metadata": {"name": format!("j{number}"), "run": "r1"}, "status": {"phase": "Staged"}});
-        let records: String = (1..=jobs).map(|number| format!("{}\n", job(number))).collect();
-        clean(tool(submit_jobs::run, &argv.iter().map(String::as_str).collect::<Vec<_>>(), &records))
+        let records: Vec<_> = (1..=jobs).map(|number| job(number).to_string()).collect();
+        clean(tool(
+            submit_jobs::run,
+            &argv.iter().map(String::as_str).collect::<Vec<_>>(),
+            &(records.join("\n") + "\n"),
+        ))
     }
 
     /// Polls one job, which was just submitted.
@@ -192,7 +196,7 @@ fn polls_without_a_token_are_counted_as_such_and_do_not_ask_for_one_each() {
     assert_eq!(status["phase"], "TimedOut", "{status}");
     assert!(status["message"].as_str().unwrap().contains("/token: HTTP 503: temporarily_unavailable"), "{status}");
     assert!(polling["failures"]["no token"].as_u64().unwrap() > 3, "{polling}");
-    assert_eq!(polling["failures"].as_object().map(|failures| failures.len()), Some(1), "{polling}");
+    assert_eq!(polling["failures"].as_object().map(serde_json::Map::len), Some(1), "{polling}");
     let pauses = rig.pauses();
     assert!(pauses.iter().all(|pause| *pause > Duration::from_millis(990)), "{pauses:?}");
 }
