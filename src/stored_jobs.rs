@@ -165,7 +165,11 @@ mod tests {
             fold.add(record);
         }
         let mut texts = Vec::new();
-        stored.for_each_text(&mut |text| Ok(texts.push(text.to_owned()))).unwrap();
+        let mut push = |text: &str| {
+            texts.push(text.to_owned());
+            Ok(())
+        };
+        stored.for_each_text(&mut push).unwrap();
         assert_eq!(texts, fold.records().map(Record::text).collect::<Vec<_>>());
         assert_eq!(stored.find("z", "a").unwrap(), Jobs::find(&fold, "z", "a").unwrap());
         assert_eq!(stored.find("z", "c").unwrap(), None);

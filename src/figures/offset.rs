@@ -160,7 +160,9 @@ mod tests {
     fn found(jobs: &[Job], dates: Option<(f64, f64)>) -> Option<Bounds> {
         let dates = dates.map(|(low, high)| ClockOffset::from_bounds(Bounds { low, high }));
         let mut allowed = AllowedOffsets::default();
-        jobs.iter().for_each(|job| allowed.add(job));
+        for job in jobs {
+            allowed.add(job);
+        }
         allowed.narrow(dates).map(ClockOffset::bounds)
     }
 
