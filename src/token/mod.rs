@@ -87,7 +87,8 @@ impl Held {
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
-        self.renew.is_none_or(|at| now < at)
+        // A renewal that was put off must not outlast the token.
+        !self.is_expired(now) && self.renew.is_none_or(|at| now < at)
     }
 }
 

@@ -202,6 +202,31 @@ fn polls_without_a_token_are_counted_as_such_and_do_not_ask_for_one_each() {
 }
 
 #[test]
+fn a_token_that_has_expired_is_not_sent_although_its_renewal_failed() {
+    let issue = |number| match number {
+        1 => Reply::json(r#"{"access_token":"t0ken-1","expires_in":1}"#),
+        _ => Reply::new(503, r#"{"error":"temporarily_unavailable"}"#),
+    };
+    let began = Mutex::new(None::<Instant>);
+    let is_young = move |_: usize, _: &Request| {
+        began.lock().unwrap().get_or_insert_with(Instant::now).elapsed() < Duration::from_millis(1500)
+    };
+    let rig = Rig::new(issue, is_young);
+    // The job is never done.
+    let text = std::fs::read_to_string(rig.dir.path().join("p.toml")).unwrap();
+    std::fs::write(
+        rig.dir.path().join("p.toml"),
+        text.replace(r#"running = ["running"]"#, r#"running = ["running", "done"]"#)
+            .replace(r#"done = ["done"]"#, r#"done = ["ended"]"#),
+    )
+    .unwrap();
+    let status = rig.poll(&["--deadline", "3s"]).last("j1")["status"].clone();
+    let message = status["message"].as_str().unwrap();
+    assert_eq!(status["phase"], "TimedOut", "{status}");
+    assert!(message.contains("HTTP 503: temporarily_unavailable") && !message.contains("HTTP 401"), "{message}");
+}
+
+#[test]
 fn a_token_request_without_an_answer_is_named_at_the_deadline() {
     let rig = Rig::new(|number| if number == 1 { token(1) } else { Reply::Hang }, |_, _| false);
     let status: Value = rig.poll(&["--deadline", "2500ms", "--timeout", "4s"]).last("j1")["status"].clone();
