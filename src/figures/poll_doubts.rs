@@ -57,6 +57,9 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
             Flag::GoneIsDone => {
                 format!("succeeded by absence: {count}, because the target had forgotten them: {jobs} ({flag})")
             }
+            Flag::CameBack => {
+                format!("ended by their absence from a list, and listed again later: {jobs} ({flag})")
+            }
             Flag::StepFailed => format!("a step after the job's end failed: {jobs} ({flag})"),
             _ => format!("flagged {flag}: {jobs}"),
         }

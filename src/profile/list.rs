@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::payload::{self, Encoding};
 use super::place::{Document, Place, spelled};
 use super::request::{Request, RequestTemplate};
+use super::rules::Condition;
 use super::template::{self, Scope, TemplateValues};
 use crate::escape;
 use crate::http::{BaseUrl, same_origin};
@@ -46,6 +47,9 @@ pub struct List {
     /// The places of the number of jobs on all pages.
     #[serde(default)]
     pub total: Vec<Place>,
+    /// The conditions without which an answer is no page of the list.
+    #[serde(default)]
+    pub when: Vec<Condition>,
     /// The most ids in one request.
     #[serde(default = "batch")]
     pub batch: usize,
@@ -67,10 +71,24 @@ fn first_page() -> u64 {
 pub struct Page<'d> {
     /// The ids of the jobs on it, with their entries.
     pub entries: Vec<(String, &'d RawValue)>,
+    /// The entries without an id.
+    pub nameless: Vec<&'d RawValue>,
     /// The value at `next`, unless it says that there is no other page.
     pub next: Option<Value>,
     /// The value at `total`.
     pub total: Option<u64>,
+}
+
+impl Page<'_> {
+    /// The number of its entries.
+    pub fn len(&self) -> usize {
+        self.entries.len() + self.nameless.len()
+    }
+
+    /// Returns true if it has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The position of a page in its list.
@@ -145,9 +163,16 @@ impl List {
     /// Reads a page. `ids` are the places of a job's id in the answer to a poll. The error says why it is none.
     pub fn page<'d>(&self, document: &'d Document<'_>, ids: &[Place]) -> Result<Page<'d>, String> {
         let json = document.json().map_err(str::to_owned)?;
+        if let Some(condition) = self.when.iter().find(|condition| !condition.holds(document)) {
+            let place = condition.place();
+            return Err(format!(
+                "the condition on {place} in poll.list.when does not hold: this is no page of the list"
+            ));
+        }
+        let total = document.scalar(&self.total).and_then(|total| total.parse().ok());
         let lists = self.at.iter().map(|place| raw::pointers(json, place.as_str())).find(|found| !found.is_empty());
         let missing = || format!("nothing at {}: correct poll.list.at in the profile", spelled(&self.at));
-        let mut entries = Vec::new();
+        let (mut entries, mut nameless) = (Vec::new(), Vec::new());
         for list in lists.ok_or_else(missing)? {
             if let Some(members) = raw::members(list) {
                 for (key, entry) in members {
@@ -158,19 +183,17 @@ impl List {
                 let id = self.id.as_deref().unwrap_or(ids);
                 for entry in elements {
                     let own = Document::part(entry).scalar(id).filter(|own| !own.is_empty());
-                    let own = own.ok_or_else(|| {
-                        let entry = escape::start(entry.get(), 60);
-                        format!("no id at {} in the entry {entry}: correct poll.list.id in the profile", spelled(id))
-                    })?;
-                    entries.push((own, entry));
+                    match own {
+                        Some(own) => entries.push((own, entry)),
+                        None => nameless.push(entry),
+                    }
                 }
-            } else {
+            } else if list.get() != "null" || !(total == Some(0) || self.total.is_empty() && !self.when.is_empty()) {
                 let found = escape::start(list.get(), 60);
                 return Err(format!("{found} at {} is neither a list nor an object of jobs", spelled(&self.at)));
             }
         }
-        let total = document.scalar(&self.total).and_then(|total| total.parse().ok());
-        Ok(Page { entries, next: document.value(&self.next).filter(|next| !is_end(next)), total })
+        Ok(Page { entries, nameless, next: document.value(&self.next).filter(|next| !is_end(next)), total })
     }
 
     /// Returns true if there is a page after `page`, before which there were `position.entries` entries, those of `page`
@@ -179,7 +202,7 @@ impl List {
         if !self.next.is_empty() {
             return page.next.is_some();
         }
-        let is_last = page.entries.is_empty() || page.total.is_some_and(|total| position.entries >= total);
+        let is_last = page.is_empty() || page.total.is_some_and(|total| position.entries >= total);
         self.counts_pages() && !is_last
     }
 
@@ -194,6 +217,7 @@ impl List {
         if let Some(place) = self.at.iter().find(|place| !place.is_in_json() || place.has_pattern()) {
             return Err(format!("{key}.at: \"{}\" is not a JSON pointer, which begins with `/`", place.as_str()));
         }
+        self.when.iter().try_for_each(|condition| condition.check("poll.list.when"))?;
         let is_named = |text: &str| if self.next.is_empty() { Err(text.to_owned()) } else { Ok(()) };
         if self.request().has_word(NEXT) {
             is_named(

@@ -31,7 +31,7 @@ pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
 pub use ids::{id_key, is_same_id};
 pub use json::{readable, unknown_coding, why_unreadable};
-pub use list::{List, PagePosition};
+pub use list::{List, Page, PagePosition};
 pub use place::{Document, Place, spelled};
 pub use poll::{Gone, Poll, StagePointers, StatusWords, TimePointers};
 pub use queries::{IdleConfig, Prometheus, Query};

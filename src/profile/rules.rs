@@ -118,8 +118,22 @@ impl Values {
 }
 
 impl Condition {
+    /// Its place.
+    pub(super) fn place(&self) -> &str {
+        self.at.as_str()
+    }
+
+    /// Checks it; it stands at `key`.
+    pub(super) fn check(&self, key: &str) -> Result<(), String> {
+        let has_test = self.is.is_some() || self.not.is_some() || self.above.is_some() || self.below.is_some();
+        if self.exists == Some(false) && has_test {
+            return Err(format!("{key}: a value that does not exist cannot pass another test"));
+        }
+        Ok(())
+    }
+
     /// Returns true if it holds for one of the values at its place.
-    fn holds(&self, document: &Document<'_>) -> bool {
+    pub(super) fn holds(&self, document: &Document<'_>) -> bool {
         let found = self.at.find(document);
         let mut present = found.iter().filter(|raw| raw.get() != "null");
         if self.exists == Some(false) {
@@ -151,13 +165,7 @@ pub(super) fn check<M>(key: &str, rules: &[Rule<M>]) -> Result<(), String> {
             return Err(format!("{place}: `when` is empty: give at least one condition"));
         }
         for condition in &rule.when {
-            let has_test = condition.is.is_some()
-                || condition.not.is_some()
-                || condition.above.is_some()
-                || condition.below.is_some();
-            if condition.exists == Some(false) && has_test {
-                return Err(format!("{place}: a value that does not exist cannot pass another test"));
-            }
+            condition.check(&place)?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ mod credentials;
 mod evidence;
 mod freeze;
 mod journal;
+mod list_absence;
 mod lists;
 mod odd_answers;
 mod odd_polls;

@@ -2,6 +2,7 @@
 
 use crate::escape;
 use crate::http::{Answer, HttpError};
+use crate::listing::Absence;
 use crate::profile::{Profile, spelled};
 use crate::record::Reason;
 
@@ -61,6 +62,21 @@ impl Issue {
             Some(what) => Self::failure(NO_TOKEN, None, format!("it had no token at the deadline: {what}"), None),
             None => Self::failure("no answer", None, "it was still unanswered at the deadline".to_owned(), None),
         }
+    }
+
+    /// The list lacks the job, which alone does not show that the job has ended.
+    pub(super) fn missing(absence: Absence) -> Self {
+        let message = match absence {
+            Absence::Unproven => "the list lacks it, but may have skipped it: entries left the list while it was read",
+            Absence::Direct | Absence::Proven => "the list lacks it",
+        };
+        Self { is_failure: false, ..Self::failure("not in the list", None, message.to_owned(), None) }
+    }
+
+    /// The list was not read to its end by the deadline: the answer of `place` was the next one.
+    pub(super) fn unread_list(page: u64, place: &str) -> Self {
+        let message = format!("the list was not read to its end by then: page {page}, {place}, was not answered");
+        Self::failure("no answer", None, message, None)
     }
 
     /// The answer has a status that is neither a success nor "no such job". `answered_before` is true if polls succeeded

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::{Limits, NextStep, PollOutcome, PolledJob, SeenHead};
 use crate::http::Answer;
+use crate::listing::Absence;
 use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StatusReading, unknown_coding};
 use crate::record::{Phase, Reason, Record, StagePhase, Timestamp};
 use crate::tools::poll_jobs::issue::Issue;
 
-/// The number of whole lists in a row that lack a job before it counts as missing: pages shift while jobs end.
-const LISTS_TO_MISS: u32 = 2;
+/// The seconds between two whole lists that lack a job before it counts as missing: one replica may be behind another.
+const MISSED_FOR: f64 = 1.0;
 
 /// The reading of an answer about the job.
 enum Reading {
@@ -78,20 +79,23 @@ impl PolledJob {
         self.apply(reading, (sent, received), answer.head.retry_after, profile, limits, failures)
     }
 
-    /// Records that a whole list lacks it, which was begun at `began` and came by `received`. An answer that was asked for this
-    /// job alone counts at once, and any other only after another one.
+    /// Records that a whole list lacks it, whose last page was asked for at `began` and came by `received`. An answer that was
+    /// asked for this job alone counts at once, a list that may have skipped it never, and any other only after another one.
     pub(in crate::tools::poll_jobs) fn miss(
         &mut self,
-        is_direct: bool,
+        absence: Absence,
         (began, received): (Timestamp, Timestamp),
         profile: &Profile,
         limits: Limits,
     ) -> NextStep {
         self.received_at = Some(received);
-        self.issue = None;
-        self.missed += if is_direct { LISTS_TO_MISS } else { 1 };
+        self.issue = Some(Issue::missing(absence));
+        if absence == Absence::Unproven {
+            return self.go_on(received, limits, None);
+        }
         let since = *self.unknown_since.get_or_insert(began);
-        if self.missed < LISTS_TO_MISS {
+        let missed_since = *self.missed_since.get_or_insert(began);
+        if absence == Absence::Proven && began.since(missed_since) < MISSED_FOR {
             return self.go_on(received, limits, None);
         }
         self.be_unknown((since, received), None, profile, limits)
@@ -214,6 +218,11 @@ impl PolledJob {
         self.issue = Some(issue);
     }
 
+    /// Records that its deadline passed before the list that should have told of it was read to the end.
+    pub(in crate::tools::poll_jobs) fn note_unread_list(&mut self, page: u64, place: &str) {
+        self.issue = Some(Issue::unread_list(page, place));
+    }
+
     /// Its state, if an answer is byte for byte the last one that was understood, which did not end the job.
     fn repeated(
         &mut self,
@@ -247,7 +256,7 @@ impl PolledJob {
         if self.is_from_before(&answer, received) {
             return Err(Issue::older_than_job(&answer));
         }
-        (self.unknown_since, self.missed) = (None, 0);
+        (self.unknown_since, self.missed_since) = (None, None);
         if let Some(cause) = unknown_coding(&answer) {
             return Err(Issue::unreadable(cause, &answer));
         }
@@ -288,7 +297,7 @@ impl PolledJob {
 
     /// Records an answer that came at `received` and told the job's `state` at `as_of`.
     fn see(&mut self, as_of: Timestamp, state: StagePhase, received: Timestamp) {
-        (self.unknown_since, self.missed) = (None, 0);
+        (self.unknown_since, self.missed_since) = (None, None);
         self.seen_at = self.seen_at.max(Some(as_of));
         self.state_at = self.state_at.max(Some(as_of));
         // A time before the job was submitted bounds nothing.

@@ -54,8 +54,8 @@ pub(super) struct PolledJob {
     /// The time at which the last answer came or was given up.
     received_at: Option<Timestamp>,
     unknown_since: Option<Timestamp>,
-    /// The number of whole lists in a row from which it was missing.
-    missed: u32,
+    /// The time of the first of the whole lists in a row from which it was missing.
+    missed_since: Option<Timestamp>,
     /// The reason why the last poll told nothing.
     issue: Option<Issue>,
     /// The kinds of issues of which a record was written.
@@ -157,7 +157,7 @@ impl PolledJob {
             state: None,
             received_at: None,
             unknown_since: None,
-            missed: 0,
+            missed_since: None,
             issue: None,
             reported: Vec::new(),
             cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),

@@ -114,13 +114,13 @@ impl Session<'_, '_> {
     /// Records the end of a job whose follow-up has come back.
     pub(super) fn followed_up(&mut self, number: usize, followed: &FollowedUp) -> Result<(), Failure> {
         let Some((job, phase)) = self.ending.remove(&number) else { return Ok(()) };
-        self.record_end(job, phase, Some(followed))
+        self.record_end(number, job, phase, Some(followed))
     }
 
     /// Records the ends of the jobs whose follow-up has not come back in time.
     pub(super) fn give_up_follow_ups(&mut self) -> Result<(), Failure> {
-        for (_, (job, phase)) in std::mem::take(&mut self.ending) {
-            self.record_end(job, phase, Some(&FollowedUp::unanswered(phase)))?;
+        for (number, (job, phase)) in std::mem::take(&mut self.ending) {
+            self.record_end(number, job, phase, Some(&FollowedUp::unanswered(phase)))?;
         }
         Ok(())
     }

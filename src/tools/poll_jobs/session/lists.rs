@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::issue::Issue;
-use super::super::job::{Page, PollOutcome, PolledJob};
+use super::super::job::{NextStep, Page, PollOutcome, PolledJob};
 use super::Session;
 use crate::cli::Failure;
-use crate::listing::{Listing, Missing, Progress};
+use crate::listing::{Absence, Listing, Missing, Progress};
 use crate::profile::Request;
-use crate::record::{Job, Timestamp};
+use crate::record::{Job, Phase, Timestamp};
 
 /// The most pages a second that lists are asked for, on average over a pass and the pause after it.
 const PAGES_PER_SECOND: u32 = 20;
@@ -124,9 +124,23 @@ impl Lists {
         self.polled_alone.remove(&number);
     }
 
-    /// The jobs that a list was asked for, that are `overdue`, and about which no poll of their own is under way.
+    /// The page that has to come next, and its place, of the list that tells of the job `number` and is being read.
+    pub(super) fn unread(&self, number: usize) -> Option<(u64, String)> {
+        let list =
+            self.of_job.get(&number).and_then(|list| self.by_number.get(list)).filter(|list| list.is_under_way)?;
+        Some((u64::from(list.pages) + 1, list.listing.next_request()?.place()))
+    }
+
+    /// Records that the job `number` ended by its absence from the list.
+    fn note_gone(&mut self, number: usize) {
+        if let Some(list) = self.of_job.get(&number).and_then(|list| self.by_number.get_mut(list)) {
+            list.listing.note_gone(number);
+        }
+    }
+
+    /// The jobs that a list was or is asked for, that are `overdue`, and about which no poll of their own is under way.
     pub(super) fn overdue(&self, overdue: impl Fn(&usize) -> bool) -> impl Iterator<Item = usize> {
-        let tried = self.by_number.values().flat_map(|list| &list.tried);
+        let tried = self.by_number.values().flat_map(|list| list.tried.iter().chain(&list.asked));
         tried.copied().filter(move |job| overdue(job) && !self.polled_alone.contains(job))
     }
 }
@@ -196,7 +210,10 @@ impl Session<'_, '_> {
         let mut kinds = BTreeMap::new();
         let (mut failed, mut doubtful) = (false, None);
         for (number, entry) in entries {
-            let Some(job) = self.jobs.get_mut(&number) else { continue };
+            let Some(job) = self.jobs.get_mut(&number) else {
+                self.notice_return(number, entry, page)?;
+                continue;
+            };
             let failed_before = job.polls().failed;
             let next = job.handle_entry(entry, page, &self.target.profile, self.limits, &mut kinds);
             failed |= job.polls().failed > failed_before;
@@ -219,10 +236,16 @@ impl Session<'_, '_> {
 
     /// Asks for each missing job on its own, or takes a list's word if the profile has no request for one job.
     fn handle_missing(&mut self, missing: Vec<Missing>, times: (Timestamp, Timestamp)) -> Result<(), Failure> {
-        for Missing { number, is_direct } in missing {
+        for Missing { number, absence } in missing {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             if !self.target.profile.polls_each() {
-                let next = job.miss(is_direct, times, &self.target.profile, self.limits);
+                let next = job.miss(absence, times, &self.target.profile, self.limits);
+                if absence == Absence::Proven
+                    && let NextStep::End(Phase::Succeeded | Phase::Lost | Phase::Unknown) = next
+                {
+                    self.lists.note_gone(number);
+                    self.absences.expect(number);
+                }
                 self.advance(number, next)?;
             } else if self.lists.polled_alone.insert(number) {
                 self.scheduler.schedule_at(number, Instant::now());

@@ -1,5 +1,6 @@
 //! A polling session: one loop that owns the jobs, takes every event, and is the only writer.
 
+mod absences;
 mod errors;
 mod followup;
 mod lists;
@@ -27,6 +28,7 @@ use crate::profile::{Profile, Request};
 use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
 use crate::staging::Claims;
 use crate::target::TargetClients;
+use absences::Absences;
 use lists::Lists;
 use output::Output;
 use scheduler::{Finished, Polled, Scheduler, Work};
@@ -74,6 +76,7 @@ struct Session<'a, 'o> {
     ending: HashMap<usize, (PolledJob, Phase)>,
     numbers: HashMap<Key, usize>,
     lists: Lists,
+    absences: Absences,
     /// With `--resume`: the records read so far.
     to_resume: Option<Fold>,
     claims: Claims,
@@ -112,6 +115,7 @@ impl<'a, 'o> Session<'a, 'o> {
             ending: HashMap::new(),
             numbers: HashMap::new(),
             lists: Lists::default(),
+            absences: Absences::default(),
             claims: Claims::default(),
             cookies: args.cookies.as_deref().map(CookieReader::new),
             has_open_jobs: false,
@@ -338,6 +342,8 @@ impl<'a, 'o> Session<'a, 'o> {
             job.expire(self.target.awaited_token(&self.clock).as_deref(), &mut polling.failures);
             polling.sent += 1;
             polling.failed += 1;
+        } else if let Some((page, place)) = self.lists.unread(number) {
+            job.note_unread_list(page, &place);
         }
         self.end(number, Phase::TimedOut)
     }
@@ -352,15 +358,22 @@ impl<'a, 'o> Session<'a, 'o> {
             return Ok(());
         }
         match self.follow_up(number, job, phase)? {
-            Some(job) => self.record_end(job, phase, None),
+            Some(job) => self.record_end(number, job, phase, None),
             None => Ok(()),
         }
     }
 
-    fn record_end(&mut self, job: PolledJob, phase: Phase, followed: Option<&FollowedUp>) -> Result<(), Failure> {
+    fn record_end(
+        &mut self,
+        number: usize,
+        job: PolledJob,
+        phase: Phase,
+        followed: Option<&FollowedUp>,
+    ) -> Result<(), Failure> {
         let (now, offset) = (self.clock.now(), self.offset.offset());
-        let record = job.into_ended(phase, now, &self.target.profile, self.limits, offset, followed);
-        self.output.end(phase, record?)
+        let record = job.into_ended(phase, now, &self.target.profile, self.limits, offset, followed)?;
+        self.absences.ended(number, &record);
+        self.output.end(phase, record)
     }
 
     /// Records that submit-jobs, which passed a Run on, ended without its last words: only a kill or a crash does that.

@@ -10,7 +10,7 @@ use crate::escape;
 use crate::figures::outcome::{Outcome, count};
 use crate::figures::tally::{JobEntry, JobTally};
 use crate::figures::{counted, jobs, listed};
-use crate::record::{CaptureResult, Exception, Logs, Reason, StagePhase, StreamResult, Verdict};
+use crate::record::{CaptureResult, Exception, Flag, Logs, Reason, StagePhase, StreamResult, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
 /// The criterion by which a run is judged by default.
@@ -61,6 +61,8 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     }
     let (bad, open): (Vec<&JobEntry>, Vec<&JobEntry>) =
         tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
+    let came_back = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.flags.contains(&Flag::CameBack));
+    let back: Vec<String> = tally.entries.iter().filter(came_back).map(|entry| entry.name.clone()).collect();
     let (verdict, cause) = if !bad.is_empty() {
         let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
         let mut cause = format!("{} of {} did not succeed: {}", bad.len(), jobs(asked), first(&shared(fates)));
@@ -73,6 +75,8 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         (Verdict::Incomplete, with_abort(cause, tally))
     } else if let Some(why) = &tally.uncertain {
         (Verdict::Incomplete, why.clone())
+    } else if !back.is_empty() {
+        (Verdict::Incomplete, format!("ended by their absence from a list, and listed again later: {}", listed(&back)))
     } else {
         (Verdict::Passed, format!("{asked} of {} succeeded", jobs(asked)))
     };
@@ -86,7 +90,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     if verdict == Verdict::Incomplete && open.is_empty() {
         actual = format!("{actual}, but {cause}");
     }
-    let jobs = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
+    let jobs = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded || came_back(entry));
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 

@@ -2,22 +2,25 @@
 //! jobs are missing from a list that is whole.
 //!
 //! A job is missing only if it was known before the list was begun and stands on none of its pages, all of which came from the
-//! target itself. Pages shift while jobs end, so a job that is missing once may still be there.
+//! target itself. Pages shift while jobs end: an entry that goes away from a page that was read moves a later one to that page,
+//! and the pass skips it. So a pass over several pages proves an absence only if the next pass sees every entry again.
 
+mod look_up;
+mod pass;
+
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::clock::Clock;
-use crate::http::{Answer, BaseUrl, Client, HttpError};
+use crate::http::{Answer, BaseUrl};
 use crate::profile::{
-    Document, List, PagePosition, Profile, Request, TemplateValues, id_key, is_same_id, unknown_coding,
+    Document, List, PagePosition, Profile, Request, TemplateValues, id_key, is_same_id, spelled, unknown_coding,
 };
 use crate::record::Job;
-
-/// The most pages of one list; a server that never ends it is not followed for ever.
-const MOST_PAGES: u64 = 10_000;
+pub use look_up::{LookUpError, Sight, look_up};
+use pass::Pass;
 
 /// The jobs that one list tells of, and the pass over it that is under way.
 #[derive(Clone, Debug)]
@@ -28,23 +31,20 @@ pub struct Listing {
     ids: HashMap<usize, Box<str>>,
     /// The jobs by the keys of their ids.
     by_key: HashMap<String, Vec<usize>>,
+    /// The jobs that ended by their absence: a later page may still tell of them.
+    gone: HashSet<usize>,
     pass: Option<Pass>,
+    /// The last whole pass.
+    last: Option<WholePass>,
+    hasher: RandomState,
 }
 
-/// A pass over the list, or over one batch of ids after the other.
+/// A pass over every page of the list.
 #[derive(Clone, Debug)]
-struct Pass {
-    /// The batches that are still to be asked for, after this one.
-    waiting: VecDeque<Vec<usize>>,
-    /// The jobs that this batch asks for.
-    asked: Vec<usize>,
-    seen: HashSet<usize>,
-    position: PagePosition,
-    request: Arc<Request>,
-    /// The requests of this batch, to notice pages that lead in a circle.
-    sent: HashSet<String>,
-    /// Every page of this batch came from the target itself.
-    is_fresh: bool,
+struct WholePass {
+    /// The hashes of its entries, other people's too.
+    entries: HashSet<u64>,
+    absent: HashSet<usize>,
 }
 
 /// The content of one page.
@@ -63,8 +63,19 @@ pub struct Progress {
 pub struct Missing {
     /// The job's number.
     pub number: usize,
-    /// The request named this job alone.
-    pub is_direct: bool,
+    /// The evidence that it is missing.
+    pub absence: Absence,
+}
+
+/// The evidence that a job is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The answer to a request that named this job alone.
+    Direct,
+    /// A pass that skipped nothing.
+    Proven,
+    /// A pass that may have skipped it.
+    Unproven,
 }
 
 impl Listing {
@@ -73,7 +84,17 @@ impl Listing {
         profile.poll.list.as_ref()?;
         let values = TemplateValues::of_set(set).with("run", job.metadata.run.as_str());
         let values = values.with_variables(&job.status.variables);
-        Some(Self { profile, base, values, ids: HashMap::new(), by_key: HashMap::new(), pass: None })
+        Some(Self {
+            profile,
+            base,
+            values,
+            ids: HashMap::new(),
+            by_key: HashMap::new(),
+            gone: HashSet::new(),
+            pass: None,
+            last: None,
+            hasher: RandomState::new(),
+        })
     }
 
     fn list(&self) -> Option<&List> {
@@ -91,8 +112,14 @@ impl Listing {
         self.ids.insert(number, id.into());
     }
 
-    /// Keeps the jobs that `is_open`.
+    /// Records that the job `number` ended by its absence. Passes no longer ask for it, but still notice it.
+    pub fn note_gone(&mut self, number: usize) {
+        self.gone.insert(number);
+    }
+
+    /// Keeps the jobs that `is_open`, and those that are gone.
     pub fn retain(&mut self, is_open: impl Fn(usize) -> bool) {
+        let is_open = |number: usize| is_open(number) || self.gone.contains(&number);
         self.ids.retain(|number, _| is_open(*number));
         self.by_key.retain(|_, numbers| {
             numbers.retain(|number| is_open(*number));
@@ -100,9 +127,9 @@ impl Listing {
         });
     }
 
-    /// The jobs.
+    /// The jobs that are not gone.
     pub fn jobs(&self) -> impl Iterator<Item = usize> {
-        self.ids.keys().copied()
+        self.ids.keys().copied().filter(|number| !self.gone.contains(number))
     }
 
     /// Begins a pass over all jobs. The error says what cannot be filled in.
@@ -121,7 +148,7 @@ impl Listing {
         let position = PagePosition::default();
         let request = Arc::new(self.request(&asked, &position)?);
         let sent = HashSet::from([signature(&request)]);
-        self.pass = Some(Pass { waiting, asked, seen: HashSet::new(), position, request, sent, is_fresh: true });
+        self.pass = Some(Pass::new(waiting, asked, position, request, sent));
         Ok(())
     }
 
@@ -180,12 +207,17 @@ impl Listing {
             }
         }
         pass.is_fresh &= !answer.is_cached();
-        pass.position.pages += 1;
-        pass.position.entries += page.entries.len() as u64;
+        pass.count(&page, &self.hasher);
         if list.has_more(&page, &pass.position) {
+            pass.check_progress(&page)?;
             let next = page.next.clone().unwrap_or_default();
             pass.position.link = Some((pass.request.url.clone(), next));
             return self.turn_page();
+        }
+        if let Some((count, first)) = &pass.nameless {
+            let id = spelled(list.id.as_deref().unwrap_or(self.profile.poll_ids()));
+            let others = if *count > 1 { format!(" and in {} more", count - 1) } else { String::new() };
+            return Err(format!("no id at {id} in the entry {first}{others}: correct poll.list.id in the profile"));
         }
         let listed = pass.position.entries;
         if let Some(total) = page.total.filter(|total| *total > listed) {
@@ -205,9 +237,6 @@ impl Listing {
                 request.url, pass.position.pages
             ));
         }
-        if pass.position.pages >= MOST_PAGES {
-            return Err(format!("the list has more than {MOST_PAGES} pages"));
-        }
         pass.request = Arc::new(request);
         Ok(())
     }
@@ -216,13 +245,26 @@ impl Listing {
     fn end_batch(&mut self, progress: &mut Progress) -> Result<(), String> {
         let Some(mut pass) = self.pass.take() else { return Ok(()) };
         let names_jobs = self.list().is_some_and(List::names_jobs);
-        let is_direct = names_jobs && pass.asked.len() == 1;
-        for number in pass.asked.into_iter().filter(|number| pass.is_fresh && !pass.seen.contains(number)) {
-            if names_jobs && !is_direct {
-                pass.waiting.push_back(vec![number]);
-            } else {
-                progress.missing.push(Missing { number, is_direct });
-            }
+        let is_absent = |number: &usize| pass.is_fresh && !pass.seen.contains(number);
+        let absent: HashSet<usize> = pass.asked.iter().copied().filter(is_absent).collect();
+        if names_jobs && pass.asked.len() > 1 {
+            pass.waiting.extend(absent.into_iter().map(|number| vec![number]));
+            return self.begin_batch(pass.waiting);
+        }
+        // Without an entry before its last page, nothing that went away can have moved another one.
+        let skipped_nothing = pass.earlier == 0;
+        let before = self.last.take_if(|_| pass.is_fresh && !names_jobs);
+        let before = before.filter(|before| before.entries.is_subset(&pass.entries));
+        let was_absent = |number: &usize| before.as_ref().is_some_and(|before| before.absent.contains(number));
+        let absence = |number: &usize| match skipped_nothing {
+            true if names_jobs => Absence::Direct,
+            true => Absence::Proven,
+            false if was_absent(number) => Absence::Proven,
+            false => Absence::Unproven,
+        };
+        progress.missing.extend(absent.iter().map(|number| Missing { number: *number, absence: absence(number) }));
+        if pass.is_fresh && !names_jobs {
+            self.last = Some(WholePass { entries: pass.entries, absent });
         }
         self.begin_batch(pass.waiting)
     }
@@ -240,54 +282,4 @@ fn find(by_key: &HashMap<String, Vec<usize>>, ids: &HashMap<usize, Box<str>>, id
 
 fn signature(request: &Request) -> String {
     format!("{} {:?} {:?}", request.url, request.headers, request.body)
-}
-
-/// The list's answer about one job.
-#[derive(Debug)]
-pub enum Sight {
-    /// Its entry, as the answer to a poll of its own.
-    Told(Box<Answer>),
-    /// Two whole lists, or an answer about this job alone, lack it.
-    Missing,
-}
-
-/// The reason why the list told nothing of a job.
-#[derive(Debug)]
-pub enum LookUpError {
-    /// A request cannot be made, or a page cannot be read.
-    Page(String),
-    /// No answer came from this place.
-    Http(String, HttpError),
-}
-
-/// Looks one job up, in two passes at most. Calls `watch` with each request and its answer.
-pub fn look_up(
-    mut listing: Listing,
-    id: &str,
-    client: &Client,
-    clock: &Clock,
-    watch: &mut dyn FnMut(&Request, &Answer),
-) -> Result<Sight, LookUpError> {
-    listing.add(0, id);
-    let mut missed = 0;
-    for _ in 0..2 {
-        listing.begin().map_err(LookUpError::Page)?;
-        while let Some(request) = listing.next_request().cloned() {
-            let answer = request.send(client, clock);
-            let answer = answer.map_err(|error| LookUpError::Http(request.place(), error))?;
-            watch(&request, &answer);
-            let failed = |why: String| LookUpError::Page(format!("{}: {why}", request.place()));
-            if !(200..300).contains(&answer.status) {
-                return Err(failed(answer.summary()));
-            }
-            let Progress { mut entries, missing, failure } = listing.take(&answer);
-            match (entries.pop(), missing.first(), failure) {
-                (Some((_, Ok(body))), ..) => return Ok(Sight::Told(Box::new(Answer { body, ..answer }))),
-                (Some((_, Err(why))), ..) | (None, _, Some((why, _))) => return Err(failed(why)),
-                (None, Some(Missing { is_direct: true, .. }), None) => return Ok(Sight::Missing),
-                (None, ..) => missed += missing.len(),
-            }
-        }
-    }
-    if missed == 2 { Ok(Sight::Missing) } else { Err(LookUpError::Page("a cache answered for the target".to_owned())) }
 }
