@@ -78,7 +78,8 @@ fn the_servers_own_time_tells_its_clock_to_milliseconds_unless_its_dates_contrad
             let date = DateTime::from_timestamp(i64::try_from(now().as_secs()).unwrap(), 0)
                 .unwrap()
                 .format("%a, %d %b %Y %H:%M:%S GMT");
-            let time = now().as_secs_f64() + ahead;
+            // As Prometheus tells it: whole milliseconds, cut off.
+            let time = (now().as_secs_f64() * 1000.0).floor() / 1000.0 + ahead;
             let body = match request.form.get("query").map(String::as_str) {
                 Some("time()") => {
                     format!(
