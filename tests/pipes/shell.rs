@@ -63,9 +63,9 @@ impl Shell {
     /// The script as a process, in a process group of its own.
     pub(crate) fn start(&self, script: &str) -> Running {
         let path = format!("{}:{}", bin().display(), std::env::var("PATH").unwrap());
-        // A CI that runs in the background has SIGINT ignored, and a shell cannot undo that for itself.
+        // A CI that runs in the background, or under nohup, has signals ignored, and a shell cannot undo that for itself.
         let child = Command::new("env")
-            .args(["--default-signal=INT,TERM", "bash", "-c", &format!("set -o pipefail\n{PIPE}\n{script}")])
+            .args(["--default-signal=INT,TERM,HUP,QUIT", "bash", "-c", &format!("set -o pipefail\n{PIPE}\n{script}")])
             .current_dir(self.target.dir.path())
             .env_clear()
             .env("PATH", path)
