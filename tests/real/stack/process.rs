@@ -35,7 +35,8 @@ impl Process {
         let log = dir.join(format!("{name}.log"));
         let out = File::create(&log).unwrap();
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+        // Under nohup or in the background, signals are ignored, and a shell cannot undo that for itself.
+        command.args(["--pdeathsig", "TERM", "--", "env", "--default-signal=INT,TERM,HUP"]).arg(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", dir);
         set_up(&mut command);
         let child = command
