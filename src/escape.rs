@@ -101,6 +101,9 @@ fn markup(text: &str) -> String {
     safe
 }
 
+/// Everything but the unreserved characters of a URL (RFC 3986, section 2.3).
+pub const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// For a part of a URL's path or for a relative link: letters, digits, `-`, `_` and `.` stay, and `/` where `slashes` says so;
 /// every other byte is percent-encoded.
 pub fn url_path(text: &str, slashes: bool) -> String {

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
+
+use crate::escape::RESERVED;
 
 /// The word in the place of a secret.
 pub const SECRET: &str = "(secret)";
@@ -16,8 +18,6 @@ const SHORTEST_OF_QUERY: usize = 8;
 /// The most forms of secrets that are kept; beyond it, the oldest are forgotten, except those of a run's beginning.
 const MOST: usize = 1000;
 const LASTING: u64 = 100;
-/// Everything but the unreserved characters of RFC 3986, section 2.3.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The secrets of one process, shared by all that speaks for it.
 #[derive(Clone, Default)]

@@ -13,19 +13,8 @@ use walkdir::WalkDir;
 /// The shared modules, lowest layer first. A module imports only modules of lower layers. The tools stand above all
 /// layers, and a tool never imports another.
 const LAYERS: [&[&str]; 8] = [
-    &[
-        "digest",
-        "escape",
-        "heartbeat",
-        "own_limits",
-        "promql",
-        "secrets",
-        "staging",
-        "statistics",
-        "thread_demand",
-        "workers",
-    ],
-    &["html", "record"],
+    &["digest", "escape", "heartbeat", "own_limits", "promql", "staging", "statistics", "thread_demand", "workers"],
+    &["html", "record", "secrets"],
     &["cli", "clock", "markup", "page", "units"],
     &["cookies", "input", "journal", "ndjson", "quantity", "slots", "stored_jobs"],
     &["figures", "http", "runs"],

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
+use crate::escape::RESERVED;
 use crate::record::Job;
 
 /// The values that replace a template's words.
@@ -19,9 +20,6 @@ pub enum Escaping {
     /// Unescaped; the caller refuses values that do not fit.
     Text,
 }
-
-/// All but the unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The word of a poll's path that is the URL which the target gave.
 const ID_URL: &str = "id:url";

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine as _};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
+use crate::escape::RESERVED;
 use crate::record::Job;
 
 /// Ids shorter than this are also line numbers and counts, and beginnings of ids are also other words, so both count only
@@ -22,9 +23,8 @@ const NEAR: usize = 16;
 const KEY: usize = 6;
 /// The signs that join the words of an id as its folded spelling has them.
 const JOINTS: &[u8] = b"-_:.";
-/// The characters that a path keeps as they are.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const IN_QUERY: &AsciiSet = &IN_PATH.remove(b'/').remove(b':');
+/// A query may keep these as they are, too.
+const IN_QUERY: &AsciiSet = &RESERVED.remove(b'/').remove(b':');
 
 /// The run's job ids, and the trace ids that lead to them.
 #[derive(Clone, Debug, Default)]
@@ -185,7 +185,7 @@ fn signed_spellings(id: &str) -> Vec<String> {
     if id.bytes().all(|byte| byte.is_ascii_alphanumeric() || JOINTS.contains(&byte)) {
         return Vec::new();
     }
-    let encoded = [IN_PATH, IN_QUERY].map(|set| utf8_percent_encode(id, set).to_string());
+    let encoded = [RESERVED, IN_QUERY].map(|set| utf8_percent_encode(id, set).to_string());
     let form: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let lower = encoded.clone().map(|text| lower_escapes(&text));
     let all = [id.to_owned(), form, id.replace('/', "\\/"), json_escaped(id)].into_iter().chain(encoded).chain(lower);
