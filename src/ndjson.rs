@@ -131,6 +131,13 @@ impl<R: BufRead> Iterator for Reader<R> {
     }
 }
 
+/// The whole line in the place of one whose writer died in the middle of it. If it is no record, a prefix tells readers to pass over it,
+/// because it then does not begin with `{`; its text is still there.
+pub fn mended(torn: &[u8]) -> Vec<u8> {
+    let is_whole = std::str::from_utf8(torn).is_ok_and(|text| Record::parse(text).is_ok());
+    [if is_whole { b"" } else { &b"torn: "[..] }, torn, b"\n"].concat()
+}
+
 /// Counts the lines that could not be used, and reports them.
 #[derive(Debug, Default)]
 pub struct BadLines {

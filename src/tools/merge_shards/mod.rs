@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 use crate::cli::{Console, Exit, Failure, Io, Outcome};
 use crate::ndjson::{BadLines, Read, Reader, Writer};
 use crate::record::{Kind, Metadata, Record, Shard, ShardStream, ShardStreamSpec, StreamResult};
+use crate::scenario::RECORDS;
 use scan::Scan;
 use verify::Collected;
 
-/// The file of `seal-shard --out`.
-const RECORDS: &str = "records.ndjson";
 /// The file of `submit-jobs --journal`.
 const JOURNAL: &str = "submissions.ndjson";
 /// The shard's pods, as `kubectl get pods --output json` prints them.

@@ -9,11 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::run_dir::{self, RECORDS};
 use crate::cli::{Console, Exit, Failure, Outcome};
-use crate::ndjson::Line;
+use crate::ndjson::{self, Line};
 use crate::record::Record;
-
-/// The prefix of a torn line once it was found: readers pass over a line without `{` at its start, and its text is still there.
-const TORN: &[u8] = b"torn: ";
 
 /// The stream on disk.
 #[derive(Debug)]
@@ -111,8 +108,7 @@ impl RecordsFile {
     /// Writes the waiting lines.
     fn write(&mut self) -> io::Result<()> {
         if !self.torn.is_empty() {
-            let whole = std::str::from_utf8(&self.torn).is_ok_and(|text| Record::parse(text).is_ok());
-            let mended = [if whole { b"" } else { TORN }, &self.torn, b"\n"].concat();
+            let mended = ndjson::mended(&self.torn);
             self.file.write_all_at(&mended, self.whole)?;
             self.whole += mended.len() as u64;
             self.torn.clear();

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use crate::cli::{Console, Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::digest::Digest;
+use crate::ndjson;
 use crate::record::{End, EndSpec, EndStatus, Job, Key, Kind, Metadata, Parsed, Phase, Record, Run, Shard};
 use store::Store;
 
@@ -106,7 +107,7 @@ impl<'a> Seal<'a> {
     fn take(&mut self, line: &mut Vec<u8>) {
         if !line.ends_with(b"\n") {
             // Its writer died in the middle of it.
-            store::mend(line);
+            *line = ndjson::mended(line);
         }
         self.lines += 1;
         let record = std::str::from_utf8(line).ok().and_then(|text| match Record::parse(text.trim_end()) {

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{Console, Failure};
 use crate::digest::Digest;
-use crate::record::{EndStatus, Record};
+use crate::ndjson;
+use crate::record::EndStatus;
+use crate::scenario::RECORDS;
 
-/// The file with the lines.
-const RECORDS: &str = "records.ndjson";
 /// The file with the number of the latest attempt.
 const ATTEMPT: &str = "attempt";
-/// The prefix of a line without its end, as render-report writes it: readers pass over a line that does not begin with `{`.
-const TORN: &[u8] = b"torn: ";
 
 /// The file of a shard, open for one attempt.
 pub(super) struct Store {
@@ -103,20 +101,11 @@ fn read_earlier(file: &mut File) -> io::Result<Digest> {
         }
         if !line.ends_with(b"\n") {
             file.set_len(earlier.bytes())?;
-            mend(&mut line);
+            line = ndjson::mended(&line);
             file.write_all(&line)?;
         }
         earlier.add(&line);
     }
-}
-
-/// Ends a line that was cut off. If it is not a whole record, its prefix tells readers to pass over it.
-pub(super) fn mend(line: &mut Vec<u8>) {
-    let is_whole = std::str::from_utf8(line).is_ok_and(|text| Record::parse(text).is_ok());
-    if !is_whole {
-        line.splice(0..0, TORN.iter().copied());
-    }
-    line.push(b'\n');
 }
 
 /// Counts this attempt in the directory.
