@@ -195,6 +195,16 @@ impl RunPlan {
         plans.into_iter().map(plan).collect()
     }
 
+    /// The place in `plans` of the one that `job` belongs to, and the job's number among those that were asked for. The clock and the
+    /// stages of its run hold for a job that nobody asked for, too, if there is only one plan it can be of.
+    pub fn find(plans: &[Self], job: &Job) -> Option<(usize, Option<u64>)> {
+        let is_warmup = job.is_warmup();
+        let of_run = || plans.iter().enumerate().filter(|(_, plan)| plan.run == job.metadata.run);
+        let asked = of_run().find_map(|(index, plan)| Some((index, Some(plan.number(&job.metadata.name, is_warmup)?))));
+        let only = || of_run().next().filter(|_| !is_warmup && of_run().nth(1).is_none());
+        asked.or_else(|| only().map(|(index, _)| (index, None)))
+    }
+
     /// The number of the job or warm-up job `name` among those that were asked for, from 1; none if it is not one of them.
     pub fn number(&self, name: &str, is_warmup: bool) -> Option<u64> {
         let prefix = self.prefix.as_ref().filter(|prefix| name.starts_with(prefix.as_str()))?;
@@ -327,20 +337,17 @@ impl JobTally {
         entries.reserve_exact(heard.iter().map(|heard| heard.jobs.len()).sum());
         jobs.for_each(&mut |job| {
             let is_warmup = job.is_warmup();
-            let of_run = || self.plans.iter().enumerate().filter(|(_, plan)| plan.run == job.metadata.run);
-            let asked = of_run().find_map(|(index, plan)| Some((index, plan.number(&job.metadata.name, is_warmup)?)));
+            let plan = RunPlan::find(&self.plans, &job);
+            let mut entry = JobEntry::new(&job, plan.map(|(index, _)| (index, &self.plans[index])), names);
+            let asked = plan.and_then(|(index, number)| Some((index, number?)));
             if let Some((index, number)) = asked {
                 heard[index].note(number, is_warmup);
-            }
-            // The clock and the stages of its run hold for a job that nobody asked for, if there is only one plan it can be of.
-            let only = || of_run().next().filter(|_| of_run().nth(1).is_none()).map(|(index, _)| index);
-            let plan = asked.map(|(index, _)| index).or_else(|| if is_warmup { None } else { only() });
-            let mut entry = JobEntry::new(&job, plan.map(|index| (index, &self.plans[index])), names);
-            if let Some((index, number)) = asked.filter(|_| !is_warmup)
-                && let Some(count) = self.plans[index].shards
-                && self.streams.may_have_gone_on(&job.metadata.run, (number - 1) % count)
-            {
-                entry.forget_last_sight();
+                if !is_warmup
+                    && let Some(count) = self.plans[index].shards
+                    && self.streams.may_have_gone_on(&job.metadata.run, (number - 1) % count)
+                {
+                    entry.forget_last_sight();
+                }
             }
             if is_warmup {
                 warmups.push(entry);

@@ -118,9 +118,7 @@ impl Recorded {
 
     /// The plan that asked for `job`, or else the only one of its run.
     fn plan_of(&self, job: &Job) -> Option<(usize, &RunPlan)> {
-        let of_run = || self.plans.iter().enumerate().filter(|(_, plan)| plan.run == job.metadata.run);
-        let asked = of_run().find(|(_, plan)| plan.number(&job.metadata.name, false).is_some());
-        asked.or_else(|| of_run().next().filter(|_| of_run().nth(1).is_none()))
+        RunPlan::find(&self.plans, job).map(|(index, _)| (index, &self.plans[index]))
     }
 
     /// The target's clock minus the harness's, as the first run knows it.
