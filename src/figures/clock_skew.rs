@@ -56,10 +56,7 @@ fn hosts(runs: &[Run], streams: &Streams) -> Vec<Option<Bounds>> {
         let held = hosts.entry(boot_id).or_insert(bounds);
         // Each measurement of one clock holds; if two contradict each other, either may.
         *held = match (*held, bounds) {
-            (Some(a), Some(b)) if a.low.max(b.low) <= a.high.min(b.high) => {
-                Some(Bounds { low: a.low.max(b.low), high: a.high.min(b.high) })
-            }
-            (Some(a), Some(b)) => Some(a.hull(b)),
+            (Some(a), Some(b)) => Some(a.intersection(b).unwrap_or_else(|| a.hull(b))),
             (a, b) => a.or(b),
         };
     }

@@ -41,8 +41,9 @@ impl JobTimes {
         };
         // Only these two ends were seen; a job that was given up has none.
         let ended = matches!(status.phase, Phase::Succeeded | Phase::Failed);
+        let server = server_instants(job);
         if ended {
-            times.find_end(job, offset);
+            times.find_end(job, &server, offset);
         }
         // Of two submissions with one idempotency key the second may have been the first to arrive.
         let begun = status.due_at.map(TimeInterval::exact).or(status.submitted_at.map(|at| {
@@ -61,17 +62,16 @@ impl JobTimes {
             times.end_to_end = None;
         }
         times.end_to_end = times.end_to_end.map(not_negative);
-        times.find_parts(job, offset, ended);
-        times.keep_parts_within_whole(server_instants(job).start);
+        times.find_parts(job, &server, offset, ended);
+        times.keep_parts_within_whole(server.start);
         times
     }
 
-    fn find_end(&mut self, job: &Job, offset: Option<ClockOffset>) {
+    fn find_end(&mut self, job: &Job, server: &ServerInstants, offset: Option<ClockOffset>) {
         let status = &job.status;
         let earliest = status.not_ended_at.or(status.submitted_at).or(status.accepted_at);
         let by_polls = status.ended_at.map(|seen| TimeInterval::between_polls(earliest.unwrap_or(seen), seen));
-        let server = server_instants(job).ended;
-        let by_server = server.zip(offset).map(|(time, offset)| time.at(offset));
+        let by_server = server.ended.zip(offset).map(|(time, offset)| time.at(offset));
         self.end = match (by_polls, by_server) {
             (Some(polls), Some(server)) => match server.intersection(polls) {
                 Some(both) if both.width() < polls.width() => Some(both),
@@ -85,9 +85,8 @@ impl JobTimes {
         };
     }
 
-    fn find_parts(&mut self, job: &Job, offset: Option<ClockOffset>, ended: bool) {
+    fn find_parts(&mut self, job: &Job, server: &ServerInstants, offset: Option<ClockOffset>, ended: bool) {
         let status = &job.status;
-        let server = server_instants(job);
         let seen = start_seen(job);
         let end = server.ended.filter(|_| ended && self.contradictions.seconds(ServerTime::Ended).is_none());
         let told_run = server.started.zip(end).map(|(started, end)| end.since(started));
@@ -96,8 +95,7 @@ impl JobTimes {
         let start_seen = server.start_seen.filter(|_| !retried);
         let seen_run = start_seen.zip(self.end).map(|(started, end)| end.after(started));
         let told_wait = server.started.zip(server.queued).map(|(started, queued)| started.since(queued));
-        let longest_wait = Lifetime::of(job)
-            .map(|Lifetime { begin, end }| start_seen.map_or(end, |start| start.high.min(end)).since(begin));
+        let longest_wait = Lifetime::of(job).map(|lifetime| lifetime.longest_wait(start_seen));
         // One of the two is wrong, and which of them is not known.
         let excess = told_wait.zip(longest_wait).map(|(told, most)| told.low - most);
         let excess = excess.filter(|seconds| *seconds > ROUNDING);

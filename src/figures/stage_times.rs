@@ -50,6 +50,12 @@ impl Lifetime {
         self.end.since(self.begin)
     }
 
+    /// The longest that the job can have waited for a start that polls have `seen`, in seconds: from the submission to the poll
+    /// that saw it, whatever the clocks of servers say.
+    pub(super) fn longest_wait(self, start_seen: Option<TimeInterval>) -> f64 {
+        start_seen.map_or(self.end, |seen| seen.high.min(self.end)).since(self.begin)
+    }
+
     fn interval(self) -> TimeInterval {
         TimeInterval { at: self.begin, low: self.begin, high: self.end }
     }
@@ -98,6 +104,9 @@ fn cut(at: TimeInterval, bounds: TimeInterval) -> Result<TimeInterval, f64> {
 struct Instants {
     server_started: Option<ServerInstant>,
     server_ended: Option<ServerInstant>,
+    /// The start as polls saw it, before the server's time is taken into account. None of a stage that was tried again: if the target
+    /// counts attempts, polls saw the first one start, and the server gives the start of the last one.
+    start_seen: Option<TimeInterval>,
     started: Option<TimeInterval>,
     ended: Option<TimeInterval>,
     contradicted: Option<f32>,
@@ -112,19 +121,17 @@ impl Instants {
         let mut instants = Self {
             server_started: instant(times.started_at),
             server_ended: instant(times.ended_at),
+            start_seen: started.filter(|_| stage.attempt.is_none_or(|attempt| attempt <= 1)),
             started,
             ended,
             contradicted: None,
         };
-        instants.hold_against_polls(job, stage, offset);
+        instants.hold_against_polls(job, offset);
         instants
     }
 
-    fn hold_against_polls(&mut self, job: &Job, stage: &Stage, offset: Option<ClockOffset>) {
-        let lifetime = Lifetime::of(job);
-        // If the target counts attempts, polls saw the first one start, and the server gives the start of the last one.
-        let retried = stage.attempt.is_some_and(|attempt| attempt > 1);
-        let start_seen = self.started.filter(|_| !retried);
+    fn hold_against_polls(&mut self, job: &Job, offset: Option<ClockOffset>) {
+        let (lifetime, start_seen) = (Lifetime::of(job), self.start_seen);
         if let Some(told) = self.server_started.zip(self.server_ended).map(|(started, ended)| ended.since(started)) {
             let seen = start_seen.zip(self.ended).map(|(started, ended)| ended.after(started));
             let too_long = lifetime.map(|lifetime| told.low - lifetime.seconds()).filter(|seconds| *seconds > ROUNDING);
@@ -197,9 +204,7 @@ impl StageTimes {
         let ServerTimes { queued_at, resolution_seconds, .. } = stage.server_times();
         if let Some(time) = queued_at {
             let queued = ServerInstant { time, resolution: resolution_seconds.unwrap_or_default() };
-            let is_first_attempt = stage.attempt.is_none_or(|attempt| attempt <= 1);
-            let seen_start = sightings(job, stage).0.filter(|_| is_first_attempt);
-            if let Some(wait) = self.wait_from_queue(job, queued, instants, (seen_start, offset)) {
+            if let Some(wait) = self.wait_from_queue(job, queued, instants, offset) {
                 return Some(wait);
             }
         }
@@ -229,13 +234,11 @@ impl StageTimes {
         job: &Job,
         queued: ServerInstant,
         instants: &Instants,
-        (seen_start, offset): (Option<TimeInterval>, Option<ClockOffset>),
+        offset: Option<ClockOffset>,
     ) -> Option<Measured> {
         let lifetime = Lifetime::of(job);
         let told = instants.server_started.map(|started| started.since(queued));
-        // It waited from the submission at the earliest until a poll saw it started at the latest, whoever's clocks say otherwise.
-        let most =
-            lifetime.map(|Lifetime { begin, end }| seen_start.map_or(end, |seen| seen.high.min(end)).since(begin));
+        let most = lifetime.map(|lifetime| lifetime.longest_wait(instants.start_seen));
         let excess = told.zip(most).map(|(told, most)| told.low - most);
         let at = match (queued.held(offset, lifetime, None), excess.filter(|seconds| *seconds > ROUNDING)) {
             (Ok(at), None) => at,
