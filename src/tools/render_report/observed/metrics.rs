@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reading::{Reading, bounded, from, joined, to};
+use super::reading::{Reading, from, joined, surely_inside, to};
 use crate::figures::counter_sources::differing_labels;
 use crate::figures::counters;
 use crate::figures::gauges::{self, Density};
@@ -126,16 +126,12 @@ impl Reading<'_> {
 
     /// The growth of the counters `all` a second, by the labels `by`, and the bounds of their growth in the window.
     fn grown(&mut self, record: &Series, all: Vec<counters::Series>, by: &[String]) -> (Samples, Option<Bounds>) {
-        let inside = record.spec.window.filter(|_| record.status.raw_file.is_some());
-        let inside = inside.map_or((f64::MAX, f64::MIN), |window| {
-            (window.start.seconds() + bounded(record, 1.0), window.end.seconds() + bounded(record, -1.0))
-        });
         let counters = self.steady(record.clone(), all.clone(), by);
         let lines = gauges::rates_over_time(&counters.series, by);
         if !counters.is_whole {
             return (lines, None);
         }
-        let growth = |series: &[counters::Series]| counters::growth_bounds(series, from(record), inside);
+        let growth = |series: &[counters::Series]| counters::growth_bounds(series, from(record), surely_inside(record));
         let increase = growth(&counters.with_restarts());
         if !record.spec.by.is_empty() {
             return (lines, increase);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) use self::metrics::{Line, Metric};
-use self::reading::{ARROW, Reading, bounded, duration_unit, from, joined, part_of, to, whole_of};
+use self::reading::{ARROW, Reading, duration_unit, from, joined, part_of, surely_inside, to, whole_of};
 use super::captures::{CaptureKind, Captures};
 use super::sampled::Sampled;
 use crate::escape::start;
@@ -331,11 +331,7 @@ impl Reading<'_> {
         self.note(&record.metadata.name, grown.values());
         self.told.transitions = grown.into_iter().map(|(key, growth)| (joined(&key), growth.value)).collect();
         let labelled: Vec<_> = series.into_iter().filter(|one| one.key(&record.spec.by).is_some()).collect();
-        // Points that were evaluated at steps show samples late, so what lies inside is only certain of samples.
-        let inside = record.status.raw_file.as_ref().and(record.spec.window).map_or((f64::MAX, f64::MIN), |window| {
-            (window.start.seconds() + bounded(record, 1.0), window.end.seconds() + bounded(record, -1.0))
-        });
-        self.told.transitions_within = counters::growth_bounds(&labelled, from(record), inside);
+        self.told.transitions_within = counters::growth_bounds(&labelled, from(record), surely_inside(record));
         self.told.sampled.take_passings(record, &counters.series, joined);
     }
 

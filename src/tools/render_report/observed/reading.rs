@@ -10,7 +10,7 @@ use crate::figures::counter_sources::{
 };
 use crate::figures::counters::{self, DurationUnit, Growth};
 use crate::figures::{gauges, listed};
-use crate::record::{CaptureResult, Fold, Kind, Part, Role, RoleOf, Series, Timestamp};
+use crate::record::{CaptureResult, Fold, Kind, MetricType, Part, Role, RoleOf, Series, Timestamp};
 use crate::tools::render_report::captures::{CaptureKind, Captures, is_inside};
 use crate::tools::render_report::envelope;
 use crate::units::unit_seconds;
@@ -107,7 +107,8 @@ impl<'a> Reading<'a> {
                 reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record), is_scraped);
             }
         }
-        let others = fold.of_kind::<Series>(Kind::Series).filter(|record| record.role().is_none());
+        let is_gauge = |record: &Series| record.spec.metric_type == Some(MetricType::Gauge);
+        let others = fold.of_kind::<Series>(Kind::Series).filter(|of| of.role().is_none() && !is_gauge(of));
         for record in others {
             if let Some(series) = reading.series_of(&record).filter(|series| counters::are(&record, series)) {
                 let is_scraped = record.status.raw_file.is_some();
@@ -399,6 +400,15 @@ pub(super) fn from(record: &Series) -> f64 {
 /// The window's end by the server's clock: nothing of the run came after it.
 pub(super) fn to(record: &Series) -> f64 {
     record.spec.window.map_or(f64::MAX, |window| window.end.seconds() + bounded(record, 1.0))
+}
+
+/// The time that surely lies in the window, by the server's clock. None of it where the points were evaluated at steps, which show
+/// samples late.
+pub(super) fn surely_inside(record: &Series) -> (f64, f64) {
+    let window = record.spec.window.filter(|_| record.status.raw_file.is_some());
+    window.map_or((f64::MAX, f64::MIN), |window| {
+        (window.start.seconds() + bounded(record, 1.0), window.end.seconds() + bounded(record, -1.0))
+    })
 }
 
 /// The offset of the server's clock, with its bound to that side.
