@@ -31,6 +31,20 @@ stream() {
   fi
 }
 
+# Names the objects of RUN_ID: `suffix` ends their names, `selector` finds them.
+name_objects() {
+  suffix=$(sha256sum <<< "$RUN_ID" | head -c 8)
+  selector=$managed,stress-suite/run=$RUN_ID
+}
+
+# Captures and reports, once the records have been fetched. Sets `verdict` if it is not Passed.
+capture_and_report() {
+  fetch_worker_logs
+  capture_in_cluster || say 'nothing was captured in the cluster'
+  pipe || verdict=$?
+  rm -f "$dir/captured.ndjson"
+}
+
 # Runs the shards in the cluster, then the captures and the report here. The exit code is the verdict.
 k8s() {
   local verdict=0 whole=yes
@@ -54,10 +68,7 @@ k8s() {
   say "run $RUN_ID: $N pods, $JOBS jobs"
   wait_for_shards
   fetch || whole=''
-  fetch_worker_logs
-  capture_in_cluster || say 'nothing was captured in the cluster'
-  pipe || verdict=$?
-  rm -f "$dir/captured.ndjson"
+  capture_and_report
   if [[ $KEEP == yes ]]; then
     exit "$verdict"
   elif [[ $whole ]]; then
@@ -81,8 +92,7 @@ k8s_fetch() {
   local verdict=0
   RUN_ID=${1:-}
   [[ $RUN_ID ]] || find_run
-  suffix=$(sha256sum <<< "$RUN_ID" | head -c 8)
-  selector=$managed,stress-suite/run=$RUN_ID
+  name_objects
   set_pod_fields
   N=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.completions}') || refuse "there is no run $RUN_ID in namespace ${NAMESPACE:-of the context}"
   began_at=$(kube get job "stress-$suffix" --output 'jsonpath={.status.startTime}')
@@ -93,10 +103,7 @@ k8s_fetch() {
   make_run_dir
   mkdir -p "$dir/shards"
   fetch || verdict=74
-  fetch_worker_logs
-  capture_in_cluster || say 'nothing was captured in the cluster'
-  pipe || verdict=$?
-  rm -f "$dir/captured.ndjson"
+  capture_and_report
   exit "$verdict"
 }
 

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What `make k8s` checks before anything is applied.
 
-# Refuses values that no run could have. Sets `suffix`, which ends the names of the run's objects.
+# Refuses values that no run could have, and names the run's objects.
 check_settings() {
   local name
   [[ $N =~ ^[1-9][0-9]{0,4}$ ]] || refuse "N=$N is not a number of pods from 1 to 99999"
@@ -25,8 +25,7 @@ check_settings() {
   for name in TARGET TARGET_FLAGS SUBMIT_FLAGS POLL_FLAGS WORKER_ROOT; do
     [[ ${!name} != *$'\n'* ]] || refuse "$name has a line end in it"
   done
-  suffix=$(sha256sum <<< "$RUN_ID" | head -c 8)
-  selector=$managed,stress-suite/run=$RUN_ID
+  name_objects
 }
 
 # The cluster must know the fields of the Job that keep a shard from running twice, and the user must be allowed every later step.
