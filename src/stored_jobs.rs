@@ -98,26 +98,32 @@ impl StoredJobs {
             let text = usize::try_from(held.start).ok().and_then(|index| self.texts.get(index));
             return text.cloned().ok_or_else(changed);
         }
-        let mut bytes = vec![0; held.length as usize];
-        self.file.as_ref().ok_or_else(changed)?.read_exact_at(&mut bytes, held.start)?;
-        let mut text = String::from_utf8(bytes).map_err(|_| changed())?;
-        text.truncate(text.trim_end().len());
-        // A file may begin with a byte order mark.
-        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        text_at(self.file.as_ref().ok_or_else(changed)?, held.start, held.length)
     }
+}
+
+/// The text of the record whose line of `length` bytes begins at `start` of `file`.
+pub fn text_at(file: &File, start: u64, length: u32) -> io::Result<String> {
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, start)?;
+    let mut text = String::from_utf8(bytes).map_err(|_| changed())?;
+    text.truncate(text.trim_end().len());
+    // A file may begin with a byte order mark.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 impl Jobs for StoredJobs {
     fn for_each(&self, each: &mut dyn FnMut(Job) -> io::Result<()>) -> io::Result<()> {
-        self.for_each_text(&mut |text| each(job(text)?))
+        self.for_each_text(&mut |text| each(parse(text)?))
     }
 
     fn find(&self, run: &str, name: &str) -> io::Result<Option<Job>> {
-        self.text_of(run, name)?.map(|text| job(&text)).transpose()
+        self.text_of(run, name)?.map(|text| parse(&text)).transpose()
     }
 }
 
-fn job(text: &str) -> io::Result<Job> {
+/// The job in `text`, which was read as a record before.
+pub fn parse(text: &str) -> io::Result<Job> {
     serde_json::from_str(text).map_err(|_| changed())
 }
 

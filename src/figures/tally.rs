@@ -150,9 +150,13 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
-    /// The plans of the Runs of `fold`, whose shards have these `streams`. The times of `jobs` narrow the offset of the target's
-    /// clock.
-    pub fn all(fold: &Fold, streams: &Streams, jobs: &dyn Jobs) -> io::Result<Vec<Self>> {
+    /// The plans of the Runs of `fold`, whose shards have these `streams`. The times of the jobs, which `for_each_job` hands out,
+    /// narrow the offset of the target's clock.
+    pub fn all<E>(
+        fold: &Fold,
+        streams: &Streams,
+        for_each_job: impl Fn(&mut dyn FnMut(Job) -> Result<(), E>) -> Result<(), E>,
+    ) -> Result<Vec<Self>, E> {
         let mut plans: BTreeMap<(String, Option<String>), Vec<Run>> = BTreeMap::new();
         for run in fold.runs() {
             plans.entry((run.metadata.run.clone(), run.spec.prefix.clone())).or_default().push(run);
@@ -170,7 +174,7 @@ impl RunPlan {
             let has_one_clock = runs_of_one_host.get(&run) == Some(&1) && !contradictory;
             if has_one_clock && !offset::is_well_known(offset) {
                 let mut allowed = AllowedOffsets::default();
-                jobs.for_each(&mut |job| {
+                for_each_job(&mut |job| {
                     if job.metadata.run == run {
                         allowed.add(&job);
                     }
@@ -240,7 +244,7 @@ impl JobTally {
     /// count.
     pub fn compute(fold: &Fold, jobs: &dyn Jobs, subset: bool) -> io::Result<Self> {
         let streams = Streams::read(fold);
-        let plans = RunPlan::all(fold, &streams, jobs)?;
+        let plans = RunPlan::all(fold, &streams, |each| jobs.for_each(each))?;
         let mut tally = Self { plans, streams, ..Self::default() };
         for index in 0..tally.plans.len() {
             tally.check(index);

@@ -4,11 +4,11 @@
 //! lookback fits those shows these as well.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufRead, Write};
 
 use super::recorded::Recorded;
 use super::shift::Shift;
-use super::sorter::{Event, Sorter};
+use super::sorter::{self, Item, Sorter};
 use super::source::Source;
 use crate::cli::Failure;
 use crate::figures::job_timeline::JobTimeline;
@@ -36,11 +36,35 @@ enum Form {
 
 type Label = Option<(&'static str, String)>;
 
+/// A change of a series at a moment, in microseconds since the epoch. The value stands as its bits, which have an order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Event {
+    series: u32,
+    at: i64,
+    value: u64,
+}
+
+impl Item for Event {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.series.to_le_bytes())?;
+        out.write_all(&self.at.to_le_bytes())?;
+        out.write_all(&self.value.to_le_bytes())
+    }
+
+    fn read(from: &mut impl BufRead) -> io::Result<Self> {
+        Ok(Self {
+            series: u32::from_le_bytes(sorter::bytes(from)?),
+            at: i64::from_le_bytes(sorter::bytes(from)?),
+            value: u64::from_le_bytes(sorter::bytes(from)?),
+        })
+    }
+}
+
 /// The changes of all series of one scenario.
 pub(super) struct Harness {
     series: BTreeMap<(&'static str, Label), u32>,
     forms: Vec<(&'static str, Label, Form)>,
-    sorter: Sorter,
+    sorter: Sorter<Event>,
     window: Option<Window>,
 }
 
@@ -53,19 +77,19 @@ impl Harness {
         let mut account: BTreeMap<Outcome, f64> = BTreeMap::new();
         recorded.for_each_job(&mut |entry, job| {
             *account.entry(entry.outcome).or_default() += 1.0;
-            harness.add_job(entry, job).map_err(laid_aside)
+            harness.add_job(entry, job)
         })?;
         for (outcome, jobs) in account {
-            harness.add("stress_jobs", Some(("outcome", outcome.column())), window.start, jobs).map_err(laid_aside)?;
+            harness.add("stress_jobs", Some(("outcome", outcome.column())), window.start, jobs)?;
         }
         if let Some(report) = &source.scenario.report {
             let verdict = Some(("verdict", format!("{:?}", report.status.verdict)));
-            harness.add("stress_verdict", verdict, window.start, 1.0).map_err(laid_aside)?;
+            harness.add("stress_verdict", verdict, window.start, 1.0)?;
         }
         Ok(harness)
     }
 
-    fn add_job(&mut self, entry: &JobEntry, job: Option<&Job>) -> io::Result<()> {
+    fn add_job(&mut self, entry: &JobEntry, job: Option<&Job>) -> Result<(), Failure> {
         let Some(status) = job.map(|job| &job.status) else { return Ok(()) };
         let Some(submitted) = status.submitted_at else { return Ok(()) };
         self.add("stress_jobs_submitted_total", None, submitted, 1.0)?;
@@ -99,7 +123,7 @@ impl Harness {
         status: &JobStatus,
         submitted: Timestamp,
         ended: Option<Timestamp>,
-    ) -> io::Result<()> {
+    ) -> Result<(), Failure> {
         if entry.outcome == Outcome::Rejected || entry.reason == Some(Reason::Collapsed) {
             return Ok(());
         }
@@ -128,25 +152,25 @@ impl Harness {
         Ok(())
     }
 
-    fn add(&mut self, name: &'static str, label: Label, at: Timestamp, value: f64) -> io::Result<()> {
+    fn add(&mut self, name: &'static str, label: Label, at: Timestamp, value: f64) -> Result<(), Failure> {
         self.push(name, label, Form::Sum, at, value)
     }
 
-    fn observe(&mut self, name: &'static str, at: Timestamp, value: f64) -> io::Result<()> {
+    fn observe(&mut self, name: &'static str, at: Timestamp, value: f64) -> Result<(), Failure> {
         self.push(name, None, Form::Histogram, at, value)
     }
 
-    fn push(&mut self, name: &'static str, label: Label, form: Form, at: Timestamp, value: f64) -> io::Result<()> {
+    fn push(&mut self, name: &'static str, label: Label, form: Form, at: Timestamp, value: f64) -> Result<(), Failure> {
         let key = (name, label);
         let series = if let Some(series) = self.series.get(&key) {
             *series
         } else {
-            let series = u32::try_from(self.forms.len()).map_err(|_| io::Error::other("too many series"))?;
+            let series = u32::try_from(self.forms.len()).map_err(|_| Failure::input_output("too many series"))?;
             self.forms.push((name, key.1.clone(), form));
             self.series.insert(key, series);
             series
         };
-        self.sorter.push(Event { series, at: at.micros(), value })
+        self.sorter.push(Event { series, at: at.micros(), value: value.to_bits() })
     }
 
     /// Hands every sample to `each`: of one series in the order of time. `interval` is the longest one of the captured metrics.
@@ -159,32 +183,12 @@ impl Harness {
         let moved = shift.to_prometheus(Timestamp::from_micros(0));
         let mut writer = Writer { step, first: ends[0] - step, last: ends[1] + step, each, sampled: None };
         let forms = self.forms;
-        self.sorter.for_each(|event| {
+        self.sorter.finish().for_each(|event| {
             let form = &forms[event.series as usize];
-            writer.take(event.series, form, (event.at + moved).div_euclid(1000), event.value).map_err(Aside)
+            writer.take(event.series, form, (event.at + moved).div_euclid(1000), f64::from_bits(event.value))
         })?;
         writer.finish()
     }
-}
-
-/// A failure to write, or to read what was laid aside.
-struct Aside(Failure);
-
-impl From<io::Error> for Aside {
-    fn from(error: io::Error) -> Self {
-        Self(laid_aside(error))
-    }
-}
-
-impl From<Aside> for Failure {
-    fn from(Aside(failure): Aside) -> Self {
-        failure
-    }
-}
-
-fn laid_aside(error: io::Error) -> Failure {
-    let place = std::env::temp_dir();
-    Failure::io(&format!("temporary files in {} (set TMPDIR to another directory)", place.display()), &error)
 }
 
 /// One series while it is sampled.

@@ -1,12 +1,14 @@
 //! `export-run`: writes finished runs in the formats of the tools in which people look at metrics, traces and tables.
 //!
-//! The records of jobs and the captured samples stay on disk and pass one by one, so memory does not grow with what they hold.
+//! The records of jobs and the captured samples stay on disk and pass one by one; what must be sorted is sorted there, too. So memory
+//! does not grow with the run.
 
 mod args;
 mod dashboards;
 mod harness;
 mod jaeger_file;
 mod jaeger_v1;
+mod job_index;
 mod links;
 mod openmetrics;
 mod ordered;

@@ -17,7 +17,9 @@ use crate::cli::Failure;
 use crate::figures::tables::{Cell, ColumnType};
 
 /// Number of rows that are held before they are written as one row group.
-const ROWS: usize = 1 << 15;
+const ROWS: usize = 1 << 14;
+/// Number of texts that are handed over at once.
+const TEXTS: usize = 1 << 10;
 
 /// The values of one column since the last row group. A level is 1 where there is a value and 0 where the cell is empty.
 struct Buffer {
@@ -26,7 +28,8 @@ struct Buffer {
 }
 
 enum Values {
-    Texts(Vec<ByteArray>),
+    /// All texts of the column one after another, and the end of each.
+    Texts(Vec<u8>, Vec<usize>),
     Numbers(Vec<f64>),
     Wholes(Vec<i64>),
 }
@@ -94,8 +97,9 @@ impl Buffer {
     fn push(&mut self, cell: &Cell<'_>) {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let held = match (&mut self.values, cell) {
-            (Values::Texts(held), Cell::Text(text)) => {
-                held.push(ByteArray::from(text.as_ref()));
+            (Values::Texts(bytes, ends), Cell::Text(text)) => {
+                bytes.extend_from_slice(text.as_bytes());
+                ends.push(bytes.len());
                 true
             }
             (Values::Numbers(held), Cell::Seconds(number) | Cell::Number(number)) => {
@@ -118,9 +122,24 @@ impl Buffer {
     fn write(&mut self, column: &mut SerializedColumnWriter<'_>) -> ParquetResult<()> {
         let levels = Some(&*self.levels);
         match &mut self.values {
-            Values::Texts(held) => {
-                column.typed::<ByteArrayType>().write_batch(held, levels, None)?;
-                held.clear();
+            Values::Texts(bytes, ends) => {
+                let column = column.typed::<ByteArrayType>();
+                // The copy of a text shares the bytes of all.
+                let (all, mut start) = (ByteArray::from(std::mem::take(bytes)), 0);
+                let mut ends = ends.drain(..);
+                for levels in self.levels.chunks(TEXTS) {
+                    let held = levels.iter().filter(|level| **level > 0).count();
+                    let texts: Vec<ByteArray> = ends
+                        .by_ref()
+                        .take(held)
+                        .map(|end| {
+                            let text = all.slice(start, end - start);
+                            start = end;
+                            text
+                        })
+                        .collect();
+                    column.write_batch(&texts, Some(levels), None)?;
+                }
             }
             Values::Numbers(held) => {
                 column.typed::<DoubleType>().write_batch(held, levels, None)?;
@@ -138,7 +157,7 @@ impl Buffer {
 
 fn values(kind: ColumnType) -> Values {
     match kind {
-        ColumnType::Text => Values::Texts(Vec::new()),
+        ColumnType::Text => Values::Texts(Vec::new(), Vec::new()),
         ColumnType::Number => Values::Numbers(Vec::new()),
         ColumnType::Count | ColumnType::Time => Values::Wholes(Vec::new()),
     }

@@ -1,27 +1,26 @@
-//! The records of one scenario. Jobs stay on disk: memory holds the place of each, not its record.
+//! The records of one scenario. Those of jobs stay on disk.
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::BufReader;
 
+use super::job_index::{Indexer, JobIndex};
 use super::source::Source;
 use crate::cli::{Console, Failure};
 use crate::figures::job_facts::SharedNames;
 use crate::figures::streams::Streams;
 use crate::figures::tally::{JobEntry, NAMEABLE, RunPlan};
 use crate::ndjson::{BadLines, Line, Reader};
-use crate::record::{ClockOffset, Fold, Job, Jobs, Kind, Record, Series, Timestamp, Traces, Window, job_name};
+use crate::record::{ClockOffset, Fold, Job, Kind, Record, Series, Timestamp, Traces, Window, job_name};
 use crate::scenario::RECORDS;
-use crate::stored_jobs::StoredJobs;
 
 /// Takes a job with its last record, if there is one.
 type EachJob<'a> = dyn FnMut(&JobEntry, Option<&Job>) -> Result<(), Failure> + 'a;
 
 /// The records of one scenario.
 pub(super) struct Recorded {
-    path: String,
     /// Every record but those of jobs.
     pub(super) fold: Fold,
-    jobs: StoredJobs,
+    jobs: JobIndex,
     plans: Vec<RunPlan>,
     /// From the first submission to the last that was heard of a job; without jobs the window of the captures.
     pub(super) window: Option<Window>,
@@ -37,81 +36,46 @@ impl Recorded {
         let failed = |error: std::io::Error| Failure::io(&name, &error);
         let file = File::open(&path).map_err(failed)?;
         let mut reader = Reader::named(BufReader::with_capacity(64 * 1024, file.try_clone().map_err(failed)?), &name);
-        let mut recorded = Self {
-            path: name.clone(),
-            fold: Fold::default(),
-            jobs: StoredJobs::in_file(file),
-            plans: Vec::new(),
-            window: None,
-            broken: false,
-        };
+        let (mut jobs, mut fold, mut window) = (Indexer::new(file, &name), Fold::default(), None);
         let mut bad_lines = BadLines::default();
         while let Some(read) = reader.next() {
             match bad_lines.take(read.map_err(failed)?, console) {
                 Some(Line::Record(record)) if record.kind() == Kind::Job => {
-                    recorded.jobs.add(&record, Some(reader.place())).map_err(failed)?;
-                    recorded.widen_window(&record)?;
+                    jobs.add(&record, &reader.place())?;
+                    widen(&mut window, &record)?;
                 }
-                Some(Line::Record(record)) => recorded.fold.add(record),
+                Some(Line::Record(record)) => fold.add(record),
                 _ => {}
             }
         }
-        recorded.broken = bad_lines.broken() > 0;
+        let broken = bad_lines.broken() > 0;
         bad_lines.close(console);
-        recorded.window = recorded.window.or_else(|| recorded.captured_window());
-        recorded.plans =
-            RunPlan::all(&recorded.fold, &Streams::read(&recorded.fold), &recorded.jobs).map_err(failed)?;
-        Ok(recorded)
-    }
-
-    fn widen_window(&mut self, record: &Record) -> Result<(), Failure> {
-        let job: Job = record.read()?;
-        if !job.is_warmup()
-            && let Some(start) = job.status.submitted_at
-        {
-            let status = &job.status;
-            let heard = [status.accepted_at, status.not_ended_at, status.ended_at].into_iter().flatten().max();
-            let one = Window { start, end: heard.unwrap_or(start).max(start) };
-            self.window = Some(self.window.map_or(one, |window| window.hull(one)));
-        }
-        Ok(())
-    }
-
-    fn captured_window(&self) -> Option<Window> {
-        let series = self.fold.of_kind::<Series>(Kind::Series).filter_map(|series| series.spec.window);
-        let traces = self.fold.of_kind::<Traces>(Kind::Traces).filter_map(|traces| traces.spec.window);
-        series.chain(traces).reduce(Window::hull)
+        let jobs = jobs.finish();
+        let plans = RunPlan::all(&fold, &Streams::read(&fold), |each| jobs.for_each(each))?;
+        let window = window.or_else(|| captured_window(&fold));
+        Ok(Self { fold, jobs, plans, window, broken })
     }
 
     /// Hands each job that counts to `each` with its record, by run and name, and then those that were asked for and never heard
     /// of.
     pub(super) fn for_each_job(&self, each: &mut EachJob<'_>) -> Result<(), Failure> {
-        let (mut names, mut failure) = (SharedNames::default(), None);
-        let read = self.jobs.for_each(&mut |job| {
+        let mut names = SharedNames::default();
+        self.jobs.for_each(&mut |job| {
             if job.is_warmup() {
                 return Ok(());
             }
-            let entry = JobEntry::new(&job, self.plan_of(&job), &mut names);
-            each(&entry, Some(&job)).map_err(|error| {
-                failure = Some(error);
-                io::Error::other("the reader of the jobs stopped")
-            })
-        });
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
-        let failed = |error: io::Error| Failure::io(&self.path, &error);
-        read.map_err(failed)?;
+            each(&JobEntry::new(&job, self.plan_of(&job), &mut names), Some(&job))
+        })?;
         if self.fold.runs().any(|run| run.spec.subset) {
             return Ok(());
         }
         for (index, plan) in self.plans.iter().enumerate() {
             let Some((prefix, jobs)) = asked(plan) else { continue };
-            for name in (1..=jobs).map(|number| job_name(prefix, number, jobs)) {
-                if self.jobs.text_of(&plan.run, &name).map_err(failed)?.is_none() {
-                    each(&JobEntry::missing(names.get(&plan.run), name, index), None)?;
-                }
-            }
+            let run = names.get(&plan.run);
+            let asked = (1..=jobs).map(|number| job_name(prefix, number, jobs));
+            self.jobs.for_each_missing(&plan.run, asked, &mut |name| {
+                each(&JobEntry::missing(run.clone(), name, index), None)
+            })?;
         }
         Ok(())
     }
@@ -130,6 +94,26 @@ impl Recorded {
     pub(super) fn zero(&self) -> Option<Timestamp> {
         self.window.map(|window| window.start)
     }
+}
+
+/// Makes `window` wide enough for the job in `record`.
+fn widen(window: &mut Option<Window>, record: &Record) -> Result<(), Failure> {
+    let job: Job = record.read()?;
+    if !job.is_warmup()
+        && let Some(start) = job.status.submitted_at
+    {
+        let status = &job.status;
+        let heard = [status.accepted_at, status.not_ended_at, status.ended_at].into_iter().flatten().max();
+        let one = Window { start, end: heard.unwrap_or(start).max(start) };
+        *window = Some(window.map_or(one, |window| window.hull(one)));
+    }
+    Ok(())
+}
+
+fn captured_window(fold: &Fold) -> Option<Window> {
+    let series = fold.of_kind::<Series>(Kind::Series).filter_map(|series| series.spec.window);
+    let traces = fold.of_kind::<Traces>(Kind::Traces).filter_map(|traces| traces.spec.window);
+    series.chain(traces).reduce(Window::hull)
 }
 
 /// The prefix and the number of the jobs that a run was asked for.

@@ -1,130 +1,172 @@
-//! Sorting more events than memory shall hold: full blocks are sorted and laid aside in files without a name, and merged.
+//! Sorting more items than memory shall hold: full blocks are sorted and laid aside in files without a name, and merged.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek as _, Write};
 
-/// Number of events that are held in memory: some two MiB.
-const HELD: usize = 1 << 16;
-/// The size of an event in a file.
-const BYTES: usize = 20;
+use crate::cli::Failure;
 
-/// A change of the series `series` at a moment, in microseconds since the epoch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Event {
-    pub(super) series: u32,
-    pub(super) at: i64,
-    pub(super) value: f64,
+/// Number of items that are held in memory.
+const HELD: usize = 1 << 14;
+/// Number of blocks that are merged into a larger one, so that few files are open at once.
+const WAYS: usize = 64;
+
+/// An item that a file can hold.
+pub(super) trait Item: Clone + Ord {
+    /// Writes it.
+    fn write(&self, out: &mut impl Write) -> io::Result<()>;
+
+    /// Reads one that was written.
+    fn read(from: &mut impl BufRead) -> io::Result<Self>;
 }
 
-impl Event {
-    fn key(self) -> (u32, i64, u64) {
-        (self.series, self.at, self.value.to_bits())
-    }
-
-    fn to_bytes(self) -> [u8; BYTES] {
-        let mut bytes = [0; BYTES];
-        bytes[..4].copy_from_slice(&self.series.to_le_bytes());
-        bytes[4..12].copy_from_slice(&self.at.to_le_bytes());
-        bytes[12..].copy_from_slice(&self.value.to_le_bytes());
-        bytes
-    }
-
-    fn from_bytes(bytes: [u8; BYTES]) -> Self {
-        let [a, b, c, d, rest @ ..] = bytes;
-        let (mut at, mut value) = ([0; 8], [0; 8]);
-        at.copy_from_slice(&rest[..8]);
-        value.copy_from_slice(&rest[8..]);
-        Self { series: u32::from_le_bytes([a, b, c, d]), at: i64::from_le_bytes(at), value: f64::from_le_bytes(value) }
-    }
-}
-
-/// Events in the order of their series and times.
+/// Items that are to be sorted.
 #[derive(Debug)]
-pub(super) struct Sorter {
-    held: Vec<Event>,
-    blocks: Vec<File>,
+pub(super) struct Sorter<T> {
+    held: Vec<T>,
+    /// Blocks by how often their items were merged, fewer than [`WAYS`] of each.
+    levels: Vec<Vec<File>>,
     limit: usize,
 }
 
-impl Default for Sorter {
+impl<T> Default for Sorter<T> {
     fn default() -> Self {
-        Self { held: Vec::new(), blocks: Vec::new(), limit: HELD }
+        Self { held: Vec::new(), levels: Vec::new(), limit: HELD }
     }
 }
 
-impl Sorter {
-    /// Takes one more event.
-    pub(super) fn push(&mut self, event: Event) -> io::Result<()> {
-        self.held.push(event);
-        if self.held.len() >= self.limit {
-            self.held.sort_unstable_by_key(|event| event.key());
-            let mut out = BufWriter::new(tempfile::tempfile()?);
-            for event in self.held.drain(..) {
-                out.write_all(&event.to_bytes())?;
+impl<T: Item> Sorter<T> {
+    /// Takes one more item.
+    pub(super) fn push(&mut self, item: T) -> Result<(), Failure> {
+        self.held.push(item);
+        if self.held.len() < self.limit {
+            return Ok(());
+        }
+        self.held.sort_unstable();
+        let mut block = write_block(|out| self.held.drain(..).try_for_each(|item| item.write(out)))?;
+        for level in 0.. {
+            if self.levels.len() == level {
+                self.levels.push(Vec::new());
             }
-            let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.rewind()?;
-            self.blocks.push(file);
+            self.levels[level].push(block);
+            if self.levels[level].len() < WAYS {
+                break;
+            }
+            let full = std::mem::take(&mut self.levels[level]);
+            block = write_block(|out| merge(&full, &[], |item: T| item.write(out)))?;
         }
         Ok(())
     }
 
-    /// Hands all events to `each` in their order.
-    pub(super) fn for_each<E: From<io::Error>>(
-        mut self,
-        mut each: impl FnMut(Event) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.held.sort_unstable_by_key(|event| event.key());
-        let mut blocks: Vec<BufReader<File>> = self.blocks.into_iter().map(BufReader::new).collect();
-        let mut next = BinaryHeap::new();
-        let mut held = self.held.into_iter();
-        for block in 0..=blocks.len() {
-            let event = if block == blocks.len() { held.next() } else { read(&mut blocks[block])? };
-            next.extend(event.map(|event| Reverse((event.key(), block))));
-        }
-        while let Some(Reverse((key, block))) = next.pop() {
-            each(Event { series: key.0, at: key.1, value: f64::from_bits(key.2) })?;
-            let event = if block == blocks.len() { held.next() } else { read(&mut blocks[block])? };
-            next.extend(event.map(|event| Reverse((event.key(), block))));
-        }
-        Ok(())
+    /// Sorts the items.
+    pub(super) fn finish(mut self) -> Sorted<T> {
+        self.held.sort_unstable();
+        Sorted { held: self.held, blocks: self.levels.into_iter().flatten().collect() }
     }
 }
 
-fn read(block: &mut BufReader<File>) -> io::Result<Option<Event>> {
-    let mut bytes = [0; BYTES];
-    match block.read_exact(&mut bytes) {
-        Ok(()) => Ok(Some(Event::from_bytes(bytes))),
-        // Blocks hold whole events.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
+/// Items in their order.
+#[derive(Debug)]
+pub(super) struct Sorted<T> {
+    held: Vec<T>,
+    blocks: Vec<File>,
+}
+
+impl<T: Item> Sorted<T> {
+    /// Hands all items to `each` in their order.
+    pub(super) fn for_each(&self, mut each: impl FnMut(T) -> Result<(), Failure>) -> Result<(), Failure> {
+        let mut failure = None;
+        let merged = merge(&self.blocks, &self.held, |item| {
+            each(item).map_err(|error| {
+                failure = Some(error);
+                io::Error::other("the reader of the items stopped")
+            })
+        });
+        failure.map_or_else(|| merged.map_err(laid_aside), Err)
     }
+}
+
+fn write_block(fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<File, Failure> {
+    let written = || {
+        let mut out = BufWriter::new(tempfile::tempfile()?);
+        fill(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)
+    };
+    written().map_err(laid_aside)
+}
+
+fn merge<T: Item>(blocks: &[File], held: &[T], mut each: impl FnMut(T) -> io::Result<()>) -> io::Result<()> {
+    let mut blocks = blocks.iter().map(rewound).collect::<io::Result<Vec<_>>>()?;
+    let (count, mut held) = (blocks.len(), held.iter().cloned());
+    let mut item_of = |block: usize| match blocks.get_mut(block) {
+        Some(block) => {
+            let is_at_end = block.fill_buf()?.is_empty();
+            if is_at_end { Ok(None) } else { T::read(block).map(Some) }
+        }
+        None => io::Result::Ok(held.next()),
+    };
+    let mut next = BinaryHeap::new();
+    for block in 0..=count {
+        next.extend(item_of(block)?.map(|item| Reverse((item, block))));
+    }
+    while let Some(Reverse((item, block))) = next.pop() {
+        each(item)?;
+        next.extend(item_of(block)?.map(|item| Reverse((item, block))));
+    }
+    Ok(())
+}
+
+/// The next bytes of a number.
+pub(super) fn bytes<const N: usize>(from: &mut impl BufRead) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn rewound(mut block: &File) -> io::Result<BufReader<&File>> {
+    block.rewind()?;
+    Ok(BufReader::new(block))
+}
+
+fn laid_aside(error: io::Error) -> Failure {
+    let place = std::env::temp_dir();
+    Failure::io(&format!("temporary files in {} (set TMPDIR to another directory)", place.display()), &error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn more_events_than_are_held_come_in_order() {
-        let mut sorter = Sorter { limit: 7, ..Sorter::default() };
-        let events: Vec<Event> = (0_u32..100)
-            .map(|n| Event { series: n * 37 % 3, at: i64::from(n * 61 % 100) - 50, value: f64::from(n) / 3.0 - 9.0 })
-            .collect();
-        for event in &events {
-            sorter.push(*event).unwrap();
+    impl Item for u64 {
+        fn write(&self, out: &mut impl Write) -> io::Result<()> {
+            out.write_all(&self.to_le_bytes())
         }
-        let mut expected = events;
-        expected.sort_by_key(|event| event.key());
-        let mut found = Vec::new();
-        sorter
-            .for_each(|event| {
-                found.push(event);
-                io::Result::Ok(())
-            })
-            .unwrap();
-        assert_eq!(found, expected);
+
+        fn read(from: &mut impl BufRead) -> io::Result<Self> {
+            bytes(from).map(Self::from_le_bytes)
+        }
+    }
+
+    #[test]
+    fn more_items_than_are_held_come_in_order_each_time() {
+        let mut sorter = Sorter { limit: 2, ..Sorter::default() };
+        let items: Vec<u64> = (0..4 * WAYS as u64 + 3).map(|n| n * 61 % 100).collect();
+        for item in &items {
+            sorter.push(*item).unwrap();
+        }
+        assert!(sorter.levels.len() == 2 && sorter.levels[0].len() < WAYS, "{:?}", sorter.levels);
+        let (mut expected, in_order) = (items, sorter.finish());
+        expected.sort_unstable();
+        for _ in 0..2 {
+            let mut found = Vec::new();
+            let taken = in_order.for_each(|item| {
+                found.push(item);
+                Ok(())
+            });
+            assert_eq!((taken.is_ok(), &found), (true, &expected));
+        }
+        let stopped = in_order.for_each(|_| Err(Failure::input_output("the disk is full")));
+        assert!(stopped.is_err_and(|failure| failure.message() == Some("the disk is full")));
     }
 }
