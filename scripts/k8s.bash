@@ -17,6 +17,11 @@ say() {
   printf 'k8s: %s\n' "$*" >&2
 }
 
+# The namespace, as messages name it.
+named_namespace() {
+  printf '%s' "${NAMESPACE:+namespace }${NAMESPACE:-the namespace of the current context}"
+}
+
 for part in scripts/k8s/*.bash; do
   # shellcheck disable=SC1090
   . "$part"
@@ -82,7 +87,7 @@ k8s() {
 find_run() {
   local runs
   mapfile -t runs < <(kube get jobs --selector "$managed" --output 'jsonpath={range .items[*]}{.metadata.labels.stress-suite/run}{"\n"}{end}')
-  ((${#runs[@]})) || refuse "there is no run in namespace ${NAMESPACE:-of the context}"
+  ((${#runs[@]})) || refuse "there is no run in $(named_namespace)"
   ((${#runs[@]} == 1)) || refuse "there are several runs: set RUN_ID to one of ${runs[*]}"
   RUN_ID=${runs[0]}
 }
@@ -94,7 +99,7 @@ k8s_fetch() {
   [[ $RUN_ID ]] || find_run
   name_objects
   set_pod_fields
-  N=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.completions}') || refuse "there is no run $RUN_ID in namespace ${NAMESPACE:-of the context}"
+  N=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.completions}') || refuse "there is no run $RUN_ID in $(named_namespace)"
   began_at=$(kube get job "stress-$suffix" --output 'jsonpath={.status.startTime}')
   CLAIM=$(kube get persistentvolumeclaims --selector "$selector" --output 'jsonpath={.items[*].metadata.name}')
   IMAGE=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.template.spec.containers[0].image}')
@@ -111,7 +116,7 @@ k8s_fetch() {
 k8s_clean() {
   local found active left=$managed${1:+,stress-suite/run=$1} kinds=jobs,pods,configmaps,secrets,persistentvolumeclaims
   found=$(kube get "$kinds" --selector "$left" --output name)
-  [[ $found ]] || { say "nothing of stress-suite is in namespace ${NAMESPACE:-of the context}"; return 0; }
+  [[ $found ]] || { say "nothing of stress-suite is in $(named_namespace)"; return 0; }
   if [[ ! $1 && $YES != yes && $YES != 1 ]]; then
     active=$(kube get jobs --selector "$managed" --output 'jsonpath={range .items[?(@.status.active>0)]}{.metadata.labels.stress-suite/run} {end}')
     [[ ! $active ]] || refuse "still at work: ${active% }: name one with RUN_ID=, or set YES=1 to remove all"

@@ -1,9 +1,9 @@
 ##@ Kubernetes
 ## Number of pods of `make k8s`, which share the jobs and the concurrency
 N ?= 1
-## Namespace; empty: that of the context
+## Namespace; empty: that of the current context
 NAMESPACE ?=
-## Image of the tools, which the cluster must be able to pull or have
+## Image of the tools; the cluster must have it or be able to pull it
 IMAGE ?= localhost/stress-suite:dev
 ## File that `make image` writes the image to, for clusters without a registry
 ARCHIVE ?=
@@ -13,10 +13,11 @@ RATE ?=
 CLAIM ?=
 ## Existing claim of the volume that the target's workers read staged files from
 DATA_CLAIM ?=
-## Files with HTTP headers and with authorities for the target's certificate; they become a Secret
+## File with headers for the target, one `Name: value` per line; stored in a Secret
 HEADERS ?=
+## File with the CA certificates for the target; stored in a Secret
 CACERT ?=
-## Set to cluster to capture metrics and traces from a pod, with PROM_URL and JAEGER_URL as pods reach them; empty: from here
+## Set to cluster to capture metrics and traces from a pod, with PROM_URL and JAEGER_URL as pods reach them; empty: from this machine
 CAPTURE ?=
 ## Label selector of the workers' pods, whose logs are fetched
 LOGS_OF ?=
@@ -63,7 +64,7 @@ k8s: build ## Run the jobs from N pods of a Kubernetes cluster, and report as on
 k8s-fetch: build ## Fetch the records of a run that is still in the cluster, and report on them
 	@$(k8s_pipe)
 	k8s_fetch $(given_run)
-k8s-clean: ## Remove what runs have left in the namespace, or what RUN_ID has left
+k8s-clean: ## Remove what all runs have left in the namespace, or only what the run RUN_ID has left
 	@$(tools)
 	. scripts/k8s.bash
 	k8s_clean $(given_run)

@@ -23,7 +23,7 @@ check_settings() {
     [[ ! ${!name} || -r ${!name} ]] || refuse "$name=${!name} cannot be read"
   done
   for name in TARGET TARGET_FLAGS SUBMIT_FLAGS POLL_FLAGS WORKER_ROOT; do
-    [[ ${!name} != *$'\n'* ]] || refuse "$name has a line end in it"
+    [[ ${!name} != *$'\n'* ]] || refuse "$name contains a line break: put everything on one line"
   done
   name_objects
 }
@@ -46,7 +46,7 @@ check_cluster() {
     answer=$(kube auth can-i $right 2>&1) || true
     [[ ${answer##*$'\n'} == yes ]] || missing+=("$right")
   done
-  ((${#missing[@]} == 0)) || refuse "$(printf '%s, ' "${missing[@]}" | sed 's/, $//'): not allowed in namespace ${NAMESPACE:-of the context}: ask for a Role, or set NAMESPACE"
+  ((${#missing[@]} == 0)) || refuse "$(printf '%s, ' "${missing[@]}" | sed 's/, $//'): not allowed in $(named_namespace): ask for a Role, or set NAMESPACE"
 }
 
 # True if the host of TARGET is loopback, a Service of the cluster by its name, or the address of one of its Services or pods.

@@ -70,7 +70,7 @@ spec:
       volumeMounts: [{name: records, mountPath: /records, readOnly: true}]
   volumes: [{name: records, persistentVolumeClaim: {claimName: stress-records-$suffix}}]
 POD
-  kube wait "pod/$reader" --for condition=Ready --timeout 2m > /dev/null || { say "the pod that reads the claim does not start: \`$KUBECTL describe pod $reader\`"; return 1; }
+  kube wait "pod/$reader" --for condition=Ready --timeout 2m > /dev/null || { say "the pod that reads the claim does not start: see \`$KUBECTL describe pod $reader\`"; return 1; }
   for ((index = 0; index < N; index++)); do
     kube exec "$reader" -- test -e "/records/shard-$index/lock" 2> /dev/null || continue
     fetch_shard "$reader" reader "$index" || failed=1
@@ -105,7 +105,7 @@ fetch_worker_logs() {
     for container in $containers; do
       [[ $container =~ ^[a-z0-9-]+$ ]] || continue
       kube logs "$pod" --container "$container" --timestamps --since-time "$began_at" < /dev/null >> "$worker_logs/$container.log" ||
-        say "no log of $container in $pod"
+        say "the log of container $container in pod $pod could not be fetched"
     done
   done < <(kube get pods --selector "$LOGS_OF" --output 'jsonpath={range .items[*]}{.metadata.name} {.spec.containers[*].name}{"\n"}{end}')
 }
@@ -119,7 +119,7 @@ capture_in_cluster() {
   kube wait "pod/$pod" --for condition=Ready --timeout 2m > /dev/null || return
   for try in 1 2 3; do
     [[ $(kube exec --stdin "$pod" -- sh -c 'cat > /tmp/records && sha256sum < /tmp/records' < "$records") != "$sum" ]] || break
-    ((try < 3)) || { say "$pod did not get the records"; return 1; }
+    ((try < 3)) || { say "the records could not be copied to pod $pod"; return 1; }
   done
   kube exec "$pod" -- sh -c "$(declare -f in_cluster); mkdir -p /tmp/run && in_cluster < /tmp/records > /tmp/run/captured.ndjson" || say 'not all captures are complete'
   fetch_files "$pod" capture /tmp/run "$dir" 'find * -type f' || { rm -f "$dir/captured.ndjson"; return 1; }

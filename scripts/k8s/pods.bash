@@ -130,6 +130,6 @@ note_ended() {
 
 remove_now() {
   trap '' INT TERM
-  remove "$selector" || say "the run's objects are still there: make k8s-clean"
+  remove "$selector" || say "the run's objects are still there: remove them with make k8s-clean"
   exit 130
 }

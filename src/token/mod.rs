@@ -105,7 +105,7 @@ impl Tokens {
         for name in request.request().names("env") {
             let value = std::env::var(&name).ok().filter(|value| !value.trim().is_empty());
             let value = value.ok_or_else(|| {
-                Failure::usage(format!("the profile's [token]: the environment variable {name} is not set"))
+                Failure::usage(format!("the profile's [token]: the environment variable {name} is not set; export it"))
             })?;
             console.secrets().add(&value);
             values = values.with(&format!("env.{name}"), value.trim());
@@ -141,7 +141,7 @@ impl Tokens {
             self.request.method,
             self.request.path,
             left.unwrap_or_else(
-                || "used until the target refuses it, because no time is known at which it expires".to_owned()
+                || "used until the target refuses it, because its expiry time is not known".to_owned()
             )
         ))
     }
@@ -282,7 +282,7 @@ impl Tokens {
     fn lies_ahead(&self, at: Timestamp, place: &str, now: Timestamp) -> bool {
         if at <= now && !self.told_over.swap(true, Ordering::Relaxed) {
             self.console.say(&format!(
-                "{place}: by its answer, the token expired at {at}, {} ago: using it until the target refuses it; check token.expires in the profile, and the server's clock",
+                "{place}: according to its answer, the token expired at {at}, {} ago: using it until the target refuses it; check token.expires in the profile, and the server's clock",
                 units::seconds(now.since(at))
             ));
         }
@@ -315,7 +315,7 @@ impl Authorize for Tokens {
                     let left = left.unwrap_or_default();
                     let pause = none.again_in.map_or(RETRY_AFTER, |wait| wait.as_secs_f64().max(RETRY_AFTER));
                     self.console.say(&format!(
-                        "could not renew the token ahead of time: {none}; the old one is good{left}, trying again in {}",
+                        "could not renew the token ahead of time: {none}; the old one is valid{left}; trying again in {}",
                         units::seconds(pause)
                     ));
                     if let Some(held) = &mut *self.held() {

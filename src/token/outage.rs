@@ -48,7 +48,7 @@ impl Outage {
     pub(super) fn describe(&self, now: Timestamp) -> NoCredentials {
         let can_wait = self.last.may_pass && self.until.since(self.since) <= PATIENCE;
         let again_in = can_wait.then(|| Duration::from_secs_f64(self.until.since(now).max(0.0)));
-        let asked = self.last.retry_after.map(|wait| format!("; it asks to wait {} s", wait.as_secs()));
+        let asked = self.last.retry_after.map(|wait| format!("; the server asks to wait {} s", wait.as_secs()));
         NoCredentials { why: self.last.why.clone() + &asked.unwrap_or_default(), again_in }
     }
 }
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(first.describe(start).again_in, Some(Duration::from_secs(1)));
         let asked = Outage::with(Some(&first), failed(Some(7), true), start.shifted(2.0));
         assert!(asked.pauses(start.shifted(8.9)) && !asked.pauses(start.shifted(9.0)));
-        assert_eq!(asked.describe(start.shifted(2.0)).why, "no; it asks to wait 7 s");
+        assert_eq!(asked.describe(start.shifted(2.0)).why, "no; the server asks to wait 7 s");
         let late = Outage::with(Some(&asked), failed(None, true), start.shifted(29.5));
         assert_eq!(late.describe(start.shifted(29.5)).again_in, None);
         assert_eq!(Outage::with(None, failed(Some(31), true), start).describe(start).again_in, None);

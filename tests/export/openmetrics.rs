@@ -191,8 +191,8 @@ fn samples_that_would_be_lost_or_would_be_in_the_way_are_left_out_and_counted() 
     assert_eq!(found("odd", ""), expected(&[("NaN", 1.0), ("-Inf", 2.0)]));
     for said in [
         "samples whose time is not later than that of the sample before are left out: 2 of double",
-        "samples from outside of the captured window are left out: 2 of far",
-        "series that have the labels of another one after that are left out: 1 of same",
+        "samples outside the captured window are left out: 2 of far",
+        "series whose exported labels equal those of another series are left out: 1 of same",
     ] {
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
     }

@@ -120,7 +120,7 @@ fn an_endpoint_gets_the_same_spans_and_its_refusal_is_an_error() {
     assert!(ran.stderr.contains("3 spans were rejected") && ran.stderr.contains("full"), "{}", ran.stderr);
     let (ran, _) = received("");
     assert_eq!(ran.code, 69);
-    assert!(ran.stderr.contains("HTTP 500") && ran.stderr.contains("0 spans were sent before"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("HTTP 500") && ran.stderr.contains("0 spans had been sent before"), "{}", ran.stderr);
 }
 
 #[test]

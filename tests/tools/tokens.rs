@@ -166,7 +166,7 @@ fn a_submission_waits_for_a_token_as_long_as_the_answer_asks_for() {
     let pauses = rig.pauses();
     assert!(matches!(*pauses, [_, pause] if pause > Duration::from_millis(1990)), "{pauses:?}");
     let told: Vec<_> = ran.stderr.lines().filter(|line| line.contains("submissions wait for a token")).collect();
-    assert!(told.len() == 1 && told[0].contains("HTTP 429: slow_down; it asks to wait 2 s"), "{}", ran.stderr);
+    assert!(told.len() == 1 && told[0].contains("HTTP 429: slow_down; the server asks to wait 2 s"), "{}", ran.stderr);
 }
 
 #[test]

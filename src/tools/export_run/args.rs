@@ -8,7 +8,7 @@ use crate::http::HttpArgs;
 const AFTER_HELP: &str = "\
 Input:
   The records.ndjson of finished scenarios and the files that it names; stdin is
-  not read. A DIR that is no scenario stands for all scenarios below it. Every
+  not read. If DIR is not a scenario, all scenarios below it are exported. Every
   series, row and track has the labels run, scenario, level and leg.
 
 Formats:
@@ -20,14 +20,15 @@ Formats:
                `promtool tsdb create-blocks-from openmetrics`.
   perfetto     a trace for ui.perfetto.dev and chrome://tracing: tracks of jobs,
                stages, workers and tenants, and counters
-  otlp         the captured spans, an OTLP/JSON request per line; or sent --to
+  otlp         the captured spans, one OTLP/JSON request per line; with --to,
+               they are sent instead
   csv          the tables jobs, stages and samples, in three files in --out; or
-               the one that --table names
+               only the one that --table names
   parquet      the same as Apache Parquet, if the tool was built with it
   grafana      a dashboard for the exported series, with provisioning files, in
                the directory --out
   vmui         the same for VictoriaMetrics' VMUI
-  links        the addresses of the pages that show the runs, one per line
+  links        links to the pages that show the runs, one per line
   summary      what a script needs to serve the runs, as one line of JSON
 
 Output:
@@ -60,25 +61,25 @@ pub struct Args {
     /// Write this format
     #[arg(long = "as", value_name = "FORMAT", hide_possible_values = true)]
     pub format: Format,
-    /// Write to this file instead of stdout; csv, parquet, grafana and vmui: to files in this directory
+    /// Write to this file instead of stdout; with csv, parquet, grafana and vmui, write files to this directory
     #[arg(long, value_name = "PATH")]
     pub out: Option<PathBuf>,
     /// Write only this table: jobs, stages or samples
     #[arg(long, value_name = "TABLE", hide_possible_values = true)]
     pub table: Option<Table>,
-    /// Move all scenarios in time so that they begin when the first one does
+    /// Shift all scenarios in time so that they begin when the first one does
     #[arg(long)]
     pub align: bool,
-    /// Link the graphs of the Prometheus at this base URL
+    /// With --as links, link to graphs in the Prometheus at this base URL
     #[arg(long, value_name = "URL", env = "PROMETHEUS_UI", help_heading = "Links")]
     pub prometheus_ui: Option<String>,
-    /// Link the dashboard in the VMUI at this base URL
+    /// With --as links, link to the dashboard in the VMUI at this base URL
     #[arg(long, value_name = "URL", help_heading = "Links")]
     pub vmui: Option<String>,
-    /// Link the dashboard in the Grafana at this base URL
+    /// With --as links, link to the dashboard in the Grafana at this base URL
     #[arg(long, value_name = "URL", env = "GRAFANA", help_heading = "Links")]
     pub grafana: Option<String>,
-    /// Link the traces in the Jaeger UI at this base URL
+    /// With --as links, link to the traces in the Jaeger UI at this base URL
     #[arg(long, value_name = "URL", env = "JAEGER_UI", help_heading = "Links")]
     pub jaeger_ui: Option<String>,
     /// Send the spans of --as otlp to the OTLP/HTTP endpoint at this base URL

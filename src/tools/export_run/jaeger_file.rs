@@ -22,7 +22,7 @@ pub(super) fn read(input: impl Read, each: OnItem<'_>) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_reader(input);
     let level = Level { key: "", headers: Vec::new(), each };
     let outcome = level.deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    outcome.map_err(|error| format!("not a file of traces, or cut: {error}"))
+    outcome.map_err(|error| format!("not a trace file, or cut off: {error}"))
 }
 
 /// An object, or a list of objects, on the way down to the spans. `capture-jaeger` writes the list of the next level behind all
@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for Level<'_> {
             } else {
                 let value: Box<RawValue> = map.next_value()?;
                 if is_below {
-                    return Err(A::Error::custom(format!("`{key}` stands behind the list that it describes")));
+                    return Err(A::Error::custom(format!("`{key}` comes after the list that it describes")));
                 }
                 let key = serde_json::to_string(&key).map_err(A::Error::custom)?;
                 members.push(format!("{key}:{}", value.get()));

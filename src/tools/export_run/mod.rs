@@ -209,7 +209,7 @@ fn tables<'a>(args: &Args, stdout: &'a mut dyn Write) -> Result<Tables<'a>, Fail
             Tables::one(table, |columns| TableFile::csv(Sink::Stdout(stdout), columns.iter().map(|(name, _)| *name)))
         }
         (None, _) => Err(Failure::usage(format!(
-            "--as {extension}: it writes several files: name their directory with --out{}",
+            "--as {extension}: this format needs several files: name a directory for them with --out{}",
             if args.format == Format::Csv { ", or one table with --table" } else { "" }
         ))),
     }

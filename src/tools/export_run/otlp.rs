@@ -97,7 +97,7 @@ impl<'a> Requests<'a> {
             Destination::Lines(out) => writeln!(out, "{request}")?,
             Destination::Endpoint { client, url, stop } => post(client, url, request, stop).map_err(|cause| {
                 Failure::unreachable(format!(
-                    "--to: POST {url}: {cause}; {} were sent before",
+                    "--to: POST {url}: {cause}; {} had been sent before",
                     counted(self.sent, "span", "spans")
                 ))
             })?,

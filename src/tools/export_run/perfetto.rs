@@ -164,7 +164,7 @@ impl<'a> Trace<'a> {
             Ok(())
         })?;
         if not_finite > 0 {
-            console.say(&format!("{}: samples that are no finite numbers are left out: {not_finite}", source.shown));
+            console.say(&format!("{}: samples that are not finite numbers are left out: {not_finite}", source.shown));
         }
         remarks.report(source, console);
         let harness = Harness::read(source, recorded)?;

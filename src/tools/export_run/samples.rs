@@ -79,21 +79,21 @@ impl Remarks {
                 console.say(&format!("{}: {what}: {names}", source.shown));
             }
         };
-        say("nothing was captured, so nothing is exported", listed(&self.missing));
+        say("queries without captured data are left out", listed(&self.missing));
         say(
-            "no raw samples were captured, so the points that the server evaluated at steps are exported as query:NAME",
+            "no raw samples were captured, so the points that the server evaluated at each step are exported as query:NAME",
             listed(&self.evaluated),
         );
         say("native histograms, which these formats cannot carry, are left out", counted(&self.histograms));
         say(
-            "series that ended before the capture did; without staleness markers a replay shows them for one lookback longer",
+            "series that ended before the capture did; without staleness markers, a replay shows them for one lookback longer",
             counted(&self.ended),
         );
         say("series with missed scrapes; a replay bridges gaps up to its lookback", counted(&self.gaps));
         say("names that the text format cannot carry are exported with underscores", listed(&self.renamed));
-        say("series that have the labels of another one after that are left out", counted(&self.collided));
+        say("series whose exported labels equal those of another series are left out", counted(&self.collided));
         say("samples whose time is not later than that of the sample before are left out", counted(&self.disordered));
-        say("samples from outside of the captured window are left out", counted(&self.outside));
+        say("samples outside the captured window are left out", counted(&self.outside));
     }
 
     /// Notes the distances of one series.

@@ -106,7 +106,7 @@ fn refuse_equal(sources: &[Source]) -> Result<(), Failure> {
         if let Some(other) = held.insert(&source.labels, source) {
             let labels: Vec<String> = source.labels.pairs().map(|(name, value)| format!("{name}={value}")).collect();
             return Err(Failure::usage(format!(
-                "{} and {}: both have the labels {}, so nothing would tell them apart; export one of them",
+                "{} and {}: both have the labels {}, so they could not be told apart; export only one of them",
                 other.shown,
                 source.shown,
                 labels.join(", ")

@@ -25,17 +25,17 @@ const PODS: &str = "pods.json";
 /// More shards than this are a mistake, or an attack.
 const MOST: u64 = 100_000;
 
-/// Merge what was collected of a run's shards into one stream, and say which shards are whole.
+/// Merge the collected files of a run's shards into one stream, and report which shards are whole.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "merge-shards", version, after_help = HELP)]
 pub struct Args {
     /// Directory with a directory shard-INDEX for each shard
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
-    /// Number of shards [default: what their records say]
+    /// Number of shards [default: as in their records]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
     pub shards: Option<u64>,
-    /// The run's id, for shards of which no record arrived [default: what the other shards say]
+    /// The run's id, for shards from which no record arrived [default: that of the other shards]
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 }
@@ -43,16 +43,17 @@ pub struct Args {
 const HELP: &str = "\
 Input:
   DIR/shard-INDEX/ with any of these files:
-    records.ndjson      the file of seal-shard --out
-    stdout*.log         what kubectl logs printed, a file for each pod
-    submissions.ndjson  the file of submit-jobs --journal
-    pods.json           what kubectl get pods -o json printed
+    records.ndjson      the records that seal-shard --out wrote
+    stdout*.log         the output of kubectl logs, one file per pod
+    submissions.ndjson  the journal that submit-jobs --journal wrote
+    pods.json           the output of kubectl get pods -o json
 
 Output:
-  every record that arrived, then a Shard record for each shard: Whole if its
-  last End proves the whole file, or if the End of every attempt proves its
-  log; Incomplete, with the lines that are missing; or Silent. Records of a log
-  or a journal are written only if the file does not prove the shard whole.
+  every record that arrived, then a Shard record for each shard: Whole if the
+  last End record proves all of records.ndjson, or if the End of every attempt
+  proves that attempt's log; Incomplete, with the number of missing lines; or
+  Silent if no record arrived. Records from a log or a journal are written only
+  if records.ndjson does not prove the shard whole.
   The same files always give the same bytes.
 
 Examples:
@@ -105,7 +106,7 @@ fn find_shards(dir: &Path) -> Result<BTreeMap<u64, PathBuf>, Failure> {
         let Some(index) = index.filter(|index| *index < MOST && path.is_dir()) else { continue };
         if let Some(other) = found.insert(index, path) {
             return Err(Failure::usage(format!(
-                "{}: two directories of shard {index}, {name} and {}: remove one",
+                "{}: two directories for shard {index}, {name} and {}: remove one",
                 dir.display(),
                 other.file_name().unwrap_or_default().display()
             )));

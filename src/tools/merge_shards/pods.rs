@@ -19,7 +19,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Pod>, Failure> {
         _ if list["kind"] == "Pod" => vec![&list],
         _ => {
             return Err(Failure::usage(format!(
-                "{name}: no list of pods: write it with kubectl get pods --output json"
+                "{name}: not a list of pods: write it with kubectl get pods --output json"
             )));
         }
     };

@@ -146,9 +146,9 @@ fn missing<'a>(attempts: &[Attempt], mut scans: impl Iterator<Item = &'a Scan>) 
         let (lines, source) = (counted(attempt.lines, "line", "lines"), &attempt.source);
         match (attempt.expected_lines, missing_lines(attempt)) {
             (Some(expected), Some(1..)) => format!("{} of {expected} lines arrived in {source}", attempt.lines),
-            (Some(_), _) => format!("{lines} arrived in {source}, and their SHA-256 is not that of its End"),
+            (Some(_), _) => format!("{lines} arrived in {source}, but their SHA-256 is not the one in its End record"),
             (None, _) => {
-                format!("{lines} arrived in {source}, without an End: the attempt was killed, or its end is missing")
+                format!("{lines} arrived in {source}, without an End record: the attempt was killed, or its last lines are missing")
             }
         }
     });

@@ -24,7 +24,7 @@ pub struct Args {
     /// Append the stream to records.ndjson in this directory, which is created if missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Shorten longer lines on stdout to this many bytes; the file keeps them whole
+    /// Shorten lines on stdout to at most this many bytes; the file keeps them whole
     #[arg(long, value_name = "BYTES", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(1024..))]
     pub max_line: u64,
     /// Check the command line, then exit; read no records and write nothing
@@ -34,17 +34,17 @@ pub struct Args {
 
 const HELP: &str = "\
 Input:
-  the stream of one shard's pipe, any lines
+  the stream of one shard's pipe; lines of any kind
 
 Output:
-  every line, at once, in DIR/records.ndjson and on stdout. On stdout a line
-  that is too long has status.bodySha256 and status.bodyBytes in place of
+  every line, as it arrives, in DIR/records.ndjson and on stdout. On stdout, a
+  line that is too long has status.bodySha256 and status.bodyBytes in place of
   status.body; if it is still too long, its largest parts are left out, and
   status.lineSha256 and status.lineBytes describe the whole line.
-  At the end of the input, an End record with the number of the attempt and
-  SHA-256 of the lines. A second start with the same directory is the next
-  attempt. merge-shards compares the lines with their Ends.
-  SIGTERM and Ctrl-C do not end it: it waits for the tools before it.
+  At the end of the input, an End record with the number of the attempt and the
+  SHA-256 of the lines. Each start with the same directory is a new attempt.
+  merge-shards compares the lines with their End records.
+  SIGTERM and Ctrl-C do not end seal-shard: it waits for the tools before it.
 
 Examples:
   stage-fixtures --run \"$RUN_ID\" --jobs 800 --shard \"$JOB_COMPLETION_INDEX/8\" \\
@@ -52,7 +52,7 @@ Examples:
     | seal-shard --out \"$DIR\"
 
 Exit codes:
-  0   done; whatever the lines say
+  0   done, whatever the lines say
   2   usage error, or another seal-shard is writing to the file
   74  the file could not be written; stdout still has every line and the End";
 
@@ -197,7 +197,7 @@ impl Stdout<'_> {
         if let Err(error) = self.out.write_all(line).and_then(|()| self.out.flush()) {
             self.failure = Some(error.kind());
             if error.kind() != io::ErrorKind::BrokenPipe {
-                console.say(&format!("stdout: {error}; only the file goes on"));
+                console.say(&format!("stdout: {error}; writing only the file from here on"));
             }
         }
     }

@@ -85,7 +85,7 @@ impl Store {
     fn check(&mut self, result: io::Result<()>, console: &Console) {
         if let Err(error) = result {
             self.failed = true;
-            console.say(&format!("--out {}: {error}; only stdout goes on", self.path.display()));
+            console.say(&format!("--out {}: {error}; writing only stdout from here on", self.path.display()));
         }
     }
 }
