@@ -140,9 +140,7 @@ impl Tokens {
             "{} {}: (secret), {}",
             self.request.method,
             self.request.path,
-            left.unwrap_or_else(
-                || "used until the target refuses it, because its expiry time is not known".to_owned()
-            )
+            left.unwrap_or_else(|| "used until the target refuses it, because its expiry time is not known".to_owned())
         ))
     }
 
