@@ -26,7 +26,7 @@ pub struct Args {
     /// Stage this many jobs, over all shards
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=9_999_999))]
     pub jobs: u64,
-    /// Begin job names with this, and stage in this directory below --into (NAME-2 while another run uses it)
+    /// Begin job names with this, and stage in the directory of this name below --into (NAME-2 while another run uses it)
     #[arg(long, value_name = "NAME", default_value = "soak", value_parser = name)]
     pub prefix: String,
     /// Stage this many more jobs to run first, labelled warmup=true and left out of every figure

@@ -68,7 +68,7 @@ Exit codes:
       that are not comparable
   3   --fail-if-worse: the median end-to-end time or the throughput is worse by
       that much (the whole interval lies beyond it)
-  4   --fail-if-worse: the legs cannot tell
+  4   --fail-if-worse: the legs do not suffice to decide
   74  reading or writing failed";
 
 /// Compare the settings of an A/B test and test what their legs show.

@@ -29,10 +29,10 @@ pub struct Args {
     /// Aim to see each job's end within this fraction of its age
     #[arg(long, value_name = "FRACTION", default_value_t = 0.05, value_parser = fraction, help_heading = "Polling")]
     pub precision: f64,
-    /// Poll a job at most this often [default: 5ms; a list of jobs: 100ms]
+    /// Wait at least this long between two polls of a job [default: 5ms; for a list of jobs: 100ms]
     #[arg(long, value_name = "DURATION", value_parser = units::positive_duration, help_heading = "Polling")]
     pub min_interval: Option<Duration>,
-    /// Poll a job at least this often, unless the target's `Retry-After` asks for a longer wait
+    /// Wait at most this long between two polls of a job, unless the target's `Retry-After` asks for a longer wait
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Polling")]
     pub max_interval: Duration,
     /// Send at most this many polls, such as 50/s [default: a budget that grows with the jobs in flight]
@@ -97,8 +97,8 @@ Output:
   every record; each submitted Job again at its end, in phase Succeeded, Failed,
   TimedOut, Lost or Interrupted, with its stages and the target's last body
   With --resume, the latest record of each resource, then the outcome of each
-  job that is polled again. The deadline counts from now. A resumed run never
-  replaces a record with one that knows less, and submits nothing.
+  job that is polled again. --deadline counts from the resumption. A resumed run
+  never replaces a record with one that knows less, and submits nothing.
 
 Examples:
   stage-fixtures | submit-jobs --concurrency 4 --slots slots \\
@@ -122,7 +122,7 @@ Exit codes:
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     if args.min_interval.is_some_and(|min| min > args.max_interval) {
-        return Err(Failure::usage("--min-interval is more than --max-interval"));
+        return Err(Failure::usage("--min-interval is more than --max-interval: lower the first or raise the second"));
     }
     match &args.explain {
         Some(id) => explain::run(&args, id, io),

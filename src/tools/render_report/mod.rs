@@ -61,8 +61,8 @@ Criteria:
   all-stages        every job finished every stage that the profile requires
   no-exceptions     the captured worker logs hold no exception
   captured          every capture is complete or waived
-  whole-shards      every shard's stream is whole; judged without being asked
-                    for if streams have Ends (seal-shard, merge-shards)
+  whole-shards      every shard's stream is whole; judged by default if the
+                    streams have End records (seal-shard, merge-shards)
 
 Thresholds (<, <=, > or >=; see docs/thresholds.md):
   e2e.STAT          end to end, of succeeded jobs: 'e2e.p50<20s'

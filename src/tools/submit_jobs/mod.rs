@@ -27,7 +27,7 @@ pub struct Args {
     /// Keep at most N jobs in flight, from submission to end (closed model), over all shards; needs --slots
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Load", conflicts_with_all = ["max_posts", "rate"])]
     pub concurrency: Option<u64>,
-    /// Learn of ended jobs from `poll-jobs --slots` through this FIFO; created if missing
+    /// Learn from `poll-jobs --slots` which jobs have ended, through this FIFO; created if missing
     #[arg(long, value_name = "FIFO", help_heading = "Load")]
     pub slots: Option<PathBuf>,
     /// Submit on a fixed schedule, such as 5/s over all shards, however slow the target is (open model)
@@ -36,8 +36,8 @@ pub struct Args {
     /// Make at most N submissions at once, over all shards, without waiting for jobs to end (burst) [default: 1 for each shard]
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Load", conflicts_with = "rate")]
     pub max_posts: Option<u64>,
-    /// Submit no job before this time (RFC 3339 or Unix seconds), so that all shards start together; a time that has passed starts
-    /// at once, and the Run records the delay
+    /// Submit no job before this time (RFC 3339 or Unix seconds), so that all shards start together; if the time has passed, start
+    /// at once, and record the delay on the Run
     #[arg(long, value_name = "TIME", value_parser = start_time, help_heading = "Load")]
     pub start_at: Option<Timestamp>,
     /// Wait this long after the last warm-up job before the first counted job, so that metrics can tell the two apart
@@ -76,10 +76,10 @@ Input:
   (label warmup=true) come first and need --concurrency: counted jobs wait until
   they have all ended.
   With --lines, one source string per line.
-  If the Run is about a shard, this is one of several submit-jobs with the same
-  command line. --concurrency and --max-posts are shared out exactly (10 over 4
-  shards: 3, 3, 2 and 2), and of the schedule of --rate each shard takes every
-  fourth time.
+  If the Run names a shard, every shard runs submit-jobs with the same command
+  line. Each takes its share of --concurrency and --max-posts (10 over 4 shards:
+  3, 3, 2 and 2). With --rate, the times of one schedule are dealt out in turn:
+  of 4 shards, each takes every fourth time.
   With --journal, a job that the file already holds is not submitted again: it
   is passed on with its id, or as Unknown if the file has no answer. An Unknown
   job is submitted again only if the profile sends an Idempotency-Key.
