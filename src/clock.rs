@@ -134,7 +134,7 @@ impl OffsetBounds {
             ));
         }
         let date = self.impossible?;
-        Some(format!("its Date header says {}, which no clock of today shows: not used", date.date()))
+        Some(format!("its Date header says {}, which is not a plausible date: not used", date.date()))
     }
 
     /// The offset and how far it may be wrong; none if no answer carried a date.

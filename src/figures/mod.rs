@@ -125,7 +125,7 @@ impl Figures {
                     "{} began on a target that was still busy after {}: {}",
                     run.metadata.name,
                     units::seconds(*waited_seconds),
-                    busy.as_deref().unwrap_or("the target did not say with what")
+                    busy.as_deref().unwrap_or("what kept it busy is not known")
                 ));
             }
             doubts.extend(run.setting_doubts().iter().map(|doubt| format!("{}: {doubt}", run.metadata.name)));

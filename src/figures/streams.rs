@@ -27,7 +27,7 @@ impl Streams {
         let without_end = runs.filter(|(key, _)| !ended.contains(key)).map(|(key, run)| {
             let status = ShardStreamStatus {
                 result: StreamResult::Incomplete,
-                message: Some("its End is missing".to_owned()),
+                message: Some("its End record is missing".to_owned()),
                 ..ShardStreamStatus::default()
             };
             let spec = ShardStreamSpec { shard: run.spec.shard.unwrap_or_default() };

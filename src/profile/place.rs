@@ -113,7 +113,7 @@ impl<'a> Document<'a> {
         let first = words.next()?;
         let other = words.find(|word| *word != first)?;
         let shown = |text: &str| escape::start(text, 60);
-        Some(format!("{} stands twice in the answer: `{}` and `{}`", place.text, shown(&first), shown(&other)))
+        Some(format!("{} occurs twice in the answer: `{}` and `{}`", place.text, shown(&first), shown(&other)))
     }
 
     /// The first string, number or boolean at `places`.

@@ -95,7 +95,7 @@ impl Step {
             return Err(format!("{key}.take.{name} is empty: give a place in the answer"));
         }
         if !self.tells.is_empty() && self.when != StepTime::End {
-            return Err(format!("{key}.tells: only a step with when = \"end\" tells of a job"));
+            return Err(format!("{key}.tells: only a step with when = \"end\" may have this key"));
         }
         Ok(())
     }

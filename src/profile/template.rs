@@ -229,7 +229,7 @@ pub(super) fn check(template: &str, scope: Scope) -> Result<(), String> {
         };
         let (name, _) = token.name_and_form();
         if token.inner == ID_URL {
-            return Err(format!("\"{template}\": {{{ID_URL}}} stands alone as the poll's path"));
+            return Err(format!("\"{template}\": {{{ID_URL}}} can only be the whole of poll.path"));
         }
         let is_word = words.contains(&name) || name.split_once('.').is_some_and(|(group, _)| groups.contains(&group));
         if !token.is_doubled && name == "id" && scope == Scope::Job {

@@ -95,7 +95,7 @@ fn read_resource(raw: &RawValue, tags: &Tags, traces: &mut BTreeMap<String, Trac
 /// Refuses an object that has neither a list called by one of `names` nor only members that are `known`.
 fn expect_list(fields: &Fields<'_>, names: &[&str], known: &[&str]) -> Result<(), String> {
     match fields.unknown(known) {
-        Some(unknown) if !fields.has(names) => Err(format!("{unknown} stands where `{}` is expected", names[0])),
+        Some(unknown) if !fields.has(names) => Err(format!("found {unknown} where `{}` is expected", names[0])),
         _ => Ok(()),
     }
 }

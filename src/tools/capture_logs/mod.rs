@@ -98,7 +98,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let has_command = !profile.logs.command.is_empty();
     let source = match args.logs.as_deref().map(str::trim).filter(|logs| !logs.is_empty()) {
         Some("off") if args.capture.require => {
-            return Err(Failure::usage("--logs off and --require contradict each other"));
+            return Err(Failure::usage("--logs off and --require contradict each other: leave one out"));
         }
         Some("off") => None,
         Some(dir) => Some(LogSource::Dir(PathBuf::from(dir))),

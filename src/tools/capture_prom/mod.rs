@@ -143,6 +143,6 @@ fn step(text: &str) -> Result<Duration, String> {
     if step.subsec_nanos() % 1_000_000 == 0 {
         Ok(step)
     } else {
-        Err(format!("`{text}` is finer than a millisecond, the resolution of Prometheus"))
+        Err(format!("`{text}` is finer than a millisecond, the resolution of Prometheus: give whole milliseconds"))
     }
 }

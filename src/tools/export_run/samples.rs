@@ -174,7 +174,7 @@ pub(super) fn for_each(
             let series = CapturedSeries { query: &query, name: &name, labels: &labels, samples: &fresh.samples };
             each(&series).map_err(|error| {
                 failure = Some(error);
-                "it could not be handed on".to_owned()
+                "it could not be passed on".to_owned()
             })
         });
         if let Some(failure) = failure {

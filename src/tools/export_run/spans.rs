@@ -48,7 +48,7 @@ pub(super) fn for_each(
                     if filter.takes(span) {
                         each(span).map_err(|error| {
                             failure = Some(error);
-                            "it could not be handed on".to_owned()
+                            "it could not be passed on".to_owned()
                         })?;
                     }
                     Ok(())

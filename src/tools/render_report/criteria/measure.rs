@@ -285,7 +285,7 @@ fn query(
     let metric = evidence.observed.metrics.iter().find(|metric| metric.name == name);
     let metric = metric.ok_or_else(|| format!("{name} has no usable sample in the window"))?;
     if metric.is_counter && metric.increase.is_none() {
-        return Err(format!("the counters of {name} cannot be counted on: see \"Missing or doubtful\""));
+        return Err(format!("the counters of {name} cannot be relied on: see \"Missing or doubtful\""));
     }
     if statistic == QueryStatistic::Increase {
         let bounds = metric.increase.ok_or_else(|| format!("{name} is a gauge, and only a counter has an increase"))?;

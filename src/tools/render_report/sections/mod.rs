@@ -347,7 +347,7 @@ fn idle_sentence(name: &str, idle: &Idle) -> String {
     match (idle.idle, &idle.busy, &idle.unseen) {
         (Some(true), _, _) => format!("{name} began on an idle target: confirmed idle after {waited}."),
         (Some(false), busy, _) => {
-            let busy = busy.as_deref().unwrap_or("the target did not say with what");
+            let busy = busy.as_deref().unwrap_or("what kept it busy is not known");
             format!("{name} began on a target that was still busy after {waited}: {busy}.")
         }
         (None, busy, unseen) => {
