@@ -128,8 +128,8 @@ impl OffsetBounds {
     pub fn doubt(&self) -> Option<String> {
         if self.gap() > LATE_DATES {
             return Some(format!(
-                "its Date headers contradict each other by {:.1} s: several hosts, a cache, or a clock that was set; the offset is \
-                 known only as well as all of them allow",
+                "its Date headers contradict each other by {:.1} s: several hosts, a cache, or a clock that was set; the offset \
+                 covers everything that any of them allows",
                 self.gap()
             ));
         }
