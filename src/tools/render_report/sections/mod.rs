@@ -68,7 +68,7 @@ pub(super) fn failures(page: &mut Content, figures: &Figures) {
             cell(first.message.as_deref().map(|message| escape::shorten(message, MESSAGE))),
         ])
     });
-    page.table(["Jobs", "Ended", "Stage", "Reason", "Message"], rows);
+    page.table(["Jobs", "Outcome", "Stage", "Reason", "Message"], rows);
     let left_out: usize = alike.iter().skip(FAILURES).map(Vec::len).sum();
     if left_out > 0 {
         page.paragraph(more_in(format!("{left_out} more are in "), run_dir::JOBS_CSV));
@@ -198,7 +198,7 @@ pub(super) fn jobs(page: &mut Content, figures: &Figures) {
             cell(entry.reason.as_ref().map(Reason::as_str)),
         ]
     });
-    page.table(["Job", "Ended", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason?"], rows);
+    page.table(["Job", "Outcome", "Submit>", "Queue>", "Run>", "End to end>", "Polls>", "Reason?"], rows);
     let order = match jobs.len().saturating_sub(limit) {
         0 => Inline::from("Worst first."),
         more => more_in(format!("Worst first; {more} more are in "), run_dir::JOBS_CSV),

@@ -95,8 +95,8 @@ fn starts(figures: &Figures) -> String {
     let skew = figures.tally.clock_skew_seconds();
     let clocks = match skew {
         0.0 => "all by one clock".to_owned(),
-        skew if skew.is_finite() => format!("± {}, because that is how far the clocks of their hosts may differ", units::seconds(skew)),
-        _ => "and the clocks of their hosts were not compared with the target's, so no figure over several shards is certain".to_owned(),
+        skew if skew.is_finite() => format!("± {}, because the clocks of their hosts may differ by that much", units::seconds(skew)),
+        _ => "but the clocks of their hosts were not compared with the target's, so no figure over several shards is certain".to_owned(),
     };
     format!(
         "The first submissions of the {} lie within {spread}: {clocks}. A start lag is by the shard's own clock.",
@@ -124,11 +124,11 @@ fn generator(shards: &[ShardFigures], observed: &Observed) -> String {
         .collect();
     let throttling = match observed.queries.contains_key(Role::Throttling.word()) {
         false => format!(
-            "Whether its containers were throttled was not captured (a query with the role {}).",
+            "CPU throttling of the load generator's containers was not captured; that needs a query with the role {}.",
             Role::Throttling
         ),
-        true if throttled.is_empty() => "None of its containers was throttled.".to_owned(),
-        true => format!("Its containers were throttled: {}.", listed(&throttled)),
+        true if throttled.is_empty() => "None of the load generator's containers was throttled.".to_owned(),
+        true => format!("Containers of the load generator were throttled: {}.", listed(&throttled)),
     };
     format!("{own} {throttling}")
 }
