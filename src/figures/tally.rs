@@ -319,7 +319,7 @@ impl JobTally {
         }
         if self.streams.unverified {
             let doubt =
-                format!("the lines of the shards of {name} were not compared with their Ends: use merge-shards");
+                format!("the lines of the shards of {name} were not compared with their End records: use merge-shards");
             self.doubts.push(doubt);
         }
         let heard: BTreeSet<u64> = shards.iter().map(|shard| shard.index).collect();

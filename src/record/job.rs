@@ -119,7 +119,7 @@ pub struct JobStatus {
     /// The values that the profile's steps took from answers, for its templates: `{vars.NAME}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Value>,
-    /// The progress of its cancelling, if it was cancelled after it was given up.
+    /// The progress of its cancellation, if it was cancelled after it was given up.
     pub cancel: Option<Cancel>,
     /// The stages that the target reported, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -141,14 +141,14 @@ impl JobStatus {
     }
 }
 
-/// The progress of a job's cancelling.
+/// The progress of a job's cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Cancel {
-    /// It was asked for, and the target did not agree.
+    /// The cancellation was requested, and the target did not accept the request.
     Asked,
-    /// The target agreed.
+    /// The target accepted the request.
     Answered,
     /// A later poll saw the job ended, or gone.
     Confirmed,

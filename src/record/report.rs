@@ -73,7 +73,7 @@ pub struct ReportStatus {
 pub struct ReportShard {
     /// The shard.
     pub shard: Shard,
-    /// True if its stream is whole; absent if its lines were not compared with their Ends.
+    /// True if its stream is whole; absent if its lines were not compared with their End records.
     pub result: Option<StreamResult>,
     /// The missing part of its stream, as a sentence.
     pub message: Option<String>,

@@ -209,7 +209,7 @@ pub struct RunStatus {
     pub submission_limit: Option<String>,
     /// Delay between `startAt` and the moment at which the first job could be submitted.
     pub start_lag_seconds: Option<f64>,
-    /// The time at which `submit-jobs` had handed on everything that it read.
+    /// The time at which `submit-jobs` had passed on everything that it read.
     pub submission_ended_at: Option<Timestamp>,
     /// Cost and punctuality of polling.
     pub polling: Option<Polling>,
