@@ -110,10 +110,10 @@ fn what_the_format_cannot_carry_is_named() {
     let ran = scenario.export(&OPENMETRICS);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for line in [
-        "nothing is exported: none",
+        "queries without captured data are left out: none",
         "exported as query:NAME: p95",
         "native histograms, which these formats cannot carry, are left out: 1 of native",
-        "series that ended before the capture did; without staleness markers a replay shows them for one lookback longer: 1 of gauges",
+        "series that ended before the capture did; without staleness markers, a replay shows them for one lookback longer: 1 of gauges",
         "series with missed scrapes; a replay bridges gaps up to its lookback: 1 of gauges",
         "exported with underscores: a.b, g.3",
     ] {
