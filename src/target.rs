@@ -23,7 +23,7 @@ pub struct TargetArgs {
     /// Set a value for the profile's templates, `{set.NAME}` (repeatable); NAME:=JSON sets a number, a boolean, a list or an object
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, Value)>,
-    /// Share the access token that the profile's `[token]` requests with the other tools of the pipe, through this file (mode 0600)
+    /// Share the access token of the profile's `[token]` with the other tools of the pipe through this file (mode 0600)
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The HTTP flags.

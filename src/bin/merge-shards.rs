@@ -1,4 +1,4 @@
-//! `merge-shards`: reads what was collected of the shards of a run; writes one stream and a Shard record for each shard.
+//! `merge-shards`: reads the collected files of a run's shards; writes one stream and a Shard record for each shard.
 
 use std::process::ExitCode;
 

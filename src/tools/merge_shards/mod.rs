@@ -1,4 +1,4 @@
-//! `merge-shards`: makes one stream of what was collected of a run's shards, and says of each shard whether it is whole.
+//! `merge-shards`: merges the collected files of a run's shards into one stream, and reports whether each shard is whole.
 //!
 //! It holds no jobs in memory: it reads each file once to compare it with its Ends, and once more to copy its lines.
 
