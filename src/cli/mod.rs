@@ -271,7 +271,7 @@ fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOn
         OnSignal::Finish => watch_signals(&stop),
         OnSignal::Outlive => [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter().try_for_each(outlive),
     };
-    watched.map_err(|error| Failure::io("signal handlers", &error))?;
+    watched.map_err(|error| Failure::thread(&error))?;
     let stdout_fd = rustix::stdio::stdout();
     // A file of one's own writes at once what it is given; the standard library's stdout would hold back part of a line.
     let mut stdout = stdout_fd.try_clone_to_owned().map(File::from).map_err(|error| Failure::io("stdout", &error))?;
