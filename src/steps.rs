@@ -1,15 +1,61 @@
 //! Makes the requests around a job that a profile's steps describe.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::cli::Stop;
 use crate::clock::Clock;
-use crate::http::{Answer, BaseUrl, Client, same_origin};
+use crate::http::{Answer, BaseUrl, Client, HttpError, NoCredentials, same_origin};
 use crate::profile::{Document, Place, Profile, Step, StepTime, TemplateValues, Told, spelled};
 
 /// The result of one step: the values that it took, with the answer, or the failure as one line.
 pub type Made = Result<(BTreeMap<String, Value>, Answer), String>;
+
+/// The first wait before a step that failed is made again; it doubles from one try to the next.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// The time that steps have which are made again while they fail for reasons that may pass, as polls are.
+#[derive(Debug)]
+pub struct Patience<'a> {
+    /// Nothing is sent after that.
+    pub until: Instant,
+    /// The signal after which nothing is made again.
+    pub stop: Option<&'a Stop>,
+}
+
+impl Patience<'_> {
+    /// Waits for `wait`. Returns true if there is time for another try then.
+    fn wait(&self, wait: Duration) -> bool {
+        if Instant::now() + wait >= self.until {
+            return false;
+        }
+        match self.stop {
+            Some(stop) => !stop.wait(wait),
+            None => {
+                std::thread::sleep(wait);
+                true
+            }
+        }
+    }
+}
+
+/// The failure of one request of a step.
+struct Failed {
+    message: String,
+    /// The reason may pass.
+    may_pass: bool,
+    /// The wait that the target asks for.
+    retry_after: Option<Duration>,
+}
+
+impl From<String> for Failed {
+    /// A failure that comes again.
+    fn from(message: String) -> Self {
+        Self { message, may_pass: false, retry_after: None }
+    }
+}
 
 /// The result of the steps of one moment.
 #[derive(Debug, Default)]
@@ -36,9 +82,12 @@ impl StepsOutcome {
 }
 
 /// Makes the profile's steps of the moment `when`, one after the other, each with what those before it took. The first failure of a
-/// step that is not optional ends them. Calls `watch` with each step and its result.
+/// step that is not optional ends them; with `patience`, a step is made again while its failure may pass. Calls `watch` with each step
+/// and its result.
+#[expect(clippy::too_many_arguments, reason = "a request needs all of them, and its caller owns each")]
 pub fn run(
     when: StepTime,
+    patience: Option<&Patience<'_>>,
     profile: &Profile,
     base: &BaseUrl,
     values: &TemplateValues,
@@ -49,7 +98,7 @@ pub fn run(
     let mut outcome = StepsOutcome::default();
     for step in profile.steps.iter().filter(|step| step.when == when) {
         let values = values.clone().with_variables(&outcome.variables);
-        let made = make(step, base, &values, client, clock);
+        let made = make_patiently(step, patience, base, &values, client, clock);
         if let (true, Ok((taken, _))) = (step.secret, &made) {
             for value in taken.values() {
                 client.secrets().add_value(value);
@@ -77,7 +126,41 @@ pub fn run(
     outcome
 }
 
-fn make(step: &Step, base: &BaseUrl, values: &TemplateValues, client: &Client, clock: &Clock) -> Made {
+/// Makes a step, and with `patience` makes it again while its failure may pass.
+fn make_patiently(
+    step: &Step,
+    patience: Option<&Patience<'_>>,
+    base: &BaseUrl,
+    values: &TemplateValues,
+    client: &Client,
+    clock: &Clock,
+) -> Made {
+    let (mut tries, mut wait) = (1, FIRST_WAIT);
+    loop {
+        let failed = match make(step, base, values, client, clock) {
+            Ok(made) => return Ok(made),
+            Err(failed) => failed,
+        };
+        let pause = failed.retry_after.unwrap_or(wait);
+        if failed.may_pass && patience.is_some_and(|patience| patience.wait(pause)) {
+            (tries, wait) = (tries + 1, wait * 2);
+            continue;
+        }
+        return Err(if tries > 1 {
+            format!("{}, at the last of {tries} tries", failed.message)
+        } else {
+            failed.message
+        });
+    }
+}
+
+fn make(
+    step: &Step,
+    base: &BaseUrl,
+    values: &TemplateValues,
+    client: &Client,
+    clock: &Clock,
+) -> Result<(BTreeMap<String, Value>, Answer), Failed> {
     let request = step.request().fill(base, values)?;
     let is_own = same_origin(&base.join("/"), &request.url).is_some();
     // A URL that a target gave may be signed: messages show no more than its server.
@@ -88,19 +171,34 @@ fn make(step: &Step, base: &BaseUrl, values: &TemplateValues, client: &Client, c
     };
     // Another server must not see the headers that are the target's alone.
     let sent = if is_own { request.send(client, clock) } else { request.send(&client.without_headers(), clock) };
-    let answer = sent.map_err(|error| format!("{place}: {error}"))?;
+    let answer = sent.map_err(|error| failed_to_answer(&place, &error))?;
     let summary = || if step.secret { format!("HTTP {}", answer.status) } else { answer.summary() };
     if !step.accepted.contains(&answer.status) {
-        return Err(format!("{place}: {}", summary()));
+        // Too early, too often, or a failure of a server or gateway (RFC 9110, section 15; RFC 6585; RFC 8470).
+        let may_pass = matches!(answer.status, 408 | 425 | 429 | 500 | 502..=504);
+        return Err(Failed {
+            message: format!("{place}: {}", summary()),
+            may_pass,
+            retry_after: answer.head.retry_after,
+        });
     }
     let document = Document::of(&answer);
     let take = |(name, places): (&String, &Vec<Place>)| {
         let missing = || format!("{place}: nothing at {} for {name} in {}", spelled(places), summary());
         document.value(places).map(|value| (name.clone(), value)).ok_or_else(missing)
     };
-    let taken = step.take.iter().map(take).collect::<Result<_, _>>()?;
+    let taken = step.take.iter().map(take).collect::<Result<_, String>>()?;
     drop(document);
     Ok((taken, answer))
+}
+
+fn failed_to_answer(place: &str, error: &HttpError) -> Failed {
+    let (may_pass, retry_after) = match error {
+        HttpError::Invalid(_) => (false, None),
+        HttpError::NoCredentials(NoCredentials { again_in, .. }) => (again_in.is_some(), *again_in),
+        _ => (true, None),
+    };
+    Failed { message: format!("{place}: {error}"), may_pass, retry_after }
 }
 
 /// The server of `url`, without its path and query.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cli::{Console, Failure};
-use crate::http::{BaseUrl, ClientFactory, Connections, HttpArgs, same_origin};
+use crate::http::{BaseUrl, ClientFactory, Connections, HttpArgs};
 use crate::profile::{Profile, Request, TemplateValues};
 use crate::record::Job;
 use crate::token::Tokens;
@@ -112,11 +112,5 @@ pub fn poll_request(
     base: &BaseUrl,
     set: &[(String, Value)],
 ) -> Result<Request, String> {
-    let values = TemplateValues::of_set(set).with_job(job).with_id(id);
-    if !profile.polls_url() {
-        return profile.poll.request().fill(base, &values);
-    }
-    let url = same_origin(&base.join("/"), id);
-    let url = url.ok_or_else(|| format!("the id `{id}` is not a URL on {}", base.as_str()))?;
-    profile.poll.request().fill_for(url, &values)
+    profile.poll.request().fill(base, &TemplateValues::of_set(set).with_job(job).with_id(id))
 }

@@ -109,6 +109,12 @@ impl JobFacts {
         }
     }
 
+    /// The names of the stages that are still running by the target's last word.
+    pub fn running_stages(&self) -> Vec<&str> {
+        let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running);
+        running.map(|stage| stage.name.as_str()).collect()
+    }
+
     /// The names of the stages whose last attempt failed.
     pub fn failed_stages(&self) -> Vec<&str> {
         let is_last = |stage: &StageFacts, index: usize| {

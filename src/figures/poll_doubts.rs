@@ -37,6 +37,7 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
         for flag in job.flags.iter().filter(|flag| !(has_ended && **flag == Flag::CookieNotKept)) {
             let shown = match flag {
                 Flag::FailedStage => format!("{name} ({})", job.failed_stages().join(", ")),
+                Flag::RunningStage => format!("{name} ({})", job.running_stages().join(", ")),
                 _ => name.to_owned(),
             };
             flagged.entry(flag.as_str()).or_insert_with(|| (flag, Vec::new())).1.push(shown);
@@ -46,6 +47,9 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
         let (count, jobs) = (jobs.len(), listed(&jobs));
         match flag {
             Flag::FailedStage => format!("reported as done by the target, although a stage failed: {jobs} ({flag})"),
+            Flag::RunningStage => {
+                format!("reported as done by the target, although a stage is still running: {jobs} ({flag})")
+            }
             Flag::ErrorText => {
                 format!("reported as done by the target, although the answer names an error: {jobs} ({flag})")
             }

@@ -36,6 +36,8 @@ pub struct Listing {
     pass: Option<Pass>,
     /// The last whole pass.
     last: Option<WholePass>,
+    /// A page had an entry, or told how many there are: an empty list that never does either may be no list at all.
+    is_telling: bool,
     hasher: RandomState,
 }
 
@@ -65,6 +67,8 @@ pub struct Missing {
     pub number: usize,
     /// The evidence that it is missing.
     pub absence: Absence,
+    /// The list has shown an entry, or how many there are.
+    pub is_telling: bool,
 }
 
 /// The evidence that a job is missing.
@@ -93,6 +97,7 @@ impl Listing {
             gone: HashSet::new(),
             pass: None,
             last: None,
+            is_telling: false,
             hasher: RandomState::new(),
         })
     }
@@ -206,6 +211,7 @@ impl Listing {
                 }
             }
         }
+        self.is_telling |= !page.is_empty() || page.total.is_some();
         pass.is_fresh &= !answer.is_cached();
         pass.count(&page, &self.hasher);
         if list.has_more(&page, &pass.position) {
@@ -262,7 +268,9 @@ impl Listing {
             false if was_absent(number) => Absence::Proven,
             false => Absence::Unproven,
         };
-        progress.missing.extend(absent.iter().map(|number| Missing { number: *number, absence: absence(number) }));
+        let is_telling = self.is_telling;
+        let missing = |number: &usize| Missing { number: *number, absence: absence(number), is_telling };
+        progress.missing.extend(absent.iter().map(missing));
         if pass.is_fresh && !names_jobs {
             self.last = Some(WholePass { entries: pass.entries, absent });
         }

@@ -178,7 +178,7 @@ fn error_text(document: &Document<'_>, places: &[Place]) -> Option<String> {
 
 /// Returns true unless `raw` says that there is no error: null, false, zero, an empty text, a word for "none", and objects and
 /// lists of nothing else.
-fn is_error(raw: &RawValue) -> bool {
+pub(super) fn is_error(raw: &RawValue) -> bool {
     let text = raw.get();
     if let Some(found) = members(raw) {
         return found.into_iter().any(|(_, value)| is_error(value));

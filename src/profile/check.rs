@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::template::{self, Scope};
-use super::{Profile, Stage, StatusWords, Step, Token, rules};
+use super::{Gone, Profile, Stage, StatusWords, Step, Token, rules};
 use crate::http::is_secret;
 
 /// Says in plain words what the parser found wrong.
@@ -28,10 +28,12 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
             return Err(format!("{key} = \"{path}\": a path begins with `/`"));
         }
     }
-    template::check(&submit.path, Scope::Job).map_err(|error| format!("submit.path: {error}"))?;
-    if !profile.polls_url() {
-        template::check(&poll.path, Scope::Id).map_err(|error| format!("poll.path: {error}"))?;
-    }
+    let own_id = submit.own_id.as_deref().unwrap_or_default();
+    template::check(own_id, Scope::Job).map_err(|error| format!("submit.own_id: {error}"))?;
+    let submitted = if submit.own_id.is_some() { Scope::Id } else { Scope::Job };
+    template::check(&submit.path, submitted).map_err(|error| format!("submit.path: {error}"))?;
+    let path = poll.path.strip_prefix(template::ID_URL).unwrap_or(&poll.path);
+    template::check(path, Scope::Id).map_err(|error| format!("poll.path: {error}"))?;
     let is_in_stage = |key: &str| key.starts_with("poll.stages.") && key != "poll.stages.at";
     if let Some((key, place)) =
         profile.places().into_iter().find(|(key, place)| is_in_stage(key) && !place.is_in_json())
@@ -51,7 +53,7 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
     }
     health.check()?;
     profile.steps.iter().try_for_each(Step::check)?;
-    submit.request().check("submit", Scope::Job)?;
+    submit.request().check("submit", submitted)?;
     poll.request().check("poll", Scope::Id)?;
     if let Some(list) = &poll.list {
         list.check(profile.poll_ids())?;
@@ -87,10 +89,10 @@ fn required(profile: &Profile) -> Result<(), String> {
         ("health.accepted", health.accepted.is_empty()),
         ("submit.path", submit.path.is_empty()),
         ("submit.accepted", submit.accepted.is_empty()),
-        ("submit.id", submit.id.is_empty()),
+        ("submit.id", submit.id.is_empty() && submit.own_id.is_none()),
         ("poll.path", poll.path.is_empty() && poll.list.is_none()),
         ("poll.status", poll.status.is_empty() && poll.rules.is_empty()),
-        ("poll.words.done", poll.words.done.is_empty() && poll.rules.is_empty()),
+        ("poll.words.done", poll.words.done.is_empty() && poll.rules.is_empty() && poll.gone != Gone::Done),
     ];
     let empty: Vec<&str> = is_empty.iter().filter(|(_, is_empty)| *is_empty).map(|(key, _)| *key).collect();
     match empty.split_last() {

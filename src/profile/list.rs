@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::answer::is_error;
 use super::payload::{self, Encoding};
 use super::place::{Document, Place, spelled};
 use super::request::{Request, RequestTemplate};
@@ -44,6 +45,9 @@ pub struct List {
     /// The places of what tells that there is another page, and where.
     #[serde(default)]
     pub next: Vec<Place>,
+    /// The places of a value that is false, or empty, on the last page.
+    #[serde(default)]
+    pub more: Vec<Place>,
     /// The places of the number of jobs on all pages.
     #[serde(default)]
     pub total: Vec<Place>,
@@ -75,6 +79,8 @@ pub struct Page<'d> {
     pub nameless: Vec<&'d RawValue>,
     /// The value at `next`, unless it says that there is no other page.
     pub next: Option<Value>,
+    /// The value at `more` says that there is no other page.
+    pub is_last: bool,
     /// The value at `total`.
     pub total: Option<u64>,
 }
@@ -169,6 +175,11 @@ impl List {
                 "the condition on {place} in poll.list.when does not hold: this is no page of the list"
             ));
         }
+        let is_tested =
+            |name: &str| self.when.iter().any(|condition| condition.place().split('/').nth(1) == Some(name));
+        if let Some((name, error)) = error_member(json).filter(|(name, _)| !is_tested(name)) {
+            return Err(format!("the answer names an error, `{name}`: {}", escape::start(error, 200)));
+        }
         let total = document.scalar(&self.total).and_then(|total| total.parse().ok());
         let lists = self.at.iter().map(|place| raw::pointers(json, place.as_str())).find(|found| !found.is_empty());
         let missing = || format!("nothing at {}: correct poll.list.at in the profile", spelled(&self.at));
@@ -193,12 +204,17 @@ impl List {
                 return Err(format!("{found} at {} is neither a list nor an object of jobs", spelled(&self.at)));
             }
         }
-        Ok(Page { entries, nameless, next: document.value(&self.next).filter(|next| !is_end(next)), total })
+        let next = document.value(&self.next).filter(|next| !is_end(next));
+        let is_last = !self.more.is_empty() && document.value(&self.more).is_none_or(|more| is_end(&more));
+        Ok(Page { entries, nameless, next, is_last, total })
     }
 
     /// Returns true if there is a page after `page`, before which there were `position.entries` entries, those of `page`
     /// among them.
     pub fn has_more(&self, page: &Page<'_>, position: &PagePosition) -> bool {
+        if page.is_last {
+            return false;
+        }
         if !self.next.is_empty() {
             return page.next.is_some();
         }
@@ -224,8 +240,10 @@ impl List {
                 "poll.list: {next} without `next`: name the places of the value that says where the next page begins",
             )?;
         }
-        if !self.total.is_empty() && !self.counts_pages() {
-            return Err("poll.list.total: without {offset} or {page} in the request there is no other page".to_owned());
+        if !(self.total.is_empty() && self.more.is_empty()) && self.next.is_empty() && !self.counts_pages() {
+            return Err("poll.list.total, poll.list.more: without `next`, and without {offset} or {page} in the request, there is no \
+                        other page"
+                .to_owned());
         }
         if self.batch == 0 {
             return Err("poll.list.batch = 0: a request names at least one job".to_owned());
@@ -254,6 +272,13 @@ fn without_next(body: Value) -> Value {
         Value::Array(elements) => Value::Array(elements.into_iter().filter(stays).map(without_next).collect()),
         other => other,
     }
+}
+
+/// The member of an answer that names an error, with its value.
+fn error_member(json: &str) -> Option<(&'static str, &str)> {
+    let found = |name: &'static str| Some((name, raw::pointer(json, &format!("/{name}"))?));
+    let mut members = ["error", "errors"].into_iter().filter_map(found);
+    members.find(|(_, error)| is_error(error)).map(|(name, error)| (name, error.get()))
 }
 
 /// Returns true if a value at `next` says that there is no other page.

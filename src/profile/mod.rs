@@ -137,11 +137,18 @@ impl Profile {
     pub fn needs_source(&self) -> bool {
         let steps = self.steps.iter().filter(|step| step.when == StepTime::Job).map(Step::request);
         steps.chain([self.submit.request()]).any(|request| request.contains("{source}"))
+            || self.submit.own_id.as_ref().is_some_and(|id| id.contains("{source}"))
     }
 
-    /// Returns true if the id is the URL that is polled.
+    /// The id that the client chooses for a job with these `values`. The error says what cannot be filled in.
+    pub fn own_id(&self, values: &TemplateValues) -> Result<Option<String>, String> {
+        let own = self.submit.own_id.as_deref().map(|id| fill(id, values, Escaping::Text)).transpose()?;
+        own.map(|id| if id.is_empty() { Err("submit.own_id: it is empty".to_owned()) } else { Ok(id) }).transpose()
+    }
+
+    /// Returns true if the id is a URL, at which the poll's begins.
     pub fn polls_url(&self) -> bool {
-        self.poll.path == "{id:url}"
+        self.poll.path.starts_with(template::ID_URL)
     }
 
     /// Returns true if there is a request that tells of one job.
@@ -170,6 +177,7 @@ impl Profile {
             lists.extend([
                 ("poll.list.at", &list.at),
                 ("poll.list.next", &list.next),
+                ("poll.list.more", &list.more),
                 ("poll.list.total", &list.total),
             ]);
             lists.extend(list.id.iter().map(|pointers| ("poll.list.id", pointers)));

@@ -8,7 +8,7 @@ use super::payload::{self, Encoding};
 use super::template::{self, Escaping, Scope, TemplateValues};
 use super::{List, Poll, Step, Submit, Token, check};
 use crate::clock::Clock;
-use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method};
+use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method, same_origin};
 
 /// The parts of a request, as a profile spells them.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,12 @@ impl<'p> RequestTemplate<'p> {
 
     /// The request with `values` filled in. The error says what cannot be filled in.
     pub fn fill(self, base: &BaseUrl, values: &TemplateValues) -> Result<Request, String> {
-        let url = if self.path.starts_with('/') {
+        let url = if let Some(rest) = self.path.strip_prefix(template::ID_URL) {
+            let id = template::fill("{id}", values, Escaping::Text)?;
+            let url = same_origin(&base.join("/"), &id);
+            let url = url.ok_or_else(|| format!("the id `{id}` is not a URL on {}", base.as_str()))?;
+            extended(&url, &template::fill(rest, values, Escaping::Path)?)
+        } else if self.path.starts_with('/') {
             base.join(&template::fill(self.path, values, Escaping::Path)?)
         } else {
             template::fill(self.path, values, Escaping::Text)?
@@ -139,6 +144,15 @@ impl Request {
         client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
     }
 }
+
+/// `url` with `rest` at the end of its path. A query in `rest` follows that of `url`.
+fn extended(url: &str, rest: &str) -> String {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let (more_path, more_query) = rest.split_once('?').unwrap_or((rest, ""));
+    let queries = [query, more_query].into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
+    format!("{path}{more_path}{}{queries}", if queries.is_empty() { "" } else { "?" })
+}
+
 /// The method of requests that read.
 pub(super) fn get() -> String {
     "GET".to_owned()

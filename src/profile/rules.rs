@@ -129,6 +129,10 @@ impl Condition {
         if self.exists == Some(false) && has_test {
             return Err(format!("{key}: a value that does not exist cannot pass another test"));
         }
+        let is_empty = |values: &Option<Values>| matches!(values, Some(Values::Any(values)) if values.is_empty());
+        if is_empty(&self.is) || is_empty(&self.not) {
+            return Err(format!("{key}: an empty list of values: give at least one"));
+        }
         Ok(())
     }
 
@@ -225,5 +229,9 @@ mod tests {
         assert!(check(r#"rules = [{ means = "done", when = [] }]"#).contains("poll.rules, rule 1: `when` is empty"));
         let never = r#"rules = [{ means = "done", when = [{ at = "/x", exists = false, is = 1 }] }]"#;
         assert!(check(never).contains("does not exist"));
+        for empty in ["is", "not"] {
+            let rules = format!(r#"rules = [{{ means = "done", when = [{{ at = "/x", {empty} = [] }}] }}]"#);
+            assert!(check(&rules).contains("an empty list of values"));
+        }
     }
 }

@@ -78,18 +78,24 @@ pub enum Told {
 impl Step {
     /// Checks it; the error names the step.
     pub(super) fn check(&self) -> Result<(), String> {
-        let scope = if matches!(self.when, StepTime::End | StepTime::Cancel) { Scope::Id } else { Scope::Job };
+        let has_id = matches!(self.when, StepTime::End | StepTime::Cancel);
+        let scope = if has_id { Scope::Id } else { Scope::Job };
         let key = format!("steps.{}", self.name);
         if self.name.is_empty() {
             return Err("steps: a step has no name".to_owned());
         }
-        if !["/", "http://", "https://", "{vars."].iter().any(|start| self.path.starts_with(start)) {
+        let below_id = self.path.strip_prefix(template::ID_URL).filter(|_| has_id);
+        if below_id.is_none()
+            && !["/", "http://", "https://", "{vars."].iter().any(|start| self.path.starts_with(start))
+        {
             return Err(format!(
-                "{key}.path = \"{}\": a path begins with `/`, a URL with `http://`, `https://` or `{{vars.`",
-                self.path
+                "{key}.path = \"{}\": a path begins with `/`, a URL with `http://`, `https://` or `{{vars.`, and after the submission \
+                 with `{}`",
+                self.path,
+                template::ID_URL
             ));
         }
-        template::check(&self.path, scope).map_err(|error| format!("{key}.path: {error}"))?;
+        template::check(below_id.unwrap_or(&self.path), scope).map_err(|error| format!("{key}.path: {error}"))?;
         self.request().check(&key, scope)?;
         if let Some((name, _)) = self.take.iter().find(|(_, places)| places.is_empty()) {
             return Err(format!("{key}.take.{name} is empty: give a place in the answer"));

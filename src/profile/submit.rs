@@ -31,7 +31,11 @@ pub struct Submit {
     #[serde(default)]
     pub encoding: Encoding,
     /// The places of the job's id in the answer, in order of preference.
+    #[serde(default)]
     pub id: Vec<Place>,
+    /// The id that the client chooses, which counts where the answer tells none; a template.
+    #[serde(default)]
+    pub own_id: Option<String>,
     /// Rules that tell what an answer means; without one that holds, `accepted` does.
     #[serde(default)]
     pub rules: Vec<Rule<SubmitMeaning>>,

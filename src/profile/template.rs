@@ -21,8 +21,8 @@ pub enum Escaping {
     Text,
 }
 
-/// The word of a poll's path that is the URL which the target gave.
-const ID_URL: &str = "id:url";
+/// The word with which a path may begin: the URL that is the job's id.
+pub(super) const ID_URL: &str = "{id:url}";
 /// The word for the ids of several jobs.
 const IDS: &str = "ids";
 
@@ -228,8 +228,10 @@ pub(super) fn check(template: &str, scope: Scope) -> Result<(), String> {
             continue;
         };
         let (name, _) = token.name_and_form();
-        if token.inner == ID_URL {
-            return Err(format!("\"{template}\": {{{ID_URL}}} can only be the whole of poll.path"));
+        if rest[open..].starts_with(ID_URL) {
+            return Err(format!(
+                "\"{template}\": {ID_URL} can only begin the path of a poll, or of a step after the submission"
+            ));
         }
         let is_word = words.contains(&name) || name.split_once('.').is_some_and(|(group, _)| groups.contains(&group));
         if !token.is_doubled && name == "id" && scope == Scope::Job {

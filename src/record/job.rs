@@ -129,6 +129,12 @@ pub struct JobStatus {
 }
 
 impl JobStatus {
+    /// The names of the stages that are still running by the target's last word.
+    pub fn running_stages(&self) -> Vec<&str> {
+        let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running);
+        running.map(|stage| stage.name.as_str()).collect()
+    }
+
     /// The names of the stages whose last attempt failed.
     pub fn failed_stages(&self) -> Vec<&str> {
         let is_last = |stage: &Stage, index: usize| {

@@ -88,7 +88,7 @@ words! {
 
 words! {
     /// A doubt about a job: one documented CamelCase word.
-    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage ErrorText CookieNotKept GoneIsDone CameBack StepFailed
+    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage RunningStage ErrorText CookieNotKept GoneIsDone CameBack StepFailed
 }
 
 #[cfg(test)]

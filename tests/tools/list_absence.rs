@@ -160,9 +160,14 @@ fn an_entry_without_an_id_spoils_no_other_entry_and_the_list_shows_no_absence() 
 #[test]
 fn an_error_or_null_in_place_of_the_list_is_no_empty_list_unless_the_profile_says_so() {
     let when = "when = [{ at = \"/error\", exists = false }]\n";
+    let coded = "when = [{ at = \"/error/code\", is = 0 }]\n";
     let total = "total = [\"/total\"]\npath = \"/jobs?offset={offset}\"\nat = [\"/jobs\"]\n";
     for (list, empty, phase, part) in [
         (format!("{ONE_PAGE}{when}"), r#"{"error":"overloaded","jobs":[]}"#, "TimedOut", "/error in poll.list.when"),
+        (ONE_PAGE.to_owned(), r#"{"error":"overloaded","jobs":[]}"#, "TimedOut", "names an error, `error`"),
+        (ONE_PAGE.to_owned(), r#"{"errors":[{"code":7}],"jobs":[]}"#, "TimedOut", "names an error, `errors`"),
+        (ONE_PAGE.to_owned(), r#"{"error":null,"errors":[],"jobs":[]}"#, "Succeeded", ""),
+        (format!("{ONE_PAGE}{coded}"), r#"{"error":{"code":0,"text":"Success"},"jobs":[]}"#, "Succeeded", ""),
         (ONE_PAGE.to_owned(), r#"{"jobs":null}"#, "TimedOut", "null at /jobs is neither a list nor"),
         (format!("{ONE_PAGE}{when}"), r#"{"jobs":null}"#, "Succeeded", ""),
         (total.to_owned(), r#"{"jobs":null,"total":1}"#, "TimedOut", "null at /jobs is neither a list nor"),
@@ -170,6 +175,7 @@ fn an_error_or_null_in_place_of_the_list_is_no_empty_list_unless_the_profile_say
     ] {
         let count = AtomicUsize::new(0);
         let rig = Rig::new("gone = \"done\"", &list, move |_| match count.fetch_add(1, SeqCst) {
+            0 if empty.contains("Success") => Reply::json(empty.replace("[]", r#"[{"id":"a","state":"running"}]"#)),
             0 => Reply::json(json!({"jobs": page(&[("a", "running")]), "total": 1}).to_string()),
             _ => Reply::json(empty),
         });
@@ -177,4 +183,25 @@ fn an_error_or_null_in_place_of_the_list_is_no_empty_list_unless_the_profile_say
         assert_eq!(a["phase"], phase, "{empty}: {a}");
         assert!(a["message"].as_str().unwrap_or_default().contains(part), "{part}: {a}");
     }
+}
+
+#[test]
+fn a_job_that_no_list_showed_is_not_called_lost_if_one_may_have_skipped_it_or_none_ever_had_an_entry() {
+    let (passes, began) = (AtomicUsize::new(0), Mutex::new(None));
+    let skipped = Rig::new("", BY_OFFSET, move |request| {
+        let began = *began.lock().unwrap().get_or_insert_with(Instant::now);
+        if seconds(began) < 0.6 {
+            shifting(&passes, request)
+        } else {
+            two(request, &[("x", "running"), ("y", "running")])
+        }
+    });
+    let never = Rig::new("", ONE_PAGE, |_| Reply::json(r#"{"jobs":[]}"#));
+    for rig in [skipped, never] {
+        let c = status(&rig.poll(&["c"], &["--lost-after", "0s", "--deadline", "20s"]), "c");
+        assert_eq!((&c["phase"], &c["reason"]), (&json!("Unknown"), &json!("UnknownId")), "{c}");
+        assert!(c["message"].as_str().unwrap().contains("may have ended unseen"), "{c}");
+    }
+    let others = Rig::new("", ONE_PAGE, |_| Reply::json(json!({"jobs": page(&[("x", "running")])}).to_string()));
+    assert_eq!(status(&others.poll(&["c"], &["--lost-after", "0s"]), "c")["phase"], "Lost");
 }

@@ -182,9 +182,9 @@ fn a_job_is_gone_after_two_whole_lists_and_by_the_profiles_word() {
             ["notEndedAt", "observedAt"].map(|key| a[key].as_str().unwrap().parse::<Timestamp>().unwrap());
         assert!(ended.since(seen) > 1.0, "at least a second apart: {a}");
         assert!(a["notEndedAt"].is_string(), "{a}");
-        // A job that no list ever had is lost, whatever the profile says: nobody saw it run.
+        // Nobody saw it run, and nothing shows that this is the list of the jobs.
         let never = rig.poll(&["b"], &["--lost-after", "0s"]);
-        assert_eq!(status(&never, "b")["phase"], "Lost", "{gone}");
+        assert_eq!(status(&never, "b")["phase"], "Unknown", "{gone}");
     }
 }
 
@@ -193,7 +193,7 @@ fn a_list_that_fails_half_way_shows_no_absence() {
     for (second, part) in [
         (Reply::new(500, "boom"), "HTTP 500: boom"),
         (Reply::json(r#"{"jobs":null,"total":4}"#), "null at /jobs is neither a list nor an object of jobs"),
-        (Reply::json(r#"{"errors":["no"]}"#), "nothing at /jobs: correct poll.list.at"),
+        (Reply::json(r#"{"errors":["no"]}"#), "names an error, `errors`"),
         (Reply::json(r#"{"jobs":[{"state":"done"}],"total":4}"#), "no id at /id in the entry"),
         (Reply::json(r#"{"jobs":[],"total":4}"#), "the list ended after 2 jobs, although it has 4"),
         (Reply::Cut(r#"{"jobs":[]"#.to_owned()), "broke off"),
@@ -421,4 +421,29 @@ fn mistakes_in_a_list_are_named_by_their_key() {
     }
     let no_id = refused("id = []", "path = \"/jobs\"\nat = [\"\"]\n");
     assert!(no_id.contains("poll.list.id"), "{no_id}");
+}
+
+#[test]
+fn a_cursor_on_the_last_page_is_not_followed_where_another_value_says_that_it_is_the_last() {
+    let list = "path = \"/jobs?after={next}\"\nat = [\"/jobs\"]\nnext = [\"/last\"]\nmore = [\"/more\"]\ntotal = [\"/total\"]\n";
+    let rig = Rig::new("", list, |request| match query(request, "after") {
+        None => {
+            Reply::json(json!({"jobs": page(&[("a", "running")]), "last": "a", "more": true, "total": 2}).to_string())
+        }
+        _ => Reply::json(json!({"jobs": page(&[("b", "done")]), "last": "b", "more": false, "total": 2}).to_string()),
+    });
+    let ran = rig.poll(&["a", "b"], &["--deadline", "500ms"]);
+    assert_eq!(["a", "b"].map(|name| status(&ran, name)["phase"].clone()), ["TimedOut", "Succeeded"], "{}", ran.stdout);
+    assert!(rig.requests("/jobs").iter().all(|request| query(request, "after") != Some("b")));
+}
+
+#[test]
+fn a_profile_whose_target_forgets_what_is_done_needs_no_word_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |gone: &str| {
+        let poll = POLL.replacen("[poll]", &format!("[poll]\npath = \"/jobs/{{id}}\"\ngone = \"{gone}\""), 1);
+        std::fs::write(dir.path().join("p.toml"), format!("{HEAD}{}", poll.replace("[\"done\"]", "[]"))).unwrap();
+        tool(poll_jobs::run, &["--check", "--profile", dir.path().join("p.toml").to_str().unwrap()], "").code
+    };
+    assert_eq!((check("done"), check("lost")), (0, 2));
 }

@@ -7,17 +7,17 @@ use crate::server::{Reply, Request, Server};
 use crate::support::{Ran, tool};
 
 /// The parts of a profile that these tests do not vary.
-const HEAD: &str = "name = \"odd\"\ntarget = \"http://localhost:9\"\n[health]\npath = \"/\"\n";
+pub(crate) const HEAD: &str = "name = \"odd\"\ntarget = \"http://localhost:9\"\n[health]\npath = \"/\"\n";
 
 /// A profile in a file, the target that it is for, and further flags.
-struct Rig {
-    dir: tempfile::TempDir,
-    server: Server,
-    flags: Vec<String>,
+pub(crate) struct Rig {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) server: Server,
+    pub(crate) flags: Vec<String>,
 }
 
 impl Rig {
-    fn new(profile: &str, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(profile: &str, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("p.toml"), format!("{HEAD}{profile}")).unwrap();
         // The health check comes first and is not what these tests are about.
@@ -25,40 +25,40 @@ impl Rig {
         Self { dir, server, flags: Vec::new() }
     }
 
-    fn argv(&self, argv: &[&str]) -> Vec<String> {
+    pub(crate) fn argv(&self, argv: &[&str]) -> Vec<String> {
         let profile = self.dir.path().join("p.toml").display().to_string();
         let fixed = ["--target".to_owned(), self.server.url(), "--profile".to_owned(), profile];
         fixed.into_iter().chain(self.flags.clone()).chain(argv.iter().map(|&word| word.to_owned())).collect()
     }
 
-    fn submit(&self, job: &Value) -> Ran {
+    pub(crate) fn submit(&self, job: &Value) -> Ran {
         let argv = self.argv(&[]);
         tool(submit_jobs::run, &argv.iter().map(String::as_str).collect::<Vec<_>>(), &format!("{job}\n"))
     }
 
-    fn poll(&self, records: &str, argv: &[&str]) -> Ran {
+    pub(crate) fn poll(&self, records: &str, argv: &[&str]) -> Ran {
         let argv = self.argv(&[&["--min-interval", "10ms", "--max-interval", "30ms"], argv].concat());
         tool(poll_jobs::run, &argv.iter().map(String::as_str).collect::<Vec<_>>(), records)
     }
 
     /// The last status of a job that is submitted and polled.
-    fn run(&self) -> Value {
+    pub(crate) fn run(&self) -> Value {
         let polled = self.poll(&self.submit(&job(&json!({}))).stdout, &["--deadline", "2s", "--lost-after", "60ms"]);
         polled.last("j")["status"].clone()
     }
 
     /// The bodies and paths of the requests but the health check.
-    fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.server.requests().into_iter().filter(|request| request.path != "/").collect()
     }
 }
 
-fn job(spec: &Value) -> Value {
+pub(crate) fn job(spec: &Value) -> Value {
     let metadata = json!({"name": "j", "run": "r1"});
     json!({"apiVersion": "stress/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": {"phase": "Staged"}})
 }
 
-fn with_header(status: u16, name: &'static str, value: impl Into<String>, body: &str) -> Reply {
+pub(crate) fn with_header(status: u16, name: &'static str, value: impl Into<String>, body: &str) -> Reply {
     Reply::Whole(status, vec![(name, value.into())], body.to_owned())
 }
 
@@ -354,7 +354,7 @@ fn mistakes_in_a_profile_are_named_by_line_or_key() {
         ("id = [\"/id\"]", "id = [\"/id\"]\nbody = [1]\nencoding = \"form\"", "a form is a table"),
         ("id = [\"/id\"]", "id = [\"/id\"]\nbody = \"{id}\"", "{id} is not known"),
         ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}\"\nmethod = \"P T\"", "poll.method"),
-        ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}?{id:url}\"", "can only be the whole of poll.path"),
+        ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}?{id:url}\"", "can only begin the path"),
         ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}\"\ngone = \"well\"", "unknown variant `well`"),
     ] {
         let message = check(from, to);
@@ -514,7 +514,7 @@ fn explain_shows_each_step_what_was_sent_and_what_each_key_found() {
         "body: {\"upload\":5}",
         "submit.id                /id                  \"r-1\"",
         "which means Submitted; next: poll-jobs --profile ",
-        "/p.toml --explain r-1\n",
+        " --set 'flow=a b' --explain r-1\n",
     ] {
         assert!(ran.stdout.contains(part), "{part}\n{}", ran.stdout);
     }

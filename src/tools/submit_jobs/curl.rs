@@ -44,7 +44,7 @@ pub(super) fn print(args: &Args, io: Io<'_>) -> Outcome {
     }
     let values = TemplateValues::of_set(&args.target.set).with_job(&job).with_variables(&variables);
     let post = submit_request(&profile, &base, &values, (&random_hex(16)?, &random_hex(8)?));
-    let post = post.map_err(|error| Failure::usage(format!("--dry-run: {error}")))?;
+    let post = post.map_err(|error| Failure::usage(format!("--dry-run: {error}")))?.request;
     // A value that could not be sent is not printed either: a header with a line break in it would be another header.
     if let Some((name, _)) = post.headers.iter().find(|(_, value)| HeaderValue::from_str(value).is_err()) {
         return Err(Failure::usage(format!("--dry-run: the value of {name} is not valid in a header")));

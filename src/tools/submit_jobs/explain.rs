@@ -8,7 +8,7 @@ use super::post::Post;
 use crate::cli::{Exit, Failure, Io, Outcome};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{Answer, Body, Connections, Part};
+use crate::http::{Answer, Body, Connections, Part, shell_quoted};
 use crate::input::announce_terminal;
 use crate::profile::{Document, Place, Request, StepTime, TemplateValues};
 use crate::record::{JobStatus, Phase};
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let mut values = TemplateValues::of_set(&args.target.set).with_job(&job);
     let mut failure = None;
     for when in [StepTime::Run, StepTime::Job] {
-        let outcome = steps::run(when, &profile, &base, &values, &client, &clock, &mut |step, sent| {
+        let outcome = steps::run(when, None, &profile, &base, &values, &client, &clock, &mut |step, sent| {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "step {}: {} {}", line(&step.name), step.method, line(&step.path));
             match sent {
@@ -61,19 +61,18 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
         None
     } else {
         let post = Post::with_values(&base, values)?;
-        let request = post.build(&profile).map_err(|what| Failure::usage(format!("--explain: {what}")))?;
-        describe_request(&request, &mut text);
+        let submission = post.build(&profile).map_err(|what| Failure::usage(format!("--explain: {what}")))?;
+        let request = &submission.request;
+        describe_request(request, &mut text);
         let sent = client.announced(&io.console, || request.place(), || request.send(&client, &clock));
         if let Ok(answer) = &sent {
-            describe_answer(answer, &profile.submit.id, &mut text);
+            describe_answer(answer, &profile.submit.id, submission.own_id.as_deref(), &mut text);
         }
-        Some(post.judge(&request, sent, &profile, clock.now()))
+        Some(post.judge(&submission, sent, &profile, clock.now()))
     };
     let exit = match &status {
         Some(JobStatus { phase: Phase::Submitted, job_id: Some(id), .. }) => {
-            let profile = args.target.profile.as_ref();
-            let profile = profile.map(|file| format!(" --profile {}", file.display())).unwrap_or_default();
-            let _ = writeln!(text, "which means Submitted; next: poll-jobs{} --explain {}", line(&profile), line(id));
+            let _ = writeln!(text, "which means Submitted; next: {}", line(&next_command(args, id)));
             Exit::Done
         }
         Some(status) => {
@@ -89,6 +88,36 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let text = io.console.secrets().strike(&text);
     let written = io.stdout.write_all(text.as_bytes()).and_then(|()| io.stdout.flush());
     written.map(|()| exit).map_err(|error| Failure::output("stdout", &error))
+}
+
+/// The command that explains a poll of the job `id`, with the flags that this command has from the same group.
+fn next_command(args: &Args, id: &str) -> String {
+    let target = &args.target;
+    let mut words = vec!["poll-jobs".to_owned()];
+    let mut flag = |name: &str, value: &str| words.extend([name.to_owned(), shell_word(value)]);
+    if let Some(file) = &target.profile {
+        flag("--profile", &file.display().to_string());
+    }
+    if let Some(url) = target.target.as_deref().filter(|url| !url.is_empty()) {
+        flag("--target", url);
+    }
+    for (name, value) in &target.set {
+        flag("--set", &value.as_str().map_or_else(|| format!("{name}:={value}"), |text| format!("{name}={text}")));
+    }
+    if let Some(file) = &target.http.header_file {
+        flag("--header-file", &file.display().to_string());
+    }
+    if let Some(variable) = &target.http.token_env {
+        flag("--token-env", variable);
+    }
+    flag("--explain", id);
+    words.join(" ")
+}
+
+/// `text` as a word of a shell's command.
+fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:=@%+,-".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) { text.to_owned() } else { shell_quoted(text) }
 }
 
 fn describe_request(request: &Request, text: &mut String) {
@@ -111,13 +140,16 @@ fn describe_request(request: &Request, text: &mut String) {
     let _ = writeln!(text, "  body: {body}\n");
 }
 
-fn describe_answer(answer: &Answer, ids: &[Place], text: &mut String) {
+fn describe_answer(answer: &Answer, ids: &[Place], own_id: Option<&str>, text: &mut String) {
     let _ = writeln!(text, "HTTP {}", answer.status);
     let document = Document::of(answer);
     for place in ids {
         let found = place.find(&document);
         let found = found.first().map_or("nothing".to_owned(), |raw| excerpt(raw.get()));
         let _ = writeln!(text, "  submit.id                {:<20} {found}", place.as_str());
+    }
+    if let Some(id) = own_id {
+        let _ = writeln!(text, "  submit.own_id            {}", excerpt(id));
     }
     let _ = writeln!(text, "\nbody:\n{}\n", escape::terminal(&answer.body));
 }

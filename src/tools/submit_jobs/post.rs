@@ -44,11 +44,19 @@ pub(super) struct Post {
     base: BaseUrl,
     values: TemplateValues,
     /// Complete, unless steps before the submission have yet to bring values for it.
-    pub(super) request: Option<Request>,
+    submission: Option<Submission>,
     /// The time of an earlier submission under the same idempotency key.
     earlier: Option<Timestamp>,
     /// The values that the steps before the first submission took, for the record.
     variables: BTreeMap<String, Value>,
+}
+
+/// The request that submits a job.
+#[derive(Clone, Debug)]
+pub(super) struct Submission {
+    pub(super) request: Request,
+    /// The id that the client chose for it.
+    pub(super) own_id: Option<String>,
 }
 
 /// The result of a submission.
@@ -78,11 +86,13 @@ pub(super) fn submit_request(
     base: &BaseUrl,
     values: &TemplateValues,
     trace_context: (&str, &str),
-) -> Result<Request, String> {
-    let mut request = profile.submit.request().fill(base, values)?;
+) -> Result<Submission, String> {
+    let own_id = profile.own_id(values)?;
+    let values = own_id.as_ref().map_or_else(|| values.clone(), |id| values.clone().with_id(id));
+    let mut request = profile.submit.request().fill(base, &values)?;
     // https://www.w3.org/TR/trace-context/: version 00, flags 01 (sampled).
     request.headers.push(("traceparent".to_owned(), format!("00-{}-{}-01", trace_context.0, trace_context.1)));
-    Ok(request)
+    Ok(Submission { request, own_id })
 }
 
 /// The status of a job that was not submitted.
@@ -111,8 +121,9 @@ impl Post {
         let (earlier, variables) = (job.status.submitted_at, run_steps.recorded());
         let mut post = Self { earlier, variables, ..Self::with_values(base, values)? };
         if !profile.has_steps(StepTime::Job) {
-            let request = post.build(profile);
-            post.request = Some(request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))?);
+            let submission = post.build(profile);
+            post.submission =
+                Some(submission.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))?);
         }
         Ok(post)
     }
@@ -121,11 +132,11 @@ impl Post {
     pub(super) fn with_values(base: &BaseUrl, values: TemplateValues) -> Result<Self, Failure> {
         let (trace_id, span_id) = (random_hex(16)?, random_hex(8)?);
         let (earlier, variables) = (None, BTreeMap::new());
-        Ok(Self { trace_id, span_id, base: base.clone(), values, request: None, earlier, variables })
+        Ok(Self { trace_id, span_id, base: base.clone(), values, submission: None, earlier, variables })
     }
 
     /// The request, from the values that are known. The error says what cannot be filled in.
-    pub(super) fn build(&self, profile: &Profile) -> Result<Request, String> {
+    pub(super) fn build(&self, profile: &Profile) -> Result<Submission, String> {
         submit_request(profile, &self.base, &self.values, (&self.trace_id, &self.span_id))
     }
 
@@ -165,10 +176,11 @@ impl Post {
         {
             return self.unsent(*status);
         }
-        let request = if let Some(request) = &self.request {
-            Ok(request.clone())
+        let submission = if let Some(submission) = &self.submission {
+            Ok(submission.clone())
         } else {
-            let steps = steps::run(StepTime::Job, profile, &self.base, &self.values, client, clock, &mut |_, _| {});
+            let steps =
+                steps::run(StepTime::Job, None, profile, &self.base, &self.values, client, clock, &mut |_, _| {});
             variables.extend(steps.recorded());
             let values = self.values.clone().with_variables(&steps.variables);
             match steps.failure {
@@ -177,8 +189,8 @@ impl Post {
                     .map_err(|what| (Reason::InvalidRequest, what)),
             }
         };
-        let posted = match request {
-            Ok(request) => self.send_request(&request, client, profile, clock, report, stop),
+        let posted = match submission {
+            Ok(submission) => self.send_request(&submission, client, profile, clock, report, stop),
             Err((reason, message)) => self.unsent(rejected(reason, message, clock.now())),
         };
         let mut status = JobStatus { variables, ..posted.status };
@@ -198,7 +210,7 @@ impl Post {
     /// target's doing.
     fn send_request(
         &self,
-        request: &Request,
+        submission: &Submission,
         client: &Client,
         profile: &Profile,
         clock: &Clock,
@@ -206,6 +218,7 @@ impl Post {
         stop: &Stop,
     ) -> Posted {
         let mut waits = BACKOFF.into_iter();
+        let request = &submission.request;
         loop {
             let (began, lost) = (clock.now(), client.lost());
             let outcome = request.send(client, clock);
@@ -253,7 +266,7 @@ impl Post {
                 resubmitted_at,
                 frozen_seconds,
                 observed_at: Some(received),
-                ..self.judge(request, outcome, profile, received)
+                ..self.judge(submission, outcome, profile, received)
             };
             return Posted { status, date, cookies, url: request.url.clone() };
         }
@@ -277,10 +290,24 @@ impl Post {
         })
     }
 
-    /// The status of the job after `outcome`.
+    /// The status of the job after `outcome`. A job that may run and whose id the client chose can be polled later.
     pub(super) fn judge(
         &self,
+        submission: &Submission,
+        outcome: Result<Answer, HttpError>,
+        profile: &Profile,
+        received: Timestamp,
+    ) -> JobStatus {
+        let Submission { request, own_id } = submission;
+        let status = self.judge_answer(request, own_id.as_deref(), outcome, profile, received);
+        let own_id = own_id.clone().filter(|_| status.phase == Phase::Unknown);
+        JobStatus { job_id: status.job_id.or(own_id), ..status }
+    }
+
+    fn judge_answer(
+        &self,
         request: &Request,
+        own_id: Option<&str>,
         outcome: Result<Answer, HttpError>,
         profile: &Profile,
         received: Timestamp,
@@ -348,7 +375,7 @@ impl Post {
         if let Some(doubt) = profile.id_doubt(&answer) {
             return told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {doubt}; it may run")));
         }
-        match profile.job_id(&answer) {
+        match profile.job_id(&answer).or(own_id.map(str::to_owned)) {
             None => {
                 let (reason, what) = match why_unreadable(&answer) {
                     Some(cause) => (Reason::UnreadableAnswer, format!("HTTP {}: {cause}", answer.status)),

@@ -80,16 +80,18 @@ impl PolledJob {
     }
 
     /// Records that a whole list lacks it, whose last page was asked for at `began` and came by `received`. An answer that was
-    /// asked for this job alone counts at once, a list that may have skipped it never, and any other only after another one.
+    /// asked for this job alone counts at once, a list that may have skipped it never, and any other only after another one. A
+    /// list that never showed anything (not `is_telling`) does not show that the job is lost.
     pub(in crate::tools::poll_jobs) fn miss(
         &mut self,
-        absence: Absence,
+        (absence, is_telling): (Absence, bool),
         (began, received): (Timestamp, Timestamp),
         profile: &Profile,
         limits: Limits,
     ) -> NextStep {
         self.received_at = Some(received);
         self.issue = Some(Issue::missing(absence));
+        self.is_doubtful |= absence == Absence::Unproven || !is_telling;
         if absence == Absence::Unproven {
             return self.go_on(received, limits, None);
         }
@@ -182,7 +184,8 @@ impl PolledJob {
         if received.since(since) < limits.lost_after.as_secs_f64() {
             return self.go_on(received, limits, not_before);
         }
-        NextStep::End(if was_seen && profile.poll.gone == Gone::Unknown { Phase::Unknown } else { Phase::Lost })
+        let may_have_ended = if was_seen { profile.poll.gone == Gone::Unknown } else { self.is_doubtful };
+        NextStep::End(if may_have_ended { Phase::Unknown } else { Phase::Lost })
     }
 
     /// Writes `report`, if there is one, and polls again, unless the deadline has passed.

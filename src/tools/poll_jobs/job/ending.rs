@@ -113,7 +113,12 @@ impl PolledJob {
             Phase::Lost => (Reason::UnknownId, self.explain_loss(observation, limits)),
             Phase::Unknown => {
                 let loss = self.explain_loss(observation, limits);
-                (Reason::UnknownId, format!("{loss}; the profile says that this does not show how the job ended"))
+                let why = if self.state_at.is_some() {
+                    "the profile says that this does not show how the job ended"
+                } else {
+                    "lists before may have skipped it, or never showed any job, so it may have ended unseen"
+                };
+                (Reason::UnknownId, format!("{loss}; {why}"))
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
             _ => match &self.issue {
@@ -179,6 +184,9 @@ impl PolledJob {
         // The word is not the whole truth.
         if status.phase == Phase::Succeeded && !status.failed_stages().is_empty() {
             flags.push(Flag::FailedStage);
+        }
+        if status.phase == Phase::Succeeded && !status.running_stages().is_empty() {
+            flags.push(Flag::RunningStage);
         }
         if status.phase == Phase::Succeeded && observation.message.is_some() {
             flags.push(Flag::ErrorText);

@@ -24,6 +24,7 @@ pub(super) struct Limits {
 
 /// A job that is polled. Small, because there may be ten thousand of them.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct PolledJob {
     record: Record,
     id: Box<str>,
@@ -56,6 +57,8 @@ pub(super) struct PolledJob {
     unknown_since: Option<Timestamp>,
     /// The time of the first of the whole lists in a row from which it was missing.
     missed_since: Option<Timestamp>,
+    /// A list that lacked it may have skipped it, or never showed anything: it may have ended unseen.
+    is_doubtful: bool,
     /// The reason why the last poll told nothing.
     issue: Option<Issue>,
     /// The kinds of issues of which a record was written.
@@ -124,9 +127,9 @@ pub(super) struct FollowedUp {
 }
 
 impl FollowedUp {
-    /// No answer came in time.
-    pub(super) fn unanswered(phase: Phase) -> Self {
-        let failure = Some("the session ended before an answer came".to_owned());
+    /// No answer came in time, for the reason `why`.
+    pub(super) fn unanswered(phase: Phase, why: String) -> Self {
+        let failure = Some(why);
         let is_cancelled = !matches!(phase, Phase::Succeeded | Phase::Failed);
         let steps = StepsOutcome { failure, ..StepsOutcome::default() };
         Self { steps, cancel: is_cancelled.then_some(Cancel::Asked) }
@@ -158,6 +161,7 @@ impl PolledJob {
             received_at: None,
             unknown_since: None,
             missed_since: None,
+            is_doubtful: false,
             issue: None,
             reported: Vec::new(),
             cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),

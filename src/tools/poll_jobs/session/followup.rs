@@ -1,22 +1,36 @@
 //! The requests that follow a job's end: the profile's steps, and the cancelling of a job that was given up.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::super::job::{FollowedUp, PolledJob};
 use super::Session;
-use crate::cli::Failure;
+use crate::cli::{Failure, Stop};
 use crate::clock::Clock;
 use crate::http::{BaseUrl, Client};
 use crate::listing::{Listing, Sight, look_up};
 use crate::profile::{Document, PollAnswer, Profile, Request, StatusReading, StepTime, TemplateValues};
 use crate::record::{Cancel, Phase, StagePhase};
-use crate::steps;
+use crate::steps::{self, Patience};
+use crate::units;
 
 /// The time in which a cancelled job has to show its end.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
 /// The time between two polls of a cancelled job.
 const CONFIRM_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The most time that the steps after a job's end have; `--deadline` may leave them less.
+const STEPS_WITHIN: Duration = Duration::from_secs(30);
+/// The time after that in which the last answer may still come.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
+
+/// A job whose follow-up is under way.
+pub(super) struct Ending {
+    job: PolledJob,
+    phase: Phase,
+    /// The time at which its first request was sent.
+    began: Arc<OnceLock<Instant>>,
+}
 
 /// The requests after a job's end, for a worker thread.
 pub(super) struct FollowUp {
@@ -28,13 +42,21 @@ pub(super) struct FollowUp {
     /// The list that alone tells of the job, with the job's id.
     listing: Option<(Listing, String)>,
     clock: Clock,
+    /// The time that its steps have from `began` on.
+    within: Duration,
+    began: Arc<OnceLock<Instant>>,
+    stop: Stop,
 }
 
 impl FollowUp {
     /// Makes them.
     pub(super) fn run(&self, client: &Client) -> FollowedUp {
         let Self { profile, base, values, clock, .. } = self;
-        let steps = steps::run(self.when, profile, base, values, client, clock, &mut |_, _| {});
+        let until = *self.began.get_or_init(Instant::now) + self.within;
+        // A signal is what a job may be cancelled for.
+        let stop = Some(&self.stop).filter(|_| self.when == StepTime::End);
+        let patience = Patience { until, stop };
+        let steps = steps::run(self.when, Some(&patience), profile, base, values, client, clock, &mut |_, _| {});
         let cancel = (self.when == StepTime::Cancel).then(|| match steps.failure {
             Some(_) => Cancel::Asked,
             None if self.is_confirmed(client) => Cancel::Confirmed,
@@ -77,6 +99,10 @@ impl FollowUp {
     }
 }
 
+fn has_verdict(phase: Phase) -> bool {
+    matches!(phase, Phase::Succeeded | Phase::Failed)
+}
+
 impl Session<'_, '_> {
     /// Begins what follows the end of the job `number` in `phase`. Gives the job back where nothing does.
     pub(super) fn follow_up(
@@ -86,7 +112,7 @@ impl Session<'_, '_> {
         phase: Phase,
     ) -> Result<Option<PolledJob>, Failure> {
         let when = match phase {
-            Phase::Succeeded | Phase::Failed => StepTime::End,
+            phase if has_verdict(phase) => StepTime::End,
             _ if self.args.cancel_on.iter().any(|word| word.phase() == phase) => StepTime::Cancel,
             _ => return Ok(Some(job)),
         };
@@ -105,22 +131,52 @@ impl Session<'_, '_> {
             values,
             request: job.request.clone(),
             clock: self.clock.clone(),
+            within: self.steps_within(),
+            began: Arc::default(),
+            stop: self.stop.clone(),
         };
+        self.ending.insert(number, Ending { job, phase, began: follow_up.began.clone() });
         self.scheduler.follow_up(number, follow_up)?;
-        self.ending.insert(number, (job, phase));
         Ok(None)
+    }
+
+    /// The time that the steps after a job's end have.
+    fn steps_within(&self) -> Duration {
+        STEPS_WITHIN.min(self.limits.deadline)
+    }
+
+    /// Records the ends of the jobs whose steps have used up their time, although a request of theirs is still unanswered.
+    pub(super) fn expire_follow_ups(&mut self) -> Result<(), Failure> {
+        if self.endings_checked_at.elapsed() < LAST_ANSWER / 5 {
+            return Ok(());
+        }
+        self.endings_checked_at = Instant::now();
+        let within = self.steps_within();
+        let is_over = |ending: &Ending| {
+            let most = within + LAST_ANSWER + if has_verdict(ending.phase) { Duration::ZERO } else { CONFIRMED_WITHIN };
+            ending.began.get().is_some_and(|began| began.elapsed() > most)
+        };
+        let over: Vec<usize> =
+            self.ending.iter().filter(|(_, ending)| is_over(ending)).map(|(number, _)| *number).collect();
+        for number in over {
+            let Some(Ending { job, phase, .. }) = self.ending.remove(&number) else { continue };
+            let why = format!("a step was not answered within {}", units::seconds(within.as_secs_f64()));
+            self.record_end(number, job, phase, Some(&FollowedUp::unanswered(phase, why)))?;
+        }
+        Ok(())
     }
 
     /// Records the end of a job whose follow-up has come back.
     pub(super) fn followed_up(&mut self, number: usize, followed: &FollowedUp) -> Result<(), Failure> {
-        let Some((job, phase)) = self.ending.remove(&number) else { return Ok(()) };
+        let Some(Ending { job, phase, .. }) = self.ending.remove(&number) else { return Ok(()) };
         self.record_end(number, job, phase, Some(followed))
     }
 
     /// Records the ends of the jobs whose follow-up has not come back in time.
     pub(super) fn give_up_follow_ups(&mut self) -> Result<(), Failure> {
-        for (number, (job, phase)) in std::mem::take(&mut self.ending) {
-            self.record_end(number, job, phase, Some(&FollowedUp::unanswered(phase)))?;
+        for (number, Ending { job, phase, .. }) in std::mem::take(&mut self.ending) {
+            let why = "the session ended before an answer came".to_owned();
+            self.record_end(number, job, phase, Some(&FollowedUp::unanswered(phase, why)))?;
         }
         Ok(())
     }

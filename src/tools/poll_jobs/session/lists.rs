@@ -236,10 +236,10 @@ impl Session<'_, '_> {
 
     /// Asks for each missing job on its own, or takes a list's word if the profile has no request for one job.
     fn handle_missing(&mut self, missing: Vec<Missing>, times: (Timestamp, Timestamp)) -> Result<(), Failure> {
-        for Missing { number, absence } in missing {
+        for Missing { number, absence, is_telling } in missing {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             if !self.target.profile.polls_each() {
-                let next = job.miss(absence, times, &self.target.profile, self.limits);
+                let next = job.miss((absence, is_telling), times, &self.target.profile, self.limits);
                 if absence == Absence::Proven
                     && let NextStep::End(Phase::Succeeded | Phase::Lost | Phase::Unknown) = next
                 {

@@ -12,7 +12,7 @@ mod target;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Args;
 use super::job::{FollowedUp, Limits, NextStep, PollOutcome, PolledJob};
@@ -29,6 +29,7 @@ use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Recor
 use crate::staging::Claims;
 use crate::target::TargetClients;
 use absences::Absences;
+use followup::Ending;
 use lists::Lists;
 use output::Output;
 use scheduler::{Finished, Polled, Scheduler, Work};
@@ -73,7 +74,8 @@ struct Session<'a, 'o> {
     offset: OffsetBounds,
     jobs: HashMap<usize, PolledJob>,
     /// Jobs that have ended, or were given up, and whose follow-up is under way.
-    ending: HashMap<usize, (PolledJob, Phase)>,
+    ending: HashMap<usize, Ending>,
+    endings_checked_at: Instant,
     numbers: HashMap<Key, usize>,
     lists: Lists,
     absences: Absences,
@@ -113,6 +115,7 @@ impl<'a, 'o> Session<'a, 'o> {
             offset: OffsetBounds::default(),
             jobs: HashMap::new(),
             ending: HashMap::new(),
+            endings_checked_at: Instant::now(),
             numbers: HashMap::new(),
             lists: Lists::default(),
             absences: Absences::default(),
@@ -134,6 +137,7 @@ impl<'a, 'o> Session<'a, 'o> {
             for number in self.scheduler.overdue(&self.jobs, &self.lists, self.clock.now(), self.limits) {
                 self.expire(number)?;
             }
+            self.expire_follow_ups()?;
             self.scheduler.send_due(&self.jobs, &mut self.lists, &self.clock, self.limits)?;
             self.output.draw_progress(self.jobs.values());
             match events.recv_timeout(self.scheduler.until_due()) {

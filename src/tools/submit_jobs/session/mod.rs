@@ -147,7 +147,7 @@ impl Session<'_, '_> {
         }
         let values = TemplateValues::of_set(&self.args.target.set);
         let Self { profile, base, clock, .. } = self;
-        self.run_steps = steps::run(StepTime::Run, profile, base, &values, client, clock, &mut |_, _| {});
+        self.run_steps = steps::run(StepTime::Run, None, profile, base, &values, client, clock, &mut |_, _| {});
         if let Some(failure) = self.run_steps.failure.clone() {
             self.abort(Exit::Unreachable, Reason::StepFailed, failure);
         }

@@ -1,0 +1,99 @@
+//! Steps after a job's end: they are made again while their failure may pass, have an end, and may tell of a stage without one.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use stress_suite::tools::render_report;
+
+use crate::profiles::{Rig, job, with_header};
+use crate::server::Reply;
+use crate::support::{Ran, tool};
+
+const PROFILE: &str = r#"
+    [submit]
+    path = "/jobs"
+    id = ["/id"]
+    [poll]
+    path = "/jobs/{id}"
+    status = ["/state"]
+    words.done = ["ok"]
+    [poll.stages]
+    at = ["/stages"]
+    name = ["/name"]
+    state = ["/state"]
+    words = { running = ["busy"], done = ["ok"] }
+    [[steps]]
+    name = "stages"
+    when = "end"
+    path = "/jobs/{id}/stages"
+    tells = ["stages"]
+"#;
+
+/// A target whose jobs have ended at once, and that tells their stages by `stages`.
+fn target(stages: impl Fn() -> Reply + Send + Sync + 'static) -> Rig {
+    Rig::new(PROFILE, move |request| match request.path.as_str() {
+        "/jobs" => Reply::json(r#"{"id":"7"}"#),
+        "/jobs/7" => Reply::json(r#"{"id":"7","state":"ok"}"#),
+        _ => stages(),
+    })
+}
+
+fn run(rig: &Rig, deadline: &str) -> (Ran, Value) {
+    let ran = rig.poll(&rig.submit(&job(&json!({}))).stdout, &["--deadline", deadline]);
+    let status = ran.last("j")["status"].clone();
+    (ran, status)
+}
+
+fn steps_of(rig: &Rig) -> usize {
+    rig.requests().iter().filter(|request| request.path == "/jobs/7/stages").count()
+}
+
+#[test]
+fn a_step_whose_failure_may_pass_is_made_again() {
+    let count = AtomicUsize::new(0);
+    let rig = target(move || match count.fetch_add(1, SeqCst) {
+        0 => Reply::new(503, "busy"),
+        1 => with_header(429, "Retry-After", "1", ""),
+        2 => Reply::Close,
+        _ => Reply::json(r#"{"stages":[{"name":"l1","state":"ok"}]}"#),
+    });
+    let (began, (_, status)) = (Instant::now(), run(&rig, "20s"));
+    assert_eq!((&status["stages"][0]["name"], &status["flags"]), (&json!("l1"), &Value::Null), "{status}");
+    assert_eq!(steps_of(&rig), 4);
+    assert!(began.elapsed() > Duration::from_secs(1), "Retry-After is obeyed");
+}
+
+#[test]
+fn a_step_that_is_refused_is_not_made_again_and_one_that_goes_on_failing_ends_with_the_deadline() {
+    let refused = target(|| Reply::new(404, ""));
+    let (_, status) = run(&refused, "20s");
+    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["StepFailed"])), "{status}");
+    assert_eq!(steps_of(&refused), 1);
+    let failing = target(|| Reply::new(503, "busy"));
+    let (_, status) = run(&failing, "700ms");
+    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["StepFailed"])), "{status}");
+    let message = status["message"].as_str().unwrap();
+    assert!(steps_of(&failing) > 1 && message.contains("HTTP 503: busy, at the last of "), "{status}");
+}
+
+#[test]
+fn a_step_that_is_not_answered_holds_the_end_up_no_longer_than_the_deadline() {
+    let rig = target(|| Reply::Hang);
+    let began = Instant::now();
+    let (_, status) = run(&rig, "700ms");
+    assert!(began.elapsed() < Duration::from_secs(10), "the timeout of a request is 30 s");
+    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["StepFailed"])), "{status}");
+    assert!(status["message"].as_str().unwrap().contains("was not answered within 700 ms"), "{status}");
+}
+
+#[test]
+fn a_stage_that_runs_on_after_the_end_is_named() {
+    let rig = target(|| Reply::json(r#"{"stages":[{"name":"l1","state":"ok"},{"name":"l2","state":"busy"}]}"#));
+    let (ran, status) = run(&rig, "20s");
+    assert_eq!(status["flags"], json!(["RunningStage"]), "{status}");
+    let out = rig.dir.path().join("out");
+    tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
+    let page = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(page.contains("although a stage is still running: j (l2) (RunningStage)"), "{page}");
+}

@@ -1,0 +1,121 @@
+//! Ids that the client chooses, and requests at the URL that is the id.
+
+use serde_json::json;
+use stress_suite::profile::Profile;
+
+use crate::profiles::{HEAD, Rig, job, with_header};
+use crate::server::Reply;
+
+const PUT: &str = r#"
+    [submit]
+    method = "PUT"
+    path = "/jobs/{id}"
+    accepted = [201, 204]
+    own_id = "{run}.{name}"
+    [submit.body]
+    label = "{id}"
+    [poll]
+    path = "/jobs/{id}"
+    status = ["/state"]
+    [poll.words]
+    done = ["ok"]
+"#;
+
+#[test]
+fn the_client_may_choose_the_id() {
+    let rig = Rig::new(PUT, |request| match request.method.as_str() {
+        "PUT" => Reply::new(204, ""),
+        _ => Reply::json(r#"{"state":"ok"}"#),
+    });
+    let status = rig.run();
+    assert_eq!((&status["phase"], &status["jobId"]), (&json!("Succeeded"), &json!("r1.j")), "{status}");
+    let requests = rig.requests();
+    assert_eq!((&*requests[0].path, &*requests[0].body), ("/jobs/r1.j", r#"{"label":"r1.j"}"#));
+    assert_eq!(requests[1].path, "/jobs/r1.j");
+}
+
+#[test]
+fn a_submission_under_an_own_id_that_was_not_answered_can_be_polled_later() {
+    let rig = Rig::new(PUT, |request| match request.method.as_str() {
+        "PUT" => Reply::Close,
+        _ => Reply::json(r#"{"state":"ok"}"#),
+    });
+    let submitted = rig.submit(&job(&json!({})));
+    let status = &submitted.last("j")["status"];
+    assert_eq!((&status["phase"], &status["jobId"]), (&json!("Unknown"), &json!("r1.j")), "{status}");
+    assert_eq!(rig.requests().len(), 1, "it is not sent again");
+    let resumed = rig.poll(&submitted.stdout, &["--resume"]);
+    assert_eq!(resumed.last("j")["status"]["phase"], "Succeeded", "{}", resumed.stdout);
+}
+
+#[test]
+fn an_id_in_the_answer_counts_before_the_own_one() {
+    let profile = PUT.replace("own_id", "id = [\"/name\"]\n    own_id");
+    let rig = Rig::new(&profile, |request| match request.method.as_str() {
+        "PUT" => Reply::new(201, r#"{"name":"r1-j-x7"}"#),
+        _ => Reply::json(r#"{"name":"r1-j-x7","state":"ok"}"#),
+    });
+    assert_eq!(rig.run()["jobId"], "r1-j-x7");
+}
+
+#[test]
+fn polls_and_steps_may_begin_at_the_url_that_is_the_id() {
+    let profile = r#"
+        [submit]
+        path = "/queue"
+        accepted = [201]
+        id = ["header:Location"]
+        [poll]
+        path = "{id:url}/status.json?depth=1"
+        status = ["/state"]
+        message = ["/why"]
+        [poll.words]
+        running = ["busy"]
+        failed = ["bad"]
+        [[poll.rules]]
+        means = "done"
+        when = [{ at = "/never" }]
+        [[steps]]
+        name = "why"
+        when = "end"
+        path = "{id:url}/why"
+        tells = ["message"]
+        [[steps]]
+        name = "stop"
+        when = "cancel"
+        method = "DELETE"
+        path = "{id:url}"
+    "#;
+    let answer = |state: &'static str| {
+        move |request: &crate::server::Request| match (request.method.as_str(), request.path.as_str()) {
+            ("POST", _) => with_header(201, "Location", "/queue/7?v=2", ""),
+            ("GET", "/queue/7/status.json?v=2&depth=1") => Reply::json(format!(r#"{{"state":"{state}"}}"#)),
+            ("GET", "/queue/7/why?v=2") => Reply::json(r#"{"why":"no disk"}"#),
+            ("DELETE", "/queue/7?v=2") => Reply::new(204, ""),
+            _ => Reply::new(400, ""),
+        }
+    };
+    let status = Rig::new(profile, answer("bad")).run();
+    assert_eq!((&status["phase"], &status["message"]), (&json!("Failed"), &json!("no disk")), "{status}");
+
+    let rig = Rig::new(profile, answer("busy"));
+    let submitted = rig.submit(&job(&json!({})));
+    let polled = rig.poll(&submitted.stdout, &["--deadline", "200ms", "--cancel-on", "timedout"]);
+    let status = &polled.last("j")["status"];
+    assert_eq!((&status["phase"], &status["cancel"]), (&json!("TimedOut"), &json!("answered")), "{status}");
+}
+
+#[test]
+fn a_profile_without_an_id_and_a_url_before_there_is_one_are_refused() {
+    let refusal = |profile: &str| Profile::parse(&format!("{HEAD}{profile}")).unwrap_err();
+    let without = PUT.replace("    own_id = \"{run}.{name}\"\n", "");
+    assert!(refusal(&without).contains("submit.id is empty"), "{}", refusal(&without));
+    let answered = PUT.replace("own_id = \"{run}.{name}\"", "id = [\"/name\"]");
+    assert!(refusal(&answered).contains("{id} is not known before"), "{}", refusal(&answered));
+    let early = format!("{PUT}\n[[steps]]\nname = \"a\"\nwhen = \"job\"\npath = \"{{id:url}}\"\n");
+    assert!(refusal(&early).contains("after the submission"), "{}", refusal(&early));
+    let late = PUT.replace("path = \"/jobs/{id}\"\n    status", "path = \"/jobs/{id:url}\"\n    status");
+    assert!(refusal(&late).contains("can only begin the path"), "{}", refusal(&late));
+    let unknown = PUT.replace("{run}.{name}", "{id}");
+    assert!(refusal(&unknown).contains("submit.own_id"), "{}", refusal(&unknown));
+}
