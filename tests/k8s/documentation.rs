@@ -13,7 +13,7 @@ fn the_steps_with_kubectl_alone_end_in_a_report() {
     let (_, steps) = page.split_once("\n## Each step with kubectl alone\n").unwrap();
     let (steps, _) = steps.split_once("\n## ").unwrap();
     let blocks: Vec<_> = steps.split("```sh\n").skip(1).map(|block| block.split_once("```").unwrap().0).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     // With the test's target, and the volume that its workers read.
     let script = blocks.concat().replace("http://my-api.my-namespace:8000", &namespace.sim.url()).replace(
         "components: [../deploy/kubernetes/components/pvc]",
