@@ -22,6 +22,25 @@ named_namespace() {
   printf '%s' "${NAMESPACE:+namespace }${NAMESPACE:-the namespace of the current context}"
 }
 
+# at_once COMMAND ITEM…: calls COMMAND for each item, eight at a time, each in a shell of its own. Sets `failed` to the items for which it failed.
+at_once() {
+  local command=$1 item pid items=("${@:2}") pids
+  failed=()
+  while ((${#items[@]})); do
+    pids=()
+    for item in "${items[@]:0:8}"; do
+      { "$command" "$item" || exit; } & pids+=($!)
+    done
+    for pid in "${pids[@]}"; do
+      # Ctrl-C ends the wait, not what is waited for.
+      while ! wait "$pid"; do
+        kill -0 "$pid" 2> /dev/null || { wait "$pid" || failed+=("${items[0]}"); break; }
+      done
+      items=("${items[@]:1}")
+    done
+  done
+}
+
 for part in scripts/k8s/*.bash; do
   # shellcheck disable=SC1090
   . "$part"
@@ -60,6 +79,7 @@ k8s() {
   dir=$OUT/soak
   worker_logs=${LOGS:-off}
   check
+  check_pods
   check_cluster
   ask
   make_run_dir
@@ -114,7 +134,8 @@ k8s_fetch() {
 
 # k8s_clean [RUN_ID]: removes what runs have left in the namespace. A run whose pods still work is only removed if it is named.
 k8s_clean() {
-  local found active left=$managed${1:+,stress-suite/run=$1} kinds=jobs,pods,configmaps,secrets,persistentvolumeclaims
+  local found active left=$managed${1:+,stress-suite/run=$1} kinds
+  kinds=jobs,pods,configmaps$(optional_kinds)
   found=$(kube get "$kinds" --selector "$left" --output name)
   [[ $found ]] || { say "nothing of stress-suite is in $(named_namespace)"; return 0; }
   if [[ ! $1 && $YES != yes && $YES != 1 ]]; then

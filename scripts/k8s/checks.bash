@@ -8,10 +8,9 @@ check_settings() {
   [[ $JOBS =~ ^[1-9][0-9]*$ ]] || refuse "JOBS=$JOBS is not a whole number of at least 1"
   ((JOBS >= N)) || refuse "JOBS=$JOBS is less than N=$N: a pod would have no job"
   [[ $TARGET ]] || refuse 'TARGET is empty: name an address that pods can reach, such as http://my-api.my-namespace:8000'
+  [[ $IMAGE ]] || refuse 'IMAGE is empty: name an image that the cluster can pull or has'
   [[ $RUN_ID =~ ^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$ ]] || refuse "RUN_ID=$RUN_ID cannot be a label: use at most 63 letters, digits, '-', '_' and '.'"
-  if [[ $RATE ]]; then
-    [[ $RATE =~ ^[0-9.]+/(s|min|h)$ ]] || refuse "RATE=$RATE is not a rate such as 5/s"
-  else
+  if [[ ! $RATE ]]; then
     [[ $CONCURRENCY =~ ^[1-9][0-9]*$ ]] || refuse "CONCURRENCY=$CONCURRENCY is not a whole number of at least 1"
     ((CONCURRENCY >= N)) || refuse "CONCURRENCY=$CONCURRENCY is less than N=$N: a pod would have no job in flight"
   fi
@@ -28,6 +27,15 @@ check_settings() {
   name_objects
 }
 
+# Values that the tools in the pods would refuse. Flags of one's own may name files of the image, so they are left to the pods.
+check_pods() {
+  local load=("--concurrency=$CONCURRENCY" --slots=slots) target=("--target=$TARGET" ${PROFILE:+--profile="$PROFILE"} ${HEADERS:+--header-file="$HEADERS"} ${CACERT:+--cacert="$CACERT"})
+  STRESS_SUITE_FLAGS_OF_MAKE+=' --rate=RATE --header-file=HEADERS --cacert=CACERT'
+  [[ ! $RATE ]] || load=("--rate=$RATE")
+  stage-fixtures --check --run="$RUN_ID" --prefix=soak --jobs="$JOBS" --shard="0/$N" --from=fixtures --into=/data < /dev/null &&
+    submit-jobs --check "${target[@]}" "${load[@]}" < /dev/null && poll-jobs --check "${target[@]}" < /dev/null
+}
+
 # The cluster must know the fields of the Job that keep a shard from running twice, and the user must be allowed every later step.
 check_cluster() {
   local version minor rights=() right missing=() answer
@@ -36,16 +44,18 @@ check_cluster() {
   minor=${version#v1.}
   minor=${minor%%.*}
   [[ $minor =~ ^[0-9]+$ ]] && ((minor >= 29)) || refuse "the cluster has Kubernetes ${version:-of an unknown version}: 1.29 or newer is needed"
-  rights=('create jobs.batch' 'delete jobs.batch' 'get jobs.batch' 'create configmaps' 'delete configmaps' 'list pods' 'watch pods' 'get pods/log'
-    'create pods/exec')
-  [[ ! $HEADERS$CACERT ]] || rights+=('create secrets' 'delete secrets')
-  [[ ! $CAPTURE ]] || rights+=('create pods' 'delete pods')
-  [[ ! $CLAIM ]] || rights+=('create persistentvolumeclaims' 'delete persistentvolumeclaims' 'create pods' 'delete pods')
+  rights=({create,get,list,watch,delete}' jobs.batch' {get,list,watch,delete}' pods' 'get pods --subresource=log' 'create pods --subresource=exec' {create,get,list,watch,delete}' configmaps')
+  [[ ! $HEADERS$CACERT ]] || rights+=({create,get,list,watch,delete}' secrets')
+  [[ ! $CAPTURE$CLAIM ]] || rights+=('create pods')
+  [[ ! $CLAIM ]] || rights+=({create,get,list,watch,delete}' persistentvolumeclaims')
+  # kubectl takes pods/exec for a pod of the name exec.
   for right in "${rights[@]}"; do
     # shellcheck disable=SC2086
     answer=$(kube auth can-i $right 2>&1) || true
     [[ ${answer##*$'\n'} == yes ]] || missing+=("$right")
   done
+  [[ ${missing[*]} || ! $(kube get job "stress-$suffix" --ignore-not-found --output name) ]] ||
+    refuse "RUN_ID=$RUN_ID: this run is in the cluster: choose another id, or remove it with make k8s-clean RUN_ID=$RUN_ID"
   ((${#missing[@]} == 0)) || refuse "$(printf '%s, ' "${missing[@]}" | sed 's/, $//'): not allowed in $(named_namespace): ask for a Role, or set NAMESPACE"
 }
 
@@ -77,7 +87,7 @@ ask() {
   ! target_is_near || return 0
   if [[ -t 0 && -t 2 ]]; then
     printf 'k8s: send %s jobs%s to %s, which is outside the cluster? [y/N] ' "$JOBS" "${RATE:+ at $RATE}" "$TARGET" >&2
-    read -r answer
+    read -r answer || printf '\n' >&2
   fi
   [[ $answer == [yY]* ]] || refuse "$JOBS jobs${RATE:+ at $RATE} would go to $TARGET, which is outside the cluster: set YES=1 if it is yours to load"
 }

@@ -50,7 +50,7 @@ fetch_from_pod() {
 
 # The records of all shards from the claim, through a pod that reads it.
 fetch_from_claim() {
-  local index reader=stress-reader-$suffix failed=0
+  local reader=stress-reader-$suffix failed
   kube apply --filename - > /dev/null << POD
 apiVersion: v1
 kind: Pod
@@ -71,28 +71,33 @@ spec:
   volumes: [{name: records, persistentVolumeClaim: {claimName: stress-records-$suffix}}]
 POD
   kube wait "pod/$reader" --for condition=Ready --timeout 2m > /dev/null || { say "the pod that reads the claim does not start: see \`$KUBECTL describe pod $reader\`"; return 1; }
-  for ((index = 0; index < N; index++)); do
-    kube exec "$reader" -- test -e "/records/shard-$index/lock" 2> /dev/null || continue
-    fetch_shard "$reader" reader "$index" || failed=1
-  done
+  at_once fetch_from_reader $(seq 0 $((N - 1)))
   kube delete pod "$reader" > /dev/null
-  return "$failed"
+  ((${#failed[@]} == 0))
+}
+
+# The records of one shard through the pod that reads the claim; a shard that never started has none.
+fetch_from_reader() {
+  ! kube exec "$reader" -- test -e "/records/shard-$1/lock" 2> /dev/null || fetch_shard "$reader" reader "$1"
+}
+
+# What a pod has after the run: its log, and its records unless they are on a claim.
+fetch_last() {
+  fetch_logs "$1"
+  [[ $CLAIM || ! ${exit_of[$1]} ]] || fetch_from_pod "$1"
 }
 
 # What the cluster has of the run, into DIR/shards. What was fetched before stays.
 fetch() {
-  local pod failed=0 line place
+  local code=0 failed line place
   while IFS= read -r line; do note_pod "$line"; done < <(list_pods)
-  for pod in "${!shard_of[@]}"; do
-    fetch_logs "$pod"
-    [[ $CLAIM || ${exit_of[$pod]} == '' ]] || fetch_from_pod "$pod" || true
-  done
-  [[ ! $CLAIM ]] || fetch_from_claim || failed=1
+  at_once fetch_last "${!shard_of[@]}"
+  [[ ! $CLAIM ]] || fetch_from_claim || code=1
   for place in "$dir"/shards/shard-*; do
     # As `kubectl get pods -o json` would print them; those that are gone as they were last seen.
     [[ ! -d $place/pods ]] || { printf '{"apiVersion":"v1","kind":"List","items":[' && cat "$place"/pods/*.json | paste -sd, && printf ']}\n'; } > "$place/pods.json"
   done
-  return "$failed"
+  return "$code"
 }
 
 # The logs of the pods that LOGS_OF selects, into one file per container, from the start of the run.

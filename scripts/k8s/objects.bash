@@ -20,7 +20,7 @@ write_overlay() {
     local component
     for component in $COMPONENTS; do printf '  - %s\n' "$(realpath --relative-to="$overlay" "$component")"; done
     [[ ! $NAMESPACE ]] || printf 'namespace: %s\n' "$NAMESPACE"
-    printf 'nameSuffix: -%s\nlabels:\n  - {pairs: {%s, stress-suite/run: "%s"}, includeTemplates: true}\n' "$suffix" "${managed/=/: }" "$RUN_ID"
+    printf 'nameSuffix: "-%s"\nlabels:\n  - {pairs: {%s, stress-suite/run: "%s"}, includeTemplates: true}\n' "$suffix" "${managed/=/: }" "$RUN_ID"
     printf 'images:\n  - name: stress-suite\n    newName: %s\n' "$(sed 's/[@:][^/]*$//' <<< "$IMAGE")"
     [[ $IMAGE == *@* ]] && printf '    digest: %s\n' "${IMAGE#*@}" || printf '    newTag: "%s"\n' "$(sed -n 's/.*:\([^/]*\)$/\1/p' <<< "$IMAGE")"
     printf 'configMapGenerator:\n  - {name: stress-settings, behavior: replace, envs: [settings.env]}\n'
@@ -38,6 +38,7 @@ write_overlay() {
   } > "$overlay/kustomization.yaml"
 }
 
+# Creates the run's objects. It changes nothing that is there.
 apply() {
   local files=()
   [[ ! $HEADERS ]] || files+=("--from-file=headers=$HEADERS")
@@ -47,7 +48,13 @@ apply() {
       kube label --local --filename - --output yaml "$managed" "stress-suite/run=$RUN_ID" |
       kube create --filename - > /dev/null || return
   fi
-  kube apply --kustomize "$dir/overlay" > /dev/null
+  kube create --kustomize "$dir/overlay" > /dev/null
+}
+
+# The kinds that only some runs have, as far as the user may see them: nobody else can have made one.
+optional_kinds() {
+  local kind
+  for kind in secrets persistentvolumeclaims; do ! kube auth can-i --quiet list "$kind" 2> /dev/null || printf ',%s' "$kind"; done
 }
 
 # Removes the run's objects, found by their labels, and waits until they are gone.
@@ -55,5 +62,5 @@ remove() {
   # The Job first, or it would start pods again; and its pods at once, because they would wait until their records are fetched.
   kube delete jobs --selector "$1" --ignore-not-found --cascade=orphan > /dev/null &&
     kube delete pods --selector "$1" --ignore-not-found --grace-period=1 > /dev/null &&
-    kube delete configmaps,secrets,persistentvolumeclaims --selector "$1" --ignore-not-found > /dev/null
+    kube delete "configmaps$(optional_kinds)" --selector "$1" --ignore-not-found > /dev/null
 }

@@ -48,17 +48,11 @@ note_pod() {
 
 # Waits until the Job has ended, or every shard has that ever started. Records in pods are fetched as soon as their shard has ended.
 wait_for_shards() {
-  local began=$SECONDS said=$SECONDS events watcher line='' part='' state silent index stopping=''
+  local began=$SECONDS said=$SECONDS events watcher part='' state silent index stopping=''
   exec {events}< <(watch_pods 2> /dev/null)
   watcher=$!
   while true; do
-    # All that is there, or what comes within a second. A line may come in two parts.
-    while true; do
-      IFS= read -r -t 1 -u "$events" line || { part+=$line; break; }
-      note_pod "$part$line"
-      part=''
-      read -r -t 0 -u "$events" || break
-    done
+    take_events
     fetch_ended
     [[ ! $stopped ]] || stop_shards
     state=$(kube get job "stress-$suffix" --ignore-not-found \
@@ -70,31 +64,65 @@ wait_for_shards() {
     mapfile -t silent < <(shards_without_start)
     if ((${#silent[@]} && ${#ended[@]} + ${#silent[@]} >= N)) && { [[ $stopping ]] || ((SECONDS - began >= ${START_WITHIN%s})); }; then
       for index in "${silent[@]}"; do say "shard $index has not started after $((SECONDS - began)) s${waiting[$index]:+: ${waiting[$index]}}"; done
+      give_up_silent
       break
     fi
     if ((SECONDS - said >= 5)); then
       said=$SECONDS
-      say "${#ended[@]} of $N shards have ended, ${#started[@]} have started, after $((SECONDS - began)) s"
+      index=${silent[0]:-}
+      say "${#ended[@]} of $N shards have ended, ${#started[@]} have started, after $((SECONDS - began)) s${index:+${waiting[$index]:+; shard $index: ${waiting[$index]}}}"
     fi
   done
+  # The last that is known of pods that went with the Job.
+  take_events
   kill "$watcher" 2> /dev/null || true
   exec {events}<&-
 }
 
-# Fetches what a pod has whose shard has ended, or that is to end. First the records: when they are complete, so is the log.
+# Takes all that the watch has said, or what it says within a second. A line may come in two parts.
+take_events() {
+  local line
+  while true; do
+    IFS= read -r -t 1 -u "$events" line || { part+=$line; return 0; }
+    note_pod "$part$line"
+    part=''
+    read -r -t 0 -u "$events" || return 0
+  done
+}
+
+# Fetches what pods have whose shard has ended, or that are to end.
 fetch_ended() {
-  local pod state
+  local pod failed due=()
   for pod in "${!shard_of[@]}"; do
-    state=${exit_of[$pod]:+ended}${ending[$pod]:+ending}
-    [[ ${fetched[$pod]:-} != "$state" ]] || continue
-    if [[ ! $CLAIM ]]; then
-      # Its pod still waits for others to fetch the records. A shard on a claim has ended when the Job says so: it may start again.
-      [[ ! ${exit_of[$pod]} ]] || ended[${shard_of[$pod]}]=yes
-      # Once more in the next round, while there is a pod.
-      fetch_from_pod "$pod" || ! kube get pod "$pod" > /dev/null 2>&1 || continue
-    fi
-    fetch_logs "$pod"
-    fetched[$pod]=$state
+    [[ ${fetched[$pod]:-} != "$(end_of "$pod")" ]] || continue
+    due+=("$pod")
+    # Its pod still waits for others to fetch the records. A shard on a claim has ended when the Job says so: it may start again.
+    [[ $CLAIM || ! ${exit_of[$pod]} ]] || ended[${shard_of[$pod]}]=yes
+  done
+  ((${#due[@]})) || return 0
+  at_once fetch_once "${due[@]}"
+  # Once more in the next round, while there is a pod.
+  for pod in "${due[@]}"; do [[ " ${failed[*]} " == *" $pod "* ]] || fetched[$pod]=$(end_of "$pod"); done
+}
+
+# Whether a pod's shard has ended, and whether the pod is to end.
+end_of() {
+  printf '%s' "${exit_of[$1]:+ended}${ending[$1]:+ending}"
+}
+
+# First the records: when they are complete, so is the log.
+fetch_once() {
+  [[ $CLAIM ]] || fetch_from_pod "$1" || ! kube get pod "$1" > /dev/null 2>&1 || return
+  fetch_logs "$1"
+}
+
+# A pod that has not started in time must not start when nobody waits for it any more: its jobs are missing. A run that is kept goes on.
+give_up_silent() {
+  local pod
+  [[ $KEEP != yes ]] || return 0
+  kube delete job "stress-$suffix" --ignore-not-found --cascade=orphan > /dev/null || say 'the Job cannot be deleted: late pods may still start'
+  for pod in "${!shard_of[@]}"; do
+    [[ ${started[${shard_of[$pod]}]:-} ]] || kube delete pod "$pod" --ignore-not-found --wait=false > /dev/null || true
   done
 }
 

@@ -8,7 +8,7 @@ fn nothing_is_applied_without_rights_or_a_yes() {
     let before = namespace.objects();
     let nobody = format!("KUBECTL=kubectl --kubeconfig {}", std::env::var("KUBECONFIG_NOBODY").unwrap());
     for (settings, message) in [
-        (&[nobody.as_str()][..], "create jobs.batch, delete jobs.batch, get jobs.batch"),
+        (&[nobody.as_str()][..], "create jobs.batch, get jobs.batch, list jobs.batch"),
         (&["JOBS=1001"], "1001 jobs would go to http://10.77.0.1:"),
         (&["RATE=51/s"], "12 jobs at 51/s would go to http://10.77.0.1:"),
         (&["N=5"], "CONCURRENCY=4 is less than N=5"),
