@@ -230,7 +230,7 @@ pub(super) fn check(template: &str, scope: Scope) -> Result<(), String> {
         let (name, _) = token.name_and_form();
         if rest[open..].starts_with(ID_URL) {
             return Err(format!(
-                "\"{template}\": {ID_URL} can only begin the path of a poll, or of a step after the submission"
+                "\"{template}\": {ID_URL} is allowed only at the beginning of the path of a poll, or of a step after the submission"
             ));
         }
         let is_word = words.contains(&name) || name.split_once('.').is_some_and(|(group, _)| groups.contains(&group));

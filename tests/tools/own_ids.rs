@@ -115,7 +115,7 @@ fn a_profile_without_an_id_and_a_url_before_there_is_one_are_refused() {
     let early = format!("{PUT}\n[[steps]]\nname = \"a\"\nwhen = \"job\"\npath = \"{{id:url}}\"\n");
     assert!(refusal(&early).contains("after the submission"), "{}", refusal(&early));
     let late = PUT.replace("path = \"/jobs/{id}\"\n    status", "path = \"/jobs/{id:url}\"\n    status");
-    assert!(refusal(&late).contains("can only begin the path"), "{}", refusal(&late));
+    assert!(refusal(&late).contains("only at the beginning of the path"), "{}", refusal(&late));
     let unknown = PUT.replace("{run}.{name}", "{id}");
     assert!(refusal(&unknown).contains("submit.own_id"), "{}", refusal(&unknown));
 }

@@ -354,7 +354,7 @@ fn mistakes_in_a_profile_are_named_by_line_or_key() {
         ("id = [\"/id\"]", "id = [\"/id\"]\nbody = [1]\nencoding = \"form\"", "a form is a table"),
         ("id = [\"/id\"]", "id = [\"/id\"]\nbody = \"{id}\"", "{id} is not known"),
         ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}\"\nmethod = \"P T\"", "poll.method"),
-        ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}?{id:url}\"", "can only begin the path"),
+        ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}?{id:url}\"", "only at the beginning of the path"),
         ("path = \"/jobs/{id}\"", "path = \"/jobs/{id}\"\ngone = \"well\"", "unknown variant `well`"),
     ] {
         let message = check(from, to);

@@ -116,7 +116,7 @@ impl PolledJob {
                 let why = if self.state_at.is_some() {
                     "the profile says that this does not show how the job ended"
                 } else {
-                    "lists before may have skipped it, or never showed any job, so it may have ended unseen"
+                    "earlier lists may have skipped it, or never showed any job, so it may have ended unseen"
                 };
                 (Reason::UnknownId, format!("{loss}; {why}"))
             }
