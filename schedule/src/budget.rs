@@ -22,13 +22,16 @@ pub(crate) struct Budget {
     next_at: f64,
     /// The time in which each job may be polled once, in seconds.
     each: f64,
+    /// The jobs that have ended, and the requests so far that were no polls of jobs.
+    ended: f64,
+    others: f64,
 }
 
 impl Budget {
     /// A budget that sends at most `ceiling` requests a second, and that lasts for a poll of each job every `max` seconds.
     pub(crate) fn new(ceiling: Option<f64>, max: f64) -> Self {
         let gap = ceiling.map_or(0.0, |rate| 1.0 / rate);
-        Self { left: FREE_RATE / 2.0, counted_at: 0.0, gap, next_at: 0.0, each: EACH.min(max) }
+        Self { left: FREE_RATE / 2.0, counted_at: 0.0, gap, next_at: 0.0, each: EACH.min(max), ended: 0.0, others: 0.0 }
     }
 
     /// The requests a second for `jobs` in flight, besides those for each end.
@@ -51,6 +54,7 @@ impl Budget {
 
     /// A job ended, and `jobs` are left. The requests for those that ended are not taken from those.
     pub(crate) fn end_job(&mut self, jobs: usize) {
+        self.ended += 1.0;
         self.left = self.left.max(-MOST * jobs as f64);
     }
 
@@ -60,7 +64,20 @@ impl Budget {
         self.next_at = self.next_at.max(now) + self.gap;
     }
 
-    /// The moment from which a request may be sent.
+    /// Counts a request that is no poll of a job and is sent at `now`, or as soon as the ceiling allows. Returns that moment.
+    pub(crate) fn spend_other(&mut self, now: f64) -> f64 {
+        self.others += 1.0;
+        let at = self.next_at.max(now);
+        self.spend(now);
+        at
+    }
+
+    /// The moment from which the ceiling allows a request.
+    pub(crate) fn allows_at(&self) -> f64 {
+        self.next_at
+    }
+
+    /// The moment from which a poll may be sent.
     pub(crate) fn affords_at(&self, jobs: usize, now: f64) -> f64 {
         let overdrawn = -(FREE_RATE + MOST * jobs as f64) - self.left;
         self.next_at.max(now + overdrawn.max(0.0) / self.rate(jobs))
@@ -75,7 +92,9 @@ impl Budget {
     /// spread as `spread` (see [`Hazard`](crate::hazard::Hazard)): lateness = spread² / (2 × polls).
     pub(crate) fn polls(&self, jobs: usize, mean: f64, spread: f64, goal: Option<f64>) -> f64 {
         let each = mean / jobs.max(1) as f64;
-        let most = self.rate(jobs) * each + MOST;
+        // Where jobs are followed up, their polls get what that leaves.
+        let others = self.others / self.ended.max(1.0);
+        let most = self.rate(jobs) * each + (MOST - others).max(USUAL);
         let needed = goal.map_or(most, |goal| spread * spread / (2.0 * goal));
         needed.max(USUAL).min(most).max(FREE_RATE * each)
     }

@@ -26,8 +26,11 @@ const LEAST_GOAL: f64 = 0.002;
 const SPREAD: f64 = 0.5;
 /// While nothing has ended: the polls in the time that the precision allows, of all jobs together.
 const EXPLORING: f64 = 2.0;
-/// While nothing has ended: the polls of each job while its age grows e-fold.
-const EXPLORING_EACH: f64 = 0.7;
+/// While nothing has ended: the polls of each of many jobs while its age grows e-fold.
+const EXPLORING_EACH: f64 = 0.5;
+/// The same of all jobs together, by the square root of their number: the fewer they are, the more the first end tells that is seen
+/// soon. It is nothing beside the polls that the ends of so many jobs take.
+const EXPLORING_ALL: f64 = 25.0;
 /// Added to an age of which a part is taken while nothing has ended, in seconds.
 const YOUNG: f64 = 0.5;
 /// The least new ends, as a part of those that are remembered, after which the hazard is estimated again.
@@ -249,15 +252,21 @@ impl Schedule {
         Some((due, entry.job))
     }
 
-    /// The moment from which a request may be sent.
+    /// The moment from which the budget affords a request.
     pub fn affords_at(&mut self, now: f64) -> f64 {
         self.budget.count(self.jobs.len(), now);
         self.budget.affords_at(self.jobs.len(), now)
     }
 
-    /// Counts a request that is no poll of a job.
-    pub fn spend(&mut self, now: f64) {
-        self.budget.spend(now);
+    /// Counts a request that is no poll of a job. Returns the moment from which the ceiling allows it.
+    pub fn spend(&mut self, now: f64) -> f64 {
+        self.budget.count(self.jobs.len(), now);
+        self.budget.spend_other(now)
+    }
+
+    /// The moment from which the ceiling allows a request.
+    pub fn allows_at(&self) -> f64 {
+        self.budget.allows_at()
     }
 
     fn enqueue(&mut self, job: usize) {
@@ -320,7 +329,8 @@ impl Schedule {
     /// The factor of √hazard at which all jobs together are polled as often as exploring takes.
     fn exploring_factor(&self, oldest: f64, now: f64) -> f64 {
         let by_age = EXPLORING / (self.settings.precision * (oldest + YOUNG));
-        let by_jobs = EXPLORING_EACH * self.jobs.len() as f64 / (oldest + YOUNG);
+        let jobs = self.jobs.len() as f64;
+        let by_jobs = (EXPLORING_EACH * jobs).max(EXPLORING_ALL * jobs.sqrt()) / (oldest + YOUNG);
         let rate = by_age.max(by_jobs).max(self.budget.rate(0)).min(self.settings.ceiling.unwrap_or(f64::INFINITY));
         let roots: f64 = self.jobs.values().map(|job| self.hazard.root(now - job.submitted)).sum();
         rate / roots.max(1e-9)

@@ -119,6 +119,12 @@ fn check_independent(name: &str, jobs: usize, slots: usize, draw: fn(&mut Rng) -
     assert!(late <= bound, "{name}: {late} s late at {polls} polls, bound {bound}");
 }
 
+/// Checks that jobs which end at ages that nobody knew before are seen to end within `late` seconds on average, for `polls` each.
+fn check_cold(name: &str, jobs: usize, slots: usize, (late, polls): (f64, f64), draw: fn(&mut Rng) -> f64) {
+    let outcome = mean(|seed| run(seed, jobs, slots, SETTINGS, &mut |_, _, random| draw(random)));
+    assert!(outcome.late <= late && outcome.polls <= polls, "{name}: {outcome:?}");
+}
+
 /// Checks that jobs are seen to end at most a tenth later than with the age-proportional schedule at as many polls.
 fn check_dependent<D: FnMut(usize, f64, &mut Rng) -> f64>(
     name: &str,
@@ -182,6 +188,12 @@ fn durations_that_depend_on_one_another() {
     };
     check_dependent("queued", 200, 16, queued);
     check_dependent("a queue of all jobs", 150, 150, queued);
+}
+
+#[test]
+fn the_first_ends_are_seen_soon() {
+    check_cold("uniform", 200, 50, (0.020, 12.0), |random| 0.7 + 0.6 * random.f64());
+    check_cold("constant", 600, 200, (0.060, 8.0), |_| 2.0);
 }
 
 #[test]

@@ -162,12 +162,31 @@ impl std::fmt::Display for HttpError {
     }
 }
 
+/// Waits until a request may be sent, and counts it.
+#[derive(Clone)]
+pub struct Turn(Arc<dyn Fn() + Send + Sync>);
+
+impl Turn {
+    /// A turn for which `wait` waits.
+    pub fn new(wait: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(wait))
+    }
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
 /// An HTTP client for one thread.
 #[derive(Clone, Debug)]
 pub struct Client {
     agent: Agent,
     headers: HeaderMap,
     authorize: Option<Arc<dyn Authorize>>,
+    /// What each request waits for before it is sent.
+    turn: Option<Turn>,
     /// The time at which the last request was sent.
     sent_at: Arc<Mutex<Option<Timestamp>>>,
     timeout: Duration,
@@ -213,7 +232,8 @@ impl ClientFactory {
         };
         let (headers, authorize) = (self.headers.clone(), self.authorize.clone());
         let (timeout, secrets) = (self.timeout, self.secrets.clone());
-        Client { agent, headers, authorize, sent_at: Arc::default(), timeout, received, heartbeat, secrets }
+        let (turn, sent_at) = (None, Arc::default());
+        Client { agent, headers, authorize, turn, sent_at, timeout, received, heartbeat, secrets }
     }
 }
 
@@ -222,6 +242,12 @@ impl Client {
     #[must_use]
     pub fn without_headers(&self) -> Self {
         Self { headers: HeaderMap::new(), authorize: None, ..self.clone() }
+    }
+
+    /// The same, on the same connections, with each request sent in its `turn`.
+    #[must_use]
+    pub fn in_turn(&self, turn: Turn) -> Self {
+        Self { turn: Some(turn), ..self.clone() }
     }
 
     /// The secrets that must not appear in what is told of its answers.
@@ -297,6 +323,9 @@ impl Client {
         body: Option<&Body>,
         clock: &Clock,
     ) -> Result<Answer, HttpError> {
+        if let Some(Turn(wait)) = &self.turn {
+            wait();
+        }
         *self.sent_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock.now());
         let ended_at = Arc::default();
         let response = self.run(method, url, extra, body, clock, &ended_at)?;

@@ -72,3 +72,55 @@ fn a_ceiling_bounds_every_second() {
         "the ends of twelve jobs take twelve requests"
     );
 }
+
+/// The requests after a job's end, and those that cancel it.
+const STEPS: &str = r#"
+name = "steps"
+target = "http://localhost:8000"
+[health]
+path = "/health"
+[submit]
+path = "/jobs"
+id = ["/id"]
+[poll]
+path = "/jobs/{id}"
+status = ["/status"]
+[poll.words]
+running = ["running"]
+done = ["done"]
+[[steps]]
+name = "log"
+when = "end"
+path = "/jobs/{id}/log"
+[[steps]]
+name = "cost"
+when = "end"
+path = "/jobs/{id}/cost"
+[[steps]]
+name = "cancel"
+when = "cancel"
+path = "/jobs/{id}/cancel"
+"#;
+
+#[test]
+fn the_requests_after_an_end_count_under_the_ceiling() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = dir.path().join("steps.toml");
+    std::fs::write(&profile, STEPS).unwrap();
+    let argv = ["--profile", profile.to_str().unwrap(), "--max-poll-rate", "20/s"];
+    let began = Timestamp::system();
+    let (ran, _, server) = follow(&[0.3; 12], &argv);
+    let (took, requests) = (Timestamp::system().since(began), server.requests());
+    let steps = requests.iter().filter(|request| request.path.matches('/').count() == 3).count();
+    assert_eq!(steps, 24, "two for each job: {}", ran.stderr);
+    assert!(requests.len() as f64 <= 20.0 * took + 2.0, "{} requests in {took} s", requests.len());
+    // Jobs that are given up: one request cancels each, and several ask whether that had an effect.
+    let began = Timestamp::system();
+    let cancelling = ["--deadline", "300ms", "--cancel-on", "timedout"];
+    let (ran, _, server) = follow(&[60.0; 6], &[&argv[..], &cancelling].concat());
+    let (took, requests) = (Timestamp::system().since(began), server.requests());
+    let cancelled = requests.iter().filter(|request| request.path.ends_with("/cancel")).count();
+    assert_eq!(cancelled, 6, "{}", ran.stderr);
+    assert!(requests.len() as f64 <= 20.0 * took + 2.0, "{} requests in {took} s", requests.len());
+    assert_eq!(ran.last("j-0")["status"]["cancel"], "answered", "it went on for as long as was asked");
+}

@@ -127,6 +127,12 @@ pub(super) struct FollowedUp {
 }
 
 impl FollowedUp {
+    /// No request was sent in time.
+    pub(super) fn unsent() -> Self {
+        let failure = Some("the session ended before a request was sent".to_owned());
+        Self { steps: StepsOutcome { failure, ..StepsOutcome::default() }, cancel: None }
+    }
+
     /// No answer came in time, for the reason `why`.
     pub(super) fn unanswered(phase: Phase, why: String) -> Self {
         let failure = Some(why);

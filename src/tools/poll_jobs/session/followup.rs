@@ -16,7 +16,7 @@ use crate::units;
 
 /// The time in which a cancelled job has to show its end.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
-/// The time between two polls of a cancelled job.
+/// The time from the first poll of a cancelled job to the second; it doubles from poll to poll.
 const CONFIRM_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most time that the steps after a job's end have; `--deadline` may leave them less.
@@ -67,15 +67,17 @@ impl FollowUp {
 
     /// Polls a cancelled job until it has ended or the target has forgotten it.
     fn is_confirmed(&self, client: &Client) -> bool {
-        let began = Instant::now();
+        let (began, mut interval) = (Instant::now(), CONFIRM_INTERVAL);
         loop {
             if self.has_ended(client) {
                 return true;
             }
-            if began.elapsed() + CONFIRM_INTERVAL > CONFIRMED_WITHIN {
+            let left = CONFIRMED_WITHIN.saturating_sub(began.elapsed());
+            if left.is_zero() {
                 return false;
             }
-            std::thread::sleep(CONFIRM_INTERVAL);
+            std::thread::sleep(interval.min(left));
+            interval *= 2;
         }
     }
 
@@ -174,9 +176,12 @@ impl Session<'_, '_> {
 
     /// Records the ends of the jobs whose follow-up has not come back in time.
     pub(super) fn give_up_follow_ups(&mut self) -> Result<(), Failure> {
-        for (number, Ending { job, phase, .. }) in std::mem::take(&mut self.ending) {
-            let why = "the session ended before an answer came".to_owned();
-            self.record_end(number, job, phase, Some(&FollowedUp::unanswered(phase, why)))?;
+        for (number, Ending { job, phase, began }) in std::mem::take(&mut self.ending) {
+            let followed = match began.get() {
+                Some(_) => FollowedUp::unanswered(phase, "the session ended before an answer came".to_owned()),
+                None => FollowedUp::unsent(),
+            };
+            self.record_end(number, job, phase, Some(&followed))?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Decides which job is polled when, and hands due polls to the worker threads.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use schedule::{Schedule, Settings};
@@ -13,7 +14,7 @@ use super::followup::FollowUp;
 use super::lists::Lists;
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
-use crate::http::{Client, ClientFactory};
+use crate::http::{Client, ClientFactory, Turn};
 use crate::own_limits;
 use crate::profile::Request;
 use crate::record::Timestamp;
@@ -49,8 +50,8 @@ pub(super) struct DuePoll {
 pub(super) enum Task {
     /// Polls, one after the other, which were given to the worker at `since`.
     Polls { polls: Vec<DuePoll>, clock: Clock, since: Instant },
-    /// The requests after a job's end.
-    FollowUp { job: usize, follow_up: Box<FollowUp> },
+    /// The requests after a job's end, each in its turn.
+    FollowUp { job: usize, follow_up: Box<FollowUp>, turn: Turn },
 }
 
 /// Something that a worker thread has done.
@@ -81,6 +82,11 @@ pub(super) struct Polled {
     pub(super) outcome: PollOutcome,
 }
 
+/// The schedule, for one access.
+fn lock(schedule: &Mutex<Schedule>) -> MutexGuard<'_, Schedule> {
+    schedule.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Sends a poll.
 fn send(poll: &DuePoll, client: &Client, clock: &Clock) -> Polled {
     let (late, sent) = (poll.due.elapsed(), clock.now());
@@ -99,8 +105,8 @@ impl Task {
 
 /// The timers of all jobs and the threads that poll.
 pub(super) struct Scheduler {
-    /// The polls of jobs.
-    schedule: Schedule,
+    /// The polls of jobs, and the budget of all requests; shared with the threads that follow jobs up.
+    schedule: Arc<Mutex<Schedule>>,
     /// The moment from which the schedule counts.
     began: Instant,
     /// The intervals and the timers of lists, and of polls of jobs that lists lack.
@@ -119,6 +125,8 @@ pub(super) struct Scheduler {
     workers: Workers<Task, Work>,
     /// Follow-ups that wait for a thread.
     follow_ups: VecDeque<(usize, Box<FollowUp>)>,
+    /// The last request that was handed out was a follow-up's, so a poll that is due comes first.
+    polls_next: bool,
     /// The limit of this host that made polls wait, as a sentence.
     limit: Option<String>,
     console: Console,
@@ -147,8 +155,8 @@ impl Scheduler {
                     let unsent = polls.split_off(sent.len());
                     Work::Polled { sent, unsent, since }
                 }
-                Task::FollowUp { job, follow_up } => {
-                    Work::FollowedUp { job, followed: Box::new(follow_up.run(&client)) }
+                Task::FollowUp { job, follow_up, turn } => {
+                    Work::FollowedUp { job, followed: Box::new(follow_up.run(&client.in_turn(turn))) }
                 }
             })
         };
@@ -161,7 +169,7 @@ impl Scheduler {
             ceiling: args.max_poll_rate,
         };
         Self {
-            schedule: Schedule::new(settings, fastrand::Rng::new()),
+            schedule: Arc::new(Mutex::new(Schedule::new(settings, fastrand::Rng::new()))),
             began: Instant::now(),
             intervals: Intervals { precision: args.precision, min: least(LIST_INTERVAL), max: args.max_interval },
             timers: Timers::default(),
@@ -170,6 +178,7 @@ impl Scheduler {
             checked_at: Instant::now(),
             backlog: VecDeque::new(),
             follow_ups: VecDeque::new(),
+            polls_next: false,
             demand: ThreadDemand::new(Instant::now(), LEAST_THREADS),
             next_send: Instant::now(),
             workers: Workers::new(MAX_THREADS.min(own_limits::connections()), Arc::new(make), Arc::new(deliver)),
@@ -192,18 +201,21 @@ impl Scheduler {
             return Ok(());
         }
         self.next_send = now + self.demand.pause();
-        while self.schedule.affords_at(self.seconds(now)) <= self.seconds(now)
+        let at = self.seconds(now);
+        while lock(&self.schedule).affords_at(at) <= at
             && let Some(due) = self.timers.take_due(now)
         {
-            self.schedule.spend(self.seconds(now));
+            lock(&self.schedule).spend(at);
+            self.polls_next = false;
             self.backlog.push_back(due);
         }
         // Polls that wait for a thread wait in the schedule, which knows what is most urgent.
         if self.backlog.is_empty() {
             let most = self.demand.batch() * MAX_THREADS;
             while self.backlog.len() < most
-                && let Some((due, job)) = self.schedule.take_due(self.seconds(now))
+                && let Some((due, job)) = lock(&self.schedule).take_due(at)
             {
+                self.polls_next = false;
                 self.backlog.push_back((self.began + Duration::try_from_secs_f64(due).unwrap_or_default(), job));
             }
         }
@@ -281,14 +293,34 @@ impl Scheduler {
     }
 
     fn send_follow_ups(&mut self) -> Result<(), Failure> {
-        while let Some((job, follow_up)) = self.follow_ups.pop_front() {
-            let refused = self.workers.give(Task::FollowUp { job, follow_up });
-            if let Some(Task::FollowUp { job, follow_up }) = refused.map_err(|error| Failure::thread(&error))? {
+        let (schedule, at) = (self.schedule.clone(), self.seconds(Instant::now()));
+        // While it is held, the worker cannot ask for its second turn.
+        let mut schedule = lock(&schedule);
+        while schedule.allows_at() <= at
+            && !(self.polls_next && schedule.next_due(at).is_some_and(|due| due <= at))
+            && let Some((job, follow_up)) = self.follow_ups.pop_front()
+        {
+            let refused = self.workers.give(Task::FollowUp { job, follow_up, turn: self.turn() });
+            if let Some(Task::FollowUp { job, follow_up, .. }) = refused.map_err(|error| Failure::thread(&error))? {
                 self.follow_ups.push_front((job, follow_up));
                 break;
             }
+            schedule.spend(at);
+            self.polls_next = schedule.allows_at() > at;
         }
         Ok(())
+    }
+
+    /// The turns of one follow-up's requests, all of which count; the first has come.
+    fn turn(&self) -> Turn {
+        let (schedule, began, is_first) = (self.schedule.clone(), self.began, AtomicBool::new(true));
+        Turn::new(move || {
+            if !is_first.swap(false, Ordering::Relaxed) {
+                let now = began.elapsed().as_secs_f64();
+                let at = lock(&schedule).spend(now);
+                std::thread::sleep(Duration::try_from_secs_f64(at - now).unwrap_or_default());
+            }
+        })
     }
 
     /// The time until something is due.
@@ -297,9 +329,13 @@ impl Scheduler {
         let tick = now + if self.backlog.is_empty() { TICK } else { BACKLOG_RETRY };
         let (at, began) = (self.seconds(now), self.began);
         let moment = |seconds: f64| Duration::try_from_secs_f64(seconds).map_or(tick, |after| began + after);
-        let timer = self.timers.next_due().map(|due| due.max(moment(self.schedule.affords_at(at))));
-        let poll = self.schedule.next_due(at).filter(|_| self.backlog.is_empty()).map(moment);
-        let next = [timer, poll].into_iter().flatten().fold(tick, Instant::min);
+        let mut schedule = lock(&self.schedule);
+        let timer = self.timers.next_due().map(|due| due.max(moment(schedule.affords_at(at))));
+        let poll = schedule.next_due(at).filter(|_| self.backlog.is_empty()).map(moment);
+        // One whose turn has come waits for a thread.
+        let follow_up = moment(schedule.allows_at()).max(now + BACKLOG_RETRY);
+        let follow_up = Some(follow_up).filter(|_| !self.follow_ups.is_empty());
+        let next = [timer, poll, follow_up].into_iter().flatten().fold(tick, Instant::min);
         next.max(self.next_send).saturating_duration_since(now)
     }
 
@@ -344,7 +380,7 @@ impl Scheduler {
     /// Schedules the first poll of a job that is `age` seconds old.
     pub(super) fn schedule_first(&mut self, number: usize, age: f64, left: Duration) {
         let now = self.seconds(Instant::now());
-        self.schedule.add(number, age, left.as_secs_f64(), now);
+        lock(&self.schedule).add(number, age, left.as_secs_f64(), now);
     }
 
     /// A time within the first interval of a job that is `age` seconds old.
@@ -361,20 +397,20 @@ impl Scheduler {
     /// the latest.
     pub(super) fn schedule_next(&mut self, number: usize, seen: Option<f64>, not_before: Duration, left: Duration) {
         let now = self.seconds(Instant::now());
-        self.schedule.running(number, seen, not_before.as_secs_f64(), left.as_secs_f64(), now);
+        lock(&self.schedule).running(number, seen, not_before.as_secs_f64(), left.as_secs_f64(), now);
     }
 
     /// Records that something worth seeing happened in a job between two ages.
     pub(super) fn changed(&mut self, (after, until): (f64, f64)) {
-        self.schedule.changed(after, until);
+        lock(&self.schedule).changed(after, until);
     }
 
     /// Records that a job was seen to have ended at `age`, or that it is polled no more.
     pub(super) fn ended(&mut self, number: usize, age: Option<f64>) {
         let now = self.seconds(Instant::now());
         match age {
-            Some(age) => self.schedule.ended(number, age, now),
-            None => self.schedule.remove(number, now),
+            Some(age) => lock(&self.schedule).ended(number, age, now),
+            None => lock(&self.schedule).remove(number, now),
         }
     }
 
