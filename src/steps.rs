@@ -31,12 +31,11 @@ impl Patience<'_> {
         if Instant::now() + wait >= self.until {
             return false;
         }
-        match self.stop {
-            Some(stop) => !stop.wait(wait),
-            None => {
-                std::thread::sleep(wait);
-                true
-            }
+        if let Some(stop) = self.stop {
+            !stop.wait(wait)
+        } else {
+            std::thread::sleep(wait);
+            true
         }
     }
 }
