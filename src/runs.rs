@@ -74,17 +74,22 @@ pub fn new_run_id(started: Timestamp) -> Result<String, Failure> {
 /// Strikes `secrets` out of what the Job in `record` has from the target: its message, its body, and the messages of its stages.
 pub fn strike_secrets(record: &mut Record, secrets: &Secrets) -> Result<(), Failure> {
     if let (Kind::Job, Cow::Owned(_)) = (record.kind(), secrets.strike(record.text())) {
-        let JobStatus { mut message, mut body, mut stages, .. } = record.read::<Job>()?.status;
+        let JobStatus { mut message, mut body, mut stages, unread_times, .. } = record.read::<Job>()?.status;
         let texts = [&mut message, &mut body].into_iter().chain(stages.iter_mut().map(|stage| &mut stage.message));
         texts.for_each(|text| secrets.strike_in(text));
         let patch = [
             message.map(|text| ("message", Value::from(text))),
             body.map(|text| ("body", Value::from(text))),
             (!stages.is_empty()).then(|| ("stages", json!(stages))),
+            (!unread_times.is_empty()).then(|| ("unreadTimes", json!(struck(unread_times, secrets)))),
         ];
         write_status(record, &patch.into_iter().flatten().collect::<BTreeMap<_, _>>())?;
     }
     Ok(())
+}
+
+fn struck(texts: BTreeMap<String, String>, secrets: &Secrets) -> BTreeMap<String, String> {
+    texts.into_iter().map(|(key, text)| (key, secrets.strike(&text).into_owned())).collect()
 }
 
 /// Writes the keys of `status` over the record's.

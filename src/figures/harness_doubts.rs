@@ -1,6 +1,7 @@
 //! Doubts about the harness itself: it met a limit of its host, or was too slow for the load that it was to make.
 
 use super::distribution::Distribution;
+use super::listed;
 use crate::record::Run;
 use crate::units;
 
@@ -40,6 +41,15 @@ pub(super) fn of_schedule(lag: Option<f64>) -> Option<String> {
         "the harness was the bottleneck: jobs were submitted up to {} after their time in the schedule",
         units::seconds(lag)
     ))
+}
+
+/// The doubt about submissions that waited for a token, each with its job's name and the wait in seconds: the target's clients wait
+/// then, not the harness.
+pub(super) fn of_token<'a>(waits: impl Iterator<Item = (&'a str, f64)>) -> Option<String> {
+    let (jobs, waits): (Vec<String>, Vec<f64>) =
+        waits.filter(|(_, wait)| *wait > TOLERATED).map(|(name, wait)| (name.to_owned(), wait)).unzip();
+    let longest = waits.into_iter().reduce(f64::max)?;
+    Some(format!("submissions waited up to {} for a token: {}", units::seconds(longest), listed(&jobs)))
 }
 
 #[cfg(test)]

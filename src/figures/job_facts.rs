@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::stage_times::StageTimes;
-use crate::record::{ClockOffset, Flag, Job, Phase, Polls, Stage, StagePhase, StageSpec, TimesFrom, Timestamp};
+use crate::record::{Cancel, ClockOffset, Flag, Job, Phase, Polls, Stage, StagePhase, StageSpec, TimesFrom, Timestamp};
 
 /// A name that many jobs share: one pointer, unlike an `Arc<str>`.
 pub type SharedName = Arc<String>;
@@ -48,6 +48,12 @@ pub struct JobFacts {
     pub duration: Option<(f64, f64)>,
     /// Number of polls that followed it.
     pub polls: Option<Polls>,
+    /// The seconds for which its submission waited for a token.
+    pub token_wait: Option<f64>,
+    /// The progress of its cancelling.
+    pub cancel: Option<Cancel>,
+    /// Values that are no times, by the profile's key.
+    pub unread_times: Box<[(SharedName, Box<str>)]>,
     /// Doubts about it.
     pub flags: Box<[Flag]>,
     /// The stages that the target reported, in its order.
@@ -82,6 +88,8 @@ impl JobFacts {
         let unnamed = status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
         let unnamed_states =
             unnamed.map(|stage| (names.get(&stage.name), stage.state.as_deref().map(Box::from))).collect();
+        let unread = status.unread_times.iter();
+        let unread_times = unread.map(|(key, value)| (names.get(key), value.as_str().into())).collect();
         let stage = |stage: &Stage| StageFacts {
             name: names.get(&stage.name),
             phase: stage.phase,
@@ -103,6 +111,9 @@ impl JobFacts {
             ended_at: status.ended_at,
             duration: status.duration_seconds.zip(status.duration_error_seconds),
             polls: status.polls,
+            token_wait: status.token_wait_seconds,
+            cancel: status.cancel,
+            unread_times,
             flags: status.flags.clone().into(),
             stages: status.stages.iter().map(stage).collect(),
             unnamed_states,

@@ -46,7 +46,7 @@ use requests::Requests;
 use resumed::{GivenUp, Resumed};
 use shards::ShardFigures;
 use stages::{Limiting, StageFigures};
-use tally::JobTally;
+use tally::{JobEntry, JobTally};
 
 use crate::record::{Fold, Idle, Jobs};
 use crate::units;
@@ -147,7 +147,11 @@ impl Figures {
     /// More in flight than the closed model was asked for: given up jobs that ran on, or a submitter beside this one. Or fewer
     /// submissions than the open model's schedule wanted.
     fn doubt_load(&mut self) {
-        self.doubts.extend(harness_doubts::of_schedule(self.load.lag.map(|lag| lag.max)));
+        let entries = || self.tally.entries.iter();
+        let lag = entries().filter_map(JobEntry::own_lag_seconds).reduce(f64::max);
+        self.doubts.extend(harness_doubts::of_schedule(lag));
+        let waited = entries().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?.token_wait?)));
+        self.doubts.extend(harness_doubts::of_token(waited));
         if self.tally.clock_skew_seconds().is_infinite() {
             self.doubts.push(
                 "the jobs ran on several hosts, and the clock of one was not compared with the target's: no figure over several hosts is \
@@ -224,6 +228,8 @@ impl Figures {
     fn doubt_words(&mut self) {
         let jobs = || self.tally.entries.iter().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?)));
         let mut doubts = poll_doubts::flagged_jobs(jobs());
+        doubts.extend(poll_doubts::unconfirmed(jobs()));
+        doubts.extend(poll_doubts::unread_times(jobs()));
         let mut words: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
         for (name, job) in jobs() {
             for (stage, word) in &job.unnamed_states {

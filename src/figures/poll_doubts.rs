@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::job_facts::JobFacts;
 use super::listed;
 use super::requests::Requests;
-use crate::record::{Flag, Phase, Run};
+use crate::record::{Cancel, Flag, Phase, Run};
 
 /// The doubt about the polls of `run`: refused after they were answered, without a token, unreadable, or without news of their job for the most
 /// part.
@@ -69,6 +69,30 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
         }
     };
     flagged.into_values().map(sentence).collect()
+}
+
+/// The doubt about jobs that were cancelled and not seen to end; `jobs` are given with their names.
+pub(super) fn unconfirmed<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Option<String> {
+    let jobs: Vec<String> =
+        jobs.filter(|(_, job)| job.cancel == Some(Cancel::Answered)).map(|(name, _)| name.to_owned()).collect();
+    let sentence = || {
+        format!("cancelled, and the target agreed, but no poll saw the end, so they may still run: {}", listed(&jobs))
+    };
+    (!jobs.is_empty()).then(sentence)
+}
+
+/// The doubts about values that stand where the profile says that times do, one for each key; `jobs` are given with their names.
+pub(super) fn unread_times<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
+    let mut unread: BTreeMap<&str, (&str, Vec<String>)> = BTreeMap::new();
+    for (name, job) in jobs {
+        for (key, value) in &job.unread_times {
+            unread.entry(key).or_insert_with(|| (value, Vec::new())).1.push(name.to_owned());
+        }
+    }
+    let sentence = |(key, (value, jobs)): (&str, (&str, Vec<String>))| {
+        format!("what stands at {key} is no time that can be read, such as \"{value}\": {}", listed(&jobs))
+    };
+    unread.into_iter().map(sentence).collect()
 }
 
 #[cfg(test)]

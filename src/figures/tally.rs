@@ -99,6 +99,12 @@ impl JobEntry {
         Some(job.submitted_at?.since(job.due_at?))
     }
 
+    /// The part of that delay for which it did not wait for a token, in seconds.
+    pub fn own_lag_seconds(&self) -> Option<f64> {
+        let waited = self.job.as_ref()?.token_wait.unwrap_or_default();
+        self.lag_seconds().map(|lag| lag - waited)
+    }
+
     /// The stages that the job's record tells of.
     pub fn stages(&self) -> &[StageFacts] {
         self.job.as_ref().map(|job| &*job.stages).unwrap_or_default()

@@ -43,6 +43,10 @@ pub fn look_up(
             let answer = answer.map_err(|error| LookUpError::Http(request.place(), error))?;
             watch(&request, &answer);
             let failed = |why: String| LookUpError::Page(format!("{}: {why}", request.place()));
+            let mut unknown = Progress::default();
+            if listing.take_unknown(&answer, &mut unknown) && !unknown.missing.is_empty() {
+                return Ok(Sight::Missing);
+            }
             if !(200..300).contains(&answer.status) {
                 return Err(failed(answer.summary()));
             }

@@ -178,6 +178,26 @@ impl Listing {
         progress
     }
 
+    /// Takes an answer by which the target knows no such job, or not all of those that the request names: these are asked for one by
+    /// one. Returns false if the request names none.
+    pub fn take_unknown(&mut self, answer: &Answer, progress: &mut Progress) -> bool {
+        if !self.profile.poll.unknown.contains(&answer.status) || !self.list().is_some_and(List::names_jobs) {
+            return false;
+        }
+        let Some(pass) = self.pass.take() else { return false };
+        let mut waiting = pass.waiting;
+        if let [number] = pass.asked[..] {
+            let missing = Missing { number, absence: Absence::Direct, is_telling: true };
+            progress.missing.extend((!answer.is_cached()).then_some(missing));
+        } else {
+            waiting.extend(pass.asked.into_iter().map(|number| vec![number]));
+        }
+        if let Err(failure) = self.begin_batch(waiting) {
+            progress.failure = Some((failure, self.fail()));
+        }
+        true
+    }
+
     /// Gives up the batch that is under way: none of its jobs is known to be missing. Returns those that no page has told of.
     pub fn fail(&mut self) -> Vec<usize> {
         let Some(pass) = self.pass.take() else { return Vec::new() };

@@ -1,14 +1,17 @@
 //! Reads a target's answer by its profile's pointers.
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 
 use super::ids::is_same_id;
 use super::place::{Document, Place};
 use super::rules::{self, PollMeaning, SubmitMeaning};
 use super::steps::Told;
-use super::times::{happened, times};
+use super::times::{happened, times, unread};
 use super::{Profile, StagePointers};
-use crate::http::Answer;
+use crate::escape;
+use crate::http::{Answer, same_origin};
 use crate::record::raw::{self, elements, members};
 use crate::record::{ServerTimes, StagePhase};
 
@@ -34,8 +37,24 @@ pub struct Observation {
     pub times: ServerTimes,
     /// Its stages in the answer's order.
     pub stages: Vec<StageReading>,
+    /// Values at places of times that are no times, by the profile's key.
+    pub unread_times: BTreeMap<String, String>,
     /// The body breaks the rules of JSON and was read all the same.
     pub is_lenient: bool,
+}
+
+impl Observation {
+    /// Keeps the values below `key` that are no times, the first for each key.
+    fn note_unread(&mut self, key: &str, values: Vec<(&'static str, String)>) {
+        for (part, value) in values {
+            self.unread_times.entry(format!("{key}.{part}")).or_insert(value);
+        }
+    }
+
+    fn note_unread_of_stages(&mut self) {
+        let unread: Vec<_> = self.stages.iter_mut().flat_map(|stage| std::mem::take(&mut stage.unread)).collect();
+        self.note_unread("poll.stages.times", unread);
+    }
 }
 
 /// A stage as one poll's answer describes it.
@@ -51,6 +70,8 @@ pub struct StageReading {
     pub attempt: Option<u64>,
     /// Its times.
     pub times: ServerTimes,
+    /// Values at places of times that are no times, with the last part of the profile's key.
+    pub unread: Vec<(&'static str, String)>,
     /// The error's text, where there is one.
     pub message: Option<String>,
 }
@@ -101,13 +122,17 @@ impl Profile {
             StatusReading::Status(meaning, _) => *meaning,
             StatusReading::NoStatus | StatusReading::Unreadable(_) => StagePhase::Unnamed,
         };
-        Observation {
+        let mut observation = Observation {
             status,
             message: error_text(document, &poll.message),
             times: happened(times(document, &poll.times), phase),
             stages: poll.stages.as_ref().map(|at| stages(document, at, phase)).unwrap_or_default(),
+            unread_times: BTreeMap::new(),
             is_lenient: document.is_lenient(),
-        }
+        };
+        observation.note_unread("poll.times", unread(document, &poll.times));
+        observation.note_unread_of_stages();
+        observation
     }
 
     /// Replaces the parts `told` of an observation by what another document tells of them.
@@ -121,9 +146,13 @@ impl Profile {
                 Told::Stages => {
                     observation.stages =
                         self.poll.stages.as_ref().map(|at| stages(document, at, phase)).unwrap_or_default();
+                    observation.note_unread_of_stages();
                 }
                 Told::Message => observation.message = error_text(document, &self.poll.message),
-                Told::Times => observation.times = happened(times(document, &self.poll.times), phase),
+                Told::Times => {
+                    observation.times = happened(times(document, &self.poll.times), phase);
+                    observation.note_unread("poll.times", unread(document, &self.poll.times));
+                }
             }
         }
     }
@@ -133,9 +162,27 @@ impl Profile {
         document.scalar(self.poll_ids()).filter(|found| !found.is_empty() && !is_same_id(found, id))
     }
 
+    /// The id by which a job is polled after this answer to its poll at `url`; none if it tells no other one than `id`. The error says
+    /// that it is a URL on another server.
+    pub fn next_id(&self, document: &Document<'_>, url: &str, id: &str) -> Option<Result<String, String>> {
+        let found = document.scalar(&self.poll.next).filter(|found| !found.is_empty())?;
+        let next = if self.polls_url() {
+            same_origin(url, &found).ok_or_else(|| {
+                let shown = escape::start(&found, 200);
+                format!(
+                    "the job's next URL, {shown}, is not on the target's own server: nothing is sent to another one"
+                )
+            })
+        } else {
+            Ok(found)
+        };
+        Some(next).filter(|next| next.as_deref() != Ok(id))
+    }
+
     /// The places of a job's id in the answer to a poll. A header of the submission's answer says nothing about a poll's.
     pub fn poll_ids(&self) -> &[Place] {
-        let is_shared = self.submit.id.iter().all(Place::is_in_json) && !self.polls_url();
+        let is_one = self.poll.next.is_empty() && !self.polls_url();
+        let is_shared = is_one && self.submit.id.iter().all(Place::is_in_json);
         self.poll.id.as_deref().unwrap_or(if is_shared { &self.submit.id } else { &[] })
     }
 
@@ -221,7 +268,8 @@ fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> S
         StagePhase::Unnamed => happened(times(&part, &at.times), job),
         _ => happened(times(&part, &at.times), phase),
     };
-    StageReading { name, state, phase, attempt, times, message: error_text(&part, &at.message) }
+    let unread = unread(&part, &at.times);
+    StageReading { name, state, phase, attempt, times, unread, message: error_text(&part, &at.message) }
 }
 
 /// A number of attempts, which some servers write as a float.

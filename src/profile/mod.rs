@@ -166,6 +166,7 @@ impl Profile {
         let poll = &self.poll;
         let mut lists = vec![
             ("submit.id", &self.submit.id),
+            ("poll.next", &poll.next),
             ("poll.status", &poll.status),
             ("poll.message", &poll.message),
             ("poll.times.queued", &poll.times.queued),

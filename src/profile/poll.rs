@@ -46,6 +46,9 @@ pub struct Poll {
     /// no check if empty.
     #[serde(default)]
     pub id: Option<Vec<Place>>,
+    /// The places of the id by which the job is polled from then on.
+    #[serde(default)]
+    pub next: Vec<Place>,
     /// The places of the job's status word.
     #[serde(default)]
     pub status: Vec<Place>,

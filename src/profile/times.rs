@@ -3,6 +3,7 @@
 use super::TimePointers;
 use super::place::{Document, Place};
 use crate::clock::is_sentinel;
+use crate::escape;
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
 /// The times at the places `at` of `document`.
@@ -16,6 +17,26 @@ pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> ServerTimes {
         ended_at: ended.map(|time| time.at),
         resolution_seconds: resolution(&told).filter(|seconds| *seconds > 1e-6),
     }
+}
+
+/// The longest value that is shown where it is no time, in characters.
+const SHOWN: usize = 60;
+
+/// The values at the places `at` that are no times that the tools understand, each with the last part of the profile's key. A value
+/// that says "not yet" or "never" is none of them.
+pub(super) fn unread(document: &Document<'_>, at: &TimePointers) -> Vec<(&'static str, String)> {
+    let keys = [("queued", &at.queued), ("started", &at.started), ("ended", &at.ended)];
+    let value = |places: &[Place]| match document.scalar(places) {
+        Some(text) => (spelled_time(&text).is_none() && says_something(&text)).then_some(text),
+        None => {
+            document.value(places).filter(|value| value.is_object() || value.is_array()).map(|value| value.to_string())
+        }
+    };
+    keys.into_iter().filter_map(|(key, places)| Some((key, escape::start(&value(places)?, SHOWN)))).collect()
+}
+
+fn says_something(text: &str) -> bool {
+    !["", "null", "none", "-", "n/a"].contains(&text.trim().to_ascii_lowercase().as_str())
 }
 
 /// Leaves out times of what has not happened: a start counts only once started, an end only in a final state. Some targets
@@ -64,6 +85,11 @@ fn step(times: &[SpelledTime]) -> f64 {
 /// A time as servers spell it: RFC 3339, with or without its zone (then UTC), or Unix time in seconds, milliseconds,
 /// microseconds or nanoseconds. None for one that stands for "not yet" or "never".
 pub(super) fn server_time(text: &str) -> Option<SpelledTime> {
+    spelled_time(text).filter(|time| !is_sentinel(time.at))
+}
+
+/// The same, with those that stand for "not yet" or "never".
+fn spelled_time(text: &str) -> Option<SpelledTime> {
     let text = text.trim();
     let (at, resolution_seconds) = if let Ok(number) = text.parse::<f64>() {
         // 5138-11-16 in seconds, 1973-03-03 in milliseconds: no number of one unit can be meant as another.
@@ -81,7 +107,7 @@ pub(super) fn server_time(text: &str) -> Option<SpelledTime> {
         let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
         (at, 10_f64.powi(-i32::try_from(digits).unwrap_or(9)))
     };
-    (!is_sentinel(at)).then_some(SpelledTime { at, resolution_seconds })
+    Some(SpelledTime { at, resolution_seconds })
 }
 
 /// The value of the last digit of a decimal number.

@@ -74,6 +74,8 @@ pub struct JobStatus {
     pub observed_at: Option<Timestamp>,
     /// The id that the target gave, as a string.
     pub job_id: Option<String>,
+    /// The id by which it was polled last, where an answer told another one than `jobId`.
+    pub next_id: Option<String>,
     /// The W3C trace id that the submission carried: 32 hexadecimal digits.
     pub trace_id: Option<String>,
     /// The W3C span id that the submission carried, which is the parent of the target's first span: 16 hexadecimal digits.
@@ -92,6 +94,8 @@ pub struct JobStatus {
     /// The part of the time from its submission to its answer in which the harness stood still, so that the answer may have come
     /// that much earlier.
     pub frozen_seconds: Option<f64>,
+    /// The seconds for which its submission waited for a token, which is no work of the harness.
+    pub token_wait_seconds: Option<f64>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,
     /// The last poll that saw it not yet started.
@@ -113,6 +117,9 @@ pub struct JobStatus {
     pub target_status: Option<String>,
     /// The server's own times of the job, by the server's clock.
     pub server_times: Option<ServerTimes>,
+    /// Values where the profile says that times stand, and that are none which the tools understand, by the profile's key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread_times: BTreeMap<String, String>,
     /// Doubts about it, as documented CamelCase words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,

@@ -97,3 +97,46 @@ fn a_stage_that_runs_on_after_the_end_is_named() {
     let page = std::fs::read_to_string(out.join("report.md")).unwrap();
     assert!(page.contains("although a stage is still running: j (l2) (RunningStage)"), "{page}");
 }
+
+#[test]
+fn what_stands_at_a_time_and_is_none_is_named_once_with_its_value() {
+    let profile = PROFILE.replace(
+        "words.done = [\"ok\"]",
+        "words.done = [\"ok\"]\n    times = { queued = [\"/made\"], started = [\"/began\"], ended = [\"/over\"] }",
+    );
+    let rig = Rig::new(&profile, |request| match request.path.as_str() {
+        "/jobs" => Reply::json(r#"{"id":"7"}"#),
+        "/jobs/7" => {
+            let odd = "3 minutes ago <b>".repeat(9);
+            Reply::json(json!({"id":"7","state":"ok","made":odd,"began":null,"over":{"seconds":1}}).to_string())
+        }
+        _ => Reply::json(r#"{"stages":[]}"#),
+    });
+    let (ran, status) = run(&rig, "20s");
+    let unread = &status["unreadTimes"];
+    assert_eq!(unread.as_object().unwrap().len(), 2, "{status}");
+    assert!(unread["poll.times.queued"].as_str().unwrap().len() < 70, "{status}");
+    let out = rig.dir.path().join("out");
+    tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
+    let page = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(page.contains("poll.times.ended is no time that can be read") && page.contains("minutes ago"), "{page}");
+    assert!(!page.contains("<b>"), "{page}");
+}
+
+#[test]
+fn a_cancellation_that_no_poll_confirmed_is_doubtful() {
+    let profile = PROFILE.replace("when = \"end\"", "when = \"cancel\"").replace("    tells = [\"stages\"]\n", "");
+    let profile = profile.replace("words.done = [\"ok\"]", "words = { running = [\"busy\"], done = [\"ok\"] }");
+    let rig = Rig::new(&profile, |request| match request.path.as_str() {
+        "/jobs" => Reply::json(r#"{"id":"7"}"#),
+        "/jobs/7" => Reply::json(r#"{"id":"7","state":"busy"}"#),
+        _ => Reply::json("{}"),
+    });
+    let submitted = rig.submit(&job(&json!({}))).stdout;
+    let ran = rig.poll(&submitted, &["--deadline", "200ms", "--cancel-on", "timedout"]);
+    assert_eq!(ran.last("j")["status"]["cancel"], "answered");
+    let out = rig.dir.path().join("out");
+    tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
+    let page = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(page.contains("no poll saw the end, so they may still run: j"), "{page}");
+}

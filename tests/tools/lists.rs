@@ -447,3 +447,17 @@ fn a_profile_whose_target_forgets_what_is_done_needs_no_word_for_it() {
     };
     assert_eq!((check("done"), check("lost")), (0, 2));
 }
+
+#[test]
+fn a_request_for_ids_of_which_one_is_unknown_is_made_again_for_each() {
+    let list = "path = \"/jobs?id={ids}\"\nat = [\"/jobs\"]\n";
+    let rig = Rig::new("", list, |request| match query(request, "id") {
+        Some("a") => Reply::json(json!({"jobs": page(&[("a", "done")])}).to_string()),
+        Some("b") => Reply::json(json!({"jobs": page(&[("b", "failed")])}).to_string()),
+        _ => Reply::new(404, ""),
+    });
+    let ran = rig.poll(&["a", "b", "c"], &["--lost-after", "0s"]);
+    assert_eq!(["a", "b", "c"].map(|name| status(&ran, name)["phase"].clone()), ["Succeeded", "Failed", "Lost"]);
+    let explained = rig.explain("c");
+    assert!(explained.stdout.contains("lacks c"), "{}", explained.stdout);
+}

@@ -1,5 +1,7 @@
 //! Ids that the client chooses, and requests at the URL that is the id.
 
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use serde_json::json;
 use stress_suite::profile::Profile;
 
@@ -118,4 +120,74 @@ fn a_profile_without_an_id_and_a_url_before_there_is_one_are_refused() {
     assert!(refusal(&late).contains("only at the beginning of the path"), "{}", refusal(&late));
     let unknown = PUT.replace("{run}.{name}", "{id}");
     assert!(refusal(&unknown).contains("submit.own_id"), "{}", refusal(&unknown));
+}
+
+/// A queue item becomes a build, whose document and URL are others.
+const QUEUE: &str = r#"
+    [submit]
+    path = "/build"
+    accepted = [201]
+    id = ["header:Location"]
+    [poll]
+    path = "{id:url}api/json"
+    next = ["/executable/url"]
+    status = ["/result"]
+    words = { done = ["SUCCESS"], failed = ["FAILURE"] }
+    [[poll.rules]]
+    means = "running"
+    when = [{ at = "/building", is = true }]
+    [[poll.rules]]
+    means = "waiting"
+    when = [{ at = "/why" }]
+    [[steps]]
+    name = "log"
+    when = "end"
+    path = "{id:url}log"
+"#;
+
+#[test]
+fn an_answer_may_tell_by_which_id_the_job_is_polled_from_then_on() {
+    let polls = AtomicUsize::new(0);
+    let rig = Rig::new(QUEUE, move |request| match request.path.as_str() {
+        "/build" => with_header(201, "Location", "/queue/7/", ""),
+        "/queue/7/api/json" if polls.fetch_add(1, SeqCst) < 2 => Reply::json(r#"{"why":"no executor"}"#),
+        "/queue/7/api/json" => Reply::json(r#"{"executable":{"url":"/job/x/1/"}}"#),
+        "/job/x/1/api/json" if polls.fetch_add(1, SeqCst) < 6 => Reply::json(r#"{"building":true}"#),
+        "/job/x/1/api/json" => Reply::json(r#"{"building":false,"result":"SUCCESS"}"#),
+        "/job/x/1/log" => Reply::json("{}"),
+        _ => Reply::new(404, ""),
+    });
+    let status = rig.run();
+    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(null)), "{status}");
+    let url = |path: &str| json!(format!("{}{path}", rig.server.url()));
+    assert_eq!((&status["jobId"], &status["nextId"]), (&url("/queue/7/"), &url("/job/x/1/")), "{status}");
+    assert_eq!(rig.requests().iter().filter(|request| request.path == "/job/x/1/log").count(), 1);
+    let explained = rig.poll("", &["--explain", &format!("{}/queue/7/", rig.server.url())]);
+    assert_eq!(explained.code, 0, "{}", explained.stdout);
+    for part in ["poll.next                /executable/url      \"/job/x/1/\"", "status: \"SUCCESS\"", "step log"] {
+        assert!(explained.stdout.contains(part), "{part}\n{}", explained.stdout);
+    }
+}
+
+#[test]
+fn a_resumed_job_is_polled_by_its_last_id_and_another_server_never() {
+    let rig = Rig::new(QUEUE, |request| match request.path.as_str() {
+        "/build" => with_header(201, "Location", "/queue/7/", ""),
+        "/queue/7/api/json" => Reply::json(r#"{"why":"","executable":{"url":"/job/x/1/"}}"#),
+        _ => Reply::json(r#"{"building":true}"#),
+    });
+    let submitted = rig.submit(&job(&json!({}))).stdout;
+    let given_up = rig.poll(&submitted, &["--deadline", "300ms"]);
+    assert_eq!(given_up.last("j")["status"]["phase"], "TimedOut");
+    let before = rig.requests().len();
+    rig.poll(&given_up.stdout, &["--resume", "--deadline", "300ms"]);
+    assert!(rig.requests()[before..].iter().all(|request| request.path == "/job/x/1/api/json"));
+
+    let foreign = Rig::new(QUEUE, |request| match request.path.as_str() {
+        "/build" => with_header(201, "Location", "/queue/7/", ""),
+        _ => Reply::json(r#"{"why":"","executable":{"url":"http://elsewhere:1/job/x/1/"}}"#),
+    });
+    let status = foreign.run();
+    assert_eq!((&status["phase"], &status["reason"]), (&json!("TimedOut"), &json!("Redirected")), "{status}");
+    assert!(status["message"].as_str().unwrap().contains("http://elsewhere:1/job/x/1/"), "{status}");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stress_suite::tools::{poll_jobs, submit_jobs};
+use stress_suite::tools::{poll_jobs, render_report, submit_jobs};
 
 use crate::server::{Reply, Request, Server};
 use crate::support::{Ran, tool};
@@ -167,6 +167,27 @@ fn a_submission_waits_for_a_token_as_long_as_the_answer_asks_for() {
     assert!(matches!(*pauses, [_, pause] if pause > Duration::from_millis(1990)), "{pauses:?}");
     let told: Vec<_> = ran.stderr.lines().filter(|line| line.contains("submissions wait for a token")).collect();
     assert!(told.len() == 1 && told[0].contains("HTTP 429: slow_down; the server asks to wait 2 s"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_wait_for_a_token_is_told_and_is_no_lag_of_the_harness() {
+    let issue = |number| {
+        if number == 2 {
+            Reply::Whole(503, vec![("Retry-After", "2".to_owned())], "{}".to_owned())
+        } else {
+            token(number)
+        }
+    };
+    let rig = Rig::new(issue, |number, request| number > 1 || request.method == "GET");
+    let ran = rig.submit(3, &["--rate", "10/s"]);
+    let wait = ran.last("j1")["status"]["tokenWaitSeconds"].as_f64().unwrap();
+    assert!((1.9..9.0).contains(&wait), "{}", ran.stdout);
+    let out = rig.dir.path().join("out");
+    let run = json!({"apiVersion": "stress/v1", "kind": "Run", "metadata": {"name": "run", "run": "r1"}, "spec": {"jobs": 3}});
+    let records = format!("{run}\n{}", ran.stdout);
+    tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &records);
+    let page = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(page.contains("for a token: j1, j2, j3") && !page.contains("bottleneck"), "{page}");
 }
 
 #[test]

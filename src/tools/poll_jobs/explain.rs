@@ -17,6 +17,9 @@ use crate::record::{Job, StagePhase};
 use crate::steps::{self, Made};
 use crate::target::poll_request;
 
+/// The most ids by which one job is polled in turn.
+const MOST_IDS: usize = 5;
+
 /// Prints the explanation.
 pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
     if id.trim().is_empty() {
@@ -39,20 +42,25 @@ pub(super) fn run(args: &Args, id: &str, io: Io<'_>) -> Outcome {
             }
         }
     }
-    if profile.polls_each() {
-        let request = poll_request(&Job::default(), id, &profile, &base, &args.target.set);
+    let mut polled = Some(id.to_owned()).filter(|_| profile.polls_each());
+    let mut last = id.to_owned();
+    for _ in 0..MOST_IDS {
+        let Some(id) = polled.take() else { break };
+        last.clone_from(&id);
+        let request = poll_request(&Job::default(), &id, &profile, &base, &args.target.set);
         let request = request.map_err(|error| Failure::usage(format!("--explain: {error}")))?;
         let place = request.place();
         let answer = client.announced(&io.console, || request.place(), || request.send(&client, &Clock::system()));
         let answer = answer.map_err(|error| Failure::unreachable(format!("{place}: {error}")))?;
         let _ = write!(text, "{}\nHTTP {}", escape::terminal(&place), answer.status);
         let observation = describe(&profile, &answer, &mut text);
-        is_understood &= observation.is_some();
+        polled = profile.next_id(&Document::of(&answer), &request.url, &id).and_then(Result::ok);
+        is_understood &= observation.is_some() || polled.is_some();
         ended = observation.filter(has_ended);
         let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
     }
     if let Some(observation) = ended {
-        let values = TemplateValues::of_set(&args.target.set).with_job(&Job::default()).with_id(id);
+        let values = TemplateValues::of_set(&args.target.set).with_job(&Job::default()).with_id(&last);
         is_understood &= describe_end_steps(&profile, &base, &values, &client, observation, &mut text);
     }
     let text = io.console.secrets().strike(&text);

@@ -136,6 +136,11 @@ impl Issue {
         Self::keeping(answer, "another job's answer", Reason::OtherJob, message)
     }
 
+    /// The answer tells a URL to poll next that is on another server.
+    pub(super) fn next_elsewhere(why: String) -> Self {
+        Self::failure("redirect to another server", Some(Reason::Redirected), why, None)
+    }
+
     /// The profile does not name the status word.
     pub(super) fn unnamed_word(word: &str, answer: &Answer) -> Self {
         let word = escape::start(word, 60);

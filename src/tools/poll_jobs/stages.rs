@@ -139,6 +139,7 @@ mod tests {
             phase,
             attempt: None,
             times: ServerTimes::default(),
+            unread: Vec::new(),
             message: None,
         }
     }

@@ -120,6 +120,7 @@ fn job(job: &mut Job) {
     status.reason.iter_mut().for_each(reason);
     status.flags.iter_mut().for_each(flag);
     (status.message, status.body, status.target_status) = (None, None, None);
+    status.unread_times.values_mut().for_each(|value| REMOVED.clone_into(value));
     for Stage { state, .. } in &mut status.stages {
         *state = state.take().map(|_| REMOVED.to_owned());
     }

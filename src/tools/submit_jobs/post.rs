@@ -20,6 +20,8 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(
 
 /// The wait before another try where this host has run out of something.
 const OWN_LIMIT_WAIT: Duration = Duration::from_millis(100);
+/// The shortest wait for a token that a record tells, in seconds.
+const WORTH_TELLING: f64 = 0.001;
 /// The longest chain of redirects that is followed.
 const MOST_REDIRECTS: usize = 10;
 /// The word of a poll's path whose id may have slashes.
@@ -170,11 +172,16 @@ impl Post {
         stop: &Stop,
     ) -> Posted {
         let mut variables = self.variables.clone();
+        let mut token_wait = 0.0;
+        let began = clock.now();
         // The steps must not begin only to find that there is no token.
         if profile.has_steps(StepTime::Job)
             && let Err(status) = wait_for_token(client, clock, report, stop)
         {
             return self.unsent(*status);
+        }
+        if profile.has_steps(StepTime::Job) {
+            token_wait += clock.now().since(began);
         }
         let submission = if let Some(submission) = &self.submission {
             Ok(submission.clone())
@@ -193,7 +200,9 @@ impl Post {
             Ok(submission) => self.send_request(&submission, client, profile, clock, report, stop),
             Err((reason, message)) => self.unsent(rejected(reason, message, clock.now())),
         };
-        let mut status = JobStatus { variables, ..posted.status };
+        token_wait += posted.status.token_wait_seconds.unwrap_or_default();
+        let token_wait_seconds = Some(micro(token_wait)).filter(|seconds| *seconds >= WORTH_TELLING);
+        let mut status = JobStatus { token_wait_seconds, variables, ..posted.status };
         // The target may name in its answer what it was sent.
         client.secrets().strike_in(&mut status.message);
         client.secrets().strike_in(&mut status.body);
@@ -219,6 +228,7 @@ impl Post {
     ) -> Posted {
         let mut waits = BACKOFF.into_iter();
         let request = &submission.request;
+        let mut token_wait = 0.0;
         loop {
             let (began, lost) = (clock.now(), client.lost());
             let outcome = request.send(client, clock);
@@ -240,6 +250,9 @@ impl Post {
                 report(cause, &what);
                 if stop.wait(wait) {
                     return self.unsent(JobStatus { observed_at: Some(received), ..JobStatus::default() });
+                }
+                if cause == Wait::Token {
+                    token_wait += clock.now().since(began);
                 }
                 continue;
             }
@@ -265,6 +278,7 @@ impl Post {
                 submitted_at,
                 resubmitted_at,
                 frozen_seconds,
+                token_wait_seconds: Some(token_wait + sent.since(began).max(0.0)),
                 observed_at: Some(received),
                 ..self.judge(submission, outcome, profile, received)
             };

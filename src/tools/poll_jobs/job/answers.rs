@@ -130,8 +130,22 @@ impl PolledJob {
             PollAnswer::Other => Err(Issue::from_status(&answer, self.seen_at.is_some())),
             PollAnswer::Document(observation) => {
                 let other = profile.other_job(&document, &self.id).filter(|_| source == Source::Poll);
+                let next = profile.next_id(&document, &self.request.url, self.polled_id());
                 drop(document);
-                self.understand(answer, *observation, other.as_deref(), times, profile)
+                let read = self.understand(answer, *observation, other.as_deref(), times, profile);
+                match next.filter(|_| source == Source::Poll) {
+                    None => read,
+                    Some(_) if matches!(read, Ok(StagePhase::Done | StagePhase::Failed)) => read,
+                    Some(Err(why)) => {
+                        // The same answer is no better when it comes again.
+                        self.state = None;
+                        Err(Issue::next_elsewhere(why))
+                    }
+                    Some(Ok(next)) => {
+                        self.next_id = Some(next);
+                        read
+                    }
+                }
             }
         };
         read.map_or_else(Reading::Nothing, Reading::State)

@@ -41,6 +41,7 @@ impl PolledJob {
             started_at: self.started_at,
             not_ended_at: self.not_ended_at,
             polls: Some(self.polls),
+            next_id: self.polled_as.as_deref().map(str::to_owned),
             body: observation.is_some().then(|| self.body.to_string()),
             ..JobStatus::default()
         };
@@ -65,6 +66,7 @@ impl PolledJob {
             if let StatusReading::Status(_, word) = observation.status {
                 status.target_status = Some(word);
             }
+            status.unread_times = observation.unread_times;
             status.server_times = Some(observation.times).filter(|times| !times.is_empty());
         } else if !self.body_is_utf8 {
             status.flags = vec![Flag::BodyNotUtf8];

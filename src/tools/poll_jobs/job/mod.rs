@@ -28,6 +28,10 @@ pub(super) struct Limits {
 pub(super) struct PolledJob {
     record: Record,
     id: Box<str>,
+    /// The id by which it is polled, where an answer told another one.
+    polled_as: Option<Box<str>>,
+    /// The id by which it is to be polled from now on.
+    next_id: Option<String>,
     pub(super) request: Arc<Request>,
     /// The start of its latency.
     latency_from: Timestamp,
@@ -150,6 +154,8 @@ impl PolledJob {
         Self {
             record,
             id: status.job_id.clone().unwrap_or_default().into(),
+            polled_as: status.next_id.as_deref().map(Box::from),
+            next_id: None,
             request: request.into(),
             latency_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
@@ -202,6 +208,26 @@ impl PolledJob {
     /// Its id at the target.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The id by which it is polled, which an answer may have told.
+    pub(super) fn polled_id(&self) -> &str {
+        self.polled_as.as_deref().unwrap_or(&self.id)
+    }
+
+    /// The id that the last answer told for its next polls; once.
+    pub(super) fn take_next_id(&mut self) -> Option<String> {
+        self.next_id.take()
+    }
+
+    /// Polls it by `request`, as `id`, from now on.
+    pub(super) fn poll_as(&mut self, id: &str, request: Request) {
+        (self.polled_as, self.request) = (Some(id.into()), request.into());
+    }
+
+    /// The record that it was read from, as it is.
+    pub(super) fn record(&self) -> &Record {
+        &self.record
     }
 
     /// The record that it was read from.

@@ -122,7 +122,7 @@ impl Session<'_, '_> {
             return Ok(Some(job));
         }
         let (base, record) = (self.target.base()?, job.as_job()?);
-        let values = TemplateValues::of_set(&self.args.target.set).with_job(&record).with_id(job.id());
+        let values = TemplateValues::of_set(&self.args.target.set).with_job(&record).with_id(job.polled_id());
         let profile = self.target.profile.clone();
         let listing = Listing::new(profile.clone(), base.clone(), &self.args.target.set, &record);
         let follow_up = FollowUp {

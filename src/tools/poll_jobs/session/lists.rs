@@ -166,7 +166,9 @@ impl Session<'_, '_> {
         list.pages += 1;
         let url = list.listing.next_request().map(|request| request.url.clone()).unwrap_or_default();
         let answered_before = std::mem::replace(&mut self.lists.answered, true);
+        let mut unknown = Progress::default();
         let (progress, issue) = match &answer {
+            Ok(answer) if list.listing.take_unknown(answer, &mut unknown) => (unknown, None),
             Ok(answer) if (200..300).contains(&answer.status) => {
                 let progress = list.listing.take(answer);
                 let issue = progress.failure.as_ref().map(|(why, _)| Issue::unreadable(why.clone(), answer));

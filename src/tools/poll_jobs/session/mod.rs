@@ -306,7 +306,20 @@ impl<'a, 'o> Session<'a, 'o> {
         let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
         self.output.note_answer(&job.key().name, &job.request.url, job.issue());
+        if let Some(id) = job.take_next_id() {
+            self.poll_as(number, &id)?;
+        }
         self.advance(number, next)
+    }
+
+    /// Polls the job `number` by another id from now on.
+    fn poll_as(&mut self, number: usize, id: &str) -> Result<(), Failure> {
+        let Some(record) = self.jobs.get(&number).map(|job| job.record().clone()) else { return Ok(()) };
+        let request = self.request(&record, &record.read()?, id)?;
+        if let Some(job) = self.jobs.get_mut(&number) {
+            job.poll_as(id, request);
+        }
+        Ok(())
     }
 
     /// Makes the next step of the job `number` after an answer about it.

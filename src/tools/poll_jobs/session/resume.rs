@@ -47,7 +47,7 @@ impl Session<'_, '_> {
         self.output.records.record(record)?;
         let job: Job = record.read()?;
         let Some(id) = job.open_id() else { return Ok(()) };
-        let request = self.request(record, &job, id)?;
+        let request = self.request(record, &job, job.status.next_id.as_deref().unwrap_or(id))?;
         self.add(PolledJob::resumed(record.clone(), &job, request, self.clock.now()))
     }
 }
