@@ -24,7 +24,7 @@ pub struct Place {
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// A JSON pointer (RFC 6901); the token `*` stands for every child.
+    /// A JSON pointer (RFC 6901); the token `*` stands for every child, and `*[NAME=WORD]` for those with this member.
     Pointer,
     /// The header of this name.
     Header(String),
@@ -130,7 +130,13 @@ impl Place {
     /// Reads a place as a profile spells it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let source = match text.split_once(':') {
-            _ if text.is_empty() || text.starts_with('/') => Source::Pointer,
+            _ if text.is_empty() || text.starts_with('/') => {
+                let is_broken = |token: &&str| token.starts_with("*[") && raw::Choice::parse(token).is_none();
+                if let Some(token) = text.split('/').find(is_broken) {
+                    return Err(format!("\"{text}\": `{token}` is not of the form `*[NAME=WORD]`"));
+                }
+                Source::Pointer
+            }
             Some(("header", name)) if !name.is_empty() => Source::Header(name.to_ascii_lowercase()),
             Some(("http", "status")) => Source::Status,
             Some(("http", "body")) => Source::Body,
@@ -161,7 +167,7 @@ impl Place {
 
     /// True if it may lead to several values.
     pub(super) fn has_wildcard(&self) -> bool {
-        self.is_in_json() && self.text.split('/').any(|token| token == "*")
+        self.is_in_json() && self.text.split('/').any(|token| raw::Choice::parse(token).is_some())
     }
 
     /// True if it is a header.

@@ -140,9 +140,36 @@ pub fn pointer<'a>(text: &'a str, pointer: &str) -> Option<&'a RawValue> {
     Some(at)
 }
 
-/// Returns every text that `pointer` leads to, where a token `*` stands for all members of an object or all elements of an array.
+/// Returns every text that `pointer` leads to, where a token `*` stands for all members of an object or all elements of an array, and
+/// `*[NAME=WORD]` for those of them whose member NAME is that word.
 pub fn pointers<'a>(text: &'a str, pointer: &str) -> Vec<&'a RawValue> {
-    walk(text, pointer, |at, token| if token == "*" { children(at) } else { child(at, token).into_iter().collect() })
+    walk(text, pointer, |at, token| match Choice::parse(token) {
+        None => child(at, token).into_iter().collect(),
+        Some(Choice::All) => children(at),
+        Some(Choice::Of(name, wanted)) => {
+            let is_wanted = |one: &&RawValue| child(one, name).and_then(word).is_some_and(|found| found == wanted);
+            children(at).into_iter().filter(is_wanted).collect()
+        }
+    })
+}
+
+/// The children that a token of a pointer stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice<'t> {
+    /// All.
+    All,
+    /// Those whose member of this name is this word.
+    Of(&'t str, &'t str),
+}
+
+impl<'t> Choice<'t> {
+    /// Reads `*` or `*[NAME=WORD]`; none for any other token.
+    pub fn parse(token: &'t str) -> Option<Self> {
+        match token.strip_prefix('*')? {
+            "" => Some(Self::All),
+            rest => rest.strip_prefix('[')?.strip_suffix(']')?.split_once('=').map(|(name, word)| Self::Of(name, word)),
+        }
+    }
 }
 
 /// Returns every text that `pointer` leads to, where a key may stand more than once.
