@@ -38,6 +38,11 @@ impl Events {
         self.width += (width - self.width) / self.total.min(AVERAGED) as f64;
     }
 
+    /// The number of events that are remembered.
+    pub(crate) fn intervals(&self) -> usize {
+        self.intervals.len()
+    }
+
     /// The part of all events that is remembered; one if there are none.
     pub(crate) fn remembered(&self) -> f64 {
         if self.total == 0 { 1.0 } else { self.intervals.len() as f64 / self.total as f64 }

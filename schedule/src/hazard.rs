@@ -39,6 +39,8 @@ pub(crate) struct Hazard {
     changes: Events,
     /// The number of jobs in flight whose latest sighting lies in each bin.
     running: Vec<u32>,
+    /// The number of jobs that came under observation in each bin; none if all of them did at age 0.
+    entries: Vec<u32>,
     /// For each bin, as far as anything is known or expected.
     bins: Vec<Bin>,
     /// The number of bins up to the oldest job.
@@ -69,10 +71,33 @@ impl Hazard {
         let grid = Grid::new();
         let running = vec![0; Grid::bins()];
         let (ends, changes) = (Events::default(), Events::default());
-        let mut hazard =
-            Self { grid, ends, changes, running, bins: Vec::new(), reached: 1, mean: 0.0, survival: 1.0, spread: 0.0 };
+        let mut hazard = Self {
+            grid,
+            ends,
+            changes,
+            running,
+            entries: Vec::new(),
+            bins: Vec::new(),
+            reached: 1,
+            mean: 0.0,
+            survival: 1.0,
+            spread: 0.0,
+        };
         hazard.estimate(0.0);
         hazard
+    }
+
+    /// A job came under observation at `age`.
+    pub(crate) fn begin(&mut self, age: f64) {
+        self.entries.resize(Grid::bins(), 0);
+        self.entries[Grid::bin(age)] += 1;
+    }
+
+    /// The job that came under observation at `age` is no longer observed, although it did not end.
+    pub(crate) fn forget(&mut self, age: f64) {
+        if let Some(entries) = self.entries.get_mut(Grid::bin(age)) {
+            *entries = entries.saturating_sub(1);
+        }
     }
 
     /// The number of ends so far.
@@ -104,6 +129,11 @@ impl Hazard {
     /// A job changed between two ages in a way that is worth seeing.
     pub(crate) fn change(&mut self, after: f64, until: f64, draw: f64) {
         self.changes.add((Grid::position(after), Grid::position(until), draw));
+    }
+
+    /// Changes are worth seeing.
+    pub(crate) fn sees_changes(&self) -> bool {
+        self.changes.total > 0
     }
 
     /// A position between two, drawn from what is known.
@@ -144,20 +174,28 @@ impl Hazard {
         self.bins.clear();
         self.bins.resize(count, Bin::default());
         let mut above = 0.0;
+        let all = (self.ends.intervals() as f64
+            + weight * self.running.iter().map(|number| f64::from(*number)).sum::<f64>())
+        .max(1.0);
         for index in (0..count).rev() {
             let (start, width) = (self.grid.start(index), self.grid.width(index));
             let believed = PRIOR_JOBS * width / (start + PRIOR_AGE);
             let at_risk = above + 0.5 * ended[index] + PRIOR_JOBS;
             let bin = &mut self.bins[index];
+            bin.survival = (at_risk / all).min(1.0);
             bin.end = ended[index] / (at_risk + CAUTION) + believed / at_risk;
             bin.seen = bin.end + other.get(index).map_or(0.0, |number| number / at_risk);
-            above += ended[index] + f64::from(self.running[index]) * weight;
+            let entries = self.entries.get(index).copied().unwrap_or_default();
+            above += ended[index] + (f64::from(self.running[index]) - f64::from(entries)) * weight;
+            above = above.max(0.0);
         }
         let mut before = 0.0;
         (self.mean, self.spread) = (0.0, 0.0);
         for (index, bin) in self.bins.iter_mut().enumerate() {
             bin.before = before;
-            bin.survival = (-(before + 0.5 * bin.end)).exp();
+            if self.entries.is_empty() {
+                bin.survival = (-(before + 0.5 * bin.end)).exp();
+            }
             before += bin.end;
             if index < self.reached {
                 let width = self.grid.width(index);
@@ -176,13 +214,13 @@ impl Hazard {
 
     /// A curve that grows by `factor` times √hazard a second, but not so fast that polls follow within `min` seconds.
     pub(crate) fn exploring_curve(&self, factor: f64, min: f64) -> Curve {
-        Curve::from_steps(self.steps(0.0, min).map(|step| step.at(factor)))
+        Curve::from_steps(self.steps(0.0, min, 0.0).map(|step| step.at(factor)))
     }
 
     /// The curve that spends about `polls` on each job: in proportion to √hazard, and where an end is likely at least one for
-    /// each `precision` of the age.
-    pub(crate) fn curve(&self, polls: f64, precision: f64, min: f64) -> Curve {
-        let steps: Vec<Step> = self.steps(precision, min).collect();
+    /// each `precision` of the age. A job is `began` seconds old where the curve begins.
+    pub(crate) fn curve(&self, polls: f64, precision: f64, min: f64, began: f64) -> Curve {
+        let steps: Vec<Step> = self.steps(precision, min, began).collect();
         let expected = |factor: f64| -> f64 {
             let reached = steps.iter().zip(&self.bins).take(self.reached);
             reached.map(|(step, bin)| bin.survival * step.at(factor)).sum()
@@ -201,12 +239,12 @@ impl Hazard {
         Curve::from_steps(steps.iter().map(|step| scale * step.at(factor)))
     }
 
-    fn steps(&self, precision: f64, min: f64) -> impl Iterator<Item = Step> {
+    fn steps(&self, precision: f64, min: f64, began: f64) -> impl Iterator<Item = Step> {
         let ahead = bins_to(1.0 + precision);
         self.bins.iter().enumerate().map(move |(index, bin)| {
             let (start, width) = (self.grid.start(index), self.grid.width(index));
             let near = self.bins[(index + ahead).min(self.bins.len() - 1)].before - bin.before;
-            let least = if near >= LIKELY { width / (precision * (start + YOUNG)) } else { 0.0 };
+            let least = if near >= LIKELY { width / (precision * (start + began + YOUNG)) } else { 0.0 };
             Step { root: (bin.seen * width).sqrt(), least, most: width / min.max(FINEST * start) }
         })
     }

@@ -2,7 +2,8 @@
 //!
 //! It knows no clock and no network: every moment is a number of seconds that the caller names, so that tests run it on a virtual clock.
 //! Before a job has ended, polls of all jobs together explore one hazard. As soon as jobs have ended, the others are polled in
-//! proportion to the square root of the hazard that those ends tell, as often as the budget allows and the precision needs.
+//! proportion to the square root of the hazard that those ends tell, as often as the budget allows and the precision needs. Where
+//! the stages that jobs are seen in tell more than their ages, that hazard is the one of leaving the stage.
 
 mod budget;
 mod events;
@@ -10,13 +11,17 @@ mod grid;
 mod hazard;
 #[cfg(test)]
 mod simulation;
+mod stage;
+mod tracked;
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use budget::Budget;
-use grid::{Curve, Grid};
+use grid::Curve;
 use hazard::Hazard;
+use stage::Stages;
+use tracked::{Entry, Tracked};
 
 /// The lateness to aim for, as a part of the precision: an interval is twice as wide as its end is late, and half of them are wider.
 const GOAL: f64 = 0.1;
@@ -44,6 +49,9 @@ const RENEWED_WITHIN: (f64, f64) = (0.02, 10.0);
 /// The time for each job in flight that is left between two estimates, in seconds: each costs time in proportion.
 const RENEWED_EACH: f64 = 2e-5;
 
+/// Polls go by stage if that is better than by age by this factor; both are estimates.
+const BETTER: f64 = 0.8;
+
 /// The settings of a schedule; times in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -57,67 +65,6 @@ pub struct Settings {
     pub ceiling: Option<f64>,
 }
 
-/// A job in flight; moments in seconds.
-#[derive(Clone, Copy, Debug)]
-struct Tracked {
-    submitted: f64,
-    /// The age at which it was last seen running.
-    seen: f64,
-    /// Its last poll, or the moment from which it is polled.
-    sent: f64,
-    /// The moment from which its next poll is counted.
-    from: f64,
-    /// The part of its next poll that was due before.
-    carried: f64,
-    not_before: f64,
-    /// Its next poll is due by then at the latest.
-    by: f64,
-    /// It waits for its next poll.
-    waits: bool,
-    /// The number of its entry in the queue that counts.
-    entry: u32,
-}
-
-impl Tracked {
-    fn due(&self, settings: &Settings, curve: &Curve, grid: &Grid) -> f64 {
-        let wanted = curve.at(grid, self.from - self.submitted) + (1.0 - self.carried).max(0.0);
-        let age = curve.age_at(grid, wanted).unwrap_or_else(|| {
-            // Nothing is known of such ages, so they are looked at in proportion.
-            curve.last_age(grid).max((self.from - self.submitted) * (1.0 + settings.precision))
-        });
-        let due = self.submitted + age;
-        due.min(self.sent + settings.max).max(self.sent + settings.min).max(self.not_before).min(self.by)
-    }
-}
-
-/// An entry of the queue: when a poll is due, of which job, and which of its entries this is.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    due: f64,
-    job: usize,
-    number: u32,
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.due.total_cmp(&other.due).then(self.job.cmp(&other.job)).then(self.number.cmp(&other.number))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
-
 /// The schedule of all jobs.
 #[derive(Debug)]
 pub struct Schedule {
@@ -125,6 +72,7 @@ pub struct Schedule {
     hazard: Hazard,
     budget: Budget,
     curve: Curve,
+    stages: Stages,
     jobs: BTreeMap<usize, Tracked>,
     queue: BinaryHeap<Reverse<Entry>>,
     random: fastrand::Rng,
@@ -139,6 +87,7 @@ impl Schedule {
         Self {
             curve: hazard.exploring_curve(1.0, settings.min),
             hazard,
+            stages: Stages::default(),
             budget: Budget::new(settings.ceiling, settings.max),
             jobs: BTreeMap::new(),
             queue: BinaryHeap::new(),
@@ -165,6 +114,7 @@ impl Schedule {
             by,
             waits: true,
             entry: 0,
+            stage: None,
         };
         self.hazard.enter(0.0);
         self.budget.count(self.jobs.len(), now);
@@ -181,6 +131,9 @@ impl Schedule {
         if let Some(age) = age.filter(|age| *age > tracked.seen) {
             self.hazard.leave(tracked.seen);
             self.hazard.enter(age);
+            if let Some((stage, at)) = tracked.stage {
+                self.stages.see(stage, at, tracked.seen, age);
+            }
             tracked.seen = age;
         }
         tracked.waits = true;
@@ -195,18 +148,46 @@ impl Schedule {
         self.hazard.change(after, until, draw);
     }
 
+    /// The job was seen in `stage`, which it entered between two ages.
+    pub fn entered(&mut self, job: usize, stage: u64, (after, until): (f64, f64)) {
+        let Some(tracked) = self.jobs.get_mut(&job) else { return };
+        let draw = self.random.f64();
+        if let Some((old, at)) = tracked.stage {
+            self.stages.exit(old, at, (after, until), false, draw);
+            self.stages.leave(old, at, tracked.seen);
+        }
+        let at = f64::midpoint(after, until);
+        tracked.stage = self.stages.number(stage).map(|stage| (stage, at));
+        if let Some((stage, at)) = tracked.stage {
+            self.stages.enter(stage, at, tracked.seen);
+        }
+    }
+
     /// The job was seen to have ended at `age`.
     pub fn ended(&mut self, job: usize, age: f64, now: f64) {
         let Some(tracked) = self.jobs.get(&job) else { return };
         let draw = self.random.f64();
         self.hazard.end(tracked.seen, age.max(tracked.seen), draw);
-        self.remove(job, now);
+        if let Some((stage, at)) = tracked.stage {
+            self.stages.exit(stage, at, (tracked.seen, age.max(tracked.seen)), true, draw);
+        }
+        self.take_out(job, now);
     }
 
     /// The job is polled no more.
     pub fn remove(&mut self, job: usize, now: f64) {
+        if let Some((stage, at)) = self.jobs.get(&job).and_then(|tracked| tracked.stage) {
+            self.stages.forget(stage, at);
+        }
+        self.take_out(job, now);
+    }
+
+    fn take_out(&mut self, job: usize, now: f64) {
         let Some(tracked) = self.jobs.remove(&job) else { return };
         self.hazard.leave(tracked.seen);
+        if let Some((stage, at)) = tracked.stage {
+            self.stages.leave(stage, at, tracked.seen);
+        }
         self.budget.count(self.jobs.len() + 1, now);
         self.budget.end_job(self.jobs.len());
         self.renew_if_due(now);
@@ -272,7 +253,7 @@ impl Schedule {
     fn enqueue(&mut self, job: usize) {
         let Some(tracked) = self.jobs.get_mut(&job) else { return };
         tracked.entry = tracked.entry.wrapping_add(1);
-        let due = tracked.due(&self.settings, &self.curve, &self.hazard.grid);
+        let due = tracked.due(&self.settings, self.stages.curve(tracked, &self.curve), &self.hazard.grid);
         self.queue.push(Reverse(Entry { due, job, number: tracked.entry }));
     }
 
@@ -313,6 +294,7 @@ impl Schedule {
                 }
             }
             self.hazard.estimate(oldest);
+            self.stages.estimate(self.jobs.values(), now);
             self.curve = self.learned_curve(now);
         }
         self.estimated = (now, self.hazard.ends(), self.jobs.len());
@@ -320,7 +302,7 @@ impl Schedule {
         entries.clear();
         for (number, job) in self.jobs.iter_mut().filter(|(_, job)| job.waits) {
             job.entry = job.entry.wrapping_add(1);
-            let due = job.due(&self.settings, &self.curve, &self.hazard.grid);
+            let due = job.due(&self.settings, self.stages.curve(job, &self.curve), &self.hazard.grid);
             entries.push(Reverse(Entry { due, job: *number, number: job.entry }));
         }
         self.queue = entries.into();
@@ -343,12 +325,20 @@ impl Schedule {
         let goal = (GOAL * precision * self.hazard.mean).max(LEAST_GOAL);
         // While ends are seen less precisely than they shall be, the budget decides.
         let goal = Some(goal).filter(|_| self.hazard.width() <= 0.5 * precision);
-        let polls = self.budget.polls(jobs, self.hazard.mean, self.hazard.spread, goal);
+        let by_age = self.hazard.spread;
+        let staged = self.stages.spreads(self.hazard.ends()).filter(|spreads| {
+            // At equal polls, the lateness of what is worth seeing grows with the product of its spread and that of all polls.
+            let seen = if self.hazard.sees_changes() { spreads.exits } else { spreads.ends };
+            spreads.exits * seen < (BETTER * by_age).powi(2)
+        });
+        let spread = staged.map_or(by_age, |spreads| spreads.exits);
+        let polls = self.budget.polls(jobs, self.hazard.mean, spread, goal);
         // Some of them are for ages that no job has reached yet. A job's last poll comes a part of a poll after its end.
         let ended = 1.0 - self.hazard.survival;
         let all = self.hazard.ends() as f64 + jobs as f64;
         let reached = (self.hazard.ends() as f64 / all).sqrt().max(ended).min(ended.sqrt());
         let spent = (polls * reached * self.budget.health(jobs) - 0.75).max(0.5);
-        self.hazard.curve(spent, precision, min)
+        self.stages.plan(staged.map(|_| spent / spread), precision, min);
+        self.hazard.curve(spent, precision, min, 0.0)
     }
 }

@@ -1,5 +1,7 @@
 //! The schedule on a virtual clock, with jobs whose ends are known, against the best that any schedule can do.
 
+mod staged;
+
 use std::collections::HashMap;
 
 use fastrand::Rng;

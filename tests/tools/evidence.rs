@@ -1,7 +1,6 @@
 //! The learned schedule changes when polls are sent, and nothing about what they prove: every recorded interval holds the true
 //! end, which the target knows.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -15,23 +14,35 @@ use crate::support::{Ran, tool};
 fn follow(durations: &[f64], argv: &[&str]) -> (Ran, Vec<Timestamp>, Server) {
     let began = Timestamp::system();
     let ends: Vec<Timestamp> = durations.iter().map(|seconds| began.shifted(*seconds)).collect();
-    let known = Arc::new(ends.clone());
+    let known = ends.clone();
+    let (ran, server) = poll(began, durations.len(), argv, move |job| {
+        let word = if Timestamp::system() >= known[job] { "done" } else { "running" };
+        format!(r#"{{"status":"{word}"}}"#)
+    });
+    (ran, ends, server)
+}
+
+/// Polls `jobs` jobs that were submitted at `began`. The server's answer about one is what `tell` returns.
+fn poll(
+    began: Timestamp,
+    jobs: usize,
+    argv: &[&str],
+    tell: impl Fn(usize) -> String + Send + Sync + 'static,
+) -> (Ran, Server) {
     let server = Server::new(move |request| {
         let job = request.path.rsplit('/').next().and_then(|id| id.parse::<usize>().ok());
-        let Some(end) = job.and_then(|job| known.get(job)) else { return Reply::json("{}") };
-        let word = if Timestamp::system() >= *end { "done" } else { "running" };
-        Reply::json(format!(r#"{{"status":"{word}"}}"#))
+        Reply::json(job.map_or("{}".to_owned(), &tell))
     });
     let line = |job: usize| {
         format!(
             r#"{{"apiVersion":"stress/v1","kind":"Job","metadata":{{"name":"j-{job}","run":"r"}},"status":{{"phase":"Submitted","jobId":"{job}","submittedAt":"{began}"}}}}"#
         ) + "\n"
     };
-    let input: String = (0..durations.len()).map(line).collect();
+    let input: String = (0..jobs).map(line).collect();
     let url = server.url();
     let ran = tool(run, &[&["--target", &url], argv].concat(), &input);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    (ran, ends, server)
+    (ran, server)
 }
 
 #[test]
@@ -123,4 +134,64 @@ fn the_requests_after_an_end_count_under_the_ceiling() {
     assert_eq!(cancelled, 6, "{}", ran.stderr);
     assert!(requests.len() as f64 <= 20.0 * took + 2.0, "{} requests in {took} s", requests.len());
     assert_eq!(ran.last("j-0")["status"]["cancel"], "answered", "it went on for as long as was asked");
+}
+
+/// Two stages, whose times only the polls tell.
+const STAGES: &str = r#"
+name = "stages"
+target = "http://localhost:8000"
+[health]
+path = "/health"
+[submit]
+path = "/jobs"
+id = ["/id"]
+[poll]
+path = "/jobs/{id}"
+status = ["/status"]
+[poll.words]
+running = ["running"]
+done = ["done"]
+[poll.stages]
+at = ["/stages"]
+name = ["/name"]
+state = ["/state"]
+words = { running = ["running"], done = ["done"] }
+"#;
+
+#[test]
+fn every_change_of_stage_lies_in_its_interval_and_is_seen_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = dir.path().join("stages.toml");
+    std::fs::write(&profile, STAGES).unwrap();
+    let (began, mut random) = (Timestamp::system(), Rng::with_seed(11));
+    // A stage of any length, and one of 0.4 s.
+    let changes: Vec<Timestamp> = (0..120).map(|_| began.shifted(0.3 + 1.5 * random.f64())).collect();
+    let known = changes.clone();
+    let (ran, server) = poll(began, changes.len(), &["--profile", profile.to_str().unwrap()], move |job| {
+        let (now, change) = (Timestamp::system(), known[job]);
+        let (status, load, write) = match now {
+            now if now < change => ("running", "running", "waiting"),
+            now if now < change.shifted(0.4) => ("running", "done", "running"),
+            _ => ("done", "done", "done"),
+        };
+        let stage = |name: &str, state: &str| format!(r#"{{"name":"{name}","state":"{state}"}}"#);
+        format!(r#"{{"status":"{status}","stages":[{},{}]}}"#, stage("load", load), stage("write", write))
+    });
+    let mut late = 0.0;
+    for (job, change) in changes.iter().enumerate() {
+        let status = ran.last(&format!("j-{job}"))["status"].clone();
+        let time = |value: &serde_json::Value| value.as_str().map(|text| text.parse::<Timestamp>().unwrap());
+        let holds = |after: &serde_json::Value, until: &serde_json::Value, at: Timestamp| {
+            let (after, until) = (time(after), time(until).unwrap());
+            assert!(after.is_none_or(|after| after <= at) && at <= until, "{job}: {at} in {status}");
+            until.since(at)
+        };
+        holds(&status["notEndedAt"], &status["endedAt"], change.shifted(0.4));
+        let stages = status["stages"].as_array().unwrap();
+        holds(&stages[0]["notEndedAt"], &stages[0]["endedAt"], *change);
+        holds(&stages[1]["notEndedAt"], &stages[1]["endedAt"], change.shifted(0.4));
+        late += holds(&stages[1]["notStartedAt"], &stages[1]["startedAt"], *change) / changes.len() as f64;
+    }
+    let polls = server.requests().len() as f64 / changes.len() as f64;
+    assert!(late < 0.4 && polls < 60.0, "{late} s late at {polls} polls");
 }

@@ -1,5 +1,7 @@
 //! A job's stages as the polls saw them: each start and end as an interval between two polls.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::profile::StageReading;
 use crate::record::{Stage, StagePhase, StageSightings, TimesFrom, Timestamp};
 
@@ -19,6 +21,21 @@ impl ObservedStage {
     fn new(name: Box<str>) -> Self {
         Self { name, running: false, sightings: StageSightings::default(), is_unclear: false, clear_at: None }
     }
+}
+
+/// How far a job is in an answer, as a number that is the same for all jobs as far as that: by its state and by the stages that have
+/// begun or ended.
+pub(super) fn progress(state: StagePhase, stages: &[StageReading]) -> u64 {
+    let mut begun: Vec<_> = stages
+        .iter()
+        .filter(|stage| !matches!(stage.phase, StagePhase::Waiting | StagePhase::Unnamed))
+        .map(|stage| (stage.name.as_str(), stage.phase == StagePhase::Running))
+        .collect();
+    // An answer may name them in any order.
+    begun.sort_unstable();
+    let mut hasher = DefaultHasher::new();
+    (state == StagePhase::Waiting, begun).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The stages of one job.
@@ -176,6 +193,17 @@ mod tests {
         stages.record(std::slice::from_ref(&stage), None, at(9));
         let last = &stages.to_stages(&[stage])[0];
         assert_eq!((last.times_from, last.started_at, last.ended_at), (Some(TimesFrom::Server), Some(at(7)), None));
+    }
+
+    #[test]
+    fn jobs_are_as_far_whatever_the_order_of_their_stages() {
+        let (done, running) = (seen("l1", StagePhase::Done), seen("l2", StagePhase::Running));
+        let far = |stages: &[StageReading]| progress(StagePhase::Running, stages);
+        let both = far(&[done.clone(), running.clone()]);
+        assert_eq!(both, far(&[running.clone(), seen("l3", StagePhase::Waiting), done.clone()]));
+        assert_ne!(both, far(std::slice::from_ref(&done)));
+        assert_ne!(both, far(&[done, seen("l2", StagePhase::Done)]));
+        assert_ne!(progress(StagePhase::Waiting, &[]), far(&[]));
     }
 
     #[test]

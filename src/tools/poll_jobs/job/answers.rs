@@ -9,6 +9,7 @@ use crate::listing::Absence;
 use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StatusReading, unknown_coding};
 use crate::record::{Phase, Reason, Record, StagePhase, Timestamp};
 use crate::tools::poll_jobs::issue::Issue;
+use crate::tools::poll_jobs::stages::progress;
 
 /// The seconds between two whole lists that lack a job before it counts as missing: one replica may be behind another.
 const MISSED_FOR: f64 = 1.0;
@@ -297,8 +298,13 @@ impl PolledJob {
         // A document without a status may tell of an error; it does not replace one that told the job's state.
         let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
         if !is_error_document || self.state_at.is_none() {
+            let between = (self.state_at.unwrap_or(self.submitted_at), received);
             if self.stages.record(&stages, self.state_at, received) {
-                self.change = Some((self.state_at.unwrap_or(self.submitted_at), received));
+                self.change = Some(between);
+            }
+            let progress = state.as_ref().ok().map(|state| progress(*state, &stages));
+            if progress.is_some() && progress != self.progress {
+                (self.progress, self.advance) = (progress, Some(between));
             }
             self.head = SeenHead::of(&answer, profile);
             (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);

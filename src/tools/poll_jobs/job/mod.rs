@@ -70,6 +70,10 @@ pub(super) struct PolledJob {
     stages: ObservedStages,
     /// Between these times a stage started or ended, which only the polls tell.
     change: Option<(Timestamp, Timestamp)>,
+    /// How far it was last seen to be, as a number that is the same for all jobs as far as that.
+    progress: Option<u64>,
+    /// Between these times it came as far as that.
+    advance: Option<(Timestamp, Timestamp)>,
     /// The head of the answer that brought `body`.
     head: SeenHead,
     body: Box<str>,
@@ -179,6 +183,8 @@ impl PolledJob {
             cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),
             stages: ObservedStages::default(),
             change: None,
+            progress: None,
+            advance: None,
             head: SeenHead::default(),
             body: Box::default(),
             body_is_utf8: true,
@@ -254,6 +260,12 @@ impl PolledJob {
     pub(super) fn take_change(&mut self) -> Option<(f64, f64)> {
         let (after, until) = self.change.take()?;
         Some((self.age(after), self.age(until)))
+    }
+
+    /// How far it was last seen to be, and the ages between which it came as far as that; once.
+    pub(super) fn take_progress(&mut self) -> Option<(u64, (f64, f64))> {
+        let (after, until) = self.advance.take()?;
+        Some((self.progress?, (self.age(after), self.age(until))))
     }
 
     /// The time until it is given up, in seconds; negative once that is overdue.

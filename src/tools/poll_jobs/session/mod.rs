@@ -338,6 +338,9 @@ impl<'a, 'o> Session<'a, 'o> {
             if let Some(ages) = job.take_change() {
                 self.scheduler.changed(ages);
             }
+            if let Some((progress, ages)) = job.take_progress() {
+                self.scheduler.entered(number, progress, ages);
+            }
             let seen = job.seen_running_at();
             let left = job.time_left(self.clock.now(), self.limits);
             let left = Duration::try_from_secs_f64(left).unwrap_or_default();

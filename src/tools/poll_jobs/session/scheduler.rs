@@ -405,6 +405,11 @@ impl Scheduler {
         lock(&self.schedule).changed(after, until);
     }
 
+    /// Records that the job `number` was seen to have come as far as `stage` between two ages.
+    pub(super) fn entered(&mut self, number: usize, stage: u64, ages: (f64, f64)) {
+        lock(&self.schedule).entered(number, stage, ages);
+    }
+
     /// Records that a job was seen to have ended at `age`, or that it is polled no more.
     pub(super) fn ended(&mut self, number: usize, age: Option<f64>) {
         let now = self.seconds(Instant::now());
