@@ -25,14 +25,14 @@ fn templates() -> [String; 3] {
     };
     let stages = ["whisper", "l1", "decide", "summarize_l1", "l2", "summarize_l2", "l0", "persist"].map(stage);
     let times = ["2026-05-20T22:30:01.000000Z", "2026-05-20T22:30:09.000000Z"];
-    let staged = json!({"phase": "Staged", "observedAt": times[0]});
+    let first = json!({"phase": "Staged", "observedAt": times[0]});
     let submitted = json!({"phase": "Submitted", "observedAt": times[0], "submittedAt": times[0], "acceptedAt": times[0],
         "jobId": "ID", "traceId": "ID"});
     let ended = json!({"phase": "Succeeded", "observedAt": times[1], "submittedAt": times[0], "acceptedAt": times[0], "jobId": "ID",
         "traceId": "ID", "notEndedAt": times[0], "endedAt": times[1], "durationSeconds": 8.0, "durationErrorSeconds": 0.06,
         "polls": {"sent": 17, "failed": 0}, "targetStatus": "done", "stages": stages,
         "serverTimes": {"queuedAt": times[0], "startedAt": times[0], "endedAt": times[1]}});
-    [staged, submitted, ended].map(|status| {
+    [first, submitted, ended].map(|status| {
         let metadata = json!({"name": "NAME", "run": "r1", "labels": {"scenario": "soak"}});
         let spec = json!({"source": "/data/fixtures/NAME.webm", "bytes": 1000});
         json!({"apiVersion": "stress/v1", "kind": "Job", "metadata": metadata, "spec": spec, "status": status})
