@@ -76,7 +76,10 @@ pub(super) fn unconfirmed<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)
     let jobs: Vec<String> =
         jobs.filter(|(_, job)| job.cancel == Some(Cancel::Answered)).map(|(name, _)| name.to_owned()).collect();
     let sentence = || {
-        format!("cancelled, and the target agreed, but no poll saw the end, so they may still run: {}", listed(&jobs))
+        format!(
+            "the target accepted their cancellation, but no poll saw the end, so they may still run: {}",
+            listed(&jobs)
+        )
     };
     (!jobs.is_empty()).then(sentence)
 }
@@ -90,7 +93,7 @@ pub(super) fn unread_times<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
         }
     }
     let sentence = |(key, (value, jobs)): (&str, (&str, Vec<String>))| {
-        format!("what stands at {key} is no time that can be read, such as \"{value}\": {}", listed(&jobs))
+        format!("values at {key} cannot be read as times, such as \"{value}\": {}", listed(&jobs))
     };
     unread.into_iter().map(sentence).collect()
 }

@@ -74,7 +74,7 @@ pub struct JobStatus {
     pub observed_at: Option<Timestamp>,
     /// The id that the target gave, as a string.
     pub job_id: Option<String>,
-    /// The id by which it was polled last, where an answer told another one than `jobId`.
+    /// The id by which it was polled last, if an answer gave an id other than `jobId`.
     pub next_id: Option<String>,
     /// The W3C trace id that the submission carried: 32 hexadecimal digits.
     pub trace_id: Option<String>,
@@ -94,7 +94,7 @@ pub struct JobStatus {
     /// The part of the time from its submission to its answer in which the harness stood still, so that the answer may have come
     /// that much earlier.
     pub frozen_seconds: Option<f64>,
-    /// The seconds for which its submission waited for a token, which is no work of the harness.
+    /// The seconds for which its submission waited for an access token; the harness is not blamed for them.
     pub token_wait_seconds: Option<f64>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,
@@ -117,7 +117,7 @@ pub struct JobStatus {
     pub target_status: Option<String>,
     /// The server's own times of the job, by the server's clock.
     pub server_times: Option<ServerTimes>,
-    /// Values where the profile says that times stand, and that are none which the tools understand, by the profile's key.
+    /// Values at the profile's places of times that cannot be read as times, by the profile's key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unread_times: BTreeMap<String, String>,
     /// Doubts about it, as documented CamelCase words.

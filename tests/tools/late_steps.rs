@@ -119,7 +119,10 @@ fn what_stands_at_a_time_and_is_none_is_named_once_with_its_value() {
     let out = rig.dir.path().join("out");
     tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
     let page = std::fs::read_to_string(out.join("report.md")).unwrap();
-    assert!(page.contains("poll.times.ended is no time that can be read") && page.contains("minutes ago"), "{page}");
+    assert!(
+        page.contains("values at poll.times.ended cannot be read as times") && page.contains("minutes ago"),
+        "{page}"
+    );
     assert!(!page.contains("<b>"), "{page}");
 }
 
