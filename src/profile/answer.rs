@@ -9,11 +9,14 @@ use super::place::{Document, Place};
 use super::rules::{self, PollMeaning, SubmitMeaning};
 use super::steps::Told;
 use super::times::{happened, times, unread};
-use super::{Profile, StagePointers};
+use super::{Profile, StagePointers, StatusWords};
 use crate::escape;
 use crate::http::{Answer, same_origin};
 use crate::record::raw::{self, elements, members};
 use crate::record::{ServerTimes, StagePhase};
+
+/// JSON's null, and the word for it.
+const NULL: &str = "null";
 
 /// The job's status in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +112,7 @@ impl Profile {
 
     fn observe_by(&self, document: &Document<'_>, ruled: Ruled) -> Observation {
         let poll = &self.poll;
-        let word = document.word(&poll.status);
+        let word = state_word(document, &poll.status, &poll.words);
         let ambiguity = document.ambiguity(&poll.status);
         let status = match (ruled, word, document.json()) {
             (Some((phase, name)), word, _) => StatusReading::Status(phase, word.unwrap_or(name)),
@@ -216,6 +219,12 @@ fn state(ruled: Option<(PollMeaning, String)>) -> Ruled {
     ruled.and_then(|(means, name)| Some((means.phase()?, name)))
 }
 
+/// The state word at `places`. Null is one only if `words` list it.
+fn state_word(document: &Document<'_>, places: &[Place], words: &StatusWords) -> Option<String> {
+    let is_null = || places.iter().any(|place| place.find(document).iter().any(|raw| raw.get() == NULL));
+    document.word(places).or_else(|| (words.names(NULL) && is_null()).then(|| NULL.to_owned()))
+}
+
 /// The error that stands at one of `places`: a text, or else the JSON of an object or a list.
 fn error_text(document: &Document<'_>, places: &[Place]) -> Option<String> {
     let found = places.iter().flat_map(|place| place.find(document)).filter(|raw| is_error(raw)).collect::<Vec<_>>();
@@ -259,7 +268,8 @@ fn stages(document: &Document<'_>, at: &StagePointers, job: StagePhase) -> Vec<S
 fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> StageReading {
     let part = Document::part(raw);
     // A stage is its state word, or an object that holds it.
-    let state = raw::word(raw).or_else(|| part.word(&at.state));
+    let itself = || (raw.get() == NULL && at.words.names(NULL)).then(|| NULL.to_owned());
+    let state = raw::word(raw).or_else(itself).or_else(|| state_word(&part, &at.state, &at.words));
     let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word));
     let attempt = part.scalar(&at.attempt).as_deref().and_then(count);
     let times = match phase {

@@ -42,7 +42,7 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
     }
     if profile.polls_each() && !profile.poll_names_job() {
         return Err(format!(
-            "poll.path = \"{}\": it must contain {{id}}, or else poll.body or poll.headers must",
+            "poll.path = \"{}\": it must contain {{id}}, or else poll.body or poll.headers must; an id that the client chooses is submit.own_id",
             poll.path
         ));
     }

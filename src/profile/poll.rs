@@ -94,6 +94,11 @@ pub struct StatusWords {
 }
 
 impl StatusWords {
+    /// Returns true if `word` has a meaning.
+    pub(super) fn names(&self, word: &str) -> bool {
+        self.meaning(word) != StagePhase::Unnamed
+    }
+
     /// The meaning of `word`.
     pub fn meaning(&self, word: &str) -> StagePhase {
         let has = |list: &[String]| list.iter().any(|known| known == word);

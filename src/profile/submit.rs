@@ -49,7 +49,8 @@ impl Submit {
     /// is the job's own.
     pub fn is_idempotent(&self) -> bool {
         let is_key = |(name, value): (&String, &String)| {
-            name.eq_ignore_ascii_case("idempotency-key") && value.contains("{run}") && value.contains("{name}")
+            name.eq_ignore_ascii_case("idempotency-key")
+                && (value.contains("{run}") && value.contains("{name}") || value.contains("{uuid}"))
         };
         self.headers.iter().any(is_key)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
+use crate::digest::Digest;
 use crate::escape::RESERVED;
 use crate::record::Job;
 
@@ -47,8 +48,8 @@ impl Scope {
     /// their answers.
     fn words(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
-            Self::Job => (&["run", "name", "source", "path", "null"], &["data", "set", "vars"]),
-            Self::Id => (&["run", "name", "source", "path", "id", "null"], &["data", "set", "vars"]),
+            Self::Job => (&["run", "name", "uuid", "source", "path", "null"], &["data", "set", "vars"]),
+            Self::Id => (&["run", "name", "uuid", "source", "path", "id", "null"], &["data", "set", "vars"]),
             Self::List => (&["run", "ids", "next", "offset", "page", "null"], &["set", "vars"]),
             Self::Token => (&["null"], &["set", "env"]),
         }
@@ -76,6 +77,7 @@ impl TemplateValues {
         let words =
             [("run", &*job.metadata.run), ("name", &job.metadata.name), ("source", &job.spec.source), ("path", path)];
         self.0.extend(words.map(|(word, value)| (word.to_owned(), Value::from(value))));
+        self.0.insert("uuid".to_owned(), uuid(&job.metadata.run, &job.metadata.name).into());
         self.0.extend(job.spec.data.iter().map(|(name, value)| (format!("data.{name}"), value.clone())));
         self.with_variables(&job.status.variables)
     }
@@ -108,6 +110,13 @@ impl TemplateValues {
             _ => format!("{{{word}}} is not known here"),
         })
     }
+}
+
+/// The UUID of a job, which anyone who submits it again finds again (RFC 9562, version 8).
+fn uuid(run: &str, name: &str) -> String {
+    let hex = Digest::of(format!("{run}\n{name}").as_bytes());
+    let variant = u8::from_str_radix(&hex[16..17], 16).unwrap_or_default() & 3 | 8;
+    format!("{}-{}-8{}-{variant:x}{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 
 /// `template` with its words replaced. The error names a word that has no value.
@@ -359,6 +368,19 @@ mod tests {
             text("query { job(id: \"{id}\") { state { name }}}"),
             "query { job(id: \"../x y\") { state { name }}}"
         );
+    }
+
+    #[test]
+    fn a_jobs_uuid_is_its_own_and_always_the_same() {
+        let mut ids: Vec<String> = [("r", "a"), ("r", "b"), ("s", "a")].map(|(run, name)| uuid(run, name)).into();
+        for id in &ids {
+            let parts: Vec<usize> = id.split('-').map(str::len).collect();
+            assert_eq!((&parts[..], &id[14..15]), (&[8, 4, 4, 4, 12][..], "8"), "{id}");
+            assert!("89ab".contains(&id[19..20]), "{id}");
+        }
+        assert_eq!(ids[0], uuid("r", "a"));
+        ids.dedup();
+        assert_eq!(ids.len(), 3);
     }
 
     #[test]

@@ -31,7 +31,7 @@ Not succeeded: failed: soak-003.
 
 ## Failures
 
-| Jobs | Ended | Stage | Reason | Message |
+| Jobs | Outcome | Stage | Reason | Message |
 | --- | --- | --- | --- | --- |
 | soak-003 | failed | whisper | TargetFailed | RuntimeError: no |
 

@@ -48,3 +48,32 @@ fn the_condition_of_a_type_is_found_wherever_it_stands() {
     let refusal = Profile::parse(&format!("{HEAD}{broken}")).unwrap_err();
     assert!(refusal.contains("`*[type]` is not of the form `*[NAME=WORD]`"), "{refusal}");
 }
+
+#[test]
+fn null_is_a_state_where_the_words_list_it() {
+    let profile = r#"
+        [submit]
+        path = "/jobs"
+        id = ["/id"]
+        [poll]
+        path = "/jobs/{id}"
+        status = ["/result"]
+        words = { waiting = ["null"], done = ["4"] }
+        [poll.stages]
+        at = ["/parts"]
+        name = ["/name"]
+        state = ["/state"]
+        words = { waiting = ["null"], done = ["ok"] }
+    "#;
+    let polls = std::sync::atomic::AtomicUsize::new(0);
+    let answer = move |request: &crate::server::Request| {
+        let result = if polls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 3 { json!(4) } else { json!(null) };
+        let parts = json!([{"name": "a", "state": "ok"}, {"name": "b", "state": null}]);
+        let body = json!({"id": "7", "result": result, "parts": parts});
+        Reply::json(if request.method == "POST" { r#"{"id":"7"}"#.to_owned() } else { body.to_string() })
+    };
+    let status = Rig::new(profile, answer).run();
+    assert_eq!((&status["phase"], &status["targetStatus"]), (&json!("Succeeded"), &json!("4")), "{status}");
+    assert!(status["notStartedAt"].is_string(), "null was read as waiting: {status}");
+    assert_eq!(status["stages"][1]["phase"], "Waiting", "{status}");
+}

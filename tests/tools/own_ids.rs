@@ -51,6 +51,17 @@ fn a_submission_under_an_own_id_that_was_not_answered_can_be_polled_later() {
 }
 
 #[test]
+fn the_id_may_be_a_uuid_that_is_the_same_each_time() {
+    let rig = Rig::new(&PUT.replace("{run}.{name}", "{uuid}"), |request| match request.method.as_str() {
+        "PUT" => Reply::new(201, ""),
+        _ => Reply::json(r#"{"state":"ok"}"#),
+    });
+    let [first, second] = [rig.run(), rig.run()];
+    assert_eq!((&first["phase"], &first["jobId"]), (&json!("Succeeded"), &second["jobId"]), "{first}");
+    assert_eq!(first["jobId"].as_str().unwrap().len(), 36, "{first}");
+}
+
+#[test]
 fn an_id_in_the_answer_counts_before_the_own_one() {
     let profile = PUT.replace("own_id", "id = [\"/name\"]\n    own_id");
     let rig = Rig::new(&profile, |request| match request.method.as_str() {
