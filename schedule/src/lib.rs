@@ -52,6 +52,9 @@ const RENEWED_EACH: f64 = 2e-5;
 /// Polls go by stage if that is better than by age by this factor; both are estimates.
 const BETTER: f64 = 0.8;
 
+/// While few jobs have ended, the part of the polls that goes to ages that jobs have reached is the part that ended to this power.
+const REACHED: f64 = 0.4;
+
 /// The settings of a schedule; times in seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -336,7 +339,7 @@ impl Schedule {
         // Some of them are for ages that no job has reached yet. A job's last poll comes a part of a poll after its end.
         let ended = 1.0 - self.hazard.survival;
         let all = self.hazard.ends() as f64 + jobs as f64;
-        let reached = (self.hazard.ends() as f64 / all).sqrt().max(ended).min(ended.sqrt());
+        let reached = (self.hazard.ends() as f64 / all).powf(REACHED).max(ended).min(ended.powf(REACHED));
         let spent = (polls * reached * self.budget.health(jobs) - 0.75).max(0.5);
         self.stages.plan(staged.map(|_| spent / spread), precision, min);
         self.hazard.curve(spent, precision, min, 0.0)

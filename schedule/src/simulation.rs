@@ -195,7 +195,7 @@ fn durations_that_depend_on_one_another() {
 #[test]
 fn the_first_ends_are_seen_soon() {
     check_cold("uniform", 200, 50, (0.020, 12.0), |random| 0.7 + 0.6 * random.f64());
-    check_cold("constant", 600, 200, (0.060, 8.0), |_| 2.0);
+    check_cold("constant", 600, 200, (0.035, 8.0), |_| 2.0);
 }
 
 #[test]
