@@ -149,6 +149,7 @@ impl Request {
 fn extended(url: &str, rest: &str) -> String {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let (more_path, more_query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = if more_path.starts_with('/') { path.strip_suffix('/').unwrap_or(path) } else { path };
     let queries = [query, more_query].into_iter().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
     format!("{path}{more_path}{}{queries}", if queries.is_empty() { "" } else { "?" })
 }
@@ -161,4 +162,21 @@ pub(super) fn get() -> String {
 /// The method of requests that make something.
 pub(super) fn post() -> String {
     "POST".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_a_url_goes_between_its_path_and_its_query() {
+        for (url, rest, expected) in [
+            ("http://h/q/7", "", "http://h/q/7"),
+            ("http://h/q/7?v=2", "/stop", "http://h/q/7/stop?v=2"),
+            ("http://h/q/7/", "api/json?depth=1", "http://h/q/7/api/json?depth=1"),
+            ("http://h/q/7/?v=2", "/stop?now=1", "http://h/q/7/stop?v=2&now=1"),
+        ] {
+            assert_eq!(extended(url, rest), expected);
+        }
+    }
 }

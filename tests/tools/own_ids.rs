@@ -202,3 +202,53 @@ fn a_resumed_job_is_polled_by_its_last_id_and_another_server_never() {
     assert_eq!((&status["phase"], &status["reason"]), (&json!("TimedOut"), &json!("Redirected")), "{status}");
     assert!(status["message"].as_str().unwrap().contains("http://elsewhere:1/job/x/1/"), "{status}");
 }
+
+#[test]
+fn a_step_may_create_the_job_that_the_submission_only_starts() {
+    let profile = r#"
+        [submit]
+        path = "/jobs/{id}/results"
+        accepted = [202]
+        own_id = "{vars.job}"
+        [poll]
+        path = "/jobs/{id}"
+        status = ["/status"]
+        words = { waiting = ["queued"], done = ["finished"] }
+        [[steps]]
+        name = "create"
+        when = "job"
+        method = "POST"
+        path = "/jobs"
+        take = { job = ["header:OpenEO-Identifier"] }
+    "#;
+    let rig = Rig::new(profile, |request| match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/jobs") => with_header(201, "OpenEO-Identifier", "o-1", ""),
+        ("POST", "/jobs/o-1/results") => Reply::new(202, ""),
+        _ => Reply::json(r#"{"id":"o-1","status":"finished"}"#),
+    });
+    let status = rig.run();
+    assert_eq!((&status["phase"], &status["jobId"]), (&json!("Succeeded"), &json!("o-1")), "{status}");
+}
+
+#[test]
+fn a_journal_without_an_answer_still_knows_the_id_that_the_client_chose() {
+    let mut rig = Rig::new(PUT, |request| match request.method.as_str() {
+        "PUT" => Reply::new(201, ""),
+        _ => Reply::json(r#"{"state":"ok"}"#),
+    });
+    let journal = rig.dir.path().join("journal");
+    rig.flags = vec!["--journal".to_owned(), journal.display().to_string()];
+    rig.submit(&job(&json!({})));
+    // The session was killed before the answer came.
+    let text = std::fs::read_to_string(&journal).unwrap();
+    let intents: Vec<&str> = text.lines().filter(|line| !line.contains("\"Submitted\"")).collect();
+    assert!(intents.len() < text.lines().count(), "{text}");
+    std::fs::write(&journal, intents.join("\n") + "\n").unwrap();
+    let again = rig.submit(&job(&json!({})));
+    let status = &again.last("j")["status"];
+    assert_eq!((&status["phase"], &status["jobId"]), (&json!("Unknown"), &json!("r1.j")), "{status}");
+    assert_eq!(rig.requests().len(), 1, "it is not sent again");
+    rig.flags.clear();
+    let resumed = rig.poll(&again.stdout, &["--resume"]);
+    assert_eq!(resumed.last("j")["status"]["phase"], "Succeeded", "{}", resumed.stdout);
+}

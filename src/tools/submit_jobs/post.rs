@@ -155,6 +155,8 @@ impl Post {
     pub(super) fn intent(&self, now: Timestamp) -> JobStatus {
         JobStatus {
             phase: Phase::Submitting,
+            // A session after this one can ask for it, even if no answer is recorded.
+            job_id: self.submission.as_ref().and_then(|submission| submission.own_id.clone()),
             trace_id: Some(self.trace_id.clone()),
             span_id: Some(self.span_id.clone()),
             observed_at: Some(now),
