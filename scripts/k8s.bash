@@ -46,11 +46,21 @@ for part in scripts/k8s/*.bash; do
   . "$part"
 done
 
+# The Runs of all shards as they were planned: if no shard has spoken, nothing else says which jobs are missing.
+plan() {
+  local index
+  for ((index = 0; index < N; index++)); do
+    printf '{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"soak-shard-%s","run":"%s","labels":{"scenario":"soak"}},' "$index" "$RUN_ID"
+    printf '"spec":{"scenario":"soak","prefix":"soak","jobs":%s,"shard":{"index":%s,"count":%s}}}\n' "$JOBS" "$index" "$N"
+  done
+}
+
 # The stream of all shards. While flags are checked there is none.
 stream() {
   if [[ -e $dir/captured.ndjson ]]; then
     cat "$dir/captured.ndjson"
   elif [[ -d $dir/shards ]]; then
+    cat "$dir"/shards/*/{records.ndjson,stdout-*.log} 2> /dev/null | grep -q '"kind":"Run"' || plan
     merge-shards "$dir/shards" --shards "$N" --run "$RUN_ID"
   fi
 }
@@ -120,6 +130,7 @@ k8s_fetch() {
   name_objects
   set_pod_fields
   N=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.completions}') || refuse "there is no run $RUN_ID in $(named_namespace)"
+  JOBS=$(kube get configmaps --selector "$selector" --output 'jsonpath={.items[*].data.JOBS}')
   began_at=$(kube get job "stress-$suffix" --output 'jsonpath={.status.startTime}')
   CLAIM=$(kube get persistentvolumeclaims --selector "$selector" --output 'jsonpath={.items[*].metadata.name}')
   IMAGE=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.template.spec.containers[0].image}')

@@ -34,10 +34,13 @@ shard_dir() {
 
 # Takes one line of watch_pods.
 declare -A shard_of=() exit_of=() ending=() started=() waiting=() fetched=() ended=() told=()
+given_up=''
 note_pod() {
   local pod index phase code end start reason json place
   IFS=$'\x1f' read -r pod index phase code end start reason json <<< "$1"
   [[ $index =~ ^[0-9]+$ && $pod =~ ^[a-z0-9.-]+$ ]] || return 0
+  # Why it did not start is what was known before it was given up.
+  [[ ! $given_up || $start ]] || return 0
   place=$(shard_dir "$index")
   mkdir -p "$place/pods"
   printf '%s\n' "$json" > "$place/pods/$pod.json"
@@ -120,6 +123,7 @@ fetch_once() {
 give_up_silent() {
   local pod
   [[ $KEEP != yes ]] || return 0
+  given_up=yes
   kube delete job "stress-$suffix" --ignore-not-found --cascade=orphan > /dev/null || say 'the Job cannot be deleted: late pods may still start'
   for pod in "${!shard_of[@]}"; do
     [[ ${started[${shard_of[$pod]}]:-} ]] || kube delete pod "$pod" --ignore-not-found --wait=false > /dev/null || true

@@ -152,7 +152,7 @@ impl Figures {
         self.doubts.extend(harness_doubts::of_schedule(lag));
         let waited = entries().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?.token_wait?)));
         self.doubts.extend(harness_doubts::of_token(waited));
-        if self.tally.clock_skew_seconds().is_infinite() {
+        if self.load.first_submitted.is_some() && self.tally.clock_skew_seconds().is_infinite() {
             self.doubts.push(
                 "the jobs ran on several hosts, and the clock of one was not compared with the target's: no figure over several hosts is \
                  certain"

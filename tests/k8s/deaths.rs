@@ -128,19 +128,43 @@ fn the_jobs_of_a_pod_that_never_starts_are_missing_by_name() {
         assert!(page.contains(job), "{job} in {page}");
     }
     assert_eq!(namespace.objects(), before);
+
+    // Nobody speaks: only the plan says which jobs there are.
+    let out = format!("OUT={}", namespace.path("none").display());
+    let settings = ["JOBS=2", "START_WITHIN=5s", "PROM_URL=", "JAEGER_URL=", "IMAGE=localhost/no-image:1", &out];
+    let done = namespace.k8s(&settings);
+    assert!(done.code == 2 && done.stderr.contains("Error 4"), "{}{}", done.stdout, done.stderr);
+    assert_eq!(namespace.report("none/soak")["conservation"]["missing"], 2, "{}", done.stderr);
+    let page = namespace.read("none/soak/report.md");
+    for text in ["soak-001", "soak-002", "shard 0: no record arrived"] {
+        assert!(page.contains(text), "{text} in {page}");
+    }
+    assert_eq!(namespace.objects(), before);
 }
 
-#[test]
-fn ctrl_c_ends_the_jobs_as_interrupted_and_removes_the_run() {
-    let namespace = Namespace::new("stopped", &["--hold", "l2:1"]);
+/// Stops a run with all its jobs in flight, as Ctrl-C does.
+fn stop(name: &'static str, settings: &[&str]) {
+    let namespace = Namespace::new(name, &["--hold", "l2:1"]);
     let before = namespace.objects();
-    let run = namespace.make("k8s", &["N=2", "JOBS=8", "CONCURRENCY=8", "PROM_URL=", "JAEGER_URL="]);
+    let settings = [&["N=2", "JOBS=8", "CONCURRENCY=8", "PROM_URL=", "JAEGER_URL="], settings].concat();
+    let run = namespace.make("k8s", &settings);
     namespace.accepted(8);
     at_work(&namespace, 2);
     run.signal(Signal::INT);
     let done = run.finish();
     assert!(done.stderr.contains("Error 4"), "{}{}", done.stdout, done.stderr);
+    namespace.submitted_once(8);
     assert_eq!(namespace.report("run/soak")["conservation"]["interrupted"], 8, "{}", done.stderr);
     assert!(namespace.shards("run/soak").iter().all(|shard| shard["status"]["result"] == "Whole"));
     assert_eq!(namespace.objects(), before);
+}
+
+#[test]
+fn ctrl_c_ends_the_jobs_as_interrupted_and_removes_the_run() {
+    stop("stopped", &[]);
+}
+
+#[test]
+fn ctrl_c_ends_the_jobs_whose_records_are_on_a_claim() {
+    stop("stopped-claim", &["CLAIM=1Gi"]);
 }

@@ -113,9 +113,23 @@ spec: {{accessModes: [ReadWriteMany], storageClassName: \"\", volumeName: {name}
 
     /// Starts `make` with the settings of every test; `settings` adds to them or replaces them.
     pub fn make(&self, target: &str, settings: &[&str]) -> Running {
-        let mut command = Command::new("env");
+        let line = self.make_line(target, settings);
+        start(Command::new(&line[0]).args(&line[1..]).current_dir(root()), "")
+    }
+
+    /// Runs the same in a terminal at which somebody types `input`; stdout is what the terminal shows.
+    pub fn make_at_a_terminal(&self, target: &str, settings: &[&str], input: &str) -> Done {
+        let quoted =
+            self.make_line(target, settings).iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &quoted, "/dev/null"]);
+        start(command.current_dir(root()), input).finish()
+    }
+
+    fn make_line(&self, target: &str, settings: &[&str]) -> Vec<String> {
         // A CI that runs in the background has SIGINT ignored, and a shell cannot undo that for itself.
-        command.args([
+        let command = [
+            "env",
             "--default-signal=INT,TERM",
             "timeout",
             "--foreground",
@@ -123,21 +137,20 @@ spec: {{accessModes: [ReadWriteMany], storageClassName: \"\", volumeName: {name}
             "make",
             "--no-print-directory",
             target,
-        ]);
-        command.args([
-            "CARGO=true",
-            "QUICK=yes",
-            "DATA_CLAIM=target-data",
-            "START_IN=4s",
-            "IMAGE=localhost/stress-suite:dev",
-        ]);
-        command.arg(format!("COMPONENTS={}", root().join("tests/k8s/small").display()));
-        command.arg(format!("NAMESPACE={}", self.name)).arg(format!("BIN={}", bin().display()));
-        command.arg(format!("TARGET={}", self.sim.url())).arg(format!("OUT={}", self.path("run").display()));
-        command.arg(format!("PROM_URL={}", self.sim.prometheus_url()));
-        command.arg(format!("JAEGER_URL={}", self.sim.jaeger_url()));
-        command.args(settings);
-        start(command.current_dir(root()), "")
+        ];
+        let fixed =
+            ["CARGO=true", "QUICK=yes", "DATA_CLAIM=target-data", "START_IN=4s", "IMAGE=localhost/stress-suite:dev"];
+        let own = [
+            format!("COMPONENTS={}", root().join("tests/k8s/small").display()),
+            format!("NAMESPACE={}", self.name),
+            format!("BIN={}", bin().display()),
+            format!("TARGET={}", self.sim.url()),
+            format!("OUT={}", self.path("run").display()),
+            format!("PROM_URL={}", self.sim.prometheus_url()),
+            format!("JAEGER_URL={}", self.sim.jaeger_url()),
+        ];
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        [owned(&command), owned(&fixed), own.to_vec(), owned(settings)].concat()
     }
 
     /// Runs `make k8s` to its end.
