@@ -22,11 +22,12 @@ named_namespace() {
   printf '%s' "${NAMESPACE:+namespace }${NAMESPACE:-the namespace of the current context}"
 }
 
-# at_once COMMAND ITEM…: calls COMMAND for each item, eight at a time, each in a shell of its own. Sets `failed` to the items for which it failed.
+quit=''
+# at_once COMMAND ITEM…: calls COMMAND for each item, eight at a time, each in a shell of its own, until `quit` is set. Sets `failed` to the items for which it failed.
 at_once() {
   local command=$1 item pid items=("${@:2}") pids
   failed=()
-  while ((${#items[@]})); do
+  while ((${#items[@]})) && [[ ! $quit ]]; do
     pids=()
     for item in "${items[@]:0:8}"; do
       { "$command" "$item" || exit; } & pids+=($!)
@@ -134,11 +135,16 @@ k8s_fetch() {
   began_at=$(kube get job "stress-$suffix" --output 'jsonpath={.status.startTime}')
   CLAIM=$(kube get persistentvolumeclaims --selector "$selector" --output 'jsonpath={.items[*].metadata.name}')
   IMAGE=$(kube get job "stress-$suffix" --output 'jsonpath={.spec.template.spec.containers[0].image}')
+  [[ ! $CLAIM || ! $(kube get job "stress-$suffix" --output 'jsonpath={.status.active}') ]] || say 'waiting for the shards that are still at work'
   dir=$OUT/soak
   worker_logs=${LOGS:-off}
   make_run_dir
   mkdir -p "$dir/shards"
+  # No process is left that still writes what the next fetch reads.
+  trap 'quit=yes' INT TERM
   fetch || verdict=74
+  [[ ! $quit ]] || exit 130
+  trap - INT TERM
   capture_and_report
   exit "$verdict"
 }

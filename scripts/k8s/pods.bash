@@ -138,7 +138,7 @@ shards_without_start() {
 # Lets the shards end by themselves, with their jobs as Interrupted. On a claim they would be started again, so the Job goes first. The tools
 # take a second signal as the order to quit at once, so each pod gets one.
 stop_shards() {
-  local pod
+  local pod code
   if [[ ! $stopping ]]; then
     stopping=yes
     say 'stopping: the shards end their jobs as Interrupted; Ctrl-C again removes the run at once'
@@ -148,7 +148,10 @@ stop_shards() {
   [[ ! $CLAIM ]] || return 0
   for pod in "${!shard_of[@]}"; do
     [[ ! ${exit_of[$pod]} && ! ${told[$pod]:-} ]] || continue
-    ! kube exec "$pod" --container shard -- kill -TERM 1 2> /dev/null || told[$pod]=yes
+    code=0
+    kube exec "$pod" --container shard -- kill -TERM 1 2> /dev/null || code=$?
+    # The shard passes the signal on to every process of its container, and so perhaps to this kill.
+    [[ $code != 0 && $code != 143 ]] || told[$pod]=yes
   done
 }
 
