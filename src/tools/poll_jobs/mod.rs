@@ -35,7 +35,7 @@ pub struct Args {
     /// Wait at most this long between two polls of a job, unless the target's `Retry-After` asks for a longer wait
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Polling")]
     pub max_interval: Duration,
-    /// Send at most this many polls, such as 50/s [default: a budget that grows with the jobs in flight]
+    /// Send at most this many requests about jobs, such as 50/s [default: a budget that grows with the jobs in flight]
     #[arg(long, value_name = "RATE", value_parser = units::rate, help_heading = "Polling")]
     pub max_poll_rate: Option<f64>,
     /// Give up on a job after the target has not known its id for this long (`Lost`)
