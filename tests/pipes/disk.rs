@@ -171,7 +171,8 @@ done; ls"#,
 
 #[test]
 fn a_limit_on_open_files_is_the_harness_own_and_the_report_says_so() {
-    let shell = Shell::new(&[]);
+    // So many submissions are open at once only if their answers take a while.
+    let shell = Shell::new(&["--delay", "200ms"]);
     let done = shell.run(
         r"(ulimit -n 40; stage-fixtures --from $FIXTURES --into data/fixtures --jobs 60 --run r1 | submit-jobs --max-posts 64 |
   poll-jobs --min-interval 5ms | render-report --out out --expect all-done > out.report); echo $?
