@@ -23,6 +23,8 @@ struct Outcome {
     /// Seconds from an end to the poll that saw it.
     late: f64,
     polls: f64,
+    /// Requests a second over the whole run.
+    rate: f64,
     /// The most requests in any second.
     busiest: usize,
 }
@@ -63,7 +65,8 @@ fn run(seed: u64, jobs: usize, slots: usize, settings: Settings, durations: Dura
     }
     let busiest = (0..sent.len()).map(|first| sent[first..].partition_point(|at| *at < sent[first] + 1.0)).max();
     let each = |sum: f64| sum / jobs as f64;
-    Outcome { late: each(late), polls: each(sent.len() as f64), busiest: busiest.unwrap_or_default() }
+    let (polls, rate) = (each(sent.len() as f64), sent.len() as f64 / now);
+    Outcome { late: each(late), polls, rate, busiest: busiest.unwrap_or_default() }
 }
 
 /// The same with polls at intervals that are a fraction of the age, as poll-jobs sent them before it learned.
@@ -82,7 +85,7 @@ fn age_proportional(seed: u64, jobs: usize, slots: usize, fraction: f64, duratio
         late += age - duration;
         free[slot] += age;
     }
-    Outcome { late: late / jobs as f64, polls: polls / jobs as f64, busiest: 0 }
+    Outcome { late: late / jobs as f64, polls: polls / jobs as f64, rate: 0.0, busiest: 0 }
 }
 
 /// A number of the standard normal distribution (Box and Muller).
@@ -109,6 +112,7 @@ fn mean(outcome: impl Fn(u64) -> Outcome) -> Outcome {
     Outcome {
         late: mean(|outcome| outcome.late),
         polls: mean(|outcome| outcome.polls),
+        rate: mean(|outcome| outcome.rate),
         busiest: outcomes.iter().map(|outcome| outcome.busiest).max().unwrap_or_default(),
     }
 }
@@ -196,6 +200,13 @@ fn durations_that_depend_on_one_another() {
 fn the_first_ends_are_seen_soon() {
     check_cold("uniform", 200, 50, (0.020, 12.0), |random| 0.7 + 0.6 * random.f64());
     check_cold("constant", 600, 200, (0.035, 8.0), |_| 2.0);
+}
+
+#[test]
+fn long_jobs_are_polled_at_the_free_rate() {
+    let minutes = |random: &mut Rng| 60.0 * (0.3 * normal(random)).exp();
+    let outcome = mean(|seed| run(seed, 12, 4, SETTINGS, &mut |_, _, random| minutes(random)));
+    assert!(outcome.rate <= 20.5 && outcome.late <= 0.15, "{outcome:?}");
 }
 
 #[test]
