@@ -118,5 +118,5 @@ fn the_report_says_whether_the_load_generator_was_the_limit() {
     let run = shard(1)[0]
         .replace(r#","concurrency":2}"#, r#","concurrency":2},"status":{"submissionLimit":"no more threads"}"#);
     let text = page(&[query, run.replace("soak-1", "soak-1b")], &scratch);
-    assert!(text.contains("The load generator itself was a limit in 1 of 2 shards: 1. Containers of the load generator were throttled: load-1-y in 42 periods."), "{text}");
+    assert!(text.contains("The load generator itself was a limit in 1 of 2 shards: 1. Samples show that containers of the load generator were throttled: load-1-y in 42 periods."), "{text}");
 }

@@ -127,8 +127,10 @@ fn generator(shards: &[ShardFigures], observed: &Observed) -> String {
             "CPU throttling of the load generator's containers was not captured; that needs a query with the role {}.",
             Role::Throttling
         ),
-        true if throttled.is_empty() => "None of the load generator's containers was throttled.".to_owned(),
-        true => format!("Containers of the load generator were throttled: {}.", listed(&throttled)),
+        true if throttled.is_empty() => {
+            "No sample shows that a container of the load generator was throttled.".to_owned()
+        }
+        true => format!("Samples show that containers of the load generator were throttled: {}.", listed(&throttled)),
     };
     format!("{own} {throttling}")
 }
