@@ -204,4 +204,6 @@ fn a_job_that_no_list_showed_is_not_called_lost_if_one_may_have_skipped_it_or_no
     }
     let others = Rig::new("", ONE_PAGE, |_| Reply::json(json!({"jobs": page(&[("x", "running")])}).to_string()));
     assert_eq!(status(&others.poll(&["c"], &["--lost-after", "0s"]), "c")["phase"], "Lost");
+    // Nobody knows any more what the lists before showed.
+    assert_eq!(status(&others.poll(&["c"], &["--lost-after", "0s", "--resume"]), "c")["phase"], "Unknown");
 }

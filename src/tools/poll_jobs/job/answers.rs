@@ -92,7 +92,8 @@ impl PolledJob {
     ) -> NextStep {
         self.received_at = Some(received);
         self.issue = Some(Issue::missing(absence));
-        self.is_doubtful |= absence == Absence::Unproven || !is_telling;
+        // The lists of the session before a resumption are not known any more.
+        self.is_doubtful |= absence == Absence::Unproven || !is_telling || self.earlier_phase.is_some();
         if absence == Absence::Unproven {
             return self.go_on(received, limits, None);
         }
