@@ -8,7 +8,7 @@ use super::ids::is_same_id;
 use super::place::{Document, Place};
 use super::rules::{self, PollMeaning, SubmitMeaning};
 use super::steps::Told;
-use super::times::{happened, times, unread};
+use super::times::{Unread, happened, times};
 use super::{Profile, StagePointers, StatusWords};
 use crate::escape;
 use crate::http::{Answer, same_origin};
@@ -48,7 +48,7 @@ pub struct Observation {
 
 impl Observation {
     /// Keeps the values below `key` that are no times, the first for each key.
-    fn note_unread(&mut self, key: &str, values: Vec<(&'static str, String)>) {
+    fn note_unread(&mut self, key: &str, values: Unread) {
         for (part, value) in values {
             self.unread_times.entry(format!("{key}.{part}")).or_insert(value);
         }
@@ -125,15 +125,16 @@ impl Profile {
             StatusReading::Status(meaning, _) => *meaning,
             StatusReading::NoStatus | StatusReading::Unreadable(_) => StagePhase::Unnamed,
         };
+        let (times, unread) = times(document, &poll.times);
         let mut observation = Observation {
             status,
             message: error_text(document, &poll.message),
-            times: happened(times(document, &poll.times), phase),
+            times: happened(times, phase),
             stages: poll.stages.as_ref().map(|at| stages(document, at, phase)).unwrap_or_default(),
             unread_times: BTreeMap::new(),
             is_lenient: document.is_lenient(),
         };
-        observation.note_unread("poll.times", unread(document, &poll.times));
+        observation.note_unread("poll.times", unread);
         observation.note_unread_of_stages();
         observation
     }
@@ -153,8 +154,9 @@ impl Profile {
                 }
                 Told::Message => observation.message = error_text(document, &self.poll.message),
                 Told::Times => {
-                    observation.times = happened(times(document, &self.poll.times), phase);
-                    observation.note_unread("poll.times", unread(document, &self.poll.times));
+                    let (times, unread) = times(document, &self.poll.times);
+                    observation.times = happened(times, phase);
+                    observation.note_unread("poll.times", unread);
                 }
             }
         }
@@ -272,13 +274,13 @@ fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> S
     let state = raw::word(raw).or_else(itself).or_else(|| state_word(&part, &at.state, &at.words));
     let phase = state.as_deref().map_or(StagePhase::Unnamed, |word| at.words.meaning(word));
     let attempt = part.scalar(&at.attempt).as_deref().and_then(count);
+    let (told, unread) = times(&part, &at.times);
     let times = match phase {
         // A stage without a state of its own has come as far as its job may have.
-        StagePhase::Unnamed if job == StagePhase::Running => times(&part, &at.times),
-        StagePhase::Unnamed => happened(times(&part, &at.times), job),
-        _ => happened(times(&part, &at.times), phase),
+        StagePhase::Unnamed if job == StagePhase::Running => told,
+        StagePhase::Unnamed => happened(told, job),
+        _ => happened(told, phase),
     };
-    let unread = unread(&part, &at.times);
     StageReading { name, state, phase, attempt, times, unread, message: error_text(&part, &at.message) }
 }
 

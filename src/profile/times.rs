@@ -6,33 +6,37 @@ use crate::clock::is_sentinel;
 use crate::escape;
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
-/// The times at the places `at` of `document`.
-pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> ServerTimes {
-    let time = |places: &[Place]| document.scalar(places).and_then(|text| server_time(&text));
-    let [queued, started, ended] = [time(&at.queued), time(&at.started), time(&at.ended)];
+/// The longest value that is shown where it is no time, in characters.
+const SHOWN: usize = 60;
+
+/// Values at the places of times that are no times that the tools understand, each with the last part of the profile's key. A value
+/// that says "not yet" or "never" is none of them.
+pub(super) type Unread = Vec<(&'static str, String)>;
+
+/// The times at the places `at` of `document`, and what stands there and is no time.
+pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> (ServerTimes, Unread) {
+    let mut unread = Unread::new();
+    let mut time = |key, places: &[Place]| {
+        let Some(text) = document.scalar(places) else {
+            let value = document.value(places).filter(|value| value.is_object() || value.is_array());
+            unread.extend(value.map(|value| (key, escape::start(&value.to_string(), SHOWN))));
+            return None;
+        };
+        let spelled = spelled_time(&text);
+        if spelled.is_none() && says_something(&text) {
+            unread.push((key, escape::start(&text, SHOWN)));
+        }
+        spelled.filter(|time| !is_sentinel(time.at))
+    };
+    let (queued, started, ended) = (time("queued", &at.queued), time("started", &at.started), time("ended", &at.ended));
     let told: Vec<SpelledTime> = [queued, started, ended].into_iter().flatten().collect();
-    ServerTimes {
+    let times = ServerTimes {
         queued_at: queued.map(|time| time.at),
         started_at: started.map(|time| time.at),
         ended_at: ended.map(|time| time.at),
         resolution_seconds: resolution(&told).filter(|seconds| *seconds > 1e-6),
-    }
-}
-
-/// The longest value that is shown where it is no time, in characters.
-const SHOWN: usize = 60;
-
-/// The values at the places `at` that are no times that the tools understand, each with the last part of the profile's key. A value
-/// that says "not yet" or "never" is none of them.
-pub(super) fn unread(document: &Document<'_>, at: &TimePointers) -> Vec<(&'static str, String)> {
-    let keys = [("queued", &at.queued), ("started", &at.started), ("ended", &at.ended)];
-    let value = |places: &[Place]| match document.scalar(places) {
-        Some(text) => (spelled_time(&text).is_none() && says_something(&text)).then_some(text),
-        None => {
-            document.value(places).filter(|value| value.is_object() || value.is_array()).map(|value| value.to_string())
-        }
     };
-    keys.into_iter().filter_map(|(key, places)| Some((key, escape::start(&value(places)?, SHOWN)))).collect()
+    (times, unread)
 }
 
 fn says_something(text: &str) -> bool {
