@@ -22,21 +22,13 @@ pub struct Patience<'a> {
     /// Nothing is sent after that.
     pub until: Instant,
     /// The signal after which nothing is made again.
-    pub stop: Option<&'a Stop>,
+    pub stop: &'a Stop,
 }
 
 impl Patience<'_> {
     /// Waits for `wait`. Returns true if there is time for another try then.
     fn wait(&self, wait: Duration) -> bool {
-        if Instant::now() + wait >= self.until {
-            return false;
-        }
-        if let Some(stop) = self.stop {
-            !stop.wait(wait)
-        } else {
-            std::thread::sleep(wait);
-            true
-        }
+        Instant::now() + wait < self.until && !self.stop.wait(wait)
     }
 }
 

@@ -84,9 +84,9 @@ fn a_ceiling_bounds_every_second() {
     );
 }
 
-/// The requests after a job's end, and those that cancel it.
-const STEPS: &str = r#"
-name = "steps"
+/// The profile of a target whose jobs run until they are done.
+const POLLED: &str = r#"
+name = "polled"
 target = "http://localhost:8000"
 [health]
 path = "/health"
@@ -99,6 +99,10 @@ status = ["/status"]
 [poll.words]
 running = ["running"]
 done = ["done"]
+"#;
+
+/// The requests after a job's end, and those that cancel it.
+const STEPS: &str = r#"
 [[steps]]
 name = "log"
 when = "end"
@@ -117,7 +121,7 @@ path = "/jobs/{id}/cancel"
 fn the_requests_after_an_end_count_under_the_ceiling() {
     let dir = tempfile::tempdir().unwrap();
     let profile = dir.path().join("steps.toml");
-    std::fs::write(&profile, STEPS).unwrap();
+    std::fs::write(&profile, format!("{POLLED}{STEPS}")).unwrap();
     let argv = ["--profile", profile.to_str().unwrap(), "--max-poll-rate", "20/s"];
     let began = Timestamp::system();
     let (ran, _, server) = follow(&[0.3; 12], &argv);
@@ -138,19 +142,6 @@ fn the_requests_after_an_end_count_under_the_ceiling() {
 
 /// Two stages, whose times only the polls tell.
 const STAGES: &str = r#"
-name = "stages"
-target = "http://localhost:8000"
-[health]
-path = "/health"
-[submit]
-path = "/jobs"
-id = ["/id"]
-[poll]
-path = "/jobs/{id}"
-status = ["/status"]
-[poll.words]
-running = ["running"]
-done = ["done"]
 [poll.stages]
 at = ["/stages"]
 name = ["/name"]
@@ -162,7 +153,7 @@ words = { running = ["running"], done = ["done"] }
 fn every_change_of_stage_lies_in_its_interval_and_is_seen_soon() {
     let dir = tempfile::tempdir().unwrap();
     let profile = dir.path().join("stages.toml");
-    std::fs::write(&profile, STAGES).unwrap();
+    std::fs::write(&profile, format!("{POLLED}{STAGES}")).unwrap();
     let (began, mut random) = (Timestamp::system(), Rng::with_seed(11));
     // A stage of any length, and one of 0.4 s.
     let changes: Vec<Timestamp> = (0..120).map(|_| began.shifted(0.3 + 1.5 * random.f64())).collect();

@@ -72,9 +72,6 @@ impl Indexer {
     /// Takes the record of a job into account, whose line stands at `place`.
     pub(super) fn add(&mut self, record: &Record, place: &Range<u64>) -> Result<(), Failure> {
         let key = record.key();
-        if !self.runs.contains_key(&key.run) {
-            self.runs.insert(key.run.clone(), Sorter::default());
-        }
         let (rank, observed_at) = record.standing();
         let place = Place {
             name: key.name.as_str().into(),
@@ -84,7 +81,7 @@ impl Indexer {
             length: u32::try_from(place.end - place.start)
                 .map_err(|_| Failure::input_output(format!("{}: {} has too long a line", self.shown, key.name)))?,
         };
-        self.runs.get_mut(&key.run).map_or(Ok(()), |run| run.push(place))
+        self.runs.entry(key.run.clone()).or_default().push(place)
     }
 
     /// Sorts the places.

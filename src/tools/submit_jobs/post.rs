@@ -175,14 +175,12 @@ impl Post {
     ) -> Posted {
         let mut variables = self.variables.clone();
         let mut token_wait = 0.0;
-        let began = clock.now();
-        // The steps must not begin only to find that there is no token.
-        if profile.has_steps(StepTime::Job)
-            && let Err(status) = wait_for_token(client, clock, report, stop)
-        {
-            return self.unsent(*status);
-        }
         if profile.has_steps(StepTime::Job) {
+            let began = clock.now();
+            // The steps must not begin only to find that there is no token.
+            if let Err(status) = wait_for_token(client, clock, report, stop) {
+                return self.unsent(*status);
+            }
             token_wait += clock.now().since(began);
         }
         let submission = if let Some(submission) = &self.submission {

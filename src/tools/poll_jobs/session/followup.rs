@@ -53,9 +53,7 @@ impl FollowUp {
     pub(super) fn run(&self, client: &Client) -> FollowedUp {
         let Self { profile, base, values, clock, .. } = self;
         let until = *self.began.get_or_init(Instant::now) + self.within;
-        // A signal is what a job may be cancelled for.
-        let stop = Some(&self.stop).filter(|_| self.when == StepTime::End);
-        let patience = Patience { until, stop };
+        let patience = Patience { until, stop: &self.stop };
         let steps = steps::run(self.when, Some(&patience), profile, base, values, client, clock, &mut |_, _| {});
         let cancel = (self.when == StepTime::Cancel).then(|| match steps.failure {
             Some(_) => Cancel::Asked,
@@ -135,7 +133,8 @@ impl Session<'_, '_> {
             clock: self.clock.clone(),
             within: self.steps_within(),
             began: Arc::default(),
-            stop: self.stop.clone(),
+            // A signal is what a job may be cancelled for.
+            stop: if when == StepTime::End { self.stop.clone() } else { Stop::default() },
         };
         self.ending.insert(number, Ending { job, phase, began: follow_up.began.clone() });
         self.scheduler.follow_up(number, follow_up)?;
