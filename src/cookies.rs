@@ -28,8 +28,8 @@ struct JobCookies {
 }
 
 /// A cookie, as `name=value`, and the requests that it goes with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Cookie {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cookie {
     pair: String,
     path: String,
     /// Only by TLS.
@@ -90,13 +90,19 @@ impl Cookie {
         self.expires.is_some_and(|at| at <= clock.now())
     }
 
-    /// Returns true if the cookie goes with a request for `url` (section 5.4).
-    fn matches(&self, url: &Url, clock: &Clock) -> bool {
+    /// Returns true if the cookie goes with requests for `url` (section 5.4), until it expires.
+    fn matches(&self, url: &Url) -> bool {
         let rest = url.path().strip_prefix(&self.path);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.path.ends_with('/'))
             && (!self.secure || url.scheme() == "https")
-            && !self.has_expired(clock)
     }
+}
+
+/// The `Cookie` header that sends those of `cookies` that have not expired; none if all have.
+pub fn header(cookies: &[Cookie], clock: &Clock) -> Option<(String, String)> {
+    let valid = cookies.iter().filter(|cookie| !cookie.has_expired(clock));
+    let pairs: Vec<&str> = valid.map(|cookie| cookie.pair.as_str()).collect();
+    (!pairs.is_empty()).then(|| ("Cookie".to_owned(), pairs.join("; ")))
 }
 
 /// Returns true if `domain` is the host of `url` or a domain above it (section 5.1.3).
@@ -170,14 +176,12 @@ impl CookieReader {
         Self { path: path.to_owned(), file: None, partial: String::new(), jobs: HashMap::new() }
     }
 
-    /// The `Cookie` header for a poll of `job` at `url`; none if no cookie of its submission goes there.
-    pub fn header(&mut self, job: &Key, url: &str, clock: &Clock) -> Result<Option<String>, Failure> {
+    /// The cookies that go with polls of `job` at `url`.
+    pub fn cookies(&mut self, job: &Key, url: &str) -> Result<Vec<Cookie>, Failure> {
         self.read_new_lines().map_err(|error| failure(&self.path, &error))?;
-        let Ok(url) = Url::parse(url) else { return Ok(None) };
+        let Ok(url) = Url::parse(url) else { return Ok(Vec::new()) };
         let cookies = self.jobs.get(&(job.run.clone(), job.name.clone())).into_iter().flatten();
-        let pairs: Vec<&str> =
-            cookies.filter(|cookie| cookie.matches(&url, clock)).map(|cookie| cookie.pair.as_str()).collect();
-        Ok((!pairs.is_empty()).then(|| pairs.join("; ")))
+        Ok(cookies.filter(|cookie| cookie.matches(&url)).cloned().collect())
     }
 
     /// Deletes the file, once all jobs have ended.
@@ -228,7 +232,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cookies");
         let (mut reader, clock) = (CookieReader::new(&path), Clock::system());
-        assert_eq!(reader.header(&key("a"), "http://h/jobs/1", &clock).unwrap(), None, "the file is not there yet");
+        let mut sent =
+            |name: &str, url: &str| header(&reader.cookies(&key(name), url).unwrap(), &clock).map(|(_, value)| value);
+        assert_eq!(sent("a", "http://h/jobs/1"), None, "the file is not there yet");
         let mut writer = CookieWriter::new(&path);
         let headers = |list: &[&str]| list.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>();
         let set = headers(&["LB=n1; Path=/; HttpOnly", "other=x; Path=/admin", "gone=1; Max-Age=0", "no pair"]);
@@ -236,10 +242,10 @@ mod tests {
         let past = headers(&["s=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT"]);
         writer.keep(&key("b"), &past, "http://h/jobs", &clock).unwrap();
         writer.keep(&key("c"), &headers(&["s=1", "t=2"]), "http://h/v1/tasks", &clock).unwrap();
-        assert_eq!(reader.header(&key("a"), "http://h/jobs/1", &clock).unwrap().as_deref(), Some("LB=n1"));
-        assert_eq!(reader.header(&key("b"), "http://h/jobs/1", &clock).unwrap(), None);
-        assert_eq!(reader.header(&key("c"), "http://h/v1/tasks/7?x", &clock).unwrap().as_deref(), Some("s=1; t=2"));
-        assert_eq!(reader.header(&key("c"), "http://h/v12/7", &clock).unwrap(), None);
+        assert_eq!(sent("a", "http://h/jobs/1").as_deref(), Some("LB=n1"));
+        assert_eq!(sent("b", "http://h/jobs/1"), None);
+        assert_eq!(sent("c", "http://h/v1/tasks/7?x").as_deref(), Some("s=1; t=2"));
+        assert_eq!(sent("c", "http://h/v12/7"), None);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         reader.delete().unwrap();
         assert!(!path.exists());
@@ -266,9 +272,9 @@ mod tests {
             let (path, clock) = (dir.path().join("cookies"), Clock::system());
             let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
             CookieWriter::new(&path).keep(&key("a"), &headers, url, &clock).unwrap();
-            let header = CookieReader::new(&path).header(&key("a"), url, &clock).unwrap();
+            let cookies = CookieReader::new(&path).cookies(&key("a"), url).unwrap();
             let _none = std::fs::remove_file(path);
-            header.unwrap_or_default()
+            header(&cookies, &clock).map_or(String::new(), |(_, value)| value)
         };
         let (plain, tls) = ("http://lb.example.org/jobs", "https://lb.example.org/jobs");
         assert_eq!(sent(plain, &["LB=1", "LB=2"]), "LB=2");
@@ -283,10 +289,10 @@ mod tests {
 
     #[test]
     fn a_cookie_is_sent_until_it_expires() {
-        let (url, clock) = (Url::parse("http://h/jobs").unwrap(), Clock::system());
-        let mut cookie = Cookie::parse("a=1; Max-Age=60", &url, &clock).unwrap();
-        assert!(cookie.matches(&url, &clock));
-        cookie.expires = Some(clock.now().shifted(-0.001));
-        assert!(!cookie.matches(&url, &clock));
+        let clock = Clock::system();
+        let mut cookies = Cookie::parse_all(&["a=1; Max-Age=60".to_owned(), "b=2".to_owned()], "http://h/jobs", &clock);
+        assert_eq!(header(&cookies, &clock).unwrap().1, "a=1; b=2");
+        cookies[0].expires = Some(clock.now().shifted(-0.001));
+        assert_eq!(header(&cookies, &clock).unwrap().1, "b=2");
     }
 }

@@ -8,6 +8,7 @@ use super::payload::{self, Encoding};
 use super::template::{self, Escaping, Scope, TemplateValues};
 use super::{List, Poll, Step, Submit, Token, check};
 use crate::clock::Clock;
+use crate::cookies::{self, Cookie};
 use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method, same_origin};
 
 /// The parts of a request, as a profile spells them.
@@ -29,6 +30,8 @@ pub struct Request {
     pub url: String,
     /// The headers, besides those of the client.
     pub headers: Vec<(String, String)>,
+    /// The cookies, each of them until it expires.
+    pub cookies: Vec<Cookie>,
     /// The body.
     pub body: Option<Body>,
 }
@@ -81,6 +84,7 @@ impl<'p> RequestTemplate<'p> {
             method: Method::from_bytes(self.method.as_bytes()).map_err(|error| error.to_string())?,
             url,
             headers: self.headers.iter().map(header).collect::<Result<_, String>>()?,
+            cookies: Vec::new(),
             body: self.body.map(|body| payload::fill(body, self.encoding, values)).transpose()?,
         })
     }
@@ -141,7 +145,10 @@ impl Request {
 
     /// Sends it.
     pub fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
-        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
+        let cookie = cookies::header(&self.cookies, clock);
+        let with_cookie = cookie.map(|header| [&self.headers[..], &[header]].concat());
+        let headers = with_cookie.as_deref().unwrap_or(&self.headers);
+        client.send(&self.method, &self.url, headers, self.body.as_ref(), clock)
     }
 }
 

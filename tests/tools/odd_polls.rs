@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -307,6 +308,31 @@ fn cookies_stay_for_a_resumed_session_while_a_job_is_open() {
     assert!(resumed.stdout.contains("\"Succeeded\"") && !file.exists(), "{}", resumed.stdout);
 }
 
+#[test]
+fn a_cookie_that_expires_while_its_job_runs_is_sent_until_then() {
+    let polls = Arc::new(Mutex::new(Vec::new()));
+    let seen = polls.clone();
+    let target = Server::new(move |request| {
+        if request.method == "POST" {
+            return with_headers(202, vec![("Set-Cookie", "LB=1; Max-Age=1".to_owned())], r#"{"job_id":"1"}"#);
+        }
+        if !request.path.starts_with("/jobs/") {
+            return Reply::json(HEALTHY);
+        }
+        let cookie = request.headers.get("cookie").cloned();
+        // The job ends once a poll comes without the cookie.
+        let state = if cookie.is_some() { "running" } else { "done" };
+        seen.lock().unwrap().push(cookie);
+        Reply::json(json!({"status": state}).to_string())
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cookies");
+    let cookies = ["--cookies", file.to_str().unwrap()];
+    let ran = poll(&target, &cookies, &submit(&target, &cookies, 1).stdout);
+    let phase = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"]["phase"].clone();
+    assert_eq!((phase, &polls.lock().unwrap()[0]), (json!("Succeeded"), &Some("LB=1".to_owned())), "{}", ran.stderr);
+}
+
 /// A target that knows no job.
 fn target_gone() -> Server {
     Server::new(|request| Reply::new(if request.path.starts_with("/jobs/") { 404 } else { 200 }, "{}"))
@@ -315,7 +341,6 @@ fn target_gone() -> Server {
 mod tls {
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::sync::Arc;
 
     use base64::Engine;
     use rustls::pki_types::pem::PemObject;

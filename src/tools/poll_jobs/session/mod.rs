@@ -236,8 +236,7 @@ impl<'a, 'o> Session<'a, 'o> {
         }
         let mut request = self.target.request(job, id)?;
         if let Some(cookies) = &mut self.cookies {
-            let header = cookies.header(record.key(), &request.url, &self.clock)?;
-            request.headers.extend(header.map(|header| ("Cookie".to_owned(), header)));
+            request.cookies = cookies.cookies(record.key(), &request.url)?;
         }
         Ok(request)
     }
