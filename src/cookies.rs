@@ -237,8 +237,8 @@ mod tests {
         assert_eq!(sent("a", "http://h/jobs/1"), None, "the file is not there yet");
         let mut writer = CookieWriter::new(&path);
         let headers = |list: &[&str]| list.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>();
-        let set = headers(&["LB=n1; Path=/; HttpOnly", "other=x; Path=/admin", "gone=1; Max-Age=0", "no pair"]);
-        writer.keep(&key("a"), &set, "http://h/jobs", &clock).unwrap();
+        let given = headers(&["LB=n1; Path=/; HttpOnly", "other=x; Path=/admin", "gone=1; Max-Age=0", "no pair"]);
+        writer.keep(&key("a"), &given, "http://h/jobs", &clock).unwrap();
         let past = headers(&["s=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT"]);
         writer.keep(&key("b"), &past, "http://h/jobs", &clock).unwrap();
         writer.keep(&key("c"), &headers(&["s=1", "t=2"]), "http://h/v1/tasks", &clock).unwrap();
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         reader.delete().unwrap();
         assert!(!path.exists());
-        assert_eq!(names(&set, "http://h/jobs", &clock), ["LB", "other"]);
+        assert_eq!(names(&given, "http://h/jobs", &clock), ["LB", "other"]);
     }
 
     #[test]

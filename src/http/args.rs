@@ -8,6 +8,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::addresses::WorkingAddresses;
+use super::crypto::provider;
 use super::identity::Identity;
 use super::pem::certificates;
 use super::tls::PinnedTls;
@@ -87,6 +88,7 @@ impl HttpArgs {
             .user_agent(concat!("stress-suite/", env!("CARGO_PKG_VERSION")))
             .tls_config(
                 TlsConfig::builder()
+                    .unversioned_rustls_crypto_provider(provider())
                     .root_certs(RootCerts::PlatformVerifier)
                     .disable_verification(self.insecure)
                     .client_cert(identity.as_ref().map(|identity| identity.cert.clone()))

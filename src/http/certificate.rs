@@ -1,23 +1,115 @@
-//! The parts of a server's certificate that webpki does not judge as curl does: the common name, and all of version 1.
+//! A server's certificate, judged as curl judges it where webpki does not: by the common name, and in version 1.
 
-use rustls::pki_types::{ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::{CertificateError, Error};
-use x509_cert::der::oid::AssociatedOid;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::{ServerName, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::{CertificateError, Error, OtherError};
+use x509_cert::certificate::{CertificateInner, Raw, TbsCertificateInner, Version};
+use x509_cert::der::oid::db::rfc4519::COMMON_NAME;
+use x509_cert::der::oid::db::rfc5280::{
+    ID_CE_BASIC_CONSTRAINTS, ID_CE_CERTIFICATE_POLICIES, ID_CE_CRL_DISTRIBUTION_POINTS, ID_CE_EXT_KEY_USAGE,
+    ID_CE_INHIBIT_ANY_POLICY, ID_CE_KEY_USAGE, ID_CE_NAME_CONSTRAINTS, ID_CE_POLICY_CONSTRAINTS, ID_CE_POLICY_MAPPINGS,
+    ID_CE_SUBJECT_ALT_NAME, ID_KP_SERVER_AUTH,
+};
+use x509_cert::der::oid::{AssociatedOid, ObjectIdentifier};
 use x509_cert::der::{Decode, Encode};
-use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::{DirectoryString, GeneralName};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
+use x509_cert::spki::AlgorithmIdentifierOwned;
+
+/// The extensions that OpenSSL knows how to obey. The constraints on what an authority may sign do not concern a certificate
+/// that is trusted itself.
+const KNOWN_EXTENSIONS: [ObjectIdentifier; 10] = [
+    ID_CE_BASIC_CONSTRAINTS,
+    ID_CE_CERTIFICATE_POLICIES,
+    ID_CE_CRL_DISTRIBUTION_POINTS,
+    ID_CE_EXT_KEY_USAGE,
+    ID_CE_INHIBIT_ANY_POLICY,
+    ID_CE_KEY_USAGE,
+    ID_CE_NAME_CONSTRAINTS,
+    ID_CE_POLICY_CONSTRAINTS,
+    ID_CE_POLICY_MAPPINGS,
+    ID_CE_SUBJECT_ALT_NAME,
+];
+
+/// The reason why a certificate is refused, as a sentence.
+#[derive(Debug)]
+pub(super) struct Refusal(&'static str);
+
+impl Refusal {
+    pub(super) const NOT_IN_FILE: Self =
+        Self("the server's certificate is self-signed and is not the one in --cacert: has it been replaced?");
+    pub(super) const VERSION: Self = Self(
+        "the server's certificate is of X.509 version 1 or 2, and no authority in --cacert signed it: name the certificate itself",
+    );
+    const PURPOSE: Self =
+        Self("the server's certificate is not for servers: its (extended) key usage allows other purposes only");
+    const CRITICAL: Self =
+        Self("the server's certificate has a critical extension that is not known here, so it must not be trusted");
+    pub(super) const KEY: Self =
+        Self("the server's certificate has a key of a kind that is not known here: use RSA, ECDSA or Ed25519");
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        CertificateError::Other(OtherError(Arc::new(refusal))).into()
+    }
+}
 
 /// A parsed certificate.
-pub(super) struct Certificate(x509_cert::Certificate);
+#[derive(Debug)]
+pub(super) struct Certificate(CertificateInner<Raw>);
 
 impl Certificate {
     /// Parses a certificate in DER form.
     pub(super) fn parse(der: &[u8]) -> Result<Self, Error> {
-        x509_cert::Certificate::from_der(der).map(Self).map_err(|_| CertificateError::BadEncoding.into())
+        CertificateInner::from_der(der).map(Self).map_err(|_| CertificateError::BadEncoding.into())
+    }
+
+    fn fields(&self) -> &TbsCertificateInner<Raw> {
+        self.0.tbs_certificate()
+    }
+
+    fn extension<'a, T: Decode<'a, Error = x509_cert::der::Error> + AssociatedOid>(
+        &'a self,
+    ) -> Result<Option<T>, Error> {
+        let extension = self.fields().get_extension::<T>().map_err(|_| CertificateError::BadEncoding)?;
+        Ok(extension.map(|(_, extension)| extension))
+    }
+
+    /// Returns true if the certificate is of X.509 version 3, which alone has extensions.
+    pub(super) fn is_version3(&self) -> bool {
+        self.fields().version() == Version::V3
+    }
+
+    /// Returns true if the certificate names itself as its issuer.
+    pub(super) fn is_self_signed(&self) -> bool {
+        self.fields().issuer() == self.fields().subject()
+    }
+
+    /// Returns true unless the certificate says that it is not an authority.
+    pub(super) fn may_sign(&self) -> bool {
+        !self.is_version3() || self.extension::<BasicConstraints>().is_ok_and(|it| it.is_none_or(|it| it.ca))
+    }
+
+    /// Returns true if what the certificate signs is constrained to names.
+    pub(super) fn constrains_names(&self) -> bool {
+        self.fields().extensions().into_iter().flatten().any(|one| one.extn_id == ID_CE_NAME_CONSTRAINTS)
     }
 
     /// Refuses a certificate that has expired, or whose time has not come.
     pub(super) fn check_dates(&self, now: UnixTime) -> Result<(), Error> {
-        let validity = self.0.tbs_certificate().validity();
+        let validity = self.fields().validity();
         if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
             return Err(CertificateError::NotValidYet.into());
         }
@@ -27,18 +119,124 @@ impl Certificate {
         Ok(())
     }
 
-    /// Returns true if the certificate has no alternative names and its common name is the server's, as curl accepts it.
-    pub(super) fn common_name_is(&self, server_name: &ServerName<'_>) -> bool {
-        let certificate = self.0.tbs_certificate();
-        let mut extensions = certificate.extensions().into_iter().flatten();
-        let name = certificate.subject().common_name().ok().flatten();
-        !extensions.any(|one| one.extn_id == SubjectAltName::OID)
-            && name.is_some_and(|name| name.value().eq_ignore_ascii_case(&server_name.to_str()))
+    /// Refuses a certificate that is not for servers.
+    pub(super) fn check_purpose(&self) -> Result<(), Error> {
+        let purposes = self.extension::<ExtendedKeyUsage>()?;
+        let usage = self.extension::<KeyUsage>()?;
+        let is_for_servers = purposes.is_none_or(|purposes| purposes.0.contains(&ID_KP_SERVER_AUTH));
+        let is_for_tls =
+            usage.is_none_or(|usage| usage.digital_signature() || usage.key_encipherment() || usage.key_agreement());
+        if is_for_servers && is_for_tls { Ok(()) } else { Err(Refusal::PURPOSE.into()) }
+    }
+
+    /// Refuses a certificate with a critical extension that is not known.
+    pub(super) fn check_critical_extensions(&self) -> Result<(), Error> {
+        let mut extensions = self.fields().extensions().into_iter().flatten();
+        let is_unknown = extensions.any(|one| one.critical && !KNOWN_EXTENSIONS.contains(&one.extn_id));
+        if is_unknown { Err(Refusal::CRITICAL.into()) } else { Ok(()) }
+    }
+
+    /// Refuses a certificate that is for another server. The common name counts if `by_common_name`, and only where there is
+    /// no alternative name.
+    pub(super) fn check_name(&self, server: &ServerName<'_>, by_common_name: bool) -> Result<(), Error> {
+        let (mut hosts, mut addresses) = (Vec::new(), Vec::new());
+        for name in self.extension::<SubjectAltName>()?.into_iter().flat_map(|names| names.0) {
+            match name {
+                GeneralName::DnsName(host) => hosts.push(host.to_string()),
+                GeneralName::IpAddress(octets) => addresses.extend(address(octets.as_bytes())),
+                _ => {}
+            }
+        }
+        if hosts.is_empty() && addresses.is_empty() && by_common_name {
+            let name = self.common_name().unwrap_or_default();
+            name.parse().map_or_else(|_| hosts.push(name), |address| addresses.push(address));
+        }
+        let is_named = match server {
+            ServerName::IpAddress(expected) => addresses.contains(&IpAddr::from(*expected)),
+            _ => hosts.iter().any(|host| covers(host, &server.to_str())),
+        };
+        if is_named {
+            return Ok(());
+        }
+        let presented = hosts.into_iter().chain(addresses.iter().map(IpAddr::to_string)).collect();
+        Err(CertificateError::NotValidForNameContext { expected: server.to_owned(), presented }.into())
+    }
+
+    /// The last common name, which is the most specific.
+    fn common_name(&self) -> Option<String> {
+        let names = self.fields().subject().iter().filter(|attribute| attribute.oid == COMMON_NAME);
+        names.filter_map(|name| Some(name.value.decode_as::<DirectoryString>().ok()?.value().into_owned())).last()
+    }
+
+    /// Refuses a certificate that `issuer` has not signed by one of `algorithms`.
+    pub(super) fn is_signed_by(&self, issuer: &Self, algorithms: &[&dyn SignatureVerificationAlgorithm]) -> bool {
+        let signed_by = contents(self.0.signature_algorithm());
+        let same = algorithms.iter().filter(|one| Some(one.signature_alg_id().as_ref()) == signed_by.as_deref());
+        let message = self.fields().to_der();
+        self.fields().issuer() == issuer.fields().subject()
+            && message
+                .is_ok_and(|message| issuer.verify(same.copied(), &message, self.0.signature().raw_bytes()).is_ok())
+    }
+
+    /// Verifies a signature with the certificate's key and that of `algorithms` which is for such keys.
+    pub(super) fn verify<'a>(
+        &self,
+        algorithms: impl IntoIterator<Item = &'a dyn SignatureVerificationAlgorithm>,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), Error> {
+        let key = self.fields().subject_public_key_info();
+        let kind = contents(&key.algorithm);
+        let mut algorithms = algorithms.into_iter();
+        let algorithm = algorithms.find(|one| Some(one.public_key_alg_id().as_ref()) == kind.as_deref());
+        let verified =
+            algorithm.ok_or(Refusal::KEY)?.verify_signature(key.subject_public_key.raw_bytes(), message, signature);
+        verified.map_err(|_| CertificateError::BadSignature.into())
     }
 
     /// The public key with its algorithm.
     pub(super) fn public_key(&self) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
-        let key = self.0.tbs_certificate().subject_public_key_info().to_der();
+        let key = self.fields().subject_public_key_info().to_der();
         key.map(SubjectPublicKeyInfoDer::from).map_err(|_| CertificateError::BadEncoding.into())
+    }
+}
+
+/// The address of 4 or 16 octets.
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let version4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    version4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+/// Returns true if `name`, whose first label may be a `*`, is that of `host`.
+fn covers(name: &str, host: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let domain = name.strip_prefix("*.").filter(|domain| domain.contains('.'));
+    let above = host.split_once('.').map(|(_, above)| above);
+    name.eq_ignore_ascii_case(host)
+        || domain.zip(above).is_some_and(|(domain, above)| domain.eq_ignore_ascii_case(above))
+}
+
+/// An algorithm with its parameters in DER form, without the head of the sequence.
+fn contents(algorithm: &AlgorithmIdentifierOwned) -> Option<Vec<u8>> {
+    let mut der = algorithm.oid.to_der().ok()?;
+    if let Some(parameters) = &algorithm.parameters {
+        der.extend(parameters.to_der().ok()?);
+    }
+    Some(der)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_stands_for_one_label_of_a_name_below_a_domain() {
+        for name in ["a.example.org", "A.Example.ORG", "a.example.org.", "*.example.org"] {
+            assert!(covers(name, "a.example.org"), "{name}");
+        }
+        for name in ["example.org", "*.a.example.org", "b.example.org", "*", "*.*", "a.*.org", "*a.example.org", ""] {
+            assert!(!covers(name, "a.example.org"), "{name}");
+        }
+        assert!(!covers("*.org", "example.org") && !covers("*.example.org", "a.b.example.org"));
     }
 }

@@ -2,14 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PrivateKey};
 
+use super::crypto::provider;
 use super::pem::certificates;
 use crate::cli::Failure;
 
@@ -47,7 +46,7 @@ impl Identity {
             };
             failure(&what)
         })?;
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| failure(&error))?;
         let config = config.with_root_certificates(RootCertStore::empty());

@@ -9,6 +9,7 @@ mod args;
 mod authorize;
 mod body;
 mod certificate;
+mod crypto;
 mod head;
 mod identity;
 mod patient;
@@ -16,6 +17,7 @@ mod pem;
 mod stream;
 mod tls;
 mod url;
+mod verifier;
 
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};

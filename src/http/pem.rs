@@ -19,8 +19,9 @@ pub(super) fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer
     let text = String::from_utf8_lossy(&bytes);
     let pem = text.trim_start_matches('\u{feff}');
     let mut found = Vec::new();
-    // OpenSSL's own form is a certificate with notes on its trust behind it.
-    for item in parse_pem(pem.replace("TRUSTED CERTIFICATE", "CERTIFICATE").as_bytes()) {
+    // OpenSSL's own form is a certificate with notes on its trust behind it, and an old name of the plain form.
+    let pem = pem.replace("TRUSTED CERTIFICATE", "CERTIFICATE").replace("X509 CERTIFICATE", "CERTIFICATE");
+    for item in parse_pem(pem.as_bytes()) {
         let cut =
             "a certificate in it lacks its end (-----END CERTIFICATE-----) or is not base64: is the file complete?";
         if let PemItem::Certificate(certificate) = item.map_err(|_| failure(&cut))? {

@@ -4,21 +4,18 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError,
-    RootCertStore, SignatureScheme, StreamOwned,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, OtherError, PeerMisbehaved, StreamOwned,
 };
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::certificate::Certificate;
+use super::certificate::Refusal;
+use super::crypto::provider;
 use super::identity::Identity;
+use super::verifier::Verifier;
 
 /// Connects by TLS and trusts the given certificates only.
 #[derive(Clone)]
@@ -27,19 +24,14 @@ pub(super) struct PinnedTls(Arc<ClientConfig>);
 impl PinnedTls {
     /// A connector that trusts `certificates`, in DER form, and presents `identity`. The error says why they cannot be used.
     pub(super) fn new(certificates: Vec<CertificateDer<'static>>, identity: Option<&Identity>) -> Result<Self, String> {
-        let provider = Arc::new(ring::default_provider());
-        let algorithms = provider.signature_verification_algorithms;
-        let mut roots = RootCertStore::empty();
-        for certificate in &certificates {
-            roots.add(certificate.clone()).map_err(|error| describe(&error))?;
-        }
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
-        let inner = verifier.map_err(|error| error.to_string())?;
+        let provider = provider();
+        let verifier = Verifier::new(certificates, provider.signature_verification_algorithms);
+        let verifier = verifier.map_err(|error| describe(&error))?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| describe(&error))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Verifier { inner, algorithms, trusted: certificates }));
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let config = match identity {
             Some(Identity { chain, key, .. }) => {
                 config.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| describe(&error))?
@@ -116,78 +108,6 @@ impl Transport for TlsTransport {
     }
 }
 
-/// Verifies as webpki does, and also accepts a server certificate that is itself in the file: webpki refuses one that is
-/// marked as an authority, as `openssl req -x509` marks it, that carries its name in the subject only, or that is of X.509
-/// version 1, as `openssl x509 -req -signkey` makes it.
-#[derive(Debug)]
-struct Verifier {
-    inner: Arc<WebPkiServerVerifier>,
-    algorithms: WebPkiSupportedAlgorithms,
-    trusted: Vec<CertificateDer<'static>>,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verified = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        let Err(Error::InvalidCertificate(cause)) = &verified else { return verified };
-        if !self.trusted.contains(end_entity) {
-            return verified;
-        }
-        let certificate = Certificate::parse(end_entity)?;
-        // webpki checks the dates before it looks at the marks of an authority.
-        let named = match cause {
-            CertificateError::Other(other) if is_old_version(other) => {
-                certificate.check_dates(now)?;
-                Err(Error::InvalidCertificate(CertificateError::NotValidForName))
-            }
-            CertificateError::Other(other) if is_authority(other) => {
-                rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Err(Error::InvalidCertificate(cause.clone()))
-            }
-            _ => return verified,
-        };
-        named.or_else(|error| if certificate.common_name_is(server_name) { Ok(()) } else { Err(error) })?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        match self.inner.verify_tls13_signature(message, certificate, signature) {
-            Err(Error::InvalidCertificate(CertificateError::Other(cause))) if is_old_version(&cause) => {
-                let key = Certificate::parse(certificate)?.public_key()?;
-                verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
-            }
-            verified => verified,
-        }
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
 /// Returns true if webpki refused the certificate because it is marked as an authority.
 fn is_authority(error: &OtherError) -> bool {
     // webpki's own type is not exported by rustls; it prints the name of its variant.
@@ -238,12 +158,20 @@ pub(super) fn describe(error: &Error) -> String {
                     .to_owned()
             }
             CertificateError::Other(other) if is_old_version(other) => {
-                "the server's certificate is of X.509 version 1 or 2: name the certificate itself with --cacert and let the server \
-                 speak TLS 1.3, or issue it as version 3"
+                "the server's certificate is of X.509 version 1 or 2: name the certificate itself with --cacert, or issue it as \
+                 version 3"
+                    .to_owned()
+            }
+            CertificateError::BadEncoding => "a certificate cannot be read: is it damaged?".to_owned(),
+            CertificateError::Other(other) if other.0.is::<Refusal>() => other.0.to_string(),
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                "the server's certificate is signed in a way, or by a kind of key, that is not known here: name the certificate \
+                 itself with --cacert"
                     .to_owned()
             }
             CertificateError::BadSignature => {
-                "the server's certificate is not signed by the trusted one, or its key is RSA of fewer than 2,048 bits".to_owned()
+                "the server's certificate is not signed by the trusted one, or a key is RSA of fewer than 2,048 or more than 8,192 bits".to_owned()
             }
             CertificateError::Other(other) => format!("the server's certificate is not valid: {}", words(&other.0.to_string())),
             other => format!("the server's certificate is not valid: {other}"),
@@ -251,9 +179,10 @@ pub(super) fn describe(error: &Error) -> String {
         Error::InvalidMessage(_) => {
             "the server does not speak TLS on this port: is it http:// instead of https://?".to_owned()
         }
-        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
-            "the server ended the TLS handshake: it found no algorithm in common; its key must be RSA of 2,048 bits or more, ECDSA on \
-             P-256 or P-384, or Ed25519"
+        Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion)
+        | Error::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm) => {
+            "server and client have no algorithm of TLS 1.2 or TLS 1.3 in common; the server's key must be RSA of 2,048 to 8,192 \
+             bits, ECDSA on P-256, P-384 or P-521, Ed25519, or, over TLS 1.3, RSA-PSS"
                 .to_owned()
         }
         Error::AlertReceived(AlertDescription::CertificateRequired) => {

@@ -7,6 +7,7 @@ mod server;
 mod support;
 
 mod await_idle;
+mod certificates;
 mod conditions;
 mod credentials;
 mod evidence;
