@@ -79,7 +79,8 @@ pub fn median_distance(times: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// One number that stands for a set of durations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Statistic {
     /// The mean.
     Mean,
@@ -100,15 +101,8 @@ impl Statistic {
     pub const ALL: [Self; 6] = [Self::Mean, Self::P50, Self::P90, Self::P95, Self::P99, Self::Max];
 
     /// As it is typed: `p95`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::P50 => "p50",
-            Self::P90 => "p90",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-            Self::Max => "max",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Returns the number of samples that it needs to mean anything: a percentile as many as have one beyond it. With fewer it

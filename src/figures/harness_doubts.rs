@@ -46,10 +46,9 @@ pub(super) fn of_schedule(lag: Option<f64>) -> Option<String> {
 /// The doubt about submissions that waited for a token, each with its job's name and the wait in seconds: the target's clients wait
 /// then, not the harness.
 pub(super) fn of_token<'a>(waits: impl Iterator<Item = (&'a str, f64)>) -> Option<String> {
-    let (jobs, waits): (Vec<String>, Vec<f64>) =
-        waits.filter(|(_, wait)| *wait > TOLERATED).map(|(name, wait)| (name.to_owned(), wait)).unzip();
+    let (jobs, waits): (Vec<&str>, Vec<f64>) = waits.filter(|(_, wait)| *wait > TOLERATED).unzip();
     let longest = waits.into_iter().reduce(f64::max)?;
-    Some(format!("submissions waited up to {} for a token: {}", units::seconds(longest), listed(&jobs)))
+    Some(format!("submissions waited up to {} for a token: {}", units::seconds(longest), listed(jobs)))
 }
 
 #[cfg(test)]

@@ -34,11 +34,13 @@ pub mod tally;
 pub mod time_interval;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 
 use contradictions::ServerTime;
 use distribution::{Distribution, Measured, Statistic};
 use interval::SuccessRate;
+use itertools::Itertools;
 use load::Load;
 use names::{Durations, NamedFigures, StageDuration};
 use outcome::Outcome;
@@ -100,15 +102,18 @@ impl Figures {
             tally,
             stages,
         };
-        figures.doubt_runs();
-        figures.doubt_load();
-        figures.doubt_warmup();
-        figures.doubt_times();
-        figures.doubt_words();
+        let doubts = [
+            figures.run_doubts(),
+            figures.load_doubts(),
+            figures.warmup_doubt().into_iter().collect(),
+            figures.time_doubts(),
+            figures.word_doubts(),
+        ];
+        figures.doubts.extend(doubts.into_iter().flatten());
         Ok(figures)
     }
 
-    fn doubt_runs(&mut self) {
+    fn run_doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         for run in self.tally.runs() {
             if let Some(aborted) = &run.status.aborted {
@@ -141,56 +146,42 @@ impl Figures {
                 ));
             }
         }
-        self.doubts.append(&mut doubts);
+        doubts
     }
 
     /// More in flight than the closed model was asked for: given up jobs that ran on, or a submitter beside this one. Or fewer
     /// submissions than the open model's schedule wanted.
-    fn doubt_load(&mut self) {
+    fn load_doubts(&self) -> Vec<String> {
         let entries = || self.tally.entries.iter();
         let lag = entries().filter_map(JobEntry::own_lag_seconds).reduce(f64::max);
-        self.doubts.extend(harness_doubts::of_schedule(lag));
         let waited = entries().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?.token_wait?)));
-        self.doubts.extend(harness_doubts::of_token(waited));
-        if self.load.first_submitted.is_some() && self.tally.clock_skew_seconds().is_infinite() {
-            self.doubts.push(
-                "the jobs ran on several hosts, and the clock of one was not compared with the target's: no figure over several hosts is \
-                 certain"
-                    .to_owned(),
-            );
-        }
+        let is_skewed = self.load.first_submitted.is_some() && self.tally.clock_skew_seconds().is_infinite();
+        let skew = "the jobs ran on several hosts, and the clock of one was not compared with the target's: no figure over several hosts \
+                    is certain";
         let above = self.load.surely_in_flight.zip(self.load.asked.concurrency);
-        let Some(((at, jobs), asked)) = above.filter(|((_, jobs), asked)| jobs > asked) else { return };
-        let why = if self.resumed.is_some() { "; jobs that had been given up kept running" } else { "" };
-        self.doubts.push(format!(
-            "at least {jobs} jobs were in flight at {} UTC, more than the requested concurrency of {asked}{why}",
-            at.time_of_day()
-        ));
+        let above = above.filter(|((_, jobs), asked)| jobs > asked).map(|((at, jobs), asked)| {
+            let why = if self.resumed.is_some() { "; jobs that had been given up kept running" } else { "" };
+            let at = at.time_of_day();
+            format!(
+                "at least {jobs} jobs were in flight at {at} UTC, more than the requested concurrency of {asked}{why}"
+            )
+        });
+        let doubts = [harness_doubts::of_schedule(lag), harness_doubts::of_token(waited)];
+        doubts.into_iter().chain([is_skewed.then(|| skew.to_owned()), above]).flatten().collect()
     }
 
     /// A target that did not do its warm-up may not be warm.
-    fn doubt_warmup(&mut self) {
-        let cold: Vec<String> = self
-            .tally
-            .warmups
-            .iter()
-            .filter(|entry| entry.outcome != Outcome::Succeeded)
-            .map(|entry| format!("{} {}", entry.name, entry.outcome))
-            .collect();
-        if !cold.is_empty() {
-            self.doubts.push(format!(
-                "the target may not have been warm, because not all warm-up jobs succeeded: {}",
-                listed(&cold)
-            ));
-        }
+    fn warmup_doubt(&self) -> Option<String> {
+        let cold = self.tally.warmups.iter().filter(|entry| entry.outcome != Outcome::Succeeded);
+        let cold = any_listed(cold.map(|entry| format!("{} {}", entry.name, entry.outcome)))?;
+        Some(format!("the target may not have been warm, because not all warm-up jobs succeeded: {cold}"))
     }
 
-    fn doubt_times(&mut self) {
+    fn time_doubts(&self) -> Vec<String> {
         let mut doubts = Vec::new();
         for time in ServerTime::ALL {
             let entries = self.tally.entries.iter();
-            let wrong =
-                entries.filter_map(|entry| Some((entry.name.clone(), entry.times.contradictions.seconds(time)?)));
+            let wrong = entries.filter_map(|entry| Some((&entry.name, entry.times.contradictions.seconds(time)?)));
             let (jobs, seconds): (Vec<_>, Vec<_>) = wrong.unzip();
             let Some(most) = seconds.into_iter().reduce(f64::max) else { continue };
             let instead =
@@ -200,47 +191,44 @@ impl Figures {
                 time.plural(),
                 time.key(),
                 units::seconds(most),
-                listed(&jobs)
+                listed(jobs)
             ));
         }
-        let backwards: Vec<String> =
-            (self.tally.entries.iter().filter(|entry| entry.times.backwards)).map(|entry| entry.name.clone()).collect();
-        if !backwards.is_empty() {
-            doubts.push(format!("ended before they began, so there is no duration: {}", listed(&backwards)));
-        }
-        for stage in self.stages.iter().filter(|stage| !stage.backwards.is_empty()) {
-            let jobs = listed(&stage.backwards);
-            doubts.push(format!("times of stage {} run backwards and were left out: {jobs}", stage.name));
-        }
-        for stage in self.stages.iter().filter(|stage| !stage.contradicted.is_empty()) {
-            doubts.push(format!(
-                "the server's times of stage {} (poll.stages.times) contradict what the harness saw by up to {}, so the times from the \
-                 polls are used: {}",
-                stage.name,
-                units::seconds(stage.contradicted_seconds),
-                listed(&stage.contradicted)
-            ));
-        }
-        self.doubts.append(&mut doubts);
+        let backwards = self.tally.entries.iter().filter(|entry| entry.times.backwards).map(|entry| &entry.name);
+        let no_duration = |jobs| format!("ended before they began, so there is no duration: {jobs}");
+        doubts.extend(any_listed(backwards).map(no_duration));
+        doubts.extend(self.stages.iter().filter_map(|stage| {
+            let jobs = any_listed(&stage.backwards)?;
+            Some(format!("times of stage {} run backwards and were left out: {jobs}", stage.name))
+        }));
+        doubts.extend(self.stages.iter().filter_map(|stage| {
+            let (jobs, seconds) = (any_listed(&stage.contradicted)?, units::seconds(stage.contradicted_seconds));
+            Some(format!(
+                "the server's times of stage {} (poll.stages.times) contradict what the harness saw by up to {seconds}, so the times \
+                 from the polls are used: {jobs}",
+                stage.name
+            ))
+        }));
+        doubts
     }
 
     /// Adds doubts about jobs that the tools flagged, and about status words that the profile does not list.
-    fn doubt_words(&mut self) {
+    fn word_doubts(&self) -> Vec<String> {
         let jobs = || self.tally.entries.iter().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?)));
         let mut doubts = poll_doubts::flagged_jobs(jobs());
         doubts.extend(poll_doubts::unconfirmed(jobs()));
         doubts.extend(poll_doubts::unread_times(jobs()));
-        let mut words: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+        let mut words: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for (name, job) in jobs() {
             for (stage, word) in &job.unnamed_states {
                 let word = word.as_deref().unwrap_or("nothing");
-                words.entry((stage, word)).or_default().push(name.to_owned());
+                words.entry((stage, word)).or_default().push(name);
             }
         }
         doubts.extend(words.into_iter().map(|((stage, word), jobs)| {
-            format!("the profile does not list the state \"{word}\" of stage {stage}: {}", listed(&jobs))
+            format!("the profile does not list the state \"{word}\" of stage {stage}: {}", listed(jobs))
         }));
-        self.doubts.append(&mut doubts);
+        doubts
     }
 
     /// The figures by name, each in the unit that its name ends in, as a Report record carries them.
@@ -308,10 +296,18 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
 }
 
 /// The first few of `names`, and how many more there are: `a, b, c, d, e and 7 more`.
-pub fn listed(names: &[String]) -> String {
-    let (first, rest) = names.split_at(names.len().min(LISTED));
-    match rest.len() {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
+pub fn listed(names: impl IntoIterator<Item = impl Display>) -> String {
+    let mut names = names.into_iter();
+    let first = names.by_ref().take(LISTED).join(", ");
+    match names.count() {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
+}
+
+/// As [`listed`]; none if there are no names.
+pub fn any_listed(names: impl IntoIterator<Item = impl Display>) -> Option<String> {
+    let mut names = names.into_iter().peekable();
+    names.peek()?;
+    Some(listed(names))
 }

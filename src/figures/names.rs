@@ -103,7 +103,8 @@ fixed! {
 pub struct Durations(Cow<'static, str>);
 
 /// A source of the durations of a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "camelCase")]
 pub enum StageDuration {
     /// The work, by the job documents.
     Work,
@@ -118,19 +119,13 @@ pub enum StageDuration {
 }
 
 impl StageDuration {
-    const fn suffix(self) -> &'static str {
-        match self {
-            Self::Work => ".work",
-            Self::Wait => ".wait",
-            Self::Spans => ".spans",
-            Self::Histogram => ".histogram",
-            Self::QueueWait => ".queueWait",
-        }
+    fn word(self) -> &'static str {
+        self.into()
     }
 
     /// The stage whose mean by this source the figure `name` is.
     pub fn stage_of_mean(self, name: &str) -> Option<&str> {
-        name.strip_prefix(STAGE)?.strip_suffix("MeanSeconds")?.strip_suffix(self.suffix())
+        name.strip_prefix(STAGE)?.strip_suffix("MeanSeconds")?.strip_suffix(self.word())?.strip_suffix('.')
     }
 }
 
@@ -144,7 +139,7 @@ impl Durations {
 
     /// The durations of the stage `stage` by one source.
     pub fn of_stage(stage: &str, source: StageDuration) -> Self {
-        Self(format!("{STAGE}{stage}{}", source.suffix()).into())
+        Self(format!("{STAGE}{stage}.{}", source.word()).into())
     }
 
     /// Their number.

@@ -1,17 +1,20 @@
 //! The outcome of a job, and the conservation line, which accounts for every job.
 
-use std::fmt;
+use itertools::Itertools;
+use strum::VariantArray;
 
 use crate::record::{Conservation, Phase};
 
 /// The outcome of a job, in the order of the conservation line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     /// Ended well.
     Succeeded,
     /// Ended badly.
     Failed,
     /// Not ended at the deadline.
+    #[strum(to_string = "timed out")]
     TimedOut,
     /// Forgotten by the target.
     Lost,
@@ -24,6 +27,7 @@ pub enum Outcome {
     /// Last known as submitted.
     Unfinished,
     /// Last known as staged.
+    #[strum(to_string = "not submitted")]
     NotSubmitted,
     /// Without a record.
     Missing,
@@ -31,18 +35,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of the conservation line.
-    pub const ALL: [Self; 10] = [
-        Self::Succeeded,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Lost,
-        Self::Unknown,
-        Self::Interrupted,
-        Self::Rejected,
-        Self::Unfinished,
-        Self::NotSubmitted,
-        Self::Missing,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// Returns the outcome of a job whose last known phase is `phase`.
     pub const fn from_phase(phase: Phase) -> Self {
@@ -75,23 +68,6 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed out",
-            Self::Lost => "lost",
-            Self::Unknown => "unknown",
-            Self::Interrupted => "interrupted",
-            Self::Rejected => "rejected",
-            Self::Unfinished => "unfinished",
-            Self::NotSubmitted => "not submitted",
-            Self::Missing => "missing",
-        })
-    }
-}
-
 /// Returns the number of jobs with `outcome` in `sums`.
 pub fn count(sums: &Conservation, outcome: Outcome) -> u64 {
     let mut sums = *sums;
@@ -116,16 +92,27 @@ pub(super) const fn count_mut(sums: &mut Conservation, outcome: Outcome) -> &mut
 
 /// The conservation line: `12 asked = 10 succeeded + 1 failed + …`, every term in its place.
 pub fn conservation_line(sums: &Conservation) -> String {
-    line_of(sums, |_| true)
+    let terms = Outcome::ALL.iter().map(|outcome| format!("{} {outcome}", count(sums, *outcome)));
+    format!("{} asked = {}", sums.asked, terms.collect_vec().join(" + "))
 }
 
 /// The conservation line without the terms that are zero; the first one always stays.
 pub fn short_conservation_line(sums: &Conservation) -> String {
-    line_of(sums, |outcome| outcome == Outcome::Succeeded || count(sums, outcome) > 0)
+    let others = unsuccessful(sums).map(|(outcome, jobs)| format!(" + {jobs} {outcome}")).join("");
+    format!("{} asked = {} succeeded{others}", sums.asked, sums.succeeded)
 }
 
-fn line_of(sums: &Conservation, is_shown: impl Fn(Outcome) -> bool) -> String {
-    let terms = Outcome::ALL.into_iter().filter(|outcome| is_shown(*outcome));
-    let terms: Vec<String> = terms.map(|outcome| format!("{} {outcome}", count(sums, outcome))).collect();
-    format!("{} asked = {}", sums.asked, terms.join(" + "))
+/// The outcomes that jobs have, each with the number of its jobs, in the order of the conservation line.
+pub fn counts(sums: &Conservation) -> impl Iterator<Item = (Outcome, u64)> {
+    Outcome::ALL.iter().map(|outcome| (*outcome, count(sums, *outcome))).filter(|(_, jobs)| *jobs > 0)
+}
+
+/// The same without the jobs that succeeded.
+pub fn unsuccessful(sums: &Conservation) -> impl Iterator<Item = (Outcome, u64)> {
+    counts(sums).filter(|(outcome, _)| *outcome != Outcome::Succeeded)
+}
+
+/// The outcomes that jobs have, in words: `10 succeeded, 1 failed`.
+pub fn counts_text(sums: &Conservation) -> String {
+    counts(sums).map(|(outcome, jobs)| format!("{jobs} {outcome}")).join(", ")
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::job_facts::JobFacts;
-use super::listed;
 use super::requests::Requests;
+use super::{any_listed, listed};
 use crate::record::{Cancel, Flag, Phase, Run};
 
 /// The doubt about the polls of `run`: refused after they were answered, without a token, unreadable, or without news of their job for the most
@@ -23,7 +23,7 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
     if told_nothing * 2 <= polling.sent && !polling.failures.keys().any(|kind| is_doubtful(kind)) {
         return None;
     }
-    let (name, kinds) = (&run.metadata.name, listed(&Requests::poll_failures(polling)));
+    let (name, kinds) = (&run.metadata.name, listed(Requests::poll_failures(polling)));
     let fate = if unclear > 0 { "said nothing about their job" } else { "failed" };
     Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
 }
@@ -44,56 +44,40 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
         }
     }
     let sentence = |(flag, jobs): (&Flag, Vec<String>)| {
-        let (count, jobs) = (jobs.len(), listed(&jobs));
-        match flag {
-            Flag::FailedStage => format!("reported as done by the target, although a stage failed: {jobs} ({flag})"),
-            Flag::RunningStage => {
-                format!("reported as done by the target, although a stage is still running: {jobs} ({flag})")
-            }
-            Flag::ErrorText => {
-                format!("reported as done by the target, although the answer names an error: {jobs} ({flag})")
-            }
+        let (count, jobs) = (jobs.len(), listed(jobs));
+        let what = match flag {
+            Flag::FailedStage => "reported as done by the target, although a stage failed".to_owned(),
+            Flag::RunningStage => "reported as done by the target, although a stage is still running".to_owned(),
+            Flag::ErrorText => "reported as done by the target, although the answer names an error".to_owned(),
             Flag::CookieNotKept => {
-                format!(
-                    "the target set a cookie that polls did not send, because --cookies was not given: {jobs} ({flag})"
-                )
+                "the target set a cookie that polls did not send, because --cookies was not given".to_owned()
             }
-            Flag::GoneIsDone => {
-                format!("succeeded by absence: {count}, because the target had forgotten them: {jobs} ({flag})")
-            }
-            Flag::CameBack => {
-                format!("ended by their absence from a list, and listed again later: {jobs} ({flag})")
-            }
-            Flag::StepFailed => format!("a step after the job's end failed: {jobs} ({flag})"),
-            _ => format!("flagged {flag}: {jobs}"),
-        }
+            Flag::GoneIsDone => format!("succeeded by absence: {count}, because the target had forgotten them"),
+            Flag::CameBack => "ended by their absence from a list, and listed again later".to_owned(),
+            Flag::StepFailed => "a step after the job's end failed".to_owned(),
+            _ => return format!("flagged {flag}: {jobs}"),
+        };
+        format!("{what}: {jobs} ({flag})")
     };
     flagged.into_values().map(sentence).collect()
 }
 
 /// The doubt about jobs that were cancelled and not seen to end; `jobs` are given with their names.
 pub(super) fn unconfirmed<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Option<String> {
-    let jobs: Vec<String> =
-        jobs.filter(|(_, job)| job.cancel == Some(Cancel::Answered)).map(|(name, _)| name.to_owned()).collect();
-    let sentence = || {
-        format!(
-            "the target accepted their cancellation, but no poll saw the end, so they may still run: {}",
-            listed(&jobs)
-        )
-    };
-    (!jobs.is_empty()).then(sentence)
+    let jobs = any_listed(jobs.filter(|(_, job)| job.cancel == Some(Cancel::Answered)).map(|(name, _)| name))?;
+    Some(format!("the target accepted their cancellation, but no poll saw the end, so they may still run: {jobs}"))
 }
 
 /// The doubts about values that stand where the profile says that times do, one for each key; `jobs` are given with their names.
 pub(super) fn unread_times<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
-    let mut unread: BTreeMap<&str, (&str, Vec<String>)> = BTreeMap::new();
+    let mut unread: BTreeMap<&str, (&str, Vec<&str>)> = BTreeMap::new();
     for (name, job) in jobs {
         for (key, value) in &job.unread_times {
-            unread.entry(key).or_insert_with(|| (value, Vec::new())).1.push(name.to_owned());
+            unread.entry(key).or_insert_with(|| (value, Vec::new())).1.push(name);
         }
     }
-    let sentence = |(key, (value, jobs)): (&str, (&str, Vec<String>))| {
-        format!("values at {key} cannot be read as times, such as \"{value}\": {}", listed(&jobs))
+    let sentence = |(key, (value, jobs)): (&str, (&str, Vec<&str>))| {
+        format!("values at {key} cannot be read as times, such as \"{value}\": {}", listed(jobs))
     };
     unread.into_iter().map(sentence).collect()
 }

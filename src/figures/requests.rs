@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use itertools::Itertools;
+
 use super::counted;
-use super::distribution::Distribution;
-use super::distribution::Statistic;
+use super::distribution::{Distribution, Statistic};
 use super::names::{self, Durations, NamedFigures};
 use super::tally::JobTally;
 use crate::record::{AnswerTimes, Polling};
@@ -112,7 +113,7 @@ impl Requests {
     pub fn submit_answers(&self) -> String {
         let known = self.statuses.iter().filter_map(|(status, count)| Some(format!("{}: {count}", (*status)?)));
         let none = self.statuses.get(&None).map(|count| format!("no answer: {count}"));
-        known.chain(none).collect::<Vec<_>>().join(", ")
+        known.chain(none).join(", ")
     }
 
     /// The kinds of answers that said nothing, the most frequent first: `HTTP 500: 30`.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools;
+
 use super::outcome::Outcome;
 use super::tally::JobTally;
 use super::{counted, listed};
@@ -60,22 +62,20 @@ impl Resumed {
 
     /// In words: `once, at 2026-05-20T22:40:00Z: 4 jobs had been given up before (4 timed out), 3 have ended since`.
     pub fn text(&self) -> String {
-        let at: Vec<String> = self.at.iter().map(Timestamp::to_string).collect();
-        let often = match at.len() {
+        let often = match self.at.len() {
             1 => "once".to_owned(),
             times => format!("{times} times"),
         };
         let count: u64 = self.given_up.values().sum();
-        let how: Vec<String> = self.given_up.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
         let before = match count {
             0 => "no job is recorded as given up before".to_owned(),
             _ => format!(
                 "{} been given up before ({}), {} ended since",
                 counted(count, "job had", "jobs had"),
-                how.join(", "),
+                self.given_up.iter().map(|(outcome, count)| format!("{count} {outcome}")).join(", "),
                 counted(self.ended, "has", "have")
             ),
         };
-        format!("{often}, at {}: {before}", listed(&at))
+        format!("{often}, at {}: {before}", listed(&self.at))
     }
 }

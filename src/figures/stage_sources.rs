@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::distribution::Distribution;
-use super::distribution::Statistic;
-use super::listed;
+use itertools::Itertools;
+
+use super::any_listed;
+use super::distribution::{Distribution, Statistic};
 use super::names::{self, Durations, NamedFigures, StageDuration};
 use super::stages::StageFigures;
 use crate::escape::start;
@@ -102,7 +103,7 @@ impl StageSources {
                 None => known.push((name.to_owned(), count)),
             }
         }
-        let reasons = known.into_iter().filter_map(|(name, count)| {
+        let mut reasons = known.into_iter().filter_map(|(name, count)| {
             let most = self.at_most.max(documents.count);
             if count == documents.count {
                 None
@@ -116,22 +117,17 @@ impl StageSources {
                 ))
             }
         });
-        let reasons: Vec<String> = reasons.collect();
-        if !reasons.is_empty() {
-            return Some(reasons.join("; "));
-        }
         let far = spread.is_some_and(|spread| spread.ratio > DOUBTFUL && spread.seconds > documents.error);
-        far.then(|| format!("same events: {same_events}"))
+        let reasons = Some(reasons.join("; ")).filter(|reasons| !reasons.is_empty());
+        reasons.or_else(|| far.then(|| format!("same events: {same_events}")))
     }
 }
 
 fn spread(means: &[Option<Mean>]) -> Option<Spread> {
-    let told: Vec<f64> = means.iter().flatten().map(|mean| mean.seconds).collect();
-    if told.len() < 2 {
-        return None;
-    }
-    let largest = told.iter().copied().fold(f64::MIN, f64::max);
-    let seconds = largest - told.iter().copied().fold(f64::MAX, f64::min);
+    let told = means.iter().flatten().map(|mean| mean.seconds);
+    let (least, largest) =
+        told.minmax_by(f64::total_cmp).into_option().filter(|_| means.iter().flatten().count() > 1)?;
+    let seconds = largest - least;
     Some(Spread { seconds, ratio: if largest > 0.0 { seconds / largest } else { 0.0 } })
 }
 
@@ -193,13 +189,12 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
         if !was_heard {
             continue;
         }
-        let silent: Vec<String> =
-            all.iter().filter(|one| theirs(one).is_none() && documents(one).is_some()).map(shown).collect();
+        let silent = all.iter().filter(|one| theirs(one).is_none() && documents(one).is_some()).map(shown);
         // A source is silent only if another one has stages.
         if !all.is_empty() && all.iter().all(|one| theirs(one).is_none()) {
             doubts.push(format!("the {who} contain no stage at all"));
-        } else if !silent.is_empty() {
-            doubts.push(format!("the {who} lack stages that the jobs went through: {}", listed(&silent)));
+        } else if let Some(silent) = any_listed(silent) {
+            doubts.push(format!("the {who} lack stages that the jobs went through: {silent}"));
         }
         let counted = |one: &StageSources| {
             let (theirs, documents) = (theirs(one)?.count, documents(one)?.count);
@@ -207,10 +202,8 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
             let range = if most > documents { format!("{documents} to {most}") } else { documents.to_string() };
             (theirs < documents || theirs > most).then(|| format!("{} {theirs} against {range}", shown(one)))
         };
-        let other: Vec<String> = all.iter().filter_map(counted).collect();
-        if !other.is_empty() {
-            doubts.push(format!("the {who} count different events than the job documents: {}", listed(&other)));
-        }
+        let other = any_listed(all.iter().filter_map(counted));
+        doubts.extend(other.map(|other| format!("the {who} count different events than the job documents: {other}")));
     }
     let apart = |one: &StageSources| {
         let told = [one.documents, one.spans, one.histograms];
@@ -228,10 +221,8 @@ pub fn doubts(all: &[StageSources], heard: &CapturedMeans) -> Vec<String> {
         let far = spread.ratio > DOUBTFUL && spread.seconds > known;
         far.then(|| format!("{} by {} ({:.0} %)", shown(one), units::seconds(spread.seconds), spread.ratio * 100.0))
     };
-    let apart: Vec<String> = all.iter().filter_map(apart).collect();
-    if !apart.is_empty() {
-        doubts.push(format!("the sources of stage durations disagree: {}", listed(&apart)));
-    }
+    let apart = any_listed(all.iter().filter_map(apart));
+    doubts.extend(apart.map(|apart| format!("the sources of stage durations disagree: {apart}")));
     doubts
 }
 

@@ -6,14 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use itertools::Itertools;
+
 use super::clock_skew::{self, common_offset};
 use super::job_facts::{JobFacts, SharedName, SharedNames, StageFacts};
 use super::job_times::JobTimes;
-use super::listed;
 use super::offset::{self, AllowedOffsets};
 use super::outcome::{self, Outcome};
 use super::stage_times::StageTimes;
 use super::streams::Streams;
+use super::{any_listed, listed};
 use crate::record::{
     Aborted, ClockOffset, Conservation, Fold, Job, Jobs, Reason, Run, StagePhase, StageSpec, Timestamp, job_name,
     warmup_prefix,
@@ -305,16 +307,15 @@ impl JobTally {
     fn check(&mut self, index: usize) {
         let plan = &self.plans[index];
         let name = plan.prefix.as_deref().unwrap_or(&plan.run);
-        let mut told: Vec<u64> = plan.runs.iter().filter_map(|run| run.spec.jobs).collect();
-        told.sort_unstable();
-        told.dedup();
-        if let [first, .., last] = told[..] {
-            let doubt = format!("the shards of {name} disagree on how many jobs it has: from {first} to {last}");
-            self.uncertain.get_or_insert_with(|| doubt.clone());
-            self.doubts.push(doubt);
-        }
-        if let Some(jobs) = plan.jobs.filter(|jobs| *jobs > NAMEABLE) {
-            let doubt = format!("{name} asks for {jobs} jobs, more than the {NAMEABLE} that a report names");
+        let told = plan.runs.iter().filter_map(|run| run.spec.jobs).minmax().into_option();
+        let disagreement = told.filter(|(first, last)| first < last).map(|(first, last)| {
+            format!("the shards of {name} disagree on how many jobs it has: from {first} to {last}")
+        });
+        let too_many = plan
+            .jobs
+            .filter(|jobs| *jobs > NAMEABLE)
+            .map(|jobs| format!("{name} asks for {jobs} jobs, more than the {NAMEABLE} that a report names"));
+        for doubt in [disagreement, too_many].into_iter().flatten() {
             self.uncertain.get_or_insert_with(|| doubt.clone());
             self.doubts.push(doubt);
         }
@@ -324,19 +325,15 @@ impl JobTally {
             self.doubts.push(format!("the shards of {name} disagree on how many shards there are"));
         }
         if self.streams.unverified {
-            let doubt =
-                format!("the lines of the shards of {name} were not compared with their End records: use merge-shards");
-            self.doubts.push(doubt);
+            self.doubts.push(format!(
+                "the lines of the shards of {name} were not compared with their End records: use merge-shards"
+            ));
         }
         let heard: BTreeSet<u64> = shards.iter().map(|shard| shard.index).collect();
-        let silent: Vec<String> = (0..count.min(NAMEABLE))
-            .filter(|index| !heard.contains(index))
-            .map(|index| format!("{index}/{count}"))
-            .collect();
-        if !silent.is_empty() {
-            self.doubts
-                .push(format!("no record came from these shards of {name} (counted from 0): {}", listed(&silent)));
-        }
+        let silent = (0..count.min(NAMEABLE)).filter(|index| !heard.contains(index));
+        let silent = any_listed(silent.map(|index| format!("{index}/{count}")));
+        let sentence = |silent| format!("no record came from these shards of {name} (counted from 0): {silent}");
+        self.doubts.extend(silent.map(sentence));
     }
 
     /// Enters the jobs that were heard of. Returns, for each plan, which of the jobs and of the warm-up jobs that it asked for are
@@ -471,7 +468,8 @@ impl Heard {
     }
 }
 
-fn sums(entries: &[JobEntry]) -> Conservation {
+/// The numbers of `entries` by outcome.
+pub fn sums(entries: &[JobEntry]) -> Conservation {
     let mut sums = Conservation { asked: entries.len() as u64, ..Conservation::default() };
     for entry in entries {
         *outcome::count_mut(&mut sums, entry.outcome) += 1;

@@ -208,7 +208,7 @@ pub struct TenPercent {
 }
 
 /// A claim about a setting against the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Hash)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Claim {
     /// The setting is better than the reference.

@@ -2,6 +2,7 @@
 //! nothing about a setting.
 
 use clap::ValueEnum;
+use itertools::Itertools;
 
 use super::legs::{FinishedLeg, LegGroup, all_legs};
 use super::{input_sizes, truncate};
@@ -35,14 +36,10 @@ impl Aspect {
         match self {
             Self::Jobs => leg.conservation().asked.to_string(),
             Self::Concurrency => describe_load(leg),
-            Self::Profile => {
-                let mut names: Vec<&str> = runs.iter().filter_map(|run| run.spec.profile.as_deref()).collect();
-                names.dedup();
-                known(names.join(" and "))
-            }
+            Self::Profile => known(runs.iter().filter_map(|run| run.spec.profile.as_deref()).dedup().join(" and ")),
             Self::Stages => {
                 let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty());
-                known(stages.into_iter().flatten().map(describe_stage).collect::<Vec<_>>().join(", "))
+                known(stages.into_iter().flatten().map(describe_stage).join(", "))
             }
         }
     }
@@ -93,9 +90,8 @@ pub(super) fn check(groups: &[LegGroup], allowed: &[Aspect]) -> Result<Vec<Strin
         if values.len() < 2 {
             continue;
         }
-        let values: Vec<String> =
-            values.iter().map(|(value, labels)| format!("{} ({})", truncate(value), listed(labels))).collect();
-        let sentence = format!("{}: {}", aspect.name(), values.join(", "));
+        let values = values.iter().map(|(value, labels)| format!("{} ({})", truncate(value), listed(labels)));
+        let sentence = format!("{}: {}", aspect.name(), values.collect_vec().join(", "));
         if allowed.contains(aspect) {
             accepted.push(sentence);
         } else {

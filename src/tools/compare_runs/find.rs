@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::legs::{FinishedLeg, setting, started_at};
 use crate::cli::{Console, Failure};
-use crate::figures::listed;
+use crate::figures::any_listed;
 use crate::record::Timestamp;
 use crate::scenario::{self, Scenario};
 
@@ -46,10 +46,8 @@ fn last_start(legs: &[Labelled<'_>]) -> Option<Timestamp> {
 }
 
 fn too_few(shown: &str, settings: &BTreeMap<&str, Vec<Labelled<'_>>>) -> Failure {
-    let found: Vec<String> =
-        settings.values().flatten().map(|(label, scenario)| format!("{label} in {}", scenario.path)).collect();
-    let found =
-        if found.is_empty() { "no leg".to_owned() } else { format!("legs of one setting only ({})", listed(&found)) };
+    let legs = any_listed(settings.values().flatten().map(|(label, leg)| format!("{label} in {}", leg.path)));
+    let found = legs.map_or_else(|| "no leg".to_owned(), |legs| format!("legs of one setting only ({legs})"));
     Failure::usage(format!(
         "--under {shown}: found {found}; run a leg of each of two settings, such as `make ab NP=8` and `make ab NP=4`, or \
          name legs as LABEL=DIR"

@@ -7,7 +7,6 @@
 use super::judge::{leg_bounds, legs_not_passed};
 use super::legs::LegGroup;
 use super::{LEVEL, truncate};
-use crate::figures::listed;
 use crate::record::{Against, Better, Gate, Row, Verdict};
 use crate::statistics::Bounded;
 
@@ -28,12 +27,11 @@ fn judge_setting(share: f64, groups: &[LegGroup], index: usize, rows: &[Row], ag
     let by = format!("{} %", (share * 1e4).round() / 100.0);
     let unknown =
         |why: &str| (Verdict::Incomplete, format!("it is not known whether {name} is worse than {to} by {by}: {why}"));
-    let not_passed = legs_not_passed(reference, other);
     if !against.no_claim.is_empty() {
         return unknown(&against.no_claim.join("; "));
     }
-    if !not_passed.is_empty() {
-        return unknown(&format!("{}, and a leg that did not pass proves nothing", listed(&not_passed)));
+    if let Some(legs) = legs_not_passed(reference, other) {
+        return unknown(&format!("{legs}, and a leg that did not pass proves nothing"));
     }
     let rows_with = |verdict: Verdict| -> Vec<&str> {
         let headline = rows.iter().filter(|row| row.headline && judge_row(share, row, index) == verdict);

@@ -1,10 +1,12 @@
 //! The conclusions that the legs of one setting allow against those of the reference.
 
-use super::legs::{FinishedLeg, LegGroup, labels_where};
+use itertools::Itertools;
+
+use super::legs::{LegGroup, labels_where};
 use super::{LEVEL, leg_doubts, truncate};
 use crate::cli::Failure;
 use crate::clock::micro;
-use crate::figures::listed;
+use crate::figures::{any_listed, counted, listed};
 use crate::record::{Against, Better, Cell, Claim, Difference, Row, TenPercent, Test, Unit, Verdict};
 use crate::statistics::{Bounded, Bounds, MOST_SPLITS, Needed, lowers, needed, splits, uppers};
 use crate::units;
@@ -51,15 +53,14 @@ pub(super) fn judge(
 fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String> {
     let mut reasons = Vec::new();
     let legs = || reference.legs.iter().chain(&other.legs);
-    let (ours, theirs) = (reference.legs.len(), other.legs.len());
-    if ours.min(theirs) < LEAST_LEGS {
-        let count = |count: usize| if count == 1 { "1 leg".to_owned() } else { format!("{count} legs") };
+    if reference.legs.len().min(other.legs.len()) < LEAST_LEGS {
+        let legs = |group: &LegGroup| {
+            format!("{} of {}", counted(group.legs.len() as u64, "leg", "legs"), truncate(&group.name))
+        };
         reasons.push(format!(
-            "{} of {} and {} of {}: it takes {LEAST_LEGS} of each, interleaved, to tell a difference from chance",
-            count(ours),
-            truncate(&reference.name),
-            count(theirs),
-            truncate(&other.name)
+            "{} and {}: it takes {LEAST_LEGS} of each, interleaved, to tell a difference from chance",
+            legs(reference),
+            legs(other)
         ));
     } else {
         reasons.extend(drift(reference, other));
@@ -68,17 +69,14 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
         let jobs = leg.conservation();
         jobs.asked == 0 || jobs.succeeded != jobs.asked
     });
-    if !with_failures.is_empty() {
-        reasons.push(format!(
-            "not all jobs succeeded in {}: figures of the jobs that did are not comparable",
-            listed(&with_failures)
-        ));
-    }
+    reasons.extend(
+        with_failures
+            .map(|legs| format!("not all jobs succeeded in {legs}: figures of the jobs that did are not comparable")),
+    );
     let busy = labels_where(legs(), leg_doubts::began_busy);
-    if !busy.is_empty() {
-        reasons
-            .push(format!("the target was not idle when {} began: its leftover work is in the figures", listed(&busy)));
-    }
+    reasons.extend(
+        busy.map(|legs| format!("the target was not idle when {legs} began: its leftover work is in the figures")),
+    );
     reasons.extend(legs().flat_map(|leg| {
         let label = truncate(&leg.label);
         leg_doubts::setting_doubts(leg).into_iter().map(move |doubt| format!("{label}: {doubt}"))
@@ -90,17 +88,11 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
 /// Returns the reason why a drift of the target over time could look like a difference.
 fn drift(reference: &LegGroup, other: &LegGroup) -> Option<String> {
     let all = || [reference, other].into_iter().flat_map(|group| group.legs.iter().map(move |leg| (leg, &group.name)));
-    let without_start = labels_where(all().map(|(leg, _)| leg), |leg| leg.started_at().is_none());
-    if !without_start.is_empty() {
-        return Some(format!(
-            "the start of {} is not known, so the legs may not be interleaved",
-            listed(&without_start)
-        ));
+    if let Some(legs) = labels_where(all().map(|(leg, _)| leg), |leg| leg.started_at().is_none()) {
+        return Some(format!("the start of {legs} is not known, so the legs may not be interleaved"));
     }
-    let mut legs: Vec<(&FinishedLeg, &String)> = all().collect();
-    legs.sort_by_key(|(leg, _)| leg.started_at());
-    for pair in legs.windows(2) {
-        let ((before, _), (after, _)) = (pair[0], pair[1]);
+    let legs = all().sorted_by_key(|(leg, _)| leg.started_at()).collect_vec();
+    for ((before, _), (after, _)) in legs.iter().tuple_windows() {
         if before.window().zip(after.window()).is_some_and(|(before, after)| after.start < before.end) {
             return Some(format!("{} and {} ran at the same time", truncate(&before.label), truncate(&after.label)));
         }
@@ -109,7 +101,7 @@ fn drift(reference: &LegGroup, other: &LegGroup) -> Option<String> {
     Some(format!(
         "{} ran one after the other with no leg of the other setting between them, so a drift of the target over time \
          could look like a difference; interleave the legs of the settings",
-        listed(&labels_where(streak.iter().map(|(leg, _)| *leg), |_| true))
+        listed(streak.iter().map(|(leg, _)| truncate(&leg.label)))
     ))
 }
 
@@ -205,18 +197,13 @@ fn conclude(
     if !no_claim.is_empty() {
         return (None, format!("no claim is made about {name} against {to}: {}", no_claim.join("; ")));
     }
-    let changes: Vec<(Option<Claim>, String)> = rows
-        .iter()
-        .filter(|row| row.headline)
-        .map(|row| {
-            let found = row.difference(&other.name);
-            let change = found.and_then(|found| Some((found.claim?, describe_change(row, index, found)?)));
-            change.map_or_else(|| (None, row.name.clone()), |(claim, text)| (Some(claim), text))
-        })
-        .collect();
-    let with = |claim: Option<Claim>| -> Vec<&str> {
-        changes.iter().filter(|(of_row, _)| *of_row == claim).map(|(_, text)| text.as_str()).collect()
+    let change = |row: &Row| {
+        let found = row.difference(&other.name);
+        let change = found.and_then(|found| Some((found.claim?, describe_change(row, index, found)?)));
+        change.map_or_else(|| (None, row.name.clone()), |(claim, text)| (Some(claim), text))
     };
+    let changes = rows.iter().filter(|row| row.headline).map(change).into_group_map();
+    let with = |claim: Option<Claim>| changes.get(&claim).map(Vec::as_slice).unwrap_or_default();
     let [better, worse, none] =
         [Claim::Better, Claim::Worse, Claim::NoDifference].map(|claim| with(Some(claim)).join(", "));
     let unknown = with(None);
@@ -265,17 +252,23 @@ pub(super) fn format_value(unit: Unit, value: f64) -> String {
 pub(super) fn signed_percent(share: f64) -> String {
     let size = share.abs() * 100.0;
     let digits = if size < 9.95 { format!("{size:.1}") } else { format!("{size:.0}") };
-    let sign = match digits.bytes().all(|byte| matches!(byte, b'0' | b'.')) {
-        true => "±",
-        false if share < 0.0 => "−",
-        false => "+",
-    };
+    let sign = if shows_zero(&digits) { "±" } else { sign(share) };
     format!("{sign}{digits} %")
 }
 
+/// Returns true if no digit of a number differs from 0.
+pub(super) fn shows_zero(number: &str) -> bool {
+    !number.contains(|character: char| ('1'..='9').contains(&character))
+}
+
+/// The sign of a value that is not 0.
+pub(super) const fn sign(value: f64) -> &'static str {
+    if value < 0.0 { "−" } else { "+" }
+}
+
 /// The legs of both settings that did not pass, with their verdicts.
-pub(super) fn legs_not_passed(reference: &LegGroup, other: &LegGroup) -> Vec<String> {
+pub(super) fn legs_not_passed(reference: &LegGroup, other: &LegGroup) -> Option<String> {
     let legs = reference.legs.iter().chain(&other.legs);
     let failed = legs.filter(|leg| leg.scenario.verdict() != Verdict::Passed);
-    failed.map(|leg| format!("{} is {}", truncate(&leg.label), leg.scenario.verdict())).collect()
+    any_listed(failed.map(|leg| format!("{} is {}", truncate(&leg.label), leg.scenario.verdict())))
 }

@@ -1,7 +1,10 @@
 //! Doubts about a leg that its Run records raise: the target was not idle at the start, it reported another value of a
 //! setting than the leg's label, only some jobs were judged, or only some legs had a warm-up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use itertools::Itertools;
+use url::Url;
 
 use super::legs::{FinishedLeg, LegGroup, all_legs, labels_where};
 use super::truncate;
@@ -11,9 +14,7 @@ use crate::scenario::JOBS;
 
 /// Returns the doubts about the settings under which the leg ran, a sentence each.
 pub(super) fn setting_doubts(leg: &FinishedLeg) -> Vec<String> {
-    let mut found: Vec<String> = leg.scenario.runs.iter().flat_map(Run::setting_doubts).collect();
-    found.dedup();
-    found
+    leg.scenario.runs.iter().flat_map(Run::setting_doubts).dedup().collect()
 }
 
 /// Returns the settings without a label of which the target reported different values to the legs of one group, a sentence
@@ -30,9 +31,9 @@ pub(super) fn unequal_settings(group: &LegGroup) -> Vec<String> {
     }
     let unequal = reported.into_iter().filter(|(_, values)| values.len() > 1);
     let describe = |(name, values): (&str, BTreeMap<&str, Vec<String>>)| {
-        let values: Vec<String> =
-            values.iter().map(|(value, labels)| format!("{} ({})", truncate(value), listed(labels))).collect();
-        format!("the target's {name} was not the same in all legs of {}: {}", truncate(&group.name), values.join(", "))
+        let values =
+            values.iter().map(|(value, labels)| format!("{} ({})", truncate(value), listed(labels))).join(", ");
+        format!("the target's {name} was not the same in all legs of {}: {values}", truncate(&group.name))
     };
     unequal.map(describe).collect()
 }
@@ -44,14 +45,10 @@ pub(super) fn began_busy(leg: &FinishedLeg) -> bool {
 
 /// Returns the doubts about all legs, a sentence each.
 pub(super) fn doubts(groups: &[LegGroup]) -> Vec<String> {
-    let mut doubts = Vec::new();
-    let without_sizes = labels_where(all_legs(groups), |leg| leg.sizes().is_none());
-    if !without_sizes.is_empty() {
-        doubts.push(format!(
-            "it is not known whether all legs had the same files: {JOBS} of {} does not give the size of each",
-            listed(&without_sizes)
-        ));
-    }
+    let without_sizes = labels_where(all_legs(groups), |leg| leg.sizes().is_none()).map(|legs| {
+        format!("it is not known whether all legs had the same files: {JOBS} of {legs} does not give the size of each")
+    });
+    let mut doubts: Vec<String> = without_sizes.into_iter().collect();
     for leg in all_legs(groups) {
         let label = truncate(&leg.label);
         doubts.extend(setting_doubts(leg).into_iter().map(|doubt| format!("{label}: {doubt}")));
@@ -66,13 +63,10 @@ pub(super) fn doubts(groups: &[LegGroup]) -> Vec<String> {
     let warmed_up = |leg: &FinishedLeg| leg.scenario.runs.iter().any(|run| run.spec.warmup.unwrap_or_default() > 0);
     let warm = labels_where(all_legs(groups), warmed_up);
     let cold = labels_where(all_legs(groups), |leg| !warmed_up(leg));
-    if !(cold.is_empty() || warm.is_empty()) {
-        doubts.push(format!("{} ran after a warm-up, {} without one", listed(&warm), listed(&cold)));
-    }
+    let mixed = warm.zip(cold).map(|(warm, cold)| format!("{warm} ran after a warm-up, {cold} without one"));
+    doubts.extend(mixed);
     let targets = all_legs(groups).flat_map(|leg| &leg.scenario.runs).filter_map(|run| run.spec.target.as_deref());
-    let mut hosts: Vec<String> = targets.map(|target| truncate(host(target))).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
+    let hosts: BTreeSet<String> = targets.map(|target| truncate(&host(target))).collect();
     if hosts.len() > 1 {
         doubts.push(format!("the legs ran against targets on {} hosts: {}", hosts.len(), listed(&hosts)));
     }
@@ -80,11 +74,7 @@ pub(super) fn doubts(groups: &[LegGroup]) -> Vec<String> {
 }
 
 /// The host of a base URL, without its port: a target that is started anew for each leg may get another port each time.
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
+fn host(url: &str) -> String {
+    let parsed = Url::parse(url).ok();
+    parsed.as_ref().and_then(Url::host_str).unwrap_or(url).to_owned()
 }

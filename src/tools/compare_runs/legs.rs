@@ -3,10 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use itertools::Itertools;
+
 use super::{input_sizes, truncate};
 use crate::cli::Failure;
-use crate::figures::listed;
 use crate::figures::names::FigureName;
+use crate::figures::{any_listed, listed};
 use crate::record::{Conservation, RoleOf, Timestamp, Window, legacy_name};
 use crate::scenario::{self, Scenario};
 
@@ -48,12 +50,12 @@ pub(super) fn all_legs(groups: &[LegGroup]) -> impl Iterator<Item = &FinishedLeg
     groups.iter().flat_map(|group| &group.legs)
 }
 
-/// The labels of the legs that meet a condition, for use in a sentence.
+/// The labels of the legs that meet a condition, for use in a sentence; none if no leg does.
 pub(super) fn labels_where<'a>(
     legs: impl Iterator<Item = &'a FinishedLeg>,
     condition: impl Fn(&FinishedLeg) -> bool,
-) -> Vec<String> {
-    legs.filter(|leg| condition(leg)).map(|leg| truncate(&leg.label)).collect()
+) -> Option<String> {
+    any_listed(legs.filter(|leg| condition(leg)).map(|leg| truncate(&leg.label)))
 }
 
 impl FinishedLeg {
@@ -147,11 +149,7 @@ pub(super) fn read_all(words: &[String]) -> Result<Vec<FinishedLeg>, Failure> {
 
 /// Groups the legs by setting; the first leg's setting comes first.
 pub(super) fn group(legs: Vec<FinishedLeg>) -> Result<Vec<LegGroup>, Failure> {
-    for (index, leg) in legs.iter().enumerate() {
-        for earlier in &legs[..index] {
-            refuse_duplicates(earlier, leg)?;
-        }
-    }
+    legs.iter().array_combinations().try_for_each(|[earlier, leg]| refuse_duplicates(earlier, leg))?;
     let mut groups: Vec<LegGroup> = Vec::new();
     for leg in legs {
         let name = setting(&leg.label);
@@ -161,11 +159,10 @@ pub(super) fn group(legs: Vec<FinishedLeg>) -> Result<Vec<LegGroup>, Failure> {
         }
     }
     if let [only] = &groups[..] {
-        let labels: Vec<String> = only.legs.iter().map(|leg| leg.label.clone()).collect();
         return Err(Failure::usage(format!(
             "these are legs of one setting, {}: {}; a comparison needs a second setting (np-8.1 is leg 1 of np-8)",
             only.name,
-            listed(&labels)
+            listed(only.legs.iter().map(|leg| &leg.label))
         )));
     }
     for group in &mut groups {

@@ -18,6 +18,8 @@ mod sections;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use itertools::Itertools;
+
 use crate::cli::{Console, Exit, Failure, Io, Outcome};
 use crate::clock::micro;
 use crate::escape;
@@ -111,11 +113,8 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let groups = legs::group(legs)?;
     let different = comparability::check(&groups, &args.allow_different)?;
     let comparison = compare(&args, &groups, different)?;
-
-    let out = args
-        .out
-        .clone()
-        .or_else(|| args.place.as_deref().map(|place| beside_legs(&groups).unwrap_or(place.to_owned())));
+    let placed = args.place.as_deref().map(|place| beside_legs(&groups).unwrap_or(place.to_owned()));
+    let out = args.out.clone().or(placed);
     if let Some(out) = &out {
         prepare(out)?;
     }
@@ -151,9 +150,8 @@ fn compare(args: &Args, groups: &[LegGroup], different: Vec<String>) -> Result<C
         against.push(judge::judge(&groups[0], group, index, &mut rows)?);
     }
     doubts.extend(leg_doubts::doubts(groups));
-    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
     Ok(Comparison {
-        metadata: Metadata { name: names.join(" and "), ..Metadata::default() },
+        metadata: Metadata { name: groups.iter().map(|group| &group.name).join(" and "), ..Metadata::default() },
         spec: ComparisonSpec {
             level_percent: LEVEL * 100.0,
             allow_different: args.allow_different.iter().map(|aspect| aspect.name()).collect(),
@@ -198,12 +196,8 @@ fn exit(comparison: &Comparison, complete: bool, console: &Console) -> Exit {
 
 /// The directory of the legs, if all lie in that of one run.
 fn beside_legs(groups: &[LegGroup]) -> Option<PathBuf> {
-    let mut parents: Vec<&Path> = all_legs(groups).filter_map(|leg| leg.path.parent()).collect();
-    parents.dedup();
-    let [only] = parents[..] else { return None };
-    if only.file_name().is_none_or(|name| name != LEGS) {
-        return None;
-    }
+    let parents = all_legs(groups).filter_map(|leg| leg.path.parent()).dedup();
+    let only = parents.exactly_one().ok().filter(|only| only.file_name().is_some_and(|name| name == LEGS))?;
     // As the user would name it, if one of the legs was named so.
     let same = |parent: &&Path| parent.canonicalize().is_ok_and(|parent| parent == only);
     let named = all_legs(groups).find_map(|leg| Path::new(&leg.directory).parent()).filter(same);

@@ -6,7 +6,6 @@ use super::legs::{FinishedLeg, LegGroup, all_legs, labels_where};
 use super::truncate;
 use crate::clock::micro;
 use crate::figures::distribution::Statistic;
-use crate::figures::listed;
 use crate::figures::names::{self, Durations, FigureName, StageDuration};
 use crate::record::{Better, Cell, Part, Role, RoleOf, Row, Unit};
 use crate::statistics::Bounds;
@@ -74,19 +73,15 @@ impl Figure {
     fn row(self, groups: &[LegGroup]) -> Row {
         let Self { name, key, unit, bounds, absent } = self;
         let cells: Vec<Cell> = groups.iter().map(|group| cell(group, &key, &bounds)).collect();
-        let mut missing = Vec::new();
-        let without_figure = labels_where(all_legs(groups), |leg| leg.figure(&key).is_none());
-        if !without_figure.is_empty() {
-            missing.push(format!("{name}: not in the report of {}: {absent}", listed(&without_figure)));
-        }
+        let without_figure = labels_where(all_legs(groups), |leg| leg.figure(&key).is_none())
+            .map(|legs| format!("{name}: not in the report of {legs}: {absent}"));
         let unbounded = |leg: &FinishedLeg| leg.figure(&key).is_some_and(|value| bounds.bounds(leg, value).is_none());
-        let without_bounds = labels_where(all_legs(groups), unbounded);
-        if !without_bounds.is_empty() {
-            missing.push(format!(
-                "{name}: the report of {} does not give its error, so nothing is claimed about it; render the report again",
-                listed(&without_bounds)
-            ));
-        }
+        let without_bounds = labels_where(all_legs(groups), unbounded).map(|legs| {
+            format!(
+                "{name}: the report of {legs} does not give its error, so nothing is claimed about it; render the report again"
+            )
+        });
+        let missing = without_figure.into_iter().chain(without_bounds).collect();
         let better = if unit == Unit::JobsPerMinute { Better::Higher } else { Better::Lower };
         Row { name, figure: key.to_string(), unit, better, cells, missing, ..Row::default() }
     }

@@ -1,7 +1,7 @@
 //! The sections of the comparison, which `report.md` and `report.html` share. Made from the [`Comparison`] alone.
 
-use super::judge::{format_value, signed_percent};
-use crate::figures::outcome::{Outcome, count};
+use super::judge::{format_value, shows_zero, sign, signed_percent};
+use crate::figures::outcome::unsuccessful;
 use crate::markup::{Column, Content, Format, Inline, NO_VALUE, capitalize, cell};
 use crate::record::{Against, Claim, Comparison, Conservation, Difference, Row, Setting, Unit};
 
@@ -143,14 +143,7 @@ fn format_difference(unit: Unit, found: &Difference) -> String {
 /// Formats a difference with its sign; 0 without a sign if all the digits shown are 0.
 fn signed_value(unit: Unit, value: f64) -> String {
     let text = format_value(unit, value.abs());
-    match value {
-        _ if !text.contains(|character: char| ('1'..='9').contains(&character)) => match unit {
-            Unit::Seconds => format_value(unit, 0.0),
-            Unit::JobsPerMinute | Unit::Count => "0".to_owned(),
-        },
-        value if value < 0.0 => format!("−{text}"),
-        _ => format!("+{text}"),
-    }
+    if shows_zero(&text) { format_value(unit, 0.0) } else { format!("{}{text}", sign(value)) }
 }
 
 /// Writes how much the claims are worth, and how many legs it takes to claim more.
@@ -210,8 +203,6 @@ pub(super) fn legs_table(page: &mut Content, comparison: &Comparison, report: Re
 
 /// `10 of 12 succeeded, 2 failed`.
 fn job_outcomes(jobs: &Conservation) -> String {
-    let mut parts = vec![format!("{} of {} succeeded", jobs.succeeded, jobs.asked)];
-    let others = Outcome::ALL[1..].iter().map(|outcome| (count(jobs, *outcome), outcome)).filter(|(jobs, _)| *jobs > 0);
-    parts.extend(others.map(|(jobs, outcome)| format!("{jobs} {outcome}")));
-    parts.join(", ")
+    let others = unsuccessful(jobs).map(|(outcome, jobs)| format!(", {jobs} {outcome}"));
+    format!("{} of {} succeeded{}", jobs.succeeded, jobs.asked, others.collect::<String>())
 }

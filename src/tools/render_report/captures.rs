@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use itertools::Itertools;
+
 use crate::figures::job_facts::JobFacts;
-use crate::figures::listed;
 use crate::figures::tally::JobTally;
+use crate::figures::{counted, listed};
 use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Reason, Role, Run, Series, Timestamp, Traces, Window};
 pub(super) use crate::scenario::is_inside;
 
@@ -37,21 +39,12 @@ struct Last {
 }
 
 /// The kind of a capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum CaptureKind {
     Series,
     Traces,
     Logs,
-}
-
-impl CaptureKind {
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Series => "series",
-            Self::Traces => "traces",
-            Self::Logs => "logs",
-        }
-    }
 }
 
 /// The result of a capture as the report shows it.
@@ -154,11 +147,9 @@ fn silent(fold: &Fold) -> Vec<String> {
         let asked = |run: &Run| !run.status.unasked.iter().any(|unasked| unasked == tool);
         fold.runs().any(|run| run.status.tools.contains_key(tool) && asked(&run))
     };
-    let silent =
-        kinds.iter().filter(|(tool, kind)| took_part(tool) && !fold.records().any(|record| record.kind() == *kind));
-    silent
-        .map(|(tool, _)| format!("{tool} took part and left no record: it was ended before its work was done"))
-        .collect()
+    let is_silent = |(tool, kind): &(&str, Kind)| took_part(tool) && !fold.records().any(|it| it.kind() == *kind);
+    let sentence = |(tool, _)| format!("{tool} took part and left no record: it was ended before its work was done");
+    kinds.into_iter().filter(is_silent).map(sentence).collect()
 }
 
 /// The captures in `fold` of the jobs in `tally`; `has_jobs` says whether a record of a job came.
@@ -172,7 +163,7 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
     for record in fold.of_kind::<Series>(Kind::Series) {
         let role = record.role().map(|of| of.role);
         let Series { metadata, spec, status } = record;
-        let came = [counted(status.series, "series"), counted(status.samples, "samples")];
+        let came = amounts([(status.series, "series"), (status.samples, "samples")]);
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         // A capture that was skipped has the window that it would have used.
         let start = spec.start.or(spec.window.map(|window| window.start));
@@ -180,7 +171,7 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
         captures.covers(CaptureKind::Series, &metadata.name, spec.window, status.file.as_ref());
         captures.servers.extend(spec.server);
         let row = captures.take(CaptureKind::Series, &metadata, &ended, (start, end), status.file);
-        (row.role, row.asked, row.step_seconds, row.came) = (role, spec.query, spec.step_seconds, together(&came));
+        (row.role, row.asked, row.step_seconds, row.came) = (role, spec.query, spec.step_seconds, came);
         // One that came whole may have come in another way than usual.
         row.why = row.why.take().or(status.message);
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
@@ -188,11 +179,11 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
     }
     let mut missing: Vec<(Vec<String>, Vec<String>)> = Vec::new();
     for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
-        let came = [counted(status.traces, "traces"), counted(status.spans, "spans")];
+        let came = amounts([(status.traces, "traces"), (status.spans, "spans")]);
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         captures.covers(CaptureKind::Traces, &metadata.name, spec.window, status.file.as_ref());
         let row = captures.take(CaptureKind::Traces, &metadata, &ended, (spec.start, spec.end), status.file);
-        (row.asked, row.came) = (spec.service, together(&came));
+        (row.asked, row.came) = (spec.service, came);
         if !status.missing.is_empty() {
             match missing.iter_mut().find(|(ids, _)| *ids == status.missing) {
                 Some((_, names)) => names.push(metadata.name),
@@ -202,14 +193,14 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
     }
     for Logs { metadata, spec, status } in fold.of_kind(Kind::Logs) {
         let found = status.exceptions_found.or_else(|| Some(status.exceptions.len() as u64).filter(|count| *count > 0));
-        let came = [counted(status.lines, "lines"), counted(found, "exceptions")];
+        let came = amounts([(status.lines, "lines"), (found, "exceptions")]);
         let (reason, message) = (&status.reason, &status.message);
         let is_allowed = status.result == CaptureResult::Quiet && status.may_be_quiet;
         let result = if is_allowed { CaptureResult::Ok } else { status.result };
         let ended = Ended { result, reason, message, waived: status.waived };
         captures.covers(CaptureKind::Logs, &metadata.name, spec.window, status.file.as_ref());
         let row = captures.take(CaptureKind::Logs, &metadata, &ended, (spec.start, spec.end), status.file);
-        (row.asked, row.came) = (spec.service, together(&came));
+        (row.asked, row.came) = (spec.service, came);
         if is_allowed {
             row.result = RowResult::AllowedQuiet;
         }
@@ -218,11 +209,7 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
     for (ids, names) in missing {
         let is_said = |doubt: &String| ids.first().is_some_and(|id| doubt.contains(id.as_str()));
         if !captures.doubts.iter().any(is_said) {
-            let what = if ids.len() == 1 {
-                "1 trace of a job is".to_owned()
-            } else {
-                format!("{} traces of jobs are", ids.len())
-            };
+            let what = counted(ids.len() as u64, "trace of a job is", "traces of jobs are");
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
     }
@@ -233,12 +220,9 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
     captures
 }
 
-fn counted(count: Option<u64>, what: &str) -> Option<String> {
-    count.map(|count| format!("{count} {what}"))
-}
-
-fn together(parts: &[Option<String>]) -> String {
-    parts.iter().flatten().cloned().collect::<Vec<_>>().join(", ")
+/// The known ones of these counts in words: `3 traces, 20 spans`.
+fn amounts(counts: [(Option<u64>, &str); 2]) -> String {
+    counts.into_iter().filter_map(|(count, what)| Some(format!("{} {what}", count?))).join(", ")
 }
 
 impl Captures {
@@ -270,7 +254,6 @@ impl Captures {
     /// Returns the sentence about a run that was resumed and could not be captured again.
     fn early(&self) -> Option<String> {
         let Last { at, ended } = self.last.filter(|_| !self.early.is_empty())?;
-        let names: Vec<String> = self.early.iter().map(|(_, name)| name.clone()).collect();
         // Logs hold no figures.
         let figures = if self.any_early(CaptureKind::Series) || self.any_early(CaptureKind::Traces) {
             "; no means are computed from it, its depths and counts are lower bounds, and none of its figures is compared"
@@ -281,7 +264,7 @@ impl Captures {
             "the captured data ends before the last job did ({} {} UTC) and lacks everything later: {}{figures}",
             if ended { "at" } else { "after" },
             at.time_of_day(),
-            listed(&names)
+            listed(self.early.iter().map(|(_, name)| name))
         ))
     }
 
@@ -359,9 +342,9 @@ impl Shortfall {
             (Some(why), false) => format!(", the first of them: {why}"),
         };
         match self.names.as_slice() {
-            [only] => format!("the capture of {} {only} {}{why}", self.kind.word(), self.result.predicate()),
+            [only] => format!("the capture of {} {only} {}{why}", self.kind, self.result.predicate()),
             names => {
-                let (count, kind, [.., predicate]) = (names.len(), self.kind.word(), self.result.words());
+                let (count, kind, [.., predicate]) = (names.len(), self.kind, self.result.words());
                 format!("{count} captures of {kind} {predicate} ({}){why}", listed(names))
             }
         }

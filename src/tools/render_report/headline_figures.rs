@@ -2,15 +2,17 @@
 
 use std::cmp::Reverse;
 
+use itertools::Itertools;
+
 use super::captures::{CaptureKind, Captures, RowResult};
 use super::criteria::Limits;
 use super::evaluation::Evaluation;
 use crate::escape::shorten;
 use crate::figures::distribution::Statistic;
 use crate::figures::load::Load;
-use crate::figures::outcome::Outcome;
-use crate::figures::tally::JobEntry;
-use crate::figures::{Figures, counted, jobs, listed};
+use crate::figures::outcome::{counts_text, unsuccessful};
+use crate::figures::tally::{self, JobEntry};
+use crate::figures::{Figures, any_listed, counted, jobs, listed};
 use crate::record::{Criterion, Report, Verdict};
 use crate::statistics::Bounds;
 use crate::units;
@@ -42,12 +44,7 @@ pub(super) fn headline_figures(evaluation: &Evaluation) -> Vec<(&'static str, St
 
 /// The ends of the jobs that ran before the counted ones.
 fn warmup(entries: &[JobEntry]) -> Option<String> {
-    let ended = Outcome::ALL.into_iter().filter_map(|outcome| {
-        let count = entries.iter().filter(|entry| entry.outcome == outcome).count();
-        (count > 0).then(|| format!("{count} {outcome}"))
-    });
-    let ended = ended.collect::<Vec<_>>().join(", ");
-    let jobs = jobs(entries.len() as u64);
+    let (jobs, ended) = (jobs(entries.len() as u64), counts_text(&tally::sums(entries)));
     (!entries.is_empty()).then(|| format!("{jobs} before the counted ones, excluded from all figures: {ended}"))
 }
 
@@ -81,8 +78,7 @@ pub(super) fn origin(captures: &Captures) -> Vec<String> {
     let window = captures
         .window
         .map_or_else(|| "an unknown window".to_owned(), |window| format!("{} to {}", window.start, window.end));
-    let servers: Vec<String> = captures.servers.iter().cloned().collect();
-    let asked = (!servers.is_empty()).then(|| format!("Prometheus at {}", listed(&servers)));
+    let asked = any_listed(&captures.servers).map(|servers| format!("Prometheus at {servers}"));
     [format!("capture of {window}")].into_iter().chain(asked).collect()
 }
 
@@ -197,9 +193,8 @@ fn end_to_end(figures: &Figures, limits: &Limits) -> String {
             let text = |at| Some(limits.end_to_end(at, of.statistic(at)?));
             let percentiles = [Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max];
             let known = percentiles.into_iter().filter_map(|at| Some(format!("{} {}", at.name(), text(at)?)));
-            let known: Vec<String> = known.collect();
-            let median = limits.end_to_end(Statistic::P50, of.p50);
-            format!("median {median}, {}, of {} that succeeded", known.join(", "), of.count)
+            let (median, known) = (limits.end_to_end(Statistic::P50, of.p50), known.collect_vec().join(", "));
+            format!("median {median}, {known}, of {} that succeeded", of.count)
         }
         None => "not known: no job is known to have succeeded".to_owned(),
     }
@@ -237,10 +232,7 @@ pub(super) fn criteria_lines(report: &Report) -> Vec<(Verdict, &str, String)> {
 
 /// The jobs that did not succeed: `failed: a, b; lost: c`. None where all did.
 pub(super) fn unsuccessful_jobs(figures: &Figures) -> Option<String> {
-    let parts = Outcome::ALL[1..].iter().filter_map(|outcome| {
-        let names: Vec<String> = figures.tally.with(*outcome).map(|entry| entry.name.clone()).collect();
-        (!names.is_empty()).then(|| format!("{outcome}: {}", listed(&names)))
-    });
-    let parts: Vec<String> = parts.collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
+    let parts = unsuccessful(&figures.tally.conservation)
+        .map(|(outcome, _)| format!("{outcome}: {}", listed(figures.tally.with(outcome).map(|entry| &entry.name))));
+    Some(parts.collect_vec().join("; ")).filter(|parts| !parts.is_empty())
 }

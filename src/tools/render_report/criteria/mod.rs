@@ -51,6 +51,10 @@ struct Finding {
 }
 
 impl Finding {
+    fn passed(actual: String) -> Self {
+        Self { verdict: Verdict::Passed, cause: actual.clone(), actual, jobs: Vec::new(), follows: false }
+    }
+
     fn incomplete(why: impl Into<String>) -> Self {
         let why = why.into();
         Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new(), follows: false }
@@ -99,9 +103,9 @@ pub(super) fn judge(names: &[String], evidence: &Evidence<'_>) -> Judgement {
         };
         findings.push((name.clone(), expected, finding));
     }
-    let verdict = findings.iter().map(|(_, _, finding)| finding.verdict).max().unwrap_or_default();
-    let worst = findings.iter().map(|(_, _, finding)| finding).filter(|finding| finding.verdict == verdict);
-    let cause = joined(worst);
+    let found = || findings.iter().map(|(_, _, finding)| finding);
+    let verdict = found().map(|finding| finding.verdict).max().unwrap_or_default();
+    let cause = joined(found().filter(|finding| finding.verdict == verdict));
     let criterion = |(name, expected, finding): (String, String, Finding)| Criterion {
         name,
         verdict: finding.verdict,

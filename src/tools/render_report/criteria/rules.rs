@@ -5,11 +5,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools;
+
 use super::{Evidence, Finding};
 use crate::escape;
-use crate::figures::outcome::{Outcome, count};
+use crate::figures::outcome::{Outcome, unsuccessful};
 use crate::figures::tally::{JobEntry, JobTally};
-use crate::figures::{counted, jobs, listed};
+use crate::figures::{any_listed, counted, jobs, listed};
 use crate::record::{CaptureResult, Exception, Flag, Logs, Reason, StagePhase, StreamResult, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
@@ -50,7 +52,7 @@ pub(super) fn find(name: &str) -> Option<&'static Rule> {
 
 /// Returns the names of all of them.
 pub(super) fn names() -> String {
-    CRITERIA.iter().map(|rule| rule.name).collect::<Vec<_>>().join(", ")
+    CRITERIA.iter().map(|rule| rule.name).join(", ")
 }
 
 fn all_done(evidence: &Evidence<'_>) -> Finding {
@@ -62,7 +64,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     let (bad, open): (Vec<&JobEntry>, Vec<&JobEntry>) =
         tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let came_back = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.flags.contains(&Flag::CameBack));
-    let back: Vec<String> = tally.entries.iter().filter(came_back).map(|entry| entry.name.clone()).collect();
+    let back = any_listed(tally.entries.iter().filter(came_back).map(|entry| &entry.name));
     let (verdict, cause) = if !bad.is_empty() {
         let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
         let mut cause = format!("{} of {} did not succeed: {}", bad.len(), jobs(asked), first(&shared(fates)));
@@ -75,21 +77,14 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         (Verdict::Incomplete, with_abort(cause, tally))
     } else if let Some(why) = &tally.uncertain {
         (Verdict::Incomplete, why.clone())
-    } else if !back.is_empty() {
-        (Verdict::Incomplete, format!("ended by their absence from a list, and listed again later: {}", listed(&back)))
+    } else if let Some(back) = back {
+        (Verdict::Incomplete, format!("ended by their absence from a list, and listed again later: {back}"))
     } else {
         (Verdict::Passed, format!("{asked} of {} succeeded", jobs(asked)))
     };
-    let mut actual = format!("{} of {asked} succeeded", tally.conservation.succeeded);
-    for outcome in &Outcome::ALL[1..] {
-        match count(&tally.conservation, *outcome) {
-            0 => {}
-            jobs => actual = format!("{actual}, {jobs} {outcome}"),
-        }
-    }
-    if verdict == Verdict::Incomplete && open.is_empty() {
-        actual = format!("{actual}, but {cause}");
-    }
+    let others = unsuccessful(&tally.conservation).map(|(outcome, jobs)| format!(", {jobs} {outcome}"));
+    let but = if verdict == Verdict::Incomplete && open.is_empty() { format!(", but {cause}") } else { String::new() };
+    let actual = format!("{} of {asked} succeeded{}{but}", tally.conservation.succeeded, others.collect_vec().concat());
     let jobs = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded || came_back(entry));
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
@@ -121,8 +116,7 @@ fn shared(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
         }
         names.push(name);
     }
-    let group = |what: &String| format!("{} {what}", listed(&groups[what]));
-    order.iter().map(group).collect()
+    order.iter().map(|what| format!("{} {what}", listed(&groups[what]))).collect()
 }
 
 /// Describes the end of a job that did not succeed: `failed at l2 (RuntimeError: …)`.
@@ -146,12 +140,9 @@ fn fate(entry: &JobEntry) -> String {
 
 /// The jobs without a known end: `2 not submitted (a, b), 1 missing (c)`.
 fn by_outcome(tally: &JobTally) -> String {
-    let parts = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Succeeded && !outcome.is_bad());
-    let parts = parts.filter_map(|outcome| {
-        let names: Vec<String> = tally.with(outcome).map(|entry| entry.name.clone()).collect();
-        (!names.is_empty()).then(|| format!("{} {outcome} ({})", names.len(), listed(&names)))
-    });
-    parts.collect::<Vec<_>>().join(", ")
+    let open = unsuccessful(&tally.conservation).filter(|(outcome, _)| outcome.is_open());
+    let part = |(outcome, jobs)| format!("{jobs} {outcome} ({})", listed(tally.with(outcome).map(|entry| &entry.name)));
+    open.map(part).join(", ")
 }
 
 fn with_abort(cause: String, tally: &JobTally) -> String {
@@ -178,17 +169,16 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     let mut unshown = Vec::new();
     for entry in &tally.entries {
         let required = required(entry);
-        let missing: Vec<String> = required.iter().filter(|stage| !shows(entry, stage)).cloned().collect();
-        if !required.is_empty() && missing.is_empty() {
+        let missing = any_listed(required.iter().filter(|stage| !shows(entry, stage)));
+        if !required.is_empty() && missing.is_none() {
             continue;
         }
         unshown.push(entry.name.clone());
         // A job that ended shows no more stages, and a refused job never will.
         let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
-        if final_word && !missing.is_empty() {
-            lacking.push((entry.name.clone(), format!("({}) without {}", entry.outcome, listed(&missing))));
-        } else {
-            open.push(entry.name.clone());
+        match missing.filter(|_| final_word) {
+            Some(missing) => lacking.push((entry.name.clone(), format!("({}) without {missing}", entry.outcome))),
+            None => open.push(entry.name.clone()),
         }
     }
     let complete = asked - unshown.len() as u64;
@@ -206,14 +196,8 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         let lack = format!("{lack} a required stage: {}", first(&shared(lacking)));
         (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} not finished") })
     } else if !open.is_empty() {
-        (
-            Verdict::Incomplete,
-            format!(
-                "{} missing required stages, and not finished: {}",
-                of(open.len(), asked, "is", "are"),
-                listed(&open)
-            ),
-        )
+        let are = of(open.len(), asked, "is", "are");
+        (Verdict::Incomplete, format!("{are} missing required stages, and not finished: {}", listed(&open)))
     } else if let Some(why) = &tally.uncertain {
         (Verdict::Incomplete, why.clone())
     } else {
@@ -239,11 +223,10 @@ fn whole_shards(evidence: &Evidence<'_>) -> Finding {
     let broken: Vec<String> = broken.collect();
     let count = shards.len();
     if broken.is_empty() {
-        let actual = match count {
+        return Finding::passed(match count {
             1 => "the stream of the only shard is whole".to_owned(),
             _ => format!("{count} of {count} shards are whole"),
-        };
-        return Finding { verdict: Verdict::Passed, cause: actual.clone(), actual, jobs: Vec::new(), follows: false };
+        });
     }
     let (lacking, verb) = (broken.len(), if broken.len() == 1 { "is" } else { "are" });
     Finding::incomplete(format!("{lacking} of {count} shards {verb} not whole: {}", first(&broken)))
@@ -257,11 +240,9 @@ fn captured(evidence: &Evidence<'_>) -> Finding {
         .rows
         .iter()
         .filter(|row| !matches!(row.result, RowResult::Ok | RowResult::Waived | RowResult::AllowedQuiet));
-    let short: Vec<String> =
-        short.map(|row| format!("{} {} {}", row.kind.word(), row.name, row.result.predicate())).collect();
-    let all: Vec<String> = captures.parts.iter().cloned().chain(short).collect();
-    if !all.is_empty() {
-        return Finding::incomplete(format!("not everything was captured: {}", listed(&all)));
+    let short = short.map(|row| format!("{} {} {}", row.kind, row.name, row.result.predicate()));
+    if let Some(all) = any_listed(captures.parts.iter().cloned().chain(short)) {
+        return Finding::incomplete(format!("not everything was captured: {all}"));
     }
     if whole == 0 {
         return Finding::incomplete("nothing was captured");
@@ -270,8 +251,7 @@ fn captured(evidence: &Evidence<'_>) -> Finding {
         0 => format!("{whole} captures, all complete"),
         _ => format!("{whole} complete captures; {waived} waived"),
     };
-    let cause = "every capture is complete".to_owned();
-    Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false }
+    Finding { cause: "every capture is complete".to_owned(), ..Finding::passed(actual) }
 }
 
 /// Returns the line that says what the exception is: the last one of a traceback, which begins with when and where.
@@ -286,7 +266,7 @@ fn form(gist: &str) -> String {
         let of_one = |c: char| c.is_ascii_hexdigit() || c.is_ascii_punctuation();
         word.contains(|c: char| c.is_ascii_digit()) && word.chars().all(of_one)
     };
-    gist.split_whitespace().map(|word| if is_number(word) { "#" } else { word }).collect::<Vec<_>>().join(" ")
+    gist.split_whitespace().map(|word| if is_number(word) { "#" } else { word }).join(" ")
 }
 
 fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
@@ -296,8 +276,7 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     }
     if logs.iter().all(|log| log.status.waived) {
         let actual = "waived: the logs were not checked, as requested".to_owned();
-        let cause = "the worker logs were waived".to_owned();
-        return Finding { verdict: Verdict::Passed, actual, cause, jobs: Vec::new(), follows: false };
+        return Finding { cause: "the worker logs were waived".to_owned(), ..Finding::passed(actual) };
     }
     // The padding before the window reaches into the warm-up.
     let warm = evidence.figures.tally.warmups.iter();
@@ -309,21 +288,17 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     let exceptions = all().filter(|(_, exception)| !of_warmup(exception));
     let count = exceptions.clone().count();
     if count > 0 {
-        let mut alike: BTreeMap<String, (BTreeSet<&str>, &str, u64)> = BTreeMap::new();
+        let mut by_form: BTreeMap<String, Vec<(&str, &Exception)>> = BTreeMap::new();
         for (service, exception) in exceptions.clone() {
-            let gist = gist(exception);
-            let held = alike.entry(form(gist)).or_insert((BTreeSet::new(), gist, 0));
-            held.0.insert(service);
-            held.2 += 1;
+            by_form.entry(form(gist(exception))).or_default().push((service, exception));
         }
-        let mut alike: Vec<_> = alike.into_values().collect();
-        alike.sort_by_key(|(_, _, times)| Reverse(*times));
-        let said = alike.into_iter().map(|(services, gist, times)| {
-            let often = if times > 1 { format!(" × {times}") } else { String::new() };
-            let services: Vec<String> = services.into_iter().map(|name| escape::start(name, QUOTED)).collect();
-            format!("{}: {}{often}", listed(&services), escape::shorten(gist, QUOTED))
+        let said = by_form.into_values().sorted_by_key(|alike| Reverse(alike.len())).map(|alike| {
+            let often = if alike.len() > 1 { format!(" × {}", alike.len()) } else { String::new() };
+            let services: BTreeSet<&str> = alike.iter().map(|(service, _)| *service).collect();
+            let services = listed(services.into_iter().map(|name| escape::start(name, QUOTED)));
+            format!("{services}: {}{often}", escape::shorten(gist(alike[0].1), QUOTED))
         });
-        let said: Vec<String> = said.collect();
+        let said = said.collect_vec();
         let ids: BTreeSet<&str> = exceptions.filter_map(|(_, exception)| exception.job_id.as_deref()).collect();
         let of_job = |entry: &&JobEntry| {
             let id = entry.job.as_ref().and_then(|job| job.job_id.as_deref());
@@ -346,23 +321,15 @@ fn no_exceptions(evidence: &Evidence<'_>) -> Finding {
     }
     let early = logs.iter().filter(|log| log.spec.window.is_some_and(|window| evidence.captures.ends_early(window)));
     let early = early.map(|log| format!("{} (it ends before the last job did)", service(log)));
-    let short: Vec<String> = logs.iter().filter_map(shortcoming).chain(early).collect();
-    if !short.is_empty() {
-        return Finding::incomplete(format!("the worker logs are incomplete: {}", listed(&short)));
+    if let Some(short) = any_listed(logs.iter().filter_map(shortcoming).chain(early)) {
+        return Finding::incomplete(format!("the worker logs are incomplete: {short}"));
     }
     let lines: u64 = logs.iter().filter_map(|log| log.status.lines).sum();
-    let quiet: Vec<String> =
-        logs.iter().filter(|log| is_quiet_as_allowed(log)).map(|log| service(log).to_owned()).collect();
+    let quiet = logs.iter().filter(|log| is_quiet_as_allowed(log)).map(service).collect_vec();
     let read = logs.len() - quiet.len();
-    let quiet = if quiet.is_empty() { String::new() } else { format!("; {} quiet, which was allowed", listed(&quiet)) };
+    let quiet = any_listed(quiet).map(|quiet| format!("; {quiet} quiet, which was allowed")).unwrap_or_default();
     let actual = format!("none in {lines} lines of {read} logs{left_out}{quiet}");
-    Finding {
-        verdict: Verdict::Passed,
-        cause: "no exception in the worker logs".to_owned(),
-        actual,
-        jobs: Vec::new(),
-        follows: false,
-    }
+    Finding { cause: "no exception in the worker logs".to_owned(), ..Finding::passed(actual) }
 }
 
 fn service(log: &Logs) -> &str {

@@ -49,7 +49,8 @@ pub(super) enum Figure {
 }
 
 /// A statistic of a query in the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum QueryStatistic {
     Max,
     Min,
@@ -61,13 +62,8 @@ pub(super) enum QueryStatistic {
 impl QueryStatistic {
     const ALL: [Self; 4] = [Self::Max, Self::Min, Self::Mean, Self::Increase];
 
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Max => "max",
-            Self::Min => "min",
-            Self::Mean => "mean",
-            Self::Increase => "increase",
-        }
+    pub(super) fn name(self) -> &'static str {
+        self.into()
     }
 }
 

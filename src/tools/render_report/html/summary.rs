@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::figures::outcome::{Outcome, conservation_line, count};
+use crate::figures::outcome::{Outcome, conservation_line, counts};
 use crate::html::components::{self, Card};
 use crate::html::svg::Svg;
 use crate::record::{Conservation, Verdict};
@@ -62,11 +62,7 @@ fn with_quiet_zeros(line: &str) -> Markup {
 fn bar(sums: &Conservation) -> Markup {
     let mut svg = Svg::new(BAR, 12.0);
     let mut from = 0.0;
-    for outcome in Outcome::ALL {
-        let jobs = count(sums, outcome);
-        if jobs == 0 || sums.asked == 0 {
-            continue;
-        }
+    for (outcome, jobs) in counts(sums) {
         // A single job among thousands must still be seen.
         let width = (BAR * jobs as f64 / sums.asked as f64).max(3.0);
         let classes: &[&str] = match outcome {

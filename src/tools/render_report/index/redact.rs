@@ -3,8 +3,8 @@
 //! The cause of a verdict quotes messages, so it is written anew from the criteria and the tally of the jobs, which do not.
 
 use crate::figures::listed;
-use crate::figures::outcome::{Outcome, count};
-use crate::record::Report;
+use crate::figures::outcome::counts_text;
+use crate::record::{Conservation, Report};
 use crate::scenario::{REPORT, Scenario};
 
 /// Removes from a scenario everything that a page of the index would show.
@@ -25,11 +25,10 @@ pub(super) fn redact(scenario: &mut Scenario) {
 fn cause(report: &Report) -> String {
     let status = &report.status;
     let worst = status.criteria.iter().filter(|criterion| criterion.verdict == status.verdict);
-    let worst: Vec<String> = worst.map(|criterion| criterion.name.clone()).collect();
-    let sums = &status.conservation;
-    let counts = Outcome::ALL.into_iter().map(|outcome| (outcome, count(sums, outcome))).filter(|(_, jobs)| *jobs > 0);
-    let counts: Vec<String> = counts.map(|(outcome, jobs)| format!("{jobs} {outcome}")).collect();
-    let verb = if worst.len() == 1 { "is" } else { "are" };
-    let judged = format!("{} {verb} {}", listed(&worst), status.verdict);
-    if counts.is_empty() { judged } else { format!("{judged}: of {} jobs {}", sums.asked, counts.join(", ")) }
+    let verb = if worst.clone().count() == 1 { "is" } else { "are" };
+    let judged = format!("{} {verb} {}", listed(worst.map(|criterion| &criterion.name)), status.verdict);
+    match status.conservation {
+        Conservation { asked: 0, .. } => judged,
+        sums => format!("{judged}: of {} jobs {}", sums.asked, counts_text(&sums)),
+    }
 }

@@ -184,7 +184,7 @@ pub(in crate::tools::render_report) fn captures(page: &mut Content, rows: &[Row]
         let time = |at: Option<Timestamp>| at.map_or_else(|| NO_VALUE.to_owned(), Timestamp::time_of_day);
         let name = start(&row.name, NAME);
         vec![
-            row.kind.word().into(),
+            row.kind.to_string().into(),
             row.file.as_ref().map_or_else(|| name.clone().into(), |file| Inline::link(name.as_str(), file.as_str())),
             start(if row.asked.is_empty() { &row.name } else { &row.asked }, MESSAGE).into(),
             cell(from.or(to).is_some().then(|| format!("{} – {}", time(from), time(to)))),

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use itertools::Itertools;
+
 use super::{LISTED, LISTED_IN_HTML, more_in};
-use crate::figures::outcome::{Outcome, count};
+use crate::figures::outcome::counts_text;
 use crate::figures::shards::ShardFigures;
-use crate::figures::{Figures, counted, listed};
+use crate::figures::{Figures, any_listed, counted, listed};
 use crate::markup::{Content, Format, Inline, cell};
 use crate::record::{Pod, Role};
 use crate::tools::render_report::observed::Observed;
@@ -39,21 +41,17 @@ fn row(shard: &ShardFigures) -> Vec<Inline> {
     let stream = shard.stream.as_ref();
     let pods = stream.map(|stream| stream.pods.as_slice()).unwrap_or_default();
     let nodes: BTreeSet<&str> = pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
-    let nodes: Vec<String> = nodes.into_iter().map(str::to_owned).collect();
     let lines = stream.map(|stream| match stream.missing_lines {
         Some(missing) => format!("{}, {missing} missing", stream.lines),
         None => stream.lines.to_string(),
     });
-    let ends = Outcome::ALL.into_iter().map(|outcome| (outcome, count(&shard.jobs, outcome)));
-    let ends: Vec<String> =
-        ends.filter(|(_, jobs)| *jobs > 0).map(|(outcome, jobs)| format!("{jobs} {outcome}")).collect();
     vec![
         format!("{}/{}", shard.shard.index, shard.shard.count).into(),
         stream.map_or_else(|| "not verified".to_owned(), |stream| format!("{:?}", stream.result)).into(),
-        cell((!nodes.is_empty()).then(|| listed(&nodes))),
+        cell(any_listed(nodes)),
         cell(shard.attempts().map(|attempts| attempts.to_string())),
         cell(lines),
-        ends.join(", ").into(),
+        counts_text(&shard.jobs).into(),
         cell(shard.start_lag_seconds.map(units::seconds)),
         cell(remarks(shard)),
     ]
@@ -64,15 +62,12 @@ fn remarks(shard: &ShardFigures) -> Option<String> {
     let stream = shard.stream.as_ref();
     let message = stream.and_then(|stream| stream.message.clone());
     let pods = stream.map(|stream| stream.pods.as_slice()).unwrap_or_default();
-    let bad: Vec<String> = pods.iter().filter(|pod| pod.has_problem()).map(describe).collect();
-    let pods = (!bad.is_empty()).then(|| {
-        let (first, rest) = bad.split_at(bad.len().min(NAMED));
-        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-        format!("{}{more}", first.join("; "))
-    });
-    let limits = (!shard.limits.is_empty()).then(|| shard.limits.join("; "));
-    let parts: Vec<String> = [message, pods, limits].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
+    let bad = pods.iter().filter(|pod| pod.has_problem());
+    let more =
+        Some(bad.clone().count()).filter(|count| *count > NAMED).map(|count| format!("and {} more", count - NAMED));
+    let bad = bad.take(NAMED).map(describe).chain(more);
+    let parts = message.into_iter().chain(bad).chain(shard.limits.iter().cloned()).join("; ");
+    (!parts.is_empty()).then_some(parts)
 }
 
 /// A pod that did not succeed: `load-3-x: Evicted on node-b, exit code 143`.
@@ -106,31 +101,23 @@ fn starts(figures: &Figures) -> String {
 
 /// Whether the load generator itself was the limit.
 fn generator(shards: &[ShardFigures], observed: &Observed) -> String {
-    let limited: Vec<String> =
-        shards.iter().filter(|shard| !shard.limits.is_empty()).map(|shard| shard.shard.index.to_string()).collect();
+    let limited = shards.iter().filter(|shard| !shard.limits.is_empty()).map(|shard| shard.shard.index).collect_vec();
     let own = match limited.len() {
         0 => "No shard reports a limit of its own host.".to_owned(),
-        count => format!(
-            "The load generator itself was a limit in {count} of {} shards: {}.",
-            shards.len(),
-            listed(&limited)
-        ),
+        count => {
+            let (all, limited) = (shards.len(), listed(limited));
+            format!("The load generator itself was a limit in {count} of {all} shards: {limited}.")
+        }
     };
-    let throttled: Vec<String> = observed
-        .throttled
-        .iter()
-        .filter(|(_, periods)| **periods > 0.0)
-        .map(|(pod, periods)| format!("{pod} in {periods:.0} periods"))
-        .collect();
-    let throttling = match observed.queries.contains_key(Role::Throttling.word()) {
-        false => format!(
+    let throttled = observed.throttled.iter().filter(|(_, periods)| **periods > 0.0);
+    let throttled = any_listed(throttled.map(|(pod, periods)| format!("{pod} in {periods:.0} periods")));
+    let throttling = match (observed.query(Role::Throttling), throttled) {
+        (None, _) => format!(
             "CPU throttling of the load generator's containers was not captured; that needs a query with the role {}.",
             Role::Throttling
         ),
-        true if throttled.is_empty() => {
-            "No sample shows that a container of the load generator was throttled.".to_owned()
-        }
-        true => format!("Samples show that containers of the load generator were throttled: {}.", listed(&throttled)),
+        (Some(_), None) => "No sample shows that a container of the load generator was throttled.".to_owned(),
+        (Some(_), Some(pods)) => format!("Samples show that containers of the load generator were throttled: {pods}."),
     };
     format!("{own} {throttling}")
 }
