@@ -11,7 +11,8 @@ use crate::stage::Stage;
 use crate::trace::TraceParent;
 
 /// The state of a job or of one of its stages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum Status {
     Queued,
     Running,
@@ -56,23 +57,19 @@ pub(crate) struct Job {
 }
 
 /// One stage of one job.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct StageState {
+    #[serde(skip)]
     status: Status,
     attempt: u32,
-    queued: String,
-    started: Option<String>,
-    finished: Option<String>,
+    queued_at: String,
+    started_at: Option<String>,
+    finished_at: Option<String>,
 }
 
 impl Status {
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Failed => "failed",
-        }
+    pub(crate) fn word(self) -> &'static str {
+        self.into()
     }
 
     pub(crate) const fn ended(self) -> bool {
@@ -124,9 +121,9 @@ impl Job {
         self.stages[stage.index()] = Some(StageState {
             status: Status::Queued,
             attempt,
-            queued: rfc3339(now + self.shift),
-            started: None,
-            finished: None,
+            queued_at: rfc3339(now + self.shift),
+            started_at: None,
+            finished_at: None,
         });
     }
 
@@ -139,7 +136,7 @@ impl Job {
         }
         if let Some(state) = &mut self.stages[stage.index()] {
             state.status = Status::Running;
-            state.started = Some(at);
+            state.started_at = Some(at);
         }
     }
 
@@ -147,7 +144,7 @@ impl Job {
         self.rendered = None;
         if let Some(state) = &mut self.stages[stage.index()] {
             state.status = status;
-            state.finished = Some(rfc3339(now + self.shift));
+            state.finished_at = Some(rfc3339(now + self.shift));
         }
     }
 
@@ -209,10 +206,8 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct StageDocument<'a> {
     state: &'a str,
-    attempt: u32,
-    queued_at: &'a str,
-    started_at: Option<&'a str>,
-    finished_at: Option<&'a str>,
+    #[serde(flatten)]
+    stage: &'a StageState,
 }
 
 /// `stage_states`: the stages that were reached, in pipeline order.
@@ -229,16 +224,9 @@ impl Serialize for Stages<'_> {
             let word = self.wire.word(state.status);
             match self.wire.shape {
                 StageShape::String => map.serialize_entry(stage.name(), word)?,
-                StageShape::Object => map.serialize_entry(
-                    stage.name(),
-                    &StageDocument {
-                        state: word,
-                        attempt: state.attempt,
-                        queued_at: &state.queued,
-                        started_at: state.started.as_deref(),
-                        finished_at: state.finished.as_deref(),
-                    },
-                )?,
+                StageShape::Object => {
+                    map.serialize_entry(stage.name(), &StageDocument { state: word, stage: state })?;
+                }
             }
         }
         map.end()

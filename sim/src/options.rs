@@ -87,54 +87,43 @@ pub enum StageShape {
 
 /// The telemetry that the stand-in offers: metrics, a Prometheus query API over its own scrapes, a Jaeger query API over its own spans.
 #[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Telemetry")]
 pub struct Observe {
     /// Serve /SERVICE/metrics here [default: a free loopback port with a COMMAND, else 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDR:PORT", help_heading = "Telemetry")]
+    #[arg(long, value_name = "ADDR:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
     /// Serve the Prometheus query API here [default: a free loopback port with a COMMAND, else 127.0.0.1:9090]
-    #[arg(long, value_name = "ADDR:PORT", help_heading = "Telemetry")]
+    #[arg(long, value_name = "ADDR:PORT")]
     pub prom_listen: Option<SocketAddr>,
 
     /// Scrape every service this often
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::interval, help_heading = "Telemetry")]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::interval)]
     pub scrape_interval: Duration,
 
     /// Serve the Jaeger query API here [default: a free loopback port with a COMMAND, else 127.0.0.1:16686]
-    #[arg(long, value_name = "ADDR:PORT", help_heading = "Telemetry")]
+    #[arg(long, value_name = "ADDR:PORT")]
     pub jaeger_listen: Option<SocketAddr>,
 
     /// Serve the search API of old Jaegers (v1), of new ones (v3), or both
-    #[arg(
-        long,
-        value_name = "v1|v3|both",
-        default_value = "both",
-        hide_possible_values = true,
-        help_heading = "Telemetry"
-    )]
+    #[arg(long, value_name = "v1|v3|both", default_value = "both", hide_possible_values = true)]
     pub jaeger_api: JaegerApi,
 
     /// Return at most this many traces in one answer, whatever the limit in the query
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Telemetry")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub jaeger_page: usize,
 
     /// Also export spans to URL/v1/traces (OTLP/HTTP, JSON)
-    #[arg(long, value_name = "URL", value_parser = units::http_url, help_heading = "Telemetry")]
+    #[arg(long, value_name = "URL", value_parser = units::http_url)]
     pub otlp: Option<String>,
 
     /// Run the stage queues on this RabbitMQ
     #[cfg(feature = "amqp")]
-    #[arg(
-        long,
-        value_name = "amqp://HOST:PORT",
-        env = "PIPELINE_SIM_AMQP",
-        hide_env_values = true,
-        help_heading = "Telemetry"
-    )]
+    #[arg(long, value_name = "amqp://HOST:PORT", env = "PIPELINE_SIM_AMQP", hide_env_values = true)]
     pub amqp: Option<String>,
 
     /// Make a span searchable this long after its end
-    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration, help_heading = "Telemetry")]
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = units::duration)]
     pub span_delay: Duration,
 }
 

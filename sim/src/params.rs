@@ -27,11 +27,6 @@ impl Params {
     pub(crate) fn either(&self, names: [&str; 2]) -> &str {
         names.into_iter().map(|name| self.get(name)).find(|value| !value.is_empty()).unwrap_or_default()
     }
-
-    /// Every value of a name.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
 }
 
 #[cfg(test)]
@@ -44,7 +39,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         let params = Params::read(&uri, &headers, b"a=2");
         assert_eq!((params.get("a"), params.get("b"), params.get("c")), ("1", "x+y z", ""));
-        assert_eq!(params.all("match[]").collect::<Vec<_>>(), ["p", "q"]);
         headers.insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
         assert_eq!(Params::read(&uri, &headers, b"a=2").get("a"), "2");
     }

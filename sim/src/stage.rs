@@ -1,7 +1,8 @@
 //! The pipeline's shape: its stages, their workers, order and durations.
 
-use std::fmt;
 use std::str::FromStr;
+
+use strum::VariantArray;
 
 /// One stage of the pipeline, in pipeline order.
 ///
@@ -9,7 +10,10 @@ use std::str::FromStr;
 /// whisper → l1 ─┬→ decide → l2 → summarize_l2 ─┐
 ///               └→ summarize_l1 ───────────────┴→ l0 → persist
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Stage {
     /// Speech to text.
     Whisper,
@@ -49,49 +53,40 @@ pub(crate) enum Tenant {
 
 impl Stage {
     /// Every stage, in pipeline order.
-    pub const ALL: [Self; 8] = [
-        Self::Whisper,
-        Self::L1,
-        Self::Decide,
-        Self::SummarizeL1,
-        Self::L2,
-        Self::SummarizeL2,
-        Self::L0,
-        Self::Persist,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// Name, queue, seconds alone on the GPU for a small file, and the stages that it publishes to.
-    const fn profile(self) -> (&'static str, &'static str, f64, &'static [Self]) {
+    /// Queue, seconds alone on the GPU for a small file, and the stages that it publishes to.
+    const fn profile(self) -> (&'static str, f64, &'static [Self]) {
         match self {
-            Self::Whisper => ("whisper", "stage.whisper", 4.0, &[Self::L1]),
-            Self::L1 => ("l1", "stage.l1", 3.0, &[Self::Decide, Self::SummarizeL1]),
-            Self::Decide => ("decide", "stage.decide", 0.8, &[Self::L2]),
-            Self::SummarizeL1 => ("summarize_l1", "stage.summarize_l1", 2.0, &[Self::L0]),
-            Self::L2 => ("l2", "stage.l2", 3.5, &[Self::SummarizeL2]),
-            Self::SummarizeL2 => ("summarize_l2", "stage.summarize_l2", 2.0, &[Self::L0]),
-            Self::L0 => ("l0", "stage.l0", 1.5, &[Self::Persist]),
-            Self::Persist => ("persist", "stage.persist", 0.2, &[]),
+            Self::Whisper => ("stage.whisper", 4.0, &[Self::L1]),
+            Self::L1 => ("stage.l1", 3.0, &[Self::Decide, Self::SummarizeL1]),
+            Self::Decide => ("stage.decide", 0.8, &[Self::L2]),
+            Self::SummarizeL1 => ("stage.summarize_l1", 2.0, &[Self::L0]),
+            Self::L2 => ("stage.l2", 3.5, &[Self::SummarizeL2]),
+            Self::SummarizeL2 => ("stage.summarize_l2", 2.0, &[Self::L0]),
+            Self::L0 => ("stage.l0", 1.5, &[Self::Persist]),
+            Self::Persist => ("stage.persist", 0.2, &[]),
         }
     }
 
     /// The name used in job documents, logs, spans and flags.
-    pub const fn name(self) -> &'static str {
-        self.profile().0
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// The broker queue that its messages lie on.
     pub(crate) const fn queue(self) -> &'static str {
-        self.profile().1
+        self.profile().0
     }
 
     /// The stages that a finished stage publishes to.
     pub(crate) const fn next(self) -> &'static [Self] {
-        self.profile().3
+        self.profile().2
     }
 
     /// Seconds that the stage takes for a small file, alone on the GPU.
     pub(crate) const fn seconds(self) -> f64 {
-        self.profile().2
+        self.profile().1
     }
 
     /// The stage's place in [`Stage::ALL`].
@@ -118,20 +113,13 @@ impl Stage {
     }
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 impl FromStr for Stage {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|stage| stage.name() == text)
-            .ok_or_else(|| format!("no stage is called '{text}': {}", Self::ALL.map(Self::name).join(", ")))
+        let names = || Self::ALL.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
+        let found = Self::ALL.iter().find(|stage| stage.name() == text).copied();
+        found.ok_or_else(|| format!("no stage is called '{text}': {}", names()))
     }
 }
 

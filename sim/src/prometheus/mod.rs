@@ -37,9 +37,7 @@ pub(crate) fn router(prometheus: Arc<Prometheus>) -> Router {
         .route("/api/v1/query", get(instant).post(instant))
         .route("/api/v1/targets", get(targets))
         .route("/api/v1/label/{name}/values", get(label_values))
-        .route("/api/v1/status/buildinfo", get(build_info))
         .route("/-/ready", get(async || "Prometheus Server is Ready.\n"))
-        .route("/-/healthy", get(async || "Prometheus Server is Healthy.\n"))
         .fallback(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
         .with_state(prometheus)
 }
@@ -100,10 +98,7 @@ async fn label_values(State(prometheus): Shared, Path(label): Path<String>, uri:
     evaluate(move || {
         let from = optional_time(&params, "start")?.unwrap_or(i64::MIN);
         let to = optional_time(&params, "end")?.unwrap_or(i64::MAX);
-        let selectors: Vec<Selector> = params.all("match[]").map(Selector::parse).collect::<Result<_, _>>()?;
-        let wanted =
-            |labels: &store::Labels| selectors.is_empty() || selectors.iter().any(|selector| selector.matches(labels));
-        Ok(json!(prometheus.store.values(&label, wanted, from, to)).to_string())
+        Ok(json!(prometheus.store.values(&label, from, to)).to_string())
     })
     .await
 }
@@ -144,23 +139,10 @@ fn target(prometheus: &Prometheus, service: Service) -> Value {
     })
 }
 
-async fn build_info() -> Response {
-    let info = json!({
-        "version": "2.42.0", "revision": "pipeline-sim", "branch": "HEAD",
-        "buildUser": "pipeline-sim", "buildDate": "", "goVersion": "",
-    });
-    success(&info.to_string())
-}
-
 fn optional_time(params: &Params, name: &str) -> Result<Option<i64>, QueryError> {
     match params.get(name) {
         "" => Ok(None),
-        text => match query::time(text) {
-            Some(time) => Ok(Some(time)),
-            None => {
-                Err(bad_data(format!("invalid parameter \"{name}\": cannot parse \"{text}\" to a valid timestamp")))
-            }
-        },
+        text => query::parameter(name, text, "timestamp", query::time).map(Some),
     }
 }
 

@@ -23,18 +23,12 @@ pub(super) struct Grid {
 impl Grid {
     /// Reads and checks `start`, `end` and `step` in the order in which Prometheus does.
     pub(super) fn parse(start: &str, end: &str, step: &str) -> Result<Self, QueryError> {
-        let time = |name: &str, text: &str| {
-            time(text).ok_or_else(|| {
-                bad_data(format!("invalid parameter \"{name}\": cannot parse \"{text}\" to a valid timestamp"))
-            })
-        };
+        let time = |name, text| parameter(name, text, "timestamp", time);
         let (start, end) = (time("start", start)?, time("end", end)?);
         if end < start {
             return Err(bad_data("invalid parameter \"end\": end timestamp must not be before start time"));
         }
-        let nanos = duration(step).ok_or_else(|| {
-            bad_data(format!("invalid parameter \"step\": cannot parse \"{step}\" to a valid duration"))
-        })?;
+        let nanos = parameter("step", step, "duration", duration)?;
         if nanos <= 0 {
             return Err(bad_data(
                 "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. \
@@ -56,6 +50,12 @@ impl Grid {
         let steps = (self.end - self.start) / step;
         (0..=steps).map(move |k| self.start + k * step)
     }
+}
+
+/// Reads the parameter `name`, which is a `kind` of value.
+pub(super) fn parameter<T>(name: &str, text: &str, kind: &str, read: fn(&str) -> Option<T>) -> Result<T, QueryError> {
+    let refused = || bad_data(format!("invalid parameter \"{name}\": cannot parse \"{text}\" to a valid {kind}"));
+    read(text).ok_or_else(refused)
 }
 
 /// The series on the grid: at each point the newest sample that is no older than the lookback.

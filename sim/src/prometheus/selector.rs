@@ -1,6 +1,8 @@
 //! Plain selectors of PromQL, such as `up{job="api"}[30s]`, and Prometheus' spelling of durations.
 
-use regex::Regex;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
 
 use super::error::{QueryError, bad_data};
 use super::store::Labels;
@@ -15,6 +17,21 @@ const UNITS: [(&str, i64); 7] = [
     ("s", 1_000),
     ("ms", 1),
 ];
+
+/// A quoted string.
+const STRING: &str = r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`"#;
+
+static MATCHER: LazyLock<Regex> = LazyLock::new(|| regex(&format!(r"\s*(\w+)\s*(=~|!~|!=|=)\s*({STRING})\s*")));
+static SELECTOR: LazyLock<Regex> = LazyLock::new(|| {
+    let matcher = format!(r"\s*\w+\s*(?:=~|!~|!=|=)\s*(?:{STRING})\s*");
+    let matchers = format!(r"\{{(?<matchers>(?:{matcher},)*(?:{matcher}|\s*))\}}");
+    regex(&format!(r"^\s*(?<name>[a-zA-Z_:][\w:]*)?\s*(?:{matchers})?\s*(?:\[\s*(?<range>\w+)\s*\])?\s*$"))
+});
+static ESCAPED: LazyLock<Regex> = LazyLock::new(|| regex(r"\\(.)"));
+
+fn regex(text: &str) -> Regex {
+    Regex::new(text).expect("a constant is a pattern")
+}
 
 /// A selector: the matchers of a series, and the range of a range selector in milliseconds.
 #[derive(Debug)]
@@ -41,40 +58,37 @@ impl Matcher {
             Self::NotMatches(pattern) => !pattern.is_match(value),
         }
     }
+
+    /// The condition of a matcher, or the reason why its pattern is none. Prometheus anchors its patterns.
+    fn new(operator: &str, value: String) -> Result<Self, String> {
+        let pattern = |value: &str| Regex::new(&format!("^(?s:{value})$")).map_err(|error| error.to_string());
+        Ok(match operator {
+            "=~" => Self::Matches(pattern(&value)?),
+            "!~" => Self::NotMatches(pattern(&value)?),
+            "!=" => Self::NotEqual(value),
+            _ => Self::Equal(value),
+        })
+    }
 }
 
 impl Selector {
-    /// Parses a query. A query that does not parse is bad data; one that parses and is more than a plain selector is beyond the
-    /// stand-in, and the error says so. An expression counts as parsed if its brackets and quotes close.
+    /// Parses a query. One that is more than a plain selector, or no query at all, is beyond the stand-in, and the error says so.
     pub(super) fn parse(query: &str) -> Result<Self, QueryError> {
         let parse_error = |what: &str| bad_data(format!("invalid parameter \"query\": parse error: {what}"));
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-        let text = query.trim();
-        let (name, mut rest) = text.split_at(text.find(|c| !is_name(c)).unwrap_or(text.len()));
-        let mut matchers = Vec::new();
-        if !name.is_empty() {
-            matchers.push(("__name__".to_owned(), Matcher::Equal(name.to_owned())));
-        }
-        rest = rest.trim_start();
-        if let Some(inside) = rest.strip_prefix('{') {
-            rest = read_matchers(inside, &mut matchers).map_err(|what| parse_error(&what))?.trim_start();
-        }
-        let mut range = None;
-        if let Some((inside, after)) = rest.strip_prefix('[').and_then(|inside| inside.split_once(']'))
-            // With a colon it is a subquery.
-            && !inside.contains(':')
-        {
-            let length = milliseconds(inside.trim()).ok_or_else(|| parse_error(&format!("bad duration {inside}")))?;
-            (range, rest) = (Some(length), after.trim_start());
-        }
-        let starts_like_a_number = name.starts_with(|c: char| c.is_ascii_digit());
-        if !rest.is_empty() || starts_like_a_number {
-            return Err(if is_closed(text) { beyond(query) } else { parse_error("unclosed bracket or quote") });
-        }
+        let Some(found) = SELECTOR.captures(query) else { return Err(beyond(query)) };
+        let part = |name: &str| found.name(name).map(|part| part.as_str());
+        let name = part("name").map(|name| ("__name__".to_owned(), Matcher::Equal(name.to_owned())));
+        let others = MATCHER.captures_iter(part("matchers").unwrap_or_default()).map(|found| {
+            let (_, [label, operator, value]) = found.extract();
+            Ok((label.to_owned(), Matcher::new(operator, unquoted(value))?))
+        });
+        let matchers: Result<Vec<_>, String> = name.map(Ok).into_iter().chain(others).collect();
+        let matchers = matchers.map_err(|what| parse_error(&what))?;
         if matchers.iter().all(|(_, matcher)| matcher.accepts("")) {
             return Err(parse_error("vector selector must contain at least one non-empty matcher"));
         }
-        Ok(Self { matchers, range })
+        let range = part("range").map(|range| milliseconds(range).ok_or_else(|| parse_error("bad duration")));
+        Ok(Self { matchers, range: range.transpose()? })
     }
 
     /// Returns true if the selector matches a series. A label that the series lacks counts as empty.
@@ -89,80 +103,15 @@ fn beyond(query: &str) -> QueryError {
     QueryError { status: 422, kind: "execution", text }
 }
 
-/// Reads matchers up to the closing brace and returns the text after it.
-fn read_matchers<'a>(mut text: &'a str, matchers: &mut Vec<(String, Matcher)>) -> Result<&'a str, String> {
-    loop {
-        text = text.trim_start();
-        if let Some(rest) = text.strip_prefix('}') {
-            return Ok(rest);
-        }
-        let is_label = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let (label, rest) = text.split_at(text.find(|c| !is_label(c)).unwrap_or(text.len()));
-        let rest = rest.trim_start();
-        let operator = ["=~", "!~", "!=", "="].into_iter().find(|operator| rest.starts_with(operator));
-        let Some(operator) = operator.filter(|_| !label.is_empty()) else {
-            return Err(format!("unexpected {text:?} in label matching"));
-        };
-        let (value, rest) = read_string(rest[operator.len()..].trim_start())?;
-        // Prometheus anchors its patterns.
-        let pattern = |value: &str| Regex::new(&format!("^(?s:{value})$")).map_err(|error| error.to_string());
-        let matcher = match operator {
-            "=~" => Matcher::Matches(pattern(&value)?),
-            "!~" => Matcher::NotMatches(pattern(&value)?),
-            "!=" => Matcher::NotEqual(value),
-            _ => Matcher::Equal(value),
-        };
-        matchers.push((label.to_owned(), matcher));
-        let rest = rest.trim_start();
-        text = match rest.strip_prefix(',') {
-            Some(after) => after,
-            None if rest.starts_with('}') => rest,
-            None => return Err(format!("unexpected {rest:?} in label matching, expected \",\" or \"}}\"")),
-        };
-    }
-}
-
-/// Reads a quoted string and returns it with the text after it. In backquotes a backslash is a backslash.
-fn read_string(text: &str) -> Result<(String, &str), String> {
-    let mut characters = text.char_indices();
-    let Some((_, quote)) = characters.next().filter(|(_, quote)| "\"'`".contains(*quote)) else {
-        return Err(format!("unexpected {text:?} in label matching, expected string"));
+/// The value of a quoted string. In backquotes a backslash is a backslash.
+fn unquoted(string: &str) -> String {
+    let inside = &string[1..string.len() - 1];
+    let unescaped = |found: &Captures<'_>| match &found[1] {
+        "n" => "\n".to_owned(),
+        "t" => "\t".to_owned(),
+        other => other.to_owned(),
     };
-    let mut value = String::new();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            _ if character == quote => return Ok((value, &text[at + quote.len_utf8()..])),
-            '\\' if quote != '`' => match characters.next() {
-                Some((_, 'n')) => value.push('\n'),
-                Some((_, 't')) => value.push('\t'),
-                Some((_, escaped)) if escaped == quote || escaped == '\\' => value.push(escaped),
-                _ => return Err("unknown escape sequence".to_owned()),
-            },
-            _ => value.push(character),
-        }
-    }
-    Err("unterminated quoted string".to_owned())
-}
-
-/// Returns true if every bracket and quote in `text` closes, and there is something in it.
-fn is_closed(text: &str) -> bool {
-    let (mut open, mut rest) = (Vec::new(), text);
-    while let Some(character) = rest.chars().next() {
-        if "\"'`".contains(character) {
-            let Ok((_, after)) = read_string(rest) else { return false };
-            rest = after;
-            continue;
-        }
-        match character {
-            '(' => open.push(')'),
-            '[' => open.push(']'),
-            '{' => open.push('}'),
-            ')' | ']' | '}' if open.pop() != Some(character) => return false,
-            _ => {}
-        }
-        rest = &rest[character.len_utf8()..];
-    }
-    open.is_empty() && !text.is_empty()
+    if string.starts_with('`') { inside.to_owned() } else { ESCAPED.replace_all(inside, unescaped).into_owned() }
 }
 
 /// Reads a duration such as `1m30s`: units from the longest to the shortest, each once at most.
@@ -222,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector_is_told_apart_from_what_is_no_query() {
+    fn a_query_that_is_no_plain_selector_is_refused() {
         for query in [
             "rate(up[1m])",
             "1",
@@ -232,12 +181,17 @@ mod tests {
             "sum(up)",
             "(up)",
             "up[5m:1m]",
+            "up{",
+            "sum(",
+            "up{job}",
+            "up{job=x}",
             r#"count(up{job="}"})"#,
+            r#"up{a="b"c="d"}"#,
         ] {
-            assert_eq!(Selector::parse(query).unwrap_err().status, 422, "{query}");
+            let error = Selector::parse(query).map(|_| query).map_err(|error| error.status);
+            assert_eq!(error, Err(422));
         }
-        for query in ["", "up{", "{}", r#"{job=~".*"}"#, "sum(", "up[xs]", "up{job}", "up{job=x}", r#"up{a="b"c="d"}"#]
-        {
+        for query in ["", "{}", r#"{job=~".*"}"#, "up[xs]", r#"{job=~"("}"#] {
             let error = Selector::parse(query).unwrap_err();
             assert_eq!((error.status, error.kind), (400, "bad_data"), "{query}");
         }

@@ -50,15 +50,9 @@ impl Store {
         found
     }
 
-    /// The distinct values of a label among the series that match and have samples in the window.
-    pub(crate) fn values(
-        &self,
-        label: &str,
-        matches: impl Fn(&Labels) -> bool,
-        from: i64,
-        to: i64,
-    ) -> BTreeSet<String> {
-        let found = self.select(matches, from, to);
+    /// The distinct values of a label among the series that have samples in the window.
+    pub(crate) fn values(&self, label: &str, from: i64, to: i64) -> BTreeSet<String> {
+        let found = self.select(|_| true, from, to);
         let labels = found.into_iter().flat_map(|(labels, _)| labels);
         labels.filter(|(key, _)| key == label).map(|(_, value)| value).collect()
     }

@@ -148,7 +148,7 @@ impl Metrics {
             Service::Worker(Worker::Io) => &self.io,
             Service::Broker => {
                 for stage in Stage::ALL {
-                    let (ready, unacked) = depth(stage);
+                    let (ready, unacked) = depth(*stage);
                     for (family, count) in [(&self.ready, ready), (&self.unacked, unacked)] {
                         let gauge = family.get_or_create(&[("queue", stage.queue()), ("vhost", "/")]);
                         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -31,7 +31,8 @@ pub(crate) struct SpanText {
 }
 
 /// The part a span plays, as OpenTelemetry numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+#[strum(serialize_all = "lowercase")]
 pub(crate) enum SpanKind {
     Internal = 1,
     Server = 2,
@@ -53,16 +54,5 @@ impl Span {
 
     pub(crate) fn duration_micros(&self) -> u64 {
         u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
-impl SpanKind {
-    /// The word of the `span.kind` tag.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::Server => "server",
-            Self::Consumer => "consumer",
-        }
     }
 }
