@@ -19,7 +19,7 @@ const BRACKET: usize = 24;
 pub struct Card {
     /// The name of the figure.
     pub label: String,
-    /// The class of the headline: `good-ink`, `bad-ink`, or nothing.
+    /// The class of the headline without its `-ink`: `good`, `bad`, `open`, or nothing.
     pub class: &'static str,
     /// The figure.
     pub headline: String,
@@ -140,7 +140,7 @@ pub fn cards(cards: &[Card]) -> Markup {
                     div {
                         dt { (label) } " "
                         dd {
-                            span class={ "headline" @if !class.is_empty() { " " (class) } } { (keep_together(headline)) }
+                            span class={ "headline" @if !class.is_empty() { " " (class) "-ink" } } { (keep_together(headline)) }
                             " " span class="detail" { (keep_together(detail)) }
                         }
                     }

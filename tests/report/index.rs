@@ -276,8 +276,8 @@ fn a_ramp_claims_the_load_that_was_in_flight_whatever_its_levels_are_called() {
     ]);
     assert_eq!(
         first,
-        "Passed: all 4 levels passed, up to 8 in flight; levels 16 and 24 ran no higher load: RAMP_JOBS=2x reaches them; no \
-         breaking point was found"
+        "Passed: all 4 levels passed, up to 8 in flight; levels 16 and 24 ran the same load, because each had only 8 jobs: \
+         RAMP_JOBS=2x reaches them; no breaking point was found"
     );
     assert_eq!(notes, ["Levels 16 and 24 ran the same load, because each had only 8 jobs: RAMP_JOBS=2x reaches them"]);
     // The order of the levels does not matter.
@@ -286,7 +286,7 @@ fn a_ramp_claims_the_load_that_was_in_flight_whatever_its_levels_are_called() {
     // Enough jobs that end too soon do not reach a level either, and more of them would not help.
     let (first, notes) = claims(&[("4", 40, 4, "Succeeded"), ("32", 64, 11, "Succeeded")]);
     assert!(
-        first.contains("up to 11 in flight; level 32 never had more, because its jobs ended too soon; no"),
+        first.contains("up to 11 in flight; level 32 never had more than 11 in flight: its jobs ended too soon; no"),
         "{first}"
     );
     assert_eq!(notes, ["Level 32 never had more than 11 in flight: its jobs ended too soon"]);
@@ -307,7 +307,7 @@ fn a_ramp_claims_only_what_was_in_flight_for_certain() {
     bound(root.path(), "8", 3, 8);
     let (ran, page) = index(root.path());
     assert!(
-        ran.stderr.contains("all 2 levels passed, with 4 to 8 in flight at once; jobs of level 8"),
+        ran.stderr.contains("all 2 levels passed, with 4 to 8 in flight at once; level 8 had 3 to 8 in"),
         "{}",
         ran.stderr
     );
@@ -350,7 +350,7 @@ fn jobs_that_the_target_did_not_take_are_the_reason_and_no_advice_is_given() {
     recount(root.path(), "20", &serde_json::json!({"succeeded": 5, "rejected": 2}));
     let (ran, page) = index(root.path());
     assert!(
-        ran.stderr.contains("level 20 never had more: the target refused 2 of its 7 jobs; no break"),
+        ran.stderr.contains("level 20 never had more than 5 in flight: the target refused 2 of its 7 jobs; no break"),
         "{}",
         ran.stderr
     );

@@ -3,12 +3,11 @@
 use super::threshold::{Figure, QueryStatistic, Threshold, Times};
 use super::{Evidence, Finding};
 use crate::escape::start;
-use crate::figures::distribution::Measured;
-use crate::figures::distribution::Statistic;
+use crate::figures::distribution::{Measured, Statistic};
 use crate::figures::outcome::Outcome;
 use crate::figures::samples::Samples;
 use crate::figures::tally::JobEntry;
-use crate::figures::{Figures, counted, jobs, listed};
+use crate::figures::{Figures, any_listed, counted, jobs};
 use crate::quantity;
 use crate::record::{Role, Verdict};
 use crate::statistics::Bounds;
@@ -157,8 +156,7 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
     if let Times::Work(stage) | Times::Wait(stage) = times
         && !figures.stages.iter().any(|known| known.name == *stage)
     {
-        let known: Vec<String> = figures.stages.iter().map(|stage| stage.name.clone()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { listed(&known) };
+        let known = any_listed(figures.stages.iter().map(|stage| &stage.name)).unwrap_or("none".to_owned());
         return Err(format!("no such stage; this run's are: {known}"));
     }
     for entry in &tally.entries {
@@ -239,12 +237,11 @@ fn depth(queue: &str, evidence: &Evidence<'_>) -> Result<Reading, String> {
     let early = is_early(with_role(Role::QueueDepth, evidence)?, evidence);
     let depths = &evidence.observed.depths;
     let Some(depth) = depths.get(queue) else {
-        let seen: Vec<String> = depths.keys().map(|name| start(name, QUOTED)).collect();
-        return Err(if seen.is_empty() {
-            "no queue was sampled in the window".to_owned()
-        } else {
-            format!("no such queue; those seen: {}", listed(&seen))
-        });
+        let seen = any_listed(depths.keys().map(|name| start(name, QUOTED)));
+        return Err(seen.map_or_else(
+            || "no queue was sampled in the window".to_owned(),
+            |seen| format!("no such queue; those seen: {seen}"),
+        ));
     };
     let (samples, gap) = (depth.density.samples, units::seconds(depth.density.longest_gap));
     let messages = if (depth.ready - 1.0).abs() < 0.5 { "message" } else { "messages" };

@@ -40,8 +40,8 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     if end_to_end.is_none() && stages.is_empty() {
         return html! {};
     }
-    let samples = stages.iter().map(|row| row.distribution.count).max().unwrap_or_default();
-    let drawn = if samples.max(figures.tally.entries.len()) > POINTS {
+    let samples = end_to_end.iter().chain(&stages).map(|row| row.distribution.count).max().unwrap_or_default();
+    let drawn = if samples > POINTS {
         format!(
             "of more than {POINTS} samples, {POINTS} are drawn, evenly spaced by rank, including the smallest and the largest"
         )
@@ -138,7 +138,7 @@ fn chart(rows: &[Row<'_>], id: &str, title: &str, finding: &str) -> Markup {
         let x = chart.x.at(p50);
         chart.svg.line("median", (x, middle - ROW / 2.0 + 3.0), (x, middle + ROW / 2.0 - 3.0));
     }
-    chart.into_figure(id, title, finding)
+    chart.svg.into_figure(id, title, finding)
 }
 
 #[cfg(test)]

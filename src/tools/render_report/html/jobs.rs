@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use regex::Regex;
 
 use crate::escape::{start, url_path};
+use crate::figures::any_listed;
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
 use crate::html::components;
@@ -69,8 +70,7 @@ fn details(scene: &Scene<'_>, entry: &JobEntry, room: &mut usize) -> io::Result<
         @if let Some(reason) = &entry.reason { " " (start(reason.as_str(), TEXT)) }
     };
     let source = Some(spec.source.as_str()).filter(|source| !source.is_empty());
-    let flags =
-        (!status.flags.is_empty()).then(|| status.flags.iter().map(Flag::as_str).collect::<Vec<_>>().join(", "));
+    let flags = any_listed(status.flags.iter().map(Flag::as_str));
     let rows = [
         ("phase", Some(html! { (entry.outcome.column()) })),
         ("reason", text(entry.reason.as_ref())),

@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use crate::escape::start;
-use crate::figures::distribution::Measured;
 use crate::figures::load::Slice;
 use crate::figures::outcome::Outcome;
 use crate::figures::tally::JobEntry;
@@ -28,13 +27,12 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 172.0;
 const RADIUS: f64 = 2.6;
 
-/// One point: when, how long, and of which job.
-struct Point<'a> {
+/// One point: when, how long, and what is shown when it is pointed at.
+struct Point {
     at: f64,
     seconds: f64,
     class: &'static str,
-    entry: &'a JobEntry,
-    text: fn(&JobEntry) -> String,
+    title: String,
 }
 
 pub(super) fn section(scene: &Scene<'_>) -> Markup {
@@ -43,14 +41,12 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let (Some(zero), Some(last)) = (load.first_submitted, load.slices.last()) else { return html! {} };
     let x = Scale::new((0.0, last.to.since(zero)), (LEFT, RIGHT));
     let text = scene.content(|content| sections::over_time(content, figures));
-    let ends = figures.tally.with(Outcome::Succeeded).filter_map(|entry| end_point(entry, zero));
+    let ends = figures.tally.with(Outcome::Succeeded).filter_map(|entry| end_point(entry, zero)).collect();
+    let sent = figures.tally.entries.iter().filter_map(|entry| submission_point(entry, zero)).collect();
     let panels = [
         ("Throughput", throughput(&load.slices, zero, &x, load.jobs_per_minute())),
-        ("End to end", end_to_end(&load.slices, zero, &x, ends.collect())),
-        (
-            "Submissions",
-            submissions(&x, figures.tally.entries.iter().filter_map(|entry| submission_point(entry, zero)).collect()),
-        ),
+        ("End to end", end_to_end(&load.slices, zero, &x, ends)),
+        ("Submissions", submissions(&x, sent)),
     ];
     let panels = panels.into_iter().filter(|(_, panel)| !panel.0.is_empty());
     html! {
@@ -60,25 +56,24 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     }
 }
 
-/// An empty drawing with its axes.
-fn axes(x: &Scale, y: &Scale, ticks: &[f64], label: fn(f64) -> String) -> Svg {
+/// An empty drawing with its axes, the vertical one from 0 to `most` at least.
+fn axes(x: &Scale, most: f64, ticks: fn(f64, f64, usize) -> Vec<f64>, label: fn(f64) -> String) -> (Svg, Scale) {
+    let high = axis_end(most, &ticks(0.0, most, 4));
+    let y = Scale::new((0.0, high), (BOTTOM, TOP));
     let mut svg = Svg::new(WIDTH, HEIGHT);
-    svg.grid(y, ticks, (LEFT, RIGHT), label);
+    svg.grid(&y, &ticks(0.0, high, 4), (LEFT, RIGHT), label);
     svg.line("base", (LEFT, BOTTOM), (RIGHT, BOTTOM));
     svg.tick_labels(x, &time_ticks(0.0, x.ends().1, 4), BOTTOM + 16.0, time_label);
-    svg
+    (svg, y)
 }
 
 fn throughput(slices: &[Slice], zero: Timestamp, x: &Scale, mean: Option<f64>) -> Markup {
-    let per_minute = |jobs: u64, slice: &Slice| jobs as f64 * 60.0 / slice.seconds();
-    let most = slices.iter().map(|slice| per_minute(slice.succeeded + slice.not_succeeded, slice)).fold(0.0, f64::max);
-    let high = axis_end(most, &ticks(0.0, most, 4));
-    let y = Scale::new((0.0, high), (BOTTOM, TOP));
-    let mut svg = axes(x, &y, &ticks(0.0, high, 4), count_label);
-    for slice in slices.iter().filter(|slice| slice.succeeded + slice.not_succeeded > 0) {
+    let ended = |slice: &Slice| (slice.succeeded + slice.not_succeeded) as f64 * 60.0 / slice.seconds();
+    let most = slices.iter().map(ended).fold(0.0, f64::max);
+    let (mut svg, y) = axes(x, most, ticks, count_label);
+    for slice in slices.iter().filter(|slice| ended(slice) > 0.0) {
         let (from, to) = (x.at(slice.from.since(zero)), x.at(slice.to.since(zero)));
-        let (good, all) =
-            (y.at(slice.jobs_per_minute()), y.at(per_minute(slice.succeeded + slice.not_succeeded, slice)));
+        let (good, all) = (y.at(slice.jobs_per_minute()), y.at(ended(slice)));
         let title = format!(
             "from {}: {} succeeded, {} did not",
             units::seconds(slice.from.since(zero)),
@@ -97,13 +92,11 @@ fn throughput(slices: &[Slice], zero: Timestamp, x: &Scale, mean: Option<f64>) -
             }
         });
     }
-    let ended = slices.iter().rev().find(|slice| slice.succeeded > 0).map_or(zero, |slice| slice.to);
-    let finding = mean.map_or_else(
-        || "No end was seen.".to_owned(),
-        |rate| format!("{} jobs/min over the whole run.", decimal(rate)),
-    );
+    let last = slices.iter().rev().find(|slice| slice.succeeded > 0).map_or(zero, |slice| slice.to);
+    let mut finding = "No end was seen.".to_owned();
     if let Some(rate) = mean {
-        svg.line("limit", (LEFT, y.at(rate)), (x.at(ended.since(zero)), y.at(rate)));
+        finding = format!("{} jobs/min over the whole run.", decimal(rate));
+        svg.line("limit", (LEFT, y.at(rate)), (x.at(last.since(zero)), y.at(rate)));
     }
     let mut shown = vec![("dot-0".to_owned(), "succeeded".to_owned())];
     if slices.iter().any(|slice| slice.not_succeeded > 0) {
@@ -116,29 +109,21 @@ fn throughput(slices: &[Slice], zero: Timestamp, x: &Scale, mean: Option<f64>) -
     }
 }
 
-fn end_point(entry: &JobEntry, zero: Timestamp) -> Option<Point<'_>> {
+fn end_point(entry: &JobEntry, zero: Timestamp) -> Option<Point> {
     let whole = entry.times.end_to_end?;
-    let at = entry.ended_at()?.since(zero);
-    Some(Point { at, seconds: whole.seconds, class: "dot", entry, text: end_text })
+    let (at, title) = (entry.ended_at()?.since(zero), format!("{}: {}", start(&entry.name, NAME), whole.text()));
+    Some(Point { at, seconds: whole.seconds, class: "dot", title })
 }
 
-fn submission_point(entry: &JobEntry, zero: Timestamp) -> Option<Point<'_>> {
+fn submission_point(entry: &JobEntry, zero: Timestamp) -> Option<Point> {
     let seconds = entry.times.submit?.seconds;
     let at = entry.job.as_ref()?.submitted_at?.since(zero);
     let class = if entry.outcome == Outcome::Rejected { "bad" } else { "dot" };
-    Some(Point { at, seconds, class, entry, text: submission_text })
-}
-
-fn end_text(entry: &JobEntry) -> String {
-    entry.times.end_to_end.map(Measured::text).unwrap_or_default()
-}
-
-fn submission_text(entry: &JobEntry) -> String {
-    entry.times.submit.map(|submit| units::seconds(submit.seconds)).unwrap_or_default()
+    Some(Point { at, seconds, class, title: format!("{}: {}", start(&entry.name, NAME), units::seconds(seconds)) })
 }
 
 /// Draws the points, those of refused jobs as diamonds.
-fn points(svg: &mut Svg, x: &Scale, y: &Scale, mut points: Vec<Point<'_>>) {
+fn points(svg: &mut Svg, x: &Scale, y: &Scale, mut points: Vec<Point>) {
     points.sort_by(|one, other| one.at.total_cmp(&other.at));
     let held = points.len();
     let longest = (0..held).max_by(|one, other| points[*one].seconds.total_cmp(&points[*other].seconds));
@@ -146,7 +131,7 @@ fn points(svg: &mut Svg, x: &Scale, y: &Scale, mut points: Vec<Point<'_>>) {
         |index: usize| held <= POINTS || index * POINTS / held != (index + 1) * POINTS / held || longest == Some(index);
     for (_, point) in points.iter().enumerate().filter(|(index, _)| is_drawn(*index)) {
         let at = (x.at(point.at), y.at(point.seconds));
-        svg.titled(&format!("{}: {}", start(&point.entry.name, NAME), (point.text)(point.entry)), |svg| {
+        svg.titled(&point.title, |svg| {
             if point.class == "bad" {
                 svg.shape("bad", &PathData::diamond(at, 5.0));
             } else {
@@ -156,18 +141,15 @@ fn points(svg: &mut Svg, x: &Scale, y: &Scale, mut points: Vec<Point<'_>>) {
     }
 }
 
-fn longest(points: &[Point<'_>]) -> f64 {
+fn longest(points: &[Point]) -> f64 {
     points.iter().map(|point| point.seconds).fold(0.0, f64::max)
 }
 
-fn end_to_end(slices: &[Slice], zero: Timestamp, x: &Scale, ends: Vec<Point<'_>>) -> Markup {
+fn end_to_end(slices: &[Slice], zero: Timestamp, x: &Scale, ends: Vec<Point>) -> Markup {
     if ends.is_empty() {
         return html! {};
     }
-    let longest = longest(&ends);
-    let high = axis_end(longest, &time_ticks(0.0, longest, 4));
-    let y = Scale::new((0.0, high), (BOTTOM, TOP));
-    let mut svg = axes(x, &y, &time_ticks(0.0, high, 4), time_label);
+    let (mut svg, y) = axes(x, longest(&ends), time_ticks, time_label);
     points(&mut svg, x, &y, ends);
     let middle = |slice: &Slice| slice.from.since(zero) + slice.seconds() / 2.0;
     let medians = slices.iter().filter_map(|slice| Some((middle(slice), slice.end_to_end?.seconds)));
@@ -177,15 +159,12 @@ fn end_to_end(slices: &[Slice], zero: Timestamp, x: &Scale, ends: Vec<Point<'_>>
         if path.as_str().is_empty() { path.move_to(point) } else { path.line_to(point) }
     });
     svg.shape("median", &line);
-    let finding = match (medians.first(), medians.last()) {
-        (Some((_, first)), Some((_, last))) => {
-            format!(
-                "The median went from {} in the first part with ends to {} in the last.",
-                units::seconds(*first),
-                units::seconds(*last)
-            )
+    let finding = match medians.as_slice() {
+        [] => "No end was seen.".to_owned(),
+        [first, ..] => {
+            let [first, last] = [first, &medians[medians.len() - 1]].map(|(_, median)| units::seconds(*median));
+            format!("The median went from {first} in the first part with ends to {last} in the last.")
         }
-        _ => "No end was seen.".to_owned(),
     };
     html! {
         (note("Each job that succeeded is a point at its end. Line: the median of each part of the run"))
@@ -193,14 +172,12 @@ fn end_to_end(slices: &[Slice], zero: Timestamp, x: &Scale, ends: Vec<Point<'_>>
     }
 }
 
-fn submissions(x: &Scale, sent: Vec<Point<'_>>) -> Markup {
+fn submissions(x: &Scale, sent: Vec<Point>) -> Markup {
     if sent.is_empty() {
         return html! {};
     }
     let longest = longest(&sent);
-    let high = axis_end(longest, &time_ticks(0.0, longest, 4));
-    let y = Scale::new((0.0, high), (BOTTOM, TOP));
-    let mut svg = axes(x, &y, &time_ticks(0.0, high, 4), time_label);
+    let (mut svg, y) = axes(x, longest, time_ticks, time_label);
     let refused = if sent.iter().any(|point| point.class == "bad") { ". Diamonds: refused" } else { "" };
     let finding = format!("{} submissions were answered, the slowest after {}.", sent.len(), units::seconds(longest));
     points(&mut svg, x, &y, sent);

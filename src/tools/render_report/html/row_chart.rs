@@ -1,7 +1,5 @@
 //! Charts with a row for each stage: its name on the left, marks on a scale of seconds, a note on the right.
 
-use maud::Markup;
-
 use crate::html::scale::{Scale, time_label, time_ticks};
 use crate::html::svg::{Anchor, Svg};
 
@@ -35,10 +33,5 @@ impl RowChart {
         self.svg.text(class, (0.0, middle + 4.0), Anchor::Start, name);
         self.svg.text(note_class, (RIGHT + 14.0, middle + 4.0), Anchor::Start, note);
         middle
-    }
-
-    /// The finished chart.
-    pub(super) fn into_figure(self, id: &str, title: &str, finding: &str) -> Markup {
-        self.svg.into_figure(id, title, finding)
     }
 }

@@ -63,10 +63,8 @@ fn chart(stages: &[&StageSources]) -> Markup {
             let Some(mean) = mean else { continue };
             let (name, class, shift) = SOURCES[source];
             let (stage, seconds) = (start(&stage.stage, 80), units::seconds(mean.seconds));
-            let at = (chart.x.at(mean.seconds), middle + shift);
-            chart
-                .svg
-                .titled(&format!("{stage}, {name}: {seconds} of {}", mean.count), |svg| mark(svg, source, class, at));
+            let (at, count) = ((chart.x.at(mean.seconds), middle + shift), mean.count);
+            chart.svg.titled(&format!("{stage}, {name}: {seconds} of {count}"), |svg| mark(svg, source, class, at));
         }
     }
     let furthest = stages.iter().filter_map(|stage| Some((stage, stage.spread()?)));
@@ -77,7 +75,7 @@ fn chart(stages: &[&StageSources]) -> Markup {
     html! {
         (note(&format!("Mean duration of each stage. {finding}")))
         (legend(&SOURCES.map(|(name, class, _)| (class.to_owned(), name.to_owned()))))
-        (chart.into_figure("stage-sources-chart", "Mean duration of each stage from three sources", &finding))
+        (chart.svg.into_figure("stage-sources-chart", "Mean duration of each stage from three sources", &finding))
     }
 }
 

@@ -69,7 +69,7 @@ fn means(scene: &Scene<'_>, stages: &[&StageFigures]) -> Markup {
     );
     html! {
         (note("Mean wait for each stage (hatched) and mean work in it (solid). The wait for the limiting stage is outlined."))
-        (chart.into_figure("time-breakdown-chart", "Mean wait and work of each stage", &finding))
+        (chart.svg.into_figure("time-breakdown-chart", "Mean wait and work of each stage", &finding))
     }
 }
 
@@ -100,12 +100,11 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
             });
         };
         if before.abs() > path.whole.seconds * SMALL {
-            let why = match attempt {
-                Some(attempt) if *attempt > 1 => {
-                    format!("{name}: before attempt {attempt}, including earlier attempts")
-                }
-                _ => format!("{name}: before its wait began"),
-            };
+            let earlier = attempt.filter(|attempt| *attempt > 1);
+            let why = earlier.map_or_else(
+                || format!("{name}: before its wait began"),
+                |attempt| format!("{name}: before attempt {attempt}, including earlier attempts"),
+            );
             put(why, "unknown".to_owned(), None, Measured::exact(*before));
         }
         if let Some(wait) = wait {
@@ -114,19 +113,16 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
         put(format!("{name}: work"), looks::work(look), Some(look), *work);
     }
     // Below zero by less than the error: as far as is known the stages filled all of it.
-    let is_noise = path.rest < 0.0 && -path.rest <= path.whole.error();
-    let rest = if is_noise { 0.0 } else { path.rest };
+    let error = path.whole.error();
+    let is_noise = path.rest < 0.0 && -path.rest <= error;
+    let rest = if is_noise { Measured::within(0.0, -error, error) } else { Measured::exact(path.rest) };
     parts.push(Part {
         stage: None,
         what: "outside the stages".to_owned(),
         after: "–".to_owned(),
         class: "rail".to_owned(),
-        seconds: rest,
-        shown: if is_noise {
-            format!("{} (± {})", units::seconds(rest), units::seconds(path.whole.error()))
-        } else {
-            units::seconds(rest)
-        },
+        seconds: rest.seconds,
+        shown: rest.text(),
     });
     parts
 }

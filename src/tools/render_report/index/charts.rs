@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use itertools::Itertools;
 use maud::{Markup, html};
 
+use super::super::html::verdict_look;
 use super::limits_of;
 use super::ramp::{Level, Ramp};
 use crate::escape::start;
@@ -97,18 +99,37 @@ fn section(all: &[Level<'_>], bands: Bands) -> Markup {
 }
 
 /// A chart in the making: one band for each level.
-struct Chart {
+struct Chart<'a> {
     svg: Svg,
+    levels: &'a [Level<'a>],
+    bands: Bands,
     band: f64,
     y: Scale,
+    /// The value of a level in words; none if it is not known.
+    text: fn(&Scenario) -> Option<String>,
 }
 
-impl Chart {
+/// A level with the values that a chart shows of it.
+struct Shown<'a, T> {
+    middle: f64,
+    scenario: &'a Scenario,
+    value: T,
+    /// Shown when its marks are pointed at.
+    title: String,
+}
+
+impl<'a> Chart<'a> {
     /// Grid, frames and names; values from 0 to `most` with these ticks.
-    fn new(levels: &[Level<'_>], bands: Bands, most: f64, ticks: &[f64], label: fn(f64) -> String) -> Self {
+    fn new(
+        (levels, bands): (&'a [Level<'a>], Bands),
+        (most, ticks): (f64, &[f64]),
+        label: fn(f64) -> String,
+        text: fn(&Scenario) -> Option<String>,
+    ) -> Self {
         let width = WIDTH.max(LEFT + BAND * levels.len() as f64);
         let band = (width - LEFT) / levels.len().max(1) as f64;
-        let mut chart = Self { svg: Svg::new(width, HEIGHT), band, y: Scale::new((0.0, most), (BOTTOM, TOP)) };
+        let (svg, y) = (Svg::new(width, HEIGHT), Scale::new((0.0, most), (BOTTOM, TOP)));
+        let mut chart = Self { svg, levels, bands, band, y, text };
         chart.svg.grid(&chart.y, ticks, (LEFT, width), label);
         chart.svg.line("base", (LEFT, BOTTOM), (width, BOTTOM));
         if bands.id.is_empty() {
@@ -121,7 +142,7 @@ impl Chart {
                 chart.svg.rect(frame, (x + 3.0, 3.0), (band - 6.0, HEIGHT - 6.0));
             }
             chart.svg.text("strong", (middle, BOTTOM + 17.0), Anchor::Middle, &start(&level.name, NAME));
-            chart.svg.text(class, (middle, BOTTOM + 33.0), Anchor::Middle, &word);
+            chart.svg.text(&class, (middle, BOTTOM + 33.0), Anchor::Middle, &word);
         }
         chart
     }
@@ -130,11 +151,21 @@ impl Chart {
         LEFT + self.band * (index as f64 + 0.5)
     }
 
-    /// Marks a missing value; a level that was not run is marked below its band already.
-    fn no_value(&mut self, index: usize, level: &Level<'_>) {
-        if level.scenario.is_some() {
-            self.svg.text("quiet", (self.middle(index), BOTTOM - 8.0), Anchor::Middle, "not known");
+    /// The levels whose value is known. Those whose value is missing are marked, but for a level that was not run: it is
+    /// marked below its band already.
+    fn known<T>(&mut self, value: impl Fn(&Scenario) -> Option<T>) -> Vec<Shown<'a, T>> {
+        let mut known = Vec::new();
+        for (index, level) in self.levels.iter().enumerate() {
+            let (Some(scenario), middle) = (level.scenario, self.middle(index)) else { continue };
+            match value(scenario).zip((self.text)(scenario)) {
+                Some((value, text)) => {
+                    let title = format!("{} {}: {text}", self.bands.one, start(&level.name, NAME));
+                    known.push(Shown { middle, scenario, value, title });
+                }
+                None => self.svg.text("quiet", (middle, BOTTOM - 8.0), Anchor::Middle, "not known"),
+            }
         }
+        known
     }
 
     /// The error of a value as a whisker.
@@ -147,16 +178,31 @@ impl Chart {
             }
         }
     }
+
+    /// The finished chart below its note; `id` and `title` are its own, without the kind of its bands.
+    fn panel(self, id: &str, title: &str, text: &str) -> Markup {
+        let Self { svg, levels, bands: Bands { one, id: prefix }, text: of, .. } = self;
+        let parts = levels.iter().map(|level| {
+            let name = start(&level.name, NAME);
+            match level.scenario.zip(level.verdict()) {
+                None => format!("{one} {name}: not run"),
+                Some((scenario, verdict)) => {
+                    format!("{one} {name}: {}, {verdict}", of(scenario).unwrap_or_else(|| "not known".to_owned()))
+                }
+            }
+        });
+        let finding = format!("{}.", parts.collect_vec().join("; "));
+        html! { (note(text)) (svg.into_figure(&format!("{prefix}{id}"), &format!("{title} by {one}"), &finding)) }
+    }
 }
 
 /// The class and the words of a level's verdict.
-fn word(level: &Level<'_>) -> (&'static str, String) {
-    match level.verdict() {
-        Some(Verdict::Passed) => ("good-text", "✓ Passed".to_owned()),
-        Some(Verdict::Failed) => ("bad-text", "✕ Failed".to_owned()),
-        Some(Verdict::Incomplete) => ("open-text", "? Incomplete".to_owned()),
-        None => ("quiet", "not run".to_owned()),
-    }
+fn word(level: &Level<'_>) -> (String, String) {
+    let not_run = || ("quiet".to_owned(), "not run".to_owned());
+    level.verdict().map_or_else(not_run, |verdict| {
+        let (class, mark) = verdict_look(verdict);
+        (format!("{class}-text"), format!("{mark} {verdict}"))
+    })
 }
 
 fn frame(level: &Level<'_>) -> Option<&'static str> {
@@ -165,20 +211,6 @@ fn frame(level: &Level<'_>) -> Option<&'static str> {
         Some(Verdict::Failed) => Some("bad-edge"),
         Some(Verdict::Incomplete) | None => Some("unknown"),
     }
-}
-
-/// `level 8: 157 jobs/min (± 2), Passed`, for each level.
-fn finding(levels: &[Level<'_>], one: &str, of: impl Fn(&Scenario) -> Option<String>) -> String {
-    let parts = levels.iter().map(|level| {
-        let (name, verdict) = (start(&level.name, NAME), level.verdict());
-        match level.scenario.zip(verdict) {
-            None => format!("{one} {name}: not run"),
-            Some((scenario, verdict)) => {
-                format!("{one} {name}: {}, {verdict}", of(scenario).unwrap_or_else(|| "not known".to_owned()))
-            }
-        }
-    });
-    format!("{}.", parts.collect::<Vec<_>>().join("; "))
 }
 
 fn rate(scenario: &Scenario) -> Option<f64> {
@@ -193,15 +225,10 @@ fn throughput(levels: &[Level<'_>], bands: Bands) -> Markup {
     let most = highest(levels, |scenario| {
         Some(scenario.jobs_per_minute_bounds().map_or(rate(scenario)?, |bounds| bounds.high))
     });
-    let mut chart = Chart::new(levels, bands, most, &ticks(0.0, most, 4), count_label);
-    for (index, level) in levels.iter().enumerate() {
-        let Some((scenario, rate)) = level.scenario.and_then(|scenario| Some((scenario, rate(scenario)?))) else {
-            chart.no_value(index, level);
-            continue;
-        };
-        let (middle, y) = (chart.middle(index), chart.y.at(rate));
+    let mut chart = Chart::new((levels, bands), (most, &ticks(0.0, most, 4)), count_label, rate_text);
+    for Shown { middle, scenario, value: rate, title } in chart.known(rate) {
+        let y = chart.y.at(rate);
         // The jobs that the bar counts succeeded, whatever became of the level; its label has the verdict.
-        let title = format!("{} {}: {}", bands.one, start(&level.name, NAME), rate_sentence(scenario, rate));
         chart.svg.titled(&title, |svg| {
             svg.rect("dot-0", (middle - BAR / 2.0, y), (BAR, BOTTOM - y));
         });
@@ -212,65 +239,49 @@ fn throughput(levels: &[Level<'_>], bands: Bands) -> Markup {
         }
         chart.svg.text("", (middle, top - 5.0), Anchor::Middle, &decimal(rate));
     }
-    let finding = finding(levels, bands.one, |scenario| Some(rate_sentence(scenario, rate(scenario)?)));
-    let chart = chart.svg.into_figure(
-        &format!("{}throughput-chart", bands.id),
-        &format!("Jobs per minute by {}", bands.one),
-        &finding,
-    );
-    html! { (note("Jobs that succeeded per minute")) (chart) }
+    chart.panel("throughput-chart", "Jobs per minute", "Jobs that succeeded per minute")
 }
 
-fn rate_sentence(scenario: &Scenario, rate: f64) -> String {
+fn rate_text(scenario: &Scenario) -> Option<String> {
     let bounds = scenario.jobs_per_minute_bounds().filter(|Bounds { low, high }| high > low);
-    let between = bounds
-        .map(|Bounds { low, high }| format!(" (between {} and {})", decimal(low), decimal(high)))
-        .unwrap_or_default();
-    format!("{} jobs/min{between}", decimal(rate))
+    let between = bounds.map(|Bounds { low, high }| format!(" (between {} and {})", decimal(low), decimal(high)));
+    Some(format!("{} jobs/min{}", decimal(rate(scenario)?), between.unwrap_or_default()))
 }
 
-/// A statistic of end to end with its bounds.
-fn measured(scenario: &Scenario, statistic: Statistic) -> Option<Measured> {
-    let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic))?;
-    let [low, high] = [Durations::END_TO_END.low(statistic), Durations::END_TO_END.high(statistic)]
-        .map(|name| scenario.figure(&name).unwrap_or(seconds));
-    Some(Measured::within(seconds, low, high))
+/// The median and the maximum of end to end, with their bounds.
+fn median_and_max(scenario: &Scenario) -> Option<[Measured; 2]> {
+    let measured = |statistic| {
+        let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic))?;
+        let [low, high] = [Durations::END_TO_END.low(statistic), Durations::END_TO_END.high(statistic)]
+            .map(|name| scenario.figure(&name).unwrap_or(seconds));
+        Some(Measured::within(seconds, low, high))
+    };
+    Some([measured(Statistic::P50)?, measured(Statistic::Max)?])
+}
+
+fn end_to_end_text(scenario: &Scenario) -> Option<String> {
+    let ([median, max], limits) = (median_and_max(scenario)?, limits_of(scenario));
+    let (median, max) = (limits.end_to_end(Statistic::P50, median), limits.end_to_end(Statistic::Max, max));
+    Some(format!("median {median}, max {max}"))
 }
 
 fn end_to_end(levels: &[Level<'_>], bands: Bands) -> Markup {
-    let most = highest(levels, |scenario| measured(scenario, Statistic::Max).map(|max| max.high));
-    let mut chart = Chart::new(levels, bands, most, &time_ticks(0.0, most, 4), time_label);
-    for (index, level) in levels.iter().enumerate() {
-        let found = level.scenario.and_then(|of| Some((measured(of, Statistic::P50)?, measured(of, Statistic::Max)?)));
-        let Some((median, max)) = found else {
-            chart.no_value(index, level);
-            continue;
-        };
-        let middle = chart.middle(index);
+    let most = highest(levels, |scenario| median_and_max(scenario).map(|[_, max]| max.high));
+    let mut chart = Chart::new((levels, bands), (most, &time_ticks(0.0, most, 4)), time_label, end_to_end_text);
+    for Shown { middle, scenario, value: [median, max], title } in chart.known(median_and_max) {
         let (low, high) = (chart.y.at(median.seconds), chart.y.at(max.seconds));
         // Between the two lie half of the jobs.
         chart.svg.line("span", (middle, low), (middle, high));
         for of in [median, max] {
             chart.error(middle, of.low, of.high);
         }
-        let limits = level.scenario.map(limits_of).unwrap_or_default();
-        let title = format!(
-            "{} {}: median {}, max {}",
-            bands.one,
-            start(&level.name, NAME),
-            limits.end_to_end(Statistic::P50, median),
-            limits.end_to_end(Statistic::Max, max)
-        );
         chart.svg.titled(&title, |svg| {
             svg.circle("dot-0", (middle, low), 5.0);
             svg.shape("hollow", &PathData::diamond((middle, high), 5.0));
         });
-        chart.svg.text(
-            "",
-            (middle, high - 9.0),
-            Anchor::Middle,
-            &limits.end_to_end_seconds(Statistic::Max, max.seconds),
-        );
+        let limits = limits_of(scenario);
+        let text = limits.end_to_end_seconds(Statistic::Max, max.seconds);
+        chart.svg.text("", (middle, high - 9.0), Anchor::Middle, &text);
         // The median stands below its point, or beside it where the axis is too close.
         let (at, anchor) = if low + 18.0 < BOTTOM {
             ((middle, low + 18.0), Anchor::Middle)
@@ -279,37 +290,23 @@ fn end_to_end(levels: &[Level<'_>], bands: Bands) -> Markup {
         };
         chart.svg.text("strong", at, anchor, &limits.end_to_end_seconds(Statistic::P50, median.seconds));
     }
-    let finding = finding(levels, bands.one, |scenario| {
-        let limits = limits_of(scenario);
-        Some(format!(
-            "median {}, max {}",
-            limits.end_to_end(Statistic::P50, measured(scenario, Statistic::P50)?),
-            limits.end_to_end(Statistic::Max, measured(scenario, Statistic::Max)?)
-        ))
-    });
-    let chart = chart.svg.into_figure(
-        &format!("{}end-to-end-chart", bands.id),
-        &format!("End to end by {}", bands.one),
-        &finding,
-    );
-    html! { (note("● median, ◇ max")) (chart) }
+    chart.panel("end-to-end-chart", "End to end", "● median, ◇ max")
+}
+
+fn failures_text(scenario: &Scenario) -> Option<String> {
+    Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?))
 }
 
 fn failures(levels: &[Level<'_>], bands: Bands) -> Markup {
-    let mut chart = Chart::new(levels, bands, 1.0, &ticks(0.0, 1.0, 4), |part| format!("{:.0} %", part * 100.0));
-    for (index, level) in levels.iter().enumerate() {
-        let Some(sums) = level.scenario.and_then(|of| of.report.as_ref()).map(|report| report.status.conservation)
-        else {
-            chart.no_value(index, level);
-            continue;
-        };
+    let percent = |part: f64| format!("{:.0} %", part * 100.0);
+    let mut chart = Chart::new((levels, bands), (1.0, &ticks(0.0, 1.0, 4)), percent, failures_text);
+    let sums = |scenario: &Scenario| scenario.report.as_ref().map(|report| report.status.conservation);
+    for Shown { middle, value: sums, title, .. } in chart.known(sums) {
         let bad: u64 = counts(&sums).filter(|(outcome, _)| outcome.is_bad()).map(|(_, jobs)| jobs).sum();
         let not = sums.asked.saturating_sub(sums.succeeded);
-        let middle = chart.middle(index);
         let share = |jobs: u64| if sums.asked == 0 { 0.0 } else { jobs as f64 / sums.asked as f64 };
         let (known, all) = (chart.y.at(share(bad.min(not))), chart.y.at(share(not)));
-        let name = start(&level.name, NAME);
-        chart.svg.titled(&format!("{} {name}: {not} of {} jobs did not succeed", bands.one, sums.asked), |svg| {
+        chart.svg.titled(&title, |svg| {
             if bad > 0 {
                 for class in ["bad", "bad-hatch"] {
                     svg.rect(class, (middle - BAR / 2.0, known), (BAR, BOTTOM - known));
@@ -321,15 +318,8 @@ fn failures(levels: &[Level<'_>], bands: Bands) -> Markup {
         });
         chart.svg.text("", (middle, all - 5.0), Anchor::Middle, &format!("{not} of {}", sums.asked));
     }
-    let finding = finding(levels, bands.one, |scenario| {
-        Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?))
-    });
-    let chart = chart.svg.into_figure(
-        &format!("{}failures-chart", bands.id),
-        &format!("Jobs that did not succeed by {}", bands.one),
-        &finding,
-    );
-    html! { (note("Hatched: failed; plain: not known to have ended well")) (chart) }
+    let note = "Hatched: failed; plain: not known to have ended well";
+    chart.panel("failures-chart", "Jobs that did not succeed", note)
 }
 
 #[cfg(test)]

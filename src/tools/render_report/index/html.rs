@@ -4,16 +4,15 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use itertools::Itertools;
 use maud::{Markup, html};
 
 use super::super::html::{banner_line, verdict_look};
 use super::super::run_dir;
-use super::ramp::Ramp;
-use super::{Contents, INDEX, Part, charts, limits_of, tables};
+use super::ramp::{Level, Ramp};
+use super::{Contents, INDEX, Part, charts, tables};
 use crate::escape::start;
-use crate::figures::distribution::Statistic;
-use crate::figures::names::{self, Durations};
-use crate::figures::{counted, listed};
+use crate::figures::{any_listed, counted, listed};
 use crate::html::components::{self, Card};
 use crate::html::shell::{Document, Section};
 use crate::markup::{Content, Format, Inline, capitalize};
@@ -114,10 +113,7 @@ fn scenarios<'a>(contents: &Contents<'a>) -> impl Iterator<Item = &'a Scenario> 
 /// The values that the Runs have for something, each once.
 fn from_runs<'a>(contents: &Contents<'a>, value: impl Fn(&'a Run) -> Option<&'a str>) -> Vec<String> {
     let runs = scenarios(contents).flat_map(|scenario| &scenario.runs);
-    let mut all: Vec<String> = runs.filter_map(value).map(|text| start(text, NAME)).collect();
-    all.sort_unstable();
-    all.dedup();
-    all
+    runs.filter_map(value).map(|text| start(text, NAME)).sorted().dedup().collect()
 }
 
 fn banner(contents: &Contents<'_>, format: Format) -> Markup {
@@ -148,80 +144,52 @@ fn profile_and_target(contents: &Contents<'_>) -> impl Iterator<Item = (&'static
 }
 
 fn ramp_cards(ramp: &Ramp<'_>) -> Vec<Card> {
-    let mut cards = vec![breaking_point(ramp, "Breaking point".to_owned())];
-    let highest = ramp.highest_passed();
-    cards.push(Card {
+    let loaded = |level: &Level<'_>| format!("level {}", start(&level.with_load(), NAME));
+    let (highest, best) = (ramp.highest_passed(), ramp.best());
+    let highest = Card {
         label: "Highest level that passed".to_owned(),
-        headline: highest
-            .map_or_else(|| "none".to_owned(), |level| format!("level {}", start(&level.with_load(), NAME))),
+        headline: highest.map_or_else(|| "none".to_owned(), loaded),
         detail: highest.and_then(|level| level.scenario).map(figures_sentence).unwrap_or_default(),
         ..Card::default()
-    });
-    let best = ramp.best();
-    cards.push(Card {
+    };
+    let best = Card {
         label: "Highest throughput of those that passed".to_owned(),
         headline: best.map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", decimal(rate))),
-        detail: best.map(|(level, _)| format!("at level {}", start(&level.with_load(), NAME))).unwrap_or_default(),
+        detail: best.map(|(level, _)| format!("at {}", loaded(level))).unwrap_or_default(),
         ..Card::default()
-    });
-    let not_run: Vec<String> =
-        ramp.levels.iter().filter(|level| level.scenario.is_none()).map(|level| start(&level.name, NAME)).collect();
+    };
+    let not_run = ramp.levels.iter().filter(|level| level.scenario.is_none());
     let mut jobs = jobs(ramp.levels.iter().filter_map(|level| level.scenario));
-    if !not_run.is_empty() {
-        jobs.detail = format!("{}; levels not run: {}", jobs.detail, listed(&not_run));
+    if let Some(levels) = any_listed(not_run.map(|level| start(&level.name, NAME))) {
+        jobs.detail += &format!("; levels not run: {levels}");
     }
-    cards.push(jobs);
-    cards
+    vec![breaking_point(ramp), highest, best, jobs]
 }
 
 fn run_cards(contents: &Contents<'_>) -> Vec<Card> {
+    let jobs = jobs(scenarios(contents));
     let parts = &contents.status.parts;
-    let broke = |part: &&Part| contents.ramps.iter().any(|ramp| ramp.path == part.path && ramp.result().is_some());
-    let (broken, others): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(broke);
-    let passed = others.iter().filter(|part| part.verdict == Verdict::Passed).count();
-    let list = |word: &str, parts: &mut dyn Iterator<Item = &&Part>| {
-        let names = parts.map(|part| match part.path.as_str() {
-            "" => "the ramp".to_owned(),
-            path => start(path, NAME),
-        });
-        let names: Vec<String> = names.collect();
-        (!names.is_empty()).then(|| format!("{word}: {}", listed(&names)))
-    };
-    let of = |verdict: Verdict| list(&verdict.to_string(), &mut others.iter().filter(|part| part.verdict == verdict));
-    let by_verdict: Vec<String> = [of(Verdict::Failed), of(Verdict::Incomplete), of(Verdict::Passed)]
-        .into_iter()
-        .chain([list("Breaking point found", &mut broken.iter())])
-        .flatten()
-        .collect();
     if parts.len() <= CARDS {
         let of_others = contents.others.iter().map(|scenario| scenario_card(scenario));
-        return of_others.chain(contents.ramps.iter().map(ramp_card)).chain([jobs(scenarios(contents))]).collect();
+        return of_others.chain(contents.ramps.iter().map(ramp_card)).chain([jobs]).collect();
     }
-    let mut cards = vec![
-        Card {
-            label: "Scenarios".to_owned(),
-            headline: format!("{passed} of {} passed", parts.len()),
-            detail: by_verdict.join("; "),
-            ..Card::default()
-        },
-        jobs(scenarios(contents)),
-    ];
-    // A run has one ramp; where there are many, each has its row.
-    for ramp in contents.ramps.iter().take(2) {
-        let whose = if contents.ramps.len() > 1 { format!(" of {}", start(&ramp.path, NAME)) } else { String::new() };
-        cards.push(breaking_point(ramp, format!("Breaking point{whose}")));
-    }
-    cards
+    // A ramp that found its breaking point is no plain pass.
+    let broke = |part: &&Part| contents.ramps.iter().any(|ramp| ramp.path == part.path && ramp.result().is_some());
+    let passed = parts.iter().filter(|part| part.verdict == Verdict::Passed && !broke(part)).count();
+    let broken = Some(parts.iter().filter(broke).count()).filter(|count| *count > 0);
+    let scenarios = Card {
+        label: "Scenarios".to_owned(),
+        headline: format!("{passed} of {} passed", parts.len()),
+        detail: broken.map(|count| format!("breaking point found: {count}")).unwrap_or_default(),
+        ..Card::default()
+    };
+    vec![scenarios, jobs]
 }
 
 /// The class of a verdict's words, and the verdict with its mark.
 fn verdict_words(verdict: Verdict) -> (&'static str, String) {
-    let class = match verdict {
-        Verdict::Passed => "good-ink",
-        Verdict::Failed => "bad-ink",
-        Verdict::Incomplete => "open-ink",
-    };
-    (class, format!("{} {verdict}", verdict_look(verdict).1))
+    let (class, mark) = verdict_look(verdict);
+    (class, format!("{mark} {verdict}"))
 }
 
 /// A scenario in one look: its verdict, its jobs, its figures and the stage that limits it.
@@ -240,7 +208,7 @@ fn scenario_card(scenario: &Scenario) -> Card {
             .filter(|doubts| *doubts > 0)
             .map(|doubts| counted(doubts, "doubt", "doubts")),
     ];
-    let detail = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let detail = parts.into_iter().flatten().join("; ");
     let detail = if detail.is_empty() { scenario.cause() } else { detail };
     Card { label: start(&scenario.path, NAME), class, headline, detail, ..Card::default() }
 }
@@ -260,7 +228,8 @@ fn ramp_card(ramp: &Ramp<'_>) -> Card {
     Card { label, class, headline, detail, ..Card::default() }
 }
 
-fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
+fn breaking_point(ramp: &Ramp<'_>) -> Card {
+    let label = "Breaking point".to_owned();
     let Some(name) = ramp.breaking_point() else {
         return Card { label, headline: "not found".to_owned(), ..Card::default() };
     };
@@ -269,21 +238,16 @@ fn breaking_point(ramp: &Ramp<'_>, label: String) -> Card {
         Some(format!("{} of {} jobs did not succeed there", scenario.not_succeeded()?, scenario.asked()?))
     });
     let headline = format!("✕ level {}", start(name, NAME));
-    Card { label, class: "bad-ink", headline, detail: detail.unwrap_or_default(), ..Card::default() }
+    Card { label, class: "bad", headline, detail: detail.unwrap_or_default(), ..Card::default() }
 }
 
 /// Jobs per minute and end to end of a scenario, as far as they are known.
 fn figures_sentence(scenario: &Scenario) -> String {
-    let limits = limits_of(scenario);
-    let time = |statistic: Statistic| {
-        let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic))?;
-        let name = if statistic == Statistic::P50 { "median" } else { statistic.name() };
-        Some(format!("{name} {}", limits.end_to_end_seconds(statistic, seconds)))
-    };
-    let rate = scenario.figure(&names::JOBS_PER_MINUTE);
-    let rate = rate.map(|rate| format!("{} jobs/min", limits.jobs_per_minute(rate)));
-    let times = Statistic::ALL.into_iter().filter(|statistic| *statistic != Statistic::Mean).filter_map(time);
-    rate.into_iter().chain(times).collect::<Vec<_>>().join(", ")
+    let [rate, times @ ..] = tables::figures(scenario);
+    let rate = rate.map(|rate| format!("{rate} jobs/min"));
+    let times = ["median", "p90", "p95", "p99", "max"].into_iter().zip(times);
+    let times = times.filter_map(|(name, time)| Some(format!("{name} {}", time?)));
+    rate.into_iter().chain(times).join(", ")
 }
 
 fn jobs<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Card {

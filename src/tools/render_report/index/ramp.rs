@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools;
+
 use super::{CAUSE, clauses};
-use crate::figures::listed;
-use crate::figures::names;
+use crate::figures::{any_listed, listed, names};
+use crate::markup::capitalize;
 use crate::record::Verdict;
 use crate::scenario::Scenario;
 use crate::statistics::Bounds;
@@ -32,15 +34,9 @@ impl Level<'_> {
 
     /// The bounds of the most jobs that were in flight at once: as many as its lower bound were for certain.
     fn peak(&self) -> Option<Bounds> {
-        let figure = |name| self.scenario.and_then(|scenario| scenario.figure(name));
-        let peak = figure(&names::PEAK_CONCURRENCY)?;
-        // Reports of earlier versions have no bounds.
-        let low = figure(&names::PEAK_CONCURRENCY_LOW);
-        let high = figure(&names::PEAK_CONCURRENCY_HIGH);
-        Some(Bounds {
-            low: low.unwrap_or(peak),
-            high: high.unwrap_or(if low.is_some() { f64::INFINITY } else { peak }),
-        })
+        let scenario = self.scenario?;
+        let high = scenario.figure(&names::PEAK_CONCURRENCY_HIGH).unwrap_or(f64::INFINITY);
+        Some(Bounds { low: scenario.figure(&names::PEAK_CONCURRENCY_LOW)?, high })
     }
 
     /// The most jobs that were in flight at once, and how many were meant to be where it may have had fewer.
@@ -65,12 +61,15 @@ impl Level<'_> {
         self.concurrency().filter(|concurrency| jobs < *concurrency).map(|_| jobs)
     }
 
-    /// The reason why it never had as many jobs in flight as it was meant to; none if it had.
+    /// The reason why it may never have had as many jobs in flight as it was meant to; none if it had.
     fn shortfall(&self) -> Option<Shortfall> {
         let limit = self.limit();
         if limit.is_none() && !self.may_fall_short() {
             return None;
         }
+        let (name, peak) = (&self.name, self.peak().unwrap_or_default());
+        let never_more =
+            |why: &str| Shortfall::Other(format!("level {name} never had more than {} in flight: {why}", peak.high));
         let sums = self.scenario.and_then(|scenario| scenario.report.as_ref()).map(|report| report.status.conservation);
         let sums = sums.unwrap_or_default();
         let jobs = sums.asked;
@@ -79,19 +78,18 @@ impl Level<'_> {
             (sums.unknown, format!("{} of its {jobs} submissions got no usable answer", sums.unknown)),
             (sums.not_submitted, format!("{} of its {jobs} jobs were not submitted", sums.not_submitted)),
         ];
-        let reasons: Vec<String> =
-            reasons.into_iter().filter(|(count, _)| *count > 0).map(|(_, reason)| reason).collect();
+        let reasons = reasons.into_iter().filter(|(count, _)| *count > 0).map(|(_, reason)| reason).join(", and ");
         Some(match limit {
-            _ if !reasons.is_empty() => Shortfall::NotTaken(reasons.join(", and ")),
+            _ if !reasons.is_empty() => never_more(&reasons),
             Some(jobs) => Shortfall::FewJobs(jobs),
-            None if self.fell_short() => Shortfall::Quick,
-            None => Shortfall::Unclear,
+            None if self.concurrency().is_some_and(|meant| peak.high < meant as f64) => {
+                never_more("its jobs ended too soon")
+            }
+            None => Shortfall::Other(format!(
+                "level {name} had {} in flight at once: its jobs ended too soon to tell how many",
+                in_words(peak)
+            )),
         })
-    }
-
-    /// Returns true if it never had as many jobs in flight as it was meant to.
-    fn fell_short(&self) -> bool {
-        self.peak().zip(self.concurrency()).is_some_and(|(peak, concurrency)| peak.high < concurrency as f64)
     }
 
     /// Returns true unless it certainly had as many jobs in flight as it was meant to.
@@ -108,17 +106,13 @@ impl Level<'_> {
     }
 }
 
-/// The reason why a level never had as many jobs in flight as it was meant to.
-#[derive(Clone, Debug)]
+/// The reason why a level may never have had as many jobs in flight as it was meant to.
 enum Shortfall {
-    /// The target did not take some of its jobs, in words: more of them would change nothing.
-    NotTaken(String),
     /// It had only so many jobs.
     FewJobs(u64),
-    /// Its jobs ended before enough of them were submitted.
-    Quick,
-    /// Its jobs ended between two polls, so that they may have been in flight at once or not.
-    Unclear,
+    /// The target did not take some of its jobs, or they ended before enough of them were submitted, or between two polls; a
+    /// sentence. More jobs would change nothing.
+    Other(String),
 }
 
 /// A ramp as a whole.
@@ -169,27 +163,18 @@ fn home(level: &Scenario) -> &str {
 
 impl<'a> Ramp<'a> {
     fn new(path: String, scenarios: &[&'a Scenario]) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        for list in scenarios.iter().filter_map(|scenario| scenario.label("levels")) {
-            for name in list.split([' ', ',']).filter(|name| !name.is_empty()) {
-                if !names.iter().any(|held| held == name) {
-                    names.push(name.to_owned());
-                }
-            }
-        }
-        let mut found: Vec<(&str, &'a Scenario)> =
-            scenarios.iter().filter_map(|scenario| Some((scenario.label("level")?, *scenario))).collect();
-        found.sort_by_key(|(name, _)| name.parse::<u64>().unwrap_or(u64::MAX));
-        let mut levels: Vec<Level<'a>> = Vec::new();
+        let lists = scenarios.iter().filter_map(|scenario| scenario.label("levels"));
+        let names = lists.flat_map(|list| list.split([' ', ','])).filter(|name| !name.is_empty()).unique();
+        let found = scenarios.iter().filter_map(|scenario| Some((scenario.label("level")?, *scenario)));
+        let mut found = found.sorted_by_key(|(name, _)| name.parse::<u64>().unwrap_or(u64::MAX)).collect_vec();
+        let level = |name: &str, scenario| Level { name: name.to_owned(), scenario };
+        let mut levels = Vec::new();
         for name in names {
             let at = found.iter().position(|(level, _)| *level == name);
-            let scenario = at.map(|at| found.remove(at).1);
-            levels.push(Level { name, scenario });
+            levels.push(level(name, at.map(|at| found.remove(at).1)));
         }
         // A level that no label announces is shown all the same.
-        levels.extend(
-            found.into_iter().map(|(name, scenario)| Level { name: name.to_owned(), scenario: Some(scenario) }),
-        );
+        levels.extend(found.into_iter().map(|(name, scenario)| level(name, Some(scenario))));
         Self { path, levels }
     }
 
@@ -225,9 +210,9 @@ impl<'a> Ramp<'a> {
 
     /// The bounds of the most jobs in flight at the levels that passed.
     pub(super) fn highest_load(&self) -> Option<Bounds> {
-        let higher =
-            |one: Bounds, other: Bounds| Bounds { low: one.low.max(other.low), high: one.high.max(other.high) };
-        self.passed().iter().filter_map(Level::peak).reduce(higher)
+        let peaks = || self.passed().iter().filter_map(Level::peak);
+        let highest = |end: fn(Bounds) -> f64| peaks().map(end).reduce(f64::max);
+        Some(Bounds { low: highest(|peak| peak.low)?, high: highest(|peak| peak.high)? })
     }
 
     /// The result of a ramp that found its breaking point: `highest passing level: 16, breaks at 24`.
@@ -261,32 +246,7 @@ impl<'a> Ramp<'a> {
         let highest = self.highest_load().map_or(0.0, |load| load.low);
         let is_beyond = |level: &&Level<'_>| level.concurrency().is_some_and(|meant| meant as f64 > highest);
         let beyond = self.passed().iter().filter(|level| level.may_fall_short()).filter(is_beyond);
-        let (mut few_jobs, mut quick, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
-        let mut clauses = String::new();
-        for level in beyond {
-            match level.shortfall() {
-                Some(Shortfall::FewJobs(_)) => few_jobs.push(level),
-                Some(Shortfall::NotTaken(why)) => clauses += &format!("; level {} never had more: {why}", level.name),
-                Some(Shortfall::Unclear) => unclear.push(level),
-                Some(Shortfall::Quick) | None => quick.push(level),
-            }
-        }
-        clauses += &match few_jobs.as_slice() {
-            [] => String::new(),
-            [only] => format!("; level {} ran no higher load: RAMP_JOBS=2x reaches it", only.name),
-            levels => format!("; levels {} ran no higher load: RAMP_JOBS=2x reaches them", and(levels)),
-        };
-        clauses += &match quick.as_slice() {
-            [] => String::new(),
-            [only] => format!("; level {} never had more, because its jobs ended too soon", only.name),
-            levels => format!("; levels {} never had more, because their jobs ended too soon", and(levels)),
-        };
-        clauses += &match unclear.as_slice() {
-            [] => String::new(),
-            [only] => format!("; jobs of level {} ended too soon to tell whether it had more", only.name),
-            levels => format!("; jobs of levels {} ended too soon to tell whether they had more", and(levels)),
-        };
-        clauses
+        shortfalls(beyond).map(|sentence| format!("; {sentence}")).collect()
     }
 
     /// The level with the highest throughput of those that passed, and its jobs per minute.
@@ -331,10 +291,11 @@ impl<'a> Ramp<'a> {
         let name = &level.name;
         let before = match passed {
             0 => "no level passed before it".to_owned(),
-            _ => format!("passed before it: {}", listed(&names(&self.levels[..passed], |_| true))),
+            _ => format!("passed before it: {}", listed(self.levels[..passed].iter().map(|level| &level.name))),
         };
-        let rest = names(&self.levels[passed + 1..], |level| level.scenario.is_none());
-        let rest = if rest.is_empty() { String::new() } else { format!("; not run: {}", listed(&rest)) };
+        let rest = self.levels[passed + 1..].iter().filter(|level| level.scenario.is_none());
+        let rest = any_listed(rest.map(|level| &level.name)).map(|rest| format!("; not run: {rest}"));
+        let rest = rest.unwrap_or_default();
         match (level.scenario, level.verdict()) {
             (None, _) => {
                 format!("level {name} was not run, though no level before it stopped the ramp; {before}{rest}")
@@ -355,42 +316,32 @@ impl<'a> Ramp<'a> {
 
     /// The levels that never had the load that their names say, a sentence for each load.
     pub(super) fn unreached_levels(&self) -> Vec<String> {
-        let mut few_jobs: BTreeMap<u64, Vec<&Level<'_>>> = BTreeMap::new();
-        let mut others = Vec::new();
-        for level in &self.levels {
-            let why = match level.shortfall() {
-                Some(Shortfall::FewJobs(jobs)) => {
-                    few_jobs.entry(jobs).or_default().push(level);
-                    continue;
-                }
-                Some(Shortfall::NotTaken(why)) => why,
-                Some(Shortfall::Quick) => "its jobs ended too soon".to_owned(),
-                Some(Shortfall::Unclear) => {
-                    let peak = level.peak().unwrap_or_default();
-                    others.push(format!(
-                        "Level {} had {} in flight at once: its jobs ended too soon to tell how many",
-                        level.name,
-                        in_words(peak)
-                    ));
-                    continue;
-                }
-                None => continue,
-            };
-            let peak = level.peak().unwrap_or_default().high;
-            others.push(format!("Level {} never had more than {peak} in flight: {why}", level.name));
-        }
-        let few_jobs = few_jobs.into_iter().map(|(jobs, levels)| match levels.as_slice() {
-            [only] => format!(
-                "Level {} had only {jobs} jobs, so no more could be in flight: RAMP_JOBS=2x reaches it",
-                only.name
-            ),
-            levels => format!(
-                "Levels {} ran the same load, because each had only {jobs} jobs: RAMP_JOBS=2x reaches them",
-                and(levels)
-            ),
-        });
-        few_jobs.chain(others).collect()
+        shortfalls(self.levels.iter()).map(|sentence| capitalize(&sentence)).collect()
     }
+}
+
+/// The levels that may never have had the load that their names say, a sentence for each load.
+fn shortfalls<'l>(levels: impl Iterator<Item = &'l Level<'l>>) -> impl Iterator<Item = String> {
+    let mut few_jobs: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for level in levels {
+        match level.shortfall() {
+            Some(Shortfall::FewJobs(jobs)) => few_jobs.entry(jobs).or_default().push(&level.name),
+            Some(Shortfall::Other(sentence)) => others.push(sentence),
+            None => {}
+        }
+    }
+    let few_jobs = few_jobs.into_iter().map(|(jobs, levels)| match levels.split_last() {
+        Some((last, before)) if !before.is_empty() => format!(
+            "levels {} and {last} ran the same load, because each had only {jobs} jobs: RAMP_JOBS=2x reaches them",
+            before.join(", ")
+        ),
+        _ => format!(
+            "level {} had only {jobs} jobs, so no more could be in flight: RAMP_JOBS=2x reaches it",
+            levels.concat()
+        ),
+    });
+    few_jobs.chain(others)
 }
 
 /// A number of jobs that is known within bounds: `8`, `3 to 8`, `at least 3`.
@@ -403,17 +354,4 @@ fn in_words(bounds: Bounds) -> String {
     } else {
         low.to_string()
     }
-}
-
-/// The names of levels: `8, 16 and 24`.
-fn and(levels: &[&Level<'_>]) -> String {
-    let names: Vec<&str> = levels.iter().map(|level| level.name.as_str()).collect();
-    match names.split_last() {
-        Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
-        _ => names.concat(),
-    }
-}
-
-fn names(levels: &[Level<'_>], which: impl Fn(&Level<'_>) -> bool) -> Vec<String> {
-    levels.iter().filter(|level| which(level)).map(|level| level.name.clone()).collect()
 }

@@ -1,9 +1,9 @@
 //! The summary of an index on the terminal: a line for each level or scenario, with its headline figures.
 
-use super::limits_of;
+use itertools::Itertools;
+
 use super::ramp::Ramp;
-use crate::figures::distribution::Statistic;
-use crate::figures::names::{self, Durations};
+use super::tables;
 use crate::scenario::Scenario;
 
 /// The number of lines that the screen shows.
@@ -16,7 +16,8 @@ pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, St
         let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
         lines.push(("Breaking point".to_owned(), point));
         for level in &ramp.levels {
-            lines.push((format!("Level {}", level.with_load()), level.scenario.map_or_else(not_run, figures)));
+            let text = level.scenario.map_or_else(|| "not run".to_owned(), figures);
+            lines.push((format!("Level {}", level.with_load()), text));
         }
     } else {
         lines.extend(others.iter().map(|scenario| (scenario.path.clone(), figures(scenario))));
@@ -34,23 +35,16 @@ pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, St
     lines
 }
 
-fn not_run() -> String {
-    "not run".to_owned()
-}
-
 /// `Passed: 157 jobs/min, median 1.32 s, limiting stage whisper`. A figure that was not measured is not there.
 fn figures(scenario: &Scenario) -> String {
     let limiting = scenario.report.as_ref().and_then(|report| report.status.limiting_stage.as_ref());
-    let limits = limits_of(scenario);
+    let [rate, median, ..] = tables::figures(scenario);
     let known = [
-        scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| format!("{} jobs/min", limits.jobs_per_minute(rate))),
-        scenario
-            .figure(&Durations::END_TO_END.statistic(Statistic::P50))
-            .map(|median| format!("median {}", limits.end_to_end_seconds(Statistic::P50, median))),
+        rate.map(|rate| format!("{rate} jobs/min")),
+        median.map(|median| format!("median {median}")),
         limiting.map(|stage| format!("limiting stage {stage}")),
         scenario.not_succeeded().filter(|count| *count > 0).map(|count| format!("{count} did not succeed")),
     ];
-    let known: Vec<String> = known.into_iter().flatten().collect();
-    let verdict = scenario.verdict();
-    if known.is_empty() { verdict.to_string() } else { format!("{verdict}: {}", known.join(", ")) }
+    let (verdict, known) = (scenario.verdict(), known.into_iter().flatten().join(", "));
+    if known.is_empty() { verdict.to_string() } else { format!("{verdict}: {known}") }
 }

@@ -4,15 +4,14 @@
 use std::fs;
 use std::path::Path;
 
-use super::super::headline_figures::mark;
-use super::super::run_dir;
+use super::super::{run_dir, sections};
 use super::ramp::{Level, Ramp};
 use super::{CAUSE, Contents, WHY, clauses, limits_of};
 use crate::escape::start;
 use crate::figures::distribution::Statistic;
 use crate::figures::names::{self, Durations};
-use crate::markup::{Content, Format, Inline, NO_VALUE, capitalize};
-use crate::record::Comparison;
+use crate::markup::{Content, Format, Inline, NO_VALUE, capitalize, cell};
+use crate::record::{Comparison, Criterion};
 use crate::scenario::{COMPARISON, Scenario};
 
 /// The longest name of a level, in characters, that is shown.
@@ -55,16 +54,13 @@ pub(super) fn page(contents: &Contents<'_>) -> String {
 
 /// The criteria on ramps in a line each.
 pub(super) fn criteria(page: &mut Content, contents: &Contents<'_>) {
-    for criterion in &contents.status.criteria {
-        let name = Inline::strong(criterion.name.as_str());
-        page.item(
-            Inline::from(format!("{} ", mark(criterion.verdict))).then(name).then(format!(": {}", criterion.actual)),
-        );
+    for Criterion { verdict, name, actual, .. } in &contents.status.criteria {
+        sections::criterion(page, *verdict, name, actual);
     }
 }
 
 fn count(jobs: Option<u64>) -> Inline {
-    jobs.map_or_else(|| NO_VALUE.into(), |jobs| jobs.to_string().into())
+    cell(jobs.map(|jobs| jobs.to_string()))
 }
 
 /// A row per level, those that were not run among them.
@@ -81,9 +77,9 @@ pub(super) fn levels(page: &mut Content, ramp: &Ramp<'_>, directory: &Path) {
             Inline::link(name.as_str(), report_of(format, scenario, directory)),
             Inline::strong(scenario.verdict().to_string()),
             count(scenario.asked()),
-            level.peak_text().map_or_else(|| NO_VALUE.into(), Inline::from),
+            cell(level.peak_text()),
         ];
-        cells.extend(figures(scenario).map(Inline::from));
+        cells.extend(figures(scenario).map(cell));
         cells.push(count(scenario.not_succeeded()));
         cells
     });
@@ -117,7 +113,7 @@ pub(super) fn scenarios(page: &mut Content, contents: &Contents<'_>) {
             scenario.path.as_str().into()
         };
         let mut cells = vec![name, Inline::strong(scenario.verdict().to_string()), count(scenario.asked())];
-        cells.extend(figures(scenario).map(Inline::from));
+        cells.extend(figures(scenario).map(cell));
         cells.push(clauses(&scenario.cause(), WHY).into());
         rows.push((&scenario.path, cells));
     }
@@ -147,8 +143,9 @@ fn ramp_row(ramp: &Ramp<'_>, format: Format, directory: &Path) -> Vec<Inline> {
     let mut cells = vec![name, Inline::strong(verdict), jobs.to_string().into()];
     match ramp.best().and_then(|(level, _)| Some((level, figures(level.scenario?)))) {
         Some((level, [rate, times @ ..])) => {
-            cells.push(format!("{rate} at level {}", start(&level.with_load(), 2 * LEVEL)).into());
-            cells.extend(times.map(Inline::from));
+            let level = start(&level.with_load(), 2 * LEVEL);
+            cells.push(cell(rate.map(|rate| format!("{rate} at level {level}"))));
+            cells.extend(times.map(cell));
         }
         None => cells.resize_with(9, || NO_VALUE.into()),
     }
@@ -185,8 +182,8 @@ fn sentences(file: &Path) -> Result<Vec<String>, String> {
     Ok(comparison.status.against.into_iter().map(|against| against.sentence).collect())
 }
 
-/// Jobs per minute, and the median, the percentiles and the maximum of end to end.
-fn figures(scenario: &Scenario) -> [String; 6] {
+/// Jobs per minute, and the median, the percentiles and the maximum of end to end, as far as they are known.
+pub(super) fn figures(scenario: &Scenario) -> [Option<String>; 6] {
     let limits = limits_of(scenario);
     let time = |statistic| {
         let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic));
@@ -195,7 +192,7 @@ fn figures(scenario: &Scenario) -> [String; 6] {
     let [p50, p90, p95, p99, max] =
         [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(time);
     let rate = scenario.figure(&names::JOBS_PER_MINUTE).map(|rate| limits.jobs_per_minute(rate));
-    [rate, p50, p90, p95, p99, max].map(|figure| figure.unwrap_or_else(|| NO_VALUE.to_owned()))
+    [rate, p50, p90, p95, p99, max]
 }
 
 /// The page of a scenario, or its directory where it has none.

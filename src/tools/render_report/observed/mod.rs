@@ -15,10 +15,10 @@ use super::captures::{CaptureKind, Captures};
 use super::sampled::Sampled;
 use crate::escape::start;
 use crate::figures::Figures;
+use crate::figures::any_listed;
 use crate::figures::counter_sources::count_replicas;
 use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::gauges::{self, Density};
-use crate::figures::listed;
 use crate::figures::names::{self, NamedFigures};
 use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
 use crate::record::{Fold, Kind, Part, Role, Series, Tenancy as TenancySpan, Timestamp, Traces};
@@ -153,14 +153,9 @@ impl Observed {
             }
             figures.put(&names::QUEUES_DEPTH_MAX, self.depths.values().map(|depth| depth.ready).reduce(f64::max));
         }
-        for metric in self
-            .metrics
-            .iter()
-            .filter(|metric| {
-                metric.is_listed && whole(&metric.name) && (!metric.is_counter || metric.increase.is_some())
-            })
-            .take(NAMES)
-        {
+        let is_usable = |metric: &&Metric| !metric.is_counter || metric.increase.is_some();
+        let listed = self.metrics.iter().filter(|metric| metric.is_listed && whole(&metric.name));
+        for metric in listed.filter(is_usable).take(NAMES) {
             let lines = || metric.lines.iter();
             figures.put(&names::query_statistic(&metric.name, "max"), lines().map(|line| line.max).reduce(f64::max));
             figures.put(&names::query_statistic(&metric.name, "min"), lines().map(|line| line.min).reduce(f64::min));
@@ -213,12 +208,10 @@ impl Reading<'_> {
         let (sums, counts) = match parts.map(|part| self.growth(part)) {
             [Some(sums), Some(counts)] => (sums, counts.1),
             [Some((name, _)), None] => {
-                self.doubt(format!("no means are computed from {name}: the histogram's count is missing"));
-                return None;
+                return self.unusable(format!("no means are computed from {name}: the histogram's count is missing"));
             }
             [None, Some((name, _))] => {
-                self.doubt(format!("no means are computed from {name}: the histogram's sum is missing"));
-                return None;
+                return self.unusable(format!("no means are computed from {name}: the histogram's sum is missing"));
             }
             [None, None] => return None,
         };
@@ -238,14 +231,12 @@ impl Reading<'_> {
     fn drop_impossible(&mut self, means: Means, source: &str, hint: &str, longest: Option<f64>) -> Means {
         let Some(longest) = longest else { return means };
         let (possible, impossible): (Means, Means) = means.into_iter().partition(|(_, mean)| mean.seconds <= longest);
-        if !impossible.is_empty() {
-            let shown =
-                impossible.iter().map(|(stage, mean)| format!("{} {}", start(stage, 80), units::seconds(mean.seconds)));
-            let shown: Vec<String> = shown.collect();
+        let shown =
+            impossible.iter().map(|(stage, mean)| format!("{} {}", start(stage, 80), units::seconds(mean.seconds)));
+        if let Some(shown) = any_listed(shown) {
+            let longest = units::seconds(longest);
             self.doubt(format!(
-                "the means of {source} are longer than the longest job ({}) and are not shown: {}{hint}",
-                units::seconds(longest),
-                listed(&shown)
+                "the means of {source} are longer than the longest job ({longest}) and are not shown: {shown}{hint}"
             ));
         }
         possible
@@ -259,12 +250,10 @@ impl Reading<'_> {
                 *without.entry(stage).or_default() += count;
             }
         }
-        if !without.is_empty() {
-            let shown: Vec<String> =
-                without.iter().map(|(stage, count)| format!("{count} of {}", start(stage, 80))).collect();
+        if let Some(shown) = any_listed(without.iter().map(|(stage, count)| format!("{count} of {}", start(stage, 80))))
+        {
             self.doubt(format!(
-                "spans that have no end, or end before they begin, are not counted and are in no mean: {}",
-                listed(&shown)
+                "spans that have no end, or end before they begin, are not counted and are in no mean: {shown}"
             ));
         }
     }
@@ -298,25 +287,18 @@ impl Reading<'_> {
             let seconds = tenancy.seconds.map_or(tenancy.bounds.low, |seconds| seconds.max(tenancy.bounds.low));
             seconds <= longest * tenancy.count.min(gpus)
         };
-        let impossible: Vec<String> = self
-            .told
-            .tenancies
-            .iter()
-            .filter(|(_, tenancy)| !fits(tenancy))
-            .map(|(tenant, _)| tenant.clone())
-            .collect();
-        let began_before = |tenant: &String| self.told.tenancies[tenant].count <= gpus;
-        self.told.left_out_tenancies = impossible.iter().any(began_before);
-        let impossible: Vec<String> = impossible.into_iter().filter(|tenant| !began_before(tenant)).collect();
-        self.told.tenancies.retain(|_, tenancy| fits(tenancy));
-        if !impossible.is_empty() {
-            let tenants: Vec<String> = impossible.iter().map(|tenant| start(tenant, 80)).collect();
+        let all = std::mem::take(&mut self.told.tenancies);
+        let (possible, impossible): (BTreeMap<_, _>, BTreeMap<_, _>) = all.into_iter().partition(|(_, it)| fits(it));
+        self.told.tenancies = possible;
+        let began_before = |tenancy: &Tenancy| tenancy.count <= gpus;
+        self.told.left_out_tenancies = impossible.values().any(began_before);
+        let impossible = impossible.iter().filter(|(_, tenancy)| !began_before(tenancy));
+        if let Some(tenants) = any_listed(impossible.map(|(tenant, _)| start(tenant, 80))) {
             self.doubt(format!(
                 "the tenancies of the GPU by {} do not fit into the {} of the window and \
-                 are not shown: {}; if the metric counts milliseconds, set unit = \"ms\" in the profile's query; the other possible cause is a tenancy that began long before the window",
+                 are not shown: {tenants}; if the metric counts milliseconds, set unit = \"ms\" in the profile's query; the other possible cause is a tenancy that began long before the window",
                 record.metadata.name,
-                units::seconds(longest),
-                listed(&tenants)
+                units::seconds(longest)
             ));
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use itertools::Itertools;
+
 use super::Observed;
 use crate::escape::start;
 use crate::figures::counter_sources::{
@@ -103,29 +105,30 @@ impl<'a> Reading<'a> {
         // A process or a scrape behind one counter is behind all of its address, so all are read before any is added up.
         for measurement in COUNTERS {
             if let Some((record, series)) = reading.series(measurement) {
-                let is_scraped = record.status.raw_file.is_some();
-                reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record), is_scraped);
+                reading.add_sources(&record, &series);
             }
         }
         let is_gauge = |record: &Series| record.spec.metric_type == Some(MetricType::Gauge);
         let others = fold.of_kind::<Series>(Kind::Series).filter(|of| of.role().is_none() && !is_gauge(of));
         for record in others {
             if let Some(series) = reading.series_of(&record).filter(|series| counters::are(&record, series)) {
-                let is_scraped = record.status.raw_file.is_some();
-                reading.sources.add(&series, &record.spec.by, from(&record), &process_changes(&record), is_scraped);
+                reading.add_sources(&record, &series);
             }
         }
         reading.told = Observed::default();
         reading
     }
 
+    fn add_sources(&mut self, record: &Series, series: &[counters::Series]) {
+        let is_scraped = record.status.raw_file.is_some();
+        self.sources.add(series, &record.spec.by, from(record), &process_changes(record), is_scraped);
+    }
+
     /// Everything that was read, with the remarks on sources.
     pub(super) fn finish(mut self) -> Observed {
-        let list = |names: &BTreeSet<String>| listed(&names.iter().cloned().collect::<Vec<_>>());
-        let mut doubts = Vec::new();
-        for ((unsteady, address), names) in &self.unsteady {
-            let names = list(names);
-            doubts.push(match unsteady {
+        let unsteady = self.unsteady.iter().map(|((unsteady, address), names)| {
+            let names = listed(names);
+            match unsteady {
                 Unsteady::Alternates => format!(
                     "several processes answer in turn behind {address}, so its counters jump back and forth and no figure is computed from {names}; scrape every process, or let the client library add them up (multiprocess mode)"
                 ),
@@ -137,20 +140,19 @@ impl<'a> Reading<'a> {
                     "counters of {address} fell in the window, and nothing shows that the process restarted \
                      (process_start_time_seconds, a missed scrape), so no figure is computed from {names}"
                 ),
-            });
-        }
-        for (labels, names) in &self.repeated {
-            doubts.push(format!(
-                "series that differ only in {} show the same counters twice, as they do with two scrapes or a pair of servers, and count once: {}",
-                labels.join(", "),
-                list(names)
-            ));
-        }
-        for ((count, labels), names) in &self.replicas {
-            let (names, labels) = (list(names), labels.join(", "));
-            doubts.push(format!("replicas are added up, up to {count} series that differ in {labels}: {names}"));
-        }
-        self.told.doubts.extend(doubts);
+            }
+        });
+        let repeated = self.repeated.iter().map(|(labels, names)| {
+            let (names, labels) = (listed(names), labels.join(", "));
+            format!(
+                "series that differ only in {labels} show the same counters twice, as they do with two scrapes or a pair of servers, and count once: {names}"
+            )
+        });
+        let replicas = self.replicas.iter().map(|((count, labels), names)| {
+            let (names, labels) = (listed(names), labels.join(", "));
+            format!("replicas are added up, up to {count} series that differ in {labels}: {names}")
+        });
+        self.told.doubts.extend(unsteady.chain(repeated).chain(replicas));
         self.told
     }
 
@@ -178,19 +180,16 @@ impl<'a> Reading<'a> {
             }
         }
         if found.len() > 1 {
-            let names: Vec<String> = found.iter().map(|(record, _)| record.metadata.name.clone()).collect();
-            let role = measurement.role;
-            self.doubt(format!(
-                "no figures are computed from {}: they have one role, {role}; give it to one query",
-                listed(&names)
+            let (role, names) = (measurement.role, listed(found.iter().map(|(record, _)| &record.metadata.name)));
+            return self.unusable(format!(
+                "no figures are computed from {names}: they have one role, {role}; give it to one query"
             ));
-            return None;
         }
         let (record, series) = found.pop()?;
         if record.spec.by.is_empty() {
             let name = &record.metadata.name;
-            self.doubt(format!("no figures are computed from {name}: its record names no labels to add it up by"));
-            return None;
+            return self
+                .unusable(format!("no figures are computed from {name}: its record names no labels to add it up by"));
         }
         self.note_unlabelled(&record, &series, &record.spec.by);
         if let Some(gap) = gauges::widest_gap(&series, from(&record), to(&record)) {
@@ -219,10 +218,9 @@ impl<'a> Reading<'a> {
             return None;
         };
         if ![Some(&file), status.raw_file.as_ref()].into_iter().flatten().all(|file| is_inside(file)) {
-            self.doubt(format!(
+            return self.unusable(format!(
                 "no figures are computed from {name}: its record names a file outside of the run directory"
             ));
-            return None;
         }
         if status.series == Some(0) {
             return None;
@@ -237,8 +235,9 @@ impl<'a> Reading<'a> {
             let is_sampled = |one: &counters::Series| one.points.iter().any(|(at, _)| *at > begin);
             if !samples.iter().any(is_sampled) {
                 // The points that were evaluated repeat what was scraped before.
-                self.doubt(format!("no figures are computed from {name}: no sample of it was scraped in the window"));
-                return None;
+                return self.unusable(format!(
+                    "no figures are computed from {name}: no sample of it was scraped in the window"
+                ));
             }
             series = counters::spliced(series, samples);
         }
@@ -252,6 +251,12 @@ impl<'a> Reading<'a> {
 
     fn read(&mut self, file: &str) -> Option<Vec<counters::Series>> {
         envelope::read(self.directory, file).map_err(|why| self.doubt(why)).ok()
+    }
+
+    /// Doubts what cannot be used, of which nothing comes.
+    pub(super) fn unusable<T>(&mut self, doubt: String) -> Option<T> {
+        self.doubt(doubt);
+        None
     }
 
     pub(super) fn doubt(&mut self, doubt: String) {
@@ -300,7 +305,7 @@ impl<'a> Reading<'a> {
     pub(super) fn once(&mut self, record: &Series, series: Vec<counters::Series>) -> Counters {
         let (series, labels) = self.sources.without_repeated(series, &[]);
         if !labels.is_empty() {
-            let (name, labels) = (&record.metadata.name, labels.into_iter().collect::<Vec<_>>().join(", "));
+            let (name, labels) = (&record.metadata.name, labels.into_iter().join(", "));
             self.doubt(format!(
                 "series of {name} that differ only in {labels} count alike: if they are one counter seen twice, set `by` in \
                  the profile's query to the labels that tell its lines apart, without {labels}"
@@ -361,23 +366,20 @@ pub(super) fn process_changes(record: &Series) -> Vec<ProcessChange> {
         (&status.takeovers, ChangeSign::Takeover),
         (&status.failed_scrapes, ChangeSign::FailedScrape),
     ];
-    let changes = changes.into_iter().flat_map(|(changes, sign)| changes.iter().map(move |change| (change, sign)));
-    let same = status.processes.iter().map(|process| ProcessChange {
-        address: (process.job.clone(), process.instance.clone()),
-        seen_at: process.first_seen_at.seconds(),
-        sign: ChangeSign::SameProcess {
-            until: process.last_seen_at.seconds(),
-            started_at: process.started_at.seconds(),
-        },
+    let change = |job: &String, instance: &String, seen_at: Timestamp, sign| ProcessChange {
+        address: (job.clone(), instance.clone()),
+        seen_at: seen_at.seconds(),
+        sign,
+    };
+    let changes = changes.into_iter().flat_map(|(changes, sign)| {
+        changes.iter().map(move |found| change(&found.job, &found.instance, found.seen_at, sign))
     });
-    changes
-        .map(|(change, sign)| ProcessChange {
-            address: (change.job.clone(), change.instance.clone()),
-            seen_at: change.seen_at.seconds(),
-            sign,
-        })
-        .chain(same)
-        .collect()
+    let same = status.processes.iter().map(|process| {
+        let (until, started_at) = (process.last_seen_at.seconds(), process.started_at.seconds());
+        let sign = ChangeSign::SameProcess { until, started_at };
+        change(&process.job, &process.instance, process.first_seen_at, sign)
+    });
+    changes.chain(same).collect()
 }
 
 /// The unit of the durations of a query.

@@ -1,5 +1,7 @@
 //! The sections that rest on the captures: the sources of stage durations side by side, the GPU, the queues, the captures themselves.
 
+use itertools::Itertools;
+
 use super::{LISTED, MESSAGE};
 use crate::escape::start;
 use crate::figures::stage_sources::{Mean, Spread, StageSources};
@@ -106,8 +108,8 @@ pub(in crate::tools::render_report) fn gpu(page: &mut Content, observed: &Observ
     if !observed.transitions.is_empty() {
         let all: f64 = observed.transitions.values().sum();
         let ways = observed.transitions.iter().take(LISTED);
-        let ways: Vec<String> = ways.map(|(way, times)| format!("{} {}", start(way, NAME), count(*times))).collect();
-        page.paragraph(format!("Transitions: {} in all: {}.", count(all), ways.join(", ")));
+        let ways = ways.map(|(way, times)| format!("{} {}", start(way, NAME), count(*times))).join(", ");
+        page.paragraph(format!("Transitions: {} in all: {ways}.", count(all)));
         more(page, observed.transitions.len());
     }
 }
@@ -171,10 +173,10 @@ pub(in crate::tools::render_report) fn metrics(page: &mut Content, metrics: &[Me
 pub(in crate::tools::render_report) fn captures(page: &mut Content, rows: &[Row]) {
     page.heading("Captures");
     let kinds = [("metrics", CaptureKind::Series), ("traces", CaptureKind::Traces), ("worker logs", CaptureKind::Logs)];
-    let none = kinds.iter().filter(|(_, kind)| rows.iter().all(|row| row.kind != *kind)).map(|(shown, _)| *shown);
-    let none: Vec<&str> = none.collect();
+    let mut none = kinds.iter().filter(|(_, kind)| rows.iter().all(|row| row.kind != *kind)).map(|(shown, _)| *shown);
+    let none = none.join(", ");
     if !none.is_empty() {
-        page.paragraph(format!("Not captured: {}.", none.join(", ")));
+        page.paragraph(format!("Not captured: {none}."));
     }
     if rows.is_empty() {
         return;

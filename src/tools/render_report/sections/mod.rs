@@ -4,8 +4,10 @@ mod captured;
 mod shards;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
+
+use itertools::Itertools;
 
 use super::criteria::{Limits, StagePart};
 use super::headline_figures::{criteria_lines, mark};
@@ -15,7 +17,7 @@ use crate::figures::distribution::{Distribution, Measured, Statistic};
 use crate::figures::outcome::Outcome;
 use crate::figures::requests::{Precision, Requests};
 use crate::figures::tally::JobEntry;
-use crate::figures::{Figures, listed};
+use crate::figures::{Figures, any_listed, listed};
 use crate::markup::{Content, Format, Inline, cell};
 use crate::record::{ClockOffset, Idle, Reason, Report, Run, Verdict};
 use crate::units;
@@ -38,8 +40,13 @@ const BAR: f64 = 40.0;
 /// The criteria in a line each, where there is more to say than the cause of the verdict.
 pub(super) fn criteria_list(page: &mut Content, report: &Report) {
     for (verdict, name, actual) in criteria_lines(report) {
-        page.item(Inline::from(format!("{} ", mark(verdict))).then(Inline::strong(name)).then(format!(": {actual}")));
+        criterion(page, verdict, name, &actual);
     }
+}
+
+/// A criterion in a line.
+pub(super) fn criterion(page: &mut Content, verdict: Verdict, name: &str, actual: &str) {
+    page.item(Inline::from(format!("{} ", mark(verdict))).then(Inline::strong(name)).then(format!(": {actual}")));
 }
 
 /// The failures, if any, those that are alike together.
@@ -54,14 +61,10 @@ pub(super) fn failures(page: &mut Content, figures: &Figures) {
     let mut alike = alike(bad);
     alike.sort_by_key(|jobs| Reverse(jobs.len()));
     let rows = alike.iter().take(FAILURES).filter_map(|jobs| {
-        let names: Vec<String> = jobs.iter().map(|entry| entry.name.clone()).collect();
-        let first = jobs.first()?;
+        let (first, names) = (jobs.first()?, listed(jobs.iter().map(|entry| &entry.name)));
         Some(vec![
             // On a phone there is no room for a column of counts.
-            match names.as_slice() {
-                [only] => only.as_str().into(),
-                several => format!("{} jobs: {}", several.len(), listed(several)).into(),
-            },
+            if jobs.len() > 1 { format!("{} jobs: {names}", jobs.len()).into() } else { names.into() },
             first.outcome.to_string().into(),
             cell(first.failed_stage()),
             cell(first.reason.as_ref().map(Reason::as_str)),
@@ -100,13 +103,12 @@ fn alike(bad: Vec<&JobEntry>) -> Vec<Vec<&JobEntry>> {
 pub(super) fn criteria(page: &mut Content, report: &Report) {
     page.heading("Criteria");
     let rows = report.status.criteria.iter().map(|criterion| {
-        let jobs = listed(&criterion.jobs);
         vec![
             criterion.name.as_str().into(),
             Inline::strong(criterion.verdict.to_string()),
             criterion.expected.as_str().into(),
             criterion.actual.as_str().into(),
-            cell((!jobs.is_empty()).then_some(jobs)),
+            cell(any_listed(&criterion.jobs)),
         ]
     });
     page.table(["Criterion", "Verdict", "Expected", "Seen", "Jobs responsible?"], rows);
@@ -295,18 +297,14 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
         if let Some(idle) = &run.status.idle {
             page.paragraph(idle_sentence(&run.metadata.name, idle));
         }
-        if !run.status.settings.is_empty() {
-            let settings = run.status.settings.iter().map(|(name, value)| format!("{name}={value}"));
-            let settings = listed(&settings.collect::<Vec<_>>());
+        let settings = run.status.settings.iter().map(|(name, value)| format!("{name}={value}"));
+        if let Some(settings) = any_listed(settings) {
             page.paragraph(format!("The target reported its settings before {}: {settings}.", run.metadata.name));
         }
     }
-    let resumed: BTreeSet<_> = runs.iter().flat_map(|run| &run.status.resumed_at).collect();
-    if !resumed.is_empty() {
-        let times: Vec<String> = resumed.into_iter().map(ToString::to_string).collect();
+    if let Some(times) = any_listed(runs.iter().flat_map(|run| &run.status.resumed_at).sorted().dedup()) {
         page.paragraph(format!(
-            "Polling resumed at {}. A job that ended in between ended between the last poll before the interruption and the first one after it.",
-            listed(&times)
+            "Polling resumed at {times}. A job that ended in between ended between the last poll before the interruption and the first one after it."
         ));
     }
     if runs.len() > LISTED {
@@ -321,13 +319,10 @@ fn run_row(run: &Run, offset: Option<ClockOffset>) -> Vec<Inline> {
         Measured::within(offset.seconds, low, high).text()
     });
     let polls = status.polling.as_ref().map(|polling| {
-        let kinds: Vec<String> = polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
-        let kinds = if kinds.is_empty() { String::new() } else { format!("; {}", listed(&kinds)) };
-        let sent = format!("{} ({} failed{kinds})", polling.sent, polling.failed);
-        match polling.late_p99_seconds {
-            Some(late) => format!("{sent}, 99 % at most {} late", units::seconds(late)),
-            None => sent,
-        }
+        let kinds = any_listed(polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")));
+        let kinds = kinds.map(|kinds| format!("; {kinds}")).unwrap_or_default();
+        let late = polling.late_p99_seconds.map(|late| format!(", 99 % at most {} late", units::seconds(late)));
+        format!("{} ({} failed{kinds}){}", polling.sent, polling.failed, late.unwrap_or_default())
     });
     vec![
         run.metadata.name.as_str().into(),
@@ -351,8 +346,8 @@ fn idle_sentence(name: &str, idle: &Idle) -> String {
             format!("{name} began on a target that was still busy after {waited}: {busy}.")
         }
         (None, busy, unseen) => {
-            let why: Vec<&str> = [busy, unseen].into_iter().flatten().map(String::as_str).collect();
-            format!("It is not known whether the target was idle when {name} began: {}.", why.join("; "))
+            let why = [busy, unseen].into_iter().flatten().join("; ");
+            format!("It is not known whether the target was idle when {name} began: {why}.")
         }
     }
 }

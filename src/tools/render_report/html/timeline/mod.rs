@@ -5,14 +5,13 @@ mod load;
 mod metrics;
 mod rows;
 
-use std::fmt::Write;
-
 use maud::{Markup, html};
 
 use super::looks;
 use crate::escape;
 use crate::figures::job_timeline::JobTimeline;
 use crate::figures::outcome::Outcome;
+use crate::figures::stages::StageFigures;
 use crate::figures::tally::JobEntry;
 use crate::html::components::{self, keep_together, note};
 use crate::html::scale::{Scale, time_label, time_ticks};
@@ -227,10 +226,8 @@ fn clocks(zero: Timestamp, offset: Option<ClockOffset>, elsewhere: usize) -> Str
         }
         None => "No single offset between the target's clock and the harness's is known.".to_owned(),
     };
-    match elsewhere {
-        0 => format!("{begin} {moved}"),
-        some => format!("{begin} {moved} {some} stages without usable times are not drawn."),
-    }
+    let not_drawn = format!(" {elsewhere} stages without usable times are not drawn.");
+    format!("{begin} {moved}{}", if elsewhere > 0 { &not_drawn } else { "" })
 }
 
 /// The length of the axis in seconds: until `last`, or as long as the work needs where `last` would squeeze it.
@@ -262,21 +259,12 @@ fn beyond(axis: &Axis, all: &All) -> Option<String> {
 }
 
 fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> Vec<(String, String)> {
-    let shown: Vec<&str> = scene
-        .evaluation
-        .figures
-        .stages
-        .iter()
-        .filter(|stage| stage.by_server + stage.by_polls > 0)
-        .map(|stage| stage.name.as_str())
-        .collect();
-    let named = |name: &&&str| scene.evaluation.figures.stages.iter().take(LOOKS).any(|stage| stage.name == ***name);
-    let mut entries: Vec<(String, String)> = shown
-        .iter()
-        .filter(named)
-        .map(|name| (looks::work(looks::look(scene, name)), escape::start(name, 40)))
-        .collect();
-    let more = shown.len() - entries.len();
+    let is_shown = |(_, stage): &(usize, &StageFigures)| stage.by_server + stage.by_polls > 0;
+    let shown = || scene.evaluation.figures.stages.iter().enumerate().filter(is_shown);
+    let first = shown().take_while(|(place, _)| *place < LOOKS);
+    let mut entries: Vec<(String, String)> =
+        first.map(|(look, stage)| (looks::work(look), escape::start(&stage.name, 40))).collect();
+    let more = shown().count() - entries.len();
     if more > 0 {
         entries.push(("rail".to_owned(), format!("{more} more stages reuse the looks of the first ones")));
     }
@@ -306,17 +294,12 @@ fn deepest(scene: &Scene<'_>) -> String {
 }
 
 fn finding(scene: &Scene<'_>, rows: usize, length: f64) -> String {
-    let mut text = format!(
-        "{rows} of {} jobs over {}; at most {} in flight at once.",
-        scene.evaluation.report.status.conservation.asked,
-        units::seconds(length),
-        scene.evaluation.figures.load.peak
-    );
-    text += &deepest(scene);
-    if let Some(limiting) = &scene.evaluation.figures.limiting {
-        let _ = write!(text, " The limiting stage was {}: {}.", limiting.stage, limiting.text());
-    }
-    text
+    let figures = &scene.evaluation.figures;
+    let (asked, peak, length) = (figures.tally.conservation.asked, figures.load.peak, units::seconds(length));
+    let limiting = figures.limiting.as_ref();
+    let limiting = limiting.map(|it| format!(" The limiting stage was {}: {}.", it.stage, it.text()));
+    let text = format!("{rows} of {asked} jobs over {length}; at most {peak} in flight at once.");
+    text + &deepest(scene) + &limiting.unwrap_or_default()
 }
 
 fn notes(scene: &Scene<'_>, rows: &[Row<'_>], all: &All, offset: Option<ClockOffset>) -> Vec<String> {
