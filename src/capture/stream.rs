@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::window::{Bounds, WindowArgs, reversed};
+use super::window::{WindowArgs, reversed};
 use crate::cli::{Exit, Failure, Io};
 use crate::clock::Clock;
 use crate::input;
 use crate::ndjson::{BadLines, Line, Reader, Writer};
-use crate::record::{ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Timestamp, Window};
+use crate::record::{ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, RunStatus, Window};
 use crate::runs::Runs;
 
 /// The knowledge of a capture once its input has ended.
@@ -96,17 +96,16 @@ impl StreamContext {
 
     fn resolve_window(&self, args: &WindowArgs) -> Result<Option<Window>, Failure> {
         let now = self.clock.now();
-        let (mut first, mut last) = (None::<Timestamp>, None::<Timestamp>);
         // Warm-up jobs lie before the window, so that no figure begins with them.
-        for job in self.fold.jobs().filter(|job| !job.is_warmup()) {
-            let Some(submitted) = job.status.submitted_at else { continue };
-            first = Some(first.map_or(submitted, |first| first.min(submitted)));
+        let jobs = self.fold.jobs().filter(|job| !job.is_warmup()).filter_map(|Job { status, .. }| {
+            let start = status.submitted_at?;
             // A job whose end was not seen was in flight until its last observation, and perhaps still is.
-            let ended = job.status.ended_at.or(job.status.observed_at).unwrap_or(submitted);
-            last = Some(last.map_or(ended, |last| last.max(ended)));
-        }
-        let Bounds { start, end } = args.bounds(now);
-        let (start, end) = (start.or(first), end.or(last).or_else(|| args.start.map(|_| now)));
+            Some(Window { start, end: status.ended_at.or(status.observed_at).unwrap_or(start) })
+        });
+        let jobs = jobs.reduce(Window::hull);
+        let (start, end) = args.bounds(now);
+        let start = start.or(jobs.map(|jobs| jobs.start));
+        let end = end.or(jobs.map(|jobs| jobs.end)).or(args.start.map(|_| now));
         match (start, end) {
             (Some(start), Some(end)) if end < start => Err(reversed(start, end)),
             (Some(start), Some(end)) => Ok(Some(Window { start, end })),

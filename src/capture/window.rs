@@ -34,8 +34,7 @@ impl WindowArgs {
                 "{flag} means {time}, which is in the future (now is {now}): give a past time; Unix times are in seconds"
             )))
         };
-        let Bounds { start, end } = self.bounds(now);
-        match (start, end) {
+        match self.bounds(now) {
             (_, Some(end)) if end > now.plus(self.settle) => future("--end", end),
             (Some(start), _) if start > now => future("--start", start),
             (Some(start), Some(end)) if end < start => Err(reversed(start, end)),
@@ -43,21 +42,15 @@ impl WindowArgs {
         }
     }
 
-    /// The sides that the flags give, if it is `now` now. A relative start counts from the end if that is a time.
-    pub(super) fn bounds(&self, now: Timestamp) -> Bounds {
+    /// The start and the end that the flags give, if it is `now` now. A relative start counts from the end if that is a time.
+    pub(super) fn bounds(&self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
         let before = match self.end {
             Some(Moment::At(end)) => end,
             _ => now,
         };
         let resolved = |moment: Option<Moment>, now| moment.map(|moment| moment.resolve(now));
-        Bounds { start: resolved(self.start, before), end: resolved(self.end, now) }
+        (resolved(self.start, before), resolved(self.end, now))
     }
-}
-
-/// The sides of a window that flags give.
-pub(super) struct Bounds {
-    pub(super) start: Option<Timestamp>,
-    pub(super) end: Option<Timestamp>,
 }
 
 pub(super) fn reversed(start: Timestamp, end: Timestamp) -> Failure {

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::counters::Series;
+use itertools::Itertools;
+
+use super::counters::{Series, grouped};
 use super::distribution::median_distance;
 
 /// The labels that tell the sources of one metric apart: all but the name, the bucket and the labels it is added up by.
@@ -95,24 +97,25 @@ impl CounterSources {
             sources.entry(source).or_default().insert(counter, one);
         }
         let sources: Vec<_> = sources.into_iter().take(COMPARED).collect();
-        for (index, (source, counters)) in sources.iter().enumerate() {
-            for (other, others) in &sources[index + 1..] {
-                // One server scraped both, so that its times tell which sample is the later one. Those of a pair of servers do not.
-                let is_ordered = is_scraped && source.get("instance") != other.get("instance");
-                let held = self.pairs.entry((source.clone(), other.clone())).or_insert((true, false));
-                held.0 &= !are_two_processes(source, other, changes);
-                let all: BTreeSet<&Source> = counters.keys().chain(others.keys()).collect();
-                for counter in all {
-                    match (counters.get(counter), others.get(counter)) {
-                        (Some(one), Some(other)) => {
-                            held.0 &= agrees(one, other) && agrees(other, one);
-                            held.0 &= !is_ordered || contradictions(one, other) + contradictions(other, one) <= RACES;
-                            held.1 |= rises(one) && rises(other);
-                        }
-                        // A counter that only one of them has is no contradiction until it counts something.
-                        (Some(alone), None) | (None, Some(alone)) => held.0 &= !rises(alone),
-                        (None, None) => {}
+        for [(source, counters), (other, others)] in sources.iter().array_combinations() {
+            // One server scraped both, so that its times tell which sample is the later one. Those of a pair of servers do not.
+            let is_ordered = is_scraped && source.get("instance") != other.get("instance");
+            let held = self.pairs.entry((source.clone(), other.clone())).or_insert((true, false));
+            held.0 &= !are_two_processes(source, other, changes);
+            let all: BTreeSet<&Source> = counters.keys().chain(others.keys()).collect();
+            for counter in all {
+                match (counters.get(counter), others.get(counter)) {
+                    (Some(one), Some(other)) => {
+                        let scrape = usual_distance(&finite(one)).max(usual_distance(&finite(other)));
+                        held.0 &= outliers(one, other, scrape) + outliers(other, one, scrape) == 0;
+                        // Those at one time, or next to each other, contradict each other.
+                        let contradictions = || outliers(one, other, -ROUNDING) + outliers(other, one, -ROUNDING);
+                        held.0 &= !is_ordered || contradictions() <= RACES;
+                        held.1 |= rises(one) && rises(other);
                     }
+                    // A counter that only one of them has is no contradiction until it counts something.
+                    (Some(alone), None) | (None, Some(alone)) => held.0 &= !rises(alone),
+                    (None, None) => {}
                 }
             }
         }
@@ -145,13 +148,8 @@ impl CounterSources {
 
 /// Returns how many sources the largest sum of `series` by the labels `by` has, and the labels by which they differ.
 pub fn count_replicas(series: &[Series], by: &[String]) -> (usize, BTreeSet<String>) {
-    let mut sums: BTreeMap<Vec<String>, BTreeSet<Source>> = BTreeMap::new();
-    for one in series {
-        if let Some(key) = one.key(by) {
-            sums.entry(key).or_default().insert(split(one, by).0);
-        }
-    }
-    let largest = sums.into_values().max_by_key(BTreeSet::len).unwrap_or_default();
+    let sources = |held: Vec<&Series>| held.into_iter().map(|one| split(one, by).0).collect::<BTreeSet<Source>>();
+    let largest = grouped(series, by).into_values().map(sources).max_by_key(BTreeSet::len).unwrap_or_default();
     (largest.len(), differing(largest.iter()))
 }
 
@@ -275,30 +273,17 @@ fn rises(series: &Series) -> bool {
     points.first().zip(points.last()).is_some_and(|((_, first), (_, last))| last > first)
 }
 
-/// The number of samples of `one` that do not lie between those that `other` shows at the same time or next to it.
-fn contradictions(one: &Series, other: &Series) -> usize {
+/// The number of samples of `one` that do not lie between those that `other` shows `apart` seconds before and after them.
+fn outliers(one: &Series, other: &Series, apart: f64) -> usize {
     let (one, other) = (finite(one), finite(other));
-    let is_contradicted = |(at, value): &&(f64, f64)| {
-        let until = other.partition_point(|(time, _)| *time <= at + ROUNDING);
-        let from = other.partition_point(|(time, _)| *time < at - ROUNDING);
+    let lies_outside = |(at, value): &&(f64, f64)| {
+        let until = other.partition_point(|(time, _)| *time <= at - apart);
+        let from = other.partition_point(|(time, _)| *time < at + apart);
         let low = until.checked_sub(1).map_or(f64::NEG_INFINITY, |index| other[index].1);
         let high = other.get(from).map_or(f64::INFINITY, |(_, held)| *held);
-        *value < low || *value > high
+        !(low..=high).contains(value)
     };
-    one.iter().filter(is_contradicted).count()
-}
-
-/// Returns whether every sample of `one` lies between those that `other` shows a scrape before and after it.
-fn agrees(one: &Series, other: &Series) -> bool {
-    let (one, other) = (finite(one), finite(other));
-    let scrape = usual_distance(&one).max(usual_distance(&other));
-    one.iter().all(|(at, value)| {
-        let until = other.partition_point(|(time, _)| *time <= at - scrape);
-        let from = other.partition_point(|(time, _)| *time < at + scrape);
-        let low = until.checked_sub(1).map_or(f64::NEG_INFINITY, |index| other[index].1);
-        let high = other.get(from).map_or(f64::INFINITY, |(_, value)| *value);
-        (low..=high).contains(value)
-    })
+    one.iter().filter(lies_outside).count()
 }
 
 /// The points of a series that are numbers.

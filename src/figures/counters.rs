@@ -26,6 +26,17 @@ impl Series {
     }
 }
 
+/// The series with the same values of the labels `by`, by these values. Series that lack one of the labels are left out.
+pub fn grouped<'a>(series: &'a [Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<&'a Series>> {
+    let mut groups: BTreeMap<Vec<String>, Vec<&Series>> = BTreeMap::new();
+    for one in series {
+        if let Some(key) = one.key(by) {
+            groups.entry(key).or_default().push(one);
+        }
+    }
+    groups
+}
+
 /// The unit of the durations that a query counts, from the profile and from the server's metadata. A unit in a metric's name
 /// lies between the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

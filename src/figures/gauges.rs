@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools;
+
 use super::counter_sources::{GAP, differing_labels, finite, usual_distance};
-use super::counters::Series;
+use super::counters::{Series, grouped};
 
 /// The labels that tell the nodes of one cluster apart.
 const NODE_LABELS: [&str; 7] = ["host", "hostname", "instance", "node", "pod", "pod_name", "rabbitmq_node"];
@@ -36,19 +38,12 @@ pub fn density(series: &[Series], by: &[String], key: &[String], from: f64, to: 
 /// series with the same labels, such as a metric that several nodes export, the highest. Series without one of the labels
 /// are left out.
 pub fn highest(series: &[Series], by: &[String], from: f64, to: f64) -> BTreeMap<Vec<String>, (f64, f64)> {
-    let mut highest: BTreeMap<Vec<String>, (f64, f64)> = BTreeMap::new();
-    for one in series {
-        let Some(key) = one.key(by) else { continue };
-        for (at, value) in &one.points {
-            if value.is_finite() && (from..=to).contains(at) {
-                let held = highest.entry(key.clone()).or_insert((*at, *value));
-                if *value > held.1 || (*at < held.0 && *value >= held.1) {
-                    *held = (*at, *value);
-                }
-            }
-        }
-    }
-    highest
+    let highest = |series: Vec<&Series>| {
+        let points = series.into_iter().flat_map(|one| one.points.iter().copied());
+        let inside = points.filter(|(at, value)| value.is_finite() && (from..=to).contains(at));
+        inside.min_by(|one, other| other.1.total_cmp(&one.1).then(one.0.total_cmp(&other.0)))
+    };
+    grouped(series, by).into_iter().filter_map(|(key, held)| Some((key, highest(held)?))).collect()
 }
 
 /// Adds up the gauges of the nodes of a RabbitMQ cluster: each node exports the messages of the queues, and the parts of queues,
@@ -58,14 +53,8 @@ pub fn highest(series: &[Series], by: &[String], from: f64, to: f64) -> BTreeMap
 /// Series are nodes if they are of one metric of RabbitMQ's, differ only in labels that name a node, and no two of them show
 /// much the same values, as two scrapes of one node would. Others stay: their highest counts.
 pub fn add_up_nodes(series: &[Series], by: &[String]) -> (Vec<Series>, BTreeMap<Vec<String>, String>) {
-    let mut by_key: BTreeMap<Vec<String>, Vec<&Series>> = BTreeMap::new();
-    for one in series {
-        if let Some(key) = one.key(by) {
-            by_key.entry(key).or_default().push(one);
-        }
-    }
     let (mut added_up, mut remarks) = (Vec::new(), BTreeMap::new());
-    for (key, held) in by_key {
+    for (key, held) in grouped(series, by) {
         let filled: Vec<&Series> =
             held.iter().copied().filter(|one| finite(one).iter().any(|(_, value)| *value > 0.0)).collect();
         if filled.len() < 2 {
@@ -73,11 +62,11 @@ pub fn add_up_nodes(series: &[Series], by: &[String]) -> (Vec<Series>, BTreeMap<
             continue;
         }
         let labels = differing_labels(&filled);
-        let names = labels.iter().cloned().collect::<Vec<_>>().join(", ");
-        let count = filled.len();
+        let (count, names) = (filled.len(), labels.iter().join(", "));
         if are_nodes(&filled, &labels) {
             remarks.insert(key, format!("added up over {count} nodes, which differ in {names}"));
-            added_up.push(Series { labels: filled[0].labels.clone(), points: sum(&filled) });
+            let points = sum(&filled.iter().map(|one| finite(one)).collect_vec());
+            added_up.push(Series { labels: filled[0].labels.clone(), points });
         } else {
             remarks.insert(key, format!("the highest of {count} series, which differ in {names}"));
             added_up.extend(held.into_iter().cloned());
@@ -88,11 +77,7 @@ pub fn add_up_nodes(series: &[Series], by: &[String]) -> (Vec<Series>, BTreeMap<
 
 fn are_nodes(series: &[&Series], labels: &BTreeSet<String>) -> bool {
     let is_of_rabbitmq = |one: &&Series| one.labels.get("__name__").is_some_and(|name| name.starts_with("rabbitmq_"));
-    let differ = || {
-        let mut pairs =
-            series.iter().enumerate().flat_map(|(at, one)| series[at + 1..].iter().map(move |other| (one, other)));
-        pairs.all(|(one, other)| !(shows(one, other) && shows(other, one)))
-    };
+    let differ = || series.iter().array_combinations().all(|[one, other]| !(shows(one, other) && shows(other, one)));
     series.iter().all(is_of_rabbitmq) && labels.iter().all(|label| NODE_LABELS.contains(&label.as_str())) && differ()
 }
 
@@ -114,16 +99,13 @@ fn shows(one: &Series, other: &Series) -> bool {
 }
 
 /// The sum of what gauges last showed at each of their samples. One that was not scraped any more counts no longer.
-fn sum(series: &[&Series]) -> Vec<(f64, f64)> {
-    let series: Vec<Vec<(f64, f64)>> = series.iter().map(|one| finite(one)).collect();
-    let mut times: Vec<f64> = series.iter().flatten().map(|(at, _)| *at).collect();
-    times.sort_by(f64::total_cmp);
-    times.dedup();
+fn sum(series: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
+    let times = series.iter().flatten().map(|(at, _)| *at).sorted_by(f64::total_cmp).dedup();
     let last = |points: &[(f64, f64)], at: f64| {
         let (seen, value) = *points[..points.partition_point(|(time, _)| *time <= at)].last()?;
         (at - seen <= GAP * usual_distance(points)).then_some(value)
     };
-    times.into_iter().map(|at| (at, series.iter().filter_map(|points| last(points, at)).sum::<f64>())).collect()
+    times.map(|at| (at, series.iter().filter_map(|points| last(points, at)).sum::<f64>())).collect()
 }
 
 /// The widest distance between two successive points of one series that touches the time between `from` and `to`: what
@@ -140,33 +122,27 @@ pub fn widest_gap(series: &[Series], from: f64, to: f64) -> Option<f64> {
 /// The growth a second of each counter between its samples, added up by the labels `by`. A point shows the growth up to the next
 /// sample; the last one repeats it. A counter that falls began again at zero. Series without one of the labels are left out.
 pub fn rates_over_time(series: &[Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<(f64, f64)>> {
-    let mut by_key: BTreeMap<Vec<String>, Vec<Series>> = BTreeMap::new();
-    for one in series {
-        let Some(key) = one.key(by) else { continue };
+    let rates = |one: &&Series| {
         let points = finite(one);
-        let rate = |pair: &[(f64, f64)]| {
-            let grown = if pair[1].1 < pair[0].1 { pair[1].1 } else { pair[1].1 - pair[0].1 };
-            (pair[0].0, grown / (pair[1].0 - pair[0].0))
-        };
-        let mut rates: Vec<(f64, f64)> = points.windows(2).filter(|pair| pair[1].0 > pair[0].0).map(rate).collect();
-        if let (Some((_, last)), Some((at, _))) = (rates.last().copied(), points.last()) {
-            rates.push((*at, last));
-            by_key.entry(key).or_default().push(Series { labels: one.labels.clone(), points: rates });
-        }
-    }
-    by_key.into_iter().map(|(key, rates)| (key, sum(&rates.iter().collect::<Vec<_>>()))).collect()
+        let pairs = points.iter().tuple_windows().filter(|((start, _), (end, _))| end > start);
+        let mut rates = pairs.map(|((start, held), (end, value))| {
+            let grown = if value < held { *value } else { value - held };
+            (*start, grown / (end - start))
+        });
+        let mut rates = rates.by_ref().collect_vec();
+        let last = rates.last()?.1;
+        rates.push((points.last()?.0, last));
+        Some(rates)
+    };
+    let added = |held: Vec<&Series>| sum(&held.iter().filter_map(rates).collect_vec());
+    let groups = grouped(series, by).into_iter().map(|(key, held)| (key, added(held)));
+    groups.filter(|(_, points)| !points.is_empty()).collect()
 }
 
 /// The points of each gauge over time, by the labels `by`; of several series with the same labels at each moment the highest of
 /// what they last showed. Series without one of the labels are left out.
 pub fn highest_over_time(series: &[Series], by: &[String]) -> BTreeMap<Vec<String>, Vec<(f64, f64)>> {
-    let mut by_key: BTreeMap<Vec<String>, Vec<&Series>> = BTreeMap::new();
-    for one in series {
-        if let Some(key) = one.key(by) {
-            by_key.entry(key).or_default().push(one);
-        }
-    }
-    by_key.into_iter().map(|(key, held)| (key, united(&held))).collect()
+    grouped(series, by).into_iter().map(|(key, held)| (key, united(&held))).collect()
 }
 
 fn united(series: &[&Series]) -> Vec<(f64, f64)> {

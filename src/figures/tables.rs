@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 
+use itertools::Itertools;
+
 use super::distribution::Measured;
 use super::job_facts::JobFacts;
 use super::stage_times::StageTimes;
 use super::tally::JobEntry;
 use crate::escape;
-use crate::record::{Flag, Job, Polls, Reason, Stage, Timestamp};
+use crate::record::{Flag, Job, Reason, Stage, Timestamp};
 
 /// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,33 +58,14 @@ impl Cell<'_> {
     }
 }
 
-impl<'a> From<Option<&'a str>> for Cell<'a> {
-    fn from(text: Option<&'a str>) -> Self {
-        text.map_or(Self::Empty, |text| Self::Text(Cow::Borrowed(text)))
+impl<'a> Cell<'a> {
+    fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Self::Text(text.into())
     }
-}
 
-impl From<String> for Cell<'_> {
-    fn from(text: String) -> Self {
-        Self::Text(Cow::Owned(text))
-    }
-}
-
-impl From<Option<f64>> for Cell<'_> {
-    fn from(seconds: Option<f64>) -> Self {
-        seconds.map_or(Self::Empty, Self::Seconds)
-    }
-}
-
-impl From<Option<u64>> for Cell<'_> {
-    fn from(count: Option<u64>) -> Self {
-        count.map_or(Self::Empty, Self::Count)
-    }
-}
-
-impl From<Option<Timestamp>> for Cell<'_> {
-    fn from(time: Option<Timestamp>) -> Self {
-        time.map_or(Self::Empty, Self::Time)
+    /// The cell that `new` makes of a value; an empty one without a value.
+    fn of<T>(value: Option<T>, new: impl FnOnce(T) -> Self) -> Self {
+        value.map_or(Self::Empty, new)
     }
 }
 
@@ -104,10 +87,6 @@ impl<'a> JobRow<'a> {
 
     fn of<T>(&self, part: impl FnOnce(&'a JobFacts) -> Option<T>) -> Option<T> {
         self.entry.job.as_ref().and_then(part)
-    }
-
-    fn polls(&self, part: fn(Polls) -> u64) -> Option<u64> {
-        self.of(|job| job.polls).map(part)
     }
 }
 
@@ -131,18 +110,20 @@ impl<'a> StageRow<'a> {
 pub const fn job_columns<'a>() -> [Column<JobRow<'a>>; 21] {
     use ColumnType::{Count, Number, Text, Time};
     [
-        ("run", Text, |row| Some(row.entry.run.as_str()).into()),
-        ("name", Text, |row| Some(row.entry.name.as_str()).into()),
-        ("phase", Text, |row| row.entry.outcome.column().into()),
-        ("reason", Text, |row| row.entry.reason.as_ref().map(Reason::as_str).into()),
-        ("message", Text, |row| row.entry.message.as_deref().into()),
-        ("jobId", Text, |row| row.of(|job| job.job_id.as_deref()).into()),
-        ("traceId", Text, |row| row.trace_id.into()),
-        ("dueAt", Time, |row| row.of(|job| job.due_at).into()),
-        ("submittedAt", Time, |row| row.of(|job| job.submitted_at).into()),
-        ("acceptedAt", Time, |row| row.of(|job| job.accepted_at).into()),
+        ("run", Text, |row| Cell::text(row.entry.run.as_str())),
+        ("name", Text, |row| Cell::text(row.entry.name.as_str())),
+        ("phase", Text, |row| Cell::text(row.entry.outcome.column())),
+        ("reason", Text, |row| Cell::of(row.entry.reason.as_ref().map(Reason::as_str), Cell::text)),
+        ("message", Text, |row| Cell::of(row.entry.message.as_deref(), Cell::text)),
+        ("jobId", Text, |row| Cell::of(row.of(|job| job.job_id.as_deref()), Cell::text)),
+        ("traceId", Text, |row| Cell::of(row.trace_id, Cell::text)),
+        ("dueAt", Time, |row| Cell::of(row.of(|job| job.due_at), Cell::Time)),
+        ("submittedAt", Time, |row| Cell::of(row.of(|job| job.submitted_at), Cell::Time)),
+        ("acceptedAt", Time, |row| Cell::of(row.of(|job| job.accepted_at), Cell::Time)),
         // The server's clock may have narrowed the end down.
-        ("endedAt", Time, |row| row.entry.times.end.map(|end| end.at).or_else(|| row.of(|job| job.ended_at)).into()),
+        ("endedAt", Time, |row| {
+            Cell::of(row.entry.times.end.map(|end| end.at).or(row.of(|job| job.ended_at)), Cell::Time)
+        }),
         ("submitSeconds", Number, |row| value(row.entry.times.submit)),
         ("queueSeconds", Number, |row| value(row.entry.times.queue)),
         ("queueErrorSeconds", Number, |row| error(row.entry.times.queue)),
@@ -150,12 +131,9 @@ pub const fn job_columns<'a>() -> [Column<JobRow<'a>>; 21] {
         ("runErrorSeconds", Number, |row| error(row.entry.times.run)),
         ("endToEndSeconds", Number, |row| value(row.entry.times.end_to_end)),
         ("endToEndErrorSeconds", Number, |row| error(row.entry.times.end_to_end)),
-        ("polls", Count, |row| row.polls(|polls| polls.sent).into()),
-        ("pollsFailed", Count, |row| row.polls(|polls| polls.failed).into()),
-        ("flags", Text, |row| {
-            let flags = row.entry.job.iter().flat_map(|job| &job.flags);
-            flags.map(Flag::as_str).collect::<Vec<_>>().join(" ").into()
-        }),
+        ("polls", Count, |row| Cell::of(row.of(|job| job.polls), |polls| Cell::Count(polls.sent))),
+        ("pollsFailed", Count, |row| Cell::of(row.of(|job| job.polls), |polls| Cell::Count(polls.failed))),
+        ("flags", Text, |row| Cell::text(row.entry.job.iter().flat_map(|job| &job.flags).map(Flag::as_str).join(" "))),
     ]
 }
 
@@ -163,18 +141,18 @@ pub const fn job_columns<'a>() -> [Column<JobRow<'a>>; 21] {
 pub const fn stage_columns<'a>() -> [Column<StageRow<'a>>; 14] {
     use ColumnType::{Count, Number, Text, Time};
     [
-        ("run", Text, |row| Some(row.entry.run.as_str()).into()),
-        ("job", Text, |row| Some(row.entry.name.as_str()).into()),
-        ("stage", Text, |row| Some(row.stage.name.as_str()).into()),
-        ("phase", Text, |row| format!("{:?}", row.stage.phase).into()),
-        ("state", Text, |row| row.stage.state.as_deref().into()),
-        ("attempt", Count, |row| row.stage.attempt.into()),
+        ("run", Text, |row| Cell::text(row.entry.run.as_str())),
+        ("job", Text, |row| Cell::text(row.entry.name.as_str())),
+        ("stage", Text, |row| Cell::text(row.stage.name.as_str())),
+        ("phase", Text, |row| Cell::text(format!("{:?}", row.stage.phase))),
+        ("state", Text, |row| Cell::of(row.stage.state.as_deref(), Cell::text)),
+        ("attempt", Count, |row| Cell::of(row.stage.attempt, Cell::Count)),
         ("timesFrom", Text, |row| {
-            row.stage.times_from.map_or(Cell::Empty, |from| format!("{from:?}").to_lowercase().into())
+            Cell::of(row.stage.times_from, |from| Cell::text(format!("{from:?}").to_lowercase()))
         }),
-        ("queuedAt", Time, |row| row.stage.queued_at.into()),
-        ("startedAt", Time, |row| row.stage.started_at.into()),
-        ("endedAt", Time, |row| row.stage.ended_at.into()),
+        ("queuedAt", Time, |row| Cell::of(row.stage.queued_at, Cell::Time)),
+        ("startedAt", Time, |row| Cell::of(row.stage.started_at, Cell::Time)),
+        ("endedAt", Time, |row| Cell::of(row.stage.ended_at, Cell::Time)),
         ("waitSeconds", Number, |row| value(row.times.wait)),
         ("waitErrorSeconds", Number, |row| error(row.times.wait)),
         ("workSeconds", Number, |row| value(row.times.work)),
@@ -183,9 +161,9 @@ pub const fn stage_columns<'a>() -> [Column<StageRow<'a>>; 14] {
 }
 
 fn value(measured: Option<Measured>) -> Cell<'static> {
-    measured.map(|measured| measured.seconds).into()
+    Cell::of(measured, |measured| Cell::Seconds(measured.seconds))
 }
 
 fn error(measured: Option<Measured>) -> Cell<'static> {
-    measured.map(Measured::error).into()
+    Cell::of(measured, |measured| Cell::Seconds(measured.error()))
 }

@@ -129,7 +129,7 @@ impl<'a> Tables<'a> {
 
 /// The cells of a job or a stage, behind the labels of its scenario.
 fn cells<'r, Row>(labels: &'r Labels, columns: &[Column<Row>], row: &'r Row, shift: Shift) -> Vec<Cell<'r>> {
-    let labels = labels.values().into_iter().skip(1).map(|value| Some(value).filter(|value| !value.is_empty()).into());
+    let labels = labels.values().into_iter().skip(1).map(text);
     let own = columns.iter().map(|(.., value)| match value(row) {
         Cell::Time(time) => Cell::Time(Timestamp::from_micros(shift.harness(time))),
         cell => cell,
@@ -146,7 +146,6 @@ fn sample_rows(
     let own: BTreeMap<&String, &String> =
         series.labels.iter().filter(|(name, _)| !source::NAMES.contains(&name.as_str())).collect();
     let json = serde_json::to_string(&own).map_err(|error| Failure::input_output(format!("labels: {error}")))?;
-    let text = |text: &'_ str| if text.is_empty() { Cell::Empty } else { Cell::Text(text.to_owned().into()) };
     let mut cells: Vec<Cell<'_>> = labels.values().into_iter().map(text).collect();
     cells.extend([text(&series.query.metadata.name), text(series.name), Cell::Text(json.into())]);
     let place = cells.len();
@@ -157,6 +156,11 @@ fn sample_rows(
         file.row(&cells)?;
     }
     Ok(())
+}
+
+/// A text; empty if there is none.
+fn text(text: &str) -> Cell<'_> {
+    if text.is_empty() { Cell::Empty } else { Cell::Text(text.into()) }
 }
 
 fn number(value: &SampleText<'_>) -> Result<f64, Failure> {
