@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools;
+
 use super::legs::{FinishedLeg, LegGroup, all_legs, labels_where};
 use super::truncate;
 use crate::clock::micro;
@@ -152,52 +154,35 @@ fn end_to_end(name: &str, statistic: Statistic) -> Figure {
     }
 }
 
-/// One part of a stage, with its two sources.
+/// One part of a stage, with its two sources: the job documents, and histograms with this role.
 struct StagePart {
     name: &'static str,
     documents: StageDuration,
-    histograms: StageDuration,
-    role: Role,
+    histograms: (StageDuration, Role),
 }
 
-const PARTS: [StagePart; 2] = [
-    StagePart {
-        name: "work",
-        documents: StageDuration::Work,
-        histograms: StageDuration::Histogram,
-        role: Role::StageDuration,
-    },
-    StagePart {
-        name: "wait",
-        documents: StageDuration::Wait,
-        histograms: StageDuration::QueueWait,
-        role: Role::QueueWait,
-    },
-];
+const WORK: StagePart = StagePart {
+    name: "work",
+    documents: StageDuration::Work,
+    histograms: (StageDuration::Histogram, Role::StageDuration),
+};
+const WAIT: StagePart =
+    StagePart { name: "wait", documents: StageDuration::Wait, histograms: (StageDuration::QueueWait, Role::QueueWait) };
 
 fn stages(groups: &[LegGroup], found: &mut Rows) {
     let names = limited(stage_names(groups), "stages", found);
     if names.is_empty() {
         found.doubts.push("no report has times of any stage".to_owned());
     }
-    let mut parts = Vec::new();
-    for part in PARTS {
-        // A column must not mix two sources: the histograms replace the documents only if they do so for every leg.
-        let all_have =
-            |source| all_legs(groups).all(|leg| names.iter().any(|name| leg.figure(&mean(name, source)).is_some()));
-        let by_histograms = !all_have(part.documents) && all_have(part.histograms);
-        if by_histograms {
-            found.doubts.push(format!(
-                "the job documents of some leg show no stage's {}, so the histograms' means are compared",
-                part.name
-            ));
-        }
-        parts.push((part, by_histograms));
-    }
-    for stage in &names {
-        for (part, by_histograms) in &parts {
-            found.rows.push(part.figure(stage, *by_histograms).row(groups));
-        }
+    // A column must not mix two sources: the histograms replace the documents only if they do so for every leg.
+    let all_have =
+        |source| all_legs(groups).all(|leg| names.iter().any(|name| leg.figure(&mean(name, source)).is_some()));
+    let parts = [WORK, WAIT].map(|part| (!all_have(part.documents) && all_have(part.histograms.0), part));
+    found.doubts.extend(parts.iter().filter(|(by_histograms, _)| *by_histograms).map(|(_, StagePart { name, .. })| {
+        format!("the job documents of some leg show no stage's {name}, so the histograms' means are compared")
+    }));
+    for (stage, (by_histograms, part)) in names.iter().cartesian_product(&parts) {
+        found.rows.push(part.figure(stage, *by_histograms).row(groups));
     }
 }
 
@@ -208,24 +193,29 @@ fn mean(stage: &str, source: StageDuration) -> FigureName {
 
 impl StagePart {
     fn figure(&self, stage: &str, by_histograms: bool) -> Figure {
-        let Self { name, documents, histograms, role } = *self;
-        let shown = truncate(stage);
-        let (name, source, bounds, absent) = if by_histograms {
-            let absent = "its histogram counted nothing, or its capture ended before the last job did";
-            let bounds = BoundsSource::HistogramMean(RoleOf { role, part: Some(Part::Sum) });
-            (format!("{shown}, mean {name} by histograms"), histograms, bounds, absent)
-        } else {
-            let bounds = BoundsSource::Reported(Durations::of_stage(stage, documents), Statistic::Mean);
-            (format!("{shown}, mean {name}"), documents, bounds, "no job document shows it")
-        };
-        Figure { name, key: mean(stage, source), unit: Unit::Seconds, bounds, absent }
+        let Self { name, documents, histograms: (histogram, role) } = *self;
+        let name = format!("{}, mean {name}", truncate(stage));
+        let bounds = BoundsSource::Reported(Durations::of_stage(stage, documents), Statistic::Mean);
+        let (key, absent) = (mean(stage, documents), "no job document shows it");
+        let by_documents = Figure { name, key, unit: Unit::Seconds, bounds, absent };
+        if !by_histograms {
+            return by_documents;
+        }
+        Figure {
+            name: format!("{} by histograms", by_documents.name),
+            key: mean(stage, histogram),
+            bounds: BoundsSource::HistogramMean(RoleOf { role, part: Some(Part::Sum) }),
+            absent: "its histogram counted nothing, or its capture ended before the last job did",
+            ..by_documents
+        }
     }
 }
 
 /// The stages of which some report has times: those that a Run names in pipeline order, then the others by name.
 fn stage_names(groups: &[LegGroup]) -> Vec<String> {
-    let sources: Vec<StageDuration> = PARTS.iter().flat_map(|part| [part.documents, part.histograms]).collect();
-    let stage = |figure: &str| sources.iter().find_map(|source| source.stage_of_mean(figure)).map(str::to_owned);
+    let sources = [WORK, WAIT].map(|part| [part.documents, part.histograms.0]);
+    let stage =
+        |figure: &str| sources.as_flattened().iter().find_map(|source| source.stage_of_mean(figure)).map(str::to_owned);
     let mut timed = names_in_figures(groups, stage);
     let mut names: Vec<String> = Vec::new();
     for stage in all_legs(groups).flat_map(|leg| &leg.scenario.runs).flat_map(|run| &run.spec.stages) {

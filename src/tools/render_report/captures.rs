@@ -24,7 +24,6 @@ pub(super) struct Captures {
     pub(super) alone: bool,
     /// Captures that can only be partial though each one may be whole, or that left no record; a sentence each.
     pub(super) parts: Vec<String>,
-    shortfalls: Vec<Shortfall>,
     /// Those that end before the last job did: what they are, and their names.
     early: Vec<(CaptureKind, String)>,
     last: Option<Last>,
@@ -116,20 +115,9 @@ pub(super) struct Row {
     pub(super) came: String,
     /// The file, if it lies in the run directory.
     pub(super) file: Option<String>,
-    /// The reason why it is short, if it is.
-    pub(super) why: Option<String>,
-}
-
-/// Captures that are not complete for the same reason, which are reported together.
-#[derive(Debug)]
-struct Shortfall {
-    kind: CaptureKind,
-    result: RowResult,
-    names: Vec<String>,
+    /// The reason why it is short, if it is: as a word, and as a sentence.
     reason: Option<Reason>,
-    why: Option<String>,
-    /// True if all of them say the same.
-    alike: bool,
+    pub(super) why: Option<String>,
 }
 
 /// The result of a capture of any kind.
@@ -205,7 +193,7 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
             row.result = RowResult::AllowedQuiet;
         }
     }
-    captures.doubts = captures.shortfalls.iter().map(Shortfall::sentence).collect();
+    captures.doubts = captures.shortfalls();
     for (ids, names) in missing {
         let is_said = |doubt: &String| ids.first().is_some_and(|id| doubt.contains(id.as_str()));
         if !captures.doubts.iter().any(is_said) {
@@ -279,14 +267,7 @@ impl Captures {
     ) -> &mut Row {
         let off = *ended.reason == Some(Reason::Off);
         let result = RowResult::new(ended.result, ended.waived, off);
-        let why = ended
-            .message
-            .clone()
-            .or_else(|| ended.reason.as_ref().map(Reason::to_string))
-            .filter(|_| result != RowResult::Ok);
-        if result != RowResult::Ok {
-            self.add_shortfall(kind, &metadata.name, result, ended.reason.as_ref(), why.as_ref());
-        }
+        let why = ended.message.clone().or_else(|| ended.reason.as_ref().map(Reason::to_string));
         let file = file.filter(|file| is_inside(file));
         self.files.extend(file.clone());
         self.rows.push(Row {
@@ -299,54 +280,41 @@ impl Captures {
             result,
             came: String::new(),
             file,
-            why,
+            reason: ended.reason.clone(),
+            why: why.filter(|_| result != RowResult::Ok),
         });
         let last = self.rows.len() - 1;
         &mut self.rows[last]
     }
 
-    fn add_shortfall(
-        &mut self,
-        kind: CaptureKind,
-        name: &str,
-        result: RowResult,
-        reason: Option<&Reason>,
-        why: Option<&String>,
-    ) {
-        let same = |held: &&mut Shortfall| {
-            let akin = if reason.is_some() { held.reason.as_ref() == reason } else { held.why.as_ref() == why };
-            (held.kind, held.result) == (kind, result) && akin
-        };
-        match self.shortfalls.iter_mut().find(same) {
-            Some(held) => {
-                held.names.push(name.to_owned());
-                held.alike &= held.why.as_ref() == why;
+    /// The captures that are not complete, those together that have the same reason, in a sentence each.
+    fn shortfalls(&self) -> Vec<String> {
+        let mut groups: Vec<Vec<&Row>> = Vec::new();
+        for row in self.rows.iter().filter(|row| !matches!(row.result, RowResult::Ok | RowResult::AllowedQuiet)) {
+            let is_akin = |held: &&mut Vec<&Row>| {
+                let same_reason =
+                    if row.reason.is_some() { held[0].reason == row.reason } else { held[0].why == row.why };
+                (held[0].kind, held[0].result) == (row.kind, row.result) && same_reason
+            };
+            match groups.iter_mut().find(is_akin) {
+                Some(held) => held.push(row),
+                None => groups.push(vec![row]),
             }
-            None => self.shortfalls.push(Shortfall {
-                kind,
-                result,
-                names: vec![name.to_owned()],
-                reason: reason.cloned(),
-                why: why.cloned(),
-                alike: true,
-            }),
         }
+        groups.iter().map(|rows| shortfall(rows)).collect()
     }
 }
 
-impl Shortfall {
-    fn sentence(&self) -> String {
-        let why = match (&self.why, self.alike) {
-            (None, _) => String::new(),
-            (Some(why), true) => format!(": {why}"),
-            (Some(why), false) => format!(", the first of them: {why}"),
-        };
-        match self.names.as_slice() {
-            [only] => format!("the capture of {} {only} {}{why}", self.kind, self.result.predicate()),
-            names => {
-                let (count, kind, [.., predicate]) = (names.len(), self.kind, self.result.words());
-                format!("{count} captures of {kind} {predicate} ({}){why}", listed(names))
-            }
+/// The sentence about captures that are not complete for the same reason.
+fn shortfall(rows: &[&Row]) -> String {
+    let Row { kind, result, name, why, .. } = rows[0];
+    let is_alike = rows.iter().map(|row| &row.why).all_equal();
+    let why = why.as_ref().map(|why| if is_alike { format!(": {why}") } else { format!(", the first of them: {why}") });
+    let (why, [_, predicate, of_several]) = (why.unwrap_or_default(), result.words());
+    match rows.len() {
+        1 => format!("the capture of {kind} {name} {predicate}{why}"),
+        count => {
+            format!("{count} captures of {kind} {of_several} ({}){why}", listed(rows.iter().map(|row| &row.name)))
         }
     }
 }

@@ -94,28 +94,13 @@ fn load(load: &Load, limits: &Limits) -> String {
     if load.first_submitted.is_none() {
         return format!("{text}; nothing was submitted");
     }
-    let Bounds { low, high } = load.peak_within;
-    let within = match high - low {
-        0.0 => String::new(),
-        width if width.is_finite() => format!(" ({low} to {high})"),
-        _ => format!(" ({low} or more)"),
-    };
-    text = format!("{text}; reached: peak {}{within}", load.peak);
+    text = format!("{text}; reached: peak {}{}", load.peak, within(Some(load.peak_within), |jobs| jobs.to_string()));
     if let Some(mean) = load.mean_reported() {
-        let within = load.mean_within.map(|Bounds { low, high }| [format!("{low:.1}"), format!("{high:.1}")]);
-        let within = within
-            .filter(|[low, high]| low != high)
-            .map_or_else(String::new, |ends| format!(" ({})", ends.join(" to ")));
+        let within = within(load.mean_within, |mean| format!("{mean:.1}"));
         text = format!("{text}, mean {mean:.1}{within} in flight from the first submission to the last");
     }
-    if asked.rate_per_second.is_some()
-        && let Some(rate) = load.rate_reached
-    {
-        let within = load.rate_within.map(|Bounds { low, high }| {
-            let high = if high.is_finite() { format!("to {}", decimal(high)) } else { "or more".to_owned() };
-            format!(" ({} {high})", decimal(low))
-        });
-        text = format!("{text}, {} jobs/s{}", decimal(rate), within.unwrap_or_default());
+    if let (Some(_), Some(rate)) = (asked.rate_per_second, load.rate_reached) {
+        text = format!("{text}, {} jobs/s{}", decimal(rate), within(load.rate_within, decimal));
     }
     if let Some(lag) = load.lag {
         text = format!(
@@ -133,6 +118,16 @@ fn load(load: &Load, limits: &Limits) -> String {
             format!("{text}; {concurrency} was never reached")
         }
         _ => text,
+    }
+}
+
+/// The bounds of a figure in brackets: ` (3 to 8)`, ` (3 or more)`; nothing if both ends read the same.
+fn within(bounds: Option<Bounds>, shown: impl Fn(f64) -> String) -> String {
+    let Some(Bounds { low, high }) = bounds else { return String::new() };
+    match (shown(low), shown(high)) {
+        (low, _) if high.is_infinite() => format!(" ({low} or more)"),
+        (low, high) if low == high => String::new(),
+        (low, high) => format!(" ({low} to {high})"),
     }
 }
 

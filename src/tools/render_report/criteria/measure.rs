@@ -299,11 +299,9 @@ fn query(
         QueryStatistic::Min => line.min,
         QueryStatistic::Mean => line.mean,
     };
-    let nearest = if threshold.operator.is_ceiling() {
-        metric.lines.iter().max_by(|one, other| value(one).total_cmp(&value(other)))
-    } else {
-        metric.lines.iter().min_by(|one, other| value(one).total_cmp(&value(other)))
-    };
+    let by_value = |one: &&Line, other: &&Line| value(one).total_cmp(&value(other));
+    let lines = metric.lines.iter();
+    let nearest = if threshold.operator.is_ceiling() { lines.max_by(by_value) } else { lines.min_by(by_value) };
     let line = nearest.ok_or_else(|| format!("{name} has no sample in the window"))?;
     let found = value(line);
     let of = if line.name.is_empty() { String::new() } else { format!(" ({})", start(&line.name, QUOTED)) };

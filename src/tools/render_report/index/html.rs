@@ -29,7 +29,7 @@ const NAME: usize = 80;
 
 /// The file in this format.
 pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
-    let status = contents.status;
+    let status = &contents.status;
     let content = |write: &dyn Fn(&mut Content)| {
         let mut content = Content::new(format);
         write(&mut content);
@@ -55,7 +55,7 @@ pub(super) fn page(contents: &Contents<'_>, format: Format) -> String {
         });
         sections.push(section("scenarios", "Scenarios", scenarios));
         if contents.others.len() > 1 {
-            sections.push(section("by-scenario", "Scenarios side by side", charts::by_scenario(contents.others)));
+            sections.push(section("by-scenario", "Scenarios side by side", charts::by_scenario(&contents.others)));
         }
         if let Some(ramp) = contents.ramps.first() {
             sections.push(section("by-level", "The ramp by level", charts::by_level(ramp)));
@@ -215,7 +215,7 @@ fn scenario_card(scenario: &Scenario) -> Card {
 
 /// A ramp in one look: where it breaks, and the figures of the highest level that passed.
 fn ramp_card(ramp: &Ramp<'_>) -> Card {
-    let label = if ramp.path.is_empty() { "ramp".to_owned() } else { start(&ramp.path, NAME) };
+    let label = start(ramp.name(), NAME);
     let (class, headline) = match ramp.breaking_point() {
         Some(level) if ramp.result().is_some() => ("", format!("▲ breaks at level {}", start(level, NAME))),
         _ => verdict_words(ramp.verdict()),

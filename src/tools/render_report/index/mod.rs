@@ -13,6 +13,7 @@ mod tables;
 
 use std::path::Path;
 
+use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use super::criteria::Limits;
@@ -79,14 +80,6 @@ struct Part {
 }
 
 impl Status {
-    fn new(ramps: &[Ramp<'_>], others: &[&Scenario], criteria: &[RampCriterion]) -> Self {
-        let status = match (ramps, others) {
-            ([ramp], []) => ramp_status(ramp),
-            _ => run_status(ramps, others),
-        };
-        status.judged_by(criteria.iter().map(|criterion| criterion.judge(ramps)).collect())
-    }
-
     /// The status with criteria, whose worst counts, too.
     fn judged_by(self, criteria: Vec<Criterion>) -> Self {
         let unmet = criteria.iter().filter(|criterion| criterion.verdict != Verdict::Passed);
@@ -98,28 +91,34 @@ impl Status {
 }
 
 /// Everything that the pages of an index are made from.
-#[derive(Clone, Copy)]
 struct Contents<'a> {
     /// The name of the directory.
     name: &'a str,
     directory: &'a Path,
-    ramps: &'a [Ramp<'a>],
-    others: &'a [&'a Scenario],
-    status: &'a Status,
+    ramps: Vec<Ramp<'a>>,
+    others: Vec<&'a Scenario>,
+    status: Status,
 }
 
 impl<'a> Contents<'a> {
+    fn new(name: &'a str, directory: &'a Path, scenarios: &'a [Scenario], criteria: &[RampCriterion]) -> Self {
+        let (ramps, others) = ramp::split(scenarios);
+        let status = match (ramps.as_slice(), others.as_slice()) {
+            ([ramp], []) => ramp_status(ramp),
+            _ => run_status(&ramps, &others),
+        };
+        let status = status.judged_by(criteria.iter().map(|criterion| criterion.judge(&ramps)).collect());
+        Self { name, directory, ramps, others, status }
+    }
+
     /// The ramp, where the directory is one and nothing else.
-    fn only_ramp(&self) -> Option<&'a Ramp<'a>> {
-        match (self.ramps, self.others) {
-            ([ramp], []) => Some(ramp),
-            _ => None,
-        }
+    fn only_ramp(&self) -> Option<&Ramp<'a>> {
+        self.ramps.first().filter(|_| self.ramps.len() == 1 && self.others.is_empty())
     }
 
     /// The results of ramps that found their breaking points, where all else passed: they are no plain pass.
     fn result(&self) -> Option<String> {
-        results(self.ramps).filter(|_| self.status.verdict == Verdict::Passed)
+        results(&self.ramps).filter(|_| self.status.verdict == Verdict::Passed)
     }
 }
 
@@ -163,26 +162,21 @@ pub(super) fn run(
     }
     let name = root.file_name().map_or_else(|| "index".to_owned(), |name| name.to_string_lossy().into_owned());
     let mut run_dir = RunDir::new(&root, Vec::new(), &console);
-    let (ramps, others) = ramp::split(&scenarios);
-    let status = Status::new(&ramps, &others, &criteria);
-    let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
+    let contents = Contents::new(&name, &root, &scenarios, &criteria);
     run_dir.write(run_dir::PAGE, &mut |out| out.write_all(tables::page(&contents).as_bytes()));
     run_dir.write(run_dir::HTML, &mut |out| out.write_all(html::page(&contents, Format::Html).as_bytes()));
     let lines = screen(&contents, &directory.join(run_dir::HTML));
     console.show(lines.into_iter().take(if brief { 1 } else { usize::MAX }));
-    let verdict = status.verdict;
+    let verdict = contents.status.verdict;
     let metadata = Metadata { name: name.clone(), ..Metadata::default() };
-    let mut text = record::document("Index", &metadata, &Spec { planned, expect }, &status)
-        .map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?;
-    text.push('\n');
+    let text = record::document("Index", &metadata, &Spec { planned, expect }, &contents.status)
+        .map_err(|error| Failure::input_output(format!("{INDEX}: {error}")))?
+        + "\n";
     run_dir.write(INDEX, &mut |out| out.write_all(text.as_bytes()));
     if run_dir::wants_redacted_page(&root, redact) {
         // It is made from redacted scenarios, so that no removed text can come back in a sentence that quotes it.
         scenarios.iter_mut().for_each(redact::redact);
-        let (ramps, others) = ramp::split(&scenarios);
-        let status = Status::new(&ramps, &others, &criteria);
-        let contents = Contents { name: &name, directory: &root, ramps: &ramps, others: &others, status: &status };
-        let page = html::page(&contents, Format::RedactedHtml);
+        let page = html::page(&Contents::new(&name, &root, &scenarios, &criteria), Format::RedactedHtml);
         run_dir.write(run_dir::REDACTED, &mut |out| out.write_all(page.as_bytes()));
     }
     let exit = exit_of(verdict, false, run_dir.failed() || !complete);
@@ -192,7 +186,7 @@ pub(super) fn run(
 
 /// The lines for the terminal; `page` is the path of the report.
 fn screen(contents: &Contents<'_>, page: &Path) -> Vec<String> {
-    let status = contents.status;
+    let status = &contents.status;
     let cause = clauses(&status.cause, 2 * CAUSE);
     let mut lines = vec![match contents.result() {
         // The cause begins with it: Passed alone would stand over the jobs that failed.
@@ -201,7 +195,7 @@ fn screen(contents: &Contents<'_>, page: &Path) -> Vec<String> {
     }];
     lines.extend(status.criteria.iter().map(|it| format!("  {} {}: {}", mark(it.verdict), it.name, it.actual)));
     let report = ("Report".to_owned(), page.display().to_string());
-    let rows = summary::lines(contents.ramps, contents.others).into_iter().chain([report]);
+    let rows = summary::lines(contents).into_iter().chain([report]);
     lines.extend(rows.map(|(label, text)| format!("  {label:<14} {text}")));
     lines
 }
@@ -232,8 +226,9 @@ fn results(ramps: &[Ramp<'_>]) -> Option<String> {
     match ramps {
         [ramp] => ramp.result(),
         ramps => {
-            let results: Vec<String> = ramps.iter().filter_map(Ramp::named_result).collect();
-            (!results.is_empty()).then(|| results.join("; "))
+            let result = |ramp: &Ramp<'_>| Some(format!("{}: {}", ramp.name(), ramp.result()?));
+            let results = ramps.iter().filter_map(result).join("; ");
+            (!results.is_empty()).then_some(results)
         }
     }
 }
@@ -263,19 +258,11 @@ fn run_status(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Status {
     let part = |path: &str, verdict, cause| Part { path: path.to_owned(), level: None, verdict, cause };
     let of_others = others.iter().map(|scenario| part(&scenario.path, scenario.verdict(), scenario.cause()));
     let of_ramps = ramps.iter().map(|ramp| part(&ramp.path, ramp.verdict(), ramp.cause()));
-    let mut parts: Vec<Part> = of_others.chain(of_ramps).collect();
-    parts.sort_by(|a, b| a.path.cmp(&b.path));
+    let parts = of_others.chain(of_ramps).sorted_by(|a, b| a.path.cmp(&b.path)).collect_vec();
     let verdict = parts.iter().map(|part| part.verdict).max().unwrap_or_default();
-    let not_passed: Vec<String> = parts
-        .iter()
-        .filter(|part| part.verdict != Verdict::Passed)
-        .map(|part| {
-            let name = if part.path.is_empty() { "the ramp" } else { &part.path };
-            format!("{name} is {}", part.verdict)
-        })
-        .collect();
+    let not_passed = || parts.iter().filter(|part| part.verdict != Verdict::Passed);
     let broken = ramps.iter().filter(|ramp| ramp.result().is_some()).count();
-    let cause = match not_passed.len() {
+    let cause = match not_passed().count() {
         0 if broken > 0 => {
             let others = match parts.len() - broken {
                 0 => String::new(),
@@ -286,7 +273,10 @@ fn run_status(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Status {
         }
         0 if parts.len() == 1 => "the one scenario passed".to_owned(),
         0 => format!("{0} of {0} scenarios passed", parts.len()),
-        count => format!("{count} of {} scenarios did not pass: {}", parts.len(), listed(&not_passed)),
+        count => {
+            let not_passed = not_passed().map(|part| format!("{} is {}", ramp::name(&part.path), part.verdict));
+            format!("{count} of {} scenarios did not pass: {}", parts.len(), listed(not_passed))
+        }
     };
     Status { verdict, cause, breaking_point: None, highest_in_flight: None, criteria: Vec::new(), parts }
 }

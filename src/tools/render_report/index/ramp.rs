@@ -222,10 +222,9 @@ impl<'a> Ramp<'a> {
         broke.then(|| format!("highest passing level: {}, breaks at {}", highest.with_load(), level.with_load()))
     }
 
-    /// Its result with its directory, where an index has several.
-    pub(super) fn named_result(&self) -> Option<String> {
-        let name = if self.path.is_empty() { "the ramp" } else { &self.path };
-        self.result().map(|result| format!("{name}: {result}"))
+    /// The name of its directory, relative to the index.
+    pub(super) fn name(&self) -> &str {
+        name(&self.path)
     }
 
     /// The highest load that passed, and whether there may be a higher one.
@@ -246,7 +245,7 @@ impl<'a> Ramp<'a> {
         let highest = self.highest_load().map_or(0.0, |load| load.low);
         let is_beyond = |level: &&Level<'_>| level.concurrency().is_some_and(|meant| meant as f64 > highest);
         let beyond = self.passed().iter().filter(|level| level.may_fall_short()).filter(is_beyond);
-        shortfalls(beyond).map(|sentence| format!("; {sentence}")).collect()
+        shortfalls(beyond).map(|sentence| format!("; {sentence}")).join("")
     }
 
     /// The level with the highest throughput of those that passed, and its jobs per minute.
@@ -342,6 +341,11 @@ fn shortfalls<'l>(levels: impl Iterator<Item = &'l Level<'l>>) -> impl Iterator<
         ),
     });
     few_jobs.chain(others)
+}
+
+/// The name of the scenario or the ramp at this path. The path of a ramp in the index's own directory is empty.
+pub(super) fn name(path: &str) -> &str {
+    if path.is_empty() { "ramp" } else { path }
 }
 
 /// A number of jobs that is known within bounds: `8`, `3 to 8`, `at least 3`.

@@ -3,16 +3,16 @@
 use itertools::Itertools;
 
 use super::ramp::Ramp;
-use super::tables;
+use super::{Contents, tables};
 use crate::scenario::Scenario;
 
 /// The number of lines that the screen shows.
 const LINES: usize = 12;
 
 /// A label for each line, and its text.
-pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, String)> {
+pub(super) fn lines(contents: &Contents<'_>) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    if let ([ramp], []) = (ramps, others) {
+    if let Some(ramp) = contents.only_ramp() {
         let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));
         lines.push(("Breaking point".to_owned(), point));
         for level in &ramp.levels {
@@ -20,11 +20,9 @@ pub(super) fn lines(ramps: &[Ramp<'_>], others: &[&Scenario]) -> Vec<(String, St
             lines.push((format!("Level {}", level.with_load()), text));
         }
     } else {
-        lines.extend(others.iter().map(|scenario| (scenario.path.clone(), figures(scenario))));
-        for ramp in ramps {
-            let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
-            lines.push((label.to_owned(), ramp.result().unwrap_or_else(|| ramp.verdict().to_string())));
-        }
+        lines.extend(contents.others.iter().map(|scenario| (scenario.path.clone(), figures(scenario))));
+        let result = |ramp: &Ramp<'_>| ramp.result().unwrap_or_else(|| ramp.verdict().to_string());
+        lines.extend(contents.ramps.iter().map(|ramp| (ramp.name().to_owned(), result(ramp))));
         lines.sort();
     }
     let more = lines.len().saturating_sub(LINES);

@@ -24,7 +24,7 @@ const COMPARISONS: [&str; 2] = ["ab", "comparison"];
 /// The page in Markdown.
 pub(super) fn page(contents: &Contents<'_>) -> String {
     let mut page = Content::new(Format::Markdown);
-    let status = contents.status;
+    let status = &contents.status;
     let ramp = contents.only_ramp();
     let name = if ramp.is_some() { "ramp" } else { contents.name };
     let cause = status.cause.trim_end_matches('.');
@@ -106,7 +106,7 @@ pub(super) fn levels(page: &mut Content, ramp: &Ramp<'_>, directory: &Path) {
 pub(super) fn scenarios(page: &mut Content, contents: &Contents<'_>) {
     let (format, directory) = (page.format(), contents.directory);
     let mut rows: Vec<(&str, Vec<Inline>)> = Vec::new();
-    for scenario in contents.others {
+    for scenario in &contents.others {
         let name = if directory.join(&scenario.path).exists() {
             Inline::link(scenario.path.as_str(), report_of(format, scenario, directory))
         } else {
@@ -132,7 +132,7 @@ pub(super) fn scenarios(page: &mut Content, contents: &Contents<'_>) {
 }
 
 fn ramp_row(ramp: &Ramp<'_>, format: Format, directory: &Path) -> Vec<Inline> {
-    let label = if ramp.path.is_empty() { "ramp" } else { &ramp.path };
+    let label = ramp.name();
     // Its page is another index, which may not have been made yet; one in this directory is this page.
     let report = file_of(format, &ramp.path, directory).filter(|_| !ramp.path.is_empty());
     let name = report.map_or_else(|| label.into(), |report| Inline::link(label, report));
