@@ -28,14 +28,14 @@ fn is_current(file: &str, text: &str) {
     assert!(held == text, "{file} is stale: run `make docs` and look at the change");
 }
 
-fn schema_of<T: JsonSchema>(kind: &str) -> Value {
+fn schema_of<T: JsonSchema>(kind: &str, description: &str) -> Value {
     let mut schema = SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<T>().to_value();
     let properties = schema["properties"].as_object_mut().unwrap();
     properties.insert("apiVersion".to_owned(), json!({"const": "stress/v1"}));
     properties.insert("kind".to_owned(), json!({"const": kind}));
     let required = schema["required"].as_array_mut().unwrap();
     required.extend([json!("apiVersion"), json!("kind")]);
-    schema["title"] = json!(kind);
+    (schema["title"], schema["description"]) = (json!(kind), json!(description));
     schema
 }
 
@@ -45,18 +45,18 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         .map(|kind| {
             let word = kind.as_str();
             let schema = match kind {
-                Kind::Run => schema_of::<Run>(word),
-                Kind::Job => schema_of::<Job>(word),
-                Kind::End => schema_of::<End>(word),
-                Kind::Shard => schema_of::<ShardStream>(word),
-                Kind::Series => schema_of::<Series>(word),
-                Kind::Traces => schema_of::<Traces>(word),
-                Kind::Logs => schema_of::<Logs>(word),
-                Kind::Report => schema_of::<Report>(word),
+                Kind::Run => schema_of::<Run>(word, "One run, or one shard's share of it. Made by `stage-fixtures`; each later tool adds its own settings and observations."),
+                Kind::Job => schema_of::<Job>(word, "One job. Made by `stage-fixtures` or by hand; `submit-jobs` and `poll-jobs` add what they observe."),
+                Kind::End => schema_of::<End>(word, "The last line of one attempt of a shard."),
+                Kind::Shard => schema_of::<ShardStream>(word, "What arrived of one shard."),
+                Kind::Series => schema_of::<Series>(word, "One named query against Prometheus over the window. Made by `capture-prom`."),
+                Kind::Traces => schema_of::<Traces>(word, "The traces of one service over the window. Made by `capture-jaeger`."),
+                Kind::Logs => schema_of::<Logs>(word, "The logs of one service over the window. Made by `capture-logs`."),
+                Kind::Report => schema_of::<Report>(word, "The verdict on one run."),
             };
             (word, schema)
         })
-        .chain([("Comparison", schema_of::<Comparison>("Comparison"))])
+        .chain([("Comparison", schema_of::<Comparison>("Comparison", "The comparison of two or more settings."))])
         .collect()
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
 
 use super::role::{MetricType, Part, Role, RoleOf, legacy_role};
-use super::{ClockOffset, Metadata, Reason, Timestamp, Window};
+use super::{ClockOffset, Reason, Resource, Timestamp, Window};
 
 /// The result of a capture. The report names every result other than `ok`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,29 +27,14 @@ pub enum CaptureResult {
 }
 
 /// One named query against Prometheus over the window. Made by `capture-prom`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Series {
-    /// The query and its run.
-    pub metadata: Metadata,
-    /// The request.
-    #[serde(default)]
-    pub spec: SeriesSpec,
-    /// The answer.
-    #[serde(default)]
-    pub status: SeriesStatus,
-}
+pub type Series = Resource<SeriesSpec, SeriesStatus>;
 
 /// The request to Prometheus.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct SeriesSpec {
     /// The PromQL.
     pub query: String,
     /// The labels by which the report groups the sums of its series, as the profile names them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
     /// The unit of its values, as the profile names it.
     pub unit: Option<String>,
@@ -60,7 +46,6 @@ pub struct SeriesSpec {
     #[serde(rename = "type")]
     pub metric_type: Option<MetricType>,
     /// The report draws it over time.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub draw: bool,
     /// The base URL of the Prometheus that was queried.
     pub server: Option<String>,
@@ -85,10 +70,7 @@ impl Series {
 }
 
 /// The answer from Prometheus.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct SeriesStatus {
     /// The result.
     pub result: CaptureResult,
@@ -115,10 +97,8 @@ pub struct SeriesStatus {
     /// The time of the latest sample.
     pub last_sample_at: Option<Timestamp>,
     /// The metric names that the query matched; at most 20 of them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub families: Vec<String>,
     /// The server's own envelopes, in order, where `file` was joined from several; relative to the run directory.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<String>,
     /// The file of the samples as they were scraped, where the query is a plain selector; relative to the run directory.
     pub raw_file: Option<String>,
@@ -127,10 +107,8 @@ pub struct SeriesStatus {
     /// The same as a table (CSV); relative to the run directory.
     pub table: Option<String>,
     /// Warnings of the server in its own words, at most 2,000 characters of each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Remarks of the server about the query, at most 2,000 characters of each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub infos: Vec<String>,
     /// The evidence for the server's last scrapes: `targets`, `up`, or `waiting` if there was no such evidence and the
     /// tool waited for the whole settling time.
@@ -142,19 +120,14 @@ pub struct SeriesStatus {
     /// The unit of the metric, as the server's metadata names it.
     pub unit: Option<String>,
     /// The restarts of the processes behind the series; their counters restarted with them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restarts: Vec<ProcessRestart>,
     /// The changes to another process that had already been running beside the one that answered until then.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub takeovers: Vec<ProcessRestart>,
     /// The scrapes (`up` is 0) that failed at the addresses of counters that fell.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed_scrapes: Vec<ProcessRestart>,
     /// The processes behind the series by `process_start_time_seconds`, where there are several addresses or a counter fell.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<SeenProcess>,
     /// Metric names that the server knows and that resemble a query which found nothing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near_names: Vec<String>,
 }
 
@@ -191,24 +164,10 @@ pub struct ProcessRestart {
 }
 
 /// The traces of one service over the window. Made by `capture-jaeger`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Traces {
-    /// The service and its run.
-    pub metadata: Metadata,
-    /// The request.
-    #[serde(default)]
-    pub spec: WindowSpec,
-    /// The answer.
-    #[serde(default)]
-    pub status: TracesStatus,
-}
+pub type Traces = Resource<WindowSpec, TracesStatus>;
 
 /// A service and a window.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct WindowSpec {
     /// The service.
     pub service: String,
@@ -223,10 +182,7 @@ pub struct WindowSpec {
 }
 
 /// The answer from Jaeger.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct TracesStatus {
     /// The result.
     pub result: CaptureResult,
@@ -248,19 +204,15 @@ pub struct TracesStatus {
     pub jobs_matched: Option<u64>,
     /// Stage durations by the service's own spans in the traces of the run's jobs, or in all traces if there are no jobs.
     /// Empty if the profile does not give the names of a stage's spans.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpans>,
     /// Number of further spans of each stage that have no end, or end before they begin, and so have no duration.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stages_without_duration: BTreeMap<String, u64>,
     /// Times at which the GPU passed from one tenant to another, by the service's own spans: the first 1,000 in the order of time.
     /// Empty if the profile does not give the names of such spans.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenancies: Vec<Tenancy>,
     /// Number of tenancies beyond those.
     pub tenancies_left_out: Option<u64>,
     /// Trace ids of jobs whose traces were not found.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// Number of traces that no search found, only a request for a job's trace by its id.
     pub found_by_id: Option<u64>,
@@ -276,9 +228,7 @@ pub struct TracesStatus {
 }
 
 /// The spans of one stage.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct StageSpans {
     /// The stage's name.
     pub name: String,
@@ -309,24 +259,10 @@ pub struct Tenancy {
 }
 
 /// The logs of one service over the window. Made by `capture-logs`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Logs {
-    /// The service and its run.
-    pub metadata: Metadata,
-    /// The request.
-    #[serde(default)]
-    pub spec: WindowSpec,
-    /// The answer.
-    #[serde(default)]
-    pub status: LogsStatus,
-}
+pub type Logs = Resource<WindowSpec, LogsStatus>;
 
 /// The evidence from a service's log.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct LogsStatus {
     /// The result.
     pub result: CaptureResult,
@@ -339,10 +275,8 @@ pub struct LogsStatus {
     /// The log's file, relative to the run directory.
     pub file: Option<String>,
     /// True if the user named this service as one whose log must not be captured.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub waived: bool,
     /// True if the user named this service as one that may have no line in the window.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_quiet: bool,
     /// Number of lines in the window.
     pub lines: Option<u64>,
@@ -353,15 +287,11 @@ pub struct LogsStatus {
     /// Number of exceptions in the window. It may be more than are listed.
     pub exceptions_found: Option<u64>,
     /// The exceptions, the first thousand of them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
 }
 
 /// One exception found in a log.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Exception {
     /// Its first line. For a traceback that stands alone, the line that names the exception.
     pub first_line: String,

@@ -4,76 +4,58 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
 
-use super::{Conservation, Metadata, Timestamp, Verdict};
+use super::{Conservation, Resource, Timestamp, Verdict};
 use crate::statistics::Bounds;
 
 /// The comparison of two or more settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Comparison {
-    /// Its name: `np-8 and np-4`.
-    pub metadata: Metadata,
-    /// The question: level, allowed differences, gate.
-    pub spec: ComparisonSpec,
-    /// The answer.
-    pub status: ComparisonStatus,
-}
+pub type Comparison = Resource<ComparisonSpec, ComparisonStatus>;
 
 /// The question of a comparison.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct ComparisonSpec {
     /// The level of the test, in per cent and in each direction: the probability of claiming a difference that is not there.
     pub level_percent: f64,
     /// The respects in which the runs were allowed to differ.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_different: Vec<String>,
     /// A headline figure that is worse by more than this many per cent fails the comparison.
     pub fail_if_worse_percent: Option<f64>,
 }
 
 /// The answer of a comparison.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct ComparisonStatus {
     /// The settings; the first is the reference.
+    #[serde_with(skip_apply)]
     pub settings: Vec<Setting>,
     /// The allowed differences between the runs, a sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub different: Vec<String>,
     /// The figures.
+    #[serde_with(skip_apply)]
     pub rows: Vec<Row>,
     /// Each other setting against the reference.
+    #[serde_with(skip_apply)]
     pub against: Vec<Against>,
     /// Everything that is missing or doubtful, a sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
     /// The verdict on `failIfWorsePercent`, if that was asked.
     pub gate: Option<Gate>,
 }
 
 /// One setting and its legs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Setting {
     /// Its name: `np-8`.
     pub name: String,
     /// Its legs, in the order of time where that is known.
+    #[serde_with(skip_apply)]
     pub legs: Vec<Leg>,
 }
 
 /// One leg: a scenario that was run once under a setting.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Leg {
     /// Its label: `np-8.1`.
     pub label: String,
@@ -114,9 +96,7 @@ pub enum Better {
 }
 
 /// One figure in all settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Row {
     /// Its name for people.
     pub name: String,
@@ -127,21 +107,20 @@ pub struct Row {
     /// The direction that is better.
     pub better: Better,
     /// True if the conclusion rests on it.
+    #[serde_with(skip_apply)]
     pub headline: bool,
     /// The figure of each setting, in the order of the settings.
+    #[serde_with(skip_apply)]
     pub cells: Vec<Cell>,
     /// The difference of each other setting from the reference, in their order; fewer if a figure is missing.
+    #[serde_with(skip_apply)]
     pub differences: Vec<Difference>,
     /// The reasons why a setting has no figure, a sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
 }
 
 /// One figure of one setting.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Cell {
     /// The mean over the setting's legs; absent if a leg has no such figure.
     pub mean: Option<f64>,
@@ -150,17 +129,14 @@ pub struct Cell {
     /// The mean of their upper bounds.
     pub high: Option<f64>,
     /// The figure of each leg that has it, by label.
+    #[serde_with(skip_apply)]
     pub legs: BTreeMap<String, f64>,
     /// The bounds of each leg's true figure, by label, as far as they are known.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bounds: BTreeMap<String, Bounds>,
 }
 
 /// The difference of one setting from the reference in one figure.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Difference {
     /// The setting.
     pub setting: String,
@@ -180,9 +156,8 @@ pub struct Difference {
 }
 
 /// An exact permutation test over legs. It holds whatever the legs' figures are within their bounds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Copy)]
 pub struct Test {
     /// The share of all splits of the legs whose difference is as large as the one seen, or larger: the largest that the
     /// bounds of the legs allow.
@@ -196,10 +171,7 @@ pub struct Test {
 }
 
 /// The number of legs of each setting that would show a difference of 10 %.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct TenPercent {
     /// The number; absent if it cannot be computed.
     pub legs: Option<u64>,
@@ -220,10 +192,7 @@ pub enum Claim {
 }
 
 /// One setting against the reference, as a whole.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Against {
     /// The setting.
     pub setting: String,
@@ -233,7 +202,6 @@ pub struct Against {
     /// The same in a sentence.
     pub sentence: String,
     /// The reasons why no claim can be made, a sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_claim: Vec<String>,
     /// The confidence of the intervals in per cent; absent if there are none.
     pub confidence_percent: Option<f64>,
@@ -244,14 +212,13 @@ pub struct Against {
 }
 
 /// The verdict of `--fail-if-worse`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Gate {
     /// Failed if the legs show that a headline figure is worse by that much, Passed if they show that none is,
     /// Incomplete if they cannot tell.
     pub verdict: Verdict,
     /// The cause, a sentence for each setting.
+    #[serde_with(skip_apply)]
     pub causes: Vec<String>,
 }
 

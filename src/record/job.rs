@@ -3,24 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Flag, Metadata, Reason, Timestamp};
+use super::{Flag, Reason, Resource, Timestamp};
 
 /// One job. Made by `stage-fixtures` or by hand; `submit-jobs` and `poll-jobs` add what they observe.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Job {
-    /// The job and its run.
-    pub metadata: Metadata,
-    /// The request.
-    #[serde(default)]
-    pub spec: JobSpec,
-    /// The observation.
-    #[serde(default)]
-    pub status: JobStatus,
-}
+pub type Job = Resource<JobSpec, JobStatus>;
 
 /// The label of a warm-up job; its value is `true`.
 pub const WARMUP: &str = "warmup";
@@ -39,30 +29,21 @@ impl Job {
 }
 
 /// The file to submit.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[apply(part!)]
 pub struct JobSpec {
     /// The source string as the worker sees it: a path or a URL.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Path of the staged file, as the harness sees it.
-    #[serde(default)]
     pub path: Option<String>,
     /// The size of the staged file.
-    #[serde(default)]
     pub bytes: Option<u64>,
     /// Values of this job for the profile's templates: `{data.NAME}`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, Value>,
 }
 
 /// Observations of a job. Absent means not observed. Times are by the harness's clock unless said otherwise.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct JobStatus {
     /// The last known phase of the job.
     pub phase: Phase,
@@ -118,18 +99,14 @@ pub struct JobStatus {
     /// The server's own times of the job, by the server's clock.
     pub server_times: Option<ServerTimes>,
     /// Values at the profile's places of times that cannot be read as times, by the profile's key.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unread_times: BTreeMap<String, String>,
     /// Doubts about it, as documented CamelCase words.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Flag>,
     /// The values that the profile's steps took from answers, for its templates: `{vars.NAME}`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, Value>,
     /// The progress of its cancellation, if it was cancelled after it was given up.
     pub cancel: Option<Cancel>,
     /// The stages that the target reported, in its order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
     /// The last body that the target sent, verbatim.
     pub body: Option<String>,
@@ -168,9 +145,8 @@ pub enum Cancel {
 }
 
 /// Number of polls that followed a job, and of those that brought nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Copy, Eq)]
 pub struct Polls {
     /// Polls sent.
     pub sent: u64,
@@ -179,10 +155,8 @@ pub struct Polls {
 }
 
 /// Times by the server's clock.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Copy)]
 pub struct ServerTimes {
     /// The time at which it was put into its queue.
     pub queued_at: Option<Timestamp>,
@@ -202,10 +176,8 @@ impl ServerTimes {
 }
 
 /// Polls between which a stage started and ended.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Copy, Eq)]
 pub struct StageSightings {
     /// The last poll that saw it not yet started.
     pub not_started_at: Option<Timestamp>,
@@ -218,10 +190,7 @@ pub struct StageSightings {
 }
 
 /// One stage of one job.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Stage {
     /// The stage's name, as the target calls it.
     pub name: String,

@@ -9,6 +9,23 @@
 //! A [`Record`] keeps the exact text of its line. Tools read the parts they know as types ([`Job`], [`Run`] …), write
 //! their own keys over it with [`Record::update_spec`] and [`Record::update_status`], and hand the rest on unchanged.
 
+/// Makes a type a part of a resource: in JSON its names are in camel case, and what is absent, empty or false is left out and has
+/// its default when it is read.
+macro_rules! part {
+    ($($item:tt)*) => {
+        #[serde_with::apply(
+            Option => #[serde(skip_serializing_if = "Option::is_none")],
+            Vec => #[serde(skip_serializing_if = "Vec::is_empty")],
+            BTreeMap => #[serde(skip_serializing_if = "BTreeMap::is_empty")],
+            bool => #[serde(skip_serializing_if = "std::ops::Not::not")],
+        )]
+        #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "camelCase", default)]
+        $($item)*
+    };
+}
+
 mod captures;
 mod comparison;
 mod fold;
@@ -51,6 +68,26 @@ pub use shards::{
     Attempt, End, EndSpec, EndStatus, Pod, ShardStream, ShardStreamSpec, ShardStreamStatus, StreamResult, Way,
 };
 pub use time::Timestamp;
+
+/// A resource: who it is, what was asked for, and what was observed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(
+        bound = "Spec: Default + Serialize + schemars::JsonSchema, Status: Default + Serialize + schemars::JsonSchema"
+    )
+)]
+pub struct Resource<Spec, Status> {
+    /// The name, the run and the labels.
+    pub metadata: Metadata,
+    /// The request.
+    #[serde(default)]
+    pub spec: Spec,
+    /// The observation.
+    #[serde(default)]
+    pub status: Status,
+}
 
 /// The contract's version, in every record's `apiVersion`.
 pub const API_VERSION: &str = "stress/v1";

@@ -3,73 +3,53 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
 
-use super::{Metadata, Pod, Shard, StreamResult};
+use super::{Pod, Resource, Shard, StreamResult};
 
 /// The verdict on one run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Report {
-    /// The run.
-    pub metadata: Metadata,
-    /// The request.
-    #[serde(default)]
-    pub spec: ReportSpec,
-    /// The findings.
-    #[serde(default)]
-    pub status: ReportStatus,
-}
+pub type Report = Resource<ReportSpec, ReportStatus>;
 
 /// The request to the report: what to judge by.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct ReportSpec {
     /// The criteria, by name.
+    #[serde_with(skip_apply)]
     pub expect: Vec<String>,
     /// True if only the jobs in the stream were judged, not those that the Run asked for.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub subset: bool,
 }
 
 /// The findings of the report.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct ReportStatus {
     /// The worst verdict of all criteria.
     pub verdict: Verdict,
     /// The verdict's cause in one sentence.
     pub cause: String,
     /// Each criterion, with what was expected and what was seen.
+    #[serde_with(skip_apply)]
     pub criteria: Vec<Criterion>,
     /// The outcomes of all jobs that were requested.
     pub conservation: Conservation,
     /// The shards of the run, by index.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<ReportShard>,
     /// The figures of the run by name, each in the unit that its name ends in.
+    #[serde_with(skip_apply)]
     pub figures: BTreeMap<String, f64>,
     /// The queries behind the figures, by the role and the part of a histogram that they hold: `stage-duration.sum`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, String>,
     /// The limiting stage, if it is known.
     pub limiting_stage: Option<String>,
     /// Missing or doubtful evidence, a sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub doubts: Vec<String>,
     /// The files written beside the report, relative to the run directory.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
 }
 
 /// One shard of the run.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct ReportShard {
     /// The shard.
     pub shard: Shard,
@@ -88,10 +68,8 @@ pub struct ReportShard {
     /// Delay between the common start and its first submission, by its own clock.
     pub start_lag_seconds: Option<f64>,
     /// The limits of its host that its tools met, a sentence each.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
     /// Its pods.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<Pod>,
 }
 
@@ -115,9 +93,7 @@ impl fmt::Display for Verdict {
 }
 
 /// One criterion and its verdict.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
+#[apply(part!)]
 pub struct Criterion {
     /// As it was asked for: `all-done`.
     pub name: String,
@@ -128,14 +104,12 @@ pub struct Criterion {
     /// The observation.
     pub actual: String,
     /// The jobs that keep it from passing, by name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<String>,
 }
 
 /// The outcomes of all jobs. `asked` is the sum of all the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Copy, Eq)]
 pub struct Conservation {
     /// Jobs that the run was asked for.
     pub asked: u64,

@@ -2,31 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
 
-use super::{Metadata, Reason, Timestamp};
+use super::{Reason, Resource, Timestamp};
 use crate::escape;
 use crate::statistics::Bounds;
 
 /// One run, or one shard's share of it. Made by `stage-fixtures`; each later tool adds its own settings and observations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Run {
-    /// The run; the name of a shard ends in its index.
-    pub metadata: Metadata,
-    /// The request.
-    #[serde(default)]
-    pub spec: RunSpec,
-    /// The observation.
-    #[serde(default)]
-    pub status: RunStatus,
-}
+pub type Run = Resource<RunSpec, RunStatus>;
 
 /// The request for the run.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct RunSpec {
     /// `soak`, `ramp`, `ab`, or whatever a user calls it.
     pub scenario: Option<String>,
@@ -43,7 +30,6 @@ pub struct RunSpec {
     /// The name of the target's profile.
     pub profile: Option<String>,
     /// The stages that the profile names, in pipeline order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageSpec>,
     /// Closed model: how many jobs may be in flight, from submission to end.
     pub concurrency: Option<u64>,
@@ -66,15 +52,12 @@ pub struct RunSpec {
     /// The criteria that the report was asked to judge.
     pub expect: Option<Vec<String>>,
     /// True if the report was asked to judge only the jobs that were in its stream.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub subset: bool,
 }
 
 /// The load of all shards together, in the model that each shard's Run names.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Copy)]
 pub struct WholeLoad {
     /// Closed model: jobs in flight.
     pub concurrency: Option<u64>,
@@ -95,16 +78,15 @@ pub struct Shard {
 }
 
 /// One stage of the target's pipeline, as its profile describes it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default)]
+#[apply(part!)]
+#[derive(Eq)]
 pub struct StageSpec {
     /// Its name.
     pub name: String,
     /// The stages whose end it waits for; none for the first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
     /// True if every job must have it.
+    #[serde_with(skip_apply)]
     pub required: bool,
 }
 
@@ -159,30 +141,22 @@ impl Run {
 }
 
 /// The target's settings after the last job.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct SettingsAfter {
     /// The values that the health answer reported, by the names of the labels.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
     /// The reason why the settings are not known.
     pub error: Option<String>,
 }
 
 /// Observations of the run.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct RunStatus {
     /// The time at which this record was written.
     pub observed_at: Option<Timestamp>,
     /// The time at which staging began.
     pub started_at: Option<Timestamp>,
     /// The tools that it passed, with their versions.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tools: BTreeMap<String, String>,
     /// The clock that all tools on one host share; see [`crate::clock`].
     pub clock: Option<ClockAnchor>,
@@ -198,12 +172,10 @@ pub struct RunStatus {
     /// State of the target before the first job of this run: idle or not.
     pub idle: Option<Idle>,
     /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
     /// The same after the last job; absent if no tool asked for them.
     pub settings_after: Option<SettingsAfter>,
     /// Times at which its jobs were followed again after it had ended.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub resumed_at: Vec<Timestamp>,
     /// The limit of this host that `submit-jobs` met and that delayed submissions, as a sentence.
     pub submission_limit: Option<String>,
@@ -214,7 +186,6 @@ pub struct RunStatus {
     /// Cost and punctuality of polling.
     pub polling: Option<Polling>,
     /// Captures for which the profile names nothing to query: they leave no record of their own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unasked: Vec<String>,
     /// The reason why not all jobs were submitted.
     pub aborted: Option<Aborted>,
@@ -283,10 +254,7 @@ impl ClockOffset {
 }
 
 /// Observations of the target before the run's first job was let through.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Idle {
     /// True if the stage queues were seen empty and no earlier job was unfinished; false if the target was still busy at the
     /// end of the wait; absent if neither is known.
@@ -300,10 +268,7 @@ pub struct Idle {
 }
 
 /// Cost and punctuality of polling.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Polling {
     /// Polls sent.
     pub sent: u64,
@@ -320,16 +285,13 @@ pub struct Polling {
     /// The limit of this host that `poll-jobs` met and that delayed polls, as a sentence.
     pub limit: Option<String>,
     /// The polls that said nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<String, u64>,
 }
 
 /// The time from sending a request to its answer, in seconds. Each percentile is read from a histogram: the truth is at most 0.1 %
 /// less. For several sessions together, each value is the longest of theirs, so the truth is not more.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Copy)]
 pub struct AnswerTimes {
     /// Number of answers.
     pub count: u64,

@@ -5,29 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
 
-use super::{ClockOffset, Metadata, Phase, Shard, Timestamp};
+use super::{ClockOffset, Phase, Resource, Shard, Timestamp};
 
 /// The last line of one attempt of a shard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct End {
-    /// The run; the name ends in the shard's index and the attempt.
-    pub metadata: Metadata,
-    /// The attempt.
-    #[serde(default)]
-    pub spec: EndSpec,
-    /// The lines before this one.
-    #[serde(default)]
-    pub status: EndStatus,
-}
+pub type End = Resource<EndSpec, EndStatus>;
 
 /// An attempt of a shard.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Eq)]
 pub struct EndSpec {
     /// The shard, as its Run names it; absent if no Run came.
     pub shard: Option<Shard>,
@@ -36,17 +24,14 @@ pub struct EndSpec {
 }
 
 /// The lines of an attempt, without its End.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Eq)]
 pub struct EndStatus {
     /// The time at which the input ended.
     pub observed_at: Option<Timestamp>,
     /// Number of lines that came.
     pub records: u64,
     /// Number of jobs by the last phase that this attempt saw.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<Phase, u64>,
     /// SHA-256 of the lines on stdout that begin with `{`, with their line breaks, in hexadecimal.
     pub stdout_sha256: String,
@@ -59,33 +44,18 @@ pub struct EndStatus {
 }
 
 /// What arrived of one shard.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct ShardStream {
-    /// The run; the name ends in the shard's index.
-    pub metadata: Metadata,
-    /// The shard.
-    #[serde(default)]
-    pub spec: ShardStreamSpec,
-    /// The lines and the pods.
-    #[serde(default)]
-    pub status: ShardStreamStatus,
-}
+pub type ShardStream = Resource<ShardStreamSpec, ShardStreamStatus>;
 
 /// The shard whose stream it was.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Eq)]
 pub struct ShardStreamSpec {
     /// The shard.
     pub shard: Shard,
 }
 
 /// The lines that arrived of a shard, and its pods.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct ShardStreamStatus {
     /// True if every attempt's lines are proven to be there.
     pub result: StreamResult,
@@ -96,16 +66,12 @@ pub struct ShardStreamStatus {
     /// Number of lines that are known to be missing.
     pub missing_lines: Option<u64>,
     /// Number of jobs by phase, as the last attempt counted them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<Phase, u64>,
     /// True if the journal of submissions arrived, so that no submission can be unknown.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub journal: bool,
     /// The attempts, in order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
     /// The pods, in the order of their creation.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<Pod>,
 }
 
@@ -134,10 +100,7 @@ pub enum Way {
 }
 
 /// One attempt of a shard.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
 pub struct Attempt {
     /// Its number; absent if its stream has no End.
     pub number: Option<u64>,
@@ -158,10 +121,8 @@ pub struct Attempt {
 }
 
 /// A pod of a shard, as `kubectl get pods --output json` describes it.
-#[serde_with::skip_serializing_none]
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
+#[apply(part!)]
+#[derive(Eq)]
 pub struct Pod {
     /// Its name.
     pub name: String,
