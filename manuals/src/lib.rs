@@ -2,7 +2,6 @@
 //!
 //! `manuals` is a tool of packagers and of `make install`; it is not installed.
 
-mod help;
 mod page;
 
 use std::fs;

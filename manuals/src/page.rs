@@ -1,11 +1,15 @@
 //! One man page. Written with `roff` itself: `clap_mangen` fills the end of a help, with its tables and examples, into one
 //! paragraph, makes a section of each heading of options, and its lists of values are not clean to `mandoc -Tlint`.
+//!
+//! The end of a help is laid out for the eye, so its lines stay as they are: a title stands at the margin and ends with a colon,
+//! and everything below it is indented.
 
 use clap::builder::PossibleValue;
 use clap::{Arg, Command};
 use roff::{Inline, Roff, bold, italic, roman};
 
-use crate::help::{Block, Section, sections};
+/// The indentation of the lines below a title.
+const INDENT: &str = "  ";
 
 /// The man page of `command` in roff, as of `date`, where that is told; `all` are the commands that it may refer to.
 pub(crate) fn page(command: &Command, all: &[Command], date: Option<&str>) -> String {
@@ -31,9 +35,7 @@ pub(crate) fn page(command: &Command, all: &[Command], date: Option<&str>) -> St
     roff.control("SH", ["DESCRIPTION"]);
     paragraphs(&mut roff, &long, "PP");
     options(&mut roff, &command);
-    for section in sections(&about(command.get_after_long_help().or(command.get_after_help()))) {
-        put(&mut roff, &section);
-    }
+    sections(&mut roff, &about(command.get_after_long_help().or(command.get_after_help())));
     see_also(&mut roff, &name, all);
     roff.render()
 }
@@ -137,29 +139,18 @@ fn term(argument: &Arg) -> Vec<Inline> {
     inlines
 }
 
-fn put(roff: &mut Roff, section: &Section) {
-    roff.control("SH", [section.title.to_uppercase().as_str()]);
-    for (index, block) in section.blocks.iter().enumerate() {
-        if index > 0 && !matches!(block, Block::Term(..)) {
-            roff.control("PP", []);
+/// The sections of the end of a help, line by line.
+fn sections(roff: &mut Roff, text: &str) {
+    for paragraph in text.split("\n\n") {
+        let mut lines = paragraph.lines().peekable();
+        if let Some(title) = lines.next_if(|line| !line.starts_with(' ')) {
+            roff.control("SH", [title.trim_end_matches(':').to_uppercase().as_str()]);
         }
-        match block {
-            Block::Prose(text) => {
-                roff.text(marked(text));
-            }
-            Block::Term(term, meaning) => {
-                roff.control("TP", []);
-                roff.text([bold(term)]);
-                roff.text(marked(meaning));
-            }
-            Block::Command(lines) => {
-                roff.control("EX", []);
-                for line in lines.lines() {
-                    roff.text([roman(line)]);
-                }
-                roff.control("EE", []);
-            }
+        roff.control("EX", []);
+        for line in lines {
+            roff.text(marked(line.strip_prefix(INDENT).unwrap_or(line)));
         }
+        roff.control("EE", []);
     }
 }
 

@@ -47,7 +47,7 @@ fn tables_and_examples_keep_their_lines() {
     }
     let share = share();
     let page = shown(&share.path().join("man/man1/stage-fixtures.1")).stdout;
-    let codes = ["       0      done", "       2      usage error", "       74     reading or writing failed"];
+    let codes = ["       0   done", "       2   usage error", "       74  reading or writing failed"];
     assert_eq!(section(&page, "EXIT CODES"), codes);
     let examples = section(&page, "EXAMPLES");
     let [first, second, rest, last] = examples.as_slice() else {
