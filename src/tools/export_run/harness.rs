@@ -9,7 +9,6 @@ use std::io::{self, BufRead, Write};
 use super::recorded::Recorded;
 use super::shift::Shift;
 use super::sorter::{self, Item, Sorter};
-use super::source::Source;
 use crate::cli::Failure;
 use crate::figures::job_timeline::JobTimeline;
 use crate::figures::outcome::Outcome;
@@ -70,7 +69,7 @@ pub(super) struct Harness {
 
 impl Harness {
     /// Reads the changes from the jobs of `recorded`.
-    pub(super) fn read(source: &Source, recorded: &Recorded) -> Result<Self, Failure> {
+    pub(super) fn read(recorded: &Recorded<'_>) -> Result<Self, Failure> {
         let mut harness =
             Self { series: BTreeMap::new(), forms: Vec::new(), sorter: Sorter::default(), window: recorded.window };
         let Some(window) = recorded.window else { return Ok(harness) };
@@ -82,7 +81,7 @@ impl Harness {
         for (outcome, jobs) in account {
             harness.add("stress_jobs", Some(("outcome", outcome.column())), window.start, jobs)?;
         }
-        if let Some(report) = &source.scenario.report {
+        if let Some(report) = &recorded.source.scenario.report {
             let verdict = Some(("verdict", format!("{:?}", report.status.verdict)));
             harness.add("stress_verdict", verdict, window.start, 1.0)?;
         }

@@ -62,30 +62,25 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     match args.format {
         Format::Csv | Format::Parquet => {
             let mut tables = tables(&args, stdout)?;
-            export.each(&sources, |source, recorded, shift, console| {
-                let remarks = tables.scenario(source, recorded, shift, console)?;
-                Ok(remarks.is_none_or(|remarks| !remarks.is_broken()))
-            })?;
+            export
+                .each(&sources, |recorded| Ok(tables.scenario(recorded)?.is_none_or(|remarks| !remarks.is_broken())))?;
             tables.finish()?;
         }
         Format::Openmetrics => {
             let mut exposition = Exposition::new(Out::new(out, stdout)?);
-            export.each(&sources, |source, recorded, shift, console| {
-                Ok(!exposition.scenario(source, recorded, shift, console)?.is_broken())
-            })?;
+            export.each(&sources, |recorded| Ok(!exposition.scenario(recorded)?.is_broken()))?;
             exposition.finish()?;
         }
         Format::Perfetto => {
             let mut trace = Trace::new(Out::new(out, stdout)?)?;
-            export
-                .each(&sources, |source, recorded, shift, console| trace.scenario(source, recorded, shift, console))?;
+            export.each(&sources, |recorded| trace.scenario(recorded))?;
             trace.finish()?;
         }
         Format::Otlp => {
             let mut requests = Requests::new(destination(&args, stdout, stop)?, sources.len());
-            export.each(&sources, |source, recorded, _, console| {
+            export.each(&sources, |recorded| {
                 requests.next_scenario();
-                spans::for_each(source, recorded, console, &mut |span| requests.add(span))
+                spans::for_each(recorded, &mut |span| requests.add(span))
             })?;
             let sent = requests.finish()?;
             if let Some(to) = &args.to {
@@ -139,11 +134,11 @@ fn overview(args: &Args, sources: &[Source], export: &mut Export, stdout: &mut d
         directory()?;
     }
     let (mut summary, mut queries) = (Summary::default(), Vec::new());
-    export.each(sources, |source, recorded, shift, console| {
+    export.each(sources, |recorded| {
         panels::add_queries(recorded, &mut queries);
-        let remarks = samples::for_each(source, recorded, &mut |_| Ok(()))?;
-        remarks.report_unreadable(console);
-        summary.add(source, recorded, shift, remarks.interval);
+        let remarks = samples::for_each(recorded, &mut |_| Ok(()))?;
+        remarks.report_unreadable(recorded.console);
+        summary.add(recorded, remarks.interval);
         Ok(!remarks.is_broken())
     })?;
     if summary.is_empty() {
@@ -176,14 +171,15 @@ impl Export {
     fn each(
         &mut self,
         sources: &[Source],
-        mut write: impl FnMut(&Source, &Recorded, Shift, &Console) -> Result<bool, Failure>,
+        mut write: impl FnMut(&Recorded<'_>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         for source in sources {
-            let recorded = Recorded::read(source, &self.console)?;
+            let mut recorded = Recorded::read(source, &self.console)?;
             if self.align {
                 self.zero = self.zero.or(recorded.zero());
             }
-            let is_whole = write(source, &recorded, Shift::new(&recorded, self.zero), &self.console)?;
+            recorded.shift = Shift::new(&recorded, self.zero);
+            let is_whole = write(&recorded)?;
             self.exit = match self.exit {
                 _ if !is_whole => Exit::InputOutput,
                 Exit::Done if recorded.broken => Exit::BrokenInput,

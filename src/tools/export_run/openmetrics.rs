@@ -6,10 +6,8 @@
 use super::harness::Harness;
 use super::recorded::Recorded;
 use super::samples::{self, Remarks};
-use super::shift::Shift;
 use super::sink::Out;
-use super::source::Source;
-use crate::cli::{Console, Failure};
+use crate::cli::Failure;
 
 /// A writer of samples.
 pub(super) struct Exposition<'a> {
@@ -23,28 +21,22 @@ impl<'a> Exposition<'a> {
     }
 
     /// Writes what was captured of a scenario, and the harness's own series. Returns the remarks on the samples.
-    pub(super) fn scenario(
-        &mut self,
-        source: &Source,
-        recorded: &Recorded,
-        shift: Shift,
-        console: &Console,
-    ) -> Result<Remarks, Failure> {
-        let remarks = samples::for_each(source, recorded, &mut |series| {
+    pub(super) fn scenario(&mut self, recorded: &Recorded<'_>) -> Result<Remarks, Failure> {
+        let remarks = samples::for_each(recorded, &mut |series| {
             let labels: Vec<_> = series.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let head = head(series.name, &labels);
             for (at, value) in series.samples {
                 // No other number ends in an n, and importers know no sign of this one.
                 let value = if value.0.ends_with(['n', 'N']) { "NaN" } else { &value.0 };
-                self.line(&head, shift.captured(*at), value)?;
+                self.line(&head, recorded.shift.captured(*at), value)?;
             }
             Ok(())
         })?;
-        remarks.report(source, console);
-        let harness = Harness::read(source, recorded)?;
-        harness.write(shift, remarks.interval, &mut |name, labels, milliseconds, value| {
+        remarks.report(recorded);
+        let harness = Harness::read(recorded)?;
+        harness.write(recorded.shift, remarks.interval, &mut |name, labels, milliseconds, value| {
             let own = labels.iter().map(|(name, value)| (*name, value.as_str()));
-            let labels: Vec<(&str, &str)> = own.chain(source.labels.pairs()).collect();
+            let labels: Vec<(&str, &str)> = own.chain(recorded.source.labels.pairs()).collect();
             self.line(&head(name, &labels), milliseconds, &value.to_string())
         })?;
         Ok(remarks)

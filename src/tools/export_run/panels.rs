@@ -134,7 +134,7 @@ pub(super) struct Query {
 }
 
 /// Adds the queries of a scenario that have samples, each once.
-pub(super) fn add_queries(recorded: &Recorded, held: &mut Vec<Query>) {
+pub(super) fn add_queries(recorded: &Recorded<'_>, held: &mut Vec<Query>) {
     for series in recorded.fold.of_kind::<Series>(Kind::Series) {
         if series.status.samples.or(series.status.raw_samples) == Some(0) || series.status.file.is_none() {
             continue;

@@ -15,9 +15,8 @@ use super::samples;
 use super::shift::Shift;
 use super::sink::Out;
 use super::slices::{Slice, WAIT, job_slices, lanes, stage_slices};
-use super::source::Source;
 use super::spans;
-use crate::cli::{Console, Failure};
+use crate::cli::Failure;
 use crate::figures::job_timeline::JobTimeline;
 use crate::record::{Kind, Part, Timestamp, Traces};
 
@@ -44,31 +43,25 @@ impl<'a> Trace<'a> {
     }
 
     /// Writes a scenario. Returns true if all of its files could be read.
-    pub(super) fn scenario(
-        &mut self,
-        source: &Source,
-        recorded: &Recorded,
-        shift: Shift,
-        console: &Console,
-    ) -> Result<bool, Failure> {
-        let title = source.labels.title();
-        self.jobs(&title, recorded, shift)?;
-        self.tenants(&title, recorded, shift)?;
-        let has_spans = self.workers(&title, source, recorded, shift, console)?;
-        let has_samples = self.counters(&title, source, recorded, shift, console)?;
+    pub(super) fn scenario(&mut self, recorded: &Recorded<'_>) -> Result<bool, Failure> {
+        let title = recorded.source.labels.title();
+        self.jobs(&title, recorded)?;
+        self.tenants(&title, recorded)?;
+        let has_spans = self.workers(&title, recorded)?;
+        let has_samples = self.counters(&title, recorded)?;
         Ok(has_spans && has_samples)
     }
 
-    fn jobs(&mut self, title: &str, recorded: &Recorded, shift: Shift) -> Result<(), Failure> {
+    fn jobs(&mut self, title: &str, recorded: &Recorded<'_>) -> Result<(), Failure> {
         let jobs = self.process(&format!("jobs: {title}"))?;
         let stages = self.process(&format!("stages: {title}"))?;
         let mut thread = 0;
         recorded.for_each_job(&mut |entry, job| {
             let Some(timeline) = JobTimeline::new(entry) else { return Ok(()) };
-            for slice in stage_slices(&timeline, shift).filter(|slice| !slice.name.starts_with(WAIT)) {
+            for slice in stage_slices(&timeline, recorded.shift).filter(|slice| !slice.name.starts_with(WAIT)) {
                 self.pair(stages, "stage", &slice.name, (slice.start, slice.end), &json!({"job": entry.name}))?;
             }
-            for (lane, slices) in lanes(job_slices(entry, job, &timeline, shift)).into_iter().enumerate() {
+            for (lane, slices) in lanes(job_slices(entry, job, &timeline, recorded.shift)).into_iter().enumerate() {
                 thread += 1;
                 let name = if lane == 0 { entry.name.clone() } else { format!("{} ({})", entry.name, lane + 1) };
                 self.metadata(jobs, thread, "thread_name", &json!({"name": name}))?;
@@ -82,7 +75,7 @@ impl<'a> Trace<'a> {
         })
     }
 
-    fn tenants(&mut self, title: &str, recorded: &Recorded, shift: Shift) -> Result<(), Failure> {
+    fn tenants(&mut self, title: &str, recorded: &Recorded<'_>) -> Result<(), Failure> {
         let mut process = None;
         for traces in recorded.fold.of_kind::<Traces>(Kind::Traces) {
             for tenancy in &traces.status.tenancies {
@@ -91,7 +84,7 @@ impl<'a> Trace<'a> {
                     None => *process.insert(self.process(&format!("tenants of the resource: {title}"))?),
                 };
                 let tenant = tenancy.tenant.as_deref().unwrap_or("unnamed tenant");
-                let at = |time: Timestamp| shift.target(time);
+                let at = |time: Timestamp| recorded.shift.target(time);
                 let ends = (at(tenancy.held_at), at(tenancy.released_at.unwrap_or(tenancy.seen_at)));
                 self.pair(process, "tenant", tenant, ends, &json!({"service": traces.metadata.name}))?;
             }
@@ -99,18 +92,11 @@ impl<'a> Trace<'a> {
         Ok(())
     }
 
-    fn workers(
-        &mut self,
-        title: &str,
-        source: &Source,
-        recorded: &Recorded,
-        shift: Shift,
-        console: &Console,
-    ) -> Result<bool, Failure> {
+    fn workers(&mut self, title: &str, recorded: &Recorded<'_>) -> Result<bool, Failure> {
         let mut workers: BTreeMap<String, u64> = BTreeMap::new();
         let mut endless = 0_u64;
-        let is_whole = spans::for_each(source, recorded, console, &mut |span| {
-            let Some(ends) = ends(span, shift) else {
+        let is_whole = spans::for_each(recorded, &mut |span| {
+            let Some(ends) = ends(span, recorded.shift) else {
                 endless += 1;
                 return Ok(());
             };
@@ -126,26 +112,19 @@ impl<'a> Trace<'a> {
             self.pair(process, "span", &span.text("name"), ends, &args)
         })?;
         if endless > 0 {
-            console.say(&format!(
+            recorded.console.say(&format!(
                 "{}: spans without an end, which have no place in a trace, are left out: {endless}",
-                source.shown
+                recorded.source.shown
             ));
         }
         Ok(is_whole)
     }
 
-    fn counters(
-        &mut self,
-        title: &str,
-        source: &Source,
-        recorded: &Recorded,
-        shift: Shift,
-        console: &Console,
-    ) -> Result<bool, Failure> {
+    fn counters(&mut self, title: &str, recorded: &Recorded<'_>) -> Result<bool, Failure> {
         let process = self.process(&format!("counters: {title}"))?;
-        let own = source.labels.pairs().map(|(name, _)| name).collect::<Vec<_>>();
+        let own = recorded.source.labels.pairs().map(|(name, _)| name).collect::<Vec<_>>();
         let mut not_finite = 0_u64;
-        let remarks = samples::for_each(source, recorded, &mut |series| {
+        let remarks = samples::for_each(recorded, &mut |series| {
             // Parts of histograms would be many counters that say little.
             if series.query.role().is_some_and(|of| of.part.is_some()) || Part::of_metric(series.name).is_some() {
                 return Ok(());
@@ -156,7 +135,7 @@ impl<'a> Trace<'a> {
             for (at, value) in series.samples {
                 let value = value.number().map_err(Failure::input_output)?;
                 if value.is_finite() {
-                    self.counter(process, &name, shift.to_harness(*at), value)?;
+                    self.counter(process, &name, recorded.shift.to_harness(*at), value)?;
                 } else {
                     not_finite += 1;
                 }
@@ -164,12 +143,15 @@ impl<'a> Trace<'a> {
             Ok(())
         })?;
         if not_finite > 0 {
-            console.say(&format!("{}: samples that are not finite numbers are left out: {not_finite}", source.shown));
+            recorded.console.say(&format!(
+                "{}: samples that are not finite numbers are left out: {not_finite}",
+                recorded.source.shown
+            ));
         }
-        remarks.report(source, console);
-        let harness = Harness::read(source, recorded)?;
+        remarks.report(recorded);
+        let harness = Harness::read(recorded)?;
         let seconds = recorded.window.map(|window| window.end.since(window.start).max(1.0));
-        harness.write(shift.on_harness(), seconds, &mut |name, labels, milliseconds, value| {
+        harness.write(recorded.shift.on_harness(), seconds, &mut |name, labels, milliseconds, value| {
             if name != "stress_jobs_in_flight" {
                 return Ok(());
             }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 
 use super::job_index::{Indexer, JobIndex};
+use super::shift::Shift;
 use super::source::Source;
 use crate::cli::{Console, Failure};
 use crate::figures::job_facts::SharedNames;
@@ -17,7 +18,11 @@ use crate::scenario::RECORDS;
 type EachJob<'a> = dyn FnMut(&JobEntry, Option<&Job>) -> Result<(), Failure> + 'a;
 
 /// The records of one scenario.
-pub(super) struct Recorded {
+pub(super) struct Recorded<'a> {
+    pub(super) source: &'a Source,
+    pub(super) console: &'a Console,
+    /// The distances by which its times are moved.
+    pub(super) shift: Shift,
     /// Every record but those of jobs.
     pub(super) fold: Fold,
     jobs: JobIndex,
@@ -28,9 +33,9 @@ pub(super) struct Recorded {
     pub(super) broken: bool,
 }
 
-impl Recorded {
-    /// Reads the records of `source`.
-    pub(super) fn read(source: &Source, console: &Console) -> Result<Self, Failure> {
+impl<'a> Recorded<'a> {
+    /// Reads the records of `source`. Its times stay where they are.
+    pub(super) fn read(source: &'a Source, console: &'a Console) -> Result<Self, Failure> {
         let path = source.directory.join(RECORDS);
         let name = format!("{}/{RECORDS}", source.shown);
         let failed = |error: std::io::Error| Failure::io(&name, &error);
@@ -53,7 +58,7 @@ impl Recorded {
         let jobs = jobs.finish();
         let plans = RunPlan::all(&fold, &Streams::read(&fold), |each| jobs.for_each(each))?;
         let window = window.or_else(|| captured_window(&fold));
-        Ok(Self { fold, jobs, plans, window, broken })
+        Ok(Self { source, console, shift: Shift::default(), fold, jobs, plans, window, broken })
     }
 
     /// Hands each job that counts to `each` with its record, by run and name, and then those that were asked for and never heard

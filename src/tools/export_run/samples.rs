@@ -65,7 +65,8 @@ impl Remarks {
     }
 
     /// Says them, a line each.
-    pub(super) fn report(&self, source: &Source, console: &Console) {
+    pub(super) fn report(&self, recorded: &Recorded<'_>) {
+        let Recorded { source, console, .. } = recorded;
         if self.is_empty {
             console.say(&format!("{}: no metrics were captured", source.shown));
         }
@@ -123,10 +124,10 @@ const MISSED: f64 = 1.75;
 
 /// Hands every captured series of `source` to `each`, each sample once.
 pub(super) fn for_each(
-    source: &Source,
-    recorded: &Recorded,
+    recorded: &Recorded<'_>,
     each: &mut dyn FnMut(&CapturedSeries<'_>) -> Result<(), Failure>,
 ) -> Result<Remarks, Failure> {
+    let source = recorded.source;
     let mut remarks = Remarks { is_empty: true, ..Remarks::default() };
     // Two queries may match one series: the time of the last sample that was handed on, and the labels that the server had, by the
     // labels that are exported.

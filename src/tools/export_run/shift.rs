@@ -16,7 +16,7 @@ pub(super) struct Shift {
 
 impl Shift {
     /// The shift of `recorded`, whose first submission shall lie at `zero`, if any.
-    pub(super) fn new(recorded: &Recorded, zero: Option<Timestamp>) -> Self {
+    pub(super) fn new(recorded: &Recorded<'_>, zero: Option<Timestamp>) -> Self {
         // Dates with whole seconds leave an offset open that may well be zero.
         let known = |offset: Option<ClockOffset>| {
             offset

@@ -11,8 +11,7 @@ use super::jaeger_file::{self, Item};
 use super::jaeger_v1;
 use super::otlp_span::OtlpSpan;
 use super::recorded::Recorded;
-use super::source::Source;
-use crate::cli::{Console, Failure};
+use crate::cli::Failure;
 use crate::record::{Kind, Traces};
 use crate::scenario;
 
@@ -20,13 +19,9 @@ use crate::scenario;
 pub(super) type OnSpan<'a> = &'a mut dyn FnMut(&OtlpSpan<'_>) -> Result<(), Failure>;
 
 /// Hands every span of `source` to `each`. Returns true if every file could be read, and otherwise says which could not.
-pub(super) fn for_each(
-    source: &Source,
-    recorded: &Recorded,
-    console: &Console,
-    each: OnSpan<'_>,
-) -> Result<bool, Failure> {
-    let captures: Vec<Traces> = recorded.fold.of_kind(Kind::Traces).collect();
+pub(super) fn for_each(recorded: &Recorded<'_>, each: OnSpan<'_>) -> Result<bool, Failure> {
+    let Recorded { source, console, fold, .. } = recorded;
+    let captures: Vec<Traces> = fold.of_kind(Kind::Traces).collect();
     if captures.is_empty() {
         console.say(&format!("{}: no traces were captured", source.shown));
     }

@@ -3,8 +3,6 @@
 use serde_json::{Value, json};
 
 use super::recorded::Recorded;
-use super::shift::Shift;
-use super::source::Source;
 use crate::record::{Kind, Timestamp, Traces, Window};
 
 /// The interval that is assumed if no metric was captured, in seconds.
@@ -21,9 +19,9 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Adds a scenario, whose series were scraped at most every `interval` seconds.
-    pub(super) fn add(&mut self, source: &Source, recorded: &Recorded, shift: Shift, interval: Option<f64>) {
+    pub(super) fn add(&mut self, recorded: &Recorded<'_>, interval: Option<f64>) {
         if let Some(Window { start, end }) = recorded.window {
-            let moved = |time| Timestamp::from_micros(shift.to_prometheus(time));
+            let moved = |time| Timestamp::from_micros(recorded.shift.to_prometheus(time));
             let window = Window { start: moved(start), end: moved(end) };
             self.window = Some(self.window.map_or(window, |held| held.hull(window)));
         }
@@ -34,8 +32,8 @@ impl Summary {
             }
         }
         let labels: serde_json::Map<String, Value> =
-            source.labels.pairs().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        self.scenarios.push(json!({"directory": source.shown, "labels": labels}));
+            recorded.source.labels.pairs().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        self.scenarios.push(json!({"directory": recorded.source.shown, "labels": labels}));
     }
 
     /// Returns true if nothing happened that has a time.

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::recorded::Recorded;
 use super::samples::{self, CapturedSeries, Remarks};
 use super::shift::Shift;
-use super::source::{self, Labels, Source};
+use super::source::{self, Labels};
 use super::table_file::TableFile;
-use crate::cli::{Console, Failure};
+use crate::cli::Failure;
 use crate::figures::tables::{Cell, Column, ColumnType, JobRow, StageRow, job_columns, stage_columns};
 use crate::prometheus::envelope::SampleText;
 use crate::record::Timestamp;
@@ -89,14 +89,8 @@ impl<'a> Tables<'a> {
     }
 
     /// Writes the rows of one scenario. Returns the remarks on its samples, if these are written.
-    pub(super) fn scenario(
-        &mut self,
-        source: &Source,
-        recorded: &Recorded,
-        shift: Shift,
-        console: &Console,
-    ) -> Result<Option<Remarks>, Failure> {
-        let labels = &source.labels;
+    pub(super) fn scenario(&mut self, recorded: &Recorded<'_>) -> Result<Option<Remarks>, Failure> {
+        let (labels, shift) = (&recorded.source.labels, recorded.shift);
         if self.file(Table::Jobs).is_some() || self.file(Table::Stages).is_some() {
             recorded.for_each_job(&mut |entry, job| {
                 if let Some(file) = self.file(Table::Jobs) {
@@ -116,8 +110,8 @@ impl<'a> Tables<'a> {
             })?;
         }
         let Some(file) = self.file(Table::Samples) else { return Ok(None) };
-        let remarks = samples::for_each(source, recorded, &mut |series| sample_rows(file, labels, series, shift))?;
-        remarks.report(source, console);
+        let remarks = samples::for_each(recorded, &mut |series| sample_rows(file, labels, series, shift))?;
+        remarks.report(recorded);
         Ok(Some(remarks))
     }
 
