@@ -2,10 +2,13 @@
 //! zerolog, slog, logrus, Serilog, .NET, Logback, Log4j, GELF, tracing, `MongoDB` and OpenTelemetry, and the envelopes of Docker,
 //! Fluentd, Fluent Bit, Loki and journald, whose text is another line.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::Value;
 
 use super::level::{self, Level};
-use super::pattern::Pattern;
+use super::pattern;
 use super::shapes;
 use super::stamp::{self, Calendar};
 use crate::record::Timestamp;
@@ -90,18 +93,24 @@ const DEPTH: usize = 8;
 const VALUES_READ: usize = 4096;
 
 /// A level in a text that is not whole JSON.
-static LEVEL: Pattern = Pattern::new(concat!(
-    r#"(?:^|[{,\s\\])\\*"(?i:level|levelname|severity|log\.level|lvl|@l|loglevel|severitytext)\\*"\s*:\s*"#,
-    r#"\\*"(?i:error|err|critical|crit|fatal|alert|emerg|emergency|panic|dpanic|severe)\\*""#
-));
+static LEVEL: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(concat!(
+        r#"(?:^|[{,\s\\])\\*"(?i:level|levelname|severity|log\.level|lvl|@l|loglevel|severitytext)\\*"\s*:\s*"#,
+        r#"\\*"(?i:error|err|critical|crit|fatal|alert|emerg|emergency|panic|dpanic|severe)\\*""#
+    ))
+});
 /// An exception that is an object or a list of objects, and its frames, in a text that is not whole JSON.
-static EXCEPTION: Pattern = Pattern::new(concat!(
-    r#"\\*"(?:exc_info|exceptions?|traceback|stack|stack_?trace|error|err|exc|thrown|throwable)\\*"\s*:\s*\[?\s*\{"#,
-    r#"[^{}]{0,2000}\\*"(?:exc_type|type|name|class|kind|exc_name|class_name)\\*"\s*:\s*\\*"[A-Za-z]"#
-));
-static FRAMES_KEY: Pattern =
-    Pattern::new(r#"\\*"(?i:frames|stack|stacktrace|stack_trace|extendedStackTrace)\\*"\s*:\s*\[\s*[\{\\"]"#);
-static TIME: Pattern = Pattern::new(r#""(?:time|timestamp|@timestamp|ts|asctime|@t)"\s*:\s*"?([^",}]+)"#);
+static EXCEPTION: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(concat!(
+        r#"\\*"(?:exc_info|exceptions?|traceback|stack|stack_?trace|error|err|exc|thrown|throwable)\\*"\s*:\s*\[?\s*\{"#,
+        r#"[^{}]{0,2000}\\*"(?:exc_type|type|name|class|kind|exc_name|class_name)\\*"\s*:\s*\\*"[A-Za-z]"#
+    ))
+});
+static FRAMES_KEY: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(r#"\\*"(?i:frames|stack|stacktrace|stack_trace|extendedStackTrace)\\*"\s*:\s*\[\s*[\{\\"]"#)
+});
+static TIME: LazyLock<Regex> =
+    LazyLock::new(|| pattern::compile(r#""(?:time|timestamp|@timestamp|ts|asctime|@t)"\s*:\s*"?([^",}]+)"#));
 
 impl JsonLine {
     /// Reads `text` where it is one JSON object.

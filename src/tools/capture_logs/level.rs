@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::pattern::{self, Pattern};
+use super::pattern;
 
 /// The severity of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,8 @@ pub(super) fn from_letter(letter: &str) -> Option<Level> {
 
 /// Reads a level with which a text begins: `ERROR:root:`, `[error] `, `ERRO[0012] `, `fail: Category[0]`.
 pub(super) fn at_start(text: &str) -> Option<Found> {
-    static CATEGORY: Pattern = Pattern::new(r"^(fail|crit|warn|info|dbug|trce|debug): [\w.`+<>-]+\[\d+\]");
+    static CATEGORY: LazyLock<Regex> =
+        LazyLock::new(|| pattern::compile(r"^(fail|crit|warn|info|dbug|trce|debug): [\w.`+<>-]+\[\d+\]"));
     let may_be_category = text.split(' ').next().is_some_and(|word| word.len() < 7 && word.ends_with(':'));
     if may_be_category && CATEGORY.is_match(text) {
         let level = if text.starts_with(['f', 'c']) { Level::Error } else { parse(&text[..4]).unwrap_or(Level::Info) };
@@ -164,7 +165,7 @@ const NAME: &str = concat!(
 );
 /// The heads of records that have names before the level. The first, with delimiters around the level, and the last, a thread's
 /// address, count in any text; the second counts only behind a prefix that told a time.
-static HEADS: LazyLock<[Option<Regex>; 3]> = LazyLock::new(|| {
+static HEADS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
         format!(r"^(?:{NAME}|\w+)(?: +- +| *\| *| *: +)(?P<word>[A-Z]{{3,13}})(?: +- +| *\| *| *: +|  +)"),
         format!(
@@ -185,7 +186,7 @@ pub(super) fn behind_names(text: &str, is_dated: bool) -> Option<Found> {
         return None;
     }
     let found = HEADS.iter().enumerate().filter(|(index, _)| is_dated || *index != 1).find_map(|(_, head)| {
-        let captures = head.as_ref()?.captures(text)?;
+        let captures = head.captures(text)?;
         let boxed = captures.name("boxed");
         let word = boxed.or_else(|| captures.name("word"))?;
         // A number alone is a count, unless brackets set the level off.

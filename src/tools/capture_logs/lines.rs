@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead};
 
+use anstream::adapter::strip_str;
+
 /// The longest piece of a line that is looked at as one. A longer line comes in several pieces.
 const LONGEST: usize = 1024 * 1024;
 
@@ -70,37 +72,9 @@ impl<R: BufRead> Pieces<R> {
 pub(super) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
     let text = String::from_utf8_lossy(&bytes[..end]);
-    let plain = if text.contains('\x1b') { without_sequences(&text) } else { text.into_owned() };
+    let plain = if text.contains('\x1b') { strip_str(&text).to_string() } else { text.into_owned() };
     let is_unseen = |c: char| (c.is_control() && c != '\t') || c == '\u{feff}';
     plain.trim_start_matches(is_unseen).to_owned()
-}
-
-/// Takes out what ECMA-48 defines: control sequences (`ESC [` to a final byte), strings such as titles (`ESC ]` to BEL or
-/// `ESC \`), and two-character escapes.
-fn without_sequences(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        if character != '\x1b' {
-            plain.push(character);
-            continue;
-        }
-        match characters.next() {
-            Some('[') => {
-                characters.by_ref().find(|c| matches!(c, '\x40'..='\x7e'));
-            }
-            Some(']' | 'P' | 'X' | '^' | '_') => {
-                let mut escaped = false;
-                characters.by_ref().find(|c| {
-                    let ends = *c == '\x07' || (escaped && *c == '\\');
-                    escaped = *c == '\x1b';
-                    ends
-                });
-            }
-            _ => {}
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

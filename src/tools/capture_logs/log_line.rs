@@ -2,11 +2,15 @@
 //!
 //! No standard says how a worker logs, so the spellings that are in use are recognised, behind any prefixes.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use crate::record::Timestamp;
 
 use super::json_line::JsonLine;
 use super::level::{self, Level};
-use super::pattern::Pattern;
+use super::pattern;
 use super::prefix::{self, Header};
 use super::shapes;
 use super::stamp::{self, Calendar};
@@ -219,7 +223,8 @@ fn object_within(text: &str, calendar: &Calendar) -> Option<(JsonLine, usize)> {
 /// The JSON object with which a text ends, and its offset.
 fn json_within(text: &str, calendar: &Calendar) -> Option<(JsonLine, usize)> {
     // Fluent Bit's standard output: `[0] tag: [[time, {}], {"log":"text"}]`.
-    static TAGGED: Pattern = Pattern::new(r"^\S+: \[\[?(\d{10}\.\d+)(?:, \{[^{}]*\}\])?, (\{.*\})\]$");
+    static TAGGED: LazyLock<Regex> =
+        LazyLock::new(|| pattern::compile(r"^\S+: \[\[?(\d{10}\.\d+)(?:, \{[^{}]*\}\])?, (\{.*\})\]$"));
     if let Some(found) = text.ends_with("}]").then(|| TAGGED.captures(text)).flatten() {
         let json = JsonLine::parse(&found[2], calendar)?;
         let at = json.at.or_else(|| stamp::unix(&found[1]));

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use super::level::{self, Level};
-use super::pattern::{self, Pattern};
+use super::pattern;
 use super::stamp::{Calendar, Stamp};
 use crate::record::Timestamp;
 
@@ -54,41 +54,47 @@ static SOURCES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"^(?i:rank|worker|thread|process|proc|gpu|cuda|node|pod|host|actor|replica|shard|trainer|forkpoolworker|spawnprocess|forkprocess|mainprocess|mainthread|threadpoolexecutor|stdout|stderr)(?:[-_ ]?\d+)*(?:: ?|> | \| ?| - )",
     ]
     .iter()
-    .filter_map(|source| pattern::compile(source))
+    .map(|source| pattern::compile(source))
     .collect()
 });
 /// The stream and the flag behind a time in the container runtime interface's format.
-static RUNTIME: Pattern = Pattern::new(r"^ (stdout|stderr) ([FP])(?::[\w:]+)?(?: |$)");
+static RUNTIME: LazyLock<Regex> = LazyLock::new(|| pattern::compile(r"^ (stdout|stderr) ([FP])(?::[\w:]+)?(?: |$)"));
 /// Host, program and process behind a time in the system log's format; the process may lack where no year was spelt.
-static PROGRAM: Pattern = Pattern::new(r"^ (?:([\w.:-]+) )?([\w./@()-]+)(\[\d+\])?: ?");
+static PROGRAM: LazyLock<Regex> = LazyLock::new(|| pattern::compile(r"^ (?:([\w.:-]+) )?([\w./@()-]+)(\[\d+\])?: ?"));
 /// RFC 5424: priority, version, time, host, program, process, message id, structured data.
-static SYSLOG: Pattern = Pattern::new(r"^<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[[^\]]*\])+) ?\x{feff}?");
-static PRIORITY: Pattern = Pattern::new(r"^<(\d{1,3})>");
+static SYSLOG: LazyLock<Regex> =
+    LazyLock::new(|| pattern::compile(r"^<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[[^\]]*\])+) ?\x{feff}?"));
+static PRIORITY: LazyLock<Regex> = LazyLock::new(|| pattern::compile(r"^<(\d{1,3})>"));
 /// glog, klog, absl and torch: the letter of the level, month and day, time, thread, place.
-static LETTER: Pattern =
-    Pattern::new(r"^\[?([IWEFDC])(?:(\d{1,2})(\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+\s+)?)?[\w./-]+:\d+\] ?");
+static LETTER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(r"^\[?([IWEFDC])(?:(\d{1,2})(\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?)\s+(?:\d+\s+)?)?[\w./-]+:\d+\] ?")
+});
 /// Tornado and Jupyter: the letter of the level, date and time, and the place or the name in brackets.
-static BRACKETED_LETTER: Pattern =
-    Pattern::new(r"^\[([IWEDC]) (?:\d{6} \d\d:\d\d:\d\d|(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)) [\w.:-]+\] ?");
+static BRACKETED_LETTER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(r"^\[([IWEDC]) (?:\d{6} \d\d:\d\d:\d\d|(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)) [\w.:-]+\] ?")
+});
 /// Ruby's Logger.
-static RUBY: Pattern = Pattern::new(r"^([DIWEF]), \[([^\] ]*)[^\]]*\] +[A-Z]+ -- [^:]*: ?");
+static RUBY: LazyLock<Regex> =
+    LazyLock::new(|| pattern::compile(r"^([DIWEF]), \[([^\] ]*)[^\]]*\] +[A-Z]+ -- [^:]*: ?"));
 /// The common and the combined log format of HTTP servers.
-static ACCESS: Pattern = Pattern::new(r#"^\S+ \S+ \S+ \[([^\]]+)\] ""#);
+static ACCESS: LazyLock<Regex> = LazyLock::new(|| pattern::compile(r#"^\S+ \S+ \S+ \[([^\]]+)\] ""#));
 
 /// A progress bar, behind which a line goes on that something else wrote: tqdm's with and without a total, rich's, Keras' and the
 /// like of wget and pip.
-static PROGRESS_BAR: Pattern = Pattern::new(concat!(
-    r"^[^|%\[\]]{0,80}?(?:",
-    r"\d{1,3}(?:\.\d+)?%\|[^|]{0,400}\| *[\d.]+[kMGTB]*/(?:[\d.]+(?:[kMGTB]+\b)?|\?)(?: *\[[^\[\]]{0,120}\])?",
-    r"|\b\d+[A-Za-z]{0,4} \[\d+:\d+(?::\d+)?, [^\[\]]{0,120}\]",
-    r"|[━╸╺]{3,} *(?:\d{1,3}%)?(?: *[\d.]+/[\d.]+(?: ?[kMGT]?B)?)?(?: +[\d.]+ ?[kMGTi]*B/s)?(?: +eta)?",
-    r"(?: *-?[\d-]+:[\d-]+(?::[\d-]+)?)?",
-    r"|\d+/\d+ \[[=>#. -]{3,}\]",
-    r"|\[[=>#. -]{3,}\] *\d{1,3}(?:\.\d+)?%",
-    r"|\[[=>#][=>#. -]{2,}\](?: *\d+/\d+)?",
-    r"|\d{1,3}(?:\.\d+)?% ?\[?[=>#█▉▊▋▌▍▎▏░▒▓][=>#█▉▊▋▌▍▎▏░▒▓. -]{2,}\]?",
-    r")"
-));
+static PROGRESS_BAR: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(concat!(
+        r"^[^|%\[\]]{0,80}?(?:",
+        r"\d{1,3}(?:\.\d+)?%\|[^|]{0,400}\| *[\d.]+[kMGTB]*/(?:[\d.]+(?:[kMGTB]+\b)?|\?)(?: *\[[^\[\]]{0,120}\])?",
+        r"|\b\d+[A-Za-z]{0,4} \[\d+:\d+(?::\d+)?, [^\[\]]{0,120}\]",
+        r"|[━╸╺]{3,} *(?:\d{1,3}%)?(?: *[\d.]+/[\d.]+(?: ?[kMGT]?B)?)?(?: +[\d.]+ ?[kMGTi]*B/s)?(?: +eta)?",
+        r"(?: *-?[\d-]+:[\d-]+(?::[\d-]+)?)?",
+        r"|\d+/\d+ \[[=>#. -]{3,}\]",
+        r"|\[[=>#. -]{3,}\] *\d{1,3}(?:\.\d+)?%",
+        r"|\[[=>#][=>#. -]{2,}\](?: *\d+/\d+)?",
+        r"|\d{1,3}(?:\.\d+)?% ?\[?[=>#█▉▊▋▌▍▎▏░▒▓][=>#█▉▊▋▌▍▎▏░▒▓. -]{2,}\]?",
+        r")"
+    ))
+});
 
 /// The text behind the progress bar with which `text` begins; none if nothing follows one.
 pub(super) fn behind_progress_bar(text: &str) -> Option<&str> {
@@ -273,7 +279,7 @@ mod tests {
     fn every_pattern_is_a_regular_expression() {
         assert_eq!(SOURCES.len(), 7);
         for pattern in [&RUNTIME, &PROGRAM, &SYSLOG, &PRIORITY, &LETTER, &BRACKETED_LETTER, &RUBY, &PROGRESS_BAR] {
-            assert!(pattern.regex().is_some(), "{pattern:?}");
+            LazyLock::force(pattern);
         }
     }
 

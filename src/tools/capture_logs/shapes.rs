@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexSet};
 
 use super::level::{self, Level};
-use super::pattern::{self, Pattern};
+use super::pattern;
 
 /// The form of a line without its prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,25 +208,29 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         crash(r"^ *\d+ (?:segmentation fault|killed|abort|bus error)\b", Unleveled),
         crash(format!(r"^make(?:\[\d+\])?: \*\*\* .*(?:Error {CODES}|{SIGNALS})"), Unleveled),
     ];
-    let set =
-        RegexSet::new(table.iter().map(|(.., source)| pattern::in_ascii(source))).unwrap_or_else(|_| RegexSet::empty());
-    let each = table.into_iter().enumerate().filter_map(|(kind, (shape, scope, source))| {
+    let set = RegexSet::new(table.iter().map(|(.., source)| pattern::in_ascii(source))).expect(pattern::CONSTANT);
+    let each = table.into_iter().enumerate().map(|(kind, (shape, scope, source))| {
         let shape = if let Shape::Crash(_) = shape { Shape::Crash(kind) } else { shape };
-        Some((shape, scope, pattern::compile(&source)?))
+        (shape, scope, pattern::compile(&source))
     });
     Patterns { set, each: each.collect() }
 });
 
-static PYTHON_FRAME: Pattern = Pattern::new(r#"^(?:> )?\s*(?:> )?File "[^"]+", line \d+"#);
+static PYTHON_FRAME: LazyLock<Regex> =
+    LazyLock::new(|| pattern::compile(r#"^(?:> )?\s*(?:> )?File "[^"]+", line \d+"#));
 /// A call with its place: Java, Kotlin, JavaScript, .NET.
-static FRAME: Pattern = Pattern::new(
-    r"(?:^|\s)at (?:async |new )?(?:[\w$.<>`/@\[\],|+-]+\.[\w$<>`\[\],|+]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: in .*)?|.*\((?:.*:\d+:\d+|<anonymous>|native|index \d+)\)|\S+:\d+:\d+)$",
-);
-static GO_STACK: Pattern = Pattern::new(r"^goroutine \d+ \[running");
+static FRAME: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(
+        r"(?:^|\s)at (?:async |new )?(?:[\w$.<>`/@\[\],|+-]+\.[\w$<>`\[\],|+]+\([^()]*(?:\([^()]*\)[^()]*)*\)(?: in .*)?|.*\((?:.*:\d+:\d+|<anonymous>|native|index \d+)\)|\S+:\d+:\d+)$",
+    )
+});
+static GO_STACK: LazyLock<Regex> = LazyLock::new(|| pattern::compile(r"^goroutine \d+ \[running"));
 /// Lines that stand at the left margin in the middle of an exception's text.
-static CONTINUATION: Pattern = Pattern::new(
-    r#"^(?:Caused by: |Suppressed: |note: |stack backtrace:|(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):|Extension modules: |goroutine \d+ \[|PC=0x|signal arrived |(?:created by )?[\w./*-]+\.[\w.()*]+\(.*\)$|created by |"""|'''|\[signal |[╭│╰])"#,
-);
+static CONTINUATION: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(
+        r#"^(?:Caused by: |Suppressed: |note: |stack backtrace:|(?:Current thread|Thread) 0x[0-9a-f]+ .*\(most recent call first\):|Extension modules: |goroutine \d+ \[|PC=0x|signal arrived |(?:created by )?[\w./*-]+\.[\w.()*]+\(.*\)$|created by |"""|'''|\[signal |[╭│╰])"#,
+    )
+});
 /// Lines that join two tracebacks, or a traceback and what belongs to it.
 const CHAINS: [&str; 5] = [
     "During handling of the above exception, another exception occurred:",
@@ -297,23 +301,28 @@ impl Marker {
 /// Returns whether a line heads the frames of a stack that was printed on purpose: a thread in a Java dump, or the text of
 /// JavaScript's `console.trace`.
 pub(super) fn is_dump(line: &str) -> bool {
-    static DUMP: Pattern = Pattern::new(
-        r#"^\s+java\.lang\.Thread\.State: |^"[^"]*" (?:#\d+ |.*\b[tn]id=)|^#\d+ "|^Thread\[[^\]]*\]:?$|^Trace(?:: |$)"#,
-    );
+    static DUMP: LazyLock<Regex> = LazyLock::new(|| {
+        pattern::compile(
+            r#"^\s+java\.lang\.Thread\.State: |^"[^"]*" (?:#\d+ |.*\b[tn]id=)|^#\d+ "|^Thread\[[^\]]*\]:?$|^Trace(?:: |$)"#,
+        )
+    });
     DUMP.is_match(line)
 }
 
 /// Returns whether a text tells of a fault that ends the process, so that a crash right below it is the same fault.
 pub(super) fn is_deadly(text: &str) -> bool {
-    static DEADLY: Pattern = Pattern::new(
-        r"(?:^|\W)F\d{4} |FATAL|[Cc]heck fail|CHECK fail|[Aa]ssert|ASSERT|[Aa]bort|[Pp]anic|CUDA error|Uncaught|Unhandled",
-    );
+    static DEADLY: LazyLock<Regex> = LazyLock::new(|| {
+        pattern::compile(
+            r"(?:^|\W)F\d{4} |FATAL|[Cc]heck fail|CHECK fail|[Aa]ssert|ASSERT|[Aa]bort|[Pp]anic|CUDA error|Uncaught|Unhandled",
+        )
+    });
     DEADLY.is_match(text)
 }
 
 /// Returns whether a line before a traceback says that something failed.
 pub(super) fn speaks_of_failure(line: &str) -> bool {
-    static FAILURE: Pattern = Pattern::new(r"(?i)\b(?:exception|raised|failed|failure|failing|error|crashed)\b");
+    static FAILURE: LazyLock<Regex> =
+        LazyLock::new(|| pattern::compile(r"(?i)\b(?:exception|raised|failed|failure|failing|error|crashed)\b"));
     FAILURE.is_match(line)
 }
 
@@ -365,7 +374,7 @@ mod tests {
         assert!(PATTERNS.each.len() > 40);
         assert_eq!(PATTERNS.set.len(), PATTERNS.each.len());
         for pattern in [&PYTHON_FRAME, &FRAME, &GO_STACK, &CONTINUATION] {
-            assert!(pattern.regex().is_some(), "{pattern:?}");
+            LazyLock::force(pattern);
         }
     }
 

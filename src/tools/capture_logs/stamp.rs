@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use chrono::{NaiveDate, NaiveDateTime};
 use regex::{Captures, Regex};
 
-use super::pattern::{self, Pattern};
+use super::pattern;
 use crate::record::{Timestamp, Window};
 
 /// The assumptions that complete a time which does not say everything.
@@ -63,14 +63,16 @@ static SPELLINGS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"^\d{1,2}:\d\d[AP]M".to_owned(),
     ]
     .iter()
-    .filter_map(|spelling| pattern::compile(&format!(r"{spelling}(?:[^0-9A-Za-z]|$)")))
+    .map(|spelling| pattern::compile(&format!(r"{spelling}(?:[^0-9A-Za-z]|$)")))
     .collect()
 });
 
 /// A complete date and time anywhere in a text.
-static ANYWHERE: Pattern = Pattern::new(
-    r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d|\d\d[./]\d\d[./]\d{2,4} \d\d:\d\d:\d\d|\d{6,8}(?: \d\d:\d\d:\d\d|T\d{6})",
-);
+static ANYWHERE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern::compile(
+        r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d|\d\d[./]\d\d[./]\d{2,4} \d\d:\d\d:\d\d|\d{6,8}(?: \d\d:\d\d:\d\d|T\d{6})",
+    )
+});
 
 impl Calendar {
     /// Reads a time at the very start of `text`.
@@ -83,7 +85,7 @@ impl Calendar {
 
     /// The offsets in `text` at which a complete date and time begins.
     pub(super) fn stamps(text: &str) -> impl Iterator<Item = usize> {
-        ANYWHERE.regex().into_iter().flat_map(move |pattern| pattern.find_iter(text)).map(|found| found.start())
+        ANYWHERE.find_iter(text).map(|found| found.start())
     }
 
     fn stamp(&self, found: &Captures<'_>) -> Option<Stamp> {
