@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 
 /// The words that are replaced in `logs.command`.
@@ -10,8 +11,8 @@ const WORDS: [&str; 3] = ["{start}", "{end}", "{service}"];
 const STAGE: &str = "{stage}";
 
 /// The workers' logs.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[apply(table!)]
+#[derive(Default)]
 pub struct LogsConfig {
     /// The services whose logs are captured.
     pub services: Vec<LogService>,
@@ -90,8 +91,8 @@ impl LogsConfig {
 }
 
 /// The target's traces.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[apply(table!)]
+#[derive(Default)]
 pub struct JaegerConfig {
     /// The query address unless `--jaeger` gives one; without either the capture is off.
     pub url: Option<String>,
@@ -108,6 +109,7 @@ pub struct JaegerConfig {
     /// The span tag that names the tenant, on both.
     pub gpu_tenant_tag: Option<String>,
     /// The time that finished spans may take to reach Jaeger: the exporter's batch delay and a little more.
+    #[serde(default)]
     pub flush_seconds: f64,
 }
 

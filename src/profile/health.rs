@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 
 use crate::escape;
@@ -11,19 +12,17 @@ use crate::record::raw;
 const MAX_VALUE: usize = 200;
 
 /// The target's health check.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Health {
     /// Path below the base URL.
     pub path: String,
     /// The HTTP statuses that mean healthy.
+    #[serde_with(skip_apply)]
     #[serde(default = "ok")]
     pub accepted: Vec<u16>,
     /// The command that starts the target; printed if the target is unreachable.
-    #[serde(default)]
     pub hint: Option<String>,
     /// JSON pointers to settings in the answer, each under the name of the run label that states the same setting.
-    #[serde(default)]
     pub settings: BTreeMap<String, Vec<String>>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -20,8 +21,7 @@ use crate::record::raw;
 const NEXT: &str = "next";
 
 /// A request that tells the states of many jobs, page by page.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct List {
     /// The HTTP method.
     #[serde(default = "super::request::get")]
@@ -29,30 +29,25 @@ pub struct List {
     /// Path below the base URL; a template.
     pub path: String,
     /// Headers; values are templates.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body; strings in it are templates. None sends no body.
-    #[serde(default, deserialize_with = "payload::from_toml")]
+    #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
     #[serde(default)]
     pub encoding: Encoding,
     /// The places of the list: an array, or an object whose keys are the ids. With `*`, each of several lists.
+    #[serde_with(skip_apply)]
     pub at: Vec<Place>,
     /// The places of a job's id in its entry; by default those of a poll's answer, and an object's keys.
-    #[serde(default)]
     pub id: Option<Vec<Place>>,
     /// The places of what tells that there is another page, and where.
-    #[serde(default)]
     pub next: Vec<Place>,
     /// The places of a value that is false, or empty, on the last page.
-    #[serde(default)]
     pub more: Vec<Place>,
     /// The places of the number of jobs on all pages.
-    #[serde(default)]
     pub total: Vec<Place>,
     /// The conditions without which an answer is no page of the list.
-    #[serde(default)]
     pub when: Vec<Condition>,
     /// The most ids in one request.
     #[serde(default = "batch")]

@@ -3,6 +3,22 @@
 //! Nothing in the code knows a particular target. The default profile, `profiles/autorag.toml`, is built into the tools;
 //! `--profile FILE` points them at any other. docs/profile.md describes the keys.
 
+/// Makes a type a table of a profile: it has no keys but these, and a value, a list, a table or a flag that is missing is absent,
+/// empty or false.
+macro_rules! table {
+    ($($item:tt)*) => {
+        #[serde_with::apply(
+            Option => #[serde(default)],
+            Vec => #[serde(default)],
+            BTreeMap => #[serde(default)],
+            bool => #[serde(default)],
+        )]
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        $($item)*
+    };
+}
+
 mod answer;
 mod check;
 mod evidence;
@@ -24,6 +40,7 @@ mod token;
 
 use std::path::Path;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 
 pub use answer::{Observation, PollAnswer, StageReading, StatusReading};
@@ -49,8 +66,7 @@ use crate::record::StageSpec;
 const DEFAULT: &str = include_str!("../../profiles/autorag.toml");
 
 /// The profile of one target.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Profile {
     /// The name in records and messages.
     pub name: String,
@@ -63,13 +79,10 @@ pub struct Profile {
     /// The polling of a job.
     pub poll: Poll,
     /// The request for an access token.
-    #[serde(default)]
     pub token: Option<Token>,
     /// Requests around a job, in their order.
-    #[serde(default)]
     pub steps: Vec<Step>,
     /// The stages of the pipeline, in its order.
-    #[serde(default)]
     pub stages: Vec<Stage>,
     /// The workers' logs.
     #[serde(default)]
@@ -83,15 +96,14 @@ pub struct Profile {
 }
 
 /// One stage of the pipeline.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Stage {
     /// Its name.
     pub name: String,
     /// The stages that must end before it starts.
-    #[serde(default)]
     pub after: Vec<String>,
     /// Every job must show this stage.
+    #[serde_with(skip_apply)]
     #[serde(default = "yes")]
     pub required: bool,
 }

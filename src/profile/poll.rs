@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -12,8 +13,7 @@ use super::rules::{PollMeaning, Rule};
 use crate::record::StagePhase;
 
 /// The polling of a job.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Poll {
     /// The HTTP method.
     #[serde(default = "super::request::get")]
@@ -22,47 +22,40 @@ pub struct Poll {
     #[serde(default)]
     pub path: String,
     /// Headers of the poll; values are templates.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body; strings in it are templates. None sends no body.
-    #[serde(default, deserialize_with = "payload::from_toml")]
+    #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
     #[serde(default)]
     pub encoding: Encoding,
     /// Rules that tell what an answer means, whatever its HTTP status; without one that holds, the status word does.
-    #[serde(default)]
     pub rules: Vec<Rule<PollMeaning>>,
     /// The request that tells the states of many jobs.
-    #[serde(default)]
     pub list: Option<List>,
     /// The meaning of a job that the target knew once and knows no more.
     #[serde(default)]
     pub gone: Gone,
     /// The HTTP statuses that mean "no such job".
+    #[serde_with(skip_apply)]
     #[serde(default = "not_found")]
     pub unknown: Vec<u16>,
     /// The places of the job's id in the answer, to recognise an answer about another job; those of `submit.id` if absent, and
     /// no check if empty.
-    #[serde(default)]
     pub id: Option<Vec<Place>>,
     /// The places of the id by which the job is polled from then on.
-    #[serde(default)]
     pub next: Vec<Place>,
     /// The places of the job's status word.
-    #[serde(default)]
     pub status: Vec<Place>,
     /// The meanings of the status words.
     #[serde(default)]
     pub words: StatusWords,
     /// The places of the error's text.
-    #[serde(default)]
     pub message: Vec<Place>,
     /// The places of the job's own times.
     #[serde(default)]
     pub times: TimePointers,
     /// JSON pointers to its stages.
-    #[serde(default)]
     pub stages: Option<StagePointers>,
 }
 
@@ -80,8 +73,8 @@ pub enum Gone {
 }
 
 /// Status words by their meaning.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[apply(table!)]
+#[derive(Default)]
 pub struct StatusWords {
     /// Accepted and not begun.
     pub waiting: Vec<String>,
@@ -113,8 +106,8 @@ impl StatusWords {
 }
 
 /// The places of times: RFC 3339 strings, or Unix times in seconds or milliseconds.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[apply(table!)]
+#[derive(Default)]
 pub struct TimePointers {
     /// Queued.
     pub queued: Vec<Place>,
@@ -126,28 +119,22 @@ pub struct TimePointers {
 
 /// The places of a job's stages: an object by name, an array, an object that is the only stage, or a pointer with `*` that leads
 /// to each stage.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct StagePointers {
     /// The places of the object or array; the empty pointer is the whole answer.
+    #[serde_with(skip_apply)]
     pub at: Vec<Place>,
     /// The pointers lead to a single stage instead of an object of stages by name.
-    #[serde(default)]
     pub one: bool,
     /// In an array's element, or in the one stage: pointers to the name.
-    #[serde(default)]
     pub name: Vec<Place>,
     /// The name of a stage that tells none.
-    #[serde(default)]
     pub constant: Option<String>,
     /// In a stage that is an object: pointers to its state word.
-    #[serde(default)]
     pub state: Vec<Place>,
     /// In a stage that is an object: pointers to the attempt.
-    #[serde(default)]
     pub attempt: Vec<Place>,
     /// In a stage that is an object: pointers to the error's text.
-    #[serde(default)]
     pub message: Vec<Place>,
     /// The meanings of the state words.
     pub words: StatusWords,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 
 use crate::promql::is_plain_selector;
@@ -10,8 +11,8 @@ use crate::record::{MetricType, Part, Role, RoleOf, legacy_role};
 use crate::units::unit_seconds;
 
 /// The Prometheus that scrapes the target, and the queries for it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[apply(table!)]
+#[derive(Default)]
 pub struct Prometheus {
     /// Its base URL unless `--prometheus` gives one; without either the capture is off.
     pub url: Option<String>,
@@ -26,8 +27,8 @@ pub struct Prometheus {
 }
 
 /// The query that shows whether the target is idle.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
+#[derive(PartialEq)]
 pub struct IdleConfig {
     /// A plain selector of gauges that are all 0 on an idle target, such as the messages on the stages' queues.
     pub query: String,
@@ -45,30 +46,25 @@ impl IdleConfig {
 }
 
 /// One named query.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Query {
     /// The name of the record and, made safe, of the file.
     pub name: String,
     /// The PromQL.
     pub query: String,
     /// The labels that the report keeps when it adds series up, such as the one that names the stage.
-    #[serde(default)]
     pub by: Vec<String>,
     /// The unit of its values; of durations only if neither the metric's name nor the server's metadata gives it.
-    #[serde(default)]
     pub unit: Option<String>,
     /// The measurement that it holds.
-    #[serde(default)]
     pub role: Option<Role>,
     /// The part of a histogram that it holds, if the metrics' names do not show it.
-    #[serde(default)]
     pub part: Option<Part>,
     /// The type of the metric; without one, metrics whose names end in `_total` are counters.
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     pub metric_type: Option<MetricType>,
     /// The report draws it over time.
-    #[serde(default)]
     pub draw: bool,
 }
 

@@ -1,20 +1,20 @@
 //! Rules: conditions on an answer that decide what it means where a single word does not.
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 
 use super::place::{Document, Place};
 use crate::record::{StagePhase, raw};
 
 /// A rule; the first one whose conditions all hold decides.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Rule<M> {
     /// Its name in records and messages.
-    #[serde(default)]
     pub name: Option<String>,
     /// The meaning of an answer for which the conditions hold.
     pub means: M,
     /// The conditions.
+    #[serde_with(skip_apply)]
     pub when: Vec<Condition>,
 }
 
@@ -60,24 +60,18 @@ pub enum SubmitMeaning {
 }
 
 /// A condition on the value at a place. Without a test the value has to be there, and not be null.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Condition {
     at: Place,
     /// The value is one of these.
-    #[serde(default)]
     is: Option<Values>,
     /// There is a value, and it is none of these.
-    #[serde(default)]
     not: Option<Values>,
     /// There is a value, or there is none.
-    #[serde(default)]
     exists: Option<bool>,
     /// The value is a number greater than this.
-    #[serde(default)]
     above: Option<f64>,
     /// The value is a number less than this.
-    #[serde(default)]
     below: Option<f64>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,8 +11,7 @@ use super::place::Place;
 use super::template::{self, Scope};
 
 /// A request around a job.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Step {
     /// Its name in messages.
     pub name: String,
@@ -24,28 +24,24 @@ pub struct Step {
     /// target no secrets are sent.
     pub path: String,
     /// Headers; values are templates.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body; strings in it are templates. None sends no body.
-    #[serde(default, deserialize_with = "payload::from_toml")]
+    #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
     #[serde(default)]
     pub encoding: Encoding,
     /// The HTTP statuses that mean success.
+    #[serde_with(skip_apply)]
     #[serde(default = "accepted")]
     pub accepted: Vec<u16>,
     /// Values to take from the answer, for templates: `{vars.NAME}`.
-    #[serde(default)]
     pub take: BTreeMap<String, Vec<Place>>,
     /// At a job's end: the parts of `[poll]` that this answer tells instead of the poll's.
-    #[serde(default)]
     pub tells: Vec<Told>,
     /// A failure changes nothing.
-    #[serde(default)]
     pub optional: bool,
     /// Keep what it takes out of the records.
-    #[serde(default)]
     pub secret: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -10,8 +11,7 @@ use super::place::Place;
 use super::rules::{Rule, SubmitMeaning};
 
 /// The submission of a job.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Submit {
     /// The HTTP method.
     #[serde(default = "super::request::post")]
@@ -19,28 +19,24 @@ pub struct Submit {
     /// Path below the base URL; a template.
     pub path: String,
     /// The HTTP statuses that mean accepted.
+    #[serde_with(skip_apply)]
     #[serde(default = "accepted")]
     pub accepted: Vec<u16>,
     /// Headers of the submission; values are templates.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body; strings in it are templates. None sends no body.
-    #[serde(default, deserialize_with = "payload::from_toml")]
+    #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
     #[serde(default)]
     pub encoding: Encoding,
     /// The places of the job's id in the answer, in order of preference.
-    #[serde(default)]
     pub id: Vec<Place>,
     /// The id that the client chooses, which counts where the answer tells none; a template.
-    #[serde(default)]
     pub own_id: Option<String>,
     /// Rules that tell what an answer means; without one that holds, `accepted` does.
-    #[serde(default)]
     pub rules: Vec<Rule<SubmitMeaning>>,
     /// Redirects are followed: 307 and 308 with the same request, 301, 302 and 303 by GET. Only on the target's own origin.
-    #[serde(default)]
     pub follow_redirects: bool,
 }
 

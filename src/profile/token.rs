@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use macro_rules_attribute::apply;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,8 +19,7 @@ const TOKEN: &str = "{token}";
 const LONGEST_LIFETIME: f64 = 1e9;
 
 /// A request that gets an access token.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[apply(table!)]
 pub struct Token {
     /// The HTTP method.
     #[serde(default = "super::request::post")]
@@ -27,24 +27,27 @@ pub struct Token {
     /// Path below the base URL, or a whole URL; a template.
     pub path: String,
     /// Headers; values are templates.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body; strings in it are templates. None sends no body.
-    #[serde(default, deserialize_with = "payload::from_toml")]
+    #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
     #[serde(default)]
     pub encoding: Encoding,
     /// The HTTP statuses that mean success.
+    #[serde_with(skip_apply)]
     #[serde(default = "accepted")]
     pub accepted: Vec<u16>,
     /// The places of the token in the answer.
+    #[serde_with(skip_apply)]
     #[serde(default = "access_token")]
     pub token: Vec<Place>,
     /// The places of its lifetime in seconds, or of the time at which it expires.
+    #[serde_with(skip_apply)]
     #[serde(default = "expires_in")]
     pub expires: Vec<Place>,
     /// The headers with which requests to the target carry it.
+    #[serde_with(skip_apply)]
     #[serde(default = "bearer")]
     pub send: BTreeMap<String, String>,
 }
