@@ -5,7 +5,7 @@ use std::path::Path;
 use super::StreamContext;
 use crate::cli::Failure;
 use crate::http::BaseUrl;
-use crate::record::{CaptureResult, Key, Kind, Reason, Window};
+use crate::record::{CaptureResult, Key, Kind, Reason, Resource, Window};
 
 impl StreamContext {
     /// Chooses the server to ask: the `typed` one (an empty address is off), else the one that an earlier capture of this run
@@ -41,7 +41,7 @@ impl StreamContext {
     /// Returns whether an earlier capture is whole, has this very window, and has its file in `out`: then there is nothing to
     /// ask again.
     pub(super) fn has_whole(&self, kind: Kind, name: &str, out: &Path) -> bool {
-        self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status }| {
+        self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status, .. }| {
             status.result == CaptureResult::Ok && spec.window.is_some() && spec.window == self.window
         })
     }
@@ -49,7 +49,7 @@ impl StreamContext {
     /// Returns whether an earlier capture that lies in `out` is worth more than `outcome`. One from another server is kept
     /// whatever this server brings, because it saw the run.
     pub(super) fn outdone(&self, kind: Kind, name: &str, out: &Path, outcome: CaptureOutcome<'_>) -> bool {
-        self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status }| {
+        self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status, .. }| {
             let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(earlier, now)| earlier != now);
             let earlier =
                 CaptureOutcome { result: status.result, reason: status.reason.as_ref(), jobs: status.jobs_matched };
@@ -101,13 +101,7 @@ impl<'a> CaptureOutcome<'a> {
 }
 
 /// The fields of an earlier capture's record that all kinds share.
-#[derive(serde::Deserialize)]
-struct EarlierCapture {
-    #[serde(default)]
-    spec: EarlierSpec,
-    #[serde(default)]
-    status: EarlierStatus,
-}
+type EarlierCapture = Resource<EarlierSpec, EarlierStatus>;
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]

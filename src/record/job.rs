@@ -1,7 +1,6 @@
 //! `Job`: one piece of work, from the file that is staged for it to the end that was seen.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
@@ -275,7 +274,7 @@ pub enum StagePhase {
 }
 
 /// The last known phase of a job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Phase {
     /// Its file is in place; nothing was sent.
@@ -326,11 +325,5 @@ impl Phase {
     /// Returns true if the job's end is known, so that no later record can say more.
     pub const fn is_final(self) -> bool {
         self.rank() == Self::Succeeded.rank()
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
     }
 }

@@ -126,7 +126,7 @@ pub fn document(
 }
 
 /// The kinds of this contract's version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumString, strum::IntoStaticStr)]
 pub enum Kind {
     /// The request for a run.
     Run,
@@ -151,23 +151,9 @@ impl Kind {
     pub const ALL: [Self; 8] =
         [Self::Run, Self::Job, Self::End, Self::Shard, Self::Series, Self::Traces, Self::Logs, Self::Report];
 
-    /// The kind that `word` names.
-    pub fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
     /// As it is spelt in a record.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Run => "Run",
-            Self::Job => "Job",
-            Self::Series => "Series",
-            Self::Traces => "Traces",
-            Self::Logs => "Logs",
-            Self::End => "End",
-            Self::Shard => "Shard",
-            Self::Report => "Report",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -242,7 +228,7 @@ impl Record {
         if word(header.api_version).as_deref() != Some(API_VERSION) {
             return Ok(Parsed::Other);
         }
-        let Some(kind) = word(header.kind).and_then(|kind| Kind::of(&kind)) else {
+        let Some(kind) = word(header.kind).and_then(|kind| kind.parse().ok()) else {
             return Ok(Parsed::Other);
         };
         let metadata = match kind {

@@ -1,7 +1,6 @@
 //! `Report`: the verdict on a run. Made by `render-report`, on stdout and as `report.json`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use macro_rules_attribute::apply;
 use serde::{Deserialize, Serialize};
@@ -74,7 +73,7 @@ pub struct ReportShard {
 }
 
 /// The verdict on a criterion or on a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// The criterion is met.
@@ -84,12 +83,6 @@ pub enum Verdict {
     Incomplete,
     /// Something is known to be wrong.
     Failed,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
 }
 
 /// One criterion and its verdict.

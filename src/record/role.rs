@@ -4,15 +4,16 @@
 //! table, `profiles/legacy-roles.toml`, which maps the names of their queries to roles.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr};
 
 /// The measurement that a query holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Display, IntoStaticStr)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Role {
     /// A histogram of the stages' durations; `by` names the label of the stage.
     StageDuration,
@@ -32,16 +33,8 @@ pub enum Role {
 
 impl Role {
     /// The role as profiles and records spell it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::StageDuration => "stage-duration",
-            Self::QueueWait => "queue-wait",
-            Self::QueueDepth => "queue-depth",
-            Self::ResourceTenancy => "resource-tenancy",
-            Self::Transitions => "transitions",
-            Self::Completed => "completed",
-            Self::Throttling => "throttling",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 
     /// Returns true if the values of its queries are durations, which need a unit of time.
@@ -50,16 +43,11 @@ impl Role {
     }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
 /// A part of a histogram, as Prometheus exposes it: one metric for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, EnumString, IntoStaticStr)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Part {
     /// The cumulative counts by upper bound.
     Bucket,
@@ -72,21 +60,12 @@ pub enum Part {
 impl Part {
     /// The part that a metric's name ends in, after `_`, `.` or `:`.
     pub fn of_metric(name: &str) -> Option<Self> {
-        match name.rsplit(['_', '.', ':']).next()? {
-            "bucket" => Some(Self::Bucket),
-            "count" => Some(Self::Count),
-            "sum" => Some(Self::Sum),
-            _ => None,
-        }
+        name.rsplit(['_', '.', ':']).next()?.parse().ok()
     }
 
     /// The part as profiles and records spell it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Bucket => "bucket",
-            Self::Count => "count",
-            Self::Sum => "sum",
-        }
+    pub fn word(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -4,16 +4,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::Value;
 use walkdir::WalkDir;
 
-use super::state::IdleState;
+use super::state::{IdleState, Target};
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{Answer, BaseUrl, Client, HttpError};
+use crate::http::{Answer, HttpError};
 use crate::listing::{Listing, LookUpError, Sight, look_up};
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Document, PollAnswer, Profile, StatusReading};
@@ -32,14 +31,6 @@ pub(super) struct EarlierJobs {
     open: VecDeque<(Job, String)>,
     /// The first reason why some records could not be read.
     unread: Option<String>,
-}
-
-/// The result of one poll.
-enum PollResult {
-    Ended,
-    Running(String),
-    Doubtful(String),
-    NotConnected(String),
 }
 
 impl EarlierJobs {
@@ -75,31 +66,18 @@ impl EarlierJobs {
 
     /// Polls one job after the other, up to the first that has not ended: that one decides. `is_over` returns true once the
     /// time is over.
-    pub(super) fn check(
-        &mut self,
-        profile: &Arc<Profile>,
-        base: &BaseUrl,
-        client: &Client,
-        clock: &Clock,
-        is_over: impl Fn() -> bool,
-    ) -> IdleState {
+    pub(super) fn check(&mut self, target: &Target, clock: &Clock, is_over: impl Fn() -> bool) -> IdleState {
         while let Some((job, id)) = self.open.front() {
             let others = match self.open.len() - 1 {
                 0 => String::new(),
                 others => format!(" ({others} more were not polled)"),
             };
             let name = &job.metadata.name;
-            match self.poll(job, id, profile, base, client, clock) {
-                PollResult::Ended => {}
-                PollResult::Running(word) => {
-                    return IdleState::Busy(format!("the earlier job {name} is {word}{others}"));
-                }
-                PollResult::Doubtful(why) => {
-                    return IdleState::Pending(format!("the earlier job {name}: {why}{others}"));
-                }
-                PollResult::NotConnected(why) => {
-                    return IdleState::Unknown(format!("the earlier job {name}: {why}{others}"));
-                }
+            match self.poll(job, id, target, clock) {
+                IdleState::Idle => {}
+                IdleState::Busy(word) => return IdleState::Busy(format!("the earlier job {name} is {word}{others}")),
+                IdleState::Pending(why) => return IdleState::Pending(format!("the earlier job {name}: {why}{others}")),
+                IdleState::Unknown(why) => return IdleState::Unknown(format!("the earlier job {name}: {why}{others}")),
             }
             self.open.pop_front();
             if !self.open.is_empty() && is_over() {
@@ -111,32 +89,25 @@ impl EarlierJobs {
     }
 
     /// Polls one job, or looks it up in the list if only that tells of it.
-    fn poll(
-        &self,
-        job: &Job,
-        id: &str,
-        profile: &Arc<Profile>,
-        base: &BaseUrl,
-        client: &Client,
-        clock: &Clock,
-    ) -> PollResult {
+    fn poll(&self, job: &Job, id: &str, target: &Target, clock: &Clock) -> IdleState {
+        let Target { profile, base, client } = target;
         let unanswered = |place: String, error: HttpError| match error {
-            HttpError::NotConnected(_) => PollResult::NotConnected(format!("{place}: {error}")),
-            error => PollResult::Doubtful(format!("{place}: {error}")),
+            HttpError::NotConnected(_) => IdleState::Unknown(format!("{place}: {error}")),
+            error => IdleState::Pending(format!("{place}: {error}")),
         };
         if let Some(listing) =
             Listing::new(profile.clone(), base.clone(), &self.set, job).filter(|_| !profile.polls_each())
         {
             return match look_up(listing, id, client, clock, &mut |_, _| {}) {
                 Ok(Sight::Told(answer)) => judge(&answer, "the list", None, profile),
-                Ok(Sight::Missing) => PollResult::Ended,
-                Err(LookUpError::Page(why)) => PollResult::Doubtful(why),
+                Ok(Sight::Missing) => IdleState::Idle,
+                Err(LookUpError::Page(why)) => IdleState::Pending(why),
                 Err(LookUpError::Http(place, error)) => unanswered(place, error),
             };
         }
         let request = match poll_request(job, id, profile, base, &self.set) {
             Ok(request) => request,
-            Err(error) => return PollResult::Doubtful(error),
+            Err(error) => return IdleState::Pending(error),
         };
         match request.send(client, clock) {
             Ok(answer) => judge(&answer, &request.place(), Some(id), profile),
@@ -164,28 +135,28 @@ fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
 }
 
 /// The meaning of an answer that came from `place`, and is about the job `id` if it says so itself.
-fn judge(answer: &Answer, place: &str, id: Option<&str>, profile: &Profile) -> PollResult {
+fn judge(answer: &Answer, place: &str, id: Option<&str>, profile: &Profile) -> IdleState {
     let document = Document::of(answer);
     let observation = match profile.poll_answer(&document) {
-        PollAnswer::Unknown if !answer.is_cached() => return PollResult::Ended,
+        PollAnswer::Unknown if !answer.is_cached() => return IdleState::Idle,
         PollAnswer::Document(observation) => observation,
-        _ => return PollResult::Doubtful(format!("{place}: {}", answer.summary())),
+        _ => return IdleState::Pending(format!("{place}: {}", answer.summary())),
     };
     if let Some(other) = id.and_then(|id| profile.other_job(&document, id)) {
-        return PollResult::Doubtful(format!(
+        return IdleState::Pending(format!(
             "{place}: the answer is about another job, {}",
             escape::start(&other, MAX_WORD)
         ));
     }
     match observation.status {
-        StatusReading::Status(StagePhase::Done | StagePhase::Failed, _) => PollResult::Ended,
+        StatusReading::Status(StagePhase::Done | StagePhase::Failed, _) => IdleState::Idle,
         StatusReading::Status(StagePhase::Waiting | StagePhase::Running, word) => {
-            PollResult::Running(escape::start(&word, MAX_WORD))
+            IdleState::Busy(escape::start(&word, MAX_WORD))
         }
         StatusReading::Status(StagePhase::Unnamed, word) => {
-            PollResult::Doubtful(format!("the profile does not name its status \"{}\"", escape::start(&word, MAX_WORD)))
+            IdleState::Pending(format!("the profile does not name its status \"{}\"", escape::start(&word, MAX_WORD)))
         }
-        StatusReading::NoStatus => PollResult::Doubtful(format!("{place}: no status in {}", answer.summary())),
-        StatusReading::Unreadable(cause) => PollResult::Doubtful(format!("{place}: {cause}")),
+        StatusReading::NoStatus => IdleState::Pending(format!("{place}: no status in {}", answer.summary())),
+        StatusReading::Unreadable(cause) => IdleState::Pending(format!("{place}: {cause}")),
     }
 }

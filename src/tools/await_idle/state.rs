@@ -1,4 +1,16 @@
-//! The state of the target as one source reports it.
+//! The target, and its state as one source reports it.
+
+use std::sync::Arc;
+
+use crate::http::{BaseUrl, Client};
+use crate::profile::Profile;
+
+/// The target and how to ask it.
+pub(super) struct Target {
+    pub(super) profile: Arc<Profile>,
+    pub(super) base: BaseUrl,
+    pub(super) client: Client,
+}
 
 /// The state of the target as one source knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The waiting: checks both sources again and again until both report an idle target.
 
 use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -9,12 +8,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Args;
 use super::earlier_jobs::EarlierJobs;
 use super::queues::Queues;
-use super::state::IdleState;
+use super::state::{IdleState, Target};
 use crate::cli::{Console, Failure, Io, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::health;
-use crate::http::{BaseUrl, Client, Connections};
-use crate::profile::Profile;
+use crate::http::Connections;
 use crate::record::Idle;
 use crate::units;
 
@@ -27,9 +25,7 @@ const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything needed to wait.
 pub(super) struct Watch<'a> {
-    profile: Arc<Profile>,
-    base: BaseUrl,
-    client: Client,
+    target: Target,
     earlier: EarlierJobs,
     queues: Result<Queues, String>,
     limit: Duration,
@@ -51,9 +47,11 @@ impl Watch<'_> {
         Ok(Self {
             earlier: EarlierJobs::load(earlier, &args.target.set, &io.console)?,
             queues: Queues::from_args(args, &profile, io)?,
-            client: target.clients(&profile, Some(&base), Connections::Kept, &io.console)?.factory.client(),
-            profile: profile.into(),
-            base,
+            target: Target {
+                client: target.clients(&profile, Some(&base), Connections::Kept, &io.console)?.factory.client(),
+                profile: profile.into(),
+                base,
+            },
             limit: args.limit,
             console: io.console.clone(),
             stop: io.stop.clone(),
@@ -66,7 +64,8 @@ impl Watch<'_> {
         let (began, since) = (Instant::now(), clock.now());
         // Nothing will be submitted to an unhealthy target, so there is no reason to wait; `submit-jobs` says what to do.
         let mut unused = OffsetBounds::default();
-        let health = health::probe(&self.client, &self.base, &self.profile, clock, &mut unused, &self.console);
+        let Target { profile, base, client } = &self.target;
+        let health = health::probe(client, base, profile, clock, &mut unused, &self.console);
         if let Err(unhealthy) = health {
             let unseen = Some(format!("the target is not healthy: {}", unhealthy.message));
             return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });
@@ -74,9 +73,8 @@ impl Watch<'_> {
         let mut announced = false;
         loop {
             let states = [
-                self.earlier.check(&self.profile, &self.base, &self.client, clock, || {
-                    self.stop.signal().is_some() || began.elapsed() >= self.limit
-                }),
+                self.earlier
+                    .check(&self.target, clock, || self.stop.signal().is_some() || began.elapsed() >= self.limit),
                 match &mut self.queues {
                     Ok(queues) => queues.check(clock, since),
                     Err(why) => IdleState::Unknown(why.clone()),

@@ -113,19 +113,7 @@ pub enum Format {
     Summary,
 }
 
-impl Format {
-    /// As the command line spells it.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Openmetrics => "openmetrics",
-            Self::Perfetto => "perfetto",
-            Self::Otlp => "otlp",
-            Self::Csv => "csv",
-            Self::Parquet => "parquet",
-            Self::Grafana => "grafana",
-            Self::Vmui => "vmui",
-            Self::Links => "links",
-            Self::Summary => "summary",
-        }
-    }
+/// A value as the command line spells it.
+pub(super) fn word(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -124,7 +124,7 @@ fn destination<'a>(args: &Args, stdout: &'a mut dyn Write, stop: Stop) -> Result
 fn overview(args: &Args, sources: &[Source], export: &mut Export, stdout: &mut dyn Write) -> Result<(), Failure> {
     let directory = || {
         let out = args.out.as_deref();
-        out.ok_or_else(|| Failure::usage(format!("--as {}: name a directory with --out", args.format.word())))
+        out.ok_or_else(|| Failure::usage(format!("--as {}: name a directory with --out", args::word(args.format))))
     };
     let links = links::Bases::parse(args)?;
     if args.format == Format::Links && links.is_empty() {

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
+use super::args;
 use super::recorded::Recorded;
 use super::samples::{self, CapturedSeries, Remarks};
 use super::shift::Shift;
@@ -25,16 +28,6 @@ pub enum Table {
 }
 
 impl Table {
-    const ALL: [Self; 3] = [Self::Jobs, Self::Stages, Self::Samples];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Jobs => "jobs",
-            Self::Stages => "stages",
-            Self::Samples => "samples",
-        }
-    }
-
     /// The columns before those of the row itself. The rows of jobs and stages begin with the run already.
     fn columns(self) -> Vec<(&'static str, ColumnType)> {
         let labels = if self == Self::Samples { &source::NAMES[..] } else { &source::NAMES[1..] };
@@ -71,8 +64,8 @@ impl<'a> Tables<'a> {
         only: Option<Table>,
         create: impl Fn(PathBuf, &[(&'static str, ColumnType)]) -> Result<TableFile<'a>, Failure>,
     ) -> Result<Self, Failure> {
-        let file = |table: Table| Ok((table, create(directory.join(table.name()), &table.columns())?));
-        let chosen = Table::ALL.into_iter().filter(|table| only.is_none_or(|only| only == *table));
+        let file = |table: Table| Ok((table, create(directory.join(args::word(table)), &table.columns())?));
+        let chosen = Table::value_variants().iter().copied().filter(|table| only.is_none_or(|only| only == *table));
         Ok(Self { files: chosen.map(file).collect::<Result<_, Failure>>()? })
     }
 

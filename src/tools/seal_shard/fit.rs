@@ -1,6 +1,5 @@
 //! Shortens a line for stdout. Runtimes of containers cut lines of 16 KiB into parts, which log agents do not always join again.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::digest::Digest;
@@ -43,13 +42,13 @@ fn shorten(text: &str, line: &[u8], longest: usize) -> serde_json::Result<Option
     let mut status = part(&object, "status")?;
     if let Some(body) = status.get("body").and_then(scalar) {
         status.remove("body");
-        status.overlay(RawObject::of(&Body { body_sha256: Digest::of(body.as_bytes()), body_bytes: body.len() })?);
+        status.overlay(measures("body", body.as_bytes())?);
         object.set("status", status.clone().into_raw()?)?;
     }
     if object.text().len() <= longest {
         return Ok(Some(object.text()));
     }
-    status.overlay(RawObject::of(&Line { line_sha256: Digest::of(line), line_bytes: line.len() })?);
+    status.overlay(measures("line", line)?);
     object.set("status", status.into_raw()?)?;
     while object.text().len() > longest {
         let (mut status, mut spec) = (part(&object, "status")?, part(&object, "spec")?);
@@ -63,6 +62,12 @@ fn shorten(text: &str, line: &[u8], longest: usize) -> serde_json::Result<Option
     Ok(Some(object.text()))
 }
 
+/// The digest and the length of what is left out, as members that begin with `name`.
+fn measures(name: &str, bytes: &[u8]) -> serde_json::Result<RawObject> {
+    let (hash, length) = (Digest::of(bytes), bytes.len());
+    RawObject::parse(&format!(r#"{{"{name}Sha256":"{hash}","{name}Bytes":{length}}}"#))
+}
+
 /// The key of the largest member that may be left out, and the member's length.
 fn largest(object: &RawObject) -> Option<(String, usize)> {
     let may_go = |key: &&str| !KEPT.contains(key) && !["lineSha256", "lineBytes"].contains(key);
@@ -72,20 +77,6 @@ fn largest(object: &RawObject) -> Option<(String, usize)> {
         (key.to_owned(), length)
     });
     sizes.max_by_key(|(_, length)| *length)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    body_sha256: String,
-    body_bytes: usize,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Line {
-    line_sha256: String,
-    line_bytes: usize,
 }
 
 #[cfg(test)]
