@@ -78,48 +78,40 @@ fn read(
     interrupt: &Interrupt,
 ) -> io::Result<Result<(LogSummary, Option<CommandFailure>), LogsStatus>> {
     let mut output = BufWriter::new(file);
+    let none = |reason, message| status_with_reason(CaptureResult::Error, reason, message);
     match source {
         LogSource::Dir(_) => {
             let path = source.file(service).unwrap_or_default();
-            match command::open_regular(&path) {
-                Ok(input) => {
-                    let input = BufReader::with_capacity(64 * 1024, interrupt.grace().bound(input));
-                    Ok(Ok((filter.run(input, &mut output)?, None)))
-                }
-                Err(error) => Ok(Err(status_with_reason(
-                    CaptureResult::Error,
-                    Reason::NoLog,
-                    format!("{}: {error}", path.display()),
-                ))),
-            }
+            let input = match command::open_regular(&path) {
+                Ok(input) => BufReader::with_capacity(64 * 1024, interrupt.grace().bound(input)),
+                Err(error) => return Ok(Err(none(Reason::NoLog, format!("{}: {error}", path.display())))),
+            };
+            Ok(Ok((filter.run(input, &mut output)?, None)))
         }
         LogSource::Command { logs, timeout } => {
             let (start, end) = (filter.window.start.to_string(), filter.window.end.to_string());
             let argv = logs.argv(service, &start, &end).unwrap_or_default();
             let program = argv.first().cloned().unwrap_or_default();
-            match RunningCommand::start(&argv, *timeout, interrupt) {
-                Ok(running) => {
-                    let mut input = BufReader::with_capacity(64 * 1024, running);
-                    let summary = filter.run(&mut input, &mut output)?;
-                    // One that was given up in the middle is ended, not waited for.
-                    let failure = match &summary.broken {
-                        Some(why) => {
-                            Some(CommandFailure { is_signal: why == STOPPED, message: format!("`{program}`: {why}") })
-                        }
-                        None => input.into_inner().finish().err().map(|why| CommandFailure {
-                            is_signal: why == STOPPED,
-                            message: describe_failure(&program, &why, &summary),
-                        }),
-                    };
-                    Ok(Ok((summary, failure)))
-                }
+            let mut input = match RunningCommand::start(&argv, *timeout, interrupt) {
+                Ok(running) => BufReader::with_capacity(64 * 1024, running),
                 Err(error) => {
                     let message = format!(
                         "`{program}`: {error}; read the logs from a directory with --logs DIR, or waive them with --logs off"
                     );
-                    Ok(Err(status_with_reason(CaptureResult::Error, Reason::CommandFailed, message)))
+                    return Ok(Err(none(Reason::CommandFailed, message)));
                 }
-            }
+            };
+            let summary = filter.run(&mut input, &mut output)?;
+            // One that was given up in the middle is ended, not waited for.
+            let failure = match summary.broken.clone() {
+                Some(why) => Some((why.clone(), format!("`{program}`: {why}"))),
+                None => input.into_inner().finish().err().map(|why| {
+                    let message = describe_failure(&program, &why, &summary);
+                    (why, message)
+                }),
+            };
+            let failure = failure.map(|(why, message)| CommandFailure { is_signal: why == STOPPED, message });
+            Ok(Ok((summary, failure)))
         }
     }
 }

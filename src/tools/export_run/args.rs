@@ -112,8 +112,3 @@ pub enum Format {
     /// Facts for scripts.
     Summary,
 }
-
-/// A value as the command line spells it.
-pub(super) fn word(value: impl clap::ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}

@@ -45,27 +45,21 @@ impl Bases {
         let drawn = panels::of_harness(dialect).into_iter().take(2).chain(panels::of_queries(queries, dialect));
         let expressions: Vec<String> = drawn.filter_map(|panel| Some(panel.targets.into_iter().next()?.0)).collect();
         let expressions: Vec<&str> = expressions.iter().map(String::as_str).take(GRAPHS).collect();
-        let mut found = Vec::new();
-        found.extend(
+        let pages = [
             self.prometheus
-                .iter()
-                .map(|base| ("Prometheus graph".to_owned(), links::prometheus_graph(base, window, &expressions))),
-        );
-        found.extend(self.vmui.iter().map(|base| ("VMUI dashboard".to_owned(), links::vmui_dashboard(base, window))));
-        found.extend(
-            self.grafana.iter().map(|base| {
-                ("Grafana dashboard".to_owned(), links::grafana_dashboard(base, window, summary.only_run()))
-            }),
-        );
-        if let Some(base) = &self.jaeger {
-            found.extend(
-                summary
-                    .services()
-                    .iter()
-                    .map(|service| (format!("traces of {service}"), links::jaeger_search(base, window, service))),
-            );
-        }
-        let lines: Vec<String> = found.into_iter().map(|(page, address)| format!("{page:<20} {address}")).collect();
+                .as_ref()
+                .map(|base| ("Prometheus graph", links::prometheus_graph(base, window, &expressions))),
+            self.vmui.as_ref().map(|base| ("VMUI dashboard", links::vmui_dashboard(base, window))),
+            self.grafana
+                .as_ref()
+                .map(|base| ("Grafana dashboard", links::grafana_dashboard(base, window, summary.only_run()))),
+        ];
+        let pages = pages.into_iter().flatten().map(|(page, address)| (page.to_owned(), address));
+        let traces = self.jaeger.iter().flat_map(|base| {
+            let page = |service: &String| (format!("traces of {service}"), links::jaeger_search(base, window, service));
+            summary.services().iter().map(page)
+        });
+        let lines: Vec<String> = pages.chain(traces).map(|(page, address)| format!("{page:<20} {address}")).collect();
         lines.join("\n") + "\n"
     }
 }

@@ -44,7 +44,6 @@ use openmetrics::Exposition;
 use otlp::{Destination, Requests};
 use perfetto::Trace;
 use recorded::Recorded;
-use shift::Shift;
 use sink::{Out, Sink};
 use source::Source;
 use summary::Summary;
@@ -124,7 +123,7 @@ fn destination<'a>(args: &Args, stdout: &'a mut dyn Write, stop: Stop) -> Result
 fn overview(args: &Args, sources: &[Source], export: &mut Export, stdout: &mut dyn Write) -> Result<(), Failure> {
     let directory = || {
         let out = args.out.as_deref();
-        out.ok_or_else(|| Failure::usage(format!("--as {}: name a directory with --out", args::word(args.format))))
+        out.ok_or_else(|| Failure::usage(format!("--as {}: name a directory with --out", tables::word(args.format))))
     };
     let links = links::Bases::parse(args)?;
     if args.format == Format::Links && links.is_empty() {
@@ -178,7 +177,7 @@ impl Export {
             if self.align {
                 self.zero = self.zero.or(recorded.zero());
             }
-            recorded.shift = Shift::new(&recorded, self.zero);
+            recorded.align(self.zero);
             let is_whole = write(&recorded)?;
             self.exit = match self.exit {
                 _ if !is_whole => Exit::InputOutput,

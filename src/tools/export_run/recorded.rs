@@ -11,7 +11,7 @@ use crate::figures::job_facts::SharedNames;
 use crate::figures::streams::Streams;
 use crate::figures::tally::{JobEntry, NAMEABLE, RunPlan};
 use crate::ndjson::{BadLines, Line, Reader};
-use crate::record::{ClockOffset, Fold, Job, Kind, Record, Series, Timestamp, Traces, Window, job_name};
+use crate::record::{Fold, Job, Kind, Record, Series, Timestamp, Traces, Window, job_name};
 use crate::scenario::RECORDS;
 
 /// Takes a job with its last record, if there is one.
@@ -90,9 +90,12 @@ impl<'a> Recorded<'a> {
         RunPlan::find(&self.plans, job).map(|(index, _)| (index, &self.plans[index]))
     }
 
-    /// The target's clock minus the harness's, as the first run knows it.
-    pub(super) fn target_offset(&self) -> Option<ClockOffset> {
-        self.plans.iter().find_map(|plan| plan.offset)
+    /// Moves the times so that the first submission lies at `zero`, if any.
+    pub(super) fn align(&mut self, zero: Option<Timestamp>) {
+        let align = zero.zip(self.zero()).map_or(0, |(zero, own)| zero.micros().saturating_sub(own.micros()));
+        let mut clocks = self.fold.of_kind::<Series>(Kind::Series).filter_map(|series| series.status.clock_offset);
+        let target = self.plans.iter().find_map(|plan| plan.offset);
+        self.shift = Shift::new(align, clocks.next(), target);
     }
 
     /// The zero of the scenario's time axis: the first submission, or the start of the captured window.

@@ -1,7 +1,6 @@
 //! Moving the times of a scenario: onto the time axis of the others with `--align`, and between the clocks.
 
-use super::recorded::Recorded;
-use crate::record::{ClockOffset, Kind, Series, Timestamp};
+use crate::record::{ClockOffset, Timestamp};
 
 /// The distances by which the times of one scenario are moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,17 +14,11 @@ pub(super) struct Shift {
 }
 
 impl Shift {
-    /// The shift of `recorded`, whose first submission shall lie at `zero`, if any.
-    pub(super) fn new(recorded: &Recorded<'_>, zero: Option<Timestamp>) -> Self {
+    /// The shift that moves a scenario by `align` microseconds, by the offsets of Prometheus' clock and of the target's.
+    pub(super) fn new(align: i64, clock: Option<ClockOffset>, target: Option<ClockOffset>) -> Self {
         // Dates with whole seconds leave an offset open that may well be zero.
-        let known = |offset: Option<ClockOffset>| {
-            offset
-                .filter(|offset| offset.seconds.abs() > offset.bound_seconds)
-                .map_or(0, |offset| micros(offset.seconds))
-        };
-        let mut offsets = recorded.fold.of_kind::<Series>(Kind::Series).filter_map(|series| series.status.clock_offset);
-        let align = zero.zip(recorded.zero()).map_or(0, |(zero, own)| zero.micros().saturating_sub(own.micros()));
-        Self { align, clock: known(offsets.next()), target: known(recorded.target_offset()) }
+        let known = |offset: Option<ClockOffset>| offset.map_or(0, |offset| micros(offset.known_seconds()));
+        Self { align, clock: known(clock), target: known(target) }
     }
 
     /// A sample's time by Prometheus' clock, in milliseconds.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::args;
 use super::recorded::Recorded;
 use super::samples::{self, CapturedSeries, Remarks};
 use super::shift::Shift;
@@ -64,7 +63,7 @@ impl<'a> Tables<'a> {
         only: Option<Table>,
         create: impl Fn(PathBuf, &[(&'static str, ColumnType)]) -> Result<TableFile<'a>, Failure>,
     ) -> Result<Self, Failure> {
-        let file = |table: Table| Ok((table, create(directory.join(args::word(table)), &table.columns())?));
+        let file = |table: Table| Ok((table, create(directory.join(word(table)), &table.columns())?));
         let chosen = Table::value_variants().iter().copied().filter(|table| only.is_none_or(|only| only == *table));
         Ok(Self { files: chosen.map(file).collect::<Result<_, Failure>>()? })
     }
@@ -122,6 +121,11 @@ fn cells<'r, Row>(labels: &'r Labels, columns: &[Column<Row>], row: &'r Row, shi
         cell => cell,
     });
     labels.chain(own).collect()
+}
+
+/// A value as the command line spells it.
+pub(super) fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 fn sample_rows(
