@@ -84,7 +84,8 @@ impl<In: Transport> Connector<In> for PatientConnector {
     fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
         let Self { heartbeat, received } = self.clone();
         let lost = heartbeat.lost();
-        let patient = |inner| PatientTransport { inner, heartbeat, received, is_answered: true, lost, until: None };
+        let patient =
+            |inner| PatientTransport { inner, heartbeat, received, is_answered: true, is_idle: false, lost, until: None };
         Ok(chained.map(patient))
     }
 }
@@ -96,6 +97,8 @@ pub(super) struct PatientTransport<T> {
     received: Received,
     /// The last that happened was that something came: what is sent next is another request.
     is_answered: bool,
+    /// It has been put back after an exchange, and is looked at before the next one.
+    is_idle: bool,
     /// The time that was lost before the part of the exchange that is under way.
     lost: Duration,
     /// Waits go on until then.
@@ -137,6 +140,7 @@ impl<T: Transport> Transport for PatientTransport<T> {
         if std::mem::take(&mut self.is_answered) {
             self.received.begin();
         }
+        self.is_idle = false;
         // Nothing has been written yet, so that nothing is written twice.
         let has_passed = timeout.after.is_zero();
         let timeout = in_steps(timeout);
@@ -162,7 +166,9 @@ impl<T: Transport> Transport for PatientTransport<T> {
     }
 
     fn is_open(&mut self) -> bool {
-        self.inner.is_open()
+        // ureq asks when it puts a connection back and again when it takes it out, which is the later and the better time. Each
+        // look takes three system calls.
+        !std::mem::replace(&mut self.is_idle, true) || self.inner.is_open()
     }
 
     fn is_tls(&self) -> bool {

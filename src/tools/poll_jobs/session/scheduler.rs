@@ -219,12 +219,14 @@ impl Scheduler {
                 self.backlog.push_back((self.began + Duration::try_from_secs_f64(due).unwrap_or_default(), job));
             }
         }
+        // In parts of one size: parts of what is left would end in batches of one poll.
+        let part = self.backlog.len().div_ceil(PARTS);
         while !self.backlog.is_empty() {
             let since = Instant::now();
             if !self.demand.has_room(0, since) {
                 return Ok(());
             }
-            let polls = self.next_batch(jobs, lists)?;
+            let polls = self.next_batch(part, jobs, lists)?;
             if polls.is_empty() {
                 continue;
             }
@@ -248,10 +250,15 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Takes the next polls for one worker out of the backlog.
-    fn next_batch(&mut self, jobs: &HashMap<usize, PolledJob>, lists: &mut Lists) -> Result<Vec<DuePoll>, Failure> {
+    /// Takes the next polls for one worker out of the backlog, `most` at most.
+    fn next_batch(
+        &mut self,
+        most: usize,
+        jobs: &HashMap<usize, PolledJob>,
+        lists: &mut Lists,
+    ) -> Result<Vec<DuePoll>, Failure> {
         let mut polls = Vec::new();
-        let size = self.demand.batch().min(self.backlog.len().div_ceil(PARTS));
+        let size = self.demand.batch().min(most);
         while polls.len() < size
             && let Some((due, number)) = self.backlog.pop_front()
         {
