@@ -1,52 +1,95 @@
-//! Name resolution that remembers which address of a host worked: the first one may swallow packets, and then every new
-//! connection would wait for it.
+//! Name resolution that looks a name up once for many requests, and remembers which address of a host worked: the first one may
+//! swallow packets, and then every new connection would wait for it.
 
-use std::collections::HashMap;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::Uri;
+use ureq::http::uri::{Authority, Scheme};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 /// The head start of each address over the next one (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
+/// The time after which a name is looked up again. ureq asks before every request, even if it has a connection, and each lookup
+/// reads files or asks a server.
+const LOOKUP_AGE: Duration = Duration::from_secs(5);
 /// The time after which the addresses of a host are tried again.
-const MAX_AGE: Duration = Duration::from_secs(60);
+const RACE_AGE: Duration = Duration::from_secs(60);
 /// The longest time to wait for the first connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The address that worked for each host, shared by all clients of one factory.
+/// The addresses of each host, that which worked first, shared by all clients of one factory.
 #[derive(Clone, Debug, Default)]
-pub(super) struct WorkingAddresses(Arc<Mutex<HashMap<String, Raced>>>);
+pub(super) struct WorkingAddresses {
+    looked_up: Arc<Mutex<Vec<Lookup>>>,
+    raced: Arc<Mutex<Vec<Race>>>,
+}
 
-/// The end of a race, and the address that won it.
-type Raced = (Instant, Option<SocketAddr>);
+/// The result of a lookup.
+#[derive(Debug)]
+struct Lookup {
+    host: Host,
+    at: Instant,
+    addresses: ResolvedSocketAddrs,
+}
+
+/// The result of a race.
+#[derive(Debug)]
+struct Race {
+    host: Host,
+    at: Instant,
+    winner: Option<SocketAddr>,
+}
+
+/// The scheme, which implies a port, and the authority. A run has few of them.
+#[derive(Clone, Debug, PartialEq)]
+struct Host(Option<Scheme>, Option<Authority>);
 
 impl Resolver for WorkingAddresses {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut found = DefaultResolver::default().resolve(uri, config, timeout)?;
-        if found.len() > 1 {
-            let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-            // The lock is held during the race, so that only one thread runs it.
-            let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let fresh = known.get(&host).filter(|(raced_at, _)| raced_at.elapsed() < MAX_AGE);
-            let working = if let Some((_, working)) = fresh {
-                *working
-            } else {
-                let working = race(&found);
-                known.insert(host, (Instant::now(), working));
-                working
-            };
-            if let Some(place) = found.iter().position(|address| Some(*address) == working) {
-                found[..=place].rotate_right(1);
+        let is_of = |host: &Host| (host.0.as_ref(), host.1.as_ref()) == (uri.scheme(), uri.authority());
+        if let Some(known) = lock(&self.looked_up).iter().find(|known| is_of(&known.host))
+            && known.at.elapsed() < LOOKUP_AGE
+        {
+            return Ok(known.addresses.clone());
+        }
+        // Without the lock: several threads may look up, but none waits for another's lookup, which may fail.
+        let mut addresses = DefaultResolver::default().resolve(uri, config, timeout)?;
+        let host = Host(uri.scheme().cloned(), uri.authority().cloned());
+        if addresses.len() > 1 {
+            let winner = self.winner(&host, &addresses);
+            if let Some(place) = addresses.iter().position(|address| Some(*address) == winner) {
+                addresses[..=place].rotate_right(1);
             }
         }
-        Ok(found)
+        let mut looked_up = lock(&self.looked_up);
+        looked_up.retain(|known| known.host != host);
+        looked_up.push(Lookup { host, at: Instant::now(), addresses: addresses.clone() });
+        Ok(addresses)
     }
+}
+
+impl WorkingAddresses {
+    /// The one of the addresses of `host` that won the last race.
+    fn winner(&self, host: &Host, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+        // The lock is held during the race, so that only one thread runs it.
+        let mut raced = lock(&self.raced);
+        if let Some(last) = raced.iter().find(|race| race.host == *host && race.at.elapsed() < RACE_AGE) {
+            return last.winner;
+        }
+        let winner = race(addresses);
+        raced.retain(|race| race.host != *host);
+        raced.push(Race { host: host.clone(), at: Instant::now(), winner });
+        winner
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Connects to all `addresses` and returns the first that answers; none if none does.

@@ -54,6 +54,8 @@ pub use url::{BaseUrl, same_origin};
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;
 /// The HTTP status with which a target refuses credentials.
 const UNAUTHORIZED: u16 = 401;
+/// The room for a body of unknown length, in bytes.
+const FIRST_READ: usize = 1024;
 /// The part of a truncated body that is kept, in bytes.
 const KEPT_OF_TRUNCATED: usize = 1024 * 1024;
 
@@ -333,7 +335,8 @@ impl Client {
         let response = self.run(method, url, extra, body, clock, &ended_at)?;
         let (parts, mut body) = response.into_parts();
         let status = parts.status.as_u16();
-        let mut bytes = Vec::new();
+        let length = body.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(FIRST_READ);
+        let mut bytes = Vec::with_capacity(length.min(KEPT_OF_TRUNCATED));
         let read = body.with_config().limit(BODY_LIMIT).reader().read_to_end(&mut bytes);
         if let Err(error) = read {
             bytes.truncate(KEPT_OF_TRUNCATED);
