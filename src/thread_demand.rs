@@ -33,7 +33,7 @@ impl ThreadDemand {
     const LARGEST_BATCH: f64 = 16.0;
     const WINDOW: Duration = Duration::from_millis(200);
     const SILENCE: Duration = Duration::from_millis(50);
-    const LENT_EVERY: Duration = Duration::from_millis(5);
+    const LENT_EVERY: Duration = Duration::from_millis(20);
     const ROOM: f64 = 2.0;
     /// The part by which the latency follows a faster answer, and a slower one.
     const DOWN: f64 = 1.0 / 8.0;

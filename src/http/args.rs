@@ -8,6 +8,7 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::addresses::WorkingAddresses;
+use super::buffers;
 use super::crypto::provider;
 use super::identity::Identity;
 use super::pem::certificates;
@@ -18,10 +19,8 @@ use crate::heartbeat::Heartbeat;
 use crate::secrets::Secrets;
 use crate::units;
 
-/// ureq's own output buffer is sixteen times this, for each connection.
-const BUFFER: usize = 8 * 1024;
-/// The head of an answer must fit into the input buffer: heads of up to 64 KiB are read, and longer ones recognised.
-const INPUT_BUFFER: usize = 66 * 1024;
+/// The size of a connection's buffers below those that grow: what is read from the system at once, and what is sent.
+const BUFFER: usize = buffers::OUTPUT;
 /// A connection that was idle for longer is not reused: common servers close theirs after 5 s, and a request sent at that
 /// moment fails through no fault of the target.
 const IDLE_AGE: Duration = Duration::from_secs(4);
@@ -80,7 +79,7 @@ impl HttpArgs {
             .max_redirects_will_error(false)
             .proxy(None)
             .no_delay(true)
-            .input_buffer_size(INPUT_BUFFER)
+            .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
             .max_idle_connections(idle)
             .max_idle_connections_per_host(idle)

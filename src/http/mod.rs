@@ -8,6 +8,7 @@ mod addresses;
 mod args;
 mod authorize;
 mod body;
+mod buffers;
 mod certificate;
 mod crypto;
 mod head;

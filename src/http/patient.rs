@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
 
+use super::buffers::GrowingBuffers;
 use crate::escape;
 use crate::heartbeat::Heartbeat;
 
@@ -84,15 +85,23 @@ impl<In: Transport> Connector<In> for PatientConnector {
     fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
         let Self { heartbeat, received } = self.clone();
         let lost = heartbeat.lost();
-        let patient =
-            |inner| PatientTransport { inner, heartbeat, received, is_answered: true, is_idle: false, lost, until: None };
-        Ok(chained.map(patient))
+        Ok(chained.map(|inner| PatientTransport {
+            inner,
+            buffers: GrowingBuffers::default(),
+            heartbeat,
+            received,
+            is_answered: true,
+            is_idle: false,
+            lost,
+            until: None,
+        }))
     }
 }
 
 /// A connection.
 pub(super) struct PatientTransport<T> {
     inner: T,
+    buffers: GrowingBuffers,
     heartbeat: Heartbeat,
     received: Received,
     /// The last that happened was that something came: what is sent next is another request.
@@ -133,7 +142,7 @@ fn in_steps(timeout: NextTimeout) -> NextTimeout {
 
 impl<T: Transport> Transport for PatientTransport<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
+        &mut self.buffers
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
@@ -145,11 +154,15 @@ impl<T: Transport> Transport for PatientTransport<T> {
         let has_passed = timeout.after.is_zero();
         let timeout = in_steps(timeout);
         let timeout = if has_passed { self.more_time(timeout).unwrap_or(timeout) } else { timeout };
+        // It never wrote more than its own output holds, and that is no longer than the inner one.
+        self.inner.buffers().output()[..amount].copy_from_slice(&self.buffers.output()[..amount]);
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
-        let before = self.inner.buffers().input().len();
+        if self.buffers.is_full() {
+            return Ok(false);
+        }
         let timeout = in_steps(timeout);
         let mut waited = self.inner.await_input(timeout);
         while matches!(waited, Err(ureq::Error::Timeout(_)))
@@ -160,7 +173,11 @@ impl<T: Transport> Transport for PatientTransport<T> {
         if waited.is_ok() {
             self.is_answered = true;
             self.lost = self.heartbeat.lost();
-            self.received.add(&self.inner.buffers().input()[before..]);
+            let inner = self.inner.buffers();
+            self.received.add(inner.input());
+            self.buffers.append(inner.input());
+            let amount = inner.input().len();
+            inner.input_consume(amount);
         }
         waited
     }
