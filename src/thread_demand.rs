@@ -35,9 +35,10 @@ impl ThreadDemand {
     const SILENCE: Duration = Duration::from_millis(50);
     const LENT_EVERY: Duration = Duration::from_millis(20);
     const ROOM: f64 = 2.0;
-    /// The part by which the latency follows a faster answer, and a slower one.
-    const DOWN: f64 = 1.0 / 8.0;
-    const UP: f64 = 1.0 / 256.0;
+    /// The time in which the latency follows slower answers, and faster ones, in seconds. Where threads only wait for each other, what
+    /// is left of their wait is so far below the mean that they do not ask for more of them.
+    const RISE: f64 = 1.0;
+    const FALL: f64 = 0.05;
     /// Above this rate requests are handed out together, so long apart.
     const BUSY_RATE: f64 = 1000.0;
     const BUSY_PAUSE: Duration = Duration::from_millis(2);
@@ -58,11 +59,13 @@ impl ThreadDemand {
 
     /// Records an answer that took so many seconds.
     pub fn record(&mut self, seconds: f64, now: Instant) {
+        let since_last = now.duration_since(self.last_answer).as_secs_f64();
         self.answers += 1;
         self.last_answer = now;
         let seconds = seconds.max(0.0);
         let latency = self.latency.get_or_insert(seconds);
-        *latency += (seconds - *latency) * if seconds < *latency { Self::DOWN } else { Self::UP };
+        let follows_in = if seconds < *latency { Self::FALL } else { Self::RISE };
+        *latency += (seconds - *latency) * (since_last / follows_in).min(1.0);
         let window = now.duration_since(self.began);
         if window >= Self::WINDOW {
             self.rate = f64::from(self.answers) / window.as_secs_f64();
@@ -149,7 +152,8 @@ mod tests {
         assert_eq!((room(&demand, now), demand.batch()), (24, 1));
         // Slow answers among fast ones do not make threads that only wait for a processor.
         for index in 0..100 {
-            demand.record(if index % 10 == 0 { 0.05 } else { 0.001 }, now);
+            let at = now + Duration::from_millis(index);
+            demand.record(if index % 10 == 0 { 0.05 } else { 0.001 }, at);
         }
         assert!(room(&demand, now) <= 8 && demand.batch() > 1, "{demand:?}");
     }
