@@ -129,9 +129,15 @@ pub struct CookieWriter {
 }
 
 impl CookieWriter {
-    /// Appends to `path`, which is made with mode 0600.
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None }
+    /// Appends to `path`, which is made with mode 0600. The error says why that will not be possible.
+    pub fn new(path: &Path) -> Result<Self, Failure> {
+        let is_new = !path.exists();
+        let writer = Self { path: path.to_owned(), file: None };
+        writer.open().map_err(|error| failure(path, &error))?;
+        if is_new {
+            std::fs::remove_file(path).map_err(|error| failure(path, &error))?;
+        }
+        Ok(writer)
     }
 
     /// Keeps the cookies that the answer to the submission of `job`, sent to `url`, sets by `headers`.
@@ -147,15 +153,19 @@ impl CookieWriter {
     fn append(&mut self, line: &JobCookies) -> io::Result<()> {
         let text = serde_json::to_string(line)?;
         if self.file.is_none() {
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-            // A file that was there already may be open to others, and keeps its mode.
-            let others = file.metadata()?.permissions().mode() & 0o077;
-            if others != 0 {
-                file.set_permissions(Permissions::from_mode(0o600))?;
-            }
-            self.file = Some(file);
+            self.file = Some(self.open()?);
         }
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(format!("{text}\n").as_bytes()))
+    }
+
+    fn open(&self) -> io::Result<File> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        // A file that was there already may be open to others, and keeps its mode.
+        let others = file.metadata()?.permissions().mode() & 0o077;
+        if others != 0 && file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::Console;
+use crate::cli::{Console, Failure, Stop};
 use crate::clock::{Clock, OffsetBounds};
-use crate::http::{BaseUrl, Client, HttpError, Method};
+use crate::http::{Answer, BaseUrl, Client, HttpError, Method};
 use crate::profile::Profile;
+use crate::record::Timestamp;
 
 /// The reason why a target is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,8 @@ impl Unhealthy {
     }
 }
 
-/// Requests the health path, says on `console` if that takes long, and returns the settings that the answer reports, by name.
+/// Requests the health path, says on `console` if that takes long, and returns the settings that the answer reports, by name. `stop`
+/// ends the wait.
 pub fn probe(
     client: &Client,
     base: &BaseUrl,
@@ -41,14 +43,32 @@ pub fn probe(
     clock: &Clock,
     offset: &mut OffsetBounds,
     console: &Console,
+    stop: &Stop,
 ) -> Result<BTreeMap<String, String>, Unhealthy> {
     let url = base.join(&profile.health.path);
     let sent = clock.now();
-    let request = || client.send(&Method::GET, &url, &[], None, clock);
+    let (asking, place, own_clock) = (client.clone(), url.clone(), clock.clone());
+    let request = || stop.unless_signalled(move || asking.send(&Method::GET, &place, &[], None, &own_clock));
+    let unasked = |message: String| Unhealthy { is_unreachable: false, is_refusal: false, message };
     match client.announced(console, || format!("GET {url}"), request) {
+        Ok(Some(answer)) => judge(answer, &url, (client.sent_at().unwrap_or(sent), clock.now()), profile, offset),
+        Ok(None) => Err(unasked(format!("GET {url}: no answer before the signal"))),
+        Err(error) => Err(unasked(Failure::thread(&error).message().unwrap_or_default().to_owned())),
+    }
+}
+
+/// The settings that the answer reports, if it is that of a healthy target. It was sent and came at these times.
+fn judge(
+    answer: Result<Answer, HttpError>,
+    url: &str,
+    (sent, received): (Timestamp, Timestamp),
+    profile: &Profile,
+    offset: &mut OffsetBounds,
+) -> Result<BTreeMap<String, String>, Unhealthy> {
+    match answer {
         Ok(answer) => {
             if let Some(date) = answer.head.date {
-                offset.observe(date, client.sent_at().unwrap_or(sent), clock.now());
+                offset.observe(date, sent, received);
             }
             if profile.health.accepted.contains(&answer.status) {
                 return Ok(profile.health.settings_in(&answer.body));

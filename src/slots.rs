@@ -79,6 +79,8 @@ impl Giver {
 /// A message from the FIFO, or a change of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The writer has come.
+    WriterCame,
     /// This many slots were freed.
     Freed(usize),
     /// The writer has gone.
@@ -114,7 +116,7 @@ impl Taker {
     /// Waits for the next event, watching `output`, where there is one, for its reader's going.
     pub fn wait(&mut self, output: Option<BorrowedFd<'_>>) -> io::Result<Event> {
         /// Interval at which to check whether a writer has come: poll(2) does not report it.
-        const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
         loop {
             if let Some(event) = self.look()? {
                 return Ok(event);
@@ -146,8 +148,7 @@ impl Taker {
                 Ok(Some(Event::Freed(count)))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.writer_seen = true;
-                Ok(None)
+                Ok((!std::mem::replace(&mut self.writer_seen, true)).then_some(Event::WriterCame))
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
             Err(error) => Err(error),
@@ -168,7 +169,7 @@ pub fn listen(
     let hear = move || {
         loop {
             let event = taker.wait(output);
-            let last = !matches!(event, Ok(Event::Freed(_)));
+            let last = !matches!(event, Ok(Event::WriterCame | Event::Freed(_)));
             if !tell(event) || last {
                 return;
             }

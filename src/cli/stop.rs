@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,21 @@ impl Stop {
     pub(super) fn mark_on(&self, number: i32) -> io::Result<()> {
         let mark = usize::try_from(number).map_err(io::Error::other)?;
         signal_hook::flag::register_usize(number, Arc::clone(&self.inner.signal), mark).map(drop)
+    }
+
+    /// Does `work` in another thread, and returns its result. None if the signal comes first: then the work is left alone.
+    pub fn unless_signalled<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<Option<T>> {
+        let (done, result) = channel();
+        let stopped = done.clone();
+        std::thread::Builder::new().name("patient".to_owned()).spawn(move || {
+            // After a signal nobody waits for the result.
+            let _ = done.send(Some(work()));
+        })?;
+        self.on_stop(move || drop(stopped.send(None)));
+        Ok(result.recv().unwrap_or_default())
     }
 
     /// Calls `listener` when the signal comes, from another thread; at once where it has come already.
@@ -126,6 +142,12 @@ impl Grace {
         Some(self.stop.inner.grace.saturating_sub(spent))
     }
 
+    /// The time that is left for the last words, with a fifth of the whole kept for the tools that have yet to read them; none
+    /// without a signal.
+    pub fn left_for_last_words(&self) -> Option<Duration> {
+        self.left().map(|left| left.saturating_sub(self.stop.inner.grace / 5))
+    }
+
     /// Returns true if nothing more may be begun.
     pub fn is_over(&self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
@@ -185,6 +207,21 @@ mod tests {
         });
         assert!(stop.wait(hour), "it has come already");
         assert!(began.elapsed() < hour);
+    }
+
+    #[test]
+    fn work_that_hangs_is_left_when_the_signal_comes() {
+        let stop = Stop::default();
+        assert_eq!(stop.unless_signalled(|| 7).unwrap(), Some(7));
+        let (_never, hangs) = channel::<()>();
+        let waiting = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| stop.unless_signalled(move || hangs.recv().is_ok()).unwrap());
+            stop.trigger(SIGINT);
+            waiting.join().unwrap()
+        });
+        assert_eq!(waiting, None);
+        assert_eq!(Stop::with_grace(Duration::from_secs(10)).grace().left_for_last_words(), None);
+        assert!(stop.grace().left_for_last_words().unwrap() <= GRACE * 4 / 5);
     }
 
     #[test]

@@ -34,6 +34,21 @@ pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String>
     met.chain(late).chain(frozen).collect()
 }
 
+/// The doubt about a `poll-jobs` that passed `run` on and left jobs of it `open`: it writes the end of each that it polls, however
+/// the run ends.
+pub(super) fn of_lost_poller<'a>(run: &Run, open: impl Iterator<Item = &'a str>) -> Option<String> {
+    let is_this_version = run.status.tools.get("poll-jobs").is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
+    let open: Vec<&str> = open.filter(|_| is_this_version && run.status.aborted.is_none()).collect();
+    if open.is_empty() {
+        return None;
+    }
+    let jobs = if open.len() == 1 { "1 job is".to_owned() } else { format!("{} jobs are", open.len()) };
+    Some(format!(
+        "poll-jobs was killed or crashed, or its last records are missing: {jobs} without an end: {}",
+        listed(&open)
+    ))
+}
+
 /// The doubt about submissions that came later than the open model's schedule wanted them; `lag` is that of the latest, in seconds.
 pub(super) fn of_schedule(lag: Option<f64>) -> Option<String> {
     let lag = lag.filter(|lag| *lag > TOLERATED)?;
@@ -75,6 +90,14 @@ mod tests {
         assert!(of_run(&run(r#"{"frozenSeconds":0.3}"#), None).is_empty());
         let frozen = of_run(&run(r#"{"frozenSeconds":3.0}"#), None);
         assert!(frozen[0].contains("stood still for up to 3.00 s"), "{frozen:?}");
+        let polled =
+            |aborted: &str| run(&format!(r#"{{"tools":{{"poll-jobs":"{}"}}{aborted}}}"#, env!("CARGO_PKG_VERSION")));
+        let doubt = of_lost_poller(&polled(""), ["a", "b"].into_iter()).unwrap();
+        assert!(doubt.contains("2 jobs are without an end: a, b"), "{doubt}");
+        assert_eq!(of_lost_poller(&polled(""), std::iter::empty()), None);
+        let stopped = r#","aborted":{"by":"x","reason":"Interrupted","message":"m","at":"2026-01-01T00:00:00Z"}"#;
+        assert_eq!(of_lost_poller(&polled(stopped), ["a"].into_iter()), None);
+        assert_eq!(of_lost_poller(&run("{}"), ["a"].into_iter()), None, "nobody polled");
         assert_eq!(of_schedule(Some(0.4)), None);
         assert!(of_schedule(Some(3.0)).is_some());
     }

@@ -138,6 +138,8 @@ impl Figures {
             doubts.extend(clock.map(|doubt| format!("the target's clock is in doubt: {doubt}")));
             doubts.extend(poll_doubts::failed_polls(run));
             doubts.extend(harness_doubts::of_run(run, self.end_to_end));
+            let open = self.tally.with(Outcome::Unfinished).filter(|entry| *entry.run == run.metadata.run);
+            doubts.extend(harness_doubts::of_lost_poller(run, open.map(|entry| entry.name.as_str())));
             if let Some(step) = run.status.clock_stepped_seconds {
                 let step = units::seconds(step);
                 doubts.push(format!(

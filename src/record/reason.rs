@@ -70,7 +70,7 @@ words! {
     DeadlineExceeded UnknownId UnnamedStatus NoStatus UnreadableAnswer OtherJob Stopped AnswerLost ShardLost NoToken
     // Aborted runs.
     TargetAbsent TargetUnhealthy InputFailed TargetGone NoSlots NoShare NoPoller PollerGone
-    JournalFailed SubmitterGone StepFailed
+    JournalFailed CookiesFailed SubmitterGone StepFailed
     // Every capture, and an aborted run.
     Interrupted
     // Every capture.

@@ -47,7 +47,22 @@ fn of_submit_jobs() {
 
 #[test]
 fn of_poll_jobs() {
-    kill("poll-jobs");
+    let shell = kill("poll-jobs");
+    assert!(shell.read("out/report.md").contains("poll-jobs was killed or crashed"));
+}
+
+#[test]
+fn of_whatever_reads_from_submit_jobs_costs_the_journal_no_answer() {
+    let shell = Shell::new(&["--delay", "300ms"]);
+    let done = shell.run(
+        r#"stage-fixtures --from $FIXTURES --into data/fixtures --jobs 8 --run r1 > staged
+submit-jobs --max-posts 3 --journal journal < staged | head -1 > /dev/null; echo "${PIPESTATUS[@]}""#,
+    );
+    assert_eq!(done.stdout, "74 0\n", "{}", done.stderr);
+    assert!(done.stderr.contains("stdout: its reader has exited: nothing more is submitted"), "{}", done.stderr);
+    let posts = shell.target.sim.stats().posts;
+    assert_eq!(lines_with(&shell.path("journal"), r#""Submitted""#) as u64, posts);
+    assert!((3..8).contains(&posts), "{posts}");
 }
 
 #[test]

@@ -269,6 +269,25 @@ fn sticky() -> Server {
 }
 
 #[test]
+fn where_cookies_cannot_be_kept_nothing_more_is_submitted_and_no_answer_is_lost() {
+    let target = sticky();
+    let refused = submit(&target, &["--cookies", "/nonexistent/cookies"], 3);
+    assert_eq!(refused.code, 74);
+    assert!(refused.stderr.contains("--cookies /nonexistent/cookies"), "{}", refused.stderr);
+    assert_eq!(refused.stdout, "", "nothing was submitted");
+    let full = submit(&target, &["--cookies", "/dev/full"], 3);
+    let job = full.last("line-001");
+    assert_eq!((full.code, full.phases("line-003")), (74, vec!["Staged".into()]), "{}", full.stderr);
+    assert_eq!((&job["status"]["phase"], &job["status"]["jobId"]), (&"Submitted".into(), &"1".into()));
+    assert_eq!(job["status"]["flags"], serde_json::json!(["CookieNotKept"]));
+    assert!(
+        full.stderr.contains("No space left on device (os error 28); nothing more is submitted"),
+        "{}",
+        full.stderr
+    );
+}
+
+#[test]
 fn a_load_balancers_cookie_goes_back_with_the_polls_of_its_job_and_into_no_record() {
     let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
     let file = dir.path().join("cookies");

@@ -272,11 +272,8 @@ fn without_a_poller_it_gives_up_and_hands_the_rest_on() {
     let ran = target.submit(&argv, &target.stage(5));
     assert_eq!(ran.code, 74);
     assert!(ran.stderr.contains("no poll-jobs opened it within 200 ms"), "{}", ran.stderr);
-    // How many were sent before that is the machine's to say, up to the number of slots; none of them is forgotten.
-    let posts = target.sim.stats().posts;
-    let submitted = ran.records().iter().filter(|record| record["status"]["phase"] == "Submitted").count();
-    assert!(posts <= 2 && submitted as u64 == posts, "{posts} {submitted}");
-    assert_eq!(ran.phases("soak-005"), ["Staged"]);
+    assert_eq!(target.sim.stats().posts, 0, "nobody would have followed a job to its end");
+    assert_eq!((ran.phases("soak-001"), ran.phases("soak-005")), (vec!["Staged".into()], vec!["Staged".into()]));
     assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "NoPoller");
 }
 
@@ -299,4 +296,46 @@ fn a_signal_stops_submitting_and_hands_the_rest_on() {
     assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "Interrupted");
     let submitted = ran.records().iter().filter(|record| record["status"]["phase"] == "Submitted").count();
     assert_eq!(submitted as u64, posts, "the id of every submission is on record");
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_target_that_does_not_answer_its_health_check() {
+    let (target, stop) = (Target::start(&[]), Stop::default());
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let (staged, trigger) = (target.stage(2), stop.clone());
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let connection = silent.accept().unwrap();
+            trigger.trigger(15);
+            connection
+        });
+        tool_until(run, &["--target", &url, "--timeout", "1h"], Box::new(std::io::Cursor::new(staged)), stop)
+    });
+    assert_eq!((ran.code, ran.phases("soak-002")), (143, vec!["Staged".into()]), "{}", ran.stderr);
+    assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "Interrupted");
+}
+
+#[test]
+fn a_submission_without_an_answer_when_the_time_to_stop_is_over_is_unknown() {
+    let target = Target::start(&["--no-answer", "1,2"]);
+    let (staged, stop) = (target.stage(3), Stop::with_grace(std::time::Duration::from_millis(500)));
+    let (trigger, url, journal) = (stop.clone(), target.url(), target.dir.path().join("submissions.ndjson"));
+    let argv = ["--target", &url, "--max-posts", "2", "--timeout", "1h", "--journal", journal.to_str().unwrap()];
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            wait_until("two submissions", || target.sim.stats().posts == 2);
+            trigger.trigger(2);
+        });
+        tool_until(run, &argv, Box::new(std::io::Cursor::new(staged)), stop)
+    });
+    assert_eq!((ran.code, ran.phases("soak-003")), (130, vec!["Staged".into()]), "{}", ran.stderr);
+    let journalled = fs::read_to_string(&journal).unwrap();
+    for job in ["soak-001", "soak-002"] {
+        let status = &ran.last(job)["status"];
+        assert_eq!((&status["phase"], &status["reason"]), (&"Unknown".into(), &"NoAnswer".into()));
+        assert!(status["submittedAt"].is_string() && status["traceId"].is_string(), "{status}");
+        let is_known = |line: &str| line.contains(job) && line.contains(r#""Unknown""#);
+        assert!(journalled.lines().any(is_known), "{journalled}");
+    }
 }

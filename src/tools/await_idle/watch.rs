@@ -65,7 +65,7 @@ impl Watch<'_> {
         // Nothing will be submitted to an unhealthy target, so there is no reason to wait; `submit-jobs` says what to do.
         let mut unused = OffsetBounds::default();
         let Target { profile, base, client } = &self.target;
-        let health = health::probe(client, base, profile, clock, &mut unused, &self.console);
+        let health = health::probe(client, base, profile, clock, &mut unused, &self.console, &self.stop);
         if let Err(unhealthy) = health {
             let unseen = Some(format!("the target is not healthy: {}", unhealthy.message));
             return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });

@@ -424,7 +424,7 @@ impl<'a, 'o> Session<'a, 'o> {
         let earlier_freeze = self.output.runs.latest().filter_map(|run| run.status.frozen_seconds).reduce(f64::max);
         let status = RunStatus {
             settings_after: if ask_settings {
-                self.target.settings_after(&self.clock, &self.output.console)
+                self.target.settings_after(&self.clock, &self.output.console, &self.stop)
             } else {
                 None
             },

@@ -11,8 +11,12 @@ impl Session<'_, '_> {
     pub(super) fn resume(&mut self, records: &Fold) -> Result<(), Failure> {
         let open = records.jobs().filter(|job| job.open_id().is_some()).count();
         if open > 0
-            && let Err(cause) =
-                self.target.check_health(records.runs().map(|run| run.spec), &self.clock, &self.output.console)?
+            && let Err(cause) = self.target.check_health(
+                records.runs().map(|run| run.spec),
+                &self.clock,
+                &self.output.console,
+                &self.stop,
+            )?
         {
             self.unreachable = true;
             self.output.console.say(&format!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::Args;
-use crate::cli::{Console, Failure};
+use crate::cli::{Console, Failure, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::health;
 use crate::http::{BaseUrl, Client};
@@ -88,11 +88,11 @@ impl<'a> PollTarget<'a> {
     }
 
     /// Requests the target's settings once more, after the last job. None if the profile names none or the target is not known.
-    pub(super) fn settings_after(&self, clock: &Clock, console: &Console) -> Option<SettingsAfter> {
+    pub(super) fn settings_after(&self, clock: &Clock, console: &Console, stop: &Stop) -> Option<SettingsAfter> {
         let base = self.base.as_ref().filter(|_| !self.profile.health.settings.is_empty())?;
         // The offset of the clocks is known from the polls.
         let mut unused = OffsetBounds::default();
-        Some(match health::probe(&self.client, base, &self.profile, clock, &mut unused, console) {
+        Some(match health::probe(&self.client, base, &self.profile, clock, &mut unused, console, stop) {
             Ok(values) => SettingsAfter { values, error: None },
             Err(unhealthy) => SettingsAfter { error: Some(unhealthy.message), ..SettingsAfter::default() },
         })
@@ -117,6 +117,7 @@ impl<'a> PollTarget<'a> {
         mut runs: impl Iterator<Item = RunSpec>,
         clock: &Clock,
         console: &Console,
+        stop: &Stop,
     ) -> Result<Result<(), String>, Failure> {
         if self.base.is_none()
             && let Some(target) = runs.find_map(|run| run.target)
@@ -128,7 +129,7 @@ impl<'a> PollTarget<'a> {
         let base = self.base()?;
         // The offset counts by the Run's clock, which is not adopted yet.
         let mut unused = OffsetBounds::default();
-        Ok(health::probe(&self.client, &base, &self.profile, clock, &mut unused, console)
+        Ok(health::probe(&self.client, &base, &self.profile, clock, &mut unused, console, stop)
             .map(drop)
             .map_err(|unhealthy| unhealthy.with_hint(&self.profile, &base).message))
     }

@@ -5,7 +5,7 @@ mod jobs;
 mod output;
 mod scheduler;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
 use crate::profile::{Profile, StepTime, TemplateValues};
-use crate::record::{Aborted, Job, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
+use crate::record::{Aborted, JobStatus, Key, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
 use crate::steps::{self, StepsOutcome};
@@ -85,20 +85,24 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         aborted: None,
         shard: None,
         begun: false,
+        has_poller: args.slots.is_none(),
+        under_way: HashMap::new(),
     };
     slots::listen(args.slots.as_deref(), args.slots_timeout, stdout_fd, move |event| {
         to_slots.send(Event::Slots(event)).is_ok()
     })?;
     session.check_health(&client);
-    session.make_run_steps(&client);
+    session.make_run_steps(&client)?;
     let permits = if args.lines {
         spawn(stdin, plain_lines, move |source| drop(to_lines.send(Event::Source(source))))?
     } else {
         spawn(stdin, Reader::stdin, move |line| drop(to_lines.send(Event::Line(line))))?
     };
     stop.on_stop(move || drop(to_stop.send(Event::Stop)));
-    session.serve(&received, &permits)?;
-    session.close()
+    match session.serve(&received, &permits) {
+        Ok(()) => session.close(),
+        Err(failure) => Err(session.outlive_reader(&received, failure)),
+    }
 }
 
 struct Session<'a, 'o> {
@@ -124,14 +128,19 @@ struct Session<'a, 'o> {
     shard: Option<Shard>,
     /// True once a job was submitted.
     begun: bool,
+    /// Something is there that will report the ends of jobs, or none is asked for.
+    has_poller: bool,
+    /// The jobs whose submission is under way, each with its status until an answer comes.
+    under_way: HashMap<Key, (Record, JobStatus)>,
 }
 
 impl Session<'_, '_> {
     /// Probes the target; nothing is submitted to one that is not healthy.
     fn check_health(&mut self, client: &Client) {
-        let console = &self.output.console;
-        match health::probe(client, &self.base, &self.profile, &self.clock, &mut self.offset, console) {
+        let Self { base, profile, clock, offset, output, stop, .. } = self;
+        match health::probe(client, base, profile, clock, offset, &output.console, stop) {
             Ok(settings) => self.settings = settings,
+            Err(_) if self.stop.signal().is_some() => self.interrupt(),
             Err(unhealthy) => {
                 let unhealthy = unhealthy.with_hint(&self.profile, &self.base);
                 let reason = if unhealthy.is_unreachable { Reason::TargetAbsent } else { Reason::TargetUnhealthy };
@@ -141,16 +150,24 @@ impl Session<'_, '_> {
     }
 
     /// Makes the steps before the first submission; nothing is submitted if one fails.
-    fn make_run_steps(&mut self, client: &Client) {
+    fn make_run_steps(&mut self, client: &Client) -> Result<(), Failure> {
         if self.aborted.is_some() || !self.profile.has_steps(StepTime::Run) {
-            return;
+            return Ok(());
         }
         let values = TemplateValues::of_set(&self.args.target.set);
-        let Self { profile, base, clock, .. } = self;
-        self.run_steps = steps::run(StepTime::Run, None, profile, base, &values, client, clock, &mut |_, _| {});
-        if let Some(failure) = self.run_steps.failure.clone() {
-            self.abort(Exit::Unreachable, Reason::StepFailed, failure);
+        let (profile, base, client, clock) =
+            (self.profile.clone(), self.base.clone(), client.clone(), self.clock.clone());
+        let steps = move || steps::run(StepTime::Run, None, &profile, &base, &values, &client, &clock, &mut |_, _| {});
+        match self.stop.unless_signalled(steps).map_err(|error| Failure::thread(&error))? {
+            None => self.interrupt(),
+            Some(outcome) => {
+                self.run_steps = outcome;
+                if let Some(failure) = self.run_steps.failure.clone() {
+                    self.abort(Exit::Unreachable, Reason::StepFailed, failure);
+                }
+            }
         }
+        Ok(())
     }
 
     /// Ends the submitting. The first reason counts.
@@ -171,13 +188,19 @@ impl Session<'_, '_> {
     }
 
     fn serve(&mut self, events: &Receiver<Event>, permits: &Permits) -> Result<(), Failure> {
+        let grace = self.stop.grace();
         loop {
             let due = self.submit(permits)?;
             if self.scheduler.under_way == 0 && self.jobs.waiting.is_empty() && self.input_ended {
                 return Ok(());
             }
             let stopping = self.stop.signal().is_some();
-            let wake = if stopping && !self.input_ended { Some(Instant::now() + LAST_WORDS) } else { due };
+            let left = grace.left_for_last_words();
+            if left.is_some_and(|left| left.is_zero()) {
+                return self.give_up_submissions();
+            }
+            let patience = if self.input_ended { left } else { left.map(|left| left.min(LAST_WORDS)) };
+            let wake = patience.map(|patience| Instant::now() + patience).or(due);
             let event = match wake {
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(moment) => events.recv_timeout(moment.saturating_duration_since(Instant::now())),
@@ -189,6 +212,7 @@ impl Session<'_, '_> {
                     self.handle(event, permits)?;
                     events.try_iter().take(TOGETHER).try_for_each(|event| self.handle(event, permits))?;
                 }
+                // The next look finds that the time is over, or waits for the submissions alone.
                 Err(RecvTimeoutError::Timeout) if stopping => self.input_ended = true,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -205,6 +229,7 @@ impl Session<'_, '_> {
         }
         let (mut due, mut tasks) = (None, Vec::new());
         while self.aborted.is_none()
+            && self.has_poller
             && let Some((_, job)) = self.jobs.waiting.front()
         {
             let due_at = match self.scheduler.turn(job.is_warmup(), tasks.len(), &self.clock) {
@@ -228,7 +253,7 @@ impl Session<'_, '_> {
                     continue;
                 }
             };
-            tasks.push((Task { record, post, clock: self.clock.clone() }, job));
+            tasks.push(Task { record, post, clock: self.clock.clone() });
         }
         if !tasks.is_empty() && !std::mem::replace(&mut self.begun, true) {
             self.report_start()?;
@@ -268,24 +293,93 @@ impl Session<'_, '_> {
     }
 
     /// Sends each task once its intent is on disk. If the journal cannot be written nothing is sent.
-    fn send(&mut self, tasks: Vec<(Task, Job)>) -> Result<(), Failure> {
+    fn send(&mut self, tasks: Vec<Task>) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let intents: Vec<JobStatus> = tasks.iter().map(|task| task.post.intent(now)).collect();
         if self.output.journal.is_some() && !tasks.is_empty() {
-            let mut intents = Vec::with_capacity(tasks.len());
-            for (task, _) in &tasks {
-                let mut intent = task.record.clone();
-                write_status(&mut intent, &task.post.intent(self.clock.now()))?;
-                intents.push(intent);
+            let mut records = Vec::with_capacity(tasks.len());
+            for (task, intent) in tasks.iter().zip(&intents) {
+                let mut record = task.record.clone();
+                write_status(&mut record, intent)?;
+                records.push(record);
             }
-            if let Err(failure) = self.output.record_intents(intents.iter()) {
+            if let Err(failure) = self.output.record_intents(records.iter()) {
                 self.journal_failed(&failure);
-                for (task, _) in tasks {
+                for task in tasks {
                     self.scheduler.admission.answered(false);
                     self.output.records.record(&task.record)?;
                 }
                 return Ok(());
             }
         }
-        tasks.into_iter().try_for_each(|(task, _)| self.scheduler.send(task))
+        tasks.into_iter().zip(intents).try_for_each(|(task, intent)| {
+            self.under_way.insert(task.record.key().clone(), (task.record.clone(), intent));
+            self.scheduler.send(task)
+        })
+    }
+
+    /// Records that nobody waits any longer for the answers to the submissions under way.
+    fn give_up_submissions(&mut self) -> Result<(), Failure> {
+        for record in self.unanswered()? {
+            write_journalled(self, &record)?;
+        }
+        Ok(())
+    }
+
+    /// The records of the submissions under way, as they are if nobody waits for the answers: each may have arrived.
+    fn unanswered(&mut self) -> Result<Vec<Record>, Failure> {
+        let now = self.clock.now();
+        let given_up = |(mut record, intent): (Record, JobStatus)| {
+            let status = JobStatus {
+                phase: Phase::Unknown,
+                reason: Some(Reason::NoAnswer),
+                message: Some("the submission was still unanswered when the time to stop was over".to_owned()),
+                observed_at: Some(now),
+                ..intent
+            };
+            write_status(&mut record, &status).map(|()| record)
+        };
+        self.under_way.drain().map(|(_, under_way)| given_up(under_way)).collect()
+    }
+
+    /// Waits for the answers to the submissions under way although nobody reads the records any more: the journal keeps them for
+    /// `poll-jobs --resume`. Returns the failure that the tool ends with.
+    fn outlive_reader(mut self, events: &Receiver<Event>, failure: Failure) -> Failure {
+        let has_work = !self.under_way.is_empty() || !self.jobs.waiting.is_empty();
+        let grace = self.stop.grace();
+        let mut kept = 0;
+        while self.output.journal.is_some() && self.scheduler.under_way > 0 {
+            let left = grace.left_for_last_words().unwrap_or(LAST_WORDS);
+            if left.is_zero() {
+                break;
+            }
+            let Ok(Event::Posted(finished)) = events.recv_timeout(left) else { continue };
+            match self.answered(*finished).and_then(|record| self.output.journal(&record)) {
+                Ok(_) => kept += 1,
+                Err(failure) => return failure,
+            }
+        }
+        if let Err(failure) = self
+            .unanswered()
+            .and_then(|records| records.iter().try_for_each(|record| self.output.journal(record).map(drop)))
+        {
+            return failure;
+        }
+        // A reader that has had enough is no failure of a list that is looked at; that of a run leaves jobs behind.
+        let reader = match &self.args.slots {
+            Some(slots) => format!("--slots {}: poll-jobs has exited", slots.display()),
+            None if self.output.journal.is_some() => "stdout: its reader has exited".to_owned(),
+            None => return failure,
+        };
+        if !has_work || failure.message().is_some() {
+            return failure;
+        }
+        let rest = match kept {
+            0 => String::new(),
+            1 => "; the journal has the answer that came after that".to_owned(),
+            kept => format!("; the journal has the {kept} answers that came after that"),
+        };
+        Failure::input_output(format!("{reader}: nothing more is submitted{rest}"))
     }
 
     fn journal_failed(&mut self, failure: &Failure) {
@@ -322,7 +416,11 @@ impl Session<'_, '_> {
     fn handle_slots(&mut self, event: std::io::Result<slots::Event>) -> Result<(), Failure> {
         let slots = self.args.slots.as_deref().unwrap_or_else(|| std::path::Path::new("")).display().to_string();
         match event.map_err(|error| Failure::io(&format!("--slots {slots}"), &error))? {
-            slots::Event::Freed(count) => self.scheduler.admission.freed(count),
+            slots::Event::WriterCame => self.has_poller = true,
+            slots::Event::Freed(count) => {
+                self.has_poller = true;
+                self.scheduler.admission.freed(count);
+            }
             // Nobody reads what is written: a quiet end, as for any broken pipe.
             slots::Event::OutputGone => return Err(Failure::output("stdout", &std::io::ErrorKind::BrokenPipe.into())),
             // poll-jobs closes the FIFO when a signal ends it, and the signal may be on its way here as well.
@@ -346,13 +444,25 @@ impl Session<'_, '_> {
     }
 
     fn handle_answer(&mut self, finished: Finished) -> Result<(), Failure> {
+        let record = self.answered(finished)?;
+        write_journalled(self, &record)
+    }
+
+    /// The record of a job whose submission was answered.
+    fn answered(&mut self, finished: Finished) -> Result<Record, Failure> {
         self.scheduler.finished(&finished);
         let Finished { mut record, posted, .. } = finished;
+        self.under_way.remove(record.key());
         if let Some((date, sent, received)) = posted.date {
             self.offset.observe(date, sent, received);
         }
         let mut status = self.jobs.checked_id(&record.key().name, posted.status);
-        self.output.keep_cookies(record.key(), &posted.cookies, &posted.url, &mut status, &self.clock)?;
+        let kept = self.output.keep_cookies(record.key(), &posted.cookies, &posted.url, &mut status, &self.clock);
+        if let Err(failure) = kept {
+            // The answer counts all the same.
+            let cause = failure.message().unwrap_or_default();
+            self.abort(Exit::InputOutput, Reason::CookiesFailed, format!("{cause}; nothing more is submitted"));
+        }
         self.scheduler.admission.answered(status.phase == Phase::Submitted);
         if self.jobs.count_unconnected(&status) == GONE_AFTER {
             let message = format!(
@@ -362,7 +472,7 @@ impl Session<'_, '_> {
             self.abort(Exit::Unreachable, Reason::TargetGone, message);
         }
         write_status(&mut record, &status)?;
-        write_journalled(self, &record)
+        Ok(record)
     }
 
     /// Writes the Runs again, with the offset of the clocks and the reason why not all was submitted.

@@ -35,7 +35,7 @@ impl<'a> Output<'a> {
             console: io.console,
             bad_lines: BadLines::default(),
             handed_on: 0,
-            cookies: args.cookies.as_deref().map(CookieWriter::new),
+            cookies: args.cookies.as_deref().map(CookieWriter::new).transpose()?,
             reported: HashSet::new(),
         })
     }
@@ -68,7 +68,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Keeps the cookies that came with a job's id for its polls; without `--cookies` the job is flagged.
+    /// Keeps the cookies that came with a job's id for its polls; the job is flagged if that fails, and without `--cookies`.
     pub(super) fn keep_cookies(
         &mut self,
         job: &Key,
@@ -82,7 +82,9 @@ impl<'a> Output<'a> {
             return Ok(());
         }
         if let Some(writer) = &mut self.cookies {
-            return writer.keep(job, headers, url, clock);
+            let kept = writer.keep(job, headers, url, clock);
+            status.flags.extend(kept.is_err().then_some(Flag::CookieNotKept));
+            return kept;
         }
         status.flags.push(Flag::CookieNotKept);
         let names = names.join(", ");
@@ -93,6 +95,11 @@ impl<'a> Output<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Writes the outcome of a submission to the journal alone. Returns false if there is none.
+    pub(super) fn journal(&mut self, record: &Record) -> Result<bool, Failure> {
+        self.journal.as_mut().map_or(Ok(false), |journal| journal.append(record).map(|()| true))
     }
 
     /// The last messages.
