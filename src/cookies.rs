@@ -245,7 +245,7 @@ mod tests {
         let mut sent =
             |name: &str, url: &str| header(&reader.cookies(&key(name), url).unwrap(), &clock).map(|(_, value)| value);
         assert_eq!(sent("a", "http://h/jobs/1"), None, "the file is not there yet");
-        let mut writer = CookieWriter::new(&path);
+        let mut writer = CookieWriter::new(&path).unwrap();
         let headers = |list: &[&str]| list.iter().map(|header| (*header).to_owned()).collect::<Vec<_>>();
         let given = headers(&["LB=n1; Path=/; HttpOnly", "other=x; Path=/admin", "gone=1; Max-Age=0", "no pair"]);
         writer.keep(&key("a"), &given, "http://h/jobs", &clock).unwrap();
@@ -270,7 +270,7 @@ mod tests {
         for mode in [0o644, 0o660, 0o600] {
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             let headers = ["LB=n1".to_owned()];
-            CookieWriter::new(&path).keep(&key("a"), &headers, "http://h/jobs", &Clock::system()).unwrap();
+            CookieWriter::new(&path).unwrap().keep(&key("a"), &headers, "http://h/jobs", &Clock::system()).unwrap();
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{mode:o}");
         }
     }
@@ -281,7 +281,7 @@ mod tests {
         let sent = |url: &str, headers: &[&str]| {
             let (path, clock) = (dir.path().join("cookies"), Clock::system());
             let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
-            CookieWriter::new(&path).keep(&key("a"), &headers, url, &clock).unwrap();
+            CookieWriter::new(&path).unwrap().keep(&key("a"), &headers, url, &clock).unwrap();
             let cookies = CookieReader::new(&path).cookies(&key("a"), url).unwrap();
             let _none = std::fs::remove_file(path);
             header(&cookies, &clock).map_or(String::new(), |(_, value)| value)

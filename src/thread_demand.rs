@@ -151,11 +151,12 @@ mod tests {
         demand.record(0.02, now);
         assert_eq!((room(&demand, now), demand.batch()), (24, 1));
         // Slow answers among fast ones do not make threads that only wait for a processor.
-        for index in 0..100 {
-            let at = now + Duration::from_millis(index);
-            demand.record(if index % 10 == 0 { 0.05 } else { 0.001 }, at);
-        }
-        assert!(room(&demand, now) <= 8 && demand.batch() > 1, "{demand:?}");
+        let at = |index: u64| now + Duration::from_millis(index);
+        (0..300).for_each(|index| demand.record(if index % 10 == 0 { 0.05 } else { 0.001 }, at(index)));
+        assert!(room(&demand, at(300)) <= 8 && demand.batch() > 1, "{demand:?}");
+        // Nor do threads that wait for each other: on average these answers take 16 threads.
+        (300..900).for_each(|index| demand.record(if index % 5 == 0 { 0.001 } else { 0.02 }, at(index)));
+        assert!(room(&demand, at(900)) < 16, "{demand:?}");
     }
 
     #[test]

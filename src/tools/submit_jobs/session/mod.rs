@@ -367,9 +367,9 @@ impl Session<'_, '_> {
         }
         // A reader that has had enough is no failure of a list that is looked at; that of a run leaves jobs behind.
         let reader = match &self.args.slots {
-            Some(slots) => format!("--slots {}: poll-jobs has exited", slots.display()),
+            Some(slots) if self.has_poller => format!("--slots {}: poll-jobs has exited", slots.display()),
             None if self.output.journal.is_some() => "stdout: its reader has exited".to_owned(),
-            None => return failure,
+            _ => return failure,
         };
         if !has_work || failure.message().is_some() {
             return failure;
