@@ -12,6 +12,9 @@ use super::Exit;
 /// interrupted run, but does not keep the user who pressed Ctrl-C waiting for as long as a whole capture may take.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// The time that an answer may still take after a signal.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// Tells when a signal asked for the end. The first one is for the tool to obey in its own way; the second one quits.
 #[derive(Clone, Default)]
 pub struct Stop {
@@ -57,7 +60,8 @@ impl Stop {
         signal_hook::flag::register_usize(number, Arc::clone(&self.inner.signal), mark).map(drop)
     }
 
-    /// Does `work` in another thread, and returns its result. None if the signal comes first: then the work is left alone.
+    /// Does `work` in another thread, and returns its result. None if it takes longer than a moment after the signal: then it is left
+    /// alone.
     pub fn unless_signalled<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -65,11 +69,14 @@ impl Stop {
         let (done, result) = channel();
         let stopped = done.clone();
         std::thread::Builder::new().name("patient".to_owned()).spawn(move || {
-            // After a signal nobody waits for the result.
+            // Some time after a signal nobody waits for the result.
             let _ = done.send(Some(work()));
         })?;
         self.on_stop(move || drop(stopped.send(None)));
-        Ok(result.recv().unwrap_or_default())
+        match result.recv() {
+            Ok(None) => Ok(result.recv_timeout(MOMENT).unwrap_or_default()),
+            worked => Ok(worked.unwrap_or_default()),
+        }
     }
 
     /// Calls `listener` when the signal comes, from another thread; at once where it has come already.
