@@ -232,12 +232,6 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl std::fmt::Debug for Writer<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Writer")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -87,15 +87,6 @@ impl<T: Send + 'static, R: 'static> Workers<T, R> {
     }
 }
 
-impl<T, R> std::fmt::Debug for Workers<T, R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Workers")
-            .field("threads", &self.tasks.len())
-            .field("idle", &self.idle.len())
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

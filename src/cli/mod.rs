@@ -155,12 +155,6 @@ pub struct Io<'a> {
     pub stop: Stop,
 }
 
-impl std::fmt::Debug for Io<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Io").field("console", &self.console).field("stop", &self.stop).finish_non_exhaustive()
-    }
-}
-
 /// The effect of the first SIGINT, SIGTERM, SIGHUP or SIGQUIT on a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSignal {

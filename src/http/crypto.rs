@@ -144,12 +144,6 @@ struct StartedExchange {
     public: Vec<u8>,
 }
 
-impl fmt::Debug for StartedExchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartedExchange").finish_non_exhaustive()
-    }
-}
-
 impl ActiveKeyExchange for StartedExchange {
     fn complete(self: Box<Self>, server_key: &[u8]) -> Result<SharedSecret, Error> {
         // TLS allows uncompressed points only (RFC 8446, section 4.2.8.2).

@@ -24,12 +24,6 @@ pub struct StreamedAnswer {
     client: Client,
 }
 
-impl std::fmt::Debug for StreamedAnswer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StreamedAnswer").field("status", &self.status).finish_non_exhaustive()
-    }
-}
-
 impl Client {
     /// Sends a request and returns the answer once its headers have arrived. `extra` headers replace the client's of the
     /// same name. The timeout bounds each wait for more of the body, not the whole of it.
