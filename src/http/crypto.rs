@@ -3,7 +3,6 @@
 //! Over TLS 1.2 a server with a key on P-521 also wants that curve among the client's key exchanges (RFC 8422, section 5.1).
 //! rustls has no keys for RSA-PSS only over TLS 1.2.
 
-use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use p521::PublicKey;

@@ -101,8 +101,7 @@ impl Server {
 
     /// The time on the server's clock, if that is known to differ from ours.
     pub fn now(&self) -> Timestamp {
-        let differs = |offset: &ClockOffset| offset.seconds.abs() > offset.bound_seconds;
-        self.clock.now().shifted(self.offset().filter(differs).map_or(0.0, |offset| offset.seconds))
+        self.clock.now().shifted(self.offset().map_or(0.0, ClockOffset::known_seconds))
     }
 
     /// The time after a signal, which also bounds the reading of answers.

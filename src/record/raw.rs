@@ -130,14 +130,7 @@ impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Members
 ///
 /// None if nothing is there or if `text` is not JSON. The empty pointer is the whole text.
 pub fn pointer<'a>(text: &'a str, pointer: &str) -> Option<&'a RawValue> {
-    let mut at: &RawValue = serde_json::from_str(text).ok()?;
-    if pointer.is_empty() {
-        return Some(at);
-    }
-    for token in pointer.strip_prefix('/')?.split('/') {
-        at = child(at, &token.replace("~1", "/").replace("~0", "~"))?;
-    }
-    Some(at)
+    walk(text, pointer, |at, token| child(at, token).into_iter().collect()).pop()
 }
 
 /// Returns every text that `pointer` leads to, where a token `*` stands for all members of an object or all elements of an array, and

@@ -4,11 +4,12 @@
 //! lookback fits those shows these as well.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write};
+
+use serde::{Deserialize, Serialize};
 
 use super::recorded::Recorded;
 use super::shift::Shift;
-use super::sorter::{self, Item, Sorter};
+use super::sorter::Sorter;
 use crate::cli::Failure;
 use crate::figures::job_timeline::JobTimeline;
 use crate::figures::outcome::Outcome;
@@ -36,27 +37,11 @@ enum Form {
 type Label = Option<(&'static str, String)>;
 
 /// A change of a series at a moment, in microseconds since the epoch. The value stands as its bits, which have an order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Event {
     series: u32,
     at: i64,
     value: u64,
-}
-
-impl Item for Event {
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(&self.series.to_le_bytes())?;
-        out.write_all(&self.at.to_le_bytes())?;
-        out.write_all(&self.value.to_le_bytes())
-    }
-
-    fn read(from: &mut impl BufRead) -> io::Result<Self> {
-        Ok(Self {
-            series: u32::from_le_bytes(sorter::bytes(from)?),
-            at: i64::from_le_bytes(sorter::bytes(from)?),
-            value: u64::from_le_bytes(sorter::bytes(from)?),
-        })
-    }
 }
 
 /// The changes of all series of one scenario.

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, Read as _, Write};
+use std::io;
 use std::ops::Range;
 
-use super::sorter::{self, Item, Sorted, Sorter};
+use serde::{Deserialize, Serialize};
+
+use super::sorter::{Sorted, Sorter};
 use crate::cli::Failure;
 use crate::record::{Job, Record, Timestamp};
 use crate::stored_jobs;
 
 /// The place of one record of a job: sorted by the job's name, the record that knows the most last.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Place {
     name: Box<str>,
     rank: u8,
@@ -25,33 +27,6 @@ struct Place {
 impl Place {
     fn is_equal_to(&self, other: &Self) -> bool {
         (self.rank, self.observed_at) == (other.rank, other.observed_at)
-    }
-}
-
-impl Item for Place {
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let length = u32::try_from(self.name.len()).map_err(io::Error::other)?;
-        out.write_all(&length.to_le_bytes())?;
-        out.write_all(self.name.as_bytes())?;
-        out.write_all(&[self.rank, self.observed_at.is_some().into()])?;
-        out.write_all(&self.observed_at.unwrap_or_default().to_le_bytes())?;
-        out.write_all(&self.start.to_le_bytes())?;
-        out.write_all(&self.length.to_le_bytes())
-    }
-
-    fn read(from: &mut impl BufRead) -> io::Result<Self> {
-        let length = u32::from_le_bytes(sorter::bytes(from)?);
-        let mut name = String::new();
-        from.take(length.into()).read_to_string(&mut name)?;
-        let [rank, is_observed] = sorter::bytes(from)?;
-        let observed_at = i64::from_le_bytes(sorter::bytes(from)?);
-        Ok(Self {
-            name: name.into(),
-            rank,
-            observed_at: (is_observed != 0).then_some(observed_at),
-            start: u64::from_le_bytes(sorter::bytes(from)?),
-            length: u32::from_le_bytes(sorter::bytes(from)?),
-        })
     }
 }
 

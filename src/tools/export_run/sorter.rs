@@ -5,6 +5,9 @@ use std::collections::BinaryHeap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek as _, Write};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::cli::Failure;
 
 /// Number of items that are held in memory.
@@ -12,14 +15,10 @@ const HELD: usize = 1 << 14;
 /// Number of blocks that are merged into a larger one, so that few files are open at once.
 const WAYS: usize = 64;
 
-/// An item that a file can hold.
-pub(super) trait Item: Clone + Ord {
-    /// Writes it.
-    fn write(&self, out: &mut impl Write) -> io::Result<()>;
+/// An item that a file can hold, as a line of JSON.
+pub(super) trait Item: Clone + Ord + Serialize + DeserializeOwned {}
 
-    /// Reads one that was written.
-    fn read(from: &mut impl BufRead) -> io::Result<Self>;
-}
+impl<T: Clone + Ord + Serialize + DeserializeOwned> Item for T {}
 
 /// Items that are to be sorted.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl<T: Item> Sorter<T> {
             return Ok(());
         }
         self.held.sort_unstable();
-        let mut block = write_block(|out| self.held.drain(..).try_for_each(|item| item.write(out)))?;
+        let mut block = write_block(|out| self.held.drain(..).try_for_each(|item| write_line(out, &item)))?;
         for level in 0.. {
             if self.levels.len() == level {
                 self.levels.push(Vec::new());
@@ -54,7 +53,7 @@ impl<T: Item> Sorter<T> {
                 break;
             }
             let full = std::mem::take(&mut self.levels[level]);
-            block = write_block(|out| merge(&full, &[], |item: T| item.write(out)))?;
+            block = write_block(|out| merge(&full, &[], |item: T| write_line(out, &item)))?;
         }
         Ok(())
     }
@@ -96,13 +95,19 @@ fn write_block(fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Res
     written().map_err(laid_aside)
 }
 
+fn write_line(out: &mut impl Write, item: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, item)?;
+    out.write_all(b"\n")
+}
+
 fn merge<T: Item>(blocks: &[File], held: &[T], mut each: impl FnMut(T) -> io::Result<()>) -> io::Result<()> {
     let mut blocks = blocks.iter().map(rewound).collect::<io::Result<Vec<_>>>()?;
     let (count, mut held) = (blocks.len(), held.iter().cloned());
     let mut item_of = |block: usize| match blocks.get_mut(block) {
         Some(block) => {
-            let is_at_end = block.fill_buf()?.is_empty();
-            if is_at_end { Ok(None) } else { T::read(block).map(Some) }
+            let mut line = String::new();
+            let is_at_end = block.read_line(&mut line)? == 0;
+            if is_at_end { Ok(None) } else { Ok(Some(serde_json::from_str(&line)?)) }
         }
         None => io::Result::Ok(held.next()),
     };
@@ -115,13 +120,6 @@ fn merge<T: Item>(blocks: &[File], held: &[T], mut each: impl FnMut(T) -> io::Re
         next.extend(item_of(block)?.map(|item| Reverse((item, block))));
     }
     Ok(())
-}
-
-/// The next bytes of a number.
-pub(super) fn bytes<const N: usize>(from: &mut impl BufRead) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    from.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn rewound(mut block: &File) -> io::Result<BufReader<&File>> {
@@ -137,16 +135,6 @@ fn laid_aside(error: io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    impl Item for u64 {
-        fn write(&self, out: &mut impl Write) -> io::Result<()> {
-            out.write_all(&self.to_le_bytes())
-        }
-
-        fn read(from: &mut impl BufRead) -> io::Result<Self> {
-            bytes(from).map(Self::from_le_bytes)
-        }
-    }
 
     #[test]
     fn more_items_than_are_held_come_in_order_each_time() {
