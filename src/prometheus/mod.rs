@@ -40,10 +40,10 @@ const WHOLE: [(&str, &str); 4] =
 /// The end of the message for a request that a signal forestalled.
 pub const ASKED: &str = "it was queried";
 
-/// The data of a query that returns one number: its time and its text.
+/// The data of a query's answer.
 #[derive(Deserialize)]
-struct Scalar {
-    result: (f64, String),
+struct QueryData<T> {
+    result: T,
 }
 
 /// One Prometheus.
@@ -87,7 +87,7 @@ impl Server {
     pub fn ask_time(&mut self) {
         const MILLISECOND: f64 = 0.001;
         let sent = self.clock.now();
-        let Ok((_, text)) = self.instant::<Scalar>("time()", None).map(|scalar| scalar.result) else { return };
+        let Ok((_, text)) = self.instant::<(f64, String)>("time()", None) else { return };
         let received = self.clock.now();
         if let Some(time) = text.parse().ok().and_then(Timestamp::from_seconds).filter(|time| !is_sentinel(*time)) {
             self.told = Some(Bounds { low: time.since(received), high: time.since(sent) + MILLISECOND });
@@ -119,7 +119,7 @@ impl Server {
         }
         let (status, page) = (ready.status, ready.start(REFUSAL_LIMIT));
         // Hosted servers have no such page, and answer queries all the same.
-        match self.small_query::<IgnoredAny>("/api/v1/query", &[("query", "vector(1)")]) {
+        match self.result::<IgnoredAny>(&[("query", "vector(1)")]) {
             Ok(_) => Ok(()),
             Err(problem) if status == 503 => {
                 let page = escape::start(page.trim(), 200);
@@ -137,17 +137,17 @@ impl Server {
         self.open(&Method::GET, &url, None).map_err(|error| silence("GET", &url, &error)).and_then(small)
     }
 
-    /// Returns the data of an instant query whose answer is small, at `time` or now.
+    /// Returns the result of an instant query whose answer is small, at `time` or now.
     pub fn instant<T: DeserializeOwned>(&mut self, query: &str, time: Option<Timestamp>) -> Result<T, Problem> {
         let time = time.map(|time| format!("{:.3}", time.seconds()));
         let time = time.as_deref().map(|time| ("time", time));
         let parameters: Vec<_> = [("query", query)].into_iter().chain(time).collect();
-        self.small_query("/api/v1/query", &parameters)
+        self.result(&parameters)
     }
 
-    /// Returns the data of a query whose answer is small.
-    pub fn small_query<T: DeserializeOwned>(&mut self, path: &str, parameters: &[(&str, &str)]) -> Result<T, Problem> {
-        self.query(path, parameters).and_then(small)
+    /// Returns the result of an instant query with `parameters`, whose answer is small.
+    pub fn result<T: DeserializeOwned>(&mut self, parameters: &[(&str, &str)]) -> Result<T, Problem> {
+        self.query("/api/v1/query", parameters).and_then(small::<QueryData<T>>).map(|data| data.result)
     }
 
     /// Sends a query whose answer may be of any size. A query changes nothing, so one that got no answer is sent once more.

@@ -45,21 +45,11 @@ pub(super) struct Queues {
     has_series: bool,
 }
 
-#[derive(Deserialize)]
-struct QueryResult<T> {
-    result: Vec<T>,
-}
-
-/// A live series.
-#[derive(Deserialize)]
-struct LiveSeries {
+/// A series with its samples, where they were asked for: seconds since the epoch, value.
+#[derive(Clone, Deserialize)]
+struct Series {
     metric: Labels,
-}
-
-/// A series with its samples: seconds since the epoch, value.
-#[derive(Deserialize)]
-struct SampledSeries {
-    metric: Labels,
+    #[serde(default)]
     values: Vec<(f64, String)>,
 }
 
@@ -117,18 +107,18 @@ impl Queues {
     }
 }
 
-fn query(server: &mut Server, query: &str) -> Result<(Vec<LiveSeries>, Vec<SampledSeries>), Problem> {
-    let QueryResult { result: live } = server.instant(query, None)?;
+fn query(server: &mut Server, query: &str) -> Result<(Vec<Series>, Vec<Series>), Problem> {
+    let live = server.instant(query, None)?;
     let now = server.now();
-    let QueryResult { result: sampled } = server.instant(&format!("{query}[{LOOKBACK}]"), Some(now))?;
+    let sampled = server.instant(&format!("{query}[{LOOKBACK}]"), Some(now))?;
     Ok((live, sampled))
 }
 
 /// The series that were scraped after `since`. They tell the queues' state where the instant query shows none, as at a server
 /// that answers it from an older cache, or for queues that were deleted after the last job.
-fn fresh(sampled: &[SampledSeries], since: f64) -> Vec<LiveSeries> {
-    let is_fresh = |series: &&SampledSeries| series.values.last().is_some_and(|(at, _)| *at >= since);
-    sampled.iter().filter(is_fresh).map(|series| LiveSeries { metric: series.metric.clone() }).collect()
+fn fresh(sampled: &[Series], since: f64) -> Vec<Series> {
+    let is_fresh = |series: &&Series| series.values.last().is_some_and(|(at, _)| *at >= since);
+    sampled.iter().filter(is_fresh).cloned().collect()
 }
 
 /// The latest time that `since` can be on the server's clock. An unknown clock is assumed to agree with ours.
@@ -137,11 +127,11 @@ fn latest(since: Timestamp, offset: Option<ClockOffset>) -> f64 {
 }
 
 /// Judges every live series by its last sample, unless that is older than `since`.
-fn judge(live: &[LiveSeries], sampled: &[SampledSeries], since: f64) -> IdleState {
+fn judge(live: &[Series], sampled: &[Series], since: f64) -> IdleState {
     let newest: BTreeMap<&Labels, &(f64, String)> =
         sampled.iter().filter_map(|series| Some((&series.metric, series.values.last()?))).collect();
     let (mut busy, mut pending) = (Vec::new(), Vec::new());
-    for LiveSeries { metric } in live {
+    for Series { metric, .. } in live {
         let Some((_, value)) = newest.get(metric).filter(|(at, _)| *at >= since) else {
             pending.push(format!("{} has not been scraped since", series_name(metric)));
             continue;
@@ -179,8 +169,8 @@ mod tests {
     }
 
     fn check(live: &[&str], sampled: &[(&str, f64, &str)]) -> IdleState {
-        let live: Vec<LiveSeries> = live.iter().map(|queue| LiveSeries { metric: labels(queue) }).collect();
-        let sampled = sampled.iter().map(|(queue, at, value)| SampledSeries {
+        let live: Vec<Series> = live.iter().map(|queue| Series { metric: labels(queue), values: Vec::new() }).collect();
+        let sampled = sampled.iter().map(|(queue, at, value)| Series {
             metric: labels(queue),
             values: vec![(1.0, "9".to_owned()), (*at, (*value).to_owned())],
         });
@@ -201,7 +191,7 @@ mod tests {
 
     #[test]
     fn series_that_only_the_samples_show_count_once_they_are_scraped() {
-        let sampled = |at| SampledSeries { metric: labels("a"), values: vec![(at, "0".to_owned())] };
+        let sampled = |at| Series { metric: labels("a"), values: vec![(at, "0".to_owned())] };
         assert_eq!(fresh(&[sampled(99.9)], 100.0).len(), 0);
         assert_eq!(fresh(&[sampled(99.9), sampled(100.0)], 100.0).len(), 1);
     }

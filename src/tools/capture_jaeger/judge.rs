@@ -11,13 +11,12 @@ use super::tenancies;
 use crate::capture::{self, CaptureRequest, Captured as _};
 use crate::cli::{STOPPED, cause};
 use crate::escape;
+use crate::figures::listed;
 use crate::profile::JaegerConfig;
 use crate::record::{CaptureResult, Reason, StageSpans, Timestamp, TracesStatus};
 
 /// The time for asking which services there are, for a message.
 const NAMES_TIME: Duration = Duration::from_secs(10);
-/// The number of names that a message lists.
-const MAX_LISTED: usize = 3;
 /// The most stages in a record, which is one line: span names come from the server.
 const MAX_STAGES: usize = 200;
 
@@ -194,7 +193,7 @@ fn shortcomings(
         let message = format!(
             "an answer held {} traces and could not be split further, {}: use a larger --page",
             session.full(),
-            list_names(at),
+            listed(at),
         );
         short.push((Reason::Overfull, message));
     }
@@ -207,25 +206,18 @@ fn shortcomings(
         let names = known.map(|names| match names {
             [] => "; Jaeger knows no service at all".to_owned(),
             _ if names.iter().any(|name| name == service) => String::new(),
-            _ => format!("; Jaeger knows {}", list_names(names.iter().map(|name| escape::start(name, 80)))),
+            _ => format!("; Jaeger knows {}", listed(names.iter().map(|name| escape::start(name, 80)))),
         });
         short.push((Reason::NoTraces, format!("no trace in the window{}", names.unwrap_or_default())));
     }
     if !session.missing.is_empty() {
         let (missing, expected) = (&session.missing, session.expected.len());
         let message =
-            format!("{} of {expected} jobs have no trace: {}", missing.len(), list_names(missing.iter().cloned()));
+            format!("{} of {expected} jobs have no trace: {}", missing.len(), listed(missing.iter().cloned()));
         short.push((Reason::MissingTraces, message));
     }
     if incomplete > 0 {
         short.push((Reason::IncompleteTraces, format!("{incomplete} of {traces} traces lack spans")));
     }
     short
-}
-
-/// Lists the first few names, and how many more there are.
-fn list_names(names: impl ExactSizeIterator<Item = String>) -> String {
-    let more = names.len().saturating_sub(MAX_LISTED);
-    let first = names.take(MAX_LISTED).collect::<Vec<_>>().join(", ");
-    if more > 0 { format!("{first} and {more} more") } else { first }
 }

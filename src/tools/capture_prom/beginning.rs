@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::grid::Grid;
@@ -80,10 +79,5 @@ impl Beginning {
 
 /// Returns whether the server has the sample of a scrape at `time`, or shortly before.
 fn scrapes_at(server: &mut Server, time: Timestamp) -> Result<bool, Problem> {
-    #[derive(Deserialize)]
-    struct Vector {
-        result: Vec<IgnoredAny>,
-    }
-    let Vector { result } = server.instant(SCRAPED, Some(time))?;
-    Ok(!result.is_empty())
+    Ok(!server.instant::<Vec<IgnoredAny>>(SCRAPED, Some(time))?.is_empty())
 }

@@ -94,10 +94,6 @@ type Samples = Vec<(f64, f64)>;
 /// Returns the samples of `metric` at `address`, a list for each series.
 fn samples(metric: &str, server: &mut Server, address: &Address, grid: Grid) -> Option<Vec<Samples>> {
     #[derive(Deserialize)]
-    struct Matrix {
-        result: Vec<Answered>,
-    }
-    #[derive(Deserialize)]
     struct Answered {
         values: Vec<(f64, String)>,
     }
@@ -106,7 +102,7 @@ fn samples(metric: &str, server: &mut Server, address: &Address, grid: Grid) -> 
     let matchers = [matcher("job", job), matcher("instance", instance)].join(",");
     let [query, time] = grid.raw_parameters(&format!("{metric}{{{matchers}}}"), grid.span());
     let parameters = [(query.0, &*query.1), (time.0, &*time.1)];
-    let Matrix { result } = server.small_query("/api/v1/query", &parameters).ok()?;
+    let result: Vec<Answered> = server.result(&parameters).ok()?;
     let numbers = |series: Answered| {
         series.values.iter().filter_map(|(at, value)| Some((*at, value.parse::<f64>().ok()?))).collect()
     };

@@ -9,14 +9,13 @@ use serde::Deserialize;
 
 use crate::cli::{Console, Io};
 use crate::escape;
+use crate::figures::listed;
 use crate::prometheus::{Problem, Server};
 use crate::record::{Reason, Timestamp};
 use crate::units;
 
 /// The time between two looks at the server.
 const EVERY: Duration = Duration::from_millis(500);
-/// The number of targets that a message names.
-const NAMED: usize = 3;
 
 /// The state of the server's scrapes when the waiting has ended.
 #[derive(Clone, Debug)]
@@ -99,12 +98,9 @@ fn judged(source: Source, scrapes: Result<Vec<Scrape>, Problem>, needed: Timesta
     };
     let behind: Vec<&Scrape> = scrapes.iter().filter(|scrape| scrape.at <= needed).collect();
     let problem = if !behind.is_empty() {
-        let shown = behind.iter().take(NAMED);
-        let shown: Vec<String> = shown.map(|scrape| format!("{} at {}", scrape.target, last(scrape.at))).collect();
-        let more = if behind.len() > NAMED { " and others" } else { "" };
+        let shown = listed(behind.iter().map(|scrape| format!("{} at {}", scrape.target, last(scrape.at))));
         doubt(format!(
-            "the window ends at {needed}, and the last scrapes were before that: {}{more}; a longer --settle may help",
-            shown.join(", ")
+            "the window ends at {needed}, and the last scrapes were before that: {shown}; a longer --settle may help"
         ))
     } else if source == Source::Nothing && stopped {
         doubt("a signal ended the wait for the server to catch up".to_owned())
@@ -128,9 +124,7 @@ fn tell_down(scrapes: &[Scrape], console: &Console) {
         .filter_map(|scrape| scrape.down.as_ref().map(|why| format!("{} ({why})", scrape.target)))
         .collect();
     if !down.is_empty() {
-        let more = if down.len() > NAMED { " and others" } else { "" };
-        let shown = down[..down.len().min(NAMED)].join(", ");
-        console.say(&format!("{} of {} targets are down: {shown}{more}", down.len(), scrapes.len()));
+        console.say(&format!("{} of {} targets are down: {}", down.len(), scrapes.len(), listed(&down)));
     }
 }
 
@@ -214,15 +208,11 @@ impl Labels {
 
 fn up(server: &mut Server) -> Result<Vec<Scrape>, Problem> {
     #[derive(Deserialize)]
-    struct Vector {
-        result: Vec<Sample>,
-    }
-    #[derive(Deserialize)]
     struct Sample {
         metric: Labels,
         value: (f64, String),
     }
-    let Vector { result } = server.instant("timestamp(up)", None)?;
+    let result: Vec<Sample> = server.instant("timestamp(up)", None)?;
     let scrape = |sample: Sample| {
         let at = sample.value.1.parse().ok().and_then(Timestamp::from_seconds)?;
         Some(Scrape { target: sample.metric.name().unwrap_or_default(), at, every: None, down: None })
