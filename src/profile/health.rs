@@ -18,7 +18,7 @@ pub struct Health {
     pub path: String,
     /// The HTTP statuses that mean healthy.
     #[serde_with(skip_apply)]
-    #[serde(default = "ok")]
+    #[serde_inline_default(vec![200])]
     pub accepted: Vec<u16>,
     /// The command that starts the target; printed if the target is unreachable.
     pub hint: Option<String>,
@@ -51,10 +51,6 @@ impl Health {
         }
         Ok(())
     }
-}
-
-fn ok() -> Vec<u16> {
-    vec![200]
 }
 
 #[cfg(test)]

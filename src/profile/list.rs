@@ -24,7 +24,7 @@ const NEXT: &str = "next";
 #[apply(table!)]
 pub struct List {
     /// The HTTP method.
-    #[serde(default = "super::request::get")]
+    #[serde_inline_default("GET".to_owned())]
     pub method: String,
     /// Path below the base URL; a template.
     pub path: String,
@@ -34,7 +34,6 @@ pub struct List {
     #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
-    #[serde(default)]
     pub encoding: Encoding,
     /// The places of the list: an array, or an object whose keys are the ids. With `*`, each of several lists.
     #[serde_with(skip_apply)]
@@ -50,19 +49,11 @@ pub struct List {
     /// The conditions without which an answer is no page of the list.
     pub when: Vec<Condition>,
     /// The most ids in one request.
-    #[serde(default = "batch")]
+    #[serde_inline_default(100)]
     pub batch: usize,
     /// The number of the first page.
-    #[serde(default = "first_page")]
+    #[serde_inline_default(1)]
     pub first_page: u64,
-}
-
-fn batch() -> usize {
-    100
-}
-
-fn first_page() -> u64 {
-    1
 }
 
 /// One page of a list.

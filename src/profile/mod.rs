@@ -12,7 +12,9 @@ macro_rules! table {
             Vec => #[serde(default)],
             BTreeMap => #[serde(default)],
             bool => #[serde(default)],
+            Encoding => #[serde(default)],
         )]
+        #[serde_inline_default::serde_inline_default]
         #[derive(Clone, Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
         $($item)*
@@ -104,12 +106,8 @@ pub struct Stage {
     pub after: Vec<String>,
     /// Every job must show this stage.
     #[serde_with(skip_apply)]
-    #[serde(default = "yes")]
+    #[serde_inline_default(true)]
     pub required: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Profile {

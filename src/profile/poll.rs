@@ -16,7 +16,7 @@ use crate::record::StagePhase;
 #[apply(table!)]
 pub struct Poll {
     /// The HTTP method.
-    #[serde(default = "super::request::get")]
+    #[serde_inline_default("GET".to_owned())]
     pub method: String,
     /// Path below the base URL; a template. Empty if only `list` tells the jobs' states.
     #[serde(default)]
@@ -27,7 +27,6 @@ pub struct Poll {
     #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
-    #[serde(default)]
     pub encoding: Encoding,
     /// Rules that tell what an answer means, whatever its HTTP status; without one that holds, the status word does.
     pub rules: Vec<Rule<PollMeaning>>,
@@ -38,7 +37,7 @@ pub struct Poll {
     pub gone: Gone,
     /// The HTTP statuses that mean "no such job".
     #[serde_with(skip_apply)]
-    #[serde(default = "not_found")]
+    #[serde_inline_default(vec![404])]
     pub unknown: Vec<u16>,
     /// The places of the job's id in the answer, to recognise an answer about another job; those of `submit.id` if absent, and
     /// no check if empty.
@@ -141,8 +140,4 @@ pub struct StagePointers {
     /// In a stage that is an object: pointers to its times.
     #[serde(default)]
     pub times: TimePointers,
-}
-
-fn not_found() -> Vec<u16> {
-    vec![404]
 }

@@ -161,16 +161,6 @@ fn extended(url: &str, rest: &str) -> String {
     format!("{path}{more_path}{}{queries}", if queries.is_empty() { "" } else { "?" })
 }
 
-/// The method of requests that read.
-pub(super) fn get() -> String {
-    "GET".to_owned()
-}
-
-/// The method of requests that make something.
-pub(super) fn post() -> String {
-    "POST".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,7 +18,7 @@ pub struct Step {
     /// The moment at which it is made.
     pub when: StepTime,
     /// The HTTP method.
-    #[serde(default = "super::request::get")]
+    #[serde_inline_default("GET".to_owned())]
     pub method: String,
     /// Path below the base URL, or a whole URL, such as one that an earlier step took; a template. To another server than the
     /// target no secrets are sent.
@@ -29,11 +29,10 @@ pub struct Step {
     #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
-    #[serde(default)]
     pub encoding: Encoding,
     /// The HTTP statuses that mean success.
     #[serde_with(skip_apply)]
-    #[serde(default = "accepted")]
+    #[serde_inline_default(vec![200, 201, 202, 204])]
     pub accepted: Vec<u16>,
     /// Values to take from the answer, for templates: `{vars.NAME}`.
     pub take: BTreeMap<String, Vec<Place>>,
@@ -101,8 +100,4 @@ impl Step {
         }
         Ok(())
     }
-}
-
-fn accepted() -> Vec<u16> {
-    vec![200, 201, 202, 204]
 }

@@ -14,13 +14,13 @@ use super::rules::{Rule, SubmitMeaning};
 #[apply(table!)]
 pub struct Submit {
     /// The HTTP method.
-    #[serde(default = "super::request::post")]
+    #[serde_inline_default("POST".to_owned())]
     pub method: String,
     /// Path below the base URL; a template.
     pub path: String,
     /// The HTTP statuses that mean accepted.
     #[serde_with(skip_apply)]
-    #[serde(default = "accepted")]
+    #[serde_inline_default(vec![200, 201, 202])]
     pub accepted: Vec<u16>,
     /// Headers of the submission; values are templates.
     pub headers: BTreeMap<String, String>,
@@ -28,7 +28,6 @@ pub struct Submit {
     #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
-    #[serde(default)]
     pub encoding: Encoding,
     /// The places of the job's id in the answer, in order of preference.
     pub id: Vec<Place>,
@@ -50,8 +49,4 @@ impl Submit {
         };
         self.headers.iter().any(is_key)
     }
-}
-
-fn accepted() -> Vec<u16> {
-    vec![200, 201, 202]
 }

@@ -22,7 +22,7 @@ const LONGEST_LIFETIME: f64 = 1e9;
 #[apply(table!)]
 pub struct Token {
     /// The HTTP method.
-    #[serde(default = "super::request::post")]
+    #[serde_inline_default("POST".to_owned())]
     pub method: String,
     /// Path below the base URL, or a whole URL; a template.
     pub path: String,
@@ -32,40 +32,23 @@ pub struct Token {
     #[serde(deserialize_with = "payload::from_toml")]
     pub body: Option<Value>,
     /// The form in which the body is sent.
-    #[serde(default)]
     pub encoding: Encoding,
     /// The HTTP statuses that mean success.
     #[serde_with(skip_apply)]
-    #[serde(default = "accepted")]
+    #[serde_inline_default(vec![200, 201])]
     pub accepted: Vec<u16>,
     /// The places of the token in the answer.
     #[serde_with(skip_apply)]
-    #[serde(default = "access_token")]
+    #[serde_inline_default(Place::parse("/access_token").into_iter().collect())]
     pub token: Vec<Place>,
     /// The places of its lifetime in seconds, or of the time at which it expires.
     #[serde_with(skip_apply)]
-    #[serde(default = "expires_in")]
+    #[serde_inline_default(Place::parse("/expires_in").into_iter().collect())]
     pub expires: Vec<Place>,
     /// The headers with which requests to the target carry it.
     #[serde_with(skip_apply)]
-    #[serde(default = "bearer")]
+    #[serde_inline_default([("Authorization".to_owned(), format!("Bearer {TOKEN}"))].into())]
     pub send: BTreeMap<String, String>,
-}
-
-fn accepted() -> Vec<u16> {
-    vec![200, 201]
-}
-
-fn access_token() -> Vec<Place> {
-    Place::parse("/access_token").into_iter().collect()
-}
-
-fn expires_in() -> Vec<Place> {
-    Place::parse("/expires_in").into_iter().collect()
-}
-
-fn bearer() -> BTreeMap<String, String> {
-    [("Authorization".to_owned(), format!("Bearer {TOKEN}"))].into()
 }
 
 impl Token {
