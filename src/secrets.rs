@@ -1,7 +1,6 @@
 //! The secrets that a process has come to know, struck out of everything that it says and records: a target may send one back.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
@@ -20,7 +19,8 @@ const MOST: usize = 1000;
 const LASTING: u64 = 100;
 
 /// The secrets of one process, shared by all that speaks for it.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, derive_more::Debug)]
+#[debug("Secrets")]
 pub struct Secrets(Arc<RwLock<Vec<Form>>>);
 
 /// One spelling of a secret.
@@ -29,12 +29,6 @@ struct Form {
     number: u64,
     /// The beginning of it, before an ellipsis, tells a part of the secret.
     begins_secret: bool,
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secrets").finish_non_exhaustive()
-    }
 }
 
 impl Secrets {

@@ -17,6 +17,8 @@ pub struct Console {
     secrets: Secrets,
 }
 
+#[derive(derive_more::Debug)]
+#[debug("Sink")]
 struct Sink {
     out: Box<dyn Write + Send>,
     terminal: bool,
@@ -25,12 +27,6 @@ struct Sink {
     /// The beginning of the work whose progress is shown.
     since: Option<Instant>,
     last_progress: Option<Instant>,
-}
-
-impl std::fmt::Debug for Sink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sink").field("terminal", &self.terminal).finish_non_exhaustive()
-    }
 }
 
 /// The longest message, in characters: an id or a body of a target may be of any length.

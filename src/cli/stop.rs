@@ -16,7 +16,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Tells when a signal asked for the end. The first one is for the tool to obey in its own way; the second one quits.
-#[derive(Clone, Default)]
+#[derive(derive_more::Debug, Clone, Default)]
+#[debug("Stop({:?})", self.signal())]
 pub struct Stop {
     inner: Arc<StopInner>,
 }
@@ -123,12 +124,6 @@ impl Stop {
     /// The exit of a tool whose work ended with `otherwise`, unless a signal had asked for the end.
     pub fn exit_or(&self, otherwise: Exit) -> Exit {
         self.signal().map_or(otherwise, Exit::Signal)
-    }
-}
-
-impl std::fmt::Debug for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Stop").field(&self.signal()).finish()
     }
 }
 

@@ -1,6 +1,5 @@
 //! A server's certificate, judged as curl judges it where webpki does not: by the common name, and in version 1.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -35,8 +34,8 @@ const KNOWN_EXTENSIONS: [ObjectIdentifier; 10] = [
 ];
 
 /// The reason why a certificate is refused, as a sentence.
-#[derive(Debug)]
-pub(super) struct Refusal(&'static str);
+#[derive(Debug, derive_more::Display, derive_more::Error)]
+pub(super) struct Refusal(#[error(not(source))] &'static str);
 
 impl Refusal {
     pub(super) const NOT_IN_FILE: Self =
@@ -51,14 +50,6 @@ impl Refusal {
     pub(super) const KEY: Self =
         Self("the server's certificate has a key of a kind that is not known here: use RSA, ECDSA or Ed25519");
 }
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {

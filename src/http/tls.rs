@@ -1,6 +1,5 @@
 //! TLS with the certificates of `--cacert`, which may name an authority or, as with curl, the server's own certificate.
 
-use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -18,7 +17,8 @@ use super::identity::Identity;
 use super::verifier::Verifier;
 
 /// Connects by TLS and trusts the given certificates only.
-#[derive(Clone)]
+#[derive(derive_more::Debug, Clone)]
+#[debug("PinnedTls")]
 pub(super) struct PinnedTls(Arc<ClientConfig>);
 
 impl PinnedTls {
@@ -39,12 +39,6 @@ impl PinnedTls {
             None => config.with_no_client_auth(),
         };
         Ok(Self(config.into()))
-    }
-}
-
-impl fmt::Debug for PinnedTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PinnedTls").finish_non_exhaustive()
     }
 }
 
@@ -70,15 +64,11 @@ impl<In: Transport> Connector<In> for PinnedTls {
 }
 
 /// A connection by TLS.
+#[derive(derive_more::Debug)]
+#[debug("TlsTransport")]
 pub(super) struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
-}
-
-impl fmt::Debug for TlsTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsTransport").finish_non_exhaustive()
-    }
 }
 
 impl Transport for TlsTransport {

@@ -145,23 +145,15 @@ impl SampleText<'_> {
 pub type OnSeries<'a> = &'a mut dyn FnMut(&Series<'_>, Range<u64>) -> Result<(), String>;
 
 /// The reason why an answer could not be read to its end.
-#[derive(Debug)]
+#[derive(Debug, derive_more::Display)]
 pub enum Unreadable {
     /// Reading failed, or the text ends in the middle.
     Cut(String),
     /// One element exceeds `ELEMENT_LIMIT`.
+    #[display("one series is larger than {} MiB", ELEMENT_LIMIT >> 20)]
     TooLarge,
     /// It is not an answer of Prometheus.
     Foreign(String),
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cut(cause) | Self::Foreign(cause) => f.write_str(cause),
-            Self::TooLarge => write!(f, "one series is larger than {} MiB", ELEMENT_LIMIT >> 20),
-        }
-    }
 }
 
 /// Reads one answer from `input` to its end, and hands each series to `on_series`.

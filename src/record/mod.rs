@@ -39,7 +39,6 @@ mod shards;
 mod time;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -187,16 +186,8 @@ impl PartialEq for Record {
 impl Eq for Record {}
 
 /// The reason why a line that is a JSON object of this contract's version cannot be used.
-#[derive(Debug)]
-pub struct Malformed(String);
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Malformed {}
+#[derive(Debug, derive_more::Display, derive_more::Error)]
+pub struct Malformed(#[error(not(source))] String);
 
 /// The result of parsing a JSON object.
 #[derive(Debug)]

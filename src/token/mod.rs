@@ -62,7 +62,8 @@ struct Pending {
 }
 
 /// A token with its times: the content of the file.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(derive_more::Debug, Clone, Serialize, Deserialize)]
+#[debug("Held")]
 struct Held {
     /// The request that got it.
     of: String,
@@ -73,12 +74,6 @@ struct Held {
     expires: Option<Timestamp>,
     /// The time from which it is renewed.
     renew: Option<Timestamp>,
-}
-
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held").field("expires", &self.expires).finish_non_exhaustive()
-    }
 }
 
 impl Held {

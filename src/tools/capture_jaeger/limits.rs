@@ -1,6 +1,5 @@
 //! The errors of requests, and the bounds of what may be requested.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,8 @@ use crate::record::Reason;
 pub(super) const MAX_REQUESTS: u64 = 1000;
 
 /// The error of a request that returned nothing usable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, derive_more::Display)]
+#[display("{message}")]
 pub(super) struct RequestError {
     /// The reason word of the record.
     pub(super) reason: Reason,
@@ -39,12 +39,6 @@ impl RequestError {
     /// Returns true if every further request would end the same way, whatever it asks for.
     pub(super) fn ends_all(&self) -> bool {
         matches!(self.reason, Reason::Interrupted | Reason::SearchLimit | Reason::Unreachable | Reason::NoAnswer)
-    }
-}
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
     }
 }
 
