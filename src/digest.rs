@@ -1,6 +1,7 @@
-//! SHA-256 of bytes that come piece by piece.
+//! SHA-256 of bytes that come piece by piece, and short hashes of values.
 
 use std::fmt::Write;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 
 use ring::digest::{Context, SHA256};
 
@@ -44,6 +45,11 @@ impl Digest {
             hex
         })
     }
+}
+
+/// A number that equal values share, in this process and in others of the same build.
+pub fn hash(value: impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
 }
 
 #[cfg(test)]

@@ -39,21 +39,12 @@ pub trait Captured {
     fn shortfall(result: CaptureResult, reason: Reason, message: String) -> Self;
 
     /// The part of the result that decides the exit code, and which of two captures is kept.
-    fn outcome(&self) -> CaptureOutcome<'_>;
+    fn outcome(&self) -> CaptureOutcome;
 
     /// Returns whether the user accepted by name that this result is not whole.
     fn is_accepted(&self) -> bool {
         false
     }
-}
-
-/// The message of a capture whose profile names no items.
-#[derive(Debug)]
-pub struct NoItems {
-    /// The fact.
-    pub message: String,
-    /// The remedy.
-    pub hint: &'static str,
 }
 
 /// A back end that a window can be captured from.
@@ -77,8 +68,8 @@ pub trait Backend {
     /// The name of an item, which is that of its record and its file.
     fn name(item: &Self::Item) -> &str;
 
-    /// The message for a profile without items.
-    fn no_items(&self) -> NoItems;
+    /// The message for a profile without items: the fact, and the remedy.
+    fn no_items(&self) -> (String, &'static str);
 
     /// Chooses the source; none if the capture is switched off by name.
     fn source(&self, stream: &mut StreamContext) -> Result<Option<Self::Source>, Failure>;
@@ -138,7 +129,7 @@ impl CaptureRequest<'_> {
     }
 
     /// Returns whether an earlier capture of the item `name` is worth more than `outcome`.
-    pub fn is_outdone(&self, name: &str, outcome: CaptureOutcome<'_>) -> bool {
+    pub fn is_outdone(&self, name: &str, outcome: CaptureOutcome) -> bool {
         self.stream.outdone(self.kind, name, &self.args.out, outcome)
     }
 }
@@ -184,7 +175,7 @@ pub fn run<B: Backend>(args: &CaptureArgs, backend: &B, mut io: Io<'_>) -> Outco
     let is_off = source.is_none();
     let items = backend.items();
     if items.is_empty() {
-        let NoItems { message, hint } = backend.no_items();
+        let (message, hint) = backend.no_items();
         // A capture that is switched off by name can miss nothing; inside a run a profile without items must not break the pipe.
         if is_hard && (args.require || !is_off) {
             return Err(Failure::usage(format!("{message}: {hint}")));
@@ -218,7 +209,7 @@ pub fn run<B: Backend>(args: &CaptureArgs, backend: &B, mut io: Io<'_>) -> Outco
     for (item, captured) in captured {
         let (name, outcome) = (B::name(item), captured.outcome());
         let result = if captured.is_accepted() { CaptureResult::Ok } else { outcome.result };
-        ended.push(Ended { result, reason: outcome.reason.cloned() });
+        ended.push(CaptureOutcome { result, ..outcome.clone() });
         if stream.outdone(B::KIND, name, &args.out, outcome) {
             io.console.say(&format!("{name}: keeping the earlier capture"));
             continue;
@@ -246,7 +237,7 @@ fn due_items<'a, B: Backend>(
     args: &CaptureArgs,
     backend: &'a B,
     stream: &StreamContext,
-    ended: &mut Vec<Ended>,
+    ended: &mut Vec<CaptureOutcome>,
     io: &Io<'_>,
 ) -> Vec<&'a B::Item> {
     let items = backend.items().iter();
@@ -261,10 +252,10 @@ fn due_items<'a, B: Backend>(
     let mut due = Vec::new();
     for item in items {
         if is_whole(item) {
-            ended.push(Ended { result: CaptureResult::Ok, reason: None });
+            ended.push(CaptureOutcome::new(CaptureResult::Ok, None));
         } else if is_kept(item) {
             io.console.say(&format!("{}: keeping the earlier capture, which is from another server", B::name(item)));
-            ended.push(Ended { result: CaptureResult::Partial, reason: None });
+            ended.push(CaptureOutcome::new(CaptureResult::Partial, None));
         } else {
             due.push(item);
         }
@@ -272,26 +263,14 @@ fn due_items<'a, B: Backend>(
     due
 }
 
-/// The end of the capture of one item.
-#[derive(Debug)]
-struct Ended {
-    result: CaptureResult,
-    reason: Option<Reason>,
-}
-
-impl Ended {
-    fn is(&self, reason: &Reason) -> bool {
-        self.reason.as_ref() == Some(reason)
-    }
-}
-
 /// Reasons of an error that say nothing about the server: it was not asked.
 const NOT_ASKED: [Reason; 3] = [Reason::NoWindow, Reason::FutureWindow, Reason::TooManyPoints];
 
 /// Returns the exit code of a hard capture: 0 if all items are whole, 69 if the source gave nothing at all, else 4.
-fn verdict(ended: &[Ended]) -> Exit {
-    let asked_in_vain =
-        |ended: &Ended| ended.result == CaptureResult::Error && !NOT_ASKED.iter().any(|reason| ended.is(reason));
+fn verdict(ended: &[CaptureOutcome]) -> Exit {
+    let asked_in_vain = |ended: &CaptureOutcome| {
+        ended.result == CaptureResult::Error && !NOT_ASKED.iter().any(|reason| ended.is(reason))
+    };
     if ended.iter().all(|ended| ended.result == CaptureResult::Ok) {
         Exit::Done
     } else if ended.iter().all(asked_in_vain) {

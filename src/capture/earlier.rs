@@ -48,11 +48,10 @@ impl StreamContext {
 
     /// Returns whether an earlier capture that lies in `out` is worth more than `outcome`. One from another server is kept
     /// whatever this server brings, because it saw the run.
-    pub(super) fn outdone(&self, kind: Kind, name: &str, out: &Path, outcome: CaptureOutcome<'_>) -> bool {
+    pub(super) fn outdone(&self, kind: Kind, name: &str, out: &Path, outcome: CaptureOutcome) -> bool {
         self.earlier(kind, name, out).is_some_and(|EarlierCapture { spec, status, .. }| {
             let elsewhere = spec.server.zip(self.server.as_deref()).is_some_and(|(earlier, now)| earlier != now);
-            let earlier =
-                CaptureOutcome { result: status.result, reason: status.reason.as_ref(), jobs: status.jobs_matched };
+            let earlier = CaptureOutcome { result: status.result, reason: status.reason, jobs: status.jobs_matched };
             let has_fewer_jobs = earlier.jobs.zip(outcome.jobs).is_some_and(|(earlier, now)| now < earlier);
             has_fewer_jobs || earlier.worth() > if elsewhere { 0 } else { outcome.worth() }
         })
@@ -73,26 +72,30 @@ impl StreamContext {
 
 /// The outcome of a capture, as far as it is compared with an earlier one of the same run. Back ends forget, so a capture is
 /// never replaced by one that holds less.
-#[derive(Clone, Copy, Debug)]
-pub struct CaptureOutcome<'a> {
+#[derive(Clone, Debug)]
+pub struct CaptureOutcome {
     /// The result.
     pub result: CaptureResult,
     /// The reason why it is not whole.
-    pub reason: Option<&'a Reason>,
+    pub reason: Option<Reason>,
     /// The number of jobs that it has something of, if known.
     pub jobs: Option<u64>,
 }
 
-impl<'a> CaptureOutcome<'a> {
+impl CaptureOutcome {
     /// An outcome without a count of jobs.
-    pub fn new(result: CaptureResult, reason: Option<&'a Reason>) -> Self {
-        Self { result, reason, jobs: None }
+    pub fn new(result: CaptureResult, reason: Option<&Reason>) -> Self {
+        Self { result, reason: reason.cloned(), jobs: None }
+    }
+
+    pub(super) fn is(&self, reason: &Reason) -> bool {
+        self.reason.as_ref() == Some(reason)
     }
 
     /// Whole and partial captures rank alike: the later one's window may be longer, and the earlier one may have lacked the
     /// same without noticing. But a capture that missed the beginning lacks something that the earlier one had.
-    fn worth(self) -> u8 {
-        match (self.result, self.reason) {
+    fn worth(&self) -> u8 {
+        match (self.result, &self.reason) {
             (CaptureResult::Partial, Some(Reason::BeginsLate)) | (CaptureResult::Empty | CaptureResult::Quiet, _) => 1,
             (CaptureResult::Ok | CaptureResult::Partial, _) => 2,
             (CaptureResult::Error, _) => 0,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-pub use driver::{Backend, CaptureArgs, CaptureRequest, Captured, NoItems, RecordContext, run};
+pub use driver::{Backend, CaptureArgs, CaptureRequest, Captured, RecordContext, run};
 pub use earlier::CaptureOutcome;
 pub use stream::StreamContext;
 pub use window::WindowArgs;

@@ -4,7 +4,6 @@
 mod file;
 mod outage;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::{Console, Failure};
 use crate::clock::Clock;
+use crate::digest;
 use crate::http::{
     Authorize, BaseUrl, Client, Credentials, HeaderName, HeaderValue, HttpError, NoCredentials, same_origin,
 };
@@ -332,9 +332,7 @@ impl Authorize for Tokens {
 /// Tells token requests apart that share a file: those of another target or of other credentials. A file of mode 0600 that holds
 /// a token may hold a hash of the secret that got it.
 fn identity(request: &Request) -> String {
-    let mut hasher = DefaultHasher::new();
-    request.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    format!("{:016x}", digest::hash(request))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

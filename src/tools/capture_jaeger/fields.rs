@@ -4,7 +4,6 @@
 //! numbers as numbers or as strings. The reader takes them all and keeps the exact text of what it passes on.
 
 use std::borrow::Cow;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -12,6 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::digest;
 use crate::escape;
 use crate::record::raw::{self, Members};
 
@@ -121,9 +121,7 @@ impl<'a> Attributes<'a> {
         let mut texts: Vec<(&str, &str)> =
             self.0.iter().map(|Attribute { key, value }| (&**key, value.map_or("", RawValue::get))).collect();
         texts.sort_unstable();
-        let mut hasher = DefaultHasher::new();
-        texts.hash(&mut hasher);
-        hasher.finish()
+        digest::hash(texts)
     }
 }
 

@@ -20,7 +20,7 @@ mod v3;
 use std::time::Duration;
 
 use crate::capture::{
-    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
+    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, RecordContext, StreamContext,
 };
 use crate::cli::{Failure, Io, Outcome};
 use crate::http::{BaseUrl, Client, Connections, HttpArgs};
@@ -153,11 +153,11 @@ impl Backend for JaegerTraces<'_> {
         service
     }
 
-    fn no_items(&self) -> NoItems {
-        NoItems {
-            message: format!("the profile {} names no services to capture traces of", self.profile.name),
-            hint: "use --service, or switch the capture off with --jaeger ''",
-        }
+    fn no_items(&self) -> (String, &'static str) {
+        (
+            format!("the profile {} names no services to capture traces of", self.profile.name),
+            "use --service, or switch the capture off with --jaeger ''",
+        )
     }
 
     fn source(&self, stream: &mut StreamContext) -> Result<Option<BaseUrl>, Failure> {
@@ -210,7 +210,7 @@ impl Captured for TracesStatus {
         Self { result, reason: Some(reason), message: Some(message), ..Self::default() }
     }
 
-    fn outcome(&self) -> CaptureOutcome<'_> {
+    fn outcome(&self) -> CaptureOutcome {
         CaptureOutcome { jobs: self.jobs_matched, ..CaptureOutcome::new(self.result, self.reason.as_ref()) }
     }
 }

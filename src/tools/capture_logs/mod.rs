@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::capture::{
-    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext,
+    self, Backend, CaptureArgs, CaptureOutcome, CaptureRequest, Captured, RecordContext, StreamContext,
 };
 use crate::cli::{Failure, Io, Outcome};
 use crate::profile::{LogService, Profile};
@@ -142,11 +142,11 @@ impl<'a> Backend for WorkerLogs<'a> {
         &service.name
     }
 
-    fn no_items(&self) -> NoItems {
-        NoItems {
-            message: format!("the profile {} names no services to read the logs of", self.profile.name),
-            hint: "use --service, or waive them with --logs off",
-        }
+    fn no_items(&self) -> (String, &'static str) {
+        (
+            format!("the profile {} names no services to read the logs of", self.profile.name),
+            "use --service, or waive them with --logs off",
+        )
     }
 
     fn source(&self, stream: &mut StreamContext) -> Result<Option<LogSource<'a>>, Failure> {
@@ -201,7 +201,7 @@ impl Captured for LogsStatus {
         service::status_with_reason(result, reason, message)
     }
 
-    fn outcome(&self) -> CaptureOutcome<'_> {
+    fn outcome(&self) -> CaptureOutcome {
         CaptureOutcome::new(self.result, self.reason.as_ref())
     }
 

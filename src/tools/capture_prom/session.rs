@@ -13,7 +13,7 @@ use super::judge::{all_names, captured_status, doubt_too, status, suggest, unrea
 use super::lateness::AskedWindow;
 use super::settle::{Settled, settle};
 use super::{Args, Format};
-use crate::capture::{self, Backend, CaptureOutcome, CaptureRequest, Captured, NoItems, RecordContext, StreamContext};
+use crate::capture::{self, Backend, CaptureOutcome, CaptureRequest, Captured, RecordContext, StreamContext};
 use crate::cli::{Failure, Io, Outcome};
 use crate::http::{BaseUrl, ClientFactory};
 use crate::profile::{Profile, Query};
@@ -78,12 +78,12 @@ impl Captured for QueryResult {
         Self { grid: None, status }
     }
 
-    fn outcome(&self) -> CaptureOutcome<'_> {
+    fn outcome(&self) -> CaptureOutcome {
         outcome(&self.status)
     }
 }
 
-fn outcome(status: &SeriesStatus) -> CaptureOutcome<'_> {
+fn outcome(status: &SeriesStatus) -> CaptureOutcome {
     CaptureOutcome::new(status.result, status.reason.as_ref())
 }
 
@@ -102,11 +102,8 @@ impl Backend for Metrics<'_> {
         &query.name
     }
 
-    fn no_items(&self) -> NoItems {
-        NoItems {
-            message: format!("the profile {} names no queries", self.profile.name),
-            hint: "give some with --query NAME=PROMQL",
-        }
+    fn no_items(&self) -> (String, &'static str) {
+        (format!("the profile {} names no queries", self.profile.name), "give some with --query NAME=PROMQL")
     }
 
     fn source(&self, stream: &mut StreamContext) -> Result<Option<BaseUrl>, Failure> {

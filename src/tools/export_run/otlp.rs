@@ -1,13 +1,13 @@
 //! Spans as OTLP's JSON form: an `ExportTraceServiceRequest` a line, or each sent to an endpoint.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::otlp_span::OtlpSpan;
 use super::sink::Out;
 use crate::cli::{Failure, Stop};
 use crate::clock::Clock;
+use crate::digest;
 use crate::figures::counted;
 use crate::http::{BaseUrl, Body, Client, Method};
 use crate::record::raw;
@@ -67,12 +67,9 @@ impl<'a> Requests<'a> {
 
     /// Adds a span, unless an earlier scenario had it.
     pub(super) fn add(&mut self, span: &OtlpSpan<'_>) -> Result<(), Failure> {
-        if let Some(added) = &mut self.added {
-            let mut hasher = DefaultHasher::new();
-            (span.resource, span.scope, span.span).hash(&mut hasher);
-            if *added.entry(hasher.finish()).or_insert(self.scenario) != self.scenario {
-                return Ok(());
-            }
+        let hash = digest::hash((span.resource, span.scope, span.span));
+        if self.added.as_mut().is_some_and(|added| *added.entry(hash).or_insert(self.scenario) != self.scenario) {
+            return Ok(());
         }
         let scopes = self.held.entry(span.resource.to_owned()).or_default();
         // One request is one line.

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::ordered::{self, Ordered};
 use super::recorded::Recorded;
 use super::source::{self, Source};
 use crate::cli::{Console, Failure};
+use crate::digest;
 use crate::figures::listed;
 use crate::prometheus::envelope;
 use crate::record::{Kind, Series};
@@ -159,7 +159,7 @@ pub(super) fn for_each(
             note(&mut remarks.histograms, name, one.histograms.len() as u64);
             let (found_by, metric) = (name, one.metric.get(NAME).map_or("", String::as_str));
             let (name, labels) = named(metric, &invented, is_raw, &one.metric, source, &mut remarks.renamed);
-            let (key, own) = (key(&name, &labels), hash(&one.metric));
+            let (key, own) = (key(&name, &labels), digest::hash(&one.metric));
             let (after, held) = last_sample.get(&key).copied().unwrap_or((f64::NEG_INFINITY, own));
             if held != own {
                 *remarks.collided.entry(found_by.clone()).or_default() += 1;
@@ -200,12 +200,6 @@ fn note(counts: &mut BTreeMap<String, u64>, query: &str, more: u64) {
     if more > 0 {
         *counts.entry(query.to_owned()).or_default() += more;
     }
-}
-
-fn hash(labels: &BTreeMap<String, String>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    labels.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The label that holds the metric's name.

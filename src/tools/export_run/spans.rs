@@ -4,7 +4,6 @@
 //! from the first file that has it, if its service has none.
 
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::BufReader;
 
 use super::jaeger_file::{self, Item};
@@ -12,6 +11,7 @@ use super::jaeger_v1;
 use super::otlp_span::OtlpSpan;
 use super::recorded::Recorded;
 use crate::cli::Failure;
+use crate::digest;
 use crate::record::{Kind, Traces};
 use crate::scenario;
 
@@ -81,9 +81,7 @@ impl Filter<'_> {
         if self.services.contains(service.as_str()) {
             return service == self.service;
         }
-        let mut hasher = DefaultHasher::new();
-        (span.resource, span.scope, span.span).hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = digest::hash((span.resource, span.scope, span.span));
         // A span that the server repeats is in one file as often as it came.
         let is_held = (0..self.file).any(|file| self.foreign.contains(&(hash, file)));
         if !is_held {
