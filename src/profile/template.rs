@@ -122,12 +122,10 @@ fn uuid(run: &str, name: &str) -> String {
 /// `template` with its words replaced. The error names a word that has no value.
 pub fn fill(template: &str, values: &TemplateValues, escaping: Escaping) -> Result<String, String> {
     let mut filled = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(found) = next_word(rest) {
-        filled.push_str(found.before);
-        match found.word {
-            Word::Literal(text) => filled.push_str(text),
-            Word::Value { name, form } => match values.get(name)? {
+    for piece in pieces(template) {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Word { name, form } => match values.get(name)? {
                 Value::Array(ids) if name == IDS => {
                     let separator = if let Form::Joined(separator) = form { separator } else { SEPARATOR };
                     for (index, id) in ids.iter().enumerate() {
@@ -140,9 +138,7 @@ pub fn fill(template: &str, values: &TemplateValues, escaping: Escaping) -> Resu
                 value => push_value(value, escaping, form, &mut filled)?,
             },
         }
-        rest = found.after;
     }
-    filled.push_str(rest);
     Ok(filled)
 }
 
@@ -179,10 +175,8 @@ fn text_of(value: &Value) -> String {
 /// `template` with its strings filled in. A string that is one word takes the word's value with its type.
 pub(super) fn fill_json(template: &Value, values: &TemplateValues) -> Result<Value, String> {
     Ok(match template {
-        Value::String(text) => match next_word(text) {
-            Some(Found { before: "", word: Word::Value { name, form: Form::Whole }, after: "" }) => {
-                values.get(name)?.clone()
-            }
+        Value::String(text) => match *pieces(text) {
+            [Piece::Word { name, form: Form::Whole }] => values.get(name)?.clone(),
             _ => Value::String(fill(text, values, Escaping::Text)?),
         },
         Value::Array(items) => {
@@ -215,64 +209,40 @@ pub(super) fn has_word(template: &str, word: &str) -> bool {
 
 /// The words in `template`, in its order.
 pub(super) fn words(template: &str) -> impl Iterator<Item = &str> {
-    let mut rest = template;
-    std::iter::from_fn(move || {
-        while let Some(found) = next_word(rest) {
-            rest = found.after;
-            if let Word::Value { name, .. } = found.word {
-                return Some(name);
-            }
-        }
-        None
-    })
+    pieces(template)
+        .into_iter()
+        .filter_map(|piece| if let Piece::Word { name, .. } = piece { Some(name) } else { None })
 }
 
 /// Refuses unknown words, such as a misspelt `{nmae}`.
 pub(super) fn check(template: &str, scope: Scope) -> Result<(), String> {
-    let (words, groups) = scope.words();
-    let mut rest = template;
-    while let Some(open) = rest.find('{') {
-        let Some(token) = token(&rest[open..]) else {
-            rest = &rest[open + 1..];
-            continue;
-        };
-        let (name, _) = token.name_and_form();
-        if rest[open..].starts_with(ID_URL) {
+    let (known, groups) = scope.words();
+    for name in words(template) {
+        if format!("{{{name}}}") == ID_URL {
             return Err(format!(
                 "\"{template}\": {ID_URL} is allowed only at the beginning of the path of a poll, or of a step after the submission"
             ));
         }
-        let is_word = words.contains(&name) || name.split_once('.').is_some_and(|(group, _)| groups.contains(&group));
-        if !token.is_doubled && name == "id" && scope == Scope::Job {
+        if name == "id" && scope == Scope::Job {
             return Err(format!("\"{template}\": {{id}} is not known before the job is submitted"));
         }
-        if !token.is_doubled && !is_word {
+        if !known.contains(&name) && !name.split_once('.').is_some_and(|(group, _)| groups.contains(&group)) {
             return Err(format!(
                 "\"{template}\": {{{name}}} is not a template variable here; the variables are {}; write {{{{{name}}}}} for the \
                  braces themselves",
                 scope.listed()
             ));
         }
-        rest = &rest[open + token.length..];
     }
     Ok(())
 }
 
-/// Braces around what looks like a word: `{run}`, or `{{run}}` for the braces themselves.
-struct Token<'t> {
-    inner: &'t str,
-    is_doubled: bool,
-    length: usize,
-}
-
-impl<'t> Token<'t> {
-    fn name_and_form(&self) -> (&'t str, Form<'t>) {
-        match self.inner.split_once(':') {
-            Some((IDS, separator)) => (IDS, Form::Joined(separator)),
-            Some((name, "path")) => (name, Form::Segments),
-            _ => (self.inner, Form::Whole),
-        }
-    }
+/// A part of a template.
+enum Piece<'t> {
+    /// As it is.
+    Text(&'t str),
+    /// A word in braces: `{run}`.
+    Word { name: &'t str, form: Form<'t> },
 }
 
 /// The form in which a word takes its value.
@@ -286,57 +256,42 @@ enum Form<'t> {
     Joined(&'t str),
 }
 
-/// The token with which `text` begins. Other braces, such as those of a GraphQL query, are no tokens.
-fn token(text: &str) -> Option<Token<'_>> {
-    let is_doubled = text.starts_with("{{");
-    let start = 1 + usize::from(is_doubled);
-    let inner = &text[start..start + text[start..].find('}')?];
-    let is_list = inner.strip_prefix(IDS).is_some_and(|rest| rest.starts_with(':'));
-    let (name, part) = inner.split_once('.').unwrap_or((inner, "x"));
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let part = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:".contains(&byte)) && !part.is_empty();
-    let is_word = part && is_name(name.strip_suffix(":path").or(name.strip_suffix(":url")).unwrap_or(name));
-    if !is_list && !is_word {
-        return None;
-    }
-    let end = start + inner.len();
-    let is_closed = !is_doubled || text[end..].starts_with("}}");
-    is_closed.then_some(Token { inner, is_doubled, length: end + 1 + usize::from(is_doubled) })
-}
-
-enum Word<'t> {
-    /// The text of a token in doubled braces, with one pair.
-    Literal(&'t str),
-    Value {
-        name: &'t str,
-        form: Form<'t>,
-    },
-}
-
-struct Found<'t> {
-    before: &'t str,
-    word: Word<'t>,
-    after: &'t str,
-}
-
-/// The next token of `text`, with the text before and after it.
-fn next_word(text: &str) -> Option<Found<'_>> {
-    let mut from = 0;
-    while let Some(open) = text[from..].find('{').map(|at| from + at) {
-        let Some(token) = token(&text[open..]) else {
-            from = open + 1;
+/// The parts of `template`, none of them empty. Doubled braces around a word, `{{run}}`, stand for single ones. Other braces, such as
+/// those of a GraphQL query, are text.
+fn pieces(template: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut from, mut at) = (Vec::new(), 0, 0);
+    while let Some(open) = template[at..].find('{').map(|open| at + open) {
+        let is_doubled = template[open..].starts_with("{{");
+        let start = open + 1 + usize::from(is_doubled);
+        let inner = template[start..].split_once('}').map(|(inner, _)| inner).filter(|inner| is_word(inner));
+        let end = inner.map_or(start, |inner| start + inner.len());
+        let Some(inner) = inner.filter(|_| !is_doubled || template[end..].starts_with("}}")) else {
+            at = open + 1;
             continue;
         };
-        let after = &text[open + token.length..];
-        let word = if token.is_doubled {
-            Word::Literal(&text[open + 1..open + token.length - 1])
-        } else {
-            let (name, form) = token.name_and_form();
-            Word::Value { name, form }
-        };
-        return Some(Found { before: &text[..open], word, after });
+        pieces.push(Piece::Text(&template[from..open]));
+        pieces.push(match inner.split_once(':') {
+            _ if is_doubled => Piece::Text(&template[open + 1..=end]),
+            Some((IDS, separator)) => Piece::Word { name: IDS, form: Form::Joined(separator) },
+            Some((name, "path")) => Piece::Word { name, form: Form::Segments },
+            _ => Piece::Word { name: inner, form: Form::Whole },
+        });
+        from = end + 1 + usize::from(is_doubled);
+        at = from;
     }
-    None
+    pieces.push(Piece::Text(&template[from..]));
+    pieces.retain(|piece| !matches!(piece, Piece::Text("")));
+    pieces
+}
+
+/// Returns true if what stands in braces looks like a word.
+fn is_word(inner: &str) -> bool {
+    let (name, part) = inner.split_once('.').unwrap_or((inner, "x"));
+    let name = name.strip_suffix(":path").or(name.strip_suffix(":url")).unwrap_or(name);
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_part = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-:".contains(&byte));
+    let is_list = inner.strip_prefix(IDS).is_some_and(|rest| rest.starts_with(':'));
+    is_list || is_name && is_part
 }
 
 #[cfg(test)]
