@@ -213,6 +213,13 @@ pub fn elements(at: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(at.get()).ok()
 }
 
+/// The beginning of the object `text`, up to where the members of its last one, the list `key`, begin.
+pub fn open_list(text: &str, key: &str) -> String {
+    let inner = text.trim_end().strip_suffix('}').unwrap_or(text);
+    let comma = if inner.trim_end().ends_with('{') { "" } else { "," };
+    format!("{inner}{comma}\"{key}\":[")
+}
+
 /// A scalar as text: a string unescaped, a number as it is spelt; none for null, booleans, arrays and objects.
 pub fn scalar(raw: &RawValue) -> Option<String> {
     match raw.get().as_bytes().first()? {

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::api::Api;
 use super::model::{Origin, Span, Trace};
 use crate::capture;
-use crate::record::raw::RawObject;
+use crate::record::raw::{self, RawObject};
 
 /// Writes `traces` to `path` atomically.
 pub(super) fn write<'a>(path: &Path, api: Api, traces: impl Iterator<Item = &'a Trace>) -> io::Result<()> {
@@ -29,7 +29,7 @@ pub(super) fn write<'a>(path: &Path, api: Api, traces: impl Iterator<Item = &'a 
 fn write_v1_trace(out: &mut impl Write, trace: &Trace) -> io::Result<()> {
     let (spans, processes) = with_unique_keys(&trace.spans)?;
     let spans = spans.iter().map(String::as_str);
-    write_list(out, &open_list(trace.header.as_deref().unwrap_or("{}"), "spans"), spans, write_text)?;
+    write_list(out, &raw::open_list(trace.header.as_deref().unwrap_or("{}"), "spans"), spans, write_text)?;
     let processes: Vec<String> = processes.iter().map(|(key, process)| format!("{key}:{process}")).collect();
     write!(out, ",\"processes\":{{{}}}}}", processes.join(","))
 }
@@ -70,8 +70,8 @@ fn write_v3<'a>(out: &mut impl Write, traces: impl Iterator<Item = &'a Trace>) -
         resources.entry(outer).or_default().entry(inner).or_default().push(span.raw.get());
     }
     write_list(out, "{\"resourceSpans\":[", resources, |out, (resource, scopes)| {
-        write_list(out, &open_list(resource, "scopeSpans"), scopes, |out, (scope, spans)| {
-            write_list(out, &open_list(scope, "spans"), spans, write_text)?;
+        write_list(out, &raw::open_list(resource, "scopeSpans"), scopes, |out, (scope, spans)| {
+            write_list(out, &raw::open_list(scope, "spans"), spans, write_text)?;
             out.write_all(b"}")
         })?;
         out.write_all(b"}")
@@ -95,13 +95,6 @@ fn write_list<W: Write, T>(
 
 fn write_text(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(text.as_bytes())
-}
-
-/// Returns the object `text` up to the opening bracket of an added member, `key`.
-fn open_list(text: &str, key: &str) -> String {
-    let inner = text.trim_end().strip_suffix('}').unwrap_or(text);
-    let comma = if inner.trim_end().ends_with('{') { "" } else { "," };
-    format!("{inner}{comma}\"{key}\":[")
 }
 
 #[cfg(test)]

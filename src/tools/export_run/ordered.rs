@@ -14,7 +14,7 @@ const MARGIN: f64 = 3600.0;
 
 /// The samples of one series.
 pub(super) struct Ordered<'a> {
-    pub(super) samples: Cow<'a, [(f64, SampleText<'a>)]>,
+    pub(super) samples: Vec<(f64, SampleText<'a>)>,
     /// Numbers of samples that were left out: at a time that another one has or that lies before it, and outside of the window.
     pub(super) disordered: u64,
     pub(super) outside: u64,
@@ -30,24 +30,16 @@ impl<'a> Ordered<'a> {
     /// Those of `samples` that lie later than `after`.
     pub(super) fn new(samples: &'a [(f64, SampleText<'a>)], after: f64, asked: Option<Window>) -> Self {
         let is_inside = |at: f64| asked.is_none_or(|asked| (asked.start.seconds()..=asked.end.seconds()).contains(&at));
-        let is_ordered = samples.windows(2).all(|pair| milliseconds(pair[0].0) < milliseconds(pair[1].0));
-        let is_whole = |one: &[(f64, SampleText<'_>)]| one.iter().all(|(at, _)| is_inside(*at));
-        if is_ordered && is_whole(samples) {
-            let fresh = samples.partition_point(|(at, _)| *at <= after);
-            return Self { samples: Cow::Borrowed(&samples[fresh..]), disordered: 0, outside: 0 };
-        }
-        let mut ordered = Self { samples: Cow::Borrowed(&[]), disordered: 0, outside: 0 };
-        let mut kept: Vec<(f64, SampleText<'a>)> = Vec::new();
+        let mut ordered = Self { samples: Vec::new(), disordered: 0, outside: 0 };
         for (at, value) in samples {
             if !is_inside(*at) {
                 ordered.outside += 1;
-            } else if kept.last().is_some_and(|(last, _)| milliseconds(*at) <= milliseconds(*last)) {
+            } else if ordered.samples.last().is_some_and(|(last, _)| milliseconds(*at) <= milliseconds(*last)) {
                 ordered.disordered += 1;
             } else if *at > after {
-                kept.push((*at, SampleText(Cow::Borrowed(&value.0))));
+                ordered.samples.push((*at, SampleText(Cow::Borrowed(&value.0))));
             }
         }
-        ordered.samples = Cow::Owned(kept);
         ordered
     }
 }

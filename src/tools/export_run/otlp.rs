@@ -138,8 +138,5 @@ fn post(client: &Client, url: &str, request: String, stop: &Stop) -> Result<(), 
 
 /// The object `text` with the list `key` as its last member.
 fn with_list(text: &str, key: &str, items: &str) -> String {
-    let inner = text.replace(['\n', '\r'], " ");
-    let inner = inner.trim_end().strip_suffix('}').unwrap_or(&inner).to_owned();
-    let comma = if inner.trim_end().ends_with('{') { "" } else { "," };
-    format!("{inner}{comma}\"{key}\":[{items}]}}")
+    format!("{}{items}]}}", raw::open_list(&text.replace(['\n', '\r'], " "), key))
 }
