@@ -3,7 +3,7 @@
 //! `submit-jobs` appends them to a file that only its owner can read, and `poll-jobs` sends each job's cookies with its polls.
 //! They are secrets, so no record and no report contains them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -78,7 +78,7 @@ impl Cookie {
             cookies.retain(|earlier| (earlier.name(), &earlier.path) != (cookie.name(), &cookie.path));
             cookies.push(cookie);
         }
-        cookies.retain(|cookie| !cookie.has_expired(clock));
+        cookies.retain(|cookie| !cookie.has_expired(clock.now()));
         cookies
     }
 
@@ -86,8 +86,9 @@ impl Cookie {
         self.pair.split_once('=').map_or("", |(name, _)| name.trim())
     }
 
-    fn has_expired(&self, clock: &Clock) -> bool {
-        self.expires.is_some_and(|at| at <= clock.now())
+    /// Returns true if the cookie is not sent any more at `now`.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|at| at <= now)
     }
 
     /// Returns true if the cookie goes with requests for `url` (section 5.4), until it expires.
@@ -100,7 +101,7 @@ impl Cookie {
 
 /// The `Cookie` header that sends those of `cookies` that have not expired; none if all have.
 pub fn header(cookies: &[Cookie], clock: &Clock) -> Option<(String, String)> {
-    let valid = cookies.iter().filter(|cookie| !cookie.has_expired(clock));
+    let valid = cookies.iter().filter(|cookie| !cookie.has_expired(clock.now()));
     let pairs: Vec<&str> = valid.map(|cookie| cookie.pair.as_str()).collect();
     (!pairs.is_empty()).then(|| ("Cookie".to_owned(), pairs.join("; ")))
 }
@@ -194,8 +195,27 @@ impl CookieReader {
         Ok(cookies.filter(|cookie| cookie.matches(&url)).cloned().collect())
     }
 
-    /// Deletes the file, once all jobs have ended.
-    pub fn delete(self) -> Result<(), Failure> {
+    /// The reason why it has no cookies of `job`, as the rest of a sentence about the file; none if it has some.
+    pub fn why_none(&self, job: &Key) -> Option<&'static str> {
+        if self.jobs.contains_key(&(job.run.clone(), job.name.clone())) {
+            return None;
+        }
+        Some(if self.file.is_none() {
+            "is missing"
+        } else if !self.partial.is_empty() {
+            "ends in a line that was cut off"
+        } else if self.jobs.keys().all(|(run, _)| *run != job.run) {
+            "holds no cookies of this run"
+        } else {
+            "does not hold them"
+        })
+    }
+
+    /// Deletes the file, once all jobs have ended, unless it holds cookies of other runs than `runs`.
+    pub fn delete(self, runs: &HashSet<&str>) -> Result<(), Failure> {
+        if self.jobs.keys().any(|(run, _)| !runs.contains(run.as_str())) {
+            return Ok(());
+        }
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failure(&self.path, &error)),
             _ => Ok(()),
@@ -257,7 +277,16 @@ mod tests {
         assert_eq!(sent("c", "http://h/v1/tasks/7?x").as_deref(), Some("s=1; t=2"));
         assert_eq!(sent("c", "http://h/v12/7"), None);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        reader.delete().unwrap();
+        assert_eq!(reader.why_none(&key("a")), None);
+        assert_eq!(reader.why_none(&key("d")), Some("does not hold them"));
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{before}{{\"run\":")).unwrap();
+        let mut torn = CookieReader::new(&path);
+        torn.cookies(&key("d"), "http://h/jobs/1").unwrap();
+        assert_eq!(torn.why_none(&key("d")), Some("ends in a line that was cut off"));
+        CookieReader::new(&path).delete(&HashSet::new()).unwrap();
+        assert!(path.exists() || before.is_empty());
+        reader.delete(&HashSet::from(["r"])).unwrap();
         assert!(!path.exists());
         assert_eq!(names(&given, "http://h/jobs", &clock), ["LB", "other"]);
     }

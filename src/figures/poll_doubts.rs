@@ -32,7 +32,7 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
 pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
     let mut flagged: BTreeMap<&str, (&Flag, Vec<String>)> = BTreeMap::new();
     for (name, job) in jobs {
-        // A job that ended was found without its cookie.
+        // A job that ended was found although its polls did not send its cookie.
         let has_ended = matches!(job.phase, Phase::Succeeded | Phase::Failed);
         for flag in job.flags.iter().filter(|flag| !(has_ended && **flag == Flag::CookieNotKept)) {
             let shown = match flag {
@@ -50,7 +50,8 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
             Flag::RunningStage => "reported as done by the target, although a stage is still running".to_owned(),
             Flag::ErrorText => "reported as done by the target, although the answer names an error".to_owned(),
             Flag::CookieNotKept => {
-                "the target set a cookie that polls did not send, because --cookies was not given".to_owned()
+                "the target set a cookie that polls did not send, because --cookies was not given or its file did not hold it"
+                    .to_owned()
             }
             Flag::GoneIsDone => format!("succeeded by absence: {count}, because the target had forgotten them"),
             Flag::CameBack => "ended by their absence from a list, and listed again later".to_owned(),

@@ -32,6 +32,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The cookies, each of them until it expires.
     pub cookies: Vec<Cookie>,
+    /// The submission set cookies that are not known any more.
+    pub lacks_cookies: bool,
     /// The body.
     pub body: Option<Body>,
 }
@@ -85,6 +87,7 @@ impl<'p> RequestTemplate<'p> {
             url,
             headers: self.headers.iter().map(header).collect::<Result<_, String>>()?,
             cookies: Vec::new(),
+            lacks_cookies: false,
             body: self.body.map(|body| payload::fill(body, self.encoding, values)).transpose()?,
         })
     }

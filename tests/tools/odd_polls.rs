@@ -303,14 +303,59 @@ fn a_load_balancers_cookie_goes_back_with_the_polls_of_its_job_and_into_no_recor
 }
 
 #[test]
-fn a_cookie_that_is_not_kept_explains_the_loss() {
+fn a_job_that_is_not_found_without_its_cookie_is_unknown() {
     let target = sticky();
     let submitted = submit(&target, &[], 1);
     assert!(submitted.stderr.contains("cookie LB") && !submitted.stderr.contains("node-"), "{}", submitted.stderr);
     let ran = poll(&target, &["--lost-after", "30ms"], &submitted.stdout);
     let status = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"].clone();
-    assert_eq!(text(&status, "phase"), "Lost");
-    assert!(text(&status, "message").contains("--cookies"), "{status}");
+    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("Unknown", "UnknownId"));
+    assert!(text(&status, "message").contains("--cookies") && status["flags"][0] == "CookieNotKept", "{status}");
+}
+
+#[test]
+fn a_resumed_session_names_a_cookies_file_that_is_gone_torn_or_of_another_run_and_loses_no_job_for_it() {
+    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("cookies");
+    let cookies = ["--cookies", file.to_str().unwrap()];
+    let submitted = submit(&target, &cookies, 2).stdout;
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let run = submitted.lines().next().unwrap().split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let resume = |argv: &[&str], records: &str| poll(&target, &[&["--resume", "--lost-after", "30ms"], argv].concat(), records);
+    let torn = &kept[..kept.len() - 9];
+    for (held, why, unknown) in [
+        (None, "is missing", 2),
+        (Some(torn.to_owned()), "ends in a line that was cut off", 1),
+        (Some(kept.replace(&run, "other")), "holds no cookies of this run", 2),
+    ] {
+        let _none = std::fs::remove_file(&file);
+        held.iter().for_each(|held| std::fs::write(&file, held).unwrap());
+        let ran = resume(&cookies, &submitted);
+        let line = format!("--cookies {} {why}", file.display());
+        assert_eq!(ran.stderr.matches(&line).count(), 1, "{why}: {}", ran.stderr);
+        let phases = |ran: &Ran, word: &str| ran.stdout.matches(&format!("\"phase\":\"{word}\"")).count();
+        assert_eq!((phases(&ran, "Lost"), phases(&ran, "Unknown")), (0, unknown), "{why}: {}", ran.stdout);
+        assert_eq!(ran.stdout.matches("CookieNotKept").count(), unknown, "{why}: {}", ran.stdout);
+        // With the file they are found again.
+        std::fs::write(&file, &kept).unwrap();
+        let found = resume(&cookies, &ran.stdout);
+        assert_eq!(phases(&found, "Succeeded"), 2, "{why}: {}", found.stdout);
+        assert!(!found.stdout.lines().any(|line| line.contains("Succeeded") && line.contains("CookieNotKept")));
+    }
+    let without = resume(&[], &submitted).stderr;
+    assert!(without.contains("--cookies FILE is not given"), "{without}");
+}
+
+#[test]
+fn a_cookies_file_of_another_run_is_not_deleted() {
+    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("cookies");
+    let cookies = ["--cookies", file.to_str().unwrap()];
+    let submitted = submit(&target, &cookies, 1).stdout;
+    let own = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{}{own}", own.replace("\"run\":\"", "\"run\":\"other-"))).unwrap();
+    let ran = poll(&target, &cookies, &submitted);
+    assert!(ran.stdout.contains("\"Succeeded\"") && file.exists(), "{}", ran.stdout);
 }
 
 #[test]

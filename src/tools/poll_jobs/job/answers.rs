@@ -102,7 +102,8 @@ impl PolledJob {
         if absence == Absence::Proven && began.since(missed_since) < MISSED_FOR {
             return self.go_on(received, limits, None);
         }
-        self.be_unknown((since, received), None, profile, limits)
+        // Lists are asked for without cookies, whatever the submissions set.
+        self.be_unknown(true, (since, received), None, profile, limits)
     }
 
     /// Records that the request which should have told of it brought nothing.
@@ -174,7 +175,8 @@ impl PolledJob {
                     *failures.entry(kind).or_default() += 1;
                 }
                 let since = *self.unknown_since.get_or_insert(sent);
-                return self.be_unknown((since, received), not_before, profile, limits);
+                let is_proof = self.missing_cookie().is_none();
+                return self.be_unknown(is_proof, (since, received), not_before, profile, limits);
             }
             Reading::Nothing(issue) => issue,
         };
@@ -185,23 +187,24 @@ impl PolledJob {
         self.go_on_with(report, received, limits, not_before)
     }
 
-    /// The next step of a job that the target has not known `since` then.
+    /// The next step of a job that the target has not known `since` then; with `is_proof`, an answer that knows it would have come.
     fn be_unknown(
         &self,
+        is_proof: bool,
         (since, received): (Timestamp, Timestamp),
         not_before: Option<Duration>,
         profile: &Profile,
         limits: Limits,
     ) -> NextStep {
         let was_seen = self.state_at.is_some();
-        if was_seen && profile.poll.gone == Gone::Done {
+        if was_seen && is_proof && profile.poll.gone == Gone::Done {
             return NextStep::End(Phase::Succeeded);
         }
         if received.since(since) < limits.lost_after.as_secs_f64() {
             return self.go_on(received, limits, not_before);
         }
         let may_have_ended = if was_seen { profile.poll.gone == Gone::Unknown } else { self.is_doubtful };
-        NextStep::End(if may_have_ended { Phase::Unknown } else { Phase::Lost })
+        NextStep::End(if may_have_ended || !is_proof { Phase::Unknown } else { Phase::Lost })
     }
 
     /// Writes `report`, if there is one, and polls again, unless the deadline has passed.

@@ -71,6 +71,7 @@ impl PolledJob {
         } else if !self.body_is_utf8 {
             status.flags = vec![Flag::BodyNotUtf8];
         }
+        status.flags.extend(self.request.lacks_cookies.then_some(Flag::CookieNotKept));
         if let Some(FollowedUp { steps, cancel }) = followed {
             // Those that the submission took stay: the record is written over as a whole.
             status.variables = self.as_job()?.status.variables;
@@ -115,7 +116,9 @@ impl PolledJob {
             Phase::Lost => (Reason::UnknownId, self.explain_loss(observation, limits)),
             Phase::Unknown => {
                 let loss = self.explain_loss(observation, limits);
-                let why = if self.state_at.is_some() {
+                let why = if self.issue.is_none() && self.missing_cookie().is_some() {
+                    "so a node that does not have the job may have answered"
+                } else if self.state_at.is_some() {
                     "the profile says that this does not show how the job ended"
                 } else {
                     "earlier lists may have skipped it, or never showed any job, so it may have ended unseen"
@@ -124,7 +127,10 @@ impl PolledJob {
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
             _ => match &self.issue {
-                None => (Reason::DeadlineExceeded, format!("did not end within {deadline}")),
+                None => {
+                    let cookie = self.unknown_since.map(|_| self.explain_cookie()).unwrap_or_default();
+                    (Reason::DeadlineExceeded, format!("did not end within {deadline}{cookie}"))
+                }
                 Some(Issue { reason: Some(reason), message, .. }) => {
                     (reason.clone(), format!("was not seen to end within {deadline}: {message}"))
                 }
@@ -152,12 +158,12 @@ impl PolledJob {
             }
             _ => "no poll ever found it".to_owned(),
         };
-        let cookie = if self.cookie_not_kept {
-            "; its submission set a cookie that polls did not send: give --cookies FILE to submit-jobs and poll-jobs"
-        } else {
-            ""
-        };
-        format!("the target has not known the id for {seconds}; {last}{cookie}")
+        format!("the target has not known the id for {seconds}; {last}{}", self.explain_cookie())
+    }
+
+    fn explain_cookie(&self) -> String {
+        let why = self.missing_cookie();
+        why.map(|why| format!("; its polls did not send a cookie that its submission set ({why})")).unwrap_or_default()
     }
 
     fn flags(&self, observation: &Observation, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {
@@ -193,7 +199,6 @@ impl PolledJob {
         if status.phase == Phase::Succeeded && observation.message.is_some() {
             flags.push(Flag::ErrorText);
         }
-        flags.extend(self.cookie_not_kept.then_some(Flag::CookieNotKept));
         // Only the target's forgetting ends a job that no answer calls done.
         let is_gone = status.phase == Phase::Succeeded && self.state != Some(StagePhase::Done);
         flags.extend(is_gone.then_some(Flag::GoneIsDone));

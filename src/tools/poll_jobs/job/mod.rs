@@ -78,8 +78,6 @@ pub(super) struct PolledJob {
     head: SeenHead,
     body: Box<str>,
     body_is_utf8: bool,
-    /// The target set a cookie that polls do not send.
-    cookie_not_kept: bool,
 }
 
 /// The parts of an answer's head that its meaning may depend on.
@@ -180,7 +178,6 @@ impl PolledJob {
             is_doubtful: false,
             issue: None,
             reported: Vec::new(),
-            cookie_not_kept: status.flags.contains(&Flag::CookieNotKept),
             stages: ObservedStages::default(),
             change: None,
             progress: None,
@@ -296,7 +293,7 @@ impl PolledJob {
         }
         self.reported.push(issue.kind.clone());
         let mut record = self.record.clone();
-        let flags = [(self.cookie_not_kept, Flag::CookieNotKept), (issue.is_replaced, Flag::BodyNotUtf8)];
+        let flags = [(self.request.lacks_cookies, Flag::CookieNotKept), (issue.is_replaced, Flag::BodyNotUtf8)];
         let status = JobStatus {
             phase: Phase::Submitted,
             reason: Some(reason),
@@ -310,10 +307,24 @@ impl PolledJob {
         record.update_status(&status, &[]).ok().map(|()| record)
     }
 
+    /// The reason why its polls went without a cookie that its submission set: a node that does not have the job may have answered
+    /// them, so an answer that does not know it shows nothing.
+    fn missing_cookie(&self) -> Option<&'static str> {
+        if self.request.lacks_cookies {
+            return Some("--cookies FILE was not given, or the file does not hold it");
+        }
+        let at = self.received_at?;
+        self.request.cookies.iter().any(|cookie| cookie.has_expired(at)).then_some("it has expired")
+    }
+
     /// Returns true if ending it in `phase` would replace the earlier session's knowledge with less: that session gave the
     /// job up, and this one has understood no answer.
     pub(super) fn learned_nothing(&self, phase: Phase) -> bool {
         let was_given_up = self.earlier_phase.is_some_and(|before| before != Phase::Submitted);
-        was_given_up && !self.understood && matches!(phase, Phase::TimedOut | Phase::Interrupted)
+        let tells_nothing = match phase {
+            Phase::Unknown => self.missing_cookie().is_some(),
+            _ => matches!(phase, Phase::TimedOut | Phase::Interrupted),
+        };
+        was_given_up && !self.understood && tells_nothing
     }
 }

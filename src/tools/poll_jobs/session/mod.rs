@@ -25,7 +25,7 @@ use crate::input::{self, Input, Permits};
 use crate::journal::read_journal;
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Profile, Request};
-use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
+use crate::record::{Aborted, Flag, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
 use crate::staging::Claims;
 use crate::target::TargetClients;
 use absences::Absences;
@@ -84,6 +84,8 @@ struct Session<'a, 'o> {
     claims: Claims,
     /// The cookies that came with the submissions.
     cookies: Option<CookieReader>,
+    /// It was said that cookies are gone.
+    reported_cookies: bool,
     /// A job was given up that a resumed session may still find.
     has_open_jobs: bool,
     /// The polling cost of earlier sessions.
@@ -121,6 +123,7 @@ impl<'a, 'o> Session<'a, 'o> {
             absences: Absences::default(),
             claims: Claims::default(),
             cookies: args.cookies.as_deref().map(CookieReader::new),
+            reported_cookies: false,
             has_open_jobs: false,
             to_resume: args.resume.then(Fold::default),
             earlier_cost: Polling::default(),
@@ -238,7 +241,30 @@ impl<'a, 'o> Session<'a, 'o> {
         if let Some(cookies) = &mut self.cookies {
             request.cookies = cookies.cookies(record.key(), &request.url)?;
         }
+        request.lacks_cookies = match job.status.cookies_saved {
+            Some(_) => self.lacks_cookies(record.key()),
+            None => job.status.flags.contains(&Flag::CookieNotKept),
+        };
         Ok(request)
+    }
+
+    /// Returns true if the cookies that were saved for `job` are gone, and says so once.
+    fn lacks_cookies(&mut self, job: &Key) -> bool {
+        let (path, why) = match (&self.cookies, &self.args.cookies) {
+            (Some(cookies), Some(path)) => match cookies.why_none(job) {
+                None => return false,
+                Some(why) => (path.display().to_string(), why),
+            },
+            _ => ("FILE".to_owned(), "is not given"),
+        };
+        if !std::mem::replace(&mut self.reported_cookies, true) {
+            self.output.console.say(&format!(
+                "--cookies {path} {why}, and the submission of {} set cookies: if the target does not find such jobs without them, \
+                 they count as Unknown, not Lost",
+                job.name
+            ));
+        }
+        true
     }
 
     fn handle_run(&mut self, record: Record) -> Result<(), Failure> {
@@ -446,7 +472,7 @@ impl<'a, 'o> Session<'a, 'o> {
         bad_lines.close(console);
         self.output.report_end();
         if let Some(cookies) = self.cookies.take().filter(|_| !self.has_open_jobs && !self.unreachable) {
-            cookies.delete()?;
+            cookies.delete(&self.numbers.keys().map(|job| job.run.as_str()).collect())?;
         }
         self.target.delete_token()?;
         Ok(self.stop.exit_or(exit))

@@ -83,7 +83,10 @@ impl<'a> Output<'a> {
         }
         if let Some(writer) = &mut self.cookies {
             let kept = writer.keep(job, headers, url, clock);
-            status.flags.extend(kept.is_err().then_some(Flag::CookieNotKept));
+            match kept {
+                Ok(()) => status.cookies_saved = Some(names.len() as u64),
+                Err(_) => status.flags.push(Flag::CookieNotKept),
+            }
             return kept;
         }
         status.flags.push(Flag::CookieNotKept);
