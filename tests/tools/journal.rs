@@ -122,6 +122,42 @@ fn poll_jobs_follows_what_only_the_journal_knows() {
 }
 
 #[test]
+fn a_journal_of_another_run_is_refused_by_submit_jobs_and_ignored_by_poll_jobs() {
+    let target = Target::start(&[]);
+    let records = target.stage(2);
+    submit(&target, &[], &records);
+    let run = records.split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let other = records.replace(run, "other");
+    let refused = submit(&target, &[], &other);
+    assert_eq!((refused.code, target.sim.stats().posts), (2, 2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains(&format!("belongs to run {run}, and the jobs are of run other")),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(refused.last("soak-001")["status"]["phase"], "Staged");
+    assert_eq!(refused.last("soak")["status"]["aborted"]["reason"], "JournalFailed");
+    let journal = journal(&target);
+    let flags =
+        ["--target", &target.url(), "--resume", "--journal", journal.to_str().unwrap(), "--min-interval", "5ms"];
+    let head = other.lines().next().unwrap();
+    let ignored = tool(poll_jobs::run, &flags, &format!("{head}\n"));
+    assert!(ignored.stderr.contains(&format!("2 jobs of other runs than the records on stdin ({run}): ignored")));
+    assert!(!ignored.stdout.contains("\"Job\"") && !ignored.stdout.contains(run), "{}", ignored.stdout);
+    // Of a file that holds both, each takes its own.
+    let both = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, format!("{both}{}", both.replace(run, "other"))).unwrap();
+    let own = tool(poll_jobs::run, &flags, &format!("{}\n", records.lines().next().unwrap()));
+    assert_eq!(
+        (own.last("soak-002")["status"]["phase"].as_str(), own.stdout.contains("other")),
+        (Some("Succeeded"), false)
+    );
+    // After a power cut the journal may be all that is left.
+    fs::write(&journal, both).unwrap();
+    assert_eq!(tool(poll_jobs::run, &flags, "").last("soak-001")["status"]["phase"], "Succeeded");
+}
+
+#[test]
 fn a_journal_that_cannot_be_opened_is_an_error_before_anything_is_submitted() {
     let target = Target::start(&[]);
     let (dir, records) = (target.dir.path().to_str().unwrap().to_owned(), target.stage(1));

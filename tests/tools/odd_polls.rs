@@ -320,8 +320,10 @@ fn a_resumed_session_names_a_cookies_file_that_is_gone_torn_or_of_another_run_an
     let cookies = ["--cookies", file.to_str().unwrap()];
     let submitted = submit(&target, &cookies, 2).stdout;
     let kept = std::fs::read_to_string(&file).unwrap();
-    let run = submitted.lines().next().unwrap().split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let resume = |argv: &[&str], records: &str| poll(&target, &[&["--resume", "--lost-after", "30ms"], argv].concat(), records);
+    let run =
+        submitted.lines().next().unwrap().split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let resume =
+        |argv: &[&str], records: &str| poll(&target, &[&["--resume", "--lost-after", "30ms"], argv].concat(), records);
     let torn = &kept[..kept.len() - 9];
     for (held, why, unknown) in [
         (None, "is missing", 2),

@@ -99,6 +99,7 @@ Output:
   With --resume, the latest record of each resource, then the outcome of each
   job that is polled again. --deadline counts from the resumption. A resumed run
   never replaces a record with one that knows less, and submits nothing.
+  Jobs in the journal of other runs than the records are ignored.
 
 Examples:
   stage-fixtures | submit-jobs --concurrency 4 --slots slots \\

@@ -22,7 +22,6 @@ use crate::cookies::CookieReader;
 use crate::heartbeat::Heartbeat;
 use crate::http::{Connections, HttpError};
 use crate::input::{self, Input, Permits};
-use crate::journal::read_journal;
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Profile, Request};
 use crate::record::{Aborted, Flag, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
@@ -162,7 +161,7 @@ impl<'a, 'o> Session<'a, 'o> {
                 self.input_ended = true;
                 let Some(mut records) = self.to_resume.take() else { return Ok(()) };
                 if let Some(path) = &self.args.journal {
-                    records.extend(read_journal(path)?.records().cloned());
+                    self.add_journal(&mut records, path)?;
                 }
                 self.resume(&records)
             }

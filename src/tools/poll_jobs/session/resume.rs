@@ -1,8 +1,13 @@
 //! `--resume`: reads the records of a run to their end and polls the jobs without a verdict again.
 
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
 use super::super::job::PolledJob;
 use super::Session;
 use crate::cli::Failure;
+use crate::figures::{counted, listed};
+use crate::journal::read_journal;
 use crate::record::{AnswerTimes, Fold, Job, Kind, Polling, Record, RunStatus};
 
 impl Session<'_, '_> {
@@ -45,6 +50,25 @@ impl Session<'_, '_> {
         }
         resumed_at.push(self.clock.now());
         self.output.runs.again(&RunStatus { resumed_at, ..RunStatus::default() }, &mut self.output.records)
+    }
+
+    /// Adds to `records` what only the journal knows of their runs; without records, of every run.
+    pub(super) fn add_journal(&self, records: &mut Fold, path: &Path) -> Result<(), Failure> {
+        let journal = read_journal(path)?;
+        let runs: HashSet<String> = records.records().map(|record| record.key().run.clone()).collect();
+        let (own, other): (Vec<&Record>, Vec<&Record>) =
+            journal.records().partition(|record| runs.is_empty() || runs.contains(&record.key().run));
+        let others: BTreeSet<&str> = other.iter().map(|record| record.key().run.as_str()).collect();
+        if !others.is_empty() {
+            self.output.console.say(&format!(
+                "--journal {}: {} of other runs than the records on stdin ({}): ignored",
+                path.display(),
+                counted(other.len() as u64, "job", "jobs"),
+                listed(others)
+            ));
+        }
+        records.extend(own.into_iter().cloned());
+        Ok(())
     }
 
     fn resume_job(&mut self, record: &Record) -> Result<(), Failure> {

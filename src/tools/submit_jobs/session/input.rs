@@ -71,6 +71,17 @@ impl Session<'_, '_> {
             permits.give();
             return self.hand_on(&record, &job);
         }
+        if let Some(runs) = self.jobs.other_runs(&job.metadata.run)
+            && let Some(path) = &self.args.journal
+        {
+            // A job of a run that is staged again under a new id would be submitted twice.
+            let (path, run) = (path.display(), &job.metadata.run);
+            let message = format!(
+                "--journal {path} belongs to run {runs}, and the jobs are of run {run}: nothing is submitted; to go on with the former, \
+                 stage it with --run {runs}; for a new run, name another file"
+            );
+            self.abort(Exit::Usage, Reason::JournalFailed, message);
+        }
         if let Some(earlier) = self.output.journal.as_ref().and_then(|journal| journal.state_of(record.key()))
             && let (earlier, state) = (earlier.clone(), earlier.read::<Job>()?)
         {

@@ -14,6 +14,8 @@ pub(super) struct Jobs {
     seen: HashSet<Key>,
     sources: HashSet<String>,
     claims: Claims,
+    /// The runs that the journal knows, until a job of one of them comes.
+    earlier_runs: HashSet<String>,
     /// The job that each id belongs to.
     ids: HashMap<String, String>,
     /// The number of jobs without a connection since the last one with one.
@@ -21,13 +23,24 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    /// Knows the ids that earlier sessions were given.
+    /// Knows the runs of earlier sessions, and the ids that they were given.
     pub(super) fn with_earlier(records: &Fold) -> Self {
         let mut jobs = Self::default();
         for job in records.jobs().filter(|job| job.status.reason != Some(Reason::Collapsed)) {
             jobs.ids.extend(job.status.job_id.map(|id| (id, job.metadata.name)));
         }
+        jobs.earlier_runs.extend(records.records().map(|record| record.key().run.clone()));
         jobs
+    }
+
+    /// The runs that the journal knows, if the first job that is to be submitted is of none of them.
+    pub(super) fn other_runs(&mut self, run: &str) -> Option<String> {
+        if self.earlier_runs.contains(run) {
+            self.earlier_runs.clear();
+        }
+        let mut runs: Vec<&str> = self.earlier_runs.iter().map(String::as_str).collect();
+        runs.sort_unstable();
+        (!runs.is_empty()).then(|| runs.join(", "))
     }
 
     /// Returns true the first time that it is called for a job.
