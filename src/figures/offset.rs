@@ -78,7 +78,8 @@ fn bounds_of(job: &Job) -> Option<Option<Bounds>> {
     let mut found: Option<Option<Bounds>> = None;
     let mut cut = |time: Option<Timestamp>, resolution: f64, low: Timestamp, high: Timestamp| {
         let Some(time) = time else { return };
-        let bounds = Bounds { low: time.since(high), high: time.since(low) + resolution };
+        // Most servers cut coarse times; some round them, up or to the nearest.
+        let bounds = Bounds { low: time.since(high) - resolution, high: time.since(low) + resolution };
         found = Some(match found {
             None => Some(bounds).filter(|bounds| bounds.low <= bounds.high),
             Some(held) => held.and_then(|held| held.intersection(bounds)),
@@ -133,12 +134,17 @@ fn agreed(each: &[Option<Bounds>]) -> Option<Bounds> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::time_interval::TimeInterval;
     use super::*;
 
     fn job(offset: f64, submitted: f64, length: f64, late: f64, resolution: f64) -> Job {
+        rounded_job(offset, submitted, length, late, resolution, f64::floor)
+    }
+
+    fn rounded_job(offset: f64, submitted: f64, length: f64, late: f64, resolution: f64, round: fn(f64) -> f64) -> Job {
         let at = |seconds: f64| Timestamp::from_seconds(1.8e9 + seconds).unwrap();
         let told = |seconds: f64| {
-            let whole = ((1.8e9 + seconds + offset) / resolution).floor() * resolution;
+            let whole = round((1.8e9 + seconds + offset) / resolution) * resolution;
             Timestamp::from_seconds(whole).unwrap()
         };
         let end = submitted + length;
@@ -191,12 +197,21 @@ mod tests {
         fn the_truth_lies_within_the_bounds(
             offset in -1000.0..1000.0f64,
             jobs in prop::collection::vec((0.0..100.0f64, 0.5..20.0f64, 0.0..0.5f64), 1..30),
-            resolution in prop::sample::select(vec![1.0, 1e-3, 1e-6]),
+            resolution in prop::sample::select(vec![1.0, 0.1, 1e-3, 1e-6]),
+            round in prop::sample::select(vec![f64::floor as fn(f64) -> f64, f64::round, f64::ceil]),
         ) {
-            let jobs: Vec<Job> =
-                jobs.iter().map(|(start, length, late)| job(offset, *start, *length, *late, resolution)).collect();
-            let bounds = found(&jobs, None).unwrap();
+            let told: Vec<Job> = jobs
+                .iter()
+                .map(|(start, length, late)| rounded_job(offset, *start, *length, *late, resolution, round))
+                .collect();
+            let bounds = found(&told, None).unwrap();
             prop_assert!(bounds.low - 1e-5 <= offset && offset <= bounds.high + 1e-5, "{offset} {bounds:?}");
+            for (job, (start, length, _)) in told.iter().zip(jobs) {
+                let told = job.status.server_times.unwrap().ended_at.unwrap();
+                let held = TimeInterval::from_server(told, resolution, ClockOffset::from_bounds(bounds));
+                let end = Timestamp::from_seconds(1.8e9 + start + length).unwrap();
+                prop_assert!(held.low.since(end) < 1e-5 && end.since(held.high) < 1e-5, "{end} {held:?}");
+            }
         }
     }
 }

@@ -15,10 +15,11 @@ pub struct TimeInterval {
 }
 
 impl TimeInterval {
-    /// A time of the server's clock, cut to `resolution` seconds, on the harness's clock.
+    /// A time of the server's clock, cut or rounded to `resolution` seconds, on the harness's clock. Most servers cut.
     pub fn from_server(time: Timestamp, resolution: f64, offset: ClockOffset) -> Self {
         let at = time.shifted(-offset.seconds);
-        let (low, high) = (at.shifted(-offset.bound_seconds), at.shifted(offset.bound_seconds + resolution));
+        let widest = offset.bound_seconds + resolution;
+        let (low, high) = (at.shifted(-widest), at.shifted(widest));
         // Half a microsecond is rounding.
         Self { at: if resolution > 1e-6 { at.shifted(resolution / 2.0) } else { at }, low, high }
     }
