@@ -6,9 +6,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::cli::Failure;
-use crate::record::{Fold, Key, Kind, Parsed, Record};
+use crate::clock::micro;
+use crate::record::{Fold, JournalCost, Key, Kind, Parsed, Record};
 
 /// A journal that is open for appending. One process writes it at a time.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct Journal {
     file: File,
     records: Fold,
     failed: bool,
+    /// The beginning of the first sync, the number of syncs, and the time that they took.
+    syncs: Option<(Instant, u64, Duration)>,
 }
 
 impl Journal {
@@ -45,7 +49,7 @@ impl Journal {
         file.set_len(whole).map_err(failed)?;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         file.sync_all().and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
-        Ok(Self { name, file, records, failed: false })
+        Ok(Self { name, file, records, failed: false, syncs: None })
     }
 
     /// The last known state of every job in the journal.
@@ -68,8 +72,18 @@ impl Journal {
 
     /// Returns once everything that was appended is on disk.
     pub fn sync(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
         let synced = self.file.sync_data();
+        let (_, count, took) = self.syncs.get_or_insert((began, 0, Duration::ZERO));
+        (*count, *took) = (*count + 1, *took + began.elapsed());
         self.checked(synced)
+    }
+
+    /// The cost of its syncs until now; none if it was never synced.
+    pub fn cost(&self) -> Option<JournalCost> {
+        let (first, syncs, took) = self.syncs?;
+        let (sync_seconds, window_seconds) = (micro(took.as_secs_f64()), micro(first.elapsed().as_secs_f64()));
+        Some(JournalCost { syncs, sync_seconds, window_seconds })
     }
 
     fn checked(&mut self, result: io::Result<()>) -> Result<(), Failure> {
@@ -125,7 +139,10 @@ mod tests {
         let path = dir.path().join("journal");
         let mut journal = Journal::open(&path).unwrap();
         journal.append(&job("Submitting")).unwrap();
+        assert_eq!(journal.cost(), None);
         journal.sync().unwrap();
+        let cost = journal.cost().unwrap();
+        assert!(cost.syncs == 1 && cost.sync_seconds > 0.0 && cost.window_seconds >= cost.sync_seconds, "{cost:?}");
         drop(journal);
         let mut torn = OpenOptions::new().append(true).open(&path).unwrap();
         torn.write_all(br#"{"apiVersion":"stress/v1","ki"#).unwrap();

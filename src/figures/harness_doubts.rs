@@ -1,14 +1,16 @@
 //! Doubts about the harness itself: it met a limit of its host, or was too slow for the load that it was to make.
 
 use super::distribution::Distribution;
-use super::listed;
-use crate::record::Run;
+use super::{counted, listed};
+use crate::record::{JournalCost, Run};
 use crate::units;
 
 /// The lateness in seconds that a busy host may have without a doubt.
 const TOLERATED: f64 = 0.5;
 /// The share of an end-to-end time that polls may be late where the run does not tell its `poll-jobs --precision`: the default.
 const PRECISION: f64 = 0.05;
+/// The share of the time of submissions that syncs of the journal may take without a doubt.
+const MOST_SYNCING: f64 = 0.1;
 
 /// The doubts about the harness of `run`, whose jobs took `end_to_end`.
 pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String> {
@@ -31,7 +33,24 @@ pub(super) fn of_run(run: &Run, end_to_end: Option<Distribution>) -> Vec<String>
             units::seconds(seconds)
         )
     });
-    met.chain(late).chain(frozen).collect()
+    met.chain(late).chain(frozen).chain(slow_journal(run)).collect()
+}
+
+/// The doubt about a journal whose syncs held submissions back. In the open model the schedule tells how late they were.
+fn slow_journal(run: &Run) -> Option<String> {
+    let JournalCost { syncs, sync_seconds, window_seconds } = run.status.journal?;
+    let is_slow = sync_seconds > TOLERATED && sync_seconds > MOST_SYNCING * window_seconds;
+    (is_slow && run.spec.rate_per_second.is_none()).then(|| {
+        format!(
+            "the harness was the bottleneck of {}: submissions waited {} of {} for the disk of the journal ({}, {} each); put it on a \
+             faster disk",
+            run.metadata.name,
+            units::seconds(sync_seconds),
+            units::seconds(window_seconds),
+            counted(syncs, "sync", "syncs"),
+            units::seconds(sync_seconds / syncs.max(1) as f64)
+        )
+    })
 }
 
 /// The doubt about a `poll-jobs` that passed `run` on and left jobs of it `open`: it writes the end of each that it polls, however
@@ -98,6 +117,15 @@ mod tests {
         let stopped = r#","aborted":{"by":"x","reason":"Interrupted","message":"m","at":"2026-01-01T00:00:00Z"}"#;
         assert_eq!(of_lost_poller(&polled(stopped), ["a"].into_iter()), None);
         assert_eq!(of_lost_poller(&run("{}"), ["a"].into_iter()), None, "nobody polled");
+        let journal = |seconds: f64, window: f64| {
+            let cost = format!(r#"{{"syncs":16,"syncSeconds":{seconds},"windowSeconds":{window}}}"#);
+            of_run(&run(&format!(r#"{{"journal":{cost}}}"#)), None)
+        };
+        assert!(journal(0.4, 0.5).is_empty() && journal(6.4, 65.0).is_empty());
+        assert!(
+            journal(6.4, 6.5)[0]
+                .contains("waited 6.40 s of 6.50 s for the disk of the journal (16 syncs, 400 ms each)")
+        );
         assert_eq!(of_schedule(Some(0.4)), None);
         assert!(of_schedule(Some(3.0)).is_some());
     }

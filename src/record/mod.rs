@@ -60,8 +60,8 @@ pub use reason::{Flag, Reason};
 pub use report::{Conservation, Criterion, Report, ReportShard, ReportSpec, ReportStatus, Verdict};
 pub use role::{MetricType, Part, Role, RoleOf, legacy_name, legacy_role};
 pub use run::{
-    Aborted, AnswerTimes, ClockAnchor, ClockOffset, Idle, Polling, Run, RunSpec, RunStatus, SettingsAfter, Shard,
-    StageSpec, WholeLoad, Window, differences,
+    Aborted, AnswerTimes, ClockAnchor, ClockOffset, Idle, JournalCost, Polling, Run, RunSpec, RunStatus, SettingsAfter,
+    Shard, StageSpec, WholeLoad, Window, differences,
 };
 pub use shards::{
     Attempt, End, EndSpec, EndStatus, Pod, ShardStream, ShardStreamSpec, ShardStreamStatus, StreamResult, Way,

@@ -179,6 +179,8 @@ pub struct RunStatus {
     pub resumed_at: Vec<Timestamp>,
     /// The limit of this host that `submit-jobs` met and that delayed submissions, as a sentence.
     pub submission_limit: Option<String>,
+    /// The cost of the journal of `submit-jobs`.
+    pub journal: Option<JournalCost>,
     /// Delay between `startAt` and the moment at which the first job could be submitted.
     pub start_lag_seconds: Option<f64>,
     /// The time at which `submit-jobs` had passed on everything that it read.
@@ -286,6 +288,19 @@ pub struct Polling {
     pub limit: Option<String>,
     /// The polls that said nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
     pub failures: BTreeMap<String, u64>,
+}
+
+/// The time that submissions spent waiting for the disk of the journal. A resumed `submit-jobs` tells its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct JournalCost {
+    /// Number of times that the journal was synced to disk, each before one or more submissions.
+    pub syncs: u64,
+    /// Time that these syncs took together; nothing was submitted meanwhile.
+    pub sync_seconds: f64,
+    /// Time from the beginning of the first sync to the end of `submit-jobs`.
+    pub window_seconds: f64,
 }
 
 /// The time from sending a request to its answer, in seconds. Each percentile is read from a histogram: the truth is at most 0.1 %

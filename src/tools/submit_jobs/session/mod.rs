@@ -19,6 +19,7 @@ use crate::health;
 use crate::heartbeat::Heartbeat;
 use crate::http::{BaseUrl, Client, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
+use crate::journal::Journal;
 use crate::ndjson::{Read, Reader};
 use crate::profile::{Profile, StepTime, TemplateValues};
 use crate::record::{Aborted, JobStatus, Key, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
@@ -483,6 +484,7 @@ impl Session<'_, '_> {
             observed_at: Some(now),
             submission_limit: self.scheduler.limit().map(str::to_owned),
             submission_ended_at: Some(now),
+            journal: self.output.journal.as_ref().and_then(Journal::cost),
             clock_offset: self.offset.offset(),
             clock_doubt: self.offset.doubt(),
             frozen_seconds: self.heartbeat.frozen_seconds(),
