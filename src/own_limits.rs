@@ -38,6 +38,12 @@ pub fn is_exhausted(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| own.iter().any(|errno| errno.raw_os_error() == code))
 }
 
+/// Returns true for an error that says that no more files can be open.
+pub fn is_about_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::MFILE | Errno::NFILE))
+}
+
 /// Describes an error for which [`is_exhausted`] is true: the limit, how much it allows, and how to raise it.
 pub fn describe_error(error: &io::Error) -> String {
     use rustix::io::Errno;
@@ -47,7 +53,8 @@ pub fn describe_error(error: &io::Error) -> String {
             local_ports().map_or("too few".to_owned(), |ports| ports.to_string())
         ),
         Some(Errno::MFILE) => format!(
-            "a limit of {} open files; raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+            "a limit of {} open files, and a tool needs {RESERVED} and one for each request at a time; raise the hard limit (ulimit -Hn, \
+             LimitNOFILE=)",
             open_files().unwrap_or(u64::MAX)
         ),
         Some(Errno::NFILE) => "the whole system's limit on open files; raise fs.file-max".to_owned(),
@@ -66,20 +73,33 @@ fn local_ports() -> Option<u64> {
     Some((last + 1).saturating_sub(first))
 }
 
-/// The sentence about `wanted`, which is more than the `threads` that there are, of `most` that the tool would start.
-pub fn describe(wanted: &str, threads: usize, most: usize) -> String {
-    let files = open_files().unwrap_or(u64::MAX);
+/// The sentence about `wanted` requests at once, each of them `a` such, for which there are only so many `threads`, of `most` that
+/// the tool would start.
+pub fn describe(wanted: usize, a: &str, threads: usize, most: usize) -> String {
+    describe_with(wanted, a, (threads, most), open_files().unwrap_or(u64::MAX))
+}
+
+fn describe_with(wanted: usize, a: &str, (threads, most): (usize, usize), files: u64) -> String {
+    let many = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let (wanted, have) = (wanted as u64, threads as u64);
+    let asked = format!("{} at once", many(wanted, a));
+    if threads == 0 {
+        return format!("no thread can be started for {asked}: {}", no_threads());
+    }
+    let asked = format!("{asked} {} more than", if wanted == 1 { "is" } else { "are" });
     if threads >= most {
-        return format!("{wanted} is more than the {threads} threads that this tool starts at most");
+        return format!("{asked} the {} that this tool starts at most", many(have, "thread"));
     }
     // As `connections` reckons: a thread needs one descriptor.
-    if files < threads as u64 + 3 * RESERVED {
+    if files < have + 3 * RESERVED {
         return format!(
-            "{wanted} is more than the {threads} connections that a limit of {files} open files leaves room for; raise the hard \
-             limit (ulimit -Hn, LimitNOFILE=)"
+            "{asked} the {} for which a limit of {files} open files leaves room: they need a limit of {}; raise the hard limit \
+             (ulimit -Hn, LimitNOFILE=)",
+            many(have, "connection"),
+            files + wanted.saturating_sub(have)
         );
     }
-    format!("{wanted} is more than the {threads} threads that this system allows: {}", no_threads())
+    format!("{asked} the {} that this system allows: {}", many(have, "thread"), no_threads())
 }
 
 /// The limits that may keep this process from starting a thread, and how to raise them.
@@ -105,6 +125,25 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_says_how_much_there_is_and_how_much_is_needed() {
+        let text = |wanted, threads, files| describe_with(wanted, "submission", (threads, 100), files);
+        assert_eq!(
+            text(24, 1, 16),
+            "24 submissions at once are more than the 1 connection for which a limit of 16 open files leaves room: they need a limit of 39; \
+             raise the hard limit (ulimit -Hn, LimitNOFILE=)"
+        );
+        assert_eq!(
+            text(101, 100, 1 << 20),
+            "101 submissions at once are more than the 100 threads that this tool starts at most"
+        );
+        assert!(text(1, 0, 1 << 20).starts_with("no thread can be started for 1 submission at once: there is "));
+        assert!(
+            text(9, 8, 1 << 20)
+                .starts_with("9 submissions at once are more than the 8 threads that this system allows: ")
+        );
+    }
+
+    #[test]
     fn an_error_names_the_limit_and_how_much_it_allows() {
         let text = |code: i32| describe_error(&io::Error::from_raw_os_error(code));
         assert!(text(11).contains("processes and threads") && text(11).contains("ulimit -Hu"), "{}", text(11));
@@ -117,15 +156,5 @@ mod tests {
             text(24)
         );
         assert!(text(23).contains("fs.file-max") && text(12).contains("memory"));
-    }
-
-    #[test]
-    fn each_limit_has_a_sentence_of_its_own() {
-        assert!(describe("9 polls", 8, 8).contains("9 polls is more than the 8 threads that this tool starts"));
-        let files = usize::try_from(open_files().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        assert!(describe("9 polls", files.saturating_sub(20), usize::MAX).contains("open files"));
-        if files > 1000 {
-            assert!(describe("9 polls", 8, 512).contains("8 threads that this system allows"));
-        }
     }
 }

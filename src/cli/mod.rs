@@ -122,7 +122,11 @@ impl Failure {
 }
 
 /// Describes an error with a file, without the temporary name under which the file was to be written: nobody knows that name.
+/// Of a limit on open files it says how much that is.
 pub fn cause(error: &io::Error) -> String {
+    if own_limits::is_about_files(error) {
+        return own_limits::describe_error(error);
+    }
     let text = error.to_string();
     // tempfile puts the name behind the cause, and gives no other way to the cause alone.
     let end = if error.get_ref().is_some() { text.find(" at path \"") } else { None };

@@ -62,6 +62,7 @@ pub use template::{Escaping, TemplateValues, fill};
 pub use token::Token;
 
 use crate::cli::Failure;
+use crate::own_limits;
 use crate::record::StageSpec;
 
 /// The profile that is built in.
@@ -116,9 +117,12 @@ impl Profile {
         let Some(file) = file else {
             return Self::parse(DEFAULT).map_err(|error| Failure::usage(format!("the built-in profile: {error}")));
         };
-        let failure = |error: &dyn std::fmt::Display| Failure::usage(format!("--profile {}: {error}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| failure(&error))?;
-        Self::parse(&text).map_err(|error| failure(&error))
+        let flag = format!("--profile {}", file.display());
+        let text = std::fs::read_to_string(file).map_err(|error| match own_limits::is_about_files(&error) {
+            true => Failure::io(&flag, &error),
+            false => Failure::usage(format!("{flag}: {error}")),
+        })?;
+        Self::parse(&text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
     }
 
     /// Reads a profile; the error names the line or the key.

@@ -92,6 +92,15 @@ impl Admission {
         }
     }
 
+    /// The number of submissions that may be under way at once, while `under_way` are and one more is asked for.
+    pub(super) fn at_once(&self, under_way: usize) -> usize {
+        match self {
+            Self::Closed { slots, .. } => *slots,
+            Self::Burst { free } => free + under_way,
+            Self::Open { .. } => under_way + 1,
+        }
+    }
+
     /// Takes note of a submission.
     pub(super) fn submitted(&mut self) {
         match self {

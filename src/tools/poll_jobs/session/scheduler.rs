@@ -235,8 +235,7 @@ impl Scheduler {
             if let Some(Task::Polls { polls, .. }) = self.workers.give(task).map_err(|error| Failure::thread(&error))? {
                 polls.into_iter().rev().for_each(|poll| self.backlog.push_front((poll.due, poll.job)));
                 let (threads, polls) = (self.workers.threads(), self.workers.threads() + self.backlog.len());
-                let polls = format!("{polls} polls at once");
-                self.report_limit(|| own_limits::describe(&polls, threads, MAX_THREADS));
+                self.report_limit(|| own_limits::describe(polls, "poll", threads, MAX_THREADS));
                 return Ok(());
             }
             self.demand.give(since);

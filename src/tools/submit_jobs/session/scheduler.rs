@@ -166,7 +166,7 @@ impl Scheduler {
             return Turn::Later(Some(now + DEMAND_WAIT));
         }
         if !self.workers.reserve(chosen + 1) {
-            self.report_limit();
+            self.report_limit(chosen);
             // Without any thread nothing else will happen that could be waited for.
             let has_none = self.workers.threads() == 0;
             return Turn::Later(has_none.then(|| now + NO_THREAD_WAIT));
@@ -232,10 +232,11 @@ impl Scheduler {
     }
 
     /// Says once that the harness, not the target, bounds the load.
-    fn report_limit(&mut self) {
+    fn report_limit(&mut self, chosen: usize) {
         if self.limit.is_none() {
             let threads = self.workers.threads();
-            let limit = own_limits::describe(&format!("{} submissions at once", threads + 1), threads, MAX_THREADS);
+            let wanted = self.admission.at_once(self.under_way + chosen);
+            let limit = own_limits::describe(wanted, "submission", threads, MAX_THREADS);
             self.console.say(&limit);
             self.limit = Some(limit);
         }
