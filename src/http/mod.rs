@@ -342,9 +342,10 @@ impl Client {
         if let Err(error) = read {
             bytes.truncate(KEPT_OF_TRUNCATED);
             let cause = self.describe_read_error(&error);
-            let is_malformed = matches!(client_error(&error), Some(ureq::Error::Protocol(_)));
+            let is_malformed =
+                matches!(client_error(&error), Some(ureq::Error::Protocol(_) | ureq::Error::Decompress(..)));
             if is_malformed && bytes.is_empty() {
-                // A body that is malformed from its first byte is shown as it came.
+                // A body that cannot be read from its first byte on is shown as it came.
                 bytes = self.received.body();
             }
             let body = String::from_utf8_lossy(&bytes).into_owned();

@@ -71,12 +71,15 @@ type MakeReply = Box<dyn Fn() -> Reply + Send + Sync>;
 #[test]
 fn an_unreadable_answer_is_named_at_once_and_kept_as_it_came() {
     let coded = || with_headers(200, vec![("Content-Encoding", "zstd".to_owned())], r#"{"status":"done"}"#);
+    let gzip = || with_headers(200, vec![("Content-Encoding", "gzip".to_owned())], r#"{"status":"done"}"#);
     let fields = |count: usize| (0..count).map(|_| ("X-Field", "v".to_owned())).collect::<Vec<_>>();
     let long = || with_headers(200, vec![("X-Long", "v".repeat(70_000))], r#"{"status":"done"}"#);
     let cases: Vec<(MakeReply, &str, &str)> = vec![
         (Box::new(|| Reply::json("<html>503 busy</html>")), "not JSON", "<html>503 busy</html>"),
         (Box::new(|| Reply::json("")), "is empty", ""),
+        (Box::new(|| Reply::new(204, "")), "HTTP 204, but the answer is empty", ""),
         (Box::new(coded), "Content-Encoding: zstd", r#"{"status":"done"}"#),
+        (Box::new(gzip), "cannot be decoded as gzip", r#"{"status":"done"}"#),
         (Box::new(|| Reply::Cut(r#"{"status":"do"#.to_owned())), "broke off", r#"{"status":"do"#),
         (Box::new(move || with_headers(200, fields(200), r#"{"status":"done"}"#)), "more than 128 header fields", ""),
         (Box::new(long), "larger than 64 KiB", ""),

@@ -197,6 +197,17 @@ fn an_unknown_id_is_counted_after_the_first_sight_too_and_a_304_is_no_redirect()
 }
 
 #[test]
+fn a_status_that_is_no_word_is_not_said_to_be_missing() {
+    for (value, what) in [(r#"["done"]"#, "a list, not a word,"), ("{}", "an object, not a word,"), ("null", "nothing")]
+    {
+        let target = target(move |_, _| Reply::json(format!(r#"{{"status":{value}}}"#)));
+        let status = follow(&target, &["--deadline", "100ms"]).1;
+        let said = status["message"].as_str().unwrap();
+        assert!(status["reason"] == "NoStatus" && said.contains(&format!("has {what} at /status")), "{value}: {said}");
+    }
+}
+
+#[test]
 fn an_error_of_any_shape_in_a_done_job_is_flagged() {
     for error in [r#"{"code":7,"message":"boom"}"#, r#"["part 3 failed"]"#, "true", "137"] {
         let target = target(move |_, _| Reply::json(format!(r#"{{"status":"done","error":{error}}}"#)));

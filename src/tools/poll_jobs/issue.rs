@@ -1,15 +1,20 @@
 //! An answer, or the lack of one, that says nothing about the job.
 
+use serde_json::Value;
+
 use crate::escape;
 use crate::http::{Answer, HttpError};
 use crate::listing::Absence;
-use crate::profile::{Profile, spelled};
+use crate::profile::{Document, Profile, spelled};
 use crate::record::Reason;
 
 /// The kind of polls that a limit of this host kept from being sent.
 pub(super) const OWN_LIMIT: &str = "own limit";
 /// The kind of polls for which no token could be had.
 const NO_TOKEN: &str = "no token";
+
+/// The kind of answers whose body cannot be read.
+const UNREADABLE: &str = "unreadable body";
 
 /// The reason why a poll said nothing about its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +54,11 @@ impl Issue {
             HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),
             HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
             HttpError::Unreadable(_) => Self::failure("unreadable head", Some(Reason::UnreadableAnswer), message, None),
-            HttpError::Truncated { body, .. } => Self {
-                is_replaced: body.contains('\u{fffd}'),
-                ..Self::failure("truncated body", Some(Reason::UnreadableAnswer), message, Some(body))
-            },
+            HttpError::Truncated { body, broke_off, .. } => {
+                let kind = if *broke_off { "truncated body" } else { UNREADABLE };
+                let is_replaced = body.contains('\u{fffd}');
+                Self { is_replaced, ..Self::failure(kind, Some(Reason::UnreadableAnswer), message, Some(body)) }
+            }
         }
     }
 
@@ -123,7 +129,8 @@ impl Issue {
     /// The body cannot be read.
     pub(super) fn unreadable(cause: String, answer: &Answer) -> Self {
         let coding = if answer.body_is_utf8 { "" } else { "; its bytes are not UTF-8" };
-        Self::keeping(answer, "unreadable body", Reason::UnreadableAnswer, format!("{cause}{coding}"))
+        let status = if answer.status == 200 { String::new() } else { format!("HTTP {}, but ", answer.status) };
+        Self::keeping(answer, UNREADABLE, Reason::UnreadableAnswer, format!("{status}{cause}{coding}"))
     }
 
     /// The answer is about the job `other`.
@@ -152,7 +159,13 @@ impl Issue {
     /// The answer has no status word.
     pub(super) fn no_word(profile: &Profile, answer: &Answer) -> Self {
         let pointers = spelled(&profile.poll.status);
-        let message = format!("the target's answer has nothing at {pointers}: correct poll.status in the profile");
+        let found = Document::of(answer).value(&profile.poll.status).map(|value| match value {
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+            _ => "a value that is no word",
+        });
+        let found = found.map_or("nothing".to_owned(), |what| format!("{what}, not a word,"));
+        let message = format!("the target's answer has {found} at {pointers}: correct poll.status in the profile");
         Self { is_failure: false, ..Self::keeping(answer, "no status word", Reason::NoStatus, message) }
     }
 }
@@ -160,6 +173,15 @@ impl Issue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_came_whole_is_not_counted_as_truncated() {
+        let kind = |broke_off| {
+            let cause = "the body cannot be decoded as gzip".to_owned();
+            Issue::from_error(&HttpError::Truncated { status: 200, body: "{}".to_owned(), cause, broke_off }).kind
+        };
+        assert_eq!((kind(true).as_str(), kind(false).as_str()), ("truncated body", "unreadable body"));
+    }
 
     #[test]
     fn a_limit_of_this_host_is_no_failed_poll_of_the_target() {
