@@ -58,7 +58,7 @@ pub(super) fn happened(times: ServerTimes, phase: StagePhase) -> ServerTimes {
     }
 }
 
-/// A time as a server spells it: the truth lies from `at` to `resolution_seconds` later.
+/// A time as a server spells it: the truth lies from `at` to `resolution_seconds` later, or as much earlier if it was rounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SpelledTime {
     pub(super) at: Timestamp,

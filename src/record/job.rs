@@ -165,7 +165,8 @@ pub struct ServerTimes {
     pub started_at: Option<Timestamp>,
     /// The time at which it ended.
     pub ended_at: Option<Timestamp>,
-    /// Resolution of the coarsest of them, where that is coarser than a microsecond: the truth lies up to this much later.
+    /// Resolution of the coarsest of them, where that is coarser than a microsecond: the truth lies up to this much later, or earlier
+    /// if the server rounds its times.
     pub resolution_seconds: Option<f64>,
 }
 
