@@ -118,9 +118,12 @@ impl Profile {
             return Self::parse(DEFAULT).map_err(|error| Failure::usage(format!("the built-in profile: {error}")));
         };
         let flag = format!("--profile {}", file.display());
-        let text = std::fs::read_to_string(file).map_err(|error| match own_limits::is_about_files(&error) {
-            true => Failure::io(&flag, &error),
-            false => Failure::usage(format!("{flag}: {error}")),
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            if own_limits::is_about_files(&error) {
+                Failure::io(&flag, &error)
+            } else {
+                Failure::usage(format!("{flag}: {error}"))
+            }
         })?;
         Self::parse(&text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
     }

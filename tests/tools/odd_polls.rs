@@ -334,7 +334,9 @@ fn a_resumed_session_names_a_cookies_file_that_is_gone_torn_or_of_another_run_an
         (Some(kept.replace(&run, "other")), "holds no cookies of this run", 2),
     ] {
         let _none = std::fs::remove_file(&file);
-        held.iter().for_each(|held| std::fs::write(&file, held).unwrap());
+        if let Some(held) = held {
+            std::fs::write(&file, held).unwrap();
+        }
         let ran = resume(&cookies, &submitted);
         let line = format!("--cookies {} {why}", file.display());
         assert_eq!(ran.stderr.matches(&line).count(), 1, "{why}: {}", ran.stderr);

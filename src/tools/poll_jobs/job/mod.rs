@@ -24,7 +24,6 @@ pub(super) struct Limits {
 
 /// A job that is polled. Small, because there may be ten thousand of them.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct PolledJob {
     record: Record,
     id: Box<str>,

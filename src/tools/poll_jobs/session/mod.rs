@@ -62,6 +62,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     session.close()
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Session<'a, 'o> {
     args: &'a Args,
     limits: Limits,
