@@ -69,7 +69,7 @@ impl CriticalPath {
         let mut next = Some(last);
         while let Some(stage) = next {
             let times = entry.times_in(&stage.name).copied().unwrap_or_default();
-            let Some(work) = times.work else {
+            let Some(work) = times.work() else {
                 return Err(format!(
                     "The document of the slowest job, {}, does not show how long stage {} took.",
                     entry.name, stage.name
@@ -88,8 +88,8 @@ impl CriticalPath {
                 stage: stage.name.clone(),
                 after: before.map(|before| before.name.clone()),
                 attempt: stage.attempt,
-                before: gap.map_or(0.0, |gap| gap - times.wait.map_or(0.0, |wait| wait.seconds)),
-                wait: times.wait,
+                before: gap.map_or(0.0, |gap| gap - times.wait().map_or(0.0, |wait| wait.seconds)),
+                wait: times.wait(),
                 work,
             });
             // A profile's stages wait only for those before them, but a record may say anything.

@@ -53,6 +53,35 @@ impl Measured {
     }
 }
 
+/// A duration that may be unknown, in the room of one that is known: a report holds a dozen of them for each job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MaybeMeasured(Measured);
+
+impl MaybeMeasured {
+    /// The duration, if it is known.
+    pub(super) fn get(self) -> Option<Measured> {
+        (!self.0.seconds.is_nan()).then_some(self.0)
+    }
+}
+
+impl PartialEq for MaybeMeasured {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl From<Option<Measured>> for MaybeMeasured {
+    fn from(measured: Option<Measured>) -> Self {
+        Self(measured.unwrap_or(Measured::exact(f64::NAN)))
+    }
+}
+
+impl Default for MaybeMeasured {
+    fn default() -> Self {
+        None.into()
+    }
+}
+
 /// Rounding noise of binary fractions is no error.
 fn positive(seconds: f64) -> f64 {
     if seconds < 5e-7 { 0.0 } else { seconds }

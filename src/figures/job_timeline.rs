@@ -37,7 +37,7 @@ impl StageInterval {
             started: times.started?,
             ended: times.ended,
             failed: stage.phase == StagePhase::Failed,
-            by_polls: times.contradicted.is_some() || !stage.has_server_start,
+            by_polls: times.contradicted().is_some() || !stage.has_server_start,
             times,
         })
     }

@@ -4,7 +4,7 @@
 //! job's own beginning and end; a time that contradicts those is left out, and the polls' count in its place.
 
 use super::contradictions::in_little_memory;
-use super::distribution::Measured;
+use super::distribution::{MaybeMeasured, Measured};
 use super::time_interval::TimeInterval;
 use crate::record::{ClockOffset, Job, ServerTimes, Stage, StagePhase, StageSpec, Timestamp};
 
@@ -20,14 +20,12 @@ pub struct StageTimes {
     pub started: Option<TimeInterval>,
     /// The end of the work.
     pub ended: Option<TimeInterval>,
-    /// The job's wait.
-    pub wait: Option<Measured>,
-    /// Duration of the work, if the stage was done.
-    pub work: Option<Measured>,
+    wait: MaybeMeasured,
+    work: MaybeMeasured,
     /// A duration was negative by more than its error allows, and was left out.
     pub backwards: bool,
-    /// By how many seconds, at least, the server's times contradict the polls; they were left out.
-    pub contradicted: Option<f32>,
+    /// The seconds by which the server's times contradict the polls; zero if they do not.
+    contradicted: f32,
 }
 
 /// The part of the harness's time in which everything that a server tells of a job must lie.
@@ -173,19 +171,34 @@ fn sightings(job: &Job, stage: &Stage) -> (Option<TimeInterval>, Option<TimeInte
 }
 
 impl StageTimes {
+    /// The job's wait.
+    pub fn wait(&self) -> Option<Measured> {
+        self.wait.get()
+    }
+
+    /// Duration of the work, if the stage was done.
+    pub fn work(&self) -> Option<Measured> {
+        self.work.get()
+    }
+
+    /// The seconds by which, at least, the server's times contradict the polls; they were left out.
+    pub fn contradicted(&self) -> Option<f32> {
+        Some(self.contradicted).filter(|seconds| *seconds > 0.0)
+    }
+
     /// Computes the times of `stage` of `job`, in a pipeline of `stages`, with the target's clock `offset` from the harness's.
     pub fn compute(job: &Job, stage: &Stage, stages: &[StageSpec], offset: Option<ClockOffset>) -> Self {
         let instants = Instants::read(job, stage, offset);
         let mut times = Self {
             started: instants.started,
             ended: instants.ended,
-            contradicted: instants.contradicted,
+            contradicted: instants.contradicted.unwrap_or_default(),
             ..Self::default()
         };
         let wait = times.find_wait(job, stage, stages, offset, &instants);
-        times.wait = wait.and_then(|wait| times.checked(wait));
+        times.wait = wait.and_then(|wait| times.checked(wait)).into();
         if stage.phase == StagePhase::Done {
-            times.work = instants.work().and_then(|work| times.checked(work));
+            times.work = instants.work().and_then(|work| times.checked(work)).into();
         }
         // Times that run backwards are named among the doubts, and no drawing can show them.
         times.ended = times.ended.filter(|ended| times.started.is_none_or(|started| ended.high >= started.low));
@@ -243,7 +256,7 @@ impl StageTimes {
         let at = match (queued.held(offset, lifetime, None), excess.filter(|seconds| *seconds > ROUNDING)) {
             (Ok(at), None) => at,
             (Err(seconds), _) | (_, Some(seconds)) => {
-                self.contradicted = Some(in_little_memory(seconds));
+                self.contradicted = in_little_memory(seconds);
                 return None;
             }
         };
@@ -337,24 +350,24 @@ mod tests {
     fn a_stage_waits_from_the_latest_end_before_it() {
         let stages = [server("a", "10", "12"), server("b", "13", "20"), server("c", "21.5", "22")].join(",");
         let found = times(&stages, None);
-        assert!(found[0].wait.is_none(), "two hosts are not compared without an offset");
-        assert!((exact(found[1].wait) - 1.0).abs() < 1e-9);
-        assert!((exact(found[2].wait) - 1.5).abs() < 1e-9);
-        assert!((exact(found[1].work) - 7.0).abs() < 1e-9);
+        assert!(found[0].wait().is_none(), "two hosts are not compared without an offset");
+        assert!((exact(found[1].wait()) - 1.0).abs() < 1e-9);
+        assert!((exact(found[2].wait()) - 1.5).abs() < 1e-9);
+        assert!((exact(found[1].work()) - 7.0).abs() < 1e-9);
         let retried = stages.replace(r#""name":"b","#, r#""name":"b","attempt":2,"#);
-        assert!(times(&retried, None)[1].wait.is_none(), "what came before the last attempt was not all waiting");
+        assert!(times(&retried, None)[1].wait().is_none(), "what came before the last attempt was not all waiting");
         let offset = ClockOffset { seconds: 8.0, bound_seconds: 0.25 };
-        assert_eq!(times(&stages, Some(offset))[0].wait, Some(Measured { seconds: 2.0, low: 1.75, high: 2.25 }));
+        assert_eq!(times(&stages, Some(offset))[0].wait(), Some(Measured { seconds: 2.0, low: 1.75, high: 2.25 }));
     }
 
     #[test]
     fn a_wait_below_zero_is_the_middle_of_what_its_bound_leaves_and_doubtful_beyond() {
         let first = server("a", "10", "12");
         let within = ClockOffset { seconds: 10.2, bound_seconds: 0.25 };
-        let wait = times(&first, Some(within))[0].wait.unwrap();
+        let wait = times(&first, Some(within))[0].wait().unwrap();
         assert!((wait.seconds - 0.025).abs() < 1e-6 && wait.low == 0.0 && (wait.high - 0.05).abs() < 1e-6, "{wait:?}");
         let beyond = times(&first, Some(ClockOffset { seconds: 11.0, bound_seconds: 0.25 }))[0];
-        assert!(beyond.wait.is_none() && beyond.backwards && beyond.work.is_some());
+        assert!(beyond.wait().is_none() && beyond.backwards && beyond.work().is_some());
     }
 
     #[test]
@@ -362,8 +375,8 @@ mod tests {
         let stages = r#"{"name":"a","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:01Z","startedAt":"2026-01-01T00:00:02Z","notEndedAt":"2026-01-01T00:00:05Z","endedAt":"2026-01-01T00:00:06Z"},
             {"name":"b","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:06Z","startedAt":"2026-01-01T00:00:08Z","notEndedAt":"2026-01-01T00:00:08Z","endedAt":"2026-01-01T00:00:09Z"}"#;
         let found = times(stages, None);
-        assert_eq!(found[0].wait, Some(Measured { seconds: 2.0, low: 1.0, high: 2.0 }));
-        assert_eq!(found[0].work, Some(Measured { seconds: 4.0, low: 3.0, high: 5.0 }));
-        assert_eq!(found[1].wait, Some(Measured { seconds: 2.0, low: 0.0, high: 3.0 }));
+        assert_eq!(found[0].wait(), Some(Measured { seconds: 2.0, low: 1.0, high: 2.0 }));
+        assert_eq!(found[0].work(), Some(Measured { seconds: 4.0, low: 3.0, high: 5.0 }));
+        assert_eq!(found[1].wait(), Some(Measured { seconds: 2.0, low: 0.0, high: 3.0 }));
     }
 }

@@ -60,10 +60,10 @@ fn stage(tally: &JobTally, name: &str) -> StageFigures {
     for entry in &tally.entries {
         for stage in entry.stages().iter().filter(|stage| *stage.name == name) {
             let times = stage.times;
-            waits.extend(times.wait);
-            works.extend(times.work);
-            if times.wait.or(times.work).is_some() {
-                match stage.times_from.filter(|_| times.contradicted.is_none()) {
+            waits.extend(times.wait());
+            works.extend(times.work());
+            if times.wait().or(times.work()).is_some() {
+                match stage.times_from.filter(|_| times.contradicted().is_none()) {
                     Some(TimesFrom::Server) => figures.by_server += 1,
                     Some(TimesFrom::Polls) | None => figures.by_polls += 1,
                 }
@@ -71,7 +71,7 @@ fn stage(tally: &JobTally, name: &str) -> StageFigures {
             if times.backwards {
                 figures.backwards.push(entry.name.clone());
             }
-            if let Some(seconds) = times.contradicted {
+            if let Some(seconds) = times.contradicted() {
                 figures.contradicted.push(entry.name.clone());
                 figures.contradicted_seconds = figures.contradicted_seconds.max(seconds.into());
             }

@@ -153,10 +153,10 @@ pub const fn stage_columns<'a>() -> [Column<StageRow<'a>>; 14] {
         ("queuedAt", Time, |row| Cell::of(row.stage.queued_at, Cell::Time)),
         ("startedAt", Time, |row| Cell::of(row.stage.started_at, Cell::Time)),
         ("endedAt", Time, |row| Cell::of(row.stage.ended_at, Cell::Time)),
-        ("waitSeconds", Number, |row| value(row.times.wait)),
-        ("waitErrorSeconds", Number, |row| error(row.times.wait)),
-        ("workSeconds", Number, |row| value(row.times.work)),
-        ("workErrorSeconds", Number, |row| error(row.times.work)),
+        ("waitSeconds", Number, |row| value(row.times.wait())),
+        ("waitErrorSeconds", Number, |row| error(row.times.wait())),
+        ("workSeconds", Number, |row| value(row.times.work())),
+        ("workErrorSeconds", Number, |row| error(row.times.work())),
     ]
 }
 

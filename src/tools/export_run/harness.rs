@@ -87,11 +87,11 @@ impl Harness {
         self.add_phases(entry, status, submitted, ended)?;
         for stage in entry.stages() {
             let (times, stage) = (&stage.times, || Some(("stage", stage.name.to_string())));
-            if let Some((wait, at)) = times.wait.zip(times.started) {
+            if let Some((wait, at)) = times.wait().zip(times.started) {
                 self.add("stress_stage_wait_seconds_sum", stage(), at.at, wait.seconds)?;
                 self.add("stress_stage_wait_seconds_count", stage(), at.at, 1.0)?;
             }
-            if let Some((work, at)) = times.work.zip(times.ended.map(|end| end.at).or(ended)) {
+            if let Some((work, at)) = times.work().zip(times.ended.map(|end| end.at).or(ended)) {
                 self.add("stress_stage_work_seconds_sum", stage(), at, work.seconds)?;
                 self.add("stress_stage_work_seconds_count", stage(), at, 1.0)?;
             }

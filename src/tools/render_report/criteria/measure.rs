@@ -169,7 +169,7 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
                 if shown.is_none() && was_passed_over(entry, name, figures) {
                     continue;
                 }
-                shown.and_then(|shown| if matches!(times, Times::Work(_)) { shown.work } else { shown.wait })
+                shown.and_then(|shown| if matches!(times, Times::Work(_)) { shown.work() } else { shown.wait() })
             }
         };
         let name = entry.name.clone();

@@ -96,7 +96,7 @@ fn stage_rows<'a>(scene: &Scene<'a>) -> Vec<Row<'a>> {
         let look = looks::look(scene, &stage.name);
         let name = start(&stage.name, 18);
         let parts: [(&str, Option<Distribution>, Part, &str); 2] =
-            [("wait", stage.wait, |times| times.wait, "ring"), ("work", stage.work, |times| times.work, "disc")];
+            [("wait", stage.wait, |times| times.wait(), "ring"), ("work", stage.work, |times| times.work(), "disc")];
         for (what, distribution, part, shape) in parts {
             if let Some(distribution) = distribution {
                 let samples = thinned(times().filter_map(|(job, times)| Some((job, part(times)?))).collect());

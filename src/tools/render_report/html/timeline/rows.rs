@@ -182,9 +182,11 @@ pub(super) fn is_on(axis: &Axis, stage: &StageInterval) -> bool {
 /// The title of a stage. Names are cut: there are thousands of them, and a target may call a stage anything.
 fn stage_title(job: &str, stage: &StageInterval) -> String {
     let (job, name) = (escape::start(job, NAME), escape::start(&stage.stage, NAME));
-    let wait =
-        stage.times.wait.map_or_else(|| "waited an unknown time".to_owned(), |wait| format!("waited {}", wait.text()));
-    let work = match (stage.times.work, stage.failed) {
+    let wait = stage
+        .times
+        .wait()
+        .map_or_else(|| "waited an unknown time".to_owned(), |wait| format!("waited {}", wait.text()));
+    let work = match (stage.times.work(), stage.failed) {
         (Some(work), _) => format!("worked {}", work.text()),
         (None, true) => "failed".to_owned(),
         (None, false) => "no end was seen".to_owned(),
