@@ -3,6 +3,7 @@
 //! Content is plain text in blocks. All of it is escaped when it is written, so nothing that a target, a trace or a log says can
 //! become markup.
 
+use itertools::Itertools;
 use maud::{Markup, html};
 
 use crate::escape;
@@ -88,15 +89,9 @@ impl Inline {
     }
 }
 
-impl From<&str> for Inline {
-    fn from(text: &str) -> Self {
-        Self(vec![Span::Plain(text.to_owned())])
-    }
-}
-
-impl From<String> for Inline {
-    fn from(text: String) -> Self {
-        Self(vec![Span::Plain(text)])
+impl<T: Into<String>> From<T> for Inline {
+    fn from(text: T) -> Self {
+        Self(vec![Span::Plain(text.into())])
     }
 }
 
@@ -178,14 +173,12 @@ impl Content {
 
     /// The content in Markdown.
     pub fn to_markdown(&self) -> String {
-        let blocks: Vec<String> = self.blocks.iter().map(block_to_markdown).collect();
-        blocks.join("\n\n") + "\n"
+        self.blocks.iter().map(block_to_markdown).join("\n\n") + "\n"
     }
 
     /// The content as plain text for a terminal, with aligned tables.
     pub fn to_text(&self) -> String {
-        let blocks: Vec<String> = self.blocks.iter().map(block_to_text).collect();
-        blocks.join("\n\n") + "\n"
+        self.blocks.iter().map(block_to_text).join("\n\n") + "\n"
     }
 
     /// The content in HTML, with headings of this level.
@@ -230,10 +223,7 @@ fn block_to_markdown(block: &Block) -> String {
         Block::Title(text) => format!("# {}", escape::markdown(text)),
         Block::Heading(text) => format!("## {}", escape::markdown(text)),
         Block::Paragraph(text) => text.to_markdown(true),
-        Block::List(items) => {
-            let items: Vec<String> = items.iter().map(|item| format!("- {}", item.to_markdown(true))).collect();
-            items.join("\n")
-        }
+        Block::List(items) => items.iter().map(|item| format!("- {}", item.to_markdown(true))).join("\n"),
         Block::Table { head, rows } => table_to_markdown(head, rows),
         Block::Preformatted(lines) => {
             // A fence that is longer than any run of backticks within cannot be closed by it.
@@ -244,12 +234,10 @@ fn block_to_markdown(block: &Block) -> String {
 }
 
 fn table_to_markdown(head: &[Column], rows: &[Vec<Inline>]) -> String {
-    let names = head.iter().map(|column| escape::markdown(&column.name));
-    let rules = head.iter().map(|column| if column.numeric { "---:" } else { "---" });
-    let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-    let mut lines = vec![line(names.collect()), line(rules.map(str::to_owned).collect())];
-    lines.extend(rows.iter().map(|row| line(row.iter().map(|cell| cell.to_markdown(false)).collect())));
-    lines.join("\n")
+    let names = head.iter().map(|column| escape::markdown(&column.name)).join(" | ");
+    let rules = head.iter().map(|column| if column.numeric { "---:" } else { "---" }).join(" | ");
+    let rows = rows.iter().map(|row| row.iter().map(|cell| cell.to_markdown(false)).join(" | "));
+    [names, rules].into_iter().chain(rows).map(|line| format!("| {line} |")).join("\n")
 }
 
 fn block_to_text(block: &Block) -> String {
@@ -257,15 +245,9 @@ fn block_to_text(block: &Block) -> String {
         Block::Title(text) => escape::terminal(text),
         Block::Heading(text) => format!("{}:", escape::terminal(text)),
         Block::Paragraph(text) => text.to_text(),
-        Block::List(items) => {
-            let items: Vec<String> = items.iter().map(|item| format!("- {}", item.to_text())).collect();
-            items.join("\n")
-        }
+        Block::List(items) => items.iter().map(|item| format!("- {}", item.to_text())).join("\n"),
         Block::Table { head, rows } => table_to_text(head, rows),
-        Block::Preformatted(lines) => {
-            let lines: Vec<String> = lines.lines().map(|line| format!("  {}", escape::terminal(line))).collect();
-            lines.join("\n")
-        }
+        Block::Preformatted(lines) => lines.lines().map(|line| format!("  {}", escape::terminal(line))).join("\n"),
     }
 }
 
@@ -278,9 +260,9 @@ fn table_to_text(head: &[Column], rows: &[Vec<Inline>]) -> String {
         let cells = row.iter().zip(head).zip(&widths).map(|((cell, column), width)| {
             if column.numeric { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
-        format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end())
+        format!("  {}", cells.collect_vec().join("  ").trim_end())
     };
-    table.iter().map(line).collect::<Vec<_>>().join("\n")
+    table.iter().map(line).join("\n")
 }
 
 /// A sentence with its first letter in upper case.

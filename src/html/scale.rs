@@ -78,11 +78,8 @@ fn decimal(length: f64, count: usize) -> f64 {
         return 1.0;
     }
     let power = 10f64.powf(wanted.log10().floor());
-    [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .map(|factor| factor * power)
-        .find(|step| *step >= wanted * 0.999_999)
-        .unwrap_or(power)
+    let mut steps = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power);
+    steps.find(|step| *step >= wanted * 0.999_999).unwrap_or(power)
 }
 
 fn along(low: f64, high: f64, step: f64) -> Vec<f64> {
@@ -90,19 +87,13 @@ fn along(low: f64, high: f64, step: f64) -> Vec<f64> {
         return vec![];
     }
     let first = (low / step - 1e-9).ceil();
-    (0..1000)
-        .map(|index| (first + f64::from(index)) * step)
-        .take_while(|value| *value <= high + step * 1e-6)
-        .map(|value| if value.abs() < step * 1e-9 { 0.0 } else { value })
-        .collect()
+    let values = (0..1000).map(|index| (first + f64::from(index)) * step);
+    let values = values.take_while(|value| *value <= high + step * 1e-6);
+    values.map(|value| if value.abs() < step * 1e-9 { 0.0 } else { value }).collect()
 }
 
 /// A tick of a time in seconds, with its unit: `0`, `250 ms`, `1.5 s`, `2 m 30 s`, `1 h 05 m`.
 pub fn time_label(seconds: f64) -> String {
-    let trimmed = |value: f64| {
-        let text = format!("{value:.3}");
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    };
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -111,8 +102,8 @@ pub fn time_label(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match seconds {
         0.0 => "0".to_owned(),
-        s if s < 1.0 => format!("{} ms", trimmed(s * 1000.0)),
-        s if s < 60.0 => format!("{} s", trimmed(s)),
+        s if s < 1.0 => format!("{} ms", trimmed(&format!("{:.3}", s * 1000.0))),
+        s if s < 60.0 => format!("{} s", trimmed(&format!("{s:.3}"))),
         s if s < 3600.0 && whole.is_multiple_of(60) => format!("{} m", whole / 60),
         s if s < 3600.0 => format!("{} m {:02} s", whole / 60, whole % 60),
         _ if whole.is_multiple_of(3600) => format!("{} h", whole / 3600),
@@ -122,8 +113,12 @@ pub fn time_label(seconds: f64) -> String {
 
 /// A tick of a count.
 pub fn count_label(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    trimmed(&format!("{value:.2}")).to_owned()
+}
+
+/// A decimal number without zeros at its end.
+fn trimmed(number: &str) -> &str {
+    number.trim_end_matches('0').trim_end_matches('.')
 }
 
 #[cfg(test)]

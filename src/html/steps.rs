@@ -1,5 +1,7 @@
 //! Lines that hold a value until the next one, drawn with no more points than there are pixels.
 
+use itertools::Itertools;
+
 use super::scale::Scale;
 use super::svg::{PathData, number};
 
@@ -65,10 +67,8 @@ fn thinned(stretch: &[(f64, f64)], x: &Scale) -> Vec<(f64, f64)> {
     for column in stretch.chunk_by(|one, other| x.at(one.0).floor().total_cmp(&x.at(other.0).floor()).is_eq()) {
         let by_value = |one: &&(f64, f64), other: &&(f64, f64)| one.1.total_cmp(&other.1);
         let extremes = [column.first(), column.iter().min_by(by_value), column.iter().max_by(by_value), column.last()];
-        let mut of_column: Vec<(f64, f64)> = extremes.into_iter().flatten().copied().collect();
-        of_column.sort_by(|one, other| one.0.total_cmp(&other.0));
-        of_column.dedup();
-        kept.extend(of_column);
+        let by_time = extremes.into_iter().flatten().copied().sorted_by(|one, other| one.0.total_cmp(&other.0));
+        kept.extend(by_time.dedup());
     }
     kept
 }

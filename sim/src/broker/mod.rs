@@ -3,6 +3,8 @@
 //! The pipeline keeps its own queues of ready messages, in the order of publication, and schedules by them. In memory these queues
 //! are all there is. Over AMQP a message enters them when the broker has confirmed it, and leaves them when it is fetched.
 
+#![cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
+
 #[cfg(feature = "amqp")]
 mod amqp;
 
@@ -47,7 +49,6 @@ pub(crate) enum Settlement {
 
 impl Broker {
     /// Connects to the broker that the options name, and declares the queues there.
-    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
     pub(crate) async fn connect(options: &Options) -> io::Result<(Self, Courier)> {
         #[cfg(feature = "amqp")]
         if let Some(url) = &options.observe.amqp {
@@ -58,7 +59,6 @@ impl Broker {
     }
 
     /// Publishes a message; true if it is ready at once, false if the courier will say when it is.
-    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, reason = "AMQP needs them"))]
     pub(crate) fn publish(&self, message: Message, job_id: &str, trace: u128) -> bool {
         match self {
             Self::Memory => true,
@@ -71,7 +71,6 @@ impl Broker {
     }
 
     /// Fetches from the broker the message that is next on the pipeline's own queue; none, and a complaint, if it is missing.
-    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
     pub(crate) async fn fetch(&self, message: Message, job_id: &str) -> Option<Receipt> {
         match self {
             Self::Memory => Some(Receipt::Memory),
@@ -83,7 +82,6 @@ impl Broker {
 
 impl Courier {
     /// Carries messages for as long as the pipeline runs, and calls `confirmed` for each that the broker has.
-    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, reason = "AMQP needs them"))]
     pub(crate) async fn run(self, confirmed: impl Fn(Message)) {
         match self {
             Self::Memory => future::pending::<()>().await,
@@ -94,7 +92,6 @@ impl Courier {
 }
 
 impl Receipt {
-    #[cfg_attr(not(feature = "amqp"), expect(unused_variables, clippy::unused_async, reason = "AMQP needs them"))]
     pub(crate) async fn settle(self, settlement: Settlement) {
         match self {
             Self::Memory => {}

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::stage::{Stage, Tenant, Worker};
 
@@ -63,15 +63,13 @@ impl Service {
 
 impl WorkerMetrics {
     fn new(registry: &mut Registry) -> Self {
-        let metrics = Self { duration: histograms(), wait: histograms(), completed: Family::default() };
-        registry.register("autorag_stage_duration_seconds", "Time a stage took, per attempt", metrics.duration.clone());
-        registry.register(
-            "autorag_queue_wait_seconds",
-            "Time a message lay on its stage's queue",
-            metrics.wait.clone(),
-        );
-        registry.register("autorag_jobs_completed", "Jobs that ended", metrics.completed.clone());
-        metrics
+        let took = "Time a stage took, per attempt";
+        let lay = "Time a message lay on its stage's queue";
+        Self {
+            duration: registered(registry, "autorag_stage_duration_seconds", took, histograms()),
+            wait: registered(registry, "autorag_queue_wait_seconds", lay, histograms()),
+            completed: registered(registry, "autorag_jobs_completed", "Jobs that ended", Family::default()),
+        }
     }
 }
 
@@ -79,27 +77,22 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let (mut api, mut gpu, mut io, mut broker) =
             (Registry::default(), Registry::default(), Registry::default(), Registry::default());
-        let submitted = Counter::default();
-        api.register("autorag_jobs_submitted", "Jobs accepted", submitted.clone());
-        let gpu_worker = WorkerMetrics::new(&mut gpu);
-        let io_worker = WorkerMetrics::new(&mut io);
-        let tenancy = histograms();
-        gpu.register("autorag_gpu_tenancy_seconds", "Time a tenant held the GPU", tenancy.clone());
-        let transitions = Family::default();
-        gpu.register("autorag_gpu_tenancy_transitions", "Changes of the GPU's tenant", transitions.clone());
-        let ready = Family::default();
-        broker.register(
-            "rabbitmq_detailed_queue_messages_ready",
-            "Messages ready to be delivered to consumers",
-            ready.clone(),
-        );
-        let unacked = Family::default();
-        broker.register(
-            "rabbitmq_detailed_queue_messages_unacked",
-            "Messages delivered to consumers and not yet acknowledged",
-            unacked.clone(),
-        );
-        Self { api, gpu, io, broker, submitted, gpu_worker, io_worker, tenancy, transitions, ready, unacked }
+        let (held, changes) = ("Time a tenant held the GPU", "Changes of the GPU's tenant");
+        let is_ready = "Messages ready to be delivered to consumers";
+        let is_unacked = "Messages delivered to consumers and not yet acknowledged";
+        Self {
+            submitted: registered(&mut api, "autorag_jobs_submitted", "Jobs accepted", Counter::default()),
+            gpu_worker: WorkerMetrics::new(&mut gpu),
+            io_worker: WorkerMetrics::new(&mut io),
+            tenancy: registered(&mut gpu, "autorag_gpu_tenancy_seconds", held, histograms()),
+            transitions: registered(&mut gpu, "autorag_gpu_tenancy_transitions", changes, Family::default()),
+            ready: registered(&mut broker, "rabbitmq_detailed_queue_messages_ready", is_ready, Family::default()),
+            unacked: registered(&mut broker, "rabbitmq_detailed_queue_messages_unacked", is_unacked, Family::default()),
+            api,
+            gpu,
+            io,
+            broker,
+        }
     }
 
     fn worker(&self, worker: Worker) -> &WorkerMetrics {
@@ -167,6 +160,12 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
+}
+
+/// The metric, which the registry knows from now on.
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 fn histograms() -> Histograms {

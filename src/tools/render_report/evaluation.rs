@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use itertools::Itertools;
+
 use super::captures::{self, Captures};
 use super::criteria::{self, Evidence};
 use super::input::Input;
@@ -71,13 +73,8 @@ impl Evaluation {
 /// The criteria to judge by: those of the command line, or else those that the Runs name.
 fn criteria_of(asked: &RunSpec, fold: &Fold, captures_alone: bool, subset: bool) -> Vec<String> {
     let mut expect = asked.expect.clone().unwrap_or_default();
-    let runs: Vec<Run> = fold.runs().collect();
     if expect.is_empty() {
-        for name in runs.iter().filter_map(|run| run.spec.expect.as_ref()).flatten() {
-            if !expect.contains(name) {
-                expect.push(name.clone());
-            }
-        }
+        expect.extend(fold.runs().filter_map(|run| run.spec.expect).flatten().unique());
     }
     if expect.is_empty() {
         expect.push(if captures_alone { criteria::CAPTURED } else { criteria::DEFAULT }.to_owned());

@@ -196,44 +196,35 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     let profile = (mode == Mode::Create || args.profile.is_some()).then(|| Profile::load(args.profile.as_deref()));
     let expect = criteria::checked(&args.expect, profile.transpose()?.as_ref())?;
     // make passes an empty address for one that is not set.
-    let base = |url: Option<String>, flag| {
-        url.filter(|url| !url.trim().is_empty()).map(|url| BaseUrl::parse(&url, flag)).transpose()
+    let base = |url: &Option<String>, flag| {
+        url.as_ref().filter(|url| !url.trim().is_empty()).map(|url| BaseUrl::parse(url, flag)).transpose()
     };
     let linked = Linked {
-        jaeger: base(args.jaeger_ui, "--jaeger-ui")?,
-        grafana: base(args.grafana, "--grafana")?,
-        prometheus: base(args.prometheus_ui, "--prometheus-ui")?,
+        jaeger: base(&args.jaeger_ui, "--jaeger-ui")?,
+        grafana: base(&args.grafana, "--grafana")?,
+        prometheus: base(&args.prometheus_ui, "--prometheus-ui")?,
     };
-    let Some(out) = args.out else {
+    let Some(out) = &args.out else {
         // With --check there is then no directory to look at.
         return if args.check { Ok(Exit::Done) } else { Err(Failure::usage("--out DIR or --index DIR is needed")) };
     };
     if args.check {
-        return records_file::check(&out, mode == Mode::Create).map(|()| Exit::Done);
+        return records_file::check(out, mode == Mode::Create).map(|()| Exit::Done);
     }
     let asked = RunSpec { expect: (!expect.is_empty()).then_some(expect), subset: args.subset, ..RunSpec::default() };
-    report(&out, &asked, &Settings { mode, quiet: args.quiet, brief: args.brief, redact: args.redact, linked }, io)
+    report(out, &asked, (mode, &args), &linked, io)
 }
 
-/// The settings of one report.
-struct Settings {
-    mode: Mode,
-    quiet: bool,
-    brief: bool,
-    redact: bool,
-    linked: Linked,
-}
-
-fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> Outcome {
+fn report(out: &Path, asked: &RunSpec, (mode, args): (Mode, &Args), linked: &Linked, mut io: Io<'_>) -> Outcome {
     let mut unwritten = Vec::new();
-    let stdin = if settings.mode == Mode::Replay { Box::new(std::io::empty()) } else { crate::input::take(&mut io)? };
+    let stdin = if mode == Mode::Replay { Box::new(std::io::empty()) } else { crate::input::take(&mut io)? };
     let Io { stdout, console, stop, .. } = io;
-    let input = if settings.mode == Mode::Replay {
+    let input = if mode == Mode::Replay {
         let input = input::replay(out, &console)?;
         run_dir::check_writable(out)?;
         input
     } else {
-        let (mut file, before) = if settings.mode == Mode::Append {
+        let (mut file, before) = if mode == Mode::Append {
             run_dir::check_writable(out)?;
             input::append(out, &console)?
         } else {
@@ -258,14 +249,14 @@ fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> O
         out,
         evaluation: &evaluation,
         files: &[],
-        linked: Some(&settings.linked),
-        redact: run_dir::wants_redacted_page(out, settings.redact),
+        linked: Some(linked),
+        redact: run_dir::wants_redacted_page(out, args.redact),
         redacted: false,
     };
     let record = exporters::write_all(&scene, &mut run_dir)
         .map_err(|error| Failure::input_output(format!("{}: {error}", run_dir::REPORT)))?;
     let page = run_dir.first_of(&[run_dir::HTML, run_dir::PAGE, run_dir::REPORT]).map(|name| out.join(name));
-    console.show(if settings.brief {
+    console.show(if args.brief {
         vec![summary::brief_summary(&evaluation, page.as_deref())]
     } else {
         summary::summary(&evaluation, page.as_deref())
@@ -274,7 +265,7 @@ fn report(out: &Path, asked: &RunSpec, settings: &Settings, mut io: Io<'_>) -> O
     let exit = exit_of(evaluation.report.status.verdict, input.broken, failed);
     let mut writer = Writer::new(stdout);
     unwritten.iter().try_for_each(|line| ignore_broken_pipe(writer.line(line)))?;
-    if !(settings.quiet && run_dir.first_of(&[run_dir::REPORT]).is_some()) {
+    if !(args.quiet && run_dir.first_of(&[run_dir::REPORT]).is_some()) {
         ignore_broken_pipe(writer.record(&record))?;
     }
     Ok(stop.exit_or(exit))

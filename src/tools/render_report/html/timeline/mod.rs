@@ -278,7 +278,7 @@ fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> V
         ("unknown".to_owned(), "started or ended somewhere in this interval".to_owned()),
         ("bad-edge".to_owned(), "failed or last seen there".to_owned()),
     ]);
-    if rows.iter().any(Row::is_open) {
+    if rows.iter().any(|row| row.entry.outcome.is_open()) {
         entries.push(("open-edge".to_owned(), "last seen there, end not known".to_owned()));
     }
     entries.extend(gpu::legend(&scene.evaluation.observed, offset));

@@ -38,27 +38,12 @@ pub(super) struct Row<'a> {
     pub(super) whole: Option<Measured>,
 }
 
-/// The mark of a job that did not succeed: a sign, and the classes of text, of an edge, and of a bar by itself.
-struct Mark {
-    sign: &'static str,
-    text: &'static str,
-    edge: &'static str,
-    bar: &'static str,
-}
-
-impl Row<'_> {
-    /// Returns true if the end of the job is not known.
-    pub(super) fn is_open(&self) -> bool {
-        self.entry.outcome != Outcome::Succeeded && !self.entry.outcome.is_bad()
-    }
-
-    fn mark(&self) -> Option<Mark> {
-        if self.is_open() {
-            Some(Mark { sign: "?", text: "open-text", edge: "open-edge", bar: "open" })
-        } else {
-            let bad = Mark { sign: "✕", text: "bad-text", edge: "bad-edge", bar: "bad" };
-            self.entry.outcome.is_bad().then_some(bad)
-        }
+/// The sign and the class of a job that did not succeed.
+fn mark(outcome: Outcome) -> Option<(&'static str, &'static str)> {
+    match outcome {
+        Outcome::Succeeded => None,
+        outcome if outcome.is_bad() => Some(("✕", "bad")),
+        _ => Some(("?", "open")),
     }
 }
 
@@ -94,24 +79,21 @@ pub(super) fn draw(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, rows: &[Row<'_
 }
 
 fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64) {
-    let (Row { entry, timeline, whole }, mark) = (row, row.mark());
-    let middle = y + BAR / 2.0;
+    let Row { entry, timeline, whole } = row;
+    let (mark, middle) = (mark(entry.outcome), y + BAR / 2.0);
     let mut left = 0.0;
     // On a small screen the end of the row is out of sight.
-    if let Some(mark) = &mark {
-        svg.text(mark.text, (0.0, middle + 4.0), Anchor::Start, mark.sign);
+    if let Some((sign, class)) = mark {
+        svg.text(&format!("{class}-text"), (0.0, middle + 4.0), Anchor::Start, sign);
         left = SIGN;
     }
     svg.text("", (left, middle + 4.0), Anchor::Start, &fitted(&entry.name, axis.left() - 8.0 - left));
     let name = escape::start(&entry.name, NAME);
-    let title = match whole {
-        Some(whole) => format!("{name}: {} after {}", entry.outcome, whole.text()),
-        None => format!(
-            "{name}: {}, last seen after {}",
-            entry.outcome,
-            units::seconds(timeline.heard.since(timeline.submitted))
-        ),
+    let after = match whole {
+        Some(whole) => format!(" after {}", whole.text()),
+        None => format!(", last seen after {}", units::seconds(timeline.heard.since(timeline.submitted))),
     };
+    let title = format!("{name}: {}{after}", entry.outcome);
     let stages: Vec<&StageInterval> = timeline.stages.iter().filter(|stage| is_on(axis, stage)).take(STAGES).collect();
     svg.titled(&title, |svg| {
         for (from, to) in uncovered(timeline, &stages) {
@@ -120,7 +102,7 @@ fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64
             if to - from >= 1.0 {
                 svg.rect("rail", (from, middle - 1.5), (to - from, 3.0));
             } else if stages.is_empty() {
-                svg.rect(mark.as_ref().map_or("rail", |mark| mark.bar), (from, middle - 5.0), (3.0, 10.0));
+                svg.rect(mark.map_or("rail", |(_, class)| class), (from, middle - 5.0), (3.0, 10.0));
             }
         }
         if let Some(end) = timeline.ended {
@@ -130,11 +112,13 @@ fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64
     for (stage, lane, lanes) in lanes(&stages, timeline.heard) {
         let height = BAR / lanes as f64;
         let place = (y + height * lane as f64, (height - if lanes > 1 { 1.0 } else { 0.0 }).max(1.0));
-        let looks = Looks {
-            work: looks::look(scene, &stage.stage),
-            wait: looks::wait(scene, &stage.stage),
-            edge: mark.as_ref().map(|mark| mark.edge),
+        let edge = match mark {
+            _ if stage.failed => Some("bad-edge".to_owned()),
+            Some((_, class)) if stage.ended.is_none() => Some(format!("{class}-edge")),
+            _ => None,
         };
+        let (work, wait) = (looks::look(scene, &stage.stage), looks::wait(scene, &stage.stage));
+        let looks = Looks { work, wait, edge };
         svg.titled(&stage_title(&entry.name, stage), |svg| draw_stage(svg, axis, stage, &looks, timeline.heard, place));
     }
     let beyond = Some(timeline.last()).filter(|last| axis.ends_before(*last));
@@ -142,12 +126,14 @@ fn draw_job(svg: &mut Svg, scene: &Scene<'_>, axis: &Axis, row: &Row<'_>, y: f64
         let arrow = PathData::start((axis.right() - 4.0, middle - 5.0)).line_to((axis.right() + 2.0, middle));
         svg.shape("beyond", &arrow.line_to((axis.right() - 4.0, middle + 5.0)).close());
     }
-    if let Some(Mark { sign, text, .. }) = mark {
+    let mut end = |class: &str, text: &str| {
+        svg.text(class, (axis.right() + 8.0, middle + 4.0), Anchor::Start, &axis.fits_right(text));
+    };
+    if let Some((sign, class)) = mark {
         let until = beyond.map(|last| format!(" → {}", units::seconds(axis.seconds(last)))).unwrap_or_default();
-        let text_end = format!("{sign} {}{until}", entry.outcome);
-        svg.text(text, (axis.right() + 8.0, middle + 4.0), Anchor::Start, &axis.fits_right(&text_end));
+        end(&format!("{class}-text"), &format!("{sign} {}{until}", entry.outcome));
     } else if let Some(whole) = whole {
-        svg.text("quiet", (axis.right() + 8.0, middle + 4.0), Anchor::Start, &units::seconds(whole.seconds));
+        end("quiet", &units::seconds(whole.seconds));
     }
 }
 
@@ -198,8 +184,8 @@ fn stage_title(job: &str, stage: &StageInterval) -> String {
 struct Looks {
     work: usize,
     wait: String,
-    /// The edge of one that has no known end, where the job did not succeed.
-    edge: Option<&'static str>,
+    /// The edge of one that failed, or has no known end where the job did not succeed.
+    edge: Option<String>,
 }
 
 /// Draws one stage of one job: its wait, its work, and the uncertain parts.
@@ -211,7 +197,7 @@ fn draw_stage(
     last_seen: Timestamp,
     (y, height): (f64, f64),
 ) {
-    let StageInterval { queued, started, ended, failed, by_polls, .. } = stage;
+    let StageInterval { queued, started, ended, by_polls, .. } = stage;
     // Both ends of a server's stage carry the same error, which stands above the drawing.
     let (start_low, start_high) = if *by_polls { (started.low, started.high) } else { (started.at, started.at) };
     let (end_low, end_high) = match ended {
@@ -235,8 +221,7 @@ fn draw_stage(
         if height > 10.0 && looks::fits(&stage.stage, to - from) {
             looks::name(svg, looks.work, (from + 3.0, y + height - 3.5), &stage.stage);
         }
-        let edge = if *failed { Some("bad-edge") } else { looks.edge.filter(|_| ended.is_none()) };
-        if let Some(edge) = edge {
+        if let Some(edge) = &looks.edge {
             svg.rect(edge, (from, y), (to - from, height));
         }
     }
