@@ -1,8 +1,10 @@
 //! Colours of drawings as attributes. They are the light theme of the style sheet, so that a page stays readable where a server
 //! forbids inline style sheets; where it does not, the style sheet overrides them.
 
-use std::fmt::Write;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+use itertools::Itertools;
 
 /// The one style sheet.
 pub(super) const STYLE: &str = include_str!("style.css");
@@ -11,88 +13,58 @@ pub(super) const STYLE: &str = include_str!("style.css");
 const PROPERTIES: [&str; 7] =
     ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray", "font-size", "font-weight"];
 
-static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| rules(STYLE));
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(rules);
 
-/// One selector of the style sheet with the properties that it sets.
+/// One selector of the style sheet's part on charts, such as `text.tick`, with the properties that it sets.
 #[derive(Debug)]
 struct Rule {
     element: &'static str,
     classes: Vec<&'static str>,
-    /// The start of the class attribute, from `[class^="…"]`.
-    prefix: &'static str,
     properties: Vec<(&'static str, String)>,
 }
 
 impl Rule {
     fn matches(&self, element: &str, class: &str) -> bool {
         (self.element.is_empty() || self.element == element)
-            && class.starts_with(self.prefix)
             && self.classes.iter().all(|name| class.split(' ').any(|held| held == *name))
-    }
-
-    fn specificity(&self) -> usize {
-        2 * (self.classes.len() + usize::from(!self.prefix.is_empty())) + usize::from(!self.element.is_empty())
     }
 }
 
 /// The attributes of an SVG element with these classes, each after a space.
 pub(super) fn attributes(element: &str, class: &str) -> String {
-    let mut rules: Vec<&Rule> = RULES.iter().filter(|rule| rule.matches(element, class)).collect();
-    rules.sort_by_key(|rule| rule.specificity());
-    let mut text = String::new();
-    for property in PROPERTIES {
-        let values = rules.iter().rev().flat_map(|rule| rule.properties.iter().rev());
-        if let Some((_, value)) = values.into_iter().find(|(name, _)| *name == property) {
-            let _ = write!(text, " {property}=\"{value}\"");
-        }
-    }
-    text
+    let rules = RULES.iter().filter(|rule| rule.matches(element, class));
+    // The more specific rule wins, and of equals the later one.
+    let rules = rules.sorted_by_key(|rule| (rule.classes.len(), !rule.element.is_empty()));
+    let values: BTreeMap<_, _> = rules.flat_map(|rule| &rule.properties).map(|(name, value)| (*name, value)).collect();
+    PROPERTIES.iter().filter_map(|name| Some(format!(" {name}=\"{}\"", values.get(name)?))).join("")
 }
 
 /// The value of a variable of the light theme.
 pub(super) fn colour(name: &str) -> String {
-    resolve(&format!("var(--{name})"), &variables(STYLE))
+    resolve(&format!("var(--{name})"), &variables())
 }
 
-fn rules(style: &'static str) -> Vec<Rule> {
-    let variables = variables(style);
+fn rules() -> Vec<Rule> {
+    let variables = variables();
+    let charts = STYLE.split_once("/* Charts").and_then(|(_, rest)| rest.split_once("*/"));
+    let charts = charts.and_then(|(_, charts)| charts.split_once("@media")).map_or("", |(charts, _)| charts);
     let mut rules = Vec::new();
-    // Themes for the dark, small screens and paper stand behind the others.
-    let screen = style.split("@media").enumerate().map(|(index, part)| match index {
-        0 => part,
-        _ => part.split_once("} }").or_else(|| part.split_once("\n}\n")).map_or("", |(_, rest)| rest),
-    });
-    for block in screen.flat_map(|part| part.split('}')) {
-        let Some((selectors, declarations)) = block.split_once('{') else { continue };
-        let selectors = selectors.rsplit("*/").next().unwrap_or_default();
-        for selector in selectors.split(',').map(str::trim) {
-            let declared = declarations.split(';').filter_map(|declaration| declaration.split_once(':'));
-            let properties: Vec<(&str, String)> = declared
-                .map(|(name, value)| (name.trim(), resolve(value.trim(), &variables)))
-                .filter(|(name, _)| PROPERTIES.contains(name))
-                .collect();
-            let selector = selector.strip_prefix(".chart ").unwrap_or(selector);
-            if !properties.is_empty() && !selector.contains([' ', ':', '>']) {
-                rules.push(rule(selector, properties));
-            }
-        }
+    for (selectors, declarations) in charts.split('}').filter_map(|block| block.split_once('{')) {
+        let declared = declarations.split(';').filter_map(|declaration| declaration.trim().split_once(": "));
+        let known = declared.filter(|(name, _)| PROPERTIES.contains(name));
+        let properties = known.map(|(name, value)| (name, resolve(value, &variables))).collect_vec();
+        rules.extend(selectors.split(',').filter_map(|selector| {
+            let mut parts = selector.split_whitespace().next_back()?.split('.');
+            Some(Rule { element: parts.next()?, classes: parts.collect(), properties: properties.clone() })
+        }));
     }
+    rules.retain(|rule| !rule.properties.is_empty());
     rules
 }
 
-fn rule(selector: &'static str, properties: Vec<(&'static str, String)>) -> Rule {
-    let (selector, prefix) = match selector.split_once("[class^=\"") {
-        Some((before, rest)) => (before, rest.trim_end_matches("\"]")),
-        None => (selector, ""),
-    };
-    let mut parts = selector.split('.');
-    let element = parts.next().unwrap_or_default();
-    Rule { element, classes: parts.collect(), prefix, properties }
-}
-
 /// The variables of the light theme, which stands first.
-fn variables(style: &'static str) -> Vec<(&'static str, &'static str)> {
-    let root = style.split_once(":root {").and_then(|(_, rest)| rest.split_once('}')).map_or("", |(root, _)| root);
+fn variables() -> Vec<(&'static str, &'static str)> {
+    let root = STYLE.split_once(":root {").and_then(|(_, rest)| rest.split_once('}')).map_or("", |(root, _)| root);
     root.split(';').filter_map(|line| line.trim().split_once(": ")).collect()
 }
 
@@ -117,11 +89,11 @@ mod tests {
     }
 
     #[test]
-    fn the_more_specific_rule_wins_and_an_attribute_selector_matches_the_start() {
+    fn the_more_specific_rule_wins() {
         assert_eq!(attributes("path", "stroke hue-0"), " fill=\"none\" stroke=\"#60709f\" stroke-width=\"2.4\"");
-        let limiting = attributes("rect", "wait-3 limits");
+        let limiting = attributes("rect", "wait wait-3 limits");
         assert!(limiting.contains("fill=\"url(#hatch-3)\" fill-opacity=\"1\" stroke=\"#1b2026\""), "{limiting}");
-        assert_eq!(attributes("rect", "wait-3"), " fill=\"url(#hatch-3)\" fill-opacity=\"0.75\"");
+        assert_eq!(attributes("rect", "wait wait-3"), " fill=\"url(#hatch-3)\" fill-opacity=\"0.75\"");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn work(look: usize) -> String {
 /// The class of waiting for a stage; that for the limiting one stands out.
 pub(super) fn wait(scene: &Scene<'_>, stage: &str) -> String {
     let limits = if limits(scene, stage) { " limits" } else { "" };
-    format!("wait-{}{limits}", look(scene, stage))
+    format!("wait wait-{}{limits}", look(scene, stage))
 }
 
 /// Returns true for the limiting stage.

@@ -124,7 +124,7 @@ impl Lane<'_> {
             let next = shown.get(index + 1).map_or(axis.last, |next| here(next.acquiring_at));
             let certain = one.released_at.map_or_else(|| here(one.seen_at), here).min(next.max(held));
             let title = format!("passing to {name}: {}", units::seconds(held - from));
-            self.put(svg, from, held, Block { class: "wait-plain", title, label: "", text: Label::Quiet("tick") });
+            self.put(svg, from, held, Block { class: "wait wait-plain", title, label: "", text: Label::Quiet("tick") });
             let title = format!("{name} for {}", units::seconds(certain - held));
             let text = Label::Name(GROUNDS[place % GROUNDS.len()]);
             self.put(svg, held, certain, Block { class: &class, title, label: &name, text });

@@ -268,7 +268,7 @@ fn legend(scene: &Scene<'_>, rows: &[Row<'_>], offset: Option<ClockOffset>) -> V
     if more > 0 {
         entries.push(("rail".to_owned(), format!("{more} more stages reuse the looks of the first ones")));
     }
-    entries.push(("wait-plain".to_owned(), "hatched: waiting for the stage of that colour".to_owned()));
+    entries.push(("wait wait-plain".to_owned(), "hatched: waiting for the stage of that colour".to_owned()));
     if let Some(limiting) = &scene.evaluation.figures.limiting {
         let label = format!("waiting for {}, the limiting stage", escape::start(&limiting.stage, 40));
         entries.push((looks::wait(scene, &limiting.stage), label));
