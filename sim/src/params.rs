@@ -22,11 +22,6 @@ impl Params {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map_or("", |(_, value)| value)
     }
-
-    /// The first value that is there under any of these spellings.
-    pub(crate) fn either(&self, names: [&str; 2]) -> &str {
-        names.into_iter().map(|name| self.get(name)).find(|value| !value.is_empty()).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ fn the_older_search_answers_errors_as_json_under_plain_text() {
     let error = json!([{"code": 400, "msg": "parameter 'service' is required"}]);
     assert_eq!(missing.json(), json!({"data": null, "total": 0, "limit": 0, "offset": 0, "errors": error}));
     assert!(missing.header("content-type").unwrap().starts_with("text/plain"));
-    assert_eq!(rig.jaeger("/api/traces?service=x&limit=99999999999").status, 400);
+    assert_eq!(rig.jaeger("/api/traces?service=x&limit=many").status, 400);
     assert_eq!(rig.jaeger("/api/traces?service=x&start=now").status, 400);
     assert_eq!(rig.jaeger("/api/traces/xyz").status, 400);
     let unknown = rig.jaeger(&format!("/api/traces/{TRACE}"));
@@ -182,8 +182,6 @@ fn the_newer_search_answers_otlp() {
     let none = rig.jaeger(&format!("/api/v3/traces?query.service_name=nobody&{}", window(start, now)));
     assert_eq!(none.status, 404);
     assert_eq!(none.json(), json!({"error": {"httpCode": 404, "message": "No traces found"}}));
-    let camel = "query.serviceName=autorag-api&query.startTimeMin=2000-01-01T00:00:00Z&query.startTimeMax=2100-01-01T00:00:00Z&query.searchDepth=5";
-    assert_eq!(rig.jaeger(&format!("/api/v3/traces?{camel}")).status, 200);
     let window = window(start, now).replace("&query.num_traces=10", "");
     let deep = rig.jaeger(&format!("/api/v3/traces?query.service_name=autorag-api&{window}"));
     let message = "search depth must be greater than 0 and less than max traces";

@@ -93,21 +93,15 @@ fn read(pipeline: &Pipeline, headers: &HeaderMap, body: &[u8]) -> Result<Submiss
 
 /// The body's `source`, or the one entry that FastAPI's validation error would list.
 fn read_source(body: &[u8]) -> Result<String, Value> {
-    if body.is_empty() {
-        return Err(json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null}));
-    }
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         json!({"type": "json_invalid", "loc": ["body", error.column()], "msg": "JSON decode error", "input": {},
                "ctx": {"error": error.to_string()}})
     })?;
+    let refused =
+        |kind, message, input| json!({"type": kind, "loc": ["body", "source"], "msg": message, "input": input});
     match value.get("source") {
         Some(Value::String(source)) => Ok(source.clone()),
-        Some(other) => Err(json!({"type": "string_type", "loc": ["body", "source"],
-                                  "msg": "Input should be a valid string", "input": other})),
-        None if value.is_object() => {
-            Err(json!({"type": "missing", "loc": ["body", "source"], "msg": "Field required", "input": value}))
-        }
-        None => Err(json!({"type": "model_attributes_type", "loc": ["body"],
-                           "msg": "Input should be a valid dictionary or object to extract fields from", "input": value})),
+        Some(other) => Err(refused("string_type", "Input should be a valid string", other)),
+        None => Err(refused("missing", "Field required", &value)),
     }
 }

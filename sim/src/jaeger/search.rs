@@ -13,8 +13,6 @@ pub(super) type Trace = Vec<Arc<Span>>;
 #[derive(Debug)]
 pub(super) struct Search<'a> {
     pub(super) service: &'a str,
-    /// Empty: any.
-    pub(super) operation: &'a str,
     /// Microseconds since the epoch.
     pub(super) start: i64,
     pub(super) end: i64,
@@ -24,11 +22,8 @@ pub(super) struct Search<'a> {
 impl Jaeger {
     /// Whole traces, the most recent first by the start of their last span, at most a page of them.
     pub(super) fn search(&self, search: &Search<'_>) -> Vec<Trace> {
-        let matches = |span: &Span| {
-            span.service == search.service
-                && (search.operation.is_empty() || span.name == search.operation)
-                && (search.start..=search.end).contains(&span.start_micros())
-        };
+        let matches =
+            |span: &Span| span.service == search.service && (search.start..=search.end).contains(&span.start_micros());
         let limit = search.limit.min(self.page);
         self.pipeline.recorder.newest_with(limit, matches).into_iter().map(sorted).collect()
     }

@@ -1,8 +1,6 @@
 //! The older API: `/api/services`, `/api/traces`, `/api/traces/{id}`.
 
 use std::collections::BTreeSet;
-use std::num::ParseIntError;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -17,7 +15,7 @@ use crate::params::Params;
 use crate::telemetry::{Service, Span, TagValue};
 
 /// Traces in an answer where no limit is asked for.
-const DEFAULT_LIMIT: i32 = 100;
+const DEFAULT_LIMIT: i64 = 100;
 
 pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
     let services = jaeger.services();
@@ -37,26 +35,23 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     };
     // The memory store takes a limit of nothing for no limit.
     let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let (service, operation) = (service.to_owned(), params.get("operation").to_owned());
+    let service = service.to_owned();
     away(move || {
-        let found = jaeger.search(&Search { service: &service, operation: &operation, start, end, limit });
+        let found = jaeger.search(&Search { service: &service, start, end, limit });
         json(StatusCode::OK, envelope(&found))
     })
     .await
 }
 
 /// `start` and `end` in microseconds, by default the last two days, and `limit`.
-fn window(params: &Params) -> Result<(i64, i64, i32), String> {
-    fn number<T: FromStr<Err = ParseIntError>>(params: &Params, name: &str, default: T) -> Result<T, String> {
-        match params.get(name) {
-            "" => Ok(default),
-            text => text.parse().map_err(|error| format!("unable to parse param '{name}': {error}")),
-        }
-    }
+fn window(params: &Params) -> Result<(i64, i64, i64), String> {
+    let number = |name: &str, default: i64| match params.get(name) {
+        "" => Ok(default),
+        text => text.parse().map_err(|error| format!("unable to parse param '{name}': {error}")),
+    };
     let now = Utc::now();
-    let start = number(params, "start", (now - TimeDelta::days(2)).timestamp_micros())?;
-    let end = number(params, "end", now.timestamp_micros())?;
-    Ok((start, end, number(params, "limit", DEFAULT_LIMIT)?))
+    let start = number("start", (now - TimeDelta::days(2)).timestamp_micros())?;
+    Ok((start, number("end", now.timestamp_micros())?, number("limit", DEFAULT_LIMIT)?))
 }
 
 pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<String>) -> Response {

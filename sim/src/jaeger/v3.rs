@@ -21,7 +21,7 @@ pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
 
 pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
     let params = Params::read(&uri, &headers, b"");
-    let service = params.either(["query.service_name", "query.serviceName"]);
+    let service = params.get("query.service_name");
     let (start, end) = match window(&params) {
         Ok(window) => window,
         Err(message) => return malformed(&message),
@@ -29,33 +29,25 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     if service.is_empty() {
         return malformed("malformed parameter query.service_name: it is required");
     }
-    let names = [["query.num_traces", "query.searchDepth"], ["query.search_depth", "query.numTraces"]];
-    let depth = names.into_iter().map(|names| params.either(names)).find(|text| !text.is_empty());
-    let limit = match depth.unwrap_or("0").parse() {
-        Ok(0) => {
+    let limit = match params.get("query.num_traces").parse() {
+        Ok(depth @ 1..) => depth,
+        _ => {
             let message = "search depth must be greater than 0 and less than max traces";
             return error(StatusCode::INTERNAL_SERVER_ERROR, message);
         }
-        Ok(depth) => depth,
-        Err(_) => return malformed("malformed parameter query.num_traces"),
     };
-    let operation = params.either(["query.operation_name", "query.operationName"]).to_owned();
     let service = service.to_owned();
-    away(move || found(&jaeger.search(&Search { service: &service, operation: &operation, start, end, limit }))).await
+    away(move || found(&jaeger.search(&Search { service: &service, start, end, limit }))).await
 }
 
 /// The window in microseconds; both ends are required.
 fn window(params: &Params) -> Result<(i64, i64), String> {
-    let (start, end) = (["query.start_time_min", "query.startTimeMin"], ["query.start_time_max", "query.startTimeMax"]);
-    if params.either(start).is_empty() || params.either(end).is_empty() {
-        return Err("query.start_time_min and query.start_time_max are required".to_owned());
-    }
-    let time = |names: [&str; 2]| {
-        let text = params.either(names);
+    let time = |name: &str| {
+        let text = params.get(name);
         let time = DateTime::parse_from_rfc3339(text);
-        time.map(|time| time.timestamp_micros()).map_err(|_| format!("malformed parameter {}: '{text}'", names[0]))
+        time.map(|time| time.timestamp_micros()).map_err(|_| format!("malformed parameter {name}: '{text}'"))
     };
-    Ok((time(start)?, time(end)?))
+    Ok((time("query.start_time_min")?, time("query.start_time_max")?))
 }
 
 pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<String>) -> Response {

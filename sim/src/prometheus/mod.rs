@@ -26,7 +26,7 @@ use crate::telemetry::Service;
 use error::{QueryError, bad_data};
 use query::Grid;
 pub(crate) use scrape::Prometheus;
-use selector::{Selector, spell};
+use selector::Selector;
 
 type Shared = State<Arc<Prometheus>>;
 
@@ -123,19 +123,14 @@ fn target(prometheus: &Prometheus, service: Service) -> Value {
     };
     let (name, instance) = (service.name(), &prometheus.instance);
     let url = format!("http://{instance}/{name}/metrics");
-    let interval = spell(i64::try_from(prometheus.interval.as_millis()).unwrap_or(i64::MAX));
     json!({
-        "discoveredLabels": {"__address__": instance, "__metrics_path__": format!("/{name}/metrics"), "job": name},
         "labels": {"instance": instance, "job": name},
-        "scrapePool": name,
         "scrapeUrl": url,
-        "globalUrl": url,
         "lastError": last.as_ref().and_then(|last| last.error.clone()).unwrap_or_default(),
         "lastScrape": at,
         "lastScrapeDuration": last.map_or(0.0, |last| last.seconds),
         "health": health,
-        "scrapeInterval": interval,
-        "scrapeTimeout": interval,
+        "scrapeInterval": format!("{}ms", prometheus.interval.as_millis()),
     })
 }
 
