@@ -27,7 +27,7 @@ pub struct Section {
 }
 
 /// A page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Document {
     /// The title of the window.
     pub title: String,
@@ -39,13 +39,6 @@ pub struct Document {
     pub sections: Vec<Section>,
     /// The last line.
     pub footer: Markup,
-}
-
-impl Default for Document {
-    fn default() -> Self {
-        let empty = || PreEscaped(String::new());
-        Self { title: String::new(), banner: empty(), summary: empty(), sections: Vec::new(), footer: empty() }
-    }
 }
 
 impl Document {

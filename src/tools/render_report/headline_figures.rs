@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use itertools::Itertools;
 
 use super::captures::{CaptureKind, Captures, RowResult};
-use super::criteria::Limits;
+use super::criteria::{Limits, Times};
 use super::evaluation::Evaluation;
 use crate::escape::shorten;
 use crate::figures::distribution::Statistic;
@@ -105,8 +105,8 @@ fn load(load: &Load, limits: &Limits) -> String {
     if let Some(lag) = load.lag {
         text = format!(
             "{text}; submissions lagged behind the schedule by {} (median) and {} (max)",
-            limits.lag_seconds(Statistic::P50, lag.p50),
-            limits.lag_seconds(Statistic::Max, lag.max)
+            limits.seconds(Times::Lag, Statistic::P50, lag.p50),
+            limits.seconds(Times::Lag, Statistic::Max, lag.max)
         );
     }
     match (asked.concurrency, asked.reachable()) {

@@ -11,13 +11,6 @@ use crate::units;
 #[derive(Clone, Debug, Default)]
 pub(in crate::tools::render_report) struct Limits(Vec<Threshold>);
 
-/// A part of a job's time in a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tools::render_report) enum StagePart {
-    Wait,
-    Work,
-}
-
 impl Limits {
     /// The comparisons among `criteria`.
     pub(in crate::tools::render_report) fn new(criteria: &[Criterion]) -> Self {
@@ -29,33 +22,9 @@ impl Limits {
         measured.text_against(self.nearest(&Figure::Time(Times::EndToEnd, statistic), measured.seconds, 1.0))
     }
 
-    /// The same without its error.
-    pub(in crate::tools::render_report) fn end_to_end_seconds(&self, statistic: Statistic, seconds: f64) -> String {
-        self.seconds(&Figure::Time(Times::EndToEnd, statistic), seconds)
-    }
-
-    /// A statistic of the wait for a stage, or of the work in it.
-    pub(in crate::tools::render_report) fn stage_seconds(
-        &self,
-        (stage, part): (&str, StagePart),
-        statistic: Statistic,
-        seconds: f64,
-    ) -> String {
-        let times = match part {
-            StagePart::Wait => Times::Wait(stage.to_owned()),
-            StagePart::Work => Times::Work(stage.to_owned()),
-        };
-        self.seconds(&Figure::Time(times, statistic), seconds)
-    }
-
-    /// A statistic of the lag behind the schedule.
-    pub(in crate::tools::render_report) fn lag_seconds(&self, statistic: Statistic, seconds: f64) -> String {
-        self.seconds(&Figure::Time(Times::Lag, statistic), seconds)
-    }
-
-    /// A statistic of the submissions' times.
-    pub(in crate::tools::render_report) fn submit_seconds(&self, statistic: Statistic, seconds: f64) -> String {
-        self.seconds(&Figure::Time(Times::Submit, statistic), seconds)
+    /// A statistic of these times without its error.
+    pub(in crate::tools::render_report) fn seconds(&self, times: Times, statistic: Statistic, seconds: f64) -> String {
+        units::seconds_against(seconds, self.nearest(&Figure::Time(times, statistic), seconds, 1.0))
     }
 
     /// The throughput in jobs a minute.
@@ -66,10 +35,6 @@ impl Limits {
     /// The shares that the success rate is compared with.
     pub(in crate::tools::render_report) fn success(&self) -> Vec<f64> {
         self.values(&Figure::Success).map(|percent| percent / 100.0).collect()
-    }
-
-    fn seconds(&self, figure: &Figure, seconds: f64) -> String {
-        units::seconds_against(seconds, self.nearest(figure, seconds, 1.0))
     }
 
     fn values(&self, figure: &Figure) -> impl Iterator<Item = f64> {
@@ -99,11 +64,11 @@ mod tests {
         let names =
             ["e2e.p50<=20s", "e2e.p50<1h", "stage.a.b.max<3s", "wait.l1.mean>1m", "throughput>=10/min", "all-done"];
         let limits = Limits::new(&names.map(criterion));
-        assert_eq!(limits.end_to_end_seconds(Statistic::P50, 20.0004), "20.0004 s");
-        assert_eq!(limits.end_to_end_seconds(Statistic::Max, 20.0004), "20.0 s");
-        assert_eq!(limits.stage_seconds(("a.b", StagePart::Work), Statistic::Max, 2.9996), "2.9996 s");
-        assert_eq!(limits.stage_seconds(("a.b", StagePart::Wait), Statistic::Max, 2.9996), "3.00 s");
-        assert_eq!(limits.stage_seconds(("l1", StagePart::Wait), Statistic::Mean, 60.0004), "1 m 00.0004 s");
+        assert_eq!(limits.seconds(Times::EndToEnd, Statistic::P50, 20.0004), "20.0004 s");
+        assert_eq!(limits.seconds(Times::EndToEnd, Statistic::Max, 20.0004), "20.0 s");
+        assert_eq!(limits.seconds(Times::Work("a.b".to_owned()), Statistic::Max, 2.9996), "2.9996 s");
+        assert_eq!(limits.seconds(Times::Wait("a.b".to_owned()), Statistic::Max, 2.9996), "3.00 s");
+        assert_eq!(limits.seconds(Times::Wait("l1".to_owned()), Statistic::Mean, 60.0004), "1 m 00.0004 s");
         assert_eq!((limits.jobs_per_minute(9.9996), limits.jobs_per_minute(10.4)), ("9.9996".into(), "10.4".into()));
         assert_eq!(limits.success(), Vec::<f64>::new());
     }

@@ -18,9 +18,9 @@ use crate::profile::Profile;
 use crate::record::{Criterion, Fold, Kind, Logs, Verdict};
 use threshold::Threshold;
 
-pub(super) use limits::{Limits, StagePart};
+pub(super) use limits::Limits;
 pub(super) use rules::{CAPTURED, DEFAULT, WHOLE_SHARDS};
-pub(super) use threshold::Operator;
+pub(super) use threshold::{Operator, Times};
 
 /// The evidence to judge by.
 pub(super) struct Evidence<'a> {

@@ -15,7 +15,7 @@ const NEAR: f64 = 0.75;
 
 /// The kind of durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Times {
+pub(in crate::tools::render_report) enum Times {
     /// From `dueAt`, or else `submittedAt`, to the end, of the jobs that succeeded.
     EndToEnd,
     /// The submission itself.

@@ -23,6 +23,7 @@ use super::criteria::Limits;
 use super::scene::Scene;
 use super::{headline_figures, sections};
 use crate::html::shell::{Document, Section};
+use crate::markup::Content;
 
 /// The file.
 pub(super) fn page(scene: &Scene<'_>) -> io::Result<String> {
@@ -32,10 +33,8 @@ pub(super) fn page(scene: &Scene<'_>) -> io::Result<String> {
     let with_jobs = |body: fn(&Scene<'_>) -> io::Result<Markup>| {
         if evaluation.captures.alone { Ok(PreEscaped(String::new())) } else { body(scene) }
     };
-    let captures = scene.content(|content| sections::captures(content, &evaluation.captures.rows));
     let limits = Limits::new(&evaluation.report.status.criteria);
-    let http = scene.content(|content| sections::http(content, &evaluation.figures, &limits));
-    let shards = scene.content(|content| sections::shards(content, &evaluation.figures, &evaluation.observed));
+    let written = |id, title, write: &dyn Fn(&mut Content)| section(id, title, scene.content(write).to_section());
     let evidence = scene.content(|content| {
         sections::criteria(content, &evaluation.report);
         sections::run(content, &evaluation.figures);
@@ -54,10 +53,12 @@ pub(super) fn page(scene: &Scene<'_>) -> io::Result<String> {
             section("over-time", "Over time", with_jobs(|scene| Ok(over_time::section(scene)))?),
             section("time-breakdown", "Where the time went", with_jobs(time_breakdown::section)?),
             section("distributions", "Distributions", with_jobs(|scene| Ok(distributions::section(scene)))?),
-            section("http", "HTTP", http.to_section()),
+            written("http", "HTTP", &|content| sections::http(content, &evaluation.figures, &limits)),
             section("stage-sources", "Stage durations by source, GPU and queues", stage_sources::section(scene)),
-            section("captures", "Captures", captures.to_section()),
-            section("shards", "Shards", shards.to_section()),
+            written("captures", "Captures", &|content| sections::captures(content, &evaluation.captures.rows)),
+            written("shards", "Shards", &|content| {
+                sections::shards(content, &evaluation.figures, &evaluation.observed);
+            }),
             section("jobs", "Jobs", with_jobs(jobs::section)?),
             section("evidence", "Criteria, run and files", evidence),
         ],

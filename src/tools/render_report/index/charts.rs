@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use itertools::Itertools;
 use maud::{Markup, html};
 
+use super::super::criteria::Times;
 use super::super::html::verdict_look;
 use super::limits_of;
 use super::ramp::{Level, Ramp};
@@ -280,7 +281,7 @@ fn end_to_end(levels: &[Level<'_>], bands: Bands) -> Markup {
             svg.shape("hollow", &PathData::diamond((middle, high), 5.0));
         });
         let limits = limits_of(scenario);
-        let text = limits.end_to_end_seconds(Statistic::Max, max.seconds);
+        let text = limits.seconds(Times::EndToEnd, Statistic::Max, max.seconds);
         chart.svg.text("", (middle, high - 9.0), Anchor::Middle, &text);
         // The median stands below its point, or beside it where the axis is too close.
         let (at, anchor) = if low + 18.0 < BOTTOM {
@@ -288,7 +289,7 @@ fn end_to_end(levels: &[Level<'_>], bands: Bands) -> Markup {
         } else {
             ((middle + 9.0, low), Anchor::Start)
         };
-        chart.svg.text("strong", at, anchor, &limits.end_to_end_seconds(Statistic::P50, median.seconds));
+        chart.svg.text("strong", at, anchor, &limits.seconds(Times::EndToEnd, Statistic::P50, median.seconds));
     }
     chart.panel("end-to-end-chart", "End to end", "● median, ◇ max")
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::super::criteria::Times;
 use super::super::{run_dir, sections};
 use super::ramp::{Level, Ramp};
 use super::{CAUSE, Contents, WHY, clauses, limits_of};
@@ -187,7 +188,7 @@ pub(super) fn figures(scenario: &Scenario) -> [Option<String>; 6] {
     let limits = limits_of(scenario);
     let time = |statistic| {
         let seconds = scenario.figure(&Durations::END_TO_END.statistic(statistic));
-        seconds.map(|seconds| limits.end_to_end_seconds(statistic, seconds))
+        seconds.map(|seconds| limits.seconds(Times::EndToEnd, statistic, seconds))
     };
     let [p50, p90, p95, p99, max] =
         [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(time);

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use itertools::Itertools;
 
-use super::criteria::{Limits, StagePart};
+use super::criteria::{Limits, Times};
 use super::headline_figures::{criteria_lines, mark};
 use super::run_dir;
 use crate::escape;
@@ -132,11 +132,10 @@ pub(super) fn stages(page: &mut Content, figures: &Figures, limits: &Limits) {
     let seen = figures.stages.iter().filter(|stage| stage.wait.or(stage.work).is_some());
     let rows: Vec<Vec<Inline>> = seen
         .flat_map(|stage| {
-            let parts = [("wait", StagePart::Wait, stage.wait), ("work", StagePart::Work, stage.work)];
-            parts.into_iter().filter_map(|(name, part, of)| {
-                let of = of?;
+            let (wait, work) = (Times::Wait(stage.name.clone()), Times::Work(stage.name.clone()));
+            [("wait", wait, stage.wait), ("work", work, stage.work)].into_iter().filter_map(|(name, times, of)| {
                 let mut row: Vec<Inline> = vec![stage.name.as_str().into(), name.into()];
-                row.extend(distribution(&of, |at, value| limits.stage_seconds((&stage.name, part), at, value)));
+                row.extend(distribution(&of?, |at, value| limits.seconds(times.clone(), at, value)));
                 row.push(stage.times_from().into());
                 Some(row)
             })
@@ -229,7 +228,7 @@ pub(super) fn http(page: &mut Content, figures: &Figures, limits: &Limits) {
     if submitted > 0 {
         let of = |statistic| {
             let time = requests.submit.and_then(|submit| submit.statistic(statistic))?;
-            Some(limits.submit_seconds(statistic, time.seconds))
+            Some(limits.seconds(Times::Submit, statistic, time.seconds))
         };
         let times = [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(of);
         rows.push(row("submission", submitted, requests.submit_answers(), times));

@@ -1,5 +1,7 @@
 //! The tenants of the GPU on the timeline, each with a look and a name.
 
+use itertools::Itertools;
+
 use super::{Axis, fitted};
 use crate::escape;
 use crate::html::svg::{Anchor, Svg};
@@ -54,8 +56,15 @@ pub(super) fn draw(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Opti
         }
     } else {
         svg.text("", (0.0, y + 13.0), Anchor::Start, "transitions");
-        for passing in passings.iter().take(TENANCIES) {
-            draw_passing(svg, axis, passing, y);
+        let (zero, mut lane) = (axis.zero.seconds(), Lane { axis, y, taken: axis.left() });
+        for Passing { way, after, until } in passings.iter().take(TENANCIES) {
+            let title = format!("{way} between two samples, {} apart", units::seconds(until - after));
+            lane.put(
+                svg,
+                after - zero,
+                until - zero,
+                Block { class: "unknown", title, label: "", text: Label::Quiet("tick") },
+            );
         }
         y += LANE + 4.0;
     }
@@ -74,14 +83,7 @@ fn shown(holds: &Holds) -> &[Tenancy] {
 
 /// Every tenant that is drawn, in the order in which they came.
 fn tenants(lanes: &[Holds]) -> Vec<Option<&str>> {
-    let mut tenants = Vec::new();
-    for one in lanes.iter().flat_map(shown) {
-        let tenant = one.tenant.as_deref();
-        if !tenants.contains(&tenant) {
-            tenants.push(tenant);
-        }
-    }
-    tenants
+    lanes.iter().flat_map(shown).map(|one| one.tenant.as_deref()).unique().collect()
 }
 
 fn tenant_name(tenant: Option<&str>) -> String {
@@ -170,24 +172,11 @@ impl Lane<'_> {
     }
 }
 
-fn draw_passing(svg: &mut Svg, axis: &Axis, passing: &Passing, y: f64) {
-    let zero = axis.zero.seconds();
-    let (after, until) = (passing.after - zero, passing.until - zero);
-    let (low, high) = axis.x.ends();
-    if until < low || after > high {
-        return;
-    }
-    let (from, to) = (axis.x.at(after), axis.x.at(until));
-    let title = format!("{} between two samples, {} apart", passing.way, units::seconds(until - after));
-    svg.titled(&title, |svg| svg.rect("unknown", (from, y), (to - from, LANE)));
-}
-
 /// The note on the lanes of the GPU.
 pub(super) fn note(observed: &Observed, offset: Option<ClockOffset>) -> String {
     let by_samples = !observed.sampled.passings.is_empty();
-    let left_out: u64 = observed.holds.iter().map(|holds| holds.left_out).sum();
-    let drawn = observed.holds.iter().map(|holds| holds.tenancies.len().min(TENANCIES) as u64).sum::<u64>();
-    let all = observed.holds.iter().map(|holds| holds.tenancies.len() as u64).sum::<u64>() + left_out;
+    let drawn: u64 = observed.holds.iter().map(|holds| shown(holds).len() as u64).sum();
+    let all: u64 = observed.holds.iter().map(|holds| holds.tenancies.len() as u64 + holds.left_out).sum();
     match (observed.holds.is_empty(), offset, by_samples) {
         (false, Some(_), _) if drawn < all => {
             format!("The GPU's tenants come from spans; a change of tenant is hatched. The first {drawn} of {all} are drawn.")
