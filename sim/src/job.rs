@@ -1,8 +1,10 @@
 //! One job: its state, and the document that answers a poll.
 
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 
 use crate::clock::rfc3339;
 use crate::fault::StatusWord;
@@ -39,7 +41,7 @@ pub(crate) struct Job {
     pub(crate) bytes: u64,
     pub(crate) status: Status,
     pub(crate) error: Option<String>,
-    pub(crate) stages: [Option<StageState>; 8],
+    stages: BTreeMap<Stage, StageState>,
     /// The number of inputs of the joining stage that have arrived.
     pub(crate) joined: u8,
     pub(crate) polls: u64,
@@ -102,7 +104,7 @@ impl Job {
             bytes,
             status: Status::Queued,
             error: None,
-            stages: Default::default(),
+            stages: BTreeMap::new(),
             joined: 0,
             polls: 0,
             key: None,
@@ -118,13 +120,9 @@ impl Job {
 
     pub(crate) fn queue_stage(&mut self, stage: Stage, attempt: u32, now: DateTime<Utc>) {
         self.rendered = None;
-        self.stages[stage.index()] = Some(StageState {
-            status: Status::Queued,
-            attempt,
-            queued_at: rfc3339(now + self.shift),
-            started_at: None,
-            finished_at: None,
-        });
+        let queued_at = rfc3339(now + self.shift);
+        let state = StageState { status: Status::Queued, attempt, queued_at, started_at: None, finished_at: None };
+        self.stages.insert(stage, state);
     }
 
     pub(crate) fn start_stage(&mut self, stage: Stage, now: DateTime<Utc>) {
@@ -134,7 +132,7 @@ impl Job {
             self.status = Status::Running;
             self.started = Some(at.clone());
         }
-        if let Some(state) = &mut self.stages[stage.index()] {
+        if let Some(state) = self.stages.get_mut(&stage) {
             state.status = Status::Running;
             state.started_at = Some(at);
         }
@@ -142,7 +140,7 @@ impl Job {
 
     pub(crate) fn end_stage(&mut self, stage: Stage, status: Status, now: DateTime<Utc>) {
         self.rendered = None;
-        if let Some(state) = &mut self.stages[stage.index()] {
+        if let Some(state) = self.stages.get_mut(&stage) {
             state.status = status;
             state.finished_at = Some(rfc3339(now + self.shift));
         }
@@ -169,8 +167,8 @@ impl Job {
             started_at: self.started.as_deref(),
             finished_at: self.finished.as_deref(),
             error: self.error.as_deref(),
-            attempts: self.stages.iter().flatten().map(|stage| stage.attempt).max().unwrap_or(0),
-            stage_states: Stages { job: self, wire },
+            attempts: self.stages.values().map(|state| state.attempt).max().unwrap_or(0),
+            stage_states: self.stages.iter().map(|(stage, state)| (*stage, StageDocument::new(state, wire))).collect(),
         }));
         self.rendered = Some(rendered.clone());
         rendered
@@ -200,36 +198,28 @@ struct Document<'a> {
     finished_at: Option<&'a str>,
     error: Option<&'a str>,
     attempts: u32,
-    stage_states: Stages<'a>,
+    /// The stages that were reached, in pipeline order.
+    stage_states: BTreeMap<Stage, StageDocument<'a>>,
 }
 
 #[derive(Serialize)]
-struct StageDocument<'a> {
-    state: &'a str,
-    #[serde(flatten)]
-    stage: &'a StageState,
+#[serde(untagged)]
+enum StageDocument<'a> {
+    String(&'a str),
+    Object {
+        state: &'a str,
+        #[serde(flatten)]
+        stage: &'a StageState,
+    },
 }
 
-/// `stage_states`: the stages that were reached, in pipeline order.
-struct Stages<'a> {
-    job: &'a Job,
-    wire: &'a Wire,
-}
-
-impl Serialize for Stages<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for stage in Stage::ALL {
-            let Some(state) = &self.job.stages[stage.index()] else { continue };
-            let word = self.wire.word(state.status);
-            match self.wire.shape {
-                StageShape::String => map.serialize_entry(stage.name(), word)?,
-                StageShape::Object => {
-                    map.serialize_entry(stage.name(), &StageDocument { state: word, stage: state })?;
-                }
-            }
+impl<'a> StageDocument<'a> {
+    fn new(stage: &'a StageState, wire: &'a Wire) -> Self {
+        let state = wire.word(stage.status);
+        match wire.shape {
+            StageShape::String => Self::String(state),
+            StageShape::Object => Self::Object { state, stage },
         }
-        map.end()
     }
 }
 

@@ -12,8 +12,8 @@ use crate::stage::Worker;
 #[derive(Debug)]
 pub(crate) struct Logs {
     clock: Clock,
-    gpu: LogFile,
-    io: LogFile,
+    /// By worker.
+    files: [LogFile; 2],
 }
 
 #[derive(Debug)]
@@ -27,14 +27,14 @@ impl Logs {
     /// Opens `<service>.log` for both workers, appending as a restarted worker would.
     pub(crate) fn open(dir: &Path, clock: Clock) -> io::Result<Self> {
         let open = |worker: Worker| {
-            let path = dir.join(format!("{}.log", worker.service()));
+            let path = dir.join(format!("{}.log", worker.service().name()));
             let file = OpenOptions::new().create(true).append(true).open(&path);
             match file {
                 Ok(file) => Ok(LogFile { path, file: Mutex::new(Some(file)) }),
                 Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
             }
         };
-        Ok(Self { clock, gpu: open(Worker::Gpu)?, io: open(Worker::Io)? })
+        Ok(Self { clock, files: [open(Worker::Gpu)?, open(Worker::Io)?] })
     }
 
     pub(crate) fn info(&self, worker: Worker, message: &str) {
@@ -56,10 +56,7 @@ impl Logs {
     }
 
     fn write(&self, worker: Worker, level: &str, message: &str, below: &str) {
-        let log = match worker {
-            Worker::Gpu => &self.gpu,
-            Worker::Io => &self.io,
-        };
+        let log = &self.files[worker as usize];
         let text = format!("{} {level} autorag.worker {message}\n{below}", python(self.clock.now()));
         let mut file = log.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Err(error)) = file.as_mut().map(|file| file.write_all(text.as_bytes())) {

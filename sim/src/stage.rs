@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
+use serde::Serialize;
 use strum::VariantArray;
+
+use crate::telemetry::Service;
 
 /// One stage of the pipeline, in pipeline order.
 ///
@@ -11,8 +14,20 @@ use strum::VariantArray;
 ///               └→ summarize_l1 ───────────────┴→ l0 → persist
 /// ```
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, strum::Display, strum::IntoStaticStr, VariantArray,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    strum::Display,
+    strum::IntoStaticStr,
+    VariantArray,
 )]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Stage {
     /// Speech to text.
@@ -124,11 +139,11 @@ impl FromStr for Stage {
 }
 
 impl Worker {
-    /// The service name, which also names the log file.
-    pub(crate) const fn service(self) -> &'static str {
+    /// The service, whose name also names the log file.
+    pub(crate) const fn service(self) -> Service {
         match self {
-            Self::Gpu => "autorag-gpu-worker",
-            Self::Io => "autorag-io-worker",
+            Self::Gpu => Service::GpuWorker,
+            Self::Io => Service::IoWorker,
         }
     }
 }

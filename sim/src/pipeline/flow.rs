@@ -72,7 +72,7 @@ impl Pipeline {
 
     fn make_ready(&self, world: &mut World, message: Message) {
         world.queues[message.stage.index()].push_back(message);
-        self.bell(message.stage.worker()).notify_one();
+        self.bells[message.stage.worker() as usize].notify_one();
     }
 
     /// Marks a message as ready to be fetched: the broker has confirmed it.

@@ -40,8 +40,8 @@ pub(crate) struct Pipeline {
     pub(crate) recorder: Recorder,
     broker: Broker,
     world: Mutex<World>,
-    gpu: Notify,
-    io: Notify,
+    /// Rung when something was published, by worker.
+    bells: [Notify; 2],
     /// True once the jobs that `--hold` holds up were released.
     released: watch::Sender<bool>,
 }
@@ -78,8 +78,7 @@ impl Pipeline {
             recorder,
             broker,
             world: Mutex::default(),
-            gpu: Notify::new(),
-            io: Notify::new(),
+            bells: Default::default(),
             released: watch::Sender::new(false),
             options,
         }
@@ -90,16 +89,9 @@ impl Pipeline {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn bell(&self, worker: Worker) -> &Notify {
-        match worker {
-            Worker::Gpu => &self.gpu,
-            Worker::Io => &self.io,
-        }
-    }
-
     /// Waits until something was published for this worker since it last waited.
     pub(crate) async fn wait(&self, worker: Worker) {
-        self.bell(worker).notified().await;
+        self.bells[worker as usize].notified().await;
     }
 
     /// Releases the jobs that `--hold` holds up, now and from now on.

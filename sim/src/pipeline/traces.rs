@@ -12,7 +12,7 @@ use crate::chance::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::Job;
 use crate::message::Message;
-use crate::stage::{Stage, Tenant, Worker};
+use crate::stage::{Stage, Tenant};
 use crate::telemetry::{Service, Span, SpanKind, SpanText, TagValue};
 
 /// Stands for the submit span where others have a stage.
@@ -76,7 +76,7 @@ impl Pipeline {
             id: self.stage_span(job.ordinal, stage, message.attempt),
             parent: Some(message.parent),
             name: format!("autorag.stage.{stage}"),
-            service: stage.worker().service(),
+            service: stage.worker().service().name(),
             kind: SpanKind::Consumer,
             start: self.clock.now() - delta(duration),
             duration,
@@ -106,7 +106,7 @@ impl Pipeline {
             id: id(step),
             parent: Some(parent),
             name: name.to_owned(),
-            service: Worker::Gpu.service(),
+            service: Service::GpuWorker.name(),
             kind: SpanKind::Internal,
             start,
             duration,

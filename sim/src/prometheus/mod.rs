@@ -48,7 +48,7 @@ pub(crate) fn metrics_router(prometheus: Arc<Prometheus>) -> Router {
 }
 
 async fn metrics(State(prometheus): Shared, Path(name): Path<String>) -> Response {
-    let Some(service) = Service::ALL.into_iter().find(|service| service.name() == name) else {
+    let Ok(service) = name.parse() else {
         return (StatusCode::NOT_FOUND, "no such service\n").into_response();
     };
     match prometheus.pipeline.expose(service) {
@@ -106,8 +106,8 @@ async fn label_values(State(prometheus): Shared, Path(label): Path<String>, uri:
 async fn targets(State(prometheus): Shared, uri: Uri, headers: HeaderMap) -> Response {
     let params = Params::read(&uri, &headers, b"");
     let wants_active = matches!(params.get("state"), "" | "any" | "active");
-    let services = Service::ALL.into_iter().filter(|_| wants_active);
-    let active: Vec<Value> = services.map(|service| target(&prometheus, service)).collect();
+    let services = Service::ALL.iter().filter(|_| wants_active);
+    let active: Vec<Value> = services.map(|service| target(&prometheus, *service)).collect();
     success(&json!({"activeTargets": active, "droppedTargets": []}).to_string())
 }
 

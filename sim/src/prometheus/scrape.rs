@@ -44,7 +44,7 @@ impl Prometheus {
         loop {
             ticks.tick().await;
             for service in Service::ALL {
-                self.scrape(service);
+                self.scrape(*service);
             }
         }
     }

@@ -9,14 +9,20 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
+use strum::VariantArray;
 
 use crate::stage::{Stage, Tenant, Worker};
 
 /// A process that is scraped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, VariantArray)]
 pub(crate) enum Service {
+    #[strum(serialize = "autorag-api")]
     Api,
-    Worker(Worker),
+    #[strum(serialize = "autorag-gpu-worker")]
+    GpuWorker,
+    #[strum(serialize = "autorag-io-worker")]
+    IoWorker,
+    #[strum(serialize = "rabbitmq")]
     Broker,
 }
 
@@ -29,13 +35,11 @@ type Histograms = Family<[Label; 1], Histogram, fn() -> Histogram>;
 
 /// Every instrument, and one registry per service.
 pub(crate) struct Metrics {
-    api: Registry,
-    gpu: Registry,
-    io: Registry,
-    broker: Registry,
+    /// By service.
+    registries: [Registry; 4],
     submitted: Counter,
-    gpu_worker: WorkerMetrics,
-    io_worker: WorkerMetrics,
+    /// By worker.
+    workers: [WorkerMetrics; 2],
     tenancy: Histograms,
     transitions: Family<[Label; 2], Counter>,
     ready: Family<[Label; 2], Gauge>,
@@ -49,15 +53,11 @@ struct WorkerMetrics {
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 4] = [Self::Api, Self::Worker(Worker::Gpu), Self::Worker(Worker::Io), Self::Broker];
+    pub(crate) const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The service's name in traces, and its `job` label.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Api => "autorag-api",
-            Self::Worker(worker) => worker.service(),
-            Self::Broker => "rabbitmq",
-        }
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -75,30 +75,19 @@ impl WorkerMetrics {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let (mut api, mut gpu, mut io, mut broker) =
-            (Registry::default(), Registry::default(), Registry::default(), Registry::default());
+        let mut registries: [Registry; 4] = Default::default();
+        let [api, gpu, io, broker] = &mut registries;
         let (held, changes) = ("Time a tenant held the GPU", "Changes of the GPU's tenant");
         let is_ready = "Messages ready to be delivered to consumers";
         let is_unacked = "Messages delivered to consumers and not yet acknowledged";
         Self {
-            submitted: registered(&mut api, "autorag_jobs_submitted", "Jobs accepted", Counter::default()),
-            gpu_worker: WorkerMetrics::new(&mut gpu),
-            io_worker: WorkerMetrics::new(&mut io),
-            tenancy: registered(&mut gpu, "autorag_gpu_tenancy_seconds", held, histograms()),
-            transitions: registered(&mut gpu, "autorag_gpu_tenancy_transitions", changes, Family::default()),
-            ready: registered(&mut broker, "rabbitmq_detailed_queue_messages_ready", is_ready, Family::default()),
-            unacked: registered(&mut broker, "rabbitmq_detailed_queue_messages_unacked", is_unacked, Family::default()),
-            api,
-            gpu,
-            io,
-            broker,
-        }
-    }
-
-    fn worker(&self, worker: Worker) -> &WorkerMetrics {
-        match worker {
-            Worker::Gpu => &self.gpu_worker,
-            Worker::Io => &self.io_worker,
+            submitted: registered(api, "autorag_jobs_submitted", "Jobs accepted", Counter::default()),
+            workers: [WorkerMetrics::new(gpu), WorkerMetrics::new(io)],
+            tenancy: registered(gpu, "autorag_gpu_tenancy_seconds", held, histograms()),
+            transitions: registered(gpu, "autorag_gpu_tenancy_transitions", changes, Family::default()),
+            ready: registered(broker, "rabbitmq_detailed_queue_messages_ready", is_ready, Family::default()),
+            unacked: registered(broker, "rabbitmq_detailed_queue_messages_unacked", is_unacked, Family::default()),
+            registries,
         }
     }
 
@@ -107,18 +96,18 @@ impl Metrics {
     }
 
     pub(crate) fn waited(&self, stage: Stage, time: Duration) {
-        let wait = &self.worker(stage.worker()).wait;
+        let wait = &self.workers[stage.worker() as usize].wait;
         wait.get_or_create(&[("stage", stage.name())]).observe(time.as_secs_f64());
     }
 
     pub(crate) fn worked(&self, stage: Stage, time: Duration) {
-        let duration = &self.worker(stage.worker()).duration;
+        let duration = &self.workers[stage.worker() as usize].duration;
         duration.get_or_create(&[("stage", stage.name())]).observe(time.as_secs_f64());
     }
 
     /// A job ended in the hands of this worker; `status` is done or failed.
     pub(crate) fn completed(&self, worker: Worker, status: &'static str) {
-        self.worker(worker).completed.get_or_create(&[("status", status)]).inc();
+        self.workers[worker as usize].completed.get_or_create(&[("status", status)]).inc();
     }
 
     /// The GPU passed from one tenant, who had held it so long, to another.
@@ -135,23 +124,15 @@ impl Metrics {
         service: Service,
         depth: impl Fn(Stage) -> (usize, usize),
     ) -> Result<String, fmt::Error> {
-        let registry = match service {
-            Service::Api => &self.api,
-            Service::Worker(Worker::Gpu) => &self.gpu,
-            Service::Worker(Worker::Io) => &self.io,
-            Service::Broker => {
-                for stage in Stage::ALL {
-                    let (ready, unacked) = depth(*stage);
-                    for (family, count) in [(&self.ready, ready), (&self.unacked, unacked)] {
-                        let gauge = family.get_or_create(&[("queue", stage.queue()), ("vhost", "/")]);
-                        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-                    }
-                }
-                &self.broker
+        for stage in Stage::ALL.iter().filter(|_| service == Service::Broker) {
+            let (ready, unacked) = depth(*stage);
+            for (family, count) in [(&self.ready, ready), (&self.unacked, unacked)] {
+                let gauge = family.get_or_create(&[("queue", stage.queue()), ("vhost", "/")]);
+                gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
             }
-        };
+        }
         let mut text = String::new();
-        encode(&mut text, registry)?;
+        encode(&mut text, &self.registries[service as usize])?;
         Ok(text)
     }
 }
