@@ -82,7 +82,7 @@ impl CounterSources {
     /// points are samples as they were scraped, and not values at evaluated steps.
     pub fn add(&mut self, series: &[Series], by: &[String], from: f64, changes: &[ProcessChange], is_scraped: bool) {
         for one in series {
-            if let (Some(address), Some(unsteady)) = (address(one), unsteady(one, from, changes)) {
+            if let (Some(address), Some(unsteady)) = (address(&one.labels), unsteady(one, from, changes)) {
                 let held = self.unsteady.entry(address).or_insert(unsteady);
                 *held = unsteady.max(*held);
             }
@@ -123,7 +123,7 @@ impl CounterSources {
 
     /// The reason why `series` cannot be counted on; none if it can. All counters behind one address share their processes.
     pub fn unsteady(&self, series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Unsteady> {
-        let of_address = address(series).and_then(|address| self.unsteady.get(&address).copied());
+        let of_address = address(&series.labels).and_then(|address| self.unsteady.get(&address).copied());
         unsteady(series, from, changes).max(of_address.filter(|unsteady| *unsteady != Unsteady::Fell))
     }
 
@@ -171,12 +171,8 @@ fn split(series: &Series, by: &[String]) -> (Source, Source) {
     (source, counter)
 }
 
-/// The address that was scraped for a series.
-fn address(series: &Series) -> Option<(String, String)> {
-    address_of(&series.labels)
-}
-
-fn address_of(labels: &Source) -> Option<(String, String)> {
+/// The address that was scraped for a series with these labels.
+fn address(labels: &Source) -> Option<(String, String)> {
     let label = |name: &str| labels.get(name).cloned();
     Some((label("job").unwrap_or_default(), label("instance")?))
 }
@@ -194,7 +190,7 @@ fn spans<'c>(
 
 /// Returns whether the start times prove that two sources are different processes: at one time they differ.
 fn are_two_processes(one: &Source, other: &Source, changes: &[ProcessChange]) -> bool {
-    let (Some(one), Some(other)) = (address_of(one), address_of(other)) else { return false };
+    let (Some(one), Some(other)) = (address(one), address(other)) else { return false };
     let differ = |(from, until, started): (f64, f64, f64)| {
         spans(&other, changes).any(|(other_from, other_until, other_started)| {
             from <= other_until && other_from <= until && (started - other_started).abs() > JITTER
@@ -220,7 +216,7 @@ pub fn with_restarts(mut series: Series, changes: &[ProcessChange]) -> Series {
 
 /// The times at which a series' process showed the sign.
 fn times(sign: ChangeSign, series: &Series, changes: &[ProcessChange]) -> Vec<f64> {
-    let Some(address) = address(series) else { return Vec::new() };
+    let Some(address) = address(&series.labels) else { return Vec::new() };
     let own = changes.iter().filter(|change| change.address == address && change.sign == sign);
     own.map(|change| change.seen_at).collect()
 }
@@ -232,7 +228,7 @@ fn unsteady(series: &Series, from: f64, changes: &[ProcessChange]) -> Option<Uns
     let usual = usual_distance(&points);
     let [restarts, takeovers, failed_scrapes] =
         [ChangeSign::Restart, ChangeSign::Takeover, ChangeSign::FailedScrape].map(|sign| times(sign, series, changes));
-    let address = address(series);
+    let address = address(&series.labels);
     let same: Vec<_> = address.iter().flat_map(|address| spans(address, changes)).collect();
     let (mut is_explained, mut is_taken_over, mut returns, mut top) = (true, false, 0, None::<(f64, f64)>);
     for pair in points.windows(2) {

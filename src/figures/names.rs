@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::distribution::Statistic;
 use crate::clock::micro;
+use crate::markup::capitalize;
 
 const STAGE: &str = "stages.";
 const QUEUE: &str = "queues.";
@@ -168,14 +169,7 @@ impl Durations {
     }
 
     fn part(&self, statistic: Statistic, part: &str) -> FigureName {
-        let word = match statistic {
-            Statistic::Mean => "Mean",
-            Statistic::P50 => "Median",
-            Statistic::P90 => "P90",
-            Statistic::P95 => "P95",
-            Statistic::P99 => "P99",
-            Statistic::Max => "Max",
-        };
+        let word = if statistic == Statistic::P50 { "Median".to_owned() } else { capitalize(statistic.name()) };
         self.named(&format!("{word}{part}Seconds"))
     }
 
@@ -205,31 +199,10 @@ pub fn query_statistic(query: &str, statistic: &str) -> FigureName {
     FigureName(format!("query.{query}.{statistic}").into())
 }
 
-/// A figure of one tenant's time on the GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tenancy {
-    /// The number of tenancies.
-    Count,
-    /// Their sum.
-    Sum,
-    /// Their mean.
-    Mean,
-    /// The lower bound of their sum, by the buckets.
-    Low,
-    /// The upper bound of their sum, by the buckets.
-    High,
-}
-
-/// A figure of the tenancies of `tenant`.
-pub fn tenancy(tenant: &str, figure: Tenancy) -> FigureName {
-    let part = match figure {
-        Tenancy::Count => "Count",
-        Tenancy::Sum => "Seconds",
-        Tenancy::Mean => "MeanSeconds",
-        Tenancy::Low => "LowSeconds",
-        Tenancy::High => "HighSeconds",
-    };
-    FigureName(format!("gpu.{tenant}.tenancy{part}").into())
+/// The number of times that `tenant` held the GPU, their sum, their mean, and the lower and the upper bound of their sum.
+pub fn tenancies(tenant: &str) -> [FigureName; 5] {
+    let name = |part| FigureName(format!("gpu.{tenant}.tenancy{part}").into());
+    ["Count", "Seconds", "MeanSeconds", "LowSeconds", "HighSeconds"].map(name)
 }
 
 /// The transitions of the GPU along the label values `way`.
@@ -303,7 +276,7 @@ mod tests {
         assert_eq!(work.error(Statistic::Mean).as_str(), "stages.l1.a.workMeanErrorSeconds");
         assert_eq!(Durations::END_TO_END.low(Statistic::P50).as_str(), "endToEndMedianLowSeconds");
         assert_eq!(source_spread("a")[1].as_str(), "stages.a.witnessSpreadRatio");
-        assert_eq!(tenancy("l1", Tenancy::Low).as_str(), "gpu.l1.tenancyLowSeconds");
+        assert_eq!(tenancies("l1")[3].as_str(), "gpu.l1.tenancyLowSeconds");
         assert_eq!(transitions("none.l1").as_str(), "gpu.transitions.none.l1");
     }
 

@@ -95,17 +95,22 @@ impl Requests {
         }
         figures.put(&names::POLLS_SENT, self.polling.as_ref().map(|polling| polling.sent as f64));
         figures.put(&names::POLLS_FAILED, self.polling.as_ref().map(|polling| polling.failed as f64));
-        if let Some(of) = &self.poll {
-            figures.put(&Durations::POLL.count(), of.count as f64);
-            for (statistic, seconds) in [
-                (Statistic::P50, Some(of.median_seconds)),
-                (Statistic::P90, of.p90_seconds),
-                (Statistic::P95, of.p95_seconds),
-                (Statistic::P99, of.p99_seconds),
-                (Statistic::Max, Some(of.max_seconds)),
-            ] {
-                figures.put(&Durations::POLL.statistic(statistic), seconds);
-            }
+        figures.put(&Durations::POLL.count(), self.poll.map(|of| of.count as f64));
+        for statistic in Statistic::ALL {
+            figures.put(&Durations::POLL.statistic(statistic), self.poll_seconds(statistic));
+        }
+    }
+
+    /// A statistic of the times that answers to polls took, if it is known.
+    pub fn poll_seconds(&self, statistic: Statistic) -> Option<f64> {
+        let of = self.poll?;
+        match statistic {
+            Statistic::Mean => None,
+            Statistic::P50 => Some(of.median_seconds),
+            Statistic::P90 => of.p90_seconds,
+            Statistic::P95 => of.p95_seconds,
+            Statistic::P99 => of.p99_seconds,
+            Statistic::Max => Some(of.max_seconds),
         }
     }
 

@@ -58,11 +58,6 @@ impl TimeInterval {
         Self { at: self.at.max(other.at), low: self.low.max(other.low), high: self.high.max(other.high) }
     }
 
-    /// The seconds from a known instant to this one.
-    pub fn since(self, start: Timestamp) -> Measured {
-        self.after(Self::exact(start))
-    }
-
     /// The seconds from another instant to this one.
     pub fn after(self, start: Self) -> Measured {
         Measured::within(self.at.since(start.at), self.low.since(start.high), self.high.since(start.low))

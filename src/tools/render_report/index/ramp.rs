@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use itertools::Itertools;
 
 use super::{CAUSE, clauses};
-use crate::figures::{any_listed, listed, names};
+use crate::figures::{any_listed, names};
 use crate::markup::capitalize;
 use crate::record::Verdict;
 use crate::scenario::Scenario;
@@ -124,14 +124,6 @@ pub(super) struct Ramp<'a> {
     pub(super) levels: Vec<Level<'a>>,
 }
 
-/// The end of a ramp.
-enum End<'r, 'a> {
-    /// Every level passed.
-    Finished,
-    /// This level did not pass, or was not run, after so many had passed.
-    Stopped(&'r Level<'a>, usize),
-}
-
 /// Separates the levels of ramps from other scenarios, and puts together those that lie in one directory.
 pub(super) fn split(scenarios: &[Scenario]) -> (Vec<Ramp<'_>>, Vec<&Scenario>) {
     let mut ramps: BTreeMap<String, Vec<&Scenario>> = BTreeMap::new();
@@ -178,24 +170,21 @@ impl<'a> Ramp<'a> {
         Self { path, levels }
     }
 
-    fn end(&self) -> End<'_, 'a> {
-        let stop = self.levels.iter().position(|level| level.verdict() != Some(Verdict::Passed));
-        stop.map_or(End::Finished, |at| End::Stopped(&self.levels[at], at))
+    /// The levels that passed before the ramp ended.
+    fn passed(&self) -> &[Level<'a>] {
+        let passed = self.levels.iter().take_while(|level| level.verdict() == Some(Verdict::Passed));
+        &self.levels[..passed.count()]
+    }
+
+    /// The level that did not pass, or was not run, and so ended the ramp; none if every level passed.
+    fn last(&self) -> Option<&Level<'a>> {
+        self.levels.get(self.passed().len())
     }
 
     /// The level that Failed and so ended the ramp.
     pub(super) fn breaking_point(&self) -> Option<&str> {
-        match self.end() {
-            End::Stopped(level, _) if level.verdict() == Some(Verdict::Failed) => Some(&level.name),
-            _ => None,
-        }
-    }
-
-    fn passed(&self) -> &[Level<'a>] {
-        match self.end() {
-            End::Finished => &self.levels,
-            End::Stopped(_, passed) => &self.levels[..passed],
-        }
+        let failed = self.last().filter(|level| level.verdict() == Some(Verdict::Failed));
+        failed.map(|level| level.name.as_str())
     }
 
     /// The level with the highest load of those that passed before the ramp ended, in whatever order they ran.
@@ -217,9 +206,9 @@ impl<'a> Ramp<'a> {
 
     /// The result of a ramp that found its breaking point: `highest passing level: 16, breaks at 24`.
     pub(super) fn result(&self) -> Option<String> {
-        let (End::Stopped(level, _), Some(highest)) = (self.end(), self.highest_passed()) else { return None };
-        let broke = level.verdict() == Some(Verdict::Failed);
-        broke.then(|| format!("highest passing level: {}, breaks at {}", highest.with_load(), level.with_load()))
+        let level = self.last().filter(|level| level.verdict() == Some(Verdict::Failed))?;
+        let highest = self.highest_passed()?.with_load();
+        Some(format!("highest passing level: {highest}, breaks at {}", level.with_load()))
     }
 
     /// The name of its directory, relative to the index.
@@ -258,41 +247,34 @@ impl<'a> Ramp<'a> {
     /// A ramp did its work if a level passed and then either all did or one Failed; only where the very first Failed is
     /// the ramp itself Failed.
     pub(super) fn verdict(&self) -> Verdict {
-        match self.end() {
-            End::Finished => Verdict::Passed,
-            End::Stopped(level, passed) => match level.verdict() {
-                Some(Verdict::Failed) if passed > 0 => Verdict::Passed,
-                Some(Verdict::Failed) => Verdict::Failed,
-                _ => Verdict::Incomplete,
-            },
+        match self.last().map(Level::verdict) {
+            None => Verdict::Passed,
+            Some(Some(Verdict::Failed)) if self.passed().is_empty() => Verdict::Failed,
+            Some(Some(Verdict::Failed)) => Verdict::Passed,
+            Some(_) => Verdict::Incomplete,
         }
     }
 
     /// The reason why the ramp stopped.
     pub(super) fn cause(&self) -> String {
-        let (level, passed) = match self.end() {
-            End::Finished => {
-                let load = self.highest_load().map_or_else(
-                    || "the number of jobs in flight is not known".to_owned(),
-                    |load| match in_words(load) {
-                        load if load.parse::<u64>().is_ok() => format!("up to {load} in flight"),
-                        range => format!("with {range} in flight at once"),
-                    },
-                );
-                let levels = match self.levels.as_slice() {
-                    [only] => format!("the one level {} passed", only.name),
-                    levels => format!("all {} levels passed", levels.len()),
-                };
-                return format!("{levels}, {load}{}; no breaking point was found", self.unreached());
-            }
-            End::Stopped(level, passed) => (level, passed),
+        let Some(level) = self.last() else {
+            let load = self.highest_load().map_or_else(
+                || "the number of jobs in flight is not known".to_owned(),
+                |load| match in_words(load) {
+                    load if load.parse::<u64>().is_ok() => format!("up to {load} in flight"),
+                    range => format!("with {range} in flight at once"),
+                },
+            );
+            let levels = match self.levels.as_slice() {
+                [only] => format!("the one level {} passed", only.name),
+                levels => format!("all {} levels passed", levels.len()),
+            };
+            return format!("{levels}, {load}{}; no breaking point was found", self.unreached());
         };
-        let name = &level.name;
-        let before = match passed {
-            0 => "no level passed before it".to_owned(),
-            _ => format!("passed before it: {}", listed(self.levels[..passed].iter().map(|level| &level.name))),
-        };
-        let rest = self.levels[passed + 1..].iter().filter(|level| level.scenario.is_none());
+        let (name, passed) = (&level.name, self.passed());
+        let before = any_listed(passed.iter().map(|level| &level.name))
+            .map_or_else(|| "no level passed before it".to_owned(), |passed| format!("passed before it: {passed}"));
+        let rest = self.levels[passed.len() + 1..].iter().filter(|level| level.scenario.is_none());
         let rest = any_listed(rest.map(|level| &level.name)).map(|rest| format!("; not run: {rest}"));
         let rest = rest.unwrap_or_default();
         match (level.scenario, level.verdict()) {

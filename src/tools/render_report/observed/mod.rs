@@ -134,12 +134,13 @@ impl Observed {
             figures.put(&names::widest_gap(query), *gap);
         }
         for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
-            let mut put = |figure, value: Option<f64>| figures.put(&names::tenancy(tenant, figure), value);
-            put(names::Tenancy::Count, Some(tenancy.count));
-            put(names::Tenancy::Sum, tenancy.seconds);
-            put(names::Tenancy::Mean, tenancy.seconds.map(|seconds| seconds / tenancy.count));
-            put(names::Tenancy::Low, Some(tenancy.bounds.low));
-            put(names::Tenancy::High, tenancy.bounds.high);
+            let Tenancy { count, seconds, bounds } = *tenancy;
+            let mean = seconds.map(|seconds| seconds / count);
+            for (name, value) in
+                names::tenancies(tenant).iter().zip([Some(count), seconds, mean, Some(bounds.low), bounds.high])
+            {
+                figures.put(name, value);
+            }
         }
         if is_whole(Role::Transitions) && !self.transitions.is_empty() {
             figures.put(&names::TRANSITIONS, self.transitions.values().sum::<f64>());

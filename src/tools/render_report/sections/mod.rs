@@ -220,25 +220,21 @@ pub(super) fn http(page: &mut Content, figures: &Figures, limits: &Limits) {
         return;
     }
     page.heading("HTTP");
-    let row = |name: &str, sent: u64, answers: String, times: [Option<String>; 5]| -> Vec<Inline> {
+    let row = |name: &str, sent: u64, answers: String, time: &dyn Fn(Statistic) -> Option<String>| -> Vec<Inline> {
         let cells = [name.into(), sent.to_string().into(), answers.into()];
-        cells.into_iter().chain(times.map(cell)).collect()
+        let times = Statistic::ALL.into_iter().skip(1).map(|statistic| cell(time(statistic)));
+        cells.into_iter().chain(times).collect()
     };
     let mut rows = Vec::new();
     if submitted > 0 {
-        let of = |statistic| {
-            let time = requests.submit.and_then(|submit| submit.statistic(statistic))?;
+        rows.push(row("submission", submitted, requests.submit_answers(), &|statistic| {
+            let time = requests.submit?.statistic(statistic)?;
             Some(limits.seconds(Times::Submit, statistic, time.seconds))
-        };
-        let times = [Statistic::P50, Statistic::P90, Statistic::P95, Statistic::P99, Statistic::Max].map(of);
-        rows.push(row("submission", submitted, requests.submit_answers(), times));
+        }));
     }
     if let Some(polling) = &requests.polling {
-        let times = requests.poll.map_or([None; 5], |of| {
-            [Some(of.median_seconds), of.p90_seconds, of.p95_seconds, of.p99_seconds, Some(of.max_seconds)]
-        });
-        let times = times.map(|time| time.map(units::seconds));
-        rows.push(row("poll", polling.sent, Requests::poll_answers(polling), times));
+        let time = |statistic| requests.poll_seconds(statistic).map(units::seconds);
+        rows.push(row("poll", polling.sent, Requests::poll_answers(polling), &time));
     }
     page.table(["Request", "Sent>", "Answers", "Median>?", "p90>?", "p95>?", "p99>?", "Max>?"], rows);
     let warmup = if figures.tally.warmups.is_empty() { "" } else { " Polls of warm-up jobs are included." };
