@@ -35,8 +35,6 @@ pub fn splits(first: usize, second: usize) -> Option<u64> {
 /// Two sets of figures and all the ways of splitting them.
 #[derive(Clone, Debug)]
 pub struct Shifts {
-    /// The mean of the second set less that of the first.
-    difference: f64,
     /// One for every split but the one that was seen, ascending.
     thresholds: Vec<f64>,
 }
@@ -95,13 +93,7 @@ impl Shifts {
             thresholds.push(threshold(&chosen, &all, b.len()));
         }
         thresholds.sort_by(f64::total_cmp);
-        let mean = |values: &[i128]| values.iter().sum::<i128>() as f64 / GRAIN / values.len() as f64;
-        Some(Self { difference: mean(&b) - mean(&a), thresholds })
-    }
-
-    /// The mean of the second set less that of the first.
-    pub fn difference(&self) -> f64 {
-        self.difference
+        Some(Self { thresholds })
     }
 
     /// Returns the number of splits, including the observed one.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use std::time::Instant;
+
 use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::fault::StatusWord;
-use crate::options::StageShape;
+use crate::options::{Options, StageShape};
 use crate::stage::Stage;
 use crate::trace::TraceParent;
 
@@ -22,11 +23,16 @@ pub(crate) enum Status {
     Failed,
 }
 
-/// The spelling of documents: the form of a stage, and status words spelt otherwise.
+/// A POST that passed validation.
 #[derive(Debug)]
-pub(crate) struct Wire {
-    pub(crate) shape: StageShape,
-    pub(crate) words: Vec<StatusWord>,
+pub(crate) struct Submission {
+    pub(crate) source: String,
+    /// Size of the audio file.
+    pub(crate) bytes: u64,
+    pub(crate) key: Option<String>,
+    /// Its `traceparent`.
+    pub(crate) parent: Option<TraceParent>,
+    pub(crate) received: Instant,
 }
 
 /// One job of the pipeline.
@@ -35,19 +41,14 @@ pub(crate) struct Job {
     /// Its place in the order of acceptance, from 1.
     pub(crate) ordinal: u64,
     pub(crate) id: String,
-    pub(crate) source: String,
+    pub(crate) submission: Submission,
     pub(crate) session: String,
-    /// Size of the audio file.
-    pub(crate) bytes: u64,
     pub(crate) status: Status,
     pub(crate) error: Option<String>,
     stages: BTreeMap<Stage, StageState>,
     /// The number of inputs of the joining stage that have arrived.
     pub(crate) joined: u8,
     pub(crate) polls: u64,
-    pub(crate) key: Option<String>,
-    /// The `traceparent` of its POST.
-    pub(crate) parent: Option<TraceParent>,
     pub(crate) trace: u128,
     /// Added to every time in the document.
     pub(crate) shift: TimeDelta,
@@ -74,16 +75,14 @@ impl Status {
         self.into()
     }
 
+    /// The word that is sent for it.
+    pub(crate) fn sent(self, options: &Options) -> &str {
+        let (word, mut spellings) = (self.word(), options.faults.status_word.iter());
+        spellings.find(|spelling| spelling.word == word).map_or(word, |spelling| &spelling.sent)
+    }
+
     pub(crate) const fn ended(self) -> bool {
         matches!(self, Self::Done | Self::Failed)
-    }
-}
-
-impl Wire {
-    /// The word sent for a status.
-    pub(crate) fn word(&self, status: Status) -> &str {
-        let word = status.word();
-        self.words.iter().find(|spelling| spelling.word == word).map_or(word, |spelling| &spelling.sent)
     }
 }
 
@@ -91,25 +90,22 @@ impl Job {
     pub(crate) fn new(
         ordinal: u64,
         id: String,
-        source: String,
-        bytes: u64,
+        submission: Submission,
+        trace: u128,
         now: DateTime<Utc>,
         shift: TimeDelta,
     ) -> Self {
         Self {
             ordinal,
             id,
-            session: session_id(&source),
-            source,
-            bytes,
+            session: session_id(&submission.source),
+            submission,
             status: Status::Queued,
             error: None,
             stages: BTreeMap::new(),
             joined: 0,
             polls: 0,
-            key: None,
-            parent: None,
-            trace: 0,
+            trace,
             shift,
             created: rfc3339(now + shift),
             started: None,
@@ -154,35 +150,39 @@ impl Job {
     }
 
     /// The document that `GET /jobs/{id}` answers.
-    pub(crate) fn document(&mut self, wire: &Wire) -> Bytes {
+    pub(crate) fn document(&mut self, options: &Options) -> Bytes {
         if let Some(rendered) = &self.rendered {
             return rendered.clone();
         }
         let rendered = Bytes::from(json(&Document {
             job_id: &self.id,
-            status: wire.word(self.status),
-            source: &self.source,
+            status: self.status.sent(options),
+            source: &self.submission.source,
             session_id: &self.session,
             created_at: &self.created,
             started_at: self.started.as_deref(),
             finished_at: self.finished.as_deref(),
             error: self.error.as_deref(),
             attempts: self.stages.values().map(|state| state.attempt).max().unwrap_or(0),
-            stage_states: self.stages.iter().map(|(stage, state)| (*stage, StageDocument::new(state, wire))).collect(),
+            stage_states: self
+                .stages
+                .iter()
+                .map(|(stage, state)| (*stage, StageDocument::new(state, options)))
+                .collect(),
         }));
         self.rendered = Some(rendered.clone());
         rendered
     }
 
     /// The row that `GET /jobs/{id}/result` answers once the job is done.
-    pub(crate) fn result(&self, wire: &Wire) -> Vec<u8> {
+    pub(crate) fn result(&self, options: &Options) -> Vec<u8> {
         json(&serde_json::json!({
             "job_id": self.id,
             "session_id": self.session,
-            "source": self.source,
-            "status": wire.word(self.status),
+            "source": self.submission.source,
+            "status": self.status.sent(options),
             "finished_at": self.finished,
-            "summary": format!("Summary of {} bytes of audio.", self.bytes),
+            "summary": format!("Summary of {} bytes of audio.", self.submission.bytes),
         }))
     }
 }
@@ -214,9 +214,9 @@ enum StageDocument<'a> {
 }
 
 impl<'a> StageDocument<'a> {
-    fn new(stage: &'a StageState, wire: &'a Wire) -> Self {
-        let state = wire.word(stage.status);
-        match wire.shape {
+    fn new(stage: &'a StageState, options: &'a Options) -> Self {
+        let state = stage.status.sent(options);
+        match options.stage_shape {
             StageShape::String => Self::String(state),
             StageShape::Object => Self::Object { state, stage },
         }
@@ -240,17 +240,17 @@ pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const WIRE: Wire = Wire { shape: StageShape::String, words: Vec::new() };
-
     #[test]
     fn a_document_is_written_anew_only_after_a_change() {
-        let now = Utc::now();
-        let mut job = Job::new(1, "a1".into(), "/data/a.webm".into(), 5, now, TimeDelta::zero());
-        let first = job.document(&WIRE);
-        assert_eq!(first.as_ptr(), job.document(&WIRE).as_ptr());
+        let (now, options) = (Utc::now(), Options { stage_shape: StageShape::String, ..Options::default() });
+        let submission =
+            Submission { source: "/data/a.webm".into(), bytes: 5, key: None, parent: None, received: Instant::now() };
+        let mut job = Job::new(1, "a1".into(), submission, 1, now, TimeDelta::zero());
+        let first = job.document(&options);
+        assert_eq!(first.as_ptr(), job.document(&options).as_ptr());
         job.queue_stage(Stage::Whisper, 1, now);
         job.start_stage(Stage::Whisper, now);
-        let text = String::from_utf8(job.document(&WIRE).to_vec()).unwrap();
+        let text = String::from_utf8(job.document(&options).to_vec()).unwrap();
         assert!(text.contains(r#""status":"running""#), "{text}");
         assert!(text.ends_with(r#""attempts":1,"stage_states":{"whisper":"running"}}"#), "{text}");
     }

@@ -26,6 +26,7 @@ use crate::{api, jaeger, prometheus, workers};
 pub struct Sim {
     addresses: PerServer<SocketAddr>,
     logs: PathBuf,
+    /// The last hold on it once the thread has ended: with it the export of spans ends, when all have been sent or given up.
     pipeline: Arc<Pipeline>,
     seed: u64,
     stop: Option<oneshot::Sender<()>>,
@@ -131,7 +132,6 @@ impl Drop for Sim {
         {
             crate::complain("the serving thread panicked");
         }
-        self.pipeline.recorder.finish_export();
     }
 }
 

@@ -5,8 +5,6 @@ use std::str::FromStr;
 use serde::Serialize;
 use strum::VariantArray;
 
-use crate::telemetry::Service;
-
 /// One stage of the pipeline, in pipeline order.
 ///
 /// ```text
@@ -46,6 +44,19 @@ pub enum Stage {
     L0,
     /// Writes the finished row.
     Persist,
+}
+
+/// A process that is scraped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, VariantArray)]
+pub(crate) enum Service {
+    #[strum(serialize = "autorag-api")]
+    Api,
+    #[strum(serialize = "autorag-gpu-worker")]
+    GpuWorker,
+    #[strum(serialize = "autorag-io-worker")]
+    IoWorker,
+    #[strum(serialize = "rabbitmq")]
+    Broker,
 }
 
 /// A worker process of the target.
@@ -135,6 +146,15 @@ impl FromStr for Stage {
         let names = || Self::ALL.iter().map(|stage| stage.name()).collect::<Vec<_>>().join(", ");
         let found = Self::ALL.iter().find(|stage| stage.name() == text).copied();
         found.ok_or_else(|| format!("no stage is called '{text}': {}", names()))
+    }
+}
+
+impl Service {
+    pub(crate) const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The service's name in traces, and its `job` label.
+    pub(crate) fn name(self) -> &'static str {
+        self.into()
     }
 }
 

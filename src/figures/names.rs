@@ -9,7 +9,6 @@ use std::fmt;
 
 use super::distribution::Statistic;
 use crate::clock::micro;
-use crate::markup::capitalize;
 
 const STAGE: &str = "stages.";
 const QUEUE: &str = "queues.";
@@ -169,7 +168,7 @@ impl Durations {
     }
 
     fn part(&self, statistic: Statistic, part: &str) -> FigureName {
-        let word = if statistic == Statistic::P50 { "Median".to_owned() } else { capitalize(statistic.name()) };
+        let word = if statistic == Statistic::P50 { "Median".to_owned() } else { format!("{statistic:?}") };
         self.named(&format!("{word}{part}Seconds"))
     }
 

@@ -29,6 +29,13 @@ pub struct Card {
     pub wide: bool,
 }
 
+impl Card {
+    /// A card with a headline in no colour.
+    pub fn new(label: &str, headline: String, detail: Option<String>) -> Self {
+        Self { label: label.to_owned(), headline, detail: detail.unwrap_or_default(), ..Self::default() }
+    }
+}
+
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {

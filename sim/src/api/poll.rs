@@ -32,7 +32,7 @@ pub(super) async fn poll(State(pipeline): State<Arc<Pipeline>>, Path(id): Path<S
 
 pub(super) async fn result(State(pipeline): State<Arc<Pipeline>>, Path(id): Path<String>) -> Response {
     let answer = pipeline.look(&id, |job| match job.status {
-        Status::Done => answer::json(StatusCode::OK, job.result(&pipeline.wire)),
+        Status::Done => answer::json(StatusCode::OK, job.result(&pipeline.options)),
         _ => answer::detail(StatusCode::CONFLICT, "job is not done"),
     });
     answer.unwrap_or_else(unknown)

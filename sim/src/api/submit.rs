@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::{answer, source};
 use crate::fault::{self, Kind};
-use crate::pipeline::{Accepted, Pipeline, Submission};
+use crate::job::Submission;
+use crate::pipeline::{Accepted, Pipeline};
 use crate::server::Connection;
 use crate::trace::TraceParent;
 
@@ -50,10 +51,8 @@ async fn answer_post(
             return *refused;
         }
     };
-    let (id, status, accepted) = match pipeline.accept(submission) {
-        Accepted::New { id, status, accepted } => (id, status, Some(accepted)),
-        Accepted::Known { id, status } => (id, status, None),
-        Accepted::Full => return answer::refusal(503, Some(1)),
+    let Some(Accepted { id, status, ordinal }) = pipeline.accept(submission) else {
+        return answer::refusal(503, Some(1));
     };
 
     let strikes = |flags, kind| fault::any(flags, pipeline.chance, kind, post);
@@ -66,7 +65,7 @@ async fn answer_post(
     } else {
         answer::json(StatusCode::ACCEPTED, body)
     };
-    if accepted.is_some() && accepted == faults.die_after {
+    if ordinal.is_some() && ordinal == faults.die_after {
         connection.last_answer.store(true, Ordering::Relaxed);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

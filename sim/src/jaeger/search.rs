@@ -1,6 +1,7 @@
 //! Finding traces, as Jaeger's memory store does.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::Jaeger;
@@ -9,23 +10,12 @@ use crate::telemetry::Span;
 /// The spans of one trace, by their start.
 pub(super) type Trace = Vec<Arc<Span>>;
 
-/// A search. It finds a trace when one span of the service starts in the window; both ends belong to it.
-#[derive(Debug)]
-pub(super) struct Search<'a> {
-    pub(super) service: &'a str,
-    /// Microseconds since the epoch.
-    pub(super) start: i64,
-    pub(super) end: i64,
-    pub(super) limit: usize,
-}
-
 impl Jaeger {
-    /// Whole traces, the most recent first by the start of their last span, at most a page of them.
-    pub(super) fn search(&self, search: &Search<'_>) -> Vec<Trace> {
-        let matches =
-            |span: &Span| span.service == search.service && (search.start..=search.end).contains(&span.start_micros());
-        let limit = search.limit.min(self.page);
-        self.pipeline.recorder.newest_with(limit, matches).into_iter().map(sorted).collect()
+    /// Whole traces with a span of the service that starts in the window, in microseconds since the epoch: the most recent first by the
+    /// start of their last span, at most a page of them.
+    pub(super) fn search(&self, service: &str, window: &RangeInclusive<i64>, limit: usize) -> Vec<Trace> {
+        let matches = |span: &Span| span.service == service && window.contains(&span.start_micros());
+        self.pipeline.recorder.newest_with(limit.min(self.page), matches).into_iter().map(sorted).collect()
     }
 
     /// One trace; none for an id that has no visible span.

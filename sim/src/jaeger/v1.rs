@@ -1,6 +1,7 @@
 //! The older API: `/api/services`, `/api/traces`, `/api/traces/{id}`.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -9,10 +10,11 @@ use axum::response::{IntoResponse, Response};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::search::{Search, Trace, trace_id};
+use super::search::{Trace, trace_id};
 use super::{Jaeger, away, json};
 use crate::params::Params;
-use crate::telemetry::{Service, Span, TagValue};
+use crate::stage::Service;
+use crate::telemetry::{Span, TagValue};
 
 /// Traces in an answer where no limit is asked for.
 const DEFAULT_LIMIT: i64 = 100;
@@ -29,7 +31,7 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     if service.is_empty() {
         return refused("parameter 'service' is required");
     }
-    let (start, end, limit) = match window(&params) {
+    let (window, limit) = match window(&params) {
         Ok(window) => window,
         Err(message) => return refused(&message),
     };
@@ -37,21 +39,21 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let service = service.to_owned();
     away(move || {
-        let found = jaeger.search(&Search { service: &service, start, end, limit });
+        let found = jaeger.search(&service, &window, limit);
         json(StatusCode::OK, envelope(&found))
     })
     .await
 }
 
-/// `start` and `end` in microseconds, by default the last two days, and `limit`.
-fn window(params: &Params) -> Result<(i64, i64, i64), String> {
+/// From `start` to `end` in microseconds, by default the last two days; and `limit`.
+fn window(params: &Params) -> Result<(RangeInclusive<i64>, i64), String> {
     let number = |name: &str, default: i64| match params.get(name) {
         "" => Ok(default),
         text => text.parse().map_err(|error| format!("unable to parse param '{name}': {error}")),
     };
     let now = Utc::now();
     let start = number("start", (now - TimeDelta::days(2)).timestamp_micros())?;
-    Ok((start, number("end", now.timestamp_micros())?, number("limit", DEFAULT_LIMIT)?))
+    Ok((start..=number("end", now.timestamp_micros())?, number("limit", DEFAULT_LIMIT)?))
 }
 
 pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<String>) -> Response {

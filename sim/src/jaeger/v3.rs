@@ -2,6 +2,7 @@
 //!
 //! As in Jaeger 1.76 every answer is JSON under the name of plain text, and a search without a depth is a server error.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -10,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 use serde_json::json;
 
-use super::search::{Search, Trace, trace_id};
+use super::search::{Trace, trace_id};
 use super::{Jaeger, away};
 use crate::params::Params;
 use crate::telemetry::otlp::resource_spans;
@@ -22,7 +23,7 @@ pub(super) async fn services(State(jaeger): State<Arc<Jaeger>>) -> Response {
 pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers: HeaderMap) -> Response {
     let params = Params::read(&uri, &headers, b"");
     let service = params.get("query.service_name");
-    let (start, end) = match window(&params) {
+    let window = match window(&params) {
         Ok(window) => window,
         Err(message) => return malformed(&message),
     };
@@ -37,17 +38,17 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
         }
     };
     let service = service.to_owned();
-    away(move || found(&jaeger.search(&Search { service: &service, start, end, limit }))).await
+    away(move || found(&jaeger.search(&service, &window, limit))).await
 }
 
 /// The window in microseconds; both ends are required.
-fn window(params: &Params) -> Result<(i64, i64), String> {
+fn window(params: &Params) -> Result<RangeInclusive<i64>, String> {
     let time = |name: &str| {
         let text = params.get(name);
         let time = DateTime::parse_from_rfc3339(text);
         time.map(|time| time.timestamp_micros()).map_err(|_| format!("malformed parameter {name}: '{text}'"))
     };
-    Ok((time("query.start_time_min")?, time("query.start_time_max")?))
+    Ok(time("query.start_time_min")?..=time("query.start_time_max")?)
 }
 
 pub(super) async fn by_id(State(jaeger): State<Arc<Jaeger>>, Path(id): Path<String>) -> Response {

@@ -146,7 +146,7 @@ impl Pipeline {
 
         let by_hand = self.options.stage_time.iter().rfind(|time| time.stage == stage);
         let seconds = by_hand.map_or(stage.seconds(), |time| time.seconds);
-        let size = 1.0 + GROWTH * (1.0 + job.bytes as f64 / SIZE_UNIT).log2();
+        let size = 1.0 + GROWTH * (1.0 + job.submission.bytes as f64 / SIZE_UNIT).log2();
         let crowded = 1.0 + CONTENTION * (crowd.saturating_sub(1)) as f64;
         let key = [ordinal, stage as u64, u64::from(attempt)];
         let jitter = self.chance.jitter(Purpose::StageTime, key, JITTER);

@@ -16,16 +16,16 @@ use tokio::sync::{Notify, watch};
 use crate::broker::Broker;
 use crate::chance::SeededChance;
 use crate::clock::Clock;
-use crate::job::{Job, Wire};
+use crate::job::Job;
 use crate::log::Logs;
 use crate::message::Message;
 use crate::options::Options;
-use crate::stage::Worker;
+use crate::stage::{Service, Worker};
 use crate::stats::{JobStats, Stats};
-use crate::telemetry::{Metrics, Recorder, Service};
+use crate::telemetry::{Metrics, Recorder};
 
 pub(crate) use flow::Ending;
-pub(crate) use submission::{Accepted, Submission};
+pub(crate) use submission::Accepted;
 pub(crate) use traces::Switch;
 
 /// The whole pipeline.
@@ -35,7 +35,6 @@ pub(crate) struct Pipeline {
     pub(crate) chance: SeededChance,
     pub(crate) clock: Clock,
     pub(crate) logs: Logs,
-    pub(crate) wire: Wire,
     pub(crate) metrics: Metrics,
     pub(crate) recorder: Recorder,
     broker: Broker,
@@ -73,7 +72,6 @@ impl Pipeline {
             chance: SeededChance::new(seed),
             clock,
             logs,
-            wire: Wire { shape: options.stage_shape, words: options.faults.status_word.clone() },
             metrics: Metrics::new(),
             recorder,
             broker,
@@ -128,12 +126,12 @@ impl Pipeline {
         let world = self.world();
         let jobs = world.jobs.iter().map(|job| JobStats {
             id: job.id.clone(),
-            source: job.source.clone(),
+            source: job.submission.source.clone(),
             session_id: job.session.clone(),
             status: job.status.word(),
             polls: job.polls,
-            idempotency_key: job.key.clone(),
-            trace_id: job.parent.map(|parent| format!("{:032x}", parent.trace)),
+            idempotency_key: job.submission.key.clone(),
+            trace_id: job.submission.parent.map(|parent| format!("{:032x}", parent.trace)),
             trace: format!("{:032x}", job.trace),
         });
         Stats { jobs: jobs.collect(), ..world.counts.clone() }

@@ -1,7 +1,6 @@
 //! The HTTP API's side of the pipeline: accepting jobs, and showing them.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Bytes;
 use chrono::TimeDelta;
@@ -9,33 +8,19 @@ use chrono::TimeDelta;
 use super::{Pipeline, World};
 use crate::chance::Purpose;
 use crate::fault::{self, Kind};
-use crate::job::{Job, session_id};
+use crate::job::{Job, Submission, session_id};
 use crate::stage::Stage;
-use crate::trace::TraceParent;
 
 /// The shift of a job's times by `--stale`.
 const STALE: TimeDelta = TimeDelta::hours(-1);
 
-/// A POST that passed validation.
-#[derive(Debug)]
-pub(crate) struct Submission {
-    pub(crate) source: String,
-    /// Size of the audio file.
-    pub(crate) bytes: u64,
-    pub(crate) key: Option<String>,
-    pub(crate) parent: Option<TraceParent>,
-    pub(crate) received: Instant,
-}
-
 /// The answer to a submission.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Accepted {
-    /// A new job, the n-th accepted; the id is the one to answer with.
-    New { id: String, status: String, accepted: u64 },
-    /// A job that existed already.
-    Known { id: String, status: String },
-    /// As many jobs are unfinished as `--capacity` allows.
-    Full,
+pub(crate) struct Accepted {
+    pub(crate) id: String,
+    pub(crate) status: String,
+    /// For a new job its place in the order of acceptance, from 1; none for one that existed already.
+    pub(crate) ordinal: Option<u64>,
 }
 
 /// A POST that is being answered; counted as open until dropped.
@@ -60,7 +45,8 @@ impl Pipeline {
         OpenPost { pipeline: Arc::clone(self), ordinal: world.counts.posts }
     }
 
-    pub(crate) fn accept(&self, submission: Submission) -> Accepted {
+    /// Accepts a submission; none if as many jobs are unfinished as `--capacity` allows.
+    pub(crate) fn accept(&self, submission: Submission) -> Option<Accepted> {
         let faults = &self.options.faults;
         let now = self.clock.now();
         let mut guard = self.world();
@@ -69,7 +55,7 @@ impl Pipeline {
         let repeated = submission.key.as_ref().and_then(|key| world.by_key.get(key)).copied();
         if let Some(index) = repeated {
             world.counts.repeated += 1;
-            return self.known(world, index);
+            return Some(self.known(world, index));
         }
         let session = session_id(&submission.source);
         let unfinished = world.by_session.get(&session).copied();
@@ -78,11 +64,11 @@ impl Pipeline {
             if let Some(key) = submission.key {
                 world.by_key.insert(key, index);
             }
-            return self.known(world, index);
+            return Some(self.known(world, index));
         }
         if faults.capacity.is_some_and(|capacity| world.counts.unfinished >= capacity) {
             world.counts.refused += 1;
-            return Accepted::Full;
+            return None;
         }
 
         world.counts.accepted += 1;
@@ -95,19 +81,16 @@ impl Pipeline {
         let id = format!("{:032x}", self.chance.wide(Purpose::JobId, [accepted, 0, 0]));
         let stale = fault::any(&faults.stale, self.chance, Kind::Stale, ordinal);
         let shift = if stale { STALE } else { TimeDelta::zero() };
-        let mut job = Job::new(ordinal, id.clone(), submission.source, submission.bytes, now, shift);
-        job.key = submission.key;
-        job.parent = submission.parent;
-        job.trace = submission
-            .parent
-            .map_or_else(|| self.chance.wide(Purpose::TraceId, [accepted, 0, 0]), |parent| parent.trace);
-        let status = self.wire.word(job.status).to_owned();
+        let trace = || self.chance.wide(Purpose::TraceId, [accepted, 0, 0]);
+        let trace = submission.parent.map_or_else(trace, |parent| parent.trace);
+        let job = Job::new(ordinal, id.clone(), submission, trace, now, shift);
+        let status = job.status.sent(&self.options).to_owned();
 
         if !fault::any(&faults.lose, self.chance, Kind::Lose, ordinal) {
             world.by_id.insert(id.clone(), index);
         }
         world.by_session.insert(session, index);
-        if let Some(key) = &job.key {
+        if let Some(key) = &job.submission.key {
             world.by_key.insert(key.clone(), index);
         }
         let answered = if fault::any(&faults.same_id, self.chance, Kind::SameId, ordinal) {
@@ -116,15 +99,15 @@ impl Pipeline {
             id
         };
         self.metrics.submitted();
-        self.trace_submit(&job, submission.received);
+        self.trace_submit(&job);
         world.jobs.push(job);
         self.publish(world, index, Stage::Whisper, self.submit_span(ordinal));
-        Accepted::New { id: answered, status, accepted }
+        Some(Accepted { id: answered, status, ordinal: Some(accepted) })
     }
 
     fn known(&self, world: &World, index: usize) -> Accepted {
         let job = &world.jobs[index];
-        Accepted::Known { id: job.id.clone(), status: self.wire.word(job.status).to_owned() }
+        Accepted { id: job.id.clone(), status: job.status.sent(&self.options).to_owned(), ordinal: None }
     }
 
     /// Counts a poll; returns its place among all polls, from 1, and the job's document unless the id is unknown.
@@ -135,7 +118,7 @@ impl Pipeline {
         let document = world.by_id.get(id).map(|index| {
             let job = &mut world.jobs[*index];
             job.polls += 1;
-            job.document(&self.wire)
+            job.document(&self.options)
         });
         (world.counts.polls, document)
     }

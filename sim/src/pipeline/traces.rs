@@ -3,7 +3,7 @@
 //! Trace context crosses the broker: a stage's span is the child of the span that published its message, so that one job is one
 //! trace, under the trace id of its POST's `traceparent`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,8 +12,8 @@ use crate::chance::Purpose;
 use crate::fault::{self, Kind};
 use crate::job::Job;
 use crate::message::Message;
-use crate::stage::{Stage, Tenant};
-use crate::telemetry::{Service, Span, SpanKind, SpanText, TagValue};
+use crate::stage::{Service, Stage, Tenant};
+use crate::telemetry::{Span, SpanKind, SpanText, TagValue};
 
 /// Stands for the submit span where others have a stage.
 const SUBMIT: u64 = u64::MAX;
@@ -46,12 +46,12 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn trace_submit(&self, job: &Job, received: Instant) {
-        let duration = received.elapsed();
+    pub(super) fn trace_submit(&self, job: &Job) {
+        let duration = job.submission.received.elapsed();
         let span = Span {
             trace: job.trace,
             id: self.submit_span(job.ordinal),
-            parent: job.parent.map(|parent| parent.span),
+            parent: job.submission.parent.map(|parent| parent.span),
             name: "autorag.job.submit".to_owned(),
             service: Service::Api.name(),
             kind: SpanKind::Server,
@@ -60,7 +60,7 @@ impl Pipeline {
             tags: vec![
                 ("job.id", TagValue::Text(job.id.clone())),
                 ("job.session_id", TagValue::Text(job.session.clone())),
-                ("job.source", TagValue::Text(job.source.clone())),
+                ("job.source", TagValue::Text(job.submission.source.clone())),
                 ("job.source_kind", TagValue::Text("path".to_owned())),
             ],
             error: None,

@@ -22,7 +22,7 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::params::Params;
-use crate::telemetry::Service;
+use crate::stage::Service;
 use error::{QueryError, bad_data};
 use query::Grid;
 pub(crate) use scrape::Prometheus;

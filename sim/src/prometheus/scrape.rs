@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::exposition;
 use super::store::{Labels, Store};
 use crate::pipeline::Pipeline;
-use crate::telemetry::Service;
+use crate::stage::Service;
 
 /// Everything that the query API answers from.
 #[derive(Debug)]

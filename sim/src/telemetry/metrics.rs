@@ -9,22 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
-use strum::VariantArray;
 
-use crate::stage::{Stage, Tenant, Worker};
-
-/// A process that is scraped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, VariantArray)]
-pub(crate) enum Service {
-    #[strum(serialize = "autorag-api")]
-    Api,
-    #[strum(serialize = "autorag-gpu-worker")]
-    GpuWorker,
-    #[strum(serialize = "autorag-io-worker")]
-    IoWorker,
-    #[strum(serialize = "rabbitmq")]
-    Broker,
-}
+use crate::stage::{Service, Stage, Tenant, Worker};
 
 /// Upper bounds in seconds: OpenTelemetry's for durations, carried on to what a language model takes.
 const BOUNDS: [f64; 17] =
@@ -50,15 +36,6 @@ struct WorkerMetrics {
     duration: Histograms,
     wait: Histograms,
     completed: Family<[Label; 1], Counter>,
-}
-
-impl Service {
-    pub(crate) const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The service's name in traces, and its `job` label.
-    pub(crate) fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 impl WorkerMetrics {

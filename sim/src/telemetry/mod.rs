@@ -7,6 +7,6 @@ mod recorder;
 mod span;
 
 pub(crate) use export::Exporter;
-pub(crate) use metrics::{Metrics, Service};
+pub(crate) use metrics::Metrics;
 pub(crate) use recorder::Recorder;
 pub(crate) use span::{Span, SpanKind, SpanText, TagValue};

@@ -13,7 +13,7 @@ use super::span::Span;
 pub(crate) struct Recorder {
     delay: Duration,
     kept: Mutex<Kept>,
-    export: Mutex<Option<Exporter>>,
+    export: Option<Exporter>,
 }
 
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ struct Kept {
 impl Recorder {
     /// Spans become visible `delay` after they were recorded; each also goes to `export`.
     pub(crate) fn new(delay: Duration, export: Option<Exporter>) -> Self {
-        Self { delay, kept: Mutex::default(), export: Mutex::new(export) }
+        Self { delay, kept: Mutex::default(), export }
     }
 
     /// Every change is complete before the lock is let go, so a poisoned one is taken over.
@@ -36,20 +36,13 @@ impl Recorder {
 
     pub(crate) fn record(&self, span: Span) {
         let span = Arc::new(span);
-        let export = self.export.lock().unwrap_or_else(PoisonError::into_inner);
-        if export.as_ref().is_some_and(|export| !export.send(&span)) {
+        if self.export.as_ref().is_some_and(|export| !export.send(&span)) {
             crate::complain("the span exporter has stopped: a span is not exported");
         }
-        drop(export);
         let mut kept = self.kept();
         let index = kept.spans.len();
         kept.by_trace.entry(span.trace).or_default().push(index);
         kept.spans.push((Instant::now() + self.delay, span));
-    }
-
-    /// Ends the export, once everything recorded so far has been sent or given up.
-    pub(crate) fn finish_export(&self) {
-        drop(self.export.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// The services that have visible spans.

@@ -93,8 +93,7 @@ fn figures(scene: &Scene<'_>) -> Markup {
         // The load in asked and reached belongs together in one sentence, and so does the warm-up.
         let wide = !CARDS.contains(label);
         let (headline, detail) = if wide { ("", text.as_str()) } else { split_headline(text) };
-        let (label, headline, detail) = ((*label).to_owned(), headline.to_owned(), detail.to_owned());
-        Card { label, headline, detail, wide, ..Card::default() }
+        Card { wide, ..Card::new(label, headline.to_owned(), Some(detail.to_owned())) }
     };
     let mut cards: Vec<Card> = headline_figures(scene.evaluation).iter().map(card).collect();
     cards.sort_by_key(|card| card.wide);

@@ -80,24 +80,17 @@ struct Part {
     what: String,
     after: String,
     class: String,
-    seconds: f64,
-    shown: String,
+    measured: Measured,
 }
 
 fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
     let mut parts = Vec::new();
     for Step { stage, after, attempt, before, wait, work } in &path.steps {
         let (look, name) = (looks::look(scene, stage), escape::start(stage, 40));
-        let after = after.as_ref().map_or_else(|| "–".to_owned(), |after| escape::start(after, 40));
+        let after = after.as_ref().map_or_else(|| NO_VALUE.to_owned(), |after| escape::start(after, 40));
         let mut put = |what: String, class: String, named: Option<usize>, measured: Measured| {
-            parts.push(Part {
-                stage: named.map(|look| (look, name.clone())),
-                what,
-                after: after.clone(),
-                class,
-                seconds: measured.seconds,
-                shown: measured.text(),
-            });
+            let stage = named.map(|look| (look, name.clone()));
+            parts.push(Part { stage, what, after: after.clone(), class, measured });
         };
         if before.abs() > path.whole.seconds * SMALL {
             let earlier = attempt.filter(|attempt| *attempt > 1);
@@ -115,23 +108,18 @@ fn parts(scene: &Scene<'_>, path: &CriticalPath) -> Vec<Part> {
     // Below zero by less than the error: as far as is known the stages filled all of it.
     let error = path.whole.error();
     let is_noise = path.rest < 0.0 && -path.rest <= error;
-    let rest = if is_noise { Measured::within(0.0, -error, error) } else { Measured::exact(path.rest) };
-    parts.push(Part {
-        stage: None,
-        what: "outside the stages".to_owned(),
-        after: "–".to_owned(),
-        class: "rail".to_owned(),
-        seconds: rest.seconds,
-        shown: rest.text(),
-    });
+    let measured = if is_noise { Measured::within(0.0, -error, error) } else { Measured::exact(path.rest) };
+    let (what, after, class) = ("outside the stages".to_owned(), NO_VALUE.to_owned(), "rail".to_owned());
+    parts.push(Part { stage: None, what, after, class, measured });
     parts
 }
 
 fn critical_path(scene: &Scene<'_>, path: &CriticalPath) -> Markup {
     let parts = parts(scene, path);
-    let longest = parts.iter().max_by(|a, b| a.seconds.total_cmp(&b.seconds));
-    let longest =
-        longest.map_or_else(String::new, |part| format!(" The longest part was {} with {}.", part.what, part.shown));
+    let longest = parts.iter().max_by(|a, b| a.measured.seconds.total_cmp(&b.measured.seconds));
+    let longest = longest.map_or_else(String::new, |Part { what, measured, .. }| {
+        format!(" The longest part was {what} with {}.", measured.text())
+    });
     let finding = format!("{} took {}.{longest}", path.job, path.whole.text());
     let drawing = path_drawing(&parts, path.whole.seconds);
     let table = scene.content(|content| {
@@ -153,15 +141,15 @@ fn path_drawing(parts: &[Part], whole: f64) -> Svg {
     let mut svg = Svg::new(WIDTH, 62.0);
     svg.axis(&x, &time_ticks(0.0, whole, 9), (0.0, 40.0), time_label);
     let mut from = 0.0;
-    for part in parts.iter().filter(|part| part.seconds > 0.0) {
-        let (left, right) = (x.at(from), x.at(from + part.seconds));
-        svg.titled(&format!("{}: {}", part.what, part.shown), |svg| {
-            svg.rect(&part.class, (left, 6.0), (right - left, 26.0));
-            if let Some((look, name)) = part.stage.as_ref().filter(|(_, name)| looks::fits(name, right - left)) {
+    for Part { stage, what, class, measured, .. } in parts.iter().filter(|part| part.measured.seconds > 0.0) {
+        let (left, right) = (x.at(from), x.at(from + measured.seconds));
+        svg.titled(&format!("{what}: {}", measured.text()), |svg| {
+            svg.rect(class, (left, 6.0), (right - left, 26.0));
+            if let Some((look, name)) = stage.as_ref().filter(|(_, name)| looks::fits(name, right - left)) {
                 looks::name(svg, *look, (left + 4.0, 23.0), name);
             }
         });
-        from += part.seconds;
+        from += measured.seconds;
     }
     svg
 }
@@ -170,10 +158,10 @@ fn path_rows(parts: &[Part], path: &CriticalPath) -> Vec<Vec<Inline>> {
     let whole = path.whole.seconds;
     let share =
         |seconds: f64| if whole > 0.0 { format!("{:.1} %", seconds / whole * 100.0) } else { NO_VALUE.to_owned() };
-    let row = |what: &str, after: &str, shown: String, seconds: f64| -> Vec<Inline> {
-        vec![what.into(), after.into(), shown.into(), share(seconds).into()]
+    let row = |what: &str, after: &str, measured: Measured, seconds: f64| -> Vec<Inline> {
+        vec![what.into(), after.into(), measured.text().into(), share(seconds).into()]
     };
-    let total = parts.iter().map(|part| part.seconds).sum();
-    let rows = parts.iter().map(|part| row(&part.what, &part.after, part.shown.clone(), part.seconds));
-    rows.chain([row("end to end", "", path.whole.text(), total)]).collect()
+    let total = parts.iter().map(|part| part.measured.seconds).sum();
+    let rows = parts.iter().map(|part| row(&part.what, &part.after, part.measured, part.measured.seconds));
+    rows.chain([row("end to end", "", path.whole, total)]).collect()
 }

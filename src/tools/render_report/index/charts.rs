@@ -34,16 +34,13 @@ const WIDTH: f64 = 360.0;
 const BAND: f64 = 84.0;
 const BAR: f64 = 40.0;
 
-/// The kind of thing that has a band in a chart: its name in a sentence, and the beginning of the ids of the charts.
-#[derive(Clone, Copy)]
-struct Bands {
-    one: &'static str,
-    id: &'static str,
-}
+/// The kinds of things that have a band in a chart, by their names in a sentence.
+const LEVEL: &str = "level";
+const SCENARIO: &str = "scenario";
 
 /// The charts of a ramp side by side, with a note.
 pub(super) fn by_level(ramp: &Ramp<'_>) -> Markup {
-    section(&ramp.levels, Bands { one: "level", id: "" })
+    section(&ramp.levels, LEVEL)
 }
 
 /// The charts of scenarios side by side, with a note.
@@ -53,7 +50,7 @@ pub(super) fn by_scenario(scenarios: &[&Scenario]) -> Markup {
         .zip(scenarios)
         .map(|(name, scenario)| Level { name, scenario: Some(scenario) })
         .collect();
-    section(&levels, Bands { one: "scenario", id: "scenario-" })
+    section(&levels, SCENARIO)
 }
 
 /// The names of scenarios: their own, or those of their runs where several runs have a scenario of one name.
@@ -74,24 +71,22 @@ fn moment(run: &str) -> String {
     parsed.map_or_else(|_| run.to_owned(), |time| time.format("%m-%d %H:%M").to_string())
 }
 
-fn section(all: &[Level<'_>], bands: Bands) -> Markup {
+fn section(all: &[Level<'_>], kind: &'static str) -> Markup {
     let levels = &all[..all.len().min(LEVELS)];
     let all_succeeded = levels.iter().all(|level| level.scenario.is_some_and(|of| of.not_succeeded() == Some(0)));
-    let mut panels = vec![
-        ("Throughput".to_owned(), throughput(levels, bands)),
-        ("End to end".to_owned(), end_to_end(levels, bands)),
-    ];
+    let mut panels =
+        vec![("Throughput".to_owned(), throughput(levels, kind)), ("End to end".to_owned(), end_to_end(levels, kind))];
     if !all_succeeded {
-        panels.push(("Jobs that did not succeed".to_owned(), failures(levels, bands)));
+        panels.push(("Jobs that did not succeed".to_owned(), failures(levels, kind)));
     }
     let panels = components::panels(panels);
     let mut notes =
         vec!["Vertical lines span the error of polling. End to end covers the jobs that succeeded.".to_owned()];
     if levels.iter().any(|level| level.verdict() == Some(Verdict::Failed)) {
-        notes.push(format!("A red frame marks a {} that Failed.", bands.one));
+        notes.push(format!("A red frame marks a {kind} that Failed."));
     }
     if levels.iter().any(|level| frame(level) == Some("unknown")) {
-        notes.push(format!("A dashed frame marks a {} that is Incomplete or was not run.", bands.one));
+        notes.push(format!("A dashed frame marks a {kind} that is Incomplete or was not run."));
     }
     if all.len() > LEVELS {
         notes.push(format!("{LEVELS} of {} are drawn; the table has them all.", all.len()));
@@ -103,7 +98,7 @@ fn section(all: &[Level<'_>], bands: Bands) -> Markup {
 struct Chart<'a> {
     svg: Svg,
     levels: &'a [Level<'a>],
-    bands: Bands,
+    kind: &'static str,
     band: f64,
     y: Scale,
     /// The value of a level in words; none if it is not known.
@@ -122,7 +117,7 @@ struct Shown<'a, T> {
 impl<'a> Chart<'a> {
     /// Grid, frames and names; values from 0 to `most` with these ticks.
     fn new(
-        (levels, bands): (&'a [Level<'a>], Bands),
+        (levels, kind): (&'a [Level<'a>], &'static str),
         (most, ticks): (f64, &[f64]),
         label: fn(f64) -> String,
         text: fn(&Scenario) -> Option<String>,
@@ -130,11 +125,11 @@ impl<'a> Chart<'a> {
         let width = WIDTH.max(LEFT + BAND * levels.len() as f64);
         let band = (width - LEFT) / levels.len().max(1) as f64;
         let (svg, y) = (Svg::new(width, HEIGHT), Scale::new((0.0, most), (BOTTOM, TOP)));
-        let mut chart = Self { svg, levels, bands, band, y, text };
+        let mut chart = Self { svg, levels, kind, band, y, text };
         chart.svg.grid(&chart.y, ticks, (LEFT, width), label);
         chart.svg.line("base", (LEFT, BOTTOM), (width, BOTTOM));
-        if bands.id.is_empty() {
-            chart.svg.text("tick", (0.0, BOTTOM + 17.0), Anchor::Start, bands.one);
+        if kind == LEVEL {
+            chart.svg.text("tick", (0.0, BOTTOM + 17.0), Anchor::Start, kind);
         }
         for (index, level) in levels.iter().enumerate() {
             let (x, middle) = (LEFT + band * index as f64, chart.middle(index));
@@ -160,7 +155,7 @@ impl<'a> Chart<'a> {
             let (Some(scenario), middle) = (level.scenario, self.middle(index)) else { continue };
             match value(scenario).zip((self.text)(scenario)) {
                 Some((value, text)) => {
-                    let title = format!("{} {}: {text}", self.bands.one, start(&level.name, NAME));
+                    let title = format!("{} {}: {text}", self.kind, start(&level.name, NAME));
                     known.push(Shown { middle, scenario, value, title });
                 }
                 None => self.svg.text("quiet", (middle, BOTTOM - 8.0), Anchor::Middle, "not known"),
@@ -180,20 +175,21 @@ impl<'a> Chart<'a> {
         }
     }
 
-    /// The finished chart below its note; `id` and `title` are its own, without the kind of its bands.
+    /// The finished chart below its note; `title` is its own, without the kind of its bands.
     fn panel(self, id: &str, title: &str, text: &str) -> Markup {
-        let Self { svg, levels, bands: Bands { one, id: prefix }, text: of, .. } = self;
+        let Self { svg, levels, kind, text: of, .. } = self;
         let parts = levels.iter().map(|level| {
             let name = start(&level.name, NAME);
             match level.scenario.zip(level.verdict()) {
-                None => format!("{one} {name}: not run"),
+                None => format!("{kind} {name}: not run"),
                 Some((scenario, verdict)) => {
-                    format!("{one} {name}: {}, {verdict}", of(scenario).unwrap_or_else(|| "not known".to_owned()))
+                    format!("{kind} {name}: {}, {verdict}", of(scenario).unwrap_or_else(|| "not known".to_owned()))
                 }
             }
         });
         let finding = format!("{}.", parts.collect_vec().join("; "));
-        html! { (note(text)) (svg.into_figure(&format!("{prefix}{id}"), &format!("{title} by {one}"), &finding)) }
+        let id = if kind == LEVEL { id.to_owned() } else { format!("{kind}-{id}") };
+        html! { (note(text)) (svg.into_figure(&id, &format!("{title} by {kind}"), &finding)) }
     }
 }
 
@@ -222,11 +218,11 @@ fn highest(levels: &[Level<'_>], of: impl Fn(&Scenario) -> Option<f64>) -> f64 {
     levels.iter().filter_map(|level| of(level.scenario?)).fold(0.0, f64::max)
 }
 
-fn throughput(levels: &[Level<'_>], bands: Bands) -> Markup {
+fn throughput(levels: &[Level<'_>], kind: &'static str) -> Markup {
     let most = highest(levels, |scenario| {
         Some(scenario.jobs_per_minute_bounds().map_or(rate(scenario)?, |bounds| bounds.high))
     });
-    let mut chart = Chart::new((levels, bands), (most, &ticks(0.0, most, 4)), count_label, rate_text);
+    let mut chart = Chart::new((levels, kind), (most, &ticks(0.0, most, 4)), count_label, rate_text);
     for Shown { middle, scenario, value: rate, title } in chart.known(rate) {
         let y = chart.y.at(rate);
         // The jobs that the bar counts succeeded, whatever became of the level; its label has the verdict.
@@ -266,9 +262,9 @@ fn end_to_end_text(scenario: &Scenario) -> Option<String> {
     Some(format!("median {median}, max {max}"))
 }
 
-fn end_to_end(levels: &[Level<'_>], bands: Bands) -> Markup {
+fn end_to_end(levels: &[Level<'_>], kind: &'static str) -> Markup {
     let most = highest(levels, |scenario| median_and_max(scenario).map(|[_, max]| max.high));
-    let mut chart = Chart::new((levels, bands), (most, &time_ticks(0.0, most, 4)), time_label, end_to_end_text);
+    let mut chart = Chart::new((levels, kind), (most, &time_ticks(0.0, most, 4)), time_label, end_to_end_text);
     for Shown { middle, scenario, value: [median, max], title } in chart.known(median_and_max) {
         let (low, high) = (chart.y.at(median.seconds), chart.y.at(max.seconds));
         // Between the two lie half of the jobs.
@@ -298,9 +294,9 @@ fn failures_text(scenario: &Scenario) -> Option<String> {
     Some(format!("{} of {} jobs", scenario.not_succeeded()?, scenario.asked()?))
 }
 
-fn failures(levels: &[Level<'_>], bands: Bands) -> Markup {
+fn failures(levels: &[Level<'_>], kind: &'static str) -> Markup {
     let percent = |part: f64| format!("{:.0} %", part * 100.0);
-    let mut chart = Chart::new((levels, bands), (1.0, &ticks(0.0, 1.0, 4)), percent, failures_text);
+    let mut chart = Chart::new((levels, kind), (1.0, &ticks(0.0, 1.0, 4)), percent, failures_text);
     let sums = |scenario: &Scenario| scenario.report.as_ref().map(|report| report.status.conservation);
     for Shown { middle, value: sums, title, .. } in chart.known(sums) {
         let bad: u64 = counts(&sums).filter(|(outcome, _)| outcome.is_bad()).map(|(_, jobs)| jobs).sum();

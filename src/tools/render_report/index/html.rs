@@ -146,18 +146,12 @@ fn profile_and_target(contents: &Contents<'_>) -> impl Iterator<Item = (&'static
 fn ramp_cards(ramp: &Ramp<'_>) -> Vec<Card> {
     let loaded = |level: &Level<'_>| format!("level {}", start(&level.with_load(), NAME));
     let (highest, best) = (ramp.highest_passed(), ramp.best());
-    let highest = Card {
-        label: "Highest level that passed".to_owned(),
-        headline: highest.map_or_else(|| "none".to_owned(), loaded),
-        detail: highest.and_then(|level| level.scenario).map(figures_sentence).unwrap_or_default(),
-        ..Card::default()
-    };
-    let best = Card {
-        label: "Highest throughput of those that passed".to_owned(),
-        headline: best.map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", decimal(rate))),
-        detail: best.map(|(level, _)| format!("at {}", loaded(level))).unwrap_or_default(),
-        ..Card::default()
-    };
+    let figures = highest.and_then(|level| level.scenario).map(figures_sentence);
+    let highest = highest.map_or_else(|| "none".to_owned(), loaded);
+    let highest = Card::new("Highest level that passed", highest, figures);
+    let rate = best.map_or_else(|| "not known".to_owned(), |(_, rate)| format!("{} jobs/min", decimal(rate)));
+    let at = best.map(|(level, _)| format!("at {}", loaded(level)));
+    let best = Card::new("Highest throughput of those that passed", rate, at);
     let not_run = ramp.levels.iter().filter(|level| level.scenario.is_none());
     let mut jobs = jobs(ramp.levels.iter().filter_map(|level| level.scenario));
     if let Some(levels) = any_listed(not_run.map(|level| start(&level.name, NAME))) {
@@ -177,13 +171,8 @@ fn run_cards(contents: &Contents<'_>) -> Vec<Card> {
     let broke = |part: &&Part| contents.ramps.iter().any(|ramp| ramp.path == part.path && ramp.result().is_some());
     let passed = parts.iter().filter(|part| part.verdict == Verdict::Passed && !broke(part)).count();
     let broken = Some(parts.iter().filter(broke).count()).filter(|count| *count > 0);
-    let scenarios = Card {
-        label: "Scenarios".to_owned(),
-        headline: format!("{passed} of {} passed", parts.len()),
-        detail: broken.map(|count| format!("breaking point found: {count}")).unwrap_or_default(),
-        ..Card::default()
-    };
-    vec![scenarios, jobs]
+    let broken = broken.map(|count| format!("breaking point found: {count}"));
+    vec![Card::new("Scenarios", format!("{passed} of {} passed", parts.len()), broken), jobs]
 }
 
 /// The class of a verdict's words, and the verdict with its mark.
@@ -210,7 +199,7 @@ fn scenario_card(scenario: &Scenario) -> Card {
     ];
     let detail = parts.into_iter().flatten().join("; ");
     let detail = if detail.is_empty() { scenario.cause() } else { detail };
-    Card { label: start(&scenario.path, NAME), class, headline, detail, ..Card::default() }
+    Card { class, ..Card::new(&start(&scenario.path, NAME), headline, Some(detail)) }
 }
 
 /// A ramp in one look: where it breaks, and the figures of the highest level that passed.
@@ -225,20 +214,18 @@ fn ramp_card(ramp: &Ramp<'_>) -> Card {
         || "no level passed".to_owned(),
         |(level, scenario)| format!("level {} passed: {}", start(&level.with_load(), NAME), figures_sentence(scenario)),
     );
-    Card { label, class, headline, detail, ..Card::default() }
+    Card { class, ..Card::new(&label, headline, Some(detail)) }
 }
 
 fn breaking_point(ramp: &Ramp<'_>) -> Card {
-    let label = "Breaking point".to_owned();
-    let Some(name) = ramp.breaking_point() else {
-        return Card { label, headline: "not found".to_owned(), ..Card::default() };
+    let Some(level) = ramp.breaking_level() else {
+        return Card::new("Breaking point", "not found".to_owned(), None);
     };
-    let level = ramp.levels.iter().find(|level| level.name == name);
-    let detail = level.and_then(|level| level.scenario).and_then(|scenario| {
+    let detail = level.scenario.and_then(|scenario| {
         Some(format!("{} of {} jobs did not succeed there", scenario.not_succeeded()?, scenario.asked()?))
     });
-    let headline = format!("✕ level {}", start(name, NAME));
-    Card { label, class: "bad", headline, detail: detail.unwrap_or_default(), ..Card::default() }
+    let headline = format!("✕ level {}", start(&level.name, NAME));
+    Card { class: "bad", ..Card::new("Breaking point", headline, detail) }
 }
 
 /// Jobs per minute and end to end of a scenario, as far as they are known.
@@ -253,12 +240,8 @@ fn figures_sentence(scenario: &Scenario) -> String {
 fn jobs<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Card {
     let known = scenarios.filter_map(|scenario| Some((scenario.asked()?, scenario.not_succeeded()?)));
     let (asked, not) = known.fold((0, 0), |(asked, not), of| (of.0.saturating_add(asked), of.1.saturating_add(not)));
-    Card {
-        label: "Jobs".to_owned(),
-        headline: format!("{} of {asked} succeeded", asked.saturating_sub(not)),
-        detail: if not == 0 { String::new() } else { format!("{not} did not, or are not known to have") },
-        ..Card::default()
-    }
+    let others = (not > 0).then(|| format!("{not} did not, or are not known to have"));
+    Card::new("Jobs", format!("{} of {asked} succeeded", asked.saturating_sub(not)), others)
 }
 
 /// The times, the targets and the sources of the run.

@@ -182,9 +182,13 @@ impl<'a> Ramp<'a> {
     }
 
     /// The level that Failed and so ended the ramp.
+    pub(super) fn breaking_level(&self) -> Option<&Level<'a>> {
+        self.last().filter(|level| level.verdict() == Some(Verdict::Failed))
+    }
+
+    /// The name of that level.
     pub(super) fn breaking_point(&self) -> Option<&str> {
-        let failed = self.last().filter(|level| level.verdict() == Some(Verdict::Failed));
-        failed.map(|level| level.name.as_str())
+        self.breaking_level().map(|level| level.name.as_str())
     }
 
     /// The level with the highest load of those that passed before the ramp ended, in whatever order they ran.
@@ -206,9 +210,8 @@ impl<'a> Ramp<'a> {
 
     /// The result of a ramp that found its breaking point: `highest passing level: 16, breaks at 24`.
     pub(super) fn result(&self) -> Option<String> {
-        let level = self.last().filter(|level| level.verdict() == Some(Verdict::Failed))?;
-        let highest = self.highest_passed()?.with_load();
-        Some(format!("highest passing level: {highest}, breaks at {}", level.with_load()))
+        let (level, highest) = (self.breaking_level()?.with_load(), self.highest_passed()?.with_load());
+        Some(format!("highest passing level: {highest}, breaks at {level}"))
     }
 
     /// The name of its directory, relative to the index.

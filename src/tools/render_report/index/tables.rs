@@ -28,15 +28,12 @@ pub(super) fn page(contents: &Contents<'_>) -> String {
     let status = &contents.status;
     let ramp = contents.only_ramp();
     let name = if ramp.is_some() { "ramp" } else { contents.name };
-    let cause = status.cause.trim_end_matches('.');
-    if let Some(result) = contents.result() {
-        page.title(format!("{}: {name}", capitalize(&result)));
-        let rest = cause.strip_prefix(result.as_str()).unwrap_or(cause);
-        page.paragraph(Inline::strong(capitalize(&result)).then(format!("{rest}.")));
-    } else {
-        page.title(format!("{}: {name}", status.verdict));
-        page.paragraph(Inline::strong(status.verdict.to_string()).then(format!(": {cause}.")));
-    }
+    let (cause, result) = (status.cause.trim_end_matches('.'), contents.result());
+    let word = result.as_ref().map_or_else(|| status.verdict.to_string(), |result| capitalize(result));
+    let rest =
+        result.and_then(|result| cause.strip_prefix(&result)).map_or_else(|| format!(": {cause}"), str::to_owned);
+    page.title(format!("{word}: {name}"));
+    page.paragraph(Inline::strong(word).then(format!("{rest}.")));
     criteria(&mut page, contents);
     if let Some(ramp) = ramp {
         let point = ramp.breaking_point().map_or_else(|| "not found".to_owned(), |level| format!("level {level}"));

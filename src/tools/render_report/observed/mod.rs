@@ -21,7 +21,7 @@ use crate::figures::counters::{self, Bucketed, Growth};
 use crate::figures::gauges::{self, Density};
 use crate::figures::names::{self, NamedFigures};
 use crate::figures::stage_sources::{self, CapturedMeans, Mean, Means, StageSources};
-use crate::record::{Fold, Kind, Part, Role, Series, Tenancy as TenancySpan, Timestamp, Traces};
+use crate::record::{Fold, Kind, Part, Role, Series, Timestamp, Traces};
 use crate::statistics::Bounds;
 use crate::units;
 
@@ -31,11 +31,9 @@ const NAMES: usize = 200;
 /// One tenant's time on the GPU, of the tenancies that ended in the window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tenancy {
-    /// Their number.
-    pub(super) count: f64,
     /// Their sum in seconds, where the histogram's sum was captured.
     pub(super) seconds: Option<f64>,
-    /// Number and bounds by the buckets.
+    /// Their number and its bounds by the buckets.
     pub(super) bounds: Bucketed,
 }
 
@@ -51,15 +49,6 @@ pub(super) struct Depth {
     pub(super) is_scraped: bool,
     /// The way in which several series were put together.
     pub(super) remark: Option<String>,
-}
-
-/// The tenants of the GPU, by the spans of one service.
-#[derive(Clone, Debug)]
-pub(super) struct Holds {
-    pub(super) service: String,
-    pub(super) tenancies: Vec<TenancySpan>,
-    /// The number of those left out.
-    pub(super) left_out: u64,
 }
 
 /// All that they tell.
@@ -84,8 +73,8 @@ pub(super) struct Observed {
     pub(super) throttled: BTreeMap<String, f64>,
     /// By queue.
     pub(super) depths: BTreeMap<String, Depth>,
-    /// Tenants of the GPU over time by the spans: a lane for each service that tells.
-    pub(super) holds: Vec<Holds>,
+    /// Tenants of the GPU over time by the spans: those of each service that tells.
+    pub(super) holds: Vec<Traces>,
     /// The same and the transitions over time.
     pub(super) sampled: Sampled,
     /// Queries over time.
@@ -112,7 +101,7 @@ impl Observed {
         let mut told = reading.finish();
         let heard = CapturedMeans { spans, histograms, queued };
         told.stages = stage_sources::side_by_side(&figures.stages, &heard);
-        told.holds = holds(fold);
+        told.holds = fold.of_kind(Kind::Traces).filter(|traces: &Traces| !traces.status.tenancies.is_empty()).collect();
         told.doubts.extend(stage_sources::doubts(&told.stages, &heard));
         told.stages.truncate(NAMES);
         told
@@ -134,10 +123,10 @@ impl Observed {
             figures.put(&names::widest_gap(query), *gap);
         }
         for (tenant, tenancy) in self.tenancies.iter().take(NAMES) {
-            let Tenancy { count, seconds, bounds } = *tenancy;
-            let mean = seconds.map(|seconds| seconds / count);
+            let Tenancy { seconds, bounds } = *tenancy;
+            let mean = seconds.map(|seconds| seconds / bounds.count);
             for (name, value) in
-                names::tenancies(tenant).iter().zip([Some(count), seconds, mean, Some(bounds.low), bounds.high])
+                names::tenancies(tenant).iter().zip([Some(bounds.count), seconds, mean, Some(bounds.low), bounds.high])
             {
                 figures.put(name, value);
             }
@@ -187,15 +176,6 @@ fn spans(fold: &Fold) -> Option<Means> {
 fn warm_until(figures: &Figures) -> Option<f64> {
     let jobs = figures.tally.warmups.iter().filter_map(|entry| entry.job.as_ref());
     jobs.filter_map(|job| job.ended_at.or(job.observed_at)).max().map(Timestamp::seconds)
-}
-
-fn holds(fold: &Fold) -> Vec<Holds> {
-    let of = |traces: Traces| Holds {
-        service: traces.spec.service,
-        left_out: traces.status.tenancies_left_out.unwrap_or_default(),
-        tenancies: traces.status.tenancies,
-    };
-    fold.of_kind(Kind::Traces).map(of).filter(|holds| !holds.tenancies.is_empty()).collect()
 }
 
 impl Reading<'_> {
@@ -274,7 +254,7 @@ impl Reading<'_> {
         for (key, bounds) in buckets {
             let tenant = joined(&key);
             let seconds = sums.as_ref().and_then(|(_, sums)| sums.get(&tenant)).map(|sum| sum.value);
-            self.told.tenancies.insert(tenant, Tenancy { count: bounds.count, seconds, bounds });
+            self.told.tenancies.insert(tenant, Tenancy { seconds, bounds });
         }
         self.drop_impossible_tenancies(record, (count_replicas(&series, &record.spec.by).0 as f64).max(in_flight));
     }
@@ -286,12 +266,12 @@ impl Reading<'_> {
         let longest = until - from(record) + record.spec.step_seconds.unwrap_or_default();
         let fits = |tenancy: &Tenancy| {
             let seconds = tenancy.seconds.map_or(tenancy.bounds.low, |seconds| seconds.max(tenancy.bounds.low));
-            seconds <= longest * tenancy.count.min(gpus)
+            seconds <= longest * tenancy.bounds.count.min(gpus)
         };
         let all = std::mem::take(&mut self.told.tenancies);
         let (possible, impossible): (BTreeMap<_, _>, BTreeMap<_, _>) = all.into_iter().partition(|(_, it)| fits(it));
         self.told.tenancies = possible;
-        let began_before = |tenancy: &Tenancy| tenancy.count <= gpus;
+        let began_before = |tenancy: &Tenancy| tenancy.bounds.count <= gpus;
         self.told.left_out_tenancies = impossible.values().any(began_before);
         let impossible = impossible.iter().filter(|(_, tenancy)| !began_before(tenancy));
         if let Some(tenants) = any_listed(impossible.map(|(tenant, _)| start(tenant, 80))) {

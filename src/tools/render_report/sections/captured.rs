@@ -93,8 +93,9 @@ pub(in crate::tools::render_report) fn gpu(page: &mut Content, observed: &Observ
     page.heading("Tenants of the GPU");
     if !observed.tenancies.is_empty() {
         let rows = observed.tenancies.iter().take(LISTED).map(|(tenant, held)| {
-            let mean = |seconds: f64| seconds / held.count;
-            vec![start(tenant, NAME).into(), count(held.count).into(), time(held, |seconds| seconds), time(held, mean)]
+            let times = held.bounds.count;
+            let mean = |seconds: f64| seconds / times;
+            vec![start(tenant, NAME).into(), count(times).into(), time(held, |seconds| seconds), time(held, mean)]
         });
         page.table(["Tenant", "Tenancies>", "Total time>", "Mean>"], rows);
         page.paragraph(
@@ -117,7 +118,7 @@ pub(in crate::tools::render_report) fn gpu(page: &mut Content, observed: &Observ
 fn time(held: &Tenancy, of: impl Fn(f64) -> f64) -> Inline {
     let shown = |seconds: f64| units::seconds(of(seconds));
     match (held.seconds, held.bounds.high) {
-        _ if held.count <= 0.0 => NO_VALUE.into(),
+        _ if held.bounds.count <= 0.0 => NO_VALUE.into(),
         (Some(seconds), _) => shown(seconds).into(),
         (None, Some(high)) => format!("{} to {} (by buckets)", shown(held.bounds.low), shown(high)).into(),
         (None, None) => format!("at least {} (by buckets)", shown(held.bounds.low)).into(),

@@ -5,9 +5,9 @@ use itertools::Itertools;
 use super::{Axis, fitted};
 use crate::escape;
 use crate::html::svg::{Anchor, Svg};
-use crate::record::{ClockOffset, Tenancy, Timestamp};
+use crate::record::{ClockOffset, Tenancy, Timestamp, Traces};
 use crate::tools::render_report::html::looks;
-use crate::tools::render_report::observed::{Holds, Observed};
+use crate::tools::render_report::observed::Observed;
 use crate::tools::render_report::sampled::Passing;
 use crate::units;
 
@@ -50,7 +50,7 @@ pub(super) fn draw(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Opti
     if let Some((lanes, offset)) = by_spans {
         let tenants = tenants(lanes);
         for holds in lanes {
-            svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.service, axis.left() - 8.0));
+            svg.text("", (0.0, y + 13.0), Anchor::Start, &fitted(&holds.spec.service, axis.left() - 8.0));
             Lane { axis, y, taken: axis.left() }.draw(svg, holds, offset, &tenants);
             y += LANE + NAMES + 2.0;
         }
@@ -72,17 +72,23 @@ pub(super) fn draw(svg: &mut Svg, axis: &Axis, observed: &Observed, offset: Opti
 }
 
 /// The lanes that can be drawn from spans, where the clock offset is known.
-fn spans(observed: &Observed, offset: Option<ClockOffset>) -> Option<(&[Holds], ClockOffset)> {
+fn spans(observed: &Observed, offset: Option<ClockOffset>) -> Option<(&[Traces], ClockOffset)> {
     let lanes = &observed.holds[..observed.holds.len().min(LANES)];
     offset.filter(|_| !lanes.is_empty()).map(|offset| (lanes, offset))
 }
 
-fn shown(holds: &Holds) -> &[Tenancy] {
-    &holds.tenancies[..holds.tenancies.len().min(TENANCIES)]
+fn shown(holds: &Traces) -> &[Tenancy] {
+    let tenancies = &holds.status.tenancies;
+    &tenancies[..tenancies.len().min(TENANCIES)]
+}
+
+/// The number of its tenancies, those that its record left out among them.
+fn all(holds: &Traces) -> u64 {
+    holds.status.tenancies.len() as u64 + holds.status.tenancies_left_out.unwrap_or_default()
 }
 
 /// Every tenant that is drawn, in the order in which they came.
-fn tenants(lanes: &[Holds]) -> Vec<Option<&str>> {
+fn tenants(lanes: &[Traces]) -> Vec<Option<&str>> {
     lanes.iter().flat_map(shown).map(|one| one.tenant.as_deref()).unique().collect()
 }
 
@@ -110,7 +116,7 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    fn draw(&mut self, svg: &mut Svg, holds: &Holds, offset: ClockOffset, tenants: &[Option<&str>]) {
+    fn draw(&mut self, svg: &mut Svg, holds: &Traces, offset: ClockOffset, tenants: &[Option<&str>]) {
         let axis = self.axis;
         let here = |at: Timestamp| axis.seconds(at.shifted(-offset.seconds));
         let shown = shown(holds);
@@ -137,7 +143,7 @@ impl Lane<'_> {
                 self.put(svg, certain.max(held), next, block);
             }
         }
-        if holds.tenancies.len() > TENANCIES || holds.left_out > 0 {
+        if all(holds) > shown.len() as u64 {
             let last = shown.last().map_or(0.0, |last| here(last.seen_at));
             self.put(svg, last, axis.last, unknown("later tenants are not drawn", "not drawn"));
         }
@@ -176,7 +182,7 @@ impl Lane<'_> {
 pub(super) fn note(observed: &Observed, offset: Option<ClockOffset>) -> String {
     let by_samples = !observed.sampled.passings.is_empty();
     let drawn: u64 = observed.holds.iter().map(|holds| shown(holds).len() as u64).sum();
-    let all: u64 = observed.holds.iter().map(|holds| holds.tenancies.len() as u64 + holds.left_out).sum();
+    let all: u64 = observed.holds.iter().map(all).sum();
     match (observed.holds.is_empty(), offset, by_samples) {
         (false, Some(_), _) if drawn < all => {
             format!("The GPU's tenants come from spans; a change of tenant is hatched. The first {drawn} of {all} are drawn.")
