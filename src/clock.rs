@@ -18,6 +18,12 @@ pub struct Clock {
     anchor: ClockAnchor,
 }
 
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
 impl Clock {
     /// A clock that agrees with the wall's at this moment.
     pub fn system() -> Self {

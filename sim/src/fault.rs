@@ -36,24 +36,6 @@ pub struct StatusFault {
     pub retry_after: Option<u64>,
 }
 
-/// A status word spelt otherwise on the wire, written `done=completed`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusWord {
-    /// The pipeline's own word: queued, running, done or failed.
-    pub word: String,
-    /// The word that is sent in its place.
-    pub sent: String,
-}
-
-/// A stage's time set by hand, written `l2=2s`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StageTime {
-    /// The stage.
-    pub stage: Stage,
-    /// Seconds before size, jitter and `--time-scale` have their say.
-    pub seconds: f64,
-}
-
 /// Kinds of fault, so that two flags with the same percentage strike independently.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -145,27 +127,18 @@ impl FromStr for StatusFault {
     }
 }
 
-impl FromStr for StatusWord {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
-            Some((word @ ("queued" | "running" | "done" | "failed"), sent)) => {
-                Ok(Self { word: word.to_owned(), sent: sent.to_owned() })
-            }
-            _ => Err(format!("'{text}' is not WORD=SENT, where WORD is queued, running, done or failed")),
-        }
+/// Reads a status word spelt otherwise on the wire, written `done=completed`.
+pub(crate) fn status_word(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((word @ ("queued" | "running" | "done" | "failed"), sent)) => Ok((word.to_owned(), sent.to_owned())),
+        _ => Err(format!("'{text}' is not WORD=SENT, where WORD is queued, running, done or failed")),
     }
 }
 
-impl FromStr for StageTime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (stage, time) =
-            text.split_once('=').ok_or_else(|| format!("'{text}' is not STAGE=DURATION, as in l2=2s"))?;
-        Ok(Self { stage: stage.parse()?, seconds: crate::units::duration(time)?.as_secs_f64() })
-    }
+/// Reads a stage's time in seconds, written `l2=2s`.
+pub(crate) fn stage_time(text: &str) -> Result<(Stage, f64), String> {
+    let (stage, time) = text.split_once('=').ok_or_else(|| format!("'{text}' is not STAGE=DURATION, as in l2=2s"))?;
+    Ok((stage.parse()?, crate::units::duration(time)?.as_secs_f64()))
 }
 
 #[cfg(test)]
@@ -195,7 +168,7 @@ mod tests {
         for text in ["200:1", "429", "429:1:soon", "x:1"] {
             assert!(text.parse::<StatusFault>().is_err(), "{text}");
         }
-        assert!("finished=x".parse::<StatusWord>().is_err() && "l2=2".parse::<StageTime>().is_err());
+        assert!(status_word("finished=x").is_err() && stage_time("l2=2").is_err());
     }
 
     #[test]

@@ -77,8 +77,8 @@ impl Status {
 
     /// The word that is sent for it.
     pub(crate) fn sent(self, options: &Options) -> &str {
-        let (word, mut spellings) = (self.word(), options.faults.status_word.iter());
-        spellings.find(|spelling| spelling.word == word).map_or(word, |spelling| &spelling.sent)
+        let mut spellings = options.faults.status_word.iter();
+        spellings.find(|(word, _)| word == self.word()).map_or(self.word(), |(_, sent)| sent)
     }
 
     pub(crate) const fn ended(self) -> bool {

@@ -43,7 +43,7 @@ mod units;
 mod workers;
 mod wrap;
 
-pub use fault::{StageFault, StageTime, StatusFault, StatusWord, Which};
+pub use fault::{StageFault, StatusFault, Which};
 pub use options::{Faults, JaegerApi, Observe, Options, StageShape};
 pub use sim::Sim;
 pub use stage::Stage;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use clap::{Args, Parser, ValueEnum};
 
-use crate::fault::{StageFault, StageTime, StatusFault, StatusWord, Which};
+use crate::fault::{self, StageFault, StatusFault, Which};
+use crate::stage::Stage;
 use crate::units;
 
 /// The heading of the faults of single jobs.
@@ -46,8 +47,8 @@ pub struct Options {
     pub time_scale: f64,
 
     /// Set the time of a stage, before file size, jitter and --time-scale, as in l2=2s (repeatable)
-    #[arg(long, value_name = "STAGE=TIME", help_heading = "Pipeline")]
-    pub stage_time: Vec<StageTime>,
+    #[arg(long, value_name = "STAGE=TIME", value_parser = fault::stage_time, help_heading = "Pipeline")]
+    pub stage_time: Vec<(Stage, f64)>,
 
     /// Process this many language-model requests of a batch at once
     #[arg(long, value_name = "N", env = "OLLAMA_NUM_PARALLEL", hide_env_values = true, default_value = "8", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024), help_heading = "Pipeline")]
@@ -231,8 +232,8 @@ pub struct Faults {
     pub unhealthy: bool,
 
     /// Spell a status word differently, as in done=completed
-    #[arg(long, value_name = "WORD=SENT", help_heading = API_FAULTS)]
-    pub status_word: Vec<StatusWord>,
+    #[arg(long, value_name = "WORD=SENT", value_parser = fault::status_word, help_heading = API_FAULTS)]
+    pub status_word: Vec<(String, String)>,
 
     /// Run the server's clock ahead by this, or behind: 5s, -5s
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = units::offset, hide_default_value = true, allow_hyphen_values = true, help_heading = API_FAULTS)]

@@ -12,7 +12,7 @@ use crate::record::{ClockOffset, Fold, Job, Kind, Metadata, Record, RunSpec, Run
 use crate::runs::Runs;
 
 /// The knowledge of a capture once its input has ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct StreamContext {
     /// True once a Run or a Job was read: then the capture is soft.
     pub in_run: bool,
@@ -38,17 +38,7 @@ impl StreamContext {
     /// If standard input is a terminal and flags give the window, nothing is read. Without such flags, a signal ends the
     /// typing.
     pub(super) fn read(io: &mut Io<'_>, args: &WindowArgs) -> Result<Self, Failure> {
-        let mut context = Self {
-            in_run: false,
-            metadata: Metadata::default(),
-            fold: Fold::default(),
-            window: None,
-            clock: Clock::system(),
-            offset: None,
-            server: None,
-            runs: Runs::default(),
-            has_bad_lines: false,
-        };
+        let mut context = Self::default();
         if !(io.stdin_is_terminal && args.start.is_some()) {
             let stdin = input::take(io)?;
             let mut bad_lines = BadLines::default();

@@ -7,7 +7,6 @@ use super::distribution::{Distribution, Measured, quantile};
 use super::job_facts::JobFacts;
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
-use super::shards::shard_of;
 use super::tally::{JobEntry, JobTally, RunPlan};
 use super::time_interval::TimeInterval;
 use crate::record::{Reason, RunSpec, Timestamp, WholeLoad};
@@ -362,8 +361,7 @@ fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
 fn by_shard(tally: &JobTally) -> impl Iterator<Item = impl Iterator<Item = &JobEntry>> {
     let mut shards: BTreeMap<(usize, u64), Vec<&JobEntry>> = BTreeMap::new();
     for entry in &tally.entries {
-        let plan = entry.plan_index().and_then(|plan| Some((plan, shard_of(entry, tally.shard_count(plan)?)?)));
-        if let Some(shard) = plan {
+        if let Some(shard) = tally.shard(entry) {
             shards.entry(shard).or_default().push(entry);
         }
     }

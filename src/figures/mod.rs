@@ -307,6 +307,19 @@ pub fn listed(names: impl IntoIterator<Item = impl Display>) -> String {
     }
 }
 
+/// The items by their keys, in the order in which the keys first came.
+pub fn in_groups<K: Ord + Clone, T>(items: impl IntoIterator<Item = (K, T)>) -> Vec<(K, Vec<T>)> {
+    let (mut groups, mut places) = (Vec::<(K, Vec<T>)>::new(), BTreeMap::new());
+    for (key, item) in items {
+        let place = *places.entry(key.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((key, Vec::new()));
+        }
+        groups[place].1.push(item);
+    }
+    groups
+}
+
 /// As [`listed`]; none if there are no names.
 pub fn any_listed(names: impl IntoIterator<Item = impl Display>) -> Option<String> {
     let mut names = names.into_iter().peekable();

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::distribution::Statistic;
 use crate::clock::micro;
@@ -22,12 +21,6 @@ impl FigureName {
     /// The name as report.json spells it.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for FigureName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -206,7 +199,7 @@ pub fn tenancies(tenant: &str) -> [FigureName; 5] {
 
 /// The transitions of the GPU along the label values `way`.
 pub fn transitions(way: &str) -> FigureName {
-    FigureName(format!("{TRANSITIONS}.{way}").into())
+    FigureName(format!("{}.{way}", TRANSITIONS.0).into())
 }
 
 /// The highest depth of one queue.
@@ -222,14 +215,12 @@ pub fn queue_of_depth(name: &str) -> Option<&str> {
 /// A part of the pipeline that a figure is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
-    /// The jobs or the GPU.
-    Jobs,
+    /// The jobs, the GPU or the queues.
+    Whole,
     /// Work in a stage.
     Work,
     /// The wait for a stage.
     Wait,
-    /// A queue, or all of them.
-    Queue,
 }
 
 /// The part of the pipeline that the figure `name` is of.
@@ -239,10 +230,8 @@ pub fn subject(name: &str) -> Subject {
         Subject::Wait
     } else if name.starts_with(STAGE) {
         Subject::Work
-    } else if name.starts_with(QUEUE) || name == QUEUES_DEPTH_MAX.as_str() {
-        Subject::Queue
     } else {
-        Subject::Jobs
+        Subject::Whole
     }
 }
 
@@ -286,7 +275,7 @@ mod tests {
         assert_eq!(StageDuration::Spans.stage_of_mean(name.as_str()), None);
         assert_eq!(queue_of_depth(queue_depth("stage.l1").as_str()), Some("stage.l1"));
         let subjects = [name.as_str(), "queues.a.readyMax", "queuesReadyMax", "gpu.transitions"].map(subject);
-        assert_eq!(subjects, [Subject::Work, Subject::Queue, Subject::Queue, Subject::Jobs]);
+        assert_eq!(subjects, [Subject::Work, Subject::Whole, Subject::Whole, Subject::Whole]);
         let waits = ["stages.a.waitMeanSeconds", "stages.a.queueWaitMeanSeconds"].map(subject);
         assert_eq!(waits, [Subject::Wait, Subject::Wait]);
     }

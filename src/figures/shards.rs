@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::harness_doubts;
 use super::outcome::{self, Outcome};
-use super::tally::{JobEntry, JobTally};
+use super::tally::JobTally;
 use crate::record::{Conservation, ReportShard, Run, Shard, ShardStream, ShardStreamStatus, StreamResult, Timestamp};
 
 /// One shard of a run.
@@ -49,9 +49,7 @@ impl ShardFigures {
             all.insert((tally.plans.len(), shard.index), Self::new(shard, Some(stream), &[]));
         }
         for entry in &tally.entries {
-            let Some(plan) = entry.plan_index() else { continue };
-            let Some(shard) = tally.shard_count(plan).and_then(|count| shard_of(entry, count)) else { continue };
-            let Some(of) = all.get_mut(&(plan, shard)) else { continue };
+            let Some(of) = tally.shard(entry).and_then(|shard| all.get_mut(&shard)) else { continue };
             of.jobs.asked += 1;
             *outcome::count_mut(&mut of.jobs, entry.outcome) += 1;
             let submitted = entry.job.as_ref().and_then(|job| job.submitted_at);
@@ -104,10 +102,4 @@ impl ShardFigures {
             stream.is_some_and(|it| it.result != StreamResult::Whole || it.attempts.len() > 1 || it.pods.len() > 1);
         is_broken || outcome::count(&self.jobs, Outcome::Missing) > 0
     }
-}
-
-/// The shard of `count` that the job belongs to, as `stage-fixtures --shard` deals them out: by its number.
-pub fn shard_of(entry: &JobEntry, count: u64) -> Option<u64> {
-    let (_, number) = entry.name.rsplit_once('-')?;
-    number.parse::<u64>().ok()?.checked_sub(1)?.checked_rem(count)
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use itertools::Itertools;
 
-use super::any_listed;
 use super::distribution::{Distribution, Statistic};
 use super::names::{self, Durations, NamedFigures, StageDuration};
 use super::stages::StageFigures;
+use super::{any_listed, in_groups};
 use crate::escape::start;
 use crate::units;
 
@@ -96,15 +96,9 @@ impl StageSources {
     ) -> Option<String> {
         let documents = documents?;
         // Sources that count the same are named together.
-        let mut known: Vec<(String, u64)> = Vec::new();
-        for (name, count) in sources.iter().filter_map(|(name, mean)| Some((*name, (*mean)?.count))) {
-            match known.iter_mut().find(|(_, held)| *held == count) {
-                Some((names, _)) => *names += &format!(" and {name}"),
-                None => known.push((name.to_owned(), count)),
-            }
-        }
-        let mut reasons = known.into_iter().filter_map(|(name, count)| {
-            let most = self.at_most.max(documents.count);
+        let counts = in_groups(sources.iter().filter_map(|(name, mean)| Some(((*mean)?.count, *name))));
+        let mut reasons = counts.into_iter().filter_map(|(count, names)| {
+            let (name, most) = (names.join(" and "), self.at_most.max(documents.count));
             if count == documents.count {
                 None
             } else if count < documents.count {

@@ -289,9 +289,11 @@ impl JobTally {
         self.runs().filter_map(|run| run.status.aborted.as_ref())
     }
 
-    /// Number of shards of the plan at `index`; none if it has none, or too many to be real.
-    pub fn shard_count(&self, index: usize) -> Option<u64> {
-        self.plans.get(index)?.shards
+    /// The place of the plan of `entry`, and the shard that it belongs to, as `stage-fixtures --shard` deals jobs out: by their numbers.
+    pub fn shard(&self, entry: &JobEntry) -> Option<(usize, u64)> {
+        let (plan, (_, number)) = (entry.plan_index()?, entry.name.rsplit_once('-')?);
+        let shard = number.parse::<u64>().ok()?.checked_sub(1)?.checked_rem(self.plans.get(plan)?.shards?)?;
+        Some((plan, shard))
     }
 
     /// The largest distance between the clocks of two hosts whose times are compared, in seconds; infinite if it is not known.

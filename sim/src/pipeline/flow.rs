@@ -144,8 +144,8 @@ impl Pipeline {
             Ending::Done
         };
 
-        let by_hand = self.options.stage_time.iter().rfind(|time| time.stage == stage);
-        let seconds = by_hand.map_or(stage.seconds(), |time| time.seconds);
+        let by_hand = self.options.stage_time.iter().rfind(|(of, _)| *of == stage);
+        let seconds = by_hand.map_or(stage.seconds(), |(_, seconds)| *seconds);
         let size = 1.0 + GROWTH * (1.0 + job.submission.bytes as f64 / SIZE_UNIT).log2();
         let crowded = 1.0 + CONTENTION * (crowd.saturating_sub(1)) as f64;
         let key = [ordinal, stage as u64, u64::from(attempt)];

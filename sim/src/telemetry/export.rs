@@ -66,9 +66,7 @@ impl Collector {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
-            .timeout_connect(Some(Duration::from_secs(2)))
-            .timeout_recv_response(Some(Duration::from_secs(5)))
-            .timeout_recv_body(Some(Duration::from_secs(5)))
+            .timeout_global(Some(Duration::from_secs(10)))
             .build();
         Self { agent: agent.into(), url: format!("{}/v1/traces", base.trim_end_matches('/')) }
     }

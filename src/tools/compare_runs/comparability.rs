@@ -7,7 +7,7 @@ use itertools::Itertools;
 use super::legs::{FinishedLeg, LegGroup, all_legs};
 use super::{input_sizes, truncate};
 use crate::cli::Failure;
-use crate::figures::listed;
+use crate::figures::{in_groups, listed};
 use crate::record::StageSpec;
 
 /// A respect in which runs may be allowed to differ.
@@ -64,27 +64,15 @@ fn describe_load(leg: &FinishedLeg) -> String {
     }
 }
 
-/// Returns each value once, with the labels of the legs that have it.
-fn distinct<'a, T: PartialEq>(values: impl Iterator<Item = (&'a FinishedLeg, T)>) -> Vec<(T, Vec<String>)> {
-    let mut found: Vec<(T, Vec<String>)> = Vec::new();
-    for (leg, value) in values {
-        match found.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, labels)) => labels.push(leg.label.clone()),
-            None => found.push((value, vec![leg.label.clone()])),
-        }
-    }
-    found
-}
-
 /// Returns the allowed differences between the legs, a sentence each. Fails if they differ in more.
 pub(super) fn check(groups: &[LegGroup], allowed: &[Aspect]) -> Result<Vec<String>, Failure> {
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
     for aspect in Aspect::value_variants() {
-        let mut values = distinct(all_legs(groups).map(|leg| (leg, aspect.describe(leg))));
+        let mut values = in_groups(all_legs(groups).map(|leg| (aspect.describe(leg), &leg.label)));
         if *aspect == Aspect::Jobs && values.len() < 2 {
             // As many jobs may still be other jobs. A leg without sizes is not taken for one that differs.
-            let sizes = all_legs(groups).filter_map(|leg| Some((leg, leg.sizes()?)));
-            let (sizes, labels): (Vec<_>, Vec<_>) = distinct(sizes).into_iter().unzip();
+            let sizes = all_legs(groups).filter_map(|leg| Some((leg.sizes()?, &leg.label)));
+            let (sizes, labels): (Vec<_>, Vec<_>) = in_groups(sizes).into_iter().unzip();
             values = input_sizes::describe(sizes.into_iter()).into_iter().zip(labels).collect();
         }
         if values.len() < 2 {

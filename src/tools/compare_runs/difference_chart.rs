@@ -22,10 +22,10 @@ const LEFT: f64 = 10.0;
 const RIGHT: f64 = 350.0;
 const ROW: f64 = 52.0;
 /// The panels: their titles and the subjects of their rows. They are about as long as each other.
-const PANELS: [(&str, &[Subject]); 3] = [
-    ("jobs, GPU and queues", &[Subject::Jobs, Subject::Queue]),
-    ("work in stages", &[Subject::Work]),
-    ("waiting for stages", &[Subject::Wait]),
+const PANELS: [(&str, Subject); 3] = [
+    ("jobs, GPU and queues", Subject::Whole),
+    ("work in stages", Subject::Work),
+    ("waiting for stages", Subject::Wait),
 ];
 /// The least and the most that the axis spans, as shares of the reference. An arrow stands for a value beyond.
 const LEAST: f64 = 0.05;
@@ -87,8 +87,8 @@ fn chart(index: usize, status: &ComparisonStatus, against: &Against, reference: 
     let all: Vec<ChartRow<'_>> =
         status.rows.iter().take(ROWS).map(|row| ChartRow::new(row, &against.setting)).collect();
     let scale = scale(&all);
-    panels(PANELS.iter().enumerate().filter_map(|(panel, (title, subjects))| {
-        let rows: Vec<&ChartRow<'_>> = all.iter().filter(|row| subjects.contains(&subject(&row.row.figure))).collect();
+    panels(PANELS.iter().enumerate().filter_map(|(panel, (title, of))| {
+        let rows: Vec<&ChartRow<'_>> = all.iter().filter(|row| subject(&row.row.figure) == *of).collect();
         if rows.is_empty() {
             return None;
         }

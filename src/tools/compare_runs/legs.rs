@@ -8,7 +8,7 @@ use itertools::Itertools;
 use super::{input_sizes, truncate};
 use crate::cli::Failure;
 use crate::figures::names::FigureName;
-use crate::figures::{any_listed, listed};
+use crate::figures::{any_listed, in_groups, listed};
 use crate::record::{Conservation, RoleOf, Timestamp, Window, legacy_name};
 use crate::scenario::{self, Scenario};
 
@@ -150,14 +150,8 @@ pub(super) fn read_all(words: &[String]) -> Result<Vec<FinishedLeg>, Failure> {
 /// Groups the legs by setting; the first leg's setting comes first.
 pub(super) fn group(legs: Vec<FinishedLeg>) -> Result<Vec<LegGroup>, Failure> {
     legs.iter().array_combinations().try_for_each(|[earlier, leg]| refuse_duplicates(earlier, leg))?;
-    let mut groups: Vec<LegGroup> = Vec::new();
-    for leg in legs {
-        let name = setting(&leg.label);
-        match groups.iter_mut().find(|group| group.name == name) {
-            Some(group) => group.legs.push(leg),
-            None => groups.push(LegGroup { name: name.to_owned(), legs: vec![leg] }),
-        }
-    }
+    let groups = in_groups(legs.into_iter().map(|leg| (setting(&leg.label).to_owned(), leg)));
+    let mut groups: Vec<LegGroup> = groups.into_iter().map(|(name, legs)| LegGroup { name, legs }).collect();
     if let [only] = &groups[..] {
         return Err(Failure::usage(format!(
             "these are legs of one setting, {}: {}; a comparison needs a second setting (np-8.1 is leg 1 of np-8)",

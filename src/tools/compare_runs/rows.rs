@@ -85,7 +85,7 @@ impl Figure {
         });
         let missing = without_figure.into_iter().chain(without_bounds).collect();
         let better = if unit == Unit::JobsPerMinute { Better::Higher } else { Better::Lower };
-        Row { name, figure: key.to_string(), unit, better, cells, missing, ..Row::default() }
+        Row { name, figure: key.as_str().to_owned(), unit, better, cells, missing, ..Row::default() }
     }
 }
 

@@ -6,7 +6,7 @@ use itertools::Itertools;
 
 use crate::figures::job_facts::JobFacts;
 use crate::figures::tally::JobTally;
-use crate::figures::{counted, listed};
+use crate::figures::{counted, in_groups, listed};
 use crate::record::{CaptureResult, Fold, Kind, Logs, Metadata, Reason, Role, Run, Series, Timestamp, Traces, Window};
 pub(super) use crate::scenario::is_inside;
 
@@ -38,7 +38,7 @@ struct Last {
 }
 
 /// The kind of a capture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
 #[strum(serialize_all = "lowercase")]
 pub(super) enum CaptureKind {
     Series,
@@ -47,7 +47,7 @@ pub(super) enum CaptureKind {
 }
 
 /// The result of a capture as the report shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RowResult {
     Ok,
     /// Skipped by request.
@@ -165,19 +165,14 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
         let others = status.chunks.into_iter().chain(status.raw_file).chain(status.table);
         captures.files.extend(others.filter(|file| is_inside(file)));
     }
-    let mut missing: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+    let mut missing = Vec::new();
     for Traces { metadata, spec, status } in fold.of_kind(Kind::Traces) {
         let came = amounts([(status.traces, "traces"), (status.spans, "spans")]);
         let ended = Ended { result: status.result, reason: &status.reason, message: &status.message, waived: false };
         captures.covers(CaptureKind::Traces, &metadata.name, spec.window, status.file.as_ref());
         let row = captures.take(CaptureKind::Traces, &metadata, &ended, (spec.start, spec.end), status.file);
         (row.asked, row.came) = (spec.service, came);
-        if !status.missing.is_empty() {
-            match missing.iter_mut().find(|(ids, _)| *ids == status.missing) {
-                Some((_, names)) => names.push(metadata.name),
-                None => missing.push((status.missing, vec![metadata.name])),
-            }
-        }
+        missing.push((status.missing, metadata.name));
     }
     for Logs { metadata, spec, status } in fold.of_kind(Kind::Logs) {
         let found = status.exceptions_found.or_else(|| Some(status.exceptions.len() as u64).filter(|count| *count > 0));
@@ -194,9 +189,9 @@ pub(super) fn captures(fold: &Fold, tally: &JobTally, has_jobs: bool) -> Capture
         }
     }
     captures.doubts = captures.shortfalls();
-    for (ids, names) in missing {
-        let is_said = |doubt: &String| ids.first().is_some_and(|id| doubt.contains(id.as_str()));
-        if !captures.doubts.iter().any(is_said) {
+    for (ids, names) in in_groups(missing) {
+        let Some(first) = ids.first() else { continue };
+        if !captures.doubts.iter().any(|doubt| doubt.contains(first)) {
             let what = counted(ids.len() as u64, "trace of a job is", "traces of jobs are");
             captures.doubts.push(format!("{what} missing from {}: {}", listed(&names), listed(&ids)));
         }
@@ -289,19 +284,12 @@ impl Captures {
 
     /// The captures that are not complete, those together that have the same reason, in a sentence each.
     fn shortfalls(&self) -> Vec<String> {
-        let mut groups: Vec<Vec<&Row>> = Vec::new();
-        for row in self.rows.iter().filter(|row| !matches!(row.result, RowResult::Ok | RowResult::AllowedQuiet)) {
-            let is_akin = |held: &&mut Vec<&Row>| {
-                let same_reason =
-                    if row.reason.is_some() { held[0].reason == row.reason } else { held[0].why == row.why };
-                (held[0].kind, held[0].result) == (row.kind, row.result) && same_reason
-            };
-            match groups.iter_mut().find(is_akin) {
-                Some(held) => held.push(row),
-                None => groups.push(vec![row]),
-            }
-        }
-        groups.iter().map(|rows| shortfall(rows)).collect()
+        let short = self.rows.iter().filter(|row| !matches!(row.result, RowResult::Ok | RowResult::AllowedQuiet));
+        let alike = in_groups(short.map(|row| {
+            let why = row.why.as_ref().filter(|_| row.reason.is_none());
+            ((row.kind, row.result, row.reason.as_ref().map(Reason::as_str), why), row)
+        }));
+        alike.iter().map(|(_, rows)| shortfall(rows)).collect()
     }
 }
 

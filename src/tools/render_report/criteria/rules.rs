@@ -11,7 +11,7 @@ use super::{Evidence, Finding};
 use crate::escape;
 use crate::figures::outcome::{Outcome, unsuccessful};
 use crate::figures::tally::{JobEntry, JobTally};
-use crate::figures::{any_listed, counted, jobs, listed};
+use crate::figures::{any_listed, counted, in_groups, jobs, listed};
 use crate::record::{CaptureResult, Exception, Flag, Logs, Reason, StagePhase, StreamResult, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
@@ -108,15 +108,8 @@ fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
 
 /// Lists jobs with a description each; jobs with the same description share it: `a, b timed out, c lost`.
 fn shared(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
-    let (mut order, mut groups) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
-    for (name, what) in said {
-        let names = groups.entry(what.clone()).or_default();
-        if names.is_empty() {
-            order.push(what);
-        }
-        names.push(name);
-    }
-    order.iter().map(|what| format!("{} {what}", listed(&groups[what]))).collect()
+    let groups = in_groups(said.into_iter().map(|(name, what)| (what, name)));
+    groups.into_iter().map(|(what, names)| format!("{} {what}", listed(names))).collect()
 }
 
 /// Describes the end of a job that did not succeed: `failed at l2 (RuntimeError: …)`.

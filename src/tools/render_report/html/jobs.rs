@@ -116,19 +116,17 @@ fn trace(scene: &Scene<'_>, id: &str) -> Markup {
     }
 }
 
-/// The body with the zeros of calendars replaced, so that nobody reads them as times; and true if there were any.
-fn without_zero_dates(body: &str) -> (Cow<'_, str>, bool) {
+/// The body with the zeros of calendars replaced, so that nobody reads them as times.
+fn without_zero_dates(body: &str) -> Cow<'_, str> {
     static ZERO: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r#""(0000|0001|1601|1900|1904|1970|1980)-01-01[T ]00:00[^"]*""#).ok());
-    let shown = ZERO.as_ref().map_or(Cow::Borrowed(body), |zero| zero.replace_all(body, NO_TIME));
-    let has_zeros = matches!(shown, Cow::Owned(_));
-    (shown, has_zeros)
+    ZERO.as_ref().map_or(Cow::Borrowed(body), |zero| zero.replace_all(body, NO_TIME))
 }
 
 /// The body as it came, as far as there is room for it.
 fn verbatim(scene: &Scene<'_>, body: &str, room: &mut usize) -> Markup {
     let all = jobs_json(scene);
-    let (body, has_zeros) = without_zero_dates(body);
+    let body = without_zero_dates(body);
     let shown = html! { (start(&body, BODY)) };
     if shown.0.len() > *room {
         return html! {
@@ -138,7 +136,7 @@ fn verbatim(scene: &Scene<'_>, body: &str, room: &mut usize) -> Markup {
     *room -= shown.0.len();
     html! {
         pre tabindex="0" { (shown) } "\n"
-        @if has_zeros {
+        @if matches!(body, Cow::Owned(_)) {
             p { "“" (NO_TIME) "” stands for a date that means “not yet”; the body as it came is in " (all) "." } "\n"
         }
         @if body.chars().nth(BODY).is_some() {
@@ -154,8 +152,8 @@ mod tests {
     #[test]
     fn dates_that_mean_not_yet_are_not_shown_as_times() {
         let body = r#"{"started":"1970-01-01T00:00:00Z","ended":"0001-01-01 00:00:00","due":"2026-01-01T00:00:00Z"}"#;
-        let (shown, has_zeros) = without_zero_dates(body);
-        assert_eq!(shown, r#"{"started":(no time),"ended":(no time),"due":"2026-01-01T00:00:00Z"}"#);
-        assert!(has_zeros && !without_zero_dates("{}").1);
+        let shown = r#"{"started":(no time),"ended":(no time),"due":"2026-01-01T00:00:00Z"}"#;
+        assert_eq!(without_zero_dates(body), shown);
+        assert!(matches!(without_zero_dates("{}"), Cow::Borrowed("{}")));
     }
 }

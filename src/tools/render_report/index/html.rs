@@ -1,8 +1,6 @@
 //! `report.html` of an index: a ramp level by level, or the scenarios of a run, in the words of `report.md`.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::fs;
 
 use itertools::Itertools;
 use maud::{Markup, html};
@@ -274,19 +272,12 @@ fn sources(contents: &Contents<'_>, format: Format) -> Option<String> {
         .flatten()
         .map(|place| place.join(SOURCES))
         .find(|file| file.symlink_metadata().is_ok())?;
-    Some(match first_line(&file) {
-        Ok(line) => state(&line, format),
+    Some(match fs::read_to_string(&file) {
+        Ok(text) => state(text.lines().next().unwrap_or_default().trim(), format),
         // The reason may name a path.
         Err(_) if format == Format::RedactedHtml => format!("{SOURCES} cannot be read"),
         Err(error) => format!("{SOURCES} cannot be read: {}", crate::cli::cause(&error)),
     })
-}
-
-fn first_line(file: &Path) -> std::io::Result<String> {
-    const MOST: u64 = 256;
-    let mut bytes = Vec::new();
-    File::open(file)?.take(MOST).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// The output of `git describe --always --dirty --abbrev=40` in words, or the reason why there is none. Any other text is not shown.

@@ -4,7 +4,6 @@ mod captured;
 mod shards;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use itertools::Itertools;
@@ -17,7 +16,7 @@ use crate::figures::distribution::{Distribution, Measured, Statistic};
 use crate::figures::outcome::Outcome;
 use crate::figures::requests::{Precision, Requests};
 use crate::figures::tally::JobEntry;
-use crate::figures::{Figures, any_listed, listed};
+use crate::figures::{Figures, any_listed, in_groups, listed};
 use crate::markup::{Content, Format, Inline, cell};
 use crate::record::{ClockOffset, Idle, Reason, Report, Run, Verdict};
 use crate::units;
@@ -85,18 +84,11 @@ fn alike(bad: Vec<&JobEntry>) -> Vec<Vec<&JobEntry>> {
         let text = entry.message.as_ref()?.replace(&entry.name, "\0");
         Some(id.map_or(text.clone(), |id| text.replace(id, "\0")))
     };
-    let mut groups: Vec<Vec<&JobEntry>> = Vec::new();
-    let mut places = BTreeMap::new();
-    for entry in bad {
+    let end = |entry: &'_ JobEntry| {
         let reason = entry.reason.as_ref().map(Reason::to_string);
-        let key = (entry.outcome.to_string(), entry.failed_stage(), reason, message(entry));
-        let place = *places.entry(key).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push(Vec::new());
-        }
-        groups[place].push(entry);
-    }
-    groups
+        (entry.outcome, entry.failed_stage().map(str::to_owned), reason, message(entry))
+    };
+    in_groups(bad.into_iter().map(|entry| (end(entry), entry))).into_iter().map(|(_, jobs)| jobs).collect()
 }
 
 /// The criteria with what was expected and what was seen.

@@ -5,6 +5,7 @@ mod load;
 mod metrics;
 mod rows;
 
+use itertools::Itertools;
 use maud::{Markup, html};
 
 use super::looks;
@@ -115,9 +116,8 @@ struct All {
     elsewhere: usize,
     /// Number of stages that lie before or after the axis.
     outside: usize,
-    /// Number of jobs that were last heard of after the end of the axis, and when the last of them was.
-    beyond: usize,
-    last_beyond: Option<Timestamp>,
+    /// The times after the end of the axis at which jobs were last heard of.
+    beyond: Vec<Timestamp>,
 }
 
 impl All {
@@ -125,10 +125,7 @@ impl All {
         self.timelines += 1;
         self.elsewhere += timeline.elsewhere;
         self.outside += timeline.stages.iter().filter(|stage| !rows::is_on(axis, stage)).count();
-        if axis.ends_before(timeline.last()) {
-            self.beyond += 1;
-            self.last_beyond = self.last_beyond.max(Some(timeline.last()));
-        }
+        self.beyond.extend(Some(timeline.last()).filter(|last| axis.ends_before(*last)));
     }
 }
 
@@ -209,10 +206,7 @@ fn without_jobs(scene: &Scene<'_>, window: Window) -> Markup {
 
 /// The offset of the one run that there is; of several, whose clock a span's time is by is not known.
 fn single_offset(scene: &Scene<'_>) -> Option<ClockOffset> {
-    match scene.evaluation.figures.tally.plans.as_slice() {
-        [only] => only.offset,
-        _ => None,
-    }
+    scene.evaluation.figures.tally.plans.iter().exactly_one().ok()?.offset
 }
 
 fn clocks(zero: Timestamp, offset: Option<ClockOffset>, elsewhere: usize) -> String {
@@ -246,8 +240,8 @@ fn needed<'a>(timelines: impl Iterator<Item = (&'a JobEntry, JobTimeline)>, zero
 
 /// The events beyond the end of the axis, in a sentence.
 fn beyond(axis: &Axis, all: &All) -> Option<String> {
-    let last = all.last_beyond?;
-    let jobs = match all.beyond {
+    let last = *all.beyond.iter().max()?;
+    let jobs = match all.beyond.len() {
         1 => "1 job that did not succeed,".to_owned(),
         jobs => format!("{jobs} jobs that did not succeed, the last"),
     };
