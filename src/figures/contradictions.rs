@@ -17,23 +17,13 @@ impl ServerTime {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Queued, Self::Started, Self::FirstStageStarted, Self::Ended];
 
-    /// The profile's key that says where the time stands.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Queued => "poll.times.queued",
-            Self::Started => "poll.times.started",
-            Self::FirstStageStarted => "poll.stages.times.started",
-            Self::Ended => "poll.times.ended",
-        }
-    }
-
-    /// The name of such times in a sentence.
+    /// The name of such times in a sentence, and the profile's key that says where they stand.
     pub const fn plural(self) -> &'static str {
         match self {
-            Self::Queued => "queueing times",
-            Self::Started => "start times",
-            Self::FirstStageStarted => "start times of the first stage",
-            Self::Ended => "end times",
+            Self::Queued => "queueing times (poll.times.queued)",
+            Self::Started => "start times (poll.times.started)",
+            Self::FirstStageStarted => "start times of the first stage (poll.stages.times.started)",
+            Self::Ended => "end times (poll.times.ended)",
         }
     }
 }

@@ -189,9 +189,8 @@ impl Figures {
             let instead =
                 if time == ServerTime::Ended { "so the times from the polls are used" } else { "and are not used" };
             doubts.push(format!(
-                "the server's {} ({}) contradict what the harness saw by up to {}, {instead}: {}",
+                "the server's {} contradict what the harness saw by up to {}, {instead}: {}",
                 time.plural(),
-                time.key(),
                 units::seconds(most),
                 listed(jobs)
             ));

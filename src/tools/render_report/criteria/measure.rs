@@ -317,8 +317,7 @@ fn query(
         QueryStatistic::Mean if early => Bounds { low: f64::NEG_INFINITY, high: f64::INFINITY },
         QueryStatistic::Mean => Bounds::exact(found),
     };
-    let bounds = Bounds { low: bounds.low * scale, high: bounds.high * scale };
-    Ok(Reading { as_sampled: (!early).then_some(found * scale), ..Reading::new(bounds, text) })
+    Ok(Reading { as_sampled: (!early).then_some(found * scale), ..Reading::new(bounds.scaled(scale), text) })
 }
 
 /// The figure in `text` of a capture that ends before the last job did.

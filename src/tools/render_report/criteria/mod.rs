@@ -51,13 +51,13 @@ struct Finding {
 }
 
 impl Finding {
-    fn passed(actual: String) -> Self {
-        Self { verdict: Verdict::Passed, cause: actual.clone(), actual, jobs: Vec::new(), follows: false }
-    }
-
     fn incomplete(why: impl Into<String>) -> Self {
         let why = why.into();
         Self { verdict: Verdict::Incomplete, actual: why.clone(), cause: why, jobs: Vec::new(), follows: false }
+    }
+
+    fn passed(actual: String) -> Self {
+        Self { verdict: Verdict::Passed, ..Self::incomplete(actual) }
     }
 }
 
