@@ -117,8 +117,8 @@ impl Job {
     pub(crate) fn queue_stage(&mut self, stage: Stage, attempt: u32, now: DateTime<Utc>) {
         self.rendered = None;
         let queued_at = rfc3339(now + self.shift);
-        let state = StageState { status: Status::Queued, attempt, queued_at, started_at: None, finished_at: None };
-        self.stages.insert(stage, state);
+        let queued = StageState { status: Status::Queued, attempt, queued_at, started_at: None, finished_at: None };
+        self.stages.insert(stage, queued);
     }
 
     pub(crate) fn start_stage(&mut self, stage: Stage, now: DateTime<Utc>) {
@@ -215,10 +215,10 @@ enum StageDocument<'a> {
 
 impl<'a> StageDocument<'a> {
     fn new(stage: &'a StageState, options: &'a Options) -> Self {
-        let state = stage.status.sent(options);
+        let word = stage.status.sent(options);
         match options.stage_shape {
-            StageShape::String => Self::String(state),
-            StageShape::Object => Self::Object { state, stage },
+            StageShape::String => Self::String(word),
+            StageShape::Object => Self::Object { state: word, stage },
         }
     }
 }

@@ -30,12 +30,9 @@ pub(super) async fn search(State(jaeger): State<Arc<Jaeger>>, uri: Uri, headers:
     if service.is_empty() {
         return malformed("malformed parameter query.service_name: it is required");
     }
-    let limit = match params.get("query.num_traces").parse() {
-        Ok(depth @ 1..) => depth,
-        _ => {
-            let message = "search depth must be greater than 0 and less than max traces";
-            return error(StatusCode::INTERNAL_SERVER_ERROR, message);
-        }
+    let Ok(limit @ 1..) = params.get("query.num_traces").parse() else {
+        let message = "search depth must be greater than 0 and less than max traces";
+        return error(StatusCode::INTERNAL_SERVER_ERROR, message);
     };
     let service = service.to_owned();
     away(move || found(&jaeger.search(&service, &window, limit))).await

@@ -251,9 +251,8 @@ impl<'a> Ramp<'a> {
     /// the ramp itself Failed.
     pub(super) fn verdict(&self) -> Verdict {
         match self.last().map(Level::verdict) {
-            None => Verdict::Passed,
             Some(Some(Verdict::Failed)) if self.passed().is_empty() => Verdict::Failed,
-            Some(Some(Verdict::Failed)) => Verdict::Passed,
+            None | Some(Some(Verdict::Failed)) => Verdict::Passed,
             Some(_) => Verdict::Incomplete,
         }
     }
