@@ -214,6 +214,7 @@ pub(super) fn http(page: &mut Content, figures: &Figures, limits: &Limits) {
     page.heading("HTTP");
     let row = |name: &str, sent: u64, answers: String, time: &dyn Fn(Statistic) -> Option<String>| -> Vec<Inline> {
         let cells = [name.into(), sent.to_string().into(), answers.into()];
+        // Polls have no mean, which comes first.
         let times = Statistic::ALL.into_iter().skip(1).map(|statistic| cell(time(statistic)));
         cells.into_iter().chain(times).collect()
     };
