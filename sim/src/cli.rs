@@ -16,12 +16,12 @@ use crate::wrap;
 #[derive(Debug, Parser)]
 #[command(name = "pipeline-sim", version, max_term_width = 80, args_override_self = true, after_help = AFTER_HELP)]
 struct Cli {
-    #[command(flatten)]
-    options: Options,
-
     /// Run this command against the simulated pipeline
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
+
+    #[command(flatten)]
+    options: Options,
 }
 
 const AFTER_HELP: &str = "\
