@@ -23,11 +23,14 @@ pub fn open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
+/// The number of files that are open now. Without /proc, the usual few are assumed to be.
+fn open_now() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(RESERVED, |entries| entries.count() as u64)
+}
+
 /// The number of connections that fit below the limit on open files.
 pub fn connections() -> usize {
-    // Without /proc, the usual few are assumed to be open.
-    let open = std::fs::read_dir("/proc/self/fd").map_or(RESERVED, |entries| entries.count() as u64);
-    let free = open_files().map_or(u64::MAX, |limit| limit.saturating_sub(open + RESERVED));
+    let free = open_files().map_or(u64::MAX, |limit| limit.saturating_sub(open_now() + RESERVED));
     usize::try_from(free).unwrap_or(usize::MAX).max(1)
 }
 
@@ -53,9 +56,9 @@ pub fn describe_error(error: &io::Error) -> String {
             local_ports().map_or("too few".to_owned(), |ports| ports.to_string())
         ),
         Some(Errno::MFILE) => format!(
-            "a limit of {} open files, and a tool needs {RESERVED} and one for each request at a time; raise the hard limit (ulimit -Hn, \
-             LimitNOFILE=)",
-            open_files().unwrap_or(u64::MAX)
+            "a limit of {} open files; {} and one for each request at a time are enough: raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+            open_files().unwrap_or(u64::MAX),
+            2 * RESERVED
         ),
         Some(Errno::NFILE) => "the whole system's limit on open files; raise fs.file-max".to_owned(),
         Some(Errno::AGAIN) => no_threads(),
@@ -76,10 +79,11 @@ fn local_ports() -> Option<u64> {
 /// The sentence about `wanted` requests at once, each of them `a` such, for which there are only so many `threads`, of `most` that
 /// the tool would start.
 pub fn describe(wanted: usize, a: &str, threads: usize, most: usize) -> String {
-    describe_with(wanted, a, (threads, most), open_files().unwrap_or(u64::MAX))
+    describe_with(wanted, a, (threads, most), open_files().unwrap_or(u64::MAX), open_now())
 }
 
-fn describe_with(wanted: usize, a: &str, (threads, most): (usize, usize), files: u64) -> String {
+/// The same with a limit of `files`, some of which are `open` now.
+fn describe_with(wanted: usize, a: &str, (threads, most): (usize, usize), files: u64, open: u64) -> String {
     let many = |count: u64, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let (wanted, have) = (wanted as u64, threads as u64);
     let asked = format!("{} at once", many(wanted, a));
@@ -92,11 +96,12 @@ fn describe_with(wanted: usize, a: &str, (threads, most): (usize, usize), files:
     }
     // As `connections` reckons: a thread needs one descriptor.
     if files < have + 3 * RESERVED {
+        // One connection is tried even where the limit leaves no room for it.
+        let enough = if have > 1 { files + wanted.saturating_sub(have) } else { open + RESERVED + wanted };
         return format!(
-            "{asked} the {} for which a limit of {files} open files leaves room: they need a limit of {}; raise the hard limit \
+            "{asked} the {} for which a limit of {files} open files leaves room; a limit of {enough} is enough: raise the hard limit \
              (ulimit -Hn, LimitNOFILE=)",
-            many(have, "connection"),
-            files + wanted.saturating_sub(have)
+            many(have, "connection")
         );
     }
     format!("{asked} the {} that this system allows: {}", many(have, "thread"), no_threads())
@@ -126,11 +131,15 @@ mod tests {
 
     #[test]
     fn a_limit_says_how_much_there_is_and_how_much_is_needed() {
-        let text = |wanted, threads, files| describe_with(wanted, "submission", (threads, 100), files);
+        let text = |wanted, threads, files| describe_with(wanted, "submission", (threads, 100), files, 9);
         assert_eq!(
             text(24, 1, 16),
-            "24 submissions at once are more than the 1 connection for which a limit of 16 open files leaves room: they need a limit of 39; \
-             raise the hard limit (ulimit -Hn, LimitNOFILE=)"
+            "24 submissions at once are more than the 1 connection for which a limit of 16 open files leaves room; a limit of 49 is \
+             enough: raise the hard limit (ulimit -Hn, LimitNOFILE=)"
+        );
+        assert!(
+            text(24, 15, 40)
+                .contains("the 15 connections for which a limit of 40 open files leaves room; a limit of 49 is")
         );
         assert_eq!(
             text(101, 100, 1 << 20),
