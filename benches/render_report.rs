@@ -36,7 +36,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let (ours, theirs) = (median(ours), median(theirs));
     println!("render-report: {JOBS} jobs with {} stages, {} MiB", STAGES.len(), stream.metadata()?.len() >> 20);
-    println!("  time           {ours:.2} s, {:.2} times the {theirs:.2} s of jq   (goal: at most 1.5 times)", ours / theirs);
+    println!(
+        "  time           {ours:.2} s, {:.2} times the {theirs:.2} s of jq   (goal: at most 1.5 times)",
+        ours / theirs
+    );
     println!("  peak memory    {peak:.1} MiB   (goal: at most 200 MiB)");
     Ok(())
 }

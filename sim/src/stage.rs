@@ -178,19 +178,11 @@ impl Tenant {
         }
     }
 
-    /// Seconds to load this tenant's model into an empty GPU.
-    pub(crate) const fn load_seconds(self) -> f64 {
+    /// Seconds to load this tenant's model into an empty GPU, and to move it out.
+    pub(crate) const fn seconds(self) -> (f64, f64) {
         match self {
-            Self::Whisper => 1.2,
-            Self::Llm => 2.0,
-        }
-    }
-
-    /// Seconds to move this tenant's model out.
-    pub(crate) const fn unload_seconds(self) -> f64 {
-        match self {
-            Self::Whisper => 0.2,
-            Self::Llm => 0.4,
+            Self::Whisper => (1.2, 0.2),
+            Self::Llm => (2.0, 0.4),
         }
     }
 }

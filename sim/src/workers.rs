@@ -68,8 +68,8 @@ impl Arbiter {
         let (from, to) = (Tenant::word(self.resident), Tenant::word(wanted));
         self.switches += 1;
         let jitter = pipeline.chance.jitter(Purpose::SwitchTime, [self.switches, 0, 0], SWITCH_JITTER);
-        let unload = self.resident.map_or(0.0, Tenant::unload_seconds) * jitter;
-        let load = wanted.map_or(0.0, Tenant::load_seconds) * jitter;
+        let unload = self.resident.map_or(0.0, |tenant| tenant.seconds().1) * jitter;
+        let load = wanted.map_or(0.0, |tenant| tenant.seconds().0) * jitter;
         let (start, began) = (pipeline.clock.now(), Instant::now());
         sleep(pipeline.scaled(unload)).await;
         let unload = began.elapsed();

@@ -145,7 +145,8 @@ pub(super) fn section(scene: &Scene<'_>) -> Markup {
     let length = needed(timelines(), zero, last);
     let axis = Axis::new(WIDE, zero, length, last);
     let rows = rows::chosen(&tally.entries);
-    let offset = single_offset(scene);
+    // Of several runs it is not known whose clock a span's time is by.
+    let offset = tally.plans.iter().exactly_one().ok().and_then(|plan| plan.offset);
 
     let draw = |axis: &Axis, rows: &[Row<'_>], mut svg: Svg| {
         let mut y = load::in_flight(&mut svg, axis, &figures.load, LABELS);
@@ -202,11 +203,6 @@ fn without_jobs(scene: &Scene<'_>, window: Window) -> Markup {
         @for text in [load::queue_note(&observed.sampled), gpu::note(observed, None)] { (note(&text)) }
         @if let Some(text) = metrics::note(&observed.metrics) { (note(&text)) }
     }
-}
-
-/// The offset of the one run that there is; of several, whose clock a span's time is by is not known.
-fn single_offset(scene: &Scene<'_>) -> Option<ClockOffset> {
-    scene.evaluation.figures.tally.plans.iter().exactly_one().ok()?.offset
 }
 
 fn clocks(zero: Timestamp, offset: Option<ClockOffset>, elsewhere: usize) -> String {
