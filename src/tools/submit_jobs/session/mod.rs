@@ -1,9 +1,11 @@
 //! A submitting session: one loop that takes every event and is the only writer.
 
+mod end;
 mod input;
 mod jobs;
 mod output;
 mod scheduler;
+mod start;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,17 +17,15 @@ use super::lines;
 use super::post::{Post, rejected};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
-use crate::health;
 use crate::heartbeat::Heartbeat;
-use crate::http::{BaseUrl, Client, Connections};
+use crate::http::{BaseUrl, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
-use crate::journal::Journal;
 use crate::ndjson::{Read, Reader};
-use crate::profile::{Profile, StepTime, TemplateValues};
+use crate::profile::Profile;
 use crate::record::{Aborted, JobStatus, Key, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
-use crate::steps::{self, StepsOutcome};
+use crate::steps::StepsOutcome;
 use crate::units;
 use jobs::Jobs;
 use output::Output;
@@ -136,41 +136,6 @@ struct Session<'a, 'o> {
 }
 
 impl Session<'_, '_> {
-    /// Probes the target; nothing is submitted to one that is not healthy.
-    fn check_health(&mut self, client: &Client) {
-        let Self { base, profile, clock, offset, output, stop, .. } = self;
-        match health::probe(client, base, profile, clock, offset, &output.console, stop) {
-            Ok(settings) => self.settings = settings,
-            Err(_) if self.stop.signal().is_some() => self.interrupt(),
-            Err(unhealthy) => {
-                let unhealthy = unhealthy.with_hint(&self.profile, &self.base);
-                let reason = if unhealthy.is_unreachable { Reason::TargetAbsent } else { Reason::TargetUnhealthy };
-                self.abort(Exit::Unreachable, reason, unhealthy.message);
-            }
-        }
-    }
-
-    /// Makes the steps before the first submission; nothing is submitted if one fails.
-    fn make_run_steps(&mut self, client: &Client) -> Result<(), Failure> {
-        if self.aborted.is_some() || !self.profile.has_steps(StepTime::Run) {
-            return Ok(());
-        }
-        let values = TemplateValues::of_set(&self.args.target.set);
-        let (profile, base, client, clock) =
-            (self.profile.clone(), self.base.clone(), client.clone(), self.clock.clone());
-        let steps = move || steps::run(StepTime::Run, None, &profile, &base, &values, &client, &clock, &mut |_, _| {});
-        match self.stop.unless_signalled(steps).map_err(|error| Failure::thread(&error))? {
-            None => self.interrupt(),
-            Some(outcome) => {
-                self.run_steps = outcome;
-                if let Some(failure) = self.run_steps.failure.clone() {
-                    self.abort(Exit::Unreachable, Reason::StepFailed, failure);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Ends the submitting. The first reason counts.
     fn abort(&mut self, exit: Exit, reason: Reason, message: String) {
         if self.aborted.is_some() {
@@ -319,70 +284,6 @@ impl Session<'_, '_> {
         })
     }
 
-    /// Records that nobody waits any longer for the answers to the submissions under way.
-    fn give_up_submissions(&mut self) -> Result<(), Failure> {
-        for record in self.unanswered()? {
-            write_journalled(self, &record)?;
-        }
-        Ok(())
-    }
-
-    /// The records of the submissions under way, as they are if nobody waits for the answers: each may have arrived.
-    fn unanswered(&mut self) -> Result<Vec<Record>, Failure> {
-        let now = self.clock.now();
-        let given_up = |(mut record, intent): (Record, JobStatus)| {
-            let status = JobStatus {
-                phase: Phase::Unknown,
-                reason: Some(Reason::NoAnswer),
-                message: Some("the submission was still unanswered when the time to stop was over".to_owned()),
-                observed_at: Some(now),
-                ..intent
-            };
-            write_status(&mut record, &status).map(|()| record)
-        };
-        self.under_way.drain().map(|(_, under_way)| given_up(under_way)).collect()
-    }
-
-    /// Waits for the answers to the submissions under way although nobody reads the records any more: the journal keeps them for
-    /// `poll-jobs --resume`. Returns the failure that the tool ends with.
-    fn outlive_reader(mut self, events: &Receiver<Event>, failure: Failure) -> Failure {
-        let has_work = !self.under_way.is_empty() || !self.jobs.waiting.is_empty();
-        let grace = self.stop.grace();
-        let mut kept = 0;
-        while self.output.journal.is_some() && self.scheduler.under_way > 0 {
-            let left = grace.left_for_last_words().unwrap_or(LAST_WORDS);
-            if left.is_zero() {
-                break;
-            }
-            let Ok(Event::Posted(finished)) = events.recv_timeout(left) else { continue };
-            match self.answered(*finished).and_then(|record| self.output.journal(&record)) {
-                Ok(_) => kept += 1,
-                Err(failure) => return failure,
-            }
-        }
-        if let Err(failure) = self
-            .unanswered()
-            .and_then(|records| records.iter().try_for_each(|record| self.output.journal(record).map(drop)))
-        {
-            return failure;
-        }
-        // A reader that has had enough is no failure of a list that is looked at; that of a run leaves jobs behind.
-        let reader = match &self.args.slots {
-            Some(slots) if self.has_poller => format!("--slots {}: poll-jobs has exited", slots.display()),
-            None if self.output.journal.is_some() => "stdout: its reader has exited".to_owned(),
-            _ => return failure,
-        };
-        if !has_work || failure.message().is_some() {
-            return failure;
-        }
-        let rest = match kept {
-            0 => String::new(),
-            1 => "; the journal has the answer that came after that".to_owned(),
-            kept => format!("; the journal has the {kept} answers that came after that"),
-        };
-        Failure::input_output(format!("{reader}: nothing more is submitted{rest}"))
-    }
-
     fn journal_failed(&mut self, failure: &Failure) {
         let cause = failure.message().unwrap_or_default();
         self.abort(Exit::InputOutput, Reason::JournalFailed, format!("{cause}; nothing more is submitted"));
@@ -474,32 +375,6 @@ impl Session<'_, '_> {
         }
         write_status(&mut record, &status)?;
         Ok(record)
-    }
-
-    /// Writes the Runs again, with the offset of the clocks and the reason why not all was submitted.
-    fn close(mut self) -> Outcome {
-        let (exit, aborted) = self.aborted.take().map_or((None, None), |(exit, aborted)| (Some(exit), Some(aborted)));
-        let now = self.clock.now();
-        let status = RunStatus {
-            observed_at: Some(now),
-            submission_limit: self.scheduler.limit().map(str::to_owned),
-            submission_ended_at: Some(now),
-            journal: self.output.journal.as_ref().and_then(Journal::cost),
-            clock_offset: self.offset.offset(),
-            clock_doubt: self.offset.doubt(),
-            frozen_seconds: self.heartbeat.frozen_seconds(),
-            settings: std::mem::take(&mut self.settings),
-            aborted,
-            ..RunStatus::default()
-        };
-        let Output { runs, records, .. } = &mut self.output;
-        runs.again(&status, records)?;
-        self.output.close();
-        Ok(match exit {
-            Some(exit) => exit,
-            None if self.output.bad_lines.broken() > 0 || self.output.bad_lines.is_all_foreign() => Exit::BrokenInput,
-            None => Exit::Done,
-        })
     }
 }
 

@@ -1,4 +1,6 @@
-//! One submission: the request that a profile makes of a job, and what its answer means.
+//! One submission: the request that a profile makes of a job, and its sending.
+
+mod judge;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +9,12 @@ use serde_json::Value;
 
 use crate::cli::{Failure, Stop};
 use crate::clock::{Clock, ServerDate, micro};
-use crate::escape;
 use crate::http::{Answer, BaseUrl, Client, HttpError, Method, NoCredentials, same_origin};
-use crate::profile::{
-    Escaping, Profile, Request, StepTime, SubmitMeaning, TemplateValues, fill, spelled, why_unreadable,
-};
-use crate::record::{Flag, Job, JobStatus, Phase, Reason, Timestamp};
+use crate::profile::{Profile, Request, StepTime, TemplateValues};
+use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
 use crate::steps::{self, StepsOutcome};
+
+pub(super) use judge::collapsed;
 
 /// Waits before the second and the third try of a connection.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
@@ -24,10 +25,6 @@ const OWN_LIMIT_WAIT: Duration = Duration::from_millis(100);
 const WORTH_TELLING: f64 = 0.001;
 /// The longest chain of redirects that is followed.
 const MOST_REDIRECTS: usize = 10;
-/// The word of a poll's path whose id may have slashes.
-const ID_PATH: &str = "{id:path}";
-/// The longest id that is taken, in bytes: it has to fit into the URL of a poll.
-const LONGEST_ID: usize = 4096;
 
 /// The cause for which a submission waits; each is reported once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -285,142 +282,6 @@ impl Post {
             return Posted { status, date, cookies, url: request.url.clone() };
         }
     }
-
-    /// The id with which a job is polled: where that is a URL, the whole of it. The error says why it cannot be polled.
-    fn pollable(&self, request: &Request, id: String, profile: &Profile) -> Result<String, String> {
-        if matches!(id.as_str(), "." | "..") && profile.poll.path.split(['?', '#']).next().is_some_and(is_segment) {
-            return Err(format!(
-                "the id is `{id}`, which no URL can carry as a part of its path: the job cannot be polled"
-            ));
-        }
-        if !profile.polls_url() {
-            let is_path = profile.poll.path.contains(ID_PATH);
-            let filled = is_path.then(|| fill(ID_PATH, &self.values.clone().with_id(&id), Escaping::Path)).transpose();
-            return filled.map(|_| id);
-        }
-        same_origin(&request.url, &id).ok_or_else(|| {
-            let url = escape::start(&id, 200);
-            format!("the job's URL, {url}, is not on {}: nothing is sent to another server", self.base.as_str())
-        })
-    }
-
-    /// The status of the job after `outcome`. A job that may run and whose id the client chose can be polled later.
-    pub(super) fn judge(
-        &self,
-        submission: &Submission,
-        outcome: Result<Answer, HttpError>,
-        profile: &Profile,
-        received: Timestamp,
-    ) -> JobStatus {
-        let Submission { request, own_id } = submission;
-        let status = self.judge_answer(request, own_id.as_deref(), outcome, profile, received);
-        let own_id = own_id.clone().filter(|_| status.phase == Phase::Unknown);
-        JobStatus { job_id: status.job_id.or(own_id), ..status }
-    }
-
-    fn judge_answer(
-        &self,
-        request: &Request,
-        own_id: Option<&str>,
-        outcome: Result<Answer, HttpError>,
-        profile: &Profile,
-        received: Timestamp,
-    ) -> JobStatus {
-        let place = request.place();
-        let ended = |phase: Phase, reason: Reason, message: String| JobStatus {
-            phase,
-            reason: Some(reason),
-            message: Some(message),
-            ended_at: (phase == Phase::Rejected).then_some(received),
-            ..JobStatus::default()
-        };
-        let answer = match outcome {
-            Ok(answer) => answer,
-            Err(HttpError::NotConnected(what) | HttpError::OwnLimit(what)) => {
-                return ended(
-                    Phase::Rejected,
-                    Reason::NotConnected,
-                    format!("{place}: {what}, {} times", BACKOFF.len() + 1),
-                );
-            }
-            Err(HttpError::NoCredentials(none)) => {
-                let what = format!("{place}: {none}; the job was not submitted");
-                return ended(Phase::Rejected, Reason::NoToken, what);
-            }
-            Err(HttpError::Invalid(what)) => {
-                return ended(Phase::Rejected, Reason::InvalidRequest, format!("{place}: {what}"));
-            }
-            Err(HttpError::NoAnswer(what)) => {
-                return ended(Phase::Unknown, Reason::NoAnswer, format!("{place}: {what}; the job may run"));
-            }
-            Err(HttpError::Unreadable(what)) => {
-                return ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}; the job may run"));
-            }
-            Err(ref error @ HttpError::Truncated { status, ref body, broke_off, .. }) => {
-                let message = format!("{place}: {error}; the job may run");
-                let reason = if broke_off { Reason::AnswerCut } else { Reason::UnreadableAnswer };
-                return JobStatus {
-                    http_status: Some(status),
-                    body: Some(body.clone()).filter(|body| !body.is_empty()),
-                    ..ended(Phase::Unknown, reason, message)
-                };
-            }
-        };
-        let told = |status: JobStatus| JobStatus {
-            http_status: Some(answer.status),
-            accepted_at: Some(received),
-            uploaded_at: answer.uploaded_at,
-            body: Some(answer.body.clone()),
-            flags: if answer.body_is_utf8 { Vec::new() } else { vec![Flag::BodyNotUtf8] },
-            ..status
-        };
-        let meaning = profile.submit_meaning(&answer);
-        if meaning != Some(SubmitMeaning::Accepted) {
-            let what = format!("{place}: {}", answer.summary());
-            if meaning == Some(SubmitMeaning::Refused) || meaning.is_none() && refuses(answer.status) {
-                return told(ended(Phase::Rejected, Reason::Refused, what));
-            }
-            let reason = if (300..400).contains(&answer.status) { Reason::Redirected } else { Reason::NotAccepted };
-            return JobStatus {
-                job_id: profile.job_id(&answer).filter(|id| id.len() <= LONGEST_ID),
-                ..told(ended(Phase::Unknown, reason, format!("{what}; the job may run")))
-            };
-        }
-        if let Some(doubt) = profile.id_doubt(&answer) {
-            return told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {doubt}; it may run")));
-        }
-        match profile.job_id(&answer).or(own_id.map(str::to_owned)) {
-            None => {
-                let (reason, what) = match why_unreadable(&answer) {
-                    Some(cause) => (Reason::UnreadableAnswer, format!("HTTP {}: {cause}", answer.status)),
-                    None => {
-                        (Reason::NoJobId, format!("no id at {} in {}", spelled(&profile.submit.id), answer.summary()))
-                    }
-                };
-                told(ended(Phase::Unknown, reason, format!("{place}: {what}; the job may run")))
-            }
-            Some(id) if id.len() > LONGEST_ID => {
-                let what = format!("the id is {} bytes long, more than {LONGEST_ID}; the job may run", id.len());
-                told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}")))
-            }
-            // No poll could ask for it.
-            Some(id) if !answer.body_is_utf8 && id.contains(char::REPLACEMENT_CHARACTER) => {
-                let what = "the bytes of the id are not UTF-8; the job may run";
-                told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}")))
-            }
-            Some(id) => match self.pollable(request, id, profile) {
-                Err(what) => told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}; the job may run"))),
-                Ok(id) => JobStatus {
-                    phase: Phase::Submitted,
-                    job_id: Some(id),
-                    http_status: Some(answer.status),
-                    accepted_at: Some(received),
-                    uploaded_at: answer.uploaded_at,
-                    ..JobStatus::default()
-                },
-            },
-        }
-    }
 }
 
 /// Waits until there is a token. The error is the status of a job for which there is none.
@@ -472,31 +333,4 @@ fn follow(request: &Request, mut answer: Answer, client: &Client, clock: &Clock)
         }
     }
     answer
-}
-
-/// Returns true if the job's id is a whole segment of the path `template`.
-fn is_segment(template: &str) -> bool {
-    template.split('/').any(|segment| segment == "{id}")
-}
-
-/// Returns true for a status that says that nothing was begun (RFC 9110, section 15), where it does not mean accepted. A
-/// success or a redirect may follow a job that was made, and so may a failure or a gateway's timeout.
-fn refuses(status: u16) -> bool {
-    match status {
-        200..400 | 408 => false,
-        500.. => matches!(status, 501 | 503 | 505),
-        _ => true,
-    }
-}
-
-/// The status of a job whose id the target had already given to another one.
-pub(super) fn collapsed(status: JobStatus, other: &str) -> JobStatus {
-    let id = status.job_id.as_deref().map(|id| escape::start(id, 100)).unwrap_or_default();
-    JobStatus {
-        phase: Phase::Failed,
-        reason: Some(Reason::Collapsed),
-        message: Some(format!("the target answered with the id {id}, which it had already given to {other}")),
-        ended_at: status.accepted_at,
-        ..status
-    }
 }
