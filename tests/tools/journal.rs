@@ -127,6 +127,9 @@ fn a_journal_of_another_run_is_refused_by_submit_jobs_and_ignored_by_poll_jobs()
     let records = target.stage(2);
     submit(&target, &[], &records);
     let run = records.split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let moved = submit(&target, &[], &records.replace("/soak/", "/moved/"));
+    assert_eq!((moved.code, target.sim.stats().posts), (0, 2), "{}", moved.stderr);
+    assert_eq!(moved.stderr.matches("soak-001: the journal holds it with the source ").count(), 1, "{}", moved.stderr);
     let other = records.replace(run, "other");
     let refused = submit(&target, &[], &other);
     assert_eq!((refused.code, target.sim.stats().posts), (2, 2), "{}", refused.stderr);

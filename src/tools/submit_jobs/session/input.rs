@@ -85,6 +85,7 @@ impl Session<'_, '_> {
         if let Some(earlier) = self.output.journal.as_ref().and_then(|journal| journal.state_of(record.key()))
             && let (earlier, state) = (earlier.clone(), earlier.read::<Job>()?)
         {
+            self.output.report_source(&job, &state);
             if state.status.phase != Phase::Submitting || !self.profile.submit.is_idempotent() {
                 permits.give();
                 return self.hand_on_journalled(earlier, &state);
