@@ -53,99 +53,116 @@ impl Post {
         received: Timestamp,
     ) -> JobStatus {
         let place = request.place();
-        let ended = |phase: Phase, reason: Reason, message: String| JobStatus {
-            phase,
-            reason: Some(reason),
-            message: Some(message),
-            ended_at: (phase == Phase::Rejected).then_some(received),
-            ..JobStatus::default()
-        };
         let answer = match outcome {
             Ok(answer) => answer,
-            Err(HttpError::NotConnected(what) | HttpError::OwnLimit(what)) => {
-                return ended(
-                    Phase::Rejected,
-                    Reason::NotConnected,
-                    format!("{place}: {what}, {} times", BACKOFF.len() + 1),
-                );
-            }
-            Err(HttpError::NoCredentials(none)) => {
-                let what = format!("{place}: {none}; the job was not submitted");
-                return ended(Phase::Rejected, Reason::NoToken, what);
-            }
-            Err(HttpError::Invalid(what)) => {
-                return ended(Phase::Rejected, Reason::InvalidRequest, format!("{place}: {what}"));
-            }
-            Err(HttpError::NoAnswer(what)) => {
-                return ended(Phase::Unknown, Reason::NoAnswer, format!("{place}: {what}; the job may run"));
-            }
-            Err(HttpError::Unreadable(what)) => {
-                return ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}; the job may run"));
-            }
-            Err(ref error @ HttpError::Truncated { status, ref body, broke_off, .. }) => {
-                let message = format!("{place}: {error}; the job may run");
-                let reason = if broke_off { Reason::AnswerCut } else { Reason::UnreadableAnswer };
-                return JobStatus {
-                    http_status: Some(status),
-                    body: Some(body.clone()).filter(|body| !body.is_empty()),
-                    ..ended(Phase::Unknown, reason, message)
-                };
-            }
+            Err(error) => return without_answer(&error, &place, received),
         };
-        let told = |status: JobStatus| JobStatus {
+        let told = JobStatus {
             http_status: Some(answer.status),
             accepted_at: Some(received),
             uploaded_at: answer.uploaded_at,
-            body: Some(answer.body.clone()),
-            flags: if answer.body_is_utf8 { Vec::new() } else { vec![Flag::BodyNotUtf8] },
-            ..status
+            ..JobStatus::default()
         };
-        let meaning = profile.submit_meaning(&answer);
-        if meaning != Some(SubmitMeaning::Accepted) {
-            let what = format!("{place}: {}", answer.summary());
-            if meaning == Some(SubmitMeaning::Refused) || meaning.is_none() && refuses(answer.status) {
-                return told(ended(Phase::Rejected, Reason::Refused, what));
-            }
-            let reason = if (300..400).contains(&answer.status) { Reason::Redirected } else { Reason::NotAccepted };
-            return JobStatus {
-                job_id: profile.job_id(&answer).filter(|id| id.len() <= LONGEST_ID),
-                ..told(ended(Phase::Unknown, reason, format!("{what}; the job may run")))
-            };
-        }
-        if let Some(doubt) = profile.id_doubt(&answer) {
-            return told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {doubt}; it may run")));
-        }
-        match profile.job_id(&answer).or(own_id.map(str::to_owned)) {
-            None => {
-                let (reason, what) = match why_unreadable(&answer) {
-                    Some(cause) => (Reason::UnreadableAnswer, format!("HTTP {}: {cause}", answer.status)),
-                    None => {
-                        (Reason::NoJobId, format!("no id at {} in {}", spelled(&profile.submit.id), answer.summary()))
-                    }
-                };
-                told(ended(Phase::Unknown, reason, format!("{place}: {what}; the job may run")))
-            }
-            Some(id) if id.len() > LONGEST_ID => {
-                let what = format!("the id is {} bytes long, more than {LONGEST_ID}; the job may run", id.len());
-                told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}")))
-            }
-            // No poll could ask for it.
-            Some(id) if !answer.body_is_utf8 && id.contains(char::REPLACEMENT_CHARACTER) => {
-                let what = "the bytes of the id are not UTF-8; the job may run";
-                told(ended(Phase::Unknown, Reason::UnreadableAnswer, format!("{place}: {what}")))
-            }
-            Some(id) => match self.pollable(request, id, profile) {
-                Err(what) => told(ended(Phase::Unknown, Reason::NoJobId, format!("{place}: {what}; the job may run"))),
-                Ok(id) => JobStatus {
-                    phase: Phase::Submitted,
-                    job_id: Some(id),
-                    http_status: Some(answer.status),
-                    accepted_at: Some(received),
-                    uploaded_at: answer.uploaded_at,
-                    ..JobStatus::default()
-                },
+        match self.read_id(&answer, request, own_id, profile) {
+            Ok(id) => JobStatus { phase: Phase::Submitted, job_id: Some(id), ..told },
+            Err(NotSubmitted { phase, reason, what, job_id }) => JobStatus {
+                phase,
+                reason: Some(reason),
+                message: Some(format!("{place}: {what}")),
+                ended_at: (phase == Phase::Rejected).then_some(received),
+                job_id,
+                flags: if answer.body_is_utf8 { Vec::new() } else { vec![Flag::BodyNotUtf8] },
+                body: Some(answer.body),
+                ..told
             },
         }
+    }
+
+    /// The id with which the job is polled, if `answer` accepts it.
+    fn read_id(
+        &self,
+        answer: &Answer,
+        request: &Request,
+        own_id: Option<&str>,
+        profile: &Profile,
+    ) -> Result<String, NotSubmitted> {
+        let meaning = profile.submit_meaning(answer);
+        if meaning != Some(SubmitMeaning::Accepted) {
+            let what = answer.summary();
+            if meaning == Some(SubmitMeaning::Refused) || meaning.is_none() && refuses(answer.status) {
+                let (phase, reason) = (Phase::Rejected, Reason::Refused);
+                return Err(NotSubmitted { phase, reason, what, job_id: None });
+            }
+            let reason = if (300..400).contains(&answer.status) { Reason::Redirected } else { Reason::NotAccepted };
+            let job_id = profile.job_id(answer).filter(|id| id.len() <= LONGEST_ID);
+            return Err(NotSubmitted { job_id, ..unknown(reason, format!("{what}; the job may run")) });
+        }
+        if let Some(doubt) = profile.id_doubt(answer) {
+            return Err(unknown(Reason::UnreadableAnswer, format!("{doubt}; it may run")));
+        }
+        let Some(id) = profile.job_id(answer).or(own_id.map(str::to_owned)) else {
+            let (reason, what) = match why_unreadable(answer) {
+                Some(cause) => (Reason::UnreadableAnswer, format!("HTTP {}: {cause}", answer.status)),
+                None => (Reason::NoJobId, format!("no id at {} in {}", spelled(&profile.submit.id), answer.summary())),
+            };
+            return Err(unknown(reason, format!("{what}; the job may run")));
+        };
+        if id.len() > LONGEST_ID {
+            let what = format!("the id is {} bytes long, more than {LONGEST_ID}; the job may run", id.len());
+            return Err(unknown(Reason::NoJobId, what));
+        }
+        // No poll could ask for it.
+        if !answer.body_is_utf8 && id.contains(char::REPLACEMENT_CHARACTER) {
+            let what = "the bytes of the id are not UTF-8; the job may run".to_owned();
+            return Err(unknown(Reason::UnreadableAnswer, what));
+        }
+        let pollable = self.pollable(request, id, profile);
+        pollable.map_err(|what| unknown(Reason::NoJobId, format!("{what}; the job may run")))
+    }
+}
+
+/// An answer that gives no job that could be polled.
+struct NotSubmitted {
+    phase: Phase,
+    reason: Reason,
+    what: String,
+    job_id: Option<String>,
+}
+
+fn unknown(reason: Reason, what: String) -> NotSubmitted {
+    NotSubmitted { phase: Phase::Unknown, reason, what, job_id: None }
+}
+
+/// The status of a job whose submission to `place` got no answer that could be read.
+fn without_answer(error: &HttpError, place: &str, received: Timestamp) -> JobStatus {
+    let (phase, reason, what) = match error {
+        HttpError::NotConnected(what) | HttpError::OwnLimit(what) => {
+            (Phase::Rejected, Reason::NotConnected, format!("{what}, {} times", BACKOFF.len() + 1))
+        }
+        HttpError::NoCredentials(none) => {
+            (Phase::Rejected, Reason::NoToken, format!("{none}; the job was not submitted"))
+        }
+        HttpError::Invalid(what) => (Phase::Rejected, Reason::InvalidRequest, what.clone()),
+        HttpError::NoAnswer(what) => (Phase::Unknown, Reason::NoAnswer, format!("{what}; the job may run")),
+        HttpError::Truncated { broke_off: true, .. } => {
+            (Phase::Unknown, Reason::AnswerCut, format!("{error}; the job may run"))
+        }
+        HttpError::Unreadable(_) | HttpError::Truncated { .. } => {
+            (Phase::Unknown, Reason::UnreadableAnswer, format!("{error}; the job may run"))
+        }
+    };
+    let (http_status, body) = match error {
+        HttpError::Truncated { status, body, .. } => (Some(*status), Some(body.clone())),
+        _ => (None, None),
+    };
+    JobStatus {
+        phase,
+        reason: Some(reason),
+        message: Some(format!("{place}: {what}")),
+        ended_at: (phase == Phase::Rejected).then_some(received),
+        http_status,
+        body: body.filter(|body| !body.is_empty()),
+        ..JobStatus::default()
     }
 }
 
