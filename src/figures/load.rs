@@ -1,4 +1,4 @@
-//! Load asked against load reached: jobs in flight over time, the schedule's lag, jobs per minute.
+//! Requested load against reached load: jobs in flight over time, the schedule's lag, jobs per minute.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,9 @@ use super::time_interval::TimeInterval;
 use crate::record::{Reason, RunSpec, Timestamp, WholeLoad};
 use crate::statistics::Bounds;
 
-/// Into how many equal parts the window is cut to show the run over time: one for so many jobs, and at least and at most so many.
+/// The window is cut into equal slices, one for every so many jobs.
 const JOBS_PER_SLICE: usize = 5;
+/// The smallest and the largest number of slices.
 const SLICES: (i64, i64) = (12, 30);
 
 /// The load that the run was asked to generate; sums over its shards.
@@ -83,11 +84,12 @@ pub struct Load {
     pub asked: Asked,
     /// The most jobs in flight at once.
     pub peak: u64,
-    /// Between what that lies: ends are known as well as the polls saw them, and jobs may have no record.
+    /// Bounds of `peak`: an end is known only as well as the polls saw it, and some jobs may have no record.
     pub peak_within: Bounds,
-    /// Between what the mean lies, by the same token; none if jobs have no record.
+    /// Bounds of `mean_while_submitting`, for the same reasons; none if jobs have no record.
     pub mean_within: Option<Bounds>,
-    /// The most jobs that were certainly in flight at one moment, each between its acceptance and a poll that saw it running.
+    /// The most jobs that were certainly in flight at once, and when: each between its acceptance and its last poll that saw it
+    /// waiting or running.
     pub surely_in_flight: Option<(Timestamp, u64)>,
     /// Jobs in flight, averaged over the time from the first submission to the last.
     pub mean_while_submitting: Option<f64>,
@@ -99,7 +101,7 @@ pub struct Load {
     pub last_end: Option<Timestamp>,
     /// The last end lies between these two.
     pub last_end_bounds: Option<(Timestamp, Timestamp)>,
-    /// Number of jobs in flight, from each moment on at which it changed.
+    /// Steps of the number of jobs in flight: the time of each change, and the number from then on.
     pub levels: Vec<(Timestamp, u64)>,
     /// The load over time.
     pub slices: Vec<Slice>,
@@ -107,13 +109,13 @@ pub struct Load {
     pub lag: Option<Lag>,
     /// Submissions a second that were reached.
     pub rate_reached: Option<f64>,
-    /// Between what that lies, if the submissions are by the clocks of several hosts.
+    /// Bounds of `rate_reached`, if submissions were timed by the clocks of several hosts.
     pub rate_within: Option<Bounds>,
     /// The largest distance between those clocks in seconds; infinite if it is not known.
     pub clock_skew_seconds: f64,
     /// Number of jobs that succeeded.
     pub succeeded: u64,
-    /// Between what the jobs that succeeded a second lie; none if the window is not known.
+    /// Bounds of the jobs that succeeded per second; none if the window is not known.
     pub succeeded_per_second: Option<Bounds>,
     /// Number of jobs without a known end: each may have succeeded, and may have kept the window open.
     pub open: u64,
@@ -152,7 +154,7 @@ impl Load {
         self.last_end.zip(self.first_submitted).map(|(end, start)| end.since(start)).filter(|seconds| *seconds > 0.0)
     }
 
-    /// The bounds of the window: the last end is known within bounds.
+    /// Bounds of [`Self::window_seconds`], in seconds; none where that is none.
     fn window_bounds(&self) -> Option<Bounds> {
         let (start, (low, high)) = self.first_submitted.zip(self.last_end_bounds)?;
         let skew = self.clock_skew_seconds;
@@ -165,13 +167,13 @@ impl Load {
         self.window_seconds().map(|seconds| self.succeeded as f64 * 60.0 / seconds)
     }
 
-    /// Between what that lies.
+    /// Bounds of [`Self::jobs_per_minute`].
     pub fn jobs_per_minute_within(&self) -> Option<Bounds> {
         self.succeeded_per_second.map(|bounds| bounds.scaled(60.0))
     }
 
-    /// The mean in flight while jobs were submitted, where that is one: with no more jobs than slots, or in a burst, it is
-    /// only how long submitting took.
+    /// The mean in flight while jobs were submitted, where it means something: in a burst, or with no more jobs than slots, it
+    /// only reflects how long submitting took.
     pub fn mean_reported(&self) -> Option<f64> {
         let Asked { jobs, concurrency, rate_per_second, .. } = self.asked;
         let filled = concurrency.is_some_and(|slots| jobs > slots) || rate_per_second.is_some();
@@ -179,8 +181,7 @@ impl Load {
         self.mean_while_submitting.filter(|_| filled && comparable)
     }
 
-    /// Submissions a second, where they followed a schedule or came as a burst: those of the closed model follow from the
-    /// ends.
+    /// Submissions per second, for an open model or a burst: in a closed model, the ends of jobs set the rate.
     pub fn rate_reported(&self) -> Option<f64> {
         self.rate_reached.filter(|_| self.asked.concurrency.is_none())
     }
@@ -211,63 +212,69 @@ impl Load {
 
     fn find_rate(&mut self, submitted: usize) {
         let between = self.last_submitted.zip(self.first_submitted).map(|(last, first)| last.since(first));
-        // n submissions have n - 1 distances between them.
-        let distances = submitted.saturating_sub(1) as f64;
-        self.rate_reached = between.filter(|s| *s > 0.0).map(|seconds| distances / seconds);
+        let between = between.filter(|seconds| *seconds > 0.0);
+        // n submissions have n - 1 gaps between them.
+        let gaps = submitted.saturating_sub(1) as f64;
         let skew = self.clock_skew_seconds;
-        let shortest = |seconds: f64| if seconds > skew { seconds - skew } else { 0.0 };
+        self.rate_reached = between.map(|seconds| gaps / seconds);
         self.rate_within = between
-            .filter(|seconds| *seconds > 0.0 && skew > 0.0)
-            .map(|seconds| Bounds { low: distances / (seconds + skew), high: distances / shortest(seconds) });
+            .filter(|_| skew > 0.0)
+            .map(|seconds| Bounds { low: gaps / (seconds + skew), high: gaps / (seconds - skew).max(0.0) });
     }
 
-    /// A job without a known end may have succeeded in the window, or have kept it open for as long as you like: that it was
-    /// given up ends nothing.
+    /// Computes the bounds of the peak, the mean and the success rate. A job without a known end may have succeeded in the
+    /// window, or have kept it open indefinitely: giving up on a job does not end it.
     fn find_bounds(&mut self, tally: &JobTally) {
-        let countless = if tally.uncertain.is_some() { f64::INFINITY } else { 0.0 };
+        // If the requested number of jobs is uncertain, there is no upper bound.
+        let unlimited = if tally.uncertain.is_some() { f64::INFINITY } else { 0.0 };
         let skew = self.clock_skew_seconds;
         let peak = |spans: &[_]| peak(&steps(spans), i64::MIN, i64::MAX) as f64;
         let most = peak(&longest(in_flight(tally, |end| end.high), skew));
-        // Before its answer the target may not have had the job yet, or have it done already.
+        // Count from the acceptance: before the answer, the target may not have received the job, or may have finished it.
         let certain_of = |entries: &mut dyn Iterator<Item = &JobEntry>| {
-            let start = |status: &JobFacts| status.accepted_at.or(status.submitted_at);
+            let start = |job: &JobFacts| job.accepted_at.or(job.submitted_at);
             let mut certain = in_flight_from(tally, entries, start, |end| end.low);
+            // Drop the spans that `in_flight_from` stretched to 1 µs: those jobs were not certainly in flight.
             certain.retain(|(start, end)| end.micros() - start.micros() > 1);
             certain
         };
-        let unheard = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
+        let missing = tally.entries.iter().filter(|entry| entry.job.is_none()).count() as f64;
         let mut at_least =
-            peak(&shortest(certain_of(&mut tally.entries.iter()), skew)).max(f64::from(u8::from(most > 0.0)));
+            peak(&shortest(certain_of(&mut tally.entries.iter()), skew)).max(if most > 0.0 { 1.0 } else { 0.0 });
         if skew > 0.0 {
             // The jobs of one shard are by one clock.
             at_least = by_shard(tally).map(|mut shard| peak(&certain_of(&mut shard))).fold(at_least, f64::max);
         }
-        self.peak_within = Bounds { low: at_least, high: most + unheard + countless };
-        self.mean_within = self.mean_bounds(tally).filter(|_| unheard + countless == 0.0);
+        self.peak_within = Bounds { low: at_least, high: most + missing + unlimited };
+        self.mean_within = self.mean_bounds(tally).filter(|_| missing + unlimited == 0.0);
         let entries = || tally.entries.iter();
         let ended = entries().filter_map(|entry| entry.times.end);
         let is_over =
             |entry: &JobEntry| matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
         self.open = entries().filter(|entry| entry.times.end.is_none() && !is_over(entry)).count() as u64;
-        let timeless = entries().filter(|entry| entry.times.end.is_none() && is_over(entry));
-        let first = ended.clone().map(|end| end.low).max();
-        let last = ended.map(|end| end.high).chain(timeless.filter_map(last_heard)).max();
+        let ended_untimed = entries().filter(|entry| entry.times.end.is_none() && is_over(entry));
+        let earliest = ended.clone().map(|end| end.low).max();
+        let latest = ended.map(|end| end.high).chain(ended_untimed.filter_map(last_heard)).max();
         let unknown = entries().filter(|entry| entry.outcome.is_open());
-        let most = self.succeeded as f64 + unknown.count() as f64 + countless;
+        let most_succeeded = self.succeeded as f64 + unknown.count() as f64 + unlimited;
         self.succeeded_per_second =
-            self.first_submitted.zip(first.zip(last)).filter(|_| self.window_seconds().is_some()).map(
-                |(start, (first, last))| Bounds {
-                    low: if self.open > 0 || countless > 0.0 {
+            self.first_submitted.zip(earliest.zip(latest)).filter(|_| self.window_seconds().is_some()).map(
+                |(start, (earliest, latest))| Bounds {
+                    low: if self.open > 0 || unlimited > 0.0 {
                         0.0
                     } else {
-                        self.succeeded as f64 / (last.since(start) + skew)
+                        self.succeeded as f64 / (latest.since(start) + skew)
                     },
-                    high: if first.since(start) > skew { most / (first.since(start) - skew) } else { f64::INFINITY },
+                    high: if earliest.since(start) > skew {
+                        most_succeeded / (earliest.since(start) - skew)
+                    } else {
+                        f64::INFINITY
+                    },
                 },
             );
     }
 
-    /// Between what the mean in flight lies while jobs were submitted.
+    /// Bounds of the mean number of jobs in flight while jobs were submitted.
     fn mean_bounds(&self, tally: &JobTally) -> Option<Bounds> {
         let (first, last) = self.first_submitted.zip(self.last_submitted)?;
         let skew = self.clock_skew_seconds;
@@ -308,7 +315,7 @@ impl Load {
             .collect();
     }
 
-    /// Counts in each slice the jobs that ended there. A job beyond the last slice counts in the last slice.
+    /// Counts in each slice the jobs that ended there. A job outside all slices counts in the nearest one.
     fn count_ends(&mut self, tally: &JobTally) {
         let mut samples: Vec<Vec<Measured>> = vec![Vec::new(); self.slices.len()];
         for entry in &tally.entries {
@@ -329,13 +336,13 @@ impl Load {
 }
 
 fn asked(tally: &JobTally) -> Asked {
-    // A silent shard says nothing of its share, so what the others say of the whole comes first.
-    let whole = |of: &RunPlan, part: fn(&WholeLoad) -> Option<u64>, share: fn(&RunSpec) -> Option<u64>| {
-        let whole = of.runs.iter().filter_map(|run| run.spec.whole_load.as_ref().and_then(part)).max();
-        whole.or_else(|| of.runs.iter().filter_map(|run| share(&run.spec)).reduce(u64::saturating_add))
+    // Prefer the whole load that any shard states: a sum of shares would lack those of missing shards.
+    let requested = |plan: &RunPlan, part: fn(&WholeLoad) -> Option<u64>, share: fn(&RunSpec) -> Option<u64>| {
+        let stated = plan.runs.iter().filter_map(|run| run.spec.whole_load.as_ref().and_then(part)).max();
+        stated.or_else(|| plan.runs.iter().filter_map(|run| share(&run.spec)).reduce(u64::saturating_add))
     };
     let sum = |part: fn(&WholeLoad) -> Option<u64>, share: fn(&RunSpec) -> Option<u64>| {
-        tally.plans.iter().filter_map(|plan| whole(plan, part, share)).reduce(u64::saturating_add)
+        tally.plans.iter().filter_map(|plan| requested(plan, part, share)).reduce(u64::saturating_add)
     };
     let rates = tally.plans.iter().filter_map(|plan| {
         let wholes = plan.runs.iter().filter_map(|run| run.spec.whole_load?.rate_per_second);
@@ -352,8 +359,8 @@ fn asked(tally: &JobTally) -> Asked {
 
 /// The last moment at which anything is known of a job.
 fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
-    let status = entry.job.as_ref()?;
-    let times = [status.ended_at, status.not_ended_at, status.accepted_at, status.submitted_at, status.observed_at];
+    let job = entry.job.as_ref()?;
+    let times = [job.ended_at, job.not_ended_at, job.accepted_at, job.submitted_at, job.observed_at];
     times.into_iter().flatten().max()
 }
 
@@ -368,12 +375,12 @@ fn by_shard(tally: &JobTally) -> impl Iterator<Item = impl Iterator<Item = &JobE
     shards.into_values().map(IntoIterator::into_iter)
 }
 
-/// From when to when each submitted job was in flight; `part` is what counts of an end that is known within bounds.
+/// The span in which each submitted job was in flight; `part` picks the best, lowest or highest estimate of its end.
 fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
-    in_flight_from(tally, &mut tally.entries.iter(), |status| status.submitted_at, part)
+    in_flight_from(tally, &mut tally.entries.iter(), |job| job.submitted_at, part)
 }
 
-/// As [`in_flight`], of these `entries`, from the time `start` of each job on.
+/// As [`in_flight`], but only for `entries`, each from its time `start`.
 fn in_flight_from(
     tally: &JobTally,
     entries: &mut dyn Iterator<Item = &JobEntry>,
@@ -383,17 +390,18 @@ fn in_flight_from(
     // A job without a known end was in flight until the last observation of any job.
     let last = tally.entries.iter().filter_map(last_heard).max();
     let spans = entries.filter_map(|entry| {
-        let status = entry.job.as_ref()?;
-        let start = status.submitted_at.and(start(status))?;
+        let job = entry.job.as_ref()?;
+        let start = job.submitted_at.and(start(job))?;
         if entry.outcome == Outcome::Rejected {
-            // A job that the target refused was no load for its pipeline.
+            // A job that the target refused put no load on its pipeline.
             return None;
         }
-        let never_ran = entry.reason == Some(Reason::Collapsed);
-        let end = entry.times.end.map(part).or(status.ended_at);
-        let end = end.or(if never_ran { status.accepted_at.or(Some(start)) } else { None });
-        let end = end.or(if status.phase.is_terminal() { status.observed_at } else { None }).or(last)?;
-        // A span without any length would end before it begins.
+        let is_collapsed = entry.reason == Some(Reason::Collapsed);
+        let end = entry.times.end.map(part).or(job.ended_at);
+        let end = end.or(if is_collapsed { job.accepted_at.or(Some(start)) } else { None });
+        let end = end.or(if job.phase.is_terminal() { job.observed_at } else { None }).or(last)?;
+        // A span lasts at least 1 µs: one of no length would not count in the peak, and one that ended before it began would
+        // underflow in `steps`.
         Some((start, end.max(Timestamp::from_micros(start.micros().saturating_add(1)))))
     });
     spans.collect()
@@ -401,13 +409,13 @@ fn in_flight_from(
 
 fn surely_in_flight(tally: &JobTally, skew: f64) -> Option<(Timestamp, u64)> {
     let spans = tally.entries.iter().filter_map(|entry| {
-        let status = entry.job.as_ref()?;
-        // Two names of one job are one in flight.
+        let job = entry.job.as_ref()?;
+        // A collapsed job got the id of another job, which counts already.
         let ran = entry.outcome != Outcome::Rejected && entry.reason != Some(Reason::Collapsed);
-        status.accepted_at.zip(status.not_ended_at).filter(|(accepted, seen)| ran && seen > accepted)
+        job.accepted_at.zip(job.not_ended_at).filter(|(accepted, seen)| ran && seen > accepted)
     });
     let steps = steps(&shortest(spans.collect(), skew));
-    // Of equals the first.
+    // On a tie, take the first.
     let (at, most) = steps.into_iter().rev().max_by_key(|step| step.1)?;
     Some((Timestamp::from_micros(at), most))
 }
@@ -449,7 +457,7 @@ fn area(steps: &[(i64, u64)], from: i64, to: i64) -> f64 {
     area
 }
 
-/// The highest level that was reached after `from` began and before `to`.
+/// The highest level from `from` on and before `to`, including the level at `from`.
 fn peak(steps: &[(i64, u64)], from: i64, to: i64) -> u64 {
     let before = steps.partition_point(|step| step.0 <= from).saturating_sub(1);
     steps[before..].iter().take_while(|step| step.0 < to).map(|step| step.1).max().unwrap_or(0)

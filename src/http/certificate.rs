@@ -1,4 +1,4 @@
-//! A server's certificate, judged as curl judges it where webpki does not: by the common name, and in version 1.
+//! Checks of a server's certificate that curl makes and webpki does not: the common name, and X.509 version 1.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use x509_cert::ext::pkix::name::{DirectoryString, GeneralName};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-/// The extensions that OpenSSL knows how to obey. The constraints on what an authority may sign do not concern a certificate
-/// that is trusted itself.
+/// The extensions that OpenSSL processes, so they may be critical. Those that limit what an authority may sign do not matter for
+/// a certificate that is itself trusted.
 const KNOWN_EXTENSIONS: [ObjectIdentifier; 10] = [
     ID_CE_BASIC_CONSTRAINTS,
     ID_CE_CERTIFICATE_POLICIES,
@@ -33,7 +33,7 @@ const KNOWN_EXTENSIONS: [ObjectIdentifier; 10] = [
     ID_CE_SUBJECT_ALT_NAME,
 ];
 
-/// The reason why a certificate is refused, as a sentence.
+/// The reason why a certificate is refused, as a message.
 #[derive(Debug, derive_more::Display, derive_more::Error)]
 pub(super) struct Refusal(#[error(not(source))] &'static str);
 
@@ -93,12 +93,12 @@ impl Certificate {
         !self.is_version3() || self.extension::<BasicConstraints>().is_ok_and(|it| it.is_none_or(|it| it.ca))
     }
 
-    /// Returns true if what the certificate signs is constrained to names.
+    /// Returns true if the certificate limits the names in the certificates that it signs (`nameConstraints`).
     pub(super) fn constrains_names(&self) -> bool {
         self.fields().extensions().into_iter().flatten().any(|one| one.extn_id == ID_CE_NAME_CONSTRAINTS)
     }
 
-    /// Refuses a certificate that has expired, or whose time has not come.
+    /// Refuses a certificate that has expired or is not yet valid.
     pub(super) fn check_dates(&self, now: UnixTime) -> Result<(), Error> {
         let validity = self.fields().validity();
         if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
@@ -127,8 +127,8 @@ impl Certificate {
         if is_unknown { Err(Refusal::CRITICAL.into()) } else { Ok(()) }
     }
 
-    /// Refuses a certificate that is for another server. The common name counts if `by_common_name`, and only where there is
-    /// no alternative name.
+    /// Refuses a certificate that is for another server. With `by_common_name`, the common name counts if there is no DNS or IP
+    /// alternative name.
     pub(super) fn check_name(&self, server: &ServerName<'_>, by_common_name: bool) -> Result<(), Error> {
         let (mut hosts, mut addresses) = (Vec::new(), Vec::new());
         for name in self.extension::<SubjectAltName>()?.into_iter().flat_map(|names| names.0) {
@@ -140,7 +140,10 @@ impl Certificate {
         }
         if hosts.is_empty() && addresses.is_empty() && by_common_name {
             let name = self.common_name().unwrap_or_default();
-            name.parse().map_or_else(|_| hosts.push(name), |address| addresses.push(address));
+            match name.parse() {
+                Ok(address) => addresses.push(address),
+                Err(_) => hosts.push(name),
+            }
         }
         let is_named = match server {
             ServerName::IpAddress(expected) => addresses.contains(&IpAddr::from(*expected)),
@@ -159,17 +162,17 @@ impl Certificate {
         names.filter_map(|name| Some(name.value.decode_as::<DirectoryString>().ok()?.value().into_owned())).last()
     }
 
-    /// Refuses a certificate that `issuer` has not signed by one of `algorithms`.
+    /// Returns true if `issuer` signed the certificate with one of `algorithms`.
     pub(super) fn is_signed_by(&self, issuer: &Self, algorithms: &[&dyn SignatureVerificationAlgorithm]) -> bool {
-        let signed_by = contents(self.0.signature_algorithm());
-        let same = algorithms.iter().filter(|one| Some(one.signature_alg_id().as_ref()) == signed_by.as_deref());
+        let algorithm = contents(self.0.signature_algorithm());
+        let matching = algorithms.iter().filter(|one| Some(one.signature_alg_id().as_ref()) == algorithm.as_deref());
         let message = self.fields().to_der();
         self.fields().issuer() == issuer.fields().subject()
             && message
-                .is_ok_and(|message| issuer.verify(same.copied(), &message, self.0.signature().raw_bytes()).is_ok())
+                .is_ok_and(|message| issuer.verify(matching.copied(), &message, self.0.signature().raw_bytes()).is_ok())
     }
 
-    /// Verifies a signature with the certificate's key and that of `algorithms` which is for such keys.
+    /// Verifies a signature with the certificate's key, by the first of `algorithms` for that kind of key.
     pub(super) fn verify<'a>(
         &self,
         algorithms: impl IntoIterator<Item = &'a dyn SignatureVerificationAlgorithm>,
@@ -198,16 +201,16 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
     version4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
 
-/// Returns true if `name`, whose first label may be a `*`, is that of `host`.
+/// Returns true if `name`, which may be a wildcard such as `*.example.org`, matches `host`.
 fn covers(name: &str, host: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let domain = name.strip_prefix("*.").filter(|domain| domain.contains('.'));
-    let above = host.split_once('.').map(|(_, above)| above);
+    let parent = host.split_once('.').map(|(_, parent)| parent);
     name.eq_ignore_ascii_case(host)
-        || domain.zip(above).is_some_and(|(domain, above)| domain.eq_ignore_ascii_case(above))
+        || domain.zip(parent).is_some_and(|(domain, parent)| domain.eq_ignore_ascii_case(parent))
 }
 
-/// An algorithm with its parameters in DER form, without the head of the sequence.
+/// The content of an `AlgorithmIdentifier` in DER form, without the header of the SEQUENCE, as rustls holds it.
 fn contents(algorithm: &AlgorithmIdentifierOwned) -> Option<Vec<u8>> {
     let mut der = algorithm.oid.to_der().ok()?;
     if let Some(parameters) = &algorithm.parameters {

@@ -1,4 +1,4 @@
-//! The headers of an answer that the tools read.
+//! The headers of an answer, parsed.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use ureq::http::response::Parts;
 
 use crate::clock::{self, Clock, ServerDate};
 
-/// The headers of an answer, those that the tools read in their own types.
+/// The headers of an answer: those that the tools read, in types of their own, and all of them as sent.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The `Content-Type`.
     pub content_type: Option<String>,
-    /// The time that caches have held the answer, in whole seconds (`Age`); none if it came from the server itself.
+    /// The time that caches have held the answer, in whole seconds (`Age`; RFC 9111, section 5.1); none without that header.
     pub age: Option<Duration>,
     /// The `Set-Cookie` headers.
     pub cookies: Vec<String>,
-    /// The `Content-Encoding`, if the body could not be decoded and is as it was sent.
+    /// The `Content-Encoding`, if the tools cannot decode it; the body is then as it was sent.
     pub unknown_coding: Option<String>,
     /// The server's `Date`.
     pub date: Option<ServerDate>,
     /// The wait that `Retry-After` asks for.
     pub retry_after: Option<Duration>,
-    /// The target of a redirect.
+    /// The `Location`: the target of a redirect, as sent.
     pub location: Option<String>,
     /// All headers, for those that a profile names.
     pub all: HeaderMap,
@@ -34,7 +34,6 @@ impl Head {
         let age_seconds = text("age").and_then(clock::age);
         let date = text("date").and_then(clock::http_date).map(|date| ServerDate { date, age_seconds });
         Self {
-            // RFC 9111, section 5.1: a cache says for how many seconds it has held the answer.
             age: age_seconds.map(|age: u32| Duration::from_secs(age.into())),
             cookies: parts
                 .headers

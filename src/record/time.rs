@@ -1,4 +1,4 @@
-//! Moments as records spell them: RFC 3339, UTC, microseconds.
+//! Timestamps as records write them: RFC 3339, UTC, microseconds.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
-/// The Unix epoch in microseconds since the earliest moment. Flipping this bit keeps the order of moments.
+/// The Unix epoch in microseconds since the earliest timestamp: flipping this bit turns signed into unsigned, in the same order.
 const EPOCH: u64 = 1 << 63;
 
-/// A moment, kept to the microsecond. Written as `2026-05-20T22:30:00.123456Z`; read from any RFC 3339 spelling.
+/// A point in time, to the microsecond. Written as `2026-05-20T22:30:00.123456Z`; read from any RFC 3339 spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, DeserializeFromStr, SerializeDisplay)]
 pub struct Timestamp(
-    /// Microseconds since the earliest moment that 64 bits can say: never zero, so that a moment that may be absent takes no
-    /// more room than one that is there. A report holds some thirty of them for each job.
+    /// Microseconds since the earliest timestamp, never zero, so that `Option<Timestamp>` is as small as `Timestamp`: a report
+    /// holds about thirty timestamps for each job.
     NonZeroU64,
 );
 
@@ -25,7 +25,7 @@ impl Timestamp {
         Self::from_micros(Utc::now().timestamp_micros())
     }
 
-    /// From microseconds since the Unix epoch.
+    /// From microseconds since the Unix epoch; `i64::MIN` becomes `i64::MIN + 1`.
     pub const fn from_micros(micros: i64) -> Self {
         match NonZeroU64::new(micros.cast_unsigned() ^ EPOCH) {
             Some(since_earliest) => Self(since_earliest),
@@ -33,7 +33,7 @@ impl Timestamp {
         }
     }
 
-    /// From seconds since the Unix epoch; none if that lies outside the years that RFC 3339 can say.
+    /// From seconds since the Unix epoch; none if negative, not a number, or after the year 9999.
     pub fn from_seconds(seconds: f64) -> Option<Self> {
         const LAST: f64 = 253_402_300_799.0; // 9999-12-31T23:59:59Z
         #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
@@ -50,25 +50,25 @@ impl Timestamp {
         self.micros() as f64 / 1e6
     }
 
-    /// This moment and `by` later.
+    /// The time `by` after this one.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self::from_micros(self.micros().saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// This moment moved by `seconds`, which may be negative.
+    /// This time moved by `seconds`, which may be negative.
     #[must_use]
     pub fn shifted(self, seconds: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
         Self::from_micros(self.micros().saturating_add((seconds * 1e6).round() as i64))
     }
 
-    /// Seconds from `earlier` to this moment; negative where `earlier` is the later one.
+    /// Seconds from `earlier` to this time; negative if `earlier` is later.
     pub fn since(self, earlier: Self) -> f64 {
         self.micros().saturating_sub(earlier.micros()) as f64 / 1e6
     }
 
-    /// The same moment as a calendar date and time.
+    /// The calendar date and time; the latest that chrono knows if this is out of its range.
     fn date_time(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.micros()).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
@@ -83,10 +83,10 @@ impl Timestamp {
         self.date_time().format("%Y-%m-%d %H:%M").to_string()
     }
 
-    /// Date and time of the next whole second, with `between` in between, as other tools' pages take it: `2026-05-20 22:30:01`.
-    pub fn wall_clock(self, between: char) -> String {
-        let up = self.plus(Duration::from_micros(999_999)).date_time();
-        format!("{}{between}{}", up.format("%Y-%m-%d"), up.format("%H:%M:%S"))
+    /// Date and time, rounded up to a whole second and joined by `separator`, for links to other tools: `2026-05-20 22:30:01`.
+    pub fn wall_clock(self, separator: char) -> String {
+        let rounded_up = self.plus(Duration::from_micros(999_999)).date_time();
+        format!("{}{separator}{}", rounded_up.format("%Y-%m-%d"), rounded_up.format("%H:%M:%S"))
     }
 
     /// The date: `2026-05-20`.
@@ -110,7 +110,7 @@ impl FromStr for Timestamp {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(time) = as_written(text) {
+        if let Some(time) = parse_record_form(text) {
             return Ok(time);
         }
         DateTime::parse_from_rfc3339(text)
@@ -119,8 +119,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// Reads the spelling that records have, `2026-05-20T22:30:00.123456Z`, in little time; none of any other.
-fn as_written(text: &str) -> Option<Timestamp> {
+/// Fast path for the form that records use, `2026-05-20T22:30:00.123456Z`; none for any other form.
+fn parse_record_form(text: &str) -> Option<Timestamp> {
     const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
     let text: &[u8; 27] = text.as_bytes().try_into().ok()?;
     let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
@@ -130,7 +130,7 @@ fn as_written(text: &str) -> Option<Timestamp> {
     let number =
         |range: std::ops::Range<usize>| text[range].iter().fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
     let date = NaiveDate::from_ymd_opt(number(0..4).cast_signed(), number(5..7), number(8..10))?;
-    // A second of 60 is a leap second, for which there are rules.
+    // A leap second (60) gives none here and is left to chrono.
     let time = date.and_hms_micro_opt(number(11..13), number(14..16), number(17..19), number(20..26))?;
     Some(Timestamp::from_micros(time.and_utc().timestamp_micros()))
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_spelling_is_read_as_every_other() {
+    fn the_fast_path_agrees_with_chrono() {
         for text in [
             "2026-05-20T22:30:00.123456Z",
             "1969-12-31T23:59:59.999999Z",
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn every_moment_keeps_its_place() {
+    fn values_and_their_order_are_kept() {
         let micros = [i64::MIN + 1, -1, 0, 1, i64::MAX];
         assert_eq!(micros.map(|micros| Timestamp::from_micros(micros).micros()), micros);
         assert!(micros.map(Timestamp::from_micros).is_sorted());
