@@ -7,15 +7,29 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Descriptors that a tool needs beside its connections: files, pipes, looking a host's name up.
 const RESERVED: u64 = 16;
 
-/// Raises the soft limits on open files and on threads to the hard ones.
+/// Address space that is enough for ten thousand jobs in flight, in bytes.
+const ADDRESS_SPACE: u64 = 256 << 20;
+
+/// Raises the soft limits on open files, threads and address space to the hard ones.
 pub fn raise() -> io::Result<()> {
-    for resource in [Resource::Nofile, Resource::Nproc] {
+    for resource in [Resource::Nofile, Resource::Nproc, Resource::As] {
         let limit = getrlimit(resource);
         if limit.current != limit.maximum {
             setrlimit(resource, Rlimit { current: limit.maximum, ..limit })?;
         }
     }
     Ok(())
+}
+
+/// The sentence about a limit on address space below which a process may end without another word: what gets no memory cannot
+/// tell of it.
+pub fn describe_memory() -> Option<String> {
+    let limit = getrlimit(Resource::As).current.filter(|limit| *limit < ADDRESS_SPACE)?;
+    Some(format!(
+        "there is a limit of {} MiB on this process's memory; with less than {} MiB it may end without a record: raise it (ulimit -Hv)",
+        limit >> 20,
+        ADDRESS_SPACE >> 20
+    ))
 }
 
 /// The number of files that may be open at once; none without a limit.

@@ -263,6 +263,9 @@ fn with_stdio<A>(args: A, on_signal: OnSignal, console: &Console, run: impl FnOn
     if let Err(error) = own_limits::raise() {
         console.say(&format!("cannot raise the soft limits: {error}"));
     }
+    if let Some(limit) = own_limits::describe_memory() {
+        console.say(&limit);
+    }
     let stop = Stop::default();
     let watched = match on_signal {
         OnSignal::Die => Ok(()),

@@ -122,3 +122,10 @@ fn by_hand_recipes_work() {
         .run(r"printf '%s\n' /data/fixtures/soak/001.webm | submit-jobs --lines | poll-jobs | jq -c .status.phase");
     assert_eq!(done.stdout, "\"Submitted\"\n\"Succeeded\"\n", "{}", done.stderr);
 }
+
+#[test]
+fn a_small_limit_on_memory_is_named_before_the_tool_may_run_into_it() {
+    let done = Shell::new(&[]).run("ulimit -v 200000; stage-fixtures --from $FIXTURES --into data/fixtures --jobs 1");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("a limit of 195 MiB on this process's memory"), "{}", done.stderr);
+}
