@@ -54,6 +54,8 @@ Exit codes:
 
 /// Exit code of an address or a file that is not to be had.
 const IO_ERROR: u8 = 74;
+/// Exit code of a command line that cannot be used.
+const USAGE: u8 = 2;
 
 /// The command line, for man pages and completions.
 pub fn command() -> clap::Command {
@@ -62,7 +64,10 @@ pub fn command() -> clap::Command {
 
 /// Runs the program: parses the arguments, serves, and says with what to exit.
 pub fn main() -> ExitCode {
-    let Cli { mut options, command } = Cli::parse();
+    let Cli { mut options, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
     if command.is_empty() {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
         options.listen.get_or_insert(loopback(8000));
@@ -77,6 +82,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(IO_ERROR)
         }
     }
+}
+
+/// Help and the version go to stdout as they are; what is wrong with a command line is said in one line.
+fn refused(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(IO_ERROR),
+        };
+    }
+    let text = error.to_string();
+    let said = text.split("\n\n").filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
+    let said: Vec<_> = said.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let line = said.join("; ");
+    crate::complain(&format!("{} (see pipeline-sim --help)", line.trim_start_matches("error: ")));
+    ExitCode::from(USAGE)
 }
 
 /// The command that tests this stand-in, as a person would type it in another terminal.
