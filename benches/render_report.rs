@@ -24,9 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stream = dir.path().join("stream.ndjson");
     write_stream(&stream)?;
     let (mut ours, mut theirs, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let mut report = Command::new(env!("CARGO_BIN_EXE_render-report"));
-        report.args(["--quiet", "--brief", "--out"]).arg(dir.path().join("out"));
+        report.args(["--quiet", "--brief", "--out"]).arg(dir.path().join(format!("out-{round}")));
         let (seconds, memory) = run(report, &stream)?;
         ours.push(seconds);
         peak = peak.max(memory);
@@ -97,7 +97,7 @@ fn write_stream(path: &Path) -> std::io::Result<()> {
         let stages: Vec<String> = STAGES
             .iter()
             .map(|stage| {
-                let (queued, started) = (now, now + random.i64(..500_000));
+                let (queued, started) = (now, now + random.i64(0..500_000));
                 now = started + random.i64(1..2_000_000);
                 format!(
                     r#"{{"name":"{stage}","state":"done","phase":"Done","attempt":1,"timesFrom":"server","queuedAt":"{}","startedAt":"{}","endedAt":"{}","seen":{{"notStartedAt":"{}","startedAt":"{}","notEndedAt":"{}","endedAt":"{}"}}}}"#,
