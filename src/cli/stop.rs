@@ -74,10 +74,17 @@ impl Stop {
             let _ = done.send(Some(work()));
         })?;
         self.on_stop(move || drop(stopped.send(None)));
-        match result.recv() {
-            Ok(None) => Ok(result.recv_timeout(MOMENT).unwrap_or_default()),
-            worked => Ok(worked.unwrap_or_default()),
+        if let Ok(Some(worked)) = result.recv() {
+            return Ok(Some(worked));
         }
+        // The signal may come again: that does not shorten the moment.
+        let until = Instant::now() + MOMENT;
+        while let Ok(message) = result.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if message.is_some() {
+                return Ok(message);
+            }
+        }
+        Ok(None)
     }
 
     /// Calls `listener` when the signal comes, from another thread; at once where it has come already.
@@ -222,6 +229,13 @@ mod tests {
             waiting.join().unwrap()
         });
         assert_eq!(waiting, None);
+        let again = stop.clone();
+        let answers_late = move || {
+            again.trigger(SIGINT);
+            again.trigger(SIGINT);
+            7
+        };
+        assert_eq!(stop.unless_signalled(answers_late).unwrap(), Some(7), "within a moment of the signal");
         assert_eq!(Stop::with_grace(Duration::from_secs(10)).grace().left_for_last_words(), None);
         assert!(stop.grace().left_for_last_words().unwrap() <= GRACE * 4 / 5);
     }
