@@ -25,50 +25,51 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The addresses of each host, that which worked first, shared by all clients of one factory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkingAddresses {
-    looked_up: Arc<Mutex<Vec<Lookup>>>,
-    raced: Arc<Mutex<Vec<Race>>>,
+    looked_up: Arc<Mutex<Known<ResolvedSocketAddrs>>>,
+    /// The address that won the last race.
+    raced: Arc<Mutex<Known<Option<SocketAddr>>>>,
 }
 
-/// The result of a lookup.
+/// The scheme, which implies a port, and the authority.
+type Host = (Option<Scheme>, Option<Authority>);
+
+/// Facts about hosts, and since when they are known. A run has few hosts.
 #[derive(Debug)]
-struct Lookup {
-    host: Host,
-    at: Instant,
-    addresses: ResolvedSocketAddrs,
+struct Known<T>(Vec<(Host, Instant, T)>);
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
-/// The result of a race.
-#[derive(Debug)]
-struct Race {
-    host: Host,
-    at: Instant,
-    winner: Option<SocketAddr>,
-}
+impl<T> Known<T> {
+    /// The fact about `host`, unless it is older than `age`.
+    fn get(&self, host: &Host, age: Duration) -> Option<&T> {
+        self.0.iter().find(|(of, at, _)| of == host && at.elapsed() < age).map(|(_, _, fact)| fact)
+    }
 
-/// The scheme, which implies a port, and the authority. A run has few of them.
-#[derive(Clone, Debug, PartialEq)]
-struct Host(Option<Scheme>, Option<Authority>);
+    fn put(&mut self, host: Host, fact: T) {
+        self.0.retain(|(of, _, _)| *of != host);
+        self.0.push((host, Instant::now(), fact));
+    }
+}
 
 impl Resolver for WorkingAddresses {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let is_of = |host: &Host| (host.0.as_ref(), host.1.as_ref()) == (uri.scheme(), uri.authority());
-        if let Some(known) = lock(&self.looked_up).iter().find(|known| is_of(&known.host))
-            && known.at.elapsed() < LOOKUP_AGE
-        {
-            return Ok(known.addresses.clone());
+        let host = (uri.scheme().cloned(), uri.authority().cloned());
+        if let Some(addresses) = lock(&self.looked_up).get(&host, LOOKUP_AGE) {
+            return Ok(addresses.clone());
         }
         // Without the lock: several threads may look up, but none waits for another's lookup, which may fail.
         let mut addresses = DefaultResolver::default().resolve(uri, config, timeout)?;
-        let host = Host(uri.scheme().cloned(), uri.authority().cloned());
         if addresses.len() > 1 {
             let winner = self.winner(&host, &addresses);
             if let Some(place) = addresses.iter().position(|address| Some(*address) == winner) {
                 addresses[..=place].rotate_right(1);
             }
         }
-        let mut looked_up = lock(&self.looked_up);
-        looked_up.retain(|known| known.host != host);
-        looked_up.push(Lookup { host, at: Instant::now(), addresses: addresses.clone() });
+        lock(&self.looked_up).put(host, addresses.clone());
         Ok(addresses)
     }
 }
@@ -78,12 +79,11 @@ impl WorkingAddresses {
     fn winner(&self, host: &Host, addresses: &[SocketAddr]) -> Option<SocketAddr> {
         // The lock is held during the race, so that only one thread runs it.
         let mut raced = lock(&self.raced);
-        if let Some(last) = raced.iter().find(|race| race.host == *host && race.at.elapsed() < RACE_AGE) {
-            return last.winner;
+        if let Some(winner) = raced.get(host, RACE_AGE) {
+            return *winner;
         }
         let winner = race(addresses);
-        raced.retain(|race| race.host != *host);
-        raced.push(Race { host: host.clone(), at: Instant::now(), winner });
+        raced.put(host.clone(), winner);
         winner
     }
 }

@@ -16,8 +16,11 @@ use super::certificate::{Certificate, Refusal};
 pub(super) struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
     trusted: Vec<CertificateDer<'static>>,
-    /// Those of the trusted ones that may sign others.
+    /// Those of the trusted ones that may sign others, as webpki wants them and parsed.
     authorities: RootCertStore,
+    issuers: Vec<Certificate>,
+    /// A trusted one limits the names in the certificates that it signs.
+    constrains_names: bool,
 }
 
 impl Verifier {
@@ -26,13 +29,16 @@ impl Verifier {
         trusted: Vec<CertificateDer<'static>>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Result<Self, Error> {
-        let mut authorities = RootCertStore::empty();
-        for certificate in &trusted {
-            if Certificate::parse(certificate)?.may_sign() {
-                authorities.add(certificate.clone())?;
+        let (mut authorities, mut issuers, mut constrains_names) = (RootCertStore::empty(), Vec::new(), false);
+        for der in &trusted {
+            let certificate = Certificate::parse(der)?;
+            constrains_names |= certificate.constrains_names();
+            if certificate.may_sign() {
+                authorities.add(der.clone())?;
+                issuers.push(certificate);
             }
         }
-        Ok(Self { algorithms, trusted, authorities })
+        Ok(Self { algorithms, trusted, authorities, issuers, constrains_names })
     }
 
     /// Refuses a certificate that no trusted one signed.
@@ -52,8 +58,7 @@ impl Verifier {
             };
         }
         certificate.check_dates(now)?;
-        let mut trusted = self.trusted.iter().filter_map(|trusted| Certificate::parse(trusted).ok());
-        if !trusted.any(|issuer| issuer.may_sign() && certificate.is_signed_by(&issuer, self.algorithms.all)) {
+        if !self.issuers.iter().any(|issuer| certificate.is_signed_by(issuer, self.algorithms.all)) {
             return Err(Refusal::VERSION.into());
         }
         Ok(())
@@ -80,7 +85,7 @@ impl ServerCertVerifier for Verifier {
         certificate.check_purpose()?;
         // webpki holds alternative names against the constraints of authorities, and not the common name.
         let constrains = |der: &CertificateDer<'_>| !Certificate::parse(der).is_ok_and(|it| !it.constrains_names());
-        let by_common_name = is_trusted || !self.trusted.iter().chain(intermediates).any(constrains);
+        let by_common_name = is_trusted || !(self.constrains_names || intermediates.iter().any(constrains));
         certificate.check_name(server_name, by_common_name)?;
         Ok(ServerCertVerified::assertion())
     }

@@ -31,29 +31,29 @@ impl Session<'_, '_> {
             };
             write_status(&mut record, &status).map(|()| record)
         };
-        self.under_way.drain().map(|(_, under_way)| given_up(under_way)).collect()
+        self.scheduler.give_up().map(given_up).collect()
     }
 
     /// Waits for the answers to the submissions under way although nobody reads the records any more: the journal keeps them for
     /// `poll-jobs --resume`. Returns the failure that the tool ends with.
     pub(super) fn outlive_reader(mut self, events: &Receiver<Event>, failure: Failure) -> Failure {
-        let has_work = !self.under_way.is_empty() || !self.jobs.waiting.is_empty();
+        let has_work = self.scheduler.has_work() || !self.jobs.waiting.is_empty();
         let grace = self.stop.grace();
         let mut kept = 0;
-        while self.output.journal.is_some() && self.scheduler.under_way > 0 {
+        while self.output.journal.is_some() && self.scheduler.has_work() {
             let left = grace.left_for_last_words().unwrap_or(LAST_WORDS);
             if left.is_zero() {
                 break;
             }
             let Ok(Event::Posted(finished)) = events.recv_timeout(left) else { continue };
             match self.answered(*finished).and_then(|record| self.output.journal(&record)) {
-                Ok(_) => kept += 1,
+                Ok(()) => kept += 1,
                 Err(failure) => return failure,
             }
         }
-        if let Err(failure) = self
-            .unanswered()
-            .and_then(|records| records.iter().try_for_each(|record| self.output.journal(record).map(drop)))
+        let unanswered = self.unanswered();
+        if let Err(failure) =
+            unanswered.and_then(|records| records.iter().try_for_each(|record| self.output.journal(record)))
         {
             return failure;
         }

@@ -7,7 +7,7 @@ mod output;
 mod scheduler;
 mod start;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ use crate::http::{BaseUrl, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
 use crate::profile::Profile;
-use crate::record::{Aborted, JobStatus, Key, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
+use crate::record::{Aborted, JobStatus, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
 use crate::steps::StepsOutcome;
@@ -87,7 +87,6 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         shard: None,
         begun: false,
         has_poller: args.slots.is_none(),
-        under_way: HashMap::new(),
     };
     slots::listen(args.slots.as_deref(), args.slots_timeout, stdout_fd, move |event| {
         to_slots.send(Event::Slots(event)).is_ok()
@@ -131,8 +130,6 @@ struct Session<'a, 'o> {
     begun: bool,
     /// Something is there that will report the ends of jobs, or none is asked for.
     has_poller: bool,
-    /// The jobs whose submission is under way, each with its status until an answer comes.
-    under_way: HashMap<Key, (Record, JobStatus)>,
 }
 
 impl Session<'_, '_> {
@@ -157,7 +154,7 @@ impl Session<'_, '_> {
         let grace = self.stop.grace();
         loop {
             let due = self.submit(permits)?;
-            if self.scheduler.under_way == 0 && self.jobs.waiting.is_empty() && self.input_ended {
+            if !self.scheduler.has_work() && self.jobs.waiting.is_empty() && self.input_ended {
                 return Ok(());
             }
             let stopping = self.stop.signal().is_some();
@@ -278,10 +275,7 @@ impl Session<'_, '_> {
                 return Ok(());
             }
         }
-        tasks.into_iter().zip(intents).try_for_each(|(task, intent)| {
-            self.under_way.insert(task.record.key().clone(), (task.record.clone(), intent));
-            self.scheduler.send(task)
-        })
+        tasks.into_iter().zip(intents).try_for_each(|(task, intent)| self.scheduler.send(task, intent))
     }
 
     fn journal_failed(&mut self, failure: &Failure) {
@@ -354,7 +348,6 @@ impl Session<'_, '_> {
     fn answered(&mut self, finished: Finished) -> Result<Record, Failure> {
         self.scheduler.finished(&finished);
         let Finished { mut record, posted, .. } = finished;
-        self.under_way.remove(record.key());
         if let Some((date, sent, received)) = posted.date {
             self.offset.observe(date, sent, received);
         }

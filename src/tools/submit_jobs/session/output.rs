@@ -51,7 +51,7 @@ impl<'a> Output<'a> {
 
     /// Writes the outcome of a submission to the journal and then to the pipe. The error is the journal's.
     pub(super) fn outcome(&mut self, record: &Record) -> Result<Result<(), Failure>, Failure> {
-        let journalled = self.journal.as_mut().map_or(Ok(()), |journal| journal.append(record));
+        let journalled = self.journal(record);
         self.records.record(record).map(|()| journalled)
     }
 
@@ -110,9 +110,9 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Writes the outcome of a submission to the journal alone. Returns false if there is none.
-    pub(super) fn journal(&mut self, record: &Record) -> Result<bool, Failure> {
-        self.journal.as_mut().map_or(Ok(false), |journal| journal.append(record).map(|()| true))
+    /// Writes the outcome of a submission to the journal alone, if there is one.
+    pub(super) fn journal(&mut self, record: &Record) -> Result<(), Failure> {
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.append(record))
     }
 
     /// The last messages.

@@ -1,6 +1,6 @@
 //! Decides when the next job is submitted, and hands due submissions to the worker threads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::http::ClientFactory;
 use crate::own_limits;
 use crate::profile::Profile;
-use crate::record::{Record, Timestamp};
+use crate::record::{JobStatus, Key, Record, Timestamp};
 use crate::thread_demand::ThreadDemand;
 use crate::units;
 use crate::workers::Workers;
@@ -79,8 +79,8 @@ pub(super) struct Scheduler {
     began: Option<Timestamp>,
     workers: Workers<(Task, Instant), Sent>,
     demand: ThreadDemand,
-    /// The number of submissions without an answer yet.
-    pub(super) under_way: usize,
+    /// The jobs whose submission has no answer yet, each with its status until one comes.
+    under_way: HashMap<Key, (Record, JobStatus)>,
     console: Console,
     limit: Option<String>,
 }
@@ -123,7 +123,7 @@ impl Scheduler {
             began: None,
             workers: Workers::new(limit, Arc::new(make), Arc::new(deliver)),
             demand: ThreadDemand::new(Instant::now(), LEAST_THREADS),
-            under_way: 0,
+            under_way: HashMap::new(),
             console,
             limit: None,
         }
@@ -206,24 +206,34 @@ impl Scheduler {
         self.start_lag
     }
 
-    /// Hands a submission that had its turn to a worker.
-    pub(super) fn send(&mut self, task: Task) -> Result<(), Failure> {
+    /// Hands a submission that had its turn to a worker. Until an answer comes, `intent` is the job's status.
+    pub(super) fn send(&mut self, task: Task, intent: JobStatus) -> Result<(), Failure> {
         let since = Instant::now();
+        self.under_way.insert(task.record.key().clone(), (task.record.clone(), intent));
         let refused = self.workers.give((task, since)).map_err(|error| Failure::thread(&error))?;
         if refused.is_some() {
             return Err(Failure::input_output("a thread: the one that was reserved is gone"));
         }
         self.demand.give(since);
-        self.under_way += 1;
         Ok(())
     }
 
     /// Frees the worker of a finished submission.
-    pub(super) fn finished(&mut self, Finished { worker, since, took, .. }: &Finished) {
+    pub(super) fn finished(&mut self, Finished { worker, since, took, record, .. }: &Finished) {
         self.workers.done(*worker);
         self.demand.come_back(*since);
         self.demand.record(took.as_secs_f64(), Instant::now());
-        self.under_way -= 1;
+        self.under_way.remove(record.key());
+    }
+
+    /// Returns true if a submission has no answer yet.
+    pub(super) fn has_work(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Waits for no answer any longer: returns the jobs whose submission has none, each with its status until now.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = (Record, JobStatus)> {
+        self.under_way.drain().map(|(_, job)| job)
     }
 
     /// Keeps the open model's schedule when the session adopts another clock.
@@ -235,7 +245,7 @@ impl Scheduler {
     fn report_limit(&mut self, chosen: usize) {
         if self.limit.is_none() {
             let threads = self.workers.threads();
-            let wanted = self.admission.at_once(self.under_way + chosen);
+            let wanted = self.admission.at_once(self.under_way.len() + chosen);
             let limit = own_limits::describe(wanted, "submission", threads, MAX_THREADS);
             self.console.say(&limit);
             self.limit = Some(limit);
