@@ -56,12 +56,11 @@ fn slow_journal(run: &Run) -> Option<String> {
 /// The doubt about a `poll-jobs` that passed `run` on and left jobs of it `open`: it writes the end of each that it polls, however
 /// the run ends.
 pub(super) fn of_lost_poller<'a>(run: &Run, open: impl Iterator<Item = &'a str>) -> Option<String> {
-    let is_this_version = run.status.tools.get("poll-jobs").is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
-    let open: Vec<&str> = open.filter(|_| is_this_version && run.status.aborted.is_none()).collect();
-    if open.is_empty() {
+    let open: Vec<&str> = open.collect();
+    if open.is_empty() || !run.awaits_last_words_of("poll-jobs") {
         return None;
     }
-    let jobs = if open.len() == 1 { "1 job is".to_owned() } else { format!("{} jobs are", open.len()) };
+    let jobs = counted(open.len() as u64, "job is", "jobs are");
     Some(format!(
         "poll-jobs was killed or crashed, or its last records are missing: {jobs} without an end: {}",
         listed(&open)

@@ -112,6 +112,12 @@ fn is_same_value(a: &str, b: &str) -> bool {
 }
 
 impl Run {
+    /// Returns true if this version of `tool` passed it on, and nothing says why the run was stopped: the tool has last words then.
+    pub fn awaits_last_words_of(&self, tool: &str) -> bool {
+        let version = self.status.tools.get(tool);
+        version.is_some_and(|version| version == env!("CARGO_PKG_VERSION")) && self.status.aborted.is_none()
+    }
+
     /// Returns the doubts about the settings in force, a sentence each: before the jobs the target reported another value than
     /// the label, or after them another one than before, or none.
     pub fn setting_doubts(&self) -> Vec<String> {

@@ -423,11 +423,8 @@ impl<'a, 'o> Session<'a, 'o> {
 
     /// Records that submit-jobs, which passed a Run on, ended without its last words: only a kill or a crash does that.
     fn report_killed_submitter(&mut self) -> Result<(), Failure> {
-        let was_killed = self.output.runs.latest().any(|Run { status, .. }| {
-            let is_this_version =
-                status.tools.get("submit-jobs").is_some_and(|version| version == env!("CARGO_PKG_VERSION"));
-            is_this_version && status.submission_ended_at.is_none() && status.aborted.is_none()
-        });
+        let is_silent = |run: Run| run.awaits_last_words_of("submit-jobs") && run.status.submission_ended_at.is_none();
+        let was_killed = self.output.runs.latest().any(is_silent);
         if !was_killed || self.args.resume || self.stop.signal().is_some() {
             return Ok(());
         }
