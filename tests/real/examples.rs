@@ -96,14 +96,17 @@ fn pygeoapi_tells_the_id_in_a_location() {
         truth["_default"].as_object().unwrap().values().map(|job| (job["identifier"].as_str().unwrap(), job)).collect();
     let jobs = jobs(dir.path());
     assert_eq!((jobs.len(), truth.len()), (8, 8));
+    let page = std::fs::read_to_string(dir.path().join("run/soak/report.md")).unwrap();
+    let doubts = page.lines().find(|line| line.contains("contradict")).unwrap_or_default();
     for job in &jobs {
         let known = truth[job["status"]["jobId"].as_str().unwrap()];
         let ended = known["finished"].as_str().unwrap().parse::<Timestamp>().unwrap().seconds();
         let (from, to) = end_of(job);
         assert!((from - BEFORE_STORED..=to).contains(&ended), "{ended} is not between {from} and {to}: {job}");
+        // The report says so of a job that was still called running after the time that was stored as its end, and of no other.
+        let named = doubts.contains(job["metadata"]["name"].as_str().unwrap());
+        assert!(!named || ended < from, "{doubts}: {ended} is not before {from}");
     }
-    let page = std::fs::read_to_string(dir.path().join("run/soak/report.md")).unwrap();
-    assert!(!page.contains("contradict"), "{page}");
     let failing = std::fs::read_to_string(dir.path().join("failing")).unwrap();
     assert!(failing.contains("\"phase\":\"Failed\"") && failing.contains("no time is left"), "{failing}");
 }
