@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cli::Stop;
 use crate::clock::Clock;
+use crate::cookies::Cookie;
 use crate::http::{Answer, BaseUrl, Client, HttpError, NoCredentials, same_origin};
 use crate::profile::{Document, Place, Profile, Step, StepTime, TemplateValues, Told, spelled};
 
@@ -73,8 +74,8 @@ impl StepsOutcome {
 }
 
 /// Makes the profile's steps of the moment `when`, one after the other, each with what those before it took. The first failure of a
-/// step that is not optional ends them; with `patience`, a step is made again while its failure may pass. Calls `watch` with each step
-/// and its result.
+/// step that is not optional ends them; with `patience`, a step is made again while its failure may pass. With `cookies`, they go to
+/// the target's own URLs, and answers may change them. Calls `watch` with each step and its result.
 #[expect(clippy::too_many_arguments, reason = "a request needs all of them, and its caller owns each")]
 pub fn run(
     when: StepTime,
@@ -82,6 +83,7 @@ pub fn run(
     profile: &Profile,
     base: &BaseUrl,
     values: &TemplateValues,
+    mut cookies: Option<&mut Vec<Cookie>>,
     client: &Client,
     clock: &Clock,
     watch: &mut dyn FnMut(&Step, &Made),
@@ -89,7 +91,7 @@ pub fn run(
     let mut outcome = StepsOutcome::default();
     for step in profile.steps.iter().filter(|step| step.when == when) {
         let values = values.clone().with_variables(&outcome.variables);
-        let made = make_patiently(step, patience, base, &values, client, clock);
+        let made = make_patiently(step, patience, base, &values, cookies.as_deref_mut(), client, clock);
         if let (true, Ok((taken, _))) = (step.secret, &made) {
             for value in taken.values() {
                 client.secrets().add_value(value);
@@ -123,12 +125,13 @@ fn make_patiently(
     patience: Option<&Patience<'_>>,
     base: &BaseUrl,
     values: &TemplateValues,
+    mut cookies: Option<&mut Vec<Cookie>>,
     client: &Client,
     clock: &Clock,
 ) -> Made {
     let (mut tries, mut wait) = (1, FIRST_WAIT);
     loop {
-        let failed = match make(step, base, values, client, clock) {
+        let failed = match make(step, base, values, cookies.as_deref_mut(), client, clock) {
             Ok(made) => return Ok(made),
             Err(failed) => failed,
         };
@@ -149,6 +152,7 @@ fn make(
     step: &Step,
     base: &BaseUrl,
     values: &TemplateValues,
+    cookies: Option<&mut Vec<Cookie>>,
     client: &Client,
     clock: &Clock,
 ) -> Result<(BTreeMap<String, Value>, Answer), Failed> {
@@ -161,7 +165,11 @@ fn make(
         request.place()
     };
     // Another server must not see the headers that are the target's alone.
-    let sent = if is_own { request.send(client, clock) } else { request.send(&client.without_headers(), clock) };
+    let sent = match cookies {
+        Some(cookies) if is_own => request.send_with(cookies, client, clock),
+        _ if is_own => request.send(client, clock),
+        _ => request.send(&client.without_headers(), clock),
+    };
     let answer = sent.map_err(|error| failed_to_answer(&place, &error))?;
     let summary = || if step.secret { format!("HTTP {}", answer.status) } else { answer.summary() };
     if !step.accepted.contains(&answer.status) {

@@ -81,6 +81,11 @@ impl Failure {
         Self { exit: Exit::Usage, message: Some(message.into()) }
     }
 
+    /// Broken lines of an input.
+    pub fn broken_input(message: impl Into<String>) -> Self {
+        Self { exit: Exit::BrokenInput, message: Some(message.into()) }
+    }
+
     /// The target is unreachable or unhealthy.
     pub fn unreachable(message: impl Into<String>) -> Self {
         Self { exit: Exit::Unreachable, message: Some(message.into()) }

@@ -32,7 +32,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The cookies, each of them until it expires.
     pub cookies: Vec<Cookie>,
-    /// The submission set cookies that are not known any more.
+    /// The target set cookies that are not known any more, or never were kept.
     pub lacks_cookies: bool,
     /// The body.
     pub body: Option<Body>,
@@ -152,6 +152,14 @@ impl Request {
         let with_cookie = cookie.map(|header| [&self.headers[..], &[header]].concat());
         let headers = with_cookie.as_deref().unwrap_or(&self.headers);
         client.send(&self.method, &self.url, headers, self.body.as_ref(), clock)
+    }
+
+    /// Sends it with those of `cookies` that are for its URL, and takes those that the answer sets.
+    pub fn send_with(&self, cookies: &mut Vec<Cookie>, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
+        let request = Self { cookies: cookies::for_url(cookies, &self.url), ..self.clone() };
+        let answer = request.send(client, clock)?;
+        cookies::take(cookies, &answer.head.cookies, &self.url, clock.now());
+        Ok(answer)
     }
 }
 

@@ -76,7 +76,7 @@ pub struct JobStatus {
     pub frozen_seconds: Option<f64>,
     /// The seconds for which its submission waited for an access token; the harness is not blamed for them.
     pub token_wait_seconds: Option<f64>,
-    /// The number of cookies that came with the answer to its submission and were saved for its polls.
+    /// The number of cookies that came with the answer to its submission, or that its polls left, and that were saved for its polls.
     pub cookies_saved: Option<u64>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,

@@ -9,6 +9,7 @@ mod support;
 mod await_idle;
 mod certificates;
 mod conditions;
+mod cookies;
 mod credentials;
 mod evidence;
 mod freeze;

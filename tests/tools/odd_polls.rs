@@ -1,7 +1,6 @@
 //! `poll-jobs` against targets and caches that answer oddly: what can be read is read, and what cannot is named at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -52,7 +51,7 @@ pub(crate) fn running() -> Reply {
     Reply::json(r#"{"status":"running"}"#)
 }
 
-fn with_headers(status: u16, headers: Vec<(&'static str, String)>, body: &str) -> Reply {
+pub(crate) fn with_headers(status: u16, headers: Vec<(&'static str, String)>, body: &str) -> Reply {
     Reply::Whole(status, headers, body.to_owned())
 }
 
@@ -249,163 +248,6 @@ fn a_done_job_with_a_failed_stage_or_an_error_text_is_flagged() {
     assert!(text(&status, "message").contains("3 of 4 parts failed"));
     let clean = target(|_, _| Reply::json(r#"{"status":"done","error":null}"#));
     assert_eq!(follow(&clean, &[]).1["flags"], Value::Null);
-}
-
-/// A load balancer that finds a job's node by the cookie of its submission.
-fn sticky() -> Server {
-    let posts = AtomicUsize::new(0);
-    Server::new(move |request| {
-        let node = |job: usize| format!("LB=node-{job}");
-        if request.method == "POST" {
-            let job = posts.fetch_add(1, Ordering::SeqCst) + 1;
-            let cookie = format!("{}; Path=/; HttpOnly", node(job));
-            return with_headers(202, vec![("Set-Cookie", cookie)], &format!(r#"{{"job_id":"{job}"}}"#));
-        }
-        let Some(job) = request.path.strip_prefix("/jobs/") else { return Reply::json(HEALTHY) };
-        let own = node(job.parse().unwrap());
-        if request.headers.get("cookie") == Some(&own) {
-            Reply::json(r#"{"status":"done"}"#)
-        } else {
-            Reply::new(404, "{}")
-        }
-    })
-}
-
-#[test]
-fn where_cookies_cannot_be_kept_nothing_more_is_submitted_and_no_answer_is_lost() {
-    let target = sticky();
-    let refused = submit(&target, &["--cookies", "/nonexistent/cookies"], 3);
-    assert_eq!(refused.code, 74);
-    assert!(refused.stderr.contains("--cookies /nonexistent/cookies"), "{}", refused.stderr);
-    assert_eq!(refused.stdout, "", "nothing was submitted");
-    let full = submit(&target, &["--cookies", "/dev/full"], 3);
-    let job = full.last("line-001");
-    assert_eq!((full.code, full.phases("line-003")), (74, vec!["Staged".into()]), "{}", full.stderr);
-    assert_eq!((&job["status"]["phase"], &job["status"]["jobId"]), (&"Submitted".into(), &"1".into()));
-    assert_eq!(job["status"]["flags"], serde_json::json!(["CookieNotKept"]));
-    assert!(
-        full.stderr.contains("No space left on device (os error 28); nothing more is submitted"),
-        "{}",
-        full.stderr
-    );
-}
-
-#[test]
-fn a_load_balancers_cookie_goes_back_with_the_polls_of_its_job_and_into_no_record() {
-    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
-    let file = dir.path().join("cookies");
-    let cookies = ["--cookies", file.to_str().unwrap()];
-    let submitted = submit(&target, &cookies, 3);
-    assert!(file.exists(), "{}", submitted.stderr);
-    // Interrupted before the first poll: the resumed session needs the cookies.
-    let ran = poll(&target, &cookies, &submitted.stdout);
-    let phases: Vec<_> = ran.records().iter().map(|record| text(&record["status"], "phase").to_owned()).collect();
-    assert_eq!(phases.iter().filter(|phase| *phase == "Succeeded").count(), 3, "{phases:?}");
-    assert!(![submitted.stdout, submitted.stderr, ran.stdout, ran.stderr].concat().contains("node-"));
-    assert!(!file.exists(), "all jobs have ended");
-}
-
-#[test]
-fn a_job_that_is_not_found_without_its_cookie_is_unknown() {
-    let target = sticky();
-    let submitted = submit(&target, &[], 1);
-    assert!(submitted.stderr.contains("cookie LB") && !submitted.stderr.contains("node-"), "{}", submitted.stderr);
-    let ran = poll(&target, &["--lost-after", "30ms"], &submitted.stdout);
-    let status = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"].clone();
-    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("Unknown", "UnknownId"));
-    assert!(text(&status, "message").contains("--cookies") && status["flags"][0] == "CookieNotKept", "{status}");
-}
-
-#[test]
-fn a_resumed_session_names_a_cookies_file_that_is_gone_torn_or_of_another_run_and_loses_no_job_for_it() {
-    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
-    let file = dir.path().join("cookies");
-    let cookies = ["--cookies", file.to_str().unwrap()];
-    let submitted = submit(&target, &cookies, 2).stdout;
-    let kept = std::fs::read_to_string(&file).unwrap();
-    let run =
-        submitted.lines().next().unwrap().split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let resume =
-        |argv: &[&str], records: &str| poll(&target, &[&["--resume", "--lost-after", "30ms"], argv].concat(), records);
-    let torn = &kept[..kept.len() - 9];
-    for (held, why, unknown) in [
-        (None, "is missing", 2),
-        (Some(torn.to_owned()), "ends in a line that was cut off", 1),
-        (Some(kept.replace(&run, "other")), "holds no cookies of this run", 2),
-    ] {
-        let _none = std::fs::remove_file(&file);
-        if let Some(held) = held {
-            std::fs::write(&file, held).unwrap();
-        }
-        let ran = resume(&cookies, &submitted);
-        let line = format!("--cookies {} {why}", file.display());
-        assert_eq!(ran.stderr.matches(&line).count(), 1, "{why}: {}", ran.stderr);
-        let phases = |ran: &Ran, word: &str| ran.stdout.matches(&format!("\"phase\":\"{word}\"")).count();
-        assert_eq!((phases(&ran, "Lost"), phases(&ran, "Unknown")), (0, unknown), "{why}: {}", ran.stdout);
-        assert_eq!(ran.stdout.matches("CookieNotKept").count(), unknown, "{why}: {}", ran.stdout);
-        // With the file they are found again.
-        std::fs::write(&file, &kept).unwrap();
-        let found = resume(&cookies, &ran.stdout);
-        assert_eq!(phases(&found, "Succeeded"), 2, "{why}: {}", found.stdout);
-        assert!(!found.stdout.lines().any(|line| line.contains("Succeeded") && line.contains("CookieNotKept")));
-    }
-    let without = resume(&[], &submitted).stderr;
-    assert!(without.contains("--cookies FILE is not given"), "{without}");
-}
-
-#[test]
-fn a_cookies_file_of_another_run_is_not_deleted() {
-    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
-    let file = dir.path().join("cookies");
-    let cookies = ["--cookies", file.to_str().unwrap()];
-    let submitted = submit(&target, &cookies, 1).stdout;
-    let own = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("{}{own}", own.replace("\"run\":\"", "\"run\":\"other-"))).unwrap();
-    let ran = poll(&target, &cookies, &submitted);
-    assert!(ran.stdout.contains("\"Succeeded\"") && file.exists(), "{}", ran.stdout);
-}
-
-#[test]
-fn cookies_stay_for_a_resumed_session_while_a_job_is_open() {
-    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
-    let file = dir.path().join("cookies");
-    let cookies = ["--cookies", file.to_str().unwrap()];
-    let submitted = submit(&target, &cookies, 1).stdout;
-    let gone = target_gone();
-    let lost = poll(&gone, &[&cookies[..], &["--lost-after", "30ms"]].concat(), &submitted);
-    assert!(lost.stdout.contains("\"Lost\"") && file.exists(), "{}", lost.stdout);
-    let resumed = poll(&target, &[&cookies[..], &["--resume"]].concat(), &lost.stdout);
-    assert!(resumed.stdout.contains("\"Succeeded\"") && !file.exists(), "{}", resumed.stdout);
-}
-
-#[test]
-fn a_cookie_that_expires_while_its_job_runs_is_sent_until_then() {
-    let polls = Arc::new(Mutex::new(Vec::new()));
-    let seen = polls.clone();
-    let target = Server::new(move |request| {
-        if request.method == "POST" {
-            return with_headers(202, vec![("Set-Cookie", "LB=1; Max-Age=1".to_owned())], r#"{"job_id":"1"}"#);
-        }
-        if !request.path.starts_with("/jobs/") {
-            return Reply::json(HEALTHY);
-        }
-        let cookie = request.headers.get("cookie").cloned();
-        // The job ends once a poll comes without the cookie.
-        let state = if cookie.is_some() { "running" } else { "done" };
-        seen.lock().unwrap().push(cookie);
-        Reply::json(json!({"status": state}).to_string())
-    });
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("cookies");
-    let cookies = ["--cookies", file.to_str().unwrap()];
-    let ran = poll(&target, &cookies, &submit(&target, &cookies, 1).stdout);
-    let phase = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"]["phase"].clone();
-    assert_eq!((phase, &polls.lock().unwrap()[0]), (json!("Succeeded"), &Some("LB=1".to_owned())), "{}", ran.stderr);
-}
-
-/// A target that knows no job.
-fn target_gone() -> Server {
-    Server::new(|request| Reply::new(if request.path.starts_with("/jobs/") { 404 } else { 200 }, "{}"))
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn describe_end_steps(
             let _ = writeln!(text, "\nbody:\n{}", escape::terminal(&answer.body));
         }
     };
-    steps::run(StepTime::End, None, profile, base, values, client, &Clock::system(), &mut show);
+    steps::run(StepTime::End, None, profile, base, values, None, client, &Clock::system(), &mut show);
     is_whole
 }
 

@@ -60,7 +60,8 @@ pub struct Args {
     /// Cancel jobs that are given up as interrupted or timedout, with the profile's steps that have when = "cancel"
     #[arg(long, value_name = "PHASE,…", value_delimiter = ',', help_heading = "Polling")]
     pub cancel_on: Vec<CancelOn>,
-    /// Send each job the cookies that `submit-jobs --cookies` saved in this file, and delete the file when all jobs have ended
+    /// Send each job the cookies that `submit-jobs --cookies` saved in this file, save there what answers to polls change, and
+    /// delete the file when all jobs have ended
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
     /// Check the command line and the files it names, then exit; read no records, send and write nothing
@@ -113,7 +114,7 @@ Exit codes:
   0    done; a failed job is data, not an error
   2    usage error
   4    --explain: the answer does not show the job's state
-  65   broken input lines
+  65   broken lines of the input or of the file of --cookies
   69   --explain, --resume: the target is unreachable; --resume passes the
        records on as they were
   74   reading or writing failed

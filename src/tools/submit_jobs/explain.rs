@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, io: Io<'_>) -> Outcome {
     let mut values = TemplateValues::of_set(&args.target.set).with_job(&job);
     let mut failure = None;
     for when in [StepTime::Run, StepTime::Job] {
-        let outcome = steps::run(when, None, &profile, &base, &values, &client, &clock, &mut |step, sent| {
+        let outcome = steps::run(when, None, &profile, &base, &values, None, &client, &clock, &mut |step, sent| {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "step {}: {} {}", line(&step.name), step.method, line(&step.path));
             match sent {

@@ -103,7 +103,7 @@ Exit codes:
   0    done; a rejected job is data, not an error
   2    usage error
   4    --explain: the target did not accept the job
-  65   broken input lines
+  65   broken lines of the input or of the file of --cookies
   69   the target is unreachable or unhealthy; the records are passed on, with
        the cause in the Run
   74   reading or writing failed (the journal included), or poll-jobs has exited

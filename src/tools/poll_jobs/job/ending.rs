@@ -41,6 +41,7 @@ impl PolledJob {
             started_at: self.started_at,
             not_ended_at: self.not_ended_at,
             polls: Some(self.polls),
+            cookies_saved: self.cookies_saved.filter(|_| !has_verdict),
             next_id: self.polled_as.as_deref().map(str::to_owned),
             body: observation.is_some().then(|| self.body.to_string()),
             ..JobStatus::default()
@@ -163,7 +164,7 @@ impl PolledJob {
 
     fn explain_cookie(&self) -> String {
         let why = self.missing_cookie();
-        why.map(|why| format!("; its polls did not send a cookie that its submission set ({why})")).unwrap_or_default()
+        why.map(|why| format!("; its polls did not send a cookie that the target set ({why})")).unwrap_or_default()
     }
 
     fn flags(&self, observation: &Observation, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {

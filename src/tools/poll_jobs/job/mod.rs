@@ -10,6 +10,7 @@ pub(super) use answers::Page;
 
 use super::issue::Issue;
 use super::stages::ObservedStages;
+use crate::cookies::Cookie;
 use crate::http::{Answer, HeaderMap, HttpError};
 use crate::profile::{Document, Profile, Request};
 use crate::record::{Cancel, Flag, Job, JobStatus, Key, Malformed, Phase, Polls, Record, StagePhase, Timestamp};
@@ -32,6 +33,10 @@ pub(super) struct PolledJob {
     /// The id by which it is to be polled from now on.
     next_id: Option<String>,
     pub(super) request: Arc<Request>,
+    /// The number of cookies that answers to its polls left, if they set some that are in the file.
+    cookies_saved: Option<u64>,
+    /// The time at which an answer that did not know it replaced cookies of which one had expired.
+    lapsed_at: Option<Timestamp>,
     /// The start of its latency.
     latency_from: Timestamp,
     /// The start of its age.
@@ -158,6 +163,8 @@ impl PolledJob {
             polled_as: status.next_id.as_deref().map(Box::from),
             next_id: None,
             request: request.into(),
+            cookies_saved: None,
+            lapsed_at: None,
             latency_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
             deadline_from: status.resubmitted_at.unwrap_or(submitted_at),
@@ -223,7 +230,8 @@ impl PolledJob {
     }
 
     /// Polls it by `request`, as `id`, from now on.
-    pub(super) fn poll_as(&mut self, id: &str, request: Request) {
+    pub(super) fn poll_as(&mut self, id: &str, mut request: Request) {
+        request.lacks_cookies |= self.request.lacks_cookies;
         (self.polled_as, self.request) = (Some(id.into()), request.into());
     }
 
@@ -306,14 +314,37 @@ impl PolledJob {
         record.update_status(&status, &[]).ok().map(|()| record)
     }
 
-    /// The reason why its polls went without a cookie that its submission set: a node that does not have the job may have answered
-    /// them, so an answer that does not know it shows nothing.
+    /// Sends `cookies` with its polls from now on, as the last answer told.
+    pub(super) fn send_cookies(&mut self, cookies: Vec<Cookie>) {
+        if self.has_expired_cookie() && self.unknown_since.is_some() {
+            self.lapsed_at = self.received_at;
+        }
+        Arc::make_mut(&mut self.request).cookies = cookies;
+    }
+
+    /// Records that answers to its polls left so many cookies in the file.
+    pub(super) fn note_saved_cookies(&mut self, count: usize) {
+        self.cookies_saved = Some(count as u64);
+    }
+
+    /// Records that an answer to a poll set a cookie that the next ones do not send.
+    pub(super) fn lack_cookies(&mut self) {
+        Arc::make_mut(&mut self.request).lacks_cookies = true;
+    }
+
+    fn has_expired_cookie(&self) -> bool {
+        self.received_at.is_some_and(|at| self.request.cookies.iter().any(|cookie| cookie.has_expired(at)))
+    }
+
+    /// The reason why its polls went without a cookie that the target set: a node that does not have the job may have answered
+    /// them, so an answer that does not know it shows nothing. A cookie that came in the place of an expired one, from a node that
+    /// does not have the job, is none of its own.
     fn missing_cookie(&self) -> Option<&'static str> {
         if self.request.lacks_cookies {
             return Some("--cookies FILE was not given, or the file does not hold it");
         }
-        let at = self.received_at?;
-        self.request.cookies.iter().any(|cookie| cookie.has_expired(at)).then_some("it has expired")
+        let has_lapsed = self.lapsed_at.is_some_and(|at| self.state_at.is_none_or(|seen| seen < at));
+        (has_lapsed || self.has_expired_cookie()).then_some("it has expired")
     }
 
     /// Returns true if ending it in `phase` would replace the earlier session's knowledge with less: that session gave the

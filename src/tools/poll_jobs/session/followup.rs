@@ -7,6 +7,7 @@ use super::super::job::{FollowedUp, PolledJob};
 use super::Session;
 use crate::cli::{Failure, Stop};
 use crate::clock::Clock;
+use crate::cookies::Cookie;
 use crate::http::{BaseUrl, Client};
 use crate::listing::{Listing, Sight, look_up};
 use crate::profile::{Document, PollAnswer, Profile, Request, StatusReading, StepTime, TemplateValues};
@@ -39,6 +40,8 @@ pub(super) struct FollowUp {
     base: BaseUrl,
     values: TemplateValues,
     request: Arc<Request>,
+    /// The cookies of the job, as its last answer left them; none without `--cookies`.
+    cookies: Option<Vec<Cookie>>,
     /// The list that alone tells of the job, with the job's id.
     listing: Option<(Listing, String)>,
     clock: Clock,
@@ -54,20 +57,22 @@ impl FollowUp {
         let Self { profile, base, values, clock, .. } = self;
         let until = *self.began.get_or_init(Instant::now) + self.within;
         let patience = Patience { until, stop: &self.stop };
-        let steps = steps::run(self.when, Some(&patience), profile, base, values, client, clock, &mut |_, _| {});
+        let mut cookies = self.cookies.clone();
+        let sent = cookies.as_mut();
+        let steps = steps::run(self.when, Some(&patience), profile, base, values, sent, client, clock, &mut |_, _| {});
         let cancel = (self.when == StepTime::Cancel).then(|| match steps.failure {
             Some(_) => Cancel::Asked,
-            None if self.is_confirmed(client) => Cancel::Confirmed,
+            None if self.is_confirmed(cookies.as_mut(), client) => Cancel::Confirmed,
             None => Cancel::Answered,
         });
         FollowedUp { steps, cancel }
     }
 
     /// Polls a cancelled job until it has ended or the target has forgotten it.
-    fn is_confirmed(&self, client: &Client) -> bool {
+    fn is_confirmed(&self, mut cookies: Option<&mut Vec<Cookie>>, client: &Client) -> bool {
         let (began, mut interval) = (Instant::now(), CONFIRM_INTERVAL);
         loop {
-            if self.has_ended(client) {
+            if self.has_ended(cookies.as_deref_mut(), client) {
                 return true;
             }
             let left = CONFIRMED_WITHIN.saturating_sub(began.elapsed());
@@ -80,9 +85,12 @@ impl FollowUp {
     }
 
     /// Returns true if an answer about the job, or its absence, says that it has ended.
-    fn has_ended(&self, client: &Client) -> bool {
+    fn has_ended(&self, cookies: Option<&mut Vec<Cookie>>, client: &Client) -> bool {
         let answer = match &self.listing {
-            None => self.request.send(client, &self.clock).ok(),
+            None => match cookies {
+                Some(cookies) => self.request.send_with(cookies, client, &self.clock).ok(),
+                None => self.request.send(client, &self.clock).ok(),
+            },
             Some((listing, id)) => match look_up(listing.clone(), id, client, &self.clock, &mut |_, _| {}) {
                 Ok(Sight::Missing) => return true,
                 Ok(Sight::Told(answer)) => Some(*answer),
@@ -130,6 +138,7 @@ impl Session<'_, '_> {
             base,
             values,
             request: job.request.clone(),
+            cookies: self.cookies.of(job.key()),
             clock: self.clock.clone(),
             within: self.steps_within(),
             began: Arc::default(),

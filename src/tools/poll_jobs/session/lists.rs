@@ -8,6 +8,7 @@ use super::super::issue::Issue;
 use super::super::job::{NextStep, Page, PollOutcome, PolledJob};
 use super::Session;
 use crate::cli::Failure;
+use crate::cookies::{self, Cookie};
 use crate::listing::{Absence, Listing, Missing, Progress};
 use crate::profile::Request;
 use crate::record::{Job, Phase, Timestamp};
@@ -40,6 +41,8 @@ struct List {
     /// The jobs of the pass that is under way, and those of passes that are over.
     asked: Vec<usize>,
     tried: HashSet<usize>,
+    /// The cookies that its pages set: the list's own, whichever jobs it tells of. They go with its next pages, and into no file.
+    cookies: Vec<Cookie>,
     /// The pages of this pass so far.
     pages: u32,
 }
@@ -62,7 +65,9 @@ impl Lists {
             let list = usize::MAX - self.by_number.len();
             let (due, not_before, is_under_way) = (None, Instant::now(), false);
             let (asked, tried) = (Vec::new(), HashSet::new());
-            self.by_number.insert(list, List { listing, first, due, not_before, is_under_way, asked, tried, pages: 0 });
+            let (cookies, pages) = (Vec::new(), 0);
+            self.by_number
+                .insert(list, List { listing, first, due, not_before, is_under_way, asked, tried, cookies, pages });
             list
         };
         self.of_job.insert(number, list);
@@ -85,7 +90,12 @@ impl Lists {
             (list.asked, list.pages) = (list.listing.jobs().collect(), 0);
             list.is_under_way = !list.asked.is_empty();
         }
-        Ok(list.listing.next_request().cloned())
+        let Some(request) = list.listing.next_request().cloned() else { return Ok(None) };
+        if list.cookies.is_empty() {
+            return Ok(Some(request));
+        }
+        let cookies = cookies::for_url(&list.cookies, &request.url);
+        Ok(Some(Arc::new(Request { cookies, ..Request::clone(&request) })))
     }
 
     /// Records that the request for the page of the list `number`, if it is one, is on its way.
@@ -165,6 +175,11 @@ impl Session<'_, '_> {
         let Some(list) = self.lists.by_number.get_mut(&number) else { return Ok(()) };
         list.pages += 1;
         let url = list.listing.next_request().map(|request| request.url.clone()).unwrap_or_default();
+        if let Ok(answer) = &answer
+            && self.cookies.are_sent()
+        {
+            cookies::take(&mut list.cookies, &answer.head.cookies, &url, received);
+        }
         let answered_before = std::mem::replace(&mut self.lists.answered, true);
         let mut unknown = Progress::default();
         let (progress, issue) = match &answer {

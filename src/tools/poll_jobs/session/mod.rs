@@ -1,6 +1,7 @@
 //! A polling session: one loop that owns the jobs, takes every event, and is the only writer.
 
 mod absences;
+mod cookies;
 mod errors;
 mod followup;
 mod lists;
@@ -18,16 +19,16 @@ use super::Args;
 use super::job::{FollowedUp, Limits, NextStep, PollOutcome, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
-use crate::cookies::CookieReader;
 use crate::heartbeat::Heartbeat;
 use crate::http::{Connections, HttpError};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Profile, Request};
-use crate::record::{Aborted, Flag, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
+use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
 use crate::staging::Claims;
 use crate::target::TargetClients;
 use absences::Absences;
+use cookies::JobCookies;
 use followup::Ending;
 use lists::Lists;
 use output::Output;
@@ -62,7 +63,6 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     session.close()
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Session<'a, 'o> {
     args: &'a Args,
     limits: Limits,
@@ -82,10 +82,7 @@ struct Session<'a, 'o> {
     /// With `--resume`: the records read so far.
     to_resume: Option<Fold>,
     claims: Claims,
-    /// The cookies that came with the submissions.
-    cookies: Option<CookieReader>,
-    /// It was said that cookies are gone.
-    reported_cookies: bool,
+    cookies: JobCookies,
     /// A job was given up that a resumed session may still find.
     has_open_jobs: bool,
     /// The polling cost of earlier sessions.
@@ -122,8 +119,7 @@ impl<'a, 'o> Session<'a, 'o> {
             lists: Lists::default(),
             absences: Absences::default(),
             claims: Claims::default(),
-            cookies: args.cookies.as_deref().map(CookieReader::new),
-            reported_cookies: false,
+            cookies: JobCookies::new(args.cookies.as_deref()),
             has_open_jobs: false,
             to_resume: args.resume.then(Fold::default),
             earlier_cost: Polling::default(),
@@ -231,40 +227,15 @@ impl<'a, 'o> Session<'a, 'o> {
         self.add(PolledJob::new(record, &job, request, self.clock.now()))
     }
 
-    /// The request that polls `job`, with the cookies of its submission.
+    /// The request that polls `job`, with its cookies.
     fn request(&mut self, record: &Record, job: &Job, id: &str) -> Result<Request, Failure> {
         if let Some(path) = &job.spec.path {
             // Until the job ends, no other run may stage the same sources. Which run was first was for submit-jobs to say.
             let _other = self.claims.hold(Path::new(path), &job.metadata.run);
         }
         let mut request = self.target.request(job, id)?;
-        if let Some(cookies) = &mut self.cookies {
-            request.cookies = cookies.cookies(record.key(), &request.url)?;
-        }
-        request.lacks_cookies = match job.status.cookies_saved {
-            Some(_) => self.lacks_cookies(record.key()),
-            None => job.status.flags.contains(&Flag::CookieNotKept),
-        };
+        self.cookies.add_to(&mut request, record.key(), &job.status, &self.output.console)?;
         Ok(request)
-    }
-
-    /// Returns true if the cookies that were saved for `job` are gone, and says so once.
-    fn lacks_cookies(&mut self, job: &Key) -> bool {
-        let (path, why) = match (&self.cookies, &self.args.cookies) {
-            (Some(cookies), Some(path)) => match cookies.why_none(job) {
-                None => return false,
-                Some(why) => (path.display().to_string(), why),
-            },
-            _ => ("FILE".to_owned(), "is not given"),
-        };
-        if !std::mem::replace(&mut self.reported_cookies, true) {
-            self.output.console.say(&format!(
-                "--cookies {path} {why}, and the submission of {} set cookies: if the target does not find such jobs without them, \
-                 they count as Unknown, not Lost",
-                job.name
-            ));
-        }
-        true
     }
 
     fn handle_run(&mut self, record: Record) -> Result<(), Failure> {
@@ -326,11 +297,15 @@ impl<'a, 'o> Session<'a, 'o> {
         self.lists.polled_alone(number);
         // The answer for a job that was given up meanwhile comes too late.
         let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
+        let set_cookies = outcome.answer.as_ref().map_or_else(|_| Vec::new(), |answer| answer.head.cookies.clone());
         let failed_before = job.polls().failed;
         let polling = &mut self.output.counts.polling;
         let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
         self.output.note_answer(&job.key().name, &job.request.url, job.issue());
+        if !set_cookies.is_empty() {
+            self.cookies.take(job, &set_cookies, self.clock.now(), &self.output.console);
+        }
         if let Some(id) = job.take_next_id() {
             self.poll_as(number, &id)?;
         }
@@ -463,13 +438,14 @@ impl<'a, 'o> Session<'a, 'o> {
         runs.again(&status, records)?;
         let exit = match bad_lines.broken() {
             _ if self.unreachable => Exit::Unreachable,
-            0 => Exit::Done,
+            _ if self.cookies.is_unsaved() => Exit::InputOutput,
+            0 if !self.cookies.has_foreign_lines() => Exit::Done,
             _ => Exit::BrokenInput,
         };
         bad_lines.close(console);
         self.output.report_end();
-        if let Some(cookies) = self.cookies.take().filter(|_| !self.has_open_jobs && !self.unreachable) {
-            cookies.delete(&self.numbers.keys().map(|job| job.run.as_str()).collect())?;
+        if !self.has_open_jobs && !self.unreachable {
+            self.cookies.delete(&self.numbers.keys().map(|job| job.run.as_str()).collect())?;
         }
         self.target.delete_token()?;
         Ok(self.stop.exit_or(exit))

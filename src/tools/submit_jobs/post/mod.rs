@@ -184,7 +184,7 @@ impl Post {
             Ok(submission.clone())
         } else {
             let steps =
-                steps::run(StepTime::Job, None, profile, &self.base, &self.values, client, clock, &mut |_, _| {});
+                steps::run(StepTime::Job, None, profile, &self.base, &self.values, None, client, clock, &mut |_, _| {});
             variables.extend(steps.recorded());
             let values = self.values.clone().with_variables(&steps.variables);
             match steps.failure {

@@ -87,20 +87,21 @@ impl<'a> Output<'a> {
         status: &mut JobStatus,
         clock: &Clock,
     ) -> Result<(), Failure> {
-        let names = cookies::names(headers, url, clock);
-        if names.is_empty() || status.job_id.is_none() {
+        let mut set = Vec::new();
+        cookies::take(&mut set, headers, url, clock.now());
+        if set.is_empty() || status.job_id.is_none() {
             return Ok(());
         }
+        let (count, names) = (set.len() as u64, cookies::names(&set));
         if let Some(writer) = &mut self.cookies {
-            let kept = writer.keep(job, headers, url, clock);
+            let kept = writer.keep(job, set);
             match kept {
-                Ok(()) => status.cookies_saved = Some(names.len() as u64),
+                Ok(()) => status.cookies_saved = Some(count),
                 Err(_) => status.flags.push(Flag::CookieNotKept),
             }
             return kept;
         }
         status.flags.push(Flag::CookieNotKept);
-        let names = names.join(", ");
         if self.reported.insert(format!("cookie {names}")) {
             self.console.say(&format!(
                 "the target sets the cookie {names} with a submission, and polls do not send it: if jobs are not found, give \

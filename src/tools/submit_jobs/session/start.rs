@@ -31,7 +31,8 @@ impl Session<'_, '_> {
         let values = TemplateValues::of_set(&self.args.target.set);
         let (profile, base, client, clock) =
             (self.profile.clone(), self.base.clone(), client.clone(), self.clock.clone());
-        let steps = move || steps::run(StepTime::Run, None, &profile, &base, &values, &client, &clock, &mut |_, _| {});
+        let steps =
+            move || steps::run(StepTime::Run, None, &profile, &base, &values, None, &client, &clock, &mut |_, _| {});
         match self.stop.unless_signalled(steps).map_err(|error| Failure::thread(&error))? {
             None => self.interrupt(),
             Some(outcome) => {

@@ -1,0 +1,136 @@
+//! Cookies that a target sets with its answers about a job: a load balancer finds the job's node by them.
+//!
+//! `submit-jobs` appends those of a submission to a file that only its owner can read. `poll-jobs` sends each job's cookies with its
+//! polls, takes those that the answers set, and adds what is new to the file. They are secrets, so no record and no report contains
+//! them.
+
+mod file;
+mod jar;
+mod writer;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+pub use jar::CookieJar;
+pub use writer::CookieWriter;
+
+use crate::clock::{Clock, http_date};
+use crate::record::Timestamp;
+
+/// Ten years in seconds.
+const FOR_EVER: i64 = 315_360_000;
+/// The most cookies that are kept for a job, and the greatest length of a cookie (RFC 6265, section 6.1).
+const MAX_COOKIES: usize = 50;
+const MAX_LENGTH: usize = 4096;
+
+/// A cookie, as `name=value`, and the requests that it goes with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Cookie {
+    pair: String,
+    path: String,
+    /// Only by TLS.
+    #[serde(default)]
+    secure: bool,
+    /// The time from which it is not sent.
+    #[serde(default)]
+    expires: Option<Timestamp>,
+}
+
+impl Cookie {
+    /// Reads a `Set-Cookie` header (RFC 6265, section 5.2) of an answer from `url` that came at `now`; none if it is not for that
+    /// host.
+    fn parse(header: &str, url: &Url, now: Timestamp) -> Option<Self> {
+        if header.len() > MAX_LENGTH {
+            return None;
+        }
+        let mut parts = header.split(';').map(str::trim);
+        let pair = parts.next().filter(|pair| pair.find('=').is_some_and(|length| length > 0))?.to_owned();
+        // Section 5.1.4: the directory of the request's path.
+        let path = url.path();
+        let directory = path.rfind('/').filter(|length| *length > 0).map_or("/", |length| &path[..length]);
+        let mut cookie = Self { pair, path: directory.to_owned(), secure: false, expires: None };
+        let mut max_age = None;
+        for attribute in parts {
+            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            let value = value.trim();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
+                "domain" if !covers(value.trim_start_matches('.'), url) => return None,
+                "secure" => cookie.secure = true,
+                "max-age" => max_age = value.parse::<i64>().ok(),
+                "expires" => cookie.expires = http_date(value),
+                _ => {}
+            }
+        }
+        // Max-Age wins over Expires.
+        if let Some(seconds) = max_age {
+            cookie.expires = Some(now.shifted(seconds.clamp(0, FOR_EVER) as f64));
+        }
+        Some(cookie)
+    }
+
+    fn name(&self) -> &str {
+        self.pair.split_once('=').map_or("", |(name, _)| name.trim())
+    }
+
+    /// Returns true if the cookie is not sent any more at `now`.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// Returns true if the cookie goes with requests for `url` (section 5.4), until it expires.
+    fn matches(&self, url: &Url) -> bool {
+        let rest = url.path().strip_prefix(&self.path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.path.ends_with('/'))
+            && (!self.secure || url.scheme() == "https")
+    }
+}
+
+/// Takes the cookies that `headers` of an answer from `url` set at `now` into `cookies`. One replaces an earlier one of its name and
+/// path and takes its place (section 5.3); one that has expired deletes it.
+pub fn take(cookies: &mut Vec<Cookie>, headers: &[String], url: &str, now: Timestamp) {
+    let Ok(url) = Url::parse(url) else { return };
+    for cookie in headers.iter().filter_map(|header| Cookie::parse(header, &url, now)) {
+        let is_same = |earlier: &&mut Cookie| (earlier.name(), &earlier.path) == (cookie.name(), &cookie.path);
+        match cookies.iter_mut().find(is_same) {
+            Some(earlier) => *earlier = cookie,
+            None => cookies.push(cookie),
+        }
+    }
+    cookies.retain(|cookie| !cookie.has_expired(now));
+    cookies.drain(..cookies.len().saturating_sub(MAX_COOKIES));
+}
+
+/// Those of `cookies` that go with requests for `url`, in the order in which they are sent (section 5.4): of two with one name, a
+/// server takes the first, which is the one with the longer path.
+pub fn for_url(cookies: &[Cookie], url: &str) -> Vec<Cookie> {
+    let Ok(url) = Url::parse(url) else { return Vec::new() };
+    let mut sent: Vec<Cookie> = cookies.iter().filter(|cookie| cookie.matches(&url)).cloned().collect();
+    sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
+    sent
+}
+
+/// The `Cookie` header that sends those of `cookies` that have not expired; none if all have.
+pub fn header(cookies: &[Cookie], clock: &Clock) -> Option<(String, String)> {
+    let valid = cookies.iter().filter(|cookie| !cookie.has_expired(clock.now()));
+    let pairs: Vec<&str> = valid.map(|cookie| cookie.pair.as_str()).collect();
+    (!pairs.is_empty()).then(|| ("Cookie".to_owned(), pairs.join("; ")))
+}
+
+/// Returns true if `domain` is the host of `url` or a domain above it (section 5.1.3).
+fn covers(domain: &str, url: &Url) -> bool {
+    let is_below = |host: &str| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    match url.host() {
+        Some(Host::Domain(host)) => domain.is_empty() || host.eq_ignore_ascii_case(domain) || is_below(host),
+        Some(address) => domain.is_empty() || address.to_string() == domain,
+        None => false,
+    }
+}
+
+/// The names of `cookies`, as a list in words.
+pub fn names(cookies: &[Cookie]) -> String {
+    cookies.iter().map(Cookie::name).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The cookies that go with the polls of a job: those of its submission, as the answers to its polls have changed them.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::super::job::PolledJob;
+use crate::cli::{Console, Failure};
+use crate::cookies::{self, Cookie, CookieJar};
+use crate::profile::Request;
+use crate::record::{Flag, JobStatus, Key, Timestamp};
+
+/// The cookies of the jobs of a session. Without `--cookies` none are sent.
+pub(super) struct JobCookies {
+    jar: Option<CookieJar>,
+    /// The file, for messages.
+    file: String,
+    /// It was said that cookies are gone, that those of polls are not sent, that the file was not written.
+    said_gone: bool,
+    said_unsent: bool,
+    is_unsaved: bool,
+}
+
+impl JobCookies {
+    /// Uses the file at `path`.
+    pub(super) fn new(path: Option<&Path>) -> Self {
+        Self {
+            jar: path.map(CookieJar::new),
+            file: path.map_or_else(|| "FILE".to_owned(), |path| path.display().to_string()),
+            said_gone: false,
+            said_unsent: false,
+            is_unsaved: false,
+        }
+    }
+
+    /// Returns true if cookies are sent.
+    pub(super) fn are_sent(&self) -> bool {
+        self.jar.is_some()
+    }
+
+    /// All cookies of `job`; none without `--cookies`.
+    pub(super) fn of(&self, job: &Key) -> Option<Vec<Cookie>> {
+        self.jar.as_ref().map(|jar| jar.of(job).to_vec())
+    }
+
+    /// Adds the cookies of `job` to a `request` that polls it.
+    pub(super) fn add_to(
+        &mut self,
+        request: &mut Request,
+        job: &Key,
+        status: &JobStatus,
+        console: &Console,
+    ) -> Result<(), Failure> {
+        if let Some(jar) = &mut self.jar {
+            jar.read()?;
+            if let Some(foreign) = jar.take_foreign() {
+                console.say(&format!(
+                    "--cookies {} {foreign}: ignored; put the file back as it was if you can: jobs that the target does not find \
+                     without their cookies count as Unknown, not Lost",
+                    self.file
+                ));
+            }
+            request.cookies = cookies::for_url(jar.of(job), &request.url);
+        }
+        request.lacks_cookies = match status.cookies_saved {
+            Some(_) => self.lacks(job, console),
+            None => status.flags.contains(&Flag::CookieNotKept),
+        };
+        Ok(())
+    }
+
+    /// Returns true if the cookies that were saved for `job` are gone, and says so once.
+    fn lacks(&mut self, job: &Key, console: &Console) -> bool {
+        let why = match &self.jar {
+            None => "is not given",
+            Some(jar) => match jar.why_none(job) {
+                None => return false,
+                Some(why) => why,
+            },
+        };
+        if !std::mem::replace(&mut self.said_gone, true) {
+            console.say(&format!(
+                "--cookies {} {why}, and the target set cookies for {}: if it does not find such jobs without them, they count as \
+                 Unknown, not Lost",
+                self.file, job.name
+            ));
+        }
+        true
+    }
+
+    /// Takes the cookies that `headers` of an answer to a poll of `job`, which came at `now`, set.
+    pub(super) fn take(&mut self, job: &mut PolledJob, headers: &[String], now: Timestamp, console: &Console) {
+        let Some(jar) = &mut self.jar else {
+            self.note_unsent(job, headers, now, console);
+            return;
+        };
+        let (is_changed, saved) = jar.update(job.key(), headers, &job.request.url, now);
+        if !is_changed {
+            return;
+        }
+        let cookies = jar.of(job.key());
+        let (count, sent) = (cookies.len(), cookies::for_url(cookies, &job.request.url));
+        job.send_cookies(sent);
+        match saved {
+            Ok(()) => job.note_saved_cookies(count),
+            Err(failure) if !std::mem::replace(&mut self.is_unsaved, true) => console.say(&format!(
+                "{}: polls send the cookies that the target sets, but a resumed session will not have them",
+                failure.message().unwrap_or_default()
+            )),
+            Err(_) => {}
+        }
+    }
+
+    /// Notes that polls do not send what `headers` set.
+    fn note_unsent(&mut self, job: &mut PolledJob, headers: &[String], now: Timestamp, console: &Console) {
+        if job.request.lacks_cookies {
+            return;
+        }
+        let mut set = Vec::new();
+        cookies::take(&mut set, headers, &job.request.url, now);
+        let set = cookies::for_url(&set, &job.request.url);
+        if set.is_empty() {
+            return;
+        }
+        job.lack_cookies();
+        if !std::mem::replace(&mut self.said_unsent, true) {
+            console.say(&format!(
+                "the target sets the cookie {} with the answer to a poll, and later polls do not send it: if jobs are not found, \
+                 give --cookies FILE to submit-jobs and poll-jobs",
+                cookies::names(&set)
+            ));
+        }
+    }
+
+    /// Returns true if a cookie of a poll could not be written to the file.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.is_unsaved
+    }
+
+    /// Returns true if lines of the file held no cookies.
+    pub(super) fn has_foreign_lines(&self) -> bool {
+        self.jar.as_ref().is_some_and(CookieJar::has_foreign_lines)
+    }
+
+    /// Deletes the file, once all jobs have ended, unless it holds more than cookies of `runs`.
+    pub(super) fn delete(&mut self, runs: &HashSet<&str>) -> Result<(), Failure> {
+        self.jar.take().map_or(Ok(()), |jar| jar.delete(runs))
+    }
+}
