@@ -3,6 +3,7 @@
 //! From the stage that ended last the path goes back, each time to the stage before it that ended latest. Along it, waiting and
 //! work follow each other on one clock, so that they add up; the rest of the job's time lies outside of its stages.
 
+use std::borrow::Cow;
 use std::io;
 
 use super::distribution::Measured;
@@ -52,6 +53,7 @@ impl CriticalPath {
             return Ok(Err("No job is known to have succeeded, so none was the slowest.".to_owned()));
         };
         let job = jobs.find(&entry.run, &entry.name)?.unwrap_or_default();
+        let job = tally.plan(entry).map_or(Cow::Borrowed(&job), |plan| plan.believed(&job));
         Ok(Self::of(tally, entry, &job, whole))
     }
 

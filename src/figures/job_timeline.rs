@@ -85,7 +85,7 @@ impl JobTimeline {
 #[cfg(test)]
 mod tests {
     use super::super::job_facts::SharedNames;
-    use super::super::tally::RunPlan;
+    use super::super::run_plan::RunPlan;
     use super::*;
     use crate::record::{ClockOffset, Job, StageSpec};
 

@@ -17,12 +17,14 @@ pub mod job_facts;
 pub mod job_timeline;
 pub mod job_times;
 pub mod load;
+mod moved_clock;
 pub mod names;
 pub mod offset;
 pub mod outcome;
 mod poll_doubts;
 pub mod requests;
 pub mod resumed;
+pub mod run_plan;
 pub mod samples;
 pub mod shards;
 pub mod stage_sources;
@@ -46,6 +48,7 @@ use names::{Durations, NamedFigures, StageDuration};
 use outcome::Outcome;
 use requests::Requests;
 use resumed::{GivenUp, Resumed};
+use run_plan::RunPlan;
 use shards::ShardFigures;
 use stages::{Limiting, StageFigures};
 use tally::{JobEntry, JobTally};
@@ -114,7 +117,8 @@ impl Figures {
     }
 
     fn run_doubts(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
+        let moved = self.tally.plans.iter().filter_map(RunPlan::moved_clock_doubt);
+        let mut doubts: Vec<String> = moved.collect();
         for run in self.tally.runs() {
             if let Some(aborted) = &run.status.aborted {
                 doubts.push(format!(

@@ -1,8 +1,10 @@
 //! The distance between the target's clock and the harness's, narrowed by the jobs' own times.
 //!
 //! What a server says of a job cannot lie outside of the polls around it, so each such time bounds the distance as a `Date`
-//! header does. A few jobs whose times contradict the others do not count; see [`AllowedOffsets::narrow`].
+//! header does. A few jobs whose times contradict the others do not count; see [`AllowedOffsets::narrow`]. Where no offset holds for
+//! the whole run, the clock itself has moved; see [`AllowedOffsets::seconds_moved`].
 
+use super::moved_clock::{self, BoundAt, JobBounds};
 use crate::record::{ClockOffset, Job, Phase, ServerTimes, StagePhase, Timestamp};
 use crate::statistics::Bounds;
 
@@ -18,8 +20,7 @@ const READING: f64 = 0.005;
 /// Two clocks drift apart by this many seconds a second: a wall clock that NTP corrects against one that is not.
 const DRIFT: f64 = 1e-4;
 
-/// Returns true if the offset of the `Date` headers is left as it is.
-pub fn is_well_known(dates: Option<ClockOffset>) -> bool {
+fn is_well_known(dates: Option<ClockOffset>) -> bool {
     dates.is_some_and(|offset| offset.bound_seconds <= WELL_KNOWN)
 }
 
@@ -28,6 +29,8 @@ pub fn is_well_known(dates: Option<ClockOffset>) -> bool {
 pub struct AllowedOffsets {
     /// None for a job whose times contradict each other.
     each: Vec<Option<Bounds>>,
+    /// The same with the moments at which they hold.
+    in_time: Vec<JobBounds>,
     /// The first and the last submission.
     submitted: Option<(Timestamp, Timestamp)>,
 }
@@ -35,11 +38,25 @@ pub struct AllowedOffsets {
 impl AllowedOffsets {
     /// Takes one more job into account.
     pub fn add(&mut self, job: &Job) {
-        self.each.extend(bounds_of(job));
+        if let Some((bounds, in_time)) = bounds_of(job) {
+            self.each.push(bounds);
+            self.in_time.push(in_time);
+        }
         if let Some(at) = job.status.submitted_at {
             let (first, last) = self.submitted.unwrap_or((at, at));
             self.submitted = Some((first.min(at), last.max(at)));
         }
+    }
+
+    /// The seconds by which the target's clock has moved at least, against ours or against itself, while the jobs ran; none if nothing
+    /// shows that it did. The clocks of the hosts that saw the jobs differ by up to `skew` seconds.
+    pub fn seconds_moved(&self, skew: f64) -> Option<f64> {
+        moved_clock::seconds_moved(&self.in_time, 2.0 * self.margin() + skew)
+    }
+
+    /// Two clocks that agree differ by up to this many seconds in the course of the run.
+    fn margin(&self) -> f64 {
+        READING + DRIFT * self.submitted.map_or(0.0, |(first, last)| last.since(first))
     }
 
     /// Narrows `dates`, the offset that `Date` headers gave, by the times of the jobs, all of which were seen by one host. Where
@@ -61,48 +78,58 @@ impl AllowedOffsets {
             None => *bounds,
         };
         let each: Vec<Option<Bounds>> = self.each.iter().map(within).collect();
-        let seconds_of_run = self.submitted.map_or(0.0, |(first, last)| last.since(first));
-        let margin = READING + DRIFT * seconds_of_run;
+        let margin = self.margin();
         let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
         agreed(&each).map(widened).map(ClockOffset::from_bounds).or(dates)
     }
 }
 
-/// The bounds of the offset that one job's times allow: none where it has none, an inner none where they contradict what the
-/// polls saw whatever the offset is.
-#[expect(clippy::option_option, reason = "a job without times is not one whose times contradict each other")]
-fn bounds_of(job: &Job) -> Option<Option<Bounds>> {
+/// The bounds of the offset that one job's times allow, none where they contradict what the polls saw whatever the offset is, and the
+/// same in time. None of a job without times.
+fn bounds_of(job: &Job) -> Option<(Option<Bounds>, JobBounds)> {
     let status = &job.status;
     let submitted = status.submitted_at?;
     let known_until = status.ended_at.or(status.observed_at)?;
-    let mut found: Option<Option<Bounds>> = None;
-    let mut cut = |time: Option<Timestamp>, resolution: f64, low: Timestamp, high: Timestamp| {
+    let mut found: Option<(Option<Bounds>, JobBounds)> = None;
+    let mut cut = |time: Option<Timestamp>, resolution: f64, low: Timestamp, high: Timestamp, about: Timestamp| {
         let Some(time) = time else { return };
         // Most servers cut coarse times; some round them, up or to the nearest.
         let bounds = Bounds { low: time.since(high) - resolution, high: time.since(low) + resolution };
+        let at = f64::midpoint(low.seconds(), about.seconds());
+        let (most, least) = (BoundAt { at, offset: bounds.high }, BoundAt { at, offset: bounds.low });
         found = Some(match found {
-            None => Some(bounds).filter(|bounds| bounds.low <= bounds.high),
-            Some(held) => held.and_then(|held| held.intersection(bounds)),
+            None => (Some(bounds).filter(|bounds| bounds.low <= bounds.high), JobBounds { most, least }),
+            Some((held, in_time)) => (
+                held.and_then(|held| held.intersection(bounds)),
+                JobBounds {
+                    most: if most.offset < in_time.most.offset { most } else { in_time.most },
+                    least: if least.offset > in_time.least.offset { least } else { in_time.least },
+                },
+            ),
         });
     };
+    // A job is queued about when its submission is answered, although nothing but its end bounds that.
+    let arrived = status.accepted_at.unwrap_or(submitted);
     let times = status.server_times.unwrap_or_default();
     let resolution = times.resolution_seconds.unwrap_or_default();
-    cut(times.queued_at, resolution, submitted, known_until);
-    cut(times.started_at, resolution, submitted, known_until);
+    cut(times.queued_at, resolution, submitted, known_until, arrived);
+    let seen_started = status.started_at.unwrap_or(known_until);
+    cut(times.started_at, resolution, submitted, known_until, seen_started);
     if matches!(status.phase, Phase::Succeeded | Phase::Failed)
         && let Some(seen) = status.ended_at
     {
         let not_ended = status.not_ended_at.unwrap_or(submitted);
-        cut(times.ended_at, resolution, not_ended.min(seen), seen);
+        cut(times.ended_at, resolution, not_ended.min(seen), seen, seen);
     }
     for stage in &status.stages {
         let ServerTimes { queued_at, started_at, ended_at, resolution_seconds } = stage.server_times();
         let (resolution, seen) = (resolution_seconds.unwrap_or_default(), stage.sightings().unwrap_or_default());
-        cut(queued_at, resolution, submitted, known_until);
         let started_by = seen.started_at.unwrap_or(known_until);
-        cut(started_at, resolution, seen.not_started_at.unwrap_or(submitted), started_by);
+        cut(queued_at, resolution, submitted, known_until, started_by);
+        cut(started_at, resolution, seen.not_started_at.unwrap_or(submitted), started_by, started_by);
         if matches!(stage.phase, StagePhase::Done | StagePhase::Failed) {
-            cut(ended_at, resolution, seen.not_ended_at.unwrap_or(submitted), seen.ended_at.unwrap_or(known_until));
+            let ended_by = seen.ended_at.unwrap_or(known_until);
+            cut(ended_at, resolution, seen.not_ended_at.unwrap_or(submitted), ended_by, ended_by);
         }
     }
     found

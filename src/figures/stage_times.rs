@@ -309,7 +309,7 @@ pub(super) fn predecessors<'a>(job: &'a Job, after: &[String]) -> Option<Vec<&'a
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::RunPlan;
+    use super::super::run_plan::RunPlan;
     use super::*;
 
     fn plan(offset: Option<ClockOffset>) -> RunPlan {

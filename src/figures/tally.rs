@@ -3,29 +3,22 @@
 //! The jobs asked for follow from the Runs alone (prefix and number), so that a job nobody ever spoke of is missing by
 //! name. Runs of one run id and one prefix are shards of one run.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use itertools::Itertools;
 
-use super::clock_skew::{self, common_offset};
 use super::job_facts::{JobFacts, SharedName, SharedNames, StageFacts};
 use super::job_times::JobTimes;
-use super::offset::{self, AllowedOffsets};
 use super::outcome::{self, Outcome};
+use super::run_plan::{NAMEABLE, RunPlan};
 use super::stage_times::StageTimes;
 use super::streams::Streams;
 use super::{any_listed, listed};
 use crate::record::{
-    Aborted, ClockOffset, Conservation, Fold, Job, Jobs, Reason, Run, StagePhase, StageSpec, Timestamp, job_name,
-    warmup_prefix,
+    Aborted, Conservation, Fold, Job, Jobs, Reason, Run, StagePhase, Timestamp, job_name, warmup_prefix,
 };
-
-/// More jobs than this are not named one by one: a number like that in a Run is a mistake, or an attack.
-pub const NAMEABLE: u64 = 1_000_000;
-
-/// More shards than this have no row of their own.
-const SHARDS: u64 = 100_000;
 
 /// One job of the account.
 #[derive(Clone, Debug)]
@@ -52,6 +45,7 @@ impl JobEntry {
     /// The entry of `job`, which belongs to `plan`.
     pub fn new(job: &Job, plan: Option<(usize, &RunPlan)>, names: &mut SharedNames) -> Self {
         let (index, plan) = plan.unzip();
+        let job = &*plan.map_or(Cow::Borrowed(job), |plan| plan.believed(job));
         let offset = plan.and_then(|plan| plan.offset);
         let specs = plan.map(|plan| plan.stages.as_slice()).unwrap_or_default();
         Self {
@@ -131,100 +125,6 @@ impl JobEntry {
             |phase| self.stages().iter().rev().find(|stage| stage.phase == phase).map(|stage| stage.name.as_str());
         let open = matches!(self.outcome, Outcome::TimedOut | Outcome::Lost | Outcome::Interrupted);
         in_phase(StagePhase::Failed).or_else(|| in_phase(StagePhase::Running).filter(|_| open))
-    }
-}
-
-/// One run as its Runs describe it: all shards together.
-#[derive(Clone, Debug, Default)]
-pub struct RunPlan {
-    /// The run's id.
-    pub run: String,
-    /// Prefix of the names of its jobs.
-    pub prefix: Option<String>,
-    /// Number of jobs that were requested; the largest number if the shards disagree.
-    pub jobs: Option<u64>,
-    /// Number of warm-up jobs that were requested; the largest number if the shards disagree.
-    pub warmup: Option<u64>,
-    /// The Runs: one for each shard that spoke.
-    pub runs: Vec<Run>,
-    /// Number of shards; none if it has none, or too many to be real.
-    pub shards: Option<u64>,
-    /// The stages of the target's pipeline.
-    pub stages: Vec<StageSpec>,
-    /// The target's clock minus the harness's, wide enough for every shard's host.
-    pub offset: Option<ClockOffset>,
-    /// The largest distance between the clocks of two of its hosts, in seconds; infinite if it is not known.
-    pub clock_skew_seconds: f64,
-}
-
-impl RunPlan {
-    /// The plans of the Runs of `fold`, whose shards have these `streams`. The times of the jobs, which `for_each_job` hands out,
-    /// narrow the offset of the target's clock.
-    pub fn all<E>(
-        fold: &Fold,
-        streams: &Streams,
-        for_each_job: impl Fn(&mut dyn FnMut(Job) -> Result<(), E>) -> Result<(), E>,
-    ) -> Result<Vec<Self>, E> {
-        let mut plans: BTreeMap<(String, Option<String>), Vec<Run>> = BTreeMap::new();
-        for run in fold.runs() {
-            plans.entry((run.metadata.run.clone(), run.spec.prefix.clone())).or_default().push(run);
-        }
-        let mut runs_of_one_host: BTreeMap<String, usize> = BTreeMap::new();
-        for ((run, _), runs) in &plans {
-            *runs_of_one_host.entry(run.clone()).or_default() += runs.len();
-        }
-        let plan = |((run, prefix), runs): ((String, Option<String>), Vec<Run>)| {
-            let mut offset = common_offset(&runs, streams);
-            let contradictory =
-                runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
-            // One clock saw all jobs, so their times may narrow the offset: a job does not say which shard's host saw it, and if
-            // the dates contradict each other, the target has no one clock that all jobs could tell of.
-            let has_one_clock = runs_of_one_host.get(&run) == Some(&1) && !contradictory;
-            if has_one_clock && !offset::is_well_known(offset) {
-                let mut allowed = AllowedOffsets::default();
-                for_each_job(&mut |job| {
-                    if job.metadata.run == run {
-                        allowed.add(&job);
-                    }
-                    Ok(())
-                })?;
-                offset = allowed.narrow(offset);
-            }
-            let stages = runs.iter().map(|run| &run.spec.stages).find(|stages| !stages.is_empty()).cloned();
-            let shards = runs.iter().filter_map(|run| run.spec.shard).map(|shard| shard.count).max();
-            Ok(Self {
-                jobs: runs.iter().filter_map(|run| run.spec.jobs).max(),
-                warmup: runs.iter().filter_map(|run| run.spec.warmup).max(),
-                stages: stages.unwrap_or_default(),
-                clock_skew_seconds: clock_skew::between_hosts(&runs, streams),
-                shards: shards.filter(|count| (1..=SHARDS).contains(count)),
-                run,
-                prefix,
-                runs,
-                offset,
-            })
-        };
-        plans.into_iter().map(plan).collect()
-    }
-
-    /// The place in `plans` of the one that `job` belongs to, and the job's number among those that were asked for. The clock and the
-    /// stages of its run hold for a job that nobody asked for, too, if there is only one plan it can be of.
-    pub fn find(plans: &[Self], job: &Job) -> Option<(usize, Option<u64>)> {
-        let is_warmup = job.is_warmup();
-        let of_run = || plans.iter().enumerate().filter(|(_, plan)| plan.run == job.metadata.run);
-        let asked = of_run().find_map(|(index, plan)| Some((index, Some(plan.number(&job.metadata.name, is_warmup)?))));
-        let only = || of_run().next().filter(|_| !is_warmup && of_run().nth(1).is_none());
-        asked.or_else(|| only().map(|(index, _)| (index, None)))
-    }
-
-    /// The number of the job or warm-up job `name` among those that were asked for, from 1; none if it is not one of them.
-    pub fn number(&self, name: &str, is_warmup: bool) -> Option<u64> {
-        let prefix = self.prefix.as_ref().filter(|prefix| name.starts_with(prefix.as_str()))?;
-        let (prefix, asked) =
-            if is_warmup { (warmup_prefix(prefix), self.warmup?) } else { (prefix.clone(), self.jobs?) };
-        let number = name.strip_prefix(prefix.as_str())?.strip_prefix('-')?.parse().ok()?;
-        let is_asked = asked <= NAMEABLE && (1..=asked).contains(&number) && job_name(&prefix, number, asked) == name;
-        is_asked.then_some(number)
     }
 }
 

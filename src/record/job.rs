@@ -114,6 +114,14 @@ pub struct JobStatus {
 }
 
 impl JobStatus {
+    /// Leaves out all times of the server, so that what polls saw counts.
+    pub fn forget_server_times(&mut self) {
+        self.server_times = None;
+        for stage in &mut self.stages {
+            stage.forget_server_times();
+        }
+    }
+
     /// The names of the stages that are still running by the target's last word.
     pub fn running_stages(&self) -> Vec<&str> {
         let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running);
@@ -234,6 +242,16 @@ impl Stage {
             }),
             _ => self.seen,
         }
+    }
+
+    /// Leaves out the server's times of it, so that what polls saw counts.
+    fn forget_server_times(&mut self) {
+        let seen = self.sightings();
+        (self.queued_at, self.resolution_seconds, self.seen) = (None, None, None);
+        self.times_from = seen.map(|_| TimesFrom::Polls);
+        let StageSightings { not_started_at, started_at, not_ended_at, ended_at } = seen.unwrap_or_default();
+        (self.not_started_at, self.started_at) = (not_started_at, started_at);
+        (self.not_ended_at, self.ended_at) = (not_ended_at, ended_at);
     }
 
     /// The server's times of it.

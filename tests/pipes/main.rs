@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
+#[path = "../support/server.rs"]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -23,3 +25,4 @@ mod shell;
 mod signals;
 mod slots;
 mod start;
+mod target_clock;

@@ -24,7 +24,9 @@ use crate::http::{Connections, HttpError};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Profile, Request};
-use crate::record::{Aborted, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus};
+use crate::record::{
+    Aborted, ClockOffset, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus,
+};
 use crate::staging::Claims;
 use crate::target::TargetClients;
 use absences::Absences;
@@ -37,6 +39,11 @@ use target::PollTarget;
 
 /// The drift of the wall clock against the run's from which it is recorded, in seconds.
 const MIN_STEP: f64 = 0.05;
+
+/// A job's times are not another run's for this much, in seconds and as a share of its age: a target's clock may tick coarsely, and an
+/// NTP client may slew it.
+const CLOCK_SLACK: f64 = 0.5;
+const CLOCK_SLEW: f64 = 0.1;
 
 enum Event {
     Line(Input<Read>),
@@ -390,7 +397,11 @@ impl<'a, 'o> Session<'a, 'o> {
         phase: Phase,
         followed: Option<&FollowedUp>,
     ) -> Result<(), Failure> {
-        let (now, offset) = (self.clock.now(), self.offset.offset());
+        let now = self.clock.now();
+        // A clock that was slewed since the submission, or that ticks coarsely, does not make a job's times those of another run.
+        let slack = CLOCK_SLACK + CLOCK_SLEW * job.age(now);
+        let offset = self.offset.offset();
+        let offset = offset.map(|offset| ClockOffset { bound_seconds: offset.bound_seconds + slack, ..offset });
         let record = job.into_ended(phase, now, &self.target.profile, self.limits, offset, followed)?;
         self.absences.ended(number, &record);
         self.output.end(phase, record)

@@ -18,7 +18,8 @@ use crate::figures::requests::{Precision, Requests};
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, any_listed, in_groups, listed};
 use crate::markup::{Content, Format, Inline, cell};
-use crate::record::{ClockOffset, Idle, Reason, Report, Run, Verdict};
+use crate::record::{Idle, Reason, Report, Run, Verdict};
+use crate::statistics::Bounds;
 use crate::units;
 pub(super) use captured::{captures, counting, durations, gpu, metrics, queues, waits};
 pub(super) use shards::shards;
@@ -274,7 +275,12 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
     }
     let offset = |run: &Run| {
         let plan = figures.tally.plans.iter().find(|plan| plan.runs.contains(run));
-        plan.and_then(|plan| plan.offset).or(run.status.clock_offset)
+        if let Some(moved) = plan.and_then(|plan| plan.clock_moved_seconds) {
+            return Some(format!("moved by at least {}", units::seconds(moved)));
+        }
+        let offset = plan.and_then(|plan| plan.offset).or(run.status.clock_offset)?;
+        let Bounds { low, high } = offset.bounds();
+        Some(Measured::within(offset.seconds, low, high).text())
     };
     page.heading("Run");
     page.table(
@@ -300,12 +306,8 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
     }
 }
 
-fn run_row(run: &Run, offset: Option<ClockOffset>) -> Vec<Inline> {
+fn run_row(run: &Run, offset: Option<String>) -> Vec<Inline> {
     let (spec, status) = (&run.spec, &run.status);
-    let offset = offset.map(|offset| {
-        let (low, high) = (offset.seconds - offset.bound_seconds, offset.seconds + offset.bound_seconds);
-        Measured::within(offset.seconds, low, high).text()
-    });
     let polls = status.polling.as_ref().map(|polling| {
         let kinds = any_listed(polling.failures.iter().map(|(kind, count)| format!("{kind}: {count}")));
         let kinds = kinds.map(|kinds| format!("; {kinds}")).unwrap_or_default();
