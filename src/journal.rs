@@ -3,6 +3,7 @@
 //! It is a stream of Job records. A job is appended with phase `Submitting` and synced before its POST, and appended again
 //! with the outcome. Folded, the journal gives the last known state of each job that any session tried to submit.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -10,14 +11,95 @@ use std::time::{Duration, Instant};
 
 use crate::cli::Failure;
 use crate::clock::micro;
-use crate::record::{Fold, JournalCost, Key, Kind, Parsed, Record};
+use crate::escape;
+use crate::record::{Fold, Job, JournalCost, Key, Kind, Parsed, Record};
+
+/// The last known states of the jobs of a journal.
+#[derive(Debug, Default)]
+pub struct Entries {
+    records: Fold,
+    /// The line that told each state first.
+    lines: HashMap<Key, usize>,
+}
+
+impl Entries {
+    /// The last known state of every job.
+    pub fn records(&self) -> &Fold {
+        &self.records
+    }
+
+    /// The last known state of a job.
+    pub fn state_of(&self, key: &Key) -> Option<&Record> {
+        self.records.get(key)
+    }
+
+    /// The reason why `job` is not the one that the journal knows by its name, as the middle of a sentence; none if it may be.
+    pub fn contradiction(&self, key: &Key, job: &Job) -> Option<String> {
+        let known: Job = self.records.get(key)?.read().ok()?;
+        let line = self.lines.get(key)?;
+        let Difference { what, one, other } = difference(&known, job)?;
+        Some(format!(
+            "line {line} has {} of run {} with the {what} {one}, and its record has {other}",
+            key.name, key.run
+        ))
+    }
+
+    /// Adds a line. The error says what it contradicts.
+    fn add(&mut self, number: usize, record: Record) -> Result<(), String> {
+        let (key, job): (_, Job) = (record.key().clone(), record.read().map_err(|error| error.to_string())?);
+        if let Some(known) = self.records.get(&key) {
+            let known: Job = known.read().map_err(|error| error.to_string())?;
+            if let (Some(Difference { what, one, other }), Some(line)) =
+                (difference(&job, &known), self.lines.get(&key))
+            {
+                return Err(format!(
+                    "{} of run {} has the {what} {one}, and {other} on line {line}",
+                    key.name, key.run
+                ));
+            }
+        }
+        let is_told = job.status.job_id.is_some() || !self.lines.contains_key(&key);
+        self.records.add(record);
+        if is_told {
+            self.lines.insert(key, number);
+        }
+        Ok(())
+    }
+}
+
+/// Something that two records of one name have in different ways.
+struct Difference {
+    what: &'static str,
+    one: String,
+    other: String,
+}
+
+/// The first difference that shows two jobs: two ids, or two inputs.
+fn difference(one: &Job, other: &Job) -> Option<Difference> {
+    let quoted = |text: &str| format!("\"{}\"", escape::start(text, 60));
+    let differ = |what, one: &str, other: &str| {
+        let are_two = !one.is_empty() && !other.is_empty() && one != other;
+        are_two.then(|| Difference { what, one: quoted(one), other: quoted(other) })
+    };
+    let (a, b) = (&one.spec, &other.spec);
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    // The path of a source may be another one for each start.
+    let path = |job: &Job| if job.spec.source.is_empty() { text(&job.spec.path) } else { String::new() };
+    let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+    let data = |job: &Job| serde_json::to_string(&job.spec.data).unwrap_or_default();
+    differ("id", &text(&one.status.job_id), &text(&other.status.job_id))
+        .or_else(|| differ("source", &a.source, &b.source))
+        .or_else(|| differ("path", &path(one), &path(other)))
+        .or_else(|| differ("size in bytes", &bytes(a.bytes), &bytes(b.bytes)))
+        .or_else(|| differ("data", &data(one), &data(other)))
+}
 
 /// A journal that is open for appending. One process writes it at a time.
 #[derive(Debug)]
 pub struct Journal {
     name: String,
     file: File,
-    records: Fold,
+    entries: Entries,
     failed: bool,
     /// The beginning of the first sync, the number of syncs, and the time that they took.
     syncs: Option<(Instant, u64, Duration)>,
@@ -44,22 +126,17 @@ impl Journal {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let (records, whole) = read(&mut file, &name)?;
+        let (entries, whole) = read(&mut file, &name, "nothing is submitted")?;
         // A torn line was never synced, so its POST was never sent.
         file.set_len(whole).map_err(failed)?;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         file.sync_all().and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
-        Ok(Self { name, file, records, failed: false, syncs: None })
+        Ok(Self { name, file, entries, failed: false, syncs: None })
     }
 
-    /// The last known state of every job in the journal.
-    pub fn records(&self) -> &Fold {
-        &self.records
-    }
-
-    /// The last known state of a job.
-    pub fn state_of(&self, key: &Key) -> Option<&Record> {
-        self.records.get(key)
+    /// The last known state of every job in the journal when it was opened.
+    pub fn entries(&self) -> &Entries {
+        &self.entries
     }
 
     /// Appends a record. After an error nothing more is appended: a line that was cut off would spoil the next one.
@@ -93,30 +170,37 @@ impl Journal {
     }
 }
 
-/// Reads the journal at `path`, which another process may be writing.
-pub fn read_journal(path: &Path) -> Result<Fold, Failure> {
+/// Reads the journal at `path`, which another process may be writing, for `poll-jobs`.
+pub fn read_journal(path: &Path) -> Result<Entries, Failure> {
     let name = format!("--journal {}", path.display());
     let mut file = File::open(path).map_err(|error| Failure::io(&name, &error))?;
-    read(&mut file, &name).map(|(records, _)| records)
+    read(&mut file, &name, "nothing is polled, and the records stay as they are").map(|(entries, _)| entries)
 }
 
-/// The folded records, and the length of the whole lines in bytes.
-fn read(file: &mut File, name: &str) -> Result<(Fold, u64), Failure> {
+/// The entries, and the length of the whole lines in bytes. The failure says with `outcome` what follows from it.
+fn read(file: &mut File, name: &str, outcome: &str) -> Result<(Entries, u64), Failure> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|error| Failure::io(name, &error))?;
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-    let mut records = Fold::default();
+    let mut entries = Entries::default();
     for (index, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
-        let spoilt = |why: &str| Failure::usage(format!("{name} line {}: {why}: nothing is submitted", index + 1));
+        let spoilt = |why: &str| {
+            Failure::usage(format!(
+                "{name} line {}: {why}: {outcome}; put the file back as it was, or name another one",
+                index + 1
+            ))
+        };
         match std::str::from_utf8(line).map_err(|error| spoilt(&error.to_string()))? {
             "" => {}
             text => match Record::parse(text).map_err(|error| spoilt(&error.to_string()))? {
-                Parsed::Record(record) if record.kind() == Kind::Job => records.add(record),
+                Parsed::Record(record) if record.kind() == Kind::Job => {
+                    entries.add(index + 1, record).map_err(|why| spoilt(&why))?;
+                }
                 _ => return Err(spoilt("not a Job record of this version")),
             },
         }
     }
-    Ok((records, whole as u64))
+    Ok((entries, whole as u64))
 }
 
 #[cfg(test)]
@@ -146,12 +230,12 @@ mod tests {
         drop(journal);
         let mut torn = OpenOptions::new().append(true).open(&path).unwrap();
         torn.write_all(br#"{"apiVersion":"stress/v1","ki"#).unwrap();
-        assert_eq!(read_journal(&path).unwrap().jobs().count(), 1);
+        assert_eq!(read_journal(&path).unwrap().records().jobs().count(), 1);
         let mut journal = Journal::open(&path).unwrap();
         journal.append(&job("Submitted")).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 2, "{text}");
-        assert_eq!(read_journal(&path).unwrap().records().next(), Some(&job("Submitted")));
+        assert_eq!(read_journal(&path).unwrap().records().records().next(), Some(&job("Submitted")));
     }
 
     #[test]

@@ -127,9 +127,6 @@ fn a_journal_of_another_run_is_refused_by_submit_jobs_and_ignored_by_poll_jobs()
     let records = target.stage(2);
     submit(&target, &[], &records);
     let run = records.split("\"run\":\"").nth(1).unwrap().split('"').next().unwrap();
-    let moved = submit(&target, &[], &records.replace("/soak/", "/moved/"));
-    assert_eq!((moved.code, target.sim.stats().posts), (0, 2), "{}", moved.stderr);
-    assert_eq!(moved.stderr.matches("soak-001: the journal holds it with the source ").count(), 1, "{}", moved.stderr);
     let other = records.replace(run, "other");
     let refused = submit(&target, &[], &other);
     assert_eq!((refused.code, target.sim.stats().posts), (2, 2), "{}", refused.stderr);
@@ -158,6 +155,81 @@ fn a_journal_of_another_run_is_refused_by_submit_jobs_and_ignored_by_poll_jobs()
     // After a power cut the journal may be all that is left.
     fs::write(&journal, both).unwrap();
     assert_eq!(tool(poll_jobs::run, &flags, "").last("soak-001")["status"]["phase"], "Succeeded");
+}
+
+#[test]
+fn a_journal_of_other_inputs_is_refused_and_stays_as_it_is() {
+    let target = Target::start(&[]);
+    let records = target.stage(3);
+    let first: String = records.split_inclusive('\n').take(3).collect();
+    submit(&target, &[], &first);
+    let (journal, kept) = (journal(&target), fs::read(journal(&target)).unwrap());
+    let changed = |of: &str, from: &str, to: &str| -> String {
+        let change = |line: &str| if line.contains(of) { line.replace(from, to) } else { line.to_owned() };
+        records.split_inclusive('\n').map(change).collect()
+    };
+    for (other, job, what) in [
+        (changed("", "/soak/", "/moved/"), "soak-001", "source"),
+        (changed("soak-002", "\"bytes\":", "\"bytes\":9"), "soak-002", "size in bytes"),
+        (changed("soak-002", "\"spec\":{", "\"spec\":{\"data\":{\"a\":1},"), "soak-002", "data"),
+    ] {
+        let refused = submit(&target, &[], &other);
+        assert_eq!((refused.code, target.sim.stats().posts), (2, 2), "{what}: {}", refused.stderr);
+        let line = refused.stderr.lines().find(|line| line.contains("--journal")).unwrap();
+        assert!(line.contains(&format!(" has {job} of run ")) && line.contains(&format!("with the {what} ")), "{line}");
+        assert!(line.contains("submissions.ndjson line ") && line.contains("stage it as before"), "{line}");
+        assert_eq!(refused.stderr.matches("--journal").count(), 1, "{}", refused.stderr);
+        assert_eq!(refused.last("soak")["status"]["aborted"]["reason"], "JournalFailed");
+        assert_eq!(text(&refused.last(job), "phase"), "Staged");
+        assert_eq!(fs::read(&journal).unwrap(), kept, "{what}");
+    }
+    // As it was staged first, the run goes on.
+    let whole = submit(&target, &[], &records);
+    assert_eq!((whole.code, target.sim.stats().posts, ids(&whole).len()), (0, 3, 3), "{}", whole.stderr);
+}
+
+#[test]
+fn a_journal_with_two_jobs_of_one_name_is_refused_with_its_line() {
+    let target = Target::start(&[]);
+    let records = target.stage(2);
+    let submitted = submit(&target, &[], &records);
+    let journal = journal(&target);
+    let kept = fs::read_to_string(&journal).unwrap();
+    let answer = kept.lines().rfind(|line| line.contains("soak-002")).unwrap();
+    let id = text(&submitted.last("soak-002"), "jobId").to_owned();
+    let mut resume = vec!["--target".to_owned(), target.url(), "--resume".to_owned(), "--journal".to_owned()];
+    resume.push(journal.display().to_string());
+    let resume: Vec<&str> = resume.iter().map(String::as_str).collect();
+    for (line, what) in
+        [(answer.replace(&id, "another-id"), "id \"another-id\""), (answer.replace("/soak/", "/moved/"), "source \"")]
+    {
+        fs::write(&journal, format!("{kept}{line}\n")).unwrap();
+        let refused = submit(&target, &[], &records);
+        assert_eq!((refused.code, refused.stdout.as_str(), target.sim.stats().posts), (2, "", 2), "{}", refused.stderr);
+        assert!(refused.stderr.contains("submissions.ndjson line 5: soak-002 of run "), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains(what) && refused.stderr.contains(": nothing is submitted; "),
+            "{}",
+            refused.stderr
+        );
+        let unpolled = tool(poll_jobs::run, &resume, &submitted.stdout);
+        assert_eq!((unpolled.code, unpolled.stdout.as_str()), (2, ""), "{}", unpolled.stderr);
+        assert!(
+            unpolled.stderr.contains("line 5: soak-002") && unpolled.stderr.contains(": nothing is polled"),
+            "{}",
+            unpolled.stderr
+        );
+    }
+    // A journal that agrees with itself, but not with the records.
+    for (from, to) in [(id.as_str(), "another-id"), ("/soak/", "/moved/")] {
+        fs::write(&journal, kept.replace(from, to)).unwrap();
+        let unpolled = tool(poll_jobs::run, &resume, &submitted.stdout);
+        assert_eq!((unpolled.code, unpolled.stdout.as_str()), (2, ""), "{}", unpolled.stderr);
+        assert!(unpolled.stderr.contains("name the journal of these records"), "{}", unpolled.stderr);
+        assert_eq!(unpolled.stderr.lines().count(), 1, "{}", unpolled.stderr);
+    }
+    fs::write(&journal, &kept).unwrap();
+    assert_eq!(text(&tool(poll_jobs::run, &resume, &submitted.stdout).last("soak-002"), "phase"), "Succeeded");
 }
 
 #[test]

@@ -100,7 +100,9 @@ Output:
   With --resume, the latest record of each resource, then the outcome of each
   job that is polled again. --deadline counts from the resumption. A resumed run
   never replaces a record with one that knows less, and submits nothing.
-  Jobs in the journal of other runs than the records are ignored.
+  Jobs in the journal of other runs than the records are ignored. A journal
+  that contradicts the records or itself (two ids or two inputs for one job) is
+  a usage error, and nothing is polled.
 
 Examples:
   stage-fixtures | submit-jobs --concurrency 4 --slots slots \\

@@ -83,7 +83,7 @@ Input:
   With --journal, a job that the file already holds is not submitted again: it
   is passed on with its id, or as Unknown if the file has no answer. An Unknown
   job is submitted again only if the profile sends an Idempotency-Key. A file of
-  another run is refused.
+  another run, with another input for a job, or with two ids for one is refused.
 
 Output:
   every record; each submitted Job once more, in phase Submitted, Rejected (it

@@ -57,7 +57,7 @@ impl Session<'_, '_> {
         let journal = read_journal(path)?;
         let runs: HashSet<String> = records.records().map(|record| record.key().run.clone()).collect();
         let (own, other): (Vec<&Record>, Vec<&Record>) =
-            journal.records().partition(|record| runs.is_empty() || runs.contains(&record.key().run));
+            journal.records().records().partition(|record| runs.is_empty() || runs.contains(&record.key().run));
         let others: BTreeSet<&str> = other.iter().map(|record| record.key().run.as_str()).collect();
         if !others.is_empty() {
             self.output.console.say(&format!(
@@ -66,6 +66,15 @@ impl Session<'_, '_> {
                 counted(other.len() as u64, "job", "jobs"),
                 listed(others)
             ));
+        }
+        for record in records.records().filter(|record| record.kind() == Kind::Job) {
+            if let Some(contradiction) = journal.contradiction(record.key(), &record.read()?) {
+                return Err(Failure::usage(format!(
+                    "--journal {} {contradiction}: nothing is polled, and the records stay as they are; name the journal of these records, \
+                     or none",
+                    path.display()
+                )));
+            }
         }
         records.extend(own.into_iter().cloned());
         Ok(())

@@ -4,7 +4,7 @@ use super::{Session, write_journalled};
 use crate::cli::{Exit, Failure};
 use crate::input::Permits;
 use crate::ndjson::{Line, Read};
-use crate::record::{Job, JobStatus, Kind, Phase, Reason, Record, Run, RunSpec, Shard};
+use crate::record::{Job, JobStatus, Key, Kind, Phase, Reason, Record, Run, RunSpec, Shard};
 use crate::runs::write_status;
 use crate::tools::submit_jobs::admission::Admission;
 
@@ -71,21 +71,10 @@ impl Session<'_, '_> {
             permits.give();
             return self.hand_on(&record, &job);
         }
-        if let Some(runs) = self.jobs.other_runs(&job.metadata.run)
-            && let Some(path) = &self.args.journal
-        {
-            // A job of a run that is staged again under a new id would be submitted twice.
-            let (path, run) = (path.display(), &job.metadata.run);
-            let message = format!(
-                "--journal {path} belongs to run {runs}, and the jobs are of run {run}: nothing is submitted; to go on with the former, \
-                 stage it with --run {runs}; for a new run, name another file"
-            );
-            self.abort(Exit::Usage, Reason::JournalFailed, message);
-        }
-        if let Some(earlier) = self.output.journal.as_ref().and_then(|journal| journal.state_of(record.key()))
+        let is_own = self.check_journal(&record, &job);
+        if let Some(earlier) = self.journalled(record.key()).filter(|_| is_own)
             && let (earlier, state) = (earlier.clone(), earlier.read::<Job>()?)
         {
-            self.output.report_source(&job, &state);
             if state.status.phase != Phase::Submitting || !self.profile.submit.is_idempotent() {
                 permits.give();
                 return self.hand_on_journalled(earlier, &state);
@@ -120,6 +109,33 @@ impl Session<'_, '_> {
         }
         self.jobs.waiting.push_back((record, job));
         Ok(())
+    }
+
+    /// The state of a job when the journal was opened.
+    fn journalled(&self, key: &Key) -> Option<&Record> {
+        self.output.journal.as_ref()?.entries().state_of(key)
+    }
+
+    /// Returns true if the journal may be that of `job`, which is to be submitted. Otherwise nothing more is.
+    fn check_journal(&mut self, record: &Record, job: &Job) -> bool {
+        let (Some(journal), Some(path)) = (&self.output.journal, &self.args.journal) else { return true };
+        let (path, run) = (path.display(), &job.metadata.run);
+        // A job of a run that is staged again under a new id would be submitted twice.
+        let message = if let Some(runs) = self.jobs.other_runs(run) {
+            format!(
+                "--journal {path} belongs to run {runs}, and the jobs are of run {run}: nothing is submitted; to go on with the former, \
+                 stage it with --run {runs}; for a new run, name another file"
+            )
+        } else if let Some(contradiction) = journal.entries().contradiction(record.key(), job) {
+            format!(
+                "--journal {path} {contradiction}: nothing more is submitted; stage it as before, or for a new run name another run and \
+                 another file"
+            )
+        } else {
+            return true;
+        };
+        self.abort(Exit::Usage, Reason::JournalFailed, message);
+        false
     }
 
     /// Hands on a job that was submitted before. `poll-jobs` follows it as any other, and frees a slot at its end.

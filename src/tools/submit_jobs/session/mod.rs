@@ -67,7 +67,8 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let deliver = move |finished| drop(to_posts.send(Event::Posted(Box::new(finished))));
     let output = Output::new(args, io)?;
     let scheduler = Scheduler::new(args, profile.clone(), factory, (output.console.clone(), stop.clone()), deliver);
-    let jobs = output.journal.as_ref().map_or_else(Jobs::default, |journal| Jobs::with_earlier(journal.records()));
+    let jobs =
+        output.journal.as_ref().map_or_else(Jobs::default, |journal| Jobs::with_earlier(journal.entries().records()));
     let mut session = Session {
         args,
         profile,

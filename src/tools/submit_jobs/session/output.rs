@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::cookies::{self, CookieWriter};
 use crate::journal::Journal;
 use crate::ndjson::{BadLines, Writer};
-use crate::record::{Flag, Job, JobStatus, Key, Record, differences};
+use crate::record::{Flag, JobStatus, Key, Record, differences};
 use crate::runs::Runs;
 
 /// The outputs of a session.
@@ -65,16 +65,6 @@ impl<'a> Output<'a> {
             if self.reported.insert(difference.clone()) {
                 self.console.say(&difference);
             }
-        }
-    }
-
-    /// Says once that the journal knows a job by another source than the one that is `asked` for.
-    pub(super) fn report_source(&mut self, asked: &Job, journalled: &Job) {
-        let (name, asked, known) = (&asked.metadata.name, &asked.spec.source, &journalled.spec.source);
-        if asked != known && self.reported.insert("source".to_owned()) {
-            self.console.say(&format!(
-                "{name}: the journal holds it with the source {known}, not {asked}: stage it as before, or name another journal"
-            ));
         }
     }
 
