@@ -223,15 +223,31 @@ capture() {
   pipe
 }
 
-# Sets `directories` to those of the scenarios at or below RUN: the directories with records or with one of the files named.
+# Sets `directories` to those of the scenarios of RUN, which is the directory of a run, of a scenario, or of the legs or levels of one:
+# the directories with records or with one of the files named. Nothing deeper is looked for: RUN may be a whole disk by mistake.
 scenarios_of_run() {
   [[ ! $EXPECT ]] || refuse 'EXPECT applies to a new run: to judge a scenario again use render-report --replay --out DIR --expect LIST'
   [[ -d $RUN ]] || refuse "RUN=$RUN does not exist: name the directory of a run or of a scenario"
   directories=()
-  local name names=(-name records.ndjson)
-  for name in "$@"; do names+=(-o -name "$name"); done
-  mapfile -t directories < <(find -H "$RUN" '(' "${names[@]}" ')' -printf '%h\n' | sort -u)
-  ((${#directories[@]})) || refuse "RUN=$RUN holds no records: name the directory of a run or of a scenario"
+  local place name run=${RUN%/}
+  for place in "$run"/ "$run"/*/ "$run"/{ab,by-concurrency,ramp/by-concurrency}/*/; do
+    for name in records.ndjson "$@"; do
+      if [[ -e $place$name ]]; then
+        directories+=("${place%/}")
+        break
+      fi
+    done
+  done
+  mapfile -t directories < <(printf '%s\n' "${directories[@]}" | sort)
+  if [[ ! ${directories[0]} ]]; then
+    for place in "$run"/*/soak "$run"/*/{ab,ramp/by-concurrency}/*; do
+      if [[ -e $place/records.ndjson ]]; then
+        place=${place#"$run"/}
+        refuse "RUN=$RUN is no run, but has runs: name one of them, such as RUN=$run/${place%%/*}"
+      fi
+    done
+    refuse "RUN=$RUN holds no records: name the directory of a run or of a scenario; it has no records.ndjson in soak/, ab/LEG/ or ramp/by-concurrency/LEVEL/"
+  fi
 }
 
 # Renders the reports of RUN again. The exit code is the verdict.

@@ -67,6 +67,64 @@ fn a_ramp_stops_at_the_first_level_that_does_not_pass() {
 }
 
 #[test]
+fn reports_are_rendered_again_only_for_the_run_that_is_named() {
+    let shell = Shell::new(&[]);
+    let records = root().join("tests/data/recorded-soak/records.ndjson");
+    let runs = shell.path("a/b/runs");
+    let scenarios = [
+        "1/soak",
+        "2/ramp/by-concurrency/lvl-02",
+        "2/ramp/by-concurrency/lvl-04",
+        "3/ab/np-4",
+        "3/ab/np-8.1",
+        "3/soak",
+    ];
+    for scenario in scenarios {
+        std::fs::create_dir_all(runs.join(scenario)).unwrap();
+        std::fs::copy(&records, runs.join(scenario).join("records.ndjson")).unwrap();
+    }
+    // The shards of a scenario are none of the run's.
+    std::fs::create_dir_all(runs.join("1/soak/shards/shard-000")).unwrap();
+    std::fs::copy(&records, runs.join("1/soak/shards/shard-000/records.ndjson")).unwrap();
+    let rendered = || -> Vec<String> {
+        let pages = walkdir::WalkDir::new(shell.path("a")).sort_by_file_name().into_iter().map(Result::unwrap);
+        let mut places = Vec::new();
+        for page in pages.filter(|page| page.file_name() == "junit.xml") {
+            std::fs::remove_file(page.path()).unwrap();
+            places.push(page.path().parent().unwrap().strip_prefix(&runs).unwrap().display().to_string());
+        }
+        places
+    };
+    for (named, expected) in [
+        ("1", &["1/soak"][..]),
+        ("1/", &["1/soak"]),
+        ("3", &["3/ab/np-4", "3/ab/np-8.1", "3/soak"]),
+        ("3/ab", &["3/ab/np-4", "3/ab/np-8.1"]),
+        ("3/ab/np-4", &["3/ab/np-4"]),
+        ("2", &["2/ramp/by-concurrency/lvl-02", "2/ramp/by-concurrency/lvl-04"]),
+        ("2/ramp", &["2/ramp/by-concurrency/lvl-02", "2/ramp/by-concurrency/lvl-04"]),
+        ("2/ramp/by-concurrency", &["2/ramp/by-concurrency/lvl-02", "2/ramp/by-concurrency/lvl-04"]),
+    ] {
+        let done = run(&shell, &format!("report RUN={}/{named}", runs.display()));
+        assert_eq!(rendered(), expected, "{named}: {}", done.stderr);
+    }
+    for (named, why) in [
+        (runs.clone(), "is no run, but has runs: name one of them, such as RUN="),
+        (
+            shell.path("a/b"),
+            "holds no records: name the directory of a run or of a scenario; it has no records.ndjson in soak/",
+        ),
+        (shell.path("a"), "holds no records: "),
+        (shell.path("nowhere"), "does not exist: "),
+    ] {
+        let refused = run(&shell, &format!("report RUN={}", named.display()));
+        let line = format!("RUN={} {why}", named.display());
+        assert!(refused.code == 2 && refused.stderr.contains(&line), "{line}: {}", refused.stderr);
+        assert_eq!(rendered(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_failing_soak_gives_make_a_non_zero_exit_after_its_report() {
     let shell = Shell::new(&["--fail", "l1:1"]);
     let done = run(&shell, "soak JOBS=3");
