@@ -24,9 +24,23 @@ pub(crate) fn check(records: &Path, jobs: &[Job]) -> std::io::Result<(usize, usi
             continue;
         };
         let time = |key: &str| status[key].as_str().and_then(wall);
-        let is_after = time("notEndedAt").is_none_or(|not_ended| not_ended <= job.ends_at + ROUNDING);
-        let is_before = time("endedAt").is_some_and(|ended| ended + ROUNDING >= job.ends_at);
-        if is_after && is_before { right += 1 } else { wrong += 1 }
+        let (earliest, latest) = job.ends_at;
+        let is_after = time("notEndedAt").is_none_or(|not_ended| not_ended <= latest + ROUNDING);
+        let is_before = time("endedAt").is_some_and(|ended| ended + ROUNDING >= earliest);
+        if is_after && is_before {
+            right += 1;
+        } else {
+            wrong += 1;
+            let seconds =
+                |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            crate::say(&format!(
+                "bench: job {id:?} ended at {:.6} (± {:.6}), which {} and {} do not enclose",
+                seconds(earliest),
+                seconds(latest) - seconds(earliest),
+                status["notEndedAt"],
+                status["endedAt"]
+            ));
+        }
     }
     Ok((wrong, right))
 }

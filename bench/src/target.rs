@@ -16,8 +16,8 @@ use crate::durations::Durations;
 pub(crate) struct Job {
     pub(crate) accepted: Instant,
     pub(crate) ends: Instant,
-    /// The end by the wall clock.
-    pub(crate) ends_at: SystemTime,
+    /// The earliest and the latest moment that its end may be by the wall clock.
+    pub(crate) ends_at: (SystemTime, SystemTime),
     pub(crate) polls: u64,
     /// The first answer that told the end.
     pub(crate) told: Option<Instant>,
@@ -64,9 +64,10 @@ impl Target {
 async fn submit(State(target): State<Target>) -> impl IntoResponse {
     let mut held = target.lock();
     let (jobs, durations) = &mut *held;
-    let accepted = Instant::now();
+    // The two clocks cannot be read in one moment, and on a busy machine much may pass between the two.
+    let (before, accepted, after) = (SystemTime::now(), Instant::now(), SystemTime::now());
     let lasts = durations.next(accepted);
-    let ends_at = SystemTime::now() + lasts;
+    let ends_at = (before + lasts, after + lasts);
     jobs.push(Job { accepted, ends: accepted + lasts, ends_at, polls: 0, told: None });
     json(StatusCode::ACCEPTED, jobs.len() - 1, "running")
 }
