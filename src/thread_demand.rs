@@ -29,8 +29,8 @@ pub struct ThreadDemand {
 
 impl ThreadDemand {
     /// The time that a batch of requests may take, in seconds.
-    const BATCH: f64 = 0.004;
-    const LARGEST_BATCH: f64 = 16.0;
+    const BATCH: f64 = 0.008;
+    const LARGEST_BATCH: f64 = 32.0;
     const WINDOW: Duration = Duration::from_millis(200);
     const SILENCE: Duration = Duration::from_millis(50);
     const LENT_EVERY: Duration = Duration::from_millis(20);
@@ -41,7 +41,7 @@ impl ThreadDemand {
     const FALL: f64 = 0.05;
     /// Above this rate requests are handed out together, so long apart.
     const BUSY_RATE: f64 = 1000.0;
-    const BUSY_PAUSE: Duration = Duration::from_millis(2);
+    const BUSY_PAUSE: Duration = Duration::from_millis(4);
 
     /// No answers yet; `least` threads are always right.
     pub fn new(now: Instant, least: usize) -> Self {

@@ -27,8 +27,6 @@ const MAX_THREADS: usize = 512;
 const LEAST_THREADS: usize = 8;
 /// The longest time between two looks at owed slots and at the progress line.
 const TICK: Duration = Duration::from_millis(200);
-/// The parts into which a backlog is split among threads.
-const PARTS: usize = 2;
 /// The time that the poll at a job's deadline has to be answered.
 const LAST_ANSWER: f64 = 0.5;
 /// A poll that was sent this much after the deadline, in seconds, is the only one of a job that came late: it has its time.
@@ -219,14 +217,12 @@ impl Scheduler {
                 self.backlog.push_back((self.began + Duration::try_from_secs_f64(due).unwrap_or_default(), job));
             }
         }
-        // In parts of one size: parts of what is left would end in batches of one poll.
-        let part = self.backlog.len().div_ceil(PARTS);
         while !self.backlog.is_empty() {
             let since = Instant::now();
             if !self.demand.has_room(0, since) {
                 return Ok(());
             }
-            let polls = self.next_batch(part, jobs, lists)?;
+            let polls = self.next_batch(jobs, lists)?;
             if polls.is_empty() {
                 continue;
             }
@@ -249,15 +245,10 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Takes the next polls for one worker out of the backlog, `most` at most.
-    fn next_batch(
-        &mut self,
-        most: usize,
-        jobs: &HashMap<usize, PolledJob>,
-        lists: &mut Lists,
-    ) -> Result<Vec<DuePoll>, Failure> {
+    /// Takes the next polls for one worker out of the backlog.
+    fn next_batch(&mut self, jobs: &HashMap<usize, PolledJob>, lists: &mut Lists) -> Result<Vec<DuePoll>, Failure> {
         let mut polls = Vec::new();
-        let size = self.demand.batch().min(most);
+        let size = self.demand.batch();
         while polls.len() < size
             && let Some((due, number)) = self.backlog.pop_front()
         {
