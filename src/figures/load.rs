@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::clock_skew::{longest, shortest};
 use super::distribution::{Distribution, Measured, quantile};
+use super::in_flight::{Level, in_flight, in_flight_from, last_heard, surely_in_flight};
 use super::job_facts::JobFacts;
 use super::names::{self, NamedFigures};
 use super::outcome::Outcome;
 use super::run_plan::RunPlan;
 use super::tally::{JobEntry, JobTally};
 use super::time_interval::TimeInterval;
-use crate::record::{Reason, RunSpec, Timestamp, WholeLoad};
+use crate::record::{RunSpec, Timestamp, WholeLoad};
 use crate::statistics::Bounds;
 
 /// The window is cut into equal slices, one for every so many jobs.
@@ -229,7 +230,7 @@ impl Load {
         // If the requested number of jobs is uncertain, there is no upper bound.
         let unlimited = if tally.uncertain.is_some() { f64::INFINITY } else { 0.0 };
         let skew = self.clock_skew_seconds;
-        let peak = |spans: &[_]| peak(&steps(spans), i64::MIN, i64::MAX) as f64;
+        let peak = |spans: &[_]| Level::of(spans).peak(i64::MIN, i64::MAX) as f64;
         let most = peak(&longest(in_flight(tally, |end| end.high), skew));
         // Count from the acceptance: before the answer, the target may not have received the job, or may have finished it.
         let certain_of = |entries: &mut dyn Iterator<Item = &JobEntry>| {
@@ -285,18 +286,18 @@ impl Load {
         }
         let low = shortest(in_flight(tally, |end| end.low), skew);
         let high = longest(in_flight(tally, |end| end.high), skew);
-        let low = area(&steps(&low), first.shifted(half).micros(), last.shifted(-half).micros());
-        let high = area(&steps(&high), first.shifted(-half).micros(), last.shifted(half).micros());
+        let low = Level::of(&low).area(first.shifted(half).micros(), last.shifted(-half).micros());
+        let high = Level::of(&high).area(first.shifted(-half).micros(), last.shifted(half).micros());
         Some(Bounds { low: low / 1e6 / (length + skew), high: high / 1e6 / (length - skew) })
     }
 
     fn find_concurrency(&mut self, spans: &[(Timestamp, Timestamp)]) {
-        let steps = steps(spans);
-        self.peak = peak(&steps, i64::MIN, i64::MAX);
-        self.levels = steps.iter().map(|(at, level)| (Timestamp::from_micros(*at), *level)).collect();
+        let level = Level::of(spans);
+        self.peak = level.peak(i64::MIN, i64::MAX);
+        self.levels = level.steps();
         let (Some(first), Some(last)) = (self.first_submitted, self.last_submitted) else { return };
-        self.mean_while_submitting = mean(&steps, first.micros(), last.micros());
-        let Some(end) = steps.last().map(|step| step.0) else { return };
+        self.mean_while_submitting = level.mean(first.micros(), last.micros());
+        let Some(end) = self.levels.last().map(|step| step.0.micros()) else { return };
         let (start, length) = (first.micros(), end - first.micros());
         let count = i64::try_from(spans.len() / JOBS_PER_SLICE).unwrap_or(i64::MAX).clamp(SLICES.0, SLICES.1);
         let edge = |index: i64| start + length / count * index + length % count * index / count;
@@ -306,8 +307,8 @@ impl Load {
                 Some(Slice {
                     from: Timestamp::from_micros(from),
                     to: Timestamp::from_micros(to),
-                    mean: mean(&steps, from, to)?,
-                    peak: peak(&steps, from, to),
+                    mean: level.mean(from, to)?,
+                    peak: level.peak(from, to),
                     succeeded: 0,
                     not_succeeded: 0,
                     end_to_end: None,
@@ -358,13 +359,6 @@ fn asked(tally: &JobTally) -> Asked {
     }
 }
 
-/// The last moment at which anything is known of a job.
-fn last_heard(entry: &JobEntry) -> Option<Timestamp> {
-    let job = entry.job.as_ref()?;
-    let times = [job.ended_at, job.not_ended_at, job.accepted_at, job.submitted_at, job.observed_at];
-    times.into_iter().flatten().max()
-}
-
 /// The jobs of each shard.
 fn by_shard(tally: &JobTally) -> impl Iterator<Item = impl Iterator<Item = &JobEntry>> {
     let mut shards: BTreeMap<(usize, u64), Vec<&JobEntry>> = BTreeMap::new();
@@ -376,112 +370,12 @@ fn by_shard(tally: &JobTally) -> impl Iterator<Item = impl Iterator<Item = &JobE
     shards.into_values().map(IntoIterator::into_iter)
 }
 
-/// The span in which each submitted job was in flight; `part` picks the best, lowest or highest estimate of its end.
-fn in_flight(tally: &JobTally, part: fn(TimeInterval) -> Timestamp) -> Vec<(Timestamp, Timestamp)> {
-    in_flight_from(tally, &mut tally.entries.iter(), |job| job.submitted_at, part)
-}
-
-/// As [`in_flight`], but only for `entries`, each from its time `start`.
-fn in_flight_from(
-    tally: &JobTally,
-    entries: &mut dyn Iterator<Item = &JobEntry>,
-    start: fn(&JobFacts) -> Option<Timestamp>,
-    part: fn(TimeInterval) -> Timestamp,
-) -> Vec<(Timestamp, Timestamp)> {
-    // A job without a known end was in flight until the last observation of any job.
-    let last = tally.entries.iter().filter_map(last_heard).max();
-    let spans = entries.filter_map(|entry| {
-        let job = entry.job.as_ref()?;
-        let start = job.submitted_at.and(start(job))?;
-        if entry.outcome == Outcome::Rejected {
-            // A job that the target refused put no load on its pipeline.
-            return None;
-        }
-        let is_collapsed = entry.reason == Some(Reason::Collapsed);
-        let end = entry.times.end.map(part).or(job.ended_at);
-        let end = end.or(if is_collapsed { job.accepted_at.or(Some(start)) } else { None });
-        let end = end.or(if job.phase.is_terminal() { job.observed_at } else { None }).or(last)?;
-        // A span lasts at least 1 µs: one of no length would not count in the peak, and one that ended before it began would
-        // underflow in `steps`.
-        Some((start, end.max(Timestamp::from_micros(start.micros().saturating_add(1)))))
-    });
-    spans.collect()
-}
-
-fn surely_in_flight(tally: &JobTally, skew: f64) -> Option<(Timestamp, u64)> {
-    let spans = tally.entries.iter().filter_map(|entry| {
-        let job = entry.job.as_ref()?;
-        // A collapsed job got the id of another job, which counts already.
-        let ran = entry.outcome != Outcome::Rejected && entry.reason != Some(Reason::Collapsed);
-        job.accepted_at.zip(job.not_ended_at).filter(|(accepted, seen)| ran && seen > accepted)
-    });
-    let steps = steps(&shortest(spans.collect(), skew));
-    // On a tie, take the first.
-    let (at, most) = steps.into_iter().rev().max_by_key(|step| step.1)?;
-    Some((Timestamp::from_micros(at), most))
-}
-
-/// Returns the number of jobs in flight from each moment on, in microseconds.
-fn steps(spans: &[(Timestamp, Timestamp)]) -> Vec<(i64, u64)> {
-    let mut starts: Vec<i64> = spans.iter().map(|span| span.0.micros()).collect();
-    let mut ends: Vec<i64> = spans.iter().map(|span| span.1.micros()).collect();
-    starts.sort_unstable();
-    ends.sort_unstable();
-    let mut moments: Vec<i64> = starts.iter().chain(&ends).copied().collect();
-    moments.sort_unstable();
-    moments.dedup();
-    let (mut begun, mut ended) = (0, 0);
-    let level = |moment: i64| {
-        begun += starts[begun..].partition_point(|start| *start <= moment);
-        ended += ends[ended..].partition_point(|end| *end <= moment);
-        (moment, (begun - ended) as u64)
-    };
-    moments.into_iter().map(level).collect()
-}
-
-/// The time-weighted mean level from `from` to `to`; none if no time passes.
-fn mean(steps: &[(i64, u64)], from: i64, to: i64) -> Option<f64> {
-    let length = to.checked_sub(from).filter(|length| *length > 0)?;
-    Some(area(steps, from, to) / length as f64)
-}
-
-/// The sum of the levels from `from` to `to`, each times the microseconds that it lasted.
-fn area(steps: &[(i64, u64)], from: i64, to: i64) -> f64 {
-    let mut area = 0.0;
-    for (index, (start, level)) in steps.iter().enumerate() {
-        let end = steps.get(index + 1).map_or(i64::MAX, |next| next.0);
-        let (start, end) = ((*start).max(from), end.min(to));
-        if end > start {
-            area += (end - start) as f64 * *level as f64;
-        }
-    }
-    area
-}
-
-/// The highest level from `from` on and before `to`, including the level at `from`.
-fn peak(steps: &[(i64, u64)], from: i64, to: i64) -> u64 {
-    let before = steps.partition_point(|step| step.0 <= from).saturating_sub(1);
-    steps[before..].iter().take_while(|step| step.0 < to).map(|step| step.1).max().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn at(seconds: f64) -> Timestamp {
         Timestamp::from_seconds(1e9 + seconds).unwrap()
-    }
-
-    #[test]
-    fn the_level_is_weighted_with_time() {
-        // One job from 0 to 10, a second from 5 to 10, a third that begins when both end.
-        let steps = steps(&[(at(0.0), at(10.0)), (at(5.0), at(10.0)), (at(10.0), at(12.0))]);
-        assert_eq!(peak(&steps, i64::MIN, i64::MAX), 2, "an end frees its place before the next begins");
-        assert_eq!(mean(&steps, at(0.0).micros(), at(10.0).micros()), Some(1.5));
-        assert_eq!(mean(&steps, at(0.0).micros(), at(0.0).micros()), None);
-        assert_eq!(peak(&steps, at(0.0).micros(), at(5.0).micros()), 1);
-        assert_eq!(peak(&steps, at(6.0).micros(), at(9.0).micros()), 2);
-        assert_eq!(peak(&[], 0, 1), 0);
     }
 
     #[test]

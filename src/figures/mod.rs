@@ -12,6 +12,7 @@ pub mod critical;
 pub mod distribution;
 pub mod gauges;
 mod harness_doubts;
+mod in_flight;
 pub mod interval;
 pub mod job_facts;
 pub mod job_timeline;
