@@ -84,6 +84,10 @@ pub const AGE_OVERFLOW: u32 = 1 << 31;
 /// Dates may contradict each other by this much, in seconds, because the server renews them late.
 const LATE_DATES: f64 = 0.5;
 
+/// The greatest age of the `Date` in a server's own answer, in seconds: the header is cut to whole seconds, and servers renew it once a
+/// second, and a little later where their timer is late.
+pub const MOST_LATE: f64 = 2.2;
+
 /// The `Date` header of an answer, with the `Age` that a cache gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerDate {
@@ -94,13 +98,11 @@ pub struct ServerDate {
 }
 
 impl ServerDate {
-    /// The server's clock when the answer was sent lies between these: the header is cut to whole seconds, and servers
-    /// renew it once a second, so it may be a second old, and a little more where their timer is late. A cache's age is cut
-    /// to whole seconds as well.
+    /// The server's clock when the answer was sent lies between these. A cache's age is cut to whole seconds, as dates are.
     fn bounds(self) -> (Timestamp, Timestamp) {
-        const LATE: f64 = 0.2;
         let age = f64::from(self.age_seconds.unwrap_or_default());
-        let (low, width) = (self.date.shifted(age), if self.age_seconds.is_some() { 3.0 } else { 2.0 } + LATE);
+        let (low, width) =
+            (self.date.shifted(age), if self.age_seconds.is_some() { MOST_LATE + 1.0 } else { MOST_LATE });
         (low, low.shifted(width))
     }
 }

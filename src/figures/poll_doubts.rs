@@ -6,6 +6,7 @@ use super::job_facts::JobFacts;
 use super::requests::Requests;
 use super::{any_listed, listed};
 use crate::record::{Cancel, Flag, Phase, Run};
+use crate::units;
 
 /// The doubt about the polls of `run`: refused after they were answered, without a token, unreadable, or without news of their job for the most
 /// part.
@@ -26,6 +27,16 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
     let (name, kinds) = (&run.metadata.name, listed(Requests::poll_failures(polling)));
     let fate = if unclear > 0 { "said nothing about their job" } else { "failed" };
     Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
+}
+
+/// The doubt about a cache that answered polls of `run` in the target's place and did not say so.
+pub(super) fn hidden_cache(run: &Run) -> Option<String> {
+    let age = units::seconds(run.status.polling.as_ref()?.hidden_age_seconds?);
+    Some(format!(
+        "a cache answered polls of {} although they ask caches not to, and sent no Age: by its Date, the oldest answer was made {age} \
+         before its poll or earlier; the times of the polls allow for that",
+        run.metadata.name
+    ))
 }
 
 /// The doubts about flagged jobs, one for each kind of flag; `jobs` are given with their names.

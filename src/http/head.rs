@@ -14,6 +14,10 @@ pub struct Head {
     pub content_type: Option<String>,
     /// The time that caches have held the answer, in whole seconds (`Age`; RFC 9111, section 5.1); none without that header.
     pub age: Option<Duration>,
+    /// The least and the greatest age, in seconds, of an answer that is a cache's although it has no `Age`.
+    pub hidden_age: Option<(f64, f64)>,
+    /// A cache says that it answered, with an age or without.
+    pub is_from_cache: bool,
     /// The `Set-Cookie` headers.
     pub cookies: Vec<String>,
     /// The `Content-Encoding`, if the tools cannot decode it; the body is then as it was sent.
@@ -35,6 +39,8 @@ impl Head {
         let date = text("date").and_then(clock::http_date).map(|date| ServerDate { date, age_seconds });
         Self {
             age: age_seconds.map(|age: u32| Duration::from_secs(age.into())),
+            hidden_age: None,
+            is_from_cache: declares_cache(&parts.headers),
             cookies: parts
                 .headers
                 .get_all("set-cookie")
@@ -50,6 +56,56 @@ impl Head {
                 .and_then(|value| clock::retry_after(value, date.map(|date| date.date), clock.now())),
             location: text("location").map(str::to_owned),
             all: parts.headers,
+        }
+    }
+}
+
+/// Returns true if a header says that the answer comes from a cache: `Cache-Status` (RFC 9211), a `Warning` of a stale answer
+/// (RFC 7234, section 5.5), or `X-Cache`, which many caches send.
+fn declares_cache(headers: &HeaderMap) -> bool {
+    let lists = |name: &str| -> Vec<&str> {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).collect()
+    };
+    let is_hit = |entry: &&str| entry.split(';').skip(1).any(|part| matches!(part.trim(), "hit" | "hit=?1"));
+    let is_stale = |entry: &&str| matches!(entry.split_whitespace().next(), Some("110" | "111" | "112" | "113"));
+    let names_hit = |entry: &&str| {
+        let words = entry.split(|letter: char| !letter.is_ascii_alphanumeric());
+        words.into_iter().any(|word| word.eq_ignore_ascii_case("hit"))
+    };
+    lists("cache-status").iter().any(is_hit)
+        || lists("warning").iter().any(is_stale)
+        || lists("x-cache").iter().any(names_hit)
+}
+
+#[cfg(test)]
+mod tests {
+    use ureq::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn caches_that_declare_themselves_are_believed() {
+        let declares = |name: &'static str, value: &'static str| {
+            let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))];
+            declares_cache(&headers.into_iter().collect())
+        };
+        for (name, value) in [
+            ("cache-status", "Origin; fwd=miss, Edge; hit; ttl=3"),
+            ("warning", "110 - \"Response is Stale\""),
+            ("x-cache", "TCP_HIT from proxy"),
+            ("x-cache", "MISS, HIT"),
+        ] {
+            assert!(declares(name, value), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("cache-status", "hit; fwd=uri-miss"),
+            ("warning", "199 - \"110 things\""),
+            ("x-cache", "Miss from cloudfront"),
+            ("x-cache", "white"),
+            ("via", "1.1 hit"),
+        ] {
+            assert!(!declares(name, value), "{name}: {value}");
         }
     }
 }

@@ -101,14 +101,21 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The least age that the answer may have, in seconds; zero if no cache has held it. Caches may count one second too many.
+    pub fn min_age(&self) -> f64 {
+        let declared = self.head.age.map(|age| (age.as_secs_f64() - 1.0).max(0.0));
+        declared.or(self.head.hidden_age.map(|(least, _)| least)).unwrap_or_default()
+    }
+
     /// The greatest age that the answer may have, in seconds; zero if no cache has held it.
     pub fn max_age(&self) -> f64 {
-        self.head.age.map_or(0.0, |age| age.as_secs_f64() + 1.0)
+        let declared = self.head.age.map(|age| age.as_secs_f64() + 1.0);
+        declared.or(self.head.hidden_age.map(|(_, most)| most)).unwrap_or_default()
     }
 
     /// Returns true if a cache answered in the server's place.
     pub fn is_cached(&self) -> bool {
-        self.head.age.is_some_and(|age| age > Duration::ZERO)
+        self.head.age.is_some_and(|age| age > Duration::ZERO) || self.head.hidden_age.is_some()
     }
 
     /// The status and the start of the body, for a message.

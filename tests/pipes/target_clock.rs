@@ -91,7 +91,9 @@ impl Target {
                 let job = known.lock().unwrap().get(request.path.trim_start_matches("/jobs/")).copied();
                 job.map_or((200, now, "{}".to_owned()), |job| answer(job, request, now))
             };
-            Reply::Whole(status, vec![("Date", http_date(clock(dated)))], body)
+            let mut headers = vec![("Date", http_date(clock(dated)))];
+            headers.extend((dated != now).then(|| ("X-Cache", "HIT".to_owned())));
+            Reply::Whole(status, headers, body)
         });
         Self { server, jobs }
     }
@@ -163,4 +165,38 @@ fn a_clock_that_is_merely_ahead_is_not_doubted() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(target.hold_against_truth(&shell, WITHIN) < 0.005);
     assert_eq!(doubts(&shell), "null");
+}
+
+#[test]
+fn answers_of_a_cache_without_age_are_as_old_as_their_date() {
+    // Each answer is handed out for two seconds; the first poll of a job comes before the target knows it.
+    let held = Mutex::new(BTreeMap::<String, (Timestamp, u16, String)>::new());
+    let target = Target::answering(
+        |at| at.shifted(-5.0),
+        move |job, request, now| {
+            let mut held = held.lock().unwrap();
+            let fresh = || {
+                let is_known = now.since(job.queued) > 0.05;
+                (now, if is_known { 200 } else { 404 }, job.document(now, &|at| at.shifted(-5.0)))
+            };
+            let entry = held.entry(request.path.clone()).or_insert_with(fresh);
+            if now.since(entry.0) > 2.0 {
+                *entry = fresh();
+            }
+            (entry.1, entry.0, entry.2.clone())
+        },
+    );
+    let (shell, done) = target.run(8, "8/s", "all-done");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    target.hold_against_truth(&shell, WITHIN);
+    let jobs = shell.json("out/jobs.json");
+    for job in jobs["items"].as_array().unwrap() {
+        let status = &job["status"];
+        let ended = target.jobs.lock().unwrap()[status["jobId"].as_str().unwrap()].ended();
+        let not_ended = status["notEndedAt"].as_str().map(|text| text.parse::<Timestamp>().unwrap());
+        assert!(not_ended.is_none_or(|not_ended| not_ended <= ended), "{status}");
+    }
+    let doubts = doubts(&shell);
+    assert!(doubts.contains("a cache answered polls of") && doubts.contains("sent no Age"), "{doubts}");
+    assert!(!doubts.contains("contradict"), "{doubts}");
 }

@@ -1,5 +1,7 @@
 //! An answer, or the lack of one, that says nothing about the job.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::escape;
@@ -114,14 +116,14 @@ impl Issue {
 
     /// A cache, not the target, says that there is no such job.
     pub(super) fn cached_unknown(answer: &Answer) -> Self {
-        let age = answer.head.age.unwrap_or_default().as_secs();
+        let age = cached_seconds(answer);
         let message = format!("a cache answered {}, {age} s old, although polls ask caches not to", answer.summary());
         Self::failure(format!("HTTP {} from a cache", answer.status), None, message, None)
     }
 
     /// A cache answered with an answer from before the submission: it is about an earlier job of this id, if about any.
     pub(super) fn older_than_job(answer: &Answer) -> Self {
-        let age = answer.head.age.unwrap_or_default().as_secs();
+        let age = cached_seconds(answer);
         let message = format!("a cache answered {}, {age} s old and so from before the submission", answer.summary());
         Self::failure("an answer from a cache, older than the job", None, message, None)
     }
@@ -168,6 +170,11 @@ impl Issue {
         let message = format!("the target's answer has {found} at {pointers}: correct poll.status in the profile");
         Self { is_failure: false, ..Self::keeping(answer, "no status word", Reason::NoStatus, message) }
     }
+}
+
+/// The whole seconds for which caches have held an answer, at least.
+fn cached_seconds(answer: &Answer) -> u64 {
+    answer.head.age.unwrap_or_else(|| Duration::from_secs_f64(answer.min_age())).as_secs()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod counts;
 mod explain;
+mod hidden_cache;
 mod issue;
 mod job;
 mod session;

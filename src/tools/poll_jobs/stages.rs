@@ -95,6 +95,11 @@ impl ObservedStages {
         is_news
     }
 
+    /// The times of the polls that did not yet see a start or an end.
+    pub(super) fn unchanged_since(&mut self) -> impl Iterator<Item = &mut Option<Timestamp>> {
+        self.0.iter_mut().flat_map(|stage| [&mut stage.sightings.not_started_at, &mut stage.sightings.not_ended_at])
+    }
+
     /// The names of the stages that were running in the last answer.
     pub(super) fn running(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|stage| stage.running).map(|stage| &*stage.name)

@@ -262,8 +262,7 @@ impl PolledJob {
 
     /// Returns true if a cache held the answer before the job was submitted.
     fn is_from_before(&self, answer: &Answer, received: Timestamp) -> bool {
-        // Whole seconds, of which caches may count one too many.
-        answer.head.age.is_some_and(|age| age.as_secs_f64() - 1.0 > received.since(self.submitted_at))
+        answer.min_age() > received.since(self.submitted_at)
     }
 
     /// Takes what a document tells of the job, unless it is about the job `other`.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod ending;
+mod set_back;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::Args;
+use super::hidden_cache::HiddenCache;
 use super::job::{FollowedUp, Limits, NextStep, PollOutcome, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
@@ -79,6 +80,7 @@ struct Session<'a, 'o> {
     stop: Stop,
     clock: Clock,
     offset: OffsetBounds,
+    hidden_cache: HiddenCache,
     jobs: HashMap<usize, PolledJob>,
     /// Jobs that have ended, or were given up, and whose follow-up is under way.
     ending: HashMap<usize, Ending>,
@@ -119,6 +121,7 @@ impl<'a, 'o> Session<'a, 'o> {
             output: Output::new(args, io)?,
             clock: Clock::system(),
             offset: OffsetBounds::default(),
+            hidden_cache: HiddenCache::default(),
             jobs: HashMap::new(),
             ending: HashMap::new(),
             endings_checked_at: Instant::now(),
@@ -281,7 +284,7 @@ impl<'a, 'o> Session<'a, 'o> {
         Ok(())
     }
 
-    fn handle_answer(&mut self, number: usize, late: Duration, outcome: PollOutcome) -> Result<(), Failure> {
+    fn handle_answer(&mut self, number: usize, late: Duration, mut outcome: PollOutcome) -> Result<(), Failure> {
         let took = outcome.received.since(outcome.sent);
         if self.scheduler.finished(number, took) {
             // It was counted as unanswered when its job was given up.
@@ -289,11 +292,20 @@ impl<'a, 'o> Session<'a, 'o> {
         }
         let answered = outcome.answer.is_ok().then(|| Duration::try_from_secs_f64(took).unwrap_or_default());
         self.output.counts.count_poll(late, answered);
-        if let Ok(answer) = &outcome.answer
+        if let Ok(answer) = &mut outcome.answer
             && let Some(date) = answer.head.date
-            && !answer.is_cached()
         {
-            self.offset.observe(date, outcome.sent, outcome.received);
+            let times = (outcome.sent, outcome.received);
+            let job_seconds = self.jobs.get(&number).map(|job| job.age(outcome.sent));
+            let most_offset = self.offset.offset().map(|offset| offset.bounds().high);
+            if let Some(ages) =
+                self.hidden_cache.observe(number, (date, answer.head.is_from_cache), times, job_seconds, most_offset)
+            {
+                answer.head.hidden_age = Some(ages);
+            }
+            if !answer.is_cached() {
+                self.offset.observe(date, outcome.sent, outcome.received);
+            }
         }
         if let Err(HttpError::OwnLimit(limit)) = &outcome.answer {
             self.scheduler.note_limit(limit, self.jobs.len());
@@ -377,6 +389,7 @@ impl<'a, 'o> Session<'a, 'o> {
 
     fn end(&mut self, number: usize, phase: Phase) -> Result<(), Failure> {
         let Some(job) = self.jobs.remove(&number) else { return Ok(()) };
+        self.hidden_cache.forget(number);
         let has_verdict = matches!(phase, Phase::Succeeded | Phase::Failed);
         self.scheduler.ended(number, has_verdict.then(|| job.age(self.clock.now())));
         self.has_open_jobs |= !has_verdict;
@@ -393,11 +406,14 @@ impl<'a, 'o> Session<'a, 'o> {
     fn record_end(
         &mut self,
         number: usize,
-        job: PolledJob,
+        mut job: PolledJob,
         phase: Phase,
         followed: Option<&FollowedUp>,
     ) -> Result<(), Failure> {
         let now = self.clock.now();
+        if let Some(seconds) = self.hidden_cache.doubted_seconds() {
+            job.set_sightings_back(seconds);
+        }
         // A clock that was slewed since the submission, or that ticks coarsely, does not make a job's times those of another run.
         let slack = CLOCK_SLACK + CLOCK_SLEW * job.age(now);
         let offset = self.offset.offset();
@@ -425,6 +441,8 @@ impl<'a, 'o> Session<'a, 'o> {
     fn close(mut self) -> Outcome {
         self.report_killed_submitter()?;
         let polling = self.output.counts.polling(self.scheduler.threads(), self.scheduler.limit());
+        let hidden_age_seconds = self.hidden_cache.seconds().map(micro);
+        let polling = polling.map(|polling| Polling { hidden_age_seconds, ..polling });
         // A setting may have changed since the run began. After a signal nothing more is waited for.
         let names = &self.target.profile.health.settings;
         let ask_settings = self.output.runs.mention_settings(|label| names.contains_key(label))

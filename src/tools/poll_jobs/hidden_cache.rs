@@ -1,0 +1,228 @@
+//! A cache that answers polls in the target's place although they ask it not to, and sends no `Age`, but keeps the `Date` of the answer
+//! that it holds (RFC 9111, section 4.2.3, computes an answer's age from it).
+//!
+//! Some caches say in other headers that they answered. Of others the dates tell, but servers renew theirs once a second, and late if they
+//! are busy, and of several hosts the clocks differ. So a date shows a cache only if the same request brought it again seconds after it
+//! was certainly too old, and no date does where dates go back.
+
+use std::collections::HashMap;
+
+use crate::clock::{MOST_LATE, ServerDate, is_sentinel};
+use crate::record::Timestamp;
+
+/// A server's own answers do not have a date that is older than this, or that came first longer ago, in seconds.
+const OLDEST: f64 = 3.0;
+
+/// A server that stood still answers with a date of before, but not for longer than this, in seconds.
+const UNTIL_RENEWED: f64 = 1.2;
+
+/// An answer that took longer may have been made by a server that stood still.
+const QUICK: f64 = 0.5;
+
+/// Dates of one request that go back by this many seconds come from several clocks.
+const BACK: f64 = 2.0;
+
+/// The dates of the answers of one session, each of which came without an `Age`.
+#[derive(Debug)]
+pub(super) struct HiddenCache {
+    /// The target's clock is ahead by this much at least: no date is ahead of it.
+    least_offset: f64,
+    /// The latest date, and when it came first.
+    latest: Option<(Timestamp, Timestamp)>,
+    /// The last date of each request.
+    of_request: HashMap<usize, LastDate>,
+    has_several_clocks: bool,
+    /// The age of the oldest answer that a cache declared as its own, at least.
+    declared: Option<f64>,
+    /// The age of the oldest answer that is a cache's by its date, at least.
+    found: Option<f64>,
+    /// The greatest age that any other answer may have.
+    most: f64,
+}
+
+/// The date that the answers to one request have.
+#[derive(Clone, Copy, Debug)]
+struct LastDate {
+    date: Timestamp,
+    came_at: Timestamp,
+    /// The first answer with it that was too old.
+    old_at: Option<Timestamp>,
+}
+
+impl Default for HiddenCache {
+    fn default() -> Self {
+        Self {
+            least_offset: f64::NEG_INFINITY,
+            latest: None,
+            of_request: HashMap::new(),
+            has_several_clocks: false,
+            declared: None,
+            found: None,
+            most: 0.0,
+        }
+    }
+}
+
+impl HiddenCache {
+    /// Takes the `date` of an answer to the request `number`, which was `sent` when its job had the age `job_seconds`; its head may say
+    /// that it `is_declared` to come from a cache. The target's clock is ahead by `most_offset` seconds at most. Returns the least and the
+    /// greatest age that the answer may have, in seconds, if a cache gave it.
+    pub(super) fn observe(
+        &mut self,
+        number: usize,
+        (date, is_declared): (ServerDate, bool),
+        (sent, received): (Timestamp, Timestamp),
+        job_seconds: Option<f64>,
+        most_offset: Option<f64>,
+    ) -> Option<(f64, f64)> {
+        if date.age_seconds.is_some() || is_sentinel(date.date) {
+            return None;
+        }
+        let date = date.date;
+        self.least_offset = self.least_offset.max(date.since(received));
+        let (_, latest_came) = *self.latest.insert(match self.latest {
+            Some((latest, came_at)) if latest >= date => (latest, came_at),
+            _ => (date, received),
+        });
+        let before = self.of_request.get(&number).copied();
+        self.has_several_clocks |= before.is_some_and(|before| before.date.since(date) >= BACK);
+        let same = before.filter(|before| before.date == date);
+        let mut last = same.unwrap_or(LastDate { date, came_at: received, old_at: None });
+        // By the dates of all answers, the server's clock had gone on by this much when it was asked for.
+        let behind = sent.since(date) + self.least_offset;
+        // It cannot be older than its job, so then the dates are by another clock.
+        self.has_several_clocks |= job_seconds.is_some_and(|job| behind > job + OLDEST);
+        let is_unrenewed = self.latest.is_some_and(|(latest, _)| latest == date) && sent.since(latest_came) > OLDEST;
+        let is_old = received.since(sent) < QUICK && (behind > OLDEST || is_unrenewed);
+        let age = sent.since(last.came_at).max(behind - MOST_LATE).max(0.0);
+        let oldest = |found: Option<f64>| Some(found.map_or(age, |found| found.max(age)));
+        if is_declared {
+            self.declared = oldest(self.declared);
+        } else if is_old && received.since(*last.old_at.get_or_insert(received)) > UNTIL_RENEWED {
+            self.found = oldest(self.found);
+        }
+        self.of_request.insert(number, last);
+        let most = sent.since(date) + most_offset.unwrap_or(self.least_offset + 1.0 + MOST_LATE);
+        if is_declared || is_old && self.found.is_some() && !self.has_several_clocks {
+            return Some((age, most.max(age)));
+        }
+        self.most = self.most.max(most);
+        None
+    }
+
+    /// Forgets the request `number`, which is not sent any more.
+    pub(super) fn forget(&mut self, number: usize) {
+        self.of_request.remove(&number);
+    }
+
+    /// The age of the oldest answer that such a cache gave, in seconds and at least; none without one.
+    pub(super) fn seconds(&self) -> Option<f64> {
+        let by_date = self.found.filter(|_| !self.has_several_clocks);
+        [self.declared, by_date].into_iter().flatten().reduce(f64::max)
+    }
+
+    /// The seconds by which answers that passed for the target's own may have been older than they seemed.
+    pub(super) fn doubted_seconds(&self) -> Option<f64> {
+        self.found.filter(|_| !self.has_several_clocks).map(|_| self.most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFSET: f64 = 40.0;
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_seconds(1.8e9 + seconds).unwrap()
+    }
+
+    /// What `jobs` jobs that are polled every `pause` seconds for 12 s show: the request and the moment give the date by the true clock.
+    fn observed(jobs: usize, pause: f64, dated: impl Fn(usize, f64) -> f64) -> (HiddenCache, Vec<(f64, f64, f64)>) {
+        let (mut cache, mut aged) = (HiddenCache::default(), Vec::new());
+        let mut now = 0.01;
+        while now < 12.0 {
+            for job in 0..jobs {
+                let sent = now + job as f64 * 0.003;
+                let date = ServerDate { date: at((dated(job, sent) + OFFSET).floor()), age_seconds: None };
+                let seen =
+                    cache.observe(job, (date, false), (at(sent), at(sent + 0.002)), Some(sent), Some(OFFSET + 1.2));
+                aged.extend(seen.map(|(least, most)| (least, sent - dated(job, sent), most)));
+            }
+            now += pause;
+        }
+        (cache, aged)
+    }
+
+    #[test]
+    fn a_cache_that_keeps_answers_for_some_seconds_is_found_and_no_age_is_understated() {
+        for keeps in [5.0_f64, 7.3, 60.0] {
+            for jobs in [1, 8] {
+                let held = |job: usize, sent: f64| (sent - (sent + job as f64 * 0.31) % keeps).max(0.0);
+                let (cache, aged) = observed(jobs, 0.1, held);
+                assert!(cache.seconds().is_some_and(|seconds| seconds <= keeps), "{keeps} {jobs}: {cache:?}");
+                assert!(
+                    !aged.is_empty() && aged.iter().all(|(least, age, most)| least <= age && age <= most),
+                    "{keeps}: {aged:?}"
+                );
+                assert!(cache.doubted_seconds().unwrap() >= OLDEST);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_a_cache_declares_is_as_old_as_its_date() {
+        let mut cache = HiddenCache::default();
+        let date = ServerDate { date: at(10.0), age_seconds: None };
+        let first = cache.observe(0, (date, true), (at(10.7), at(10.8)), Some(3.0), Some(1.2));
+        let again = cache.observe(0, (date, true), (at(11.9), at(12.0)), Some(4.0), Some(1.2));
+        assert!(
+            first.is_some_and(|(_, most)| (most - 1.9).abs() < 1e-6)
+                && again.is_some_and(|(_, most)| (most - 3.1).abs() < 1e-6)
+        );
+        assert!(cache.seconds().is_some_and(|seconds| (seconds - 1.1).abs() < 1e-6), "{cache:?}");
+        assert_eq!(cache.doubted_seconds(), None, "it says so when it answers");
+    }
+
+    #[test]
+    fn servers_that_renew_their_date_late_are_no_caches() {
+        // In time; each second, whenever that is; several workers that do so; up to a second and a half late.
+        let dates: [fn(usize, f64) -> f64; 5] = [
+            |_, sent| sent,
+            |_, sent| (sent + 0.6).floor() - 0.6,
+            |job, sent| (sent + job as f64 * 0.29).floor() - job as f64 * 0.29,
+            |_, sent| ((sent + 0.6) / 1.4).floor() * 1.4 - 0.6,
+            |_, sent| ((sent + 0.6) / 2.5).floor() * 2.5 - 0.6,
+        ];
+        for (index, dated) in dates.into_iter().enumerate() {
+            for pause in [0.03, 0.2, 3.0] {
+                let (cache, aged) = observed(5, pause, dated);
+                assert_eq!((cache.seconds(), aged.len()), (None, 0), "{index} every {pause} s: {cache:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_with_other_clocks_and_a_clock_that_is_set_are_no_caches() {
+        let sticky: fn(usize, f64) -> f64 = |job, sent| sent - (job % 2) as f64 * 30.0;
+        let in_turns: fn(usize, f64) -> f64 = |_, sent| sent - if sent * 10.0 % 2.0 < 1.0 { 4.0 } else { 0.0 };
+        let set_back: fn(usize, f64) -> f64 = |_, sent| if sent < 6.0 { sent } else { sent - 30.0 };
+        let set_ahead: fn(usize, f64) -> f64 = |_, sent| if sent < 6.0 { sent } else { sent + 30.0 };
+        for dated in [sticky, in_turns, set_back, set_ahead] {
+            assert_eq!(observed(4, 0.1, dated).0.seconds(), None);
+        }
+    }
+
+    #[test]
+    fn a_server_that_stood_still_for_a_moment_is_no_cache() {
+        // For five seconds no answer comes, and for a second after that all have the date of before.
+        let mut cache = HiddenCache::default();
+        let answers =
+            [(1.0, 1.0, 0.01), (2.0, 2.0, 0.01), (3.0, 2.0, 4.1), (7.2, 2.0, 0.05), (8.1, 2.0, 0.01), (8.3, 8.0, 0.01)];
+        for (sent, dated, took) in answers {
+            let date = ServerDate { date: at(dated), age_seconds: None };
+            assert_eq!(cache.observe(0, (date, false), (at(sent), at(sent + took)), Some(sent), None), None);
+        }
+        assert_eq!(cache.seconds(), None);
+    }
+}
