@@ -162,8 +162,8 @@ fn a_full_disk_leaves_the_log_and_the_exit_code_tells() {
     let shell = Shell::new(&[]);
     let done = shell.run(
         "mkdir -p shards/shard-0; stage-fixtures --from $FIXTURES --into data/fixtures --jobs 50 > stream
-(ulimit -f 4; seal-shard --out shards/shard-0 < stream | cat > /dev/fd/3; echo ${PIPESTATUS[0]}) 3> >(cat > shards/shard-0/stdout.log)
-wait $!; merge-shards shards | tail -n 1",
+(ulimit -f 4; code=0; seal-shard --out shards/shard-0 < stream || code=$?; echo $code > code) | cat > shards/shard-0/stdout.log
+cat code; merge-shards shards | tail -n 1",
     );
     let (code, shard) = done.stdout.split_once('\n').unwrap();
     assert_eq!(code, "74", "{}", done.stderr);

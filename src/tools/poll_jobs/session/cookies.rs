@@ -87,7 +87,8 @@ impl JobCookies {
         true
     }
 
-    /// Takes the cookies that `headers` of an answer to a poll of `job`, which came at `now`, set.
+    /// Takes the cookies that `headers` of an answer to a poll of `job`, which came at `now`, set. A job has one poll under way at a time,
+    /// and a list keeps what its pages set, so the last answer is the newest.
     pub(super) fn take(&mut self, job: &mut PolledJob, headers: &[String], now: Timestamp, console: &Console) {
         let Some(jar) = &mut self.jar else {
             self.note_unsent(job, headers, now, console);
