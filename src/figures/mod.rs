@@ -34,6 +34,7 @@ pub mod stages;
 pub mod streams;
 pub mod tables;
 pub mod tally;
+mod tick;
 pub mod time_interval;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::clock_skew::{self, common_offset};
 use super::offset::AllowedOffsets;
 use super::streams::Streams;
+use super::tick::Ticks;
 use crate::record::{ClockOffset, Fold, Job, Run, StageSpec, job_name, warmup_prefix};
 use crate::units;
 
@@ -36,6 +37,8 @@ pub struct RunPlan {
     pub offset: Option<ClockOffset>,
     /// The seconds by which the target's clock moved at least while jobs ran, so that no offset holds and its times are not used.
     pub clock_moved_seconds: Option<f64>,
+    /// The resolution of the target's clock, in seconds, where it ticks more coarsely than it prints.
+    pub tick_seconds: Option<f64>,
     /// The largest distance between the clocks of two of its hosts, in seconds; infinite if it is not known.
     pub clock_skew_seconds: f64,
 }
@@ -65,15 +68,29 @@ impl RunPlan {
             // the dates contradict each other, the target has no one clock that all jobs could tell of.
             let has_one_clock = has_all_runs && runs.len() == 1 && !contradictory;
             let clock_skew_seconds = clock_skew::between_hosts(&runs, streams);
-            let mut clock_moved_seconds = None;
+            let (mut clock_moved_seconds, mut tick_seconds) = (None, None);
             if has_all_runs && clock_skew_seconds.is_finite() {
-                let mut allowed = AllowedOffsets::default();
-                for_each_job(&mut |job| {
-                    if job.metadata.run == run {
-                        allowed.add(&job);
-                    }
-                    Ok(())
+                let each_of_run = |take: &mut dyn FnMut(&mut Job)| {
+                    for_each_job(&mut |mut job| {
+                        if job.metadata.run == run {
+                            take(&mut job);
+                        }
+                        Ok(())
+                    })
+                };
+                let (mut allowed, mut ticks) = (AllowedOffsets::default(), Ticks::default());
+                each_of_run(&mut |job| {
+                    allowed.add(job);
+                    ticks.add(job);
                 })?;
+                tick_seconds = ticks.seconds();
+                if let Some(tick) = tick_seconds {
+                    allowed = AllowedOffsets::default();
+                    each_of_run(&mut |job| {
+                        job.status.coarsen_server_times(tick);
+                        allowed.add(job);
+                    })?;
+                }
                 clock_moved_seconds = allowed.seconds_moved(clock_skew_seconds);
                 offset = match clock_moved_seconds {
                     Some(_) => None,
@@ -88,6 +105,7 @@ impl RunPlan {
                 warmup: runs.iter().filter_map(|run| run.spec.warmup).max(),
                 stages: stages.unwrap_or_default(),
                 clock_moved_seconds,
+                tick_seconds,
                 clock_skew_seconds,
                 shards: shards.filter(|count| (1..=SHARDS).contains(count)),
                 run,
@@ -99,14 +117,17 @@ impl RunPlan {
         plans.into_iter().map(plan).collect()
     }
 
-    /// `job` as far as its record is believed: without the times of a clock that moved.
+    /// `job` as far as its record is believed: without the times of a clock that moved, and with those of a clock that ticks coarsely
+    /// as coarse as it is.
     pub fn believed<'a>(&self, job: &'a Job) -> Cow<'a, Job> {
-        if self.clock_moved_seconds.is_none() {
-            return Cow::Borrowed(job);
+        let mut job = Cow::Borrowed(job);
+        if let Some(tick) = self.tick_seconds {
+            job.to_mut().status.coarsen_server_times(tick);
         }
-        let mut job = job.clone();
-        job.status.forget_server_times();
-        Cow::Owned(job)
+        if self.clock_moved_seconds.is_some() {
+            job.to_mut().status.forget_server_times();
+        }
+        job
     }
 
     /// The doubt about a target's clock that moved while jobs ran.

@@ -122,6 +122,14 @@ impl JobStatus {
         }
     }
 
+    /// Makes the resolution of all times of the server `seconds` or more.
+    pub fn coarsen_server_times(&mut self, seconds: f64) {
+        let of_job = self.server_times.iter_mut().map(|times| &mut times.resolution_seconds);
+        for resolution in of_job.chain(self.stages.iter_mut().map(|stage| &mut stage.resolution_seconds)) {
+            *resolution = Some(resolution.unwrap_or_default().max(seconds));
+        }
+    }
+
     /// The names of the stages that are still running by the target's last word.
     pub fn running_stages(&self) -> Vec<&str> {
         let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running);

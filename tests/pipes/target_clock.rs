@@ -200,3 +200,18 @@ fn answers_of_a_cache_without_age_are_as_old_as_their_date() {
     assert!(doubts.contains("a cache answered polls of") && doubts.contains("sent no Age"), "{doubts}");
     assert!(!doubts.contains("contradict"), "{doubts}");
 }
+
+#[test]
+fn a_clock_that_ticks_every_sixty_fourth_of_a_second_claims_no_more_than_that() {
+    let tick = 1.0 / 64.0;
+    let clock = move |at: Timestamp| {
+        let ticks = (at.seconds() / tick).floor();
+        Timestamp::from_micros(Timestamp::from_seconds(ticks * tick).unwrap().micros() + 2_417)
+    };
+    let target = Target::new(clock);
+    let (shell, done) = target.run(24, "37/s", "all-done");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let error = target.hold_against_truth(&shell, 0.002);
+    assert!(error > tick / 2.0 && error < 2.0 * tick, "{error}");
+    assert!(shell.read("out/report.md").contains("ticks more coarsely"));
+}

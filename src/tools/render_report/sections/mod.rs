@@ -287,6 +287,12 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
         ["Name", "Run", "Started (UTC)", "Target", "Profile", "Deadline>", "Target's clock is ahead by>", "Polls"],
         runs.iter().take(LISTED).map(|run| run_row(run, offset(run))),
     );
+    for tick in figures.tally.plans.iter().filter_map(|plan| plan.tick_seconds).take(LISTED) {
+        page.paragraph(format!(
+            "The target's clock ticks more coarsely than its times are printed, so each of them may be wrong by {}. The errors allow for that.",
+            units::seconds(tick)
+        ));
+    }
     for run in runs.iter().take(LISTED) {
         if let Some(idle) = &run.status.idle {
             page.paragraph(idle_sentence(&run.metadata.name, idle));
