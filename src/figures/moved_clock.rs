@@ -60,14 +60,21 @@ pub(super) fn seconds_moved(jobs: &[JobBounds], tolerance: f64) -> Option<f64> {
     let parts = (0..=HALVINGS).map(|halvings| plausible.len() >> halvings);
     let parts = parts.enumerate().filter(|(halvings, size)| *size > 0 && (*halvings == 0 || *size >= SMALLEST_PART));
     // The clock may have moved forth and back, so parts of the run are looked at as well.
-    let parts = parts.flat_map(|(_, size)| plausible.chunks_exact(size));
-    parts.filter_map(|part| moved_within(part, tolerance)).reduce(f64::max)
+    let parts = parts.flat_map(|(_, size)| plausible.chunks_exact(size)).map(|part| (part, f64::INFINITY));
+    // In the fewest jobs that can show it, only what a slew explains: there, wrong times may follow each other by chance.
+    let is_long = plausible.len() >= SMALLEST_PART;
+    let few = plausible.windows(2 * MANY).step_by(MANY).filter(|_| is_long);
+    let few = few.map(|part| (part, SLEW * (part[part.len() - 1].least.at - part[0].most.at).abs()));
+    let factor = if is_long { MANY } else { FEW };
+    let moved = |(part, most): (&[JobBounds], f64)| {
+        moved_within(part, factor, tolerance).filter(|moved| *moved <= most + tolerance)
+    };
+    parts.chain(few).filter_map(moved).reduce(f64::max)
 }
 
-fn moved_within(jobs: &[JobBounds], tolerance: f64) -> Option<f64> {
+fn moved_within(jobs: &[JobBounds], factor: usize, tolerance: f64) -> Option<f64> {
     let reversed: Vec<JobBounds> = jobs.iter().map(JobBounds::reversed).collect();
     let (ahead, behind) = (BoundsInTime::new(jobs), BoundsInTime::new(&reversed));
-    let factor = if jobs.len() < SMALLEST_PART { FEW } else { MANY };
     let counts = std::iter::successors(Some(1), |wrong| Some(wrong * 2)).take_while(|wrong| *wrong <= MOST_WRONG);
     let moved = |wrong: usize| {
         let count = wrong * factor;
@@ -193,13 +200,14 @@ mod tests {
     #[test]
     fn a_clock_that_is_slewed_or_set_has_moved() {
         type Clock = fn(f64) -> f64;
-        let clocks: [(&str, Clock, f64); 6] = [
+        let clocks: [(&str, Clock, f64); 7] = [
             ("slewed by 8 % for 6 s", |at| at.min(6.0) * 0.08, 0.48),
             ("slewed back", |at| at.min(6.0) * -0.08, 0.48),
             ("3 % fast", |at| at * 0.03, 0.6),
             ("set ahead", |at| if at < 9.3 { 0.0 } else { 0.5 }, 0.5),
             ("set back by an hour", |at| if at < 9.3 { 0.0 } else { -3600.0 }, 3600.0),
             ("slewed forth and back", |at| 0.6 - (at - 10.0).abs() * 0.06, 0.6),
+            ("slewed forth and back at once", |at| 0.4 - (at - 5.0).clamp(-5.0, 5.0).abs() * 0.08, 0.4),
         ];
         for (name, offset, most) in clocks {
             let found = moved(40, offset).expect(name);

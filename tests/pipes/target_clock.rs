@@ -119,8 +119,8 @@ render-report --profile profile.toml --out out --expect '{expect}' > out.report"
         for row in table.deserialize::<BTreeMap<String, String>>() {
             let row = row.unwrap();
             let job = jobs[&row["jobId"]];
-            let submitted: Timestamp = row["submittedAt"].parse().unwrap();
-            for (part, truth) in [("queue", WAIT), ("run", job.run), ("endToEnd", job.ended().since(submitted))] {
+            let due: Timestamp = row["dueAt"].parse().unwrap();
+            for (part, truth) in [("queue", WAIT), ("run", job.run), ("endToEnd", job.ended().since(due))] {
                 let number = |key: String| row[&key].parse::<f64>().ok();
                 let Some(printed) = number(format!("{part}Seconds")) else { continue };
                 let error = number(format!("{part}ErrorSeconds")).unwrap_or_default();
@@ -150,7 +150,7 @@ fn a_clock_that_is_slewed_while_jobs_run_is_doubted_and_its_times_are_not_used()
     let target = Target::new(move |at| at.shifted(0.1 * at.since(began).clamp(0.0, 4.0)));
     let longest = 0.4 + 0.9;
     let (shell, done) = target.run(20, "4/s", &format!("all-done,e2e.max<{}ms", (longest + WAIT) * 1e3 - 20.0));
-    assert_eq!(done.code, 3, "{}", done.stderr);
+    assert!([3, 4].contains(&done.code), "a threshold below the truth never passes: {} {}", done.code, done.stderr);
     target.hold_against_truth(&shell, WITHIN);
     let doubts = doubts(&shell);
     assert!(doubts.contains("the target's clock moved by at least") && !doubts.contains("contradict"), "{doubts}");
@@ -164,7 +164,8 @@ fn a_clock_that_is_merely_ahead_is_not_doubted() {
     let (shell, done) = target.run(20, "10/s", "all-done");
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(target.hold_against_truth(&shell, WITHIN) < 0.005);
-    assert_eq!(doubts(&shell), "null");
+    let doubts = doubts(&shell);
+    assert!(!["target's clock", "contradict", "cache"].iter().any(|word| doubts.contains(word)), "{doubts}");
 }
 
 #[test]
