@@ -139,10 +139,11 @@ fn a_page_that_hangs_at_the_deadline_is_named() {
         _ => Reply::Hang,
     });
     let began = Instant::now();
-    let a = status(&rig.poll(&["a"], &["--deadline", "1s", "--timeout", "3s"]), "a");
-    assert!(seconds(began) < 8.0);
+    // The first page has to come before the deadline, on a busy machine too; the timeout must not have to pass.
+    let a = status(&rig.poll(&["a"], &["--deadline", "3s", "--timeout", "60s"]), "a");
+    assert!(seconds(began) < 50.0);
     let message = a["message"].as_str().unwrap();
-    assert!(message.starts_with("was not seen to end within 1.00 s;"), "{a}");
+    assert!(message.starts_with("was not seen to end within 3.00 s;"), "{a}");
     assert!(message.contains("page 2, GET ") && message.contains("/jobs?offset=1"), "{a}");
 }
 
