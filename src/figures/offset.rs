@@ -17,6 +17,9 @@ const LATE_DATES: f64 = 0.5;
 /// Two clocks on one host differ by this much, in seconds: a server reads its clock a little before or after the event.
 const READING: f64 = 0.005;
 
+/// Some servers note an end this long before their answers show it, in seconds; the clocks of two hosts that differ by less look alike.
+const NOTED_EARLY: f64 = 0.1;
+
 /// Two clocks drift apart by this many seconds a second: a wall clock that NTP corrects against one that is not.
 const DRIFT: f64 = 1e-4;
 
@@ -52,6 +55,14 @@ impl AllowedOffsets {
     /// shows that it did. The clocks of the hosts that saw the jobs differ by up to `skew` seconds.
     pub fn seconds_moved(&self, skew: f64) -> Option<f64> {
         moved_clock::seconds_moved(&self.in_time, 2.0 * self.margin() + skew)
+    }
+
+    /// The seconds by which the clock of most jobs' times is at least behind the one of the `Date` headers, from which `dates` comes;
+    /// none if it may be the same one. A date is never ahead of its clock, so the lower bound of `dates` holds. Times that are further
+    /// behind than [`Self::narrow`] allows are held against the dates one by one.
+    pub fn seconds_behind(&self, dates: Option<ClockOffset>) -> Option<f64> {
+        let behind = dates?.bounds().low - agreed(&self.each)?.high;
+        (NOTED_EARLY + self.margin()..=LATE_DATES).contains(&behind).then_some(behind)
     }
 
     /// Two clocks that agree differ by up to this many seconds in the course of the run.
@@ -217,6 +228,28 @@ mod tests {
         assert_eq!(found(&apart, None), None, "one against one is no majority");
         assert_eq!(found(&apart[1..], Some((-1.0, 1.0))), Some(Bounds { low: -1.0, high: 1.0 }));
         assert_eq!(found(&[], None), None);
+    }
+
+    #[test]
+    fn times_of_a_clock_behind_the_one_of_the_dates_are_recognised() {
+        let behind = |offset: f64, dates: (f64, f64)| {
+            let mut allowed = AllowedOffsets::default();
+            (0..6).for_each(|n| allowed.add(&job(offset, f64::from(n), 6.0, 0.05, 1e-6)));
+            allowed.seconds_behind(Some(ClockOffset::from_bounds(Bounds { low: dates.0, high: dates.1 })))
+        };
+        let found = behind(-0.4, (-0.01, 1.2)).unwrap();
+        assert!((0.3..=0.4).contains(&found), "{found}");
+        // Dates that are old say nothing of a clock that is ahead, and a clock that is one with theirs is within their bounds.
+        for (offset, dates) in [
+            (0.4, (-0.01, 1.2)),
+            (0.0, (-0.01, 1.2)),
+            (-0.1, (-0.01, 1.2)),
+            (-0.4, (-1.0, 1.2)),
+            (-3600.0, (-0.01, 1.2)),
+        ] {
+            assert_eq!(behind(offset, dates), None, "{offset} {dates:?}");
+        }
+        assert_eq!(AllowedOffsets::default().seconds_behind(None), None);
     }
 
     proptest! {

@@ -35,7 +35,8 @@ pub struct RunPlan {
     pub stages: Vec<StageSpec>,
     /// The target's clock minus the harness's, wide enough for every shard's host.
     pub offset: Option<ClockOffset>,
-    /// The seconds by which the target's clock moved at least while jobs ran, so that no offset holds and its times are not used.
+    /// The seconds by which the target's clock moved at least while jobs ran, or by which it is at least behind that of its `Date`
+    /// headers, so that no offset holds and its times are not used.
     pub clock_moved_seconds: Option<f64>,
     /// The resolution of the target's clock, in seconds, where it ticks more coarsely than it prints.
     pub tick_seconds: Option<f64>,
@@ -91,7 +92,8 @@ impl RunPlan {
                         allowed.add(job);
                     })?;
                 }
-                clock_moved_seconds = allowed.seconds_moved(clock_skew_seconds);
+                let seconds_moved = allowed.seconds_moved(clock_skew_seconds);
+                clock_moved_seconds = seconds_moved.or_else(|| allowed.seconds_behind(offset));
                 offset = match clock_moved_seconds {
                     Some(_) => None,
                     None if has_one_clock => allowed.narrow(offset),

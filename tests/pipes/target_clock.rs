@@ -216,3 +216,14 @@ fn a_clock_that_ticks_every_sixty_fourth_of_a_second_claims_no_more_than_that() 
     assert!(error > tick / 2.0 && error < 2.0 * tick, "{error}");
     assert!(shell.read("out/report.md").contains("ticks more coarsely"));
 }
+
+#[test]
+fn times_of_a_host_whose_clock_is_behind_the_one_of_the_dates_are_not_used() {
+    let behind = |at: Timestamp| at.shifted(-0.3);
+    let target = Target::answering(|at| at, move |job, _, now| (200, now, job.document(now, &behind)));
+    let (shell, done) = target.run(20, "10/s", "all-done");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    target.hold_against_truth(&shell, WITHIN);
+    let doubts = doubts(&shell);
+    assert!(doubts.contains("its times come from several clocks"), "{doubts}");
+}

@@ -276,7 +276,7 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
     let offset = |run: &Run| {
         let plan = figures.tally.plans.iter().find(|plan| plan.runs.contains(run));
         if let Some(moved) = plan.and_then(|plan| plan.clock_moved_seconds) {
-            return Some(format!("moved by at least {}", units::seconds(moved)));
+            return Some(format!("moved, or several clocks: at least {}", units::seconds(moved)));
         }
         let offset = plan.and_then(|plan| plan.offset).or(run.status.clock_offset)?;
         let Bounds { low, high } = offset.bounds();
