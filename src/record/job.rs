@@ -76,7 +76,7 @@ pub struct JobStatus {
     pub frozen_seconds: Option<f64>,
     /// The seconds for which its submission waited for an access token; the harness is not blamed for them.
     pub token_wait_seconds: Option<f64>,
-    /// The number of cookies that came with the answer to its submission, or that its polls left, and that were saved for its polls.
+    /// The number of cookies saved for its polls: those that the answer to its submission set, as answers to polls have changed them.
     pub cookies_saved: Option<u64>,
     /// Just after its answer came.
     pub accepted_at: Option<Timestamp>,
@@ -114,7 +114,7 @@ pub struct JobStatus {
 }
 
 impl JobStatus {
-    /// Leaves out all times of the server, so that what polls saw counts.
+    /// Drops all times of the server, so that those from polls are used.
     pub fn forget_server_times(&mut self) {
         self.server_times = None;
         for stage in &mut self.stages {
@@ -122,7 +122,7 @@ impl JobStatus {
         }
     }
 
-    /// Makes the resolution of all times of the server `seconds` or more.
+    /// Raises the resolution of all server times to at least `seconds`.
     pub fn coarsen_server_times(&mut self, seconds: f64) {
         let of_job = self.server_times.iter_mut().map(|times| &mut times.resolution_seconds);
         for resolution in of_job.chain(self.stages.iter_mut().map(|stage| &mut stage.resolution_seconds)) {
@@ -252,7 +252,7 @@ impl Stage {
         }
     }
 
-    /// Leaves out the server's times of it, so that what polls saw counts.
+    /// Drops its server times, so that those from polls are used.
     fn forget_server_times(&mut self) {
         let seen = self.sightings();
         (self.queued_at, self.resolution_seconds, self.seen) = (None, None, None);

@@ -61,7 +61,7 @@ pub struct Args {
     /// Cancel jobs that are given up as interrupted or timedout, with the profile's steps that have when = "cancel"
     #[arg(long, value_name = "PHASE,…", value_delimiter = ',', help_heading = "Polling")]
     pub cancel_on: Vec<CancelOn>,
-    /// Send each job the cookies that `submit-jobs --cookies` saved in this file, save there what answers to polls change, and
+    /// Send each job the cookies that `submit-jobs --cookies` saved in this file, save the changes that answers to polls make, and
     /// delete the file when all jobs have ended
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
@@ -101,9 +101,9 @@ Output:
   With --resume, the latest record of each resource, then the outcome of each
   job that is polled again. --deadline counts from the resumption. A resumed run
   never replaces a record with one that knows less, and submits nothing.
-  Jobs in the journal of other runs than the records are ignored. A journal
-  that contradicts the records or itself (two ids or two inputs for one job) is
-  a usage error, and nothing is polled.
+  The journal's jobs of other runs are ignored. A journal that contradicts the
+  records or itself (two ids or two inputs for one job) is a usage error, and
+  nothing is polled.
 
 Examples:
   stage-fixtures | submit-jobs --concurrency 4 --slots slots \\
@@ -117,7 +117,7 @@ Exit codes:
   0    done; a failed job is data, not an error
   2    usage error
   4    --explain: the answer does not show the job's state
-  65   broken lines of the input or of the file of --cookies
+  65   broken lines in the input or in the file of --cookies
   69   --explain, --resume: the target is unreachable; --resume passes the
        records on as they were
   74   reading or writing failed

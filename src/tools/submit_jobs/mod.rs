@@ -83,7 +83,7 @@ Input:
   With --journal, a job that the file already holds is not submitted again: it
   is passed on with its id, or as Unknown if the file has no answer. An Unknown
   job is submitted again only if the profile sends an Idempotency-Key. A file of
-  another run, with another input for a job, or with two ids for one is refused.
+  another run is refused, and so is one with other inputs or two ids for a job.
 
 Output:
   every record; each submitted Job once more, in phase Submitted, Rejected (it
@@ -103,7 +103,7 @@ Exit codes:
   0    done; a rejected job is data, not an error
   2    usage error
   4    --explain: the target did not accept the job
-  65   broken lines of the input or of the file of --cookies
+  65   broken lines in the input or in the file of --cookies
   69   the target is unreachable or unhealthy; the records are passed on, with
        the cause in the Run
   74   reading or writing failed (the journal included), or poll-jobs has exited
