@@ -223,8 +223,8 @@ capture() {
   pipe
 }
 
-# Sets `directories` to those of the scenarios of RUN, which is the directory of a run, of a scenario, or of the legs or levels of one:
-# the directories with records or with one of the files named. Nothing deeper is looked for: RUN may be a whole disk by mistake.
+# Sets `directories` to the directories of RUN's scenarios: those with records or with one of the named files. RUN is the directory of a
+# run, of a scenario, or of the legs or levels of one. The search goes no deeper, because RUN may be a whole disk by mistake.
 scenarios_of_run() {
   [[ ! $EXPECT ]] || refuse 'EXPECT applies to a new run: to judge a scenario again use render-report --replay --out DIR --expect LIST'
   [[ -d $RUN ]] || refuse "RUN=$RUN does not exist: name the directory of a run or of a scenario"
@@ -243,10 +243,10 @@ scenarios_of_run() {
     for place in "$run"/*/soak "$run"/*/{ab,ramp/by-concurrency}/*; do
       if [[ -e $place/records.ndjson ]]; then
         place=${place#"$run"/}
-        refuse "RUN=$RUN is no run, but has runs: name one of them, such as RUN=$run/${place%%/*}"
+        refuse "RUN=$RUN is not a run but contains runs: name one of them, such as RUN=$run/${place%%/*}"
       fi
     done
-    refuse "RUN=$RUN holds no records: name the directory of a run or of a scenario; it has no records.ndjson in soak/, ab/LEG/ or ramp/by-concurrency/LEVEL/"
+    refuse "RUN=$RUN holds no records: name the directory of a run or of a scenario (there is no records.ndjson in soak/, ab/LEG/ or ramp/by-concurrency/LEVEL/)"
   fi
 }
 

@@ -56,9 +56,9 @@ impl Clock {
     }
 }
 
-/// One moment on the clock that counts from boot and on the wall's, in seconds.
+/// The same moment on the boot clock and on the wall clock, in seconds.
 fn both_clocks() -> (f64, f64) {
-    // If this process has to wait for a processor between the two readings, they differ by as much. So the closest of several counts.
+    // If this process has to wait for a processor between the two readings, they are that far apart. So take the closest of several.
     let read = || {
         let (boot, wall) = (boot_seconds(), Timestamp::system());
         (boot_seconds() - boot, boot, wall.seconds())

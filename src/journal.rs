@@ -18,7 +18,7 @@ use crate::record::{Fold, Job, JournalCost, Key, Kind, Parsed, Record};
 #[derive(Debug, Default)]
 pub struct Entries {
     records: Fold,
-    /// The line that told each state first.
+    /// The line of each job's last record with an id, or else of its first record.
     lines: HashMap<Key, usize>,
 }
 
@@ -33,13 +33,13 @@ impl Entries {
         self.records.get(key)
     }
 
-    /// The reason why `job` is not the one that the journal knows by its name, as the middle of a sentence; none if it may be.
+    /// The reason why `job` cannot be the job of the same name in the journal, as the middle of a sentence; none if it can.
     pub fn contradiction(&self, key: &Key, job: &Job) -> Option<String> {
         let known: Job = self.records.get(key)?.read().ok()?;
         let line = self.lines.get(key)?;
         let Difference { what, one, other } = difference(&known, job)?;
         Some(format!(
-            "line {line} has {} of run {} with the {what} {one}, and its record has {other}",
+            "line {line} has {} of run {} with the {what} {one}, but its record has {other}",
             key.name, key.run
         ))
     }
@@ -53,7 +53,7 @@ impl Entries {
                 (difference(&job, &known), self.lines.get(&key))
             {
                 return Err(format!(
-                    "{} of run {} has the {what} {one}, and {other} on line {line}",
+                    "{} of run {} has the {what} {one}, but {other} on line {line}",
                     key.name, key.run
                 ));
             }
@@ -67,14 +67,14 @@ impl Entries {
     }
 }
 
-/// Something that two records of one name have in different ways.
+/// A field that differs between two records of the same name.
 struct Difference {
     what: &'static str,
     one: String,
     other: String,
 }
 
-/// The first difference that shows two jobs: two ids, or two inputs.
+/// The first difference that shows that these are two jobs: in their ids or their inputs.
 fn difference(one: &Job, other: &Job) -> Option<Difference> {
     let quoted = |text: &str| format!("\"{}\"", escape::start(text, 60));
     let differ = |what, one: &str, other: &str| {
@@ -83,7 +83,7 @@ fn difference(one: &Job, other: &Job) -> Option<Difference> {
     };
     let (a, b) = (&one.spec, &other.spec);
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    // The path of a source may be another one for each start.
+    // The path of a source may differ each time the tool starts.
     let path = |job: &Job| if job.spec.source.is_empty() { text(&job.spec.path) } else { String::new() };
     let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
     let data = |job: &Job| serde_json::to_string(&job.spec.data).unwrap_or_default();
@@ -177,7 +177,7 @@ pub fn read_journal(path: &Path) -> Result<Entries, Failure> {
     read(&mut file, &name, "nothing is polled, and the records stay as they are").map(|(entries, _)| entries)
 }
 
-/// The entries, and the length of the whole lines in bytes. The failure says with `outcome` what follows from it.
+/// The entries, and the length of the whole lines in bytes. The failure's message says the `outcome` for the caller.
 fn read(file: &mut File, name: &str, outcome: &str) -> Result<(Entries, u64), Failure> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|error| Failure::io(name, &error))?;
@@ -186,7 +186,7 @@ fn read(file: &mut File, name: &str, outcome: &str) -> Result<(Entries, u64), Fa
     for (index, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
         let spoilt = |why: &str| {
             Failure::usage(format!(
-                "{name} line {}: {why}: {outcome}; put the file back as it was, or name another one",
+                "{name} line {}: {why}: {outcome}; restore the file, or name another one",
                 index + 1
             ))
         };

@@ -74,8 +74,8 @@ impl StepsOutcome {
 }
 
 /// Makes the profile's steps of the moment `when`, one after the other, each with what those before it took. The first failure of a
-/// step that is not optional ends them; with `patience`, a step is made again while its failure may pass. With `cookies`, they go to
-/// the target's own URLs, and answers may change them. Calls `watch` with each step and its result.
+/// step that is not optional ends them; with `patience`, a step is made again while its failure may pass. `cookies` go only to the
+/// target's own URLs, and answers may change them. Calls `watch` with each step and its result.
 #[expect(clippy::too_many_arguments, reason = "a request needs all of them, and its caller owns each")]
 pub fn run(
     when: StepTime,

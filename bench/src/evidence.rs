@@ -34,9 +34,9 @@ pub(crate) fn check(records: &Path, jobs: &[Job]) -> std::io::Result<(usize, usi
             let seconds =
                 |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
             crate::say(&format!(
-                "bench: job {id:?} ended at {:.6} (± {:.6}), which {} and {} do not enclose",
+                "bench: job {id:?} ended between {:.6} and {:.6} (Unix time), but its record says between {} and {}",
                 seconds(earliest),
-                seconds(latest) - seconds(earliest),
+                seconds(latest),
                 status["notEndedAt"],
                 status["endedAt"]
             ));

@@ -16,7 +16,7 @@ use crate::durations::Durations;
 pub(crate) struct Job {
     pub(crate) accepted: Instant,
     pub(crate) ends: Instant,
-    /// The earliest and the latest moment that its end may be by the wall clock.
+    /// The earliest and the latest possible time of its end, by the wall clock.
     pub(crate) ends_at: (SystemTime, SystemTime),
     pub(crate) polls: u64,
     /// The first answer that told the end.
@@ -64,7 +64,7 @@ impl Target {
 async fn submit(State(target): State<Target>) -> impl IntoResponse {
     let mut held = target.lock();
     let (jobs, durations) = &mut *held;
-    // The two clocks cannot be read in one moment, and on a busy machine much may pass between the two.
+    // The two clocks cannot be read at the same moment, and on a busy machine much time may pass between the two readings.
     let (before, accepted, after) = (SystemTime::now(), Instant::now(), SystemTime::now());
     let lasts = durations.next(accepted);
     let ends_at = (before + lasts, after + lasts);

@@ -1,6 +1,6 @@
-//! The file of cookies: a line for each change of a job's cookies, of which the last counts.
+//! The cookie file: a line for each change of a job's cookies. A job's last line counts.
 //!
-//! `submit-jobs` and `poll-jobs` append to it at the same time, each under a lock. `poll-jobs` replaces it once it has grown.
+//! `submit-jobs` and `poll-jobs` append to it at the same time, each under a lock. `poll-jobs` compacts it when it has grown.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -21,7 +21,7 @@ pub(super) struct JobCookies {
 }
 
 impl JobCookies {
-    /// Its line, with the end.
+    /// Its line, with the newline.
     pub(super) fn to_line(&self) -> io::Result<String> {
         Ok(serde_json::to_string(self)? + "\n")
     }
@@ -30,7 +30,7 @@ impl JobCookies {
 /// A line that was read.
 pub(super) enum Line {
     Cookies(JobCookies),
-    /// Its writer died before it was whole.
+    /// Its writer was killed while writing it.
     Torn,
     /// It holds no cookies, for this reason.
     Foreign(String),
@@ -68,17 +68,17 @@ impl CookieFile {
         &self.path
     }
 
-    /// The failure of an access to it.
+    /// The failure to read or write it.
     pub(super) fn failure(&self, error: &io::Error) -> Failure {
         Failure::io(&format!("--cookies {}", self.path.display()), error)
     }
 
-    /// Returns true if it was there when lines were read.
+    /// Returns true if the file existed when its lines were read.
     pub(super) fn was_there(&self) -> bool {
         self.reader.is_some()
     }
 
-    /// Hands the whole lines that have come since to `take`, each with its number and its text. Returns true if one more is not whole.
+    /// Passes each whole line added since the last call to `take`, with its number and text. Returns true if an unfinished line follows.
     pub(super) fn read_new_lines(&mut self, take: &mut dyn FnMut(u64, Line, &[u8])) -> io::Result<bool> {
         if self.reader.is_none() {
             match File::open(&self.path) {
@@ -107,7 +107,7 @@ impl CookieFile {
             file.lock()?;
             let metadata = file.metadata()?;
             let identity = |of: &fs::Metadata| (of.dev(), of.ino());
-            // It may have been replaced or deleted before the lock was there.
+            // It may have been replaced or deleted before it was locked.
             if metadata.is_file() && self.path.metadata().map_or(true, |now| identity(&now) != identity(&metadata)) {
                 continue;
             }
@@ -141,9 +141,9 @@ impl CookieFile {
         Ok(())
     }
 
-    /// Replaces it by one of these lines, under the lock, and counts them as read. A kill in the middle leaves the one or the other.
+    /// Replaces it, under the lock, with a file of these lines, and counts them as read. If killed, it leaves either the old or the new.
     pub(super) fn replace(&mut self, text: &[u8]) -> io::Result<()> {
-        // A link stays, and the file that it names is replaced.
+        // A symbolic link is kept, and the file that it points to is replaced.
         let path = fs::canonicalize(&self.path)?;
         let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         name.push(".new");
@@ -166,7 +166,7 @@ impl CookieFile {
 
 fn open(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-    // A file that was there already may be open to others, and keeps its mode.
+    // A file that existed before keeps its mode, so others may be able to read it.
     let metadata = file.metadata()?;
     if metadata.permissions().mode() & 0o077 != 0 && metadata.is_file() {
         file.set_permissions(Permissions::from_mode(0o600))?;

@@ -9,7 +9,7 @@ use super::{Cookie, take};
 use crate::cli::Failure;
 use crate::record::{Key, Timestamp};
 
-/// The growth in bytes, beyond its former length, after which the file is replaced by one without what does not count any more.
+/// The file is compacted when it has grown by this many bytes more than its length after the last time.
 const MAX_GROWTH: u64 = 1 << 20;
 
 /// A job's cookies.
@@ -27,7 +27,7 @@ pub struct CookieJar {
     jobs: HashMap<(String, String), Held>,
     /// The last line is not whole, or one in the middle never was.
     is_torn: bool,
-    /// The first line that holds no cookies, until it was named; and all such lines.
+    /// The first line that holds no cookies, until a message has named it; and all such lines.
     foreign: Option<String>,
     kept_foreign: Vec<u8>,
     /// The bytes that were appended since the file was replaced, and its length then.
@@ -36,7 +36,7 @@ pub struct CookieJar {
 }
 
 impl CookieJar {
-    /// Uses the file at `path`, once it is there.
+    /// Uses the file at `path`, once it exists.
     pub fn new(path: &Path) -> Self {
         Self {
             file: CookieFile::new(path),
@@ -49,7 +49,7 @@ impl CookieJar {
         }
     }
 
-    /// Reads the lines that have come since.
+    /// Reads the lines that were added since the last call.
     pub fn read(&mut self) -> Result<(), Failure> {
         self.read_new_lines().map_err(|error| self.file.failure(&error))
     }
@@ -59,8 +59,8 @@ impl CookieJar {
         self.jobs.get(&key(job)).map_or(&[], |held| &held.cookies)
     }
 
-    /// Takes the cookies that `headers` of an answer to a poll of `job` at `url`, which came at `now`, set. Returns true if they
-    /// change something. The error is that of the file: the jar knows them nevertheless.
+    /// Takes the cookies set by `headers` of an answer, from `url` at `now`, to a poll of `job`. Returns true if they change
+    /// something. If the file cannot be written, the jar holds them nevertheless.
     pub fn update(&mut self, job: &Key, headers: &[String], url: &str, now: Timestamp) -> (bool, Result<(), Failure>) {
         let held = self.jobs.entry(key(job)).or_default();
         let before = held.cookies.clone();
@@ -68,7 +68,7 @@ impl CookieJar {
         if held.cookies == before {
             return (false, Ok(()));
         }
-        // A target may extend the time of a cookie with every answer; half of it is left when the file is told.
+        // A target may extend a cookie's lifetime with every answer; the file gets a new expiry when half of the lifetime is over.
         if is_extension(&before, &held.cookies) && held.renew_at.is_some_and(|at| now < at) {
             return (true, Ok(()));
         }
@@ -86,7 +86,7 @@ impl CookieJar {
         Some(if !self.file.was_there() {
             "is missing"
         } else if !self.kept_foreign.is_empty() {
-            "holds lines that are no cookies"
+            "holds lines that are not cookies"
         } else if self.is_torn {
             "ends in a line that was cut off"
         } else if self.jobs.keys().all(|(run, _)| *run != job.run) {
@@ -96,7 +96,7 @@ impl CookieJar {
         })
     }
 
-    /// The first line that holds no cookies, as the rest of a sentence about the file; once.
+    /// The first line that holds no cookies, as the rest of a sentence about the file; none from the second call on.
     pub fn take_foreign(&mut self) -> Option<String> {
         self.foreign.take()
     }
@@ -145,7 +145,7 @@ impl CookieJar {
 
     /// Appends `text` under the lock of the file.
     fn append(&mut self, text: &str) -> io::Result<()> {
-        // Afterwards every line that is not its own is known.
+        // The other process's lines must be read before this one counts as read.
         self.read_new_lines()?;
         self.file.write(text)?;
         self.grown += text.len() as u64;

@@ -1,4 +1,4 @@
-//! Cookies that a target sets with its answers about a job: a load balancer finds the job's node by them.
+//! Cookies that a target sets with its answers about a job, by which a load balancer finds the job's node.
 //!
 //! `submit-jobs` appends those of a submission to a file that only its owner can read. `poll-jobs` sends each job's cookies with its
 //! polls, takes those that the answers set, and adds what is new to the file. They are secrets, so no record and no report contains
@@ -127,7 +127,7 @@ fn covers(domain: &str, url: &Url) -> bool {
     }
 }
 
-/// The names of `cookies`, as a list in words.
+/// The names of `cookies`, separated by commas.
 pub fn names(cookies: &[Cookie]) -> String {
     cookies.iter().map(Cookie::name).collect::<Vec<_>>().join(", ")
 }

@@ -194,7 +194,7 @@ fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
         jar.read().unwrap();
         assert_eq!(jar.take_foreign().as_deref(), Some(named));
         assert_eq!((jar.take_foreign(), jar.has_foreign_lines()), (None, true));
-        assert_eq!(jar.why_none(&key("b")), Some("holds lines that are no cookies"));
+        assert_eq!(jar.why_none(&key("b")), Some("holds lines that are not cookies"));
         assert_eq!(saved(&path, "a"), "LB=n1");
         let refused = CookieWriter::new(&path).unwrap_err();
         assert_eq!(refused.exit().code(), 65);

@@ -12,7 +12,7 @@ use crate::record::Key;
 pub struct CookieWriter(CookieFile);
 
 impl CookieWriter {
-    /// Adds to `path`, which is made with mode 0600. The error says why that will not be possible.
+    /// Appends to `path`, which is created with mode 0600. The error says why this is impossible.
     pub fn new(path: &Path) -> Result<Self, Failure> {
         let (mut file, is_new) = (CookieFile::new(path), !path.exists());
         let mut foreign = None;
@@ -33,7 +33,7 @@ impl CookieWriter {
         match foreign {
             None => Ok(Self(file)),
             Some(foreign) => Err(Failure::broken_input(format!(
-                "--cookies {} {foreign}: nothing is submitted; name a file of cookies, or one that does not exist yet",
+                "--cookies {} {foreign}: nothing is submitted; name a cookie file, or one that does not exist yet",
                 path.display()
             ))),
         }

@@ -1,8 +1,8 @@
-//! The target's clock, if it moved while jobs ran: an NTP client slewed it, or somebody set it.
+//! Recognises a target's clock that moved while jobs ran: an NTP client slewed it, or somebody set it.
 //!
-//! Each time that a server tells bounds the offset of its clock at one moment. Where the clock goes as ours does, the bounds of all
-//! jobs have an offset in common, but for those of jobs whose times are wrong. Such jobs contradict the others before them and
-//! after them in both directions. A clock that moved makes early jobs contradict late ones in one direction only.
+//! Each time that a server reports bounds the offset of its clock at one moment. If the clock runs as ours does, one offset satisfies
+//! the bounds of all jobs except those whose times are wrong. Such jobs contradict the jobs before and after them, in both directions.
+//! If the clock moved, early jobs contradict late ones in one direction only.
 
 /// A clock that is slewed gains or loses less than this, in seconds a second. chrony's limit is 1/12.
 const SLEW: f64 = 0.15;
@@ -11,7 +11,7 @@ const SLEW: f64 = 0.15;
 const SMALLEST_PART: usize = 12;
 const HALVINGS: u32 = 3;
 
-/// For one contradiction in the other direction, as many are needed in this one: with a few jobs, and with many.
+/// The number of contradictions in one direction that outweigh one in the other: with few jobs, and with many.
 const FEW: usize = 2;
 const MANY: usize = 3;
 
@@ -47,8 +47,8 @@ impl JobBounds {
     }
 }
 
-/// The seconds by which the clock has moved at least, by the bounds of `jobs`; none where all of
-/// them, or all but a few whose times are wrong, have an offset in common. Two clocks that agree differ by up to `tolerance`.
+/// A lower bound on how far the clock moved, in seconds, by the bounds of `jobs`; none if one offset satisfies all of them, or all
+/// but a few whose times are wrong. Two clocks that agree differ by up to `tolerance`.
 pub(super) fn seconds_moved(jobs: &[JobBounds], tolerance: f64) -> Option<f64> {
     let least = jobs.iter().map(|job| job.least.offset).fold(f64::NEG_INFINITY, f64::max);
     let most = jobs.iter().map(|job| job.most.offset).fold(f64::INFINITY, f64::min);
@@ -59,9 +59,9 @@ pub(super) fn seconds_moved(jobs: &[JobBounds], tolerance: f64) -> Option<f64> {
     plausible.sort_by(|one, other| one.most.at.total_cmp(&other.most.at));
     let parts = (0..=HALVINGS).map(|halvings| plausible.len() >> halvings);
     let parts = parts.enumerate().filter(|(halvings, size)| *size > 0 && (*halvings == 0 || *size >= SMALLEST_PART));
-    // The clock may have moved forth and back, so parts of the run are looked at as well.
+    // The clock may have moved and come back, so look at parts of the run as well.
     let parts = parts.flat_map(|(_, size)| plausible.chunks_exact(size)).map(|part| (part, f64::INFINITY));
-    // In the fewest jobs that can show it, only what a slew explains: there, wrong times may follow each other by chance.
+    // In the shortest parts, count only a movement that a slew explains: there, several wrong times in a row may be chance.
     let is_long = plausible.len() >= SMALLEST_PART;
     let few = plausible.windows(2 * MANY).step_by(MANY).filter(|_| is_long);
     let few = few.map(|part| (part, SLEW * (part[part.len() - 1].least.at - part[0].most.at).abs()));
@@ -85,8 +85,8 @@ fn moved_within(jobs: &[JobBounds], factor: usize, tolerance: f64) -> Option<f64
     counts.filter_map(moved).reduce(f64::max)
 }
 
-/// The seconds by which `count` jobs at least were stamped as ended before answers showed it. A target that writes the end into a
-/// database takes that long for it; without it, the clock would seem to fall behind from the beginnings of jobs to their ends.
+/// The seconds that at least `count` jobs were stamped as ended before answers showed it: a target may take that long to write the
+/// end into a database. Without this allowance, the clock would seem to fall behind between the start and the end of each job.
 fn stamped_early(jobs: &[JobBounds], count: usize) -> f64 {
     let mut seconds = Extremes::new(count);
     for job in jobs.iter().filter(|job| job.least.at < job.most.at) {
@@ -114,8 +114,8 @@ impl BoundsInTime {
         Self(bounds)
     }
 
-    /// The seconds by which the offset has risen at least, if `count` bounds before and as many after some moment are to be believed;
-    /// negative where nothing shows that it did.
+    /// A lower bound on the rise of the offset, in seconds, by `count` bounds before some moment and as many after it; negative if
+    /// nothing shows a rise.
     fn risen(&self, count: usize) -> f64 {
         let mut early = Extremes::new(count);
         let most = self.0.iter().map(|(_, side)| {
@@ -206,8 +206,8 @@ mod tests {
             ("3 % fast", |at| at * 0.03, 0.6),
             ("set ahead", |at| if at < 9.3 { 0.0 } else { 0.5 }, 0.5),
             ("set back by an hour", |at| if at < 9.3 { 0.0 } else { -3600.0 }, 3600.0),
-            ("slewed forth and back", |at| 0.6 - (at - 10.0).abs() * 0.06, 0.6),
-            ("slewed forth and back at once", |at| 0.4 - (at - 5.0).clamp(-5.0, 5.0).abs() * 0.08, 0.4),
+            ("slewed there and back", |at| 0.6 - (at - 10.0).abs() * 0.06, 0.6),
+            ("slewed there and back at once", |at| 0.4 - (at - 5.0).clamp(-5.0, 5.0).abs() * 0.08, 0.4),
         ];
         for (name, offset, most) in clocks {
             let found = moved(40, offset).expect(name);

@@ -51,8 +51,8 @@ impl AllowedOffsets {
         }
     }
 
-    /// The seconds by which the target's clock has moved at least, against ours or against itself, while the jobs ran; none if nothing
-    /// shows that it did. The clocks of the hosts that saw the jobs differ by up to `skew` seconds.
+    /// A lower bound on how far the target's clock moved while the jobs ran, in seconds; none if nothing shows that it did.
+    /// The clocks of the hosts that saw the jobs differ by up to `skew` seconds.
     pub fn seconds_moved(&self, skew: f64) -> Option<f64> {
         moved_clock::seconds_moved(&self.in_time, 2.0 * self.margin() + skew)
     }
@@ -95,8 +95,8 @@ impl AllowedOffsets {
     }
 }
 
-/// The bounds of the offset that one job's times allow, none where they contradict what the polls saw whatever the offset is, and the
-/// same in time. None of a job without times.
+/// The bounds that one job's times set to the offset (none if no offset makes them agree with the polls), and the same bounds with
+/// the moments at which they hold. None for a job without times.
 fn bounds_of(job: &Job) -> Option<(Option<Bounds>, JobBounds)> {
     let status = &job.status;
     let submitted = status.submitted_at?;

@@ -29,12 +29,12 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
     Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
 }
 
-/// The doubt about a cache that answered polls of `run` in the target's place and did not say so.
+/// The doubt about a cache that answered polls of `run` in the target's place and sent no `Age`.
 pub(super) fn hidden_cache(run: &Run) -> Option<String> {
     let age = units::seconds(run.status.polling.as_ref()?.hidden_age_seconds?);
     Some(format!(
-        "a cache answered polls of {} although they ask caches not to, and sent no Age: by its Date, the oldest answer was made {age} \
-         before its poll or earlier; the times of the polls allow for that",
+        "a cache answered polls of {} although they ask caches not to, and sent no Age: by its Date, the oldest answer was at \
+         least {age} old when its poll was sent; the times from the polls allow for that",
         run.metadata.name
     ))
 }

@@ -1,4 +1,4 @@
-//! What was asked of a run, as its Runs say, and what is known of the clocks of its hosts and of its target.
+//! The jobs that were requested of a run, by its Run records, and the clocks of its hosts and of its target.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,10 +35,10 @@ pub struct RunPlan {
     pub stages: Vec<StageSpec>,
     /// The target's clock minus the harness's, wide enough for every shard's host.
     pub offset: Option<ClockOffset>,
-    /// The seconds by which the target's clock moved at least while jobs ran, or by which it is at least behind that of its `Date`
-    /// headers, so that no offset holds and its times are not used.
+    /// The least number of seconds by which the target's clock moved while jobs ran, or by which the times of jobs are behind its `Date`
+    /// headers. Then no offset holds, and its times are not used.
     pub clock_moved_seconds: Option<f64>,
-    /// The resolution of the target's clock, in seconds, where it ticks more coarsely than it prints.
+    /// The resolution of the target's clock, in seconds, if it ticks more coarsely than it prints.
     pub tick_seconds: Option<f64>,
     /// The largest distance between the clocks of two of its hosts, in seconds; infinite if it is not known.
     pub clock_skew_seconds: f64,
@@ -119,8 +119,7 @@ impl RunPlan {
         plans.into_iter().map(plan).collect()
     }
 
-    /// `job` as far as its record is believed: without the times of a clock that moved, and with those of a clock that ticks coarsely
-    /// as coarse as it is.
+    /// `job` without server times if the target's clock moved, and with the clock's true resolution if it ticks coarsely.
     pub fn believed<'a>(&self, job: &'a Job) -> Cow<'a, Job> {
         let mut job = Cow::Borrowed(job);
         if let Some(tick) = self.tick_seconds {
@@ -137,7 +136,7 @@ impl RunPlan {
         let moved = units::seconds(self.clock_moved_seconds?);
         Some(format!(
             "the target's clock moved by at least {moved} against the harness's while jobs of {} ran (it was slewed or set), or its times \
-             come from several clocks; none of them are used, and the times from the polls are used instead",
+             come from several clocks; the figures use the times from the polls instead",
             self.prefix.as_deref().unwrap_or(&self.run)
         ))
     }

@@ -253,7 +253,7 @@ impl StageTimes {
         let told = instants.server_started.map(|started| started.since(queued));
         let most = lifetime.map(|lifetime| lifetime.longest_wait(instants.start_seen));
         let excess = told.zip(most).map(|(told, most)| told.low - most);
-        // Before it is queued, it cannot start.
+        // A stage cannot start before it is queued.
         let before_start = lifetime.map(|Lifetime { begin, end }| {
             let started = instants.start_seen.map_or(end, |seen| seen.high);
             Lifetime { begin, end: end.min(started.max(begin)) }

@@ -1,7 +1,7 @@
 //! A server's clock that ticks more coarsely than it prints: every 15.6 ms on some systems, every 250 ms on others.
 //!
-//! All times of such a clock lie on a grid, whenever the events were. The harness sent its submissions at moments of its own, so if
-//! even the times at which they were queued lie on one, that is no chance and no schedule, but the clock.
+//! All times of such a clock lie on a grid, whenever the events happened. The harness chose the moments of its submissions. So if
+//! these are off the grid and their queueing times are on it, the cause is the clock, not chance or a schedule.
 
 use crate::record::{Job, ServerTimes, Stage, Timestamp};
 
@@ -12,7 +12,7 @@ const TICKS: [f64; 18] =
 /// A clock that ticks finely looks like a coarse one with less than this probability.
 const BY_CHANCE: f64 = 1e-7;
 
-/// The fewest jobs that tell, and the most that are looked at.
+/// The fewest jobs that suffice, and the most that are used.
 const FEWEST: usize = 8;
 const MOST: usize = 512;
 
@@ -22,7 +22,7 @@ const SPREAD: f64 = 4.0;
 /// The grid of a clock that is corrected moves by this many seconds a second at most.
 const CORRECTED: f64 = 1e-5;
 
-/// The times of a run's jobs, of which as many are kept as tell whether the clock ticks coarsely. All are seconds.
+/// The times of a run's first jobs, in seconds: enough to tell whether the clock ticks coarsely.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ticks {
     submitted: Vec<f64>,
@@ -51,8 +51,8 @@ impl Ticks {
         }
     }
 
-    /// The seconds from one tick of the clock to the next, with what its print adds; none where it is not known to tick more coarsely
-    /// than it prints.
+    /// The time from one tick to the next plus the width of a grid line, in seconds; none if the clock is not known to tick more
+    /// coarsely than it prints.
     pub(super) fn seconds(&self) -> Option<f64> {
         let (printed, jobs) = (self.printed?, self.submitted.len());
         let (first, last) = self
@@ -65,7 +65,7 @@ impl Ticks {
         let width = printed + CORRECTED * (last - first);
         let is_grid = |tick: f64| {
             let spread = arc(&self.submitted, tick) / width;
-            // Any of the jobs may set the place of the grid, and each of the others lies on it by chance.
+            // Any job may set the position of the grid; each of the others would lie on it by chance.
             let exponent = i32::try_from(jobs).unwrap_or(i32::MAX) - 1;
             spread >= SPREAD
                 && jobs as f64 * spread.powi(-exponent) < BY_CHANCE / TICKS.len() as f64
@@ -75,7 +75,7 @@ impl Ticks {
     }
 }
 
-/// The length of the shortest part of a period of `tick` seconds in which all `times` lie.
+/// The length of the shortest part of a period of `tick` seconds that holds all `times`.
 fn arc(times: &[f64], tick: f64) -> f64 {
     let mut phases: Vec<f64> = times.iter().map(|time| time.rem_euclid(1.0).rem_euclid(tick)).collect();
     phases.sort_by(f64::total_cmp);
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// A run of which `told` makes the server's times; the jobs are submitted at random moments, or at those of a schedule.
+    /// A run whose server times `told` makes; its jobs are submitted at random moments, or on a schedule.
     fn found(jobs: u64, seed: u64, schedule: Option<f64>, told: impl Fn(f64) -> f64) -> Option<f64> {
         let (mut random, mut ticks) = (fastrand::Rng::with_seed(seed), Ticks::default());
         for number in 0..jobs {
@@ -101,7 +101,7 @@ mod tests {
             let time = |after: f64| Timestamp::from_seconds(told(at + after));
             let mut job = Job::default();
             job.status.submitted_at = Timestamp::from_seconds(at);
-            // As in any real run, some time goes by before the server looks at its clock.
+            // As in any real run, some time passes before the server reads its clock.
             let wait = 0.001 + random.f64() * 1e-4;
             let length = if schedule.is_some() { 0.5 } else { random.f64() };
             job.status.server_times = Some(ServerTimes {

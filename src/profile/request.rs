@@ -32,7 +32,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The cookies, each of them until it expires.
     pub cookies: Vec<Cookie>,
-    /// The target set cookies that are not known any more, or never were kept.
+    /// The target set cookies that are lost or were never kept.
     pub lacks_cookies: bool,
     /// The body.
     pub body: Option<Body>,

@@ -109,10 +109,10 @@ fn reports_are_rendered_again_only_for_the_run_that_is_named() {
         assert_eq!(rendered(), expected, "{named}: {}", done.stderr);
     }
     for (named, why) in [
-        (runs.clone(), "is no run, but has runs: name one of them, such as RUN="),
+        (runs.clone(), "is not a run but contains runs: name one of them, such as RUN="),
         (
             shell.path("a/b"),
-            "holds no records: name the directory of a run or of a scenario; it has no records.ndjson in soak/",
+            "holds no records: name the directory of a run or of a scenario (there is no records.ndjson in soak/",
         ),
         (shell.path("a"), "holds no records: "),
         (shell.path("nowhere"), "does not exist: "),

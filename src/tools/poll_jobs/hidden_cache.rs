@@ -1,22 +1,22 @@
 //! A cache that answers polls in the target's place although they ask it not to, and sends no `Age`, but keeps the `Date` of the answer
 //! that it holds (RFC 9111, section 4.2.3, computes an answer's age from it).
 //!
-//! Some caches say in other headers that they answered. Of others the dates tell, but servers renew theirs once a second, and late if they
-//! are busy, and of several hosts the clocks differ. So a date shows a cache only if the same request brought it again seconds after it
-//! was certainly too old, and no date does where dates go back.
+//! Some caches say in other headers that they answered. Others show only by their dates. But a server renews its date once a second, or
+//! later if it is busy, and the clocks of several hosts differ. So a date shows a cache only if the same request still gets it more than a
+//! second after it was certainly too old, and no date does if dates go back.
 
 use std::collections::HashMap;
 
 use crate::clock::{MOST_LATE, ServerDate, is_sentinel};
 use crate::record::Timestamp;
 
-/// A server's own answers do not have a date that is older than this, or that came first longer ago, in seconds.
+/// The date of a server's own answer is not older than this, nor did it first come longer ago, in seconds.
 const OLDEST: f64 = 3.0;
 
-/// A server that stood still answers with a date of before, but not for longer than this, in seconds.
+/// A server that stalled may then send an old date, but for no longer than this, in seconds.
 const UNTIL_RENEWED: f64 = 1.2;
 
-/// An answer that took longer may have been made by a server that stood still.
+/// An answer that took longer, in seconds, may come from a server that stalled.
 const QUICK: f64 = 0.5;
 
 /// Dates of one request that go back by this many seconds come from several clocks.
@@ -25,16 +25,16 @@ const BACK: f64 = 2.0;
 /// The dates of the answers of one session, each of which came without an `Age`.
 #[derive(Debug)]
 pub(super) struct HiddenCache {
-    /// The target's clock is ahead by this much at least: no date is ahead of it.
+    /// The target's clock is ahead by at least this much, because no date is ahead of it.
     least_offset: f64,
     /// The latest date, and when it came first.
     latest: Option<(Timestamp, Timestamp)>,
     /// The last date of each request.
     of_request: HashMap<usize, LastDate>,
     has_several_clocks: bool,
-    /// The age of the oldest answer that a cache declared as its own, at least.
+    /// A lower bound on the age of the oldest answer that a cache declared as its own.
     declared: Option<f64>,
-    /// The age of the oldest answer that is a cache's by its date, at least.
+    /// A lower bound on the age of the oldest answer that is a cache's by its date.
     found: Option<f64>,
     /// The greatest age that any other answer may have.
     most: f64,
@@ -88,9 +88,9 @@ impl HiddenCache {
         self.has_several_clocks |= before.is_some_and(|before| before.date.since(date) >= BACK);
         let same = before.filter(|before| before.date == date);
         let mut last = same.unwrap_or(LastDate { date, came_at: received, old_at: None });
-        // By the dates of all answers, the server's clock had gone on by this much when it was asked for.
+        // By the dates of all answers, the server's clock was this far past the date when the request was sent.
         let behind = sent.since(date) + self.least_offset;
-        // It cannot be older than its job, so then the dates are by another clock.
+        // An answer cannot be older than its job: if it seems so, its date is by another clock.
         self.has_several_clocks |= job_seconds.is_some_and(|job| behind > job + OLDEST);
         let is_unrenewed = self.latest.is_some_and(|(latest, _)| latest == date) && sent.since(latest_came) > OLDEST;
         let is_old = received.since(sent) < QUICK && (behind > OLDEST || is_unrenewed);
@@ -115,7 +115,7 @@ impl HiddenCache {
         self.of_request.remove(&number);
     }
 
-    /// The age of the oldest answer that such a cache gave, in seconds and at least; none without one.
+    /// A lower bound on the age of the oldest answer that such a cache gave, in seconds; none if there was no such cache.
     pub(super) fn seconds(&self) -> Option<f64> {
         let by_date = self.found.filter(|_| !self.has_several_clocks);
         [self.declared, by_date].into_iter().flatten().reduce(f64::max)

@@ -34,9 +34,9 @@ pub(super) struct PolledJob {
     /// The id by which it is to be polled from now on.
     next_id: Option<String>,
     pub(super) request: Arc<Request>,
-    /// The number of cookies that answers to its polls left, if they set some that are in the file.
+    /// The number of its cookies in the file after answers to its polls changed them; none if they did not.
     cookies_saved: Option<u64>,
-    /// The time at which an answer that did not know it replaced cookies of which one had expired.
+    /// When an answer that did not know the job replaced its cookies, one of which had expired.
     lapsed_at: Option<Timestamp>,
     /// The start of its latency.
     latency_from: Timestamp,
@@ -315,7 +315,7 @@ impl PolledJob {
         record.update_status(&status, &[]).ok().map(|()| record)
     }
 
-    /// Sends `cookies` with its polls from now on, as the last answer told.
+    /// Sends `cookies`, which the last answer left, with its polls from now on.
     pub(super) fn send_cookies(&mut self, cookies: Vec<Cookie>) {
         if self.has_expired_cookie() && self.unknown_since.is_some() {
             self.lapsed_at = self.received_at;
@@ -323,12 +323,12 @@ impl PolledJob {
         Arc::make_mut(&mut self.request).cookies = cookies;
     }
 
-    /// Records that answers to its polls left so many cookies in the file.
+    /// Records the number of cookies that answers to its polls left in the file.
     pub(super) fn note_saved_cookies(&mut self, count: usize) {
         self.cookies_saved = Some(count as u64);
     }
 
-    /// Records that an answer to a poll set a cookie that the next ones do not send.
+    /// Records that an answer to a poll set a cookie that later polls do not send.
     pub(super) fn lack_cookies(&mut self) {
         Arc::make_mut(&mut self.request).lacks_cookies = true;
     }
@@ -338,8 +338,8 @@ impl PolledJob {
     }
 
     /// The reason why its polls went without a cookie that the target set: a node that does not have the job may have answered
-    /// them, so an answer that does not know it shows nothing. A cookie that came in the place of an expired one, from a node that
-    /// does not have the job, is none of its own.
+    /// them, so an answer that does not know it shows nothing. If a node that does not have the job replaced an expired cookie, the
+    /// new cookie does not lead to the job's node.
     fn missing_cookie(&self) -> Option<&'static str> {
         if self.request.lacks_cookies {
             return Some("--cookies FILE was not given, or the file does not hold it");

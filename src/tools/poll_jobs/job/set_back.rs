@@ -1,9 +1,9 @@
-//! Sightings that a cache may have made look younger than they were.
+//! Sightings that a cache may have made look more recent than they were.
 
 use super::PolledJob;
 
 impl PolledJob {
-    /// Moves back what answers showed not to have happened yet: they may have been that many seconds old.
+    /// Moves back the last times before each start and end, because the answers behind them may have been that many seconds old.
     pub(in crate::tools::poll_jobs) fn set_sightings_back(&mut self, seconds: f64) {
         // A time before the job was submitted bounds nothing.
         let submitted = self.submitted_at;

@@ -1,4 +1,4 @@
-//! The cookies that go with the polls of a job: those of its submission, as the answers to its polls have changed them.
+//! The cookies that a job's polls send: those that its submission set, as the answers to its polls have changed them.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub(super) struct JobCookies {
     jar: Option<CookieJar>,
     /// The file, for messages.
     file: String,
-    /// It was said that cookies are gone, that those of polls are not sent, that the file was not written.
+    /// Messages given already: cookies are gone; polls' cookies are not sent; the file could not be written.
     said_gone: bool,
     said_unsent: bool,
     is_unsaved: bool,
@@ -54,8 +54,8 @@ impl JobCookies {
             jar.read()?;
             if let Some(foreign) = jar.take_foreign() {
                 console.say(&format!(
-                    "--cookies {} {foreign}: ignored; put the file back as it was if you can: jobs that the target does not find \
-                     without their cookies count as Unknown, not Lost",
+                    "--cookies {} {foreign}: ignored; restore the file if you can: jobs that the target does not find without \
+                     their cookies count as Unknown, not Lost",
                     self.file
                 ));
             }
@@ -79,16 +79,16 @@ impl JobCookies {
         };
         if !std::mem::replace(&mut self.said_gone, true) {
             console.say(&format!(
-                "--cookies {} {why}, and the target set cookies for {}: if it does not find such jobs without them, they count as \
-                 Unknown, not Lost",
+                "--cookies {} {why}, but the target set cookies for {}: jobs that it does not find without their cookies count \
+                 as Unknown, not Lost",
                 self.file, job.name
             ));
         }
         true
     }
 
-    /// Takes the cookies that `headers` of an answer to a poll of `job`, which came at `now`, set. A job has one poll under way at a time,
-    /// and a list keeps what its pages set, so the last answer is the newest.
+    /// Takes the cookies set by `headers` of an answer to a poll of `job` that came at `now`. A job has only one poll under way at a
+    /// time, and a list keeps the cookies of its pages, so the last answer is the newest.
     pub(super) fn take(&mut self, job: &mut PolledJob, headers: &[String], now: Timestamp, console: &Console) {
         let Some(jar) = &mut self.jar else {
             self.note_unsent(job, headers, now, console);
@@ -111,7 +111,7 @@ impl JobCookies {
         }
     }
 
-    /// Notes that polls do not send what `headers` set.
+    /// Notes that polls do not send the cookies that `headers` set.
     fn note_unsent(&mut self, job: &mut PolledJob, headers: &[String], now: Timestamp, console: &Console) {
         if job.request.lacks_cookies {
             return;
@@ -125,7 +125,7 @@ impl JobCookies {
         job.lack_cookies();
         if !std::mem::replace(&mut self.said_unsent, true) {
             console.say(&format!(
-                "the target sets the cookie {} with the answer to a poll, and later polls do not send it: if jobs are not found, \
+                "the answer to a poll sets the cookie {}, but later polls do not send it: if jobs are not found, \
                  give --cookies FILE to submit-jobs and poll-jobs",
                 cookies::names(&set)
             ));

@@ -41,7 +41,7 @@ struct List {
     /// The jobs of the pass that is under way, and those of passes that are over.
     asked: Vec<usize>,
     tried: HashSet<usize>,
-    /// The cookies that its pages set: the list's own, whichever jobs it tells of. They go with its next pages, and into no file.
+    /// The cookies that its pages set. They belong to the list, not to its jobs: they go with its next pages and are not saved.
     cookies: Vec<Cookie>,
     /// The pages of this pass so far.
     pages: u32,

@@ -41,8 +41,8 @@ use target::PollTarget;
 /// The drift of the wall clock against the run's from which it is recorded, in seconds.
 const MIN_STEP: f64 = 0.05;
 
-/// A job's times are not another run's for this much, in seconds and as a share of its age: a target's clock may tick coarsely, and an
-/// NTP client may slew it.
+/// A job's times may be this much too early without being another run's, in seconds and as a share of its age: the target's clock may
+/// tick coarsely, and an NTP client may slew it.
 const CLOCK_SLACK: f64 = 0.5;
 const CLOCK_SLEW: f64 = 0.1;
 

@@ -289,7 +289,7 @@ pub(super) fn run(page: &mut Content, figures: &Figures) {
     );
     for tick in figures.tally.plans.iter().filter_map(|plan| plan.tick_seconds).take(LISTED) {
         page.paragraph(format!(
-            "The target's clock ticks more coarsely than its times are printed, so each of them may be wrong by {}. The errors allow for that.",
+            "The target's clock ticks more coarsely than it prints: each of its times may be off by up to {}. The errors allow for that.",
             units::seconds(tick)
         ));
     }

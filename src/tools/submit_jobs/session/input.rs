@@ -116,7 +116,7 @@ impl Session<'_, '_> {
         self.output.journal.as_ref()?.entries().state_of(key)
     }
 
-    /// Returns true if the journal may be that of `job`, which is to be submitted. Otherwise nothing more is.
+    /// Returns true if the journal may be that of `job`. If it cannot be, nothing more is submitted.
     fn check_journal(&mut self, record: &Record, job: &Job) -> bool {
         let (Some(journal), Some(path)) = (&self.output.journal, &self.args.journal) else { return true };
         let (path, run) = (path.display(), &job.metadata.run);
@@ -128,7 +128,7 @@ impl Session<'_, '_> {
             )
         } else if let Some(contradiction) = journal.entries().contradiction(record.key(), job) {
             format!(
-                "--journal {path} {contradiction}: nothing more is submitted; stage it as before, or for a new run name another run and \
+                "--journal {path} {contradiction}: nothing more is submitted; stage it as before; for a new run, name another run and \
                  another file"
             )
         } else {
