@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Failure;
 use crate::clock::micro;
 use crate::escape;
-use crate::record::{Fold, Job, JournalCost, Key, Kind, Parsed, Record};
+use crate::record::{API_VERSION, Fold, Job, JournalCost, Key, Kind, Parsed, Record};
 
 /// The last known states of the jobs of a journal.
 #[derive(Debug, Default)]
@@ -100,6 +100,8 @@ pub struct Journal {
     name: String,
     file: File,
     entries: Entries,
+    /// The length of the whole lines in bytes, until a line is appended to them.
+    torn_at: Option<u64>,
     failed: bool,
     /// The beginning of the first sync, the number of syncs, and the time that they took.
     syncs: Option<(Instant, u64, Duration)>,
@@ -127,11 +129,9 @@ impl Journal {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let (entries, whole) = read(&mut file, &name, "nothing is submitted")?;
-        // A torn line was never synced, so its POST was never sent.
-        file.set_len(whole).map_err(failed)?;
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         file.sync_all().and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
-        Ok(Self { name, file, entries, failed: false, syncs: None })
+        Ok(Self { name, file, entries, torn_at: Some(whole), failed: false, syncs: None })
     }
 
     /// The last known state of every job in the journal when it was opened.
@@ -143,7 +143,9 @@ impl Journal {
     pub fn append(&mut self, record: &Record) -> Result<(), Failure> {
         let mut line = record.text().to_owned();
         line.push('\n');
-        let written = self.file.write_all(line.as_bytes());
+        // A torn line was never synced, so its POST was never sent.
+        let written = self.torn_at.take().map_or(Ok(()), |whole| self.file.set_len(whole));
+        let written = written.and_then(|()| self.file.write_all(line.as_bytes()));
         self.checked(written)
     }
 
@@ -183,6 +185,9 @@ fn read(file: &mut File, name: &str, outcome: &str) -> Result<(Entries, u64), Fa
     file.read_to_end(&mut bytes).map_err(|error| Failure::io(name, &error))?;
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     let mut entries = Entries::default();
+    if whole == 0 && !may_be_torn_record(&bytes) {
+        return Err(Failure::usage(format!("{name} is not a journal: {outcome}; name another file")));
+    }
     for (index, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
         let spoilt = |why: &str| {
             Failure::usage(format!(
@@ -201,6 +206,13 @@ fn read(file: &mut File, name: &str, outcome: &str) -> Result<(Entries, u64), Fa
         }
     }
     Ok((entries, whole as u64))
+}
+
+/// Returns true if `bytes` may be what a crash left of the first line of a journal: its beginning, with zeros where nothing reached the disk.
+fn may_be_torn_record(bytes: &[u8]) -> bool {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let head = format!("{{\"apiVersion\":\"{API_VERSION}\"");
+    bytes[..end].iter().zip(head.as_bytes()).all(|(byte, expected)| byte == expected)
 }
 
 #[cfg(test)]
@@ -245,9 +257,18 @@ mod tests {
         let journal = Journal::open(&path).unwrap();
         assert!(Journal::open(&path).unwrap_err().message().unwrap().contains("another submit-jobs"));
         drop(journal);
-        std::fs::write(&path, "{\"half\":\n").unwrap();
-        let failure = Journal::open(&path).unwrap_err();
-        assert!(failure.message().unwrap().contains("line 1"), "{failure:?}");
-        assert_eq!(failure.exit().code(), 2);
+        for (text, named) in
+            [("{\"half\":\n", "line 1"), ("notes of somebody", "not a journal"), ("{\"a\":1}", "not a journal")]
+        {
+            std::fs::write(&path, text).unwrap();
+            let failure = Journal::open(&path).unwrap_err();
+            assert!(failure.message().unwrap().contains(named) && failure.exit().code() == 2, "{failure:?}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        for torn in ["", "{\"apiVers", "{\"apiVersion\":\"stress/v1\",\"kind\":\"Jo", "\0\0\0", "{\"api\0\0"] {
+            std::fs::write(&path, torn).unwrap();
+            assert!(Journal::open(&path).is_ok(), "{torn:?}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), torn, "it stays until something is appended");
+        }
     }
 }

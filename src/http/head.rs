@@ -14,7 +14,7 @@ pub struct Head {
     pub content_type: Option<String>,
     /// The time that caches have held the answer, in whole seconds (`Age`; RFC 9111, section 5.1); none without that header.
     pub age: Option<Duration>,
-    /// The least and the greatest age, in seconds, of an answer that is a cache's although it has no `Age`.
+    /// The least and the greatest age, in seconds, of a cache's answer that has no `Age` or too small a one.
     pub hidden_age: Option<(f64, f64)>,
     /// A cache says that it answered, with an age or without.
     pub is_from_cache: bool,

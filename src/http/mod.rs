@@ -104,13 +104,13 @@ impl Answer {
     /// The least age that the answer may have, in seconds; zero if no cache has held it. Caches may count one second too many.
     pub fn min_age(&self) -> f64 {
         let declared = self.head.age.map(|age| (age.as_secs_f64() - 1.0).max(0.0));
-        declared.or(self.head.hidden_age.map(|(least, _)| least)).unwrap_or_default()
+        self.head.hidden_age.map(|(least, _)| least).or(declared).unwrap_or_default()
     }
 
     /// The greatest age that the answer may have, in seconds; zero if no cache has held it.
     pub fn max_age(&self) -> f64 {
         let declared = self.head.age.map(|age| age.as_secs_f64() + 1.0);
-        declared.or(self.head.hidden_age.map(|(_, most)| most)).unwrap_or_default()
+        self.head.hidden_age.map(|(_, most)| most).or(declared).unwrap_or_default()
     }
 
     /// Returns true if a cache answered in the server's place.
@@ -392,6 +392,37 @@ impl Client {
                 value.map_err(|_| invalid(&format!("the value of {name} is not valid in a header")))?,
             );
         }
-        request.map_err(|error| invalid(&error))
+        let request = request.map_err(|error| invalid(&error))?;
+        check_lengths(&request)?;
+        Ok(request)
+    }
+}
+
+/// Fails for a request with a line that the output buffer does not hold: the HTTP client would blame the answer for it.
+fn check_lengths<B>(request: &Request<B>) -> Result<(), HttpError> {
+    const MOST: usize = buffers::OUTPUT - 64;
+    let check = |what: &str, length: usize| {
+        let message = || format!("{what} has {length} bytes, and at most {MOST} can be sent");
+        if length > MOST { Err(HttpError::Invalid(message())) } else { Ok(()) }
+    };
+    check("the URL of the request", request.uri().path_and_query().map_or(0, |path| path.as_str().len()))?;
+    let mut headers = request.headers().iter();
+    headers.try_for_each(|(name, value)| check(name.as_str(), name.as_str().len() + value.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_to_be_sent_is_named() {
+        let error = |path: usize, value: usize| {
+            let request =
+                Request::builder().uri(format!("http://h/{}", "a".repeat(path))).header("cookie", "b".repeat(value));
+            check_lengths(&request.body(()).unwrap()).err().map(|error| error.to_string())
+        };
+        assert_eq!(error(8000, 8000), None);
+        assert!(error(9000, 1).unwrap().starts_with("the URL of the request has 9001 bytes"));
+        assert!(error(1, 9000).unwrap().starts_with("cookie has 9006 bytes"));
     }
 }

@@ -22,7 +22,7 @@ const QUICK: f64 = 0.5;
 /// Dates of one request that go back by this many seconds come from several clocks.
 const BACK: f64 = 2.0;
 
-/// The dates of the answers of one session, each of which came without an `Age`.
+/// The dates of the answers of one session that came without an `Age`, or with one that their dates disprove.
 #[derive(Debug)]
 pub(super) struct HiddenCache {
     /// The target's clock is ahead by at least this much, because no date is ahead of it.
@@ -75,21 +75,26 @@ impl HiddenCache {
         job_seconds: Option<f64>,
         most_offset: Option<f64>,
     ) -> Option<(f64, f64)> {
-        if date.age_seconds.is_some() || is_sentinel(date.date) {
+        if is_sentinel(date.date) {
             return None;
         }
-        let date = date.date;
+        let (date, told_age) = (date.date, date.age_seconds.map(f64::from));
         self.least_offset = self.least_offset.max(date.since(received));
+        // By the dates of all answers, the server's clock was this far past the date when the request was sent.
+        let behind = sent.since(date) + self.least_offset;
+        if told_age.is_some_and(|told| behind <= told + MOST_LATE) {
+            return None;
+        }
+        // A cache whose `Age` is too small says that it is a cache.
+        let is_declared = is_declared || told_age.is_some();
         let (_, latest_came) = *self.latest.insert(match self.latest {
             Some((latest, came_at)) if latest >= date => (latest, came_at),
             _ => (date, received),
         });
         let before = self.of_request.get(&number).copied();
-        self.has_several_clocks |= before.is_some_and(|before| before.date.since(date) >= BACK);
+        self.has_several_clocks |= told_age.is_none() && before.is_some_and(|before| before.date.since(date) >= BACK);
         let same = before.filter(|before| before.date == date);
         let mut last = same.unwrap_or(LastDate { date, came_at: received, old_at: None });
-        // By the dates of all answers, the server's clock was this far past the date when the request was sent.
-        let behind = sent.since(date) + self.least_offset;
         // An answer cannot be older than its job: if it seems so, its date is by another clock.
         self.has_several_clocks |= job_seconds.is_some_and(|job| behind > job + OLDEST);
         let is_unrenewed = self.latest.is_some_and(|(latest, _)| latest == date) && sent.since(latest_came) > OLDEST;
@@ -182,6 +187,21 @@ mod tests {
         );
         assert!(cache.seconds().is_some_and(|seconds| (seconds - 1.1).abs() < 1e-6), "{cache:?}");
         assert_eq!(cache.doubted_seconds(), None, "it says so when it answers");
+    }
+
+    #[test]
+    fn an_age_that_the_date_disproves_is_not_believed() {
+        let mut cache = HiddenCache::default();
+        let mut observe = |date: f64, age: u32, sent: f64| {
+            let date = ServerDate { date: at(date), age_seconds: Some(age) };
+            cache.observe(0, (date, false), (at(sent), at(sent + 0.01)), Some(60.0), Some(1.2))
+        };
+        // The second answer is four seconds older than the first shows the clock to be, and says that it is none or three.
+        assert_eq!(observe(20.0, 0, 20.0), None);
+        let (least, most) = observe(16.0, 0, 20.0).unwrap();
+        assert!((1.7..=4.0).contains(&least) && most >= 4.0, "{least} {most}");
+        assert_eq!(observe(16.0, 3, 20.0), None);
+        assert!(cache.seconds().is_some() && cache.doubted_seconds().is_none());
     }
 
     #[test]

@@ -69,13 +69,21 @@ impl Session<'_, '_> {
         let mut job: Job = record.read()?;
         if job.status.phase != Phase::Staged || self.jobs.contains(record.key()) {
             permits.give();
+            if job.status.phase == Phase::Staged && !self.jobs.is_repeated(&job) {
+                let broken = format!("{} is staged a second time, with another input", job.metadata.name);
+                self.output.bad_lines.take(Read::Broken(broken), &self.output.console);
+                return Ok(());
+            }
             return self.hand_on(&record, &job);
         }
+        self.jobs.add_input(&job);
         let is_own = self.check_journal(&record, &job);
         if let Some(earlier) = self.journalled(record.key()).filter(|_| is_own)
             && let (earlier, state) = (earlier.clone(), earlier.read::<Job>()?)
         {
-            if state.status.phase != Phase::Submitting || !self.profile.submit.is_idempotent() {
+            let is_unanswered =
+                matches!(state.status.phase, Phase::Submitting | Phase::Unknown) && state.status.job_id.is_none();
+            if !is_unanswered || !self.profile.submit.is_idempotent() {
                 permits.give();
                 return self.hand_on_journalled(earlier, &state);
             }

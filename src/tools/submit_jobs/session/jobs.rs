@@ -1,6 +1,7 @@
 //! The jobs of a session: which were read, which wait for their submission, and which ids the target gave them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use super::super::post::collapsed;
@@ -12,6 +13,8 @@ use crate::staging::Claims;
 pub(super) struct Jobs {
     pub(super) waiting: VecDeque<(Record, Job)>,
     seen: HashSet<Key>,
+    /// Hashes of the names and inputs of the jobs that were staged.
+    inputs: HashSet<u64>,
     sources: HashSet<String>,
     claims: Claims,
     /// The runs that the journal knows, until a job of one of them comes.
@@ -52,6 +55,16 @@ impl Jobs {
         self.seen.contains(key)
     }
 
+    /// Notes the input of a staged job.
+    pub(super) fn add_input(&mut self, job: &Job) {
+        self.inputs.insert(input(job));
+    }
+
+    /// Returns true if a job of this name and input was staged before.
+    pub(super) fn is_repeated(&self, job: &Job) -> bool {
+        self.inputs.contains(&input(job))
+    }
+
     /// The reason why a staged job cannot be submitted, if there is one.
     pub(super) fn unfit(&mut self, job: &Job, needs_source: bool) -> Option<(Reason, String)> {
         if needs_source && job.spec.source.is_empty() {
@@ -90,4 +103,11 @@ impl Jobs {
         self.unconnected = if status.reason == Some(Reason::NotConnected) { self.unconnected + 1 } else { 0 };
         self.unconnected
     }
+}
+
+/// A hash of the job's name and input.
+fn input(job: &Job) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&job.metadata.run, &job.metadata.name, serde_json::to_string(&job.spec).unwrap_or_default()).hash(&mut hasher);
+    hasher.finish()
 }
