@@ -241,7 +241,7 @@ fn a_second_input_of_one_name_is_a_broken_line_and_is_not_submitted() {
     let target = Target::start(&[]);
     let records = target.stage(2);
     let job = records.lines().last().unwrap();
-    let other = job.replace("soak-002.webm", "other.webm");
+    let other = job.replace("soak/002.webm", "soak/other.webm");
     assert_ne!(job, other);
     // The same record again says nothing new.
     let ran = submit(&target, &[], &format!("{records}{job}\n{other}\n"));
