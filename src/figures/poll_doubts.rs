@@ -33,7 +33,7 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
 pub(super) fn hidden_cache(run: &Run) -> Option<String> {
     let age = units::seconds(run.status.polling.as_ref()?.hidden_age_seconds?);
     Some(format!(
-        "a cache answered polls of {} although they ask caches not to, and sent no Age: by its Date, the oldest answer was at \
+        "a cache answered polls of {} although they ask caches not to, and sent no Age or too small a one: by its Date, the oldest answer was at \
          least {age} old when its poll was sent; the times from the polls allow for that",
         run.metadata.name
     ))

@@ -32,6 +32,8 @@ pub(super) struct HiddenCache {
     /// The last date of each request.
     of_request: HashMap<usize, LastDate>,
     has_several_clocks: bool,
+    /// An answer was older by its date than its `Age` said: none is believed from then on.
+    has_wrong_ages: bool,
     /// A lower bound on the age of the oldest answer that a cache declared as its own.
     declared: Option<f64>,
     /// A lower bound on the age of the oldest answer that is a cache's by its date.
@@ -56,6 +58,7 @@ impl Default for HiddenCache {
             latest: None,
             of_request: HashMap::new(),
             has_several_clocks: false,
+            has_wrong_ages: false,
             declared: None,
             found: None,
             most: 0.0,
@@ -82,10 +85,14 @@ impl HiddenCache {
         self.least_offset = self.least_offset.max(date.since(received));
         // By the dates of all answers, the server's clock was this far past the date when the request was sent.
         let behind = sent.since(date) + self.least_offset;
-        if told_age.is_some_and(|told| behind <= told + MOST_LATE) {
-            return None;
+        let most = sent.since(date) + most_offset.unwrap_or(self.least_offset + 1.0 + MOST_LATE);
+        if let Some(told) = told_age {
+            self.has_wrong_ages |= behind > told + MOST_LATE;
+            if !self.has_wrong_ages {
+                self.most = self.most.max(most);
+                return None;
+            }
         }
-        // A cache whose `Age` is too small says that it is a cache.
         let is_declared = is_declared || told_age.is_some();
         let (_, latest_came) = *self.latest.insert(match self.latest {
             Some((latest, came_at)) if latest >= date => (latest, came_at),
@@ -107,7 +114,6 @@ impl HiddenCache {
             self.found = oldest(self.found);
         }
         self.of_request.insert(number, last);
-        let most = sent.since(date) + most_offset.unwrap_or(self.least_offset + 1.0 + MOST_LATE);
         if is_declared || is_old && self.found.is_some() && !self.has_several_clocks {
             return Some((age, most.max(age)));
         }
@@ -128,7 +134,8 @@ impl HiddenCache {
 
     /// The seconds by which answers that passed for the target's own may have been older than they seemed.
     pub(super) fn doubted_seconds(&self) -> Option<f64> {
-        self.found.filter(|_| !self.has_several_clocks).map(|_| self.most)
+        let is_found = self.found.is_some() && !self.has_several_clocks;
+        (is_found || self.has_wrong_ages).then_some(self.most)
     }
 }
 
@@ -196,12 +203,16 @@ mod tests {
             let date = ServerDate { date: at(date), age_seconds: Some(age) };
             cache.observe(0, (date, false), (at(sent), at(sent + 0.01)), Some(60.0), Some(1.2))
         };
-        // The second answer is four seconds older than the first shows the clock to be, and says that it is none or three.
         assert_eq!(observe(20.0, 0, 20.0), None);
+        assert_eq!(observe(16.0, 3, 20.0), None, "it says how old it is");
+        // By the first answer's date, this one is four seconds old.
         let (least, most) = observe(16.0, 0, 20.0).unwrap();
         assert!((1.7..=4.0).contains(&least) && most >= 4.0, "{least} {most}");
-        assert_eq!(observe(16.0, 3, 20.0), None);
-        assert!(cache.seconds().is_some() && cache.doubted_seconds().is_none());
+        assert!(
+            observe(18.0, 2, 20.0).is_some_and(|(least, most)| least <= 2.0 && most >= 2.0),
+            "none is believed any more"
+        );
+        assert!(cache.seconds().is_some() && cache.doubted_seconds().is_some_and(|seconds| seconds >= 4.0));
     }
 
     #[test]
