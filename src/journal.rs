@@ -175,6 +175,11 @@ impl Journal {
 /// Reads the journal at `path`, which another process may be writing, for `poll-jobs`.
 pub fn read_journal(path: &Path) -> Result<Entries, Failure> {
     let name = format!("--journal {}", path.display());
+    // Opening a FIFO would wait for its writer.
+    let is_file = path.metadata().map_err(|error| Failure::io(&name, &error))?.is_file();
+    if !is_file {
+        return Err(Failure::usage(format!("{name}: not a regular file: name the journal that submit-jobs wrote")));
+    }
     let mut file = File::open(path).map_err(|error| Failure::io(&name, &error))?;
     read(&mut file, &name, "nothing is polled, and the records stay as they are").map(|(entries, _)| entries)
 }
@@ -265,6 +270,8 @@ mod tests {
             assert!(failure.message().unwrap().contains(named) && failure.exit().code() == 2, "{failure:?}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
+        let failure = read_journal(dir.path()).unwrap_err();
+        assert!(failure.message().unwrap().contains("not a regular file") && failure.exit().code() == 2);
         for torn in ["", "{\"apiVers", "{\"apiVersion\":\"stress/v1\",\"kind\":\"Jo", "\0\0\0", "{\"api\0\0"] {
             std::fs::write(&path, torn).unwrap();
             assert!(Journal::open(&path).is_ok(), "{torn:?}");
