@@ -2,15 +2,23 @@
 //!
 //! `submit-jobs` and `poll-jobs` append to it at the same time, each under a lock. `poll-jobs` compacts it when it has grown.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::Cookie;
 use crate::cli::Failure;
+
+/// The longest wait for another process that has locked the file, and the time from one attempt to the next.
+const LOCKED_FOR: Duration = Duration::from_secs(5);
+const LOCK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The beginning of each line, which a line that was cut off shares.
+const START: &[u8] = br#"{"run":""#;
 
 /// The cookies of one job: a line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,6 +26,9 @@ pub(super) struct JobCookies {
     pub(super) run: String,
     pub(super) name: String,
     pub(super) cookies: Vec<Cookie>,
+    /// An answer to a poll changed them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) polled: bool,
 }
 
 impl JobCookies {
@@ -30,8 +41,6 @@ impl JobCookies {
 /// A line that was read.
 pub(super) enum Line {
     Cookies(JobCookies),
-    /// Its writer was killed while writing it.
-    Torn,
     /// It holds no cookies, for this reason.
     Foreign(String),
 }
@@ -39,13 +48,29 @@ pub(super) enum Line {
 impl Line {
     fn parse(bytes: &[u8]) -> Self {
         match serde_json::from_slice(bytes) {
+            _ if bytes.is_empty() => Self::Foreign("empty".to_owned()),
             Ok(cookies) => Self::Cookies(cookies),
-            Err(error) if error.is_eof() => Self::Torn,
             // The position within a line says less than its number, and the line may hold secrets.
             Err(error) if error.is_data() => Self::Foreign("not a line that submit-jobs or poll-jobs wrote".to_owned()),
+            Err(error) if error.is_eof() && is_torn(bytes) => Self::Foreign("cut off".to_owned()),
             Err(error) => Self::Foreign(format!("not JSON after {} bytes", error.column().saturating_sub(1))),
         }
     }
+}
+
+/// The text after the last line end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    None,
+    /// A line that is being written, or that its writer was killed while writing.
+    Torn,
+    /// Anything else, which counts as a line.
+    Line,
+}
+
+/// Returns true if the incomplete line `bytes` begins as all lines do.
+fn is_torn(bytes: &[u8]) -> bool {
+    bytes.starts_with(START) || START.starts_with(bytes)
 }
 
 /// The file, which is opened once it is needed.
@@ -57,11 +82,15 @@ pub(super) struct CookieFile {
     /// The whole lines that were read: their length in bytes, and their number.
     offset: u64,
     lines: u64,
+    /// The length of the file when it ended in a line without a line end.
+    unended: Option<u64>,
+    /// Another process held the lock for too long.
+    is_held: bool,
 }
 
 impl CookieFile {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), reader: None, writer: None, offset: 0, lines: 0 }
+        Self { path: path.to_owned(), reader: None, writer: None, offset: 0, lines: 0, unended: None, is_held: false }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -78,42 +107,74 @@ impl CookieFile {
         self.reader.is_some()
     }
 
-    /// Passes each whole line added since the last call to `take`, with its number and text. Returns true if an unfinished line follows.
-    pub(super) fn read_new_lines(&mut self, take: &mut dyn FnMut(u64, Line, &[u8])) -> io::Result<bool> {
+    /// Passes each line added since the last call to `take`, with its number and text. A line that is not whole is left for the next
+    /// call, unless it cannot be the beginning of one: then it is passed, and again once its line end has come.
+    pub(super) fn read_new_lines(&mut self, take: &mut dyn FnMut(u64, Line, &[u8])) -> io::Result<Tail> {
         if self.reader.is_none() {
             match File::open(&self.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::None),
                 Ok(file) if !file.metadata()?.is_file() => return Err(io::Error::other("not a regular file")),
                 opened => self.reader = Some(opened?),
             }
         }
-        let Some(file) = &mut self.reader else { return Ok(false) };
+        let Some(file) = &mut self.reader else { return Ok(Tail::None) };
+        if self.unended.is_some_and(|length| file.metadata().is_ok_and(|now| now.len() == length)) {
+            return Ok(Tail::Line);
+        }
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        for line in bytes[..whole].split_inclusive(|byte| *byte == b'\n') {
+        let (whole, tail) = bytes.split_at(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1));
+        for line in whole.split_inclusive(|byte| *byte == b'\n') {
             self.lines += 1;
             take(self.lines, Line::parse(line.trim_ascii_end()), line);
         }
-        self.offset += whole as u64;
-        Ok(whole < bytes.len())
+        self.offset += whole.len() as u64;
+        match serde_json::from_slice::<JobCookies>(tail) {
+            _ if tail.is_empty() => Ok(Tail::None),
+            Err(error) if error.is_eof() && is_torn(tail) => Ok(Tail::Torn),
+            _ => {
+                self.unended = Some(self.offset + tail.len() as u64);
+                take(self.lines + 1, Line::parse(tail), &[]);
+                Ok(Tail::Line)
+            }
+        }
     }
 
     /// Opens it for writing, with mode 0600, and makes other writers wait.
     pub(super) fn lock(&mut self) -> io::Result<()> {
+        let began = Instant::now();
         loop {
             let file = self.writer.take().map_or_else(|| open(&self.path), Ok)?;
-            file.lock()?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+                // A process that holds the lock for so long once is not waited for again.
+                Err(TryLockError::WouldBlock) if self.is_held || began.elapsed() > LOCKED_FOR => {
+                    self.is_held = true;
+                    return Err(io::Error::other(
+                        "another process keeps it locked: end that process (fuser names it), or name another file",
+                    ));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    self.writer = Some(file);
+                    std::thread::sleep(LOCK_INTERVAL);
+                    continue;
+                }
+            }
+            self.is_held = false;
             let metadata = file.metadata()?;
+            if !metadata.is_file() {
+                return Err(io::Error::other("not a regular file"));
+            }
             let identity = |of: &fs::Metadata| (of.dev(), of.ino());
             // It may have been replaced or deleted before it was locked.
-            if metadata.is_file() && self.path.metadata().map_or(true, |now| identity(&now) != identity(&metadata)) {
+            if self.path.metadata().map_or(true, |now| identity(&now) != identity(&metadata)) {
                 continue;
             }
             let reader = self.reader.as_ref().map(File::metadata).transpose()?;
             if reader.is_some_and(|reader| identity(&reader) != identity(&metadata)) {
-                (self.reader, self.offset, self.lines) = (None, 0, 0);
+                (self.reader, self.unended, self.offset, self.lines) = (None, None, 0, 0);
             }
             self.writer = Some(file);
             return Ok(());
@@ -125,20 +186,27 @@ impl CookieFile {
         self.writer.as_ref().map_or(Ok(()), File::unlock)
     }
 
-    /// Appends `line`, under the lock, and counts it as read, with all lines before it.
-    pub(super) fn write(&mut self, line: &str) -> io::Result<()> {
+    /// Passes the lines that were added to `take` and appends `line`, under the lock. A line that was cut off is removed first.
+    pub(super) fn write(&mut self, line: &str, take: &mut dyn FnMut(u64, Line, &[u8])) -> io::Result<()> {
+        let tail = self.read_new_lines(take)?;
         let Some(file) = &mut self.writer else { return Err(io::Error::other("not open")) };
-        let metadata = file.metadata()?;
-        let mut last = [b'\n'];
-        if metadata.is_file() && metadata.len() > 0 {
-            file.read_exact_at(&mut last, metadata.len() - 1)?;
+        match tail {
+            Tail::None => {}
+            Tail::Torn => file.set_len(self.offset)?,
+            Tail::Line => {
+                file.write_all(b"\n")?;
+                self.read_new_lines(take)?;
+            }
         }
-        // A line that a killed process left in the middle ends here.
-        let end = if last == *b"\n" { "" } else { "\n" };
-        let text = format!("{end}{line}");
-        file.write_all(text.as_bytes())?;
-        (self.offset, self.lines) = (metadata.len() + text.len() as u64, self.lines + 1 + end.len() as u64);
+        let Some(file) = &mut self.writer else { return Err(io::Error::other("not open")) };
+        file.write_all(line.as_bytes())?;
+        (self.offset, self.lines) = (self.offset + line.len() as u64, self.lines + 1);
         Ok(())
+    }
+
+    /// Deletes it, under the lock. A symbolic link is kept, and the file that it points to is deleted.
+    pub(super) fn remove(&mut self) -> io::Result<()> {
+        fs::remove_file(fs::canonicalize(&self.path)?)
     }
 
     /// Replaces it, under the lock, with a file of these lines, and counts them as read. If killed, it leaves either the old or the new.
@@ -157,7 +225,7 @@ impl CookieFile {
         file.sync_data()?;
         fs::rename(&new, &path)?;
         // Those that wait for the lock of the old one find that it was replaced.
-        (self.reader, self.writer) = (Some(File::open(&path)?), None);
+        (self.reader, self.writer, self.unended) = (Some(File::open(&path)?), None, None);
         self.offset = text.len() as u64;
         self.lines = text.split_inclusive(|byte| *byte == b'\n').count() as u64;
         Ok(())

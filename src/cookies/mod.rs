@@ -4,6 +4,7 @@
 //! polls, takes those that the answers set, and adds what is new to the file. They are secrets, so no record and no report contains
 //! them.
 
+mod check;
 mod file;
 mod jar;
 mod writer;
@@ -11,10 +12,11 @@ mod writer;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+pub use check::check_file;
 pub use jar::CookieJar;
 pub use writer::CookieWriter;
 
-use crate::clock::{Clock, http_date};
+use crate::clock::{Clock, ServerDate, http_date};
 use crate::record::Timestamp;
 
 /// Ten years in seconds.
@@ -36,10 +38,27 @@ pub struct Cookie {
     expires: Option<Timestamp>,
 }
 
+/// The time at which an answer came, by our clock and, if it has a `Date`, by the target's.
+#[derive(Clone, Copy, Debug)]
+pub struct AnsweredAt {
+    /// By our clock.
+    pub now: Timestamp,
+    /// By the target's.
+    pub date: Option<ServerDate>,
+}
+
+impl AnsweredAt {
+    /// The time by our clock at which the target's clock shows `at`. Without a `Date` the two count as equal.
+    fn here(self, at: Timestamp) -> Timestamp {
+        let Some(ServerDate { date, age_seconds }) = self.date else { return at };
+        let left = at.since(date) - f64::from(age_seconds.unwrap_or_default());
+        self.now.shifted(left.clamp(0.0, FOR_EVER as f64))
+    }
+}
+
 impl Cookie {
-    /// Reads a `Set-Cookie` header (RFC 6265, section 5.2) of an answer from `url` that came at `now`; none if it is not for that
-    /// host.
-    fn parse(header: &str, url: &Url, now: Timestamp) -> Option<Self> {
+    /// Reads a `Set-Cookie` header (RFC 6265, section 5.2) of an answer from `url`; none if it is not for that host.
+    fn parse(header: &str, url: &Url, at: AnsweredAt) -> Option<Self> {
         if header.len() > MAX_LENGTH {
             return None;
         }
@@ -58,13 +77,13 @@ impl Cookie {
                 "domain" if !covers(value.trim_start_matches('.'), url) => return None,
                 "secure" => cookie.secure = true,
                 "max-age" => max_age = value.parse::<i64>().ok(),
-                "expires" => cookie.expires = http_date(value),
+                "expires" => cookie.expires = http_date(value).map(|expires| at.here(expires)),
                 _ => {}
             }
         }
         // Max-Age wins over Expires.
         if let Some(seconds) = max_age {
-            cookie.expires = Some(now.shifted(seconds.clamp(0, FOR_EVER) as f64));
+            cookie.expires = Some(at.now.shifted(seconds.clamp(0, FOR_EVER) as f64));
         }
         Some(cookie)
     }
@@ -86,18 +105,18 @@ impl Cookie {
     }
 }
 
-/// Takes the cookies that `headers` of an answer from `url` set at `now` into `cookies`. One replaces an earlier one of its name and
+/// Takes the cookies that `headers` of an answer from `url` set into `cookies`. One replaces an earlier one of its name and
 /// path and takes its place (section 5.3); one that has expired deletes it.
-pub fn take(cookies: &mut Vec<Cookie>, headers: &[String], url: &str, now: Timestamp) {
+pub fn take(cookies: &mut Vec<Cookie>, headers: &[String], url: &str, at: AnsweredAt) {
     let Ok(url) = Url::parse(url) else { return };
-    for cookie in headers.iter().filter_map(|header| Cookie::parse(header, &url, now)) {
+    for cookie in headers.iter().filter_map(|header| Cookie::parse(header, &url, at)) {
         let is_same = |earlier: &&mut Cookie| (earlier.name(), &earlier.path) == (cookie.name(), &cookie.path);
         match cookies.iter_mut().find(is_same) {
             Some(earlier) => *earlier = cookie,
             None => cookies.push(cookie),
         }
     }
-    cookies.retain(|cookie| !cookie.has_expired(now));
+    cookies.retain(|cookie| !cookie.has_expired(at.now));
     cookies.drain(..cookies.len().saturating_sub(MAX_COOKIES));
 }
 

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Instant;
 
 use super::*;
 use crate::record::{Key, Kind};
@@ -20,10 +21,19 @@ fn now() -> Timestamp {
     Clock::system().now()
 }
 
+/// The time of an answer without a `Date`.
+fn undated(now: Timestamp) -> AnsweredAt {
+    AnsweredAt { now, date: None }
+}
+
 fn set(list: &[&str], url: &str) -> Vec<Cookie> {
     let mut cookies = Vec::new();
-    take(&mut cookies, &headers(list), url, now());
+    take(&mut cookies, &headers(list), url, undated(now()));
     cookies
+}
+
+fn ended(names: &[&str]) -> HashSet<Key> {
+    names.iter().map(|name| key(name)).collect()
 }
 
 fn sent(cookies: &[Cookie], url: &str) -> String {
@@ -61,10 +71,15 @@ fn cookies_are_kept_by_job_and_path_and_only_the_owner_reads_them() {
     let mut torn = CookieJar::new(&path);
     torn.read().unwrap();
     assert_eq!(torn.why_none(&key("d")), Some("ends in a line that was cut off"));
-    torn.delete(&HashSet::from(["another"])).unwrap();
-    assert!(path.exists(), "it is another run's");
-    jar.delete(&HashSet::from(["r"])).unwrap();
-    assert!(!path.exists());
+    torn.delete(&ended(&["a", "c"])).unwrap();
+    assert!(path.exists(), "the line that was cut off may be another job's");
+    fs::write(&path, before).unwrap();
+    let known = |names: &[&str]| {
+        CookieJar::new(&path).delete(&ended(names)).unwrap();
+        path.exists()
+    };
+    assert!(known(&[]) && known(&["a"]) && known(&["a", "b"]), "a job of it still runs");
+    assert!(!known(&["a", "b", "c"]) && !known(&["a"]), "it is deleted, and no new one is made");
 }
 
 #[test]
@@ -109,7 +124,7 @@ fn a_cookie_is_sent_until_it_expires() {
 fn no_job_has_more_cookies_than_a_browser_would_keep() {
     let many: Vec<String> = (0..200).map(|number| format!("c{number}={number}")).collect();
     let mut cookies = Vec::new();
-    many.chunks(7).for_each(|some| take(&mut cookies, some, URL, now()));
+    many.chunks(7).for_each(|some| take(&mut cookies, some, URL, undated(now())));
     assert_eq!((cookies.len(), cookies[0].name(), cookies[49].name()), (50, "c150", "c199"));
 }
 
@@ -124,7 +139,7 @@ fn what_an_answer_to_a_poll_changes_is_in_the_file_and_what_it_repeats_is_not_wr
     let poll = "http://h/jobs/1";
     let update = |jar: &mut CookieJar, name: &str, header: &str, now: Timestamp| {
         let before = path.metadata().unwrap().len();
-        let (is_changed, saved) = jar.update(&key(name), &headers(&[header]), poll, now);
+        let (is_changed, saved) = jar.update(&key(name), &headers(&[header]), poll, undated(now));
         saved.unwrap();
         (is_changed, path.metadata().unwrap().len() > before)
     };
@@ -163,7 +178,7 @@ fn a_new_cookie_with_every_poll_does_not_make_the_file_grow_for_ever() {
     let long = "x".repeat(4000);
     for number in 0..2000 {
         let header = format!("session={number}{long}");
-        jar.update(&key(&format!("j{}", number % 3)), &[header], "http://h/jobs/1", now()).1.unwrap();
+        jar.update(&key(&format!("j{}", number % 3)), &[header], "http://h/jobs/1", undated(now())).1.unwrap();
         if number == 1000 {
             writer.keep(&key("submitted"), set(&["LB=n1"], URL)).unwrap();
         }
@@ -188,6 +203,10 @@ fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
         (&b"[1, 2]"[..], "line 2: not a line that submit-jobs or poll-jobs wrote"),
         (b"hello SECRET", "line 2: not JSON after 0 bytes"),
         (b"\x00\xff\xfe", "line 2: not JSON after 0 bytes"),
+        (b"", "line 2: empty"),
+        (&good[..30], "line 2: cut off"),
+        (b"{", "line 2: cut off"),
+        (b"{\"token\": \"SECRET", "line 2: not JSON after 16 bytes"),
     ] {
         fs::write(&path, [&good, bad, b"\n"].concat()).unwrap();
         let mut jar = CookieJar::new(&path);
@@ -199,14 +218,112 @@ fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
         let refused = CookieWriter::new(&path).unwrap_err();
         assert_eq!(refused.exit().code(), 65);
         assert!(refused.message().unwrap().contains(named), "{refused:?}");
-        jar.delete(&HashSet::from(["r"])).unwrap();
+        jar.delete(&ended(&["a"])).unwrap();
         assert!(path.exists(), "it is not all ours");
     }
-    // A killed process left a line in the middle: the next one begins a new line.
+    // Without a line end, the beginning of a line is left for its writer, and anything else is a line of its own.
+    for (bad, is_foreign) in
+        [(&good[..30], false), (b"{\"r", false), (b"\0\0\0", true), (b"# remark", true), (b"{\"x\":", true)]
+    {
+        fs::write(&path, [&good, bad].concat()).unwrap();
+        let mut jar = CookieJar::new(&path);
+        jar.read().unwrap();
+        jar.read().unwrap();
+        assert_eq!((jar.has_foreign_lines(), CookieWriter::new(&path).is_err()), (is_foreign, is_foreign), "{bad:?}");
+        assert_eq!(jar.take_foreign().is_some(), is_foreign);
+        jar.update(&key("b"), &headers(&["LB=n2"]), URL, undated(now())).1.unwrap();
+        let held = fs::read(&path).unwrap();
+        let kept = if is_foreign { [bad, b"\n"].concat() } else { Vec::new() };
+        assert!(held.starts_with(&[&good[..], &kept, b"{\"run\""].concat()), "{:?}", String::from_utf8_lossy(&held));
+        assert_eq!((saved(&path, "a").as_str(), saved(&path, "b").as_str()), ("LB=n1", "LB=n2"));
+        jar.delete(&ended(&["a", "b"])).unwrap();
+        assert_eq!(path.exists(), is_foreign);
+    }
+}
+
+#[test]
+fn a_line_that_was_cut_off_gives_way_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cookies");
+    let mut writer = CookieWriter::new(&path).unwrap();
+    writer.keep(&key("a"), set(&["LB=n1"], URL)).unwrap();
+    let good = fs::read(&path).unwrap();
     fs::write(&path, [&good[..], &good[..20]].concat()).unwrap();
-    CookieWriter::new(&path).unwrap().keep(&key("b"), set(&["LB=n2"], URL)).unwrap();
     let mut jar = CookieJar::new(&path);
     jar.read().unwrap();
-    assert!(!jar.has_foreign_lines() && saved(&path, "a") == "LB=n1" && saved(&path, "b") == "LB=n2");
     assert_eq!(jar.why_none(&key("c")), Some("ends in a line that was cut off"));
+    CookieWriter::new(&path).unwrap().keep(&key("b"), set(&["LB=n2"], URL)).unwrap();
+    jar.read().unwrap();
+    assert!(!jar.has_foreign_lines() && saved(&path, "a") == "LB=n1" && saved(&path, "b") == "LB=n2");
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
+}
+
+#[test]
+fn an_expiry_is_by_the_clock_of_the_target() {
+    let now = now();
+    // The target's clock shows noon, whatever ours does.
+    let noon = http_date("Sun, 08 Nov 2026 12:00:00 GMT").unwrap();
+    let left = |age_seconds: Option<u32>, attributes: &str| {
+        let mut cookies = set(&["LB=old"], URL);
+        let at = AnsweredAt { now, date: Some(ServerDate { date: noon, age_seconds }) };
+        take(&mut cookies, &headers(&[&format!("LB=new; {attributes}")]), URL, at);
+        cookies.first().map(|cookie| cookie.expires.unwrap().since(now))
+    };
+    assert_eq!(left(None, "Expires=Sun, 08 Nov 2026 12:10:00 GMT"), Some(600.0));
+    assert_eq!(left(Some(90), "Expires=Sun, 08 Nov 2026 12:10:00 GMT"), Some(510.0), "a cache held the answer");
+    assert_eq!(left(None, "Expires=Sun, 08 Nov 2026 11:59:59 GMT"), None, "the cookie is deleted");
+    assert_eq!(left(Some(1), "Expires=Sun, 08 Nov 2026 12:00:01 GMT"), None);
+    assert_eq!(left(None, "Expires=Sun, 08 Nov 2026 11:00:00 GMT; Max-Age=30"), Some(30.0));
+    assert_eq!(left(None, "Expires=Fri, 31 Dec 9999 23:59:59 GMT"), Some(FOR_EVER as f64));
+    assert_eq!(left(None, "Expires=Thu, 01 Jan 1970 00:00:00 GMT"), None);
+}
+
+#[test]
+fn a_locked_file_is_named_after_a_while_and_then_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cookies");
+    let mut jar = CookieJar::new(&path);
+    let mut update = |value: &str| jar.update(&key("a"), &headers(&[value]), URL, undated(now())).1;
+    update("LB=n1").unwrap();
+    let other = fs::File::open(&path).unwrap();
+    other.lock().unwrap();
+    let began = Instant::now();
+    for value in ["LB=n2", "LB=n3", "LB=n4"] {
+        let refused = update(value).unwrap_err();
+        assert_eq!(refused.exit().code(), 74);
+        let message = refused.message().unwrap();
+        assert!(message.contains("cookies: another process keeps it locked: end that process"), "{message}");
+    }
+    assert!((5.0..9.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+    other.unlock().unwrap();
+    update("LB=n5").unwrap();
+    assert_eq!(saved(&path, "a"), "LB=n5");
+}
+
+#[test]
+fn only_a_regular_file_that_is_not_the_journal_holds_cookies() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    fs::write(at("file"), "").unwrap();
+    fs::hard_link(at("file"), at("same")).unwrap();
+    fs::write(at("other"), "").unwrap();
+    std::os::unix::fs::symlink(at("socket"), at("link")).unwrap();
+    let refused = |cookies: &str, journal: &str| {
+        let failure = check_file(Some(&at(cookies)), Some(&dir.path().join(journal))).err()?;
+        assert_eq!(failure.exit().code(), 2);
+        failure.message().map(str::to_owned)
+    };
+    for odd in ["socket", "link", ""] {
+        let message = refused(odd, "new").unwrap();
+        assert!(message.contains(": not a regular file; name a file of cookies"), "{odd}: {message}");
+    }
+    for (cookies, journal) in [("file", "file"), ("file", "same"), ("new", "new"), ("new", "./new")] {
+        let message = refused(cookies, journal).unwrap();
+        assert!(message.contains("also the file of --journal; name two files"), "{cookies} {journal}: {message}");
+    }
+    for (cookies, journal) in [("file", "other"), ("new", "newer"), ("file", "new"), ("new", "file")] {
+        assert_eq!(refused(cookies, journal), None, "{cookies} {journal}");
+    }
+    assert!(check_file(None, Some(&at("socket"))).is_ok() && at("socket").exists());
 }

@@ -19,13 +19,11 @@ impl CookieWriter {
         let mut try_out = || {
             file.lock()?;
             file.unlock()?;
-            if path.is_file() {
-                file.read_new_lines(&mut |number, line, _| {
-                    if let (None, Line::Foreign(why)) = (&foreign, line) {
-                        foreign = Some(format!("line {number}: {why}"));
-                    }
-                })?;
-            }
+            file.read_new_lines(&mut |number, line, _| {
+                if let (None, Line::Foreign(why)) = (&foreign, line) {
+                    foreign = Some(format!("line {number}: {why}"));
+                }
+            })?;
             if is_new { std::fs::remove_file(path) } else { Ok(()) }
         };
         let usable = try_out();
@@ -41,12 +39,12 @@ impl CookieWriter {
 
     /// Keeps `cookies`, which came with the submission of `job`.
     pub fn keep(&mut self, job: &Key, cookies: Vec<Cookie>) -> Result<(), Failure> {
-        let line = JobCookies { run: job.run.clone(), name: job.name.clone(), cookies };
+        let line = JobCookies { run: job.run.clone(), name: job.name.clone(), cookies, polled: false };
         let Self(file) = self;
         let mut append = || {
             let text = line.to_line()?;
             file.lock()?;
-            let written = file.write(&text);
+            let written = file.write(&text, &mut |_, _, _| {});
             written.and(file.unlock())
         };
         let kept = append();

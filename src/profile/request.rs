@@ -8,7 +8,7 @@ use super::payload::{self, Encoding};
 use super::template::{self, Escaping, Scope, TemplateValues};
 use super::{List, Poll, Step, Submit, Token, check};
 use crate::clock::Clock;
-use crate::cookies::{self, Cookie};
+use crate::cookies::{self, AnsweredAt, Cookie};
 use crate::http::{Answer, BaseUrl, Body, Client, HttpError, Method, same_origin};
 
 /// The parts of a request, as a profile spells them.
@@ -158,7 +158,8 @@ impl Request {
     pub fn send_with(&self, cookies: &mut Vec<Cookie>, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
         let request = Self { cookies: cookies::for_url(cookies, &self.url), ..self.clone() };
         let answer = request.send(client, clock)?;
-        cookies::take(cookies, &answer.head.cookies, &self.url, clock.now());
+        let at = AnsweredAt { now: clock.now(), date: answer.head.date };
+        cookies::take(cookies, &answer.head.cookies, &self.url, at);
         Ok(answer)
     }
 }

@@ -38,16 +38,48 @@ fn where_cookies_cannot_be_kept_nothing_more_is_submitted_and_no_answer_is_lost(
     assert_eq!(refused.code, 74);
     assert!(refused.stderr.contains("--cookies /nonexistent/cookies"), "{}", refused.stderr);
     assert_eq!(refused.stdout, "", "nothing was submitted");
-    let full = submit(&target, &["--cookies", "/dev/full"], 3);
-    let job = full.last("line-001");
-    assert_eq!((full.code, full.phases("line-003")), (74, vec!["Staged".into()]), "{}", full.stderr);
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let removed = inner.clone();
+    let target = Server::new(move |request| {
+        let _again = std::fs::remove_dir_all(&removed);
+        if request.method == "POST" { with_cookie(202, "LB=n1", r#"{"job_id":"1"}"#) } else { Reply::json(HEALTHY) }
+    });
+    let gone = submit(&target, &["--cookies", inner.join("cookies").to_str().unwrap()], 3);
+    let job = gone.last("line-001");
+    assert_eq!((gone.code, gone.phases("line-003")), (74, vec!["Staged".into()]), "{}", gone.stderr);
     assert_eq!((&job["status"]["phase"], &job["status"]["jobId"]), (&"Submitted".into(), &"1".into()));
-    assert_eq!(job["status"]["flags"], serde_json::json!(["CookieNotKept"]));
+    assert_eq!(job["status"]["flags"], json!(["CookieNotKept"]));
     assert!(
-        full.stderr.contains("No space left on device (os error 28); nothing more is submitted"),
+        gone.stderr.contains("No such file or directory (os error 2); nothing more is submitted"),
         "{}",
-        full.stderr
+        gone.stderr
     );
+}
+
+#[test]
+fn a_cookies_file_that_is_not_a_regular_file_or_is_the_journal_is_refused_and_left() {
+    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    assert!(std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+    let (fifo, socket, both) = (at("fifo"), at("socket"), at("both"));
+    let refused = |ran: Ran, file: &str, why: &str| {
+        let line = format!("--cookies {file}: {why}\n");
+        assert!(ran.code == 2 && ran.stderr.ends_with(&line), "{file}: {} {}", ran.code, ran.stderr);
+        assert_eq!((ran.stderr.lines().count(), ran.stdout.as_str()), (1, ""));
+    };
+    for odd in [&fifo, &socket] {
+        let why = "not a regular file; name a file of cookies, or one that does not exist yet";
+        refused(submit(&target, &["--cookies", odd], 1), odd, why);
+        refused(poll(&target, &["--cookies", odd], ""), odd, why);
+        refused(poll(&target, &["--resume", "--cookies", odd], ""), odd, why);
+    }
+    let twice = poll(&target, &["--resume", "--cookies", &both, "--journal", &both], "");
+    refused(twice, &both, "also the file of --journal; name two files");
+    assert!(target.requests().is_empty());
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 2, "nothing is deleted or made");
 }
 
 #[test]
@@ -126,6 +158,29 @@ fn a_cookies_file_of_another_run_is_not_deleted() {
 }
 
 #[test]
+fn a_second_start_that_ends_early_leaves_the_cookies_of_the_jobs_that_run() {
+    let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("cookies");
+    let cookies = ["--cookies", file.to_str().unwrap()];
+    let submitted = submit(&target, &cookies, 2).stdout;
+    let kept = std::fs::read_to_string(&file).unwrap();
+    // The file gets the cookies of another run, whose job ends.
+    let other = submit(&target, &cookies, 1).stdout;
+    let one: String = submitted.split_inclusive('\n').filter(|line| !line.contains("line-002")).collect();
+    for input in ["", &other, &one] {
+        let ran = poll(&target, &cookies, input);
+        assert_eq!((ran.code, ran.stdout.contains("\"Succeeded\"")), (0, !input.is_empty()), "{}", ran.stderr);
+        assert!(std::fs::read_to_string(&file).unwrap().starts_with(&kept), "line-002 still runs");
+    }
+    std::fs::write(&file, &kept).unwrap();
+    let ended = poll(&target, &cookies, &one).stdout;
+    let second = submitted.lines().rfind(|line| line.contains("line-002")).unwrap();
+    // The record of line-001 passes through with its verdict.
+    let ran = poll(&target, &[&cookies[..], &["--resume"]].concat(), &format!("{ended}{second}\n"));
+    assert!(ran.stdout.matches("\"Succeeded\"").count() == 2 && !file.exists(), "{} {}", ran.stdout, ran.stderr);
+}
+
+#[test]
 fn cookies_stay_for_a_resumed_session_while_a_job_is_open() {
     let (target, dir) = (sticky(), tempfile::tempdir().unwrap());
     let file = dir.path().join("cookies");
@@ -161,6 +216,63 @@ fn a_cookie_that_expires_while_its_job_runs_is_sent_until_then() {
     let ran = poll(&target, &cookies, &submit(&target, &cookies, 1).stdout);
     let phase = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"]["phase"].clone();
     assert_eq!((phase, &polls.lock().unwrap()[0]), (json!("Succeeded"), &Some("LB=1".to_owned())), "{}", ran.stderr);
+}
+
+#[test]
+fn an_expiry_by_the_targets_clock_keeps_and_deletes_the_cookie_whatever_ours_shows() {
+    // The target's clock is years behind, or years ahead.
+    for year in [2001, 2091] {
+        let dated = move |status, cookie: &str, body: &str| {
+            let date = format!("Fri, 01 Jun {year} 10:00:00 GMT");
+            with_headers(status, vec![("Date", date), ("Set-Cookie", cookie.replace("YEAR", &year.to_string()))], body)
+        };
+        let polls = AtomicUsize::new(0);
+        let target = Server::new(move |request| {
+            let (later, before) = ("01 Jun YEAR 10:10:00 GMT", "01 Jun YEAR 09:50:00 GMT");
+            match (request.method.as_str(), polls.load(Ordering::SeqCst), cookies_of(request)) {
+                ("POST", ..) => dated(202, &format!("LB=n1; Path=/; Expires=Fri, {later}"), r#"{"job_id":"1"}"#),
+                _ if !request.path.starts_with("/jobs/") => Reply::json(HEALTHY),
+                (_, 0, "LB=n1") => {
+                    polls.store(1, Ordering::SeqCst);
+                    dated(200, &format!("LB=; Path=/; Expires=Fri, {before}"), RUNNING)
+                }
+                (_, 1, "") => Reply::json(DONE),
+                _ => Reply::new(404, "{}"),
+            }
+        });
+        let (_, ran, status) = follow(&target, &["--lost-after", "200ms"]);
+        assert_eq!(text(&status, "phase"), "Succeeded", "{year}: {status} {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_job_whose_newest_cookie_may_be_lost_with_a_killed_poll_jobs_is_unknown() {
+    let is_found = Arc::new(AtomicBool::new(false));
+    let finds = is_found.clone();
+    let target = balancer(move |polls, cookies| match cookies {
+        "LB=n1" => with_cookie(200, "LB=n2; Path=/", RUNNING),
+        "LB=n2" if polls < 2 || finds.swap(false, Ordering::SeqCst) => Reply::json(RUNNING),
+        _ => Reply::new(404, "{}"),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cookies");
+    let cookies = ["--lost-after", "200ms", "--cookies", file.to_str().unwrap()];
+    // Its records are those of a killed session: the job's last word is its submission.
+    let submitted = submit(&target, &cookies[2..], 1).stdout;
+    let untouched = std::fs::read(&file).unwrap();
+    let lost = |argv: &[&str]| status_of(&poll(&target, &[&cookies[..], argv].concat(), &submitted));
+    let status = lost(&[]);
+    assert_eq!(text(&status, "phase"), "Lost", "this session took all cookies: {status}");
+    let status = lost(&["--resume"]);
+    assert_eq!(text(&status, "phase"), "Unknown", "{status}");
+    assert!(
+        text(&status, "message").contains("a new cookie that the earlier poll-jobs did not save before it ended"),
+        "{status}"
+    );
+    is_found.store(true, Ordering::SeqCst);
+    assert_eq!(text(&lost(&["--resume"]), "phase"), "Lost", "an answer showed that the cookie is the right one");
+    std::fs::write(&file, String::from_utf8(untouched).unwrap().replace("n1", "n3")).unwrap();
+    assert_eq!(text(&lost(&["--resume"]), "phase"), "Lost", "no poll ever changed it");
 }
 
 /// A target that knows no job.
@@ -331,6 +443,8 @@ fn lines_that_hold_no_cookies_are_named_once_and_cost_no_job() {
         (format!("{first}\n\u{1}\u{2}\nmore of it\n"), 2, 2),
         (kept.replacen("\"cookies\":[", "\"cookies\":7,\"c\":[", 1), 1, 1),
         (format!("{kept}# a remark\n"), 4, 0),
+        (format!("{kept}# a remark"), 4, 0),
+        (kept.replacen(first, &first[..first.len() / 2], 1), 1, 1),
     ] {
         std::fs::write(&file, &held).unwrap();
         let ran = poll(&target, &[&cookies[..], &["--lost-after", "30ms"]].concat(), &submitted);

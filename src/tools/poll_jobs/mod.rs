@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Failure, Io, Outcome};
+use crate::cookies;
 use crate::record::Phase;
 use crate::target::TargetArgs;
 use crate::units;
@@ -62,7 +63,7 @@ pub struct Args {
     #[arg(long, value_name = "PHASE,…", value_delimiter = ',', help_heading = "Polling")]
     pub cancel_on: Vec<CancelOn>,
     /// Send each job the cookies that `submit-jobs --cookies` saved in this file, save the changes that answers to polls make, and
-    /// delete the file when all jobs have ended
+    /// delete the file once every job in it has ended
     #[arg(long, value_name = "FILE")]
     pub cookies: Option<PathBuf>,
     /// Check the command line and the files it names, then exit; read no records, send and write nothing
@@ -129,6 +130,7 @@ pub fn run(args: Args, io: Io<'_>) -> Outcome {
     if args.min_interval.is_some_and(|min| min > args.max_interval) {
         return Err(Failure::usage("--min-interval is more than --max-interval: lower the first or raise the second"));
     }
+    cookies::check_file(args.cookies.as_deref(), args.journal.as_deref())?;
     match &args.explain {
         Some(id) => explain::run(&args, id, io),
         None => session::run(&args, io),

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Failure, Io, Outcome};
+use crate::cookies;
 use crate::record::Timestamp;
 use crate::target::TargetArgs;
 use crate::units;
@@ -112,6 +113,7 @@ Exit codes:
 /// Runs the tool.
 pub fn run(args: Args, io: Io<'_>) -> Outcome {
     check(&args)?;
+    cookies::check_file(args.cookies.as_deref(), args.journal.as_deref())?;
     match (args.dry_run, args.explain) {
         (true, _) => curl::print(&args, io),
         (_, true) => explain::run(&args, io),

@@ -163,8 +163,7 @@ impl PolledJob {
     }
 
     fn explain_cookie(&self) -> String {
-        let why = self.missing_cookie();
-        why.map(|why| format!("; its polls did not send a cookie that the target set ({why})")).unwrap_or_default()
+        self.missing_cookie().map(|why| format!("; {why}")).unwrap_or_default()
     }
 
     fn flags(&self, observation: &Observation, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {

@@ -42,6 +42,8 @@ pub(super) struct PolledJob {
     latency_from: Timestamp,
     /// The start of its age.
     submitted_at: Timestamp,
+    /// When it was resumed, if the earlier session may have ended before it saved the newest of its cookies.
+    doubted_at: Option<Timestamp>,
     /// The start of its deadline: the submission, or for a resumed job the start of this session.
     deadline_from: Timestamp,
     /// The phase in which an earlier session left a resumed job.
@@ -166,6 +168,7 @@ impl PolledJob {
             request: request.into(),
             cookies_saved: None,
             lapsed_at: None,
+            doubted_at: None,
             latency_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
             deadline_from: status.resubmitted_at.unwrap_or(submitted_at),
@@ -333,6 +336,11 @@ impl PolledJob {
         Arc::make_mut(&mut self.request).lacks_cookies = true;
     }
 
+    /// Records that answers to the polls of an earlier session changed its cookies, so that the last change may be lost with it.
+    pub(super) fn doubt_cookie(&mut self, now: Timestamp) {
+        self.doubted_at = Some(now);
+    }
+
     fn has_expired_cookie(&self) -> bool {
         self.received_at.is_some_and(|at| self.request.cookies.iter().any(|cookie| cookie.has_expired(at)))
     }
@@ -342,10 +350,20 @@ impl PolledJob {
     /// new cookie does not lead to the job's node.
     fn missing_cookie(&self) -> Option<&'static str> {
         if self.request.lacks_cookies {
-            return Some("--cookies FILE was not given, or the file does not hold it");
+            return Some(
+                "its polls did not send a cookie that the target set (--cookies FILE was not given, or the file does not hold it)",
+            );
         }
-        let has_lapsed = self.lapsed_at.is_some_and(|at| self.state_at.is_none_or(|seen| seen < at));
-        (has_lapsed || self.has_expired_cookie()).then_some("it has expired")
+        let unseen_since = |at: Timestamp| self.state_at.is_none_or(|seen| seen < at);
+        // An answer that knows the job shows that the cookies are the right ones.
+        if self.doubted_at.is_some_and(unseen_since) {
+            return Some(
+                "the target may have set a new cookie that the earlier poll-jobs did not save before it ended",
+            );
+        }
+        let has_lapsed = self.lapsed_at.is_some_and(unseen_since);
+        (has_lapsed || self.has_expired_cookie())
+            .then_some("its polls did not send a cookie that the target set (it has expired)")
     }
 
     /// Returns true if ending it in `phase` would replace the earlier session's knowledge with less: that session gave the

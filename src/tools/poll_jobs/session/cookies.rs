@@ -5,13 +5,15 @@ use std::path::Path;
 
 use super::super::job::PolledJob;
 use crate::cli::{Console, Failure};
-use crate::cookies::{self, Cookie, CookieJar};
+use crate::cookies::{self, AnsweredAt, Cookie, CookieJar};
 use crate::profile::Request;
-use crate::record::{Flag, JobStatus, Key, Timestamp};
+use crate::record::{Flag, JobStatus, Key};
 
 /// The cookies of the jobs of a session. Without `--cookies` none are sent.
 pub(super) struct JobCookies {
     jar: Option<CookieJar>,
+    /// The jobs whose end this session has seen.
+    ended: HashSet<Key>,
     /// The file, for messages.
     file: String,
     /// Messages given already: cookies are gone; polls' cookies are not sent; the file could not be written.
@@ -25,6 +27,7 @@ impl JobCookies {
     pub(super) fn new(path: Option<&Path>) -> Self {
         Self {
             jar: path.map(CookieJar::new),
+            ended: HashSet::new(),
             file: path.map_or_else(|| "FILE".to_owned(), |path| path.display().to_string()),
             said_gone: false,
             said_unsent: false,
@@ -40,6 +43,11 @@ impl JobCookies {
     /// All cookies of `job`; none without `--cookies`.
     pub(super) fn of(&self, job: &Key) -> Option<Vec<Cookie>> {
         self.jar.as_ref().map(|jar| jar.of(job).to_vec())
+    }
+
+    /// Returns true if answers to polls of `job` changed its cookies, in this session or an earlier one.
+    pub(super) fn are_polled(&self, job: &Key) -> bool {
+        self.jar.as_ref().is_some_and(|jar| jar.is_polled(job))
     }
 
     /// Adds the cookies of `job` to a `request` that polls it.
@@ -87,14 +95,14 @@ impl JobCookies {
         true
     }
 
-    /// Takes the cookies set by `headers` of an answer to a poll of `job` that came at `now`. A job has only one poll under way at a
-    /// time, and a list keeps the cookies of its pages, so the last answer is the newest.
-    pub(super) fn take(&mut self, job: &mut PolledJob, headers: &[String], now: Timestamp, console: &Console) {
+    /// Takes the cookies set by `headers` of an answer to a poll of `job`. A job has only one poll under way at a time, and a list
+    /// keeps the cookies of its pages, so the last answer is the newest.
+    pub(super) fn take(&mut self, job: &mut PolledJob, headers: &[String], at: AnsweredAt, console: &Console) {
         let Some(jar) = &mut self.jar else {
-            self.note_unsent(job, headers, now, console);
+            self.note_unsent(job, headers, at, console);
             return;
         };
-        let (is_changed, saved) = jar.update(job.key(), headers, &job.request.url, now);
+        let (is_changed, saved) = jar.update(job.key(), headers, &job.request.url, at);
         if !is_changed {
             return;
         }
@@ -112,12 +120,12 @@ impl JobCookies {
     }
 
     /// Notes that polls do not send the cookies that `headers` set.
-    fn note_unsent(&mut self, job: &mut PolledJob, headers: &[String], now: Timestamp, console: &Console) {
+    fn note_unsent(&mut self, job: &mut PolledJob, headers: &[String], at: AnsweredAt, console: &Console) {
         if job.request.lacks_cookies {
             return;
         }
         let mut set = Vec::new();
-        cookies::take(&mut set, headers, &job.request.url, now);
+        cookies::take(&mut set, headers, &job.request.url, at);
         let set = cookies::for_url(&set, &job.request.url);
         if set.is_empty() {
             return;
@@ -142,8 +150,15 @@ impl JobCookies {
         self.jar.as_ref().is_some_and(CookieJar::has_foreign_lines)
     }
 
-    /// Deletes the file, once all jobs have ended, unless it holds more than cookies of `runs`.
-    pub(super) fn delete(&mut self, runs: &HashSet<&str>) -> Result<(), Failure> {
-        self.jar.take().map_or(Ok(()), |jar| jar.delete(runs))
+    /// Notes that `job` has ended, so that nothing will need its cookies.
+    pub(super) fn note_end(&mut self, job: &Key) {
+        if self.are_sent() {
+            self.ended.insert(job.clone());
+        }
+    }
+
+    /// Deletes the file if it holds nothing but cookies of jobs that have ended.
+    pub(super) fn delete(&mut self) -> Result<(), Failure> {
+        self.jar.take().map_or(Ok(()), |jar| jar.delete(&self.ended))
     }
 }

@@ -8,7 +8,7 @@ use super::super::issue::Issue;
 use super::super::job::{NextStep, Page, PollOutcome, PolledJob};
 use super::Session;
 use crate::cli::Failure;
-use crate::cookies::{self, Cookie};
+use crate::cookies::{self, AnsweredAt, Cookie};
 use crate::listing::{Absence, Listing, Missing, Progress};
 use crate::profile::Request;
 use crate::record::{Job, Phase, Timestamp};
@@ -178,7 +178,8 @@ impl Session<'_, '_> {
         if let Ok(answer) = &answer
             && self.cookies.are_sent()
         {
-            cookies::take(&mut list.cookies, &answer.head.cookies, &url, received);
+            let at = AnsweredAt { now: received, date: answer.head.date };
+            cookies::take(&mut list.cookies, &answer.head.cookies, &url, at);
         }
         let answered_before = std::mem::replace(&mut self.lists.answered, true);
         let mut unknown = Progress::default();

@@ -20,6 +20,7 @@ use super::hidden_cache::HiddenCache;
 use super::job::{FollowedUp, Limits, NextStep, PollOutcome, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
+use crate::cookies::AnsweredAt;
 use crate::heartbeat::Heartbeat;
 use crate::http::{Connections, HttpError};
 use crate::input::{self, Input, Permits};
@@ -92,8 +93,6 @@ struct Session<'a, 'o> {
     to_resume: Option<Fold>,
     claims: Claims,
     cookies: JobCookies,
-    /// A job was given up that a resumed session may still find.
-    has_open_jobs: bool,
     /// The polling cost of earlier sessions.
     earlier_cost: Polling,
     /// With `--resume`: the target is unreachable, so nothing was polled.
@@ -130,7 +129,6 @@ impl<'a, 'o> Session<'a, 'o> {
             absences: Absences::default(),
             claims: Claims::default(),
             cookies: JobCookies::new(args.cookies.as_deref()),
-            has_open_jobs: false,
             to_resume: args.resume.then(Fold::default),
             earlier_cost: Polling::default(),
             unreachable: false,
@@ -218,6 +216,7 @@ impl<'a, 'o> Session<'a, 'o> {
         self.output.records.record(&record)?;
         let known = self.numbers.get(record.key()).copied();
         if job.status.phase.is_final() {
+            self.cookies.note_end(record.key());
             // Later lines of a saved stream tell the end of a job that is being polled: no need to poll it.
             if let Some(number) = known.filter(|number| self.jobs.remove(number).is_some()) {
                 self.scheduler.ended(number, None);
@@ -316,14 +315,18 @@ impl<'a, 'o> Session<'a, 'o> {
         self.lists.polled_alone(number);
         // The answer for a job that was given up meanwhile comes too late.
         let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
-        let set_cookies = outcome.answer.as_ref().map_or_else(|_| Vec::new(), |answer| answer.head.cookies.clone());
+        let (set_cookies, date) = match &outcome.answer {
+            Ok(answer) => (answer.head.cookies.clone(), answer.head.date),
+            Err(_) => (Vec::new(), None),
+        };
         let failed_before = job.polls().failed;
         let polling = &mut self.output.counts.polling;
         let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
         self.output.note_answer(&job.key().name, &job.request.url, job.issue());
         if !set_cookies.is_empty() {
-            self.cookies.take(job, &set_cookies, self.clock.now(), &self.output.console);
+            let at = AnsweredAt { now: self.clock.now(), date };
+            self.cookies.take(job, &set_cookies, at, &self.output.console);
         }
         if let Some(id) = job.take_next_id() {
             self.poll_as(number, &id)?;
@@ -392,7 +395,6 @@ impl<'a, 'o> Session<'a, 'o> {
         self.hidden_cache.forget(number);
         let has_verdict = matches!(phase, Phase::Succeeded | Phase::Failed);
         self.scheduler.ended(number, has_verdict.then(|| job.age(self.clock.now())));
-        self.has_open_jobs |= !has_verdict;
         if job.learned_nothing(phase) {
             self.output.counts.unchanged += 1;
             return Ok(());
@@ -410,6 +412,9 @@ impl<'a, 'o> Session<'a, 'o> {
         phase: Phase,
         followed: Option<&FollowedUp>,
     ) -> Result<(), Failure> {
+        if phase.is_final() {
+            self.cookies.note_end(job.key());
+        }
         let now = self.clock.now();
         if let Some(seconds) = self.hidden_cache.doubted_seconds() {
             job.set_sightings_back(seconds);
@@ -473,9 +478,7 @@ impl<'a, 'o> Session<'a, 'o> {
         };
         bad_lines.close(console);
         self.output.report_end();
-        if !self.has_open_jobs && !self.unreachable {
-            self.cookies.delete(&self.numbers.keys().map(|job| job.run.as_str()).collect())?;
-        }
+        self.cookies.delete()?;
         self.target.delete_token()?;
         Ok(self.stop.exit_or(exit))
     }

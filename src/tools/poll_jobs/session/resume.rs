@@ -83,9 +83,16 @@ impl Session<'_, '_> {
     fn resume_job(&mut self, record: &Record) -> Result<(), Failure> {
         self.output.records.record(record)?;
         let job: Job = record.read()?;
+        if job.status.phase.is_final() {
+            self.cookies.note_end(record.key());
+        }
         let Some(id) = job.open_id() else { return Ok(()) };
         let request = self.request(record, &job, job.status.next_id.as_deref().unwrap_or(id))?;
-        self.add(PolledJob::resumed(record.clone(), &job, request, self.clock.now()))
+        let mut resumed = PolledJob::resumed(record.clone(), &job, request, self.clock.now());
+        if self.cookies.are_polled(record.key()) {
+            resumed.doubt_cookie(self.clock.now());
+        }
+        self.add(resumed)
     }
 }
 

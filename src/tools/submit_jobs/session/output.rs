@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::super::Args;
 use crate::cli::{Console, Failure, Io};
-use crate::clock::Clock;
-use crate::cookies::{self, CookieWriter};
+use crate::cookies::{self, AnsweredAt, CookieWriter};
 use crate::journal::Journal;
 use crate::ndjson::{BadLines, Writer};
 use crate::record::{Flag, JobStatus, Key, Record, differences};
@@ -75,10 +74,10 @@ impl<'a> Output<'a> {
         headers: &[String],
         url: &str,
         status: &mut JobStatus,
-        clock: &Clock,
+        at: AnsweredAt,
     ) -> Result<(), Failure> {
         let mut set = Vec::new();
-        cookies::take(&mut set, headers, url, clock.now());
+        cookies::take(&mut set, headers, url, at);
         if set.is_empty() || status.job_id.is_none() {
             return Ok(());
         }
