@@ -215,7 +215,9 @@ fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
         assert_eq!((jar.take_foreign(), jar.has_foreign_lines()), (None, true));
         assert_eq!(jar.why_none(&key("b")), Some("holds lines that are not cookies"));
         assert_eq!(saved(&path, "a"), "LB=n1");
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         let refused = CookieWriter::new(&path).unwrap_err();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644, "it may be anything");
         assert_eq!(refused.exit().code(), 65);
         assert!(refused.message().unwrap().contains(named), "{refused:?}");
         jar.delete(&ended(&["a"])).unwrap();

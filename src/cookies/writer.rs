@@ -16,25 +16,27 @@ impl CookieWriter {
     pub fn new(path: &Path) -> Result<Self, Failure> {
         let (mut file, is_new) = (CookieFile::new(path), !path.exists());
         let mut foreign = None;
+        let read = file.read_new_lines(&mut |number, line, _| {
+            if let (None, Line::Foreign(why)) = (&foreign, line) {
+                foreign = Some(format!("line {number}: {why}"));
+            }
+        });
+        read.map_err(|error| file.failure(&error))?;
+        // A file that was named by mistake keeps its mode, too.
+        if let Some(foreign) = foreign {
+            return Err(Failure::broken_input(format!(
+                "--cookies {} {foreign}: nothing is submitted; name a cookie file, or one that does not exist yet",
+                path.display()
+            )));
+        }
         let mut try_out = || {
             file.lock()?;
-            file.unlock()?;
-            file.read_new_lines(&mut |number, line, _| {
-                if let (None, Line::Foreign(why)) = (&foreign, line) {
-                    foreign = Some(format!("line {number}: {why}"));
-                }
-            })?;
-            if is_new { std::fs::remove_file(path) } else { Ok(()) }
+            let tried = if is_new { file.remove() } else { Ok(()) };
+            tried.and(file.unlock())
         };
         let usable = try_out();
         usable.map_err(|error| file.failure(&error))?;
-        match foreign {
-            None => Ok(Self(file)),
-            Some(foreign) => Err(Failure::broken_input(format!(
-                "--cookies {} {foreign}: nothing is submitted; name a cookie file, or one that does not exist yet",
-                path.display()
-            ))),
-        }
+        Ok(Self(file))
     }
 
     /// Keeps `cookies`, which came with the submission of `job`.

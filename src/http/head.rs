@@ -18,7 +18,7 @@ pub struct Head {
     pub hidden_age: Option<(f64, f64)>,
     /// A cache says that it answered, with an age or without.
     pub is_from_cache: bool,
-    /// The `Set-Cookie` headers.
+    /// The `Set-Cookie` headers, without those that are not UTF-8.
     pub cookies: Vec<String>,
     /// The `Content-Encoding`, if the tools cannot decode it; the body is then as it was sent.
     pub unknown_coding: Option<String>,
@@ -45,7 +45,7 @@ impl Head {
                 .headers
                 .get_all("set-cookie")
                 .iter()
-                .filter_map(|value| Some(value.to_str().ok()?.to_owned()))
+                .filter_map(|value| Some(std::str::from_utf8(value.as_bytes()).ok()?.to_owned()))
                 .collect(),
             unknown_coding: text("content-encoding")
                 .filter(|coding| !["", "identity", "gzip"].contains(&coding.trim().to_ascii_lowercase().as_str()))

@@ -323,6 +323,7 @@ fn a_job_that_its_balancer_moves_is_found_by_the_cookie_that_a_poll_sets() {
         (200, "LB=n2; Path=/", "LB=n2"),
         // Without a path it is for /jobs alone: a server takes the first of two.
         (200, "LB=n2", "LB=n2; LB=n1"),
+        (200, "LB=nœud-2; Path=/", "LB=nœud-2"),
         // The node that has taken over does not know the job yet.
         (404, "LB=n2; Path=/", "LB=n2"),
         (503, "LB=n2; Path=/; Max-Age=3600", "LB=n2"),
