@@ -6,6 +6,34 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::Held;
+use crate::cli::Failure;
+
+/// The beginning of a file that holds a token, and the most that such a file is read.
+const START: &[u8] = br#"{"of":""#;
+const MOST: u64 = 1 << 20;
+
+/// Refuses a file that is not a regular one, or that holds anything but a token or a part of one: it is overwritten, and deleted at
+/// the end.
+pub(super) fn check(path: &Path) -> Result<(), Failure> {
+    let refused = |why: &str| {
+        let name = flag(path);
+        Err(Failure::usage(format!(
+            "{name}: {why}; name a file that does not exist yet, or one with a token of an earlier run"
+        )))
+    };
+    match path.metadata() {
+        // What else is wrong with it is told when it is opened.
+        Err(_) => return Ok(()),
+        Ok(metadata) if !metadata.is_file() => return refused("not a regular file"),
+        Ok(_) => {}
+    }
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut text));
+    read.map_err(|error| Failure::io(&flag(path), &error))?;
+    // A process that is killed while it writes leaves a part.
+    let is_part = START.starts_with(&text) || text.starts_with(START);
+    if is_part || serde_json::from_slice::<Held>(&text).is_ok() { Ok(()) } else { refused("holds no token") }
+}
 
 /// The open file, locked until it is dropped.
 pub(super) struct TokenFile<'a> {
@@ -57,4 +85,40 @@ fn open(path: &Path) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_holds_a_token_is_overwritten_and_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let refused = |name: &str| {
+            let failure = check(&at(name)).err()?;
+            assert_eq!(failure.exit().code(), 2);
+            failure.message().map(str::to_owned)
+        };
+        for (name, text) in [("notes", "notes\n"), ("json", "{\"a\":1}\n"), ("short", "x")] {
+            fs::write(at(name), text).unwrap();
+            assert!(refused(name).unwrap().contains(&format!("{name}: holds no token; name a file")), "{name}");
+            assert_eq!(fs::read_to_string(at(name)).unwrap(), text);
+        }
+        assert!(
+            refused("socket").unwrap().contains("socket: not a regular file; name a file") && refused("").is_some()
+        );
+        assert_eq!((refused("new"), at("new").exists()), (None, false));
+        let (path, now) = (at("token"), crate::clock::Clock::system().now());
+        let mut file = TokenFile::lock(&path, true).unwrap().unwrap();
+        assert_eq!(refused("token"), None, "empty");
+        let held = Held { of: "r".to_owned(), token: "t".to_owned(), obtained: now, expires: None, renew: None };
+        file.write(&held).unwrap();
+        assert_eq!(refused("token"), None);
+        fs::write(&path, "{\"o").unwrap();
+        assert_eq!(refused("token"), None, "its writer was killed");
+    }
 }

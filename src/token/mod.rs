@@ -96,6 +96,7 @@ impl Tokens {
         file: Option<PathBuf>,
         console: &Console,
     ) -> Result<Self, Failure> {
+        file.as_deref().map_or(Ok(()), file::check)?;
         let mut values = TemplateValues::of_set(set);
         for name in request.request().names("env") {
             let value = std::env::var(&name).ok().filter(|value| !value.trim().is_empty());
