@@ -30,10 +30,8 @@ fn is_well_known(dates: Option<ClockOffset>) -> bool {
 /// The offsets that the times of jobs allow, for jobs that come one by one.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedOffsets {
-    /// None for a job whose times contradict each other.
-    each: Vec<Option<Bounds>>,
-    /// The same with the moments at which they hold.
-    in_time: Vec<JobBounds>,
+    /// Those of each job, with the moments at which they hold.
+    each: Vec<JobBounds>,
     /// The first and the last submission.
     submitted: Option<(Timestamp, Timestamp)>,
 }
@@ -41,10 +39,7 @@ pub struct AllowedOffsets {
 impl AllowedOffsets {
     /// Takes one more job into account.
     pub fn add(&mut self, job: &Job) {
-        if let Some((bounds, in_time)) = bounds_of(job) {
-            self.each.push(bounds);
-            self.in_time.push(in_time);
-        }
+        self.each.extend(bounds_of(job));
         if let Some(at) = job.status.submitted_at {
             let (first, last) = self.submitted.unwrap_or((at, at));
             self.submitted = Some((first.min(at), last.max(at)));
@@ -54,15 +49,21 @@ impl AllowedOffsets {
     /// A lower bound on how far the target's clock moved while the jobs ran, in seconds; none if nothing shows that it did.
     /// The clocks of the hosts that saw the jobs differ by up to `skew` seconds.
     pub fn seconds_moved(&self, skew: f64) -> Option<f64> {
-        moved_clock::seconds_moved(&self.in_time, 2.0 * self.margin() + skew)
+        moved_clock::seconds_moved(&self.each, 2.0 * self.margin() + skew)
     }
 
     /// The seconds by which the clock of most jobs' times is at least behind the one of the `Date` headers, from which `dates` comes;
     /// none if it may be the same one. A date is never ahead of its clock, so the lower bound of `dates` holds. Times that are further
     /// behind than [`Self::narrow`] allows are held against the dates one by one.
     pub fn seconds_behind(&self, dates: Option<ClockOffset>) -> Option<f64> {
-        let behind = dates?.bounds().low - agreed(&self.each)?.high;
+        let behind = dates?.bounds().low - agreed(&self.bounds())?.high;
         (NOTED_EARLY + self.margin()..=LATE_DATES).contains(&behind).then_some(behind)
+    }
+
+    /// The bounds by each job; none by a job whose times contradict each other.
+    fn bounds(&self) -> Vec<Option<Bounds>> {
+        let bounds = |job: &JobBounds| Bounds { low: job.least.offset, high: job.most.offset };
+        self.each.iter().map(bounds).map(|bounds| Some(bounds).filter(|bounds| bounds.low <= bounds.high)).collect()
     }
 
     /// Two clocks that agree differ by up to this many seconds in the course of the run.
@@ -84,40 +85,33 @@ impl AllowedOffsets {
             let Bounds { low, high } = dates.bounds();
             Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
         });
-        let within = |bounds: &Option<Bounds>| match by_dates {
-            Some(dates) => (*bounds)?.intersection(dates),
-            None => *bounds,
+        let within = |bounds: Option<Bounds>| match by_dates {
+            Some(dates) => bounds?.intersection(dates),
+            None => bounds,
         };
-        let each: Vec<Option<Bounds>> = self.each.iter().map(within).collect();
+        let each: Vec<Option<Bounds>> = self.bounds().into_iter().map(within).collect();
         let margin = self.margin();
         let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
         agreed(&each).map(widened).map(ClockOffset::from_bounds).or(dates)
     }
 }
 
-/// The bounds that one job's times set to the offset (none if no offset makes them agree with the polls), and the same bounds with
-/// the moments at which they hold. None for a job without times.
-fn bounds_of(job: &Job) -> Option<(Option<Bounds>, JobBounds)> {
+/// The bounds of the offset that one job's times allow; none of a job without times.
+fn bounds_of(job: &Job) -> Option<JobBounds> {
     let status = &job.status;
     let submitted = status.submitted_at?;
     let known_until = status.ended_at.or(status.observed_at)?;
-    let mut found: Option<(Option<Bounds>, JobBounds)> = None;
+    let mut found: Option<JobBounds> = None;
     let mut cut = |time: Option<Timestamp>, resolution: f64, low: Timestamp, high: Timestamp, about: Timestamp| {
         let Some(time) = time else { return };
         // Most servers cut coarse times; some round them, up or to the nearest.
-        let bounds = Bounds { low: time.since(high) - resolution, high: time.since(low) + resolution };
         let at = f64::midpoint(low.seconds(), about.seconds());
-        let (most, least) = (BoundAt { at, offset: bounds.high }, BoundAt { at, offset: bounds.low });
-        found = Some(match found {
-            None => (Some(bounds).filter(|bounds| bounds.low <= bounds.high), JobBounds { most, least }),
-            Some((held, in_time)) => (
-                held.and_then(|held| held.intersection(bounds)),
-                JobBounds {
-                    most: if most.offset < in_time.most.offset { most } else { in_time.most },
-                    least: if least.offset > in_time.least.offset { least } else { in_time.least },
-                },
-            ),
-        });
+        let most = BoundAt { at, offset: time.since(low) + resolution };
+        let least = BoundAt { at, offset: time.since(high) - resolution };
+        found = Some(found.map_or(JobBounds { most, least }, |held| JobBounds {
+            most: if most.offset < held.most.offset { most } else { held.most },
+            least: if least.offset > held.least.offset { least } else { held.least },
+        }));
     };
     // A job is queued about when its submission is answered, although nothing but its end bounds that.
     let arrived = status.accepted_at.unwrap_or(submitted);
