@@ -253,12 +253,7 @@ impl StageTimes {
         let told = instants.server_started.map(|started| started.since(queued));
         let most = lifetime.map(|lifetime| lifetime.longest_wait(instants.start_seen));
         let excess = told.zip(most).map(|(told, most)| told.low - most);
-        // A stage cannot start before it is queued.
-        let before_start = lifetime.map(|Lifetime { begin, end }| {
-            let started = instants.start_seen.map_or(end, |seen| seen.high);
-            Lifetime { begin, end: end.min(started.max(begin)) }
-        });
-        let at = match (queued.held(offset, before_start, None), excess.filter(|seconds| *seconds > ROUNDING)) {
+        let at = match (queued.held(offset, lifetime, None), excess.filter(|seconds| *seconds > ROUNDING)) {
             (Ok(at), None) => at,
             (Err(seconds), _) | (_, Some(seconds)) => {
                 self.contradicted = in_little_memory(seconds);
@@ -373,24 +368,6 @@ mod tests {
         assert!((wait.seconds - 0.025).abs() < 1e-6 && wait.low == 0.0 && (wait.high - 0.05).abs() < 1e-6, "{wait:?}");
         let beyond = times(&first, Some(ClockOffset { seconds: 11.0, bound_seconds: 0.25 }))[0];
         assert!(beyond.wait().is_none() && beyond.backwards && beyond.work().is_some());
-    }
-
-    #[test]
-    fn a_queueing_time_after_the_start_that_polls_saw_is_not_used() {
-        let wait = |queued: &str| {
-            let stage = r#""name":"a","phase":"Done","timesFrom":"server","endedAt":"2026-01-01T00:00:09Z","seen":{"notStartedAt":"2026-01-01T00:00:01Z","startedAt":"2026-01-01T00:00:02Z"}"#;
-            let job: Job = serde_json::from_str(&format!(
-                r#"{{"metadata":{{"name":"j"}},"status":{{"phase":"Succeeded","submittedAt":"2026-01-01T00:00:00Z","acceptedAt":"2026-01-01T00:00:00.5Z","endedAt":"2026-01-01T00:00:10Z","stages":[{{{stage},"queuedAt":"2026-01-01T00:00:{queued}Z"}}]}}}}"#
-            ))
-            .unwrap();
-            let offset = Some(ClockOffset { seconds: 0.0, bound_seconds: 0.01 });
-            let times = StageTimes::compute(&job, &job.status.stages[0], &plan(offset).stages, offset);
-            (times.wait().unwrap(), times.contradicted().is_some())
-        };
-        let (told, contradicted) = wait("00.4");
-        assert!((told.low - 0.59).abs() < 1e-6 && (told.high - 1.61).abs() < 1e-6 && !contradicted, "{told:?}");
-        let (seen, contradicted) = wait("04");
-        assert!(seen.low >= 0.5 && (seen.high - 2.0).abs() < 1e-6 && contradicted, "{seen:?}");
     }
 
     #[test]
