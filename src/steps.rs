@@ -165,11 +165,8 @@ fn make(
         request.place()
     };
     // Another server must not see the headers that are the target's alone.
-    let sent = match cookies {
-        Some(cookies) if is_own => request.send_with(cookies, client, clock),
-        _ if is_own => request.send(client, clock),
-        _ => request.send(&client.without_headers(), clock),
-    };
+    let sent =
+        if is_own { request.send_with(cookies, client, clock) } else { request.send(&client.without_headers(), clock) };
     let answer = sent.map_err(|error| failed_to_answer(&place, &error))?;
     let summary = || if step.secret { format!("HTTP {}", answer.status) } else { answer.summary() };
     if !step.accepted.contains(&answer.status) {

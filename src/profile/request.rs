@@ -154,8 +154,14 @@ impl Request {
         client.send(&self.method, &self.url, headers, self.body.as_ref(), clock)
     }
 
-    /// Sends it with those of `cookies` that are for its URL, and takes those that the answer sets.
-    pub fn send_with(&self, cookies: &mut Vec<Cookie>, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
+    /// Sends it with those of `cookies` that are for its URL, and takes those that the answer sets. Without any it is sent as it is.
+    pub fn send_with(
+        &self,
+        cookies: Option<&mut Vec<Cookie>>,
+        client: &Client,
+        clock: &Clock,
+    ) -> Result<Answer, HttpError> {
+        let Some(cookies) = cookies else { return self.send(client, clock) };
         let request = Self { cookies: cookies::for_url(cookies, &self.url), ..self.clone() };
         let answer = request.send(client, clock)?;
         let at = AnsweredAt { now: clock.now(), date: answer.head.date };

@@ -87,10 +87,7 @@ impl FollowUp {
     /// Returns true if an answer about the job, or its absence, says that it has ended.
     fn has_ended(&self, cookies: Option<&mut Vec<Cookie>>, client: &Client) -> bool {
         let answer = match &self.listing {
-            None => match cookies {
-                Some(cookies) => self.request.send_with(cookies, client, &self.clock).ok(),
-                None => self.request.send(client, &self.clock).ok(),
-            },
+            None => self.request.send_with(cookies, client, &self.clock).ok(),
             Some((listing, id)) => match look_up(listing.clone(), id, client, &self.clock, &mut |_, _| {}) {
                 Ok(Sight::Missing) => return true,
                 Ok(Sight::Told(answer)) => Some(*answer),
