@@ -22,7 +22,7 @@ const START: &[u8] = br#"{"run":""#;
 
 /// The cookies of one job: a line of the file.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct JobCookies {
+pub(super) struct CookieLine {
     pub(super) run: String,
     pub(super) name: String,
     pub(super) cookies: Vec<Cookie>,
@@ -31,7 +31,7 @@ pub(super) struct JobCookies {
     pub(super) polled: bool,
 }
 
-impl JobCookies {
+impl CookieLine {
     /// Its line, with the newline.
     pub(super) fn to_line(&self) -> io::Result<String> {
         Ok(serde_json::to_string(self)? + "\n")
@@ -40,7 +40,7 @@ impl JobCookies {
 
 /// A line that was read.
 pub(super) enum Line {
-    Cookies(JobCookies),
+    Cookies(CookieLine),
     /// It holds no cookies, for this reason.
     Foreign(String),
 }
@@ -130,7 +130,7 @@ impl CookieFile {
             take(self.lines, Line::parse(line.trim_ascii_end()), line);
         }
         self.offset += whole.len() as u64;
-        match serde_json::from_slice::<JobCookies>(tail) {
+        match serde_json::from_slice::<CookieLine>(tail) {
             _ if tail.is_empty() => Ok(Tail::None),
             Err(error) if error.is_eof() && is_torn(tail) => Ok(Tail::Torn),
             _ => {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
-use super::file::{CookieFile, JobCookies, Line, Tail};
+use super::file::{CookieFile, CookieLine, Line, Tail};
 use super::{AnsweredAt, Cookie, take};
 use crate::cli::Failure;
 use crate::record::{Key, Timestamp};
@@ -23,8 +23,8 @@ struct Held {
 }
 
 impl Held {
-    fn line(&self, run: &str, name: &str) -> JobCookies {
-        JobCookies { run: run.to_owned(), name: name.to_owned(), cookies: self.cookies.clone(), polled: self.is_polled }
+    fn line(&self, run: &str, name: &str) -> CookieLine {
+        CookieLine { run: run.to_owned(), name: name.to_owned(), cookies: self.cookies.clone(), polled: self.is_polled }
     }
 }
 
@@ -42,7 +42,7 @@ struct Contents {
 impl Contents {
     fn take(&mut self, number: u64, line: Line, text: &[u8]) {
         match line {
-            Line::Cookies(JobCookies { run, name, cookies, polled }) => {
+            Line::Cookies(CookieLine { run, name, cookies, polled }) => {
                 self.jobs.insert((run, name), Held { cookies, is_polled: polled, renew_at: None });
             }
             Line::Foreign(why) => {
@@ -165,7 +165,7 @@ impl CookieJar {
         Ok(())
     }
 
-    fn save(&mut self, line: &JobCookies) -> io::Result<()> {
+    fn save(&mut self, line: &CookieLine) -> io::Result<()> {
         let text = line.to_line()?;
         self.file.lock()?;
         let written = self.append(&text);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Cookie;
-use super::file::{CookieFile, JobCookies, Line};
+use super::file::{CookieFile, CookieLine, Line};
 use crate::cli::Failure;
 use crate::record::Key;
 
@@ -41,7 +41,7 @@ impl CookieWriter {
 
     /// Keeps `cookies`, which came with the submission of `job`.
     pub fn keep(&mut self, job: &Key, cookies: Vec<Cookie>) -> Result<(), Failure> {
-        let line = JobCookies { run: job.run.clone(), name: job.name.clone(), cookies, polled: false };
+        let line = CookieLine { run: job.run.clone(), name: job.name.clone(), cookies, polled: false };
         let Self(file) = self;
         let mut append = || {
             let text = line.to_line()?;
