@@ -65,6 +65,7 @@ pub mod listing;
 pub mod markup;
 pub mod ndjson;
 pub mod own_limits;
+pub mod private_file;
 pub mod profile;
 pub mod prometheus;
 pub mod promql;

@@ -13,7 +13,18 @@ use walkdir::WalkDir;
 /// The shared modules, lowest layer first. A module imports only modules of lower layers. The tools stand above all
 /// layers, and a tool never imports another.
 const LAYERS: [&[&str]; 8] = [
-    &["digest", "escape", "heartbeat", "own_limits", "promql", "staging", "statistics", "thread_demand", "workers"],
+    &[
+        "digest",
+        "escape",
+        "heartbeat",
+        "own_limits",
+        "private_file",
+        "promql",
+        "staging",
+        "statistics",
+        "thread_demand",
+        "workers",
+    ],
     &["html", "record", "secrets"],
     &["cli", "clock", "markup", "page", "units"],
     &["cookies", "input", "journal", "ndjson", "quantity", "slots", "stored_jobs"],

@@ -2,9 +2,9 @@
 //!
 //! `submit-jobs` and `poll-jobs` append to it at the same time, each under a lock. `poll-jobs` compacts it when it has grown.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cookie;
 use crate::cli::Failure;
+use crate::private_file;
 
 /// The longest wait for another process that has locked the file, and the time from one attempt to the next.
 const LOCKED_FOR: Duration = Duration::from_secs(5);
@@ -145,7 +146,10 @@ impl CookieFile {
     pub(super) fn lock(&mut self) -> io::Result<()> {
         let began = Instant::now();
         loop {
-            let file = self.writer.take().map_or_else(|| open(&self.path), Ok)?;
+            let file = self
+                .writer
+                .take()
+                .map_or_else(|| private_file::open(OpenOptions::new().read(true).append(true), &self.path), Ok)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -230,14 +234,4 @@ impl CookieFile {
         self.lines = text.split_inclusive(|byte| *byte == b'\n').count() as u64;
         Ok(())
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
-    // A file that existed before keeps its mode, so others may be able to read it.
-    let metadata = file.metadata()?;
-    if metadata.permissions().mode() & 0o077 != 0 && metadata.is_file() {
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    Ok(file)
 }

@@ -1,12 +1,12 @@
 //! The file through which the tools of a pipe share a token.
 
-use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::Held;
 use crate::cli::Failure;
+use crate::private_file;
 
 /// The beginning of a file that holds a token, and the most that such a file is read.
 const START: &[u8] = br#"{"of":""#;
@@ -45,7 +45,8 @@ impl<'a> TokenFile<'a> {
     /// Locks the file, which only its owner may read. If `can_wait` is false and another process holds the lock: none.
     pub(super) fn lock(path: &'a Path, can_wait: bool) -> Result<Option<Self>, String> {
         let failed = |error: io::Error| format!("{}: {error}", flag(path));
-        let file = open(path).map_err(failed)?;
+        let file =
+            private_file::open(OpenOptions::new().read(true).write(true).truncate(false), path).map_err(failed)?;
         if can_wait {
             file.lock().map_err(failed)?;
         } else {
@@ -77,14 +78,6 @@ impl<'a> TokenFile<'a> {
 /// The flag and the file, for messages.
 pub(super) fn flag(path: &Path) -> String {
     format!("--token-file {}", path.display())
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    Ok(file)
 }
 
 #[cfg(test)]
