@@ -4,6 +4,7 @@
 //! Everything here is a function of the records alone: no clock is asked and no file is read, so the same stream always
 //! gives the same figures.
 
+mod agreement;
 mod clock_skew;
 pub mod contradictions;
 pub mod counter_sources;
@@ -12,6 +13,7 @@ pub mod critical;
 pub mod distribution;
 pub mod gauges;
 mod harness_doubts;
+pub mod host_clocks;
 mod in_flight;
 pub mod interval;
 pub mod job_facts;
@@ -119,8 +121,8 @@ impl Figures {
     }
 
     fn run_doubts(&self) -> Vec<String> {
-        let moved = self.tally.plans.iter().filter_map(RunPlan::moved_clock_doubt);
-        let mut doubts: Vec<String> = moved.collect();
+        let clocks = self.tally.plans.iter().filter_map(RunPlan::clock_doubt);
+        let mut doubts: Vec<String> = clocks.collect();
         for run in self.tally.runs() {
             if let Some(aborted) = &run.status.aborted {
                 doubts.push(format!(

@@ -4,6 +4,8 @@
 //! the bounds of all jobs except those whose times are wrong. Such jobs contradict the jobs before and after them, in both directions.
 //! If the clock moved, early jobs contradict late ones in one direction only.
 
+use crate::statistics::Bounds;
+
 /// A clock that is slewed gains or loses less than this, in seconds a second. chrony's limit is 1/12.
 const SLEW: f64 = 0.15;
 
@@ -23,6 +25,8 @@ const MOST_WRONG: usize = 8;
 pub(super) struct BoundAt {
     pub(super) at: f64,
     pub(super) offset: f64,
+    /// The distance between this bound and the opposite one by the same time.
+    pub(super) width: f64,
 }
 
 /// The bounds that one job's times set to the offset: the lowest upper bound and the highest lower one.
@@ -33,6 +37,16 @@ pub(super) struct JobBounds {
 }
 
 impl JobBounds {
+    /// The offsets that the job's times allow; none if they contradict each other.
+    pub(super) fn allowed(&self) -> Option<Bounds> {
+        Some(Bounds { low: self.least.offset, high: self.most.offset }).filter(|_| self.width() >= 0.0)
+    }
+
+    /// The distance between the two bounds, negative if they contradict each other.
+    pub(super) fn width(&self) -> f64 {
+        self.most.offset - self.least.offset
+    }
+
     /// Returns true if the job's times contradict each other by more than a slew explains. Then they are wrong, or the clock was set
     /// just then; either way they say nothing about other jobs.
     fn is_wrong(&self, tolerance: f64) -> bool {
@@ -175,8 +189,8 @@ mod tests {
     fn job(at: f64, late: f64, offset: impl Fn(f64) -> f64) -> JobBounds {
         let end = at + 2.0;
         JobBounds {
-            most: BoundAt { at, offset: offset(at) + 0.002 },
-            least: BoundAt { at: end, offset: offset(end) - late },
+            most: BoundAt { at, offset: offset(at) + 0.002, width: late },
+            least: BoundAt { at: end, offset: offset(end) - late, width: late },
         }
     }
 
@@ -243,8 +257,8 @@ mod tests {
     fn times_that_are_wrong_in_every_job_do_not_move_the_clock() {
         // The ends, not the starts, are written in another zone, and all jobs begin together.
         let burst = |n: u32| JobBounds {
-            most: BoundAt { at: 0.0, offset: 0.002 },
-            least: BoundAt { at: 2.0 + f64::from(n), offset: 3600.0 },
+            most: BoundAt { at: 0.0, offset: 0.002, width: 0.1 },
+            least: BoundAt { at: 2.0 + f64::from(n), offset: 3600.0, width: 0.1 },
         };
         assert_eq!(seconds_moved(&(0..20).map(burst).collect::<Vec<_>>(), TOLERANCE), None);
         // Ends are stamped up to 0.3 s before answers show them.
@@ -252,8 +266,8 @@ mod tests {
             let early = |n: u32| {
                 let at = if together { 0.0 } else { f64::from(n) };
                 JobBounds {
-                    most: BoundAt { at: at + 3.0, offset: -0.1 * f64::from(n % 4) },
-                    least: BoundAt { at: at + 0.3, offset: -0.01 },
+                    most: BoundAt { at: at + 3.0, offset: -0.1 * f64::from(n % 4), width: 0.1 },
+                    least: BoundAt { at: at + 0.3, offset: -0.01, width: 0.1 },
                 }
             };
             assert_eq!(seconds_moved(&(0..20).map(early).collect::<Vec<_>>(), TOLERANCE), None, "{together}");
@@ -269,8 +283,8 @@ mod tests {
             let bounds: Vec<JobBounds> = jobs
                 .iter()
                 .map(|(at, length, early, late)| JobBounds {
-                    most: BoundAt { at: *at, offset: offset + early },
-                    least: BoundAt { at: at + length, offset: offset - late },
+                    most: BoundAt { at: *at, offset: offset + early, width: early + late },
+                    least: BoundAt { at: at + length, offset: offset - late, width: early + late },
                 })
                 .collect();
             prop_assert_eq!(seconds_moved(&bounds, TOLERANCE), None);

@@ -4,6 +4,8 @@
 //! header does. A few jobs whose times contradict the others do not count; see [`AllowedOffsets::narrow`]. Where no offset holds for
 //! the whole run, the clock itself has moved; see [`AllowedOffsets::seconds_moved`].
 
+use super::agreement::agreed;
+use super::host_clocks::{self, HostClocks};
 use super::moved_clock::{self, BoundAt, JobBounds};
 use crate::record::{ClockOffset, Job, Phase, ServerTimes, StagePhase, Timestamp};
 use crate::statistics::Bounds;
@@ -16,9 +18,6 @@ const LATE_DATES: f64 = 0.5;
 
 /// Two clocks on one host differ by this much, in seconds: a server reads its clock a little before or after the event.
 const READING: f64 = 0.005;
-
-/// Some servers note an end this long before their answers show it, in seconds; the clocks of two hosts that differ by less look alike.
-const NOTED_EARLY: f64 = 0.1;
 
 /// Two clocks drift apart by this many seconds a second: a wall clock that NTP corrects against one that is not.
 const DRIFT: f64 = 1e-4;
@@ -52,18 +51,10 @@ impl AllowedOffsets {
         moved_clock::seconds_moved(&self.each, 2.0 * self.margin() + skew)
     }
 
-    /// The seconds by which the clock of most jobs' times is at least behind the one of the `Date` headers, from which `dates` comes;
-    /// none if it may be the same one. A date is never ahead of its clock, so the lower bound of `dates` holds. Times that are further
-    /// behind than [`Self::narrow`] allows are held against the dates one by one.
-    pub fn seconds_behind(&self, dates: Option<ClockOffset>) -> Option<f64> {
-        let behind = dates?.bounds().low - agreed(&self.bounds())?.high;
-        (NOTED_EARLY + self.margin()..=LATE_DATES).contains(&behind).then_some(behind)
-    }
-
-    /// The bounds by each job; none by a job whose times contradict each other.
-    fn bounds(&self) -> Vec<Option<Bounds>> {
-        let bounds = |job: &JobBounds| Bounds { low: job.least.offset, high: job.most.offset };
-        self.each.iter().map(bounds).map(|bounds| Some(bounds).filter(|bounds| bounds.low <= bounds.high)).collect()
+    /// The difference between the clocks that the jobs' times come from, if there are several. `dates` is the offset that `Date` headers
+    /// gave: a date is never ahead of its clock, so its lower bound holds.
+    pub fn host_clocks(&self, dates: Option<ClockOffset>, skew: f64) -> Option<HostClocks> {
+        host_clocks::find(&self.each, dates.map(|dates| dates.bounds().low), 2.0 * self.margin() + skew)
     }
 
     /// Two clocks that agree differ by up to this many seconds in the course of the run.
@@ -85,14 +76,15 @@ impl AllowedOffsets {
             let Bounds { low, high } = dates.bounds();
             Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
         });
-        let within = |bounds: Option<Bounds>| match by_dates {
-            Some(dates) => bounds?.intersection(dates),
-            None => bounds,
+        let within = |bounds: Bounds| by_dates.map_or(Some(bounds), |dates| bounds.intersection(dates));
+        let each: Vec<Bounds> = self.each.iter().filter_map(|job| within(job.allowed()?)).collect();
+        let enough = |counted: usize| {
+            let apart = self.each.len() - counted;
+            counted.checked_sub(apart).filter(|enough| *enough > 0)
         };
-        let each: Vec<Option<Bounds>> = self.bounds().into_iter().map(within).collect();
         let margin = self.margin();
         let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
-        agreed(&each).map(widened).map(ClockOffset::from_bounds).or(dates)
+        agreed(&each, enough).map(widened).map(ClockOffset::from_bounds).or(dates)
     }
 }
 
@@ -106,8 +98,9 @@ fn bounds_of(job: &Job) -> Option<JobBounds> {
         let Some(time) = time else { return };
         // Most servers cut coarse times; some round them, up or to the nearest.
         let at = f64::midpoint(low.seconds(), about.seconds());
-        let most = BoundAt { at, offset: time.since(low) + resolution };
-        let least = BoundAt { at, offset: time.since(high) - resolution };
+        let width = high.since(low) + 2.0 * resolution;
+        let most = BoundAt { at, offset: time.since(low) + resolution, width };
+        let least = BoundAt { at, offset: time.since(high) - resolution, width };
         found = Some(found.map_or(JobBounds { most, least }, |held| JobBounds {
             most: if most.offset < held.most.offset { most } else { held.most },
             least: if least.offset > held.least.offset { least } else { held.least },
@@ -131,35 +124,16 @@ fn bounds_of(job: &Job) -> Option<JobBounds> {
         let (resolution, seen) = (resolution_seconds.unwrap_or_default(), stage.sightings().unwrap_or_default());
         let started_by = seen.started_at.unwrap_or(known_until);
         cut(queued_at, resolution, submitted, known_until, started_by);
-        cut(started_at, resolution, seen.not_started_at.unwrap_or(submitted), started_by, started_by);
+        // Polls saw the first attempt start, and a server that counts them gives the start of the last one.
+        let first = stage.attempt.is_none_or(|attempt| attempt <= 1);
+        let (earliest, latest) = if first { (seen.not_started_at, started_by) } else { (None, known_until) };
+        cut(started_at, resolution, earliest.unwrap_or(submitted), latest, started_by);
         if matches!(stage.phase, StagePhase::Done | StagePhase::Failed) {
             let ended_by = seen.ended_at.unwrap_or(known_until);
             cut(ended_at, resolution, seen.not_ended_at.unwrap_or(submitted), ended_by, ended_by);
         }
     }
     found
-}
-
-/// The bounds on which the jobs agree; none where no majority does.
-fn agreed(each: &[Option<Bounds>]) -> Option<Bounds> {
-    let known: Vec<Bounds> = each.iter().copied().flatten().collect();
-    let sorted = |part: fn(&Bounds) -> f64| {
-        let mut ends: Vec<f64> = known.iter().map(part).collect();
-        ends.sort_by(f64::total_cmp);
-        ends
-    };
-    let (lows, highs) = (sorted(|bounds| bounds.low), sorted(|bounds| bounds.high));
-    let covered =
-        |at: f64| lows.partition_point(|low| *low <= at).saturating_sub(highs.partition_point(|high| *high < at));
-    // The cover changes only at an end, so the first and the last end with enough cover are the bounds.
-    let mut cover: Vec<(f64, usize)> = lows.iter().chain(&highs).map(|end| (*end, covered(*end))).collect();
-    cover.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let counted = cover.iter().map(|(_, here)| *here).max().unwrap_or_default();
-    let apart = each.len() - counted;
-    let enough = counted.checked_sub(apart).filter(|enough| *enough > 0 && 2 * counted > each.len())?;
-    let mut within = cover.iter().filter(|(_, here)| *here >= enough).map(|(end, _)| *end);
-    let low = within.next()?;
-    Some(Bounds { low, high: within.next_back().unwrap_or(low) })
 }
 
 #[cfg(test)]
@@ -222,28 +196,6 @@ mod tests {
         assert_eq!(found(&apart, None), None, "one against one is no majority");
         assert_eq!(found(&apart[1..], Some((-1.0, 1.0))), Some(Bounds { low: -1.0, high: 1.0 }));
         assert_eq!(found(&[], None), None);
-    }
-
-    #[test]
-    fn times_of_a_clock_behind_the_one_of_the_dates_are_recognised() {
-        let behind = |offset: f64, dates: (f64, f64)| {
-            let mut allowed = AllowedOffsets::default();
-            (0..6).for_each(|n| allowed.add(&job(offset, f64::from(n), 6.0, 0.05, 1e-6)));
-            allowed.seconds_behind(Some(ClockOffset::from_bounds(Bounds { low: dates.0, high: dates.1 })))
-        };
-        let found = behind(-0.4, (-0.01, 1.2)).unwrap();
-        assert!((0.3..=0.4).contains(&found), "{found}");
-        // Dates that are old say nothing of a clock that is ahead, and a clock that is one with theirs is within their bounds.
-        for (offset, dates) in [
-            (0.4, (-0.01, 1.2)),
-            (0.0, (-0.01, 1.2)),
-            (-0.1, (-0.01, 1.2)),
-            (-0.4, (-1.0, 1.2)),
-            (-3600.0, (-0.01, 1.2)),
-        ] {
-            assert_eq!(behind(offset, dates), None, "{offset} {dates:?}");
-        }
-        assert_eq!(AllowedOffsets::default().seconds_behind(None), None);
     }
 
     proptest! {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::clock_skew::{self, common_offset};
+use super::counted;
+use super::host_clocks::HostClocks;
 use super::offset::AllowedOffsets;
 use super::streams::Streams;
 use super::tick::Ticks;
@@ -35,12 +37,13 @@ pub struct RunPlan {
     pub stages: Vec<StageSpec>,
     /// The target's clock minus the harness's, wide enough for every shard's host.
     pub offset: Option<ClockOffset>,
-    /// The least number of seconds by which the target's clock moved while jobs ran, or by which the times of jobs are behind its `Date`
-    /// headers. Then no offset holds, and its times are not used.
+    /// The least number of seconds by which the target's clock moved while jobs ran. Then no offset holds, and its times are not used.
     pub clock_moved_seconds: Option<f64>,
     /// The resolution of the target's clock, in seconds, if it ticks more coarsely than it prints.
     pub tick_seconds: Option<f64>,
-    /// The largest distance between the clocks of two of its hosts, in seconds; infinite if it is not known.
+    /// The clocks of the target's hosts, if its times come from several. Each time may be off by the difference.
+    pub host_clocks: Option<HostClocks>,
+    /// The largest distance between the clocks of two of the run's hosts, in seconds; infinite if it is not known.
     pub clock_skew_seconds: f64,
 }
 
@@ -69,7 +72,7 @@ impl RunPlan {
             // the dates contradict each other, the target has no one clock that all jobs could tell of.
             let has_one_clock = has_all_runs && runs.len() == 1 && !contradictory;
             let clock_skew_seconds = clock_skew::between_hosts(&runs, streams);
-            let (mut clock_moved_seconds, mut tick_seconds) = (None, None);
+            let (mut clock_moved_seconds, mut tick_seconds, mut host_clocks) = (None, None, None);
             if has_all_runs && clock_skew_seconds.is_finite() {
                 let each_of_run = |take: &mut dyn FnMut(&mut Job)| {
                     for_each_job(&mut |mut job| {
@@ -92,8 +95,8 @@ impl RunPlan {
                         allowed.add(job);
                     })?;
                 }
-                let seconds_moved = allowed.seconds_moved(clock_skew_seconds);
-                clock_moved_seconds = seconds_moved.or_else(|| allowed.seconds_behind(offset));
+                clock_moved_seconds = allowed.seconds_moved(clock_skew_seconds);
+                host_clocks = allowed.host_clocks(offset, clock_skew_seconds);
                 offset = match clock_moved_seconds {
                     Some(_) => None,
                     None if has_one_clock => allowed.narrow(offset),
@@ -108,6 +111,7 @@ impl RunPlan {
                 stages: stages.unwrap_or_default(),
                 clock_moved_seconds,
                 tick_seconds,
+                host_clocks,
                 clock_skew_seconds,
                 shards: shards.filter(|count| (1..=SHARDS).contains(count)),
                 run,
@@ -119,11 +123,15 @@ impl RunPlan {
         plans.into_iter().map(plan).collect()
     }
 
-    /// `job` without server times if the target's clock moved, and with the clock's true resolution if it ticks coarsely.
+    /// `job` without server times if the target's clock moved, with the clock's true resolution if it ticks coarsely, and with the
+    /// difference between the clocks of its hosts.
     pub fn believed<'a>(&self, job: &'a Job) -> Cow<'a, Job> {
         let mut job = Cow::Borrowed(job);
         if let Some(tick) = self.tick_seconds {
             job.to_mut().status.coarsen_server_times(tick);
+        }
+        if let Some(HostClocks { difference, .. }) = self.host_clocks {
+            job.to_mut().status.blur_server_times(difference);
         }
         if self.clock_moved_seconds.is_some() {
             job.to_mut().status.forget_server_times();
@@ -131,13 +139,22 @@ impl RunPlan {
         job
     }
 
-    /// The doubt about a target's clock that moved while jobs ran.
-    pub(super) fn moved_clock_doubt(&self) -> Option<String> {
-        let moved = units::seconds(self.clock_moved_seconds?);
+    /// The doubt about a target's clock that moved while jobs ran, or about its clocks, if they differ.
+    pub(super) fn clock_doubt(&self) -> Option<String> {
+        let of = self.prefix.as_deref().unwrap_or(&self.run);
+        if let Some(moved) = self.clock_moved_seconds {
+            let moved = units::seconds(moved);
+            return Some(format!(
+                "the target's clock moved by at least {moved} against the harness's while jobs of {of} ran (it was slewed or set), or \
+                 its times come from several clocks; the figures use the times from the polls instead"
+            ));
+        }
+        let HostClocks { jobs, contradiction, difference } = self.host_clocks?;
+        let (contradiction, difference) = (units::seconds(contradiction), units::seconds(difference));
+        let jobs = counted(jobs as u64, "job", "jobs");
         Some(format!(
-            "the target's clock moved by at least {moved} against the harness's while jobs of {} ran (it was slewed or set), or its times \
-             come from several clocks; the figures use the times from the polls instead",
-            self.prefix.as_deref().unwrap_or(&self.run)
+            "the server's times of {of} come from several clocks, or are noted before answers show them: those of {jobs} contradict \
+             the polls, the other jobs' times, or the Date headers, by up to {contradiction}; the errors of all times allow for {difference}"
         ))
     }
 

@@ -124,10 +124,22 @@ impl JobStatus {
 
     /// Raises the resolution of all server times to at least `seconds`.
     pub fn coarsen_server_times(&mut self, seconds: f64) {
-        let of_job = self.server_times.iter_mut().map(|times| &mut times.resolution_seconds);
-        for resolution in of_job.chain(self.stages.iter_mut().map(|stage| &mut stage.resolution_seconds)) {
+        for resolution in self.resolutions_mut() {
             *resolution = Some(resolution.unwrap_or_default().max(seconds));
         }
+    }
+
+    /// Lets each of the server's times be off by `seconds` more.
+    pub fn blur_server_times(&mut self, seconds: f64) {
+        for resolution in self.resolutions_mut() {
+            *resolution = Some(resolution.unwrap_or_default() + seconds);
+        }
+    }
+
+    /// The resolutions of the server's times, of the job and of its stages.
+    fn resolutions_mut(&mut self) -> impl Iterator<Item = &mut Option<f64>> {
+        let of_job = self.server_times.iter_mut().map(|times| &mut times.resolution_seconds);
+        of_job.chain(self.stages.iter_mut().map(|stage| &mut stage.resolution_seconds))
     }
 
     /// The names of the stages that are still running by the target's last word.
