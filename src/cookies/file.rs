@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Cookie;
+use super::{Cookie, text_of};
 use crate::cli::Failure;
 use crate::private_file;
 
@@ -30,9 +30,24 @@ pub(super) struct CookieLine {
     /// An answer to a poll changed them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) polled: bool,
+    /// They have a character for each byte. Earlier versions, which kept only cookies that were UTF-8, wrote those as such.
+    #[serde(default)]
+    latin1: bool,
 }
 
 impl CookieLine {
+    pub(super) fn new(run: String, name: String, cookies: Vec<Cookie>, polled: bool) -> Self {
+        Self { run, name, cookies, polled, latin1: true }
+    }
+
+    fn read(bytes: &[u8]) -> serde_json::Result<Self> {
+        let mut line: Self = serde_json::from_slice(bytes)?;
+        if !line.latin1 {
+            line.cookies.iter_mut().for_each(|cookie| cookie.pair = text_of(cookie.pair.as_bytes()));
+        }
+        Ok(line)
+    }
+
     /// Its line, with the newline.
     pub(super) fn to_line(&self) -> io::Result<String> {
         Ok(serde_json::to_string(self)? + "\n")
@@ -48,7 +63,7 @@ pub(super) enum Line {
 
 impl Line {
     fn parse(bytes: &[u8]) -> Self {
-        match serde_json::from_slice(bytes) {
+        match CookieLine::read(bytes) {
             _ if bytes.is_empty() => Self::Foreign("empty".to_owned()),
             Ok(cookies) => Self::Cookies(cookies),
             // The position within a line says less than its number, and the line may hold secrets.
@@ -131,7 +146,7 @@ impl CookieFile {
             take(self.lines, Line::parse(line.trim_ascii_end()), line);
         }
         self.offset += whole.len() as u64;
-        match serde_json::from_slice::<CookieLine>(tail) {
+        match CookieLine::read(tail) {
             _ if tail.is_empty() => Ok(Tail::None),
             Err(error) if error.is_eof() && is_torn(tail) => Ok(Tail::Torn),
             _ => {

@@ -24,7 +24,7 @@ struct Held {
 
 impl Held {
     fn line(&self, run: &str, name: &str) -> CookieLine {
-        CookieLine { run: run.to_owned(), name: name.to_owned(), cookies: self.cookies.clone(), polled: self.is_polled }
+        CookieLine::new(run.to_owned(), name.to_owned(), self.cookies.clone(), self.is_polled)
     }
 }
 
@@ -42,7 +42,7 @@ struct Contents {
 impl Contents {
     fn take(&mut self, number: u64, line: Line, text: &[u8]) {
         match line {
-            Line::Cookies(CookieLine { run, name, cookies, polled }) => {
+            Line::Cookies(CookieLine { run, name, cookies, polled, .. }) => {
                 self.jobs.insert((run, name), Held { cookies, is_polled: polled, renew_at: None });
             }
             Line::Foreign(why) => {

@@ -25,9 +25,10 @@ const FOR_EVER: i64 = 315_360_000;
 const MAX_COOKIES: usize = 50;
 const MAX_LENGTH: usize = 4096;
 
-/// A cookie, as `name=value`, and the requests that it goes with.
+/// A cookie and the requests that it goes with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cookie {
+    /// `name=value`, with a character for each byte: a server may set any bytes, and gets them back.
     pair: String,
     path: String,
     /// Only by TLS.
@@ -57,12 +58,12 @@ impl AnsweredAt {
 }
 
 impl Cookie {
-    /// Reads a `Set-Cookie` header (RFC 6265, section 5.2) of an answer from `url`; none if it is not for that host.
+    /// Reads a `Set-Cookie` header (RFC 6265, section 5.2), with a character for each byte, of an answer from `url`; none if it is not for that host.
     fn parse(header: &str, url: &Url, at: AnsweredAt) -> Option<Self> {
-        if header.len() > MAX_LENGTH {
+        if header.chars().count() > MAX_LENGTH {
             return None;
         }
-        let mut parts = header.split(';').map(str::trim);
+        let mut parts = header.split(';').map(trimmed);
         let pair = parts.next().filter(|pair| pair.find('=').is_some_and(|length| length > 0))?.to_owned();
         // Section 5.1.4: the directory of the request's path.
         let path = url.path();
@@ -71,8 +72,8 @@ impl Cookie {
         let mut max_age = None;
         for attribute in parts {
             let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
-            let value = value.trim();
-            match name.trim().to_ascii_lowercase().as_str() {
+            let value = trimmed(value);
+            match trimmed(name).to_ascii_lowercase().as_str() {
                 "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
                 "domain" if !covers(value.trim_start_matches('.'), url) => return None,
                 "secure" => cookie.secure = true,
@@ -89,7 +90,7 @@ impl Cookie {
     }
 
     fn name(&self) -> &str {
-        self.pair.split_once('=').map_or("", |(name, _)| name.trim())
+        self.pair.split_once('=').map_or("", |(name, _)| trimmed(name))
     }
 
     /// Returns true if the cookie is not sent any more at `now`.
@@ -130,10 +131,10 @@ pub fn for_url(cookies: &[Cookie], url: &str) -> Vec<Cookie> {
 }
 
 /// The `Cookie` header that sends those of `cookies` that have not expired; none if all have.
-pub fn header(cookies: &[Cookie], clock: &Clock) -> Option<(String, String)> {
+pub fn header(cookies: &[Cookie], clock: &Clock) -> Option<Vec<u8>> {
     let valid = cookies.iter().filter(|cookie| !cookie.has_expired(clock.now()));
     let pairs: Vec<&str> = valid.map(|cookie| cookie.pair.as_str()).collect();
-    (!pairs.is_empty()).then(|| ("Cookie".to_owned(), pairs.join("; ")))
+    (!pairs.is_empty()).then(|| bytes_of(&pairs.join("; ")))
 }
 
 /// Returns true if `domain` is the host of `url` or a domain above it (section 5.1.3).
@@ -148,7 +149,24 @@ fn covers(domain: &str, url: &Url) -> bool {
 
 /// The names of `cookies`, separated by commas.
 pub fn names(cookies: &[Cookie]) -> String {
-    cookies.iter().map(Cookie::name).collect::<Vec<_>>().join(", ")
+    let names = cookies.iter().map(Cookie::name).collect::<Vec<_>>().join(", ");
+    String::from_utf8_lossy(&bytes_of(&names)).into_owned()
+}
+
+/// Text with a character for each of `bytes` (Latin-1).
+pub fn text_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The bytes of which `text` has a character each. A character beyond them, which only an edited file has, gives its UTF-8.
+fn bytes_of(text: &str) -> Vec<u8> {
+    let bytes = |letter: char| u8::try_from(letter).map_or_else(|_| letter.to_string().into_bytes(), |byte| vec![byte]);
+    text.chars().flat_map(bytes).collect()
+}
+
+/// `text` without the spaces and tabs around it. Others that Unicode counts as white space are bytes of a longer character.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl CookieWriter {
 
     /// Keeps `cookies`, which came with the submission of `job`.
     pub fn keep(&mut self, job: &Key, cookies: Vec<Cookie>) -> Result<(), Failure> {
-        let line = CookieLine { run: job.run.clone(), name: job.name.clone(), cookies, polled: false };
+        let line = CookieLine::new(job.run.clone(), job.name.clone(), cookies, false);
         let Self(file) = self;
         let mut append = || {
             let text = line.to_line()?;

@@ -6,6 +6,7 @@ use ureq::http::HeaderMap;
 use ureq::http::response::Parts;
 
 use crate::clock::{self, Clock, ServerDate};
+use crate::cookies;
 
 /// The headers of an answer: those that the tools read, in types of their own, and all of them as sent.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub struct Head {
     pub hidden_age: Option<(f64, f64)>,
     /// A cache says that it answered, with an age or without.
     pub is_from_cache: bool,
-    /// The `Set-Cookie` headers, without those that are not UTF-8.
+    /// The `Set-Cookie` headers, with a character for each byte.
     pub cookies: Vec<String>,
     /// The `Content-Encoding`, if the tools cannot decode it; the body is then as it was sent.
     pub unknown_coding: Option<String>,
@@ -45,7 +46,7 @@ impl Head {
                 .headers
                 .get_all("set-cookie")
                 .iter()
-                .filter_map(|value| Some(std::str::from_utf8(value.as_bytes()).ok()?.to_owned()))
+                .map(|value| cookies::text_of(value.as_bytes()))
                 .collect(),
             unknown_coding: text("content-encoding")
                 .filter(|coding| !["", "identity", "gzip"].contains(&coding.trim().to_ascii_lowercase().as_str()))

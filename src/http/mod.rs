@@ -154,6 +154,8 @@ pub struct Client {
     agent: Agent,
     headers: HeaderMap,
     authorize: Option<Arc<dyn Authorize>>,
+    /// The cookies that it sends beside those that the user gave.
+    cookies: Option<Vec<u8>>,
     /// What each request waits for before it is sent.
     turn: Option<Turn>,
     /// The time at which the last request was sent.
@@ -201,8 +203,8 @@ impl ClientFactory {
         };
         let (headers, authorize) = (self.headers.clone(), self.authorize.clone());
         let (timeout, secrets) = (self.timeout, self.secrets.clone());
-        let (turn, sent_at) = (None, Arc::default());
-        Client { agent, headers, authorize, turn, sent_at, timeout, received, heartbeat, secrets }
+        let (cookies, turn, sent_at) = (None, None, Arc::default());
+        Client { agent, headers, authorize, cookies, turn, sent_at, timeout, received, heartbeat, secrets }
     }
 }
 
@@ -210,7 +212,13 @@ impl Client {
     /// The same, on the same connections, without the headers and the credentials that it sends with every request.
     #[must_use]
     pub fn without_headers(&self) -> Self {
-        Self { headers: HeaderMap::new(), authorize: None, ..self.clone() }
+        Self { headers: HeaderMap::new(), authorize: None, cookies: None, ..self.clone() }
+    }
+
+    /// The same, on the same connections, with this `Cookie` header beside the cookies that the user gave.
+    #[must_use]
+    pub fn with_cookies(&self, header: Vec<u8>) -> Self {
+        Self { cookies: Some(header), ..self.clone() }
     }
 
     /// The same, on the same connections, with each request sent in its `turn`.
@@ -380,17 +388,14 @@ impl Client {
             // An old answer would be worse than none: caches shall pass the request on.
             headers.entry("cache-control").or_insert(HeaderValue::from_static("no-cache"));
         }
-        for (name, value) in extra {
+        let extra = extra.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        for (name, value) in extra.chain(self.cookies.as_deref().map(|cookies| ("cookie", cookies))) {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| invalid(&format!("`{name}` is not a valid header name")))?;
-            // Cookies of a job go beside those that the user gave.
-            let joined = headers.get(&name).filter(|_| name == "cookie").and_then(|given| given.to_str().ok());
-            let value = joined.map_or_else(|| value.clone(), |given| format!("{given}; {value}"));
-            let value = HeaderValue::from_str(&value);
-            headers.insert(
-                name.clone(),
-                value.map_err(|_| invalid(&format!("the value of {name} is not valid in a header")))?,
-            );
+            let given = headers.get(&name).filter(|_| name == "cookie").map(HeaderValue::as_bytes);
+            let value = HeaderValue::from_bytes(&given.into_iter().chain([value]).collect::<Vec<_>>().join(&b"; "[..]));
+            let value = value.map_err(|_| invalid(&format!("the value of {name} is not valid in a header")))?;
+            headers.insert(name, value);
         }
         let request = request.map_err(|error| invalid(&error))?;
         check_lengths(&request)?;

@@ -148,10 +148,9 @@ impl Request {
 
     /// Sends it.
     pub fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
-        let cookie = cookies::header(&self.cookies, clock);
-        let with_cookie = cookie.map(|header| [&self.headers[..], &[header]].concat());
-        let headers = with_cookie.as_deref().unwrap_or(&self.headers);
-        client.send(&self.method, &self.url, headers, self.body.as_ref(), clock)
+        let with_cookies = cookies::header(&self.cookies, clock).map(|header| client.with_cookies(header));
+        let client = with_cookies.as_ref().unwrap_or(client);
+        client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
     }
 
     /// Sends it with those of `cookies` that are for its URL, and takes those that the answer sets. Without any it is sent as it is.

@@ -37,6 +37,8 @@ impl Request {
 pub(crate) enum Reply {
     /// A status, further headers, and a body.
     Whole(u16, Vec<(&'static str, String)>, String),
+    /// A whole answer with its head, byte for byte.
+    Bytes(Vec<u8>),
     /// A 200 whose body ends before the length that was announced.
     Cut(String),
     /// The beginning of a 200, then silence until the client gives up.
@@ -124,6 +126,7 @@ fn serve(stream: TcpStream, handler: &Handler, requests: &Mutex<Vec<Request>>) {
                 return;
             }
             Reply::Close => return,
+            Reply::Bytes(bytes) => writer.write_all(&bytes),
             Reply::Cut(body) => {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len() + 1000);
                 let _ = writer.write_all(head.as_bytes());
@@ -150,10 +153,11 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = BTreeMap::new();
     loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line).ok()?;
+        let line = text_of(line);
         let Some((name, value)) = line.split_once(':') else { break };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        headers.insert(name.to_ascii_lowercase(), value.trim_matches([' ', '\t', '\r', '\n']).to_owned());
     }
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
@@ -163,6 +167,11 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
     let pairs = body.split('&').filter(|_| is_form).filter_map(|pair| pair.split_once('='));
     let form = pairs.map(|(key, value)| (decode_form(key), decode_form(value))).collect();
     Some(Request { method, path, headers, body, form })
+}
+
+/// Returns the text of `bytes`, in which each byte is a character if they are not UTF-8.
+pub(crate) fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect())
 }
 
 fn decode_form(text: &str) -> String {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::odd_polls::{poll, submit, text, with_headers};
-use crate::server::{Reply, Request, Server};
+use crate::server::{Reply, Request, Server, text_of};
 use crate::support::Ran;
 
 const HEALTHY: &str = "{}";
@@ -343,6 +343,49 @@ fn a_job_that_its_balancer_moves_is_found_by_the_cookie_that_a_poll_sets() {
         assert_eq!(text(&status, "phase"), "Succeeded", "{then}: {status} {}", ran.stderr);
         assert!(!ran.stdout.contains("LB=") && std::fs::read_dir(&dir).unwrap().count() == 0, "{}", ran.stdout);
     }
+}
+
+#[test]
+fn cookies_of_any_bytes_go_back_as_they_came_from_a_submission_and_from_a_poll() {
+    // Not UTF-8; UTF-8 that ends in a byte which is a space of Latin-1; no character of Latin-1.
+    for value in [&b"n\xff\x80\xe9"[..], "\u{85}à".as_bytes(), "nœud".as_bytes(), b"\xa0n1\x85"] {
+        let setting = |value: &[u8], body: &str| {
+            let length = body.len();
+            let head = format!("HTTP/1.1 202 X\r\nContent-Length: {length}\r\nSet-Cookie: LB=");
+            Reply::Bytes([head.as_bytes(), value, b"; Path=/\r\n\r\n", body.as_bytes()].concat())
+        };
+        let sent = |value: &[u8]| text_of([b"LB=", value].concat());
+        let (given, changed) = (value.to_vec(), [value, b"\xfe"].concat());
+        let target = Server::new(move |request| match (request.method.as_str(), cookies_of(request)) {
+            ("POST", _) => setting(&given, r#"{"job_id":"1"}"#),
+            _ if !request.path.starts_with("/jobs/") => Reply::json(HEALTHY),
+            (_, cookies) if cookies == sent(&given) => setting(&changed, RUNNING),
+            (_, cookies) if cookies == sent(&changed) => Reply::json(DONE),
+            _ => Reply::new(404, "{}"),
+        });
+        let (_dir, ran, status) = follow(&target, &["--lost-after", "200ms"]);
+        assert_eq!(text(&status, "phase"), "Succeeded", "{value:?}: {status} {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_cookies_file_of_an_earlier_version_is_read_and_no_line_of_a_file_adds_a_header() {
+    let target = balancer(|_, cookies| Reply::new(if cookies == "LB=nœud-é" { 200 } else { 404 }, DONE));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let flags = ["--cookies", file.path().to_str().unwrap()];
+    let submitted = submit(&target, &flags, 1).stdout;
+    let kept = std::fs::read_to_string(&file).unwrap();
+    for (pair, phase) in [("LB=nœud-é", "Succeeded"), ("LB=n1\\r\\nX-Added: 1", "TimedOut"), ("LB=\\u0000", "TimedOut")]
+    {
+        let earlier = kept.replace("LB=n1", pair).replace(",\"latin1\":true", "");
+        assert!(earlier.contains(pair) && !earlier.contains("latin1"), "{earlier}");
+        std::fs::write(&file, earlier).unwrap();
+        let ran = poll(&target, &[&flags[..], &["--deadline", "300ms"]].concat(), &submitted);
+        let status = status_of(&ran);
+        assert_eq!(text(&status, "phase"), phase, "{pair}: {status} {}", ran.stderr);
+        assert_eq!(ran.stderr.contains("the value of cookie is not valid in a header"), phase == "TimedOut");
+    }
+    assert!(target.requests().iter().all(|request| !request.headers.contains_key("x-added")));
 }
 
 #[test]
