@@ -148,7 +148,12 @@ impl Request {
 
     /// Sends it.
     pub fn send(&self, client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
-        let with_cookies = cookies::header(&self.cookies, clock).map(|header| client.with_cookies(header));
+        self.send_these(&self.cookies, client, clock)
+    }
+
+    /// Sends it with `cookies` instead of its own.
+    fn send_these(&self, cookies: &[Cookie], client: &Client, clock: &Clock) -> Result<Answer, HttpError> {
+        let with_cookies = cookies::header(cookies, clock).map(|header| client.with_cookies(header));
         let client = with_cookies.as_ref().unwrap_or(client);
         client.send(&self.method, &self.url, &self.headers, self.body.as_ref(), clock)
     }
@@ -161,8 +166,7 @@ impl Request {
         clock: &Clock,
     ) -> Result<Answer, HttpError> {
         let Some(cookies) = cookies else { return self.send(client, clock) };
-        let request = Self { cookies: cookies::for_url(cookies, &self.url), ..self.clone() };
-        let answer = request.send(client, clock)?;
+        let answer = self.send_these(&cookies::for_url(cookies, &self.url), client, clock)?;
         let at = AnsweredAt { now: clock.now(), date: answer.head.date };
         cookies::take(cookies, &answer.head.cookies, &self.url, at);
         Ok(answer)

@@ -35,7 +35,8 @@ pub struct Submit {
     pub own_id: Option<String>,
     /// Rules that tell what an answer means; without one that holds, `accepted` does.
     pub rules: Vec<Rule<SubmitMeaning>>,
-    /// Redirects are followed: 307 and 308 with the same request, 301, 302 and 303 by GET. Only on the target's own origin.
+    /// Redirects are followed, with the cookies that they set: 307 and 308 with the same request, 301, 302 and 303 by GET. Only on the
+    /// target's own origin.
     pub follow_redirects: bool,
 }
 

@@ -294,6 +294,54 @@ fn a_redirect_of_the_submission_is_followed_where_the_profile_says_so() {
 }
 
 #[test]
+fn a_redirect_of_the_submission_is_followed_with_the_cookies_that_it_sets() {
+    let dir = tempfile::tempdir().unwrap();
+    let (profile, file) = (dir.path().join("p.toml"), dir.path().join("cookies"));
+    let autorag = std::fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
+    std::fs::write(&profile, autorag.replacen("[submit]", "[submit]\nfollow_redirects = true", 1)).unwrap();
+    for (status, set, then) in [
+        (307, "LB=n1; Path=/", Some("LB=n1")),
+        (308, "LB=n1; HttpOnly", Some("LB=n1")),
+        (307, "LB=n1; Path=/jobs/audio; Max-Age=60", Some("LB=n1")),
+        (307, "LB=n1; Path=/other", None),
+        (307, "LB=n1; Path=/; Secure", None),
+        (307, "LB=n1; Path=/; Max-Age=0", None),
+        (307, "LB=n1; Path=/; Domain=example.org", None),
+    ] {
+        // The second redirect replaces nothing, and sets a cookie of its own for the directory of its path.
+        let target = Server::new(move |request| match (&*request.method, &*request.path) {
+            ("POST", "/jobs/audio") => {
+                let headers = vec![("Location", "/jobs/audio/new".to_owned()), ("Set-Cookie", set.to_owned())];
+                with_headers(status, headers, "")
+            }
+            ("POST", "/jobs/audio/new") => {
+                let headers = vec![("Location", "last".to_owned()), ("Set-Cookie", "hop=2".to_owned())];
+                with_headers(308, headers, "")
+            }
+            ("POST", "/jobs/audio/last") => Reply::new(202, r#"{"job_id":"7"}"#),
+            _ => Reply::json(HEALTHY),
+        });
+        let _old = std::fs::remove_file(&file);
+        let argv = ["--profile", profile.to_str().unwrap(), "--cookies", file.to_str().unwrap()];
+        let job = submit(&target, &argv, 1).last("line-001");
+        assert_eq!(text(&job["status"], "phase"), "Submitted", "{set}: {job}");
+        let sent = |path: &str| {
+            let request = target.requests().into_iter().find(|request| request.path == path).unwrap();
+            assert!(request.body.contains("/data/1.webm"), "the same request: {}", request.body);
+            request.headers.get("cookie").cloned()
+        };
+        assert_eq!((sent("/jobs/audio"), sent("/jobs/audio/new").as_deref()), (None, then), "{set}");
+        let last = [Some("hop=2"), then].into_iter().flatten().collect::<Vec<_>>();
+        let sent_last = sent("/jobs/audio/last").unwrap();
+        let mut sent_last: Vec<&str> = sent_last.split("; ").collect();
+        sent_last.sort_by_key(|pair| !pair.starts_with("hop"));
+        assert_eq!(sent_last, last, "{set}");
+        let kept = std::fs::read_to_string(&file).unwrap();
+        assert!(kept.contains(r#""pair":"hop=2","path":"/jobs/audio""#), "for the polls: {kept}");
+    }
+}
+
+#[test]
 fn a_body_that_came_whole_is_not_said_to_have_broken_off() {
     let lie = || with_headers(202, vec![("Content-Encoding", "gzip".to_owned())], r#"{"job_id":"j-1"}"#);
     let target = Server::new(move |request| if request.method == "POST" { lie() } else { Reply::json(HEALTHY) });

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::cli::{Failure, Stop};
 use crate::clock::{Clock, ServerDate, micro};
+use crate::cookies::Cookie;
 use crate::http::{Answer, BaseUrl, Client, HttpError, Method, NoCredentials, same_origin};
 use crate::profile::{Profile, Request, StepTime, TemplateValues};
 use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
@@ -65,10 +66,15 @@ pub(super) struct Posted {
     pub(super) status: JobStatus,
     /// The server's date with the moments around the exchange, where an answer came.
     pub(super) date: Option<(ServerDate, Timestamp, Timestamp)>,
-    /// The answer's `Set-Cookie` headers.
-    pub(super) cookies: Vec<String>,
-    /// The URL of the submission.
-    pub(super) url: String,
+    /// The cookies that the answer and the redirects before it left.
+    pub(super) cookies: Vec<Cookie>,
+}
+
+impl Posted {
+    /// A job that was not submitted, with `status`.
+    fn unsent(status: JobStatus) -> Self {
+        Self { status, date: None, cookies: Vec::new() }
+    }
 }
 
 /// Random bytes as hexadecimal digits.
@@ -176,7 +182,7 @@ impl Post {
             let began = clock.now();
             // The steps must not begin only to find that there is no token.
             if let Err(status) = wait_for_token(client, clock, report, stop) {
-                return self.unsent(*status);
+                return Posted::unsent(*status);
             }
             token_wait += clock.now().since(began);
         }
@@ -195,7 +201,7 @@ impl Post {
         };
         let posted = match submission {
             Ok(submission) => self.send_request(&submission, client, profile, clock, report, stop),
-            Err((reason, message)) => self.unsent(rejected(reason, message, clock.now())),
+            Err((reason, message)) => Posted::unsent(rejected(reason, message, clock.now())),
         };
         token_wait += posted.status.token_wait_seconds.unwrap_or_default();
         let token_wait_seconds = Some(micro(token_wait)).filter(|seconds| *seconds >= WORTH_TELLING);
@@ -204,11 +210,6 @@ impl Post {
         client.secrets().strike_in(&mut status.message);
         client.secrets().strike_in(&mut status.body);
         Posted { status, ..posted }
-    }
-
-    /// A job that was not submitted, with `status`.
-    fn unsent(&self, status: JobStatus) -> Posted {
-        Posted { status, date: None, cookies: Vec::new(), url: self.base.as_str().to_owned() }
     }
 
     /// Sends `request`. A connection that was never made is tried again; a request that may have arrived never is.
@@ -228,7 +229,8 @@ impl Post {
         let mut token_wait = 0.0;
         loop {
             let (began, lost) = (clock.now(), client.lost());
-            let outcome = request.send(client, clock);
+            let mut cookies = Vec::new();
+            let outcome = request.send_with(Some(&mut cookies), client, clock);
             let received = clock.now();
             // A token that was renewed before takes no part in the submission's time.
             let sent = client.sent_at().filter(|at| *at >= began).unwrap_or(began);
@@ -246,7 +248,7 @@ impl Post {
             if let Some((cause, what, wait)) = waits_for {
                 report(cause, &what);
                 if stop.wait(wait) {
-                    return self.unsent(JobStatus { observed_at: Some(received), ..JobStatus::default() });
+                    return Posted::unsent(JobStatus { observed_at: Some(received), ..JobStatus::default() });
                 }
                 if cause == Wait::Token {
                     token_wait += clock.now().since(began);
@@ -260,7 +262,7 @@ impl Post {
             }
             let (outcome, received) = match outcome {
                 Ok(answer) if profile.submit.follow_redirects => {
-                    (Ok(follow(request, answer, client, clock)), clock.now())
+                    (Ok(follow(request, answer, &mut cookies, client, clock)), clock.now())
                 }
                 outcome => (outcome, received),
             };
@@ -268,7 +270,6 @@ impl Post {
             let frozen_seconds = Some(micro(lost.min(received.since(sent)))).filter(|seconds| *seconds > 0.0);
             let JobStatus { submitted_at, resubmitted_at, .. } = self.submission(sent);
             let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
-            let cookies = outcome.as_ref().map(|answer| answer.head.cookies.clone()).unwrap_or_default();
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
                 span_id: Some(self.span_id.clone()),
@@ -279,7 +280,7 @@ impl Post {
                 observed_at: Some(received),
                 ..self.judge(submission, outcome, profile, received)
             };
-            return Posted { status, date, cookies, url: request.url.clone() };
+            return Posted { status, date, cookies };
         }
     }
 }
@@ -309,26 +310,23 @@ fn awaits_token(none: &NoCredentials) -> String {
     format!("{none}; submissions wait for a token")
 }
 
-/// Follows redirects of `request` to the answer that they lead to. If that answer cannot be fetched, the redirect itself is the
-/// answer, because the job may have been created before it.
-fn follow(request: &Request, mut answer: Answer, client: &Client, clock: &Clock) -> Answer {
-    let (mut url, mut method, mut body) = (request.url.clone(), request.method.clone(), request.body.as_ref());
+/// Follows redirects of `request` to the answer that they lead to, with the `cookies` that they set on the way. If that answer cannot
+/// be fetched, the redirect itself is the answer, because the job may have been created before it.
+fn follow(request: &Request, mut answer: Answer, cookies: &mut Vec<Cookie>, client: &Client, clock: &Clock) -> Answer {
+    let mut request = request.clone();
     for _ in 0..MOST_REDIRECTS {
         match answer.status {
             307 | 308 => {}
-            301..=303 => (method, body) = (Method::GET, None),
+            301..=303 => (request.method, request.body) = (Method::GET, None),
             _ => return answer,
         }
-        let Some(to) = answer.head.location.as_deref().and_then(|location| same_origin(&url, location)) else {
-            return answer;
-        };
-        match client.send(&method, &to, &request.headers, body, clock) {
+        let location = answer.head.location.as_deref();
+        let Some(to) = location.and_then(|location| same_origin(&request.url, location)) else { return answer };
+        request.url = to;
+        match request.send_with(Some(cookies), client, clock) {
             // The request before it was answered by "look there", so this failure is no refusal.
-            Ok(next) if method == Method::GET && next.status >= 400 => return answer,
-            Ok(mut next) => {
-                next.head.cookies.splice(..0, answer.head.cookies);
-                (answer, url) = (next, to);
-            }
+            Ok(next) if request.method == Method::GET && next.status >= 400 => return answer,
+            Ok(next) => answer = next,
             Err(_) => return answer,
         }
     }

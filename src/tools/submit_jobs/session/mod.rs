@@ -17,7 +17,6 @@ use super::lines;
 use super::post::{Post, rejected};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
-use crate::cookies::AnsweredAt;
 use crate::heartbeat::Heartbeat;
 use crate::http::{BaseUrl, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
@@ -354,8 +353,7 @@ impl Session<'_, '_> {
             self.offset.observe(date, sent, received);
         }
         let mut status = self.jobs.checked_id(&record.key().name, posted.status);
-        let at = AnsweredAt { now: self.clock.now(), date: posted.date.map(|(date, ..)| date) };
-        let kept = self.output.keep_cookies(record.key(), &posted.cookies, &posted.url, &mut status, at);
+        let kept = self.output.keep_cookies(record.key(), posted.cookies, &mut status);
         if let Err(failure) = kept {
             // The answer counts all the same.
             let cause = failure.message().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::super::Args;
 use crate::cli::{Console, Failure, Io};
-use crate::cookies::{self, AnsweredAt, CookieWriter};
+use crate::cookies::{self, Cookie, CookieWriter};
 use crate::journal::Journal;
 use crate::ndjson::{BadLines, Writer};
 use crate::record::{Flag, JobStatus, Key, Record, differences};
@@ -68,16 +68,7 @@ impl<'a> Output<'a> {
     }
 
     /// Keeps the cookies that came with a job's id for its polls; the job is flagged if that fails, and without `--cookies`.
-    pub(super) fn keep_cookies(
-        &mut self,
-        job: &Key,
-        headers: &[String],
-        url: &str,
-        status: &mut JobStatus,
-        at: AnsweredAt,
-    ) -> Result<(), Failure> {
-        let mut set = Vec::new();
-        cookies::take(&mut set, headers, url, at);
+    pub(super) fn keep_cookies(&mut self, job: &Key, set: Vec<Cookie>, status: &mut JobStatus) -> Result<(), Failure> {
         if set.is_empty() || status.job_id.is_none() {
             return Ok(());
         }
