@@ -178,12 +178,14 @@ impl OffsetBounds {
     }
 }
 
+/// The last Unix time, in seconds, that 32 bits hold.
+pub const END_OF_32_BITS: f64 = 2_147_483_647.0;
+
 /// Returns true for a time that no job of today can have: the zeros of the calendars in use (1, 1601, 1900, 1904, 1970, 1980,
 /// 2001), whatever the zone, and the far ends that mean "never".
 pub fn is_sentinel(at: Timestamp) -> bool {
     const EARLIEST: f64 = 978_480_000.0; // 2001-01-03
     const LATEST: f64 = 7_258_118_400.0; // 2200-01-01
-    const END_OF_32_BITS: f64 = 2_147_483_647.0;
     let seconds = at.seconds();
     !(EARLIEST..LATEST).contains(&seconds) || (seconds - END_OF_32_BITS).abs() < 1.0
 }

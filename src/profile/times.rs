@@ -2,7 +2,7 @@
 
 use super::TimePointers;
 use super::place::{Document, Place};
-use crate::clock::is_sentinel;
+use crate::clock::{END_OF_32_BITS, is_sentinel};
 use crate::escape;
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
@@ -22,11 +22,11 @@ pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> (ServerTimes,
             unread.extend(value.map(|value| (key, escape::start(&value.to_string(), SHOWN))));
             return None;
         };
-        let spelled = spelled_time(&text);
-        if spelled.is_none() && says_something(&text) {
+        let spelled = server_time(&text);
+        if spelled.is_none() && !says_not_yet(&text) {
             unread.push((key, escape::start(&text, SHOWN)));
         }
-        spelled.filter(|time| !is_sentinel(time.at))
+        spelled
     };
     let (queued, started, ended) = (time("queued", &at.queued), time("started", &at.started), time("ended", &at.ended));
     let told: Vec<SpelledTime> = [queued, started, ended].into_iter().flatten().collect();
@@ -39,8 +39,34 @@ pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> (ServerTimes,
     (times, unread)
 }
 
-fn says_something(text: &str) -> bool {
-    !["", "null", "none", "-", "n/a"].contains(&text.trim().to_ascii_lowercase().as_str())
+/// Returns true if `text`, which is no time of a job, says "not yet" or "never": by a word, by zeros or a number below zero, by the
+/// zero of a calendar, which is the first day of a year, or by the end of time.
+fn says_not_yet(text: &str) -> bool {
+    let text = text.trim();
+    let has_zeros_alone = text.contains('0') && text.trim_matches(['0', '-', '/', ':', '.', ' ', 'T', 'Z']).is_empty();
+    if has_zeros_alone || ["", "null", "none", "-", "n/a"].contains(&text.to_ascii_lowercase().as_str()) {
+        return true;
+    }
+    let number = text.parse::<f64>().ok();
+    if number.is_some_and(|number| number.is_nan() || number <= 0.0 || is_end(number)) {
+        return true;
+    }
+    let time = spelled_time(text).map(|time| time.at).or_else(|| format!("{text}T00:00:00Z").parse().ok());
+    let Some(date) = time.filter(|at| is_sentinel(*at)).map(Timestamp::date) else { return false };
+    let is_first_day = ["-12-30", "-12-31", "-01-01", "-01-02"].iter().any(|day| date.ends_with(day));
+    match number {
+        // A small number counts days, or time since another event than 1970.
+        Some(_) => is_first_day && !date.starts_with("1970"),
+        None => is_first_day || time > Timestamp::from_seconds(END_OF_32_BITS - 1.0),
+    }
+}
+
+/// Returns true if `number` is the last second of the year 9999, the greatest integer of 32, 53 or 64 bits, or greater than all of
+/// these, in any unit.
+fn is_end(number: f64) -> bool {
+    let ends = [END_OF_32_BITS, 253_402_300_799.0, 9_007_199_254_740_991.0, 9_223_372_036_854_775_807.0];
+    let is_near = |end: f64| (number / end - 1.0).abs() < 1e-6;
+    number > 1e19 || ends.iter().any(|end| [1.0, 1e3, 1e6, 1e9].iter().any(|unit| is_near(end * unit)))
 }
 
 /// Leaves out times of what has not happened: a start counts only once started, an end only in a final state. Some targets
@@ -195,8 +221,45 @@ mod tests {
             "1e300",
             "NaN",
             "inf",
+            "-3600",
+            "0001-01-01",
+            "1900-01-01T00:00:00",
+            "1899-12-30T00:00:00",
+            "3000-01-01T00:00:00Z",
+            "978307200",
+            "2147483647",
+            "253402300799999",
+            "9223372036854775807",
+            "18446744073709551615",
+            "N/A",
         ] {
-            assert_eq!(server_time(text), None, "{text}");
+            assert_eq!((server_time(text), says_not_yet(text)), (None, true), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_or_a_date_that_is_no_time_of_today_says_more_than_not_yet() {
+        for text in [
+            // Days since 1900, since 1970 and since 4713 BC; hours, minutes and seconds of something else.
+            "46357.93",
+            "20789",
+            "2461376.5",
+            "3.2e-5",
+            "1",
+            "499000",
+            "29937000",
+            "817948800",
+            // Seconds since the year 0; ticks of 100 ns since the years 1 and 1601.
+            "63963302400",
+            "638999999990000000",
+            "134085000000000000",
+            "1985-06-15T10:00:00Z",
+            "1985-06-15",
+            "2026-05-20",
+            "soon",
+            "0 days",
+        ] {
+            assert_eq!((server_time(text), says_not_yet(text)), (None, false), "{text}");
         }
     }
 }

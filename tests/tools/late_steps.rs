@@ -127,6 +127,45 @@ fn what_stands_at_a_time_and_is_none_is_named_once_with_its_value() {
 }
 
 #[test]
+fn numbers_that_are_no_times_of_today_are_named_and_those_that_say_not_yet_are_not() {
+    let profile = PROFILE.replace(
+        "words.done = [\"ok\"]",
+        "words.done = [\"ok\"]\n    times = { queued = [\"/made\"], started = [\"/began\"], ended = [\"/over\"] }",
+    );
+    for (told, unread) in [
+        // A serial number of a day, as spreadsheets and OLE count them; days since 1970.
+        (json!({"made": 46357.93, "began": "46357.94", "over": 20789}), &["queued", "started", "ended"][..]),
+        (json!({"made": 0, "began": -1, "over": 46357.93}), &["ended"]),
+        (json!({"made": "1970-01-01T00:00:00", "began": "0001-01-01", "over": "0000-00-00 00:00:00"}), &[]),
+        (json!({"made": "1900-01-01T00:00:00Z", "began": 0.0, "over": 253_402_300_799_u64}), &[]),
+    ] {
+        let answer = told.clone();
+        let rig = Rig::new(&profile, move |request| match request.path.as_str() {
+            "/jobs" => Reply::json(r#"{"id":"7"}"#),
+            "/jobs/7" => {
+                let mut answer = answer.clone();
+                answer["state"] = json!("ok");
+                Reply::json(answer.to_string())
+            }
+            _ => Reply::json(r#"{"stages":[]}"#),
+        });
+        let (ran, status) = run(&rig, "20s");
+        let expected: serde_json::Map<String, Value> = unread
+            .iter()
+            .zip(["made", "began", "over"].iter().skip(3 - unread.len()))
+            .map(|(key, at)| (format!("poll.times.{key}"), json!(told[at].to_string().replace('"', ""))))
+            .collect();
+        let expected = if unread.is_empty() { Value::Null } else { Value::Object(expected) };
+        assert_eq!((&status["unreadTimes"], &status["serverTimes"]), (&expected, &Value::Null), "{told}: {status}");
+        let out = rig.dir.path().join("out");
+        tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
+        let page = std::fs::read_to_string(out.join("report.md")).unwrap();
+        assert_eq!(page.contains("cannot be read as times, such as \"46357.93\""), !unread.is_empty(), "{page}");
+        assert!(!page.contains("1970"), "{page}");
+    }
+}
+
+#[test]
 fn a_cancellation_that_no_poll_confirmed_is_doubtful() {
     let profile = PROFILE.replace("when = \"end\"", "when = \"cancel\"").replace("    tells = [\"stages\"]\n", "");
     let profile = profile.replace("words.done = [\"ok\"]", "words = { running = [\"busy\"], done = [\"ok\"] }");
