@@ -15,7 +15,9 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
     let is_doubtful = |kind: &str| {
         let refused = ["HTTP 401", "HTTP 403", "no token"].contains(&kind);
         refused
-            || ["unreadable", "truncated", "redirect", "another job", "cache"].iter().any(|part| kind.contains(part))
+            || ["unreadable", "truncated", "redirect", "another job", "cache", "not confirm"]
+                .iter()
+                .any(|part| kind.contains(part))
     };
     // An answer without a status that the profile knows is no failed poll, but says as little.
     let unclear: u64 =

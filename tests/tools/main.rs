@@ -12,6 +12,7 @@ mod conditions;
 mod cookies;
 mod credentials;
 mod evidence;
+mod forgotten;
 mod freeze;
 mod journal;
 mod late_steps;

@@ -14,14 +14,24 @@ use crate::tools::poll_jobs::stages::progress;
 /// The seconds between two whole lists that lack a job before it counts as missing: one replica may be behind another.
 const MISSED_FOR: f64 = 1.0;
 
+/// The end of the kind of answers that did not know a job whose absence would have ended it.
+pub(in crate::tools::poll_jobs) const NOT_CONFIRMED: &str = "that the next poll did not confirm";
+
 /// The reading of an answer about the job.
 enum Reading {
     /// It tells the job's state.
     State(StagePhase),
-    /// The target knows no such job; with the kind under which such answers are counted.
-    Unknown(String),
+    /// The target knows no such job.
+    Unknown(Absent),
     /// It tells nothing.
     Nothing(Issue),
+}
+
+/// An answer that does not know the job.
+pub(super) struct Absent {
+    status: u16,
+    /// The greatest age that it may have, in seconds.
+    max_age: f64,
 }
 
 /// The source of an answer about the job.
@@ -99,8 +109,12 @@ impl PolledJob {
         }
         let since = *self.unknown_since.get_or_insert(began);
         let missed_since = *self.missed_since.get_or_insert(began);
-        if absence == Absence::Proven && began.since(missed_since) < MISSED_FOR {
+        let ends_it = self.state_at.is_some() && profile.poll.gone == Gone::Done;
+        if (absence == Absence::Proven || ends_it) && began.since(missed_since) < MISSED_FOR {
             return self.go_on(received, limits, None);
+        }
+        if ends_it {
+            return NextStep::End(Phase::Succeeded);
         }
         // Lists are asked for without cookies, whatever the submissions set.
         self.be_unknown(true, (since, received), None, profile, limits)
@@ -127,8 +141,7 @@ impl PolledJob {
         let read = match profile.poll_answer(&document) {
             PollAnswer::Unknown if answer.is_cached() => Err(Issue::cached_unknown(&answer)),
             PollAnswer::Unknown => {
-                let when = if self.seen_at.is_none() { "before" } else { "after" };
-                return Reading::Unknown(format!("HTTP {} {when} the first sight of the job", answer.status));
+                return Reading::Unknown(Absent { status: answer.status, max_age: answer.max_age() });
             }
             PollAnswer::Other => Err(Issue::from_status(&answer, self.seen_at.is_some())),
             PollAnswer::Document(observation) => {
@@ -166,16 +179,25 @@ impl PolledJob {
         self.polls.sent += 1;
         self.received_at = Some(received);
         self.issue = None;
+        let is_proof = self.missing_cookie().is_none();
+        let ends_it = is_proof && self.state_at.is_some() && profile.poll.gone == Gone::Done;
+        if !(ends_it && matches!(reading, Reading::Unknown(_)))
+            && let Some((_, status)) = self.absent_at.take()
+        {
+            self.polls.failed += 1;
+            *failures.entry(format!("HTTP {status} {NOT_CONFIRMED}")).or_default() += 1;
+        }
         let issue = match reading {
             Reading::State(StagePhase::Done) => return NextStep::End(Phase::Succeeded),
             Reading::State(StagePhase::Failed) => return NextStep::End(Phase::Failed),
             Reading::State(_) => return self.go_on(received, limits, not_before),
-            Reading::Unknown(kind) => {
-                if self.state_at.is_none() || profile.poll.gone != Gone::Done {
-                    *failures.entry(kind).or_default() += 1;
-                }
+            Reading::Unknown(absent) => {
                 let since = *self.unknown_since.get_or_insert(sent);
-                let is_proof = self.missing_cookie().is_none();
+                if ends_it {
+                    return self.be_absent(&absent, (sent, received), not_before, limits);
+                }
+                let when = if self.seen_at.is_none() { "before" } else { "after" };
+                *failures.entry(format!("HTTP {} {when} the first sight of the job", absent.status)).or_default() += 1;
                 return self.be_unknown(is_proof, (since, received), not_before, profile, limits);
             }
             Reading::Nothing(issue) => issue,
@@ -185,6 +207,27 @@ impl PolledJob {
         let report = self.report(&issue, received);
         self.issue = Some(issue);
         self.go_on_with(report, received, limits, not_before)
+    }
+
+    /// The next step of a job that was seen, if its absence ends it. One answer may come from a host that never knew the job, so that a
+    /// second poll looks again at once; where the answer may come from a cache, once the next one cannot be the same.
+    fn be_absent(
+        &mut self,
+        absent: &Absent,
+        (sent, received): (Timestamp, Timestamp),
+        not_before: Option<Duration>,
+        limits: Limits,
+    ) -> NextStep {
+        let (first, _) = *self.absent_at.get_or_insert((received, absent.status));
+        if sent.shifted(-absent.max_age) >= first {
+            self.received_at = Some(first);
+            return NextStep::End(Phase::Succeeded);
+        }
+        let wait = Duration::try_from_secs_f64(absent.max_age).unwrap_or_default();
+        match self.go_on(received, limits, not_before) {
+            NextStep::Poll { not_before } => NextStep::LookAgain { wait: wait.max(not_before.unwrap_or_default()) },
+            next => next,
+        }
     }
 
     /// The next step of a job that the target has not known `since` then; with `is_proof`, an answer that knows it would have come.
@@ -197,9 +240,6 @@ impl PolledJob {
         limits: Limits,
     ) -> NextStep {
         let was_seen = self.state_at.is_some();
-        if was_seen && is_proof && profile.poll.gone == Gone::Done {
-            return NextStep::End(Phase::Succeeded);
-        }
         if received.since(since) < limits.lost_after.as_secs_f64() {
             return self.go_on(received, limits, not_before);
         }

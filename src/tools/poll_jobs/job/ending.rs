@@ -127,18 +127,26 @@ impl PolledJob {
                 (Reason::UnknownId, format!("{loss}; {why}"))
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
-            _ => match &self.issue {
-                None => {
-                    let cookie = self.unknown_since.map(|_| self.explain_cookie()).unwrap_or_default();
-                    (Reason::DeadlineExceeded, format!("did not end within {deadline}{cookie}"))
+            _ => {
+                match &self.issue {
+                    None => {
+                        let cookie = self.unknown_since.map(|_| self.explain_cookie()).unwrap_or_default();
+                        let absent = self.absent_at.map(|(_, status)| {
+                        format!("; the last poll was answered with HTTP {status}, and no second look confirmed that in time")
+                    });
+                        (
+                            Reason::DeadlineExceeded,
+                            format!("did not end within {deadline}{}{cookie}", absent.unwrap_or_default()),
+                        )
+                    }
+                    Some(Issue { reason: Some(reason), message, .. }) => {
+                        (reason.clone(), format!("was not seen to end within {deadline}: {message}"))
+                    }
+                    Some(Issue { message, .. }) => {
+                        (Reason::NoAnswer, format!("was not seen to end within {deadline}; the last poll: {message}"))
+                    }
                 }
-                Some(Issue { reason: Some(reason), message, .. }) => {
-                    (reason.clone(), format!("was not seen to end within {deadline}: {message}"))
-                }
-                Some(Issue { message, .. }) => {
-                    (Reason::NoAnswer, format!("was not seen to end within {deadline}; the last poll: {message}"))
-                }
-            },
+            }
         };
         (Some(reason), Some(message))
     }

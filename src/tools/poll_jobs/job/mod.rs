@@ -66,6 +66,8 @@ pub(super) struct PolledJob {
     /// The time at which the last answer came or was given up.
     received_at: Option<Timestamp>,
     unknown_since: Option<Timestamp>,
+    /// When the last answer came, with its HTTP status, if its absence from that ends the job once another answer confirms it.
+    absent_at: Option<(Timestamp, u16)>,
     /// The time of the first of the whole lists in a row from which it was missing.
     missed_since: Option<Timestamp>,
     /// A list that lacked it may have skipped it, or never showed anything: it may have ended unseen.
@@ -117,6 +119,8 @@ impl SeenHead {
 pub(super) enum NextStep {
     /// Poll again, not before the target's `Retry-After` if there was one.
     Poll { not_before: Option<Duration> },
+    /// Poll again after `wait`, whatever the pace.
+    LookAgain { wait: Duration },
     /// Write this record at once, then poll again.
     Report { record: Record },
     /// End the job in this phase.
@@ -184,6 +188,7 @@ impl PolledJob {
             state: None,
             received_at: None,
             unknown_since: None,
+            absent_at: None,
             missed_since: None,
             is_doubtful: false,
             issue: None,

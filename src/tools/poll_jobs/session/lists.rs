@@ -129,6 +129,11 @@ impl Lists {
         self.of_job.contains_key(&number)
     }
 
+    /// Records that the job `number` is polled on its own. Returns false if it is already.
+    pub(super) fn poll_alone(&mut self, number: usize) -> bool {
+        self.polled_alone.insert(number)
+    }
+
     /// Records that a poll of the job `number` alone has come back.
     pub(super) fn polled_alone(&mut self, number: usize) {
         self.polled_alone.remove(&number);
@@ -265,7 +270,7 @@ impl Session<'_, '_> {
                     self.absences.expect(number);
                 }
                 self.advance(number, next)?;
-            } else if self.lists.polled_alone.insert(number) {
+            } else if self.lists.poll_alone(number) {
                 self.scheduler.schedule_at(number, Instant::now());
             }
         }

@@ -348,6 +348,12 @@ impl<'a, 'o> Session<'a, 'o> {
     fn advance(&mut self, number: usize, next: NextStep) -> Result<(), Failure> {
         let not_before = match next {
             NextStep::End(phase) => return self.end(number, phase),
+            NextStep::LookAgain { wait } => {
+                let left = self.jobs.get(&number).map(|job| self.time_left(job)).unwrap_or_default();
+                self.lists.poll_alone(number);
+                self.scheduler.schedule_at(number, Instant::now() + wait.min(left));
+                return Ok(());
+            }
             NextStep::Poll { not_before } => not_before.unwrap_or_default(),
             NextStep::Report { record } => {
                 self.output.job(record)?;
