@@ -38,7 +38,7 @@ fn warm_up_jobs_are_in_no_sum_no_figure_and_no_criterion() {
             scratch.read("report.md")
         );
     }
-    let subset = judged(&warmed(&succeeded(0.0, 1.0)), &["--subset"]).report().status;
+    let subset = judged(&warmed(&succeeded(0.0, 4.0)), &["--subset"]).report().status;
     assert_eq!((subset.conservation.asked, subset.doubts.len()), (3, 0), "{:?}", subset.doubts);
 }
 
@@ -47,8 +47,8 @@ fn a_warm_up_that_did_not_succeed_is_doubtful() {
     let doubts = judged(&warmed(r#"{"phase":"Failed"}"#), &[]).report().status.doubts;
     let said = "not all warm-up jobs succeeded: soak-warmup-001 failed, soak-warmup-002 missing";
     assert!(doubts.iter().any(|doubt| doubt.contains(said)), "{doubts:?}");
-    let mut whole = warmed(&succeeded(0.0, 1.0));
-    whole.insert(2, warm("soak-warmup-002", &succeeded(0.5, 1.0)));
+    let mut whole = warmed(&succeeded(0.0, 4.0));
+    whole.insert(2, warm("soak-warmup-002", &succeeded(0.5, 4.0)));
     assert_eq!(judged(&whole, &[]).report().status.doubts, judged(&good(), &[]).report().status.doubts);
 }
 
