@@ -66,6 +66,13 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
                 "the target set a cookie that polls did not send, because --cookies was not given or its file did not hold it"
                     .to_owned()
             }
+            Flag::CookieExpired => {
+                "not found by polls that no longer sent a cookie of the target, because it had expired".to_owned()
+            }
+            Flag::CookieUnsaved => {
+                "not found by polls, and the target may have set a new cookie that the earlier poll-jobs did not save before it ended"
+                    .to_owned()
+            }
             Flag::GoneIsDone => format!("succeeded by absence: {count}, because the target had forgotten them"),
             Flag::CameBack => "ended by their absence from a list, and listed again later".to_owned(),
             Flag::StepFailed => "a step after the job's end failed".to_owned(),

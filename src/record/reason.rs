@@ -88,7 +88,8 @@ words! {
 
 words! {
     /// A doubt about a job: one documented CamelCase word.
-    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage RunningStage ErrorText CookieNotKept GoneIsDone CameBack StepFailed
+    Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage RunningStage ErrorText CookieNotKept CookieExpired CookieUnsaved
+    GoneIsDone CameBack StepFailed
 }
 
 #[cfg(test)]

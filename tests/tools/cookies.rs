@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use stress_suite::tools::render_report;
 
 use crate::odd_polls::{poll, submit, text, with_headers};
 use crate::server::{Reply, Request, Server, text_of};
-use crate::support::Ran;
+use crate::support::{Ran, tool};
 
 const HEALTHY: &str = "{}";
 
@@ -263,16 +264,27 @@ fn a_job_whose_newest_cookie_may_be_lost_with_a_killed_poll_jobs_is_unknown() {
     let lost = |argv: &[&str]| status_of(&poll(&target, &[&cookies[..], argv].concat(), &submitted));
     let status = lost(&[]);
     assert_eq!(text(&status, "phase"), "Lost", "this session took all cookies: {status}");
-    let status = lost(&["--resume"]);
-    assert_eq!(text(&status, "phase"), "Unknown", "{status}");
+    let resumed = poll(&target, &[&cookies[..], &["--resume"]].concat(), &submitted);
+    let status = status_of(&resumed);
+    assert_eq!((text(&status, "phase"), &status["flags"]), ("Unknown", &json!(["CookieUnsaved"])), "{status}");
     assert!(
         text(&status, "message").contains("a new cookie that the earlier poll-jobs did not save before it ended"),
         "{status}"
     );
+    assert_doubted(&resumed, "a new cookie that the earlier poll-jobs did not save before it ended: line-001");
     is_found.store(true, Ordering::SeqCst);
     assert_eq!(text(&lost(&["--resume"]), "phase"), "Lost", "an answer showed that the cookie is the right one");
     std::fs::write(&file, String::from_utf8(untouched).unwrap().replace("n1", "n3")).unwrap();
     assert_eq!(text(&lost(&["--resume"]), "phase"), "Lost", "no poll ever changed it");
+}
+
+/// Expects the report to say `what` under "Missing or doubtful".
+fn assert_doubted(ran: &Ran, what: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let report = tool(render_report::run, &["--out", dir.path().to_str().unwrap()], &ran.stdout);
+    let page = std::fs::read_to_string(dir.path().join("report.md")).unwrap();
+    let doubts = page.split("Missing or doubtful").nth(1).unwrap();
+    assert!(report.code == 4 && doubts.contains(what), "{} {page}", report.code);
 }
 
 /// A target that knows no job.
@@ -423,6 +435,8 @@ fn what_a_node_sets_that_does_not_have_the_job_makes_up_for_no_cookie_that_has_e
         text(&status, "message").contains("did not send a cookie that the target set (it has expired)"),
         "{status}"
     );
+    assert_eq!(status["flags"], json!(["CookieExpired"]), "{status}");
+    assert_doubted(&ran, "because it had expired: line-001");
     // A job that is not known although all was sent that it should be is lost.
     let forgetful =
         balancer(|polls, _| with_cookie(if polls == 0 { 200 } else { 404 }, &format!("s={polls}"), RUNNING));

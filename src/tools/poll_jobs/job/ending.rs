@@ -72,7 +72,9 @@ impl PolledJob {
         } else if !self.body_is_utf8 {
             status.flags = vec![Flag::BodyNotUtf8];
         }
-        status.flags.extend(self.request.lacks_cookies.then_some(Flag::CookieNotKept));
+        // A cookie that expired or was not saved matters only to a job that was not found.
+        let is_missed = !has_verdict && (self.unknown_since.is_some() || phase == Phase::Unknown);
+        status.flags.extend(self.missing_cookie().filter(|flag| is_missed || *flag == Flag::CookieNotKept));
         if let Some(FollowedUp { steps, cancel }) = followed {
             // Those that the submission took stay: the record is written over as a whole.
             status.variables = self.as_job()?.status.variables;
@@ -171,7 +173,17 @@ impl PolledJob {
     }
 
     fn explain_cookie(&self) -> String {
-        self.missing_cookie().map(|why| format!("; {why}")).unwrap_or_default()
+        let why = match self.missing_cookie() {
+            None => return String::new(),
+            Some(Flag::CookieUnsaved) => {
+                "the target may have set a new cookie that the earlier poll-jobs did not save before it ended"
+            }
+            Some(Flag::CookieExpired) => "its polls did not send a cookie that the target set (it has expired)",
+            Some(_) => {
+                "its polls did not send a cookie that the target set (--cookies FILE was not given, or the file does not hold it)"
+            }
+        };
+        format!("; {why}")
     }
 
     fn flags(&self, observation: &Observation, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {

@@ -353,22 +353,17 @@ impl PolledJob {
     /// The reason why its polls went without a cookie that the target set: a node that does not have the job may have answered
     /// them, so an answer that does not know it shows nothing. If a node that does not have the job replaced an expired cookie, the
     /// new cookie does not lead to the job's node.
-    fn missing_cookie(&self) -> Option<&'static str> {
+    fn missing_cookie(&self) -> Option<Flag> {
         if self.request.lacks_cookies {
-            return Some(
-                "its polls did not send a cookie that the target set (--cookies FILE was not given, or the file does not hold it)",
-            );
+            return Some(Flag::CookieNotKept);
         }
         let unseen_since = |at: Timestamp| self.state_at.is_none_or(|seen| seen < at);
         // An answer that knows the job shows that the cookies are the right ones.
         if self.doubted_at.is_some_and(unseen_since) {
-            return Some(
-                "the target may have set a new cookie that the earlier poll-jobs did not save before it ended",
-            );
+            return Some(Flag::CookieUnsaved);
         }
         let has_lapsed = self.lapsed_at.is_some_and(unseen_since);
-        (has_lapsed || self.has_expired_cookie())
-            .then_some("its polls did not send a cookie that the target set (it has expired)")
+        (has_lapsed || self.has_expired_cookie()).then_some(Flag::CookieExpired)
     }
 
     /// Returns true if ending it in `phase` would replace the earlier session's knowledge with less: that session gave the
