@@ -134,6 +134,11 @@ impl Journal {
         Ok(Self { name, file, entries, torn_at: Some(whole), failed: false, syncs: None })
     }
 
+    /// Its flag and its path, for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The last known state of every job in the journal when it was opened.
     pub fn entries(&self) -> &Entries {
         &self.entries

@@ -50,6 +50,10 @@ pub struct JobFacts {
     pub polls: Option<Polls>,
     /// The seconds for which its submission waited for a token.
     pub token_wait: Option<f64>,
+    /// The base URL that it was submitted to.
+    pub target: Option<SharedName>,
+    /// The base URL at which it was polled, if that was another one.
+    pub polled_target: Option<SharedName>,
     /// The progress of its cancelling.
     pub cancel: Option<Cancel>,
     /// Values that are no times, by the profile's key.
@@ -90,6 +94,8 @@ impl JobFacts {
             unnamed.map(|stage| (names.get(&stage.name), stage.state.as_deref().map(Box::from))).collect();
         let unread = status.unread_times.iter();
         let unread_times = unread.map(|(key, value)| (names.get(key), value.as_str().into())).collect();
+        let mut shared = |name: &Option<String>| name.as_deref().map(|name| names.get(name));
+        let (target, polled_target) = (shared(&status.target), shared(&status.polled_target));
         let stage = |stage: &Stage| StageFacts {
             name: names.get(&stage.name),
             phase: stage.phase,
@@ -112,6 +118,8 @@ impl JobFacts {
             duration: status.duration_seconds.zip(status.duration_error_seconds),
             polls: status.polls,
             token_wait: status.token_wait_seconds,
+            target,
+            polled_target,
             cancel: status.cancel,
             unread_times,
             flags: status.flags.clone().into(),

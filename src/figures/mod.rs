@@ -226,6 +226,7 @@ impl Figures {
     fn word_doubts(&self) -> Vec<String> {
         let jobs = || self.tally.entries.iter().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?)));
         let mut doubts = poll_doubts::flagged_jobs(jobs());
+        doubts.extend(poll_doubts::moved(jobs()));
         doubts.extend(poll_doubts::unconfirmed(jobs()));
         doubts.extend(poll_doubts::unread_times(jobs()));
         let mut words: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();

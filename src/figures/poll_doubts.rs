@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::job_facts::JobFacts;
 use super::requests::Requests;
-use super::{any_listed, listed};
+use super::{any_listed, in_groups, listed};
+use crate::escape;
 use crate::record::{Cancel, Flag, Phase, Run};
 use crate::units;
 
@@ -87,6 +88,20 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
 pub(super) fn unconfirmed<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Option<String> {
     let jobs = any_listed(jobs.filter(|(_, job)| job.cancel == Some(Cancel::Answered)).map(|(name, _)| name))?;
     Some(format!("the target accepted their cancellation, but no poll saw the end, so they may still run: {jobs}"))
+}
+
+/// The doubts about jobs that were polled at another target than they were submitted to; `jobs` are given with their names.
+pub(super) fn moved<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
+    let moved = jobs.filter_map(|(name, job)| Some(((job.target.as_deref(), job.polled_target.as_deref()?), name)));
+    let sentence = |((from, to), jobs): ((Option<&String>, &String), Vec<&str>)| {
+        let from = from.map_or("a target that no record names", String::as_str);
+        let (from, to) = (escape::start(from, 200), escape::start(to, 200));
+        format!(
+            "submitted to {from} and polled at {to}: unless both are one server, what is known is about other jobs: {}",
+            listed(jobs)
+        )
+    };
+    in_groups(moved).into_iter().map(sentence).collect()
 }
 
 /// The doubts about values that stand where the profile says that times do, one for each key; `jobs` are given with their names.

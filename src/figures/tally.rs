@@ -309,23 +309,25 @@ impl JobTally {
         }
     }
 
-    /// Shards cannot know each other's ids: of two jobs with one id the one that was accepted later never ran on its own.
+    /// Shards cannot know each other's ids: of two jobs with one id, the one that was accepted later never ran on its own.
     fn collapse(&mut self) {
-        let id = |entry: &JobEntry| entry.job.as_ref().and_then(|job| job.job_id.clone());
-        let warm: BTreeMap<(SharedName, Box<str>), &String> =
-            self.warmups.iter().filter_map(|entry| Some(((entry.run.clone(), id(entry)?), &entry.name))).collect();
-        let key = |index: &usize| {
-            let entry = &self.entries[*index];
-            (&entry.run, entry.job.as_ref().and_then(|job| job.job_id.as_ref()))
-        };
-        let may_hold = |index: &usize| key(index).1.is_some() && self.entries[*index].reason != Some(Reason::Collapsed);
+        // Another target's ids may be the same. A redacted report knows that there was one, but not which.
+        type Place<'a> = (&'a SharedName, bool, Option<&'a str>);
+        fn place(entry: &JobEntry) -> Place<'_> {
+            let job = entry.job.as_ref();
+            let is_elsewhere = job.is_some_and(|job| job.polled_target.is_some());
+            (&entry.run, is_elsewhere, job.and_then(|job| job.job_id.as_deref()))
+        }
+        let warm: BTreeMap<Place<'_>, &String> = self.warmups.iter().map(|entry| (place(entry), &entry.name)).collect();
+        let key = |index: &usize| place(&self.entries[*index]);
+        let may_hold = |index: &usize| key(index).2.is_some() && self.entries[*index].reason != Some(Reason::Collapsed);
         let mut holders: Vec<usize> = (0..self.entries.len()).filter(may_hold).collect();
         holders.sort_by(|one, other| key(one).cmp(&key(other)));
         let mut collapsed: Vec<(usize, String)> = Vec::new();
         for indices in holders.chunk_by(|one, other| key(one) == key(other)) {
-            let (run, Some(id)) = key(&indices[0]) else { continue };
+            let key @ (_, _, Some(id)) = key(&indices[0]) else { continue };
             // Warm-up jobs come before all others.
-            let warm = warm.get(&(run.clone(), id.clone()));
+            let warm = warm.get(&key);
             if indices.len() == 1 && warm.is_none() {
                 continue;
             }

@@ -42,6 +42,25 @@ impl BaseUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The base URL `url` of a record, as it may be shown, if it is not this one; none if it is.
+    pub fn other(&self, url: &str) -> Option<String> {
+        if self.0 == url {
+            return None;
+        }
+        let theirs = plain(url);
+        (theirs != plain(&self.0)).then_some(theirs)
+    }
+}
+
+/// A base URL without a user, a password, a query, its scheme's port and a slash at the end.
+fn plain(url: &str) -> String {
+    let Ok(mut parsed) = url::Url::parse(url) else { return "an address that cannot be read".to_owned() };
+    // Only a URL without a host refuses, and that has neither.
+    let _ = (parsed.set_username(""), parsed.set_password(None));
+    parsed.set_query(None);
+    parsed.set_fragment(None);
+    parsed.as_str().trim_end_matches('/').to_owned()
 }
 
 /// The URL that `location` means in an answer from `from` (RFC 9110, section 10.2.2); none on another origin, where this
@@ -73,6 +92,25 @@ mod tests {
             ("javascript:alert(1)", None),
         ] {
             assert_eq!(same_origin(from, location).as_deref(), to, "{location}");
+        }
+    }
+
+    #[test]
+    fn another_base_url_is_told_from_another_spelling_and_shown_without_secrets() {
+        let base = BaseUrl::parse("http://Host:80/p/", "--target").unwrap();
+        for same in
+            ["http://Host:80/p", "http://host/p", "HTTP://host:80/p//", "http://user:secret@host/p?key=secret#x"]
+        {
+            assert_eq!(base.other(same), None, "{same}");
+        }
+        for (other, shown) in [
+            ("http://host:81/p", "http://host:81/p"),
+            ("https://host/p", "https://host/p"),
+            ("http://host", "http://host"),
+            ("http://user:secret@other/p?key=secret", "http://other/p"),
+            ("secret", "an address that cannot be read"),
+        ] {
+            assert_eq!(base.other(other).as_deref(), Some(shown), "{other}");
         }
     }
 

@@ -9,6 +9,13 @@ use serde_json::Value;
 use super::payload::{self, Encoding};
 use super::place::Place;
 use super::rules::{Rule, SubmitMeaning};
+use super::template::{Escaping, TemplateValues, fill};
+use crate::digest::Digest;
+
+/// The header by which a target recognises a job that is submitted again.
+const KEY: &str = "Idempotency-Key";
+/// The number of digits of a key's digest that tell keys apart.
+const KEY_DIGITS: usize = 16;
 
 /// The submission of a job.
 #[apply(table!)]
@@ -41,13 +48,15 @@ pub struct Submit {
 }
 
 impl Submit {
-    /// Returns true if the target recognises a job that is submitted again: the submission carries an `Idempotency-Key` that
-    /// is the job's own.
-    pub fn is_idempotent(&self) -> bool {
-        let is_key = |(name, value): (&String, &String)| {
-            name.eq_ignore_ascii_case("idempotency-key")
+    /// The key by which the target recognises a job with these `values` if it is submitted again, as the name of its header and a
+    /// digest. None without an `Idempotency-Key` that is the job's own and the same each time: steps of the job must not bring it.
+    pub fn idempotency_key(&self, values: &TemplateValues) -> Option<String> {
+        let is_key = |(name, value): &(&String, &String)| {
+            name.eq_ignore_ascii_case(KEY)
                 && (value.contains("{run}") && value.contains("{name}") || value.contains("{uuid}"))
         };
-        self.headers.iter().any(is_key)
+        let (_, template) = self.headers.iter().find(is_key)?;
+        let key = fill(template, values, Escaping::Text).ok()?;
+        Some(format!("{KEY} {}", &Digest::of(key.as_bytes())[..KEY_DIGITS]))
     }
 }

@@ -52,6 +52,13 @@ pub struct JobStatus {
     pub message: Option<String>,
     /// The time at which this record was written.
     pub observed_at: Option<Timestamp>,
+    /// The base URL that it was submitted to.
+    pub target: Option<String>,
+    /// The base URL at which it was polled, if that was another one.
+    pub polled_target: Option<String>,
+    /// The idempotency key under which a job was sent whose submission was not answered: the name of the header and the first 16 digits
+    /// of the SHA-256 of its value. Empty if it was sent without one.
+    pub idempotency_key: Option<String>,
     /// The id that the target gave, as a string.
     pub job_id: Option<String>,
     /// The id by which it was polled last, if an answer gave an id other than `jobId`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::server::{Reply, Server};
 use crate::shell::{Shell, lines_with};
 use crate::support::{root, wait_until};
 
@@ -72,6 +73,53 @@ fn where_the_target_recognises_a_job_nothing_is_left_unknown() {
     for moment in [1, 4, 7, 11] {
         assert_eq!(kill_and_resume(&shell, &format!("i{moment}"), moment), 0);
     }
+}
+
+#[test]
+fn a_key_that_the_profile_gets_between_two_starts_submits_no_job_twice() {
+    // Every answer comes later than the kill.
+    let shell = Shell::new(&["--delay", "700ms"]);
+    profile(&shell, false);
+    let running = shell.start(&format!("{JOURNALLED}\npipe k"));
+    let journal = shell.path("k/submissions.ndjson");
+    wait_until("open intents", || lines_with(&journal, "\"Submitting\"") >= 3 && shell.target.sim.stats().posts >= 3);
+    running.signal(Signal::KILL);
+    running.finish();
+    profile(&shell, true);
+    let done = shell.run(&format!("{JOURNALLED}\npipe k"));
+    assert_eq!(done.code, 4, "{}", done.stderr);
+    assert_eq!((shell.counted("k", "asked"), shell.counted("k", "unknown")), (8, 3), "{}", done.stderr);
+    let stats = shell.target.sim.stats();
+    assert_eq!((stats.posts, stats.accepted), (8, 8), "no job was sent twice: {}", done.stderr);
+    assert!(shell.read("k/records.ndjson").contains("because it was sent without an idempotency key"));
+}
+
+#[test]
+fn a_restart_at_another_target_is_one_line_and_incomplete() {
+    let shell = Shell::new(&["--hold", "l1:100%"]);
+    profile(&shell, true);
+    let running = shell.start(&format!("{JOURNALLED}\npipe m"));
+    let journal = shell.path("m/submissions.ndjson");
+    wait_until("three jobs in flight", || lines_with(&journal, "\"Submitted\"") >= 3);
+    running.signal(Signal::KILL);
+    running.finish();
+    // It has given the ids of the first one's jobs to jobs of its own.
+    let ids = lines_with(&journal, "\"Submitted\"");
+    let other = Server::new(|request| match (request.method.as_str(), request.path.starts_with("/jobs/")) {
+        ("POST", _) => Reply::new(202, format!(r#"{{"job_id":"{}"}}"#, request.headers["traceparent"])),
+        (_, true) => Reply::json(r#"{"status":"done"}"#),
+        _ => Reply::json(r#"{"status":"ok"}"#),
+    });
+    let done = shell.run(&format!("{JOURNALLED}\nTARGET={} pipe m", other.url()));
+    assert_eq!((done.code, shell.counted("m", "succeeded")), (4, 8), "{}", done.stderr);
+    let said: Vec<&str> =
+        done.stderr.lines().filter(|line| line.contains("-jobs: ") && line.contains("submitted to")).collect();
+    assert_eq!(said.len(), 1, "{}", done.stderr);
+    let both = format!("submitted to {} ({ids}), and the target is now {}", shell.target.url(), other.url());
+    assert!(said[0].contains(&both), "{}", said[0]);
+    let doubts = shell.json("m/report.json")["status"]["doubts"].to_string();
+    let named = format!("submitted to {} and polled at {}", shell.target.url(), other.url());
+    assert!(doubts.contains(&named) && doubts.contains(": m-001, m-002, m-003"), "{doubts}");
 }
 
 #[test]

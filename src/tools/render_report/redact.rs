@@ -119,7 +119,10 @@ fn job(job: &mut Job) {
     let status = &mut job.status;
     status.reason.iter_mut().for_each(reason);
     status.flags.iter_mut().for_each(flag);
-    (status.message, status.body, status.target_status) = (None, None, None);
+    (status.message, status.body, status.target_status, status.idempotency_key) = (None, None, None, None);
+    for target in [&mut status.target, &mut status.polled_target].into_iter().flatten() {
+        REMOVED.clone_into(target);
+    }
     status.unread_times.values_mut().for_each(|value| REMOVED.clone_into(value));
     for Stage { state, .. } in &mut status.stages {
         *state = state.take().map(|_| REMOVED.to_owned());

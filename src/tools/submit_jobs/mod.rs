@@ -83,7 +83,8 @@ Input:
   of 4 shards, each takes every fourth time.
   With --journal, a job that the file already holds is not submitted again: it
   is passed on with its id, or as Unknown if the file has no answer. An Unknown
-  job is submitted again only if the profile sends an Idempotency-Key. A file of
+  job is submitted again only to the same target under the same Idempotency-Key.
+  A message counts the jobs that were submitted to another target. A file of
   another run is refused, and so is one with other inputs or two ids for a job.
 
 Output:

@@ -13,7 +13,7 @@ fn hostile_text_does_nothing() {
     );
     let status = |phase: &str| {
         format!(
-            r#"{{"phase":"{phase}","reason":"{nasty}","message":"{nasty}","jobId":"{nasty}","traceId":"{nasty}","targetStatus":"{nasty}","flags":["{nasty}"],{times},"stages":[{stage}],"body":"{nasty}"}}"#
+            r#"{{"phase":"{phase}","reason":"{nasty}","message":"{nasty}","jobId":"{nasty}","traceId":"{nasty}","targetStatus":"{nasty}","target":"{nasty}","polledTarget":"{nasty}","flags":["{nasty}"],{times},"stages":[{stage}],"body":"{nasty}"}}"#
         )
     };
     let traces = format!(
@@ -46,7 +46,7 @@ fn a_redacted_page_holds_nothing_that_the_target_said() {
         r#""status":{"aborted":{"by":"submit-jobs","reason":"TargetGone","message":"SECRET-A","at":"2026-05-20T22:30:09Z"},"settings":{"scenario":"SECRET-R"},"idle":{"idle":false,"waitedSeconds":1,"busy":"SECRET-S"},"#,
     );
     let run = run.replace(r#""concurrency":2"#, r#""concurrency":2,"target":"http://SECRET-B:1""#);
-    let status = r#"{"phase":"Failed","reason":"TargetFailed","message":"SECRET-C","jobId":"id-7","traceId":"4bf92f3577b34da6a3ce929d0e0e4736","targetStatus":"SECRET-D","submittedAt":"2026-05-20T22:30:02Z","endedAt":"2026-05-20T22:30:04Z","stages":[{"name":"whisper","state":"SECRET-E","phase":"Unnamed"}],"body":"SECRET-F"}"#;
+    let status = r#"{"phase":"Failed","reason":"TargetFailed","message":"SECRET-C","jobId":"id-7","traceId":"4bf92f3577b34da6a3ce929d0e0e4736","targetStatus":"SECRET-D","target":"http://SECRET-T","polledTarget":"http://SECRET-U","submittedAt":"2026-05-20T22:30:02Z","endedAt":"2026-05-20T22:30:04Z","stages":[{"name":"whisper","state":"SECRET-E","phase":"Unnamed"}],"body":"SECRET-F"}"#;
     let failed = job("soak-002", status).replace("/data/", "/SECRET-G/");
     let series = r#"{"apiVersion":"stress/v1","kind":"Series","metadata":{"name":"queue_wait_sum","run":"r1"},"spec":{"query":"q{}","server":"http://SECRET-H"},"status":{"result":"error","reason":"Unreachable","message":"SECRET-I","warnings":["SECRET-J"],"infos":["SECRET-K"],"nearNames":["SECRET-L"]}}"#;
     let traces = r#"{"apiVersion":"stress/v1","kind":"Traces","metadata":{"name":"api","run":"r1"},"spec":{"service":"api"},"status":{"result":"error","reason":"said SECRET-M","message":"SECRET-N"}}"#;
@@ -57,7 +57,7 @@ fn a_redacted_page_holds_nothing_that_the_target_said() {
     let (whole, sent) = (scratch.read("report.html"), scratch.read("report.redacted.html"));
     for told in [
         "SECRET-A", "SECRET-B", "SECRET-C", "SECRET-D", "SECRET-E", "SECRET-F", "SECRET-G", "SECRET-I", "SECRET-N",
-        "SECRET-Q", "SECRET-R", "SECRET-S",
+        "SECRET-Q", "SECRET-R", "SECRET-S", "SECRET-T", "SECRET-U",
     ] {
         assert!(whole.contains(told), "{told} is not in the whole page, so that it is not in the other says nothing");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FollowedUp, Limits, PolledJob};
+use super::{FollowedUp, Limits, Moved, PolledJob};
 use crate::clock::micro;
 use crate::escape;
 use crate::profile::{Document, Observation, Profile, StatusReading};
@@ -75,6 +75,9 @@ impl PolledJob {
         // A cookie that expired or was not saved matters only to a job that was not found.
         let is_missed = !has_verdict && (self.unknown_since.is_some() || phase == Phase::Unknown);
         status.flags.extend(self.missing_cookie().filter(|flag| is_missed || *flag == Flag::CookieNotKept));
+        if let Some(Moved { from, to }) = self.moved.as_deref() {
+            (status.target, status.polled_target) = (Some(from.clone()), Some(to.clone()));
+        }
         if let Some(FollowedUp { steps, cancel }) = followed {
             // Those that the submission took stay: the record is written over as a whole.
             status.variables = self.as_job()?.status.variables;
@@ -87,8 +90,11 @@ impl PolledJob {
             }
         }
         // The flags of an earlier session belong to an answer that this one may have replaced.
-        let stale: &[&str] =
-            if self.earlier_phase.is_some() { &["reason", "message", "flags"] } else { &["reason", "message"] };
+        let stale: &[&str] = if self.earlier_phase.is_some() {
+            &["reason", "message", "flags", "polledTarget"]
+        } else {
+            &["reason", "message"]
+        };
         self.record.update_status(&status, stale)?;
         Ok(self.record)
     }

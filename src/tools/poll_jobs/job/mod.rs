@@ -24,6 +24,13 @@ pub(super) struct Limits {
     pub(super) lost_after: Duration,
 }
 
+/// The targets of a job that was submitted to one and is polled at another.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
 /// A job that is polled. Small, because there may be ten thousand of them.
 #[derive(Debug)]
 pub(super) struct PolledJob {
@@ -38,6 +45,8 @@ pub(super) struct PolledJob {
     cookies_saved: Option<u64>,
     /// When an answer that did not know the job replaced its cookies, one of which had expired.
     lapsed_at: Option<Timestamp>,
+    /// The targets that it was submitted to and is polled at, if they differ.
+    moved: Option<Box<Moved>>,
     /// The start of its latency.
     latency_from: Timestamp,
     /// The start of its age.
@@ -172,6 +181,7 @@ impl PolledJob {
             request: request.into(),
             cookies_saved: None,
             lapsed_at: None,
+            moved: None,
             doubted_at: None,
             latency_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
@@ -321,6 +331,11 @@ impl PolledJob {
         };
         // The record was read as a Job before, so its parts are objects and can be written over.
         record.update_status(&status, &[]).ok().map(|()| record)
+    }
+
+    /// Records that it is polled at another target than it was submitted to.
+    pub(super) fn note_targets(&mut self, moved: Option<Moved>) {
+        self.moved = moved.map(Box::new);
     }
 
     /// Sends `cookies`, which the last answer left, with its polls from now on.

@@ -264,15 +264,16 @@ impl<'a, 'o> Session<'a, 'o> {
         if let Some(offset) = run.status.clock_offset {
             self.offset = OffsetBounds::from_offset(offset, run.status.clock_doubt.is_some());
         }
-        self.target.adopt(&run.spec, console)
+        self.target.adopt(&run.metadata.run, &run.spec, console)
     }
 
-    fn add(&mut self, job: PolledJob) -> Result<(), Failure> {
+    fn add(&mut self, mut job: PolledJob) -> Result<(), Failure> {
         let number = self.numbers.len();
         self.numbers.insert(job.key().clone(), number);
         let now = self.clock.now();
         let (age, left) = (job.age(now), self.time_left(&job));
         let (id, record) = (job.id().to_owned(), job.as_job()?);
+        job.note_targets(self.target.moved(&record, &self.output.console));
         self.jobs.insert(number, job);
         if self.stop.signal().is_some() {
             return self.end(number, Phase::Interrupted);

@@ -1,6 +1,6 @@
 //! `--resume`: reads the records of a run to their end and polls the jobs without a verdict again.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use super::super::job::PolledJob;
@@ -10,6 +10,20 @@ use crate::figures::{counted, listed};
 use crate::journal::read_journal;
 use crate::record::{AnswerTimes, Fold, Job, Kind, Polling, Record, RunStatus};
 
+/// The observations that a job takes from its target: those of another target may be about another job.
+const TOLD_BY_TARGET: [&str; 10] = [
+    "polledTarget",
+    "nextId",
+    "notStartedAt",
+    "startedAt",
+    "notEndedAt",
+    "targetStatus",
+    "serverTimes",
+    "unreadTimes",
+    "stages",
+    "body",
+];
+
 impl Session<'_, '_> {
     /// Writes the last state of each of `records` and polls every job that has an id and no verdict. If the target is
     /// unreachable every record is written unchanged.
@@ -17,7 +31,10 @@ impl Session<'_, '_> {
         let open = records.jobs().filter(|job| job.open_id().is_some()).count();
         if open > 0
             && let Err(cause) = self.target.check_health(
-                records.runs().map(|run| run.spec),
+                records
+                    .runs()
+                    .filter_map(|run| run.spec.target)
+                    .chain(records.jobs().filter_map(|job| job.status.target)),
                 &self.clock,
                 &self.output.console,
                 &self.stop,
@@ -82,14 +99,23 @@ impl Session<'_, '_> {
 
     fn resume_job(&mut self, record: &Record) -> Result<(), Failure> {
         self.output.records.record(record)?;
-        let job: Job = record.read()?;
+        let mut job: Job = record.read()?;
         if job.status.phase.is_final() {
             self.cookies.note_end(record.key());
         }
+        if job.open_id().is_none() {
+            return Ok(());
+        }
+        let mut record = record.clone();
+        if job.status.polled_target.as_ref().is_some_and(|target| self.target.is_other(target)) {
+            record.update_status(&BTreeMap::<&str, &str>::new(), &TOLD_BY_TARGET)?;
+            job = record.read()?;
+        }
         let Some(id) = job.open_id() else { return Ok(()) };
-        let request = self.request(record, &job, job.status.next_id.as_deref().unwrap_or(id))?;
-        let mut resumed = PolledJob::resumed(record.clone(), &job, request, self.clock.now());
-        if self.cookies.are_polled(record.key()) {
+        let request = self.request(&record, &job, job.status.next_id.as_deref().unwrap_or(id))?;
+        let is_polled = self.cookies.are_polled(record.key());
+        let mut resumed = PolledJob::resumed(record, &job, request, self.clock.now());
+        if is_polled {
             resumed.doubt_cookie(self.clock.now());
         }
         self.add(resumed)

@@ -1,11 +1,13 @@
-//! The target of the polls: the one that `--target` names, else the one in the Run record, else the profile's.
+//! The target of the polls: the one that `--target` names, else the one in the Run or the Job record, else the profile's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::super::Args;
+use super::super::job::Moved;
 use crate::cli::{Console, Failure, Stop};
 use crate::clock::{Clock, OffsetBounds};
+use crate::escape;
 use crate::health;
 use crate::http::{BaseUrl, Client};
 use crate::listing::Listing;
@@ -19,8 +21,10 @@ pub(super) struct PollTarget<'a> {
     args: &'a TargetArgs,
     pub(super) profile: Arc<Profile>,
     base: Option<BaseUrl>,
-    /// Targets of Runs that `--target` overrides, each reported once.
+    /// Targets of Runs and jobs that `--target` overrides, each reported once.
     overridden: BTreeSet<String>,
+    /// The target of each run whose Run names one.
+    of_runs: HashMap<String, String>,
     /// The client of the health check.
     client: Client,
     tokens: Option<Arc<Tokens>>,
@@ -34,8 +38,8 @@ impl<'a> PollTarget<'a> {
         tokens: Option<Arc<Tokens>>,
     ) -> Result<Self, Failure> {
         let args = &args.target;
-        let (profile, overridden) = (Arc::new(profile), BTreeSet::new());
-        let mut target = Self { args, profile, base: None, overridden, client, tokens };
+        let (profile, overridden, of_runs) = (Arc::new(profile), BTreeSet::new(), HashMap::new());
+        let mut target = Self { args, profile, base: None, overridden, of_runs, client, tokens };
         if let Some(base) = args.base_url()? {
             target.set_base(base);
         }
@@ -59,24 +63,14 @@ impl<'a> PollTarget<'a> {
         self.tokens.as_ref().map_or(Ok(()), |tokens| tokens.delete_file())
     }
 
-    /// Adopts the target that a Run names, unless `--target` names one; reports contradictions.
-    pub(super) fn adopt(&mut self, run: &RunSpec, console: &Console) -> Result<(), Failure> {
+    /// Adopts the target that the Run of `run_id` names, unless `--target` names one; reports contradictions.
+    pub(super) fn adopt(&mut self, run_id: &str, run: &RunSpec, console: &Console) -> Result<(), Failure> {
         if let Some(target) = &run.target {
-            let theirs = BaseUrl::parse(target, "the Run's spec.target")?;
-            match &self.base {
-                None => {
-                    self.check_secrets(&theirs)?;
-                    self.set_base(theirs);
-                }
-                Some(ours) if ours.as_str() != theirs.as_str() && self.overridden.insert(target.clone()) => {
-                    console.say(&format!(
-                        "the jobs were submitted to {} and are polled at {}, because --target or TARGET says so",
-                        theirs.as_str(),
-                        ours.as_str()
-                    ));
-                }
-                Some(_) => {}
+            let ours = self.base_or(target, "the Run's spec.target")?;
+            if let Some(theirs) = ours.other(target) {
+                self.report_other(&theirs, &ours, console);
             }
+            self.of_runs.insert(run_id.to_owned(), target.clone());
         }
         if let Some(name) = run.profile.as_ref().filter(|name| **name != self.profile.name) {
             let own = &self.profile.name;
@@ -85,6 +79,34 @@ impl<'a> PollTarget<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// The target that `job` was submitted to, by its own record or its Run's, and the one at which it is polled, if the two differ.
+    pub(super) fn moved(&mut self, job: &Job, console: &Console) -> Option<Moved> {
+        let ours = self.base.clone()?;
+        let of_run = self.of_runs.get(&job.metadata.run);
+        let theirs = ours.other(job.status.target.as_ref().or(of_run)?)?;
+        // Where the Run names our target, the submit-jobs that was given it has reported the difference.
+        if of_run.is_none_or(|target| ours.other(target).is_some()) {
+            self.report_other(&theirs, &ours, console);
+        }
+        Some(Moved { from: theirs, to: ours.as_str().to_owned() })
+    }
+
+    /// Returns true if `target` is not the one at which jobs are polled.
+    pub(super) fn is_other(&self, target: &str) -> bool {
+        self.base.as_ref().is_some_and(|ours| ours.other(target).is_some())
+    }
+
+    /// Says once that jobs were submitted to `theirs`.
+    fn report_other(&mut self, theirs: &str, ours: &BaseUrl, console: &Console) {
+        if self.overridden.insert(theirs.to_owned()) {
+            console.say(&format!(
+                "the jobs were submitted to {} and are polled at {}, because --target or TARGET says so",
+                escape::start(theirs, 200),
+                ours.as_str()
+            ));
+        }
     }
 
     /// Requests the target's settings once more, after the last job. None if the profile names none or the target is not known.
@@ -110,23 +132,19 @@ impl<'a> PollTarget<'a> {
         )))
     }
 
-    /// Checks the health of the target that the jobs of `runs` were submitted to. The inner error is the cause if it is
-    /// not healthy.
+    /// Checks the health of the target, which is the first of `targets` unless `--target` names one. The inner error is the cause if it
+    /// is not healthy.
     pub(super) fn check_health(
         &mut self,
-        mut runs: impl Iterator<Item = RunSpec>,
+        mut targets: impl Iterator<Item = String>,
         clock: &Clock,
         console: &Console,
         stop: &Stop,
     ) -> Result<Result<(), String>, Failure> {
-        if self.base.is_none()
-            && let Some(target) = runs.find_map(|run| run.target)
-        {
-            let theirs = BaseUrl::parse(&target, "the Run's spec.target")?;
-            self.check_secrets(&theirs)?;
-            self.set_base(theirs);
-        }
-        let base = self.base()?;
+        let base = match targets.next() {
+            Some(target) => self.base_or(&target, "the target in the records")?,
+            None => self.base()?,
+        };
         // The offset counts by the Run's clock, which is not adopted yet.
         let mut unused = OffsetBounds::default();
         Ok(health::probe(&self.client, &base, &self.profile, clock, &mut unused, console, stop)
@@ -136,12 +154,25 @@ impl<'a> PollTarget<'a> {
 
     /// The request that polls `job`, or begins the list if only that tells of it.
     pub(super) fn request(&mut self, job: &Job, id: &str) -> Result<Request, Failure> {
-        let base = self.base()?;
+        let base = match &job.status.target {
+            Some(target) => self.base_or(target, "the Job's status.target")?,
+            None => self.base()?,
+        };
         let request = match Listing::new(self.profile.clone(), base.clone(), &self.args.set, job) {
             Some(listing) if !self.profile.polls_each() => listing.first_request(),
             _ => poll_request(job, id, &self.profile, &base, &self.args.set),
         };
         request.map_err(|error| Failure::usage(format!("{}: {error}", job.metadata.name)))
+    }
+
+    /// The base URL of the target, which is `target` of a record, read from `place`, if none is known yet.
+    fn base_or(&mut self, target: &str, place: &str) -> Result<BaseUrl, Failure> {
+        if self.base.is_none() {
+            let theirs = BaseUrl::parse(target, place)?;
+            self.check_secrets(&theirs)?;
+            self.set_base(theirs);
+        }
+        self.base()
     }
 
     /// The base URL of the target.

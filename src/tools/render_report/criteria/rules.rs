@@ -64,7 +64,9 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     let (bad, open): (Vec<&JobEntry>, Vec<&JobEntry>) =
         tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let came_back = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.flags.contains(&Flag::CameBack));
+    let has_moved = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.polled_target.is_some());
     let back = any_listed(tally.entries.iter().filter(came_back).map(|entry| &entry.name));
+    let moved = any_listed(tally.entries.iter().filter(has_moved).map(|entry| &entry.name));
     let (verdict, cause) = if !bad.is_empty() {
         let fates = bad.iter().map(|entry| (entry.name.clone(), fate(entry)));
         let mut cause = format!("{} of {} did not succeed: {}", bad.len(), jobs(asked), first(&shared(fates)));
@@ -79,13 +81,18 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         (Verdict::Incomplete, why.clone())
     } else if let Some(back) = back {
         (Verdict::Incomplete, format!("ended by their absence from a list, and listed again later: {back}"))
+    } else if let Some(moved) = moved {
+        (Verdict::Incomplete, format!("polled at another target than they were submitted to: {moved}"))
     } else {
         (Verdict::Passed, format!("{asked} of {} succeeded", jobs(asked)))
     };
     let others = unsuccessful(&tally.conservation).map(|(outcome, jobs)| format!(", {jobs} {outcome}"));
     let but = if verdict == Verdict::Incomplete && open.is_empty() { format!(", but {cause}") } else { String::new() };
     let actual = format!("{} of {asked} succeeded{}{but}", tally.conservation.succeeded, others.collect_vec().concat());
-    let jobs = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded || came_back(entry));
+    let jobs = tally
+        .entries
+        .iter()
+        .filter(|entry| entry.outcome != Outcome::Succeeded || came_back(entry) || has_moved(entry));
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 

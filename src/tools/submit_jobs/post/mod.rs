@@ -47,6 +47,7 @@ pub(super) struct Post {
     submission: Option<Submission>,
     /// The time of an earlier submission under the same idempotency key.
     earlier: Option<Timestamp>,
+    idempotency_key: Option<String>,
     /// The values that the steps before the first submission took, for the record.
     variables: BTreeMap<String, Value>,
 }
@@ -122,9 +123,10 @@ impl Post {
         set: &[(String, Value)],
         run_steps: &StepsOutcome,
     ) -> Result<Self, Failure> {
-        let values = TemplateValues::of_set(set).with_job(job).with_variables(&run_steps.variables);
+        let values = Self::values(job, set, run_steps);
         let (earlier, variables) = (job.status.submitted_at, run_steps.recorded());
-        let mut post = Self { earlier, variables, ..Self::with_values(base, values)? };
+        let idempotency_key = profile.submit.idempotency_key(&values);
+        let mut post = Self { earlier, idempotency_key, variables, ..Self::with_values(base, values)? };
         if !profile.has_steps(StepTime::Job) {
             let submission = post.build(profile);
             post.submission =
@@ -133,11 +135,25 @@ impl Post {
         Ok(post)
     }
 
+    /// The values for the submission of `job` that are known before the steps of the job are made.
+    pub(super) fn values(job: &Job, set: &[(String, Value)], run_steps: &StepsOutcome) -> TemplateValues {
+        TemplateValues::of_set(set).with_job(job).with_variables(&run_steps.variables)
+    }
+
     /// A submission with these `values`, whose request is not yet built.
     pub(super) fn with_values(base: &BaseUrl, values: TemplateValues) -> Result<Self, Failure> {
         let (trace_id, span_id) = (random_hex(16)?, random_hex(8)?);
-        let (earlier, variables) = (None, BTreeMap::new());
-        Ok(Self { trace_id, span_id, base: base.clone(), values, submission: None, earlier, variables })
+        let (earlier, idempotency_key, variables) = (None, None, BTreeMap::new());
+        Ok(Self {
+            trace_id,
+            span_id,
+            base: base.clone(),
+            values,
+            submission: None,
+            earlier,
+            idempotency_key,
+            variables,
+        })
     }
 
     /// The request, from the values that are known. The error says what cannot be filled in.
@@ -145,11 +161,13 @@ impl Post {
         submit_request(profile, &self.base, &self.values, (&self.trace_id, &self.span_id))
     }
 
-    /// The times of a submission that is sent at `now`.
+    /// A submission that is sent at `now` and has no answer.
     fn submission(&self, now: Timestamp) -> JobStatus {
         JobStatus {
             submitted_at: Some(self.earlier.unwrap_or(now)),
             resubmitted_at: self.earlier.map(|_| now),
+            target: Some(self.base.as_str().to_owned()),
+            idempotency_key: Some(self.idempotency_key.clone().unwrap_or_default()),
             ..JobStatus::default()
         }
     }
@@ -268,17 +286,20 @@ impl Post {
             };
             let lost = client.lost().saturating_sub(lost).as_secs_f64();
             let frozen_seconds = Some(micro(lost.min(received.since(sent)))).filter(|seconds| *seconds > 0.0);
-            let JobStatus { submitted_at, resubmitted_at, .. } = self.submission(sent);
+            let JobStatus { submitted_at, resubmitted_at, target, idempotency_key, .. } = self.submission(sent);
             let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
+            let judged = self.judge(submission, outcome, profile, received);
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
                 span_id: Some(self.span_id.clone()),
                 submitted_at,
                 resubmitted_at,
+                target,
+                idempotency_key: idempotency_key.filter(|_| judged.phase == Phase::Unknown),
                 frozen_seconds,
                 token_wait_seconds: Some(token_wait + sent.since(began).max(0.0)),
                 observed_at: Some(received),
-                ..self.judge(submission, outcome, profile, received)
+                ..judged
             };
             return Posted { status, date, cookies };
         }

@@ -2,11 +2,16 @@
 
 use super::{Session, write_journalled};
 use crate::cli::{Exit, Failure};
+use crate::escape;
 use crate::input::Permits;
 use crate::ndjson::{Line, Read};
 use crate::record::{Job, JobStatus, Key, Kind, Phase, Reason, Record, Run, RunSpec, Shard};
 use crate::runs::write_status;
 use crate::tools::submit_jobs::admission::Admission;
+use crate::tools::submit_jobs::post::Post;
+
+/// The message of a job whose intent alone is in the journal.
+const LEFT_UNANSWERED: &str = "an earlier submit-jobs ended while it submitted the job; the job may run";
 
 impl Session<'_, '_> {
     pub(super) fn handle_line(&mut self, read: Read, permits: &Permits) -> Result<(), Failure> {
@@ -83,9 +88,10 @@ impl Session<'_, '_> {
         {
             let is_unanswered =
                 matches!(state.status.phase, Phase::Submitting | Phase::Unknown) && state.status.job_id.is_none();
-            if !is_unanswered || !self.profile.submit.is_idempotent() {
+            let again = if is_unanswered { self.may_send_again(&job, &state.status) } else { Err(String::new()) };
+            if let Err(why_not) = again {
                 permits.give();
-                return self.hand_on_journalled(earlier, &state);
+                return self.hand_on_journalled(earlier, &state, &why_not);
             }
             // The target may have made the job at the first submission.
             job.status =
@@ -159,16 +165,37 @@ impl Session<'_, '_> {
         self.output.records.record(record)
     }
 
-    /// Hands on a job that an earlier session submitted, as the journal knows it. Without an answer it may run.
-    fn hand_on_journalled(&mut self, mut record: Record, job: &Job) -> Result<(), Failure> {
-        if job.status.phase != Phase::Submitting {
+    /// Returns an error unless the target recognises `job`, which an earlier session sent without an answer, if it is sent again. The
+    /// error is the reason; empty if the profile has no key to recognise jobs by.
+    fn may_send_again(&self, job: &Job, earlier: &JobStatus) -> Result<(), String> {
+        let values = Post::values(job, &self.args.target.set, &self.run_steps);
+        let Some(key) = self.profile.submit.idempotency_key(&values) else { return Err(String::new()) };
+        let other = earlier.target.as_deref().and_then(|target| self.base.other(target));
+        let why = match (earlier.idempotency_key.as_deref(), other) {
+            (None, _) => "the journal does not say whether it was sent with an idempotency key".to_owned(),
+            (Some(""), _) => "it was sent without an idempotency key".to_owned(),
+            (Some(sent), _) if sent != key => "it was sent with another idempotency key".to_owned(),
+            (_, Some(other)) => format!("it was sent to another target, {}", escape::start(&other, 200)),
+            _ => return Ok(()),
+        };
+        Err(format!("it is not submitted again, because {why}"))
+    }
+
+    /// Hands on a job that an earlier session submitted, as the journal knows it. Without an answer it may run, and `why_not` tells
+    /// why it is not submitted again.
+    fn hand_on_journalled(&mut self, mut record: Record, job: &Job, why_not: &str) -> Result<(), Failure> {
+        let JobStatus { phase, reason, message, .. } = &job.status;
+        let mut message = message.clone().unwrap_or_else(|| LEFT_UNANSWERED.to_owned());
+        if !message.ends_with(why_not) {
+            message = format!("{message}; {why_not}");
+        } else if *phase != Phase::Submitting {
             return self.hand_on(&record, job);
         }
         self.jobs.add(record.key());
         let status = JobStatus {
             phase: Phase::Unknown,
-            reason: Some(Reason::AnswerLost),
-            message: Some("an earlier submit-jobs ended while it submitted the job; the job may run".to_owned()),
+            reason: reason.clone().or(Some(Reason::AnswerLost)),
+            message: Some(message),
             observed_at: Some(self.clock.now()),
             ..JobStatus::default()
         };

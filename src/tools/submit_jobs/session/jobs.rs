@@ -1,10 +1,11 @@
 //! The jobs of a session: which were read, which wait for their submission, and which ids the target gave them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use super::super::post::collapsed;
+use crate::http::BaseUrl;
 use crate::record::{Fold, Job, JobStatus, Key, Phase, Reason, Record};
 use crate::staging::Claims;
 
@@ -19,6 +20,8 @@ pub(super) struct Jobs {
     claims: Claims,
     /// The runs that the journal knows, until a job of one of them comes.
     earlier_runs: HashSet<String>,
+    /// The number of jobs that the journal says were submitted to each other target.
+    pub(super) elsewhere: BTreeMap<String, u64>,
     /// The job that each id belongs to.
     ids: HashMap<String, String>,
     /// The number of jobs without a connection since the last one with one.
@@ -26,11 +29,15 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    /// Knows the runs of earlier sessions, and the ids that they were given.
-    pub(super) fn with_earlier(records: &Fold) -> Self {
+    /// Knows the runs of earlier sessions, and the ids that the target at `base` gave them.
+    pub(super) fn with_earlier(records: &Fold, base: &BaseUrl) -> Self {
         let mut jobs = Self::default();
-        for job in records.jobs().filter(|job| job.status.reason != Some(Reason::Collapsed)) {
-            jobs.ids.extend(job.status.job_id.map(|id| (id, job.metadata.name)));
+        for Job { metadata, status, .. } in records.jobs() {
+            if let Some(other) = status.target.as_deref().and_then(|target| base.other(target)) {
+                *jobs.elsewhere.entry(other).or_default() += 1;
+            } else if status.reason != Some(Reason::Collapsed) {
+                jobs.ids.extend(status.job_id.map(|id| (id, metadata.name)));
+            }
         }
         jobs.earlier_runs.extend(records.records().map(|record| record.key().run.clone()));
         jobs

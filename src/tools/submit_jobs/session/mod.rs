@@ -67,8 +67,9 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     let deliver = move |finished| drop(to_posts.send(Event::Posted(Box::new(finished))));
     let output = Output::new(args, io)?;
     let scheduler = Scheduler::new(args, profile.clone(), factory, (output.console.clone(), stop.clone()), deliver);
-    let jobs =
-        output.journal.as_ref().map_or_else(Jobs::default, |journal| Jobs::with_earlier(journal.entries().records()));
+    let earlier = output.journal.as_ref().map(|journal| journal.entries().records());
+    let jobs = earlier.map_or_else(Jobs::default, |earlier| Jobs::with_earlier(earlier, &base));
+    output.report_targets(&jobs.elsewhere, &base);
     let mut session = Session {
         args,
         profile,

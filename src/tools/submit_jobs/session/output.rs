@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use super::super::Args;
 use crate::cli::{Console, Failure, Io};
 use crate::cookies::{self, Cookie, CookieWriter};
+use crate::escape;
+use crate::figures::listed;
+use crate::http::BaseUrl;
 use crate::journal::Journal;
 use crate::ndjson::{BadLines, Writer};
 use crate::record::{Flag, JobStatus, Key, Record, differences};
@@ -52,6 +55,19 @@ impl<'a> Output<'a> {
     pub(super) fn outcome(&mut self, record: &Record) -> Result<Result<(), Failure>, Failure> {
         let journalled = self.journal(record);
         self.records.record(record).map(|()| journalled)
+    }
+
+    /// Says how many of the journal's jobs were submitted to targets other than `base`, where the polls of this session go.
+    pub(super) fn report_targets(&self, elsewhere: &BTreeMap<String, u64>, base: &BaseUrl) {
+        let (Some(journal), false) = (&self.journal, elsewhere.is_empty()) else { return };
+        let counts = elsewhere.iter().map(|(target, jobs)| format!("{} ({jobs})", escape::start(target, 200)));
+        self.console.say(&format!(
+            "{}: jobs were submitted to {}, and the target is now {}; unless that is the same server, its answers are about other jobs: \
+             start again with the former --target or TARGET",
+            journal.name(),
+            listed(counts),
+            base.as_str()
+        ));
     }
 
     /// Says once how each label differs from the target's setting of the same name.
