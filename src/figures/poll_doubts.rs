@@ -32,12 +32,19 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
     Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
 }
 
-/// The doubt about a cache that answered polls of `run` in the target's place and sent no `Age`.
+/// The doubt about a cache that answered polls of `run` in the target's place and did not say how old its answers were.
 pub(super) fn hidden_cache(run: &Run) -> Option<String> {
-    let age = units::seconds(run.status.polling.as_ref()?.hidden_age_seconds?);
+    let seconds = run.status.polling.as_ref()?.hidden_age_seconds?;
+    let age = if seconds > 0.0 {
+        let age = units::seconds(seconds);
+        format!(
+            "no Age or too small a one: by its Date, the oldest answer was at least {age} old when its poll was sent"
+        )
+    } else {
+        "neither Age nor a Date that tells how old its answers were".to_owned()
+    };
     Some(format!(
-        "a cache answered polls of {} although they ask caches not to, and sent no Age or too small a one: by its Date, the oldest answer was at \
-         least {age} old when its poll was sent; the times from the polls allow for that",
+        "a cache answered polls of {} although they ask caches not to, and sent {age}; the times from the polls allow for that",
         run.metadata.name
     ))
 }

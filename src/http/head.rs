@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ureq::http::HeaderMap;
 use ureq::http::response::Parts;
+use ureq::http::{HeaderMap, HeaderName};
 
 use crate::clock::{self, Clock, ServerDate};
 use crate::cookies;
@@ -62,7 +62,7 @@ impl Head {
 }
 
 /// Returns true if a header says that the answer comes from a cache: `Cache-Status` (RFC 9211), a `Warning` of a stale answer
-/// (RFC 7234, section 5.5), or `X-Cache`, which many caches send.
+/// (RFC 7234, section 5.5), or one such as `X-Cache` or `CF-Cache-Status`, which many caches send.
 fn declares_cache(headers: &HeaderMap) -> bool {
     let lists = |name: &str| -> Vec<&str> {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -70,18 +70,20 @@ fn declares_cache(headers: &HeaderMap) -> bool {
     };
     let is_hit = |entry: &&str| entry.split(';').skip(1).any(|part| matches!(part.trim(), "hit" | "hit=?1"));
     let is_stale = |entry: &&str| matches!(entry.split_whitespace().next(), Some("110" | "111" | "112" | "113"));
+    // Squid's `X-Cache-Lookup` tells of a hit that it may not have used.
+    let is_of_cache = |name: &str| name.ends_with("-cache") || name.ends_with("-cache-status");
     let names_hit = |entry: &&str| {
         let words = entry.split(|letter: char| !letter.is_ascii_alphanumeric());
         words.into_iter().any(|word| word.eq_ignore_ascii_case("hit"))
     };
     lists("cache-status").iter().any(is_hit)
         || lists("warning").iter().any(is_stale)
-        || lists("x-cache").iter().any(names_hit)
+        || headers.keys().map(HeaderName::as_str).any(|name| is_of_cache(name) && lists(name).iter().any(names_hit))
 }
 
 #[cfg(test)]
 mod tests {
-    use ureq::http::{HeaderName, HeaderValue};
+    use ureq::http::HeaderValue;
 
     use super::*;
 
@@ -96,6 +98,8 @@ mod tests {
             ("warning", "110 - \"Response is Stale\""),
             ("x-cache", "TCP_HIT from proxy"),
             ("x-cache", "MISS, HIT"),
+            ("cf-cache-status", "HIT"),
+            ("x-proxy-cache", "hit"),
         ] {
             assert!(declares(name, value), "{name}: {value}");
         }
@@ -104,6 +108,8 @@ mod tests {
             ("warning", "199 - \"110 things\""),
             ("x-cache", "Miss from cloudfront"),
             ("x-cache", "white"),
+            ("x-cache-lookup", "HIT from proxy:3128"),
+            ("cf-cache-status", "DYNAMIC"),
             ("via", "1.1 hit"),
         ] {
             assert!(!declares(name, value), "{name}: {value}");

@@ -107,7 +107,7 @@ impl Answer {
         self.head.hidden_age.map(|(least, _)| least).or(declared).unwrap_or_default()
     }
 
-    /// The greatest age that the answer may have, in seconds; zero if no cache has held it.
+    /// The greatest age that the answer may have, in seconds; zero if no cache has held it, and infinite if a cache does not tell.
     pub fn max_age(&self) -> f64 {
         let declared = self.head.age.map(|age| age.as_secs_f64() + 1.0);
         self.head.hidden_age.map(|(_, most)| most).or(declared).unwrap_or_default()

@@ -292,7 +292,8 @@ pub struct Polling {
     pub threads: u64,
     /// The limit of this host that `poll-jobs` met and that delayed polls, as a sentence.
     pub limit: Option<String>,
-    /// A lower bound, from its `Date`, on the age of the oldest answer that came from a cache and had no `Age`, or too small a one.
+    /// A lower bound, from its `Date`, on the age of the oldest answer that came from a cache and had no `Age`, or too small a one;
+    /// zero if none has a `Date` that tells.
     pub hidden_age_seconds: Option<f64>,
     /// The polls that said nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
     pub failures: BTreeMap<String, u64>,

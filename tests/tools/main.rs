@@ -7,6 +7,7 @@ mod server;
 mod support;
 
 mod await_idle;
+mod caches;
 mod certificates;
 mod conditions;
 mod cookies;

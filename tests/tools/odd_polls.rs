@@ -133,50 +133,6 @@ fn an_answer_about_another_job_is_no_evidence() {
 }
 
 #[test]
-fn a_cached_answer_is_as_old_as_it_says() {
-    // The cache holds a "running" from the beginning; the truth comes after a while.
-    let began = Instant::now();
-    let target = target(move |polls, request| {
-        assert_eq!(request.headers["cache-control"], "no-cache");
-        match polls {
-            0 => running(),
-            1..10 => with_headers(200, vec![("Age", (20 + polls).to_string())], r#"{"status":"running"}"#),
-            _ => Reply::json(r#"{"status":"done"}"#),
-        }
-    });
-    let (_, status) = follow(&target, &[]);
-    assert_eq!(text(&status, "phase"), "Succeeded");
-    let seconds = |key: &str| text(&status, key).parse::<stress_suite::record::Timestamp>().unwrap().seconds();
-    // Only the first answer tells that it ran: nine polls of at least 8 ms lie between it and the end.
-    assert!(seconds("endedAt") - seconds("notEndedAt") >= 9.0 * 0.008, "{status} after {:?}", began.elapsed());
-}
-
-#[test]
-fn a_cached_end_from_before_the_submission_is_no_end() {
-    let target = target(|polls, _| match polls {
-        0..5 => with_headers(200, vec![("Age", "600".to_owned())], r#"{"status":"done"}"#),
-        5..9 => running(),
-        _ => Reply::json(r#"{"status":"failed"}"#),
-    });
-    let (ran, status) = follow(&target, &[]);
-    assert_eq!((text(&status, "phase"), &status["polls"]["failed"]), ("Failed", &json!(5)), "{status}");
-    assert!(ran.stderr.contains("from before the submission"), "{}", ran.stderr);
-}
-
-#[test]
-fn a_cached_unknown_does_not_lose_the_job() {
-    let target = target(|polls, _| match polls {
-        0..20 => with_headers(404, vec![("Age", "7".to_owned())], "{}"),
-        _ => Reply::json(r#"{"status":"done"}"#),
-    });
-    let submitted = submit(&target, &[], 1).stdout;
-    let ran = poll(&target, &["--lost-after", "50ms"], &submitted);
-    let status = ran.records().into_iter().rfind(|record| record["kind"] == "Job").unwrap()["status"].clone();
-    assert_eq!(text(&status, "phase"), "Succeeded", "{status}");
-    assert!(ran.stderr.contains("a cache answered HTTP 404"), "{}", ran.stderr);
-}
-
-#[test]
 fn a_lost_job_says_what_it_was_last_seen_doing() {
     let target = target(|polls, _| match polls {
         0..3 => Reply::json(r#"{"status":"running","stage_states":{"whisper":"done","l1":"running"}}"#),

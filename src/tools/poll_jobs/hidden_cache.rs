@@ -79,7 +79,7 @@ impl HiddenCache {
         most_offset: Option<f64>,
     ) -> Option<(f64, f64)> {
         if is_sentinel(date.date) {
-            return None;
+            return (is_declared && date.age_seconds.is_none()).then(|| self.observe_undated());
         }
         let (date, told_age) = (date.date, date.age_seconds.map(f64::from));
         self.least_offset = self.least_offset.max(date.since(received));
@@ -119,6 +119,12 @@ impl HiddenCache {
         }
         self.most = self.most.max(most);
         None
+    }
+
+    /// Takes an answer that a cache declares as its own, without saying how old it is. Returns the least and the greatest age.
+    pub(super) fn observe_undated(&mut self) -> (f64, f64) {
+        self.declared.get_or_insert(0.0);
+        (0.0, f64::INFINITY)
     }
 
     /// Forgets the request `number`, which is not sent any more.

@@ -116,15 +116,15 @@ impl Issue {
 
     /// A cache, not the target, says that there is no such job.
     pub(super) fn cached_unknown(answer: &Answer) -> Self {
-        let age = cached_seconds(answer);
-        let message = format!("a cache answered {}, {age} s old, although polls ask caches not to", answer.summary());
+        let age = cached_age(answer);
+        let message = format!("a cache answered {}, {age}, although polls ask caches not to", answer.summary());
         Self::failure(format!("HTTP {} from a cache", answer.status), None, message, None)
     }
 
     /// A cache answered with an answer from before the submission: it is about an earlier job of this id, if about any.
     pub(super) fn older_than_job(answer: &Answer) -> Self {
-        let age = cached_seconds(answer);
-        let message = format!("a cache answered {}, {age} s old and so from before the submission", answer.summary());
+        let age = cached_age(answer);
+        let message = format!("a cache answered {}, {age} and so from before the submission", answer.summary());
         Self::failure("an answer from a cache, older than the job", None, message, None)
     }
 
@@ -173,8 +173,11 @@ impl Issue {
 }
 
 /// The whole seconds for which caches have held an answer, at least.
-fn cached_seconds(answer: &Answer) -> u64 {
-    answer.head.age.unwrap_or_else(|| Duration::from_secs_f64(answer.min_age())).as_secs()
+fn cached_age(answer: &Answer) -> String {
+    if answer.max_age().is_infinite() {
+        return "of unknown age".to_owned();
+    }
+    format!("{} s old", answer.head.age.unwrap_or_else(|| Duration::from_secs_f64(answer.min_age())).as_secs())
 }
 
 #[cfg(test)]

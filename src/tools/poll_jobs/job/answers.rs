@@ -341,8 +341,10 @@ impl PolledJob {
         // A document without a status may tell of an error; it does not replace one that told the job's state.
         let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
         if !is_error_document || self.state_at.is_none() {
-            let between = (self.state_at.unwrap_or(self.submitted_at), received);
-            if self.stages.record(&stages, self.state_at, received) {
+            // A time before the job was submitted bounds nothing.
+            let before = self.state_at.filter(|at| *at >= self.submitted_at);
+            let between = (before.unwrap_or(self.submitted_at), received);
+            if self.stages.record(&stages, before, received) {
                 self.change = Some(between);
             }
             let progress = state.as_ref().ok().map(|state| progress(*state, &stages));

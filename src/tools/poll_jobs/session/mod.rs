@@ -22,12 +22,12 @@ use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::cookies::AnsweredAt;
 use crate::heartbeat::Heartbeat;
-use crate::http::{Connections, HttpError};
+use crate::http::{Answer, Connections, HttpError};
 use crate::input::{self, Input, Permits};
 use crate::ndjson::{Line, Read, Reader};
 use crate::profile::{Profile, Request};
 use crate::record::{
-    Aborted, ClockOffset, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus,
+    Aborted, ClockOffset, Fold, Job, Key, Kind, Phase, Polling, Reason, Record, Run, RunSpec, RunStatus, Timestamp,
 };
 use crate::staging::Claims;
 use crate::target::TargetClients;
@@ -292,20 +292,8 @@ impl<'a, 'o> Session<'a, 'o> {
         }
         let answered = outcome.answer.is_ok().then(|| Duration::try_from_secs_f64(took).unwrap_or_default());
         self.output.counts.count_poll(late, answered);
-        if let Ok(answer) = &mut outcome.answer
-            && let Some(date) = answer.head.date
-        {
-            let times = (outcome.sent, outcome.received);
-            let job_seconds = self.jobs.get(&number).map(|job| job.age(outcome.sent));
-            let most_offset = self.offset.offset().map(|offset| offset.bounds().high);
-            if let Some(ages) =
-                self.hidden_cache.observe(number, (date, answer.head.is_from_cache), times, job_seconds, most_offset)
-            {
-                answer.head.hidden_age = Some(ages);
-            }
-            if !answer.is_cached() {
-                self.offset.observe(date, outcome.sent, outcome.received);
-            }
+        if let Ok(answer) = &mut outcome.answer {
+            self.observe_date(number, answer, (outcome.sent, outcome.received));
         }
         if let Err(HttpError::OwnLimit(limit)) = &outcome.answer {
             self.scheduler.note_limit(limit, self.jobs.len());
@@ -333,6 +321,23 @@ impl<'a, 'o> Session<'a, 'o> {
             self.poll_as(number, &id)?;
         }
         self.advance(number, next)
+    }
+
+    /// Takes what the `Date` of an answer tells of the target's clock, and of the answer's age if a cache gave it.
+    fn observe_date(&mut self, number: usize, answer: &mut Answer, (sent, received): (Timestamp, Timestamp)) {
+        let head = &mut answer.head;
+        let Some(date) = head.date else {
+            let is_undated = head.is_from_cache && head.age.is_none();
+            head.hidden_age = is_undated.then(|| self.hidden_cache.observe_undated());
+            return;
+        };
+        let job_seconds = self.jobs.get(&number).map(|job| job.age(sent));
+        let most_offset = self.offset.offset().map(|offset| offset.bounds().high);
+        let dated = (date, head.is_from_cache);
+        head.hidden_age = self.hidden_cache.observe(number, dated, (sent, received), job_seconds, most_offset);
+        if !answer.is_cached() {
+            self.offset.observe(date, sent, received);
+        }
     }
 
     /// Polls the job `number` by another id from now on.
