@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{Cookie, text_of};
-use crate::cli::Failure;
+use crate::cli::{Failure, Stop};
 use crate::private_file;
 
-/// The longest wait for another process that has locked the file, and the time from one attempt to the next.
+/// The longest wait for another process that has locked the file, the same after a signal, and the time from one attempt to the next.
 const LOCKED_FOR: Duration = Duration::from_secs(5);
+const LOCKED_BRIEFLY: Duration = Duration::from_millis(200);
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The beginning of each line, which a line that was cut off shares.
@@ -102,11 +103,14 @@ pub(super) struct CookieFile {
     unended: Option<u64>,
     /// Another process held the lock for too long.
     is_held: bool,
+    /// The signal that ends a long wait for the lock.
+    stop: Stop,
 }
 
 impl CookieFile {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), reader: None, writer: None, offset: 0, lines: 0, unended: None, is_held: false }
+    pub(super) fn new(path: &Path, stop: &Stop) -> Self {
+        let (path, stop) = (path.to_owned(), stop.clone());
+        Self { path, reader: None, writer: None, offset: 0, lines: 0, unended: None, is_held: false, stop }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -161,6 +165,7 @@ impl CookieFile {
     pub(super) fn lock(&mut self) -> io::Result<()> {
         let began = Instant::now();
         loop {
+            let longest = if self.stop.signal().is_some() { LOCKED_BRIEFLY } else { LOCKED_FOR };
             let file = self
                 .writer
                 .take()
@@ -169,7 +174,7 @@ impl CookieFile {
                 Ok(()) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
                 // A process that holds the lock for so long once is not waited for again.
-                Err(TryLockError::WouldBlock) if self.is_held || began.elapsed() > LOCKED_FOR => {
+                Err(TryLockError::WouldBlock) if self.is_held || began.elapsed() > longest => {
                     self.is_held = true;
                     return Err(io::Error::other(
                         "another process keeps it locked: end that process (fuser names it), or name another file",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::file::{CookieFile, CookieLine, Line, Tail};
 use super::{AnsweredAt, Cookie, take};
-use crate::cli::Failure;
+use crate::cli::{Failure, Stop};
 use crate::record::{Key, Timestamp};
 
 /// The file is compacted when it has grown by this many bytes more than its length after the last time.
@@ -68,9 +68,9 @@ pub struct CookieJar {
 }
 
 impl CookieJar {
-    /// Uses the file at `path`, once it exists.
-    pub fn new(path: &Path) -> Self {
-        Self { file: CookieFile::new(path), contents: Contents::default(), is_torn: false, grown: 0, length: 0 }
+    /// Uses the file at `path`, once it exists. After the signal of `stop` it waits only briefly for another process.
+    pub fn new(path: &Path, stop: &Stop) -> Self {
+        Self { file: CookieFile::new(path, stop), contents: Contents::default(), is_torn: false, grown: 0, length: 0 }
     }
 
     /// Reads the lines that were added since the last call.

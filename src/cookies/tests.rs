@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
+use crate::cli::Stop;
 use crate::record::{Key, Kind};
 
 const URL: &str = "http://h/jobs";
@@ -42,7 +43,7 @@ fn sent(cookies: &[Cookie], url: &str) -> String {
 
 /// What a new process reads of the job `name`.
 fn saved(path: &Path, name: &str) -> String {
-    let mut jar = CookieJar::new(path);
+    let mut jar = CookieJar::new(path, &Stop::default());
     jar.read().unwrap();
     sent(jar.of(&key(name)), "http://h/jobs/1")
 }
@@ -51,10 +52,10 @@ fn saved(path: &Path, name: &str) -> String {
 fn cookies_are_kept_by_job_and_path_and_only_the_owner_reads_them() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");
-    let mut jar = CookieJar::new(&path);
+    let mut jar = CookieJar::new(&path, &Stop::default());
     jar.read().unwrap();
     assert_eq!((jar.of(&key("a")).len(), jar.why_none(&key("a"))), (0, Some("is missing")));
-    let mut writer = CookieWriter::new(&path).unwrap();
+    let mut writer = CookieWriter::new(&path, &Stop::default()).unwrap();
     assert!(!path.exists(), "no cookie came");
     let given = set(&["LB=n1; Path=/; HttpOnly", "other=x; Path=/admin", "gone=1; Max-Age=0", "no pair"], URL);
     assert_eq!(names(&given), "LB, other");
@@ -68,14 +69,14 @@ fn cookies_are_kept_by_job_and_path_and_only_the_owner_reads_them() {
     assert_eq!((jar.why_none(&key("a")), jar.why_none(&key("d"))), (None, Some("does not hold them")));
     let before = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{before}{{\"run\":")).unwrap();
-    let mut torn = CookieJar::new(&path);
+    let mut torn = CookieJar::new(&path, &Stop::default());
     torn.read().unwrap();
     assert_eq!(torn.why_none(&key("d")), Some("ends in a line that was cut off"));
     torn.delete(&ended(&["a", "c"])).unwrap();
     assert!(path.exists(), "the line that was cut off may be another job's");
     fs::write(&path, before).unwrap();
     let known = |names: &[&str]| {
-        CookieJar::new(&path).delete(&ended(names)).unwrap();
+        CookieJar::new(&path, &Stop::default()).delete(&ended(names)).unwrap();
         path.exists()
     };
     assert!(known(&[]) && known(&["a"]) && known(&["a", "b"]), "a job of it still runs");
@@ -89,7 +90,7 @@ fn a_file_that_was_there_is_closed_to_others_before_a_cookie_is_in_it() {
     fs::write(&path, "").unwrap();
     for mode in [0o644, 0o660, 0o600] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        CookieWriter::new(&path).unwrap().keep(&key("a"), set(&["LB=n1"], URL)).unwrap();
+        CookieWriter::new(&path, &Stop::default()).unwrap().keep(&key("a"), set(&["LB=n1"], URL)).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{mode:o}");
     }
 }
@@ -132,9 +133,9 @@ fn no_job_has_more_cookies_than_a_browser_would_keep() {
 fn what_an_answer_to_a_poll_changes_is_in_the_file_and_what_it_repeats_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");
-    let mut writer = CookieWriter::new(&path).unwrap();
+    let mut writer = CookieWriter::new(&path, &Stop::default()).unwrap();
     writer.keep(&key("a"), set(&["LB=n1; Path=/"], URL)).unwrap();
-    let mut jar = CookieJar::new(&path);
+    let mut jar = CookieJar::new(&path, &Stop::default());
     jar.read().unwrap();
     let poll = "http://h/jobs/1";
     let update = |jar: &mut CookieJar, name: &str, header: &str, now: Timestamp| {
@@ -171,9 +172,9 @@ fn a_new_cookie_with_every_poll_does_not_make_the_file_grow_for_ever() {
     let (link, path) = (dir.path().join("link"), dir.path().join("cookies"));
     fs::write(&path, "").unwrap();
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    let mut writer = CookieWriter::new(&link).unwrap();
+    let mut writer = CookieWriter::new(&link, &Stop::default()).unwrap();
     fs::write(&path, "no cookies\n").unwrap();
-    let mut jar = CookieJar::new(&link);
+    let mut jar = CookieJar::new(&link, &Stop::default());
     jar.read().unwrap();
     let long = "x".repeat(4000);
     for number in 0..2000 {
@@ -197,7 +198,7 @@ fn a_new_cookie_with_every_poll_does_not_make_the_file_grow_for_ever() {
 fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");
-    CookieWriter::new(&path).unwrap().keep(&key("a"), set(&["LB=n1"], URL)).unwrap();
+    CookieWriter::new(&path, &Stop::default()).unwrap().keep(&key("a"), set(&["LB=n1"], URL)).unwrap();
     let good = fs::read(&path).unwrap();
     for (bad, named) in [
         (&b"[1, 2]"[..], "line 2: not a line that submit-jobs or poll-jobs wrote"),
@@ -209,14 +210,14 @@ fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
         (b"{\"token\": \"SECRET", "line 2: not JSON after 16 bytes"),
     ] {
         fs::write(&path, [&good, bad, b"\n"].concat()).unwrap();
-        let mut jar = CookieJar::new(&path);
+        let mut jar = CookieJar::new(&path, &Stop::default());
         jar.read().unwrap();
         assert_eq!(jar.take_foreign().as_deref(), Some(named));
         assert_eq!((jar.take_foreign(), jar.has_foreign_lines()), (None, true));
         assert_eq!(jar.why_none(&key("b")), Some("holds lines that are not cookies"));
         assert_eq!(saved(&path, "a"), "LB=n1");
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        let refused = CookieWriter::new(&path).unwrap_err();
+        let refused = CookieWriter::new(&path, &Stop::default()).unwrap_err();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o644, "it may be anything");
         assert_eq!(refused.exit().code(), 65);
         assert!(refused.message().unwrap().contains(named), "{refused:?}");
@@ -228,10 +229,14 @@ fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
         [(&good[..30], false), (b"{\"r", false), (b"\0\0\0", true), (b"# remark", true), (b"{\"x\":", true)]
     {
         fs::write(&path, [&good, bad].concat()).unwrap();
-        let mut jar = CookieJar::new(&path);
+        let mut jar = CookieJar::new(&path, &Stop::default());
         jar.read().unwrap();
         jar.read().unwrap();
-        assert_eq!((jar.has_foreign_lines(), CookieWriter::new(&path).is_err()), (is_foreign, is_foreign), "{bad:?}");
+        assert_eq!(
+            (jar.has_foreign_lines(), CookieWriter::new(&path, &Stop::default()).is_err()),
+            (is_foreign, is_foreign),
+            "{bad:?}"
+        );
         assert_eq!(jar.take_foreign().is_some(), is_foreign);
         jar.update(&key("b"), &headers(&["LB=n2"]), URL, undated(now())).1.unwrap();
         let held = fs::read(&path).unwrap();
@@ -247,14 +252,14 @@ fn lines_that_hold_no_cookies_are_named_and_kept_and_the_others_count() {
 fn a_line_that_was_cut_off_gives_way_to_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");
-    let mut writer = CookieWriter::new(&path).unwrap();
+    let mut writer = CookieWriter::new(&path, &Stop::default()).unwrap();
     writer.keep(&key("a"), set(&["LB=n1"], URL)).unwrap();
     let good = fs::read(&path).unwrap();
     fs::write(&path, [&good[..], &good[..20]].concat()).unwrap();
-    let mut jar = CookieJar::new(&path);
+    let mut jar = CookieJar::new(&path, &Stop::default());
     jar.read().unwrap();
     assert_eq!(jar.why_none(&key("c")), Some("ends in a line that was cut off"));
-    CookieWriter::new(&path).unwrap().keep(&key("b"), set(&["LB=n2"], URL)).unwrap();
+    CookieWriter::new(&path, &Stop::default()).unwrap().keep(&key("b"), set(&["LB=n2"], URL)).unwrap();
     jar.read().unwrap();
     assert!(!jar.has_foreign_lines() && saved(&path, "a") == "LB=n1" && saved(&path, "b") == "LB=n2");
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
@@ -284,7 +289,7 @@ fn an_expiry_is_by_the_clock_of_the_target() {
 fn a_locked_file_is_named_after_a_while_and_then_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cookies");
-    let mut jar = CookieJar::new(&path);
+    let mut jar = CookieJar::new(&path, &Stop::default());
     let mut update = |value: &str| jar.update(&key("a"), &headers(&[value]), URL, undated(now())).1;
     update("LB=n1").unwrap();
     let other = fs::File::open(&path).unwrap();
@@ -297,6 +302,13 @@ fn a_locked_file_is_named_after_a_while_and_then_at_once() {
         assert!(message.contains("cookies: another process keeps it locked: end that process"), "{message}");
     }
     assert!((5.0..9.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+    let stop = Stop::default();
+    let (mut interrupted, began) = (CookieJar::new(&path, &stop), Instant::now());
+    std::thread::scope(|scope| {
+        scope.spawn(|| stop.trigger(15));
+        assert!(interrupted.update(&key("b"), &headers(&["LB=n9"]), URL, undated(now())).1.is_err());
+    });
+    assert!(began.elapsed().as_secs_f64() < 3.0, "a signal ends the wait: {:?}", began.elapsed());
     other.unlock().unwrap();
     update("LB=n5").unwrap();
     assert_eq!(saved(&path, "a"), "LB=n5");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Cookie;
 use super::file::{CookieFile, CookieLine, Line};
-use crate::cli::Failure;
+use crate::cli::{Failure, Stop};
 use crate::record::Key;
 
 /// Adds cookies to the file. A target that sets none leaves no file behind.
@@ -12,9 +12,10 @@ use crate::record::Key;
 pub struct CookieWriter(CookieFile);
 
 impl CookieWriter {
-    /// Appends to `path`, which is created with mode 0600. The error says why this is impossible.
-    pub fn new(path: &Path) -> Result<Self, Failure> {
-        let (mut file, is_new) = (CookieFile::new(path), !path.exists());
+    /// Appends to `path`, which is created with mode 0600. After the signal of `stop` it waits only briefly for another process. The
+    /// error says why this is impossible.
+    pub fn new(path: &Path, stop: &Stop) -> Result<Self, Failure> {
+        let (mut file, is_new) = (CookieFile::new(path, stop), !path.exists());
         let mut foreign = None;
         let read = file.read_new_lines(&mut |number, line, _| {
             if let (None, Line::Foreign(why)) = (&foreign, line) {

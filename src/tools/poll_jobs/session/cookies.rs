@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::super::job::PolledJob;
-use crate::cli::{Console, Failure};
+use crate::cli::{Console, Failure, Stop};
 use crate::cookies::{self, AnsweredAt, Cookie, CookieJar};
 use crate::profile::Request;
 use crate::record::{Flag, JobStatus, Key};
@@ -24,9 +24,9 @@ pub(super) struct JobCookies {
 
 impl JobCookies {
     /// Uses the file at `path`.
-    pub(super) fn new(path: Option<&Path>) -> Self {
+    pub(super) fn new(path: Option<&Path>, stop: &Stop) -> Self {
         Self {
-            jar: path.map(CookieJar::new),
+            jar: path.map(|path| CookieJar::new(path, stop)),
             ended: HashSet::new(),
             file: path.map_or_else(|| "FILE".to_owned(), |path| path.display().to_string()),
             said_gone: false,

@@ -37,7 +37,7 @@ impl<'a> Output<'a> {
             console: io.console,
             bad_lines: BadLines::default(),
             handed_on: 0,
-            cookies: args.cookies.as_deref().map(CookieWriter::new).transpose()?,
+            cookies: args.cookies.as_deref().map(|path| CookieWriter::new(path, &io.stop)).transpose()?,
             reported: HashSet::new(),
         })
     }
