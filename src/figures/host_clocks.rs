@@ -38,12 +38,12 @@ pub(super) fn find(jobs: &[JobBounds], dates: Option<f64>, tolerance: f64) -> Op
     let ahead = |job: &JobBounds| job.least.offset - agreed.high;
     let behind = |job: &JobBounds| agreed.low - job.most.offset;
     let contradiction = |job: &JobBounds| ahead(job).max(behind(job));
-    let agrees = |job: &&JobBounds| contradiction(job) <= tolerance;
-    let widest = jobs.iter().filter(agrees).map(JobBounds::width).fold(LARGEST, f64::max);
-    let is_hidden = |job: &&JobBounds| !agrees(job) && contradiction(job) <= widest;
+    let is_near = |job: &&JobBounds| contradiction(job) <= tolerance;
+    let widest = jobs.iter().filter(is_near).map(JobBounds::width).fold(LARGEST, f64::max);
+    let is_hidden = |job: &&JobBounds| !is_near(job) && contradiction(job) <= widest;
     let hidden = || jobs.iter().filter(is_hidden);
     let most = hidden().map(contradiction).reduce(f64::max)?;
-    let shows = jobs.iter().filter(agrees).filter(|job| job.width() <= most - tolerance).count();
+    let shows = jobs.iter().filter(is_near).filter(|job| job.width() <= most - tolerance).count();
     let count = hidden().count();
     if count + usize::from(shows == 0) < FEWEST || (count as f64) < SHARE * (count + shows) as f64 {
         return None;
