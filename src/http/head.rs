@@ -74,7 +74,7 @@ fn declares_cache(headers: &HeaderMap) -> bool {
     let is_of_cache = |name: &str| name.ends_with("-cache") || name.ends_with("-cache-status");
     let names_hit = |entry: &&str| {
         let words = entry.split(|letter: char| !letter.is_ascii_alphanumeric());
-        words.into_iter().any(|word| word.eq_ignore_ascii_case("hit"))
+        words.into_iter().any(|word| ["hit", "stale", "updating"].iter().any(|said| word.eq_ignore_ascii_case(said)))
     };
     lists("cache-status").iter().any(is_hit)
         || lists("warning").iter().any(is_stale)
@@ -100,6 +100,7 @@ mod tests {
             ("x-cache", "MISS, HIT"),
             ("cf-cache-status", "HIT"),
             ("x-proxy-cache", "hit"),
+            ("x-cache-status", "UPDATING"),
         ] {
             assert!(declares(name, value), "{name}: {value}");
         }
