@@ -309,14 +309,12 @@ impl JobTally {
         }
     }
 
-    /// Shards cannot know each other's ids: of two jobs with one id, the one that was accepted later never ran on its own.
+    /// Shards cannot know each other's ids: of two jobs with one id at one target, the one that was accepted later never ran on its own.
     fn collapse(&mut self) {
-        // Another target's ids may be the same. A redacted report knows that there was one, but not which.
-        type Place<'a> = (&'a SharedName, bool, Option<&'a str>);
+        type Place<'a> = (&'a SharedName, Option<&'a SharedName>, Option<&'a str>);
         fn place(entry: &JobEntry) -> Place<'_> {
             let job = entry.job.as_ref();
-            let is_elsewhere = job.is_some_and(|job| job.polled_target.is_some());
-            (&entry.run, is_elsewhere, job.and_then(|job| job.job_id.as_deref()))
+            (&entry.run, job.and_then(|job| job.target.as_ref()), job.and_then(|job| job.job_id.as_deref()))
         }
         let warm: BTreeMap<Place<'_>, &String> = self.warmups.iter().map(|entry| (place(entry), &entry.name)).collect();
         let key = |index: &usize| place(&self.entries[*index]);

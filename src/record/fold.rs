@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{Job, Key, Kind, Phase, Record, Run, Timestamp};
@@ -97,19 +98,21 @@ impl Extend<Record> for Fold {
 pub(super) fn standing(record: &Record) -> Standing {
     #[derive(serde::Deserialize, Default)]
     #[serde(rename_all = "camelCase", default)]
-    struct Observed {
+    struct StatusOutline {
         phase: Option<Box<RawValue>>,
+        polled_target: Option<IgnoredAny>,
         observed_at: Option<Timestamp>,
     }
     #[derive(serde::Deserialize)]
     struct Outline {
         #[serde(default)]
-        status: Observed,
+        status: StatusOutline,
     }
     let Ok(Outline { status }) = record.read() else { return (0, None) };
     // Only a job's phase is ours to rank: what another kind calls by that name may be any JSON.
     let phase = status.phase.filter(|_| record.kind() == Kind::Job);
-    let rank = phase.and_then(|raw| serde_json::from_str::<Phase>(raw.get()).ok()).map_or(0, Phase::rank);
+    let phase = phase.and_then(|raw| serde_json::from_str::<Phase>(raw.get()).ok());
+    let rank = phase.map_or(0, |phase| phase.rank_polled(status.polled_target.is_some()));
     (rank, status.observed_at)
 }
 
@@ -150,6 +153,24 @@ mod tests {
         fold.add(job(r#"{"phase":"Succeeded","observedAt":"2026-01-01T00:00:00Z"}"#));
         fold.add(job(r#"{"phase":"TimedOut","observedAt":"2026-01-01T00:00:09Z"}"#));
         assert_eq!(fold.jobs().next().unwrap().status.phase, Phase::Succeeded);
+    }
+
+    #[test]
+    fn a_verdict_of_another_target_replaces_none_of_the_jobs_own() {
+        let own = r#"{"phase":"Failed","observedAt":"2026-01-01T00:00:00Z"}"#;
+        let elsewhere = r#"{"polledTarget":"http://b","phase":"Succeeded","observedAt":"2026-01-01T00:00:09Z"}"#;
+        let lost = r#"{"phase":"Lost","observedAt":"2026-01-01T00:00:10Z"}"#;
+        let mut fold = Fold::default();
+        for (status, phase) in
+            [(lost, Phase::Lost), (elsewhere, Phase::Succeeded), (own, Phase::Failed), (elsewhere, Phase::Failed)]
+        {
+            let mut record = job(status);
+            let standing = record.standing();
+            record.update_status(&BTreeMap::<&str, &str>::new(), &[]).unwrap();
+            assert_eq!(record.standing(), standing, "read anew it is the same");
+            fold.add(record);
+            assert_eq!(fold.jobs().next().unwrap().status.phase, phase);
+        }
     }
 
     #[test]

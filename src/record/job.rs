@@ -356,8 +356,14 @@ impl Phase {
             Self::Submitting => 1,
             Self::Submitted => 2,
             Self::TimedOut | Self::Lost | Self::Unknown | Self::Interrupted => 3,
-            Self::Succeeded | Self::Failed | Self::Rejected => 4,
+            Self::Succeeded | Self::Failed | Self::Rejected => 5,
         }
+    }
+
+    /// The same of a record whose job was or was not polled at another target than its own: a verdict from there may be that of another
+    /// job.
+    pub const fn rank_polled(self, is_elsewhere: bool) -> u8 {
+        if is_elsewhere && self.is_final() { 4 } else { self.rank() }
     }
 
     /// Returns true once the submission was answered or given up.

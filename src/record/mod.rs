@@ -210,7 +210,8 @@ impl Record {
         if let Some(job) = line.starts_with(JOB).then(|| job_line(line)).flatten()
             && !job.metadata.name.is_empty()
         {
-            let standing = Some((job.status.phase.rank(), job.status.observed_at));
+            let rank = job.status.phase.rank_polled(job.status.polled_target.is_some());
+            let standing = Some((rank, job.status.observed_at));
             let key = Key { kind: Kind::Job, run: job.metadata.run, name: job.metadata.name };
             return Ok(Parsed::Record(Self { key, text: line.to_owned(), standing }));
         }

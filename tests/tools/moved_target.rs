@@ -50,7 +50,10 @@ fn poll(at: &Server, argv: &[&str], records: &str) -> Ran {
 /// The exit code of the report, and its page.
 fn report(records: &str) -> (i32, String) {
     let out = tempfile::tempdir().unwrap();
-    let ran = tool(render_report::run, &["--out", out.path().to_str().unwrap(), "--expect", "all-done"], records);
+    let argv = ["--out", out.path().to_str().unwrap(), "--expect", "all-done", "--redact"];
+    let ran = tool(render_report::run, &argv, records);
+    let redacted = std::fs::read_to_string(out.path().join("report.redacted.html")).unwrap();
+    assert!(!redacted.contains("Collapsed") && !redacted.contains("127.0.0.1"), "{redacted}");
     (ran.code, std::fs::read_to_string(out.path().join("report.md")).unwrap().replace('\\', ""))
 }
 
@@ -99,7 +102,12 @@ fn a_restart_at_another_target_says_so_and_does_not_pass() {
 
     // Back at the first target, the jobs are those that were submitted there.
     rig.ends.store(true, Ordering::SeqCst);
+    let doubtful = polled.stdout;
     let polled = poll(&rig.first, &[], &rig.submit(&rig.first, &before).stdout);
+    for records in [format!("{doubtful}{}", polled.stdout), format!("{}{doubtful}", polled.stdout)] {
+        let (code, page) = report(&records);
+        assert_eq!(code, 0, "what their own target told counts: {page}");
+    }
     assert_eq!(moved(&polled, "soak-001"), (json!("Succeeded"), json!(first), Value::Null));
     let (code, page) = report(&polled.stdout.replace("\"jobs\":3", "\"jobs\":2"));
     assert_eq!(code, 0, "{page}");

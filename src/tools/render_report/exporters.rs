@@ -64,7 +64,7 @@ fn report(scene: &Scene<'_>) -> io::Result<Record> {
 /// quotes it.
 fn redacted_page(scene: &Scene<'_>, out: &mut dyn Write) -> io::Result<()> {
     let fold = redact::redacted(&scene.input.fold).map_err(io::Error::other)?;
-    let jobs = RedactedJobs(scene.jobs);
+    let jobs = RedactedJobs::new(scene.jobs);
     let evaluation = Evaluation::new(&fold, &jobs, scene.input, scene.asked, scene.out)?;
     let scene = Scene { evaluation: &evaluation, jobs: &jobs, linked: None, redacted: true, ..*scene };
     out.write_all(html::page(&scene)?.as_bytes())

@@ -3,6 +3,7 @@
 //! The page is made from these records as from the whole ones, so no removed text can come back in a sentence that quotes it.
 //! Names of jobs, stages, queues and services, ids, labels, times, counts, documented reasons and queries stay.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -17,19 +18,43 @@ use crate::record::{
 const REMOVED: &str = "(not shown)";
 
 /// The jobs, each without the target's words.
-pub(super) struct RedactedJobs<'a>(pub(super) &'a dyn Jobs);
+pub(super) struct RedactedJobs<'a> {
+    jobs: &'a dyn Jobs,
+    /// The targets so far. A number stands for each: the same id of two targets is that of two jobs.
+    targets: RefCell<Vec<String>>,
+}
+
+impl<'a> RedactedJobs<'a> {
+    pub(super) fn new(jobs: &'a dyn Jobs) -> Self {
+        Self { jobs, targets: RefCell::default() }
+    }
+
+    fn redact(&self, found: &mut Job) {
+        job(found);
+        for target in [&mut found.status.target, &mut found.status.polled_target].into_iter().flatten() {
+            let mut targets = self.targets.borrow_mut();
+            let known = targets.iter().position(|known| known == target).unwrap_or(targets.len());
+            if known == targets.len() {
+                targets.push(target.clone());
+            }
+            *target = format!("target {} {REMOVED}", known + 1);
+        }
+    }
+}
 
 impl Jobs for RedactedJobs<'_> {
     fn for_each(&self, each: &mut dyn FnMut(Job) -> io::Result<()>) -> io::Result<()> {
-        self.0.for_each(&mut |mut found| {
-            job(&mut found);
+        self.jobs.for_each(&mut |mut found| {
+            self.redact(&mut found);
             each(found)
         })
     }
 
     fn find(&self, run: &str, name: &str) -> io::Result<Option<Job>> {
-        let mut found = self.0.find(run, name)?;
-        found.iter_mut().for_each(job);
+        let mut found = self.jobs.find(run, name)?;
+        if let Some(found) = &mut found {
+            self.redact(found);
+        }
         Ok(found)
     }
 }
@@ -120,9 +145,6 @@ fn job(job: &mut Job) {
     status.reason.iter_mut().for_each(reason);
     status.flags.iter_mut().for_each(flag);
     (status.message, status.body, status.target_status, status.idempotency_key) = (None, None, None, None);
-    for target in [&mut status.target, &mut status.polled_target].into_iter().flatten() {
-        REMOVED.clone_into(target);
-    }
     status.unread_times.values_mut().for_each(|value| REMOVED.clone_into(value));
     for Stage { state, .. } in &mut status.stages {
         *state = state.take().map(|_| REMOVED.to_owned());
