@@ -58,17 +58,16 @@ impl Console {
 
     /// Says one line. Control characters in it are spelt out.
     pub fn say(&self, message: &str) {
-        let message = self.secrets.strike(message);
+        let line = format!("{}: {}\n", self.tool, self.printable(message));
         let mut sink = self.sink();
         sink.erase();
-        let line = format!("{}: {}\n", self.tool, escape::start(&escape::terminal(&message), LONGEST_LINE));
         // If stderr itself cannot be written, there is no place left for a message.
         let _ = sink.out.write_all(line.as_bytes()).and_then(|()| sink.out.flush());
     }
 
     /// Writes lines without the tool's name: a summary for a person at the terminal. Control characters in them are spelt out.
     pub fn show(&self, lines: impl IntoIterator<Item = String>) {
-        let text: String = lines.into_iter().map(|line| escape::terminal(&self.secrets.strike(&line)) + "\n").collect();
+        let text: String = lines.into_iter().map(|line| self.printable(&line) + "\n").collect();
         let mut sink = self.sink();
         sink.erase();
         let _ = sink.out.write_all(text.as_bytes()).and_then(|()| sink.out.flush());
@@ -84,7 +83,7 @@ impl Console {
             return;
         }
         sink.last_progress = Some(now);
-        let text = escape::terminal(&self.secrets.strike(&text()));
+        let text = self.printable(&text());
         let line = if sink.terminal {
             sink.progress = true;
             // Without the terminal's wrapping: what is redrawn must not leave the rest of a long line above it.
@@ -117,6 +116,11 @@ impl Console {
         let mut sink = self.sink();
         sink.erase();
         (sink.since, sink.last_progress) = (None, None);
+    }
+
+    /// `text` without secrets, with its control characters spelt out, and cut if it is too long for a line.
+    fn printable(&self, text: &str) -> String {
+        escape::start(&escape::terminal(&self.secrets.strike(text)), LONGEST_LINE)
     }
 
     fn sink(&self) -> MutexGuard<'_, Sink> {

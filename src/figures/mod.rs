@@ -57,11 +57,14 @@ use shards::ShardFigures;
 use stages::{Limiting, StageFigures};
 use tally::{JobEntry, JobTally};
 
+use crate::escape;
 use crate::record::{Fold, Idle, Jobs};
 use crate::units;
 
 /// Number of names that a sentence lists before it counts the rest.
 const LISTED: usize = 5;
+/// The longest name that a sentence lists, in characters: a target names its stages as it likes.
+const LONGEST_NAME: usize = 200;
 
 /// All figures of a run.
 #[derive(Clone, Debug, Default)]
@@ -209,14 +212,15 @@ impl Figures {
         doubts.extend(any_listed(backwards).map(no_duration));
         doubts.extend(self.stages.iter().filter_map(|stage| {
             let jobs = any_listed(&stage.backwards)?;
-            Some(format!("times of stage {} run backwards and were left out: {jobs}", stage.name))
+            let name = escape::start(&stage.name, LONGEST_NAME);
+            Some(format!("times of stage {name} run backwards and were left out: {jobs}"))
         }));
         doubts.extend(self.stages.iter().filter_map(|stage| {
             let (jobs, seconds) = (any_listed(&stage.contradicted)?, units::seconds(stage.contradicted_seconds));
+            let name = escape::start(&stage.name, LONGEST_NAME);
             Some(format!(
-                "the server's times of stage {} (poll.stages.times) contradict what the harness saw by up to {seconds}, so the times \
-                 from the polls are used: {jobs}",
-                stage.name
+                "the server's times of stage {name} (poll.stages.times) contradict what the harness saw by up to {seconds}, so the times \
+                 from the polls are used: {jobs}"
             ))
         }));
         doubts
@@ -237,6 +241,7 @@ impl Figures {
             }
         }
         doubts.extend(words.into_iter().map(|((stage, word), jobs)| {
+            let stage = escape::start(stage, LONGEST_NAME);
             format!("the profile does not list the state \"{word}\" of stage {stage}: {}", listed(jobs))
         }));
         doubts
@@ -309,7 +314,7 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
 /// The first few of `names`, and how many more there are: `a, b, c, d, e and 7 more`.
 pub fn listed(names: impl IntoIterator<Item = impl Display>) -> String {
     let mut names = names.into_iter();
-    let first = names.by_ref().take(LISTED).join(", ");
+    let first = names.by_ref().take(LISTED).map(|name| escape::start(&name.to_string(), LONGEST_NAME)).join(", ");
     match names.count() {
         0 => first,
         more => format!("{first} and {more} more"),
