@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::job_facts::JobFacts;
 use super::requests::Requests;
-use super::{any_listed, in_groups, listed};
+use super::{LISTED, any_listed, in_groups, listed};
 use crate::escape;
 use crate::record::{Cancel, Flag, Phase, Run};
 use crate::units;
@@ -84,11 +84,16 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
             Flag::GoneIsDone => format!("succeeded by absence: {count}, because the target had forgotten them"),
             Flag::CameBack => "ended by their absence from a list, and listed again later".to_owned(),
             Flag::StepFailed => "a step after the job's end failed".to_owned(),
-            _ => return format!("flagged {flag}: {jobs}"),
+            _ => return format!("flagged {flag}: {jobs}{}", all_names(count)),
         };
-        format!("{what}: {jobs} ({flag})")
+        format!("{what}: {jobs} ({flag}){}", all_names(count))
     };
     flagged.into_values().map(sentence).collect()
+}
+
+/// The place where all flagged jobs are named, if a sentence names only some of these.
+fn all_names(count: usize) -> &'static str {
+    if count > LISTED { "; jobs.csv names all, in its column flags" } else { "" }
 }
 
 /// The doubt about jobs that were cancelled and not seen to end; `jobs` are given with their names.
@@ -144,6 +149,18 @@ mod tests {
         );
         let doubts = flagged_jobs([("a-1", &failed)].into_iter());
         assert!(doubts[0].contains("a-1 (l2)") && doubts[1] == "flagged Odd: a-1", "{doubts:?}");
+        let many: Vec<String> = (1..=9).map(|number| format!("a-{number}")).collect();
+        let doubts = flagged_jobs(many.iter().map(|name| (name.as_str(), &failed)));
+        assert!(
+            doubts[0].ends_with("a-5 (l2) and 4 more (FailedStage); jobs.csv names all, in its column flags"),
+            "{doubts:?}"
+        );
+        let long = job(&format!(
+            r#"{{"phase":"Succeeded","flags":["FailedStage"],"stages":[{{"name":"{}","phase":"Failed"}}]}}"#,
+            "S".repeat(50_000)
+        ));
+        let doubt = &flagged_jobs([("a-1", &long)].into_iter())[0];
+        assert!(doubt.len() < 400 && doubt.ends_with("… (FailedStage)"), "{doubt}");
         let cookie = |phase: &str| job(&format!(r#"{{"phase":"{phase}","flags":["CookieNotKept"]}}"#));
         assert_eq!(flagged_jobs([("a-1", &cookie("Succeeded"))].into_iter()), [""; 0]);
         assert!(flagged_jobs([("a-1", &cookie("Lost"))].into_iter())[0].contains("--cookies"));
