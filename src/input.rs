@@ -3,7 +3,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::cli::{Failure, Io, Stop, has_tool_before};
 
@@ -63,8 +64,29 @@ fn thread(read: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
 const PIECES: usize = 4;
 /// The interval at which a tool that was asked to end checks whether the one before it has ended.
 const LOOK: Duration = Duration::from_millis(100);
-/// The time that a pipe has to bring what is in it once no tool is left before this one.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// The silence that ends a pipe once no tool is left before this one: a program between the two may pass on slowly what the tool wrote.
+const SILENCE: Duration = Duration::from_secs(1);
+/// The longest time for which such a pipe is read on, so that a program that writes for ever does not keep the tool.
+const LAST_LINES: Duration = Duration::from_secs(60);
+
+/// The moment since which nothing has come from a pipe; none while a piece of it waits to be dealt with.
+type WaitingSince = Arc<Mutex<Option<Instant>>>;
+
+fn lock(waiting: &WaitingSince) -> MutexGuard<'_, Option<Instant>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns once no tool is left before this one and what they wrote has come.
+fn await_last_lines(waiting: &WaitingSince) {
+    while has_tool_before() {
+        std::thread::sleep(LOOK);
+    }
+    let ended = Instant::now();
+    let is_silent = || lock(waiting).is_some_and(|since| since.max(ended).elapsed() >= SILENCE);
+    while !is_silent() && ended.elapsed() < LAST_LINES {
+        std::thread::sleep(LOOK);
+    }
+}
 
 /// Takes standard input out of `io`. If it is a terminal, the first signal ends it, because nobody else will. A pipe is read to
 /// its end as long as a tool is before this one: the signal reaches that tool too, whose last words are records, however long
@@ -89,15 +111,13 @@ fn until_stop(
     stop: &Stop,
 ) -> Result<Box<dyn BufRead + Send>, Failure> {
     let (to, came) = sync_channel(PIECES);
-    let end = to.clone();
+    let (end, waiting) = (to.clone(), WaitingSince::default());
+    let waiting_here = waiting.clone();
     stop.on_stop(move || {
-        let end = end.clone();
+        let (end, waiting) = (end.clone(), waiting.clone());
         let wait = move || {
             if !is_terminal {
-                while has_tool_before() {
-                    std::thread::sleep(LOOK);
-                }
-                std::thread::sleep(LAST_LINES);
+                await_last_lines(&waiting);
             }
             // Nobody listens once the input has ended, here and below.
             drop(end.send(Ok(Vec::new())));
@@ -107,10 +127,12 @@ fn until_stop(
     });
     thread(move || {
         loop {
+            *lock(&waiting_here) = Some(Instant::now());
             let read = match stdin.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read.map(<[u8]>::to_vec),
             };
+            *lock(&waiting_here) = None;
             let length = read.as_ref().map_or(0, Vec::len);
             stdin.consume(length);
             if to.send(read).is_err() || length == 0 {
@@ -204,6 +226,31 @@ mod tests {
         let mut text = String::new();
         taken(true, "a\nb".as_bytes(), &Stop::default()).read_to_string(&mut text).unwrap();
         assert_eq!(text, "a\nb");
+    }
+
+    /// A program that passes on a line every 300 ms, and keeps its end of the pipe open for ever.
+    struct SlowPipe(u32, Receiver<()>);
+
+    impl Read for SlowPipe {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0 == 0 {
+                return self.1.recv().map_or(Ok(0), |()| Ok(0));
+            }
+            self.0 -= 1;
+            std::thread::sleep(Duration::from_millis(300));
+            buffer[..2].copy_from_slice(b"a\n");
+            Ok(2)
+        }
+    }
+
+    #[test]
+    fn a_slow_pipe_is_read_until_it_is_silent_after_a_signal() {
+        let (stop, (_program, stays)) = (Stop::default(), channel());
+        stop.trigger(15);
+        let began = Instant::now();
+        let lines = taken(false, SlowPipe(8, stays), &stop).lines().count();
+        assert_eq!(lines, 8, "they take longer than the silence that ends it");
+        assert!(began.elapsed() < LAST_LINES, "it ends although the pipe does not");
     }
 
     #[test]
