@@ -189,9 +189,12 @@ fn pinned_tls(file: &Path, identity: Option<&Identity>) -> Result<PinnedTls, Fai
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
     use super::*;
     use crate::clock::Clock;
-    use crate::http::{HttpError, Method};
+    use crate::http::{Authorize, Credentials, HttpError, Method, NoCredentials};
 
     fn args() -> HttpArgs {
         HttpArgs {
@@ -231,6 +234,37 @@ mod tests {
         let error =
             client.send(&Method::GET, &format!("http://127.0.0.1:{port}/"), &[], None, &Clock::system()).unwrap_err();
         assert_eq!(error, HttpError::NotConnected("connection refused".to_owned()));
+    }
+
+    /// Credentials for which requests waited this long.
+    #[derive(Debug)]
+    struct Awaited(Duration);
+
+    impl Authorize for Awaited {
+        fn credentials(&self, _: &Clock) -> Result<Credentials, NoCredentials> {
+            Err("there are none".to_owned().into())
+        }
+
+        fn renewed(&self, _: &Credentials, _: &Clock) -> Result<Option<Credentials>, NoCredentials> {
+            Ok(None)
+        }
+
+        fn waited(&self, _: Instant, _: Instant) -> Duration {
+            self.0
+        }
+    }
+
+    #[test]
+    fn the_wait_for_credentials_is_no_lateness_of_a_request() {
+        let due = Instant::now().checked_sub(Duration::from_secs(1000)).unwrap();
+        let lateness = |waited: u64| {
+            let mut factory = args().client_factory(Connections::Fresh).unwrap();
+            factory.authorize(Arc::new(Awaited(Duration::from_secs(waited))));
+            factory.client().lateness(due).as_secs()
+        };
+        let plain = args().client_factory(Connections::Fresh).unwrap().client().lateness(due).as_secs();
+        assert!(plain >= 1000 && (100..200).contains(&lateness(900)), "{plain}");
+        assert_eq!(lateness(5000), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderName, HeaderValue};
 
@@ -15,6 +15,9 @@ pub trait Authorize: fmt::Debug + Send + Sync {
 
     /// Other credentials than `refused`, which the target answered with 401; none if there can be no better ones.
     fn renewed(&self, refused: &Credentials, clock: &Clock) -> Result<Option<Credentials>, NoCredentials>;
+
+    /// The part of the time from `since` to `until` in which requests waited for credentials.
+    fn waited(&self, since: Instant, until: Instant) -> Duration;
 }
 
 /// Headers that authorize a request.

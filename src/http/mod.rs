@@ -23,7 +23,7 @@ mod verifier;
 
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::{Request, Response};
@@ -235,6 +235,13 @@ impl Client {
     /// Makes sure that there are credentials for the next request.
     pub fn authorize(&self, clock: &Clock) -> Result<(), NoCredentials> {
         self.authorize.as_ref().map_or(Ok(()), |authorize| authorize.credentials(clock).map(drop))
+    }
+
+    /// The delay of a request that was due at `due` and is sent now, without the time for which requests waited for credentials.
+    pub fn lateness(&self, due: Instant) -> Duration {
+        let now = Instant::now();
+        let waited = self.authorize.as_ref().map_or(Duration::ZERO, |authorize| authorize.waited(due, now));
+        now.saturating_duration_since(due).saturating_sub(waited)
     }
 
     /// The time at which the last request was sent: after its credentials were renewed, and for the second time if the first was

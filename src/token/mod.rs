@@ -3,12 +3,13 @@
 
 mod file;
 mod outage;
+mod waits;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ use crate::record::Timestamp;
 use crate::units;
 use file::{TokenFile, flag};
 use outage::{Failed, Outage};
+use waits::Waits;
 
 /// The part of its lifetime after which a token is renewed.
 const RENEWED_AFTER: f64 = 0.8;
@@ -48,6 +50,8 @@ pub struct Tokens {
     outage: Mutex<Option<Outage>>,
     /// The token request that is unanswered.
     pending: Mutex<Option<Pending>>,
+    /// The times for which requests to the target waited.
+    waits: Waits,
     /// It was told that a lifetime reads as over.
     told_over: AtomicBool,
 }
@@ -117,6 +121,7 @@ impl Tokens {
             renewal: Mutex::default(),
             outage: Mutex::default(),
             pending: Mutex::default(),
+            waits: Waits::default(),
             told_over: AtomicBool::new(false),
         })
     }
@@ -177,6 +182,7 @@ impl Tokens {
         if known.as_ref().is_some_and(is_good) {
             return Ok(());
         }
+        let _wait = can_wait.then(|| self.waits.begin());
         let held = match &self.file {
             None => self.request(known.as_ref().filter(|_| refused.is_some()), can_wait, clock)?,
             Some(path) => {
@@ -321,6 +327,10 @@ impl Authorize for Tokens {
         }
         let held = self.held().clone().ok_or_else(|| "there is no token".to_owned())?;
         Ok(self.credentials_of(&held)?)
+    }
+
+    fn waited(&self, since: Instant, until: Instant) -> Duration {
+        self.waits.between(since, until)
     }
 
     fn renewed(&self, refused: &Credentials, clock: &Clock) -> Result<Option<Credentials>, NoCredentials> {

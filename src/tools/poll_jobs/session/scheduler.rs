@@ -87,7 +87,7 @@ fn lock(schedule: &Mutex<Schedule>) -> MutexGuard<'_, Schedule> {
 
 /// Sends a poll.
 fn send(poll: &DuePoll, client: &Client, clock: &Clock) -> Polled {
-    let (late, sent) = (poll.due.elapsed(), clock.now());
+    let (late, sent) = (client.lateness(poll.due), clock.now());
     let answer = poll.request.send(client, clock);
     let sent = client.sent_at().filter(|at| *at >= sent).unwrap_or(sent);
     Polled { job: poll.job, late, outcome: PollOutcome { answer, sent, received: clock.now() } }
