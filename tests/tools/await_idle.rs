@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stress_suite::cli::Stop;
 use stress_suite::tools::await_idle::run;
 
+use crate::server::{Reply, Server};
 use crate::support::{Ran, Target, tool, tool_until, wait_until};
 
 /// The last `idle` status of the Run.
@@ -168,6 +170,49 @@ fn what_cannot_be_seen_is_said_and_not_waited_for() {
         let ran = tool(run, &["--target", &target, "--prometheus", &prometheus, "--limit", "1h"], &staged);
         assert!(idle(&ran)["unseen"].as_str().unwrap().contains(said), "{said}: {}", ran.stdout);
     }
+}
+
+/// A healthy target and its Prometheus, whose query number `failing` gets no answer of use and whose queue drains after a few looks,
+/// if it does.
+fn prometheus_that_fails_once(failing: usize, drains: bool) -> Server {
+    let asked = AtomicUsize::new(0);
+    Server::new(move |request| {
+        if request.path == "/health" {
+            return Reply::json(r#"{"status":"ok"}"#);
+        }
+        let number = asked.fetch_add(1, Ordering::SeqCst);
+        if number == failing || (!drains && number > failing) {
+            return Reply::new(500, "an error of the storage");
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        let ready = if drains && number > failing + 4 { 0 } else { 3 };
+        let sample = json!([now, ready.to_string()]);
+        let is_range = [&request.path, &request.body].iter().any(|text| text.contains("300000ms"));
+        let (kind, key, sample) =
+            if is_range { ("matrix", "values", json!([sample])) } else { ("vector", "value", sample) };
+        let result = json!([{"metric": {"__name__": "ready", "queue": "l1"}, key: sample}]);
+        Reply::json(json!({"status": "success", "data": {"resultType": kind, "result": result}}).to_string())
+    })
+}
+
+#[test]
+fn one_look_that_fails_does_not_end_the_wait() {
+    let staged = quick(&["--prom-down"]).stage(1);
+    let await_idle = |server: &Server, limit: &str| {
+        let url = server.url();
+        tool(run, &["--target", &url, "--prometheus", &url, "--lag", "0s", "--limit", limit], &staged)
+    };
+    // The first query, the samples of a series that was seen, and a look after the queue was seen to be busy.
+    for failing in [0, 1, 2, 3] {
+        let ran = await_idle(&prometheus_that_fails_once(failing, true), "60s");
+        assert_eq!(idle(&ran)["idle"], true, "{failing}: {} {}", ran.stdout, ran.stderr);
+    }
+    let ran = await_idle(&prometheus_that_fails_once(2, false), "1s");
+    let idle = idle(&ran);
+    let busy = idle["busy"].as_str().unwrap();
+    assert_eq!(idle["idle"], false, "{idle}");
+    assert!(busy.contains("is 3 when last seen, and then HTTP 500: an error of the storage"), "{busy}");
+    assert!(idle["waitedSeconds"].as_f64().unwrap() >= 1.0, "{idle}");
 }
 
 #[test]

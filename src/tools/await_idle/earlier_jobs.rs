@@ -91,10 +91,7 @@ impl EarlierJobs {
     /// Polls one job, or looks it up in the list if only that tells of it.
     fn poll(&self, job: &Job, id: &str, target: &Target, clock: &Clock) -> IdleState {
         let Target { profile, base, client } = target;
-        let unanswered = |place: String, error: HttpError| match error {
-            HttpError::NotConnected(_) => IdleState::Unknown(format!("{place}: {error}")),
-            error => IdleState::Pending(format!("{place}: {error}")),
-        };
+        let unanswered = |place: String, error: HttpError| IdleState::Pending(format!("{place}: {error}"));
         if let Some(listing) =
             Listing::new(profile.clone(), base.clone(), &self.set, job).filter(|_| !profile.polls_each())
         {

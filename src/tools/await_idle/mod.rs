@@ -61,8 +61,9 @@ Output:
 When the target is idle:
   Each unfinished job of --earlier that has an id has ended, or the target no
   longer knows it, and every series of the profile's prometheus.idle query is 0
-  in a sample scraped after the wait began (plus --lag). await-idle does not
-  wait for an unhealthy target: submit-jobs reports it.
+  in a sample scraped after the wait began (plus --lag). A request that failed
+  is repeated until --limit. await-idle does not wait for an unhealthy target,
+  which submit-jobs reports, or for a Prometheus that refuses connections.
 
 Examples:
   stage-fixtures | await-idle --earlier stress-runs | submit-jobs | poll-jobs

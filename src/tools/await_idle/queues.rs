@@ -19,7 +19,7 @@ use crate::figures::listed;
 use crate::http::{BaseUrl, Client, Connections, HttpArgs};
 use crate::profile::Profile;
 use crate::prometheus::{CREDENTIALS, Problem, Server};
-use crate::record::{ClockOffset, Timestamp};
+use crate::record::{ClockOffset, Reason, Timestamp};
 
 /// The range of the samples: Prometheus' own lookback, so that every live series has one.
 const LOOKBACK: &str = "300000ms";
@@ -29,6 +29,17 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 const SCRAPE_LABELS: [&str; 3] = ["__name__", "instance", "job"];
 /// The longest name of a series in a message, in characters.
 const MAX_NAME: usize = 120;
+
+/// The reasons of a failed look that may pass by itself.
+const PASSING: [Reason; 7] = [
+    Reason::Refused,
+    Reason::Unavailable,
+    Reason::QueryTimeout,
+    Reason::Overloaded,
+    Reason::NoAnswer,
+    Reason::AnswerCut,
+    Reason::OwnLimit,
+];
 
 type Labels = BTreeMap<String, String>;
 
@@ -43,6 +54,8 @@ pub(super) struct Queues {
     server: Option<Server>,
     /// Some answer has contained a series.
     has_series: bool,
+    /// The work that the last look saw.
+    busy: Option<String>,
 }
 
 /// A series with its samples, where they were asked for: seconds since the epoch, value.
@@ -79,39 +92,49 @@ impl Queues {
         let client = factory.client();
         let (stop, console, query) = (io.stop.clone(), io.console.clone(), idle.query.trim().to_owned());
         let lag = args.lag.unwrap_or_else(|| idle.lag());
-        Ok(Ok(Self { base, client, stop, console, query, lag, server: None, has_series: false }))
+        Ok(Ok(Self { base, client, stop, console, query, lag, server: None, has_series: false, busy: None }))
     }
 
-    /// The state by the samples that were scraped after `since`, by `clock`. If no series was ever seen, another check is useless.
+    /// The state by the samples that were scraped after `since`, by `clock`. If no series was ever seen, and an error will not pass by
+    /// itself, another check is useless. One look that failed does not end the wait.
     pub(super) fn check(&mut self, clock: &Clock, since: Timestamp) -> IdleState {
-        let server = self.server.get_or_insert_with(|| {
-            Server::new(self.base.clone(), self.client.clone(), clock.clone(), self.stop.clone(), self.console.clone())
-        });
-        let state = match query(server, &self.query) {
-            Ok((live, sampled)) => {
-                let since = latest(since.plus(self.lag), server.offset());
-                let live = if live.is_empty() { fresh(&sampled, since) } else { live };
-                self.has_series |= !(live.is_empty() && sampled.is_empty());
-                if live.is_empty() {
-                    IdleState::Unknown(format!("Prometheus has no series of prometheus.idle: {}", self.query))
-                } else {
-                    judge(&live, &sampled, since)
+        let state = match self.look(clock, since) {
+            Err(problem) => {
+                let why = problem.message.replace(CREDENTIALS, "check --prom-header-file");
+                match &self.busy {
+                    Some(busy) => IdleState::Busy(format!("{busy} when last seen, and then {why}")),
+                    None if PASSING.contains(&problem.reason) => IdleState::Pending(why),
+                    None => IdleState::Unknown(why),
                 }
             }
-            Err(problem) => IdleState::Unknown(problem.message.replace(CREDENTIALS, "check --prom-header-file")),
+            Ok(state) => {
+                self.busy = if let IdleState::Busy(busy) = &state { Some(busy.clone()) } else { None };
+                state
+            }
         };
         match state {
             IdleState::Unknown(why) if self.has_series => IdleState::Pending(why),
             state => state,
         }
     }
-}
 
-fn query(server: &mut Server, query: &str) -> Result<(Vec<Series>, Vec<Series>), Problem> {
-    let live = server.instant(query, None)?;
-    let now = server.now();
-    let sampled = server.instant(&format!("{query}[{LOOKBACK}]"), Some(now))?;
-    Ok((live, sampled))
+    fn look(&mut self, clock: &Clock, since: Timestamp) -> Result<IdleState, Problem> {
+        let server = self.server.get_or_insert_with(|| {
+            Server::new(self.base.clone(), self.client.clone(), clock.clone(), self.stop.clone(), self.console.clone())
+        });
+        let live: Vec<Series> = server.instant(&self.query, None)?;
+        self.has_series |= !live.is_empty();
+        let now = server.now();
+        let sampled: Vec<Series> = server.instant(&format!("{}[{LOOKBACK}]", self.query), Some(now))?;
+        self.has_series |= !sampled.is_empty();
+        let since = latest(since.plus(self.lag), server.offset());
+        let live = if live.is_empty() { fresh(&sampled, since) } else { live };
+        Ok(if live.is_empty() {
+            IdleState::Unknown(format!("Prometheus has no series of prometheus.idle: {}", self.query))
+        } else {
+            judge(&live, &sampled, since)
+        })
+    }
 }
 
 /// The series that were scraped after `since`. They tell the queues' state where the instant query shows none, as at a server

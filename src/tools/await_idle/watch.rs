@@ -20,6 +20,8 @@ use crate::units;
 const CHECKS_PER_WAIT: u32 = 4;
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// The time after which a wait is announced in which the target was not seen to be busy.
+const UNSEEN: Duration = Duration::from_secs(5);
 /// The shortest timeout of a request, however short the limit is.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -92,9 +94,10 @@ impl Watch<'_> {
             if is_gone(self.stdout)? {
                 return Err(Failure::output("stdout", &std::io::ErrorKind::BrokenPipe.into()));
             }
-            if let (Some(busy), false) = (busy_text(&states), announced) {
+            let unseen = || unknown_text(&states).filter(|_| began.elapsed() >= UNSEEN);
+            if let (false, Some(cause)) = (announced, busy_text(&states).or_else(unseen)) {
                 let limit = units::seconds(self.limit.as_secs_f64());
-                self.console.say(&format!("waiting for the target to be idle, at most {limit}: {busy}"));
+                self.console.say(&format!("waiting for the target to be idle, at most {limit}: {cause}"));
                 announced = true;
             }
             self.console.progress(|| {
