@@ -6,13 +6,13 @@ use crate::cli::{Console, Failure, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{Answer, BaseUrl, Client, HttpError, Method};
 use crate::profile::Profile;
-use crate::record::Timestamp;
+use crate::record::{Reason, Timestamp};
 
 /// The reason why a target is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unhealthy {
-    /// No connection could be made.
-    pub is_unreachable: bool,
+    /// `TargetAbsent` without a connection, `OwnLimit` if this host has run out of something, else `TargetUnhealthy`.
+    pub reason: Reason,
     /// The target answered with a status from 400 to 499: it refused the request.
     pub is_refusal: bool,
     /// The cause, as one line.
@@ -26,7 +26,7 @@ impl Unhealthy {
     pub fn with_hint(self, profile: &Profile, base: &BaseUrl) -> Self {
         let is_profiles = BaseUrl::parse(&profile.target, "the profile's target").is_ok_and(|target| target == *base);
         match &profile.health.hint {
-            Some(hint) if is_profiles && !self.is_refusal => {
+            Some(hint) if is_profiles && !self.is_refusal && self.reason != Reason::OwnLimit => {
                 Self { message: format!("{}; {hint}", self.message), ..self }
             }
             _ => self,
@@ -49,7 +49,7 @@ pub fn probe(
     let sent = clock.now();
     let (asking, place, own_clock) = (client.clone(), url.clone(), clock.clone());
     let request = || stop.unless_signalled(move || asking.send(&Method::GET, &place, &[], None, &own_clock));
-    let unasked = |message: String| Unhealthy { is_unreachable: false, is_refusal: false, message };
+    let unasked = |message: String| Unhealthy { reason: Reason::TargetUnhealthy, is_refusal: false, message };
     match client.announced(console, || format!("GET {url}"), request) {
         Ok(Some(answer)) => judge(answer, &url, (client.sent_at().unwrap_or(sent), clock.now()), profile, offset),
         Ok(None) => Err(unasked(format!("GET {url}: no answer before the signal"))),
@@ -79,14 +79,38 @@ fn judge(
             };
             let is_refusal = (400..500).contains(&answer.status);
             Err(Unhealthy {
-                is_unreachable: false,
+                reason: Reason::TargetUnhealthy,
                 is_refusal,
                 message: format!("GET {url}: {}{hint}", answer.summary()),
             })
         }
         Err(error) => {
-            let is_unreachable = matches!(error, HttpError::NotConnected(_));
-            Err(Unhealthy { is_unreachable, is_refusal: false, message: format!("GET {url}: {error}") })
+            let reason = match error {
+                HttpError::NotConnected(_) => Reason::TargetAbsent,
+                HttpError::OwnLimit(_) => Reason::OwnLimit,
+                _ => Reason::TargetUnhealthy,
+            };
+            Err(Unhealthy { reason, is_refusal: false, message: format!("GET {url}: {error}") })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_this_host_is_not_the_targets_fault() {
+        let profile = Profile::parse(include_str!("../profiles/autorag.toml")).unwrap();
+        let base = BaseUrl::parse(&profile.target, "target").unwrap();
+        let unhealthy = |error: HttpError| {
+            let (at, mut offset) = (Timestamp::from_micros(0), OffsetBounds::default());
+            let unhealthy = judge(Err(error), "http://t/health", (at, at), &profile, &mut offset).unwrap_err();
+            unhealthy.with_hint(&profile, &base)
+        };
+        let own = unhealthy(HttpError::OwnLimit("no local port is free".to_owned()));
+        assert_eq!((own.reason, own.message.contains("; ")), (Reason::OwnLimit, false), "no hint: {}", own.message);
+        let absent = unhealthy(HttpError::NotConnected("connection refused".to_owned()));
+        assert_eq!((absent.reason, absent.message.contains("; ")), (Reason::TargetAbsent, true), "{}", absent.message);
     }
 }

@@ -14,7 +14,7 @@ use super::{v1, v3};
 use crate::cli::{Console, Grace};
 use crate::clock::Clock;
 use crate::escape;
-use crate::http::{BaseUrl, Client, HttpError, StreamedAnswer, form};
+use crate::http::{BaseUrl, Client, StreamedAnswer, form};
 use crate::record::{Reason, Timestamp};
 
 /// The largest answer, in bytes: a server must not fill the memory. A page of five hundred traces is a few MiB.
@@ -227,11 +227,10 @@ impl Jaeger {
             retryable,
         };
         let open = || self.client.open(&Method::GET, &url, &[], None, &self.clock);
-        let mut answer = self.client.announced(&self.console, || shown.clone(), open).map_err(|cause| {
-            let reason =
-                if matches!(cause, HttpError::NotConnected(_)) { Reason::Unreachable } else { Reason::NoAnswer };
-            error(reason, cause.to_string(), false)
-        })?;
+        let mut answer = self
+            .client
+            .announced(&self.console, || shown.clone(), open)
+            .map_err(|cause| error(RequestError::reason_of(&cause), cause.to_string(), false))?;
         if !(200..300).contains(&answer.status) {
             let status = answer.status;
             let to =

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use crate::cli::STOPPED;
+use crate::http::HttpError;
 use crate::record::Reason;
 
 /// The most requests of a sweep. A sweep takes about three requests for each page of traces.
@@ -27,6 +28,15 @@ impl RequestError {
         Self { reason: Reason::Interrupted, message, retryable: false }
     }
 
+    /// The reason of a request that was not answered.
+    pub(super) fn reason_of(error: &HttpError) -> Reason {
+        match error {
+            HttpError::NotConnected(_) => Reason::Unreachable,
+            HttpError::OwnLimit(_) => Reason::OwnLimit,
+            _ => Reason::NoAnswer,
+        }
+    }
+
     fn limit(message: String) -> Self {
         Self { reason: Reason::SearchLimit, message, retryable: false }
     }
@@ -38,7 +48,10 @@ impl RequestError {
 
     /// Returns true if every further request would end the same way, whatever it asks for.
     pub(super) fn ends_all(&self) -> bool {
-        matches!(self.reason, Reason::Interrupted | Reason::SearchLimit | Reason::Unreachable | Reason::NoAnswer)
+        matches!(
+            self.reason,
+            Reason::Interrupted | Reason::SearchLimit | Reason::Unreachable | Reason::NoAnswer | Reason::OwnLimit
+        )
     }
 }
 
@@ -96,5 +109,21 @@ pub(super) struct TimedReader<R> {
 impl<R: Read> Read for TimedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if Instant::now() >= self.until { Err(io::ErrorKind::TimedOut.into()) } else { self.source.read(buffer) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_this_host_is_not_the_servers_silence() {
+        let reasons = [
+            HttpError::OwnLimit("too many open files".to_owned()),
+            HttpError::NotConnected("connection refused".to_owned()),
+            HttpError::NoAnswer("closed".to_owned()),
+        ]
+        .map(|error| RequestError::reason_of(&error));
+        assert_eq!(reasons, [Reason::OwnLimit, Reason::Unreachable, Reason::NoAnswer]);
     }
 }

@@ -17,8 +17,7 @@ impl Session<'_, '_> {
             Err(_) if self.stop.signal().is_some() => self.interrupt(),
             Err(unhealthy) => {
                 let unhealthy = unhealthy.with_hint(&self.profile, &self.base);
-                let reason = if unhealthy.is_unreachable { Reason::TargetAbsent } else { Reason::TargetUnhealthy };
-                self.abort(Exit::Unreachable, reason, unhealthy.message);
+                self.abort(Exit::Unreachable, unhealthy.reason, unhealthy.message);
             }
         }
     }
