@@ -130,3 +130,32 @@ fn a_submission_without_an_answer_tells_its_key_and_one_with_an_answer_does_not(
     assert!(message.starts_with(cut["message"].as_str().unwrap()) && message.contains("without an idempotency key"));
     assert_eq!(rig.target.sim.stats().posts, posts, "{}", after.stderr);
 }
+
+#[test]
+fn records_without_a_run_id_are_named_once_where_their_keys_need_one() {
+    let rig = |run: &str| {
+        let target = Target::start(&[]);
+        let records = target.stage(3).replace(r#""run":"run-1""#, run);
+        Rig {
+            records: records
+                .lines()
+                .filter(|line| line.contains(r#""kind":"Job""#))
+                .map(|line| format!("{line}\n"))
+                .collect(),
+            target,
+        }
+    };
+    let line = "soak-001 has no metadata.run: its {run} and {uuid} are those of each run without one";
+    for (run, key, lines) in [
+        (r#""run":"""#, "Idempotency-Key = \"{run}-{name}\"", 1),
+        (r#""run":"""#, "Idempotency-Key = \"{uuid}\"", 1),
+        (r#""run":"""#, "Idempotency-Key = \"{name}\"", 0),
+        (r#""run":"mine""#, "Idempotency-Key = \"{uuid}\"", 0),
+    ] {
+        let rig = rig(run);
+        let ran = rig.submit(&rig.target, Some(key));
+        assert_eq!((ran.code, rig.target.sim.stats().posts), (0, 3), "{run} {key}: {}", ran.stderr);
+        assert_eq!(ran.stderr.matches(line).count(), lines, "{run} {key}: {}", ran.stderr);
+        assert_eq!(ran.stderr.matches("metadata.run").count(), lines, "{run} {key}: {}", ran.stderr);
+    }
+}

@@ -82,6 +82,7 @@ impl Session<'_, '_> {
             return self.hand_on(&record, &job);
         }
         self.jobs.add_input(&job);
+        self.output.report_lack_of_run(&job, &self.profile);
         let is_own = self.check_journal(&record, &job);
         if let Some(earlier) = self.journalled(record.key()).filter(|_| is_own)
             && let (earlier, state) = (earlier.clone(), earlier.read::<Job>()?)

@@ -10,7 +10,8 @@ use crate::figures::listed;
 use crate::http::BaseUrl;
 use crate::journal::Journal;
 use crate::ndjson::{BadLines, Writer};
-use crate::record::{Flag, JobStatus, Key, Record, differences};
+use crate::profile::Profile;
+use crate::record::{Flag, Job, JobStatus, Key, Record, differences};
 use crate::runs::Runs;
 
 /// The outputs of a session.
@@ -80,6 +81,23 @@ impl<'a> Output<'a> {
             if self.reported.insert(difference.clone()) {
                 self.console.say(&difference);
             }
+        }
+    }
+
+    /// Says once that a job has no run id although the submission is to carry it: another run's jobs may have the same names.
+    pub(super) fn report_lack_of_run(&mut self, job: &Job, profile: &Profile) {
+        let submission = profile.submit.request();
+        let is_sent = |word: &&str| {
+            let own_id = profile.submit.own_id.as_ref();
+            submission.contains(word) || own_id.is_some_and(|id| id.contains(*word))
+        };
+        let lacks_run_id = job.metadata.run.is_empty() && ["{run}", "{uuid}"].iter().any(is_sent);
+        if lacks_run_id && self.reported.insert("no run id".to_owned()) {
+            self.console.say(&format!(
+                "{} has no metadata.run: its {{run}} and {{uuid}} are those of each run without one, so the target may take its jobs for \
+                 another run's; give the records a run id that no other run has",
+                escape::start(&job.metadata.name, 200)
+            ));
         }
     }
 
