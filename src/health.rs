@@ -1,12 +1,10 @@
 //! The target's health check, made once before anything is submitted or followed again; it also reads the target's settings.
 
-use std::collections::BTreeMap;
-
 use crate::cli::{Console, Failure, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::http::{Answer, BaseUrl, Client, HttpError, Method};
 use crate::profile::Profile;
-use crate::record::{Reason, Timestamp};
+use crate::record::{ReadSettings, Reason, Timestamp};
 
 /// The reason why a target is not healthy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +42,7 @@ pub fn probe(
     offset: &mut OffsetBounds,
     console: &Console,
     stop: &Stop,
-) -> Result<BTreeMap<String, String>, Unhealthy> {
+) -> Result<ReadSettings, Unhealthy> {
     let url = base.join(&profile.health.path);
     let sent = clock.now();
     let (asking, place, own_clock) = (client.clone(), url.clone(), clock.clone());
@@ -64,14 +62,15 @@ fn judge(
     (sent, received): (Timestamp, Timestamp),
     profile: &Profile,
     offset: &mut OffsetBounds,
-) -> Result<BTreeMap<String, String>, Unhealthy> {
+) -> Result<ReadSettings, Unhealthy> {
     match answer {
         Ok(answer) => {
             if let Some(date) = answer.head.date {
                 offset.observe(date, sent, received);
             }
             if profile.health.accepted.contains(&answer.status) {
-                return Ok(profile.health.settings_in(&answer.body));
+                let ReadSettings { values, error } = profile.health.settings_of(&answer);
+                return Ok(ReadSettings { values, error: error.map(|cause| format!("GET {url}: {cause}")) });
             }
             let hint = match answer.status {
                 401 | 403 => "; pass credentials with --header-file or --token-env",

@@ -40,12 +40,6 @@ impl Runs {
         Ok((run, clock))
     }
 
-    /// Returns true if a Run says anything about the target's settings: by a label, or by the target's own answer.
-    pub fn mention_settings(&self, is_setting: impl Fn(&str) -> bool) -> bool {
-        let mut runs = self.held.values().filter_map(|record| record.read::<Run>().ok());
-        runs.any(|run| !run.status.settings.is_empty() || run.metadata.labels.keys().any(|label| is_setting(label)))
-    }
-
     /// The Runs as they were written last.
     pub fn latest(&self) -> impl Iterator<Item = Run> {
         // `pass` has read each of them.

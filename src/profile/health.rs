@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use macro_rules_attribute::apply;
 use serde::Deserialize;
 
+use super::{readable, unknown_coding};
 use crate::escape;
-use crate::record::raw;
+use crate::http::Answer;
+use crate::record::{ReadSettings, raw};
 
 /// The longest value of a setting that is kept, in characters.
 const MAX_VALUE: usize = 200;
@@ -27,15 +29,30 @@ pub struct Health {
 }
 
 impl Health {
-    /// Reads the settings that the answer `body` reports, by name; settings that it does not report are left out.
-    pub fn settings_in(&self, body: &str) -> BTreeMap<String, String> {
-        let find = |pointers: &Vec<String>| {
-            pointers
-                .iter()
-                .find_map(|at| raw::pointer(body, at).and_then(raw::word))
-                .map(|value| escape::start(&value, MAX_VALUE))
+    /// Reads the settings that the answer reports, by name; settings that it does not report are left out.
+    pub fn settings_of(&self, answer: &Answer) -> ReadSettings {
+        match unknown_coding(answer) {
+            Some(coding) if !self.settings.is_empty() => {
+                ReadSettings { error: Some(coding), ..ReadSettings::default() }
+            }
+            _ => self.settings_in(&answer.body),
+        }
+    }
+
+    fn settings_in(&self, body: &str) -> ReadSettings {
+        if self.settings.is_empty() {
+            return ReadSettings::default();
+        }
+        let body = match readable(body) {
+            Ok(body) => body,
+            Err(cause) => return ReadSettings { error: Some(cause), ..ReadSettings::default() },
         };
-        self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?))).collect()
+        let find = |pointers: &Vec<String>| {
+            let value = pointers.iter().find_map(|at| raw::pointer(&body, at).and_then(raw::word))?;
+            Some(escape::start(&value, MAX_VALUE))
+        };
+        let values = self.settings.iter().filter_map(|(name, pointers)| Some((name.clone(), find(pointers)?)));
+        ReadSettings { values: values.collect(), error: None }
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
@@ -56,21 +73,31 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use crate::profile::Profile;
+    use crate::record::ReadSettings;
 
     #[test]
     fn settings_are_found_as_the_answer_spells_them_or_not_at_all() {
         let text = include_str!("../../profiles/autorag.toml")
             .replace("[health.settings]", "[health.settings]\nfast = [\"/f\"]");
         let health = Profile::parse(&text).unwrap().health;
-        let settings = |body: &str| health.settings_in(body).into_iter().collect::<Vec<_>>();
+        let settings = |body: &str| health.settings_in(body).values.into_iter().collect::<Vec<_>>();
         let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             settings(r#"{"settings":{"num_parallel":8.0},"f":true}"#),
             [setting("fast", "true"), setting("num_parallel", "8.0")]
         );
         assert_eq!(settings(r#"{"num_parallel":"4","f":null}"#), [setting("num_parallel", "4")]);
-        for silent in ["", "ok", "<html>", r#"{"status":"ok"}"#, r#"{"num_parallel":[8]}"#] {
-            assert_eq!(settings(silent), [], "{silent}");
+        for lenient in ["\u{feff}{\"num_parallel\":\"4\"}", r#"{"num_parallel":4,"load":NaN}"#] {
+            assert_eq!(settings(lenient), [setting("num_parallel", "4")], "{lenient}");
         }
+        for silent in [r#"{"status":"ok"}"#, r#"{"num_parallel":[8]}"#] {
+            assert_eq!(health.settings_in(silent), ReadSettings::default(), "{silent}");
+        }
+        for unread in ["", "ok", "<html>", r#"{"num_parallel":8"#] {
+            let ReadSettings { values, error } = health.settings_in(unread);
+            assert!(values.is_empty() && error.is_some_and(|error| error.starts_with("the answer is")), "{unread}");
+        }
+        let none = super::Health { settings: super::BTreeMap::new(), ..health };
+        assert_eq!(none.settings_in("ok").error, None, "nothing is to be read");
     }
 }

@@ -60,7 +60,7 @@ pub use reason::{Flag, Reason};
 pub use report::{Conservation, Criterion, Report, ReportShard, ReportSpec, ReportStatus, Verdict};
 pub use role::{MetricType, Part, Role, RoleOf, legacy_name, legacy_role};
 pub use run::{
-    Aborted, AnswerTimes, ClockAnchor, ClockOffset, Idle, JournalCost, Polling, Run, RunSpec, RunStatus, SettingsAfter,
+    Aborted, AnswerTimes, ClockAnchor, ClockOffset, Idle, JournalCost, Polling, ReadSettings, Run, RunSpec, RunStatus,
     Shard, StageSpec, WholeLoad, Window, differences,
 };
 pub use shards::{

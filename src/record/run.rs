@@ -119,11 +119,19 @@ impl Run {
     }
 
     /// Returns the doubts about the settings in force, a sentence each: before the jobs the target reported another value than
-    /// the label, or after them another one than before, or none.
+    /// the label or could not be understood, or after them it reported another one than before, or none, or was not asked.
     pub fn setting_doubts(&self) -> Vec<String> {
         let (labels, before) = (&self.metadata.labels, &self.status.settings);
         let mut doubts = differences(labels, before);
-        let Some(SettingsAfter { values, error }) = &self.status.settings_after else { return doubts };
+        let unread =
+            |when: &str, error: &String| format!("the target's settings {when} the jobs are not known: {error}");
+        doubts.extend(self.status.settings_error.as_ref().map(|error| unread("before", error)));
+        let unchecked = ReadSettings { error: Some("no tool checked it then".to_owned()), ..ReadSettings::default() };
+        let after = self.status.settings_after.as_ref();
+        if before.is_empty() && self.status.settings_error.is_none() {
+            doubts.extend(after.and_then(|after| after.error.as_ref()).map(|error| unread("after", error)));
+        }
+        let ReadSettings { values, error } = after.unwrap_or(&unchecked);
         for (name, value) in values {
             let shown = escape::start(value, SHOWN);
             match (before.get(name), labels.get(name)) {
@@ -146,9 +154,10 @@ impl Run {
     }
 }
 
-/// The target's settings after the last job.
+/// The target's settings as one health answer shows them.
 #[apply(part!)]
-pub struct SettingsAfter {
+#[derive(Eq)]
+pub struct ReadSettings {
     /// The values that the health answer reported, by the names of the labels.
     pub values: BTreeMap<String, String>,
     /// The reason why the settings are not known.
@@ -179,8 +188,10 @@ pub struct RunStatus {
     pub idle: Option<Idle>,
     /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.
     pub settings: BTreeMap<String, String>,
+    /// The reason why these are not known, if a label names one: the health answer could not be read.
+    pub settings_error: Option<String>,
     /// The same after the last job; absent if no tool asked for them.
-    pub settings_after: Option<SettingsAfter>,
+    pub settings_after: Option<ReadSettings>,
     /// Times at which its jobs were followed again after it had ended.
     pub resumed_at: Vec<Timestamp>,
     /// The limit of this host that `submit-jobs` met and that delayed submissions, as a sentence.

@@ -237,9 +237,11 @@ fn a_target_that_contradicts_a_label_forbids_a_claim() {
         let np = leg.label[3..4].to_owned();
         leg.run["metadata"]["labels"]["num_parallel"] = json!(np);
         leg.run["status"]["settings"] = json!({"num_parallel": np, "told_only": "1"});
+        leg.run["status"]["settingsAfter"] = json!({"values": {"num_parallel": np, "told_only": "1"}});
     }
     assert_eq!(word(&compared(legs.clone()), MEDIAN), "Worse");
     legs[2].run["status"]["settings"]["num_parallel"] = json!("4");
+    legs[2].run["status"]["settingsAfter"]["values"]["num_parallel"] = json!("4");
     let comparison = compared(legs);
     assert_eq!(word(&comparison, MEDIAN), "");
     let told = "np-8.3: labelled num_parallel=8, but the target says that its num_parallel is 4";
@@ -281,11 +283,8 @@ fn a_setting_that_did_not_stay_in_force_forbids_a_claim() {
             "np-8.3: it is not known whether the target's num_parallel was still 8 after the jobs: its health answer no longer shows it",
         ),
         (
-            with_settings(|run| {
-                run["status"]["settings"] = json!({});
-                run["status"]["settingsAfter"] = json!({"values": {"num_parallel": "4"}});
-            }),
-            "np-8.3: labelled num_parallel=8, but after the jobs the target says that its num_parallel is 4",
+            with_settings(|run| drop(run["status"].as_object_mut().unwrap().remove("settingsAfter"))),
+            "np-8.3: it is not known whether the target's num_parallel was still 8 after the jobs: no tool checked it then",
         ),
         (
             with_settings(|run| {
@@ -296,7 +295,7 @@ fn a_setting_that_did_not_stay_in_force_forbids_a_claim() {
         ),
     ] {
         assert_eq!(word(&comparison, MEDIAN), "", "{doubt}");
-        assert!(sentence(&comparison).ends_with(doubt), "{}", sentence(&comparison));
+        assert!(sentence(&comparison).contains(doubt), "{}", sentence(&comparison));
         assert!(comparison["status"]["doubts"].as_array().unwrap().contains(&json!(doubt)), "{comparison}");
     }
 }

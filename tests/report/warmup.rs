@@ -96,10 +96,19 @@ fn a_run_that_began_busy_or_on_another_setting_is_doubtful_and_silence_is_not() 
     assert!(news(r#""idle":{"idle":true,"waitedSeconds":1}"#).is_empty());
     assert!(news(r#""idle":{"waitedSeconds":0,"unseen":"no Prometheus"}"#).is_empty());
     assert_eq!(
-        news(r#""settings":{"scenario":"ramp","num_parallel":"8"}"#),
+        news(r#""settings":{"scenario":"ramp"},"settingsAfter":{"values":{"scenario":"ramp"}}"#),
         ["soak: labelled scenario=soak, but the target says that its scenario is ramp"]
     );
-    assert!(news(r#""settings":{"scenario":"soak"}"#).is_empty());
+    assert!(news(r#""settings":{"scenario":"soak"},"settingsAfter":{"values":{"scenario":"soak"}}"#).is_empty());
+    assert_eq!(
+        news(r#""settings":{"num_parallel":"8"}"#),
+        ["soak: it is not known whether the target's num_parallel was still 8 after the jobs: no tool checked it then"],
+        "poll-jobs was killed after its last job"
+    );
+    assert_eq!(
+        news(r#""settingsError":"GET http://t/health: the answer is empty""#),
+        ["soak: the target's settings before the jobs are not known: GET http://t/health: the answer is empty"]
+    );
 }
 
 #[test]

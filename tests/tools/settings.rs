@@ -1,12 +1,14 @@
 //! The target's settings are asked for again after the last job.
 
+use std::io::Cursor;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use stress_suite::tools::poll_jobs;
+use stress_suite::cli::Stop;
+use stress_suite::tools::{poll_jobs, submit_jobs};
 
 use crate::server::{Reply, Server};
-use crate::support::{Ran, tool};
+use crate::support::{Ran, tool, tool_until};
 
 /// A run labelled `num_parallel=8` whose target told 8 before its one job was submitted.
 fn stream(settings: &Value) -> String {
@@ -63,4 +65,65 @@ fn a_run_without_labels_and_settings_is_not_asked_about() {
     let ran = tool(poll_jobs::run, &["--target", &target.url()], &run);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.last("ab")["status"].get("settingsAfter").is_none(), "{}", ran.stdout);
+}
+
+#[test]
+fn a_health_answer_is_read_as_leniently_as_others_or_named() {
+    let submitted = |health: Reply, labels: &str| {
+        let target = Server::new(move |request| match request.path.as_str() {
+            "/health" => health.clone(),
+            _ => Reply::json(r#"{"id":"j7"}"#),
+        });
+        let run = stream(&json!({})).replace(r#""labels":{"num_parallel":"8"}"#, labels);
+        let ran = tool(submit_jobs::run, &["--target", &target.url()], run.lines().next().unwrap());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        (ran.last("ab")["status"].clone(), ran.stderr)
+    };
+    let label = r#""labels":{"num_parallel":"8"}"#;
+    for body in ["\u{feff}{\"num_parallel\":4}", r#"{"num_parallel":4,"load":NaN}"#] {
+        let (status, stderr) = submitted(Reply::json(body), label);
+        assert_eq!(status["settings"], json!({"num_parallel": "4"}), "{body}");
+        assert!(stderr.contains("labelled num_parallel=8, but the target says that its num_parallel is 4"), "{stderr}");
+    }
+    for body in [r#"{"num_parallel":8"#, "<html>ok</html>", ""] {
+        let (status, stderr) = submitted(Reply::json(body), label);
+        let error = status["settingsError"].as_str().unwrap();
+        assert!(error.contains("/health: the answer is"), "{error}");
+        let line = format!("the target's settings are not known, so no label is checked: {error}");
+        assert_eq!(stderr.matches(&line).count(), 1, "{stderr}");
+        let (status, stderr) = submitted(Reply::json(body), r#""labels":{"scenario":"soak"}"#);
+        assert_eq!((status.get("settingsError"), stderr.as_str()), (None, ""), "nobody says what they should be");
+    }
+    let (status, stderr) = submitted(Reply::json(r#"{"status":"ok"}"#), label);
+    assert_eq!((&status["settings"], status.get("settingsError"), stderr.as_str()), (&json!({}), None, ""));
+}
+
+#[test]
+fn settings_that_a_signal_left_unchecked_are_named() {
+    let target = Server::new(|_| Reply::json(r#"{"status":"running"}"#));
+    let after = |settings: &Value| {
+        let stop = Stop::default();
+        stop.trigger(15);
+        let ran =
+            tool_until(poll_jobs::run, &["--target", &target.url()], Box::new(Cursor::new(stream(settings))), stop);
+        ran.last("ab")["status"]["settingsAfter"].clone()
+    };
+    assert_eq!(after(&json!({"num_parallel": "8"})), json!({"error": "poll-jobs was stopped by a signal"}));
+    assert_eq!(after(&json!({})), Value::Null, "they were not known before, either");
+}
+
+#[test]
+fn the_settings_of_a_share_without_jobs_are_checked_too() {
+    let without_job = |settings: &Value, argv: &[&str]| {
+        let target = Server::new(|_| Reply::json(r#"{"num_parallel":8}"#));
+        let stream = stream(settings);
+        let url = target.url();
+        let argv = [argv, &["--target", &url]].concat();
+        let ran = tool(poll_jobs::run, &argv, stream.lines().next().unwrap());
+        ran.last("ab")["status"]["settingsAfter"].clone()
+    };
+    let known = json!({"num_parallel": "8"});
+    assert_eq!(without_job(&known, &[]), json!({"values": known}));
+    assert_eq!(without_job(&json!({}), &[]), Value::Null, "nothing was submitted, and the target may be gone");
+    assert_eq!(without_job(&known, &["--resume"]), Value::Null, "by now it may be another target");
 }

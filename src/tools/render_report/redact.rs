@@ -111,6 +111,7 @@ fn run(run: &mut Run) {
     let status = &mut run.status;
     let labels = &run.metadata.labels;
     redact_settings(labels, &mut status.settings);
+    status.settings_error.iter_mut().for_each(|error| REMOVED.clone_into(error));
     if let Some(after) = &mut status.settings_after {
         redact_settings(labels, &mut after.values);
         after.error.iter_mut().for_each(|error| REMOVED.clone_into(error));

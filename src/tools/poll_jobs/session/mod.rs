@@ -460,18 +460,9 @@ impl<'a, 'o> Session<'a, 'o> {
         let polling = self.output.counts.polling(self.scheduler.threads(), self.scheduler.limit());
         let hidden_age_seconds = self.hidden_cache.seconds().map(micro);
         let polling = polling.map(|polling| Polling { hidden_age_seconds, ..polling });
-        // A setting may have changed since the run began. After a signal nothing more is waited for.
-        let names = &self.target.profile.health.settings;
-        let ask_settings = self.output.runs.mention_settings(|label| names.contains_key(label))
-            && !self.numbers.is_empty()
-            && self.stop.signal().is_none();
         let earlier_freeze = self.output.runs.latest().filter_map(|run| run.status.frozen_seconds).reduce(f64::max);
         let status = RunStatus {
-            settings_after: if ask_settings {
-                self.target.settings_after(&self.clock, &self.output.console, &self.stop)
-            } else {
-                None
-            },
+            settings_after: self.settings_after(),
             observed_at: Some(self.clock.now()),
             clock_offset: self.offset.offset(),
             clock_doubt: self.offset.doubt(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::Args;
 use super::super::job::Moved;
+use super::Session;
 use crate::cli::{Console, Failure, Stop};
 use crate::clock::{Clock, OffsetBounds};
 use crate::escape;
@@ -12,7 +13,7 @@ use crate::health;
 use crate::http::{BaseUrl, Client};
 use crate::listing::Listing;
 use crate::profile::{Profile, Request};
-use crate::record::{Job, RunSpec, SettingsAfter};
+use crate::record::{Job, ReadSettings, Run, RunSpec};
 use crate::target::{TargetArgs, poll_request};
 use crate::token::Tokens;
 
@@ -110,13 +111,13 @@ impl<'a> PollTarget<'a> {
     }
 
     /// Requests the target's settings once more, after the last job. None if the profile names none or the target is not known.
-    pub(super) fn settings_after(&self, clock: &Clock, console: &Console, stop: &Stop) -> Option<SettingsAfter> {
+    fn settings_after(&self, clock: &Clock, console: &Console, stop: &Stop) -> Option<ReadSettings> {
         let base = self.base.as_ref().filter(|_| !self.profile.health.settings.is_empty())?;
         // The offset of the clocks is known from the polls.
         let mut unused = OffsetBounds::default();
         Some(match health::probe(&self.client, base, &self.profile, clock, &mut unused, console, stop) {
-            Ok(values) => SettingsAfter { values, error: None },
-            Err(unhealthy) => SettingsAfter { error: Some(unhealthy.message), ..SettingsAfter::default() },
+            Ok(settings) => settings,
+            Err(unhealthy) => ReadSettings { error: Some(unhealthy.message), ..ReadSettings::default() },
         })
     }
 
@@ -183,5 +184,25 @@ impl<'a> PollTarget<'a> {
         let base = self.args.base_url_or(&self.profile)?;
         self.set_base(base.clone());
         Ok(base)
+    }
+}
+
+impl Session<'_, '_> {
+    /// The settings after the last job, if a Run says anything about them: they may have changed since it began. After a signal nothing
+    /// more is waited for.
+    pub(super) fn settings_after(&self) -> Option<ReadSettings> {
+        let is_known = self.output.runs.latest().any(|run| !run.status.settings.is_empty());
+        // Without jobs the target need not be there. A resumed run whose jobs had all ended may find another target by now.
+        if self.numbers.is_empty() && (self.args.resume || !is_known) {
+            return None;
+        }
+        if self.stop.signal().is_some() {
+            let error = "poll-jobs was stopped by a signal".to_owned();
+            return is_known.then(|| ReadSettings { error: Some(error), ..ReadSettings::default() });
+        }
+        let names = &self.target.profile.health.settings;
+        let is_labelled = |run: Run| run.metadata.labels.keys().any(|label| names.contains_key(label));
+        let is_asked = is_known || self.output.runs.latest().any(is_labelled);
+        is_asked.then(|| self.target.settings_after(&self.clock, &self.output.console, &self.stop)).flatten()
     }
 }

@@ -86,7 +86,6 @@ impl Session<'_, '_> {
             clock_offset: self.offset.offset(),
             clock_doubt: self.offset.doubt(),
             frozen_seconds: self.heartbeat.frozen_seconds(),
-            settings: std::mem::take(&mut self.settings),
             aborted,
             ..RunStatus::default()
         };

@@ -5,7 +5,7 @@ use crate::cli::{Exit, Failure};
 use crate::escape;
 use crate::input::Permits;
 use crate::ndjson::{Line, Read};
-use crate::record::{Job, JobStatus, Key, Kind, Phase, Reason, Record, Run, RunSpec, Shard};
+use crate::record::{Job, JobStatus, Key, Kind, Phase, ReadSettings, Reason, Record, Run, RunSpec, RunStatus, Shard};
 use crate::runs::write_status;
 use crate::tools::submit_jobs::admission::Admission;
 use crate::tools::submit_jobs::post::Post;
@@ -25,7 +25,7 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    fn handle_run(&mut self, record: Record) -> Result<(), Failure> {
+    fn handle_run(&mut self, mut record: Record) -> Result<(), Failure> {
         let mut spec = RunSpec {
             target: Some(self.base.as_str().to_owned()),
             profile: Some(self.profile.name.clone()),
@@ -40,8 +40,14 @@ impl Session<'_, '_> {
             self.require_slots();
             spec.rest_seconds = Some(self.args.rest.as_secs_f64());
         }
-        // A Run comes again as more is known of it; a difference is reported once, before anything is submitted.
-        self.output.report_differences(&metadata.labels, &self.settings);
+        // Without such a label, nobody says what the settings should be.
+        let is_setting = |label: &String| self.profile.health.settings.contains_key(label);
+        let ReadSettings { values: settings, error } = self.settings.clone();
+        let settings_error = error.filter(|_| metadata.labels.keys().any(is_setting));
+        // A Run comes again as more is known of it; a doubt is reported once, before anything is submitted.
+        self.output.report_settings(&metadata.labels, &settings, settings_error.as_deref());
+        // They are written now: a tool that is killed has no last words.
+        write_status(&mut record, &RunStatus { settings, settings_error, ..RunStatus::default() })?;
         let tool = self.output.console.tool();
         let (_, clock) = self.output.runs.pass(record, tool, &spec, self.clock.now(), &mut self.output.records)?;
         if let Some(clock) = clock {

@@ -7,7 +7,6 @@ mod output;
 mod scheduler;
 mod start;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -22,7 +21,7 @@ use crate::http::{BaseUrl, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
 use crate::ndjson::{Read, Reader};
 use crate::profile::Profile;
-use crate::record::{Aborted, JobStatus, Kind, Phase, Reason, Record, RunStatus, Shard, Timestamp};
+use crate::record::{Aborted, JobStatus, Kind, Phase, ReadSettings, Reason, Record, RunStatus, Shard, Timestamp};
 use crate::runs::{new_run_id, write_status};
 use crate::slots;
 use crate::steps::StepsOutcome;
@@ -80,7 +79,7 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         jobs,
         scheduler,
         output,
-        settings: BTreeMap::new(),
+        settings: ReadSettings::default(),
         run_steps: StepsOutcome::default(),
         lines: (new_run_id(Clock::system().now())?, 0),
         heartbeat,
@@ -118,7 +117,7 @@ struct Session<'a, 'o> {
     scheduler: Scheduler,
     output: Output<'o>,
     /// The settings that the target's health answer reported.
-    settings: BTreeMap<String, String>,
+    settings: ReadSettings,
     /// The values that the steps before the first submission took.
     run_steps: StepsOutcome,
     /// With `--lines`: the run's id and the number of lines read.

@@ -71,15 +71,17 @@ impl<'a> Output<'a> {
         ));
     }
 
-    /// Says once how each label differs from the target's setting of the same name.
-    pub(super) fn report_differences(
+    /// Says once how each label differs from the target's setting of the same name, or why the settings are not known.
+    pub(super) fn report_settings(
         &mut self,
         labels: &BTreeMap<String, String>,
         settings: &BTreeMap<String, String>,
+        error: Option<&str>,
     ) {
-        for difference in differences(labels, settings) {
-            if self.reported.insert(difference.clone()) {
-                self.console.say(&difference);
+        let unread = error.map(|error| format!("the target's settings are not known, so no label is checked: {error}"));
+        for doubt in differences(labels, settings).into_iter().chain(unread) {
+            if self.reported.insert(doubt.clone()) {
+                self.console.say(&doubt);
             }
         }
     }
