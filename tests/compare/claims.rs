@@ -301,6 +301,62 @@ fn a_setting_that_did_not_stay_in_force_forbids_a_claim() {
 }
 
 #[test]
+fn a_setting_that_the_target_did_not_show_to_one_leg_forbids_a_claim() {
+    let before = "the target showed its num_parallel before the jobs of np-8.1, np-8.2, np-4.1, np-4.2, np-4.3, but not of np-8.3";
+    let after = before.replace("before", "after");
+    let error = "GET http://t/health: the answer is empty";
+    for (settings, reasons) in [
+        // Neither before the jobs nor after them.
+        (json!({}), vec![before]),
+        (json!({"settingsAfter": {}}), vec![before]),
+        (json!({"settingsAfter": {"values": {"num_parallel": "8"}}}), vec![before]),
+        (
+            json!({"settingsAfter": {"values": {"num_parallel": "4"}}}),
+            vec![
+                "np-8.3: labelled num_parallel=8, but after the jobs the target says that its num_parallel is 4",
+                before,
+            ],
+        ),
+        (
+            json!({"settingsError": error, "settingsAfter": {"error": error}}),
+            vec![
+                "np-8.3: the target's settings before the jobs are not known: GET http://t/health: the answer is empty",
+                before,
+            ],
+        ),
+        (
+            json!({"settingsAfter": {"error": error}}),
+            vec![
+                "np-8.3: the target's settings after the jobs are not known: GET http://t/health: the answer is empty",
+                before,
+            ],
+        ),
+    ] {
+        let comparison = with_settings(|run| {
+            let status = run["status"].as_object_mut().unwrap();
+            status.retain(|key, _| !key.starts_with("settings"));
+            status.extend(settings.as_object().unwrap().clone());
+        });
+        assert_eq!(word(&comparison, MEDIAN), "", "{settings}");
+        assert_eq!(comparison["status"]["against"][0]["noClaim"], json!(reasons), "{settings}");
+    }
+    // The target may begin to show it with the first job.
+    let mut legs = slower();
+    for leg in &mut legs {
+        let np = leg.label[3..4].to_owned();
+        leg.run["metadata"]["labels"]["num_parallel"] = json!(np);
+        leg.run["status"]["settingsAfter"] = json!({"values": {"num_parallel": np}});
+    }
+    assert_eq!(word(&compared(legs.clone()), MEDIAN), "Worse");
+    legs[2].run["status"]["settingsAfter"] = json!({});
+    assert_eq!(compared(legs.clone())["status"]["against"][0]["noClaim"], json!([after]));
+    for leg in &mut legs {
+        leg.run["status"]["settingsAfter"] = json!({});
+    }
+    assert_eq!(word(&compared(legs), MEDIAN), "Worse", "a target that never shows it: only the labels count");
+}
+
+#[test]
 fn legs_of_one_setting_that_ran_under_different_values_forbid_a_claim() {
     let mut legs = slower();
     for (leg, batch) in legs.iter_mut().zip(["2", "2", "3", "2", "2", "2"]) {

@@ -82,6 +82,7 @@ fn reasons_against_claims(reference: &LegGroup, other: &LegGroup) -> Vec<String>
         leg_doubts::setting_doubts(leg).into_iter().map(move |doubt| format!("{label}: {doubt}"))
     }));
     reasons.extend([reference, other].into_iter().flat_map(leg_doubts::unequal_settings));
+    reasons.extend(leg_doubts::unconfirmed_settings([reference, other]));
     reasons
 }
 

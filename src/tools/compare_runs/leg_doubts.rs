@@ -38,6 +38,28 @@ pub(super) fn unequal_settings(group: &LegGroup) -> Vec<String> {
     unequal.map(describe).collect()
 }
 
+/// Returns the settings that the target showed to some of these legs and not to others, a sentence each: the labels of the others are
+/// not confirmed. A leg to which it showed a setting before the jobs alone has a doubt of its own.
+pub(super) fn unconfirmed_settings(groups: [&LegGroup; 2]) -> Vec<String> {
+    let legs = || groups.into_iter().flat_map(|group| &group.legs);
+    let sentence = |name: &String, before: bool| {
+        let is_shown = |run: &Run| {
+            let after = run.status.settings_after.as_ref().filter(|_| !before);
+            run.status.settings.contains_key(name) || after.is_some_and(|after| after.values.contains_key(name))
+        };
+        let is_shown_to = |leg: &FinishedLeg| leg.scenario.runs.iter().all(is_shown);
+        let (shown, hidden) = (labels_where(legs(), is_shown_to)?, labels_where(legs(), |leg| !is_shown_to(leg))?);
+        let when = if before { "before" } else { "after" };
+        Some(format!("the target showed its {} {when} the jobs of {shown}, but not of {hidden}", truncate(name)))
+    };
+    let statuses = legs().flat_map(|leg| &leg.scenario.runs).map(|run| &run.status);
+    let names = statuses.flat_map(|status| {
+        status.settings.keys().chain(status.settings_after.iter().flat_map(|after| after.values.keys()))
+    });
+    let names: BTreeSet<&String> = names.collect();
+    names.into_iter().filter_map(|name| sentence(name, true).or_else(|| sentence(name, false))).collect()
+}
+
 /// Returns true if the target was seen at work when the leg began. A target that nobody looked at does not count.
 pub(super) fn began_busy(leg: &FinishedLeg) -> bool {
     leg.scenario.runs.iter().any(|run| matches!(run.status.idle, Some(Idle { idle: Some(false), .. })))
