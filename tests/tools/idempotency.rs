@@ -135,15 +135,9 @@ fn a_submission_without_an_answer_tells_its_key_and_one_with_an_answer_does_not(
 fn records_without_a_run_id_are_named_once_where_their_keys_need_one() {
     let rig = |run: &str| {
         let target = Target::start(&[]);
-        let records = target.stage(3).replace(r#""run":"run-1""#, run);
-        Rig {
-            records: records
-                .lines()
-                .filter(|line| line.contains(r#""kind":"Job""#))
-                .map(|line| format!("{line}\n"))
-                .collect(),
-            target,
-        }
+        let staged = target.stage(3).replace(r#""run":"run-1""#, run);
+        let jobs: Vec<&str> = staged.lines().filter(|line| line.contains(r#""kind":"Job""#)).collect();
+        Rig { records: jobs.join("\n") + "\n", target }
     };
     let line = "soak-001 has no metadata.run: its {run} and {uuid} are those of each run without one";
     for (run, key, lines) in [
