@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::ids::is_same_id;
 use super::place::{Document, Place};
 use super::rules::{self, PollMeaning, SubmitMeaning};
 use super::steps::Told;
 use super::times::{Unread, happened, times};
 use super::{Profile, StagePointers, StatusWords};
-use crate::escape;
-use crate::http::{Answer, same_origin};
+use crate::http::Answer;
 use crate::record::raw::{self, elements, members};
 use crate::record::{ServerTimes, StagePhase};
 
@@ -160,35 +158,6 @@ impl Profile {
                 }
             }
         }
-    }
-
-    /// The id of another job, if the answer to the poll of the job `id` is about that one.
-    pub fn other_job(&self, document: &Document<'_>, id: &str) -> Option<String> {
-        document.scalar(self.poll_ids()).filter(|found| !found.is_empty() && !is_same_id(found, id))
-    }
-
-    /// The id by which a job is polled after this answer to its poll at `url`; none if it tells no other one than `id`. The error says
-    /// that it is a URL on another server.
-    pub fn next_id(&self, document: &Document<'_>, url: &str, id: &str) -> Option<Result<String, String>> {
-        let found = document.scalar(&self.poll.next).filter(|found| !found.is_empty())?;
-        let next = if self.polls_url() {
-            same_origin(url, &found).ok_or_else(|| {
-                let shown = escape::start(&found, 200);
-                format!(
-                    "the job's next URL, {shown}, is not on the target's own server: nothing is sent to another one"
-                )
-            })
-        } else {
-            Ok(found)
-        };
-        Some(next).filter(|next| next.as_deref() != Ok(id))
-    }
-
-    /// The places of a job's id in the answer to a poll. A header of the submission's answer says nothing about a poll's.
-    pub fn poll_ids(&self) -> &[Place] {
-        let is_one = self.poll.next.is_empty() && !self.polls_url();
-        let is_shared = is_one && self.submit.id.iter().all(Place::is_in_json);
-        self.poll.id.as_deref().unwrap_or(if is_shared { &self.submit.id } else { &[] })
     }
 
     /// Returns true if a header of a poll's answer may decide what it means.
@@ -399,28 +368,6 @@ mod tests {
             crate::profile::readable(r#"{"text":"NaN","n":[1,Infinity]}"#).unwrap(),
             r#"{"text":"NaN","n":[1,null]}"#
         );
-    }
-
-    #[test]
-    fn an_answer_about_another_job_is_recognised() {
-        let mut profile = Profile::load(None).unwrap();
-        let id = "379bb927-1671-4ee2-8d49-63d9f27a2bc5";
-        let other = |profile: &Profile, body: &str| profile.other_job(&Document::of_body(body), id);
-        assert_eq!(other(&profile, r#"{"job_id":"j1"}"#).as_deref(), Some("j1"));
-        for same in [
-            r#"{"job_id":"379bb927-1671-4ee2-8d49-63d9f27a2bc5"}"#,
-            r#"{"job_id":"379BB92716714EE28D4963D9F27A2BC5"}"#,
-            r#"{"job_id":"379BB927-1671-4EE2-8D49-63D9F27A2BC5"}"#,
-            r#"{"job_id":"/jobs/379bb927-1671-4ee2-8d49-63d9f27a2bc5"}"#,
-            r#"{"job_id":"/jobs/379bb92716714ee28d4963d9f27a2bc5"}"#,
-            r#"{"status":"done"}"#,
-            r#"{"job_id":null}"#,
-            "no JSON",
-        ] {
-            assert_eq!(other(&profile, same), None, "{same}");
-        }
-        profile.poll.id = Some(vec![]);
-        assert_eq!(other(&profile, r#"{"job_id":"j1"}"#), None, "an empty poll.id turns the check off");
     }
 
     #[test]

@@ -1,4 +1,70 @@
-//! The ids of jobs: which spellings name the same job.
+//! The ids of jobs: which spellings name the same job, and which job an answer is about.
+
+use serde_json::value::RawValue;
+
+use super::Profile;
+use super::place::{Document, Place};
+use super::rules;
+use crate::escape;
+use crate::http::same_origin;
+
+/// Number of characters that a message quotes of an id in another form.
+const SHOWN: usize = 60;
+
+impl Profile {
+    /// The id of another job, if the answer to a poll is about none of `ids`: the job's own, and the one that the poll asked for. An id
+    /// that is neither a text nor a number names another job too.
+    pub fn other_job(&self, document: &Document<'_>, ids: [&str; 2]) -> Option<String> {
+        let places = self.poll_ids();
+        if let Some(found) = document.scalar(places).filter(|found| !found.is_empty()) {
+            let is_one = |id: &str| is_same_id(&found, id) || is_same_id(&found, id.trim_end_matches('/'));
+            return Some(found.clone()).filter(|_| !ids.into_iter().any(is_one));
+        }
+        let is_other = |raw: &RawValue| !["null", "\"\""].contains(&raw.get());
+        let ids = places.iter().filter(|place| !self.holds_answer(place)).flat_map(|place| place.find(document));
+        let other = ids.into_iter().find(|raw| is_other(raw))?;
+        Some(format!("{}, which is neither a text nor a number", escape::start(other.get(), SHOWN)))
+    }
+
+    /// Returns true if the profile reads something else of a poll's answer at `place` or below it, as in `result` of JSON-RPC, which is an
+    /// id in one answer and an object in the next.
+    fn holds_answer(&self, place: &Place) -> bool {
+        let is_at_or_below = |other: &Place| {
+            other.as_str().strip_prefix(place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        // Places in a list's entry or in a stage do not begin at the answer.
+        let is_within = |key: &str| ["poll.list.", "poll.stages."].iter().any(|start| key.starts_with(start));
+        let is_read =
+            |key: &str| key == "poll.stages.at" || key.starts_with("poll.") && key != "poll.id" && !is_within(key);
+        let read = self.places().into_iter().filter(|(key, _)| is_read(key)).map(|(_, other)| other);
+        read.chain(rules::places(&self.poll.rules)).any(is_at_or_below)
+    }
+
+    /// The id by which a job is polled after this answer to its poll at `url`; none if it tells no other one than `id`. The error says
+    /// that it is a URL on another server.
+    pub fn next_id(&self, document: &Document<'_>, url: &str, id: &str) -> Option<Result<String, String>> {
+        let found = document.scalar(&self.poll.next).filter(|found| !found.is_empty())?;
+        let next = if self.polls_url() {
+            same_origin(url, &found).ok_or_else(|| {
+                let shown = escape::start(&found, 200);
+                format!(
+                    "the job's next URL, {shown}, is not on the target's own server: nothing is sent to another one"
+                )
+            })
+        } else {
+            Ok(found)
+        };
+        Some(next).filter(|next| next.as_deref() != Ok(id))
+    }
+
+    /// The places of a job's id in the answer to a poll. A header of the submission's answer says nothing about a poll's, a URL is no
+    /// id, and a place of the next id holds another one.
+    pub fn poll_ids(&self) -> &[Place] {
+        let is_next = |place: &Place| self.poll.next.iter().any(|next| next.as_str() == place.as_str());
+        let is_shared = !self.polls_url() && self.submit.id.iter().all(|place| place.is_in_json() && !is_next(place));
+        self.poll.id.as_deref().unwrap_or(if is_shared { &self.submit.id } else { &[] })
+    }
+}
 
 /// Returns true if two spellings name the same job: equal ones, a whole number with and without a fraction of zeros, UUIDs with and without dashes, in either case, or a path that
 /// ends in the id. Other ids are compared with their case: `xAb9` and `xaB9` are two jobs.
@@ -30,6 +96,49 @@ fn number(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_about_another_job_is_recognised() {
+        let mut profile = Profile::load(None).unwrap();
+        let id = "379bb927-1671-4ee2-8d49-63d9f27a2bc5";
+        let other = |profile: &Profile, body: &str| profile.other_job(&Document::of_body(body), [id, "/builds/7/"]);
+        assert_eq!(other(&profile, r#"{"job_id":"j1"}"#).as_deref(), Some("j1"));
+        for same in [
+            r#"{"job_id":"379bb927-1671-4ee2-8d49-63d9f27a2bc5"}"#,
+            r#"{"job_id":"379BB92716714EE28D4963D9F27A2BC5"}"#,
+            r#"{"job_id":"379BB927-1671-4EE2-8D49-63D9F27A2BC5"}"#,
+            r#"{"job_id":"/jobs/379bb927-1671-4ee2-8d49-63d9f27a2bc5"}"#,
+            r#"{"job_id":"/jobs/379bb92716714ee28d4963d9f27a2bc5"}"#,
+            r#"{"job_id":7}"#,
+            r#"{"job_id":"/builds/7/"}"#,
+            r#"{"status":"done"}"#,
+            r#"{"job_id":null}"#,
+            r#"{"job_id":""}"#,
+            r#"{"job_id":["7"],"id":7}"#,
+            "no JSON",
+        ] {
+            assert_eq!(other(&profile, same), None, "{same}");
+        }
+        for form in [r#"["7"]"#, r#"{"$oid":"7"}"#, "true", "false", "[]"] {
+            let told = other(&profile, &format!(r#"{{"job_id":{form}}}"#));
+            assert_eq!(told, Some(format!("{form}, which is neither a text nor a number")));
+        }
+        profile.poll.message.push(Place::parse("/job_id/error").unwrap());
+        assert_eq!(other(&profile, r#"{"job_id":{"status":"done"}}"#), None, "the answer itself, as in JSON-RPC");
+        assert_eq!(other(&profile, r#"{"job_id":"j1"}"#).as_deref(), Some("j1"));
+        profile.poll.id = Some(vec![]);
+        assert_eq!(other(&profile, r#"{"job_id":"j1"}"#), None, "an empty poll.id turns the check off");
+    }
+
+    #[test]
+    fn the_place_of_the_next_id_holds_no_id_of_this_job() {
+        let mut profile = Profile::load(None).unwrap();
+        assert_eq!(profile.poll_ids().len(), profile.submit.id.len());
+        profile.poll.next = vec![Place::parse("/build").unwrap()];
+        assert_eq!(profile.poll_ids().len(), profile.submit.id.len(), "another place");
+        profile.poll.next.push(profile.submit.id[0].clone());
+        assert!(profile.poll_ids().is_empty());
+    }
 
     #[test]
     fn spellings_of_one_id_share_a_key_and_other_ids_are_told_apart() {

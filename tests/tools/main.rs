@@ -34,3 +34,4 @@ mod stage_fixtures;
 mod submit_jobs;
 mod tokens;
 mod unclear_polls;
+mod whose_answer;

@@ -102,12 +102,13 @@ impl EarlierJobs {
                 Err(LookUpError::Http(place, error)) => unanswered(place, error),
             };
         }
-        let request = match poll_request(job, id, profile, base, &self.set) {
+        let asked = job.status.next_id.as_deref().unwrap_or(id);
+        let request = match poll_request(job, asked, profile, base, &self.set) {
             Ok(request) => request,
             Err(error) => return IdleState::Pending(error),
         };
         match request.send(client, clock) {
-            Ok(answer) => judge(&answer, &request.place(), Some(id), profile),
+            Ok(answer) => judge(&answer, &request.place(), Some([id, asked]), profile),
             Err(error) => unanswered(request.place(), error),
         }
     }
@@ -131,15 +132,15 @@ fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
     Ok(())
 }
 
-/// The meaning of an answer that came from `place`, and is about the job `id` if it says so itself.
-fn judge(answer: &Answer, place: &str, id: Option<&str>, profile: &Profile) -> IdleState {
+/// The meaning of an answer that came from `place`, and is about the job with one of `ids` if it says so itself.
+fn judge(answer: &Answer, place: &str, ids: Option<[&str; 2]>, profile: &Profile) -> IdleState {
     let document = Document::of(answer);
     let observation = match profile.poll_answer(&document) {
         PollAnswer::Unknown if !answer.is_cached() => return IdleState::Idle,
         PollAnswer::Document(observation) => observation,
         _ => return IdleState::Pending(format!("{place}: {}", answer.summary())),
     };
-    if let Some(other) = id.and_then(|id| profile.other_job(&document, id)) {
+    if let Some(other) = ids.and_then(|ids| profile.other_job(&document, ids)) {
         return IdleState::Pending(format!(
             "{place}: the answer is about another job, {}",
             escape::start(&other, MAX_WORD)

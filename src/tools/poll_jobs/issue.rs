@@ -138,7 +138,7 @@ impl Issue {
     /// The answer is about the job `other`.
     pub(super) fn other_job(other: &str, answer: &Answer, profile: &Profile) -> Self {
         let pointers = spelled(profile.poll_ids());
-        let other = escape::start(other, 60);
+        let other = escape::start(other, 100);
         let message = format!(
             "the answer is about another job, {other}, by {pointers}; if the id is elsewhere set poll.id in the profile"
         );

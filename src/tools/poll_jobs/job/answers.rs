@@ -145,11 +145,13 @@ impl PolledJob {
             }
             PollAnswer::Other => Err(Issue::from_status(&answer, self.seen_at.is_some())),
             PollAnswer::Document(observation) => {
-                let other = profile.other_job(&document, &self.id).filter(|_| source == Source::Poll);
-                let next = profile.next_id(&document, &self.request.url, self.polled_id());
+                let is_poll = source == Source::Poll;
+                let other = profile.other_job(&document, [&self.id, self.polled_id()]).filter(|_| is_poll);
+                let is_own = is_poll && other.is_none() && !self.is_from_before(&answer, times.1);
+                let next = profile.next_id(&document, &self.request.url, self.polled_id()).filter(|_| is_own);
                 drop(document);
                 let read = self.understand(answer, *observation, other.as_deref(), times, profile);
-                match next.filter(|_| source == Source::Poll) {
+                match next {
                     None => read,
                     Some(_) if matches!(read, Ok(StagePhase::Done | StagePhase::Failed)) => read,
                     Some(Err(why)) => {

@@ -40,10 +40,12 @@ pub(super) struct FollowUp {
     base: BaseUrl,
     values: TemplateValues,
     request: Arc<Request>,
+    /// The job's id, and the one by which it is polled.
+    ids: [String; 2],
     /// The cookies of the job, as its last answer left them; none without `--cookies`.
     cookies: Option<Vec<Cookie>>,
-    /// The list that alone tells of the job, with the job's id.
-    listing: Option<(Listing, String)>,
+    /// The list that alone tells of the job.
+    listing: Option<Listing>,
     clock: Clock,
     /// The time that its steps have from `began` on.
     within: Duration,
@@ -86,20 +88,24 @@ impl FollowUp {
 
     /// Returns true if an answer about the job, or its absence, says that it has ended.
     fn has_ended(&self, cookies: Option<&mut Vec<Cookie>>, client: &Client) -> bool {
+        let [id, polled_id] = &self.ids;
         let answer = match &self.listing {
             None => self.request.send_with(cookies, client, &self.clock).ok(),
-            Some((listing, id)) => match look_up(listing.clone(), id, client, &self.clock, &mut |_, _| {}) {
+            Some(listing) => match look_up(listing.clone(), id, client, &self.clock, &mut |_, _| {}) {
                 Ok(Sight::Missing) => return true,
                 Ok(Sight::Told(answer)) => Some(*answer),
                 Err(_) => None,
             },
         };
-        match answer.map(|answer| self.profile.poll_answer(&Document::of(&answer))) {
-            Some(PollAnswer::Unknown) => true,
-            Some(PollAnswer::Document(observation)) => {
-                matches!(observation.status, StatusReading::Status(StagePhase::Done | StagePhase::Failed, _))
+        let Some(answer) = answer else { return false };
+        let document = Document::of(&answer);
+        match self.profile.poll_answer(&document) {
+            PollAnswer::Unknown => true,
+            PollAnswer::Document(observation) => {
+                let is_own = self.listing.is_some() || self.profile.other_job(&document, [id, polled_id]).is_none();
+                is_own && matches!(observation.status, StatusReading::Status(StagePhase::Done | StagePhase::Failed, _))
             }
-            Some(PollAnswer::Other) | None => false,
+            PollAnswer::Other => false,
         }
     }
 }
@@ -130,11 +136,12 @@ impl Session<'_, '_> {
         let listing = Listing::new(profile.clone(), base.clone(), &self.args.target.set, &record);
         let follow_up = FollowUp {
             when,
-            listing: listing.filter(|_| !profile.polls_each()).map(|listing| (listing, job.id().to_owned())),
+            listing: listing.filter(|_| !profile.polls_each()),
             profile,
             base,
             values,
             request: job.request.clone(),
+            ids: [job.id(), job.polled_id()].map(str::to_owned),
             cookies: self.cookies.of(job.key()),
             clock: self.clock.clone(),
             within: self.steps_within(),
