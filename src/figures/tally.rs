@@ -17,7 +17,7 @@ use super::stage_times::StageTimes;
 use super::streams::Streams;
 use super::{any_listed, listed};
 use crate::record::{
-    Aborted, Conservation, Fold, Job, Jobs, Reason, Run, StagePhase, Timestamp, job_name, warmup_prefix,
+    Aborted, Conservation, Fold, Job, Jobs, Reason, Run, StagePhase, Timestamp, canonical_id, job_name, warmup_prefix,
 };
 
 /// One job of the account.
@@ -311,22 +311,22 @@ impl JobTally {
 
     /// Shards cannot know each other's ids: of two jobs with one id at one target, the one that was accepted later never ran on its own.
     fn collapse(&mut self) {
-        type Place<'a> = (&'a SharedName, Option<&'a SharedName>, Option<&'a str>);
-        fn place(entry: &JobEntry) -> Place<'_> {
-            let job = entry.job.as_ref();
-            (&entry.run, job.and_then(|job| job.target.as_ref()), job.and_then(|job| job.job_id.as_deref()))
+        type Place<'a> = (&'a SharedName, Option<&'a SharedName>, Cow<'a, str>);
+        fn place(entry: &JobEntry) -> Option<Place<'_>> {
+            let job = entry.job.as_ref()?;
+            Some((&entry.run, job.target.as_ref(), canonical_id(job.job_id.as_deref()?)))
         }
-        let warm: BTreeMap<Place<'_>, &String> = self.warmups.iter().map(|entry| (place(entry), &entry.name)).collect();
-        let key = |index: &usize| place(&self.entries[*index]);
-        let may_hold = |index: &usize| key(index).2.is_some() && self.entries[*index].reason != Some(Reason::Collapsed);
-        let mut holders: Vec<usize> = (0..self.entries.len()).filter(may_hold).collect();
-        holders.sort_by(|one, other| key(one).cmp(&key(other)));
+        let warm = self.warmups.iter().filter_map(|entry| Some((place(entry)?, &entry.name)));
+        let warm: BTreeMap<Place<'_>, &String> = warm.collect();
+        let entries = self.entries.iter().enumerate().filter(|(_, entry)| entry.reason != Some(Reason::Collapsed));
+        let holders = entries.filter_map(|(index, entry)| Some((place(entry)?, index)));
+        let holders: Vec<(Place<'_>, usize)> = holders.sorted_unstable().collect();
         let mut collapsed: Vec<(usize, String)> = Vec::new();
-        for indices in holders.chunk_by(|one, other| key(one) == key(other)) {
-            let key @ (_, _, Some(id)) = key(&indices[0]) else { continue };
+        for alike in holders.chunk_by(|(one, _), (other, _)| one == other) {
+            let (key, _) = &alike[0];
             // Warm-up jobs come before all others.
-            let warm = warm.get(&key);
-            if indices.len() == 1 && warm.is_none() {
+            let warm = warm.get(key);
+            if alike.len() == 1 && warm.is_none() {
                 continue;
             }
             let accepted = |index: &usize| {
@@ -334,11 +334,15 @@ impl JobTally {
                 let at = entry.job.as_ref().and_then(|job| job.accepted_at.or(job.submitted_at));
                 (at.is_none(), at, &entry.name)
             };
-            let mut indices = indices.to_vec();
+            let mut indices: Vec<usize> = alike.iter().map(|(_, index)| *index).collect();
             indices.sort_by(|one, other| accepted(one).cmp(&accepted(other)));
             let first = warm.copied().unwrap_or(&self.entries[indices[0]].name);
-            let message = format!("the target gave it the id {id}, which it had given to {first}");
-            collapsed.extend(indices.iter().skip(usize::from(warm.is_none())).map(|index| (*index, message.clone())));
+            let message = |index: usize| {
+                let id = self.entries[index].job.as_ref().and_then(|job| job.job_id.as_deref()).unwrap_or_default();
+                format!("the target gave it the id {id}, which it had given to {first}")
+            };
+            let later = indices.iter().skip(usize::from(warm.is_none()));
+            collapsed.extend(later.map(|index| (*index, message(*index))));
         }
         for (index, message) in collapsed {
             let entry = &mut self.entries[index];

@@ -15,10 +15,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::http::{Answer, BaseUrl};
-use crate::profile::{
-    Document, List, PagePosition, Profile, Request, TemplateValues, id_key, is_same_id, spelled, unknown_coding,
-};
-use crate::record::Job;
+use crate::profile::{Document, List, PagePosition, Profile, Request, TemplateValues, spelled, unknown_coding};
+use crate::record::{Job, id_key, is_same_id};
 pub use look_up::{LookUpError, Sight, look_up};
 use pass::Pass;
 

@@ -48,7 +48,6 @@ use serde::Deserialize;
 pub use answer::{Observation, PollAnswer, StageReading, StatusReading};
 pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
-pub use ids::{id_key, is_same_id};
 pub use json::{readable, unknown_coding, why_unreadable};
 pub use list::{List, Page, PagePosition};
 pub use place::{Document, Place, spelled};

@@ -29,6 +29,7 @@ macro_rules! part {
 mod captures;
 mod comparison;
 mod fold;
+mod ids;
 mod job;
 pub mod raw;
 mod reason;
@@ -52,6 +53,7 @@ pub use comparison::{
     TenPercent, Test, Unit,
 };
 pub use fold::{Fold, Jobs, Standing, job_name, warmup_prefix};
+pub use ids::{canonical_id, id_key, is_same_id};
 pub use job::{
     Cancel, Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, StageSightings, TimesFrom, WARMUP,
 };

@@ -67,6 +67,15 @@ fn of_two_jobs_with_one_id_the_later_one_collapsed() {
         ran.cause(),
         "1 of 4 jobs did not succeed: soak-003 failed (the target gave it the id id-1, which it had given to soak-001)"
     );
+    // A UUID is the same in another spelling.
+    let uuid = "379bb927-1671-4ee2-8d49-63d9f27a2bc5";
+    let spelled = |shard: Vec<String>, id: &str, uuid: &str| -> Vec<String> {
+        shard.iter().map(|line| line.replace(id, uuid)).collect()
+    };
+    let [first, second] =
+        [spelled(shard(0), "id-1", uuid), spelled(shard(1), "id-3", &uuid.replace('-', "").to_uppercase())];
+    let ran = judged(&[second, first].concat(), &[]);
+    assert!(ran.cause().starts_with("1 of 4 jobs did not succeed: soak-003 failed"), "{}", ran.cause());
     // Where the submitter saw it the other one is the one that ran.
     let marked: Vec<String> = shard(0)
         .iter()

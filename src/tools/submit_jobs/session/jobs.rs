@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::super::post::collapsed;
 use crate::http::BaseUrl;
-use crate::record::{Fold, Job, JobStatus, Key, Phase, Reason, Record};
+use crate::record::{Fold, Job, JobStatus, Key, Phase, Reason, Record, canonical_id};
 use crate::staging::Claims;
 
 /// The jobs of a session.
@@ -22,7 +22,7 @@ pub(super) struct Jobs {
     earlier_runs: HashSet<String>,
     /// The number of jobs that the journal says were submitted to each other target.
     pub(super) elsewhere: BTreeMap<String, u64>,
-    /// The job that each id belongs to.
+    /// The job that each id belongs to, by its canonical spelling.
     ids: HashMap<String, String>,
     /// The number of jobs without a connection since the last one with one.
     unconnected: usize,
@@ -36,7 +36,7 @@ impl Jobs {
             if let Some(other) = status.target.as_deref().and_then(|target| base.other(target)) {
                 *jobs.elsewhere.entry(other).or_default() += 1;
             } else if status.reason != Some(Reason::Collapsed) {
-                jobs.ids.extend(status.job_id.map(|id| (id, metadata.name)));
+                jobs.ids.extend(status.job_id.map(|id| (canonical_id(&id).into_owned(), metadata.name)));
             }
         }
         jobs.earlier_runs.extend(records.records().map(|record| record.key().run.clone()));
@@ -94,10 +94,11 @@ impl Jobs {
     pub(super) fn checked_id(&mut self, name: &str, status: JobStatus) -> JobStatus {
         match (status.phase, &status.job_id) {
             (Phase::Submitted, Some(id)) => {
-                if let Some(owner) = self.ids.get(id).filter(|owner| *owner != name) {
+                let canonical = canonical_id(id);
+                if let Some(owner) = self.ids.get(&*canonical).filter(|owner| *owner != name) {
                     collapsed(status, owner)
                 } else {
-                    self.ids.insert(id.clone(), name.to_owned());
+                    self.ids.insert(canonical.into_owned(), name.to_owned());
                     status
                 }
             }
