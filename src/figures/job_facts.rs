@@ -62,6 +62,8 @@ pub struct JobFacts {
     pub flags: Box<[Flag]>,
     /// The stages that the target reported, in its order.
     pub stages: Box<[StageFacts]>,
+    /// The names of the stages that failed in their last attempt, or in an instance beside which others ran.
+    pub failed_stages: Box<[SharedName]>,
     /// The stages whose state the profile does not name, with the target's word for it.
     pub unnamed_states: Box<[(SharedName, Option<Box<str>>)]>,
 }
@@ -92,6 +94,7 @@ impl JobFacts {
         let unnamed = status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
         let unnamed_states =
             unnamed.map(|stage| (names.get(&stage.name), stage.state.as_deref().map(Box::from))).collect();
+        let failed_stages = status.failed_stages().into_iter().map(|name| names.get(name)).collect();
         let unread = status.unread_times.iter();
         let unread_times = unread.map(|(key, value)| (names.get(key), value.as_str().into())).collect();
         let mut shared = |name: &Option<String>| name.as_deref().map(|name| names.get(name));
@@ -124,6 +127,7 @@ impl JobFacts {
             unread_times,
             flags: status.flags.clone().into(),
             stages: status.stages.iter().map(stage).collect(),
+            failed_stages,
             unnamed_states,
         }
     }
@@ -132,16 +136,5 @@ impl JobFacts {
     pub fn running_stages(&self) -> Vec<&str> {
         let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running);
         running.map(|stage| stage.name.as_str()).collect()
-    }
-
-    /// The names of the stages whose last attempt failed.
-    pub fn failed_stages(&self) -> Vec<&str> {
-        let is_last = |stage: &StageFacts, index: usize| {
-            let others = self.stages.iter().enumerate().filter(|(_, other)| other.name == stage.name);
-            others.max_by_key(|(place, other)| (other.attempts, *place)).is_some_and(|(place, _)| place == index)
-        };
-        let stages = self.stages.iter().enumerate();
-        let failed = stages.filter(|(index, stage)| stage.phase == StagePhase::Failed && is_last(stage, *index));
-        failed.map(|(_, stage)| stage.name.as_str()).collect()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use itertools::Itertools;
+
 use super::job_facts::JobFacts;
 use super::requests::Requests;
 use super::{LISTED, any_listed, in_groups, listed};
@@ -57,7 +59,7 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
         let has_ended = matches!(job.phase, Phase::Succeeded | Phase::Failed);
         for flag in job.flags.iter().filter(|flag| !(has_ended && **flag == Flag::CookieNotKept)) {
             let shown = match flag {
-                Flag::FailedStage => format!("{name} ({})", job.failed_stages().join(", ")),
+                Flag::FailedStage => format!("{name} ({})", job.failed_stages.iter().join(", ")),
                 Flag::RunningStage => format!("{name} ({})", job.running_stages().join(", ")),
                 _ => name.to_owned(),
             };
@@ -169,8 +171,25 @@ mod tests {
                 r#"{{"stages":[{{"name":"l2","phase":"Failed","attempt":{first}}},{{"name":"l2","phase":"Done","attempt":{second}}}]}}"#
             ))
         };
-        assert_eq!(again(1, 2).failed_stages(), [""; 0]);
-        assert_eq!(again(2, 1).failed_stages(), ["l2"], "the attempts count, not the order");
+        let failed = |job: JobFacts| job.failed_stages.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(failed(again(1, 2)), [""; 0]);
+        assert_eq!(failed(again(2, 1)), ["l2"], "the attempts count, not the order");
+        assert_eq!(failed(again(1, 1)), ["l2"], "instances of one attempt are no retries of each other");
+        let timed = |first_end: &str, second_start: &str| {
+            let at = |time: &str| format!("2026-05-20T22:30:{time}Z");
+            let stage = |phase: &str, start: &str, end: &str| {
+                let (start, end) = (at(start), at(end));
+                format!(
+                    r#"{{"name":"l2","phase":"{phase}","timesFrom":"server","startedAt":"{start}","endedAt":"{end}"}}"#
+                )
+            };
+            let (first, second) = (stage("Failed", "10", first_end), stage("Done", second_start, "30"));
+            job(&format!(r#"{{"stages":[{first},{second}]}}"#))
+        };
+        assert_eq!(failed(timed("12", "12")), [""; 0], "it began once the other had ended");
+        assert_eq!(failed(timed("12", "11")), ["l2"], "they ran side by side");
+        let untimed = job(r#"{"stages":[{"name":"l2","phase":"Failed"},{"name":"l2","phase":"Done"}]}"#);
+        assert_eq!(failed(untimed), ["l2"], "nothing shows that the second is a retry");
     }
 
     #[test]

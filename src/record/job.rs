@@ -155,16 +155,28 @@ impl JobStatus {
         running.map(|stage| stage.name.as_str()).collect()
     }
 
-    /// The names of the stages whose last attempt failed.
+    /// The names of the stages that failed in their last attempt, or in an instance beside which others ran.
     pub fn failed_stages(&self) -> Vec<&str> {
-        let is_last = |stage: &Stage, index: usize| {
-            let others = self.stages.iter().enumerate().filter(|(_, other)| other.name == stage.name);
-            others.max_by_key(|(place, other)| (other.attempt, *place)).is_some_and(|(place, _)| place == index)
-        };
-        let stages = self.stages.iter().enumerate();
-        let failed = stages.filter(|(index, stage)| stage.phase == StagePhase::Failed && is_last(stage, *index));
+        let stages = || self.stages.iter().enumerate();
+        let is_forgiven = |earlier: (usize, &Stage)| stages().any(|later| is_retry(earlier, later));
+        let failed = stages().filter(|stage| stage.1.phase == StagePhase::Failed && !is_forgiven(*stage));
         failed.map(|(_, stage)| stage.name.as_str()).collect()
     }
+}
+
+/// Returns true if `later` is a later attempt of the stage `earlier`: it has a higher number, or without numbers it began once the
+/// other had ended. Each is given with its place.
+fn is_retry((place, earlier): (usize, &Stage), (later_place, later): (usize, &Stage)) -> bool {
+    if later.name != earlier.name {
+        return false;
+    }
+    if let (Some(first), Some(second)) = (earlier.attempt, later.attempt) {
+        return second > first;
+    }
+    let (before, after) = (earlier.server_times(), later.server_times());
+    let began_after = before.ended_at.zip(after.started_at).is_some_and(|(ended, began)| began >= ended);
+    // Of two that took no time, one is the later.
+    began_after && (before.started_at, place) < (after.started_at, later_place)
 }
 
 /// The progress of a job's cancellation.
