@@ -91,7 +91,7 @@ pub fn run(
     let mut outcome = StepsOutcome::default();
     for step in profile.steps.iter().filter(|step| step.when == when) {
         let values = values.clone().with_variables(&outcome.variables);
-        let made = make_patiently(step, patience, base, &values, cookies.as_deref_mut(), client, clock);
+        let made = make_patiently(step, patience, profile, base, &values, cookies.as_deref_mut(), client, clock);
         if let (true, Ok((taken, _))) = (step.secret, &made) {
             for value in taken.values() {
                 client.secrets().add_value(value);
@@ -120,9 +120,11 @@ pub fn run(
 }
 
 /// Makes a step, and with `patience` makes it again while its failure may pass.
+#[expect(clippy::too_many_arguments, reason = "a request needs all of them, and its caller owns each")]
 fn make_patiently(
     step: &Step,
     patience: Option<&Patience<'_>>,
+    profile: &Profile,
     base: &BaseUrl,
     values: &TemplateValues,
     mut cookies: Option<&mut Vec<Cookie>>,
@@ -131,7 +133,7 @@ fn make_patiently(
 ) -> Made {
     let (mut tries, mut wait) = (1, FIRST_WAIT);
     loop {
-        let failed = match make(step, base, values, cookies.as_deref_mut(), client, clock) {
+        let failed = match make(step, profile, base, values, cookies.as_deref_mut(), client, clock) {
             Ok(made) => return Ok(made),
             Err(failed) => failed,
         };
@@ -150,6 +152,7 @@ fn make_patiently(
 
 fn make(
     step: &Step,
+    profile: &Profile,
     base: &BaseUrl,
     values: &TemplateValues,
     cookies: Option<&mut Vec<Cookie>>,
@@ -177,6 +180,10 @@ fn make(
             may_pass,
             retry_after: answer.head.retry_after,
         });
+    }
+    if let Some(cause) = profile.why_untold(&step.tells, &answer) {
+        let cause = if step.secret { "the answer cannot be read".to_owned() } else { cause };
+        return Err(format!("{place}: HTTP {}, but {cause}", answer.status).into());
     }
     let document = Document::of(&answer);
     let take = |(name, places): (&String, &Vec<Place>)| {

@@ -58,7 +58,7 @@ use stages::{Limiting, StageFigures};
 use tally::{JobEntry, JobTally};
 
 use crate::escape;
-use crate::record::{Fold, Idle, Jobs};
+use crate::record::{Flag, Fold, Idle, Jobs};
 use crate::units;
 
 /// Number of names that a sentence lists before it counts the rest.
@@ -229,7 +229,10 @@ impl Figures {
     /// Adds doubts about jobs that the tools flagged, and about status words that the profile does not list.
     fn word_doubts(&self) -> Vec<String> {
         let jobs = || self.tally.entries.iter().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?)));
-        let mut doubts = poll_doubts::flagged_jobs(jobs());
+        let failed_step = self.tally.entries.iter().find(|entry| {
+            entry.job.as_ref().is_some_and(|job| job.flags.contains(&Flag::StepFailed)) && entry.message.is_some()
+        });
+        let mut doubts = poll_doubts::flagged_jobs(jobs(), failed_step.and_then(|entry| entry.message.as_deref()));
         doubts.extend(poll_doubts::moved(jobs()));
         doubts.extend(poll_doubts::unconfirmed(jobs()));
         doubts.extend(poll_doubts::unread_times(jobs()));

@@ -11,6 +11,9 @@ use crate::escape;
 use crate::record::{Cancel, Flag, Phase, Run};
 use crate::units;
 
+/// Number of characters that a doubt quotes of a job's message.
+const QUOTED: usize = 160;
+
 /// The doubt about the polls of `run`: refused after they were answered, without a token, unreadable, or without news of their job for the most
 /// part.
 pub(super) fn failed_polls(run: &Run) -> Option<String> {
@@ -52,7 +55,12 @@ pub(super) fn hidden_cache(run: &Run) -> Option<String> {
 }
 
 /// The doubts about flagged jobs, one for each kind of flag; `jobs` are given with their names.
-pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
+///
+/// `failed_step` is the message of a job with a step that failed.
+pub(super) fn flagged_jobs<'a>(
+    jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>,
+    failed_step: Option<&str>,
+) -> Vec<String> {
     let mut flagged: BTreeMap<&str, (&Flag, Vec<String>)> = BTreeMap::new();
     for (name, job) in jobs {
         // A job that ended was found although its polls did not send its cookie.
@@ -85,7 +93,19 @@ pub(super) fn flagged_jobs<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts
             }
             Flag::GoneIsDone => format!("succeeded by absence: {count}, because the target had forgotten them"),
             Flag::CameBack => "ended by their absence from a list, and listed again later".to_owned(),
-            Flag::StepFailed => "a step after the job's end failed".to_owned(),
+            Flag::StepFailed => {
+                let why = failed_step.map(|why| format!(" (such as: {})", escape::shorten(why, QUOTED)));
+                format!("a step after the job's end failed{}", why.unwrap_or_default())
+            }
+            Flag::QueuedLate => {
+                "queued after their submissions had been answered, so the answers may be about other jobs with their ids".to_owned()
+            }
+            Flag::QueuedAgain => {
+                "queued at another time than earlier answers said, so the last answers may be about other jobs with their ids".to_owned()
+            }
+            Flag::StagesUnknown => {
+                "the answers that should tell the stages could not be had or read, so the stages are not known".to_owned()
+            }
             _ => return format!("flagged {flag}: {jobs}{}", all_names(count)),
         };
         format!("{what}: {jobs} ({flag}){}", all_names(count))
@@ -149,10 +169,10 @@ mod tests {
         let failed = job(
             r#"{"phase":"Succeeded","flags":["FailedStage","Odd"],"stages":[{"name":"l1","phase":"Done"},{"name":"l2","phase":"Failed"}]}"#,
         );
-        let doubts = flagged_jobs([("a-1", &failed)].into_iter());
+        let doubts = flagged_jobs([("a-1", &failed)].into_iter(), None);
         assert!(doubts[0].contains("a-1 (l2)") && doubts[1] == "flagged Odd: a-1", "{doubts:?}");
         let many: Vec<String> = (1..=9).map(|number| format!("a-{number}")).collect();
-        let doubts = flagged_jobs(many.iter().map(|name| (name.as_str(), &failed)));
+        let doubts = flagged_jobs(many.iter().map(|name| (name.as_str(), &failed)), None);
         assert!(
             doubts[0].ends_with("a-5 (l2) and 4 more (FailedStage); jobs.csv names all, in its column flags"),
             "{doubts:?}"
@@ -161,11 +181,11 @@ mod tests {
             r#"{{"phase":"Succeeded","flags":["FailedStage"],"stages":[{{"name":"{}","phase":"Failed"}}]}}"#,
             "S".repeat(50_000)
         ));
-        let doubt = &flagged_jobs([("a-1", &long)].into_iter())[0];
+        let doubt = &flagged_jobs([("a-1", &long)].into_iter(), None)[0];
         assert!(doubt.len() < 400 && doubt.ends_with("… (FailedStage)"), "{doubt}");
         let cookie = |phase: &str| job(&format!(r#"{{"phase":"{phase}","flags":["CookieNotKept"]}}"#));
-        assert_eq!(flagged_jobs([("a-1", &cookie("Succeeded"))].into_iter()), [""; 0]);
-        assert!(flagged_jobs([("a-1", &cookie("Lost"))].into_iter())[0].contains("--cookies"));
+        assert_eq!(flagged_jobs([("a-1", &cookie("Succeeded"))].into_iter(), None), [""; 0]);
+        assert!(flagged_jobs([("a-1", &cookie("Lost"))].into_iter(), None)[0].contains("--cookies"));
         let again = |first: u8, second: u8| {
             job(&format!(
                 r#"{{"stages":[{{"name":"l2","phase":"Failed","attempt":{first}}},{{"name":"l2","phase":"Done","attempt":{second}}}]}}"#

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use itertools::Itertools;
 use serde_json::value::RawValue;
 
+use super::json::why_unreadable;
 use super::place::{Document, Place};
 use super::rules::{self, PollMeaning, SubmitMeaning};
 use super::steps::Told;
@@ -42,6 +44,8 @@ pub struct Observation {
     pub unread_times: BTreeMap<String, String>,
     /// The body breaks the rules of JSON and was read all the same.
     pub is_lenient: bool,
+    /// The stages are to be read from the body or from a step's answer, and that cannot be read.
+    pub lacks_stages: bool,
 }
 
 impl Observation {
@@ -131,6 +135,7 @@ impl Profile {
             stages: poll.stages.as_ref().map(|at| stages(document, at, phase)).unwrap_or_default(),
             unread_times: BTreeMap::new(),
             is_lenient: document.is_lenient(),
+            lacks_stages: self.tells(Told::Stages) || document.json().is_err() && self.has_stages_in_body(),
         };
         observation.note_unread("poll.times", unread);
         observation.note_unread_of_stages();
@@ -143,9 +148,11 @@ impl Profile {
             StatusReading::Status(meaning, _) => *meaning,
             StatusReading::NoStatus | StatusReading::Unreadable(_) => StagePhase::Unnamed,
         };
+        observation.is_lenient |= document.is_lenient();
         for part in told {
             match part {
                 Told::Stages => {
+                    observation.lacks_stages = false;
                     observation.stages =
                         self.poll.stages.as_ref().map(|at| stages(document, at, phase)).unwrap_or_default();
                     observation.note_unread_of_stages();
@@ -158,6 +165,35 @@ impl Profile {
                 }
             }
         }
+    }
+
+    /// The reason why an answer to a step does not tell one of the parts `told`: its body cannot be read, or has no list of stages. An
+    /// error and times may be absent.
+    pub fn why_untold(&self, told: &[Told], answer: &Answer) -> Option<String> {
+        let document = Document::of(answer);
+        let (poll, times) = (&self.poll, &self.poll.times);
+        let stages = || poll.stages.iter().flat_map(|stages| &stages.at);
+        let of_part = |part: &Told| -> Vec<&Place> {
+            match part {
+                Told::Stages => stages().collect(),
+                Told::Message => poll.message.iter().collect(),
+                Told::Times => [&times.queued, &times.started, &times.ended].into_iter().flatten().collect(),
+            }
+        };
+        let places: Vec<&Place> = told.iter().flat_map(of_part).collect();
+        if places.iter().any(|place| place.is_in_json())
+            && let Some(cause) = why_unreadable(answer)
+        {
+            return Some(cause);
+        }
+        let is_absent = |place: &Place| !place.has_wildcard() && place.find(&document).is_empty();
+        let lacks_stages = told.contains(&Told::Stages) && stages().next().is_some() && stages().all(is_absent);
+        lacks_stages.then(|| format!("nothing at {} in the answer", stages().map(Place::as_str).join(", ")))
+    }
+
+    /// Returns true if the places of the stages are in the body of an answer.
+    fn has_stages_in_body(&self) -> bool {
+        self.poll.stages.as_ref().is_some_and(|stages| stages.at.iter().any(Place::is_in_json))
     }
 
     /// Returns true if a header of a poll's answer may decide what it means.

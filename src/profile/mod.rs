@@ -214,6 +214,11 @@ impl Profile {
         lists.into_iter().flat_map(|(key, list)| list.iter().map(move |place| (key, place))).collect()
     }
 
+    /// Returns true if a step after a job's end tells the part `told`.
+    fn tells(&self, told: Told) -> bool {
+        self.steps.iter().any(|step| step.tells.contains(&told))
+    }
+
     /// Returns true if it has steps of the moment `when`.
     pub fn has_steps(&self, when: StepTime) -> bool {
         self.steps.iter().any(|step| step.when == when)

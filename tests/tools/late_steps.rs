@@ -68,11 +68,19 @@ fn a_step_whose_failure_may_pass_is_made_again() {
 fn a_step_that_is_refused_is_not_made_again_and_one_that_goes_on_failing_ends_with_the_deadline() {
     let refused = target(|| Reply::new(404, ""));
     let (_, status) = run(&refused, "20s");
-    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["StepFailed"])), "{status}");
+    assert_eq!(
+        (&status["phase"], &status["flags"]),
+        (&json!("Succeeded"), &json!(["StagesUnknown", "StepFailed"])),
+        "{status}"
+    );
     assert_eq!(steps_of(&refused), 1);
     let failing = target(|| Reply::new(503, "busy"));
     let (_, status) = run(&failing, "700ms");
-    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["StepFailed"])), "{status}");
+    assert_eq!(
+        (&status["phase"], &status["flags"]),
+        (&json!("Succeeded"), &json!(["StagesUnknown", "StepFailed"])),
+        "{status}"
+    );
     let message = status["message"].as_str().unwrap();
     assert!(steps_of(&failing) > 1 && message.contains("HTTP 503: busy, at the last of "), "{status}");
 }
@@ -83,7 +91,11 @@ fn a_step_that_is_not_answered_holds_the_end_up_no_longer_than_the_deadline() {
     let began = Instant::now();
     let (_, status) = run(&rig, "700ms");
     assert!(began.elapsed() < Duration::from_secs(10), "the timeout of a request is 30 s");
-    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["StepFailed"])), "{status}");
+    assert_eq!(
+        (&status["phase"], &status["flags"]),
+        (&json!("Succeeded"), &json!(["StagesUnknown", "StepFailed"])),
+        "{status}"
+    );
     assert!(status["message"].as_str().unwrap().contains("was not answered within 700 ms"), "{status}");
 }
 
@@ -96,6 +108,117 @@ fn a_stage_that_runs_on_after_the_end_is_named() {
     tool(render_report::run, &["--out", out.to_str().unwrap(), "--expect", "all-done"], &ran.stdout);
     let page = std::fs::read_to_string(out.join("report.md")).unwrap();
     assert!(page.contains("although a stage is still running: j (l2) (RunningStage)"), "{page}");
+}
+
+/// The records of a run of one job.
+fn numbered(ran: &Ran) -> String {
+    ran.stdout.replace(r#""name":"j""#, r#""name":"j-001""#)
+}
+
+/// The verdict of `expect` on the job's records, for which the stage l1 is required, and the report.
+fn judge(rig: &Rig, ran: &Ran, expect: &str) -> (i32, String) {
+    let run = json!({"apiVersion": "stress/v1", "kind": "Run", "metadata": {"name": "j", "run": "r1"},
+        "spec": {"prefix": "j", "jobs": 1, "stages": [{"name": "l1", "required": true}]}});
+    let out = rig.dir.path().join("out");
+    let argv = ["--out", out.to_str().unwrap(), "--expect", expect];
+    let code = tool(render_report::run, &argv, &format!("{run}\n{}", numbered(ran))).code;
+    (i32::from(code), std::fs::read_to_string(out.join("report.md")).unwrap())
+}
+
+#[test]
+fn stages_that_the_answer_to_a_step_does_not_tell_are_unknown_and_not_missing() {
+    let unreadable: [(fn() -> Reply, &str); 6] = [
+        (|| Reply::json(r#"{"stages":[{"name":"l1","state":"ok"}"#), "not JSON"),
+        (|| Reply::json("<html>Sign in</html>"), "Sign in"),
+        (|| Reply::json(""), "is empty"),
+        (|| Reply::json(r#"{"error":"busy"}"#), "nothing at /stages"),
+        (|| Reply::new(404, "{}"), "HTTP 404"),
+        (|| Reply::Cut(r#"{"stages":["#.to_owned()), "broke off"),
+    ];
+    for (reply, named) in unreadable {
+        let rig = target(reply);
+        let (ran, status) = run(&rig, "700ms");
+        assert_eq!(status["flags"], json!(["StagesUnknown", "StepFailed"]), "{named}: {status}");
+        assert!(status["message"].as_str().unwrap().contains(named), "{named}: {status}");
+        assert!(ran.stderr.contains("step stages: ") && ran.stderr.contains(named), "{}", ran.stderr);
+        let (code, page) = judge(&rig, &ran, "all-stages");
+        assert!(code == 4 && page.contains("whose end is unknown: j-001 (no answer told it)"), "{named}: {page}");
+        assert!(page.contains("a step after the job's end failed (such as: step stages: "), "{page}");
+    }
+    let optional = PROFILE.replace("tells =", "optional = true\n    tells =");
+    let rig = Rig::new(&optional, |request| match request.path.as_str() {
+        "/jobs" => Reply::json(r#"{"id":"7"}"#),
+        "/jobs/7" => Reply::json(r#"{"id":"7","state":"ok"}"#),
+        _ => Reply::new(404, "{}"),
+    });
+    let (ran, status) = run(&rig, "700ms");
+    assert_eq!(status["flags"], json!(["StagesUnknown"]), "{status}");
+    assert_eq!(judge(&rig, &ran, "all-stages").0, 4);
+    // An empty list was read: the stage is missing.
+    let rig = target(|| Reply::json(r#"{"stages":[]}"#));
+    let (ran, status) = run(&rig, "700ms");
+    assert_eq!((&status["flags"], judge(&rig, &ran, "all-stages").0), (&Value::Null, 3), "{status}");
+}
+
+#[test]
+fn an_error_that_an_unreadable_answer_would_tell_is_doubted() {
+    let profile = PROFILE.replace("tells = [\"stages\"]", "tells = [\"message\"]");
+    let profile = profile.replace("words.done", "message = [\"/why\"]\n    words.done");
+    let target = |reply: fn() -> Reply| {
+        Rig::new(&profile, move |request| match request.path.as_str() {
+            "/jobs" => Reply::json(r#"{"id":"7"}"#),
+            "/jobs/7" => Reply::json(r#"{"id":"7","state":"ok","stages":[]}"#),
+            _ => reply(),
+        })
+    };
+    let unreadable: [fn() -> Reply; 4] = [
+        || Reply::json(r#"{"why": "codec fai"#),
+        || Reply::json("<html>Sign in</html>"),
+        || Reply::new(204, ""),
+        || with_header(200, "Content-Encoding", "zstd", "{}"),
+    ];
+    for reply in unreadable {
+        let rig = target(reply);
+        let (ran, status) = run(&rig, "2s");
+        assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &json!(["StepFailed"])), "{status}");
+        let (code, page) = judge(&rig, &ran, "all-done");
+        assert!(code == 0 && page.contains("j-001 (StepFailed)"), "{page}");
+    }
+    let (_, status) = run(&target(|| Reply::json("{}")), "2s");
+    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &Value::Null), "no error: {status}");
+    let (_, status) = run(&target(|| Reply::json(r#"{"why":"no","n":NaN}"#)), "2s");
+    assert_eq!(status["flags"], json!(["LenientJson", "ErrorText"]), "{status}");
+}
+
+#[test]
+fn instances_of_a_stage_that_ran_side_by_side_do_not_forgive_each_other() {
+    let instances = |attempts: [&str; 3]| {
+        let list = ["bad", "ok", "ok"]
+            .iter()
+            .zip(attempts)
+            .map(|(state, attempt)| format!(r#"{{"name":"l1","state":"{state}"{attempt}}}"#));
+        let list = list.collect::<Vec<_>>().join(",");
+        let profile =
+            PROFILE.replace("done = [\"ok\"] }", "done = [\"ok\"], failed = [\"bad\"] }\n    attempt = [\"/n\"]");
+        let rig = Rig::new(&profile, move |request| match request.path.as_str() {
+            "/jobs" => Reply::json(r#"{"id":"7"}"#),
+            "/jobs/7" => Reply::json(r#"{"id":"7","state":"ok"}"#),
+            _ => Reply::json(format!(r#"{{"stages":[{list}]}}"#)),
+        });
+        let (ran, status) = run(&rig, "2s");
+        let (code, page) = judge(&rig, &ran, "all-stages");
+        (status["flags"].clone(), code, page)
+    };
+    for attempts in [["", "", ""], [r#","n":1"#, r#","n":1"#, r#","n":1"#]] {
+        let (flags, code, page) = instances(attempts);
+        assert_eq!((flags, code), (json!(["FailedStage"]), 4), "{page}");
+        assert!(
+            page.contains("although a stage failed: j-001 (l1)") && page.contains("j-001 (l1 is done and failed)"),
+            "{page}"
+        );
+    }
+    let (flags, code, page) = instances([r#","n":1"#, r#","n":2"#, r#","n":1"#]);
+    assert_eq!((flags, code), (Value::Null, 0), "{page}");
 }
 
 #[test]

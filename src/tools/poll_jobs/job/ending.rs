@@ -228,6 +228,8 @@ impl PolledJob {
         // Only the target's forgetting ends a job that no answer calls done.
         let is_gone = status.phase == Phase::Succeeded && self.state != Some(StagePhase::Done);
         flags.extend(is_gone.then_some(Flag::GoneIsDone));
+        let has_verdict = matches!(status.phase, Phase::Succeeded | Phase::Failed);
+        flags.extend((has_verdict && observation.lacks_stages).then_some(Flag::StagesUnknown));
         flags
     }
 }

@@ -427,6 +427,9 @@ impl<'a, 'o> Session<'a, 'o> {
         if phase.is_final() {
             self.cookies.note_end(job.key());
         }
+        if let Some(failure) = followed.and_then(|followed| followed.steps.failure.as_deref()) {
+            self.output.note_step_failure(&job.key().name, failure);
+        }
         let now = self.clock.now();
         if let Some(seconds) = self.hidden_cache.doubted_seconds() {
             job.set_sightings_back(seconds);

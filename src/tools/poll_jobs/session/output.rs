@@ -8,8 +8,9 @@ use super::super::issue::Issue;
 use super::super::job::PolledJob;
 use super::errors::PollErrors;
 use crate::cli::{Console, Failure, Io};
+use crate::escape;
 use crate::ndjson::{BadLines, Writer};
-use crate::record::{Phase, Record};
+use crate::record::{Flag, Phase, Record};
 use crate::runs::{Runs, strike_secrets};
 use crate::slots::Giver;
 
@@ -22,6 +23,10 @@ pub(super) struct Output<'a> {
     pub(super) bad_lines: BadLines,
     slots: Option<Giver>,
     errors: PollErrors,
+    /// The failure of a step was reported.
+    has_said_step: bool,
+    /// A word for a stage's state that the profile does not name was reported.
+    has_said_word: bool,
 }
 
 impl<'a> Output<'a> {
@@ -35,6 +40,8 @@ impl<'a> Output<'a> {
             bad_lines: BadLines::default(),
             slots: args.slots.as_deref().map(Giver::open).transpose()?,
             errors: PollErrors::new(Instant::now()),
+            has_said_step: false,
+            has_said_word: false,
         })
     }
 
@@ -77,6 +84,23 @@ impl<'a> Output<'a> {
         if let Some(line) = self.errors.note(name, url, issue, Instant::now()) {
             self.console.say(&line);
         }
+    }
+
+    /// Reports the first failure of a step after the end of a job, that of the job `name`.
+    pub(super) fn note_step_failure(&mut self, name: &str, failure: &str) {
+        if !std::mem::replace(&mut self.has_said_step, true) {
+            self.console.say(&format!("{name}: {failure}; jobs with such a failure are flagged {}", Flag::StepFailed));
+        }
+    }
+
+    /// Reports the first word for a stage's state that the profile does not name, in an answer about the job `name`.
+    pub(super) fn note_stage_word(&mut self, name: &str, word: Option<&(String, String)>) {
+        let Some((stage, word)) = word.filter(|_| !self.has_said_word) else { return };
+        self.has_said_word = true;
+        let (stage, word) = (escape::start(stage, 60), escape::start(word, 60));
+        self.console.say(&format!(
+            "{name}: the profile does not name the state \"{word}\" of stage {stage}: add it under [poll.stages.words]; polls with such words are counted"
+        ));
     }
 
     /// Draws the progress line. Without a job in flight another tool does the waiting, and draws.

@@ -63,7 +63,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     }
     let (bad, open): (Vec<&JobEntry>, Vec<&JobEntry>) =
         tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
-    let came_back = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.flags.contains(&Flag::CameBack));
+    let came_back = |entry: &&JobEntry| is_flagged(entry, &Flag::CameBack);
     let has_moved = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.polled_target.is_some());
     let back = any_listed(tally.entries.iter().filter(came_back).map(|entry| &entry.name));
     let moved = any_listed(tally.entries.iter().filter(has_moved).map(|entry| &entry.name));
@@ -165,27 +165,37 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     if tally.entries.iter().all(|entry| required(entry).is_empty()) {
         return Finding::incomplete("no Run names the stages that are required");
     }
-    let (mut lacking, mut open) = (Vec::new(), Vec::new());
+    let (mut lacking, mut open, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     let mut unshown = Vec::new();
     for entry in &tally.entries {
         let required = required(entry);
         let missing = any_listed(required.iter().filter(|stage| !shows(entry, stage)));
-        if !required.is_empty() && missing.is_none() {
+        let torn = any_listed(required.iter().filter(|stage| has_failed(entry, stage)));
+        if !required.is_empty() && missing.is_none() && torn.is_none() {
             continue;
         }
         unshown.push(entry.name.clone());
         // A job that ended shows no more stages, and a refused job never will.
         let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
-        match missing.filter(|_| final_word) {
-            Some(missing) => lacking.push((entry.name.clone(), format!("({}) without {missing}", entry.outcome))),
-            None => open.push(entry.name.clone()),
+        match (missing, torn) {
+            // The job's last document, if any, is older than its end.
+            (Some(_), _) if is_flagged(entry, &Flag::StagesUnknown) || is_flagged(entry, &Flag::GoneIsDone) => {
+                unknown.push((entry.name.clone(), "(no answer told it)".to_owned()));
+            }
+            (Some(missing), _) if final_word => {
+                lacking.push((entry.name.clone(), format!("({}) without {missing}", entry.outcome)));
+            }
+            (None, Some(torn)) => unknown.push((entry.name.clone(), format!("({torn} is done and failed)"))),
+            _ => open.push(entry.name.clone()),
         }
     }
     let complete = asked - unshown.len() as u64;
     let mut actual = format!("{complete} of {} finished every required stage", jobs(asked));
-    for (count, one, many) in
-        [(lacking.len(), "lacks a stage", "lack a stage"), (open.len(), "has not finished", "have not finished")]
-    {
+    for (count, one, many) in [
+        (lacking.len(), "lacks a stage", "lack a stage"),
+        (open.len(), "has not finished", "have not finished"),
+        (unknown.len(), "has a stage of unknown end", "have a stage of unknown end"),
+    ] {
         if count > 0 {
             actual = format!("{actual}, {}", counted(count as u64, one, many));
         }
@@ -195,6 +205,10 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         let lack = of(lacking.len(), asked, "lacks", "lack");
         let lack = format!("{lack} a required stage: {}", first(&shared(lacking)));
         (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} not finished") })
+    } else if !unknown.is_empty() {
+        let have = of(unknown.len(), asked, "has", "have");
+        let cause = format!("{have} a required stage whose end is unknown: {}", first(&shared(unknown)));
+        (Verdict::Incomplete, if open.is_empty() { cause } else { format!("{cause}; {} not finished", open.len()) })
     } else if !open.is_empty() {
         let are = of(open.len(), asked, "is", "are");
         (Verdict::Incomplete, format!("{are} missing required stages, and not finished: {}", listed(&open)))
@@ -208,6 +222,16 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
 
 fn shows(entry: &JobEntry, name: &str) -> bool {
     entry.stages().iter().any(|stage| *stage.name == name && stage.phase == StagePhase::Done)
+}
+
+/// Returns true if the stage failed in a job that the target calls done, and no later attempt of it is known.
+fn has_failed(entry: &JobEntry, name: &str) -> bool {
+    is_flagged(entry, &Flag::FailedStage)
+        && entry.job.iter().flat_map(|job| &job.failed_stages).any(|stage| *stage.as_str() == *name)
+}
+
+fn is_flagged(entry: &JobEntry, flag: &Flag) -> bool {
+    entry.job.as_ref().is_some_and(|job| job.flags.contains(flag))
 }
 
 fn whole_shards(evidence: &Evidence<'_>) -> Finding {
