@@ -148,6 +148,7 @@ impl Figures {
             let clock = run.status.clock_doubt.as_ref();
             doubts.extend(clock.map(|doubt| format!("the target's clock is in doubt: {doubt}")));
             doubts.extend(poll_doubts::failed_polls(run));
+            doubts.extend(poll_doubts::unnamed_stage_words(run));
             doubts.extend(poll_doubts::hidden_cache(run));
             doubts.extend(harness_doubts::of_run(run, self.end_to_end));
             let open = self.tally.with(Outcome::Unfinished).filter(|entry| *entry.run == run.metadata.run);

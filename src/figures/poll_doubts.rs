@@ -37,6 +37,15 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
     Some(format!("{told_nothing} of {} polls of {name} {fate} ({kinds})", polling.sent))
 }
 
+/// The doubt about answers to the polls of `run` in which the profile does not name the word for a stage's state.
+pub(super) fn unnamed_stage_words(run: &Run) -> Option<String> {
+    let count = run.status.polling.as_ref()?.failures.get("unnamed stage word")?;
+    let name = &run.metadata.name;
+    Some(format!(
+        "{count} answers to polls of {name} told the state of a stage in a word that the profile does not list"
+    ))
+}
+
 /// The doubt about a cache that answered polls of `run` in the target's place and did not say how old its answers were.
 pub(super) fn hidden_cache(run: &Run) -> Option<String> {
     let seconds = run.status.polling.as_ref()?.hidden_age_seconds?;
@@ -235,5 +244,7 @@ mod tests {
         let some = run(r#"{"sent":10,"failed":0,"threads":1,"failures":{"unnamed status word":5}}"#);
         assert_eq!(failed_polls(&some), None);
         assert_eq!(failed_polls(&run(r#"{"sent":0,"failed":0,"threads":1}"#)), None);
+        let words = run(r#"{"sent":10,"failed":0,"threads":1,"failures":{"unnamed stage word":7}}"#);
+        assert!(failed_polls(&words).is_none() && unnamed_stage_words(&words).unwrap().starts_with("7 answers"));
     }
 }

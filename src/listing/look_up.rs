@@ -50,7 +50,7 @@ pub fn look_up(
             if !(200..300).contains(&answer.status) {
                 return Err(failed(answer.summary()));
             }
-            let Progress { mut entries, missing, failure } = listing.take(&answer);
+            let Progress { mut entries, missing, failure, .. } = listing.take(&answer);
             match (entries.pop(), missing.first(), failure) {
                 (Some((_, Ok(body))), ..) => return Ok(Sight::Told(Box::new(Answer { body, ..answer }))),
                 (Some((_, Err(why))), ..) | (None, _, Some((why, _))) => return Err(failed(why)),

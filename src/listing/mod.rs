@@ -56,6 +56,8 @@ pub struct Progress {
     pub missing: Vec<Missing>,
     /// The reason why the list is not whole, and the jobs that are therefore not known to be missing.
     pub failure: Option<(String, Vec<usize>)>,
+    /// The page breaks the rules of JSON and was read all the same.
+    pub is_lenient: bool,
 }
 
 /// A job that stands on no page of a whole list.
@@ -215,6 +217,7 @@ impl Listing {
         let (Some(list), Some(pass)) = (self.profile.poll.list.as_ref(), &mut self.pass) else { return Ok(()) };
         let document = Document::of(answer);
         let page = list.page(&document, self.profile.poll_ids())?;
+        progress.is_lenient = document.is_lenient();
         let mut on_page = HashMap::<usize, &str>::new();
         for (id, entry) in &page.entries {
             let Some(number) = find(&self.by_key, &self.ids, id) else { continue };

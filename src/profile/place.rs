@@ -82,7 +82,7 @@ impl<'a> Document<'a> {
     }
 
     /// True if the body breaks the rules of JSON and was read all the same.
-    pub(super) fn is_lenient(&self) -> bool {
+    pub fn is_lenient(&self) -> bool {
         self.json.as_deref().is_ok_and(|json| json != self.body)
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use stress_suite::record::Timestamp;
 
 use super::odd_polls::{follow, poll, running, submit, target, text};
+use crate::profiles::Rig;
 use crate::server::Reply;
 use crate::support::Ran;
 
@@ -218,4 +219,62 @@ fn an_error_of_any_shape_in_a_done_job_is_flagged() {
         let target = target(move |_, _| Reply::json(format!(r#"{{"status":"done","error":{error}}}"#)));
         assert_eq!(follow(&target, &[]).1["flags"], Value::Null, "{error}");
     }
+}
+
+#[test]
+fn most_polls_decide_why_an_end_was_not_seen() {
+    let mostly = |unreadable: fn(usize) -> bool| {
+        let target = target(move |polls, _| match unreadable(polls) {
+            true => Reply::json("<html>busy</html>"),
+            false => Reply::Close,
+        });
+        follow(&target, &["--deadline", "500ms"]).1
+    };
+    let status = mostly(|polls| polls % 4 != 3);
+    assert_eq!((text(&status, "reason"), text(&status, "body")), ("UnreadableAnswer", "<html>busy</html>"), "{status}");
+    assert!(text(&status, "message").contains("near `<html>busy"), "{status}");
+    let status = mostly(|polls| polls == 0);
+    assert_eq!((text(&status, "reason"), &status["body"]), ("NoAnswer", &Value::Null), "{status}");
+}
+
+#[test]
+fn a_list_that_breaks_the_rules_of_json_is_read_and_flagged() {
+    let profile = r#"
+        [submit]
+        path = "/jobs"
+        id = ["/id"]
+        [poll]
+        status = ["/state"]
+        words.done = ["done"]
+        [poll.list]
+        path = "/list"
+        at = ["/jobs"]
+    "#;
+    for page in
+        ["\u{feff}{\"jobs\":[{\"id\":\"7\",\"state\":\"done\"}]}", r#"{"jobs":[{"id":"7","state":"done","n":NaN}]}"#]
+    {
+        let rig = Rig::new(profile, move |request| match request.path.as_str() {
+            "/jobs" => Reply::new(201, r#"{"id":"7"}"#),
+            _ => Reply::json(page),
+        });
+        let status = rig.run();
+        assert_eq!((text(&status, "phase"), &status["flags"]), ("Succeeded", &json!(["LenientJson"])), "{status}");
+    }
+}
+
+#[test]
+fn words_for_a_stage_that_the_profile_does_not_list_are_counted_and_said_once() {
+    let target = target(|polls, _| match polls {
+        0..5 => Reply::json(format!(r#"{{"status":"running","stage_states":{{"l1":"running {polls} %"}}}}"#)),
+        _ => Reply::json(r#"{"status":"done","stage_states":{"l1":"done"}}"#),
+    });
+    let run = r#"{"apiVersion":"stress/v1","kind":"Run","metadata":{"name":"s","run":"r"},"spec":{"jobs":1}}"#;
+    let job = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"s-1","run":"r"},"status":{"phase":"Submitted","jobId":"j-1"}}"#;
+    let ran = poll(&target, &[], &format!("{run}\n{job}\n"));
+    let status = &ran.last("s-1")["status"];
+    assert_eq!((text(status, "phase"), &status["polls"]["failed"]), ("Succeeded", &json!(0)), "{status}");
+    let run = ran.last("s");
+    assert_eq!(run["status"]["polling"]["failures"], json!({"unnamed stage word": 5}), "{run}");
+    let said = ran.stderr.lines().filter(|line| line.contains("the state \"running")).collect::<Vec<_>>();
+    assert!(said.len() == 1 && said[0].contains("\"running 0 %\" of stage l1"), "{}", ran.stderr);
 }

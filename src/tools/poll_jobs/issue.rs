@@ -12,6 +12,8 @@ use crate::record::Reason;
 
 /// The kind of polls that a limit of this host kept from being sent.
 pub(super) const OWN_LIMIT: &str = "own limit";
+/// The kind of answers that told the job's state, and that of a stage in a word that the profile does not name.
+pub(super) const UNNAMED_STAGE_WORD: &str = "unnamed stage word";
 /// The kind of polls for which no token could be had.
 const NO_TOKEN: &str = "no token";
 

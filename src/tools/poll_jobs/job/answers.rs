@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::{Limits, NextStep, PollOutcome, PolledJob, SeenHead};
 use crate::http::Answer;
 use crate::listing::Absence;
-use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StatusReading, unknown_coding};
+use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StageReading, StatusReading, unknown_coding};
 use crate::record::{Phase, Reason, Record, StagePhase, Timestamp};
-use crate::tools::poll_jobs::issue::Issue;
+use crate::tools::poll_jobs::issue::{Issue, UNNAMED_STAGE_WORD};
 use crate::tools::poll_jobs::stages::progress;
 
 /// The seconds between two whole lists that lack a job before it counts as missing: one replica may be behind another.
@@ -34,13 +34,19 @@ pub(super) struct Absent {
     max_age: f64,
 }
 
+/// The name and the word of a stage in whose state the profile does not name the word.
+fn unnamed_word(stages: &[StageReading]) -> Option<Box<(String, String)>> {
+    let unnamed = stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
+    unnamed.filter_map(|stage| Some((stage.name.clone(), stage.state.clone()?).into())).next()
+}
+
 /// The source of an answer about the job.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// A poll of its own: the answer may be about another job.
     Poll,
-    /// Its entry in a list.
-    List,
+    /// Its entry in a list, on a page that may break the rules of JSON.
+    List { is_lenient: bool },
 }
 
 /// A page of a list, with the times at which it was asked for and came.
@@ -48,6 +54,8 @@ pub(in crate::tools::poll_jobs) struct Page<'a> {
     pub(in crate::tools::poll_jobs) answer: &'a Answer,
     pub(in crate::tools::poll_jobs) sent: Timestamp,
     pub(in crate::tools::poll_jobs) received: Timestamp,
+    /// It breaks the rules of JSON and was read all the same.
+    pub(in crate::tools::poll_jobs) is_lenient: bool,
 }
 
 impl PolledJob {
@@ -77,14 +85,14 @@ impl PolledJob {
         limits: Limits,
         failures: &mut BTreeMap<String, u64>,
     ) -> NextStep {
-        let &Page { answer, sent, received } = page;
+        let &Page { answer, sent, received, is_lenient } = page;
         let repeated = entry.as_ref().ok().and_then(|body| self.repeated(body, answer, (sent, received)));
         let reading = match (repeated, entry) {
             (Some(state), _) => Reading::State(state),
             (None, Err(cause)) => Reading::Nothing(Issue::unreadable(cause, answer)),
             (None, Ok(body)) => {
                 let answer = Answer { body, uploaded_at: None, head: answer.head.clone(), ..*answer };
-                self.read(answer, (sent, received), profile, Source::List)
+                self.read(answer, (sent, received), profile, Source::List { is_lenient })
             }
         };
         self.apply(reading, (sent, received), answer.head.retry_after, profile, limits, failures)
@@ -129,7 +137,7 @@ impl PolledJob {
     ) -> NextStep {
         self.received_at = Some(received);
         let report = self.report(issue, received);
-        self.issue = Some(issue.clone());
+        self.note_issue(issue.clone());
         self.go_on_with(report, received, limits, None)
     }
 
@@ -144,7 +152,8 @@ impl PolledJob {
                 return Reading::Unknown(Absent { status: answer.status, max_age: answer.max_age() });
             }
             PollAnswer::Other => Err(Issue::from_status(&answer, self.seen_at.is_some())),
-            PollAnswer::Document(observation) => {
+            PollAnswer::Document(mut observation) => {
+                observation.is_lenient |= source == Source::List { is_lenient: true };
                 let is_poll = source == Source::Poll;
                 let other = profile.other_job(&document, [&self.id, self.polled_id()]).filter(|_| is_poll);
                 let is_own = is_poll && other.is_none() && !self.is_from_before(&answer, times.1);
@@ -189,6 +198,12 @@ impl PolledJob {
             self.polls.failed += 1;
             *failures.entry(format!("HTTP {status} {NOT_CONFIRMED}")).or_default() += 1;
         }
+        if !matches!(reading, Reading::Nothing(_)) {
+            self.lasting_issue = None;
+        }
+        if matches!(reading, Reading::State(_)) && self.stage_word.is_some() {
+            *failures.entry(UNNAMED_STAGE_WORD.to_owned()).or_default() += 1;
+        }
         let issue = match reading {
             Reading::State(StagePhase::Done) => return NextStep::End(Phase::Succeeded),
             Reading::State(StagePhase::Failed) => return NextStep::End(Phase::Failed),
@@ -207,7 +222,7 @@ impl PolledJob {
         self.polls.failed += u64::from(issue.is_failure);
         *failures.entry(issue.kind.clone()).or_default() += 1;
         let report = self.report(&issue, received);
-        self.issue = Some(issue);
+        self.note_issue(issue);
         self.go_on_with(report, received, limits, not_before)
     }
 
@@ -249,6 +264,19 @@ impl PolledJob {
         NextStep::End(if may_have_ended || !is_proof { Phase::Unknown } else { Phase::Lost })
     }
 
+    /// Keeps the issue of the last poll, and one with a reason as long as most polls since the job's state was told have had such.
+    fn note_issue(&mut self, issue: Issue) {
+        let excess = self.lasting_issue.as_ref().map_or(0, |lasting| lasting.1);
+        if issue.reason.is_some() {
+            self.lasting_issue = Some(Box::new((issue.clone(), excess + 1)));
+        } else if let Some(lasting) = self.lasting_issue.as_mut().filter(|_| excess > 0) {
+            lasting.1 -= 1;
+        } else {
+            self.lasting_issue = None;
+        }
+        self.issue = Some(issue);
+    }
+
     /// Writes `report`, if there is one, and polls again, unless the deadline has passed.
     fn go_on_with(
         &self,
@@ -279,7 +307,7 @@ impl PolledJob {
         self.polls.sent += 1;
         self.polls.failed += 1;
         *failures.entry(issue.kind.clone()).or_default() += 1;
-        self.issue = Some(issue);
+        self.note_issue(issue);
     }
 
     /// Records that its deadline passed before the list that should have told of it was read to the end.
@@ -329,7 +357,7 @@ impl PolledJob {
         // The answer tells the state at this time, or later.
         let as_of = sent.shifted(-answer.max_age());
         let is_old = self.seen_at.is_some_and(|seen| as_of < seen);
-        let Observation { status, stages, .. } = observation;
+        let Observation { status, stages, times, .. } = observation;
         let state = match status {
             StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
             StatusReading::NoStatus => Err(Issue::no_word(profile, &answer)),
@@ -353,6 +381,9 @@ impl PolledJob {
             if progress.is_some() && progress != self.progress {
                 (self.progress, self.advance) = (progress, Some(between));
             }
+            self.is_lenient = observation.is_lenient;
+            self.queued_at = self.queued_at.or(times.queued_at);
+            self.stage_word = unnamed_word(&stages);
             self.head = SeenHead::of(&answer, profile);
             (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
             self.seen_at = self.seen_at.max(Some(as_of));

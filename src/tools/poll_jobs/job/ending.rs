@@ -46,7 +46,8 @@ impl PolledJob {
             body: observation.is_some().then(|| self.body.to_string()),
             ..JobStatus::default()
         };
-        if let Some(issue) = self.issue.as_ref().filter(|issue| !has_verdict && issue.body.is_some()) {
+        let lasting = self.lasting_issue.as_ref().map(|lasting| &lasting.0);
+        if let Some(issue) = lasting.or(self.issue.as_ref()).filter(|issue| !has_verdict && issue.body.is_some()) {
             status.body = issue.body.as_deref().map(str::to_owned);
             self.body_is_utf8 = !issue.is_replaced;
         }
@@ -151,7 +152,10 @@ impl PolledJob {
                         (reason.clone(), format!("was not seen to end within {deadline}: {message}"))
                     }
                     Some(Issue { message, .. }) => {
-                        (Reason::NoAnswer, format!("was not seen to end within {deadline}; the last poll: {message}"))
+                        let lasting = self.lasting_issue.as_ref().map(|lasting| &lasting.0);
+                        let reason = lasting.and_then(|lasting| lasting.reason.clone()).unwrap_or(Reason::NoAnswer);
+                        let before = lasting.map(|lasting| format!(": {}", lasting.message)).unwrap_or_default();
+                        (reason, format!("was not seen to end within {deadline}{before}; the last poll: {message}"))
                     }
                 }
             }
@@ -212,7 +216,7 @@ impl PolledJob {
         if !self.body_is_utf8 {
             flags.push(Flag::BodyNotUtf8);
         }
-        if observation.is_lenient {
+        if observation.is_lenient || self.is_lenient {
             flags.push(Flag::LenientJson);
         }
         // The word is not the whole truth.

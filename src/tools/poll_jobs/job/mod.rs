@@ -83,6 +83,12 @@ pub(super) struct PolledJob {
     is_doubtful: bool,
     /// The reason why the last poll told nothing.
     issue: Option<Issue>,
+    /// The last issue with a reason, and by how many more polls had such issues than had others since the job's state was told.
+    lasting_issue: Option<Box<(Issue, u64)>>,
+    /// The first time at which an answer said that the job was queued, by the target's clock.
+    queued_at: Option<Timestamp>,
+    /// The name of a stage in `body` whose state the profile does not name, and the target's word for that.
+    stage_word: Option<Box<(String, String)>>,
     /// The kinds of issues of which a record was written.
     reported: Vec<String>,
     stages: ObservedStages,
@@ -96,6 +102,8 @@ pub(super) struct PolledJob {
     head: SeenHead,
     body: Box<str>,
     body_is_utf8: bool,
+    /// The answer with `body` broke the rules of JSON.
+    is_lenient: bool,
 }
 
 /// The parts of an answer's head that its meaning may depend on.
@@ -202,6 +210,9 @@ impl PolledJob {
             missed_since: None,
             is_doubtful: false,
             issue: None,
+            lasting_issue: None,
+            queued_at: None,
+            stage_word: None,
             reported: Vec::new(),
             stages: ObservedStages::default(),
             change: None,
@@ -210,6 +221,7 @@ impl PolledJob {
             head: SeenHead::default(),
             body: Box::default(),
             body_is_utf8: true,
+            is_lenient: false,
         }
     }
 
@@ -226,9 +238,11 @@ impl PolledJob {
             not_started_at: status.not_started_at,
             started_at: status.started_at,
             not_ended_at: status.not_ended_at,
+            queued_at: status.server_times.and_then(|times| times.queued_at),
             stages: ObservedStages::resumed(&status.stages),
             body: status.body.clone().unwrap_or_default().into(),
             body_is_utf8: !status.flags.contains(&Flag::BodyNotUtf8),
+            is_lenient: status.flags.contains(&Flag::LenientJson),
             ..Self::new(record, job, request, now)
         }
     }
@@ -304,6 +318,11 @@ impl PolledJob {
     /// The reason why the last poll told nothing.
     pub(super) fn issue(&self) -> Option<&Issue> {
         self.issue.as_ref()
+    }
+
+    /// The name of a stage whose state the profile does not name, and the target's word for that, by the last answer.
+    pub(super) fn stage_word(&self) -> Option<&(String, String)> {
+        self.stage_word.as_deref()
     }
 
     /// The number of its polls.

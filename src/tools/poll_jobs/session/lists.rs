@@ -212,7 +212,8 @@ impl Session<'_, '_> {
         }
         let unseen = progress.failure.as_ref().map(|(_, jobs)| jobs.clone()).unwrap_or_default();
         if let Ok(answer) = &answer {
-            self.handle_entries(progress.entries, &Page { answer, sent, received }, &url, issue.is_some())?;
+            let page = Page { answer, sent, received, is_lenient: progress.is_lenient };
+            self.handle_entries(progress.entries, &page, &url, issue.is_some())?;
         }
         self.handle_missing(progress.missing, (sent, received))?;
         if let Some(issue) = issue {
@@ -240,6 +241,7 @@ impl Session<'_, '_> {
             let failed_before = job.polls().failed;
             let next = job.handle_entry(entry, page, &self.target.profile, self.limits, &mut kinds);
             failed |= job.polls().failed > failed_before;
+            self.output.note_stage_word(&job.key().name, job.stage_word());
             if let (None, Some(issue)) = (&doubtful, job.issue()) {
                 doubtful = Some((job.key().name.clone(), issue.clone()));
             }

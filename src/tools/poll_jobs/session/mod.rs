@@ -313,6 +313,7 @@ impl<'a, 'o> Session<'a, 'o> {
         let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
         self.output.note_answer(&job.key().name, &job.request.url, job.issue());
+        self.output.note_stage_word(&job.key().name, job.stage_word());
         if !set_cookies.is_empty() {
             let at = AnsweredAt { now: self.clock.now(), date };
             self.cookies.take(job, &set_cookies, at, &self.output.console);
