@@ -1,12 +1,17 @@
 //! The job that an answer is about: answers about other jobs are no evidence.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use stress_suite::tools::{poll_jobs, render_report};
 
 use crate::odd_polls::{follow, target, text};
-use crate::profiles::{Rig, job};
+use crate::profiles::{Rig, job, with_header};
 use crate::server::Reply;
+use crate::support::tool;
 
 /// A queue item becomes a build.
 const QUEUE: &str = r#"
@@ -66,4 +71,101 @@ fn an_id_that_is_neither_a_text_nor_a_number_is_no_id_of_the_job() {
         assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "OtherJob"), "{status}");
         assert!(ran.stderr.contains(&format!("{id}, which is neither a text nor a number")), "{}", ran.stderr);
     }
+}
+
+/// The profile of a target that tells when it queued a job.
+const QUEUED: &str = r#"
+    [submit]
+    path = "/jobs"
+    id = ["/id"]
+    [poll]
+    path = "/jobs/{id}"
+    status = ["/state"]
+    times = { queued = ["/queued"] }
+    words = { running = ["busy"], done = ["ok"] }
+    [poll.stages]
+    at = ["/stages"]
+    name = ["/name"]
+    state = ["/state"]
+    attempt = ["/attempt"]
+    words = { done = ["ok"] }
+"#;
+
+/// The last status of a job of which one poll tells `before` and the next ones `after`, by a target whose clock stands at midnight,
+/// and the verdict and the report of its run.
+fn queued(before: &'static str, after: &'static str) -> (Value, i32, String) {
+    let polls = AtomicUsize::new(0);
+    let rig = Rig::new(QUEUED, move |request| {
+        let body = match (request.method.as_str(), polls.load(SeqCst)) {
+            ("POST", _) => r#"{"id":"7"}"#,
+            (_, count) => {
+                polls.store(count + 1, SeqCst);
+                if count == 0 { before } else { after }
+            }
+        };
+        with_header(200, "Date", "Wed, 02 Dec 2026 00:00:00 GMT", body)
+    });
+    let ran = rig.poll(&rig.submit(&job(&json!({}))).stdout, &["--deadline", "3s"]);
+    let run = json!({"apiVersion": "stress/v1", "kind": "Run", "metadata": {"name": "j", "run": "r1"}, "spec": {"prefix": "j", "jobs": 1}});
+    let records = ran.stdout.replace(r#""name":"j""#, r#""name":"j-001""#);
+    let out = rig.dir.path().join("out");
+    let argv = ["--out", out.to_str().unwrap(), "--expect", "all-done"];
+    let code = tool(render_report::run, &argv, &format!("{run}\n{records}")).code;
+    (ran.last("j")["status"].clone(), i32::from(code), std::fs::read_to_string(out.join("report.md")).unwrap())
+}
+
+#[test]
+fn a_job_that_was_queued_at_another_time_may_be_another_one() {
+    let before = r#"{"id":"7","state":"busy","queued":"2026-12-02T00:00:00Z"}"#;
+    let (status, code, page) = queued(before, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z"}"#);
+    assert_eq!((&status["flags"], code), (&json!(["QueuedAgain"]), 4), "{status}");
+    assert!(page.contains("queued at another time than earlier answers said, so perhaps other jobs: j-001"), "{page}");
+    assert!(page.contains("may be about other jobs with their ids: j-001 (QueuedAgain)"), "{page}");
+    let again =
+        r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z","stages":[{"name":"a","state":"ok","attempt":2}]}"#;
+    let (status, code, _) = queued(before, again);
+    assert_eq!((&status["flags"], code), (&Value::Null, 0), "a retry: {status}");
+}
+
+#[test]
+fn a_job_that_was_queued_long_after_its_acceptance_is_doubted() {
+    let before = r#"{"id":"7","state":"busy"}"#;
+    let (status, code, page) = queued(before, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:08Z"}"#);
+    assert_eq!((&status["flags"], code), (&json!(["QueuedLate"]), 0), "{status}");
+    assert!(
+        page.contains("queued after their submissions had been answered") && page.contains("j-001 (QueuedLate)"),
+        "{page}"
+    );
+    let (status, ..) = queued(before, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:00.9Z"}"#);
+    assert_eq!(status["flags"], Value::Null, "the clocks may differ by as much: {status}");
+}
+
+/// An unsolicited answer follows the first one while the connection is idle.
+#[test]
+fn a_connection_on_which_bytes_come_unasked_is_not_used_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut requests = Vec::new();
+        for (connection, stream) in listener.incoming().take(2).enumerate() {
+            let mut stream = stream.unwrap();
+            assert_ne!(stream.read(&mut [0; 4096]).unwrap(), 0);
+            let state = if connection == 0 { "running" } else { "failed" };
+            for state in [state, "done"] {
+                let body = format!(r#"{{"status":"{state}"}}"#);
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).unwrap();
+                stream.flush().unwrap();
+                // The answer has been read before the second one is sent, and that has come before the next poll is.
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            requests.push(stream.read(&mut [0; 4096]).unwrap_or_default());
+        }
+        requests
+    });
+    let job = r#"{"apiVersion":"stress/v1","kind":"Job","metadata":{"name":"s-1","run":"r"},"status":{"phase":"Submitted","jobId":"j-1"}}"#;
+    let argv = ["--target", &url, "--min-interval", "1s", "--max-interval", "1s", "--deadline", "10s"];
+    let ran = tool(poll_jobs::run, &argv, &format!("{job}\n"));
+    assert_eq!(ran.last("s-1")["status"]["phase"], "Failed", "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(server.join().unwrap(), [0, 0], "nothing more was sent on either connection");
 }

@@ -12,6 +12,9 @@ use crate::record::{
 use crate::tools::poll_jobs::issue::Issue;
 use crate::units;
 
+/// Two times at which one job was queued differ by no more than this beyond their resolution, in seconds.
+const QUEUED_APART: f64 = 0.5;
+
 impl PolledJob {
     /// The record of the job that ended, or was given up, in `phase`.
     pub(in crate::tools::poll_jobs) fn into_ended(
@@ -196,6 +199,23 @@ impl PolledJob {
         format!("; {why}")
     }
 
+    /// The doubt that the document with this id is about another job: answers told two times at which it was queued, without another
+    /// attempt, or one that lies after its acceptance by more than the clocks may differ.
+    fn doubt_queueing(&self, observation: &Observation, offset: Option<ClockOffset>) -> Option<Flag> {
+        let ServerTimes { queued_at, resolution_seconds, .. } = observation.times;
+        let (queued_at, first) = (queued_at?, self.queued_at.or(queued_at)?);
+        if observation.stages.iter().any(|stage| stage.attempt.is_some_and(|attempt| attempt > 1)) {
+            return None;
+        }
+        if queued_at.since(first) > QUEUED_APART + resolution_seconds.unwrap_or_default() {
+            return Some(Flag::QueuedAgain);
+        }
+        let status = self.as_job().ok()?.status;
+        let accepted_at = status.resubmitted_at.max(status.accepted_at)?;
+        let ClockOffset { seconds, bound_seconds } = offset?;
+        (queued_at.shifted(-seconds - bound_seconds) > accepted_at).then_some(Flag::QueuedLate)
+    }
+
     fn flags(&self, observation: &Observation, status: &JobStatus, offset: Option<ClockOffset>) -> Vec<Flag> {
         let times = observation.times;
         let mut flags = Vec::new();
@@ -213,6 +233,7 @@ impl PolledJob {
                 flags.push(Flag::StaleTimes);
             }
         }
+        flags.extend(self.doubt_queueing(observation, offset));
         if !self.body_is_utf8 {
             flags.push(Flag::BodyNotUtf8);
         }

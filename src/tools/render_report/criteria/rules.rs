@@ -65,6 +65,8 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let came_back = |entry: &&JobEntry| is_flagged(entry, &Flag::CameBack);
     let has_moved = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.polled_target.is_some());
+    let queued_again = |entry: &&JobEntry| is_flagged(entry, &Flag::QueuedAgain);
+    let again = any_listed(tally.entries.iter().filter(queued_again).map(|entry| &entry.name));
     let back = any_listed(tally.entries.iter().filter(came_back).map(|entry| &entry.name));
     let moved = any_listed(tally.entries.iter().filter(has_moved).map(|entry| &entry.name));
     let (verdict, cause) = if !bad.is_empty() {
@@ -81,6 +83,11 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
         (Verdict::Incomplete, why.clone())
     } else if let Some(back) = back {
         (Verdict::Incomplete, format!("ended by their absence from a list, and listed again later: {back}"))
+    } else if let Some(again) = again {
+        (
+            Verdict::Incomplete,
+            format!("queued at another time than earlier answers said, so perhaps other jobs: {again}"),
+        )
     } else if let Some(moved) = moved {
         (Verdict::Incomplete, format!("polled at another target than they were submitted to: {moved}"))
     } else {
@@ -89,10 +96,9 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     let others = unsuccessful(&tally.conservation).map(|(outcome, jobs)| format!(", {jobs} {outcome}"));
     let but = if verdict == Verdict::Incomplete && open.is_empty() { format!(", but {cause}") } else { String::new() };
     let actual = format!("{} of {asked} succeeded{}{but}", tally.conservation.succeeded, others.collect_vec().concat());
-    let jobs = tally
-        .entries
-        .iter()
-        .filter(|entry| entry.outcome != Outcome::Succeeded || came_back(entry) || has_moved(entry));
+    let jobs = tally.entries.iter().filter(|entry| {
+        entry.outcome != Outcome::Succeeded || came_back(entry) || has_moved(entry) || queued_again(entry)
+    });
     Finding { verdict, actual, cause, jobs: jobs.map(|entry| entry.name.clone()).collect(), follows: false }
 }
 
