@@ -200,7 +200,7 @@ mod tests {
                 r#"{{"stages":[{{"name":"l2","phase":"Failed","attempt":{first}}},{{"name":"l2","phase":"Done","attempt":{second}}}]}}"#
             ))
         };
-        let failed = |job: JobFacts| job.failed_stages.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let failed = |job: JobFacts| job.failed_stages.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(failed(again(1, 2)), [""; 0]);
         assert_eq!(failed(again(2, 1)), ["l2"], "the attempts count, not the order");
         assert_eq!(failed(again(1, 1)), ["l2"], "instances of one attempt are no retries of each other");

@@ -122,12 +122,13 @@ fn judge(rig: &Rig, ran: &Ran, expect: &str) -> (i32, String) {
     let out = rig.dir.path().join("out");
     let argv = ["--out", out.to_str().unwrap(), "--expect", expect];
     let code = tool(render_report::run, &argv, &format!("{run}\n{}", numbered(ran))).code;
-    (i32::from(code), std::fs::read_to_string(out.join("report.md")).unwrap())
+    (code, std::fs::read_to_string(out.join("report.md")).unwrap())
 }
 
 #[test]
 fn stages_that_the_answer_to_a_step_does_not_tell_are_unknown_and_not_missing() {
-    let unreadable: [(fn() -> Reply, &str); 6] = [
+    type MakeReply = fn() -> Reply;
+    let unreadable: [(MakeReply, &str); 6] = [
         (|| Reply::json(r#"{"stages":[{"name":"l1","state":"ok"}"#), "not JSON"),
         (|| Reply::json("<html>Sign in</html>"), "Sign in"),
         (|| Reply::json(""), "is empty"),

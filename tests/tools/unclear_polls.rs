@@ -224,10 +224,8 @@ fn an_error_of_any_shape_in_a_done_job_is_flagged() {
 #[test]
 fn most_polls_decide_why_an_end_was_not_seen() {
     let mostly = |unreadable: fn(usize) -> bool| {
-        let target = target(move |polls, _| match unreadable(polls) {
-            true => Reply::json("<html>busy</html>"),
-            false => Reply::Close,
-        });
+        let target =
+            target(move |polls, _| if unreadable(polls) { Reply::json("<html>busy</html>") } else { Reply::Close });
         follow(&target, &["--deadline", "500ms"]).1
     };
     let status = mostly(|polls| polls % 4 != 3);

@@ -82,7 +82,7 @@ const QUEUED: &str = r#"
     path = "/jobs/{id}"
     status = ["/state"]
     times = { queued = ["/queued"] }
-    words = { running = ["busy"], done = ["ok"] }
+    words = { waiting = ["retry"], running = ["busy"], done = ["ok"] }
     [poll.stages]
     at = ["/stages"]
     name = ["/name"]
@@ -91,16 +91,17 @@ const QUEUED: &str = r#"
     words = { done = ["ok"] }
 "#;
 
-/// The last status of a job of which one poll tells `before` and the next ones `after`, by a target whose clock stands at midnight,
-/// and the verdict and the report of its run.
-fn queued(before: &'static str, after: &'static str) -> (Value, i32, String) {
+/// The last status of a job about which polls are answered with `answers`, by a target whose clock stands at midnight, and the verdict
+/// and the report of its run.
+fn queued(answers: &[&'static str]) -> (Value, i32, String) {
     let polls = AtomicUsize::new(0);
+    let answers = answers.to_vec();
     let rig = Rig::new(QUEUED, move |request| {
         let body = match (request.method.as_str(), polls.load(SeqCst)) {
             ("POST", _) => r#"{"id":"7"}"#,
             (_, count) => {
                 polls.store(count + 1, SeqCst);
-                if count == 0 { before } else { after }
+                answers[count.min(answers.len() - 1)]
             }
         };
         with_header(200, "Date", "Wed, 02 Dec 2026 00:00:00 GMT", body)
@@ -111,32 +112,37 @@ fn queued(before: &'static str, after: &'static str) -> (Value, i32, String) {
     let out = rig.dir.path().join("out");
     let argv = ["--out", out.to_str().unwrap(), "--expect", "all-done"];
     let code = tool(render_report::run, &argv, &format!("{run}\n{records}")).code;
-    (ran.last("j")["status"].clone(), i32::from(code), std::fs::read_to_string(out.join("report.md")).unwrap())
+    (ran.last("j")["status"].clone(), code, std::fs::read_to_string(out.join("report.md")).unwrap())
 }
 
 #[test]
 fn a_job_that_was_queued_at_another_time_may_be_another_one() {
-    let before = r#"{"id":"7","state":"busy","queued":"2026-12-02T00:00:00Z"}"#;
-    let (status, code, page) = queued(before, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z"}"#);
+    const BEFORE: &str = r#"{"id":"7","state":"busy","queued":"2026-12-02T00:00:00Z"}"#;
+    const AFTER: &str = r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z"}"#;
+    let (status, code, page) = queued(&[BEFORE, AFTER]);
     assert_eq!((&status["flags"], code), (&json!(["QueuedAgain"]), 4), "{status}");
     assert!(page.contains("queued at another time than earlier answers said, so perhaps other jobs: j-001"), "{page}");
     assert!(page.contains("may be about other jobs with their ids: j-001 (QueuedAgain)"), "{page}");
-    let again =
+    let attempt =
         r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z","stages":[{"name":"a","state":"ok","attempt":2}]}"#;
-    let (status, code, _) = queued(before, again);
-    assert_eq!((&status["flags"], code), (&Value::Null, 0), "a retry: {status}");
+    let retry = r#"{"id":"7","state":"retry","queued":"2026-12-02T00:00:00Z"}"#;
+    let retries: [&[&str]; 2] = [&[BEFORE, attempt], &[BEFORE, retry, AFTER]];
+    for answers in retries {
+        let (status, code, _) = queued(answers);
+        assert_eq!((&status["flags"], code), (&Value::Null, 0), "a retry: {status}");
+    }
 }
 
 #[test]
 fn a_job_that_was_queued_long_after_its_acceptance_is_doubted() {
-    let before = r#"{"id":"7","state":"busy"}"#;
-    let (status, code, page) = queued(before, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:08Z"}"#);
+    const BEFORE: &str = r#"{"id":"7","state":"busy"}"#;
+    let (status, code, page) = queued(&[BEFORE, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:08Z"}"#]);
     assert_eq!((&status["flags"], code), (&json!(["QueuedLate"]), 0), "{status}");
     assert!(
         page.contains("queued after their submissions had been answered") && page.contains("j-001 (QueuedLate)"),
         "{page}"
     );
-    let (status, ..) = queued(before, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:00.9Z"}"#);
+    let (status, ..) = queued(&[BEFORE, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:00.9Z"}"#]);
     assert_eq!(status["flags"], Value::Null, "the clocks may differ by as much: {status}");
 }
 

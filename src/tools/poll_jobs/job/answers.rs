@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Limits, NextStep, PollOutcome, PolledJob, SeenHead};
+use super::{Limits, NextStep, PollOutcome, PolledJob, SeenBody, SeenHead};
 use crate::http::Answer;
 use crate::listing::Absence;
 use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StageReading, StatusReading, unknown_coding};
@@ -36,8 +36,8 @@ pub(super) struct Absent {
 
 /// The name and the word of a stage in whose state the profile does not name the word.
 fn unnamed_word(stages: &[StageReading]) -> Option<Box<(String, String)>> {
-    let unnamed = stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
-    unnamed.filter_map(|stage| Some((stage.name.clone(), stage.state.clone()?).into())).next()
+    let mut unnamed = stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
+    unnamed.find_map(|stage| Some((stage.name.clone(), stage.state.clone()?).into()))
 }
 
 /// The source of an answer about the job.
@@ -322,7 +322,7 @@ impl PolledJob {
         answer: &Answer,
         (sent, received): (Timestamp, Timestamp),
     ) -> Option<StagePhase> {
-        let state = self.state.filter(|_| *self.body == *body && self.head.is_same(answer))?;
+        let state = self.state.filter(|_| *self.body.text == *body && self.head.is_same(answer))?;
         if self.is_from_before(answer, received) || unknown_coding(answer).is_some() {
             return None;
         }
@@ -357,7 +357,7 @@ impl PolledJob {
         // The answer tells the state at this time, or later.
         let as_of = sent.shifted(-answer.max_age());
         let is_old = self.seen_at.is_some_and(|seen| as_of < seen);
-        let Observation { status, stages, times, .. } = observation;
+        let Observation { status, stages, times, is_lenient, .. } = observation;
         let state = match status {
             StatusReading::Unreadable(cause) => return Err(Issue::unreadable(cause, &answer)),
             StatusReading::NoStatus => Err(Issue::no_word(profile, &answer)),
@@ -381,11 +381,13 @@ impl PolledJob {
             if progress.is_some() && progress != self.progress {
                 (self.progress, self.advance) = (progress, Some(between));
             }
-            self.is_lenient = observation.is_lenient;
-            self.queued_at = self.queued_at.or(times.queued_at);
+            self.queueing.at = self.queueing.at.or(times.queued_at);
+            let is_waiting = matches!(state, Ok(StagePhase::Waiting)) && times.queued_at == self.queueing.at;
+            self.queueing.is_retried |= is_waiting && self.started_at.is_some();
             self.stage_word = unnamed_word(&stages);
             self.head = SeenHead::of(&answer, profile);
-            (self.body, self.body_is_utf8) = (answer.body.into(), answer.body_is_utf8);
+            let is_replaced = !answer.body_is_utf8;
+            self.body = SeenBody { text: answer.body.into(), is_replaced, is_lenient };
             self.seen_at = self.seen_at.max(Some(as_of));
             self.state = state.as_ref().ok().copied();
         }

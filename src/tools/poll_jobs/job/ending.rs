@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{FollowedUp, Limits, Moved, PolledJob};
 use crate::clock::micro;
 use crate::escape;
-use crate::profile::{Document, Observation, Profile, StatusReading};
+use crate::profile::{Document, Observation, Profile, StageReading, StatusReading};
 use crate::record::{
     ClockOffset, Flag, JobStatus, Malformed, Phase, Reason, Record, ServerTimes, Stage, StagePhase, Timestamp,
 };
@@ -26,8 +26,8 @@ impl PolledJob {
         offset: Option<ClockOffset>,
         followed: Option<&FollowedUp>,
     ) -> Result<Record, Malformed> {
-        let mut observation =
-            (self.understood || !self.body.is_empty()).then(|| profile.observe(&self.head.document(&self.body)));
+        let mut observation = (self.understood || !self.body.text.is_empty())
+            .then(|| profile.observe(&self.head.document(&self.body.text)));
         if let (Some(observation), Some(followed)) = (&mut observation, followed) {
             for (told, answer) in &followed.steps.answers {
                 profile.complete(observation, told, &Document::of(answer));
@@ -46,13 +46,13 @@ impl PolledJob {
             polls: Some(self.polls),
             cookies_saved: self.cookies_saved.filter(|_| !has_verdict),
             next_id: self.polled_as.as_deref().map(str::to_owned),
-            body: observation.is_some().then(|| self.body.to_string()),
+            body: observation.is_some().then(|| self.body.text.to_string()),
             ..JobStatus::default()
         };
         let lasting = self.lasting_issue.as_ref().map(|lasting| &lasting.0);
         if let Some(issue) = lasting.or(self.issue.as_ref()).filter(|issue| !has_verdict && issue.body.is_some()) {
             status.body = issue.body.as_deref().map(str::to_owned);
-            self.body_is_utf8 = !issue.is_replaced;
+            self.body.is_replaced = issue.is_replaced;
         }
         if has_verdict {
             let (ended, known_running) =
@@ -73,7 +73,7 @@ impl PolledJob {
             }
             status.unread_times = observation.unread_times;
             status.server_times = Some(observation.times).filter(|times| !times.is_empty());
-        } else if !self.body_is_utf8 {
+        } else if self.body.is_replaced {
             status.flags = vec![Flag::BodyNotUtf8];
         }
         // A cookie that expired or was not saved matters only to a job that was not found.
@@ -203,8 +203,9 @@ impl PolledJob {
     /// attempt, or one that lies after its acceptance by more than the clocks may differ.
     fn doubt_queueing(&self, observation: &Observation, offset: Option<ClockOffset>) -> Option<Flag> {
         let ServerTimes { queued_at, resolution_seconds, .. } = observation.times;
-        let (queued_at, first) = (queued_at?, self.queued_at.or(queued_at)?);
-        if observation.stages.iter().any(|stage| stage.attempt.is_some_and(|attempt| attempt > 1)) {
+        let (queued_at, first) = (queued_at?, self.queueing.at.or(queued_at)?);
+        let is_later_attempt = |stage: &StageReading| stage.attempt.is_some_and(|attempt| attempt > 1);
+        if self.queueing.is_retried || observation.stages.iter().any(is_later_attempt) {
             return None;
         }
         if queued_at.since(first) > QUEUED_APART + resolution_seconds.unwrap_or_default() {
@@ -234,10 +235,10 @@ impl PolledJob {
             }
         }
         flags.extend(self.doubt_queueing(observation, offset));
-        if !self.body_is_utf8 {
+        if self.body.is_replaced {
             flags.push(Flag::BodyNotUtf8);
         }
-        if observation.is_lenient || self.is_lenient {
+        if observation.is_lenient || self.body.is_lenient {
             flags.push(Flag::LenientJson);
         }
         // The word is not the whole truth.

@@ -85,8 +85,7 @@ pub(super) struct PolledJob {
     issue: Option<Issue>,
     /// The last issue with a reason, and by how many more polls had such issues than had others since the job's state was told.
     lasting_issue: Option<Box<(Issue, u64)>>,
-    /// The first time at which an answer said that the job was queued, by the target's clock.
-    queued_at: Option<Timestamp>,
+    queueing: Queueing,
     /// The name of a stage in `body` whose state the profile does not name, and the target's word for that.
     stage_word: Option<Box<(String, String)>>,
     /// The kinds of issues of which a record was written.
@@ -100,9 +99,25 @@ pub(super) struct PolledJob {
     advance: Option<(Timestamp, Timestamp)>,
     /// The head of the answer that brought `body`.
     head: SeenHead,
-    body: Box<str>,
-    body_is_utf8: bool,
-    /// The answer with `body` broke the rules of JSON.
+    body: SeenBody,
+}
+
+/// The target's words on when it queued the job.
+#[derive(Debug, Default)]
+struct Queueing {
+    /// The first time that an answer told, by the target's clock.
+    at: Option<Timestamp>,
+    /// An answer with that time showed the job waiting after it had started: it is tried again.
+    is_retried: bool,
+}
+
+/// The last body that told of the job.
+#[derive(Debug, Default)]
+struct SeenBody {
+    text: Box<str>,
+    /// Bytes were replaced, because they are not UTF-8.
+    is_replaced: bool,
+    /// The answer broke the rules of JSON and was read all the same.
     is_lenient: bool,
 }
 
@@ -211,7 +226,7 @@ impl PolledJob {
             is_doubtful: false,
             issue: None,
             lasting_issue: None,
-            queued_at: None,
+            queueing: Queueing::default(),
             stage_word: None,
             reported: Vec::new(),
             stages: ObservedStages::default(),
@@ -219,9 +234,7 @@ impl PolledJob {
             progress: None,
             advance: None,
             head: SeenHead::default(),
-            body: Box::default(),
-            body_is_utf8: true,
-            is_lenient: false,
+            body: SeenBody::default(),
         }
     }
 
@@ -238,11 +251,13 @@ impl PolledJob {
             not_started_at: status.not_started_at,
             started_at: status.started_at,
             not_ended_at: status.not_ended_at,
-            queued_at: status.server_times.and_then(|times| times.queued_at),
+            queueing: Queueing { at: status.server_times.and_then(|times| times.queued_at), ..Queueing::default() },
             stages: ObservedStages::resumed(&status.stages),
-            body: status.body.clone().unwrap_or_default().into(),
-            body_is_utf8: !status.flags.contains(&Flag::BodyNotUtf8),
-            is_lenient: status.flags.contains(&Flag::LenientJson),
+            body: SeenBody {
+                text: status.body.clone().unwrap_or_default().into(),
+                is_replaced: status.flags.contains(&Flag::BodyNotUtf8),
+                is_lenient: status.flags.contains(&Flag::LenientJson),
+            },
             ..Self::new(record, job, request, now)
         }
     }
