@@ -86,7 +86,7 @@ fn judge(
         Err(error) => {
             let reason = match error {
                 HttpError::NotConnected(_) => Reason::TargetAbsent,
-                HttpError::OwnLimit(_) => Reason::OwnLimit,
+                HttpError::OwnLimit { .. } => Reason::OwnLimit,
                 _ => Reason::TargetUnhealthy,
             };
             Err(Unhealthy { reason, is_refusal: false, message: format!("GET {url}: {error}") })
@@ -107,7 +107,7 @@ mod tests {
             let unhealthy = judge(Err(error), "http://t/health", (at, at), &profile, &mut offset).unwrap_err();
             unhealthy.with_hint(&profile, &base)
         };
-        let own = unhealthy(HttpError::OwnLimit("no local port is free".to_owned()));
+        let own = unhealthy(HttpError::OwnLimit { what: "no local port is free".to_owned(), was_sent: false });
         assert_eq!((own.reason, own.message.contains("; ")), (Reason::OwnLimit, false), "no hint: {}", own.message);
         let absent = unhealthy(HttpError::NotConnected("connection refused".to_owned()));
         assert_eq!((absent.reason, absent.message.contains("; ")), (Reason::TargetAbsent, true), "{}", absent.message);

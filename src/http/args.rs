@@ -188,16 +188,10 @@ fn pinned_tls(file: &Path, identity: Option<&Identity>) -> Result<PinnedTls, Fai
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Instant;
-
-    use super::*;
-    use crate::clock::Clock;
-    use crate::http::{Authorize, Credentials, HttpError, Method, NoCredentials};
-
-    fn args() -> HttpArgs {
-        HttpArgs {
+impl HttpArgs {
+    /// Arguments for tests: nothing but a short timeout.
+    pub(super) fn for_tests() -> Self {
+        Self {
             timeout: Duration::from_secs(1),
             headers: vec![],
             header_file: None,
@@ -208,6 +202,16 @@ mod tests {
             insecure: false,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::http::{Authorize, Credentials, HttpError, Method, NoCredentials};
 
     fn refused(args: &HttpArgs) -> String {
         args.client_factory(Connections::Kept).unwrap_err().message().unwrap().to_owned()
@@ -216,21 +220,21 @@ mod tests {
     #[test]
     fn secrets_do_not_belong_on_the_command_line_nor_into_messages() {
         assert!(
-            refused(&HttpArgs { headers: vec!["authorization: s3cret".into()], ..args() }).contains("--header-file")
+            refused(&HttpArgs { headers: vec!["authorization: s3cret".into()], ..HttpArgs::for_tests() }).contains("--header-file")
         );
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "X-A: 1\n\nbad name: s3cret\n").unwrap();
-        let message = refused(&HttpArgs { header_file: Some(file.path().to_owned()), ..args() });
+        let message = refused(&HttpArgs { header_file: Some(file.path().to_owned()), ..HttpArgs::for_tests() });
         assert!(message.contains("line 3") && !message.contains("s3cret"), "{message}");
         assert!(
-            refused(&HttpArgs { token_env: Some("NO_SUCH_VARIABLE_HERE".into()), ..args() }).contains("is not set")
+            refused(&HttpArgs { token_env: Some("NO_SUCH_VARIABLE_HERE".into()), ..HttpArgs::for_tests() }).contains("is not set")
         );
     }
 
     #[test]
     fn a_refused_connection_is_known_never_to_have_been_made() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let client = args().client_factory(Connections::Fresh).unwrap().client();
+        let client = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client();
         let error =
             client.send(&Method::GET, &format!("http://127.0.0.1:{port}/"), &[], None, &Clock::system()).unwrap_err();
         assert_eq!(error, HttpError::NotConnected("connection refused".to_owned()));
@@ -258,11 +262,11 @@ mod tests {
     fn the_wait_for_credentials_is_no_lateness_of_a_request() {
         let due = Instant::now().checked_sub(Duration::from_secs(1000)).unwrap();
         let lateness = |waited: u64| {
-            let mut factory = args().client_factory(Connections::Fresh).unwrap();
+            let mut factory = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap();
             factory.authorize(Arc::new(Awaited(Duration::from_secs(waited))));
             factory.client().lateness(due).as_secs()
         };
-        let plain = args().client_factory(Connections::Fresh).unwrap().client().lateness(due).as_secs();
+        let plain = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client().lateness(due).as_secs();
         assert!(plain >= 1000 && (100..200).contains(&lateness(900)), "{plain}");
         assert_eq!(lateness(5000), 0);
     }

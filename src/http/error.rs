@@ -27,8 +27,13 @@ pub enum HttpError {
         /// False if the server sent it whole.
         broke_off: bool,
     },
-    /// This host has run out of descriptors, ports or memory: nothing was sent.
-    OwnLimit(String),
+    /// This host has run out of descriptors, ports or memory.
+    OwnLimit {
+        /// The limit.
+        what: String,
+        /// The request may have arrived: the limit kept its answer away.
+        was_sent: bool,
+    },
     /// The request cannot be sent: a header or the URL is not valid.
     Invalid(String),
     /// There are no credentials for it: nothing was sent, or the target refused those that there were.
@@ -39,7 +44,7 @@ impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NotConnected(what)
-            | Self::OwnLimit(what)
+            | Self::OwnLimit { what, .. }
             | Self::NoAnswer(what)
             | Self::Unreadable(what)
             | Self::Invalid(what)
@@ -56,20 +61,19 @@ impl Client {
     pub(super) fn http_error(&self, error: &ureq::Error) -> HttpError {
         let what = self.describe(error);
         match error {
-            ureq::Error::Io(cause) if tls_error(cause).is_some() => HttpError::NotConnected(what),
+            ureq::Error::Io(cause) if own_limits::is_exhausted(cause) => self.own_limit(cause),
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => HttpError::Unreadable(what),
-            ureq::Error::HostNotFound
-            | ureq::Error::ConnectionFailed
-            | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
-            | ureq::Error::Tls(_)
-            | ureq::Error::Rustls(_) => HttpError::NotConnected(what),
-            ureq::Error::Io(cause) if own_limits::is_exhausted(cause) => {
-                HttpError::OwnLimit(own_limits::describe_error(cause))
-            }
-            ureq::Error::Io(cause) if never_connected(cause) => HttpError::NotConnected(what),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => HttpError::Invalid(what),
+            error if refuses_certificate(error) || !self.exchange.was_sent() && is_about_connecting(error) => {
+                HttpError::NotConnected(what)
+            }
             _ => HttpError::NoAnswer(what),
         }
+    }
+
+    /// This host has run out of something, as `cause` says.
+    pub(super) fn own_limit(&self, cause: &io::Error) -> HttpError {
+        HttpError::OwnLimit { what: own_limits::describe_error(cause), was_sent: self.exchange.was_sent() }
     }
 
     pub(super) fn describe(&self, error: &ureq::Error) -> String {
@@ -87,7 +91,7 @@ impl Client {
                 "the answer's head has more than 128 header fields".to_owned()
             }
             ureq::Error::Protocol(cause) => {
-                let place = self.received.fault_of_head().map(|fault| format!(": {fault}")).unwrap_or_default();
+                let place = self.exchange.fault_of_head().map(|fault| format!(": {fault}")).unwrap_or_default();
                 format!("the answer is not valid HTTP: {cause}{place}")
             }
             ureq::Error::LargeResponseHeader(..) => "the answer's head is larger than 64 KiB".to_owned(),
@@ -113,8 +117,77 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Returns true for errors that only connecting can cause. A reset or an early end may also happen later, so they do not count.
-fn never_connected(error: &io::Error) -> bool {
+/// Returns true for an error that says, before anything was sent, that there is no connection. A reset or an early end does not:
+/// the server may have read what came before it.
+fn is_about_connecting(error: &ureq::Error) -> bool {
     use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NotFound)
+    match error {
+        ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
+        | ureq::Error::Tls(_)
+        | ureq::Error::Rustls(_) => true,
+        ureq::Error::Io(cause) => {
+            tls_error(cause).is_some()
+                || matches!(
+                    cause.kind(),
+                    Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NotFound
+                )
+        }
+        _ => false,
+    }
+}
+
+/// Returns true if the server refused the client's certificate. In TLS 1.3 that comes after the request was sent, and the server has
+/// not read it.
+fn refuses_certificate(error: &ureq::Error) -> bool {
+    let cause = match error {
+        ureq::Error::Rustls(cause) => Some(cause),
+        ureq::Error::Io(cause) => tls_error(cause),
+        _ => None,
+    };
+    cause.is_some_and(tls::refuses_certificate)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::AlertDescription;
+
+    use super::super::patient::Exchange;
+    use super::super::{Connections, HttpArgs};
+    use super::*;
+
+    /// The error that `error` is before the request was sent, and after.
+    fn before_and_after(error: impl Fn() -> ureq::Error) -> [HttpError; 2] {
+        let client = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client();
+        [false, true].map(|was_sent| {
+            let exchange = Exchange::default();
+            exchange.set_sent(was_sent);
+            Client { exchange, ..client.clone() }.http_error(&error())
+        })
+    }
+
+    #[test]
+    fn an_error_after_the_request_was_sent_never_says_that_it_was_not() {
+        for code in [12, 105, 24, 99] {
+            let errors = before_and_after(|| io::Error::from_raw_os_error(code).into());
+            let sent = errors.map(|error| match error {
+                HttpError::OwnLimit { was_sent, .. } => Some(was_sent),
+                _ => None,
+            });
+            assert_eq!(sent, [Some(false), Some(true)], "{code}");
+        }
+        // A router may tell of a network that is gone while the answer is awaited, and a TLS peer of a damaged record.
+        for code in [111, 113, 101] {
+            let [before, after] = before_and_after(|| io::Error::from_raw_os_error(code).into());
+            assert!(matches!(before, HttpError::NotConnected(_)), "{code}: {before:?}");
+            assert!(matches!(after, HttpError::NoAnswer(_)), "{code}: {after:?}");
+        }
+        let alert = |alert: AlertDescription| {
+            before_and_after(|| io::Error::other(rustls::Error::AlertReceived(alert)).into())
+                .map(|error| matches!(error, HttpError::NotConnected(_)))
+        };
+        assert_eq!(alert(AlertDescription::BadRecordMac), [true, false]);
+        assert_eq!(alert(AlertDescription::CertificateRequired), [true, true], "TLS 1.3 tells it after the request");
+    }
 }

@@ -33,13 +33,14 @@ use ureq::{Agent, SendBody};
 use addresses::WorkingAddresses;
 use body::Timed;
 use error::client_error;
-use patient::{PatientConnector, Received};
+use patient::{Exchange, PatientConnector};
 use tls::PinnedTls;
 
 use crate::cli::Console;
 use crate::clock::Clock;
 use crate::escape;
 use crate::heartbeat::Heartbeat;
+use crate::own_limits;
 use crate::record::Timestamp;
 use crate::secrets::Secrets;
 use crate::units;
@@ -161,8 +162,8 @@ pub struct Client {
     /// The time at which the last request was sent.
     sent_at: Arc<Mutex<Option<Timestamp>>>,
     timeout: Duration,
-    /// The answer to the last request, as far as it came.
-    received: Received,
+    /// The last request, and its answer as far as it came.
+    exchange: Exchange,
     heartbeat: Heartbeat,
     secrets: Secrets,
 }
@@ -192,8 +193,8 @@ impl ClientFactory {
     /// A client for one thread.
     pub fn client(&self) -> Client {
         let (config, addresses) = (self.config.clone(), self.addresses.clone());
-        let (received, heartbeat) = (Received::default(), self.heartbeat.clone());
-        let patient = PatientConnector { heartbeat: heartbeat.clone(), received: received.clone() };
+        let (exchange, heartbeat) = (Exchange::default(), self.heartbeat.clone());
+        let patient = PatientConnector { heartbeat: heartbeat.clone(), exchange: exchange.clone() };
         let agent = match &self.pinned {
             Some(tls) => {
                 let connector = ().chain(TcpConnector::default()).chain(tls.clone()).chain(patient);
@@ -204,7 +205,7 @@ impl ClientFactory {
         let (headers, authorize) = (self.headers.clone(), self.authorize.clone());
         let (timeout, secrets) = (self.timeout, self.secrets.clone());
         let (cookies, turn, sent_at) = (None, None, Arc::default());
-        Client { agent, headers, authorize, cookies, turn, sent_at, timeout, received, heartbeat, secrets }
+        Client { agent, headers, authorize, cookies, turn, sent_at, timeout, exchange, heartbeat, secrets }
     }
 }
 
@@ -319,13 +320,16 @@ impl Client {
         let mut bytes = Vec::with_capacity(length.min(KEPT_OF_TRUNCATED));
         let read = body.with_config().limit(BODY_LIMIT).reader().read_to_end(&mut bytes);
         if let Err(error) = read {
+            if own_limits::is_exhausted(&error) {
+                return Err(self.own_limit(&error));
+            }
             bytes.truncate(KEPT_OF_TRUNCATED);
             let cause = self.describe_read_error(&error);
             let is_malformed =
                 matches!(client_error(&error), Some(ureq::Error::Protocol(_) | ureq::Error::Decompress(..)));
             if is_malformed && bytes.is_empty() {
                 // A body that cannot be read from its first byte on is shown as it came.
-                bytes = self.received.body();
+                bytes = self.exchange.body();
             }
             let body = String::from_utf8_lossy(&bytes).into_owned();
             let broke_off = !matches!(
@@ -352,6 +356,7 @@ impl Client {
         clock: &Clock,
         ended_at: &Arc<Mutex<Option<Timestamp>>>,
     ) -> Result<Response<ureq::Body>, HttpError> {
+        self.exchange.begin();
         let invalid = |what: String| HttpError::Invalid(what);
         let boundary = body.map(|_| format!("{:032x}", fastrand::u128(..))).unwrap_or_default();
         let content_type = body.map(|body| body.content_type(&boundary));

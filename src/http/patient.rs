@@ -5,7 +5,7 @@
 //! parsed can be shown, with the place of its fault.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport, time};
@@ -21,33 +21,56 @@ const LASTING: usize = 64 * 1024;
 /// A shorter loss is not waited for.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// The bytes of the answer to the last request, as they came.
+/// The last request's way: whether it was sent, and the answer as it came.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Received(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Exchange(Arc<Mutex<Progress>>);
 
-impl Received {
-    fn begin(&self) {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.clear();
-        bytes.shrink_to(LASTING);
+#[derive(Debug, Default)]
+struct Progress {
+    /// The head of the request was handed to the system, whole.
+    was_sent: bool,
+    /// The bytes of the answer.
+    received: Vec<u8>,
+}
+
+impl Exchange {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the last request before another one is sent.
+    pub(super) fn begin(&self) {
+        let mut progress = self.progress();
+        progress.was_sent = false;
+        progress.received.clear();
+        progress.received.shrink_to(LASTING);
+    }
+
+    /// Returns true if the server may have read the request. One whose head is not whole is none.
+    pub(super) fn was_sent(&self) -> bool {
+        self.progress().was_sent
+    }
+
+    pub(super) fn set_sent(&self, was_sent: bool) {
+        self.progress().was_sent = was_sent;
     }
 
     fn add(&self, new: &[u8]) {
-        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = &mut self.progress().received;
         let room = MOST_KEPT.saturating_sub(bytes.len());
         bytes.extend_from_slice(&new[..new.len().min(room)]);
     }
 
     /// The bytes behind the head, which is ended by an empty line.
     pub(super) fn body(&self) -> Vec<u8> {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = &self.progress().received;
         let end = |mark: &[u8]| bytes.windows(mark.len()).position(|part| part == mark).map(|at| at + mark.len());
         end(b"\r\n\r\n").or_else(|| end(b"\n\n")).map(|at| bytes[at..].to_vec()).unwrap_or_default()
     }
 
     /// The first part of the head that HTTP does not allow, as the rest of a sentence.
     pub(super) fn fault_of_head(&self) -> Option<String> {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = &self.progress().received;
         let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let fields = lines.skip(1).take_while(|line| !line.is_empty());
         fields.enumerate().find_map(|(index, line)| Some(format!("header field {} {}", index + 1, fault(line)?)))
@@ -76,21 +99,20 @@ fn fault(line: &[u8]) -> Option<String> {
 #[derive(Clone, Debug)]
 pub(super) struct PatientConnector {
     pub(super) heartbeat: Heartbeat,
-    pub(super) received: Received,
+    pub(super) exchange: Exchange,
 }
 
 impl<In: Transport> Connector<In> for PatientConnector {
     type Out = PatientTransport<In>;
 
     fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
-        let Self { heartbeat, received } = self.clone();
+        let Self { heartbeat, exchange } = self.clone();
         let lost = heartbeat.lost();
         Ok(chained.map(|inner| PatientTransport {
             inner,
             buffers: GrowingBuffers::default(),
             heartbeat,
-            received,
-            is_answered: true,
+            exchange,
             is_idle: false,
             lost,
             until: None,
@@ -103,9 +125,7 @@ pub(super) struct PatientTransport<T> {
     inner: T,
     buffers: GrowingBuffers,
     heartbeat: Heartbeat,
-    received: Received,
-    /// The last that happened was that something came: what is sent next is another request.
-    is_answered: bool,
+    exchange: Exchange,
     /// It has been put back after an exchange, and is looked at before the next one.
     is_idle: bool,
     /// The time that was lost before the part of the exchange that is under way.
@@ -146,9 +166,6 @@ impl<T: Transport> Transport for PatientTransport<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        if std::mem::take(&mut self.is_answered) {
-            self.received.begin();
-        }
         self.is_idle = false;
         // Nothing has been written yet, so that nothing is written twice.
         let has_passed = timeout.after.is_zero();
@@ -156,7 +173,9 @@ impl<T: Transport> Transport for PatientTransport<T> {
         let timeout = if has_passed { self.more_time(timeout).unwrap_or(timeout) } else { timeout };
         // It never wrote more than its own output holds, and that is no longer than the inner one.
         self.inner.buffers().output()[..amount].copy_from_slice(&self.buffers.output()[..amount]);
-        self.inner.transmit_output(amount, timeout)
+        self.inner.transmit_output(amount, timeout)?;
+        self.exchange.set_sent(true);
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
@@ -171,10 +190,9 @@ impl<T: Transport> Transport for PatientTransport<T> {
             waited = self.inner.await_input(more);
         }
         if waited.is_ok() {
-            self.is_answered = true;
             self.lost = self.heartbeat.lost();
             let inner = self.inner.buffers();
-            self.received.add(inner.input());
+            self.exchange.add(inner.input());
             self.buffers.append(inner.input());
             let amount = inner.input().len();
             inner.input_consume(amount);
@@ -212,14 +230,14 @@ mod tests {
             ("no colon", "header field 2 has no colon: `no colon`"),
             ("fine: x", ""),
         ] {
-            let received = Received::default();
-            received.add(format!("HTTP/1.1 200 OK\r\nOk: 1\r\n{field}\r\n\r\nzz\r\n{{}}").as_bytes());
-            let found = received.fault_of_head();
+            let exchange = Exchange::default();
+            exchange.add(format!("HTTP/1.1 200 OK\r\nOk: 1\r\n{field}\r\n\r\nzz\r\n{{}}").as_bytes());
+            let found = exchange.fault_of_head();
             assert!(
                 found.as_deref().unwrap_or_default().starts_with(named) && found.is_some() != named.is_empty(),
                 "{found:?}"
             );
-            assert_eq!(received.body(), b"zz\r\n{}");
+            assert_eq!(exchange.body(), b"zz\r\n{}");
         }
     }
 }

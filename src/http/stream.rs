@@ -35,6 +35,7 @@ impl Client {
         body: Option<&str>,
         clock: &Clock,
     ) -> Result<StreamedAnswer, HttpError> {
+        self.exchange.begin();
         let json = body.map(|_| "application/json");
         let request = self.request(method, url, extra, json, body.unwrap_or_default().to_owned())?;
         let request = self.agent.configure_request(request);

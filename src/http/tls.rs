@@ -121,6 +121,24 @@ fn words(name: &str) -> String {
     words
 }
 
+/// Returns true if the server ended the handshake because of the client's certificate.
+pub(super) fn refuses_certificate(error: &Error) -> bool {
+    use AlertDescription as Alert;
+    matches!(
+        error,
+        Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::UnknownCA
+                | Alert::CertificateExpired
+                | Alert::CertificateRevoked
+                | Alert::CertificateUnknown
+                | Alert::AccessDenied
+        )
+    )
+}
+
 /// Describes a TLS error in a sentence that says what to do.
 pub(super) fn describe(error: &Error) -> String {
     match error {
@@ -178,14 +196,7 @@ pub(super) fn describe(error: &Error) -> String {
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "the server asks for a client certificate: name it with --cert and --key".to_owned()
         }
-        Error::AlertReceived(
-            alert @ (AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::AccessDenied),
-        ) => format!("the server does not accept the client certificate (--cert): {alert:?}"),
+        Error::AlertReceived(alert) if refuses_certificate(error) => format!("the server does not accept the client certificate (--cert): {alert:?}"),
         Error::AlertReceived(alert) => format!("the server ended the TLS handshake: {alert:?}"),
         other => format!("the TLS handshake failed: {other}"),
     }

@@ -32,7 +32,7 @@ impl RequestError {
     pub(super) fn reason_of(error: &HttpError) -> Reason {
         match error {
             HttpError::NotConnected(_) => Reason::Unreachable,
-            HttpError::OwnLimit(_) => Reason::OwnLimit,
+            HttpError::OwnLimit { .. } => Reason::OwnLimit,
             _ => Reason::NoAnswer,
         }
     }
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_limit_of_this_host_is_not_the_servers_silence() {
         let reasons = [
-            HttpError::OwnLimit("too many open files".to_owned()),
+            HttpError::OwnLimit { what: "too many open files".to_owned(), was_sent: false },
             HttpError::NotConnected("connection refused".to_owned()),
             HttpError::NoAnswer("closed".to_owned()),
         ]

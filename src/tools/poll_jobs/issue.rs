@@ -53,8 +53,8 @@ impl Issue {
         let message = error.to_string();
         match error {
             HttpError::NotConnected(_) => Self::failure("no connection", None, message, None),
-            // Nothing was sent: the target has no part in it.
-            HttpError::OwnLimit(_) => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
+            // The target has no part in it.
+            HttpError::OwnLimit { .. } => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
             HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),
             HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
             HttpError::Unreadable(_) => Self::failure("unreadable head", Some(Reason::UnreadableAnswer), message, None),
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_this_host_is_no_failed_poll_of_the_target() {
-        let own = Issue::from_error(&HttpError::OwnLimit("no local port is free".to_owned()));
+        let own = Issue::from_error(&HttpError::OwnLimit { what: "no local port is free".to_owned(), was_sent: true });
         assert_eq!((own.kind.as_str(), own.is_failure, own.reason), (OWN_LIMIT, false, None));
         assert_eq!(own.message, "no local port is free");
         assert!(Issue::from_error(&HttpError::NotConnected("connection refused".to_owned())).is_failure);

@@ -295,7 +295,7 @@ impl<'a, 'o> Session<'a, 'o> {
         if let Ok(answer) = &mut outcome.answer {
             self.observe_date(number, answer, (outcome.sent, outcome.received));
         }
-        if let Err(HttpError::OwnLimit(limit)) = &outcome.answer {
+        if let Err(HttpError::OwnLimit { what: limit, .. }) = &outcome.answer {
             self.scheduler.note_limit(limit, self.jobs.len());
         }
         if self.lists.contains(number) {

@@ -136,7 +136,10 @@ fn unknown(reason: Reason, what: String) -> NotSubmitted {
 /// The status of a job whose submission to `place` got no answer that could be read.
 fn without_answer(error: &HttpError, place: &str, received: Timestamp) -> JobStatus {
     let (phase, reason, what) = match error {
-        HttpError::NotConnected(what) | HttpError::OwnLimit(what) => {
+        HttpError::OwnLimit { what, .. } => {
+            (Phase::Unknown, Reason::OwnLimit, format!("{what}; that is a limit of this host; the job may run"))
+        }
+        HttpError::NotConnected(what) => {
             (Phase::Rejected, Reason::NotConnected, format!("{what}, {} times", BACKOFF.len() + 1))
         }
         HttpError::NoCredentials(none) => {

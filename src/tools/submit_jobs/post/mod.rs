@@ -253,7 +253,7 @@ impl Post {
             // A token that was renewed before takes no part in the submission's time.
             let sent = client.sent_at().filter(|at| *at >= began).unwrap_or(began);
             let waits_for = match &outcome {
-                Err(HttpError::OwnLimit(what)) => {
+                Err(HttpError::OwnLimit { what, was_sent: false }) => {
                     let what = format!("{}: {what}: a limit of this host, not of the target; waiting", request.place());
                     Some((Wait::OwnLimit, what, OWN_LIMIT_WAIT))
                 }
