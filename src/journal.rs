@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Failure;
 use crate::clock::micro;
 use crate::escape;
-use crate::record::{API_VERSION, Fold, Job, JournalCost, Key, Kind, Parsed, Record};
+use crate::record::{API_VERSION, Fold, Job, JournalCost, Key, Kind, Parsed, Phase, Record};
 
 /// The last known states of the jobs of a journal.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Entries {
     records: Fold,
     /// The line of each job's last record with an id, or else of its first record.
     lines: HashMap<Key, usize>,
+    /// The number of each job's intents, without those whose request was never sent.
+    intents: HashMap<Key, usize>,
 }
 
 impl Entries {
@@ -58,6 +60,19 @@ impl Entries {
                 ));
             }
         }
+        let intents = self.intents.entry(key.clone()).or_default();
+        match job.status.phase {
+            Phase::Submitting => *intents += 1,
+            // The last intent came to nothing. One of an earlier session, or its outcome, stays.
+            Phase::Staged => {
+                *intents = intents.saturating_sub(1);
+                if *intents == 0 && self.records.get(&key).is_some_and(is_intent) {
+                    self.records.remove(&key);
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
         let is_told = job.status.job_id.is_some() || !self.lines.contains_key(&key);
         self.records.add(record);
         if is_told {
@@ -65,6 +80,11 @@ impl Entries {
         }
         Ok(())
     }
+}
+
+/// Returns true for a job of which no more is known than that it was to be submitted.
+fn is_intent(record: &Record) -> bool {
+    record.read::<Job>().is_ok_and(|job| job.status.phase == Phase::Submitting)
 }
 
 /// A field that differs between two records of the same name.
@@ -258,6 +278,22 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 2, "{text}");
         assert_eq!(read_journal(&path).unwrap().records().records().next(), Some(&job("Submitted")));
+    }
+
+    #[test]
+    fn an_intent_whose_request_was_never_sent_is_none() {
+        let state = |phases: &[&str]| {
+            let mut entries = Entries::default();
+            for (index, phase) in phases.iter().enumerate() {
+                entries.add(index + 1, job(phase)).unwrap();
+            }
+            entries.records().jobs().next().map(|job| job.status.phase)
+        };
+        assert_eq!(state(&["Submitting", "Staged"]), None);
+        assert_eq!(state(&["Submitting", "Staged", "Submitting"]), Some(Phase::Submitting));
+        assert_eq!(state(&["Submitting", "Submitting", "Staged"]), Some(Phase::Submitting), "the first may have arrived");
+        assert_eq!(state(&["Submitting", "Unknown", "Submitting", "Staged"]), Some(Phase::Unknown));
+        assert_eq!(state(&["Submitting", "Staged", "Submitting", "Submitted"]), Some(Phase::Submitted));
     }
 
     #[test]

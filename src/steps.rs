@@ -17,20 +17,40 @@ pub type Made = Result<(BTreeMap<String, Value>, Answer), String>;
 /// The first wait before a step that failed is made again; it doubles from one try to the next.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
-/// The time that steps have which are made again while they fail for reasons that may pass, as polls are.
-#[derive(Debug)]
-pub struct Patience<'a> {
-    /// Nothing is sent after that.
-    pub until: Instant,
-    /// The signal after which nothing is made again.
-    pub stop: &'a Stop,
+/// The failures after which a step is made again.
+#[derive(derive_more::Debug, Clone, Copy)]
+pub enum Patience<'a> {
+    /// Those that may pass, as polls are sent again.
+    Passing {
+        /// Nothing is sent after that.
+        until: Instant,
+        /// The signal after which nothing is made again.
+        stop: &'a Stop,
+    },
+    /// Those of this host, which kept the step from being sent. The function gets the limit and the time of the first try, waits, and
+    /// returns true if there may be another try.
+    OwnLimits(#[debug(skip)] &'a (dyn Fn(&str, Instant) -> bool + 'a)),
 }
 
 impl Patience<'_> {
-    /// Waits for `wait`. Returns true if there is time for another try then.
-    fn wait(&self, wait: Duration) -> bool {
-        Instant::now() + wait < self.until && !self.stop.wait(wait)
+    /// Waits after a step `failed` that was first tried at `began`. Returns true if there may be another try.
+    fn wait(self, failed: &Failed, began: Instant, wait: Duration) -> bool {
+        match self {
+            Self::Passing { until, stop } => failed.may_pass && Instant::now() + wait < until && !stop.wait(wait),
+            Self::OwnLimits(past_limit) => {
+                failed.own_limit == Some(OwnLimit::NotSent) && past_limit(&failed.message, began)
+            }
+        }
     }
+}
+
+/// The part of a step that a limit of this host prevented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnLimit {
+    /// Nothing of it was sent, or what was sent may be sent again.
+    NotSent,
+    /// Its answer could not be received: the step may have run.
+    MayHaveRun,
 }
 
 /// The failure of one request of a step.
@@ -38,6 +58,8 @@ struct Failed {
     message: String,
     /// The reason may pass.
     may_pass: bool,
+    /// A limit of this host is the reason.
+    own_limit: Option<OwnLimit>,
     /// The wait that the target asks for.
     retry_after: Option<Duration>,
 }
@@ -45,7 +67,7 @@ struct Failed {
 impl From<String> for Failed {
     /// A failure that comes again.
     fn from(message: String) -> Self {
-        Self { message, may_pass: false, retry_after: None }
+        Self { message, may_pass: false, own_limit: None, retry_after: None }
     }
 }
 
@@ -60,6 +82,8 @@ pub struct StepsOutcome {
     pub answers: Vec<(Vec<Told>, Answer)>,
     /// The failure that ended them, as one line.
     pub failure: Option<String>,
+    /// The failure is a limit of this host.
+    pub own_limit: Option<OwnLimit>,
 }
 
 impl StepsOutcome {
@@ -79,7 +103,7 @@ impl StepsOutcome {
 #[expect(clippy::too_many_arguments, reason = "a request needs all of them, and its caller owns each")]
 pub fn run(
     when: StepTime,
-    patience: Option<&Patience<'_>>,
+    patience: Option<Patience<'_>>,
     profile: &Profile,
     base: &BaseUrl,
     values: &TemplateValues,
@@ -97,7 +121,8 @@ pub fn run(
                 client.secrets().add_value(value);
             }
         }
-        let made = made.map_err(|failure| client.secrets().strike(&failure).into_owned());
+        let own_limit = made.as_ref().err().and_then(|failed| failed.own_limit);
+        let made = made.map_err(|failed| client.secrets().strike(&failed.message).into_owned());
         watch(step, &made);
         match made {
             Ok((taken, answer)) => {
@@ -112,6 +137,7 @@ pub fn run(
             Err(_) if step.optional => {}
             Err(failure) => {
                 outcome.failure = Some(format!("step {}: {failure}", step.name));
+                outcome.own_limit = own_limit;
                 break;
             }
         }
@@ -123,30 +149,28 @@ pub fn run(
 #[expect(clippy::too_many_arguments, reason = "a request needs all of them, and its caller owns each")]
 fn make_patiently(
     step: &Step,
-    patience: Option<&Patience<'_>>,
+    patience: Option<Patience<'_>>,
     profile: &Profile,
     base: &BaseUrl,
     values: &TemplateValues,
     mut cookies: Option<&mut Vec<Cookie>>,
     client: &Client,
     clock: &Clock,
-) -> Made {
-    let (mut tries, mut wait) = (1, FIRST_WAIT);
+) -> Result<(BTreeMap<String, Value>, Answer), Failed> {
+    let (mut tries, mut wait, began) = (1, FIRST_WAIT, Instant::now());
     loop {
         let failed = match make(step, profile, base, values, cookies.as_deref_mut(), client, clock) {
             Ok(made) => return Ok(made),
             Err(failed) => failed,
         };
         let pause = failed.retry_after.unwrap_or(wait);
-        if failed.may_pass && patience.is_some_and(|patience| patience.wait(pause)) {
-            (tries, wait) = (tries + 1, wait * 2);
+        if patience.is_some_and(|patience| patience.wait(&failed, began, pause)) {
+            (tries, wait) = (tries + 1, wait.saturating_mul(2));
             continue;
         }
-        return Err(if tries > 1 {
-            format!("{}, at the last of {tries} tries", failed.message)
-        } else {
-            failed.message
-        });
+        let tried = if tries > 1 { format!(", at the last of {tries} tries") } else { String::new() };
+        let whose = failed.own_limit.map_or("", |_| "; that is a limit of this host, not of the target");
+        return Err(Failed { message: format!("{}{tried}{whose}", failed.message), ..failed });
     }
 }
 
@@ -170,7 +194,7 @@ fn make(
     // Another server must not see the headers that are the target's alone.
     let sent =
         if is_own { request.send_with(cookies, client, clock) } else { request.send(&client.without_headers(), clock) };
-    let answer = sent.map_err(|error| failed_to_answer(&place, &error))?;
+    let answer = sent.map_err(|error| failed_to_answer(&place, &error, request.method.is_safe()))?;
     let summary = || if step.secret { format!("HTTP {}", answer.status) } else { answer.summary() };
     if !step.accepted.contains(&answer.status) {
         // Too early, too often, or a failure of a server or gateway (RFC 9110, section 15; RFC 6585; RFC 8470).
@@ -178,6 +202,7 @@ fn make(
         return Err(Failed {
             message: format!("{place}: {}", summary()),
             may_pass,
+            own_limit: None,
             retry_after: answer.head.retry_after,
         });
     }
@@ -195,13 +220,19 @@ fn make(
     Ok((taken, answer))
 }
 
-fn failed_to_answer(place: &str, error: &HttpError) -> Failed {
+/// The failure of a step at `place`, which changes nothing at the target if it `is_safe`.
+fn failed_to_answer(place: &str, error: &HttpError, is_safe: bool) -> Failed {
     let (may_pass, retry_after) = match error {
         HttpError::Invalid(_) => (false, None),
         HttpError::NoCredentials(NoCredentials { again_in, .. }) => (again_in.is_some(), *again_in),
         _ => (true, None),
     };
-    Failed { message: format!("{place}: {error}"), may_pass, retry_after }
+    let own_limit = match error {
+        HttpError::OwnLimit { was_sent, .. } if *was_sent && !is_safe => Some(OwnLimit::MayHaveRun),
+        HttpError::OwnLimit { .. } => Some(OwnLimit::NotSent),
+        _ => None,
+    };
+    Failed { message: format!("{place}: {error}"), may_pass, own_limit, retry_after }
 }
 
 /// The server of `url`, without its path and query.

@@ -39,6 +39,11 @@ impl Fold {
         }
     }
 
+    /// Forgets every record that speaks of `key`.
+    pub fn remove(&mut self, key: &Key) {
+        self.records.remove(key);
+    }
+
     /// The record that stayed of those that speak of `key`.
     pub fn get(&self, key: &Key) -> Option<&Record> {
         self.records.get(key).map(|(_, record)| record)

@@ -58,10 +58,10 @@ impl FollowUp {
     pub(super) fn run(&self, client: &Client) -> FollowedUp {
         let Self { profile, base, values, clock, .. } = self;
         let until = *self.began.get_or_init(Instant::now) + self.within;
-        let patience = Patience { until, stop: &self.stop };
+        let patience = Patience::Passing { until, stop: &self.stop };
         let mut cookies = self.cookies.clone();
         let sent = cookies.as_mut();
-        let steps = steps::run(self.when, Some(&patience), profile, base, values, sent, client, clock, &mut |_, _| {});
+        let steps = steps::run(self.when, Some(patience), profile, base, values, sent, client, clock, &mut |_, _| {});
         let cancel = (self.when == StepTime::Cancel).then(|| match steps.failure {
             Some(_) => Cancel::Asked,
             None if self.is_confirmed(cookies.as_mut(), client) => Cancel::Confirmed,

@@ -89,7 +89,7 @@ impl Post {
         let meaning = profile.submit_meaning(answer);
         if meaning != Some(SubmitMeaning::Accepted) {
             let what = answer.summary();
-            if meaning == Some(SubmitMeaning::Refused) || meaning.is_none() && refuses(answer.status) {
+            if refuses(answer, profile) {
                 let (phase, reason) = (Phase::Rejected, Reason::Refused);
                 return Err(NotSubmitted { phase, reason, what, job_id: None });
             }
@@ -176,11 +176,19 @@ fn is_segment(template: &str) -> bool {
 
 /// Returns true for a status that says that nothing was begun (RFC 9110, section 15), where it does not mean accepted. A
 /// success or a redirect may follow a job that was made, and so may a failure or a gateway's timeout.
-fn refuses(status: u16) -> bool {
+fn is_refusal(status: u16) -> bool {
     match status {
         200..400 | 408 => false,
         500.. => matches!(status, 501 | 503 | 505),
         _ => true,
+    }
+}
+
+/// Returns true if `answer` says that the job does not run.
+pub(super) fn refuses(answer: &Answer, profile: &Profile) -> bool {
+    match profile.submit_meaning(answer) {
+        Some(meaning) => meaning == SubmitMeaning::Refused,
+        None => is_refusal(answer.status),
     }
 }
 

@@ -1,39 +1,51 @@
 //! One submission: the request that a profile makes of a job, and its sending.
 
 mod judge;
+mod waits;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cli::{Failure, Stop};
+use crate::cli::Failure;
 use crate::clock::{Clock, ServerDate, micro};
 use crate::cookies::Cookie;
-use crate::http::{Answer, BaseUrl, Client, HttpError, Method, NoCredentials, same_origin};
+use crate::http::{Answer, BaseUrl, Client, HttpError, Method, same_origin};
 use crate::profile::{Profile, Request, StepTime, TemplateValues};
 use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
-use crate::steps::{self, StepsOutcome};
+use crate::steps::{self, OwnLimit, Patience, StepsOutcome};
+
+use judge::refuses;
 
 pub(super) use judge::collapsed;
+pub(super) use waits::Waits;
 
 /// Waits before the second and the third try of a connection.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
-/// The wait before another try where this host has run out of something.
-const OWN_LIMIT_WAIT: Duration = Duration::from_millis(100);
+/// The message of a job that an earlier session submitted without an answer.
+const MAY_RUN: &str = "an earlier submission may have made the job: it may run";
 /// The shortest wait for a token that a record tells, in seconds.
 const WORTH_TELLING: f64 = 0.001;
 /// The longest chain of redirects that is followed.
 const MOST_REDIRECTS: usize = 10;
 
-/// The cause for which a submission waits; each is reported once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wait {
-    /// This host has run out of something.
-    OwnLimit,
-    /// There is no token.
-    Token,
+/// The way into a submission's request, which the thread that sends it passes and the session may close before.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gate(Arc<OnceLock<bool>>);
+
+impl Gate {
+    /// Returns true if the request may be sent.
+    fn pass(&self) -> bool {
+        *self.0.get_or_init(|| true)
+    }
+
+    /// Returns true if the request was not sent and never will be.
+    pub(super) fn close(&self) -> bool {
+        !*self.0.get_or_init(|| false)
+    }
 }
 
 /// The submission of one job.
@@ -47,6 +59,7 @@ pub(super) struct Post {
     submission: Option<Submission>,
     /// The time of an earlier submission under the same idempotency key.
     earlier: Option<Timestamp>,
+    pub(super) gate: Gate,
     idempotency_key: Option<String>,
     /// The values that the steps before the first submission took, for the record.
     variables: BTreeMap<String, Value>,
@@ -143,7 +156,7 @@ impl Post {
     /// A submission with these `values`, whose request is not yet built.
     pub(super) fn with_values(base: &BaseUrl, values: TemplateValues) -> Result<Self, Failure> {
         let (trace_id, span_id) = (random_hex(16)?, random_hex(8)?);
-        let (earlier, idempotency_key, variables) = (None, None, BTreeMap::new());
+        let (earlier, idempotency_key, variables, gate) = (None, None, BTreeMap::new(), Gate::default());
         Ok(Self {
             trace_id,
             span_id,
@@ -151,6 +164,7 @@ impl Post {
             values,
             submission: None,
             earlier,
+            gate,
             idempotency_key,
             variables,
         })
@@ -186,109 +200,116 @@ impl Post {
     }
 
     /// Makes the steps before the submission, and sends it.
-    pub(super) fn send(
-        &self,
-        client: &Client,
-        profile: &Profile,
-        clock: &Clock,
-        report: &dyn Fn(Wait, &str),
-        stop: &Stop,
-    ) -> Posted {
+    pub(super) fn send(&self, client: &Client, profile: &Profile, clock: &Clock, waits: &Waits) -> Posted {
         let mut variables = self.variables.clone();
         let mut token_wait = 0.0;
-        if profile.has_steps(StepTime::Job) {
-            let began = clock.now();
-            // The steps must not begin only to find that there is no token.
-            if let Err(status) = wait_for_token(client, clock, report, stop) {
-                return Posted::unsent(*status);
-            }
-            token_wait += clock.now().since(began);
-        }
-        let submission = if let Some(submission) = &self.submission {
-            Ok(submission.clone())
-        } else {
-            let steps =
-                steps::run(StepTime::Job, None, profile, &self.base, &self.values, None, client, clock, &mut |_, _| {});
-            variables.extend(steps.recorded());
-            let values = self.values.clone().with_variables(&steps.variables);
-            match steps.failure {
-                Some(what) => Err((Reason::StepFailed, format!("{what}; the job was not submitted"))),
-                None => submit_request(profile, &self.base, &values, (&self.trace_id, &self.span_id))
-                    .map_err(|what| (Reason::InvalidRequest, what)),
-            }
+        let submission = match &self.submission {
+            Some(submission) => Ok(submission.clone()),
+            None => self.make_steps(client, profile, clock, waits, (&mut variables, &mut token_wait)),
         };
         let posted = match submission {
-            Ok(submission) => self.send_request(&submission, client, profile, clock, report, stop),
-            Err((reason, message)) => Posted::unsent(rejected(reason, message, clock.now())),
+            Ok(submission) if self.gate.pass() => self.send_request(&submission, client, profile, clock, waits),
+            Ok(_) => Posted::unsent(unsent(None, clock.now())),
+            Err(status) => Posted::unsent(*status),
         };
         token_wait += posted.status.token_wait_seconds.unwrap_or_default();
         let token_wait_seconds = Some(micro(token_wait)).filter(|seconds| *seconds >= WORTH_TELLING);
-        let mut status = JobStatus { token_wait_seconds, variables, ..posted.status };
+        let mut status = JobStatus { token_wait_seconds, variables, ..not_less(posted.status, self.earlier) };
         // The target may name in its answer what it was sent.
         client.secrets().strike_in(&mut status.message);
         client.secrets().strike_in(&mut status.body);
         Posted { status, ..posted }
     }
 
-    /// Sends `request`. A connection that was never made is tried again; a request that may have arrived never is.
-    /// While this host has run out of something, or a token cannot be had, the request waits, and `report` says so: that is not the
-    /// target's doing.
+    /// Makes the steps before the submission. The error is the status of the job if it is not submitted.
+    fn make_steps(
+        &self,
+        client: &Client,
+        profile: &Profile,
+        clock: &Clock,
+        waits: &Waits,
+        (variables, token_wait): (&mut BTreeMap<String, Value>, &mut f64),
+    ) -> Result<Submission, Box<JobStatus>> {
+        let began = clock.now();
+        // The steps must not begin only to find that there is no token.
+        wait_for_token(client, clock, waits)?;
+        *token_wait += clock.now().since(began);
+        let past_limit = |what: &str, began| waits.past_limit(what, began);
+        let patience = Some(Patience::OwnLimits(&past_limit));
+        let (base, values) = (&self.base, &self.values);
+        let steps = steps::run(StepTime::Job, patience, profile, base, values, None, client, clock, &mut |_, _| {});
+        variables.extend(steps.recorded());
+        let values = values.clone().with_variables(&steps.variables);
+        let (reason, message) = match (steps.failure, steps.own_limit) {
+            (None, _) => match submit_request(profile, base, &values, (&self.trace_id, &self.span_id)) {
+                Ok(submission) => return Ok(submission),
+                Err(what) => (Reason::InvalidRequest, what),
+            },
+            (Some(what), Some(OwnLimit::NotSent)) => return Err(Box::new(unsent(Some(what), clock.now()))),
+            (Some(what), Some(OwnLimit::MayHaveRun)) => {
+                (Reason::OwnLimit, format!("{what}; the step may have run; the job was not submitted"))
+            }
+            (Some(what), None) => (Reason::StepFailed, format!("{what}; the job was not submitted")),
+        };
+        Err(Box::new(rejected(reason, message, clock.now())))
+    }
+
+    /// Sends the request. A connection that was never made is tried again; a request that may have arrived never is.
+    /// While this host has run out of something, or a token cannot be had, the request waits: that is not the target's doing.
     fn send_request(
         &self,
         submission: &Submission,
         client: &Client,
         profile: &Profile,
         clock: &Clock,
-        report: &dyn Fn(Wait, &str),
-        stop: &Stop,
+        waits: &Waits,
     ) -> Posted {
-        let mut waits = BACKOFF.into_iter();
+        let mut backoff = BACKOFF.into_iter();
         let request = &submission.request;
+        let place = request.place();
         let mut token_wait = 0.0;
         loop {
-            let (began, lost) = (clock.now(), client.lost());
+            let (mut began, mut lost) = (clock.now(), client.lost());
             let mut cookies = Vec::new();
-            let outcome = request.send_with(Some(&mut cookies), client, clock);
+            let outcome = waits.send(&place, || {
+                (began, lost) = (clock.now(), client.lost());
+                request.send_with(Some(&mut cookies), client, clock)
+            });
             let received = clock.now();
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
+                Err(limit) => return Posted::unsent(unsent(Some(limit), received)),
+            };
             // A token that was renewed before takes no part in the submission's time.
             let sent = client.sent_at().filter(|at| *at >= began).unwrap_or(began);
-            let waits_for = match &outcome {
-                Err(HttpError::OwnLimit { what, was_sent: false }) => {
-                    let what = format!("{}: {what}: a limit of this host, not of the target; waiting", request.place());
-                    Some((Wait::OwnLimit, what, OWN_LIMIT_WAIT))
+            // The request was not sent, or was refused with 401.
+            if let Err(HttpError::NoCredentials(none)) = &outcome
+                && let Some(again) = waits.past_token(none)
+            {
+                if !again {
+                    return Posted::unsent(unsent(None, received));
                 }
-                // The request was not sent, or was refused with 401.
-                Err(HttpError::NoCredentials(none)) => {
-                    none.again_in.map(|wait| (Wait::Token, awaits_token(none), wait))
-                }
-                _ => None,
-            };
-            if let Some((cause, what, wait)) = waits_for {
-                report(cause, &what);
-                if stop.wait(wait) {
-                    return Posted::unsent(JobStatus { observed_at: Some(received), ..JobStatus::default() });
-                }
-                if cause == Wait::Token {
-                    token_wait += clock.now().since(began);
-                }
+                token_wait += clock.now().since(began);
                 continue;
             }
-            let again = matches!(outcome, Err(HttpError::NotConnected(_))) && stop.signal().is_none();
-            if let (true, Some(wait)) = (again, waits.next()) {
+            let again = matches!(outcome, Err(HttpError::NotConnected(_))) && !waits.is_stopped();
+            if let (true, Some(wait)) = (again, backoff.next()) {
                 std::thread::sleep(wait);
                 continue;
             }
-            let (outcome, received) = match outcome {
+            let (outcome, there, received) = match outcome {
                 Ok(answer) if profile.submit.follow_redirects => {
-                    (Ok(follow(request, answer, &mut cookies, client, clock)), clock.now())
+                    let (answer, there) = follow(request, answer, &mut cookies, profile, client, clock, waits);
+                    (Ok(answer), there, clock.now())
                 }
-                outcome => (outcome, received),
+                outcome => (outcome, None, received),
             };
             let lost = client.lost().saturating_sub(lost).as_secs_f64();
             let frozen_seconds = Some(micro(lost.min(received.since(sent)))).filter(|seconds| *seconds > 0.0);
             let JobStatus { submitted_at, resubmitted_at, target, idempotency_key, .. } = self.submission(sent);
             let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
             let judged = self.judge(submission, outcome, profile, received);
+            let message = judged.message.map(|message| [Some(message), there].into_iter().flatten().collect::<Vec<_>>().join("; "));
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
                 span_id: Some(self.span_id.clone()),
@@ -299,6 +320,7 @@ impl Post {
                 frozen_seconds,
                 token_wait_seconds: Some(token_wait + sent.since(began).max(0.0)),
                 observed_at: Some(received),
+                message,
                 ..judged
             };
             return Posted { status, date, cookies };
@@ -306,50 +328,74 @@ impl Post {
     }
 }
 
+/// `status`, unless it says that the job does not run although a submission before this one, at the time `earlier`, may have made it.
+pub(super) fn not_less(status: JobStatus, earlier: Option<Timestamp>) -> JobStatus {
+    let Some(earlier) = earlier.filter(|_| matches!(status.phase, Phase::Staged | Phase::Rejected)) else {
+        return status;
+    };
+    let now = status.message.map(|message| format!("; now: {message}")).unwrap_or_default();
+    JobStatus {
+        phase: Phase::Unknown,
+        reason: Some(Reason::AnswerLost),
+        message: Some(format!("{MAY_RUN}{now}")),
+        submitted_at: Some(earlier),
+        ended_at: None,
+        ..status
+    }
+}
+
+/// The status of a job that was not submitted because the wait for it ended, for the reason `why` if one is known.
+pub(super) fn unsent(why: Option<String>, now: Timestamp) -> JobStatus {
+    JobStatus { observed_at: Some(now), message: why.map(|why| format!("{why}; the job was not submitted")), ..JobStatus::default() }
+}
+
 /// Waits until there is a token. The error is the status of a job for which there is none.
-fn wait_for_token(
-    client: &Client,
-    clock: &Clock,
-    report: &dyn Fn(Wait, &str),
-    stop: &Stop,
-) -> Result<(), Box<JobStatus>> {
+fn wait_for_token(client: &Client, clock: &Clock, waits: &Waits) -> Result<(), Box<JobStatus>> {
     loop {
         let Err(none) = client.authorize(clock) else { return Ok(()) };
         let now = clock.now();
-        let Some(wait) = none.again_in else {
-            let what = format!("{none}; the job was not submitted");
-            return Err(Box::new(rejected(Reason::NoToken, what, now)));
-        };
-        report(Wait::Token, &awaits_token(&none));
-        if stop.wait(wait) {
-            return Err(Box::new(JobStatus { observed_at: Some(now), ..JobStatus::default() }));
+        match waits.past_token(&none) {
+            Some(true) => {}
+            Some(false) => return Err(Box::new(unsent(None, now))),
+            None => {
+                let what = format!("{none}; the job was not submitted");
+                return Err(Box::new(rejected(Reason::NoToken, what, now)));
+            }
         }
     }
 }
 
-fn awaits_token(none: &NoCredentials) -> String {
-    format!("{none}; submissions wait for a token")
-}
-
 /// Follows redirects of `request` to the answer that they lead to, with the `cookies` that they set on the way. If that answer cannot
-/// be fetched, the redirect itself is the answer, because the job may have been created before it.
-fn follow(request: &Request, mut answer: Answer, cookies: &mut Vec<Cookie>, client: &Client, clock: &Clock) -> Answer {
+/// be fetched, or refuses the job, the redirect itself is the answer, because the job may have been created before it; then what
+/// came of following it is returned as well.
+fn follow(
+    request: &Request,
+    mut answer: Answer,
+    cookies: &mut Vec<Cookie>,
+    profile: &Profile,
+    client: &Client,
+    clock: &Clock,
+    waits: &Waits,
+) -> (Answer, Option<String>) {
     let mut request = request.clone();
     for _ in 0..MOST_REDIRECTS {
         match answer.status {
             307 | 308 => {}
             301..=303 => (request.method, request.body) = (Method::GET, None),
-            _ => return answer,
+            _ => return (answer, None),
         }
         let location = answer.head.location.as_deref();
-        let Some(to) = location.and_then(|location| same_origin(&request.url, location)) else { return answer };
+        let Some(to) = location.and_then(|location| same_origin(&request.url, location)) else { return (answer, None) };
         request.url = to;
-        match request.send_with(Some(cookies), client, clock) {
-            // The request before it was answered by "look there", so this failure is no refusal.
-            Ok(next) if request.method == Method::GET && next.status >= 400 => return answer,
-            Ok(next) => answer = next,
-            Err(_) => return answer,
+        let place = request.place();
+        match waits.send(&place, || request.send_with(Some(cookies), client, clock)) {
+            Ok(Ok(next)) if refuses(&next, profile) || request.method == Method::GET && next.status >= 400 => {
+                return (answer, Some(format!("{place}: {}", next.summary())));
+            }
+            Ok(Ok(next)) => answer = next,
+            Ok(Err(error)) => return (answer, Some(format!("{place}: {error}"))),
+            Err(limit) => return (answer, Some(limit)),
         }
     }
-    answer
+    (answer, None)
 }

@@ -2,7 +2,9 @@
 
 use std::sync::mpsc::Receiver;
 
+use super::super::post::{not_less, unsent};
 use super::output::Output;
+use super::scheduler::UnderWay;
 use super::{Event, LAST_WORDS, Session, write_journalled};
 use crate::cli::{Exit, Failure, Outcome};
 use crate::journal::Journal;
@@ -18,16 +20,21 @@ impl Session<'_, '_> {
         Ok(())
     }
 
-    /// The records of the submissions under way, as they are if nobody waits for the answers: each may have arrived.
+    /// The records of the submissions under way, as they are if nobody waits for the answers: each that was sent may have arrived.
     fn unanswered(&mut self) -> Result<Vec<Record>, Failure> {
         let now = self.clock.now();
-        let given_up = |(mut record, intent): (Record, JobStatus)| {
-            let status = JobStatus {
-                phase: Phase::Unknown,
-                reason: Some(Reason::NoAnswer),
-                message: Some("the submission was still unanswered when the time to stop was over".to_owned()),
-                observed_at: Some(now),
-                ..intent
+        let given_up = |UnderWay { mut record, intent, gate }: UnderWay| {
+            let status = if gate.close() {
+                let why = "a step before the submission was still unanswered when the time to stop was over".to_owned();
+                not_less(unsent(Some(why), now), intent.resubmitted_at.and(intent.submitted_at))
+            } else {
+                JobStatus {
+                    phase: Phase::Unknown,
+                    reason: Some(Reason::NoAnswer),
+                    message: Some("the submission was still unanswered when the time to stop was over".to_owned()),
+                    observed_at: Some(now),
+                    ..intent
+                }
             };
             write_status(&mut record, &status).map(|()| record)
         };

@@ -191,6 +191,9 @@ impl Session<'_, '_> {
         if self.stop.signal().is_some() {
             self.interrupt();
         }
+        if let Some(limit) = self.scheduler.waits().given_up().map(str::to_owned) {
+            self.abort(Exit::InputOutput, Reason::OwnLimit, limit);
+        }
         let (mut due, mut tasks) = (None, Vec::new());
         while self.aborted.is_none()
             && self.has_poller

@@ -1,12 +1,12 @@
 //! Decides when the next job is submitted, and hands due submissions to the worker threads.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::Args;
 use super::super::admission::{Admission, Answer};
-use super::super::post::{Post, Posted, Wait};
+use super::super::post::{Gate, Post, Posted, Waits};
 use super::super::warmup::{Held, Warmup};
 use crate::cli::{Console, Failure, Stop};
 use crate::clock::Clock;
@@ -56,6 +56,14 @@ pub(super) struct Finished {
     pub(super) posted: Posted,
 }
 
+/// A job whose submission has no answer yet.
+pub(super) struct UnderWay {
+    pub(super) record: Record,
+    /// The job's status until an answer comes.
+    pub(super) intent: JobStatus,
+    pub(super) gate: Gate,
+}
+
 /// The answer to "may this job be submitted now?".
 pub(super) enum Turn {
     /// Yes. In the open model it was due at this time.
@@ -79,8 +87,11 @@ pub(super) struct Scheduler {
     began: Option<Timestamp>,
     workers: Workers<(Task, Instant), Sent>,
     demand: ThreadDemand,
-    /// The jobs whose submission has no answer yet, each with its status until one comes.
-    under_way: HashMap<Key, (Record, JobStatus)>,
+    /// The jobs whose submission has no answer yet.
+    under_way: HashMap<Key, UnderWay>,
+    waits: Arc<Waits>,
+    /// The beginning of the wait for a first thread.
+    threadless_since: Option<Instant>,
     console: Console,
     limit: Option<String>,
 }
@@ -94,18 +105,14 @@ impl Scheduler {
         (console, stop): (Console, Stop),
         deliver: impl Fn(Finished) + Send + Sync + 'static,
     ) -> Self {
-        let (reported, to_workers) = (Mutex::new(BTreeSet::new()), console.clone());
-        let report = Arc::new(move |wait: Wait, what: &str| {
-            if reported.lock().unwrap_or_else(PoisonError::into_inner).insert(wait) {
-                to_workers.say(what);
-            }
-        });
+        let waits = Arc::new(Waits::new(console.clone(), stop, args.deadline));
+        let to_workers = waits.clone();
         let make = move || -> Box<dyn FnMut((Task, Instant)) -> Sent> {
             let client = factory.client();
-            let (profile, report, stop) = (profile.clone(), report.clone(), stop.clone());
+            let (profile, waits) = (profile.clone(), to_workers.clone());
             Box::new(move |(task, since): (Task, Instant)| {
                 let began = Instant::now();
-                let posted = task.post.send(&client, &profile, &task.clock, &*report, &stop);
+                let posted = task.post.send(&client, &profile, &task.clock, &waits);
                 Sent { record: task.record, posted, since, took: began.elapsed() }
             })
         };
@@ -124,6 +131,8 @@ impl Scheduler {
             workers: Workers::new(limit, Arc::new(make), Arc::new(deliver)),
             demand: ThreadDemand::new(Instant::now(), LEAST_THREADS),
             under_way: HashMap::new(),
+            waits,
+            threadless_since: None,
             console,
             limit: None,
         }
@@ -169,8 +178,12 @@ impl Scheduler {
             self.report_limit(chosen);
             // Without any thread nothing else will happen that could be waited for.
             let has_none = self.workers.threads() == 0;
+            if let (true, Some(limit)) = (has_none, self.limit.clone()) {
+                self.waits.past_limit(&limit, *self.threadless_since.get_or_insert(now));
+            }
             return Turn::Later(has_none.then(|| now + NO_THREAD_WAIT));
         }
+        self.threadless_since = None;
         self.admission.submitted();
         if is_warmup {
             self.warmup.submitted();
@@ -209,7 +222,8 @@ impl Scheduler {
     /// Hands a submission that had its turn to a worker. Until an answer comes, `intent` is the job's status.
     pub(super) fn send(&mut self, task: Task, intent: JobStatus) -> Result<(), Failure> {
         let since = Instant::now();
-        self.under_way.insert(task.record.key().clone(), (task.record.clone(), intent));
+        let under_way = UnderWay { record: task.record.clone(), intent, gate: task.post.gate.clone() };
+        self.under_way.insert(task.record.key().clone(), under_way);
         let refused = self.workers.give((task, since)).map_err(|error| Failure::thread(&error))?;
         if refused.is_some() {
             return Err(Failure::input_output("a thread: the one that was reserved is gone"));
@@ -231,8 +245,8 @@ impl Scheduler {
         !self.under_way.is_empty()
     }
 
-    /// Waits for no answer any longer: returns the jobs whose submission has none, each with its status until now.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = (Record, JobStatus)> {
+    /// Waits for no answer any longer: returns the jobs whose submission has none.
+    pub(super) fn give_up(&mut self) -> impl Iterator<Item = UnderWay> {
         self.under_way.drain().map(|(_, job)| job)
     }
 
@@ -254,6 +268,11 @@ impl Scheduler {
 
     /// The limit of this host that bounded the load.
     pub(super) fn limit(&self) -> Option<&str> {
-        self.limit.as_deref()
+        self.limit.as_deref().or(self.waits.limit())
+    }
+
+    /// The waits of the submissions.
+    pub(super) fn waits(&self) -> &Arc<Waits> {
+        &self.waits
     }
 }

@@ -6,7 +6,7 @@ use crate::health;
 use crate::http::Client;
 use crate::profile::{StepTime, TemplateValues};
 use crate::record::Reason;
-use crate::steps;
+use crate::steps::{self, OwnLimit, Patience};
 
 impl Session<'_, '_> {
     /// Probes the target; nothing is submitted to one that is not healthy.
@@ -30,15 +30,25 @@ impl Session<'_, '_> {
         let values = TemplateValues::of_set(&self.args.target.set);
         let (profile, base, client, clock) =
             (self.profile.clone(), self.base.clone(), client.clone(), self.clock.clone());
-        let steps =
-            move || steps::run(StepTime::Run, None, &profile, &base, &values, None, &client, &clock, &mut |_, _| {});
+        let waits = self.scheduler.waits().clone();
+        let steps = move || {
+            let past_limit = |what: &str, began| waits.past_limit(what, began);
+            let patience = Some(Patience::OwnLimits(&past_limit));
+            steps::run(StepTime::Run, patience, &profile, &base, &values, None, &client, &clock, &mut |_, _| {})
+        };
         match self.stop.unless_signalled(steps).map_err(|error| Failure::thread(&error))? {
             None => self.interrupt(),
             Some(outcome) => {
                 self.run_steps = outcome;
-                if let Some(failure) = self.run_steps.failure.clone() {
-                    self.abort(Exit::Unreachable, Reason::StepFailed, failure);
-                }
+                let Some(failure) = self.run_steps.failure.clone() else { return Ok(()) };
+                let (exit, reason, failure) = match self.run_steps.own_limit {
+                    None => (Exit::Unreachable, Reason::StepFailed, failure),
+                    Some(OwnLimit::NotSent) => (Exit::InputOutput, Reason::OwnLimit, failure),
+                    Some(OwnLimit::MayHaveRun) => {
+                        (Exit::InputOutput, Reason::OwnLimit, format!("{failure}; the step may have run"))
+                    }
+                };
+                self.abort(exit, reason, failure);
             }
         }
         Ok(())
