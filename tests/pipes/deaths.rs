@@ -46,6 +46,28 @@ fn of_submit_jobs() {
 }
 
 #[test]
+fn of_submit_jobs_during_its_health_check_leaves_a_report_with_the_cause() {
+    let shell = Shell::new(&[]);
+    // It takes the connection and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = shell.start(&format!(
+        r#"mkdir out
+stage-fixtures --from $FIXTURES --into data/fixtures --jobs 3 --run r1 |
+(echo $BASHPID > submit.pid; exec submit-jobs --target http://{}) | poll-jobs | render-report --out out > /dev/null
+echo "${{PIPESTATUS[@]}}""#,
+        silent.local_addr().unwrap()
+    ));
+    let (_asked, _) = silent.accept().unwrap();
+    wait_until("the Run", || lines_with(&shell.path("out/records.ndjson"), "Run") >= 1);
+    let pid = shell.read("submit.pid").trim().to_owned();
+    assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let done = running.finish();
+    assert_eq!(done.stdout, "0 137 69 4\n", "{}", done.stderr);
+    assert!(shell.read("out/report.md").contains("SubmitterGone"));
+    assert_eq!(shell.counted("out", "asked"), 3);
+}
+
+#[test]
 fn of_poll_jobs() {
     let shell = kill("poll-jobs");
     assert!(shell.read("out/report.md").contains("poll-jobs was killed or crashed"));
@@ -56,7 +78,7 @@ fn of_whatever_reads_from_submit_jobs_costs_the_journal_no_answer() {
     let shell = Shell::new(&["--delay", "300ms"]);
     let done = shell.run(
         r#"stage-fixtures --from $FIXTURES --into data/fixtures --jobs 8 --run r1 > staged
-submit-jobs --max-posts 3 --journal journal < staged | head -1 > /dev/null; echo "${PIPESTATUS[@]}""#,
+submit-jobs --max-posts 3 --journal journal < staged | head -2 > /dev/null; echo "${PIPESTATUS[@]}""#,
     );
     assert_eq!(done.stdout, "74 0\n", "{}", done.stderr);
     assert!(done.stderr.contains("stdout: its reader has exited: nothing more is submitted"), "{}", done.stderr);

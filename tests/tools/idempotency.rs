@@ -37,11 +37,17 @@ impl Rig {
 
     /// Starts submit-jobs with the built-in profile, whose idempotency key is `key` instead.
     fn submit(&self, target: &Target, key: Option<&str>) -> Ran {
+        self.submit_by(|text| text, target, key)
+    }
+
+    /// The same with the profile's text changed by `edit`.
+    fn submit_by(&self, edit: impl Fn(String) -> String, target: &Target, key: Option<&str>) -> Ran {
         let text = std::fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
         let own = "Idempotency-Key = \"{run}/{name}\"\n";
         assert!(text.contains(own));
         let (profile, journal) = (self.path("profile.toml"), self.path("journal"));
-        std::fs::write(&profile, text.replace(own, &key.map(|key| format!("{key}\n")).unwrap_or_default())).unwrap();
+        let text = text.replace(own, &key.map(|key| format!("{key}\n")).unwrap_or_default());
+        std::fs::write(&profile, edit(text)).unwrap();
         let argv = ["--profile", &profile, "--journal", &journal, "--set", "salt=SECRET"];
         target.submit(&argv, &self.records)
     }
@@ -152,4 +158,21 @@ fn records_without_a_run_id_are_named_once_where_their_keys_need_one() {
         assert_eq!(ran.stderr.matches(line).count(), lines, "{run} {key}: {}", ran.stderr);
         assert_eq!(ran.stderr.matches("metadata.run").count(), lines, "{run} {key}: {}", ran.stderr);
     }
+}
+
+#[test]
+fn a_resubmission_that_is_refused_leaves_the_job_unknown() {
+    let rig = Rig::killed(KEY);
+    let address = rig.target.url();
+    let nowhere = |text: String| text.replacen("path = \"/jobs/audio\"", "path = \"/nowhere\"", 1);
+    let refusing = rig.submit_by(nowhere, &rig.target, KEY);
+    for name in ["soak-001", "soak-002"] {
+        let status = &refusing.last(name)["status"];
+        assert_eq!((&status["phase"], &status["reason"]), (&"Unknown".into(), &"AnswerLost".into()), "{status}");
+        let message = status["message"].as_str().unwrap();
+        assert!(message.starts_with("an earlier submission may have made the job") && message.contains("HTTP 4"), "{message}");
+        assert_eq!(status["target"], address);
+    }
+    let again = rig.submit(&rig.target, KEY);
+    assert_eq!(again.last("soak-002")["status"]["phase"], "Submitted", "{}", again.stderr);
 }

@@ -1,13 +1,18 @@
 //! `submit-jobs --journal`: a second start submits nothing twice, and submissions that redirects and long ids answer.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
+use stress_suite::cli::Stop;
 use stress_suite::tools::{poll_jobs, submit_jobs};
 
 use crate::server::{Reply, Server};
-use crate::support::{Ran, Target, root, tool};
+use crate::support::{Ran, Target, root, tool, tool_until, wait_until};
 
 fn journal(target: &Target) -> PathBuf {
     target.dir.path().join("submissions.ndjson")
@@ -326,4 +331,43 @@ fn records_of_another_version_are_reported_once_and_handed_on() {
     let ran = target.submit(&[], &format!("{newer}\n{newer}\n"));
     assert_eq!((ran.code, ran.stdout), (0, format!("{newer}\n{newer}\n")));
     assert_eq!(ran.stderr.matches("stress/v2").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn a_job_whose_step_hangs_at_the_signal_was_not_submitted_and_a_restart_submits_it() {
+    let target = Target::start(&[]);
+    let records = target.stage(2);
+    let (hangs, posts) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (still, count) = (hangs.clone(), posts.clone());
+    let server = Server::new(move |request| match (&*request.method, &*request.path) {
+        ("POST", "/prepare") if still.load(Ordering::SeqCst) => Reply::Hang,
+        ("POST", "/jobs") => Reply::new(202, format!(r#"{{"id":"{}"}}"#, count.fetch_add(1, Ordering::SeqCst))),
+        _ => Reply::json(r#"{"ticket":"t"}"#),
+    });
+    let (journal, profile) = (journal(&target), target.dir.path().join("steps.toml"));
+    let toml = format!(
+        "name = \"s\"\ntarget = \"{}\"\nhealth.path = \"/\"\n[submit]\npath = \"/jobs\"\nid = [\"/id\"]\nbody = {{ t = \"{{var.ticket}}\" }}\n\
+         [poll]\npath = \"/jobs/{{id}}\"\nstatus = [\"/s\"]\nwords = {{ done = [\"done\"] }}\n\
+         [[steps]]\nname = \"prepare\"\nwhen = \"job\"\nmethod = \"POST\"\npath = \"/prepare\"\ntake = {{ ticket = [\"/ticket\"] }}\n",
+        server.url()
+    );
+    fs::write(&profile, toml).unwrap();
+    let argv = ["--profile", profile.to_str().unwrap(), "--journal", journal.to_str().unwrap(), "--max-posts", "2"];
+    let submit = |stop: Stop| tool_until(submit_jobs::run, &argv, Box::new(Cursor::new(records.clone())), stop);
+    let stop = Stop::with_grace(Duration::from_millis(500));
+    let ran = std::thread::scope(|scope| {
+        let running = scope.spawn(|| submit(stop.clone()));
+        wait_until("both steps", || server.requests().iter().filter(|request| request.path == "/prepare").count() == 2);
+        stop.trigger(15);
+        running.join().unwrap()
+    });
+    for name in ["soak-001", "soak-002"] {
+        let job = ran.last(name);
+        assert_eq!(text(&job, "phase"), "Staged", "{job}");
+        assert!(text(&job, "message").contains("the job was not submitted"), "{job}");
+    }
+    assert_eq!(posts.load(Ordering::SeqCst), 0);
+    hangs.store(false, Ordering::SeqCst);
+    let again = submit(Stop::default());
+    assert_eq!((ids(&again).len(), posts.load(Ordering::SeqCst)), (2, 2), "{}", again.stderr);
 }

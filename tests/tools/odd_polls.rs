@@ -224,6 +224,7 @@ fn a_redirect_of_the_submission_is_followed_where_the_profile_says_so() {
                 202,
                 format!(r#"{{"job_id":"{}"}}"#, request.headers.get("content-length").map_or("0", String::as_str)),
             ),
+            ("POST", "/full") => Reply::new(503, "busy"),
             ("GET", "/jobs/7") => Reply::json(r#"{"job_id":"7","status":"queued"}"#),
             ("GET", "/jobs/8") => Reply::new(404, "{}"),
             _ => Reply::json(HEALTHY),
@@ -246,6 +247,10 @@ fn a_redirect_of_the_submission_is_followed_where_the_profile_says_so() {
             "{location}: {status}"
         );
     }
+    // The first hop may have made the job, whatever the second one says of it.
+    let refused = redirected(307, "/full");
+    assert_eq!((text(&refused, "phase"), text(&refused, "reason")), ("Unknown", "Redirected"), "{refused}");
+    assert!(text(&refused, "message").contains("/full: HTTP 503: busy"), "{refused}");
     assert_eq!(elsewhere.requests().len(), 0);
 }
 

@@ -214,7 +214,7 @@ impl Post {
         };
         token_wait += posted.status.token_wait_seconds.unwrap_or_default();
         let token_wait_seconds = Some(micro(token_wait)).filter(|seconds| *seconds >= WORTH_TELLING);
-        let mut status = JobStatus { token_wait_seconds, variables, ..not_less(posted.status, self.earlier) };
+        let mut status = JobStatus { token_wait_seconds, variables, ..not_less(posted.status, &self.submission(clock.now())) };
         // The target may name in its answer what it was sent.
         client.secrets().strike_in(&mut status.message);
         client.secrets().strike_in(&mut status.body);
@@ -328,17 +328,19 @@ impl Post {
     }
 }
 
-/// `status`, unless it says that the job does not run although a submission before this one, at the time `earlier`, may have made it.
-pub(super) fn not_less(status: JobStatus, earlier: Option<Timestamp>) -> JobStatus {
-    let Some(earlier) = earlier.filter(|_| matches!(status.phase, Phase::Staged | Phase::Rejected)) else {
+/// `status`, unless it says that the job does not run although `attempt` was not the first one: an earlier one may have made it.
+pub(super) fn not_less(status: JobStatus, attempt: &JobStatus) -> JobStatus {
+    if attempt.resubmitted_at.is_none() || !matches!(status.phase, Phase::Staged | Phase::Rejected) {
         return status;
-    };
+    }
     let now = status.message.map(|message| format!("; now: {message}")).unwrap_or_default();
     JobStatus {
         phase: Phase::Unknown,
         reason: Some(Reason::AnswerLost),
         message: Some(format!("{MAY_RUN}{now}")),
-        submitted_at: Some(earlier),
+        submitted_at: attempt.submitted_at,
+        target: attempt.target.clone(),
+        idempotency_key: attempt.idempotency_key.clone(),
         ended_at: None,
         ..status
     }

@@ -89,3 +89,45 @@ impl Waits {
         self.stop.signal().is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(deadline: Duration, stop: &Stop) -> Waits {
+        Waits::new(Console::new("t", Box::new(std::io::sink()), false), stop.clone(), deadline)
+    }
+
+    fn limit(was_sent: bool) -> Result<Answer, HttpError> {
+        Err(HttpError::OwnLimit { what: "no port".to_owned(), was_sent })
+    }
+
+    #[test]
+    fn only_a_request_that_was_not_sent_waits_and_is_sent_again() {
+        let (stop, hour) = (Stop::default(), Duration::from_secs(3600));
+        let mut outcomes = vec![Err(HttpError::NoAnswer("x".to_owned())), limit(false), limit(false)];
+        let passed = waits(hour, &stop).send("POST x", || outcomes.pop().unwrap());
+        assert!(matches!(passed, Ok(Err(HttpError::NoAnswer(_)))) && outcomes.is_empty());
+        let mut tries = 0;
+        let sent = waits(hour, &stop).send("POST x", || {
+            tries += 1;
+            limit(true)
+        });
+        assert!(matches!(sent, Ok(Err(HttpError::OwnLimit { was_sent: true, .. }))), "{sent:?}");
+        assert_eq!(tries, 1);
+    }
+
+    #[test]
+    fn a_wait_for_a_limit_ends_with_its_deadline_or_the_signal_and_the_limit_is_known() {
+        let stop = Stop::default();
+        let short = waits(Duration::from_millis(50), &stop);
+        assert_eq!(short.send("POST x", || limit(false)).unwrap_err(), "POST x: no port");
+        assert_eq!(short.limit(), Some("POST x: no port"));
+        assert!(short.given_up().unwrap().ends_with("for 50 ms (--deadline); nothing more is submitted"), "{short:?}");
+        assert!(!short.past_limit("y", Instant::now()), "whatever else waits ends with it");
+        let long = waits(Duration::from_secs(3600), &stop);
+        stop.trigger(15);
+        assert_eq!(long.send("POST x", || limit(false)).unwrap_err(), "POST x: no port");
+        assert_eq!((long.limit(), long.given_up()), (Some("POST x: no port"), None));
+    }
+}

@@ -26,7 +26,7 @@ impl Session<'_, '_> {
         let given_up = |UnderWay { mut record, intent, gate }: UnderWay| {
             let status = if gate.close() {
                 let why = "a step before the submission was still unanswered when the time to stop was over".to_owned();
-                not_less(unsent(Some(why), now), intent.resubmitted_at.and(intent.submitted_at))
+                not_less(unsent(Some(why), now), &intent)
             } else {
                 JobStatus {
                     phase: Phase::Unknown,
@@ -44,7 +44,7 @@ impl Session<'_, '_> {
     /// Waits for the answers to the submissions under way although nobody reads the records any more: the journal keeps them for
     /// `poll-jobs --resume`. Returns the failure that the tool ends with.
     pub(super) fn outlive_reader(mut self, events: &Receiver<Event>, failure: Failure) -> Failure {
-        let has_work = self.scheduler.has_work() || !self.jobs.waiting.is_empty();
+        let has_work = self.scheduler.has_work() || !self.jobs.waiting.is_empty() || self.held.is_some();
         let grace = self.stop.grace();
         let mut kept = 0;
         while self.output.journal.is_some() && self.scheduler.has_work() {

@@ -40,13 +40,10 @@ impl Session<'_, '_> {
             self.require_slots();
             spec.rest_seconds = Some(self.args.rest.as_secs_f64());
         }
-        // Without such a label, nobody says what the settings should be.
-        let is_setting = |label: &String| self.profile.health.settings.contains_key(label);
-        let ReadSettings { values: settings, error } = self.settings.clone();
-        let settings_error = error.filter(|_| metadata.labels.keys().any(is_setting));
+        let ReadSettings { values: settings, error: settings_error } = self.settings_for(&metadata.labels);
         // A Run comes again as more is known of it; a doubt is reported once, before anything is submitted.
         self.output.report_settings(&metadata.labels, &settings, settings_error.as_deref());
-        // They are written now: a tool that is killed has no last words.
+        // They are written now, if they are known: a tool that is killed has no last words.
         write_status(&mut record, &RunStatus { settings, settings_error, ..RunStatus::default() })?;
         let tool = self.output.console.tool();
         let (_, clock) = self.output.runs.pass(record, tool, &spec, self.clock.now(), &mut self.output.records)?;

@@ -19,7 +19,7 @@ use crate::clock::{Clock, OffsetBounds, micro};
 use crate::heartbeat::Heartbeat;
 use crate::http::{BaseUrl, Connections};
 use crate::input::{Input, Permits, announce_terminal, plain_lines, spawn};
-use crate::ndjson::{Read, Reader};
+use crate::ndjson::{Line, Read, Reader};
 use crate::profile::Profile;
 use crate::record::{Aborted, JobStatus, Kind, Phase, ReadSettings, Reason, Record, RunStatus, Shard, Timestamp};
 use crate::runs::{new_run_id, write_status};
@@ -29,6 +29,7 @@ use crate::units;
 use jobs::Jobs;
 use output::Output;
 use scheduler::{Finished, Scheduler, Task, Turn};
+use start::Started;
 
 /// The number of jobs in a row without a connection after which the target counts as gone.
 const GONE_AFTER: usize = 3;
@@ -45,7 +46,19 @@ enum Event {
     Source(Input<Result<String, String>>),
     Slots(std::io::Result<slots::Event>),
     Posted(Box<Finished>),
+    Started(Box<Started>),
     Stop,
+}
+
+impl Event {
+    /// Returns true for all of the input but Runs, which pass at once: what happens to a job may depend on the session's start.
+    fn waits_for_start(&self) -> bool {
+        match self {
+            Self::Line(Input::Item(Read::Line(Line::Record(record)))) => record.kind() != Kind::Run,
+            Self::Line(_) | Self::Source(_) => true,
+            Self::Slots(_) | Self::Posted(_) | Self::Started(_) | Self::Stop => false,
+        }
+    }
 }
 
 /// Runs the tool.
@@ -58,7 +71,8 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     }
     let (client, heartbeat) = (factory.client(), factory.heartbeat());
     let (events, received) = channel();
-    let (to_slots, to_posts, to_lines, to_stop) = (events.clone(), events.clone(), events.clone(), events);
+    let (to_slots, to_posts, to_lines) = (events.clone(), events.clone(), events.clone());
+    let (to_start, to_stop) = (events.clone(), events);
     announce_terminal(&io);
     let stdin = std::mem::replace(&mut io.stdin, Box::new(std::io::empty()));
     let (stop, stdout_fd) = (io.stop.clone(), io.stdout_fd);
@@ -87,13 +101,13 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
         aborted: None,
         shard: None,
         begun: false,
+        held: Some(Vec::new()),
         has_poller: args.slots.is_none(),
     };
     slots::listen(args.slots.as_deref(), args.slots_timeout, stdout_fd, move |event| {
         to_slots.send(Event::Slots(event)).is_ok()
     })?;
-    session.check_health(&client);
-    session.make_run_steps(&client)?;
+    session.start(client, move |started| drop(to_start.send(Event::Started(Box::new(started)))))?;
     let permits = if args.lines {
         spawn(stdin, plain_lines, move |source| drop(to_lines.send(Event::Source(source))))?
     } else {
@@ -129,6 +143,8 @@ struct Session<'a, 'o> {
     shard: Option<Shard>,
     /// True once a job was submitted.
     begun: bool,
+    /// The events that wait for the session's start; none once it has come.
+    held: Option<Vec<Event>>,
     /// Something is there that will report the ends of jobs, or none is asked for.
     has_poller: bool,
 }
@@ -193,6 +209,9 @@ impl Session<'_, '_> {
         }
         if let Some(limit) = self.scheduler.waits().given_up().map(str::to_owned) {
             self.abort(Exit::InputOutput, Reason::OwnLimit, limit);
+        }
+        if self.aborted.is_some() {
+            self.release(permits)?;
         }
         let (mut due, mut tasks) = (None, Vec::new());
         while self.aborted.is_none()
@@ -288,7 +307,17 @@ impl Session<'_, '_> {
     }
 
     fn handle(&mut self, event: Event, permits: &Permits) -> Result<(), Failure> {
+        if let (Some(held), true) = (&mut self.held, event.waits_for_start()) {
+            held.push(event);
+            return Ok(());
+        }
         match event {
+            Event::Started(started) => {
+                if self.held.is_some() {
+                    self.take_start(*started)?;
+                    self.release(permits)?;
+                }
+            }
             Event::Line(Input::End) | Event::Source(Input::End) => self.input_ended = true,
             // Submissions under way are waited for: their records must not be lost with the rest of the input.
             Event::Line(Input::Failed(error)) | Event::Source(Input::Failed(error)) => {
@@ -311,6 +340,12 @@ impl Session<'_, '_> {
             Event::Stop => self.interrupt(),
         }
         Ok(())
+    }
+
+    /// Handles the events that waited for the session's start.
+    fn release(&mut self, permits: &Permits) -> Result<(), Failure> {
+        let held = self.held.take().unwrap_or_default();
+        held.into_iter().try_for_each(|event| self.handle(event, permits))
     }
 
     fn handle_slots(&mut self, event: std::io::Result<slots::Event>) -> Result<(), Failure> {
