@@ -7,7 +7,8 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use ureq::tls::{RootCerts, TlsConfig};
 
-use super::addresses::WorkingAddresses;
+use super::addresses::LookedUp;
+use super::connect::WorkingAddresses;
 use super::buffers;
 use super::crypto::provider;
 use super::identity::Identity;
@@ -96,11 +97,12 @@ impl HttpArgs {
             .build();
         let cacert = self.cacert.as_deref().filter(|_| !self.insecure);
         let pinned = cacert.map(|file| pinned_tls(file, identity.as_ref())).transpose()?;
-        let addresses = WorkingAddresses::default();
+        let (looked_up, working) = (LookedUp::default(), WorkingAddresses::default());
         Ok(ClientFactory {
             config,
             pinned,
-            addresses,
+            looked_up,
+            working,
             headers: self.header_map()?,
             authorize: None,
             timeout: self.timeout,

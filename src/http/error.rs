@@ -61,7 +61,9 @@ impl Client {
     pub(super) fn http_error(&self, error: &ureq::Error) -> HttpError {
         let what = self.describe(error);
         match error {
-            ureq::Error::Io(cause) if own_limits::is_exhausted(cause) => self.own_limit(cause),
+            ureq::Error::Io(cause) if own_limits::is_exhausted(cause) || cause.kind() == io::ErrorKind::WouldBlock => {
+                self.own_limit(cause)
+            }
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => HttpError::Unreadable(what),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => HttpError::Invalid(what),
             error if refuses_certificate(error) || !self.exchange.was_sent() && is_about_connecting(error) => {
@@ -73,7 +75,13 @@ impl Client {
 
     /// This host has run out of something, as `cause` says.
     pub(super) fn own_limit(&self, cause: &io::Error) -> HttpError {
-        HttpError::OwnLimit { what: own_limits::describe_error(cause), was_sent: self.exchange.was_sent() }
+        // A thread that cannot be started has the same error, and another limit.
+        let what = if cause.kind() == io::ErrorKind::WouldBlock {
+            "this host has no room for another connection now (EAGAIN, see connect(2))".to_owned()
+        } else {
+            own_limits::describe_error(cause)
+        };
+        HttpError::OwnLimit { what, was_sent: self.exchange.was_sent() }
     }
 
     pub(super) fn describe(&self, error: &ureq::Error) -> String {

@@ -10,6 +10,7 @@ mod authorize;
 mod body;
 mod buffers;
 mod certificate;
+mod connect;
 mod crypto;
 mod error;
 mod head;
@@ -27,11 +28,12 @@ use std::time::{Duration, Instant};
 
 use ureq::config::Config;
 use ureq::http::{Request, Response};
-use ureq::unversioned::transport::{Connector as _, DefaultConnector, TcpConnector};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, SendBody};
 
-use addresses::WorkingAddresses;
+use addresses::LookedUp;
 use body::Timed;
+use connect::{RacingConnector, WorkingAddresses};
 use error::client_error;
 use patient::{Exchange, PatientConnector};
 use tls::PinnedTls;
@@ -78,7 +80,8 @@ pub enum Connections {
 pub struct ClientFactory {
     config: Config,
     pinned: Option<PinnedTls>,
-    addresses: WorkingAddresses,
+    looked_up: LookedUp,
+    working: WorkingAddresses,
     headers: HeaderMap,
     authorize: Option<Arc<dyn Authorize>>,
     timeout: Duration,
@@ -192,15 +195,13 @@ impl ClientFactory {
 
     /// A client for one thread.
     pub fn client(&self) -> Client {
-        let (config, addresses) = (self.config.clone(), self.addresses.clone());
+        let (config, looked_up) = (self.config.clone(), self.looked_up.clone());
         let (exchange, heartbeat) = (Exchange::default(), self.heartbeat.clone());
         let patient = PatientConnector { heartbeat: heartbeat.clone(), exchange: exchange.clone() };
+        let tcp = RacingConnector::new(&self.working);
         let agent = match &self.pinned {
-            Some(tls) => {
-                let connector = ().chain(TcpConnector::default()).chain(tls.clone()).chain(patient);
-                Agent::with_parts(config, connector, addresses)
-            }
-            None => Agent::with_parts(config, DefaultConnector::default().chain(patient), addresses),
+            Some(tls) => Agent::with_parts(config, tcp.chain(tls.clone()).chain(patient), looked_up),
+            None => Agent::with_parts(config, tcp.chain(RustlsConnector::default()).chain(patient), looked_up),
         };
         let (headers, authorize) = (self.headers.clone(), self.authorize.clone());
         let (timeout, secrets) = (self.timeout, self.secrets.clone());

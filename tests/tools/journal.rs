@@ -346,8 +346,8 @@ fn a_job_whose_step_hangs_at_the_signal_was_not_submitted_and_a_restart_submits_
     });
     let (journal, profile) = (journal(&target), target.dir.path().join("steps.toml"));
     let toml = format!(
-        "name = \"s\"\ntarget = \"{}\"\nhealth.path = \"/\"\n[submit]\npath = \"/jobs\"\nid = [\"/id\"]\nbody = {{ t = \"{{var.ticket}}\" }}\n\
-         [poll]\npath = \"/jobs/{{id}}\"\nstatus = [\"/s\"]\nwords = {{ done = [\"done\"] }}\n\
+        "name = \"s\"\ntarget = \"{}\"\nhealth.path = \"/\"\n[submit]\npath = \"/jobs\"\nid = [\"/id\"]\nbody = {{ t = \"{{vars.ticket}}\" }}\n\
+         [poll]\npath = \"/jobs/{{id}}\"\nstatus = [\"/s\"]\nwords = {{ done = [\"done\"], failed = [\"failed\"] }}\n\
          [[steps]]\nname = \"prepare\"\nwhen = \"job\"\nmethod = \"POST\"\npath = \"/prepare\"\ntake = {{ ticket = [\"/ticket\"] }}\n",
         server.url()
     );

@@ -120,10 +120,10 @@ mod tests {
     #[test]
     fn a_wait_for_a_limit_ends_with_its_deadline_or_the_signal_and_the_limit_is_known() {
         let stop = Stop::default();
-        let short = waits(Duration::from_millis(50), &stop);
+        let short = waits(Duration::from_secs(1), &stop);
         assert_eq!(short.send("POST x", || limit(false)).unwrap_err(), "POST x: no port");
         assert_eq!(short.limit(), Some("POST x: no port"));
-        assert!(short.given_up().unwrap().ends_with("for 50 ms (--deadline); nothing more is submitted"), "{short:?}");
+        assert!(short.given_up().unwrap().ends_with("for 1 s (--deadline); nothing more is submitted"), "{short:?}");
         assert!(!short.past_limit("y", Instant::now()), "whatever else waits ends with it");
         let long = waits(Duration::from_secs(3600), &stop);
         stop.trigger(15);
