@@ -291,7 +291,11 @@ mod tests {
         };
         assert_eq!(state(&["Submitting", "Staged"]), None);
         assert_eq!(state(&["Submitting", "Staged", "Submitting"]), Some(Phase::Submitting));
-        assert_eq!(state(&["Submitting", "Submitting", "Staged"]), Some(Phase::Submitting), "the first may have arrived");
+        assert_eq!(
+            state(&["Submitting", "Submitting", "Staged"]),
+            Some(Phase::Submitting),
+            "the first may have arrived"
+        );
         assert_eq!(state(&["Submitting", "Unknown", "Submitting", "Staged"]), Some(Phase::Unknown));
         assert_eq!(state(&["Submitting", "Staged", "Submitting", "Submitted"]), Some(Phase::Submitted));
     }

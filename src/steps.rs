@@ -168,9 +168,9 @@ fn make_patiently(
             (tries, wait) = (tries + 1, wait.saturating_mul(2));
             continue;
         }
-        let tried = if tries > 1 { format!(", at the last of {tries} tries") } else { String::new() };
+        let last = if tries > 1 { format!(", at the last of {tries} tries") } else { String::new() };
         let whose = failed.own_limit.map_or("", |_| "; that is a limit of this host, not of the target");
-        return Err(Failed { message: format!("{}{tried}{whose}", failed.message), ..failed });
+        return Err(Failed { message: format!("{}{last}{whose}", failed.message), ..failed });
     }
 }
 

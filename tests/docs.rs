@@ -171,7 +171,7 @@ await-idle
   HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure --prom-header-file
 submit-jobs
   Options: --target --profile --set --token-file --journal --lines --dry-run --explain --cookies --check --help --version
-  Load: --concurrency --slots --rate --max-posts --start-at --rest --slots-timeout
+  Load: --concurrency --slots --rate --max-posts --start-at --rest --slots-timeout --deadline
   HTTP: --timeout --header --header-file --token-env --cacert --cert --key --insecure
 poll-jobs
   Options: --target --profile --set --token-file --slots --resume --journal --explain --cookies --check --help --version

@@ -8,8 +8,8 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::addresses::LookedUp;
-use super::connect::WorkingAddresses;
 use super::buffers;
+use super::connect::WorkingAddresses;
 use super::crypto::provider;
 use super::identity::Identity;
 use super::pem::certificates;
@@ -222,14 +222,16 @@ mod tests {
     #[test]
     fn secrets_do_not_belong_on_the_command_line_nor_into_messages() {
         assert!(
-            refused(&HttpArgs { headers: vec!["authorization: s3cret".into()], ..HttpArgs::for_tests() }).contains("--header-file")
+            refused(&HttpArgs { headers: vec!["authorization: s3cret".into()], ..HttpArgs::for_tests() })
+                .contains("--header-file")
         );
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "X-A: 1\n\nbad name: s3cret\n").unwrap();
         let message = refused(&HttpArgs { header_file: Some(file.path().to_owned()), ..HttpArgs::for_tests() });
         assert!(message.contains("line 3") && !message.contains("s3cret"), "{message}");
         assert!(
-            refused(&HttpArgs { token_env: Some("NO_SUCH_VARIABLE_HERE".into()), ..HttpArgs::for_tests() }).contains("is not set")
+            refused(&HttpArgs { token_env: Some("NO_SUCH_VARIABLE_HERE".into()), ..HttpArgs::for_tests() })
+                .contains("is not set")
         );
     }
 

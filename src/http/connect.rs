@@ -36,7 +36,9 @@ impl Connector<()> for RacingConnector {
         let limit = details.timeout.not_zero().map_or(PATIENCE, |limit| *limit);
         self.working.reach(&details.addrs, limit, real, |addresses, within| {
             let mut addrs = details.resolver.empty();
-            addresses.iter().for_each(|address| addrs.push(*address));
+            for address in addresses {
+                addrs.push(*address);
+            }
             let details = ConnectionDetails {
                 uri: details.uri,
                 addrs,

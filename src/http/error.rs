@@ -4,8 +4,12 @@ use std::io;
 
 use super::authorize::NoCredentials;
 use super::{Client, tls};
+use crate::escape;
 use crate::own_limits;
 use crate::units;
+
+/// The end of a connection.
+pub(super) const CLOSED: &str = "the connection was closed";
 
 /// The reason why no answer came, by what the server may have seen of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +18,15 @@ pub enum HttpError {
     NotConnected(String),
     /// The request may have arrived, and no answer came.
     NoAnswer(String),
-    /// An answer came whose head cannot be read.
-    Unreadable(String),
+    /// An answer began whose head cannot be read, or is not whole.
+    Unreadable {
+        /// The reason.
+        what: String,
+        /// The answer as it came, without cookies; empty for a head that is too large.
+        came: String,
+        /// It broke off.
+        broke_off: bool,
+    },
     /// An answer with this status began, and its body ended early or cannot be decoded.
     Truncated {
         /// The HTTP status.
@@ -46,7 +57,7 @@ impl std::fmt::Display for HttpError {
             Self::NotConnected(what)
             | Self::OwnLimit { what, .. }
             | Self::NoAnswer(what)
-            | Self::Unreadable(what)
+            | Self::Unreadable { what, .. }
             | Self::Invalid(what)
             | Self::NoCredentials(NoCredentials { why: what, .. }) => f.write_str(what),
             Self::Truncated { status, cause, broke_off: true, .. } => {
@@ -64,12 +75,29 @@ impl Client {
             ureq::Error::Io(cause) if own_limits::is_exhausted(cause) || cause.kind() == io::ErrorKind::WouldBlock => {
                 self.own_limit(cause)
             }
-            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => HttpError::Unreadable(what),
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+                let came = if is_too_large(error) { None } else { self.exchange.part_of_head() };
+                HttpError::Unreadable { what, came: came.unwrap_or_default(), broke_off: false }
+            }
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => HttpError::Invalid(what),
             error if refuses_certificate(error) || !self.exchange.was_sent() && is_about_connecting(error) => {
                 HttpError::NotConnected(what)
             }
-            _ => HttpError::NoAnswer(what),
+            _ => match self.exchange.part_of_head() {
+                Some(came) => {
+                    let start = first_line(&came);
+                    let cause = match error {
+                        ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
+                        ureq::Error::Timeout(_) => {
+                            format!("no more for {}", units::seconds(self.timeout.as_secs_f64()))
+                        }
+                        _ => what,
+                    };
+                    let what = format!("the answer broke off in its head, which begins with `{start}`: {cause}");
+                    HttpError::Unreadable { what, came, broke_off: true }
+                }
+                None => HttpError::NoAnswer(what),
+            },
         }
     }
 
@@ -91,15 +119,17 @@ impl Client {
                 "connection refused".to_owned()
             }
             ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-                "the connection was closed before an answer came".to_owned()
+                format!("{CLOSED} before an answer came")
             }
             ureq::Error::Io(cause) => tls_error(cause).map_or_else(|| cause.to_string(), tls::describe),
             ureq::Error::Rustls(cause) => tls::describe(cause),
-            ureq::Error::Protocol(cause) if cause.to_string().contains("too many headers") => {
+            ureq::Error::Protocol(_) if is_too_large(error) => {
                 "the answer's head has more than 128 header fields".to_owned()
             }
             ureq::Error::Protocol(cause) => {
-                let place = self.exchange.fault_of_head().map(|fault| format!(": {fault}")).unwrap_or_default();
+                let begins = |part: String| format!("it begins with `{}`", first_line(&part));
+                let place = self.exchange.fault_of_head().or_else(|| self.exchange.part_of_head().map(begins));
+                let place = place.map(|place| format!(": {place}")).unwrap_or_default();
                 format!("the answer is not valid HTTP: {cause}{place}")
             }
             ureq::Error::LargeResponseHeader(..) => "the answer's head is larger than 64 KiB".to_owned(),
@@ -112,6 +142,19 @@ impl Client {
             ureq::Error::BodyExceedsLimit(_) => "the answer is larger than 10 MiB".to_owned(),
             other => other.to_string(),
         }
+    }
+}
+
+/// The first line of `text`, for a message.
+fn first_line(text: &str) -> String {
+    escape::start(text.lines().next().unwrap_or_default(), 60)
+}
+
+/// Returns true for a head that is valid and has too much in it.
+fn is_too_large(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Protocol(cause) => cause.to_string().contains("too many headers"),
+        error => matches!(error, ureq::Error::LargeResponseHeader(..)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ureq::http::response::Parts;
 use ureq::http::{HeaderMap, HeaderName};
 
+use super::coding;
 use crate::clock::{self, Clock, ServerDate};
 use crate::cookies;
 
@@ -48,9 +49,7 @@ impl Head {
                 .iter()
                 .map(|value| cookies::text_of(value.as_bytes()))
                 .collect(),
-            unknown_coding: text("content-encoding")
-                .filter(|coding| !["", "identity", "gzip"].contains(&coding.trim().to_ascii_lowercase().as_str()))
-                .map(str::to_owned),
+            unknown_coding: coding::unknown(&parts.headers),
             content_type: text("content-type").map(str::to_owned),
             date,
             retry_after: text("retry-after")

@@ -10,6 +10,7 @@ mod authorize;
 mod body;
 mod buffers;
 mod certificate;
+mod coding;
 mod connect;
 mod crypto;
 mod error;
@@ -315,11 +316,15 @@ impl Client {
         *self.sent_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock.now());
         let ended_at = Arc::default();
         let response = self.run(method, url, extra, body, clock, &ended_at)?;
-        let (parts, mut body) = response.into_parts();
+        let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
         let length = body.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(FIRST_READ);
         let mut bytes = Vec::with_capacity(length.min(KEPT_OF_TRUNCATED));
-        let read = body.with_config().limit(BODY_LIMIT).reader().read_to_end(&mut bytes);
+        let body = body.into_with_config().limit(BODY_LIMIT).reader();
+        // The limit on what is sent does not limit what that is decoded to.
+        let read = coding::decoded(&parts.headers, body).take(BODY_LIMIT + 1).read_to_end(&mut bytes);
+        let too_long = || std::io::Error::other(ureq::Error::BodyExceedsLimit(BODY_LIMIT));
+        let read = read.and_then(|length| if length as u64 > BODY_LIMIT { Err(too_long()) } else { Ok(length) });
         if let Err(error) = read {
             if own_limits::is_exhausted(&error) {
                 return Err(self.own_limit(&error));

@@ -16,6 +16,8 @@ use crate::heartbeat::Heartbeat;
 
 /// The bytes of an answer that are kept.
 const MOST_KEPT: usize = 1024 * 1024;
+/// The beginning of a field with a cookie.
+const COOKIE: &str = "Set-Cookie:";
 /// A buffer that has grown beyond this is given up with the answer that it held.
 const LASTING: usize = 64 * 1024;
 /// A shorter loss is not waited for.
@@ -66,6 +68,23 @@ impl Exchange {
         let bytes = &self.progress().received;
         let end = |mark: &[u8]| bytes.windows(mark.len()).position(|part| part == mark).map(|at| at + mark.len());
         end(b"\r\n\r\n").or_else(|| end(b"\n\n")).map(|at| bytes[at..].to_vec()).unwrap_or_default()
+    }
+
+    /// The beginning of the head of an answer that did not come whole; none if none began. It may be kept: cookies are left out.
+    pub(super) fn part_of_head(&self) -> Option<String> {
+        let bytes = &self.progress().received;
+        let mut text = String::from_utf8_lossy(bytes);
+        // "Wait" (1xx) is no answer.
+        while text.starts_with("HTTP/1.1 1")
+            && let Some((_, rest)) = text.split_once("\r\n\r\n")
+        {
+            text = rest.to_owned().into();
+        }
+        let line = |line: &str| match line.get(..COOKIE.len()) {
+            Some(name) if name.eq_ignore_ascii_case(COOKIE) => format!("{name} (not kept)\n"),
+            _ => line.to_owned(),
+        };
+        Some(text.split_inclusive('\n').map(line).collect()).filter(|text: &String| !text.is_empty())
     }
 
     /// The first part of the head that HTTP does not allow, as the rest of a sentence.
@@ -220,6 +239,21 @@ impl<T> fmt::Debug for PatientTransport<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_head_is_kept_without_its_cookies() {
+        let part = |bytes: &str| {
+            let exchange = Exchange::default();
+            exchange.add(bytes.as_bytes());
+            exchange.part_of_head()
+        };
+        assert_eq!(part(""), None);
+        assert_eq!(part("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"), None, "no answer began");
+        assert_eq!(part("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 20").unwrap(), "HTTP/1.1 20");
+        let with_cookie = "HTTP/1.1 202 A\r\nset-cookie: a=SECRET\r\nX: 1";
+        assert_eq!(part(with_cookie).unwrap(), "HTTP/1.1 202 A\r\nset-cookie: (not kept)\nX: 1");
+        assert_eq!(part("SSH-2.0-OpenSSH_9.2\r\n").unwrap(), "SSH-2.0-OpenSSH_9.2\r\n");
+    }
 
     #[test]
     fn the_field_that_breaks_a_head_is_named() {

@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use ureq::BodyReader;
 use ureq::http::Method;
 
+use super::coding::{self, Decoded};
 use super::head::Head;
 use super::{Client, HttpError};
 use crate::clock::Clock;
@@ -20,7 +20,7 @@ pub struct StreamedAnswer {
     pub status: u16,
     /// The headers.
     pub head: Head,
-    body: BodyReader<'static>,
+    body: Decoded,
     client: Client,
 }
 
@@ -42,10 +42,11 @@ impl Client {
         let request = request.timeout_recv_body(None).timeout_per_read(Some(self.timeout)).build();
         let response = self.agent.run(request).map_err(|error| self.http_error(&error))?;
         let (parts, body) = response.into_parts();
+        let body = coding::decoded(&parts.headers, body.into_with_config().limit(u64::MAX).reader());
         Ok(StreamedAnswer {
             status: parts.status.as_u16(),
             head: Head::from_parts(parts, clock),
-            body: body.into_with_config().limit(u64::MAX).reader(),
+            body,
             client: self.clone(),
         })
     }
@@ -59,7 +60,7 @@ impl Client {
                 format!("no more data for {}", crate::units::seconds(self.timeout.as_secs_f64()))
             }
             Some(cause) => self.describe(cause),
-            None if error.kind() == io::ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => super::error::CLOSED.to_owned(),
             None => error.to_string(),
         }
     }

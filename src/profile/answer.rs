@@ -42,7 +42,7 @@ pub struct Observation {
     pub stages: Vec<StageReading>,
     /// Values at places of times that are no times, by the profile's key.
     pub unread_times: BTreeMap<String, String>,
-    /// The body breaks the rules of JSON and was read all the same.
+    /// The body breaks the rules of JSON, or its head names an unknown coding, and it was read all the same.
     pub is_lenient: bool,
     /// The stages are to be read from the body or from a step's answer, and that cannot be read.
     pub lacks_stages: bool,

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use crate::escape;
 use crate::http::Answer;
 
-/// Describes a body in a coding that cannot be decoded.
+/// Describes a body in a coding that cannot be decoded. A body that is JSON is in none, whatever its head says.
 pub fn unknown_coding(answer: &Answer) -> Option<String> {
-    let coding = escape::start(answer.head.unknown_coding.as_ref()?, 40);
+    let coding = escape::start(answer.head.unknown_coding.as_ref().filter(|_| readable(&answer.body).is_err())?, 40);
     Some(format!("the answer has Content-Encoding: {coding}, which was not asked for and cannot be decoded"))
 }
 

@@ -41,12 +41,14 @@ pub struct Document<'a> {
     body: &'a str,
     status: Option<u16>,
     headers: Option<&'a HeaderMap>,
+    /// The head names a coding that is not known.
+    is_mislabelled: bool,
 }
 
 impl<'a> Document<'a> {
     /// Reads an answer.
     pub fn of(answer: &'a Answer) -> Self {
-        Self::new(&answer.body, answer.status, Some(&answer.head.all))
+        Self::new(&answer.body, answer.status, Some(&answer.head.all)).mislabelled(answer.head.unknown_coding.is_some())
     }
 
     /// Reads the parts of an answer.
@@ -54,14 +56,20 @@ impl<'a> Document<'a> {
         Self { status: Some(status), headers, ..Self::of_body(body) }
     }
 
+    /// The same with a head that names an unknown coding, if it `is_mislabelled`.
+    #[must_use]
+    pub fn mislabelled(self, is_mislabelled: bool) -> Self {
+        Self { is_mislabelled, ..self }
+    }
+
     /// Reads a body of which no head is known.
     pub fn of_body(body: &'a str) -> Self {
-        Self { json: readable(body), body, status: None, headers: None }
+        Self { json: readable(body), body, status: None, headers: None, is_mislabelled: false }
     }
 
     /// A part of a document's JSON.
     pub(super) fn part(raw: &'a RawValue) -> Self {
-        Self { json: Ok(Cow::Borrowed(raw.get())), body: raw.get(), status: None, headers: None }
+        Self { json: Ok(Cow::Borrowed(raw.get())), body: raw.get(), status: None, headers: None, is_mislabelled: false }
     }
 
     /// The HTTP status, if a head is known.
@@ -81,9 +89,9 @@ impl<'a> Document<'a> {
         is_code.then_some(code)
     }
 
-    /// True if the body breaks the rules of JSON and was read all the same.
+    /// True if the body breaks the rules of JSON, or its head names an unknown coding, and it was read all the same.
     pub fn is_lenient(&self) -> bool {
-        self.json.as_deref().is_ok_and(|json| json != self.body)
+        self.json.as_deref().is_ok_and(|json| self.is_mislabelled || json != self.body)
     }
 
     /// Every value at the first of `places` that holds one.

@@ -53,8 +53,8 @@ pub(super) fn silence(method: &str, url: &str, error: &HttpError) -> Problem {
     let (reason, hint) = match error {
         HttpError::NotConnected(_) => (Reason::Unreachable, "; is Prometheus up, and is --prometheus its address?"),
         HttpError::NoAnswer(_) => (Reason::NoAnswer, "; a longer --timeout may help"),
-        HttpError::Truncated { .. } => (Reason::AnswerCut, ""),
-        HttpError::Unreadable(_) => (Reason::NotPrometheus, "; is --prometheus the address of a Prometheus?"),
+        HttpError::Truncated { .. } | HttpError::Unreadable { broke_off: true, .. } => (Reason::AnswerCut, ""),
+        HttpError::Unreadable { .. } => (Reason::NotPrometheus, "; is --prometheus the address of a Prometheus?"),
         HttpError::Invalid(_) => (Reason::InvalidRequest, ""),
         HttpError::NoCredentials(_) => (Reason::Unauthorized, ""),
         HttpError::OwnLimit { .. } => (Reason::OwnLimit, "; that is a limit of this host"),

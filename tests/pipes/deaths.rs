@@ -62,7 +62,7 @@ echo "${{PIPESTATUS[@]}}""#,
     let pid = shell.read("submit.pid").trim().to_owned();
     assert!(std::process::Command::new("kill").args(["-9", &pid]).status().unwrap().success());
     let done = running.finish();
-    assert_eq!(done.stdout, "0 137 69 4\n", "{}", done.stderr);
+    assert_eq!(done.stdout, "0 137 0 4\n", "{}", done.stderr);
     assert!(shell.read("out/report.md").contains("SubmitterGone"));
     assert_eq!(shell.counted("out", "asked"), 3);
 }

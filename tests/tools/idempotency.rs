@@ -170,7 +170,10 @@ fn a_resubmission_that_is_refused_leaves_the_job_unknown() {
         let status = &refusing.last(name)["status"];
         assert_eq!((&status["phase"], &status["reason"]), (&"Unknown".into(), &"AnswerLost".into()), "{status}");
         let message = status["message"].as_str().unwrap();
-        assert!(message.starts_with("an earlier submission may have made the job") && message.contains("HTTP 4"), "{message}");
+        assert!(
+            message.starts_with("an earlier submission may have made the job") && message.contains("HTTP 4"),
+            "{message}"
+        );
         assert_eq!(status["target"], address);
     }
     let again = rig.submit(&rig.target, KEY);

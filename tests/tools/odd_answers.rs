@@ -41,6 +41,9 @@ fn answered_by(bytes: &'static [u8]) -> serde_json::Value {
                 let healthy = b"HTTP/1.1 200 A\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
                 let answer = if request.starts_with(b"POST") { bytes } else { healthy };
                 let _ = std::io::Write::write_all(&mut stream, answer);
+                // With something unread the end would be a reset, which may overtake the answer.
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
             }
         }
     });
@@ -57,6 +60,9 @@ fn what_cannot_be_parsed_is_kept_as_it_came_and_its_fault_has_a_place() {
     let head = answered_by(b"HTTP/1.1 202 A\r\nContent-Length: 14\r\nBad Header : x\r\n\r\n{\"job_id\":\"a\"}");
     assert_eq!((&head["phase"], &head["reason"]), (&json!("Unknown"), &json!("UnreadableAnswer")), "{head}");
     assert!(head["message"].as_str().unwrap().contains("header field 2 has the name `Bad Header `"), "{head}");
+    let junk = answered_by(b"SSH-2.0-OpenSSH_9.2\r\n");
+    assert_eq!((&junk["reason"], &junk["body"]), (&json!("UnreadableAnswer"), &json!("SSH-2.0-OpenSSH_9.2\r\n")));
+    assert!(junk["message"].as_str().unwrap().contains("it begins with `SSH-2.0-OpenSSH_9.2"), "{junk}");
 }
 
 #[test]
@@ -108,4 +114,17 @@ fn an_input_that_breaks_loses_no_job_that_is_under_way() {
         ["soak-001", "soak-002"].into_iter().filter(|name| ran.last(name)["status"]["phase"] == "Submitted");
     assert_eq!(submitted.count() as u64, target.sim.stats().posts);
     assert_eq!(ran.last("soak")["status"]["aborted"]["reason"], "InputFailed");
+}
+
+#[test]
+fn a_head_that_breaks_off_is_an_answer_that_was_cut_and_is_kept_without_its_cookies() {
+    let cut = answered_by(b"HTTP/1.1 202 Accepted\r\nSet-Cookie: a=SECRET\r\nContent-Le");
+    assert_eq!((&cut["phase"], &cut["reason"]), (&json!("Unknown"), &json!("AnswerCut")), "{cut}");
+    let message = cut["message"].as_str().unwrap();
+    assert!(message.contains("broke off in its head, which begins with `HTTP/1.1 202 Accepted"), "{message}");
+    assert!(message.contains("the connection was closed; the job may run"), "{message}");
+    assert_eq!(cut["body"], "HTTP/1.1 202 Accepted\r\nSet-Cookie: (not kept)\nContent-Le");
+    let none = answered_by(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+    assert_eq!(none["reason"], "NoAnswer", "{none}");
+    assert!(none["message"].as_str().unwrap().contains("closed before an answer came"), "{none}");
 }

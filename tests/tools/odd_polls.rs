@@ -65,11 +65,52 @@ fn nan_and_a_byte_order_mark_do_not_hide_the_end() {
     }
 }
 
+#[test]
+fn codings_have_no_case_and_json_is_read_whatever_coding_its_head_names() {
+    let coded = |coding: &str, body: Vec<u8>| {
+        let head = format!("HTTP/1.1 200 A\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n", body.len());
+        Reply::Bytes([head.into_bytes(), body].concat())
+    };
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let json = r#"{"job_id":"j-1","status":"done"}"#;
+    for (coding, body, flags) in [
+        ("GZIP", gzip(json), Value::Null),
+        ("x-gzip", gzip(json), Value::Null),
+        ("utf-8", json.into(), json!(["LenientJson"])),
+        ("aws-chunked", json.into(), json!(["LenientJson"])),
+    ] {
+        let (coded_there, body_there) = (coding.to_owned(), body.clone());
+        let target = target(move |_, _| coded(&coded_there, body_there.clone()));
+        let (_, status) = follow(&target, &["--deadline", "5s"]);
+        assert_eq!((text(&status, "phase"), &status["flags"]), ("Succeeded", &flags), "{coding}: {status}");
+        let (coded_there, body_there) = (coding.to_owned(), body.clone());
+        let target = Server::new(move |request| match &*request.method {
+            "POST" => coded(&coded_there, body_there.clone()),
+            _ => Reply::json(HEALTHY),
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let profile = dir.path().join("p.toml");
+        let autorag = std::fs::read_to_string(root().join("profiles/autorag.toml")).unwrap();
+        std::fs::write(&profile, autorag.replacen("accepted = [202]", "accepted = [200]", 1)).unwrap();
+        let status = submit(&target, &["--profile", profile.to_str().unwrap()], 1).last("line-001")["status"].clone();
+        assert_eq!((text(&status, "phase"), text(&status, "jobId")), ("Submitted", "j-1"), "{coding}: {status}");
+        assert_eq!(status["flags"], flags, "{coding}");
+    }
+    let damaged = target(move |_, _| coded("GZIP", json.into()));
+    let (_, status) = follow(&damaged, &["--deadline", "600ms"]);
+    assert!(text(&status, "message").contains("cannot be decoded as gzip"), "{status}");
+    assert_eq!(text(&status, "body"), json, "as it came");
+}
+
 type MakeReply = Box<dyn Fn() -> Reply + Send + Sync>;
 
 #[test]
 fn an_unreadable_answer_is_named_at_once_and_kept_as_it_came() {
-    let coded = || with_headers(200, vec![("Content-Encoding", "zstd".to_owned())], r#"{"status":"done"}"#);
+    let coded = || with_headers(200, vec![("Content-Encoding", "zstd".to_owned())], "(/X");
     let gzip = || with_headers(200, vec![("Content-Encoding", "gzip".to_owned())], r#"{"status":"done"}"#);
     let fields = |count: usize| (0..count).map(|_| ("X-Field", "v".to_owned())).collect::<Vec<_>>();
     let long = || with_headers(200, vec![("X-Long", "v".repeat(70_000))], r#"{"status":"done"}"#);
@@ -77,7 +118,7 @@ fn an_unreadable_answer_is_named_at_once_and_kept_as_it_came() {
         (Box::new(|| Reply::json("<html>503 busy</html>")), "not JSON", "<html>503 busy</html>"),
         (Box::new(|| Reply::json("")), "is empty", ""),
         (Box::new(|| Reply::new(204, "")), "HTTP 204, but the answer is empty", ""),
-        (Box::new(coded), "Content-Encoding: zstd", r#"{"status":"done"}"#),
+        (Box::new(coded), "Content-Encoding: zstd", "(/X"),
         (Box::new(gzip), "cannot be decoded as gzip", r#"{"status":"done"}"#),
         (Box::new(|| Reply::Cut(r#"{"status":"do"#.to_owned())), "broke off", r#"{"status":"do"#),
         (Box::new(move || with_headers(200, fields(200), r#"{"status":"done"}"#)), "more than 128 header fields", ""),

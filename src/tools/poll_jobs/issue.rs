@@ -57,7 +57,11 @@ impl Issue {
             HttpError::OwnLimit { .. } => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
             HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),
             HttpError::NoAnswer(_) | HttpError::Invalid(_) => Self::failure("no answer", None, message, None),
-            HttpError::Unreadable(_) => Self::failure("unreadable head", Some(Reason::UnreadableAnswer), message, None),
+            HttpError::Unreadable { came, broke_off, .. } => {
+                let kind = if *broke_off { "truncated head" } else { "unreadable head" };
+                let body = Some(came.as_str()).filter(|came| !came.is_empty());
+                Self::failure(kind, Some(Reason::UnreadableAnswer), message, body)
+            }
             HttpError::Truncated { body, broke_off, .. } => {
                 let kind = if *broke_off { "truncated body" } else { UNREADABLE };
                 let is_replaced = body.contains('\u{fffd}');

@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::positive_duration, help_heading = "Load")]
     pub slots_timeout: Duration,
     /// Give up if this host has no descriptor, port, thread or memory for a submission within this time
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = units::positive_duration, help_heading = "Load")]
+    #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = units::positive_duration, help_heading = "Load")]
     pub deadline: Duration,
     /// The target.
     #[command(flatten)]
@@ -111,8 +111,8 @@ Exit codes:
   65   broken lines in the input or in the file of --cookies
   69   the target is unreachable or unhealthy; the records are passed on, with
        the cause in the Run
-  74   reading or writing failed (the journal included), poll-jobs has exited, or
-       a limit of this host outlasted --deadline
+  74   reading or writing failed (the journal included), poll-jobs has exited,
+       or a limit of this host outlasted --deadline
   130  ended by Ctrl-C, 143 by SIGTERM, after passing on the records read so far";
 
 /// Runs the tool.

@@ -127,12 +127,13 @@ struct SeenHead {
     status: u16,
     /// None if the profile reads no header of a poll's answer.
     headers: Option<Box<HeaderMap>>,
+    names_unknown_coding: bool,
 }
 
 impl SeenHead {
     fn of(answer: &Answer, profile: &Profile) -> Self {
         let headers = profile.reads_poll_headers().then(|| Box::new(answer.head.all.clone()));
-        Self { status: answer.status, headers }
+        Self { status: answer.status, headers, names_unknown_coding: answer.head.unknown_coding.is_some() }
     }
 
     /// Returns true if `answer` means what the one with this head meant, as far as its head goes.
@@ -142,7 +143,7 @@ impl SeenHead {
 
     /// The document that `body` and this head make.
     fn document<'a>(&'a self, body: &'a str) -> Document<'a> {
-        Document::new(body, self.status, self.headers.as_deref())
+        Document::new(body, self.status, self.headers.as_deref()).mislabelled(self.names_unknown_coding)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{BACKOFF, Post, Submission};
 use crate::escape;
 use crate::http::{Answer, HttpError, same_origin};
-use crate::profile::{Escaping, Profile, Request, SubmitMeaning, fill, spelled, why_unreadable};
+use crate::profile::{Document, Escaping, Profile, Request, SubmitMeaning, fill, spelled, why_unreadable};
 use crate::record::{Flag, JobStatus, Phase, Reason, Timestamp};
 
 /// The word of a poll's path whose id may have slashes.
@@ -64,7 +64,10 @@ impl Post {
             ..JobStatus::default()
         };
         match self.read_id(&answer, request, own_id, profile) {
-            Ok(id) => JobStatus { phase: Phase::Submitted, job_id: Some(id), ..told },
+            Ok(id) => {
+                let flags = if Document::of(&answer).is_lenient() { vec![Flag::LenientJson] } else { Vec::new() };
+                JobStatus { phase: Phase::Submitted, job_id: Some(id), flags, ..told }
+            }
             Err(NotSubmitted { phase, reason, what, job_id }) => JobStatus {
                 phase,
                 reason: Some(reason),
@@ -147,15 +150,16 @@ fn without_answer(error: &HttpError, place: &str, received: Timestamp) -> JobSta
         }
         HttpError::Invalid(what) => (Phase::Rejected, Reason::InvalidRequest, what.clone()),
         HttpError::NoAnswer(what) => (Phase::Unknown, Reason::NoAnswer, format!("{what}; the job may run")),
-        HttpError::Truncated { broke_off: true, .. } => {
+        HttpError::Truncated { broke_off: true, .. } | HttpError::Unreadable { broke_off: true, .. } => {
             (Phase::Unknown, Reason::AnswerCut, format!("{error}; the job may run"))
         }
-        HttpError::Unreadable(_) | HttpError::Truncated { .. } => {
+        HttpError::Unreadable { .. } | HttpError::Truncated { .. } => {
             (Phase::Unknown, Reason::UnreadableAnswer, format!("{error}; the job may run"))
         }
     };
     let (http_status, body) = match error {
         HttpError::Truncated { status, body, .. } => (Some(*status), Some(body.clone())),
+        HttpError::Unreadable { came, .. } => (None, Some(came.clone())),
         _ => (None, None),
     };
     JobStatus {

@@ -1,5 +1,6 @@
 //! One submission: the request that a profile makes of a job, and its sending.
 
+mod follow;
 mod judge;
 mod waits;
 
@@ -12,12 +13,12 @@ use serde_json::Value;
 use crate::cli::Failure;
 use crate::clock::{Clock, ServerDate, micro};
 use crate::cookies::Cookie;
-use crate::http::{Answer, BaseUrl, Client, HttpError, Method, same_origin};
+use crate::http::{BaseUrl, Client, HttpError};
 use crate::profile::{Profile, Request, StepTime, TemplateValues};
 use crate::record::{Job, JobStatus, Phase, Reason, Timestamp};
 use crate::steps::{self, OwnLimit, Patience, StepsOutcome};
 
-use judge::refuses;
+use follow::follow;
 
 pub(super) use judge::collapsed;
 pub(super) use waits::Waits;
@@ -29,8 +30,6 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(
 const MAY_RUN: &str = "an earlier submission may have made the job: it may run";
 /// The shortest wait for a token that a record tells, in seconds.
 const WORTH_TELLING: f64 = 0.001;
-/// The longest chain of redirects that is followed.
-const MOST_REDIRECTS: usize = 10;
 
 /// The way into a submission's request, which the thread that sends it passes and the session may close before.
 #[derive(Clone, Debug, Default)]
@@ -214,7 +213,8 @@ impl Post {
         };
         token_wait += posted.status.token_wait_seconds.unwrap_or_default();
         let token_wait_seconds = Some(micro(token_wait)).filter(|seconds| *seconds >= WORTH_TELLING);
-        let mut status = JobStatus { token_wait_seconds, variables, ..not_less(posted.status, &self.submission(clock.now())) };
+        let mut status =
+            JobStatus { token_wait_seconds, variables, ..not_less(posted.status, &self.submission(clock.now())) };
         // The target may name in its answer what it was sent.
         client.secrets().strike_in(&mut status.message);
         client.secrets().strike_in(&mut status.body);
@@ -247,7 +247,8 @@ impl Post {
             },
             (Some(what), Some(OwnLimit::NotSent)) => return Err(Box::new(unsent(Some(what), clock.now()))),
             (Some(what), Some(OwnLimit::MayHaveRun)) => {
-                (Reason::OwnLimit, format!("{what}; the step may have run; the job was not submitted"))
+                let status = unsent(Some(format!("{what}; the step may have run")), clock.now());
+                return Err(Box::new(JobStatus { reason: Some(Reason::OwnLimit), ..status }));
             }
             (Some(what), None) => (Reason::StepFailed, format!("{what}; the job was not submitted")),
         };
@@ -309,7 +310,9 @@ impl Post {
             let JobStatus { submitted_at, resubmitted_at, target, idempotency_key, .. } = self.submission(sent);
             let date = outcome.as_ref().ok().and_then(|answer| answer.head.date).map(|date| (date, sent, received));
             let judged = self.judge(submission, outcome, profile, received);
-            let message = judged.message.map(|message| [Some(message), there].into_iter().flatten().collect::<Vec<_>>().join("; "));
+            let message = judged
+                .message
+                .map(|message| [Some(message), there].into_iter().flatten().collect::<Vec<_>>().join("; "));
             let status = JobStatus {
                 trace_id: Some(self.trace_id.clone()),
                 span_id: Some(self.span_id.clone()),
@@ -348,7 +351,11 @@ pub(super) fn not_less(status: JobStatus, attempt: &JobStatus) -> JobStatus {
 
 /// The status of a job that was not submitted because the wait for it ended, for the reason `why` if one is known.
 pub(super) fn unsent(why: Option<String>, now: Timestamp) -> JobStatus {
-    JobStatus { observed_at: Some(now), message: why.map(|why| format!("{why}; the job was not submitted")), ..JobStatus::default() }
+    JobStatus {
+        observed_at: Some(now),
+        message: why.map(|why| format!("{why}; the job was not submitted")),
+        ..JobStatus::default()
+    }
 }
 
 /// Waits until there is a token. The error is the status of a job for which there is none.
@@ -365,39 +372,4 @@ fn wait_for_token(client: &Client, clock: &Clock, waits: &Waits) -> Result<(), B
             }
         }
     }
-}
-
-/// Follows redirects of `request` to the answer that they lead to, with the `cookies` that they set on the way. If that answer cannot
-/// be fetched, or refuses the job, the redirect itself is the answer, because the job may have been created before it; then what
-/// came of following it is returned as well.
-fn follow(
-    request: &Request,
-    mut answer: Answer,
-    cookies: &mut Vec<Cookie>,
-    profile: &Profile,
-    client: &Client,
-    clock: &Clock,
-    waits: &Waits,
-) -> (Answer, Option<String>) {
-    let mut request = request.clone();
-    for _ in 0..MOST_REDIRECTS {
-        match answer.status {
-            307 | 308 => {}
-            301..=303 => (request.method, request.body) = (Method::GET, None),
-            _ => return (answer, None),
-        }
-        let location = answer.head.location.as_deref();
-        let Some(to) = location.and_then(|location| same_origin(&request.url, location)) else { return (answer, None) };
-        request.url = to;
-        let place = request.place();
-        match waits.send(&place, || request.send_with(Some(cookies), client, clock)) {
-            Ok(Ok(next)) if refuses(&next, profile) || request.method == Method::GET && next.status >= 400 => {
-                return (answer, Some(format!("{place}: {}", next.summary())));
-            }
-            Ok(Ok(next)) => answer = next,
-            Ok(Err(error)) => return (answer, Some(format!("{place}: {error}"))),
-            Err(limit) => return (answer, Some(limit)),
-        }
-    }
-    (answer, None)
 }

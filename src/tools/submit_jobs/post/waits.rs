@@ -43,10 +43,7 @@ impl Waits {
 
     /// Notes that what was wanted has been kept back since `began` by the limit `what`, and waits. Returns true if it may be tried again.
     pub(in crate::tools::submit_jobs) fn past_limit(&self, what: &str, began: Instant) -> bool {
-        self.limit.get_or_init(|| {
-            self.console.say(&format!("{what}: a limit of this host, not of the target; waiting"));
-            what.to_owned()
-        });
+        self.note_limit(what, "; waiting");
         if began.elapsed() >= self.deadline {
             let deadline = units::whole(self.deadline);
             self.given_up.get_or_init(|| {
@@ -54,6 +51,14 @@ impl Waits {
             });
         }
         self.given_up().is_none() && !self.stop.wait(OWN_LIMIT_WAIT)
+    }
+
+    /// Notes the limit `what`. The first one is reported, with what `follows` from it.
+    fn note_limit(&self, what: &str, follows: &str) {
+        self.limit.get_or_init(|| {
+            self.console.say(&format!("{what}: a limit of this host, not of the target{follows}"));
+            what.to_owned()
+        });
     }
 
     /// Calls `send` until no limit of this host keeps the request to `place` from being sent. The error is the limit, where the wait
@@ -72,7 +77,12 @@ impl Waits {
                         return Err(what);
                     }
                 }
-                outcome => return Ok(outcome),
+                outcome => {
+                    if let Err(HttpError::OwnLimit { what, .. }) = &outcome {
+                        self.note_limit(&format!("{place}: {what}"), "; the job may run");
+                    }
+                    return Ok(outcome);
+                }
             }
         }
     }
