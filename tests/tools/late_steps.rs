@@ -176,7 +176,7 @@ fn an_error_that_an_unreadable_answer_would_tell_is_doubted() {
         || Reply::json(r#"{"why": "codec fai"#),
         || Reply::json("<html>Sign in</html>"),
         || Reply::new(204, ""),
-        || with_header(200, "Content-Encoding", "zstd", "{}"),
+        || with_header(200, "Content-Encoding", "zstd", "(\u{b5}/\u{fd} \u{4}"),
     ];
     for reply in unreadable {
         let rig = target(reply);
@@ -187,6 +187,8 @@ fn an_error_that_an_unreadable_answer_would_tell_is_doubted() {
     }
     let (_, status) = run(&target(|| Reply::json("{}")), "2s");
     assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &Value::Null), "no error: {status}");
+    let (_, status) = run(&target(|| with_header(200, "Content-Encoding", "zstd", "{}")), "2s");
+    assert_eq!(status["flags"], json!(["LenientJson"]), "the body is JSON whatever its head says: {status}");
     let (_, status) = run(&target(|| Reply::json(r#"{"why":"no","n":NaN}"#)), "2s");
     assert_eq!(status["flags"], json!(["LenientJson", "ErrorText"]), "{status}");
 }
