@@ -82,7 +82,7 @@ impl Entries {
     }
 }
 
-/// Returns true for a job of which no more is known than that it was to be submitted.
+/// Returns true if the record only says that the job was about to be submitted.
 fn is_intent(record: &Record) -> bool {
     record.read::<Job>().is_ok_and(|job| job.status.phase == Phase::Submitting)
 }

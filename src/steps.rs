@@ -20,7 +20,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The failures after which a step is made again.
 #[derive(derive_more::Debug, Clone, Copy)]
 pub enum Patience<'a> {
-    /// Those that may pass, as polls are sent again.
+    /// Failures that may pass, as for polls.
     Passing {
         /// Nothing is sent after that.
         until: Instant,
@@ -169,7 +169,7 @@ fn make_patiently(
             continue;
         }
         let last = if tries > 1 { format!(", at the last of {tries} tries") } else { String::new() };
-        let whose = failed.own_limit.map_or("", |_| "; that is a limit of this host, not of the target");
+        let whose = failed.own_limit.map_or("", |_| " (a limit of this host, not of the target)");
         return Err(Failed { message: format!("{}{last}{whose}", failed.message), ..failed });
     }
 }

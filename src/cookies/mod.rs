@@ -158,7 +158,7 @@ pub fn text_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// The bytes of which `text` has a character each. A character beyond them, which only an edited file has, gives its UTF-8.
+/// The bytes that `text` stands for, one per character. A character beyond them, which only an edited file has, gives its UTF-8.
 fn bytes_of(text: &str) -> Vec<u8> {
     let bytes = |letter: char| u8::try_from(letter).map_or_else(|_| letter.to_string().into_bytes(), |byte| vec![byte]);
     text.chars().flat_map(bytes).collect()

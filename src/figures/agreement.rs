@@ -2,8 +2,8 @@
 
 use crate::statistics::Bounds;
 
-/// From the first to the last value that lies within enough of the intervals `each`: `enough` says how many that is, from the largest
-/// number of them that hold one value. None if it says nothing, or if there is no interval.
+/// The range of the values that lie in at least `enough(most)` of the intervals, where `most` is the largest number of intervals that
+/// share a value. None if `enough` returns none, or if there is no interval.
 pub(super) fn agreed(each: &[Bounds], enough: impl Fn(usize) -> Option<usize>) -> Option<Bounds> {
     let sorted = |part: fn(&Bounds) -> f64| {
         let mut ends: Vec<f64> = each.iter().map(part).collect();

@@ -1,5 +1,5 @@
-//! Recognises times of one target that come from several clocks, or from one that notes an end before answers show it, where that
-//! makes less than the time between most polls.
+//! Recognises times that come from several clocks, or from a target that notes an end before its answers show it, if the difference is
+//! shorter than the time between most polls.
 //!
 //! Such a difference contradicts the polls only in those jobs whose polls lie close together; in all others it is hidden. So if some
 //! jobs contradict the offset on which most agree, the times of all may be wrong by as much: by no more than the contradiction and the
@@ -58,7 +58,7 @@ pub(super) fn find(jobs: &[JobBounds], dates: Option<f64>, tolerance: f64) -> Op
     Some(HostClocks { jobs: count, contradiction: most, difference })
 }
 
-/// The offsets that most jobs allow. Where the times of each job contradict each other, no job allows any: then the one in the midst.
+/// The offsets that most jobs allow. Where the times of each job contradict each other, no job allows any: then the median.
 fn most_agreed(jobs: &[JobBounds]) -> Option<Bounds> {
     let each: Vec<Bounds> = jobs.iter().filter_map(JobBounds::allowed).collect();
     agreement::agreed(&each, Some).or_else(|| {

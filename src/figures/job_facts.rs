@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::stage_times::StageTimes;
-use crate::record::{Cancel, ClockOffset, Flag, Job, Phase, Polls, Stage, StagePhase, StageSpec, TimesFrom, Timestamp};
+use crate::record::{
+    Cancel, ClockOffset, Flag, Job, JobStatus, Phase, Polls, Stage, StagePhase, StageSpec, TimesFrom, Timestamp,
+};
 
 /// A name that many jobs share: one pointer, unlike an `Arc<str>`.
 pub type SharedName = Arc<String>;
@@ -48,25 +50,43 @@ pub struct JobFacts {
     pub duration: Option<(f64, f64)>,
     /// Number of polls that followed it.
     pub polls: Option<Polls>,
-    /// The seconds for which its submission waited for a token.
-    pub token_wait: Option<f64>,
     /// The base URL that it was submitted to.
     pub target: Option<SharedName>,
-    /// The base URL at which it was polled, if that was another one.
-    pub polled_target: Option<SharedName>,
-    /// The progress of its cancelling.
-    pub cancel: Option<Cancel>,
-    /// Values that are no times, by the profile's key.
-    pub unread_times: Box<[(SharedName, Box<str>)]>,
     /// Doubts about it.
     pub flags: Box<[Flag]>,
     /// The stages that the target reported, in its order.
     pub stages: Box<[StageFacts]>,
-    /// The names of the stages that failed in their last attempt, or in an instance beside which others ran.
-    pub failed_stages: Box<[SharedName]>,
-    /// The stages whose state the profile does not name, with the target's word for it.
-    pub unnamed_states: Box<[(SharedName, Option<Box<str>>)]>,
+    rare: Option<Box<RareFacts>>,
 }
+
+/// Facts that hardly any job has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RareFacts {
+    /// The seconds for which its submission waited for a token.
+    pub token_wait: Option<f64>,
+    /// The id by which it was polled, if that was another than the target gave at first.
+    pub next_id: Option<Box<str>>,
+    /// The base URL at which it was polled, if that was another than it was submitted to.
+    pub polled_target: Option<SharedName>,
+    /// The progress of its cancelling.
+    pub cancel: Option<Cancel>,
+    /// Values that are no times, by the profile's key.
+    pub unread_times: Vec<(SharedName, Box<str>)>,
+    /// The names of the stages that failed in their last attempt, or in an instance beside which others ran.
+    pub failed_stages: Vec<SharedName>,
+    /// The stages whose state the profile does not name, with the target's word for it.
+    pub unnamed_states: Vec<(SharedName, Option<Box<str>>)>,
+}
+
+static NOTHING_RARE: RareFacts = RareFacts {
+    token_wait: None,
+    next_id: None,
+    polled_target: None,
+    cancel: None,
+    unread_times: Vec::new(),
+    failed_stages: Vec::new(),
+    unnamed_states: Vec::new(),
+};
 
 /// Facts about one stage of a job.
 #[derive(Clone, Debug)]
@@ -87,18 +107,33 @@ pub struct StageFacts {
     pub times: StageTimes,
 }
 
+impl RareFacts {
+    fn of(status: &JobStatus, names: &mut SharedNames) -> Self {
+        let unnamed = status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
+        Self {
+            token_wait: status.token_wait_seconds,
+            next_id: status.next_id.as_deref().map(Box::from),
+            polled_target: status.polled_target.as_deref().map(|url| names.get(url)),
+            cancel: status.cancel,
+            unread_times: status
+                .unread_times
+                .iter()
+                .map(|(key, value)| (names.get(key), value.as_str().into()))
+                .collect(),
+            failed_stages: status.failed_stages().into_iter().map(|name| names.get(name)).collect(),
+            unnamed_states: unnamed
+                .map(|stage| (names.get(&stage.name), stage.state.as_deref().map(Box::from)))
+                .collect(),
+        }
+    }
+}
+
 impl JobFacts {
     /// The facts about `job`, in a pipeline of `stages`, with the target's clock `offset` from the harness's.
     pub fn new(job: &Job, stages: &[StageSpec], offset: Option<ClockOffset>, names: &mut SharedNames) -> Self {
         let status = &job.status;
-        let unnamed = status.stages.iter().filter(|stage| stage.phase == StagePhase::Unnamed);
-        let unnamed_states =
-            unnamed.map(|stage| (names.get(&stage.name), stage.state.as_deref().map(Box::from))).collect();
-        let failed_stages = status.failed_stages().into_iter().map(|name| names.get(name)).collect();
-        let unread = status.unread_times.iter();
-        let unread_times = unread.map(|(key, value)| (names.get(key), value.as_str().into())).collect();
-        let mut shared = |name: &Option<String>| name.as_deref().map(|name| names.get(name));
-        let (target, polled_target) = (shared(&status.target), shared(&status.polled_target));
+        let target = status.target.as_deref().map(|url| names.get(url));
+        let rare = RareFacts::of(status, names);
         let stage = |stage: &Stage| StageFacts {
             name: names.get(&stage.name),
             phase: stage.phase,
@@ -120,16 +155,16 @@ impl JobFacts {
             ended_at: status.ended_at,
             duration: status.duration_seconds.zip(status.duration_error_seconds),
             polls: status.polls,
-            token_wait: status.token_wait_seconds,
             target,
-            polled_target,
-            cancel: status.cancel,
-            unread_times,
             flags: status.flags.clone().into(),
             stages: status.stages.iter().map(stage).collect(),
-            failed_stages,
-            unnamed_states,
+            rare: (rare != NOTHING_RARE).then(|| rare.into()),
         }
+    }
+
+    /// What hardly any job has.
+    pub fn rare(&self) -> &RareFacts {
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
     }
 
     /// The names of the stages that are still running by the target's last word.

@@ -169,7 +169,7 @@ impl Figures {
     fn load_doubts(&self) -> Vec<String> {
         let entries = || self.tally.entries.iter();
         let lag = entries().filter_map(JobEntry::own_lag_seconds).reduce(f64::max);
-        let waited = entries().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?.token_wait?)));
+        let waited = entries().filter_map(|entry| Some((entry.name.as_str(), entry.job.as_ref()?.rare().token_wait?)));
         let is_skewed = self.load.first_submitted.is_some() && self.tally.clock_skew_seconds().is_infinite();
         let skew = "the jobs ran on several hosts, and the clock of one was not compared with the target's: no figure over several hosts \
                     is certain";
@@ -239,7 +239,7 @@ impl Figures {
         doubts.extend(poll_doubts::unread_times(jobs()));
         let mut words: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for (name, job) in jobs() {
-            for (stage, word) in &job.unnamed_states {
+            for (stage, word) in &job.rare().unnamed_states {
                 let word = word.as_deref().unwrap_or("nothing");
                 words.entry((stage, word)).or_default().push(name);
             }

@@ -6,7 +6,7 @@ use itertools::Itertools;
 
 use super::job_facts::JobFacts;
 use super::requests::Requests;
-use super::{LISTED, any_listed, in_groups, listed};
+use super::{LISTED, any_listed, counted, in_groups, listed};
 use crate::escape;
 use crate::record::{Cancel, Flag, Phase, Run};
 use crate::units;
@@ -41,8 +41,9 @@ pub(super) fn failed_polls(run: &Run) -> Option<String> {
 pub(super) fn unnamed_stage_words(run: &Run) -> Option<String> {
     let count = run.status.polling.as_ref()?.failures.get("unnamed stage word")?;
     let name = &run.metadata.name;
+    let answers = counted(*count, "answer", "answers");
     Some(format!(
-        "{count} answers to polls of {name} told the state of a stage in a word that the profile does not list"
+        "in {answers} to polls of {name}, the state of a stage is a word that the profile does not list: add it under [poll.stages.words]"
     ))
 }
 
@@ -76,7 +77,7 @@ pub(super) fn flagged_jobs<'a>(
         let has_ended = matches!(job.phase, Phase::Succeeded | Phase::Failed);
         for flag in job.flags.iter().filter(|flag| !(has_ended && **flag == Flag::CookieNotKept)) {
             let shown = match flag {
-                Flag::FailedStage => format!("{name} ({})", job.failed_stages.iter().join(", ")),
+                Flag::FailedStage => format!("{name} ({})", job.rare().failed_stages.iter().join(", ")),
                 Flag::RunningStage => format!("{name} ({})", job.running_stages().join(", ")),
                 _ => name.to_owned(),
             };
@@ -94,7 +95,7 @@ pub(super) fn flagged_jobs<'a>(
                     .to_owned()
             }
             Flag::CookieExpired => {
-                "not found by polls that no longer sent a cookie of the target, because it had expired".to_owned()
+                "not found by polls after a cookie that the target had set expired".to_owned()
             }
             Flag::CookieUnsaved => {
                 "not found by polls, and the target may have set a new cookie that the earlier poll-jobs did not save before it ended"
@@ -107,13 +108,13 @@ pub(super) fn flagged_jobs<'a>(
                 format!("a step after the job's end failed{}", why.unwrap_or_default())
             }
             Flag::QueuedLate => {
-                "queued after their submissions had been answered, so the answers may be about other jobs with their ids".to_owned()
+                "queued after their submissions were answered, so the answers to polls may be about other jobs with the same ids".to_owned()
             }
             Flag::QueuedAgain => {
-                "queued at another time than earlier answers said, so the last answers may be about other jobs with their ids".to_owned()
+                "queued later by the last answers than by the first, so the last ones may be about other jobs with the same ids".to_owned()
             }
             Flag::StagesUnknown => {
-                "the answers that should tell the stages could not be had or read, so the stages are not known".to_owned()
+                "the stages are not known, because no readable answer had them".to_owned()
             }
             _ => return format!("flagged {flag}: {jobs}{}", all_names(count)),
         };
@@ -129,18 +130,19 @@ fn all_names(count: usize) -> &'static str {
 
 /// The doubt about jobs that were cancelled and not seen to end; `jobs` are given with their names.
 pub(super) fn unconfirmed<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Option<String> {
-    let jobs = any_listed(jobs.filter(|(_, job)| job.cancel == Some(Cancel::Answered)).map(|(name, _)| name))?;
+    let jobs = any_listed(jobs.filter(|(_, job)| job.rare().cancel == Some(Cancel::Answered)).map(|(name, _)| name))?;
     Some(format!("the target accepted their cancellation, but no poll saw the end, so they may still run: {jobs}"))
 }
 
 /// The doubts about jobs that were polled at another target than they were submitted to; `jobs` are given with their names.
 pub(super) fn moved<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
-    let moved = jobs.filter_map(|(name, job)| Some(((job.target.as_deref(), job.polled_target.as_deref()?), name)));
+    let moved =
+        jobs.filter_map(|(name, job)| Some(((job.target.as_deref(), job.rare().polled_target.as_deref()?), name)));
     let sentence = |((from, to), jobs): ((Option<&String>, &String), Vec<&str>)| {
         let from = from.map_or("a target that no record names", String::as_str);
         let (from, to) = (escape::start(from, 200), escape::start(to, 200));
         format!(
-            "submitted to {from} and polled at {to}: unless both are one server, what is known is about other jobs: {}",
+            "submitted to {from} and polled at {to}; if these are two servers, the answers are about other jobs: {}",
             listed(jobs)
         )
     };
@@ -151,7 +153,7 @@ pub(super) fn moved<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> 
 pub(super) fn unread_times<'a>(jobs: impl Iterator<Item = (&'a str, &'a JobFacts)>) -> Vec<String> {
     let mut unread: BTreeMap<&str, (&str, Vec<&str>)> = BTreeMap::new();
     for (name, job) in jobs {
-        for (key, value) in &job.unread_times {
+        for (key, value) in &job.rare().unread_times {
             unread.entry(key).or_insert_with(|| (value, Vec::new())).1.push(name);
         }
     }
@@ -200,7 +202,7 @@ mod tests {
                 r#"{{"stages":[{{"name":"l2","phase":"Failed","attempt":{first}}},{{"name":"l2","phase":"Done","attempt":{second}}}]}}"#
             ))
         };
-        let failed = |job: JobFacts| job.failed_stages.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let failed = |job: JobFacts| job.rare().failed_stages.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(failed(again(1, 2)), [""; 0]);
         assert_eq!(failed(again(2, 1)), ["l2"], "the attempts count, not the order");
         assert_eq!(failed(again(1, 1)), ["l2"], "instances of one attempt are no retries of each other");
@@ -245,6 +247,9 @@ mod tests {
         assert_eq!(failed_polls(&some), None);
         assert_eq!(failed_polls(&run(r#"{"sent":0,"failed":0,"threads":1}"#)), None);
         let words = run(r#"{"sent":10,"failed":0,"threads":1,"failures":{"unnamed stage word":7}}"#);
-        assert!(failed_polls(&words).is_none() && unnamed_stage_words(&words).unwrap().starts_with("7 answers"));
+        assert!(
+            failed_polls(&words).is_none()
+                && unnamed_stage_words(&words).unwrap().starts_with("in 7 answers to polls of s,")
+        );
     }
 }

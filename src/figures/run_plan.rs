@@ -146,7 +146,7 @@ impl RunPlan {
             let moved = units::seconds(moved);
             return Some(format!(
                 "the target's clock moved by at least {moved} against the harness's while jobs of {of} ran (it was slewed or set), or \
-                 its times come from several clocks; the figures use the times from the polls instead"
+                 the target's times come from several clocks; the figures use the times from the polls instead"
             ));
         }
         let HostClocks { jobs, contradiction, difference } = self.host_clocks?;

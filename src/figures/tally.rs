@@ -16,6 +16,7 @@ use super::run_plan::{NAMEABLE, RunPlan};
 use super::stage_times::StageTimes;
 use super::streams::Streams;
 use super::{any_listed, listed};
+use crate::escape;
 use crate::record::{
     Aborted, Conservation, Fold, Job, Jobs, Reason, Run, StagePhase, Timestamp, canonical_id, job_name, warmup_prefix,
 };
@@ -97,7 +98,7 @@ impl JobEntry {
 
     /// The part of that delay for which it did not wait for a token, in seconds.
     pub fn own_lag_seconds(&self) -> Option<f64> {
-        let waited = self.job.as_ref()?.token_wait.unwrap_or_default();
+        let waited = self.job.as_ref()?.rare().token_wait.unwrap_or_default();
         self.lag_seconds().map(|lag| lag - waited)
     }
 
@@ -165,7 +166,8 @@ impl JobTally {
         let order = |a: &JobEntry, b: &JobEntry| (&a.run, &a.name).cmp(&(&b.run, &b.name));
         tally.entries.sort_unstable_by(order);
         tally.warmups.sort_unstable_by(order);
-        tally.collapse();
+        tally.collapse(|job| job.job_id.as_deref(), ["the target gave it the id", "it had given to"]);
+        tally.collapse(|job| job.rare().next_id.as_deref(), ["its polls were led to", "is the id of"]);
         if subset {
             // What the whole run was asked for is not judged then.
             tally.uncertain = None;
@@ -309,17 +311,18 @@ impl JobTally {
         }
     }
 
-    /// Shards cannot know each other's ids: of two jobs with one id at one target, the one that was accepted later never ran on its own.
-    fn collapse(&mut self) {
+    /// Shards cannot know each other's ids, and polls may lead two jobs to one: of two jobs with one `id` at one target, the one that
+    /// was accepted later never ran on its own. `how` says how a job came to its id, and the first one before it.
+    fn collapse(&mut self, id: fn(&JobFacts) -> Option<&str>, how: [&str; 2]) {
         type Place<'a> = (&'a SharedName, Option<&'a SharedName>, Cow<'a, str>);
-        fn place(entry: &JobEntry) -> Option<Place<'_>> {
+        fn place_of(entry: &JobEntry, id: fn(&JobFacts) -> Option<&str>) -> Option<Place<'_>> {
             let job = entry.job.as_ref()?;
-            Some((&entry.run, job.target.as_ref(), canonical_id(job.job_id.as_deref()?)))
+            Some((&entry.run, job.target.as_ref(), canonical_id(id(job)?)))
         }
-        let warm = self.warmups.iter().filter_map(|entry| Some((place(entry)?, &entry.name)));
+        let warm = self.warmups.iter().filter_map(|entry| Some((place_of(entry, id)?, &entry.name)));
         let warm: BTreeMap<Place<'_>, &String> = warm.collect();
         let entries = self.entries.iter().enumerate().filter(|(_, entry)| entry.reason != Some(Reason::Collapsed));
-        let holders = entries.filter_map(|(index, entry)| Some((place(entry)?, index)));
+        let holders = entries.filter_map(|(index, entry)| Some((place_of(entry, id)?, index)));
         let holders: Vec<(Place<'_>, usize)> = holders.sorted_unstable().collect();
         let mut collapsed: Vec<(usize, String)> = Vec::new();
         for alike in holders.chunk_by(|(one, _), (other, _)| one == other) {
@@ -338,8 +341,8 @@ impl JobTally {
             indices.sort_by(|one, other| accepted(one).cmp(&accepted(other)));
             let first = warm.copied().unwrap_or(&self.entries[indices[0]].name);
             let message = |index: usize| {
-                let id = self.entries[index].job.as_ref().and_then(|job| job.job_id.as_deref()).unwrap_or_default();
-                format!("the target gave it the id {id}, which it had given to {first}")
+                let id = self.entries[index].job.as_ref().and_then(id).unwrap_or_default();
+                format!("{} {}, which {} {first}", how[0], escape::start(id, 100), how[1])
             };
             let later = indices.iter().skip(usize::from(warm.is_none()));
             collapsed.extend(later.map(|index| (*index, message(*index))));

@@ -89,7 +89,7 @@ impl Client {
                     let cause = match error {
                         ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
                         ureq::Error::Timeout(_) => {
-                            format!("no more for {}", units::seconds(self.timeout.as_secs_f64()))
+                            format!("no more data for {}", units::seconds(self.timeout.as_secs_f64()))
                         }
                         _ => what,
                     };
@@ -105,7 +105,8 @@ impl Client {
     pub(super) fn own_limit(&self, cause: &io::Error) -> HttpError {
         // A thread that cannot be started has the same error, and another limit.
         let what = if cause.kind() == io::ErrorKind::WouldBlock {
-            "this host has no room for another connection now (EAGAIN, see connect(2))".to_owned()
+            "this host cannot open another connection now (EAGAIN): have fewer of them at a time, or more local ports"
+                .to_owned()
         } else {
             own_limits::describe_error(cause)
         };

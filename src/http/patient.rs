@@ -23,7 +23,7 @@ const LASTING: usize = 64 * 1024;
 /// A shorter loss is not waited for.
 const LEAST: Duration = Duration::from_millis(10);
 
-/// The last request's way: whether it was sent, and the answer as it came.
+/// The progress of the last request: whether it was sent, and the answer as it came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchange(Arc<Mutex<Progress>>);
 
@@ -48,7 +48,7 @@ impl Exchange {
         progress.received.shrink_to(LASTING);
     }
 
-    /// Returns true if the server may have read the request. One whose head is not whole is none.
+    /// Returns true if the server may have read the request. A request whose head was not sent whole does not count.
     pub(super) fn was_sent(&self) -> bool {
         self.progress().was_sent
     }
@@ -74,7 +74,7 @@ impl Exchange {
     pub(super) fn part_of_head(&self) -> Option<String> {
         let bytes = &self.progress().received;
         let mut text = String::from_utf8_lossy(bytes);
-        // "Wait" (1xx) is no answer.
+        // An informational response (1xx) is not the answer.
         while text.starts_with("HTTP/1.1 1")
             && let Some((_, rest)) = text.split_once("\r\n\r\n")
         {

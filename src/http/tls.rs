@@ -196,7 +196,7 @@ pub(super) fn describe(error: &Error) -> String {
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
             "the server asks for a client certificate: name it with --cert and --key".to_owned()
         }
-        Error::AlertReceived(alert) if refuses_certificate(error) => format!("the server does not accept the client certificate (--cert): {alert:?}"),
+        Error::AlertReceived(alert) if refuses_certificate(error) => format!("the server refused the client certificate ({alert:?}): check --cert and --key"),
         Error::AlertReceived(alert) => format!("the server ended the TLS handshake: {alert:?}"),
         other => format!("the TLS handshake failed: {other}"),
     }

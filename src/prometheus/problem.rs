@@ -57,7 +57,7 @@ pub(super) fn silence(method: &str, url: &str, error: &HttpError) -> Problem {
         HttpError::Unreadable { .. } => (Reason::NotPrometheus, "; is --prometheus the address of a Prometheus?"),
         HttpError::Invalid(_) => (Reason::InvalidRequest, ""),
         HttpError::NoCredentials(_) => (Reason::Unauthorized, ""),
-        HttpError::OwnLimit { .. } => (Reason::OwnLimit, "; that is a limit of this host"),
+        HttpError::OwnLimit { .. } => (Reason::OwnLimit, " (a limit of this host)"),
     };
     Problem::new(reason, format!("{method} {url}: {error}{hint}"))
 }

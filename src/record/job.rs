@@ -56,8 +56,8 @@ pub struct JobStatus {
     pub target: Option<String>,
     /// The base URL at which it was polled, if that was another one.
     pub polled_target: Option<String>,
-    /// The idempotency key under which a job was sent whose submission was not answered: the name of the header and the first 16 digits
-    /// of the SHA-256 of its value. Empty if it was sent without one.
+    /// The idempotency key of a job in phase Submitting or Unknown: the name of the header and the first 16 digits of the SHA-256 of its
+    /// value. Empty if the job was sent without one.
     pub idempotency_key: Option<String>,
     /// The id that the target gave, as a string.
     pub job_id: Option<String>,
@@ -372,8 +372,8 @@ impl Phase {
         }
     }
 
-    /// The same of a record whose job was or was not polled at another target than its own: a verdict from there may be that of another
-    /// job.
+    /// The rank of a record whose job may have been polled at another target than its own (`is_elsewhere`): an end seen there may be that
+    /// of another job.
     pub const fn rank_polled(self, is_elsewhere: bool) -> u8 {
         if is_elsewhere && self.is_final() { 4 } else { self.rank() }
     }

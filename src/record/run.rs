@@ -126,7 +126,8 @@ impl Run {
         let unread =
             |when: &str, error: &String| format!("the target's settings {when} the jobs are not known: {error}");
         doubts.extend(self.status.settings_error.as_ref().map(|error| unread("before", error)));
-        let unchecked = ReadSettings { error: Some("no tool checked it then".to_owned()), ..ReadSettings::default() };
+        let unchecked =
+            ReadSettings { error: Some("poll-jobs ended before it could check".to_owned()), ..ReadSettings::default() };
         let after = self.status.settings_after.as_ref();
         if before.is_empty() && self.status.settings_error.is_none() {
             doubts.extend(after.and_then(|after| after.error.as_ref()).map(|error| unread("after", error)));
@@ -188,7 +189,7 @@ pub struct RunStatus {
     pub idle: Option<Idle>,
     /// The target's own settings, as its health answer states them, by the names of the labels that state the same for the run.
     pub settings: BTreeMap<String, String>,
-    /// The reason why these are not known, if a label names one: the health answer could not be read.
+    /// The reason why the target's settings are not known, if a label names one of them: the health answer could not be read.
     pub settings_error: Option<String>,
     /// The same after the last job; absent if no tool asked for them.
     pub settings_after: Option<ReadSettings>,

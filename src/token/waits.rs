@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The number of waits that are remembered: they are at least a second apart, and a request is not due for longer.
+/// The number of waits that are remembered: they are at least a second apart, and no request stays due for longer than they cover.
 const REMEMBERED: usize = 256;
 
 /// The waits, one after the other; the last one may still go on.

@@ -284,7 +284,7 @@ fn a_setting_that_did_not_stay_in_force_forbids_a_claim() {
         ),
         (
             with_settings(|run| drop(run["status"].as_object_mut().unwrap().remove("settingsAfter"))),
-            "np-8.3: it is not known whether the target's num_parallel was still 8 after the jobs: no tool checked it then",
+            "np-8.3: it is not known whether the target's num_parallel was still 8 after the jobs: poll-jobs ended before it could check",
         ),
         (
             with_settings(|run| {

@@ -76,6 +76,15 @@ fn of_two_jobs_with_one_id_the_later_one_collapsed() {
         [spelled(shard(0), "id-1", uuid), spelled(shard(1), "id-3", &uuid.replace('-', "").to_uppercase())];
     let ran = judged(&[second, first].concat(), &[]);
     assert!(ran.cause().starts_with("1 of 4 jobs did not succeed: soak-003 failed"), "{}", ran.cause());
+    // Polls led two items of a queue to one build.
+    let led = |shard: Vec<String>, id: &str| -> Vec<String> {
+        shard.iter().map(|line| line.replace(id, &format!(r#"{id}","nextId":"build-7"#))).collect()
+    };
+    let ran = judged(&[led(shard(0), "id-1"), led(shard(1), "id-3")].concat(), &[]);
+    assert_eq!(
+        ran.cause(),
+        "1 of 4 jobs did not succeed: soak-003 failed (its polls were led to build-7, which is the id of soak-001)"
+    );
     // Where the submitter saw it the other one is the one that ran.
     let marked: Vec<String> = shard(0)
         .iter()

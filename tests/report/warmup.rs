@@ -102,7 +102,9 @@ fn a_run_that_began_busy_or_on_another_setting_is_doubtful_and_silence_is_not() 
     assert!(news(r#""settings":{"scenario":"soak"},"settingsAfter":{"values":{"scenario":"soak"}}"#).is_empty());
     assert_eq!(
         news(r#""settings":{"num_parallel":"8"}"#),
-        ["soak: it is not known whether the target's num_parallel was still 8 after the jobs: no tool checked it then"],
+        [
+            "soak: it is not known whether the target's num_parallel was still 8 after the jobs: poll-jobs ended before it could check"
+        ],
         "poll-jobs was killed after its last job"
     );
     assert_eq!(

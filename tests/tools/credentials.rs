@@ -506,7 +506,7 @@ mod tls {
         let stranger = private("stranger", read("named.key.pem") + &read("named.pem"), 0o600);
         for (argv, code, part) in [
             (&[][..], 69, "asks for a client certificate: name it with --cert and --key"),
-            (&["--cert", &stranger], 69, "does not accept the client certificate"),
+            (&["--cert", &stranger], 69, "the server refused the client certificate"),
             (&["--cert", &cert, "--key", &open], 2, "every user can read this key (mode 0644): `chmod o= FILE`"),
             (&["--cert", &cert, "--key", &other], 2, "this is not the key of the certificate"),
             (&["--cert", &cert, "--key", &locked], 2, "the key is encrypted: decrypt it with `openssl pkey"),

@@ -140,7 +140,10 @@ fn a_deadline_before_the_second_look_is_no_success() {
     });
     let (_, status, _) = follow(&rig, &["--deadline", "1500ms"]);
     assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "DeadlineExceeded"), "{status}");
-    assert!(text(&status, "message").contains("HTTP 404, and no second look confirmed that in time"), "{status}");
+    assert!(
+        text(&status, "message").contains("HTTP 404, and no second poll confirmed that before the deadline"),
+        "{status}"
+    );
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn a_session_that_is_resumed_between_the_two_looks_twice_itself() {
         count.fetch_add(1, SeqCst);
         match polls {
             0 => busy(),
-            // The first session gets no second look.
+            // The first session gets no second poll.
             2 => Reply::Hang,
             _ if back.load(SeqCst) => busy(),
             _ => absent(),

@@ -145,7 +145,7 @@ fn records_without_a_run_id_are_named_once_where_their_keys_need_one() {
         let jobs: Vec<&str> = staged.lines().filter(|line| line.contains(r#""kind":"Job""#)).collect();
         Rig { records: jobs.join("\n") + "\n", target }
     };
-    let line = "soak-001 has no metadata.run: its {run} and {uuid} are those of each run without one";
+    let line = "soak-001 has no metadata.run, so its {run} and {uuid} are the same in every run without one";
     for (run, key, lines) in [
         (r#""run":"""#, "Idempotency-Key = \"{run}-{name}\"", 1),
         (r#""run":"""#, "Idempotency-Key = \"{uuid}\"", 1),
@@ -171,7 +171,7 @@ fn a_resubmission_that_is_refused_leaves_the_job_unknown() {
         assert_eq!((&status["phase"], &status["reason"]), (&"Unknown".into(), &"AnswerLost".into()), "{status}");
         let message = status["message"].as_str().unwrap();
         assert!(
-            message.starts_with("an earlier submission may have made the job") && message.contains("HTTP 4"),
+            message.starts_with("the job may run: an earlier submission was sent") && message.contains("HTTP 4"),
             "{message}"
         );
         assert_eq!(status["target"], address);

@@ -143,7 +143,7 @@ fn stages_that_the_answer_to_a_step_does_not_tell_are_unknown_and_not_missing() 
         assert!(status["message"].as_str().unwrap().contains(named), "{named}: {status}");
         assert!(ran.stderr.contains("step stages: ") && ran.stderr.contains(named), "{}", ran.stderr);
         let (code, page) = judge(&rig, &ran, "all-stages");
-        assert!(code == 4 && page.contains("whose end is unknown: j-001 (no answer told it)"), "{named}: {page}");
+        assert!(code == 4 && page.contains("whose end is unknown: j-001 (no answer showed it)"), "{named}: {page}");
         assert!(page.contains("a step after the job's end failed (such as: step stages: "), "{page}");
     }
     let optional = PROFILE.replace("tells =", "optional = true\n    tells =");
@@ -216,7 +216,8 @@ fn instances_of_a_stage_that_ran_side_by_side_do_not_forgive_each_other() {
         let (flags, code, page) = instances(attempts);
         assert_eq!((flags, code), (json!(["FailedStage"]), 4), "{page}");
         assert!(
-            page.contains("although a stage failed: j-001 (l1)") && page.contains("j-001 (l1 is done and failed)"),
+            page.contains("although a stage failed: j-001 (l1)")
+                && page.contains("j-001 (l1: one entry is done, another one failed)"),
             "{page}"
         );
     }

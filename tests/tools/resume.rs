@@ -146,7 +146,7 @@ fn ids_go_to_another_target_only_with_a_word() {
     let (target, before) = given_up(1, &[], &["--deadline", "200ms"]);
     let other = Target::start(&[]);
     let ran = other.poll(&["--resume", "--lost-after", "100ms"], &before.stdout);
-    let said = format!("the jobs were submitted to {} and are polled at {}", target.url(), other.url());
+    let said = format!("jobs were submitted to {} and are polled at {}", target.url(), other.url());
     assert_eq!(ran.stderr.matches(&said).count(), 1, "{}", ran.stderr);
     assert_eq!(ran.last("soak-001")["status"]["phase"], "Lost");
     // Without --target the Run says where to ask; a job that was Lost elsewhere is found again.

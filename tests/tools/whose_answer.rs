@@ -121,8 +121,11 @@ fn a_job_that_was_queued_at_another_time_may_be_another_one() {
     const AFTER: &str = r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z"}"#;
     let (status, code, page) = queued(&[BEFORE, AFTER]);
     assert_eq!((&status["flags"], code), (&json!(["QueuedAgain"]), 4), "{status}");
-    assert!(page.contains("queued at another time than earlier answers said, so perhaps other jobs: j-001"), "{page}");
-    assert!(page.contains("may be about other jobs with their ids: j-001 (QueuedAgain)"), "{page}");
+    assert!(
+        page.contains("queued later by the last answers than by the first, so these may be about other jobs: j-001"),
+        "{page}"
+    );
+    assert!(page.contains("may be about other jobs with the same ids: j-001 (QueuedAgain)"), "{page}");
     let attempt =
         r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z","stages":[{"name":"a","state":"ok","attempt":2}]}"#;
     let retry = r#"{"id":"7","state":"retry","queued":"2026-12-02T00:00:00Z"}"#;
@@ -139,7 +142,7 @@ fn a_job_that_was_queued_long_after_its_acceptance_is_doubted() {
     let (status, code, page) = queued(&[BEFORE, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:08Z"}"#]);
     assert_eq!((&status["flags"], code), (&json!(["QueuedLate"]), 0), "{status}");
     assert!(
-        page.contains("queued after their submissions had been answered") && page.contains("j-001 (QueuedLate)"),
+        page.contains("queued after their submissions were answered") && page.contains("j-001 (QueuedLate)"),
         "{page}"
     );
     let (status, ..) = queued(&[BEFORE, r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:00.9Z"}"#]);

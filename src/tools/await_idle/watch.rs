@@ -13,7 +13,7 @@ use crate::cli::{Console, Failure, Io, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::health;
 use crate::http::Connections;
-use crate::record::Idle;
+use crate::record::{Idle, Reason};
 use crate::units;
 
 /// The next check is due after this part of the time waited so far, within the two bounds.
@@ -69,7 +69,11 @@ impl Watch<'_> {
         let Target { profile, base, client } = &self.target;
         let health = health::probe(client, base, profile, clock, &mut unused, &self.console, &self.stop);
         if let Err(unhealthy) = health {
-            let unseen = Some(format!("the target is not healthy: {}", unhealthy.message));
+            let what = match unhealthy.reason {
+                Reason::OwnLimit => "the target's health is not known, because of a limit of this host",
+                _ => "the target is not healthy",
+            };
+            let unseen = Some(format!("{what}: {}", unhealthy.message));
             return Ok(Idle { unseen, waited_seconds: waited(began), ..Idle::default() });
         }
         let mut announced = false;

@@ -99,7 +99,7 @@ Input:
 Output:
   every record; each submitted Job again at its end, in phase Succeeded, Failed,
   TimedOut, Lost or Interrupted, with its stages and the target's last body. A
-  job that was submitted to another target is polled, but no report passes on it
+  job submitted to another target is polled too, but all-done is Incomplete.
   With --resume, the latest record of each resource, then the outcome of each
   job that is polled again. --deadline counts from the resumption. A resumed run
   never replaces a record with one that knows less, and submits nothing.

@@ -226,8 +226,8 @@ impl PolledJob {
         self.go_on_with(report, received, limits, not_before)
     }
 
-    /// The next step of a job that was seen, if its absence ends it. One answer may come from a host that never knew the job, so that a
-    /// second poll looks again at once; where the answer may come from a cache, once the next one cannot be the same.
+    /// The next step of a job that was seen, if its absence ends it. One answer may come from a host that never knew the job, so a second
+    /// poll follows at once. If the answer may come from a cache, the second poll waits until the next answer cannot be the same.
     fn be_absent(
         &mut self,
         absent: &Absent,

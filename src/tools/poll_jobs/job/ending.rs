@@ -139,29 +139,27 @@ impl PolledJob {
                 (Reason::UnknownId, format!("{loss}; {why}"))
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
-            _ => {
-                match &self.issue {
-                    None => {
-                        let cookie = self.unknown_since.map(|_| self.explain_cookie()).unwrap_or_default();
-                        let absent = self.absent_at.map(|(_, status)| {
-                        format!("; the last poll was answered with HTTP {status}, and no second look confirmed that in time")
+            _ => match &self.issue {
+                None => {
+                    let cookie = self.unknown_since.map(|_| self.explain_cookie()).unwrap_or_default();
+                    let absent = self.absent_at.map(|(_, status)| {
+                        format!("; the last poll was answered with HTTP {status}, and no second poll confirmed that before the deadline")
                     });
-                        (
-                            Reason::DeadlineExceeded,
-                            format!("did not end within {deadline}{}{cookie}", absent.unwrap_or_default()),
-                        )
-                    }
-                    Some(Issue { reason: Some(reason), message, .. }) => {
-                        (reason.clone(), format!("was not seen to end within {deadline}: {message}"))
-                    }
-                    Some(Issue { message, .. }) => {
-                        let lasting = self.lasting_issue.as_ref().map(|lasting| &lasting.0);
-                        let reason = lasting.and_then(|lasting| lasting.reason.clone()).unwrap_or(Reason::NoAnswer);
-                        let before = lasting.map(|lasting| format!(": {}", lasting.message)).unwrap_or_default();
-                        (reason, format!("was not seen to end within {deadline}{before}; the last poll: {message}"))
-                    }
+                    (
+                        Reason::DeadlineExceeded,
+                        format!("did not end within {deadline}{}{cookie}", absent.unwrap_or_default()),
+                    )
                 }
-            }
+                Some(Issue { reason: Some(reason), message, .. }) => {
+                    (reason.clone(), format!("was not seen to end within {deadline}: {message}"))
+                }
+                Some(Issue { message, .. }) => {
+                    let lasting = self.lasting_issue.as_ref().map(|lasting| &lasting.0);
+                    let reason = lasting.and_then(|lasting| lasting.reason.clone()).unwrap_or(Reason::NoAnswer);
+                    let before = lasting.map(|lasting| format!(": {}", lasting.message)).unwrap_or_default();
+                    (reason, format!("was not seen to end within {deadline}{before}; the last poll: {message}"))
+                }
+            },
         };
         (Some(reason), Some(message))
     }

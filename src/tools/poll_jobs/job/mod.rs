@@ -75,7 +75,7 @@ pub(super) struct PolledJob {
     /// The time at which the last answer came or was given up.
     received_at: Option<Timestamp>,
     unknown_since: Option<Timestamp>,
-    /// When the last answer came, with its HTTP status, if its absence from that ends the job once another answer confirms it.
+    /// The time and the HTTP status of the first answer that did not find the job, until a second one confirms it.
     absent_at: Option<(Timestamp, u16)>,
     /// The time of the first of the whole lists in a row from which it was missing.
     missed_since: Option<Timestamp>,

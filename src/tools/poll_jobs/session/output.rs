@@ -99,7 +99,7 @@ impl<'a> Output<'a> {
         self.has_said_word = true;
         let (stage, word) = (escape::start(stage, 60), escape::start(word, 60));
         self.console.say(&format!(
-            "{name}: the profile does not name the state \"{word}\" of stage {stage}: add it under [poll.stages.words]; polls with such words are counted"
+            "{name}: the profile does not list the state \"{word}\" of stage {stage}: add it under [poll.stages.words]; later cases are only counted"
         ));
     }
 

@@ -103,7 +103,7 @@ impl<'a> PollTarget<'a> {
     fn report_other(&mut self, theirs: &str, ours: &BaseUrl, console: &Console) {
         if self.overridden.insert(theirs.to_owned()) {
             console.say(&format!(
-                "the jobs were submitted to {} and are polled at {}, because --target or TARGET says so",
+                "jobs were submitted to {} and are polled at {}; if these are two servers, resume with the earlier --target or TARGET",
                 escape::start(theirs, 200),
                 ours.as_str()
             ));

@@ -64,7 +64,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     let (bad, open): (Vec<&JobEntry>, Vec<&JobEntry>) =
         tally.entries.iter().filter(|entry| entry.outcome != Outcome::Succeeded).partition(|e| e.outcome.is_bad());
     let came_back = |entry: &&JobEntry| is_flagged(entry, &Flag::CameBack);
-    let has_moved = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.polled_target.is_some());
+    let has_moved = |entry: &&JobEntry| entry.job.as_ref().is_some_and(|job| job.rare().polled_target.is_some());
     let queued_again = |entry: &&JobEntry| is_flagged(entry, &Flag::QueuedAgain);
     let again = any_listed(tally.entries.iter().filter(queued_again).map(|entry| &entry.name));
     let back = any_listed(tally.entries.iter().filter(came_back).map(|entry| &entry.name));
@@ -86,10 +86,10 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
     } else if let Some(again) = again {
         (
             Verdict::Incomplete,
-            format!("queued at another time than earlier answers said, so perhaps other jobs: {again}"),
+            format!("queued later by the last answers than by the first, so these may be about other jobs: {again}"),
         )
     } else if let Some(moved) = moved {
-        (Verdict::Incomplete, format!("polled at another target than they were submitted to: {moved}"))
+        (Verdict::Incomplete, format!("polled at a different target from the one that they were submitted to: {moved}"))
     } else {
         (Verdict::Passed, format!("{asked} of {} succeeded", jobs(asked)))
     };
@@ -186,12 +186,14 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         match (missing, torn) {
             // The job's last document, if any, is older than its end.
             (Some(_), _) if is_flagged(entry, &Flag::StagesUnknown) || is_flagged(entry, &Flag::GoneIsDone) => {
-                unknown.push((entry.name.clone(), "(no answer told it)".to_owned()));
+                unknown.push((entry.name.clone(), "(no answer showed it)".to_owned()));
             }
             (Some(missing), _) if final_word => {
                 lacking.push((entry.name.clone(), format!("({}) without {missing}", entry.outcome)));
             }
-            (None, Some(torn)) => unknown.push((entry.name.clone(), format!("({torn} is done and failed)"))),
+            (None, Some(torn)) => {
+                unknown.push((entry.name.clone(), format!("({torn}: one entry is done, another one failed)")))
+            }
             _ => open.push(entry.name.clone()),
         }
     }
@@ -200,7 +202,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
     for (count, one, many) in [
         (lacking.len(), "lacks a stage", "lack a stage"),
         (open.len(), "has not finished", "have not finished"),
-        (unknown.len(), "has a stage of unknown end", "have a stage of unknown end"),
+        (unknown.len(), "has a stage whose end is unknown", "have a stage whose end is unknown"),
     ] {
         if count > 0 {
             actual = format!("{actual}, {}", counted(count as u64, one, many));
@@ -212,9 +214,9 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
         let lack = format!("{lack} a required stage: {}", first(&shared(lacking)));
         (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} not finished") })
     } else if !unknown.is_empty() {
-        let have = of(unknown.len(), asked, "has", "have");
-        let cause = format!("{have} a required stage whose end is unknown: {}", first(&shared(unknown)));
-        (Verdict::Incomplete, if open.is_empty() { cause } else { format!("{cause}; {} not finished", open.len()) })
+        let end = of(unknown.len(), asked, "has", "have");
+        let cause = format!("{end} a required stage whose end is unknown: {}", first(&shared(unknown)));
+        (Verdict::Incomplete, if open.is_empty() { cause } else { format!("{cause}; {have} not finished") })
     } else if !open.is_empty() {
         let are = of(open.len(), asked, "is", "are");
         (Verdict::Incomplete, format!("{are} missing required stages, and not finished: {}", listed(&open)))
@@ -233,7 +235,7 @@ fn shows(entry: &JobEntry, name: &str) -> bool {
 /// Returns true if the stage failed in a job that the target calls done, and no later attempt of it is known.
 fn has_failed(entry: &JobEntry, name: &str) -> bool {
     is_flagged(entry, &Flag::FailedStage)
-        && entry.job.iter().flat_map(|job| &job.failed_stages).any(|stage| *stage.as_str() == *name)
+        && entry.job.iter().flat_map(|job| &job.rare().failed_stages).any(|stage| *stage.as_str() == *name)
 }
 
 fn is_flagged(entry: &JobEntry, flag: &Flag) -> bool {

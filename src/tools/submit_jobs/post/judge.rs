@@ -140,7 +140,7 @@ fn unknown(reason: Reason, what: String) -> NotSubmitted {
 fn without_answer(error: &HttpError, place: &str, received: Timestamp) -> JobStatus {
     let (phase, reason, what) = match error {
         HttpError::OwnLimit { what, .. } => {
-            (Phase::Unknown, Reason::OwnLimit, format!("{what}; that is a limit of this host; the job may run"))
+            (Phase::Unknown, Reason::OwnLimit, format!("{what} (a limit of this host); the job may run"))
         }
         HttpError::NotConnected(what) => {
             (Phase::Rejected, Reason::NotConnected, format!("{what}, {} times", BACKOFF.len() + 1))

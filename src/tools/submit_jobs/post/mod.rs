@@ -27,11 +27,11 @@ pub(super) use waits::Waits;
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
 /// The message of a job that an earlier session submitted without an answer.
-const MAY_RUN: &str = "an earlier submission may have made the job: it may run";
+const MAY_RUN: &str = "the job may run: an earlier submission was sent and not answered";
 /// The shortest wait for a token that a record tells, in seconds.
 const WORTH_TELLING: f64 = 0.001;
 
-/// The way into a submission's request, which the thread that sends it passes and the session may close before.
+/// Decides whether a submission is sent: the thread that sends it passes the gate, or the session closes the gate first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gate(Arc<OnceLock<bool>>);
 
@@ -336,7 +336,7 @@ pub(super) fn not_less(status: JobStatus, attempt: &JobStatus) -> JobStatus {
     if attempt.resubmitted_at.is_none() || !matches!(status.phase, Phase::Staged | Phase::Rejected) {
         return status;
     }
-    let now = status.message.map(|message| format!("; now: {message}")).unwrap_or_default();
+    let now = status.message.map(|message| format!("; the second attempt: {message}")).unwrap_or_default();
     JobStatus {
         phase: Phase::Unknown,
         reason: Some(Reason::AnswerLost),

@@ -41,13 +41,13 @@ impl Waits {
         self.given_up.get().map(String::as_str)
     }
 
-    /// Notes that what was wanted has been kept back since `began` by the limit `what`, and waits. Returns true if it may be tried again.
+    /// Notes that the limit `what` has held a request back since `began`, and waits. Returns true if it may be tried again.
     pub(in crate::tools::submit_jobs) fn past_limit(&self, what: &str, began: Instant) -> bool {
         self.note_limit(what, "; waiting");
         if began.elapsed() >= self.deadline {
             let deadline = units::whole(self.deadline);
             self.given_up.get_or_init(|| {
-                format!("{what}: a limit of this host, not of the target, for {deadline} (--deadline); nothing more is submitted")
+                format!("{what}; this limit of this host, not of the target, lasted for {deadline} (--deadline), so nothing more is submitted")
             });
         }
         self.given_up().is_none() && !self.stop.wait(OWN_LIMIT_WAIT)
@@ -133,7 +133,10 @@ mod tests {
         let short = waits(Duration::from_secs(1), &stop);
         assert_eq!(short.send("POST x", || limit(false)).unwrap_err(), "POST x: no port");
         assert_eq!(short.limit(), Some("POST x: no port"));
-        assert!(short.given_up().unwrap().ends_with("for 1 s (--deadline); nothing more is submitted"), "{short:?}");
+        assert!(
+            short.given_up().unwrap().ends_with("lasted for 1 s (--deadline), so nothing more is submitted"),
+            "{short:?}"
+        );
         assert!(!short.past_limit("y", Instant::now()), "whatever else waits ends with it");
         let long = waits(Duration::from_secs(3600), &stop);
         stop.trigger(15);

@@ -25,13 +25,13 @@ impl Session<'_, '_> {
         let now = self.clock.now();
         let given_up = |UnderWay { mut record, intent, gate }: UnderWay| {
             let status = if gate.close() {
-                let why = "a step before the submission was still unanswered when the time to stop was over".to_owned();
+                let why = "a step before the submission was still unanswered when the grace period ended".to_owned();
                 not_less(unsent(Some(why), now), &intent)
             } else {
                 JobStatus {
                     phase: Phase::Unknown,
                     reason: Some(Reason::NoAnswer),
-                    message: Some("the submission was still unanswered when the time to stop was over".to_owned()),
+                    message: Some("the submission was still unanswered when the grace period ended".to_owned()),
                     observed_at: Some(now),
                     ..intent
                 }

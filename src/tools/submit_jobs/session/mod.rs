@@ -51,7 +51,7 @@ enum Event {
 }
 
 impl Event {
-    /// Returns true for all of the input but Runs, which pass at once: what happens to a job may depend on the session's start.
+    /// Returns true for all input except Runs. Runs pass at once; the fate of a job may depend on the session's start.
     fn waits_for_start(&self) -> bool {
         match self {
             Self::Line(Input::Item(Read::Line(Line::Record(record)))) => record.kind() != Kind::Run,

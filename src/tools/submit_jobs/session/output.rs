@@ -63,8 +63,8 @@ impl<'a> Output<'a> {
         let (Some(journal), false) = (&self.journal, elsewhere.is_empty()) else { return };
         let counts = elsewhere.iter().map(|(target, jobs)| format!("{} ({jobs})", escape::start(target, 200)));
         self.console.say(&format!(
-            "{}: jobs were submitted to {}, and the target is now {}; unless that is the same server, its answers are about other jobs: \
-             start again with the former --target or TARGET",
+            "{}: jobs were submitted to {}, but the target is now {}; if these are two servers, polls get answers about other jobs: \
+             start again with the earlier --target or TARGET",
             journal.name(),
             listed(counts),
             base.as_str()
@@ -96,8 +96,8 @@ impl<'a> Output<'a> {
         let lacks_run_id = job.metadata.run.is_empty() && ["{run}", "{uuid}"].iter().any(is_sent);
         if lacks_run_id && self.reported.insert("no run id".to_owned()) {
             self.console.say(&format!(
-                "{} has no metadata.run: its {{run}} and {{uuid}} are those of each run without one, so the target may take its jobs for \
-                 another run's; give the records a run id that no other run has",
+                "{} has no metadata.run, so its {{run}} and {{uuid}} are the same in every run without one, and the target may mistake this \
+                 run's jobs for another's: give the records a run id that no other run has",
                 escape::start(&job.metadata.name, 200)
             ));
         }
