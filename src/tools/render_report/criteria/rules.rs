@@ -192,7 +192,7 @@ fn all_stages(evidence: &Evidence<'_>) -> Finding {
                 lacking.push((entry.name.clone(), format!("({}) without {missing}", entry.outcome)));
             }
             (None, Some(torn)) => {
-                unknown.push((entry.name.clone(), format!("({torn}: one entry is done, another one failed)")))
+                unknown.push((entry.name.clone(), format!("({torn}: one entry is done, another one failed)")));
             }
             _ => open.push(entry.name.clone()),
         }
