@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, NextTimeout, TcpConnector, time};
 
+use super::patient::Exchange;
+
 /// The head start of each address over the next one (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 /// The time that an address which worked before has alone.
 const ALONE: Duration = Duration::from_millis(500);
+/// An error that comes within this time needed no packet's round trip to time out.
+const AT_ONCE: Duration = Duration::from_millis(500);
 /// The time for a connection of a client without a timeout.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,12 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct RacingConnector {
     tcp: TcpConnector,
     working: WorkingAddresses,
+    exchange: Exchange,
 }
 
 impl RacingConnector {
-    /// One that knows, and adds to, what the other clients of its factory know.
-    pub(super) fn new(working: &WorkingAddresses) -> Self {
-        Self { tcp: TcpConnector::default(), working: working.clone() }
+    /// One that knows, and adds to, what the other clients of its factory know. It notes in `exchange` that it did not connect.
+    pub(super) fn new(working: &WorkingAddresses, exchange: &Exchange) -> Self {
+        Self { tcp: TcpConnector::default(), working: working.clone(), exchange: exchange.clone() }
     }
 }
 
@@ -34,7 +39,7 @@ impl Connector<()> for RacingConnector {
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Self::Out>, Error> {
         let limit = details.timeout.not_zero().map_or(PATIENCE, |limit| *limit);
-        self.working.reach(&details.addrs, limit, real, |addresses, within| {
+        let connected = self.working.reach(&details.addrs, limit, real, |addresses, within| {
             let mut addrs = details.resolver.empty();
             for address in addresses {
                 addrs.push(*address);
@@ -53,13 +58,15 @@ impl Connector<()> for RacingConnector {
             };
             let began = Instant::now();
             self.tcp.connect(&details, None).map_err(|error| match error {
-                // ureq takes EAGAIN, by which this host says that it has no room for a connection, for a timeout.
-                Error::Timeout(_) if began.elapsed() < within / 2 => {
+                // ureq takes EAGAIN, by which this host says at once that it has no room for a connection, for a timeout. The kernel's
+                // own timeout (ETIMEDOUT) comes after a second or more.
+                Error::Timeout(_) if began.elapsed() < AT_ONCE.min(within / 2) => {
                     std::io::Error::from(std::io::ErrorKind::WouldBlock).into()
                 }
                 error => error,
             })
-        })
+        });
+        connected.inspect_err(|_| self.exchange.note_unconnected())
     }
 }
 

@@ -80,7 +80,11 @@ impl Client {
                 HttpError::Unreadable { what, came: came.unwrap_or_default(), broke_off: false }
             }
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => HttpError::Invalid(what),
-            error if refuses_certificate(error) || !self.exchange.was_sent() && is_about_connecting(error) => {
+            error
+                if refuses_certificate(error)
+                    || self.exchange.is_unconnected()
+                    || !self.exchange.was_sent() && is_about_connecting(error) =>
+            {
                 HttpError::NotConnected(what)
             }
             _ => match self.exchange.part_of_head() {
@@ -169,23 +173,16 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// Returns true for an error that says, before anything was sent, that there is no connection. A reset or an early end does not:
-/// the server may have read what came before it.
+/// Returns true for an error that says, before anything was sent, that there is no address or no TLS. A reset or an early end does
+/// not: the server may have read what came before it.
 fn is_about_connecting(error: &ureq::Error) -> bool {
-    use io::ErrorKind as Kind;
     match error {
         ureq::Error::HostNotFound
         | ureq::Error::ConnectionFailed
         | ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
         | ureq::Error::Tls(_)
         | ureq::Error::Rustls(_) => true,
-        ureq::Error::Io(cause) => {
-            tls_error(cause).is_some()
-                || matches!(
-                    cause.kind(),
-                    Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::NotFound
-                )
-        }
+        ureq::Error::Io(cause) => tls_error(cause).is_some(),
         _ => false,
     }
 }
@@ -214,6 +211,7 @@ mod tests {
         let client = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client();
         [false, true].map(|was_sent| {
             let exchange = Exchange::default();
+            exchange.note_unconnected();
             exchange.set_sent(was_sent);
             Client { exchange, ..client.clone() }.http_error(&error())
         })
@@ -230,7 +228,8 @@ mod tests {
             assert_eq!(sent, [Some(false), Some(true)], "{code}");
         }
         // A router may tell of a network that is gone while the answer is awaited, and a TLS peer of a damaged record.
-        for code in [111, 113, 101] {
+        // A route or a firewall of this host may forbid the connection (EACCES, EPERM), or lead nowhere (EINVAL).
+        for code in [111, 113, 101, 13, 1, 22, 100] {
             let [before, after] = before_and_after(|| io::Error::from_raw_os_error(code).into());
             assert!(matches!(before, HttpError::NotConnected(_)), "{code}: {before:?}");
             assert!(matches!(after, HttpError::NoAnswer(_)), "{code}: {after:?}");

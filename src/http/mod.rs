@@ -199,7 +199,7 @@ impl ClientFactory {
         let (config, looked_up) = (self.config.clone(), self.looked_up.clone());
         let (exchange, heartbeat) = (Exchange::default(), self.heartbeat.clone());
         let patient = PatientConnector { heartbeat: heartbeat.clone(), exchange: exchange.clone() };
-        let tcp = RacingConnector::new(&self.working);
+        let tcp = RacingConnector::new(&self.working, &exchange);
         let agent = match &self.pinned {
             Some(tls) => Agent::with_parts(config, tcp.chain(tls.clone()).chain(patient), looked_up),
             None => Agent::with_parts(config, tcp.chain(RustlsConnector::default()).chain(patient), looked_up),

@@ -29,6 +29,8 @@ pub(super) struct Exchange(Arc<Mutex<Progress>>);
 
 #[derive(Debug, Default)]
 struct Progress {
+    /// This host could not connect, whatever the reason.
+    is_unconnected: bool,
     /// The head of the request was handed to the system, whole.
     was_sent: bool,
     /// The bytes of the answer.
@@ -43,7 +45,7 @@ impl Exchange {
     /// Forgets the last request before another one is sent.
     pub(super) fn begin(&self) {
         let mut progress = self.progress();
-        progress.was_sent = false;
+        (progress.is_unconnected, progress.was_sent) = (false, false);
         progress.received.clear();
         progress.received.shrink_to(LASTING);
     }
@@ -51,6 +53,16 @@ impl Exchange {
     /// Returns true if the server may have read the request. A request whose head was not sent whole does not count.
     pub(super) fn was_sent(&self) -> bool {
         self.progress().was_sent
+    }
+
+    /// Returns true if there is no connection over which the server could have read anything of the request.
+    pub(super) fn is_unconnected(&self) -> bool {
+        let progress = self.progress();
+        progress.is_unconnected && !progress.was_sent
+    }
+
+    pub(super) fn note_unconnected(&self) {
+        self.progress().is_unconnected = true;
     }
 
     pub(super) fn set_sent(&self, was_sent: bool) {

@@ -20,9 +20,10 @@ impl Job {
         self.metadata.labels.get(WARMUP).is_some_and(|value| value == "true")
     }
 
-    /// Its id at the target, where it was accepted and has no verdict: it may still run.
+    /// Its id at the target, where it may have been accepted and has no verdict: it may still run.
     pub fn open_id(&self) -> Option<&str> {
-        let is_open = self.status.phase.is_submitted() && !self.status.phase.is_final();
+        let phase = self.status.phase;
+        let is_open = phase == Phase::Submitting || phase.is_submitted() && !phase.is_final();
         self.status.job_id.as_deref().filter(|id| is_open && !id.is_empty())
     }
 }

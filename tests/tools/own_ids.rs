@@ -244,11 +244,20 @@ fn a_journal_without_an_answer_still_knows_the_id_that_the_client_chose() {
     let intents: Vec<&str> = text.lines().filter(|line| !line.contains("\"Submitted\"")).collect();
     assert!(intents.len() < text.lines().count(), "{text}");
     std::fs::write(&journal, intents.join("\n") + "\n").unwrap();
+    let flags = std::mem::take(&mut rig.flags);
+    let direct = rig.poll("", &["--resume", "--journal", journal.to_str().unwrap()]);
+    assert_eq!(direct.last("j")["status"]["phase"], "Succeeded", "nothing but the journal: {}", direct.stdout);
+    rig.flags = flags;
     let again = rig.submit(&job(&json!({})));
     let status = &again.last("j")["status"];
     assert_eq!((&status["phase"], &status["jobId"]), (&json!("Unknown"), &json!("r1.j")), "{status}");
-    assert_eq!(rig.requests().len(), 1, "it is not sent again");
+    let puts = rig.requests().iter().filter(|request| request.method == "PUT").count();
+    assert_eq!(puts, 1, "it is not sent again");
     rig.flags.clear();
     let resumed = rig.poll(&again.stdout, &["--resume"]);
     assert_eq!(resumed.last("j")["status"]["phase"], "Succeeded", "{}", resumed.stdout);
+    let without = Rig::new(PUT, |_| Reply::new(404, "{}"));
+    let status = without.poll(&again.stdout, &["--resume", "--lost-after", "60ms"]).last("j")["status"].clone();
+    assert_eq!((&status["phase"], &status["reason"]), (&json!("Unknown"), &json!("UnknownId")), "{status}");
+    assert!(status["message"].as_str().unwrap().ends_with("so the target may never have had it"), "{status}");
 }

@@ -125,7 +125,7 @@ impl PolledJob {
             return NextStep::End(Phase::Succeeded);
         }
         // Lists are asked for without cookies, whatever the submissions set.
-        self.be_unknown(true, (since, received), None, profile, limits)
+        self.be_unknown(true, (since, began), received, None, profile, limits)
     }
 
     /// Records that the request which should have told of it brought nothing.
@@ -215,7 +215,7 @@ impl PolledJob {
                 }
                 let when = if self.seen_at.is_none() { "before" } else { "after" };
                 *failures.entry(format!("HTTP {} {when} the first sight of the job", absent.status)).or_default() += 1;
-                return self.be_unknown(is_proof, (since, received), not_before, profile, limits);
+                return self.be_unknown(is_proof, (since, sent), received, not_before, profile, limits);
             }
             Reading::Nothing(issue) => issue,
         };
@@ -247,20 +247,23 @@ impl PolledJob {
         }
     }
 
-    /// The next step of a job that the target has not known `since` then; with `is_proof`, an answer that knows it would have come.
+    /// The next step of a job that the target did not know from `since` until the poll that was `sent` last, however late its answer
+    /// was read; with `is_proof`, an answer that knows it would have come.
     fn be_unknown(
         &self,
         is_proof: bool,
-        (since, received): (Timestamp, Timestamp),
+        (since, sent): (Timestamp, Timestamp),
+        received: Timestamp,
         not_before: Option<Duration>,
         profile: &Profile,
         limits: Limits,
     ) -> NextStep {
         let was_seen = self.state_at.is_some();
-        if received.since(since) < limits.lost_after.as_secs_f64() {
+        if sent.since(since) < limits.lost_after.as_secs_f64() {
             return self.go_on(received, limits, not_before);
         }
-        let may_have_ended = if was_seen { profile.poll.gone == Gone::Unknown } else { self.is_doubtful };
+        let may_have_ended =
+            if was_seen { profile.poll.gone == Gone::Unknown } else { self.is_doubtful || self.is_unaccepted };
         NextStep::End(if may_have_ended || !is_proof { Phase::Unknown } else { Phase::Lost })
     }
 
@@ -293,7 +296,10 @@ impl PolledJob {
 
     /// Polls again, unless the deadline has passed.
     fn go_on(&self, now: Timestamp, limits: Limits, not_before: Option<Duration>) -> NextStep {
-        if self.time_left(now, limits) <= 0.0 { NextStep::End(Phase::TimedOut) } else { NextStep::Poll { not_before } }
+        if self.time_left(now, limits) > 0.0 {
+            return NextStep::Poll { not_before };
+        }
+        NextStep::End(if self.is_unpolled() { Phase::Interrupted } else { Phase::TimedOut })
     }
 
     /// Records that the deadline passed before the last poll was answered, or before the token request that it waited for was.

@@ -133,10 +133,19 @@ impl PolledJob {
                     "so a node that does not have the job may have answered"
                 } else if self.state_at.is_some() {
                     "the profile says that this does not show how the job ended"
+                } else if self.is_unaccepted {
+                    "its submission was not accepted, so the target may never have had it"
                 } else {
                     "earlier lists may have skipped it, or never showed any job, so it may have ended unseen"
                 };
                 (Reason::UnknownId, format!("{loss}; {why}"))
+            }
+            Phase::Interrupted if self.is_unpolled() => {
+                let limit = self.issue.as_ref().map_or("", |issue| issue.message.as_str());
+                (
+                    Reason::OwnLimit,
+                    format!("a limit of this host kept the last poll within {deadline} from being sent: {limit}"),
+                )
             }
             Phase::Interrupted => (Reason::Stopped, "the harness was stopped while the job was in flight".to_owned()),
             _ => match &self.issue {

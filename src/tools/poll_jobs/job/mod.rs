@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(super) use answers::Page;
 
-use super::issue::Issue;
+use super::issue::{Issue, OWN_LIMIT};
 use super::stages::ObservedStages;
 use crate::cookies::Cookie;
 use crate::http::{Answer, HeaderMap, HttpError};
@@ -22,6 +22,8 @@ use crate::steps::StepsOutcome;
 pub(super) struct Limits {
     pub(super) deadline: Duration,
     pub(super) lost_after: Duration,
+    /// The time for which the harness has stood still so far: no deadline counts it.
+    pub(super) frozen: Duration,
 }
 
 /// The targets of a job that was submitted to one and is polled at another.
@@ -55,6 +57,8 @@ pub(super) struct PolledJob {
     doubted_at: Option<Timestamp>,
     /// The start of its deadline: the submission, or for a resumed job the start of this session.
     deadline_from: Timestamp,
+    /// The time for which the harness had stood still before that.
+    frozen_before: Duration,
     /// The phase in which an earlier session left a resumed job.
     earlier_phase: Option<Phase>,
     /// The seconds between its submission and a second one under the same idempotency key.
@@ -79,6 +83,8 @@ pub(super) struct PolledJob {
     absent_at: Option<(Timestamp, u16)>,
     /// The time of the first of the whole lists in a row from which it was missing.
     missed_since: Option<Timestamp>,
+    /// No answer accepted it, so the target may never have had it.
+    is_unaccepted: bool,
     /// A list that lacked it may have skipped it, or never showed anything: it may have ended unseen.
     is_doubtful: bool,
     /// The reason why the last poll told nothing.
@@ -210,6 +216,7 @@ impl PolledJob {
             latency_from: status.due_at.unwrap_or(submitted_at),
             submitted_at,
             deadline_from: status.resubmitted_at.unwrap_or(submitted_at),
+            frozen_before: Duration::ZERO,
             earlier_phase: None,
             resubmitted_seconds: status.resubmitted_at.map_or(0.0, |at| at.since(submitted_at).max(0.0)),
             polls: Polls::default(),
@@ -224,6 +231,7 @@ impl PolledJob {
             unknown_since: None,
             absent_at: None,
             missed_since: None,
+            is_unaccepted: false,
             is_doubtful: false,
             issue: None,
             lasting_issue: None,
@@ -246,6 +254,7 @@ impl PolledJob {
         Self {
             deadline_from: now,
             earlier_phase: Some(status.phase),
+            is_unaccepted: status.accepted_at.is_none() && status.phase != Phase::Submitted,
             polls: status.polls.unwrap_or_default(),
             seen_at: status.not_ended_at,
             state_at: status.not_ended_at,
@@ -321,9 +330,22 @@ impl PolledJob {
         Some((self.progress?, (self.age(after), self.age(until))))
     }
 
+    /// Notes that the harness has stood still for `frozen` when the job is added, after its deadline began to count for the last part
+    /// of that at most.
+    pub(super) fn note_frozen(&mut self, frozen: Duration, now: Timestamp) {
+        let age = Duration::try_from_secs_f64(now.since(self.deadline_from)).unwrap_or_default();
+        self.frozen_before = frozen.saturating_sub(age);
+    }
+
     /// The time until it is given up, in seconds; negative once that is overdue.
     pub(super) fn time_left(&self, now: Timestamp, limits: Limits) -> f64 {
-        limits.deadline.as_secs_f64() - now.since(self.deadline_from).max(0.0)
+        let frozen = limits.frozen.saturating_sub(self.frozen_before);
+        (limits.deadline + frozen).as_secs_f64() - now.since(self.deadline_from).max(0.0)
+    }
+
+    /// Returns true if a limit of this host kept the last poll from being sent, so that nothing shows how the job is.
+    fn is_unpolled(&self) -> bool {
+        self.issue.as_ref().is_some_and(|issue| issue.kind == OWN_LIMIT)
     }
 
     /// The names of its running stages.

@@ -156,7 +156,7 @@ impl Session<'_, '_> {
 
     /// The time that the steps after a job's end have.
     fn steps_within(&self) -> Duration {
-        STEPS_WITHIN.min(self.limits.deadline)
+        STEPS_WITHIN.min(self.args.deadline)
     }
 
     /// Records the ends of the jobs whose steps have used up their time, although a request of theirs is still unanswered.

@@ -233,13 +233,14 @@ impl Session<'_, '_> {
     ) -> Result<(), Failure> {
         let mut kinds = BTreeMap::new();
         let (mut failed, mut doubtful) = (false, None);
+        let limits = self.limits();
         for (number, entry) in entries {
             let Some(job) = self.jobs.get_mut(&number) else {
                 self.notice_return(number, entry, page)?;
                 continue;
             };
             let failed_before = job.polls().failed;
-            let next = job.handle_entry(entry, page, &self.target.profile, self.limits, &mut kinds);
+            let next = job.handle_entry(entry, page, &self.target.profile, limits, &mut kinds);
             failed |= job.polls().failed > failed_before;
             self.output.note_stage_word(&job.key().name, job.stage_word());
             if let (None, Some(issue)) = (&doubtful, job.issue()) {
@@ -261,10 +262,11 @@ impl Session<'_, '_> {
 
     /// Asks for each missing job on its own, or takes a list's word if the profile has no request for one job.
     fn handle_missing(&mut self, missing: Vec<Missing>, times: (Timestamp, Timestamp)) -> Result<(), Failure> {
+        let limits = self.limits();
         for Missing { number, absence, is_telling } in missing {
             let Some(job) = self.jobs.get_mut(&number) else { continue };
             if !self.target.profile.polls_each() {
-                let next = job.miss((absence, is_telling), times, &self.target.profile, self.limits);
+                let next = job.miss((absence, is_telling), times, &self.target.profile, limits);
                 if absence == Absence::Proven
                     && let NextStep::End(Phase::Succeeded | Phase::Lost | Phase::Unknown) = next
                 {
@@ -285,9 +287,10 @@ impl Session<'_, '_> {
         polling.failed += u64::from(issue.is_failure);
         *polling.failures.entry(issue.kind.clone()).or_default() += 1;
         self.output.note_answer("poll.list", url, Some(issue));
+        let limits = self.limits();
         for number in unseen {
             let Some(job) = self.jobs.get_mut(number) else { continue };
-            let next = job.note_failure(issue, received, self.limits);
+            let next = job.note_failure(issue, received, limits);
             self.advance(*number, next)?;
         }
         Ok(())
@@ -295,7 +298,7 @@ impl Session<'_, '_> {
 
     /// Schedules the next page of the list `number`, or the next pass.
     fn schedule_list(&mut self, number: usize) {
-        let now = self.clock.now();
+        let (now, limits) = (self.clock.now(), self.limits());
         let Some(list) = self.lists.by_number.get_mut(&number) else { return };
         let open = list.listing.jobs().filter_map(|job| self.jobs.get(&job));
         let Some(youngest) = open.map(|job| job.age(now)).reduce(f64::min) else {
@@ -308,7 +311,7 @@ impl Session<'_, '_> {
             list.tried.extend(std::mem::take(&mut list.asked));
             let pause = Duration::from_secs(1) * list.pages.saturating_sub(1) / PAGES_PER_SECOND;
             let open = list.listing.jobs().filter_map(|job| self.jobs.get(&job));
-            let left = open.map(|job| job.time_left(now, self.limits)).filter(|left| *left > 0.0).reduce(f64::min);
+            let left = open.map(|job| job.time_left(now, limits)).filter(|left| *left > 0.0).reduce(f64::min);
             let left = left.and_then(|left| Duration::try_from_secs_f64(left).ok()).unwrap_or(Duration::MAX);
             wait = self.scheduler.interval(youngest).max(pause).min(left);
         }

@@ -74,7 +74,6 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
 
 struct Session<'a, 'o> {
     args: &'a Args,
-    limits: Limits,
     target: PollTarget<'a>,
     scheduler: Scheduler,
     output: Output<'o>,
@@ -113,7 +112,6 @@ impl<'a, 'o> Session<'a, 'o> {
         let heartbeat = factory.heartbeat();
         Ok(Self {
             args,
-            limits: Limits { deadline: args.deadline, lost_after: args.lost_after },
             target: PollTarget::new(args, profile, factory.client(), tokens)?,
             scheduler: Scheduler::new(args, factory, io.console.clone(), deliver),
             stop: io.stop.clone(),
@@ -141,11 +139,12 @@ impl<'a, 'o> Session<'a, 'o> {
         let grace = self.stop.grace();
         // After a signal the tools before this one have as long to end; a pipe that goes on is left.
         while !(grace.is_over() || self.input_ended && self.jobs.is_empty() && self.ending.is_empty()) {
-            for number in self.scheduler.overdue(&self.jobs, &self.lists, self.clock.now(), self.limits) {
+            let limits = self.limits();
+            for number in self.scheduler.overdue(&self.jobs, &self.lists, self.clock.now(), limits) {
                 self.expire(number)?;
             }
             self.expire_follow_ups()?;
-            self.scheduler.send_due(&self.jobs, &mut self.lists, &self.clock, self.limits)?;
+            self.scheduler.send_due(&self.jobs, &mut self.lists, &self.clock, limits)?;
             self.output.draw_progress(self.jobs.values());
             match events.recv_timeout(self.scheduler.until_due()) {
                 Ok(event) => self.handle(event, permits)?,
@@ -271,6 +270,7 @@ impl<'a, 'o> Session<'a, 'o> {
         let number = self.numbers.len();
         self.numbers.insert(job.key().clone(), number);
         let now = self.clock.now();
+        job.note_frozen(self.heartbeat.lost(), now);
         let (age, left) = (job.age(now), self.time_left(&job));
         let (id, record) = (job.id().to_owned(), job.as_job()?);
         job.note_targets(self.target.moved(&record, &self.output.console));
@@ -302,6 +302,7 @@ impl<'a, 'o> Session<'a, 'o> {
             return self.handle_page(number, outcome);
         }
         self.lists.polled_alone(number);
+        let limits = self.limits();
         // The answer for a job that was given up meanwhile comes too late.
         let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
         let (set_cookies, date) = match &outcome.answer {
@@ -310,7 +311,7 @@ impl<'a, 'o> Session<'a, 'o> {
         };
         let failed_before = job.polls().failed;
         let polling = &mut self.output.counts.polling;
-        let next = job.handle(outcome, &self.target.profile, self.limits, &mut polling.failures);
+        let next = job.handle(outcome, &self.target.profile, limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
         self.output.note_answer(&job.key().name, &job.request.url, job.issue());
         self.output.note_stage_word(&job.key().name, job.stage_word());
@@ -367,6 +368,7 @@ impl<'a, 'o> Session<'a, 'o> {
                 Duration::ZERO
             }
         };
+        let limits = self.limits();
         if self.lists.tell_of(number) {
             self.lists.hold(number, not_before);
         } else if let Some(job) = self.jobs.get_mut(&number) {
@@ -377,15 +379,19 @@ impl<'a, 'o> Session<'a, 'o> {
                 self.scheduler.entered(number, progress, ages);
             }
             let seen = job.seen_running_at();
-            let left = job.time_left(self.clock.now(), self.limits);
+            let left = job.time_left(self.clock.now(), limits);
             let left = Duration::try_from_secs_f64(left).unwrap_or_default();
             self.scheduler.schedule_next(number, seen, not_before, left);
         }
         Ok(())
     }
 
+    fn limits(&self) -> Limits {
+        Limits { deadline: self.args.deadline, lost_after: self.args.lost_after, frozen: self.heartbeat.lost() }
+    }
+
     fn time_left(&self, job: &PolledJob) -> Duration {
-        Duration::try_from_secs_f64(job.time_left(self.clock.now(), self.limits)).unwrap_or_default()
+        Duration::try_from_secs_f64(job.time_left(self.clock.now(), self.limits())).unwrap_or_default()
     }
 
     /// Gives up a job whose deadline has passed without an answer to its last poll.
@@ -439,7 +445,7 @@ impl<'a, 'o> Session<'a, 'o> {
         let slack = CLOCK_SLACK + CLOCK_SLEW * job.age(now);
         let offset = self.offset.offset();
         let offset = offset.map(|offset| ClockOffset { bound_seconds: offset.bound_seconds + slack, ..offset });
-        let record = job.into_ended(phase, now, &self.target.profile, self.limits, offset, followed)?;
+        let record = job.into_ended(phase, now, &self.target.profile, self.limits(), offset, followed)?;
         self.absences.ended(number, &record);
         self.output.end(phase, record)
     }
