@@ -1,6 +1,7 @@
 //! Answers that are read as they arrive, and form bodies.
 
 use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 use ureq::http::Method;
 
@@ -8,6 +9,10 @@ use super::coding::{self, Decoded};
 use super::head::Head;
 use super::{Client, HttpError};
 use crate::clock::Clock;
+use crate::units;
+
+/// The bytes that an answer has to bring within a timeout, wherever it is not at its end.
+const LEAST: usize = 1024;
 
 /// The content type of a body that [`form`] makes.
 pub const FORM: &str = "application/x-www-form-urlencoded";
@@ -22,6 +27,35 @@ pub struct StreamedAnswer {
     pub head: Head,
     body: Decoded,
     client: Client,
+    pace: Pace,
+}
+
+/// The pace of an answer. One that goes on for ever without bringing anything worth the wait would never time out otherwise.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    /// The time that the harness had stood still before that.
+    frozen_before: Duration,
+    /// The bytes that have come since then.
+    came: usize,
+}
+
+impl Pace {
+    fn begin(client: &Client) -> Self {
+        Self { since: Instant::now(), frozen_before: client.heartbeat.lost(), came: 0 }
+    }
+
+    /// Counts bytes that came. Returns true if too few came within the client's timeout.
+    fn is_too_slow(&mut self, new: usize, client: &Client) -> bool {
+        self.came += new;
+        if self.since.elapsed() < client.timeout {
+            return false;
+        }
+        let frozen = client.heartbeat.lost().saturating_sub(self.frozen_before);
+        let is_slow = self.since.elapsed() >= client.timeout + frozen && self.came < LEAST;
+        *self = Self::begin(client);
+        is_slow
+    }
 }
 
 impl Client {
@@ -48,6 +82,7 @@ impl Client {
             head: Head::from_parts(parts, clock),
             body,
             client: self.clone(),
+            pace: Pace::begin(self),
         })
     }
 }
@@ -57,7 +92,7 @@ impl Client {
     pub(super) fn describe_read_error(&self, error: &io::Error) -> String {
         match super::client_error(error) {
             Some(ureq::Error::Timeout(ureq::Timeout::PerRead)) => {
-                format!("no more data for {}", crate::units::seconds(self.timeout.as_secs_f64()))
+                format!("no more data for {}", units::seconds(self.timeout.as_secs_f64()))
             }
             Some(cause) => self.describe(cause),
             None if error.kind() == io::ErrorKind::UnexpectedEof => super::error::CLOSED.to_owned(),
@@ -78,7 +113,15 @@ impl StreamedAnswer {
 
 impl Read for StreamedAnswer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.body.read(buffer).map_err(|error| io::Error::new(error.kind(), self.client.describe_read_error(&error)))
+        let Self { body, client, pace, .. } = self;
+        let read =
+            body.read(buffer).map_err(|error| io::Error::new(error.kind(), client.describe_read_error(&error)))?;
+        if read > 0 && pace.is_too_slow(read, client) {
+            let message =
+                format!("less than {LEAST} bytes came within {}", units::seconds(client.timeout.as_secs_f64()));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        Ok(read)
     }
 }
 
@@ -89,7 +132,31 @@ pub fn form(pairs: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    use super::super::{Connections, HttpArgs};
     use super::*;
+
+    #[test]
+    fn an_answer_that_drips_for_ever_ends_with_the_timeout() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let dripping = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").unwrap();
+            while stream.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let client = HttpArgs::for_tests().client_factory(Connections::Fresh).unwrap().client();
+        let mut answer = client.open(&Method::GET, &url, &[], None, &Clock::system()).unwrap();
+        let error = answer.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "less than 1024 bytes came within 1.00 s");
+        drop(answer);
+        dripping.join().unwrap();
+    }
 
     #[test]
     fn forms_survive_what_promql_holds() {

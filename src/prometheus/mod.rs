@@ -134,7 +134,8 @@ impl Server {
     pub fn data<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Problem> {
         self.may_ask()?;
         let url = self.base.join(path);
-        self.open(&Method::GET, &url, None).map_err(|error| silence("GET", &url, &error)).and_then(small)
+        let answer = self.open(&Method::GET, &url, None).map_err(|error| silence("GET", &url, &error))?;
+        small(answer, &self.grace)
     }
 
     /// Returns the result of an instant query whose answer is small, at `time` or now.
@@ -147,7 +148,8 @@ impl Server {
 
     /// Returns the result of an instant query with `parameters`, whose answer is small.
     pub fn result<T: DeserializeOwned>(&mut self, parameters: &[(&str, &str)]) -> Result<T, Problem> {
-        self.query("/api/v1/query", parameters).and_then(small::<QueryData<T>>).map(|data| data.result)
+        let answer = self.query("/api/v1/query", parameters)?;
+        small::<QueryData<T>>(answer, &self.grace).map(|data| data.result)
     }
 
     /// Sends a query whose answer may be of any size. A query changes nothing, so one that got no answer is sent once more.
@@ -238,13 +240,13 @@ struct Small<T> {
     data: Option<T>,
 }
 
-/// Returns the data of an answer that fits into memory.
-fn small<T: DeserializeOwned>(answer: StreamedAnswer) -> Result<T, Problem> {
+/// Returns the data of an answer that fits into memory, read within the `grace` after a signal.
+fn small<T: DeserializeOwned>(answer: StreamedAnswer, grace: &Grace) -> Result<T, Problem> {
     if answer.status != 200 {
         return Err(refusal(answer));
     }
     let mut body = Vec::new();
-    let read = answer.take(SMALL_LIMIT).read_to_end(&mut body);
+    let read = grace.bound(answer).take(SMALL_LIMIT).read_to_end(&mut body);
     read.map_err(|error| Problem::new(Reason::AnswerCut, format!("the answer broke off: {error}")))?;
     match serde_json::from_slice::<Small<T>>(&body) {
         Ok(Small { status, data: Some(data) }) if status == "success" => Ok(data),

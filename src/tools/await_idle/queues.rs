@@ -25,6 +25,8 @@ use crate::record::{ClockOffset, Reason, Timestamp};
 const LOOKBACK: &str = "300000ms";
 /// The longest wait for an answer.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+/// A shorter limit does not shorten the timeout of its requests.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Labels of the scrape, which do not describe the queue.
 const SCRAPE_LABELS: [&str; 3] = ["__name__", "instance", "job"];
 /// The longest name of a series in a message, in characters.
@@ -79,7 +81,7 @@ impl Queues {
         };
         // The target's headers may be secrets that Prometheus must not see.
         let http = HttpArgs {
-            timeout: args.target.http.timeout.min(MAX_TIMEOUT),
+            timeout: args.target.http.timeout.min(MAX_TIMEOUT).min(args.limit.max(MIN_TIMEOUT)),
             headers: Vec::new(),
             header_file: args.prom_header_file.clone(),
             token_env: None,

@@ -212,7 +212,8 @@ impl Post {
             Err(status) => Posted::unsent(*status),
         };
         token_wait += posted.status.token_wait_seconds.unwrap_or_default();
-        let token_wait_seconds = Some(micro(token_wait)).filter(|seconds| *seconds >= WORTH_TELLING);
+        let has_token = profile.token.is_some();
+        let token_wait_seconds = Some(micro(token_wait)).filter(|seconds| has_token && *seconds >= WORTH_TELLING);
         let mut status =
             JobStatus { token_wait_seconds, variables, ..not_less(posted.status, &self.submission(clock.now())) };
         // The target may name in its answer what it was sent.
