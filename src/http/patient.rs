@@ -16,8 +16,8 @@ use crate::heartbeat::Heartbeat;
 
 /// The bytes of an answer that are kept.
 const MOST_KEPT: usize = 1024 * 1024;
-/// The beginning of a field with a cookie.
-const COOKIE: &str = "Set-Cookie:";
+/// The name of a field with a cookie, in lower case.
+const COOKIE: &str = "set-cookie";
 /// A buffer that has grown beyond this is given up with the answer that it held.
 const LASTING: usize = 64 * 1024;
 /// A shorter loss is not waited for.
@@ -92,25 +92,44 @@ impl Exchange {
         {
             text = rest.to_owned().into();
         }
-        let line = |line: &str| match line.get(..COOKIE.len()) {
-            Some(name) if name.eq_ignore_ascii_case(COOKIE) => format!("{name} (not kept)\n"),
-            _ => line.to_owned(),
+        let mut is_in_cookie = false;
+        let mut line = |line: &str| {
+            is_in_cookie = is_of_cookie(line.as_bytes(), is_in_cookie);
+            match line.to_ascii_lowercase().find(COOKIE) {
+                Some(start) if is_in_cookie => format!("{}: (not kept)\n", &line[..start + COOKIE.len()]),
+                _ if is_in_cookie => "(not kept)\n".to_owned(),
+                _ => line.to_owned(),
+            }
         };
-        Some(text.split_inclusive('\n').map(line).collect()).filter(|text: &String| !text.is_empty())
+        Some(text.split_inclusive('\n').map(&mut line).collect()).filter(|text: &String| !text.is_empty())
     }
 
     /// The first part of the head that HTTP does not allow, as the rest of a sentence.
     pub(super) fn fault_of_head(&self) -> Option<String> {
         let bytes = &self.progress().received;
         let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let fields = lines.skip(1).take_while(|line| !line.is_empty());
-        fields.enumerate().find_map(|(index, line)| Some(format!("header field {} {}", index + 1, fault(line)?)))
+        let mut fields = lines.skip(1).take_while(|line| !line.is_empty()).enumerate();
+        let mut is_in_cookie = false;
+        fields.find_map(|(index, line)| {
+            is_in_cookie = is_of_cookie(line, is_in_cookie);
+            Some(format!("header field {} {}", index + 1, fault(line, is_in_cookie)?))
+        })
     }
 }
 
-/// The fault of one line of a head (RFC 9110, section 5; RFC 9112, section 5).
-fn fault(line: &[u8]) -> Option<String> {
-    let shown = |bytes: &[u8]| escape::start(&String::from_utf8_lossy(bytes), 60);
+/// Returns true if a line of a head may hold a cookie, or goes on with the line before it, which held one: a broken head may spell the
+/// field in any way.
+fn is_of_cookie(line: &[u8], is_in_cookie: bool) -> bool {
+    let names_cookie = line.windows(COOKIE.len()).any(|part| part.eq_ignore_ascii_case(COOKIE.as_bytes()));
+    let goes_on = line.starts_with(b" ") || line.starts_with(b"\t") || !line.contains(&b':');
+    names_cookie || is_in_cookie && goes_on
+}
+
+/// The fault of one line of a head (RFC 9110, section 5; RFC 9112, section 5), whose text is not shown if it `is_cookie`.
+fn fault(line: &[u8], is_cookie: bool) -> Option<String> {
+    let shown = |bytes: &[u8]| {
+        if is_cookie { "Set-Cookie…".to_owned() } else { escape::start(&String::from_utf8_lossy(bytes), 60) }
+    };
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         return Some(format!("continues on a second line, which is obsolete: `{}`", shown(line)));
@@ -264,6 +283,19 @@ mod tests {
         assert_eq!(part("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 20").unwrap(), "HTTP/1.1 20");
         let with_cookie = "HTTP/1.1 202 A\r\nset-cookie: a=SECRET\r\nX: 1";
         assert_eq!(part(with_cookie).unwrap(), "HTTP/1.1 202 A\r\nset-cookie: (not kept)\nX: 1");
+        for broken in [
+            "Set-Cookie:\r\n a=SECRET",
+            "Set-Cookie : a=SECRET",
+            "SET-COOKIE a=SECRET",
+            "Set-Cookie: a\r\nb=SECRET",
+            "x\u{3}Set-Cookie2: a=SECRET",
+        ] {
+            let head = format!("HTTP/1.1 202 A\r\n{broken}; Path=/\r\nX: 1\r\n\r\n");
+            let exchange = Exchange::default();
+            exchange.add(head.as_bytes());
+            let (kept, fault) = (exchange.part_of_head().unwrap(), exchange.fault_of_head().unwrap_or_default());
+            assert!(!kept.contains("SECRET") && kept.contains("\nX: 1") && !fault.contains("SECRET"), "{kept} {fault}");
+        }
         assert_eq!(part("SSH-2.0-OpenSSH_9.2\r\n").unwrap(), "SSH-2.0-OpenSSH_9.2\r\n");
     }
 
