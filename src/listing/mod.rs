@@ -15,8 +15,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::http::{Answer, BaseUrl};
-use crate::profile::{Document, List, PagePosition, Profile, Request, TemplateValues, spelled, unknown_coding};
-use crate::record::{Job, id_key, is_same_id};
+use crate::profile::{
+    Document, List, PagePosition, Profile, Request, TemplateValues, is_id_of, spelled, unknown_coding,
+};
+use crate::record::{Job, id_key};
 pub use look_up::{LookUpError, Sight, look_up};
 use pass::Pass;
 
@@ -220,7 +222,7 @@ impl Listing {
         progress.is_lenient = document.is_lenient();
         let mut on_page = HashMap::<usize, &str>::new();
         for (id, entry) in &page.entries {
-            let Some(number) = find(&self.by_key, &self.ids, id) else { continue };
+            let Some(number) = find(&self.by_key, &self.ids, id, &pass.request.url) else { continue };
             pass.seen.insert(number);
             match on_page.insert(number, entry.get()) {
                 None => progress.entries.push((number, Ok(entry.get().to_owned()))),
@@ -299,14 +301,16 @@ impl Listing {
     }
 }
 
-/// The job whose id is `id`; none if several may be meant.
-fn find(by_key: &HashMap<String, Vec<usize>>, ids: &HashMap<usize, Box<str>>, id: &str) -> Option<usize> {
-    let candidates = by_key.get(&id_key(id))?;
+/// The job whose id is `found` in an entry of the list at `url`; none if several may be meant.
+fn find(by_key: &HashMap<String, Vec<usize>>, ids: &HashMap<usize, Box<str>>, found: &str, url: &str) -> Option<usize> {
+    let candidates = by_key.get(&id_key(found))?;
     let is = |test: &dyn Fn(&str) -> bool| {
         let mut found = candidates.iter().copied().filter(|number| ids.get(number).is_some_and(|own| test(own)));
         found.next().filter(|_| found.next().is_none())
     };
-    is(&|own| own == id).or_else(|| is(&|own| is_same_id(own, id)))
+    // A list's path, with the id after it, is where its entries are.
+    let list = url.split(['?', '#']).next().unwrap_or(url).trim_end_matches('/');
+    is(&|own| own == found).or_else(|| is(&|own| is_id_of(found, own, &format!("{list}/{own}"))))
 }
 
 fn signature(request: &Request) -> String {

@@ -1,5 +1,6 @@
 //! The ids of jobs in answers: which job an answer is about, and by which id it is polled next.
 
+use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
 use super::Profile;
@@ -13,13 +14,12 @@ use crate::record::is_same_id;
 const SHOWN: usize = 60;
 
 impl Profile {
-    /// The id of another job, if the answer to a poll is about none of `ids`: the job's own, and the one that the poll asked for. An id
-    /// that is neither a text nor a number names another job too.
-    pub fn other_job(&self, document: &Document<'_>, ids: [&str; 2]) -> Option<String> {
+    /// The id of another job, if the answer to a poll of `url` is about none of `ids`: the job's own, and the one that the poll asked
+    /// for. An id that is neither a text nor a number names another job too.
+    pub fn other_job(&self, document: &Document<'_>, ids: [&str; 2], url: &str) -> Option<String> {
         let places = self.poll_ids();
         if let Some(found) = document.scalar(places).filter(|found| !found.is_empty()) {
-            let is_one = |id: &str| is_same_id(&found, id) || is_same_id(&found, id.trim_end_matches('/'));
-            return Some(found.clone()).filter(|_| !ids.into_iter().any(is_one));
+            return Some(found.clone()).filter(|_| !ids.into_iter().any(|id| is_id_of(&found, id, url)));
         }
         let is_other = |raw: &RawValue| !["null", "\"\""].contains(&raw.get());
         let ids = places.iter().filter(|place| !self.holds_answer(place)).flat_map(|place| place.find(document));
@@ -67,6 +67,48 @@ impl Profile {
     }
 }
 
+/// Returns true if `found`, the id in an answer from `url`, is that of the job `id`. If one of the two has a path before the other, that
+/// belongs to the id and may be another job's, such as `team-b/9` for `9`, unless something explains it: `id` is a URL or an absolute path,
+/// or the path stands before the id in `url`.
+pub fn is_id_of(found: &str, id: &str, url: &str) -> bool {
+    let (found, id) = (found.trim_end_matches('/'), id.trim_end_matches('/'));
+    let is_end_of = |path: &str, end: &str| path.strip_suffix(end).is_some_and(|before| before.ends_with('/'));
+    let tail = found.trim_start_matches('/');
+    if is_same_id(found, id) || tail == id {
+        return true;
+    }
+    if tail.is_empty() || id.is_empty() {
+        return false;
+    }
+    if is_url(id) && is_end_of(id, tail) {
+        return true;
+    }
+    let asked = path_to(id, url).zip(path_of(found, url));
+    asked.is_some_and(|(asked, found)| is_end_of(&asked, &found) && is_end_of(&found, id.trim_start_matches('/')))
+}
+
+fn is_url(id: &str) -> bool {
+    id.starts_with('/') || id.contains("://")
+}
+
+/// The decoded path of `url` up to its last segments that are `id`.
+fn path_to(id: &str, url: &str) -> Option<String> {
+    let path = format!("{}/", decoded(url::Url::parse(url).ok()?.path().trim_end_matches('/')));
+    let id = format!("/{}", id.trim_start_matches('/'));
+    let end = path.rfind(&format!("{id}/"))? + id.len();
+    Some(path[..end].to_owned())
+}
+
+/// The decoded path of `id`, without the slash at its beginning, as an answer from `url` means it; none if it leads to another server.
+fn path_of(id: &str, url: &str) -> Option<String> {
+    let path = if is_url(id) { url::Url::parse(&same_origin(url, id)?).ok()?.path().to_owned() } else { id.to_owned() };
+    Some(decoded(path.trim_matches('/')))
+}
+
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,7 +117,9 @@ mod tests {
     fn an_answer_about_another_job_is_recognised() {
         let mut profile = Profile::load(None).unwrap();
         let id = "379bb927-1671-4ee2-8d49-63d9f27a2bc5";
-        let other = |profile: &Profile, body: &str| profile.other_job(&Document::of_body(body), [id, "/builds/7/"]);
+        let url = "http://h:1/builds/7/api/json";
+        let other =
+            |profile: &Profile, body: &str| profile.other_job(&Document::of_body(body), [id, "/builds/7/"], url);
         assert_eq!(other(&profile, r#"{"job_id":"j1"}"#).as_deref(), Some("j1"));
         for same in [
             r#"{"job_id":"379bb927-1671-4ee2-8d49-63d9f27a2bc5"}"#,
@@ -102,6 +146,48 @@ mod tests {
         assert_eq!(other(&profile, r#"{"job_id":"j1"}"#).as_deref(), Some("j1"));
         profile.poll.id = Some(vec![]);
         assert_eq!(other(&profile, r#"{"job_id":"j1"}"#), None, "an empty poll.id turns the check off");
+    }
+
+    #[test]
+    fn a_path_before_an_id_is_part_of_it_unless_the_url_explains_it() {
+        let asked = "http://h:1/api/jobs/9?wait=1";
+        for (found, id, url) in [
+            ("9", "9", asked),
+            ("9.0", "9", asked),
+            ("9/", "9", asked),
+            ("jobs/9", "9", asked),
+            ("/jobs/9", "9", asked),
+            ("/api/jobs/9/", "9", asked),
+            ("http://h:1/api/jobs/9?sig=x", "9", asked),
+            ("http://H:1/jobs/9", "9", asked),
+            ("/jobs/9", "jobs/9", "http://h:1/graphql"),
+            ("projects/p/jobs/9", "projects/p/jobs/9", "http://h:1/v1/projects/p/jobs/9:wait"),
+            ("jobs/run 7", "run 7", "http://h:1/jobs/run%207/status"),
+            ("/jobs/run%207", "run 7", "http://h:1/jobs/run%207/status"),
+            ("9", "http://h:1/operations/9", "http://h:1/operations/9"),
+            ("/operations/9", "https://h.example/operations/9", "http://h:1/operations/9"),
+            ("9", "/job/x/9/", "http://h:1/job/x/9/api/json"),
+        ] {
+            assert!(is_id_of(found, id, url), "{found} {id} {url}");
+        }
+        for (found, id, url) in [
+            ("team-b/9", "9", asked),
+            ("projects/p/jobs/9", "9", asked),
+            ("xjobs/9", "9", asked),
+            ("http://elsewhere/jobs/9", "9", asked),
+            ("9?x=1", "9", asked),
+            ("jobs/9/logs", "9", asked),
+            ("team-b/9", "team-a/9", "http://h:1/team-a/9"),
+            ("tasks/9", "jobs/9", "http://h:1/jobs/9"),
+            ("1", "jobs/9/attempts/1", "http://h:1/jobs/9/attempts/1"),
+            ("attempts/1", "jobs/9/attempts/1", "http://h:1/jobs/9/attempts/1"),
+            ("jobs/8/attempts/1", "jobs/9/attempts/1", "http://h:1/jobs/9/attempts/1"),
+            ("tenants/1", "1", "http://h:1/tenants/1/jobs/1"),
+            ("9", "projects/p/jobs/9", "http://h:1/projects/p/jobs/9"),
+            ("/", "9", asked),
+        ] {
+            assert!(!is_id_of(found, id, url), "{found} {id} {url}");
+        }
     }
 
     #[test]

@@ -48,6 +48,7 @@ use serde::Deserialize;
 pub use answer::{Observation, PollAnswer, StageReading, StatusReading};
 pub use evidence::{JaegerConfig, LogService, LogsConfig};
 pub use health::Health;
+pub use ids::is_id_of;
 pub use json::{readable, unknown_coding, why_unreadable};
 pub use list::{List, Page, PagePosition};
 pub use place::{Document, Place, spelled};

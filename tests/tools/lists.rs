@@ -461,3 +461,23 @@ fn a_request_for_ids_of_which_one_is_unknown_is_made_again_for_each() {
     let explained = rig.explain("c");
     assert!(explained.stdout.contains("lacks c"), "{}", explained.stdout);
 }
+
+#[test]
+fn another_tenants_entry_whose_id_ends_in_the_jobs_is_not_its_own() {
+    let passes = AtomicUsize::new(0);
+    let rig = Rig::new("", "path = \"/v1/jobs\"\nat = [\"/jobs\"]\n", move |_| {
+        let own = match passes.fetch_add(1, SeqCst) {
+            0 => None,
+            1 => Some("running"),
+            _ => Some("failed"),
+        };
+        let own = own.map(|state| [("7", state), ("jobs/8", state), ("/v1/jobs/9", state)]);
+        let foreign = [("team-b/7", "done"), ("team-b/8", "done"), ("team-b/9", "done")];
+        let entries: Vec<_> = foreign.into_iter().chain(own.into_iter().flatten()).collect();
+        Reply::json(json!({"jobs": page(&entries)}).to_string())
+    });
+    let ran = rig.poll(&["7", "8", "9"], &["--deadline", "5s"]);
+    for name in ["7", "8", "9"] {
+        assert_eq!(status(&ran, name)["phase"], "Failed", "{}", ran.stdout);
+    }
+}

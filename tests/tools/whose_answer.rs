@@ -73,6 +73,33 @@ fn an_id_that_is_neither_a_text_nor_a_number_is_no_id_of_the_job() {
     }
 }
 
+/// The last status of a job with the id `own` about which the first poll is answered with the end of the job `found`, and the next ones
+/// with its own.
+fn first_about(own: &'static str, found: &'static str) -> Value {
+    let polls = AtomicUsize::new(0);
+    let profile = QUEUE.replace("/{id:path}", "/api/{id:path}");
+    let rig = Rig::new(&profile, move |request| match request.method.as_str() {
+        "POST" => Reply::new(201, format!(r#"{{"id":"{own}"}}"#)),
+        _ if polls.fetch_add(1, SeqCst) == 0 => Reply::json(format!(r#"{{"id":"{found}","state":"done"}}"#)),
+        _ => Reply::json(format!(r#"{{"id":"{own}","state":"done"}}"#)),
+    });
+    rig.run()
+}
+
+#[test]
+fn a_path_before_an_id_is_part_of_it_unless_the_polls_url_has_it() {
+    for (own, found) in
+        [("9", "tenant-b/9"), ("runs/9/attempts/1", "1"), ("runs/9", "9"), ("9", "http://elsewhere/api/9")]
+    {
+        let status = first_about(own, found);
+        assert_eq!(status["polls"], json!({"sent": 2, "failed": 1}), "{found} is not {own}: {status}");
+    }
+    for (own, found) in [("9", "/api/9"), ("9", "api/9"), ("runs/9", "/api/runs/9/"), ("/runs/9", "9")] {
+        let status = first_about(own, found);
+        assert_eq!(status["polls"], json!({"sent": 1, "failed": 0}), "{found} is {own}: {status}");
+    }
+}
+
 /// The profile of a target that tells when it queued a job.
 const QUEUED: &str = r#"
     [submit]

@@ -108,7 +108,7 @@ impl EarlierJobs {
             Err(error) => return IdleState::Pending(error),
         };
         match request.send(client, clock) {
-            Ok(answer) => judge(&answer, &request.place(), Some([id, asked]), profile),
+            Ok(answer) => judge(&answer, &request.place(), Some(([id, asked], &request.url)), profile),
             Err(error) => unanswered(request.place(), error),
         }
     }
@@ -132,15 +132,15 @@ fn read(path: &Path, fold: &mut Fold, console: &Console) -> io::Result<()> {
     Ok(())
 }
 
-/// The meaning of an answer that came from `place`, and is about the job with one of `ids` if it says so itself.
-fn judge(answer: &Answer, place: &str, ids: Option<[&str; 2]>, profile: &Profile) -> IdleState {
+/// The meaning of an answer that came from `place`, and, if a URL was `asked`, is about the job with one of its ids if it says so itself.
+fn judge(answer: &Answer, place: &str, asked: Option<([&str; 2], &str)>, profile: &Profile) -> IdleState {
     let document = Document::of(answer);
     let observation = match profile.poll_answer(&document) {
         PollAnswer::Unknown if !answer.is_cached() => return IdleState::Idle,
         PollAnswer::Document(observation) => observation,
         _ => return IdleState::Pending(format!("{place}: {}", answer.summary())),
     };
-    if let Some(other) = ids.and_then(|ids| profile.other_job(&document, ids)) {
+    if let Some(other) = asked.and_then(|(ids, url)| profile.other_job(&document, ids, url)) {
         return IdleState::Pending(format!(
             "{place}: the answer is about another job, {}",
             escape::start(&other, MAX_WORD)

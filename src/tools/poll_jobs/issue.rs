@@ -146,7 +146,7 @@ impl Issue {
         let pointers = spelled(profile.poll_ids());
         let other = escape::start(other, 100);
         let message = format!(
-            "the answer is about another job, {other}, by {pointers}; if the id is elsewhere set poll.id in the profile"
+            "the answer is about another job, {other}, by {pointers}; if the id is elsewhere, or in another form, set poll.id in the profile"
         );
         Self::keeping(answer, "another job's answer", Reason::OtherJob, message)
     }

@@ -155,7 +155,8 @@ impl PolledJob {
             PollAnswer::Document(mut observation) => {
                 observation.is_lenient |= source == Source::List { is_lenient: true };
                 let is_poll = source == Source::Poll;
-                let other = profile.other_job(&document, [&self.id, self.polled_id()]).filter(|_| is_poll);
+                let ids = [&self.id, self.polled_id()];
+                let other = profile.other_job(&document, ids, &self.request.url).filter(|_| is_poll);
                 let is_own = is_poll && other.is_none() && !self.is_from_before(&answer, times.1);
                 let next = profile.next_id(&document, &self.request.url, self.polled_id()).filter(|_| is_own);
                 drop(document);

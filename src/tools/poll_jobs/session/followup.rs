@@ -102,7 +102,8 @@ impl FollowUp {
         match self.profile.poll_answer(&document) {
             PollAnswer::Unknown => true,
             PollAnswer::Document(observation) => {
-                let is_own = self.listing.is_some() || self.profile.other_job(&document, [id, polled_id]).is_none();
+                let other = || self.profile.other_job(&document, [id, polled_id], &self.request.url);
+                let is_own = self.listing.is_some() || other().is_none();
                 is_own && matches!(observation.status, StatusReading::Status(StagePhase::Done | StagePhase::Failed, _))
             }
             PollAnswer::Other => false,
