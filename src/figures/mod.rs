@@ -150,6 +150,7 @@ impl Figures {
             doubts.extend(poll_doubts::failed_polls(run));
             doubts.extend(poll_doubts::unnamed_stage_words(run));
             doubts.extend(poll_doubts::hidden_cache(run));
+            doubts.extend(poll_doubts::lag(run));
             doubts.extend(harness_doubts::of_run(run, self.end_to_end));
             let open = self.tally.with(Outcome::Unfinished).filter(|entry| *entry.run == run.metadata.run);
             doubts.extend(harness_doubts::of_lost_poller(run, open.map(|entry| entry.name.as_str())));

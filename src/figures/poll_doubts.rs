@@ -64,6 +64,16 @@ pub(super) fn hidden_cache(run: &Run) -> Option<String> {
     ))
 }
 
+/// The doubt about answers to polls of `run` that showed an earlier state of their job than answers before them.
+pub(super) fn lag(run: &Run) -> Option<String> {
+    let lag = units::seconds(run.status.polling.as_ref()?.lag_seconds?);
+    Some(format!(
+        "answers to polls of {} went back to earlier states of their jobs, and were {lag} old or older: the target's replicas lag, or it \
+         retries jobs without counting attempts; the times from the polls allow for more than twice that",
+        run.metadata.name
+    ))
+}
+
 /// The doubts about flagged jobs, one for each kind of flag; `jobs` are given with their names.
 ///
 /// `failed_step` is the message of a job with a step that failed.

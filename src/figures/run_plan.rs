@@ -47,6 +47,11 @@ pub struct RunPlan {
     pub clock_skew_seconds: f64,
 }
 
+/// Returns true if answers to polls of one of `runs` went back to earlier states of their jobs.
+fn lags(runs: &[Run]) -> bool {
+    runs.iter().any(|run| run.status.polling.as_ref().is_some_and(|polling| polling.lag_seconds.is_some()))
+}
+
 impl RunPlan {
     /// The plans of the Runs of `fold`, whose shards have these `streams`. The times of the jobs, which `for_each_job` hands out,
     /// narrow the offset of the target's clock.
@@ -77,6 +82,9 @@ impl RunPlan {
                 let each_of_run = |take: &mut dyn FnMut(&mut Job)| {
                     for_each_job(&mut |mut job| {
                         if job.metadata.run == run {
+                            if lags(&runs) {
+                                job.status.forget_sightings_before();
+                            }
                             take(&mut job);
                         }
                         Ok(())
@@ -123,10 +131,13 @@ impl RunPlan {
         plans.into_iter().map(plan).collect()
     }
 
-    /// `job` without server times if the target's clock moved, with the clock's true resolution if it ticks coarsely, and with the
+    /// `job` without the polls before the server's times if answers to polls lagged, without server times if the target's clock moved, with the clock's true resolution if it ticks coarsely, and with the
     /// difference between the clocks of its hosts.
     pub fn believed<'a>(&self, job: &'a Job) -> Cow<'a, Job> {
         let mut job = Cow::Borrowed(job);
+        if lags(&self.runs) {
+            job.to_mut().status.forget_sightings_before();
+        }
         if let Some(tick) = self.tick_seconds {
             job.to_mut().status.coarsen_server_times(tick);
         }

@@ -137,6 +137,19 @@ impl JobStatus {
         }
     }
 
+    /// Forgets which polls did not see a start or an end yet, if the server tells its time: their answers may have been old.
+    pub fn forget_sightings_before(&mut self) {
+        let told = self.server_times.unwrap_or_default();
+        self.not_started_at = self.not_started_at.filter(|_| told.started_at.is_none());
+        self.not_ended_at = self.not_ended_at.filter(|_| told.ended_at.is_none());
+        for stage in self.stages.iter_mut().filter(|stage| stage.times_from == Some(TimesFrom::Server)) {
+            let (has_start, has_end) = (stage.started_at.is_some(), stage.ended_at.is_some());
+            let Some(seen) = &mut stage.seen else { continue };
+            seen.not_started_at = seen.not_started_at.filter(|_| !has_start);
+            seen.not_ended_at = seen.not_ended_at.filter(|_| !has_end);
+        }
+    }
+
     /// Lets each of the server's times be off by `seconds` more.
     pub fn blur_server_times(&mut self, seconds: f64) {
         for resolution in self.resolutions_mut() {

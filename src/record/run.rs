@@ -307,6 +307,8 @@ pub struct Polling {
     /// A lower bound, from its `Date`, on the age of the oldest answer that came from a cache and had no `Age`, or too small a one;
     /// zero if none has a `Date` that tells.
     pub hidden_age_seconds: Option<f64>,
+    /// A lower bound on the age of the oldest answer that showed an earlier state of its job than answers before it.
+    pub lag_seconds: Option<f64>,
     /// The polls that said nothing about their job, by kind, such as `HTTP 500`, `no answer` or `unreadable body`.
     pub failures: BTreeMap<String, u64>,
 }

@@ -17,6 +17,7 @@ mod forgotten;
 mod freeze;
 mod idempotency;
 mod journal;
+mod lag;
 mod late_steps;
 mod list_absence;
 mod lists;

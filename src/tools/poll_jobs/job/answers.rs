@@ -333,7 +333,9 @@ impl PolledJob {
         if self.is_from_before(answer, received) || unknown_coding(answer).is_some() {
             return None;
         }
-        self.see(sent.shifted(-answer.max_age()), state, received);
+        let as_of = sent.shifted(-answer.max_age());
+        self.shown.repeat(as_of);
+        self.see(as_of, state, received);
         Some(state)
     }
 
@@ -383,6 +385,9 @@ impl PolledJob {
             let between = (before.unwrap_or(self.submitted_at), received);
             if self.stages.record(&stages, before, received) {
                 self.change = Some(between);
+            }
+            if let Ok(state) = state {
+                self.lag = self.shown.observe((state, &stages, times), (as_of, received)).or(self.lag);
             }
             let progress = state.as_ref().ok().map(|state| progress(*state, &stages));
             if progress.is_some() && progress != self.progress {

@@ -2,12 +2,16 @@
 
 mod answers;
 mod ending;
+mod lag;
 mod set_back;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use answers::Page;
+pub(super) use lag::Lag;
+
+use lag::Shown;
 
 use super::issue::{Issue, OWN_LIMIT};
 use super::stages::ObservedStages;
@@ -92,6 +96,9 @@ pub(super) struct PolledJob {
     /// The last issue with a reason, and by how many more polls had such issues than had others since the job's state was told.
     lasting_issue: Option<Box<(Issue, u64)>>,
     queueing: Queueing,
+    /// The states that answers have shown, and the lag of those that went back; that once.
+    shown: Shown,
+    lag: Option<Lag>,
     /// The name of a stage in `body` whose state the profile does not name, and the target's word for that.
     stage_word: Option<Box<(String, String)>>,
     /// The kinds of issues of which a record was written.
@@ -236,6 +243,8 @@ impl PolledJob {
             issue: None,
             lasting_issue: None,
             queueing: Queueing::default(),
+            shown: Shown::default(),
+            lag: None,
             stage_word: None,
             reported: Vec::new(),
             stages: ObservedStages::default(),
@@ -335,6 +344,11 @@ impl PolledJob {
     pub(super) fn note_frozen(&mut self, frozen: Duration, now: Timestamp) {
         let age = Duration::try_from_secs_f64(now.since(self.deadline_from)).unwrap_or_default();
         self.frozen_before = frozen.saturating_sub(age);
+    }
+
+    /// The lag of the answers that went back to an earlier state, if any showed one since the last call.
+    pub(super) fn take_lag(&mut self) -> Option<Lag> {
+        self.lag.take()
     }
 
     /// The time until it is given up, in seconds; negative once that is overdue.

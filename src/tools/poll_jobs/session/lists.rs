@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::issue::Issue;
 use super::super::job::{NextStep, Page, PollOutcome, PolledJob};
-use super::Session;
+use super::{Session, note_lag};
 use crate::cli::Failure;
 use crate::cookies::{self, AnsweredAt, Cookie};
 use crate::listing::{Absence, Listing, Missing, Progress};
@@ -242,6 +242,7 @@ impl Session<'_, '_> {
             let failed_before = job.polls().failed;
             let next = job.handle_entry(entry, page, &self.target.profile, limits, &mut kinds);
             failed |= job.polls().failed > failed_before;
+            note_lag(&mut self.lag, job);
             self.output.note_stage_word(&job.key().name, job.stage_word());
             if let (None, Some(issue)) = (&doubtful, job.issue()) {
                 doubtful = Some((job.key().name.clone(), issue.clone()));

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::Args;
 use super::hidden_cache::HiddenCache;
-use super::job::{FollowedUp, Limits, NextStep, PollOutcome, PolledJob};
+use super::job::{FollowedUp, Lag, Limits, NextStep, PollOutcome, PolledJob};
 use crate::cli::{Exit, Failure, Io, Outcome, Stop};
 use crate::clock::{Clock, OffsetBounds, micro};
 use crate::cookies::AnsweredAt;
@@ -72,6 +72,13 @@ pub(super) fn run(args: &Args, mut io: Io<'_>) -> Outcome {
     session.close()
 }
 
+/// Adds the lag that answers about `job` showed to `known`.
+fn note_lag(known: &mut Option<Lag>, job: &mut PolledJob) {
+    if let Some(lag) = job.take_lag() {
+        *known = Some(known.map_or(lag, |known| known.max(lag)));
+    }
+}
+
 struct Session<'a, 'o> {
     args: &'a Args,
     target: PollTarget<'a>,
@@ -81,6 +88,8 @@ struct Session<'a, 'o> {
     clock: Clock,
     offset: OffsetBounds,
     hidden_cache: HiddenCache,
+    /// The lag of answers that went back to an earlier state of their job.
+    lag: Option<Lag>,
     jobs: HashMap<usize, PolledJob>,
     /// Jobs that have ended, or were given up, and whose follow-up is under way.
     ending: HashMap<usize, Ending>,
@@ -120,6 +129,7 @@ impl<'a, 'o> Session<'a, 'o> {
             clock: Clock::system(),
             offset: OffsetBounds::default(),
             hidden_cache: HiddenCache::default(),
+            lag: None,
             jobs: HashMap::new(),
             ending: HashMap::new(),
             endings_checked_at: Instant::now(),
@@ -313,6 +323,7 @@ impl<'a, 'o> Session<'a, 'o> {
         let polling = &mut self.output.counts.polling;
         let next = job.handle(outcome, &self.target.profile, limits, &mut polling.failures);
         polling.failed += job.polls().failed - failed_before;
+        note_lag(&mut self.lag, job);
         self.output.note_answer(&job.key().name, &job.request.url, job.issue());
         self.output.note_stage_word(&job.key().name, job.stage_word());
         if !set_cookies.is_empty() {
@@ -438,7 +449,8 @@ impl<'a, 'o> Session<'a, 'o> {
             self.output.note_step_failure(&job.key().name, failure);
         }
         let now = self.clock.now();
-        if let Some(seconds) = self.hidden_cache.doubted_seconds() {
+        let lag = self.lag.map(Lag::doubted_seconds);
+        if let Some(seconds) = [lag, self.hidden_cache.doubted_seconds()].into_iter().flatten().reduce(f64::max) {
             job.set_sightings_back(seconds);
         }
         // A clock that was slewed since the submission, or that ticks coarsely, does not make a job's times those of another run.
@@ -469,7 +481,8 @@ impl<'a, 'o> Session<'a, 'o> {
         self.report_killed_submitter()?;
         let polling = self.output.counts.polling(self.scheduler.threads(), self.scheduler.limit());
         let hidden_age_seconds = self.hidden_cache.seconds().map(micro);
-        let polling = polling.map(|polling| Polling { hidden_age_seconds, ..polling });
+        let lag_seconds = self.lag.map(|lag| micro(lag.least));
+        let polling = polling.map(|polling| Polling { hidden_age_seconds, lag_seconds, ..polling });
         let earlier_freeze = self.output.runs.latest().filter_map(|run| run.status.frozen_seconds).reduce(f64::max);
         let status = RunStatus {
             settings_after: self.settings_after(),

@@ -144,6 +144,7 @@ pub(super) fn add_costs(one: Polling, other: Polling) -> Polling {
         threads: one.threads.max(other.threads),
         limit: one.limit.or(other.limit),
         hidden_age_seconds: worse(one.hidden_age_seconds, other.hidden_age_seconds),
+        lag_seconds: worse(one.lag_seconds, other.lag_seconds),
         failures: other.failures.into_iter().fold(one.failures, |mut sum, (kind, count)| {
             *sum.entry(kind).or_default() += count;
             sum
