@@ -121,7 +121,7 @@ pub(super) fn flagged_jobs<'a>(
                 "queued after their submissions were answered, so the answers to polls may be about other jobs with the same ids".to_owned()
             }
             Flag::QueuedAgain => {
-                "queued later by the last answers than by the first, so the last ones may be about other jobs with the same ids".to_owned()
+                "queued again by later answers, so these may be about other jobs with the same ids".to_owned()
             }
             Flag::StagesUnknown => {
                 "the stages are not known, because no readable answer had them".to_owned()

@@ -131,7 +131,8 @@ fn queued(answers: &[&'static str]) -> (Value, i32, String) {
                 answers[count.min(answers.len() - 1)]
             }
         };
-        with_header(200, "Date", "Wed, 02 Dec 2026 00:00:00 GMT", body)
+        let code = if body.is_empty() { 404 } else { 200 };
+        with_header(code, "Date", "Wed, 02 Dec 2026 00:00:00 GMT", body)
     });
     let ran = rig.poll(&rig.submit(&job(&json!({}))).stdout, &["--deadline", "3s"]);
     let run = json!({"apiVersion": "stress/v1", "kind": "Run", "metadata": {"name": "j", "run": "r1"}, "spec": {"prefix": "j", "jobs": 1}});
@@ -148,10 +149,7 @@ fn a_job_that_was_queued_at_another_time_may_be_another_one() {
     const AFTER: &str = r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z"}"#;
     let (status, code, page) = queued(&[BEFORE, AFTER]);
     assert_eq!((&status["flags"], code), (&json!(["QueuedAgain"]), 4), "{status}");
-    assert!(
-        page.contains("queued later by the last answers than by the first, so these may be about other jobs: j-001"),
-        "{page}"
-    );
+    assert!(page.contains("queued again by later answers, so these may be about other jobs: j-001"), "{page}");
     assert!(page.contains("may be about other jobs with the same ids: j-001 (QueuedAgain)"), "{page}");
     let attempt =
         r#"{"id":"7","state":"ok","queued":"2026-12-02T00:00:04Z","stages":[{"name":"a","state":"ok","attempt":2}]}"#;
@@ -161,6 +159,33 @@ fn a_job_that_was_queued_at_another_time_may_be_another_one() {
         let (status, code, _) = queued(answers);
         assert_eq!((&status["flags"], code), (&Value::Null, 0), "a retry: {status}");
     }
+}
+
+/// The flags of a job about which polls are answered with `answers` (404 for an empty one), and the exit code of the report of its run.
+fn flags_after(answers: &[&'static str]) -> (Value, i32) {
+    let (status, code, _) = queued(answers);
+    assert_eq!(status["phase"], "Succeeded", "{status}");
+    (status["flags"].clone(), code)
+}
+
+#[test]
+fn a_job_that_waits_again_after_the_target_did_not_know_it_may_be_another_one() {
+    const BUSY: &str = r#"{"id":"7","state":"busy"}"#;
+    const WAITS: &str = r#"{"id":"7","state":"retry"}"#;
+    const OK: &str = r#"{"id":"7","state":"ok"}"#;
+    assert_eq!(flags_after(&[WAITS, BUSY, "", "", WAITS, OK]), (json!(["QueuedAgain"]), 4));
+    assert_eq!(flags_after(&[WAITS, BUSY, "", WAITS, BUSY, OK]), (json!(["QueuedAgain"]), 4));
+    assert_eq!(flags_after(&[WAITS, BUSY, WAITS, OK]), (Value::Null, 0), "a retry");
+    assert_eq!(flags_after(&["", WAITS, "", BUSY, "", OK]), (Value::Null, 0), "it goes on where it was");
+    assert_eq!(
+        flags_after(&[BUSY, "", BUSY, WAITS, BUSY, OK]),
+        (Value::Null, 0),
+        "a retry after it was found as before"
+    );
+    let attempt = r#"{"id":"7","state":"ok","stages":[{"name":"a","state":"ok","attempt":2}]}"#;
+    assert_eq!(flags_after(&[BUSY, "", WAITS, attempt]), (Value::Null, 0), "its attempts are counted");
+    let lagging = [WAITS, BUSY, "", WAITS, BUSY, WAITS, BUSY, OK];
+    assert_eq!(flags_after(&lagging), (Value::Null, 0), "one of the target's replicas lags");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use crate::record::Reason;
 pub(super) const OWN_LIMIT: &str = "own limit";
 /// The kind of answers that told the job's state, and that of a stage in a word that the profile does not name.
 pub(super) const UNNAMED_STAGE_WORD: &str = "unnamed stage word";
+/// The kind of polls for which the target took no connection.
+pub(super) const NO_CONNECTION: &str = "no connection";
 /// The kind of polls for which no token could be had.
 const NO_TOKEN: &str = "no token";
 
@@ -52,7 +54,7 @@ impl Issue {
     pub(super) fn from_error(error: &HttpError) -> Self {
         let message = error.to_string();
         match error {
-            HttpError::NotConnected(_) => Self::failure("no connection", None, message, None),
+            HttpError::NotConnected(_) => Self::failure(NO_CONNECTION, None, message, None),
             // The target has no part in it.
             HttpError::OwnLimit { .. } => Self { is_failure: false, ..Self::failure(OWN_LIMIT, None, message, None) },
             HttpError::NoCredentials(_) => Self::failure(NO_TOKEN, None, message, None),

@@ -8,7 +8,7 @@ use crate::http::Answer;
 use crate::listing::Absence;
 use crate::profile::{Document, Gone, Observation, PollAnswer, Profile, StageReading, StatusReading, unknown_coding};
 use crate::record::{Phase, Reason, Record, StagePhase, Timestamp};
-use crate::tools::poll_jobs::issue::{Issue, UNNAMED_STAGE_WORD};
+use crate::tools::poll_jobs::issue::{Issue, NO_CONNECTION, UNNAMED_STAGE_WORD};
 use crate::tools::poll_jobs::stages::progress;
 
 /// The seconds between two whole lists that lack a job before it counts as missing: one replica may be behind another.
@@ -110,6 +110,7 @@ impl PolledJob {
     ) -> NextStep {
         self.received_at = Some(received);
         self.issue = Some(Issue::missing(absence));
+        self.queueing.was_away |= absence != Absence::Unproven;
         // The lists of the session before a resumption are not known any more.
         self.is_doubtful |= absence == Absence::Unproven || !is_telling || self.earlier_phase.is_some();
         if absence == Absence::Unproven {
@@ -136,6 +137,7 @@ impl PolledJob {
         limits: Limits,
     ) -> NextStep {
         self.received_at = Some(received);
+        self.queueing.was_away |= issue.kind == NO_CONNECTION;
         let report = self.report(issue, received);
         self.note_issue(issue.clone());
         self.go_on_with(report, received, limits, None)
@@ -191,6 +193,11 @@ impl PolledJob {
         self.polls.sent += 1;
         self.received_at = Some(received);
         self.issue = None;
+        self.queueing.was_away |= match &reading {
+            Reading::Unknown(_) => true,
+            Reading::Nothing(issue) => issue.kind == NO_CONNECTION,
+            Reading::State(_) => false,
+        };
         let is_proof = self.missing_cookie().is_none();
         let ends_it = is_proof && self.state_at.is_some() && profile.poll.gone == Gone::Done;
         if !(ends_it && matches!(reading, Reading::Unknown(_)))
@@ -396,6 +403,9 @@ impl PolledJob {
             self.queueing.at = self.queueing.at.or(times.queued_at);
             let is_waiting = matches!(state, Ok(StagePhase::Waiting)) && times.queued_at == self.queueing.at;
             self.queueing.is_retried |= is_waiting && self.started_at.is_some();
+            // A time tells whether it is the same job.
+            let is_untimed = is_waiting && times.queued_at.is_none();
+            self.queueing.is_new |= self.queueing.was_away && is_untimed && self.started_at.is_some();
             self.stage_word = unnamed_word(&stages);
             self.head = SeenHead::of(&answer, profile);
             let is_replaced = !answer.body_is_utf8;
@@ -413,6 +423,7 @@ impl PolledJob {
     /// Records an answer that came at `received` and told the job's `state` at `as_of`.
     fn see(&mut self, as_of: Timestamp, state: StagePhase, received: Timestamp) {
         (self.unknown_since, self.missed_since) = (None, None);
+        self.queueing.was_away = false;
         self.seen_at = self.seen_at.max(Some(as_of));
         self.state_at = self.state_at.max(Some(as_of));
         // A time before the job was submitted bounds nothing.

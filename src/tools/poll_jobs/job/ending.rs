@@ -207,11 +207,14 @@ impl PolledJob {
     }
 
     /// The doubt that the document with this id is about another job: answers told two times at which it was queued, without another
-    /// attempt, or one that lies after its acceptance by more than the clocks may differ.
+    /// attempt, or showed it waiting after it had started and the target had not known it, or one that lies after its acceptance by more than the clocks may differ.
     fn doubt_queueing(&self, observation: &Observation, offset: Option<ClockOffset>) -> Option<Flag> {
         let ServerTimes { queued_at, resolution_seconds, .. } = observation.times;
-        let (queued_at, first) = (queued_at?, self.queueing.at.or(queued_at)?);
         let is_later_attempt = |stage: &StageReading| stage.attempt.is_some_and(|attempt| attempt > 1);
+        if self.queueing.is_new && !self.shown.lags() && !observation.stages.iter().any(is_later_attempt) {
+            return Some(Flag::QueuedAgain);
+        }
+        let (queued_at, first) = (queued_at?, self.queueing.at.or(queued_at)?);
         if self.queueing.is_retried || observation.stages.iter().any(is_later_attempt) {
             return None;
         }

@@ -110,6 +110,11 @@ impl Shown {
         }
     }
 
+    /// Returns true if its answers certainly lag.
+    pub(super) fn lags(&self) -> bool {
+        self.is_certain
+    }
+
     fn stage(&self, stage: &StageReading) -> Option<&ShownStage> {
         self.stages.iter().find(|shown| *shown.name == *stage.name)
     }

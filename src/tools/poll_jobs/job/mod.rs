@@ -122,6 +122,10 @@ struct Queueing {
     at: Option<Timestamp>,
     /// An answer with that time showed the job waiting after it had started: it is tried again.
     is_retried: bool,
+    /// Since the last answer that told its state, the target did not know it, or took no connection.
+    was_away: bool,
+    /// After that it waited, although it had started before.
+    is_new: bool,
 }
 
 /// The last body that told of the job.
