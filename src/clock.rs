@@ -84,6 +84,17 @@ pub const AGE_OVERFLOW: u32 = 1 << 31;
 /// Dates may contradict each other by this much, in seconds, because the server renews them late.
 const LATE_DATES: f64 = 0.5;
 
+/// Dates that are this far from those of most answers are left out, in seconds.
+const FAR: f64 = 86_400.0;
+
+/// How the doubt about dates that contradict each other begins.
+const CONTRADICTION: &str = "its Date headers contradict each other";
+
+/// Returns true if `doubt`, which a tool recorded, says that the `Date` headers contradict each other: no one offset holds then.
+pub fn is_contradiction(doubt: &str) -> bool {
+    doubt.starts_with(CONTRADICTION)
+}
+
 /// The greatest age of the `Date` in a server's own answer, in seconds: the header is cut to whole seconds, and servers renew it once a
 /// second, and a little later where their timer is late.
 pub const MOST_LATE: f64 = 2.2;
@@ -111,15 +122,33 @@ impl ServerDate {
 ///
 /// A date that arrived between `sent` and `received` bounds the offset; the bounds of all answers are cut with each other.
 /// If two contradict each other (several hosts behind one address, a cache without `Age`, a clock that was set), either may
-/// hold for a job, so the bounds are those that any answer allows.
+/// hold for a job, so the bounds are those that any answer allows. Dates that are more than a day from most others are left out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OffsetBounds {
-    /// The highest lower bound and the lowest upper one.
-    agreed: Option<Bounds>,
-    /// The bounds that any answer allows.
-    hull: Option<Bounds>,
+    /// The bounds from most answers.
+    dates: Option<Dates>,
+    /// Those from fewer answers, whose dates are far away.
+    far: Option<Dates>,
     /// A date that no clock of today shows.
     impossible: Option<Timestamp>,
+}
+
+/// Dates that are no more than a day apart, each by its own bounds of the offset.
+#[derive(Clone, Copy, Debug)]
+struct Dates {
+    /// The highest lower bound and the lowest upper one.
+    agreed: Bounds,
+    /// The bounds that any answer allows.
+    hull: Bounds,
+    count: u64,
+    /// The first of them.
+    first: Option<Timestamp>,
+}
+
+impl Dates {
+    fn is_far_from(&self, seen: Bounds) -> bool {
+        (seen.low - self.hull.high).max(self.hull.low - seen.high) > FAR
+    }
 }
 
 impl OffsetBounds {
@@ -134,23 +163,43 @@ impl OffsetBounds {
         }
         let (earliest, latest) = date.bounds();
         let seen = Bounds { low: earliest.since(received), high: latest.since(sent) };
-        let agreed = self.agreed.unwrap_or(seen);
-        self.agreed = Some(Bounds { low: agreed.low.max(seen.low), high: agreed.high.min(seen.high) });
-        self.hull = Some(self.hull.map_or(seen, |hull| hull.hull(seen)));
+        let new = Dates { agreed: seen, hull: seen, count: 0, first: Some(date.date) };
+        let is_near = |dates: &Option<Dates>| dates.is_none_or(|dates| !dates.is_far_from(seen));
+        let held = if is_near(&self.dates) {
+            &mut self.dates
+        } else if is_near(&self.far) {
+            &mut self.far
+        } else {
+            self.impossible = Some(date.date);
+            return;
+        };
+        let held = held.get_or_insert(new);
+        held.agreed = Bounds { low: held.agreed.low.max(seen.low), high: held.agreed.high.min(seen.high) };
+        held.hull = held.hull.hull(seen);
+        held.count += 1;
+        if self.far.map(|far| far.count) > self.dates.map(|dates| dates.count) {
+            std::mem::swap(&mut self.dates, &mut self.far);
+        }
     }
 
     /// By how much answers contradict each other, in seconds; negative where they agree.
     fn gap(&self) -> f64 {
-        self.agreed.map_or(0.0, |agreed| agreed.low - agreed.high)
+        self.dates.map_or(0.0, |dates| dates.agreed.low - dates.agreed.high)
     }
 
     /// The reason to doubt the offset, as the rest of a sentence about the target.
     pub fn doubt(&self) -> Option<String> {
         if self.gap() > LATE_DATES {
             return Some(format!(
-                "its Date headers contradict each other by {:.1} s: several hosts, a cache, or a clock that was set; the offset \
+                "{CONTRADICTION} by {:.1} s: several hosts, a cache, or a clock that was set; the offset \
                  covers everything that any of them allows",
                 self.gap()
+            ));
+        }
+        if let Some(Dates { count, first: Some(date), .. }) = self.far {
+            let (answers, date) = (if count == 1 { "answer" } else { "answers" }, date.date());
+            return Some(format!(
+                "its Date header says {date} or the like in {count} {answers}, more than a day from the others: not used"
             ));
         }
         let date = self.impossible?;
@@ -162,7 +211,8 @@ impl OffsetBounds {
     /// A date is never ahead of the server's clock, so the lower bound holds. The upper one rests on how late a server may
     /// renew its dates. Dates that are renewed in time leave a second between the two; less only shows that they were not.
     pub fn offset(&self) -> Option<ClockOffset> {
-        let Bounds { low, high } = if self.gap() > 0.0 { self.hull } else { self.agreed }?;
+        let Dates { agreed, hull, .. } = self.dates?;
+        let Bounds { low, high } = if self.gap() > 0.0 { hull } else { agreed };
         let high = high.max(low + 1.0);
         let (seconds, bound_seconds) = (f64::midpoint(low, high), (high - low) / 2.0);
         bound_seconds
@@ -170,16 +220,17 @@ impl OffsetBounds {
             .then_some(ClockOffset { seconds: micro(seconds), bound_seconds: micro(bound_seconds) })
     }
 
-    /// The bounds that `offset` states, to be narrowed further unless it is `doubted`.
-    pub fn from_offset(offset: ClockOffset, doubted: bool) -> Self {
-        let bounds = offset.bounds();
-        let agreed = if doubted { Bounds { low: bounds.high, high: bounds.low } } else { bounds };
-        Self { agreed: Some(agreed), hull: Some(bounds), impossible: None }
+    /// The bounds that `offset` states, to be narrowed further unless a `doubt` says that dates contradict each other.
+    pub fn from_offset(offset: ClockOffset, doubt: Option<&str>) -> Self {
+        let hull = offset.bounds();
+        let is_contradictory = doubt.is_some_and(is_contradiction);
+        let agreed = if is_contradictory { Bounds { low: hull.high, high: hull.low } } else { hull };
+        Self { dates: Some(Dates { agreed, hull, count: 1, first: None }), far: None, impossible: None }
     }
 }
 
-/// The last Unix time, in seconds, that 32 bits hold.
-pub const END_OF_32_BITS: f64 = 2_147_483_647.0;
+/// The last Unix times, in seconds, that 32 bits hold, with a sign and without.
+pub const ENDS_OF_32_BITS: [f64; 2] = [2_147_483_647.0, 4_294_967_295.0];
 
 /// Returns true for a time that no job of today can have: the zeros of the calendars in use (1, 1601, 1900, 1904, 1970, 1980,
 /// 2001), whatever the zone, and the far ends that mean "never".
@@ -187,7 +238,7 @@ pub fn is_sentinel(at: Timestamp) -> bool {
     const EARLIEST: f64 = 978_480_000.0; // 2001-01-03
     const LATEST: f64 = 7_258_118_400.0; // 2200-01-01
     let seconds = at.seconds();
-    !(EARLIEST..LATEST).contains(&seconds) || (seconds - END_OF_32_BITS).abs() < 1.0
+    !(EARLIEST..LATEST).contains(&seconds) || ENDS_OF_32_BITS.iter().any(|end| (seconds - end).abs() < 1.0)
 }
 
 /// Reads an `Age` (RFC 9111, section 5.1): of a list the first counts, and one that is too large to count is
@@ -218,6 +269,8 @@ pub fn http_date(text: &str) -> Option<Timestamp> {
         }
         None => parse(text.split_once(' ')?.1.trim(), "%b %e %H:%M:%S %Y"),
     };
+    // A year of two digits, as in RFC 822, is none of the three forms.
+    let date = date.filter(|date| chrono::Datelike::year(date) >= 1000);
     date.map(|date| Timestamp::from_micros(date.and_utc().timestamp_micros()))
 }
 
@@ -334,7 +387,7 @@ mod tests {
             assert!(offset.seconds.abs() <= offset.bound_seconds, "{start}: {offset:?}");
             assert!(bounds.doubt().is_some_and(|doubt| doubt.contains("contradict each other")));
             // Another tool goes on with what the first one knew.
-            let mut next = OffsetBounds::from_offset(offset, true);
+            let mut next = OffsetBounds::from_offset(offset, bounds.doubt().as_deref());
             next.observe(date(1000.0), at(1004.9), at(1004.9));
             assert!(next.doubt().is_some() && next.offset().unwrap().bound_seconds >= offset.bound_seconds - 1e-6);
         }
@@ -347,6 +400,21 @@ mod tests {
         bounds.observe(epoch, Timestamp::system(), Timestamp::system());
         assert_eq!(bounds.offset(), None);
         assert!(bounds.doubt().is_some_and(|doubt| doubt.contains("1970-01-01")));
+    }
+
+    #[test]
+    fn dates_that_are_far_from_most_others_are_left_out_and_named() {
+        let mut bounds = OffsetBounds::default();
+        for (seconds, now) in [(3e9, 1.2), (2.0, 2.2), (-5e8, 3.2), (4.0, 4.3), (3e9, 5.0), (6.0, 6.2)] {
+            bounds.observe(date(seconds), at(now), at(now));
+        }
+        let offset = bounds.offset().unwrap();
+        assert!(offset.seconds.abs() <= offset.bound_seconds && offset.bound_seconds < 2.0, "{offset:?}");
+        let doubt = bounds.doubt().unwrap();
+        assert!(doubt.contains("2096-10-02") && doubt.contains("2 answers"), "{doubt}");
+        // The next tool takes the offset as it is: nothing contradicts it.
+        let next = OffsetBounds::from_offset(offset, Some(&doubt));
+        assert_eq!((next.offset(), next.doubt()), (Some(offset), None));
     }
 
     #[test]
@@ -382,9 +450,15 @@ mod tests {
             assert_eq!(http_date(text).map(|date| date.to_string()), expected, "{text}");
         }
         assert_eq!(http_date("Monday, 06-Nov-28 08:49:37 GMT").unwrap().date(), "2028-11-06");
-        for text in
-            ["", "Sun", "Sun, 31 Feb 2026 00:00:00 GMT", "06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"]
-        {
+        for text in [
+            "",
+            "Sun",
+            "Sun, 31 Feb 2026 00:00:00 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+        ] {
             assert_eq!(http_date(text), None, "{text}");
         }
     }

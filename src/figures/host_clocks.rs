@@ -18,6 +18,9 @@ const SHARE: f64 = 0.05;
 /// A contradiction that is larger than this and than the time between any two polls would show in any job, in seconds: it is a wrong time.
 const LARGEST: f64 = 0.5;
 
+/// Times that are earlier than the `Date` headers allow by more than this, in seconds, contradict the polls of each job.
+const FARTHEST_BEHIND: f64 = 1.0;
+
 /// Clocks that differ.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HostClocks {
@@ -27,19 +30,22 @@ pub struct HostClocks {
     pub contradiction: f64,
     /// The largest difference between two of the clocks that explains the contradictions, in seconds.
     pub difference: f64,
+    /// They are earlier than the `Date` headers allow: that is another clock, or the answers show events late.
+    pub are_behind_dates: bool,
 }
 
 /// The difference between the clocks that the times of `jobs` come from; none if one offset satisfies them all, or if those that it does
 /// not satisfy are exceptions. `dates` is the least offset that `Date` headers allow. Two clocks that agree differ by up to `tolerance`.
 pub(super) fn find(jobs: &[JobBounds], dates: Option<f64>, tolerance: f64) -> Option<HostClocks> {
     let by_jobs = most_agreed(jobs)?;
-    let are_behind = dates.is_some_and(|dates| (tolerance..LARGEST).contains(&(dates - by_jobs.high)));
+    let are_behind = dates.is_some_and(|dates| (tolerance..FARTHEST_BEHIND).contains(&(dates - by_jobs.high)));
     let agreed = dates.filter(|_| are_behind).map_or(by_jobs, |dates| Bounds { low: dates, high: dates });
     let ahead = |job: &JobBounds| job.least.offset - agreed.high;
     let behind = |job: &JobBounds| agreed.low - job.most.offset;
     let contradiction = |job: &JobBounds| ahead(job).max(behind(job));
     let is_near = |job: &&JobBounds| contradiction(job) <= tolerance;
-    let widest = jobs.iter().filter(is_near).map(JobBounds::width).fold(LARGEST, f64::max);
+    let largest = if are_behind { FARTHEST_BEHIND } else { LARGEST };
+    let widest = jobs.iter().filter(is_near).map(JobBounds::width).fold(largest, f64::max);
     let is_hidden = |job: &&JobBounds| !is_near(job) && contradiction(job) <= widest;
     let hidden = || jobs.iter().filter(is_hidden);
     let most = hidden().map(contradiction).reduce(f64::max)?;
@@ -55,7 +61,7 @@ pub(super) fn find(jobs: &[JobBounds], dates: Option<f64>, tolerance: f64) -> Op
     let farthest_ahead = farthest(&|job| (ahead(job), job.least.width));
     let farthest_behind = farthest(&|job| (behind(job), job.most.width));
     let difference = farthest_ahead + farthest_behind + (agreed.high - agreed.low);
-    Some(HostClocks { jobs: count, contradiction: most, difference })
+    Some(HostClocks { jobs: count, contradiction: most, difference, are_behind_dates: are_behind })
 }
 
 /// The offsets that most jobs allow. Where the times of each job contradict each other, no job allows any: then the median.
@@ -135,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_clock_behind_the_one_of_the_dates_differs_from_it() {
-        for behind in [0.03, 0.12, 0.2, 0.45] {
+        for behind in [0.03, 0.12, 0.2, 0.45, 0.8] {
             let jobs: Vec<JobBounds> = (0..24).map(|n| job(n, -behind, -behind)).collect();
             let found = difference(&jobs, Some(-0.003)).expect("a difference");
             assert!(found >= behind - 0.005 && found < behind + 2.5, "{behind}: {found}");

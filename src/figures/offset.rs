@@ -72,9 +72,11 @@ impl AllowedOffsets {
         if is_well_known(dates) {
             return dates;
         }
+        let margin = self.margin();
         let by_dates = dates.map(|dates| {
             let Bounds { low, high } = dates.bounds();
-            Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
+            // No date is ahead of its clock.
+            Bounds { low: low - margin, high: high + LATE_DATES }
         });
         let within = |bounds: Bounds| by_dates.map_or(Some(bounds), |dates| bounds.intersection(dates));
         let each: Vec<Bounds> = self.each.iter().filter_map(|job| within(job.allowed()?)).collect();
@@ -82,7 +84,6 @@ impl AllowedOffsets {
             let apart = self.each.len() - counted;
             counted.checked_sub(apart).filter(|enough| *enough > 0)
         };
-        let margin = self.margin();
         let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
         agreed(&each, enough).map(widened).map(ClockOffset::from_bounds).or(dates)
     }

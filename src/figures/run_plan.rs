@@ -9,6 +9,7 @@ use super::host_clocks::HostClocks;
 use super::offset::AllowedOffsets;
 use super::streams::Streams;
 use super::tick::Ticks;
+use crate::clock::is_contradiction;
 use crate::record::{ClockOffset, Fold, Job, Run, StageSpec, job_name, warmup_prefix};
 use crate::units;
 
@@ -70,8 +71,8 @@ impl RunPlan {
         }
         let plan = |((run, prefix), runs): ((String, Option<String>), Vec<Run>)| {
             let mut offset = common_offset(&runs, streams);
-            let contradictory =
-                runs.iter().any(|run| run.status.clock_doubt.is_some() && run.status.clock_offset.is_some());
+            let is_contradictory = |run: &Run| run.status.clock_doubt.as_deref().is_some_and(is_contradiction);
+            let contradictory = runs.iter().any(|run| is_contradictory(run) && run.status.clock_offset.is_some());
             let has_all_runs = runs_of_one_host.get(&run) == Some(&runs.len());
             // One clock saw all jobs, so their times may narrow the offset: a job does not say which shard's host saw it, and if
             // the dates contradict each other, the target has no one clock that all jobs could tell of.
@@ -107,7 +108,13 @@ impl RunPlan {
                 host_clocks = allowed.host_clocks(offset, clock_skew_seconds);
                 offset = match clock_moved_seconds {
                     Some(_) => None,
-                    None if has_one_clock => allowed.narrow(offset),
+                    None if has_one_clock => {
+                        let narrowed = allowed.narrow(offset);
+                        let dates = offset.filter(|_| host_clocks.is_some_and(|clocks| clocks.are_behind_dates));
+                        let hull = |one: ClockOffset, other: ClockOffset| one.bounds().hull(other.bounds());
+                        let both = dates.zip(narrowed).map(|(dates, narrowed)| hull(dates, narrowed));
+                        both.map(ClockOffset::from_bounds).or(narrowed)
+                    }
                     None => offset,
                 };
             }
@@ -141,8 +148,13 @@ impl RunPlan {
         if let Some(tick) = self.tick_seconds {
             job.to_mut().status.coarsen_server_times(tick);
         }
-        if let Some(HostClocks { difference, .. }) = self.host_clocks {
-            job.to_mut().status.blur_server_times(difference);
+        if let Some(HostClocks { difference, are_behind_dates, .. }) = self.host_clocks {
+            let status = &mut job.to_mut().status;
+            status.blur_server_times(difference);
+            if are_behind_dates {
+                // If the clocks are one, the answers were as old as the offset of the times lies below that of the dates.
+                status.set_sightings_back(self.offset.map_or(difference, |offset| 2.0 * offset.bound_seconds));
+            }
         }
         if self.clock_moved_seconds.is_some() {
             job.to_mut().status.forget_server_times();
@@ -160,7 +172,7 @@ impl RunPlan {
                  the target's times come from several clocks; the figures use the times from the polls instead"
             ));
         }
-        let HostClocks { jobs, contradiction, difference } = self.host_clocks?;
+        let HostClocks { jobs, contradiction, difference, .. } = self.host_clocks?;
         let (contradiction, difference) = (units::seconds(contradiction), units::seconds(difference));
         let jobs = counted(jobs as u64, "job", "jobs");
         Some(format!(

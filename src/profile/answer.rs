@@ -50,7 +50,7 @@ pub struct Observation {
 
 impl Observation {
     /// Keeps the values below `key` that are no times, the first for each key.
-    fn note_unread(&mut self, key: &str, values: Unread) {
+    pub(super) fn note_unread(&mut self, key: &str, values: Unread) {
         for (part, value) in values {
             self.unread_times.entry(format!("{key}.{part}")).or_insert(value);
         }

@@ -1,8 +1,8 @@
 //! The times that a target tells of a job or of a stage.
 
-use super::TimePointers;
 use super::place::{Document, Place};
-use crate::clock::{END_OF_32_BITS, is_sentinel};
+use super::{Observation, TimePointers};
+use crate::clock::{ENDS_OF_32_BITS, is_sentinel};
 use crate::escape;
 use crate::record::{ServerTimes, StagePhase, Timestamp};
 
@@ -39,6 +39,26 @@ pub(super) fn times(document: &Document<'_>, at: &TimePointers) -> (ServerTimes,
     (times, unread)
 }
 
+/// The seconds into the future at which no clock of a target that is right can be.
+const FUTURE: f64 = 86_400.0;
+
+impl Observation {
+    /// Leaves out times more than a day after `now` by the target's clock, which no event of the job can have, and keeps them as unread.
+    pub fn leave_out_future(&mut self, now: Timestamp) {
+        let latest = now.shifted(FUTURE);
+        let take = |times: &mut ServerTimes| -> Unread {
+            let ServerTimes { queued_at, started_at, ended_at, .. } = times;
+            let all = [("queued", queued_at), ("started", started_at), ("ended", ended_at)].into_iter();
+            let future = all.filter_map(|(key, time)| Some((key, time.take_if(|time| *time > latest)?)));
+            future.map(|(key, time)| (key, format!("{time}, which is in the future"))).collect()
+        };
+        let unread = take(&mut self.times);
+        self.note_unread("poll.times", unread);
+        let unread = self.stages.iter_mut().flat_map(|stage| take(&mut stage.times)).collect();
+        self.note_unread("poll.stages.times", unread);
+    }
+}
+
 /// Returns true if `text`, which is no time of a job, says "not yet" or "never": by a word, by zeros or a number below zero, by the
 /// zero of a calendar, which is the first day of a year, or by the end of time.
 fn says_not_yet(text: &str) -> bool {
@@ -57,14 +77,15 @@ fn says_not_yet(text: &str) -> bool {
     match number {
         // A small number counts days, or time since another event than 1970.
         Some(_) => is_first_day && !date.starts_with("1970"),
-        None => is_first_day || time > Timestamp::from_seconds(END_OF_32_BITS - 1.0),
+        None => is_first_day || time > Timestamp::from_seconds(ENDS_OF_32_BITS[0] - 1.0),
     }
 }
 
 /// Returns true if `number` is the last second of the year 9999, the greatest integer of 32, 53 or 64 bits, or greater than all of
 /// these, in any unit.
 fn is_end(number: f64) -> bool {
-    let ends = [END_OF_32_BITS, 253_402_300_799.0, 9_007_199_254_740_991.0, 9_223_372_036_854_775_807.0];
+    let [signed, unsigned] = ENDS_OF_32_BITS;
+    let ends = [signed, unsigned, 253_402_300_799.0, 9_007_199_254_740_991.0, 9_223_372_036_854_775_807.0];
     let is_near = |end: f64| (number / end - 1.0).abs() < 1e-6;
     number > 1e19 || ends.iter().any(|end| [1.0, 1e3, 1e6, 1e9].iter().any(|unit| is_near(end * unit)))
 }

@@ -150,6 +150,18 @@ impl JobStatus {
         }
     }
 
+    /// Moves the polls that did not see a start or an end yet `seconds` back.
+    pub fn set_sightings_back(&mut self, seconds: f64) {
+        let of_stages = self.stages.iter_mut().flat_map(|stage| {
+            let seen = stage.seen.as_mut().map(|seen| [&mut seen.not_started_at, &mut seen.not_ended_at]);
+            [&mut stage.not_started_at, &mut stage.not_ended_at].into_iter().chain(seen.into_iter().flatten())
+        });
+        let begin = self.submitted_at.or(self.accepted_at);
+        for time in [&mut self.not_started_at, &mut self.not_ended_at].into_iter().chain(of_stages) {
+            *time = time.map(|time| time.shifted(-seconds)).filter(|time| begin.is_none_or(|begin| *time >= begin));
+        }
+    }
+
     /// Lets each of the server's times be off by `seconds` more.
     pub fn blur_server_times(&mut self, seconds: f64) {
         for resolution in self.resolutions_mut() {

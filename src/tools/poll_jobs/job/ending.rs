@@ -33,6 +33,10 @@ impl PolledJob {
                 profile.complete(observation, told, &Document::of(answer));
             }
         }
+        if let Some(observation) = &mut observation {
+            let ahead = offset.map_or(0.0, |offset| offset.bounds().high.max(0.0));
+            observation.leave_out_future(now.shifted(ahead));
+        }
         let has_verdict = matches!(phase, Phase::Succeeded | Phase::Failed);
         let (reason, message) = self.explain(phase, observation.as_ref(), limits);
         let mut status = JobStatus {

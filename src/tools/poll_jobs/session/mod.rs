@@ -271,7 +271,7 @@ impl<'a, 'o> Session<'a, 'o> {
         }
         counts.expect_jobs(key, &run.spec);
         if let Some(offset) = run.status.clock_offset {
-            self.offset = OffsetBounds::from_offset(offset, run.status.clock_doubt.is_some());
+            self.offset = OffsetBounds::from_offset(offset, run.status.clock_doubt.as_deref());
         }
         self.target.adopt(&run.metadata.run, &run.spec, console)
     }
