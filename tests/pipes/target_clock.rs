@@ -229,6 +229,15 @@ fn times_of_a_host_whose_clock_is_behind_the_one_of_the_dates_may_be_off_by_as_m
 }
 
 #[test]
+fn answers_that_show_events_late_claim_no_time_that_the_dates_exclude() {
+    let target = Target::answering(|at| at, |job, _, now| (200, now, job.document(now.shifted(-0.6), &|at| at)));
+    let (shell, done) = target.run(20, "10/s", "all-done");
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    target.hold_against_truth(&shell, WITHIN);
+    assert!(doubts(&shell).contains("noted before answers show them"), "{}", doubts(&shell));
+}
+
+#[test]
 fn times_of_workers_whose_clocks_differ_may_be_off_by_the_difference() {
     // Three workers in turn; the API's host notes the queueing.
     let target = Target::answering(

@@ -276,3 +276,51 @@ fn words_for_a_stage_that_the_profile_does_not_list_are_counted_and_said_once() 
     let said = ran.stderr.lines().filter(|line| line.contains("the state \"running")).collect::<Vec<_>>();
     assert!(said.len() == 1 && said[0].contains("\"running 0 %\" of stage l1"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_job_that_is_not_known_at_its_deadline_says_since_when() {
+    let target = target(|number, _| if number == 0 { running() } else { Reply::new(404, "{}") });
+    let (_, status) = follow(&target, &["--deadline", "400ms", "--lost-after", "60s"]);
+    assert_eq!((text(&status, "phase"), text(&status, "reason")), ("TimedOut", "DeadlineExceeded"), "{status}");
+    let message = text(&status, "message");
+    assert!(
+        message.contains("the target has not known the id since ") && message.contains("of HTTP 404)"),
+        "{message}"
+    );
+}
+
+#[test]
+fn times_that_lie_far_in_the_future_are_no_times_of_the_job() {
+    let profile = r#"
+        [submit]
+        path = "/jobs"
+        id = ["/id"]
+        [poll]
+        path = "/jobs/{id}"
+        status = ["/state"]
+        times = { queued = ["/queued"], started = ["/started"], ended = ["/ended"] }
+        words = { done = ["done"] }
+        [poll.stages]
+        at = ["/stages"]
+        name = ["/name"]
+        state = ["/state"]
+        words = { done = ["done"] }
+        times = { ended = ["/ended"] }
+    "#;
+    let far = r#"{"id":"7","state":"done","queued":4294967295,"started":"2103-01-05T00:00:00Z","ended":4294967295000,
+        "stages":[{"name":"a","state":"done","ended":"2103-01-05T00:00:00Z"}]}"#;
+    let rig = Rig::new(profile, move |request| match request.method.as_str() {
+        "POST" => Reply::json(r#"{"id":"7"}"#),
+        _ => Reply::json(far),
+    });
+    let status = rig.run();
+    assert_eq!((&status["phase"], &status["flags"]), (&json!("Succeeded"), &Value::Null), "{status}");
+    assert_eq!(
+        (&status["serverTimes"], &status["stages"][0]["endedAt"]),
+        (&Value::Null, &status["endedAt"]),
+        "{status}"
+    );
+    let unread = status["unreadTimes"].as_object().unwrap();
+    assert_eq!(unread.keys().collect::<Vec<_>>(), ["poll.stages.times.ended", "poll.times.started"], "{status}");
+    assert!(unread.values().all(|value| value.as_str().unwrap().contains("2103-01-05")), "{status}");
+}

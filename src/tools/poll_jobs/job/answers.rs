@@ -217,6 +217,8 @@ impl PolledJob {
             Reading::State(StagePhase::Failed) => return NextStep::End(Phase::Failed),
             Reading::State(_) => return self.go_on(received, limits, not_before),
             Reading::Unknown(absent) => {
+                let before = self.unknown_since.map_or(0, |_| self.unknown_answers.0);
+                self.unknown_answers = (before + 1, absent.status);
                 let since = *self.unknown_since.get_or_insert(sent);
                 if ends_it {
                     return self.be_absent(&absent, (sent, received), not_before, limits);

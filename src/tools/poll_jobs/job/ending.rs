@@ -155,12 +155,20 @@ impl PolledJob {
             _ => match &self.issue {
                 None => {
                     let cookie = self.unknown_since.map(|_| self.explain_cookie()).unwrap_or_default();
+                    let unknown = self.unknown_since.map(|since| {
+                        let (count, status) = self.unknown_answers;
+                        let age = seconds(Duration::try_from_secs_f64(self.age(since)).unwrap_or_default());
+                        let answers = if count == 1 { "answer" } else { "answers" };
+                        format!(
+                            "; the target has not known the id since {age} after its submission ({count} {answers} of HTTP {status})"
+                        )
+                    });
                     let absent = self.absent_at.map(|(_, status)| {
                         format!("; the last poll was answered with HTTP {status}, and no second poll confirmed that before the deadline")
                     });
                     (
                         Reason::DeadlineExceeded,
-                        format!("did not end within {deadline}{}{cookie}", absent.unwrap_or_default()),
+                        format!("did not end within {deadline}{}{cookie}", absent.or(unknown).unwrap_or_default()),
                     )
                 }
                 Some(Issue { reason: Some(reason), message, .. }) => {

@@ -83,6 +83,8 @@ pub(super) struct PolledJob {
     /// The time at which the last answer came or was given up.
     received_at: Option<Timestamp>,
     unknown_since: Option<Timestamp>,
+    /// The number of answers since then that did not know it, and the HTTP status of the last one.
+    unknown_answers: (u64, u16),
     /// The time and the HTTP status of the first answer that did not find the job, until a second one confirms it.
     absent_at: Option<(Timestamp, u16)>,
     /// The time of the first of the whole lists in a row from which it was missing.
@@ -240,6 +242,7 @@ impl PolledJob {
             state: None,
             received_at: None,
             unknown_since: None,
+            unknown_answers: (0, 0),
             absent_at: None,
             missed_since: None,
             is_unaccepted: false,
