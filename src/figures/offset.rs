@@ -67,7 +67,7 @@ impl AllowedOffsets {
     ///
     /// Where all jobs agree, the bounds are cut with those of every job. Where some lie apart, as many as are seen to do so may
     /// do so unseen: then the bounds hold every offset that all but twice as many jobs allow. Nothing is narrowed where that
-    /// would leave no majority.
+    /// would leave no majority, or contradict the dates' lower bound.
     pub fn narrow(&self, dates: Option<ClockOffset>) -> Option<ClockOffset> {
         if is_well_known(dates) {
             return dates;
@@ -75,8 +75,7 @@ impl AllowedOffsets {
         let margin = self.margin();
         let by_dates = dates.map(|dates| {
             let Bounds { low, high } = dates.bounds();
-            // No date is ahead of its clock.
-            Bounds { low: low - margin, high: high + LATE_DATES }
+            Bounds { low: low - LATE_DATES, high: high + LATE_DATES }
         });
         let within = |bounds: Bounds| by_dates.map_or(Some(bounds), |dates| bounds.intersection(dates));
         let each: Vec<Bounds> = self.each.iter().filter_map(|job| within(job.allowed()?)).collect();
@@ -85,7 +84,9 @@ impl AllowedOffsets {
             counted.checked_sub(apart).filter(|enough| *enough > 0)
         };
         let widened = |agreed: Bounds| Bounds { low: agreed.low - margin, high: agreed.high + margin };
-        agreed(&each, enough).map(widened).map(ClockOffset::from_bounds).or(dates)
+        // No date is ahead of its clock.
+        let is_possible = |found: &Bounds| dates.is_none_or(|dates| found.high >= dates.bounds().low);
+        agreed(&each, enough).map(widened).filter(is_possible).map(ClockOffset::from_bounds).or(dates)
     }
 }
 
