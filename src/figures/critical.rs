@@ -8,6 +8,7 @@ use std::io;
 
 use super::distribution::Measured;
 use super::outcome::Outcome;
+use super::stage_times::{StageTimes, predecessors};
 use super::tally::{JobEntry, JobTally};
 use crate::record::{Job, Jobs, Stage};
 
@@ -70,7 +71,7 @@ impl CriticalPath {
         let mut steps = Vec::new();
         let mut next = Some(last);
         while let Some(stage) = next {
-            let times = entry.times_in(&stage.name).copied().unwrap_or_default();
+            let times = times_of(entry, job, stage);
             let Some(work) = times.work() else {
                 return Err(format!(
                     "The document of the slowest job, {}, does not show how long stage {} took.",
@@ -104,13 +105,17 @@ impl CriticalPath {
     }
 }
 
+/// The times of `stage`, which is one of those of `job`.
+fn times_of(entry: &JobEntry, job: &Job, stage: &Stage) -> StageTimes {
+    let facts = job.status.stages.iter().zip(entry.stages()).find(|(found, _)| std::ptr::eq(*found, stage));
+    facts.map(|(_, facts)| facts.times).unwrap_or_default()
+}
+
 /// The stage among `names` that ended latest, if all of them have ended and were timed by the clock of `stage`.
 fn latest<'a>(job: &'a Job, stage: &Stage, names: &[String]) -> Option<&'a Stage> {
-    let ended = |name: &String| {
-        let found = job.status.stages.iter().find(|found| found.name == *name)?;
-        (found.times_from == stage.times_from && found.ended_at.is_some()).then_some(found)
-    };
-    let before: Option<Vec<&Stage>> = names.iter().map(ended).collect();
+    let before = predecessors(job, names)?.into_iter();
+    let is_comparable = |before: &&Stage| before.times_from == stage.times_from && before.ended_at.is_some();
+    let before: Option<Vec<&Stage>> = before.map(|before| is_comparable(&before).then_some(before)).collect();
     stage.times_from.and(before)?.into_iter().max_by_key(|stage| stage.ended_at)
 }
 

@@ -95,6 +95,8 @@ pub struct StageFacts {
     pub name: SharedName,
     /// The meaning that the profile gives to that word.
     pub phase: StagePhase,
+    /// The last answer did not list it.
+    pub unlisted: bool,
     /// The source of its times.
     pub times_from: Option<TimesFrom>,
     /// The record states a start.
@@ -105,6 +107,18 @@ pub struct StageFacts {
     pub attempts: u32,
     /// Times of the wait for it and of the work in it.
     pub times: StageTimes,
+}
+
+impl StageFacts {
+    /// Returns true if it is running by the last answer.
+    pub fn is_running(&self) -> bool {
+        self.phase == StagePhase::Running && !self.unlisted
+    }
+
+    /// Returns true if it may have ended unseen before its job did, which ended in `phase`.
+    pub fn may_have_ended(&self, phase: Phase) -> bool {
+        self.phase.may_have_ended(self.unlisted, phase == Phase::Succeeded)
+    }
 }
 
 impl RareFacts {
@@ -137,6 +151,7 @@ impl JobFacts {
         let stage = |stage: &Stage| StageFacts {
             name: names.get(&stage.name),
             phase: stage.phase,
+            unlisted: stage.unlisted,
             times_from: stage.times_from,
             has_start: stage.started_at.is_some(),
             has_server_start: stage.server_times().started_at.is_some(),
@@ -167,9 +182,19 @@ impl JobFacts {
         self.rare.as_deref().unwrap_or(&NOTHING_RARE)
     }
 
-    /// The names of the stages that are still running by the target's last word.
+    /// The names of the stages that are still running by the target's last answer.
     pub fn running_stages(&self) -> Vec<&str> {
-        let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running);
-        running.map(|stage| stage.name.as_str()).collect()
+        self.stages.iter().filter(|stage| stage.is_running()).map(|stage| stage.name.as_str()).collect()
+    }
+
+    /// The names of the stages that the last answer did not list, and whose ends no answer showed.
+    pub fn vanished_stages(&self) -> Vec<&str> {
+        let may_have_ended = |stage: &&StageFacts| stage.may_have_ended(self.phase);
+        self.stages
+            .iter()
+            .filter(|stage| stage.unlisted)
+            .filter(may_have_ended)
+            .map(|stage| stage.name.as_str())
+            .collect()
     }
 }

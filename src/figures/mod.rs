@@ -238,16 +238,18 @@ impl Figures {
         doubts.extend(poll_doubts::moved(jobs()));
         doubts.extend(poll_doubts::unconfirmed(jobs()));
         doubts.extend(poll_doubts::unread_times(jobs()));
-        let mut words: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        let mut words: BTreeMap<(&str, Option<&str>), Vec<&str>> = BTreeMap::new();
         for (name, job) in jobs() {
             for (stage, word) in &job.rare().unnamed_states {
-                let word = word.as_deref().unwrap_or("nothing");
-                words.entry((stage, word)).or_default().push(name);
+                words.entry((stage, word.as_deref())).or_default().push(name);
             }
         }
         doubts.extend(words.into_iter().map(|((stage, word), jobs)| {
-            let stage = escape::start(stage, LONGEST_NAME);
-            format!("the profile does not list the state \"{word}\" of stage {stage}: {}", listed(jobs))
+            let (stage, jobs) = (escape::start(stage, LONGEST_NAME), listed(jobs));
+            match word {
+                Some(word) => format!("the profile does not list the state \"{word}\" of stage {stage}: {jobs}"),
+                None => format!("the last answer with stage {stage} tells no state of it: {jobs}"),
+            }
         }));
         doubts
     }

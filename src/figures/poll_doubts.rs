@@ -89,6 +89,7 @@ pub(super) fn flagged_jobs<'a>(
             let shown = match flag {
                 Flag::FailedStage => format!("{name} ({})", job.rare().failed_stages.iter().join(", ")),
                 Flag::RunningStage => format!("{name} ({})", job.running_stages().join(", ")),
+                Flag::VanishedStage => format!("{name} ({})", job.vanished_stages().join(", ")),
                 _ => name.to_owned(),
             };
             flagged.entry(flag.as_str()).or_insert_with(|| (flag, Vec::new())).1.push(shown);
@@ -124,7 +125,10 @@ pub(super) fn flagged_jobs<'a>(
                 "queued again by later answers, so these may be about other jobs with the same ids".to_owned()
             }
             Flag::StagesUnknown => {
-                "the stages are not known, because no readable answer had them".to_owned()
+                "the answer that tells the stages did not come or could not be read".to_owned()
+            }
+            Flag::VanishedStage => {
+                "ended, and the last answer does not list a stage whose end no earlier answer showed".to_owned()
             }
             _ => return format!("flagged {flag}: {jobs}{}", all_names(count)),
         };

@@ -6,7 +6,7 @@
 use super::contradictions::in_little_memory;
 use super::distribution::{MaybeMeasured, Measured};
 use super::time_interval::TimeInterval;
-use crate::record::{ClockOffset, Job, ServerTimes, Stage, StagePhase, StageSpec, Timestamp};
+use crate::record::{ClockOffset, Job, ServerTimes, Stage, StagePhase, StageSpec, Timestamp, is_retry};
 
 /// Servers round their times, so a wait may come out as this much less than nothing (seconds).
 pub(super) const ROUNDING: f64 = 0.001;
@@ -221,8 +221,8 @@ impl StageTimes {
                 return Some(wait);
             }
         }
-        if instants.server_started.is_some() && stage.attempt.is_some_and(|attempt| attempt > 1) {
-            // The start may be that of the last attempt, and what lies before it is work as well as waiting.
+        if may_be_retry(job, stage) {
+            // What lies before the start of a later attempt is work as well as waiting.
             return None;
         }
         let spec = stages.iter().find(|spec| spec.name == stage.name)?;
@@ -297,14 +297,29 @@ pub fn not_negative(measured: Measured) -> Measured {
     Measured::within(seconds, low, high)
 }
 
-/// The stages named in `after`, if the job's record tells of all of them and all of them ended.
+/// Returns true if an attempt of the same stage may have come before this one. Polls alone do not tell attempts from instances that ran
+/// side by side.
+fn may_be_retry(job: &Job, stage: &Stage) -> bool {
+    let stages = || job.status.stages.iter().enumerate().filter(|(_, other)| other.name == stage.name);
+    let is_untold = stage.server_times().started_at.is_none() && stages().count() > 1;
+    let place = stages().find(|(_, other)| std::ptr::eq(*other, stage)).map_or(0, |(place, _)| place);
+    stage.attempt.is_some_and(|attempt| attempt > 1)
+        || is_untold
+        || stages().any(|other| is_retry(other, (place, stage)))
+}
+
+/// The entries of the stages named in `after`, if the job's record tells of all of them and all of them ended.
 pub(super) fn predecessors<'a>(job: &'a Job, after: &[String]) -> Option<Vec<&'a Stage>> {
-    let find = |name: &String| {
-        let stage = job.status.stages.iter().find(|stage| stage.name == *name)?;
-        let ended = stage.ended_at.or(stage.sightings().and_then(|seen| seen.ended_at));
-        ended.map(|_| stage)
-    };
-    after.iter().map(find).collect()
+    let has_ended = |stage: &&Stage| stage.ended_at.or(stage.sightings().and_then(|seen| seen.ended_at)).is_some();
+    let mut found = Vec::new();
+    for name in after {
+        let entries = || job.status.stages.iter().filter(|stage| stage.name == *name);
+        if entries().next().is_none() || !entries().all(|stage| has_ended(&stage)) {
+            return None;
+        }
+        found.extend(entries());
+    }
+    Some(found)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use itertools::Itertools;
+
 use super::distribution::{Distribution, Measured};
 use super::outcome::Outcome;
 use super::tally::{JobEntry, JobTally};
@@ -58,7 +60,7 @@ fn stage(tally: &JobTally, name: &str) -> StageFigures {
         StageFigures { name: name.to_owned(), entered_at_most: entered(tally, name), ..StageFigures::default() };
     let (mut waits, mut works) = (Vec::new(), Vec::new());
     for entry in &tally.entries {
-        for stage in entry.stages().iter().filter(|stage| *stage.name == name) {
+        for stage in entry.entries_of(name) {
             let times = stage.times;
             waits.extend(times.wait());
             works.extend(times.work());
@@ -68,11 +70,16 @@ fn stage(tally: &JobTally, name: &str) -> StageFigures {
                     Some(TimesFrom::Polls) | None => figures.by_polls += 1,
                 }
             }
+            let note = |jobs: &mut Vec<String>| {
+                if jobs.last() != Some(&entry.name) {
+                    jobs.push(entry.name.clone());
+                }
+            };
             if times.backwards {
-                figures.backwards.push(entry.name.clone());
+                note(&mut figures.backwards);
             }
             if let Some(seconds) = times.contradicted() {
-                figures.contradicted.push(entry.name.clone());
+                note(&mut figures.contradicted);
                 figures.contradicted_seconds = figures.contradicted_seconds.max(seconds.into());
             }
         }
@@ -86,8 +93,11 @@ fn stage(tally: &JobTally, name: &str) -> StageFigures {
 /// whose document does not name it may have been in it unseen, before it was lost or after another stage failed.
 fn entered(tally: &JobTally, name: &str) -> u64 {
     let shown = |entry: &'_ JobEntry| {
-        let stage = entry.stages().iter().find(|stage| *stage.name == name);
-        stage.map(|stage| (u64::from(stage.attempts), stage.phase == StagePhase::Done))
+        let attempts = || entry.entries_of(name).map(|stage| u64::from(stage.attempts));
+        let is_done = entry.entries_of(name).any(|stage| stage.phase == StagePhase::Done);
+        // Entries with the same number are instances that ran side by side, each with attempts of its own.
+        let most = if attempts().all_unique() { attempts().max() } else { Some(attempts().sum()) };
+        most.map(|most| (most.max(attempts().count() as u64), is_done))
     };
     let most = tally.entries.iter().filter_map(shown).map(|(attempts, _)| attempts).max().unwrap_or(1);
     let ran = tally.entries.iter().filter(|entry| entry.outcome != Outcome::Rejected);

@@ -13,7 +13,6 @@ use super::job_facts::{JobFacts, SharedName, SharedNames, StageFacts};
 use super::job_times::JobTimes;
 use super::outcome::{self, Outcome};
 use super::run_plan::{NAMEABLE, RunPlan};
-use super::stage_times::StageTimes;
 use super::streams::Streams;
 use super::{any_listed, listed};
 use crate::escape;
@@ -107,9 +106,9 @@ impl JobEntry {
         self.job.as_ref().map(|job| &*job.stages).unwrap_or_default()
     }
 
-    /// The times of the stage `name`, if the job's record tells of it.
-    pub fn times_in(&self, name: &str) -> Option<&StageTimes> {
-        self.stages().iter().find(|stage| *stage.name == name).map(|stage| &stage.times)
+    /// The entries of the stage `name`: more than one if it was tried again, or if instances of it ran side by side.
+    pub fn entries_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a StageFacts> {
+        self.stages().iter().filter(move |stage| *stage.name == name)
     }
 
     /// The time at which it ended, or was given up: the best estimate.
@@ -122,8 +121,10 @@ impl JobEntry {
     /// The stage at which it failed, where the target said so; else the one in which it was last seen, for a job that never
     /// came to an end.
     pub fn failed_stage(&self) -> Option<&str> {
-        let in_phase =
-            |phase| self.stages().iter().rev().find(|stage| stage.phase == phase).map(|stage| stage.name.as_str());
+        let in_phase = |phase| {
+            let stages = || self.stages().iter().rev().filter(|stage| stage.phase == phase);
+            stages().find(|stage| !stage.unlisted).or_else(|| stages().next()).map(|stage| stage.name.as_str())
+        };
         let open = matches!(self.outcome, Outcome::TimedOut | Outcome::Lost | Outcome::Interrupted);
         in_phase(StagePhase::Failed).or_else(|| in_phase(StagePhase::Running).filter(|_| open))
     }

@@ -79,6 +79,8 @@ pub struct StageReading {
     pub unread: Vec<(&'static str, String)>,
     /// The error's text, where there is one.
     pub message: Option<String>,
+    /// The answer does not name it: the name is its place in the list.
+    pub is_nameless: bool,
 }
 
 /// The meaning of an answer to a poll, by the profile's rules and the HTTP status.
@@ -259,8 +261,10 @@ fn stages(document: &Document<'_>, at: &StagePointers, job: StagePhase) -> Vec<S
     let named = |(index, raw): (usize, &RawValue)| {
         let name = Document::part(raw).scalar(&at.name).or_else(|| at.constant.clone());
         // A failure is not lost for want of a name.
-        let read = stage(name.clone().unwrap_or_else(|| format!("#{}", index + 1)), raw, at, job);
-        (name.is_some() || (read.phase == StagePhase::Failed && !at.one)).then_some(read)
+        let is_nameless = name.is_none();
+        let read = stage(name.unwrap_or_else(|| format!("#{}", index + 1)), raw, at, job);
+        let read = StageReading { is_nameless, ..read };
+        (!is_nameless || (read.phase == StagePhase::Failed && !at.one)).then_some(read)
     };
     if at.one || at.at.iter().any(Place::has_wildcard) {
         return found.iter().map(|raw| &**raw).enumerate().filter_map(named).collect();
@@ -286,7 +290,8 @@ fn stage(name: String, raw: &RawValue, at: &StagePointers, job: StagePhase) -> S
         StagePhase::Unnamed => happened(told, job),
         _ => happened(told, phase),
     };
-    StageReading { name, state, phase, attempt, times, unread, message: error_text(&part, &at.message) }
+    let message = error_text(&part, &at.message);
+    StageReading { name, state, phase, attempt, times, unread, message, is_nameless: false }
 }
 
 /// A number of attempts, which some servers write as a float.

@@ -175,24 +175,25 @@ impl JobStatus {
         of_job.chain(self.stages.iter_mut().map(|stage| &mut stage.resolution_seconds))
     }
 
-    /// The names of the stages that are still running by the target's last word.
+    /// The names of the stages that are still running by the target's last answer.
     pub fn running_stages(&self) -> Vec<&str> {
-        let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running);
+        let running = self.stages.iter().filter(|stage| stage.phase == StagePhase::Running && !stage.unlisted);
         running.map(|stage| stage.name.as_str()).collect()
     }
 
-    /// The names of the stages that failed in their last attempt, or in an instance beside which others ran.
+    /// The names of the stages of the last answer that failed in their last attempt, or in an instance beside which others ran.
     pub fn failed_stages(&self) -> Vec<&str> {
         let stages = || self.stages.iter().enumerate();
         let is_forgiven = |earlier: (usize, &Stage)| stages().any(|later| is_retry(earlier, later));
-        let failed = stages().filter(|stage| stage.1.phase == StagePhase::Failed && !is_forgiven(*stage));
+        let is_failed = |stage: &Stage| stage.phase == StagePhase::Failed && !stage.unlisted;
+        let failed = stages().filter(|stage| is_failed(stage.1) && !is_forgiven(*stage));
         failed.map(|(_, stage)| stage.name.as_str()).collect()
     }
 }
 
 /// Returns true if `later` is a later attempt of the stage `earlier`: it has a higher number, or without numbers it began once the
 /// other had ended. Each is given with its place.
-fn is_retry((place, earlier): (usize, &Stage), (later_place, later): (usize, &Stage)) -> bool {
+pub fn is_retry((place, earlier): (usize, &Stage), (later_place, later): (usize, &Stage)) -> bool {
     if later.name != earlier.name {
         return false;
     }
@@ -277,6 +278,8 @@ pub struct Stage {
     pub message: Option<String>,
     /// The attempt that the target counted, from 1.
     pub attempt: Option<u64>,
+    /// The last answer did not list it: this is the word of the last one that did.
+    pub unlisted: bool,
     /// The source of these times.
     pub times_from: Option<TimesFrom>,
     /// The time at which it was put into its queue; only a server knows that.
@@ -357,6 +360,20 @@ pub enum StagePhase {
     /// A word that the profile does not name.
     #[default]
     Unnamed,
+}
+
+impl StagePhase {
+    /// Returns true if a stage that was last seen in this phase may have ended unseen before its job did, which succeeded or failed.
+    /// `unlisted`: the job's last answer did not list it.
+    pub fn may_have_ended(self, unlisted: bool, has_succeeded: bool) -> bool {
+        match self {
+            Self::Done => false,
+            Self::Unnamed => true,
+            Self::Running => unlisted || has_succeeded,
+            // A stage that failed may have been tried again.
+            Self::Waiting | Self::Failed => unlisted && has_succeeded,
+        }
+    }
 }
 
 /// The last known phase of a job.

@@ -56,6 +56,7 @@ pub use fold::{Fold, Jobs, Standing, job_name, warmup_prefix};
 pub use ids::{canonical_id, id_key, is_same_id};
 pub use job::{
     Cancel, Job, JobSpec, JobStatus, Phase, Polls, ServerTimes, Stage, StagePhase, StageSightings, TimesFrom, WARMUP,
+    is_retry,
 };
 use raw::RawObject;
 pub use reason::{Flag, Reason};

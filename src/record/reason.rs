@@ -89,7 +89,7 @@ words! {
 words! {
     /// A doubt about a job: one documented CamelCase word.
     Flag: StaleTimes BodyNotUtf8 LenientJson FailedStage RunningStage ErrorText CookieNotKept CookieExpired CookieUnsaved
-    GoneIsDone CameBack StepFailed StagesUnknown QueuedLate QueuedAgain
+    GoneIsDone CameBack StepFailed StagesUnknown VanishedStage QueuedLate QueuedAgain
 }
 
 #[cfg(test)]

@@ -1,25 +1,111 @@
 //! A job's stages as the polls saw them: each start and end as an interval between two polls.
+//!
+//! An answer is evidence of the stages that it lists. One without stages, or with an empty list, tells nothing of any. One that lists
+//! some stages and lacks another shows only that the other had not started, if it was never listed before, and only as long as the
+//! server tells no time of it: some targets list a stage long after it has started.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use itertools::Itertools;
 
 use crate::profile::StageReading;
 use crate::record::{Stage, StagePhase, StageSightings, TimesFrom, Timestamp};
 
 /// One stage as the polls saw it.
-#[derive(Clone, Debug)]
+///
+/// A list may have several entries of one name: instances that run side by side, or attempts. Nothing tells from one answer to the next
+/// which entry is which, so all of them share the times: the first start or end lies after the first time, the last one before the second.
+#[derive(Clone, Debug, Default)]
 struct ObservedStage {
     name: Box<str>,
+    /// The number of its entries in the last answer that told their states, and of those that had started and ended.
+    counts: Counts,
+    /// The greatest number of an attempt.
+    attempt: u64,
     running: bool,
     sightings: StageSightings,
-    /// The last answer told no state of it that the profile names.
-    is_unclear: bool,
-    /// While it is unclear: the last poll before that which told its state.
-    clear_at: Option<Timestamp>,
+    /// The last answer that told its state.
+    told_at: Option<Timestamp>,
+    /// The last answer before it was first listed that listed other stages.
+    unlisted_at: Option<Timestamp>,
+    /// The last answer listed it.
+    is_listed: bool,
+    /// The last answer told its state.
+    is_clear: bool,
+    /// Its entries in the last answer that listed it, if a later one did not.
+    kept: Box<[StageReading]>,
+}
+
+/// Numbers of entries of one name.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    entries: usize,
+    started: usize,
+    ended: usize,
+}
+
+impl Counts {
+    fn of(phases: impl Iterator<Item = StagePhase>) -> Self {
+        phases.fold(Self::default(), |counts, phase| Self {
+            entries: counts.entries + 1,
+            started: counts.started + usize::from(phase != StagePhase::Waiting),
+            ended: counts.ended + usize::from(has_ended(phase)),
+        })
+    }
+}
+
+fn has_ended(phase: StagePhase) -> bool {
+    matches!(phase, StagePhase::Done | StagePhase::Failed)
 }
 
 impl ObservedStage {
-    fn new(name: Box<str>) -> Self {
-        Self { name, running: false, sightings: StageSightings::default(), is_unclear: false, clear_at: None }
+    /// Takes its `entries` in an answer that told of the job as it was at `as_of`, or later, and came at `received`. Returns true if more of
+    /// them have started or ended.
+    fn see(&mut self, entries: &[&StageReading], as_of: Option<Timestamp>, received: Timestamp) -> bool {
+        let phases = || entries.iter().map(|entry| entry.phase);
+        self.is_listed = true;
+        self.is_clear = !phases().contains(&StagePhase::Unnamed);
+        self.running = phases().contains(&StagePhase::Running);
+        if !self.is_clear {
+            return false;
+        }
+        let (before, counts) = (self.told_at, Counts::of(phases()));
+        let attempt = entries.iter().filter_map(|entry| entry.attempt).max().unwrap_or_default();
+        let is_other_attempt = self.attempt > 0 && attempt > self.attempt;
+        let has_changed = is_other_attempt
+            || counts.entries < self.counts.entries
+            || counts.started < self.counts.started
+            || counts.ended < self.counts.ended;
+        if counts.started == 0 || has_changed && self.counts.entries.max(counts.entries) == 1 {
+            // Another attempt: the server's times are those of the last one, and so are these.
+            self.sightings = StageSightings::default();
+        }
+        // Of several entries, it is not known which one has changed. Each may have started or ended up to now.
+        let known = if has_changed { Counts::default() } else { self.counts };
+        let held = &mut self.sightings;
+        let (more_started, more_ended) = (counts.started > known.started, counts.ended > known.ended);
+        if more_started {
+            held.not_started_at = if held.started_at.is_none() { before } else { held.not_started_at };
+            held.started_at = Some(received);
+        }
+        if more_ended {
+            held.not_ended_at = if held.ended_at.is_none() { before } else { held.not_ended_at };
+            held.ended_at = Some(received);
+        }
+        (self.counts, self.attempt) = (counts, self.attempt.max(attempt));
+        self.told_at = self.told_at.max(as_of);
+        more_started || more_ended
+    }
+
+    /// What is known of an entry in `phase` by the polls alone.
+    fn seen(&self, phase: StagePhase) -> Option<StageSightings> {
+        let held = self.sightings;
+        held.started_at?;
+        match phase {
+            StagePhase::Waiting => None,
+            StagePhase::Running => Some(StageSightings { not_ended_at: None, ended_at: None, ..held }),
+            StagePhase::Done | StagePhase::Failed | StagePhase::Unnamed => Some(held),
+        }
     }
 }
 
@@ -40,108 +126,173 @@ pub(super) fn progress(state: StagePhase, stages: &[StageReading]) -> u64 {
 
 /// The stages of one job.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ObservedStages(Vec<ObservedStage>);
+pub(super) struct ObservedStages {
+    stages: Vec<ObservedStage>,
+    /// The last answer that listed stages.
+    listed_at: Option<Timestamp>,
+    /// The last answer listed stages.
+    is_listed: bool,
+}
 
 impl ObservedStages {
-    /// The stages as an earlier session saw them, for a resumed job.
-    pub(super) fn resumed(stages: &[Stage]) -> Self {
-        let observed = |stage: &Stage| {
-            let is_unclear = stage.phase == StagePhase::Unnamed;
-            let sightings = stage.sightings().or(is_unclear.then(StageSightings::default))?;
-            let running = stage.phase == StagePhase::Running;
-            Some(ObservedStage { running, sightings, is_unclear, ..ObservedStage::new(stage.name.as_str().into()) })
-        };
-        Self(stages.iter().filter_map(observed).collect())
+    /// The stages as an earlier session saw them, for a resumed job that `told_at` was the last to show waiting or running.
+    pub(super) fn resumed(stages: &[Stage], told_at: Option<Timestamp>) -> Self {
+        let mut observed = Self::default();
+        for stage in stages {
+            let reading = StageReading {
+                name: stage.name.clone(),
+                state: stage.state.clone(),
+                phase: stage.phase,
+                attempt: stage.attempt,
+                times: stage.server_times(),
+                unread: Vec::new(),
+                message: stage.message.clone(),
+                is_nameless: false,
+            };
+            // The answers of that session after the one that listed it may have been the last.
+            let told_at = told_at.filter(|_| !stage.unlisted);
+            let held = observed.get(&stage.name);
+            held.kept = held.kept.iter().cloned().chain([reading]).collect();
+            held.counts = Counts::of(held.kept.iter().map(|entry| entry.phase));
+            held.attempt = held.attempt.max(stage.attempt.unwrap_or_default());
+            held.running = held.running || stage.phase == StagePhase::Running;
+            let is_clear = held.kept.iter().all(|entry| entry.phase != StagePhase::Unnamed);
+            held.told_at = told_at.filter(|_| is_clear);
+            // Entries of one name share their times, but an entry has only those of what it has come to.
+            let seen = stage.sightings().unwrap_or_default();
+            if seen.started_at.is_some() {
+                (held.sightings.not_started_at, held.sightings.started_at) = (seen.not_started_at, seen.started_at);
+            }
+            if seen.ended_at.is_some() {
+                (held.sightings.not_ended_at, held.sightings.ended_at) = (seen.not_ended_at, seen.ended_at);
+            }
+        }
+        observed.listed_at = told_at.filter(|_| stages.iter().any(|stage| !stage.unlisted));
+        observed
     }
 
-    /// Records an answer that came at `received`. `before` is the time of the previous poll that saw the job's state:
-    /// changes since then happened in between. A stage whose state was not understood then may have changed before it.
+    /// The stage called `name`, which may be new.
+    fn get(&mut self, name: &str) -> &mut ObservedStage {
+        let known = self.stages.iter().position(|observed| *observed.name == *name);
+        let index = known.unwrap_or_else(|| {
+            let unlisted_at = self.listed_at;
+            self.stages.push(ObservedStage { name: name.into(), unlisted_at, ..ObservedStage::default() });
+            self.stages.len() - 1
+        });
+        &mut self.stages[index]
+    }
+
+    /// Returns true if no answer has listed a stage.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Records the stages `seen` in an answer that told of the job as it was at `as_of`, or later, and came at `received`.
     ///
     /// Returns true if a start or an end was seen whose time only the polls tell.
-    pub(super) fn record(&mut self, seen: &[StageReading], before: Option<Timestamp>, received: Timestamp) -> bool {
+    pub(super) fn record(&mut self, seen: &[StageReading], as_of: Option<Timestamp>, received: Timestamp) -> bool {
+        self.is_listed = !seen.is_empty();
+        for stage in &mut self.stages {
+            (stage.is_listed, stage.is_clear) = (false, false);
+            stage.running &= !self.is_listed;
+        }
         let mut is_news = false;
-        for stage in seen {
-            let is_told = stage.times.started_at.is_some() || stage.times.ended_at.is_some();
-            let known = self.0.iter().position(|observed| *observed.name == *stage.name);
-            let index = known.unwrap_or_else(|| {
-                self.0.push(ObservedStage::new(stage.name.as_str().into()));
-                self.0.len() - 1
-            });
-            let observed = &mut self.0[index];
-            if stage.phase == StagePhase::Unnamed {
-                if !std::mem::replace(&mut observed.is_unclear, true) {
-                    observed.clear_at = before;
-                }
-                observed.running = false;
-                continue;
-            }
-            let before = if std::mem::take(&mut observed.is_unclear) { observed.clear_at } else { before };
-            observed.running = stage.phase == StagePhase::Running;
-            let ended = matches!(stage.phase, StagePhase::Done | StagePhase::Failed);
-            let held = &mut observed.sightings;
-            if stage.phase == StagePhase::Waiting || (observed.running && held.ended_at.is_some()) {
-                // Another attempt: the server's times are those of the last one, and so are these.
-                *held = StageSightings::default();
-            }
-            if (observed.running || ended) && held.started_at.is_none() {
-                (held.not_started_at, held.started_at) = (before, Some(received));
-                is_news |= !is_told;
-            }
-            if ended && held.ended_at.is_none() {
-                (held.not_ended_at, held.ended_at) = (before, Some(received));
-                is_news |= !is_told;
-            }
+        // The name of one without a name is its place in the list, and another one may have that in the next answer.
+        for name in seen.iter().filter(|stage| !stage.is_nameless).map(|stage| &stage.name).unique() {
+            let entries: Vec<&StageReading> = seen.iter().filter(|stage| stage.name == *name).collect();
+            let is_told = |entry: &&StageReading| entry.times.started_at.is_some() || entry.times.ended_at.is_some();
+            let has_changed = self.get(name).see(&entries, as_of, received);
+            is_news |= has_changed && !entries.iter().any(is_told);
+        }
+        if self.is_listed {
+            self.listed_at = self.listed_at.max(as_of);
         }
         is_news
     }
 
+    /// Records that the last answer came again, as of `as_of`.
+    pub(super) fn repeat(&mut self, as_of: Option<Timestamp>) {
+        if self.is_listed {
+            self.listed_at = self.listed_at.max(as_of);
+        }
+        for stage in self.stages.iter_mut().filter(|stage| stage.is_clear) {
+            stage.told_at = stage.told_at.max(as_of);
+        }
+    }
+
+    /// Returns true if the last answer listed a stage that is not among those `seen` in a new one.
+    pub(super) fn would_lose(&self, seen: &[StageReading]) -> bool {
+        let mut listed = self.stages.iter().filter(|stage| stage.is_listed);
+        listed.any(|stage| !seen.iter().any(|seen| *seen.name == *stage.name))
+    }
+
+    /// Keeps what the last answer told, which listed the stages `last`.
+    pub(super) fn keep(&mut self, last: &[StageReading]) {
+        for stage in self.stages.iter_mut().filter(|stage| stage.is_listed) {
+            stage.kept = last.iter().filter(|seen| *seen.name == *stage.name).cloned().collect();
+        }
+    }
+
     /// The times of the polls that did not yet see a start or an end.
     pub(super) fn unchanged_since(&mut self) -> impl Iterator<Item = &mut Option<Timestamp>> {
-        self.0.iter_mut().flat_map(|stage| [&mut stage.sightings.not_started_at, &mut stage.sightings.not_ended_at])
+        self.stages.iter_mut().flat_map(|stage| {
+            let StageSightings { not_started_at, not_ended_at, .. } = &mut stage.sightings;
+            [not_started_at, not_ended_at, &mut stage.unlisted_at]
+        })
     }
 
-    /// The names of the stages that were running in the last answer.
+    /// The names of the stages that were running in the last answer that listed stages.
     pub(super) fn running(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|stage| stage.running).map(|stage| &*stage.name)
+        self.stages.iter().filter(|stage| stage.running).map(|stage| &*stage.name)
     }
 
-    /// The stages for the record, with the server's times if it gave a start or an end, and with those of the polls.
-    pub(super) fn to_stages(&self, seen: &[StageReading]) -> Vec<Stage> {
-        seen.iter().map(|stage| self.to_stage(stage)).collect()
+    /// The stages for the record, with the server's times if it gave a start or an end, and with those of the polls: those `seen` in the
+    /// last answer, and those that only earlier ones listed. `not_started_at` is the last poll that saw the job waiting.
+    pub(super) fn to_stages(&self, seen: &[StageReading], not_started_at: Option<Timestamp>) -> Vec<Stage> {
+        let of_name = |name: &str| self.stages.iter().find(|observed| *observed.name == *name);
+        let listed = seen.iter().map(|entry| to_stage(entry, of_name(&entry.name), not_started_at));
+        let unlisted = self.stages.iter().filter(|stage| !seen.iter().any(|seen| *seen.name == *stage.name));
+        let unlisted = unlisted
+            .flat_map(|stage| stage.kept.iter().map(move |entry| (stage, entry)))
+            .map(|(stage, entry)| Stage { unlisted: true, ..to_stage(entry, Some(stage), not_started_at) });
+        listed.chain(unlisted).collect()
     }
+}
 
-    fn to_stage(&self, seen: &StageReading) -> Stage {
-        let observed = self.0.iter().find(|observed| *observed.name == *seen.name);
-        let sightings = observed.map(|observed| observed.sightings).filter(|held| held.started_at.is_some());
-        let times = seen.times;
-        let stage = Stage {
-            name: seen.name.clone(),
-            state: seen.state.clone(),
-            phase: seen.phase,
-            attempt: seen.attempt,
-            message: seen.message.clone(),
-            queued_at: times.queued_at,
-            resolution_seconds: times.resolution_seconds,
-            ..Stage::default()
-        };
-        if times.started_at.is_some() || times.ended_at.is_some() {
-            return Stage {
-                times_from: Some(TimesFrom::Server),
-                started_at: times.started_at,
-                ended_at: times.ended_at,
-                seen: sightings,
-                ..stage
-            };
-        }
-        let Some(held) = sightings else { return stage };
-        Stage {
-            times_from: Some(TimesFrom::Polls),
-            not_started_at: held.not_started_at,
-            started_at: held.started_at,
-            not_ended_at: held.not_ended_at,
-            ended_at: held.ended_at,
+fn to_stage(entry: &StageReading, observed: Option<&ObservedStage>, not_started_at: Option<Timestamp>) -> Stage {
+    let seen = observed.and_then(|observed| observed.seen(entry.phase));
+    let times = entry.times;
+    let stage = Stage {
+        name: entry.name.clone(),
+        state: entry.state.clone(),
+        phase: entry.phase,
+        attempt: entry.attempt,
+        message: entry.message.clone(),
+        queued_at: times.queued_at,
+        resolution_seconds: times.resolution_seconds,
+        ..Stage::default()
+    };
+    if times.started_at.is_some() || times.ended_at.is_some() {
+        return Stage {
+            times_from: Some(TimesFrom::Server),
+            started_at: times.started_at,
+            ended_at: times.ended_at,
+            seen,
             ..stage
-        }
+        };
+    }
+    let Some(seen) = seen else { return stage };
+    // Without the server's times, absence from a list counts, and so does the job's own state.
+    let unlisted_at = observed.and_then(|observed| observed.unlisted_at);
+    let not_started_at =
+        seen.not_started_at.max(unlisted_at).max(not_started_at.filter(|at| Some(*at) <= seen.started_at));
+    Stage {
+        times_from: Some(TimesFrom::Polls),
+        not_started_at,
+        started_at: seen.started_at,
+        not_ended_at: seen.not_ended_at.max(not_started_at.filter(|_| seen.ended_at.is_some())),
+        ended_at: seen.ended_at,
+        ..stage
     }
 }
 
@@ -163,19 +314,20 @@ mod tests {
             times: ServerTimes::default(),
             unread: Vec::new(),
             message: None,
+            is_nameless: false,
         }
     }
 
     #[test]
     fn starts_and_ends_lie_between_two_polls() {
         let mut stages = ObservedStages::default();
-        stages.record(&[seen("l1", StagePhase::Waiting)], None, at(1));
-        stages.record(&[seen("l1", StagePhase::Running)], Some(at(1)), at(2));
+        stages.record(&[seen("l1", StagePhase::Waiting)], Some(at(1)), at(1));
+        stages.record(&[seen("l1", StagePhase::Running)], Some(at(2)), at(2));
         assert_eq!(stages.running().collect::<Vec<_>>(), ["l1"]);
         let last = [seen("l1", StagePhase::Done), seen("l2", StagePhase::Done)];
-        stages.record(&last, Some(at(2)), at(3));
-        stages.record(&last, Some(at(3)), at(4));
-        let last = stages.to_stages(&last);
+        stages.record(&last, Some(at(3)), at(3));
+        stages.record(&last, Some(at(4)), at(4));
+        let last = stages.to_stages(&last, None);
         let l1 = &last[0];
         assert_eq!(
             (l1.not_started_at, l1.started_at, l1.not_ended_at, l1.ended_at),
@@ -195,8 +347,8 @@ mod tests {
         let mut stages = ObservedStages::default();
         let mut stage = seen("l1", StagePhase::Done);
         stage.times.started_at = Some(at(7));
-        stages.record(std::slice::from_ref(&stage), None, at(9));
-        let last = &stages.to_stages(&[stage])[0];
+        stages.record(std::slice::from_ref(&stage), Some(at(9)), at(9));
+        let last = &stages.to_stages(&[stage], None)[0];
         assert_eq!((last.times_from, last.started_at, last.ended_at), (Some(TimesFrom::Server), Some(at(7)), None));
     }
 
@@ -216,10 +368,9 @@ mod tests {
         let mut stages = ObservedStages::default();
         let readings = [StagePhase::Running, StagePhase::Waiting, StagePhase::Running, StagePhase::Done];
         for (second, phase) in (1..).zip(readings) {
-            let before = (second > 1).then(|| at(second - 1));
-            stages.record(&[seen("l1", phase)], before, at(second));
+            stages.record(&[seen("l1", phase)], Some(at(second)), at(second));
         }
-        let l1 = &stages.to_stages(&[seen("l1", StagePhase::Done)])[0];
+        let l1 = &stages.to_stages(&[seen("l1", StagePhase::Done)], None)[0];
         assert_eq!((l1.not_started_at, l1.started_at, l1.ended_at), (Some(at(2)), Some(at(3)), Some(at(4))));
     }
 
@@ -229,18 +380,18 @@ mod tests {
         let readings =
             [StagePhase::Waiting, StagePhase::Unnamed, StagePhase::Unnamed, StagePhase::Running, StagePhase::Unnamed];
         for (second, phase) in (1..).zip(readings) {
-            stages.record(&[seen("l1", phase)], (second > 1).then(|| at(second - 1)), at(second));
+            stages.record(&[seen("l1", phase)], Some(at(second)), at(second));
         }
-        let unclear = stages.to_stages(&[seen("l1", StagePhase::Unnamed)]);
+        let unclear = stages.to_stages(&[seen("l1", StagePhase::Unnamed)], None);
         let done = [seen("l1", StagePhase::Done)];
-        stages.record(&done, Some(at(5)), at(6));
-        let l1 = &stages.to_stages(&done)[0];
+        stages.record(&done, Some(at(6)), at(6));
+        let l1 = &stages.to_stages(&done, None)[0];
         assert_eq!((l1.not_started_at, l1.started_at), (Some(at(1)), Some(at(4))));
         assert_eq!((l1.not_ended_at, l1.ended_at), (Some(at(4)), Some(at(6))));
         // A resumed session does not know since when.
-        let mut resumed = ObservedStages::resumed(&unclear);
-        resumed.record(&done, Some(at(5)), at(6));
-        let l1 = &resumed.to_stages(&done)[0];
-        assert_eq!((l1.started_at, l1.not_ended_at, l1.ended_at), (Some(at(4)), None, Some(at(6))));
+        let mut resumed = ObservedStages::resumed(&unclear, Some(at(5)));
+        resumed.record(&done, Some(at(6)), at(6));
+        let l1 = &resumed.to_stages(&done, None)[0];
+        assert_eq!((l1.started_at, l1.not_ended_at, l1.ended_at), (Some(at(4)), Some(at(1)), Some(at(6))));
     }
 }

@@ -344,6 +344,7 @@ impl PolledJob {
         }
         let as_of = sent.shifted(-answer.max_age());
         self.shown.repeat(as_of);
+        self.stages.repeat(self.bound(as_of));
         self.see(as_of, state, received);
         Some(state)
     }
@@ -389,16 +390,18 @@ impl PolledJob {
         // A document without a status may tell of an error; it does not replace one that told the job's state.
         let is_error_document = state.as_ref().is_err_and(|issue| issue.reason == Some(Reason::NoStatus));
         if !is_error_document || self.state_at.is_none() {
-            // A time before the job was submitted bounds nothing.
-            let before = self.state_at.filter(|at| *at >= self.submitted_at);
-            let between = (before.unwrap_or(self.submitted_at), received);
-            if self.stages.record(&stages, before, received) {
+            let between = (self.state_at.and_then(|at| self.bound(at)).unwrap_or(self.submitted_at), received);
+            if self.stages.would_lose(&stages) {
+                self.stages.keep(&profile.observe(&self.head.document(&self.body.text)).stages);
+            }
+            if self.stages.record(&stages, self.bound(as_of), received) {
                 self.change = Some(between);
             }
             if let Ok(state) = state {
                 self.lag = self.shown.observe((state, &stages, times), (as_of, received)).or(self.lag);
             }
-            let progress = state.as_ref().ok().map(|state| progress(*state, &stages));
+            let is_telling = !stages.is_empty() || self.stages.is_empty();
+            let progress = state.as_ref().ok().filter(|_| is_telling).map(|state| progress(*state, &stages));
             if progress.is_some() && progress != self.progress {
                 (self.progress, self.advance) = (progress, Some(between));
             }
@@ -422,14 +425,18 @@ impl PolledJob {
         state
     }
 
+    /// The time `at`, unless it lies before the submission: then it bounds nothing.
+    fn bound(&self, at: Timestamp) -> Option<Timestamp> {
+        Some(at).filter(|at| *at >= self.submitted_at)
+    }
+
     /// Records an answer that came at `received` and told the job's `state` at `as_of`.
     fn see(&mut self, as_of: Timestamp, state: StagePhase, received: Timestamp) {
         (self.unknown_since, self.missed_since) = (None, None);
         self.queueing.was_away = false;
         self.seen_at = self.seen_at.max(Some(as_of));
         self.state_at = self.state_at.max(Some(as_of));
-        // A time before the job was submitted bounds nothing.
-        let bound = Some(as_of).filter(|as_of| *as_of >= self.submitted_at);
+        let bound = self.bound(as_of);
         if self.started_at.is_none() {
             if state == StagePhase::Waiting {
                 self.not_started_at = self.not_started_at.max(bound);

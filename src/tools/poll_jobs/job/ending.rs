@@ -28,6 +28,10 @@ impl PolledJob {
     ) -> Result<Record, Malformed> {
         let mut observation = (self.understood || !self.body.text.is_empty())
             .then(|| profile.observe(&self.head.document(&self.body.text)));
+        if let Some(observation) = &observation {
+            // The answer to a step may tell less.
+            self.stages.keep(&observation.stages);
+        }
         if let (Some(observation), Some(followed)) = (&mut observation, followed) {
             for (told, answer) in &followed.steps.answers {
                 profile.complete(observation, told, &Document::of(answer));
@@ -66,7 +70,7 @@ impl PolledJob {
             status.duration_error_seconds = Some(micro(ended.since(known_running).max(0.0) + self.resubmitted_seconds));
         }
         if let Some(observation) = observation {
-            status.stages = self.stages.to_stages(&observation.stages);
+            status.stages = self.stages.to_stages(&observation.stages, self.not_started_at);
             status.flags = self.flags(&observation, &status, offset);
             if status.flags.contains(&Flag::ErrorText) {
                 status.message =
@@ -277,7 +281,13 @@ impl PolledJob {
         let is_gone = status.phase == Phase::Succeeded && self.state != Some(StagePhase::Done);
         flags.extend(is_gone.then_some(Flag::GoneIsDone));
         let has_verdict = matches!(status.phase, Phase::Succeeded | Phase::Failed);
-        flags.extend((has_verdict && observation.lacks_stages).then_some(Flag::StagesUnknown));
+        let has_vanished =
+            |stage: &Stage| stage.unlisted && stage.phase.may_have_ended(true, status.phase == Phase::Succeeded);
+        if has_verdict && observation.lacks_stages {
+            flags.push(Flag::StagesUnknown);
+        } else if has_verdict && status.stages.iter().any(has_vanished) {
+            flags.push(Flag::VanishedStage);
+        }
         flags
     }
 }

@@ -278,7 +278,7 @@ impl PolledJob {
             started_at: status.started_at,
             not_ended_at: status.not_ended_at,
             queueing: Queueing { at: status.server_times.and_then(|times| times.queued_at), ..Queueing::default() },
-            stages: ObservedStages::resumed(&status.stages),
+            stages: ObservedStages::resumed(&status.stages, status.not_ended_at),
             body: SeenBody {
                 text: status.body.clone().unwrap_or_default().into(),
                 is_replaced: status.flags.contains(&Flag::BodyNotUtf8),

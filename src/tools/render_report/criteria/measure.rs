@@ -1,15 +1,18 @@
 //! The value of a threshold's figure, its bounds, and the verdict on it.
 
+use itertools::Itertools;
+
 use super::threshold::{Figure, QueryStatistic, Threshold, Times};
 use super::{Evidence, Finding};
 use crate::escape::start;
 use crate::figures::distribution::{Measured, Statistic};
+use crate::figures::job_facts::StageFacts;
 use crate::figures::outcome::Outcome;
 use crate::figures::samples::Samples;
 use crate::figures::tally::JobEntry;
 use crate::figures::{Figures, any_listed, counted, jobs};
 use crate::quantity;
-use crate::record::{Role, Verdict};
+use crate::record::{Role, StagePhase, Verdict};
 use crate::statistics::Bounds;
 use crate::tools::render_report::captures::{CaptureKind, Row, RowResult};
 use crate::tools::render_report::observed::Line;
@@ -99,15 +102,21 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
         return Err(match (times, lacking) {
             (_, 0) => "there are no jobs".to_owned(),
             (Times::Lag, _) => "no job had a due time, as submit-jobs --rate gives it".to_owned(),
-            (_, 1) => "the only job has none".to_owned(),
-            (_, all) => format!("none of the {all} jobs has one"),
+            _ => match distinct(&samples.lacking) {
+                1 => "the only job has none".to_owned(),
+                all => format!("none of the {all} jobs has one"),
+            },
         });
     };
     if measured < statistic.needs() {
         let (name, needs) = (statistic.name(), statistic.needs());
         return Err(format!("{name} needs {needs} jobs, and {} one", counted(measured as u64, "has", "have")));
     }
-    let mut text = format!("{} of {}", figure.text_against(threshold.value), jobs(measured as u64));
+    let mut text = format!("{} of ", figure.text_against(threshold.value));
+    match distinct(&samples.measured) {
+        all if all == measured => text.push_str(&jobs(all as u64)),
+        all => text = format!("{text}{measured} times in {}", jobs(all as u64)),
+    }
     if lacking > 0 {
         let range = range(bounds, |seconds| units::seconds_against(seconds, threshold.value))
             .map(|range| format!(", so the true value {range}"))
@@ -121,15 +130,20 @@ fn time(times: &Times, statistic: Statistic, threshold: &Threshold, figures: &Fi
     let fails = |bounds| single && threshold.operator.holds(bounds, threshold.value) == Some(false);
     let known = samples.measured.iter().map(|(name, one)| (name, Bounds { low: one.low, high: one.high }));
     let given_up = samples.lacking.iter().map(|(name, low)| (name, Bounds { low: *low, high: f64::INFINITY }));
-    let wrong = known.chain(given_up).filter(|(_, bounds)| fails(*bounds)).map(|(name, _)| name.clone()).collect();
+    let wrong = known.chain(given_up).filter(|(_, bounds)| fails(*bounds)).map(|(name, _)| name.clone());
     Ok(Reading {
         bounds,
         text,
         survivors: Some(Bounds { low: figure.low, high: figure.high }),
-        wrong,
+        wrong: wrong.dedup().collect(),
         as_sampled: None,
-        lacking: samples.lacking.into_iter().map(|(name, _)| name).collect(),
+        lacking: samples.lacking.into_iter().map(|(name, _)| name).dedup().collect(),
     })
+}
+
+/// The number of jobs in `samples`, where those of one job follow each other.
+fn distinct<T>(samples: &[(String, T)]) -> usize {
+    samples.iter().dedup_by(|one, next| one.0 == next.0).count()
 }
 
 /// Describes the bounds of a figure: `lies between 1.20 s and 1.30 s`; none if both ends read the same.
@@ -161,25 +175,43 @@ fn samples(times: &Times, figures: &Figures) -> Result<Samples, String> {
     }
     for entry in &tally.entries {
         let measured = match times {
-            Times::EndToEnd => entry.times.end_to_end.filter(|_| entry.outcome == Outcome::Succeeded),
-            Times::Submit => entry.times.submit,
-            Times::Lag => entry.lag_seconds().map(|lag| Measured::exact(lag.max(0.0))),
-            Times::Work(name) | Times::Wait(name) => {
-                let shown = entry.times_in(name);
-                if shown.is_none() && was_passed_over(entry, name, figures) {
-                    continue;
-                }
-                shown.and_then(|shown| if matches!(times, Times::Work(_)) { shown.work() } else { shown.wait() })
-            }
+            Times::EndToEnd => vec![entry.times.end_to_end.filter(|_| entry.outcome == Outcome::Succeeded)],
+            Times::Submit => vec![entry.times.submit],
+            Times::Lag => vec![entry.lag_seconds().map(|lag| Measured::exact(lag.max(0.0)))],
+            Times::Work(name) => in_stage(entry, name, figures, |stage| stage.times.work()),
+            Times::Wait(name) => in_stage(entry, name, figures, |stage| stage.times.wait()),
         };
-        let name = entry.name.clone();
-        match measured {
-            Some(measured) => samples.measured.push((name, measured)),
-            None if *times == Times::EndToEnd => samples.lacking.push((name, age(entry))),
-            None => samples.lacking.push((name, 0.0)),
+        for measured in measured {
+            let name = entry.name.clone();
+            match measured {
+                Some(measured) => samples.measured.push((name, measured)),
+                None if *times == Times::EndToEnd => samples.lacking.push((name, age(entry))),
+                None => samples.lacking.push((name, 0.0)),
+            }
         }
     }
     Ok(samples)
+}
+
+/// The time of each of a job's entries of the stage `name`: attempts, or instances that ran side by side. An attempt that failed before
+/// another one was made has no time of its own, and nothing is missing.
+fn in_stage(
+    entry: &JobEntry,
+    name: &str,
+    figures: &Figures,
+    time: fn(&StageFacts) -> Option<Measured>,
+) -> Vec<Option<Measured>> {
+    let was_tried_again = |stage: &StageFacts| {
+        let failed = entry.job.iter().flat_map(|job| &job.rare().failed_stages);
+        stage.phase == StagePhase::Failed
+            && !stage.unlisted
+            && !failed.into_iter().any(|failed| *failed.as_str() == *name)
+    };
+    let told = |stage: &StageFacts| time(stage).map(Some).or_else(|| (!was_tried_again(stage)).then_some(None));
+    if entry.entries_of(name).next().is_none() && !was_passed_over(entry, name, figures) {
+        return vec![None];
+    }
+    entry.entries_of(name).filter_map(told).collect()
 }
 
 /// A job that succeeded without an optional stage has no time in it; nothing is missing.

@@ -3,6 +3,7 @@
 //!
 //! A criterion passes only on evidence; where there is none it is `Incomplete`.
 
+mod all_stages;
 mod limits;
 mod measure;
 mod rules;

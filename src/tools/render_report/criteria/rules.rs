@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use itertools::Itertools;
 
-use super::{Evidence, Finding};
+use super::{Evidence, Finding, all_stages};
 use crate::escape;
 use crate::figures::outcome::{Outcome, unsuccessful};
 use crate::figures::tally::{JobEntry, JobTally};
 use crate::figures::{any_listed, counted, in_groups, jobs, listed};
-use crate::record::{CaptureResult, Exception, Flag, Logs, Reason, StagePhase, StreamResult, Verdict};
+use crate::record::{CaptureResult, Exception, Flag, Logs, Reason, StreamResult, Verdict};
 use crate::tools::render_report::captures::RowResult;
 
 /// The criterion by which a run is judged by default.
@@ -39,7 +39,7 @@ pub(super) struct Rule {
 
 const CRITERIA: &[Rule] = &[
     Rule { name: DEFAULT, expected: "every requested job succeeded", judge: all_done },
-    Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages },
+    Rule { name: "all-stages", expected: "every job finished every required stage", judge: all_stages::judge },
     Rule { name: "no-exceptions", expected: "no exception in the worker logs", judge: no_exceptions },
     Rule { name: CAPTURED, expected: "every capture is complete or waived", judge: captured },
     Rule { name: WHOLE_SHARDS, expected: "every shard's stream is whole", judge: whole_shards },
@@ -100,7 +100,7 @@ fn all_done(evidence: &Evidence<'_>) -> Finding {
 }
 
 /// The first of `parts`, as many as the sentence has room for, and how many there are more.
-fn first(parts: &[String]) -> String {
+pub(super) fn first(parts: &[String]) -> String {
     let mut length = 0;
     let fits = |part: &&String| {
         length += part.chars().count();
@@ -112,12 +112,12 @@ fn first(parts: &[String]) -> String {
 }
 
 /// `1 of 12 jobs has`, `2 of 12 jobs have`.
-fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
+pub(super) fn of(count: usize, asked: u64, one: &str, many: &str) -> String {
     format!("{count} of {} {}", jobs(asked), if count == 1 { one } else { many })
 }
 
 /// Lists jobs with a description each; jobs with the same description share it: `a, b timed out, c lost`.
-fn shared(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+pub(super) fn shared(said: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
     let groups = in_groups(said.into_iter().map(|(name, what)| (what, name)));
     groups.into_iter().map(|(what, names)| format!("{} {what}", listed(names))).collect()
 }
@@ -155,87 +155,7 @@ fn with_abort(cause: String, tally: &JobTally) -> String {
     }
 }
 
-fn all_stages(evidence: &Evidence<'_>) -> Finding {
-    let tally = &evidence.figures.tally;
-    let asked = tally.conservation.asked;
-    if asked == 0 {
-        return Finding::incomplete("there are no jobs");
-    }
-    let required = |entry: &JobEntry| -> Vec<String> {
-        let stages = tally.plan(entry).map(|plan| plan.stages.as_slice()).unwrap_or_default();
-        stages.iter().filter(|stage| stage.required).map(|stage| stage.name.clone()).collect()
-    };
-    if tally.entries.iter().all(|entry| required(entry).is_empty()) {
-        return Finding::incomplete("no Run names the stages that are required");
-    }
-    let (mut lacking, mut open, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-    let mut unshown = Vec::new();
-    for entry in &tally.entries {
-        let required = required(entry);
-        let missing = any_listed(required.iter().filter(|stage| !shows(entry, stage)));
-        let torn = any_listed(required.iter().filter(|stage| has_failed(entry, stage)));
-        if !required.is_empty() && missing.is_none() && torn.is_none() {
-            continue;
-        }
-        unshown.push(entry.name.clone());
-        // A job that ended shows no more stages, and a refused job never will.
-        let final_word = matches!(entry.outcome, Outcome::Succeeded | Outcome::Failed | Outcome::Rejected);
-        match (missing, torn) {
-            // The job's last document, if any, is older than its end.
-            (Some(_), _) if is_flagged(entry, &Flag::StagesUnknown) || is_flagged(entry, &Flag::GoneIsDone) => {
-                unknown.push((entry.name.clone(), "(no answer showed it)".to_owned()));
-            }
-            (Some(missing), _) if final_word => {
-                lacking.push((entry.name.clone(), format!("({}) without {missing}", entry.outcome)));
-            }
-            (None, Some(torn)) => {
-                unknown.push((entry.name.clone(), format!("({torn}: one entry is done, another one failed)")));
-            }
-            _ => open.push(entry.name.clone()),
-        }
-    }
-    let complete = asked - unshown.len() as u64;
-    let mut actual = format!("{complete} of {} finished every required stage", jobs(asked));
-    for (count, one, many) in [
-        (lacking.len(), "lacks a stage", "lack a stage"),
-        (open.len(), "has not finished", "have not finished"),
-        (unknown.len(), "has a stage whose end is unknown", "have a stage whose end is unknown"),
-    ] {
-        if count > 0 {
-            actual = format!("{actual}, {}", counted(count as u64, one, many));
-        }
-    }
-    let have = of(open.len(), asked, "has", "have");
-    let (verdict, cause) = if !lacking.is_empty() {
-        let lack = of(lacking.len(), asked, "lacks", "lack");
-        let lack = format!("{lack} a required stage: {}", first(&shared(lacking)));
-        (Verdict::Failed, if open.is_empty() { lack } else { format!("{lack}; {have} not finished") })
-    } else if !unknown.is_empty() {
-        let end = of(unknown.len(), asked, "has", "have");
-        let cause = format!("{end} a required stage whose end is unknown: {}", first(&shared(unknown)));
-        (Verdict::Incomplete, if open.is_empty() { cause } else { format!("{cause}; {have} not finished") })
-    } else if !open.is_empty() {
-        let are = of(open.len(), asked, "is", "are");
-        (Verdict::Incomplete, format!("{are} missing required stages, and not finished: {}", listed(&open)))
-    } else if let Some(why) = &tally.uncertain {
-        (Verdict::Incomplete, why.clone())
-    } else {
-        (Verdict::Passed, format!("all {} finished every required stage", jobs(asked)))
-    };
-    Finding { verdict, actual, cause, jobs: unshown, follows: true }
-}
-
-fn shows(entry: &JobEntry, name: &str) -> bool {
-    entry.stages().iter().any(|stage| *stage.name == name && stage.phase == StagePhase::Done)
-}
-
-/// Returns true if the stage failed in a job that the target calls done, and no later attempt of it is known.
-fn has_failed(entry: &JobEntry, name: &str) -> bool {
-    is_flagged(entry, &Flag::FailedStage)
-        && entry.job.iter().flat_map(|job| &job.rare().failed_stages).any(|stage| *stage.as_str() == *name)
-}
-
-fn is_flagged(entry: &JobEntry, flag: &Flag) -> bool {
+pub(super) fn is_flagged(entry: &JobEntry, flag: &Flag) -> bool {
     entry.job.as_ref().is_some_and(|job| job.flags.contains(flag))
 }
 
