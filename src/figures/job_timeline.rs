@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_polls_saw_are_intervals() {
         let track = track(
-            r#"{"name":"a","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:02Z","startedAt":"2026-01-01T00:00:03Z","notEndedAt":"2026-01-01T00:00:05Z","endedAt":"2026-01-01T00:00:06Z"},{"name":"b","phase":"Failed","attempt":2,"timesFrom":"polls","notStartedAt":"2026-01-01T00:00:05Z","startedAt":"2026-01-01T00:00:07Z"}"#,
+            r#"{"name":"a","phase":"Done","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:02Z","startedAt":"2026-01-01T00:00:03Z","notEndedAt":"2026-01-01T00:00:05Z","endedAt":"2026-01-01T00:00:06Z"},{"name":"b","phase":"Failed","timesFrom":"polls","notStartedAt":"2026-01-01T00:00:05Z","startedAt":"2026-01-01T00:00:07Z"}"#,
             None,
         );
         let (a, b) = (&track.stages[0], &track.stages[1]);

@@ -311,6 +311,51 @@ fn what_help_and_the_documentation_show_can_be_asked_for() {
     assert_eq!(unsaid, Vec::<&str>::new(), "docs/thresholds.md does not say what these are");
 }
 
+/// Three jobs whose stage whisper has two entries: it worked from the second 1.6 of each job to 2.1, and from `from` to `to`.
+fn with_two_entries(first: &str, attempts: [&str; 2], (from, to): (f64, f64)) -> Vec<String> {
+    let entry = |phase: &str, attempt: &str, start: f64, (from, to): (f64, f64)| {
+        let at = |seconds: f64| format!("2026-05-20T22:30:{:09.6}Z", start + seconds);
+        format!(
+            r#"{{"name":"whisper","phase":"{phase}",{attempt}"timesFrom":"server","startedAt":"{}","endedAt":"{}"}}"#,
+            at(from),
+            at(to)
+        )
+    };
+    let job = |(name, start): (&str, f64)| {
+        let status = succeeded(start, 9.0);
+        let (head, rest) = status.split_once(r#"{"name":"whisper""#).unwrap();
+        let (_, l0) = rest.split_once(r#"},{"name":"l0""#).unwrap();
+        let entries = [entry(first, attempts[0], start, (1.6, 2.1)), entry("Done", attempts[1], start, (from, to))];
+        // L0 starts after 3.1 s, by the same clock.
+        job(name, &format!(r#"{head}{},{{"name":"l0"{l0}"#, entries.join(",")))
+    };
+    let jobs = [("soak-001", 1.0), ("soak-002", 1.5), ("soak-003", 6.0)].map(job);
+    [vec![RUN.to_owned()], jobs.to_vec()].concat()
+}
+
+#[test]
+fn each_entry_of_a_stage_counts_and_an_attempt_that_was_made_again_does_not() {
+    let instances = with_two_entries("Done", ["", ""], (1.7, 2.9));
+    let (verdict, seen) = found(&instances, "stage.whisper.max<1s");
+    assert_eq!((verdict, seen.as_str()), (Verdict::Failed, "1.20 s of 6 times in 3 jobs"));
+    assert_eq!(found(&instances, "stage.whisper.mean<900ms").0, Verdict::Passed, "850 ms");
+    let (verdict, seen) = found(&instances, "wait.l0.max<300ms");
+    assert_eq!((verdict, seen.as_str()), (Verdict::Passed, "200 ms of 3 jobs"), "from the last end on");
+    for attempts in [["", ""], [r#""attempt":1,"#, r#""attempt":2,"#]] {
+        let again = with_two_entries("Failed", attempts, (2.2, 2.8));
+        let (verdict, seen) = found(&again, "stage.whisper.max<700ms");
+        assert_eq!((verdict, seen.as_str()), (Verdict::Passed, "600 ms of 3 jobs"), "{attempts:?}");
+        // The wait for the second attempt is not known: the first one lies before it.
+        let (verdict, seen) = found(&again, "wait.whisper.max<1h");
+        assert!(verdict == Verdict::Incomplete && seen.contains("of 3 jobs; 3 have no such time"), "{seen}");
+    }
+    let unforgiven = with_two_entries("Failed", ["", ""], (1.7, 2.9));
+    let (verdict, seen) = found(&unforgiven, "stage.whisper.max<2s");
+    assert!(verdict == Verdict::Incomplete && seen.contains("3 have no such time"), "{seen}");
+    let untold = with_two_entries("Running", ["", ""], (1.7, 2.9));
+    assert_eq!(found(&untold, "stage.whisper.max<2s").0, Verdict::Incomplete, "one of them has not ended");
+}
+
 #[test]
 fn the_profile_says_which_stages_there_are() {
     let scratch = Scratch::new();

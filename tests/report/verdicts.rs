@@ -90,11 +90,43 @@ fn all_stages_wants_every_required_stage_of_every_job() {
     assert_eq!((ran.code, ran.cause().as_str()), (0, "all 3 jobs finished every required stage"));
 
     let without =
-        r#"{"phase":"Succeeded","stages":[{"name":"whisper","phase":"Done"},{"name":"l0","phase":"Running"}]}"#;
+        r#"{"phase":"Succeeded","stages":[{"name":"whisper","phase":"Done"},{"name":"l0","phase":"Waiting"}]}"#;
     let ran = judged(&with(without), &["--expect", "all-stages"]);
     let cause = "1 of 3 jobs lacks a required stage: soak-003 (succeeded) without l0";
     assert_eq!((ran.code, ran.cause().as_str()), (3, cause));
     assert_eq!(ran.report().status.criteria[0].jobs, ["soak-003"]);
+
+    let shown = |phase: &str, whisper: &str| {
+        let stages = format!(r#"{whisper},{{"name":"l0","phase":"Done"}}"#);
+        let ran = judged(&with(&format!(r#"{{"phase":"{phase}","stages":[{stages}]}}"#)), &["--expect", "all-stages"]);
+        (ran.code, ran.cause())
+    };
+    let unknown = "1 of 3 jobs has a required stage whose end is unknown: soak-003 (whisper)".to_owned();
+    for whisper in [
+        r#"{"name":"whisper","phase":"Running"}"#,
+        r#"{"name":"whisper","phase":"Unnamed"}"#,
+        r#"{"name":"whisper","phase":"Waiting","unlisted":true}"#,
+        r#"{"name":"whisper","phase":"Failed","unlisted":true}"#,
+        r#"{"name":"whisper","phase":"Done"},{"name":"whisper","phase":"Running"}"#,
+    ] {
+        assert_eq!(shown("Succeeded", whisper), (4, unknown.clone()), "{whisper}");
+    }
+    assert_eq!(shown("Failed", r#"{"name":"whisper","phase":"Running","unlisted":true}"#), (4, unknown));
+    for whisper in [
+        r#"{"name":"whisper","phase":"Done","unlisted":true}"#,
+        r#"{"name":"whisper","phase":"Running","attempt":1},{"name":"whisper","phase":"Done","attempt":2}"#,
+    ] {
+        assert_eq!(shown("Succeeded", whisper).0, 0, "{whisper}");
+    }
+    for (phase, whisper) in [("Failed", "Running"), ("Failed", "Waiting"), ("Succeeded", "Failed")] {
+        let (code, cause) = shown(phase, &format!(r#"{{"name":"whisper","phase":"{whisper}"}}"#));
+        assert!(code == 3 && cause.ends_with("without whisper"), "{phase} {whisper}: {cause}");
+    }
+    let unlisted = r#"{"phase":"Succeeded","stages":[{"name":"whisper","phase":"Done","unlisted":true}]}"#;
+    for (status, named) in [(unlisted, "no answer showed it"), (r#"{"phase":"Succeeded"}"#, "no answer showed it")] {
+        let ran = judged(&with(status), &["--expect", "all-stages"]);
+        assert!(ran.code == 4 && ran.cause().contains(named), "no list is no word on a stage: {}", ran.cause());
+    }
 
     let open = r#"{"phase":"Submitted","stages":[{"name":"whisper","phase":"Done"}]}"#;
     let ran = judged(&with(open), &["--expect", "all-stages"]);

@@ -155,8 +155,11 @@ fn stages_that_the_answer_to_a_step_does_not_tell_are_unknown_and_not_missing() 
     let (ran, status) = run(&rig, "700ms");
     assert_eq!(status["flags"], json!(["StagesUnknown"]), "{status}");
     assert_eq!(judge(&rig, &ran, "all-stages").0, 4);
-    // An empty list was read: the stage is missing.
+    // An empty list was read, and tells nothing of a stage. Another stage in it shows that the target lists stages.
     let rig = target(|| Reply::json(r#"{"stages":[]}"#));
+    let (ran, status) = run(&rig, "700ms");
+    assert_eq!((&status["flags"], judge(&rig, &ran, "all-stages").0), (&Value::Null, 4), "{status}");
+    let rig = target(|| Reply::json(r#"{"stages":[{"name":"l2","state":"ok"}]}"#));
     let (ran, status) = run(&rig, "700ms");
     assert_eq!((&status["flags"], judge(&rig, &ran, "all-stages").0), (&Value::Null, 3), "{status}");
 }

@@ -31,6 +31,7 @@ mod profiles;
 mod resume;
 mod secrets;
 mod settings;
+mod stage_evidence;
 mod stage_fixtures;
 mod submit_jobs;
 mod tokens;

@@ -4,110 +4,16 @@
 //! some stages and lacks another shows only that the other had not started, if it was never listed before, and only as long as the
 //! server tells no time of it: some targets list a stage long after it has started.
 
+mod observed;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use itertools::Itertools;
 
+use observed::{Counts, ObservedStage};
+
 use crate::profile::StageReading;
 use crate::record::{Stage, StagePhase, StageSightings, TimesFrom, Timestamp};
-
-/// One stage as the polls saw it.
-///
-/// A list may have several entries of one name: instances that run side by side, or attempts. Nothing tells from one answer to the next
-/// which entry is which, so all of them share the times: the first start or end lies after the first time, the last one before the second.
-#[derive(Clone, Debug, Default)]
-struct ObservedStage {
-    name: Box<str>,
-    /// The number of its entries in the last answer that told their states, and of those that had started and ended.
-    counts: Counts,
-    /// The greatest number of an attempt.
-    attempt: u64,
-    running: bool,
-    sightings: StageSightings,
-    /// The last answer that told its state.
-    told_at: Option<Timestamp>,
-    /// The last answer before it was first listed that listed other stages.
-    unlisted_at: Option<Timestamp>,
-    /// The last answer listed it.
-    is_listed: bool,
-    /// The last answer told its state.
-    is_clear: bool,
-    /// Its entries in the last answer that listed it, if a later one did not.
-    kept: Box<[StageReading]>,
-}
-
-/// Numbers of entries of one name.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    entries: usize,
-    started: usize,
-    ended: usize,
-}
-
-impl Counts {
-    fn of(phases: impl Iterator<Item = StagePhase>) -> Self {
-        phases.fold(Self::default(), |counts, phase| Self {
-            entries: counts.entries + 1,
-            started: counts.started + usize::from(phase != StagePhase::Waiting),
-            ended: counts.ended + usize::from(has_ended(phase)),
-        })
-    }
-}
-
-fn has_ended(phase: StagePhase) -> bool {
-    matches!(phase, StagePhase::Done | StagePhase::Failed)
-}
-
-impl ObservedStage {
-    /// Takes its `entries` in an answer that told of the job as it was at `as_of`, or later, and came at `received`. Returns true if more of
-    /// them have started or ended.
-    fn see(&mut self, entries: &[&StageReading], as_of: Option<Timestamp>, received: Timestamp) -> bool {
-        let phases = || entries.iter().map(|entry| entry.phase);
-        self.is_listed = true;
-        self.is_clear = !phases().contains(&StagePhase::Unnamed);
-        self.running = phases().contains(&StagePhase::Running);
-        if !self.is_clear {
-            return false;
-        }
-        let (before, counts) = (self.told_at, Counts::of(phases()));
-        let attempt = entries.iter().filter_map(|entry| entry.attempt).max().unwrap_or_default();
-        let is_other_attempt = self.attempt > 0 && attempt > self.attempt;
-        let has_changed = is_other_attempt
-            || counts.entries < self.counts.entries
-            || counts.started < self.counts.started
-            || counts.ended < self.counts.ended;
-        if counts.started == 0 || has_changed && self.counts.entries.max(counts.entries) == 1 {
-            // Another attempt: the server's times are those of the last one, and so are these.
-            self.sightings = StageSightings::default();
-        }
-        // Of several entries, it is not known which one has changed. Each may have started or ended up to now.
-        let known = if has_changed { Counts::default() } else { self.counts };
-        let held = &mut self.sightings;
-        let (more_started, more_ended) = (counts.started > known.started, counts.ended > known.ended);
-        if more_started {
-            held.not_started_at = if held.started_at.is_none() { before } else { held.not_started_at };
-            held.started_at = Some(received);
-        }
-        if more_ended {
-            held.not_ended_at = if held.ended_at.is_none() { before } else { held.not_ended_at };
-            held.ended_at = Some(received);
-        }
-        (self.counts, self.attempt) = (counts, self.attempt.max(attempt));
-        self.told_at = self.told_at.max(as_of);
-        more_started || more_ended
-    }
-
-    /// What is known of an entry in `phase` by the polls alone.
-    fn seen(&self, phase: StagePhase) -> Option<StageSightings> {
-        let held = self.sightings;
-        held.started_at?;
-        match phase {
-            StagePhase::Waiting => None,
-            StagePhase::Running => Some(StageSightings { not_ended_at: None, ended_at: None, ..held }),
-            StagePhase::Done | StagePhase::Failed | StagePhase::Unnamed => Some(held),
-        }
-    }
-}
 
 /// How far a job is in an answer, as a number that is the same for all jobs as far as that: by its state and by the stages that have
 /// begun or ended.
@@ -393,5 +299,71 @@ mod tests {
         resumed.record(&done, Some(at(6)), at(6));
         let l1 = &resumed.to_stages(&done, None)[0];
         assert_eq!((l1.started_at, l1.not_ended_at, l1.ended_at), (Some(at(4)), Some(at(1)), Some(at(6))));
+    }
+
+    #[test]
+    fn answers_that_list_no_stages_are_no_evidence_and_those_that_list_others_only_without_the_servers_times() {
+        let mut stages = ObservedStages::default();
+        stages.record(&[], Some(at(1)), at(1));
+        stages.record(&[seen("l1", StagePhase::Running)], Some(at(2)), at(2));
+        stages.record(&[], Some(at(3)), at(3));
+        stages.repeat(Some(at(4)));
+        let last = [seen("l1", StagePhase::Done), seen("l2", StagePhase::Running)];
+        stages.record(&last, Some(at(5)), at(5));
+        stages.repeat(Some(at(6)));
+        let found = stages.to_stages(&last, None);
+        assert_eq!(
+            (found[0].not_started_at, found[0].not_ended_at, found[0].ended_at),
+            (None, Some(at(2)), Some(at(5)))
+        );
+        assert_eq!((found[1].not_started_at, found[1].started_at), (Some(at(2)), Some(at(5))));
+        assert_eq!(stages.to_stages(&last, Some(at(1)))[0].not_started_at, Some(at(1)), "the job waited until then");
+        let mut told = last[1].clone();
+        told.times.started_at = Some(at(1));
+        let told = &stages.to_stages(&[told], None)[0];
+        assert_eq!((told.started_at, told.seen.unwrap().not_started_at), (Some(at(1)), None), "{told:?}");
+    }
+
+    #[test]
+    fn entries_of_one_name_share_the_widest_times() {
+        use StagePhase::{Done, Failed, Running, Waiting};
+        let lists: [&[StagePhase]; 7] = [
+            &[Waiting, Waiting],
+            &[Running, Waiting],
+            &[Running, Running],
+            &[Failed, Running],
+            &[Failed, Running, Running],
+            &[Done, Running, Failed],
+            &[Done, Failed, Done],
+        ];
+        let mut stages = ObservedStages::default();
+        let mut last = Vec::new();
+        for (second, phases) in (1..).zip(lists) {
+            last = phases.iter().map(|phase| seen("l1", *phase)).collect();
+            stages.record(&last, Some(at(second)), at(second));
+        }
+        for stage in stages.to_stages(&last, None) {
+            assert_eq!((stage.not_started_at, stage.started_at), (Some(at(1)), Some(at(5))), "the third one came then");
+            assert_eq!((stage.not_ended_at, stage.ended_at), (Some(at(3)), Some(at(7))));
+        }
+        // Once fewer are listed, nothing tells which ones.
+        stages.record(&last[..1], Some(at(8)), at(8));
+        let stage = &stages.to_stages(&last[..1], None)[0];
+        assert_eq!((stage.started_at, stage.not_ended_at, stage.ended_at), (Some(at(8)), Some(at(3)), Some(at(8))));
+    }
+
+    #[test]
+    fn a_higher_number_is_another_attempt() {
+        let numbered = |attempt, phase| StageReading { attempt: Some(attempt), ..seen("l1", phase) };
+        let mut stages = ObservedStages::default();
+        let readings = [(0, StagePhase::Running), (1, StagePhase::Running), (2, StagePhase::Done)];
+        for (second, (attempt, phase)) in (1..).zip(readings) {
+            let last = [numbered(attempt, phase)];
+            stages.record(&last, Some(at(second)), at(second));
+            let stage = &stages.to_stages(&last, None)[0];
+            // Some targets count attempts once they have begun.
+            let expected = if attempt < 2 { (None, Some(at(1))) } else { (Some(at(2)), Some(at(3))) };
+            assert_eq!((stage.not_started_at, stage.started_at), expected, "{attempt}");
+        }
     }
 }
